@@ -1,0 +1,1 @@
+//! ipvsctl, the operator's view of a node's IPVS table.

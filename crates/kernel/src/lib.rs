@@ -1,0 +1,1 @@
+//! The seam between kube-ipvs and the Linux kernel.

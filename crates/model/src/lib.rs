@@ -1,0 +1,1 @@
+//! The words of kube-ipvs: cluster state, node tables, snapshots, plans, findings.

@@ -1,0 +1,1 @@
+//! Blocking netlink: many requests in one send, matched acknowledgements, dumps that know when they are torn.

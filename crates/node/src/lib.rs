@@ -1,0 +1,1 @@
+//! kube-ipvsd, the node daemon: the reconciler and the loop around it.

@@ -1,0 +1,1 @@
+//! Where kube-ipvs's input comes from: files, a Kubernetes watch, configuration.

@@ -1,0 +1,1 @@
+//! Scenarios: manifests in, tables and plan out.

@@ -1,0 +1,1 @@
+//! The laws of kube-ipvs as property tests.

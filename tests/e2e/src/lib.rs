@@ -1,0 +1,1 @@
+//! End-to-end tests and the demo: packets through a real kernel in a VM.

@@ -1,1 +1,3 @@
+//! Every project command.
+
 fn main() {}

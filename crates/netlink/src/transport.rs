@@ -1,0 +1,138 @@
+//! The socket, behind a seam that tests can script.
+
+use std::io;
+use std::time::Duration;
+
+use netlink_sys::{Socket as SysSocket, SocketAddr, protocols};
+
+use crate::error::OpenError;
+
+/// The kernel writes at most 32 KiB into one datagram of a dump, and looks at the size of the first
+/// receive buffer to choose (`netlink_recvmsg`, `net/netlink/af_netlink.c`, Linux 6.1). A single
+/// message may be larger.
+const RECEIVE_BYTES: usize = 256 * 1024;
+
+/// Room for the answers to a batch in which every request fails.
+const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
+
+/// How long an answer may take. The kernel answers within the send itself, or not at all: a request
+/// that ends in `EINTR` has no answer (`netlink_rcv_skb`, `net/netlink/af_netlink.c`, Linux 6.1).
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A netlink protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `NETLINK_ROUTE`: links, addresses, routes.
+    Route,
+    /// `NETLINK_NETFILTER`: ipset, conntrack, nftables.
+    Netfilter,
+    /// `NETLINK_GENERIC`: families by name.
+    Generic,
+}
+
+/// Sends and receives datagrams.
+pub trait Transport {
+    /// Sends one datagram to the kernel.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was sent.
+    fn send(&mut self, datagram: &[u8]) -> io::Result<()>;
+
+    /// Receives one datagram into `buffer`, whose content it replaces, and returns its whole length,
+    /// which is larger than the buffer's where the datagram did not fit.
+    ///
+    /// # Errors
+    ///
+    /// `ENOBUFS` where the kernel dropped an answer; `EAGAIN` where none came in time.
+    fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize>;
+}
+
+/// A netlink socket of the network namespace in which it was opened, wherever the thread goes later.
+#[derive(Debug)]
+pub struct Socket(SysSocket);
+
+impl Socket {
+    /// Opens a socket.
+    ///
+    /// # Errors
+    ///
+    /// Says which step failed; a kernel without the protocol answers `EPROTONOSUPPORT`.
+    pub fn open(protocol: Protocol) -> Result<Self, OpenError> {
+        let number = match protocol {
+            Protocol::Route => protocols::NETLINK_ROUTE,
+            Protocol::Netfilter => protocols::NETLINK_NETFILTER,
+            Protocol::Generic => protocols::NETLINK_GENERIC,
+        };
+        let step = |action| move |source| OpenError { action, source };
+        let mut socket = SysSocket::new(number).map_err(step("open"))?;
+        socket.bind_auto().map_err(step("bind"))?;
+        (socket.connect(&SocketAddr::new(0, 0))).map_err(step("connect"))?;
+        set_receive_buffer(&socket).map_err(step("size the receive buffer of"))?;
+        set_patience(&socket).map_err(step("set the time limit of"))?;
+        // Error answers without the request that they answer, and with the kernel's words. Kernels
+        // before 4.3 and 4.12 lack these; nothing depends on them.
+        let _ = socket.set_cap_ack(true);
+        let _ = socket.set_ext_ack(true);
+        Ok(Self(socket))
+    }
+}
+
+impl Transport for Socket {
+    fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        loop {
+            match self.0.send(datagram, 0) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        buffer.clear();
+        buffer.reserve(RECEIVE_BYTES);
+        loop {
+            match self.0.recv(buffer, libc::MSG_TRUNC) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => return answer,
+            }
+        }
+    }
+}
+
+/// Beyond the system's limit where privileged, else up to it.
+fn set_receive_buffer(socket: &SysSocket) -> io::Result<()> {
+    let forced = set_option(socket, libc::SO_RCVBUFFORCE, &SOCKET_RECEIVE_BYTES);
+    forced.or_else(|_| set_option(socket, libc::SO_RCVBUF, &SOCKET_RECEIVE_BYTES))
+}
+
+fn set_patience(socket: &SysSocket) -> io::Result<()> {
+    let limit = libc::timeval {
+        tv_sec: libc::time_t::try_from(PATIENCE.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_usec: 0,
+    };
+    set_option(socket, libc::SO_RCVTIMEO, &limit)
+}
+
+fn set_option<T>(socket: &SysSocket, option: libc::c_int, value: &T) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+
+    let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel copies
+    // it.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            std::ptr::from_ref(value).cast(),
+            length,
+        )
+    };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

@@ -1,8 +1,13 @@
 //! The words of IPVS.
 
+mod numbers;
+mod status;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
+
+pub use status::{Info, RealServerStatus, Statistics, SyncDaemon, SyncRole};
 
 /// The family of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

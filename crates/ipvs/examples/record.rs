@@ -1,0 +1,317 @@
+//! Records what `ipvsadm` and the kernel say to each other, as the goldens of
+//! `tests/goldens/captured`.
+//!
+//! It needs root, `ipvsadm`, `ip`, and a kernel with IPVS and `nlmon`, a device that shows every
+//! netlink message of its network namespace. In a VM:
+//!
+//! ```text
+//! cargo build -p ipvs --features client --example record
+//! cargo xtask vm --name goldens -- sh -c 'target/debug/examples/record $VM_OUT'
+//! cp target/vm/out/goldens/*.txt crates/ipvs/tests/goldens/captured/
+//! ```
+//!
+//! A second run changes nothing but what the kernel or ipvsadm do differently.
+
+#[expect(dead_code, reason = "only the tests read goldens")]
+#[path = "../tests/goldens/format.rs"]
+mod format;
+
+use std::error::Error;
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use ipvs::client::Client;
+use ipvs::codec::Message;
+use netlink::{Connection, Protocol};
+use netlink_packet_core::{NLM_F_REQUEST, ParseableParametrized as _};
+use netlink_packet_generic::GenlHeader;
+
+use format::{Captured, Golden, explain};
+
+/// File names and what is run for them, in this order: later commands find what earlier ones did.
+const CASES: &[(&str, &str)] = &[
+    ("add_virtual_server", "-A -t 10.0.0.1:80 -s rr"),
+    ("add_virtual_server_ipv6", "-A -t [fd00::1]:80 -s wlc"),
+    (
+        "add_virtual_server_udp_one_packet",
+        "-A -u 10.0.0.1:53 -s rr -o",
+    ),
+    (
+        "add_virtual_server_sctp",
+        "-A --sctp-service 10.0.0.1:80 -s lc",
+    ),
+    (
+        "add_virtual_server_persistent",
+        "-A -t 10.0.0.2:443 -s wrr -p 10800 -M 255.255.255.0",
+    ),
+    (
+        "add_virtual_server_persistent_ipv6",
+        "-A -t [fd00::2]:443 -s wrr -p 600 -M 64",
+    ),
+    (
+        "add_virtual_server_engine",
+        "-A -u 10.0.0.1:5060 -s rr -p 60 --pe sip",
+    ),
+    (
+        "add_virtual_server_scheduler_flags",
+        "-A -t 10.0.0.3:80 -s mh -b mh-fallback,mh-port",
+    ),
+    ("add_virtual_server_fwmark", "-A -f 7 -s rr"),
+    ("add_virtual_server_fwmark_ipv6", "-A -f 7 -6 -s rr"),
+    (
+        "change_virtual_server",
+        "-E -t 10.0.0.1:80 -s sh -b sh-port",
+    ),
+    (
+        "add_real_server_masquerade",
+        "-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 3 -x 100 -y 50",
+    ),
+    (
+        "add_real_server_route",
+        "-a -t 10.0.0.1:80 -r 10.1.0.2:80 -g -w 0",
+    ),
+    (
+        "add_real_server_ipip",
+        "-a -t 10.0.0.1:80 -r 10.1.0.3:80 -i -w 1 --tun-type ipip",
+    ),
+    (
+        "add_real_server_gue",
+        "-a -t 10.0.0.1:80 -r 10.1.0.4:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum",
+    ),
+    (
+        "add_real_server_gre",
+        "-a -t 10.0.0.1:80 -r 10.1.0.5:80 -i -w 1 --tun-type gre --tun-csum",
+    ),
+    (
+        "add_real_server_ipv6",
+        "-a -t [fd00::1]:80 -r [fd00:1::1]:8080 -m -w 1",
+    ),
+    (
+        "add_real_server_of_another_family",
+        "-a -t 10.0.0.1:80 -r [fd00:1::1]:80 -i -w 1 --tun-type ipip",
+    ),
+    ("add_real_server_fwmark", "-a -f 7 -r 10.1.0.1:99 -m -w 1"),
+    (
+        "change_real_server",
+        "-e -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 9",
+    ),
+    ("list", "-Ln"),
+    ("info", "-Ln -t 10.0.0.3:80"),
+    ("zero_one", "-Z -t 10.0.0.1:80"),
+    ("zero_all", "-Z"),
+    ("delete_real_server", "-d -t 10.0.0.1:80 -r 10.1.0.1:8080"),
+    ("delete_virtual_server", "-D -t 10.0.0.1:80"),
+    ("delete_virtual_server_fwmark", "-D -f 7 -6"),
+    ("set_timeouts", "--set 901 121 301"),
+    ("list_timeouts", "-L --timeout"),
+    (
+        "start_master",
+        "--start-daemon master --mcast-interface sync0 --syncid 7",
+    ),
+    (
+        "start_backup",
+        "--start-daemon backup --mcast-interface sync0 --syncid 8 --sync-maxlen 900 \
+         --mcast-group 239.1.2.3 --mcast-port 9000 --mcast-ttl 5",
+    ),
+    ("list_daemons", "-L --daemon"),
+    ("stop_master", "--stop-daemon master"),
+    ("stop_backup", "--stop-daemon backup"),
+    (
+        "start_master_ipv6",
+        "--start-daemon master --mcast-interface sync0 --syncid 9 --mcast-group ff05::81",
+    ),
+    ("list_daemons_ipv6", "-L --daemon"),
+    ("stop_master_ipv6", "--stop-daemon master"),
+    ("flush", "-C"),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = std::env::args_os().nth(1).ok_or("usage: record FOLDER")?;
+    // SAFETY: there is one thread.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        return Err(io::Error::last_os_error().into());
+    }
+    for arguments in [
+        "link set lo up",
+        "link add sync0 type dummy",
+        "link set sync0 up",
+        "address add 192.0.2.1/24 dev sync0",
+        "address add fd00:9::1/64 dev sync0 nodad",
+        "link add nlmon0 type nlmon",
+        "link set nlmon0 up",
+    ] {
+        run("ip", arguments)?;
+    }
+    // The module is there before anybody looks.
+    drop(Client::open()?);
+    let mut connection = Connection::open(Protocol::Generic)?;
+    let family = netlink::generic::resolve(&mut connection, ipvs::codec::FAMILY_NAME)?;
+    let monitor = open_monitor("nlmon0")?;
+    let origin = origin()?;
+    drain(&monitor)?;
+    for (name, arguments) in CASES {
+        run("ipvsadm", arguments)?;
+        let mut messages = Vec::new();
+        for datagram in drain(&monitor)? {
+            for (is_request, bytes) in messages_of(&datagram, family) {
+                let message = captured(!is_request, bytes)?;
+                // ipvsadm begins by asking for the version, whatever it is to do.
+                if *name == "info" || !message.meaning.lines().any(|line| line.ends_with("Info")) {
+                    messages.push(message);
+                }
+            }
+        }
+        if messages.is_empty() {
+            return Err(format!("ipvsadm {arguments}: no messages were seen").into());
+        }
+        let golden = Golden {
+            command: format!("ipvsadm {arguments}"),
+            origin: origin.clone(),
+            messages,
+        };
+        let path = Path::new(&folder).join(format!("{name}.txt"));
+        std::fs::write(&path, golden.print())?;
+        println!("{}: {} messages", path.display(), golden.messages.len());
+        // A daemon's thread must have run before it is stopped.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+fn run(program: &str, arguments: &str) -> Result<String, Box<dyn Error>> {
+    let output = Command::new(program)
+        .args(arguments.split_ascii_whitespace())
+        .output()?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let message = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{program} {arguments}: {message}").into())
+    }
+}
+
+/// Versions of the two that talk.
+fn origin() -> Result<String, Box<dyn Error>> {
+    let version = run("ipvsadm", "--version")?;
+    let version = version.split_ascii_whitespace().nth(1).unwrap_or("?");
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(format!(
+        "ipvsadm {}, Linux {}",
+        version.trim_start_matches('v'),
+        kernel.trim()
+    ))
+}
+
+/// A packet socket on the device `name`.
+fn open_monitor(name: &str) -> Result<OwnedFd, Box<dyn Error>> {
+    let every = u16::try_from(libc::ETH_P_ALL)?.to_be();
+    // SAFETY: no pointers are involved.
+    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM, every.into()) };
+    if socket < 0 {
+        return Err(io::Error::last_os_error().into());
+    }
+    // SAFETY: the socket was just made and is owned by nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // Room for all that one command makes the two say; the kernel allots 32 KiB to each datagram of a list.
+    let room: libc::c_int = 64 * 1024 * 1024;
+    // SAFETY: the pointer and the length describe `room`, which outlives the call.
+    let status = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUFFORCE,
+            (&raw const room).cast(),
+            u32::try_from(size_of_val(&room))?,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error().into());
+    }
+    let name = std::ffi::CString::new(name)?;
+    // SAFETY: the name ends with a zero and outlives the call.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    // SAFETY: an all-zero `sockaddr_ll` is valid.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = u16::try_from(libc::AF_PACKET)?;
+    address.sll_protocol = every;
+    address.sll_ifindex = i32::try_from(index)?;
+    // SAFETY: the pointer and the length describe `address`, which outlives the call.
+    let status = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            u32::try_from(size_of_val(&address))?,
+        )
+    };
+    if status == 0 {
+        Ok(socket)
+    } else {
+        Err(io::Error::last_os_error().into())
+    }
+}
+
+/// Every datagram of generic netlink that was seen.
+fn drain(monitor: &OwnedFd) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let mut datagrams = Vec::new();
+    loop {
+        let mut buffer = vec![0; 256 * 1024];
+        // SAFETY: an all-zero `sockaddr_ll` is valid.
+        let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        let mut length = libc::socklen_t::try_from(size_of_val(&from))?;
+        // SAFETY: the pointers and lengths describe `buffer` and `from`, which outlive the call.
+        let count = unsafe {
+            libc::recvfrom(
+                monitor.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                libc::MSG_DONTWAIT,
+                (&raw mut from).cast(),
+                &raw mut length,
+            )
+        };
+        let Ok(count) = usize::try_from(count) else {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(datagrams),
+                _ => Err(error.into()),
+            };
+        };
+        buffer.truncate(count);
+        // The monitor tells the netlink protocol in place of an Ethernet one.
+        if i32::from(u16::from_be(from.sll_protocol)) == libc::NETLINK_GENERIC {
+            datagrams.push(buffer);
+        }
+    }
+}
+
+/// The payloads of the messages of this type, and whether each is a request.
+fn messages_of(datagram: &[u8], kind: u16) -> Vec<(bool, Vec<u8>)> {
+    let mut messages = Vec::new();
+    let mut rest = datagram;
+    while rest.len() >= 16 {
+        let length = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length < 16 || length > rest.len() {
+            break;
+        }
+        if u16::from_ne_bytes([rest[4], rest[5]]) == kind {
+            let is_request = u16::from_ne_bytes([rest[6], rest[7]]) & NLM_F_REQUEST != 0;
+            messages.push((is_request, rest[16..length].to_vec()));
+        }
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    messages
+}
+
+fn captured(from_kernel: bool, bytes: Vec<u8>) -> Result<Captured, Box<dyn Error>> {
+    let header = GenlHeader::parse(&bytes)?;
+    let message = Message::parse_with_param(&bytes[4..], header)?;
+    Ok(Captured {
+        from_kernel,
+        meaning: explain(&message),
+        bytes,
+    })
+}

@@ -1,0 +1,117 @@
+//! What can be asked of the kernel, besides reading.
+
+use std::fmt;
+
+use crate::codec::attributes::Nested;
+use crate::codec::convert::{
+    about_service, daemon_attributes, destination_attributes, destination_key_attributes,
+    key_attributes, service_attributes, set_timeouts,
+};
+use crate::codec::{Command, CommandAttribute, DestinationAttribute, Message};
+use crate::types::{
+    RealServer, RealServerKey, SyncDaemon, Timeouts, VirtualServer, VirtualServerKey,
+};
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Add a virtual server.
+    NewService(VirtualServer),
+    /// Give an existing virtual server these settings.
+    SetService(VirtualServer),
+    /// Delete a virtual server with its real servers.
+    DelService(VirtualServerKey),
+    /// Add a real server.
+    NewDest(VirtualServerKey, RealServer),
+    /// Give an existing real server these settings.
+    SetDest(VirtualServerKey, RealServer),
+    /// Delete a real server.
+    DelDest(VirtualServerKey, RealServerKey),
+    /// Set the counters of one virtual server, or of all, to zero.
+    Zero(Option<VirtualServerKey>),
+    /// Delete all virtual servers.
+    Flush,
+    /// Set the idle timeouts that are not zero.
+    SetTimeouts(Timeouts),
+    /// Start a synchronisation daemon.
+    NewDaemon(SyncDaemon),
+    /// Stop a synchronisation daemon: role and id count.
+    ///
+    /// One that is stopped before its thread ever ran is stopped without an answer (`kthread_stop`
+    /// gives `EINTR`, which netlink does not report; seen on Linux 6.1): the outcome is
+    /// [`Failure::Lost`](netlink::Failure::Lost).
+    DelDaemon(SyncDaemon),
+}
+
+impl Request {
+    /// The request as it is sent.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::NewService(server) => with_service(Command::NewService, server),
+            Self::SetService(server) => with_service(Command::SetService, server),
+            Self::DelService(key) => about_service(Command::DelService, key),
+            Self::NewDest(key, real) => {
+                with_destination(Command::NewDestination, key, destination_attributes(real))
+            }
+            Self::SetDest(key, real) => {
+                with_destination(Command::SetDestination, key, destination_attributes(real))
+            }
+            Self::DelDest(key, real) => with_destination(
+                Command::DelDestination,
+                key,
+                destination_key_attributes(real),
+            ),
+            Self::Zero(Some(key)) => about_service(Command::Zero, key),
+            Self::Zero(None) => Message::new(Command::Zero, Vec::new()),
+            Self::Flush => Message::new(Command::Flush, Vec::new()),
+            Self::SetTimeouts(timeouts) => set_timeouts(timeouts),
+            Self::NewDaemon(daemon) => with_daemon(Command::NewDaemon, daemon),
+            Self::DelDaemon(daemon) => with_daemon(Command::DelDaemon, daemon),
+        }
+    }
+}
+
+fn with_service(command: Command, server: &VirtualServer) -> Message {
+    let service = Nested::new(service_attributes(server));
+    Message::new(command, vec![CommandAttribute::Service(service)])
+}
+
+fn with_destination(
+    command: Command,
+    key: &VirtualServerKey,
+    destination: Vec<DestinationAttribute>,
+) -> Message {
+    Message::new(
+        command,
+        vec![
+            CommandAttribute::Service(Nested::new(key_attributes(key))),
+            CommandAttribute::Destination(Nested::new(destination)),
+        ],
+    )
+}
+
+fn with_daemon(command: Command, daemon: &SyncDaemon) -> Message {
+    let daemon = Nested::new(daemon_attributes(daemon));
+    Message::new(command, vec![CommandAttribute::Daemon(daemon)])
+}
+
+/// In words: "add real server 10.1.2.3:8080 to 10.96.0.10:80/TCP".
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NewService(server) => write!(f, "add virtual server {}", server.key),
+            Self::SetService(server) => write!(f, "change virtual server {}", server.key),
+            Self::DelService(key) => write!(f, "delete virtual server {key}"),
+            Self::NewDest(key, real) => write!(f, "add real server {} to {key}", real.key),
+            Self::SetDest(key, real) => write!(f, "change real server {} of {key}", real.key),
+            Self::DelDest(key, real) => write!(f, "delete real server {real} of {key}"),
+            Self::Zero(Some(key)) => write!(f, "zero the counters of virtual server {key}"),
+            Self::Zero(None) => f.write_str("zero the counters of all virtual servers"),
+            Self::Flush => f.write_str("delete all virtual servers"),
+            Self::SetTimeouts(_) => f.write_str("set the timeouts"),
+            Self::NewDaemon(daemon) => write!(f, "start {daemon}"),
+            Self::DelDaemon(daemon) => write!(f, "stop {daemon}"),
+        }
+    }
+}

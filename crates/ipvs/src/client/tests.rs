@@ -1,0 +1,209 @@
+use std::collections::VecDeque;
+use std::error::Error as _;
+use std::io;
+
+use netlink::{Connection, Transport};
+
+use super::{Client, ErrorKind, OpenError, Request};
+use crate::text::{Line, parse_line};
+use crate::types::{RealServer, VirtualServer, VirtualServerKey};
+
+const FAMILY: u16 = 0x21;
+
+/// A kernel that answers as it was told to.
+#[derive(Debug, Default)]
+struct Script {
+    answers: VecDeque<Result<Vec<u8>, i32>>,
+}
+
+impl Transport for Script {
+    fn send(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        buffer.clear();
+        let answer = self.answers.pop_front().unwrap_or(Err(libc::EAGAIN));
+        buffer.extend(answer.map_err(io::Error::from_raw_os_error)?);
+        Ok(buffer.len())
+    }
+}
+
+fn message(kind: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(16 + payload.len()).expect("short");
+    let mut bytes = length.to_ne_bytes().to_vec();
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend([0, 0]);
+    bytes.extend(sequence.to_ne_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend(payload);
+    bytes
+}
+
+/// The kernel's last word about the request of this number: 0 is success.
+fn end(sequence: u32, errno: i32) -> Vec<u8> {
+    let mut payload = (-errno).to_ne_bytes().to_vec();
+    payload.extend([0; 16]);
+    message(2, sequence, &payload)
+}
+
+/// The answer to who IPVS is: `CTRL_CMD_NEWFAMILY` with `CTRL_ATTR_FAMILY_ID`.
+fn family() -> Vec<u8> {
+    let mut payload = vec![1, 2, 0, 0, 6, 0, 1, 0];
+    payload.extend(FAMILY.to_ne_bytes());
+    payload.extend([0, 0]);
+    let mut answer = message(16, 1, &payload);
+    answer.extend(end(1, 0));
+    answer
+}
+
+fn client(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Client<Script> {
+    let mut script = Script::default();
+    script.answers.push_back(Ok(family()));
+    script.answers.extend(answers);
+    Client::over(Connection::over(script)).expect("the family is there")
+}
+
+fn open_error(answer: Result<Vec<u8>, i32>) -> OpenError {
+    let script = Script {
+        answers: [answer].into(),
+    };
+    Client::over(Connection::over(script)).expect_err("no family")
+}
+
+fn server() -> VirtualServer {
+    match parse_line("-A -t 10.96.0.10:80 -s rr") {
+        Ok(Line::VirtualServer(server)) => server,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn real() -> (VirtualServerKey, RealServer) {
+    match parse_line("-a -t 10.96.0.10:80 -r 10.1.2.3:8080 -m -w 1") {
+        Ok(Line::RealServer(key, real)) => (key, real),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_kernel_without_ipvs_is_told_apart() {
+    let error = open_error(Ok(end(1, libc::ENOENT)));
+    assert!(matches!(error, OpenError::NoFamily));
+    assert_eq!(
+        error.to_string(),
+        "the kernel has no IPVS: its module ip_vs is not loaded"
+    );
+    let error = open_error(Ok(end(1, libc::ENOMEM)));
+    assert!(matches!(error, OpenError::Resolve(_)));
+    // An answer that names no family.
+    assert!(matches!(open_error(Ok(end(1, 0))), OpenError::NoFamily));
+}
+
+/// `request` is refused with `errno`.
+fn check(request: &Request, errno: i32, kind: ErrorKind, text: &str) {
+    let mut client = client([Ok(end(2, errno))]);
+    let error = client.execute(std::slice::from_ref(request)).remove(0);
+    let error = error.expect_err("refused");
+    assert_eq!(error.kind(), kind);
+    assert_eq!(error.to_string(), text);
+    assert_eq!(error.request(), request);
+    // The cause is the source, and not said twice.
+    let source = error.source().expect("a cause").to_string();
+    assert!(source.starts_with("the kernel refused: "), "{source}");
+}
+
+#[test]
+fn errors_name_what_was_asked_and_its_key() {
+    let (key, real) = real();
+    check(
+        &Request::NewService(server()),
+        libc::EEXIST,
+        ErrorKind::AlreadyExists,
+        "failed to add virtual server 10.96.0.10:80/TCP",
+    );
+    check(
+        &Request::SetService(server()),
+        libc::ENOENT,
+        ErrorKind::UnknownScheduler,
+        "failed to change virtual server 10.96.0.10:80/TCP",
+    );
+    check(
+        &Request::DelService(key),
+        libc::ESRCH,
+        ErrorKind::NoSuchService,
+        "failed to delete virtual server 10.96.0.10:80/TCP",
+    );
+    check(
+        &Request::NewDest(key, real),
+        libc::ERANGE,
+        ErrorKind::OutOfRange,
+        "failed to add real server 10.1.2.3:8080 to 10.96.0.10:80/TCP",
+    );
+    check(
+        &Request::SetDest(key, real),
+        libc::EINVAL,
+        ErrorKind::Invalid,
+        "failed to change real server 10.1.2.3:8080 of 10.96.0.10:80/TCP",
+    );
+    check(
+        &Request::DelDest(key, real.key),
+        libc::ENOENT,
+        ErrorKind::NoSuchDestination,
+        "failed to delete real server 10.1.2.3:8080 of 10.96.0.10:80/TCP",
+    );
+    check(
+        &Request::Flush,
+        libc::EPERM,
+        ErrorKind::NotPermitted,
+        "failed to delete all virtual servers",
+    );
+    check(
+        &Request::Zero(None),
+        libc::ENOMEM,
+        ErrorKind::Other(libc::ENOMEM),
+        "failed to zero the counters of all virtual servers",
+    );
+}
+
+#[test]
+fn a_lost_answer_is_no_success() {
+    let mut client = client([Err(libc::EAGAIN)]);
+    let error = client.execute(&[Request::Flush]).remove(0);
+    assert_eq!(error.expect_err("lost").kind(), ErrorKind::Lost);
+}
+
+#[test]
+fn reading_errors_name_what_was_read() {
+    let (key, _) = real();
+    let refused = |errno| client([Ok(end(2, errno))]);
+    let check = |error: super::ReadError, kind, text: &str| {
+        assert_eq!(error.kind(), kind);
+        assert_eq!(error.to_string(), text);
+    };
+    check(
+        refused(libc::EPERM).virtual_servers().expect_err("refused"),
+        ErrorKind::NotPermitted,
+        "failed to read virtual servers",
+    );
+    check(
+        refused(libc::EBUSY)
+            .real_servers(&key)
+            .expect_err("refused"),
+        ErrorKind::Other(libc::EBUSY),
+        "failed to read real servers of 10.96.0.10:80/TCP",
+    );
+    check(
+        refused(libc::EPERM)
+            .virtual_server(&key)
+            .expect_err("refused"),
+        ErrorKind::NotPermitted,
+        "failed to read virtual server 10.96.0.10:80/TCP",
+    );
+    check(
+        client([]).info().expect_err("no answer"),
+        ErrorKind::Lost,
+        "failed to read version",
+    );
+    let missing = refused(libc::ESRCH).virtual_server(&key);
+    assert_eq!(missing.expect("an answer"), None);
+}

@@ -1,0 +1,334 @@
+//! Attributes as they are on the wire: names, numbers and types of `include/uapi/linux/ip_vs.h` and of
+//! the policies in `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
+
+use netlink_packet_core::{
+    DecodeError, DefaultNla, Emitable as _, ErrorContext as _, NLA_F_NESTED, Nla, NlaBuffer,
+    NlasIterator, Parseable,
+};
+
+use super::fields::Field;
+pub use super::fields::{MaskedFlags, NetworkOrder};
+
+/// Attributes within an attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nested<T> {
+    /// Those within.
+    pub attributes: Vec<T>,
+    /// Whether the type carries `NLA_F_NESTED`. The kernel takes it either way and never sets it;
+    /// libnl, and so ipvsadm, does.
+    pub flagged: bool,
+}
+
+impl<T> Nested<T> {
+    /// `attributes` as the kernel itself writes them.
+    #[must_use]
+    pub fn new(attributes: Vec<T>) -> Self {
+        Self {
+            attributes,
+            flagged: false,
+        }
+    }
+}
+
+/// Declares an enum of attributes with its codec, so that a number, its name and its type stand in one
+/// place.
+macro_rules! attributes {
+    (
+        $(#[$about:meta])*
+        $name:ident {
+            nested { $($(#[$nested_doc:meta])* $nested:ident($inner:ty) = $nested_number:literal,)* }
+            plain { $($(#[$doc:meta])* $variant:ident($type:ty) = $number:literal,)* }
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$nested_doc])* $nested(Nested<$inner>),)*
+            $($(#[$doc])* $variant($type),)*
+            /// Any other attribute.
+            Other(DefaultNla),
+        }
+
+        impl $name {
+            /// Numbers and names of the attributes that have one, in order.
+            pub const ALL: &[(u16, &str)] = &[
+                $(($nested_number, stringify!($nested)),)*
+                $(($number, stringify!($variant)),)*
+            ];
+        }
+
+        impl Nla for $name {
+            fn value_len(&self) -> usize {
+                match self {
+                    $(Self::$nested(nested) => nested.attributes.as_slice().buffer_len(),)*
+                    $(Self::$variant(value) => value.length(),)*
+                    Self::Other(attribute) => attribute.value_len(),
+                }
+            }
+
+            fn kind(&self) -> u16 {
+                match self {
+                    $(Self::$nested(nested) if nested.flagged => $nested_number | NLA_F_NESTED,)*
+                    $(Self::$nested(_) => $nested_number,)*
+                    $(Self::$variant(_) => $number,)*
+                    Self::Other(attribute) => attribute.kind(),
+                }
+            }
+
+            fn emit_value(&self, buffer: &mut [u8]) {
+                match self {
+                    $(Self::$nested(nested) => nested.attributes.as_slice().emit(buffer),)*
+                    $(Self::$variant(value) => value.write(buffer),)*
+                    Self::Other(attribute) => attribute.emit_value(buffer),
+                }
+            }
+        }
+
+        impl<'a, T: AsRef<[u8]> + ?Sized> Parseable<NlaBuffer<&'a T>> for $name {
+            fn parse(buffer: &NlaBuffer<&'a T>) -> Result<Self, DecodeError> {
+                Ok(match buffer.kind() {
+                    $($nested_number => Self::$nested(Nested {
+                        attributes: NlasIterator::new(buffer.value())
+                            .map(|attribute| Parseable::parse(&attribute?))
+                            .collect::<Result<_, DecodeError>>()
+                            .with_context(|| format!("in {}", stringify!($nested)))?,
+                        flagged: buffer.nested_flag(),
+                    }),)*
+                    $($number => Self::$variant(
+                        Field::read(buffer.value())
+                            .with_context(|| format!("in {}", stringify!($variant)))?,
+                    ),)*
+                    _ => Self::Other(DefaultNla::parse(buffer)?),
+                })
+            }
+        }
+    };
+}
+
+attributes! {
+    /// `IPVS_CMD_ATTR_*`: what a message is about.
+    CommandAttribute {
+        nested {
+            /// A virtual server.
+            Service(ServiceAttribute) = 1,
+            /// A real server.
+            Destination(DestinationAttribute) = 2,
+            /// A synchronisation daemon.
+            Daemon(DaemonAttribute) = 3,
+        }
+        plain {
+            /// Seconds for an established TCP connection.
+            TimeoutTcp(u32) = 4,
+            /// Seconds for a TCP connection after a FIN.
+            TimeoutTcpFin(u32) = 5,
+            /// Seconds for a UDP flow.
+            TimeoutUdp(u32) = 6,
+        }
+    }
+}
+
+attributes! {
+    /// `IPVS_SVC_ATTR_*`: a virtual server.
+    ServiceAttribute {
+        nested {
+            /// Counters, packets in 32 bits.
+            Statistics(StatisticsAttribute) = 10,
+            /// Counters, all in 64 bits; since Linux 4.1.
+            Statistics64(StatisticsAttribute) = 12,
+        }
+        plain {
+            /// `AF_INET` (2) or `AF_INET6` (10).
+            AddressFamily(u16) = 1,
+            /// Transport protocol number.
+            Protocol(u16) = 2,
+            /// The address, IPv4 in the first four bytes.
+            Address([u8; 16]) = 3,
+            /// The port.
+            Port(NetworkOrder<u16>) = 4,
+            /// The firewall mark, in place of protocol, address and port.
+            Fwmark(u32) = 5,
+            /// The scheduler's name.
+            SchedulerName(String) = 6,
+            /// Flags.
+            Flags(MaskedFlags) = 7,
+            /// Seconds of persistence.
+            Timeout(u32) = 8,
+            /// Persistence granularity: an IPv4 mask in network order, or an IPv6 prefix length in the
+            /// machine's.
+            Netmask([u8; 4]) = 9,
+            /// The persistence engine's name.
+            PersistenceEngine(String) = 11,
+        }
+    }
+}
+
+attributes! {
+    /// `IPVS_DEST_ATTR_*`: a real server.
+    DestinationAttribute {
+        nested {
+            /// Counters, packets in 32 bits.
+            Statistics(StatisticsAttribute) = 10,
+            /// Counters, all in 64 bits; since Linux 4.1.
+            Statistics64(StatisticsAttribute) = 12,
+        }
+        plain {
+            /// The address, IPv4 in the first four bytes.
+            Address([u8; 16]) = 1,
+            /// The port.
+            Port(NetworkOrder<u16>) = 2,
+            /// `IP_VS_CONN_F_FWD_MASK`.
+            ForwardingMethod(u32) = 3,
+            /// The weight.
+            Weight(u32) = 4,
+            /// Upper threshold of connections.
+            UpperThreshold(u32) = 5,
+            /// Lower threshold of connections.
+            LowerThreshold(u32) = 6,
+            /// Connections that carry data.
+            ActiveConnections(u32) = 7,
+            /// Other connections.
+            InactiveConnections(u32) = 8,
+            /// Persistence templates.
+            PersistentConnections(u32) = 9,
+            /// `AF_INET` or `AF_INET6`; since Linux 3.18.
+            AddressFamily(u16) = 11,
+            /// `IP_VS_CONN_F_TUNNEL_TYPE_*`; since Linux 5.3.
+            TunnelType(u8) = 13,
+            /// UDP port of a GUE tunnel; since Linux 5.3.
+            TunnelPort(NetworkOrder<u16>) = 14,
+            /// `IP_VS_TUNNEL_ENCAP_FLAG_*`; since Linux 5.3.
+            TunnelFlags(u16) = 15,
+        }
+    }
+}
+
+attributes! {
+    /// `IPVS_DAEMON_ATTR_*`: a synchronisation daemon.
+    DaemonAttribute {
+        nested {}
+        plain {
+            /// `IP_VS_STATE_MASTER` (1) or `IP_VS_STATE_BACKUP` (2).
+            State(u32) = 1,
+            /// The interface for multicast.
+            MulticastInterface(String) = 2,
+            /// Identifier of the group of directors.
+            SyncId(u32) = 3,
+            /// Largest message, bytes.
+            MaximumLength(u16) = 4,
+            /// IPv4 multicast group.
+            Group([u8; 4]) = 5,
+            /// IPv6 multicast group.
+            Group6([u8; 16]) = 6,
+            /// UDP port, in the machine's order.
+            Port(u16) = 7,
+            /// Time to live of the multicast packets.
+            TimeToLive(u8) = 8,
+        }
+    }
+}
+
+attributes! {
+    /// `IPVS_INFO_ATTR_*`: what the kernel says of itself.
+    InfoAttribute {
+        nested {}
+        plain {
+            /// The version of IPVS, a byte each for major, minor and patch.
+            Version(u32) = 1,
+            /// Buckets of the connection table.
+            ConnectionTableSize(u32) = 2,
+        }
+    }
+}
+
+/// A counter: the kernel uses 32 or 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// 32 bits.
+    Narrow(u32),
+    /// 64 bits.
+    Wide(u64),
+}
+
+impl Counter {
+    /// Its value.
+    #[must_use]
+    pub fn value(self) -> u64 {
+        match self {
+            Self::Narrow(value) => value.into(),
+            Self::Wide(value) => value,
+        }
+    }
+}
+
+impl Field for Counter {
+    fn length(&self) -> usize {
+        match self {
+            Self::Narrow(_) => 4,
+            Self::Wide(_) => 8,
+        }
+    }
+
+    fn write(&self, buffer: &mut [u8]) {
+        match self {
+            Self::Narrow(value) => value.write(buffer),
+            Self::Wide(value) => value.write(buffer),
+        }
+    }
+
+    fn read(value: &[u8]) -> Result<Self, DecodeError> {
+        if value.len() == 4 {
+            u32::read(value).map(Self::Narrow)
+        } else {
+            u64::read(value).map(Self::Wide)
+        }
+    }
+}
+
+/// Padding that aligns what follows: its bytes are kept as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Padding(pub Vec<u8>);
+
+impl Field for Padding {
+    fn length(&self) -> usize {
+        self.0.len()
+    }
+
+    fn write(&self, buffer: &mut [u8]) {
+        buffer.copy_from_slice(&self.0);
+    }
+
+    fn read(value: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Self(value.to_vec()))
+    }
+}
+
+attributes! {
+    /// `IPVS_STATS_ATTR_*`: counters since the last `Zero`, and rates.
+    StatisticsAttribute {
+        nested {}
+        plain {
+            /// Connections scheduled.
+            Connections(Counter) = 1,
+            /// Packets from clients.
+            PacketsIn(Counter) = 2,
+            /// Packets to clients.
+            PacketsOut(Counter) = 3,
+            /// Bytes from clients.
+            BytesIn(Counter) = 4,
+            /// Bytes to clients.
+            BytesOut(Counter) = 5,
+            /// Connections each second.
+            ConnectionRate(Counter) = 6,
+            /// Packets from clients each second.
+            PacketRateIn(Counter) = 7,
+            /// Packets to clients each second.
+            PacketRateOut(Counter) = 8,
+            /// Bytes from clients each second.
+            ByteRateIn(Counter) = 9,
+            /// Bytes to clients each second.
+            ByteRateOut(Counter) = 10,
+            /// Alignment.
+            Padding(Padding) = 11,
+        }
+    }
+}

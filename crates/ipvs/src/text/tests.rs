@@ -1,0 +1,157 @@
+use proptest::prelude::*;
+
+use super::{Line, parse_line, parse_lines, print_real_server, print_virtual_server};
+use crate::testing::{key, real_server, virtual_server};
+use crate::types::{Forwarding, ServiceFlags};
+
+/// Each line is read and printed again.
+fn check(line: &str) {
+    let printed = match parse_line(line) {
+        Ok(Line::VirtualServer(server)) => print_virtual_server(&server),
+        Ok(Line::RealServer(key, real)) => print_real_server(&key, &real),
+        Err(problem) => panic!("{line}: {problem}"),
+    };
+    assert_eq!(printed, line);
+}
+
+fn check_error(line: &str, problem: &str) {
+    assert_eq!(parse_line(line), Err(problem.to_owned()));
+}
+
+#[test]
+fn virtual_servers() {
+    for line in [
+        "-A -t 10.96.0.1:443 -s rr",
+        "-A -u [fd00:10:96::15]:80 -s wrr",
+        "-A --sctp-service 10.96.0.1:80 -s lc",
+        "-A -t 10.96.6.2:80 -s rr -p 10800",
+        "-A -t 10.96.6.2:80 -s rr -p 10800 -M 255.255.255.0",
+        "-A -t [fd00::1]:80 -s rr -p 600 -M 64",
+        "-A -u 10.96.0.1:5060 -s rr -p 60 --pe sip",
+        "-A -u 10.96.0.1:53 -s rr -o",
+        "-A -t 10.96.0.1:80 -s mh -b mh-fallback,mh-port",
+        "-A -t 10.96.0.1:80 -s sh -b sh-port",
+        "-A -t 10.96.0.1:80 -s lc -b flag-1,flag-3",
+        "-A -f 7 -s rr",
+        "-A -f 7 -6 -s rr",
+    ] {
+        check(line);
+    }
+}
+
+#[test]
+fn real_servers() {
+    for line in [
+        "-a -t 10.96.0.1:443 -r 192.168.77.1:6443 -m -w 1",
+        "-a -t [fd00:10:96::15]:80 -r [fd00:10:244:1::5]:8080 -m -w 1",
+        "-a -f 7 -r 10.0.0.1:80 -g -w 0",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type ipip -x 100 -y 50",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type gre --tun-csum",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type 3 --tun-nocsum",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 --local -w 1",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 --bypass -w 1",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 --forwarding-6 -w 1",
+    ] {
+        check(line);
+    }
+}
+
+/// What ipvsadm lets one leave out.
+#[test]
+fn what_is_left_out_is_filled_in() {
+    let check = |short: &str, long: &str| assert_eq!(parse_line(short), parse_line(long));
+    check("-A -t 10.0.0.1:80", "-A -t 10.0.0.1:80 -s wlc");
+    check(
+        "-A -t 10.0.0.1:80 -s rr -p",
+        "-A -t 10.0.0.1:80 -s rr -p 360",
+    );
+    check(
+        "-A -t 10.0.0.1:80 -p -s rr",
+        "-A -t 10.0.0.1:80 -s rr -p 360",
+    );
+    check(
+        "-a -t 10.0.0.1:80 -r 10.0.0.2",
+        "-a -t 10.0.0.1:80 -r 10.0.0.2:80 -g -w 1",
+    );
+    check(
+        "-a -t [fd00::1]:80 -r [fd00::2] -m",
+        "-a -t [fd00::1]:80 -r [fd00::2]:80 -m -w 1",
+    );
+    check("-a -r 10.0.0.2 -f 7", "-a -f 7 -r 10.0.0.2:0 -g -w 1");
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    check_error(
+        "-X -t 10.0.0.1:80",
+        "`-X` is not -A (a virtual server) or -a (a real server)",
+    );
+    check_error(
+        "-A -t 10.0.0.300:80 -s rr",
+        "-t wants an address and port such as 10.96.0.10:80, not `10.0.0.300:80`",
+    );
+    check_error(
+        "-A -t 10.0.0.1:80 -s",
+        "-s wants a scheduler, and the line ends",
+    );
+    check_error(
+        "-A -t 10.0.0.1:80 -q",
+        "`-q` is no option of a virtual server",
+    );
+    check_error(
+        "-A -s rr",
+        "no virtual server is named: -t, -u, --sctp-service or -f",
+    );
+    check_error(
+        "-A -t 10.0.0.1:80 -s sh -b mh-port",
+        "`mh-port` is no flag of scheduler sh",
+    );
+    check_error(
+        "-A -t 10.0.0.1:80 -s rr -p 9 -M 255.0.255.0",
+        "-M wants a netmask or, for IPv6, a length, not `255.0.255.0`",
+    );
+}
+
+#[test]
+fn lines_are_counted_from_one() {
+    let error = parse_lines("# saved\n\n-A -t 10.0.0.1:80 -s rr\nnonsense\n").expect_err("bad");
+    assert_eq!(error.line, 4);
+}
+
+proptest! {
+    /// Whatever is valid prints as what it is.
+    #[test]
+    fn a_virtual_server_is_read_as_it_was_printed(mut server in virtual_server()) {
+        // What has no words of its own is left out of the text.
+        server.flags &= ServiceFlags::from_bits_retain(0x3d);
+        if !server.flags.contains(ServiceFlags::PERSISTENT) {
+            server.persistence_timeout = std::time::Duration::ZERO;
+            server.persistence_prefix = if server.key.family() == crate::AddressFamily::Ipv4 { 32 } else { 128 };
+        } else if server.key.family() == crate::AddressFamily::Ipv6 {
+            server.persistence_prefix = server.persistence_prefix.max(1);
+        }
+        let line = print_virtual_server(&server);
+        prop_assert_eq!(parse_line(&line), Ok(Line::VirtualServer(server)), "{}", line);
+    }
+
+    #[test]
+    fn a_real_server_is_read_as_it_was_printed(key in key(), mut real in real_server()) {
+        if let Forwarding::Tunnel(tunnel) = &mut real.forwarding {
+            // ipvsadm prints one of the two.
+            if tunnel.flags.bits() == 3 {
+                tunnel.flags = crate::TunnelFlags::REMCSUM;
+            }
+        }
+        let line = print_real_server(&key, &real);
+        prop_assert_eq!(parse_line(&line), Ok(Line::RealServer(key, real)), "{}", line);
+    }
+
+    #[test]
+    fn no_text_makes_a_panic(text in "[-A-Za-z0-9.:\\[\\] ]{0,80}") {
+        let _ = parse_lines(&text);
+        let _ = parse_line(&format!("-A {text}"));
+        let _ = parse_line(&format!("-a -t 10.0.0.1:80 {text}"));
+    }
+}

@@ -1,1 +1,27 @@
-//! The words of kube-ipvs: cluster state, node tables, snapshots, plans, findings.
+//! The words of kube-ipvs. Kubernetes words at the left end ([`cluster`]), neutral ones in the middle
+//! ([`frontend`]), IPVS words at the right ([`tables`], [`plan`]). Nothing here does IO, reads a clock
+//! or fails because of the world.
+
+/// The dummy device that holds the virtual addresses, as kube-proxy names it.
+pub const DEVICE: &str = "kube-ipvs0";
+
+mod chain;
+pub mod cluster;
+pub mod config;
+pub mod finding;
+pub mod frontend;
+pub mod names;
+pub mod plan;
+pub mod snapshot;
+pub mod tables;
+pub mod text;
+
+pub use chain::chain;
+pub use cluster::{ClusterEvent, ClusterState, Object, ObjectKind, Parsed};
+pub use config::NodeConfig;
+pub use finding::{Code, Finding, Level};
+pub use frontend::{Backend, Frontend, FrontendKind};
+pub use names::{Name, ObjectName, ServicePortName};
+pub use plan::{Difference, Op, OpEffect, Plan, PlannedOp, Reason, Stage, Summary};
+pub use snapshot::{NodeState, Scope, Selection, Snapshot};
+pub use tables::{Desired, NodeTables, Owners, TableKeys, VirtualServerEntry};

@@ -1,0 +1,203 @@
+//! The state of the cluster, built from what sources say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service};
+use crate::names::{Name, ObjectName};
+
+/// All Services, EndpointSlices and Nodes that are known.
+///
+/// Two states are equal when they hold the same objects, whatever the order in which these came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterState {
+    services: BTreeMap<ObjectName, Service>,
+    /// By Service, then by the slice's own name.
+    slices: BTreeMap<ObjectName, BTreeMap<Name, EndpointSlice>>,
+    /// Which Service each slice belongs to: a slice is deleted, or changes its Service, by its name.
+    slice_service: BTreeMap<ObjectName, ObjectName>,
+    nodes: BTreeMap<Name, Node>,
+    /// What a list in progress has named so far.
+    listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
+    listed: BTreeSet<ObjectKind>,
+}
+
+/// What an event changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Services whose own object or slices are different now.
+    pub services: BTreeSet<ObjectName>,
+    /// Nodes that are different now.
+    pub nodes: BTreeSet<Name>,
+}
+
+impl Changed {
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.nodes.is_empty()
+    }
+
+    /// Adds what `other` changed.
+    pub fn merge(&mut self, other: Self) {
+        self.services.extend(other.services);
+        self.nodes.extend(other.nodes);
+    }
+}
+
+impl ClusterState {
+    /// Takes in `event` and says what it changed. An object equal to the one known changes nothing.
+    pub fn absorb(&mut self, event: ClusterEvent) -> Changed {
+        match event {
+            ClusterEvent::ListStarted(kind) => {
+                self.listing.insert(kind, BTreeSet::new());
+                Changed::default()
+            }
+            ClusterEvent::Upsert(object) => {
+                if let Some(named) = self.listing.get_mut(&object.kind()) {
+                    named.insert(object.name());
+                }
+                self.upsert(object)
+            }
+            ClusterEvent::Delete(kind, name) => {
+                if let Some(named) = self.listing.get_mut(&kind) {
+                    named.remove(&name);
+                }
+                self.delete(kind, &name)
+            }
+            ClusterEvent::ListDone(kind) => self.finish_list(kind),
+        }
+    }
+
+    /// Whether every kind has been listed at least once. Until then absence means nothing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        ObjectKind::ALL
+            .iter()
+            .all(|kind| self.listed.contains(kind))
+    }
+
+    /// Every name that has a Service, slices, or both, in order.
+    pub fn service_names(&self) -> impl Iterator<Item = &ObjectName> {
+        self.services.keys()
+    }
+
+    /// The Service `name`.
+    #[must_use]
+    pub fn service(&self, name: &ObjectName) -> Option<&Service> {
+        self.services.get(name)
+    }
+
+    /// The slices of Service `name`, ordered by their names.
+    pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = &EndpointSlice> {
+        self.slices.get(name).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// The Node `name`.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
+    /// All Nodes, ordered by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    fn upsert(&mut self, object: Object) -> Changed {
+        match object {
+            Object::Service(service) => {
+                let name = service.name.clone();
+                if self.services.get(&name) == Some(&service) {
+                    return Changed::default();
+                }
+                self.services.insert(name.clone(), service);
+                changed_service(name)
+            }
+            Object::EndpointSlice(slice) => self.upsert_slice(slice),
+            Object::Node(node) => {
+                let name = node.name.clone();
+                if self.nodes.get(&name) == Some(&node) {
+                    return Changed::default();
+                }
+                self.nodes.insert(name.clone(), node);
+                changed_node(name)
+            }
+        }
+    }
+
+    fn upsert_slice(&mut self, slice: EndpointSlice) -> Changed {
+        let service = ObjectName::new(slice.name.namespace.clone(), slice.service.clone());
+        let mut changed = match self.slice_service.get(&slice.name) {
+            Some(before) if *before != service => self.delete_slice(&slice.name.clone()),
+            _ => Changed::default(),
+        };
+        let siblings = self.slices.entry(service.clone()).or_default();
+        if siblings.get(&slice.name.name) != Some(&slice) {
+            self.slice_service
+                .insert(slice.name.clone(), service.clone());
+            siblings.insert(slice.name.name.clone(), slice);
+            changed.services.insert(service);
+        }
+        changed
+    }
+
+    fn delete(&mut self, kind: ObjectKind, name: &ObjectName) -> Changed {
+        match kind {
+            ObjectKind::Service => match self.services.remove(name) {
+                Some(service) => changed_service(service.name),
+                None => Changed::default(),
+            },
+            ObjectKind::EndpointSlice => self.delete_slice(name),
+            ObjectKind::Node => match self.nodes.remove(&name.name) {
+                Some(node) => changed_node(node.name),
+                None => Changed::default(),
+            },
+        }
+    }
+
+    fn delete_slice(&mut self, name: &ObjectName) -> Changed {
+        let Some(service) = self.slice_service.remove(name) else {
+            return Changed::default();
+        };
+        if let Some(siblings) = self.slices.get_mut(&service) {
+            siblings.remove(&name.name);
+            if siblings.is_empty() {
+                self.slices.remove(&service);
+            }
+        }
+        changed_service(service)
+    }
+
+    fn finish_list(&mut self, kind: ObjectKind) -> Changed {
+        self.listed.insert(kind);
+        let Some(named) = self.listing.remove(&kind) else {
+            return Changed::default();
+        };
+        let known: Vec<ObjectName> = match kind {
+            ObjectKind::Service => self.services.keys().cloned().collect(),
+            ObjectKind::EndpointSlice => self.slice_service.keys().cloned().collect(),
+            ObjectKind::Node => (self.nodes.keys())
+                .map(|name| ObjectName::new("", name.clone()))
+                .collect(),
+        };
+        let mut changed = Changed::default();
+        for name in known.iter().filter(|name| !named.contains(name)) {
+            changed.merge(self.delete(kind, name));
+        }
+        changed
+    }
+}
+
+fn changed_service(name: ObjectName) -> Changed {
+    Changed {
+        services: [name].into(),
+        nodes: BTreeSet::new(),
+    }
+}
+
+fn changed_node(name: Name) -> Changed {
+    Changed {
+        services: BTreeSet::new(),
+        nodes: [name].into(),
+    }
+}

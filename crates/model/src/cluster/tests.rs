@@ -1,0 +1,96 @@
+use super::{ClusterEvent, ClusterState, EndpointSlice, Node, Object, ObjectKind};
+use crate::names::ObjectName;
+
+fn slice(name: &str, service: &str) -> Object {
+    Object::EndpointSlice(EndpointSlice {
+        name: ObjectName::new("default", name),
+        service: service.into(),
+        family: None,
+        endpoints: Vec::new(),
+        ports: Vec::new(),
+    })
+}
+
+fn node(name: &str) -> Object {
+    Object::Node(Node {
+        name: name.into(),
+        zone: None,
+        addresses: Vec::new(),
+        pod_cidrs: Vec::new(),
+    })
+}
+
+fn list(state: &mut ClusterState, kind: ObjectKind, objects: Vec<Object>) -> Vec<String> {
+    let mut changed = state.absorb(ClusterEvent::ListStarted(kind));
+    for object in objects {
+        changed.merge(state.absorb(ClusterEvent::Upsert(object)));
+    }
+    changed.merge(state.absorb(ClusterEvent::ListDone(kind)));
+    changed.services.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn it_is_complete_once_every_kind_was_listed() {
+    let mut state = ClusterState::default();
+    for kind in ObjectKind::ALL {
+        assert!(!state.is_complete());
+        list(&mut state, kind, Vec::new());
+    }
+    assert!(state.is_complete());
+}
+
+#[test]
+fn a_new_list_replaces_the_old_one_when_it_is_done() {
+    let mut state = ClusterState::default();
+    let kind = ObjectKind::EndpointSlice;
+    list(&mut state, kind, vec![slice("a", "web"), slice("b", "dns")]);
+
+    state.absorb(ClusterEvent::ListStarted(kind));
+    state.absorb(ClusterEvent::Upsert(slice("b", "dns")));
+    let web = ObjectName::new("default", "web");
+    assert_eq!(
+        state.slices(&web).count(),
+        1,
+        "not yet done, nothing is gone"
+    );
+    let changed = state.absorb(ClusterEvent::ListDone(kind));
+    assert_eq!(changed.services, [web.clone()].into());
+    assert_eq!(state.slices(&web).count(), 0);
+}
+
+#[test]
+fn an_equal_object_changes_nothing() {
+    let mut state = ClusterState::default();
+    let upsert = || ClusterEvent::Upsert(slice("a", "web"));
+    assert!(!state.absorb(upsert()).is_empty());
+    assert!(state.absorb(upsert()).is_empty());
+}
+
+#[test]
+fn a_slice_that_changes_its_service_concerns_both() {
+    let mut state = ClusterState::default();
+    state.absorb(ClusterEvent::Upsert(slice("a", "web")));
+    let changed = state.absorb(ClusterEvent::Upsert(slice("a", "dns")));
+    assert_eq!(changed.services.len(), 2);
+    let web = ObjectName::new("default", "web");
+    assert_eq!(state.slices(&web).count(), 0);
+}
+
+#[test]
+fn deleting_what_is_not_there_changes_nothing() {
+    let mut state = ClusterState::default();
+    for kind in ObjectKind::ALL {
+        let gone = ClusterEvent::Delete(kind, ObjectName::new("default", "web"));
+        assert!(state.absorb(gone).is_empty());
+    }
+}
+
+#[test]
+fn nodes_come_and_go() {
+    let mut state = ClusterState::default();
+    assert!(!state.absorb(ClusterEvent::Upsert(node("node1"))).is_empty());
+    assert!(state.node("node1").is_some());
+    let gone = ClusterEvent::Delete(ObjectKind::Node, ObjectName::new("", "node1"));
+    assert!(!state.absorb(gone).is_empty());
+    assert!(state.node("node1").is_none());
+}

@@ -1,0 +1,128 @@
+//! What was read from a node's kernel.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use ipvs::{Connections, RealServerKey, Timeouts, VirtualServerKey};
+
+use crate::names::Name;
+use crate::tables::{NodeTables, TableKeys};
+
+/// What to read: reading costs a dump for each virtual server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Which virtual servers, with their real servers.
+    pub virtual_servers: Selection,
+    /// Whether to read the dummy device and its addresses, and the other interfaces.
+    pub addresses: bool,
+}
+
+impl Scope {
+    /// All there is.
+    pub const EVERYTHING: Self = Self {
+        virtual_servers: Selection::All,
+        addresses: true,
+    };
+
+    /// What is needed to compare `keys`: addresses too, since they tell whose a virtual server is.
+    #[must_use]
+    pub fn of(keys: &TableKeys) -> Self {
+        Self {
+            virtual_servers: Selection::Only(keys.virtual_servers.clone()),
+            addresses: true,
+        }
+    }
+}
+
+/// Which virtual servers to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Every one.
+    All,
+    /// These, where they exist.
+    Only(BTreeSet<VirtualServerKey>),
+}
+
+/// One reading of the kernel. Fields outside the scope that was asked for are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The tables.
+    pub tables: NodeTables,
+    /// Whether the dummy device exists.
+    pub device: bool,
+    /// Connections of each real server that has any.
+    pub connections: BTreeMap<(VirtualServerKey, RealServerKey), Connections>,
+    /// IPVS idle timeouts.
+    pub timeouts: Timeouts,
+    /// The node's other interfaces.
+    pub node: NodeState,
+    /// Somebody changed the table while it was read: an entry that is missing here may exist, and
+    /// nothing is deleted on the strength of this reading.
+    pub torn: bool,
+}
+
+impl Snapshot {
+    /// Takes over what `read` says about `scope`; the rest stays as it was. Whether this is torn is a
+    /// matter of the last reading of everything.
+    pub fn update(&mut self, scope: &Scope, read: Self) {
+        if *scope == Scope::EVERYTHING {
+            *self = read;
+            return;
+        }
+        match &scope.virtual_servers {
+            Selection::All => {
+                self.tables.virtual_servers = read.tables.virtual_servers;
+                self.connections = read.connections;
+                self.timeouts = read.timeouts;
+            }
+            Selection::Only(keys) => {
+                for key in keys {
+                    self.forget(key);
+                }
+                let servers = read.tables.virtual_servers.into_iter();
+                (self.tables.virtual_servers).extend(servers.filter(|(key, _)| keys.contains(key)));
+                let connections = read.connections.into_iter();
+                (self.connections).extend(connections.filter(|((key, _), _)| keys.contains(key)));
+            }
+        }
+        if scope.addresses {
+            self.tables.addresses = read.tables.addresses;
+            self.device = read.device;
+            self.node = read.node;
+        }
+    }
+
+    /// Removes a virtual server from the picture.
+    pub(crate) fn forget(&mut self, key: &VirtualServerKey) {
+        let gone = self.tables.virtual_servers.remove(key);
+        for real in gone.iter().flat_map(|entry| entry.real_servers.keys()) {
+            self.connections.remove(&(*key, *real));
+        }
+    }
+}
+
+/// What a proxy can see of its node besides the tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeState {
+    /// Interfaces other than the dummy device, ordered by name.
+    pub interfaces: Vec<Interface>,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: Name,
+    /// Its addresses with their prefix lengths.
+    pub addresses: Vec<IpNetwork>,
+}
+
+impl NodeState {
+    /// Every address of every interface.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.interfaces
+            .iter()
+            .flat_map(|interface| interface.addresses.iter().map(IpNetwork::ip))
+    }
+}

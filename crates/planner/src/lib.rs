@@ -1,1 +1,19 @@
-//! The decisions of kube-ipvs: from cluster state to node tables, from tables to a plan.
+//! The decisions of kube-ipvs, as functions from values to values.
+//!
+//! ```text
+//! ClusterState ──resolve──▶ Frontends ──lower──▶ claims ──ledger──▶ Desired ──diff──▶ Plan
+//!                (Kubernetes)           (IPVS)          (who wins)            (live)
+//! ```
+//!
+//! Nothing here does IO, reads a clock or fails because of the world.
+
+mod compile;
+mod diff;
+mod ledger;
+mod lower;
+mod resolve;
+#[cfg(test)]
+mod testing;
+
+pub use compile::{Compiler, compile, lint};
+pub use diff::{Ownership, cleanup, diff, diff_keys};

@@ -1,0 +1,67 @@
+use std::collections::BTreeSet;
+
+use model::cluster::Changed;
+use model::{ClusterEvent, Object};
+
+use super::{Compiler, compile};
+use crate::testing::{cluster, config, endpoint, service, slice};
+
+#[test]
+fn a_change_touches_the_entries_of_its_service_alone() {
+    let mut state = cluster(
+        vec![service("a", &["10.96.0.1"]), service("b", &["10.96.0.2"])],
+        vec![
+            slice("a", "a", vec![endpoint("10.1.0.1")]),
+            slice("b", "b", vec![endpoint("10.1.0.2")]),
+        ],
+    );
+    let mut compiler = Compiler::new(config());
+    compiler.update_all(&state);
+
+    let more = slice("b", "b", vec![endpoint("10.1.0.2"), endpoint("10.1.0.3")]);
+    let changed = state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(more)));
+    let keys = compiler.update(&state, &changed);
+    let touched: Vec<String> = keys
+        .virtual_servers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(touched, ["10.96.0.2:80/TCP"]);
+    assert_eq!(keys.addresses, BTreeSet::new());
+    assert_eq!(*compiler.desired(), compile(&state, &config()).0);
+}
+
+#[test]
+fn the_zone_of_the_own_node_concerns_every_service() {
+    let mut near = endpoint("10.1.0.1");
+    near.zone_hints = vec!["zone-a".into()];
+    let mut far = endpoint("10.1.0.2");
+    far.zone_hints = vec!["zone-b".into()];
+    let mut state = cluster(
+        vec![service("a", &["10.96.0.1"])],
+        vec![slice("a", "a", vec![near, far])],
+    );
+    let mut compiler = Compiler::new(config());
+    compiler.update_all(&state);
+
+    let node = model::cluster::Node {
+        name: "node1".into(),
+        zone: Some("zone-a".into()),
+        addresses: Vec::new(),
+        pod_cidrs: Vec::new(),
+    };
+    let changed = state.absorb(ClusterEvent::Upsert(Object::Node(node)));
+    let keys = compiler.update(&state, &changed);
+    assert_eq!(keys.virtual_servers.len(), 1);
+    let entry = compiler.desired().tables.virtual_servers.values().next();
+    assert_eq!(entry.map(|entry| entry.real_servers.len()), Some(1));
+}
+
+#[test]
+fn nothing_changed_touches_nothing() {
+    let state = cluster(vec![service("a", &["10.96.0.1"])], Vec::new());
+    let mut compiler = Compiler::new(config());
+    assert!(!compiler.update_all(&state).is_empty());
+    assert!(compiler.update_all(&state).is_empty());
+    assert!(compiler.update(&state, &Changed::default()).is_empty());
+}

@@ -1,0 +1,245 @@
+//! From desired and live tables to a plan.
+
+mod draft;
+mod fields;
+mod order;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use ipvs::VirtualServerKey;
+use model::finding::{Code, Finding};
+use model::names::{Name, ObjectName};
+use model::plan::{Op, Plan, PlannedOp, Reason, Stage};
+use model::snapshot::Snapshot;
+use model::tables::{Desired, TableKeys, VirtualServerEntry};
+
+use self::draft::Draft;
+
+/// What we may touch (deviation D13), and how the node goes about it.
+///
+/// Ours is an address on the dummy device, a virtual server at such an address, and a virtual server
+/// in `recorded`. All else is foreign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// Virtual servers known to be ours wherever their address is: those that this process wrote.
+    pub recorded: BTreeSet<VirtualServerKey>,
+    /// Nothing inside these is deleted.
+    pub exclude_cidrs: Vec<IpNetwork>,
+    /// Whether anything may be deleted: not before every source has delivered a first list.
+    pub deletions: bool,
+    /// The node's name: it decides the order in which real servers are added (deviation D7).
+    pub node_name: Name,
+}
+
+impl Ownership {
+    fn excludes(&self, address: IpAddr) -> bool {
+        (self.exclude_cidrs.iter()).any(|network| network.contains(address))
+    }
+}
+
+/// Everything that turns `live` into `desired` within `own`. `diff` of equal tables is empty.
+#[must_use]
+pub fn diff(desired: &Desired, live: &Snapshot, own: &Ownership) -> Plan {
+    let mut keys = TableKeys::of(&desired.tables);
+    keys.merge(TableKeys::of(&live.tables));
+    diff_keys(desired, live, own, &keys)
+}
+
+/// Everything that takes what is ours off the node, the dummy device included. What `own` excludes
+/// stays, and the device with it where it still holds an address.
+#[must_use]
+pub fn cleanup(live: &Snapshot, own: &Ownership) -> Plan {
+    let mut plan = diff(&Desired::default(), live, own);
+    let keeps_address = (live.tables.addresses.iter()).any(|address| own.excludes(*address));
+    if live.device && !keeps_address && plan.withheld == 0 {
+        plan.stages.push(Stage {
+            ops: vec![PlannedOp {
+                op: Op::DelDevice,
+                owner: None,
+                reason: Reason::Unwanted,
+            }],
+        });
+    }
+    plan
+}
+
+/// As [`diff`], for these keys alone: the plan is what `diff` says about them. A virtual server's key
+/// stands for its address too.
+#[must_use]
+pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &TableKeys) -> Plan {
+    let differ = Differ { desired, live, own };
+    let mut draft = Draft::new(own.deletions && !live.torn, &own.node_name);
+    let mut addresses = keys.addresses.clone();
+    for key in &keys.virtual_servers {
+        if let VirtualServerKey::Address { address, .. } = key {
+            addresses.insert(*address);
+        }
+        differ.virtual_server(*key, &mut draft);
+    }
+    for address in addresses {
+        differ.address(address, &mut draft);
+    }
+    if draft.adds_addresses() && !live.device {
+        draft.create_device();
+    }
+    draft.into_plan()
+}
+
+struct Differ<'a> {
+    desired: &'a Desired,
+    live: &'a Snapshot,
+    own: &'a Ownership,
+}
+
+impl Differ<'_> {
+    fn virtual_server(&self, key: VirtualServerKey, draft: &mut Draft) {
+        let desired = self.desired.tables.virtual_servers.get(&key);
+        let live = self.live.tables.virtual_servers.get(&key);
+        match (desired, live) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                if self.is_ours(key) && !address_of(key).is_some_and(|at| self.own.excludes(at)) {
+                    draft.push(PlannedOp {
+                        op: Op::DelVirtualServer(key),
+                        owner: None,
+                        reason: Reason::Unwanted,
+                    });
+                }
+            }
+            (Some(desired), live) => match self.in_the_way(key) {
+                Some(foreign) => draft.report(self.foreign(key, foreign)),
+                None => self.entry(key, desired, live.map(AsRef::as_ref), draft),
+            },
+        }
+    }
+
+    fn entry(
+        &self,
+        key: VirtualServerKey,
+        desired: &VirtualServerEntry,
+        live: Option<&VirtualServerEntry>,
+        draft: &mut Draft,
+    ) {
+        let owner = self.desired.owners.virtual_servers.get(&key);
+        let mut push = |op, reason| {
+            draft.push(PlannedOp {
+                op,
+                owner: owner.cloned(),
+                reason,
+            });
+        };
+        let Some(live) = live else {
+            push(
+                Op::AddVirtualServer(desired.server.clone()),
+                Reason::Missing,
+            );
+            for real in desired.real_servers.values() {
+                push(Op::AddRealServer(key, *real), Reason::Missing);
+            }
+            return;
+        };
+        let differences = fields::of_virtual_server(&live.server, &desired.server);
+        if !differences.is_empty() {
+            push(
+                Op::SetVirtualServer(desired.server.clone()),
+                Reason::Differs(differences),
+            );
+        }
+        for (real_key, real) in &desired.real_servers {
+            match live.real_servers.get(real_key) {
+                None => push(Op::AddRealServer(key, *real), Reason::Missing),
+                Some(live) => {
+                    let differences = fields::of_real_server(live, real);
+                    if !differences.is_empty() {
+                        push(Op::SetRealServer(key, *real), Reason::Differs(differences));
+                    }
+                }
+            }
+        }
+        for real_key in live.real_servers.keys() {
+            if !desired.real_servers.contains_key(real_key) {
+                push(Op::DelRealServer(key, *real_key), Reason::NoEndpoint);
+            }
+        }
+    }
+
+    fn address(&self, address: IpAddr, draft: &mut Draft) {
+        let owner = (self.desired.owners.addresses.get(&address))
+            .and_then(|owners| {
+                // Shared with the API server's Service, it comes as early as that one.
+                let early = owners.iter().find(|owner| owner.service.is_api_server());
+                early.or(owners.first())
+            })
+            .cloned();
+        let desired = self.desired.tables.addresses.contains(&address);
+        let live = self.live.tables.addresses.contains(&address);
+        if desired && !live && self.foreign_at(address).is_none() {
+            draft.push(PlannedOp {
+                op: Op::AddAddress(address),
+                owner,
+                reason: Reason::Missing,
+            });
+        } else if live && !desired && !self.own.excludes(address) {
+            draft.push(PlannedOp {
+                op: Op::DelAddress(address),
+                owner: None,
+                reason: Reason::Unwanted,
+            });
+        }
+    }
+
+    fn is_ours(&self, key: VirtualServerKey) -> bool {
+        self.own.recorded.contains(&key)
+            || address_of(key).is_some_and(|at| self.live.tables.addresses.contains(&at))
+    }
+
+    /// The foreign virtual server that keeps `key` from being served: one of this key, or one at
+    /// another port of an address that is not bound yet. Binding it would make that one look like
+    /// ours.
+    fn in_the_way(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
+        if self.live.tables.virtual_servers.contains_key(&key) && !self.is_ours(key) {
+            return Some(key);
+        }
+        let address = address_of(key)?;
+        let unbound = self.desired.tables.addresses.contains(&address)
+            && !self.live.tables.addresses.contains(&address);
+        if unbound {
+            self.foreign_at(address)
+        } else {
+            None
+        }
+    }
+
+    /// A virtual server at `address` that is not ours.
+    fn foreign_at(&self, address: IpAddr) -> Option<VirtualServerKey> {
+        (self.live.tables.virtual_servers_at(address))
+            .map(|(key, _)| *key)
+            .find(|key| !self.is_ours(*key))
+    }
+
+    fn foreign(&self, key: VirtualServerKey, foreign: VirtualServerKey) -> Finding {
+        let owner = self.desired.owners.virtual_servers.get(&key);
+        Finding {
+            code: Code::ForeignVirtualServer,
+            kind: "Service",
+            object: owner.map_or_else(|| ObjectName::new("", ""), |owner| owner.service.clone()),
+            field: "spec.ports".to_owned(),
+            problem: format!(
+                "somebody else made the virtual server {foreign}: its address is not on {}",
+                model::DEVICE
+            ),
+            consequence: format!("{key} is not served until it is gone"),
+        }
+    }
+}
+
+fn address_of(key: VirtualServerKey) -> Option<IpAddr> {
+    match key {
+        VirtualServerKey::Address { address, .. } => Some(address),
+        VirtualServerKey::Fwmark { .. } => None,
+    }
+}

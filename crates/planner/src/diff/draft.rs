@@ -1,0 +1,112 @@
+//! A plan in the making: changes sorted into stages.
+
+use model::finding::Finding;
+use model::names::Name;
+use model::plan::{Op, OpEffect, Plan, PlannedOp, Reason, Stage};
+
+use super::order;
+
+/// Changes by what must come before what (deviation D1): what is added, companions first and the API
+/// server's Service before all others; then what is deleted, the other way round.
+pub(super) struct Draft<'a> {
+    deletions: bool,
+    node_name: &'a Name,
+    device: Vec<PlannedOp>,
+    api_server: Additions,
+    additions: Additions,
+    del_real_servers: Vec<PlannedOp>,
+    del_virtual_servers: Vec<PlannedOp>,
+    del_addresses: Vec<PlannedOp>,
+    findings: Vec<Finding>,
+    withheld: usize,
+}
+
+#[derive(Default)]
+struct Additions {
+    addresses: Vec<PlannedOp>,
+    virtual_servers: Vec<PlannedOp>,
+    real_servers: Vec<PlannedOp>,
+}
+
+impl<'a> Draft<'a> {
+    /// An empty draft that leaves deletions out where these are not allowed.
+    pub(super) fn new(deletions: bool, node_name: &'a Name) -> Self {
+        Self {
+            deletions,
+            node_name,
+            device: Vec::new(),
+            api_server: Additions::default(),
+            additions: Additions::default(),
+            del_real_servers: Vec::new(),
+            del_virtual_servers: Vec::new(),
+            del_addresses: Vec::new(),
+            findings: Vec::new(),
+            withheld: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, planned: PlannedOp) {
+        if planned.op.effect() == OpEffect::Delete && !self.deletions {
+            self.withheld += 1;
+            return;
+        }
+        let first = (planned.owner.as_ref()).is_some_and(|owner| owner.service.is_api_server());
+        let additions = if first {
+            &mut self.api_server
+        } else {
+            &mut self.additions
+        };
+        match planned.op {
+            Op::EnsureDevice => &mut self.device,
+            Op::AddAddress(_) => &mut additions.addresses,
+            Op::AddVirtualServer(_) | Op::SetVirtualServer(_) => &mut additions.virtual_servers,
+            Op::AddRealServer(..) | Op::SetRealServer(..) => &mut additions.real_servers,
+            Op::DelRealServer(..) => &mut self.del_real_servers,
+            Op::DelVirtualServer(_) => &mut self.del_virtual_servers,
+            Op::DelAddress(_) | Op::DelDevice => &mut self.del_addresses,
+        }
+        .push(planned);
+    }
+
+    pub(super) fn report(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    pub(super) fn adds_addresses(&self) -> bool {
+        !(self.api_server.addresses.is_empty() && self.additions.addresses.is_empty())
+    }
+
+    pub(super) fn create_device(&mut self) {
+        self.push(PlannedOp {
+            op: Op::EnsureDevice,
+            owner: None,
+            reason: Reason::Missing,
+        });
+    }
+
+    pub(super) fn into_plan(mut self) -> Plan {
+        order::shuffle_real_servers(self.node_name, &mut self.api_server.real_servers);
+        order::shuffle_real_servers(self.node_name, &mut self.additions.real_servers);
+        self.findings.sort();
+        let stages = [
+            self.device,
+            self.api_server.addresses,
+            self.api_server.virtual_servers,
+            self.api_server.real_servers,
+            self.additions.addresses,
+            self.additions.virtual_servers,
+            self.additions.real_servers,
+            self.del_real_servers,
+            self.del_virtual_servers,
+            self.del_addresses,
+        ];
+        Plan {
+            stages: (stages.into_iter())
+                .filter(|ops| !ops.is_empty())
+                .map(|ops| Stage { ops })
+                .collect(),
+            findings: self.findings,
+            withheld: self.withheld,
+        }
+    }
+}

@@ -1,0 +1,269 @@
+use std::collections::BTreeSet;
+
+use ipvs::{Protocol, VirtualServerKey};
+use model::plan::Plan;
+use model::{Desired, Op, Snapshot};
+
+use super::{Ownership, cleanup, diff};
+use crate::compile::compile;
+use crate::testing::{cluster, config, endpoint, service, slice};
+
+fn own() -> Ownership {
+    Ownership {
+        recorded: BTreeSet::new(),
+        exclude_cidrs: Vec::new(),
+        deletions: true,
+        node_name: "node1".into(),
+    }
+}
+
+/// Service `web` at 10.96.0.1 with endpoints 10.1.0.N.
+fn web(endpoints: &[&str]) -> Desired {
+    let state = cluster(
+        vec![service("web", &["10.96.0.1"])],
+        vec![slice(
+            "web",
+            "web",
+            endpoints.iter().map(|text| endpoint(text)).collect(),
+        )],
+    );
+    compile(&state, &config()).0
+}
+
+fn live(desired: &Desired) -> Snapshot {
+    Snapshot {
+        tables: desired.tables.clone(),
+        device: true,
+        ..Snapshot::default()
+    }
+}
+
+fn key(address: [u8; 4], port: u16) -> VirtualServerKey {
+    VirtualServerKey::Address {
+        address: address.into(),
+        port,
+        protocol: Protocol::Tcp,
+    }
+}
+
+/// `expected`: a line for each op, its mark, its words and its reason; stages are apart by `--`.
+fn check(plan: &Plan, expected: &[&str]) {
+    let mut lines = Vec::new();
+    for stage in &plan.stages {
+        if !lines.is_empty() {
+            lines.push("--".to_owned());
+        }
+        lines.extend(stage.ops.iter().map(|planned| {
+            let mark = planned.op.effect().mark();
+            format!("{mark} {}: {}", planned.op, planned.reason)
+        }));
+    }
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn equal_tables_need_nothing() {
+    let desired = web(&["10.1.0.1", "10.1.0.2"]);
+    assert_eq!(diff(&desired, &live(&desired), &own()), Plan::default());
+}
+
+#[test]
+fn companions_come_first() {
+    check(
+        &diff(&web(&["10.1.0.1"]), &Snapshot::default(), &own()),
+        &[
+            "+ create device kube-ipvs0: missing in the kernel",
+            "--",
+            "+ add address 10.96.0.1 to kube-ipvs0: missing in the kernel",
+            "--",
+            "+ add virtual server 10.96.0.1:80/TCP: missing in the kernel",
+            "--",
+            "+ add real server 10.1.0.1:8080 to 10.96.0.1:80/TCP: missing in the kernel",
+        ],
+    );
+}
+
+#[test]
+fn deletions_go_the_other_way_round_and_leave_the_device() {
+    let before = web(&["10.1.0.1"]);
+    check(
+        &diff(&Desired::default(), &live(&before), &own()),
+        &[
+            "- delete virtual server 10.96.0.1:80/TCP: no Service asks for it",
+            "--",
+            "- delete address 10.96.0.1 from kube-ipvs0: no Service asks for it",
+        ],
+    );
+}
+
+#[test]
+fn additions_come_before_deletions() {
+    check(
+        &diff(&web(&["10.1.0.2"]), &live(&web(&["10.1.0.1"])), &own()),
+        &[
+            "+ add real server 10.1.0.2:8080 to 10.96.0.1:80/TCP: missing in the kernel",
+            "--",
+            "- delete real server 10.1.0.1:8080 of 10.96.0.1:80/TCP: no endpoint of the Service",
+        ],
+    );
+}
+
+#[test]
+fn the_api_server_comes_before_all_others() {
+    let state = cluster(
+        vec![
+            service("aaa", &["10.96.0.9"]),
+            service("kubernetes", &["10.96.0.1"]),
+        ],
+        vec![
+            slice("aaa", "aaa", vec![endpoint("10.1.0.9")]),
+            slice("kubernetes", "kubernetes", vec![endpoint("10.1.0.1")]),
+        ],
+    );
+    let plan = diff(&compile(&state, &config()).0, &Snapshot::default(), &own());
+    let position = |op: &str| plan.ops().position(|planned| planned.op.to_string() == op);
+    assert!(
+        position("add real server 10.1.0.1:8080 to 10.96.0.1:80/TCP")
+            < position("add address 10.96.0.9 to kube-ipvs0")
+    );
+}
+
+#[test]
+fn settings_that_differ_are_named() {
+    let desired = web(&["10.1.0.1"]);
+    let mut snapshot = live(&desired);
+    let entry = snapshot
+        .tables
+        .virtual_servers
+        .values_mut()
+        .next()
+        .expect("one");
+    let entry = std::sync::Arc::make_mut(entry);
+    entry.server.scheduler = ipvs::Scheduler("wrr".into());
+    entry.real_servers.values_mut().next().expect("one").weight = 0;
+    check(
+        &diff(&desired, &snapshot, &own()),
+        &[
+            "~ change virtual server 10.96.0.1:80/TCP: scheduler wrr -> rr",
+            "--",
+            "~ change real server 10.1.0.1:8080 of 10.96.0.1:80/TCP: weight 0 -> 1",
+        ],
+    );
+}
+
+#[test]
+fn a_foreign_virtual_server_is_left_alone() {
+    let mut snapshot = live(&web(&["10.1.0.1"]));
+    snapshot.tables.addresses.clear();
+    check(&diff(&Desired::default(), &snapshot, &own()), &[]);
+}
+
+#[test]
+fn a_service_that_needs_a_foreign_key_is_left_out() {
+    let desired = web(&["10.1.0.2"]);
+    let mut snapshot = live(&web(&["10.1.0.1"]));
+    snapshot.tables.addresses.clear();
+    let plan = diff(&desired, &snapshot, &own());
+    check(&plan, &[]);
+    let findings: Vec<String> = plan.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        findings,
+        [
+            "KIV0301 error Service default/web: spec.ports: somebody else made the virtual server 10.96.0.1:80/TCP: its address is not on kube-ipvs0; 10.96.0.1:80/TCP is not served until it is gone"
+        ]
+    );
+}
+
+/// Binding the address for one port would make the foreign server at the other look like ours.
+#[test]
+fn a_foreign_server_at_another_port_keeps_the_address_unbound() {
+    let desired = web(&["10.1.0.1"]);
+    let mut snapshot = Snapshot::default();
+    let mut entry = (**desired.tables.virtual_servers.values().next().expect("one")).clone();
+    entry.server.key = key([10, 96, 0, 1], 9999);
+    (snapshot.tables.virtual_servers).insert(entry.server.key, entry.into());
+    let plan = diff(&desired, &snapshot, &own());
+    check(&plan, &[]);
+    assert_eq!(plan.findings.len(), 1, "{:?}", plan.findings);
+}
+
+#[test]
+fn what_this_process_wrote_is_ours_without_its_address() {
+    let desired = web(&["10.1.0.1"]);
+    let mut snapshot = live(&desired);
+    snapshot.tables.addresses.clear();
+    let own = Ownership {
+        recorded: [key([10, 96, 0, 1], 80)].into(),
+        ..own()
+    };
+    check(
+        &diff(&desired, &snapshot, &own),
+        &["+ add address 10.96.0.1 to kube-ipvs0: missing in the kernel"],
+    );
+}
+
+#[test]
+fn excluded_entries_are_not_deleted() {
+    let own = Ownership {
+        exclude_cidrs: vec!["10.96.0.0/16".parse().expect("a network")],
+        ..own()
+    };
+    let snapshot = live(&web(&["10.1.0.1"]));
+    check(&diff(&Desired::default(), &snapshot, &own), &[]);
+    check(&cleanup(&snapshot, &own), &[]);
+}
+
+#[test]
+fn a_torn_or_incomplete_view_deletes_nothing() {
+    let torn = Snapshot {
+        torn: true,
+        ..live(&web(&["10.1.0.1"]))
+    };
+    let incomplete = Ownership {
+        deletions: false,
+        ..own()
+    };
+    for plan in [
+        diff(&Desired::default(), &torn, &own()),
+        diff(&Desired::default(), &live(&web(&["10.1.0.1"])), &incomplete),
+    ] {
+        check(&plan, &[]);
+        assert_eq!(plan.withheld, 2);
+    }
+}
+
+#[test]
+fn cleanup_ends_with_the_device() {
+    check(
+        &cleanup(&live(&web(&[])), &own()),
+        &[
+            "- delete virtual server 10.96.0.1:80/TCP: no Service asks for it",
+            "--",
+            "- delete address 10.96.0.1 from kube-ipvs0: no Service asks for it",
+            "--",
+            "- delete device kube-ipvs0: no Service asks for it",
+        ],
+    );
+}
+
+#[test]
+fn every_node_adds_real_servers_in_an_order_of_its_own() {
+    let endpoints: Vec<String> = (1..=9).map(|n| format!("10.1.0.{n}")).collect();
+    let desired = web(&endpoints.iter().map(String::as_str).collect::<Vec<_>>());
+    let order = |node: &str| -> Vec<String> {
+        let own = Ownership {
+            node_name: node.into(),
+            ..own()
+        };
+        diff(&desired, &Snapshot::default(), &own)
+            .ops()
+            .filter_map(|planned| match planned.op {
+                Op::AddRealServer(_, real) => Some(real.key.to_string()),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(order("node1"), order("node1"));
+    let distinct: BTreeSet<_> = (1..=20).map(|n| order(&format!("node{n}"))).collect();
+    assert!(distinct.len() > 15, "only {} orders", distinct.len());
+}

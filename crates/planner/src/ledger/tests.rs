@@ -1,0 +1,92 @@
+use model::cluster::Service;
+
+use crate::compile::{Compiler, compile};
+use crate::testing::{cluster, config, endpoint, service, slice};
+
+fn created(name: &str, ip: &str, at: Option<i64>) -> Service {
+    Service {
+        created: at,
+        ..service(name, &[ip])
+    }
+}
+
+fn check_winner(services: Vec<Service>, winner: &str) {
+    let names: Vec<_> = services
+        .iter()
+        .map(|service| service.name.clone())
+        .collect();
+    let (desired, findings) = compile(&cluster(services, Vec::new()), &config());
+    let owners: Vec<String> = (desired.owners.virtual_servers.values())
+        .map(|owner| owner.service.name.to_string())
+        .collect();
+    assert_eq!(owners, [winner]);
+    let losers: Vec<_> = findings
+        .iter()
+        .map(|finding| finding.object.clone())
+        .collect();
+    let expected: Vec<_> = names
+        .into_iter()
+        .filter(|name| *name.name != *winner)
+        .collect();
+    assert_eq!(losers, expected);
+}
+
+#[test]
+fn the_older_service_wins_a_clash() {
+    check_winner(
+        vec![
+            created("a", "10.96.0.1", Some(2)),
+            created("b", "10.96.0.1", Some(1)),
+        ],
+        "b",
+    );
+}
+
+#[test]
+fn equal_age_is_settled_by_name() {
+    check_winner(
+        vec![
+            created("a", "10.96.0.1", Some(1)),
+            created("b", "10.96.0.1", Some(1)),
+        ],
+        "a",
+    );
+}
+
+#[test]
+fn no_age_is_younger_than_any() {
+    check_winner(
+        vec![
+            created("a", "10.96.0.1", None),
+            created("b", "10.96.0.1", Some(9)),
+        ],
+        "b",
+    );
+}
+
+#[test]
+fn the_loser_takes_over_when_the_winner_goes() {
+    use model::{ClusterEvent, ObjectKind, ObjectName};
+
+    let mut state = cluster(
+        vec![
+            created("a", "10.96.0.1", Some(1)),
+            created("b", "10.96.0.1", Some(2)),
+        ],
+        vec![
+            slice("a", "a", vec![endpoint("10.1.0.1")]),
+            slice("b", "b", vec![endpoint("10.1.0.2")]),
+        ],
+    );
+    let mut compiler = Compiler::new(config());
+    compiler.update_all(&state);
+    assert_eq!(compiler.findings().len(), 1);
+
+    let a = ObjectName::new("default", "a");
+    let changed = state.absorb(ClusterEvent::Delete(ObjectKind::Service, a));
+    let keys = compiler.update(&state, &changed);
+    assert_eq!(keys.virtual_servers.len(), 1, "the server changed hands");
+    assert!(keys.addresses.is_empty(), "the address did not");
+    assert_eq!(compiler.findings(), []);
+    assert_eq!(*compiler.desired(), compile(&state, &config()).0);
+}

@@ -1,0 +1,101 @@
+//! What is wrong with an EndpointSlice. Said once for each slice, whatever refers to it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipvs::{AddressFamily, Protocol};
+use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
+use model::finding::{Code, Finding};
+
+/// Adds what is wrong with `slice`.
+pub(super) fn check(slice: &EndpointSlice, findings: &mut Vec<Finding>) {
+    let Some(family) = slice.family else {
+        return;
+    };
+    for (index, endpoint) in slice.endpoints.iter().enumerate() {
+        if let Err(problem) = usable_address(endpoint, family) {
+            findings.push(Finding {
+                code: Code::InvalidEndpointAddress,
+                kind: "EndpointSlice",
+                object: slice.name.clone(),
+                field: format!("endpoints[{index}].addresses[0]"),
+                problem: problem.to_string(),
+                consequence: "this endpoint gets no traffic".to_owned(),
+            });
+        }
+    }
+    for (index, port) in slice.ports.iter().enumerate() {
+        if let Some((field, problem)) = port_problem(port) {
+            findings.push(Finding {
+                code: Code::InvalidEndpointPort,
+                kind: "EndpointSlice",
+                object: slice.name.clone(),
+                field: format!("ports[{index}].{field}"),
+                problem,
+                consequence: "no traffic goes to this port".to_owned(),
+            });
+        }
+    }
+}
+
+/// The address of `endpoint`, where a real server of a slice of `family` can have it.
+///
+/// # Errors
+///
+/// What is wrong with it. The kernel takes none of these for a real server either
+/// (`ip_vs_new_dest`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1).
+pub(super) fn usable_address(
+    endpoint: &Endpoint,
+    family: AddressFamily,
+) -> Result<IpAddr, AddressProblem<'_>> {
+    let address = *(endpoint.address.as_result()).map_err(AddressProblem::NoAddress)?;
+    let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let what = if AddressFamily::of(address) != family {
+        "not of the slice's addressType"
+    } else if address.is_unspecified() {
+        "the unspecified address"
+    } else if address.is_multicast() {
+        "a multicast address"
+    } else if address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        "the broadcast address"
+    } else if link_local {
+        "a link-local address"
+    } else {
+        return Ok(address);
+    };
+    Err(AddressProblem::Unusable(address, what))
+}
+
+/// Why an endpoint's address cannot be used.
+pub(super) enum AddressProblem<'a> {
+    /// The text is no address.
+    NoAddress(&'a str),
+    /// The address is something that no real server can have.
+    Unusable(IpAddr, &'static str),
+}
+
+impl fmt::Display for AddressProblem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddress(text) => write!(f, "`{text}` is not an IP address"),
+            Self::Unusable(address, what) => write!(f, "{address} is {what}"),
+        }
+    }
+}
+
+fn port_problem(port: &EndpointPort) -> Option<(&'static str, String)> {
+    match port.protocol.as_result() {
+        Ok(Protocol::Tcp | Protocol::Udp | Protocol::Sctp) => {}
+        Ok(other) => return Some(("protocol", format!("{other} is not TCP, UDP or SCTP"))),
+        Err(text) => {
+            return Some(("protocol", format!("`{text}` is not TCP, UDP or SCTP")));
+        }
+    }
+    if port.name.is_none() {
+        return Some(("name", "there is no name".to_owned()));
+    }
+    if port.port.is_none() {
+        return Some(("port", "there is no port from 1 to 65535".to_owned()));
+    }
+    None
+}

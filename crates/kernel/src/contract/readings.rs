@@ -1,0 +1,115 @@
+//! Readings.
+
+use std::time::Duration;
+
+use ipvs::Timeouts;
+use model::{NodeTables, Op, Scope, Selection};
+
+use super::ContractKernel;
+use super::named;
+use super::words::{VIP4, VIP6, do_all, read, read_scope, real, server, tcp};
+
+named![
+    a_fresh_kernel_has_nothing,
+    a_fresh_kernel_has_the_timeouts_of_linux,
+    reading_twice_gives_the_same,
+    only_the_virtual_servers_asked_for_are_read,
+    addresses_are_read_only_where_asked_for,
+    a_full_read_has_every_real_server_of_every_virtual_server,
+];
+
+fn a_fresh_kernel_has_nothing(kernel: &mut dyn ContractKernel) {
+    let snapshot = read(kernel);
+    assert_eq!(snapshot.tables, NodeTables::default());
+    assert!(!snapshot.device);
+    assert!(snapshot.connections.is_empty());
+}
+
+fn a_fresh_kernel_has_the_timeouts_of_linux(kernel: &mut dyn ContractKernel) {
+    let wanted = Timeouts {
+        tcp: Duration::from_secs(900),
+        tcp_fin: Duration::from_secs(120),
+        udp: Duration::from_secs(300),
+    };
+    assert_eq!(read(kernel).timeouts, wanted);
+}
+
+fn reading_twice_gives_the_same(kernel: &mut dyn ContractKernel) {
+    fill(kernel, 20);
+    assert_eq!(read(kernel), read(kernel));
+}
+
+fn only_the_virtual_servers_asked_for_are_read(kernel: &mut dyn ContractKernel) {
+    fill(kernel, 5);
+    let everything = read(kernel).tables.virtual_servers;
+    let scope = Scope {
+        virtual_servers: Selection::Only([tcp(VIP4, 2), tcp(VIP4, 4), tcp(VIP6, 4)].into()),
+        addresses: false,
+    };
+    let snapshot = read_scope(kernel, &scope);
+    let tables = snapshot.tables.virtual_servers;
+    let keys: Vec<_> = tables.keys().copied().collect();
+    assert_eq!(keys, [tcp(VIP4, 2), tcp(VIP4, 4)], "the third is missing");
+    for (key, entry) in tables {
+        assert_eq!(entry, everything[&key]);
+    }
+    let nothing = Scope {
+        virtual_servers: Selection::Only([].into()),
+        addresses: false,
+    };
+    let tables = read_scope(kernel, &nothing).tables;
+    assert!(tables.virtual_servers.is_empty());
+}
+
+fn addresses_are_read_only_where_asked_for(kernel: &mut dyn ContractKernel) {
+    fill(kernel, 1);
+    do_all(kernel, [Op::EnsureDevice, Op::AddAddress(VIP4)]);
+    let scope = Scope {
+        virtual_servers: Selection::All,
+        addresses: false,
+    };
+    let snapshot = read_scope(kernel, &scope);
+    assert!(!snapshot.device);
+    assert!(snapshot.tables.addresses.is_empty());
+    assert!(snapshot.node.interfaces.is_empty());
+    assert_eq!(snapshot.tables.virtual_servers.len(), 1);
+
+    let scope = Scope {
+        virtual_servers: Selection::Only([].into()),
+        addresses: true,
+    };
+    let snapshot = read_scope(kernel, &scope);
+    assert!(snapshot.device);
+    assert_eq!(snapshot.tables.addresses, [VIP4].into());
+    assert!(snapshot.tables.virtual_servers.is_empty());
+}
+
+fn a_full_read_has_every_real_server_of_every_virtual_server(kernel: &mut dyn ContractKernel) {
+    fill(kernel, 150);
+    let tables = read(kernel).tables.virtual_servers;
+    assert_eq!(tables.len(), 150);
+    for port in 1..=150 {
+        let entry = &tables[&tcp(VIP4, port)];
+        assert_eq!(entry.server, server(tcp(VIP4, port), "rr"));
+        let reals: Vec<_> = entry.real_servers.values().copied().collect();
+        assert_eq!(reals, reals_of(port));
+    }
+}
+
+/// Virtual servers of the ports from 1 to `count`, with 0 to 9 real servers each.
+fn fill(kernel: &mut dyn ContractKernel, count: u16) {
+    let ops = (1..=count).flat_map(|port| {
+        let key = tcp(VIP4, port);
+        let reals = reals_of(port).into_iter();
+        let reals = reals.map(move |real| Op::AddRealServer(key, real));
+        std::iter::once(Op::AddVirtualServer(server(key, "rr"))).chain(reals)
+    });
+    do_all(kernel, ops);
+}
+
+fn reals_of(port: u16) -> Vec<ipvs::RealServer> {
+    let count = u8::try_from(port % 10).unwrap_or_default();
+    (1..=count)
+        .map(|number| real(number, u32::from(number)))
+        .collect()
+}

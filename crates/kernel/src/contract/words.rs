@@ -1,0 +1,127 @@
+//! Short ways to say what the cases need.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use ipvs::{
+    AddressFamily, Forwarding, Protocol, RealServer, RealServerKey, Scheduler, ServiceFlags,
+    VirtualServer, VirtualServerKey,
+};
+use model::{Op, PlannedOp, Reason, Scope, Snapshot, Stage};
+
+use super::ContractKernel;
+use crate::error::OpErrorKind;
+
+pub(super) const VIP4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
+pub(super) const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10));
+
+pub(super) fn tcp(address: IpAddr, port: u16) -> VirtualServerKey {
+    key(address, port, Protocol::Tcp)
+}
+
+pub(super) fn key(address: IpAddr, port: u16, protocol: Protocol) -> VirtualServerKey {
+    VirtualServerKey::Address {
+        address,
+        port,
+        protocol,
+    }
+}
+
+pub(super) fn server(key: VirtualServerKey, scheduler: &str) -> VirtualServer {
+    let family = match key {
+        VirtualServerKey::Address { address, .. } => AddressFamily::of(address),
+        VirtualServerKey::Fwmark { family, .. } => family,
+    };
+    VirtualServer {
+        key,
+        scheduler: Scheduler(scheduler.into()),
+        flags: ServiceFlags::empty(),
+        persistence_timeout: Duration::ZERO,
+        persistence_prefix: match family {
+            AddressFamily::Ipv4 => 32,
+            AddressFamily::Ipv6 => 128,
+        },
+        persistence_engine: None,
+    }
+}
+
+pub(super) fn real(number: u8, weight: u32) -> RealServer {
+    real_at(IpAddr::V4(Ipv4Addr::new(10, 1, 0, number)), weight)
+}
+
+pub(super) fn real_at(address: IpAddr, weight: u32) -> RealServer {
+    RealServer {
+        key: RealServerKey {
+            address,
+            port: 8080,
+        },
+        forwarding: Forwarding::Masquerade,
+        weight,
+        upper_threshold: 0,
+        lower_threshold: 0,
+    }
+}
+
+pub(super) fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
+    let ops = ops.into_iter().map(|op| PlannedOp {
+        op,
+        owner: None,
+        reason: Reason::Missing,
+    });
+    Stage { ops: ops.collect() }
+}
+
+/// Applies `ops` as one stage; every one succeeds.
+pub(super) fn do_all(kernel: &mut dyn ContractKernel, ops: impl IntoIterator<Item = Op>) {
+    let stage = stage(ops);
+    let outcomes = kernel.apply(&stage);
+    assert_eq!(outcomes.len(), stage.ops.len(), "one outcome for each op");
+    for (planned, outcome) in stage.ops.iter().zip(outcomes) {
+        if let Err(error) = outcome {
+            panic!("{}: {:?}", planned.op, error.kind());
+        }
+    }
+}
+
+/// Applies `op` alone; answers why it failed.
+pub(super) fn refused(kernel: &mut dyn ContractKernel, op: Op) -> OpErrorKind {
+    let stage = stage([op]);
+    let op = &stage.ops[0].op;
+    let outcomes = kernel.apply(&stage);
+    let [outcome] = outcomes.as_slice() else {
+        panic!("{op}: one outcome for each op, not {}", outcomes.len());
+    };
+    match outcome {
+        Ok(()) => panic!("{op}: done, where it must be refused"),
+        Err(error) => {
+            assert_eq!(error.op(), op, "the error names the op");
+            error.kind().clone()
+        }
+    }
+}
+
+pub(super) fn read(kernel: &mut dyn ContractKernel) -> Snapshot {
+    read_scope(kernel, &Scope::EVERYTHING)
+}
+
+pub(super) fn read_scope(kernel: &mut dyn ContractKernel, scope: &Scope) -> Snapshot {
+    match kernel.observe(scope) {
+        Ok(snapshot) => {
+            assert!(!snapshot.torn, "nobody else writes, so nothing is torn");
+            snapshot
+        }
+        Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+    }
+}
+
+/// The virtual server `key` and its real servers, as they are read now.
+pub(super) fn entry(
+    kernel: &mut dyn ContractKernel,
+    key: VirtualServerKey,
+) -> model::VirtualServerEntry {
+    let snapshot = read(kernel);
+    match snapshot.tables.virtual_servers.get(&key) {
+        Some(entry) => (**entry).clone(),
+        None => panic!("{key} is not in the table"),
+    }
+}

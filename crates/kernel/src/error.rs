@@ -1,0 +1,301 @@
+//! What can go wrong at the seam.
+
+use std::{fmt, io};
+
+use ipvs::Scheduler;
+use model::{DEVICE, Op};
+use netlink::Errno;
+
+#[cfg(test)]
+mod tests;
+
+/// A change that was not done, or whose outcome is not known. Names the change and its key; the cause
+/// is its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpError(Box<FailedOp>);
+
+/// Boxed, since most changes succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FailedOp {
+    op: Op,
+    cause: Cause,
+}
+
+impl OpError {
+    /// `op` failed with `kind`; `errno` is the kernel's own word, where there is one.
+    #[must_use]
+    pub fn new(op: Op, kind: OpErrorKind, errno: Option<Errno>) -> Self {
+        let cause = Cause {
+            kind,
+            errno,
+            message: None,
+        };
+        Self(Box::new(FailedOp { op, cause }))
+    }
+
+    /// `op` was answered by `errno`.
+    #[must_use]
+    pub fn from_errno(op: Op, errno: Errno) -> Self {
+        let kind = OpErrorKind::of(&op, errno);
+        Self::new(op, kind, Some(errno))
+    }
+
+    /// The same, with what the kernel said beside the number.
+    #[must_use]
+    pub fn with_message(mut self, message: Option<String>) -> Self {
+        self.0.cause.message = message;
+        self
+    }
+
+    /// The change.
+    #[must_use]
+    pub fn op(&self) -> &Op {
+        &self.0.op
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub fn kind(&self) -> &OpErrorKind {
+        &self.0.cause.kind
+    }
+
+    /// The kernel's own word, where there is one.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        self.0.cause.errno
+    }
+}
+
+impl fmt::Display for OpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to {}", self.0.op)
+    }
+}
+
+impl std::error::Error for OpError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0.cause)
+    }
+}
+
+/// A kind, and the error number and words behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cause {
+    kind: OpErrorKind,
+    errno: Option<Errno>,
+    message: Option<String>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.kind, self.errno) {
+            (OpErrorKind::Other(errno), _) => errno.fmt(f)?,
+            (kind, Some(errno)) => write!(f, "{kind}: {errno}")?,
+            (kind, None) => kind.fmt(f)?,
+        }
+        match &self.message {
+            Some(message) => write!(f, " ({message})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Cause {}
+
+/// Why a change failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpErrorKind {
+    /// The kernel has an entry of this key (`EEXIST`).
+    #[error("it exists already")]
+    AlreadyExists,
+    /// The kernel has no virtual server of this key (`ESRCH`).
+    #[error("there is no such virtual server")]
+    NoSuchVirtualServer,
+    /// The virtual server has no real server of this key (`ENOENT`).
+    #[error("the virtual server has no such real server")]
+    NoSuchRealServer,
+    /// The dummy device has no such address (`EADDRNOTAVAIL`).
+    #[error("{DEVICE} has no such address")]
+    NoSuchAddress,
+    /// The dummy device does not exist (`ENODEV`).
+    #[error("there is no device {DEVICE}")]
+    NoDevice,
+    /// A device has the dummy device's name and is none.
+    #[error(
+        "a device named {DEVICE} exists and is not a dummy device: rename or delete it \
+         (ip link delete {DEVICE})"
+    )]
+    NotDummy,
+    /// The kernel has no such scheduler and could not load its module (`ENOENT`).
+    #[error("the kernel has no scheduler {name}: load its module (modprobe ip_vs_{name})", name = .0.0)]
+    UnknownScheduler(Scheduler),
+    /// The process lacks `CAP_NET_ADMIN` in the user namespace of its network namespace (`EPERM`).
+    #[error("not permitted, CAP_NET_ADMIN is missing")]
+    NotPermitted,
+    /// The kernel is held read-only: nothing was sent.
+    #[error("the kernel is opened for reading only")]
+    ReadOnly,
+    /// A number is out of range, for example a lower threshold above the upper one (`ERANGE`).
+    #[error("a number is out of range")]
+    OutOfRange,
+    /// Malformed or contradictory, for example a real server of another family (`EINVAL`).
+    #[error("the kernel does not accept these settings")]
+    Invalid,
+    /// The kernel's answer was lost: whether the change was done is not known. Read again.
+    #[error("the kernel's answer was lost, the outcome is not known")]
+    Unknown,
+    /// Any other error number.
+    #[error(transparent)]
+    Other(Errno),
+}
+
+impl OpErrorKind {
+    /// What `errno` means as the answer to `op`.
+    ///
+    /// Source: `ip_vs_genl_set_cmd`, `net/netfilter/ipvs/ip_vs_ctl.c`; `inet_rtm_newaddr`,
+    /// `net/ipv4/devinet.c`; `inet6_rtm_newaddr`, `net/ipv6/addrconf.c`; Linux 6.1.
+    #[must_use]
+    pub fn of(op: &Op, errno: Errno) -> Self {
+        match (errno.0, op) {
+            (libc::EPERM | libc::EACCES, _) => Self::NotPermitted,
+            (libc::EEXIST, _) => Self::AlreadyExists,
+            (libc::ERANGE, _) => Self::OutOfRange,
+            (libc::EINVAL, _) => Self::Invalid,
+            (libc::ENODEV, Op::DelDevice | Op::AddAddress(_) | Op::DelAddress(_)) => Self::NoDevice,
+            (libc::EADDRNOTAVAIL, Op::DelAddress(_)) => Self::NoSuchAddress,
+            // A persistence engine that the kernel lacks has the same number.
+            (libc::ENOENT, Op::AddVirtualServer(server) | Op::SetVirtualServer(server))
+                if server.persistence_engine.is_none() =>
+            {
+                Self::UnknownScheduler(server.scheduler.clone())
+            }
+            (libc::ENOENT, Op::SetRealServer(..) | Op::DelRealServer(..)) => Self::NoSuchRealServer,
+            (
+                libc::ESRCH,
+                Op::SetVirtualServer(_)
+                | Op::DelVirtualServer(_)
+                | Op::AddRealServer(..)
+                | Op::SetRealServer(..)
+                | Op::DelRealServer(..),
+            ) => Self::NoSuchVirtualServer,
+            _ => Self::Other(errno),
+        }
+    }
+
+    /// The number with which the kernel says this; none where it says nothing.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        let number = match self {
+            Self::AlreadyExists | Self::NotDummy => libc::EEXIST,
+            Self::NoSuchVirtualServer => libc::ESRCH,
+            Self::NoSuchRealServer | Self::UnknownScheduler(_) => libc::ENOENT,
+            Self::NoSuchAddress => libc::EADDRNOTAVAIL,
+            Self::NoDevice => libc::ENODEV,
+            Self::NotPermitted => libc::EPERM,
+            Self::OutOfRange => libc::ERANGE,
+            Self::Invalid => libc::EINVAL,
+            Self::ReadOnly | Self::Unknown => return None,
+            Self::Other(errno) => return Some(*errno),
+        };
+        Some(Errno(number))
+    }
+}
+
+/// A reading that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObserveError {
+    /// The process lacks `CAP_NET_ADMIN`, which reading needs too.
+    #[error("failed to read {what}: not permitted, CAP_NET_ADMIN is missing")]
+    NotPermitted {
+        /// What was being read.
+        what: &'static str,
+        /// The kernel's word.
+        source: Errno,
+    },
+    /// A device has the dummy device's name and is none.
+    #[error(
+        "device {DEVICE} is of kind {kind}, not dummy: rename or delete it \
+         (ip link delete {DEVICE})"
+    )]
+    NotDummy {
+        /// What kind it is; "unknown" where the kernel does not tell, as for hardware.
+        kind: String,
+    },
+    /// The kernel refused or what it said could not be read.
+    #[error("failed to read {what}")]
+    Failed {
+        /// What was being read.
+        what: &'static str,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A kernel that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// IPVS is not in the kernel, and its module was not loaded.
+    #[error(
+        "the kernel has no IPVS: load its module (modprobe ip_vs); where there is none, install the \
+         distribution's package of kernel modules for {release}, or a kernel built with CONFIG_IP_VS"
+    )]
+    NoModule {
+        /// The running kernel.
+        release: String,
+        /// Why the module could not be loaded; none where that was not tried.
+        source: Option<ModprobeError>,
+    },
+    /// The process may not use IPVS, not even read it.
+    #[error(
+        "not permitted to use IPVS: run as root, or with the capability CAP_NET_ADMIN in the user \
+         namespace that owns the network namespace"
+    )]
+    NotPermitted {
+        /// The kernel's word.
+        source: Errno,
+    },
+    /// A netlink socket could not be opened.
+    #[error("failed to open a {protocol} socket")]
+    Socket {
+        /// Which.
+        protocol: &'static str,
+        /// The cause.
+        source: netlink::OpenError,
+    },
+    /// IPVS is there, but did not answer.
+    #[error("failed to ask the kernel for IPVS")]
+    Failed {
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A module that was not loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModprobeError {
+    /// `modprobe` could not be started.
+    #[error("failed to run modprobe {module}")]
+    Start {
+        /// The module.
+        module: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// `modprobe` failed.
+    #[error("modprobe {module} failed: {message}")]
+    Failed {
+        /// The module.
+        module: String,
+        /// What it said, or its status.
+        message: String,
+    },
+    /// `modprobe` succeeded, and IPVS is still missing.
+    #[error("modprobe {module} succeeded, but the kernel still has no IPVS")]
+    Useless {
+        /// The module.
+        module: String,
+    },
+}

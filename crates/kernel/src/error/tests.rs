@@ -1,0 +1,114 @@
+use std::error::Error as _;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipvs::{Protocol, RealServerKey, VirtualServerKey};
+use model::Op;
+use netlink::Errno;
+
+use super::{ModprobeError, OpError, OpErrorKind, OpenError};
+
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
+const KEY: VirtualServerKey = VirtualServerKey::Address {
+    address: VIP,
+    port: 80,
+    protocol: Protocol::Tcp,
+};
+
+fn del_real() -> Op {
+    let real = RealServerKey {
+        address: Ipv4Addr::new(10, 1, 2, 3).into(),
+        port: 8080,
+    };
+    Op::DelRealServer(KEY, real)
+}
+
+fn check(op: Op, errno: i32, kind: &OpErrorKind, text: [&str; 2]) {
+    let error = OpError::from_errno(op, Errno(errno));
+    assert_eq!(error.kind(), kind);
+    assert_eq!(error.errno(), Some(Errno(errno)));
+    let source = error.source().expect("a cause").to_string();
+    assert_eq!([error.to_string(), source], text);
+}
+
+#[test]
+fn an_errno_means_something_only_with_its_op() {
+    check(
+        del_real(),
+        libc::ENOENT,
+        &OpErrorKind::NoSuchRealServer,
+        [
+            "failed to delete real server 10.1.2.3:8080 of 10.96.0.10:80/TCP",
+            "the virtual server has no such real server: No such file or directory (os error 2)",
+        ],
+    );
+    check(
+        del_real(),
+        libc::ESRCH,
+        &OpErrorKind::NoSuchVirtualServer,
+        [
+            "failed to delete real server 10.1.2.3:8080 of 10.96.0.10:80/TCP",
+            "there is no such virtual server: No such process (os error 3)",
+        ],
+    );
+    check(
+        Op::DelAddress(VIP),
+        libc::ESRCH,
+        &OpErrorKind::Other(Errno(libc::ESRCH)),
+        [
+            "failed to delete address 10.96.0.10 from kube-ipvs0",
+            "No such process (os error 3)",
+        ],
+    );
+    check(
+        Op::DelAddress(VIP),
+        libc::EADDRNOTAVAIL,
+        &OpErrorKind::NoSuchAddress,
+        [
+            "failed to delete address 10.96.0.10 from kube-ipvs0",
+            "kube-ipvs0 has no such address: Cannot assign requested address (os error 99)",
+        ],
+    );
+}
+
+#[test]
+fn the_kernels_own_words_are_kept() {
+    let errno = Errno(libc::EINVAL);
+    let message = Some("ipv6: Invalid address".to_owned());
+    let error = OpError::from_errno(Op::AddAddress(VIP), errno).with_message(message);
+    assert_eq!(
+        error.source().expect("a cause").to_string(),
+        "the kernel does not accept these settings: Invalid argument (os error 22) \
+         (ipv6: Invalid address)"
+    );
+}
+
+#[test]
+fn a_lost_answer_has_no_errno() {
+    let error = OpError::new(del_real(), OpErrorKind::Unknown, None);
+    assert_eq!(OpErrorKind::Unknown.errno(), None);
+    assert_eq!(
+        error.source().expect("a cause").to_string(),
+        "the kernel's answer was lost, the outcome is not known"
+    );
+}
+
+#[test]
+fn a_missing_module_says_which_and_how_to_get_it() {
+    let error = OpenError::NoModule {
+        release: "6.1.0-40-cloud-amd64".into(),
+        source: Some(ModprobeError::Failed {
+            module: "ip_vs".into(),
+            message: "FATAL: Module ip_vs not found".into(),
+        }),
+    };
+    assert_eq!(
+        error.to_string(),
+        "the kernel has no IPVS: load its module (modprobe ip_vs); where there is none, install the \
+         distribution's package of kernel modules for 6.1.0-40-cloud-amd64, or a kernel built with \
+         CONFIG_IP_VS"
+    );
+    assert_eq!(
+        error.source().expect("a cause").to_string(),
+        "modprobe ip_vs failed: FATAL: Module ip_vs not found"
+    );
+}

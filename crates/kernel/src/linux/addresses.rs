@@ -1,0 +1,251 @@
+//! The dummy device, its addresses, and the node's other interfaces.
+
+use std::collections::BTreeMap;
+
+use ipnetwork::IpNetwork;
+use model::snapshot::Interface;
+use model::{DEVICE, NodeState, Op, Snapshot};
+use netlink::{Connection, DumpError, Errno, Failure, Integrity, Protocol, Request};
+use netlink_packet_core::{DecodeError, NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+
+use super::READINGS;
+use super::failure::{not_tried, observe_error, op_error};
+use super::messages::{self, Link, LinkAddress};
+use crate::error::{ObserveError, OpError, OpErrorKind, OpenError};
+use crate::seam::OpOutcome;
+
+const WHAT: &str = "the network interfaces";
+
+/// The node's interfaces.
+pub(super) struct Addresses {
+    connection: Connection,
+}
+
+/// Who has the dummy device's name.
+enum Device {
+    Absent,
+    Dummy(u32),
+    Foreign,
+}
+
+impl Addresses {
+    pub(super) fn open() -> Result<Self, OpenError> {
+        let connection = Connection::open(Protocol::Route);
+        let connection = connection.map_err(|source| OpenError::Socket {
+            protocol: "NETLINK_ROUTE",
+            source,
+        })?;
+        Ok(Self { connection })
+    }
+
+    /// Fills in the interfaces; says "torn" where they changed during each of several readings.
+    pub(super) fn observe(&mut self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
+        for _ in 0..READINGS {
+            let reading = self.read().map_err(|error| observe_error(WHAT, error))?;
+            let torn = reading.torn;
+            reading.fill(snapshot)?;
+            if !torn {
+                return Ok(());
+            }
+        }
+        snapshot.torn = true;
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<Reading, DumpError> {
+        let mut reading = Reading::default();
+        let links = self.dump(&messages::all_links(), |payload| {
+            reading.links.push(Link::decode(payload)?);
+            Ok(())
+        })?;
+        let addresses = self.dump(&messages::all_addresses(), |payload| {
+            reading.addresses.extend(LinkAddress::decode(payload)?);
+            Ok(())
+        })?;
+        reading.torn = [links, addresses].contains(&Integrity::Torn);
+        Ok(reading)
+    }
+
+    fn dump(
+        &mut self,
+        message: &RouteNetlinkMessage,
+        each: impl FnMut(&[u8]) -> Result<(), DecodeError>,
+    ) -> Result<Integrity, DumpError> {
+        self.connection.dump(message, each)
+    }
+
+    /// Does the changes of the device and its addresses that follow each other in a stage.
+    pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
+        let mut outcomes = Vec::with_capacity(ops.len());
+        for run in ops.chunk_by(|a, b| is_address(a) && is_address(b)) {
+            match run {
+                [op @ Op::EnsureDevice] => outcomes.push(self.ensure_device(op)),
+                [op @ Op::DelDevice] => outcomes.push(self.delete_device(op)),
+                addresses => outcomes.extend(self.apply_addresses(addresses)),
+            }
+        }
+        outcomes
+    }
+
+    fn ensure_device(&mut self, op: &Op) -> OpOutcome {
+        match self.device() {
+            Ok(Device::Dummy(_)) => return Ok(()),
+            Ok(Device::Foreign) => return Err(not_dummy(op)),
+            Ok(Device::Absent) => {}
+            Err(error) => return Err(not_tried(op, &error)),
+        }
+        match self.change(create(messages::new_device())) {
+            // Somebody made it in between: what matters is what it is.
+            Err(Failure::Refused { errno, .. }) if errno.0 == libc::EEXIST => {
+                self.dummy(op).map(|_| ())
+            }
+            made => made.map_err(|failure| op_error(op, &failure)),
+        }
+    }
+
+    fn delete_device(&mut self, op: &Op) -> OpOutcome {
+        let index = self.dummy(op)?;
+        let deleted = self.change(delete(messages::delete_link(index)));
+        deleted.map_err(|failure| op_error(op, &failure))
+    }
+
+    fn apply_addresses(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
+        let refuse_all = |refuse: &dyn Fn(&Op) -> OpError| -> Vec<OpOutcome> {
+            ops.iter().map(|op| Err(refuse(op))).collect()
+        };
+        let index = match self.device() {
+            Ok(Device::Dummy(index)) => index,
+            Ok(Device::Absent) => return refuse_all(&no_device),
+            Ok(Device::Foreign) => return refuse_all(&not_dummy),
+            Err(error) => return refuse_all(&|op| not_tried(op, &error)),
+        };
+        let requests = ops.iter().filter_map(|op| match op {
+            Op::AddAddress(address) => Some(create(messages::new_address(index, *address))),
+            Op::DelAddress(address) => Some(delete(messages::delete_address(index, *address))),
+            _ => None,
+        });
+        let outcomes = self.connection.execute(requests).into_iter();
+        outcomes
+            .zip(ops)
+            .map(|(outcome, op)| outcome.map_err(|failure| op_error(op, &failure)))
+            .collect()
+    }
+
+    fn change(&mut self, request: Request<RouteNetlinkMessage>) -> Result<(), Failure> {
+        let mut outcomes = self.connection.execute([request]);
+        outcomes.pop().unwrap_or(Err(Failure::Lost))
+    }
+
+    fn dummy(&mut self, op: &Op) -> Result<u32, OpError> {
+        match self.device() {
+            Ok(Device::Dummy(index)) => Ok(index),
+            Ok(Device::Absent) => Err(no_device(op)),
+            Ok(Device::Foreign) => Err(not_dummy(op)),
+            Err(error) => Err(not_tried(op, &error)),
+        }
+    }
+
+    fn device(&mut self) -> Result<Device, DumpError> {
+        let mut device = Device::Absent;
+        let answer = self.connection.get(&messages::device(), |payload| {
+            let link = Link::decode(payload)?;
+            device = if link.is_dummy() {
+                Device::Dummy(link.index)
+            } else {
+                Device::Foreign
+            };
+            Ok(())
+        });
+        match answer {
+            Ok(()) => Ok(device),
+            Err(DumpError::Refused { errno, .. }) if errno.0 == libc::ENODEV => Ok(Device::Absent),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn create(message: RouteNetlinkMessage) -> Request<RouteNetlinkMessage> {
+    let flags = NLM_F_CREATE | NLM_F_EXCL;
+    Request { message, flags }
+}
+
+fn delete(message: RouteNetlinkMessage) -> Request<RouteNetlinkMessage> {
+    Request { message, flags: 0 }
+}
+
+fn is_address(op: &Op) -> bool {
+    matches!(op, Op::AddAddress(_) | Op::DelAddress(_))
+}
+
+fn no_device(op: &Op) -> OpError {
+    let kind = OpErrorKind::NoDevice;
+    OpError::new(op.clone(), kind, Some(Errno(libc::ENODEV)))
+}
+
+fn not_dummy(op: &Op) -> OpError {
+    let kind = OpErrorKind::NotDummy;
+    OpError::new(op.clone(), kind, Some(Errno(libc::EEXIST)))
+}
+
+/// All links and addresses.
+#[derive(Default)]
+struct Reading {
+    links: Vec<Link>,
+    addresses: Vec<LinkAddress>,
+    torn: bool,
+}
+
+impl Reading {
+    fn fill(self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
+        let Self {
+            links, addresses, ..
+        } = self;
+        snapshot.device = false;
+        snapshot.tables.addresses.clear();
+        let mut others: BTreeMap<u32, Vec<IpNetwork>> = BTreeMap::new();
+        let device = links.iter().find(|link| link.name == DEVICE);
+        for address in addresses {
+            if device.is_some_and(|device| device.index == address.link) {
+                if address.is_host() && !is_link_local(address.network) {
+                    snapshot.tables.addresses.insert(address.network.ip());
+                }
+            } else {
+                let list = others.entry(address.link).or_default();
+                list.push(address.network);
+            }
+        }
+        if let Some(device) = device {
+            if !device.is_dummy() {
+                let kind = device.kind.clone();
+                return Err(ObserveError::NotDummy {
+                    kind: kind.unwrap_or_else(|| "unknown".to_owned()),
+                });
+            }
+            snapshot.device = true;
+        }
+        let mut interfaces: Vec<Interface> = links
+            .into_iter()
+            .filter(|link| link.name != DEVICE)
+            .map(|link| {
+                let mut addresses = others.remove(&link.index).unwrap_or_default();
+                addresses.sort_unstable();
+                Interface {
+                    name: link.name.into(),
+                    addresses,
+                }
+            })
+            .collect();
+        interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+        snapshot.node = NodeState { interfaces };
+        Ok(())
+    }
+}
+
+/// The kernel gives one to each device that comes up.
+fn is_link_local(network: IpNetwork) -> bool {
+    match network {
+        IpNetwork::V4(_) => false,
+        IpNetwork::V6(v6) => v6.ip().is_unicast_link_local(),
+    }
+}

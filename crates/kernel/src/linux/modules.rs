@@ -1,0 +1,110 @@
+//! The modules of IPVS.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use ipvs::Scheduler;
+use tracing::debug;
+
+use crate::error::ModprobeError;
+
+/// The module behind the generic-netlink family `IPVS`.
+pub(super) const MODULE: &str = "ip_vs";
+
+/// Where `modprobe` may be when the search path has no system folders.
+const PROGRAMS: [&str; 3] = ["modprobe", "/usr/sbin/modprobe", "/sbin/modprobe"];
+
+/// Whether missing modules may be loaded: `ip_vs` when the kernel is opened, and a scheduler's before
+/// a virtual server first wants it.
+///
+/// Whatever this says, the kernel itself looks for `ip_vs` when the family is asked for
+/// (`ctrl_getfamily`, `net/netlink/genetlink.c`, Linux 6.1), and for a scheduler's module when a virtual
+/// server wants it (`ip_vs_scheduler_get`, `net/netfilter/ipvs/ip_vs_sched.c`), where it can run
+/// `modprobe` in the host's file system.
+///
+/// The latter it does with the mutex of IPVS locked. The modules `ip_vs_lblc` and `ip_vs_lblcr` wait for
+/// network namespaces that are being deleted, and these wait for the mutex: both wait for ever, and
+/// with them all of the node's network configuration (seen on Debian's Linux 6.1.192). So a scheduler's
+/// module is loaded beforehand where that is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModulePolicy {
+    /// Run `modprobe` for what is missing.
+    Load,
+    /// Run nothing.
+    DoNotLoad,
+}
+
+/// Schedulers whose modules were looked after, so that each is so once.
+pub(super) struct Schedulers {
+    policy: ModulePolicy,
+    seen: BTreeSet<Scheduler>,
+}
+
+impl Schedulers {
+    pub(super) fn new(policy: ModulePolicy) -> Self {
+        Self {
+            policy,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Loads the module of `scheduler` if it is not loaded. Whether there is such a scheduler is for the
+    /// kernel to say.
+    pub(super) fn ready(&mut self, scheduler: &Scheduler) {
+        if self.policy == ModulePolicy::DoNotLoad || self.seen.contains(scheduler) {
+            return;
+        }
+        self.seen.insert(scheduler.clone());
+        let name = &scheduler.0;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let module = format!("{MODULE}_{name}");
+        let loaded = Path::new("/sys/module").join(&module).exists();
+        if name.bytes().all(plain)
+            && !loaded
+            && let Err(error) = modprobe(&module)
+        {
+            debug!("{error}");
+        }
+    }
+}
+
+/// Runs `modprobe` for `module`.
+pub(super) fn modprobe(module: &str) -> Result<(), ModprobeError> {
+    let mut failure = None;
+    for program in PROGRAMS {
+        let mut command = Command::new(program);
+        command.arg(module).stdin(Stdio::null());
+        match command.output() {
+            Ok(output) if output.status.success() => return Ok(()),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let message = match said.trim() {
+                    "" => output.status.to_string(),
+                    said => said.replace('\n', "; "),
+                };
+                return Err(ModprobeError::Failed {
+                    module: module.to_owned(),
+                    message,
+                });
+            }
+            Err(source) if source.kind() == ErrorKind::NotFound => failure = Some(source),
+            Err(source) => {
+                failure = Some(source);
+                break;
+            }
+        }
+    }
+    let source = failure.unwrap_or_else(|| ErrorKind::NotFound.into());
+    Err(ModprobeError::Start {
+        module: module.to_owned(),
+        source,
+    })
+}
+
+/// The running kernel's release, for example `6.1.0-40-cloud-amd64`.
+pub(super) fn kernel_release() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
+    release.map_or_else(|_| "this kernel".to_owned(), |text| text.trim().to_owned())
+}

@@ -1,0 +1,206 @@
+//! A kernel in memory: a second implementation, as strict as Linux, with knobs for faults and for
+//! what other programs do to the tables.
+
+mod addresses;
+mod faults;
+mod foreign;
+#[cfg(test)]
+mod tests;
+mod virtual_servers;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ipvs::Timeouts;
+use model::{NodeTables, Op, Scope, Snapshot, Stage};
+
+use crate::error::{ObserveError, OpError, OpErrorKind};
+use crate::seam::{Kernel, OpOutcome};
+
+use addresses::Addresses;
+pub use faults::{Fault, Tear};
+use virtual_servers::VirtualServers;
+
+/// How many changes go into one send, as in [`crate::linux`].
+const OPS_PER_SEND: usize = 256;
+
+/// A kernel in memory. A clone is another handle to the same kernel: a test keeps one while a loop
+/// owns the other.
+///
+/// It starts like a fresh network namespace whose `lo` is up: no virtual servers, no dummy device, and
+/// every scheduler of Linux at hand.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryKernel {
+    state: Arc<Mutex<State>>,
+}
+
+/// All that the kernel holds, and what is to go wrong.
+#[derive(Debug)]
+struct State {
+    virtual_servers: VirtualServers,
+    addresses: Addresses,
+    timeouts: Timeouts,
+    counts: Counts,
+    faults: BTreeMap<u64, Fault>,
+    tears: VecDeque<Tear>,
+    failing_observations: u32,
+    killed: bool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            virtual_servers: VirtualServers::default(),
+            addresses: Addresses::default(),
+            timeouts: Timeouts {
+                tcp: Duration::from_secs(900),
+                tcp_fin: Duration::from_secs(120),
+                udp: Duration::from_secs(300),
+            },
+            counts: Counts::default(),
+            faults: BTreeMap::new(),
+            tears: VecDeque::new(),
+            failing_observations: 0,
+            killed: false,
+        }
+    }
+}
+
+/// How often the kernel was used, failures included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Changes asked for.
+    pub ops: u64,
+    /// Sends: one for each started 256 changes of a stage.
+    pub sends: u64,
+    /// Readings.
+    pub observations: u64,
+}
+
+impl MemoryKernel {
+    /// A kernel with nothing in it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A kernel that holds `tables`, and the dummy device if they have addresses.
+    #[must_use]
+    pub fn with_tables(tables: &NodeTables) -> Self {
+        let kernel = Self::default();
+        {
+            let mut state = kernel.state();
+            state.virtual_servers.set(tables);
+            state.addresses.set(tables);
+        }
+        kernel
+    }
+
+    /// What the tables hold now, faults or not. Not counted as a reading.
+    #[must_use]
+    pub fn tables(&self) -> NodeTables {
+        self.snapshot().tables
+    }
+
+    /// A true reading of everything, faults or not. Not counted as a reading.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.state().read(&Scope::EVERYTHING)
+    }
+
+    /// How often the kernel was used so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.state().counts
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kernel for MemoryKernel {
+    fn observe(&mut self, scope: &Scope) -> Result<Snapshot, ObserveError> {
+        let mut state = self.state();
+        state.counts.observations += 1;
+        state.check_observation()?;
+        if let Some(kind) = state.addresses.foreign_device()
+            && scope.addresses
+        {
+            return Err(ObserveError::NotDummy {
+                kind: kind.to_owned(),
+            });
+        }
+        let mut snapshot = state.read(scope);
+        if let Some(tear) = state.tears.pop_front() {
+            tear.apply(&mut snapshot);
+        }
+        Ok(snapshot)
+    }
+
+    fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome> {
+        let mut state = self.state();
+        state.counts.sends += stage.ops.len().div_ceil(OPS_PER_SEND) as u64;
+        let ops = stage.ops.iter().map(|planned| &planned.op);
+        ops.map(|op| state.answer(op)).collect()
+    }
+}
+
+impl State {
+    fn read(&self, scope: &Scope) -> Snapshot {
+        let mut snapshot = Snapshot {
+            timeouts: self.timeouts,
+            ..Snapshot::default()
+        };
+        self.virtual_servers
+            .read(&scope.virtual_servers, &mut snapshot);
+        if scope.addresses {
+            self.addresses.read(&mut snapshot);
+        }
+        snapshot
+    }
+
+    /// Does `op`, or what the fault that waits for it says.
+    fn answer(&mut self, op: &Op) -> OpOutcome {
+        let number = self.counts.ops;
+        self.counts.ops += 1;
+        let fault = self.faults.remove(&number);
+        if matches!(fault, Some(Fault::Kill)) {
+            self.killed = true;
+        }
+        let outcome = if self.killed {
+            Err(OpErrorKind::Unknown)
+        } else {
+            match fault {
+                None | Some(Fault::Kill) => self.do_op(op),
+                Some(Fault::Refuse(kind)) => Err(kind),
+                Some(Fault::LoseRequest) => Err(OpErrorKind::Unknown),
+                Some(Fault::LoseAnswer) => {
+                    // Whatever it was, nobody hears of it.
+                    let _ = self.do_op(op);
+                    Err(OpErrorKind::Unknown)
+                }
+            }
+        };
+        outcome.map_err(|kind| {
+            let errno = kind.errno();
+            OpError::new(op.clone(), kind, errno)
+        })
+    }
+
+    fn do_op(&mut self, op: &Op) -> Result<(), OpErrorKind> {
+        match op {
+            Op::EnsureDevice => self.addresses.ensure_device(),
+            Op::DelDevice => self.addresses.delete_device(),
+            Op::AddAddress(address) => self.addresses.add(*address),
+            Op::DelAddress(address) => self.addresses.delete(*address),
+            Op::AddVirtualServer(server) => self.virtual_servers.add(server),
+            Op::SetVirtualServer(server) => self.virtual_servers.change(server),
+            Op::DelVirtualServer(key) => self.virtual_servers.delete(*key),
+            Op::AddRealServer(key, real) => self.virtual_servers.add_real(*key, *real),
+            Op::SetRealServer(key, real) => self.virtual_servers.change_real(*key, *real),
+            Op::DelRealServer(key, real) => self.virtual_servers.delete_real(*key, *real),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipvs::{Connections, ServiceFlags, VirtualServer};
+use ipvs::{Forwarding, Protocol, RealServer, RealServerKey, Scheduler, VirtualServerKey};
+use model::{Op, PlannedOp, Reason, Scope, Stage};
+
+use super::{Counts, Fault, MemoryKernel, Tear};
+use crate::error::{ObserveError, OpErrorKind};
+use crate::seam::Kernel;
+
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
+
+fn key(port: u16) -> VirtualServerKey {
+    VirtualServerKey::Address {
+        address: VIP,
+        port,
+        protocol: Protocol::Tcp,
+    }
+}
+
+fn add(port: u16) -> Op {
+    Op::AddVirtualServer(VirtualServer {
+        key: key(port),
+        scheduler: Scheduler("rr".into()),
+        flags: ServiceFlags::empty(),
+        persistence_timeout: std::time::Duration::ZERO,
+        persistence_prefix: 32,
+        persistence_engine: None,
+    })
+}
+
+fn real() -> RealServer {
+    RealServer {
+        key: RealServerKey {
+            address: Ipv4Addr::new(10, 1, 0, 1).into(),
+            port: 8080,
+        },
+        forwarding: Forwarding::Masquerade,
+        weight: 1,
+        upper_threshold: 0,
+        lower_threshold: 0,
+    }
+}
+
+fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
+    let ops = ops.into_iter().map(|op| PlannedOp {
+        op,
+        owner: None,
+        reason: Reason::Missing,
+    });
+    Stage { ops: ops.collect() }
+}
+
+/// Applies `ops`; answers how each failed.
+fn kinds(kernel: &mut MemoryKernel, ops: impl IntoIterator<Item = Op>) -> Vec<Option<OpErrorKind>> {
+    let outcomes = kernel.apply(&stage(ops)).into_iter();
+    outcomes
+        .map(|outcome| outcome.err().map(|error| error.kind().clone()))
+        .collect()
+}
+
+fn ports(kernel: &MemoryKernel) -> Vec<u16> {
+    let tables = kernel.tables();
+    let keys = tables.virtual_servers.keys();
+    keys.filter_map(|key| match key {
+        VirtualServerKey::Address { port, .. } => Some(*port),
+        VirtualServerKey::Fwmark { .. } => None,
+    })
+    .collect()
+}
+
+#[test]
+fn a_fault_happens_to_the_change_it_was_set_for_and_once() {
+    let mut kernel = MemoryKernel::new();
+    kernel.inject(1, Fault::Refuse(OpErrorKind::NotPermitted));
+    let first = kinds(&mut kernel, [add(1), add(2), add(3)]);
+    assert_eq!(first, [None, Some(OpErrorKind::NotPermitted), None]);
+    assert_eq!(ports(&kernel), [1, 3]);
+    assert_eq!(kinds(&mut kernel, [add(2)]), [None]);
+}
+
+#[test]
+fn a_lost_request_is_not_done_and_a_lost_answer_is() {
+    let mut kernel = MemoryKernel::new();
+    kernel.inject(0, Fault::LoseRequest);
+    kernel.inject(1, Fault::LoseAnswer);
+    let unknown = Some(OpErrorKind::Unknown);
+    let outcomes = kinds(&mut kernel, [add(1), add(2)]);
+    assert_eq!(outcomes, [unknown.clone(), unknown]);
+    assert_eq!(ports(&kernel), [2]);
+}
+
+#[test]
+fn after_a_kill_nothing_is_done_or_read_until_the_revival() {
+    let mut kernel = MemoryKernel::new();
+    kernel.inject(2, Fault::Kill);
+    let unknown = Some(OpErrorKind::Unknown);
+    let outcomes = kinds(&mut kernel, [add(1), add(2), add(3), add(4)]);
+    assert_eq!(outcomes, [None, None, unknown.clone(), unknown]);
+    assert!(kernel.is_killed());
+    assert!(kernel.observe(&Scope::EVERYTHING).is_err());
+    kernel.revive();
+    let snapshot = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+    assert_eq!(snapshot.tables.virtual_servers.len(), 2);
+    assert_eq!(kinds(&mut kernel, [add(3)]), [None]);
+}
+
+#[test]
+fn a_torn_reading_misses_entries_and_the_next_one_has_them() {
+    let mut kernel = MemoryKernel::new();
+    kinds(
+        &mut kernel,
+        [add(1), add(2), Op::AddRealServer(key(2), real())],
+    );
+    let busy = Connections {
+        active: 3,
+        ..Connections::default()
+    };
+    kernel.set_connections(key(2), real().key, busy);
+    kernel.tear(Tear {
+        virtual_servers: [key(1)].into(),
+        real_servers: [(key(2), real().key)].into(),
+        flagged: true,
+    });
+    let torn = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+    assert!(torn.torn);
+    assert!(torn.connections.is_empty());
+    assert_eq!(torn.tables.virtual_servers.len(), 1);
+    assert!(torn.tables.virtual_servers[&key(2)].real_servers.is_empty());
+    let whole = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+    assert_eq!(whole, kernel.snapshot());
+    assert!(!whole.torn);
+    assert_eq!(whole.connections[&(key(2), real().key)], busy);
+}
+
+#[test]
+fn readings_fail_as_often_as_asked() {
+    let mut kernel = MemoryKernel::new();
+    kernel.fail_observations(2);
+    assert!(kernel.observe(&Scope::EVERYTHING).is_err());
+    assert!(kernel.observe(&Scope::EVERYTHING).is_err());
+    assert!(kernel.observe(&Scope::EVERYTHING).is_ok());
+}
+
+#[test]
+fn others_write_without_being_counted_or_hit_by_a_fault() {
+    let mut kernel = MemoryKernel::new();
+    kernel.inject(0, Fault::LoseRequest);
+    assert_eq!(kernel.foreign(&add(7)), Ok(()));
+    let again = kernel.foreign(&add(7));
+    assert_eq!(again, Err(OpErrorKind::AlreadyExists));
+    assert_eq!(kernel.counts(), Counts::default());
+    assert_eq!(ports(&kernel), [7]);
+    let outcomes = kinds(&mut kernel, [add(8)]);
+    assert_eq!(outcomes, [Some(OpErrorKind::Unknown)]);
+}
+
+#[test]
+fn a_foreign_device_of_the_name_is_refused_and_left_alone() {
+    let mut kernel = MemoryKernel::new();
+    kernel.set_foreign_device("bridge");
+    let not_dummy = Some(OpErrorKind::NotDummy);
+    let ops = [Op::EnsureDevice, Op::DelDevice, Op::AddAddress(VIP)];
+    let outcomes = kinds(&mut kernel, ops);
+    assert_eq!(outcomes, [not_dummy.clone(), not_dummy.clone(), not_dummy]);
+    match kernel.observe(&Scope::EVERYTHING) {
+        Err(ObserveError::NotDummy { kind }) => assert_eq!(kind, "bridge"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_the_schedulers_at_hand_are_accepted() {
+    let mut kernel = MemoryKernel::new();
+    kernel.set_schedulers(["wlc"]);
+    let unknown = OpErrorKind::UnknownScheduler(Scheduler("rr".into()));
+    assert_eq!(kinds(&mut kernel, [add(1)]), [Some(unknown)]);
+}
+
+#[test]
+fn changes_sends_and_readings_are_counted() {
+    let mut kernel = MemoryKernel::new();
+    kinds(&mut kernel, (1..=257).map(add));
+    kinds(&mut kernel, []);
+    assert!(kernel.observe(&Scope::EVERYTHING).is_ok());
+    let wanted = Counts {
+        ops: 257,
+        sends: 2,
+        observations: 1,
+    };
+    assert_eq!(kernel.counts(), wanted);
+}
+
+#[test]
+fn a_clone_is_another_handle_to_the_same_kernel() {
+    let handle = MemoryKernel::new();
+    let mut owned: Box<dyn Kernel + Send> = Box::new(handle.clone());
+    owned.apply(&stage([add(1)]));
+    assert_eq!(ports(&handle), [1]);
+    let copy = MemoryKernel::with_tables(&handle.tables());
+    assert_eq!(copy.tables(), handle.tables());
+}

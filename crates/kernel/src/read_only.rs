@@ -1,0 +1,94 @@
+//! Kernels that cannot change anything: what `ipvsctl diff` holds.
+
+use model::{NodeTables, Scope, Selection, Snapshot, Stage};
+
+use crate::error::{ObserveError, OpError, OpErrorKind};
+use crate::seam::{Kernel, OpOutcome};
+
+#[cfg(test)]
+mod tests;
+
+/// Reads through another kernel, which it never asks to change anything: the kernel inside is out of
+/// reach, and the one call made to it is [`Kernel::observe`].
+#[derive(Debug)]
+pub struct ReadOnly<K>(K);
+
+impl<K: Kernel> ReadOnly<K> {
+    /// Takes the pen away from `kernel`.
+    #[must_use]
+    pub fn new(kernel: K) -> Self {
+        Self(kernel)
+    }
+}
+
+impl<K: Kernel> Kernel for ReadOnly<K> {
+    fn observe(&mut self, scope: &Scope) -> Result<Snapshot, ObserveError> {
+        self.0.observe(scope)
+    }
+
+    /// Refuses every change with [`OpErrorKind::ReadOnly`].
+    fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome> {
+        refuse(stage)
+    }
+}
+
+/// A kernel that was read earlier, or elsewhere: answers from a value.
+#[derive(Clone, Debug, Default)]
+pub struct Saved(Snapshot);
+
+impl From<Snapshot> for Saved {
+    fn from(snapshot: Snapshot) -> Self {
+        Self(snapshot)
+    }
+}
+
+/// The dummy device exists if there are addresses; of the rest nothing is known.
+impl From<NodeTables> for Saved {
+    fn from(tables: NodeTables) -> Self {
+        Self(Snapshot {
+            device: !tables.addresses.is_empty(),
+            tables,
+            ..Snapshot::default()
+        })
+    }
+}
+
+impl Kernel for Saved {
+    fn observe(&mut self, scope: &Scope) -> Result<Snapshot, ObserveError> {
+        let Scope {
+            virtual_servers,
+            addresses,
+        } = scope;
+        let mut snapshot = self.0.clone();
+        if let Selection::Only(keys) = virtual_servers {
+            let tables = &mut snapshot.tables.virtual_servers;
+            tables.retain(|key, _| keys.contains(key));
+            snapshot
+                .connections
+                .retain(|(key, _), _| keys.contains(key));
+        }
+        if !addresses {
+            snapshot.device = false;
+            snapshot.tables.addresses.clear();
+            snapshot.node.interfaces.clear();
+        }
+        Ok(snapshot)
+    }
+
+    /// Refuses every change with [`OpErrorKind::ReadOnly`].
+    fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome> {
+        refuse(stage)
+    }
+}
+
+fn refuse(stage: &Stage) -> Vec<OpOutcome> {
+    let ops = stage.ops.iter();
+    ops.map(|planned| {
+        Err(OpError::new(
+            planned.op.clone(),
+            OpErrorKind::ReadOnly,
+            None,
+        ))
+    })
+    .collect()
+}

@@ -1,0 +1,171 @@
+//! The dummy device on Linux.
+
+mod vm;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use kernel::{Kernel as _, LinuxKernel, OpErrorKind};
+use model::{DEVICE, Op, Scope, Selection, Snapshot};
+
+use vm::{apply, bring_up, do_all, in_namespace, is_up, make_bridge, open};
+
+const VIP4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
+const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10));
+
+fn observe(kernel: &mut LinuxKernel) -> Snapshot {
+    let scope = Scope {
+        virtual_servers: Selection::Only([].into()),
+        addresses: true,
+    };
+    kernel.observe(&scope).expect("a reading")
+}
+
+/// `count` addresses, both families in turn.
+fn addresses(count: u16) -> Vec<IpAddr> {
+    (0..count)
+        .map(|number| {
+            let [high, low] = number.to_be_bytes();
+            if number % 2 == 0 {
+                Ipv4Addr::new(10, 97, high, low).into()
+            } else {
+                Ipv6Addr::new(0xfd00, 0x97, 0, 0, 0, 0, 0, number).into()
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn an_address_is_usable_at_once_though_the_device_is_down() {
+    in_namespace(|| {
+        let mut kernel = open();
+        do_all(&mut kernel, [Op::EnsureDevice]);
+        for address in [VIP4, VIP6] {
+            do_all(&mut kernel, [Op::AddAddress(address)]);
+            let server = UdpSocket::bind((address, 5353)).expect("the address is local");
+            server
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .expect("a timeout");
+            let client = UdpSocket::bind((address, 0)).expect("the address is local");
+            client.send_to(b"hello", (address, 5353)).expect("a route");
+            let mut buffer = [0; 16];
+            let (length, _) = server.recv_from(&mut buffer).expect("the datagram");
+            assert_eq!(&buffer[..length], b"hello");
+        }
+        assert!(!is_up(DEVICE).expect("its flags"));
+    });
+}
+
+#[test]
+fn an_address_serves_no_more_once_it_is_deleted() {
+    in_namespace(|| {
+        let mut kernel = open();
+        do_all(&mut kernel, [Op::EnsureDevice]);
+        for address in [VIP4, VIP6] {
+            do_all(
+                &mut kernel,
+                [Op::AddAddress(address), Op::DelAddress(address)],
+            );
+            assert!(UdpSocket::bind((address, 5353)).is_err());
+        }
+    });
+}
+
+#[test]
+fn link_local_addresses_of_the_device_are_not_ours() {
+    in_namespace(|| {
+        let mut kernel = open();
+        do_all(&mut kernel, [Op::EnsureDevice, Op::AddAddress(VIP6)]);
+        bring_up(DEVICE).expect("it comes up");
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !has_link_local() {
+            assert!(Instant::now() < deadline, "no link-local address appeared");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(observe(&mut kernel).tables.addresses, [VIP6].into());
+    });
+}
+
+fn has_link_local() -> bool {
+    // The link of this thread's namespace, not of the process's.
+    let table = std::fs::read_to_string("/proc/thread-self/net/if_inet6").expect("a table");
+    table
+        .lines()
+        .any(|line| line.starts_with("fe80") && line.ends_with(DEVICE))
+}
+
+#[test]
+fn other_interfaces_are_read_with_their_prefixes() {
+    in_namespace(|| {
+        let mut kernel = open();
+        make_bridge("br-test").expect("a bridge");
+        do_all(&mut kernel, [Op::EnsureDevice, Op::AddAddress(VIP4)]);
+        let snapshot = observe(&mut kernel);
+        let interfaces: Vec<(String, Vec<String>)> = snapshot
+            .node
+            .interfaces
+            .iter()
+            .map(|each| {
+                let addresses = each.addresses.iter().map(ToString::to_string);
+                (each.name.to_string(), addresses.collect())
+            })
+            .collect();
+        let bridge = interfaces.iter().find(|(name, _)| name == "br-test");
+        assert_eq!(bridge.map(|(_, addresses)| addresses.len()), Some(0));
+        let lo = interfaces.iter().find(|(name, _)| name == "lo");
+        let lo = lo.expect("lo").1.clone();
+        assert_eq!(lo, ["127.0.0.1/8", "::1/128"]);
+    });
+}
+
+#[test]
+fn a_device_deleted_in_between_fails_the_addresses_that_come_after() {
+    in_namespace(|| {
+        let mut kernel = open();
+        let all = addresses(2000);
+        for _ in 0..5 {
+            do_all(&mut kernel, [Op::EnsureDevice]);
+            let kinds = std::thread::scope(|scope| {
+                let stage = all.iter().copied().map(Op::AddAddress);
+                let other = scope.spawn(|| {
+                    let mut other = open();
+                    std::thread::sleep(Duration::from_millis(2));
+                    do_all(&mut other, [Op::DelDevice]);
+                });
+                let kinds = apply(&mut kernel, stage);
+                other.join().expect("the device is deleted");
+                kinds
+            });
+            assert_eq!(kinds.len(), all.len());
+            let no_device = Some(OpErrorKind::NoDevice);
+            for kind in &kinds {
+                assert!(kind.is_none() || *kind == no_device, "{kind:?}");
+            }
+            // Once it was gone it stayed away.
+            let first = kinds.iter().position(Option::is_some);
+            let after = &kinds[first.unwrap_or(kinds.len())..];
+            assert!(after.iter().all(|kind| *kind == no_device));
+            assert!(!observe(&mut kernel).device);
+        }
+    });
+}
+
+#[test]
+fn ten_thousand_addresses_are_added_and_read_back() {
+    in_namespace(|| {
+        let mut kernel = open();
+        do_all(&mut kernel, [Op::EnsureDevice]);
+        let all = addresses(10_000);
+        let start = Instant::now();
+        do_all(&mut kernel, all.iter().copied().map(Op::AddAddress));
+        let added = start.elapsed();
+        let start = Instant::now();
+        let read = observe(&mut kernel).tables.addresses;
+        println!(
+            "10,000 addresses: added {added:?}, read {:?}",
+            start.elapsed()
+        );
+        assert_eq!(read, all.into_iter().collect::<BTreeSet<_>>());
+    });
+}

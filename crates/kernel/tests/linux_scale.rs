@@ -1,0 +1,70 @@
+//! Linux with large tables.
+
+mod vm;
+
+use std::time::Instant;
+
+use kernel::Kernel as _;
+use model::{Op, Scope, Snapshot};
+
+use vm::{do_all, in_namespace, open, stage, table};
+
+/// Adds `count` virtual servers with `reals` real servers each, reads them back, changes each real
+/// server, reads again, and deletes all.
+fn check(count: u16, reals: u8) {
+    in_namespace(|| {
+        let mut kernel = open();
+        let ops = table(count, reals);
+        let start = Instant::now();
+        do_all(&mut kernel, ops.clone());
+        let added = start.elapsed();
+
+        let mut wanted = Snapshot::default();
+        ops.iter().for_each(|op| wanted.note(op));
+        let start = Instant::now();
+        let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+        let read = start.elapsed();
+        assert!(!live.torn);
+        assert!(live.tables == wanted.tables, "it reads back as added");
+
+        let drain: Vec<Op> = ops.iter().filter_map(drained).collect();
+        drain.iter().for_each(|op| wanted.note(op));
+        let start = Instant::now();
+        do_all(&mut kernel, drain);
+        let changed = start.elapsed();
+        let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+        assert!(live.tables == wanted.tables, "it reads back as changed");
+
+        let keys = wanted.tables.virtual_servers.keys();
+        let delete: Vec<Op> = keys.map(|key| Op::DelVirtualServer(*key)).collect();
+        let start = Instant::now();
+        assert!(kernel.apply(&stage(delete)).iter().all(Result::is_ok));
+        let deleted = start.elapsed();
+        let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+        assert!(live.tables.virtual_servers.is_empty());
+        println!(
+            "{count} x {reals}: added {added:?}, read {read:?}, changed {changed:?}, \
+             deleted {deleted:?}"
+        );
+    });
+}
+
+fn drained(op: &Op) -> Option<Op> {
+    match op {
+        Op::AddRealServer(key, real) => {
+            let real = ipvs::RealServer { weight: 0, ..*real };
+            Some(Op::SetRealServer(*key, real))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_thousand_virtual_servers_with_ten_real_servers_each() {
+    check(1000, 10);
+}
+
+#[test]
+fn ten_thousand_virtual_servers_with_two_real_servers_each() {
+    check(10_000, 2);
+}

@@ -1,0 +1,162 @@
+//! Linux with other writers, and in other namespaces.
+
+mod vm;
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kernel::{Kernel as _, OpErrorKind};
+use model::{NodeTables, Op, Scope, Selection, VirtualServerEntry};
+
+use vm::{apply, do_all, in_namespace, open, real, server, table, tcp};
+
+fn key(number: u16) -> ipvs::VirtualServerKey {
+    let [high, low] = number.to_be_bytes();
+    tcp(Ipv4Addr::new(10, 96, high, low), 80)
+}
+
+fn is_whole(entry: &VirtualServerEntry) -> bool {
+    entry.real_servers.len() == 2
+}
+
+/// Reads `rounds` times while somebody else deletes `foreign` of 600 virtual servers and adds them
+/// again, with a pause after each. Every reading that does not say "torn" has all the others.
+/// Answers how many readings said it.
+fn check(foreign: &[u16], pause: Duration, rounds: u32) -> u32 {
+    const COUNT: u16 = 600;
+    in_namespace(|| {
+        let mut reader = open();
+        do_all(&mut reader, table(COUNT, 2));
+        let done = AtomicBool::new(false);
+        let readings = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut writer = open();
+                for number in foreign.iter().cycle() {
+                    if done.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let key = key(*number);
+                    do_all(&mut writer, [Op::DelVirtualServer(key)]);
+                    do_all(&mut writer, [Op::AddVirtualServer(server(key, "rr"))]);
+                    std::thread::sleep(pause);
+                }
+            });
+            // Looked at later: a panic here would leave the writer running.
+            let read = |round| match round % 2 {
+                0 => reader.observe(&Scope::EVERYTHING),
+                // One that has not seen the table before.
+                _ => open().observe(&Scope::EVERYTHING),
+            };
+            let readings: Vec<_> = (0..rounds).map(read).collect();
+            done.store(true, Ordering::Relaxed);
+            readings
+        });
+        let mut torn = 0;
+        for reading in readings {
+            let reading = reading.expect("a reading");
+            if reading.torn {
+                torn += 1;
+                continue;
+            }
+            for number in (0..COUNT).filter(|number| !foreign.contains(number)) {
+                let entry = reading.tables.virtual_servers.get(&key(number));
+                let entry = entry.unwrap_or_else(|| panic!("{} is missing", key(number)));
+                assert!(is_whole(entry), "{} lacks real servers", key(number));
+            }
+        }
+        let after = reader.observe(&Scope::EVERYTHING).expect("a reading");
+        assert!(!after.torn, "nobody writes any more");
+        println!("{torn} of {rounds} readings were torn");
+        torn
+    })
+}
+
+#[test]
+fn a_reading_while_half_the_table_is_rewritten_is_whole_or_says_that_it_is_torn() {
+    let odd: Vec<u16> = (0..600).filter(|number| number % 2 == 1).collect();
+    assert!(check(&odd, Duration::ZERO, 10) > 0);
+}
+
+#[test]
+fn a_reading_while_one_virtual_server_flaps_is_whole_or_says_that_it_is_torn() {
+    check(&[77], Duration::ZERO, 20);
+}
+
+#[test]
+fn a_reading_beside_a_writer_that_rests_at_times_comes_to_be_whole() {
+    assert!(check(&[1, 3, 5], Duration::from_millis(700), 20) < 20);
+}
+
+#[test]
+fn a_virtual_server_that_nobody_touches_is_read_whole_while_others_are_written() {
+    in_namespace(|| {
+        let mut reader = open();
+        do_all(&mut reader, table(100, 2));
+        let done = AtomicBool::new(false);
+        let scope = Scope {
+            virtual_servers: Selection::Only([key(50)].into()),
+            addresses: false,
+        };
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let mut writer = open();
+                while !done.load(Ordering::Relaxed) {
+                    do_all(
+                        &mut writer,
+                        [
+                            Op::DelVirtualServer(key(51)),
+                            Op::AddVirtualServer(server(key(51), "rr")),
+                        ],
+                    );
+                }
+            });
+            let readings: Vec<_> = (0..200).map(|_| reader.observe(&scope)).collect();
+            done.store(true, Ordering::Relaxed);
+            for reading in readings {
+                let reading = reading.expect("a reading");
+                let entry = reading.tables.virtual_servers.get(&key(50));
+                assert!(reading.torn || entry.is_some_and(|entry| is_whole(entry)));
+            }
+        });
+    });
+}
+
+#[test]
+fn each_network_namespace_has_tables_of_its_own() {
+    in_namespace(|| {
+        let mut first = open();
+        do_all(&mut first, table(3, 1));
+        do_all(&mut first, [Op::EnsureDevice]);
+        in_namespace(|| {
+            let mut second = open();
+            let snapshot = second.observe(&Scope::EVERYTHING).expect("a reading");
+            assert_eq!(snapshot.tables, NodeTables::default());
+            assert!(!snapshot.device);
+            do_all(&mut second, [Op::AddVirtualServer(server(key(9), "sh"))]);
+        });
+        let snapshot = first.observe(&Scope::EVERYTHING).expect("a reading");
+        assert_eq!(snapshot.tables.virtual_servers.len(), 3);
+        assert!(!snapshot.tables.virtual_servers.contains_key(&key(9)));
+    });
+}
+
+#[test]
+fn what_others_deleted_or_added_is_reported_as_such() {
+    in_namespace(|| {
+        let (mut ours, mut theirs) = (open(), open());
+        do_all(&mut ours, table(2, 1));
+        do_all(&mut theirs, [Op::DelVirtualServer(key(0))]);
+        let add = Op::AddRealServer(key(1), real(Ipv4Addr::new(10, 1, 9, 9), 1));
+        do_all(&mut theirs, [add.clone()]);
+        let real = real(Ipv4Addr::new(10, 1, 0, 0), 5);
+        let kinds = apply(&mut ours, [Op::SetRealServer(key(0), real), add]);
+        assert_eq!(
+            kinds,
+            [
+                Some(OpErrorKind::NoSuchVirtualServer),
+                Some(OpErrorKind::AlreadyExists)
+            ]
+        );
+    });
+}

@@ -1,0 +1,210 @@
+//! Faults that a test turns on and off.
+
+use crate::resource::Resource;
+use crate::status::ApiError;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What the next requests are answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailNext {
+    /// How many requests.
+    pub count: u32,
+    /// 429, 500, 503 or any other code of 400 and above.
+    pub code: u16,
+    /// Seconds in `Retry-After`; 0 leaves the header out. 429 always has it, of at least 1.
+    #[serde(default)]
+    pub retry_after: u64,
+}
+
+/// A refusal by authorization: whatever matches is answered 403.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forbid {
+    /// The plural name, such as `services`; `*` is every resource.
+    pub resource: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; `*` is every verb.
+    pub verb: String,
+}
+
+/// Everything that is wrong with a server at the moment; all off by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FaultState {
+    /// Each response waits so long first.
+    #[serde(serialize_with = "as_milliseconds", rename = "delay_ms")]
+    pub delay: Duration,
+    /// The next requests fail.
+    pub fail_next: Option<FailNext>,
+    /// Every request fails as one with a wrong token does.
+    pub unauthorized: bool,
+    /// These requests are refused.
+    pub forbid: Vec<Forbid>,
+    /// Watches stay open and send nothing, not even at their time-out. A watch that was open while this
+    /// was on stays silent after it is off, as after a lost network path; new ones are well.
+    pub half_open: bool,
+    /// So many events to come are cut in their middle, and their connections with them.
+    pub cut_events: u32,
+    /// `discovery.k8s.io` is not served: Endpoints are all there is.
+    pub without_discovery_v1: bool,
+    /// `sendInitialEvents` is refused as by a server without the feature gate WatchList.
+    pub without_streaming_lists: bool,
+    /// Raised by one to end all watches, cleanly, as a server's shutdown does.
+    #[serde(skip)]
+    pub(crate) watch_generation: u64,
+}
+
+fn as_milliseconds<S: serde::Serializer>(delay: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u128(delay.as_millis())
+}
+
+/// The knobs of a server in memory.
+#[derive(Debug)]
+pub struct Faults {
+    state: watch::Sender<FaultState>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self {
+            state: watch::Sender::new(FaultState::default()),
+        }
+    }
+}
+
+impl Faults {
+    /// What is on.
+    #[must_use]
+    pub fn state(&self) -> FaultState {
+        self.state.borrow().clone()
+    }
+
+    /// Turns everything off. Watches silenced by [`Faults::half_open`] stay so.
+    pub fn clear(&self) {
+        self.state.send_modify(|s| {
+            *s = FaultState {
+                watch_generation: s.watch_generation,
+                ..FaultState::default()
+            }
+        });
+    }
+
+    /// Delays each response; zero turns it off.
+    pub fn delay(&self, delay: Duration) {
+        self.state.send_modify(|s| s.delay = delay);
+    }
+
+    /// Fails the next requests (health checks and the fault endpoints apart).
+    pub fn fail_next(&self, fail: FailNext) {
+        self.state
+            .send_modify(|s| s.fail_next = (fail.count > 0).then_some(fail));
+    }
+
+    /// Answers every request 401, whatever its token.
+    pub fn unauthorized(&self, on: bool) {
+        self.state.send_modify(|s| s.unauthorized = on);
+    }
+
+    /// Answers 403 to these requests and no others; an empty list forbids nothing.
+    pub fn forbid(&self, what: Vec<Forbid>) {
+        self.state.send_modify(|s| s.forbid = what);
+    }
+
+    /// Silences watches; see [`FaultState::half_open`].
+    pub fn half_open(&self, on: bool) {
+        self.state.send_modify(|s| s.half_open = on);
+    }
+
+    /// Cuts the next events in the middle, each with its connection.
+    pub fn cut_events(&self, count: u32) {
+        self.state.send_modify(|s| s.cut_events = count);
+    }
+
+    /// Ends every open watch with a clean end of the response.
+    pub fn close_watches(&self) {
+        self.state.send_modify(|s| s.watch_generation += 1);
+    }
+
+    /// Stops or resumes serving `discovery.k8s.io/v1`; open watches of it end.
+    pub fn without_discovery_v1(&self, on: bool) {
+        self.state.send_modify(|s| {
+            s.without_discovery_v1 = on;
+            s.watch_generation += 1;
+        });
+    }
+
+    /// Refuses or allows `sendInitialEvents`.
+    pub fn without_streaming_lists(&self, on: bool) {
+        self.state.send_modify(|s| s.without_streaming_lists = on);
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<FaultState> {
+        self.state.subscribe()
+    }
+
+    /// The failure for this request, if it is to fail; counts it.
+    pub(crate) fn take_failure(&self) -> Option<ApiError> {
+        let mut failure = None;
+        self.state.send_if_modified(|s| {
+            let Some(fail) = &mut s.fail_next else {
+                return false;
+            };
+            failure = Some(error(*fail));
+            fail.count -= 1;
+            if fail.count == 0 {
+                s.fail_next = None;
+            }
+            true
+        });
+        failure
+    }
+
+    /// Whether the event about to be sent is to be cut; counts it.
+    pub(crate) fn take_cut(&self) -> bool {
+        self.state.send_if_modified(|s| {
+            let cut = s.cut_events > 0;
+            s.cut_events = s.cut_events.saturating_sub(1);
+            cut
+        })
+    }
+}
+
+impl FaultState {
+    pub(crate) fn forbids(&self, verb: &str, resource: &str) -> bool {
+        self.forbid.iter().any(|f| {
+            (f.resource == "*" || f.resource == resource) && (f.verb == "*" || f.verb == verb)
+        })
+    }
+
+    pub(crate) fn hides(&self, resource: Resource) -> bool {
+        self.without_discovery_v1 && resource == Resource::EndpointSlices
+    }
+}
+
+fn error(fail: FailNext) -> ApiError {
+    let retry_after = (fail.retry_after > 0).then_some(fail.retry_after);
+    match fail.code {
+        429 => ApiError::too_many_requests(fail.retry_after.max(1)),
+        503 => ApiError {
+            retry_after,
+            ..ApiError::new(
+                503,
+                "ServiceUnavailable",
+                "the server is currently unable to handle the request",
+            )
+        },
+        500 => ApiError {
+            retry_after,
+            ..ApiError::new(
+                500,
+                "InternalError",
+                "Internal error occurred: a fault that a test asked for",
+            )
+        },
+        code => ApiError {
+            retry_after,
+            ..ApiError::new(code, "", "a fault that a test asked for")
+        },
+    }
+}

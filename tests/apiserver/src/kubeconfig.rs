@@ -1,0 +1,76 @@
+//! Kubeconfig files.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use std::io;
+use std::path::Path;
+
+/// How a client reaches a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubeconfig {
+    /// The base URL.
+    pub url: String,
+    /// The bearer token, if one is needed.
+    pub token: Option<String>,
+    /// The certificate authority to trust, if the URL is HTTPS.
+    pub ca_pem: Option<String>,
+}
+
+impl Kubeconfig {
+    /// The file's content: JSON, which is YAML.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        format!("{:#}\n", self.to_value())
+    }
+
+    /// Writes the file, readable by its owner alone.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(self.to_text().as_bytes())
+    }
+
+    /// A client of the server.
+    ///
+    /// # Errors
+    /// Where `kube` refuses the configuration.
+    pub async fn client(&self) -> Result<kube::Client, kube::Error> {
+        let infer = |e: kube::config::KubeconfigError| kube::Error::Service(Box::new(e));
+        let config: kube::config::Kubeconfig =
+            serde_json::from_value(self.to_value()).map_err(kube::Error::SerdeError)?;
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(config, &options)
+            .await
+            .map_err(infer)?;
+        kube::Client::try_from(config)
+    }
+
+    fn to_value(&self) -> Value {
+        let mut cluster = json!({"server": self.url});
+        if let Some(pem) = &self.ca_pem {
+            cluster["certificate-authority-data"] = json!(STANDARD.encode(pem));
+        }
+        let user = self
+            .token
+            .as_ref()
+            .map_or_else(|| json!({}), |token| json!({"token": token}));
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "test", "user": user}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! `kube-ipvs-test-apiserver`: the API server in memory as a process of its own.
+
+use apiserver::{Server, ServerConfig};
+use clap::Parser;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A Kubernetes API server in memory, for tests and demos.
+///
+/// It prints its URL on the first line and serves until it gets SIGINT or SIGTERM. `GET /faults` shows the
+/// faults that are on; `POST /faults/NAME` turns one on.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// The bearer token that clients must send.
+    #[arg(long)]
+    token: Option<String>,
+    /// Serve HTTPS with a certificate authority made at the start.
+    #[arg(long)]
+    tls: bool,
+    /// Write a kubeconfig file for this server.
+    #[arg(long, value_name = "OUT")]
+    kubeconfig: Option<PathBuf>,
+    /// Manifests to load: files or directories, YAML or JSON.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    load: Vec<PathBuf>,
+    /// The endpoint of the Service default/kubernetes.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "without_own_service")]
+    advertise: Option<SocketAddr>,
+    /// Leave out the Service default/kubernetes.
+    #[arg(long)]
+    without_own_service: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let mut text = error.to_string();
+            let mut cause = error.source();
+            while let Some(inner) = cause {
+                text = format!("{text}: {inner}");
+                cause = inner.source();
+            }
+            eprintln!("kube-ipvs-test-apiserver: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut config = ServerConfig {
+        listen: args.listen,
+        token: args.token,
+        tls: args.tls,
+        ..ServerConfig::default()
+    };
+    if args.advertise.is_some() || args.without_own_service {
+        config.advertise = args.advertise;
+    }
+    let server = Server::start(config).await?;
+    server.load(&args.load)?;
+    if let Some(path) = &args.kubeconfig {
+        server.kubeconfig().write(path)?;
+    }
+    println!("{}", server.url());
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

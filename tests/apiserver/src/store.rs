@@ -1,0 +1,368 @@
+//! The versioned store: objects, one revision counter, the history of changes, compaction.
+//!
+//! Pure: no clock, no locks, no sockets. Revisions are etcd's: one counter over all kinds, raised by
+//! one at every write; a deletion has a revision of its own.
+
+use crate::object::{Key, Object};
+use crate::resource::Resource;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::{Arc, OnceLock};
+
+#[cfg(test)]
+mod tests;
+
+/// The history a client asks for is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("revision is compacted; the oldest one kept is {oldest}")]
+pub(crate) struct Compacted {
+    /// The oldest revision that can still be asked for.
+    pub(crate) oldest: u64,
+}
+
+/// How an object changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is new.
+    Added,
+    /// It has another version.
+    Modified,
+    /// It is gone.
+    Deleted,
+}
+
+impl Change {
+    /// The `type` of a watch event.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+        }
+    }
+}
+
+/// One change of one object, shared by all watchers.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// The store's revision with this change.
+    pub(crate) revision: u64,
+    /// What happened.
+    pub(crate) change: Change,
+    /// The new version; for a deletion the last one, with the deletion's revision.
+    pub(crate) object: Arc<Object>,
+    /// The version before, if there was one.
+    pub(crate) previous: Option<Arc<Object>>,
+    frame: OnceLock<Bytes>,
+}
+
+impl Event {
+    /// The line a watch sends for this change, serialised at the first call and shared from then on.
+    pub(crate) fn frame(&self, resource: Resource) -> Bytes {
+        self.frame
+            .get_or_init(|| frame(self.change, resource, &self.object))
+            .clone()
+    }
+}
+
+/// A watch line for an object.
+pub(crate) fn frame(change: Change, resource: Resource, object: &Object) -> Bytes {
+    let mut out = Vec::with_capacity(512);
+    write_frame(change, resource, object, &mut out);
+    Bytes::from(out)
+}
+
+/// Appends a watch line for an object.
+pub(crate) fn write_frame(change: Change, resource: Resource, object: &Object, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(change.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
+    object.write_full(resource, out);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Part of a list, consistent at one revision.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// The objects, in key order.
+    pub(crate) items: Vec<Arc<Object>>,
+    /// The revision the whole list is of.
+    pub(crate) revision: u64,
+    /// The last key looked at, where there are more.
+    pub(crate) next: Option<Key>,
+    /// How many matching objects follow.
+    pub(crate) remaining: usize,
+}
+
+/// What part of a shelf to read.
+#[derive(Debug, Default)]
+pub(crate) struct Range<'a> {
+    /// Only this namespace.
+    pub(crate) namespace: Option<&'a str>,
+    /// The state at this revision; the newest if `None`.
+    pub(crate) at: Option<u64>,
+    /// Only keys after this one.
+    pub(crate) after: Option<&'a Key>,
+    /// At most so many; 0 means all.
+    pub(crate) limit: usize,
+}
+
+/// Objects of all kinds and the history of their changes.
+#[derive(Debug)]
+pub(crate) struct Store {
+    revision: u64,
+    compacted: u64,
+    watchable_from: u64,
+    history_limit: usize,
+    shelves: [Shelf; Resource::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    objects: BTreeMap<Key, Arc<Object>>,
+    history: VecDeque<Arc<Event>>,
+    /// Events up to here were dropped to keep the history within its limit.
+    dropped: u64,
+}
+
+impl Store {
+    /// An empty store that keeps at most `history_limit` events of each kind.
+    #[must_use]
+    pub(crate) fn new(history_limit: usize) -> Self {
+        Self {
+            revision: 1,
+            compacted: 0,
+            watchable_from: 0,
+            history_limit: history_limit.max(1),
+            shelves: Default::default(),
+        }
+    }
+
+    /// The newest revision.
+    #[must_use]
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// One object, in its newest version.
+    #[must_use]
+    pub(crate) fn get(&self, resource: Resource, key: &Key) -> Option<&Arc<Object>> {
+        self.shelves[resource.index()].objects.get(key)
+    }
+
+    /// How many objects of a kind there are.
+    #[must_use]
+    pub(crate) fn len(&self, resource: Resource) -> usize {
+        self.shelves[resource.index()].objects.len()
+    }
+
+    /// Writes an object, new or not; its `resourceVersion` becomes the new revision.
+    pub(crate) fn put(&mut self, resource: Resource, value: Value) -> Arc<Object> {
+        self.revision += 1;
+        let object = Arc::new(Object::new(resource, value, self.revision));
+        let shelf = &mut self.shelves[resource.index()];
+        let previous = shelf
+            .objects
+            .insert(object.key.clone(), Arc::clone(&object));
+        let change = if previous.is_some() {
+            Change::Modified
+        } else {
+            Change::Added
+        };
+        self.record(resource, change, Arc::clone(&object), previous);
+        object
+    }
+
+    /// Removes an object; returns its last version with the deletion's revision.
+    pub(crate) fn remove(&mut self, resource: Resource, key: &Key) -> Option<Arc<Object>> {
+        let previous = self.shelves[resource.index()].objects.remove(key)?;
+        self.revision += 1;
+        let last = Arc::new(Object::new(resource, previous.value.clone(), self.revision));
+        self.record(resource, Change::Deleted, Arc::clone(&last), Some(previous));
+        Some(last)
+    }
+
+    fn record(
+        &mut self,
+        resource: Resource,
+        change: Change,
+        object: Arc<Object>,
+        previous: Option<Arc<Object>>,
+    ) {
+        let shelf = &mut self.shelves[resource.index()];
+        let revision = self.revision;
+        shelf.history.push_back(Arc::new(Event {
+            revision,
+            change,
+            object,
+            previous,
+            frame: OnceLock::new(),
+        }));
+        while shelf.history.len() > self.history_limit {
+            if let Some(event) = shelf.history.pop_front() {
+                shelf.dropped = event.revision;
+            }
+        }
+    }
+
+    /// The changes after `revision`, oldest first, at most `most` of them.
+    ///
+    /// # Errors
+    /// [`Compacted`] where some of them are no longer known.
+    pub(crate) fn events_after(
+        &self,
+        resource: Resource,
+        revision: u64,
+        most: usize,
+    ) -> Result<Vec<Arc<Event>>, Compacted> {
+        let shelf = &self.shelves[resource.index()];
+        let floor = self.compacted.max(self.watchable_from).max(shelf.dropped);
+        if revision < floor {
+            return Err(Compacted { oldest: floor });
+        }
+        let start = shelf.history.partition_point(|e| e.revision <= revision);
+        Ok(shelf.history.range(start..).take(most).cloned().collect())
+    }
+
+    /// The objects in a range that `select` accepts.
+    ///
+    /// # Errors
+    /// [`Compacted`] where the range's revision is no longer known.
+    pub(crate) fn list(
+        &self,
+        resource: Resource,
+        range: &Range<'_>,
+        select: impl Fn(&Object) -> bool,
+    ) -> Result<Page, Compacted> {
+        let undone = match range.at {
+            Some(at) if at != self.revision => self.undone_since(resource, at)?,
+            _ => BTreeMap::new(),
+        };
+        let from = match (range.after, range.namespace) {
+            (Some(key), _) => Bound::Excluded(key.clone()),
+            (None, Some(ns)) => Bound::Included(Key::new(ns, "")),
+            (None, None) => Bound::Unbounded,
+        };
+        let bounds = (from, Bound::Unbounded);
+        let here = |key: &Key| range.namespace.is_none_or(|ns| key.namespace == ns);
+        let objects = &self.shelves[resource.index()].objects;
+        let now = objects
+            .range(bounds.clone())
+            .take_while(|(k, _)| here(k))
+            .filter(|(k, _)| !undone.contains_key(*k));
+        let before = undone
+            .range(bounds)
+            .take_while(|(k, _)| here(k))
+            .filter_map(|(k, o)| Some((k, o.as_ref()?)));
+        let mut page = Page {
+            items: Vec::new(),
+            revision: range.at.unwrap_or(self.revision),
+            next: None,
+            remaining: 0,
+        };
+        for (_, object) in merge(now, before) {
+            if !select(object) {
+                continue;
+            }
+            if range.limit > 0 && page.items.len() == range.limit {
+                page.remaining += 1;
+                continue;
+            }
+            page.items.push(Arc::clone(object));
+        }
+        if page.remaining > 0 {
+            page.next = page.items.last().map(|o| o.key.clone());
+        }
+        Ok(page)
+    }
+
+    /// What to undo to be at an older revision: the version of each object changed since.
+    fn undone_since(
+        &self,
+        resource: Resource,
+        at: u64,
+    ) -> Result<BTreeMap<Key, Option<Arc<Object>>>, Compacted> {
+        let shelf = &self.shelves[resource.index()];
+        let floor = self.compacted.max(shelf.dropped);
+        if at < floor {
+            return Err(Compacted { oldest: floor });
+        }
+        let mut undone = BTreeMap::new();
+        for event in shelf.history.iter().rev().take_while(|e| e.revision > at) {
+            undone.insert(event.object.key.clone(), event.previous.clone());
+        }
+        Ok(undone)
+    }
+
+    /// Forgets the history up to and including `revision`, as etcd's compaction does: watches and
+    /// lists from before it are answered 410.
+    pub(crate) fn compact(&mut self, revision: u64) {
+        self.compacted = self.compacted.max(revision.min(self.revision));
+        for shelf in &mut self.shelves {
+            while shelf
+                .history
+                .front()
+                .is_some_and(|e| e.revision <= self.compacted)
+            {
+                shelf.history.pop_front();
+            }
+        }
+    }
+
+    /// What a restart of the API server does to a store that etcd keeps: objects and revisions stay,
+    /// the window of watchable events starts anew.
+    pub(crate) fn restart(&mut self) {
+        self.watchable_from = self.revision;
+    }
+
+    /// Spends `by` revisions, as writes to kinds that are not served here do.
+    pub(crate) fn advance(&mut self, by: u64) {
+        self.revision += by;
+    }
+}
+
+/// Two key-ordered sequences without common keys, as one.
+fn merge<'a>(
+    left: impl Iterator<Item = (&'a Key, &'a Arc<Object>)>,
+    right: impl Iterator<Item = (&'a Key, &'a Arc<Object>)>,
+) -> impl Iterator<Item = (&'a Key, &'a Arc<Object>)> {
+    let (mut left, mut right) = (left.peekable(), right.peekable());
+    std::iter::from_fn(move || match (left.peek(), right.peek()) {
+        (Some(l), Some(r)) if r.0 < l.0 => right.next(),
+        (Some(_), _) => left.next(),
+        (None, _) => right.next(),
+    })
+}
+
+/// The object of a bookmark event: nothing but a revision, spelled as each kind's empty object is.
+pub(crate) fn bookmark(
+    resource: Resource,
+    api_version: &str,
+    revision: u64,
+    end_of_initial: bool,
+) -> Value {
+    let api = resource.storage();
+    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+    if end_of_initial {
+        metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+    }
+    let mut object = json!({"kind": api.kind, "apiVersion": api_version, "metadata": metadata});
+    let empty = match resource {
+        Resource::Namespaces => json!({"spec": {}, "status": {}}),
+        Resource::Nodes => {
+            json!({"spec": {}, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}}})
+        }
+        Resource::Services => json!({"spec": {}, "status": {"loadBalancer": {}}}),
+        Resource::Endpoints => json!({}),
+        Resource::EndpointSlices => json!({"addressType": "", "endpoints": null, "ports": null}),
+        Resource::Events if api_version == "v1" => json!({"involvedObject": {}, "source": {}}),
+        Resource::Events => json!({"eventTime": null, "regarding": {}}),
+    };
+    if let (Some(to), Value::Object(from)) = (object.as_object_mut(), empty) {
+        to.extend(from);
+    }
+    object
+}

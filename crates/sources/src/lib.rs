@@ -1,1 +1,28 @@
-//! Where kube-ipvs's input comes from: files, a Kubernetes watch, configuration.
+//! What comes into kube-ipvs: the cluster from files or from a Kubernetes API server, and the
+//! configuration. All of it leaves here as words of [`model`]; Kubernetes' own types end in
+//! [`convert`].
+//!
+//! | module | what |
+//! |---|---|
+//! | [`source`] | one way to run either source |
+//! | [`event`] | what a source says |
+//! | [`files`], [`watch_files`] | manifests, once or for as long as they change |
+//! | [`kube`] | an API server |
+//! | [`convert`], [`filter`] | what an object means, and which ones count |
+//! | [`config`], [`node_state`] | kube-proxy's configuration file; a node described in a file |
+
+pub mod config;
+pub mod convert;
+pub mod event;
+pub mod files;
+pub mod filter;
+pub mod kube;
+pub mod node_state;
+pub mod source;
+pub mod watch_files;
+mod yaml;
+
+pub use config::{ConfigErrors, NodeOverrides};
+pub use event::{ProblemKind, SourceEvent, SourceProblem};
+pub use files::{FileError, FileObjects};
+pub use source::{SourceConfig, run};

@@ -1,0 +1,54 @@
+//! Kubernetes' typed objects become the words of [`model::cluster`].
+//!
+//! Every conversion is total: what an object says wrongly is kept as text, and what to do about it is
+//! the planner's decision. Fields that an API server would have filled in are filled in, so that an
+//! object from a file and the same object from a watch are equal.
+
+mod address;
+mod endpoints;
+mod node;
+mod service;
+mod slice;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU16;
+
+use ipvs::Protocol;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use model::{Name, ObjectName, Parsed};
+
+pub(crate) use self::address::parse_cidr;
+pub use self::address::{cidr, ip};
+pub use self::endpoints::endpoints;
+pub use self::node::node;
+pub use self::service::service;
+pub use self::slice::slice;
+
+/// The name of a namespaced object; one without a namespace is in `default`, as `kubectl` has it.
+#[must_use]
+pub fn object_name(meta: &ObjectMeta) -> ObjectName {
+    let namespace = meta.namespace.as_deref().filter(|text| !text.is_empty());
+    ObjectName::new(
+        namespace.unwrap_or("default"),
+        meta.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// `TCP` where the API server would have filled it in.
+fn protocol(text: Option<&str>) -> Parsed<Protocol> {
+    match text.unwrap_or("TCP") {
+        "TCP" | "" => Parsed::Valid(Protocol::Tcp),
+        "UDP" => Parsed::Valid(Protocol::Udp),
+        "SCTP" => Parsed::Valid(Protocol::Sctp),
+        other => Parsed::Invalid(other.into()),
+    }
+}
+
+fn port(number: i32) -> Option<NonZeroU16> {
+    u16::try_from(number).ok().and_then(NonZeroU16::new)
+}
+
+fn name(text: &str) -> Name {
+    Name::from(text)
+}

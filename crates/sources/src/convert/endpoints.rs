@@ -1,0 +1,86 @@
+//! core/v1 Endpoints, where a cluster has no EndpointSlices.
+
+use ipvs::AddressFamily;
+use k8s_openapi::api::core::v1 as core;
+use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
+use model::{ObjectName, Parsed};
+
+use super::{ip, name, object_name, port, protocol};
+
+/// Converts an Endpoints object into slices: one for each subset and family that has an address.
+///
+/// A slice is named `ENDPOINTS:ipv4:0`, with the family and the number of the subset. No
+/// EndpointSlice can be named so, because `:` is in no Kubernetes name.
+#[must_use]
+pub fn endpoints(given: &core::Endpoints) -> Vec<EndpointSlice> {
+    let owner = object_name(&given.metadata);
+    let subsets = given.subsets.iter().flatten().enumerate();
+    subsets
+        .flat_map(|(number, subset)| {
+            [AddressFamily::Ipv4, AddressFamily::Ipv6]
+                .into_iter()
+                .filter_map(|family| slice(&owner, number, subset, family))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn slice(
+    owner: &ObjectName,
+    number: usize,
+    subset: &core::EndpointSubset,
+    family: AddressFamily,
+) -> Option<EndpointSlice> {
+    let ready = subset.addresses.iter().flatten().map(|given| (given, true));
+    let waiting = (subset.not_ready_addresses.iter().flatten()).map(|given| (given, false));
+    let endpoints: Vec<Endpoint> = ready
+        .chain(waiting)
+        .map(|(given, ready)| endpoint(given, ready))
+        .filter(|endpoint| family_of(endpoint) == family)
+        .collect();
+    if endpoints.is_empty() {
+        return None;
+    }
+    let word = match family {
+        AddressFamily::Ipv4 => "ipv4",
+        AddressFamily::Ipv6 => "ipv6",
+    };
+    Some(EndpointSlice {
+        name: ObjectName::new(
+            owner.namespace.clone(),
+            format!("{}:{word}:{number}", owner.name),
+        ),
+        service: owner.name.clone(),
+        family: Some(family),
+        endpoints,
+        ports: subset.ports.iter().flatten().map(endpoint_port).collect(),
+    })
+}
+
+fn family_of(endpoint: &Endpoint) -> AddressFamily {
+    match &endpoint.address {
+        Parsed::Valid(address) => AddressFamily::of(*address),
+        Parsed::Invalid(text) if text.contains(':') => AddressFamily::Ipv6,
+        Parsed::Invalid(_) => AddressFamily::Ipv4,
+    }
+}
+
+fn endpoint(given: &core::EndpointAddress, ready: bool) -> Endpoint {
+    Endpoint {
+        address: ip(&given.ip),
+        ready,
+        serving: ready,
+        terminating: false,
+        node: given.node_name.as_deref().map(name),
+        zone_hints: Vec::new(),
+        node_hints: Vec::new(),
+    }
+}
+
+fn endpoint_port(given: &core::EndpointPort) -> EndpointPort {
+    EndpointPort {
+        name: Some(name(given.name.as_deref().unwrap_or_default())),
+        protocol: protocol(given.protocol.as_deref()),
+        port: port(given.port),
+    }
+}

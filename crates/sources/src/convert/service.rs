@@ -1,0 +1,105 @@
+//! core/v1 Service.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1 as core;
+use model::Parsed;
+use model::cluster::{Service, ServiceKind, ServicePort, TrafficPolicy};
+
+use super::{cidr, ip, name, object_name, port, protocol};
+
+/// What the API server fills in for `sessionAffinityConfig.clientIP.timeoutSeconds`.
+const AFFINITY_TIMEOUT_SECONDS: u32 = 10_800;
+
+/// Converts a Service. Load-balancer addresses with `ipMode: Proxy` are left out, as are blank
+/// texts among the addresses; `clusterIP: None` gives no cluster address.
+#[must_use]
+pub fn service(given: &core::Service) -> Service {
+    let empty = core::ServiceSpec::default();
+    let spec = given.spec.as_ref().unwrap_or(&empty);
+    Service {
+        name: object_name(&given.metadata),
+        created: (given.metadata.creation_timestamp.as_ref()).map(|time| time.0.as_second()),
+        kind: match spec.type_.as_deref() {
+            Some("NodePort") => ServiceKind::NodePort,
+            Some("LoadBalancer") => ServiceKind::LoadBalancer,
+            Some("ExternalName") => ServiceKind::ExternalName,
+            _ => ServiceKind::ClusterIp,
+        },
+        cluster_ips: cluster_ips(spec),
+        ports: spec.ports.iter().flatten().map(service_port).collect(),
+        affinity: affinity(spec),
+        internal_policy: policy(spec.internal_traffic_policy.as_deref()),
+        external_policy: policy(spec.external_traffic_policy.as_deref()),
+        external_ips: addresses(spec.external_ips.iter().flatten()),
+        load_balancer_ips: load_balancer_ips(given),
+        source_ranges: (spec.load_balancer_source_ranges.iter().flatten())
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| cidr(text))
+            .collect(),
+        health_check_node_port: spec.health_check_node_port.and_then(port),
+    }
+}
+
+fn cluster_ips(spec: &core::ServiceSpec) -> Vec<Parsed<IpAddr>> {
+    let many = spec.cluster_ips.iter().flatten();
+    let texts: Vec<&String> = if many.clone().next().is_some() {
+        many.collect()
+    } else {
+        spec.cluster_ip.iter().collect()
+    };
+    addresses(texts.into_iter().filter(|text| *text != "None"))
+}
+
+fn addresses<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<Parsed<IpAddr>> {
+    texts
+        .filter(|text| !text.trim().is_empty())
+        .map(|text| ip(text))
+        .collect()
+}
+
+fn service_port(given: &core::ServicePort) -> ServicePort {
+    ServicePort {
+        name: name(given.name.as_deref().unwrap_or_default()),
+        protocol: protocol(given.protocol.as_deref()),
+        port: port(given.port).map_or_else(
+            || Parsed::Invalid(given.port.to_string().into()),
+            Parsed::Valid,
+        ),
+        node_port: given.node_port.and_then(port),
+    }
+}
+
+fn affinity(spec: &core::ServiceSpec) -> Option<Duration> {
+    if spec.session_affinity.as_deref() != Some("ClientIP") {
+        return None;
+    }
+    let config = spec.session_affinity_config.as_ref();
+    let seconds = config
+        .and_then(|config| config.client_ip.as_ref())
+        .and_then(|config| config.timeout_seconds)
+        .and_then(|seconds| u32::try_from(seconds).ok());
+    Some(Duration::from_secs(u64::from(
+        seconds.unwrap_or(AFFINITY_TIMEOUT_SECONDS),
+    )))
+}
+
+fn policy(text: Option<&str>) -> TrafficPolicy {
+    match text {
+        Some("Local") => TrafficPolicy::Local,
+        _ => TrafficPolicy::Cluster,
+    }
+}
+
+fn load_balancer_ips(given: &core::Service) -> Vec<Parsed<IpAddr>> {
+    let balancer = (given.status.as_ref()).and_then(|status| status.load_balancer.as_ref());
+    let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
+    addresses(
+        ingress
+            .into_iter()
+            .flatten()
+            .filter(|ingress| matches!(ingress.ip_mode.as_deref(), None | Some("VIP")))
+            .filter_map(|ingress| ingress.ip.as_ref()),
+    )
+}

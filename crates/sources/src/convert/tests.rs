@@ -1,0 +1,338 @@
+use std::time::Duration;
+
+use ipvs::AddressFamily;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use model::cluster::{
+    Endpoint, EndpointPort, EndpointSlice, Node, Service, ServiceKind, ServicePort, TrafficPolicy,
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::*;
+
+fn typed<K: DeserializeOwned>(value: serde_json::Value) -> K {
+    serde_json::from_value(value).expect("a typed object")
+}
+
+/// A Service with nothing but a name.
+fn bare(name: &str) -> Service {
+    Service {
+        name: ObjectName::new("default", name),
+        created: None,
+        kind: ServiceKind::ClusterIp,
+        cluster_ips: vec![],
+        ports: vec![],
+        affinity: None,
+        internal_policy: TrafficPolicy::Cluster,
+        external_policy: TrafficPolicy::Cluster,
+        external_ips: vec![],
+        load_balancer_ips: vec![],
+        source_ranges: vec![],
+        health_check_node_port: None,
+    }
+}
+
+/// Checks `spec` and `status` of a Service against what `change` does to a bare one.
+fn check_service(
+    spec: &serde_json::Value,
+    status: &serde_json::Value,
+    change: impl FnOnce(&mut Service),
+) {
+    let given = json!({"metadata": {"name": "web"}, "spec": spec, "status": status});
+    let mut expected = bare("web");
+    change(&mut expected);
+    assert_eq!(service(&typed::<core::Service>(given)), expected);
+}
+
+#[test]
+fn a_service_has_the_api_servers_defaults() {
+    check_service(&json!({}), &json!({}), |_| {});
+    check_service(&json!({"ports": [{"port": 80}]}), &json!({}), |service| {
+        service.ports = vec![ServicePort {
+            name: "".into(),
+            protocol: Parsed::Valid(Protocol::Tcp),
+            port: Parsed::Valid(NonZeroU16::new(80).expect("a port")),
+            node_port: None,
+        }];
+    });
+    check_service(
+        &json!({"sessionAffinity": "ClientIP"}),
+        &json!({}),
+        |service| {
+            service.affinity = Some(Duration::from_secs(10_800));
+        },
+    );
+}
+
+#[test]
+fn a_service_says_everything() {
+    let given = json!({
+        "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2024-01-02T03:04:05Z"},
+        "spec": {
+            "type": "LoadBalancer", "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::10"],
+            "ports": [{"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053, "targetPort": "dns"}],
+            "sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}},
+            "internalTrafficPolicy": "Local", "externalTrafficPolicy": "Local",
+            "externalIPs": ["192.0.2.1"], "loadBalancerSourceRanges": [" 10.1.2.3/8 "],
+            "healthCheckNodePort": 30999,
+        },
+        "status": {"loadBalancer": {"ingress": [
+            {"ip": "192.0.2.7"}, {"ip": "192.0.2.8", "ipMode": "VIP"},
+            {"ip": "192.0.2.9", "ipMode": "Proxy"}, {"hostname": "lb.example.com"},
+        ]}},
+    });
+    let expected = Service {
+        name: ObjectName::new("shop", "web"),
+        created: Some(1_704_164_645),
+        kind: ServiceKind::LoadBalancer,
+        cluster_ips: vec![ip("10.96.0.10"), ip("fd00::10")],
+        ports: vec![ServicePort {
+            name: "dns".into(),
+            protocol: Parsed::Valid(Protocol::Udp),
+            port: Parsed::Valid(NonZeroU16::new(53).expect("a port")),
+            node_port: NonZeroU16::new(30053),
+        }],
+        affinity: Some(Duration::from_secs(60)),
+        internal_policy: TrafficPolicy::Local,
+        external_policy: TrafficPolicy::Local,
+        external_ips: vec![ip("192.0.2.1")],
+        load_balancer_ips: vec![ip("192.0.2.7"), ip("192.0.2.8")],
+        source_ranges: vec![Parsed::Valid("10.0.0.0/8".parse().expect("a network"))],
+        health_check_node_port: NonZeroU16::new(30999),
+    };
+    assert_eq!(service(&typed::<core::Service>(given)), expected);
+}
+
+#[test]
+fn a_service_without_an_address() {
+    check_service(&json!({"clusterIP": "None"}), &json!({}), |_| {});
+    check_service(
+        &json!({"clusterIP": "None", "clusterIPs": ["None"]}),
+        &json!({}),
+        |_| {},
+    );
+    check_service(
+        &json!({"type": "ExternalName", "externalName": "example.com"}),
+        &json!({}),
+        |service| service.kind = ServiceKind::ExternalName,
+    );
+    check_service(
+        &json!({"clusterIP": "10.96.0.1", "clusterIPs": []}),
+        &json!({}),
+        |service| service.cluster_ips = vec![ip("10.96.0.1")],
+    );
+}
+
+#[test]
+fn mistakes_in_a_service_are_kept_as_text() {
+    check_service(
+        &json!({
+            "clusterIP": "10.96.0.300", "externalIPs": ["x", " ", ""],
+            "loadBalancerSourceRanges": ["10.0.0.0", ""],
+            "ports": [{"port": 0, "protocol": "QUIC", "nodePort": 70000}],
+            "healthCheckNodePort": -1,
+        }),
+        &json!({}),
+        |service| {
+            service.cluster_ips = vec![Parsed::Invalid("10.96.0.300".into())];
+            service.external_ips = vec![Parsed::Invalid("x".into())];
+            service.source_ranges = vec![Parsed::Invalid("10.0.0.0".into())];
+            service.ports = vec![ServicePort {
+                name: "".into(),
+                protocol: Parsed::Invalid("QUIC".into()),
+                port: Parsed::Invalid("0".into()),
+                node_port: None,
+            }];
+        },
+    );
+}
+
+fn endpoint(address: &str, ready: bool) -> Endpoint {
+    Endpoint {
+        address: ip(address),
+        ready,
+        serving: ready,
+        terminating: false,
+        node: None,
+        zone_hints: vec![],
+        node_hints: vec![],
+    }
+}
+
+fn tcp(name: &str, port: u16) -> EndpointPort {
+    EndpointPort {
+        name: Some(name.into()),
+        protocol: Parsed::Valid(Protocol::Tcp),
+        port: NonZeroU16::new(port),
+    }
+}
+
+#[test]
+fn a_slice_says_everything() {
+    let given: discovery::EndpointSlice = typed(json!({
+        "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "endpoints": [
+            {"addresses": ["10.244.1.5", "10.244.1.6"], "nodeName": "node1",
+             "conditions": {"ready": false, "serving": true, "terminating": true},
+             "hints": {"forZones": [{"name": "a"}], "forNodes": [{"name": "node1"}]}},
+            {"addresses": ["10.244.2.5"], "conditions": {"ready": false}},
+            {"addresses": ["nonsense"]},
+            {"addresses": []},
+        ],
+        "ports": [{"port": 8080}, {"name": "all"}, {"name": "big", "port": 65536}],
+    }));
+    let terminating = Endpoint {
+        ready: false,
+        serving: true,
+        terminating: true,
+        node: Some("node1".into()),
+        zone_hints: vec!["a".into()],
+        node_hints: vec!["node1".into()],
+        ..endpoint("10.244.1.5", false)
+    };
+    let expected = EndpointSlice {
+        name: ObjectName::new("shop", "web-1"),
+        service: "web".into(),
+        family: Some(AddressFamily::Ipv4),
+        endpoints: vec![
+            terminating,
+            endpoint("10.244.2.5", false),
+            endpoint("nonsense", true),
+            endpoint("", true),
+        ],
+        ports: vec![tcp("", 8080), tcp("all", 0), tcp("big", 0)],
+    };
+    assert_eq!(slice(&given), Some(expected));
+}
+
+#[test]
+fn a_slice_of_no_service_is_none() {
+    let of = |labels| {
+        typed(
+            json!({"metadata": {"name": "x", "labels": labels}, "addressType": "FQDN", "endpoints": []}),
+        )
+    };
+    assert_eq!(slice(&of(json!({"app": "x"}))), None);
+    assert_eq!(slice(&of(json!({"kubernetes.io/service-name": ""}))), None);
+    let fqdn = slice(&of(json!({"kubernetes.io/service-name": "x"}))).expect("a slice");
+    assert_eq!(fqdn.family, None);
+}
+
+#[test]
+fn endpoints_become_a_slice_for_each_subset_and_family() {
+    let given: core::Endpoints = typed(json!({
+        "metadata": {"name": "web"},
+        "subsets": [
+            {"addresses": [{"ip": "10.244.1.5", "nodeName": "node1"}, {"ip": "fd00::5"}],
+             "notReadyAddresses": [{"ip": "10.244.1.6"}],
+             "ports": [{"name": "http", "port": 8080}]},
+            {"addresses": [{"ip": "10.244.1.7"}], "ports": [{"port": 9090}]},
+        ],
+    }));
+    let part = |name: &str, family, endpoints, port| EndpointSlice {
+        name: ObjectName::new("default", name),
+        service: "web".into(),
+        family: Some(family),
+        endpoints,
+        ports: vec![port],
+    };
+    let local = Endpoint {
+        node: Some("node1".into()),
+        ..endpoint("10.244.1.5", true)
+    };
+    assert_eq!(
+        endpoints(&given),
+        [
+            part(
+                "web:ipv4:0",
+                AddressFamily::Ipv4,
+                vec![local, endpoint("10.244.1.6", false)],
+                tcp("http", 8080)
+            ),
+            part(
+                "web:ipv6:0",
+                AddressFamily::Ipv6,
+                vec![endpoint("fd00::5", true)],
+                tcp("http", 8080)
+            ),
+            part(
+                "web:ipv4:1",
+                AddressFamily::Ipv4,
+                vec![endpoint("10.244.1.7", true)],
+                tcp("", 9090)
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_node_has_internal_addresses_first() {
+    let given: core::Node = typed(json!({
+        "metadata": {"name": "node1", "labels": {"topology.kubernetes.io/zone": "a"}},
+        "spec": {"podCIDR": "10.244.9.0/24", "podCIDRs": ["10.244.1.0/24", "nonsense", "fd00::/64"]},
+        "status": {"addresses": [
+            {"type": "ExternalIP", "address": "192.0.2.1"}, {"type": "Hostname", "address": "node1"},
+            {"type": "InternalIP", "address": "10.0.0.1"}, {"type": "InternalIP", "address": "fd77::1"},
+        ]},
+    }));
+    let expected = Node {
+        name: "node1".into(),
+        zone: Some("a".into()),
+        addresses: ["10.0.0.1", "fd77::1", "192.0.2.1"]
+            .map(|text| text.parse().expect("an address"))
+            .to_vec(),
+        pod_cidrs: ["10.244.1.0/24", "fd00::/64"]
+            .map(|text| text.parse().expect("a network"))
+            .to_vec(),
+    };
+    assert_eq!(node(&given), expected);
+}
+
+#[test]
+fn addresses_are_read_as_kube_proxy_reads_them() {
+    let check = |text: &str, expected: Option<&str>| {
+        let found = ip(text).as_result().ok().map(ToString::to_string);
+        assert_eq!(found.as_deref(), expected, "{text}");
+    };
+    check("10.0.0.1", Some("10.0.0.1"));
+    check("010.000.00.01", Some("10.0.0.1"));
+    check("::ffff:10.0.0.01", Some("10.0.0.1"));
+    check("fd00::00a", Some("fd00::a"));
+    for wrong in [
+        "",
+        "10.0.0",
+        "10.0.0.0.1",
+        "10.0.0.256",
+        "10.0.0.+1",
+        " 10.0.0.1",
+        "fe80::1%eth0",
+        "::g",
+    ] {
+        check(wrong, None);
+    }
+}
+
+#[test]
+fn networks_are_read_as_kube_proxy_reads_them() {
+    let check = |text: &str, expected: Option<&str>| {
+        let found = cidr(text).as_result().ok().map(ToString::to_string);
+        assert_eq!(found.as_deref(), expected, "{text}");
+    };
+    check("10.1.2.3/8", Some("10.0.0.0/8"));
+    check(" 010.0.0.0/08 ", Some("10.0.0.0/8"));
+    check("fd00::1/64", Some("fd00::/64"));
+    check("0.0.0.0/0", Some("0.0.0.0/0"));
+    check("::ffff:10.1.2.3/104", Some("10.0.0.0/8"));
+    for wrong in [
+        "10.0.0.0",
+        "10.0.0.0/33",
+        "10.0.0.0/255.0.0.0",
+        "10.0.0.0/",
+        "10.0.0.0/+8",
+        "::/129",
+    ] {
+        check(wrong, None);
+    }
+}

@@ -1,0 +1,198 @@
+//! Manifests: Services, EndpointSlices, Endpoints and Nodes in YAML or JSON files.
+//!
+//! - A path is a file, a directory, or `-` for standard input.
+//! - Of a directory, the files `*.yaml`, `*.yml` and `*.json` are read in the order of their names.
+//!   Names that begin with a dot are left out (editors' and ConfigMap mounts' own), and so is every
+//!   other name, such as `web.yaml~` or `#web.yaml#`; directories inside it are not entered.
+//! - A file holds any number of documents; a document holds an object or a list (`kind: List`,
+//!   `ServiceList` and so on), so the output of `kubectl get svc,endpointslices,nodes -A -o yaml` is one.
+//!   Objects of other kinds are passed over.
+//! - Plain words are what they are to `kubectl` (YAML 1.1): `yes`, `no`, `on`, `off`, `y` and `n` are no
+//!   text unless they are quoted.
+//! - Objects that kube-proxy's label selector leaves out are left out here too ([`crate::filter`]).
+//! - Endpoints count only for a Service that has no EndpointSlice in the same set of files, because a
+//!   cluster shows the same endpoints in both.
+//! - A mistake harms its own document, a field of the wrong type its own object, and nothing else.
+//! - The last object of a name wins, and the clash is reported.
+
+mod error;
+mod file;
+mod object;
+mod paths;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use model::{ClusterEvent, Object, ObjectKind, ObjectName};
+
+pub use self::error::{FileError, FileErrorKind};
+use self::object::{Given, GivenKey};
+
+/// What a set of files says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FileObjects {
+    /// Services, EndpointSlices and Nodes, each name once; ordered by kind and name.
+    pub objects: Vec<Object>,
+    /// What is wrong with the files, in the order of reading.
+    pub errors: Vec<FileError>,
+    /// How many objects of other kinds were passed over, by kind.
+    pub other_kinds: BTreeMap<String, usize>,
+    /// Whether a path that was asked for could not be read at all: then the absence of an object
+    /// means nothing.
+    pub incomplete: bool,
+}
+
+impl FileObjects {
+    /// The objects as complete lists of every kind.
+    #[must_use]
+    pub fn into_events(self) -> Vec<ClusterEvent> {
+        let mut events = Vec::new();
+        let mut objects = self.objects.into_iter().peekable();
+        for kind in ObjectKind::ALL {
+            events.push(ClusterEvent::ListStarted(kind));
+            while let Some(object) = objects.next_if(|object| object.kind() == kind) {
+                events.push(ClusterEvent::Upsert(object));
+            }
+            events.push(ClusterEvent::ListDone(kind));
+        }
+        events
+    }
+}
+
+/// Reads files, directories and standard input (`-`) once.
+#[must_use]
+pub fn read(paths: &[PathBuf]) -> FileObjects {
+    FileSet::new(paths.to_vec()).read()
+}
+
+/// A set of files that is read again and again.
+///
+/// While a file has a mistake, what was read from it before and is not in it now stays, because it
+/// may stand in the broken part; what is readable counts as it is now. While one of the paths that
+/// were asked for cannot be read at all, all that was read from it stays.
+#[derive(Debug)]
+pub struct FileSet {
+    paths: Vec<PathBuf>,
+    known: BTreeMap<PathBuf, BTreeMap<GivenKey, Given>>,
+}
+
+impl FileSet {
+    /// The files at `paths`. Nothing is read yet.
+    #[must_use]
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self {
+            paths,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Reads everything.
+    pub fn read(&mut self) -> FileObjects {
+        let mut found = FileObjects::default();
+        let mut merged = Merged::default();
+        let mut seen = BTreeSet::new();
+        for path in self.paths.clone() {
+            match paths::files_of(&path) {
+                Ok(files) => {
+                    for file in files {
+                        self.read_file(&file, &mut merged, &mut found);
+                        seen.insert(file);
+                    }
+                }
+                Err(error) => {
+                    found.errors.push(*error);
+                    found.incomplete = true;
+                    let stale = self
+                        .known
+                        .iter()
+                        .filter(|(file, _)| file.starts_with(&path));
+                    for (file, objects) in stale {
+                        seen.insert(file.clone());
+                        merged.add_all(file, objects.clone(), &mut found.errors);
+                    }
+                }
+            }
+        }
+        self.known.retain(|file, _| seen.contains(file));
+        found.objects = merged.into_objects();
+        found
+    }
+
+    fn read_file(&mut self, path: &Path, merged: &mut Merged, found: &mut FileObjects) {
+        let file = file::read(path);
+        let broken = !file.errors.is_empty();
+        found.errors.extend(file.errors);
+        for (kind, count) in file.other_kinds {
+            *found.other_kinds.entry(kind).or_default() += count;
+        }
+        let mut now = BTreeMap::new();
+        for (key, given) in file.objects {
+            if now.insert(key.clone(), given).is_some() {
+                found.errors.push(FileError::twice(path, path, &key));
+            }
+        }
+        if broken && let Some(before) = self.known.remove(path) {
+            for (key, given) in before {
+                now.entry(key).or_insert(given);
+            }
+        }
+        self.known.insert(path.to_owned(), now.clone());
+        merged.add_all(path, now, &mut found.errors);
+    }
+}
+
+/// The objects of all files.
+#[derive(Default)]
+struct Merged {
+    objects: BTreeMap<GivenKey, (PathBuf, Given)>,
+}
+
+impl Merged {
+    fn add_all(
+        &mut self,
+        path: &Path,
+        objects: BTreeMap<GivenKey, Given>,
+        errors: &mut Vec<FileError>,
+    ) {
+        for (key, given) in objects {
+            let before = (self.objects).insert(key.clone(), (path.to_owned(), given));
+            if let Some((first, _)) = before {
+                errors.push(FileError::twice(path, &first, &key));
+            }
+        }
+    }
+
+    fn into_objects(self) -> Vec<Object> {
+        let with_slices: BTreeSet<ObjectName> = (self.objects.values())
+            .filter_map(|(_, given)| match given {
+                Given::Object(Object::EndpointSlice(slice)) => Some(ObjectName::new(
+                    slice.name.namespace.clone(),
+                    slice.service.clone(),
+                )),
+                _ => None,
+            })
+            .collect();
+        let mut objects = Vec::new();
+        for (key, (_, given)) in self.objects {
+            match given {
+                Given::Object(object) => objects.push(object),
+                Given::Endpoints(_) if with_slices.contains(&key.name) => {
+                    tracing::debug!(endpoints = %key.name, "EndpointSlices are there: Endpoints are not used");
+                }
+                Given::Endpoints(slices) => {
+                    objects.extend(slices.into_iter().map(Object::EndpointSlice));
+                }
+            }
+        }
+        objects.sort_by_cached_key(|object| (object.kind(), object.name()));
+        objects
+    }
+}

@@ -1,0 +1,108 @@
+//! What can be wrong with a file.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::yaml::Place;
+
+use super::object::GivenKey;
+
+/// What is wrong with a file, or with something in it. Prints as one line that begins with
+/// `FILE:LINE:COLUMN:`, as far as known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileError {
+    /// The file, as it was asked for; `-` for standard input.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: Option<u64>,
+    /// The column, from 1.
+    pub column: Option<u64>,
+    /// What is wrong.
+    pub kind: FileErrorKind,
+}
+
+/// Kinds of mistakes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileErrorKind {
+    /// The operating system did not let us read.
+    #[error("{action}: {cause}")]
+    Read {
+        /// What was tried.
+        action: &'static str,
+        /// What the operating system says.
+        cause: String,
+    },
+    /// Neither YAML nor JSON. The document is left out.
+    #[error("{0}")]
+    Syntax(String),
+    /// A document that is no Kubernetes object. It is left out.
+    #[error("no Kubernetes object: {0}")]
+    NoObject(String),
+    /// An object with a field of the wrong type. It is left out.
+    #[error("{object}: {path}: {what}")]
+    Object {
+        /// Kind, namespace and name.
+        object: String,
+        /// Where in the object, as in `spec.ports[0].port`.
+        path: String,
+        /// What is wrong there.
+        what: String,
+    },
+    /// The same object was there before. This one counts.
+    #[error("{object} is in {} as well; the last one counts", .first.display())]
+    Twice {
+        /// Kind, namespace and name.
+        object: String,
+        /// Where it was first.
+        first: PathBuf,
+    },
+}
+
+impl FileError {
+    pub(super) fn read(file: &Path, action: &'static str, cause: &io::Error) -> Self {
+        Self::new(
+            file,
+            None,
+            FileErrorKind::Read {
+                action,
+                cause: cause.to_string(),
+            },
+        )
+    }
+
+    pub(super) fn new(file: &Path, place: Option<Place>, kind: FileErrorKind) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: place.map(|place| place.line),
+            column: place.map(|place| place.column),
+            kind,
+        }
+    }
+
+    pub(super) fn twice(file: &Path, first: &Path, key: &GivenKey) -> Self {
+        Self::new(
+            file,
+            None,
+            FileErrorKind::Twice {
+                object: key.to_string(),
+                first: first.to_owned(),
+            },
+        )
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        if let Some(column) = self.column {
+            write!(f, "{column}:")?;
+        }
+        write!(f, " {}", self.kind)
+    }
+}
+
+impl std::error::Error for FileError {}

@@ -1,0 +1,122 @@
+//! One file: documents, lists, objects.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::{fs, io};
+
+use serde_json::Value;
+
+use super::error::{FileError, FileErrorKind};
+use super::object::{self, Given, GivenKey, Outcome};
+use super::paths::STDIN;
+use crate::yaml::{self, Part, Step};
+
+/// What a file holds, in its order.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) objects: Vec<(GivenKey, Given)>,
+    pub(super) errors: Vec<FileError>,
+    pub(super) other_kinds: BTreeMap<String, usize>,
+}
+
+pub(super) fn read(path: &Path) -> File {
+    match read_text(path) {
+        Ok(text) => parse(path, &text),
+        Err(cause) => File {
+            errors: vec![FileError::read(path, "cannot be read", &cause)],
+            ..File::default()
+        },
+    }
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> File {
+    let mut file = File::default();
+    for part in yaml::parts(text.trim_start_matches('\u{feff}')) {
+        let (values, error) = yaml::documents(part.text);
+        let alone = values.len() == 1 && error.is_none();
+        for value in values {
+            let mut document = Document {
+                path,
+                text: alone.then_some(part),
+                file: &mut file,
+            };
+            document.read(value, &mut Vec::new(), None);
+        }
+        if let Some(error) = error {
+            let place = error.place.map(|place| place.below(part.lines_before));
+            let kind = FileErrorKind::Syntax(error.what);
+            file.errors.push(FileError::new(path, place, kind));
+        }
+    }
+    file
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    if path != Path::new(STDIN) {
+        return fs::read_to_string(path);
+    }
+    let mut text = String::new();
+    io::stdin().lock().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+struct Document<'a> {
+    path: &'a Path,
+    /// The text, where it holds this document alone.
+    text: Option<Part<'a>>,
+    file: &'a mut File,
+}
+
+impl Document<'_> {
+    /// Reads a value: an object, or a list of values whose kind is that of the list where they say
+    /// none.
+    fn read(&mut self, mut value: Value, at: &mut Vec<Step>, kind_of_list: Option<(&str, &str)>) {
+        if let (Some((api_version, kind)), Some(map)) = (kind_of_list, value.as_object_mut())
+            && !map.contains_key("kind")
+        {
+            map.insert("apiVersion".to_owned(), api_version.into());
+            map.insert("kind".to_owned(), kind.into());
+        }
+        let Some(kind) = value.get("kind").and_then(Value::as_str) else {
+            let what = "it has no kind".to_owned();
+            return self.fail(at, FileErrorKind::NoObject(what));
+        };
+        let api_version = value.get("apiVersion").and_then(Value::as_str);
+        let (kind, api_version) = (kind.to_owned(), api_version.unwrap_or_default().to_owned());
+        if let (Some(kind), Some(Value::Array(items))) =
+            (kind.strip_suffix("List"), value.get_mut("items"))
+        {
+            let kind_of_list = (!kind.is_empty()).then_some((api_version.as_str(), kind));
+            at.push(Step::Key("items".to_owned()));
+            for (index, item) in std::mem::take(items).into_iter().enumerate() {
+                at.push(Step::Index(index));
+                self.read(item, at, kind_of_list);
+                at.pop();
+            }
+            at.pop();
+            return;
+        }
+        match object::read(&api_version, &kind, value) {
+            Outcome::Object(key, given) => self.file.objects.push((key, given)),
+            Outcome::OtherKind => {
+                *self.file.other_kinds.entry(kind).or_default() += 1;
+            }
+            Outcome::NotSelected => {}
+            Outcome::Mistake { steps, kind } => {
+                let length = at.len();
+                at.extend(steps);
+                self.fail(at, kind);
+                at.truncate(length);
+            }
+        }
+    }
+
+    fn fail(&mut self, at: &[Step], kind: FileErrorKind) {
+        let place = self.text.and_then(|part| {
+            let place = yaml::locate(part.text, at)?;
+            Some(place.below(part.lines_before))
+        });
+        (self.file.errors).push(FileError::new(self.path, place, kind));
+    }
+}

@@ -1,0 +1,140 @@
+//! One object of a file.
+
+use std::fmt;
+
+use k8s_openapi::Metadata;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use model::cluster::EndpointSlice;
+use model::{Object, ObjectName};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::FileErrorKind;
+use crate::yaml::{Step, steps};
+use crate::{convert, filter};
+
+/// What names an object among all files: its kind and name. Prints as `Service default/web`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct GivenKey {
+    pub(super) kind: &'static str,
+    pub(super) name: ObjectName,
+}
+
+impl fmt::Display for GivenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// An object in our words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    Object(Object),
+    /// An Endpoints object: its slices.
+    Endpoints(Vec<EndpointSlice>),
+}
+
+pub(super) enum Outcome {
+    Object(GivenKey, Given),
+    /// An object that is none of ours.
+    OtherKind,
+    /// An object that the label selector leaves out, or a slice of no Service.
+    NotSelected,
+    Mistake {
+        steps: Vec<Step>,
+        kind: FileErrorKind,
+    },
+}
+
+pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
+    match (api_version, kind) {
+        ("v1", "Service") => decode("Service", value, |given: &core::Service| {
+            let service = convert::service(given);
+            if service.cluster_ips.is_empty() && needs_cluster_ip(given) {
+                tracing::warn!(service = %service.name, "no clusterIP is given, and none is invented: nothing is programmed for it");
+            }
+            Some(Given::Object(Object::Service(service)))
+        }),
+        ("v1", "Endpoints") => decode("Endpoints", value, |given: &core::Endpoints| {
+            Some(Given::Endpoints(convert::endpoints(given)))
+        }),
+        ("v1", "Node") => decode("Node", value, |given: &core::Node| {
+            Some(Given::Object(Object::Node(convert::node(given))))
+        }),
+        ("discovery.k8s.io/v1", "EndpointSlice") => decode(
+            "EndpointSlice",
+            value,
+            |given: &discovery::EndpointSlice| {
+                let slice = convert::slice(given);
+                if slice.is_none() {
+                    tracing::info!(
+                        slice = %convert::object_name(&given.metadata),
+                        "an EndpointSlice without the label kubernetes.io/service-name is left out"
+                    );
+                }
+                slice.map(|slice| Given::Object(Object::EndpointSlice(slice)))
+            },
+        ),
+        _ => Outcome::OtherKind,
+    }
+}
+
+/// Whether an API server would have given this Service an address.
+fn needs_cluster_ip(given: &core::Service) -> bool {
+    let Some(spec) = &given.spec else {
+        return true;
+    };
+    spec.cluster_ip.as_deref() != Some("None")
+        && (spec.cluster_ips.iter().flatten()).all(|text| text != "None")
+        && spec.type_.as_deref() != Some("ExternalName")
+}
+
+fn decode<K>(kind: &'static str, value: Value, convert: impl Fn(&K) -> Option<Given>) -> Outcome
+where
+    K: DeserializeOwned + Metadata<Ty = ObjectMeta>,
+{
+    let object = describe(kind, &value);
+    let given: K = match serde_path_to_error::deserialize(value) {
+        Ok(given) => given,
+        Err(error) => {
+            return Outcome::Mistake {
+                steps: steps(error.path()),
+                kind: FileErrorKind::Object {
+                    object,
+                    path: error.path().to_string(),
+                    what: error.inner().to_string(),
+                },
+            };
+        }
+    };
+    let meta = given.metadata();
+    if meta.name.as_deref().unwrap_or_default().is_empty() {
+        return Outcome::Mistake {
+            steps: vec![Step::Key("metadata".to_owned())],
+            kind: FileErrorKind::NoObject(format!("a {kind} without metadata.name")),
+        };
+    }
+    // The selector is for Services and their endpoints; Nodes are chosen by name.
+    if kind != "Node" && !filter::is_selected(meta) {
+        return Outcome::NotSelected;
+    }
+    let name = match kind {
+        "Node" => ObjectName::new("", meta.name.as_deref().unwrap_or_default()),
+        _ => convert::object_name(meta),
+    };
+    match convert(&given) {
+        Some(given) => Outcome::Object(GivenKey { kind, name }, given),
+        None => Outcome::NotSelected,
+    }
+}
+
+fn describe(kind: &str, value: &Value) -> String {
+    let text = |key| value["metadata"][key].as_str();
+    match (text("namespace"), text("name")) {
+        (_, None) => format!("a {kind} without a name"),
+        (None, Some(name)) if kind == "Node" => format!("{kind} {name}"),
+        (namespace, Some(name)) => format!("{kind} {}/{name}", namespace.unwrap_or("default")),
+    }
+}

@@ -1,0 +1,254 @@
+use std::fs;
+
+use model::ClusterState;
+use tempfile::TempDir;
+
+use super::*;
+
+const SERVICE: &str = "{apiVersion: v1, kind: Service, metadata: {name: NAME}, spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}\n";
+const SLICE: &str = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: NAME-1, labels: {kubernetes.io/service-name: NAME}}, addressType: IPv4, endpoints: [{addresses: [10.244.0.1]}], ports: [{port: 8080}]}\n";
+const ENDPOINTS: &str = "{apiVersion: v1, kind: Endpoints, metadata: {name: NAME}, subsets: [{addresses: [{ip: 10.244.0.2}], ports: [{port: 8080}]}]}\n";
+
+fn named(template: &str, name: &str) -> String {
+    template.replace("NAME", name)
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().expect("a temporary directory");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("to write");
+    }
+    folder
+}
+
+fn names(found: &FileObjects) -> Vec<String> {
+    (found.objects.iter())
+        .map(|object| format!("{:?} {}", object.kind(), object.name()))
+        .collect()
+}
+
+/// Reads a directory of files and checks what was found and which mistakes were made; `DIR` in a
+/// mistake stands for the directory.
+fn check(files: &[(&str, &str)], expected: &[&str], mistakes: &[&str]) -> FileObjects {
+    let folder = folder(files);
+    let found = read(&[folder.path().to_owned()]);
+    let directory = folder.path().display().to_string();
+    let errors: Vec<_> = (found.errors.iter())
+        .map(|error| error.to_string().replace(&directory, "DIR"))
+        .collect();
+    assert_eq!(names(&found), expected);
+    assert_eq!(errors, mistakes);
+    found
+}
+
+#[test]
+fn documents_and_lists_are_read() {
+    let list = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Node\n  metadata: {name: node1}\n\
+                - {apiVersion: v1, kind: Service, metadata: {name: c, namespace: shop}}\n- {apiVersion: v1, kind: Pod, metadata: {name: p}}\n";
+    let typed = "{\"apiVersion\": \"v1\", \"kind\": \"ServiceList\", \"items\": [{\"metadata\": {\"name\": \"d\"}}]}\n{\"apiVersion\": \"v1\", \"kind\": \"Secret\"}";
+    let two = format!("---\n{}---\n{}", named(SERVICE, "a"), named(SLICE, "a"));
+    let found = check(
+        &[("1.yaml", &two), ("2.yml", list), ("3.json", typed)],
+        &[
+            "Service default/a",
+            "Service default/d",
+            "Service shop/c",
+            "EndpointSlice default/a-1",
+            "Node node1",
+        ],
+        &[],
+    );
+    let other: Vec<_> = found.other_kinds.into_iter().collect();
+    assert_eq!(other, [("Pod".to_owned(), 1), ("Secret".to_owned(), 1)]);
+}
+
+#[test]
+fn of_a_directory_manifests_are_read_in_order() {
+    let a = named(SERVICE, "a");
+    check(
+        &[
+            ("b.yaml", &a),
+            ("a.yaml", &named(SERVICE, "b")),
+            (".hidden.yaml", "{"),
+            ("a.yaml~", "{"),
+            ("#a.yaml#", "{"),
+            (".a.yaml.swp", "{"),
+            ("README.md", "{"),
+        ],
+        &["Service default/a", "Service default/b"],
+        &[],
+    );
+}
+
+#[test]
+fn a_broken_document_harms_no_other() {
+    let text = format!(
+        "{}---\nkind: [Service\n---\n{}",
+        named(SERVICE, "a"),
+        named(SERVICE, "b")
+    );
+    let found = check_places(&[("1.yaml", &text), ("2.json", "{\"a\": ]")]);
+    assert_eq!(
+        found,
+        [("1.yaml", Some(3)), ("2.json", Some(1))].map(|(name, line)| (name.to_owned(), line))
+    );
+}
+
+fn check_places(files: &[(&str, &str)]) -> Vec<(String, Option<u64>)> {
+    let folder = folder(files);
+    let found = read(&[folder.path().to_owned()]);
+    assert_eq!(names(&found), ["Service default/a", "Service default/b"]);
+    (found.errors.iter())
+        .map(|error| {
+            let name = error.file.file_name().expect("a name");
+            (name.to_string_lossy().into_owned(), error.line)
+        })
+        .collect()
+}
+
+#[test]
+fn a_field_of_the_wrong_type_harms_its_object() {
+    let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: bad\nspec:\n  ports:\n  - port: eighty\n";
+    let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: ok}}\n\
+                - apiVersion: v1\n  kind: Service\n  metadata: {name: x, namespace: ns}\n  spec: {clusterIPs: 10.0.0.1}\n";
+    let text = format!("{}---\n{service}", named(SERVICE, "a"));
+    check(
+        &[("1.yaml", &text), ("2.yaml", list)],
+        &["Service default/a", "Service default/ok"],
+        &[
+            "DIR/1.yaml:9:11: Service default/bad: spec.ports[0].port: invalid type: string \"eighty\", expected i32",
+            "DIR/2.yaml:8:22: Service ns/x: spec.clusterIPs: invalid type: string \"10.0.0.1\", expected a sequence",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_object_is_reported() {
+    check(
+        &[
+            ("1.yaml", "just text\n"),
+            ("2.yaml", "a: 1\n---\n{apiVersion: v1, kind: Service}\n"),
+        ],
+        &[],
+        &[
+            "DIR/1.yaml:1:1: no Kubernetes object: it has no kind",
+            "DIR/2.yaml:1:1: no Kubernetes object: it has no kind",
+            "DIR/2.yaml:3:1: no Kubernetes object: a Service without metadata.name",
+        ],
+    );
+}
+
+#[test]
+fn the_last_object_of_a_name_wins() {
+    let first = named(SERVICE, "a");
+    let second = first.replace("10.96.0.1", "10.96.0.2");
+    let third = first.replace("10.96.0.1", "10.96.0.3");
+    let found = check(
+        &[
+            ("1.yaml", &first),
+            ("2.yaml", &format!("{second}---\n{third}")),
+        ],
+        &["Service default/a"],
+        &[
+            "DIR/2.yaml: Service default/a is in DIR/2.yaml as well; the last one counts",
+            "DIR/2.yaml: Service default/a is in DIR/1.yaml as well; the last one counts",
+        ],
+    );
+    let Object::Service(service) = &found.objects[0] else {
+        panic!("a Service");
+    };
+    assert_eq!(service.cluster_ips, [crate::convert::ip("10.96.0.3")]);
+}
+
+#[test]
+fn the_label_selector_applies() {
+    let text = "{apiVersion: v1, kind: Service, metadata: {name: p, labels: {service.kubernetes.io/service-proxy-name: \"\"}}}\n---\n\
+                {apiVersion: v1, kind: Service, metadata: {name: h, labels: {service.kubernetes.io/headless: x}}}\n---\n\
+                {apiVersion: v1, kind: Node, metadata: {name: node1, labels: {service.kubernetes.io/headless: x}}}\n---\n\
+                {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: orphan}, addressType: IPv4, endpoints: []}\n";
+    check(&[("1.yaml", text)], &["Node node1"], &[]);
+}
+
+#[test]
+fn endpoints_count_without_slices_only() {
+    let text = [
+        named(ENDPOINTS, "a"),
+        named(SLICE, "a"),
+        named(ENDPOINTS, "b"),
+    ]
+    .join("---\n");
+    check(
+        &[("1.yaml", &text)],
+        &[
+            "EndpointSlice default/a-1",
+            "EndpointSlice default/b:ipv4:0",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_missing_path_is_an_error() {
+    let found = read(&["/nonexistent/x.yaml".into()]);
+    assert!(found.incomplete);
+    assert_eq!(
+        found.errors[0].to_string(),
+        "/nonexistent/x.yaml: cannot be read: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn while_a_file_is_broken_its_objects_stay() {
+    let folder = folder(&[(
+        "1.yaml",
+        &format!("{}---\n{}", named(SERVICE, "a"), named(SERVICE, "b")),
+    )]);
+    let file = folder.path().join("1.yaml");
+    let mut files = FileSet::new(vec![folder.path().to_owned()]);
+    assert_eq!(files.read().objects.len(), 2);
+    let c = named(SERVICE, "c");
+    fs::write(&file, format!("{c}---\nkind: [\n")).expect("to write");
+    let found = files.read();
+    assert_eq!(
+        names(&found),
+        [
+            "Service default/a",
+            "Service default/b",
+            "Service default/c"
+        ]
+    );
+    assert_eq!(found.errors.len(), 1);
+    fs::write(&file, &c).expect("to write");
+    assert_eq!(names(&files.read()), ["Service default/c"]);
+    fs::remove_file(&file).expect("to remove");
+    assert_eq!(names(&files.read()), [""; 0]);
+}
+
+#[test]
+fn while_a_path_is_missing_its_objects_stay() {
+    let folder = folder(&[("1.yaml", &named(SERVICE, "a"))]);
+    let file = folder.path().join("1.yaml");
+    let mut files = FileSet::new(vec![file.clone()]);
+    files.read();
+    fs::remove_file(&file).expect("to remove");
+    let found = files.read();
+    assert!(found.incomplete);
+    assert_eq!(names(&found), ["Service default/a"]);
+    assert_eq!(files.read().objects.len(), 1);
+}
+
+#[test]
+fn events_are_complete_lists() {
+    let folder = folder(&[(
+        "1.yaml",
+        &format!("{}---\n{}", named(SERVICE, "a"), named(SLICE, "a")),
+    )]);
+    let mut state = ClusterState::default();
+    for event in read(&[folder.path().to_owned()]).into_events() {
+        state.absorb(event);
+    }
+    assert!(state.is_complete());
+    let name = ObjectName::new("default", "a");
+    assert!(state.service(&name).is_some());
+    assert_eq!(state.slices(&name).count(), 1);
+}

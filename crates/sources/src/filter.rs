@@ -1,0 +1,23 @@
+//! Which objects a node looks at.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// kube-proxy's label selector for Services, EndpointSlices and Endpoints: those that another proxy
+/// serves, and headless ones that asked to be left alone, are none of ours. An API server applies it
+/// to lists and watches; [`is_selected`] does the same for files.
+pub const SELECTOR: &str =
+    "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless";
+
+const EXCLUDING_LABELS: [&str; 2] = [
+    "service.kubernetes.io/service-proxy-name",
+    "service.kubernetes.io/headless",
+];
+
+/// Whether an object matches [`SELECTOR`]: it has neither label, whatever their values.
+#[must_use]
+pub fn is_selected(meta: &ObjectMeta) -> bool {
+    let labels = meta.labels.as_ref();
+    !EXCLUDING_LABELS
+        .iter()
+        .any(|label| labels.is_some_and(|labels| labels.contains_key(*label)))
+}

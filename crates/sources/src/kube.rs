@@ -1,0 +1,193 @@
+//! A Kubernetes API server as a source.
+//!
+//! Services, EndpointSlices and Nodes are listed, then watched. Lists are streamed as watch events
+//! where the server can do that (KEP-3157), else read page by page, so that neither side holds all of
+//! them at once; either way they are consistent reads and never go back in time. A watch that ends is
+//! resumed where it stopped; one whose place the server has forgotten (410 Gone) begins with a new
+//! list. A watch on which nothing is heard for longer than bookmarks keep coming is taken as dead and
+//! resumed over a new connection, unless the
+//! server turns out to have lost state since: then everything is listed anew. Failures are retried with back-off and jitter, for ever.
+//!
+//! A cluster that does not serve `discovery.k8s.io/v1` has its Endpoints watched instead.
+
+mod backoff;
+mod connect;
+mod list;
+mod problem;
+mod resource;
+mod settings;
+mod tell;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use futures::future::join3;
+use k8s_openapi::api::core::v1::{Endpoints, Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::{Api, Client};
+use model::{ClusterEvent, ObjectKind};
+use tokio::sync::mpsc::Sender;
+
+pub use self::connect::{ConnectError, Connection, Tried, connect};
+pub use self::settings::{BackoffSettings, KubeSettings, Nodes};
+
+use self::backoff::Backoff;
+use self::problem::RequestError;
+use self::resource::{Memory, Watched};
+use self::tell::Teller;
+use self::watch::{Ended, Watcher};
+use crate::event::{SourceEvent, SourceProblem};
+
+/// The API group and version of EndpointSlices.
+const DISCOVERY: &str = "discovery.k8s.io/v1";
+
+/// Watches Services, EndpointSlices and Nodes until the receiver is gone.
+pub async fn run(connection: Connection, settings: KubeSettings, events: Sender<SourceEvent>) {
+    let source = Source {
+        connection,
+        settings,
+        events,
+    };
+    let all = join3(
+        source.watch_always::<Service>(),
+        source.watch_endpoints(),
+        source.watch_always::<Node>(),
+    );
+    tokio::select! {
+        _ = all => {}
+        () = source.events.closed() => {}
+    }
+}
+
+/// Lists Services, EndpointSlices and Nodes once, trying nothing twice.
+///
+/// # Errors
+///
+/// The first request that fails, in the words that [`run`] would report.
+pub async fn list_once(
+    connection: &Connection,
+    settings: &KubeSettings,
+) -> Result<Vec<ClusterEvent>, SourceProblem> {
+    let mut events = list_kind::<Service>(connection, settings).await?;
+    let slices = serves_slices(&connection.client, settings)
+        .await
+        .map_err(|error| error.problem::<EndpointSlice>("discover", &connection.server))?;
+    events.extend(match slices {
+        true => list_kind::<EndpointSlice>(connection, settings).await?,
+        false => list_kind::<Endpoints>(connection, settings).await?,
+    });
+    events.extend(list_kind::<Node>(connection, settings).await?);
+    Ok(events)
+}
+
+async fn list_kind<K: Watched>(
+    connection: &Connection,
+    settings: &KubeSettings,
+) -> Result<Vec<ClusterEvent>, SourceProblem> {
+    let api = Api::<K>::all(connection.client.clone());
+    let mut memory = Memory::default();
+    let mut pages = list::Pages::new(&api, K::selection(settings), settings);
+    let mut events = vec![ClusterEvent::ListStarted(K::KIND)];
+    while let Some(page) =
+        (pages.next().await).map_err(|error| error.problem::<K>("list", &connection.server))?
+    {
+        events.extend(
+            page.into_iter()
+                .flat_map(|object| object.upsert(&mut memory)),
+        );
+    }
+    events.push(ClusterEvent::ListDone(K::KIND));
+    Ok(events)
+}
+
+/// Whether the server has EndpointSlices. One that does not let us ask is taken to have them.
+async fn serves_slices(client: &Client, settings: &KubeSettings) -> Result<bool, RequestError> {
+    let asked = client.list_api_group_resources(DISCOVERY);
+    match RequestError::within(settings.request_timeout, asked).await {
+        Ok(list) => Ok((list.resources.iter()).any(|resource| resource.name == "endpointslices")),
+        Err(error) if error.code() == Some(404) => Ok(false),
+        Err(error) if error.code() == Some(403) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+struct Source {
+    connection: Connection,
+    settings: KubeSettings,
+    events: Sender<SourceEvent>,
+}
+
+impl Source {
+    /// Watches resources that every API server has.
+    async fn watch_always<K: Watched>(&self) {
+        let mut teller = self.teller(K::KIND);
+        let mut backoff = Backoff::new(&self.settings.backoff);
+        loop {
+            match self.watch::<K>(&mut teller, &mut backoff).await {
+                Ended::ReceiverGone => return,
+                Ended::NotServed(error) => {
+                    let problem = error.problem::<K>("list", &self.connection.server);
+                    if teller.trouble(problem).await.is_err() {
+                        return;
+                    }
+                    backoff.pause(None).await;
+                }
+            }
+        }
+    }
+
+    /// Watches EndpointSlices, or Endpoints, whatever the server has. It is asked again when it turns
+    /// out to have them no longer.
+    async fn watch_endpoints(&self) {
+        let mut teller = self.teller(ObjectKind::EndpointSlice);
+        let mut backoff = Backoff::new(&self.settings.backoff);
+        loop {
+            let error = match serves_slices(&self.connection.client, &self.settings).await {
+                Ok(slices) => {
+                    let ended = if slices {
+                        self.watch::<EndpointSlice>(&mut teller, &mut backoff).await
+                    } else {
+                        tracing::info!(server = %self.connection.server, "the API server has no {DISCOVERY}: Endpoints are watched");
+                        self.watch::<Endpoints>(&mut teller, &mut backoff).await
+                    };
+                    match ended {
+                        Ended::ReceiverGone => return,
+                        Ended::NotServed(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            let problem = error.problem::<EndpointSlice>("discover", &self.connection.server);
+            if teller.trouble(problem).await.is_err() {
+                return;
+            }
+            backoff.pause(error.retry_after()).await;
+        }
+    }
+
+    async fn watch<K: Watched>(&self, teller: &mut Teller, backoff: &mut Backoff) -> Ended {
+        let api = Api::<K>::all(self.connection.client.clone());
+        Watcher::new(
+            api,
+            &self.connection.server,
+            &self.settings,
+            teller,
+            backoff,
+        )
+        .run()
+        .await
+    }
+
+    fn teller(&self, kind: ObjectKind) -> Teller {
+        let subject = match kind {
+            ObjectKind::Service => "services",
+            ObjectKind::EndpointSlice => "endpointslices",
+            ObjectKind::Node => "nodes",
+        };
+        Teller::new(
+            subject.into(),
+            self.events.clone(),
+            self.settings.repeat_trouble,
+        )
+    }
+}

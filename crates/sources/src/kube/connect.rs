@@ -1,0 +1,180 @@
+//! How to reach the API server.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+
+/// A client and the server that it asks.
+#[derive(Clone)]
+pub struct Connection {
+    /// The client. It asks for JSON and retries nothing by itself.
+    pub client: Client,
+    /// The server's URL, for messages.
+    pub server: String,
+}
+
+/// Where a way to the server was looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// The kubeconfig that was asked for.
+    Asked(PathBuf),
+    /// The environment variable KUBECONFIG, with its value.
+    Environment(PathBuf),
+    /// The environment and the service account of a pod.
+    InCluster,
+    /// `.kube/config` in the home directory.
+    Home(PathBuf),
+    /// A URL and nothing else.
+    Url,
+}
+
+impl std::fmt::Display for Tried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Asked(path) => write!(f, "the kubeconfig {}", path.display()),
+            Self::Environment(path) => {
+                write!(f, "the kubeconfig {} (from KUBECONFIG)", path.display())
+            }
+            Self::InCluster => f.write_str("the pod's service account"),
+            Self::Home(path) => write!(f, "the kubeconfig {}", path.display()),
+            Self::Url => f.write_str("its URL"),
+        }
+    }
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nothing says where the API server is.
+    #[error(
+        "no API server is configured: no kubeconfig was given, KUBECONFIG is not set, this is no pod \
+         (KUBERNETES_SERVICE_HOST is not set), and {} does not exist",
+        home.display()
+    )]
+    NotConfigured {
+        /// The last place that was looked at.
+        home: PathBuf,
+    },
+    /// A kubeconfig cannot be used.
+    #[error("failed to use {tried}")]
+    Kubeconfig {
+        /// Which one.
+        tried: Tried,
+        /// Why.
+        #[source]
+        cause: Box<KubeconfigError>,
+    },
+    /// The service account of the pod cannot be used.
+    #[error("failed to use {}", Tried::InCluster)]
+    InCluster(#[source] Box<kube::config::InClusterError>),
+    /// The credentials or certificates cannot be used.
+    #[error("failed to prepare the connection to {server} by {tried}")]
+    Client {
+        /// The server.
+        server: String,
+        /// Where it was found.
+        tried: Tried,
+        /// Why.
+        #[source]
+        cause: Box<kube::Error>,
+    },
+}
+
+/// Prepares a client; nothing is sent yet. The way to the server is, in this order: `kubeconfig`; the
+/// files that the environment variable KUBECONFIG names; in a pod its service account;
+/// `~/.kube/config`. `context` chooses another context than a kubeconfig's current one.
+///
+/// Call it inside a tokio runtime.
+///
+/// # Errors
+///
+/// Nothing is configured, or the first way that is configured cannot be used.
+pub async fn connect(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Connection, ConnectError> {
+    let environment = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
+    let (tried, config) = if let Some(path) = kubeconfig {
+        let tried = Tried::Asked(path.to_owned());
+        let config = from_kubeconfig(&tried, Kubeconfig::read_from(path), context).await?;
+        (tried, config)
+    } else if let Some(paths) = environment {
+        let tried = Tried::Environment(paths.into());
+        let read = Kubeconfig::from_env().map(Option::unwrap_or_default);
+        let config = from_kubeconfig(&tried, read, context).await?;
+        (tried, config)
+    } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        let config =
+            Config::incluster().map_err(|cause| ConnectError::InCluster(Box::new(cause)))?;
+        (Tried::InCluster, config)
+    } else {
+        let home = std::env::home_dir()
+            .unwrap_or_default()
+            .join(".kube/config");
+        if !home.exists() {
+            return Err(ConnectError::NotConfigured { home });
+        }
+        let read = Kubeconfig::read_from(&home);
+        let tried = Tried::Home(home);
+        let config = from_kubeconfig(&tried, read, context).await?;
+        (tried, config)
+    };
+    prepare(tried, config)
+}
+
+impl Connection {
+    /// A connection to `server` without credentials, as `kubectl proxy` and tests offer it. Call it
+    /// inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The client cannot be built.
+    pub fn without_credentials(server: http::Uri) -> Result<Self, ConnectError> {
+        prepare(Tried::Url, Config::new(server))
+    }
+}
+
+async fn from_kubeconfig(
+    tried: &Tried,
+    read: Result<Kubeconfig, KubeconfigError>,
+    context: Option<&str>,
+) -> Result<Config, ConnectError> {
+    let options = KubeConfigOptions {
+        context: context.map(ToOwned::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let config = match read {
+        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+        Err(cause) => Err(cause),
+    };
+    config.map_err(|cause| ConnectError::Kubeconfig {
+        tried: tried.clone(),
+        cause: Box::new(cause),
+    })
+}
+
+fn prepare(tried: Tried, mut config: Config) -> Result<Connection, ConnectError> {
+    // Waiting is done where it is reported, and silence is judged there too.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    config.read_timeout = None;
+    if config.cluster_url.scheme_str() == Some("http") {
+        // Nothing is to be verified. Else the host's certificates are asked for, and a small host has none.
+        config.root_cert.get_or_insert_default();
+    }
+    let server = config.cluster_url.to_string();
+    let server = server.trim_end_matches('/').to_owned();
+    match Client::try_from(config) {
+        Ok(client) => Ok(Connection { client, server }),
+        Err(cause) => Err(ConnectError::Client {
+            server,
+            tried,
+            cause: Box::new(cause),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! What went wrong with a request, and what to do about it.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use kube::core::Status;
+
+use super::resource::Watched;
+use crate::event::{ProblemKind, SourceProblem};
+
+/// Why a request, or the watch that it began, failed.
+#[derive(Debug)]
+pub(super) enum RequestError {
+    /// The client could not ask, or could not make sense of the answer.
+    Client(Box<kube::Error>),
+    /// The server said no.
+    Server(Box<Status>),
+    /// Nothing was heard for this long.
+    Silent(Duration),
+    /// A streamed list came to no end: the server knows watches, but not as lists.
+    ListWithoutEnd,
+    /// The connection ended in the middle of a streamed list.
+    CutShort,
+    /// An event that is none. What changed is not known.
+    BadEvent,
+    /// The server is not as far as it was before.
+    StateLost,
+    /// The server left out the resource version.
+    NoVersion,
+}
+
+impl From<kube::Error> for RequestError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            // An event that cannot be decoded is taken for a status, of which every field may be absent.
+            kube::Error::Api(status) if status.code == 0 && status.message.is_empty() => {
+                Self::BadEvent
+            }
+            kube::Error::Api(status) => Self::Server(status),
+            other => Self::Client(Box::new(other)),
+        }
+    }
+}
+
+impl RequestError {
+    /// Waits for an answer, but not for ever.
+    pub(super) async fn within<T>(
+        limit: Duration,
+        request: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Self> {
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(Self::from),
+            Err(_) => Err(Self::Silent(limit)),
+        }
+    }
+
+    /// The status code of the server's answer.
+    pub(super) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Server(status) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// Whether the place to go on from is of no use to the server: it has been forgotten (410), or the
+    /// server has lost state and has not come so far yet.
+    pub(super) fn is_gone(&self) -> bool {
+        let status = match self {
+            Self::StateLost => return true,
+            Self::Server(status) => status,
+            _ => return false,
+        };
+        let ahead = (status.details.iter().flat_map(|details| &details.causes))
+            .any(|cause| cause.reason == "ResourceVersionTooLarge")
+            || status.message.contains("Too large resource version");
+        status.code == 410 || status.reason == "Expired" || status.reason == "Gone" || ahead
+    }
+
+    /// Whether the server does not understand what was asked for, as one that cannot stream lists.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self, Self::ListWithoutEnd) || matches!(self.code(), Some(400 | 405 | 415 | 422))
+    }
+
+    /// How long the server asks us to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let Self::Server(status) = self else {
+            return None;
+        };
+        let seconds = status.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+    }
+
+    /// Whether a change may have been missed, so that only a list tells how things are.
+    pub(super) fn needs_list(&self) -> bool {
+        let undecoded = match self {
+            Self::Client(error) => matches!(**error, kube::Error::SerdeError(_)),
+            _ => false,
+        };
+        undecoded || self.is_gone() || matches!(self, Self::BadEvent | Self::NoVersion)
+    }
+
+    /// In words for an operator. `verb` is what was tried.
+    pub(super) fn problem<K: Watched>(&self, verb: &str, server: &str) -> SourceProblem {
+        let kind = self.kind();
+        SourceProblem {
+            subject: K::SUBJECT.into(),
+            kind,
+            message: format!(
+                "failed to {verb} {} at {server}: {}",
+                K::resource(),
+                self.cause()
+            ),
+            advice: advice::<K>(kind),
+        }
+    }
+
+    fn kind(&self) -> ProblemKind {
+        match self {
+            Self::Silent(_) | Self::CutShort => ProblemKind::Unreachable,
+            Self::NoVersion | Self::BadEvent | Self::ListWithoutEnd | Self::StateLost => {
+                ProblemKind::Protocol
+            }
+            Self::Client(error) => client_kind(error),
+            Self::Server(status) => match status.code {
+                401 => ProblemKind::Unauthorized,
+                403 => ProblemKind::Forbidden,
+                404 => ProblemKind::NotServed,
+                429 => ProblemKind::Throttled,
+                500..=599 => ProblemKind::ServerFailed,
+                _ => ProblemKind::Protocol,
+            },
+        }
+    }
+
+    fn cause(&self) -> String {
+        match self {
+            Self::Silent(limit) => format!("no answer in {} s", limit.as_secs_f32()),
+            Self::CutShort => "the connection ended in the middle of the list".to_owned(),
+            Self::ListWithoutEnd => "the streamed list has no end".to_owned(),
+            Self::BadEvent => "an event cannot be understood".to_owned(),
+            Self::StateLost => "the server has lost state".to_owned(),
+            Self::NoVersion => "the answer has no resourceVersion".to_owned(),
+            Self::Server(status) => {
+                let text = match status.message.trim() {
+                    "" => status.reason.trim(),
+                    message => message,
+                };
+                format!("{} {text}", status.code).trim_end().to_owned()
+            }
+            Self::Client(error) => innermost(error),
+        }
+    }
+}
+
+fn client_kind(error: &kube::Error) -> ProblemKind {
+    match error {
+        kube::Error::Auth(_) => ProblemKind::Unauthorized,
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) | kube::Error::BuildRequest(_) => {
+            ProblemKind::Protocol
+        }
+        _ => {
+            let text = innermost(error);
+            let mut cause = Some(error as &dyn std::error::Error);
+            let mut tls = false;
+            while let Some(error) = cause {
+                // rustls' own errors come wrapped as invalid data.
+                tls |= (error.downcast_ref::<io::Error>())
+                    .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
+                cause = error.source();
+            }
+            if tls || text.contains("certificate") || text.contains("tls handshake") {
+                ProblemKind::Tls
+            } else {
+                ProblemKind::Unreachable
+            }
+        }
+    }
+}
+
+/// The text of the last cause: "Connection refused", where those before it speak of services and
+/// clients.
+fn innermost(error: &kube::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string()
+}
+
+fn advice<K: Watched>(kind: ProblemKind) -> Option<String> {
+    let text = match kind {
+        ProblemKind::Unauthorized => {
+            "check the credentials: the token or client certificate is missing, has expired, or is of another cluster"
+        }
+        ProblemKind::Forbidden => {
+            let group = match K::group(&()) {
+                group if group.is_empty() => "\"\"".to_owned(),
+                group => group.into_owned(),
+            };
+            return Some(format!(
+                "a ClusterRole bound to this user must allow the verbs list and watch on {} of apiGroup {group}",
+                K::PLURAL
+            ));
+        }
+        ProblemKind::Tls => {
+            "check the server's name and the certificate authority in the kubeconfig"
+        }
+        ProblemKind::Unreachable => {
+            "check that the API server runs and that this node has a way to it"
+        }
+        ProblemKind::NotServed => "check that this is the URL of a Kubernetes API server",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::core::response::{StatusCause, StatusDetails};
+
+use super::*;
+
+const SERVER: &str = "https://10.0.0.1:6443";
+
+fn refused(code: u16, message: &str) -> RequestError {
+    RequestError::Server(Status::failure(message, "").with_code(code).boxed())
+}
+
+fn check(error: &RequestError, kind: ProblemKind, text: &str) {
+    let problem = error.problem::<EndpointSlice>("list", SERVER);
+    assert_eq!((problem.kind, problem.to_string().as_str()), (kind, text));
+}
+
+#[test]
+fn forbidden_says_which_rule_is_missing() {
+    check(
+        &refused(403, "endpointslices is forbidden"),
+        ProblemKind::Forbidden,
+        "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: 403 endpointslices \
+         is forbidden; a ClusterRole bound to this user must allow the verbs list and watch on \
+         endpointslices of apiGroup discovery.k8s.io",
+    );
+    let problem = refused(403, "no").problem::<Service>("watch", SERVER);
+    assert!(
+        problem
+            .to_string()
+            .ends_with("on services of apiGroup \"\"")
+    );
+}
+
+#[test]
+fn unauthorized_points_at_the_credentials() {
+    check(
+        &refused(401, "Unauthorized"),
+        ProblemKind::Unauthorized,
+        "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: 401 Unauthorized; \
+         check the credentials: the token or client certificate is missing, has expired, or is of \
+         another cluster",
+    );
+}
+
+#[test]
+fn silence_is_unreachable() {
+    check(
+        &RequestError::Silent(Duration::from_secs(60)),
+        ProblemKind::Unreachable,
+        "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: no answer in 60 s; \
+         check that the API server runs and that this node has a way to it",
+    );
+}
+
+#[test]
+fn forgotten_and_future_places_need_a_list() {
+    assert!(refused(410, "too old resource version").is_gone());
+    assert!(refused(504, "Timeout: Too large resource version: 9, current: 3").is_gone());
+    let details = StatusDetails {
+        causes: vec![StatusCause {
+            reason: "ResourceVersionTooLarge".to_owned(),
+            message: String::new(),
+            field: String::new(),
+        }],
+        name: String::new(),
+        group: String::new(),
+        kind: String::new(),
+        uid: String::new(),
+        retry_after_seconds: 7,
+    };
+    let status = Status::failure("timeout", "Timeout").with_code(504);
+    let error = RequestError::Server(status.with_details(details).boxed());
+    assert!(error.is_gone());
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    assert!(!refused(500, "etcd").is_gone());
+}

@@ -1,0 +1,73 @@
+//! What to ask an API server for, and how patiently.
+
+use std::time::Duration;
+
+use model::Name;
+
+/// What to ask an API server for, and how patiently. Every duration must be above zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubeSettings {
+    /// The name of our own Node.
+    pub node_name: Name,
+    /// Which Nodes to watch.
+    pub nodes: Nodes,
+    /// Whether to ask for lists as streams where the server can do that.
+    pub streaming_lists: bool,
+    /// How many objects to ask for at once in a list that is not streamed.
+    pub page_size: u32,
+    /// How long to wait after failures.
+    pub backoff: BackoffSettings,
+    /// How long a request may take to be answered: a page of a list, or the start of a watch.
+    pub request_timeout: Duration,
+    /// How long a watch may be silent before it is taken as dead. API servers send a bookmark every
+    /// minute.
+    pub silence: Duration,
+    /// How long a streamed list may be silent before it is taken as not served.
+    pub list_silence: Duration,
+    /// How long a watch lasts at most; it is asked for a quarter less to the full time, so that nodes
+    /// that started together do not stay together. Whole seconds.
+    pub watch_timeout: Duration,
+    /// How often a trouble that lasts is told again.
+    pub repeat_trouble: Duration,
+}
+
+/// Which Nodes to watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nodes {
+    /// Our own, by name.
+    #[default]
+    Own,
+    /// All of them.
+    All,
+}
+
+/// Waits double from `base` to `max`; each is shortened by up to half at random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackoffSettings {
+    /// The first wait.
+    pub base: Duration,
+    /// The longest wait.
+    pub max: Duration,
+}
+
+impl KubeSettings {
+    /// The settings for the node `node_name`.
+    #[must_use]
+    pub fn new(node_name: impl Into<Name>) -> Self {
+        Self {
+            node_name: node_name.into(),
+            nodes: Nodes::Own,
+            streaming_lists: true,
+            page_size: 500,
+            backoff: BackoffSettings {
+                base: Duration::from_millis(250),
+                max: Duration::from_secs(30),
+            },
+            request_timeout: Duration::from_secs(60),
+            silence: Duration::from_secs(90),
+            list_silence: Duration::from_secs(20),
+            watch_timeout: Duration::from_secs(290),
+            repeat_trouble: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,578 @@
+//! Against a server that follows a script; a whole API server is asked in `tests/kube.rs`.
+
+mod server;
+
+use std::time::Duration;
+
+use model::{ClusterState, Object};
+use serde_json::json;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::{Instant, timeout_at};
+
+use self::server::{Reply, Server};
+use super::*;
+use crate::event::ProblemKind;
+
+const SERVICES: &str = "/api/v1/services?";
+const NODES: &str = "/api/v1/nodes?";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices?";
+
+fn settings() -> KubeSettings {
+    KubeSettings {
+        streaming_lists: false,
+        backoff: BackoffSettings {
+            base: Duration::from_millis(20),
+            max: Duration::from_millis(200),
+        },
+        silence: Duration::from_millis(400),
+        list_silence: Duration::from_millis(300),
+        request_timeout: Duration::from_millis(600),
+        ..KubeSettings::new("node1")
+    }
+}
+
+fn service(name: &str, version: u32) -> serde_json::Value {
+    json!({"apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "10.96.0.1"},
+        "metadata": {"name": name, "namespace": "default", "resourceVersion": version.to_string()}})
+}
+
+fn list(version: u32, items: &[serde_json::Value]) -> Reply {
+    let list = json!({"kind": "List", "apiVersion": "v1", "items": items,
+        "metadata": {"resourceVersion": version.to_string()}});
+    Reply::Body(200, list.to_string())
+}
+
+fn event(kind: &str, object: &serde_json::Value) -> String {
+    json!({"type": kind, "object": object}).to_string()
+}
+
+fn status(code: u16, reason: &str, message: &str) -> serde_json::Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "metadata": {},
+        "code": code, "reason": reason, "message": message})
+}
+
+fn refuse(code: u16, reason: &str) -> Reply {
+    Reply::Body(code, status(code, reason, "no").to_string())
+}
+
+/// An ordinary server without objects, whose watches stay open; `services` answers what is asked
+/// of Services.
+fn script(
+    services: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
+) -> impl Fn(&str, usize) -> Reply + Send + Sync + 'static {
+    move |path, before| {
+        if path.starts_with(SERVICES) {
+            services(path, before)
+        } else if path == "/apis/discovery.k8s.io/v1" {
+            Reply::Body(
+                200,
+                json!({"kind": "APIResourceList", "groupVersion": "discovery.k8s.io/v1", "resources": [
+                    {"name": "endpointslices", "singularName": "", "namespaced": true, "kind": "EndpointSlice", "verbs": []}]})
+                .to_string(),
+            )
+        } else if path.contains("watch=true") {
+            Reply::Open(vec![])
+        } else {
+            list(1, &[])
+        }
+    }
+}
+
+struct Scene {
+    server: Server,
+    events: Receiver<SourceEvent>,
+    state: ClusterState,
+    troubles: Vec<SourceProblem>,
+    recovered: usize,
+    lists: usize,
+}
+
+impl Scene {
+    async fn start(
+        settings: KubeSettings,
+        script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let server = Server::start(move |path, before| match path.ends_with("limit=1") {
+            // How far the server is: that far, whatever the script says.
+            true => list(99, &[]),
+            false => script(path, before),
+        })
+        .await;
+        let (sender, events) = channel(4);
+        tokio::spawn(run(server.connection.clone(), settings, sender));
+        Self {
+            server,
+            events,
+            state: ClusterState::default(),
+            troubles: Vec::new(),
+            recovered: 0,
+            lists: 0,
+        }
+    }
+
+    /// Hears until `done`, or panics.
+    async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !done(self) {
+            let event = timeout_at(deadline, self.events.recv()).await;
+            let event =
+                event.unwrap_or_else(|_| panic!("not in time: {what}; {:?}", self.troubles));
+            match event.expect("a running source") {
+                SourceEvent::Cluster(event) => {
+                    self.lists +=
+                        usize::from(event == ClusterEvent::ListStarted(ObjectKind::Service));
+                    self.state.absorb(event);
+                }
+                SourceEvent::Trouble(problem) => self.troubles.push(problem),
+                SourceEvent::Recovered { .. } => self.recovered += 1,
+            }
+        }
+    }
+
+    async fn until_services(&mut self, names: &[&str]) {
+        self.until("services", |scene| {
+            scene.state.is_complete() && scene.services() == names
+        })
+        .await;
+    }
+
+    /// Hears for a while.
+    async fn linger(&mut self, duration: Duration) {
+        let end = Instant::now() + duration;
+        while let Ok(Some(event)) = timeout_at(end, self.events.recv()).await {
+            match event {
+                SourceEvent::Cluster(event) => drop(self.state.absorb(event)),
+                SourceEvent::Trouble(problem) => self.troubles.push(problem),
+                SourceEvent::Recovered { .. } => self.recovered += 1,
+            }
+        }
+    }
+
+    fn services(&self) -> Vec<&str> {
+        self.state.service_names().map(|name| &*name.name).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_for() {
+    let mut scene = Scene::start(
+        settings(),
+        script(|path, _| {
+            if path.contains("watch=true") {
+                Reply::Open(vec![])
+            } else {
+                list(7, &[service("a", 3)])
+            }
+        }),
+    )
+    .await;
+    scene.until_services(&["a"]).await;
+    scene.linger(Duration::from_millis(100)).await;
+    let selector = "labelSelector=%21service.kubernetes.io%2Fservice-proxy-name%2C%21service.kubernetes.io%2Fheadless";
+    for resource in [SERVICES, SLICES] {
+        let asked = scene.server.asked(resource);
+        assert!(
+            asked.iter().all(|path| path.contains(selector)),
+            "{asked:?}"
+        );
+    }
+    let nodes = scene.server.asked(NODES);
+    assert!(
+        nodes
+            .iter()
+            .all(|path| path.contains("fieldSelector=metadata.name%3Dnode1")),
+        "{nodes:?}"
+    );
+    let watches = scene.server.asked("services?&watch=true");
+    assert!(watches[0].contains("resourceVersion=7"), "{watches:?}");
+    assert!(
+        watches[0].contains("allowWatchBookmarks=true"),
+        "{watches:?}"
+    );
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let script = script(|path, _| {
+        if path.contains("watch=true") {
+            Reply::Open(vec![])
+        } else if path.contains("continue=next") {
+            list(7, &[service("b", 4)])
+        } else {
+            Reply::Body(
+                200,
+                json!({"kind": "List", "apiVersion": "v1", "items": [service("a", 3)],
+                "metadata": {"resourceVersion": "7", "continue": "next"}})
+                .to_string(),
+            )
+        }
+    });
+    let mut scene = Scene::start(
+        KubeSettings {
+            page_size: 2,
+            ..settings()
+        },
+        script,
+    )
+    .await;
+    scene.until_services(&["a", "b"]).await;
+    assert!(scene.server.asked(SERVICES)[0].contains("limit=2"));
+}
+
+#[tokio::test]
+async fn a_list_that_expires_between_pages_begins_anew() {
+    let script = script(|path, before| {
+        if path.contains("watch=true") {
+            Reply::Open(vec![])
+        } else if path.contains("continue=next") {
+            refuse(410, "Expired")
+        } else if before == 0 {
+            Reply::Body(
+                200,
+                json!({"kind": "List", "apiVersion": "v1", "items": [service("gone", 3)],
+                "metadata": {"resourceVersion": "7", "continue": "next"}})
+                .to_string(),
+            )
+        } else {
+            list(9, &[service("a", 8)])
+        }
+    });
+    let mut scene = Scene::start(settings(), script).await;
+    scene.until_services(&["a"]).await;
+    assert_eq!((scene.troubles.len(), scene.lists), (0, 2));
+}
+
+#[tokio::test]
+async fn a_streamed_list_becomes_a_watch() {
+    let script = |path: &str, before: usize| {
+        let end = |version: u32| {
+            event(
+                "BOOKMARK",
+                &json!({"kind": "Service", "apiVersion": "v1",
+            "metadata": {"resourceVersion": version.to_string(), "annotations": {"k8s.io/initial-events-end": "true"}}}),
+            )
+        };
+        match (path.contains("sendInitialEvents=true"), before) {
+            (true, _) if path.starts_with(SERVICES) => Reply::Open(vec![
+                event("ADDED", &service("a", 3)),
+                end(7),
+                event("ADDED", &service("b", 8)),
+                event("DELETED", &service("a", 9)),
+            ]),
+            (true, _) => Reply::Open(vec![end(7)]),
+            _ => Reply::Open(vec![]),
+        }
+    };
+    let settings = KubeSettings {
+        streaming_lists: true,
+        ..settings()
+    };
+    let mut scene = Scene::start(settings, script_with_discovery(script)).await;
+    scene.until_services(&["b"]).await;
+    let asked = scene.server.asked(SERVICES);
+    assert!(
+        asked[0].contains("resourceVersionMatch=NotOlderThan"),
+        "{asked:?}"
+    );
+    assert!(
+        asked.iter().all(|path| path.contains("watch=true")),
+        "{asked:?}"
+    );
+    // The silent watch is resumed where it stopped.
+    scene.linger(Duration::from_millis(600)).await;
+    let asked = scene.server.asked("services?&watch=true");
+    assert!(
+        asked[1].contains("resourceVersion=9") && !asked[1].contains("sendInitialEvents"),
+        "{asked:?}"
+    );
+    assert_eq!(scene.troubles, []);
+}
+
+fn script_with_discovery(
+    all: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
+) -> impl Fn(&str, usize) -> Reply + Send + Sync + 'static {
+    let ordinary = script(|_, _| Reply::Nothing);
+    move |path, before| match path.contains('?') {
+        true => all(path, before),
+        false => ordinary(path, before),
+    }
+}
+
+#[tokio::test]
+async fn servers_without_streamed_lists_are_listed_by_pages() {
+    // One refuses, one takes it for an ordinary watch from now on.
+    let replies: [fn(&str) -> Reply; 2] = [
+        |_| refuse(422, "Invalid"),
+        |path| match path.starts_with(SERVICES) {
+            true => Reply::Open(vec![event("ADDED", &service("a", 3))]),
+            false => Reply::Open(vec![]),
+        },
+    ];
+    for reply in replies {
+        let script = move |path: &str, _: usize| match (
+            path.contains("sendInitialEvents"),
+            path.contains("watch=true"),
+        ) {
+            (true, _) => reply(path),
+            (false, true) => Reply::Open(vec![]),
+            (false, false) if path.starts_with(SERVICES) => list(7, &[service("a", 3)]),
+            (false, false) => list(7, &[]),
+        };
+        let settings = KubeSettings {
+            streaming_lists: true,
+            ..settings()
+        };
+        let mut scene = Scene::start(settings, script_with_discovery(script)).await;
+        scene.until_services(&["a"]).await;
+        assert_eq!(scene.troubles, []);
+        assert_eq!(scene.server.asked("sendInitialEvents").len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_that_the_server_forgot_is_listed_anew() {
+    let gones: [fn() -> Reply; 3] = [
+        || refuse(410, "Expired"),
+        || {
+            Reply::Watch(vec![event(
+                "ERROR",
+                &status(410, "Expired", "too old resource version: 7 (9)"),
+            )])
+        },
+        || {
+            Reply::Body(
+                504,
+                status(504, "Timeout", "Too large resource version: 7, current: 5").to_string(),
+            )
+        },
+    ];
+    for gone in gones {
+        let script = script(move |path, before| {
+            match (
+                path.contains("watch=true"),
+                path.contains("resourceVersion=7"),
+            ) {
+                (true, true) => gone(),
+                (true, false) => Reply::Open(vec![]),
+                (false, _) if before == 0 => list(7, &[service("a", 3)]),
+                (false, _) => list(9, &[service("b", 8)]),
+            }
+        });
+        let mut scene = Scene::start(settings(), script).await;
+        scene.until_services(&["b"]).await;
+        assert_eq!((scene.troubles.len(), scene.lists), (0, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_silent_watch_is_resumed_where_it_stopped() {
+    let script = script(|path, _| {
+        if !path.contains("watch=true") {
+            list(7, &[service("a", 3)])
+        } else if path.contains("resourceVersion=7") {
+            Reply::Open(vec![event("ADDED", &service("b", 8))])
+        } else {
+            Reply::Open(vec![event("ADDED", &service("c", 9))])
+        }
+    });
+    let mut scene = Scene::start(settings(), script).await;
+    scene.until_services(&["a", "b", "c"]).await;
+    assert!(scene.server.asked("services?&watch=true")[1].contains("resourceVersion=8"));
+    assert_eq!((scene.troubles.len(), scene.lists), (0, 1));
+}
+
+#[tokio::test]
+async fn watches_that_end_at_once_are_not_opened_in_haste() {
+    let script = script(|path, _| match path.contains("watch=true") {
+        true => Reply::Watch(vec![]),
+        false => list(7, &[]),
+    });
+    let mut scene = Scene::start(settings(), script).await;
+    scene.until_services(&[]).await;
+    scene.linger(Duration::from_secs(1)).await;
+    // 20, 40, 80, 160, 200, 200 ... ms, each up to half as long.
+    let watches = scene.server.asked("services?&watch=true").len();
+    assert!((5..=14).contains(&watches), "{watches} watches");
+}
+
+#[tokio::test]
+async fn an_event_that_makes_no_sense_leads_to_a_list() {
+    let script = script(|path, before| match (path.contains("watch=true"), before) {
+        (true, 0) => Reply::Open(vec![event(
+            "MODIFIED",
+            &json!({"metadata": {"name": "a"}, "spec": 5}),
+        )]),
+        (true, _) => Reply::Open(vec![]),
+        (false, 0) => list(7, &[service("a", 3)]),
+        (false, _) => list(9, &[service("b", 8)]),
+    });
+    let mut scene = Scene::start(settings(), script).await;
+    scene
+        .until("a recovery", |scene| scene.recovered == 1)
+        .await;
+    assert_eq!(scene.services(), ["b"]);
+    let kinds: Vec<_> = scene.troubles.iter().map(|problem| problem.kind).collect();
+    assert_eq!(kinds, [ProblemKind::Protocol]);
+}
+
+#[tokio::test]
+async fn refusals_are_told_once_and_recover() {
+    let cases = [
+        (
+            401,
+            "Unauthorized",
+            ProblemKind::Unauthorized,
+            "check the credentials",
+        ),
+        (
+            403,
+            "Forbidden",
+            ProblemKind::Forbidden,
+            "list and watch on services of apiGroup \"\"",
+        ),
+        (429, "TooManyRequests", ProblemKind::Throttled, ": 429 no"),
+        (500, "InternalError", ProblemKind::ServerFailed, ": 500 no"),
+    ];
+    for (code, reason, kind, text) in cases {
+        let script = script(
+            move |path, before| match (path.contains("watch=true"), before < 3) {
+                (false, true) => refuse(code, reason),
+                (false, false) => list(7, &[service("a", 3)]),
+                (true, true) => refuse(code, reason),
+                (true, false) => Reply::Open(vec![]),
+            },
+        );
+        let mut scene = Scene::start(settings(), script).await;
+        scene
+            .until("the second recovery", |scene| scene.recovered == 2)
+            .await;
+        assert_eq!(scene.services(), ["a"]);
+        let [list, watch] = &scene.troubles[..] else {
+            panic!("two troubles, not {:?}", scene.troubles);
+        };
+        let server = &scene.server.connection.server;
+        assert_eq!((list.kind, watch.kind), (kind, kind));
+        assert!(
+            list.message
+                .starts_with(&format!("failed to list services at {server}: {code}")),
+            "{list}"
+        );
+        assert!(
+            watch
+                .message
+                .starts_with(&format!("failed to watch services at {server}")),
+            "{watch}"
+        );
+        assert!(list.to_string().contains(text), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_told() {
+    let mut scene = Scene::start(settings(), script(|_, _| Reply::Nothing)).await;
+    scene
+        .until("a trouble", |scene| !scene.troubles.is_empty())
+        .await;
+    assert_eq!(scene.troubles[0].kind, ProblemKind::Unreachable);
+    assert!(
+        scene.troubles[0].message.ends_with("no answer in 0.6 s"),
+        "{}",
+        scene.troubles[0]
+    );
+    assert!(!scene.state.is_complete());
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    drop(listener);
+    let connection =
+        Connection::without_credentials(url.parse().expect("a URL")).expect("a client");
+    let problem = list_once(&connection, &settings())
+        .await
+        .expect_err("nobody there");
+    assert_eq!(
+        problem.to_string(),
+        format!(
+            "failed to list services at {url}: Connection refused (os error 111); \
+                 check that the API server runs and that this node has a way to it"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told() {
+    let server = Server::start(script(|_, _| list(1, &[]))).await;
+    let url = server.connection.server.replace("http:", "https:");
+    let connection =
+        Connection::without_credentials(url.parse().expect("a URL")).expect("a client");
+    let problem = list_once(&connection, &settings())
+        .await
+        .expect_err("no TLS");
+    assert_eq!(problem.kind, ProblemKind::Tls, "{problem}");
+}
+
+#[tokio::test]
+async fn one_list_is_complete() {
+    let server = Server::start(script(|_, _| list(7, &[service("a", 3)]))).await;
+    let mut state = ClusterState::default();
+    for event in list_once(&server.connection, &settings())
+        .await
+        .expect("a list")
+    {
+        state.absorb(event);
+    }
+    assert!(state.is_complete());
+    assert_eq!(state.service_names().count(), 1);
+}
+
+#[test]
+fn an_endpoints_object_may_shrink() {
+    let mut memory = Memory::default();
+    let endpoints = |addresses: serde_json::Value| -> Endpoints {
+        serde_json::from_value(json!({"metadata": {"name": "a", "namespace": "default"},
+            "subsets": [{"addresses": addresses, "ports": [{"port": 1}]}]}))
+        .expect("Endpoints")
+    };
+    let mut state = ClusterState::default();
+    let mut check = |events: Vec<ClusterEvent>, expected: &[&str]| {
+        for event in events {
+            state.absorb(event);
+        }
+        let name = model::ObjectName::new("default", "a");
+        let slices: Vec<_> = state
+            .slices(&name)
+            .map(|slice| slice.name.name.to_string())
+            .collect();
+        assert_eq!(slices, expected);
+    };
+    let both = json!([{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]);
+    check(
+        endpoints(both).upsert(&mut memory),
+        &["a:ipv4:0", "a:ipv6:0"],
+    );
+    check(
+        endpoints(json!([{"ip": "10.0.0.1"}])).upsert(&mut memory),
+        &["a:ipv4:0"],
+    );
+    check(endpoints(json!([])).delete(&mut memory), &[]);
+}
+
+#[test]
+fn a_slice_that_lost_its_service_is_gone() {
+    let slice: EndpointSlice =
+        serde_json::from_value(json!({"metadata": {"name": "s", "namespace": "default"},
+        "addressType": "IPv4", "endpoints": []}))
+        .expect("a slice");
+    let events = slice.upsert(&mut Memory::default());
+    assert!(
+        matches!(&events[..], [ClusterEvent::Delete(ObjectKind::EndpointSlice, name)] if &*name.name == "s")
+    );
+    let service: Service = serde_json::from_value(service("a", 1)).expect("a Service");
+    let events = service.upsert(&mut Memory::default());
+    assert!(matches!(
+        &events[..],
+        [ClusterEvent::Upsert(Object::Service(_))]
+    ));
+}

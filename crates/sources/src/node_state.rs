@@ -1,0 +1,143 @@
+//! A node described in a file, so that an answer is the same on every machine.
+//!
+//! ```yaml
+//! nodeName: node1
+//! kernel: 6.1.176        # for the reader; not used
+//! interfaces:
+//!   - {name: eth0, addresses: [192.168.77.10/24, "fd77::10/64"]}
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ipnetwork::IpNetwork;
+use model::Name;
+use model::snapshot::{Interface, NodeState};
+use serde::Deserialize;
+
+use crate::convert::{ip, parse_cidr};
+use crate::yaml;
+
+/// What a node-state file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeStateFile {
+    /// `nodeName`, if it is there.
+    pub node_name: Option<Name>,
+    /// `interfaces`, ordered by name. An address without a prefix length stands alone (`/32`, `/128`).
+    pub state: NodeState,
+}
+
+/// Why a node-state file cannot be used. Prints the file and, where known, line and column.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeStateError {
+    /// It could not be read.
+    #[error("failed to read the node state {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// It does not hold what it should.
+    #[error("{}: {what}", place.as_deref().unwrap_or("node state"))]
+    Content {
+        /// File, line and column.
+        place: Option<String>,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// Reads the file at `path`.
+///
+/// # Errors
+///
+/// The file cannot be read, is no YAML or JSON, has an unknown or wrongly typed field, or an address
+/// that is none.
+pub fn read(path: &Path) -> Result<NodeStateFile, NodeStateError> {
+    let text = fs::read_to_string(path).map_err(|cause| NodeStateError::Read {
+        path: path.to_owned(),
+        cause,
+    })?;
+    parse(path, &text)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Raw {
+    node_name: Option<String>,
+    #[serde(rename = "kernel")]
+    _kernel: Option<serde_json::Value>,
+    #[serde(default)]
+    interfaces: Vec<RawInterface>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawInterface {
+    name: String,
+    #[serde(default)]
+    addresses: Vec<String>,
+}
+
+fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
+    let content = |place: Option<yaml::Place>, what: String| NodeStateError::Content {
+        place: Some(match place {
+            Some(place) => format!("{}:{}:{}", path.display(), place.line, place.column),
+            None => path.display().to_string(),
+        }),
+        what,
+    };
+    let (mut values, error) = yaml::documents(text);
+    if let Some(error) = error {
+        return Err(content(error.place, error.what));
+    }
+    let value = match values.len() {
+        1 => values.remove(0),
+        count => {
+            return Err(content(
+                None,
+                format!("one document is wanted, not {count}"),
+            ));
+        }
+    };
+    let raw: Raw = serde_path_to_error::deserialize(value).map_err(|error| {
+        let place = yaml::locate(text, &yaml::steps(error.path()));
+        content(place, format!("{}: {}", error.path(), error.inner()))
+    })?;
+    let mut interfaces = Vec::new();
+    for (index, interface) in raw.interfaces.into_iter().enumerate() {
+        let mut addresses = Vec::new();
+        for (at, text) in interface.addresses.iter().enumerate() {
+            let address = address(text).ok_or_else(|| {
+                let what = format!("{text:?} is no address with a prefix length");
+                content(None, format!("interfaces[{index}].addresses[{at}]: {what}"))
+            })?;
+            addresses.push(address);
+        }
+        interfaces.push(Interface {
+            name: interface.name.into(),
+            addresses,
+        });
+    }
+    interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(NodeStateFile {
+        node_name: raw.node_name.map(|name| name.trim().to_lowercase().into()),
+        state: NodeState { interfaces },
+    })
+}
+
+/// An address that keeps the bits behind its prefix.
+fn address(text: &str) -> Option<IpNetwork> {
+    let (head, length) = match text.split_once('/') {
+        Some((head, _)) => (head, Some(parse_cidr(text)?.prefix())),
+        None => (text, None),
+    };
+    let address = ip(head).as_result().ok().copied()?;
+    let full = if address.is_ipv4() { 32 } else { 128 };
+    IpNetwork::new(address, length.unwrap_or(full)).ok()
+}
+
+#[cfg(test)]
+mod tests;

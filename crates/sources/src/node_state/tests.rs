@@ -1,0 +1,50 @@
+use super::*;
+
+fn check_error(text: &str, expected: &str) {
+    let error = parse(Path::new("n.yaml"), text).expect_err("a mistake");
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_node_is_read() {
+    let text = "nodeName: Node1\nkernel: 6.1.176\ninterfaces:\n\
+        - {name: vec0, addresses: [192.168.77.10/24, \"fd77::10/64\"]}\n\
+        - {name: lo, addresses: [127.0.0.1/8, \"::1\"]}\n";
+    let found = parse(Path::new("n.yaml"), text).expect("a node state");
+    assert_eq!(found.node_name.as_deref(), Some("node1"));
+    let interfaces: Vec<_> = (found.state.interfaces.iter())
+        .map(|interface| {
+            (
+                &*interface.name,
+                interface
+                    .addresses
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        interfaces,
+        [
+            ("lo", vec!["127.0.0.1/8".to_owned(), "::1/128".to_owned()]),
+            (
+                "vec0",
+                vec!["192.168.77.10/24".to_owned(), "fd77::10/64".to_owned()]
+            ),
+        ]
+    );
+}
+
+#[test]
+fn mistakes_have_places() {
+    check_error(
+        "interfaces:\n- name: lo\n  addresses: [127.0.0.300/8]\n",
+        "n.yaml: interfaces[0].addresses[0]: \"127.0.0.300/8\" is no address with a prefix length",
+    );
+    check_error(
+        "interfaces:\n- name: [lo]\n",
+        "n.yaml:2:9: interfaces[0].name: invalid type: sequence, expected a string",
+    );
+    check_error("a: 1\n---\nb: 1\n", "n.yaml: one document is wanted, not 2");
+}

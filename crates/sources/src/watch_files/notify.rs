@@ -1,0 +1,140 @@
+//! inotify: when to look again.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use tokio::io::unix::AsyncFd;
+
+/// Says when something changed at a set of paths, as they were when it was made.
+pub(super) struct Notify {
+    inotify: AsyncFd<Fd>,
+    watches: Vec<(WatchDescriptor, Names)>,
+}
+
+/// inotify is not to be had.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to watch {} for changes", path.display())]
+pub(super) struct NotifyError {
+    path: PathBuf,
+    #[source]
+    pub(super) cause: io::Error,
+}
+
+/// Which names in a directory matter.
+enum Names {
+    All,
+    Only(BTreeSet<OsString>),
+}
+
+struct Fd(Inotify);
+
+impl AsRawFd for Fd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl Notify {
+    /// Watches everything that can change what is at `paths`: a directory's entries; for every path its
+    /// own entry in the directory above; and the same again for where a link leads. A directory above
+    /// that is missing is left out.
+    pub(super) fn new(paths: &[PathBuf]) -> Result<Self, NotifyError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            |cause| NotifyError { path, cause }
+        };
+        let inotify = Inotify::init().map_err(failed(Path::new(".")))?;
+        let mut watches = Vec::new();
+        for (directory, names) in wanted(paths) {
+            match inotify.watches().add(&directory, mask()) {
+                Ok(watch) => watches.push((watch, names)),
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                Err(cause) if cause.kind() == io::ErrorKind::NotADirectory => {}
+                Err(cause) => return Err(failed(&directory)(cause)),
+            }
+        }
+        // SAFETY: the descriptor is owned by the value that is registered: it is the same one, and open,
+        // until that value is dropped, which deregisters it first.
+        let inotify = unsafe { AsyncFd::register(Fd(inotify)) }
+            .map_err(|error| failed(Path::new("."))(error.into()))?;
+        Ok(Self { inotify, watches })
+    }
+
+    /// Returns when something that matters has changed.
+    pub(super) async fn changed(&mut self) {
+        loop {
+            // The descriptor is ours and open; if the runtime is being shut down, wait for that.
+            let Ok(mut ready) = self.inotify.readable_mut().await else {
+                return std::future::pending().await;
+            };
+            let mut buffer = [0; 4096];
+            let mut matters = false;
+            let read = ready.try_io(|fd| {
+                for event in fd.get_mut().0.read_events(&mut buffer)? {
+                    matters |= event.mask.contains(EventMask::Q_OVERFLOW)
+                        || (self.watches.iter())
+                            .filter(|(watch, _)| *watch == event.wd)
+                            .any(|(_, names)| names.matter(event.name));
+                }
+                Ok(())
+            });
+            if matters || matches!(read, Ok(Err(_))) {
+                return;
+            }
+        }
+    }
+}
+
+impl Names {
+    fn matter(&self, name: Option<&OsStr>) -> bool {
+        match (self, name) {
+            (Self::All, _) | (_, None) => true,
+            (Self::Only(names), Some(name)) => names.contains(name),
+        }
+    }
+}
+
+fn mask() -> WatchMask {
+    WatchMask::CREATE
+        | WatchMask::CLOSE_WRITE
+        | WatchMask::MODIFY
+        | WatchMask::ATTRIB
+        | WatchMask::MOVED_FROM
+        | WatchMask::MOVED_TO
+        | WatchMask::DELETE
+        | WatchMask::DELETE_SELF
+        | WatchMask::MOVE_SELF
+        | WatchMask::ONLYDIR
+}
+
+fn wanted(paths: &[PathBuf]) -> Vec<(PathBuf, Names)> {
+    let mut wanted = Vec::new();
+    for path in paths.iter().filter(|path| *path != Path::new("-")) {
+        let mut ways = vec![path.clone()];
+        ways.extend(path.canonicalize().ok().filter(|real| real != path));
+        if path.is_dir() {
+            wanted.push((path.clone(), Names::All));
+            // Links among the entries lead to where changes are made, too.
+            for file in std::fs::read_dir(path).into_iter().flatten().flatten() {
+                let link = file.file_type().is_ok_and(|kind| kind.is_symlink());
+                ways.extend(link.then(|| file.path().canonicalize().ok()).flatten());
+            }
+        }
+        for way in ways {
+            let (Some(above), Some(name)) = (way.parent(), way.file_name()) else {
+                continue;
+            };
+            let above = match above.as_os_str().is_empty() {
+                true => PathBuf::from("."),
+                false => above.to_owned(),
+            };
+            let names = BTreeSet::from([name.to_owned(), OsString::from("..data")]);
+            wanted.push((above, Names::Only(names)));
+        }
+    }
+    wanted
+}

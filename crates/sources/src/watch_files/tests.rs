@@ -1,0 +1,183 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use model::{ClusterState, ObjectName};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::timeout;
+
+use super::*;
+
+fn service(name: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}, spec: {{clusterIP: 10.96.0.1}}}}\n"
+    )
+}
+
+/// A watched path, and what was heard of it.
+struct Scene {
+    events: Receiver<SourceEvent>,
+    state: ClusterState,
+    troubles: Vec<String>,
+    recovered: Vec<String>,
+}
+
+impl Scene {
+    fn watch(path: &Path) -> Self {
+        let (sender, events) = channel(4);
+        tokio::spawn(run(vec![path.to_owned()], sender));
+        Self {
+            events,
+            state: ClusterState::default(),
+            troubles: Vec::new(),
+            recovered: Vec::new(),
+        }
+    }
+
+    fn services(&self) -> Vec<&str> {
+        (self.state.service_names())
+            .map(|name: &ObjectName| &*name.name)
+            .collect()
+    }
+
+    async fn hear(&mut self) {
+        let event = timeout(Duration::from_secs(10), self.events.recv()).await;
+        match event.expect("an event in time").expect("a running source") {
+            SourceEvent::Cluster(event) => drop(self.state.absorb(event)),
+            SourceEvent::Trouble(problem) => self.troubles.push(problem.to_string()),
+            SourceEvent::Recovered { subject } => self.recovered.push(subject.to_string()),
+        }
+    }
+
+    async fn until(&mut self, services: &[&str]) {
+        while !(self.state.is_complete() && self.services() == services) {
+            self.hear().await;
+        }
+    }
+}
+
+fn folder() -> TempDir {
+    TempDir::new().expect("a temporary directory")
+}
+
+fn write(path: impl AsRef<Path>, text: &str) {
+    fs::write(path, text).expect("to write");
+}
+
+#[tokio::test]
+async fn changes_in_a_directory_are_noticed() {
+    let folder = folder();
+    let file = |name: &str| folder.path().join(name);
+    write(file("a.yaml"), &service("a"));
+    let mut scene = Scene::watch(folder.path());
+    scene.until(&["a"]).await;
+    write(file("b.yaml"), &service("b"));
+    scene.until(&["a", "b"]).await;
+    write(file("new"), &service("c"));
+    fs::rename(file("new"), file("a.yaml")).expect("to rename");
+    scene.until(&["b", "c"]).await;
+    fs::remove_file(file("b.yaml")).expect("to remove");
+    scene.until(&["c"]).await;
+    assert_eq!(scene.troubles, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_configmap_mount_is_swapped() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("..1")).expect("to create");
+    write(at("..1/a.yaml"), &service("a"));
+    symlink("..1", at("..data")).expect("to link");
+    symlink("..data/a.yaml", at("a.yaml")).expect("to link");
+    let mut directory = Scene::watch(folder.path());
+    let mut single = Scene::watch(&at("a.yaml"));
+    directory.until(&["a"]).await;
+    single.until(&["a"]).await;
+    fs::create_dir(at("..2")).expect("to create");
+    write(at("..2/a.yaml"), &service("b"));
+    symlink("..2", at("..data_tmp")).expect("to link");
+    fs::rename(at("..data_tmp"), at("..data")).expect("to rename");
+    fs::remove_dir_all(at("..1")).expect("to remove");
+    directory.until(&["b"]).await;
+    single.until(&["b"]).await;
+    assert_eq!(directory.troubles, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_broken_file_keeps_its_objects_and_recovers() {
+    let folder = folder();
+    let file = folder.path().join("a.yaml");
+    write(&file, &service("a"));
+    let mut scene = Scene::watch(folder.path());
+    scene.until(&["a"]).await;
+    write(&file, "kind: [\n");
+    while scene.troubles.is_empty() {
+        scene.hear().await;
+    }
+    assert!(
+        scene.troubles[0].contains("a.yaml:1:7:"),
+        "{:?}",
+        scene.troubles
+    );
+    assert_eq!(scene.services(), ["a"]);
+    write(&file, &service("b"));
+    scene.until(&["b"]).await;
+    assert_eq!(scene.recovered, [file.display().to_string()]);
+}
+
+#[tokio::test]
+async fn before_a_path_is_there_nothing_is_complete() {
+    let folder = folder();
+    let path = folder.path().join("later");
+    let mut scene = Scene::watch(&path);
+    scene.hear().await;
+    assert_eq!(scene.troubles.len(), 1);
+    assert!(!scene.state.is_complete());
+    let staged = folder.path().join("staged");
+    fs::create_dir(&staged).expect("to create");
+    write(staged.join("a.yaml"), &service("a"));
+    fs::rename(&staged, &path).expect("to rename");
+    scene.until(&["a"]).await;
+    assert_eq!(scene.recovered.len(), 1);
+    // The directory goes, its objects stay, and another one comes in its place.
+    fs::rename(&path, &staged).expect("to rename");
+    while scene.troubles.len() < 2 {
+        scene.hear().await;
+    }
+    assert_eq!(scene.services(), ["a"]);
+    write(staged.join("a.yaml"), &service("b"));
+    fs::rename(&staged, &path).expect("to rename");
+    scene.until(&["b"]).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_is_read_when_it_is_done() {
+    let folder = folder();
+    let file = folder.path().join("a.yaml");
+    write(&file, &service("a"));
+    let mut scene = Scene::watch(&file);
+    scene.until(&["a"]).await;
+    let text = format!("# more\n{}", service("b"));
+    let mut writer = fs::File::create(&file).expect("to create");
+    for part in text.as_bytes().chunks(20) {
+        std::io::Write::write_all(&mut writer, part).expect("to write");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    drop(writer);
+    scene.until(&["b"]).await;
+    assert_eq!(scene.troubles, [""; 0]);
+}
+
+#[tokio::test]
+async fn it_ends_with_its_receiver() {
+    let folder = folder();
+    let (sender, mut events) = channel(4);
+    let source = tokio::spawn(run(vec![folder.path().to_owned()], sender));
+    events.recv().await.expect("an event");
+    drop(events);
+    timeout(Duration::from_secs(10), source)
+        .await
+        .expect("an end in time")
+        .expect("no panic");
+}

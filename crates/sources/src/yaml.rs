@@ -1,0 +1,158 @@
+//! YAML with limits and places: what files of objects and of configuration have in common.
+
+mod locate;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+pub(crate) use self::locate::{Step, locate, steps};
+
+/// A place in a text. Lines and columns count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) line: u64,
+    pub(crate) column: u64,
+}
+
+impl Place {
+    /// The same place in a text that has `lines` more lines in front.
+    pub(crate) fn below(self, lines: u64) -> Self {
+        Self {
+            line: self.line + lines,
+            ..self
+        }
+    }
+}
+
+/// A text that is no YAML and no JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    pub(crate) place: Option<Place>,
+    /// One line.
+    pub(crate) what: String,
+}
+
+/// A part of a stream of YAML documents: from one `---` to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part<'a> {
+    /// How many lines of the stream are before it.
+    pub(crate) lines_before: u64,
+    pub(crate) text: &'a str,
+}
+
+/// Splits a stream at its `---` lines, so that a mistake in one document leaves the others readable.
+/// A line that begins with `---` and white space or nothing is a document marker wherever it stands,
+/// in block and quoted text too (YAML 1.2.2, production 206, `c-forbidden`).
+pub(crate) fn parts(stream: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let (mut start, mut start_line, mut offset) = (0, 0, 0);
+    for (number, line) in (0..).zip(stream.split_inclusive('\n')) {
+        let marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if marker && offset > start {
+            parts.push(Part {
+                lines_before: start_line,
+                text: &stream[start..offset],
+            });
+            (start, start_line) = (offset, number);
+        }
+        offset += line.len();
+    }
+    parts.push(Part {
+        lines_before: start_line,
+        text: &stream[start..],
+    });
+    parts
+}
+
+/// Reads all documents of a text, YAML or JSON; empty ones are left out. Beside the mistake come the
+/// documents before it.
+pub(crate) fn documents(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
+    if text.trim_start().starts_with('{') {
+        let (values, error) = json_documents(text);
+        if error.is_none() || !values.is_empty() {
+            return (values, error);
+        }
+        // Perhaps it is a YAML flow mapping, which looks like JSON at first.
+    }
+    match serde_saphyr::from_multiple_with_options::<Value>(text, options()) {
+        Ok(values) => (
+            values
+                .into_iter()
+                .filter(|value| !value.is_null())
+                .collect(),
+            None,
+        ),
+        Err(error) => (Vec::new(), Some(syntax_error(&error))),
+    }
+}
+
+fn json_documents(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
+    let mut values = Vec::new();
+    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+        match value {
+            Ok(value) => values.push(value),
+            Err(error) => {
+                let place = Place {
+                    line: error.line() as u64,
+                    column: error.column() as u64,
+                };
+                let what = error.to_string();
+                let what = what.split(" at line ").next().unwrap_or_default();
+                return (
+                    values,
+                    Some(SyntaxError {
+                        place: Some(place),
+                        what: what.to_owned(),
+                    }),
+                );
+            }
+        }
+    }
+    (values, None)
+}
+
+/// Booleans are those of YAML 1.1, as `kubectl` has it (and quotes where it writes).
+///
+/// Large inputs are fine: a cluster of 10,000 Services makes tens of millions of nodes. What grows
+/// beyond its own size, by aliases and merge keys, is not.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        // Kubernetes reads `y`, `no` and `on` as text: only `true` and `false` are booleans.
+        strict_booleans: true,
+        budget: serde_saphyr::budget! {
+            max_events: 400_000_000,
+            max_nodes: 200_000_000,
+            max_total_scalar_bytes: 4 << 30,
+            max_total_comment_bytes: 1 << 30,
+            max_documents: 1_000_000,
+            max_aliases: 10_000,
+            max_anchors: 10_000,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 100_000,
+            max_replay_stack_depth: 16,
+        },
+        with_snippet: false,
+    }
+}
+
+fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
+    let error = error.without_snippet();
+    let place = error
+        .location()
+        .filter(|location| location.line() > 0)
+        .map(|location| Place {
+            line: location.line(),
+            column: location.column(),
+        });
+    let what = error.to_string();
+    let mut what = what.lines().next().unwrap_or_default().to_owned();
+    // The place is told in front of the message, once.
+    if let Some(end) = what.find(" at line ") {
+        what.truncate(end);
+    }
+    SyntaxError { place, what }
+}

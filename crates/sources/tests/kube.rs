@@ -1,0 +1,549 @@
+//! The Kubernetes source against a whole API server: whatever happens to the server or on the way to
+//! it, what the source said is in the end what the server holds.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use apiserver::{FailNext, Faults, Forbid, Resource, Server, ServerConfig, State};
+use model::{ClusterEvent, ClusterState, Name, ObjectKind, ObjectName};
+use serde_json::{Value, json};
+use sources::kube::{BackoffSettings, Connection, KubeSettings, Nodes, list_once};
+use sources::{ProblemKind, SourceConfig, SourceEvent, SourceProblem};
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::time::{Instant, timeout, timeout_at};
+
+const SILENCE: Duration = Duration::from_millis(400);
+
+fn settings() -> KubeSettings {
+    KubeSettings {
+        page_size: 3,
+        backoff: BackoffSettings {
+            base: Duration::from_millis(10),
+            max: Duration::from_millis(100),
+        },
+        silence: SILENCE,
+        request_timeout: Duration::from_secs(2),
+        ..KubeSettings::new("node1")
+    }
+}
+
+async fn server() -> Server {
+    Server::start(ServerConfig::default())
+        .await
+        .expect("a server")
+}
+
+fn service(name: &str, address: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"clusterIP": address, "ports": [{"port": 80}]}})
+}
+
+fn slice(name: &str, service: &str, address: &str) -> Value {
+    json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
+        "endpoints": [{"addresses": [address]}], "ports": [{"name": "", "port": 8080}]})
+}
+
+fn endpoints(name: &str, addresses: &[&str]) -> Value {
+    let addresses: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
+    json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name},
+        "subsets": [{"addresses": addresses, "ports": [{"port": 8080}]}]})
+}
+
+fn node(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+        "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.10"}]}})
+}
+
+/// Ten Services with slices, and two Nodes.
+fn fill(server: &Server) {
+    for number in 0..10 {
+        let name = format!("s{number}");
+        server
+            .put(service(&name, &format!("10.96.1.{number}")))
+            .expect("a Service");
+        server
+            .put(slice(
+                &format!("{name}-x"),
+                &name,
+                &format!("10.244.1.{number}"),
+            ))
+            .expect("a slice");
+    }
+    server.put(node("node1")).expect("a Node");
+    server.put(node("node2")).expect("a Node");
+}
+
+/// Adds, changes and deletes something of every kind, differently for every `round`.
+fn change(server: &Server, round: u8) {
+    let name = format!("n{round}");
+    server
+        .put(service(&name, &format!("10.96.2.{round}")))
+        .expect("a Service");
+    server
+        .put(slice(
+            &format!("{name}-x"),
+            &name,
+            &format!("10.244.2.{round}"),
+        ))
+        .expect("a slice");
+    server
+        .put(slice("s1-x", "s1", &format!("10.244.3.{round}")))
+        .expect("a slice");
+    let gone = format!("s{}", round + 2);
+    server
+        .delete(Resource::Services, "default", &gone)
+        .expect("a Service");
+    let mut own = node("node1");
+    own["metadata"]["labels"] = json!({"topology.kubernetes.io/zone": format!("zone-{round}")});
+    server.put(own).expect("a Node");
+}
+
+struct Scene {
+    server: Server,
+    settings: KubeSettings,
+    events: Receiver<SourceEvent>,
+    state: ClusterState,
+    troubles: Vec<SourceProblem>,
+    /// Subjects of troubles that have not recovered.
+    open: BTreeSet<Name>,
+    lists: usize,
+    deadline: Instant,
+}
+
+impl Scene {
+    async fn start(server: Server, settings: KubeSettings) -> Self {
+        let (sender, events) = channel(8);
+        let source = SourceConfig::Kube {
+            connection: connection(&server),
+            settings: Box::new(settings.clone()),
+        };
+        tokio::spawn(sources::run(source, sender));
+        Self {
+            server,
+            settings,
+            events,
+            state: ClusterState::default(),
+            troubles: Vec::new(),
+            open: BTreeSet::new(),
+            lists: 0,
+            deadline: Instant::now() + Duration::from_secs(60),
+        }
+    }
+
+    /// A full server whose state has been heard.
+    async fn settled(settings: KubeSettings) -> Self {
+        let server = server().await;
+        fill(&server);
+        let mut scene = Self::start(server, settings).await;
+        scene.agree().await;
+        scene
+    }
+
+    async fn hear(&mut self) {
+        let event = timeout_at(self.deadline, self.events.recv()).await;
+        match event.expect("an event in time").expect("a running source") {
+            SourceEvent::Cluster(event) => {
+                self.lists += usize::from(matches!(event, ClusterEvent::ListStarted(_)));
+                let before = self.state.is_complete();
+                let changed = self.state.absorb(event.clone());
+                if let (false, ClusterEvent::Delete(..)) = (before, &event) {
+                    assert!(
+                        changed.is_empty(),
+                        "deleted before the lists were complete: {event:?}"
+                    );
+                }
+            }
+            SourceEvent::Trouble(problem) => {
+                self.open.insert(problem.subject.clone());
+                self.troubles.push(problem);
+            }
+            SourceEvent::Recovered { subject } => {
+                assert!(
+                    self.open.remove(&subject),
+                    "{subject} recovered from nothing"
+                );
+            }
+        }
+    }
+
+    /// Hears until the state is what the server holds now.
+    async fn agree(&mut self) {
+        let wanted = held(&self.server, &self.settings).await;
+        while !self.state.is_complete() || self.state != wanted {
+            self.hear().await;
+        }
+    }
+
+    async fn until_troubles(&mut self, kind: ProblemKind) -> &SourceProblem {
+        while !self.troubles.iter().any(|problem| problem.kind == kind) {
+            self.hear().await;
+        }
+        (self.troubles.iter())
+            .find(|problem| problem.kind == kind)
+            .expect("just seen")
+    }
+
+    async fn until_recovered(&mut self) {
+        while !self.open.is_empty() {
+            self.hear().await;
+        }
+    }
+
+    async fn until_watches(&mut self, count: usize) {
+        let all = async {
+            while self.server.open_watches() < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), all)
+            .await
+            .expect("watches in time");
+    }
+}
+
+fn connection(server: &Server) -> Connection {
+    Connection::without_credentials(server.url().parse().expect("a URL")).expect("a client")
+}
+
+/// What the server holds, by lists alone.
+async fn held(server: &Server, settings: &KubeSettings) -> ClusterState {
+    let mut state = ClusterState::default();
+    let events = list_once(&connection(server), settings)
+        .await
+        .expect("lists");
+    for event in events {
+        state.absorb(event);
+    }
+    state
+}
+
+fn name(text: &str) -> ObjectName {
+    ObjectName::new("default", text)
+}
+
+fn by_pages() -> KubeSettings {
+    KubeSettings {
+        streaming_lists: false,
+        ..settings()
+    }
+}
+
+#[tokio::test]
+async fn lists_and_changes() {
+    for (settings, streamed) in [(settings(), true), (by_pages(), false)] {
+        let mut scene = Scene::settled(settings).await;
+        assert_eq!(scene.state.service_names().count(), 11);
+        assert_eq!(scene.state.nodes().count(), 1);
+        let asked = scene.server.requests();
+        let initial = asked
+            .iter()
+            .any(|request| request.uri.to_string().contains("sendInitialEvents"));
+        assert_eq!(initial, streamed);
+        for round in 0..5 {
+            change(&scene.server, round);
+            scene.agree().await;
+        }
+        assert!(scene.state.service(&name("n4")).is_some());
+        assert!(scene.state.service(&name("s2")).is_none());
+        assert_eq!((scene.troubles.len(), scene.lists), (0, 3));
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_streamed_lists() {
+    let server = server().await;
+    server.faults().without_streaming_lists(true);
+    fill(&server);
+    let mut scene = Scene::start(server, settings()).await;
+    scene.agree().await;
+    change(&scene.server, 0);
+    scene.agree().await;
+    assert_eq!(scene.troubles, []);
+}
+
+#[tokio::test]
+async fn the_label_selector_and_all_nodes() {
+    let all = KubeSettings {
+        nodes: Nodes::All,
+        ..settings()
+    };
+    let mut scene = Scene::settled(all).await;
+    assert_eq!(scene.state.nodes().count(), 2);
+    let mut other = service("s1", "10.96.1.1");
+    other["metadata"]["labels"] = json!({"service.kubernetes.io/service-proxy-name": "other"});
+    scene.server.put(other).expect("a Service");
+    scene.agree().await;
+    assert!(scene.state.service(&name("s1")).is_none());
+    assert!(scene.state.service(&name("s2")).is_some());
+}
+
+#[tokio::test]
+async fn a_server_restarts() {
+    let mut scene = Scene::settled(settings()).await;
+    scene.server.down().await;
+    let problem = scene.until_troubles(ProblemKind::Unreachable).await;
+    assert!(problem.message.contains("Connection refused"), "{problem}");
+    scene.server.up(State::Kept).await.expect("the port");
+    change(&scene.server, 0);
+    scene.agree().await;
+    scene.until_recovered().await;
+}
+
+#[tokio::test]
+async fn a_server_loses_its_state() {
+    let mut scene = Scene::settled(settings()).await;
+    scene.server.down().await;
+    scene.server.up(State::Lost).await.expect("the port");
+    scene
+        .server
+        .put(service("new", "10.96.1.1"))
+        .expect("a Service");
+    scene.agree().await;
+    assert_eq!(scene.state.service_names().count(), 2);
+}
+
+#[tokio::test]
+async fn history_is_compacted_during_changes() {
+    for settings in [settings(), by_pages()] {
+        let mut scene = Scene::settled(settings).await;
+        scene.until_watches(3).await;
+        for round in 0..5 {
+            scene.server.down().await;
+            change(&scene.server, round);
+            scene.server.compact();
+            scene.server.up(State::Kept).await.expect("the port");
+            scene.agree().await;
+        }
+        assert!(scene.lists > 3, "{} lists", scene.lists);
+        assert!(
+            scene
+                .troubles
+                .iter()
+                .all(|problem| problem.kind == ProblemKind::Unreachable)
+        );
+    }
+}
+
+#[tokio::test]
+async fn connections_break_in_the_middle_of_events() {
+    let mut scene = Scene::settled(settings()).await;
+    for round in 0..5 {
+        scene.server.faults().cut_events(2);
+        change(&scene.server, round);
+        scene.agree().await;
+    }
+    assert_eq!((scene.troubles.len(), scene.lists), (0, 3));
+}
+
+#[tokio::test]
+async fn watches_end() {
+    let mut scene = Scene::settled(settings()).await;
+    for round in 0..5 {
+        scene.until_watches(3).await;
+        scene.server.faults().close_watches();
+        change(&scene.server, round);
+        scene.agree().await;
+    }
+    assert_eq!((scene.troubles.len(), scene.lists), (0, 3));
+}
+
+#[tokio::test]
+async fn connections_are_half_open() {
+    let mut scene = Scene::settled(settings()).await;
+    scene.until_watches(3).await;
+    scene.server.faults().half_open(true);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    change(&scene.server, 0);
+    scene.server.faults().half_open(false);
+    scene.agree().await;
+    assert_eq!((scene.troubles.len(), scene.lists), (0, 3));
+}
+
+#[tokio::test]
+async fn a_server_is_busy_or_fails() {
+    for (code, kind) in [
+        (429, ProblemKind::Throttled),
+        (500, ProblemKind::ServerFailed),
+        (503, ProblemKind::ServerFailed),
+    ] {
+        let server = server().await;
+        fill(&server);
+        server.faults().fail_next(FailNext {
+            count: 6,
+            code,
+            retry_after: 1,
+        });
+        let mut scene = Scene::start(server, settings()).await;
+        scene.until_troubles(kind).await;
+        while scene.server.faults().state().fail_next.is_some() {
+            scene.hear().await;
+        }
+        scene.agree().await;
+        scene.until_recovered().await;
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_refused() {
+    let mut scene = Scene::settled(settings()).await;
+    let check = |faults: &Faults, on: bool| {
+        faults.unauthorized(on);
+        faults.close_watches();
+    };
+    check(scene.server.faults(), true);
+    let problem = scene.until_troubles(ProblemKind::Unauthorized).await;
+    assert!(
+        problem
+            .to_string()
+            .ends_with("has expired, or is of another cluster"),
+        "{problem}"
+    );
+    // What was said before stays.
+    assert_eq!(scene.state.service_names().count(), 11);
+    check(scene.server.faults(), false);
+    change(&scene.server, 0);
+    scene.agree().await;
+
+    scene.server.faults().unauthorized(true);
+    let problem = list_once(&connection(&scene.server), &scene.settings)
+        .await
+        .expect_err("no access");
+    assert_eq!(problem.kind, ProblemKind::Unauthorized);
+}
+
+#[tokio::test]
+async fn a_role_is_missing() {
+    let server = server().await;
+    fill(&server);
+    server.faults().forbid(vec![Forbid {
+        resource: "endpointslices".to_owned(),
+        verb: "*".to_owned(),
+    }]);
+    let mut scene = Scene::start(server, settings()).await;
+    let problem = scene.until_troubles(ProblemKind::Forbidden).await;
+    assert_eq!(&*problem.subject, "endpointslices");
+    assert!(
+        problem.to_string().ends_with(
+            "a ClusterRole bound to this user must allow the verbs list and watch on endpointslices of apiGroup discovery.k8s.io"
+        ),
+        "{problem}"
+    );
+    let once = list_once(&connection(&scene.server), &scene.settings)
+        .await
+        .expect_err("no access");
+    assert_eq!(once.kind, ProblemKind::Forbidden);
+    assert!(!scene.state.is_complete());
+    scene.server.faults().forbid(vec![]);
+    scene.agree().await;
+    assert_eq!(scene.troubles.len(), 1, "{:?}", scene.troubles);
+}
+
+#[tokio::test]
+async fn a_cluster_without_slices() {
+    let server = server().await;
+    server.faults().without_discovery_v1(true);
+    server.put(service("a", "10.96.1.1")).expect("a Service");
+    server
+        .put(endpoints("a", &["10.244.1.1", "fd00::1"]))
+        .expect("Endpoints");
+    let mut scene = Scene::start(server, settings()).await;
+    scene.agree().await;
+    let slices = |scene: &Scene| -> Vec<String> {
+        (scene.state.slices(&name("a")))
+            .map(|slice| slice.name.name.to_string())
+            .collect()
+    };
+    assert_eq!(slices(&scene), ["a:ipv4:0", "a:ipv6:0"]);
+    scene
+        .server
+        .put(endpoints("a", &["10.244.1.2"]))
+        .expect("Endpoints");
+    scene.agree().await;
+    assert_eq!(slices(&scene), ["a:ipv4:0"]);
+    scene
+        .server
+        .delete(Resource::Endpoints, "default", "a")
+        .expect("Endpoints");
+    scene.agree().await;
+    assert_eq!(slices(&scene), [""; 0]);
+    assert_eq!(scene.troubles, []);
+}
+
+#[tokio::test]
+async fn slices_are_no_longer_served() {
+    let mut scene = Scene::settled(settings()).await;
+    scene
+        .server
+        .put(endpoints("s1", &["10.244.9.9"]))
+        .expect("Endpoints");
+    scene.until_watches(3).await;
+    scene.server.faults().without_discovery_v1(true);
+    scene.agree().await;
+    let slices: Vec<_> = scene.state.slices(&name("s1")).collect();
+    assert_eq!(slices.len(), 1);
+    assert_eq!(&*slices[0].name.name, "s1:ipv4:0");
+}
+
+#[tokio::test]
+async fn events_are_delivered_in_lists_of_every_kind() {
+    let server = server().await;
+    fill(&server);
+    let events = list_once(&connection(&server), &settings())
+        .await
+        .expect("lists");
+    let marks: Vec<_> = (events.into_iter())
+        .filter(|event| {
+            matches!(
+                event,
+                ClusterEvent::ListStarted(_) | ClusterEvent::ListDone(_)
+            )
+        })
+        .collect();
+    let wanted: Vec<_> = (ObjectKind::ALL.into_iter())
+        .flat_map(|kind| {
+            [
+                ClusterEvent::ListStarted(kind),
+                ClusterEvent::ListDone(kind),
+            ]
+        })
+        .collect();
+    assert_eq!(marks, wanted);
+}
+
+#[tokio::test]
+async fn over_tls_with_a_token() {
+    let config = ServerConfig {
+        tls: true,
+        token: Some("secret".to_owned()),
+        ..ServerConfig::default()
+    };
+    let server = Server::start(config).await.expect("a server");
+    fill(&server);
+    let folder = tempfile::TempDir::new().expect("a temporary directory");
+    let path = folder.path().join("kubeconfig");
+    server.kubeconfig().write(&path).expect("to write");
+    let connection = sources::kube::connect(Some(&path), None)
+        .await
+        .expect("a client");
+    assert_eq!(connection.server, server.url());
+    let events = list_once(&connection, &settings()).await.expect("lists");
+    assert!(events.len() > 20);
+
+    // A client that does not know the authority.
+    let problem = list_once(&self::connection(&server), &settings())
+        .await
+        .expect_err("no trust");
+    assert_eq!(problem.kind, ProblemKind::Tls, "{problem}");
+    // A client with the wrong token.
+    let mut wrong = server.kubeconfig();
+    wrong.token = Some("wrong".to_owned());
+    wrong.write(&path).expect("to write");
+    let connection = sources::kube::connect(Some(&path), None)
+        .await
+        .expect("a client");
+    let problem = list_once(&connection, &settings())
+        .await
+        .expect_err("no access");
+    assert_eq!(problem.kind, ProblemKind::Unauthorized, "{problem}");
+}

@@ -1,1 +1,10 @@
-//! kube-ipvsd, the node daemon: the reconciler and the loop around it.
+//! The node's loop: what comes in from the cluster, what goes out to the kernel.
+//!
+//! [`reconciler`] decides and does nothing; [`run`](mod@run) does and decides nothing; [`daemon`] is
+//! what `kube-ipvsd` is made of.
+
+pub mod backoff;
+pub mod daemon;
+pub mod logging;
+pub mod reconciler;
+pub mod run;

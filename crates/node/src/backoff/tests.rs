@@ -1,0 +1,37 @@
+use std::time::Duration;
+
+use super::Backoff;
+
+#[test]
+fn waits_double_up_to_the_limit() {
+    let mut backoff = Backoff::new(Duration::from_secs(30), 7);
+    for (failures, whole) in [
+        (1, 100),
+        (2, 200),
+        (3, 400),
+        (9, 25_600),
+        (10, 30_000),
+        (400, 30_000),
+    ] {
+        let wait = backoff.wait(failures);
+        let whole = Duration::from_millis(whole);
+        assert!(
+            wait <= whole && wait >= whole * 3 / 4,
+            "{failures}: {wait:?}"
+        );
+    }
+}
+
+#[test]
+fn what_failed_together_does_not_come_back_together() {
+    let waits: Vec<_> = (1..=8)
+        .map(|seed| Backoff::new(Duration::from_secs(30), seed * 1_000_003).wait(9))
+        .collect();
+    assert!(waits.iter().any(|wait| *wait != waits[0]), "{waits:?}");
+}
+
+#[test]
+fn equal_seeds_give_equal_waits() {
+    let wait = || Backoff::new(Duration::from_secs(30), 42).wait(5);
+    assert_eq!(wait(), wait());
+}

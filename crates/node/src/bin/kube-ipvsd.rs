@@ -1,0 +1,10 @@
+//! The node daemon.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use node::daemon::{Args, main as run};
+
+fn main() -> ExitCode {
+    run(&Args::parse())
+}

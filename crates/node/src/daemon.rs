@@ -1,0 +1,191 @@
+//! kube-ipvsd: from the command line to the running loop.
+
+mod args;
+mod clean;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use kernel::{LinuxKernel, ModulePolicy};
+use model::{NodeConfig, chain};
+use sources::kube::{KubeSettings, connect, list_once};
+use sources::{NodeOverrides, SourceConfig, SourceEvent};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use crate::logging;
+use crate::reconciler::Reconciler;
+use crate::run::{Ended, Until, run};
+
+pub use self::args::Args;
+
+/// How many words of a source may wait for the loop; a slow loop slows the source down.
+const INPUTS: usize = 1024;
+
+/// An error that ends the daemon: one line for the operator.
+type Fatal = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the daemon until it is done or told to stop.
+#[must_use]
+pub fn main(args: &Args) -> ExitCode {
+    if let Err(problem) = logging::start(args.log_format, &args.log_level) {
+        eprintln!("error: {}", chain(&problem));
+        return ExitCode::from(2);
+    }
+    match start(args) {
+        Ok(code) => code,
+        Err(problem) => {
+            error!("{}", chain(&*problem));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &Args) -> Result<ExitCode, Fatal> {
+    let overrides = NodeOverrides {
+        node_name: args.node_name.clone(),
+    };
+    let resolved = sources::config::load(args.config.as_deref(), &overrides, &hostname())?;
+    for warning in &resolved.warnings {
+        warn!("configuration: {warning}");
+    }
+    let modules = if args.no_modprobe {
+        ModulePolicy::DoNotLoad
+    } else {
+        ModulePolicy::Load
+    };
+    let mut kernel = LinuxKernel::open(modules)?;
+    if args.cleanup {
+        return Ok(clean::clean(&mut kernel, &resolved.node)?);
+    }
+    info!(
+        node = &*resolved.node.node_name,
+        scheduler = &*resolved.node.scheduler.0,
+        version = env!("CARGO_PKG_VERSION"),
+        "kube-ipvsd starts"
+    );
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let (inputs, received) = mpsc::channel(INPUTS);
+    let (stop, stopped) = watch::channel(false);
+    runtime.spawn(stop_on_signal(stop));
+    let kubeconfig = args.kubeconfig.clone().or(resolved.kubeconfig);
+    feed(
+        &runtime,
+        args,
+        kubeconfig.as_deref(),
+        &resolved.node,
+        inputs,
+    )?;
+
+    let reconciler = Reconciler::new(resolved.node, seed(), Instant::now());
+    let until = if args.once {
+        Until::Synced
+    } else {
+        Until::Stopped
+    };
+    let ended = run(
+        &mut kernel,
+        reconciler,
+        received,
+        stopped,
+        runtime.handle(),
+        until,
+    );
+    runtime.shutdown_background();
+    Ok(conclude(ended))
+}
+
+/// Starts the source that the command line names.
+fn feed(
+    runtime: &Runtime,
+    args: &Args,
+    kubeconfig: Option<&Path>,
+    node: &NodeConfig,
+    inputs: mpsc::Sender<SourceEvent>,
+) -> Result<(), Fatal> {
+    if !args.manifests.is_empty() {
+        let source = SourceConfig::Files {
+            paths: args.manifests.clone(),
+            watch: !args.once,
+        };
+        runtime.spawn(sources::run(source, inputs));
+        return Ok(());
+    }
+    let settings = KubeSettings::new(node.node_name.clone());
+    let connection = runtime.block_on(connect(kubeconfig, None))?;
+    if args.once {
+        let events = runtime.block_on(list_once(&connection, &settings))?;
+        runtime.spawn(async move {
+            for event in events {
+                // Refused only once the loop has ended.
+                let _ = inputs.send(SourceEvent::Cluster(event)).await;
+            }
+        });
+        return Ok(());
+    }
+    let source = SourceConfig::Kube {
+        connection,
+        settings: Box::new(settings),
+    };
+    runtime.spawn(sources::run(source, inputs));
+    Ok(())
+}
+
+fn conclude(ended: Ended) -> ExitCode {
+    match ended {
+        Ended::Stopped => {
+            info!("stopped; the node's tables stay as they are");
+            ExitCode::SUCCESS
+        }
+        Ended::Synced {
+            failed: 0,
+            problems: 0,
+        } => ExitCode::SUCCESS,
+        Ended::Synced { failed, problems } => {
+            error!(failed, problems, "synced in part");
+            ExitCode::FAILURE
+        }
+        Ended::NoInput => {
+            error!("the input ended before it was complete; nothing was changed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn stop_on_signal(stop: watch::Sender<bool>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        warn!("signals cannot be caught: a stop ends the process at once");
+        // The loop waits for this channel: it must stay open.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.send_replace(true);
+    std::future::pending::<()>().await;
+}
+
+/// The host's name, or nothing where it has none.
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+/// Spreads the attempts of nodes that started together.
+fn seed() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanoseconds = since.map_or(0, |since| since.subsec_nanos());
+    u64::from(nanoseconds) << 32 | u64::from(std::process::id())
+}

@@ -1,0 +1,68 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::logging::LogFormat;
+
+/// Keeps this node's IPVS table as the cluster's Services ask.
+///
+/// Reads Services, EndpointSlices and the own Node from a Kubernetes API server or from files, compares
+/// what they ask for with the kernel's tables, and applies the difference. Entries of others are left
+/// alone. When it stops, the tables stay: traffic goes on.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "kube-ipvsd", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// A kubeconfig file; without it $KUBECONFIG, then the pod's service account, then ~/.kube/config
+    #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Files or directories with Services and EndpointSlices instead of an API server; read again
+    /// whenever they change. `-` is standard input
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub manifests: Vec<PathBuf>,
+    /// The node's name in Kubernetes, if it is not the host's
+    #[arg(
+        long,
+        value_name = "NAME",
+        alias = "hostname-override",
+        env = "NODE_NAME",
+        hide_env_values = true
+    )]
+    pub node_name: Option<String>,
+    /// kube-proxy's configuration file, KubeProxyConfiguration v1alpha1
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Synchronise once and exit; status 1 if anything failed
+    #[arg(long, conflicts_with = "cleanup")]
+    pub once: bool,
+    /// Delete what this program made on this node, and exit
+    #[arg(long)]
+    pub cleanup: bool,
+    /// Do not run `modprobe` for IPVS and its scheduler; load `ip_vs` and `ip_vs_NAME` before
+    #[arg(long)]
+    pub no_modprobe: bool,
+    /// How log lines are written to standard error
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Which log lines: error, warn, info, debug, trace, or a filter such as `info,sources=debug`
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        env = "KUBE_IPVS_LOG",
+        hide_env_values = true
+    )]
+    pub log_level: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  In a pod, with kube-proxy's ConfigMap:
+    kube-ipvsd --config=/var/lib/kube-proxy/config.conf --node-name=$(NODE_NAME)
+  Without Kubernetes, from a directory that is watched:
+    kube-ipvsd --manifests /etc/kube-ipvs --node-name node1
+  Once, from what kubectl prints:
+    kubectl get svc,endpointslices,nodes -A -o yaml | kube-ipvsd --manifests - --once
+  Leave the node as it was before:
+    kube-ipvsd --cleanup";

@@ -1,0 +1,42 @@
+//! `--cleanup`.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use kernel::{Kernel, ObserveError};
+use model::{NodeConfig, Scope, chain};
+use planner::Ownership;
+use tracing::{error, info};
+
+/// Deletes what is ours from the node. Status 1 if anything could not be deleted.
+pub(super) fn clean(
+    kernel: &mut dyn Kernel,
+    config: &NodeConfig,
+) -> Result<ExitCode, ObserveError> {
+    let live = kernel.observe(&Scope::EVERYTHING)?;
+    let own = Ownership {
+        recorded: BTreeSet::new(),
+        exclude_cidrs: config.exclude_cidrs.clone(),
+        deletions: true,
+        node_name: config.node_name.clone(),
+    };
+    let plan = planner::cleanup(&live, &own);
+    let mut failed = 0;
+    for stage in &plan.stages {
+        for outcome in kernel.apply(stage) {
+            if let Err(problem) = outcome {
+                failed += 1;
+                error!("{}", chain(&problem));
+            }
+        }
+    }
+    if plan.withheld > 0 {
+        error!("somebody else changes the IPVS table: nothing was deleted, try again");
+    }
+    info!(failed, "cleaned up. {}", plan.summary());
+    Ok(if failed == 0 && plan.withheld == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,473 @@
+//! Keeps a node's kernel as the cluster asks. A state machine without IO: events and the time go in,
+//! effects come out, and equal inputs give equal outputs.
+//!
+//! One synchronisation is: the Services that changed are compiled again, the entries they touch are
+//! compared with the mirror, and the difference is applied stage by stage. Three things lead to one:
+//! a change of the cluster, a failed entry whose time has come, and the periodic audit, which reads
+//! the kernel whole and so repairs what others did to it.
+
+mod retries;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use ipvs::VirtualServerKey;
+use kernel::{ObserveError, OpError, OpOutcome};
+use model::cluster::{Changed, ClusterEvent, ClusterState};
+use model::config::NodeConfig;
+use model::finding::Finding;
+use model::plan::{Op, Plan, PlannedOp, Stage, Summary};
+use model::snapshot::{Scope, Selection, Snapshot};
+use model::tables::TableKeys;
+use planner::{Compiler, Ownership};
+
+use self::retries::Retries;
+use self::sync::Sync;
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A source spoke.
+    Cluster(ClusterEvent),
+    /// An [`Effect::Observe`] was carried out.
+    Observed(Scope, Result<Snapshot, ObserveError>),
+    /// An [`Effect::Apply`] was carried out: one outcome for each op, same order.
+    Applied(Stage, Vec<OpOutcome>),
+    /// [`Reconciler::poll_timeout`] has come.
+    Timeout,
+}
+
+/// What is to be done about it. An `Observe` or `Apply` is the last of its batch, and its answer is the
+/// next event: the kernel has one writer, and that writer waits.
+#[derive(Debug)]
+pub enum Effect {
+    /// Read this.
+    Observe(Scope),
+    /// Do this.
+    Apply(Stage),
+    /// Tell the operator.
+    Report(Report),
+}
+
+/// What an operator wants to know.
+#[derive(Debug)]
+pub enum Report {
+    /// A synchronisation ended.
+    Synced {
+        /// What led to it.
+        cause: Cause,
+        /// What was planned.
+        summary: Summary,
+        /// How many ops failed or were not tried because one before them failed.
+        failed: usize,
+        /// How long it took, reading included.
+        took: Duration,
+    },
+    /// The kernel was not as it had been left; this repairs it.
+    Drift(PlannedOp),
+    /// An op failed. It is tried again.
+    OpFailed(PlannedOp, OpError),
+    /// The kernel could not be read. It is tried again.
+    ObserveFailed(ObserveError),
+    /// Something is odd now.
+    FindingRaised(Finding),
+    /// It no longer is.
+    FindingCleared(Finding),
+    /// Deletions wait: a source has not delivered its first list, or the kernel's table changed while it
+    /// was read.
+    DeletionsWithheld(usize),
+}
+
+/// What leads to a synchronisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The cluster changed.
+    Change,
+    /// Something that failed is tried again.
+    Retry,
+    /// The whole table is compared.
+    Audit,
+}
+
+/// How long a change waits for others: one roll-out step changes several objects at once.
+const DEBOUNCE: Duration = Duration::from_millis(10);
+
+/// How long a first change waits at most while others keep coming.
+const DEBOUNCE_LIMIT: Duration = Duration::from_millis(100);
+
+/// How many audits in a row are given up because somebody else wrote while the table was read. After
+/// that the reading is taken as it is, for additions.
+const TORN_AUDITS: u32 = 5;
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Reconciler {
+    config: NodeConfig,
+    cluster: ClusterState,
+    compiler: Compiler,
+    /// Changes that are not compiled yet.
+    changed: Changed,
+    /// The kernel as far as it is known; none before the first reading.
+    mirror: Option<Snapshot>,
+    /// Virtual servers that are ours wherever their address is.
+    recorded: BTreeSet<VirtualServerKey>,
+    findings: BTreeSet<Finding>,
+    retries: Retries,
+    sync: Option<Sync>,
+    /// When the first of these changes came.
+    changed_since: Option<Instant>,
+    /// When the changes gathered so far are applied.
+    sync_at: Option<Instant>,
+    last_sync: Option<Instant>,
+    audit_at: Instant,
+    audit_failures: u32,
+}
+
+impl Reconciler {
+    /// A reconciler that has seen nothing. `seed` spreads its attempts; `now` is when it begins.
+    #[must_use]
+    pub fn new(config: NodeConfig, seed: u64, now: Instant) -> Self {
+        Self {
+            compiler: Compiler::new(config.clone()),
+            retries: Retries::new(config.sync_period, seed),
+            config,
+            cluster: ClusterState::default(),
+            changed: Changed::default(),
+            mirror: None,
+            recorded: BTreeSet::new(),
+            findings: BTreeSet::new(),
+            sync: None,
+            changed_since: None,
+            sync_at: None,
+            last_sync: None,
+            audit_at: now,
+            audit_failures: 0,
+        }
+    }
+
+    /// Takes in what happened at `now`.
+    pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Cluster(event) => self.absorb(event, now),
+            Event::Observed(scope, Ok(snapshot)) => {
+                self.observed(&scope, snapshot, now, &mut effects);
+            }
+            Event::Observed(scope, Err(error)) => {
+                self.observe_failed(&scope, error, now, &mut effects);
+            }
+            Event::Applied(stage, outcomes) => self.applied(&stage, outcomes, now, &mut effects),
+            Event::Timeout => {}
+        }
+        self.proceed(now, &mut effects);
+        effects
+    }
+
+    /// When to come back at the latest; none while an effect is being carried out, or while the first
+    /// lists are not in.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.sync.is_some() || !self.cluster.is_complete() {
+            return None;
+        }
+        if self.mirror.is_none() {
+            return Some(self.audit_at);
+        }
+        [self.sync_at, self.retries.next(), Some(self.audit_at)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether the node is as the cluster asks, as far as is known.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.has_synced()
+            && self.sync.is_none()
+            && self.sync_at.is_none()
+            && self.retries.next().is_none()
+    }
+
+    /// Whether a synchronisation of everything has ended, well or not.
+    #[must_use]
+    pub fn has_synced(&self) -> bool {
+        self.last_sync.is_some()
+    }
+
+    /// What the cluster asks of the node, as compiled last.
+    #[must_use]
+    pub fn desired(&self) -> &model::Desired {
+        self.compiler.desired()
+    }
+
+    fn absorb(&mut self, event: ClusterEvent, now: Instant) {
+        let was_complete = self.cluster.is_complete();
+        let changed = self.cluster.absorb(event);
+        if !self.cluster.is_complete() {
+            // Compiled as a whole once the lists are in.
+            return;
+        }
+        if !was_complete {
+            self.audit_at = now;
+        } else if !changed.is_empty() {
+            self.changed.merge(changed);
+            let first = *self.changed_since.get_or_insert(now);
+            let gathered = (now + DEBOUNCE).min(first + DEBOUNCE_LIMIT);
+            let allowed = self
+                .last_sync
+                .map(|last| last + self.config.min_sync_period);
+            self.sync_at = Some(allowed.map_or(gathered, |allowed| gathered.max(allowed)));
+        }
+    }
+
+    /// Begins or continues a synchronisation where its time has come.
+    fn proceed(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(sync) = &mut self.sync {
+            if sync.is_waiting() {
+                return;
+            }
+            match sync.next_stage() {
+                Some(stage) => effects.push(Effect::Apply(stage)),
+                None => self.finish(now, effects),
+            }
+        }
+        if self.sync.is_none() && self.cluster.is_complete() {
+            self.begin(now, effects);
+        }
+    }
+
+    fn begin(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.audit_at <= now {
+            self.sync = Some(Sync::waiting(Cause::Audit, TableKeys::default(), now));
+            effects.push(Effect::Observe(Scope::EVERYTHING));
+        } else if self.mirror.is_none() {
+            // Nothing can be compared before the first reading.
+        } else if let Some(keys) = self.retries.due(now) {
+            let scope = Scope::of(&keys);
+            self.sync = Some(Sync::waiting(Cause::Retry, keys, now));
+            effects.push(Effect::Observe(scope));
+        } else if self.sync_at.is_some_and(|at| at <= now) {
+            let keys = self.compile();
+            self.start(Sync::waiting(Cause::Change, keys, now), effects);
+            self.proceed(now, effects);
+        }
+    }
+
+    /// Compiles what has changed since the last time.
+    fn compile(&mut self) -> TableKeys {
+        self.sync_at = None;
+        self.changed_since = None;
+        let changed = std::mem::take(&mut self.changed);
+        self.compiler.update(&self.cluster, &changed)
+    }
+
+    fn observed(
+        &mut self,
+        scope: &Scope,
+        snapshot: Snapshot,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(mut sync) = self.sync.take() else {
+            return;
+        };
+        let first = self.mirror.is_none();
+        let audit = sync.cause == Cause::Audit;
+        // What a torn reading misses is in the mirror: better to read again than to write what exists,
+        // or to forget whose it is.
+        if snapshot.torn && !audit {
+            self.retries.failed(&sync.keys, now);
+            return;
+        }
+        if snapshot.torn && !first && self.audit_failures < TORN_AUDITS {
+            self.postpone_audit(now);
+            return;
+        }
+        sync.torn = snapshot.torn;
+        let mirror = self.mirror.get_or_insert_default();
+        mirror.update(scope, snapshot);
+        record(&mut self.recorded, mirror, scope);
+        if !sync.torn && audit {
+            self.audit_failures = 0;
+        }
+        if first {
+            self.compile();
+            self.compiler.update_all(&self.cluster);
+        } else {
+            // What changed meanwhile is no drift: it is compiled now and told apart.
+            sync.expected = self.compile();
+            sync.keys.merge(sync.expected.clone());
+        }
+        sync.first = first;
+        self.start(sync, effects);
+    }
+
+    /// Plans what the synchronisation is about.
+    fn start(&mut self, mut sync: Sync, effects: &mut Vec<Effect>) {
+        let Some(mirror) = &self.mirror else {
+            return;
+        };
+        let own = Ownership {
+            // Lent for the time of the comparison: it may be large.
+            recorded: std::mem::take(&mut self.recorded),
+            exclude_cidrs: self.config.exclude_cidrs.clone(),
+            deletions: self.cluster.is_complete() && !sync.torn,
+            node_name: self.config.node_name.clone(),
+        };
+        let desired = self.compiler.desired();
+        let plan = match sync.cause {
+            Cause::Audit => planner::diff(desired, mirror, &own),
+            Cause::Change | Cause::Retry => planner::diff_keys(desired, mirror, &own, &sync.keys),
+        };
+        self.recorded = own.recorded;
+        if sync.cause == Cause::Audit && !sync.first {
+            let drift = plan.ops().filter(|planned| {
+                let keys = planned.op.keys();
+                !sync.expected.touches(&keys) && !self.retries.touches(&keys)
+            });
+            effects.extend(drift.cloned().map(|op| Effect::Report(Report::Drift(op))));
+        }
+        if plan.withheld > 0 {
+            effects.push(Effect::Report(Report::DeletionsWithheld(plan.withheld)));
+        }
+        self.compare_findings(&plan, &sync, effects);
+        sync.plan(plan);
+        self.sync = Some(sync);
+    }
+
+    /// Reports findings that are new or gone. Those about foreign entries come from the plan, and a plan
+    /// about some keys says nothing about the others.
+    fn compare_findings(&mut self, plan: &Plan, sync: &Sync, effects: &mut Vec<Effect>) {
+        let mut now: BTreeSet<Finding> = self.compiler.findings().into_iter().collect();
+        now.extend(plan.findings.iter().cloned());
+        if sync.cause != Cause::Audit {
+            let foreign = model::Code::ForeignVirtualServer;
+            now.extend(
+                self.findings
+                    .iter()
+                    .filter(|known| known.code == foreign)
+                    .cloned(),
+            );
+        }
+        for finding in now.difference(&self.findings) {
+            effects.push(Effect::Report(Report::FindingRaised(finding.clone())));
+        }
+        for finding in self.findings.difference(&now) {
+            effects.push(Effect::Report(Report::FindingCleared(finding.clone())));
+        }
+        self.findings = now;
+    }
+
+    fn observe_failed(
+        &mut self,
+        scope: &Scope,
+        error: ObserveError,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Report(Report::ObserveFailed(error)));
+        let Some(sync) = self.sync.take() else {
+            return;
+        };
+        if *scope == Scope::EVERYTHING {
+            self.postpone_audit(now);
+        } else {
+            self.retries.failed(&sync.keys, now);
+        }
+    }
+
+    fn postpone_audit(&mut self, now: Instant) {
+        self.audit_failures += 1;
+        self.audit_at = now + self.retries.wait(self.audit_failures);
+    }
+
+    fn applied(
+        &mut self,
+        stage: &Stage,
+        outcomes: Vec<OpOutcome>,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (Some(sync), Some(mirror)) = (&mut self.sync, &mut self.mirror) else {
+            return;
+        };
+        for (planned, outcome) in stage.ops.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => {
+                    mirror.note(&planned.op);
+                    match &planned.op {
+                        Op::AddVirtualServer(server) => {
+                            self.recorded.insert(server.key);
+                        }
+                        Op::DelVirtualServer(key) => {
+                            self.recorded.remove(key);
+                        }
+                        _ => {}
+                    }
+                }
+                Err(error) => {
+                    self.retries.failed(&planned.op.keys(), now);
+                    sync.failed(&planned.op);
+                    effects.push(Effect::Report(Report::OpFailed(planned.clone(), error)));
+                }
+            }
+        }
+        sync.stage_done();
+    }
+
+    fn finish(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(sync) = self.sync.take() else {
+            return;
+        };
+        let mut open = sync.failures;
+        self.retries.skipped(&sync.skipped, now);
+        open.merge(sync.skipped);
+        self.retries.succeeded(&sync.keys, &open);
+        if sync.cause == Cause::Audit {
+            self.retries.keep_only(&open);
+            // Nothing is deleted on the strength of a torn reading, but soon it is read again.
+            if sync.torn {
+                self.postpone_audit(now);
+            } else {
+                self.audit_at = now + self.config.sync_period;
+            }
+        }
+        self.last_sync = Some(now);
+        effects.push(Effect::Report(Report::Synced {
+            cause: sync.cause,
+            summary: sync.summary,
+            failed: sync.failed_ops,
+            took: now.saturating_duration_since(sync.began),
+        }));
+    }
+}
+
+/// Remembers which of the virtual servers just read are ours: their address is on the device. Should
+/// somebody take the address away, they still are. One that is gone may come back as somebody else's.
+fn record(recorded: &mut BTreeSet<VirtualServerKey>, mirror: &Snapshot, scope: &Scope) {
+    let live = &mirror.tables.virtual_servers;
+    let ours = |key: &VirtualServerKey| match key {
+        VirtualServerKey::Address { address, .. } => mirror.tables.addresses.contains(address),
+        VirtualServerKey::Fwmark { .. } => false,
+    };
+    match &scope.virtual_servers {
+        Selection::All => {
+            if !mirror.torn {
+                recorded.retain(|key| live.contains_key(key));
+            }
+            recorded.extend(live.keys().filter(|key| ours(key)));
+        }
+        Selection::Only(keys) => {
+            for key in keys {
+                if !live.contains_key(key) {
+                    recorded.remove(key);
+                } else if ours(key) {
+                    recorded.insert(*key);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use ipvs::{AddressFamily, Protocol};
+use kernel::memory::Fault;
+use kernel::{Kernel as _, MemoryKernel, OpErrorKind};
+use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
+use model::{ClusterEvent, NodeConfig, Object, ObjectKind, ObjectName, text};
+
+use super::{Cause, Effect, Event, Reconciler, Report};
+
+/// A node whose time is moved by hand.
+struct Node {
+    kernel: MemoryKernel,
+    reconciler: Reconciler,
+    now: Instant,
+    reports: Vec<Report>,
+}
+
+impl Node {
+    fn new(config: NodeConfig) -> Self {
+        let now = Instant::now();
+        Self {
+            kernel: MemoryKernel::new(),
+            reconciler: Reconciler::new(config, 1, now),
+            now,
+            reports: Vec::new(),
+        }
+    }
+
+    /// A node with Service `web` and these endpoints, synchronised.
+    fn with_web(config: NodeConfig, endpoints: &[[u8; 4]]) -> Self {
+        let mut node = Self::new(config);
+        for kind in ObjectKind::ALL {
+            node.cluster(ClusterEvent::ListStarted(kind));
+        }
+        node.cluster(ClusterEvent::Upsert(Object::Service(web())));
+        node.cluster(slice(endpoints));
+        for kind in ObjectKind::ALL {
+            node.cluster(ClusterEvent::ListDone(kind));
+        }
+        node.reports.clear();
+        node
+    }
+
+    fn cluster(&mut self, event: ClusterEvent) {
+        self.handle(Event::Cluster(event));
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.handle(Event::Timeout);
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            for effect in self.reconciler.handle(event, self.now) {
+                match effect {
+                    Effect::Observe(scope) => {
+                        let answer = self.kernel.observe(&scope);
+                        next = Some(Event::Observed(scope, answer));
+                    }
+                    Effect::Apply(stage) => {
+                        let outcomes = self.kernel.apply(&stage);
+                        next = Some(Event::Applied(stage, outcomes));
+                    }
+                    Effect::Report(report) => self.reports.push(report),
+                }
+            }
+        }
+    }
+
+    fn real_servers(&self) -> Vec<String> {
+        text::virtual_server_lines(&self.kernel.tables())
+            .into_iter()
+            .filter(|line| line.starts_with("-a"))
+            .collect()
+    }
+}
+
+fn web() -> Service {
+    Service {
+        cluster_ips: vec![Parsed::Valid([10, 96, 0, 1].into())],
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: Parsed::Valid(Protocol::Tcp),
+            port: NonZeroU16::new(80).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
+            node_port: None,
+        }],
+        ..Service::new(ObjectName::new("default", "web"))
+    }
+}
+
+fn slice(endpoints: &[[u8; 4]]) -> ClusterEvent {
+    let endpoint = |address: &[u8; 4]| Endpoint::ready(Parsed::Valid((*address).into()));
+    ClusterEvent::Upsert(Object::EndpointSlice(EndpointSlice {
+        name: ObjectName::new("default", "web-1"),
+        service: "web".into(),
+        family: Some(AddressFamily::Ipv4),
+        endpoints: endpoints.iter().map(endpoint).collect(),
+        ports: vec![EndpointPort {
+            name: Some("http".into()),
+            protocol: Parsed::Valid(Protocol::Tcp),
+            port: NonZeroU16::new(8080),
+        }],
+    }))
+}
+
+fn config() -> NodeConfig {
+    NodeConfig::new("node1")
+}
+
+#[test]
+fn the_first_lists_lead_to_one_synchronisation() {
+    let node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    assert!(node.reconciler.is_settled());
+    assert_eq!(node.kernel.counts().ops, 4);
+    assert_eq!(node.real_servers().len(), 1);
+}
+
+#[test]
+fn changes_are_gathered_for_a_moment() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let writes = node.kernel.counts().ops;
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 3]]));
+    assert_eq!(node.kernel.counts().ops, writes, "too early");
+    node.pass(Duration::from_millis(10));
+    assert_eq!(node.kernel.counts().ops, writes + 1);
+    assert_eq!(node.real_servers().len(), 2);
+}
+
+#[test]
+fn changes_that_keep_coming_do_not_wait_forever() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let writes = node.kernel.counts().ops;
+    for number in 2..=20 {
+        node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, number]]));
+        node.pass(Duration::from_millis(9));
+        let applied = node.kernel.counts().ops > writes;
+        let since_first = (u32::from(number) - 1) * 9;
+        assert_eq!(applied, since_first >= 100, "endpoint {number}");
+        if applied {
+            return;
+        }
+    }
+    panic!("nothing was applied");
+}
+
+#[test]
+fn min_sync_period_keeps_synchronisations_apart() {
+    let config = NodeConfig {
+        min_sync_period: Duration::from_secs(1),
+        ..config()
+    };
+    let mut node = Node::with_web(config, &[[10, 1, 0, 1]]);
+    node.cluster(slice(&[[10, 1, 0, 2]]));
+    node.pass(Duration::from_millis(900));
+    assert!(!node.reconciler.is_settled());
+    node.pass(Duration::from_millis(100));
+    assert!(node.reconciler.is_settled());
+}
+
+#[test]
+fn a_change_that_changes_nothing_leads_to_nothing() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    assert!(node.reconciler.is_settled());
+    assert!(node.reports.is_empty());
+}
+
+#[test]
+fn what_failed_is_read_again_and_tried_again() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
+    node.pass(Duration::from_millis(10));
+    assert!(matches!(
+        node.reports[..],
+        [
+            Report::OpFailed(..),
+            Report::Synced {
+                cause: Cause::Change,
+                failed: 1,
+                ..
+            }
+        ]
+    ));
+    assert_eq!(node.real_servers().len(), 1);
+    node.pass(Duration::from_millis(100));
+    assert_eq!(node.real_servers().len(), 2);
+    assert!(node.reconciler.is_settled());
+}
+
+#[test]
+fn a_failure_holds_up_nothing_else() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2], [10, 1, 0, 3]]));
+    node.pass(Duration::from_millis(10));
+    assert_eq!(node.real_servers().len(), 2);
+}
+
+/// Deleting the old endpoint would leave the Service with none.
+#[test]
+fn an_old_real_server_stays_while_the_new_one_cannot_be_added() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
+    node.cluster(slice(&[[10, 1, 0, 2]]));
+    node.pass(Duration::from_millis(10));
+    assert_eq!(node.real_servers().len(), 1);
+    node.pass(Duration::from_millis(100));
+    assert_eq!(
+        node.real_servers(),
+        ["-a -t 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 1"]
+    );
+}
+
+#[test]
+fn an_audit_comes_each_sync_period() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let readings = node.kernel.counts().observations;
+    node.pass(Duration::from_secs(29));
+    assert_eq!(node.kernel.counts().observations, readings);
+    node.pass(Duration::from_secs(1));
+    assert_eq!(node.kernel.counts().observations, readings + 1);
+}
+
+#[test]
+fn a_kernel_that_cannot_be_read_is_asked_again() {
+    let mut node = Node::new(config());
+    node.kernel.fail_observations(2);
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListDone(kind));
+    }
+    assert!(!node.reconciler.has_synced());
+    node.pass(Duration::from_millis(100));
+    node.pass(Duration::from_millis(200));
+    assert!(node.reconciler.has_synced());
+}

@@ -1,0 +1,112 @@
+//! What the loop tells the operator. INFO is a change of state, WARN what would wake someone.
+
+use model::plan::PlannedOp;
+use model::{Finding, Level, chain};
+use sources::SourceEvent;
+use tracing::{debug, error, info, warn};
+
+use crate::reconciler::{Cause, Event, Report};
+
+/// How many failed ops, and how many repairs, of one synchronisation are told one by one: where one
+/// cause fails ten thousand, ten say what it is.
+const SHOWN: usize = 10;
+
+/// Logs reports and remembers how it ended.
+#[derive(Debug, Default)]
+pub(super) struct Reporter {
+    failed: usize,
+    drifted: usize,
+    /// Failed ops of the last synchronisation.
+    pub(super) last_failed: usize,
+    /// Problems that sources had.
+    pub(super) problems: usize,
+}
+
+impl Reporter {
+    pub(super) fn log(&mut self, report: &Report) {
+        match report {
+            Report::Synced {
+                cause,
+                summary,
+                failed,
+                took,
+            } => {
+                self.last_failed = *failed;
+                for (count, what) in [(self.failed, "ops failed"), (self.drifted, "repairs")] {
+                    if count > SHOWN {
+                        warn!("{} more {what}, not shown", count - SHOWN);
+                    }
+                }
+                (self.failed, self.drifted) = (0, 0);
+                let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                let changed = summary.add + summary.change + summary.delete > 0;
+                let cause = cause_text(*cause);
+                if *failed > 0 {
+                    warn!(cause, milliseconds, failed, "synced in part. {summary}");
+                } else if changed {
+                    info!(cause, milliseconds, "synced. {summary}");
+                } else {
+                    debug!(cause, milliseconds, "synced, nothing to do");
+                }
+            }
+            Report::Drift(planned) => {
+                self.drifted += 1;
+                if self.drifted <= SHOWN {
+                    let PlannedOp { op, reason, .. } = planned;
+                    warn!(
+                        service = service(planned),
+                        "repairing drift: {op}: {reason}"
+                    );
+                }
+            }
+            Report::OpFailed(planned, cause) => {
+                self.failed += 1;
+                if self.failed <= SHOWN {
+                    error!(service = service(planned), "{}", chain(cause));
+                }
+            }
+            Report::ObserveFailed(cause) => error!("{}", chain(cause)),
+            Report::FindingRaised(finding) => raised(finding),
+            Report::FindingCleared(finding) => info!(code = %finding.code, "solved: {finding}"),
+            Report::DeletionsWithheld(count) => warn!(
+                count,
+                "deletions wait: somebody else changed the IPVS table while it was read"
+            ),
+        }
+    }
+
+    /// What of a source's words concerns the reconciler; the rest is logged.
+    pub(super) fn source_event(&mut self, event: SourceEvent) -> Option<Event> {
+        match event {
+            SourceEvent::Cluster(event) => Some(Event::Cluster(event)),
+            SourceEvent::Trouble(problem) => {
+                self.problems += 1;
+                error!("{problem}");
+                None
+            }
+            SourceEvent::Recovered { subject } => {
+                info!("{subject}: recovered");
+                None
+            }
+        }
+    }
+}
+
+fn cause_text(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Change => "change",
+        Cause::Retry => "retry",
+        Cause::Audit => "audit",
+    }
+}
+
+fn raised(finding: &Finding) {
+    match finding.code.level() {
+        Level::Warning => warn!(code = %finding.code, "{finding}"),
+        Level::Error => error!(code = %finding.code, "{finding}"),
+    }
+}
+
+fn service(planned: &PlannedOp) -> String {
+    (planned.owner.as_ref()).map_or_else(|| "none".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,28 @@
+//! One file for each command.
+
+pub mod apply;
+pub mod completion;
+pub mod diff;
+pub mod get;
+pub mod render;
+pub mod version;
+
+use crate::cli::Command;
+use crate::error::{Error, Status};
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// Why it could not be done. Whatever concerns a part of the input alone was told on standard error
+/// and is in the status.
+pub fn run(command: Command) -> Result<Status, Error> {
+    match command {
+        Command::Render(args) => render::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Apply(args) => apply::run(&args),
+        Command::Get(args) => get::run(&args),
+        Command::Version(args) => version::run(&args),
+        Command::Completion(args) => completion::run(&args),
+    }
+}

@@ -1,0 +1,116 @@
+use indicatif::ProgressBar;
+use kernel::memory::Fault;
+use kernel::{Kernel as _, MemoryKernel, OpErrorKind};
+use model::{Desired, NodeTables, Plan, Scope, text};
+use planner::Ownership;
+
+use super::{Applied, carry_out};
+
+const WANTED: &str = "\
+-A -t 10.96.0.10:80 -s rr
+-a -t 10.96.0.10:80 -r 10.1.2.3:8080 -m -w 1
+-A -t 10.96.0.20:80 -s rr
+-a -t 10.96.0.20:80 -r 10.1.2.4:8080 -m -w 1
+# addresses
+10.96.0.10/32
+10.96.0.20/32
+";
+
+const STALE: &str = "\
+-A -t 10.96.0.10:80 -s rr
+-a -t 10.96.0.10:80 -r 10.1.2.9:8080 -m -w 1
+-A -t 10.96.0.20:80 -s rr
+-a -t 10.96.0.20:80 -r 10.1.2.4:8080 -m -w 1
+-A -t 10.96.0.30:80 -s rr
+# addresses
+10.96.0.10/32
+10.96.0.20/32
+10.96.0.30/32
+";
+
+fn tables(lines: &str) -> NodeTables {
+    text::parse(lines).expect("tables")
+}
+
+fn plan(kernel: &mut MemoryKernel, wanted: &str) -> Plan {
+    let desired = Desired {
+        tables: tables(wanted),
+        ..Desired::default()
+    };
+    let own = Ownership {
+        recorded: Default::default(),
+        exclude_cidrs: Vec::new(),
+        deletions: true,
+        node_name: "node1".into(),
+    };
+    let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+    planner::diff(&desired, &live, &own)
+}
+
+/// Carries out the plan from `before` to `wanted` while its op number `refused` is refused, and says
+/// what became of it and what the kernel holds then.
+fn check(before: &str, wanted: &str, refused: Option<u64>) -> (Applied, String) {
+    let mut kernel = MemoryKernel::with_tables(&tables(before));
+    let plan = plan(&mut kernel, wanted);
+    if let Some(number) = refused {
+        kernel.inject(number, Fault::Refuse(OpErrorKind::Invalid));
+    }
+    let applied = carry_out(&mut kernel, &plan, &ProgressBar::hidden());
+    (applied, text::print(&kernel.tables()))
+}
+
+#[test]
+fn everything_is_done() {
+    let (applied, after) = check("", WANTED, None);
+    assert_eq!(after, text::print(&tables(WANTED)));
+    assert_eq!(
+        applied.to_string(),
+        "Applied: 7 added, 0 changed, 0 deleted"
+    );
+    let (applied, after) = check(STALE, WANTED, None);
+    assert_eq!(after, text::print(&tables(WANTED)));
+    assert_eq!(
+        applied.to_string(),
+        "Applied: 1 added, 0 changed, 3 deleted"
+    );
+}
+
+#[test]
+fn without_the_device_nothing_is_tried() {
+    let (applied, after) = check("", WANTED, Some(0));
+    assert_eq!(after, "# ipvs\n# addresses\n");
+    assert_eq!(
+        applied.to_string(),
+        "Applied: 0 added, 0 changed, 0 deleted; 1 failed; 6 left out because they build on a failed one"
+    );
+}
+
+#[test]
+fn without_its_address_a_virtual_server_is_left_out_and_the_others_are_made() {
+    let (applied, after) = check("", WANTED, Some(1));
+    assert_eq!(
+        after,
+        "# ipvs\n-A -t 10.96.0.20:80 -s rr\n-a -t 10.96.0.20:80 -r 10.1.2.4:8080 -m -w 1\n\
+         # addresses\n10.96.0.20/32\n"
+    );
+    assert_eq!((applied.failed, applied.skipped), (1, 2));
+}
+
+#[test]
+fn the_last_real_server_stays_while_its_successor_fails() {
+    let (applied, after) = check(STALE, WANTED, Some(0));
+    assert!(
+        after.contains("-a -t 10.96.0.10:80 -r 10.1.2.9:8080"),
+        "{after}"
+    );
+    assert!(!after.contains("10.96.0.30"), "{after}");
+    assert_eq!((applied.failed, applied.skipped), (1, 1));
+}
+
+#[test]
+fn the_address_of_a_virtual_server_that_stays_stays() {
+    let (applied, after) = check(STALE, WANTED, Some(2));
+    assert!(after.contains("-A -t 10.96.0.30:80 -s rr"), "{after}");
+    assert!(after.contains("\n10.96.0.30/32\n"), "{after}");
+    assert_eq!((applied.failed, applied.skipped), (1, 1));
+}

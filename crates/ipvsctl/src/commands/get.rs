@@ -1,0 +1,94 @@
+//! `ipvsctl get`.
+
+use kernel::{Kernel as _, Saved};
+use model::text::{address_lines, print as print_tables, virtual_server_lines};
+use model::{Scope, Selection, Snapshot};
+
+use crate::cli::{Get, GetFormat, What};
+use crate::error::{Error, Status};
+use crate::input::live;
+use crate::output::servers::{self, Width};
+use crate::output::{print, print_json, print_yaml};
+use crate::schema::{NodeTables, Timeouts};
+
+/// Prints what the kernel, or a file of saved tables, holds.
+///
+/// # Errors
+///
+/// It cannot be read, or the output cannot be written.
+pub fn run(args: &Get) -> Result<Status, Error> {
+    let snapshot = read(args)?;
+    let width = match args.output {
+        GetFormat::Wide => Width::Wide,
+        _ => Width::Narrow,
+    };
+    match (args.what, args.output) {
+        (What::Timeouts, GetFormat::Json) => print_json(&Timeouts::from(snapshot.timeouts))?,
+        (What::Timeouts, GetFormat::Yaml) => print_yaml(&Timeouts::from(snapshot.timeouts))?,
+        (what, GetFormat::Json) => print_json(&object(what, &snapshot, args))?,
+        (what, GetFormat::Yaml) => print_yaml(&object(what, &snapshot, args))?,
+        (what, GetFormat::Text) => print(&text(what, &snapshot))?,
+        (what, GetFormat::Table | GetFormat::Wide) => print(&table(what, &snapshot, width))?,
+    }
+    Ok(Status::Done)
+}
+
+fn read(args: &Get) -> Result<Snapshot, Error> {
+    let Some(path) = &args.live else {
+        let mut kernel = live::read_only_kernel()?;
+        return match args.what {
+            // Reading all the real servers for three numbers would be a waste.
+            What::Timeouts => {
+                let scope = Scope {
+                    virtual_servers: Selection::Only([].into()),
+                    addresses: false,
+                };
+                kernel.observe(&scope).map_err(Error::Observe)
+            }
+            What::Servers | What::Addresses | What::Tables => live::observe(&mut kernel),
+        };
+    };
+    let saved = live::saved(path)?;
+    match args.what {
+        What::Timeouts => return Err(Error::NotSaved("timeouts")),
+        What::Addresses if !saved.has_addresses => return Err(Error::NotSaved("addresses")),
+        What::Servers | What::Addresses | What::Tables => {}
+    }
+    live::observe(&mut Saved::from(saved.tables))
+}
+
+fn object(what: What, snapshot: &Snapshot, args: &Get) -> NodeTables {
+    let servers = |object: NodeTables| match args.live {
+        // Connections are not saved.
+        Some(_) => object.with_servers(&snapshot.tables, &Default::default()),
+        None => object.with_live_servers(snapshot),
+    };
+    let object = NodeTables::empty();
+    match what {
+        What::Servers => servers(object),
+        What::Addresses => object.with_addresses(&snapshot.tables),
+        What::Tables | What::Timeouts => servers(object).with_addresses(&snapshot.tables),
+    }
+}
+
+fn text(what: What, snapshot: &Snapshot) -> String {
+    let lines = |lines: Vec<String>| lines.iter().map(|line| format!("{line}\n")).collect();
+    match what {
+        What::Servers => lines(virtual_server_lines(&snapshot.tables)),
+        What::Addresses => lines(address_lines(&snapshot.tables)),
+        What::Timeouts => servers::timeout_line(snapshot.timeouts),
+        What::Tables => print_tables(&snapshot.tables),
+    }
+}
+
+fn table(what: What, snapshot: &Snapshot, width: Width) -> String {
+    match what {
+        What::Servers => servers::servers(snapshot, width),
+        What::Addresses => servers::addresses(snapshot, width),
+        What::Timeouts => servers::timeouts(snapshot.timeouts),
+        What::Tables => {
+            let servers = servers::servers(snapshot, width);
+            format!("{servers}\n{}", servers::addresses(snapshot, width))
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `ipvsctl version`.
+
+use std::fs;
+
+use serde::Serialize;
+
+use crate::cli::{Version, VersionFormat};
+use crate::error::{Error, Status};
+use crate::output::{print, print_json};
+use crate::schema::API_VERSION;
+
+/// The table as the kernel prints it for people. Its first line needs no privileges and no netlink.
+///
+/// Source: `ip_vs_info_seq_show`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
+const TABLE: &str = "/proc/net/ip_vs";
+const RELEASE: &str = "/proc/sys/kernel/osrelease";
+
+/// Versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Versions {
+    /// The version of the format.
+    pub api_version: &'static str,
+    /// `Versions`.
+    pub kind: &'static str,
+    /// Of this program.
+    pub client: &'static str,
+    /// Of the running kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Of the kernel's IPVS; absent where the kernel has none or its module is not loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipvs: Option<String>,
+}
+
+/// Prints the versions.
+///
+/// # Errors
+///
+/// The output cannot be written.
+pub fn run(args: &Version) -> Result<Status, Error> {
+    let mut versions = Versions {
+        api_version: API_VERSION,
+        kind: "Versions",
+        client: env!("CARGO_PKG_VERSION"),
+        kernel: None,
+        ipvs: None,
+    };
+    if !args.client {
+        versions.kernel = (fs::read_to_string(RELEASE).ok()).map(|text| text.trim().to_owned());
+        let table = fs::read_to_string(TABLE).ok();
+        versions.ipvs = table
+            .as_deref()
+            .and_then(ipvs_version)
+            .map(ToOwned::to_owned);
+    }
+    match args.output {
+        VersionFormat::Json => print_json(&versions)?,
+        VersionFormat::Text => print(&text(&versions, args.client))?,
+    }
+    Ok(Status::Done)
+}
+
+fn text(versions: &Versions, client_only: bool) -> String {
+    let mut text = format!("ipvsctl  {}\n", versions.client);
+    if !client_only {
+        let kernel = versions.kernel.as_deref().unwrap_or("not known");
+        let ipvs = (versions.ipvs.as_deref())
+            .unwrap_or("not known: the kernel has none, or its module ip_vs is not loaded");
+        text.push_str(&format!("Linux    {kernel}\nIPVS     {ipvs}\n"));
+    }
+    text
+}
+
+/// Out of `IP Virtual Server version 1.2.1 (size=4096)`.
+fn ipvs_version(table: &str) -> Option<&str> {
+    let rest = table.strip_prefix("IP Virtual Server version ")?;
+    rest.split_whitespace().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ipvs_version;
+
+    #[test]
+    fn the_version_stands_in_the_first_line() {
+        let table = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port\n";
+        assert_eq!(ipvs_version(table), Some("1.2.1"));
+        assert_eq!(ipvs_version("nonsense"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! The cluster, from files or from an API server.
+
+use std::path::{Path, PathBuf};
+
+use model::{ClusterEvent, ClusterState, Object};
+use sources::files::{self, FileErrorKind};
+use sources::kube::{self, ConnectError, KubeSettings};
+
+use crate::cli::Source;
+use crate::error::Error;
+use crate::output::style;
+
+use super::node::Node;
+
+/// A cluster as far as it could be read.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its objects.
+    pub state: ClusterState,
+    /// Whether all of the input was read.
+    pub whole: bool,
+}
+
+/// Reads files, directories and standard input. Mistakes are told on standard error; what is
+/// readable counts.
+#[must_use]
+pub fn from_files(paths: &[PathBuf]) -> Cluster {
+    let found = files::read(paths);
+    let mut whole = !found.incomplete;
+    for error in &found.errors {
+        if matches!(error.kind, FileErrorKind::Twice { .. }) {
+            style::warning(&error.to_string());
+        } else {
+            whole = false;
+            style::error(&error.to_string());
+        }
+    }
+    for (kind, count) in &found.other_kinds {
+        tracing::info!("objects of kind {kind} mean nothing to a proxy, passed over: {count}");
+    }
+    let services = (found.objects.iter()).any(|object| matches!(object, Object::Service(_)));
+    if !services && whole {
+        let paths: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        style::warning(&format!("{}: no Services are in it", paths.join(", ")));
+    }
+    Cluster {
+        state: state_of(found.into_events()),
+        whole,
+    }
+}
+
+/// Reads what `source` names: files, or all lists of a cluster.
+///
+/// # Errors
+///
+/// There is no way to a cluster, or it does not answer as it should.
+pub fn from_source(source: &Source, node: &Node) -> Result<Cluster, Error> {
+    let Source {
+        paths,
+        kubeconfig,
+        context,
+    } = source;
+    if !paths.is_empty() {
+        return Ok(from_files(paths));
+    }
+    let kubeconfig = (kubeconfig.as_deref()).or(node.config.kubeconfig.as_deref());
+    from_api_server(kubeconfig, context.as_deref(), node)
+}
+
+fn from_api_server(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+    node: &Node,
+) -> Result<Cluster, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    let events = runtime.block_on(async {
+        let connection = kube::connect(kubeconfig, context)
+            .await
+            .map_err(|error| match error {
+                ConnectError::NotConfigured { .. } => Error::NoCluster(error),
+                error => Error::Connect(error),
+            })?;
+        tracing::info!("the cluster is {}", connection.server);
+        let settings = KubeSettings::new(node.config.node.node_name.clone());
+        kube::list_once(&connection, &settings)
+            .await
+            .map_err(Error::Source)
+    })?;
+    Ok(Cluster {
+        state: state_of(events),
+        whole: true,
+    })
+}
+
+fn state_of(events: Vec<ClusterEvent>) -> ClusterState {
+    let mut state = ClusterState::default();
+    for event in events {
+        state.absorb(event);
+    }
+    state
+}

@@ -1,0 +1,116 @@
+//! The live tables: the kernel's, or saved ones.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::Path;
+use std::{fs, io};
+
+use ipvs::VirtualServerKey;
+use kernel::{Kernel, LinuxKernel, ModulePolicy, ReadOnly, Saved};
+use model::text::TextError;
+use model::{Desired, NodeTables, Scope, Snapshot, text};
+
+use crate::error::Error;
+use crate::output::style;
+use crate::schema::{self, SchemaError};
+
+/// Why saved tables cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SavedError {
+    /// The operating system did not let us read.
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
+    /// A line makes no sense.
+    #[error(transparent)]
+    Text(TextError),
+    /// JSON or YAML that makes no sense.
+    #[error(transparent)]
+    Schema(SchemaError),
+}
+
+/// Saved tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SavedTables {
+    /// The tables.
+    pub tables: NodeTables,
+    /// Whether addresses were saved too; `ipvsadm-save` knows none.
+    pub has_addresses: bool,
+}
+
+/// A kernel to read, by way of nothing that could change it.
+///
+/// # Errors
+///
+/// There is no access to IPVS.
+pub fn read_only_kernel() -> Result<ReadOnly<LinuxKernel>, Error> {
+    // A look loads no module.
+    let kernel = LinuxKernel::open(ModulePolicy::DoNotLoad).map_err(Error::Open)?;
+    Ok(ReadOnly::new(kernel))
+}
+
+/// Reads everything.
+///
+/// # Errors
+///
+/// The kernel cannot be read.
+pub fn observe(kernel: &mut dyn Kernel) -> Result<Snapshot, Error> {
+    kernel.observe(&Scope::EVERYTHING).map_err(Error::Observe)
+}
+
+/// Reads the text, JSON or YAML at `path`; `-` is standard input.
+///
+/// # Errors
+///
+/// It cannot be read, or makes no sense.
+pub fn saved(path: &Path) -> Result<SavedTables, Error> {
+    read_text(path)
+        .map_err(SavedError::Read)
+        .and_then(|text| parse(&text))
+        .map_err(|source| Error::Saved {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// A live table to compare with `desired`, and what in it is ours wherever its address is.
+///
+/// Where no addresses were saved, all that was saved counts as ours and addresses are not compared.
+#[must_use]
+pub fn comparable(saved: SavedTables, desired: &Desired) -> (Saved, BTreeSet<VirtualServerKey>) {
+    let SavedTables {
+        mut tables,
+        has_addresses,
+    } = saved;
+    let mut ours = BTreeSet::new();
+    if !has_addresses {
+        style::warning(
+            "the saved tables have no addresses: these are not compared, and every virtual server \
+             counts as ours",
+        );
+        ours.extend(tables.virtual_servers.keys().copied());
+        tables.addresses.clone_from(&desired.tables.addresses);
+    }
+    (Saved::from(tables), ours)
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    if path != Path::new("-") {
+        return fs::read_to_string(path);
+    }
+    let mut text = String::new();
+    io::stdin().lock().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn parse(given: &str) -> Result<SavedTables, SavedError> {
+    if schema::looks_like(given) {
+        return schema::parse(given).map_err(SavedError::Schema);
+    }
+    let tables = text::parse(given).map_err(SavedError::Text)?;
+    let heading =
+        |line: &str| (line.trim().strip_prefix('#')).is_some_and(|name| name.trim() == "addresses");
+    Ok(SavedTables {
+        has_addresses: given.lines().any(heading),
+        tables,
+    })
+}

@@ -1,0 +1,80 @@
+//! The node's name and configuration.
+
+use std::fs;
+
+use model::{NodeConfig, NodeState};
+use sources::config::{self, NodeOverrides, Resolved};
+use sources::node_state;
+
+use crate::cli::NodeArgs;
+use crate::error::Error;
+use crate::output::style;
+
+/// Where a node's name comes from if nobody gives one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// The name of this host.
+    Host,
+    /// None: the answer must not depend on this machine.
+    Nothing,
+}
+
+/// A node as the command line describes it.
+#[derive(Debug)]
+pub struct Node {
+    /// Its configuration, and the way to the API server.
+    pub config: Resolved,
+    /// Its interfaces, where a file describes them.
+    pub state: Option<NodeState>,
+}
+
+impl Node {
+    /// Its configuration alone.
+    #[must_use]
+    pub fn into_config(self) -> NodeConfig {
+        self.config.node
+    }
+}
+
+/// Reads the files that `args` name; fields without effect are told on standard error.
+///
+/// # Errors
+///
+/// A file is wrong, or no node is named.
+pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
+    let NodeArgs {
+        node,
+        config,
+        node_state,
+    } = args;
+    let state = (node_state.as_deref().map(node_state::read))
+        .transpose()
+        .map_err(Error::NodeState)?;
+    let named = state.as_ref().and_then(|state| state.node_name.as_deref());
+    let name = match (named, fallback) {
+        (Some(name), _) => name.to_owned(),
+        (None, Fallback::Host) => hostname(),
+        (None, Fallback::Nothing) => String::new(),
+    };
+    if node.is_none() && config.is_none() && name.is_empty() {
+        return Err(Error::NoNode);
+    }
+    let overrides = NodeOverrides {
+        node_name: node.clone(),
+    };
+    let config = config::load(config.as_deref(), &overrides, &name).map_err(Error::Config)?;
+    for warning in &config.warnings {
+        style::warning(&warning.to_string());
+    }
+    Ok(Node {
+        config,
+        state: state.map(|state| state.state),
+    })
+}
+
+/// The name of this host, empty where it cannot be read.
+fn hostname() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,158 @@
+//! Live tables as people read them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use ipvs::{ServiceFlags, Timeouts, VirtualServer, VirtualServerKey};
+use model::Snapshot;
+
+use super::plan::host_address;
+use crate::schema::flag_names;
+
+/// How much a table shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// What fits on a screen.
+    Narrow,
+    /// Everything.
+    Wide,
+}
+
+/// Virtual servers, each with its real servers below one another.
+#[must_use]
+pub fn servers(snapshot: &Snapshot, width: Width) -> String {
+    let wide = width == Width::Wide;
+    let mut titles = vec!["VIRTUAL SERVER", "SCHEDULER"];
+    if wide {
+        titles.extend(["FLAGS", "PERSISTENCE"]);
+    }
+    titles.extend(["REAL SERVER", "FORWARDING", "WEIGHT"]);
+    if wide {
+        titles.extend(["THRESHOLDS", "ACTIVE", "INACTIVE", "PERSISTENT"]);
+    }
+    let mut rows = Vec::new();
+    for (key, entry) in &snapshot.tables.virtual_servers {
+        let mut left = vec![key.to_string(), entry.server.scheduler.to_string()];
+        if wide {
+            left.push(or_dash(flag_names(entry.server.flags).join(",")));
+            left.push(or_dash(persistence(&entry.server)));
+        }
+        if entry.real_servers.is_empty() {
+            left.push("(none)".to_owned());
+            left.resize(titles.len(), String::new());
+            rows.push(left);
+            continue;
+        }
+        for real in entry.real_servers.values() {
+            let blank = vec![String::new(); left.len()];
+            let mut row = std::mem::replace(&mut left, blank);
+            row.extend([
+                real.key.to_string(),
+                real.forwarding.to_string(),
+                real.weight.to_string(),
+            ]);
+            if wide {
+                let thresholds = format!("{}..{}", real.lower_threshold, real.upper_threshold);
+                row.push(match real.upper_threshold {
+                    0 => "-".to_owned(),
+                    _ => thresholds,
+                });
+                let connections = snapshot.connections.get(&(*key, real.key));
+                let connections = connections.copied().unwrap_or_default();
+                let counts = [
+                    connections.active,
+                    connections.inactive,
+                    connections.persistent,
+                ];
+                row.extend(counts.iter().map(u32::to_string));
+            }
+            rows.push(row);
+        }
+    }
+    table(&titles, rows, "No virtual servers.\n")
+}
+
+/// The addresses of the dummy device; wide, how many virtual servers are at each.
+#[must_use]
+pub fn addresses(snapshot: &Snapshot, width: Width) -> String {
+    let mut titles = vec!["ADDRESS"];
+    if width == Width::Wide {
+        titles.push("VIRTUAL SERVERS");
+    }
+    let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+    for key in snapshot.tables.virtual_servers.keys() {
+        if let VirtualServerKey::Address { address, .. } = key {
+            *counts.entry(*address).or_default() += 1;
+        }
+    }
+    let rows = (snapshot.tables.addresses.iter()).map(|address| {
+        let mut row = vec![host_address(*address)];
+        if width == Width::Wide {
+            row.push(counts.get(address).copied().unwrap_or(0).to_string());
+        }
+        row
+    });
+    let nothing = match snapshot.device {
+        true => format!("No addresses on {}.\n", model::DEVICE),
+        false => format!("There is no device {}.\n", model::DEVICE),
+    };
+    table(&titles, rows.collect(), &nothing)
+}
+
+/// The idle timeouts.
+#[must_use]
+pub fn timeouts(timeouts: Timeouts) -> String {
+    let Timeouts { tcp, tcp_fin, udp } = timeouts;
+    let row = |what: &str, time: std::time::Duration| {
+        vec![what.to_owned(), format!("{} s", time.as_secs())]
+    };
+    let rows = vec![
+        row("TCP, established", tcp),
+        row("TCP, after FIN", tcp_fin),
+        row("UDP", udp),
+    ];
+    table(&["CONNECTION", "IDLE TIMEOUT"], rows, "")
+}
+
+/// The timeouts as `ipvsadm --set` wants them.
+#[must_use]
+pub fn timeout_line(timeouts: Timeouts) -> String {
+    let Timeouts { tcp, tcp_fin, udp } = timeouts;
+    let (tcp, tcp_fin, udp) = (tcp.as_secs(), tcp_fin.as_secs(), udp.as_secs());
+    format!("--set {tcp} {tcp_fin} {udp}\n")
+}
+
+fn persistence(server: &VirtualServer) -> String {
+    if !server.flags.contains(ServiceFlags::PERSISTENT) {
+        return String::new();
+    }
+    let mut text = format!("{} s", server.persistence_timeout.as_secs());
+    let _ = write!(text, " /{}", server.persistence_prefix);
+    if let Some(engine) = &server.persistence_engine {
+        let _ = write!(text, " {engine}");
+    }
+    text
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text
+    }
+}
+
+fn table(titles: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> String {
+    if rows.is_empty() {
+        return nothing.to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(titles).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt() + "\n"
+}

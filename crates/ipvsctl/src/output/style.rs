@@ -1,0 +1,107 @@
+//! Colours, and the lines on standard error.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+
+use anstream::ColorChoice;
+use anstyle::{AnsiColor, Style};
+use model::{Finding, Level, OpEffect};
+
+use crate::cli::ColorWhen;
+
+/// Column titles, headings.
+pub const HEADING: Style = Style::new().bold();
+/// What is new.
+pub const ADD: Style = AnsiColor::Green.on_default();
+/// What has other settings.
+pub const CHANGE: Style = AnsiColor::Yellow.on_default();
+/// What is gone.
+pub const DELETE: Style = AnsiColor::Red.on_default();
+/// What explains.
+pub const QUIET: Style = Style::new().dimmed();
+
+/// What is wrong.
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// What is odd.
+pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Decides about colours for all output from here on. `Auto` means: on a terminal, unless `NO_COLOR`
+/// is set or the terminal is dumb.
+pub fn choose(when: ColorWhen) {
+    choice(when).write_global();
+}
+
+/// What the arguments say about colours, before they are parsed: `--help` and mistakes in the arguments
+/// are printed by the parser itself.
+#[must_use]
+pub fn of_help(args: &[OsString]) -> clap::ColorChoice {
+    let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    let says = |word: &str| {
+        args.iter().any(|arg| *arg == format!("--color={word}"))
+            || (args.windows(2)).any(|pair| pair[0] == "--color" && pair[1] == word)
+    };
+    if args.iter().any(|arg| arg == "--no-color") || says("never") {
+        clap::ColorChoice::Never
+    } else if says("always") {
+        clap::ColorChoice::Always
+    } else {
+        clap::ColorChoice::Auto
+    }
+}
+
+/// Whether standard error gets colours.
+#[must_use]
+pub fn colored_stderr() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
+}
+
+/// The style of a line of a plan.
+#[must_use]
+pub fn of_effect(effect: OpEffect) -> Style {
+    match effect {
+        OpEffect::Add => ADD,
+        OpEffect::Change => CHANGE,
+        OpEffect::Delete => DELETE,
+    }
+}
+
+/// Prints `error: …` on standard error.
+pub fn error(text: &str) {
+    line(ERROR, "error", text);
+}
+
+/// Prints `warning: …` on standard error.
+pub fn warning(text: &str) {
+    line(WARNING, "warning", text);
+}
+
+/// Prints a finding on standard error: `error: KIV0101 Service default/web: spec.clusterIPs[0]: …`.
+pub fn finding(finding: &Finding) {
+    let Finding {
+        code,
+        kind,
+        object,
+        field,
+        problem,
+        consequence,
+    } = finding;
+    let text = format!("{code} {kind} {object}: {field}: {problem}; {consequence}");
+    match code.level() {
+        Level::Error => error(&text),
+        Level::Warning => warning(&text),
+    }
+}
+
+fn line(style: Style, word: &str, text: &str) {
+    let mut err = anstream::stderr().lock();
+    // Where standard error is gone there is nobody left to tell.
+    let _ = writeln!(err, "{style}{word}:{style:#} {text}");
+}
+
+fn choice(when: ColorWhen) -> ColorChoice {
+    match when {
+        ColorWhen::Auto => ColorChoice::Auto,
+        ColorWhen::Always => ColorChoice::Always,
+        ColorWhen::Never => ColorChoice::Never,
+    }
+}

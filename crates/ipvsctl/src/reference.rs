@@ -1,0 +1,49 @@
+//! The command line as a page of documentation.
+
+use std::fmt::Write as _;
+
+use clap::{Command, CommandFactory as _};
+
+use crate::cli::Cli;
+
+/// How wide a line of help is on the page.
+const WIDTH: usize = 100;
+
+/// The page `docs/reference/cli.md`: each command's own help.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page = "\
+# ipvsctl
+
+<!-- Made from the program's own help; `BLESS=1 cargo test -p ipvsctl docs_are_current` writes it anew. -->
+"
+    .to_owned();
+    let mut command = Cli::command().term_width(WIDTH);
+    command.build();
+    describe(&mut page, &mut command, "ipvsctl");
+    page
+}
+
+fn describe(page: &mut String, command: &mut Command, name: &str) {
+    let help = command
+        .clone()
+        .bin_name(name)
+        .render_long_help()
+        .to_string();
+    if name != "ipvsctl" {
+        let _ = write!(page, "\n## {name}\n");
+    }
+    page.push_str("\n```text\n");
+    for line in help.trim_end().lines() {
+        page.push_str(line.trim_end());
+        page.push('\n');
+    }
+    page.push_str("```\n");
+    for child in command
+        .get_subcommands_mut()
+        .filter(|child| !child.is_hide_set())
+    {
+        let name = format!("{name} {}", child.get_name());
+        describe(page, child, &name);
+    }
+}

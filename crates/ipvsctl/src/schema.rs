@@ -1,0 +1,58 @@
+//! What machines read: JSON and YAML objects with a version, as Kubernetes' own have.
+//!
+//! The model's words are not serializable, so that they may change while this format stays.
+//!
+//! | kind | printed by |
+//! |---|---|
+//! | [`NodeTables`] | `render`, `get servers`, `get addresses`, `get tables`; read by `--live` |
+//! | [`Plan`] | `diff` |
+//! | [`Timeouts`] | `get timeouts` |
+//! | [`Versions`](crate::commands::version::Versions) | `version` |
+
+mod finding;
+mod plan;
+mod read;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use self::finding::Finding;
+pub use self::plan::{Change, Difference, Plan, ServiceChanges, ServicePort, Summary};
+pub use self::read::{SchemaError, looks_like, parse};
+pub use self::tables::{
+    Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,
+};
+
+/// The version of the format. A field that changes its meaning changes it.
+pub const API_VERSION: &str = "kube-ipvs.io/v1alpha1";
+
+/// Idle times after which the kernel forgets a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeouts {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `Timeouts`.
+    pub kind: &'static str,
+    /// An established TCP connection.
+    pub tcp_seconds: u64,
+    /// A TCP connection after a FIN.
+    pub tcp_fin_seconds: u64,
+    /// A UDP flow.
+    pub udp_seconds: u64,
+}
+
+impl From<ipvs::Timeouts> for Timeouts {
+    fn from(timeouts: ipvs::Timeouts) -> Self {
+        let ipvs::Timeouts { tcp, tcp_fin, udp } = timeouts;
+        Self {
+            api_version: API_VERSION,
+            kind: "Timeouts",
+            tcp_seconds: tcp.as_secs(),
+            tcp_fin_seconds: tcp_fin.as_secs(),
+            udp_seconds: udp.as_secs(),
+        }
+    }
+}

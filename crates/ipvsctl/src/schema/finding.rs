@@ -1,0 +1,48 @@
+//! Findings.
+
+use serde::Serialize;
+
+/// What is odd about an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The stable code, `KIV0101`.
+    pub code: &'static str,
+    /// `warning` or `error`.
+    pub level: String,
+    /// The object's kind.
+    pub kind: &'static str,
+    /// The object's namespace; empty where it has none.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+    /// The field, as in `spec.clusterIPs[0]`.
+    pub field: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What was done instead.
+    pub consequence: String,
+}
+
+impl From<&model::Finding> for Finding {
+    fn from(finding: &model::Finding) -> Self {
+        let model::Finding {
+            code,
+            kind,
+            object,
+            field,
+            problem,
+            consequence,
+        } = finding;
+        Self {
+            code: code.as_str(),
+            level: code.level().to_string(),
+            kind,
+            namespace: object.namespace.to_string(),
+            name: object.name.to_string(),
+            field: field.clone(),
+            problem: problem.clone(),
+            consequence: consequence.clone(),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! From JSON and YAML to tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+use ipvs::{
+    AddressFamily, Forwarding, Protocol, RealServerKey, Scheduler, ServiceFlags, TunnelFlags,
+    TunnelKind, VirtualServerKey,
+};
+use model::VirtualServerEntry;
+use serde_json::Value;
+
+use super::API_VERSION;
+use super::tables::{FLAGS, NodeTables, RealServer, Tunnel, VirtualServer, family, full_prefix};
+use crate::input::live::SavedTables;
+
+/// Why an object makes no sense. Prints with the path of the field.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// Neither JSON nor YAML.
+    #[error("it is neither JSON nor YAML: {0}")]
+    Syntax(String),
+    /// Another kind, or a version that this program does not know.
+    #[error("it is of kind {kind} and version {version}, not NodeTables of version {API_VERSION}")]
+    Kind {
+        /// Its `kind`.
+        kind: String,
+        /// Its `apiVersion`.
+        version: String,
+    },
+    /// A field makes no sense.
+    #[error("{path}: {problem}")]
+    Field {
+        /// Which.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Whether `text` is an object rather than lines of `ipvsadm-save`.
+#[must_use]
+pub fn looks_like(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('{') || text.starts_with("apiVersion:") || text.starts_with("kind:")
+}
+
+/// Reads an object of kind `NodeTables`.
+///
+/// # Errors
+///
+/// The first mistake.
+pub fn parse(text: &str) -> Result<SavedTables, SchemaError> {
+    let value = if text.trim_start().starts_with('{') {
+        serde_json::from_str(text).map_err(|error| SchemaError::Syntax(error.to_string()))?
+    } else {
+        serde_saphyr::from_str::<Value>(text).map_err(|error| {
+            let error = error.without_snippet().to_string();
+            SchemaError::Syntax(error.lines().next().unwrap_or_default().to_owned())
+        })?
+    };
+    let text = |key: &str| value[key].as_str().unwrap_or("(none)").to_owned();
+    let (kind, version) = (text("kind"), text("apiVersion"));
+    if kind != "NodeTables" || version != API_VERSION {
+        return Err(SchemaError::Kind { kind, version });
+    }
+    let given: NodeTables =
+        serde_path_to_error::deserialize(value).map_err(|error| SchemaError::Field {
+            path: error.path().to_string(),
+            problem: error.inner().to_string(),
+        })?;
+    saved_tables(given)
+}
+
+fn saved_tables(given: NodeTables) -> Result<SavedTables, SchemaError> {
+    let mut saved = SavedTables {
+        has_addresses: given.addresses.is_some(),
+        ..SavedTables::default()
+    };
+    for (index, server) in given.virtual_servers.into_iter().flatten().enumerate() {
+        let at = format!("virtualServers[{index}]");
+        let entry = entry(&at, server)?;
+        let key = entry.server.key;
+        let entries = &mut saved.tables.virtual_servers;
+        if entries.insert(key, Arc::new(entry)).is_some() {
+            return wrong(at, format!("virtual server {key} is there twice"));
+        }
+    }
+    for (index, text) in given.addresses.into_iter().flatten().enumerate() {
+        let at = format!("addresses[{index}]");
+        let network: IpNetwork = text.parse().map_err(|_| SchemaError::Field {
+            path: at.clone(),
+            problem: format!("`{text}` is not an address with its length"),
+        })?;
+        if IpNetwork::from(network.ip()) != network {
+            return wrong(at, format!("{text} is a network, not a host's address"));
+        }
+        saved.tables.addresses.insert(network.ip());
+    }
+    Ok(saved)
+}
+
+fn entry(at: &str, given: VirtualServer) -> Result<VirtualServerEntry, SchemaError> {
+    let key = key(at, &given)?;
+    let mut flags = ServiceFlags::empty();
+    for (index, name) in given.flags.iter().enumerate() {
+        flags |= flag(name).ok_or_else(|| SchemaError::Field {
+            path: format!("{at}.flags[{index}]"),
+            problem: format!("there is no flag {name}"),
+        })?;
+    }
+    let persistence = given.persistence;
+    let server = ipvs::VirtualServer {
+        key,
+        scheduler: Scheduler(given.scheduler.into()),
+        flags,
+        persistence_timeout: (persistence.as_ref()).map_or(Duration::ZERO, |given| {
+            Duration::from_secs(given.timeout_seconds)
+        }),
+        persistence_prefix: (persistence.as_ref())
+            .map_or(full_prefix(family(&key)), |given| given.prefix_length),
+        persistence_engine: persistence.and_then(|given| given.engine).map(Into::into),
+    };
+    let mut entry = VirtualServerEntry {
+        server,
+        real_servers: Default::default(),
+    };
+    for (index, given) in given.real_servers.into_iter().enumerate() {
+        let at = format!("{at}.realServers[{index}]");
+        let real = real_server(&at, &given)?;
+        if entry.real_servers.insert(real.key, real).is_some() {
+            return wrong(at, format!("real server {} is there twice", real.key));
+        }
+    }
+    Ok(entry)
+}
+
+fn key(at: &str, given: &VirtualServer) -> Result<VirtualServerKey, SchemaError> {
+    match (
+        given.address,
+        given.port,
+        given.protocol.as_deref(),
+        given.fwmark,
+    ) {
+        (Some(address), Some(port), Some(protocol), None) => {
+            let protocol = match protocol {
+                "TCP" => Protocol::Tcp,
+                "UDP" => Protocol::Udp,
+                "SCTP" => Protocol::Sctp,
+                number => Protocol::Other(numbered(&format!("{at}.protocol"), number)?),
+            };
+            Ok(VirtualServerKey::Address {
+                address,
+                port,
+                protocol,
+            })
+        }
+        (None, None, None, Some(mark)) => {
+            let family = match given.family.as_deref() {
+                Some("IPv6") => AddressFamily::Ipv6,
+                Some("IPv4") => AddressFamily::Ipv4,
+                _ => return wrong(format!("{at}.family"), "IPv4 or IPv6 is wanted"),
+            };
+            Ok(VirtualServerKey::Fwmark { family, mark })
+        }
+        _ => wrong(
+            at,
+            "address, port and protocol are wanted, or fwmark and family",
+        ),
+    }
+}
+
+fn real_server(at: &str, given: &RealServer) -> Result<ipvs::RealServer, SchemaError> {
+    let forwarding = match (given.forwarding.as_str(), &given.tunnel) {
+        ("Masq", None) => Forwarding::Masquerade,
+        ("Local", None) => Forwarding::LocalNode,
+        ("Route", None) => Forwarding::DirectRoute,
+        ("Bypass", None) => Forwarding::Bypass,
+        ("Tunnel", Some(given)) => Forwarding::Tunnel(tunnel(at, given)?),
+        ("Tunnel", None) => return wrong(format!("{at}.tunnel"), "it is missing"),
+        (number, None) => Forwarding::Other(numbered(&format!("{at}.forwarding"), number)?),
+        (_, Some(_)) => return wrong(format!("{at}.tunnel"), "it belongs to forwarding Tunnel"),
+    };
+    Ok(ipvs::RealServer {
+        key: RealServerKey {
+            address: given.address,
+            port: given.port,
+        },
+        forwarding,
+        weight: given.weight,
+        upper_threshold: given.upper_threshold,
+        lower_threshold: given.lower_threshold,
+    })
+}
+
+fn tunnel(at: &str, given: &Tunnel) -> Result<ipvs::Tunnel, SchemaError> {
+    Ok(ipvs::Tunnel {
+        kind: match given.kind.as_str() {
+            "ipip" => TunnelKind::Ipip,
+            "gue" => TunnelKind::Gue,
+            "gre" => TunnelKind::Gre,
+            number => TunnelKind::Other(numbered(&format!("{at}.tunnel.type"), number)?),
+        },
+        port: given.port,
+        flags: TunnelFlags::from_bits_retain(given.flags),
+    })
+}
+
+fn flag(name: &str) -> Option<ServiceFlags> {
+    let known = FLAGS.iter().find(|(_, known)| *known == name);
+    known.map(|(flag, _)| *flag).or_else(|| {
+        let bits = u32::from_str_radix(name.strip_prefix("0x")?, 16).ok()?;
+        Some(ServiceFlags::from_bits_retain(bits))
+    })
+}
+
+fn numbered(path: &str, text: &str) -> Result<u8, SchemaError> {
+    text.parse().map_err(|_| SchemaError::Field {
+        path: path.to_owned(),
+        problem: format!("`{text}` is neither a known name nor a number below 256"),
+    })
+}
+
+fn wrong<T>(path: impl Into<String>, problem: impl Into<String>) -> Result<T, SchemaError> {
+    Err(SchemaError::Field {
+        path: path.into(),
+        problem: problem.into(),
+    })
+}

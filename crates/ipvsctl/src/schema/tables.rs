@@ -1,0 +1,362 @@
+//! Tables, both ways.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use ipvs::{AddressFamily, Forwarding, Protocol, ServiceFlags, TunnelKind, VirtualServerKey};
+use model::{ServicePortName, VirtualServerEntry};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::API_VERSION;
+use super::finding::Finding;
+use super::plan::ServicePort;
+use crate::output::plan::host_address;
+
+/// The tables of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeTables {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// `NodeTables`.
+    pub kind: String,
+    /// Whose they are; absent where they were read from a kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// The IPVS table, ordered by key; absent where it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_servers: Option<Vec<VirtualServer>>,
+    /// Addresses of the dummy device, `10.96.0.1/32`; absent where they were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<String>>,
+    /// What is odd about the objects behind them.
+    #[serde(
+        default,
+        deserialize_with = "none",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub findings: Vec<Finding>,
+}
+
+/// A virtual server: an address, port and protocol, or a firewall mark and a family.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VirtualServer {
+    /// The virtual address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// The virtual port, 0 for every port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `TCP`, `UDP`, `SCTP` or a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// The firewall mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fwmark: Option<NonZeroU32>,
+    /// `IPv4` or `IPv6`, with a firewall mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
+    /// On whose behalf it is there, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServicePort>,
+    /// How a real server is chosen.
+    pub scheduler: String,
+    /// `persistent`, `one-packet`, `flag-1`, `flag-2`, `flag-3`, or a bit in hexadecimal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// How clients stay with their real server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persistence: Option<Persistence>,
+    /// The real servers, ordered by address and port.
+    #[serde(default)]
+    pub real_servers: Vec<RealServer>,
+}
+
+/// How clients stay with their real server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Persistence {
+    /// How long.
+    pub timeout_seconds: u64,
+    /// Which clients count as one.
+    pub prefix_length: u8,
+    /// The persistence engine, for example `sip`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+}
+
+/// A real server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RealServer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+    /// `Masq`, `Local`, `Tunnel`, `Route`, `Bypass` or a number.
+    pub forwarding: String,
+    /// The encapsulation, with `Tunnel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<Tunnel>,
+    /// Its share.
+    pub weight: u32,
+    /// Connections above which it gets no new ones, 0 for no limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub upper_threshold: u32,
+    /// Connections below which it gets new ones again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lower_threshold: u32,
+    /// Its connections, where they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<Connections>,
+}
+
+/// An encapsulation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tunnel {
+    /// `ipip`, `gue`, `gre` or a number.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The destination port of the outer UDP header.
+    #[serde(default)]
+    pub port: u16,
+    /// Checksum flags as the kernel numbers them.
+    #[serde(default)]
+    pub flags: u16,
+}
+
+/// Connections of a real server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connections {
+    /// In a state that carries data.
+    pub active: u32,
+    /// In any other state.
+    pub inactive: u32,
+    /// Persistence templates.
+    pub persistent: u32,
+}
+
+/// The names of flags, in the order of their bits.
+pub(super) const FLAGS: [(ServiceFlags, &str); 5] = [
+    (ServiceFlags::PERSISTENT, "persistent"),
+    (ServiceFlags::ONE_PACKET, "one-packet"),
+    (ServiceFlags::SCHED_1, "flag-1"),
+    (ServiceFlags::SCHED_2, "flag-2"),
+    (ServiceFlags::SCHED_3, "flag-3"),
+];
+
+/// The names of `flags`; bits without a name in hexadecimal.
+#[must_use]
+pub fn flag_names(flags: ServiceFlags) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = flags.bits();
+    for (flag, name) in FLAGS {
+        if flags.contains(flag) {
+            names.push(name.to_owned());
+            rest &= !flag.bits();
+        }
+    }
+    for bit in (0..u32::BITS)
+        .map(|bit| 1 << bit)
+        .filter(|bit| rest & bit != 0)
+    {
+        names.push(format!("{bit:#x}"));
+    }
+    names
+}
+
+impl NodeTables {
+    /// Neither table yet.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: "NodeTables".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// With the IPVS table of `tables`, and whose its entries are.
+    #[must_use]
+    pub fn with_servers(
+        mut self,
+        tables: &model::NodeTables,
+        owners: &BTreeMap<VirtualServerKey, ServicePortName>,
+    ) -> Self {
+        let servers = tables.virtual_servers.iter();
+        let servers = servers.map(|(key, entry)| VirtualServer::new(entry, owners.get(key)));
+        self.virtual_servers = Some(servers.collect());
+        self
+    }
+
+    /// With the IPVS table and the connections of `snapshot`.
+    #[must_use]
+    pub fn with_live_servers(self, snapshot: &model::Snapshot) -> Self {
+        let mut tables = self.with_servers(&snapshot.tables, &BTreeMap::new());
+        let entries = tables.virtual_servers.iter_mut().flatten();
+        for (key, entry) in snapshot.tables.virtual_servers.keys().zip(entries) {
+            for real in &mut entry.real_servers {
+                let real_key = ipvs::RealServerKey {
+                    address: real.address,
+                    port: real.port,
+                };
+                let counted = snapshot.connections.get(&(*key, real_key));
+                real.connections = Some(counted.copied().unwrap_or_default().into());
+            }
+        }
+        tables
+    }
+
+    /// With the addresses of `tables`.
+    #[must_use]
+    pub fn with_addresses(mut self, tables: &model::NodeTables) -> Self {
+        let addresses = tables.addresses.iter().copied();
+        self.addresses = Some(addresses.map(host_address).collect());
+        self
+    }
+}
+
+impl VirtualServer {
+    fn new(entry: &VirtualServerEntry, owner: Option<&ServicePortName>) -> Self {
+        // Taken apart by name: a new setting is not forgotten here.
+        let ipvs::VirtualServer {
+            key,
+            scheduler,
+            flags,
+            persistence_timeout,
+            persistence_prefix,
+            persistence_engine,
+        } = &entry.server;
+        let persistence = Persistence {
+            timeout_seconds: persistence_timeout.as_secs(),
+            prefix_length: *persistence_prefix,
+            engine: persistence_engine.as_deref().map(ToOwned::to_owned),
+        };
+        let plain = Persistence {
+            timeout_seconds: 0,
+            prefix_length: full_prefix(family(key)),
+            engine: None,
+        };
+        let persists = flags.contains(ServiceFlags::PERSISTENT) || persistence != plain;
+        let mut server = Self {
+            address: None,
+            port: None,
+            protocol: None,
+            fwmark: None,
+            family: None,
+            service: owner.map(|owner| ServicePort {
+                namespace: owner.service.namespace.to_string(),
+                name: owner.service.name.to_string(),
+                port: owner.port.to_string(),
+            }),
+            scheduler: scheduler.to_string(),
+            flags: flag_names(*flags),
+            persistence: persists.then_some(persistence),
+            real_servers: entry.real_servers.values().map(RealServer::from).collect(),
+        };
+        match key {
+            VirtualServerKey::Address {
+                address,
+                port,
+                protocol,
+            } => {
+                server.address = Some(*address);
+                server.port = Some(*port);
+                server.protocol = Some(match protocol {
+                    Protocol::Other(number) => number.to_string(),
+                    named => named.to_string(),
+                });
+            }
+            VirtualServerKey::Fwmark { family, mark } => {
+                server.fwmark = Some(*mark);
+                server.family = Some(family.to_string());
+            }
+        }
+        server
+    }
+}
+
+impl From<&ipvs::RealServer> for RealServer {
+    fn from(real: &ipvs::RealServer) -> Self {
+        let ipvs::RealServer {
+            key,
+            forwarding,
+            weight,
+            upper_threshold,
+            lower_threshold,
+        } = real;
+        let (forwarding, tunnel) = match forwarding {
+            Forwarding::Tunnel(tunnel) => {
+                let tunnel = Tunnel {
+                    kind: match tunnel.kind {
+                        TunnelKind::Other(number) => number.to_string(),
+                        named => named.to_string(),
+                    },
+                    port: tunnel.port,
+                    flags: tunnel.flags.bits(),
+                };
+                ("Tunnel".to_owned(), Some(tunnel))
+            }
+            Forwarding::Other(number) => (number.to_string(), None),
+            named => (named.to_string(), None),
+        };
+        Self {
+            address: key.address,
+            port: key.port,
+            forwarding,
+            tunnel,
+            weight: *weight,
+            upper_threshold: *upper_threshold,
+            lower_threshold: *lower_threshold,
+            connections: None,
+        }
+    }
+}
+
+impl From<ipvs::Connections> for Connections {
+    fn from(connections: ipvs::Connections) -> Self {
+        let ipvs::Connections {
+            active,
+            inactive,
+            persistent,
+        } = connections;
+        Self {
+            active,
+            inactive,
+            persistent,
+        }
+    }
+}
+
+pub(super) fn full_prefix(family: AddressFamily) -> u8 {
+    match family {
+        AddressFamily::Ipv4 => 32,
+        AddressFamily::Ipv6 => 128,
+    }
+}
+
+pub(super) fn family(key: &VirtualServerKey) -> AddressFamily {
+    match key {
+        VirtualServerKey::Address { address, .. } => AddressFamily::of(*address),
+        VirtualServerKey::Fwmark { family, .. } => *family,
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Findings are not read back: they are about objects, not about tables.
+fn none<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<Finding>, D::Error> {
+    IgnoredAny::deserialize(given)?;
+    Ok(Vec::new())
+}

@@ -1,0 +1,88 @@
+//! Running the built program.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Two Services with TCP, UDP and SCTP, IPv4 and IPv6.
+pub(crate) const SHOP: &str = include_str!("../data/shop.yaml");
+/// Its tables.
+pub(crate) const SHOP_TABLES: &str = include_str!("../data/shop.txt");
+
+/// What the program did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    /// Checks the exit status, showing what was said if it is another one.
+    #[track_caller]
+    pub(crate) fn exits(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "{self:#?}");
+        self
+    }
+
+    /// Checks that standard error has this line among others.
+    #[track_caller]
+    pub(crate) fn says(self, line: &str) -> Self {
+        assert!(
+            self.err.lines().any(|said| said == line),
+            "no line\n{line}\nin\n{}",
+            self.err
+        );
+        self
+    }
+}
+
+/// A folder with files, and the program run in it.
+pub(crate) struct Desk(TempDir);
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub(crate) fn with(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.0.path().join(name), text).expect("a file is written");
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs `ipvsctl` with `args`, separated by spaces, on nothing but these files.
+    pub(crate) fn run(&self, args: &str) -> Ran {
+        self.run_with(args, |_| {})
+    }
+
+    /// As [`Self::run`], with a word about the process before it starts.
+    pub(crate) fn run_with(&self, args: &str, change: impl FnOnce(&mut Command)) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsctl"));
+        command
+            .args(args.split_ascii_whitespace())
+            .current_dir(self.path())
+            .env_clear()
+            .env("HOME", self.path())
+            .stdin(Stdio::null());
+        change(&mut command);
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output().expect("ipvsctl runs");
+        Ran {
+            status: status.code().expect("ipvsctl ends by itself"),
+            out: String::from_utf8(stdout).expect("text"),
+            err: String::from_utf8(stderr).expect("text"),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! `ipvsctl diff` and `ipvsctl get` on saved tables.
+
+use crate::desk::{Desk, SHOP, SHOP_TABLES};
+use serde_json::{Value, json};
+
+const DIFF: &str = "diff -f shop.yaml --node node1 --live live.txt";
+
+/// Another scheduler, another weight, a real server too many and one too few, a stale Service, a
+/// missing Service, and a virtual server that somebody else made.
+const LIVE: &str = "\
+# ipvs
+-A -t 10.96.0.10:80 -s wrr
+-a -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 0
+-a -t 10.96.0.10:80 -r 10.244.9.9:8080 -m -w 1
+-A -t [fd00:96::10]:80 -s rr
+-a -t [fd00:96::10]:80 -r [fd00:244:1::5]:8080 -m -w 1
+-A -u 10.96.0.99:53 -s rr
+-a -u 10.96.0.99:53 -r 10.244.1.7:53 -m -w 1
+-A -t 192.0.2.1:443 -s sh
+# addresses
+10.96.0.10/32
+10.96.0.99/32
+fd00:96::10/128
+";
+
+#[test]
+fn no_difference() {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", SHOP_TABLES);
+    let ran = desk.run(DIFF).exits(0);
+    assert_eq!(ran.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn differences_are_grouped_by_service_with_their_reasons() {
+    let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", LIVE);
+    let ran = desk.run(DIFF).exits(1);
+    let expected = "\
+default/web:http
+~ -E -t 10.96.0.10:80 -s rr                                        scheduler wrr -> rr
++ -a -t 10.96.0.10:80 -r 10.244.2.5:8080 -m -w 1                   missing in the kernel
+~ -e -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1                   weight 0 -> 1
+- -d -t 10.96.0.10:80 -r 10.244.9.9:8080                           no endpoint of the Service
+
+voice/phone:sip
++ 10.96.0.20/32                                                    missing in the kernel
++ -A -u 10.96.0.20:5060 -s rr -p 10800                             missing in the kernel
++ -a -u 10.96.0.20:5060 -r 10.244.1.6:15060 -m -w 1                missing in the kernel
+
+voice/phone:ss7
++ -A --sctp-service 10.96.0.20:2905 -s rr -p 10800                 missing in the kernel
++ -a --sctp-service 10.96.0.20:2905 -r 10.244.1.6:12905 -m -w 1    missing in the kernel
+
+(no Service)
+- -D -u 10.96.0.99:53                                              no Service asks for it
+- 10.96.0.99/32                                                    no Service asks for it
+
+Plan: 6 to add, 2 to change, 3 to delete
+";
+    assert_eq!(ran.out, expected);
+}
+
+#[test]
+fn an_empty_node_needs_the_device() {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", "# ipvs\n# addresses\n");
+    let ran = desk.run(DIFF).exits(1);
+    assert!(
+        ran.out.starts_with("(node)\n+ device kube-ipvs0 "),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out
+            .ends_with("\nPlan: 13 to add, 0 to change, 0 to delete\n"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn json_says_the_same() {
+    let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", LIVE);
+    let ran = desk.run(&format!("{DIFF} -o json")).exits(1);
+    let plan: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(plan["apiVersion"], "kube-ipvs.io/v1alpha1");
+    assert_eq!(plan["kind"], "Plan");
+    assert_eq!(plan["summary"], json!({"add": 6, "change": 2, "delete": 3}));
+    assert_eq!(plan["withheldDeletions"], 0);
+    let web = &plan["services"][0];
+    assert_eq!(
+        web["service"],
+        json!({"namespace": "default", "name": "web", "port": "http"})
+    );
+    assert_eq!(
+        web["changes"][0],
+        json!({
+            "effect": "change",
+            "line": "-E -t 10.96.0.10:80 -s rr",
+            "description": "change virtual server 10.96.0.10:80/TCP",
+            "reason": "scheduler wrr -> rr",
+            "differences": [{"field": "scheduler", "live": "wrr", "desired": "rr"}],
+        })
+    );
+    assert_eq!(plan["services"][3]["service"], Value::Null);
+}
+
+#[test]
+fn excluded_networks_are_left_alone() {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", LIVE)
+        .with(
+            "config.yaml",
+            "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
+         ipvs: {excludeCIDRs: [10.96.0.99/32]}\n",
+        );
+    let ran = desk.run(&format!("{DIFF} --config config.yaml")).exits(1);
+    assert!(
+        ran.out
+            .ends_with("Plan: 6 to add, 2 to change, 1 to delete\n"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn nothing_is_deleted_while_a_part_of_the_input_is_unreadable() {
+    let broken = format!("{SHOP}---\nkind: [\n");
+    let desk = Desk::new()
+        .with("shop.yaml", &broken)
+        .with("live.txt", LIVE);
+    let ran = desk
+        .run(DIFF)
+        .exits(2)
+        .says("warning: not all of the input could be read: nothing is deleted, 3 deletions wait");
+    assert!(
+        ran.out
+            .ends_with("Plan: 6 to add, 2 to change, 0 to delete\n"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_virtual_server_of_somebody_else_is_in_the_way() {
+    let desk = Desk::new().with("shop.yaml", SHOP).with(
+        "live.txt",
+        &format!("{SHOP_TABLES}\n# ipvs\n-A -t 192.0.2.1:443 -s sh\n"),
+    );
+    assert_eq!(desk.run(DIFF).exits(0).err, "");
+
+    let without_address = SHOP_TABLES.replace("10.96.0.10/32\n", "");
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", &without_address);
+    let ran = desk.run(DIFF).exits(0);
+    assert!(
+        ran.err
+            .starts_with("error: KIV0301 Service default/web: spec.ports: "),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn what_ipvsadm_saved_is_compared_without_addresses() {
+    let saved = "\
+-A -t 10.96.0.10:80 -s rr
+-a -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1
+-a -t 10.96.0.10:80 -r 10.244.2.5:8080 -m -w 1
+-A -t [fd00:96::10]:80 -s rr
+-a -t [fd00:96::10]:80 -r [fd00:244:1::5]:8080 -m -w 1
+-A -u 10.96.0.20:5060 -s rr -p 10800
+-a -u 10.96.0.20:5060 -r 10.244.1.6:15060 -m -w 1
+-A -u 10.96.0.99:53 -s rr
+";
+    let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", saved);
+    let ran = desk.run(DIFF).exits(1).says(
+        "warning: the saved tables have no addresses: these are not compared, and every virtual \
+         server counts as ours",
+    );
+    let expected = "\
+voice/phone:ss7
++ -A --sctp-service 10.96.0.20:2905 -s rr -p 10800                 missing in the kernel
++ -a --sctp-service 10.96.0.20:2905 -r 10.244.1.6:12905 -m -w 1    missing in the kernel
+
+(no Service)
+- -D -u 10.96.0.99:53                                              no Service asks for it
+
+Plan: 2 to add, 0 to change, 1 to delete
+";
+    assert_eq!(ran.out, expected);
+}
+
+#[test]
+fn every_format_of_saved_tables_is_read_back() {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", SHOP_TABLES);
+    for (format, name) in [("text", "a"), ("json", "b"), ("yaml", "c")] {
+        let saved = desk
+            .run(&format!("get tables --live live.txt -o {format}"))
+            .exits(0);
+        std::fs::write(desk.file(name), &saved.out).expect("a file is written");
+        let ran = desk
+            .run(&format!("diff -f shop.yaml --node node1 --live {name}"))
+            .exits(0);
+        assert_eq!(ran.err, "", "{format}");
+    }
+    let rendered = desk
+        .run("render -f shop.yaml --node node1 -o json")
+        .exits(0);
+    std::fs::write(desk.file("d"), &rendered.out).expect("a file is written");
+    desk.run("diff -f shop.yaml --node node1 --live d").exits(0);
+}
+
+#[test]
+fn saved_tables_that_make_no_sense_are_refused() {
+    let check = |live: &str, message: &str| {
+        let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", live);
+        let ran = desk.run(DIFF).exits(2);
+        assert_eq!(ran.out, "");
+        assert_eq!(
+            ran.err,
+            format!("error: failed to use the saved tables live.txt: {message}\n")
+        );
+    };
+    check(
+        "-A -t 10.96.0.10 -s rr\n",
+        "line 1: -t wants an address and port such as 10.96.0.10:80, not `10.96.0.10`",
+    );
+    check(
+        r#"{"apiVersion": "kube-ipvs.io/v9", "kind": "NodeTables"}"#,
+        "it is of kind NodeTables and version kube-ipvs.io/v9, not NodeTables of version kube-ipvs.io/v1alpha1",
+    );
+    check(
+        r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "virtualServers": [{"address": "10.0.0.1", "scheduler": "rr"}]}"#,
+        "virtualServers[0]: address, port and protocol are wanted, or fwmark and family",
+    );
+    check(
+        r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "addresses": ["10.0.0.0/8"]}"#,
+        "addresses[0]: 10.0.0.0/8 is a network, not a host's address",
+    );
+}
+
+#[test]
+fn saved_tables_as_tables() {
+    let desk = Desk::new().with("live.txt", LIVE);
+    let ran = desk.run("get servers --live live.txt").exits(0);
+    let expected = "\
+VIRTUAL SERVER        SCHEDULER  REAL SERVER           FORWARDING  WEIGHT
+10.96.0.10:80/TCP     wrr        10.244.1.5:8080       Masq        0
+                                 10.244.9.9:8080       Masq        1
+10.96.0.99:53/UDP     rr         10.244.1.7:53         Masq        1
+192.0.2.1:443/TCP     sh         (none)
+[fd00:96::10]:80/TCP  rr         [fd00:244:1::5]:8080  Masq        1
+";
+    assert_eq!(ran.out, expected);
+    let ran = desk.run("get addresses --live live.txt -o wide").exits(0);
+    let expected = "\
+ADDRESS          VIRTUAL SERVERS
+10.96.0.10/32    1
+10.96.0.99/32    1
+fd00:96::10/128  1
+";
+    assert_eq!(ran.out, expected);
+    let ran = desk.run("get addresses --live live.txt -o text").exits(0);
+    assert_eq!(ran.out, "10.96.0.10/32\n10.96.0.99/32\nfd00:96::10/128\n");
+    desk.run("get timeouts --live live.txt").exits(2).says(
+        "error: a file of saved tables holds no timeouts: leave --live out to read the kernel",
+    );
+}
+
+#[test]
+fn standard_input_is_read_once() {
+    Desk::new()
+        .run("diff -f - --node node1 --live -")
+        .exits(2)
+        .says("error: standard input can be read once: -f - and --live - exclude each other");
+}

@@ -1,0 +1,21 @@
+//! The page about the command line is the program's own help.
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn docs_are_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
+    let page = ipvsctl::reference::markdown();
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
+        fs::write(&path, page).expect("the page is written");
+        return;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == page,
+        "{} is out of date: run BLESS=1 cargo test -p ipvsctl docs_are_current",
+        path.display()
+    );
+}

@@ -1,0 +1,10 @@
+//! The built program, run on files and against an API server of the test's own.
+
+mod apply;
+mod cluster;
+mod colors;
+mod desk;
+mod diff;
+mod docs;
+mod misc;
+mod render;

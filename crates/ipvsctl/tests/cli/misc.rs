@@ -1,0 +1,63 @@
+//! Help, versions, completion.
+
+use crate::desk::{Desk, SHOP};
+
+#[test]
+fn every_command_has_help_with_its_exit_status_or_examples() {
+    let desk = Desk::new();
+    for command in ["render", "diff", "apply", "get", "completion"] {
+        let help = desk.run(&format!("{command} --help")).exits(0).out;
+        assert!(help.contains("Examples:\n"), "{command}:\n{help}");
+    }
+    for command in ["", "render ", "diff ", "apply "] {
+        let help = desk.run(&format!("{command}--help")).exits(0).out;
+        assert!(help.contains("Exit status:"), "{command}:\n{help}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_arguments_is_an_error() {
+    let desk = Desk::new();
+    desk.run("").exits(2);
+    desk.run("diff -f a --kubeconfig b").exits(2);
+    desk.run("get pods").exits(2);
+}
+
+#[test]
+fn versions() {
+    let desk = Desk::new();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        desk.run("version --client").exits(0).out,
+        format!("ipvsctl  {version}\n")
+    );
+    let ran = desk.run("version -o json").exits(0);
+    let versions: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(versions["client"], version);
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux");
+    assert_eq!(versions["kernel"], release.trim());
+}
+
+#[test]
+fn completion_scripts() {
+    let desk = Desk::new();
+    for (shell, word) in [
+        ("bash", "complete -F _ipvsctl"),
+        ("zsh", "#compdef ipvsctl"),
+        ("fish", "complete -c ipvsctl"),
+    ] {
+        let script = desk.run(&format!("completion {shell}")).exits(0).out;
+        assert!(script.contains(word), "{shell}:\n{script}");
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_news() {
+    let desk = Desk::new().with("shop.yaml", SHOP);
+    let ran = desk.run_with("render -f shop.yaml --node n", |command| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        command.stdout(writer);
+    });
+    assert_eq!(ran.err, "");
+}

@@ -1,0 +1,327 @@
+//! The built program on a kernel with IPVS: to be run by `cargo xtask vm`.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const NEEDS_VM: &str = "this test needs root and a kernel with IPVS: run it by `cargo xtask vm`";
+const SHOP: &str = include_str!("data/shop.yaml");
+const SHOP_TABLES: &str = include_str!("data/shop.txt");
+const CAP_NET_ADMIN: libc::c_ulong = 12;
+
+/// A network namespace of its own, a folder with the shop's manifests, and the program.
+struct Node {
+    folder: TempDir,
+}
+
+struct Ran {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().expect("it ends by itself"),
+            out: String::from_utf8(output.stdout).expect("text"),
+            err: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn exits(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "{}\n{}", self.out, self.err);
+        self
+    }
+}
+
+/// Runs `test` on a thread in a fresh network namespace, which the programs it starts share.
+fn on_node(test: impl FnOnce(&Node) + Send) {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // SAFETY: only this thread, which ends with the test, changes its namespace.
+            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+                panic!("{NEEDS_VM} ({})", io::Error::last_os_error());
+            }
+            let node = Node {
+                folder: tempfile::tempdir().expect("a temporary folder"),
+            };
+            node.write("shop.yaml", SHOP);
+            node.tool("ip link set lo up");
+            node.tool("ipvsadm --list --numeric");
+            test(&node);
+        });
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
+impl Node {
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).expect("a file is written");
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let program = match std::env::var_os("VM_BIN") {
+            Some(folder) => PathBuf::from(folder).join("ipvsctl"),
+            None => PathBuf::from(env!("CARGO_BIN_EXE_ipvsctl")),
+        };
+        let mut command = Command::new(program);
+        command
+            .args(args.split_ascii_whitespace())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &str) -> Ran {
+        let output = self.command(args).output();
+        Ran::from(output.unwrap_or_else(|error| panic!("ipvsctl did not start: {error}")))
+    }
+
+    /// Runs one of the operator's own tools, which must succeed.
+    fn tool(&self, line: &str) -> String {
+        let mut words = line.split_ascii_whitespace();
+        let output = Command::new(words.next().expect("a program"))
+            .args(words)
+            .output()
+            .unwrap_or_else(|error| panic!("{line}: {error}; {NEEDS_VM}"));
+        let ran = Ran::from(output);
+        assert_eq!(ran.status, 0, "{line}: {}; {NEEDS_VM}", ran.err);
+        ran.out
+    }
+
+    /// The table as ipvsadm sees it, sorted.
+    fn saved(&self) -> Vec<String> {
+        let text = self.tool("ipvsadm --save --numeric");
+        let mut lines: Vec<String> = text
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
+        lines.sort();
+        lines
+    }
+}
+
+fn server_lines(tables: &str) -> Vec<&str> {
+    tables
+        .lines()
+        .filter(|line| line.starts_with('-'))
+        .collect()
+}
+
+#[test]
+fn what_is_applied_is_there_and_no_difference_is_left() {
+    on_node(|node| {
+        let ran = node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        assert!(
+            ran.out.ends_with(
+                "\nPlan: 13 to add, 0 to change, 0 to delete\n\
+                 Applied: 13 added, 0 changed, 0 deleted\n"
+            ),
+            "{}",
+            ran.out
+        );
+        assert_eq!(ran.err, "");
+        assert_eq!(node.saved(), server_lines(SHOP_TABLES));
+        let addresses = node.tool("ip -oneline address show dev kube-ipvs0");
+        for address in ["10.96.0.10/32", "10.96.0.20/32", "fd00:96::10/128"] {
+            assert!(addresses.contains(&format!(" {address} ")), "{addresses}");
+        }
+        let tables = node.run("get tables -o text").exits(0);
+        assert_eq!(tables.out, SHOP_TABLES);
+        let diff = node.run("diff -f shop.yaml --node node1").exits(0);
+        assert_eq!(diff.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
+        let again = node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        assert_eq!(again.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
+    });
+}
+
+#[test]
+fn diff_shows_drift_and_touches_nothing_and_apply_repairs_it() {
+    on_node(|node| {
+        node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        node.tool("ipvsadm -d -t 10.96.0.10:80 -r 10.244.2.5:8080");
+        node.tool("ipvsadm -e -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 7");
+        node.tool("ipvsadm -A -t 10.96.0.10:81 -s rr");
+        node.tool("ipvsadm -A -t 192.0.2.1:443 -s wlc");
+        node.tool("ip address del fd00:96::10/128 dev kube-ipvs0");
+        node.tool("ipvsadm -D -t [fd00:96::10]:80");
+        let before = node.saved();
+        let diff = node.run("diff -f shop.yaml --node node1").exits(1);
+        let expected = "\
+default/web:http
++ -a -t 10.96.0.10:80 -r 10.244.2.5:8080 -m -w 1            missing in the kernel
+~ -e -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1            weight 7 -> 1
++ fd00:96::10/128                                           missing in the kernel
++ -A -t [fd00:96::10]:80 -s rr                              missing in the kernel
++ -a -t [fd00:96::10]:80 -r [fd00:244:1::5]:8080 -m -w 1    missing in the kernel
+
+(no Service)
+- -D -t 10.96.0.10:81                                       no Service asks for it
+
+Plan: 4 to add, 1 to change, 1 to delete
+";
+        assert_eq!(diff.out, expected);
+        assert_eq!(node.saved(), before);
+
+        let applied = node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        assert!(
+            applied
+                .out
+                .ends_with("\nApplied: 4 added, 1 changed, 1 deleted\n"),
+            "{}",
+            applied.out
+        );
+        let mut expected = server_lines(SHOP_TABLES);
+        expected.push("-A -t 192.0.2.1:443 -s wlc");
+        expected.sort_unstable();
+        assert_eq!(node.saved(), expected);
+    });
+}
+
+#[test]
+fn an_unknown_scheduler_is_named_and_the_rest_is_done() {
+    on_node(|node| {
+        node.write(
+            "config.yaml",
+            "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
+             ipvs: {scheduler: fastest}\n",
+        );
+        let ran = node
+            .run("apply -f shop.yaml --node node1 --config config.yaml --yes")
+            .exits(3);
+        let start = "error: default/web:http: failed to add virtual server 10.96.0.10:80/TCP: the \
+                     kernel has no scheduler fastest: load its module (modprobe ip_vs_fastest)";
+        assert!(ran.err.contains(start), "{}", ran.err);
+        assert!(
+            ran.out.ends_with(
+                "\nApplied: 4 added, 0 changed, 0 deleted; 4 failed; 5 left out because they build \
+                 on a failed one\n"
+            ),
+            "{}",
+            ran.out
+        );
+    });
+}
+
+#[test]
+fn without_the_capability_the_error_names_it() {
+    on_node(|node| {
+        for args in [
+            "get servers",
+            "diff -f shop.yaml --node node1",
+            "apply -f shop.yaml --node node1 --yes",
+        ] {
+            let mut command = node.command(args);
+            // SAFETY: prctl with integers is async-signal-safe.
+            unsafe {
+                command.pre_exec(|| {
+                    match libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_ADMIN, 0, 0, 0) {
+                        0 => Ok(()),
+                        _ => Err(io::Error::last_os_error()),
+                    }
+                });
+            }
+            let ran = Ran::from(command.output().expect("ipvsctl runs")).exits(2);
+            assert_eq!(ran.out, "", "{args}");
+            assert!(
+                ran.err.starts_with("error: not permitted to use IPVS"),
+                "{}",
+                ran.err
+            );
+            assert!(ran.err.contains("CAP_NET_ADMIN"), "{}", ran.err);
+            assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+        }
+    });
+}
+
+#[test]
+fn live_tables_in_every_format() {
+    on_node(|node| {
+        node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        let table = node.run("get servers").exits(0).out;
+        assert!(
+            table.starts_with("VIRTUAL SERVER        SCHEDULER  REAL SERVER"),
+            "{table}"
+        );
+        let wide = node.run("get servers -o wide").exits(0).out;
+        assert!(wide.contains("10800 s /32"), "{wide}");
+        let text = node.run("get servers -o text").exits(0).out;
+        assert_eq!(text.lines().collect::<Vec<_>>(), server_lines(SHOP_TABLES));
+        for format in ["json", "yaml"] {
+            let saved = node.run(&format!("get tables -o {format}")).exits(0).out;
+            node.write("saved", &saved);
+            node.run("diff -f shop.yaml --node node1 --live saved")
+                .exits(0);
+        }
+        let json = node.run("get servers -o json").exits(0).out;
+        let tables: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(
+            tables["virtualServers"][0]["realServers"][0]["connections"]["active"],
+            0
+        );
+        assert_eq!(
+            node.run("get timeouts -o text").exits(0).out,
+            "--set 900 120 300\n"
+        );
+        let version = node.run("version").exits(0).out;
+        assert!(version.contains("IPVS     1.2.1\n"), "{version}");
+    });
+}
+
+/// What `apply` says on a terminal on which `answer` is typed, and its exit status.
+fn apply_on_terminal(node: &Node, answer: &str) -> (String, i32) {
+    let (mut master, mut slave) = (0, 0);
+    let none = std::ptr::null_mut();
+    // SAFETY: openpty writes two descriptors; name, settings and size may be null.
+    let opened = unsafe { libc::openpty(&mut master, &mut slave, none, none.cast(), none.cast()) };
+    assert_eq!(opened, 0, "{}", io::Error::last_os_error());
+    // SAFETY: both were just opened and belong to nobody else.
+    let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    let mut terminal = std::fs::File::from(master);
+    terminal
+        .write_all(answer.as_bytes())
+        .expect("an answer is typed");
+    let mut command = node.command("apply -f shop.yaml --node node1 --no-color");
+    let copy = || slave.try_clone().expect("a descriptor");
+    command.stdin(copy()).stdout(copy()).stderr(copy());
+    let mut child = command.spawn().expect("ipvsctl runs");
+    drop((command, slave));
+    let mut said = Vec::new();
+    // The end of a terminal is an error (EIO).
+    let _ = terminal.read_to_end(&mut said);
+    let status = child.wait().expect("it ends").code().expect("by itself");
+    (String::from_utf8_lossy(&said).replace("\r\n", "\n"), status)
+}
+
+#[test]
+fn on_a_terminal_it_asks() {
+    on_node(|node| {
+        for answer in ["n\n", "\n", "perhaps\n"] {
+            let (said, status) = apply_on_terminal(node, answer);
+            assert!(said.contains("Apply these changes? [y/N] "), "{said}");
+            assert!(
+                said.contains("error: nothing was changed: the answer was not yes"),
+                "{said}"
+            );
+            assert_eq!(status, 2, "{said}");
+            assert_eq!(node.saved(), [""; 0]);
+        }
+        let (said, status) = apply_on_terminal(node, "y\n");
+        assert!(
+            said.contains("Applied: 13 added, 0 changed, 0 deleted"),
+            "{said}"
+        );
+        assert_eq!(status, 0, "{said}");
+        assert_eq!(node.saved(), server_lines(SHOP_TABLES));
+    });
+}

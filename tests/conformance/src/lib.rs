@@ -1,1 +1,3 @@
-//! Scenarios: manifests in, tables and plan out.
+//! Scenarios: manifests in, tables out.
+
+pub mod recording;

@@ -1,0 +1,108 @@
+//! Random live tables and random faults.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ipvs::VirtualServerKey;
+use kernel::OpErrorKind;
+use kernel::memory::{Fault, Tear};
+use model::plan::Op;
+use model::tables::NodeTables;
+use planner::compile;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use crate::cluster::{cluster, config, objects};
+
+/// The tables that some cluster asks for, some of it changed by hand: weights, schedulers, missing
+/// real servers, missing addresses (which makes the virtual servers there foreign).
+pub fn tables() -> impl Strategy<Value = NodeTables> {
+    (objects(), vec((any::<Index>(), 0_u8..4), 0..6)).prop_map(|(objects, changes)| {
+        let mut tables = compile(&cluster(objects), &config()).0.tables;
+        for (index, what) in changes {
+            change_by_hand(&mut tables, index, what);
+        }
+        tables
+    })
+}
+
+fn change_by_hand(tables: &mut NodeTables, index: Index, what: u8) {
+    let keys: Vec<VirtualServerKey> = tables.virtual_servers.keys().copied().collect();
+    if keys.is_empty() {
+        return;
+    }
+    let key = *index.get(&keys);
+    let Some(entry) = tables.virtual_servers.get_mut(&key).map(Arc::make_mut) else {
+        return;
+    };
+    match what {
+        0 => {
+            entry.real_servers.pop_first();
+        }
+        1 => {
+            for real in entry.real_servers.values_mut() {
+                real.weight = 0;
+            }
+        }
+        2 => entry.server.scheduler = ipvs::Scheduler("wlc".into()),
+        _ => {
+            if let VirtualServerKey::Address { address, .. } = key {
+                tables.addresses.remove(&address);
+            }
+        }
+    }
+}
+
+/// What somebody else may do to what is there.
+pub fn by_hand() -> impl Strategy<Value = (Index, u8)> {
+    (any::<Index>(), 0_u8..4)
+}
+
+/// The change that `by_hand` means for `tables`.
+#[must_use]
+pub fn meddle(tables: &NodeTables, (index, what): (Index, u8)) -> Option<Op> {
+    let keys: Vec<_> = tables.virtual_servers.iter().collect();
+    if keys.is_empty() {
+        return None;
+    }
+    let (key, entry) = *index.get(&keys);
+    let real = entry.real_servers.values().next();
+    match (what, key) {
+        (0, _) => Some(Op::DelVirtualServer(*key)),
+        (1, VirtualServerKey::Address { address, .. }) => Some(Op::DelAddress(*address)),
+        (2, _) => real.map(|real| Op::DelRealServer(*key, real.key)),
+        _ => real.map(|real| {
+            let mut real = *real;
+            real.weight = 0;
+            Op::SetRealServer(*key, real)
+        }),
+    }
+}
+
+/// Faults, each at the change that comes after so many others.
+pub fn faults() -> impl Strategy<Value = Vec<(u64, Fault)>> {
+    let kinds = vec![
+        Fault::Refuse(OpErrorKind::Invalid),
+        Fault::Refuse(OpErrorKind::NotPermitted),
+        Fault::LoseRequest,
+        Fault::LoseAnswer,
+    ];
+    vec((0_u64..40, select(kinds)), 0..12)
+}
+
+/// A reading of `tables` that misses some entries.
+#[must_use]
+pub fn tear(tables: &NodeTables, index: Index) -> Tear {
+    let keys: Vec<_> = tables.virtual_servers.keys().copied().collect();
+    let virtual_servers = if keys.is_empty() {
+        BTreeSet::new()
+    } else {
+        BTreeSet::from([*index.get(&keys)])
+    };
+    Tear {
+        virtual_servers,
+        real_servers: BTreeSet::new(),
+        flagged: true,
+    }
+}

@@ -1,0 +1,248 @@
+//! The laws of compile, diff and the text form.
+
+use std::collections::BTreeSet;
+
+use convergence::cluster::{change, cluster, config, lists, objects};
+use convergence::faults::tables;
+use kernel::{Kernel as _, MemoryKernel};
+use model::plan::{Op, Plan, Stage};
+use model::tables::{Desired, NodeTables};
+use model::{ClusterState, Object, Snapshot, text};
+use planner::{Compiler, Ownership, compile, diff};
+use proptest::prelude::*;
+
+fn own() -> Ownership {
+    Ownership {
+        recorded: BTreeSet::new(),
+        exclude_cidrs: Vec::new(),
+        deletions: true,
+        node_name: "node1".into(),
+    }
+}
+
+fn desired(objects: Vec<Object>) -> Desired {
+    compile(&cluster(objects), &config()).0
+}
+
+fn snapshot(tables: &NodeTables) -> Snapshot {
+    Snapshot {
+        tables: tables.clone(),
+        device: true,
+        ..Snapshot::default()
+    }
+}
+
+/// Applies `plan` and says whether every op went well.
+fn apply(kernel: &mut MemoryKernel, plan: &Plan) -> bool {
+    (plan.stages.iter()).all(|stage| kernel.apply(stage).iter().all(Result::is_ok))
+}
+
+/// Virtual servers of `tables` that can take traffic.
+fn serving(tables: &NodeTables) -> BTreeSet<ipvs::VirtualServerKey> {
+    (tables.virtual_servers.iter())
+        .filter(|(_, entry)| entry.real_servers.values().any(|real| real.weight > 0))
+        .map(|(key, _)| *key)
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn equal_tables_need_nothing(objects in objects()) {
+        let desired = desired(objects);
+        prop_assert_eq!(diff(&desired, &snapshot(&desired.tables), &own()), Plan::default());
+    }
+
+    #[test]
+    fn a_plan_leads_to_what_is_desired_and_leaves_the_rest(
+        objects in objects(),
+        live in tables(),
+    ) {
+        let desired = desired(objects);
+        let mut kernel = MemoryKernel::with_tables(&live);
+        let before = kernel.snapshot();
+        let plan = diff(&desired, &before, &own());
+        prop_assert!(apply(&mut kernel, &plan), "an op failed: {plan:#?}");
+        let after = kernel.tables();
+
+        let foreign: BTreeSet<_> = (live.virtual_servers.keys())
+            .filter(|key| match key {
+                ipvs::VirtualServerKey::Address { address, .. } => !live.addresses.contains(address),
+                ipvs::VirtualServerKey::Fwmark { .. } => true,
+            })
+            .collect();
+        for key in &foreign {
+            prop_assert_eq!(after.virtual_servers.get(key), live.virtual_servers.get(key));
+        }
+        let left_out = |key: &ipvs::VirtualServerKey| match key {
+            ipvs::VirtualServerKey::Address { address, .. } => foreign.iter().any(|foreign| {
+                matches!(foreign, ipvs::VirtualServerKey::Address { address: at, .. } if at == address)
+            }),
+            ipvs::VirtualServerKey::Fwmark { .. } => false,
+        };
+        for (key, entry) in &desired.tables.virtual_servers {
+            if !left_out(key) {
+                prop_assert_eq!(after.virtual_servers.get(key), Some(entry));
+            }
+        }
+        for key in after.virtual_servers.keys() {
+            prop_assert!(
+                desired.tables.virtual_servers.contains_key(key) || foreign.contains(key),
+                "{} is neither wanted nor foreign", key
+            );
+        }
+        let again = diff(&desired, &kernel.snapshot(), &own());
+        prop_assert!(again.is_empty(), "a second plan is not empty: {again:#?}");
+    }
+
+    #[test]
+    fn what_serves_before_and_after_serves_all_the_time(objects in objects(), live in tables()) {
+        let desired = desired(objects);
+        let mut kernel = MemoryKernel::with_tables(&live);
+        let plan = diff(&desired, &kernel.snapshot(), &own());
+        let before = serving(&live);
+        let after = serving(&desired.tables);
+        let through: BTreeSet<_> = before.intersection(&after).collect();
+        for planned in plan.ops() {
+            kernel.apply(&Stage { ops: vec![planned.clone()] });
+            let now = serving(&kernel.tables());
+            for key in &through {
+                prop_assert!(now.contains(key), "{} serves nobody after {}", key, planned.op);
+            }
+        }
+    }
+
+    #[test]
+    fn companions_are_there_before_a_virtual_server(objects in objects(), live in tables()) {
+        let desired = desired(objects);
+        let mut kernel = MemoryKernel::with_tables(&live);
+        let plan = diff(&desired, &kernel.snapshot(), &own());
+        for planned in plan.ops() {
+            if let Op::AddVirtualServer(server) = &planned.op
+                && let ipvs::VirtualServerKey::Address { address, .. } = server.key
+            {
+                prop_assert!(kernel.has_address(address), "{} has no address yet", server.key);
+            }
+            kernel.apply(&Stage { ops: vec![planned.clone()] });
+        }
+    }
+
+    #[test]
+    fn the_order_within_a_stage_does_not_matter(
+        objects in objects(),
+        live in tables(),
+        seed in any::<u64>(),
+    ) {
+        let desired = desired(objects);
+        let mut straight = MemoryKernel::with_tables(&live);
+        let mut shuffled = MemoryKernel::with_tables(&live);
+        let plan = diff(&desired, &straight.snapshot(), &own());
+        prop_assert!(apply(&mut straight, &plan));
+        let mut plan = plan;
+        for stage in &mut plan.stages {
+            let length = stage.ops.len();
+            for index in 0..length {
+                let other = usize::try_from(seed.rotate_left(u32::try_from(index % 64)?)).unwrap_or(0);
+                stage.ops.swap(index, other % length);
+            }
+        }
+        prop_assert!(apply(&mut shuffled, &plan));
+        prop_assert_eq!(straight.tables(), shuffled.tables());
+    }
+
+    #[test]
+    fn equal_input_gives_equal_plans(objects in objects(), live in tables()) {
+        let plan = || diff(&desired(objects.clone()), &snapshot(&live), &own());
+        prop_assert_eq!(format!("{:?}", plan()), format!("{:?}", plan()));
+    }
+
+    #[test]
+    fn a_torn_or_incomplete_view_deletes_nothing(objects in objects(), live in tables()) {
+        let desired = desired(objects);
+        let torn = Snapshot { torn: true, ..snapshot(&live) };
+        let incomplete = Ownership { deletions: false, ..own() };
+        for plan in [
+            diff(&desired, &torn, &own()),
+            diff(&desired, &snapshot(&live), &incomplete),
+        ] {
+            prop_assert_eq!(plan.summary().delete, 0);
+        }
+    }
+
+    #[test]
+    fn text_parses_back(tables in tables()) {
+        prop_assert_eq!(text::parse(&text::print(&tables)), Ok(tables));
+    }
+
+    #[test]
+    fn the_order_of_events_does_not_matter(objects in objects()) {
+        let mut reversed = objects.clone();
+        reversed.reverse();
+        prop_assert_eq!(
+            compile(&cluster(objects), &config()),
+            compile(&cluster(reversed), &config())
+        );
+    }
+
+    #[test]
+    fn splitting_slices_does_not_matter(objects in objects()) {
+        let split: Vec<Object> = (objects.iter().cloned())
+            .flat_map(|object| match object {
+                Object::EndpointSlice(slice) => (slice.endpoints.iter().enumerate())
+                    .map(|(index, endpoint)| {
+                        let mut part = slice.clone();
+                        part.name.name = format!("{}-{index}", slice.name.name).into();
+                        part.endpoints = vec![endpoint.clone()];
+                        Object::EndpointSlice(part)
+                    })
+                    .collect(),
+                other => vec![other],
+            })
+            .collect();
+        prop_assert_eq!(desired(objects), desired(split));
+    }
+
+    #[test]
+    fn incremental_equals_full(
+        first in objects(),
+        changes in proptest::collection::vec(change(), 0..12),
+    ) {
+        let mut state = ClusterState::default();
+        for event in lists(first) {
+            state.absorb(event);
+        }
+        let mut compiler = Compiler::new(config());
+        compiler.update_all(&state);
+        // A Node that is gone keeps its zone: the full compilation must have seen it too.
+        let mut zone = None;
+        for event in changes.into_iter().flatten() {
+            let before = compiler.desired().clone();
+            let changed = state.absorb(event);
+            let keys = compiler.update(&state, &changed);
+            zone = state.node("node1").map_or(zone, |node| node.zone.clone());
+            let mut full_state = state.clone();
+            if state.node("node1").is_none() {
+                full_state.absorb(model::ClusterEvent::Upsert(Object::Node(
+                    model::cluster::Node {
+                        name: "node1".into(),
+                        zone: zone.clone(),
+                        addresses: Vec::new(),
+                        pod_cidrs: Vec::new(),
+                    },
+                )));
+            }
+            let (full, findings) = compile(&full_state, &config());
+            prop_assert_eq!(compiler.desired(), &full);
+            prop_assert_eq!(compiler.findings(), findings);
+            for (key, entry) in &full.tables.virtual_servers {
+                let same = before.tables.virtual_servers.get(key) == Some(entry);
+                prop_assert_eq!(!same, keys.virtual_servers.contains(key), "{}", key);
+            }
+        }
+    }
+}

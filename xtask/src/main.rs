@@ -1,3 +1,60 @@
-//! Every project command.
+//! `cargo xtask`: every project command, in Rust.
 
-fn main() {}
+mod demo;
+mod error;
+mod libtest;
+mod project;
+mod say;
+mod test;
+mod tidy;
+mod vm;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+use crate::error::Result;
+use crate::project::Project;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Every project command"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show a shop of Services served by kube-ipvsd in a VM
+    Demo(demo::Arguments),
+    /// Boot a real kernel and run a command, or the VM tests, inside it as root
+    Vm(vm::Arguments),
+    /// Run every check and every test, the VM included
+    Test(test::Arguments),
+    /// Check the shape of the sources: layers and file sizes
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<u8> {
+    let project = Project::find()?;
+    match command {
+        Command::Demo(arguments) => demo::command(&project, &arguments),
+        Command::Vm(arguments) => vm::command(&project, &arguments),
+        Command::Test(arguments) => test::command(&project, &arguments),
+        Command::Tidy => tidy::command(&project),
+    }
+}

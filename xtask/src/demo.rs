@@ -1,0 +1,77 @@
+//! `cargo xtask demo`: the demo in a VM.
+
+use clap::Args;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::error::{Context, Error, Result};
+use crate::project::{Project, cargo};
+use crate::say::say;
+use crate::vm::{self, Backend, VmSpec};
+
+/// What takes part, and the packages it is built from.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("kube-ipvs-demo", "e2e"),
+    ("kube-ipvsd", "node"),
+    ("ipvsctl", "ipvsctl"),
+    ("kube-ipvs-test-apiserver", "apiserver"),
+];
+
+/// `cargo xtask demo …`
+#[derive(Args)]
+#[command(after_help = "\
+It builds the programs, boots a VM and tells what it does there: a shop of Services on one node, requests
+that are spread over pods, endpoints that come and go, a deletion by hand that is repaired. Debian packages
+that are missing are installed when this is root, else named. The exit status is 0 if all it claims is so.")]
+pub(crate) struct Arguments {
+    /// The kernel
+    #[arg(long, value_enum, default_value_t = Backend::Uml)]
+    backend: Backend,
+}
+
+/// Runs the demo; the exit status is its.
+pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
+    let began = Instant::now();
+    say("building kube-ipvsd, ipvsctl, an API server and the demo (some minutes the first time)");
+    build(project)?;
+    let built = began.elapsed();
+    say(format_args!(
+        "built in {:.1} s; booting a VM",
+        built.as_secs_f64()
+    ));
+    let files: Vec<PathBuf> = PROGRAMS
+        .iter()
+        .map(|(name, _)| project.target.join("debug").join(name))
+        .collect();
+    let program = files[0].to_string_lossy().into_owned();
+    let spec = VmSpec {
+        backend: arguments.backend,
+        timeout: Duration::from_secs(300),
+        files,
+        ..VmSpec::new("demo", vec![program])
+    };
+    let run = vm::run(project, &spec)?;
+    say(format_args!(
+        "the VM booted in {:.1} s; all took {:.1} s",
+        run.boot.as_secs_f64(),
+        began.elapsed().as_secs_f64()
+    ));
+    Ok(run.status)
+}
+
+fn build(project: &Project) -> Result {
+    let packages = PROGRAMS.iter().flat_map(|(_, package)| ["-p", package]);
+    let status = cargo()
+        .args(["build", "--quiet", "--bins"])
+        .args(packages)
+        .current_dir(&project.root)
+        .stdin(Stdio::null())
+        .status()
+        .context(|| "starting cargo")?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::new("the programs cannot be built"))
+    }
+}

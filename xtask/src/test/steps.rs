@@ -1,0 +1,188 @@
+//! Each step of `cargo xtask test`.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use super::targets::{self, Built, VmTest};
+use super::{Arguments, Outcome, Step};
+use crate::error::{Context, Error, Result};
+use crate::libtest::Counts;
+use crate::project::{Project, cargo};
+use crate::say::say;
+use crate::tidy;
+use crate::vm::{self, VmSpec};
+
+/// Runs one step.
+pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Result<Outcome> {
+    match step {
+        Step::Fmt => check(project, &["fmt", "--all", "--check"]),
+        Step::Tidy => tidy_up(project),
+        Step::Deny => deny(project),
+        Step::Clippy => check(
+            project,
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--all-features",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        Step::Unit => unit(project, &arguments.arguments),
+        Step::Vm => {
+            let mut spec = VmSpec::new("", Vec::new());
+            spec.backend = arguments.backend;
+            vm(project, &spec, &arguments.target, &arguments.arguments).map(Outcome::Tests)
+        }
+    }
+}
+
+/// Builds the VM test programs and runs each in a VM of its own, made as `spec` says.
+///
+/// # Errors
+/// When they cannot be built, or when there are none of these names.
+pub(crate) fn vm(
+    project: &Project,
+    spec: &VmSpec,
+    names: &[String],
+    arguments: &[String],
+) -> Result<Counts> {
+    let built = targets::build(project)?;
+    let chosen: Vec<&VmTest> = built
+        .tests
+        .iter()
+        .filter(|test| names.is_empty() || names.contains(&test.target))
+        .collect();
+    if chosen.is_empty() {
+        return Err(Error::new("the workspace has no such VM tests"));
+    }
+    let mut sum = Counts::default();
+    for test in chosen {
+        let spec = spec_of(spec, &built, test, arguments);
+        say(format_args!("VM: test {} of {}", test.target, test.package));
+        sum += match vm::run(project, &spec) {
+            Ok(run) => {
+                say(format_args!(
+                    "VM: booted in {:.1} s",
+                    run.boot.as_secs_f64()
+                ));
+                Counts::of_program(&String::from_utf8_lossy(&run.stdout), run.status == 0)
+            }
+            Err(error) => {
+                say(error);
+                Counts {
+                    failed: 1,
+                    ..Counts::default()
+                }
+            }
+        };
+    }
+    Ok(sum)
+}
+
+/// The VM for one test program.
+fn spec_of(spec: &VmSpec, built: &Built, test: &VmTest, arguments: &[String]) -> VmSpec {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut spec = spec.clone();
+    spec.name = format!("{}-{}", test.package, test.target);
+    spec.directory.clone_from(&test.directory);
+    spec.memory_mib = spec.memory_mib.max(test.needs.memory_mib.unwrap_or(0));
+    let timeout = Duration::from_secs(test.needs.timeout_seconds.unwrap_or(0));
+    spec.timeout = spec.timeout.max(timeout);
+    spec.without_modules
+        .extend(test.needs.without_modules.iter().cloned());
+    spec.files.push(test.executable.clone());
+    spec.files.extend(built.programs.iter().cloned());
+    spec.env.extend([
+        ("VM_BIN".to_owned(), text(&built.directory)),
+        ("CARGO_MANIFEST_DIR".to_owned(), text(&test.directory)),
+    ]);
+    spec.command = vec![text(&test.executable)];
+    spec.command.extend_from_slice(arguments);
+    spec
+}
+
+fn check(project: &Project, arguments: &[&str]) -> Result<Outcome> {
+    let status = cargo()
+        .args(arguments)
+        .current_dir(&project.root)
+        .stdin(Stdio::null())
+        .status()
+        .context(|| format!("starting `cargo {}`", arguments.join(" ")))?;
+    Ok(if status.success() {
+        Outcome::Clean
+    } else {
+        Outcome::Failed(format!("`cargo {}`", arguments.join(" ")))
+    })
+}
+
+fn tidy_up(project: &Project) -> Result<Outcome> {
+    let found = tidy::complaints(project)?;
+    for complaint in &found {
+        say(complaint);
+    }
+    Ok(match found.len() {
+        0 => Outcome::Clean,
+        count => Outcome::Failed(format!("{count} to put right, see `cargo xtask tidy`")),
+    })
+}
+
+fn deny(project: &Project) -> Result<Outcome> {
+    let installed = cargo()
+        .args(["deny", "--version"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !installed {
+        let why = "cargo-deny is not installed: cargo install cargo-deny";
+        return Ok(Outcome::NotRun(why.to_owned()));
+    }
+    check(
+        project,
+        &[
+            "deny",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ],
+    )
+}
+
+fn unit(project: &Project, arguments: &[String]) -> Result<Outcome> {
+    let mut child = cargo()
+        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .args(arguments)
+        .current_dir(&project.root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context(|| "starting `cargo test`")?;
+    let mut all = Vec::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let length = stdout
+                .read(&mut buffer)
+                .context(|| "reading from `cargo test`")?;
+            if length == 0 {
+                break;
+            }
+            // A reader that went away is no reason to stop.
+            let _ = std::io::stdout().write_all(&buffer[..length]);
+            all.extend_from_slice(&buffer[..length]);
+        }
+    }
+    let status = child.wait().context(|| "waiting for `cargo test`")?;
+    Ok(Outcome::Tests(Counts::of_program(
+        &String::from_utf8_lossy(&all),
+        status.success(),
+    )))
+}

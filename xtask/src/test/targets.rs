@@ -1,0 +1,220 @@
+//! Which test programs need the VM, and where cargo puts them.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::error::{Context, Error, Result};
+use crate::project::{Project, cargo};
+use crate::say::say;
+
+/// The feature that a test target requires when it is to run in the VM.
+const FEATURE: &str = "vm";
+
+/// A built test program.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct VmTest {
+    /// The package it belongs to.
+    pub(crate) package: String,
+    /// The name of the test target.
+    pub(crate) target: String,
+    /// The package's directory, where the program starts as `cargo test` would start it.
+    pub(crate) directory: PathBuf,
+    /// The program.
+    pub(crate) executable: PathBuf,
+    /// The kind of VM it needs, where that is a special one.
+    pub(crate) needs: Needs,
+}
+
+/// What `[package.metadata.vm.TARGET]` of a package's Cargo.toml asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Needs {
+    /// `without-modules`: modules that the kernel must not have.
+    pub(crate) without_modules: Vec<String>,
+    /// `memory-mib`: more memory than usual.
+    pub(crate) memory_mib: Option<u64>,
+    /// `timeout-seconds`: more time than usual.
+    pub(crate) timeout_seconds: Option<u64>,
+}
+
+impl Needs {
+    /// Reads the table; an unknown word in it is an error, as it would be a wish that is not met.
+    fn read(package: &Value, target: &str) -> Result<Self> {
+        let mut needs = Needs::default();
+        let table = &package["metadata"]["vm"][target];
+        for (key, value) in table.as_object().into_iter().flatten() {
+            let wrong = || {
+                Error::new(format!(
+                    "package {}: metadata.vm.{target}.{key} is not understood",
+                    package["name"]
+                ))
+            };
+            match key.as_str() {
+                "without-modules" => {
+                    let list = value.as_array().ok_or_else(wrong)?;
+                    for name in list {
+                        let name = name.as_str().ok_or_else(wrong)?;
+                        needs.without_modules.push(name.replace('-', "_"));
+                    }
+                }
+                "memory-mib" => needs.memory_mib = Some(value.as_u64().ok_or_else(wrong)?),
+                "timeout-seconds" => {
+                    needs.timeout_seconds = Some(value.as_u64().ok_or_else(wrong)?);
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(needs)
+    }
+}
+
+/// A test target that requires the feature.
+#[derive(Clone, Debug, PartialEq)]
+struct Wanted {
+    manifest: PathBuf,
+    package: String,
+    target: String,
+    needs: Needs,
+}
+
+/// What a build for the VM gave.
+pub(crate) struct Built {
+    /// The test programs, by package and name.
+    pub(crate) tests: BTreeSet<VmTest>,
+    /// The workspace's programs, which tests may start; known to them as `$VM_BIN/NAME`.
+    pub(crate) programs: BTreeSet<PathBuf>,
+    /// The directory of the programs.
+    pub(crate) directory: PathBuf,
+}
+
+/// Builds the whole workspace with the members' `vm` features.
+pub(crate) fn build(project: &Project) -> Result<Built> {
+    let wanted = wanted(project.packages())?;
+    if wanted.is_empty() {
+        return Err(Error::new(
+            "no test target of the workspace requires the feature `vm`",
+        ));
+    }
+    let features: Vec<String> = project
+        .packages()
+        .filter(|package| package["features"].get(FEATURE).is_some())
+        .filter_map(|package| Some(format!("{}/{FEATURE}", package["name"].as_str()?)))
+        .collect();
+    let features = features.join(",");
+    say("building the VM tests");
+    let programs = cargo_json(
+        project,
+        &["build", "--workspace", "--bins", "--features", &features],
+    )?;
+    let tests = cargo_json(
+        project,
+        &["test", "--no-run", "--workspace", "--features", &features],
+    )?;
+    let tests = pick(wanted, &tests)?;
+    let programs = programs_of(&programs);
+    Ok(Built {
+        directory: programs
+            .first()
+            .and_then(|path| path.parent())
+            .map_or_else(|| project.target.join("debug"), Path::to_path_buf),
+        tests,
+        programs,
+    })
+}
+
+/// The test targets that require the feature.
+fn wanted<'a>(packages: impl Iterator<Item = &'a Value>) -> Result<Vec<Wanted>> {
+    let mut all = Vec::new();
+    for package in packages {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        for target in package["targets"].as_array().into_iter().flatten() {
+            let needs_vm = contains(&target["required-features"], FEATURE);
+            if needs_vm && contains(&target["kind"], "test") {
+                let name = text(&target["name"]);
+                all.push(Wanted {
+                    manifest: text(&package["manifest_path"]).into(),
+                    package: text(&package["name"]),
+                    needs: Needs::read(package, &name)?,
+                    target: name,
+                });
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The wanted ones among cargo's artifacts.
+fn pick(wanted: Vec<Wanted>, artifacts: &[Value]) -> Result<BTreeSet<VmTest>> {
+    wanted
+        .into_iter()
+        .map(|wanted| {
+            let executable = artifacts
+                .iter()
+                .filter(|artifact| {
+                    artifact["manifest_path"].as_str().map(Path::new) == Some(&wanted.manifest)
+                })
+                .filter(|artifact| artifact["target"]["name"] == *wanted.target)
+                .filter(|artifact| contains(&artifact["target"]["kind"], "test"))
+                .find_map(|artifact| artifact["executable"].as_str());
+            let executable = executable.ok_or_else(|| {
+                Error::new(format!(
+                    "cargo built no program for the test {} of {}",
+                    wanted.target, wanted.package
+                ))
+            })?;
+            let directory = wanted.manifest.parent();
+            Ok(VmTest {
+                directory: directory.map(Path::to_path_buf).unwrap_or_default(),
+                executable: executable.into(),
+                package: wanted.package,
+                target: wanted.target,
+                needs: wanted.needs,
+            })
+        })
+        .collect()
+}
+
+fn programs_of(artifacts: &[Value]) -> BTreeSet<PathBuf> {
+    artifacts
+        .iter()
+        .filter(|artifact| contains(&artifact["target"]["kind"], "bin"))
+        .filter(|artifact| artifact["target"]["name"] != env!("CARGO_PKG_NAME"))
+        .filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from))
+        .collect()
+}
+
+fn contains(list: &Value, word: &str) -> bool {
+    list.as_array()
+        .is_some_and(|list| list.iter().any(|item| item == word))
+}
+
+fn cargo_json(project: &Project, arguments: &[&str]) -> Result<Vec<Value>> {
+    let output = cargo()
+        .args(arguments)
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(&project.root)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context(|| "starting cargo")?;
+    if !output.status.success() {
+        return Err(Error::new(format!(
+            "`cargo {}` failed",
+            arguments.join(" ")
+        )));
+    }
+    let lines = output
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty());
+    let messages: std::result::Result<Vec<Value>, _> = lines.map(serde_json::from_slice).collect();
+    Ok(messages
+        .context(|| "reading cargo's messages")?
+        .into_iter()
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .collect())
+}

@@ -1,0 +1,27 @@
+//! `cargo xtask tidy`: checks of the sources' shape that need no compiler.
+
+mod layers;
+mod sizes;
+
+use crate::error::Result;
+use crate::project::Project;
+use crate::say::say;
+
+/// Prints what is to be put right; the exit status is 1 if there is anything.
+pub(crate) fn command(project: &Project) -> Result<u8> {
+    let found = complaints(project)?;
+    for complaint in &found {
+        println!("{complaint}");
+    }
+    if found.is_empty() {
+        say("tidy");
+    }
+    Ok(u8::from(!found.is_empty()))
+}
+
+/// What is to be put right, one sentence each.
+pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
+    let mut all = layers::complaints(project);
+    all.extend(sizes::complaints(project)?);
+    Ok(all)
+}

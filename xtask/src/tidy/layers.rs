@@ -1,0 +1,108 @@
+//! Arrows between crates point down only.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::project::Project;
+
+/// A crate of `crates/` and the crates of the workspace that it may use.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("netlink", &[]),
+    ("ipvs", &["netlink"]),
+    ("ipset", &["netlink"]),
+    ("model", &["ipvs", "ipset"]),
+    ("planner", &["model", "ipvs", "ipset"]),
+    ("kernel", &["model", "ipvs", "ipset", "netlink"]),
+    ("sources", &["model", "ipvs", "ipset"]),
+    (
+        "node",
+        &["model", "planner", "kernel", "sources", "ipvs", "ipset"],
+    ),
+    (
+        "ipvsctl",
+        &["model", "planner", "kernel", "sources", "ipvs", "ipset"],
+    ),
+];
+
+/// Crates that may open the sockets of `ipvs` and `ipset`.
+const SOCKETS: &[&str] = &["kernel"];
+
+/// Crates of decisions and codecs, and what would give them a clock, a socket, a file or Kubernetes' words.
+const PURE: &[&str] = &["model", "planner"];
+const WORLDLY: &[&str] = &[
+    "futures",
+    "inotify",
+    "k8s-openapi",
+    "kube",
+    "libc",
+    "netlink-sys",
+    "tokio",
+    "tracing",
+];
+
+/// Libraries that know nothing of Kubernetes.
+const GENERAL: &[&str] = &["netlink", "ipvs", "ipset"];
+const KUBERNETES: &[&str] = &["kube", "k8s-openapi"];
+
+/// Every arrow that should not be.
+pub(crate) fn complaints(project: &Project) -> Vec<String> {
+    let packages: Vec<&Value> = project.packages().collect();
+    let members: BTreeSet<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
+    packages
+        .iter()
+        .filter(|package| is_layer(project, package))
+        .flat_map(|package| of_package(package, &members))
+        .collect()
+}
+
+/// Tests and tools may use everything; what is in `crates/` has its place.
+fn is_layer(project: &Project, package: &Value) -> bool {
+    let manifest = package["manifest_path"].as_str().unwrap_or_default();
+    Path::new(manifest).starts_with(project.root.join("crates"))
+}
+
+fn of_package(package: &Value, members: &BTreeSet<&str>) -> Vec<String> {
+    let name = package["name"].as_str().unwrap_or_default();
+    let Some((_, allowed)) = LAYERS.iter().find(|(layer, _)| *layer == name) else {
+        return vec![format!(
+            "crate {name} has no place in the layers (xtask/src/tidy/layers.rs)"
+        )];
+    };
+    let dependencies = package["dependencies"].as_array().into_iter().flatten();
+    let mut all = Vec::new();
+    for dependency in dependencies {
+        let to = dependency["name"].as_str().unwrap_or_default();
+        let for_tests = dependency["kind"] == "dev";
+        let layer = LAYERS.iter().any(|(layer, _)| *layer == to);
+        if members.contains(to) && (layer || !for_tests) && to != name && !allowed.contains(&to) {
+            all.push(format!(
+                "crate {name} must not use crate {to}: arrows point down only"
+            ));
+        }
+        if for_tests {
+            continue;
+        }
+        let features = dependency["features"].as_array().into_iter().flatten();
+        if members.contains(to)
+            && !SOCKETS.contains(&name)
+            && features.clone().any(|f| f == "client")
+        {
+            all.push(format!(
+                "crate {name} must not use the sockets of crate {to}"
+            ));
+        }
+        if PURE.contains(&name) && WORLDLY.contains(&to) {
+            all.push(format!("crate {name} is pure and must not use {to}"));
+        }
+        if GENERAL.contains(&name) && KUBERNETES.contains(&to) {
+            all.push(format!(
+                "crate {name} knows nothing of Kubernetes and must not use {to}"
+            ));
+        }
+    }
+    all
+}

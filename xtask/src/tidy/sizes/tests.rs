@@ -1,0 +1,17 @@
+use super::*;
+
+#[test]
+fn the_limit_is_allowed() {
+    assert_eq!(complaint("a.rs", &b"x\n".repeat(LIMIT)), None);
+    assert_eq!(complaint("a.rs", b""), None);
+}
+
+#[test]
+fn one_more_is_not() {
+    let mut text = b"x\n".repeat(LIMIT);
+    text.push(b'x');
+    assert_eq!(
+        complaint("a.rs", &text).as_deref(),
+        Some("a.rs has 601 lines, more than 600: split it")
+    );
+}

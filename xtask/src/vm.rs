@@ -1,0 +1,109 @@
+//! `cargo xtask vm`: a real kernel for one command.
+//!
+//! [`run`] is what other project commands call.
+
+mod arguments;
+mod cache;
+mod closure;
+mod cpio;
+mod guard;
+mod job;
+mod modules;
+mod packages;
+mod qemu;
+mod root;
+mod session;
+mod shell;
+mod uml;
+
+pub(crate) use arguments::Arguments;
+pub(crate) use arguments::Backend;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::project::Project;
+
+/// What to boot and what to run in it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct VmSpec {
+    /// Names the log `target/vm/log/NAME.log` and the exchange directory `target/vm/out/NAME`; two VMs
+    /// that run at the same time need two names.
+    pub(crate) name: String,
+    /// Which kind of kernel.
+    pub(crate) backend: Backend,
+    /// The guest's memory, in MiB.
+    pub(crate) memory_mib: u64,
+    /// How long the whole run may take before it is killed.
+    pub(crate) timeout: Duration,
+    /// More environment for the command.
+    pub(crate) env: Vec<(String, String)>,
+    /// Modules that this guest's kernel does not have.
+    pub(crate) without_modules: Vec<String>,
+    /// A Debian kernel package to boot in QEMU in place of the current cloud kernel.
+    pub(crate) kernel: Option<PathBuf>,
+    /// Built files that the command needs besides those it names; UML sees all of the project anyway.
+    pub(crate) files: Vec<PathBuf>,
+    /// Where the command starts: the project's root, or a directory in it.
+    pub(crate) directory: PathBuf,
+    /// The command and its arguments, found by the guest's PATH or relative to its directory.
+    pub(crate) command: Vec<String>,
+    /// Whether the command's output goes to this process's standard output and standard error as it comes.
+    pub(crate) stream: bool,
+}
+
+impl VmSpec {
+    /// A UML guest of 1 GiB for `command`, whose output is streamed.
+    pub(crate) fn new(name: impl Into<String>, command: Vec<String>) -> Self {
+        VmSpec {
+            name: name.into(),
+            backend: Backend::Uml,
+            memory_mib: 1024,
+            timeout: Duration::from_secs(600),
+            env: Vec::new(),
+            without_modules: Vec::new(),
+            kernel: None,
+            files: Vec::new(),
+            directory: PathBuf::new(),
+            command,
+            stream: true,
+        }
+    }
+}
+
+/// A run that came to its end.
+#[derive(Debug)]
+pub(crate) struct VmRun {
+    /// The command's exit status, 128+n where signal n ended it.
+    pub(crate) status: u8,
+    /// What the command wrote to its standard output.
+    pub(crate) stdout: Vec<u8>,
+    /// From the start of the kernel to the start of the command.
+    pub(crate) boot: Duration,
+}
+
+/// Boots, runs the command, powers off.
+///
+/// # Errors
+/// When packages are missing, the guest cannot be built, or the kernel does not boot, stops early or
+/// runs out of time; the error then holds the end of the console and the path of its log.
+pub(crate) fn run(project: &Project, spec: &VmSpec) -> Result<VmRun> {
+    let job = job::Job::create(project, spec)?;
+    let machine = match spec.backend {
+        Backend::Uml => uml::machine(project, spec, &job),
+        Backend::Qemu => qemu::machine(project, spec, &job),
+    };
+    let ended = machine.and_then(|machine| session::run(machine, spec, &job));
+    job.finish(ended.as_ref().is_ok_and(|run| run.status == 0))?;
+    ended
+}
+
+/// The command line's entrance: the exit status is the command's.
+pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
+    let spec = arguments.spec();
+    if spec.command.is_empty() {
+        return crate::test::vm_only(project, &spec);
+    }
+    Ok(run(project, &spec)?.status)
+}

@@ -1,0 +1,54 @@
+//! Things that are built once and kept under `target/vm`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context, Result};
+use crate::project::Project;
+use crate::say::say;
+
+/// The directory `target/vm/KIND-HASH`, made by `build` unless it is there. `description` says
+/// everything that the content depends on; its hash is in the name.
+///
+/// Two processes may build the same thing at once: each builds its own and the first to finish wins.
+pub(crate) fn directory(
+    project: &Project,
+    kind: &str,
+    description: &str,
+    build: impl FnOnce(&Path) -> Result,
+) -> Result<PathBuf> {
+    let hash = fnv(description.as_bytes());
+    let done = project.vm(format!("{kind}-{hash:016x}"));
+    if done.is_dir() {
+        return Ok(done);
+    }
+    say(format_args!(
+        "building {kind} for the VM (kept for the next time)"
+    ));
+    let working = project.vm(format!("tmp-{kind}-{}", std::process::id()));
+    remove(&working)?;
+    fs::create_dir_all(&working).context(|| format!("creating {}", working.display()))?;
+    let built = build(&working).and_then(|()| match fs::rename(&working, &done) {
+        Err(_) if done.is_dir() => Ok(()),
+        other => other.context(|| format!("renaming to {}", done.display())),
+    });
+    remove(&working)?;
+    built.map(|()| done)
+}
+
+/// Removes a directory tree; none there is fine.
+pub(crate) fn remove(path: &Path) -> Result {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// FNV-1a, 64 bits: the same on every machine and in every version of this tool.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

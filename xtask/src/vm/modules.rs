@@ -1,0 +1,144 @@
+//! The kernel modules that a guest can load.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::cache;
+use crate::error::{Context, Error, Result};
+use crate::project::Project;
+
+/// What a network guest can have a use for; disks, sound and real network cards stay out.
+const WANTED: &[&str] = &[
+    "arch",
+    "crypto",
+    "drivers/char/virtio_console",
+    "drivers/net",
+    "drivers/virtio",
+    "fs/configfs",
+    "fs/fuse",
+    "fs/overlayfs",
+    "kernel",
+    "lib",
+    "net",
+];
+const UNWANTED: &[&str] = &["drivers/net/ethernet", "drivers/net/wireless"];
+
+/// A directory to be seen as `/usr/lib/modules`: a copy of the wanted modules of `source` (a
+/// directory named by the kernel's release) without `without`, indexed by depmod, so that modprobe
+/// and the kernel's own loading find a missing module exactly as missing as on a kernel built so.
+pub(crate) fn tree(project: &Project, source: &Path, without: &[String]) -> Result<PathBuf> {
+    let release = source
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or_else(|| Error::new(format!("no kernel release in {}", source.display())))?;
+    let without: BTreeSet<&str> = without.iter().map(String::as_str).collect();
+    let stamp = fs::metadata(source.join("modules.builtin"))
+        .and_then(|about| about.modified())
+        .context(|| format!("reading {}", source.join("modules.builtin").display()))?;
+    let description = format!("{release} {stamp:?} {WANTED:?} {UNWANTED:?} {without:?}");
+    cache::directory(project, "modules", &description, |directory| {
+        let mut missing = without.clone();
+        let target = directory.join("lib/modules").join(release);
+        copy(
+            &source.join("kernel"),
+            Path::new(""),
+            &target.join("kernel"),
+            &mut |path| {
+                let name = module_name(path);
+                missing.remove(name.as_str());
+                wanted(path) && !without.contains(name.as_str())
+            },
+        )?;
+        if let Some(name) = missing.first() {
+            return Err(Error::new(format!(
+                "kernel {release} has no module {name} to be without"
+            )));
+        }
+        for list in [
+            "modules.builtin",
+            "modules.builtin.modinfo",
+            "modules.order",
+        ] {
+            if source.join(list).exists() {
+                fs::copy(source.join(list), target.join(list))
+                    .context(|| format!("copying {list}"))?;
+            }
+        }
+        depmod(directory, release)?;
+        let (from, to) = (
+            directory.join("lib/modules").join(release),
+            directory.join(release),
+        );
+        fs::rename(&from, &to).context(|| format!("moving {}", from.display()))?;
+        cache::remove(&directory.join("lib"))
+    })
+}
+
+/// The module's name: the file's stem with underscores.
+fn module_name(path: &Path) -> String {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    file.split('.').next().unwrap_or_default().replace('-', "_")
+}
+
+fn wanted(path: &Path) -> bool {
+    let under = |parts: &[&str]| {
+        parts
+            .iter()
+            .any(|part| path.starts_with(part) || path.with_extension("") == Path::new(part))
+    };
+    under(WANTED) && !under(UNWANTED)
+}
+
+fn copy(from: &Path, inside: &Path, to: &Path, keep: &mut dyn FnMut(&Path) -> bool) -> Result {
+    let here = from.join(inside);
+    let entries = fs::read_dir(&here).context(|| format!("reading {}", here.display()))?;
+    for entry in entries {
+        let entry = entry.context(|| format!("reading {}", here.display()))?;
+        let path = inside.join(entry.file_name());
+        let is_directory = entry
+            .file_type()
+            .context(|| format!("reading {}", entry.path().display()))?
+            .is_dir();
+        if is_directory {
+            copy(from, &path, to, keep)?;
+        } else if keep(&path) {
+            let target = to.join(&path);
+            let parent = target.parent().unwrap_or(to);
+            fs::create_dir_all(parent).context(|| format!("creating {}", parent.display()))?;
+            fs::copy(entry.path(), &target)
+                .context(|| format!("copying {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn depmod(base: &Path, release: &str) -> Result {
+    // Warnings about a module that is left out on purpose are no news.
+    let status = Command::new(program("depmod"))
+        .arg("-b")
+        .arg(base)
+        .arg(release)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context(|| "starting depmod (Debian package kmod)")?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::new(format!("depmod failed ({status})")))
+    }
+}
+
+/// System programs are not on every user's path.
+fn program(name: &str) -> PathBuf {
+    ["/usr/sbin", "/sbin"]
+        .iter()
+        .map(|place| Path::new(place).join(name))
+        .find(|path| path.exists())
+        .unwrap_or_else(|| PathBuf::from(name))
+}

@@ -1,0 +1,105 @@
+//! The Debian packages that a guest is made of.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use super::shell;
+use crate::error::{Context, Error, Result};
+use crate::say::say;
+
+/// What every guest has; `iptables` means the legacy tables, `netbase` brings /etc/protocols.
+pub(crate) const GUEST: &[&str] = &[
+    "busybox-static",
+    "dash",
+    "iproute2",
+    "ipset",
+    "iptables",
+    "ipvsadm",
+    "kmod",
+    "netbase",
+    "procps",
+];
+
+/// Makes sure that the packages are installed, and gives their versions.
+///
+/// # Errors
+/// When some are missing and this process is not root, with the command that installs them.
+pub(crate) fn ensure(names: &[&str]) -> Result<BTreeMap<String, String>> {
+    let (versions, missing) = split(names, &query(names)?);
+    if missing.is_empty() {
+        return Ok(versions);
+    }
+    let line = format!(
+        "apt-get install -y --no-install-recommends {}",
+        missing.join(" ")
+    );
+    // SAFETY: geteuid has no arguments and cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return Err(Error::new(format!(
+            "Debian packages are missing; install them with\n  sudo {line}"
+        )));
+    }
+    say(format_args!("installing {}", missing.join(", ")));
+    install(&line)?;
+    let (versions, missing) = split(names, &query(names)?);
+    if missing.is_empty() {
+        Ok(versions)
+    } else {
+        Err(Error::new(format!(
+            "still missing after `{line}`: {}",
+            missing.join(", ")
+        )))
+    }
+}
+
+/// One `NAME <tab> STATUS <tab> VERSION` per known package; unknown ones are left out.
+fn query(names: &[&str]) -> Result<String> {
+    let output = Command::new("dpkg-query")
+        .args(["-W", "-f", "${Package}\t${db:Status-Status}\t${Version}\n"])
+        .args(names)
+        .output()
+        .context(|| "starting dpkg-query (the guest is built from Debian packages)")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The installed ones with their versions, and those that are missing, in the order asked for.
+fn split<'a>(names: &[&'a str], answer: &str) -> (BTreeMap<String, String>, Vec<&'a str>) {
+    let versions: BTreeMap<String, String> = answer
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split('\t');
+            let (name, status, version) = (words.next()?, words.next()?, words.next()?);
+            (status == "installed").then(|| (name.to_owned(), version.to_owned()))
+        })
+        .collect();
+    let missing = names
+        .iter()
+        .copied()
+        .filter(|name| !versions.contains_key(*name))
+        .collect();
+    (versions, missing)
+}
+
+fn install(line: &str) -> Result {
+    let run = || {
+        Command::new("sh")
+            .args(["-c", line])
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()
+            .context(|| format!("starting `{line}`"))
+    };
+    if run()?.success() {
+        return Ok(());
+    }
+    say("that failed; refreshing the package lists");
+    shell::output("apt-get", &["update"])?;
+    if run()?.success() {
+        return Ok(());
+    }
+    Err(Error::new(format!("`{line}` failed")))
+}

@@ -1,0 +1,111 @@
+//! User-Mode Linux: a kernel that is a process of the host, with the host's files as its disk.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::job::Job;
+use super::session::{CONTROL, Machine, STDERR, STDOUT};
+use super::{VmSpec, cache, modules, packages, root, shell};
+use crate::error::{Context, Error, Result};
+use crate::project::Project;
+
+const MODULES: &str = "/usr/lib/uml/modules";
+
+/// The bytes of processor state that User-Mode Linux keeps for each of its processes.
+const KEPT_STATE: u32 = 2696;
+
+/// The source of a small library that makes the difference good where the processor has more.
+const XSTATE: &str = include_str!("uml/xstate.rs");
+
+/// A kernel process that will run the job.
+pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
+    packages::ensure(&["user-mode-linux"])?;
+    let root = root::root(project)?;
+    let modules = modules::tree(project, &release()?, &spec.without_modules)?;
+    job.settings(&settings(project, job, &modules))?;
+    let mut command = Command::new("linux.uml");
+    command
+        .arg(format!("mem={}M", spec.memory_mib))
+        .args(["root=/dev/root", "rootfstype=hostfs", "ro", "init=/init"])
+        .arg(format!("rootflags={}", root.display()))
+        .arg(format!("vm_job={}", job.directory.display()))
+        .arg(format!("umid={}", spec.name))
+        .arg(format!("uml_dir={}", project.vm("uml").display()))
+        .args(["con=null", "con0=null,fd:1", "panic=-1"])
+        .arg(format!("con1=null,fd:{STDOUT}"))
+        .arg(format!("con2=null,fd:{STDERR}"))
+        .arg(format!("con3=null,fd:{CONTROL}"));
+    if processor_state() > KEPT_STATE {
+        command.env("LD_PRELOAD", xstate(project)?);
+    }
+    Ok(Machine {
+        command,
+        archive: None,
+    })
+}
+
+/// The directory of the installed kernel's modules.
+fn release() -> Result<PathBuf> {
+    fs::read_dir(MODULES)
+        .context(|| format!("reading {MODULES}"))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.join("modules.builtin").exists())
+        .max()
+        .ok_or_else(|| Error::new(format!("no kernel modules in {MODULES}")))
+}
+
+fn settings(project: &Project, job: &Job, modules: &Path) -> String {
+    let mut text = String::from(
+        "vm_stdout=/dev/tty1 vm_stderr=/dev/tty2 vm_control=/dev/tty3 vm_archive=\n\
+         vm_terminals=yes vm_modules=ipv6\nvm_mounts() {\n",
+    );
+    let mut mount = |host: &Path, guest: &str, mode: &str| {
+        let (host, guest) = (shell::quote(&host.to_string_lossy()), shell::quote(guest));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "hostfs {host} {guest} {mode}");
+    };
+    mount(modules, "/usr/lib/modules", "ro");
+    mount(&project.root, &project.root.to_string_lossy(), "ro");
+    if !project.target.starts_with(&project.root) {
+        mount(&project.target, &project.target.to_string_lossy(), "ro");
+    }
+    mount(&job.out, "/vm/out", "rw");
+    text.push_str("}\n");
+    text
+}
+
+/// The bytes of state that this processor has with the features that the host's kernel has switched on.
+#[cfg(target_arch = "x86_64")]
+fn processor_state() -> u32 {
+    // Leaf 13, subleaf 0: EBX is the size of the area for the features now in XCR0.
+    std::arch::x86_64::__cpuid_count(13, 0).ebx
+}
+
+/// User-Mode Linux is for x86 alone; elsewhere its package is missing and says so.
+#[cfg(not(target_arch = "x86_64"))]
+fn processor_state() -> u32 {
+    0
+}
+
+/// Builds the library for `LD_PRELOAD`.
+fn xstate(project: &Project) -> Result<PathBuf> {
+    let directory = cache::directory(project, "xstate", XSTATE, |directory| {
+        let source = directory.join("xstate.rs");
+        fs::write(&source, XSTATE).context(|| format!("writing {}", source.display()))?;
+        let library = directory.join("libxstate.so");
+        let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+        let arguments = [
+            "--edition=2024",
+            "--crate-type=cdylib",
+            "-Copt-level=2",
+            "-Cpanic=abort",
+            "-o",
+            &library.to_string_lossy(),
+            &source.to_string_lossy(),
+        ];
+        shell::output(&rustc, &arguments).map(|_| ())
+    })?;
+    Ok(directory.join("libxstate.so"))
+}

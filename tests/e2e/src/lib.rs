@@ -1,1 +1,37 @@
 //! End-to-end tests and the demo: packets through a real kernel in a VM.
+//!
+//! A [`World`] is a node, its pods and a client outside, each a network namespace; IPVS is one per
+//! namespace, so that worlds do not see each other. [`Pod`]s answer with their name over TCP, UDP and
+//! SCTP, a [`Probe`] asks and counts who answered. The programs under test are processes in the node's
+//! namespace: [`World::daemon`], [`World::ipvsctl`], [`ApiServer`].
+//!
+//! All of this needs root and a kernel with IPVS: `cargo xtask vm`.
+
+mod api;
+mod connection;
+pub mod demo;
+mod failure;
+mod http;
+mod namespace;
+pub mod objects;
+mod pod;
+mod probe;
+mod process;
+mod programs;
+mod socket;
+mod tables;
+mod wait;
+mod world;
+
+pub use api::{ApiServer, Path};
+pub use connection::LongLived;
+pub use failure::{Context, Failure, Outcome, ensure};
+pub use namespace::Namespace;
+pub use pod::{PORT, Pod};
+pub use probe::{Answer, Probe, Tally};
+pub use process::{Process, Ran, forget_logs, logs};
+pub use programs::{missing, program};
+pub use socket::Protocol;
+pub use tables::Tables;
+pub use wait::{eventually, within};
+pub use world::{Arguments, Family, World};

@@ -1,0 +1,178 @@
+//! The API server, as a process on the node.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{self, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::failure::{Context as _, Failure, Outcome, ensure};
+use crate::http::request;
+use crate::namespace::Namespace;
+use crate::objects;
+use crate::process::Process;
+use crate::programs::program;
+use crate::wait::within;
+use crate::world::World;
+
+/// Where it listens; the namespace is its own, so the port is free.
+const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
+
+/// An API server that runs in the node's namespace.
+#[derive(Debug)]
+pub struct ApiServer {
+    /// The file by which clients find it.
+    pub kubeconfig: PathBuf,
+    node: Arc<Namespace>,
+    process: Process,
+}
+
+/// Where a kind of object is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Services of the namespace `default`.
+    Services,
+    /// EndpointSlices of the namespace `default`.
+    EndpointSlices,
+}
+
+impl ApiServer {
+    /// Starts it, empty but for what the files in `load` hold.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start(world: &World, load: &[&path::Path]) -> Outcome<Self> {
+        let kubeconfig = world.path("kubeconfig");
+        let mut command = world.node.command(program("kube-ipvs-test-apiserver"));
+        command
+            .args(["--without-own-service", "--listen"])
+            .arg(ADDRESS.to_string())
+            .arg("--kubeconfig")
+            .arg(&kubeconfig);
+        if !load.is_empty() {
+            command.arg("--load").args(load);
+        }
+        let mut server = Self {
+            kubeconfig,
+            node: Arc::clone(&world.node),
+            process: Process::start("apiserver", command)?,
+        };
+        // Its first line is its URL: it has loaded all by then.
+        let ready = within(Duration::from_secs(20), || {
+            let ready = server.process.log().starts_with("http");
+            let ended = !ready && server.process.has_ended()?;
+            ensure(ready || ended, || "the API server is not ready")?;
+            Ok(ready)
+        })?;
+        ensure(ready, || "the API server has ended by itself")?;
+        Ok(server)
+    }
+
+    /// Kills it as `kill -9` does; its state is lost.
+    ///
+    /// # Errors
+    /// Where it is gone already.
+    pub fn kill(mut self) -> Outcome {
+        self.process.kill()
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// Where the server refuses it.
+    pub fn create(&self, object: &Value) -> Outcome {
+        let path = Path::of(object)?.text();
+        self.send("POST", path, Some(object)).map(drop)
+    }
+
+    /// Creates objects.
+    ///
+    /// # Errors
+    /// At the first one that the server refuses.
+    pub fn create_all(&self, objects: &[Value]) -> Outcome {
+        objects.iter().try_for_each(|object| self.create(object))
+    }
+
+    /// Replaces an object, whatever its version.
+    ///
+    /// # Errors
+    /// Where the server refuses it, or has none.
+    pub fn replace(&self, object: &Value) -> Outcome {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("{}/{name}", Path::of(object)?.text());
+        self.send("PUT", &path, Some(object)).map(drop)
+    }
+
+    /// Deletes an object.
+    ///
+    /// # Errors
+    /// Where the server has none.
+    pub fn delete(&self, path: Path, name: &str) -> Outcome {
+        self.send("DELETE", &format!("{}/{name}", path.text()), None)
+            .map(drop)
+    }
+
+    /// Turns one of the server's faults on, or off.
+    ///
+    /// # Errors
+    /// Where there is no such fault.
+    pub fn fault(&self, name: &str, settings: &Value) -> Outcome {
+        self.send("POST", &format!("/faults/{name}"), Some(settings))
+            .map(drop)
+    }
+
+    /// All Services and EndpointSlices, as a file has them.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub fn objects(&self) -> Outcome<Value> {
+        let mut all = Vec::new();
+        for path in [Path::Services, Path::EndpointSlices] {
+            let mut answer = self.send("GET", path.text(), None)?;
+            let kind = answer["kind"].as_str().unwrap_or_default();
+            let kind = kind.trim_end_matches("List").to_owned();
+            let version = answer["apiVersion"].take();
+            let Value::Array(items) = answer["items"].take() else {
+                return Err(Failure::new(format!("GET {}: no list", path.text())));
+            };
+            // In a list the items do not say what they are.
+            all.extend(items.into_iter().map(|mut item| {
+                item["kind"] = json!(kind);
+                item["apiVersion"] = version.clone();
+                item
+            }));
+        }
+        Ok(objects::list(all))
+    }
+
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Outcome<Value> {
+        let content_type = "application/json";
+        let answer = self
+            .node
+            .run(|| request(ADDRESS, method, path, content_type, body));
+        let (status, answer) = answer.context(|| "the API server")?;
+        if (200..300).contains(&status) {
+            Ok(answer)
+        } else {
+            Err(Failure::new(format!("{method} {path}: {status} {answer}")))
+        }
+    }
+}
+
+impl Path {
+    fn of(object: &Value) -> Outcome<Self> {
+        match object["kind"].as_str() {
+            Some("Service") => Ok(Self::Services),
+            Some("EndpointSlice") => Ok(Self::EndpointSlices),
+            kind => Err(Failure::new(format!("no path for the kind {kind:?}"))),
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Services => "/api/v1/namespaces/default/services",
+            Self::EndpointSlices => "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Network namespaces without names: they vanish with the last process and file that hold them.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::thread;
+
+use crate::failure::{Context as _, Failure, Outcome};
+use crate::process::run_with_input;
+
+/// A network namespace.
+#[derive(Debug)]
+pub struct Namespace {
+    file: File,
+}
+
+impl Namespace {
+    /// A new one whose `lo` is up and which needs no time to take an IPv6 address.
+    ///
+    /// # Errors
+    /// Where this process is not root, or has no such kernel.
+    pub fn create() -> Outcome<Self> {
+        let made = thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                // SAFETY: only this thread, which ends here, changes its namespace.
+                check(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
+                File::open("/proc/thread-self/ns/net")
+            });
+            join(thread)
+        });
+        let file = made.context(|| "making a network namespace (root is needed)")?;
+        let namespace = Self { file };
+        for interfaces in ["all", "default"] {
+            namespace.sysctl(&format!("ipv6/conf/{interfaces}/accept_dad"), "0")?;
+        }
+        namespace.ip(&["link set lo up"])?;
+        Ok(namespace)
+    }
+
+    /// Does `work` in this namespace, on a thread of its own. Threads that `work` starts stay inside.
+    ///
+    /// # Panics
+    /// As `work` does, and where the namespace cannot be entered.
+    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                enter(self.file.as_raw_fd())
+                    .unwrap_or_else(|error| panic!("entering a network namespace: {error}"));
+                work()
+            });
+            join(thread)
+        })
+    }
+
+    /// A command that will run in this namespace.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        let file = self.file.as_raw_fd();
+        // SAFETY: setns is a bare system call, as is allowed between fork and exec; the file is open in
+        // the child for as long as it is here, and whoever starts the command holds the namespace.
+        unsafe { command.pre_exec(move || enter(file)) };
+        command
+    }
+
+    /// Runs lines of `ip`, all in one go.
+    ///
+    /// # Errors
+    /// At the first line that `ip` refuses.
+    pub fn ip(&self, lines: &[impl AsRef<str>]) -> Outcome {
+        let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
+        let mut command = self.command("ip");
+        command.args(["-batch", "-"]);
+        let ran = run_with_input(command, &lines.join("\n"))?;
+        if ran.status == 0 {
+            Ok(())
+        } else {
+            Err(Failure::new(format!("ip: {}", ran.err.trim())))
+        }
+    }
+
+    /// Sets `/proc/sys/net/NAME`.
+    ///
+    /// # Errors
+    /// Where the kernel has no such setting, or refuses the value.
+    pub fn sysctl(&self, name: &str, value: &str) -> Outcome {
+        let path = format!("/proc/sys/net/{name}");
+        self.run(|| std::fs::write(&path, value))
+            .context(|| format!("setting {path} to {value}"))
+    }
+
+    /// What `ip link … netns` takes, good for as long as this process lives.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    }
+}
+
+fn enter(namespace: RawFd) -> io::Result<()> {
+    // SAFETY: no pointers are involved.
+    check(unsafe { libc::setns(namespace, libc::CLONE_NEWNET) })
+}
+
+fn check(status: libc::c_int) -> io::Result<()> {
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn join<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}

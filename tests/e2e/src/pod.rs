@@ -1,0 +1,164 @@
+//! Pods: a network namespace each, with servers that answer with the pod's name.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::failure::{Context as _, Outcome};
+use crate::namespace::Namespace;
+use crate::socket::{Protocol, listen};
+
+/// The port of all servers of a pod.
+pub const PORT: u16 = 8080;
+
+/// How long a server waits before it looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A pod. Its servers end when it is dropped.
+///
+/// To each line over TCP or SCTP, and to each datagram, it answers `NAME ADDRESS`, where the address is the
+/// one from which it was asked. To an HTTP request over TCP it answers the same as a page.
+#[derive(Debug)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its IPv4 address.
+    pub v4: Ipv4Addr,
+    /// Its IPv6 address.
+    pub v6: Ipv6Addr,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    name: String,
+    ended: AtomicBool,
+    answers: AtomicUsize,
+}
+
+impl Pod {
+    /// Starts the servers in `namespace`, which has both addresses.
+    ///
+    /// # Errors
+    /// Where one cannot listen.
+    pub(crate) fn start(
+        namespace: &Namespace,
+        name: &str,
+        v4: Ipv4Addr,
+        v6: Ipv6Addr,
+    ) -> Outcome<Self> {
+        let state = Arc::new(State {
+            name: name.to_owned(),
+            ended: AtomicBool::new(false),
+            answers: AtomicUsize::new(0),
+        });
+        let pod = Self {
+            name: name.to_owned(),
+            v4,
+            v6,
+            state,
+        };
+        namespace.run(|| pod.listen())?;
+        Ok(pod)
+    }
+
+    /// How often it has answered since it was asked the last time.
+    #[must_use]
+    pub fn take_answers(&self) -> usize {
+        self.state.answers.swap(0, Ordering::Relaxed)
+    }
+
+    fn listen(&self) -> Outcome {
+        for address in [IpAddr::from(self.v4), IpAddr::from(self.v6)] {
+            let address = SocketAddr::new(address, PORT);
+            for protocol in [Protocol::Tcp, Protocol::Sctp] {
+                let listener = listen(protocol, address, LOOK)
+                    .context(|| format!("listening on {address}/{protocol}"))?;
+                let state = Arc::clone(&self.state);
+                thread::spawn(move || state.accept(&listener));
+            }
+            let socket = UdpSocket::bind(address)
+                .and_then(|socket| socket.set_read_timeout(Some(LOOK)).map(|()| socket))
+                .context(|| format!("listening on {address}/udp"))?;
+            let state = Arc::clone(&self.state);
+            thread::spawn(move || state.datagrams(&socket));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        self.state.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+impl State {
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    fn answer(&self, from: SocketAddr) -> String {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        format!("{} {}\n", self.name, from.ip())
+    }
+
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        while !self.has_ended() {
+            let Ok((stream, from)) = listener.accept() else {
+                continue;
+            };
+            let state = Arc::clone(self);
+            // A connection that breaks is the client's to notice.
+            thread::spawn(move || drop(state.lines(&stream, from)));
+        }
+    }
+
+    fn lines(&self, stream: &TcpStream, from: SocketAddr) -> io::Result<()> {
+        let mut lines = BufReader::new(stream);
+        let mut line = String::new();
+        let mut http = false;
+        while !self.has_ended() {
+            match lines.read_line(&mut line) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            }
+            if http && line.trim().is_empty() {
+                return self.page(stream, from);
+            }
+            http |= line.starts_with("GET ");
+            if !http {
+                let answer = self.answer(from);
+                (&*stream).write_all(answer.as_bytes())?;
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    fn page(&self, mut stream: &TcpStream, from: SocketAddr) -> io::Result<()> {
+        let body = self.answer(from);
+        let length = body.len();
+        let page = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        );
+        stream.write_all(page.as_bytes())
+    }
+
+    fn datagrams(&self, socket: &UdpSocket) {
+        let mut buffer = [0; 2048];
+        while !self.has_ended() {
+            let Ok((_, from)) = socket.recv_from(&mut buffer) else {
+                continue;
+            };
+            // A datagram that cannot be sent is one that is lost.
+            let _ = socket.send_to(self.answer(from).as_bytes(), from);
+        }
+    }
+}

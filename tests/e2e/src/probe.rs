@@ -1,0 +1,174 @@
+//! Clients that ask once and count who answers.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use crate::failure::{Failure, Outcome};
+use crate::namespace::Namespace;
+use crate::socket::{Protocol, connect};
+
+/// How a Service is asked: one connection, or one datagram from a socket of its own, for each request.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe<'a> {
+    /// From where.
+    pub from: &'a Namespace,
+    /// From which of its addresses and ports; port 0 is one that the kernel chooses, and none chooses both.
+    pub source: Option<SocketAddr>,
+    /// Over what.
+    pub protocol: Protocol,
+    /// Whom.
+    pub target: SocketAddr,
+    /// Whether a page is asked for by HTTP, over TCP.
+    pub http: bool,
+    /// How long an answer may take.
+    pub patience: Duration,
+}
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The pod.
+    pub pod: String,
+    /// The address from which the pod was asked, as it says.
+    pub seen_from: IpAddr,
+}
+
+/// The answers to several requests, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Those that came.
+    pub answers: Vec<Answer>,
+    /// Why the others did not.
+    pub failures: Vec<String>,
+}
+
+impl<'a> Probe<'a> {
+    /// A probe with a patience of two seconds, from the address that the kernel chooses.
+    #[must_use]
+    pub fn new(from: &'a Namespace, protocol: Protocol, target: SocketAddr) -> Self {
+        Self {
+            from,
+            source: None,
+            protocol,
+            target,
+            http: false,
+            patience: Duration::from_secs(2),
+        }
+    }
+
+    /// Asks `count` times, one after the other.
+    #[must_use]
+    pub fn ask(&self, count: usize) -> Tally {
+        self.from.run(|| {
+            let mut tally = Tally::default();
+            for _ in 0..count {
+                match self.once() {
+                    Ok(answer) => tally.answers.push(answer),
+                    Err(error) => tally.failures.push(error.to_string()),
+                }
+            }
+            tally
+        })
+    }
+
+    fn once(&self) -> io::Result<Answer> {
+        let text = match self.protocol {
+            Protocol::Tcp | Protocol::Sctp => self.line()?,
+            Protocol::Udp => self.datagram()?,
+        };
+        parse(&text)
+    }
+
+    fn line(&self) -> io::Result<String> {
+        let stream = connect(self.protocol, self.source, self.target, self.patience)?;
+        if self.http {
+            return page(&stream, self.target);
+        }
+        (&stream).write_all(b"who?\n")?;
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line)?;
+        Ok(line)
+    }
+
+    fn datagram(&self) -> io::Result<String> {
+        let any = match self.target {
+            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        };
+        let source = self.source.unwrap_or(SocketAddr::new(any, 0));
+        let socket = UdpSocket::bind(source)?;
+        socket.connect(self.target)?;
+        socket.set_read_timeout(Some(self.patience))?;
+        socket.send(b"who?\n")?;
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer)?;
+        Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    }
+}
+
+fn page(mut stream: &TcpStream, host: SocketAddr) -> io::Result<String> {
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
+        _ => Err(io::Error::other(format!("no page but {answer:?}"))),
+    }
+}
+
+impl Tally {
+    /// How many answers came from each pod.
+    #[must_use]
+    pub fn by_pod(&self) -> BTreeMap<&str, usize> {
+        let mut count = BTreeMap::new();
+        for answer in &self.answers {
+            *count.entry(answer.pod.as_str()).or_default() += 1;
+        }
+        count
+    }
+
+    /// Itself, if every request was answered.
+    ///
+    /// # Errors
+    /// With the first reason, if not.
+    pub fn complete(self) -> Outcome<Self> {
+        match self.failures.first() {
+            None => Ok(self),
+            Some(first) => Err(Failure::new(format!(
+                "{} of {} requests were not answered: {first}",
+                self.failures.len(),
+                self.failures.len() + self.answers.len(),
+            ))),
+        }
+    }
+
+    /// The only pod that answered.
+    ///
+    /// # Errors
+    /// Where there was none, or another one too.
+    pub fn one_pod(&self) -> Outcome<&str> {
+        let by_pod = self.by_pod();
+        match by_pod.keys().next() {
+            Some(pod) if by_pod.len() == 1 => Ok(pod),
+            _ => Err(Failure::new(format!(
+                "one pod is expected to answer, not {by_pod:?}"
+            ))),
+        }
+    }
+}
+
+/// Reads what a [`Pod`](crate::Pod) says.
+pub(crate) fn parse(text: &str) -> io::Result<Answer> {
+    let words = text.trim().split_once(' ');
+    words
+        .and_then(|(pod, address)| {
+            Some(Answer {
+                pod: pod.to_owned(),
+                seen_from: address.parse().ok()?,
+            })
+        })
+        .ok_or_else(|| io::Error::other(format!("the answer {text:?} is not a pod's")))
+}

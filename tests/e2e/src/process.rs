@@ -1,0 +1,240 @@
+//! Processes: those that run on, with their log, and those that run to their end.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::failure::{Context as _, Failure, Outcome};
+use crate::wait::within;
+
+/// How much of a log is shown: the end says what went wrong.
+const SHOWN: usize = 60;
+
+/// The logs of all processes since [`forget_logs`].
+static LOGS: Mutex<Vec<Arc<Log>>> = Mutex::new(Vec::new());
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Debug)]
+struct Log {
+    name: String,
+    path: PathBuf,
+}
+
+/// A process that runs on. Killed when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: Arc<Log>,
+}
+
+/// A process that ran to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit status; 128 and the signal where one ended it.
+    pub status: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Process {
+    /// Starts it; both its outputs go to its log.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start(name: &str, mut command: Command) -> Outcome<Self> {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let file = format!("e2e-{}-{number}-{name}.log", std::process::id());
+        let log = Arc::new(Log {
+            name: name.to_owned(),
+            path: std::env::temp_dir().join(file),
+        });
+        let path = &log.path;
+        let file = File::create(path).context(|| format!("creating {}", path.display()))?;
+        let second = file.try_clone().context(|| "copying a file descriptor")?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(second)
+            .spawn()
+            .context(|| format!("starting {name}"))?;
+        LOGS.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&log));
+        Ok(Self { child, log })
+    }
+
+    /// What it has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log.path).unwrap_or_default()
+    }
+
+    /// Waits until a line of the log has all of `words`.
+    ///
+    /// # Errors
+    /// When there is none in `time`.
+    pub fn wait_for_log(&self, time: Duration, words: &[&str]) -> Outcome<String> {
+        within(time, || {
+            let log = self.log();
+            let line = log
+                .lines()
+                .find(|line| words.iter().all(|word| line.contains(word)));
+            line.map(str::to_owned)
+                .ok_or_else(|| Failure::new(format!("{}: no line with {words:?}", self.log.name)))
+        })
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    pub fn has_ended(&mut self) -> Outcome<bool> {
+        let status = self.child.try_wait();
+        status
+            .map(|status| status.is_some())
+            .context(|| format!("waiting for {}", self.log.name))
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// Where the process is gone.
+    pub fn signal(&self, signal: libc::c_int) -> Outcome {
+        let id = libc::pid_t::try_from(self.child.id()).context(|| "a process id")?;
+        // SAFETY: no pointers are involved; the child is not yet waited for, so the id is its.
+        let status = unsafe { libc::kill(id, signal) };
+        if status == 0 {
+            Ok(())
+        } else {
+            let why = std::io::Error::last_os_error();
+            Err(Failure::new(format!("signalling {}: {why}", self.log.name)))
+        }
+    }
+
+    /// Kills it as `kill -9` does, and waits for its end.
+    ///
+    /// # Errors
+    /// Where it is gone already.
+    pub fn kill(&mut self) -> Outcome {
+        self.signal(libc::SIGKILL)?;
+        self.wait(Duration::from_secs(5)).map(drop)
+    }
+
+    /// Ends it as `kill` does; answers its exit status.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn terminate(&mut self) -> Outcome<ExitStatus> {
+        self.signal(libc::SIGTERM)?;
+        self.wait(Duration::from_secs(5))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it has not ended after `time`.
+    pub fn wait(&mut self, time: Duration) -> Outcome<ExitStatus> {
+        within(time, || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err(Failure::new(format!("{} still runs", self.log.name))),
+            Err(error) => Err(Failure::new(format!(
+                "waiting for {}: {error}",
+                self.log.name
+            ))),
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = output.status;
+        let by_signal = || 128 + status.signal().unwrap_or_default();
+        Self {
+            status: status.code().unwrap_or_else(by_signal),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ran {
+    /// Itself, if it ended with this status.
+    ///
+    /// # Errors
+    /// With all it wrote, if not.
+    pub fn exits(self, status: i32) -> Outcome<Self> {
+        if self.status == status {
+            Ok(self)
+        } else {
+            Err(Failure::new(format!(
+                "exit status {} where {status} is expected\n{}{}",
+                self.status, self.out, self.err
+            )))
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: Command) -> Outcome<Ran> {
+    run_with_input(command, "")
+}
+
+/// Runs a command to its end with `input` as its standard input, which must be small.
+pub(crate) fn run_with_input(mut command: Command, input: &str) -> Outcome<Ran> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context(|| format!("starting {name}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Who does not read its input says elsewhere why.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child
+        .wait_with_output()
+        .context(|| format!("waiting for {name}"))?;
+    Ok(output.into())
+}
+
+/// Forgets the logs of processes that are gone: a new case begins.
+pub fn forget_logs() {
+    let mut logs = LOGS.lock().unwrap_or_else(PoisonError::into_inner);
+    logs.retain(|log| {
+        let runs = Arc::strong_count(log) > 1;
+        if !runs {
+            // Nobody needs it, so nobody misses it either.
+            let _ = fs::remove_file(&log.path);
+        }
+        runs
+    });
+}
+
+/// The ends of the logs there are, for a case that failed.
+#[must_use]
+pub fn logs() -> String {
+    let mut text = String::new();
+    for log in LOGS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        let all = fs::read_to_string(&log.path).unwrap_or_default();
+        let lines: Vec<&str> = all.lines().collect();
+        let end = &lines[lines.len().saturating_sub(SHOWN)..];
+        text.push_str(&format!("--- {}\n{}\n", log.name, end.join("\n")));
+    }
+    text
+}

@@ -1,0 +1,178 @@
+//! Sockets of the three protocols, made by hand where the standard library has none.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::time::Duration;
+
+/// What Services speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP, in the style of TCP.
+    Sctp,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
+    /// As `ipvsadm` spells the option.
+    #[must_use]
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Tcp => "-t",
+            Self::Udp => "-u",
+            Self::Sctp => "--sctp-service",
+        }
+    }
+
+    /// As Kubernetes spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name().to_lowercase())
+    }
+}
+
+/// A listening socket of TCP or SCTP. What it accepts reads and writes as TCP does: the calls are the same.
+/// Waiting for a connection, or for data on one, takes `patience` at most.
+pub(crate) fn listen(
+    protocol: Protocol,
+    address: SocketAddr,
+    patience: Duration,
+) -> io::Result<TcpListener> {
+    let socket = stream(protocol, address)?;
+    set(&socket, libc::SO_REUSEADDR, &1_i32)?;
+    set(&socket, libc::SO_RCVTIMEO, &timeval(patience))?;
+    bind(&socket, address)?;
+    // SAFETY: no pointers are involved.
+    check(unsafe { libc::listen(socket.as_raw_fd(), 128) })?;
+    Ok(TcpListener::from(socket))
+}
+
+/// A connection over TCP or SCTP, from `source` where one is given, whose every call takes `patience` at
+/// most.
+pub(crate) fn connect(
+    protocol: Protocol,
+    source: Option<SocketAddr>,
+    target: SocketAddr,
+    patience: Duration,
+) -> io::Result<TcpStream> {
+    let socket = stream(protocol, target)?;
+    let time = timeval(patience);
+    // The time-out for sending is the one for connecting too.
+    set(&socket, libc::SO_SNDTIMEO, &time)?;
+    set(&socket, libc::SO_RCVTIMEO, &time)?;
+    if let Some(source) = source {
+        bind(&socket, source)?;
+    }
+    let (address, length) = raw(target);
+    // SAFETY: the address is initialized and outlives the call; the length is its.
+    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+    Ok(TcpStream::from(socket))
+}
+
+fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<OwnedFd> {
+    let domain = match address {
+        SocketAddr::V4(_) => libc::AF_INET,
+        SocketAddr::V6(_) => libc::AF_INET6,
+    };
+    let number = match protocol {
+        Protocol::Tcp => libc::IPPROTO_TCP,
+        Protocol::Sctp => libc::IPPROTO_SCTP,
+        Protocol::Udp => return Err(io::Error::other("UDP has no connections")),
+    };
+    // SAFETY: no pointers are involved.
+    let socket = unsafe { libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, number) };
+    check(socket.min(0))?;
+    // SAFETY: the socket was just made and is owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+}
+
+fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
+    let (address, length) = raw(address);
+    // SAFETY: the address is initialized and outlives the call; the length is its.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })
+}
+
+fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
+    let length = length_of::<T>();
+    // SAFETY: the value outlives the call; the length is its.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const *value).cast(),
+            length,
+        )
+    })
+}
+
+fn timeval(time: Duration) -> libc::timeval {
+    libc::timeval {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_usec: time.subsec_micros().into(),
+    }
+}
+
+fn raw(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: an all-zero `sockaddr_storage` is valid.
+    let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    match address {
+        SocketAddr::V4(address) => {
+            let raw = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: address.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from(*address.ip()).to_be(),
+                },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the storage is made to hold every kind of address.
+            unsafe { (&raw mut storage).cast::<libc::sockaddr_in>().write(raw) };
+            (storage, length_of::<libc::sockaddr_in>())
+        }
+        SocketAddr::V6(address) => {
+            let raw = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: address.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr {
+                    s6_addr: address.ip().octets(),
+                },
+                sin6_scope_id: address.scope_id(),
+            };
+            // SAFETY: the storage is made to hold every kind of address.
+            unsafe { (&raw mut storage).cast::<libc::sockaddr_in6>().write(raw) };
+            (storage, length_of::<libc::sockaddr_in6>())
+        }
+    }
+}
+
+fn length_of<T>() -> libc::socklen_t {
+    mem::size_of::<T>() as libc::socklen_t
+}
+
+fn check(status: libc::c_int) -> io::Result<()> {
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

@@ -1,0 +1,89 @@
+//! What the node's kernel holds, read by the operator's own tools.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::failure::{Failure, Outcome};
+use crate::namespace::Namespace;
+use crate::process::run;
+
+/// A node's tables, as they are or as they should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Lines of `ipvsadm-save -n`.
+    pub ipvs: BTreeSet<String>,
+    /// The addresses of `kube-ipvs0` as `ADDRESS/LENGTH`.
+    pub addresses: BTreeSet<String>,
+}
+
+impl Tables {
+    /// Reads them from the kernel.
+    pub(crate) fn read(node: &Namespace) -> Outcome<Self> {
+        let mut ipvsadm = node.command("ipvsadm");
+        ipvsadm.args(["--save", "--numeric"]);
+        let mut ip = node.command("ip");
+        ip.args(["-oneline", "address", "show"]);
+        Ok(Self {
+            ipvs: lines(&run(ipvsadm)?.exits(0)?.out).collect(),
+            addresses: lines(&run(ip)?.exits(0)?.out)
+                .filter_map(|line| address(&line))
+                .collect(),
+        })
+    }
+
+    /// Reads what `ipvsctl render` prints.
+    pub(crate) fn parse(text: &str) -> Self {
+        let (ipvs, addresses) = lines(text)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .partition(|line| line.starts_with('-'));
+        Self { ipvs, addresses }
+    }
+
+    /// Fails with the difference unless the tables are these.
+    ///
+    /// # Errors
+    /// Where there is a difference.
+    pub fn are(&self, expected: &Self) -> Outcome {
+        if self == expected {
+            return Ok(());
+        }
+        let mut text = String::from("the tables are not as they should be");
+        let pairs = [
+            (&self.ipvs, &expected.ipvs),
+            (&self.addresses, &expected.addresses),
+        ];
+        for (is, should) in pairs {
+            let missing = should.difference(is).map(|line| ("missing", line));
+            let excess = is.difference(should).map(|line| ("in excess", line));
+            let all: Vec<_> = missing.chain(excess).collect();
+            for (what, line) in all.iter().take(10) {
+                text.push_str(&format!("\n  {what}: {line}"));
+            }
+            if all.len() > 10 {
+                text.push_str(&format!("\n  and {} more", all.len() - 10));
+            }
+        }
+        Err(Failure::new(text))
+    }
+}
+
+impl fmt::Display for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.ipvs.iter().chain(&self.addresses) {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+fn lines(text: &str) -> impl Iterator<Item = String> {
+    text.lines().map(|line| line.trim_end().to_owned())
+}
+
+/// The address in a line of `ip -oneline address`, if it is one of our device's own.
+fn address(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let address = words.get(3)?;
+    (words.get(1) == Some(&"kube-ipvs0") && !address.starts_with("fe80:"))
+        .then(|| (*address).to_owned())
+}

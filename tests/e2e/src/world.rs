@@ -1,0 +1,339 @@
+//! A node with pods, and a client outside.
+//!
+//! ```text
+//!  client 192.168.50.10-17            pods 10.244.0.10…
+//!         fd00:50::10-17                   fd00:10:244::10…
+//!      │                                   │
+//!      └── 192.168.50.1 ── node ── 10.244.0.1 (bridge cni0)
+//!          fd00:50::1              fd00:10:244::1
+//! ```
+//!
+//! All routes lead through the node, so that what a pod answers comes back the way it went: IPVS
+//! needs no masquerading here, and pods see who asks.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use crate::failure::{Context as _, Outcome};
+use crate::namespace::Namespace;
+use crate::objects;
+use crate::pod::Pod;
+use crate::process::{Process, Ran, run};
+use crate::programs::program;
+use crate::socket::Protocol;
+use crate::tables::Tables;
+
+/// The node's name in Kubernetes.
+const NODE: &str = "node1";
+/// How many addresses of each family the client has.
+const CLIENT_ADDRESSES: u16 = 8;
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// Arguments of a program, texts and paths mixed.
+pub type Arguments<'a> = &'a [&'a dyn AsRef<OsStr>];
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct World {
+    /// The node.
+    pub node: Arc<Namespace>,
+    /// The client outside.
+    pub client: Namespace,
+    /// The pods, named `pod1`, `pod2` …
+    pub pods: Vec<Pod>,
+    folder: PathBuf,
+}
+
+impl World {
+    /// Builds it.
+    ///
+    /// # Errors
+    /// Where this is not root, or the kernel lacks something.
+    pub fn build(pods: usize) -> Outcome<Self> {
+        let names: Vec<String> = (1..=pods).map(|number| format!("pod{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Self::with_pods(&names)
+    }
+
+    /// Builds it with pods of these names.
+    ///
+    /// # Errors
+    /// As [`World::build`].
+    pub fn with_pods(names: &[&str]) -> Outcome<Self> {
+        let node = Namespace::create()?;
+        node.sysctl("ipv4/ip_forward", "1")?;
+        node.sysctl("ipv6/conf/all/forwarding", "1")?;
+        node.ip(&[
+            "link add cni0 type bridge",
+            "address add 10.244.0.1/24 dev cni0",
+            "address add fd00:10:244::1/64 dev cni0 nodad",
+            "link set cni0 up",
+        ])?;
+        let client = client(&node)?;
+        let pods = (10..)
+            .zip(names)
+            .map(|(number, name)| pod(&node, number, name))
+            .collect::<Outcome<_>>()?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            std::env::temp_dir().join(format!("e2e-{}-world-{number}", std::process::id()));
+        fs::create_dir_all(&folder).context(|| format!("creating {}", folder.display()))?;
+        Ok(Self {
+            node: Arc::new(node),
+            client,
+            pods,
+            folder,
+        })
+    }
+
+    /// A path in the world's own directory.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Writes a file into the world's own directory, in one step as careful writers do.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> Outcome<PathBuf> {
+        let (path, new) = (self.path(name), self.path(&format!("{name}.new~")));
+        let action = || format!("writing {}", path.display());
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).context(action)?;
+        }
+        fs::write(&new, text).context(action)?;
+        fs::rename(&new, &path).context(action)?;
+        Ok(path)
+    }
+
+    /// Writes objects as one file.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write_objects(&self, name: &str, objects: Vec<Value>) -> Outcome<PathBuf> {
+        self.write(name, &objects::list(objects).to_string())
+    }
+
+    /// Writes a configuration with lines of its section `ipvs`, such as `scheduler: rr`.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn config(&self, ipvs: &[&str]) -> Outcome<PathBuf> {
+        let lines: String = ipvs.iter().map(|line| format!("\n  {line}")).collect();
+        let text = format!(
+            "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\n\
+             ipvs:{lines}\n"
+        );
+        self.write("config.yaml", &text)
+    }
+
+    /// The addresses of all pods of one family.
+    #[must_use]
+    pub fn endpoints(&self, family: Family) -> Vec<IpAddr> {
+        self.pods.iter().map(|pod| family.of(pod)).collect()
+    }
+
+    /// A Service of all protocols and families on all pods, with its slices; `number` gives its addresses.
+    #[must_use]
+    pub fn web(&self, name: &str, number: u8) -> Vec<Value> {
+        let addresses = [Family::V4, Family::V6].map(|family| family.virtual_address(number));
+        vec![
+            objects::service(name, &addresses, &Protocol::ALL),
+            objects::slice(name, &self.endpoints(Family::V4), &Protocol::ALL),
+            objects::slice(name, &self.endpoints(Family::V6), &Protocol::ALL),
+        ]
+    }
+
+    /// A command of `kube-ipvsd` on the node.
+    #[must_use]
+    pub fn daemon_command(&self) -> Command {
+        let mut command = self.node.command(program("kube-ipvsd"));
+        command.args(["--node-name", NODE]);
+        command
+    }
+
+    /// Starts `kube-ipvsd` with the source and the configuration that the arguments name.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn daemon(&self, arguments: Arguments<'_>) -> Outcome<Process> {
+        let mut command = self.daemon_command();
+        command.args(arguments.iter().map(AsRef::as_ref));
+        Process::start("kube-ipvsd", command)
+    }
+
+    /// Runs `kube-ipvsd` to its end.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn run_daemon(&self, arguments: Arguments<'_>) -> Outcome<Ran> {
+        let mut command = self.daemon_command();
+        command.args(arguments.iter().map(AsRef::as_ref));
+        run(command)
+    }
+
+    /// Runs `ipvsctl` on the node.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn ipvsctl(&self, arguments: Arguments<'_>) -> Outcome<Ran> {
+        let mut command = self.node.command(program("ipvsctl"));
+        command.args(arguments.iter().map(AsRef::as_ref));
+        run(command)
+    }
+
+    /// Runs one of the operator's own tools on the node, which must succeed.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn tool(&self, line: &str) -> Outcome<String> {
+        let mut words = line.split_ascii_whitespace();
+        let mut command = self.node.command(words.next().unwrap_or_default());
+        command.args(words);
+        Ok(run(command)?.exits(0).context(|| line.to_owned())?.out)
+    }
+
+    /// What the kernel holds.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn tables(&self) -> Outcome<Tables> {
+        Tables::read(&self.node)
+    }
+
+    /// What files ask for, as `ipvsctl render` prints it.
+    ///
+    /// # Errors
+    /// Where it cannot be rendered.
+    pub fn rendered(&self, objects: &Path, config: &Path) -> Outcome<Tables> {
+        let ran = self.ipvsctl(&[
+            &"render",
+            &"-f",
+            &objects,
+            &"--config",
+            &config,
+            &"--node",
+            &NODE,
+        ])?;
+        Ok(Tables::parse(&ran.exits(0)?.out))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // What is left in a directory for temporary files does no harm.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Family {
+    /// The virtual address of this number.
+    #[must_use]
+    pub fn virtual_address(self, number: u8) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::new(10, 96, 1, number).into(),
+            Self::V6 => {
+                Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0x100 + u16::from(number)).into()
+            }
+        }
+    }
+
+    /// Port 80 of the virtual address of this number.
+    #[must_use]
+    pub fn virtual_server(self, number: u8) -> SocketAddr {
+        SocketAddr::new(self.virtual_address(number), 80)
+    }
+
+    /// The pod's address of this family.
+    #[must_use]
+    pub fn of(self, pod: &Pod) -> IpAddr {
+        match self {
+            Self::V4 => pod.v4.into(),
+            Self::V6 => pod.v6.into(),
+        }
+    }
+
+    /// The addresses of the client.
+    #[must_use]
+    pub fn client_addresses(self) -> Vec<IpAddr> {
+        (0x10..0x10 + CLIENT_ADDRESSES)
+            .map(|number| match self {
+                Self::V4 => Ipv4Addr::new(192, 168, 50, (number - 6) as u8).into(),
+                Self::V6 => Ipv6Addr::new(0xfd00, 0x50, 0, 0, 0, 0, 0, number).into(),
+            })
+            .collect()
+    }
+
+    /// As EndpointSlices spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+fn client(node: &Namespace) -> Outcome<Namespace> {
+    let client = Namespace::create()?;
+    node.ip(&[
+        &format!(
+            "link add outside type veth peer name eth0 netns {}",
+            client.path()
+        ),
+        "address add 192.168.50.1/24 dev outside",
+        "address add fd00:50::1/64 dev outside nodad",
+        "link set outside up",
+    ])?;
+    let mut lines = Vec::new();
+    for (family, length) in [(Family::V4, 24), (Family::V6, 64)] {
+        for address in family.client_addresses() {
+            let nodad = if address.is_ipv6() { " nodad" } else { "" };
+            lines.push(format!("address add {address}/{length} dev eth0{nodad}"));
+        }
+    }
+    lines.push("link set eth0 up".to_owned());
+    lines.push("route add default via 192.168.50.1".to_owned());
+    lines.push("route add ::/0 via fd00:50::1".to_owned());
+    client.ip(&lines)?;
+    Ok(client)
+}
+
+fn pod(node: &Namespace, number: u8, name: &str) -> Outcome<Pod> {
+    let namespace = Namespace::create()?;
+    let v4 = Ipv4Addr::new(10, 244, 0, number);
+    let v6 = Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0, 0, 0, number.into());
+    node.ip(&[
+        format!(
+            "link add veth{number} type veth peer name eth0 netns {}",
+            namespace.path()
+        ),
+        format!("link set veth{number} master cni0 up"),
+    ])?;
+    namespace.ip(&[
+        format!("address add {v4}/24 dev eth0"),
+        format!("address add {v6}/64 dev eth0 nodad"),
+        "link set eth0 up".to_owned(),
+        "route add default via 10.244.0.1".to_owned(),
+        "route add ::/0 via fd00:10:244::1".to_owned(),
+    ])?;
+    Pod::start(&namespace, name, v4, v6)
+}

@@ -1,0 +1,39 @@
+//! Packets through a real kernel: to be run by `cargo xtask vm`.
+//!
+//! The cases run one after the other, each in a world of its own.
+
+mod changes;
+mod cluster;
+mod crash;
+mod drift;
+mod faults;
+mod files;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod lifecycle;
+mod mistakes;
+mod schedulers;
+
+use std::process::ExitCode;
+
+use e2e::{Outcome, World};
+use harness::case;
+
+fn main() -> ExitCode {
+    let trials = [
+        schedulers::trials(),
+        changes::trials(),
+        files::trials(),
+        faults::trials(),
+        crash::trials(),
+        drift::trials(),
+        lifecycle::trials(),
+        mistakes::trials(),
+    ];
+    harness::run(trials.into_iter().flatten().collect(), suitable)
+}
+
+/// Root, and IPVS.
+fn suitable() -> Outcome {
+    World::build(0)?.tables().map(drop)
+}

@@ -258,10 +258,14 @@ impl Reconciler {
 
     /// Compiles what has changed since the last time.
     fn compile(&mut self) -> TableKeys {
+        let changed = self.take_changed();
+        self.compiler.update(&self.cluster, &changed)
+    }
+
+    fn take_changed(&mut self) -> Changed {
         self.sync_at = None;
         self.changed_since = None;
-        let changed = std::mem::take(&mut self.changed);
-        self.compiler.update(&self.cluster, &changed)
+        std::mem::take(&mut self.changed)
     }
 
     fn observed(
@@ -294,7 +298,7 @@ impl Reconciler {
             self.audit_failures = 0;
         }
         if first {
-            self.compile();
+            self.take_changed();
             self.compiler.update_all(&self.cluster);
         } else {
             // What changed meanwhile is no drift: it is compiled now and told apart.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipvs::VirtualServerKey;
 
-use super::Op;
+use super::{Op, PlannedOp};
 
 /// Changes of a plan that were not done, because they failed or because one of these blocked them, and
 /// so which later ones must not be done either. Whoever carries out a plan keeps one.
@@ -46,9 +46,18 @@ impl Undone {
         }
     }
 
+    /// Parts `ops` into those to be done and those that are blocked, which are noted as not done.
+    pub fn admit(&mut self, ops: Vec<PlannedOp>) -> (Vec<PlannedOp>, Vec<PlannedOp>) {
+        let (blocked, admitted): (Vec<_>, Vec<_>) =
+            (ops.into_iter()).partition(|planned| self.blocks(&planned.op));
+        for planned in &blocked {
+            self.note(&planned.op);
+        }
+        (admitted, blocked)
+    }
+
     /// Whether `op` builds on something that was not done.
-    #[must_use]
-    pub fn blocks(&self, op: &Op) -> bool {
+    fn blocks(&self, op: &Op) -> bool {
         match op {
             Op::EnsureDevice | Op::SetVirtualServer(_) | Op::DelVirtualServer(_) => false,
             Op::AddAddress(_) => self.device,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use kernel::{Kernel, ObserveError};
+use kernel::{Fate, Kernel, ObserveError, carry_out};
 use model::{NodeConfig, Scope, chain};
 use planner::Ownership;
 use tracing::{error, info};
@@ -22,14 +22,17 @@ pub(super) fn clean(
     };
     let plan = planner::cleanup(&live, &own);
     let mut failed = 0;
-    for stage in &plan.stages {
-        for outcome in kernel.apply(stage) {
-            if let Err(problem) = outcome {
-                failed += 1;
-                error!("{}", chain(&problem));
-            }
+    carry_out(kernel, &plan, |planned, fate| match fate {
+        Fate::Done => {}
+        Fate::Failed(problem) => {
+            failed += 1;
+            error!("{}", chain(&problem));
         }
-    }
+        Fate::LeftOut => {
+            failed += 1;
+            error!("left out, for what failed before: {}", planned.op);
+        }
+    });
     if plan.withheld > 0 {
         error!("somebody else changes the IPVS table: nothing was deleted, try again");
     }

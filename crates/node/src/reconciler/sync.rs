@@ -67,10 +67,8 @@ impl Sync {
     /// What to do next; none at the end. Ops that build on one that failed are left out.
     pub(super) fn next_stage(&mut self) -> Option<Stage> {
         while let Some(stage) = self.stages.pop_front() {
-            let (skipped, ops): (Vec<_>, Vec<_>) =
-                (stage.ops.into_iter()).partition(|planned| self.undone.blocks(&planned.op));
+            let (ops, skipped) = self.undone.admit(stage.ops);
             for planned in &skipped {
-                self.undone.note(&planned.op);
                 self.skipped.merge(planned.op.keys());
             }
             self.failed_ops += skipped.len();

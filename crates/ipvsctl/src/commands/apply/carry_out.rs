@@ -3,18 +3,14 @@
 use std::fmt;
 
 use indicatif::ProgressBar;
-use kernel::Kernel;
+use kernel::{Fate, Kernel};
 use model::chain;
-use model::plan::Undone;
-use model::{OpEffect, Plan, PlannedOp, Stage, Summary};
+use model::{OpEffect, Plan, PlannedOp, Summary};
 
 use crate::output::style;
 
 #[cfg(test)]
 mod tests;
-
-/// How many changes are handed over at once: the bar moves between.
-const CHUNK: usize = 1024;
 
 /// What became of a plan. Prints as `Applied: 3 added, 0 changed, 1 deleted`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,51 +48,29 @@ impl fmt::Display for Applied {
     }
 }
 
-/// Does all of `plan`, stage by stage. A change that fails is told on standard error, what builds on
-/// it is left out, and all else is done.
+/// Does all of `plan`. A change that fails is told on standard error, what builds on it is left out, and
+/// all else is done.
 pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, bar: &ProgressBar) -> Applied {
     let mut applied = Applied::default();
-    let mut undone = Undone::default();
-    for stage in &plan.stages {
-        for chunk in stage.ops.chunks(CHUNK) {
-            let (skipped, ops): (Vec<_>, Vec<_>) =
-                (chunk.iter().cloned()).partition(|planned| undone.blocks(&planned.op));
-            for planned in &skipped {
-                undone.note(&planned.op);
-            }
-            applied.skipped += skipped.len();
-            apply(kernel, ops, &mut applied, &mut undone, bar);
-            bar.inc(chunk.len() as u64);
-        }
-    }
-    bar.finish_and_clear();
-    applied
-}
-
-fn apply(
-    kernel: &mut dyn Kernel,
-    ops: Vec<PlannedOp>,
-    applied: &mut Applied,
-    undone: &mut Undone,
-    bar: &ProgressBar,
-) {
-    let stage = Stage { ops };
-    for (planned, outcome) in stage.ops.iter().zip(kernel.apply(&stage)) {
-        match outcome {
-            Ok(()) => {
+    kernel::carry_out(kernel, plan, |planned, fate| {
+        match fate {
+            Fate::Done => {
                 *match planned.op.effect() {
                     OpEffect::Add => &mut applied.done.add,
                     OpEffect::Change => &mut applied.done.change,
                     OpEffect::Delete => &mut applied.done.delete,
                 } += 1;
             }
-            Err(error) => {
+            Fate::Failed(error) => {
                 bar.suspend(|| style::error(&described(planned, &error)));
-                undone.note(&planned.op);
                 applied.failed += 1;
             }
+            Fate::LeftOut => applied.skipped += 1,
         }
-    }
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    applied
 }
 
 fn described(planned: &PlannedOp, error: &kernel::OpError) -> String {

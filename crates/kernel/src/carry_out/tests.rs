@@ -1,0 +1,41 @@
+use model::plan::Reason;
+use model::{Op, Plan, PlannedOp, Stage, text};
+
+use super::{Fate, carry_out};
+use crate::OpErrorKind;
+use crate::memory::{Fault, MemoryKernel};
+
+fn stage(op: Op) -> Stage {
+    Stage {
+        ops: vec![PlannedOp {
+            op,
+            owner: None,
+            reason: Reason::Unwanted,
+        }],
+    }
+}
+
+/// Without its address a virtual server of ours would look like somebody else's.
+#[test]
+fn an_address_stays_while_its_virtual_server_cannot_be_deleted() {
+    let tables =
+        text::parse("-A -t 10.96.0.1:80 -s rr\n# addresses\n10.96.0.1/32\n").expect("it parses");
+    let key = *tables.virtual_servers.keys().next().expect("one");
+    let plan = Plan {
+        stages: vec![
+            stage(Op::DelVirtualServer(key)),
+            stage(Op::DelAddress([10, 96, 0, 1].into())),
+            stage(Op::DelDevice),
+        ],
+        ..Plan::default()
+    };
+    let mut kernel = MemoryKernel::with_tables(&tables);
+    kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
+    let mut fates = Vec::new();
+    carry_out(&mut kernel, &plan, |_, fate| fates.push(fate));
+    assert!(
+        matches!(fates[..], [Fate::Failed(_), Fate::LeftOut, Fate::LeftOut]),
+        "{fates:?}"
+    );
+    assert_eq!(kernel.tables(), tables);
+}

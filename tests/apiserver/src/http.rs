@@ -91,51 +91,33 @@ async fn route(
         ));
     }
     let form = Form::negotiate(&accept)?;
-    let content_type = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
     match (&parts.method, &target.name) {
         (&Method::GET, None) if query.is_true("watch") => {
             watch::serve(server, &target, &query, form)
         }
         (&Method::GET, None) => list::serve(server, &target, &query, form),
         (&Method::GET, Some(name)) => objects::get(server, &target, name, form),
-        (&Method::POST, None) => objects::create(
-            server,
-            &target,
-            &query,
-            &content_type,
-            &read(incoming).await?,
-        ),
-        (&Method::PUT, Some(name)) => objects::update(
-            server,
-            &target,
-            name,
-            &query,
-            &content_type,
-            &read(incoming).await?,
-        ),
-        (&Method::PATCH, Some(name)) => objects::patch(
-            server,
-            &target,
-            name,
-            &query,
-            &content_type,
-            &read(incoming).await?,
-        ),
-        (&Method::DELETE, Some(name)) => objects::delete(
-            server,
-            &target,
-            name,
-            &query,
-            &content_type,
-            &read(incoming).await?,
-        ),
         (&Method::DELETE, None) => objects::delete_collection(server, &target, &query),
-        _ => Err(ApiError::method_not_allowed()),
+        (method, name) => {
+            let content_type = parts.headers.get(header::CONTENT_TYPE);
+            let body = read(incoming).await?;
+            let request = objects::Write {
+                server,
+                target: &target,
+                query: &query,
+                content_type: content_type
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or_default(),
+                body: &body,
+            };
+            match (method, name) {
+                (&Method::POST, None) => objects::create(&request),
+                (&Method::PUT, Some(name)) => objects::update(&request, name),
+                (&Method::PATCH, Some(name)) => objects::patch(&request, name),
+                (&Method::DELETE, Some(name)) => objects::delete(&request, name),
+                _ => Err(ApiError::method_not_allowed()),
+            }
+        }
     }
 }
 

@@ -38,11 +38,7 @@ pub(super) fn serve(
     form: Form,
 ) -> Result<Response<Body>, ApiError> {
     let api = target.api;
-    let selector = Selector::parse(
-        api.resource,
-        query.get("labelSelector"),
-        query.get("fieldSelector"),
-    )?;
+    let selector = query.selector(api.resource)?;
     check_options(query)?;
     let page = read(server, target, query, &selector)?;
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});

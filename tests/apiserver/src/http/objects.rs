@@ -11,7 +11,6 @@ use crate::http::Body;
 use crate::object::Object;
 use crate::patch::{Applier, Patch, apply};
 use crate::resource::{Api, Resource};
-use crate::selectors::Selector;
 use crate::server::Inner;
 use crate::status::ApiError;
 use crate::store::Range;
@@ -43,13 +42,24 @@ pub(super) fn get(
     })
 }
 
-pub(super) fn create(
-    server: &Inner,
-    target: &Target,
-    query: &Query,
-    content_type: &str,
-    body: &[u8],
-) -> Result<Response<Body>, ApiError> {
+/// A request that writes one object, whole.
+#[derive(Clone, Copy)]
+pub(super) struct Write<'a> {
+    pub(super) server: &'a Inner,
+    pub(super) target: &'a Target,
+    pub(super) query: &'a Query,
+    pub(super) content_type: &'a str,
+    pub(super) body: &'a [u8],
+}
+
+pub(super) fn create(request: &Write<'_>) -> Result<Response<Body>, ApiError> {
+    let Write {
+        server,
+        target,
+        query,
+        content_type,
+        body,
+    } = *request;
     let api = target.api;
     let object = decode(api, content_type, body)?;
     let namespace = namespace_of(target, &object)?;
@@ -59,14 +69,14 @@ pub(super) fn create(
     Ok(whole(201, api, &object))
 }
 
-pub(super) fn update(
-    server: &Inner,
-    target: &Target,
-    name: &str,
-    query: &Query,
-    content_type: &str,
-    body: &[u8],
-) -> Result<Response<Body>, ApiError> {
+pub(super) fn update(request: &Write<'_>, name: &str) -> Result<Response<Body>, ApiError> {
+    let Write {
+        server,
+        target,
+        query,
+        content_type,
+        body,
+    } = *request;
     let api = target.api;
     let object = decode(api, content_type, body)?;
     namespace_of(target, &object)?;
@@ -97,14 +107,14 @@ pub(super) fn update(
     Ok(whole(if created { 201 } else { 200 }, api, &object))
 }
 
-pub(super) fn patch(
-    server: &Inner,
-    target: &Target,
-    name: &str,
-    query: &Query,
-    content_type: &str,
-    body: &[u8],
-) -> Result<Response<Body>, ApiError> {
+pub(super) fn patch(request: &Write<'_>, name: &str) -> Result<Response<Body>, ApiError> {
+    let Write {
+        server,
+        target,
+        query,
+        content_type,
+        body,
+    } = *request;
     let api = target.api;
     let patch = Patch::parse(content_type, body)?;
     let (object, created) =
@@ -133,14 +143,14 @@ pub(super) fn patch(
     Ok(whole(if created { 201 } else { 200 }, api, &object))
 }
 
-pub(super) fn delete(
-    server: &Inner,
-    target: &Target,
-    name: &str,
-    query: &Query,
-    content_type: &str,
-    body: &[u8],
-) -> Result<Response<Body>, ApiError> {
+pub(super) fn delete(request: &Write<'_>, name: &str) -> Result<Response<Body>, ApiError> {
+    let Write {
+        server,
+        target,
+        query,
+        content_type,
+        body,
+    } = *request;
     let api = target.api;
     let body = if body.is_empty() {
         Value::Null
@@ -179,11 +189,7 @@ pub(super) fn delete_collection(
     if api.resource == Resource::Namespaces {
         return Err(ApiError::method_not_allowed());
     }
-    let selector = Selector::parse(
-        api.resource,
-        query.get("labelSelector"),
-        query.get("fieldSelector"),
-    )?;
+    let selector = query.selector(api.resource)?;
     let range = Range {
         namespace: target.namespace.as_deref(),
         ..Range::default()

@@ -1,5 +1,7 @@
 //! Query parameters.
 
+use crate::resource::Resource;
+use crate::selectors::Selector;
 use crate::status::ApiError;
 use std::collections::BTreeMap;
 
@@ -30,6 +32,15 @@ impl Query {
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// Which objects of `resource` are meant.
+    pub(super) fn selector(&self, resource: Resource) -> Result<Selector, ApiError> {
+        Selector::parse(
+            resource,
+            self.get("labelSelector"),
+            self.get("fieldSelector"),
+        )
     }
 
     /// A number; 0 where it is missing or empty.

@@ -37,11 +37,7 @@ pub(super) fn serve(
     form: Form,
 ) -> Result<Response<Body>, ApiError> {
     let api = target.api;
-    let selector = Selector::parse(
-        api.resource,
-        query.get("labelSelector"),
-        query.get("fieldSelector"),
-    )?;
+    let selector = query.selector(api.resource)?;
     let faults = server.faults.subscribe();
     let state = faults.borrow().clone();
     check_options(query, &state)?;

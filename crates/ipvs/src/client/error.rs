@@ -118,8 +118,10 @@ fn kind_of(request: Option<&Request>, errno: i32) -> ErrorKind {
         libc::ESRCH => ErrorKind::NoSuchService,
         libc::ENOENT => match request {
             Some(Request::NewService(_) | Request::SetService(_)) => ErrorKind::UnknownScheduler,
-            Some(_) => ErrorKind::NoSuchDestination,
-            None => ErrorKind::Other(errno),
+            Some(Request::NewDest(..) | Request::SetDest(..) | Request::DelDest(..)) => {
+                ErrorKind::NoSuchDestination
+            }
+            _ => ErrorKind::Other(errno),
         },
         libc::EEXIST => ErrorKind::AlreadyExists,
         libc::EPERM | libc::EACCES => ErrorKind::NotPermitted,

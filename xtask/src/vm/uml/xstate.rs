@@ -6,10 +6,6 @@
 //! write fails and the guest dies on its first process. Here the state goes through a buffer that is
 //! large enough; the part that the guest's kernel does not keep is in its initial state always, because
 //! a process must ask the host's kernel before it may use AMX, and a guest's process has no way to ask.
-#![allow(
-    missing_docs,
-    reason = "not a crate of the workspace: built alone, for one symbol"
-)]
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_long, c_uint, c_void};

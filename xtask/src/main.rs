@@ -1,5 +1,6 @@
 //! `cargo xtask`: every project command, in Rust.
 
+mod bless;
 mod demo;
 mod error;
 mod libtest;
@@ -36,6 +37,8 @@ enum Command {
     Test(test::Arguments),
     /// Check the shape of the sources: layers and file sizes
     Tidy,
+    /// Write what the conformance scenarios show into them
+    Bless(bless::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,5 +59,6 @@ fn run(command: Command) -> Result<u8> {
         Command::Vm(arguments) => vm::command(&project, &arguments),
         Command::Test(arguments) => test::command(&project, &arguments),
         Command::Tidy => tidy::command(&project),
+        Command::Bless(arguments) => bless::command(&project, &arguments),
     }
 }

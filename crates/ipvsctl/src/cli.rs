@@ -1,9 +1,14 @@
 //! The command line.
 
+mod analyze;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use sources::ConfigFlags;
+
+pub use self::analyze::{Analyze, LeastLevel};
 
 const INPUT: &str = "Input";
 const NODE: &str = "Node";
@@ -12,7 +17,8 @@ const GLOBAL: &str = "Global options";
 const EXIT_STATUS: &str = "\
 Exit status:
   0  it was done; of diff: there is no difference
-  1  of diff: there are differences
+  1  of diff: there are differences; of config check: there are mistakes; of
+     analyze: there are findings of level error
   2  an error: bad arguments, no access to the kernel or the cluster, or a part of the input could
      not be read (whatever could be read is answered all the same)
   3  of apply: some of the changes failed";
@@ -113,8 +119,18 @@ pub enum Command {
     /// Shows the plan as diff does and applies it once it is confirmed. A change that fails is reported
     /// with its cause, what builds on it is left out, and all else is done.
     Apply(Apply),
+    /// Say what is odd about the objects of a cluster.
+    ///
+    /// Looks at Services, EndpointSlices and Nodes as the daemon does and prints what cannot be served,
+    /// what is served otherwise than its author may think, and why. Nothing is changed and no kernel is
+    /// looked at.
+    ///
+    /// Without -f the objects come from a cluster, as with diff.
+    Analyze(Analyze),
     /// Print what the kernel holds.
     Get(Get),
+    /// Check a configuration file, or show the configuration that holds.
+    Config(Config),
     /// Print the versions of ipvsctl and of the kernel's IPVS.
     Version(Version),
     /// Print a completion script for a shell.
@@ -136,12 +152,50 @@ pub struct Render {
     /// Where the objects come from.
     #[command(flatten)]
     pub files: Files,
-    /// For which node.
+    /// For which node. Node ports are served at the addresses that --node-state names.
     #[command(flatten)]
     pub node: NodeArgs,
+    /// Print this section alone; may be given several times. For text only.
+    #[arg(long = "section", value_name = "SECTION")]
+    pub sections: Vec<Section>,
     /// How to print.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: PlanFormat,
+}
+
+/// The sections that `render` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Section {
+    /// Virtual and real servers, as `ipvsadm-save -n`.
+    Ipvs,
+    /// Addresses of kube-ipvs0.
+    Addresses,
+    /// Sets and their entries, as `ipset save`.
+    Ipset,
+    /// The rules of IPv4, as `iptables-save`.
+    Rules4,
+    /// The rules of IPv6, as `ip6tables-save`.
+    Rules6,
+    /// Kernel settings, as `sysctl`.
+    Sysctl,
+    /// Ports at which load balancers ask.
+    HealthChecks,
+}
+
+impl Section {
+    /// Its heading in the text.
+    #[must_use]
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Ipvs => "ipvs",
+            Self::Addresses => "addresses",
+            Self::Ipset => "ipset",
+            Self::Rules4 => "rules4",
+            Self::Rules6 => "rules6",
+            Self::Sysctl => "sysctl",
+            Self::HealthChecks => "health-checks",
+        }
+    }
 }
 
 /// Arguments of `diff`.
@@ -258,6 +312,85 @@ pub enum PlanFormat {
     Json,
 }
 
+/// Arguments of `config`.
+#[derive(Args, Debug)]
+pub struct Config {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What to do with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say what is wrong with a configuration file.
+    ///
+    /// All mistakes are told at once, each with the path of its field. Warnings are about what is accepted
+    /// and has no effect; they change nothing about the exit status.
+    Check(ConfigCheck),
+    /// Print every setting that holds, and where it comes from.
+    ///
+    /// Give the configuration file and the flags that kube-ipvsd gets, or those of kube-proxy.
+    Show(ConfigShow),
+}
+
+/// Arguments of `config check`.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ipvsctl config check /var/lib/kube-proxy/config.conf
+  kubectl -n kube-system get configmap kube-proxy -o jsonpath='{.data.config\\.conf}' |
+    ipvsctl config check /dev/stdin
+
+Exit status: 0 the file is good, 1 it has mistakes, 2 it cannot be read.")]
+pub struct ConfigCheck {
+    /// The file: a KubeProxyConfiguration or a KubeIpvsConfiguration.
+    pub file: PathBuf,
+    /// Warn about fields that nobody knows; otherwise they are mistakes.
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+/// Arguments of `config show`.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Examples:
+  ipvsctl config show --config /var/lib/kube-proxy/config.conf
+  ipvsctl config show --ipvs-scheduler wrr --masquerade-all -o yaml
+
+Exit status: 0 printed, 2 the configuration has mistakes.")]
+pub struct ConfigShow {
+    /// The configuration file; without it the flags of kube-proxy.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Warn about fields that nobody knows; otherwise they are mistakes.
+    #[arg(long)]
+    pub lenient: bool,
+    /// The node's name in Kubernetes; wins over the file.
+    #[arg(long, value_name = "NAME", aliases = ["hostname-override", "node-name"])]
+    pub node: Option<String>,
+    /// How to reach the API server; wins over the file.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// How to print.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub output: ConfigFormat,
+    /// kube-proxy's flags.
+    #[command(flatten)]
+    pub flags: ConfigFlags,
+}
+
+/// How to print a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ConfigFormat {
+    /// Columns.
+    Text,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
 /// How to print versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum VersionFormat {
@@ -321,9 +454,12 @@ pub struct NodeArgs {
     /// --node-state; then, but not for render, the name of this host.
     #[arg(long, value_name = "NAME", help_heading = NODE)]
     pub node: Option<String>,
-    /// kube-proxy's configuration file (KubeProxyConfiguration).
+    /// The configuration file: kube-proxy's (KubeProxyConfiguration) or ours (KubeIpvsConfiguration).
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub config: Option<PathBuf>,
+    /// Warn about fields of --config that nobody knows; otherwise they are mistakes.
+    #[arg(long, help_heading = NODE)]
+    pub lenient: bool,
     /// A description of the node: its name, its interfaces and their addresses.
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub node_state: Option<PathBuf>,

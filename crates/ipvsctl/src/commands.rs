@@ -1,7 +1,9 @@
 //! One file for each command.
 
+pub mod analyze;
 pub mod apply;
 pub mod completion;
+pub mod config;
 pub mod diff;
 pub mod get;
 pub mod render;
@@ -21,8 +23,10 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Render(args) => render::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Apply(args) => apply::run(&args),
+        Command::Analyze(args) => analyze::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Version(args) => version::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     }
 }

@@ -20,6 +20,8 @@ pub enum Status {
     Done,
     /// `diff`: there are differences.
     Differences,
+    /// `config check`: the file has mistakes; `analyze`: so have objects.
+    Mistakes,
     /// There was an error, or a part of the input could not be read.
     Error,
     /// `apply`: some of the changes failed.
@@ -30,7 +32,7 @@ impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         Self::from(match status {
             Status::Done => 0,
-            Status::Differences => 1,
+            Status::Differences | Status::Mistakes => 1,
             Status::Error => 2,
             Status::PartlyApplied => 3,
         })

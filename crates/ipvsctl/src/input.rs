@@ -7,6 +7,9 @@ pub mod live;
 pub mod node;
 
 use model::{ClusterState, Desired, NodeConfig};
+use planner::Extent;
+
+use self::node::Node;
 
 use crate::output::style;
 
@@ -19,21 +22,32 @@ pub struct Input {
     pub desired: Desired,
     /// What is odd about the objects, ordered.
     pub findings: Vec<model::Finding>,
+    /// How many Services the cluster has.
+    pub services: usize,
     /// Whether all of the input was read. Otherwise the absence of an object means nothing.
     pub whole: bool,
 }
 
 impl Input {
-    /// Compiles the tables and tells the findings.
+    /// Compiles the tables.
     #[must_use]
-    pub fn compile(cluster: &ClusterState, whole: bool, config: NodeConfig) -> Self {
-        let (desired, findings) = planner::compile(cluster, &config);
-        findings.iter().for_each(style::finding);
+    pub fn compile(extent: Extent, cluster: &ClusterState, whole: bool, node: Node) -> Self {
+        let state = node.state.unwrap_or_default();
+        let config = node.config.node;
+        let (desired, findings) = planner::compile_within(extent, cluster, &state, &config);
         Self {
             config,
             desired,
             findings,
+            services: cluster.service_names().count(),
             whole,
         }
+    }
+
+    /// Tells the findings on standard error.
+    #[must_use]
+    pub fn tell(self) -> Self {
+        self.findings.iter().for_each(style::finding);
+        self
     }
 }

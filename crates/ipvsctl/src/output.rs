@@ -1,5 +1,6 @@
 //! What people read.
 
+pub mod findings;
 pub mod log;
 pub mod plan;
 pub mod progress;

@@ -5,10 +5,12 @@
 //! | kind | printed by |
 //! |---|---|
 //! | [`NodeTables`] | `render`, `get servers`, `get addresses`, `get tables`; read by `--live` |
+//! | [`Findings`] | `analyze` |
 //! | [`Plan`] | `diff` |
 //! | [`Timeouts`] | `get timeouts` |
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
+mod companions;
 mod finding;
 mod plan;
 mod read;
@@ -18,7 +20,8 @@ mod tests;
 
 use serde::Serialize;
 
-pub use self::finding::Finding;
+pub use self::companions::{HealthCheck, IpSet};
+pub use self::finding::{Finding, Findings};
 pub use self::plan::{Change, Difference, Plan, ServiceChanges, ServicePort, Summary};
 pub use self::read::{SchemaError, looks_like, parse};
 pub use self::tables::{

@@ -68,7 +68,9 @@ pub struct Service {
     /// `spec.loadBalancerSourceRanges`; empty means every source.
     pub source_ranges: Vec<Parsed<IpNetwork>>,
     /// `spec.healthCheckNodePort`.
-    pub health_check_node_port: Option<NonZeroU16>,
+    pub health_check_node_port: Option<Parsed<NonZeroU16>>,
+    /// Annotation `kube-ipvs.io/scheduler`: the scheduler of this Service's virtual servers.
+    pub scheduler: Option<Name>,
 }
 
 impl Service {
@@ -88,6 +90,7 @@ impl Service {
             load_balancer_ips: Vec::new(),
             source_ranges: Vec::new(),
             health_check_node_port: None,
+            scheduler: None,
         }
     }
 }
@@ -125,7 +128,7 @@ pub struct ServicePort {
     /// The port on the Service's addresses.
     pub port: Parsed<NonZeroU16>,
     /// The port on the node's addresses.
-    pub node_port: Option<NonZeroU16>,
+    pub node_port: Option<Parsed<NonZeroU16>>,
 }
 
 /// A discovery.k8s.io/v1 EndpointSlice, or one family of a core/v1 Endpoints object.

@@ -3,23 +3,45 @@
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use ipvs::Scheduler;
+use ipvs::{Scheduler, ServiceFlags};
 
 use crate::names::Name;
 
-/// What decides, besides the cluster, what a node's tables hold and how they are kept.
+/// What decides, besides the cluster and the node itself, what a node's tables hold and how they are
+/// kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
     /// The node's name in Kubernetes, lower case.
     pub node_name: Name,
-    /// The scheduler of every virtual server.
+    /// Replaces the node's primary address in its family; none where it is unspecified.
+    pub bind_address: Option<std::net::IpAddr>,
+    /// The scheduler of every virtual server whose Service names no other.
     pub scheduler: Scheduler,
+    /// Flags of that scheduler, [`ServiceFlags::SCHED_1`] and [`ServiceFlags::SCHED_2`] alone.
+    pub scheduler_flags: ServiceFlags,
     /// Virtual servers and addresses inside these are never deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
     /// How often the whole table is compared with the wanted one even when nothing changed.
     pub sync_period: Duration,
     /// How long changes are gathered before they are applied; zero applies at once.
     pub min_sync_period: Duration,
+    /// Which packets get an address of this node as their source.
+    pub masquerade: Masquerade,
+    /// How traffic from this node's pods is known.
+    pub detect_local: DetectLocal,
+    /// The addresses of this node at which node ports are served.
+    pub node_port_addresses: NodePortAddresses,
+    /// Which of a Service's external addresses are served (deviation D9).
+    pub external_ips: ExternalIpPolicy,
+    /// External and load-balancer addresses inside these are not served (deviation D8).
+    pub protected_cidrs: Vec<IpNetwork>,
+    /// How long a real server that left may keep its connections; zero is without end (deviation D6).
+    pub drain_timeout: Duration,
+    /// Whether an endpoint that is gone without having been terminating is cut off at once
+    /// (deviation D6).
+    pub cut_lost_endpoints: bool,
+    /// Whether the node answers ARP for an address only at the interface that has it.
+    pub strict_arp: bool,
 }
 
 impl NodeConfig {
@@ -28,10 +50,92 @@ impl NodeConfig {
     pub fn new(node_name: impl Into<Name>) -> Self {
         Self {
             node_name: node_name.into(),
+            bind_address: None,
             scheduler: Scheduler("rr".into()),
+            scheduler_flags: ServiceFlags::empty(),
             exclude_cidrs: Vec::new(),
             sync_period: Duration::from_secs(30),
             min_sync_period: Duration::ZERO,
+            masquerade: Masquerade::default(),
+            detect_local: DetectLocal::ClusterCidr(Vec::new()),
+            node_port_addresses: NodePortAddresses::default(),
+            external_ips: ExternalIpPolicy::Allow,
+            protected_cidrs: Vec::new(),
+            drain_timeout: Duration::from_secs(15 * 60),
+            cut_lost_endpoints: false,
+            strict_arp: false,
         }
     }
+}
+
+/// The flags of a scheduler about which nothing is said: `mh` hashes the source port too, or one client
+/// would never leave its first real server (k/k#115527); the others have none.
+#[must_use]
+pub fn default_scheduler_flags(scheduler: &str) -> ServiceFlags {
+    match scheduler {
+        "mh" => ServiceFlags::SCHED_2,
+        _ => ServiceFlags::empty(),
+    }
+}
+
+/// Which packets get an address of this node as their source, and the marks that say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Masquerade {
+    /// Every packet to a cluster address, not only those from outside.
+    pub all: bool,
+    /// The bit of the packet mark for packets to be masqueraded, 0 to 31.
+    pub mark_bit: u8,
+    /// The bit for packets of this node to be dropped, since a Service's source ranges leave the node
+    /// out; 0 to 31, another one than `mark_bit`.
+    pub drop_bit: u8,
+}
+
+impl Default for Masquerade {
+    fn default() -> Self {
+        Self {
+            all: false,
+            mark_bit: 14,
+            drop_bit: 15,
+        }
+    }
+}
+
+/// How traffic from this node's pods is known: `detectLocalMode` with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DetectLocal {
+    /// By source: the first of these networks in each family. None of a family means unknown.
+    ClusterCidr(Vec<IpNetwork>),
+    /// By source: the first of the Node's `podCIDRs` in each family.
+    NodeCidr,
+    /// By this bridge, at which the pods are.
+    BridgeInterface(Name),
+    /// By the beginning of the name of the interfaces to the pods.
+    InterfaceNamePrefix(Name),
+}
+
+/// The addresses of this node at which node ports are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodePortAddresses {
+    /// Those inside these networks. In a family without a network, or with one of length 0: every
+    /// address but loopback and link-local ones.
+    Within(Vec<IpNetwork>),
+    /// The Node's first address of each family.
+    Primary,
+}
+
+impl Default for NodePortAddresses {
+    fn default() -> Self {
+        Self::Within(Vec::new())
+    }
+}
+
+/// Which of a Service's `externalIPs` are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExternalIpPolicy {
+    /// All, as in kube-proxy.
+    Allow,
+    /// Those inside these networks.
+    AllowList(Vec<IpNetwork>),
+    /// None.
+    Deny,
 }

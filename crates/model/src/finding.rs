@@ -41,6 +41,8 @@ impl fmt::Display for Finding {
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// All is as asked; worth knowing when something looks odd.
+    Info,
     /// Something does not do what its author meant.
     Warning,
     /// Something that was asked for is not there.
@@ -50,6 +52,7 @@ pub enum Level {
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Info => "info",
             Self::Warning => "warning",
             Self::Error => "error",
         })
@@ -57,32 +60,74 @@ impl fmt::Display for Level {
 }
 
 /// The stable codes of findings. `KIV01xx` is about one object alone, `KIV02xx` about objects that
-/// stand in each other's way, `KIV03xx` about what is on the node.
+/// stand in each other's way, `KIV03xx` about what is on the node, `KIV04xx` about the node itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
-    /// KIV0101: a Service's address is not an address.
+    /// KIV0101: a Service's address is not an address that can be served.
     InvalidServiceAddress,
-    /// KIV0102: a Service's port or protocol cannot be used.
+    /// KIV0102: a Service's port, node port or protocol cannot be used.
     InvalidServicePort,
     /// KIV0103: an endpoint's address cannot be used.
     InvalidEndpointAddress,
     /// KIV0104: an endpoint port cannot be used.
     InvalidEndpointPort,
+    /// KIV0105: a source range is not a network: it admits nobody (deviation D11).
+    InvalidSourceRange,
+    /// KIV0106: all source ranges are of the other family: nobody is admitted in this one (deviation D11).
+    NoSourceRangeOfFamily,
+    /// KIV0107: an external or load-balancer address is one of this node's own (deviation D8).
+    OwnAddress,
+    /// KIV0108: an external or load-balancer address is another node's (deviation D8).
+    OtherNodesAddress,
+    /// KIV0109: an external or load-balancer address is inside a protected network (deviation D8).
+    ProtectedAddress,
+    /// KIV0110: an external address is not allowed (deviation D9).
+    ExternalIpNotAllowed,
+    /// KIV0111: a traffic policy is Local and no endpoint is on this node.
+    NoLocalEndpoints,
+    /// KIV0112: a load balancer with policy Local has no health check, or one that cannot be used.
+    NoHealthCheck,
+    /// KIV0113: a node port is served nowhere, since the node has no address for it.
+    NoNodePortAddress,
+    /// KIV0114: a slice of a kind of addresses that no node can use.
+    UnusableSlice,
+    /// KIV0115: a Service names a scheduler that no kernel can have.
+    InvalidScheduler,
     /// KIV0201: two Services want the same address, port and protocol.
     ServiceClash,
+    /// KIV0202: two Services want the same health-check node port.
+    HealthCheckClash,
     /// KIV0301: a virtual server that a Service wants belongs to somebody else.
     ForeignVirtualServer,
+    /// KIV0401: no Node has this node's name, so no endpoint counts as local.
+    UnknownNode,
+    /// KIV0402: this node's pods cannot be told from others.
+    NoLocalDetection,
 }
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
         Self::InvalidEndpointPort,
+        Self::InvalidSourceRange,
+        Self::NoSourceRangeOfFamily,
+        Self::OwnAddress,
+        Self::OtherNodesAddress,
+        Self::ProtectedAddress,
+        Self::ExternalIpNotAllowed,
+        Self::NoLocalEndpoints,
+        Self::NoHealthCheck,
+        Self::NoNodePortAddress,
+        Self::UnusableSlice,
+        Self::InvalidScheduler,
         Self::ServiceClash,
+        Self::HealthCheckClash,
         Self::ForeignVirtualServer,
+        Self::UnknownNode,
+        Self::NoLocalDetection,
     ];
 
     /// The code as it is printed.
@@ -93,8 +138,22 @@ impl Code {
             Self::InvalidServicePort => "KIV0102",
             Self::InvalidEndpointAddress => "KIV0103",
             Self::InvalidEndpointPort => "KIV0104",
+            Self::InvalidSourceRange => "KIV0105",
+            Self::NoSourceRangeOfFamily => "KIV0106",
+            Self::OwnAddress => "KIV0107",
+            Self::OtherNodesAddress => "KIV0108",
+            Self::ProtectedAddress => "KIV0109",
+            Self::ExternalIpNotAllowed => "KIV0110",
+            Self::NoLocalEndpoints => "KIV0111",
+            Self::NoHealthCheck => "KIV0112",
+            Self::NoNodePortAddress => "KIV0113",
+            Self::UnusableSlice => "KIV0114",
+            Self::InvalidScheduler => "KIV0115",
             Self::ServiceClash => "KIV0201",
+            Self::HealthCheckClash => "KIV0202",
             Self::ForeignVirtualServer => "KIV0301",
+            Self::UnknownNode => "KIV0401",
+            Self::NoLocalDetection => "KIV0402",
         }
     }
 
@@ -102,7 +161,15 @@ impl Code {
     #[must_use]
     pub fn level(self) -> Level {
         match self {
-            Self::InvalidEndpointPort => Level::Warning,
+            Self::NoLocalEndpoints => Level::Info,
+            Self::InvalidEndpointPort
+            | Self::NoSourceRangeOfFamily
+            | Self::OwnAddress
+            | Self::NoHealthCheck
+            | Self::NoNodePortAddress
+            | Self::UnusableSlice
+            | Self::UnknownNode
+            | Self::NoLocalDetection => Level::Warning,
             _ => Level::Error,
         }
     }

@@ -1,13 +1,16 @@
 //! The neutral middle: where traffic arrives and where it may go, after Kubernetes' rules and before
 //! those of any data plane.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use ipvs::Protocol;
+use ipnetwork::IpNetwork;
+use ipvs::{AddressFamily, Protocol};
 
-use crate::names::ServicePortName;
+use crate::cluster::TrafficPolicy;
+use crate::names::{Name, ServicePortName};
 
 /// One address and port at which a Service's port is served on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,17 @@ pub struct Frontend {
     pub protocol: Protocol,
     /// How long a client stays with its backend.
     pub affinity: Option<Duration>,
+    /// The scheduler that the Service asks for; none leaves it to the configuration.
+    pub scheduler: Option<Name>,
+    /// Whether the address is to be made this node's own; otherwise it is so already.
+    pub bind: bool,
+    /// The traffic policy of this kind of address. `Local` keeps the client's address.
+    pub policy: TrafficPolicy,
+    /// Whether the policy is `Local` and no backend is on this node: `backends` are then those of the
+    /// whole cluster, if any.
+    pub lacks_local: bool,
+    /// Who may connect.
+    pub sources: Sources,
     /// Where traffic may go: ordered, each once, same family as `address`.
     pub backends: Vec<Backend>,
 }
@@ -33,6 +47,26 @@ pub struct Frontend {
 pub enum FrontendKind {
     /// One of `spec.clusterIPs`.
     ClusterIp,
+    /// One of `spec.externalIPs`.
+    ExternalIp,
+    /// One of `status.loadBalancer.ingress[].ip`.
+    LoadBalancerIp,
+    /// An address of this node, at `spec.ports[].nodePort`.
+    NodePort,
+}
+
+/// Who may connect to a frontend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// Everybody.
+    Any,
+    /// Some; nobody where `ranges` is empty.
+    Only {
+        /// Clients inside these networks, of the frontend's family.
+        ranges: BTreeSet<IpNetwork>,
+        /// Whether this node's own address is in one of them.
+        node: bool,
+    },
 }
 
 /// A place that serves a frontend's traffic.
@@ -42,4 +76,25 @@ pub struct Backend {
     pub address: IpAddr,
     /// The endpoint's port.
     pub port: NonZeroU16,
+}
+
+/// An endpoint on this node that is reached through a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalEndpoint {
+    /// Its address and port.
+    pub backend: Backend,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+/// What a load balancer asks this node at a Service's `healthCheckNodePort`: how many of the
+/// Service's ready endpoints are here. One listener serves both families (deviation D18).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HealthCheck {
+    /// Where it is asked, on the node's addresses.
+    pub port: NonZeroU16,
+    /// Ready endpoints on this node, each once whatever its ports and families.
+    pub local_endpoints: usize,
+    /// The families that the Service has addresses of.
+    pub families: BTreeSet<AddressFamily>,
 }

@@ -12,6 +12,8 @@ pub mod finding;
 pub mod frontend;
 pub mod names;
 pub mod plan;
+pub mod rules;
+pub mod sets;
 pub mod snapshot;
 pub mod tables;
 pub mod text;

@@ -147,6 +147,10 @@ pub enum Reason {
     Unwanted,
     /// A real server that is no endpoint of the Service.
     NoEndpoint,
+    /// The same, and it still has connections: it gets no new ones and goes when these are gone.
+    Drains,
+    /// The same, and its connections are gone.
+    Drained,
 }
 
 /// One setting that differs.
@@ -166,6 +170,8 @@ impl fmt::Display for Reason {
             Self::Missing => f.write_str("missing in the kernel"),
             Self::Unwanted => f.write_str("no Service asks for it"),
             Self::NoEndpoint => f.write_str("no endpoint of the Service"),
+            Self::Drained => f.write_str("no endpoint of the Service, its connections are gone"),
+            Self::Drains => f.write_str("no endpoint of the Service, its connections drain"),
             Self::Differs(differences) => {
                 for (index, difference) in differences.iter().enumerate() {
                     if index > 0 {

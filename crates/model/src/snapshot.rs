@@ -107,6 +107,31 @@ impl Snapshot {
 pub struct NodeState {
     /// Interfaces other than the dummy device, ordered by name.
     pub interfaces: Vec<Interface>,
+    /// The kernel's version, where it is known.
+    pub kernel: Option<KernelVersion>,
+}
+
+/// A kernel's version, as far as behaviour depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KernelVersion {
+    /// The first number of `uname -r`.
+    pub major: u16,
+    /// The second one.
+    pub minor: u16,
+}
+
+impl std::str::FromStr for KernelVersion {
+    type Err = String;
+
+    /// Reads a release as `uname -r` prints it, `6.1.0-42-cloud-amd64`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(|c: char| !c.is_ascii_digit());
+        let mut number = || parts.next().and_then(|part| part.parse().ok());
+        match (number(), number()) {
+            (Some(major), Some(minor)) => Ok(Self { major, minor }),
+            _ => Err(format!("`{text}` is no release of a kernel")),
+        }
+    }
 }
 
 /// A network interface.

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs::{Protocol, RealServer, RealServerKey, VirtualServer, VirtualServerKey};
+use ipset::{Set, SetName};
+use ipvs::{AddressFamily, Protocol, RealServer, RealServerKey, VirtualServer, VirtualServerKey};
 
-use crate::names::ServicePortName;
+use crate::frontend::HealthCheck;
+use crate::names::{Name, ObjectName, ServicePortName};
+use crate::rules::Rules;
 
 /// The tables of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +18,12 @@ pub struct NodeTables {
     pub virtual_servers: BTreeMap<VirtualServerKey, Arc<VirtualServerEntry>>,
     /// Host addresses (/32 and /128) on the dummy device `kube-ipvs0`.
     pub addresses: BTreeSet<IpAddr>,
+    /// The sets that the rules look into.
+    pub sets: BTreeMap<SetName, Set>,
+    /// The packet filter's rules, by family.
+    pub rules: BTreeMap<AddressFamily, Rules>,
+    /// Kernel settings by their name under `/proc/sys`, dots between its parts.
+    pub sysctls: BTreeMap<Name, Name>,
 }
 
 /// A virtual server and its real servers.
@@ -89,6 +98,8 @@ pub struct Desired {
     pub tables: NodeTables,
     /// Who asked for each entry.
     pub owners: Owners,
+    /// What is answered at health-check node ports, by Service.
+    pub health_checks: BTreeMap<ObjectName, HealthCheck>,
 }
 
 /// The Service ports behind the entries of a node's tables.

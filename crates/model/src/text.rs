@@ -6,10 +6,24 @@
 //! -a -t 10.96.0.1:443 -r 192.168.77.1:6443 -m -w 1
 //! # addresses
 //! 10.96.0.1/32
+//! # ipset
+//! create KUBE-CLUSTER-IP hash:ip,port family inet maxelem 65536
+//! add KUBE-CLUSTER-IP 10.96.0.1,tcp:443
+//! # rules4
+//! *nat
+//! :KUBE-MARK-MASQ -
+//! -A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
+//! COMMIT
+//! # rules6
+//! # sysctl
+//! net.ipv4.vs.conntrack = 1
 //! ```
 //!
-//! Lines are sorted within their section, and what is printed parses back to the same tables.
+//! A section is what its tool takes: `ipvsadm-restore`, `ipset restore`, `iptables-restore --noflush`,
+//! `ip6tables-restore --noflush`, `sysctl -p`. The first two are always printed, the others where the
+//! tables hold something of theirs. What is printed parses back to the same tables.
 
+mod sysctl;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +33,9 @@ use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 use ipvs::text::{Line, parse_line, print_real_server, print_virtual_server};
+use ipvs::{AddressFamily, VirtualServerKey};
 
+use crate::rules::Rules;
 use crate::tables::{NodeTables, VirtualServerEntry};
 
 /// Text that is no node's tables.
@@ -36,12 +52,12 @@ pub struct TextError {
 #[must_use]
 pub fn print(tables: &NodeTables) -> String {
     let mut text = String::new();
-    let sections = [
-        ("# ipvs", virtual_server_lines(tables)),
-        ("# addresses", address_lines(tables)),
-    ];
-    for (heading, lines) in sections {
-        text.push_str(heading);
+    for section in Section::ALL {
+        let Some(lines) = section.lines(tables) else {
+            continue;
+        };
+        text.push_str("# ");
+        text.push_str(section.heading());
         text.push('\n');
         for line in lines {
             text.push_str(&line);
@@ -74,69 +90,155 @@ pub fn address_lines(tables: &NodeTables) -> Vec<String> {
     lines
 }
 
-/// Reads what [`print`] prints. Sections may come in any order or be left out; before the first
+/// The lines of `ipset save`, sets by name, each followed by its entries in order.
+#[must_use]
+pub fn set_lines(tables: &NodeTables) -> Vec<String> {
+    lines_of(&ipset::text::print(&tables.sets))
+}
+
+/// The lines of `iptables-save`, or of `ip6tables-save`, for what is ours.
+#[must_use]
+pub fn rule_lines(rules: &Rules) -> Vec<String> {
+    lines_of(&rules.print())
+}
+
+/// The lines of `sysctl`, by name: `net.ipv4.vs.conntrack = 1`.
+#[must_use]
+pub fn sysctl_lines(tables: &NodeTables) -> Vec<String> {
+    sysctl::print(&tables.sysctls)
+}
+
+fn lines_of(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Reads what [`print()`] prints. Sections may come in any order or be left out; before the first
 /// heading, lines belong to `# ipvs`, so that a saved `ipvsadm-save -n` is read as it is. Within a
-/// section lines may come in any order.
+/// section lines may come in any order, besides those of rules. The outputs of `ipset save`,
+/// `iptables-save` and `ip6tables-save` are read as they are behind their headings; of the last two
+/// only what is ours is kept.
 ///
 /// # Errors
 ///
-/// The first line that makes no sense, or names something that no other line has.
+/// A line that makes no sense, says what another line says, or names something that no other line has:
+/// the first one of the first such section.
 pub fn parse(text: &str) -> Result<NodeTables, TextError> {
     let mut section = Section::Ipvs;
-    let mut tables = NodeTables::default();
-    let mut entries: BTreeMap<_, VirtualServerEntry> = BTreeMap::new();
-    let mut real_servers = Vec::new();
+    let mut sections: BTreeMap<Section, Vec<(usize, &str)>> = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
-        let wrong = |problem: String| TextError {
-            line: number,
-            problem,
-        };
         if let Some(heading) = line.strip_prefix('#') {
-            section = match heading.trim() {
-                "ipvs" => Section::Ipvs,
-                "addresses" => Section::Addresses,
-                // A comment of whoever saved it.
-                _ => section,
-            };
-            continue;
-        }
-        match section {
-            _ if line.is_empty() => {}
-            Section::Addresses => {
-                tables.addresses.insert(host_address(line).map_err(wrong)?);
-            }
-            Section::Ipvs => match parse_line(line).map_err(wrong)? {
-                Line::VirtualServer(server) => {
-                    let key = server.key;
-                    let entry = VirtualServerEntry {
-                        server,
-                        real_servers: BTreeMap::new(),
-                    };
-                    if entries.insert(key, entry).is_some() {
-                        return Err(wrong(format!("virtual server {key} is there twice")));
-                    }
-                }
-                Line::RealServer(key, real) => real_servers.push((number, key, real)),
-            },
+            // Any other is a comment of whoever saved it.
+            let mut sections_named = Section::ALL.into_iter();
+            let named = sections_named.find(|named| named.heading() == heading.trim());
+            section = named.unwrap_or(section);
+            sections.entry(section).or_default();
+        } else if !line.is_empty() {
+            sections.entry(section).or_default().push((number, line));
         }
     }
-    for (line, key, real) in real_servers {
-        let entry = entries.get_mut(&key).ok_or_else(|| TextError {
-            line,
-            problem: format!("no line adds the virtual server {key}"),
-        })?;
-        entry.real_servers.insert(real.key, real);
+    let mut tables = NodeTables::default();
+    for (section, lines) in sections {
+        section.read(&mut tables, &lines)?;
     }
-    tables.virtual_servers = (entries.into_iter())
-        .map(|(key, entry)| (key, Arc::new(entry)))
-        .collect();
     Ok(tables)
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Section {
     Ipvs,
     Addresses,
+    Ipset,
+    Rules(AddressFamily),
+    Sysctl,
+}
+
+impl Section {
+    const ALL: [Self; 6] = [
+        Self::Ipvs,
+        Self::Addresses,
+        Self::Ipset,
+        Self::Rules(AddressFamily::Ipv4),
+        Self::Rules(AddressFamily::Ipv6),
+        Self::Sysctl,
+    ];
+
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Ipvs => "ipvs",
+            Self::Addresses => "addresses",
+            Self::Ipset => "ipset",
+            Self::Rules(AddressFamily::Ipv4) => "rules4",
+            Self::Rules(AddressFamily::Ipv6) => "rules6",
+            Self::Sysctl => "sysctl",
+        }
+    }
+
+    /// Its lines; none where the section is left out.
+    fn lines(self, tables: &NodeTables) -> Option<Vec<String>> {
+        match self {
+            Self::Ipvs => Some(virtual_server_lines(tables)),
+            Self::Addresses => Some(address_lines(tables)),
+            Self::Ipset => Some(set_lines(tables)).filter(|lines| !lines.is_empty()),
+            Self::Rules(family) => tables.rules.get(&family).map(rule_lines),
+            Self::Sysctl => Some(sysctl_lines(tables)).filter(|lines| !lines.is_empty()),
+        }
+    }
+
+    fn read(self, tables: &mut NodeTables, lines: &[(usize, &str)]) -> Result<(), TextError> {
+        match self {
+            Self::Ipvs => tables.virtual_servers = virtual_servers(lines)?,
+            Self::Addresses => {
+                for (line, text) in lines {
+                    let address = host_address(text).map_err(at(*line))?;
+                    tables.addresses.insert(address);
+                }
+            }
+            Self::Ipset => {
+                let sets = ipset::text::parse_numbered(lines.iter().copied());
+                tables.sets = sets.map_err(|error| at(error.line)(error.problem))?;
+            }
+            Self::Rules(family) => {
+                let rules = Rules::parse_numbered(lines.iter().copied());
+                let rules = rules.map_err(|error| at(error.line)(error.problem))?;
+                tables.rules.insert(family, rules);
+            }
+            Self::Sysctl => tables.sysctls = sysctl::parse(lines)?,
+        }
+        Ok(())
+    }
+}
+
+fn at(line: usize) -> impl FnOnce(String) -> TextError {
+    move |problem| TextError { line, problem }
+}
+
+fn virtual_servers(
+    lines: &[(usize, &str)],
+) -> Result<BTreeMap<VirtualServerKey, Arc<VirtualServerEntry>>, TextError> {
+    let mut entries: BTreeMap<_, VirtualServerEntry> = BTreeMap::new();
+    let mut real_servers = Vec::new();
+    for (line, text) in lines {
+        match parse_line(text).map_err(at(*line))? {
+            Line::VirtualServer(server) => {
+                let key = server.key;
+                let entry = VirtualServerEntry {
+                    server,
+                    real_servers: BTreeMap::new(),
+                };
+                if entries.insert(key, entry).is_some() {
+                    return Err(at(*line)(format!("virtual server {key} is there twice")));
+                }
+            }
+            Line::RealServer(key, real) => real_servers.push((*line, key, real)),
+        }
+    }
+    for (line, key, real) in real_servers {
+        let entry = (entries.get_mut(&key))
+            .ok_or_else(|| at(line)(format!("no line adds the virtual server {key}")))?;
+        entry.real_servers.insert(real.key, real);
+    }
+    let entries = entries.into_iter();
+    Ok(entries.map(|(key, entry)| (key, Arc::new(entry))).collect())
 }
 
 fn host_address(line: &str) -> Result<IpAddr, String> {

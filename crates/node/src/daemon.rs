@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use kernel::{LinuxKernel, ModulePolicy};
 use model::{NodeConfig, chain};
 use sources::kube::{KubeSettings, connect, list_once};
-use sources::{NodeOverrides, SourceConfig, SourceEvent};
+use sources::{SourceConfig, SourceEvent};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -45,12 +45,16 @@ pub fn main(args: &Args) -> ExitCode {
 }
 
 fn start(args: &Args) -> Result<ExitCode, Fatal> {
-    let overrides = NodeOverrides {
-        node_name: args.node_name.clone(),
-    };
+    let overrides = args.overrides();
     let resolved = sources::config::load(args.config.as_deref(), &overrides, &hostname())?;
     for warning in &resolved.warnings {
         warn!("configuration: {warning}");
+    }
+    if let Some(path) = &args.write_config_to {
+        std::fs::write(path, resolved.to_yaml()?)
+            .map_err(|error| format!("failed to write {}: {error}", path.display()))?;
+        info!(file = %path.display(), "wrote the configuration");
+        return Ok(ExitCode::SUCCESS);
     }
     let modules = if args.no_modprobe {
         ModulePolicy::DoNotLoad
@@ -74,11 +78,10 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
     let (inputs, received) = mpsc::channel(INPUTS);
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(stop_on_signal(stop));
-    let kubeconfig = args.kubeconfig.clone().or(resolved.kubeconfig);
     feed(
         &runtime,
         args,
-        kubeconfig.as_deref(),
+        resolved.kubeconfig.as_deref(),
         &resolved.node,
         inputs,
     )?;

@@ -19,10 +19,10 @@ use kernel::{ObserveError, OpError, OpOutcome};
 use model::cluster::{Changed, ClusterEvent, ClusterState};
 use model::config::NodeConfig;
 use model::finding::Finding;
-use model::plan::{Op, Plan, PlannedOp, Stage, Summary};
+use model::plan::{Op, Plan, PlannedOp, Reason, Stage, Summary};
 use model::snapshot::{Scope, Selection, Snapshot};
 use model::tables::TableKeys;
-use planner::{Compiler, Ownership};
+use planner::{Compiler, Extent, Ownership};
 
 use self::retries::Retries;
 use self::sync::Sync;
@@ -131,7 +131,7 @@ impl Reconciler {
     #[must_use]
     pub fn new(config: NodeConfig, seed: u64, now: Instant) -> Self {
         Self {
-            compiler: Compiler::new(config.clone()),
+            compiler: Compiler::new(config.clone(), Extent::ClusterIps),
             retries: Retries::new(config.sync_period, seed),
             config,
             cluster: ClusterState::default(),
@@ -251,9 +251,27 @@ impl Reconciler {
             effects.push(Effect::Observe(scope));
         } else if self.sync_at.is_some_and(|at| at <= now) {
             let keys = self.compile();
-            self.start(Sync::waiting(Cause::Change, keys, now), effects);
-            self.proceed(now, effects);
+            let leaving = self.leaving(&keys);
+            let sync = Sync::waiting(Cause::Change, keys, now);
+            if leaving.is_empty() {
+                self.start(sync, effects);
+                self.proceed(now, effects);
+            } else {
+                self.sync = Some(sync);
+                effects.push(Effect::Observe(Scope {
+                    virtual_servers: Selection::Only(leaving),
+                    addresses: false,
+                }));
+            }
         }
+    }
+
+    /// The virtual servers of which a reading is needed, since connections decide what becomes of
+    /// real servers that leave them.
+    fn leaving(&self, keys: &TableKeys) -> BTreeSet<VirtualServerKey> {
+        let mirror = self.mirror.as_ref();
+        let leaving = mirror.map(|mirror| planner::leaving(self.compiler.desired(), mirror, keys));
+        leaving.unwrap_or_default()
     }
 
     /// Compiles what has changed since the last time.
@@ -294,17 +312,19 @@ impl Reconciler {
         let mirror = self.mirror.get_or_insert_default();
         mirror.update(scope, snapshot);
         record(&mut self.recorded, mirror, scope);
+        let moved = self.compiler.look_at_node(&self.cluster, &mirror.node);
         if !sync.torn && audit {
             self.audit_failures = 0;
         }
         if first {
             self.take_changed();
             self.compiler.update_all(&self.cluster);
-        } else {
+        } else if audit {
             // What changed meanwhile is no drift: it is compiled now and told apart.
             sync.expected = self.compile();
-            sync.keys.merge(sync.expected.clone());
         }
+        sync.expected.merge(moved);
+        sync.keys.merge(sync.expected.clone());
         sync.first = first;
         self.start(sync, effects);
     }
@@ -330,7 +350,8 @@ impl Reconciler {
         if sync.cause == Cause::Audit && !sync.first {
             let drift = plan.ops().filter(|planned| {
                 let keys = planned.op.keys();
-                !sync.expected.touches(&keys) && !self.retries.touches(&keys)
+                let known = sync.expected.touches(&keys) || self.retries.touches(&keys);
+                !known && planned.reason != Reason::Drained
             });
             effects.extend(drift.cloned().map(|op| Effect::Report(Report::Drift(op))));
         }
@@ -345,7 +366,8 @@ impl Reconciler {
     /// Reports findings that are new or gone. Those about foreign entries come from the plan, and a plan
     /// about some keys says nothing about the others.
     fn compare_findings(&mut self, plan: &Plan, sync: &Sync, effects: &mut Vec<Effect>) {
-        let mut now: BTreeSet<Finding> = self.compiler.findings().into_iter().collect();
+        let mut now: BTreeSet<Finding> =
+            self.compiler.findings(&self.cluster).into_iter().collect();
         now.extend(plan.findings.iter().cloned());
         if sync.cause != Cause::Audit {
             let foreign = model::Code::ForeignVirtualServer;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use ipvs::VirtualServerKey;
+use ipvs::{Protocol, RealServer, VirtualServerKey};
 use model::finding::{Code, Finding};
 use model::names::{Name, ObjectName};
 use model::plan::{Op, Plan, PlannedOp, Reason, Stage};
@@ -89,6 +89,24 @@ pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &Tab
     draft.into_plan()
 }
 
+/// Of `keys`, the virtual servers that stay and that a TCP real server leaves: whether it drains depends on
+/// its connections, so these are to be read before [`diff_keys`] is asked.
+#[must_use]
+pub fn leaving(desired: &Desired, live: &Snapshot, keys: &TableKeys) -> BTreeSet<VirtualServerKey> {
+    let leaves = |key: &&VirtualServerKey| {
+        let desired = desired.tables.virtual_servers.get(key);
+        let live = live.tables.virtual_servers.get(key);
+        desired.zip(live).is_some_and(|(desired, live)| {
+            (live.real_servers.keys()).any(|real| !desired.real_servers.contains_key(real))
+        })
+    };
+    (keys.virtual_servers.iter())
+        .filter(|key| is_tcp(**key))
+        .filter(leaves)
+        .copied()
+        .collect()
+}
+
 struct Differ<'a> {
     desired: &'a Desired,
     live: &'a Snapshot,
@@ -160,11 +178,31 @@ impl Differ<'_> {
                 }
             }
         }
-        for real_key in live.real_servers.keys() {
-            if !desired.real_servers.contains_key(real_key) {
-                push(Op::DelRealServer(key, *real_key), Reason::NoEndpoint);
+        for real in live.real_servers.values() {
+            if !desired.real_servers.contains_key(&real.key)
+                && let Some((op, reason)) = self.farewell(key, real)
+            {
+                push(op, reason);
             }
         }
+    }
+
+    /// What to do about a real server that is no endpoint any more. One with TCP connections keeps them and
+    /// gets no new ones (weight 0) until a later reading finds none; a restart changes nothing about
+    /// that, since the weight says it all (deviation D6). UDP and SCTP end at once: their clients would
+    /// go on sending into the void (k/k#71514).
+    fn farewell(&self, key: VirtualServerKey, real: &RealServer) -> Option<(Op, Reason)> {
+        let connections = self.live.connections.get(&(key, real.key));
+        let busy = connections.is_some_and(|count| count.active > 0 || count.inactive > 0);
+        if !(busy && is_tcp(key)) {
+            let reason = match real.weight {
+                0 => Reason::Drained,
+                _ => Reason::NoEndpoint,
+            };
+            return Some((Op::DelRealServer(key, real.key), reason));
+        }
+        let idle = RealServer { weight: 0, ..*real };
+        (real.weight != 0).then_some((Op::SetRealServer(key, idle), Reason::Drains))
     }
 
     fn address(&self, address: IpAddr, draft: &mut Draft) {
@@ -234,6 +272,13 @@ impl Differ<'_> {
             ),
             consequence: format!("{key} is not served until it is gone"),
         }
+    }
+}
+
+fn is_tcp(key: VirtualServerKey) -> bool {
+    match key {
+        VirtualServerKey::Address { protocol, .. } => protocol == Protocol::Tcp,
+        VirtualServerKey::Fwmark { .. } => false,
     }
 }
 

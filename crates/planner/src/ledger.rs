@@ -1,26 +1,37 @@
 //! Who claims what: the union of all Services' parts, with clashes settled.
 
+mod clashes;
+mod health;
+mod sets;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use ipvs::VirtualServerKey;
-use model::finding::{Code, Finding};
+use model::finding::Finding;
+use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
-use model::tables::{Desired, TableKeys, VirtualServerEntry};
+use model::tables::{Desired, TableKeys};
 
-use crate::lower::Claim;
+use self::health::HealthChecks;
+use self::sets::Sets;
+use crate::lower::{self, Claim};
 
 /// What one Service contributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Part {
     /// When the Service was created, seconds since 1970.
     pub(crate) created: Option<i64>,
-    /// What it needs in the kernel.
-    pub(crate) claims: Vec<Claim>,
+    /// What it needs at its addresses.
+    pub(crate) claims: Vec<Arc<Claim>>,
+    /// Its endpoints on this node.
+    pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
+    /// What load balancers are told about it.
+    pub(crate) health_check: Option<HealthCheck>,
 }
 
 /// Who comes first where two claim the same: the older Service, then the order of names
@@ -31,13 +42,23 @@ struct Precedence {
     owner: ServicePortName,
 }
 
+/// What one Service port claims at one key: more than one thing where it has the same address in
+/// several ways, as its external and its load-balancer address.
+type Claims = BTreeMap<FrontendKind, Arc<Claim>>;
+
 /// The parts of all Services and what they amount to. A part is exchanged at a cost that depends on
 /// that part alone, not on how many others there are.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    parts: BTreeMap<ObjectName, Part>,
-    claims: BTreeMap<VirtualServerKey, BTreeMap<Precedence, Arc<VirtualServerEntry>>>,
+    parts: BTreeMap<ObjectName, Arc<Part>>,
+    claims: BTreeMap<VirtualServerKey, BTreeMap<Precedence, Claims>>,
+    /// What is programmed at each key.
+    winners: BTreeMap<VirtualServerKey, Claims>,
+    /// For whom each address is bound, by the virtual servers there.
+    bindings: BTreeMap<IpAddr, BTreeMap<VirtualServerKey, ServicePortName>>,
     contested: BTreeSet<VirtualServerKey>,
+    health_checks: HealthChecks,
+    sets: Sets,
     /// Of the Services that have any.
     findings: BTreeMap<ObjectName, Vec<Finding>>,
     desired: Desired,
@@ -49,6 +70,16 @@ impl Ledger {
         &self.desired
     }
 
+    /// The same, to add what no Service asks for.
+    pub(crate) fn desired_mut(&mut self) -> &mut Desired {
+        &mut self.desired
+    }
+
+    /// Creates every set, so that rules can look into them.
+    pub(crate) fn create_sets(&mut self) {
+        self.sets.create(&mut self.desired.tables.sets);
+    }
+
     /// The Services that have a part.
     pub(crate) fn services(&self) -> impl Iterator<Item = &ObjectName> {
         self.parts.keys()
@@ -57,8 +88,12 @@ impl Ledger {
     /// What is wrong with any part, or between parts, ordered.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let own = self.findings.values().flatten().cloned();
-        let clashes = self.contested.iter().flat_map(|key| self.clashes(key));
-        let mut findings: Vec<Finding> = own.chain(clashes).collect();
+        let clashes =
+            (self.contested.iter()).flat_map(|key| clashes::of(*key, self.claims.get(key)));
+        let mut findings: Vec<Finding> = own
+            .chain(clashes)
+            .chain(self.health_checks.findings())
+            .collect();
         findings.sort();
         findings
     }
@@ -67,26 +102,21 @@ impl Ledger {
     /// are different now.
     pub(crate) fn replace(&mut self, service: &ObjectName, part: Option<Part>) -> TableKeys {
         let before = self.parts.remove(service).unwrap_or_default();
-        let after = part.as_ref();
-        let mut touched = TableKeys::default();
-        for claim in before
-            .claims
-            .iter()
-            .chain(after.iter().flat_map(|part| &part.claims))
-        {
-            touched.virtual_servers.insert(claim.entry.server.key);
-            touched.addresses.extend(bound_address(claim));
+        let after = part.map(Arc::new);
+        if let Some(part) = &after {
+            self.parts.insert(service.clone(), part.clone());
         }
+        let after = after.unwrap_or_default();
+        let claims = before.claims.iter().chain(&after.claims);
+        let keys: BTreeSet<_> = claims.map(|claim| claim.entry.server.key).collect();
         for claim in &before.claims {
             self.withdraw(before.created, claim);
         }
-        if let Some(part) = part {
-            for claim in &part.claims {
-                self.enter(part.created, claim);
-            }
-            self.parts.insert(service.clone(), part);
+        for claim in &after.claims {
+            self.enter(after.created, claim);
         }
-        self.settle(touched)
+        self.exchange_companions(service, &before, &after);
+        self.settle(keys)
     }
 
     /// Exchanges what is wrong with `service`.
@@ -98,98 +128,185 @@ impl Ledger {
         }
     }
 
-    fn enter(&mut self, created: Option<i64>, claim: &Claim) {
-        self.claims
-            .entry(claim.entry.server.key)
+    fn enter(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
+        (self.claims.entry(claim.entry.server.key).or_default())
+            .entry(precedence(created, claim))
             .or_default()
-            .insert(precedence(created, claim), claim.entry.clone());
-        if let Some(address) = bound_address(claim) {
-            let owners = self.desired.owners.addresses.entry(address).or_default();
-            owners.insert(claim.owner.clone());
-        }
+            .insert(claim.kind, claim.clone());
     }
 
     fn withdraw(&mut self, created: Option<i64>, claim: &Claim) {
         let key = claim.entry.server.key;
-        if let Some(claims) = self.claims.get_mut(&key) {
-            claims.remove(&precedence(created, claim));
-            if claims.is_empty() {
-                self.claims.remove(&key);
+        let Some(claims) = self.claims.get_mut(&key) else {
+            return;
+        };
+        let precedence = precedence(created, claim);
+        if let Some(own) = claims.get_mut(&precedence) {
+            own.remove(&claim.kind);
+            if own.is_empty() {
+                claims.remove(&precedence);
             }
         }
-        if let Some(address) = bound_address(claim)
-            && let Some(owners) = self.desired.owners.addresses.get_mut(&address)
-        {
-            owners.remove(&claim.owner);
-            if owners.is_empty() {
-                self.desired.owners.addresses.remove(&address);
-            }
+        if claims.is_empty() {
+            self.claims.remove(&key);
         }
     }
 
-    /// Brings the desired tables in line with the claims on `touched`, and keeps of these keys the
-    /// ones that changed.
-    fn settle(&mut self, mut touched: TableKeys) -> TableKeys {
-        touched.virtual_servers.retain(|key| {
-            let claims = self.claims.get(key);
+    /// What a Service needs that nobody can take from it.
+    fn exchange_companions(&mut self, service: &ObjectName, before: &Part, after: &Part) {
+        let sets = &mut self.desired.tables.sets;
+        for endpoint in after.local_endpoints.difference(&before.local_endpoints) {
+            self.sets.add(sets, lower::loop_back(*endpoint));
+        }
+        for endpoint in before.local_endpoints.difference(&after.local_endpoints) {
+            self.sets.remove(sets, lower::loop_back(*endpoint));
+        }
+        for (part, is_new) in [(before, false), (after, true)] {
+            let Some(check) = &part.health_check else {
+                continue;
+            };
+            let created = part.created.unwrap_or(i64::MAX);
+            for entry in lower::health_check(check) {
+                if is_new {
+                    self.sets.add(sets, entry);
+                } else {
+                    self.sets.remove(sets, entry);
+                }
+            }
+            (self.health_checks).exchange(check.port, created, service, is_new);
+        }
+        let changed = [before, after]
+            .into_iter()
+            .filter_map(|part| part.health_check.as_ref());
+        for port in changed.map(|check| check.port).collect::<BTreeSet<_>>() {
+            self.settle_health_check(port, service);
+        }
+    }
+
+    /// Answers at `port` for the Service that has it and for no other. `service` asked for it, or did.
+    fn settle_health_check(&mut self, port: NonZeroU16, service: &ObjectName) {
+        let answered = &mut self.desired.health_checks;
+        let winner = self.health_checks.winner(port);
+        let at_port =
+            |name: &ObjectName, check: &HealthCheck| check.port == port && Some(name) != winner;
+        for name in self.health_checks.at(port).chain([service]) {
+            if answered.get(name).is_some_and(|check| at_port(name, check)) {
+                answered.remove(name);
+            }
+        }
+        if let Some(winner) = winner
+            && let Some(check) = self
+                .parts
+                .get(winner)
+                .and_then(|part| part.health_check.clone())
+        {
+            answered.insert(winner.clone(), check);
+        }
+    }
+
+    /// Brings the desired tables in line with the claims on `keys`, and names what changed.
+    fn settle(&mut self, keys: BTreeSet<VirtualServerKey>) -> TableKeys {
+        let mut touched = TableKeys::default();
+        let mut addresses = BTreeSet::new();
+        for key in keys {
+            let claims = self.claims.get(&key);
             if claims.is_some_and(|claims| claims.len() > 1) {
-                self.contested.insert(*key);
+                self.contested.insert(key);
             } else {
-                self.contested.remove(key);
+                self.contested.remove(&key);
             }
             let winner = claims.and_then(BTreeMap::first_key_value);
-            let tables = &mut self.desired.tables.virtual_servers;
-            let owners = &mut self.desired.owners.virtual_servers;
-            match winner {
-                Some((precedence, entry)) => {
-                    owners.insert(*key, precedence.owner.clone());
-                    tables.insert(*key, entry.clone()).as_ref() != Some(entry)
-                }
-                None => {
-                    owners.remove(key);
-                    tables.remove(key).is_some()
-                }
+            let winner = winner.map(|(_, claims)| claims.clone()).unwrap_or_default();
+            let before = self.winners.remove(&key).unwrap_or_default();
+            if self.crown(key, &before, &winner) {
+                touched.virtual_servers.insert(key);
             }
-        });
-        touched.addresses.retain(|address| {
-            let addresses = &mut self.desired.tables.addresses;
-            if self.desired.owners.addresses.contains_key(address) {
-                addresses.insert(*address)
-            } else {
-                addresses.remove(address)
+            let bound = before.values().chain(winner.values());
+            addresses.extend(bound.filter_map(|claim| claim.bound));
+            if !winner.is_empty() {
+                self.winners.insert(key, winner);
             }
-        });
+        }
+        addresses.retain(|address| self.settle_address(*address));
+        touched.addresses = addresses;
         touched
     }
 
-    fn clashes(&self, key: &VirtualServerKey) -> impl Iterator<Item = Finding> {
-        let mut owners = (self.claims.get(key).into_iter())
-            .flat_map(BTreeMap::keys)
-            .map(|precedence| &precedence.owner);
-        let winner = owners.next();
-        owners.filter_map(move |loser| {
-            Some(Finding {
-                code: Code::ServiceClash,
-                kind: "Service",
-                object: loser.service.clone(),
-                field: "spec.ports".to_owned(),
-                problem: format!("{key} is also claimed by {}, which is older", winner?),
-                consequence: format!("{loser} is not served there"),
-            })
-        })
+    /// Puts the claims of the winner at `key` in the place of those `before`, and says whether the
+    /// virtual server is another one now.
+    fn crown(&mut self, key: VirtualServerKey, before: &Claims, winner: &Claims) -> bool {
+        let tables = &mut self.desired.tables;
+        let owners = &mut self.desired.owners;
+        for address in before.values().filter_map(|claim| claim.bound) {
+            if let Some(bindings) = self.bindings.get_mut(&address) {
+                bindings.remove(&key);
+            }
+        }
+        for claim in winner.values() {
+            if let Some(address) = claim.bound {
+                let bindings = self.bindings.entry(address).or_default();
+                bindings.insert(key, claim.owner.clone());
+            }
+        }
+        let added = entries(winner);
+        let removed = entries(before);
+        for entry in added.difference(&removed) {
+            self.sets.add(&mut tables.sets, *entry);
+        }
+        for entry in removed.difference(&added) {
+            self.sets.remove(&mut tables.sets, *entry);
+        }
+        match winner.values().next() {
+            Some(claim) => {
+                owners.virtual_servers.insert(key, claim.owner.clone());
+                let entry = claim.entry.clone();
+                tables.virtual_servers.insert(key, entry).as_ref() != Some(&claim.entry)
+            }
+            None => {
+                owners.virtual_servers.remove(&key);
+                tables.virtual_servers.remove(&key).is_some()
+            }
+        }
     }
+
+    /// Binds `address` if anybody wants it, and says whether that is a change.
+    fn settle_address(&mut self, address: IpAddr) -> bool {
+        let bindings = self.bindings.get(&address);
+        let owners: BTreeSet<_> = bindings
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect();
+        let wanted = !owners.is_empty();
+        if wanted {
+            self.desired.owners.addresses.insert(address, owners);
+        } else {
+            self.bindings.remove(&address);
+            self.desired.owners.addresses.remove(&address);
+        }
+        let tables = &mut self.desired.tables;
+        if wanted == tables.addresses.contains(&address) {
+            return false;
+        }
+        if wanted {
+            self.sets.add(&mut tables.sets, lower::bound(address));
+            tables.addresses.insert(address)
+        } else {
+            self.sets.remove(&mut tables.sets, lower::bound(address));
+            tables.addresses.remove(&address)
+        }
+    }
+}
+
+fn entries(claims: &Claims) -> BTreeSet<lower::SetEntry> {
+    (claims.values())
+        .flat_map(|claim| claim.set_entries.iter().copied())
+        .collect()
 }
 
 fn precedence(created: Option<i64>, claim: &Claim) -> Precedence {
     Precedence {
         created: created.unwrap_or(i64::MAX),
         owner: claim.owner.clone(),
-    }
-}
-
-fn bound_address(claim: &Claim) -> Option<IpAddr> {
-    match claim.entry.server.key {
-        VirtualServerKey::Address { address, .. } if claim.bind => Some(address),
-        _ => None,
     }
 }

@@ -12,8 +12,11 @@ mod diff;
 mod ledger;
 mod lower;
 mod resolve;
+mod rules;
+mod settings;
 #[cfg(test)]
 mod testing;
+mod view;
 
-pub use compile::{Compiler, compile, lint};
-pub use diff::{Ownership, cleanup, diff, diff_keys};
+pub use compile::{Compiler, Extent, compile, compile_within, lint};
+pub use diff::{Ownership, cleanup, diff, diff_keys, leaving};

@@ -1,29 +1,39 @@
-//! IPVS' rules: the virtual server, real servers and address that make a frontend.
+//! IPVS' rules: the virtual server, real servers, address and set entries that make a frontend.
 
+mod entries;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipset::Entry;
 use ipvs::{
-    AddressFamily, Forwarding, RealServer, RealServerKey, ServiceFlags, VirtualServer,
+    AddressFamily, Forwarding, RealServer, RealServerKey, Scheduler, ServiceFlags, VirtualServer,
     VirtualServerKey,
 };
-use model::config::NodeConfig;
+use model::config::{NodeConfig, default_scheduler_flags};
 use model::frontend::{Backend, Frontend, FrontendKind};
 use model::names::ServicePortName;
+use model::sets::SetKind;
 use model::tables::VirtualServerEntry;
+
+pub(crate) use self::entries::{SetEntry, health_check, loop_back};
 
 /// What one frontend needs in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     /// The Service port behind it.
     pub(crate) owner: ServicePortName,
+    /// What kind of address it is at.
+    pub(crate) kind: FrontendKind,
     /// The virtual server with its real servers.
     pub(crate) entry: Arc<VirtualServerEntry>,
-    /// Whether its address must be on the dummy device.
-    pub(crate) bind: bool,
+    /// The address, where it must be on the dummy device.
+    pub(crate) bound: Option<IpAddr>,
+    /// What the rules must know about it.
+    pub(crate) set_entries: Vec<SetEntry>,
 }
 
 /// What `frontend` needs in the kernel.
@@ -34,28 +44,31 @@ pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
             (real.key, real)
         })
         .collect();
-    let bind = match frontend.kind {
-        FrontendKind::ClusterIp => true,
-    };
-    let entry = Arc::new(VirtualServerEntry {
-        server: virtual_server(&frontend, config),
-        real_servers,
-    });
     Claim {
+        kind: frontend.kind,
+        entry: Arc::new(VirtualServerEntry {
+            server: virtual_server(&frontend, config),
+            real_servers,
+        }),
+        bound: frontend.bind.then_some(frontend.address),
+        set_entries: entries::of(&frontend),
         owner: frontend.owner,
-        entry,
-        bind,
+    }
+}
+
+/// The entry of [`SetKind::IpvsIps`] for an address on the dummy device.
+pub(crate) fn bound(address: IpAddr) -> SetEntry {
+    SetEntry {
+        kind: SetKind::IpvsIps,
+        family: AddressFamily::of(address),
+        entry: Entry::Ip(address),
     }
 }
 
 fn virtual_server(frontend: &Frontend, config: &NodeConfig) -> VirtualServer {
-    let mut flags = ServiceFlags::empty();
+    let (scheduler, mut flags) = scheduler(frontend, config);
     if frontend.affinity.is_some() {
         flags |= ServiceFlags::PERSISTENT;
-    }
-    if &*config.scheduler.0 == "mh" {
-        // The source port is hashed too, or one client would never leave its first real server.
-        flags |= ServiceFlags::SCHED_2;
     }
     VirtualServer {
         key: VirtualServerKey::Address {
@@ -63,7 +76,7 @@ fn virtual_server(frontend: &Frontend, config: &NodeConfig) -> VirtualServer {
             port: frontend.port.get(),
             protocol: frontend.protocol,
         },
-        scheduler: config.scheduler.clone(),
+        scheduler,
         flags,
         persistence_timeout: frontend
             .affinity
@@ -73,6 +86,16 @@ fn virtual_server(frontend: &Frontend, config: &NodeConfig) -> VirtualServer {
             AddressFamily::Ipv6 => 128,
         },
         persistence_engine: None,
+    }
+}
+
+/// The configured flags are those of the configured scheduler.
+fn scheduler(frontend: &Frontend, config: &NodeConfig) -> (Scheduler, ServiceFlags) {
+    match &frontend.scheduler {
+        Some(name) if **name != *config.scheduler.0 => {
+            (Scheduler(name.clone()), default_scheduler_flags(name))
+        }
+        _ => (config.scheduler.clone(), config.scheduler_flags),
     }
 }
 

@@ -2,111 +2,210 @@
 
 mod addresses;
 mod endpoints;
+mod health;
+mod policy;
+mod ports;
+mod ranges;
 mod slices;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
 
-use ipvs::{AddressFamily, Protocol};
-use model::cluster::{EndpointSlice, Service, ServiceKind, ServicePort, TrafficPolicy};
+use ipvs::AddressFamily;
+use model::cluster::{EndpointSlice, Service, ServiceKind};
+use model::config::NodeConfig;
 use model::finding::{Code, Finding};
-use model::frontend::{Frontend, FrontendKind};
+use model::frontend::{Frontend, FrontendKind, HealthCheck, LocalEndpoint, Sources};
 use model::names::{Name, ServicePortName};
 
-use self::endpoints::{Candidates, Policy};
+use self::addresses::Addresses;
+use self::endpoints::Candidates;
+use self::health::LocalReady;
+use self::policy::Policies;
+use self::ports::{UsablePort, usable_ports};
+use self::ranges::Ranges;
+use crate::view::NodeView;
 
-/// What of the node decides between endpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NodeView {
-    /// The node's name.
-    pub(crate) name: Name,
-    /// Its zone.
-    pub(crate) zone: Option<Name>,
+/// What one Service is on this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    /// Where it is served.
+    pub(crate) frontends: Vec<Frontend>,
+    /// Its endpoints on this node, whatever their conditions.
+    pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
+    /// What load balancers are told about it.
+    pub(crate) health_check: Option<HealthCheck>,
+    /// What is wrong with it or its slices.
+    pub(crate) findings: Vec<Finding>,
 }
 
-/// The frontends of `service`, and what is wrong with it or its slices.
+/// What `service` is on this node.
 pub(crate) fn resolve<'a>(
     service: &Service,
     slices: impl Iterator<Item = &'a EndpointSlice>,
     node: &NodeView,
-) -> (Vec<Frontend>, Vec<Finding>) {
+    config: &NodeConfig,
+) -> Resolved {
+    let mut resolved = Resolved::default();
     if service.kind == ServiceKind::ExternalName || service.cluster_ips.is_empty() {
-        return (Vec::new(), Vec::new());
+        return resolved;
     }
     let slices: Vec<&EndpointSlice> = slices.collect();
-    let mut findings = Vec::new();
+    let findings = &mut resolved.findings;
     for slice in &slices {
-        slices::check(slice, &mut findings);
+        slices::check(slice, findings);
     }
-    let addresses = addresses::cluster_ips(service, &mut findings);
-    let mut frontends = Vec::new();
-    for (index, port) in service.ports.iter().enumerate() {
-        let Some((number, protocol)) = usable_port(service, index, port, &mut findings) else {
-            continue;
-        };
-        let owner = ServicePortName {
-            service: service.name.clone(),
-            port: port.name.clone(),
-            protocol,
-        };
-        let families: BTreeSet<AddressFamily> =
-            addresses.iter().map(|at| AddressFamily::of(*at)).collect();
-        for family in families {
-            let candidates = Candidates::gather(&slices, &port.name, protocol, family, node);
-            let policy = match service.internal_policy {
-                TrafficPolicy::Cluster => Policy::Cluster,
-                TrafficPolicy::Local => Policy::LocalOnly,
-            };
-            let backends = candidates.choose(policy, node);
-            let of_family = |at: &&std::net::IpAddr| AddressFamily::of(**at) == family;
-            frontends.extend(addresses.iter().filter(of_family).map(|at| Frontend {
-                owner: owner.clone(),
-                kind: FrontendKind::ClusterIp,
-                address: *at,
-                port: number,
-                protocol,
-                affinity: service.affinity,
-                backends: backends.clone(),
-            }));
+    let ports = usable_ports(service, findings);
+    let resolver = Resolver {
+        service,
+        slices: &slices,
+        node,
+        config,
+        scheduler: scheduler(service, findings),
+        addresses: Addresses::of(service, node, config, findings),
+        ranges: Ranges::of(service, node, config, findings),
+    };
+    let mut policies = Policies::default();
+    let mut ready = LocalReady::default();
+    for port in &ports {
+        for family in resolver.addresses.families() {
+            resolver.port(port, family, &mut resolved, &mut policies, &mut ready);
         }
     }
-    (frontends, findings)
+    let asks_node_port = ports.iter().any(|port| port.node_port.is_some());
+    let findings = &mut resolved.findings;
+    if asks_node_port {
+        resolver.addresses.check_node_ports(service, node, findings);
+    }
+    policies.report(service, findings);
+    let families = resolver.addresses.families().collect();
+    resolved.health_check = health::check(service, &ready, families, findings);
+    resolved
 }
 
-fn usable_port(
-    service: &Service,
-    index: usize,
-    port: &ServicePort,
-    findings: &mut Vec<Finding>,
-) -> Option<(std::num::NonZeroU16, Protocol)> {
-    let mut complain = |field: &str, problem: String| {
-        findings.push(Finding {
-            code: Code::InvalidServicePort,
-            kind: "Service",
-            object: service.name.clone(),
-            field: format!("spec.ports[{index}].{field}"),
-            problem,
-            consequence: "this port is not served".to_owned(),
-        });
-    };
-    let number = match port.port.as_result() {
-        Ok(number) => Some(*number),
-        Err(text) => {
-            complain("port", format!("`{text}` is not a port from 1 to 65535"));
-            None
+/// All that the ports of one Service have in common.
+struct Resolver<'a> {
+    service: &'a Service,
+    slices: &'a [&'a EndpointSlice],
+    node: &'a NodeView,
+    config: &'a NodeConfig,
+    scheduler: Option<Name>,
+    addresses: Addresses,
+    ranges: Ranges,
+}
+
+/// Where a port is served.
+struct Site {
+    kind: FrontendKind,
+    address: IpAddr,
+    port: NonZeroU16,
+    bind: bool,
+}
+
+impl Resolver<'_> {
+    fn port(
+        &self,
+        port: &UsablePort,
+        family: AddressFamily,
+        resolved: &mut Resolved,
+        policies: &mut Policies,
+        ready: &mut LocalReady,
+    ) {
+        let name = &self.config.node_name;
+        let candidates = Candidates::gather(self.slices, port, family, name);
+        resolved
+            .local_endpoints
+            .extend(candidates.local(port.protocol));
+        ready.extend(candidates.local_ready());
+        let sites = self.sites(port, family);
+        let external = sites
+            .iter()
+            .any(|site| site.kind != FrontendKind::ClusterIp);
+        let choice = candidates.choose(self.service, external, name, self.node.zone.as_ref());
+        let owner = ServicePortName {
+            service: self.service.name.clone(),
+            port: port.name.clone(),
+            protocol: port.protocol,
+        };
+        for site in sites {
+            let policy = policy::of(self.service, site.kind);
+            let (backends, lacks_local) = choice.backends(policy);
+            policies.note(site.kind, lacks_local && choice.anywhere);
+            resolved.frontends.push(Frontend {
+                owner: owner.clone(),
+                kind: site.kind,
+                address: site.address,
+                port: site.port,
+                protocol: port.protocol,
+                affinity: self.service.affinity,
+                scheduler: self.scheduler.clone(),
+                bind: site.bind,
+                policy,
+                lacks_local,
+                sources: self.sources(&site),
+                backends,
+            });
         }
-    };
-    let protocol = match port.protocol.as_result() {
-        Ok(protocol @ (Protocol::Tcp | Protocol::Udp | Protocol::Sctp)) => Some(*protocol),
-        Ok(other) => {
-            complain("protocol", format!("{other} is not TCP, UDP or SCTP"));
-            None
+    }
+
+    fn sites(&self, port: &UsablePort, family: AddressFamily) -> Vec<Site> {
+        let mut sites: Vec<Site> = (self.addresses.all(family))
+            .map(|(kind, address, bind)| Site {
+                kind,
+                address,
+                port: port.number,
+                bind,
+            })
+            .collect();
+        let of_family = |at: &&IpAddr| AddressFamily::of(**at) == family;
+        if let Some(node_port) = port.node_port {
+            sites.extend(
+                self.node
+                    .node_ports
+                    .iter()
+                    .filter(of_family)
+                    .map(|at| Site {
+                        kind: FrontendKind::NodePort,
+                        address: *at,
+                        port: node_port,
+                        bind: false,
+                    }),
+            );
         }
-        Err(text) => {
-            complain("protocol", format!("`{text}` is not TCP, UDP or SCTP"));
-            None
+        sites
+    }
+
+    fn sources(&self, site: &Site) -> Sources {
+        match site.kind {
+            // kube-proxy guards nothing else either (k/k#33586).
+            FrontendKind::LoadBalancerIp => self.ranges.sources(AddressFamily::of(site.address)),
+            FrontendKind::ClusterIp | FrontendKind::ExternalIp | FrontendKind::NodePort => {
+                Sources::Any
+            }
         }
-    };
-    Some((number?, protocol?))
+    }
+}
+
+/// The longest name of a scheduler: `IP_VS_SCHEDNAME_MAXLEN` (16) with its closing zero,
+/// include/uapi/linux/ip_vs.h, Linux 6.1.
+const SCHEDULER_NAME_MAX: usize = 15;
+
+fn scheduler(service: &Service, findings: &mut Vec<Finding>) -> Option<Name> {
+    let name = service.scheduler.clone()?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if (1..=SCHEDULER_NAME_MAX).contains(&name.len()) && name.chars().all(plain) {
+        return Some(name);
+    }
+    findings.push(Finding {
+        code: Code::InvalidScheduler,
+        kind: "Service",
+        object: service.name.clone(),
+        field: "metadata.annotations[kube-ipvs.io/scheduler]".to_owned(),
+        problem: format!("`{name}` is no name of a scheduler: 1 to 15 of a-z, 0-9 and _"),
+        consequence: "the configured scheduler is used".to_owned(),
+    });
+    None
 }

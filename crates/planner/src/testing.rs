@@ -8,7 +8,9 @@ use model::cluster::{
     ClusterEvent, ClusterState, Endpoint, EndpointPort, EndpointSlice, Object, ObjectKind, Parsed,
     Service, ServicePort,
 };
-use model::{NodeConfig, ObjectName};
+use model::{Desired, Finding, NodeConfig, NodeState, ObjectName};
+
+use crate::{Compiler, Extent};
 
 pub(crate) fn config() -> NodeConfig {
     NodeConfig::new("node1")
@@ -58,6 +60,16 @@ pub(crate) fn endpoint(text: &str) -> Endpoint {
         node: Some("node2".into()),
         ..Endpoint::ready(address(text))
     }
+}
+
+/// Everything that the cluster asks of a node without interfaces, and what is odd about it.
+pub(crate) fn compile(cluster: &ClusterState) -> (Desired, Vec<Finding>) {
+    crate::compile(cluster, &NodeState::default(), &config())
+}
+
+/// A compiler of everything.
+pub(crate) fn compiler() -> Compiler {
+    Compiler::new(config(), Extent::Everything)
 }
 
 pub(crate) fn cluster(services: Vec<Service>, slices: Vec<EndpointSlice>) -> ClusterState {

@@ -1,60 +1,107 @@
-//! Configuration: kube-proxy's file, and what the command line says over it.
+//! Configuration: a file, or flags, and what wins over both.
 //!
-//! The file is a `KubeProxyConfiguration` (`kubeproxy.config.k8s.io/v1alpha1`). These fields act:
+//! A file is kube-proxy's `KubeProxyConfiguration` (`kubeproxy.config.k8s.io/v1alpha1`), unchanged, or
+//! our own `KubeIpvsConfiguration` (`kube-ipvs.io/v1alpha1`), which has the same fields and some more.
+//! Without a file kube-proxy's flags say the same. All fields are in one table, [`table::FIELDS`]: the
+//! flags, the checks, the warnings, [`Resolved::values`] and the page `docs/reference/config.md` are
+//! made from it.
 //!
-//! | field | default | meaning |
-//! |---|---|---|
-//! | `mode` | empty | `ipvs` or empty; anything else is an error |
-//! | `hostnameOverride` | empty: the host's name | the node's name in Kubernetes |
-//! | `clientConnection.kubeconfig` | empty: as [`crate::kube::connect`] finds | the way to the API server |
-//! | `ipvs.scheduler` | empty: `rr` | the scheduler of every virtual server |
-//! | `ipvs.syncPeriod` | `0s`: 30 s | how often everything is compared |
-//! | `ipvs.minSyncPeriod` | `0s`: changes are applied at once | how long changes are gathered |
-//! | `ipvs.excludeCIDRs` | none | networks that are never touched |
-//!
-//! Every other field of kube-proxy is accepted, and reported as a warning if it is set to something
-//! that is not kube-proxy's default. A field that kube-proxy does not have is an error.
+//! ```text
+//! file ──┐                 ┌─ errors: all at once, with the fields' paths
+//!        ├─ check ─ resolve┤
+//! flags ─┘  (one field)    └─ Resolved { NodeConfig, DaemonSettings, … }
+//! ```
 
+mod check;
 mod duration;
-mod field;
 mod file;
+mod flags;
+pub mod reference;
 mod resolve;
+mod settings;
+mod show;
+pub mod table;
 #[cfg(test)]
 mod tests;
+mod value;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use model::{Name, NodeConfig};
+use serde_json::{Map, Value};
 
-pub use self::duration::parse_duration;
-pub use self::file::ConfigFile;
+pub use self::duration::{format_duration, parse_duration};
+pub use self::flags::ConfigFlags;
+pub use self::settings::{Conntrack, DaemonSettings, IpvsTimeouts};
+pub use self::show::EffectiveValue;
 
+use self::table::{Effect, FieldInfo};
 use crate::yaml;
 
-/// What the command line says over the file.
+/// What the command line says besides the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeOverrides {
-    /// The node's name.
+    /// The node's name; wins over the file.
     pub node_name: Option<String>,
+    /// How to reach the API server; wins over the file.
+    pub kubeconfig: Option<PathBuf>,
+    /// kube-proxy's flags. Where there is a file they are ignored, each with a warning.
+    pub flags: ConfigFlags,
+    /// Whether fields that nobody knows are a warning instead of an error.
+    pub lenient: bool,
 }
 
 /// A configuration that makes sense.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     /// What decides about the node's tables.
     pub node: NodeConfig,
-    /// `clientConnection.kubeconfig`.
+    /// What the daemon itself is told.
+    pub settings: DaemonSettings,
+    /// The way to the API server, if it is named.
     pub kubeconfig: Option<PathBuf>,
-    /// Fields that are set and have no effect.
+    /// What is odd: fields without effect, flags beside a file. Ordered by path.
     pub warnings: Vec<ConfigWarning>,
+    /// Where the fields that say something come from, by path.
+    pub origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody said anything.
+    #[default]
+    Default,
+    /// The host: its name.
+    Host,
+    /// This file.
+    File(String),
+    /// This flag, without its dashes.
+    Flag(&'static str),
+    /// This flag, which wins over a file.
+    Override(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Host => f.write_str("host"),
+            Self::File(name) => write!(f, "file {name}"),
+            Self::Flag(flag) => write!(f, "flag --{flag}"),
+            Self::Override(flag) => write!(f, "override --{flag}"),
+        }
+    }
 }
 
 /// One thing that is wrong with a configuration. Prints as `path: message`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigError {
-    /// The field, as in `ipvs.excludeCIDRs[0]`; the file where no field is meant.
+    /// The field, as in `ipvs.excludeCIDRs[0]`, or its flag; the file where no field is meant.
     pub path: String,
     /// What is wrong.
     pub message: String,
@@ -66,7 +113,8 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Everything that is wrong with a configuration, never empty. Prints one mistake a line.
+/// Everything that is wrong with a configuration, never empty, ordered by path. Prints one mistake a
+/// line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
@@ -84,10 +132,10 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// A field that is accepted and has no effect. Prints as `path: message`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that is accepted and does not do what one might think. Prints as `path: message`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigWarning {
-    /// The field.
+    /// The field or the flag.
     pub path: String,
     /// Why it is mentioned.
     pub message: String,
@@ -99,8 +147,8 @@ impl fmt::Display for ConfigWarning {
     }
 }
 
-/// Reads the file at `path`, if one is given, and resolves it: the command line wins over the file, the
-/// file over `hostname`, the name of this host.
+/// Reads the file at `path`, if one is given, or else the flags, and resolves it. `hostname` is the
+/// name of this host, for a node that is named nowhere.
 ///
 /// # Errors
 ///
@@ -110,34 +158,34 @@ pub fn load(
     overrides: &NodeOverrides,
     hostname: &str,
 ) -> Result<Resolved, ConfigErrors> {
-    let file = match path {
+    let document = match path {
         Some(path) => read(path)?,
-        None => ConfigFile::default(),
+        None => Document {
+            layer: Layer::Flags,
+            fields: overrides.flags.document(),
+        },
     };
-    file.resolve(overrides, hostname)
+    document.resolve(overrides, hostname)
 }
 
-/// Reads the file at `path` without judging its values.
+/// Reads the file at `path` without judging its fields.
 ///
 /// # Errors
 ///
-/// The file cannot be read, is no YAML or JSON, or holds not exactly one mapping.
-pub fn read(path: &Path) -> Result<ConfigFile, ConfigErrors> {
+/// The file cannot be read, is no YAML or JSON, or holds something else than one mapping.
+pub fn read(path: &Path) -> Result<Document, ConfigErrors> {
     match fs::read_to_string(path) {
         Ok(text) => parse(&path.display().to_string(), &text),
-        Err(error) => Err(file_error(
-            path.display(),
-            format!("cannot be read: {error}"),
-        )),
+        Err(error) => Err(unreadable(path, &error)),
     }
 }
 
-/// Reads a text that came from `origin`, which the messages name.
+/// Reads a text that came from `origin`, which the messages name. An empty one holds no fields.
 ///
 /// # Errors
 ///
-/// The text is no YAML or JSON, or holds not exactly one mapping.
-pub fn parse(origin: &str, text: &str) -> Result<ConfigFile, ConfigErrors> {
+/// The text is no YAML or JSON, or holds something else than one mapping.
+pub fn parse(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
     let (mut values, error) = yaml::documents(text);
     if let Some(error) = error {
         let place = (error.place).map_or_else(String::new, |place| {
@@ -145,20 +193,205 @@ pub fn parse(origin: &str, text: &str) -> Result<ConfigFile, ConfigErrors> {
         });
         return Err(file_error(format!("{origin}{place}"), error.what));
     }
-    match values.len() {
-        1 => serde_json::from_value(values.remove(0))
-            .map_err(|error| file_error(origin, error.to_string())),
-        count => Err(file_error(
-            origin,
-            format!("one document is wanted, not {count}"),
-        )),
+    let fields = match (values.pop(), values.len()) {
+        (None, _) => Map::new(),
+        (Some(Value::Object(fields)), 0) => fields,
+        (Some(other), 0) => {
+            let what = format!("must hold a mapping, not {}", value::describe(&other));
+            return Err(file_error(origin, what));
+        }
+        (Some(_), others) => {
+            let what = format!("one document is wanted, not {}", others + 1);
+            return Err(file_error(origin, what));
+        }
+    };
+    Ok(Document {
+        layer: Layer::File(origin.to_owned()),
+        fields,
+    })
+}
+
+/// A configuration as it was found: nothing is judged yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    layer: Layer,
+    fields: Map<String, Value>,
+}
+
+/// Where a document comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Layer {
+    /// This file.
+    File(String),
+    /// The command line.
+    Flags,
+}
+
+impl Layer {
+    fn origin(&self, field: &FieldInfo) -> Origin {
+        match (self, field.flag) {
+            (Self::File(name), _) => Origin::File(name.clone()),
+            (Self::Flags, Some(flag)) => Origin::Flag(flag),
+            (Self::Flags, None) => Origin::Default,
+        }
     }
+
+    /// How a field's path is told.
+    fn path(&self, path: String) -> String {
+        let field = table::FIELDS.iter().find(|field| is_in(&path, field.path));
+        match (self, field.and_then(|field| field.flag)) {
+            (Self::Flags, Some(flag)) => format!("--{flag}"),
+            _ => path,
+        }
+    }
+}
+
+/// A kind of configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    /// kube-proxy's.
+    KubeProxy,
+    /// The same with our own fields.
+    Ours,
+}
+
+impl Dialect {
+    const fn api_version(self) -> &'static str {
+        match self {
+            Self::KubeProxy => "kubeproxy.config.k8s.io/v1alpha1",
+            Self::Ours => "kube-ipvs.io/v1alpha1",
+        }
+    }
+
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::KubeProxy => "KubeProxyConfiguration",
+            Self::Ours => "KubeIpvsConfiguration",
+        }
+    }
+}
+
+impl Document {
+    /// Judges all fields, fills in defaults, and puts `overrides` over it.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at once.
+    pub fn resolve(
+        self,
+        overrides: &NodeOverrides,
+        hostname: &str,
+    ) -> Result<Resolved, ConfigErrors> {
+        let NodeOverrides {
+            node_name,
+            kubeconfig,
+            flags,
+            lenient,
+        } = overrides;
+        let layer = self.layer;
+        let checked = check::check(self.fields, &layer, *lenient);
+        let (mut errors, mut warnings) = (checked.errors, checked.warnings);
+        let mut origins = checked.origins;
+        let file: file::ConfigFile = serde_json::from_value(Value::Object(checked.tree))
+            .map_err(|error| file_error("configuration", error.to_string()))?;
+
+        let named = [
+            (node_name.as_deref(), Origin::Override("hostname-override")),
+            (file.hostname_override.as_deref(), named_in(&origins)),
+            (Some(hostname), Origin::Host),
+        ];
+        let named = (named.into_iter())
+            .map(|(name, origin)| (self::node_name(name.unwrap_or_default()), origin))
+            .find(|(name, _)| !name.is_empty());
+        let (name, origin) = named.unwrap_or_default();
+        if name.is_empty() {
+            errors.push(ConfigError {
+                path: HOSTNAME_OVERRIDE.to_owned(),
+                message: "the host has no name, and none is given".to_owned(),
+            });
+        }
+        origins.insert(HOSTNAME_OVERRIDE, origin);
+        if kubeconfig.is_some() {
+            origins.insert(KUBECONFIG, Origin::Override("kubeconfig"));
+        }
+
+        let outcome = resolve::resolve(file, name, &mut errors, &mut warnings);
+        if !errors.is_empty() {
+            for error in &mut errors {
+                error.path = layer.path(std::mem::take(&mut error.path));
+            }
+            errors.sort();
+            return Err(ConfigErrors(errors));
+        }
+        let mut resolved = Resolved {
+            node: outcome.node,
+            settings: outcome.settings,
+            kubeconfig: kubeconfig.clone().or(outcome.kubeconfig.map(PathBuf::from)),
+            warnings,
+            origins,
+        };
+        let later = resolved.values();
+        let later = later.iter().filter_map(without_effect);
+        let mut warnings: Vec<_> = later.chain(resolved.warnings).collect();
+        for warning in &mut warnings {
+            warning.path = layer.path(std::mem::take(&mut warning.path));
+        }
+        warnings.extend(flags.warnings(matches!(layer, Layer::File(_))));
+        warnings.sort();
+        resolved.warnings = warnings;
+        Ok(resolved)
+    }
+}
+
+const HOSTNAME_OVERRIDE: &str = "hostnameOverride";
+const KUBECONFIG: &str = "clientConnection.kubeconfig";
+
+fn named_in(origins: &BTreeMap<&'static str, Origin>) -> Origin {
+    origins.get(HOSTNAME_OVERRIDE).cloned().unwrap_or_default()
+}
+
+/// The warning about a field that will act later, if it asks for something that does not happen.
+fn without_effect(value: &EffectiveValue) -> Option<ConfigWarning> {
+    let field = table::field(value.path)?;
+    let asks = field.effect == Effect::Later
+        && value.origin != Origin::Default
+        && value.text() != field.default
+        && check::says_something(&value.value);
+    asks.then(|| ConfigWarning {
+        path: value.path.to_owned(),
+        message: "has no effect yet".to_owned(),
+    })
 }
 
 /// The name under which a node is known: without space around it, in lower case.
 #[must_use]
 pub fn node_name(text: &str) -> Name {
     text.trim().to_lowercase().into()
+}
+
+/// Whether `path` is `field` or a place inside its value.
+fn is_in(path: &str, field: &str) -> bool {
+    let rest = path.strip_prefix(field);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+}
+
+/// Puts `value` at a dotted path.
+fn put(map: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            map.insert(path.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let below = (map.entry(section)).or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(below) = below {
+                put(below, rest, value);
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
+    file_error(path.display(), format!("cannot be read: {error}"))
 }
 
 fn file_error(path: impl fmt::Display, message: String) -> ConfigErrors {

@@ -173,17 +173,14 @@ impl Merged {
     fn into_objects(self) -> Vec<Object> {
         let with_slices: BTreeSet<ObjectName> = (self.objects.values())
             .filter_map(|(_, given)| match given {
-                Given::Object(Object::EndpointSlice(slice)) => Some(ObjectName::new(
-                    slice.name.namespace.clone(),
-                    slice.service.clone(),
-                )),
-                _ => None,
+                Given::Object(object) => service_of(object),
+                Given::Endpoints(_) => None,
             })
             .collect();
         let mut objects = Vec::new();
         for (key, (_, given)) in self.objects {
             match given {
-                Given::Object(object) => objects.push(object),
+                Given::Object(object) => objects.push(*object),
                 Given::Endpoints(_) if with_slices.contains(&key.name) => {
                     tracing::debug!(endpoints = %key.name, "EndpointSlices are there: Endpoints are not used");
                 }
@@ -194,5 +191,16 @@ impl Merged {
         }
         objects.sort_by_cached_key(|object| (object.kind(), object.name()));
         objects
+    }
+}
+
+/// The Service of a slice.
+fn service_of(object: &Object) -> Option<ObjectName> {
+    match object {
+        Object::EndpointSlice(slice) => Some(ObjectName::new(
+            slice.name.namespace.clone(),
+            slice.service.clone(),
+        )),
+        Object::Service(_) | Object::Node(_) => None,
     }
 }

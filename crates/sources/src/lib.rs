@@ -9,7 +9,7 @@
 //! | [`files`], [`watch_files`] | manifests, once or for as long as they change |
 //! | [`kube`] | an API server |
 //! | [`convert`], [`filter`] | what an object means, and which ones count |
-//! | [`config`], [`node_state`] | kube-proxy's configuration file; a node described in a file |
+//! | [`config`], [`node_state`] | kube-proxy's configuration and ours; a node described in a file |
 
 pub mod config;
 pub mod convert;
@@ -22,7 +22,7 @@ pub mod source;
 pub mod watch_files;
 mod yaml;
 
-pub use config::{ConfigErrors, NodeOverrides};
+pub use config::{ConfigErrors, ConfigFlags, NodeOverrides};
 pub use event::{ProblemKind, SourceEvent, SourceProblem};
 pub use files::{FileError, FileObjects};
 pub use source::{SourceConfig, run};

@@ -2,7 +2,7 @@
 //!
 //! ```yaml
 //! nodeName: node1
-//! kernel: 6.1.176        # for the reader; not used
+//! kernel: 6.1.176        # as `uname -r` says; decides net.ipv4.vs.conn_reuse_mode
 //! interfaces:
 //!   - {name: eth0, addresses: [192.168.77.10/24, "fd77::10/64"]}
 //! ```
@@ -23,7 +23,7 @@ use crate::yaml;
 pub struct NodeStateFile {
     /// `nodeName`, if it is there.
     pub node_name: Option<Name>,
-    /// `interfaces`, ordered by name. An address without a prefix length stands alone (`/32`, `/128`).
+    /// `interfaces`, ordered by name, the dummy device left out. An address without a prefix length stands alone (`/32`, `/128`).
     pub state: NodeState,
 }
 
@@ -67,8 +67,7 @@ pub fn read(path: &Path) -> Result<NodeStateFile, NodeStateError> {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Raw {
     node_name: Option<String>,
-    #[serde(rename = "kernel")]
-    _kernel: Option<serde_json::Value>,
+    kernel: Option<String>,
     #[serde(default)]
     interfaces: Vec<RawInterface>,
 }
@@ -107,7 +106,8 @@ fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         content(place, format!("{}: {}", error.path(), error.inner()))
     })?;
     let mut interfaces = Vec::new();
-    for (index, interface) in raw.interfaces.into_iter().enumerate() {
+    let others = |interface: &RawInterface| interface.name != model::DEVICE;
+    for (index, interface) in (raw.interfaces.into_iter().filter(others)).enumerate() {
         let mut addresses = Vec::new();
         for (at, text) in interface.addresses.iter().enumerate() {
             let address = address(text).ok_or_else(|| {
@@ -122,9 +122,11 @@ fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         });
     }
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+    let kernel = (raw.kernel.map(|text| text.parse()).transpose())
+        .map_err(|what: String| content(None, format!("kernel: {what}")))?;
     Ok(NodeStateFile {
         node_name: raw.node_name.map(|name| name.trim().to_lowercase().into()),
-        state: NodeState { interfaces },
+        state: NodeState { interfaces, kernel },
     })
 }
 

@@ -6,8 +6,10 @@ use std::num::NonZeroU16;
 
 use ipvs::{AddressFamily, Protocol};
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
-use model::{ClusterEvent, ClusterState, Desired, NodeConfig, Object, ObjectKind, ObjectName};
-use planner::compile;
+use model::{
+    ClusterEvent, ClusterState, Desired, NodeConfig, NodeState, Object, ObjectKind, ObjectName,
+};
+use planner::{Extent, compile_within};
 
 /// What a cluster of so many Services of one TCP port and so many endpoints each asks for.
 pub(crate) fn desired(
@@ -47,7 +49,8 @@ pub(crate) fn desired(
     for kind in ObjectKind::ALL {
         cluster.absorb(ClusterEvent::ListDone(kind));
     }
-    Ok(compile(&cluster, &NodeConfig::new("bench")).0)
+    let (node, config) = (NodeState::default(), NodeConfig::new("bench"));
+    Ok(compile_within(Extent::ClusterIps, &cluster, &node, &config).0)
 }
 
 fn address(base: [u8; 4], number: u32) -> Parsed<IpAddr> {

@@ -3,16 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ipnetwork::IpNetwork;
-use ipvs::VirtualServerKey;
-use model::{ClusterEvent, ClusterState, NodeConfig, NodeTables, text};
+use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, NodeTables, text};
 use sources::NodeOverrides;
 
-/// What the recordings' Services have their cluster IPs from.
-const SERVICE_NETWORKS: [&str; 2] = ["10.96.0.0/16", "fd00:10:96::/112"];
+use crate::section::{self, Lines, Section};
+
+/// What is recorded, and in which file.
+const FILES: [(&str, &str); 6] = [
+    ("ipvs", "ipvs.txt"),
+    ("addresses", "addresses.txt"),
+    ("ipset", "ipset.txt"),
+    ("rules4", "iptables.txt"),
+    ("rules6", "ip6tables.txt"),
+    ("sysctl", "sysctl.txt"),
+];
 
 /// One moment of a scenario: the cluster, and what kube-proxy made of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Moment {
     /// The scenario's name, with the step's.
     pub name: String,
@@ -20,8 +27,14 @@ pub struct Moment {
     pub cluster: ClusterState,
     /// The configuration.
     pub config: NodeConfig,
+    /// What the proxy saw of the node.
+    pub node: NodeState,
+    /// What the IPVS table held before the proxy was started for the first time.
+    pub found: NodeTables,
+    /// Whether the proxy was stopped, and started again after the changes of this step.
+    pub restarted: bool,
     /// What was recorded.
-    pub recorded: NodeTables,
+    pub recorded: Lines,
 }
 
 /// The names of all scenarios in `folder`, ordered.
@@ -41,7 +54,7 @@ pub fn scenarios(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The moments of the scenario `name` in `folder`.
+/// The moments of the scenario `name` in `folder`, in order.
 ///
 /// # Errors
 ///
@@ -51,59 +64,98 @@ pub fn moments(folder: &Path, name: &str) -> Result<Vec<Moment>, String> {
     let config = scenario.join("config.yaml");
     let resolved = sources::config::load(Some(&config), &NodeOverrides::default(), "node1")
         .map_err(|errors| format!("{}: {errors}", config.display()))?;
+    let node = sources::node_state::read(&folder.join("node-state.yaml"))
+        .map_err(|error| error.to_string())?;
     let mut cluster = ClusterState::default();
     absorb_whole(
         &mut cluster,
         &[folder.join("common.yaml"), scenario.join("objects.yaml")],
     )?;
-    let moment = |name: String, folder: &Path, cluster: &ClusterState| {
-        Ok::<_, String>(Moment {
-            name,
-            cluster: cluster.clone(),
-            config: resolved.node.clone(),
-            recorded: recorded(&folder.join("recorded"))?,
-        })
+    let first = Moment {
+        name: name.to_owned(),
+        cluster,
+        config: resolved.node,
+        node: node.state,
+        found: found(&scenario.join("before.sh"))?,
+        restarted: false,
+        recorded: recorded(&scenario.join("recorded"))?,
     };
-    let mut moments = vec![moment(name.to_owned(), &scenario, &cluster)?];
+    let mut moments = vec![first.clone()];
+    let mut cluster = first.cluster.clone();
     let steps = scenarios(&scenario).map_err(|error| error.to_string())?;
     for step in steps.iter().filter(|step| *step != "recorded") {
         let folder = scenario.join(step);
         absorb_step(&mut cluster, &folder)?;
-        moments.push(moment(format!("{name}/{step}"), &folder, &cluster)?);
+        moments.push(Moment {
+            name: format!("{name}/{step}"),
+            cluster: cluster.clone(),
+            restarted: folder.join("RESTART").exists(),
+            recorded: recorded(&folder.join("recorded"))?,
+            ..first.clone()
+        });
     }
     Ok(moments)
 }
 
-/// The part of `tables` that belongs to cluster IPs.
-#[must_use]
-pub fn cluster_ips_only(mut tables: NodeTables) -> NodeTables {
-    let networks: Vec<IpNetwork> = (SERVICE_NETWORKS.iter())
-        .filter_map(|text| text.parse().ok())
-        .collect();
-    let inside = |address| networks.iter().any(|network| network.contains(address));
-    tables.virtual_servers.retain(|key, _| match key {
-        VirtualServerKey::Address { address, .. } => inside(*address),
-        VirtualServerKey::Fwmark { .. } => false,
-    });
-    tables.addresses.retain(|address| inside(*address));
-    tables
+/// The tables in `lines`, as far as a plan's beginning needs them: virtual servers, addresses and sets.
+///
+/// # Errors
+///
+/// The line that makes no sense.
+pub fn tables(lines: &Lines) -> Result<NodeTables, String> {
+    let part = |section| {
+        lines
+            .get(&section)
+            .map(|lines| lines.join("\n"))
+            .unwrap_or_default()
+    };
+    let printed = format!(
+        "# ipvs\n{}\n# addresses\n{}\n# ipset\n{}\n{}\n",
+        part(Section::Ipvs),
+        part(Section::Addresses),
+        part(Section::IpsetCreate),
+        part(Section::Ipset),
+    );
+    text::parse(&printed).map_err(|error| error.to_string())
 }
 
-fn recorded(folder: &Path) -> Result<NodeTables, String> {
-    let read = |file: &str| {
-        let path = folder.join(file);
-        fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
-    };
-    let sections = format!(
-        "# ipvs\n{}\n# addresses\n{}\n",
-        read("ipvs.txt")?,
-        read("addresses.txt")?
-    );
-    text::parse(&sections).map_err(|error| format!("{}: {error}", folder.display()))
+fn recorded(folder: &Path) -> Result<Lines, String> {
+    let mut printed = String::new();
+    for (section, file) in FILES {
+        printed.push_str(&format!("# {section}\n{}\n", read(&folder.join(file))?));
+    }
+    let mut lines = section::of_text(&printed);
+    for section in lines.values_mut() {
+        section.retain(|line| !line.trim().is_empty());
+    }
+    Ok(lines)
+}
+
+/// The virtual servers that the `ipvsadm` commands of `script` make.
+fn found(script: &Path) -> Result<NodeTables, String> {
+    if !script.exists() {
+        return Ok(NodeTables::default());
+    }
+    let mut lines = String::new();
+    let script_text = read(script)?;
+    let commands = (script_text.lines())
+        .filter(|line| !line.starts_with('#'))
+        .flat_map(|line| line.split(';'));
+    for command in commands
+        .map(str::trim)
+        .filter(|command| !command.is_empty())
+    {
+        let arguments = command
+            .strip_prefix("ipvsadm ")
+            .ok_or_else(|| format!("{}: `{command}` is not understood", script.display()))?;
+        lines.push_str(arguments);
+        lines.push('\n');
+    }
+    text::parse(&lines).map_err(|error| format!("{}: {error}", script.display()))
 }
 
 fn absorb_whole(cluster: &mut ClusterState, paths: &[PathBuf]) -> Result<(), String> {
-    for event in read(paths)?.into_events() {
+    for event in objects(paths)?.into_events() {
         cluster.absorb(event);
     }
     Ok(())
@@ -111,25 +163,36 @@ fn absorb_whole(cluster: &mut ClusterState, paths: &[PathBuf]) -> Result<(), Str
 
 /// What a step adds or changes, and what it deletes.
 fn absorb_step(cluster: &mut ClusterState, folder: &Path) -> Result<(), String> {
-    let objects = folder.join("objects.yaml");
-    if objects.exists() {
-        for object in read(&[objects])?.objects {
+    let script = folder.join("before.sh");
+    if script.exists() {
+        return Err(format!(
+            "{}: not understood within a step",
+            script.display()
+        ));
+    }
+    let changed = folder.join("objects.yaml");
+    if changed.exists() {
+        for object in objects(&[changed])?.objects {
             cluster.absorb(ClusterEvent::Upsert(object));
         }
     }
     let deleted = folder.join("delete.yaml");
     if deleted.exists() {
-        for object in read(&[deleted])?.objects {
+        for object in objects(&[deleted])?.objects {
             cluster.absorb(ClusterEvent::Delete(object.kind(), object.name()));
         }
     }
     Ok(())
 }
 
-fn read(paths: &[PathBuf]) -> Result<sources::FileObjects, String> {
+fn objects(paths: &[PathBuf]) -> Result<sources::FileObjects, String> {
     let found = sources::files::read(paths);
     match found.errors.first() {
         None => Ok(found),
         Some(error) => Err(error.to_string()),
     }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }

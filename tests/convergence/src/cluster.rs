@@ -4,13 +4,21 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+use ipnetwork::IpNetwork;
 use ipvs::{AddressFamily, Protocol};
 use model::cluster::{
     Endpoint, EndpointPort, EndpointSlice, Node, Parsed, Service, ServiceKind, ServicePort,
     TrafficPolicy,
 };
+use model::config::{
+    DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses, default_scheduler_flags,
+};
 use model::names::Name;
-use model::{ClusterEvent, ClusterState, NodeConfig, Object, ObjectKind, ObjectName};
+use model::snapshot::{Interface, KernelVersion};
+use model::{
+    ClusterEvent, ClusterState, Desired, NodeConfig, NodeState, Object, ObjectKind, ObjectName,
+};
+use planner::Extent;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -20,6 +28,13 @@ use proptest::sample::select;
 #[must_use]
 pub fn config() -> NodeConfig {
     NodeConfig::new("node1")
+}
+
+/// What the daemon writes of `cluster`.
+#[must_use]
+pub fn written(cluster: &ClusterState) -> Desired {
+    let node = NodeState::default();
+    planner::compile_within(Extent::ClusterIps, cluster, &node, &config()).0
 }
 
 /// A cluster that holds `objects`, all lists done.
@@ -114,46 +129,203 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
     prop_oneof![3 => Just(TrafficPolicy::Cluster), 1 => Just(TrafficPolicy::Local)]
 }
 
-fn service() -> impl Strategy<Value = Service> {
-    let virtual_addresses = &[
-        "10.96.0.1",
-        "10.96.0.2",
-        "10.96.0.3",
-        "fd00:96::1",
-        "0.0.0.0",
-        "10.96.0.300",
-    ];
+fn node_port() -> impl Strategy<Value = Option<Parsed<NonZeroU16>>> {
+    prop_oneof![
+        3 => Just(None),
+        2 => port().prop_map(Some),
+        1 => Just(Some(Parsed::Invalid("70000".into()))),
+    ]
+}
+
+fn service_port() -> impl Strategy<Value = ServicePort> {
+    (port_name(), protocol(), port(), node_port()).prop_map(|(name, protocol, port, node_port)| {
+        ServicePort {
+            name,
+            protocol,
+            port,
+            node_port,
+        }
+    })
+}
+
+/// A Service in every shape, also such that no API server admits.
+pub fn service() -> impl Strategy<Value = Service> {
     let kinds = vec![
         ServiceKind::ClusterIp,
         ServiceKind::ClusterIp,
         ServiceKind::NodePort,
+        ServiceKind::LoadBalancer,
+        ServiceKind::LoadBalancer,
         ServiceKind::ExternalName,
     ];
-    let service_port =
-        (port_name(), protocol(), port()).prop_map(|(name, protocol, port)| ServicePort {
-            name,
-            protocol,
-            port,
-            node_port: None,
-        });
-    (
-        object_name(),
-        option::of(0_i64..3),
+    let inside = (
         select(kinds),
-        vec(address(virtual_addresses), 0..3),
-        vec(service_port, 0..3),
+        vec(address(CLUSTER_IPS), 0..3),
+        vec(service_port(), 0..4),
         option::of((0_u64..100_000).prop_map(Duration::from_secs)),
         policy(),
-    )
-        .prop_map(
-            |(name, created, kind, cluster_ips, ports, affinity, internal_policy)| Service {
+    );
+    let outside = (
+        vec(address(EXTERNAL_IPS), 0..3),
+        vec(address(EXTERNAL_IPS), 0..3),
+        vec(range(), 0..3),
+        node_port(),
+        policy(),
+        option::of(select(vec!["mh", "wrr", "rr", "No Such", ""])),
+    );
+    (object_name(), option::of(0_i64..3), inside, outside).prop_map(
+        |(name, created, inside, outside)| {
+            let (kind, cluster_ips, ports, affinity, internal_policy) = inside;
+            let (external_ips, load_balancer_ips, source_ranges, health, policy, scheduler) =
+                outside;
+            Service {
+                name,
                 created,
                 kind,
                 cluster_ips,
                 ports,
                 affinity,
                 internal_policy,
-                ..Service::new(name)
+                external_policy: policy,
+                external_ips,
+                load_balancer_ips,
+                source_ranges,
+                health_check_node_port: health,
+                scheduler: scheduler.map(Into::into),
+            }
+        },
+    )
+}
+
+const CLUSTER_IPS: &[&str] = &[
+    "10.96.0.1",
+    "10.96.0.2",
+    "10.96.0.3",
+    "fd00:96::1",
+    "0.0.0.0",
+    "10.96.0.300",
+    "192.0.2.1",
+];
+
+/// Of nobody, of the node, of another one, of a Service, of no use.
+const EXTERNAL_IPS: &[&str] = &[
+    "203.0.113.1",
+    "203.0.113.2",
+    "2001:db8::1",
+    "192.0.2.1",
+    "192.0.2.2",
+    "fd00::1",
+    "10.96.0.1",
+    "127.0.0.1",
+    "224.0.0.1",
+    "::",
+    "fe80::1",
+    "nowhere",
+];
+
+fn range() -> impl Strategy<Value = Parsed<IpNetwork>> {
+    let texts = vec![
+        "192.0.2.0/24",
+        "203.0.113.9/32",
+        "0.0.0.0/0",
+        "fd00::/8",
+        "::/0",
+        "10.0.0.0/8",
+        "all",
+    ];
+    select(texts).prop_map(|text| {
+        (text.parse()).map_or_else(|_| Parsed::Invalid(text.into()), Parsed::Valid)
+    })
+}
+
+fn network(texts: &'static [&'static str]) -> impl Strategy<Value = Vec<IpNetwork>> {
+    let networks: Vec<IpNetwork> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+    vec(select(networks), 0..3)
+}
+
+/// The node's interfaces.
+pub fn node_state() -> impl Strategy<Value = NodeState> {
+    let addresses = network(&[
+        "192.0.2.1/24",
+        "192.0.2.3/24",
+        "203.0.113.1/24",
+        "fd00::1/64",
+        "fe80::1/64",
+        "127.0.0.1/8",
+        "10.96.0.1/32",
+    ]);
+    (vec(addresses, 0..3), option::of((3_u16..8, 0_u16..20))).prop_map(|(links, kernel)| {
+        NodeState {
+            interfaces: (links.into_iter().enumerate())
+                .map(|(index, addresses)| Interface {
+                    name: format!("eth{index}").into(),
+                    addresses,
+                })
+                .collect(),
+            kernel: kernel.map(|(major, minor)| KernelVersion { major, minor }),
+        }
+    })
+}
+
+/// The configuration of `node1`.
+pub fn configs() -> impl Strategy<Value = NodeConfig> {
+    let networks = || {
+        network(&[
+            "192.0.2.0/24",
+            "0.0.0.0/0",
+            "203.0.113.2/32",
+            "fd00::/8",
+            "10.1.0.0/16",
+        ])
+    };
+    let detect = prop_oneof![
+        networks().prop_map(DetectLocal::ClusterCidr),
+        Just(DetectLocal::NodeCidr),
+        Just(DetectLocal::BridgeInterface("cni0".into())),
+        Just(DetectLocal::InterfaceNamePrefix("veth".into())),
+    ];
+    let node_ports = prop_oneof![
+        networks().prop_map(NodePortAddresses::Within),
+        Just(NodePortAddresses::Primary),
+    ];
+    let external = prop_oneof![
+        2 => Just(ExternalIpPolicy::Allow),
+        1 => networks().prop_map(ExternalIpPolicy::AllowList),
+        1 => Just(ExternalIpPolicy::Deny),
+    ];
+    let bind = option::of(select(vec!["192.0.2.1", "fd00::1", "198.51.100.1"]));
+    (
+        detect,
+        node_ports,
+        external,
+        networks(),
+        bind,
+        any::<[bool; 2]>(),
+    )
+        .prop_map(
+            |(
+                detect_local,
+                node_port_addresses,
+                external_ips,
+                protected_cidrs,
+                bind,
+                [all, mh],
+            )| {
+                let scheduler = if mh { "mh" } else { "rr" };
+                NodeConfig {
+                    bind_address: bind.and_then(|text| text.parse().ok()),
+                    scheduler: ipvs::Scheduler(scheduler.into()),
+                    scheduler_flags: default_scheduler_flags(scheduler),
+                    masquerade: Masquerade {
+                        all,
+                        ..Masquerade::default()
+                    },
+                    detect_local,
+                    node_port_addresses,
+                    external_ips,
+                    protected_cidrs,
+                    ..config()
+                }
             },
         )
 }
@@ -213,14 +385,26 @@ pub fn slice() -> impl Strategy<Value = EndpointSlice> {
 }
 
 fn node() -> impl Strategy<Value = Node> {
+    let addresses = vec![
+        "192.0.2.1",
+        "192.0.2.2",
+        "203.0.113.2",
+        "fd00::1",
+        "10.96.0.1",
+    ];
     (
-        select(vec!["node1", "node2"]),
+        select(vec!["node1", "node2", "node3"]),
         option::of(select(vec!["zone-a", "zone-b"])),
+        vec(select(addresses), 0..3),
+        network(&["10.244.1.0/24", "fd00:244::/64"]),
     )
-        .prop_map(|(name, zone)| Node {
+        .prop_map(|(name, zone, addresses, pod_cidrs)| Node {
             name: name.into(),
             zone: zone.map(Into::into),
-            addresses: Vec::new(),
-            pod_cidrs: Vec::new(),
+            addresses: addresses
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
+            pod_cidrs,
         })
 }

@@ -8,18 +8,17 @@ use kernel::OpErrorKind;
 use kernel::memory::{Fault, Tear};
 use model::plan::Op;
 use model::tables::NodeTables;
-use planner::compile;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::cluster::{cluster, config, objects};
+use crate::cluster::{cluster, objects, written};
 
 /// The tables that some cluster asks for, some of it changed by hand: weights, schedulers, missing
 /// real servers, missing addresses (which makes the virtual servers there foreign).
 pub fn tables() -> impl Strategy<Value = NodeTables> {
     (objects(), vec((any::<Index>(), 0_u8..4), 0..6)).prop_map(|(objects, changes)| {
-        let mut tables = compile(&cluster(objects), &config()).0.tables;
+        let mut tables = written(&cluster(objects)).tables;
         for (index, what) in changes {
             change_by_hand(&mut tables, index, what);
         }

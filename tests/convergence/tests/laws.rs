@@ -1,14 +1,14 @@
-//! The laws of compile, diff and the text form.
+//! The laws of diff and the text form.
 
 use std::collections::BTreeSet;
 
-use convergence::cluster::{change, cluster, config, lists, objects};
+use convergence::cluster::{cluster, objects, written};
 use convergence::faults::tables;
 use kernel::{Kernel as _, MemoryKernel};
 use model::plan::{Op, Plan, Stage};
 use model::tables::{Desired, NodeTables};
-use model::{ClusterState, Object, Snapshot, text};
-use planner::{Compiler, Ownership, compile, diff};
+use model::{Object, Snapshot, text};
+use planner::{Ownership, diff};
 use proptest::prelude::*;
 
 fn own() -> Ownership {
@@ -21,7 +21,7 @@ fn own() -> Ownership {
 }
 
 fn desired(objects: Vec<Object>) -> Desired {
-    compile(&cluster(objects), &config()).0
+    written(&cluster(objects))
 }
 
 fn snapshot(tables: &NodeTables) -> Snapshot {
@@ -177,72 +177,5 @@ proptest! {
     #[test]
     fn text_parses_back(tables in tables()) {
         prop_assert_eq!(text::parse(&text::print(&tables)), Ok(tables));
-    }
-
-    #[test]
-    fn the_order_of_events_does_not_matter(objects in objects()) {
-        let mut reversed = objects.clone();
-        reversed.reverse();
-        prop_assert_eq!(
-            compile(&cluster(objects), &config()),
-            compile(&cluster(reversed), &config())
-        );
-    }
-
-    #[test]
-    fn splitting_slices_does_not_matter(objects in objects()) {
-        let split: Vec<Object> = (objects.iter().cloned())
-            .flat_map(|object| match object {
-                Object::EndpointSlice(slice) => (slice.endpoints.iter().enumerate())
-                    .map(|(index, endpoint)| {
-                        let mut part = slice.clone();
-                        part.name.name = format!("{}-{index}", slice.name.name).into();
-                        part.endpoints = vec![endpoint.clone()];
-                        Object::EndpointSlice(part)
-                    })
-                    .collect(),
-                other => vec![other],
-            })
-            .collect();
-        prop_assert_eq!(desired(objects), desired(split));
-    }
-
-    #[test]
-    fn incremental_equals_full(
-        first in objects(),
-        changes in proptest::collection::vec(change(), 0..12),
-    ) {
-        let mut state = ClusterState::default();
-        for event in lists(first) {
-            state.absorb(event);
-        }
-        let mut compiler = Compiler::new(config());
-        compiler.update_all(&state);
-        // A Node that is gone keeps its zone: the full compilation must have seen it too.
-        let mut zone = None;
-        for event in changes.into_iter().flatten() {
-            let before = compiler.desired().clone();
-            let changed = state.absorb(event);
-            let keys = compiler.update(&state, &changed);
-            zone = state.node("node1").map_or(zone, |node| node.zone.clone());
-            let mut full_state = state.clone();
-            if state.node("node1").is_none() {
-                full_state.absorb(model::ClusterEvent::Upsert(Object::Node(
-                    model::cluster::Node {
-                        name: "node1".into(),
-                        zone: zone.clone(),
-                        addresses: Vec::new(),
-                        pod_cidrs: Vec::new(),
-                    },
-                )));
-            }
-            let (full, findings) = compile(&full_state, &config());
-            prop_assert_eq!(compiler.desired(), &full);
-            prop_assert_eq!(compiler.findings(), findings);
-            for (key, entry) in &full.tables.virtual_servers {
-                let same = before.tables.virtual_servers.get(key) == Some(entry);
-                prop_assert_eq!(!same, keys.virtual_servers.contains(key), "{}", key);
-            }
-        }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use convergence::cluster::{change, config, lists, objects};
+use convergence::cluster::{change, config, lists, objects, written};
 use convergence::faults::{by_hand, faults, meddle, tear};
 use convergence::simulation::Simulation;
 use kernel::MemoryKernel;
 use model::{ClusterState, Object};
 use node::reconciler::Report;
-use planner::compile;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -62,7 +61,7 @@ proptest! {
             node.feed(change);
             node.settle();
             if state.node("node1").is_some() {
-                let (desired, _) = compile(&state, &config());
+                let desired = written(&state);
                 prop_assert_eq!(&node.kernel.tables(), &desired.tables);
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kernel::Kernel;
 use model::{Plan, Snapshot};
-use planner::Ownership;
+use planner::{Extent, Ownership};
 
 use crate::cli::{Diff, PlanFormat};
 use crate::error::{Error, Status};
@@ -26,7 +26,7 @@ pub fn run(args: &Diff) -> Result<Status, Error> {
     }
     let node = node::read(&args.node, Fallback::Host)?;
     let cluster = cluster::from_source(&args.source, &node)?;
-    let input = Input::compile(&cluster.state, cluster.whole, node.into_config());
+    let input = Input::compile(Extent::ClusterIps, &cluster.state, cluster.whole, node).tell();
     let (mut kernel, ours): (Box<dyn Kernel>, _) = match &args.live {
         Some(path) => {
             let (saved, ours) = live::comparable(live::saved(path)?, &input.desired);

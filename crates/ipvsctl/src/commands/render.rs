@@ -1,8 +1,11 @@
 //! `ipvsctl render`.
 
-use model::text;
+use std::fmt::Write as _;
 
-use crate::cli::{PlanFormat, Render};
+use model::{Desired, text};
+use planner::Extent;
+
+use crate::cli::{PlanFormat, Render, Section};
 use crate::error::{Error, Status};
 use crate::input::node::{self, Fallback};
 use crate::input::{Input, cluster};
@@ -15,17 +18,18 @@ use crate::schema;
 ///
 /// No node is named, its configuration has mistakes, or the output cannot be written.
 pub fn run(args: &Render) -> Result<Status, Error> {
-    let config = node::read(&args.node, Fallback::Nothing)?.into_config();
+    let node = node::read(&args.node, Fallback::Nothing)?;
     let cluster = cluster::from_files(&args.files.paths);
-    let input = Input::compile(&cluster.state, cluster.whole, config);
-    let tables = &input.desired.tables;
+    let input = Input::compile(Extent::Everything, &cluster.state, cluster.whole, node).tell();
     match args.output {
-        PlanFormat::Text => print(&text::print(tables))?,
+        PlanFormat::Text => print(&sections(&input.desired, &args.sections))?,
         PlanFormat::Json => {
             let owners = &input.desired.owners.virtual_servers;
+            let tables = &input.desired.tables;
             let mut object = schema::NodeTables::empty()
                 .with_servers(tables, owners)
-                .with_addresses(tables);
+                .with_addresses(tables)
+                .with_companions(&input.desired);
             object.node_name = Some(input.config.node_name.to_string());
             object.findings = input.findings.iter().map(Into::into).collect();
             print_json(&object)?;
@@ -35,4 +39,36 @@ pub fn run(args: &Render) -> Result<Status, Error> {
         true => Status::Done,
         false => Status::Error,
     })
+}
+
+/// The sections that were asked for, all where none was.
+fn sections(desired: &Desired, wanted: &[Section]) -> String {
+    let whole = text::print(&desired.tables) + &health_checks(desired);
+    if wanted.is_empty() {
+        return whole;
+    }
+    let mut shown = false;
+    let mut lines = String::new();
+    for line in whole.lines() {
+        if let Some(heading) = line.strip_prefix("# ") {
+            shown = wanted.iter().any(|section| section.heading() == heading);
+        }
+        if shown {
+            let _ = writeln!(lines, "{line}");
+        }
+    }
+    lines
+}
+
+/// `31188 default/web 2`: port, Service, ready endpoints on this node. Comments to whoever reads the tables
+/// back, since these are in no kernel.
+fn health_checks(desired: &Desired) -> String {
+    let mut text = String::new();
+    for (index, (service, check)) in desired.health_checks.iter().enumerate() {
+        if index == 0 {
+            text.push_str("# health-checks\n");
+        }
+        let _ = writeln!(text, "#{} {service} {}", check.port, check.local_endpoints);
+    }
+    text
 }

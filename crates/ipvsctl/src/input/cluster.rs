@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use model::{ClusterEvent, ClusterState, Object};
 use sources::files::{self, FileErrorKind};
-use sources::kube::{self, ConnectError, KubeSettings};
+use sources::kube::{self, ConnectError, KubeSettings, Nodes};
 
 use crate::cli::Source;
 use crate::error::Error;
@@ -87,7 +87,10 @@ fn from_api_server(
                 error => Error::Connect(error),
             })?;
         tracing::info!("the cluster is {}", connection.server);
-        let settings = KubeSettings::new(node.config.node.node_name.clone());
+        let settings = KubeSettings {
+            nodes: Nodes::All,
+            ..KubeSettings::new(node.config.node.node_name.clone())
+        };
         kube::list_once(&connection, &settings)
             .await
             .map_err(Error::Source)

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use model::{NodeConfig, NodeState};
+use model::NodeState;
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::node_state;
 
@@ -28,14 +28,6 @@ pub struct Node {
     pub state: Option<NodeState>,
 }
 
-impl Node {
-    /// Its configuration alone.
-    #[must_use]
-    pub fn into_config(self) -> NodeConfig {
-        self.config.node
-    }
-}
-
 /// Reads the files that `args` name; fields without effect are told on standard error.
 ///
 /// # Errors
@@ -45,6 +37,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     let NodeArgs {
         node,
         config,
+        lenient,
         node_state,
     } = args;
     let state = (node_state.as_deref().map(node_state::read))
@@ -61,6 +54,8 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     }
     let overrides = NodeOverrides {
         node_name: node.clone(),
+        lenient: *lenient,
+        ..NodeOverrides::default()
     };
     let config = config::load(config.as_deref(), &overrides, &name).map_err(Error::Config)?;
     for warning in &config.warnings {
@@ -73,7 +68,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
 }
 
 /// The name of this host, empty where it cannot be read.
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_owned())
         .unwrap_or_default()

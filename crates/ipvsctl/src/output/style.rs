@@ -89,6 +89,8 @@ pub fn finding(finding: &Finding) {
     match code.level() {
         Level::Error => error(&text),
         Level::Warning => warning(&text),
+        // All is as asked: for those who look closer.
+        Level::Info => tracing::info!("{text}"),
     }
 }
 

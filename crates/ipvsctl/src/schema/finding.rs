@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct Finding {
     /// The stable code, `KIV0101`.
     pub code: &'static str,
-    /// `warning` or `error`.
+    /// `info`, `warning` or `error`.
     pub level: String,
     /// The object's kind.
     pub kind: &'static str,
@@ -22,6 +22,22 @@ pub struct Finding {
     pub problem: String,
     /// What was done instead.
     pub consequence: String,
+}
+
+/// What is odd about a cluster's objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Findings {
+    /// [`API_VERSION`](super::API_VERSION).
+    pub api_version: &'static str,
+    /// `Findings`.
+    pub kind: &'static str,
+    /// For which node.
+    pub node_name: String,
+    /// How many Services were looked at.
+    pub services: usize,
+    /// The most severe first.
+    pub findings: Vec<Finding>,
 }
 
 impl From<&model::Finding> for Finding {

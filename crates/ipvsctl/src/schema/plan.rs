@@ -131,7 +131,11 @@ impl Plan {
 impl From<&PlannedOp> for Change {
     fn from(planned: &PlannedOp) -> Self {
         let differences = match &planned.reason {
-            Reason::Missing | Reason::Unwanted | Reason::NoEndpoint => &[][..],
+            Reason::Missing
+            | Reason::Unwanted
+            | Reason::NoEndpoint
+            | Reason::Drains
+            | Reason::Drained => &[][..],
             Reason::Differs(differences) => differences,
         };
         Self {

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::API_VERSION;
+use super::companions::{self, HealthCheck, IpSet};
 use super::finding::Finding;
 use super::plan::ServicePort;
 use crate::output::plan::host_address;
@@ -31,6 +32,22 @@ pub struct NodeTables {
     /// Addresses of the dummy device, `10.96.0.1/32`; absent where they were not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
+    /// The sets that the rules look into, ordered by name; absent where they were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sets: Option<Vec<IpSet>>,
+    /// The packet filter's rules, `IPv4` and `IPv6`, as `iptables-save` prints them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, Vec<String>>,
+    /// Kernel settings, `net.ipv4.vs.conntrack` and so on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sysctls: BTreeMap<String, String>,
+    /// What is answered at health-check node ports.
+    #[serde(
+        default,
+        deserialize_with = "none",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub health_checks: Vec<HealthCheck>,
     /// What is odd about the objects behind them.
     #[serde(
         default,
@@ -212,6 +229,17 @@ impl NodeTables {
         tables
     }
 
+    /// With all that stands beside the IPVS table of `desired`.
+    #[must_use]
+    pub fn with_companions(mut self, desired: &model::Desired) -> Self {
+        let tables = &desired.tables;
+        self.sets = Some(companions::sets(tables));
+        self.rules = companions::rules(tables);
+        self.sysctls = companions::sysctls(tables);
+        self.health_checks = companions::health_checks(desired);
+        self
+    }
+
     /// With the addresses of `tables`.
     #[must_use]
     pub fn with_addresses(mut self, tables: &model::NodeTables) -> Self {
@@ -355,8 +383,8 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// Findings are not read back: they are about objects, not about tables.
-fn none<'de, D: Deserializer<'de>>(given: D) -> Result<Vec<Finding>, D::Error> {
+/// Findings and health checks are not read back: they are about objects, not about tables.
+fn none<'de, D: Deserializer<'de>, T>(given: D) -> Result<Vec<T>, D::Error> {
     IgnoredAny::deserialize(given)?;
     Ok(Vec::new())
 }

@@ -196,7 +196,7 @@ fn mistakes_are_named_by_their_path() {
 
 #[test]
 fn an_unknown_field_is_refused() {
-    let text = r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "sets": []}"#;
+    let text = r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "bags": []}"#;
     let error = parse(text).expect_err("a mistake").to_string();
-    assert!(error.contains("unknown field `sets`"), "{error}");
+    assert!(error.contains("unknown field `bags`"), "{error}");
 }

@@ -5,8 +5,13 @@ use std::path::Path;
 
 #[test]
 fn docs_are_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/cli.md");
-    let page = ipvsctl::reference::markdown();
+    check("cli.md", &ipvsctl::reference::markdown());
+    check("findings.md", &ipvsctl::output::findings::reference());
+}
+
+fn check(name: &str, page: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+    let path = folder.join(name);
     if std::env::var_os("BLESS").is_some() {
         fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
         fs::write(&path, page).expect("the page is written");

@@ -1,8 +1,10 @@
 //! The built program, run on files and against an API server of the test's own.
 
+mod analyze;
 mod apply;
 mod cluster;
 mod colors;
+mod config;
 mod desk;
 mod diff;
 mod docs;

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 #[test]
 fn all_protocols_and_families() {
     let desk = Desk::new().with("shop.yaml", SHOP);
-    let ran = desk.run("render -f shop.yaml --node node1").exits(0);
+    let ran = desk
+        .run("render --section ipvs --section addresses -f shop.yaml --node node1")
+        .exits(0);
     assert_eq!(ran.out, SHOP_TABLES);
     assert_eq!(ran.err, "");
 }
@@ -16,12 +18,17 @@ fn all_protocols_and_families() {
 #[test]
 fn standard_input_directories_and_lists() {
     let desk = Desk::new().with("shop.yaml", SHOP);
-    let from_stdin = desk.run_with("render -f - --node node1", |command| {
-        command.stdin(File::open(desk.file("shop.yaml")).expect("the file"));
-    });
+    let from_stdin = desk.run_with(
+        "render --section ipvs --section addresses -f - --node node1",
+        |command| {
+            command.stdin(File::open(desk.file("shop.yaml")).expect("the file"));
+        },
+    );
     assert_eq!(from_stdin.exits(0).out, SHOP_TABLES);
     assert_eq!(
-        desk.run("render -f . --node node1").exits(0).out,
+        desk.run("render --section ipvs --section addresses -f . --node node1")
+            .exits(0)
+            .out,
         SHOP_TABLES
     );
 
@@ -32,7 +39,9 @@ fn standard_input_directories_and_lists() {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     let desk = Desk::new().with("list.json", &list.to_string());
     assert_eq!(
-        desk.run("render -f list.json --node node1").exits(0).out,
+        desk.run("render --section ipvs --section addresses -f list.json --node node1")
+            .exits(0)
+            .out,
         SHOP_TABLES
     );
 }
@@ -46,7 +55,9 @@ fn several_paths_by_one_option_or_several() {
     let desk = Desk::new().with("a.yaml", first).with("b.yaml", second);
     for args in ["-f a.yaml b.yaml --node n", "-f a.yaml -f b.yaml --node n"] {
         assert_eq!(
-            desk.run(&format!("render {args}")).exits(0).out,
+            desk.run(&format!("render --section ipvs --section addresses {args}"))
+                .exits(0)
+                .out,
             SHOP_TABLES
         );
     }
@@ -88,7 +99,7 @@ fn the_configuration_decides_about_the_scheduler() {
          hostnameOverride: node1\nipvs: {scheduler: lc}\n",
     );
     let ran = desk
-        .run("render -f shop.yaml --config config.yaml")
+        .run("render --section ipvs --section addresses -f shop.yaml --config config.yaml")
         .exits(0);
     assert_eq!(ran.out, SHOP_TABLES.replace("-s rr", "-s lc"));
 }
@@ -101,7 +112,7 @@ fn an_unknown_scheduler_is_remarked_and_left_to_the_kernel() {
          hostnameOverride: node1\nipvs: {scheduler: fastest}\n",
     );
     let ran = desk
-        .run("render -f shop.yaml --config config.yaml")
+        .run("render --section ipvs --section addresses -f shop.yaml --config config.yaml")
         .exits(0);
     assert_eq!(ran.out, SHOP_TABLES.replace("-s rr", "-s fastest"));
     assert!(
@@ -119,7 +130,7 @@ fn a_wrong_configuration_is_refused_with_every_mistake() {
          hostnameOverride: node1\nipvs: {syncPeriod: soon, excludeCIDRs: [10.0.0.0/99]}\n",
     );
     let ran = desk
-        .run("render -f shop.yaml --config config.yaml")
+        .run("render --section ipvs --section addresses -f shop.yaml --config config.yaml")
         .exits(2);
     assert_eq!(ran.out, "");
     let mut lines: Vec<&str> = ran.err.lines().collect();
@@ -143,7 +154,9 @@ fn a_service_without_an_address_is_remarked() {
         "web.yaml",
         "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n",
     );
-    let ran = desk.run("render -f web.yaml --node n").exits(0);
+    let ran = desk
+        .run("render --section ipvs --section addresses -f web.yaml --node n")
+        .exits(0);
     assert!(
         (ran.err).starts_with("warning: no clusterIP is given") && ran.err.contains("default/web"),
         "{}",
@@ -161,10 +174,12 @@ fn the_node_is_named_by_the_node_state_too_and_must_be_named() {
         .run("render -f shop.yaml --node-state node.yaml -o json")
         .exits(0);
     assert!(ran.out.contains("\"nodeName\": \"node7\""), "{}", ran.out);
-    desk.run("render -f shop.yaml").exits(2).says(
-        "error: no node is named: give --node NAME, or nodeName in the --node-state file, or \
+    desk.run("render --section ipvs --section addresses -f shop.yaml")
+        .exits(2)
+        .says(
+            "error: no node is named: give --node NAME, or nodeName in the --node-state file, or \
          hostnameOverride in the --config file",
-    );
+        );
 }
 
 #[test]
@@ -172,7 +187,9 @@ fn a_broken_document_is_named_and_the_others_are_rendered() {
     let broken = format!("{SHOP}---\napiVersion: v1\nkind: Service\nmetadata: {{name: [}}\n");
     let line = broken.lines().count();
     let desk = Desk::new().with("shop.yaml", &broken);
-    let ran = desk.run("render -f shop.yaml --node node1").exits(2);
+    let ran = desk
+        .run("render --section ipvs --section addresses -f shop.yaml --node node1")
+        .exits(2);
     assert_eq!(ran.out, SHOP_TABLES);
     let place = format!("error: shop.yaml:{line}:");
     assert!(ran.err.starts_with(&place), "{place} in {}", ran.err);
@@ -186,7 +203,9 @@ fn a_field_of_the_wrong_type_is_named_and_the_others_are_rendered() {
     );
     let line = broken.lines().count();
     let desk = Desk::new().with("shop.yaml", &broken);
-    let ran = desk.run("render -f shop.yaml --node node1").exits(2);
+    let ran = desk
+        .run("render --section ipvs --section addresses -f shop.yaml --node node1")
+        .exits(2);
     assert_eq!(ran.out, SHOP_TABLES);
     let expected = format!("error: shop.yaml:{line}:11: Service default/odd: spec.ports[0].port: ");
     assert!(ran.err.starts_with(&expected), "{expected} in {}", ran.err);
@@ -196,7 +215,7 @@ fn a_field_of_the_wrong_type_is_named_and_the_others_are_rendered() {
 fn a_file_that_is_not_there_is_named() {
     let desk = Desk::new().with("shop.yaml", SHOP);
     let ran = desk
-        .run("render -f shop.yaml -f gone.yaml --node node1")
+        .run("render --section ipvs --section addresses -f shop.yaml -f gone.yaml --node node1")
         .exits(2);
     assert_eq!(ran.out, SHOP_TABLES);
     assert!(
@@ -214,7 +233,9 @@ fn an_invalid_address_is_a_finding_with_object_and_field() {
          spec: {{clusterIP: 10.96.0.300, ports: [{{port: 80}}]}}\n"
     );
     let desk = Desk::new().with("shop.yaml", &odd);
-    let ran = desk.run("render -f shop.yaml --node node1").exits(0);
+    let ran = desk
+        .run("render --section ipvs --section addresses -f shop.yaml --node node1")
+        .exits(0);
     assert_eq!(ran.out, SHOP_TABLES);
     assert!(
         (ran.err).starts_with("error: KIV0101 Service default/odd: spec.clusterIPs[0]: "),
@@ -241,7 +262,9 @@ fn files_without_services_are_remarked() {
         "map.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
     );
-    let ran = desk.run("render -f map.yaml --node n").exits(0);
+    let ran = desk
+        .run("render --section ipvs --section addresses -f map.yaml --node n")
+        .exits(0);
     assert_eq!(ran.out, "# ipvs\n# addresses\n");
     assert_eq!(ran.err, "warning: map.yaml: no Services are in it\n");
 }

@@ -44,6 +44,7 @@ impl Default for Addresses {
             device: Device::Absent,
             node: NodeState {
                 interfaces: vec![lo],
+                kernel: None,
             },
         }
     }

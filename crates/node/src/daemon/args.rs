@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use sources::{ConfigFlags, NodeOverrides};
+
 use crate::logging::LogFormat;
+
+#[cfg(test)]
+mod tests;
 
 /// Keeps this node's IPVS table as the cluster's Services ask.
 ///
@@ -30,9 +35,16 @@ pub struct Args {
         hide_env_values = true
     )]
     pub node_name: Option<String>,
-    /// kube-proxy's configuration file, KubeProxyConfiguration v1alpha1
+    /// The configuration: kube-proxy's file, KubeProxyConfiguration v1alpha1, or ours,
+    /// KubeIpvsConfiguration; it decides alone, whatever kube-proxy's flags below say
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Warn about fields of the configuration that nobody knows instead of ending
+    #[arg(long)]
+    pub lenient: bool,
+    /// Write the configuration that holds, with all defaults, to this file, and exit
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "cleanup"])]
+    pub write_config_to: Option<PathBuf>,
     /// Synchronise once and exit; status 1 if anything failed
     #[arg(long, conflicts_with = "cleanup")]
     pub once: bool,
@@ -54,6 +66,29 @@ pub struct Args {
         hide_env_values = true
     )]
     pub log_level: String,
+    /// The verbosity of kube-proxy's log
+    #[arg(short = 'v', value_name = "NUMBER", hide = true)]
+    pub verbosity: Option<String>,
+    /// kube-proxy's flags.
+    #[command(flatten)]
+    pub flags: ConfigFlags,
+}
+
+impl Args {
+    /// What the command line says besides the configuration file.
+    #[must_use]
+    pub fn overrides(&self) -> NodeOverrides {
+        let flags = self.flags.clone();
+        NodeOverrides {
+            node_name: self.node_name.clone(),
+            kubeconfig: self.kubeconfig.clone(),
+            flags: match &self.verbosity {
+                Some(verbosity) => flags.with("v", verbosity),
+                None => flags,
+            },
+            lenient: self.lenient,
+        }
+    }
 }
 
 const EXAMPLES: &str = "\

@@ -1,7 +1,7 @@
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
-use ipvs::{AddressFamily, Protocol};
+use ipvs::{AddressFamily, Connections, Protocol, RealServerKey, VirtualServerKey};
 use kernel::memory::Fault;
 use kernel::{Kernel as _, MemoryKernel, OpErrorKind};
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
@@ -238,4 +238,50 @@ fn a_kernel_that_cannot_be_read_is_asked_again() {
     node.pass(Duration::from_millis(100));
     node.pass(Duration::from_millis(200));
     assert!(node.reconciler.has_synced());
+}
+
+/// The weights at `web`, or `none`, after 10.1.0.2 with this many connections has left; then after
+/// these are gone and a sync period has passed.
+fn check_farewell(connections: u32, expected: [&str; 2]) {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1], [10, 1, 0, 2]]);
+    let leaving = RealServerKey {
+        address: [10, 1, 0, 2].into(),
+        port: 8080,
+    };
+    let key = VirtualServerKey::Address {
+        address: [10, 96, 0, 1].into(),
+        port: 80,
+        protocol: Protocol::Tcp,
+    };
+    let count = |active| Connections {
+        active,
+        ..Connections::default()
+    };
+    // They came after the last reading: what the mirror knows is out of date.
+    (node.kernel).set_connections(key, leaving, count(connections));
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    node.pass(Duration::from_millis(10));
+    assert_eq!(
+        node.real_servers().last().map(String::as_str),
+        Some(expected[0])
+    );
+    node.reports.clear();
+    node.kernel.set_connections(key, leaving, count(0));
+    node.pass(Duration::from_secs(30));
+    assert_eq!(
+        node.real_servers().last().map(String::as_str),
+        Some(expected[1])
+    );
+    assert!(
+        !(node.reports.iter()).any(|report| matches!(report, Report::Drift(_))),
+        "the end of a drain is no drift"
+    );
+}
+
+#[test]
+fn a_real_server_that_leaves_drains_by_what_the_kernel_says_now() {
+    let stays = "-a -t 10.96.0.1:80 -r 10.1.0.1:8080 -m -w 1";
+    let drains = "-a -t 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 0";
+    check_farewell(1, [drains, stays]);
+    check_farewell(0, [stays, stays]);
 }

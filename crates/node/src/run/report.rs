@@ -102,6 +102,7 @@ fn cause_text(cause: Cause) -> &'static str {
 
 fn raised(finding: &Finding) {
     match finding.code.level() {
+        Level::Info => info!(code = %finding.code, "{finding}"),
         Level::Warning => warn!(code = %finding.code, "{finding}"),
         Level::Error => error!(code = %finding.code, "{finding}"),
     }

@@ -3,8 +3,7 @@ use std::collections::BTreeSet;
 use model::cluster::Changed;
 use model::{ClusterEvent, Object};
 
-use super::{Compiler, compile};
-use crate::testing::{cluster, config, endpoint, service, slice};
+use crate::testing::{cluster, compile, compiler, endpoint, service, slice};
 
 #[test]
 fn a_change_touches_the_entries_of_its_service_alone() {
@@ -15,7 +14,7 @@ fn a_change_touches_the_entries_of_its_service_alone() {
             slice("b", "b", vec![endpoint("10.1.0.2")]),
         ],
     );
-    let mut compiler = Compiler::new(config());
+    let mut compiler = compiler();
     compiler.update_all(&state);
 
     let more = slice("b", "b", vec![endpoint("10.1.0.2"), endpoint("10.1.0.3")]);
@@ -28,7 +27,7 @@ fn a_change_touches_the_entries_of_its_service_alone() {
         .collect();
     assert_eq!(touched, ["10.96.0.2:80/TCP"]);
     assert_eq!(keys.addresses, BTreeSet::new());
-    assert_eq!(*compiler.desired(), compile(&state, &config()).0);
+    assert_eq!(*compiler.desired(), compile(&state).0);
 }
 
 #[test]
@@ -41,7 +40,7 @@ fn the_zone_of_the_own_node_concerns_every_service() {
         vec![service("a", &["10.96.0.1"])],
         vec![slice("a", "a", vec![near, far])],
     );
-    let mut compiler = Compiler::new(config());
+    let mut compiler = compiler();
     compiler.update_all(&state);
 
     let node = model::cluster::Node {
@@ -60,7 +59,7 @@ fn the_zone_of_the_own_node_concerns_every_service() {
 #[test]
 fn nothing_changed_touches_nothing() {
     let state = cluster(vec![service("a", &["10.96.0.1"])], Vec::new());
-    let mut compiler = Compiler::new(config());
+    let mut compiler = compiler();
     assert!(!compiler.update_all(&state).is_empty());
     assert!(compiler.update_all(&state).is_empty());
     assert!(compiler.update(&state, &Changed::default()).is_empty());

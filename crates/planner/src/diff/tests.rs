@@ -1,12 +1,13 @@
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use ipvs::{Protocol, VirtualServerKey};
+use ipvs::{Connections, Protocol, VirtualServerKey};
 use model::plan::Plan;
 use model::{Desired, Op, Snapshot};
 
 use super::{Ownership, cleanup, diff};
-use crate::compile::compile;
-use crate::testing::{cluster, config, endpoint, service, slice};
+use crate::testing::{cluster, compile, endpoint, service, slice};
 
 fn own() -> Ownership {
     Ownership {
@@ -27,7 +28,7 @@ fn web(endpoints: &[&str]) -> Desired {
             endpoints.iter().map(|text| endpoint(text)).collect(),
         )],
     );
-    compile(&state, &config()).0
+    compile(&state).0
 }
 
 fn live(desired: &Desired) -> Snapshot {
@@ -120,7 +121,7 @@ fn the_api_server_comes_before_all_others() {
             slice("kubernetes", "kubernetes", vec![endpoint("10.1.0.1")]),
         ],
     );
-    let plan = diff(&compile(&state, &config()).0, &Snapshot::default(), &own());
+    let plan = diff(&compile(&state).0, &Snapshot::default(), &own());
     let position = |op: &str| plan.ops().position(|planned| planned.op.to_string() == op);
     assert!(
         position("add real server 10.1.0.1:8080 to 10.96.0.1:80/TCP")
@@ -266,4 +267,68 @@ fn every_node_adds_real_servers_in_an_order_of_its_own() {
     assert_eq!(order("node1"), order("node1"));
     let distinct: BTreeSet<_> = (1..=20).map(|n| order(&format!("node{n}"))).collect();
     assert!(distinct.len() > 15, "only {} orders", distinct.len());
+}
+
+/// What happens to the real server 10.1.0.2 that leaves `web` with this weight and these connections.
+fn check_farewell(weight: u32, connections: (u32, u32), expected: &[&str]) {
+    let mut live = live(&web(&["10.1.0.1", "10.1.0.2"]));
+    let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
+    let real = (Arc::make_mut(entry).real_servers.values_mut())
+        .find(|real| real.key.address == IpAddr::from([10, 1, 0, 2]))
+        .expect("it is there");
+    real.weight = weight;
+    let connections = Connections {
+        active: connections.0,
+        inactive: connections.1,
+        ..Connections::default()
+    };
+    live.connections.insert((*key, real.key), connections);
+    let plan = diff(&web(&["10.1.0.1"]), &live, &own());
+    let lines: Vec<String> = (plan.ops())
+        .map(|planned| format!("{}: {}", planned.op, planned.reason))
+        .collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_real_server_that_leaves_drains_while_it_has_connections() {
+    let drains = "change real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service, its connections drain";
+    check_farewell(1, (1, 0), &[drains]);
+    check_farewell(1, (0, 1), &[drains]);
+    check_farewell(0, (0, 1), &[]);
+    check_farewell(
+        0,
+        (0, 0),
+        &[
+            "delete real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service, its connections are gone",
+        ],
+    );
+    check_farewell(
+        1,
+        (0, 0),
+        &["delete real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service"],
+    );
+}
+
+#[test]
+fn an_endpoint_that_comes_back_has_its_weight_again() {
+    let desired = web(&["10.1.0.1"]);
+    let mut live = live(&desired);
+    let entry = live
+        .tables
+        .virtual_servers
+        .values_mut()
+        .next()
+        .expect("one");
+    for real in Arc::make_mut(entry).real_servers.values_mut() {
+        real.weight = 0;
+    }
+    let plan = diff(&desired, &live, &own());
+    let lines: Vec<String> = (plan.ops())
+        .map(|planned| format!("{}: {}", planned.op, planned.reason))
+        .collect();
+    assert_eq!(
+        lines,
+        ["change real server 10.1.0.1:8080 of 10.96.0.1:80/TCP: weight 0 -> 1"]
+    );
 }

@@ -1,7 +1,6 @@
 use model::cluster::Service;
 
-use crate::compile::{Compiler, compile};
-use crate::testing::{cluster, config, endpoint, service, slice};
+use crate::testing::{cluster, compile, compiler, endpoint, service, slice};
 
 fn created(name: &str, ip: &str, at: Option<i64>) -> Service {
     Service {
@@ -15,7 +14,7 @@ fn check_winner(services: Vec<Service>, winner: &str) {
         .iter()
         .map(|service| service.name.clone())
         .collect();
-    let (desired, findings) = compile(&cluster(services, Vec::new()), &config());
+    let (desired, findings) = compile(&cluster(services, Vec::new()));
     let owners: Vec<String> = (desired.owners.virtual_servers.values())
         .map(|owner| owner.service.name.to_string())
         .collect();
@@ -78,15 +77,15 @@ fn the_loser_takes_over_when_the_winner_goes() {
             slice("b", "b", vec![endpoint("10.1.0.2")]),
         ],
     );
-    let mut compiler = Compiler::new(config());
+    let mut compiler = compiler();
     compiler.update_all(&state);
-    assert_eq!(compiler.findings().len(), 1);
+    assert_eq!(compiler.findings(&state).len(), 1);
 
     let a = ObjectName::new("default", "a");
     let changed = state.absorb(ClusterEvent::Delete(ObjectKind::Service, a));
     let keys = compiler.update(&state, &changed);
     assert_eq!(keys.virtual_servers.len(), 1, "the server changed hands");
     assert!(keys.addresses.is_empty(), "the address did not");
-    assert_eq!(compiler.findings(), []);
-    assert_eq!(*compiler.desired(), compile(&state, &config()).0);
+    assert_eq!(compiler.findings(&state), []);
+    assert_eq!(*compiler.desired(), compile(&state).0);
 }

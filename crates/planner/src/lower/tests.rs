@@ -2,6 +2,9 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use ipvs::{Protocol, ServiceFlags};
+use model::cluster::TrafficPolicy;
+use model::config::default_scheduler_flags;
+use model::frontend::Sources;
 use model::{Backend, Frontend, FrontendKind, ObjectName, ServicePortName};
 
 use super::lower;
@@ -20,6 +23,11 @@ fn frontend() -> Frontend {
         port,
         protocol: Protocol::Tcp,
         affinity: None,
+        scheduler: None,
+        bind: true,
+        policy: TrafficPolicy::Cluster,
+        lacks_local: false,
+        sources: Sources::Any,
         backends: vec![Backend {
             address: [10, 1, 0, 1].into(),
             port,
@@ -30,7 +38,7 @@ fn frontend() -> Frontend {
 #[test]
 fn a_plain_frontend_has_no_flags_and_weight_one() {
     let claim = lower(frontend(), &config());
-    assert!(claim.bind);
+    assert_eq!(claim.bound, Some([10, 96, 0, 1].into()));
     assert_eq!(claim.entry.server.flags, ServiceFlags::empty());
     assert_eq!(claim.entry.server.persistence_timeout, Duration::ZERO);
     assert!(
@@ -59,6 +67,7 @@ fn client_ip_affinity_is_persistence() {
 fn maglev_hashes_the_source_port_too() {
     let mut config = config();
     config.scheduler = ipvs::Scheduler("mh".into());
+    config.scheduler_flags = default_scheduler_flags("mh");
     let server = lower(frontend(), &config).entry.server.clone();
     assert_eq!(server.flags.bits(), 0x10);
 }

@@ -1,45 +1,205 @@
 //! The addresses of a Service.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ipvs::AddressFamily;
 use model::cluster::{Parsed, Service};
+use model::config::{ExternalIpPolicy, NodeConfig};
 use model::finding::{Code, Finding};
+use model::frontend::FrontendKind;
 
-/// The usable cluster IPs, each once.
-pub(super) fn cluster_ips(service: &Service, findings: &mut Vec<Finding>) -> BTreeSet<IpAddr> {
-    usable(service, "spec.clusterIPs", &service.cluster_ips, findings)
+use crate::view::NodeView;
+
+/// The addresses at which a Service is served, node ports apart.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    families: BTreeSet<AddressFamily>,
+    /// By kind; whether the address is to be made this node's own.
+    sites: BTreeMap<(FrontendKind, IpAddr), bool>,
 }
 
-fn usable(
-    service: &Service,
-    field: &str,
-    addresses: &[Parsed<IpAddr>],
-    findings: &mut Vec<Finding>,
-) -> BTreeSet<IpAddr> {
-    let mut usable = BTreeSet::new();
-    for (index, address) in addresses.iter().enumerate() {
-        let problem = match address.as_result() {
-            Ok(address) => match never_virtual(*address) {
-                None => {
-                    usable.insert(*address);
-                    continue;
-                }
-                Some(what) => format!("{address} is {what}"),
-            },
-            Err(text) => format!("`{text}` is not an IP address"),
+impl Addresses {
+    /// The addresses of `service`, each once in each kind.
+    pub(super) fn of(
+        service: &Service,
+        node: &NodeView,
+        config: &NodeConfig,
+        findings: &mut Vec<Finding>,
+    ) -> Self {
+        let mut gather = Gather {
+            service,
+            node,
+            config,
+            findings,
+            sites: BTreeMap::new(),
         };
-        findings.push(Finding {
-            code: Code::InvalidServiceAddress,
+        gather.cluster_ips();
+        gather.external_ips();
+        gather.load_balancer_ips();
+        Self {
+            families: families(service),
+            sites: gather.sites,
+        }
+    }
+
+    /// The families that the Service has cluster IPs of; it has no addresses of another (section 2 of
+    /// kube-proxy's behaviour).
+    pub(super) fn families(&self) -> impl Iterator<Item = AddressFamily> {
+        self.families.iter().copied()
+    }
+
+    /// Kind, address, and whether to bind it, of all addresses of `family`.
+    pub(super) fn all(
+        &self,
+        family: AddressFamily,
+    ) -> impl Iterator<Item = (FrontendKind, IpAddr, bool)> {
+        (self.sites.iter())
+            .map(|((kind, address), bind)| (*kind, *address, *bind))
+            .filter(move |(_, address, _)| AddressFamily::of(*address) == family)
+    }
+
+    /// Says so where a Service with node ports finds no address for them.
+    pub(super) fn check_node_ports(
+        &self,
+        service: &Service,
+        node: &NodeView,
+        findings: &mut Vec<Finding>,
+    ) {
+        let served = |family| (node.node_ports.iter()).any(|at| AddressFamily::of(*at) == family);
+        for family in self.families().filter(|family| !served(*family)) {
+            findings.push(Finding {
+                code: Code::NoNodePortAddress,
+                kind: "Service",
+                object: service.name.clone(),
+                field: "spec.ports".to_owned(),
+                problem: format!("this node has no {} address for node ports", text(family)),
+                consequence: format!("its node ports are not served by {}", text(family)),
+            });
+        }
+    }
+}
+
+fn text(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::Ipv4 => "IPv4",
+        AddressFamily::Ipv6 => "IPv6",
+    }
+}
+
+fn families(service: &Service) -> BTreeSet<AddressFamily> {
+    let valid = (service.cluster_ips.iter()).filter_map(|address| address.as_result().ok());
+    valid.map(|address| AddressFamily::of(*address)).collect()
+}
+
+struct Gather<'a> {
+    service: &'a Service,
+    node: &'a NodeView,
+    config: &'a NodeConfig,
+    findings: &'a mut Vec<Finding>,
+    sites: BTreeMap<(FrontendKind, IpAddr), bool>,
+}
+
+impl Gather<'_> {
+    fn cluster_ips(&mut self) {
+        let kind = FrontendKind::ClusterIp;
+        let path = |index| format!("spec.clusterIPs[{index}]");
+        for (_, address) in self.usable(path, &self.service.cluster_ips) {
+            self.sites.insert((kind, address), true);
+        }
+    }
+
+    fn external_ips(&mut self) {
+        let path = |index| format!("spec.externalIPs[{index}]");
+        for (path, address) in self.usable(path, &self.service.external_ips) {
+            let refused = match &self.config.external_ips {
+                ExternalIpPolicy::Allow => None,
+                ExternalIpPolicy::AllowList(networks) => {
+                    let allowed = networks.iter().any(|network| network.contains(address));
+                    (!allowed).then_some("in no network of allowedExternalCIDRs")
+                }
+                ExternalIpPolicy::Deny => Some("refused, since externalIPPolicy is Deny"),
+            };
+            if let Some(why) = refused {
+                let problem = format!("{address} is {why}");
+                self.complain(Code::ExternalIpNotAllowed, path, problem, NOT_SERVED);
+            } else {
+                self.foreign(FrontendKind::ExternalIp, path, address);
+            }
+        }
+    }
+
+    fn load_balancer_ips(&mut self) {
+        // Without a place in the list: entries without an address, or of another ipMode, are not here.
+        let path = |_| "status.loadBalancer.ingress[].ip".to_owned();
+        for (path, address) in self.usable(path, &self.service.load_balancer_ips) {
+            self.foreign(FrontendKind::LoadBalancerIp, path, address);
+        }
+    }
+
+    /// An address that comes from outside the cluster: not one that belongs to a node (deviation D8).
+    fn foreign(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
+        let own =
+            self.node.on_interfaces.contains(&address) || self.node.addresses.contains(&address);
+        if own {
+            let problem = format!("{address} is an address of this node");
+            let consequence = "it is served, and not bound to kube-ipvs0";
+            self.complain(Code::OwnAddress, path, problem, consequence);
+            self.sites.insert((kind, address), false);
+        } else if let Some(name) = self.node.other_nodes.get(&address) {
+            let problem = format!("{address} is an address of Node {name}");
+            self.complain(Code::OtherNodesAddress, path, problem, NOT_SERVED);
+        } else if let Some(network) =
+            (self.config.protected_cidrs.iter()).find(|network| network.contains(address))
+        {
+            let problem = format!("{address} is in the protected network {network}");
+            self.complain(Code::ProtectedAddress, path, problem, NOT_SERVED);
+        } else {
+            self.sites.insert((kind, address), true);
+        }
+    }
+
+    /// The addresses that can be served at all, each with its field.
+    fn usable(
+        &mut self,
+        path: impl Fn(usize) -> String,
+        addresses: &[Parsed<IpAddr>],
+    ) -> Vec<(String, IpAddr)> {
+        let mut usable = Vec::new();
+        for (index, address) in addresses.iter().enumerate() {
+            let problem = match address.as_result() {
+                Ok(address) => match never_virtual(*address) {
+                    None => {
+                        usable.push((path(index), *address));
+                        continue;
+                    }
+                    Some(what) => format!("{address} is {what}"),
+                },
+                Err(text) => format!("`{text}` is not an IP address"),
+            };
+            self.complain(
+                Code::InvalidServiceAddress,
+                path(index),
+                problem,
+                NOT_SERVED,
+            );
+        }
+        usable
+    }
+
+    fn complain(&mut self, code: Code, field: String, problem: String, consequence: &str) {
+        self.findings.push(Finding {
+            code,
             kind: "Service",
-            object: service.name.clone(),
-            field: format!("{field}[{index}]"),
+            object: self.service.name.clone(),
+            field,
             problem,
-            consequence: "this address is not served".to_owned(),
+            consequence: consequence.to_owned(),
         });
     }
-    usable
 }
+
+const NOT_SERVED: &str = "this address is not served";
 
 /// Why an address can be no Service's: on the dummy device it would take the node apart.
 fn never_virtual(address: IpAddr) -> Option<&'static str> {

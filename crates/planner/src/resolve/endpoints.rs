@@ -1,23 +1,15 @@
 //! The choice of endpoints for one Service port.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ipvs::{AddressFamily, Protocol};
-use model::cluster::{Endpoint, EndpointSlice};
-use model::frontend::Backend;
+use model::cluster::{Endpoint, EndpointSlice, Service, TrafficPolicy};
+use model::frontend::{Backend, LocalEndpoint};
 use model::names::Name;
 
-use super::NodeView;
+use super::ports::UsablePort;
 use super::slices::usable_address;
-
-/// Which endpoints a frontend may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Policy {
-    /// All, nearest first where the control plane gave hints.
-    Cluster,
-    /// Those on this node and no others.
-    LocalOnly,
-}
 
 /// Every endpoint that could serve one Service port in one family.
 pub(super) struct Candidates<'a> {
@@ -41,23 +33,22 @@ impl<'a> Candidates<'a> {
     /// address and port, one on this node is preferred.
     pub(super) fn gather(
         slices: &[&'a EndpointSlice],
-        port: &Name,
-        protocol: Protocol,
+        port: &UsablePort,
         family: AddressFamily,
-        node: &NodeView,
+        node: &Name,
     ) -> Self {
         let mut endpoints: BTreeMap<Backend, Candidate<'a>> = BTreeMap::new();
         for slice in slices.iter().filter(|slice| slice.family == Some(family)) {
             let numbers: Vec<_> = (slice.ports.iter())
-                .filter(|offered| offered.name.as_ref() == Some(port))
-                .filter(|offered| offered.protocol.as_result() == Ok(&protocol))
+                .filter(|offered| offered.name.as_ref() == Some(&port.name))
+                .filter(|offered| offered.protocol.as_result() == Ok(&port.protocol))
                 .filter_map(|offered| offered.port)
                 .collect();
             for endpoint in &slice.endpoints {
                 let Ok(address) = usable_address(endpoint, family) else {
                     continue;
                 };
-                let local = endpoint.node.as_ref() == Some(&node.name);
+                let local = !node.is_empty() && endpoint.node.as_ref() == Some(node);
                 for &port in &numbers {
                     let candidate = Candidate { endpoint, local };
                     endpoints
@@ -77,14 +68,45 @@ impl<'a> Candidates<'a> {
         Self { endpoints }
     }
 
-    /// The endpoints to use: ready ones, else those that still serve while terminating.
-    pub(super) fn choose(&self, policy: Policy, node: &NodeView) -> Vec<Backend> {
-        match policy {
-            Policy::Cluster => {
-                let topology = self.topology(node);
-                self.pick(|candidate| topology.admits(candidate, node))
-            }
-            Policy::LocalOnly => self.pick(|candidate| candidate.local),
+    /// Endpoints on this node, whatever their conditions.
+    pub(super) fn local(&self, protocol: Protocol) -> impl Iterator<Item = LocalEndpoint> {
+        let local = (self.endpoints.iter()).filter(|(_, candidate)| candidate.local);
+        local.map(move |(backend, _)| LocalEndpoint {
+            backend: *backend,
+            protocol,
+        })
+    }
+
+    /// Addresses of ready endpoints on this node.
+    pub(super) fn local_ready(&self) -> impl Iterator<Item = IpAddr> {
+        (self.endpoints.iter())
+            .filter(|(_, candidate)| candidate.local && candidate.endpoint.ready)
+            .map(|(backend, _)| backend.address)
+    }
+
+    /// The endpoints to use, for each policy: ready ones, else those that still serve while
+    /// terminating. `external` says whether the port is reached from outside the cluster too: only
+    /// then does a Service with internalTrafficPolicy Local use endpoints of other nodes (section 2
+    /// of kube-proxy's behaviour).
+    pub(super) fn choose(
+        &self,
+        service: &Service,
+        external: bool,
+        node: &Name,
+        zone: Option<&Name>,
+    ) -> Choice {
+        let uses_cluster = service.internal_policy == TrafficPolicy::Cluster || external;
+        let cluster = if uses_cluster {
+            let topology = self.topology(node, zone);
+            self.pick(|candidate| topology.admits(candidate))
+        } else {
+            Vec::new()
+        };
+        Choice {
+            cluster,
+            local: self.pick(|candidate| candidate.local),
+            anywhere: (self.endpoints.values())
+                .any(|candidate| candidate.endpoint.ready || candidate.is_last_resort()),
         }
     }
 
@@ -105,47 +127,60 @@ impl<'a> Candidates<'a> {
 
     /// Hints count only where every ready endpoint has them and one of them names this node or its
     /// zone: otherwise they were made for another state of the cluster (KEP-2433, KEP-3015).
-    fn topology(&self, node: &NodeView) -> Topology {
+    fn topology<'n>(&self, node: &'n Name, zone: Option<&'n Name>) -> Topology<'n> {
         let ready = || {
-            self.endpoints
-                .values()
+            (self.endpoints.values())
                 .map(|candidate| candidate.endpoint)
                 .filter(|endpoint| endpoint.ready)
         };
-        if ready().next().is_none() {
-            return Topology::Anywhere;
-        }
-        if ready().all(|endpoint| !endpoint.node_hints.is_empty())
-            && ready().any(|endpoint| endpoint.node_hints.contains(&node.name))
-        {
-            return Topology::SameNode;
-        }
-        let Some(zone) = &node.zone else {
-            return Topology::Anywhere;
+        let covers = |hints: fn(&Endpoint) -> &[Name], name: &Name| {
+            ready().all(|endpoint| !hints(endpoint).is_empty())
+                && ready().any(|endpoint| hints(endpoint).contains(name))
         };
-        if ready().all(|endpoint| !endpoint.zone_hints.is_empty())
-            && ready().any(|endpoint| endpoint.zone_hints.contains(zone))
-        {
-            return Topology::SameZone;
+        match zone {
+            _ if covers(|endpoint| &endpoint.node_hints, node) => Topology::SameNode(node),
+            Some(zone) if covers(|endpoint| &endpoint.zone_hints, zone) => Topology::SameZone(zone),
+            _ => Topology::Anywhere,
         }
-        Topology::Anywhere
+    }
+}
+
+/// The endpoints of one Service port in one family.
+pub(super) struct Choice {
+    /// Of the whole cluster, nearest alone where the control plane gave hints.
+    cluster: Vec<Backend>,
+    /// Of this node.
+    local: Vec<Backend>,
+    /// Whether there is one anywhere.
+    pub(super) anywhere: bool,
+}
+
+impl Choice {
+    /// The endpoints for `policy`, and whether it is `Local` and found none on this node. Then those
+    /// of the cluster are used: pods and the node itself reach them, while answers to a client
+    /// outside are lost, as that policy wants (k/k#97081).
+    pub(super) fn backends(&self, policy: TrafficPolicy) -> (Vec<Backend>, bool) {
+        match policy {
+            TrafficPolicy::Cluster => (self.cluster.clone(), false),
+            TrafficPolicy::Local if self.local.is_empty() => (self.cluster.clone(), true),
+            TrafficPolicy::Local => (self.local.clone(), false),
+        }
     }
 }
 
 #[derive(Clone, Copy)]
-enum Topology {
+enum Topology<'a> {
     Anywhere,
-    SameNode,
-    SameZone,
+    SameNode(&'a Name),
+    SameZone(&'a Name),
 }
 
-impl Topology {
-    fn admits(self, candidate: &Candidate<'_>, node: &NodeView) -> bool {
+impl Topology<'_> {
+    fn admits(self, candidate: &Candidate<'_>) -> bool {
         match self {
             Self::Anywhere => true,
-            Self::SameNode => candidate.endpoint.node_hints.contains(&node.name),
-            Self::SameZone => (node.zone.as_ref())
-                .is_some_and(|zone| candidate.endpoint.zone_hints.contains(zone)),
+            Self::SameNode(node) => candidate.endpoint.node_hints.contains(node),
+            Self::SameZone(zone) => candidate.endpoint.zone_hints.contains(zone),
         }
     }
 }

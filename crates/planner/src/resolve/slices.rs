@@ -10,6 +10,14 @@ use model::finding::{Code, Finding};
 /// Adds what is wrong with `slice`.
 pub(super) fn check(slice: &EndpointSlice, findings: &mut Vec<Finding>) {
     let Some(family) = slice.family else {
+        findings.push(Finding {
+            code: Code::UnusableSlice,
+            kind: "EndpointSlice",
+            object: slice.name.clone(),
+            field: "addressType".to_owned(),
+            problem: "it is neither IPv4 nor IPv6".to_owned(),
+            consequence: "its endpoints get no traffic".to_owned(),
+        });
         return;
     };
     for (index, endpoint) in slice.endpoints.iter().enumerate() {

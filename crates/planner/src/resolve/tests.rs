@@ -1,16 +1,18 @@
+use std::num::NonZeroU16;
+
 use ipvs::Protocol;
-use model::cluster::{EndpointSlice, Service, ServiceKind, TrafficPolicy};
+use model::cluster::{EndpointSlice, Parsed, Service, ServiceKind, TrafficPolicy};
 
 use super::{NodeView, resolve};
-use crate::testing::{endpoint, port, service, slice};
+use crate::testing::{config, endpoint, port, service, slice};
 
 /// `expected`: a line for each frontend, `address:port/protocol backend backend…`.
 fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
     let node = NodeView {
-        name: "node1".into(),
         zone: Some("zone-a".into()),
+        ..NodeView::default()
     };
-    let (frontends, _) = resolve(service, slices.iter(), &node);
+    let frontends = resolve(service, slices.iter(), &node, &config()).frontends;
     let lines: Vec<String> = (frontends.iter())
         .map(|frontend| {
             let backends = (frontend.backends.iter())
@@ -30,10 +32,10 @@ fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
 /// `expected`: the end of each finding's text, after the code.
 fn check_findings(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
     let node = NodeView {
-        name: "node1".into(),
         zone: None,
+        ..NodeView::default()
     };
-    let (_, findings) = resolve(service, slices.iter(), &node);
+    let findings = resolve(service, slices.iter(), &node, &config()).findings;
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
     assert_eq!(lines, expected);
 }
@@ -236,4 +238,161 @@ fn a_bad_endpoint_harms_only_itself() {
             "KIV0103 error EndpointSlice default/a: endpoints[3].addresses[0]: 224.0.0.1 is a multicast address; this endpoint gets no traffic",
         ],
     );
+}
+
+/// A load balancer with a node port at 203.0.113.1, and endpoints here and there.
+fn balancer() -> Service {
+    let mut web = service("web", &["10.96.0.1"]);
+    web.kind = ServiceKind::LoadBalancer;
+    web.ports[0].node_port = Some(Parsed::Valid(NonZeroU16::new(30080).expect("a port")));
+    web.load_balancer_ips = vec![Parsed::Valid([203, 0, 113, 1].into())];
+    web.external_ips = vec![Parsed::Valid([203, 0, 113, 2].into())];
+    web
+}
+
+/// `expected`: a line for each frontend, `KIND address:port backend…`, on a node at 192.0.2.1 beside one
+/// at 192.0.2.2.
+fn check_kinds(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
+    let node = NodeView {
+        on_interfaces: [[192, 0, 2, 1].into()].into(),
+        node_ports: [[192, 0, 2, 1].into()].into(),
+        other_nodes: [([192, 0, 2, 2].into(), "node2".into())].into(),
+        ..NodeView::default()
+    };
+    let frontends = resolve(service, slices.iter(), &node, &config()).frontends;
+    let lines: Vec<String> = (frontends.iter())
+        .map(|frontend| {
+            let backends =
+                (frontend.backends.iter()).map(|backend| format!(" {}", backend.address));
+            let bound = if frontend.bind { "" } else { " unbound" };
+            let lacks = if frontend.lacks_local {
+                " lacks local"
+            } else {
+                ""
+            };
+            let (kind, address, port) = (frontend.kind, frontend.address, frontend.port);
+            format!(
+                "{kind:?} {address}:{port}{bound}{lacks}{}",
+                backends.collect::<String>()
+            )
+        })
+        .collect();
+    assert_eq!(lines, expected);
+}
+
+fn here(text: &str) -> model::cluster::Endpoint {
+    let mut endpoint = endpoint(text);
+    endpoint.node = Some("node1".into());
+    endpoint
+}
+
+#[test]
+fn each_kind_of_address_has_a_frontend() {
+    check_kinds(
+        &balancer(),
+        &[slice("web", "a", vec![endpoint("10.1.0.1")])],
+        &[
+            "ClusterIp 10.96.0.1:80 10.1.0.1",
+            "ExternalIp 203.0.113.2:80 10.1.0.1",
+            "LoadBalancerIp 203.0.113.1:80 10.1.0.1",
+            "NodePort 192.0.2.1:30080 unbound 10.1.0.1",
+        ],
+    );
+}
+
+#[test]
+fn external_traffic_policy_local_uses_local_endpoints_else_all() {
+    let mut web = balancer();
+    web.external_policy = TrafficPolicy::Local;
+    check_kinds(
+        &web,
+        &[slice(
+            "web",
+            "a",
+            vec![here("10.1.0.1"), endpoint("10.1.0.2")],
+        )],
+        &[
+            "ClusterIp 10.96.0.1:80 10.1.0.1 10.1.0.2",
+            "ExternalIp 203.0.113.2:80 10.1.0.1",
+            "LoadBalancerIp 203.0.113.1:80 10.1.0.1",
+            "NodePort 192.0.2.1:30080 unbound 10.1.0.1",
+        ],
+    );
+    check_kinds(
+        &web,
+        &[slice("web", "a", vec![endpoint("10.1.0.2")])],
+        &[
+            "ClusterIp 10.96.0.1:80 10.1.0.2",
+            "ExternalIp 203.0.113.2:80 lacks local 10.1.0.2",
+            "LoadBalancerIp 203.0.113.1:80 lacks local 10.1.0.2",
+            "NodePort 192.0.2.1:30080 unbound lacks local 10.1.0.2",
+        ],
+    );
+}
+
+#[test]
+fn internal_traffic_policy_local_falls_back_only_where_it_is_reached_from_outside() {
+    let slices = [slice("web", "a", vec![endpoint("10.1.0.2")])];
+    let mut plain = service("web", &["10.96.0.1"]);
+    plain.internal_policy = TrafficPolicy::Local;
+    check_kinds(&plain, &slices, &["ClusterIp 10.96.0.1:80 lacks local"]);
+    plain.external_ips = vec![Parsed::Valid([203, 0, 113, 2].into())];
+    check_kinds(
+        &plain,
+        &slices,
+        &[
+            "ClusterIp 10.96.0.1:80 lacks local 10.1.0.2",
+            "ExternalIp 203.0.113.2:80 10.1.0.2",
+        ],
+    );
+}
+
+#[test]
+fn addresses_of_nodes_are_not_bound() {
+    let mut web = service("web", &["10.96.0.1"]);
+    web.external_ips = vec![
+        Parsed::Valid([192, 0, 2, 1].into()),
+        Parsed::Valid([192, 0, 2, 2].into()),
+    ];
+    check_kinds(
+        &web,
+        &[],
+        &["ClusterIp 10.96.0.1:80", "ExternalIp 192.0.2.1:80 unbound"],
+    );
+}
+
+/// The port and the number that load balancers are told.
+fn check_health(service: &Service, slices: &[EndpointSlice], expected: Option<(u16, usize)>) {
+    let node = NodeView::default();
+    let check = resolve(service, slices.iter(), &node, &config()).health_check;
+    let found = check.map(|check| (check.port.get(), check.local_endpoints));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn load_balancers_are_told_of_ready_endpoints_on_this_node() {
+    let mut web = balancer();
+    web.cluster_ips
+        .push(Parsed::Valid("fd00::96".parse().expect("an address")));
+    web.health_check_node_port = Some(Parsed::Valid(NonZeroU16::new(31000).expect("a port")));
+    let mut leaving = here("10.1.0.3");
+    (leaving.ready, leaving.terminating) = (false, true);
+    let slices = [
+        slice(
+            "web",
+            "a",
+            vec![
+                here("10.1.0.1"),
+                here("10.1.0.2"),
+                leaving,
+                endpoint("10.1.0.4"),
+            ],
+        ),
+        slice("web", "b", vec![here("fd00::1")]),
+    ];
+    check_health(&web, &slices, None);
+    web.external_policy = TrafficPolicy::Local;
+    check_health(&web, &slices, Some((31000, 2)));
+    web.kind = ServiceKind::NodePort;
+    check_health(&web, &slices, None);
 }

@@ -1,113 +1,106 @@
-//! kube-proxy's configuration file as it is written.
+//! A configuration file after every field was checked on its own: kube-proxy's fields and ours, absent
+//! where nothing is said.
 
-use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 
-use super::field::{Field, Unknown};
+use super::value::{GoDuration, Network};
+use crate::convert::ip;
 
-/// A `KubeProxyConfiguration` as it was found: nothing is judged yet, a field may be of the wrong
-/// type, and fields that nobody knows are kept. [`ConfigFile::resolve`] judges.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// What is left of a file: fields that are known, of the right type and within their bounds. Fields
+/// without effect are not here.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct ConfigFile {
-    pub(super) api_version: Field<String>,
-    pub(super) kind: Field<String>,
-    pub(super) mode: Field<String>,
-    pub(super) hostname_override: Field<String>,
-    pub(super) client_connection: Field<ClientConnection>,
-    pub(super) ipvs: Field<Ipvs>,
-    pub(super) bind_address: Field<String>,
-    pub(super) healthz_bind_address: Field<String>,
-    pub(super) metrics_bind_address: Field<String>,
-    pub(super) bind_address_hard_fail: Field<bool>,
-    pub(super) enable_profiling: Field<bool>,
+pub(super) struct ConfigFile {
+    pub(super) hostname_override: Option<String>,
+    #[serde(deserialize_with = "address")]
+    pub(super) bind_address: Option<IpAddr>,
+    pub(super) client_connection: ClientConnection,
+    pub(super) ipvs: Ipvs,
+    pub(super) iptables: Iptables,
+    pub(super) detect_local_mode: Option<String>,
     #[serde(rename = "clusterCIDR")]
-    pub(super) cluster_cidr: Field<String>,
-    pub(super) config_sync_period: Field<String>,
-    pub(super) detect_local_mode: Field<String>,
-    pub(super) detect_local: Field<DetectLocal>,
-    pub(super) iptables: Field<Iptables>,
-    pub(super) nftables: Field<Value>,
-    pub(super) node_port_addresses: Field<Vec<String>>,
-    pub(super) oom_score_adj: Field<i32>,
-    pub(super) conntrack: Field<Conntrack>,
-    pub(super) show_hidden_metrics_for_version: Field<String>,
-    pub(super) feature_gates: Field<BTreeMap<String, bool>>,
-    pub(super) logging: Field<Value>,
-    pub(super) port_range: Field<String>,
-    pub(super) winkernel: Field<Value>,
-    pub(super) windows_run_as_service: Field<bool>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+    pub(super) cluster_cidr: Option<String>,
+    pub(super) detect_local: DetectLocal,
+    pub(super) node_port_addresses: Vec<String>,
+    #[serde(rename = "externalIPPolicy")]
+    pub(super) external_ip_policy: Option<String>,
+    #[serde(rename = "allowedExternalCIDRs")]
+    pub(super) allowed_external_cidrs: Vec<Network>,
+    #[serde(rename = "protectedCIDRs")]
+    pub(super) protected_cidrs: Vec<Network>,
+    pub(super) drain_timeout: Option<GoDuration>,
+    pub(super) cut_lost_endpoints: Option<bool>,
+    pub(super) conntrack: Conntrack,
+    pub(super) healthz_bind_address: Option<String>,
+    pub(super) metrics_bind_address: Option<String>,
+    pub(super) bind_address_hard_fail: Option<bool>,
+    pub(super) enable_profiling: Option<bool>,
+    pub(super) config_sync_period: Option<GoDuration>,
+    pub(super) oom_score_adj: Option<i32>,
 }
 
 /// `clientConnection`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ClientConnection {
-    pub(super) kubeconfig: Field<String>,
-    pub(super) accept_content_types: Field<String>,
-    pub(super) content_type: Field<String>,
-    pub(super) qps: Field<f64>,
-    pub(super) burst: Field<i32>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+    pub(super) kubeconfig: Option<String>,
+    pub(super) qps: Option<f64>,
+    pub(super) burst: Option<i32>,
 }
 
 /// `ipvs`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Ipvs {
-    pub(super) scheduler: Field<String>,
+    pub(super) scheduler: Option<String>,
+    pub(super) scheduler_flags: Option<Vec<String>>,
+    pub(super) sync_period: Option<GoDuration>,
+    pub(super) min_sync_period: Option<GoDuration>,
     #[serde(rename = "excludeCIDRs")]
-    pub(super) exclude_cidrs: Field<Vec<String>>,
-    pub(super) sync_period: Field<String>,
-    pub(super) min_sync_period: Field<String>,
+    pub(super) exclude_cidrs: Vec<Network>,
     #[serde(rename = "strictARP")]
-    pub(super) strict_arp: Field<bool>,
-    pub(super) tcp_timeout: Field<String>,
-    pub(super) tcp_fin_timeout: Field<String>,
-    pub(super) udp_timeout: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
-}
-
-/// `detectLocal`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct DetectLocal {
-    pub(super) bridge_interface: Field<String>,
-    pub(super) interface_name_prefix: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+    pub(super) strict_arp: Option<bool>,
+    pub(super) tcp_timeout: Option<GoDuration>,
+    pub(super) tcp_fin_timeout: Option<GoDuration>,
+    pub(super) udp_timeout: Option<GoDuration>,
 }
 
 /// `iptables`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Iptables {
-    pub(super) masquerade_all: Field<bool>,
-    pub(super) masquerade_bit: Field<i32>,
-    pub(super) localhost_node_ports: Field<bool>,
-    pub(super) sync_period: Field<String>,
-    pub(super) min_sync_period: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+    pub(super) masquerade_all: Option<bool>,
+    pub(super) masquerade_bit: Option<u8>,
+    pub(super) drop_bit: Option<u8>,
+}
+
+/// `detectLocal`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct DetectLocal {
+    pub(super) bridge_interface: Option<String>,
+    pub(super) interface_name_prefix: Option<String>,
 }
 
 /// `conntrack`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Conntrack {
-    pub(super) max_per_core: Field<i32>,
-    pub(super) min: Field<i32>,
-    pub(super) tcp_established_timeout: Field<String>,
-    pub(super) tcp_close_wait_timeout: Field<String>,
-    pub(super) tcp_be_liberal: Field<bool>,
-    pub(super) udp_timeout: Field<String>,
-    pub(super) udp_stream_timeout: Field<String>,
-    #[serde(flatten)]
-    pub(super) unknown: Unknown,
+    pub(super) max_per_core: Option<u32>,
+    pub(super) min: Option<u32>,
+    pub(super) tcp_established_timeout: Option<GoDuration>,
+    pub(super) tcp_close_wait_timeout: Option<GoDuration>,
+    pub(super) tcp_be_liberal: Option<bool>,
+    pub(super) udp_timeout: Option<GoDuration>,
+    pub(super) udp_stream_timeout: Option<GoDuration>,
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let address = ip(&text).as_result().ok().copied();
+    address
+        .map(Some)
+        .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no address")))
 }

@@ -1,6 +1,7 @@
 //! core/v1 Service.
 
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1 as core;
@@ -11,6 +12,9 @@ use super::{cidr, ip, name, object_name, port, protocol};
 
 /// What the API server fills in for `sessionAffinityConfig.clientIP.timeoutSeconds`.
 const AFFINITY_TIMEOUT_SECONDS: u32 = 10_800;
+
+/// The annotation by which a Service chooses a scheduler of its own.
+const SCHEDULER: &str = "kube-ipvs.io/scheduler";
 
 /// Converts a Service. Load-balancer addresses with `ipMode: Proxy` are left out, as are blank
 /// texts among the addresses; `clusterIP: None` gives no cluster address.
@@ -38,7 +42,10 @@ pub fn service(given: &core::Service) -> Service {
             .filter(|text| !text.trim().is_empty())
             .map(|text| cidr(text))
             .collect(),
-        health_check_node_port: spec.health_check_node_port.and_then(port),
+        health_check_node_port: node_port(spec.health_check_node_port),
+        scheduler: (given.metadata.annotations.as_ref())
+            .and_then(|annotations| annotations.get(SCHEDULER))
+            .map(|text| name(text.trim())),
     }
 }
 
@@ -63,12 +70,18 @@ fn service_port(given: &core::ServicePort) -> ServicePort {
     ServicePort {
         name: name(given.name.as_deref().unwrap_or_default()),
         protocol: protocol(given.protocol.as_deref()),
-        port: port(given.port).map_or_else(
-            || Parsed::Invalid(given.port.to_string().into()),
-            Parsed::Valid,
-        ),
-        node_port: given.node_port.and_then(port),
+        port: number(given.port),
+        node_port: node_port(given.node_port),
     }
+}
+
+fn number(given: i32) -> Parsed<NonZeroU16> {
+    port(given).map_or_else(|| Parsed::Invalid(given.to_string().into()), Parsed::Valid)
+}
+
+/// Zero is what the API server writes for none.
+fn node_port(given: Option<i32>) -> Option<Parsed<NonZeroU16>> {
+    given.filter(|port| *port != 0).map(number)
 }
 
 fn affinity(spec: &core::ServiceSpec) -> Option<Duration> {

@@ -30,6 +30,7 @@ fn bare(name: &str) -> Service {
         load_balancer_ips: vec![],
         source_ranges: vec![],
         health_check_node_port: None,
+        scheduler: None,
     }
 }
 
@@ -68,7 +69,8 @@ fn a_service_has_the_api_servers_defaults() {
 #[test]
 fn a_service_says_everything() {
     let given = json!({
-        "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2024-01-02T03:04:05Z"},
+        "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2024-01-02T03:04:05Z",
+            "annotations": {"kube-ipvs.io/scheduler": "wrr"}},
         "spec": {
             "type": "LoadBalancer", "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::10"],
             "ports": [{"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053, "targetPort": "dns"}],
@@ -91,7 +93,7 @@ fn a_service_says_everything() {
             name: "dns".into(),
             protocol: Parsed::Valid(Protocol::Udp),
             port: Parsed::Valid(NonZeroU16::new(53).expect("a port")),
-            node_port: NonZeroU16::new(30053),
+            node_port: Some(Parsed::Valid(NonZeroU16::new(30053).expect("a port"))),
         }],
         affinity: Some(Duration::from_secs(60)),
         internal_policy: TrafficPolicy::Local,
@@ -99,7 +101,8 @@ fn a_service_says_everything() {
         external_ips: vec![ip("192.0.2.1")],
         load_balancer_ips: vec![ip("192.0.2.7"), ip("192.0.2.8")],
         source_ranges: vec![Parsed::Valid("10.0.0.0/8".parse().expect("a network"))],
-        health_check_node_port: NonZeroU16::new(30999),
+        health_check_node_port: Some(Parsed::Valid(NonZeroU16::new(30999).expect("a port"))),
+        scheduler: Some("wrr".into()),
     };
     assert_eq!(service(&typed::<core::Service>(given)), expected);
 }
@@ -142,8 +145,9 @@ fn mistakes_in_a_service_are_kept_as_text() {
                 name: "".into(),
                 protocol: Parsed::Invalid("QUIC".into()),
                 port: Parsed::Invalid("0".into()),
-                node_port: None,
+                node_port: Some(Parsed::Invalid("70000".into())),
             }];
+            service.health_check_node_port = Some(Parsed::Invalid("-1".into()));
         },
     );
 }

@@ -31,9 +31,13 @@ impl fmt::Display for GivenKey {
 /// An object in our words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Given {
-    Object(Object),
+    Object(Box<Object>),
     /// An Endpoints object: its slices.
     Endpoints(Vec<EndpointSlice>),
+}
+
+fn object(object: Object) -> Given {
+    Given::Object(Box::new(object))
 }
 
 pub(super) enum Outcome {
@@ -55,13 +59,13 @@ pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
             if service.cluster_ips.is_empty() && needs_cluster_ip(given) {
                 tracing::warn!(service = %service.name, "no clusterIP is given, and none is invented: nothing is programmed for it");
             }
-            Some(Given::Object(Object::Service(service)))
+            Some(object(Object::Service(service)))
         }),
         ("v1", "Endpoints") => decode("Endpoints", value, |given: &core::Endpoints| {
             Some(Given::Endpoints(convert::endpoints(given)))
         }),
         ("v1", "Node") => decode("Node", value, |given: &core::Node| {
-            Some(Given::Object(Object::Node(convert::node(given))))
+            Some(object(Object::Node(convert::node(given))))
         }),
         ("discovery.k8s.io/v1", "EndpointSlice") => decode(
             "EndpointSlice",
@@ -74,7 +78,7 @@ pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
                         "an EndpointSlice without the label kubernetes.io/service-name is left out"
                     );
                 }
-                slice.map(|slice| Given::Object(Object::EndpointSlice(slice)))
+                slice.map(|slice| object(Object::EndpointSlice(slice)))
             },
         ),
         _ => Outcome::OtherKind,

@@ -1,0 +1,355 @@
+use std::collections::BTreeMap;
+
+use ipnetwork::IpNetwork;
+use proptest::prelude::*;
+
+use super::{Line, parse, parse_line, print, print_create, print_entry};
+use crate::{Entry, Family, HashType, Header, Protocol, Set, SetName};
+
+/// The line is read and printed again as `expected`.
+fn check_becomes(line: &str, expected: &str) {
+    let printed = match parse_line(line) {
+        Ok(Line::Create(name, header)) => print_create(&name, &header),
+        Ok(Line::Add(name, entry)) => print_entry(&name, &entry),
+        Err(problem) => panic!("{line}: {problem}"),
+    };
+    assert_eq!(printed, expected);
+}
+
+fn check(line: &str) {
+    check_becomes(line, line);
+}
+
+fn check_error(line: &str, problem: &str) {
+    assert_eq!(parse_line(line), Err(problem.to_owned()));
+}
+
+#[test]
+fn sets() {
+    for line in [
+        "create KUBE-IPVS-IPS hash:ip family inet maxelem 65536",
+        "create KUBE-CLUSTER-IP hash:ip,port family inet maxelem 65536",
+        "create KUBE-6-LOOP-BACK hash:ip,port,ip family inet6 maxelem 65536",
+        "create KUBE-6-LOAD-BALANCER-SOURCE-CID hash:ip,port,net family inet6 maxelem 131072",
+        "create KUBE-NODE-PORT-TCP bitmap:port range 0-65535",
+        "create B bitmap:port range 80-100",
+    ] {
+        check(line);
+    }
+}
+
+#[test]
+fn entries() {
+    for line in [
+        "add KUBE-IPVS-IPS 10.96.0.1",
+        "add KUBE-6-IPVS-IPS fd00:10:96::15",
+        "add KUBE-CLUSTER-IP 10.96.0.1,tcp:443",
+        "add KUBE-CLUSTER-IP 10.96.2.1,udp:53",
+        "add KUBE-NODE-PORT-SCTP-HASH 192.168.78.10,sctp:30099",
+        "add KUBE-LOOP-BACK 10.244.1.5,tcp:8080,10.244.1.5",
+        "add KUBE-6-LOOP-BACK fd00:10:244:1::5,tcp:8080,fd00:10:244:1::5",
+        "add KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.15,tcp:80,198.51.100.0/24",
+        "add KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.15,tcp:80,128.0.0.0/1",
+        "add N6 fd00::1,tcp:80,fd00::/64",
+        "add KUBE-NODE-PORT-TCP 30480",
+        "add X 10.0.0.1,udplite:80",
+        "add X 10.0.0.1,253:0",
+    ] {
+        check(line);
+    }
+}
+
+#[test]
+fn what_the_kernel_chooses_is_passed_over() {
+    check_becomes(
+        "create N hash:ip,port,net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0xdf1a4c84",
+        "create N hash:ip,port,net family inet maxelem 65536",
+    );
+}
+
+#[test]
+fn what_ipset_takes_for_granted_is_added() {
+    check_becomes(
+        "create N hash:ip",
+        "create N hash:ip family inet maxelem 65536",
+    );
+}
+
+#[test]
+fn bits_behind_a_networks_length_are_cleared() {
+    check_becomes(
+        "add N 10.0.0.1,tcp:80,10.2.3.4/25",
+        "add N 10.0.0.1,tcp:80,10.2.3.0/25",
+    );
+}
+
+/// As ipset 7.17 does.
+#[test]
+fn a_network_of_one_host_has_no_length() {
+    check_becomes(
+        "add N 10.0.0.1,tcp:80,10.2.3.4/32",
+        "add N 10.0.0.1,tcp:80,10.2.3.4",
+    );
+    check_becomes(
+        "add N6 fd00::1,tcp:80,fd00::2/128",
+        "add N6 fd00::1,tcp:80,fd00::2",
+    );
+}
+
+#[test]
+fn a_last_address_is_what_its_set_holds() {
+    let add = "add S 10.0.0.1,tcp:80,10.2.3.4";
+    let host = "10.2.3.4".parse().expect("an address");
+    let cases = [
+        (
+            "net",
+            Entry::IpPortNet(
+                "10.0.0.1".parse().expect("an address"),
+                Protocol::TCP,
+                80,
+                IpNetwork::from(host),
+            ),
+        ),
+        (
+            "ip",
+            Entry::IpPortIp(
+                "10.0.0.1".parse().expect("an address"),
+                Protocol::TCP,
+                80,
+                host,
+            ),
+        ),
+    ];
+    for (last, expected) in cases {
+        for length in ["", "/32"] {
+            let text = format!("{add}{length}\ncreate S hash:ip,port,{last}\n");
+            let sets = parse(&text).expect("it parses");
+            let entries = sets.values().flat_map(|set| &set.entries);
+            assert_eq!(entries.collect::<Vec<_>>(), [&expected], "{text}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_line_is_named() {
+    let cases = [
+        ("", "the line ends where create or add is expected"),
+        ("flush X", "`flush` is not create or add"),
+        ("create", "the line ends where a set's name is expected"),
+        ("create X", "the line ends where a set's type is expected"),
+        (
+            "create X hash:mac",
+            "`hash:mac` is not bitmap:port or a type of hash that is used here",
+        ),
+        (
+            "create X hash:ip family inet timeout 5",
+            "`timeout` is no option of hash:ip here",
+        ),
+        (
+            "create X hash:ip family inet4",
+            "`inet4` is not inet or inet6",
+        ),
+        (
+            "create X hash:ip maxelem many",
+            "maxelem: `many` is not a number in its range",
+        ),
+        (
+            "create X hash:ip hashsize",
+            "the line ends where a number is expected",
+        ),
+        (
+            "create X bitmap:port timeout 5",
+            "`timeout` is no option of bitmap:port here",
+        ),
+        (
+            "create X bitmap:port range 9-1",
+            "`9-1` is not a range of ports such as 0-65535",
+        ),
+        (
+            "create X bitmap:port range 0-1 counters",
+            "`counters` is left over at the end of the line",
+        ),
+        (
+            "create KUBE-6-LOAD-BALANCER-SOURCE-CIDR hash:ip",
+            "`KUBE-6-LOAD-BALANCER-SOURCE-CIDR` is no name of a set: \
+             1 to 31 bytes are wanted, and no zero byte",
+        ),
+        ("add X", "the line ends where an entry is expected"),
+        ("add X 70000", "`70000` is not an address"),
+        ("add X 10.0.0.300", "`10.0.0.300` is not an address"),
+        (
+            "add X 10.0.0.1,80",
+            "`80` is not a protocol and port such as tcp:80",
+        ),
+        (
+            "add X 10.0.0.1,gre:0",
+            "`gre` is not tcp, udp, sctp, udplite or a number",
+        ),
+        (
+            "add X 10.0.0.1,tcp:70000",
+            "a port: `70000` is not a number in its range",
+        ),
+        (
+            "add X 10.0.0.1,tcp:80,net",
+            "`net` is not an address or a network",
+        ),
+        (
+            "add X 10.0.0.1,tcp:80,0.0.0.0/0",
+            "`0.0.0.0/0` has length 0, which no set of this type takes",
+        ),
+        (
+            "add X 10.0.0.1,tcp:80,fd00::1",
+            "10.0.0.1 and fd00::1 are of different families",
+        ),
+        (
+            "add X 10.0.0.1,tcp:80,fd00::/64",
+            "10.0.0.1 and fd00:: are of different families",
+        ),
+        (
+            "add X 10.0.0.1,tcp:80,10.0.0.1,tcp:80",
+            "`10.0.0.1,tcp:80,10.0.0.1,tcp:80` has more than three parts",
+        ),
+        (
+            "add X 10.0.0.1 timeout 5",
+            "`timeout` is left over at the end of the line",
+        ),
+    ];
+    for (line, problem) in cases {
+        check_error(line, problem);
+    }
+}
+
+#[test]
+fn what_is_wrong_between_lines_is_named() {
+    let cases = [
+        ("add X 80\n", "line 1: no line creates the set X"),
+        (
+            "create X hash:ip\n\n# again\ncreate X hash:ip\n",
+            "line 4: set X is created twice",
+        ),
+        (
+            "create X hash:ip\nadd X 80\n",
+            "line 2: `80` is no entry of a set of type hash:ip family inet maxelem 65536",
+        ),
+        (
+            "create X hash:ip\nadd X fd00::1\n",
+            "line 2: `fd00::1` is no entry of a set of type hash:ip family inet maxelem 65536",
+        ),
+        (
+            "create X bitmap:port range 1-9\nadd X 10\n",
+            "line 2: `10` is no entry of a set of type bitmap:port range 1-9",
+        ),
+        (
+            "create X hash:ip,port,ip\nadd X 10.0.0.1,tcp:1,10.0.0.0/8\n",
+            "line 2: `10.0.0.1,tcp:1,10.0.0.0/8` is no entry of a set of type \
+             hash:ip,port,ip family inet maxelem 65536",
+        ),
+    ];
+    for (text, problem) in cases {
+        let error = parse(text).expect_err(text);
+        assert_eq!(error.to_string(), problem);
+    }
+}
+
+fn address(family: Family) -> BoxedStrategy<std::net::IpAddr> {
+    match family {
+        Family::Inet => any::<std::net::Ipv4Addr>().prop_map_into().boxed(),
+        Family::Inet6 => any::<std::net::Ipv6Addr>().prop_map_into().boxed(),
+    }
+}
+
+fn network(family: Family) -> impl Strategy<Value = IpNetwork> {
+    let longest = match family {
+        Family::Inet => 32_u8,
+        Family::Inet6 => 128,
+    };
+    (address(family), 1..=longest).prop_map(|(address, prefix)| {
+        let network = IpNetwork::new(address, prefix).expect("a length of its family");
+        IpNetwork::new(network.network(), prefix).expect("a length of its family")
+    })
+}
+
+fn entry(header: Header) -> BoxedStrategy<Entry> {
+    let (hash_type, family) = match header {
+        Header::BitmapPort { first, last } => {
+            return (first..=last).prop_map(Entry::Port).boxed();
+        }
+        Header::Hash {
+            hash_type, family, ..
+        } => (hash_type, family),
+    };
+    let place = || {
+        let protocol = any::<u8>().prop_map(Protocol);
+        (address(family), protocol, any::<u16>())
+    };
+    match hash_type {
+        HashType::Ip => address(family).prop_map(Entry::Ip).boxed(),
+        HashType::IpPort => place()
+            .prop_map(|(address, protocol, port)| Entry::IpPort(address, protocol, port))
+            .boxed(),
+        HashType::IpPortIp => (place(), address(family))
+            .prop_map(|((address, protocol, port), other)| {
+                Entry::IpPortIp(address, protocol, port, other)
+            })
+            .boxed(),
+        HashType::IpPortNet => (place(), network(family))
+            .prop_map(|((address, protocol, port), network)| {
+                Entry::IpPortNet(address, protocol, port, network)
+            })
+            .boxed(),
+    }
+}
+
+fn header() -> impl Strategy<Value = Header> {
+    let hash_type = prop::sample::select(vec![
+        HashType::Ip,
+        HashType::IpPort,
+        HashType::IpPortIp,
+        HashType::IpPortNet,
+    ]);
+    let family = prop::sample::select(vec![Family::Inet, Family::Inet6]);
+    let hash = (hash_type, family, any::<u32>()).prop_map(|(hash_type, family, max_elements)| {
+        Header::Hash {
+            hash_type,
+            family,
+            max_elements,
+        }
+    });
+    let ports = any::<(u16, u16)>().prop_map(|(one, other)| Header::BitmapPort {
+        first: one.min(other),
+        last: one.max(other),
+    });
+    prop_oneof![4 => hash, 1 => ports]
+}
+
+fn set() -> impl Strategy<Value = Set> {
+    header().prop_flat_map(|header| {
+        prop::collection::btree_set(entry(header), 0..8)
+            .prop_map(move |entries| Set { header, entries })
+    })
+}
+
+fn name() -> impl Strategy<Value = SetName> {
+    "[!-~]{1,31}".prop_map(|name| SetName::new(&name).expect("a name"))
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_parses_back(sets in prop::collection::btree_map(name(), set(), 0..5)) {
+        prop_assert_eq!(parse(&print(&sets)), Ok(sets));
+    }
+
+    #[test]
+    fn the_order_of_lines_does_not_matter(sets in prop::collection::btree_map(name(), set(), 0..5)) {
+        let text = print(&sets);
+        let reversed: String = text.lines().rev().flat_map(|line| [line, "\n"]).collect();
+        prop_assert_eq!(parse(&reversed), Ok::<BTreeMap<_, _>, _>(sets));
+    }
+
+    #[test]
+    fn no_line_makes_it_panic(line in "\\PC{0,60}") {
+        let _ = parse_line(&line);
+        let _ = parse_line(&format!("add X {line}"));
+        let _ = parse_line(&format!("create X {line}"));
+    }
+}

@@ -1,0 +1,79 @@
+//! `ipvsctl analyze`.
+
+use std::cmp::Reverse;
+use std::fmt::Write as _;
+
+use model::{Finding, Level};
+use planner::Extent;
+
+use crate::cli::{Analyze, PlanFormat};
+use crate::error::{Error, Status};
+use crate::input::node::{self, Fallback};
+use crate::input::{Input, cluster};
+use crate::output::{findings, print, print_json};
+use crate::schema;
+
+/// Prints what is odd about the objects of a cluster.
+///
+/// # Errors
+///
+/// The node or the cluster cannot be read, or the output cannot be written.
+pub fn run(args: &Analyze) -> Result<Status, Error> {
+    if let Some(code) = &args.explain {
+        print(&findings::explain(*code))?;
+        return Ok(Status::Done);
+    }
+    let node = node::read(&args.node, Fallback::Host)?;
+    let cluster = cluster::from_source(&args.source, &node)?;
+    let input = Input::compile(Extent::Everything, &cluster.state, cluster.whole, node);
+    let least = args.level.level();
+    let mut found: Vec<&Finding> = (input.findings.iter())
+        .filter(|finding| finding.code.level() >= least)
+        .collect();
+    found.sort_by_key(|finding| (Reverse(finding.code.level()), *finding));
+    match args.output {
+        PlanFormat::Text => print(&text(&found, &input))?,
+        PlanFormat::Json => print_json(&schema::Findings {
+            api_version: schema::API_VERSION,
+            kind: "Findings",
+            node_name: input.config.node_name.to_string(),
+            services: input.services,
+            findings: found.iter().copied().map(Into::into).collect(),
+        })?,
+    }
+    let errors = (input.findings.iter()).any(|finding| finding.code.level() == Level::Error);
+    Ok(match (input.whole, errors) {
+        (false, _) => Status::Error,
+        (true, true) => Status::Mistakes,
+        (true, false) => Status::Done,
+    })
+}
+
+/// A line for each finding, and one that counts.
+fn text(found: &[&Finding], input: &Input) -> String {
+    let mut text = String::new();
+    for finding in found {
+        let _ = writeln!(text, "{finding}");
+    }
+    let count = |level| {
+        let of_level = |finding: &&Finding| finding.code.level() == level;
+        input.findings.iter().filter(of_level).count()
+    };
+    let many = |count: usize, word: &str| match count {
+        1 => format!("1 {word}"),
+        count => format!("{count} {word}s"),
+    };
+    if !found.is_empty() {
+        text.push('\n');
+    }
+    let _ = writeln!(
+        text,
+        "{}, {}, {} in {} for node {}",
+        many(count(Level::Error), "error"),
+        many(count(Level::Warning), "warning"),
+        many(count(Level::Info), "info"),
+        many(input.services, "Service"),
+        input.config.node_name
+    );
+    text
+}

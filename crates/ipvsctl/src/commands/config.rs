@@ -1,0 +1,144 @@
+//! `ipvsctl config`.
+
+use std::fs;
+use std::path::Path;
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use serde::Serialize;
+use serde_json::Value;
+use sources::ConfigErrors;
+use sources::NodeOverrides;
+use sources::config::{self, ConfigError, Document, EffectiveValue};
+
+use crate::cli::{Config, ConfigCheck, ConfigCommand, ConfigFormat, ConfigShow};
+use crate::error::{Error, Status};
+use crate::input::node;
+use crate::output::{print, print_json, print_yaml, style};
+use crate::schema::API_VERSION;
+
+/// Checks or shows a configuration.
+///
+/// # Errors
+///
+/// The file cannot be read, what is to be shown has mistakes, or the output cannot be written.
+pub fn run(args: &Config) -> Result<Status, Error> {
+    match &args.command {
+        ConfigCommand::Check(args) => check(args),
+        ConfigCommand::Show(args) => show(args),
+    }
+}
+
+fn check(args: &ConfigCheck) -> Result<Status, Error> {
+    let ConfigCheck { file, lenient } = args;
+    let overrides = NodeOverrides {
+        lenient: *lenient,
+        ..NodeOverrides::default()
+    };
+    let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+    // A file is good or bad whatever the name of this host.
+    let resolve = |document: Document| document.resolve(&overrides, "host");
+    let name = file.display().to_string();
+    match config::parse(&name, &text).and_then(resolve) {
+        Ok(resolved) => {
+            for warning in &resolved.warnings {
+                style::warning(&warning.to_string());
+            }
+            print(&format!("{name}: ok\n"))?;
+            Ok(Status::Done)
+        }
+        Err(ConfigErrors(errors)) => {
+            for error in errors {
+                style::error(&error.to_string());
+            }
+            Ok(Status::Mistakes)
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::Config(ConfigErrors(vec![ConfigError {
+        path: path.display().to_string(),
+        message: format!("cannot be read: {error}"),
+    }]))
+}
+
+fn show(args: &ConfigShow) -> Result<Status, Error> {
+    let ConfigShow {
+        config,
+        lenient,
+        node,
+        kubeconfig,
+        output,
+        flags,
+    } = args;
+    let overrides = NodeOverrides {
+        node_name: node.clone(),
+        kubeconfig: kubeconfig.clone(),
+        flags: flags.clone(),
+        lenient: *lenient,
+    };
+    let resolved = config::load(config.as_deref(), &overrides, &node::hostname());
+    let resolved = resolved.map_err(Error::Config)?;
+    for warning in &resolved.warnings {
+        style::warning(&warning.to_string());
+    }
+    let values = resolved.values();
+    match output {
+        ConfigFormat::Text => print(&columns(&values))?,
+        ConfigFormat::Json => print_json(&Effective::from(values))?,
+        ConfigFormat::Yaml => print_yaml(&Effective::from(values))?,
+    }
+    Ok(Status::Done)
+}
+
+/// The configuration that holds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Effective {
+    api_version: &'static str,
+    kind: &'static str,
+    values: Vec<Shown>,
+}
+
+/// One field.
+#[derive(Serialize)]
+struct Shown {
+    path: &'static str,
+    value: Value,
+    source: String,
+}
+
+impl From<Vec<EffectiveValue>> for Effective {
+    fn from(values: Vec<EffectiveValue>) -> Self {
+        let shown = values.into_iter().map(|value| Shown {
+            path: value.path,
+            value: value.value,
+            source: value.origin.to_string(),
+        });
+        Self {
+            api_version: API_VERSION,
+            kind: "EffectiveConfiguration",
+            values: shown.collect(),
+        }
+    }
+}
+
+fn columns(values: &[EffectiveValue]) -> String {
+    let mut table = Table::new();
+    let rows = values.iter().map(|value| {
+        let text = match value.text() {
+            text if text.is_empty() => "\"\"".to_owned(),
+            text => text,
+        };
+        [value.path.to_owned(), text, value.origin.to_string()]
+    });
+    table
+        .load_style(NOTHING)
+        .set_header(["FIELD", "VALUE", "SOURCE"])
+        .add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt() + "\n"
+}

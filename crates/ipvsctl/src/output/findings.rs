@@ -1,0 +1,157 @@
+//! What each finding means, and what to do about it.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+
+use model::Code;
+
+/// A code, what it means and what to do, in one paragraph.
+#[must_use]
+pub fn explain(code: Code) -> String {
+    format!(
+        "{code} {}: {}\n\n{}\n",
+        code.level(),
+        title(code),
+        meaning(code)
+    )
+}
+
+/// The page `docs/reference/findings.md`.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = "# Findings\n\n\
+        <!-- Made from the program's own texts; `BLESS=1 cargo test -p ipvsctl docs_are_current` writes it anew. -->\n\n\
+        What `ipvsctl analyze` prints, what `ipvsctl render` and `ipvsctl diff` say on standard error, and what `kube-ipvsd` logs. A finding \
+        stops nothing: the rest of the cluster is programmed as if its object were not there, or as the finding says. \
+        **error**: something that was asked for is not there. **warning**: something does not do what its author meant. \
+        **info**: all is as asked, and worth knowing when something looks odd.\n"
+        .to_owned();
+    for code in Code::ALL {
+        let _ = write!(
+            page,
+            "\n## {code}: {}\n\nLevel {}. {}\n",
+            title(code),
+            code.level(),
+            meaning(code)
+        );
+    }
+    page
+}
+
+fn title(code: Code) -> &'static str {
+    match code {
+        Code::InvalidServiceAddress => "a Service's address cannot be served",
+        Code::InvalidServicePort => "a Service's port cannot be served",
+        Code::InvalidEndpointAddress => "an endpoint's address cannot be used",
+        Code::InvalidEndpointPort => "an endpoint port cannot be used",
+        Code::InvalidSourceRange => "a source range is no network",
+        Code::NoSourceRangeOfFamily => "no source range is of a family",
+        Code::OwnAddress => "an external address is this node's own",
+        Code::OtherNodesAddress => "an external address is another node's",
+        Code::ProtectedAddress => "an external address is protected",
+        Code::ExternalIpNotAllowed => "an external address is not allowed",
+        Code::NoLocalEndpoints => "a policy is Local, and no endpoint is on this node",
+        Code::NoHealthCheck => "a load balancer cannot ask this node",
+        Code::NoNodePortAddress => "the node has no address for node ports",
+        Code::UnusableSlice => "a slice is of no use to a node",
+        Code::InvalidScheduler => "a Service names no scheduler",
+        Code::ServiceClash => "two Services want the same address and port",
+        Code::HealthCheckClash => "two Services want the same health-check port",
+        Code::ForeignVirtualServer => "a virtual server is somebody else's",
+        Code::UnknownNode => "no Node has this node's name",
+        Code::NoLocalDetection => "this node's pods cannot be told from others",
+    }
+}
+
+fn meaning(code: Code) -> &'static str {
+    match code {
+        Code::InvalidServiceAddress => {
+            "The text is no IP address, or it is one that would take the node apart on kube-ipvs0: unspecified, \
+             loopback, multicast or broadcast. The Service is served at its other addresses. Correct the field; what \
+             writes `status.loadBalancer` is the load balancer's controller."
+        }
+        Code::InvalidServicePort => {
+            "Port and node port are 1 to 65535, the protocol is TCP, UDP or SCTP. An API server admits nothing else: \
+             look at where the object comes from. The Service's other ports are served."
+        }
+        Code::InvalidEndpointAddress => {
+            "The text is no IP address, is not of the slice's addressType, or is one that the kernel takes for no real \
+             server: unspecified, multicast, broadcast, IPv6 link-local. The other endpoints are used. EndpointSlices \
+             without a selector are written by hand or by a controller of yours: correct it there."
+        }
+        Code::InvalidEndpointPort => {
+            "A slice's port needs a name (it may be empty), a number and a protocol that a Service can have. Without a \
+             number a slice means all ports, which no node can serve."
+        }
+        Code::InvalidSourceRange => {
+            "It should read like 192.0.2.0/24. It admits nobody, and the Service stays closed to everybody whom no other \
+             range admits (deviation D11): a typing mistake must not open a Service."
+        }
+        Code::NoSourceRangeOfFamily => {
+            "The Service has source ranges of one family alone and a load-balancer address of the other one. kube-proxy \
+             restricts nobody there; we admit nobody (deviation D11). Add a range of that family, `::/0` if \
+             everybody is meant."
+        }
+        Code::OwnAddress => {
+            "An address of an interface of this node, or of its Node object. It is served, but not bound to kube-ipvs0 and not \
+             in KUBE-IPVS-IPS, so that the node's other ports stay open there (deviation D8). Usual with load balancers that \
+             hand out nodes' addresses, such as k3s' servicelb."
+        }
+        Code::OtherNodesAddress => {
+            "Bound here, it would cut this node off from that one: with kube-proxy such a Service takes a cluster down. \
+             It is not served (deviation D8). Choose another address."
+        }
+        Code::ProtectedAddress => {
+            "The address is inside `protectedCIDRs` of the configuration, and so neither bound nor served here: not even the \
+             node's own connections to it are taken (deviation D8)."
+        }
+        Code::ExternalIpNotAllowed => {
+            "`externalIPPolicy` is Deny, or it is AllowList and no network of `allowedExternalCIDRs` has the address \
+             (deviation D9). Anybody who may create Services could otherwise claim any address (CVE-2020-8554)."
+        }
+        Code::NoLocalEndpoints => {
+            "As the policy demands, connections from outside get no answer here; load balancers learn it by the \
+             health-check node port. Pods and the node itself reach endpoints elsewhere, except by a cluster IP with \
+             internalTrafficPolicy Local that has no other way in."
+        }
+        Code::NoHealthCheck => {
+            "Type LoadBalancer with externalTrafficPolicy Local, and no usable `spec.healthCheckNodePort`. The API server \
+             allocates one; a load balancer without it sends connections to nodes that drop them."
+        }
+        Code::NoNodePortAddress => {
+            "No address of this node's interfaces is of that family and inside `nodePortAddresses`. With `ipvsctl render` and \
+             `analyze` the interfaces are those of `--node-state`."
+        }
+        Code::UnusableSlice => {
+            "`addressType: FQDN` is not for proxies: names are resolved by nobody on the node. kube-proxy passes over such \
+             slices, too."
+        }
+        Code::InvalidScheduler => {
+            "The annotation kube-ipvs.io/scheduler holds the name of an IPVS scheduler, such as wrr or mh: 1 to 15 of a-z, 0-9 and \
+             _. The configured scheduler is used instead."
+        }
+        Code::ServiceClash => {
+            "The older Service has it (`creationTimestamp`; then namespace, name, port name), on every node alike \
+             (deviation D3). When it goes, the other one takes over. With kube-proxy the winner is random."
+        }
+        Code::HealthCheckClash => {
+            "The older Service is answered for (deviation D3). The API server does not allocate a port twice: one of the two was \
+             written by hand."
+        }
+        Code::ForeignVirtualServer => {
+            "It is at a key that a Service needs, and neither is its address on kube-ipvs0 nor did we make it: keepalived, or an \
+             administrator (deviation D13). It is left alone, and the Service left out there, until it is gone \
+             (`ipvsadm -D -t ADDRESS:PORT`)."
+        }
+        Code::UnknownNode => {
+            "Endpoints say by a Node's name where they are; by this name none is here. Traffic policies Local find nothing, and \
+             a pod cannot reach itself through a Service (k/k#134884). Give the Node's name by `hostnameOverride` or `--node-name`."
+        }
+        Code::NoLocalDetection => {
+            "`detectLocalMode: NodeCIDR` reads the Node's podCIDRs, and there are none (yet). Until then only the node's own \
+             connections to cluster IPs are masqueraded."
+        }
+    }
+}

@@ -1,0 +1,18 @@
+use model::Code;
+
+use super::{explain, reference};
+
+#[test]
+fn a_code_is_explained() {
+    let text = explain(Code::OtherNodesAddress);
+    assert!(text.starts_with("KIV0108 error: an external address is another node's\n\n"));
+    assert!(text.contains("deviation D8"));
+}
+
+#[test]
+fn the_page_has_every_code_once() {
+    let page = reference();
+    for code in Code::ALL {
+        assert_eq!(page.matches(&format!("## {code}:")).count(), 1, "{code}");
+    }
+}

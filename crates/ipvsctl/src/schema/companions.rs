@@ -1,0 +1,108 @@
+//! What stands beside the IPVS table: sets, rules, settings, health checks. Entries and rules are in the
+//! tools' own words, which are read back as such.
+
+use std::collections::BTreeMap;
+
+use ipset::text::{print_create, print_entry};
+use ipvs::AddressFamily;
+use model::text;
+use serde::{Deserialize, Serialize};
+
+/// A set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IpSet {
+    /// The name.
+    pub name: String,
+    /// Type and options as `ipset save` prints them: `hash:ip,port family inet maxelem 65536`.
+    pub header: String,
+    /// The entries as `ipset save` prints them.
+    pub entries: Vec<String>,
+}
+
+/// What is answered at a Service's health-check node port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// The port on the node.
+    pub port: u16,
+    /// The Service's namespace.
+    pub namespace: String,
+    /// The Service's name.
+    pub name: String,
+    /// How many of its ready endpoints are on the node.
+    pub local_endpoints: usize,
+}
+
+/// The sets of `tables`, ordered by name.
+pub(super) fn sets(tables: &model::NodeTables) -> Vec<IpSet> {
+    let behind = |line: String, name: &str| {
+        let rest = line.split_once(name).map_or("", |(_, rest)| rest);
+        rest.trim_start().to_owned()
+    };
+    (tables.sets.iter())
+        .map(|(name, set)| IpSet {
+            name: name.to_string(),
+            header: behind(print_create(name, &set.header), name.as_str()),
+            entries: (set.entries.iter())
+                .map(|entry| behind(print_entry(name, entry), name.as_str()))
+                .collect(),
+        })
+        .collect()
+}
+
+/// The lines of `iptables-save` and `ip6tables-save`, by family.
+pub(super) fn rules(tables: &model::NodeTables) -> BTreeMap<String, Vec<String>> {
+    (tables.rules.iter())
+        .map(|(family, rules)| (family.to_string(), text::rule_lines(rules)))
+        .collect()
+}
+
+/// The settings by name.
+pub(super) fn sysctls(tables: &model::NodeTables) -> BTreeMap<String, String> {
+    (tables.sysctls.iter())
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
+}
+
+/// The answers of `desired`, ordered by Service.
+pub(super) fn health_checks(desired: &model::Desired) -> Vec<HealthCheck> {
+    (desired.health_checks.iter())
+        .map(|(service, check)| HealthCheck {
+            port: check.port.get(),
+            namespace: service.namespace.to_string(),
+            name: service.name.to_string(),
+            local_endpoints: check.local_endpoints,
+        })
+        .collect()
+}
+
+/// The text of `model::text` for what was read.
+pub(super) fn as_text(
+    sets: &[IpSet],
+    rules: &BTreeMap<String, Vec<String>>,
+    sysctls: &BTreeMap<String, String>,
+) -> String {
+    let mut lines = vec!["# ipset".to_owned()];
+    for set in sets {
+        lines.push(format!("create {} {}", set.name, set.header));
+        let entries = set.entries.iter();
+        lines.extend(entries.map(|entry| format!("add {} {entry}", set.name)));
+    }
+    for (family, heading) in [
+        (AddressFamily::Ipv4, "# rules4"),
+        (AddressFamily::Ipv6, "# rules6"),
+    ] {
+        if let Some(rules) = rules.get(&family.to_string()) {
+            lines.push(heading.to_owned());
+            lines.extend(rules.iter().cloned());
+        }
+    }
+    lines.push("# sysctl".to_owned());
+    lines.extend(
+        sysctls
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}")),
+    );
+    lines.join("\n")
+}

@@ -1,0 +1,149 @@
+//! `ipvsctl analyze`, and all sections of `ipvsctl render`.
+
+use crate::desk::Desk;
+use serde_json::Value;
+
+/// A load balancer with everything, one of its addresses another node's.
+const SHOP: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  type: LoadBalancer
+  clusterIP: 10.96.0.10
+  clusterIPs: [10.96.0.10]
+  externalTrafficPolicy: Local
+  healthCheckNodePort: 31000
+  externalIPs: [203.0.113.9, 192.168.77.11]
+  loadBalancerSourceRanges: [192.0.2.0/24, everybody]
+  ports: [{name: http, port: 80, nodePort: 30080}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.10}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.244.2.5], nodeName: node2}]
+ports: [{name: http, port: 8080, protocol: TCP}]
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node1}
+status: {addresses: [{type: InternalIP, address: 192.168.77.10}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node2}
+status: {addresses: [{type: InternalIP, address: 192.168.77.11}]}
+";
+
+const NODE: &str = "\
+nodeName: node1
+kernel: 6.1.176
+interfaces:
+  - {name: eth0, addresses: [192.168.77.10/24]}
+";
+
+fn desk() -> Desk {
+    Desk::new().with("shop.yaml", SHOP).with("node.yaml", NODE)
+}
+
+#[test]
+fn findings_are_ordered_and_counted_and_errors_are_the_exit_status() {
+    let ran = desk()
+        .run("analyze -f shop.yaml --node-state node.yaml")
+        .exits(1);
+    assert_eq!(
+        ran.out,
+        "\
+KIV0105 error Service shop/web: spec.loadBalancerSourceRanges[1]: `everybody` is not a network such as 192.0.2.0/24; it admits nobody
+KIV0108 error Service shop/web: spec.externalIPs[1]: 192.168.77.11 is an address of Node node2; this address is not served
+KIV0111 info Service shop/web: spec.externalTrafficPolicy: it is Local, and no endpoint is on this node; connections from outside get no answer at this node
+
+2 errors, 0 warnings, 1 info in 1 Service for node node1
+"
+    );
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn findings_below_a_level_are_counted_and_not_shown() {
+    let ran = desk()
+        .run("analyze -f shop.yaml --node-state node.yaml --level error")
+        .exits(1);
+    assert!(!ran.out.contains("KIV0111"), "{}", ran.out);
+    assert!(
+        ran.out.contains("2 errors, 0 warnings, 1 info"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn nothing_odd_is_no_error() {
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}";
+    let desk = Desk::new().with("web.yaml", service);
+    let ran = desk.run("analyze -f web.yaml --node n").exits(0);
+    assert_eq!(
+        ran.out,
+        "0 errors, 0 warnings, 0 infos in 1 Service for node n\n"
+    );
+}
+
+#[test]
+fn findings_have_a_schema() {
+    let ran = desk()
+        .run("analyze -f shop.yaml --node-state node.yaml -o json")
+        .exits(1);
+    let value: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(value["kind"], "Findings");
+    assert_eq!(value["services"], 1);
+    assert_eq!(value["findings"][1]["code"], "KIV0108");
+    assert_eq!(value["findings"][1]["level"], "error");
+}
+
+#[test]
+fn a_code_is_explained() {
+    let ran = desk().run("analyze --explain kiv0108").exits(0);
+    assert!(ran.out.contains("takes a cluster down"), "{}", ran.out);
+    desk().run("analyze --explain KIV9999").exits(2);
+}
+
+#[test]
+fn every_section_is_rendered_and_read_back() {
+    let desk = desk();
+    let args = "-f shop.yaml --node-state node.yaml";
+    let text = desk.run(&format!("render {args}")).exits(0).out;
+    for line in [
+        "-A -t 192.168.77.10:30080 -s rr",
+        "203.0.113.9/32",
+        "add KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.10,tcp:80,192.0.2.0/24",
+        "add KUBE-NODE-PORT-LOCAL-TCP 30080",
+        "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",
+        "net.ipv4.vs.conn_reuse_mode = 1",
+        "#31000 shop/web 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+    let json = desk.run(&format!("render {args} -o json")).exits(0).out;
+    let value: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(value["healthChecks"][0]["port"], 31000);
+    assert_eq!(value["sysctls"]["net.ipv4.vs.conntrack"], "1");
+    let desk = desk.with("live.txt", &text).with("live.json", &json);
+    let plan = |live: &str| {
+        let ran = desk.run(&format!("diff {args} --live {live}"));
+        ran.exits(1).out
+    };
+    assert_eq!(plan("live.txt"), plan("live.json"), "both say the same");
+}
+
+#[test]
+fn a_section_is_rendered_alone() {
+    let ran = desk()
+        .run("render -f shop.yaml --node-state node.yaml --section addresses --section health-checks")
+        .exits(0);
+    assert_eq!(
+        ran.out,
+        "# addresses\n10.96.0.10/32\n203.0.113.10/32\n203.0.113.9/32\n# health-checks\n#31000 shop/web 0\n"
+    );
+}

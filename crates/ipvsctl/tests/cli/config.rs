@@ -1,0 +1,125 @@
+//! `ipvsctl config`.
+
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, SHOP};
+
+const GOOD: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
+                    ipvs: {scheduler: wlc, tcpTimeout: 2h}\ndrainTimeout: 5m\n";
+
+#[test]
+fn a_good_file() {
+    let desk = Desk::new().with("c.yaml", GOOD);
+    let ran = desk.run("config check c.yaml").exits(0);
+    assert_eq!(ran.out, "c.yaml: ok\n");
+    assert_eq!(ran.err, "warning: ipvs.tcpTimeout: has no effect yet\n");
+}
+
+#[test]
+fn a_file_with_mistakes() {
+    let desk = Desk::new().with(
+        "c.yaml",
+        "drainTimeout: 5m\nnew: 1\nipvs: {syncPeriod: soon}\n",
+    );
+    let ran = desk.run("config check c.yaml").exits(1);
+    assert_eq!(ran.out, "");
+    let paths: Vec<_> = (ran.err.lines())
+        .map(|line| line.split(": ").nth(1).unwrap_or_default())
+        .collect();
+    assert_eq!(paths, ["drainTimeout", "ipvs.syncPeriod", "new"]);
+    assert!(
+        ran.err.lines().all(|line| line.starts_with("error: ")),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn lenient_takes_unknown_fields() {
+    let desk = Desk::new()
+        .with("c.yaml", "new: 1\nhostnameOverride: node1\n")
+        .with("shop.yaml", SHOP);
+    let warning = "warning: new: is no field of a KubeProxyConfiguration";
+    for args in [
+        "config check c.yaml",
+        "config show --config c.yaml",
+        "render -f shop.yaml --config c.yaml",
+    ] {
+        let ran = desk.run(&format!("{args} --lenient")).exits(0);
+        ran.says(warning);
+        assert_ne!(desk.run(args).status, 0, "{args}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let desk = Desk::new();
+    let ran = desk.run("config check c.yaml").exits(2);
+    assert!(
+        ran.err.starts_with("error: c.yaml: cannot be read: "),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn what_holds_and_where_it_comes_from() {
+    let desk = Desk::new().with("c.yaml", GOOD);
+    let ran = desk
+        .run("config show --config c.yaml --node Node1 --ipvs-scheduler=rr")
+        .exits(0)
+        .says("warning: --ipvs-scheduler: is ignored: the configuration file decides");
+    let lines: Vec<_> = ran.out.lines().collect();
+    let column = |line: &str, word: &str| line.find(word).expect("the word");
+    let of = |path: &str| {
+        let found = (lines.iter()).find(|line| line.split(' ').next() == Some(path));
+        *found.expect("the field")
+    };
+    let title = lines[0];
+    for (path, value, source) in [
+        ("hostnameOverride", "node1", "override --hostname-override"),
+        ("ipvs.scheduler", "wlc", "file c.yaml"),
+        ("ipvs.syncPeriod", "30s", "default"),
+        ("drainTimeout", "5m0s", "file c.yaml"),
+        ("clusterCIDR", "\"\"", "default"),
+    ] {
+        let line = of(path);
+        assert_eq!(column(line, value), column(title, "VALUE"), "{line}");
+        assert_eq!(column(line, source), column(title, "SOURCE"), "{line}");
+    }
+}
+
+#[test]
+fn flags_without_a_file_for_machines() {
+    let desk = Desk::new();
+    let args = "config show --node n --masquerade-all --ipvs-exclude-cidrs=10.0.0.0/8";
+    let json_text = desk.run(&format!("{args} -o json")).exits(0).out;
+    let shown: Value = serde_json::from_str(&json_text).expect("JSON");
+    assert_eq!(shown["apiVersion"], "kube-ipvs.io/v1alpha1");
+    assert_eq!(shown["kind"], "EffectiveConfiguration");
+    let values = shown["values"].as_array().expect("values");
+    for expected in [
+        json!({"path": "iptables.masqueradeAll", "value": true, "source": "flag --masquerade-all"}),
+        json!({"path": "ipvs.excludeCIDRs", "value": ["10.0.0.0/8"], "source": "flag --ipvs-exclude-cidrs"}),
+        json!({"path": "iptables.masqueradeBit", "value": 14, "source": "default"}),
+    ] {
+        assert!(values.contains(&expected), "no {expected} in {shown}");
+    }
+    let yaml_text = desk.run(&format!("{args} -o yaml")).exits(0).out;
+    let yaml: Value = serde_saphyr::from_str(&yaml_text).expect("YAML");
+    assert_eq!(yaml, shown);
+}
+
+#[test]
+fn nothing_is_shown_of_a_wrong_configuration() {
+    let desk = Desk::new();
+    let ran = desk
+        .run("config show --proxy-mode=iptables --oom-score-adj=5000")
+        .exits(2);
+    assert_eq!(ran.out, "");
+    assert_eq!(
+        ran.err,
+        "error: --oom-score-adj: must be from -1000 to 1000, not 5000\n\
+         error: --proxy-mode: \"iptables\" is not supported, only ipvs\n"
+    );
+}

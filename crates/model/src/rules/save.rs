@@ -1,0 +1,179 @@
+//! The text of `iptables-save`.
+
+use super::parse::is_open;
+use super::{ChainKey, Rule, Rules, Table, Target};
+
+/// Text that is not what `iptables-save` prints.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct RulesError {
+    /// The line's number, from 1.
+    pub line: usize,
+    /// What was found and what was expected.
+    pub problem: String,
+}
+
+impl Rules {
+    /// Prints the rules as `iptables-save` does, without counters: of each table that has any, the
+    /// chains of ours, the jumps from built-in chains, the rules of our chains, and `COMMIT`.
+    #[must_use]
+    pub fn print(&self) -> String {
+        let lines = Table::ALL.into_iter().flat_map(|table| self.table(table));
+        lines.flat_map(|line| [line, "\n".to_owned()]).collect()
+    }
+
+    fn table(&self, table: Table) -> Vec<String> {
+        let chains = || self.chains.iter().filter(|(key, _)| key.table == table);
+        let mut jumps: Vec<_> = self.jumps.iter().collect();
+        jumps.retain(|(key, rules)| key.table == table && !rules.is_empty());
+        jumps.sort_by_key(|(key, _)| {
+            let built_in = table.built_in();
+            built_in.iter().position(|name| *name == &*key.chain)
+        });
+        if jumps.is_empty() && chains().next().is_none() {
+            return Vec::new();
+        }
+        let mut lines = vec![format!("*{table}")];
+        lines.extend(chains().map(|(key, _)| format!(":{} -", key.chain)));
+        for (key, rules) in jumps.into_iter().chain(chains()) {
+            lines.extend(rules.iter().map(|rule| rule_line(key, rule)));
+        }
+        lines.push("COMMIT".to_owned());
+        lines
+    }
+
+    /// Reads what [`Rules::print`] or `iptables-save` prints, with counters or without. Kept are the
+    /// chains that are [ours](ChainKey::is_ours) and, of the built-in chains, the rules that go to
+    /// one of them; other chains, rules and tables are passed over.
+    ///
+    /// # Errors
+    ///
+    /// A line outside a table, a table that does not end, or a line in one of our tables that is no
+    /// chain and no rule.
+    pub fn parse(text: &str) -> Result<Self, RulesError> {
+        Self::parse_numbered((1..).zip(text.lines()))
+    }
+
+    /// Reads lines as [`Rules::parse`] does, whose numbers are given: those of a larger text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rules::parse`].
+    pub fn parse_numbered<'a>(
+        lines: impl IntoIterator<Item = (usize, &'a str)>,
+    ) -> Result<Self, RulesError> {
+        let mut reader = Reader::default();
+        let mut last = 0;
+        for (line, text) in lines {
+            last = line;
+            (reader.line(text.trim())).map_err(|problem| RulesError { line, problem })?;
+        }
+        match reader.table {
+            None => Ok(reader.rules),
+            Some((name, _)) => Err(RulesError {
+                line: last,
+                problem: format!("the text ends where COMMIT of table {name} is expected"),
+            }),
+        }
+    }
+}
+
+/// `-A CHAIN …`.
+fn rule_line(key: &ChainKey, rule: &Rule) -> String {
+    let line = format!("-A {} {rule}", key.chain);
+    line.trim_end().to_owned()
+}
+
+#[derive(Default)]
+struct Reader<'a> {
+    rules: Rules,
+    /// The table that was begun, by its name; with what it is to us, if anything.
+    table: Option<(&'a str, Option<Table>)>,
+    /// Whether the last rule has a quote that does not end: iptables prints a comment with its line
+    /// breaks, so that more of it may follow.
+    open: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn line(&mut self, line: &'a str) -> Result<(), String> {
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(());
+        }
+        match self.table {
+            None => {
+                let name = line.strip_prefix('*').ok_or_else(|| {
+                    format!(
+                        "`{line}` is outside a table: `*nat` or `*filter` is expected before it"
+                    )
+                })?;
+                let known = Table::ALL
+                    .into_iter()
+                    .find(|table| table.to_string() == name);
+                self.table = Some((name, known));
+            }
+            Some(_) if line == "COMMIT" => self.table = None,
+            Some((name, _)) if line.starts_with('*') => {
+                return Err(format!(
+                    "`{line}` is where COMMIT of table {name} is expected"
+                ));
+            }
+            Some((_, None)) => {}
+            Some((_, Some(table))) => self.line_of(table, line)?,
+        }
+        Ok(())
+    }
+
+    fn line_of(&mut self, table: Table, line: &str) -> Result<(), String> {
+        if let Some(chain) = line.strip_prefix(':') {
+            let key = ChainKey::new(table, first_word(chain).0);
+            if key.is_ours() {
+                self.rules.chains.entry(key).or_default();
+            }
+        } else if let Some(rule) = without_counters(line).strip_prefix("-A ") {
+            self.open = is_open(rule);
+            self.rule(table, rule);
+        } else if !self.open {
+            return Err(format!("`{line}` is not `:CHAIN`, `-A CHAIN` or COMMIT"));
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, table: Table, line: &str) {
+        let (chain, rule) = first_word(line);
+        let key = ChainKey::new(table, chain);
+        if key.is_ours() {
+            let rules = self.rules.chains.entry(key).or_default();
+            rules.push(Rule::parse(rule));
+        } else if table.built_in().contains(&chain) {
+            let rule = Rule::parse(rule);
+            if goes_to_ours(table, &rule.target) {
+                self.rules.jumps.entry(key).or_default().push(rule);
+            }
+        }
+    }
+}
+
+fn first_word(text: &str) -> (&str, &str) {
+    text.split_once(|c: char| c.is_ascii_whitespace())
+        .unwrap_or((text, ""))
+}
+
+/// The line without the `[packets:bytes]` of `iptables-save -c`.
+fn without_counters(line: &str) -> &str {
+    match line.strip_prefix('[').and_then(|line| line.split_once(']')) {
+        Some((_, line)) => line.trim_start(),
+        None => line,
+    }
+}
+
+fn goes_to_ours(table: Table, target: &Target) -> bool {
+    let chain = match target {
+        Target::Jump(chain) => chain,
+        Target::Other(text) => match text.strip_prefix("-g ") {
+            Some(chain) => chain,
+            None => return false,
+        },
+        _ => return false,
+    };
+    ChainKey::new(table, chain).is_ours()
+}

@@ -1,0 +1,378 @@
+pub(crate) mod any;
+
+use ipset::{Dimension, SetName};
+use ipvs::Protocol;
+use proptest::prelude::*;
+
+use super::{ChainKey, ConnectionState, Match, Rule, Rules, Table, Target};
+
+fn check(text: &str, matches: Vec<Match>, target: Target) {
+    let rule = Rule { matches, target };
+    assert_eq!(Rule::parse(text), rule);
+    assert_eq!(rule.to_string(), text);
+}
+
+/// Nothing of `text` is understood as something else.
+fn check_other(text: &str) {
+    check(text, vec![Match::Other(text.into())], Target::Nothing);
+}
+
+fn check_other_target(text: &str) {
+    check(text, Vec::new(), Target::Other(text.into()));
+}
+
+fn source(negated: bool, network: &str) -> Match {
+    let network = network.parse().expect("a network");
+    Match::Source { negated, network }
+}
+
+fn set(negated: bool, name: &str, dimensions: &[Dimension]) -> Match {
+    Match::Set {
+        negated,
+        name: SetName::new(name).expect("a name"),
+        dimensions: dimensions.to_vec(),
+    }
+}
+
+#[test]
+fn sources() {
+    check(
+        "-s 127.0.0.0/8 -j RETURN",
+        vec![source(false, "127.0.0.0/8")],
+        Target::Return,
+    );
+    check("! -s ::/0", vec![source(true, "::/0")], Target::Nothing);
+}
+
+#[test]
+fn interfaces_and_protocols() {
+    check(
+        "! -i veth+ -p tcp -j DROP",
+        vec![
+            Match::InInterface {
+                negated: true,
+                name: "veth+".into(),
+            },
+            Match::Protocol(Protocol::Tcp),
+        ],
+        Target::Drop,
+    );
+    for (text, protocol) in [
+        ("-p udp", Protocol::Udp),
+        ("-p sctp", Protocol::Sctp),
+        ("-p 253", Protocol::Other(253)),
+    ] {
+        check(text, vec![Match::Protocol(protocol)], Target::Nothing);
+    }
+}
+
+#[test]
+fn comments_are_quoted_as_iptables_quotes_them() {
+    for (comment, printed) in [
+        (
+            "kubernetes service portals",
+            "\"kubernetes service portals\"",
+        ),
+        ("type 'hash ip:port'", "\"type \\'hash ip:port\\'\""),
+        ("say \"a\" \\ b", "\"say \\\"a\\\" \\\\ b\""),
+        ("!", "\"!\""),
+        ("", "\"\""),
+        ("ünï", "\"ünï\""),
+        ("plain_word-1", "plain_word-1"),
+        ("-j", "-j"),
+        ("-m", "-m"),
+    ] {
+        check(
+            &format!("-m comment --comment {printed} -j ACCEPT"),
+            vec![Match::Comment(comment.into())],
+            Target::Accept,
+        );
+    }
+}
+
+#[test]
+fn sets() {
+    use Dimension::{Dst, Src};
+    check(
+        "-m set --match-set KUBE-LOOP-BACK dst,dst,src -m set ! --match-set B dst",
+        vec![
+            set(false, "KUBE-LOOP-BACK", &[Dst, Dst, Src]),
+            set(true, "B", &[Dst]),
+        ],
+        Target::Nothing,
+    );
+}
+
+#[test]
+fn marks() {
+    let mark = |negated, value, mask| Match::Mark {
+        negated,
+        value,
+        mask,
+    };
+    check(
+        "-m mark ! --mark 0x4000/0x4000 -j MARK --set-xmark 0x4000/0x0",
+        vec![mark(true, 0x4000, 0x4000)],
+        Target::Mark {
+            value: 0x4000,
+            mask: 0,
+        },
+    );
+    check(
+        "-m mark --mark 0x80000000 -j MARK --set-xmark 0x5/0xffffffff",
+        vec![mark(false, 1 << 31, u32::MAX)],
+        Target::Mark {
+            value: 5,
+            mask: u32::MAX,
+        },
+    );
+}
+
+#[test]
+fn addresses_of_this_node_and_ports_of_bridges() {
+    check(
+        "-m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT",
+        vec![
+            Match::PhysdevIsIn { negated: true },
+            Match::Local {
+                negated: true,
+                end: Dimension::Src,
+            },
+        ],
+        Target::Accept,
+    );
+    check(
+        "-m addrtype --dst-type LOCAL -j KUBE-NODE-PORT",
+        vec![Match::Local {
+            negated: false,
+            end: Dimension::Dst,
+        }],
+        Target::Jump("KUBE-NODE-PORT".into()),
+    );
+}
+
+#[test]
+fn states_of_connections() {
+    use ConnectionState::{Established, New, Related};
+    check(
+        "-m conntrack --ctstate NEW,RELATED,ESTABLISHED -j REJECT --reject-with icmp6-port-unreachable",
+        vec![Match::ConnectionState(vec![New, Related, Established])],
+        Target::Reject("icmp6-port-unreachable".into()),
+    );
+}
+
+#[test]
+fn masquerading() {
+    for (text, random_fully) in [
+        ("-j MASQUERADE", false),
+        ("-j MASQUERADE --random-fully", true),
+    ] {
+        check(text, Vec::new(), Target::Masquerade { random_fully });
+    }
+}
+
+#[test]
+fn conditions_that_we_never_write_stay_as_they_are() {
+    for text in [
+        "-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80",
+        "-m tcp --dport 80",
+        "-d 10.0.0.0/8",
+        "! -o eth0",
+        "-f",
+        "-p gre",
+        "! -p tcp",
+        "-s 10.0.0.0/255.0.255.0",
+        "-m set --match-set B dst --return-nomatch",
+        "-m mark --mark 1",
+        "-m addrtype --src-type LOCAL ! --dst-type UNICAST --limit-iface-in",
+        "-m conntrack ! --ctstate NEW",
+        "-m conntrack --ctstate INVALID,NEW",
+        "-m physdev --physdev-is-in --physdev-is-out",
+        "-m string --string \"-j\" --algo bm --to 65535",
+        "nonsense",
+        "!",
+    ] {
+        check_other(text);
+    }
+}
+
+#[test]
+fn targets_that_we_never_write_stay_as_they_are() {
+    for text in [
+        "-j LOG --log-prefix -j",
+        "-g KUBE-SERVICES",
+        "-j MASQUERADE --to-ports 5-7 --random-fully",
+        "-j MARK --set-mark 1",
+        "-j REJECT",
+        "-j ACCEPT --for \"a while\"",
+        "-j",
+    ] {
+        check_other_target(text);
+    }
+}
+
+#[test]
+fn conditions_are_told_apart() {
+    let ipvs = "-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80";
+    check(
+        &format!(
+            "-s 203.0.113.16/32 -m tcp ! --dport 80 ! -i lo {ipvs} -m comment --comment x -j DROP"
+        ),
+        vec![
+            source(false, "203.0.113.16/32"),
+            Match::Other("-m tcp ! --dport 80".into()),
+            Match::InInterface {
+                negated: true,
+                name: "lo".into(),
+            },
+            Match::Other(ipvs.into()),
+            Match::Comment("x".into()),
+        ],
+        Target::Drop,
+    );
+}
+
+#[test]
+fn a_rule_may_be_empty() {
+    check("", Vec::new(), Target::Nothing);
+}
+
+/// iptables prints line breaks as they are.
+#[test]
+fn a_quote_that_does_not_end_is_kept() {
+    check_other("-m comment --comment \"two");
+}
+
+const SAVED: &str = "\
+# Generated by iptables-save v1.8.9 on Mon Nov 23 09:38:16 2026
+*raw
+:PREROUTING ACCEPT [0:0]
+:KUBE-SERVICES - [0:0]
+-A PREROUTING -j KUBE-SERVICES
+what raw can hold
+COMMIT
+# Completed on Mon Nov 23 09:38:16 2026
+*filter
+:INPUT ACCEPT [1:2]
+:FORWARD DROP [0:0]
+:DOCKER - [0:0]
+:odd\"chain - [0:0]
+:KUBE-FORWARD - [0:0]
+:KUBE-SERVICES - [0:0]
+:KUBE-IPVS-FILTER - [0:0]
+[3:4] -A INPUT -m comment --comment \"two
+lines\" -j ACCEPT
+[3:4] -A INPUT -m comment --comment \"kubernetes ipvs access filter\" -j KUBE-IPVS-FILTER
+[0:0] -A INPUT -p tcp -j odd\"chain
+-A INPUT -j DOCKER
+-A INPUT -g KUBE-NODE-PORT
+-A INPUT -j KUBE-SERVICES
+-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A DOCKER -j KUBE-FORWARD
+-A KUBE-FORWARD -j LOG --log-prefix KUBE-
+COMMIT
+*nat
+:KUBE-SERVICES - [0:0]
+:PREROUTING ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A POSTROUTING -j KUBE-POSTROUTING
+-A POSTROUTING -s 10.244.0.0/16 -j MASQUERADE
+-A POSTROUTING -j KUBE-POSTROUTING
+-A PREROUTING -j KUBE-SERVICES
+COMMIT
+";
+
+const OURS: &str = "\
+*nat
+:KUBE-SERVICES -
+-A PREROUTING -j KUBE-SERVICES
+-A POSTROUTING -j KUBE-POSTROUTING
+-A POSTROUTING -j KUBE-POSTROUTING
+COMMIT
+*filter
+:KUBE-FORWARD -
+:KUBE-IPVS-FILTER -
+-A INPUT -m comment --comment \"kubernetes ipvs access filter\" -j KUBE-IPVS-FILTER
+-A INPUT -g KUBE-NODE-PORT
+-A KUBE-FORWARD -j LOG --log-prefix KUBE-
+COMMIT
+";
+
+#[test]
+fn of_what_a_node_has_our_chains_and_the_jumps_to_them_are_kept() {
+    let rules = Rules::parse(SAVED).expect("it parses");
+    assert_eq!(rules.print(), OURS);
+    assert_eq!(Rules::parse(OURS), Ok(rules));
+}
+
+#[test]
+fn no_rules_are_no_text() {
+    assert_eq!(Rules::default().print(), "");
+    assert_eq!(Rules::parse(""), Ok(Rules::default()));
+    assert_eq!(Rules::parse("*nat\nCOMMIT\n"), Ok(Rules::default()));
+}
+
+#[test]
+fn a_chain_of_ours_belongs_to_its_table() {
+    let services = |table| ChainKey::new(table, "KUBE-SERVICES");
+    assert!(services(Table::Nat).is_ours());
+    assert!(!services(Table::Filter).is_ours());
+    for table in Table::ALL {
+        assert!(ChainKey::new(table, "KUBE-NODE-PORT").is_ours());
+        assert!(!ChainKey::new(table, "INPUT").is_ours());
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_line() {
+    for (text, problem) in [
+        (
+            "-A KUBE-SERVICES -j RETURN\n",
+            "line 1: `-A KUBE-SERVICES -j RETURN` is outside a table: \
+             `*nat` or `*filter` is expected before it",
+        ),
+        (
+            "*nat\nCOMMIT\nCOMMIT\n",
+            "line 3: `COMMIT` is outside a table: `*nat` or `*filter` is expected before it",
+        ),
+        (
+            "*nat\n\n-I KUBE-SERVICES -j RETURN\nCOMMIT\n",
+            "line 3: `-I KUBE-SERVICES -j RETURN` is not `:CHAIN`, `-A CHAIN` or COMMIT",
+        ),
+        (
+            "*nat\n:KUBE-SERVICES -\n*filter\nCOMMIT\n",
+            "line 3: `*filter` is where COMMIT of table nat is expected",
+        ),
+        (
+            "*mangle\n:INPUT ACCEPT\n",
+            "line 2: the text ends where COMMIT of table mangle is expected",
+        ),
+    ] {
+        let error = Rules::parse(text).expect_err(text);
+        assert_eq!(error.to_string(), problem);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_rule_that_is_printed_parses_back(rule in any::rule()) {
+        prop_assert_eq!(Rule::parse(&rule.to_string()), rule);
+    }
+
+    #[test]
+    fn what_is_printed_parses_back(rules in any::rules()) {
+        prop_assert_eq!(Rules::parse(&rules.print()), Ok(rules));
+    }
+
+    /// Of a rule that makes no sense too.
+    #[test]
+    fn a_rule_that_is_read_prints_as_one_that_reads_the_same(text in "[-!a-z\"' \\\\]{0,40}") {
+        let rule = Rule::parse(&text);
+        prop_assert_eq!(Rule::parse(&rule.to_string()), rule);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(lines in prop::collection::vec("(\\*nat|:|-A INPUT|COMMIT|\\[)?\\PC{0,30}", 0..6)) {
+        let _ = Rules::parse(&lines.join("\n"));
+    }
+}

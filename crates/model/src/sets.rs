@@ -1,0 +1,135 @@
+//! The sets of a node: kube-proxy's seventeen in each family, and one of ours.
+
+use ipset::{Family, HashType, Header, SetName};
+use ipvs::AddressFamily;
+
+/// What a set is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SetKind {
+    /// `KUBE-LOOP-BACK`: local endpoints, for an endpoint that reaches itself through a Service.
+    LoopBack,
+    /// `KUBE-CLUSTER-IP`: cluster addresses and ports.
+    ClusterIp,
+    /// `KUBE-EXTERNAL-IP`: external addresses and ports, externalTrafficPolicy Cluster.
+    ExternalIp,
+    /// `KUBE-EXTERNAL-IP-LOCAL`: the same, externalTrafficPolicy Local.
+    ExternalIpLocal,
+    /// `KUBE-LOAD-BALANCER`: load-balancer addresses and ports.
+    LoadBalancer,
+    /// `KUBE-LOAD-BALANCER-FW`: those of them with source ranges.
+    LoadBalancerFw,
+    /// `KUBE-LOAD-BALANCER-LOCAL`: those of them with externalTrafficPolicy Local.
+    LoadBalancerLocal,
+    /// `KUBE-LOAD-BALANCER-SOURCE-IP`: those whose ranges hold this node's address.
+    LoadBalancerSourceIp,
+    /// `KUBE-LOAD-BALANCER-SOURCE-CIDR`: the source ranges.
+    LoadBalancerSourceCidr,
+    /// `KUBE-NODE-PORT-TCP`.
+    NodePortTcp,
+    /// `KUBE-NODE-PORT-LOCAL-TCP`: externalTrafficPolicy Local.
+    NodePortLocalTcp,
+    /// `KUBE-NODE-PORT-UDP`.
+    NodePortUdp,
+    /// `KUBE-NODE-PORT-LOCAL-UDP`.
+    NodePortLocalUdp,
+    /// `KUBE-NODE-PORT-SCTP-HASH`: with addresses, since `bitmap:port` does not match SCTP.
+    NodePortSctp,
+    /// `KUBE-NODE-PORT-LOCAL-SCTP-HASH`.
+    NodePortLocalSctp,
+    /// `KUBE-HEALTH-CHECK-NODE-PORT`: ports of health checks.
+    HealthCheckNodePort,
+    /// `KUBE-IPVS-IPS`: the addresses on the dummy device.
+    IpvsIps,
+    /// `KUBE-IPVS-NO-LOCAL-ENDPOINT`: load-balancer and external addresses with
+    /// externalTrafficPolicy Local that have no endpoint on this node, so that connections from the
+    /// node itself are masqueraded (deviation D12). kube-proxy has no such set.
+    NoLocalEndpoint,
+}
+
+/// How many entries a set takes at least, as kube-proxy creates it.
+pub const MIN_ELEMENTS: u32 = 65_536;
+
+impl SetKind {
+    /// Every kind, in the order in which kube-proxy names them, ours last.
+    pub const ALL: [Self; 18] = [
+        Self::LoopBack,
+        Self::ClusterIp,
+        Self::ExternalIp,
+        Self::ExternalIpLocal,
+        Self::LoadBalancer,
+        Self::LoadBalancerFw,
+        Self::LoadBalancerLocal,
+        Self::LoadBalancerSourceIp,
+        Self::LoadBalancerSourceCidr,
+        Self::NodePortTcp,
+        Self::NodePortLocalTcp,
+        Self::NodePortUdp,
+        Self::NodePortLocalUdp,
+        Self::NodePortSctp,
+        Self::NodePortLocalSctp,
+        Self::HealthCheckNodePort,
+        Self::IpvsIps,
+        Self::NoLocalEndpoint,
+    ];
+
+    /// The name after `KUBE-` or `KUBE-6-`, and the type; none for `bitmap:port`.
+    fn shape(self) -> (&'static str, Option<HashType>) {
+        match self {
+            Self::LoopBack => ("LOOP-BACK", Some(HashType::IpPortIp)),
+            Self::ClusterIp => ("CLUSTER-IP", Some(HashType::IpPort)),
+            Self::ExternalIp => ("EXTERNAL-IP", Some(HashType::IpPort)),
+            Self::ExternalIpLocal => ("EXTERNAL-IP-LOCAL", Some(HashType::IpPort)),
+            Self::LoadBalancer => ("LOAD-BALANCER", Some(HashType::IpPort)),
+            Self::LoadBalancerFw => ("LOAD-BALANCER-FW", Some(HashType::IpPort)),
+            Self::LoadBalancerLocal => ("LOAD-BALANCER-LOCAL", Some(HashType::IpPort)),
+            Self::LoadBalancerSourceIp => ("LOAD-BALANCER-SOURCE-IP", Some(HashType::IpPortIp)),
+            Self::LoadBalancerSourceCidr => {
+                ("LOAD-BALANCER-SOURCE-CIDR", Some(HashType::IpPortNet))
+            }
+            Self::NodePortTcp => ("NODE-PORT-TCP", None),
+            Self::NodePortLocalTcp => ("NODE-PORT-LOCAL-TCP", None),
+            Self::NodePortUdp => ("NODE-PORT-UDP", None),
+            Self::NodePortLocalUdp => ("NODE-PORT-LOCAL-UDP", None),
+            Self::NodePortSctp => ("NODE-PORT-SCTP-HASH", Some(HashType::IpPort)),
+            Self::NodePortLocalSctp => ("NODE-PORT-LOCAL-SCTP-HASH", Some(HashType::IpPort)),
+            Self::HealthCheckNodePort => ("HEALTH-CHECK-NODE-PORT", None),
+            Self::IpvsIps => ("IPVS-IPS", Some(HashType::Ip)),
+            Self::NoLocalEndpoint => ("IPVS-NO-LOCAL-ENDPOINT", Some(HashType::IpPort)),
+        }
+    }
+
+    /// The set's name in `family`. IPv6 names are cut to the kernel's limit, as kube-proxy cuts them.
+    #[must_use]
+    pub fn name(self, family: AddressFamily) -> SetName {
+        let (name, _) = self.shape();
+        match family {
+            AddressFamily::Ipv4 => SetName::cut(&format!("KUBE-{name}")),
+            AddressFamily::Ipv6 => SetName::cut(&format!("KUBE-6-{name}")),
+        }
+    }
+
+    /// What the set is created with in `family` to hold `entries`. Its limit grows with what it holds
+    /// (deviation D16): the next power of two, and no less than [`MIN_ELEMENTS`].
+    #[must_use]
+    pub fn header(self, family: AddressFamily, entries: usize) -> Header {
+        let (_, hash_type) = self.shape();
+        match hash_type {
+            None => Header::BitmapPort {
+                first: 0,
+                last: u16::MAX,
+            },
+            Some(hash_type) => Header::Hash {
+                hash_type,
+                family: match family {
+                    AddressFamily::Ipv4 => Family::Inet,
+                    AddressFamily::Ipv6 => Family::Inet6,
+                },
+                max_elements: u32::try_from(entries)
+                    .ok()
+                    .and_then(u32::checked_next_power_of_two)
+                    .unwrap_or(u32::MAX)
+                    .max(MIN_ELEMENTS),
+            },
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Sets as the union of what many ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipset::{Set, SetName};
+use ipvs::AddressFamily;
+use model::sets::SetKind;
+
+use crate::lower::SetEntry;
+use crate::view::FAMILIES;
+
+/// How often each entry was asked for, and the names of the sets.
+#[derive(Debug, Default)]
+pub(super) struct Sets {
+    /// Empty until the sets are created: then nothing is kept.
+    names: BTreeMap<(SetKind, AddressFamily), SetName>,
+    /// Of entries asked for more than once: how often beyond the first time.
+    more: BTreeMap<SetEntry, usize>,
+}
+
+impl Sets {
+    /// Creates every set in `sets`, empty.
+    pub(super) fn create(&mut self, sets: &mut BTreeMap<SetName, Set>) {
+        for kind in SetKind::ALL {
+            for family in FAMILIES {
+                let name = kind.name(family);
+                let set = Set {
+                    header: kind.header(family, 0),
+                    entries: BTreeSet::new(),
+                };
+                sets.insert(name.clone(), set);
+                self.names.insert((kind, family), name);
+            }
+        }
+    }
+
+    /// Adds one request for `entry`.
+    pub(super) fn add(&mut self, sets: &mut BTreeMap<SetName, Set>, entry: SetEntry) {
+        if let Some(set) = self.set(sets, entry) {
+            if set.entries.insert(entry.entry) {
+                set.header = entry.kind.header(entry.family, set.entries.len());
+            } else {
+                *self.more.entry(entry).or_default() += 1;
+            }
+        }
+    }
+
+    /// Takes one request for `entry` back.
+    pub(super) fn remove(&mut self, sets: &mut BTreeMap<SetName, Set>, entry: SetEntry) {
+        if let Some(more) = self.more.get_mut(&entry) {
+            *more -= 1;
+            if *more == 0 {
+                self.more.remove(&entry);
+            }
+        } else if let Some(set) = self.set(sets, entry) {
+            set.entries.remove(&entry.entry);
+            set.header = entry.kind.header(entry.family, set.entries.len());
+        }
+    }
+
+    fn set<'a>(
+        &self,
+        sets: &'a mut BTreeMap<SetName, Set>,
+        entry: SetEntry,
+    ) -> Option<&'a mut Set> {
+        sets.get_mut(self.names.get(&(entry.kind, entry.family))?)
+    }
+}

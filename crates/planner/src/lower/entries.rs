@@ -1,0 +1,153 @@
+//! What the packet filter must know about a frontend, as entries of sets (section 5 of kube-proxy's
+//! behaviour).
+
+#[cfg(test)]
+mod tests;
+
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use ipset::{Entry, Protocol};
+use ipvs::AddressFamily;
+use model::cluster::TrafficPolicy;
+use model::frontend::{Frontend, FrontendKind, HealthCheck, LocalEndpoint, Sources};
+use model::sets::SetKind;
+
+/// An entry and the set it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SetEntry {
+    /// The set.
+    pub(crate) kind: SetKind,
+    /// The set's family.
+    pub(crate) family: AddressFamily,
+    /// The entry.
+    pub(crate) entry: Entry,
+}
+
+/// The entries that `frontend` needs.
+pub(super) fn of(frontend: &Frontend) -> Vec<SetEntry> {
+    let local = frontend.policy == TrafficPolicy::Local;
+    let sites = Site {
+        frontend,
+        entries: Vec::new(),
+    };
+    match frontend.kind {
+        FrontendKind::ClusterIp => sites.address(SetKind::ClusterIp, true),
+        FrontendKind::ExternalIp => sites
+            .address(SetKind::ExternalIp, !local)
+            .address(SetKind::ExternalIpLocal, local)
+            .address(SetKind::NoLocalEndpoint, frontend.lacks_local),
+        FrontendKind::LoadBalancerIp => sites
+            .address(SetKind::LoadBalancer, true)
+            .address(SetKind::LoadBalancerLocal, local)
+            .address(SetKind::NoLocalEndpoint, frontend.lacks_local)
+            .sources(),
+        FrontendKind::NodePort => sites.node_port(local),
+    }
+    .entries
+}
+
+/// The entry for an endpoint that reaches itself through a Service.
+pub(crate) fn loop_back(endpoint: LocalEndpoint) -> SetEntry {
+    let LocalEndpoint { backend, protocol } = endpoint;
+    let (address, port) = (backend.address, backend.port.get());
+    SetEntry {
+        kind: SetKind::LoopBack,
+        family: AddressFamily::of(address),
+        entry: Entry::IpPortIp(address, number(protocol), port, address),
+    }
+}
+
+/// The entries, one in each family of the Service, for a port at which load balancers ask.
+pub(crate) fn health_check(check: &HealthCheck) -> impl Iterator<Item = SetEntry> {
+    check.families.iter().map(|family| SetEntry {
+        kind: SetKind::HealthCheckNodePort,
+        family: *family,
+        entry: Entry::Port(check.port.get()),
+    })
+}
+
+struct Site<'a> {
+    frontend: &'a Frontend,
+    entries: Vec<SetEntry>,
+}
+
+impl Site<'_> {
+    /// `ip,proto:port`, where `wanted`.
+    fn address(self, kind: SetKind, wanted: bool) -> Self {
+        let Frontend { address, port, .. } = *self.frontend;
+        if wanted {
+            let protocol = number(self.frontend.protocol);
+            self.add(kind, Entry::IpPort(address, protocol, port.get()))
+        } else {
+            self
+        }
+    }
+
+    /// Who may connect. A frontend with ranges is in the first set, however many ranges are left.
+    fn sources(self) -> Self {
+        let Sources::Only { ranges, node } = &self.frontend.sources else {
+            return self;
+        };
+        let Frontend { address, port, .. } = *self.frontend;
+        let (protocol, port) = (number(self.frontend.protocol), port.get());
+        let mut site = self.address(SetKind::LoadBalancerFw, true);
+        for range in ranges.iter().flat_map(|range| halves_of_all(*range)) {
+            let entry = Entry::IpPortNet(address, protocol, port, range);
+            site = site.add(SetKind::LoadBalancerSourceCidr, entry);
+        }
+        if *node {
+            // A packet from the node itself has the virtual address as its source, too.
+            let entry = Entry::IpPortIp(address, protocol, port, address);
+            site = site.add(SetKind::LoadBalancerSourceIp, entry);
+        }
+        site
+    }
+
+    fn node_port(self, local: bool) -> Self {
+        let port = Entry::Port(self.frontend.port.get());
+        let plain = |site: Self, every, of_local| {
+            let site = site.add(every, port);
+            if local {
+                site.add(of_local, port)
+            } else {
+                site
+            }
+        };
+        match self.frontend.protocol {
+            ipvs::Protocol::Tcp => plain(self, SetKind::NodePortTcp, SetKind::NodePortLocalTcp),
+            ipvs::Protocol::Udp => plain(self, SetKind::NodePortUdp, SetKind::NodePortLocalUdp),
+            _ => self
+                .address(SetKind::NodePortSctp, true)
+                .address(SetKind::NodePortLocalSctp, local),
+        }
+    }
+
+    fn add(mut self, kind: SetKind, entry: Entry) -> Self {
+        self.entries.push(SetEntry {
+            kind,
+            family: AddressFamily::of(self.frontend.address),
+            entry,
+        });
+        self
+    }
+}
+
+/// A network of length 0 as its two halves, since `hash:ip,port,net` holds no such network
+/// (deviation D11).
+fn halves_of_all(network: IpNetwork) -> Vec<IpNetwork> {
+    if network.prefix() != 0 {
+        return vec![network];
+    }
+    let halves = match network {
+        IpNetwork::V4(_) => {
+            [0, 1 << 31].map(|bits: u32| Ipv4Network::new(bits.into(), 1).map(IpNetwork::V4))
+        }
+        IpNetwork::V6(_) => {
+            [0, 1 << 127].map(|bits: u128| Ipv6Network::new(bits.into(), 1).map(IpNetwork::V6))
+        }
+    };
+    halves.into_iter().flatten().collect()
+}
+
+fn number(protocol: ipvs::Protocol) -> Protocol {
+    Protocol(protocol.number())
+}

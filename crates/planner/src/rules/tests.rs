@@ -1,0 +1,229 @@
+mod recorded;
+
+use std::collections::BTreeSet;
+
+use ipvs::AddressFamily::{self, Ipv4, Ipv6};
+use model::config::Masquerade;
+use model::rules::{ChainKey, Match, OURS, Rule, Rules, Table};
+use model::sets::SetKind;
+
+use super::{LocalTraffic, rules};
+
+fn from(network: &str) -> LocalTraffic {
+    LocalTraffic::From(network.parse().expect("a network"))
+}
+
+fn usual(family: AddressFamily) -> Rules {
+    let local = match family {
+        Ipv4 => from("10.244.0.0/16"),
+        Ipv6 => from("fd00:10:244::/56"),
+    };
+    rules(family, Masquerade::default(), &local)
+}
+
+/// kube-proxy writes a rule about a set only while that holds something, and so its rules are some of
+/// ours in the same order. Its KUBE-IPVS-OUT-FILTER is another one.
+fn check(ours: &Rules, recorded: &str) {
+    let recorded = Rules::parse(recorded).expect("it parses");
+    for (key, theirs) in &recorded.chains {
+        let chain = ours.chains.get(key).expect("a chain of ours");
+        let mut left = chain.iter();
+        for rule in theirs {
+            let found = &*key.chain == "KUBE-IPVS-OUT-FILTER" || left.any(|ours| ours == rule);
+            assert!(found, "{}: `{rule}` is missing or misplaced", key.chain);
+        }
+    }
+    for (key, theirs) in &recorded.jumps {
+        assert_eq!(ours.jumps.get(key), Some(theirs));
+    }
+}
+
+/// The rules of one of our chains, as they print.
+fn chain(rules: &Rules, table: Table, chain: &str) -> Vec<String> {
+    let rules = rules.chains.get(&ChainKey::new(table, chain));
+    let rules = rules.expect("a chain of ours").iter();
+    rules.map(Rule::to_string).collect()
+}
+
+/// The rule about cluster addresses that are masqueraded.
+fn cluster_ip(masquerade: Masquerade, local: &LocalTraffic) -> String {
+    let rules = rules(Ipv4, masquerade, local);
+    chain(&rules, Table::Nat, "KUBE-SERVICES").swap_remove(3)
+}
+
+const CLUSTER_IP: &str = "-m comment --comment \"Kubernetes service cluster ip + port for masquerade \
+     purpose\" -m set --match-set KUBE-CLUSTER-IP";
+
+#[test]
+fn kube_proxys_rules_are_among_ours() {
+    for recorded in recorded::IPV4 {
+        check(&usual(Ipv4), recorded);
+    }
+    check(&usual(Ipv6), recorded::IPV6);
+}
+
+#[test]
+fn every_chain_is_there_and_each_is_reached() {
+    for family in [Ipv4, Ipv6] {
+        let rules = usual(family);
+        let chains: Vec<_> = rules.chains.keys().cloned().collect();
+        let ours: BTreeSet<_> = OURS
+            .map(|(table, chain)| ChainKey::new(table, chain))
+            .into();
+        assert_eq!(chains, ours.into_iter().collect::<Vec<_>>());
+        let targets: BTreeSet<_> = (rules.chains.iter().chain(&rules.jumps))
+            .flat_map(|(key, rules)| rules.iter().map(move |rule| (key.table, rule)))
+            .map(|(table, rule)| (table, rule.target.to_string()))
+            .collect();
+        for key in chains {
+            let jump = (key.table, format!("-j {}", key.chain));
+            assert!(targets.contains(&jump), "{key:?}");
+        }
+    }
+}
+
+#[test]
+fn every_set_is_looked_into_and_no_other() {
+    for family in [Ipv4, Ipv6] {
+        let rules = usual(family);
+        let all = rules.chains.values().flatten();
+        let looked: BTreeSet<_> = all
+            .flat_map(|rule| &rule.matches)
+            .filter_map(|condition| match condition {
+                Match::Set { name, .. } => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        let sets = SetKind::ALL.map(|kind| kind.name(family));
+        assert_eq!(looked, sets.into());
+    }
+}
+
+#[test]
+fn they_print_and_parse_back() {
+    for family in [Ipv4, Ipv6] {
+        let rules = usual(family);
+        assert_eq!(Rules::parse(&rules.print()), Ok(rules));
+    }
+}
+
+#[test]
+fn from_elsewhere_than_the_pods_is_masqueraded() {
+    let to_cluster_ip = format!("{CLUSTER_IP} dst,dst -j KUBE-MARK-MASQ");
+    for (local, not_local) in [
+        (from("10.244.0.0/16"), "! -s 10.244.0.0/16"),
+        (from("10.244.1.5/24"), "! -s 10.244.1.0/24"),
+        (LocalTraffic::Through("cbr0".into()), "! -i cbr0"),
+        (LocalTraffic::Through("veth+".into()), "! -i veth+"),
+    ] {
+        let rule = cluster_ip(Masquerade::default(), &local);
+        assert_eq!(rule, format!("{not_local} {to_cluster_ip}"));
+    }
+}
+
+#[test]
+fn without_knowing_the_pods_only_the_node_itself_is_masqueraded() {
+    let rule = cluster_ip(Masquerade::default(), &LocalTraffic::Unknown);
+    assert_eq!(rule, format!("{CLUSTER_IP} src,dst -j KUBE-MARK-MASQ"));
+}
+
+#[test]
+fn all_may_be_masqueraded_whatever_is_known_of_the_pods() {
+    let masquerade = Masquerade {
+        all: true,
+        ..Masquerade::default()
+    };
+    for local in [
+        LocalTraffic::Unknown,
+        from("10.244.0.0/16"),
+        LocalTraffic::Through("cbr0".into()),
+    ] {
+        let rule = cluster_ip(masquerade, &local);
+        assert_eq!(rule, format!("{CLUSTER_IP} dst,dst -j KUBE-MARK-MASQ"));
+    }
+}
+
+#[test]
+fn marks_may_be_other_bits() {
+    let masquerade = Masquerade {
+        all: false,
+        mark_bit: 0,
+        drop_bit: 31,
+    };
+    let rules = rules(Ipv4, masquerade, &LocalTraffic::Unknown);
+    assert_eq!(
+        chain(&rules, Table::Nat, "KUBE-MARK-MASQ"),
+        ["-j MARK --set-xmark 0x1/0x1"]
+    );
+    let postrouting = chain(&rules, Table::Nat, "KUBE-POSTROUTING");
+    assert_eq!(
+        postrouting[1..3],
+        [
+            "-m mark ! --mark 0x1/0x1 -j RETURN",
+            "-j MARK --set-xmark 0x1/0x0"
+        ]
+    );
+    assert_eq!(
+        chain(&rules, Table::Filter, "KUBE-FORWARD")[0],
+        "-m comment --comment \"kubernetes forwarding rules\" -m mark --mark 0x1/0x1 -j ACCEPT"
+    );
+    assert_eq!(
+        chain(&rules, Table::Filter, "KUBE-IPVS-OUT-FILTER"),
+        ["-m mark --mark 0x80000000/0x80000000 -j DROP"]
+    );
+    let load_balancer = chain(&rules, Table::Nat, "KUBE-LOAD-BALANCER");
+    assert!(load_balancer[0].ends_with("-j MARK --set-xmark 0x80000000/0x80000000"));
+    assert!(!rules.print().contains("0x4000") && !rules.print().contains("0x8000/"));
+}
+
+#[test]
+fn the_node_itself_is_held_to_source_ranges() {
+    assert_eq!(
+        chain(&usual(Ipv4), Table::Nat, "KUBE-LOAD-BALANCER")[0],
+        "-m set --match-set KUBE-LOAD-BALANCER-FW dst,dst \
+         -m set ! --match-set KUBE-LOAD-BALANCER-SOURCE-IP dst,dst,dst \
+         -m set ! --match-set KUBE-LOAD-BALANCER-SOURCE-CIDR dst,dst,src \
+         -m addrtype --src-type LOCAL -j MARK --set-xmark 0x8000/0x8000"
+    );
+    assert_eq!(
+        chain(&usual(Ipv4), Table::Filter, "KUBE-IPVS-OUT-FILTER"),
+        ["-m mark --mark 0x8000/0x8000 -j DROP"]
+    );
+}
+
+#[test]
+fn the_node_itself_is_masqueraded_where_no_endpoint_is_local() {
+    let services = |family| chain(&usual(family), Table::Nat, "KUBE-SERVICES");
+    assert_eq!(
+        services(Ipv4)[..2],
+        [
+            "-s 127.0.0.0/8 -j RETURN",
+            "-m set --match-set KUBE-IPVS-NO-LOCAL-ENDPOINT dst,dst -m addrtype --src-type LOCAL \
+             -j KUBE-MARK-MASQ"
+        ]
+    );
+    assert_eq!(
+        services(Ipv6)[..2],
+        [
+            "-s ::1/128 -j RETURN",
+            "-m set --match-set KUBE-6-IPVS-NO-LOCAL-ENDPOINT dst,dst -m addrtype --src-type LOCAL \
+             -j KUBE-MARK-MASQ"
+        ]
+    );
+}
+
+/// No recording has a Service with external addresses and externalTrafficPolicy Local.
+#[test]
+fn external_addresses_with_local_endpoints_keep_the_source() {
+    let about = "-m comment --comment \"Kubernetes service external ip + port with \
+         externalTrafficPolicy=local\" -m set --match-set KUBE-EXTERNAL-IP-LOCAL dst,dst";
+    assert_eq!(
+        chain(&usual(Ipv4), Table::Nat, "KUBE-SERVICES")[7..9],
+        [
+            format!(
+                "{about} -m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT"
+            ),
+            format!("{about} -m addrtype --dst-type LOCAL -j ACCEPT"),
+        ]
+    );
+}

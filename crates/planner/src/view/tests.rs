@@ -1,0 +1,178 @@
+use std::net::IpAddr;
+
+use ipvs::AddressFamily;
+use model::cluster::{ClusterEvent, ClusterState, Node, Object};
+use model::config::{DetectLocal, NodeConfig, NodePortAddresses};
+use model::snapshot::{Interface, NodeState};
+
+use super::NodeView;
+use crate::rules::LocalTraffic;
+use crate::testing::config;
+
+/// lo, and eth0 with two addresses of each family, of which one is link-local.
+fn interfaces() -> NodeState {
+    let interface = |name: &str, addresses: &[&str]| Interface {
+        name: name.into(),
+        addresses: (addresses.iter())
+            .map(|text| text.parse().expect("a network"))
+            .collect(),
+    };
+    NodeState {
+        interfaces: vec![
+            interface(
+                "eth0",
+                &["192.0.2.1/24", "169.254.1.1/16", "fd00::1/64", "fe80::1/64"],
+            ),
+            interface("lo", &["127.0.0.1/8", "::1/128"]),
+        ],
+        kernel: None,
+    }
+}
+
+fn node(name: &str, addresses: &[&str]) -> Node {
+    Node {
+        name: name.into(),
+        zone: Some("zone-a".into()),
+        addresses: (addresses.iter())
+            .map(|text| text.parse().expect("an address"))
+            .collect(),
+        pod_cidrs: vec!["10.244.1.0/24".parse().expect("a network")],
+    }
+}
+
+fn view(config: &NodeConfig, nodes: Vec<Node>) -> NodeView {
+    let mut cluster = ClusterState::default();
+    for node in nodes {
+        cluster.absorb(ClusterEvent::Upsert(Object::Node(node)));
+    }
+    let mut view = NodeView::default();
+    view.look_at_interfaces(&interfaces(), config);
+    view.look_at_nodes(&cluster, config);
+    view
+}
+
+fn check_node_ports(addresses: NodePortAddresses, expected: &[&str]) {
+    let mut config = config();
+    config.node_port_addresses = addresses;
+    let view = view(&config, vec![node("node1", &["192.0.2.1"])]);
+    let found: Vec<String> = view.node_ports.iter().map(ToString::to_string).collect();
+    assert_eq!(found, expected);
+}
+
+fn within(networks: &[&str]) -> NodePortAddresses {
+    NodePortAddresses::Within(
+        (networks.iter())
+            .map(|text| text.parse().expect("a network"))
+            .collect(),
+    )
+}
+
+#[test]
+fn node_ports_are_everywhere_but_on_loopback_and_ipv6_link_local_addresses() {
+    let everywhere = ["169.254.1.1", "192.0.2.1", "fd00::1"];
+    check_node_ports(within(&[]), &everywhere);
+    check_node_ports(within(&["0.0.0.0/0", "10.0.0.0/8"]), &everywhere);
+}
+
+#[test]
+fn node_ports_are_within_the_networks_of_each_family() {
+    check_node_ports(within(&["192.0.2.0/24"]), &["192.0.2.1", "fd00::1"]);
+    check_node_ports(within(&["10.0.0.0/8", "fe80::/10"]), &["fe80::1"]);
+    check_node_ports(within(&["127.0.0.0/8", "::1/128"]), &[]);
+}
+
+#[test]
+fn node_ports_are_at_the_primary_address_alone() {
+    check_node_ports(NodePortAddresses::Primary, &["192.0.2.1"]);
+}
+
+fn check_primary(change: impl FnOnce(&mut NodeConfig), nodes: Vec<Node>, expected: [&str; 2]) {
+    let mut config = config();
+    change(&mut config);
+    let view = view(&config, nodes);
+    let found = [AddressFamily::Ipv4, AddressFamily::Ipv6]
+        .map(|family| view.primary(family, &config).to_string());
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_primary_address_is_the_nodes_first_of_its_family() {
+    let nodes = || vec![node("node1", &["192.0.2.1", "192.0.2.9", "fd00::1"])];
+    check_primary(|_| {}, nodes(), ["192.0.2.1", "fd00::1"]);
+    let bind = |text: &str| Some(text.parse::<IpAddr>().expect("an address"));
+    check_primary(
+        |config| config.bind_address = bind("198.51.100.7"),
+        nodes(),
+        ["198.51.100.7", "fd00::1"],
+    );
+    check_primary(|_| {}, vec![], ["127.0.0.1", "::1"]);
+}
+
+#[test]
+fn a_node_that_is_gone_keeps_what_was_known() {
+    let config = config();
+    let mut view = view(&config, vec![node("node1", &["192.0.2.1"])]);
+    let before = view.clone();
+    view.look_at_nodes(&ClusterState::default(), &config);
+    assert_eq!(view, before);
+}
+
+#[test]
+fn an_address_of_another_node_concerns_the_services_at_it_alone() {
+    let config = config();
+    let own = || node("node1", &["192.0.2.1"]);
+    let one = view(&config, vec![own()]);
+    let two = view(&config, vec![own(), node("node2", &["192.0.2.2"])]);
+    let moved = view(&config, vec![node("node1", &["192.0.2.7"])]);
+    let address: IpAddr = [192, 0, 2, 2].into();
+    assert_eq!(two.addresses_that_changed(&one), Some([address].into()));
+    assert_eq!(one.addresses_that_changed(&two), Some([address].into()));
+    assert_eq!(moved.addresses_that_changed(&one), None);
+}
+
+#[test]
+fn local_traffic_is_known_by_each_mode() {
+    let network = |text: &str| text.parse().expect("a network");
+    let cidrs = vec![network("10.0.0.0/8"), network("10.244.0.0/16")];
+    let from = |text| LocalTraffic::From(network(text));
+    let through = |name: &str| LocalTraffic::Through(name.into());
+    let unknown = || LocalTraffic::Unknown;
+    for (mode, expected) in [
+        (
+            DetectLocal::ClusterCidr(cidrs),
+            [from("10.0.0.0/8"), unknown()],
+        ),
+        (DetectLocal::NodeCidr, [from("10.244.1.0/24"), unknown()]),
+        (
+            DetectLocal::BridgeInterface("cni0".into()),
+            [through("cni0"), through("cni0")],
+        ),
+        (
+            DetectLocal::InterfaceNamePrefix("veth".into()),
+            [through("veth+"), through("veth+")],
+        ),
+    ] {
+        let mut config = config();
+        config.detect_local = mode;
+        let view = view(&config, vec![node("node1", &[])]);
+        let found = [AddressFamily::Ipv4, AddressFamily::Ipv6]
+            .map(|family| view.local_traffic(family, &config));
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_node_that_nobody_knows_is_said() {
+    let config = config();
+    let mut cluster = ClusterState::default();
+    assert_eq!(NodeView::default().findings(&cluster, &config), []);
+    cluster.absorb(ClusterEvent::Upsert(Object::Node(node("node2", &[]))));
+    let findings = NodeView::default().findings(&cluster, &config);
+    let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        text,
+        [
+            "KIV0401 warning Node node1: metadata.name: no Node has this name; no endpoint counts as on this node"
+        ]
+    );
+}

@@ -1,0 +1,245 @@
+//! Whether a value is what its field holds, and its words as types.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::parse_duration;
+use super::table::{self, Kind};
+use crate::convert::{ip, parse_cidr};
+
+/// `IP_VS_SCHEDNAME_MAXLEN` with its closing zero, include/uapi/linux/ip_vs.h.
+const SCHEDULER_NAME_MAX: usize = 15;
+/// `IFNAMSIZ` with its closing zero, include/uapi/linux/if.h.
+const INTERFACE_NAME_MAX: usize = 15;
+
+/// What is wrong inside a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    /// Behind the field's path: empty, `[0]` or `.Name`.
+    pub(super) inner: String,
+    /// What is wrong.
+    pub(super) message: String,
+    /// Whether kube-proxy takes it without a word.
+    pub(super) harmless: bool,
+}
+
+/// Everything that is wrong with `value` as a value of this kind.
+pub(super) fn problems(kind: Kind, value: &Value) -> Vec<Problem> {
+    match kind {
+        Kind::Networks | Kind::NetworksOrPrimary | Kind::Words(_) => of_list(kind, value),
+        Kind::Gates => of_gates(value),
+        _ => wrong("", of_one(kind, value).err()).into_iter().collect(),
+    }
+}
+
+fn wrong(inner: &str, message: Option<String>) -> Option<Problem> {
+    message.map(|message| Problem {
+        inner: inner.to_owned(),
+        message,
+        harmless: false,
+    })
+}
+
+fn of_one(kind: Kind, value: &Value) -> Result<(), String> {
+    let must = |what: &str| Err(format!("must be {what}, not {}", describe(value)));
+    let text = value.as_str();
+    match kind {
+        Kind::Any => Ok(()),
+        Kind::Bool if value.is_boolean() => Ok(()),
+        Kind::Bool => must("true or false"),
+        Kind::Number if value.is_number() => Ok(()),
+        Kind::Number => must("a number"),
+        Kind::Whole(low, high) => match value.as_i64() {
+            Some(number) if (low..=high).contains(&number) => Ok(()),
+            Some(number) if number < low && table::is_open(high) => {
+                Err(format!("must be {low} or more, not {number}"))
+            }
+            Some(number) => Err(format!("must be from {low} to {high}, not {number}")),
+            None => must("a whole number"),
+        },
+        _ => match text {
+            Some(text) => of_text(kind, text),
+            None if kind == Kind::Duration => must("a duration such as 30s"),
+            None => must("text"),
+        },
+    }
+}
+
+fn of_text(kind: Kind, text: &str) -> Result<(), String> {
+    let (fit, what) = match kind {
+        // Nothing said, but a duration says so by "0s".
+        _ if text.is_empty() && kind != Kind::Duration => return Ok(()),
+        Kind::Scheduler => (
+            is_name(text, SCHEDULER_NAME_MAX),
+            "no scheduler's name: at most 15 characters, no space".to_owned(),
+        ),
+        Kind::Interface => (
+            is_name(text, INTERFACE_NAME_MAX) && !text.contains(['/', ':']),
+            "no interface's name: at most 15 characters, no space, no slash, no colon".to_owned(),
+        ),
+        Kind::Duration => (
+            parse_duration(text).is_some(),
+            "no duration such as 30s or 1m0s, zero or above".to_owned(),
+        ),
+        Kind::Address => (ip(text).as_result().is_ok(), "no address".to_owned()),
+        Kind::AddressPort(port) => (
+            text == "0" || address_port(text, port).is_some(),
+            format!("no address with a port such as 0.0.0.0:{port}"),
+        ),
+        Kind::NetworkPair => return of_pair(text),
+        Kind::Choice(words) => (
+            words.contains(&text),
+            format!("not supported, only {}", words.join(", ")),
+        ),
+        _ => return Ok(()),
+    };
+    match fit {
+        true => Ok(()),
+        false => Err(format!("{text:?} is {what}")),
+    }
+}
+
+/// What a name in the kernel and on the command lines of tools may be.
+fn is_name(text: &str, longest: usize) -> bool {
+    text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn of_pair(text: &str) -> Result<(), String> {
+    let networks = network_pair(text).map_err(|part| not_a_network(&part))?;
+    match networks[..] {
+        [] | [_] => Ok(()),
+        [first, second] if first.is_ipv4() != second.is_ipv4() => Ok(()),
+        [_, _] => Err(format!("{text:?} has two networks of one family")),
+        _ => Err(format!("{text:?} has more than one network of each family")),
+    }
+}
+
+fn not_a_network(text: &str) -> String {
+    format!("{text:?} is no network such as 10.0.0.0/8")
+}
+
+fn of_list(kind: Kind, value: &Value) -> Vec<Problem> {
+    let Some(items) = value.as_array() else {
+        let message = format!("must be a list, not {}", describe(value));
+        return wrong("", Some(message)).into_iter().collect();
+    };
+    let mut problems = Vec::new();
+    let mut seen = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let inner = format!("[{index}]");
+        match of_item(kind, item, items.len()) {
+            Err(message) => problems.extend(wrong(&inner, Some(message))),
+            Ok(word) if seen.contains(&word) => problems.push(Problem {
+                inner,
+                message: format!("{} is given twice", describe(item)),
+                harmless: true,
+            }),
+            Ok(word) => seen.push(word),
+        }
+    }
+    problems
+}
+
+/// The item in the form in which equal ones are equal.
+fn of_item(kind: Kind, item: &Value, count: usize) -> Result<String, String> {
+    let Some(text) = item.as_str() else {
+        return Err(format!("must be text, not {}", describe(item)));
+    };
+    match kind {
+        Kind::NetworksOrPrimary if text == PRIMARY && count == 1 => Ok(text.to_owned()),
+        Kind::NetworksOrPrimary if text == PRIMARY => Err(format!("{PRIMARY:?} must stand alone")),
+        Kind::Words(words) if words.contains(&text) => Ok(text.to_owned()),
+        Kind::Words(words) => Err(format!(
+            "{text:?} is not supported, only {}",
+            words.join(", ")
+        )),
+        _ => match parse_cidr(text.trim()) {
+            Some(network) => Ok(network.to_string()),
+            None => Err(not_a_network(text)),
+        },
+    }
+}
+
+fn of_gates(value: &Value) -> Vec<Problem> {
+    let Some(gates) = value.as_object() else {
+        let message = format!("must be names with true or false, not {}", describe(value));
+        return wrong("", Some(message)).into_iter().collect();
+    };
+    (gates.iter())
+        .filter_map(|(name, gate)| wrong(&format!(".{name}"), of_one(Kind::Bool, gate).err()))
+        .collect()
+}
+
+/// A value in a message.
+pub(super) fn describe(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
+        value => value.to_string(),
+    }
+}
+
+/// `nodePortAddresses: [primary]`.
+pub(super) const PRIMARY: &str = "primary";
+
+/// The networks of `clusterCIDR`, or the part that is none.
+pub(super) fn network_pair(text: &str) -> Result<Vec<IpNetwork>, String> {
+    (text.split(',').map(str::trim))
+        .filter(|_| !text.is_empty())
+        .map(|part| parse_cidr(part).ok_or_else(|| part.to_owned()))
+        .collect()
+}
+
+/// `address:port`, `[address]:port`, or an address to which `port` is added (`AppendPortIfNeeded`).
+pub(super) fn address_port(text: &str, port: u16) -> Option<SocketAddr> {
+    if let Some(address) = address(text) {
+        return Some(SocketAddr::new(address, port));
+    }
+    let (host, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
+    // Without brackets an IPv6 address and its port are not to be told apart.
+    let clear = host.starts_with('[') || !host.contains(':');
+    let address = address(host).filter(|_| clear)?;
+    Some(SocketAddr::new(address, port))
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    ip(inner.unwrap_or(text)).as_result().ok().copied()
+}
+
+/// A duration in a checked file.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct GoDuration(pub(super) Duration);
+
+impl TryFrom<String> for GoDuration {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_duration(&text)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no duration"))
+    }
+}
+
+/// A network in a checked file.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Network(pub(super) IpNetwork);
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        parse_cidr(text.trim())
+            .map(Self)
+            .ok_or_else(|| not_a_network(&text))
+    }
+}

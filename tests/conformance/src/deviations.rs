@@ -1,0 +1,134 @@
+//! Where we differ from kube-proxy on purpose: the list, and what is on it.
+
+#[cfg(test)]
+mod tests;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use crate::difference::{Difference, Side};
+use crate::section::Section;
+
+/// The list. Every difference between the tables must be on it, and every line of it must be needed.
+#[derive(Clone, Debug)]
+pub struct Deviations {
+    /// In the order of the file.
+    pub entries: Vec<Deviation>,
+}
+
+/// One entry of the list.
+#[derive(Clone, Debug)]
+pub struct Deviation {
+    /// What it is about, for the name of a test: `D13 49-exclude-cidrs ipvs`.
+    pub title: String,
+    scenario: Regex,
+    section: Section,
+    side: Side,
+    lines: Vec<(String, Regex)>,
+}
+
+/// A line of an entry: the entry's index, and the line's within it.
+pub type Place = (usize, usize);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    difference: Vec<RawDeviation>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDeviation {
+    scenario: String,
+    section: String,
+    side: Side,
+    lines: Vec<String>,
+    deviation: Option<String>,
+    release: Option<String>,
+    reason: String,
+}
+
+impl Deviations {
+    /// Reads the list.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let raw: Raw = toml::from_str(text).map_err(|error| error.to_string())?;
+        let entries = (1..)
+            .zip(raw.difference)
+            .map(|(number, raw)| entry(raw).map_err(|what| format!("entry {number}: {what}")));
+        Ok(Self {
+            entries: entries.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The lines of the list that allow `difference` at the moment `name` of a recording.
+    #[must_use]
+    pub fn places(&self, name: &str, difference: &Difference) -> Vec<Place> {
+        let mut places = Vec::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let fits = entry.section == difference.section
+                && entry.side == difference.side
+                && entry.scenario.is_match(name);
+            let lines = entry.lines.iter().enumerate().filter(|_| fits);
+            places.extend(
+                lines
+                    .filter(|(_, (_, line))| line.is_match(&difference.line))
+                    .map(|(line, _)| (index, line)),
+            );
+        }
+        places
+    }
+}
+
+impl Deviation {
+    /// Its lines as they are written.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(|(text, _)| text.as_str())
+    }
+}
+
+fn entry(raw: RawDeviation) -> Result<Deviation, String> {
+    let why = match (&raw.deviation, &raw.release) {
+        (Some(number), None) if is_deviation(number) => number.clone(),
+        (Some(number), None) => return Err(format!("`{number}` is no deviation: D1, D2 …")),
+        (None, Some(release)) => format!("since {release}"),
+        _ => return Err("either `deviation` or `release` is wanted".to_owned()),
+    };
+    if raw.reason.trim().is_empty() || raw.lines.is_empty() {
+        return Err("a reason and lines are wanted".to_owned());
+    }
+    let section = Section::named(&raw.section).ok_or_else(|| {
+        format!(
+            "there is no section `{}`, but {}",
+            raw.section,
+            Section::names()
+        )
+    })?;
+    let lines = (raw.lines.into_iter())
+        .map(|line| {
+            let pattern = glob(&line)?;
+            Ok((line, pattern))
+        })
+        .collect::<Result<_, String>>()?;
+    Ok(Deviation {
+        title: format!("{why} {} {}", raw.scenario, raw.section),
+        scenario: glob(&raw.scenario)?,
+        section,
+        side: raw.side,
+        lines,
+    })
+}
+
+fn is_deviation(text: &str) -> bool {
+    let digits = text.strip_prefix('D').unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `*` stands for anything, everything else for itself.
+pub(crate) fn glob(pattern: &str) -> Result<Regex, String> {
+    let text = format!("^{}$", regex::escape(pattern).replace(r"\*", ".*"));
+    Regex::new(&text).map_err(|error| format!("{pattern}: {error}"))
+}

@@ -1,0 +1,70 @@
+use crate::difference::{Difference, Side};
+use crate::section::Section;
+
+use super::Deviations;
+
+const ENTRY: &str = r#"
+[[difference]]
+scenario = "49-*"
+section = "ipvs"
+side = "ours"
+lines = ["-A -t [fd00::1]:80 *", "-A -f *"]
+deviation = "D13"
+reason = "foreign"
+"#;
+
+fn difference(section: Section, side: Side, line: &str) -> Difference {
+    Difference {
+        section,
+        side,
+        line: line.to_owned(),
+    }
+}
+
+fn check(name: &str, difference: &Difference, expected: &[(usize, usize)]) {
+    let list = Deviations::parse(ENTRY).expect("the list is good");
+    assert_eq!(list.places(name, difference), expected);
+}
+
+#[test]
+fn an_entry_applies_to_its_scenarios_section_side_and_lines() {
+    let line = "-A -t [fd00::1]:80 -s rr";
+    let good = difference(Section::Ipvs, Side::Ours, line);
+    check("49-exclude-cidrs", &good, &[(0, 0)]);
+    check("49-exclude-cidrs/01-step", &good, &[(0, 0)]);
+    check("50-other", &good, &[]);
+    check("49-x", &difference(Section::Ipset, Side::Ours, line), &[]);
+    check("49-x", &difference(Section::Ipvs, Side::Theirs, line), &[]);
+    check(
+        "49-x",
+        &difference(Section::Ipvs, Side::Ours, "-A -t f:80 -s rr"),
+        &[],
+    );
+    check(
+        "49-x",
+        &difference(Section::Ipvs, Side::Ours, "-A -f 7 -s rr"),
+        &[(0, 1)],
+    );
+}
+
+fn refused(text: &str, expected: &str) {
+    let error = Deviations::parse(text).expect_err("the list is bad");
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn an_entry_names_its_deviation_or_release() {
+    refused(&ENTRY.replace("D13", "13"), "`13` is no deviation");
+    refused(&ENTRY.replace("deviation = \"D13\"", ""), "either");
+    refused(
+        &ENTRY.replace("reason = ", "release = \"1.33\"\nreason = "),
+        "either",
+    );
+}
+
+#[test]
+fn an_entry_has_a_reason_and_no_unknown_field() {
+    refused(&ENTRY.replace("\"foreign\"", "\"\""), "a reason");
+    refused(&format!("{ENTRY}line = \"x\"\n"), "unknown field");
+    refused(&ENTRY.replace("ipvs", "ipv"), "no section `ipv`");
+}

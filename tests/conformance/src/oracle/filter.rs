@@ -1,0 +1,205 @@
+//! A packet's way through chains.
+
+use std::net::IpAddr;
+
+use ipset::{Dimension, Entry, Set};
+use ipvs::{AddressFamily, Protocol};
+use model::NodeTables;
+use model::rules::{ChainKey, ConnectionState, Match, Rule, Rules, Table, Target};
+
+use super::World;
+use super::probe::ICMP;
+
+/// Something in the tables that the oracle knows nothing about: it does not guess.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot judge {0}")]
+pub struct Unjudged(pub String);
+
+/// The first packet of a connection under way.
+#[derive(Clone, Debug)]
+pub(super) struct Packet {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) port: u16,
+    pub(super) protocol: Protocol,
+    pub(super) mark: u32,
+    /// Empty for a packet of the node itself.
+    pub(super) in_interface: String,
+    pub(super) from_bridge_port: bool,
+}
+
+/// How a table lets a packet go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Accept,
+    Drop,
+    Reject(String),
+    Masquerade,
+}
+
+/// The rules of one family, and what they look into.
+pub(super) struct Filter<'a> {
+    tables: &'a NodeTables,
+    world: &'a World,
+    rules: Option<&'a Rules>,
+}
+
+impl<'a> Filter<'a> {
+    pub(super) fn new(tables: &'a NodeTables, world: &'a World, family: AddressFamily) -> Self {
+        Self {
+            tables,
+            world,
+            rules: tables.rules.get(&family),
+        }
+    }
+
+    /// Sends `packet` through a built-in chain, whose policy is ACCEPT.
+    pub(super) fn hook(
+        &self,
+        table: Table,
+        chain: &str,
+        packet: &mut Packet,
+    ) -> Result<Fate, Unjudged> {
+        let key = ChainKey {
+            table,
+            chain: chain.into(),
+        };
+        let jumps = self.rules.and_then(|rules| rules.jumps.get(&key));
+        let fate = self.chain(table, jumps.map_or(&[], Vec::as_slice), packet)?;
+        Ok(fate.unwrap_or(Fate::Accept))
+    }
+
+    /// None where the packet comes out at the end or by RETURN.
+    fn chain(
+        &self,
+        table: Table,
+        rules: &[Rule],
+        packet: &mut Packet,
+    ) -> Result<Option<Fate>, Unjudged> {
+        for rule in rules {
+            if !self.matches(rule, packet)? {
+                continue;
+            }
+            let fate = match &rule.target {
+                Target::Accept => Some(Fate::Accept),
+                Target::Drop => Some(Fate::Drop),
+                Target::Reject(with) => Some(Fate::Reject(with.to_string())),
+                Target::Masquerade { .. } => Some(Fate::Masquerade),
+                Target::Return => return Ok(None),
+                Target::Mark { value, mask } => {
+                    packet.mark = (packet.mark & !mask) ^ value;
+                    None
+                }
+                Target::Nothing => None,
+                Target::Jump(chain) => self.jump(table, chain, packet)?,
+                Target::Other(text) => return Err(Unjudged(format!("the target {text}"))),
+            };
+            if fate.is_some() {
+                return Ok(fate);
+            }
+        }
+        Ok(None)
+    }
+
+    fn jump(
+        &self,
+        table: Table,
+        chain: &str,
+        packet: &mut Packet,
+    ) -> Result<Option<Fate>, Unjudged> {
+        let key = ChainKey {
+            table,
+            chain: chain.into(),
+        };
+        let rules = self.rules.and_then(|rules| rules.chains.get(&key));
+        let rules =
+            rules.ok_or_else(|| Unjudged(format!("a jump to {chain}, which is not there")))?;
+        self.chain(table, rules, packet)
+    }
+
+    fn matches(&self, rule: &Rule, packet: &Packet) -> Result<bool, Unjudged> {
+        for condition in &rule.matches {
+            if !self.holds(condition, packet)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn holds(&self, condition: &Match, packet: &Packet) -> Result<bool, Unjudged> {
+        Ok(match condition {
+            Match::Comment(_) => true,
+            Match::Source { negated, network } => network.contains(packet.source) != *negated,
+            Match::InInterface { negated, name } => {
+                let same = match name.strip_suffix('+') {
+                    Some(prefix) => packet.in_interface.starts_with(prefix),
+                    None => *packet.in_interface == **name,
+                };
+                same != *negated
+            }
+            Match::Protocol(protocol) => *protocol == packet.protocol,
+            Match::Mark {
+                negated,
+                value,
+                mask,
+            } => (packet.mark & mask == *value) != *negated,
+            Match::Local { negated, end } => {
+                let address = match end {
+                    Dimension::Src => packet.source,
+                    Dimension::Dst => packet.destination,
+                };
+                is_local(self.tables, self.world, address) != *negated
+            }
+            Match::PhysdevIsIn { negated } => packet.from_bridge_port != *negated,
+            Match::ConnectionState(states) => states.contains(&ConnectionState::New),
+            Match::Set {
+                negated,
+                name,
+                dimensions,
+            } => {
+                let set = self.tables.sets.get(name);
+                let set =
+                    set.ok_or_else(|| Unjudged(format!("the set {name}, which is not there")))?;
+                in_set(set, dimensions, packet)? != *negated
+            }
+            Match::Other(text) => return Err(Unjudged(format!("the condition {text}"))),
+        })
+    }
+}
+
+/// Whether the node takes packets to `address`: an interface has it, or the dummy device.
+pub(super) fn is_local(tables: &NodeTables, world: &World, address: IpAddr) -> bool {
+    world.is_own(address) || tables.addresses.contains(&address)
+}
+
+fn in_set(set: &Set, dimensions: &[Dimension], packet: &Packet) -> Result<bool, Unjudged> {
+    let address = |end: &Dimension| match end {
+        Dimension::Src => packet.source,
+        Dimension::Dst => packet.destination,
+    };
+    let port = |end: &Dimension| match end {
+        Dimension::Dst => Ok(packet.port),
+        Dimension::Src => Err(Unjudged("a set of source ports".to_owned())),
+    };
+    let protocol = ipset::Protocol(packet.protocol.number());
+    let has = |entry: Entry| set.entries.contains(&entry);
+    Ok(match dimensions {
+        [ip] => {
+            let by_port = !matches!(packet.protocol, Protocol::Sctp | ICMP)
+                && has(Entry::Port(port(ip).unwrap_or_default()));
+            has(Entry::Ip(address(ip))) || by_port
+        }
+        [ip, at] => has(Entry::IpPort(address(ip), protocol, port(at)?)),
+        [ip, at, third] => {
+            let (ip, at, third) = (address(ip), port(at)?, address(third));
+            let in_network = |entry: &Entry| match entry {
+                Entry::IpPortNet(a, b, c, network) => {
+                    (*a, *b, *c) == (ip, protocol, at) && network.contains(third)
+                }
+                _ => false,
+            };
+            has(Entry::IpPortIp(ip, protocol, at, third)) || set.entries.iter().any(in_network)
+        }
+        other => return Err(Unjudged(format!("a set of {} dimensions", other.len()))),
+    })
+}

@@ -1,0 +1,53 @@
+//! What is answered.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+/// What may become of a packet. Prints as a test says it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// A socket takes it.
+    Answered {
+        /// Whose socket.
+        by: String,
+        /// The source address that it sees.
+        seeing: IpAddr,
+    },
+    /// The node answers an echo request.
+    Echo,
+    /// Nobody listens: RST, ABORT.
+    Refused,
+    /// An ICMP error comes back.
+    Unreachable(String),
+    /// Nothing comes back.
+    Lost,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { by, seeing } => write!(f, "{by} seeing {seeing}"),
+            Self::Echo => f.write_str("echo"),
+            Self::Refused => f.write_str("refused"),
+            Self::Unreachable(what) => write!(f, "unreachable {what}"),
+            Self::Lost => f.write_str("lost"),
+        }
+    }
+}
+
+/// All that may become of a packet: which real server it meets is the scheduler's matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict(pub BTreeSet<Outcome>);
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, outcome) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            outcome.fmt(f)?;
+        }
+        Ok(())
+    }
+}

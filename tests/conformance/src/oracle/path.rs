@@ -1,0 +1,266 @@
+//! A packet's way through the node.
+
+use std::net::IpAddr;
+
+use ipvs::{AddressFamily, Protocol, VirtualServerKey};
+use model::NodeTables;
+use model::rules::Table;
+use model::tables::VirtualServerEntry;
+
+use super::filter::{Fate, Filter, Packet, Unjudged, is_local};
+use super::probe::{ICMP, Probe};
+use super::{At, Outcome, Place, Verdict, World};
+
+/// What may become of `probe`.
+///
+/// # Errors
+///
+/// The tables hold something that the oracle knows nothing about, or the probe's source is nowhere.
+pub fn trace(tables: &NodeTables, world: &World, probe: &Probe) -> Result<Verdict, Unjudged> {
+    let node = Node {
+        tables,
+        world,
+        filter: Filter::new(tables, world, AddressFamily::of(probe.address())),
+    };
+    let from = match probe.from.as_str() {
+        "host" => At::Host,
+        name => match world.place(name) {
+            Some(place) if place.addresses.contains(&probe.address()) => {
+                return Ok(Verdict([within(place, probe)].into()));
+            }
+            Some(place) => place.at.clone(),
+            None => return Err(Unjudged(format!("a packet of {name}, who is nowhere"))),
+        },
+    };
+    let packet = node.packet(probe, &from)?;
+    let outcomes = node.enter(packet, &from)?;
+    Ok(Verdict(outcomes.into_iter().collect()))
+}
+
+struct Node<'a> {
+    tables: &'a NodeTables,
+    world: &'a World,
+    filter: Filter<'a>,
+}
+
+type Outcomes = Result<Vec<Outcome>, Unjudged>;
+
+impl Node<'_> {
+    fn packet(&self, probe: &Probe, from: &At) -> Result<Packet, Unjudged> {
+        let to = probe.address();
+        let same_family = |address: &&IpAddr| address.is_ipv4() == to.is_ipv4();
+        let source = if *from == At::Host {
+            self.own_source(to)
+        } else {
+            (self.world.place(&probe.from))
+                .and_then(|place| place.addresses.iter().find(same_family).copied())
+        };
+        let source = source.ok_or_else(|| Unjudged(format!("a source address for {probe}")))?;
+        let on_bridge = matches!(from, At::Bridge(_));
+        Ok(Packet {
+            source,
+            destination: to,
+            port: probe.to.port(),
+            protocol: probe.protocol,
+            mark: 0,
+            in_interface: match from {
+                At::Host => String::new(),
+                other => other.interface().to_owned(),
+            },
+            from_bridge_port: on_bridge && self.world.bridge_calls_iptables,
+        })
+    }
+
+    /// The source that routing chooses: for an address of the node, one on the dummy device included, that
+    /// address itself, since the route in the table `local` prefers it.
+    fn own_source(&self, to: IpAddr) -> Option<IpAddr> {
+        if is_local(self.tables, self.world, to) {
+            return Some(to);
+        }
+        match self.world.locate(to) {
+            Some(at) => self.world.address_at(at.interface(), to),
+            // No route: nothing is sent, whatever the source.
+            None => Some(to),
+        }
+    }
+
+    fn enter(&self, mut packet: Packet, from: &At) -> Outcomes {
+        let ours = *from == At::Host;
+        let chain = if ours { "OUTPUT" } else { "PREROUTING" };
+        if let Some(outcome) = stopped(self.filter.hook(Table::Nat, chain, &mut packet)?) {
+            return Ok(vec![outcome]);
+        }
+        let local = is_local(self.tables, self.world, packet.destination);
+        if ours && let Some(entry) = self.virtual_server(&packet) {
+            return self.balance(entry, &packet, from);
+        }
+        if !local {
+            return self.forward(packet, from);
+        }
+        if ours {
+            let hook = self.filter.hook(Table::Filter, "OUTPUT", &mut packet)?;
+            if let Some(outcome) = stopped(hook) {
+                return Ok(vec![outcome]);
+            }
+            packet.source = self.after_postrouting(&mut packet, &At::Host)?;
+            "lo".clone_into(&mut packet.in_interface);
+        }
+        let hook = self.filter.hook(Table::Filter, "INPUT", &mut packet)?;
+        if let Some(outcome) = stopped(hook) {
+            return Ok(vec![outcome]);
+        }
+        match self.virtual_server(&packet) {
+            Some(entry) if !ours => self.balance(entry, &packet, from),
+            _ => Ok(vec![self.socket(&packet)]),
+        }
+    }
+
+    fn virtual_server(&self, packet: &Packet) -> Option<&VirtualServerEntry> {
+        let key = VirtualServerKey::Address {
+            address: packet.destination,
+            port: packet.port,
+            protocol: packet.protocol,
+        };
+        self.tables.virtual_servers.get(&key).map(AsRef::as_ref)
+    }
+
+    /// What becomes of it at each real server that gets new connections.
+    fn balance(&self, entry: &VirtualServerEntry, packet: &Packet, from: &At) -> Outcomes {
+        let mut outcomes = Vec::new();
+        for real in entry.real_servers.values().filter(|real| real.weight > 0) {
+            let mut packet = packet.clone();
+            (packet.destination, packet.port) = (real.key.address, real.key.port);
+            outcomes.push(self.to_real_server(packet, from)?);
+        }
+        if outcomes.is_empty() {
+            // ip_vs_leave: nobody to send it to.
+            outcomes.push(Outcome::Unreachable("port".to_owned()));
+        }
+        Ok(outcomes)
+    }
+
+    fn to_real_server(&self, mut packet: Packet, from: &At) -> Result<Outcome, Unjudged> {
+        let Some(at) = self.world.locate(packet.destination) else {
+            return Ok(Outcome::Lost);
+        };
+        if at == At::Host && *from != At::Host {
+            return Ok(self.answered(&packet));
+        }
+        if self.filter.hook(Table::Filter, "OUTPUT", &mut packet)? != Fate::Accept {
+            // The packet that IPVS sent is dropped, and the one that was sent to it is not missed.
+            return Ok(Outcome::Lost);
+        }
+        let source = packet.source;
+        packet.source = self.after_postrouting(&mut packet, &at)?;
+        let kept = packet.source == source;
+        if kept && self.answer_goes_astray(from, &at) {
+            return Ok(Outcome::Lost);
+        }
+        Ok(self.answered(&packet))
+    }
+
+    /// Whether the answer reaches the client without passing this node, and so with the real server's
+    /// address instead of the virtual one.
+    fn answer_goes_astray(&self, from: &At, to: &At) -> bool {
+        match (from, to) {
+            (At::Node(from), At::Node(to)) => from == to,
+            (At::Bridge(from), At::Bridge(to)) => from == to && !self.world.bridge_calls_iptables,
+            _ => false,
+        }
+    }
+
+    fn forward(&self, mut packet: Packet, from: &At) -> Outcomes {
+        let Some(at) = self.world.locate(packet.destination) else {
+            return Ok(vec![Outcome::Unreachable("host".to_owned())]);
+        };
+        let chain = match from {
+            At::Host => "OUTPUT",
+            _ => "FORWARD",
+        };
+        let hook = self.filter.hook(Table::Filter, chain, &mut packet)?;
+        if let Some(outcome) = stopped(hook) {
+            return Ok(vec![outcome]);
+        }
+        packet.source = self.after_postrouting(&mut packet, &at)?;
+        let listens = (self.world.places.iter())
+            .filter(|place| place.addresses.contains(&packet.destination))
+            .any(|place| place.listens.contains(&(packet.protocol, packet.port)));
+        Ok(vec![if listens {
+            self.answered(&packet)
+        } else {
+            nobody(packet.protocol)
+        }])
+    }
+
+    /// The source after nat POSTROUTING on the way to `at`.
+    fn after_postrouting(&self, packet: &mut Packet, at: &At) -> Result<IpAddr, Unjudged> {
+        let fate = self.filter.hook(Table::Nat, "POSTROUTING", packet)?;
+        if fate != Fate::Masquerade {
+            return Ok(packet.source);
+        }
+        // By way of lo, the address that suits the destination best: the destination.
+        let address = match at {
+            At::Host => Some(packet.destination),
+            at => self.world.address_at(at.interface(), packet.destination),
+        };
+        address.ok_or_else(|| Unjudged(format!("MASQUERADE at {}", at.interface())))
+    }
+
+    fn answered(&self, packet: &Packet) -> Outcome {
+        Outcome::Answered {
+            by: self.world.name_of(packet.destination),
+            seeing: packet.source,
+        }
+    }
+
+    /// A socket of the node itself.
+    fn socket(&self, packet: &Packet) -> Outcome {
+        if packet.protocol == ICMP {
+            return Outcome::Echo;
+        }
+        let (address, port) = (packet.destination, packet.port);
+        match self.world.listener(address, packet.protocol, port) {
+            Some(place) => Outcome::Answered {
+                by: place.name.clone(),
+                seeing: packet.source,
+            },
+            None => nobody(packet.protocol),
+        }
+    }
+}
+
+/// What becomes of a packet that never leaves its pod.
+fn within(place: &Place, probe: &Probe) -> Outcome {
+    if place.listens.contains(&(probe.protocol, probe.to.port())) {
+        Outcome::Answered {
+            by: place.name.clone(),
+            seeing: probe.address(),
+        }
+    } else {
+        nobody(probe.protocol)
+    }
+}
+
+/// The answer of a host where nobody listens.
+fn nobody(protocol: Protocol) -> Outcome {
+    match protocol {
+        Protocol::Udp => Outcome::Unreachable("port".to_owned()),
+        _ => Outcome::Refused,
+    }
+}
+
+fn stopped(fate: Fate) -> Option<Outcome> {
+    match fate {
+        Fate::Accept | Fate::Masquerade => None,
+        Fate::Drop => Some(Outcome::Lost),
+        // icmp-port-unreachable, icmp6-port-unreachable.
+        Fate::Reject(with) => {
+            let what = with
+                .trim_start_matches("icmp6-")
+                .trim_start_matches("icmp-");
+            Some(Outcome::Unreachable(
+                what.trim_end_matches("-unreachable").to_owned(),
+            ))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What a recording says about us.
+
+use std::collections::BTreeSet;
+
+use model::{Desired, Snapshot};
+use planner::{Ownership, compile, diff};
+
+use crate::deviations::{Deviations, Place};
+use crate::difference::{Difference, Side, between};
+use crate::recording::Moment;
+use crate::section::{self, Lines};
+use crate::steps;
+
+/// How a scenario came out.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// What is wrong, in words.
+    pub failures: Vec<String>,
+    /// The lines of the list of deviations that applied.
+    pub applied: BTreeSet<Place>,
+}
+
+/// A moment of a recording beside ours.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// The recording.
+    pub moment: Moment,
+    /// What we want.
+    pub desired: Desired,
+    /// What was recorded, but for the listed deviations: what they say is ours stands here.
+    pub corrected: Lines,
+}
+
+/// Compares every moment of a scenario, and the plan of every step.
+#[must_use]
+pub fn outcome(moments: Vec<Moment>, deviations: &Deviations) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut before: Option<Compared> = None;
+    for moment in moments {
+        let compared = compare(moment, deviations, &mut outcome);
+        let failures = match &before {
+            Some(before) => steps::check(before, &compared),
+            None => steps::check_settled(&compared),
+        };
+        let name = &compared.moment.name;
+        let failures = failures
+            .into_iter()
+            .map(|failure| format!("{name}: {failure}"));
+        outcome.failures.extend(failures);
+        before = Some(compared);
+    }
+    outcome
+}
+
+/// The tables of one moment; differences that are not on the list are failures.
+fn compare(moment: Moment, deviations: &Deviations, outcome: &mut Outcome) -> Compared {
+    let (desired, _) = compile(&moment.cluster, &moment.node, &moment.config);
+    let ours = section::lines(&started(&moment, &desired).tables);
+    let mut listed = Vec::new();
+    for difference in between(&ours, &moment.recorded) {
+        let places = deviations.places(&moment.name, &difference);
+        if places.is_empty() {
+            let failure = format!("{}: {difference}", moment.name);
+            outcome.failures.push(failure);
+        } else {
+            outcome.applied.extend(places);
+            listed.push(difference);
+        }
+    }
+    Compared {
+        corrected: corrected(&moment.recorded, &listed),
+        moment,
+        desired,
+    }
+}
+
+/// What the kernel holds once we have started on what was there before: our tables, and what was there and
+/// is not ours.
+fn started(moment: &Moment, desired: &Desired) -> Snapshot {
+    let mut kernel = Snapshot {
+        tables: moment.found.clone(),
+        node: moment.node.clone(),
+        ..Snapshot::default()
+    };
+    let own = Ownership {
+        recorded: BTreeSet::new(),
+        exclude_cidrs: moment.config.exclude_cidrs.clone(),
+        deletions: true,
+        node_name: moment.config.node_name.clone(),
+    };
+    for planned in diff(desired, &kernel, &own).ops() {
+        kernel.note(&planned.op);
+    }
+    // Sets, rules and settings are written whole.
+    kernel.tables.sets.clone_from(&desired.tables.sets);
+    kernel.tables.rules.clone_from(&desired.tables.rules);
+    kernel.tables.sysctls.clone_from(&desired.tables.sysctls);
+    kernel
+}
+
+fn corrected(recorded: &Lines, differences: &[Difference]) -> Lines {
+    let mut corrected = recorded.clone();
+    for difference in differences {
+        let lines = corrected.entry(difference.section).or_default();
+        match difference.side {
+            Side::Ours => lines.push(difference.line.clone()),
+            Side::Theirs => lines.retain(|line| *line != difference.line),
+        }
+    }
+    corrected
+}

@@ -1,0 +1,255 @@
+//! Probes that were sent on a node of a real kube-proxy, and what became of them.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+use std::{fmt, fs};
+
+use model::{ClusterState, NodeTables};
+use regex::Regex;
+use serde::Deserialize;
+use sources::NodeOverrides;
+
+use crate::deviations::glob;
+use crate::oracle::{Outcome, Probe, Verdict, World, trace};
+
+/// The recordings: a file of probes, the configuration, and whether packets between ports of a bridge
+/// passed iptables.
+pub const RECORDINGS: [(&str, &str, bool); 4] = [
+    ("clustercidr", "config-clustercidr.yaml", true),
+    ("masqall", "config-masqall.yaml", true),
+    ("nocidr", "config-nocidr.yaml", true),
+    ("clustercidr-nobrnf", "config-clustercidr.yaml", false),
+];
+
+/// One line of a recording.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Its first seven columns with slashes between: what deviations are matched with.
+    pub name: String,
+    /// The probe.
+    pub probe: Probe,
+    /// What became of it.
+    pub seen: Seen,
+    /// Whether one client keeps to one pod: then not every pod that may answer does.
+    pub affinity: bool,
+}
+
+/// Why a probe may end otherwise.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Difference {
+    /// The recordings that it is about.
+    pub recording: String,
+    /// The probes: `service/kind/policy/protocol/family/source/target`, `*` for anything.
+    pub probes: Vec<String>,
+    /// A deviation's number.
+    pub deviation: Option<String>,
+    /// Something of the recording's topology that no cluster has.
+    pub artefact: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// The list of differences in `packets/deviations.toml`.
+///
+/// # Errors
+///
+/// It cannot be read, makes no sense, or has an entry without exactly one of `deviation` and
+/// `artefact`.
+pub fn differences(folder: &Path) -> Result<Vec<Difference>, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct File {
+        #[serde(default)]
+        difference: Vec<Difference>,
+    }
+    let file: File = toml::from_str(&read(&folder.join("deviations.toml"))?)
+        .map_err(|error| format!("deviations.toml: {error}"))?;
+    for entry in &file.difference {
+        if entry.deviation.is_some() == entry.artefact.is_some() {
+            let wanted = "one of deviation and artefact is wanted";
+            return Err(format!("deviations.toml: {:?}: {wanted}", entry.probes));
+        }
+    }
+    Ok(file.difference)
+}
+
+impl Difference {
+    /// The patterns of this entry, each with whether it is about a probe.
+    ///
+    /// # Errors
+    ///
+    /// A pattern makes no sense.
+    pub fn patterns(&self, recording: &str) -> Result<Vec<Regex>, String> {
+        if !glob(&self.recording)?.is_match(recording) {
+            return Ok(Vec::new());
+        }
+        self.probes.iter().map(|pattern| glob(pattern)).collect()
+    }
+}
+
+/// What a recording tells of a probe sent several times: who answered, which sources were seen, and what
+/// else happened; not who saw which source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    by: BTreeSet<String>,
+    sources: BTreeSet<IpAddr>,
+    others: BTreeSet<Outcome>,
+}
+
+impl From<Verdict> for Seen {
+    fn from(verdict: Verdict) -> Self {
+        let mut seen = Self::default();
+        for outcome in verdict.0 {
+            match outcome {
+                Outcome::Answered { by, seeing } => {
+                    seen.by.insert(by);
+                    seen.sources.insert(seeing);
+                }
+                other => {
+                    seen.others.insert(other);
+                }
+            }
+        }
+        seen
+    }
+}
+
+impl Seen {
+    fn is_part_of(&self, other: &Self) -> bool {
+        self.by.is_subset(&other.by)
+            && self.sources.is_subset(&other.sources)
+            && self.others.is_subset(&other.others)
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let others = self.others.iter().map(ToString::to_string);
+        let mut words: Vec<String> = self.by.iter().cloned().chain(others).collect();
+        if !self.sources.is_empty() {
+            words.push("seeing".to_owned());
+        }
+        words.extend(self.sources.iter().map(ToString::to_string));
+        f.write_str(&words.join(" "))
+    }
+}
+
+/// The probes of the file `name`.
+///
+/// # Errors
+///
+/// The file cannot be read or makes no sense.
+pub fn probes(folder: &Path, name: &str) -> Result<Vec<Recorded>, String> {
+    let path = folder.join(format!("{name}.tsv"));
+    let text = read(&path)?;
+    (text.lines().enumerate().skip(1))
+        .map(|(index, line)| {
+            recorded(line).map_err(|error| format!("{}:{}: {error}", path.display(), index + 1))
+        })
+        .collect()
+}
+
+/// What our tables are on the recorded node, and the world around it.
+///
+/// # Errors
+///
+/// A file cannot be read or makes no sense.
+pub fn our_tables(folder: &Path, config: &str) -> Result<(NodeTables, World), String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let node = sources::node_state::read(&folder.join("node.yaml")).map_err(|e| text(&e))?;
+    let config = folder.join(config);
+    let config = sources::config::load(Some(&config), &NodeOverrides::default(), "node1")
+        .map_err(|e| text(&e))?;
+    let objects = sources::files::read(&[folder.join("objects.yaml")]);
+    if let Some(error) = objects.errors.first() {
+        return Err(error.to_string());
+    }
+    let mut cluster = ClusterState::default();
+    for event in objects.into_events() {
+        cluster.absorb(event);
+    }
+    let (desired, _) = planner::compile(&cluster, &node.state, &config.node);
+    let world = World::parse(&read(&folder.join("world.toml"))?, node.state)?;
+    Ok((desired.tables, world))
+}
+
+/// Where a probe goes by `tables` is not where it went, said in a line; none where it is.
+#[must_use]
+pub fn difference(tables: &NodeTables, world: &World, recorded: &Recorded) -> Option<String> {
+    let ours = match trace(tables, world, &recorded.probe) {
+        Ok(verdict) => Seen::from(verdict),
+        Err(error) => return Some(format!("{}: {error}", recorded.name)),
+    };
+    let equal = if recorded.affinity {
+        recorded.seen.is_part_of(&ours)
+    } else {
+        recorded.seen == ours
+    };
+    (!equal).then(|| {
+        let theirs = &recorded.seen;
+        format!("{}: kube-proxy: {theirs}; kube-ipvs: {ours}", recorded.name)
+    })
+}
+
+fn recorded(line: &str) -> Result<Recorded, String> {
+    let columns: Vec<&str> = line.split('\t').collect();
+    let [
+        service,
+        kind,
+        policy,
+        protocol,
+        family,
+        source,
+        target,
+        result,
+        pods,
+        seen,
+    ] = columns[..]
+    else {
+        return Err(format!("ten columns are wanted, not {}", columns.len()));
+    };
+    let probe: Probe = format!("{source} -> {target}/{protocol}").parse()?;
+    Ok(Recorded {
+        name: [service, kind, policy, protocol, family, source, target].join("/"),
+        seen: seen_by(result, pods, seen)?,
+        probe,
+        affinity: policy == "affinity",
+    })
+}
+
+fn seen_by(result: &str, pods: &str, sources: &str) -> Result<Seen, String> {
+    let mut seen = Seen::default();
+    for kind in names(result) {
+        let other = match kind {
+            "answered" if names(pods).eq(["echo"]) => Outcome::Echo,
+            "answered" => {
+                seen.by = names(pods).map(str::to_owned).collect();
+                seen.sources = names(sources)
+                    .map(|text| text.parse().map_err(|_| format!("`{text}` is no address")))
+                    .collect::<Result<_, _>>()?;
+                continue;
+            }
+            "refused" => Outcome::Refused,
+            "timeout" => Outcome::Lost,
+            other => match other.strip_prefix("icmp-unreach-") {
+                Some(what) => Outcome::Unreachable(what.to_owned()),
+                None => return Err(format!("`{other}` is no result")),
+            },
+        };
+        seen.others.insert(other);
+    }
+    Ok(seen)
+}
+
+/// The names of a list such as `podA=2,podB=2`; `-` is none.
+fn names(list: &str) -> impl Iterator<Item = &str> {
+    (list.split(','))
+        .filter(|part| !part.is_empty() && *part != "-")
+        .map(|part| part.split('=').next().unwrap_or_default())
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,59 @@
+//! What steps show, as lines.
+
+use model::frontend::HealthCheck;
+use model::{Desired, Finding, NodeTables, Op, Plan};
+
+use super::step::Filter;
+use crate::section::{self, Section};
+
+/// Sections of `tables`, one after the other.
+pub(super) fn tables(tables: &NodeTables, sections: &[Section], filter: &Filter) -> Vec<String> {
+    let all = section::lines(tables);
+    let mut shown = Vec::new();
+    for section in sections {
+        let lines = all.get(section).into_iter().flatten();
+        shown.extend(lines.filter(|line| filter.shows(line)).cloned());
+    }
+    shown
+}
+
+/// The changes of `plan` with their reasons, then what was left out.
+pub(super) fn plan(plan: &Plan, filter: &Filter) -> Vec<String> {
+    let ops = plan.ops().map(|planned| {
+        let (op, reason) = (&planned.op, &planned.reason);
+        let mark = op.effect().mark();
+        match op {
+            Op::AddRealServer(_, real) | Op::SetRealServer(_, real) => {
+                format!("{mark} {op}, weight {}: {reason}", real.weight)
+            }
+            _ => format!("{mark} {op}: {reason}"),
+        }
+    });
+    let findings = plan.findings.iter().map(|finding| format!("! {finding}"));
+    ops.chain(findings)
+        .filter(|line| filter.shows(line))
+        .collect()
+}
+
+/// Findings as `ipvsctl` prints them.
+pub(super) fn findings(findings: &[Finding], filter: &Filter) -> Vec<String> {
+    (findings.iter().map(ToString::to_string))
+        .filter(|line| filter.shows(line))
+        .collect()
+}
+
+/// `default/web: port 31188, 2 local endpoints`
+pub(super) fn health(desired: &Desired) -> Vec<String> {
+    (desired.health_checks.iter())
+        .map(
+            |(
+                service,
+                HealthCheck {
+                    port,
+                    local_endpoints,
+                    families: _,
+                },
+            )| { format!("{service}: port {port}, {local_endpoints} local endpoints") },
+        )
+        .collect()
+}

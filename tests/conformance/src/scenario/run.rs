@@ -1,0 +1,338 @@
+//! Running a scenario.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{NodeTables, Object, ObjectKind};
+
+use super::format::Scenario;
+use super::step::{Directive, Step};
+use super::world::{Mistake, World, objects, tables};
+use super::{Problem, background, print};
+use crate::section::{self, Lines, Section};
+
+/// What stands for "no lines" below a step.
+const NOTHING: &str = "nothing";
+
+/// Runs `scenario` as it is written.
+pub(super) fn alone(scenario: &Scenario) -> Result<(), Problem> {
+    let mut run = Run::new(scenario, Company::None)?;
+    for step in &scenario.steps {
+        let shown = run.step(step, &NodeTables::default())?;
+        if let Some(shown) = shown {
+            compare(scenario, step, &shown)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the steps of `scenario` show, with their index. Expectations do not matter.
+pub(super) fn shown(scenario: &Scenario) -> Result<Vec<(usize, Vec<String>)>, Problem> {
+    let mut run = Run::new(scenario, Company::None)?;
+    let mut all = Vec::new();
+    for (index, step) in scenario.steps.iter().enumerate() {
+        match run.step(step, &NodeTables::default()) {
+            Ok(Some(shown)) => all.push((index, block(shown))),
+            Err(problem) if step.directive.is_change() => return Err(problem),
+            Ok(None) | Err(_) => {}
+        }
+    }
+    Ok(all)
+}
+
+/// Runs `scenario` among Services that it does not know, its objects in the opposite order: all that it
+/// leads to is what it leads to alone, and what those Services lead to alone.
+pub(super) fn in_company(scenario: &Scenario) -> Result<(), Problem> {
+    let mut alone = Run::new(scenario, Company::None)?;
+    let mut others = Run::new(scenario, Company::OthersAlone)?;
+    let mut both = Run::new(scenario, Company::Both)?;
+    for step in &scenario.steps {
+        let left = others.desired();
+        let shown = [
+            others.step(step, &left)?,
+            alone.step(step, &NodeTables::default())?,
+            both.step(step, &left)?,
+        ];
+        if let [Some(others), Some(alone), Some(both)] = shown {
+            add_up(scenario, step, "shown", [others, alone, both])?;
+        }
+        let [others, alone, both] = [&others, &alone, &both].map(Run::state);
+        for (place, both) in both {
+            let of = |state: &State| state.get(&place).cloned().unwrap_or_default();
+            let what = format!("{} {}", place.0, place.1.name());
+            add_up(scenario, step, &what, [of(&others), of(&alone), both])?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that `both` is the union of `others` and `alone`.
+fn add_up(
+    scenario: &Scenario,
+    step: &Step,
+    what: &str,
+    [others, alone, both]: [Vec<String>; 3],
+) -> Result<(), Problem> {
+    let sum: BTreeSet<&String> = others.iter().chain(&alone).collect();
+    let both: BTreeSet<&String> = both.iter().collect();
+    let lacking = sum.difference(&both).map(|line| format!("- {line}"));
+    let surplus = both.difference(&sum).map(|line| format!("+ {line}"));
+    let differences: Vec<String> = lacking.chain(surplus).collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "{what}: not the same in the background's company\n{}",
+        differences.join("\n")
+    );
+    Err(scenario.problem(step.line, what))
+}
+
+/// Lines by where they are, `tables` or `kernel`, and section.
+type State = BTreeMap<(&'static str, Section), Vec<String>>;
+
+/// Whether the Services of the background are there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Company {
+    /// The scenario's objects alone, in their order.
+    None,
+    /// The background's Services alone, with the scenario's Nodes.
+    OthersAlone,
+    /// All, the scenario's objects in the opposite order.
+    Both,
+}
+
+struct Run<'a> {
+    scenario: &'a Scenario,
+    company: Company,
+    world: World,
+    /// The tables that were shown last.
+    before: Option<Lines>,
+}
+
+impl<'a> Run<'a> {
+    fn new(scenario: &'a Scenario, company: Company) -> Result<Self, Problem> {
+        let wrong = |mistake: Mistake| scenario.problem(1, mistake.what);
+        let mut world = World::new().map_err(wrong)?;
+        if company != Company::None {
+            world.apply(objects(background::OBJECTS).map_err(wrong)?);
+            world.sync();
+        }
+        Ok(Self {
+            scenario,
+            company,
+            world,
+            before: None,
+        })
+    }
+
+    fn desired(&self) -> NodeTables {
+        self.world.desired().0.tables
+    }
+
+    fn tables(&self) -> Lines {
+        section::lines(&self.desired())
+    }
+
+    /// All that the world has led to.
+    fn state(&self) -> State {
+        let kernel = section::lines(self.world.kernel());
+        let tables = self
+            .tables()
+            .into_iter()
+            .map(|(section, lines)| (("tables", section), lines));
+        tables
+            .chain(
+                kernel
+                    .into_iter()
+                    .map(|(section, lines)| (("kernel", section), lines)),
+            )
+            .collect()
+    }
+
+    /// Does `step` and says what it shows. `left` is what the kernel holds beside a scenario's own tables.
+    fn step(&mut self, step: &Step, left: &NodeTables) -> Result<Option<Vec<String>>, Problem> {
+        let shown = match &step.directive {
+            Directive::Tables(sections, filter) => {
+                self.before = Some(self.tables());
+                print::tables(&self.desired(), sections, filter)
+            }
+            Directive::Kernel(sections, filter) => {
+                print::tables(self.world.kernel(), sections, filter)
+            }
+            Directive::Plan(filter) => {
+                let mut plan = self.world.sync();
+                if self.company != Company::None {
+                    // The device was there before.
+                    (plan.stages.iter_mut()).for_each(|stage| {
+                        stage.ops.retain(|planned| !planned.op.keys().is_empty());
+                    });
+                }
+                print::plan(&plan, filter)
+            }
+            Directive::Findings(filter) => print::findings(&self.world.desired().1, filter),
+            Directive::Health => print::health(&self.world.desired().0),
+            _ => return self.silent(step, left).map(|()| None),
+        };
+        Ok(Some(shown))
+    }
+
+    /// A step that shows nothing.
+    fn silent(&mut self, step: &Step, left: &NodeTables) -> Result<(), Problem> {
+        let here = |what: String| self.scenario.problem(step.line, what);
+        match &step.directive {
+            Directive::Apply(names) => {
+                let objects = self.objects(names)?;
+                self.world.apply(objects);
+            }
+            Directive::DeleteFiles(names) => {
+                for object in self.objects(names)? {
+                    self.world.delete(object.kind(), object.name());
+                }
+            }
+            Directive::Delete(kind, name) => {
+                if self.company != Company::OthersAlone && !self.world.has(*kind, name) {
+                    return Err(here(format!("there is no {kind:?} {name}")));
+                }
+                self.world.delete(*kind, name.clone());
+            }
+            Directive::Config(name) => self.with(name, World::set_config)?,
+            Directive::Node(name) => self.with(name, World::set_node)?,
+            Directive::Live(name) => {
+                let own = self.text(name);
+                let text = if self.company == Company::OthersAlone {
+                    ""
+                } else {
+                    own
+                };
+                let tables = tables(text, left).map_err(|mistake| self.in_file(name, &mistake))?;
+                self.world.set_kernel(tables);
+            }
+            Directive::Connections(busy) => self.world.set_busy(busy.clone()),
+            Directive::Restart => self.world.restart(),
+            Directive::Sync => {
+                self.world.sync();
+            }
+            Directive::Same => {
+                let now = self.tables();
+                match self.before.replace(now.clone()) {
+                    None => return Err(here("no `tables` before".to_owned())),
+                    Some(before) if before == now => {}
+                    Some(before) => return Err(here(changed(&before, &now))),
+                }
+            }
+            Directive::Trace(text) => {
+                if self.company != Company::OthersAlone {
+                    super::trace::check(&self.world, text).map_err(here)?;
+                }
+            }
+            Directive::Tables(..)
+            | Directive::Kernel(..)
+            | Directive::Plan(_)
+            | Directive::Findings(_)
+            | Directive::Health => {}
+        }
+        Ok(())
+    }
+
+    /// The objects of the files `names`, in the order in which they come.
+    fn objects(&self, names: &[String]) -> Result<Vec<Object>, Problem> {
+        let mut all = Vec::new();
+        for name in names {
+            let found = objects(self.text(name));
+            all.extend(found.map_err(|mistake| self.in_file(name, &mistake))?);
+        }
+        match self.company {
+            Company::None => {}
+            Company::Both => all.reverse(),
+            Company::OthersAlone => all.retain(|object| object.kind() == ObjectKind::Node),
+        }
+        Ok(all)
+    }
+
+    fn with(
+        &mut self,
+        name: &str,
+        set: impl FnOnce(&mut World, &str) -> Result<(), Mistake>,
+    ) -> Result<(), Problem> {
+        let text = self.text(name);
+        set(&mut self.world, text).map_err(|mistake| self.in_file(name, &mistake))
+    }
+
+    fn text(&self, name: &str) -> &'a str {
+        // Every file that a step names is there: the scenario was read so.
+        self.scenario
+            .files
+            .get(name)
+            .map_or("", |file| file.text.as_str())
+    }
+
+    fn in_file(&self, name: &str, mistake: &Mistake) -> Problem {
+        let first = self.scenario.files.get(name).map_or(1, |file| file.line);
+        let line = mistake
+            .line
+            .and_then(|line| usize::try_from(line).ok())
+            .unwrap_or(1);
+        let what = format!("{name}: {}", mistake.what);
+        self.scenario.problem(first + line - 1, what)
+    }
+}
+
+/// Compares what a step shows with what is written below it.
+fn compare(scenario: &Scenario, step: &Step, shown: &[String]) -> Result<(), Problem> {
+    let shown = block(shown.to_vec());
+    let Some(expected) = &step.expected else {
+        let what = format!(
+            "no expectation is written yet (cargo xtask bless); this is shown:\n{}",
+            shown.join("\n")
+        );
+        return Err(scenario.problem(step.line, what));
+    };
+    if *expected == shown {
+        return Ok(());
+    }
+    let lacking = expected
+        .iter()
+        .filter(|line| !shown.contains(line))
+        .map(|line| format!("- {line}"));
+    let surplus = shown
+        .iter()
+        .filter(|line| !expected.contains(line))
+        .map(|line| format!("+ {line}"));
+    let mut differences: Vec<String> = lacking.chain(surplus).collect();
+    if differences.is_empty() {
+        differences = vec![
+            "the same lines in another order:".to_owned(),
+            shown.join("\n"),
+        ];
+    }
+    let what = format!(
+        "not as expected (- expected, + shown)\n{}",
+        differences.join("\n")
+    );
+    Err(scenario.problem(step.line, what))
+}
+
+/// The lines below a step that shows `lines`.
+fn block(lines: Vec<String>) -> Vec<String> {
+    if lines.is_empty() {
+        vec![NOTHING.to_owned()]
+    } else {
+        lines
+    }
+}
+
+fn changed(before: &Lines, now: &Lines) -> String {
+    let mut text = "the tables changed".to_owned();
+    for difference in crate::difference::between(now, before) {
+        let mark = match difference.side {
+            crate::difference::Side::Ours => '+',
+            crate::difference::Side::Theirs => '-',
+        };
+        text.push_str(&format!(
+            "\n{mark} {} {}",
+            difference.section.name(),
+            difference.line
+        ));
+    }
+    text
+}

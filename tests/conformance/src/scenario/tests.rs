@@ -1,0 +1,162 @@
+use super::{Scenario, bless, check};
+
+const SERVICE: &str = "\
+-- web.yaml --
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec:
+  clusterIPs: [10.96.0.10]
+  ports: [{port: 80, protocol: TCP}]
+";
+
+/// A scenario with `steps`, which may use web.yaml.
+fn text(steps: &str) -> String {
+    format!("# A feature.\n{steps}{SERVICE}")
+}
+
+fn refused(text: &str, expected: &str) {
+    let problem = Scenario::parse("x.scenario", text).expect_err("it is refused");
+    assert_eq!(problem.to_string(), format!("x.scenario:{expected}"));
+}
+
+fn fails(steps: &str, expected: &str) {
+    let scenario = Scenario::parse("x.scenario", &text(steps)).expect("it is a scenario");
+    let problem = check(&scenario).expect_err("it fails").to_string();
+    assert!(
+        problem.starts_with(&format!("x.scenario:{expected}")),
+        "{problem}"
+    );
+}
+
+fn holds(steps: &str) {
+    let scenario = Scenario::parse("x.scenario", &text(steps)).expect("it is a scenario");
+    assert_eq!(
+        check(&scenario).map_err(|problem| problem.to_string()),
+        Ok(())
+    );
+}
+
+#[test]
+fn a_scenario_says_what_it_shows() {
+    refused("apply web.yaml\n", "1: a comment on top says what is shown");
+}
+
+#[test]
+fn an_unknown_step_is_refused_with_its_line() {
+    refused(&text("\nfrobnicate\n"), "3: there is no step `frobnicate`");
+    refused(
+        &text("tables ipv\n"),
+        "2: there is no section `ipv`, but ipvs, addresses, ipset, ipset-create, rules4, rules6, sysctl",
+    );
+    refused(&text("sync now\n"), "2: `now` means nothing here");
+    refused(
+        &text("connections web\n"),
+        "2: `web` is no address with a port",
+    );
+    refused(
+        &text("delete Service web\n"),
+        "2: NAMESPACE/NAME is wanted, of a Node NAME",
+    );
+    refused(&text("health /x/\n"), "2: health takes no /filter/");
+}
+
+#[test]
+fn every_file_is_used_and_there() {
+    refused(&text("health\n"), "3: no step uses web.yaml");
+    refused(
+        &text("apply web.yaml shop.yaml\nhealth\n"),
+        "2: there is no file shop.yaml below",
+    );
+    refused(
+        &format!("{}{SERVICE}", text("apply web.yaml\nhealth\n")),
+        "11: web.yaml is there twice",
+    );
+}
+
+#[test]
+fn something_must_be_expected() {
+    refused(
+        &text("apply web.yaml\nsync\nsame\n"),
+        "1: nothing is expected",
+    );
+    refused(
+        &text("apply web.yaml\n    10.96.0.10/32\n"),
+        "3: belongs to no step that shows something",
+    );
+    fails(
+        "apply web.yaml\ntables addresses\n",
+        "3: no expectation is written yet",
+    );
+}
+
+#[test]
+fn what_is_shown_is_compared() {
+    holds(
+        "apply web.yaml\ntables ipvs addresses\n    -A -t 10.96.0.10:80 -s rr\n    10.96.0.10/32\n",
+    );
+    holds("apply web.yaml\ntables ipvs addresses /32$/\n    10.96.0.10/32\n");
+    holds(
+        "apply web.yaml\ntables addresses\n    10.96.0.10/32\ndelete web.yaml\ntables addresses\n    nothing\n",
+    );
+    fails(
+        "apply web.yaml\ntables addresses\n    10.96.0.11/32\n",
+        "3: not as expected (- expected, + shown)\n- 10.96.0.11/32\n+ 10.96.0.10/32",
+    );
+    fails(
+        "apply web.yaml\ntables addresses\n    nothing\n",
+        "3: not as expected",
+    );
+}
+
+#[test]
+fn the_same_tables_are_the_same() {
+    holds("apply web.yaml\ntables addresses\n    10.96.0.10/32\napply web.yaml\nsame\n");
+    fails(
+        "apply web.yaml\ntables addresses\n    10.96.0.10/32\ndelete Service default/web\nsame\n",
+        "6: the tables changed",
+    );
+    fails(
+        "apply web.yaml\nsame\nhealth\n    nothing\n",
+        "3: no `tables` before",
+    );
+}
+
+#[test]
+fn a_plan_is_carried_out() {
+    holds(
+        "apply web.yaml\nplan /web|10.96/\n    + add address 10.96.0.10 to kube-ipvs0: missing in the kernel\n    + add virtual server 10.96.0.10:80/TCP: missing in the kernel\nkernel addresses\n    10.96.0.10/32\nplan\n    nothing\n",
+    );
+}
+
+#[test]
+fn an_object_that_is_not_there_cannot_be_deleted() {
+    fails(
+        "apply web.yaml\ndelete Service default/shop\nhealth\n    nothing\n",
+        "3: there is no Service default/shop",
+    );
+}
+
+#[test]
+fn a_mistake_in_a_file_is_told_with_its_line() {
+    let broken = text("apply web.yaml\nhealth\n    nothing\n").replace("ports: [", "ports: {");
+    let scenario = Scenario::parse("x.scenario", &broken).expect("it is a scenario");
+    let problem = check(&scenario).expect_err("it fails").to_string();
+    let place = problem.split(' ').next().unwrap_or_default();
+    assert!(
+        ["x.scenario:11:", "x.scenario:12:"].contains(&place),
+        "{problem}"
+    );
+    assert!(problem.contains(" web.yaml: "), "{problem}");
+}
+
+#[test]
+fn blessing_writes_what_is_shown_and_nothing_else() {
+    let before = text("apply web.yaml\n# why\ntables addresses\n    old\n    older\n\nhealth\n");
+    let after =
+        text("apply web.yaml\n# why\ntables addresses\n    10.96.0.10/32\n\nhealth\n    nothing\n");
+    for text in [&before, &after] {
+        let scenario = Scenario::parse("x.scenario", text).expect("it is a scenario");
+        assert_eq!(bless(&scenario, text).as_ref(), Ok(&after));
+    }
+}

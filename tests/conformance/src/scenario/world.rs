@@ -1,0 +1,230 @@
+//! The world of a scenario: a cluster, a node, its kernel and the process that looks after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ipvs::{Connections, VirtualServerKey};
+use model::{
+    ClusterEvent, ClusterState, Desired, Finding, NodeConfig, NodeState, NodeTables, Object,
+    ObjectKind, ObjectName, Op, Plan, Snapshot, text,
+};
+use planner::{Ownership, compile, diff};
+use sources::NodeOverrides;
+
+use super::step::Busy;
+
+const NODES: &str = include_str!("../../scenarios/world.yaml");
+const NODE: &str = include_str!("../../scenarios/node.yaml");
+const CONFIG: &str = include_str!("../../scenarios/config.yaml");
+const NODE_NAME: &str = "node1";
+
+/// A mistake in a file: its line, from 1, where it is known, and what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) line: Option<u64>,
+    pub(super) what: String,
+}
+
+impl From<String> for Mistake {
+    fn from(what: String) -> Self {
+        Self { line: None, what }
+    }
+}
+
+/// A cluster, a node, its kernel and our process.
+#[derive(Clone, Debug)]
+pub(super) struct World {
+    cluster: ClusterState,
+    config: NodeConfig,
+    kernel: Snapshot,
+    busy: Busy,
+    /// The virtual servers that the process remembers to have written.
+    wrote: BTreeSet<VirtualServerKey>,
+}
+
+impl World {
+    /// The world in which every scenario begins.
+    pub(super) fn new() -> Result<Self, Mistake> {
+        let mut world = Self {
+            cluster: ClusterState::default(),
+            config: NodeConfig::new(NODE_NAME),
+            kernel: Snapshot::default(),
+            busy: Busy::Only(Vec::new()),
+            wrote: BTreeSet::new(),
+        };
+        for kind in ObjectKind::ALL {
+            world.cluster.absorb(ClusterEvent::ListStarted(kind));
+            world.cluster.absorb(ClusterEvent::ListDone(kind));
+        }
+        world.apply(objects(NODES)?);
+        world.set_config(CONFIG)?;
+        world.set_node(NODE)?;
+        Ok(world)
+    }
+
+    pub(super) fn apply(&mut self, objects: Vec<Object>) {
+        for object in objects {
+            self.cluster.absorb(ClusterEvent::Upsert(object));
+        }
+    }
+
+    pub(super) fn delete(&mut self, kind: ObjectKind, name: ObjectName) {
+        self.cluster.absorb(ClusterEvent::Delete(kind, name));
+    }
+
+    pub(super) fn has(&self, kind: ObjectKind, name: &ObjectName) -> bool {
+        match kind {
+            ObjectKind::Service => self.cluster.service(name).is_some(),
+            ObjectKind::Node => self.cluster.node(&name.name).is_some(),
+            ObjectKind::EndpointSlice => (self.cluster.service_names()).any(|service| {
+                self.cluster
+                    .slices(service)
+                    .any(|slice| slice.name == *name)
+            }),
+        }
+    }
+
+    pub(super) fn set_config(&mut self, text: &str) -> Result<(), Mistake> {
+        let resolved = sources::config::parse("config", text)
+            .and_then(|file| file.resolve(&NodeOverrides::default(), &self.config.node_name))
+            .map_err(|errors| errors.to_string())?;
+        self.config = resolved.node;
+        Ok(())
+    }
+
+    pub(super) fn set_node(&mut self, text: &str) -> Result<(), Mistake> {
+        let file = on_disk(text, |path| {
+            sources::node_state::read(path).map_err(|error| error.to_string())
+        })??;
+        if let Some(name) = file.node_name {
+            self.config.node_name = name;
+        }
+        self.kernel.node = file.state;
+        Ok(())
+    }
+
+    /// The kernel holds these tables from now on.
+    pub(super) fn set_kernel(&mut self, tables: NodeTables) {
+        self.kernel.device = !tables.addresses.is_empty();
+        self.kernel.tables = tables;
+    }
+
+    pub(super) fn set_busy(&mut self, busy: Busy) {
+        self.busy = busy;
+    }
+
+    /// The process starts anew.
+    pub(super) fn restart(&mut self) {
+        self.wrote.clear();
+    }
+
+    /// What the node should hold, and what is odd.
+    pub(super) fn desired(&self) -> (Desired, Vec<Finding>) {
+        compile(&self.cluster, &self.kernel.node, &self.config)
+    }
+
+    /// What the kernel holds.
+    pub(super) fn kernel(&self) -> &NodeTables {
+        &self.kernel.tables
+    }
+
+    pub(super) fn node(&self) -> &NodeState {
+        &self.kernel.node
+    }
+
+    /// Makes the plan and carries it out.
+    pub(super) fn sync(&mut self) -> Plan {
+        let (desired, _) = self.desired();
+        self.kernel.connections = self.connections();
+        let own = Ownership {
+            recorded: self.wrote.clone(),
+            exclude_cidrs: self.config.exclude_cidrs.clone(),
+            deletions: true,
+            node_name: self.config.node_name.clone(),
+        };
+        let plan = diff(&desired, &self.kernel, &own);
+        for planned in plan.ops() {
+            if let Op::AddVirtualServer(server) = &planned.op {
+                self.wrote.insert(server.key);
+            }
+            self.kernel.note(&planned.op);
+        }
+        // Sets, rules and settings are written whole, whatever was there.
+        let tables = &mut self.kernel.tables;
+        tables.sets.clone_from(&desired.tables.sets);
+        tables.rules.clone_from(&desired.tables.rules);
+        tables.sysctls.clone_from(&desired.tables.sysctls);
+        plan
+    }
+
+    fn connections(&self) -> BTreeMap<(VirtualServerKey, ipvs::RealServerKey), Connections> {
+        let one = Connections {
+            active: 1,
+            ..Connections::default()
+        };
+        let mut connections = BTreeMap::new();
+        for (key, entry) in &self.kernel.tables.virtual_servers {
+            for real in entry.real_servers.keys() {
+                let busy = match &self.busy {
+                    Busy::All => true,
+                    Busy::Only(some) => some.contains(real),
+                };
+                if busy {
+                    connections.insert((*key, *real), one);
+                }
+            }
+        }
+        connections
+    }
+}
+
+/// The tables in `text`, and `others` beside them.
+pub(super) fn tables(text: &str, others: &NodeTables) -> Result<NodeTables, Mistake> {
+    let mut tables = text::parse(text).map_err(|error| Mistake {
+        line: u64::try_from(error.line).ok(),
+        what: error.problem,
+    })?;
+    for (key, entry) in &others.virtual_servers {
+        (tables.virtual_servers).insert(*key, Arc::clone(entry));
+    }
+    tables.addresses.extend(&others.addresses);
+    for (name, set) in &others.sets {
+        let held = tables
+            .sets
+            .entry(name.clone())
+            .or_insert_with(|| set.clone());
+        held.entries.extend(&set.entries);
+    }
+    Ok(tables)
+}
+
+/// The objects in `text`.
+pub(super) fn objects(text: &str) -> Result<Vec<Object>, Mistake> {
+    let found = on_disk(text, |path| sources::files::read(&[path.to_owned()]))?;
+    if let Some(error) = found.errors.first() {
+        return Err(Mistake {
+            line: error.line,
+            what: error.kind.to_string(),
+        });
+    }
+    if let Some((kind, _)) = found.other_kinds.first_key_value() {
+        return Err(format!("a {kind} means nothing here").into());
+    }
+    if found.objects.is_empty() {
+        return Err("there is no object in it, or its labels leave it out"
+            .to_owned()
+            .into());
+    }
+    Ok(found.objects)
+}
+
+/// Shows `text` to `reader` as a file, since that is what users have.
+fn on_disk<T>(text: &str, reader: impl FnOnce(&std::path::Path) -> T) -> Result<T, String> {
+    use std::io::Write;
+    let mut file = (tempfile::Builder::new().suffix(".yaml"))
+        .tempfile()
+        .map_err(|error| format!("no temporary file: {error}"))?;
+    file.write_all(text.as_bytes())
+        .map_err(|error| format!("writing a temporary file: {error}"))?;
+    Ok(reader(file.path()))
+}

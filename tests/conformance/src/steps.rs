@@ -1,0 +1,231 @@
+//! The plans between the moments of a recording: from kube-proxy's tables before a step to ours after it,
+//! nothing moves but what moved in the recording.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
+use model::{NodeTables, Op, Plan, PlannedOp, Reason, Snapshot};
+use planner::{Ownership, diff};
+
+use crate::outcome::Compared;
+use crate::recording::tables;
+
+/// Connections by virtual server and real server.
+type Traffic = BTreeMap<(VirtualServerKey, RealServerKey), Connections>;
+
+/// What is wrong with the plan that takes over what kube-proxy left at this moment: it should be empty.
+#[must_use]
+pub fn check_settled(now: &Compared) -> Vec<String> {
+    let result = tables(&now.corrected).map(|left| {
+        let traffic = busy(&left);
+        let plan = plan(&left, traffic, now, Knows::Nothing);
+        let ops = lines(&about_ipvs(&plan));
+        (ops.into_iter())
+            .map(|op| format!("there should be nothing to do, but {op}"))
+            .collect()
+    });
+    result.unwrap_or_else(|error| vec![error])
+}
+
+/// What is wrong with the plan from `before` to `after`.
+#[must_use]
+pub fn check(before: &Compared, after: &Compared) -> Vec<String> {
+    let mut failures = check_settled(after);
+    match (tables(&before.corrected), tables(&after.corrected)) {
+        (Ok(from), Ok(to)) => {
+            let knows = if after.moment.restarted {
+                Knows::Nothing
+            } else {
+                Knows::WhatItWrote
+            };
+            failures.extend(check_plan(&from, &to, after, knows));
+        }
+        (Err(error), _) | (_, Err(error)) => failures.push(error),
+    }
+    failures
+}
+
+/// What the process remembers of what it wrote.
+#[derive(Clone, Copy)]
+enum Knows {
+    WhatItWrote,
+    /// It has just started.
+    Nothing,
+}
+
+fn check_plan(from: &NodeTables, to: &NodeTables, after: &Compared, knows: Knows) -> Vec<String> {
+    let mut failures = Vec::new();
+    let idle = plan(from, Traffic::new(), after, knows);
+    let expected = moves(from, to, Leaving::GoesAtOnce);
+    differ("without connections", &idle, &expected, &mut failures);
+    if !same(&carried_out(from, &idle), to) {
+        failures
+            .push("the plan without connections does not lead to the recorded tables".to_owned());
+    }
+
+    let traffic = busy(from);
+    let busy_plan = plan(from, traffic.clone(), after, knows);
+    let expected = moves(from, to, Leaving::DrainsOnTcp);
+    differ("with connections", &busy_plan, &expected, &mut failures);
+    // The connections end: what drained is deleted, and nothing else is left to do.
+    let drained = carried_out(from, &busy_plan);
+    let last = plan(&drained, Traffic::new(), after, Knows::WhatItWrote);
+    if !same(&carried_out(&drained, &last), to) {
+        failures.push("drains do not lead to the recorded tables".to_owned());
+    }
+    failures
+}
+
+fn plan(live: &NodeTables, connections: Traffic, now: &Compared, knows: Knows) -> Plan {
+    let config = &now.moment.config;
+    let live = Snapshot {
+        tables: live.clone(),
+        device: true,
+        connections,
+        node: now.moment.node.clone(),
+        ..Snapshot::default()
+    };
+    let own = Ownership {
+        recorded: match knows {
+            Knows::WhatItWrote => live.tables.virtual_servers.keys().copied().collect(),
+            Knows::Nothing => BTreeSet::new(),
+        },
+        exclude_cidrs: config.exclude_cidrs.clone(),
+        deletions: true,
+        node_name: config.node_name.clone(),
+    };
+    diff(&now.desired, &live, &own)
+}
+
+/// Every TCP real server has connections.
+fn busy(tables: &NodeTables) -> Traffic {
+    let mut traffic = Traffic::new();
+    for (key, entry) in &tables.virtual_servers {
+        for real in entry.real_servers.keys() {
+            let one = Connections {
+                active: 1,
+                ..Connections::default()
+            };
+            traffic.insert((*key, *real), one);
+        }
+    }
+    traffic
+}
+
+/// What becomes of a real server that leaves a virtual server that stays.
+#[derive(Clone, Copy)]
+enum Leaving {
+    GoesAtOnce,
+    /// It keeps its connections, at weight 0; of UDP and SCTP it goes at once.
+    DrainsOnTcp,
+}
+
+/// The changes between two recorded tables, each with its reason.
+fn moves(from: &NodeTables, to: &NodeTables, leaving: Leaving) -> Vec<(Op, Reason)> {
+    let mut moves = Vec::new();
+    for (key, entry) in &to.virtual_servers {
+        let old = from.virtual_servers.get(key);
+        match old {
+            None => moves.push((Op::AddVirtualServer(entry.server.clone()), Reason::Missing)),
+            Some(old) if old.server != entry.server => {
+                let set = Op::SetVirtualServer(entry.server.clone());
+                moves.push((set, Reason::Differs(Vec::new())));
+            }
+            Some(_) => {}
+        }
+        let old = old.map(|old| old.real_servers.clone()).unwrap_or_default();
+        for (real_key, real) in &entry.real_servers {
+            match old.get(real_key) {
+                None => moves.push((Op::AddRealServer(*key, *real), Reason::Missing)),
+                Some(old) if old != real => {
+                    let set = Op::SetRealServer(*key, *real);
+                    moves.push((set, Reason::Differs(Vec::new())));
+                }
+                Some(_) => {}
+            }
+        }
+        for real in old
+            .values()
+            .filter(|real| !entry.real_servers.contains_key(&real.key))
+        {
+            moves.push(match leaving {
+                Leaving::DrainsOnTcp if is_tcp(*key) => {
+                    let drained = ipvs::RealServer { weight: 0, ..*real };
+                    (Op::SetRealServer(*key, drained), Reason::Drains)
+                }
+                _ => (Op::DelRealServer(*key, real.key), Reason::NoEndpoint),
+            });
+        }
+    }
+    let gone = (from.virtual_servers.keys()).filter(|key| !to.virtual_servers.contains_key(key));
+    moves.extend(gone.map(|key| (Op::DelVirtualServer(*key), Reason::Unwanted)));
+    let come = to.addresses.difference(&from.addresses);
+    moves.extend(come.map(|at| (Op::AddAddress(*at), Reason::Missing)));
+    let gone = from.addresses.difference(&to.addresses);
+    moves.extend(gone.map(|at| (Op::DelAddress(*at), Reason::Unwanted)));
+    moves
+}
+
+fn is_tcp(key: VirtualServerKey) -> bool {
+    let VirtualServerKey::Address { protocol, .. } = key else {
+        return false;
+    };
+    protocol == Protocol::Tcp
+}
+
+/// The part of a plan that is about virtual servers, real servers and addresses, without what a difference
+/// is made of.
+fn about_ipvs(plan: &Plan) -> Vec<(Op, Reason)> {
+    (plan.ops())
+        .filter(|planned| !planned.op.keys().is_empty())
+        .map(|PlannedOp { op, reason, .. }| {
+            let reason = match reason {
+                Reason::Differs(_) => Reason::Differs(Vec::new()),
+                other => other.clone(),
+            };
+            (op.clone(), reason)
+        })
+        .collect()
+}
+
+fn differ(when: &str, plan: &Plan, expected: &[(Op, Reason)], failures: &mut Vec<String>) {
+    let planned = about_ipvs(plan);
+    let surplus: Vec<_> = (planned.iter())
+        .filter(|op| !expected.contains(op))
+        .cloned()
+        .collect();
+    let lacking: Vec<_> = (expected.iter())
+        .filter(|op| !planned.contains(op))
+        .cloned()
+        .collect();
+    let surplus = lines(&surplus)
+        .into_iter()
+        .map(|op| format!("{when}: planned, but not to be done: {op}"));
+    failures.extend(surplus);
+    let lacking = lines(&lacking)
+        .into_iter()
+        .map(|op| format!("{when}: to be done, but not planned: {op}"));
+    failures.extend(lacking);
+}
+
+fn lines(ops: &[(Op, Reason)]) -> Vec<String> {
+    ops.iter()
+        .map(|(op, reason)| format!("{op}: {reason}"))
+        .collect()
+}
+
+fn carried_out(tables: &NodeTables, plan: &Plan) -> NodeTables {
+    let mut kernel = Snapshot {
+        tables: tables.clone(),
+        device: true,
+        ..Snapshot::default()
+    };
+    for planned in plan.ops() {
+        kernel.note(&planned.op);
+    }
+    kernel.tables
+}
+
+fn same(one: &NodeTables, other: &NodeTables) -> bool {
+    one.virtual_servers == other.virtual_servers && one.addresses == other.addresses
+}

@@ -1,0 +1,323 @@
+//! The laws of compile, for objects and configurations of every kind.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use convergence::cluster::{change, cluster, configs, lists, node_state, objects, service};
+use ipset::{Entry, Header};
+use model::cluster::{Changed, Node};
+use model::sets::SetKind;
+use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectName, text};
+use planner::{Compiler, Extent, compile, diff};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Happening {
+    Cluster(Vec<ClusterEvent>),
+    Interfaces(NodeState),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => change().prop_map(Happening::Cluster),
+        1 => node_state().prop_map(Happening::Interfaces),
+    ]
+}
+
+/// `state` as a compiler knows it that saw `own` before it went.
+fn with_own_node(state: &ClusterState, own: Option<&Node>) -> ClusterState {
+    let mut state = state.clone();
+    if let Some(node) = own {
+        state.absorb(ClusterEvent::Upsert(Object::Node(node.clone())));
+    }
+    state
+}
+
+/// The addresses on the dummy device, by the sets that name them.
+fn ipvs_ips(tables: &model::NodeTables) -> BTreeSet<IpAddr> {
+    let names = [ipvs::AddressFamily::Ipv4, ipvs::AddressFamily::Ipv6]
+        .map(|family| SetKind::IpvsIps.name(family));
+    (names.iter())
+        .flat_map(|name| &tables.sets[name].entries)
+        .filter_map(|entry| match entry {
+            Entry::Ip(address) => Some(*address),
+            _ => None,
+        })
+        .collect()
+}
+
+fn fits(header: Header, entry: Entry) -> bool {
+    let no_network_of_everything = match entry {
+        Entry::IpPortNet(.., network) => network.prefix() > 0,
+        _ => true,
+    };
+    no_network_of_everything && header.fit(entry) == Ok(entry)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_order_of_events_does_not_matter(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let mut reversed = objects.clone();
+        reversed.reverse();
+        prop_assert_eq!(
+            compile(&cluster(objects), &node, &config),
+            compile(&cluster(reversed), &node, &config)
+        );
+    }
+
+    #[test]
+    fn splitting_slices_does_not_matter(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let split: Vec<Object> = (objects.iter().cloned())
+            .flat_map(|object| match object {
+                Object::EndpointSlice(slice) => (slice.endpoints.iter().enumerate())
+                    .map(|(index, endpoint)| {
+                        let mut part = slice.clone();
+                        part.name.name = format!("{}-{index}", slice.name.name).into();
+                        part.endpoints = vec![endpoint.clone()];
+                        Object::EndpointSlice(part)
+                    })
+                    .collect(),
+                other => vec![other],
+            })
+            .collect();
+        prop_assert_eq!(
+            compile(&cluster(objects), &node, &config).0,
+            compile(&cluster(split), &node, &config).0
+        );
+    }
+
+    /// Slices get other names, endpoints another order, and every slice has belonged to another
+    /// Service before.
+    #[test]
+    fn relabelling_does_not_matter(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let mut state = cluster(Vec::new());
+        for object in objects.clone() {
+            if let Object::EndpointSlice(mut slice) = object.clone() {
+                slice.name.name = format!("other-{}", slice.name.name).into();
+                slice.endpoints.reverse();
+                let now = slice.clone();
+                slice.service = "someone-else".into();
+                state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
+                state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(now)));
+            } else {
+                state.absorb(ClusterEvent::Upsert(object));
+            }
+        }
+        prop_assert_eq!(
+            compile(&cluster(objects), &node, &config).0,
+            compile(&state, &node, &config).0
+        );
+    }
+
+    #[test]
+    fn incremental_equals_full(
+        first in objects(),
+        mut node in node_state(),
+        config in configs(),
+        happenings in vec(happening(), 0..12),
+    ) {
+        let mut state = cluster(first);
+        let mut compiler = Compiler::new(config.clone(), Extent::Everything);
+        compiler.look_at_node(&state, &node);
+        compiler.update_all(&state);
+        // A Node that is gone keeps what was known of it: the full compilation must have seen it too.
+        let mut own = state.node(&config.node_name).cloned();
+        for happening in happenings {
+            let before = compiler.desired().clone();
+            let keys = match happening {
+                Happening::Cluster(events) => {
+                    let mut changed = Changed::default();
+                    for event in events {
+                        changed.merge(state.absorb(event));
+                    }
+                    compiler.update(&state, &changed)
+                }
+                Happening::Interfaces(new) => {
+                    node = new;
+                    compiler.look_at_node(&state, &node)
+                }
+            };
+            own = state.node(&config.node_name).cloned().or(own);
+            let (full, _) = compile(&with_own_node(&state, own.as_ref()), &node, &config);
+            prop_assert_eq!(compiler.desired(), &full);
+            check_keys(&before, &full, &keys)?;
+            if state.node(&config.node_name).is_some() {
+                prop_assert_eq!(compiler.findings(&state), compile(&state, &node, &config).1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_bound_is_in_the_set_of_bound_addresses(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let (desired, _) = compile(&cluster(objects), &node, &config);
+        prop_assert_eq!(ipvs_ips(&desired.tables), desired.tables.addresses.clone());
+        let owned: BTreeSet<IpAddr> = desired.owners.addresses.keys().copied().collect();
+        prop_assert_eq!(owned, desired.tables.addresses);
+    }
+
+    #[test]
+    fn every_entry_fits_its_set(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let (desired, _) = compile(&cluster(objects), &node, &config);
+        for (name, set) in &desired.tables.sets {
+            for entry in &set.entries {
+                prop_assert!(fits(set.header, *entry), "{} {:?}", name, entry);
+            }
+        }
+    }
+
+    /// Deviation D8: only a cluster IP may be bound where an interface or another Node has the address.
+    #[test]
+    fn addresses_of_nodes_are_not_bound(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let state = cluster(objects);
+        let (desired, _) = compile(&state, &node, &config);
+        let cluster_ips: BTreeSet<IpAddr> = (state.service_names())
+            .filter_map(|name| state.service(name))
+            .flat_map(|service| &service.cluster_ips)
+            .filter_map(|address| address.as_result().ok().copied())
+            .collect();
+        let of_nodes: BTreeSet<IpAddr> = (state.nodes())
+            .flat_map(|node| node.addresses.iter().copied())
+            .chain(node.addresses())
+            .collect();
+        for address in desired.tables.addresses.intersection(&of_nodes) {
+            prop_assert!(cluster_ips.contains(address), "{} is bound", address);
+        }
+    }
+
+    #[test]
+    fn rules_do_not_depend_on_services(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let state = cluster(objects);
+        let own = state.node(&config.node_name).cloned();
+        let empty = with_own_node(&cluster(Vec::new()), own.as_ref());
+        prop_assert_eq!(
+            compile(&state, &node, &config).0.tables.rules,
+            compile(&empty, &node, &config).0.tables.rules
+        );
+    }
+
+    /// Deviation D2: whatever the youngest Service holds, the others are served as before.
+    #[test]
+    fn one_service_harms_no_other(
+        objects in objects(), node in node_state(), config in configs(), mut wild in service(),
+    ) {
+        wild.name = ObjectName::new("zzz", "wild");
+        wild.created = None;
+        let before = compile(&cluster(objects.clone()), &node, &config).0;
+        let mut with = objects;
+        with.push(Object::Service(wild));
+        let after = compile(&cluster(with), &node, &config).0;
+        for (key, owner) in &before.owners.virtual_servers {
+            prop_assert_eq!(after.owners.virtual_servers.get(key), Some(owner));
+            prop_assert_eq!(
+                after.tables.virtual_servers.get(key),
+                before.tables.virtual_servers.get(key)
+            );
+        }
+        for (service, check) in &before.health_checks {
+            prop_assert_eq!(after.health_checks.get(service), Some(check));
+        }
+    }
+
+    #[test]
+    fn tables_parse_back(objects in objects(), node in node_state(), config in configs()) {
+        let tables = compile(&cluster(objects), &node, &config).0.tables;
+        prop_assert_eq!(text::parse(&text::print(&tables)), Ok(tables));
+    }
+
+    #[test]
+    fn equal_tables_need_nothing(objects in objects(), node in node_state(), config in configs()) {
+        let (desired, _) = compile(&cluster(objects), &node, &config);
+        let live = model::Snapshot {
+            tables: desired.tables.clone(),
+            device: true,
+            ..model::Snapshot::default()
+        };
+        let own = planner::Ownership {
+            recorded: desired.tables.virtual_servers.keys().copied().collect(),
+            exclude_cidrs: Vec::new(),
+            deletions: true,
+            node_name: config.node_name.clone(),
+        };
+        prop_assert!(diff(&desired, &live, &own).is_empty());
+    }
+}
+
+/// `keys` names every virtual server and address that differs. More of them is no mistake: where several
+/// Services change at once, what one lets go another may take up as it was.
+fn check_keys(
+    before: &model::Desired,
+    after: &model::Desired,
+    keys: &model::TableKeys,
+) -> Result<(), TestCaseError> {
+    let (then, now) = (&before.tables, &after.tables);
+    let servers: BTreeSet<_> = (then.virtual_servers.keys())
+        .chain(now.virtual_servers.keys())
+        .filter(|key| then.virtual_servers.get(key) != now.virtual_servers.get(key))
+        .copied()
+        .collect();
+    prop_assert!(keys.virtual_servers.is_superset(&servers));
+    let mut addresses = then.addresses.symmetric_difference(&now.addresses);
+    prop_assert!(addresses.all(|address| keys.addresses.contains(address)));
+    Ok(())
+}
+
+/// The rules of a node with `count` Services, and how many entries its sets have.
+fn rules_with(count: u32) -> (BTreeMap<ipvs::AddressFamily, model::rules::Rules>, usize) {
+    let objects = (0..count).map(|number| {
+        let address = IpAddr::from((0x0a60_0000 + number).to_be_bytes());
+        let external = IpAddr::from((0x0b60_0000 + number).to_be_bytes());
+        Object::Service(model::cluster::Service {
+            kind: model::cluster::ServiceKind::LoadBalancer,
+            cluster_ips: vec![model::Parsed::Valid(address)],
+            load_balancer_ips: vec![model::Parsed::Valid(external)],
+            source_ranges: vec![model::Parsed::Valid(
+                "192.0.2.0/24".parse().expect("a network"),
+            )],
+            ports: vec![model::cluster::ServicePort {
+                name: "".into(),
+                protocol: model::Parsed::Valid(ipvs::Protocol::Tcp),
+                port: model::Parsed::Valid(std::num::NonZeroU16::MIN),
+                node_port: None,
+            }],
+            ..model::cluster::Service::new(ObjectName::new("default", format!("s{number}")))
+        })
+    });
+    let mut state = ClusterState::default();
+    for event in lists(objects.collect()) {
+        state.absorb(event);
+    }
+    let (desired, _) = compile(&state, &NodeState::default(), &NodeConfig::new("node1"));
+    let entries = desired.tables.sets.values().map(|set| set.entries.len());
+    (desired.tables.rules.clone(), entries.sum())
+}
+
+#[test]
+fn fifty_thousand_services_have_the_rules_of_one() {
+    let (one, few) = rules_with(1);
+    let (many, entries) = rules_with(50_000);
+    assert_eq!(one, many);
+    assert!(one.values().all(|rules| rules.chains.len() == 11));
+    assert_eq!(entries, few * 50_000);
+}

@@ -1,6 +1,7 @@
-//! `cargo xtask tidy`: checks of the sources' shape that need no compiler.
+//! `cargo xtask tidy`: checks that need no compiler: layers, file sizes, fields that are explained.
 
 mod layers;
+mod semantics;
 mod sizes;
 
 use crate::error::Result;
@@ -23,5 +24,6 @@ pub(crate) fn command(project: &Project) -> Result<u8> {
 pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     let mut all = layers::complaints(project);
     all.extend(sizes::complaints(project)?);
+    all.extend(semantics::complaints(project)?);
     Ok(all)
 }

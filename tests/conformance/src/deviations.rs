@@ -64,22 +64,20 @@ impl Deviations {
         })
     }
 
-    /// The lines of the list that allow `difference` at the moment `name` of a recording.
+    /// The first line of the list that allows `difference` at the moment `name` of a recording. A line that
+    /// another one makes needless is never the first.
     #[must_use]
-    pub fn places(&self, name: &str, difference: &Difference) -> Vec<Place> {
-        let mut places = Vec::new();
-        for (index, entry) in self.entries.iter().enumerate() {
-            let fits = entry.section == difference.section
+    pub fn place(&self, name: &str, difference: &Difference) -> Option<Place> {
+        let fits = |entry: &Deviation| {
+            entry.section == difference.section
                 && entry.side == difference.side
-                && entry.scenario.is_match(name);
-            let lines = entry.lines.iter().enumerate().filter(|_| fits);
-            places.extend(
-                lines
-                    .filter(|(_, (_, line))| line.is_match(&difference.line))
-                    .map(|(line, _)| (index, line)),
-            );
-        }
-        places
+                && entry.scenario.is_match(name)
+        };
+        let entries = self.entries.iter().enumerate();
+        (entries.filter(|(_, entry)| fits(entry))).find_map(|(index, entry)| {
+            let is_this = |(_, line): &(String, Regex)| line.is_match(&difference.line);
+            Some((index, entry.lines.iter().position(is_this)?))
+        })
     }
 }
 

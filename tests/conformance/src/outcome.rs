@@ -58,13 +58,14 @@ fn compare(moment: Moment, deviations: &Deviations, outcome: &mut Outcome) -> Co
     let ours = section::lines(&started(&moment, &desired).tables);
     let mut listed = Vec::new();
     for difference in between(&ours, &moment.recorded) {
-        let places = deviations.places(&moment.name, &difference);
-        if places.is_empty() {
-            let failure = format!("{}: {difference}", moment.name);
-            outcome.failures.push(failure);
-        } else {
-            outcome.applied.extend(places);
-            listed.push(difference);
+        match deviations.place(&moment.name, &difference) {
+            Some(place) => {
+                outcome.applied.insert(place);
+                listed.push(difference);
+            }
+            None => outcome
+                .failures
+                .push(format!("{}: {difference}", moment.name)),
         }
     }
     Compared {

@@ -13,18 +13,22 @@ use crate::recording::tables;
 /// Connections by virtual server and real server.
 type Traffic = BTreeMap<(VirtualServerKey, RealServerKey), Connections>;
 
-/// What is wrong with the plan that takes over what kube-proxy left at this moment: it should be empty.
+/// What is wrong with the plan from what kube-proxy left at this moment: it should be empty, whether we
+/// remember to have written all that or have just started. Just started, node ports and other addresses that
+/// the node has of its own look like somebody else's, and are let be.
 #[must_use]
 pub fn check_settled(now: &Compared) -> Vec<String> {
-    let result = tables(&now.corrected).map(|left| {
-        let traffic = busy(&left);
-        let plan = plan(&left, traffic, now, Knows::Nothing);
-        let ops = lines(&about_ipvs(&plan));
-        (ops.into_iter())
-            .map(|op| format!("there should be nothing to do, but {op}"))
-            .collect()
-    });
-    result.unwrap_or_else(|error| vec![error])
+    let left = match tables(&now.corrected) {
+        Ok(left) => left,
+        Err(error) => return vec![error],
+    };
+    let remembers = plan(&left, busy(&left), now, Knows::WhatItWrote);
+    let started = plan(&left, busy(&left), now, Knows::Nothing);
+    let ops = [&remembers, &started].map(|plan| lines(&about_ipvs(plan)));
+    let left_out = remembers.findings.iter().map(ToString::to_string);
+    (ops.into_iter().flatten().chain(left_out))
+        .map(|what| format!("there should be nothing to do: {what}"))
+        .collect()
 }
 
 /// What is wrong with the plan from `before` to `after`.
@@ -87,7 +91,13 @@ fn plan(live: &NodeTables, connections: Traffic, now: &Compared, knows: Knows) -
     };
     let own = Ownership {
         recorded: match knows {
-            Knows::WhatItWrote => live.tables.virtual_servers.keys().copied().collect(),
+            Knows::WhatItWrote => {
+                let found = &now.moment.found.virtual_servers;
+                let ours = live.tables.virtual_servers.keys();
+                ours.filter(|key| !found.contains_key(key))
+                    .copied()
+                    .collect()
+            }
             Knows::Nothing => BTreeSet::new(),
         },
         exclude_cidrs: config.exclude_cidrs.clone(),

@@ -232,6 +232,10 @@ impl World {
             &config,
             &"--node",
             &NODE,
+            &"--section",
+            &"ipvs",
+            &"--section",
+            &"addresses",
         ])?;
         Ok(Tables::parse(&ran.exits(0)?.out))
     }

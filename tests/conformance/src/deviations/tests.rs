@@ -21,30 +21,37 @@ fn difference(section: Section, side: Side, line: &str) -> Difference {
     }
 }
 
-fn check(name: &str, difference: &Difference, expected: &[(usize, usize)]) {
+fn check(name: &str, difference: &Difference, expected: Option<(usize, usize)>) {
     let list = Deviations::parse(ENTRY).expect("the list is good");
-    assert_eq!(list.places(name, difference), expected);
+    assert_eq!(list.place(name, difference), expected);
 }
 
 #[test]
 fn an_entry_applies_to_its_scenarios_section_side_and_lines() {
     let line = "-A -t [fd00::1]:80 -s rr";
     let good = difference(Section::Ipvs, Side::Ours, line);
-    check("49-exclude-cidrs", &good, &[(0, 0)]);
-    check("49-exclude-cidrs/01-step", &good, &[(0, 0)]);
-    check("50-other", &good, &[]);
-    check("49-x", &difference(Section::Ipset, Side::Ours, line), &[]);
-    check("49-x", &difference(Section::Ipvs, Side::Theirs, line), &[]);
+    check("49-exclude-cidrs", &good, Some((0, 0)));
+    check("49-exclude-cidrs/01-step", &good, Some((0, 0)));
+    check("50-other", &good, None);
+    check("49-x", &difference(Section::Ipset, Side::Ours, line), None);
+    check("49-x", &difference(Section::Ipvs, Side::Theirs, line), None);
     check(
         "49-x",
         &difference(Section::Ipvs, Side::Ours, "-A -t f:80 -s rr"),
-        &[],
+        None,
     );
     check(
         "49-x",
         &difference(Section::Ipvs, Side::Ours, "-A -f 7 -s rr"),
-        &[(0, 1)],
+        Some((0, 1)),
     );
+}
+
+#[test]
+fn a_line_that_another_one_covers_does_not_apply() {
+    let list = Deviations::parse(&format!("{ENTRY}{ENTRY}")).expect("the list is good");
+    let line = difference(Section::Ipvs, Side::Ours, "-A -f 7 -s rr");
+    assert_eq!(list.place("49-x", &line), Some((0, 1)));
 }
 
 fn refused(text: &str, expected: &str) {

@@ -1,6 +1,8 @@
 //! The world of a scenario: a cluster, a node, its kernel and the process that looks after it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ipvs::{Connections, VirtualServerKey};
@@ -40,6 +42,8 @@ pub(super) struct World {
     busy: Busy,
     /// The virtual servers that the process remembers to have written.
     wrote: BTreeSet<VirtualServerKey>,
+    /// What was made of all that, until some of it changes.
+    compiled: OnceCell<Rc<(Desired, Vec<Finding>)>>,
 }
 
 impl World {
@@ -51,6 +55,7 @@ impl World {
             kernel: Snapshot::default(),
             busy: Busy::Only(Vec::new()),
             wrote: BTreeSet::new(),
+            compiled: OnceCell::new(),
         };
         for kind in ObjectKind::ALL {
             world.cluster.absorb(ClusterEvent::ListStarted(kind));
@@ -63,12 +68,14 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, objects: Vec<Object>) {
+        self.compiled.take();
         for object in objects {
             self.cluster.absorb(ClusterEvent::Upsert(object));
         }
     }
 
     pub(super) fn delete(&mut self, kind: ObjectKind, name: ObjectName) {
+        self.compiled.take();
         self.cluster.absorb(ClusterEvent::Delete(kind, name));
     }
 
@@ -88,6 +95,7 @@ impl World {
         let resolved = sources::config::parse("config", text)
             .and_then(|file| file.resolve(&NodeOverrides::default(), &self.config.node_name))
             .map_err(|errors| errors.to_string())?;
+        self.compiled.take();
         self.config = resolved.node;
         Ok(())
     }
@@ -99,6 +107,7 @@ impl World {
         if let Some(name) = file.node_name {
             self.config.node_name = name;
         }
+        self.compiled.take();
         self.kernel.node = file.state;
         Ok(())
     }
@@ -119,8 +128,9 @@ impl World {
     }
 
     /// What the node should hold, and what is odd.
-    pub(super) fn desired(&self) -> (Desired, Vec<Finding>) {
-        compile(&self.cluster, &self.kernel.node, &self.config)
+    pub(super) fn desired(&self) -> Rc<(Desired, Vec<Finding>)> {
+        let compile = || Rc::new(compile(&self.cluster, &self.kernel.node, &self.config));
+        Rc::clone(self.compiled.get_or_init(compile))
     }
 
     /// What the kernel holds.
@@ -134,7 +144,8 @@ impl World {
 
     /// Makes the plan and carries it out.
     pub(super) fn sync(&mut self) -> Plan {
-        let (desired, _) = self.desired();
+        let compiled = self.desired();
+        let (desired, _) = &*compiled;
         self.kernel.connections = self.connections();
         let own = Ownership {
             recorded: self.wrote.clone(),
@@ -142,7 +153,7 @@ impl World {
             deletions: true,
             node_name: self.config.node_name.clone(),
         };
-        let plan = diff(&desired, &self.kernel, &own);
+        let plan = diff(desired, &self.kernel, &own);
         for planned in plan.ops() {
             if let Op::AddVirtualServer(server) = &planned.op {
                 self.wrote.insert(server.key);

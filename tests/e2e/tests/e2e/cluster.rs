@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use e2e::{
-    ApiServer, Family, Outcome, Probe, Process, Protocol, Tally, World, ensure, eventually,
+    ApiServer, Family, Outcome, Probe, Process, Protocol, Tables, Tally, World, ensure, eventually,
     objects, within,
 };
 use serde_json::Value;
@@ -88,7 +88,9 @@ impl Cluster {
                 let wanted = pods.iter().any(|wanted| wanted.name == pod.name);
                 let entries = [pod.v4.to_string(), format!("[{}]", pod.v6)].map(|address| {
                     let real = format!(" -r {address}:");
-                    ipvs.iter().filter(|line| line.contains(&real)).count()
+                    (ipvs.iter())
+                        .filter(|line| line.contains(&real) && !Tables::is_drained(line))
+                        .count()
                 });
                 // Once for each protocol.
                 ensure(entries == [if wanted { 3 } else { 0 }; 2], || {

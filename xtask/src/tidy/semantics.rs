@@ -1,0 +1,162 @@
+//! `docs/semantics.md` explains every field and deviation, and names a scenario for each.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use self::table::{Row, rows};
+use crate::error::{Context, Result};
+use crate::project::Project;
+
+const PAGE: &str = "docs/semantics.md";
+const FIELDS: &str = "tests/conformance/fields.txt";
+const SCENARIOS: &str = "tests/conformance/scenarios";
+const RECORDINGS: &str = "tests/conformance/recordings";
+
+/// The page's sections with a table of fields, by the word that begins a line of [`FIELDS`].
+const KINDS: [&str; 4] = ["Service", "EndpointSlice", "Node", "Configuration"];
+
+/// The section with the table of deviations.
+const DEVIATIONS: &str = "Deviations";
+
+/// All deviations there are: D1 to this one.
+const LAST_DEVIATION: u32 = 20;
+
+/// Those that tables do not show. Their rows may say so in place of a scenario.
+const DATA_PLANE: [u32; 4] = [13, 14, 17, 19];
+const ELSEWHERE: &str = "data plane";
+
+/// What stands before the name of a recording.
+const RECORDING: &str = "recording ";
+
+/// What the page lacks, and what it says wrongly.
+pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
+    let read = |name: &str| {
+        fs::read_to_string(project.root.join(name)).context(|| format!("reading {name}"))
+    };
+    let there = |path: &str| project.root.join(path).exists();
+    Ok(check(&read(PAGE)?, &read(FIELDS)?, &there))
+}
+
+/// Compares the text of [`PAGE`] with that of [`FIELDS`]; `there` says whether the project has a file or folder.
+fn check(page: &str, fields: &str, there: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let rows = rows(page);
+    let mut all = Vec::new();
+    for row in &rows {
+        if KINDS.contains(&row.section.as_str()) || row.section == DEVIATIONS {
+            all.extend(about_row(row, there));
+        }
+    }
+    all.extend(about_fields(&rows, fields));
+    all.extend(about_deviations(&rows));
+    all
+}
+
+/// What any row must have.
+fn about_row(row: &Row, there: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let [subject, behaviour, evidence] = row.cells.as_slice() else {
+        let what = format!("a row has three cells, this one {}", row.cells.len());
+        return vec![at(row, what)];
+    };
+    let mut all = Vec::new();
+    if behaviour.text.is_empty() {
+        all.push(at(row, format!("nothing is said about {}", subject.text)));
+    }
+    if evidence.names.is_empty() && !is_data_plane(row) {
+        all.push(at(
+            row,
+            format!("the row of {} names no scenario", subject.text),
+        ));
+    }
+    let missing = evidence.names.iter().filter_map(|name| {
+        let path = match name.strip_prefix(RECORDING) {
+            Some(name) => format!("{RECORDINGS}/{name}/recorded"),
+            None => format!("{SCENARIOS}/{name}.scenario"),
+        };
+        (!there(&path)).then(|| at(row, format!("`{name}` is missing: there is no {path}")))
+    });
+    all.extend(missing);
+    all
+}
+
+/// Every field has one row, and every row's fields are there.
+fn about_fields(rows: &[Row], fields: &str) -> Vec<String> {
+    let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, field) in fields.lines().enumerate() {
+        lines.insert(field, index + 1);
+    }
+    let mut all = Vec::new();
+    let mut explained: BTreeMap<String, usize> = BTreeMap::new();
+    for row in rows
+        .iter()
+        .filter(|row| KINDS.contains(&row.section.as_str()))
+    {
+        let names = row.subject();
+        if names.is_empty() {
+            all.push(at(row, "the row names no field in backquotes"));
+        }
+        for name in names {
+            let field = format!("{} {name}", row.section);
+            if !lines.contains_key(field.as_str()) {
+                all.push(at(
+                    row,
+                    format!("{} has no field `{name}`, says {FIELDS}", row.section),
+                ));
+            }
+            if let Some(first) = explained.insert(field, row.line) {
+                all.push(at(row, format!("`{name}` has a row already, line {first}")));
+            }
+        }
+    }
+    let silent = (lines.iter())
+        .filter(|(field, _)| !explained.contains_key(**field))
+        .map(|(field, line)| format!("{FIELDS}:{line}: {field} has no row in {PAGE}"));
+    all.extend(silent);
+    all
+}
+
+/// Every deviation has one row.
+fn about_deviations(rows: &[Row]) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut explained: BTreeMap<u32, usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.section == DEVIATIONS) {
+        match deviation(row) {
+            Some(number) if (1..=LAST_DEVIATION).contains(&number) => {
+                if let Some(first) = explained.insert(number, row.line) {
+                    all.push(at(
+                        row,
+                        format!("D{number} has a row already, line {first}"),
+                    ));
+                }
+            }
+            _ => all.push(at(
+                row,
+                format!("the row begins with no deviation from D1 to D{LAST_DEVIATION}"),
+            )),
+        }
+    }
+    let silent = (1..=LAST_DEVIATION)
+        .filter(|number| !explained.contains_key(number))
+        .map(|number| format!("{PAGE}: deviation D{number} has no row"));
+    all.extend(silent);
+    all
+}
+
+fn deviation(row: &Row) -> Option<u32> {
+    let subject = row.cells.first()?;
+    subject.text.strip_prefix('D')?.parse().ok()
+}
+
+/// Whether the row says, and may say, that tables do not show it.
+fn is_data_plane(row: &Row) -> bool {
+    let says = (row.cells.last()).is_some_and(|cell| cell.text == ELSEWHERE);
+    let may = deviation(row).is_some_and(|number| DATA_PLANE.contains(&number));
+    says && may && row.section == DEVIATIONS
+}
+
+fn at(row: &Row, what: impl std::fmt::Display) -> String {
+    format!("{PAGE}:{}: {what}", row.line)
+}

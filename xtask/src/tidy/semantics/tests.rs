@@ -1,0 +1,200 @@
+use super::*;
+
+const FIELDS_OF_TESTS: &str =
+    "Configuration mode\nNode spec.taints\nService spec.type\nService status.conditions\n";
+
+/// A page without mistakes.
+fn page() -> String {
+    let mut page = String::from(
+        "# Semantics\n\
+         | not | a table of fields |\n|---|---|\n| `x` | y |\n\
+         ## Service\n\
+         | field | behaviour | scenario |\n|---|---|---|\n\
+         | `spec.type` | decides | `one`, `recording 01-a` |\n\
+         | `status.conditions` | not read | `one` |\n\
+         ## Node\n\
+         | field | behaviour | scenario |\n|:--|---|---|\n\
+         | `spec.taints` | `a\\|b` | `one` |\n\
+         ## Configuration\n\
+         | field | behaviour | scenario |\n|---|---|---|\n\
+         | `mode` | ipvs | `one` |\n\
+         ## Deviations\n\
+         | number | what | scenario |\n|---|---|---|\n",
+    );
+    for number in 1..=LAST_DEVIATION {
+        let evidence = if DATA_PLANE.contains(&number) {
+            ELSEWHERE
+        } else {
+            "`one`"
+        };
+        page.push_str(&format!("| D{number} | better | {evidence} |\n"));
+    }
+    page
+}
+
+fn there(path: &str) -> bool {
+    [
+        "tests/conformance/scenarios/one.scenario",
+        "tests/conformance/recordings/01-a/recorded",
+    ]
+    .contains(&path)
+}
+
+/// Puts `new` in the place of `old` on the page.
+#[track_caller]
+fn complains(old: &str, new: &str, expected: &[&str]) {
+    let page = page();
+    assert!(page.contains(old), "{old} is not on the page");
+    let found = check(&page.replace(old, new), FIELDS_OF_TESTS, &there);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_page_that_explains_everything() {
+    assert_eq!(check(&page(), FIELDS_OF_TESTS, &there), [""; 0]);
+}
+
+#[test]
+fn one_row_may_be_about_several_fields() {
+    complains(
+        "| `spec.type` | decides | `one`, `recording 01-a` |\n| `status.conditions` |",
+        "| `spec.type`, `status.conditions` |",
+        &[],
+    );
+}
+
+#[test]
+fn a_field_without_a_row() {
+    complains(
+        "| `status.conditions` | not read | `one` |\n",
+        "",
+        &[
+            "tests/conformance/fields.txt:4: Service status.conditions has no row in docs/semantics.md",
+        ],
+    );
+}
+
+#[test]
+fn a_field_that_is_not_there() {
+    complains(
+        "`mode`",
+        "`mode`, `proxyMode`",
+        &[
+            "docs/semantics.md:17: Configuration has no field `proxyMode`, says tests/conformance/fields.txt",
+        ],
+    );
+}
+
+#[test]
+fn a_field_in_the_wrong_table() {
+    complains(
+        "| `spec.taints` |",
+        "| `spec.type` |",
+        &[
+            "docs/semantics.md:13: Node has no field `spec.type`, says tests/conformance/fields.txt",
+            "tests/conformance/fields.txt:2: Node spec.taints has no row in docs/semantics.md",
+        ],
+    );
+}
+
+#[test]
+fn a_field_with_two_rows() {
+    complains(
+        "| `status.conditions` |",
+        "| `status.conditions`, `spec.type` |",
+        &["docs/semantics.md:9: `spec.type` has a row already, line 8"],
+    );
+}
+
+#[test]
+fn a_row_without_a_scenario() {
+    complains(
+        "| not read | `one` |",
+        "| not read | one |",
+        &["docs/semantics.md:9: the row of `status.conditions` names no scenario"],
+    );
+    complains(
+        "| not read | `one` |",
+        "| not read | data plane |",
+        &["docs/semantics.md:9: the row of `status.conditions` names no scenario"],
+    );
+}
+
+#[test]
+fn a_row_that_says_nothing() {
+    complains(
+        "| not read |",
+        "| |",
+        &["docs/semantics.md:9: nothing is said about `status.conditions`"],
+    );
+    complains(
+        "| not read | `one` |",
+        "| not read |",
+        &["docs/semantics.md:9: a row has three cells, this one 2"],
+    );
+    complains(
+        "| `status.conditions` | not read",
+        "| | not read",
+        &[
+            "docs/semantics.md:9: the row names no field in backquotes",
+            "tests/conformance/fields.txt:4: Service status.conditions has no row in docs/semantics.md",
+        ],
+    );
+}
+
+#[test]
+fn a_scenario_that_is_not_there() {
+    complains(
+        "| ipvs | `one` |",
+        "| ipvs | `two` |",
+        &[
+            "docs/semantics.md:17: `two` is missing: there is no tests/conformance/scenarios/two.scenario",
+        ],
+    );
+    complains(
+        "`recording 01-a`",
+        "`recording 02-b`",
+        &[
+            "docs/semantics.md:8: `recording 02-b` is missing: there is no tests/conformance/recordings/02-b/recorded",
+        ],
+    );
+}
+
+#[test]
+fn a_deviation_without_a_row() {
+    complains(
+        "| D5 | better | `one` |\n",
+        "",
+        &["docs/semantics.md: deviation D5 has no row"],
+    );
+    complains(
+        "| D19 | better | data plane |\n",
+        "| nineteen | better | `one` |\n",
+        &[
+            "docs/semantics.md:39: the row begins with no deviation from D1 to D20",
+            "docs/semantics.md: deviation D19 has no row",
+        ],
+    );
+    complains(
+        "| D20 |",
+        "| D18 |",
+        &[
+            "docs/semantics.md:40: D18 has a row already, line 38",
+            "docs/semantics.md: deviation D20 has no row",
+        ],
+    );
+}
+
+#[test]
+fn a_deviation_without_a_scenario() {
+    complains(
+        "| D5 | better | `one` |",
+        "| D5 | better | data plane |",
+        &["docs/semantics.md:25: the row of D5 names no scenario"],
+    );
+    complains(
+        "| D13 | better | data plane |",
+        "| D13 | better | in a VM |",
+        &["docs/semantics.md:33: the row of D13 names no scenario"],
+    );
+}

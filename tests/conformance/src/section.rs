@@ -127,7 +127,8 @@ pub fn rule_lines(saved: &[&str]) -> Vec<String> {
         if let Some(name) = line.strip_prefix('*') {
             table = name;
         } else if line.starts_with(":KUBE-") || line.starts_with("-A ") {
-            let bare = (COMMENT.as_ref()).map(|comment| comment.replace_all(line, ""));
+            let comment = COMMENT.as_ref().filter(|_| line.contains("--comment"));
+            let bare = comment.map(|comment| comment.replace_all(line, ""));
             let bare = bare.as_deref().unwrap_or(line);
             // A chain of ours has no policy; its counters say nothing.
             let chain = bare

@@ -29,6 +29,8 @@ pub struct Pod {
     pub v4: Ipv4Addr,
     /// Its IPv6 address.
     pub v6: Ipv6Addr,
+    /// Where it is.
+    pub namespace: Namespace,
     state: Arc<State>,
 }
 
@@ -45,7 +47,7 @@ impl Pod {
     /// # Errors
     /// Where one cannot listen.
     pub(crate) fn start(
-        namespace: &Namespace,
+        namespace: Namespace,
         name: &str,
         v4: Ipv4Addr,
         v6: Ipv6Addr,
@@ -59,9 +61,10 @@ impl Pod {
             name: name.to_owned(),
             v4,
             v6,
+            namespace,
             state,
         };
-        namespace.run(|| pod.listen())?;
+        pod.namespace.run(|| pod.listen())?;
         Ok(pod)
     }
 

@@ -87,7 +87,7 @@ pub(crate) fn connect(
     Ok(TcpStream::from(socket))
 }
 
-fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<OwnedFd> {
+pub(crate) fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<OwnedFd> {
     let domain = match address {
         SocketAddr::V4(_) => libc::AF_INET,
         SocketAddr::V6(_) => libc::AF_INET6,
@@ -104,7 +104,7 @@ fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
 
-fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
+pub(crate) fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     let (address, length) = raw(address);
     // SAFETY: the address is initialized and outlives the call; the length is its.
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })
@@ -131,7 +131,7 @@ fn timeval(time: Duration) -> libc::timeval {
     }
 }
 
-fn raw(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+pub(crate) fn raw(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
     // SAFETY: an all-zero `sockaddr_storage` is valid.
     let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
     match address {
@@ -165,11 +165,11 @@ fn raw(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
     }
 }
 
-fn length_of<T>() -> libc::socklen_t {
+pub(crate) fn length_of<T>() -> libc::socklen_t {
     mem::size_of::<T>() as libc::socklen_t
 }
 
-fn check(status: libc::c_int) -> io::Result<()> {
+pub(crate) fn check(status: libc::c_int) -> io::Result<()> {
     if status == 0 {
         Ok(())
     } else {

@@ -78,18 +78,11 @@ impl World {
     /// As [`World::build`].
     pub fn with_pods(names: &[&str]) -> Outcome<Self> {
         let node = Namespace::create()?;
-        node.sysctl("ipv4/ip_forward", "1")?;
-        node.sysctl("ipv6/conf/all/forwarding", "1")?;
-        node.ip(&[
-            "link add cni0 type bridge",
-            "address add 10.244.0.1/24 dev cni0",
-            "address add fd00:10:244::1/64 dev cni0 nodad",
-            "link set cni0 up",
-        ])?;
+        routes(&node, 0)?;
         let client = client(&node)?;
         let pods = (10..)
             .zip(names)
-            .map(|(number, name)| pod(&node, number, name))
+            .map(|(number, name)| pod(&node, 0, number, name))
             .collect::<Outcome<_>>()?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder =
@@ -101,6 +94,15 @@ impl World {
             pods,
             folder,
         })
+    }
+
+    /// A pod in the node's own network, with the node's addresses towards the client.
+    ///
+    /// # Errors
+    /// Where it cannot listen.
+    pub fn host_pod(&self, name: &str) -> Outcome<Pod> {
+        let v6 = Ipv6Addr::new(0xfd00, 0x50, 0, 0, 0, 0, 0, 1);
+        Pod::start(&self.node, name, Ipv4Addr::new(192, 168, 50, 1), v6)
     }
 
     /// A path in the world's own directory.
@@ -296,6 +298,18 @@ impl Family {
     }
 }
 
+/// Makes a router of a node, with the bridge of its pods.
+pub(crate) fn routes(node: &Namespace, subnet: u8) -> Outcome {
+    node.sysctl("ipv4/ip_forward", "1")?;
+    node.sysctl("ipv6/conf/all/forwarding", "1")?;
+    node.ip(&[
+        "link add cni0 type bridge",
+        &format!("address add 10.244.{subnet}.1/24 dev cni0"),
+        &format!("address add fd00:10:244:{subnet}::1/64 dev cni0 nodad"),
+        "link set cni0 up",
+    ])
+}
+
 fn client(node: &Namespace) -> Outcome<Namespace> {
     let client = Namespace::create()?;
     node.ip(&[
@@ -321,23 +335,27 @@ fn client(node: &Namespace) -> Outcome<Namespace> {
     Ok(client)
 }
 
-fn pod(node: &Namespace, number: u8, name: &str) -> Outcome<Pod> {
-    let namespace = Namespace::create()?;
-    let v4 = Ipv4Addr::new(10, 244, 0, number);
-    let v6 = Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0, 0, 0, number.into());
+/// A pod on a node whose pods have the addresses 10.244.SUBNET.0/24 and fd00:10:244:SUBNET::/64, at the bridge
+/// `cni0`. Its port of the bridge gives back what it sent, as CNI plug-ins set it up for pods that ask
+/// themselves.
+pub(crate) fn pod(node: &Namespace, subnet: u8, number: u8, name: &str) -> Outcome<Pod> {
+    let namespace = Arc::new(Namespace::create()?);
+    let v4 = Ipv4Addr::new(10, 244, subnet, number);
+    let v6 = Ipv6Addr::new(0xfd00, 0x10, 0x244, subnet.into(), 0, 0, 0, number.into());
     node.ip(&[
         format!(
             "link add veth{number} type veth peer name eth0 netns {}",
             namespace.path()
         ),
         format!("link set veth{number} master cni0 up"),
+        format!("link set veth{number} type bridge_slave hairpin on"),
     ])?;
     namespace.ip(&[
         format!("address add {v4}/24 dev eth0"),
         format!("address add {v6}/64 dev eth0 nodad"),
         "link set eth0 up".to_owned(),
-        "route add default via 10.244.0.1".to_owned(),
-        "route add ::/0 via fd00:10:244::1".to_owned(),
+        format!("route add default via 10.244.{subnet}.1"),
+        format!("route add ::/0 via fd00:10:244:{subnet}::1"),
     ])?;
     Pod::start(&namespace, name, v4, v6)
 }

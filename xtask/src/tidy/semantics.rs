@@ -1,4 +1,4 @@
-//! `docs/semantics.md` explains every field and deviation, and names a scenario for each.
+//! `docs/semantics.md` explains every field and deviation, and names a scenario for each that has the field in it.
 
 mod table;
 #[cfg(test)]
@@ -6,6 +6,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use self::table::{Row, rows};
 use crate::error::{Context, Result};
@@ -37,26 +38,49 @@ pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     let read = |name: &str| {
         fs::read_to_string(project.root.join(name)).context(|| format!("reading {name}"))
     };
-    let there = |path: &str| project.root.join(path).exists();
-    Ok(check(&read(PAGE)?, &read(FIELDS)?, &there))
+    let shown = |path: &str| text_of(&project.root.join(path));
+    Ok(check(&read(PAGE)?, &read(FIELDS)?, &shown))
 }
 
-/// Compares the text of [`PAGE`] with that of [`FIELDS`]; `there` says whether the project has a file or folder.
-fn check(page: &str, fields: &str, there: &dyn Fn(&str) -> bool) -> Vec<String> {
+/// The text of a scenario, or that of all manifests of a recording; none where it is not there.
+fn text_of(path: &Path) -> Option<String> {
+    if path.is_file() {
+        return fs::read_to_string(path).ok();
+    }
+    let mut text = String::new();
+    for entry in fs::read_dir(path).ok()? {
+        let path = entry.ok()?.path();
+        if path.is_dir() || path.extension().is_some_and(|end| end == "yaml") {
+            text.push_str(&text_of(&path)?);
+        }
+    }
+    Some(text)
+}
+
+/// What a path shows: the text of a scenario or a recording, none where there is none.
+type Shown<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Compares the text of [`PAGE`] with that of [`FIELDS`] and with scenarios and recordings.
+fn check(page: &str, fields: &str, shown: Shown<'_>) -> Vec<String> {
     let rows = rows(page);
     let mut all = Vec::new();
-    for row in &rows {
-        if KINDS.contains(&row.section.as_str()) || row.section == DEVIATIONS {
-            all.extend(about_row(row, there));
-        }
+    for row in rows
+        .iter()
+        .filter(|row| is_of_fields(row) || row.section == DEVIATIONS)
+    {
+        all.extend(about_row(row, shown));
     }
     all.extend(about_fields(&rows, fields));
     all.extend(about_deviations(&rows));
     all
 }
 
+fn is_of_fields(row: &Row) -> bool {
+    KINDS.contains(&row.section.as_str())
+}
+
 /// What any row must have.
-fn about_row(row: &Row, there: &dyn Fn(&str) -> bool) -> Vec<String> {
+fn about_row(row: &Row, shown: Shown<'_>) -> Vec<String> {
     let [subject, behaviour, evidence] = row.cells.as_slice() else {
         let what = format!("a row has three cells, this one {}", row.cells.len());
         return vec![at(row, what)];
@@ -66,20 +90,47 @@ fn about_row(row: &Row, there: &dyn Fn(&str) -> bool) -> Vec<String> {
         all.push(at(row, format!("nothing is said about {}", subject.text)));
     }
     if evidence.names.is_empty() && !is_data_plane(row) {
-        all.push(at(
-            row,
-            format!("the row of {} names no scenario", subject.text),
-        ));
+        let what = format!("the row of {} names no scenario", subject.text);
+        all.push(at(row, what));
     }
-    let missing = evidence.names.iter().filter_map(|name| {
+    let mut texts = Vec::new();
+    for name in &evidence.names {
         let path = match name.strip_prefix(RECORDING) {
-            Some(name) => format!("{RECORDINGS}/{name}/recorded"),
+            Some(name) => format!("{RECORDINGS}/{name}"),
             None => format!("{SCENARIOS}/{name}.scenario"),
         };
-        (!there(&path)).then(|| at(row, format!("`{name}` is missing: there is no {path}")))
-    });
-    all.extend(missing);
+        match shown(&path) {
+            Some(text) => texts.push(text),
+            None => all.push(at(row, format!("`{name}` is missing: there is no {path}"))),
+        }
+    }
+    if is_of_fields(row) && texts.len() == evidence.names.len() && !texts.is_empty() {
+        let silent = (row.subject().iter())
+            .filter(|field| !texts.iter().any(|text| mentions(text, field)))
+            .map(|field| {
+                at(
+                    row,
+                    format!("no scenario of this row has the field `{field}`"),
+                )
+            });
+        all.extend(silent);
+    }
     all
+}
+
+/// Whether a manifest in `text` has the last part of `field` as a key: `clusterIP:` for `spec.clusterIP`, the label itself
+/// for `metadata.labels[LABEL]`.
+fn mentions(text: &str, field: &str) -> bool {
+    let label = (field.split_once('[')).and_then(|(_, rest)| rest.strip_suffix(']'));
+    let key = match label {
+        Some(label) if !label.is_empty() => label,
+        _ => field.rsplit('.').next().unwrap_or(field),
+    };
+    let wanted = format!("{}:", key.trim_end_matches("[]"));
+    text.match_indices(&wanted).any(|(start, _)| {
+        let before = text[..start].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '/' | '-' | '_'))
+    })
 }
 
 /// Every field has one row, and every row's fields are there.

@@ -32,7 +32,7 @@ pub(super) fn shown(scenario: &Scenario) -> Result<Vec<(usize, Vec<String>)>, Pr
     for (index, step) in scenario.steps.iter().enumerate() {
         match run.step(step, &NodeTables::default()) {
             Ok(Some(shown)) => all.push((index, block(shown))),
-            Err(problem) if step.directive.is_change() => return Err(problem),
+            Err(problem) if step.directive.changes() => return Err(problem),
             Ok(None) | Err(_) => {}
         }
     }
@@ -46,14 +46,17 @@ pub(super) fn in_company(scenario: &Scenario) -> Result<(), Problem> {
     let mut others = Run::new(scenario, Company::OthersAlone)?;
     let mut both = Run::new(scenario, Company::Both)?;
     for step in &scenario.steps {
-        let left = others.desired();
+        let left = others.world.desired();
         let shown = [
-            others.step(step, &left)?,
+            others.step(step, &left.0.tables)?,
             alone.step(step, &NodeTables::default())?,
-            both.step(step, &left)?,
+            both.step(step, &left.0.tables)?,
         ];
         if let [Some(others), Some(alone), Some(both)] = shown {
             add_up(scenario, step, "shown", [others, alone, both])?;
+        }
+        if !step.directive.changes() {
+            continue;
         }
         let [others, alone, both] = [&others, &alone, &both].map(Run::state);
         for (place, both) in both {
@@ -125,28 +128,25 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn desired(&self) -> NodeTables {
-        self.world.desired().0.tables
-    }
-
     fn tables(&self) -> Lines {
-        section::lines(&self.desired())
+        section::lines(&self.world.desired().0.tables)
     }
 
     /// All that the world has led to.
     fn state(&self) -> State {
-        let kernel = section::lines(self.world.kernel());
-        let tables = self
-            .tables()
-            .into_iter()
-            .map(|(section, lines)| (("tables", section), lines));
-        tables
-            .chain(
-                kernel
+        let places = [
+            ("tables", self.tables()),
+            ("kernel", section::lines(self.world.kernel())),
+        ];
+        let mut state = State::new();
+        for (place, lines) in places {
+            state.extend(
+                lines
                     .into_iter()
-                    .map(|(section, lines)| (("kernel", section), lines)),
-            )
-            .collect()
+                    .map(|(section, lines)| ((place, section), lines)),
+            );
+        }
+        state
     }
 
     /// Does `step` and says what it shows. `left` is what the kernel holds beside a scenario's own tables.
@@ -154,7 +154,7 @@ impl<'a> Run<'a> {
         let shown = match &step.directive {
             Directive::Tables(sections, filter) => {
                 self.before = Some(self.tables());
-                print::tables(&self.desired(), sections, filter)
+                print::tables(&self.world.desired().0.tables, sections, filter)
             }
             Directive::Kernel(sections, filter) => {
                 print::tables(self.world.kernel(), sections, filter)

@@ -115,10 +115,9 @@ impl Directive {
         )
     }
 
-    /// Whether it changes something, and nothing is expected of it.
-    #[must_use]
-    pub fn is_change(&self) -> bool {
-        !self.expects() && !matches!(self, Self::Same)
+    /// Whether the cluster, the node, the kernel or the process is another one afterwards.
+    pub(super) fn changes(&self) -> bool {
+        !self.expects() && !matches!(self, Self::Same) || matches!(self, Self::Plan(_))
     }
 
     /// Whether it can fail.

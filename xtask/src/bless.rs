@@ -1,4 +1,4 @@
-//! `cargo xtask bless`: writes what the steps of scenarios show into them.
+//! `cargo xtask bless`: writes what the steps of scenarios show into them, and the list of fields.
 
 use clap::Args;
 use std::process::Stdio;
@@ -12,7 +12,8 @@ use crate::project::{Project, cargo};
 It writes what `tables`, `kernel`, `plan`, `findings` and `health` show below these steps, in
 tests/conformance/scenarios, and then runs the scenarios. Read the difference before you commit it. What is written
 by hand stays: the expectation of a `trace`, recordings, the list of deviations. The exit status is 1 if a
-scenario fails all the same.")]
+scenario fails all the same. Without a name it also writes tests/conformance/fields.txt, the fields that
+docs/semantics.md has to explain.")]
 pub(crate) struct Arguments {
     /// Only scenarios with this in their name
     filter: Option<String>,
@@ -28,6 +29,8 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
         "conformance",
         "--test",
         "scenarios",
+        "--test",
+        "fields",
         "--",
     ])
     .args(&arguments.filter)

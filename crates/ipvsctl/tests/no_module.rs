@@ -54,7 +54,8 @@ fn the_error_says_which_module_is_missing_and_rendering_needs_none() {
         );
         assert_eq!(err.lines().count(), 1, "{err}");
     }
-    let (status, out, err) = run("render --section ipvs --section addresses -f shop.yaml --node node1");
+    let (status, out, err) =
+        run("render --section ipvs --section addresses -f shop.yaml --node node1");
     assert_eq!((status, err.as_str()), (Some(0), ""));
     assert_eq!(out, include_str!("data/shop.txt"));
     let (_, out, _) = run("version");

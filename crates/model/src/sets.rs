@@ -1,5 +1,8 @@
 //! The sets of a node: kube-proxy's seventeen in each family, and one of ours.
 
+#[cfg(test)]
+mod tests;
+
 use ipset::{Family, HashType, Header, SetName};
 use ipvs::AddressFamily;
 

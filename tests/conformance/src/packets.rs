@@ -1,5 +1,7 @@
 //! Probes that were sent on a node of a real kube-proxy, and what became of them.
 
+mod kube_proxy;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
@@ -12,6 +14,8 @@ use sources::NodeOverrides;
 
 use crate::deviations::glob;
 use crate::oracle::{Outcome, Probe, Verdict, World, trace};
+
+pub use kube_proxy::tables_of_kube_proxy;
 
 /// The recordings: a file of probes, the configuration, and whether packets between ports of a bridge
 /// passed iptables.
@@ -233,6 +237,7 @@ fn seen_by(result: &str, pods: &str, sources: &str) -> Result<Seen, String> {
             }
             "refused" => Outcome::Refused,
             "timeout" => Outcome::Lost,
+            "send-eperm" => Outcome::NotPermitted,
             other => match other.strip_prefix("icmp-unreach-") {
                 Some(what) => Outcome::Unreachable(what.to_owned()),
                 None => return Err(format!("`{other}` is no result")),

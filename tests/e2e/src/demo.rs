@@ -32,8 +32,9 @@ struct Stage {
 /// # Errors
 /// At the first claim that is not so.
 pub fn run() -> Outcome {
-    let mut teller = Teller::new(8);
+    let mut teller = Teller::new(9);
     let stage = set(&mut teller)?;
+    analyzed(&mut teller, &stage)?;
     before(&mut teller, &stage)?;
     let daemon = start(&mut teller, &stage)?;
     requests(&mut teller, &stage)?;
@@ -62,6 +63,65 @@ fn set(teller: &mut Teller) -> Outcome<Stage> {
         FRONT.name, PODS[3]
     ));
     Ok(Stage { world, api })
+}
+
+/// A load balancer that the shop might want, with a mistake: another node has its second address.
+const BALANCER: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: balancer, namespace: shop}
+spec:
+  type: LoadBalancer
+  clusterIPs: [10.96.9.9]
+  externalIPs: [203.0.113.9, 192.168.50.77]
+  loadBalancerSourceRanges: [198.51.100.0/24]
+  ports: [{port: 80, nodePort: 30080}]
+status: {loadBalancer: {ingress: [{ip: 203.0.113.10}]}}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node1}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node2}
+status: {addresses: [{type: InternalIP, address: 192.168.50.77}]}
+";
+
+fn analyzed(teller: &mut Teller, stage: &Stage) -> Outcome {
+    teller
+        .step("What would a load balancer make of a node, and what is odd about it? Asked offline");
+    let world = &stage.world;
+    let file = world.write("balancer.yaml", BALANCER)?;
+    let node = world.write(
+        "node.yaml",
+        "nodeName: node1\ninterfaces: [{name: eth0, addresses: [192.168.50.1/24]}]\n",
+    )?;
+    let ran = world.ipvsctl(&[&"analyze", &"-f", &file, &"--node-state", &node])?;
+    let said = ran.exits(1)?.out;
+    teller.quote("ipvsctl analyze -f balancer.yaml", &said);
+    ensure(
+        said.contains("KIV0108"),
+        || "the other node's address is not told",
+    )?;
+    let render: [&dyn AsRef<std::ffi::OsStr>; 7] = [
+        &"render",
+        &"-f",
+        &file,
+        &"--node-state",
+        &node,
+        &"--section",
+        &"ipset",
+    ];
+    let sets = world.ipvsctl(&render)?.exits(0)?.out;
+    let entries: Vec<&str> = (sets.lines())
+        .filter(|line| line.starts_with("add "))
+        .collect();
+    teller.quote(
+        "ipvsctl render --section ipset -f balancer.yaml | grep add",
+        &entries.join("\n"),
+    );
+    ensure(entries.len() == 9, || format!("{} entries", entries.len()))
 }
 
 fn before(teller: &mut Teller, stage: &Stage) -> Outcome {

@@ -46,11 +46,7 @@ pub fn knock(
 }
 
 /// A socket that does not wait and keeps ICMP errors.
-fn socket(
-    protocol: Protocol,
-    source: Option<IpAddr>,
-    target: SocketAddr,
-) -> io::Result<OwnedFd> {
+fn socket(protocol: Protocol, source: Option<IpAddr>, target: SocketAddr) -> io::Result<OwnedFd> {
     let any = match target {
         SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
@@ -97,7 +93,8 @@ fn attempt(
 ) -> io::Result<Knock> {
     let (address, length) = raw(target);
     // SAFETY: the address is initialized and outlives the call; the length is its.
-    let connected = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    let connected =
+        unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) };
     match check(connected) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
         _ => {}
@@ -107,10 +104,13 @@ fn attempt(
         events = libc::POLLIN;
         let text = b"who?\n";
         // SAFETY: the text outlives the call; the length is its.
-        let sent =
-            unsafe { libc::send(socket.as_raw_fd(), text.as_ptr().cast(), text.len(), 0) };
+        let sent = unsafe { libc::send(socket.as_raw_fd(), text.as_ptr().cast(), text.len(), 0) };
         if sent < 0 {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            // IPVS drops what it refuses to the node itself, and then says so by ICMP as to all others.
+            let refused = happens(socket, 0, patience)?;
+            let icmp = if refused { icmp_error(socket)? } else { None };
+            return icmp.ok_or(error);
         }
     }
     if !happens(socket, events, patience)? {
@@ -164,8 +164,7 @@ fn icmp_error(socket: &OwnedFd) -> io::Result<Option<Knock>> {
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = mem::size_of_val(&control);
     // SAFETY: the message has no data and its control data outlives the call.
-    let read =
-        unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_ERRQUEUE) };
+    let read = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_ERRQUEUE) };
     if read < 0 {
         let error = io::Error::last_os_error();
         return match error.kind() {

@@ -29,8 +29,8 @@ pub struct Pod {
     pub v4: Ipv4Addr,
     /// Its IPv6 address.
     pub v6: Ipv6Addr,
-    /// Where it is.
-    pub namespace: Namespace,
+    /// Where it is: in a network of its own, or in that of its node.
+    pub namespace: Arc<Namespace>,
     state: Arc<State>,
 }
 
@@ -47,7 +47,7 @@ impl Pod {
     /// # Errors
     /// Where one cannot listen.
     pub(crate) fn start(
-        namespace: Namespace,
+        namespace: &Arc<Namespace>,
         name: &str,
         v4: Ipv4Addr,
         v6: Ipv6Addr,
@@ -61,7 +61,7 @@ impl Pod {
             name: name.to_owned(),
             v4,
             v6,
-            namespace,
+            namespace: Arc::clone(namespace),
             state,
         };
         pod.namespace.run(|| pod.listen())?;

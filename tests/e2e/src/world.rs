@@ -25,7 +25,7 @@ use crate::failure::{Context as _, Outcome};
 use crate::namespace::Namespace;
 use crate::objects;
 use crate::pod::Pod;
-use crate::process::{Process, Ran, run};
+use crate::process::{Process, Ran, run, run_with_input};
 use crate::programs::program;
 use crate::socket::Protocol;
 use crate::tables::Tables;
@@ -207,10 +207,19 @@ impl World {
     /// # Errors
     /// Where it does not.
     pub fn tool(&self, line: &str) -> Outcome<String> {
+        self.tool_with_input(line, "")
+    }
+
+    /// The same with a small text as its standard input.
+    ///
+    /// # Errors
+    /// Where it does not succeed.
+    pub fn tool_with_input(&self, line: &str, input: &str) -> Outcome<String> {
         let mut words = line.split_ascii_whitespace();
         let mut command = self.node.command(words.next().unwrap_or_default());
         command.args(words);
-        Ok(run(command)?.exits(0).context(|| line.to_owned())?.out)
+        let ran = run_with_input(command, input)?;
+        Ok(ran.exits(0).context(|| line.to_owned())?.out)
     }
 
     /// What the kernel holds.

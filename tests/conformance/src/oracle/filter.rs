@@ -2,13 +2,12 @@
 
 use std::net::IpAddr;
 
-use ipset::{Dimension, Entry, Set};
+use ipset::{Dimension, Entry, HashType, Header, Set};
 use ipvs::{AddressFamily, Protocol};
 use model::NodeTables;
 use model::rules::{ChainKey, ConnectionState, Match, Rule, Rules, Table, Target};
 
 use super::World;
-use super::probe::ICMP;
 
 /// Something in the tables that the oracle knows nothing about: it does not guess.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +25,8 @@ pub(super) struct Packet {
     /// Empty for a packet of the node itself.
     pub(super) in_interface: String,
     pub(super) from_bridge_port: bool,
+    /// The address and port of the virtual server by which IPVS sent it on.
+    pub(super) sent_by: Option<(IpAddr, u16)>,
 }
 
 /// How a table lets a packet go.
@@ -162,9 +163,34 @@ impl<'a> Filter<'a> {
                     set.ok_or_else(|| Unjudged(format!("the set {name}, which is not there")))?;
                 in_set(set, dimensions, packet)? != *negated
             }
-            Match::Other(text) => return Err(Unjudged(format!("the condition {text}"))),
+            Match::Other(text) => {
+                let known = of_virtual_server(text, packet);
+                known.ok_or_else(|| Unjudged(format!("the condition {text}")))?
+            }
         })
     }
+}
+
+/// `-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80`, in any order: whether IPVS sent the packet on for
+/// that virtual server (net/netfilter/xt_ipvs.c). None where `text` is anything else.
+fn of_virtual_server(text: &str, packet: &Packet) -> Option<bool> {
+    let mut words = text.strip_prefix("-m ipvs")?.split_whitespace();
+    let (mut protocol, mut address, mut port) = (None, None, None);
+    while let Some(option) = words.next() {
+        let value = words.next()?;
+        match option {
+            "--vproto" => protocol = Some(value.parse::<u8>().ok()?),
+            "--vaddr" => address = Some(value.parse::<IpAddr>().ok()?),
+            "--vport" => port = Some(value.parse::<u16>().ok()?),
+            _ => return None,
+        }
+    }
+    let wanted = (protocol?, (address?, port?));
+    Some(
+        packet
+            .sent_by
+            .is_some_and(|by| (packet.protocol.number(), by) == wanted),
+    )
 }
 
 /// Whether the node takes packets to `address`: an interface has it, or the dummy device.
@@ -173,33 +199,45 @@ pub(super) fn is_local(tables: &NodeTables, world: &World, address: IpAddr) -> b
 }
 
 fn in_set(set: &Set, dimensions: &[Dimension], packet: &Packet) -> Result<bool, Unjudged> {
-    let address = |end: &Dimension| match end {
+    let address = |end: Dimension| match end {
         Dimension::Src => packet.source,
         Dimension::Dst => packet.destination,
     };
-    let port = |end: &Dimension| match end {
+    let port = |end: Dimension| match end {
         Dimension::Dst => Ok(packet.port),
         Dimension::Src => Err(Unjudged("a set of source ports".to_owned())),
     };
     let protocol = ipset::Protocol(packet.protocol.number());
     let has = |entry: Entry| set.entries.contains(&entry);
-    Ok(match dimensions {
-        [ip] => {
-            let by_port = !matches!(packet.protocol, Protocol::Sctp | ICMP)
-                && has(Entry::Port(port(ip).unwrap_or_default()));
-            has(Entry::Ip(address(ip))) || by_port
+    let kind = match set.header {
+        Header::BitmapPort { .. } => None,
+        Header::Hash { hash_type, .. } => Some(hash_type),
+    };
+    // A rule with fewer dimensions than the type never matches, one with more is matched without them
+    // (ip_set_test, net/netfilter/ipset/ip_set_core.c): either is a mistake.
+    Ok(match (kind, dimensions) {
+        // TCP and UDP alone: ip_set_get_ip_port, net/netfilter/ipset/ip_set_getport.c.
+        (None, &[at]) => {
+            matches!(packet.protocol, Protocol::Tcp | Protocol::Udp) && has(Entry::Port(port(at)?))
         }
-        [ip, at] => has(Entry::IpPort(address(ip), protocol, port(at)?)),
-        [ip, at, third] => {
+        (Some(HashType::Ip), &[ip]) => has(Entry::Ip(address(ip))),
+        (Some(HashType::IpPort), &[ip, at]) => has(Entry::IpPort(address(ip), protocol, port(at)?)),
+        (Some(HashType::IpPortIp), &[ip, at, third]) => {
+            let third = address(third);
+            has(Entry::IpPortIp(address(ip), protocol, port(at)?, third))
+        }
+        (Some(HashType::IpPortNet), &[ip, at, third]) => {
             let (ip, at, third) = (address(ip), port(at)?, address(third));
-            let in_network = |entry: &Entry| match entry {
+            set.entries.iter().any(|entry| match entry {
                 Entry::IpPortNet(a, b, c, network) => {
                     (*a, *b, *c) == (ip, protocol, at) && network.contains(third)
                 }
                 _ => false,
-            };
-            has(Entry::IpPortIp(ip, protocol, at, third)) || set.entries.iter().any(in_network)
+            })
         }
-        other => return Err(Unjudged(format!("a set of {} dimensions", other.len()))),
+        (_, other) => {
+            let count = other.len();
+            return Err(Unjudged(format!("{count} dimensions of {:?}", set.header)));
+        }
     })
 }

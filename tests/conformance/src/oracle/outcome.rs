@@ -14,7 +14,7 @@ pub enum Outcome {
         /// The source address that it sees.
         seeing: IpAddr,
     },
-    /// The node answers an echo request.
+    /// An echo request is answered.
     Echo,
     /// Nobody listens: RST, ABORT.
     Refused,
@@ -22,6 +22,8 @@ pub enum Outcome {
     Unreachable(String),
     /// Nothing comes back.
     Lost,
+    /// The node's own packet is dropped on its way out, and the system call says so: EPERM.
+    NotPermitted,
 }
 
 impl fmt::Display for Outcome {
@@ -32,6 +34,7 @@ impl fmt::Display for Outcome {
             Self::Refused => f.write_str("refused"),
             Self::Unreachable(what) => write!(f, "unreachable {what}"),
             Self::Lost => f.write_str("lost"),
+            Self::NotPermitted => f.write_str("not permitted"),
         }
     }
 }

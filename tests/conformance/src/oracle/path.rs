@@ -1,8 +1,9 @@
 //! A packet's way through the node.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
-use ipvs::{AddressFamily, Protocol, VirtualServerKey};
+use ipvs::{AddressFamily, Forwarding, Protocol, VirtualServerKey};
 use model::NodeTables;
 use model::rules::Table;
 use model::tables::VirtualServerEntry;
@@ -68,6 +69,7 @@ impl Node<'_> {
                 other => other.interface().to_owned(),
             },
             from_bridge_port: on_bridge && self.world.bridge_calls_iptables,
+            sent_by: None,
         })
     }
 
@@ -86,49 +88,85 @@ impl Node<'_> {
 
     fn enter(&self, mut packet: Packet, from: &At) -> Outcomes {
         let ours = *from == At::Host;
+        let local = is_local(self.tables, self.world, packet.destination);
+        if ours && !local && self.world.locate(packet.destination).is_none() {
+            // No route: connect() fails, and no hook sees a packet.
+            return Ok(vec![Outcome::Unreachable("host".to_owned())]);
+        }
         let chain = if ours { "OUTPUT" } else { "PREROUTING" };
         if let Some(outcome) = stopped(self.filter.hook(Table::Nat, chain, &mut packet)?) {
             return Ok(vec![outcome]);
         }
-        let local = is_local(self.tables, self.world, packet.destination);
-        if ours && let Some(entry) = self.virtual_server(&packet) {
+        if ours && let Some(entry) = self.virtual_server(&packet)? {
             return self.balance(entry, &packet, from);
         }
         if !local {
             return self.forward(packet, from);
         }
         if ours {
-            let hook = self.filter.hook(Table::Filter, "OUTPUT", &mut packet)?;
-            if let Some(outcome) = stopped(hook) {
-                return Ok(vec![outcome]);
-            }
-            packet.source = self.after_postrouting(&mut packet, &At::Host)?;
-            "lo".clone_into(&mut packet.in_interface);
+            return Ok(vec![self.by_loopback(packet)?]);
         }
         let hook = self.filter.hook(Table::Filter, "INPUT", &mut packet)?;
         if let Some(outcome) = stopped(hook) {
             return Ok(vec![outcome]);
         }
-        match self.virtual_server(&packet) {
-            Some(entry) if !ours => self.balance(entry, &packet, from),
-            _ => Ok(vec![self.socket(&packet)]),
+        match self.virtual_server(&packet)? {
+            Some(entry) => self.balance(entry, &packet, from),
+            None => Ok(vec![self.socket(&packet)]),
         }
     }
 
-    fn virtual_server(&self, packet: &Packet) -> Option<&VirtualServerEntry> {
-        let key = VirtualServerKey::Address {
+    /// From the node to itself, once IPVS has done what it does: out at `lo` and in again.
+    fn by_loopback(&self, mut packet: Packet) -> Result<Outcome, Unjudged> {
+        let hook = self.filter.hook(Table::Filter, "OUTPUT", &mut packet)?;
+        if let Some(outcome) = stopped_at_output(hook, packet.protocol) {
+            return Ok(outcome);
+        }
+        packet.source = self.after_postrouting(&mut packet, &At::Host)?;
+        "lo".clone_into(&mut packet.in_interface);
+        let hook = self.filter.hook(Table::Filter, "INPUT", &mut packet)?;
+        Ok(stopped(hook).unwrap_or_else(|| self.socket(&packet)))
+    }
+
+    /// The virtual server that a packet meets: `ip_vs_service_find`, net/netfilter/ipvs/ip_vs_ctl.c.
+    fn virtual_server(&self, packet: &Packet) -> Result<Option<&VirtualServerEntry>, Unjudged> {
+        let key = |port| VirtualServerKey::Address {
             address: packet.destination,
-            port: packet.port,
+            port,
             protocol: packet.protocol,
         };
-        self.tables.virtual_servers.get(&key).map(AsRef::as_ref)
+        let find = |key| self.tables.virtual_servers.get(&key).map(AsRef::as_ref);
+        let by_mark = NonZeroU32::new(packet.mark).and_then(|mark| {
+            let family = AddressFamily::of(packet.destination);
+            find(VirtualServerKey::Fwmark { family, mark })
+        });
+        // Nothing that a proxy for Services writes.
+        if by_mark.is_some() {
+            return Err(Unjudged(format!(
+                "the virtual server of mark {}",
+                packet.mark
+            )));
+        }
+        let found = find(key(packet.port));
+        if found.is_none() && find(key(0)).is_some() {
+            let address = packet.destination;
+            return Err(Unjudged(format!(
+                "the virtual server of every port at {address}"
+            )));
+        }
+        Ok(found)
     }
 
     /// What becomes of it at each real server that gets new connections.
     fn balance(&self, entry: &VirtualServerEntry, packet: &Packet, from: &At) -> Outcomes {
         let mut outcomes = Vec::new();
         for real in entry.real_servers.values().filter(|real| real.weight > 0) {
+            if real.forwarding != Forwarding::Masquerade {
+                let how = format!("the real server {} by {:?}", real.key, real.forwarding);
+                return Err(Unjudged(how));
+            }
             let mut packet = packet.clone();
+            packet.sent_by = Some((packet.destination, packet.port));
             (packet.destination, packet.port) = (real.key.address, real.key.port);
             outcomes.push(self.to_real_server(packet, from)?);
         }
@@ -143,8 +181,11 @@ impl Node<'_> {
         let Some(at) = self.world.locate(packet.destination) else {
             return Ok(Outcome::Lost);
         };
-        if at == At::Host && *from != At::Host {
-            return Ok(self.answered(&packet));
+        match (&at, from) {
+            // The packet goes on in the hook where IPVS found it (`ip_vs_nat_send_or_cont`).
+            (At::Host, At::Host) => return self.by_loopback(packet),
+            (At::Host, _) => return Ok(self.socket(&packet)),
+            _ => packet.in_interface.clear(),
         }
         if self.filter.hook(Table::Filter, "OUTPUT", &mut packet)? != Fate::Accept {
             // The packet that IPVS sent is dropped, and the one that was sent to it is not missed.
@@ -156,7 +197,7 @@ impl Node<'_> {
         if kept && self.answer_goes_astray(from, &at) {
             return Ok(Outcome::Lost);
         }
-        Ok(self.answered(&packet))
+        self.arrived(&packet)
     }
 
     /// Whether the answer reaches the client without passing this node, and so with the real server's
@@ -177,19 +218,20 @@ impl Node<'_> {
             At::Host => "OUTPUT",
             _ => "FORWARD",
         };
+        let bridged = matches!(from, At::Bridge(_)) && *from == at;
+        if bridged && !self.world.bridge_calls_iptables {
+            return Ok(vec![self.arrived(&packet)?]);
+        }
         let hook = self.filter.hook(Table::Filter, chain, &mut packet)?;
-        if let Some(outcome) = stopped(hook) {
+        let end = match from {
+            At::Host => stopped_at_output(hook, packet.protocol),
+            _ => stopped(hook),
+        };
+        if let Some(outcome) = end {
             return Ok(vec![outcome]);
         }
         packet.source = self.after_postrouting(&mut packet, &at)?;
-        let listens = (self.world.places.iter())
-            .filter(|place| place.addresses.contains(&packet.destination))
-            .any(|place| place.listens.contains(&(packet.protocol, packet.port)));
-        Ok(vec![if listens {
-            self.answered(&packet)
-        } else {
-            nobody(packet.protocol)
-        }])
+        Ok(vec![self.arrived(&packet)?])
     }
 
     /// The source after nat POSTROUTING on the way to `at`.
@@ -198,19 +240,30 @@ impl Node<'_> {
         if fate != Fate::Masquerade {
             return Ok(packet.source);
         }
-        // By way of lo, the address that suits the destination best: the destination.
         let address = match at {
-            At::Host => Some(packet.destination),
+            At::Host => self.world.address_by_loopback(packet.destination),
             at => self.world.address_at(at.interface(), packet.destination),
         };
         address.ok_or_else(|| Unjudged(format!("MASQUERADE at {}", at.interface())))
     }
 
-    fn answered(&self, packet: &Packet) -> Outcome {
-        Outcome::Answered {
-            by: self.world.name_of(packet.destination),
-            seeing: packet.source,
+    /// What becomes of it at somebody elsewhere than on the node.
+    fn arrived(&self, packet: &Packet) -> Result<Outcome, Unjudged> {
+        let address = packet.destination;
+        let place = (self.world.places.iter()).find(|place| place.addresses.contains(&address));
+        let place = place.ok_or_else(|| Unjudged(format!("who is at {address}")))?;
+        if packet.protocol == ICMP {
+            return Ok(Outcome::Echo);
         }
+        let listens = place.listens.contains(&(packet.protocol, packet.port));
+        Ok(if listens {
+            Outcome::Answered {
+                by: place.name.clone(),
+                seeing: packet.source,
+            }
+        } else {
+            nobody(packet.protocol)
+        })
     }
 
     /// A socket of the node itself.
@@ -254,6 +307,7 @@ fn stopped(fate: Fate) -> Option<Outcome> {
         Fate::Accept | Fate::Masquerade => None,
         Fate::Drop => Some(Outcome::Lost),
         // icmp-port-unreachable, icmp6-port-unreachable.
+        Fate::Reject(with) if with == "tcp-reset" => Some(Outcome::Refused),
         Fate::Reject(with) => {
             let what = with
                 .trim_start_matches("icmp6-")
@@ -262,5 +316,14 @@ fn stopped(fate: Fate) -> Option<Outcome> {
                 what.trim_end_matches("-unreachable").to_owned(),
             ))
         }
+    }
+}
+
+/// As [`stopped`], at a packet that the node itself sends by a socket. A drop is an error of the system
+/// call, EPERM, which TCP and SCTP keep to themselves and try again (`tcp_connect`, net/ipv4/tcp_output.c).
+fn stopped_at_output(fate: Fate, protocol: Protocol) -> Option<Outcome> {
+    match (fate, protocol) {
+        (Fate::Drop, Protocol::Udp | ICMP) => Some(Outcome::NotPermitted),
+        (fate, _) => stopped(fate),
     }
 }

@@ -19,6 +19,9 @@ pub struct World {
     /// Whether packets between ports of a bridge pass iptables
     /// (`net.bridge.bridge-nf-call-iptables`).
     pub bridge_calls_iptables: bool,
+    /// The interface that was made first, `lo` aside: see [`World::address_by_loopback`]. None: the one
+    /// that has the address in question.
+    pub first_interface: Option<String>,
 }
 
 /// Somebody with addresses.
@@ -63,7 +66,7 @@ impl At {
 }
 
 impl World {
-    /// Reads a world: `places`, `networks` and `bridgeCallsIptables`.
+    /// Reads a world: `places`, `networks`, `bridgeCallsIptables` and `firstInterface`.
     ///
     /// # Errors
     ///
@@ -78,6 +81,7 @@ impl World {
             places: file.places,
             networks,
             bridge_calls_iptables: file.bridge_calls_iptables,
+            first_interface: file.first_interface,
         })
     }
 
@@ -114,16 +118,6 @@ impl World {
             .or_else(connected)
     }
 
-    /// How an address is called.
-    #[must_use]
-    pub fn name_of(&self, address: IpAddr) -> String {
-        let place = self
-            .places
-            .iter()
-            .find(|place| place.addresses.contains(&address));
-        place.map_or_else(|| address.to_string(), |place| place.name.clone())
-    }
-
     /// Who on the node listens at `address`.
     #[must_use]
     pub fn listener(&self, address: IpAddr, protocol: Protocol, port: u16) -> Option<&Place> {
@@ -132,14 +126,45 @@ impl World {
             .find(|place| place.addresses.is_empty() || place.addresses.contains(&address))
     }
 
-    /// The node's address at `interface` in the family of `like`: what MASQUERADE chooses.
+    /// The node's address at `interface` for packets to `to`: what MASQUERADE chooses, and a socket. Of
+    /// several IPv4 addresses it is the one in the network of `to` (`inet_select_addr`,
+    /// net/ipv4/devinet.c, Linux 6.1). None where that does not decide it.
     #[must_use]
-    pub fn address_at(&self, interface: &str, like: IpAddr) -> Option<IpAddr> {
-        let link_local = |at: &IpAddr| matches!(at, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    pub fn address_at(&self, interface: &str, to: IpAddr) -> Option<IpAddr> {
+        let networks = self.global_networks(interface, to.is_ipv4());
+        match networks.as_slice() {
+            [only] => Some(only.ip()),
+            several => {
+                let near = several.iter().find(|network| network.contains(to));
+                near.filter(|_| to.is_ipv4()).map(IpNetwork::ip)
+            }
+        }
+    }
+
+    /// What MASQUERADE chooses by way of `lo`, for packets to `to` on the node itself. `lo` has no IPv4
+    /// address of global scope, so that it is the first one of the interface that was made first; IPv6
+    /// prefers `to` itself (`inet_select_addr`; rule 1 of `ipv6_get_saddr_eval`, net/ipv6/addrconf.c).
+    #[must_use]
+    pub fn address_by_loopback(&self, to: IpAddr) -> Option<IpAddr> {
+        if to.is_ipv6() {
+            return Some(to);
+        }
+        match &self.first_interface {
+            Some(first) => {
+                let networks = self.global_networks(first, true);
+                networks.first().map(IpNetwork::ip)
+            }
+            None => Some(to),
+        }
+    }
+
+    fn global_networks(&self, interface: &str, ipv4: bool) -> Vec<IpNetwork> {
+        let link_local = |at: IpAddr| matches!(at, IpAddr::V6(v6) if v6.is_unicast_link_local());
         (self.node.interfaces.iter())
             .filter(|link| *link.name == *interface)
-            .flat_map(|link| link.addresses.iter().map(IpNetwork::ip))
-            .find(|at| at.is_ipv4() == like.is_ipv4() && !link_local(at))
+            .flat_map(|link| link.addresses.iter().copied())
+            .filter(|at| at.is_ipv4() == ipv4 && !link_local(at.ip()))
+            .collect()
     }
 }
 
@@ -152,6 +177,7 @@ struct File {
     networks: Vec<Network>,
     #[serde(default)]
     bridge_calls_iptables: bool,
+    first_interface: Option<String>,
 }
 
 #[derive(Deserialize)]

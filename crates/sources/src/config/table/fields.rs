@@ -168,7 +168,8 @@ pub const FIELDS: &[FieldInfo] = &[
         "15m0s",
         "How long a real server that left may keep its connections; 0 is without end.",
     )
-    .ours(),
+    .ours()
+    .later(),
     field(
         "cutLostEndpoints",
         Bool,
@@ -176,7 +177,8 @@ pub const FIELDS: &[FieldInfo] = &[
         "An endpoint that is gone without having been terminating is cut off at once, so that its clients \
          are reset.",
     )
-    .ours(),
+    .ours()
+    .later(),
     // The daemon's own.
     field(
         "ipvs.tcpTimeout",

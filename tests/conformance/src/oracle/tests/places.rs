@@ -1,0 +1,149 @@
+//! The node's interfaces, and who is around.
+
+use super::small::{SERVICE, check, check_in, rules, world};
+use crate::oracle::World;
+
+const MASQUERADE: &str = "-A KUBE-POSTROUTING -j MASQUERADE";
+
+fn with_address(name: &str, address: &str) -> World {
+    let mut world = world();
+    let link = (world.node.interfaces.iter_mut()).find(|link| *link.name == *name);
+    let addresses = &mut link.expect("an interface").addresses;
+    addresses.push(address.parse().expect("a network"));
+    world
+}
+
+#[test]
+fn of_several_addresses_the_one_in_the_network_of_the_destination_is_taken() {
+    let (masquerade, probe) = (rules(MASQUERADE, ""), "podB -> 10.96.0.1:80/tcp");
+    let world = with_address("cni0", "10.250.0.1/24");
+    check_in(
+        &world,
+        SERVICE,
+        &masquerade,
+        probe,
+        "podA seeing 10.244.1.1",
+    );
+    let world = with_address("cni0", "fe80::1/64");
+    check_in(
+        &world,
+        SERVICE,
+        &masquerade,
+        probe,
+        "podA seeing 10.244.1.1",
+    );
+    let remote = SERVICE.replace("10.244.1.5", "10.244.2.5");
+    let world = with_address("eth0", "198.51.100.1/24");
+    check_in(
+        &world,
+        &remote,
+        &masquerade,
+        probe,
+        "cannot judge MASQUERADE at eth0",
+    );
+}
+
+#[test]
+fn of_several_global_addresses_of_version_six_none_is_guessed() {
+    let servers = "\
+-A -t [fd00::1]:80 -s rr
+-a -t [fd00::1]:80 -r [fd00:1::5]:8080 -m -w 1
+# addresses
+fd00::1/128
+";
+    let masquerade = rules(MASQUERADE, "").replace("# rules4", "# rules6");
+    let probe = "podB -> [fd00::1]:80/tcp";
+    let world = with_address("cni0", "fe80::1/64");
+    check_in(&world, servers, &masquerade, probe, "podA seeing fd00:1::1");
+    let world = with_address("cni0", "fd00:2::1/64");
+    let expected = "cannot judge MASQUERADE at cni0";
+    check_in(&world, servers, &masquerade, probe, expected);
+}
+
+#[test]
+fn by_way_of_the_loopback_interface_the_first_one_gives_its_address() {
+    let servers = "\
+-A -t 10.96.0.1:80 -s rr
+-a -t 10.96.0.1:80 -r 192.0.2.1:9100 -m -w 1
+# addresses
+10.96.0.1/32
+";
+    let (masquerade, probe) = (rules(MASQUERADE, ""), "host -> 10.96.0.1:80/tcp");
+    check(servers, &masquerade, probe, "exporter seeing 192.0.2.1");
+    let mut world = world();
+    world.first_interface = Some("cni0".to_owned());
+    check_in(
+        &world,
+        servers,
+        &masquerade,
+        probe,
+        "exporter seeing 10.244.1.1",
+    );
+}
+
+#[test]
+fn packets_between_ports_of_a_bridge_pass_the_rules_where_the_kernel_is_told_so() {
+    let drop = rules("", "-A KUBE-FORWARD -j DROP");
+    check("", &drop, "podB -> 10.244.1.5:8080/tcp", "lost");
+    let mut world = world();
+    world.bridge_calls_iptables = false;
+    let probe = "podB -> 10.244.1.5:8080/tcp";
+    check_in(&world, "", &drop, probe, "podA seeing 10.244.1.6");
+    let physdev = rules("-A KUBE-SERVICES -m physdev --physdev-is-in -j DROP", "");
+    let remote = SERVICE.replace("10.244.1.5", "10.244.2.5");
+    let probe = "podB -> 10.96.0.1:80/tcp";
+    check_in(&world, &remote, &physdev, probe, "podC seeing 10.244.1.6");
+}
+
+#[test]
+fn nobody_answers_for_an_address_without_a_place() {
+    check(
+        "",
+        "",
+        "podB -> 10.244.1.99:80/tcp",
+        "cannot judge who is at 10.244.1.99",
+    );
+    check("", "", "podB -> 10.244.2.5:0/icmp", "echo");
+    check("", "", "podB -> 10.244.2.5:81/tcp", "refused");
+}
+
+#[test]
+fn listeners_at_every_address_take_virtual_ones_too() {
+    check(
+        SERVICE,
+        "",
+        "podB -> 10.96.0.1:22/tcp",
+        "sshd seeing 10.244.1.6",
+    );
+    check(
+        SERVICE,
+        "",
+        "host -> 10.96.0.1:22/tcp",
+        "sshd seeing 10.96.0.1",
+    );
+    check(
+        SERVICE,
+        "",
+        "host -> 127.0.0.1:22/tcp",
+        "sshd seeing 127.0.0.1",
+    );
+    check(SERVICE, "", "podB -> 10.96.0.1:9100/tcp", "refused");
+}
+
+#[test]
+fn a_world_says_what_it_does_not_understand() {
+    for (text, expected) in [
+        (
+            "[[places]]\nname = \"a\"\naddresses = [\"x\"]\nat = \"host\"\n",
+            "no address: x",
+        ),
+        (
+            "[[places]]\nname = \"a\"\naddresses = []\nat = \"host\"\nlistens = [\"80\"]\n",
+            "not PROTOCOL/PORT: 80",
+        ),
+        ("bridge = true\n", "unknown field `bridge`"),
+    ] {
+        let error = World::parse(text, world().node).expect_err("it is refused");
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -1,0 +1,294 @@
+//! One cell of the table of who asks whom: what comes of it, in both families and over all protocols.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use e2e::{Failure, Family, Knock, Namespace, Outcome, Probe, Protocol, ensure, knock};
+use libtest_mimic::Trial;
+
+use crate::case;
+use crate::objects::{AddressKind, Kind, SERVICE_PORT, address, node_port};
+use crate::site::{HOST_PORT, Site, site};
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// The client outside, from its first address.
+    Client,
+    /// The same, from its second address.
+    Stranger,
+    /// A pod of the node.
+    Pod(&'static str),
+    /// The node.
+    Node,
+    /// The node, from its address towards the client.
+    NodeAddress,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum To {
+    ClusterIp(Kind),
+    LoadBalancer(Kind),
+    /// A load-balancer address at another port.
+    LoadBalancerPort(Kind, u16),
+    External(Kind),
+    NodePort(Kind),
+    /// [`HOST_PORT`] of an address of the Service, or of the node.
+    HostPortOf(AddressKind, Kind),
+    HostPort,
+}
+
+/// What comes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expect {
+    /// These pods answer, and see that address.
+    Served(&'static [(&'static str, Seen)]),
+    /// Nothing comes back.
+    Silence,
+    /// ICMP says at once that the port cannot be reached.
+    Refused,
+    /// Not refused: something listens there.
+    Listens,
+}
+
+/// The source address that a pod sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// That of who asked: nothing was masqueraded.
+    Asker,
+    /// The Service's own, which is what the node takes as its source where nothing is masqueraded.
+    Service,
+    /// The node's, on the way to the pod: masqueraded.
+    Node,
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    name: &'static str,
+    from: From,
+    to: To,
+    expect: Expect,
+    families: &'static [Family],
+}
+
+/// Long for what takes a few milliseconds, and TCP's first second is over by then: a repeated packet gets no
+/// other answer.
+const SILENCE: Duration = Duration::from_millis(1300);
+/// How soon a refusal comes.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// A cell of both families.
+pub(crate) const fn cell(name: &'static str, from: From, to: To, expect: Expect) -> Cell {
+    Cell {
+        name,
+        from,
+        to,
+        expect,
+        families: &[Family::V4, Family::V6],
+    }
+}
+
+impl Cell {
+    /// The same of one family.
+    pub(crate) const fn only(mut self, families: &'static [Family]) -> Self {
+        self.families = families;
+        self
+    }
+
+    pub(crate) fn trial(self) -> Trial {
+        case(self.name, move || self.check(site()?))
+    }
+
+    /// Asks, and fails with everything that is not as expected.
+    pub(crate) fn check(&self, site: &Site) -> Outcome {
+        let protocols: &[Protocol] = match self.expect {
+            Expect::Served(_) | Expect::Silence => &Protocol::ALL,
+            // SCTP takes an ICMP error for a passing trouble.
+            Expect::Refused | Expect::Listens => &[Protocol::Tcp, Protocol::Udp],
+        };
+        let asked = self.families.iter().flat_map(|family| {
+            let with = |protocol: &Protocol| (*family, *protocol);
+            protocols.iter().map(with).collect::<Vec<_>>()
+        });
+        let failures: Vec<String> = thread::scope(|scope| {
+            let threads: Vec<_> = asked
+                .map(|(family, protocol)| {
+                    let work = move || self.ask(site, family, protocol);
+                    (family, protocol, scope.spawn(work))
+                })
+                .collect();
+            let ended = threads.into_iter().map(|(family, protocol, thread)| {
+                let outcome = thread.join();
+                (family, protocol, outcome)
+            });
+            ended
+                .filter_map(|(family, protocol, outcome)| {
+                    let failure = match outcome {
+                        Ok(Ok(())) => return None,
+                        Ok(Err(failure)) => failure.to_string(),
+                        Err(_) => "panicked".to_owned(),
+                    };
+                    Some(format!("{}/{protocol}: {failure}", family.name()))
+                })
+                .collect()
+        });
+        ensure(failures.is_empty(), || failures.join("\n"))
+    }
+
+    fn ask(&self, site: &Site, family: Family, protocol: Protocol) -> Outcome {
+        let from = self.from.namespace(site)?;
+        let target = self.to.address(family, protocol);
+        let source = self.from.source(family);
+        let knock = |patience| {
+            let begin = Instant::now();
+            let knock = knock(from, source, protocol, target, patience);
+            (knock, begin.elapsed())
+        };
+        match self.expect {
+            Expect::Served(pods) => self.served(from, source, protocol, target, family, pods),
+            Expect::Silence => {
+                let (found, _) = knock(SILENCE);
+                // What leaves the node itself is dropped before it has left.
+                let own = matches!(self.from, From::Node | From::NodeAddress);
+                let silent = found == Knock::Silence || own && found == Knock::NotPermitted;
+                ensure(silent, || format!("{target} is not silent: {found:?}"))
+            }
+            Expect::Refused => {
+                let (found, time) = knock(SILENCE);
+                let refused = found == Knock::PortUnreachable && time < AT_ONCE;
+                ensure(refused, || {
+                    format!("{target} does not refuse at once: {found:?} after {time:?}")
+                })
+            }
+            Expect::Listens => {
+                let (found, _) = knock(AT_ONCE);
+                // Nobody answers a datagram there.
+                let expected = match protocol {
+                    Protocol::Udp => Knock::Silence,
+                    Protocol::Tcp | Protocol::Sctp => Knock::Open,
+                };
+                ensure(found == expected, || {
+                    format!("nothing listens at {target}: {found:?}")
+                })
+            }
+        }
+    }
+
+    fn served(
+        &self,
+        from: &Namespace,
+        source: Option<IpAddr>,
+        protocol: Protocol,
+        target: SocketAddr,
+        family: Family,
+        pods: &[(&str, Seen)],
+    ) -> Outcome {
+        // SCTP would tell all its addresses to the other end.
+        let asker = match source {
+            None => routed(from, target)?,
+            Some(source) => source,
+        };
+        let bound = source.is_some() || protocol == Protocol::Sctp;
+        let tally = Probe {
+            source: bound.then_some(SocketAddr::new(asker, 0)),
+            ..Probe::new(from, protocol, target)
+        }
+        // Round robin gets to every pod.
+        .ask(2 * pods.len())
+        .complete()?;
+        let names = pods.iter().map(|(pod, _)| *pod);
+        ensure(tally.by_pod().into_keys().eq(names), || {
+            format!("{target} is served by {:?}", tally.by_pod())
+        })?;
+        for answer in &tally.answers {
+            let seen = pods.iter().find(|(pod, _)| *pod == answer.pod);
+            let expected = seen.map(|(pod, seen)| match seen {
+                Seen::Asker => asker,
+                Seen::Service => target.ip(),
+                Seen::Node => node_towards(pod, family),
+            });
+            ensure(expected == Some(answer.seen_from), || {
+                let (pod, from) = (&answer.pod, answer.seen_from);
+                format!("{pod} sees {from} and not {expected:?}, asked as {target}")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl From {
+    fn namespace(self, site: &Site) -> Outcome<&Namespace> {
+        match self {
+            Self::Client | Self::Stranger => Ok(&site.world.client),
+            Self::Pod(name) => site.pod(name),
+            Self::Node | Self::NodeAddress => Ok(&site.world.node),
+        }
+    }
+
+    /// The address to bind; none leaves it to routing.
+    fn source(self, family: Family) -> Option<IpAddr> {
+        match self {
+            Self::Client => family.client_addresses().first().copied(),
+            Self::Stranger => family.client_addresses().get(1).copied(),
+            Self::Pod(_) | Self::Node => None,
+            Self::NodeAddress => Some(node_address(family)),
+        }
+    }
+}
+
+impl To {
+    pub(crate) fn address(self, family: Family, protocol: Protocol) -> SocketAddr {
+        let at = |kind, service: Kind, port| {
+            SocketAddr::new(address(kind, family, service.number), port)
+        };
+        match self {
+            Self::ClusterIp(service) => at(AddressKind::ClusterIp, service, SERVICE_PORT),
+            Self::LoadBalancer(service) => at(AddressKind::LoadBalancer, service, SERVICE_PORT),
+            Self::LoadBalancerPort(service, port) => at(AddressKind::LoadBalancer, service, port),
+            Self::External(service) => at(AddressKind::External, service, SERVICE_PORT),
+            Self::NodePort(service) => {
+                let port = node_port(service.number, protocol);
+                SocketAddr::new(node_address(family), port)
+            }
+            Self::HostPortOf(kind, service) => at(kind, service, HOST_PORT),
+            Self::HostPort => SocketAddr::new(node_address(family), HOST_PORT),
+        }
+    }
+}
+
+/// The node's address towards the client, by which Kubernetes knows it.
+fn node_address(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [192, 168, 50, 1].into(),
+        Family::V6 => [0xfd00, 0x50, 0, 0, 0, 0, 0, 1].into(),
+    }
+}
+
+/// What masquerading makes of a source on the way to a pod.
+fn node_towards(pod: &str, family: Family) -> IpAddr {
+    match (pod, family) {
+        ("pod3", Family::V4) => [192, 168, 79, 10].into(),
+        ("pod3", Family::V6) => [0xfd00, 0x79, 0, 0, 0, 0, 0, 0x10].into(),
+        (_, Family::V4) => [10, 244, 0, 1].into(),
+        (_, Family::V6) => [0xfd00, 0x10, 0x244, 0, 0, 0, 0, 1].into(),
+    }
+}
+
+/// The source address that routing picks.
+fn routed(from: &Namespace, target: SocketAddr) -> Outcome<IpAddr> {
+    let any: IpAddr = match target {
+        SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let address = from.run(|| {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect(target)?;
+        socket.local_addr()
+    });
+    address
+        .map(|address| address.ip())
+        .map_err(|error| Failure::new(format!("no route to {target}: {error}")))
+}

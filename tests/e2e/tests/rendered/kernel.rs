@@ -1,0 +1,284 @@
+//! What the design relies on in the kernel: each case takes something away and sees what it was good for.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use e2e::{Failure, Family, Knock, LongLived, Outcome, Protocol, ensure, eventually, knock};
+use libtest_mimic::Trial;
+
+use crate::cell::Expect::{Listens, Refused, Served, Silence};
+use crate::cell::{Cell, From, Seen, To, cell};
+use crate::objects::{ALONE, AddressKind, EVERYBODY, GUARDED, LOCAL_AWAY, NODE_ONLY, WIDE};
+use crate::site::{Site, Undo};
+use crate::with_site;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        with_site(
+            "kernel::a_mark_of_nat_output_is_there_in_filter_output_behind_ipvs",
+            mark,
+        ),
+        with_site(
+            "kernel::in_filter_output_the_destination_is_the_real_server",
+            destination,
+        ),
+        with_site(
+            "kernel::the_third_part_of_an_entry_is_compared_with_the_destination",
+            third_part,
+        ),
+        with_site(
+            "kernel::an_open_connection_of_the_node_outlives_its_admission",
+            open_connection,
+        ),
+        with_site(
+            "kernel::without_its_entry_the_node_gets_no_answer_from_elsewhere",
+            no_local_endpoint,
+        ),
+        with_site(
+            "kernel::without_the_loop_back_entry_a_pod_does_not_reach_itself",
+            loop_back,
+        ),
+        with_site(
+            "kernel::without_the_filter_what_listens_on_the_node_has_all_addresses",
+            ipvs_filter,
+        ),
+        with_site(
+            "kernel::bridged_packets_need_bridge_nf_call_iptables",
+            bridge,
+        ),
+        with_site(
+            "kernel::without_conntrack_of_ipvs_nothing_is_masqueraded",
+            conntrack,
+        ),
+        with_site("kernel::a_set_of_networks_takes_halves_and_not_all", halves),
+    ]
+}
+
+const FAMILIES: [(Family, &str, &str); 2] = [
+    (Family::V4, "iptables-legacy", "KUBE-"),
+    (Family::V6, "ip6tables-legacy", "KUBE-6-"),
+];
+const ONLY_V4: &[Family] = &[Family::V4];
+const ONLY_V6: &[Family] = &[Family::V6];
+
+fn only(cell: Cell, family: Family) -> Cell {
+    cell.only(match family {
+        Family::V4 => ONLY_V4,
+        Family::V6 => ONLY_V6,
+    })
+}
+
+/// Takes an entry of a set away, of each protocol, until what is given back is dropped.
+fn without(site: &Site, entry: impl Fn(Protocol) -> String) -> Outcome<Vec<Undo<'_>>> {
+    let entries = Protocol::ALL.into_iter().map(entry);
+    let each = |entry: String| {
+        site.meanwhile(&format!("ipset del {entry}"), &format!("ipset add {entry}"))
+    };
+    entries.map(each).collect()
+}
+
+fn served(from: From, to: To) -> Cell {
+    cell("", from, to, Served(&[("pod1", Seen::Node)]))
+}
+
+fn silent(from: From, to: To) -> Cell {
+    cell("", from, to, Silence)
+}
+
+/// ADR 9. Without the DROP the connection is served, so it is the mark that stops it.
+fn mark(site: &Site) -> Outcome {
+    let to = To::LoadBalancer(GUARDED);
+    for (family, iptables, _) in FAMILIES {
+        let rule = "-D KUBE-IPVS-OUT-FILTER -m mark --mark 0x8000/0x8000 -j DROP";
+        let before = dropped(site, iptables)?;
+        only(silent(From::Node, to), family).check(site)?;
+        let after = dropped(site, iptables)?;
+        // Each protocol once, and what TCP repeated.
+        ensure(after >= before + 4, || {
+            format!("{iptables}: {before} packets were dropped, and {after} then")
+        })?;
+        let undo = rule.replace("-D", "-A");
+        let _undo = site.meanwhile(&format!("{iptables} {rule}"), &format!("{iptables} {undo}"))?;
+        only(served(From::Node, to), family).check(site)?;
+    }
+    silent(From::Node, to).check(site)
+}
+
+/// The packets that the rule of `KUBE-IPVS-OUT-FILTER` has dropped.
+fn dropped(site: &Site, iptables: &str) -> Outcome<u64> {
+    let list = site
+        .world
+        .tool(&format!("{iptables} -nvxL KUBE-IPVS-OUT-FILTER"))?;
+    let rule = list.lines().find(|line| line.contains("DROP"));
+    packets(rule, &list)
+}
+
+fn packets(line: Option<&str>, list: &str) -> Outcome<u64> {
+    line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok())
+        .ok_or_else(|| Failure::new(format!("no such rule in {list}")))
+}
+
+/// Why the rule of the mark is in `nat`: the filter of OUTPUT sees the real server alone.
+fn destination(site: &Site) -> Outcome {
+    for (family, iptables, _) in FAMILIES {
+        let virtual_address = To::LoadBalancer(EVERYBODY)
+            .address(family, Protocol::Tcp)
+            .ip();
+        let real = family.of(&site.world.pods[0]);
+        let counter = |address| {
+            let rule = format!("OUTPUT -d {address} -p tcp --syn");
+            let (add, delete) = (
+                format!("{iptables} -A {rule}"),
+                format!("{iptables} -D {rule}"),
+            );
+            site.meanwhile(&add, &delete)
+        };
+        let _undo = (counter(virtual_address)?, counter(real)?);
+        only(served(From::Node, To::LoadBalancer(EVERYBODY)), family).check(site)?;
+        let list = site.world.tool(&format!("{iptables} -nvxL OUTPUT"))?;
+        let count = |address: IpAddr| {
+            let address = address.to_string();
+            let about = |line: &&str| line.split_ascii_whitespace().any(|word| word == address);
+            packets(list.lines().find(about), &list)
+        };
+        let counts = (count(virtual_address)?, count(real)?);
+        ensure(counts.0 == 0 && counts.1 > 0, || {
+            format!("packets to the virtual address and the real server: {counts:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// `dst,dst,dst` finds `VIP,proto:port,VIP` for a packet from any of the node's addresses.
+fn third_part(site: &Site) -> Outcome {
+    for (family, _, prefix) in FAMILIES {
+        let address = To::LoadBalancer(NODE_ONLY)
+            .address(family, Protocol::Tcp)
+            .ip();
+        let _undo = without(site, |protocol| {
+            format!("{prefix}LOAD-BALANCER-SOURCE-IP {address},{protocol}:80,{address}")
+        })?;
+        only(silent(From::Node, To::LoadBalancer(NODE_ONLY)), family).check(site)?;
+        // By the range itself.
+        only(
+            served(From::NodeAddress, To::LoadBalancer(NODE_ONLY)),
+            family,
+        )
+        .check(site)?;
+    }
+    served(From::Node, To::LoadBalancer(NODE_ONLY)).check(site)
+}
+
+/// `nat` sees the first packet of a connection alone.
+fn open_connection(site: &Site) -> Outcome {
+    let target = To::LoadBalancer(NODE_ONLY).address(Family::V4, Protocol::Tcp);
+    let connection = LongLived::open(&site.world.node, target)?;
+    let entry = format!("KUBE-LOAD-BALANCER-SOURCE-IP {0},tcp:80,{0}", target.ip());
+    let _undo = site.meanwhile(&format!("ipset del {entry}"), &format!("ipset add {entry}"))?;
+    let patience = Duration::from_millis(500);
+    let found = knock(&site.world.node, None, Protocol::Tcp, target, patience);
+    ensure(found == Knock::Silence, || {
+        format!("a new connection: {found:?}")
+    })?;
+    let before = connection.lines();
+    eventually(|| {
+        let moves = connection.lines() > before + 5;
+        ensure(moves, || "the connection stands still")
+    })?;
+    connection.close()
+}
+
+/// Deviation D12. What the pod elsewhere answers goes to the virtual address, which its own node has too.
+fn no_local_endpoint(site: &Site) -> Outcome {
+    let to = To::LoadBalancer(LOCAL_AWAY);
+    for (family, _, prefix) in FAMILIES {
+        let address = to.address(family, Protocol::Tcp).ip();
+        let _undo = without(site, |protocol| {
+            format!("{prefix}IPVS-NO-LOCAL-ENDPOINT {address},{protocol}:80")
+        })?;
+        only(silent(From::Node, to), family).check(site)?;
+    }
+    cell("", From::Node, to, Served(&[("pod3", Seen::Node)])).check(site)
+}
+
+fn loop_back(site: &Site) -> Outcome {
+    let (from, to) = (From::Pod("pod1"), To::ClusterIp(ALONE));
+    for (family, _, prefix) in FAMILIES {
+        let address = family.of(&site.world.pods[0]);
+        let _undo = without(site, |protocol| {
+            format!("{prefix}LOOP-BACK {address},{protocol}:8080,{address}")
+        })?;
+        only(silent(from, to), family).check(site)?;
+    }
+    served(from, to).check(site)
+}
+
+fn ipvs_filter(site: &Site) -> Outcome {
+    let to = To::HostPortOf(AddressKind::LoadBalancer, WIDE);
+    for (family, iptables, _) in FAMILIES {
+        let line = site
+            .world
+            .tool(&format!("{iptables} -S KUBE-IPVS-FILTER"))?;
+        let reject = line.lines().find(|line| line.ends_with("port-unreachable"));
+        let reject = reject.ok_or_else(|| Failure::new(format!("no REJECT in {line}")))?;
+        let _undo = site.meanwhile(
+            &format!("{iptables} {}", reject.replacen("-A", "-D", 1)),
+            &format!("{iptables} {reject}"),
+        )?;
+        only(cell("", From::Client, to, Listens), family).check(site)?;
+    }
+    cell("", From::Client, to, Refused).check(site)
+}
+
+/// Otherwise the answer of a pod of the same bridge goes past IPVS.
+fn bridge(site: &Site) -> Outcome {
+    let cell = |expect| cell("", From::Pod("pod2"), To::ClusterIp(ALONE), expect);
+    let off = |tool| {
+        let setting = format!("sysctl -w net.bridge.bridge-nf-call-{tool}");
+        site.meanwhile(&format!("{setting}=0"), &format!("{setting}=1"))
+    };
+    let undo = (off("iptables")?, off("ip6tables")?);
+    cell(Silence).check(site)?;
+    drop(undo);
+    cell(Served(&[("pod1", Seen::Asker)])).check(site)
+}
+
+/// Why `net.ipv4.vs.conntrack` is always set.
+fn conntrack(site: &Site) -> Outcome {
+    let cell = |seen| cell("", From::Client, To::ClusterIp(ALONE), Served(seen));
+    let setting = "sysctl -w net.ipv4.vs.conntrack";
+    let undo = site.meanwhile(&format!("{setting}=0"), &format!("{setting}=1"))?;
+    cell(&[("pod1", Seen::Asker)]).check(site)?;
+    drop(undo);
+    cell(&[("pod1", Seen::Node)]).check(site)
+}
+
+/// Deviation D11.
+fn halves(site: &Site) -> Outcome {
+    for (set, address, all, half) in [
+        (
+            "KUBE-LOAD-BALANCER-SOURCE-CIDR",
+            "203.0.113.250",
+            "0.0.0.0/0",
+            "128.0.0.0/1",
+        ),
+        (
+            "KUBE-6-LOAD-BALANCER-SOURCE-CID",
+            "2001:db8:113::fa",
+            "::/0",
+            "8000::/1",
+        ),
+    ] {
+        let entry = |network| format!("{set} {address},tcp:80,{network}");
+        match site.world.tool(&format!("ipset add {}", entry(all))) {
+            Err(why) => ensure(why.to_string().contains("CIDR"), || why)?,
+            Ok(_) => return Err(Failure::new(format!("{set} takes {all}"))),
+        }
+        let (add, delete) = (
+            format!("ipset add {}", entry(half)),
+            format!("ipset del {}", entry(half)),
+        );
+        drop(site.meanwhile(&add, &delete)?);
+    }
+    Ok(())
+}

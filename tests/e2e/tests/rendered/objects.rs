@@ -1,0 +1,313 @@
+//! The Services. Number N has the cluster IP 10.96.1.N, the load-balancer address 203.0.113.N, the
+//! external address 203.0.113.(100+N), the node ports 30000+10N, +1, +2, and the like in IPv6.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use e2e::{Family, PORT, Protocol};
+use serde_json::{Value, json};
+
+/// The port of every Service, of every protocol.
+pub(crate) const SERVICE_PORT: u16 = 80;
+/// The other port at [`GUARDED`]'s load-balancer address.
+pub(crate) const UNGUARDED_PORT: u16 = 81;
+
+/// Where endpoints are: pods 1 and 2 on the node, pod 3 on its neighbour, and the node itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Pod1,
+    Pod2,
+    Far,
+    Host,
+}
+
+use At::{Far, Host, Pod1, Pod2};
+
+/// What is special about a Service.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    pub(crate) number: u8,
+    endpoints: &'static [At],
+    service_type: &'static str,
+    external: &'static str,
+    internal: &'static str,
+    ranges: &'static [&'static str],
+    /// At whose load-balancer address it is, and at which port.
+    shares: Option<u8>,
+    port: u16,
+}
+
+const CLUSTER_IP: Kind = Kind {
+    number: 0,
+    endpoints: &[Pod1],
+    service_type: "ClusterIP",
+    external: "Cluster",
+    internal: "Cluster",
+    ranges: &[],
+    shares: None,
+    port: SERVICE_PORT,
+};
+const LOAD_BALANCER: Kind = Kind {
+    service_type: "LoadBalancer",
+    ..CLUSTER_IP
+};
+
+/// A cluster IP, endpoints everywhere.
+pub(crate) const PLAIN: Kind = Kind {
+    number: 1,
+    endpoints: &[Pod1, Pod2, Far],
+    ..CLUSTER_IP
+};
+/// A cluster IP, pod 1 alone.
+pub(crate) const ALONE: Kind = Kind {
+    number: 2,
+    ..CLUSTER_IP
+};
+/// Every kind of address, no endpoint.
+pub(crate) const EMPTY: Kind = Kind {
+    number: 3,
+    endpoints: &[],
+    ..LOAD_BALANCER
+};
+/// A cluster IP, the node itself.
+pub(crate) const ON_HOST: Kind = Kind {
+    number: 4,
+    endpoints: &[Host],
+    ..CLUSTER_IP
+};
+/// Internal policy Local, with an endpoint here.
+pub(crate) const INTERNAL_HERE: Kind = Kind {
+    number: 5,
+    endpoints: &[Pod1, Far],
+    internal: "Local",
+    ..CLUSTER_IP
+};
+/// Internal policy Local, without.
+pub(crate) const INTERNAL_AWAY: Kind = Kind {
+    number: 6,
+    endpoints: &[Far],
+    internal: "Local",
+    ..CLUSTER_IP
+};
+/// Every kind of address, policy Cluster.
+pub(crate) const WIDE: Kind = Kind {
+    number: 10,
+    endpoints: &[Pod2, Far],
+    ..LOAD_BALANCER
+};
+/// External policy Local, with an endpoint here.
+pub(crate) const LOCAL_HERE: Kind = Kind {
+    number: 11,
+    endpoints: &[Pod1, Far],
+    external: "Local",
+    ..LOAD_BALANCER
+};
+/// External policy Local, without.
+pub(crate) const LOCAL_AWAY: Kind = Kind {
+    number: 12,
+    endpoints: &[Far],
+    external: "Local",
+    ..LOAD_BALANCER
+};
+/// The first of the client's addresses is admitted.
+pub(crate) const GUARDED: Kind = Kind {
+    number: 20,
+    ranges: &["192.168.50.10/32", "fd00:50::10/128"],
+    ..LOAD_BALANCER
+};
+/// The node is admitted, and no client.
+pub(crate) const NODE_ONLY: Kind = Kind {
+    number: 21,
+    ranges: &["192.168.50.1/32", "fd00:50::1/128"],
+    ..LOAD_BALANCER
+};
+/// Pods are admitted.
+pub(crate) const PODS_ONLY: Kind = Kind {
+    number: 22,
+    ranges: &["10.244.0.0/16", "fd00:10:244::/56"],
+    ..LOAD_BALANCER
+};
+/// Everybody is admitted.
+pub(crate) const EVERYBODY: Kind = Kind {
+    number: 23,
+    ranges: &["0.0.0.0/0", "::/0"],
+    ..LOAD_BALANCER
+};
+/// Ranges of IPv6 alone.
+pub(crate) const OTHER_FAMILY: Kind = Kind {
+    number: 24,
+    ranges: &["::/0"],
+    ..LOAD_BALANCER
+};
+/// The client is admitted, and the node itself serves.
+pub(crate) const GUARDED_ON_HOST: Kind = Kind {
+    number: 25,
+    endpoints: &[Host],
+    ranges: &["192.168.50.10/32", "fd00:50::10/128"],
+    ..LOAD_BALANCER
+};
+/// No ranges, at the load-balancer address of [`GUARDED`].
+pub(crate) const UNGUARDED: Kind = Kind {
+    number: 26,
+    shares: Some(20),
+    port: UNGUARDED_PORT,
+    ..LOAD_BALANCER
+};
+/// External policy Local, no endpoint here, the client is admitted.
+pub(crate) const GUARDED_AWAY: Kind = Kind {
+    number: 27,
+    endpoints: &[Far],
+    external: "Local",
+    ranges: &["192.168.50.10/32", "fd00:50::10/128"],
+    ..LOAD_BALANCER
+};
+/// External policy Local, no endpoint here, the node is admitted.
+pub(crate) const NODE_ONLY_AWAY: Kind = Kind {
+    number: 28,
+    endpoints: &[Far],
+    external: "Local",
+    ranges: &["192.168.50.1/32", "fd00:50::1/128"],
+    ..LOAD_BALANCER
+};
+
+const ALL: &[Kind] = &[
+    PLAIN,
+    ALONE,
+    EMPTY,
+    ON_HOST,
+    INTERNAL_HERE,
+    INTERNAL_AWAY,
+    WIDE,
+    LOCAL_HERE,
+    LOCAL_AWAY,
+    GUARDED,
+    NODE_ONLY,
+    PODS_ONLY,
+    EVERYBODY,
+    OTHER_FAMILY,
+    GUARDED_ON_HOST,
+    UNGUARDED,
+    GUARDED_AWAY,
+    NODE_ONLY_AWAY,
+];
+
+/// A kind of address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AddressKind {
+    ClusterIp,
+    LoadBalancer,
+    External,
+}
+
+/// An address of Service `number`.
+pub(crate) fn address(kind: AddressKind, family: Family, number: u8) -> IpAddr {
+    let wide = u16::from(number);
+    match (kind, family) {
+        (AddressKind::ClusterIp, family) => family.virtual_address(number),
+        (AddressKind::LoadBalancer, Family::V4) => Ipv4Addr::new(203, 0, 113, number).into(),
+        (AddressKind::External, Family::V4) => Ipv4Addr::new(203, 0, 113, 100 + number).into(),
+        (AddressKind::LoadBalancer, Family::V6) => {
+            Ipv6Addr::new(0x2001, 0xdb8, 0x113, 0, 0, 0, 0, wide).into()
+        }
+        (AddressKind::External, Family::V6) => {
+            Ipv6Addr::new(0x2001, 0xdb8, 0x113, 0, 0, 0, 1, wide).into()
+        }
+    }
+}
+
+/// The node port of Service `number`.
+pub(crate) fn node_port(number: u8, protocol: Protocol) -> u16 {
+    let offset = match protocol {
+        Protocol::Tcp => 0,
+        Protocol::Udp => 1,
+        Protocol::Sctp => 2,
+    };
+    30_000 + 10 * u16::from(number) + offset
+}
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// The node and all Services with their slices; `endpoint` knows the addresses.
+pub(crate) fn all(endpoint: impl Fn(At, Family) -> IpAddr) -> Vec<Value> {
+    let mut objects = vec![json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"},
+        "status": {"addresses": [
+            {"type": "InternalIP", "address": "192.168.50.1"},
+            {"type": "InternalIP", "address": "fd00:50::1"},
+        ]},
+    })];
+    for kind in ALL {
+        objects.push(kind.service());
+        objects.extend(FAMILIES.map(|family| kind.slice(family, &endpoint)));
+    }
+    objects
+}
+
+impl Kind {
+    fn name(&self) -> String {
+        format!("service-{}", self.number)
+    }
+
+    fn service(&self) -> Value {
+        let both = |kind, number| FAMILIES.map(|family| address(kind, family, number));
+        let outside = self.service_type == "LoadBalancer";
+        let ports = Protocol::ALL.map(|protocol| {
+            let mut port = json!({
+                "name": protocol.to_string(), "protocol": protocol.name(), "port": self.port,
+                "targetPort": PORT,
+            });
+            if outside {
+                port["nodePort"] = node_port(self.number, protocol).into();
+            }
+            port
+        });
+        let ips = both(AddressKind::ClusterIp, self.number);
+        let mut service = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": self.name(), "namespace": "default"},
+            "spec": {
+                "type": self.service_type, "clusterIP": ips[0], "clusterIPs": ips,
+                "ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "RequireDualStack",
+                "internalTrafficPolicy": self.internal, "ports": ports,
+            },
+        });
+        if outside {
+            let spec = &mut service["spec"];
+            spec["externalTrafficPolicy"] = self.external.into();
+            spec["externalIPs"] = json!(both(AddressKind::External, self.number));
+            if self.external == "Local" {
+                spec["healthCheckNodePort"] = (32_000 + u16::from(self.number)).into();
+            }
+            if !self.ranges.is_empty() {
+                spec["loadBalancerSourceRanges"] = json!(self.ranges);
+            }
+            let balancer = both(
+                AddressKind::LoadBalancer,
+                self.shares.unwrap_or(self.number),
+            );
+            let ingress = balancer.map(|ip| json!({"ip": ip, "ipMode": "VIP"}));
+            service["status"] = json!({"loadBalancer": {"ingress": ingress}});
+        }
+        service
+    }
+
+    fn slice(&self, family: Family, endpoint: impl Fn(At, Family) -> IpAddr) -> Value {
+        let endpoints = self.endpoints.iter().map(|at| {
+            json!({
+                "addresses": [endpoint(*at, family)],
+                "nodeName": if *at == Far { "node2" } else { "node1" },
+                "conditions": {"ready": true, "serving": true, "terminating": false},
+            })
+        });
+        let ports = Protocol::ALL.map(|protocol| {
+            json!({"name": protocol.to_string(), "protocol": protocol.name(), "port": PORT})
+        });
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {
+                "name": e2e::objects::slice_name(&self.name(), family.name()), "namespace": "default",
+                "labels": {"kubernetes.io/service-name": self.name()},
+            },
+            "addressType": family.name(), "endpoints": endpoints.collect::<Vec<_>>(), "ports": ports,
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! `loadBalancerSourceRanges`.
+
+use e2e::Family;
+
+use crate::cell::Expect::{Served, Silence};
+use crate::cell::{Cell, Expect, From, Seen, To, cell};
+use crate::objects::{
+    EVERYBODY, GUARDED, GUARDED_ON_HOST, NODE_ONLY, OTHER_FAMILY, PODS_ONLY, UNGUARDED_PORT,
+};
+
+const SERVED: Expect = Served(&[("pod1", Seen::Node)]);
+
+pub(crate) fn cells() -> Vec<Cell> {
+    let to = To::LoadBalancer;
+    let cells = vec![
+        cell(
+            "ranges::an_admitted_client_is_served",
+            From::Client,
+            to(GUARDED),
+            SERVED,
+        ),
+        cell(
+            "ranges::another_client_is_dropped",
+            From::Stranger,
+            to(GUARDED),
+            Silence,
+        ),
+        cell(
+            "ranges::a_pod_that_is_not_admitted_is_dropped",
+            From::Pod("pod2"),
+            to(GUARDED),
+            Silence,
+        ),
+        cell(
+            "ranges::admitted_pods_are_served",
+            From::Pod("pod2"),
+            to(PODS_ONLY),
+            SERVED,
+        ),
+        cell(
+            "ranges::a_client_is_dropped_where_pods_are_admitted",
+            From::Client,
+            to(PODS_ONLY),
+            Silence,
+        ),
+        cell(
+            "ranges::an_admitted_node_is_served",
+            From::Node,
+            to(NODE_ONLY),
+            SERVED,
+        ),
+        cell(
+            "ranges::an_admitted_node_is_served_from_an_address_of_its_own",
+            From::NodeAddress,
+            to(NODE_ONLY),
+            SERVED,
+        ),
+        cell(
+            "ranges::a_client_is_dropped_where_the_node_is_admitted",
+            From::Client,
+            to(NODE_ONLY),
+            Silence,
+        ),
+        cell(
+            "ranges::a_node_that_is_not_admitted_is_dropped",
+            From::Node,
+            to(GUARDED),
+            Silence,
+        ),
+        cell(
+            "ranges::a_node_that_is_not_admitted_is_dropped_from_an_address_of_its_own",
+            From::NodeAddress,
+            to(GUARDED),
+            Silence,
+        ),
+        cell(
+            "ranges::a_node_that_is_not_admitted_is_dropped_on_the_way_to_itself",
+            From::Node,
+            to(GUARDED_ON_HOST),
+            Silence,
+        ),
+        cell(
+            "ranges::an_admitted_client_reaches_a_host_network_endpoint",
+            From::Client,
+            to(GUARDED_ON_HOST),
+            Served(&[("host", Seen::Asker)]),
+        ),
+        cell(
+            "ranges::the_cluster_ip_has_none",
+            From::Stranger,
+            To::ClusterIp(GUARDED),
+            SERVED,
+        ),
+        cell(
+            "ranges::the_external_ip_has_none",
+            From::Node,
+            To::External(GUARDED),
+            SERVED,
+        ),
+    ];
+    [cells, everybody(), other_family(), other_port()].concat()
+}
+
+/// `0.0.0.0/0` and `::/0` are held as two halves, deviation D11.
+fn everybody() -> Vec<Cell> {
+    let served = |name, from| cell(name, from, To::LoadBalancer(EVERYBODY), SERVED);
+    vec![
+        served("ranges::all_addresses_admit_clients", From::Client),
+        served("ranges::all_addresses_admit_pods", From::Pod("pod2")),
+        served("ranges::all_addresses_admit_the_node", From::Node),
+    ]
+}
+
+/// Deviation D11: ranges of IPv6 alone deny IPv4.
+fn other_family() -> Vec<Cell> {
+    let denied = |name, from| {
+        let cell = cell(name, from, To::LoadBalancer(OTHER_FAMILY), Silence);
+        cell.only(&[Family::V4])
+    };
+    let client = cell(
+        "ranges::of_the_own_family_admit_as_ever",
+        From::Client,
+        To::LoadBalancer(OTHER_FAMILY),
+        SERVED,
+    );
+    vec![
+        denied("ranges::of_the_other_family_deny_clients", From::Client),
+        denied("ranges::of_the_other_family_deny_pods", From::Pod("pod2")),
+        denied("ranges::of_the_other_family_deny_the_node", From::Node),
+        client.only(&[Family::V6]),
+    ]
+}
+
+/// A Service without ranges at the same address.
+fn other_port() -> Vec<Cell> {
+    let open = |name, from| {
+        cell(
+            name,
+            from,
+            To::LoadBalancerPort(GUARDED, UNGUARDED_PORT),
+            SERVED,
+        )
+    };
+    vec![
+        open(
+            "ranges::another_port_of_the_address_is_open_to_clients",
+            From::Stranger,
+        ),
+        open(
+            "ranges::another_port_of_the_address_is_open_to_pods",
+            From::Pod("pod2"),
+        ),
+        open(
+            "ranges::another_port_of_the_address_is_open_to_the_node",
+            From::Node,
+        ),
+    ]
+}

@@ -1,0 +1,173 @@
+//! A node with the rendered tables in its kernel, a neighbour, and a client.
+
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::sync::OnceLock;
+
+use e2e::{Context as _, Failure, Family, Namespace, Neighbour, Outcome, Pod, World};
+
+use crate::objects::{self, At};
+
+/// A port at which something on the node listens at every address.
+pub(crate) const HOST_PORT: u16 = 22;
+
+const NODE_STATE: &str = "\
+nodeName: node1
+interfaces:
+  - {name: outside, addresses: [192.168.50.1/24, \"fd00:50::1/64\"]}
+  - {name: beside, addresses: [192.168.79.10/24, \"fd00:79::10/64\"]}
+  - {name: cni0, addresses: [10.244.0.1/24, \"fd00:10:244::1/64\"]}
+";
+
+const CONFIG: &str = "\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: ipvs
+clusterCIDR: 10.244.0.0/16,fd00:10:244::/56
+";
+
+/// Everything there is to ask and to be asked.
+pub(crate) struct Site {
+    pub(crate) world: World,
+    pub(crate) neighbour: Neighbour,
+    host: Pod,
+    /// What `ipvsctl render` printed.
+    pub(crate) rendered: String,
+    _host_tcp: TcpListener,
+    _host_udp: UdpSocket,
+}
+
+static SITE: OnceLock<Outcome<Site>> = OnceLock::new();
+
+/// The site, built by whoever asks first.
+pub(crate) fn site() -> Outcome<&'static Site> {
+    SITE.get_or_init(Site::build)
+        .as_ref()
+        .map_err(|failure| Failure::new(format!("the site: {failure}")))
+}
+
+impl Site {
+    fn build() -> Outcome<Self> {
+        let world = World::with_pods(&["pod1", "pod2"])?;
+        let neighbour = Neighbour::beside(&world, &["pod3"])?;
+        let host = world.host_pod("host")?;
+        for namespace in [&*world.node, &neighbour.node] {
+            // Refusals must not be told apart from drops by how many there were before.
+            namespace.sysctl("ipv4/icmp_ratelimit", "0")?;
+            namespace.sysctl("ipv6/icmp/ratelimit", "0")?;
+        }
+        let endpoint = |at, family: Family| match at {
+            At::Pod1 => family.of(&world.pods[0]),
+            At::Pod2 => family.of(&world.pods[1]),
+            At::Far => family.of(&neighbour.pods[0]),
+            At::Host => family.of(&host),
+        };
+        let rendered = render(&world, objects::all(endpoint))?;
+        load(&world, &rendered)?;
+        let addresses = section(&rendered, "addresses")
+            .lines()
+            .filter_map(|line| line.split('/').next()?.parse().ok())
+            .collect::<Vec<IpAddr>>();
+        neighbour.hold(addresses)?;
+        let listening = || "listening at every address of the node";
+        let everywhere = (IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED), HOST_PORT);
+        let tcp = world.node.run(|| TcpListener::bind(everywhere));
+        let udp = world.node.run(|| UdpSocket::bind(everywhere));
+        Ok(Self {
+            _host_tcp: tcp.context(listening)?,
+            _host_udp: udp.context(listening)?,
+            world,
+            neighbour,
+            host,
+            rendered,
+        })
+    }
+
+    /// The namespace of a pod, by its name.
+    pub(crate) fn pod(&self, name: &str) -> Outcome<&Namespace> {
+        let pods = self.world.pods.iter().chain(&self.neighbour.pods);
+        pods.chain([&self.host])
+            .find(|pod| pod.name == name)
+            .map(|pod| &*pod.namespace)
+            .ok_or_else(|| Failure::new(format!("no pod {name}")))
+    }
+
+    /// The lines of a section of what was rendered.
+    pub(crate) fn section(&self, heading: &str) -> String {
+        section(&self.rendered, heading)
+    }
+
+    /// Runs a tool on the node, until [`Undo`] is dropped, which runs the other.
+    pub(crate) fn meanwhile(&self, now: &str, then: &str) -> Outcome<Undo<'_>> {
+        self.world.tool(now)?;
+        Ok(Undo {
+            site: self,
+            line: then.to_owned(),
+        })
+    }
+}
+
+/// Puts back what a case took away.
+pub(crate) struct Undo<'a> {
+    site: &'a Site,
+    line: String,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if let Err(failure) = self.site.world.tool(&self.line) {
+            // The cases that follow will not find the site as it was.
+            eprintln!("not put back: {failure}");
+        }
+    }
+}
+
+fn render(world: &World, objects: Vec<serde_json::Value>) -> Outcome<String> {
+    let objects = world.write_objects("objects.json", objects)?;
+    let state = world.write("node.yaml", NODE_STATE)?;
+    let config = world.write("config.yaml", CONFIG)?;
+    let ran = world.ipvsctl(&[
+        &"render",
+        &"-f",
+        &objects,
+        &"--node-state",
+        &state,
+        &"--config",
+        &config,
+    ])?;
+    Ok(ran.exits(0)?.out)
+}
+
+/// Loads all of it, in the order in which a daemon would: what a virtual server needs comes before it.
+fn load(world: &World, rendered: &str) -> Outcome {
+    for line in section(rendered, "sysctl").lines() {
+        let (name, value) = line.split_once(" = ").unwrap_or((line, ""));
+        let name = name.trim_start_matches("net.").replace('.', "/");
+        world.node.sysctl(&name, value)?;
+    }
+    for (tool, heading) in [
+        ("ipset restore", "ipset"),
+        ("iptables-legacy-restore --noflush", "rules4"),
+        ("ip6tables-legacy-restore --noflush", "rules6"),
+    ] {
+        world.tool_with_input(tool, &section(rendered, heading))?;
+    }
+    let mut lines = vec!["link add kube-ipvs0 type dummy".to_owned()];
+    let addresses = section(rendered, "addresses");
+    lines.extend((addresses.lines()).map(|line| format!("address add {line} dev kube-ipvs0")));
+    world.node.ip(&lines)?;
+    world.tool_with_input("ipvsadm -R", &section(rendered, "ipvs"))?;
+    Ok(())
+}
+
+fn section(text: &str, heading: &str) -> String {
+    let mut inside = false;
+    let mut lines = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("# ") {
+            Some(found) => inside = found == heading,
+            None if inside => lines.extend([line, "\n"]),
+            None => {}
+        }
+    }
+    lines
+}

@@ -1,7 +1,7 @@
 //! End-to-end tests and the demo: packets through a real kernel in a VM.
 //!
 //! A [`World`] is a node, its pods and a client outside, each a network namespace; IPVS is one per
-//! namespace, so that worlds do not see each other. [`Pod`]s answer with their name over TCP, UDP and
+//! namespace, so that worlds do not see each other. A [`Neighbour`] is a second node beside it. [`Pod`]s answer with their name over TCP, UDP and
 //! SCTP, a [`Probe`] asks and counts who answered. The programs under test are processes in the node's
 //! namespace: [`World::daemon`], [`World::ipvsctl`], [`ApiServer`].
 //!

@@ -98,5 +98,8 @@ fn link_to_client(world: &World, node: &Namespace) -> Outcome {
         "link set outside up",
         "route add 192.168.50.0/24 via 192.168.60.2",
         "route add fd00:50::/64 via fd00:60::2",
+        // But the node's own address there.
+        "route add 192.168.50.1 via 192.168.79.10",
+        "route add fd00:50::1 via fd00:79::10",
     ])
 }

@@ -13,7 +13,7 @@ use crate::site::{HOST_PORT, Site, site};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum From {
+pub(crate) enum Asker {
     /// The client outside, from its first address.
     Client,
     /// The same, from its second address.
@@ -68,7 +68,7 @@ pub(crate) enum Seen {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
     name: &'static str,
-    from: From,
+    from: Asker,
     to: To,
     expect: Expect,
     families: &'static [Family],
@@ -81,7 +81,7 @@ const SILENCE: Duration = Duration::from_millis(1300);
 const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// A cell of both families.
-pub(crate) const fn cell(name: &'static str, from: From, to: To, expect: Expect) -> Cell {
+pub(crate) const fn cell(name: &'static str, from: Asker, to: To, expect: Expect) -> Cell {
     Cell {
         name,
         from,
@@ -152,7 +152,7 @@ impl Cell {
             Expect::Silence => {
                 let (found, _) = knock(SILENCE);
                 // What leaves the node itself is dropped before it has left.
-                let own = matches!(self.from, From::Node | From::NodeAddress);
+                let own = matches!(self.from, Asker::Node | Asker::NodeAddress);
                 let silent = found == Knock::Silence || own && found == Knock::NotPermitted;
                 ensure(silent, || format!("{target} is not silent: {found:?}"))
             }
@@ -219,7 +219,7 @@ impl Cell {
     }
 }
 
-impl From {
+impl Asker {
     fn namespace(self, site: &Site) -> Outcome<&Namespace> {
         match self {
             Self::Client | Self::Stranger => Ok(&site.world.client),

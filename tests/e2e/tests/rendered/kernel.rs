@@ -7,7 +7,7 @@ use e2e::{Failure, Family, Knock, LongLived, Outcome, Protocol, ensure, eventual
 use libtest_mimic::Trial;
 
 use crate::cell::Expect::{Listens, Refused, Served, Silence};
-use crate::cell::{Cell, From, Seen, To, cell};
+use crate::cell::{Asker, Cell, Seen, To, cell};
 use crate::objects::{ALONE, AddressKind, EVERYBODY, GUARDED, LOCAL_AWAY, NODE_ONLY, WIDE};
 use crate::site::{Site, Undo};
 use crate::with_site;
@@ -77,11 +77,11 @@ fn without(site: &Site, entry: impl Fn(Protocol) -> String) -> Outcome<Vec<Undo<
     entries.map(each).collect()
 }
 
-fn served(from: From, to: To) -> Cell {
+fn served(from: Asker, to: To) -> Cell {
     cell("", from, to, Served(&[("pod1", Seen::Node)]))
 }
 
-fn silent(from: From, to: To) -> Cell {
+fn silent(from: Asker, to: To) -> Cell {
     cell("", from, to, Silence)
 }
 
@@ -91,7 +91,7 @@ fn mark(site: &Site) -> Outcome {
     for (family, iptables, _) in FAMILIES {
         let rule = "-D KUBE-IPVS-OUT-FILTER -m mark --mark 0x8000/0x8000 -j DROP";
         let before = dropped(site, iptables)?;
-        only(silent(From::Node, to), family).check(site)?;
+        only(silent(Asker::Node, to), family).check(site)?;
         let after = dropped(site, iptables)?;
         // Each protocol once, and what TCP repeated.
         ensure(after >= before + 4, || {
@@ -99,9 +99,9 @@ fn mark(site: &Site) -> Outcome {
         })?;
         let undo = rule.replace("-D", "-A");
         let _undo = site.meanwhile(&format!("{iptables} {rule}"), &format!("{iptables} {undo}"))?;
-        only(served(From::Node, to), family).check(site)?;
+        only(served(Asker::Node, to), family).check(site)?;
     }
-    silent(From::Node, to).check(site)
+    silent(Asker::Node, to).check(site)
 }
 
 /// The packets that the rule of `KUBE-IPVS-OUT-FILTER` has dropped.
@@ -134,7 +134,7 @@ fn destination(site: &Site) -> Outcome {
             site.meanwhile(&add, &delete)
         };
         let _undo = (counter(virtual_address)?, counter(real)?);
-        only(served(From::Node, To::LoadBalancer(EVERYBODY)), family).check(site)?;
+        only(served(Asker::Node, To::LoadBalancer(EVERYBODY)), family).check(site)?;
         let list = site.world.tool(&format!("{iptables} -nvxL OUTPUT"))?;
         let count = |address: IpAddr| {
             let address = address.to_string();
@@ -158,15 +158,15 @@ fn third_part(site: &Site) -> Outcome {
         let _undo = without(site, |protocol| {
             format!("{prefix}LOAD-BALANCER-SOURCE-IP {address},{protocol}:80,{address}")
         })?;
-        only(silent(From::Node, To::LoadBalancer(NODE_ONLY)), family).check(site)?;
+        only(silent(Asker::Node, To::LoadBalancer(NODE_ONLY)), family).check(site)?;
         // By the range itself.
         only(
-            served(From::NodeAddress, To::LoadBalancer(NODE_ONLY)),
+            served(Asker::NodeAddress, To::LoadBalancer(NODE_ONLY)),
             family,
         )
         .check(site)?;
     }
-    served(From::Node, To::LoadBalancer(NODE_ONLY)).check(site)
+    served(Asker::Node, To::LoadBalancer(NODE_ONLY)).check(site)
 }
 
 /// `nat` sees the first packet of a connection alone.
@@ -196,13 +196,13 @@ fn no_local_endpoint(site: &Site) -> Outcome {
         let _undo = without(site, |protocol| {
             format!("{prefix}IPVS-NO-LOCAL-ENDPOINT {address},{protocol}:80")
         })?;
-        only(silent(From::Node, to), family).check(site)?;
+        only(silent(Asker::Node, to), family).check(site)?;
     }
-    cell("", From::Node, to, Served(&[("pod3", Seen::Node)])).check(site)
+    cell("", Asker::Node, to, Served(&[("pod3", Seen::Node)])).check(site)
 }
 
 fn loop_back(site: &Site) -> Outcome {
-    let (from, to) = (From::Pod("pod1"), To::ClusterIp(ALONE));
+    let (from, to) = (Asker::Pod("pod1"), To::ClusterIp(ALONE));
     for (family, _, prefix) in FAMILIES {
         let address = family.of(&site.world.pods[0]);
         let _undo = without(site, |protocol| {
@@ -225,14 +225,14 @@ fn ipvs_filter(site: &Site) -> Outcome {
             &format!("{iptables} {}", reject.replacen("-A", "-D", 1)),
             &format!("{iptables} {reject}"),
         )?;
-        only(cell("", From::Client, to, Listens), family).check(site)?;
+        only(cell("", Asker::Client, to, Listens), family).check(site)?;
     }
-    cell("", From::Client, to, Refused).check(site)
+    cell("", Asker::Client, to, Refused).check(site)
 }
 
 /// Otherwise the answer of a pod of the same bridge goes past IPVS.
 fn bridge(site: &Site) -> Outcome {
-    let cell = |expect| cell("", From::Pod("pod2"), To::ClusterIp(ALONE), expect);
+    let cell = |expect| cell("", Asker::Pod("pod2"), To::ClusterIp(ALONE), expect);
     let off = |tool| {
         let setting = format!("sysctl -w net.bridge.bridge-nf-call-{tool}");
         site.meanwhile(&format!("{setting}=0"), &format!("{setting}=1"))
@@ -245,7 +245,7 @@ fn bridge(site: &Site) -> Outcome {
 
 /// Why `net.ipv4.vs.conntrack` is always set.
 fn conntrack(site: &Site) -> Outcome {
-    let cell = |seen| cell("", From::Client, To::ClusterIp(ALONE), Served(seen));
+    let cell = |seen| cell("", Asker::Client, To::ClusterIp(ALONE), Served(seen));
     let setting = "sysctl -w net.ipv4.vs.conntrack";
     let undo = site.meanwhile(&format!("{setting}=0"), &format!("{setting}=1"))?;
     cell(&[("pod1", Seen::Asker)]).check(site)?;

@@ -1,13 +1,13 @@
 //! Node ports, load-balancer and external addresses with policy Cluster.
 
-use crate::cell::{Cell, Expect, Expect::Served, From, Seen, To, cell};
+use crate::cell::{Asker, Cell, Expect, Expect::Served, Seen, To, cell};
 use crate::objects::{GUARDED, WIDE};
 
 /// Both kinds of endpoints, masqueraded.
 const MASQUERADED: Expect = Served(&[("pod2", Seen::Node), ("pod3", Seen::Node)]);
 
 pub(crate) fn cells() -> Vec<Cell> {
-    use From::{Client, Node, NodeAddress, Pod};
+    use Asker::{Client, Node, NodeAddress, Pod};
     use To::{External, LoadBalancer, NodePort};
     let masqueraded = |name, from, to| cell(name, from, to, MASQUERADED);
     vec![
@@ -18,10 +18,15 @@ pub(crate) fn cells() -> Vec<Cell> {
             Pod("pod1"),
             NodePort(WIDE),
         ),
+        masqueraded(
+            "node_port::a_pod_of_another_node_is_masqueraded",
+            Pod("pod3"),
+            NodePort(WIDE),
+        ),
         // The ranges guard the load balancer's address alone.
         cell(
             "node_port::source_ranges_say_nothing_of_it",
-            From::Stranger,
+            Asker::Stranger,
             NodePort(GUARDED),
             Served(&[("pod1", Seen::Node)]),
         ),

@@ -1,7 +1,7 @@
 //! External policy Local: the client is seen as it is, and on a node without endpoints it gets no answer.
 
 use crate::cell::Expect::{Served, Silence};
-use crate::cell::{Cell, Expect, From, Seen, To, cell};
+use crate::cell::{Asker, Cell, Expect, Seen, To, cell};
 use crate::objects::{GUARDED_AWAY, LOCAL_AWAY, LOCAL_HERE, NODE_ONLY_AWAY};
 
 /// The endpoint of the node, and who asked.
@@ -17,50 +17,50 @@ fn with_endpoint_here() -> Vec<Cell> {
     vec![
         cell(
             "policy_local::load_balancer_keeps_the_client",
-            From::Client,
+            Asker::Client,
             To::LoadBalancer(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::external_ip_keeps_the_client",
-            From::Client,
+            Asker::Client,
             To::External(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::node_port_keeps_the_client",
-            From::Client,
+            Asker::Client,
             To::NodePort(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::load_balancer_keeps_a_pod",
-            From::Pod("pod2"),
+            Asker::Pod("pod2"),
             To::LoadBalancer(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::external_ip_keeps_a_pod",
-            From::Pod("pod2"),
+            Asker::Pod("pod2"),
             To::External(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::the_node_is_seen_by_the_load_balancers_address",
-            From::Node,
+            Asker::Node,
             To::LoadBalancer(LOCAL_HERE),
             Served(&[("pod1", Seen::Service)]),
         ),
         cell(
             "policy_local::the_node_is_seen_by_the_external_address",
-            From::Node,
+            Asker::Node,
             To::External(LOCAL_HERE),
             Served(&[("pod1", Seen::Service)]),
         ),
         // No such policy inside.
         cell(
             "policy_local::cluster_ip_is_served_by_all",
-            From::Pod("pod2"),
+            Asker::Pod("pod2"),
             To::ClusterIp(LOCAL_HERE),
             Served(&[("pod1", Seen::Asker), ("pod3", Seen::Asker)]),
         ),
@@ -71,49 +71,56 @@ fn without() -> Vec<Cell> {
     vec![
         cell(
             "policy_local::without_endpoint_here_a_client_of_the_load_balancer_gets_no_answer",
-            From::Client,
+            Asker::Client,
             To::LoadBalancer(LOCAL_AWAY),
             Silence,
         ),
         cell(
             "policy_local::without_endpoint_here_a_client_of_the_external_ip_gets_no_answer",
-            From::Client,
+            Asker::Client,
             To::External(LOCAL_AWAY),
             Silence,
         ),
         cell(
             "policy_local::without_endpoint_here_a_client_of_the_node_port_gets_no_answer",
-            From::Client,
+            Asker::Client,
             To::NodePort(LOCAL_AWAY),
             Silence,
         ),
         cell(
             "policy_local::without_endpoint_here_the_node_reaches_the_load_balancer",
-            From::Node,
+            Asker::Node,
             To::LoadBalancer(LOCAL_AWAY),
             D12,
         ),
         cell(
             "policy_local::without_endpoint_here_the_node_reaches_the_external_ip",
-            From::Node,
+            Asker::Node,
             To::External(LOCAL_AWAY),
             D12,
         ),
+        // Its address is its own alone, so that the answer finds back.
+        cell(
+            "policy_local::without_endpoint_here_the_node_reaches_the_node_port_as_itself",
+            Asker::Node,
+            To::NodePort(LOCAL_AWAY),
+            Served(&[("pod3", Seen::Asker)]),
+        ),
         cell(
             "policy_local::without_endpoint_here_pods_reach_the_load_balancer",
-            From::Pod("pod1"),
+            Asker::Pod("pod1"),
             To::LoadBalancer(LOCAL_AWAY),
             Served(&[("pod3", Seen::Asker)]),
         ),
         cell(
             "policy_local::without_endpoint_here_ranges_still_keep_the_node_out",
-            From::Node,
+            Asker::Node,
             To::LoadBalancer(GUARDED_AWAY),
             Silence,
         ),
         cell(
             "policy_local::without_endpoint_here_ranges_still_let_the_node_in",
-            From::Node,
+            Asker::Node,
             To::LoadBalancer(NODE_ONLY_AWAY),
             D12,
         ),

@@ -3,7 +3,7 @@
 use e2e::Family;
 
 use crate::cell::Expect::{Served, Silence};
-use crate::cell::{Cell, Expect, From, Seen, To, cell};
+use crate::cell::{Asker, Cell, Expect, Seen, To, cell};
 use crate::objects::{
     EVERYBODY, GUARDED, GUARDED_ON_HOST, NODE_ONLY, OTHER_FAMILY, PODS_ONLY, UNGUARDED_PORT,
 };
@@ -15,85 +15,85 @@ pub(crate) fn cells() -> Vec<Cell> {
     let cells = vec![
         cell(
             "ranges::an_admitted_client_is_served",
-            From::Client,
+            Asker::Client,
             to(GUARDED),
             SERVED,
         ),
         cell(
             "ranges::another_client_is_dropped",
-            From::Stranger,
+            Asker::Stranger,
             to(GUARDED),
             Silence,
         ),
         cell(
             "ranges::a_pod_that_is_not_admitted_is_dropped",
-            From::Pod("pod2"),
+            Asker::Pod("pod2"),
             to(GUARDED),
             Silence,
         ),
         cell(
             "ranges::admitted_pods_are_served",
-            From::Pod("pod2"),
+            Asker::Pod("pod2"),
             to(PODS_ONLY),
             SERVED,
         ),
         cell(
             "ranges::a_client_is_dropped_where_pods_are_admitted",
-            From::Client,
+            Asker::Client,
             to(PODS_ONLY),
             Silence,
         ),
         cell(
             "ranges::an_admitted_node_is_served",
-            From::Node,
+            Asker::Node,
             to(NODE_ONLY),
             SERVED,
         ),
         cell(
             "ranges::an_admitted_node_is_served_from_an_address_of_its_own",
-            From::NodeAddress,
+            Asker::NodeAddress,
             to(NODE_ONLY),
             SERVED,
         ),
         cell(
             "ranges::a_client_is_dropped_where_the_node_is_admitted",
-            From::Client,
+            Asker::Client,
             to(NODE_ONLY),
             Silence,
         ),
         cell(
             "ranges::a_node_that_is_not_admitted_is_dropped",
-            From::Node,
+            Asker::Node,
             to(GUARDED),
             Silence,
         ),
         cell(
             "ranges::a_node_that_is_not_admitted_is_dropped_from_an_address_of_its_own",
-            From::NodeAddress,
+            Asker::NodeAddress,
             to(GUARDED),
             Silence,
         ),
         cell(
             "ranges::a_node_that_is_not_admitted_is_dropped_on_the_way_to_itself",
-            From::Node,
+            Asker::Node,
             to(GUARDED_ON_HOST),
             Silence,
         ),
         cell(
             "ranges::an_admitted_client_reaches_a_host_network_endpoint",
-            From::Client,
+            Asker::Client,
             to(GUARDED_ON_HOST),
             Served(&[("host", Seen::Asker)]),
         ),
         cell(
             "ranges::the_cluster_ip_has_none",
-            From::Stranger,
+            Asker::Stranger,
             To::ClusterIp(GUARDED),
             SERVED,
         ),
         cell(
             "ranges::the_external_ip_has_none",
-            From::Node,
+            Asker::Node,
             To::External(GUARDED),
             SERVED,
         ),
@@ -105,9 +105,9 @@ pub(crate) fn cells() -> Vec<Cell> {
 fn everybody() -> Vec<Cell> {
     let served = |name, from| cell(name, from, To::LoadBalancer(EVERYBODY), SERVED);
     vec![
-        served("ranges::all_addresses_admit_clients", From::Client),
-        served("ranges::all_addresses_admit_pods", From::Pod("pod2")),
-        served("ranges::all_addresses_admit_the_node", From::Node),
+        served("ranges::all_addresses_admit_clients", Asker::Client),
+        served("ranges::all_addresses_admit_pods", Asker::Pod("pod2")),
+        served("ranges::all_addresses_admit_the_node", Asker::Node),
     ]
 }
 
@@ -119,14 +119,14 @@ fn other_family() -> Vec<Cell> {
     };
     let client = cell(
         "ranges::of_the_own_family_admit_as_ever",
-        From::Client,
+        Asker::Client,
         To::LoadBalancer(OTHER_FAMILY),
         SERVED,
     );
     vec![
-        denied("ranges::of_the_other_family_deny_clients", From::Client),
-        denied("ranges::of_the_other_family_deny_pods", From::Pod("pod2")),
-        denied("ranges::of_the_other_family_deny_the_node", From::Node),
+        denied("ranges::of_the_other_family_deny_clients", Asker::Client),
+        denied("ranges::of_the_other_family_deny_pods", Asker::Pod("pod2")),
+        denied("ranges::of_the_other_family_deny_the_node", Asker::Node),
         client.only(&[Family::V6]),
     ]
 }
@@ -144,15 +144,15 @@ fn other_port() -> Vec<Cell> {
     vec![
         open(
             "ranges::another_port_of_the_address_is_open_to_clients",
-            From::Stranger,
+            Asker::Stranger,
         ),
         open(
             "ranges::another_port_of_the_address_is_open_to_pods",
-            From::Pod("pod2"),
+            Asker::Pod("pod2"),
         ),
         open(
             "ranges::another_port_of_the_address_is_open_to_the_node",
-            From::Node,
+            Asker::Node,
         ),
     ]
 }

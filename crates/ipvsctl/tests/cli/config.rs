@@ -12,7 +12,10 @@ fn a_good_file() {
     let desk = Desk::new().with("c.yaml", GOOD);
     let ran = desk.run("config check c.yaml").exits(0);
     assert_eq!(ran.out, "c.yaml: ok\n");
-    assert_eq!(ran.err, "warning: ipvs.tcpTimeout: has no effect yet\n");
+    assert_eq!(
+        ran.err,
+        "warning: drainTimeout: has no effect yet\nwarning: ipvs.tcpTimeout: has no effect yet\n"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::failure::{Failure, Outcome};
@@ -97,7 +98,10 @@ impl<'a> Probe<'a> {
             SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
             SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
         };
-        let source = self.source.unwrap_or(SocketAddr::new(any, 0));
+        let mut source = self.source.unwrap_or(SocketAddr::new(any, 0));
+        if source.port() == 0 {
+            source.set_port(fresh_port());
+        }
         let socket = UdpSocket::bind(source)?;
         socket.connect(self.target)?;
         socket.set_read_timeout(Some(self.patience))?;
@@ -106,6 +110,15 @@ impl<'a> Probe<'a> {
         let length = socket.recv(&mut buffer)?;
         Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
+}
+
+/// A port that no datagram came from lately. The kernel's own choice is random, and IPVS takes a datagram
+/// from a port that it knows for the same flow as minutes ago: it goes to the same pod out of turn.
+fn fresh_port() -> u16 {
+    const FIRST: u16 = 12_000;
+    const COUNT: u16 = 20_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT
 }
 
 fn page(mut stream: &TcpStream, host: SocketAddr) -> io::Result<String> {

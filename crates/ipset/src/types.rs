@@ -123,6 +123,9 @@ pub enum Header {
         /// The last one.
         last: u16,
     },
+    /// Another type, or one of these with options that are not known here. Such a set can be listed,
+    /// destroyed and replaced, not created or changed.
+    Unsupported,
 }
 
 /// An entry that a set cannot hold.
@@ -149,6 +152,7 @@ impl Header {
             header: self,
         };
         match self {
+            Self::Unsupported => Err(unfit),
             Self::BitmapPort { first, last } => match entry {
                 Entry::Port(port) if (first..=last).contains(&port) => Ok(entry),
                 _ => Err(unfit),
@@ -185,6 +189,18 @@ impl HashType {
 }
 
 impl Entry {
+    /// The address that comes first in it; none of a port.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match *self {
+            Self::Port(_) => None,
+            Self::Ip(address)
+            | Self::IpPort(address, ..)
+            | Self::IpPortIp(address, ..)
+            | Self::IpPortNet(address, ..) => Some(address),
+        }
+    }
+
     /// Whether every address of it is of `family`.
     fn is_of(self, family: Family) -> bool {
         let (address, other) = match self {

@@ -7,7 +7,6 @@ pub mod live;
 pub mod node;
 
 use model::{ClusterState, Desired, NodeConfig};
-use planner::Extent;
 
 use self::node::Node;
 
@@ -31,10 +30,10 @@ pub struct Input {
 impl Input {
     /// Compiles the tables.
     #[must_use]
-    pub fn compile(extent: Extent, cluster: &ClusterState, whole: bool, node: Node) -> Self {
+    pub fn compile(cluster: &ClusterState, whole: bool, node: Node) -> Self {
         let state = node.state.unwrap_or_default();
         let config = node.config.node;
-        let (desired, findings) = planner::compile_within(extent, cluster, &state, &config);
+        let (desired, findings) = planner::compile(cluster, &state, &config);
         Self {
             config,
             desired,

@@ -132,6 +132,32 @@ pub enum OpErrorKind {
     /// The process lacks `CAP_NET_ADMIN` in the user namespace of its network namespace (`EPERM`).
     #[error("not permitted, CAP_NET_ADMIN is missing")]
     NotPermitted,
+    /// There is no such set (`ENOENT`).
+    #[error("there is no such set")]
+    NoSuchSet,
+    /// A rule looks into the set (`IPSET_ERR_BUSY`, `IPSET_ERR_REFERENCED`).
+    #[error("a rule looks into the set")]
+    SetInUse,
+    /// The set holds as much as it may (`IPSET_ERR_HASH_FULL`).
+    #[error("the set is full")]
+    SetFull,
+    /// The kernel has no such setting (`ENOENT`).
+    #[error("the kernel has no such setting")]
+    NoSuchSetting,
+    /// The setting is mounted read-only (`EROFS`), as in a container without privileges.
+    #[error(
+        "settings cannot be written here: run `kube-ipvsd --init-only` in a privileged container first"
+    )]
+    ReadOnlySetting,
+    /// The packet filter refused the rules.
+    #[error("the packet filter refused the rules")]
+    FilterRefused,
+    /// Somebody else holds the lock of the packet filter.
+    #[error("somebody else is changing the packet filter")]
+    FilterLocked,
+    /// The program that changes the packet filter could not be run.
+    #[error("the program that changes the packet filter cannot be run")]
+    NoFilterProgram,
     /// The kernel is held read-only: nothing was sent.
     #[error("the kernel is opened for reading only")]
     ReadOnly,
@@ -194,7 +220,15 @@ impl OpErrorKind {
             Self::NotPermitted => libc::EPERM,
             Self::OutOfRange => libc::ERANGE,
             Self::Invalid => libc::EINVAL,
-            Self::ReadOnly | Self::Unknown => return None,
+            Self::NoSuchSet | Self::NoSuchSetting => libc::ENOENT,
+            Self::ReadOnlySetting => libc::EROFS,
+            Self::SetInUse
+            | Self::SetFull
+            | Self::FilterRefused
+            | Self::FilterLocked
+            | Self::NoFilterProgram
+            | Self::ReadOnly
+            | Self::Unknown => return None,
             Self::Other(errno) => return Some(*errno),
         };
         Some(Errno(number))

@@ -1,9 +1,13 @@
 //! The Linux kernel: IPVS over generic netlink, the dummy device and its addresses over rtnetlink.
 
+mod address_watch;
 mod addresses;
 mod failure;
 mod messages;
 mod modules;
+mod rules;
+mod sets;
+mod sysctls;
 mod virtual_servers;
 
 use std::fmt;
@@ -13,18 +17,27 @@ use model::{Op, Scope, Snapshot, Stage};
 use crate::error::{ObserveError, OpenError};
 use crate::seam::{Kernel, OpOutcome};
 
+pub use address_watch::{AddressWatch, WatchError, WatchStop, Watched};
 use addresses::Addresses;
 pub use modules::ModulePolicy;
+use rules::Rules;
+pub use rules::{Choice, IptablesBackend, Reason, Variant, Version};
+use sets::Sets;
+use sysctls::Sysctls;
 use virtual_servers::VirtualServers;
 
 /// How often a reading that somebody else's changes may have torn is done before it is given as torn.
 const READINGS: u32 = 3;
 
 /// The kernel of the network namespace in which it was opened, whichever namespace its thread enters
-/// later.
+/// later; only the packet filter's rules and the settings are those of the thread's namespace at each
+/// call.
 pub struct LinuxKernel {
     virtual_servers: VirtualServers,
     addresses: Addresses,
+    sets: Sets,
+    rules: Rules,
+    sysctls: Sysctls,
 }
 
 impl LinuxKernel {
@@ -38,7 +51,23 @@ impl LinuxKernel {
         Ok(Self {
             virtual_servers: VirtualServers::open(modules)?,
             addresses: Addresses::open()?,
+            sets: Sets::default(),
+            rules: Rules::open(IptablesBackend::Auto),
+            sysctls: Sysctls::open(),
         })
+    }
+
+    /// The same with the packet filter that `backend` says, which otherwise is found out.
+    #[must_use]
+    pub fn with_iptables(mut self, backend: IptablesBackend) -> Self {
+        self.rules = Rules::open(backend);
+        self
+    }
+
+    /// Which programs change the packet filter, and why; none before rules were first read or changed.
+    #[must_use]
+    pub fn iptables(&self) -> Option<&Choice> {
+        self.rules.chosen()
     }
 }
 
@@ -53,8 +82,16 @@ impl Kernel for LinuxKernel {
         let mut snapshot = Snapshot::default();
         self.virtual_servers
             .observe(&scope.virtual_servers, &mut snapshot)?;
+        if scope.settings {
+            self.virtual_servers.observe_timeouts(&mut snapshot)?;
+            self.sysctls.observe(&mut snapshot)?;
+        }
         if scope.addresses {
             self.addresses.observe(&mut snapshot)?;
+        }
+        self.sets.observe(&scope.sets, &mut snapshot)?;
+        if scope.rules {
+            self.rules.observe(&mut snapshot)?;
         }
         Ok(snapshot)
     }
@@ -66,6 +103,9 @@ impl Kernel for LinuxKernel {
             outcomes.extend(match table(run[0]) {
                 Table::VirtualServers => self.virtual_servers.apply(run),
                 Table::Addresses => self.addresses.apply(run),
+                Table::Rules => self.rules.apply(run),
+                Table::Sysctls => self.sysctls.apply(run),
+                Table::Sets => self.sets.apply(run),
             });
         }
         outcomes
@@ -77,6 +117,9 @@ impl Kernel for LinuxKernel {
 enum Table {
     VirtualServers,
     Addresses,
+    Sets,
+    Rules,
+    Sysctls,
 }
 
 fn table(op: &Op) -> Table {
@@ -89,6 +132,14 @@ fn table(op: &Op) -> Table {
         | Op::DelVirtualServer(_)
         | Op::AddRealServer(..)
         | Op::SetRealServer(..)
-        | Op::DelRealServer(..) => Table::VirtualServers,
+        | Op::DelRealServer(..)
+        | Op::SetTimeouts(_) => Table::VirtualServers,
+        Op::CreateSet(..)
+        | Op::ReplaceSet(..)
+        | Op::AddEntry(..)
+        | Op::DelEntry(..)
+        | Op::DestroySet(_) => Table::Sets,
+        Op::PatchRules(..) => Table::Rules,
+        Op::SetSysctl(..) => Table::Sysctls,
     }
 }

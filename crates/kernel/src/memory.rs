@@ -2,6 +2,7 @@
 //! what other programs do to the tables.
 
 mod addresses;
+mod companions;
 mod faults;
 mod foreign;
 #[cfg(test)]
@@ -13,12 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipvs::Timeouts;
+use model::plan::set_timeouts;
 use model::{NodeTables, Op, Scope, Snapshot, Stage};
 
 use crate::error::{ObserveError, OpError, OpErrorKind};
 use crate::seam::{Kernel, OpOutcome};
 
 use addresses::Addresses;
+use companions::Companions;
 pub use faults::{Fault, Tear};
 use virtual_servers::VirtualServers;
 
@@ -40,6 +43,7 @@ pub struct MemoryKernel {
 struct State {
     virtual_servers: VirtualServers,
     addresses: Addresses,
+    companions: Companions,
     timeouts: Timeouts,
     counts: Counts,
     faults: BTreeMap<u64, Fault>,
@@ -53,6 +57,7 @@ impl Default for State {
         Self {
             virtual_servers: VirtualServers::default(),
             addresses: Addresses::default(),
+            companions: Companions::default(),
             timeouts: Timeouts {
                 tcp: Duration::from_secs(900),
                 tcp_fin: Duration::from_secs(120),
@@ -93,6 +98,7 @@ impl MemoryKernel {
             let mut state = kernel.state();
             state.virtual_servers.set(tables);
             state.addresses.set(tables);
+            state.companions.set(tables);
         }
         kernel
     }
@@ -149,15 +155,19 @@ impl Kernel for MemoryKernel {
 
 impl State {
     fn read(&self, scope: &Scope) -> Snapshot {
-        let mut snapshot = Snapshot {
-            timeouts: self.timeouts,
-            ..Snapshot::default()
-        };
+        let mut snapshot = Snapshot::default();
+        if scope.settings {
+            snapshot.tables.timeouts = self.timeouts;
+        }
         self.virtual_servers
             .read(&scope.virtual_servers, &mut snapshot);
         if scope.addresses {
             self.addresses.read(&mut snapshot);
         }
+        if scope.settings {
+            snapshot.node.machine = self.addresses.machine();
+        }
+        self.companions.read(scope, &mut snapshot);
         snapshot
     }
 
@@ -191,6 +201,17 @@ impl State {
 
     fn do_op(&mut self, op: &Op) -> Result<(), OpErrorKind> {
         match op {
+            Op::SetSysctl(name, value) => self.companions.set_sysctl(name, value),
+            Op::SetTimeouts(timeouts) => {
+                set_timeouts(&mut self.timeouts, timeouts);
+                Ok(())
+            }
+            Op::CreateSet(name, header) => self.companions.create_set(name, *header),
+            Op::ReplaceSet(name, set) => self.companions.replace_set(name, set),
+            Op::AddEntry(name, entry) => self.companions.add_entry(name, *entry),
+            Op::DelEntry(name, entry) => self.companions.delete_entry(name, *entry),
+            Op::DestroySet(name) => self.companions.destroy_set(name),
+            Op::PatchRules(family, patch) => self.companions.patch_rules(*family, patch),
             Op::EnsureDevice => self.addresses.ensure_device(),
             Op::DelDevice => self.addresses.delete_device(),
             Op::AddAddress(address) => self.addresses.add(*address),

@@ -1,6 +1,6 @@
 //! Kernels that cannot change anything: what `ipvsctl diff` holds.
 
-use model::{NodeTables, Scope, Selection, Snapshot, Stage};
+use model::{NodeTables, Scope, Snapshot, Stage};
 
 use crate::error::{ObserveError, OpError, OpErrorKind};
 use crate::seam::{Kernel, OpOutcome};
@@ -55,23 +55,8 @@ impl From<NodeTables> for Saved {
 
 impl Kernel for Saved {
     fn observe(&mut self, scope: &Scope) -> Result<Snapshot, ObserveError> {
-        let Scope {
-            virtual_servers,
-            addresses,
-        } = scope;
-        let mut snapshot = self.0.clone();
-        if let Selection::Only(keys) = virtual_servers {
-            let tables = &mut snapshot.tables.virtual_servers;
-            tables.retain(|key, _| keys.contains(key));
-            snapshot
-                .connections
-                .retain(|(key, _), _| keys.contains(key));
-        }
-        if !addresses {
-            snapshot.device = false;
-            snapshot.tables.addresses.clear();
-            snapshot.node.interfaces.clear();
-        }
+        let mut snapshot = Snapshot::default();
+        snapshot.update(scope, self.0.clone());
         Ok(snapshot)
     }
 

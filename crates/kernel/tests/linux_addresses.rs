@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use kernel::{Kernel as _, LinuxKernel, OpErrorKind};
-use model::{DEVICE, Op, Scope, Selection, Snapshot};
+use model::{DEVICE, Op, Scope, Snapshot};
 
 use vm::{apply, bring_up, do_all, in_namespace, is_up, make_bridge, open};
 
@@ -16,8 +16,8 @@ const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10)
 
 fn observe(kernel: &mut LinuxKernel) -> Snapshot {
     let scope = Scope {
-        virtual_servers: Selection::Only([].into()),
         addresses: true,
+        ..Scope::NOTHING
     };
     kernel.observe(&scope).expect("a reading")
 }

@@ -96,7 +96,7 @@ fn a_virtual_server_that_nobody_touches_is_read_whole_while_others_are_written()
         let done = AtomicBool::new(false);
         let scope = Scope {
             virtual_servers: Selection::Only([key(50)].into()),
-            addresses: false,
+            ..Scope::NOTHING
         };
         std::thread::scope(|threads| {
             threads.spawn(|| {

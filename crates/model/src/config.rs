@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use ipvs::{Scheduler, ServiceFlags};
+use ipvs::{Scheduler, ServiceFlags, Timeouts};
 
 use crate::names::Name;
 
@@ -42,6 +42,8 @@ pub struct NodeConfig {
     pub cut_lost_endpoints: bool,
     /// Whether the node answers ARP for an address only at the interface that has it.
     pub strict_arp: bool,
+    /// Timeouts and limits of the kernel.
+    pub kernel_settings: KernelSettings,
 }
 
 impl NodeConfig {
@@ -64,6 +66,7 @@ impl NodeConfig {
             drain_timeout: Duration::from_secs(15 * 60),
             cut_lost_endpoints: false,
             strict_arp: false,
+            kernel_settings: KernelSettings::default(),
         }
     }
 }
@@ -75,6 +78,52 @@ pub fn default_scheduler_flags(scheduler: &str) -> ServiceFlags {
     match scheduler {
         "mh" => ServiceFlags::SCHED_2,
         _ => ServiceFlags::empty(),
+    }
+}
+
+/// Timeouts and limits of the kernel that the node sets. Zero leaves what there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelSettings {
+    /// How long connections in the IPVS table may be idle.
+    pub timeouts: Timeouts,
+    /// The connection tracker.
+    pub conntrack: ConntrackSettings,
+}
+
+/// What kube-proxy's `conntrack` section asks of the connection tracker. Zero leaves what there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConntrackSettings {
+    /// Connections for each processor.
+    pub max_per_core: u32,
+    /// The least number of connections; without meaning while `max_per_core` is zero.
+    pub min: u32,
+    /// How long an established TCP connection may be idle.
+    pub tcp_established_timeout: Duration,
+    /// The same of a TCP connection that one side has closed.
+    pub tcp_close_wait_timeout: Duration,
+    /// Whether packets outside the TCP window are valid.
+    pub tcp_be_liberal: bool,
+    /// How long a UDP flow without an answer may be idle.
+    pub udp_timeout: Duration,
+    /// The same of a UDP flow with answers.
+    pub udp_stream_timeout: Duration,
+}
+
+/// kube-proxy's defaults.
+impl Default for KernelSettings {
+    fn default() -> Self {
+        Self {
+            timeouts: Timeouts::default(),
+            conntrack: ConntrackSettings {
+                max_per_core: 32_768,
+                min: 131_072,
+                tcp_established_timeout: Duration::from_secs(24 * 60 * 60),
+                tcp_close_wait_timeout: Duration::from_secs(60 * 60),
+                tcp_be_liberal: false,
+                udp_timeout: Duration::ZERO,
+                udp_stream_timeout: Duration::ZERO,
+            },
+        }
     }
 }
 

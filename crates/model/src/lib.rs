@@ -15,6 +15,7 @@ pub mod plan;
 pub mod rules;
 pub mod sets;
 pub mod snapshot;
+pub mod sysctls;
 pub mod tables;
 pub mod text;
 
@@ -25,5 +26,5 @@ pub use finding::{Code, Finding, Level};
 pub use frontend::{Backend, Frontend, FrontendKind};
 pub use names::{Name, ObjectName, ServicePortName};
 pub use plan::{Difference, Op, OpEffect, Plan, PlannedOp, Reason, Stage, Summary};
-pub use snapshot::{NodeState, Scope, Selection, Snapshot};
+pub use snapshot::{NodeState, Scope, Selection, SetSelection, Snapshot};
 pub use tables::{Desired, NodeTables, Owners, TableKeys, VirtualServerEntry};

@@ -7,17 +7,37 @@ mod undone;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use ipvs::{RealServer, RealServerKey, VirtualServer, VirtualServerKey};
+use ipset::{Entry, Header, Set, SetName};
+use ipvs::{AddressFamily, RealServer, RealServerKey, Timeouts, VirtualServer, VirtualServerKey};
 
+pub use self::mirror::set_timeouts;
 pub use self::undone::Undone;
 use crate::finding::Finding;
-use crate::names::ServicePortName;
+use crate::names::{Name, ServicePortName};
+use crate::rules::RulesPatch;
 use crate::tables::TableKeys;
 
 /// One change of the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
+    /// Give the kernel setting of this name (`net.ipv4.ip_forward`) this value.
+    SetSysctl(Name, Name),
+    /// Set the idle timeouts of IPVS; those that are zero stay as they are.
+    SetTimeouts(Timeouts),
+    /// Create a set, empty.
+    CreateSet(SetName, Header),
+    /// Put a new set in the place of the one of this name, at one moment. Rules that look into it go on.
+    ReplaceSet(SetName, Arc<Set>),
+    /// Add an entry to a set.
+    AddEntry(SetName, Entry),
+    /// Delete an entry from a set.
+    DelEntry(SetName, Entry),
+    /// Delete a set with all that it holds. Refused while a rule looks into it.
+    DestroySet(SetName),
+    /// Change the packet filter's rules of one family.
+    PatchRules(AddressFamily, Arc<RulesPatch>),
     /// Create the dummy device where it does not exist.
     EnsureDevice,
     /// Add a host address to the dummy device.
@@ -47,6 +67,19 @@ impl Op {
         let mut keys = TableKeys::default();
         match self {
             Self::EnsureDevice | Self::DelDevice => {}
+            Self::SetSysctl(name, _) => {
+                keys.sysctls.insert(name.clone());
+            }
+            Self::SetTimeouts(_) => keys.timeouts = true,
+            Self::CreateSet(set, _) | Self::ReplaceSet(set, _) | Self::DestroySet(set) => {
+                keys.sets.insert(set.clone());
+            }
+            Self::AddEntry(set, entry) | Self::DelEntry(set, entry) => {
+                keys.entries.insert((set.clone(), *entry));
+            }
+            Self::PatchRules(family, _) => {
+                keys.rules.insert(*family);
+            }
             Self::AddAddress(address) | Self::DelAddress(address) => {
                 keys.addresses.insert(*address);
             }
@@ -70,12 +103,21 @@ impl Op {
             Self::EnsureDevice
             | Self::AddAddress(_)
             | Self::AddVirtualServer(_)
-            | Self::AddRealServer(..) => OpEffect::Add,
-            Self::SetVirtualServer(_) | Self::SetRealServer(..) => OpEffect::Change,
+            | Self::AddRealServer(..)
+            | Self::CreateSet(..)
+            | Self::AddEntry(..) => OpEffect::Add,
+            Self::SetVirtualServer(_)
+            | Self::SetRealServer(..)
+            | Self::SetSysctl(..)
+            | Self::SetTimeouts(_)
+            | Self::ReplaceSet(..) => OpEffect::Change,
+            Self::PatchRules(_, patch) => patch.effect(),
             Self::DelRealServer(..)
             | Self::DelVirtualServer(_)
             | Self::DelAddress(_)
-            | Self::DelDevice => OpEffect::Delete,
+            | Self::DelDevice
+            | Self::DelEntry(..)
+            | Self::DestroySet(_) => OpEffect::Delete,
         }
     }
 }
@@ -107,6 +149,20 @@ impl OpEffect {
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::SetSysctl(name, value) => write!(f, "set {name} = {value}"),
+            Self::SetTimeouts(Timeouts { tcp, tcp_fin, udp }) => write!(
+                f,
+                "set the IPVS timeouts (tcp {} s, tcpfin {} s, udp {} s; 0 keeps)",
+                tcp.as_secs(),
+                tcp_fin.as_secs(),
+                udp.as_secs()
+            ),
+            Self::CreateSet(set, header) => write!(f, "create set {set} {header}"),
+            Self::ReplaceSet(set, _) => write!(f, "replace set {set}"),
+            Self::AddEntry(set, entry) => write!(f, "add {entry} to set {set}"),
+            Self::DelEntry(set, entry) => write!(f, "delete {entry} from set {set}"),
+            Self::DestroySet(set) => write!(f, "delete set {set}"),
+            Self::PatchRules(family, patch) => write!(f, "{family} rules: {patch}"),
             Self::EnsureDevice => write!(f, "create device {}", crate::DEVICE),
             Self::DelDevice => write!(f, "delete device {}", crate::DEVICE),
             Self::AddAddress(address) => write!(f, "add address {address} to {}", crate::DEVICE),
@@ -126,7 +182,7 @@ impl fmt::Display for Op {
 }
 
 /// A change with its why.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedOp {
     /// The change.
     pub op: Op,
@@ -151,6 +207,11 @@ pub enum Reason {
     Drains,
     /// The same, and its connections are gone.
     Drained,
+    /// The same, it has drained for as long as it may, and still has connections.
+    DrainExpired,
+    /// A real server whose endpoint is gone without having been terminating, as when its node died: its
+    /// clients are cut off rather than left to wait.
+    Lost,
 }
 
 /// One setting that differs.
@@ -171,6 +232,10 @@ impl fmt::Display for Reason {
             Self::Unwanted => f.write_str("no Service asks for it"),
             Self::NoEndpoint => f.write_str("no endpoint of the Service"),
             Self::Drained => f.write_str("no endpoint of the Service, its connections are gone"),
+            Self::DrainExpired => {
+                f.write_str("no endpoint of the Service, its time to drain is over")
+            }
+            Self::Lost => f.write_str("its endpoint is lost, its clients are cut off"),
             Self::Drains => f.write_str("no endpoint of the Service, its connections drain"),
             Self::Differs(differences) => {
                 for (index, difference) in differences.iter().enumerate() {

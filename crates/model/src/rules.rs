@@ -4,6 +4,7 @@
 //! `iptables-save` printed on a node and keeps what is ours: whatever others wrote never makes it fail.
 
 mod parse;
+mod patch;
 mod print;
 mod save;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use ipvs::Protocol;
 
 use crate::names::Name;
 
+pub use patch::RulesPatch;
 pub use save::RulesError;
 
 /// What we keep in the packet filter of one family: chains of ours, whole, and jumps to them from the

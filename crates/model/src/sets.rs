@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use ipset::{Family, HashType, Header, SetName};
-use ipvs::AddressFamily;
+use ipset::{Entry, Family, HashType, Header, SetName};
+use ipvs::{AddressFamily, VirtualServerKey};
 
 /// What a set is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,6 +133,29 @@ impl SetKind {
                     .unwrap_or(u32::MAX)
                     .max(MIN_ELEMENTS),
             },
+        }
+    }
+}
+
+/// Whether the virtual server `key` may be what `entry` is there for: it has the entry's address, port and
+/// protocol, or its port where the entry is a port alone.
+#[must_use]
+pub fn served_by(entry: &Entry, key: VirtualServerKey) -> bool {
+    let VirtualServerKey::Address {
+        address,
+        port,
+        protocol,
+    } = key
+    else {
+        return false;
+    };
+    match *entry {
+        Entry::Port(of) => of == port,
+        Entry::Ip(_) => false,
+        Entry::IpPort(at, by, of)
+        | Entry::IpPortIp(at, by, of, _)
+        | Entry::IpPortNet(at, by, of, _) => {
+            at == address && by.0 == protocol.number() && of == port
         }
     }
 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use ipvs::{Connections, RealServerKey, Timeouts, VirtualServerKey};
+use ipset::SetName;
+use ipvs::{AddressFamily, Connections, RealServerKey, VirtualServerKey};
 
 use crate::names::Name;
+use crate::rules::ChainKey;
 use crate::tables::{NodeTables, TableKeys};
 
 /// What to read: reading costs a dump for each virtual server.
@@ -16,6 +18,12 @@ pub struct Scope {
     pub virtual_servers: Selection,
     /// Whether to read the dummy device and its addresses, and the other interfaces.
     pub addresses: bool,
+    /// Which of our sets.
+    pub sets: SetSelection,
+    /// Whether to read the packet filter's rules: a process for each family.
+    pub rules: bool,
+    /// Whether to read kernel settings and what the machine is.
+    pub settings: bool,
 }
 
 impl Scope {
@@ -23,6 +31,18 @@ impl Scope {
     pub const EVERYTHING: Self = Self {
         virtual_servers: Selection::All,
         addresses: true,
+        sets: SetSelection::All,
+        rules: true,
+        settings: true,
+    };
+
+    /// Nothing.
+    pub const NOTHING: Self = Self {
+        virtual_servers: Selection::Only(BTreeSet::new()),
+        addresses: false,
+        sets: SetSelection::Only(BTreeSet::new()),
+        rules: false,
+        settings: false,
     };
 
     /// What is needed to compare `keys`: addresses too, since they tell whose a virtual server is.
@@ -31,6 +51,14 @@ impl Scope {
         Self {
             virtual_servers: Selection::Only(keys.virtual_servers.clone()),
             addresses: true,
+            sets: SetSelection::Only(
+                (keys.entries.iter().map(|(set, _)| set))
+                    .chain(&keys.sets)
+                    .cloned()
+                    .collect(),
+            ),
+            rules: !keys.rules.is_empty(),
+            settings: keys.timeouts || !keys.sysctls.is_empty(),
         }
     }
 }
@@ -44,6 +72,15 @@ pub enum Selection {
     Only(BTreeSet<VirtualServerKey>),
 }
 
+/// Which of our sets to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetSelection {
+    /// Every one.
+    All,
+    /// These, where they exist.
+    Only(BTreeSet<SetName>),
+}
+
 /// One reading of the kernel. Fields outside the scope that was asked for are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -53,10 +90,10 @@ pub struct Snapshot {
     pub device: bool,
     /// Connections of each real server that has any.
     pub connections: BTreeMap<(VirtualServerKey, RealServerKey), Connections>,
-    /// IPVS idle timeouts.
-    pub timeouts: Timeouts,
     /// The node's other interfaces.
     pub node: NodeState,
+    /// Chains of ours to which rules of others go: they cannot be deleted.
+    pub held_chains: BTreeMap<AddressFamily, BTreeSet<ChainKey>>,
     /// Somebody changed the table while it was read: an entry that is missing here may exist, and
     /// nothing is deleted on the strength of this reading.
     pub torn: bool,
@@ -74,7 +111,6 @@ impl Snapshot {
             Selection::All => {
                 self.tables.virtual_servers = read.tables.virtual_servers;
                 self.connections = read.connections;
-                self.timeouts = read.timeouts;
             }
             Selection::Only(keys) => {
                 for key in keys {
@@ -89,7 +125,26 @@ impl Snapshot {
         if scope.addresses {
             self.tables.addresses = read.tables.addresses;
             self.device = read.device;
-            self.node = read.node;
+            self.node.interfaces = read.node.interfaces;
+        }
+        match &scope.sets {
+            SetSelection::All => self.tables.sets = read.tables.sets,
+            SetSelection::Only(names) => {
+                for name in names {
+                    self.tables.sets.remove(name);
+                }
+                let sets = read.tables.sets.into_iter();
+                (self.tables.sets).extend(sets.filter(|(name, _)| names.contains(name)));
+            }
+        }
+        if scope.rules {
+            self.tables.rules = read.tables.rules;
+            self.held_chains = read.held_chains;
+        }
+        if scope.settings {
+            self.tables.sysctls = read.tables.sysctls;
+            self.tables.timeouts = read.tables.timeouts;
+            self.node.machine = read.node.machine;
         }
     }
 
@@ -107,8 +162,17 @@ impl Snapshot {
 pub struct NodeState {
     /// Interfaces other than the dummy device, ordered by name.
     pub interfaces: Vec<Interface>,
+    /// What of the machine decides settings.
+    pub machine: Machine,
+}
+
+/// What of the machine and its kernel decides which settings a node needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
     /// The kernel's version, where it is known.
     pub kernel: Option<KernelVersion>,
+    /// How many processors it has, where that is known.
+    pub processors: Option<u32>,
 }
 
 /// A kernel's version, as far as behaviour depends on it.

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipset::{Set, SetName};
-use ipvs::{AddressFamily, Protocol, RealServer, RealServerKey, VirtualServer, VirtualServerKey};
+use ipset::{Entry, Set, SetName};
+use ipvs::{
+    AddressFamily, Protocol, RealServer, RealServerKey, Timeouts, VirtualServer, VirtualServerKey,
+};
 
 use crate::frontend::HealthCheck;
 use crate::names::{Name, ObjectName, ServicePortName};
@@ -24,6 +26,9 @@ pub struct NodeTables {
     pub rules: BTreeMap<AddressFamily, Rules>,
     /// Kernel settings by their name under `/proc/sys`, dots between its parts.
     pub sysctls: BTreeMap<Name, Name>,
+    /// The idle timeouts of IPVS' connections. In desired tables zero means: as they are, as it does to
+    /// the kernel (`ip_vs_set_timeout`, net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
+    pub timeouts: Timeouts,
 }
 
 /// A virtual server and its real servers.
@@ -59,13 +64,23 @@ pub struct TableKeys {
     pub virtual_servers: BTreeSet<VirtualServerKey>,
     /// Addresses.
     pub addresses: BTreeSet<IpAddr>,
+    /// Sets, each with all that it holds.
+    pub sets: BTreeSet<SetName>,
+    /// Single entries of sets.
+    pub entries: BTreeSet<(SetName, Entry)>,
+    /// The packet filter's rules.
+    pub rules: BTreeSet<AddressFamily>,
+    /// Kernel settings.
+    pub sysctls: BTreeSet<Name>,
+    /// The idle timeouts.
+    pub timeouts: bool,
 }
 
 impl TableKeys {
     /// Whether there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.virtual_servers.is_empty() && self.addresses.is_empty()
+        *self == Self::default()
     }
 
     /// Whether the two have a key in common.
@@ -73,12 +88,28 @@ impl TableKeys {
     pub fn touches(&self, other: &Self) -> bool {
         !self.virtual_servers.is_disjoint(&other.virtual_servers)
             || !self.addresses.is_disjoint(&other.addresses)
+            || !self.sets.is_disjoint(&other.sets)
+            || !self.entries.is_disjoint(&other.entries)
+            || self.holds_set_of(other)
+            || other.holds_set_of(self)
+            || !self.rules.is_disjoint(&other.rules)
+            || !self.sysctls.is_disjoint(&other.sysctls)
+            || (self.timeouts && other.timeouts)
+    }
+
+    fn holds_set_of(&self, other: &Self) -> bool {
+        !self.sets.is_empty() && (other.entries.iter()).any(|(set, _)| self.sets.contains(set))
     }
 
     /// Adds the keys of `other`.
     pub fn merge(&mut self, other: Self) {
         self.virtual_servers.extend(other.virtual_servers);
         self.addresses.extend(other.addresses);
+        self.sets.extend(other.sets);
+        self.entries.extend(other.entries);
+        self.rules.extend(other.rules);
+        self.sysctls.extend(other.sysctls);
+        self.timeouts |= other.timeouts;
     }
 
     /// Every key of `tables`.
@@ -87,6 +118,11 @@ impl TableKeys {
         Self {
             virtual_servers: tables.virtual_servers.keys().copied().collect(),
             addresses: tables.addresses.clone(),
+            sets: tables.sets.keys().cloned().collect(),
+            entries: BTreeSet::new(),
+            rules: tables.rules.keys().copied().collect(),
+            sysctls: tables.sysctls.keys().cloned().collect(),
+            timeouts: tables.timeouts != Timeouts::default(),
         }
     }
 }

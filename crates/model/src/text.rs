@@ -17,15 +17,18 @@
 //! # rules6
 //! # sysctl
 //! net.ipv4.vs.conntrack = 1
+//! # timeouts
+//! --set 900 120 300
 //! ```
 //!
 //! A section is what its tool takes: `ipvsadm-restore`, `ipset restore`, `iptables-restore --noflush`,
-//! `ip6tables-restore --noflush`, `sysctl -p`. The first two are always printed, the others where the
+//! `ip6tables-restore --noflush`, `sysctl -p`, `ipvsadm`. The first two are always printed, the others where the
 //! tables hold something of theirs. What is printed parses back to the same tables.
 
 mod sysctl;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -108,6 +111,13 @@ pub fn sysctl_lines(tables: &NodeTables) -> Vec<String> {
     sysctl::print(&tables.sysctls)
 }
 
+/// The idle timeouts as `ipvsadm --set` wants them, in seconds: TCP, TCP after a FIN, UDP; 0 keeps what
+/// there is. No line where all are 0.
+#[must_use]
+pub fn timeout_lines(tables: &NodeTables) -> Vec<String> {
+    timeouts::print(tables.timeouts)
+}
+
 fn lines_of(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
@@ -150,16 +160,18 @@ enum Section {
     Ipset,
     Rules(AddressFamily),
     Sysctl,
+    Timeouts,
 }
 
 impl Section {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Ipvs,
         Self::Addresses,
         Self::Ipset,
         Self::Rules(AddressFamily::Ipv4),
         Self::Rules(AddressFamily::Ipv6),
         Self::Sysctl,
+        Self::Timeouts,
     ];
 
     fn heading(self) -> &'static str {
@@ -170,6 +182,7 @@ impl Section {
             Self::Rules(AddressFamily::Ipv4) => "rules4",
             Self::Rules(AddressFamily::Ipv6) => "rules6",
             Self::Sysctl => "sysctl",
+            Self::Timeouts => "timeouts",
         }
     }
 
@@ -181,6 +194,7 @@ impl Section {
             Self::Ipset => Some(set_lines(tables)).filter(|lines| !lines.is_empty()),
             Self::Rules(family) => tables.rules.get(&family).map(rule_lines),
             Self::Sysctl => Some(sysctl_lines(tables)).filter(|lines| !lines.is_empty()),
+            Self::Timeouts => Some(timeout_lines(tables)).filter(|lines| !lines.is_empty()),
         }
     }
 
@@ -203,6 +217,7 @@ impl Section {
                 tables.rules.insert(family, rules);
             }
             Self::Sysctl => tables.sysctls = sysctl::parse(lines)?,
+            Self::Timeouts => tables.timeouts = timeouts::parse(lines)?,
         }
         Ok(())
     }

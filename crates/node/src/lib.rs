@@ -5,6 +5,10 @@
 
 pub mod backoff;
 pub mod daemon;
+pub mod health;
+pub mod health_checks;
+pub mod http;
 pub mod logging;
+pub mod metrics;
 pub mod reconciler;
 pub mod run;

@@ -6,12 +6,13 @@
 //! a change of the cluster, a failed entry whose time has come, and the periodic audit, which reads
 //! the kernel whole and so repairs what others did to it.
 
+mod drains;
 mod retries;
 mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ipvs::VirtualServerKey;
@@ -22,8 +23,10 @@ use model::finding::Finding;
 use model::plan::{Op, Plan, PlannedOp, Reason, Stage, Summary};
 use model::snapshot::{Scope, Selection, Snapshot};
 use model::tables::TableKeys;
-use planner::{Compiler, Extent, Ownership};
+use planner::{Compiler, Ownership};
 
+pub use self::drains::{Drain, DrainKey};
+use self::drains::{Drains, View};
 use self::retries::Retries;
 use self::sync::Sync;
 
@@ -36,6 +39,10 @@ pub enum Event {
     Observed(Scope, Result<Snapshot, ObserveError>),
     /// An [`Effect::Apply`] was carried out: one outcome for each op, same order.
     Applied(Stage, Vec<OpOutcome>),
+    /// An interface of the node changed.
+    NodeChanged,
+    /// The configuration is another one now.
+    Configured(Box<NodeConfig>),
     /// [`Reconciler::poll_timeout`] has come.
     Timeout,
 }
@@ -90,6 +97,10 @@ pub enum Cause {
     Retry,
     /// The whole table is compared.
     Audit,
+    /// Connections of draining real servers are counted.
+    Drain,
+    /// An interface of the node changed.
+    Node,
 }
 
 /// How long a change waits for others: one roll-out step changes several objects at once.
@@ -116,6 +127,11 @@ pub struct Reconciler {
     recorded: BTreeSet<VirtualServerKey>,
     findings: BTreeSet<Finding>,
     retries: Retries,
+    drains: Drains,
+    /// An interface changed, and was not read since.
+    node_changed: bool,
+    /// The configuration changed, and nothing was compiled since.
+    reconfigured: bool,
     sync: Option<Sync>,
     /// When the first of these changes came.
     changed_since: Option<Instant>,
@@ -131,7 +147,7 @@ impl Reconciler {
     #[must_use]
     pub fn new(config: NodeConfig, seed: u64, now: Instant) -> Self {
         Self {
-            compiler: Compiler::new(config.clone(), Extent::ClusterIps),
+            compiler: Compiler::new(config.clone()),
             retries: Retries::new(config.sync_period, seed),
             config,
             cluster: ClusterState::default(),
@@ -139,6 +155,9 @@ impl Reconciler {
             mirror: None,
             recorded: BTreeSet::new(),
             findings: BTreeSet::new(),
+            drains: Drains::default(),
+            node_changed: false,
+            reconfigured: false,
             sync: None,
             changed_since: None,
             sync_at: None,
@@ -160,6 +179,8 @@ impl Reconciler {
                 self.observe_failed(&scope, error, now, &mut effects);
             }
             Event::Applied(stage, outcomes) => self.applied(&stage, outcomes, now, &mut effects),
+            Event::NodeChanged => self.node_changed = self.mirror.is_some(),
+            Event::Configured(config) => self.configure(*config, now),
             Event::Timeout => {}
         }
         self.proceed(now, &mut effects);
@@ -176,10 +197,15 @@ impl Reconciler {
         if self.mirror.is_none() {
             return Some(self.audit_at);
         }
-        [self.sync_at, self.retries.next(), Some(self.audit_at)]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.sync_at,
+            self.retries.next(),
+            self.drains.next(),
+            Some(self.audit_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Whether the node is as the cluster asks, as far as is known.
@@ -201,6 +227,44 @@ impl Reconciler {
     #[must_use]
     pub fn desired(&self) -> &model::Desired {
         self.compiler.desired()
+    }
+
+    /// What the kernel holds, as far as is known; none before the first reading.
+    #[must_use]
+    pub fn live(&self) -> Option<&Snapshot> {
+        self.mirror.as_ref()
+    }
+
+    /// What is odd.
+    #[must_use]
+    pub fn findings(&self) -> &BTreeSet<Finding> {
+        &self.findings
+    }
+
+    /// Real servers that drain.
+    #[must_use]
+    pub fn drains(&self) -> &BTreeMap<DrainKey, Drain> {
+        self.drains.all()
+    }
+
+    /// What the cluster is known to be.
+    #[must_use]
+    pub fn cluster(&self) -> &ClusterState {
+        &self.cluster
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    fn configure(&mut self, config: NodeConfig, now: Instant) {
+        self.compiler.configure(config.clone());
+        self.drains.follow(&config);
+        self.config = config;
+        self.reconfigured = true;
+        self.audit_at = now;
     }
 
     fn absorb(&mut self, event: ClusterEvent, now: Instant) {
@@ -249,18 +313,31 @@ impl Reconciler {
             let scope = Scope::of(&keys);
             self.sync = Some(Sync::waiting(Cause::Retry, keys, now));
             effects.push(Effect::Observe(scope));
+        } else if std::mem::take(&mut self.node_changed) {
+            self.sync = Some(Sync::waiting(Cause::Node, TableKeys::default(), now));
+            effects.push(Effect::Observe(Scope {
+                addresses: true,
+                ..Scope::NOTHING
+            }));
+        } else if let Some(keys) = self.drains.due(now) {
+            let scope = Scope {
+                virtual_servers: Selection::Only(keys.virtual_servers.clone()),
+                ..Scope::NOTHING
+            };
+            self.sync = Some(Sync::waiting(Cause::Drain, keys, now));
+            effects.push(Effect::Observe(scope));
         } else if self.sync_at.is_some_and(|at| at <= now) {
             let keys = self.compile();
             let leaving = self.leaving(&keys);
             let sync = Sync::waiting(Cause::Change, keys, now);
             if leaving.is_empty() {
-                self.start(sync, effects);
+                self.start(sync, now, effects);
                 self.proceed(now, effects);
             } else {
                 self.sync = Some(sync);
                 effects.push(Effect::Observe(Scope {
                     virtual_servers: Selection::Only(leaving),
-                    addresses: false,
+                    ..Scope::NOTHING
                 }));
             }
         }
@@ -316,9 +393,9 @@ impl Reconciler {
         if !sync.torn && audit {
             self.audit_failures = 0;
         }
-        if first {
+        if first || (audit && std::mem::take(&mut self.reconfigured)) {
             self.take_changed();
-            self.compiler.update_all(&self.cluster);
+            sync.expected = self.compiler.update_all(&self.cluster);
         } else if audit {
             // What changed meanwhile is no drift: it is compiled now and told apart.
             sync.expected = self.compile();
@@ -326,32 +403,39 @@ impl Reconciler {
         sync.expected.merge(moved);
         sync.keys.merge(sync.expected.clone());
         sync.first = first;
-        self.start(sync, effects);
+        self.start(sync, now, effects);
     }
 
     /// Plans what the synchronisation is about.
-    fn start(&mut self, mut sync: Sync, effects: &mut Vec<Effect>) {
+    fn start(&mut self, mut sync: Sync, now: Instant, effects: &mut Vec<Effect>) {
         let Some(mirror) = &self.mirror else {
             return;
+        };
+        let view = View {
+            config: &self.config,
+            cluster: &self.cluster,
+            desired: self.compiler.desired(),
+            live: mirror,
         };
         let own = Ownership {
             // Lent for the time of the comparison: it may be large.
             recorded: std::mem::take(&mut self.recorded),
             exclude_cidrs: self.config.exclude_cidrs.clone(),
+            cut: self.drains.cut(&view, sync.about(), now),
             deletions: self.cluster.is_complete() && !sync.torn,
             node_name: self.config.node_name.clone(),
         };
         let desired = self.compiler.desired();
         let plan = match sync.cause {
             Cause::Audit => planner::diff(desired, mirror, &own),
-            Cause::Change | Cause::Retry => planner::diff_keys(desired, mirror, &own, &sync.keys),
+            _ => planner::diff_keys(desired, mirror, &own, &sync.keys),
         };
         self.recorded = own.recorded;
         if sync.cause == Cause::Audit && !sync.first {
             let drift = plan.ops().filter(|planned| {
                 let keys = planned.op.keys();
                 let known = sync.expected.touches(&keys) || self.retries.touches(&keys);
-                !known && planned.reason != Reason::Drained
+                !known && !matches!(planned.reason, Reason::Drained | Reason::DrainExpired)
             });
             effects.extend(drift.cloned().map(|op| Effect::Report(Report::Drift(op))));
         }
@@ -448,9 +532,9 @@ impl Reconciler {
         let Some(sync) = self.sync.take() else {
             return;
         };
-        let mut open = sync.failures;
+        let mut open = sync.failures.clone();
         self.retries.skipped(&sync.skipped, now);
-        open.merge(sync.skipped);
+        open.merge(sync.skipped.clone());
         self.retries.succeeded(&sync.keys, &open);
         if sync.cause == Cause::Audit {
             self.retries.keep_only(&open);
@@ -460,6 +544,15 @@ impl Reconciler {
             } else {
                 self.audit_at = now + self.config.sync_period;
             }
+        }
+        if let Some(live) = &self.mirror {
+            let view = View {
+                config: &self.config,
+                cluster: &self.cluster,
+                desired: self.compiler.desired(),
+                live,
+            };
+            self.drains.refresh(&view, sync.about(), now);
         }
         self.last_sync = Some(now);
         effects.push(Effect::Report(Report::Synced {
@@ -471,14 +564,11 @@ impl Reconciler {
     }
 }
 
-/// Remembers which of the virtual servers just read are ours: their address is on the device. Should
-/// somebody take the address away, they still are. One that is gone may come back as somebody else's.
+/// Remembers which of the virtual servers just read are ours: their address is on the device, or our
+/// sets hold it. Should somebody take the address away, they still are. One that is gone may come back as somebody else's.
 fn record(recorded: &mut BTreeSet<VirtualServerKey>, mirror: &Snapshot, scope: &Scope) {
     let live = &mirror.tables.virtual_servers;
-    let ours = |key: &VirtualServerKey| match key {
-        VirtualServerKey::Address { address, .. } => mirror.tables.addresses.contains(address),
-        VirtualServerKey::Fwmark { .. } => false,
-    };
+    let ours = |key: &VirtualServerKey| planner::is_marked(mirror, *key);
     match &scope.virtual_servers {
         Selection::All => {
             if !mirror.torn {

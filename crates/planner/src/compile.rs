@@ -10,9 +10,8 @@ use std::sync::Arc;
 use model::cluster::{Changed, ClusterState, Service};
 use model::config::NodeConfig;
 use model::finding::Finding;
-use model::frontend::{Frontend, FrontendKind};
 use model::names::ObjectName;
-use model::snapshot::{KernelVersion, NodeState};
+use model::snapshot::{Machine, NodeState};
 use model::tables::{Desired, TableKeys};
 
 use crate::ledger::{Ledger, Part};
@@ -29,18 +28,7 @@ pub fn compile(
     node: &NodeState,
     config: &NodeConfig,
 ) -> (Desired, Vec<Finding>) {
-    compile_within(Extent::Everything, cluster, node, config)
-}
-
-/// As [`compile`], no further than `extent`.
-#[must_use]
-pub fn compile_within(
-    extent: Extent,
-    cluster: &ClusterState,
-    node: &NodeState,
-    config: &NodeConfig,
-) -> (Desired, Vec<Finding>) {
-    let mut compiler = Compiler::new(config.clone(), extent);
+    let mut compiler = Compiler::new(config.clone());
     compiler.look_at_node(cluster, node);
     compiler.update_all(cluster);
     let findings = compiler.findings(cluster);
@@ -53,27 +41,11 @@ pub fn lint(cluster: &ClusterState, node: &NodeState, config: &NodeConfig) -> Ve
     compile(cluster, node, config).1
 }
 
-/// How much of the tables is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// Everything that the node needs.
-    Everything,
-    /// Virtual servers and addresses of cluster IPs. All else is safe only behind sets and rules.
-    ClusterIps,
-}
-
-impl Extent {
-    fn covers(self, frontend: &Frontend) -> bool {
-        self == Self::Everything || frontend.kind == FrontendKind::ClusterIp
-    }
-}
-
 /// Keeps what the cluster asks of the node up to date, Service by Service: a change costs what the
 /// Services that changed cost, not what all of them do.
 #[derive(Debug)]
 pub struct Compiler {
     config: NodeConfig,
-    extent: Extent,
     node: NodeView,
     ledger: Ledger,
 }
@@ -81,20 +53,22 @@ pub struct Compiler {
 impl Compiler {
     /// A compiler that has seen nothing yet.
     #[must_use]
-    pub fn new(config: NodeConfig, extent: Extent) -> Self {
+    pub fn new(config: NodeConfig) -> Self {
         let mut ledger = Ledger::default();
-        if extent == Extent::Everything {
-            ledger.create_sets();
-        }
+        ledger.create_sets();
         let mut compiler = Self {
             config,
-            extent,
             node: NodeView::default(),
             ledger,
         };
         compiler.write_rules();
-        compiler.write_settings(None);
+        compiler.write_settings(Machine::default());
         compiler
+    }
+
+    /// Takes another configuration. [`Compiler::update_all`] is to follow.
+    pub fn configure(&mut self, config: NodeConfig) {
+        self.config = config;
     }
 
     /// What the cluster asks of the node.
@@ -114,10 +88,11 @@ impl Compiler {
 
     /// Takes in what the node is, and names the entries that are different now.
     pub fn look_at_node(&mut self, cluster: &ClusterState, state: &NodeState) -> TableKeys {
-        self.write_settings(state.kernel);
+        let mut keys = self.write_settings(state.machine);
         let before = self.node.clone();
         self.node.look_at_interfaces(state, &self.config);
-        self.follow_node(cluster, &before)
+        keys.merge(self.follow_node(cluster, &before));
+        keys
     }
 
     /// Compiles again what `changed` concerns, and names the entries that are different now.
@@ -137,8 +112,9 @@ impl Compiler {
     /// Compiles every Service again, and names the entries that are different now.
     pub fn update_all(&mut self, cluster: &ClusterState) -> TableKeys {
         self.node.look_at_nodes(cluster, &self.config);
-        self.write_rules();
-        self.update_services(cluster)
+        let mut keys = self.write_rules();
+        keys.merge(self.update_services(cluster));
+        keys
     }
 
     fn update_services(&mut self, cluster: &ClusterState) -> TableKeys {
@@ -157,15 +133,13 @@ impl Compiler {
             return self.ledger.replace(name, None);
         };
         let resolved = resolve(service, cluster.slices(name), &self.node, &self.config);
-        let everything = self.extent == Extent::Everything;
         let part = Part {
             created: service.created,
             claims: (resolved.frontends.into_iter())
-                .filter(|frontend| self.extent.covers(frontend))
                 .map(|frontend| Arc::new(lower(frontend, &self.config)))
                 .collect(),
             local_endpoints: resolved.local_endpoints,
-            health_check: resolved.health_check.filter(|_| everything),
+            health_check: resolved.health_check,
         };
         self.ledger.remark(name, resolved.findings);
         self.ledger.replace(name, Some(part))
@@ -176,34 +150,45 @@ impl Compiler {
         if self.node == *before {
             return TableKeys::default();
         }
-        self.write_rules();
+        let mut keys = self.write_rules();
         match self.node.addresses_that_changed(before) {
-            None => self.update_services(cluster),
+            None => keys.merge(self.update_services(cluster)),
             Some(addresses) => {
-                let mut keys = TableKeys::default();
                 for service in services_at(cluster, &addresses) {
                     keys.merge(self.update_service(cluster, service));
                 }
-                keys
             }
         }
+        keys
     }
 
-    fn write_settings(&mut self, kernel: Option<KernelVersion>) {
-        if self.extent == Extent::Everything {
-            self.ledger.desired_mut().tables.sysctls = sysctls(&self.config, kernel);
+    fn write_settings(&mut self, machine: Machine) -> TableKeys {
+        let tables = &mut self.ledger.desired_mut().tables;
+        let mut keys = TableKeys::default();
+        let sysctls = sysctls(&self.config, machine);
+        if tables.sysctls != sysctls {
+            keys.sysctls.extend(sysctls.keys().cloned());
+            tables.sysctls = sysctls;
         }
+        let timeouts = self.config.kernel_settings.timeouts;
+        keys.timeouts = tables.timeouts != timeouts;
+        tables.timeouts = timeouts;
+        keys
     }
 
-    fn write_rules(&mut self) {
-        if self.extent == Extent::Everything {
-            let masquerade = self.config.masquerade;
-            let rules = FAMILIES.map(|family| {
-                let local = self.node.local_traffic(family, &self.config);
-                (family, rules(family, masquerade, &local))
-            });
-            self.ledger.desired_mut().tables.rules = rules.into();
+    fn write_rules(&mut self) -> TableKeys {
+        let masquerade = self.config.masquerade;
+        let mut keys = TableKeys::default();
+        for family in FAMILIES {
+            let local = self.node.local_traffic(family, &self.config);
+            let rules = rules(family, masquerade, &local);
+            let known = &mut self.ledger.desired_mut().tables.rules;
+            if known.get(&family) != Some(&rules) {
+                known.insert(family, rules);
+                keys.rules.insert(family);
+            }
         }
+        keys
     }
 }
 

@@ -1,16 +1,19 @@
 //! From desired and live tables to a plan.
 
+mod companions;
 mod draft;
 mod fields;
 mod order;
+mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use ipvs::{Protocol, RealServer, VirtualServerKey};
+use ipvs::{Protocol, RealServer, RealServerKey, VirtualServerKey};
+use model::config::NodeConfig;
 use model::finding::{Code, Finding};
 use model::names::{Name, ObjectName};
 use model::plan::{Op, Plan, PlannedOp, Reason, Stage};
@@ -21,7 +24,8 @@ use self::draft::Draft;
 
 /// What we may touch (deviation D13), and how the node goes about it.
 ///
-/// Ours is an address on the dummy device, a virtual server at such an address, and a virtual server
+/// Ours is an address on the dummy device, an entry of our sets, a rule of our chains, a virtual server
+/// whose address is on the dummy device or whose address and port are in our sets, and a virtual server
 /// in `recorded`. All else is foreign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ownership {
@@ -29,6 +33,8 @@ pub struct Ownership {
     pub recorded: BTreeSet<VirtualServerKey>,
     /// Nothing inside these is deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
+    /// Real servers that are deleted though they have connections, and why.
+    pub cut: BTreeMap<(VirtualServerKey, RealServerKey), Reason>,
     /// Whether anything may be deleted: not before every source has delivered a first list.
     pub deletions: bool,
     /// The node's name: it decides the order in which real servers are added (deviation D7).
@@ -36,6 +42,19 @@ pub struct Ownership {
 }
 
 impl Ownership {
+    /// What is ours by what the kernel says alone, on a node with this configuration. Deletions are
+    /// allowed.
+    #[must_use]
+    pub fn new(config: &NodeConfig) -> Self {
+        Self {
+            recorded: BTreeSet::new(),
+            exclude_cidrs: config.exclude_cidrs.clone(),
+            cut: BTreeMap::new(),
+            deletions: true,
+            node_name: config.node_name.clone(),
+        }
+    }
+
     fn excludes(&self, address: IpAddr) -> bool {
         (self.exclude_cidrs.iter()).any(|network| network.contains(address))
     }
@@ -83,6 +102,7 @@ pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &Tab
     for address in addresses {
         differ.address(address, &mut draft);
     }
+    differ.companions(keys, &mut draft);
     if draft.adds_addresses() && !live.device {
         draft.create_device();
     }
@@ -192,6 +212,9 @@ impl Differ<'_> {
     /// that, since the weight says it all (deviation D6). UDP and SCTP end at once: their clients would
     /// go on sending into the void (k/k#71514).
     fn farewell(&self, key: VirtualServerKey, real: &RealServer) -> Option<(Op, Reason)> {
+        if let Some(reason) = self.own.cut.get(&(key, real.key)) {
+            return Some((Op::DelRealServer(key, real.key), reason.clone()));
+        }
         let connections = self.live.connections.get(&(key, real.key));
         let busy = connections.is_some_and(|count| count.active > 0 || count.inactive > 0);
         if !(busy && is_tcp(key)) {
@@ -231,8 +254,7 @@ impl Differ<'_> {
     }
 
     fn is_ours(&self, key: VirtualServerKey) -> bool {
-        self.own.recorded.contains(&key)
-            || address_of(key).is_some_and(|at| self.live.tables.addresses.contains(&at))
+        self.own.recorded.contains(&key) || is_marked(self.live, key)
     }
 
     /// The foreign virtual server that keeps `key` from being served: one of this key, or one at
@@ -267,12 +289,21 @@ impl Differ<'_> {
             object: owner.map_or_else(|| ObjectName::new("", ""), |owner| owner.service.clone()),
             field: "spec.ports".to_owned(),
             problem: format!(
-                "somebody else made the virtual server {foreign}: its address is not on {}",
+                "somebody else made the virtual server {foreign}: its address is not on {}, nor is it in \
+                 our sets",
                 model::DEVICE
             ),
             consequence: format!("{key} is not served until it is gone"),
         }
     }
+}
+
+/// Whether what the kernel holds says that the virtual server `key` is ours: its address is on the dummy
+/// device, or its address and port are in our sets.
+#[must_use]
+pub fn is_marked(live: &Snapshot, key: VirtualServerKey) -> bool {
+    address_of(key).is_some_and(|at| live.tables.addresses.contains(&at))
+        || companions::is_recorded(live, key)
 }
 
 fn is_tcp(key: VirtualServerKey) -> bool {

@@ -116,7 +116,9 @@ impl Ledger {
             self.enter(after.created, claim);
         }
         self.exchange_companions(service, &before, &after);
-        self.settle(keys)
+        let mut touched = self.settle(keys);
+        touched.merge(self.sets.take_touched());
+        touched
     }
 
     /// Exchanges what is wrong with `service`.

@@ -18,5 +18,5 @@ mod settings;
 mod testing;
 mod view;
 
-pub use compile::{Compiler, Extent, compile, compile_within, lint};
-pub use diff::{Ownership, cleanup, diff, diff_keys, leaving};
+pub use compile::{Compiler, compile, lint};
+pub use diff::{Ownership, cleanup, diff, diff_keys, is_marked, leaving};

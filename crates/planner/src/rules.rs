@@ -48,7 +48,7 @@ pub(crate) fn rules(family: AddressFamily, masquerade: Masquerade, local: &Local
 
 /// The ways into our chains. kube-proxy puts each before what is there, and so the last one of its
 /// list comes first: this is the order in which they stand on a fresh node.
-const JUMPS: [(Table, &str, &str, &str); 9] = [
+pub(crate) const JUMPS: [(Table, &str, &str, &str); 9] = [
     (
         Table::Nat,
         "PREROUTING",

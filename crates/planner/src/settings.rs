@@ -5,12 +5,15 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use model::config::NodeConfig;
+use model::config::{ConntrackSettings, NodeConfig};
 use model::names::Name;
-use model::snapshot::KernelVersion;
+use model::snapshot::{KernelVersion, Machine};
 
-/// The settings below `/proc/sys` that do not depend on the machine's size.
-pub(crate) fn sysctls(config: &NodeConfig, kernel: Option<KernelVersion>) -> BTreeMap<Name, Name> {
+/// The size of the connection tracker's table: the one setting that is a least value.
+const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
+
+/// The settings below `/proc/sys`.
+pub(crate) fn sysctls(config: &NodeConfig, machine: Machine) -> BTreeMap<Name, Name> {
     let always = [
         ("net.ipv4.vs.conntrack", "1"),
         ("net.ipv4.vs.expire_nodest_conn", "1"),
@@ -22,11 +25,22 @@ pub(crate) fn sysctls(config: &NodeConfig, kernel: Option<KernelVersion>) -> BTr
         ("net.ipv4.conf.all.arp_announce", "2"),
     ];
     let strict_arp = config.strict_arp.then_some(strict_arp);
+    let conntrack = conntrack(&config.kernel_settings.conntrack, machine.processors);
     (always.into_iter())
         .chain(strict_arp.into_iter().flatten())
-        .chain(kernel.and_then(conn_reuse_mode))
+        .chain(machine.kernel.and_then(conn_reuse_mode))
         .map(|(name, value)| (name.into(), value.into()))
+        .chain(conntrack)
         .collect()
+}
+
+/// Whether the kernel's value of a setting is as good as the wanted one.
+pub(crate) fn is_met(name: &str, live: &str, wanted: &str) -> bool {
+    let numbers = live.parse::<u64>().ok().zip(wanted.parse::<u64>().ok());
+    match numbers {
+        Some((live, wanted)) if name == BUCKETS => live >= wanted,
+        _ => live == wanted,
+    }
 }
 
 /// What to do with a packet that opens a connection where an old one with the same ports is known. With 1
@@ -40,4 +54,35 @@ fn conn_reuse_mode(kernel: KernelVersion) -> Option<(&'static str, &'static str)
         _ => "1",
     };
     Some(("net.ipv4.vs.conn_reuse_mode", value))
+}
+
+fn conntrack(settings: &ConntrackSettings, processors: Option<u32>) -> Vec<(Name, Name)> {
+    let timeouts = [
+        ("tcp_timeout_established", settings.tcp_established_timeout),
+        ("tcp_timeout_close_wait", settings.tcp_close_wait_timeout),
+        ("udp_timeout", settings.udp_timeout),
+        ("udp_timeout_stream", settings.udp_stream_timeout),
+    ];
+    let timeouts = (timeouts.into_iter()).map(|(name, timeout)| (name, timeout.as_secs()));
+    let max = processors.map_or(0, |count| limit(settings, count));
+    timeouts
+        .chain([
+            ("tcp_be_liberal", u64::from(settings.tcp_be_liberal)),
+            ("max", max),
+            ("buckets", max / 4),
+        ])
+        .filter(|(_, value)| *value > 0)
+        .map(|(name, value)| {
+            let name = format!("net.netfilter.nf_conntrack_{name}");
+            (name.into(), value.to_string().into())
+        })
+        .collect()
+}
+
+/// How many connections are tracked at most; 0 leaves that as it is.
+fn limit(settings: &ConntrackSettings, processors: u32) -> u64 {
+    match settings.max_per_core {
+        0 => 0,
+        each => (u64::from(each) * u64::from(processors)).max(u64::from(settings.min)),
+    }
 }

@@ -10,7 +10,7 @@ use model::cluster::{
 };
 use model::{Desired, Finding, NodeConfig, NodeState, ObjectName};
 
-use crate::{Compiler, Extent};
+use crate::Compiler;
 
 pub(crate) fn config() -> NodeConfig {
     NodeConfig::new("node1")
@@ -69,7 +69,7 @@ pub(crate) fn compile(cluster: &ClusterState) -> (Desired, Vec<Finding>) {
 
 /// A compiler of everything.
 pub(crate) fn compiler() -> Compiler {
-    Compiler::new(config(), Extent::Everything)
+    Compiler::new(config())
 }
 
 pub(crate) fn cluster(services: Vec<Service>, slices: Vec<EndpointSlice>) -> ClusterState {

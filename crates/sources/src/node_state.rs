@@ -3,6 +3,7 @@
 //! ```yaml
 //! nodeName: node1
 //! kernel: 6.1.176        # as `uname -r` says; decides net.ipv4.vs.conn_reuse_mode
+//! processors: 4          # decides net.netfilter.nf_conntrack_max
 //! interfaces:
 //!   - {name: eth0, addresses: [192.168.77.10/24, "fd77::10/64"]}
 //! ```
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
 use model::Name;
-use model::snapshot::{Interface, NodeState};
+use model::snapshot::{Interface, Machine, NodeState};
 use serde::Deserialize;
 
 use crate::convert::{ip, parse_cidr};
@@ -68,6 +69,7 @@ pub fn read(path: &Path) -> Result<NodeStateFile, NodeStateError> {
 struct Raw {
     node_name: Option<String>,
     kernel: Option<String>,
+    processors: Option<u32>,
     #[serde(default)]
     interfaces: Vec<RawInterface>,
 }
@@ -126,7 +128,13 @@ fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         .map_err(|what: String| content(None, format!("kernel: {what}")))?;
     Ok(NodeStateFile {
         node_name: raw.node_name.map(|name| name.trim().to_lowercase().into()),
-        state: NodeState { interfaces, kernel },
+        state: NodeState {
+            interfaces,
+            machine: Machine {
+                kernel,
+                processors: raw.processors,
+            },
+        },
     })
 }
 

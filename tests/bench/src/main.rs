@@ -111,12 +111,7 @@ fn ours(desired: &Desired) -> Result<(Duration, Duration, Duration), Box<dyn Err
 }
 
 fn plan(desired: &Desired, live: &Snapshot) -> Plan {
-    let own = Ownership {
-        recorded: std::collections::BTreeSet::new(),
-        exclude_cidrs: Vec::new(),
-        deletions: true,
-        node_name: "bench".into(),
-    };
+    let own = Ownership::new(&model::NodeConfig::new("bench"));
     planner::diff(desired, live, &own)
 }
 

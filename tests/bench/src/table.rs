@@ -9,7 +9,7 @@ use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, Ser
 use model::{
     ClusterEvent, ClusterState, Desired, NodeConfig, NodeState, Object, ObjectKind, ObjectName,
 };
-use planner::{Extent, compile_within};
+use planner::compile;
 
 /// What a cluster of so many Services of one TCP port and so many endpoints each asks for.
 pub(crate) fn desired(
@@ -50,7 +50,7 @@ pub(crate) fn desired(
         cluster.absorb(ClusterEvent::ListDone(kind));
     }
     let (node, config) = (NodeState::default(), NodeConfig::new("bench"));
-    Ok(compile_within(Extent::ClusterIps, &cluster, &node, &config).0)
+    Ok(compile(&cluster, &node, &config).0)
 }
 
 fn address(base: [u8; 4], number: u32) -> Parsed<IpAddr> {

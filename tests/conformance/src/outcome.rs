@@ -1,7 +1,9 @@
 //! What a recording says about us.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use ipvs::Timeouts;
 use model::{Desired, Snapshot};
 use planner::{Ownership, compile, diff};
 
@@ -42,10 +44,9 @@ pub fn outcome(moments: Vec<Moment>, deviations: &Deviations) -> Outcome {
             Some(before) => steps::check(before, &compared),
             None => steps::check_settled(&compared),
         };
+        let failures = failures.into_iter().chain(steps::check_takeover(&compared));
         let name = &compared.moment.name;
-        let failures = failures
-            .into_iter()
-            .map(|failure| format!("{name}: {failure}"));
+        let failures = failures.map(|failure| format!("{name}: {failure}"));
         outcome.failures.extend(failures);
         before = Some(compared);
     }
@@ -75,6 +76,13 @@ fn compare(moment: Moment, deviations: &Deviations, outcome: &mut Outcome) -> Co
     }
 }
 
+/// The idle timeouts of a fresh kernel.
+const LINUX: Timeouts = Timeouts {
+    tcp: Duration::from_secs(900),
+    tcp_fin: Duration::from_secs(120),
+    udp: Duration::from_secs(300),
+};
+
 /// What the kernel holds once we have started on what was there before: our tables, and what was there and
 /// is not ours.
 fn started(moment: &Moment, desired: &Desired) -> Snapshot {
@@ -83,19 +91,11 @@ fn started(moment: &Moment, desired: &Desired) -> Snapshot {
         node: moment.node.clone(),
         ..Snapshot::default()
     };
-    let own = Ownership {
-        recorded: BTreeSet::new(),
-        exclude_cidrs: moment.config.exclude_cidrs.clone(),
-        deletions: true,
-        node_name: moment.config.node_name.clone(),
-    };
+    kernel.tables.timeouts = LINUX;
+    let own = Ownership::new(&moment.config);
     for planned in diff(desired, &kernel, &own).ops() {
         kernel.note(&planned.op);
     }
-    // Sets, rules and settings are written whole.
-    kernel.tables.sets.clone_from(&desired.tables.sets);
-    kernel.tables.rules.clone_from(&desired.tables.rules);
-    kernel.tables.sysctls.clone_from(&desired.tables.sysctls);
     kernel
 }
 

@@ -1,5 +1,6 @@
 //! Probes that were sent on a node of a real kube-proxy, and what became of them.
 
+mod comparison;
 mod kube_proxy;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use sources::NodeOverrides;
 use crate::deviations::glob;
 use crate::oracle::{Outcome, Probe, Verdict, World, trace};
 
+pub use comparison::Comparison;
 pub use kube_proxy::tables_of_kube_proxy;
 
 /// The recordings: a file of probes, the configuration, and whether packets between ports of a bridge
@@ -121,10 +123,18 @@ impl From<Verdict> for Seen {
 }
 
 impl Seen {
-    fn is_part_of(&self, other: &Self) -> bool {
+    /// Whether all of it is in the other too.
+    #[must_use]
+    pub fn is_part_of(&self, other: &Self) -> bool {
         self.by.is_subset(&other.by)
             && self.sources.is_subset(&other.sources)
             && self.others.is_subset(&other.others)
+    }
+
+    /// Whether all attempts ended in the same way, if at different sources.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.by.len() + self.others.len() == 1
     }
 }
 
@@ -182,9 +192,9 @@ pub fn our_tables(folder: &Path, config: &str) -> Result<(NodeTables, World), St
 /// Where a probe goes by `tables` is not where it went, said in a line; none where it is.
 #[must_use]
 pub fn difference(tables: &NodeTables, world: &World, recorded: &Recorded) -> Option<String> {
-    let ours = match trace(tables, world, &recorded.probe) {
-        Ok(verdict) => Seen::from(verdict),
-        Err(error) => return Some(format!("{}: {error}", recorded.name)),
+    let ours = match seen(tables, world, recorded) {
+        Ok(seen) => seen,
+        Err(error) => return Some(error),
     };
     let equal = if recorded.affinity {
         recorded.seen.is_part_of(&ours)
@@ -195,6 +205,18 @@ pub fn difference(tables: &NodeTables, world: &World, recorded: &Recorded) -> Op
         let theirs = &recorded.seen;
         format!("{}: kube-proxy: {theirs}; kube-ipvs: {ours}", recorded.name)
     })
+}
+
+/// Where a probe goes by `tables`.
+///
+/// # Errors
+///
+/// The tables hold what nobody can judge.
+pub fn seen(tables: &NodeTables, world: &World, recorded: &Recorded) -> Result<Seen, String> {
+    match trace(tables, world, &recorded.probe) {
+        Ok(verdict) => Ok(verdict.into()),
+        Err(error) => Err(format!("{}: {error}", recorded.name)),
+    }
 }
 
 fn recorded(line: &str) -> Result<Recorded, String> {

@@ -1,21 +1,25 @@
 //! A recording of a real kube-proxy, step by step.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ipvs::AddressFamily;
+use model::rules::Rules;
 use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, NodeTables, text};
 use sources::NodeOverrides;
 
 use crate::section::{self, Lines, Section};
 
 /// What is recorded, and in which file.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("ipvs", "ipvs.txt"),
     ("addresses", "addresses.txt"),
     ("ipset", "ipset.txt"),
     ("rules4", "iptables.txt"),
     ("rules6", "ip6tables.txt"),
     ("sysctl", "sysctl.txt"),
+    ("timeouts", "timeouts.txt"),
 ];
 
 /// One moment of a scenario: the cluster, and what kube-proxy made of it.
@@ -35,6 +39,8 @@ pub struct Moment {
     pub restarted: bool,
     /// What was recorded.
     pub recorded: Lines,
+    /// The rules that were recorded, comments and all.
+    pub rules: BTreeMap<AddressFamily, Rules>,
 }
 
 /// The names of all scenarios in `folder`, ordered.
@@ -79,6 +85,7 @@ pub fn moments(folder: &Path, name: &str) -> Result<Vec<Moment>, String> {
         found: found(&scenario.join("before.sh"))?,
         restarted: false,
         recorded: recorded(&scenario.join("recorded"))?,
+        rules: rules(&scenario.join("recorded"))?,
     };
     let mut moments = vec![first.clone()];
     let mut cluster = first.cluster.clone();
@@ -91,6 +98,7 @@ pub fn moments(folder: &Path, name: &str) -> Result<Vec<Moment>, String> {
             cluster: cluster.clone(),
             restarted: folder.join("RESTART").exists(),
             recorded: recorded(&folder.join("recorded"))?,
+            rules: rules(&folder.join("recorded"))?,
             ..first.clone()
         });
     }
@@ -124,11 +132,26 @@ fn recorded(folder: &Path) -> Result<Lines, String> {
     for (section, file) in FILES {
         printed.push_str(&format!("# {section}\n{}\n", read(&folder.join(file))?));
     }
+    let printed = printed.replace("Timeout (tcp tcpfin udp): ", "--set ");
     let mut lines = section::of_text(&printed);
     for section in lines.values_mut() {
         section.retain(|line| !line.trim().is_empty());
     }
     Ok(lines)
+}
+
+fn rules(folder: &Path) -> Result<BTreeMap<AddressFamily, Rules>, String> {
+    let files = [
+        (AddressFamily::Ipv4, "iptables.txt"),
+        (AddressFamily::Ipv6, "ip6tables.txt"),
+    ];
+    let read_one = |(family, file)| {
+        let path = folder.join(file);
+        let rules = Rules::parse(&read(&path)?);
+        let rules = rules.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok((family, rules))
+    };
+    files.into_iter().map(read_one).collect()
 }
 
 /// The virtual servers that the `ipvsadm` commands of `script` make.

@@ -26,6 +26,8 @@ pub enum Section {
     Rules6,
     /// Kernel settings.
     Sysctl,
+    /// The idle timeouts, as `ipvsadm --set` takes them.
+    Timeouts,
 }
 
 /// A node's tables as lines, by section.
@@ -33,7 +35,7 @@ pub type Lines = BTreeMap<Section, Vec<String>>;
 
 impl Section {
     /// Every section, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ipvs,
         Self::Addresses,
         Self::Ipset,
@@ -41,6 +43,7 @@ impl Section {
         Self::Rules4,
         Self::Rules6,
         Self::Sysctl,
+        Self::Timeouts,
     ];
 
     /// Its name.
@@ -54,6 +57,7 @@ impl Section {
             Self::Rules4 => "rules4",
             Self::Rules6 => "rules6",
             Self::Sysctl => "sysctl",
+            Self::Timeouts => "timeouts",
         }
     }
 
@@ -77,7 +81,15 @@ impl Section {
 }
 
 /// The headings of [`text::print`].
-const HEADINGS: [&str; 6] = ["ipvs", "addresses", "ipset", "rules4", "rules6", "sysctl"];
+const HEADINGS: [&str; 7] = [
+    "ipvs",
+    "addresses",
+    "ipset",
+    "rules4",
+    "rules6",
+    "sysctl",
+    "timeouts",
+];
 
 /// All sections of `tables`.
 #[must_use]
@@ -112,6 +124,7 @@ pub fn of_text(printed: &str) -> Lines {
         (Section::Rules4, rule_lines(&part("rules4"))),
         (Section::Rules6, rule_lines(&part("rules6"))),
         (Section::Sysctl, owned(part("sysctl"))),
+        (Section::Timeouts, owned(part("timeouts"))),
     ])
 }
 

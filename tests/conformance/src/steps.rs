@@ -31,6 +31,41 @@ pub fn check_settled(now: &Compared) -> Vec<String> {
         .collect()
 }
 
+/// What is wrong with the plan that takes the node over from kube-proxy as it was at this moment, with
+/// connections to every real server: nothing changes but what a deviation says, and no rule goes to a
+/// chain of ours that did not before.
+#[must_use]
+pub fn check_takeover(now: &Compared) -> Vec<String> {
+    let (mut found, mut left) = match (tables(&now.moment.recorded), tables(&now.corrected)) {
+        (Ok(found), Ok(left)) => (found, left),
+        (Err(error), _) | (_, Err(error)) => return vec![error],
+    };
+    // Whether somebody else's is still there is another matter.
+    for tables in [&mut found, &mut left] {
+        let servers = &mut tables.virtual_servers;
+        servers.retain(|key, _| !now.moment.found.virtual_servers.contains_key(key));
+    }
+    let found = NodeTables {
+        rules: now.moment.rules.clone(),
+        ..found
+    };
+    let plan = plan(&found, busy(&found), now, Knows::Nothing);
+    let mut failures = Vec::new();
+    let expected = moves(&found, &left, Leaving::DrainsOnTcp);
+    differ("taking over", &plan, &expected, &mut failures);
+    let patches = plan.ops().filter_map(|planned| match &planned.op {
+        Op::PatchRules(_, patch) => Some(patch),
+        _ => None,
+    });
+    for patch in patches {
+        let jumps = patch.insert_jumps.len() + patch.delete_jumps.len();
+        if jumps + patch.delete_chains.len() > 0 {
+            failures.push(format!("taking over: more than rules of chains: {patch}"));
+        }
+    }
+    failures
+}
+
 /// What is wrong with the plan from `before` to `after`.
 #[must_use]
 pub fn check(before: &Compared, after: &Compared) -> Vec<String> {
@@ -100,9 +135,7 @@ fn plan(live: &NodeTables, connections: Traffic, now: &Compared, knows: Knows) -
             }
             Knows::Nothing => BTreeSet::new(),
         },
-        exclude_cidrs: config.exclude_cidrs.clone(),
-        deletions: true,
-        node_name: config.node_name.clone(),
+        ..Ownership::new(config)
     };
     diff(&now.desired, &live, &own)
 }
@@ -173,6 +206,23 @@ fn moves(from: &NodeTables, to: &NodeTables, leaving: Leaving) -> Vec<(Op, Reaso
     moves.extend(come.map(|at| (Op::AddAddress(*at), Reason::Missing)));
     let gone = from.addresses.difference(&to.addresses);
     moves.extend(gone.map(|at| (Op::DelAddress(*at), Reason::Unwanted)));
+    moves.extend(moves_of_sets(from, to));
+    moves
+}
+
+fn moves_of_sets(from: &NodeTables, to: &NodeTables) -> Vec<(Op, Reason)> {
+    let mut moves = Vec::new();
+    for (name, set) in &to.sets {
+        let old = from.sets.get(name);
+        if old.is_none() {
+            moves.push((Op::CreateSet(name.clone(), set.header), Reason::Missing));
+        }
+        let old = old.map(|old| old.entries.clone()).unwrap_or_default();
+        let come = set.entries.difference(&old);
+        moves.extend(come.map(|entry| (Op::AddEntry(name.clone(), *entry), Reason::Missing)));
+        let gone = old.difference(&set.entries);
+        moves.extend(gone.map(|entry| (Op::DelEntry(name.clone(), *entry), Reason::Unwanted)));
+    }
     moves
 }
 
@@ -183,11 +233,14 @@ fn is_tcp(key: VirtualServerKey) -> bool {
     protocol == Protocol::Tcp
 }
 
-/// The part of a plan that is about virtual servers, real servers and addresses, without what a difference
-/// is made of.
+/// The part of a plan that is about virtual servers, real servers, addresses and sets, without what a
+/// difference is made of.
 fn about_ipvs(plan: &Plan) -> Vec<(Op, Reason)> {
     (plan.ops())
-        .filter(|planned| !planned.op.keys().is_empty())
+        .filter(|planned| {
+            let keys = planned.op.keys();
+            !keys.is_empty() && keys.rules.is_empty() && keys.sysctls.is_empty() && !keys.timeouts
+        })
         .map(|PlannedOp { op, reason, .. }| {
             let reason = match reason {
                 Reason::Differs(_) => Reason::Differs(Vec::new()),
@@ -237,5 +290,7 @@ fn carried_out(tables: &NodeTables, plan: &Plan) -> NodeTables {
 }
 
 fn same(one: &NodeTables, other: &NodeTables) -> bool {
-    one.virtual_servers == other.virtual_servers && one.addresses == other.addresses
+    one.virtual_servers == other.virtual_servers
+        && one.addresses == other.addresses
+        && one.sets == other.sets
 }

@@ -1,12 +1,11 @@
 //! Where packets went on a node of a real kube-proxy, and where they go by our tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use conformance::packets::{
-    Difference, RECORDINGS, Recorded, difference, differences, our_tables, probes,
-    tables_of_kube_proxy,
+    Comparison, RECORDINGS, difference, our_tables, probes, tables_of_kube_proxy,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -32,46 +31,27 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packets")
 }
 
-/// How the probes of a recording ended.
-#[derive(Default)]
-struct Count {
-    equal: usize,
-    listed: BTreeMap<String, usize>,
-    unlisted: Vec<String>,
-    /// Patterns that a differing probe was found for, by entry and place.
-    used: BTreeSet<(usize, usize)>,
-}
-
 fn check(name: &str, config: &str, bridge: bool) -> Result<(), Failed> {
-    let count = compare(name, config, bridge, &differences(&folder())?)?;
-    let listed: Vec<String> = (count.listed.iter())
-        .map(|(why, count)| format!("{why}: {count}"))
-        .collect();
-    println!(
-        "{name}: {} as recorded, otherwise {}",
-        count.equal,
-        listed.join(", ")
-    );
-    if count.unlisted.is_empty() {
+    let comparison = compare(name, config, bridge)?;
+    println!("{name}: {comparison}");
+    let unlisted = comparison.unlisted;
+    if unlisted.is_empty() {
         return Ok(());
     }
-    let lines = count.unlisted.join("\n  ");
-    Err(format!("{name}: {} probes:\n  {lines}", count.unlisted.len()).into())
+    let lines = unlisted.join("\n  ");
+    Err(format!("{name}: {} probes:\n  {lines}", unlisted.len()).into())
 }
 
 fn all_apply() -> Result<(), Failed> {
-    let list = differences(&folder())?;
-    let mut used = BTreeSet::new();
+    let mut used: BTreeMap<String, bool> = BTreeMap::new();
     for (name, config, bridge) in RECORDINGS {
-        used.extend(compare(name, config, bridge, &list)?.used);
+        for (pattern, here) in compare(name, config, bridge)?.patterns() {
+            *used.entry(pattern.to_owned()).or_default() |= here;
+        }
     }
-    let stale: Vec<&str> = (list.iter().enumerate())
-        .flat_map(|(entry, difference)| {
-            let patterns = difference.probes.iter().enumerate();
-            patterns.map(move |(place, pattern)| ((entry, place), pattern.as_str()))
-        })
-        .filter(|(key, _)| !used.contains(key))
-        .map(|(_, pattern)| pattern)
+    let stale: Vec<String> = (used.into_iter())
+        .filter(|(_, used)| !used)
+        .map(|(pattern, _)| pattern)
         .collect();
     if stale.is_empty() {
         return Ok(());
@@ -96,41 +76,13 @@ fn by_their_tables() -> Result<(), Failed> {
     Err(format!("{} probes:\n  {}", wrong.len(), wrong.join("\n  ")).into())
 }
 
-fn compare(name: &str, config: &str, bridge: bool, list: &[Difference]) -> Result<Count, Failed> {
+fn compare(name: &str, config: &str, bridge: bool) -> Result<Comparison, Failed> {
     let (tables, mut world) = our_tables(&folder(), config)?;
     world.bridge_calls_iptables = bridge;
-    let patterns = (list.iter())
-        .map(|entry| entry.patterns(name))
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut count = Count::default();
+    let mut comparison = Comparison::begin(&folder(), name)?;
     for recorded in probes(&folder(), name)? {
         let found = difference(&tables, &world, &recorded);
-        let places: Vec<(usize, usize)> = places(&patterns, &recorded).collect();
-        match (found, places.first()) {
-            (None, None) => count.equal += 1,
-            (None, Some(_)) => {
-                let what = "listed as different, and is not";
-                count.unlisted.push(format!("{}: {what}", recorded.name));
-            }
-            (Some(text), None) => count.unlisted.push(text),
-            (Some(_), Some((entry, _))) => {
-                let entry = &list[*entry];
-                let why = entry.deviation.clone().or(entry.artefact.clone());
-                *count.listed.entry(why.unwrap_or_default()).or_default() += 1;
-                count.used.extend(places);
-            }
-        }
+        comparison.add(&recorded, found);
     }
-    Ok(count)
-}
-
-fn places(
-    patterns: &[Vec<regex::Regex>],
-    recorded: &Recorded,
-) -> impl Iterator<Item = (usize, usize)> {
-    (patterns.iter().enumerate()).flat_map(move |(entry, patterns)| {
-        (patterns.iter().enumerate())
-            .filter(|(_, pattern)| pattern.is_match(&recorded.name))
-            .map(move |(place, _)| (entry, place))
-    })
+    Ok(comparison)
 }

@@ -14,11 +14,10 @@ use model::config::{
     DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses, default_scheduler_flags,
 };
 use model::names::Name;
-use model::snapshot::{Interface, KernelVersion};
+use model::snapshot::{Interface, KernelVersion, Machine};
 use model::{
     ClusterEvent, ClusterState, Desired, NodeConfig, NodeState, Object, ObjectKind, ObjectName,
 };
-use planner::Extent;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -34,7 +33,7 @@ pub fn config() -> NodeConfig {
 #[must_use]
 pub fn written(cluster: &ClusterState) -> Desired {
     let node = NodeState::default();
-    planner::compile_within(Extent::ClusterIps, cluster, &node, &config()).0
+    planner::compile(cluster, &node, &config()).0
 }
 
 /// A cluster that holds `objects`, all lists done.
@@ -262,7 +261,10 @@ pub fn node_state() -> impl Strategy<Value = NodeState> {
                     addresses,
                 })
                 .collect(),
-            kernel: kernel.map(|(major, minor)| KernelVersion { major, minor }),
+            machine: Machine {
+                kernel: kernel.map(|(major, minor)| KernelVersion { major, minor }),
+                processors: None,
+            },
         }
     })
 }

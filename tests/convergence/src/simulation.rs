@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use kernel::{Kernel as _, MemoryKernel};
-use model::{ClusterEvent, NodeConfig};
+use model::{ClusterEvent, NodeConfig, NodeTables};
 use node::reconciler::{Effect, Event, Reconciler, Report};
 
 /// A node.
@@ -21,6 +21,16 @@ pub struct Simulation {
 }
 
 impl Simulation {
+    /// What the kernel holds, without settings that nobody asks for.
+    #[must_use]
+    pub fn tables(&self) -> NodeTables {
+        let mut tables = self.kernel.tables();
+        let wanted = &self.reconciler.desired().tables;
+        (tables.sysctls).retain(|name, _| wanted.sysctls.contains_key(name));
+        tables.timeouts = wanted.timeouts;
+        tables
+    }
+
     /// A node with this kernel whose daemon has just started.
     #[must_use]
     pub fn new(config: NodeConfig, kernel: MemoryKernel) -> Self {

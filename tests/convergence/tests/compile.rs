@@ -8,7 +8,7 @@ use ipset::{Entry, Header};
 use model::cluster::{Changed, Node};
 use model::sets::SetKind;
 use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectName, text};
-use planner::{Compiler, Extent, compile, diff};
+use planner::{Compiler, compile, diff};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -131,7 +131,7 @@ proptest! {
         happenings in vec(happening(), 0..12),
     ) {
         let mut state = cluster(first);
-        let mut compiler = Compiler::new(config.clone(), Extent::Everything);
+        let mut compiler = Compiler::new(config.clone());
         compiler.look_at_node(&state, &node);
         compiler.update_all(&state);
         // A Node that is gone keeps what was known of it: the full compilation must have seen it too.
@@ -252,14 +252,10 @@ proptest! {
         let live = model::Snapshot {
             tables: desired.tables.clone(),
             device: true,
+            node: node.clone(),
             ..model::Snapshot::default()
         };
-        let own = planner::Ownership {
-            recorded: desired.tables.virtual_servers.keys().copied().collect(),
-            exclude_cidrs: Vec::new(),
-            deletions: true,
-            node_name: config.node_name.clone(),
-        };
+        let own = planner::Ownership::new(&config);
         prop_assert!(diff(&desired, &live, &own).is_empty());
     }
 }
@@ -280,6 +276,10 @@ fn check_keys(
     prop_assert!(keys.virtual_servers.is_superset(&servers));
     let mut addresses = then.addresses.symmetric_difference(&now.addresses);
     prop_assert!(addresses.all(|address| keys.addresses.contains(address)));
+    for (name, set) in &now.sets {
+        let mut entries = set.entries.symmetric_difference(&then.sets[name].entries);
+        prop_assert!(entries.all(|entry| keys.entries.contains(&(name.clone(), *entry))));
+    }
     Ok(())
 }
 

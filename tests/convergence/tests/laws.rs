@@ -6,18 +6,14 @@ use convergence::cluster::{cluster, objects, written};
 use convergence::faults::tables;
 use kernel::{Kernel as _, MemoryKernel};
 use model::plan::{Op, Plan, Stage};
+use model::sets::served_by;
 use model::tables::{Desired, NodeTables};
 use model::{Object, Snapshot, text};
 use planner::{Ownership, diff};
 use proptest::prelude::*;
 
 fn own() -> Ownership {
-    Ownership {
-        recorded: BTreeSet::new(),
-        exclude_cidrs: Vec::new(),
-        deletions: true,
-        node_name: "node1".into(),
-    }
+    Ownership::new(&model::NodeConfig::new("node1"))
 }
 
 fn desired(objects: Vec<Object>) -> Desired {
@@ -71,17 +67,19 @@ proptest! {
         let after = kernel.tables();
 
         let foreign: BTreeSet<_> = (live.virtual_servers.keys())
-            .filter(|key| match key {
-                ipvs::VirtualServerKey::Address { address, .. } => !live.addresses.contains(address),
-                ipvs::VirtualServerKey::Fwmark { .. } => true,
-            })
+            .filter(|key| !planner::is_marked(&before, **key))
             .collect();
         for key in &foreign {
             prop_assert_eq!(after.virtual_servers.get(key), live.virtual_servers.get(key));
         }
         let left_out = |key: &ipvs::VirtualServerKey| match key {
             ipvs::VirtualServerKey::Address { address, .. } => foreign.iter().any(|foreign| {
-                matches!(foreign, ipvs::VirtualServerKey::Address { address: at, .. } if at == address)
+                let binds = desired.tables.addresses.contains(address);
+                let at_address = matches!(
+                    foreign,
+                    ipvs::VirtualServerKey::Address { address: at, .. } if at == address
+                );
+                *foreign == key || (binds && at_address)
             }),
             ipvs::VirtualServerKey::Fwmark { .. } => false,
         };
@@ -126,7 +124,16 @@ proptest! {
             if let Op::AddVirtualServer(server) = &planned.op
                 && let ipvs::VirtualServerKey::Address { address, .. } = server.key
             {
-                prop_assert!(kernel.has_address(address), "{} has no address yet", server.key);
+                let bound = !desired.tables.addresses.contains(&address) || kernel.has_address(address);
+                prop_assert!(bound, "{} has no address yet", server.key);
+                let now = kernel.tables();
+                prop_assert_eq!(&now.rules, &desired.tables.rules);
+                for (name, set) in &desired.tables.sets {
+                    let entries = (set.entries.iter()).filter(|entry| served_by(entry, server.key));
+                    for entry in entries {
+                        prop_assert!(now.sets[name].entries.contains(entry), "{} lacks {}", name, entry);
+                    }
+                }
             }
             kernel.apply(&Stage { ops: vec![planned.clone()] });
         }

@@ -24,7 +24,7 @@ fn check_converged(node: &mut Simulation) -> Result<(), TestCaseError> {
     node.pass(Duration::from_secs(120));
     node.settle();
     let desired = node.reconciler.desired().clone();
-    prop_assert_eq!(&node.kernel.tables(), &desired.tables);
+    prop_assert_eq!(&node.tables(), &desired.tables);
     let writes = node.kernel.counts().ops;
     node.reports.clear();
     node.pass(Duration::from_secs(120));
@@ -62,7 +62,7 @@ proptest! {
             node.settle();
             if state.node("node1").is_some() {
                 let desired = written(&state);
-                prop_assert_eq!(&node.kernel.tables(), &desired.tables);
+                prop_assert_eq!(&node.tables(), &desired.tables);
             }
         }
         check_converged(&mut node)?;
@@ -106,11 +106,11 @@ proptest! {
                 drifted |= node.kernel.foreign(&op).is_ok();
             }
         }
-        let moved = node.kernel.tables() != node.reconciler.desired().tables;
+        let moved = node.tables() != node.reconciler.desired().tables;
         node.reports.clear();
         node.pass(Duration::from_secs(31));
         node.settle();
-        prop_assert_eq!(&node.kernel.tables(), &node.reconciler.desired().tables);
+        prop_assert_eq!(&node.tables(), &node.reconciler.desired().tables);
         let told = node.reports.iter().any(|report| matches!(report, Report::Drift(_)));
         prop_assert!(drifted || !moved);
         prop_assert_eq!(told, moved);

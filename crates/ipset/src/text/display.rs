@@ -17,6 +17,7 @@ impl fmt::Display for Header {
                 max_elements,
             } => write!(f, "{hash_type} family {family} maxelem {max_elements}"),
             Self::BitmapPort { first, last } => write!(f, "bitmap:port range {first}-{last}"),
+            Self::Unsupported => f.write_str("unsupported"),
         }
     }
 }

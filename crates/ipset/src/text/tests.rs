@@ -277,6 +277,7 @@ fn entry(header: Header) -> BoxedStrategy<Entry> {
         Header::Hash {
             hash_type, family, ..
         } => (hash_type, family),
+        Header::Unsupported => panic!("no entry is known of it"),
     };
     let place = || {
         let protocol = any::<u8>().prop_map(Protocol);

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use model::{Finding, Level};
-use planner::Extent;
 
 use crate::cli::{Analyze, PlanFormat};
 use crate::error::{Error, Status};
@@ -25,7 +24,7 @@ pub fn run(args: &Analyze) -> Result<Status, Error> {
     }
     let node = node::read(&args.node, Fallback::Host)?;
     let cluster = cluster::from_source(&args.source, &node)?;
-    let input = Input::compile(Extent::Everything, &cluster.state, cluster.whole, node);
+    let input = Input::compile(&cluster.state, cluster.whole, node);
     let least = args.level.level();
     let mut found: Vec<&Finding> = (input.findings.iter())
         .filter(|finding| finding.code.level() >= least)

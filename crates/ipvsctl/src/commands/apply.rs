@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use kernel::{LinuxKernel, ModulePolicy};
-use planner::Extent;
 
 use crate::cli::Apply;
 use crate::error::{Error, Status};
@@ -27,7 +26,7 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     }
     let node = node::read(&args.node, Fallback::Host)?;
     let cluster = cluster::from_files(&args.files.paths);
-    let input = Input::compile(Extent::ClusterIps, &cluster.state, cluster.whole, node).tell();
+    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
     let mut kernel = LinuxKernel::open(ModulePolicy::Load).map_err(Error::Open)?;
     let live = live::observe(&mut kernel)?;
     let plan = super::diff::compare(&input, &live, BTreeSet::new());

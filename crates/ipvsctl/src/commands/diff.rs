@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kernel::Kernel;
 use model::{Plan, Snapshot};
-use planner::{Extent, Ownership};
+use planner::Ownership;
 
 use crate::cli::{Diff, PlanFormat};
 use crate::error::{Error, Status};
@@ -26,7 +26,7 @@ pub fn run(args: &Diff) -> Result<Status, Error> {
     }
     let node = node::read(&args.node, Fallback::Host)?;
     let cluster = cluster::from_source(&args.source, &node)?;
-    let input = Input::compile(Extent::ClusterIps, &cluster.state, cluster.whole, node).tell();
+    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
     let (mut kernel, ours): (Box<dyn Kernel>, _) = match &args.live {
         Some(path) => {
             let (saved, ours) = live::comparable(live::saved(path)?, &input.desired);
@@ -58,9 +58,8 @@ pub(super) fn compare(
 ) -> Plan {
     let own = Ownership {
         recorded: ours,
-        exclude_cidrs: input.config.exclude_cidrs.clone(),
         deletions: input.whole,
-        node_name: input.config.node_name.clone(),
+        ..Ownership::new(&input.config)
     };
     let plan = planner::diff(&input.desired, live, &own);
     plan.findings.iter().for_each(style::finding);

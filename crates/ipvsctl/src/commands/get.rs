@@ -2,7 +2,7 @@
 
 use kernel::{Kernel as _, Saved};
 use model::text::{address_lines, print as print_tables, virtual_server_lines};
-use model::{Scope, Selection, Snapshot};
+use model::{Scope, Snapshot};
 
 use crate::cli::{Get, GetFormat, What};
 use crate::error::{Error, Status};
@@ -23,8 +23,8 @@ pub fn run(args: &Get) -> Result<Status, Error> {
         _ => Width::Narrow,
     };
     match (args.what, args.output) {
-        (What::Timeouts, GetFormat::Json) => print_json(&Timeouts::from(snapshot.timeouts))?,
-        (What::Timeouts, GetFormat::Yaml) => print_yaml(&Timeouts::from(snapshot.timeouts))?,
+        (What::Timeouts, GetFormat::Json) => print_json(&Timeouts::from(snapshot.tables.timeouts))?,
+        (What::Timeouts, GetFormat::Yaml) => print_yaml(&Timeouts::from(snapshot.tables.timeouts))?,
         (what, GetFormat::Json) => print_json(&object(what, &snapshot, args))?,
         (what, GetFormat::Yaml) => print_yaml(&object(what, &snapshot, args))?,
         (what, GetFormat::Text) => print(&text(what, &snapshot))?,
@@ -40,8 +40,8 @@ fn read(args: &Get) -> Result<Snapshot, Error> {
             // Reading all the real servers for three numbers would be a waste.
             What::Timeouts => {
                 let scope = Scope {
-                    virtual_servers: Selection::Only([].into()),
-                    addresses: false,
+                    settings: true,
+                    ..Scope::NOTHING
                 };
                 kernel.observe(&scope).map_err(Error::Observe)
             }
@@ -76,7 +76,7 @@ fn text(what: What, snapshot: &Snapshot) -> String {
     match what {
         What::Servers => lines(virtual_server_lines(&snapshot.tables)),
         What::Addresses => lines(address_lines(&snapshot.tables)),
-        What::Timeouts => servers::timeout_line(snapshot.timeouts),
+        What::Timeouts => servers::timeout_line(snapshot.tables.timeouts),
         What::Tables => print_tables(&snapshot.tables),
     }
 }
@@ -85,7 +85,7 @@ fn table(what: What, snapshot: &Snapshot, width: Width) -> String {
     match what {
         What::Servers => servers::servers(snapshot, width),
         What::Addresses => servers::addresses(snapshot, width),
-        What::Timeouts => servers::timeouts(snapshot.timeouts),
+        What::Timeouts => servers::timeouts(snapshot.tables.timeouts),
         What::Tables => {
             let servers = servers::servers(snapshot, width);
             format!("{servers}\n{}", servers::addresses(snapshot, width))

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use model::{Desired, text};
-use planner::Extent;
 
 use crate::cli::{PlanFormat, Render, Section};
 use crate::error::{Error, Status};
@@ -20,7 +19,7 @@ use crate::schema;
 pub fn run(args: &Render) -> Result<Status, Error> {
     let node = node::read(&args.node, Fallback::Nothing)?;
     let cluster = cluster::from_files(&args.files.paths);
-    let input = Input::compile(Extent::Everything, &cluster.state, cluster.whole, node).tell();
+    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
     match args.output {
         PlanFormat::Text => print(&sections(&input.desired, &args.sections))?,
         PlanFormat::Json => {

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::{fs, io};
 
-use ipvs::VirtualServerKey;
+use ipvs::{Timeouts, VirtualServerKey};
 use kernel::{Kernel, LinuxKernel, ModulePolicy, ReadOnly, Saved};
 use model::text::TextError;
 use model::{Desired, NodeTables, Scope, Snapshot, text};
@@ -90,7 +90,24 @@ pub fn comparable(saved: SavedTables, desired: &Desired) -> (Saved, BTreeSet<Vir
         ours.extend(tables.virtual_servers.keys().copied());
         tables.addresses.clone_from(&desired.tables.addresses);
     }
+    leave_out_what_is_not_saved(&mut tables, &desired.tables);
     (Saved::from(tables), ours)
+}
+
+/// Sets, rules and settings of which the saved text says nothing are taken to be as they should.
+fn leave_out_what_is_not_saved(saved: &mut NodeTables, desired: &NodeTables) {
+    if saved.sets.is_empty() {
+        saved.sets.clone_from(&desired.sets);
+    }
+    for (family, rules) in &desired.rules {
+        (saved.rules.entry(*family)).or_insert_with(|| rules.clone());
+    }
+    for (name, value) in &desired.sysctls {
+        (saved.sysctls.entry(name.clone())).or_insert_with(|| value.clone());
+    }
+    if saved.timeouts == Timeouts::default() {
+        saved.timeouts = desired.timeouts;
+    }
 }
 
 fn read_text(path: &Path) -> io::Result<String> {

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use ipvs::VirtualServerKey;
 use ipvs::text::{print_real_server, print_service_selector, print_virtual_server};
+use ipvs::{RealServerKey, VirtualServerKey};
 use model::{Name, ObjectName, Op, Plan, PlannedOp};
 
 use super::style;
@@ -47,7 +47,7 @@ pub fn groups(plan: &Plan) -> BTreeMap<Group, Vec<&PlannedOp>> {
         groups.entry(group(planned)).or_default().push(planned);
     }
     for changes in groups.values_mut() {
-        changes.sort_by_cached_key(|planned| (address(&planned.op), planned.op.clone()));
+        changes.sort_by_cached_key(|planned| (address(&planned.op), place(&planned.op)));
     }
     groups
 }
@@ -79,10 +79,23 @@ pub fn text(plan: &Plan) -> String {
     text
 }
 
-/// What is changed, in `ipvsadm`'s words or as an address of the dummy device.
+/// What is changed, in the words of `ipvsadm`, `ip`, `ipset`, `iptables` or `sysctl`.
 #[must_use]
 pub fn line(op: &Op) -> String {
     match op {
+        Op::SetSysctl(name, value) => format!("{name} = {value}"),
+        Op::SetTimeouts(ipvs::Timeouts { tcp, tcp_fin, udp }) => format!(
+            "--set {} {} {}",
+            tcp.as_secs(),
+            tcp_fin.as_secs(),
+            udp.as_secs()
+        ),
+        Op::CreateSet(set, header) => format!("create {set} {header}"),
+        Op::ReplaceSet(set, with) => format!("replace {set} {}", with.header),
+        Op::AddEntry(set, entry) => format!("add {set} {entry}"),
+        Op::DelEntry(set, entry) => format!("del {set} {entry}"),
+        Op::DestroySet(set) => format!("destroy {set}"),
+        Op::PatchRules(family, patch) => format!("{family} rules: {patch}"),
         Op::EnsureDevice | Op::DelDevice => format!("device {}", model::DEVICE),
         Op::AddAddress(address) | Op::DelAddress(address) => host_address(*address),
         Op::AddVirtualServer(server) => print_virtual_server(server),
@@ -103,14 +116,32 @@ pub fn host_address(address: IpAddr) -> String {
 fn group(planned: &PlannedOp) -> Group {
     match (&planned.owner, &planned.op) {
         (Some(owner), _) => Group::Service(owner.service.clone(), owner.port.clone()),
-        (None, Op::EnsureDevice | Op::DelDevice) => Group::Node,
+        (
+            None,
+            Op::EnsureDevice
+            | Op::DelDevice
+            | Op::SetSysctl(..)
+            | Op::SetTimeouts(_)
+            | Op::CreateSet(..)
+            | Op::ReplaceSet(..)
+            | Op::DestroySet(_)
+            | Op::PatchRules(..),
+        ) => Group::Node,
         (None, _) => Group::NoService,
     }
 }
 
 fn address(op: &Op) -> Option<IpAddr> {
     let key = match op {
-        Op::EnsureDevice | Op::DelDevice => return None,
+        Op::EnsureDevice
+        | Op::DelDevice
+        | Op::SetSysctl(..)
+        | Op::SetTimeouts(_)
+        | Op::CreateSet(..)
+        | Op::ReplaceSet(..)
+        | Op::DestroySet(_)
+        | Op::PatchRules(..) => return None,
+        Op::AddEntry(_, entry) | Op::DelEntry(_, entry) => return entry.address(),
         Op::AddAddress(address) | Op::DelAddress(address) => return Some(*address),
         Op::AddVirtualServer(server) | Op::SetVirtualServer(server) => &server.key,
         Op::DelVirtualServer(key)
@@ -121,6 +152,28 @@ fn address(op: &Op) -> Option<IpAddr> {
     match key {
         VirtualServerKey::Address { address, .. } => Some(*address),
         VirtualServerKey::Fwmark { .. } => None,
+    }
+}
+
+/// Where a change stands among those of its address: as a plan does them, then by its keys.
+fn place(op: &Op) -> (u8, Option<VirtualServerKey>, Option<RealServerKey>) {
+    match op {
+        Op::SetSysctl(..) | Op::SetTimeouts(_) => (0, None, None),
+        Op::EnsureDevice => (1, None, None),
+        Op::CreateSet(..) | Op::ReplaceSet(..) => (2, None, None),
+        Op::AddEntry(..) => (3, None, None),
+        Op::PatchRules(..) => (4, None, None),
+        Op::AddAddress(_) => (5, None, None),
+        Op::AddVirtualServer(server) => (6, Some(server.key), None),
+        Op::SetVirtualServer(server) => (7, Some(server.key), None),
+        Op::AddRealServer(key, real) => (8, Some(*key), Some(real.key)),
+        Op::SetRealServer(key, real) => (9, Some(*key), Some(real.key)),
+        Op::DelRealServer(key, real) => (10, Some(*key), Some(*real)),
+        Op::DelVirtualServer(key) => (11, Some(*key), None),
+        Op::DelAddress(_) => (12, None, None),
+        Op::DelEntry(..) => (13, None, None),
+        Op::DestroySet(_) => (14, None, None),
+        Op::DelDevice => (15, None, None),
     }
 }
 

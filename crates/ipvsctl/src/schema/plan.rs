@@ -135,7 +135,9 @@ impl From<&PlannedOp> for Change {
             | Reason::Unwanted
             | Reason::NoEndpoint
             | Reason::Drains
-            | Reason::Drained => &[][..],
+            | Reason::Drained
+            | Reason::DrainExpired
+            | Reason::Lost => &[][..],
             Reason::Differs(differences) => differences,
         };
         Self {

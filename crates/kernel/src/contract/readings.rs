@@ -31,7 +31,7 @@ fn a_fresh_kernel_has_the_timeouts_of_linux(kernel: &mut dyn ContractKernel) {
         tcp_fin: Duration::from_secs(120),
         udp: Duration::from_secs(300),
     };
-    assert_eq!(read(kernel).timeouts, wanted);
+    assert_eq!(read(kernel).tables.timeouts, wanted);
 }
 
 fn reading_twice_gives_the_same(kernel: &mut dyn ContractKernel) {
@@ -44,7 +44,7 @@ fn only_the_virtual_servers_asked_for_are_read(kernel: &mut dyn ContractKernel) 
     let everything = read(kernel).tables.virtual_servers;
     let scope = Scope {
         virtual_servers: Selection::Only([tcp(VIP4, 2), tcp(VIP4, 4), tcp(VIP6, 4)].into()),
-        addresses: false,
+        ..Scope::NOTHING
     };
     let snapshot = read_scope(kernel, &scope);
     let tables = snapshot.tables.virtual_servers;
@@ -53,11 +53,7 @@ fn only_the_virtual_servers_asked_for_are_read(kernel: &mut dyn ContractKernel) 
     for (key, entry) in tables {
         assert_eq!(entry, everything[&key]);
     }
-    let nothing = Scope {
-        virtual_servers: Selection::Only([].into()),
-        addresses: false,
-    };
-    let tables = read_scope(kernel, &nothing).tables;
+    let tables = read_scope(kernel, &Scope::NOTHING).tables;
     assert!(tables.virtual_servers.is_empty());
 }
 
@@ -66,7 +62,7 @@ fn addresses_are_read_only_where_asked_for(kernel: &mut dyn ContractKernel) {
     do_all(kernel, [Op::EnsureDevice, Op::AddAddress(VIP4)]);
     let scope = Scope {
         virtual_servers: Selection::All,
-        addresses: false,
+        ..Scope::NOTHING
     };
     let snapshot = read_scope(kernel, &scope);
     assert!(!snapshot.device);
@@ -75,8 +71,8 @@ fn addresses_are_read_only_where_asked_for(kernel: &mut dyn ContractKernel) {
     assert_eq!(snapshot.tables.virtual_servers.len(), 1);
 
     let scope = Scope {
-        virtual_servers: Selection::Only([].into()),
         addresses: true,
+        ..Scope::NOTHING
     };
     let snapshot = read_scope(kernel, &scope);
     assert!(snapshot.device);

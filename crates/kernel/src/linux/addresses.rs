@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ipnetwork::IpNetwork;
-use model::snapshot::{Interface, KernelVersion};
-use model::{DEVICE, NodeState, Op, Snapshot};
+use model::snapshot::Interface;
+use model::{DEVICE, Op, Snapshot};
 use netlink::{Connection, DumpError, Errno, Failure, Integrity, Protocol, Request};
 use netlink_packet_core::{DecodeError, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -237,18 +237,9 @@ impl Reading {
             })
             .collect();
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
-        snapshot.node = NodeState {
-            interfaces,
-            kernel: kernel_version(),
-        };
+        snapshot.node.interfaces = interfaces;
         Ok(())
     }
-}
-
-/// The running kernel's version, as `uname -r` says it.
-fn kernel_version() -> Option<KernelVersion> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
-    release.trim().parse().ok()
 }
 
 /// The kernel gives one to each device that comes up.

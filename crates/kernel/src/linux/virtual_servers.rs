@@ -73,7 +73,12 @@ impl VirtualServers {
                 break;
             }
         }
-        snapshot.timeouts = self.client.timeouts().map_err(unreadable)?;
+        Ok(())
+    }
+
+    /// Fills in the idle timeouts.
+    pub(super) fn observe_timeouts(&mut self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
+        snapshot.tables.timeouts = self.client.timeouts().map_err(unreadable)?;
         Ok(())
     }
 
@@ -169,7 +174,18 @@ fn request(op: &Op) -> Option<Request> {
         Op::AddRealServer(key, real) => Request::NewDest(*key, *real),
         Op::SetRealServer(key, real) => Request::SetDest(*key, *real),
         Op::DelRealServer(key, real) => Request::DelDest(*key, *real),
-        Op::EnsureDevice | Op::DelDevice | Op::AddAddress(_) | Op::DelAddress(_) => return None,
+        Op::SetTimeouts(timeouts) => Request::SetTimeouts(*timeouts),
+        Op::EnsureDevice
+        | Op::DelDevice
+        | Op::AddAddress(_)
+        | Op::DelAddress(_)
+        | Op::CreateSet(..)
+        | Op::ReplaceSet(..)
+        | Op::AddEntry(..)
+        | Op::DelEntry(..)
+        | Op::DestroySet(_)
+        | Op::PatchRules(..)
+        | Op::SetSysctl(..) => return None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
-use model::snapshot::Interface;
+use model::snapshot::{Interface, Machine};
 use model::{NodeState, NodeTables, Snapshot};
 
 use crate::error::OpErrorKind;
@@ -44,7 +44,7 @@ impl Default for Addresses {
             device: Device::Absent,
             node: NodeState {
                 interfaces: vec![lo],
-                kernel: None,
+                ..NodeState::default()
             },
         }
     }
@@ -72,8 +72,12 @@ impl Addresses {
         }
     }
 
+    pub(super) fn machine(&self) -> Machine {
+        self.node.machine
+    }
+
     pub(super) fn read(&self, snapshot: &mut Snapshot) {
-        snapshot.node = self.node.clone();
+        (snapshot.node.interfaces).clone_from(&self.node.interfaces);
         if let Device::Dummy(addresses) = &self.device {
             snapshot.device = true;
             snapshot.tables.addresses.clone_from(addresses);

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs::{Connections, RealServerKey, Timeouts, VirtualServerKey};
+use ipvs::{AddressFamily, Connections, RealServerKey, Timeouts, VirtualServerKey};
+use model::rules::ChainKey;
 use model::{NodeState, Op};
 
 use super::MemoryKernel;
@@ -35,6 +36,11 @@ impl MemoryKernel {
     /// The idle timeouts become these.
     pub fn set_timeouts(&self, timeouts: Timeouts) {
         self.state().timeouts = timeouts;
+    }
+
+    /// A rule of another chain goes to this one of ours, which so cannot be deleted.
+    pub fn hold_chain(&self, family: AddressFamily, chain: ChainKey) {
+        self.state().companions.hold(family, chain);
     }
 
     /// The kernel has, or can load, these schedulers and no other.

@@ -1,6 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 
-use model::{NodeTables, Op, PlannedOp, Reason, Scope, Selection, Stage};
+use model::{NodeTables, Op, PlannedOp, Reason, Scope, Stage};
 
 use super::{ReadOnly, Saved};
 use crate::error::OpErrorKind;
@@ -63,11 +63,7 @@ fn a_saved_kernel_answers_what_is_asked_for() {
     let all = kernel.observe(&Scope::EVERYTHING).expect("a reading");
     assert_eq!(all.tables, tables);
     assert!(all.device);
-    let nothing = Scope {
-        virtual_servers: Selection::Only([].into()),
-        addresses: false,
-    };
-    let part = kernel.observe(&nothing).expect("a reading");
+    let part = kernel.observe(&Scope::NOTHING).expect("a reading");
     assert_eq!(part.tables, NodeTables::default());
     assert!(!part.device);
 }

@@ -1,7 +1,10 @@
 //! Keeping a picture of the kernel true without reading it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use ipset::Set;
+use ipvs::Timeouts;
 
 use super::Op;
 use crate::snapshot::Snapshot;
@@ -13,6 +16,36 @@ impl Snapshot {
     pub fn note(&mut self, op: &Op) {
         let tables = &mut self.tables;
         match op {
+            Op::SetSysctl(name, value) => {
+                tables.sysctls.insert(name.clone(), value.clone());
+            }
+            Op::SetTimeouts(timeouts) => set_timeouts(&mut tables.timeouts, timeouts),
+            Op::CreateSet(name, header) => {
+                let set = Set {
+                    header: *header,
+                    entries: BTreeSet::new(),
+                };
+                tables.sets.insert(name.clone(), set);
+            }
+            Op::ReplaceSet(name, set) => {
+                tables.sets.insert(name.clone(), Set::clone(set));
+            }
+            Op::AddEntry(name, entry) => {
+                if let Some(set) = tables.sets.get_mut(name) {
+                    set.entries.insert(*entry);
+                }
+            }
+            Op::DelEntry(name, entry) => {
+                if let Some(set) = tables.sets.get_mut(name) {
+                    set.entries.remove(entry);
+                }
+            }
+            Op::DestroySet(name) => {
+                tables.sets.remove(name);
+            }
+            Op::PatchRules(family, patch) => {
+                patch.apply(tables.rules.entry(*family).or_default());
+            }
             Op::EnsureDevice => self.device = true,
             Op::DelDevice => {
                 self.device = false;
@@ -48,6 +81,20 @@ impl Snapshot {
                 }
                 self.connections.remove(&(*key, *real));
             }
+        }
+    }
+}
+
+/// Sets idle timeouts as the kernel does: what is zero stays as it was.
+pub fn set_timeouts(kept: &mut Timeouts, asked: &Timeouts) {
+    let Timeouts { tcp, tcp_fin, udp } = asked;
+    for (kept, asked) in [
+        (&mut kept.tcp, tcp),
+        (&mut kept.tcp_fin, tcp_fin),
+        (&mut kept.udp, udp),
+    ] {
+        if !asked.is_zero() {
+            *kept = *asked;
         }
     }
 }

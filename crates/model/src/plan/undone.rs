@@ -3,15 +3,26 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ipvs::VirtualServerKey;
+use ipset::{Entry, SetName};
+use ipvs::{AddressFamily, VirtualServerKey};
 
-use super::{Op, PlannedOp};
+use super::{Op, OpEffect, PlannedOp};
+use crate::rules::{Match, RulesPatch};
+use crate::sets::served_by;
 
 /// Changes of a plan that were not done, because they failed or because one of these blocked them, and
 /// so which later ones must not be done either. Whoever carries out a plan keeps one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Undone {
     device: bool,
+    /// Not there though rules look into them.
+    sets: BTreeSet<SetName>,
+    /// Not in their sets though rules should find them there.
+    entries: BTreeSet<Entry>,
+    /// Families whose rules are not as they should be: what is new there would be open to everybody.
+    rules: BTreeSet<AddressFamily>,
+    /// Whether rules are still there though what they look into should go.
+    rules_left: bool,
     /// Not on the device though a virtual server needs them.
     addresses: BTreeSet<IpAddr>,
     /// Not there though real servers belong to them.
@@ -28,6 +39,18 @@ impl Undone {
     pub fn note(&mut self, op: &Op) {
         self.any = true;
         match op {
+            Op::CreateSet(set, _) => {
+                self.sets.insert(set.clone());
+            }
+            Op::AddEntry(_, entry) => {
+                self.entries.insert(*entry);
+            }
+            Op::PatchRules(_, patch) if patch.effect() == OpEffect::Delete => {
+                self.rules_left = true;
+            }
+            Op::PatchRules(family, _) => {
+                self.rules.insert(*family);
+            }
             Op::EnsureDevice => self.device = true,
             Op::AddAddress(address) => {
                 self.addresses.insert(*address);
@@ -41,8 +64,15 @@ impl Undone {
             Op::DelVirtualServer(key) => {
                 self.left.insert(*key);
             }
-            Op::SetVirtualServer(_) | Op::DelRealServer(..) | Op::DelAddress(_) | Op::DelDevice => {
-            }
+            Op::SetVirtualServer(_)
+            | Op::DelRealServer(..)
+            | Op::DelAddress(_)
+            | Op::DelDevice
+            | Op::SetSysctl(..)
+            | Op::SetTimeouts(_)
+            | Op::ReplaceSet(..)
+            | Op::DelEntry(..)
+            | Op::DestroySet(_) => {}
         }
     }
 
@@ -59,11 +89,21 @@ impl Undone {
     /// Whether `op` builds on something that was not done.
     fn blocks(&self, op: &Op) -> bool {
         match op {
-            Op::EnsureDevice | Op::SetVirtualServer(_) | Op::DelVirtualServer(_) => false,
-            Op::AddAddress(_) => self.device,
-            Op::AddVirtualServer(server) => {
-                address_of(server.key).is_some_and(|at| self.addresses.contains(&at))
+            Op::EnsureDevice
+            | Op::SetVirtualServer(_)
+            | Op::DelVirtualServer(_)
+            | Op::SetSysctl(..)
+            | Op::SetTimeouts(_)
+            | Op::CreateSet(..)
+            | Op::ReplaceSet(..) => false,
+            Op::AddEntry(set, _) => self.sets.contains(set),
+            Op::PatchRules(_, patch) => self.lacks_set_of(patch),
+            Op::AddAddress(address) => {
+                self.device
+                    || self.rules.contains(&family_of(*address))
+                    || self.entries.contains(&Entry::Ip(*address))
             }
+            Op::AddVirtualServer(server) => self.lacks_companion_of(server.key),
             Op::AddRealServer(key, _) | Op::SetRealServer(key, _) => {
                 self.virtual_servers.contains(key)
             }
@@ -71,8 +111,36 @@ impl Undone {
             Op::DelAddress(address) => {
                 (self.left.iter()).any(|key| address_of(*key) == Some(*address))
             }
+            Op::DelEntry(_, entry) => (self.left.iter()).any(|key| served_by(entry, *key)),
+            Op::DestroySet(_) => self.rules_left,
             Op::DelDevice => self.any,
         }
+    }
+
+    fn lacks_companion_of(&self, key: VirtualServerKey) -> bool {
+        (self.entries.iter()).any(|entry| served_by(entry, key))
+            || address_of(key).is_some_and(|at| {
+                self.addresses.contains(&at) || self.rules.contains(&family_of(at))
+            })
+    }
+
+    fn lacks_set_of(&self, patch: &RulesPatch) -> bool {
+        if self.sets.is_empty() {
+            return false;
+        }
+        let rules = patch.chains.values().flatten();
+        let mut conditions = rules.flat_map(|rule| &rule.matches);
+        conditions.any(|condition| match condition {
+            Match::Set { name, .. } => self.sets.contains(name),
+            _ => false,
+        })
+    }
+}
+
+fn family_of(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Ipv4,
+        IpAddr::V6(_) => AddressFamily::Ipv6,
     }
 }
 

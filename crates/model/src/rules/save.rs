@@ -1,5 +1,7 @@
 //! The text of `iptables-save`.
 
+use std::collections::BTreeSet;
+
 use super::parse::is_open;
 use super::{ChainKey, Rule, Rules, Table, Target};
 
@@ -52,6 +54,29 @@ impl Rules {
     /// chain and no rule.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
         Self::parse_numbered((1..).zip(text.lines()))
+    }
+
+    /// The chains of ours to which chains of others go, by what `iptables-save` prints: these cannot be
+    /// deleted.
+    #[must_use]
+    pub fn held_by_others(text: &str) -> BTreeSet<ChainKey> {
+        let mut table = None;
+        let mut held = BTreeSet::new();
+        for line in text.lines().map(str::trim) {
+            if let Some(name) = line.strip_prefix('*') {
+                let mut tables = Table::ALL.into_iter();
+                table = tables.find(|table| table.to_string() == name);
+            } else if let (Some(table), Some(rule)) =
+                (table, without_counters(line).strip_prefix("-A "))
+            {
+                let (chain, rule) = first_word(rule);
+                let others =
+                    !ChainKey::new(table, chain).is_ours() && !table.built_in().contains(&chain);
+                let target = others.then(|| Rule::parse(rule).target);
+                held.extend(target.and_then(|target| chain_of_ours(table, &target)));
+            }
+        }
+        held
     }
 
     /// Reads lines as [`Rules::parse`] does, whose numbers are given: those of a larger text.
@@ -146,7 +171,7 @@ impl<'a> Reader<'a> {
             rules.push(Rule::parse(rule));
         } else if table.built_in().contains(&chain) {
             let rule = Rule::parse(rule);
-            if goes_to_ours(table, &rule.target) {
+            if chain_of_ours(table, &rule.target).is_some() {
                 self.rules.jumps.entry(key).or_default().push(rule);
             }
         }
@@ -166,14 +191,12 @@ fn without_counters(line: &str) -> &str {
     }
 }
 
-fn goes_to_ours(table: Table, target: &Target) -> bool {
+/// The chain of ours to which `target` goes, if it goes to one.
+fn chain_of_ours(table: Table, target: &Target) -> Option<ChainKey> {
     let chain = match target {
         Target::Jump(chain) => chain,
-        Target::Other(text) => match text.strip_prefix("-g ") {
-            Some(chain) => chain,
-            None => return false,
-        },
-        _ => return false,
+        Target::Other(text) => text.strip_prefix("-g ")?,
+        _ => return None,
     };
-    ChainKey::new(table, chain).is_ours()
+    Some(ChainKey::new(table, chain)).filter(ChainKey::is_ours)
 }

@@ -376,3 +376,12 @@ proptest! {
         let _ = Rules::parse(&lines.join("\n"));
     }
 }
+
+#[test]
+fn chains_that_others_go_to_are_known() {
+    let text = "*nat\n:KUBE-MARK-MASQ - [0:0]\n:CNI-HOSTPORT - [0:0]\n-A OUTPUT -j KUBE-SERVICES\n\
+                [1:60] -A CNI-HOSTPORT -p tcp -j KUBE-MARK-MASQ\n\
+                -A KUBE-SERVICES -j KUBE-NODE-PORT\nCOMMIT\n";
+    let held = Rules::held_by_others(text);
+    assert_eq!(held, [ChainKey::new(Table::Nat, "KUBE-MARK-MASQ")].into());
+}

@@ -1,6 +1,5 @@
 //! `--cleanup`.
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use kernel::{Fate, Kernel, ObserveError, carry_out};
@@ -14,13 +13,7 @@ pub(super) fn clean(
     config: &NodeConfig,
 ) -> Result<ExitCode, ObserveError> {
     let live = kernel.observe(&Scope::EVERYTHING)?;
-    let own = Ownership {
-        recorded: BTreeSet::new(),
-        exclude_cidrs: config.exclude_cidrs.clone(),
-        deletions: true,
-        node_name: config.node_name.clone(),
-    };
-    let plan = planner::cleanup(&live, &own);
+    let plan = planner::cleanup(&live, &Ownership::new(config));
     let mut failed = 0;
     carry_out(kernel, &plan, |planned, fate| match fate {
         Fate::Done => {}

@@ -1,10 +1,12 @@
 //! Entries that failed, each with its own time to try again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use ipvs::VirtualServerKey;
+use ipset::SetName;
+use ipvs::{AddressFamily, VirtualServerKey};
+use model::names::Name;
 use model::tables::TableKeys;
 
 use crate::backoff::Backoff;
@@ -15,20 +17,29 @@ struct Retry {
     at: Instant,
 }
 
+/// What is tried again as one. A set is, whichever of its entries failed: reading it again costs little.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    VirtualServer(VirtualServerKey),
+    Address(IpAddr),
+    Set(SetName),
+    Rules(AddressFamily),
+    Sysctl(Name),
+    Timeouts,
+}
+
 /// What failed and when to try it again.
 #[derive(Debug)]
 pub(super) struct Retries {
     backoff: Backoff,
-    virtual_servers: BTreeMap<VirtualServerKey, Retry>,
-    addresses: BTreeMap<IpAddr, Retry>,
+    waiting: BTreeMap<Subject, Retry>,
 }
 
 impl Retries {
     pub(super) fn new(limit: Duration, seed: u64) -> Self {
         Self {
             backoff: Backoff::new(limit, seed),
-            virtual_servers: BTreeMap::new(),
-            addresses: BTreeMap::new(),
+            waiting: BTreeMap::new(),
         }
     }
 
@@ -39,78 +50,101 @@ impl Retries {
 
     /// When the first of them is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        let retries = self.virtual_servers.values().chain(self.addresses.values());
-        retries.map(|retry| retry.at).min()
+        self.waiting.values().map(|retry| retry.at).min()
     }
 
     /// What is due, none if nothing is. It stays until it has succeeded.
     pub(super) fn due(&self, now: Instant) -> Option<TableKeys> {
-        let due = TableKeys {
-            virtual_servers: due(&self.virtual_servers, now).collect(),
-            addresses: due(&self.addresses, now).collect(),
-        };
-        (!due.is_empty()).then_some(due)
+        let mut keys = TableKeys::default();
+        for (subject, _) in self.waiting.iter().filter(|(_, retry)| retry.at <= now) {
+            subject.add_to(&mut keys);
+        }
+        (!keys.is_empty()).then_some(keys)
     }
 
     /// Whether any of `keys` is to be tried again.
     pub(super) fn touches(&self, keys: &TableKeys) -> bool {
-        (keys.virtual_servers.iter()).any(|key| self.virtual_servers.contains_key(key))
-            || (keys.addresses.iter()).any(|address| self.addresses.contains_key(address))
+        !self.waiting.is_empty() && subjects(keys).any(|key| self.waiting.contains_key(&key))
     }
 
     /// `keys` failed once more.
     pub(super) fn failed(&mut self, keys: &TableKeys, now: Instant) {
-        let backoff = &mut self.backoff;
-        for key in &keys.virtual_servers {
-            fail(&mut self.virtual_servers, *key, backoff, now);
-        }
-        for address in &keys.addresses {
-            fail(&mut self.addresses, *address, backoff, now);
+        for subject in subjects(keys) {
+            self.fail(subject, now);
         }
     }
 
     /// `keys` were not tried. They are due with what they wait for, not later each time.
     pub(super) fn skipped(&mut self, keys: &TableKeys, now: Instant) {
-        let fresh = TableKeys {
-            virtual_servers: (keys.virtual_servers.iter().copied())
-                .filter(|key| !self.virtual_servers.contains_key(key))
-                .collect(),
-            addresses: (keys.addresses.iter().copied())
-                .filter(|address| !self.addresses.contains_key(address))
-                .collect(),
-        };
-        self.failed(&fresh, now);
+        for subject in subjects(keys) {
+            if !self.waiting.contains_key(&subject) {
+                self.fail(subject, now);
+            }
+        }
     }
 
     /// Of `keys`, all but `failures` went well.
     pub(super) fn succeeded(&mut self, keys: &TableKeys, failures: &TableKeys) {
-        for key in keys.virtual_servers.difference(&failures.virtual_servers) {
-            self.virtual_servers.remove(key);
+        if self.waiting.is_empty() {
+            return;
         }
-        for address in keys.addresses.difference(&failures.addresses) {
-            self.addresses.remove(address);
+        let failures: BTreeSet<Subject> = subjects(failures).collect();
+        for subject in subjects(keys).filter(|subject| !failures.contains(subject)) {
+            self.waiting.remove(&subject);
         }
     }
 
     /// Everything was tried: what is not among `failures` went well.
     pub(super) fn keep_only(&mut self, failures: &TableKeys) {
-        self.virtual_servers
-            .retain(|key, _| failures.virtual_servers.contains(key));
-        self.addresses
-            .retain(|address, _| failures.addresses.contains(address));
+        let failures: BTreeSet<Subject> = subjects(failures).collect();
+        self.waiting.retain(|subject, _| failures.contains(subject));
+    }
+
+    fn fail(&mut self, subject: Subject, now: Instant) {
+        let first = Retry {
+            failures: 0,
+            at: now,
+        };
+        let retry = self.waiting.entry(subject).or_insert(first);
+        retry.failures += 1;
+        retry.at = now + self.backoff.wait(retry.failures);
     }
 }
 
-fn due<K: Copy>(retries: &BTreeMap<K, Retry>, now: Instant) -> impl Iterator<Item = K> {
-    let due = move |(_, retry): &(&K, &Retry)| retry.at <= now;
-    retries.iter().filter(due).map(|(key, _)| *key)
+impl Subject {
+    fn add_to(&self, keys: &mut TableKeys) {
+        match self {
+            Self::VirtualServer(key) => {
+                keys.virtual_servers.insert(*key);
+            }
+            Self::Address(address) => {
+                keys.addresses.insert(*address);
+            }
+            Self::Set(name) => {
+                keys.sets.insert(name.clone());
+            }
+            Self::Rules(family) => {
+                keys.rules.insert(*family);
+            }
+            Self::Sysctl(name) => {
+                keys.sysctls.insert(name.clone());
+            }
+            Self::Timeouts => keys.timeouts = true,
+        }
+    }
 }
 
-fn fail<K: Ord>(retries: &mut BTreeMap<K, Retry>, key: K, backoff: &mut Backoff, now: Instant) {
-    let retry = retries.entry(key).or_insert(Retry {
-        failures: 0,
-        at: now,
-    });
-    retry.failures += 1;
-    retry.at = now + backoff.wait(retry.failures);
+/// What `keys` are tried again as, each once.
+fn subjects(keys: &TableKeys) -> impl Iterator<Item = Subject> {
+    let sets: BTreeSet<&SetName> = (keys.entries.iter().map(|(set, _)| set))
+        .chain(&keys.sets)
+        .collect();
+    let servers = keys.virtual_servers.iter().copied();
+    let addresses = keys.addresses.iter().copied();
+    (servers.map(Subject::VirtualServer))
+        .chain(addresses.map(Subject::Address))
+        .chain(sets.into_iter().cloned().map(Subject::Set))
+        .chain(keys.rules.iter().copied().map(Subject::Rules))
+        .chain(keys.sysctls.iter().cloned().map(Subject::Sysctl))
+        .chain(keys.timeouts.then_some(Subject::Timeouts))
 }

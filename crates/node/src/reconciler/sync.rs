@@ -52,6 +52,11 @@ impl Sync {
         }
     }
 
+    /// What it is about; none is everything.
+    pub(super) fn about(&self) -> Option<&TableKeys> {
+        (self.cause != Cause::Audit).then_some(&self.keys)
+    }
+
     /// Whether an effect of it is being carried out.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting

@@ -31,16 +31,33 @@ impl Node {
     /// A node with Service `web` and these endpoints, synchronised.
     fn with_web(config: NodeConfig, endpoints: &[[u8; 4]]) -> Self {
         let mut node = Self::new(config);
-        for kind in ObjectKind::ALL {
-            node.cluster(ClusterEvent::ListStarted(kind));
-        }
-        node.cluster(ClusterEvent::Upsert(Object::Service(web())));
-        node.cluster(slice(endpoints));
-        for kind in ObjectKind::ALL {
-            node.cluster(ClusterEvent::ListDone(kind));
-        }
+        node.start(endpoints);
         node.reports.clear();
         node
+    }
+
+    /// The first lists come in: Service `web` with these endpoints.
+    fn start(&mut self, endpoints: &[[u8; 4]]) {
+        for kind in ObjectKind::ALL {
+            self.cluster(ClusterEvent::ListStarted(kind));
+        }
+        self.cluster(ClusterEvent::Upsert(Object::Service(web())));
+        self.cluster(slice(endpoints));
+        for kind in ObjectKind::ALL {
+            self.cluster(ClusterEvent::ListDone(kind));
+        }
+    }
+
+    /// The number of the op, from now, by which IPv4 rules are first written on an empty node.
+    fn rules_op() -> u64 {
+        let node = Self::with_web(config(), &[[10, 1, 0, 1]]);
+        let desired = node.reconciler.desired();
+        let own = planner::Ownership::new(&config());
+        let plan = planner::diff(desired, &MemoryKernel::new().snapshot(), &own);
+        let place = plan
+            .ops()
+            .position(|planned| matches!(planned.op, model::Op::PatchRules(..)));
+        place.expect("rules are written") as u64
     }
 
     fn cluster(&mut self, event: ClusterEvent) {
@@ -115,7 +132,12 @@ fn config() -> NodeConfig {
 fn the_first_lists_lead_to_one_synchronisation() {
     let node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     assert!(node.reconciler.is_settled());
-    assert_eq!(node.kernel.counts().ops, 4);
+    let live = node.kernel.tables();
+    let desired = &node.reconciler.desired().tables;
+    assert_eq!(live.virtual_servers, desired.virtual_servers);
+    assert_eq!(live.addresses, desired.addresses);
+    assert_eq!(live.sets, desired.sets);
+    assert_eq!(live.rules, desired.rules);
     assert_eq!(node.real_servers().len(), 1);
 }
 
@@ -284,4 +306,199 @@ fn a_real_server_that_leaves_drains_by_what_the_kernel_says_now() {
     let drains = "-a -t 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 0";
     check_farewell(1, [drains, stays]);
     check_farewell(0, [stays, stays]);
+}
+
+const LEAVING: RealServerKey = RealServerKey {
+    address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 2)),
+    port: 8080,
+};
+
+fn web_key() -> VirtualServerKey {
+    VirtualServerKey::Address {
+        address: [10, 96, 0, 1].into(),
+        port: 80,
+        protocol: Protocol::Tcp,
+    }
+}
+
+/// A node whose endpoint 10.1.0.2 has `connections` and leaves: terminating at first where `terminates`,
+/// then gone.
+fn leaving(config: NodeConfig, connections: u32, terminates: bool) -> Node {
+    let mut node = Node::with_web(config, &[[10, 1, 0, 1], [10, 1, 0, 2]]);
+    let count = Connections {
+        active: connections,
+        ..Connections::default()
+    };
+    node.kernel.set_connections(web_key(), LEAVING, count);
+    if terminates {
+        let ClusterEvent::Upsert(Object::EndpointSlice(mut slice)) =
+            slice(&[[10, 1, 0, 1], [10, 1, 0, 2]])
+        else {
+            panic!("a slice");
+        };
+        slice.endpoints[1].ready = false;
+        slice.endpoints[1].terminating = true;
+        node.cluster(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
+        node.pass(Duration::from_millis(10));
+    }
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    node.pass(Duration::from_millis(10));
+    node
+}
+
+/// What reports since the beginning say about the end of real servers.
+fn farewells(node: &Node) -> usize {
+    2 - node.real_servers().len()
+}
+
+#[test]
+fn a_drain_ends_at_its_deadline() {
+    let config = NodeConfig {
+        drain_timeout: Duration::from_secs(60),
+        ..config()
+    };
+    let mut node = leaving(config, 3, true);
+    assert_eq!(node.reconciler.drains().len(), 1);
+    for _ in 0..11 {
+        node.pass(Duration::from_secs(5));
+    }
+    assert_eq!(farewells(&node), 0);
+    node.pass(Duration::from_secs(5));
+    assert_eq!(farewells(&node), 1);
+    assert!(node.reconciler.drains().is_empty());
+}
+
+#[test]
+fn a_drain_without_deadline_ends_with_its_connections() {
+    let config = NodeConfig {
+        drain_timeout: Duration::ZERO,
+        ..config()
+    };
+    let mut node = leaving(config, 3, true);
+    for _ in 0..1_000 {
+        node.pass(Duration::from_secs(5));
+    }
+    assert_eq!(farewells(&node), 0);
+    let none = Connections::default();
+    node.kernel.set_connections(web_key(), LEAVING, none);
+    node.pass(Duration::from_secs(5));
+    assert_eq!(farewells(&node), 1);
+}
+
+#[test]
+fn connections_are_counted_only_while_something_drains() {
+    let mut node = leaving(config(), 0, true);
+    let readings = node.kernel.counts().observations;
+    node.pass(Duration::from_secs(15));
+    assert_eq!(node.kernel.counts().observations, readings);
+}
+
+#[test]
+fn an_endpoint_that_comes_back_ends_its_drain_and_keeps_its_connections() {
+    let mut node = leaving(config(), 3, true);
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
+    node.pass(Duration::from_millis(10));
+    assert!(node.reconciler.drains().is_empty());
+    assert_eq!(
+        node.real_servers().last().map(String::as_str),
+        Some("-a -t 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 1")
+    );
+    let tables = node.kernel.snapshot();
+    assert_eq!(tables.connections[&(web_key(), LEAVING)].active, 3);
+}
+
+#[test]
+fn lost_endpoints_are_cut_where_that_is_asked_for() {
+    for (cut, terminates, expected) in [
+        (false, false, 0),
+        (true, false, 1),
+        // Its clients were told: they have the time to go.
+        (true, true, 0),
+    ] {
+        let config = NodeConfig {
+            cut_lost_endpoints: cut,
+            ..config()
+        };
+        let node = leaving(config, 3, terminates);
+        assert_eq!(farewells(&node), expected, "{cut} {terminates}");
+    }
+}
+
+#[test]
+fn a_drain_goes_on_after_a_restart() {
+    let before = leaving(config(), 3, true);
+    let mut node = Node::new(config());
+    node.kernel = before.kernel.clone();
+    node.start(&[[10, 1, 0, 1]]);
+    assert_eq!(farewells(&node), 0);
+    assert_eq!(node.reconciler.drains().len(), 1);
+    node.kernel
+        .set_connections(web_key(), LEAVING, Connections::default());
+    node.pass(Duration::from_secs(5));
+    assert_eq!(farewells(&node), 1);
+}
+
+#[test]
+fn another_configuration_is_applied_at_once_and_is_no_drift() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let mut config = config();
+    config.scheduler = ipvs::Scheduler("wrr".into());
+    config.strict_arp = true;
+    node.handle(Event::Configured(Box::new(config)));
+    let tables = node.kernel.tables();
+    assert!(
+        tables
+            .virtual_servers
+            .values()
+            .all(|entry| &*entry.server.scheduler.0 == "wrr")
+    );
+    assert_eq!(&*tables.sysctls["net.ipv4.conf.all.arp_ignore"], "1");
+    assert!(!(node.reports.iter()).any(|report| matches!(report, Report::Drift(_))));
+}
+
+#[test]
+fn an_address_that_the_node_gets_is_served_at_once() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let mut service = web();
+    service.kind = model::cluster::ServiceKind::NodePort;
+    service.ports[0].node_port = NonZeroU16::new(30080).map(Parsed::Valid);
+    node.cluster(ClusterEvent::Upsert(Object::Service(service)));
+    node.pass(Duration::from_millis(10));
+    let servers = |node: &Node| node.kernel.tables().virtual_servers.len();
+    assert_eq!(servers(&node), 1);
+    let mut state = node.kernel.snapshot().node;
+    state.interfaces.push(model::snapshot::Interface {
+        name: "eth0".into(),
+        addresses: vec!["192.0.2.1/24".parse().expect("a network")],
+    });
+    node.kernel.set_node(state);
+    node.handle(Event::NodeChanged);
+    assert_eq!(servers(&node), 2);
+    assert!(!(node.reports.iter()).any(|report| matches!(report, Report::Drift(_))));
+}
+
+#[test]
+fn what_hands_took_from_a_set_or_a_chain_is_put_back() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let tables = node.kernel.tables();
+    let set = model::sets::SetKind::ClusterIp.name(AddressFamily::Ipv4);
+    let entry = *tables.sets[&set].entries.first().expect("an entry");
+    let op = model::Op::DelEntry(set, entry);
+    node.kernel.foreign(&op).expect("it is there");
+    node.pass(Duration::from_secs(30));
+    assert_eq!(node.kernel.tables(), tables);
+    assert!((node.reports.iter()).any(|report| matches!(report, Report::Drift(_))));
+}
+
+/// Without rules a virtual server would be open to everybody.
+#[test]
+fn nothing_new_is_served_while_the_rules_cannot_be_written() {
+    let mut node = Node::new(config());
+    let rules = Node::rules_op();
+    node.kernel
+        .inject(rules, Fault::Refuse(OpErrorKind::FilterRefused));
+    node.start(&[[10, 1, 0, 1]]);
+    assert!(node.kernel.tables().virtual_servers.is_empty());
+    node.pass(Duration::from_millis(200));
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
 }

@@ -97,6 +97,8 @@ fn cause_text(cause: Cause) -> &'static str {
         Cause::Change => "change",
         Cause::Retry => "retry",
         Cause::Audit => "audit",
+        Cause::Drain => "drain",
+        Cause::Node => "node",
     }
 }
 

@@ -1,5 +1,8 @@
 //! A plan in the making: changes sorted into stages.
 
+use std::collections::BTreeSet;
+
+use ipset::SetName;
 use model::finding::Finding;
 use model::names::Name;
 use model::plan::{Op, OpEffect, Plan, PlannedOp, Reason, Stage};
@@ -11,12 +14,20 @@ use super::order;
 pub(super) struct Draft<'a> {
     deletions: bool,
     node_name: &'a Name,
+    settings: Vec<PlannedOp>,
     device: Vec<PlannedOp>,
+    sets: Vec<PlannedOp>,
+    entries: Vec<PlannedOp>,
+    rules: Vec<PlannedOp>,
+    replaced: BTreeSet<SetName>,
     api_server: Additions,
     additions: Additions,
     del_real_servers: Vec<PlannedOp>,
     del_virtual_servers: Vec<PlannedOp>,
     del_addresses: Vec<PlannedOp>,
+    del_entries: Vec<PlannedOp>,
+    del_rules: Vec<PlannedOp>,
+    del_sets: Vec<PlannedOp>,
     findings: Vec<Finding>,
     withheld: usize,
 }
@@ -34,12 +45,20 @@ impl<'a> Draft<'a> {
         Self {
             deletions,
             node_name,
+            settings: Vec::new(),
             device: Vec::new(),
+            sets: Vec::new(),
+            entries: Vec::new(),
+            rules: Vec::new(),
+            replaced: BTreeSet::new(),
             api_server: Additions::default(),
             additions: Additions::default(),
             del_real_servers: Vec::new(),
             del_virtual_servers: Vec::new(),
             del_addresses: Vec::new(),
+            del_entries: Vec::new(),
+            del_rules: Vec::new(),
+            del_sets: Vec::new(),
             findings: Vec::new(),
             withheld: 0,
         }
@@ -56,8 +75,20 @@ impl<'a> Draft<'a> {
         } else {
             &mut self.additions
         };
+        if let Op::ReplaceSet(name, _) = &planned.op {
+            self.replaced.insert(name.clone());
+        }
         match planned.op {
+            Op::SetSysctl(..) | Op::SetTimeouts(_) => &mut self.settings,
             Op::EnsureDevice => &mut self.device,
+            Op::CreateSet(..) | Op::ReplaceSet(..) => &mut self.sets,
+            Op::AddEntry(..) => &mut self.entries,
+            Op::PatchRules(_, ref patch) if patch.effect() == OpEffect::Delete => {
+                &mut self.del_rules
+            }
+            Op::PatchRules(..) => &mut self.rules,
+            Op::DelEntry(..) => &mut self.del_entries,
+            Op::DestroySet(_) => &mut self.del_sets,
             Op::AddAddress(_) => &mut additions.addresses,
             Op::AddVirtualServer(_) | Op::SetVirtualServer(_) => &mut additions.virtual_servers,
             Op::AddRealServer(..) | Op::SetRealServer(..) => &mut additions.real_servers,
@@ -66,6 +97,16 @@ impl<'a> Draft<'a> {
             Op::DelAddress(_) | Op::DelDevice => &mut self.del_addresses,
         }
         .push(planned);
+    }
+
+    /// Whether deletions are allowed.
+    pub(super) fn deletes(&self) -> bool {
+        self.deletions
+    }
+
+    /// Whether the set `name` is replaced.
+    pub(super) fn replaces(&self, name: &SetName) -> bool {
+        self.replaced.contains(name)
     }
 
     pub(super) fn report(&mut self, finding: Finding) {
@@ -89,7 +130,11 @@ impl<'a> Draft<'a> {
         order::shuffle_real_servers(self.node_name, &mut self.additions.real_servers);
         self.findings.sort();
         let stages = [
+            self.settings,
             self.device,
+            self.sets,
+            self.entries,
+            self.rules,
             self.api_server.addresses,
             self.api_server.virtual_servers,
             self.api_server.real_servers,
@@ -99,6 +144,9 @@ impl<'a> Draft<'a> {
             self.del_real_servers,
             self.del_virtual_servers,
             self.del_addresses,
+            self.del_entries,
+            self.del_rules,
+            self.del_sets,
         ];
         Plan {
             stages: (stages.into_iter())

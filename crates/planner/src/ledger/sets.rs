@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipset::{Set, SetName};
+use ipset::{Entry, Set, SetName};
 use ipvs::AddressFamily;
 use model::sets::SetKind;
+use model::tables::TableKeys;
 
 use crate::lower::SetEntry;
 use crate::view::FAMILIES;
@@ -16,6 +17,8 @@ pub(super) struct Sets {
     names: BTreeMap<(SetKind, AddressFamily), SetName>,
     /// Of entries asked for more than once: how often beyond the first time.
     more: BTreeMap<SetEntry, usize>,
+    /// Which came or went since this was asked last.
+    touched: BTreeSet<(SetName, Entry)>,
 }
 
 impl Sets {
@@ -39,6 +42,7 @@ impl Sets {
         if let Some(set) = self.set(sets, entry) {
             if set.entries.insert(entry.entry) {
                 set.header = entry.kind.header(entry.family, set.entries.len());
+                self.touch(entry);
             } else {
                 *self.more.entry(entry).or_default() += 1;
             }
@@ -55,6 +59,21 @@ impl Sets {
         } else if let Some(set) = self.set(sets, entry) {
             set.entries.remove(&entry.entry);
             set.header = entry.kind.header(entry.family, set.entries.len());
+            self.touch(entry);
+        }
+    }
+
+    /// The entries that came or went since this was asked last.
+    pub(super) fn take_touched(&mut self) -> TableKeys {
+        TableKeys {
+            entries: std::mem::take(&mut self.touched),
+            ..TableKeys::default()
+        }
+    }
+
+    fn touch(&mut self, entry: SetEntry) {
+        if let Some(name) = self.names.get(&(entry.kind, entry.family)) {
+            self.touched.insert((name.clone(), entry.entry));
         }
     }
 

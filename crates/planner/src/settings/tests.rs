@@ -1,10 +1,14 @@
 use model::NodeConfig;
+use model::snapshot::Machine;
 
-use super::sysctls;
+use super::{is_met, sysctls};
 
 fn check(release: &str, setting: &str, expected: Option<&str>) {
-    let kernel = release.parse().ok();
-    let sysctls = sysctls(&NodeConfig::new("node1"), kernel);
+    let machine = Machine {
+        kernel: release.parse().ok(),
+        processors: None,
+    };
+    let sysctls = sysctls(&NodeConfig::new("node1"), machine);
     assert_eq!(
         sysctls.get(setting).map(AsRef::as_ref),
         expected,
@@ -33,7 +37,7 @@ fn strict_arp_is_set_where_it_is_asked_for() {
     check("6.1", "net.ipv4.conf.all.arp_ignore", None);
     let mut config = NodeConfig::new("node1");
     config.strict_arp = true;
-    let set = sysctls(&config, None);
+    let set = sysctls(&config, Machine::default());
     assert_eq!(&*set["net.ipv4.conf.all.arp_ignore"], "1");
     assert_eq!(&*set["net.ipv4.conf.all.arp_announce"], "2");
 }
@@ -42,4 +46,55 @@ fn strict_arp_is_set_where_it_is_asked_for() {
 fn connections_to_real_servers_that_are_gone_expire() {
     check("6.1", "net.ipv4.vs.expire_nodest_conn", Some("1"));
     check("6.1", "net.ipv4.vs.expire_quiescent_template", Some("1"));
+}
+
+/// The limit of tracked connections and the size of their table.
+fn check_conntrack(processors: u32, config: &NodeConfig, expected: Option<[&str; 2]>) {
+    let machine = Machine {
+        kernel: None,
+        processors: Some(processors),
+    };
+    let sysctls = sysctls(config, machine);
+    let found = ["max", "buckets"].map(|name| {
+        let name = format!("net.netfilter.nf_conntrack_{name}");
+        sysctls.get(name.as_str()).map(AsRef::as_ref)
+    });
+    assert_eq!(found, expected.map_or([None; 2], |both| both.map(Some)));
+}
+
+#[test]
+fn the_tracker_grows_with_the_processors() {
+    let mut config = NodeConfig::new("node1");
+    check_conntrack(1, &config, Some(["131072", "32768"]));
+    check_conntrack(64, &config, Some(["2097152", "524288"]));
+    config.kernel_settings.conntrack.max_per_core = 0;
+    check_conntrack(64, &config, None);
+}
+
+#[test]
+fn a_table_larger_than_needed_is_left_alone() {
+    let buckets = "net.netfilter.nf_conntrack_buckets";
+    assert!(is_met(buckets, "65536", "32768"));
+    assert!(!is_met(buckets, "16384", "32768"));
+    assert!(!is_met(
+        "net.netfilter.nf_conntrack_max",
+        "262144",
+        "131072"
+    ));
+}
+
+#[test]
+fn timeouts_of_the_tracker_are_kube_proxys() {
+    for (name, seconds) in [
+        ("tcp_timeout_established", Some("86400")),
+        ("tcp_timeout_close_wait", Some("3600")),
+        ("udp_timeout", None),
+        ("tcp_be_liberal", None),
+    ] {
+        check(
+            "6.1",
+            &format!("net.netfilter.nf_conntrack_{name}"),
+            seconds,
+        );
+    }
 }

@@ -25,7 +25,7 @@ fn interfaces() -> NodeState {
             ),
             interface("lo", &["127.0.0.1/8", "::1/128"]),
         ],
-        kernel: None,
+        ..NodeState::default()
     }
 }
 

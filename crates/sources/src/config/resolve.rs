@@ -4,14 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
-use ipvs::{Scheduler, ServiceFlags};
+use ipvs::{Scheduler, ServiceFlags, Timeouts};
 use model::config::{
-    DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses, default_scheduler_flags,
+    ConntrackSettings, DetectLocal, ExternalIpPolicy, KernelSettings, Masquerade,
+    NodePortAddresses, default_scheduler_flags,
 };
 use model::{Name, NodeConfig};
 
 use super::file::{self, ClientConnection, ConfigFile, Iptables, Ipvs};
-use super::settings::{Conntrack, DaemonSettings, IpvsTimeouts};
+use super::settings::DaemonSettings;
 use super::value::{GoDuration, Network, PRIMARY, address_port, network_pair};
 use super::{ConfigError, ConfigWarning, is_in};
 use crate::convert::parse_cidr;
@@ -119,18 +120,20 @@ impl Resolver<'_> {
             drain_timeout: seconds(drain_timeout, 15 * MINUTE),
             cut_lost_endpoints: cut_lost_endpoints.unwrap_or(false),
             strict_arp: strict_arp.unwrap_or(false),
+            kernel_settings: KernelSettings {
+                timeouts: Timeouts {
+                    tcp: seconds(tcp_timeout, 0),
+                    tcp_fin: seconds(tcp_fin_timeout, 0),
+                    udp: seconds(udp_timeout, 0),
+                },
+                conntrack: of_conntrack(conntrack),
+            },
         };
         let (any, loopback): (IpAddr, IpAddr) = match bind_address {
             Some(IpAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into()),
             _ => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into()),
         };
         let settings = DaemonSettings {
-            ipvs_timeouts: IpvsTimeouts {
-                tcp: seconds(tcp_timeout, 0),
-                tcp_fin: seconds(tcp_fin_timeout, 0),
-                udp: seconds(udp_timeout, 0),
-            },
-            conntrack: of_conntrack(conntrack),
             healthz_bind_address: address_port(
                 &healthz_bind_address.unwrap_or_else(|| any.to_string()),
                 10256,
@@ -324,7 +327,7 @@ impl Resolver<'_> {
 const BRIDGE: &str = "detectLocal.bridgeInterface";
 const PREFIX: &str = "detectLocal.interfaceNamePrefix";
 
-fn of_conntrack(file: file::Conntrack) -> Conntrack {
+fn of_conntrack(file: file::Conntrack) -> ConntrackSettings {
     let file::Conntrack {
         max_per_core,
         min,
@@ -334,7 +337,7 @@ fn of_conntrack(file: file::Conntrack) -> Conntrack {
         udp_timeout,
         udp_stream_timeout,
     } = file;
-    Conntrack {
+    ConntrackSettings {
         max_per_core: max_per_core.unwrap_or(32 * 1024),
         min: min.unwrap_or(128 * 1024),
         tcp_established_timeout: seconds(tcp_established_timeout, 24 * HOUR),

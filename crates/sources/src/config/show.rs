@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
+use ipvs::Timeouts;
 use model::NodeConfig;
-use model::config::{DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses};
+use model::config::{
+    ConntrackSettings, DetectLocal, ExternalIpPolicy, KernelSettings, Masquerade, NodePortAddresses,
+};
 use serde_json::{Map, Value, json};
 
 use super::resolve::SCHEDULER_FLAGS;
-use super::settings::{Conntrack, DaemonSettings, IpvsTimeouts};
+use super::settings::DaemonSettings;
 use super::table::FIELDS;
 use super::value::PRIMARY;
 use super::{Dialect, Origin, Resolved, format_duration, put};
@@ -113,6 +116,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         drain_timeout,
         cut_lost_endpoints,
         strict_arp,
+        kernel_settings,
     } = node;
     let Masquerade {
         all,
@@ -152,6 +156,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         ("cutLostEndpoints", json!(cut_lost_endpoints)),
     ]);
     of_detection(detect_local, values);
+    of_kernel(kernel_settings, values);
 }
 
 fn of_detection(detect_local: &DetectLocal, values: &mut Values) {
@@ -180,20 +185,12 @@ fn of_detection(detect_local: &DetectLocal, values: &mut Values) {
     ]);
 }
 
-fn of_settings(settings: &DaemonSettings, values: &mut Values) {
-    let DaemonSettings {
-        ipvs_timeouts: IpvsTimeouts { tcp, tcp_fin, udp },
+fn of_kernel(settings: &KernelSettings, values: &mut Values) {
+    let KernelSettings {
+        timeouts: Timeouts { tcp, tcp_fin, udp },
         conntrack,
-        healthz_bind_address,
-        metrics_bind_address,
-        bind_address_hard_fail,
-        profiling,
-        config_sync_period,
-        qps,
-        burst,
-        oom_score_adj,
     } = settings;
-    let Conntrack {
+    let ConntrackSettings {
         max_per_core,
         min,
         tcp_established_timeout,
@@ -219,6 +216,21 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         ("conntrack.tcpBeLiberal", json!(tcp_be_liberal)),
         ("conntrack.udpTimeout", duration(*udp_timeout)),
         ("conntrack.udpStreamTimeout", duration(*udp_stream_timeout)),
+    ]);
+}
+
+fn of_settings(settings: &DaemonSettings, values: &mut Values) {
+    let DaemonSettings {
+        healthz_bind_address,
+        metrics_bind_address,
+        bind_address_hard_fail,
+        profiling,
+        config_sync_period,
+        qps,
+        burst,
+        oom_score_adj,
+    } = settings;
+    values.extend([
         ("healthzBindAddress", address(*healthz_bind_address)),
         ("metricsBindAddress", address(*metrics_bind_address)),
         ("bindAddressHardFail", json!(bind_address_hard_fail)),

@@ -211,6 +211,7 @@ fn in_set(set: &Set, dimensions: &[Dimension], packet: &Packet) -> Result<bool, 
     let has = |entry: Entry| set.entries.contains(&entry);
     let kind = match set.header {
         Header::BitmapPort { .. } => None,
+        Header::Unsupported => return Err(Unjudged("a set that is not supported".to_owned())),
         Header::Hash { hash_type, .. } => Some(hash_type),
     };
     // A rule with fewer dimensions than the type never matches, one with more is matched without them

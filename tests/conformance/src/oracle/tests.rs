@@ -80,7 +80,7 @@ fn world() -> World {
     };
     let node = NodeState {
         interfaces: vec![link("cni0", "10.244.1.1/24"), link("eth0", "192.0.2.1/24")],
-        kernel: None,
+        ..NodeState::default()
     };
     World::parse(PLACES, node).expect("a world")
 }

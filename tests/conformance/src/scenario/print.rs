@@ -1,7 +1,7 @@
 //! What steps show, as lines.
 
 use model::frontend::HealthCheck;
-use model::{Desired, Finding, NodeTables, Op, Plan};
+use model::{Desired, Finding, NodeTables, Op, Plan, PlannedOp, Reason};
 
 use super::step::Filter;
 use crate::section::{self, Section};
@@ -17,22 +17,36 @@ pub(super) fn tables(tables: &NodeTables, sections: &[Section], filter: &Filter)
     shown
 }
 
-/// The changes of `plan` with their reasons, then what was left out.
+/// The changes of `plan` with their reasons, then what was left out. What every node gets once, whatever
+/// the cluster, is not shown: sets, rules and settings where there are none.
 pub(super) fn plan(plan: &Plan, filter: &Filter) -> Vec<String> {
-    let ops = plan.ops().map(|planned| {
-        let (op, reason) = (&planned.op, &planned.reason);
-        let mark = op.effect().mark();
-        match op {
-            Op::AddRealServer(_, real) | Op::SetRealServer(_, real) => {
-                format!("{mark} {op}, weight {}: {reason}", real.weight)
+    let ops = plan
+        .ops()
+        .filter(|planned| !is_of_every_node(planned))
+        .map(|planned| {
+            let (op, reason) = (&planned.op, &planned.reason);
+            let mark = op.effect().mark();
+            match op {
+                Op::AddRealServer(_, real) | Op::SetRealServer(_, real) => {
+                    format!("{mark} {op}, weight {}: {reason}", real.weight)
+                }
+                _ => format!("{mark} {op}: {reason}"),
             }
-            _ => format!("{mark} {op}: {reason}"),
-        }
-    });
+        });
     let findings = plan.findings.iter().map(|finding| format!("! {finding}"));
     ops.chain(findings)
         .filter(|line| filter.shows(line))
         .collect()
+}
+
+fn is_of_every_node(planned: &PlannedOp) -> bool {
+    match (&planned.op, &planned.reason) {
+        (Op::CreateSet(..) | Op::PatchRules(..), Reason::Missing) => true,
+        (Op::SetSysctl(..), Reason::Differs(differences)) => {
+            (differences.iter()).all(|difference| difference.live == "unknown")
+        }
+        _ => false,
+    }
 }
 
 /// Findings as `ipvsctl` prints them.

@@ -47,7 +47,7 @@ fn an_unknown_step_is_refused_with_its_line() {
     refused(&text("\nfrobnicate\n"), "3: there is no step `frobnicate`");
     refused(
         &text("tables ipv\n"),
-        "2: there is no section `ipv`, but ipvs, addresses, ipset, ipset-create, rules4, rules6, sysctl",
+        "2: there is no section `ipv`, but ipvs, addresses, ipset, ipset-create, rules4, rules6, sysctl, timeouts",
     );
     refused(&text("sync now\n"), "2: `now` means nothing here");
     refused(
@@ -125,7 +125,7 @@ fn the_same_tables_are_the_same() {
 #[test]
 fn a_plan_is_carried_out() {
     holds(
-        "apply web.yaml\nplan /web|10.96/\n    + add address 10.96.0.10 to kube-ipvs0: missing in the kernel\n    + add virtual server 10.96.0.10:80/TCP: missing in the kernel\nkernel addresses\n    10.96.0.10/32\nplan\n    nothing\n",
+        "apply web.yaml\nplan /web|10.96/\n    + add 10.96.0.10,tcp:80 to set KUBE-CLUSTER-IP: missing in the kernel\n    + add 10.96.0.10 to set KUBE-IPVS-IPS: missing in the kernel\n    + add address 10.96.0.10 to kube-ipvs0: missing in the kernel\n    + add virtual server 10.96.0.10:80/TCP: missing in the kernel\nkernel addresses\n    10.96.0.10/32\nplan\n    nothing\n",
     );
 }
 

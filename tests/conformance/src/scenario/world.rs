@@ -112,10 +112,21 @@ impl World {
         Ok(())
     }
 
-    /// The kernel holds these tables from now on.
+    /// The kernel holds these virtual servers and addresses from now on; also these sets, rules and settings,
+    /// where there are any among them.
     pub(super) fn set_kernel(&mut self, tables: NodeTables) {
-        self.kernel.device = !tables.addresses.is_empty();
-        self.kernel.tables = tables;
+        let before = std::mem::replace(&mut self.kernel.tables, tables);
+        let now = &mut self.kernel.tables;
+        self.kernel.device = !now.addresses.is_empty();
+        if now.sets.is_empty() {
+            now.sets = before.sets;
+        }
+        if now.rules.is_empty() {
+            now.rules = before.rules;
+        }
+        if now.sysctls.is_empty() {
+            now.sysctls = before.sysctls;
+        }
     }
 
     pub(super) fn set_busy(&mut self, busy: Busy) {
@@ -149,9 +160,7 @@ impl World {
         self.kernel.connections = self.connections();
         let own = Ownership {
             recorded: self.wrote.clone(),
-            exclude_cidrs: self.config.exclude_cidrs.clone(),
-            deletions: true,
-            node_name: self.config.node_name.clone(),
+            ..Ownership::new(&self.config)
         };
         let plan = diff(desired, &self.kernel, &own);
         for planned in plan.ops() {
@@ -160,11 +169,6 @@ impl World {
             }
             self.kernel.note(&planned.op);
         }
-        // Sets, rules and settings are written whole, whatever was there.
-        let tables = &mut self.kernel.tables;
-        tables.sets.clone_from(&desired.tables.sets);
-        tables.rules.clone_from(&desired.tables.rules);
-        tables.sysctls.clone_from(&desired.tables.sysctls);
         plan
     }
 
@@ -199,7 +203,9 @@ pub(super) fn tables(text: &str, others: &NodeTables) -> Result<NodeTables, Mist
         (tables.virtual_servers).insert(*key, Arc::clone(entry));
     }
     tables.addresses.extend(&others.addresses);
-    for (name, set) in &others.sets {
+    // A text without sets says nothing about them.
+    let others_sets = others.sets.iter().filter(|_| !tables.sets.is_empty());
+    for (name, set) in others_sets.collect::<Vec<_>>() {
         let held = tables
             .sets
             .entry(name.clone())

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipset::{Entry, HashType, Header, Set, SetName};
 use ipvs::text::{Line, parse_line};
-use ipvs::{AddressFamily, VirtualServerKey};
+use ipvs::{AddressFamily, Timeouts, VirtualServerKey};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -35,17 +36,26 @@ pub(super) fn tables() -> impl Strategy<Value = NodeTables> {
             "([a-z0-9]{1,5}(\t[0-9]{1,5})?)?",
             0..3,
         ),
+        any::<[u16; 3]>(),
     )
-        .prop_map(|(ports, addresses, rules, sets, sysctls)| NodeTables {
-            virtual_servers: ports.into_iter().map(virtual_server).collect(),
-            addresses,
-            sets: sets.into_iter().collect(),
-            rules,
-            sysctls: sysctls
-                .into_iter()
-                .map(|(name, value)| (Name::from(name), Name::from(value)))
-                .collect(),
-        })
+        .prop_map(
+            |(ports, addresses, rules, sets, sysctls, timeouts)| NodeTables {
+                virtual_servers: ports.into_iter().map(virtual_server).collect(),
+                addresses,
+                sets: sets.into_iter().collect(),
+                rules,
+                sysctls: sysctls
+                    .into_iter()
+                    .map(|(name, value)| (Name::from(name), Name::from(value)))
+                    .collect(),
+                timeouts: seconds(timeouts),
+            },
+        )
+}
+
+fn seconds(timeouts: [u16; 3]) -> Timeouts {
+    let [tcp, tcp_fin, udp] = timeouts.map(|seconds| Duration::from_secs(seconds.into()));
+    Timeouts { tcp, tcp_fin, udp }
 }
 
 /// Settings of virtual servers are the business of ipvs's own tests.
@@ -82,7 +92,7 @@ fn set(kind: SetKind, family: AddressFamily) -> impl Strategy<Value = (SetName, 
     let entry = (address(family), any::<u16>()).prop_map(move |(address, port)| {
         let protocol = ipset::Protocol::TCP;
         match header {
-            Header::BitmapPort { .. } => Entry::Port(port),
+            Header::BitmapPort { .. } | Header::Unsupported => Entry::Port(port),
             Header::Hash { hash_type, .. } => match hash_type {
                 HashType::Ip => Entry::Ip(address),
                 HashType::IpPort => Entry::IpPort(address, protocol, port),

@@ -168,8 +168,7 @@ pub const FIELDS: &[FieldInfo] = &[
         "15m0s",
         "How long a real server that left may keep its connections; 0 is without end.",
     )
-    .ours()
-    .later(),
+    .ours(),
     field(
         "cutLostEndpoints",
         Bool,
@@ -177,8 +176,7 @@ pub const FIELDS: &[FieldInfo] = &[
         "An endpoint that is gone without having been terminating is cut off at once, so that its clients \
          are reset.",
     )
-    .ours()
-    .later(),
+    .ours(),
     // The daemon's own.
     field(
         "ipvs.tcpTimeout",
@@ -186,80 +184,70 @@ pub const FIELDS: &[FieldInfo] = &[
         "0s",
         "When the kernel forgets an idle TCP connection; 0 leaves its setting.",
     )
-    .flag("ipvs-tcp-timeout")
-    .later(),
+    .flag("ipvs-tcp-timeout"),
     field(
         "ipvs.tcpFinTimeout",
         Duration,
         "0s",
         "When it forgets a TCP connection after a FIN; 0 leaves its setting.",
     )
-    .flag("ipvs-tcpfin-timeout")
-    .later(),
+    .flag("ipvs-tcpfin-timeout"),
     field(
         "ipvs.udpTimeout",
         Duration,
         "0s",
         "When it forgets an idle UDP flow; 0 leaves its setting.",
     )
-    .flag("ipvs-udp-timeout")
-    .later(),
+    .flag("ipvs-udp-timeout"),
     field(
         "conntrack.maxPerCore",
         Whole(0, i32::MAX as i64),
         "32768",
         "`nf_conntrack_max` for each CPU; 0 leaves the kernel's setting, whatever `conntrack.min` says.",
     )
-    .flag("conntrack-max-per-core")
-    .later(),
+    .flag("conntrack-max-per-core"),
     field(
         "conntrack.min",
         Whole(0, i32::MAX as i64),
         "131072",
         "The least `nf_conntrack_max`; 0 is no least one.",
     )
-    .flag("conntrack-min")
-    .later(),
+    .flag("conntrack-min"),
     field(
         "conntrack.tcpEstablishedTimeout",
         Duration,
         "24h0m0s",
         "`nf_conntrack_tcp_timeout_established`; 0 leaves the kernel's setting.",
     )
-    .flag("conntrack-tcp-timeout-established")
-    .later(),
+    .flag("conntrack-tcp-timeout-established"),
     field(
         "conntrack.tcpCloseWaitTimeout",
         Duration,
         "1h0m0s",
         "`nf_conntrack_tcp_timeout_close_wait`; 0 leaves the kernel's setting.",
     )
-    .flag("conntrack-tcp-timeout-close-wait")
-    .later(),
+    .flag("conntrack-tcp-timeout-close-wait"),
     field(
         "conntrack.tcpBeLiberal",
         Bool,
         "false",
         "`nf_conntrack_tcp_be_liberal`: packets outside the TCP window are not invalid.",
     )
-    .flag("conntrack-tcp-be-liberal")
-    .later(),
+    .flag("conntrack-tcp-be-liberal"),
     field(
         "conntrack.udpTimeout",
         Duration,
         "0s",
         "`nf_conntrack_udp_timeout`; 0 leaves the kernel's setting.",
     )
-    .flag("conntrack-udp-timeout")
-    .later(),
+    .flag("conntrack-udp-timeout"),
     field(
         "conntrack.udpStreamTimeout",
         Duration,
         "0s",
         "`nf_conntrack_udp_timeout_stream`; 0 leaves the kernel's setting.",
     )
-    .flag("conntrack-udp-timeout-stream")
-    .later(),
+    .flag("conntrack-udp-timeout-stream"),
     field(
         "healthzBindAddress",
         AddressPort(10256),
@@ -267,24 +255,21 @@ pub const FIELDS: &[FieldInfo] = &[
         "Where the daemon's health is served, on `[::]` if `bindAddress` is IPv6; `0` is nowhere, as is an \
          empty flag.",
     )
-    .flag("healthz-bind-address")
-    .later(),
+    .flag("healthz-bind-address"),
     field(
         "metricsBindAddress",
         AddressPort(10249),
         "127.0.0.1:10249",
         "Where metrics are served, on `[::1]` if `bindAddress` is IPv6; `0` is nowhere, as is an empty flag.",
     )
-    .flag("metrics-bind-address")
-    .later(),
+    .flag("metrics-bind-address"),
     field(
         "bindAddressHardFail",
         Bool,
         "false",
         "The daemon ends if one of these addresses is taken.",
     )
-    .flag("bind-address-hard-fail")
-    .later(),
+    .flag("bind-address-hard-fail"),
     field("enableProfiling", Bool, "false", "Profiles are served beside the metrics.")
         .flag("profiling")
         .later(),
@@ -321,8 +306,7 @@ pub const FIELDS: &[FieldInfo] = &[
         "-999",
         "How the kernel ranks the daemon when memory is short: -1000 is never killed.",
     )
-    .flag("oom-score-adj")
-    .later(),
+    .flag("oom-score-adj"),
     // Without meaning here.
     field(
         "clientConnection.contentType",

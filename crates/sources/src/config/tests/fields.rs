@@ -278,7 +278,8 @@ fn zero_leaves_the_kernels_setting() {
     let text = "conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}\n\
                 ipvs: {tcpTimeout: 0s, tcpFinTimeout: 0s, udpTimeout: 0s}";
     check_warnings(text, &[]);
-    let conntrack = resolve(text).expect("a configuration").settings.conntrack;
+    let node = resolve(text).expect("a configuration").node;
+    let conntrack = node.kernel_settings.conntrack;
     assert_eq!((conntrack.max_per_core, conntrack.min), (0, 0));
     assert_eq!(conntrack.tcp_established_timeout, Duration::ZERO);
 }

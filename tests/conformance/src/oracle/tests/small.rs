@@ -38,8 +38,11 @@ pub(super) fn world() -> World {
         link("cni0", &["10.244.1.1/24", "fd00:1::1/64"]),
         link("eth0", &["192.0.2.1/24"]),
     ];
-    let kernel = None;
-    World::parse(PLACES, NodeState { interfaces, kernel }).expect("a world")
+    let node = NodeState {
+        interfaces,
+        ..NodeState::default()
+    };
+    World::parse(PLACES, node).expect("a world")
 }
 
 /// IPv4 rules with every chain there is, each jumped to once, and `nat` and `filter` in them.

@@ -37,12 +37,7 @@ fn plan(kernel: &mut MemoryKernel, wanted: &str) -> Plan {
         tables: tables(wanted),
         ..Desired::default()
     };
-    let own = Ownership {
-        recorded: Default::default(),
-        exclude_cidrs: Vec::new(),
-        deletions: true,
-        node_name: "node1".into(),
-    };
+    let own = Ownership::new(&model::NodeConfig::new("node1"));
     let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
     planner::diff(&desired, &live, &own)
 }

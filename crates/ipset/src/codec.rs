@@ -1,0 +1,175 @@
+//! The bytes of ipset's netlink messages: subsystem 6 of nfnetlink, protocol 6 and 7
+//! (`include/uapi/linux/netfilter/ipset/ip_set.h` and `net/netfilter/ipset/ip_set_core.c`, Linux 6.1).
+//!
+//! A [`Message`] is what follows the netlink header: `struct nfgenmsg` and attributes. [`Message::encode`]
+//! and [`Message::decode`] are each other's inverse.
+
+mod attributes;
+pub mod convert;
+#[cfg(test)]
+mod tests;
+
+use netlink_packet_core::{
+    DecodeError, Emitable as _, ErrorContext as _, NetlinkSerializable, NlaBuffer, NlasIterator,
+    ParseableParametrized as _,
+};
+
+pub use attributes::{Attribute, EntryAttribute, HeaderAttribute};
+
+/// The subsystem's number, `NFNL_SUBSYS_IPSET` (`include/uapi/linux/netfilter/nfnetlink.h`).
+pub const SUBSYSTEM: u8 = 6;
+
+/// The newest protocol that is spoken here, of Linux 4.20 and later.
+pub const PROTOCOL: u8 = 7;
+
+/// The oldest one, of Linux 2.6.39 and later.
+pub const PROTOCOL_MIN: u8 = 6;
+
+/// `struct nfgenmsg`: family, version, resource.
+const HEADER_BYTES: usize = 4;
+
+/// What is asked or answered, `IPSET_CMD_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Command {
+    /// Which protocols the kernel speaks (1).
+    Protocol = 1,
+    /// Create a set (2).
+    Create = 2,
+    /// Destroy a set, or all (3).
+    Destroy = 3,
+    /// Delete the entries of a set, or of all (4).
+    Flush = 4,
+    /// Rename a set (5).
+    Rename = 5,
+    /// Exchange the contents of two sets (6).
+    Swap = 6,
+    /// List sets (7).
+    List = 7,
+    /// Save sets (8).
+    Save = 8,
+    /// Add entries to a set (9).
+    Add = 9,
+    /// Delete entries from a set (10).
+    Del = 10,
+    /// Ask for an entry of a set (11).
+    Test = 11,
+    /// Ask for the header of a set (12).
+    Header = 12,
+    /// Ask for the revisions of a type (13).
+    Type = 13,
+}
+
+impl Command {
+    /// Every command, in order of their numbers.
+    pub const ALL: [Self; 13] = [
+        Self::Protocol,
+        Self::Create,
+        Self::Destroy,
+        Self::Flush,
+        Self::Rename,
+        Self::Swap,
+        Self::List,
+        Self::Save,
+        Self::Add,
+        Self::Del,
+        Self::Test,
+        Self::Header,
+        Self::Type,
+    ];
+
+    /// The number on the wire.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether its `IPSET_ATTR_DATA` is an entry rather than what a set is created with.
+    fn is_about_entries(self) -> bool {
+        matches!(self, Self::Add | Self::Del | Self::Test)
+    }
+}
+
+impl TryFrom<u8> for Command {
+    type Error = DecodeError;
+
+    fn try_from(number: u8) -> Result<Self, DecodeError> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|command| command.number() == number)
+            .ok_or_else(|| format!("{number} is no command of ipset").into())
+    }
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it asks or answers.
+    pub command: Command,
+    /// `nfgen_family`: 0 from the ipset program, as the kernel does not look at it.
+    pub family: u8,
+    /// The attributes in order.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Message {
+    /// A message of `command` with `attributes`.
+    #[must_use]
+    pub fn new(command: Command, attributes: Vec<Attribute>) -> Self {
+        Self {
+            command,
+            family: 0,
+            attributes,
+        }
+    }
+
+    /// The bytes behind the netlink header.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.buffer_len()];
+        self.serialize(&mut bytes);
+        bytes
+    }
+
+    /// Reads the bytes behind the netlink header of a message of `command`.
+    ///
+    /// # Errors
+    ///
+    /// The message or an attribute is cut short, or an attribute has another length than its type.
+    pub fn decode(command: Command, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let family = *bytes
+            .first()
+            .ok_or("an ipset message has a header of 4 bytes")?;
+        let rest = bytes
+            .get(HEADER_BYTES..)
+            .ok_or("an ipset message has a header of 4 bytes")?;
+        let of_entry = command.is_about_entries();
+        let attributes = NlasIterator::new(rest)
+            .map(|attribute| {
+                let buffer: NlaBuffer<&[u8]> = attribute?;
+                Attribute::parse_with_param(&buffer, of_entry)
+            })
+            .collect::<Result<_, DecodeError>>()
+            .with_context(|| format!("in a message of command {command:?}"))?;
+        Ok(Self {
+            command,
+            family,
+            attributes,
+        })
+    }
+}
+
+impl NetlinkSerializable for Message {
+    fn message_type(&self) -> u16 {
+        u16::from(SUBSYSTEM) << 8 | u16::from(self.command.number())
+    }
+
+    fn buffer_len(&self) -> usize {
+        HEADER_BYTES + self.attributes.as_slice().buffer_len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        let (header, rest) = buffer.split_at_mut(HEADER_BYTES);
+        header.copy_from_slice(&[self.family, 0, 0, 0]);
+        self.attributes.as_slice().emit(rest);
+    }
+}

@@ -1,0 +1,260 @@
+//! Tells when the node's addresses change.
+
+mod known;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, ErrorKind, PipeReader, PipeWriter};
+use std::os::fd::AsRawFd as _;
+use std::time::{Duration, Instant};
+
+use netlink::{Connection, DumpError, Integrity, Protocol};
+use netlink_packet_core::NetlinkBuffer;
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use tracing::debug;
+
+use super::{READINGS, messages};
+use known::Known;
+
+/// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`, `include/uapi/linux/rtnetlink.h`.
+const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+
+/// Changes come together, as when an interface goes: for so long after the first one more are waited for.
+const BURST: Duration = Duration::from_millis(50);
+
+/// Room for the notices of some ten thousand addresses of our own, which one send may make.
+const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
+
+/// The longest notice known is that of a link with many virtual functions.
+const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// Waits for changes of the interfaces of the network namespace in which it was opened, other than the
+/// dummy device `kube-ipvs0`, whose addresses are our own doing.
+///
+/// A change is an interface that appears, vanishes or has another name, or an address that an interface
+/// gains or loses; not that a link goes up or down, nor that an address is given for longer.
+pub struct AddressWatch {
+    socket: Socket,
+    known: Known,
+    stopped: PipeReader,
+    buffer: Vec<u8>,
+}
+
+/// Ends the waiting of its [`AddressWatch`] when it is dropped, from any thread.
+#[derive(Debug)]
+pub struct WatchStop {
+    _writer: PipeWriter,
+}
+
+/// Why [`AddressWatch::wait`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// Something changed: read the addresses again.
+    Changed,
+    /// The [`WatchStop`] is gone.
+    Stopped,
+}
+
+/// What one datagram, or the want of one, means.
+enum Notice {
+    Nothing,
+    Changed,
+    Stopped,
+}
+
+impl AddressWatch {
+    /// Opens the watch. Every change after this is told.
+    ///
+    /// # Errors
+    ///
+    /// A socket could not be opened, or the interfaces could not be listed.
+    pub fn open() -> Result<(Self, WatchStop), WatchError> {
+        let socket = subscribe().map_err(|error| failed("subscribe to", error))?;
+        let known = read()?;
+        let (stopped, writer) = io::pipe().map_err(|error| failed("wait for", error))?;
+        let watch = Self {
+            socket,
+            known,
+            stopped,
+            buffer: Vec::with_capacity(RECEIVE_BYTES),
+        };
+        Ok((watch, WatchStop { _writer: writer }))
+    }
+
+    /// Waits for a change and [a moment](BURST) longer, or for the end. Where the kernel had to drop
+    /// notices, that is a change.
+    ///
+    /// # Errors
+    ///
+    /// The socket failed, or the interfaces could not be listed after notices were dropped. What
+    /// happened meanwhile is not known; waiting again may succeed.
+    pub fn wait(&mut self) -> io::Result<Watched> {
+        loop {
+            match self.notice(None)? {
+                Notice::Nothing => {}
+                Notice::Changed => break,
+                Notice::Stopped => return Ok(Watched::Stopped),
+            }
+        }
+        let end = Instant::now() + BURST;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(Watched::Changed);
+            }
+            if let Notice::Stopped = self.notice(Some(left))? {
+                return Ok(Watched::Stopped);
+            }
+        }
+    }
+
+    /// Waits for one datagram, for so long.
+    fn notice(&mut self, limit: Option<Duration>) -> io::Result<Notice> {
+        let poll = |fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let mut polled = [
+            poll(self.stopped.as_raw_fd()),
+            poll(self.socket.as_raw_fd()),
+        ];
+        // Rounded up: a wait of less than 1 ms would be none.
+        let limit = limit.map_or(-1, |limit| {
+            libc::c_int::try_from(limit.as_millis() + 1).unwrap_or(libc::c_int::MAX)
+        });
+        // SAFETY: the pointer is to two `pollfd`, which outlive the call.
+        let ready = unsafe { libc::poll(polled.as_mut_ptr(), 2, limit) };
+        if ready < 0 {
+            return match io::Error::last_os_error() {
+                error if error.kind() == ErrorKind::Interrupted => Ok(Notice::Nothing),
+                error => Err(error),
+            };
+        }
+        match polled.map(|polled| polled.revents != 0) {
+            [true, _] => Ok(Notice::Stopped),
+            [false, true] => self.receive(),
+            [false, false] => Ok(Notice::Nothing),
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<Notice> {
+        self.buffer.clear();
+        let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+        let changed = match self.socket.recv(&mut self.buffer, flags) {
+            Ok(length) if length > self.buffer.len() => self.read_again()?,
+            Ok(_) => self.known.take_all(&self.buffer),
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.read_again()?,
+            Err(error) if is_nothing(&error) => false,
+            Err(error) => return Err(error),
+        };
+        Ok(match changed {
+            true => Notice::Changed,
+            false => Notice::Nothing,
+        })
+    }
+
+    /// Notices were lost.
+    fn read_again(&mut self) -> io::Result<bool> {
+        debug!("notices of changed addresses were dropped");
+        self.known = read().map_err(io::Error::other)?;
+        Ok(true)
+    }
+}
+
+impl std::fmt::Debug for AddressWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AddressWatch").finish_non_exhaustive()
+    }
+}
+
+impl Known {
+    /// Takes over what a datagram says; whether that is a change.
+    fn take_all(&mut self, mut datagram: &[u8]) -> bool {
+        let mut changed = false;
+        while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
+            let taken = self.take(message.message_type(), message.payload());
+            changed |= taken.unwrap_or_else(|error| {
+                debug!("a notice is not understood: {error}");
+                true
+            });
+            let length = usize::try_from(message.length()).unwrap_or(usize::MAX);
+            datagram = datagram
+                .get(length.next_multiple_of(4)..)
+                .unwrap_or_default();
+        }
+        changed
+    }
+}
+
+/// A watch that could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to {action} the network interfaces")]
+pub struct WatchError {
+    action: &'static str,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+fn failed(
+    action: &'static str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> WatchError {
+    let source = Box::new(source);
+    WatchError { action, source }
+}
+
+fn subscribe() -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    if set_option(&socket, libc::SO_RCVBUFFORCE, SOCKET_RECEIVE_BYTES).is_err() {
+        set_option(&socket, libc::SO_RCVBUF, SOCKET_RECEIVE_BYTES)?;
+    }
+    socket.bind(&SocketAddr::new(0, GROUPS))?;
+    Ok(socket)
+}
+
+fn set_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(0);
+    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel copies it.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            (&raw const value).cast(),
+            length,
+        )
+    };
+    match answer {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// Lists the interfaces and their addresses. A list that was changed under way lacks what notices tell.
+fn read() -> Result<Known, WatchError> {
+    let mut connection =
+        Connection::open(Protocol::Route).map_err(|error| failed("ask for", error))?;
+    let mut known = Known::default();
+    for _ in 0..READINGS {
+        known = Known::default();
+        let lists = list(&mut connection, &mut known);
+        if lists.map_err(|error| failed("list", error))? == [Integrity::Whole; 2] {
+            break;
+        }
+    }
+    Ok(known)
+}
+
+fn list(connection: &mut Connection, known: &mut Known) -> Result<[Integrity; 2], DumpError> {
+    let links = connection.dump(&messages::all_links(), |payload| {
+        known.take(known::NEW_LINK, payload).map(drop)
+    })?;
+    let addresses = connection.dump(&messages::all_addresses(), |payload| {
+        known.take(known::NEW_ADDRESS, payload).map(drop)
+    })?;
+    Ok([links, addresses])
+}

@@ -1,0 +1,211 @@
+//! The packet filter's rules, by the programs of iptables.
+//!
+//! A reading is one process for each family, which prints all tables; a change is one process, which
+//! reads all of it from its standard input and commits each table at one moment, `nat` before `filter`: a
+//! failure in `filter` leaves `nat` done.
+
+mod choice;
+mod probe;
+mod programs;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ipvs::AddressFamily;
+use model::rules::{self, ChainKey, Rule, RulesPatch, Target};
+use model::{Op, Snapshot};
+use netlink::Errno;
+use tracing::info;
+
+use crate::error::{ObserveError, OpError, OpErrorKind};
+use crate::seam::OpOutcome;
+
+pub use choice::{Choice, IptablesBackend, Reason};
+use programs::{Search, Suite, Tool};
+pub use programs::{Variant, Version};
+use run::Why;
+
+/// Both, in the order in which they are read.
+const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+
+/// The packet filter of the network namespace of the thread that calls.
+///
+/// Programs before 1.6.2 know no `--random-fully`, and their `iptables-restore` no `--wait`: both are left
+/// out, as kube-proxy does (`MasqueradeRandomFullyMinVersion` and `WaitRestoreMinVersion`,
+/// pkg/util/iptables/iptables.go, Kubernetes 1.30). What was written without the former reads as with it.
+pub(super) struct Rules {
+    backend: IptablesBackend,
+    search: Search,
+    chosen: Option<(Arc<Suite>, Choice)>,
+    /// What is wanted with `--random-fully` and was written without.
+    lessened: Vec<(AddressFamily, ChainKey, Rule)>,
+}
+
+impl Rules {
+    /// Runs nothing yet: which programs there are is seen when they are first needed.
+    pub(super) fn open(backend: IptablesBackend) -> Self {
+        Self::search(backend, Search::of_system())
+    }
+
+    fn search(backend: IptablesBackend, search: Search) -> Self {
+        Self {
+            backend,
+            search,
+            chosen: None,
+            lessened: Vec::new(),
+        }
+    }
+
+    /// Which programs are used and why; none before their first use.
+    pub(super) fn chosen(&self) -> Option<&Choice> {
+        self.chosen.as_ref().map(|(_, choice)| choice)
+    }
+
+    /// Fills in the rules of both families and what others hold. A family that the kernel lacks has none.
+    pub(super) fn observe(&mut self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
+        for family in FAMILIES {
+            let text = self.save(family).map_err(|why| unreadable(family, why))?;
+            let rules = rules::Rules::parse(&text);
+            let rules = rules.map_err(|error| unreadable(family, Why::Unread(error)))?;
+            let rules = self.as_wanted(family, rules);
+            snapshot.tables.rules.insert(family, rules);
+            let held = rules::Rules::held_by_others(&text);
+            if held.is_empty() {
+                snapshot.held_chains.remove(&family);
+            } else {
+                snapshot.held_chains.insert(family, held);
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, family: AddressFamily) -> Result<String, Why> {
+        let suite = self.suite()?;
+        let Some(program) = suite.program(family, Tool::Save) else {
+            return Ok(String::new());
+        };
+        match run::save(program) {
+            Err(Why::Failed(failure)) if failure.lacks_family() => Ok(String::new()),
+            saved => saved,
+        }
+    }
+
+    /// Does the changes of rules that follow each other in a stage.
+    pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
+        let outcome = |op: &&Op| match op {
+            Op::PatchRules(family, patch) => {
+                (self.patch(*family, patch)).map_err(|why| op_error(op, *family, &why))
+            }
+            _ => Err(OpError::from_errno((*op).clone(), Errno(libc::EOPNOTSUPP))),
+        };
+        ops.iter().map(outcome).collect()
+    }
+
+    fn patch(&mut self, family: AddressFamily, patch: &RulesPatch) -> Result<(), Why> {
+        let suite = self.suite()?;
+        let (program, version) = match suite.program(family, Tool::Restore) {
+            Some(program) => (program, suite.version),
+            None => return Err(Why::NotFound(self.search.missing(suite.variant, family))),
+        };
+        let current = version.is_none_or(|version| version >= Version::RESTORE_WAITS);
+        if current {
+            return run::restore(program, true, &patch.to_restore());
+        }
+        let (lesser, lessened) = without_random_fully(patch);
+        run::restore(program, false, &lesser.to_restore())?;
+        (self.lessened)
+            .retain(|(there, chain, _)| *there != family || !patch.chains.contains_key(chain));
+        (self.lessened).extend(
+            lessened
+                .into_iter()
+                .map(|(chain, rule)| (family, chain, rule)),
+        );
+        Ok(())
+    }
+
+    /// The rules as they were wanted.
+    fn as_wanted(&self, family: AddressFamily, mut rules: rules::Rules) -> rules::Rules {
+        for (_, chain, wanted) in self.lessened.iter().filter(|(of, ..)| *of == family) {
+            let lesser = lesser(wanted);
+            let there = rules.chains.get_mut(chain).into_iter().flatten();
+            for rule in there.filter(|rule| **rule == *lesser) {
+                rule.clone_from(wanted);
+            }
+        }
+        rules
+    }
+
+    fn suite(&mut self) -> Result<Arc<Suite>, Why> {
+        if let Some((suite, _)) = &self.chosen {
+            return Ok(Arc::clone(suite));
+        }
+        let (suite, choice) = choice::choose(self.backend, &self.search)?;
+        info!("the packet filter is changed by {choice}");
+        let suite = Arc::new(suite);
+        self.chosen = Some((Arc::clone(&suite), choice));
+        Ok(suite)
+    }
+}
+
+/// The patch as an old iptables takes it, and the rules that it changes.
+fn without_random_fully(patch: &RulesPatch) -> (RulesPatch, Vec<(ChainKey, Rule)>) {
+    let mut patch = patch.clone();
+    let mut lessened = Vec::new();
+    for (chain, rules) in &mut patch.chains {
+        for rule in rules {
+            if let Cow::Owned(lesser) = lesser(rule) {
+                lessened.push((chain.clone(), std::mem::replace(rule, lesser)));
+            }
+        }
+    }
+    (patch, lessened)
+}
+
+/// The rule without `--random-fully`; the rule itself where it has none.
+fn lesser(rule: &Rule) -> Cow<'_, Rule> {
+    match rule.target {
+        Target::Masquerade { random_fully: true } => Cow::Owned(Rule {
+            matches: rule.matches.clone(),
+            target: Target::Masquerade {
+                random_fully: false,
+            },
+        }),
+        _ => Cow::Borrowed(rule),
+    }
+}
+
+fn unreadable(family: AddressFamily, why: Why) -> ObserveError {
+    let what = match family {
+        AddressFamily::Ipv4 => "the IPv4 packet filter",
+        AddressFamily::Ipv6 => "the IPv6 packet filter",
+    };
+    match &why {
+        Why::Failed(failure) if failure.not_permitted() => ObserveError::NotPermitted {
+            what,
+            source: Errno(libc::EPERM),
+        },
+        _ => ObserveError::Failed {
+            what,
+            source: Box::new(why),
+        },
+    }
+}
+
+fn op_error(op: &Op, family: AddressFamily, why: &Why) -> OpError {
+    let kind = match why {
+        Why::Failed(failure) if failure.not_permitted() => OpErrorKind::NotPermitted,
+        Why::Failed(failure) if failure.locked() => OpErrorKind::FilterLocked,
+        Why::NotFound(_) | Why::NotRun { .. } => OpErrorKind::NoFilterProgram,
+        Why::Failed(_) | Why::Unread(_) => OpErrorKind::FilterRefused,
+    };
+    let message = match why {
+        Why::Failed(failure) if failure.lacks_family() => {
+            format!("this kernel has no packet filter for {family}: {failure}")
+        }
+        why => why.to_string(),
+    };
+    OpError::new(op.clone(), kind, None).with_message(Some(message))
+}

@@ -1,0 +1,172 @@
+//! Which of the kernel's two packet filters to use.
+
+use std::fmt;
+
+use super::programs::{Program, Search, Suite, Tool, Variant, Version};
+use super::run::{self, Why};
+use super::{FAMILIES, probe};
+
+/// Which of the kernel's two packet filters holds our rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IptablesBackend {
+    /// The one that the node uses: found out once, when rules are first read or changed.
+    ///
+    /// As the scripts of kubernetes-sigs/iptables-wrappers v2 do it: the one in whose `mangle` the kubelet has
+    /// `KUBE-IPTABLES-HINT` (since Kubernetes 1.24) or `KUBE-KUBELET-CANARY` (since 1.17), nf_tables looked at
+    /// first; else the one that holds more rules of any kind. Where both hold as many, the one of
+    /// nf_tables if this kernel has nf_tables for IPv4, which those scripts do not look at.
+    #[default]
+    Auto,
+    /// nf_tables, by `iptables-nft`.
+    Nft,
+    /// x_tables, by `iptables-legacy`.
+    Legacy,
+}
+
+/// Which programs were chosen, and why. Prints in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Which packet filter.
+    pub variant: Variant,
+    /// The programs' version; none where they do not tell.
+    pub version: Option<Version>,
+    /// The program that changes the rules of IPv4.
+    pub program: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a packet filter was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is configured.
+    Configured,
+    /// There are no programs for the other one.
+    OnlyOne,
+    /// A chain of the kubelet is in it.
+    Kubelet,
+    /// It holds more rules than the other one.
+    MoreRules {
+        /// How many nf_tables holds.
+        nft: usize,
+        /// How many x_tables holds.
+        legacy: usize,
+    },
+    /// Both hold as many rules, and this kernel has nf_tables for IPv4.
+    NftWorks,
+    /// Both hold as many rules, and this kernel has no nf_tables for IPv4.
+    NftDoesNotWork,
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            variant,
+            version,
+            program,
+            reason,
+        } = self;
+        write!(f, "{variant}")?;
+        if let Some(version) = version {
+            write!(f, " {version}")?;
+        }
+        write!(f, " ({program}): {reason}")
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured => f.write_str("it is configured"),
+            Self::OnlyOne => f.write_str("the other one is not installed"),
+            Self::Kubelet => f.write_str("the kubelet uses it"),
+            Self::MoreRules { nft, legacy } => {
+                write!(f, "nf_tables holds {nft} rules and x_tables {legacy}")
+            }
+            Self::NftWorks => f.write_str("no rules speak for the other one"),
+            Self::NftDoesNotWork => f.write_str("this kernel has no nf_tables for IPv4"),
+        }
+    }
+}
+
+/// The programs to use.
+pub(super) fn choose(backend: IptablesBackend, search: &Search) -> Result<(Suite, Choice), Why> {
+    let configured = |variant| {
+        let suite = search.suite(variant);
+        let missing = || Why::NotFound(search.missing(variant, ipvs::AddressFamily::Ipv4));
+        Ok((suite.ok_or_else(missing)?, Reason::Configured))
+    };
+    let (suite, reason) = match backend {
+        IptablesBackend::Nft => configured(Variant::Nft),
+        IptablesBackend::Legacy => configured(Variant::Legacy),
+        IptablesBackend::Auto => {
+            match (search.suite(Variant::Nft), search.suite(Variant::Legacy)) {
+                (None, None) => Err(Why::NotFound(search.missing_both())),
+                (Some(suite), None) | (None, Some(suite)) => Ok((suite, Reason::OnlyOne)),
+                (Some(nft), Some(legacy)) => Ok(find_out(nft, legacy)),
+            }
+        }
+    }?;
+    let program = suite.program(ipvs::AddressFamily::Ipv4, Tool::Restore);
+    let choice = Choice {
+        variant: suite.variant,
+        version: suite.version,
+        program: program.map(Program::to_string).unwrap_or_default(),
+        reason,
+    };
+    Ok((suite, choice))
+}
+
+fn find_out(nft: Suite, legacy: Suite) -> (Suite, Reason) {
+    let read = |variant, table: Option<&str>| {
+        let suite = match variant {
+            Variant::Nft => &nft,
+            Variant::Legacy => &legacy,
+        };
+        let programs = FAMILIES.map(|family| suite.program(family, Tool::Save));
+        // A family that cannot be read speaks for nothing.
+        (programs.into_iter().flatten())
+            .filter_map(|program| run::save_table(program, table).ok())
+            .collect()
+    };
+    let (variant, reason) = decide(read, probe::nft_works);
+    match variant {
+        Variant::Nft => (nft, reason),
+        Variant::Legacy => (legacy, reason),
+    }
+}
+
+/// Decides by what `read` says that a variant's tables hold, all or one.
+///
+/// Of the legacy one all are read, since the kernel makes a table that is named and not there.
+pub(super) fn decide(
+    read: impl Fn(Variant, Option<&str>) -> String,
+    nft_works: impl FnOnce() -> bool,
+) -> (Variant, Reason) {
+    if has_kubelet(&read(Variant::Nft, Some("mangle"))) {
+        return (Variant::Nft, Reason::Kubelet);
+    }
+    let legacy = read(Variant::Legacy, None);
+    if has_kubelet(&legacy) {
+        return (Variant::Legacy, Reason::Kubelet);
+    }
+    let (nft, legacy) = (rules(&read(Variant::Nft, None)), rules(&legacy));
+    let more = Reason::MoreRules { nft, legacy };
+    match nft.cmp(&legacy) {
+        std::cmp::Ordering::Greater => (Variant::Nft, more),
+        std::cmp::Ordering::Less => (Variant::Legacy, more),
+        std::cmp::Ordering::Equal if nft_works() => (Variant::Nft, Reason::NftWorks),
+        std::cmp::Ordering::Equal => (Variant::Legacy, Reason::NftDoesNotWork),
+    }
+}
+
+fn has_kubelet(text: &str) -> bool {
+    let chains = text.lines().filter_map(|line| line.strip_prefix(':'));
+    chains
+        .filter_map(|line| line.split_ascii_whitespace().next())
+        .any(|chain| matches!(chain, "KUBE-IPTABLES-HINT" | "KUBE-KUBELET-CANARY"))
+}
+
+fn rules(text: &str) -> usize {
+    text.lines().filter(|line| line.starts_with('-')).count()
+}

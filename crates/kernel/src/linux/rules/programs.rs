@@ -1,0 +1,270 @@
+//! The programs of iptables and where they are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ipvs::AddressFamily;
+
+/// Where the programs are when the search path has no system folders.
+const FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
+
+/// Which of the kernel's two packet filters a program of iptables changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variant {
+    /// nf_tables, by `iptables-nft`.
+    Nft,
+    /// x_tables, by `iptables-legacy`: the only one before iptables 1.8.
+    Legacy,
+}
+
+impl Variant {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Nft => "nft",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+/// `iptables-nft` or `iptables-legacy`.
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "iptables-{}", self.word())
+    }
+}
+
+/// A version of iptables. Prints as `1.8.9`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+impl Version {
+    /// The first one whose `iptables-restore` knows `--wait`, and that knows `--random-fully`.
+    pub(super) const RESTORE_WAITS: Self = Self(1, 6, 2);
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// What the programs of a family do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tool {
+    Main,
+    Save,
+    Restore,
+}
+
+impl Tool {
+    const ALL: [Self; 3] = [Self::Main, Self::Save, Self::Restore];
+
+    /// `iptables-nft-save`; `iptables-save` without a variant.
+    fn name(self, family: AddressFamily, variant: Option<Variant>) -> String {
+        let family = match family {
+            AddressFamily::Ipv4 => "iptables",
+            AddressFamily::Ipv6 => "ip6tables",
+        };
+        let variant = variant.map_or(String::new(), |variant| format!("-{}", variant.word()));
+        let tool = match self {
+            Self::Main => "",
+            Self::Save => "-save",
+            Self::Restore => "-restore",
+        };
+        format!("{family}{variant}{tool}")
+    }
+}
+
+/// A program to run: of one file that is several programs, with the name of one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) path: PathBuf,
+    pub(super) applet: Option<String>,
+}
+
+impl Program {
+    /// Runs it in words of English, with nothing to read.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.applet);
+        command.env("LC_ALL", "C").stdin(Stdio::null());
+        command
+    }
+
+    fn version(&self) -> Option<(Version, Variant)> {
+        let output = self.command().arg("--version").output().ok()?;
+        read_version(&String::from_utf8_lossy(&output.stdout))
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match &self.applet {
+            Some(applet) => write!(f, " {applet}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads `iptables v1.8.9 (nf_tables)`; before 1.8 there was nothing in brackets.
+pub(super) fn read_version(text: &str) -> Option<(Version, Variant)> {
+    let mut words = text.split_ascii_whitespace();
+    let version = words.find_map(|word| {
+        let mut numbers = word.strip_prefix('v')?.split('.').map(str::parse);
+        let mut number = || numbers.next()?.ok();
+        let (major, minor) = (number()?, number()?);
+        Some(Version(major, minor, number().unwrap_or(0)))
+    })?;
+    let variant = match words.next() {
+        Some("(nf_tables)") => Variant::Nft,
+        _ => Variant::Legacy,
+    };
+    Some((version, variant))
+}
+
+/// The programs of one variant. Those of IPv4 are all there; those of IPv6 may be missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Suite {
+    pub(super) variant: Variant,
+    /// None where no program tells.
+    pub(super) version: Option<Version>,
+    programs: BTreeMap<(AddressFamily, Tool), Program>,
+}
+
+impl Suite {
+    pub(super) fn program(&self, family: AddressFamily, tool: Tool) -> Option<&Program> {
+        self.programs.get(&(family, tool))
+    }
+}
+
+/// The folders in which programs are looked for.
+#[derive(Clone, Debug)]
+pub(super) struct Search {
+    pub(super) folders: Vec<PathBuf>,
+}
+
+impl Search {
+    /// Those of the search path, then the system's.
+    pub(super) fn of_system() -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        for folder in FOLDERS.map(PathBuf::from) {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        folders.retain(|folder| folder.is_absolute());
+        Self { folders }
+    }
+
+    /// The programs of `variant`, if its two for IPv4 are there: each by its own name
+    /// (`iptables-nft-save`), else as a part of `xtables-nft-multi`, else by the name without a variant
+    /// where that is of this one.
+    pub(super) fn suite(&self, variant: Variant) -> Option<Suite> {
+        let named = |family, tool: Tool| self.own(&tool.name(family, Some(variant)));
+        let multi = self.find(&multi(variant));
+        let part = |family, tool: Tool| {
+            let (path, applet) = (multi.clone()?, Some(tool.name(family, None)));
+            Some(Program { path, applet })
+        };
+        let plain = |family, tool: Tool| self.own(&tool.name(family, None));
+        let variant_of_plain = || {
+            let programs = [Tool::Main, Tool::Restore].map(|tool| plain(AddressFamily::Ipv4, tool));
+            let mut versions = programs
+                .into_iter()
+                .flatten()
+                .filter_map(|plain| plain.version());
+            versions
+                .next()
+                .map_or(Variant::Legacy, |(_, variant)| variant)
+        };
+        (self.complete(variant, |family, tool| {
+            named(family, tool).or_else(|| part(family, tool))
+        }))
+        .or_else(|| (variant_of_plain() == variant).then(|| self.complete(variant, plain))?)
+    }
+
+    fn complete(
+        &self,
+        variant: Variant,
+        find: impl Fn(AddressFamily, Tool) -> Option<Program>,
+    ) -> Option<Suite> {
+        let mut programs = BTreeMap::new();
+        for family in super::FAMILIES {
+            for tool in Tool::ALL {
+                if let Some(program) = find(family, tool) {
+                    programs.insert((family, tool), program);
+                }
+            }
+        }
+        let of_ipv4 = |tool| programs.get(&(AddressFamily::Ipv4, tool));
+        if of_ipv4(Tool::Save).is_none() || of_ipv4(Tool::Restore).is_none() {
+            return None;
+        }
+        // iptables-restore tells its version only in newer ones.
+        let mut telling = [Tool::Main, Tool::Restore].into_iter().filter_map(of_ipv4);
+        let version = telling.find_map(|program| Some(program.version()?.0));
+        Some(Suite {
+            variant,
+            version,
+            programs,
+        })
+    }
+
+    fn own(&self, name: &str) -> Option<Program> {
+        let path = self.find(name)?;
+        Some(Program { path, applet: None })
+    }
+
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        let mut paths = self.folders.iter().map(|folder| folder.join(name));
+        paths.find(|path| is_program(path))
+    }
+
+    /// In words: which names were looked for and where.
+    pub(super) fn missing(&self, variant: Variant, family: AddressFamily) -> String {
+        let restore = Tool::Restore;
+        self.missing_names(&[
+            restore.name(family, Some(variant)),
+            multi(variant),
+            restore.name(family, None),
+        ])
+    }
+
+    /// The same of both variants.
+    pub(super) fn missing_both(&self) -> String {
+        let restore = |variant| Tool::Restore.name(AddressFamily::Ipv4, variant);
+        let (nft, legacy) = (Variant::Nft, Variant::Legacy);
+        self.missing_names(&[
+            restore(Some(nft)),
+            restore(Some(legacy)),
+            multi(nft),
+            multi(legacy),
+            restore(None),
+        ])
+    }
+
+    fn missing_names(&self, names: &[String]) -> String {
+        let folders: Vec<_> = (self.folders.iter())
+            .map(|folder| folder.display().to_string())
+            .collect();
+        format!(
+            "none of the programs {} is in one of {}: install the package iptables",
+            names.join(", "),
+            folders.join(", ")
+        )
+    }
+}
+
+fn multi(variant: Variant) -> String {
+    format!("xtables-{}-multi", variant.word())
+}
+
+fn is_program(path: &Path) -> bool {
+    let about = path.metadata();
+    about.is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,166 @@
+//! Runs a program of iptables.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::process::{ExitStatus, Output, Stdio};
+
+use model::rules::RulesError;
+
+use super::programs::Program;
+
+/// How many seconds to wait for others who hold the lock of the legacy tables, `/run/xtables.lock`.
+/// nf_tables has no lock: the kernel refuses what is based on old rules, and the program does it again.
+const WAIT: &str = "5";
+
+/// Why rules were not read or changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Why {
+    /// There is no program: which ones were looked for, and where.
+    #[error("{0}")]
+    NotFound(String),
+    #[error("failed to run {program}: {source}")]
+    NotRun { program: String, source: io::Error },
+    #[error("{0}")]
+    Failed(Failure),
+    #[error("it is not understood: {0}")]
+    Unread(RulesError),
+}
+
+/// A program that failed. Prints in one line: the program, what it said, and of its input the line that it
+/// names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) program: String,
+    pub(super) status: ExitStatus,
+    pub(super) said: String,
+    pub(super) line: Option<String>,
+}
+
+impl Failure {
+    fn new(program: &Program, output: &Output, input: &str) -> Self {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        Self {
+            program: program.to_string(),
+            status: output.status,
+            line: named_line(&said, input),
+            said,
+        }
+    }
+
+    /// The kernel has no such packet filter for this family. Legacy: there is no such table, or there
+    /// are no such sockets (`ipv6.disable=1`). nf_tables: `EOPNOTSUPP` for a new table.
+    ///
+    /// The legacy iptables-restore says the same without `CAP_NET_ADMIN`, but then IPVS was not to be
+    /// opened either.
+    pub(super) fn lacks_family(&self) -> bool {
+        [
+            "do you need to insmod?",
+            "unable to initialize table",
+            "Address family not supported",
+            "TABLE_ADD failed (Operation not supported)",
+        ]
+        .iter()
+        .any(|words| self.said.contains(words))
+    }
+
+    /// `EPERM`.
+    pub(super) fn not_permitted(&self) -> bool {
+        self.said.contains("you must be root") || self.said.contains("Operation not permitted")
+    }
+
+    /// Somebody else held the lock for all the time.
+    pub(super) fn locked(&self) -> bool {
+        self.said.contains("holding the xtables lock")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            program, status, ..
+        } = self;
+        write!(f, "{program}: {status}")?;
+        let said = (self.said.lines().map(str::trim))
+            .filter(|line| !line.is_empty() && !line.starts_with("Try `"));
+        for (index, line) in said.enumerate() {
+            f.write_str(if index == 0 { ": " } else { "; " })?;
+            f.write_str(line)?;
+        }
+        if let Some(line) = &self.line {
+            write!(f, "; that line is `{line}`")?;
+        }
+        if self.said.contains("can't open lock file") {
+            f.write_str("; a container needs the node's /run/xtables.lock at its place")?;
+        }
+        Ok(())
+    }
+}
+
+/// The line of the input that the program complains about: "Error occurred at line: 3" or "line 3
+/// failed".
+fn named_line(said: &str, input: &str) -> Option<String> {
+    let after = ["at line: ", "line "].iter().find_map(|words| {
+        let (_, after) = said.split_once(words)?;
+        after
+            .starts_with(|c: char| c.is_ascii_digit())
+            .then_some(after)
+    })?;
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+    let number: usize = digits.parse().ok()?;
+    let line = input.lines().nth(number.checked_sub(1)?)?;
+    (line != "COMMIT").then(|| line.to_owned())
+}
+
+/// What `program` says that all tables hold.
+pub(super) fn save(program: &Program) -> Result<String, Why> {
+    save_table(program, None)
+}
+
+/// The same of one table.
+pub(super) fn save_table(program: &Program, table: Option<&str>) -> Result<String, Why> {
+    let mut command = program.command();
+    command.args(table.into_iter().flat_map(|table| ["-t", table]));
+    let output = command
+        .output()
+        .map_err(|source| not_run(program, source))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(Why::Failed(Failure::new(program, &output, "")))
+    }
+}
+
+/// Has `program` do what `input` says, beside all that is there. `waits` is whether it knows how to wait
+/// for its lock.
+pub(super) fn restore(program: &Program, waits: bool, input: &str) -> Result<(), Why> {
+    let mut command = program.command();
+    command.arg("--noflush").stdin(Stdio::piped());
+    if waits {
+        command.args(["-w", WAIT]);
+    }
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let not_run = |source| not_run(program, source);
+    let mut child = command.spawn().map_err(not_run)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        match stdin.write_all(input.as_bytes()) {
+            // It ended before it read all: it will say why.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(not_run(error));
+            }
+            _ => {}
+        }
+    }
+    let output = child.wait_with_output().map_err(not_run)?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(Why::Failed(Failure::new(program, &output, input)))
+    }
+}
+
+fn not_run(program: &Program, source: io::Error) -> Why {
+    let program = program.to_string();
+    Why::NotRun { program, source }
+}

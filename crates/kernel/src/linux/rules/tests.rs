@@ -1,0 +1,307 @@
+//! Programs of other versions are shell scripts here; real ones are run in the VM.
+
+use std::cell::RefCell;
+use std::error::Error as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use model::rules::Table;
+
+use super::choice::decide;
+use super::programs::read_version;
+use super::*;
+
+use AddressFamily::{Ipv4, Ipv6};
+use Variant::{Legacy, Nft};
+
+/// A folder of programs of this test's own.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let name = format!("kube-ipvs-rules-{}-{test}", std::process::id());
+        let folder = Self(std::env::temp_dir().join(name));
+        fs::create_dir_all(&folder.0).expect("a directory");
+        folder
+    }
+
+    fn with(self, name: &str, script: &str) -> Self {
+        let text = format!("#!/bin/sh\nhere={}\n{script}\n", self.0.display());
+        // By a process of its own: one that another test starts just now would hold the file open for
+        // writing, and so keep it from being run.
+        let made = Command::new("sh")
+            .args(["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh"])
+            .args([self.0.join(name).as_os_str(), text.as_ref()])
+            .status();
+        assert!(made.expect("sh is there").success());
+        self
+    }
+
+    /// Programs without a variant, of this version, that keep what they are given.
+    fn with_plain(self, version: &str) -> Self {
+        self.with("iptables", &format!("echo '{version}'"))
+            .with("iptables-save", "cat $here/saved 2>/dev/null; exit 0")
+            .with(
+                "iptables-restore",
+                "echo \"$@\" >$here/options; cat >$here/saved",
+            )
+    }
+
+    fn search(&self) -> Search {
+        Search {
+            folders: vec![self.0.clone()],
+        }
+    }
+
+    fn rules(&self, backend: IptablesBackend) -> Rules {
+        Rules::search(backend, self.search())
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.join(name)).expect("the file is there")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn patch(rule: &str) -> Op {
+    let key = ChainKey::new(Table::Nat, "KUBE-POSTROUTING");
+    let patch = RulesPatch {
+        chains: [(key, vec![Rule::parse(rule)])].into(),
+        ..RulesPatch::default()
+    };
+    Op::PatchRules(Ipv4, patch.into())
+}
+
+fn failure(rules: &mut Rules, op: &Op) -> (OpErrorKind, String) {
+    let outcome = rules.apply(&[op]).remove(0);
+    let error = outcome.expect_err("it fails");
+    let cause = error.source().expect("there is a cause").to_string();
+    (error.kind().clone(), cause)
+}
+
+/// Decides by what each variant prints; nf_tables works.
+fn decided(nft: &str, legacy: &str) -> (Variant, Reason) {
+    let read = |variant, _: Option<&str>| match variant {
+        Nft => nft.to_owned(),
+        Legacy => legacy.to_owned(),
+    };
+    decide(read, || true)
+}
+
+#[test]
+fn versions_are_read() {
+    for (text, wanted) in [
+        (
+            "iptables v1.8.9 (nf_tables)\n",
+            Some((Version(1, 8, 9), Nft)),
+        ),
+        (
+            "iptables v1.8.9 (legacy)\n",
+            Some((Version(1, 8, 9), Legacy)),
+        ),
+        ("iptables v1.6.1\n", Some((Version(1, 6, 1), Legacy))),
+        (
+            "iptables-restore v1.8 (nf_tables)",
+            Some((Version(1, 8, 0), Nft)),
+        ),
+        ("usage: iptables", None),
+    ] {
+        assert_eq!(read_version(text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn the_kubelets_chain_decides() {
+    let two = "*filter\n-A INPUT -j ACCEPT\n-A INPUT -j DROP\nCOMMIT\n";
+    for hint in ["KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"] {
+        let hint = format!("*mangle\n:{hint} - [0:0]\nCOMMIT\n");
+        assert_eq!(decided(&hint, two), (Nft, Reason::Kubelet));
+        assert_eq!(decided(two, &hint), (Legacy, Reason::Kubelet));
+        assert_eq!(decided(&hint, &hint), (Nft, Reason::Kubelet));
+    }
+}
+
+#[test]
+fn else_more_rules_decide() {
+    let one = "*filter\n-A INPUT -j ACCEPT\nCOMMIT\n";
+    let two =
+        "*filter\n-A INPUT -j ACCEPT\n-A INPUT -m comment --comment KUBE-IPTABLES-HINT\nCOMMIT\n";
+    let more = |nft, legacy| Reason::MoreRules { nft, legacy };
+    assert_eq!(decided(one, two), (Legacy, more(1, 2)));
+    assert_eq!(decided(two, one), (Nft, more(2, 1)));
+}
+
+#[test]
+fn else_nf_tables_where_the_kernel_has_it() {
+    let nothing = |_, _: Option<&str>| String::new();
+    assert_eq!(decide(nothing, || true), (Nft, Reason::NftWorks));
+    assert_eq!(decide(nothing, || false), (Legacy, Reason::NftDoesNotWork));
+}
+
+#[test]
+fn no_legacy_table_is_named_since_that_makes_it() {
+    let asked = RefCell::new(Vec::new());
+    decide(
+        |variant, table| {
+            asked.borrow_mut().push((variant, table.map(str::to_owned)));
+            String::new()
+        },
+        || true,
+    );
+    let asked = asked.into_inner();
+    assert_eq!(
+        asked
+            .iter()
+            .filter(|(variant, _)| *variant == Legacy)
+            .count(),
+        1
+    );
+    assert!(asked.contains(&(Legacy, None)), "{asked:?}");
+}
+
+#[test]
+fn one_file_may_be_all_programs() {
+    let folder = Folder::new("multi").with(
+        "xtables-nft-multi",
+        "case \"$2\" in --version) echo 'x v1.8.7 (nf_tables)';; *) echo \"$@\" >>$here/ran;; esac",
+    );
+    let mut rules = folder.rules(IptablesBackend::Auto);
+    rules.observe(&mut Snapshot::default()).expect("it is read");
+    assert_eq!(rules.apply(&[&patch("-j RETURN")]), [Ok(())]);
+    assert_eq!(
+        folder.read("ran"),
+        "iptables-save\nip6tables-save\niptables-restore --noflush -w 5\n"
+    );
+    let chosen = rules.chosen().expect("they are chosen").to_string();
+    let wanted = format!(
+        "iptables-nft 1.8.7 ({}/xtables-nft-multi iptables-restore): the other one is not installed",
+        folder.0.display()
+    );
+    assert_eq!(chosen, wanted);
+}
+
+#[test]
+fn programs_without_a_variant_are_of_the_one_that_they_say() {
+    let folder = Folder::new("plain").with_plain("iptables v1.8.9 (nf_tables)");
+    let of = |variant| folder.search().suite(variant);
+    assert!(of(Nft).is_some());
+    assert_eq!(of(Legacy), None);
+}
+
+#[test]
+fn programs_that_are_missing_are_named_with_their_package() {
+    let folder = Folder::new("none");
+    let here = folder.0.display();
+    for (backend, wanted) in [
+        (
+            IptablesBackend::Auto,
+            format!(
+                "none of the programs iptables-nft-restore, iptables-legacy-restore, \
+                 xtables-nft-multi, xtables-legacy-multi, iptables-restore is in one of {here}: \
+                 install the package iptables"
+            ),
+        ),
+        (
+            IptablesBackend::Legacy,
+            format!(
+                "none of the programs iptables-legacy-restore, xtables-legacy-multi, \
+                 iptables-restore is in one of {here}: install the package iptables"
+            ),
+        ),
+    ] {
+        let mut rules = folder.rules(backend);
+        let (kind, cause) = failure(&mut rules, &patch("-j RETURN"));
+        assert_eq!(kind, OpErrorKind::NoFilterProgram);
+        assert!(cause.contains(&wanted), "{cause}");
+        assert_eq!(rules.chosen(), None);
+        let error = rules.observe(&mut Snapshot::default());
+        let error = error.expect_err("nothing can be read");
+        assert_eq!(error.to_string(), "failed to read the IPv4 packet filter");
+    }
+}
+
+/// They come with those of IPv4, but not everywhere.
+#[test]
+fn missing_programs_for_ipv6_do_no_harm_to_ipv4() {
+    let folder = Folder::new("no-ipv6").with_plain("iptables v1.8.9 (legacy)");
+    let mut rules = folder.rules(IptablesBackend::Auto);
+    let Op::PatchRules(_, change) = patch("-j RETURN") else {
+        unreachable!("it is one");
+    };
+    let (kind, cause) = failure(&mut rules, &Op::PatchRules(Ipv6, change));
+    assert_eq!(kind, OpErrorKind::NoFilterProgram);
+    assert!(cause.contains("ip6tables-legacy-restore"), "{cause}");
+    assert_eq!(rules.apply(&[&patch("-j RETURN")]), [Ok(())]);
+    let mut snapshot = Snapshot::default();
+    rules.observe(&mut snapshot).expect("it is read");
+    assert_eq!(snapshot.tables.rules[&Ipv6], rules::Rules::default());
+    assert_eq!(snapshot.tables.rules[&Ipv4].chains.len(), 1);
+}
+
+#[test]
+fn an_old_version_is_not_asked_for_what_it_lacks() {
+    let folder = Folder::new("old").with_plain("iptables v1.6.1");
+    let mut rules = folder.rules(IptablesBackend::Auto);
+    let wanted = Rule::parse("-m comment --comment SNAT -j MASQUERADE --random-fully");
+    assert_eq!(rules.apply(&[&patch(&wanted.to_string())]), [Ok(())]);
+    assert_eq!(folder.read("options"), "--noflush\n");
+    let written = "*nat\n:KUBE-POSTROUTING - [0:0]\n\
+                   -A KUBE-POSTROUTING -m comment --comment SNAT -j MASQUERADE\nCOMMIT\n";
+    assert_eq!(folder.read("saved"), written);
+    // And reads as it was wanted, until something else is.
+    let key = ChainKey::new(Table::Nat, "KUBE-POSTROUTING");
+    let mut read = || {
+        let mut snapshot = Snapshot::default();
+        rules.observe(&mut snapshot).expect("it is read");
+        snapshot.tables.rules[&Ipv4].chains[&key].clone()
+    };
+    assert_eq!(read(), [wanted]);
+    let lesser = Rule::parse("-m comment --comment SNAT -j MASQUERADE");
+    assert_eq!(rules.apply(&[&patch(&lesser.to_string())]), [Ok(())]);
+    let mut snapshot = Snapshot::default();
+    rules.observe(&mut snapshot).expect("it is read");
+    assert_eq!(snapshot.tables.rules[&Ipv4].chains[&key], [lesser]);
+}
+
+#[test]
+fn a_refusal_names_the_program_and_the_rule() {
+    let folder = Folder::new("refuses")
+        .with_plain("iptables v1.8.9 (legacy)")
+        .with(
+            "iptables-restore",
+            "cat >/dev/null; echo \"iptables-restore v1.8.9 (legacy): Set X doesn't exist.\" >&2
+             echo >&2; echo 'Error occurred at line: 3' >&2
+             echo \"Try \\`iptables-restore -h' for more information.\" >&2; exit 2",
+        );
+    let mut rules = folder.rules(IptablesBackend::Auto);
+    let (kind, cause) = failure(&mut rules, &patch("-m set --match-set X dst -j RETURN"));
+    assert_eq!(kind, OpErrorKind::FilterRefused);
+    let wanted = format!(
+        "the packet filter refused the rules ({}/iptables-restore: exit status: 2: \
+         iptables-restore v1.8.9 (legacy): Set X doesn't exist.; Error occurred at line: 3; that \
+         line is `-A KUBE-POSTROUTING -m set --match-set X dst -j RETURN`)",
+        folder.0.display()
+    );
+    assert_eq!(cause, wanted);
+}
+
+#[test]
+fn a_program_that_reads_nothing_is_heard_all_the_same() {
+    let folder = Folder::new("deaf")
+        .with_plain("iptables v1.8.9 (legacy)")
+        .with(
+            "iptables-restore",
+            "exec <&-; echo 'out of order' >&2; exit 3",
+        );
+    let mut rules = folder.rules(IptablesBackend::Auto);
+    let rule = format!("-m comment --comment {} -j RETURN", "x".repeat(200_000));
+    let (kind, cause) = failure(&mut rules, &patch(&rule));
+    assert_eq!(kind, OpErrorKind::FilterRefused);
+    assert!(cause.contains("exit status: 3: out of order"), "{cause}");
+}

@@ -1,0 +1,154 @@
+//! Our sets.
+
+use std::collections::BTreeMap;
+
+use ipset::client::{Client, ErrorKind, OpenError, ReadError, Request, RequestError};
+use ipset::{Set, SetName};
+use ipvs::AddressFamily;
+use model::sets::SetKind;
+use model::{Op, SetSelection, Snapshot};
+use netlink::{Errno, Failure};
+
+use crate::error::{ObserveError, OpError, OpErrorKind};
+use crate::seam::OpOutcome;
+
+const WHAT: &str = "the sets";
+
+/// The sets of one network namespace. Opened when they are first needed: a kernel without sets can be
+/// read all the same.
+#[derive(Default)]
+pub(super) struct Sets {
+    client: Option<Client>,
+}
+
+impl Sets {
+    /// Fills in the sets of `selection` that are ours.
+    pub(super) fn observe(
+        &mut self,
+        selection: &SetSelection,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), ObserveError> {
+        if *selection == SetSelection::Only([].into()) {
+            return Ok(());
+        }
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(OpenError::NoModule) => return Ok(()),
+            Err(error) => return Err(closed(error)),
+        };
+        snapshot.tables.sets = match selection {
+            SetSelection::All => ours(client.list().map_err(unreadable)?),
+            SetSelection::Only(names) => {
+                let mut sets = BTreeMap::new();
+                for name in names {
+                    let set = client.set(name).map_err(unreadable)?;
+                    sets.extend(set.map(|set| (name.clone(), set)));
+                }
+                sets
+            }
+        };
+        Ok(())
+    }
+
+    /// Does the changes of sets that follow each other in a stage.
+    pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => {
+                let message = model::chain(&error);
+                return (ops.iter())
+                    .map(|op| Err(not_open(op, &message, &error)))
+                    .collect();
+            }
+        };
+        let requests: Vec<Request> = ops.iter().filter_map(|op| request(op)).collect();
+        let outcomes = client.execute(&requests).into_iter();
+        outcomes
+            .zip(ops)
+            .map(|(outcome, op)| outcome.map_err(|error| op_error(op, &error)))
+            .collect()
+    }
+
+    fn client(&mut self) -> Result<&mut Client, OpenError> {
+        match &mut self.client {
+            Some(client) => Ok(client),
+            none => Ok(none.insert(Client::open()?)),
+        }
+    }
+}
+
+/// Sets whose names are ours; all others belong to somebody else.
+fn ours(mut sets: BTreeMap<SetName, Set>) -> BTreeMap<SetName, Set> {
+    let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+    let names = families
+        .into_iter()
+        .flat_map(|family| SetKind::ALL.map(|kind| kind.name(family)));
+    names.filter_map(|name| sets.remove_entry(&name)).collect()
+}
+
+/// The request that does `op`; none for what is no change of a set.
+fn request(op: &Op) -> Option<Request> {
+    Some(match op {
+        Op::CreateSet(name, header) => Request::Create(name.clone(), *header),
+        Op::ReplaceSet(name, set) => Request::Replace(name.clone(), Set::clone(set)),
+        Op::AddEntry(name, entry) => Request::Add(name.clone(), *entry),
+        Op::DelEntry(name, entry) => Request::Del(name.clone(), *entry),
+        Op::DestroySet(name) => Request::Destroy(name.clone()),
+        _ => return None,
+    })
+}
+
+fn op_error(op: &Op, error: &RequestError) -> OpError {
+    let kind = match error.kind() {
+        ErrorKind::NoSuchSet => OpErrorKind::NoSuchSet,
+        ErrorKind::AlreadyExists => OpErrorKind::AlreadyExists,
+        ErrorKind::InUse => OpErrorKind::SetInUse,
+        ErrorKind::Full => OpErrorKind::SetFull,
+        ErrorKind::NotPermitted => OpErrorKind::NotPermitted,
+        ErrorKind::Lost => OpErrorKind::Unknown,
+        _ => OpErrorKind::Invalid,
+    };
+    let errno = match error.failure() {
+        Failure::Refused { errno, .. } => Some(*errno),
+        _ => None,
+    };
+    OpError::new(op.clone(), kind, errno.filter(|errno| errno.0 < PRIVATE))
+        .with_message(Some(model::chain(error)))
+}
+
+/// Numbers from here on are ipset's own, which no C library can name.
+const PRIVATE: i32 = 4096;
+
+fn not_open(op: &Op, message: &str, error: &OpenError) -> OpError {
+    let kind = match error {
+        OpenError::NotPermitted => OpErrorKind::NotPermitted,
+        _ => OpErrorKind::Other(Errno(libc::EOPNOTSUPP)),
+    };
+    OpError::new(op.clone(), kind, None).with_message(Some(message.to_owned()))
+}
+
+fn closed(error: OpenError) -> ObserveError {
+    match error {
+        OpenError::NotPermitted => ObserveError::NotPermitted {
+            what: WHAT,
+            source: Errno(libc::EPERM),
+        },
+        error => ObserveError::Failed {
+            what: WHAT,
+            source: Box::new(error),
+        },
+    }
+}
+
+fn unreadable(error: ReadError) -> ObserveError {
+    match error.kind() {
+        ErrorKind::NotPermitted => ObserveError::NotPermitted {
+            what: WHAT,
+            source: Errno(libc::EPERM),
+        },
+        _ => ObserveError::Failed {
+            what: WHAT,
+            source: Box::new(error),
+        },
+    }
+}

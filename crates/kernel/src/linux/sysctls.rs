@@ -1,0 +1,167 @@
+//! Kernel settings and what the machine is.
+//!
+//! A file below `/proc/sys/net` is that of the network namespace of the thread that opens it
+//! (`net_ctl_root`, `net/sysctl_net.c`, Linux 6.1).
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, ErrorKind};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use model::names::Name;
+use model::snapshot::Machine;
+use model::sysctls::KNOWN;
+use model::{Op, Snapshot};
+use netlink::Errno;
+
+use crate::error::{ObserveError, OpError, OpErrorKind};
+use crate::seam::OpOutcome;
+
+/// How many rows the connection tracker's table has.
+const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
+
+/// The settings of the network namespace of the thread that calls.
+#[derive(Debug)]
+pub(super) struct Sysctls {
+    /// `/`, where it is not a test's.
+    root: PathBuf,
+}
+
+impl Sysctls {
+    pub(super) fn open() -> Self {
+        Self { root: "/".into() }
+    }
+
+    /// Fills in the settings that [`KNOWN`] names and the kernel has, and what the machine is.
+    ///
+    /// Those of IPVS and of the connection tracker are there once their modules are loaded.
+    pub(super) fn observe(&self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
+        snapshot.tables.sysctls.clear();
+        for name in KNOWN {
+            match std::fs::read_to_string(self.path(name)) {
+                Ok(value) => {
+                    let value = value.trim().into();
+                    snapshot.tables.sysctls.insert(name.into(), value);
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(source) => {
+                    return Err(ObserveError::Failed {
+                        what: "the kernel settings",
+                        source: Box::new(Unreadable { name, source }),
+                    });
+                }
+            }
+        }
+        snapshot.node.machine = self.machine();
+        Ok(())
+    }
+
+    fn machine(&self) -> Machine {
+        let read = |path| std::fs::read_to_string(self.root.join(path)).ok();
+        let here = || std::thread::available_parallelism().ok();
+        Machine {
+            kernel: read("proc/sys/kernel/osrelease").and_then(|text| text.parse().ok()),
+            // All that the machine has, whichever of them this process may use: the settings are the
+            // machine's (k/k#99225).
+            processors: read("sys/devices/system/cpu/online")
+                .and_then(|text| count(text.trim()))
+                .or_else(|| {
+                    here()
+                        .map(NonZeroUsize::get)
+                        .and_then(|count| count.try_into().ok())
+                }),
+        }
+    }
+
+    /// Does the changes of settings that follow each other in a stage.
+    pub(super) fn apply(&self, ops: &[&Op]) -> Vec<OpOutcome> {
+        let outcome = |op: &&Op| match op {
+            Op::SetSysctl(name, value) => {
+                (self.set(name, value)).map_err(|error| op_error(op, name, &error))
+            }
+            _ => Err(OpError::from_errno((*op).clone(), Errno(libc::EOPNOTSUPP))),
+        };
+        ops.iter().map(outcome).collect()
+    }
+
+    /// Writes the setting, whatever its value was. The rows of the connection tracker's table are settings
+    /// since Linux 4.8; before, as where `/proc/sys` is held read-only and `/sys` is not, they are set
+    /// as kube-proxy sets them: as a parameter of the module (`nf_conntrack_set_hashsize`,
+    /// `net/netfilter/nf_conntrack_core.c`). Both are refused outside the first network namespace.
+    fn set(&self, name: &Name, value: &Name) -> io::Result<()> {
+        if !is_name(name) {
+            return Err(ErrorKind::NotFound.into());
+        }
+        let set = write(&self.path(name), value);
+        match &set {
+            Err(error) if &**name == BUCKETS && error.kind() != ErrorKind::NotFound => {
+                let parameter = "sys/module/nf_conntrack/parameters/hashsize";
+                write(&self.root.join(parameter), value).or(set)
+            }
+            _ => set,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join("proc/sys").join(name.replace('.', "/"))
+    }
+}
+
+/// Writes into a file that exists, in one call, as the kernel wants it.
+fn write(path: &Path, value: &str) -> io::Result<()> {
+    use io::Write as _;
+
+    let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+    file.write_all(value.as_bytes())
+}
+
+/// Whether it names a file below `/proc/sys` and none elsewhere.
+fn is_name(name: &str) -> bool {
+    let part = |part: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        !part.is_empty() && part.bytes().all(plain)
+    };
+    name.split('.').all(part)
+}
+
+/// How many processors `0-3,6` are.
+fn count(ranges: &str) -> Option<u32> {
+    let mut count = 0_u32;
+    for range in ranges.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        count = count.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
+    }
+    Some(count)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read {name}")]
+struct Unreadable {
+    name: &'static str,
+    source: io::Error,
+}
+
+fn op_error(op: &Op, name: &str, error: &io::Error) -> OpError {
+    let errno = error.raw_os_error().unwrap_or(libc::ENOENT);
+    let kind = match errno {
+        libc::EROFS => OpErrorKind::ReadOnlySetting,
+        libc::ENOENT => OpErrorKind::NoSuchSetting,
+        libc::EINVAL | libc::ERANGE => OpErrorKind::Invalid,
+        libc::EACCES | libc::EPERM => OpErrorKind::NotPermitted,
+        other => OpErrorKind::Other(Errno(other)),
+    };
+    let message = match errno {
+        libc::ENOENT if name.starts_with("net.ipv4.vs.") => Some("load the module ip_vs"),
+        libc::ENOENT if name.starts_with("net.netfilter.nf_conntrack_") => {
+            Some("load the module nf_conntrack")
+        }
+        libc::EACCES | libc::EPERM => {
+            Some("it takes root, and for some settings the node's own network namespace")
+        }
+        _ => None,
+    };
+    OpError::new(op.clone(), kind, Some(Errno(errno))).with_message(message.map(str::to_owned))
+}

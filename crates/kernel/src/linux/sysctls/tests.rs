@@ -1,0 +1,149 @@
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+/// A directory of this test's own, in the place of `/`.
+struct Root(PathBuf);
+
+impl Root {
+    fn new(test: &str, files: &[(&str, &str)]) -> Self {
+        let name = format!("kube-ipvs-sysctls-{}-{test}", std::process::id());
+        let root = Self(std::env::temp_dir().join(name));
+        for (path, text) in files {
+            let path = root.0.join(path);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("a directory");
+            fs::write(path, text).expect("a file");
+        }
+        root
+    }
+
+    fn settings(&self) -> Sysctls {
+        let root = self.0.clone();
+        Sysctls { root }
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.0.join(path)).expect("the file is there")
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn set(name: &str, value: &str) -> Op {
+    Op::SetSysctl(name.into(), value.into())
+}
+
+#[test]
+fn settings_that_exist_are_read_without_their_line_ends() {
+    let root = Root::new(
+        "read",
+        &[
+            ("proc/sys/net/ipv4/ip_forward", "1\n"),
+            ("proc/sys/net/netfilter/nf_conntrack_max", "262144\n"),
+            ("proc/sys/net/ipv4/tcp_mem", "1 2 3\n"),
+        ],
+    );
+    let mut snapshot = Snapshot::default();
+    root.settings().observe(&mut snapshot).expect("it is read");
+    let settings: Vec<(&str, &str)> = (snapshot.tables.sysctls.iter())
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    assert_eq!(
+        settings,
+        [
+            ("net.ipv4.ip_forward", "1"),
+            ("net.netfilter.nf_conntrack_max", "262144")
+        ]
+    );
+}
+
+#[test]
+fn the_machine_is_its_kernel_and_its_processors() {
+    let root = Root::new(
+        "machine",
+        &[
+            ("proc/sys/kernel/osrelease", "6.1.0-42-cloud-amd64\n"),
+            ("sys/devices/system/cpu/online", "0-3,6,8-9\n"),
+        ],
+    );
+    let machine = root.settings().machine();
+    assert_eq!(machine.processors, Some(7));
+    let kernel = machine.kernel.expect("it is known");
+    assert_eq!((kernel.major, kernel.minor), (6, 1));
+}
+
+#[test]
+fn processors_are_counted() {
+    for (ranges, wanted) in [
+        ("0", Some(1)),
+        ("0-63", Some(64)),
+        ("", None),
+        ("3-1", None),
+        ("0-", None),
+    ] {
+        assert_eq!(count(ranges), wanted, "{ranges}");
+    }
+}
+
+#[test]
+fn only_the_file_of_the_setting_is_written() {
+    let root = Root::new(
+        "write",
+        &[
+            ("proc/sys/net/ipv4/ip_forward", "0\n"),
+            ("sys/module/nf_conntrack/parameters/hashsize", "5\n"),
+            ("proc/sys/net/netfilter/nf_conntrack_buckets", "5\n"),
+        ],
+    );
+    let ops = [set("net.ipv4.ip_forward", "1"), set(BUCKETS, "7")];
+    let outcomes = root.settings().apply(&ops.iter().collect::<Vec<_>>());
+    assert_eq!(outcomes, [Ok(()), Ok(())]);
+    assert_eq!(root.read("proc/sys/net/ipv4/ip_forward"), "1\n");
+    assert_eq!(
+        root.read("proc/sys/net/netfilter/nf_conntrack_buckets"),
+        "7\n"
+    );
+    assert_eq!(
+        root.read("sys/module/nf_conntrack/parameters/hashsize"),
+        "5\n"
+    );
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_no_settings() {
+    let root = Root::new("elsewhere", &[("etc/hosts", "x"), ("proc/sys/a", "x")]);
+    for name in ["", ".", "...etc.hosts", "../etc.hosts", "a.", "a b"] {
+        let op = set(name, "y");
+        let outcomes = root.settings().apply(&[&op]);
+        let error = outcomes[0].as_ref().expect_err(name);
+        assert_eq!(error.kind(), &OpErrorKind::NoSuchSetting, "{name}");
+    }
+    assert_eq!(root.read("etc/hosts"), "x");
+}
+
+#[test]
+fn a_setting_that_is_missing_names_its_module() {
+    let root = Root::new("missing", &[("proc/sys/net/ipv4/ip_forward", "0\n")]);
+    for (name, module) in [
+        ("net.ipv4.vs.conntrack", "ip_vs"),
+        ("net.netfilter.nf_conntrack_max", "nf_conntrack"),
+    ] {
+        let op = set(name, "1");
+        let outcomes = root.settings().apply(&[&op]);
+        let error = outcomes[0].as_ref().expect_err(name);
+        assert_eq!(error.kind(), &OpErrorKind::NoSuchSetting);
+        assert_eq!(error.to_string(), format!("failed to set {name} = 1"));
+        let cause = std::error::Error::source(error)
+            .expect("a cause")
+            .to_string();
+        assert!(
+            cause.contains(&format!("load the module {module}")),
+            "{cause}"
+        );
+    }
+}

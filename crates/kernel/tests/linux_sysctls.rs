@@ -1,0 +1,220 @@
+//! Kernel settings of a real `/proc/sys`.
+
+mod vm;
+
+use std::error::Error as _;
+use std::ffi::CString;
+use std::io;
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+use kernel::{Kernel as _, LinuxKernel, OpErrorKind};
+use model::sysctls::KNOWN;
+use model::{Op, Scope, Snapshot};
+
+use vm::{do_all, in_namespace, open, stage};
+
+/// Held by tests that change what all namespaces share.
+static SHARED: Mutex<()> = Mutex::new(());
+
+fn set(name: &str, value: &str) -> Op {
+    Op::SetSysctl(name.into(), value.into())
+}
+
+fn read(kernel: &mut LinuxKernel) -> Snapshot {
+    let scope = Scope {
+        settings: true,
+        ..Scope::NOTHING
+    };
+    kernel.observe(&scope).expect("the settings are read")
+}
+
+fn value(kernel: &mut LinuxKernel, name: &str) -> String {
+    let settings = read(kernel).tables.sysctls;
+    let value = settings.get(name);
+    value
+        .unwrap_or_else(|| panic!("there is no {name}"))
+        .to_string()
+}
+
+fn failure(kernel: &mut LinuxKernel, name: &str, value: &str) -> (OpErrorKind, String, String) {
+    let outcome = kernel.apply(&stage([set(name, value)])).remove(0);
+    let error = outcome.expect_err("it is refused");
+    let cause = error.source().expect("there is a cause").to_string();
+    (error.kind().clone(), error.to_string(), cause)
+}
+
+#[test]
+fn every_setting_that_is_known_is_read() {
+    in_namespace(|| {
+        let settings = read(&mut open()).tables.sysctls;
+        let names: Vec<&str> = settings.keys().map(|name| &**name).collect();
+        assert_eq!(names, KNOWN);
+        assert!(settings.values().all(|value| !value.is_empty()));
+    });
+}
+
+#[test]
+fn the_machine_is_known() {
+    in_namespace(|| {
+        let machine = read(&mut open()).node.machine;
+        let kernel = machine.kernel.expect("the kernel has a version");
+        assert!(kernel.major >= 6, "{kernel:?}");
+        assert!(machine.processors.expect("it has processors") >= 1);
+    });
+}
+
+#[test]
+fn settings_are_those_of_the_network_namespace() {
+    in_namespace(|| {
+        let mut kernel = open();
+        let settings = [
+            ("net.ipv4.conf.all.arp_announce", "2"),
+            ("net.ipv4.conf.all.arp_ignore", "1"),
+            ("net.ipv4.ip_forward", "1"),
+            ("net.ipv4.vs.conn_reuse_mode", "0"),
+            ("net.ipv4.vs.conntrack", "1"),
+            ("net.ipv4.vs.expire_nodest_conn", "1"),
+            ("net.ipv4.vs.expire_quiescent_template", "1"),
+            ("net.netfilter.nf_conntrack_tcp_be_liberal", "1"),
+            ("net.netfilter.nf_conntrack_tcp_timeout_close_wait", "3600"),
+            (
+                "net.netfilter.nf_conntrack_tcp_timeout_established",
+                "86400",
+            ),
+            ("net.netfilter.nf_conntrack_udp_timeout", "31"),
+            ("net.netfilter.nf_conntrack_udp_timeout_stream", "181"),
+        ];
+        let before = read(&mut kernel).tables.sysctls;
+        do_all(&mut kernel, settings.map(|(name, value)| set(name, value)));
+        for (name, wanted) in settings {
+            assert_eq!(value(&mut kernel, name), wanted, "{name}");
+        }
+        in_namespace(|| {
+            let elsewhere = read(&mut open()).tables.sysctls;
+            for (name, wanted) in settings {
+                let value = &elsewhere[name];
+                assert!(&**value != wanted || before[name] == *value, "{name}");
+            }
+        });
+    });
+}
+
+/// In the first namespace: nobody else may change them.
+#[test]
+fn the_connection_trackers_size_is_set_in_the_nodes_own_namespace() {
+    let _alone = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kernel = open();
+    do_all(
+        &mut kernel,
+        [
+            set("net.netfilter.nf_conntrack_max", "131072"),
+            set("net.netfilter.nf_conntrack_buckets", "32768"),
+        ],
+    );
+    assert_eq!(
+        value(&mut kernel, "net.netfilter.nf_conntrack_max"),
+        "131072"
+    );
+    assert_eq!(
+        value(&mut kernel, "net.netfilter.nf_conntrack_buckets"),
+        "32768"
+    );
+    in_namespace(|| {
+        let mut kernel = open();
+        for name in ["nf_conntrack_max", "nf_conntrack_buckets"] {
+            let name = format!("net.netfilter.{name}");
+            let (kind, _, cause) = failure(&mut kernel, &name, "65536");
+            assert_eq!(kind, OpErrorKind::NotPermitted, "{name}");
+            assert!(
+                cause.contains("the node's own network namespace"),
+                "{cause}"
+            );
+        }
+    });
+    assert_eq!(
+        value(&mut kernel, "net.netfilter.nf_conntrack_buckets"),
+        "32768"
+    );
+}
+
+#[test]
+fn a_value_that_makes_no_sense_is_invalid() {
+    in_namespace(|| {
+        let mut kernel = open();
+        let (kind, what, _) = failure(&mut kernel, "net.ipv4.ip_forward", "maybe");
+        assert_eq!(kind, OpErrorKind::Invalid);
+        assert_eq!(what, "failed to set net.ipv4.ip_forward = maybe");
+    });
+}
+
+#[test]
+fn a_setting_that_does_not_exist_is_said() {
+    in_namespace(|| {
+        let (kind, what, _) = failure(&mut open(), "net.ipv4.vs.no_such_thing", "1");
+        assert_eq!(kind, OpErrorKind::NoSuchSetting);
+        assert_eq!(what, "failed to set net.ipv4.vs.no_such_thing = 1");
+    });
+}
+
+#[test]
+fn where_settings_are_held_read_only_the_way_out_is_named() {
+    in_namespace(|| {
+        let mut kernel = open();
+        hold_read_only("/proc/sys").expect("a mount of this thread's own");
+        for name in ["net.ipv4.ip_forward", "net.ipv4.vs.conntrack"] {
+            let (kind, _, cause) = failure(&mut kernel, name, "1");
+            assert_eq!(kind, OpErrorKind::ReadOnlySetting, "{name}");
+            assert!(cause.contains("kube-ipvsd --init-only"), "{cause}");
+        }
+        assert_eq!(value(&mut kernel, "net.ipv4.ip_forward"), "0");
+    });
+}
+
+/// Where only `/proc/sys` is, as kube-proxy finds it.
+#[test]
+fn the_module_takes_the_connection_trackers_size_too() {
+    let _alone = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let mut kernel = open();
+            hold_read_only("/proc/sys").expect("a mount of this thread's own");
+            let name = "net.netfilter.nf_conntrack_buckets";
+            let wanted = match &*value(&mut kernel, name) {
+                "65536" => "16384",
+                _ => "65536",
+            };
+            do_all(&mut kernel, [set(name, wanted)]);
+            assert_eq!(value(&mut kernel, name), wanted);
+        });
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+/// As container runtimes mount it; for this thread, in a mount namespace of its own.
+fn hold_read_only(path: &str) -> io::Result<()> {
+    let target = CString::new(path)?;
+    let mount = |source: Option<&CString>, target: &CString, flags| {
+        let source = source.map_or(ptr::null(), |source| source.as_ptr());
+        // SAFETY: the strings end in a zero and outlive the call; the rest may be null.
+        check(unsafe { libc::mount(source, target.as_ptr(), ptr::null(), flags, ptr::null()) })
+    };
+    // SAFETY: only this thread, which ends with the test, changes its namespace.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    mount(None, &CString::new("/")?, libc::MS_REC | libc::MS_PRIVATE)?;
+    mount(Some(&target), &target, libc::MS_BIND)?;
+    mount(
+        None,
+        &target,
+        libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY,
+    )
+}
+
+fn check(status: libc::c_int) -> io::Result<()> {
+    match status {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

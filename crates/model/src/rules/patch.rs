@@ -1,0 +1,124 @@
+//! A change of the packet filter's rules, small enough to leave alone what needs none.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::{ChainKey, Rule, Rules, Table};
+use crate::plan::OpEffect;
+
+/// What turns the rules of one family into others. Each table of it happens at one moment, as
+/// `iptables-restore` commits it: no packet sees half of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RulesPatch {
+    /// Chains of ours that are created or rewritten, with all their rules.
+    pub chains: BTreeMap<ChainKey, Vec<Rule>>,
+    /// Chains of ours that go. No rule may jump to them any more.
+    pub delete_chains: BTreeSet<ChainKey>,
+    /// Rules that are put at the head of built-in chains, one after the other: the last one of a chain
+    /// stands first in the end.
+    pub insert_jumps: Vec<(ChainKey, Rule)>,
+    /// Rules that are taken out of built-in chains, once each.
+    pub delete_jumps: Vec<(ChainKey, Rule)>,
+}
+
+impl RulesPatch {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it adds, changes or deletes, seen as one.
+    #[must_use]
+    pub fn effect(&self) -> OpEffect {
+        if self.chains.is_empty() && self.insert_jumps.is_empty() {
+            OpEffect::Delete
+        } else {
+            OpEffect::Change
+        }
+    }
+
+    /// The input of `iptables-restore --noflush`: of each table a line that creates or empties each
+    /// chain concerned, then the rules, then `COMMIT`.
+    #[must_use]
+    pub fn to_restore(&self) -> String {
+        let lines = Table::ALL.into_iter().flat_map(|table| self.table(table));
+        lines.flat_map(|line| [line, "\n".to_owned()]).collect()
+    }
+
+    fn table(&self, table: Table) -> Vec<String> {
+        let chains = || self.chains.iter().filter(|(key, _)| key.table == table);
+        let deleted = || (self.delete_chains.iter()).filter(|key| key.table == table);
+        let mut lines: Vec<String> = (chains().map(|(key, _)| key))
+            .chain(deleted())
+            .map(|key| format!(":{} - [0:0]", key.chain))
+            .collect();
+        let rules = |verb: &'static str, rules: &[(ChainKey, Rule)]| -> Vec<String> {
+            (rules.iter())
+                .filter(|(key, _)| key.table == table)
+                .map(|(key, rule)| format!("{verb} {} {rule}", key.chain))
+                .collect()
+        };
+        lines.extend(rules("-D", &self.delete_jumps));
+        lines.extend(chains().flat_map(|(key, rules)| {
+            (rules.iter()).map(move |rule| format!("-A {} {rule}", key.chain))
+        }));
+        lines.extend(rules("-I", &self.insert_jumps));
+        lines.extend(deleted().map(|key| format!("-X {}", key.chain)));
+        if !lines.is_empty() {
+            lines.insert(0, format!("*{table}"));
+            lines.push("COMMIT".to_owned());
+        }
+        lines
+    }
+
+    /// Does to `rules` what the packet filter does when the patch is applied to it.
+    pub fn apply(&self, rules: &mut Rules) {
+        for (key, rule) in &self.delete_jumps {
+            if let Some(jumps) = rules.jumps.get_mut(key) {
+                if let Some(place) = jumps.iter().position(|there| there == rule) {
+                    jumps.remove(place);
+                }
+                if jumps.is_empty() {
+                    rules.jumps.remove(key);
+                }
+            }
+        }
+        for (key, chain) in &self.chains {
+            rules.chains.insert(key.clone(), chain.clone());
+        }
+        for (key, rule) in &self.insert_jumps {
+            let jumps = rules.jumps.entry(key.clone()).or_default();
+            jumps.insert(0, rule.clone());
+        }
+        for key in &self.delete_chains {
+            rules.chains.remove(key);
+        }
+    }
+}
+
+/// In words: "rewrite nat KUBE-SERVICES, jump from nat OUTPUT to KUBE-SERVICES".
+impl fmt::Display for RulesPatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chains = self.chains.keys().map(|key| format!("write {key}"));
+        let insert = |(key, rule): &(ChainKey, Rule)| format!("insert into {key}: {}", rule.target);
+        let delete = |(key, rule): &(ChainKey, Rule)| format!("delete from {key}: {}", rule.target);
+        let gone = (self.delete_chains.iter()).map(|key| format!("delete {key}"));
+        let words: Vec<String> = (self.delete_jumps.iter().map(delete))
+            .chain(chains)
+            .chain(self.insert_jumps.iter().map(insert))
+            .chain(gone)
+            .collect();
+        f.write_str(&words.join("; "))
+    }
+}
+
+/// `nat KUBE-SERVICES`.
+impl fmt::Display for ChainKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.table, self.chain)
+    }
+}

@@ -1,0 +1,203 @@
+//! Health-check node ports: where a load balancer asks whether this node has endpoints of a Service.
+//!
+//! One listener for each port serves both families (deviation D18).
+//!
+//! Source: `pkg/proxy/healthcheck/service_health.go`, Kubernetes 1.34.
+
+mod listener;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use model::frontend::HealthCheck;
+use model::names::ObjectName;
+use tokio::sync::{mpsc, watch};
+
+use self::listener::{Count, Listener};
+use crate::http::Limits;
+
+/// Whether the proxy does its work, now.
+pub type ProxyHealthy = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The addresses at which health checks are answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ListenOn {
+    /// Every address of the node, in both families.
+    #[default]
+    Everywhere,
+    /// These, where `nodePortAddresses` limits them. None answers nowhere.
+    Addresses(BTreeSet<IpAddr>),
+}
+
+/// What is to be answered, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where.
+    pub listen_on: ListenOn,
+    /// The health checks by Service.
+    pub checks: BTreeMap<ObjectName, HealthCheck>,
+}
+
+/// A port that could not be opened. It is tried again at the next update.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to listen at {address} for the health check of Service {service}")]
+pub struct ListenFailure {
+    /// Whose it is.
+    pub service: ObjectName,
+    /// Its address; `[::]` stands for all of both families.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// The open health-check node ports.
+pub struct HealthChecks {
+    proxy_healthy: ProxyHealthy,
+    limits: Limits,
+    open: BTreeMap<ObjectName, Open>,
+}
+
+struct Open {
+    port: NonZeroU16,
+    listen_on: ListenOn,
+    count: Count,
+    listeners: Vec<Listener>,
+}
+
+/// Keeps the health-check node ports as `wanted` says; ends when its sender is gone, and closes them. Ports
+/// that cannot be opened go to `failures`, and are tried again with every value that is sent.
+pub async fn run(
+    mut wanted: watch::Receiver<Arc<Wanted>>,
+    proxy_healthy: ProxyHealthy,
+    failures: mpsc::UnboundedSender<ListenFailure>,
+) {
+    let mut checks = HealthChecks::new(proxy_healthy, Limits::default());
+    loop {
+        let now = Arc::clone(&wanted.borrow_and_update());
+        for failure in checks.update(&now).await {
+            // Nobody may want to know.
+            let _ = failures.send(failure);
+        }
+        if wanted.changed().await.is_err() {
+            return checks.close().await;
+        }
+    }
+}
+
+impl HealthChecks {
+    /// None open.
+    #[must_use]
+    pub fn new(proxy_healthy: ProxyHealthy, limits: Limits) -> Self {
+        Self {
+            proxy_healthy,
+            limits,
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// How many Services are answered for.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Opens, closes and counts as `wanted` says, and says what could not be opened. A port that stays is
+    /// not opened anew. Needs a tokio runtime.
+    pub async fn update(&mut self, wanted: &Wanted) -> Vec<ListenFailure> {
+        let Wanted { listen_on, checks } = wanted;
+        // First all that goes: what comes may want its port.
+        let gone = self.open.extract_if(.., |service, open| {
+            let check = checks.get(service);
+            check.is_none_or(|check| check.port != open.port || *listen_on != open.listen_on)
+        });
+        for (_, open) in gone.collect::<Vec<_>>() {
+            open.close().await;
+        }
+        let mut failures = Vec::new();
+        for (service, check) in checks {
+            if let Some(open) = self.open.get(service) {
+                open.count.set(Some(check.local_endpoints));
+                continue;
+            }
+            match self.open(service, check, listen_on).await {
+                Ok(open) => {
+                    self.open.insert(service.clone(), open);
+                }
+                Err(failure) => failures.push(failure),
+            }
+        }
+        failures
+    }
+
+    /// Closes all.
+    pub async fn close(self) {
+        for open in self.open.into_values() {
+            open.close().await;
+        }
+    }
+
+    /// All addresses, or none: half a health check would be taken for a whole one.
+    async fn open(
+        &self,
+        service: &ObjectName,
+        check: &HealthCheck,
+        listen_on: &ListenOn,
+    ) -> Result<Open, ListenFailure> {
+        let mut open = Open {
+            port: check.port,
+            listen_on: listen_on.clone(),
+            count: Count::new(check.local_endpoints),
+            listeners: Vec::new(),
+        };
+        let handler = page::handler(
+            service.clone(),
+            open.count.clone(),
+            Arc::clone(&self.proxy_healthy),
+        );
+        for address in listen_on.addresses() {
+            let address = SocketAddr::new(address, check.port.get());
+            match Listener::open(address, handler.clone(), self.limits) {
+                Ok(listener) => open.listeners.push(listener),
+                Err(source) => {
+                    open.close().await;
+                    return Err(ListenFailure {
+                        service: service.clone(),
+                        address,
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(open)
+    }
+}
+
+impl ListenOn {
+    fn addresses(&self) -> Vec<IpAddr> {
+        match self {
+            Self::Everywhere => vec![Ipv6Addr::UNSPECIFIED.into()],
+            Self::Addresses(addresses) => addresses.iter().copied().collect(),
+        }
+    }
+}
+
+impl Open {
+    async fn close(self) {
+        self.count.set(None);
+        for listener in self.listeners {
+            listener.close().await;
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Health-check node ports on real sockets.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use model::frontend::HealthCheck;
+use model::names::ObjectName;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+use super::{HealthChecks, ListenFailure, ListenOn, Wanted};
+use crate::http::Limits;
+use crate::http::tests::free_port;
+
+struct Node {
+    runtime: Runtime,
+    checks: HealthChecks,
+    healthy: Arc<AtomicBool>,
+}
+
+impl Node {
+    fn new() -> Self {
+        let healthy = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&healthy);
+        let proxy_healthy = Arc::new(move || asked.load(Ordering::Relaxed));
+        Self {
+            runtime: Runtime::new().expect("a runtime"),
+            checks: HealthChecks::new(proxy_healthy, Limits::default()),
+            healthy,
+        }
+    }
+
+    fn update(&mut self, wanted: &Wanted) -> Vec<ListenFailure> {
+        self.runtime.block_on(self.checks.update(wanted))
+    }
+
+    fn update_well(&mut self, wanted: &Wanted) {
+        let failures = self.update(wanted);
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+}
+
+fn wanted(listen_on: ListenOn, checks: &[(&str, u16, usize)]) -> Wanted {
+    let check = |(name, port, local_endpoints): &(&str, u16, usize)| {
+        let check = HealthCheck {
+            port: NonZeroU16::new(*port).expect("a port"),
+            local_endpoints: *local_endpoints,
+            families: BTreeSet::new(),
+        };
+        (ObjectName::new("shop", *name), check)
+    };
+    Wanted {
+        listen_on,
+        checks: checks.iter().map(check).collect(),
+    }
+}
+
+fn everywhere(checks: &[(&str, u16, usize)]) -> Wanted {
+    wanted(ListenOn::Everywhere, checks)
+}
+
+/// The answer without its date; none where nobody listens.
+fn ask(address: impl Into<IpAddr>, port: u16) -> Option<String> {
+    let address = SocketAddr::new(address.into(), port);
+    let mut stream = TcpStream::connect(address).ok()?;
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience).expect("a time limit");
+    write!(stream, "GET /any/path HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    let lines = text.split_inclusive("\r\n");
+    Some(lines.filter(|line| !line.starts_with("date: ")).collect())
+}
+
+/// What Service shop/`name` answers.
+fn answer(status: &str, name: &str, count: usize, healthy: bool) -> Option<String> {
+    let body = format!(
+        "{{\n\t\"service\": {{\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": \"{name}\"\n\t}},\n\
+         \t\"localEndpoints\": {count},\n\t\"serviceProxyHealthy\": {healthy}\n}}"
+    );
+    Some(format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n\
+         x-load-balancing-endpoint-weight: {count}\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+const OK: &str = "200 OK";
+const UNAVAILABLE: &str = "503 Service Unavailable";
+
+#[test]
+fn a_node_with_endpoints_says_how_many() {
+    let (mut node, port) = (Node::new(), free_port());
+    node.update_well(&everywhere(&[("web", port, 3)]));
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), answer(OK, "web", 3, true));
+}
+
+#[test]
+fn one_port_serves_both_families() {
+    // Deviation D18.
+    let (mut node, port) = (Node::new(), free_port());
+    node.update_well(&everywhere(&[("web", port, 1)]));
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), answer(OK, "web", 1, true));
+    assert_eq!(ask(Ipv6Addr::LOCALHOST, port), answer(OK, "web", 1, true));
+}
+
+#[test]
+fn a_node_without_endpoints_is_unavailable() {
+    let (mut node, port) = (Node::new(), free_port());
+    node.update_well(&everywhere(&[("web", port, 0)]));
+    let expected = answer(UNAVAILABLE, "web", 0, true);
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), expected);
+}
+
+#[test]
+fn a_proxy_that_does_not_work_is_unavailable() {
+    let (mut node, port) = (Node::new(), free_port());
+    node.update_well(&everywhere(&[("web", port, 2)]));
+    node.healthy.store(false, Ordering::Relaxed);
+    let expected = answer(UNAVAILABLE, "web", 2, false);
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), expected);
+}
+
+#[test]
+fn a_new_count_needs_no_new_listener() {
+    let (mut node, port) = (Node::new(), free_port());
+    node.update_well(&everywhere(&[("web", port, 2)]));
+    // Before the change it waits for its turn, after it it is answered by the same listener.
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut open = TcpStream::connect(address).expect("a connection");
+    node.update_well(&everywhere(&[("web", port, 5)]));
+    write!(open, "GET / HTTP/1.0\r\n\r\n").expect("it is sent");
+    let mut text = String::new();
+    open.read_to_string(&mut text).expect("an answer");
+    assert!(text.contains("\"localEndpoints\": 5"), "{text}");
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), answer(OK, "web", 5, true));
+}
+
+#[test]
+fn a_service_that_goes_closes_its_port() {
+    let (mut node, port) = (Node::new(), free_port());
+    node.update_well(&everywhere(&[("web", port, 2)]));
+    assert_eq!(node.checks.len(), 1);
+    node.update_well(&everywhere(&[]));
+    assert!(node.checks.is_empty());
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), None);
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
+}
+
+#[test]
+fn a_service_that_went_while_asked_says_nothing() {
+    let (mut node, port) = (Node::new(), free_port());
+    node.update_well(&everywhere(&[("web", port, 2)]));
+    let mut open = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection");
+    open.write_all(b"GET / HTTP/1.0\r\n").expect("it is sent");
+    // Once this one is answered, the one before is known to the listener.
+    ask(Ipv4Addr::LOCALHOST, port);
+    node.update_well(&everywhere(&[]));
+    open.write_all(b"\r\n").expect("it is sent");
+    let mut text = String::new();
+    open.read_to_string(&mut text).expect("an answer");
+    assert!(text.starts_with("HTTP/1.0 200 OK\r\n"), "{text}");
+    assert!(text.ends_with("\r\n\r\n"), "no body: {text}");
+}
+
+#[test]
+fn another_port_closes_the_first() {
+    let (mut node, first, second) = (Node::new(), free_port(), free_port());
+    node.update_well(&everywhere(&[("web", first, 2)]));
+    node.update_well(&everywhere(&[("web", second, 2)]));
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, first), None);
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, second), answer(OK, "web", 2, true));
+}
+
+#[test]
+fn two_services_may_change_ports() {
+    let (mut node, a, b) = (Node::new(), free_port(), free_port());
+    for (web, api) in [(a, b), (b, a), (a, b), (b, a)] {
+        node.update_well(&everywhere(&[("web", web, 1), ("api", api, 2)]));
+        assert_eq!(ask(Ipv4Addr::LOCALHOST, web), answer(OK, "web", 1, true));
+        assert_eq!(ask(Ipv6Addr::LOCALHOST, api), answer(OK, "api", 2, true));
+    }
+}
+
+#[test]
+fn a_limit_of_addresses_holds() {
+    let (mut node, port) = (Node::new(), free_port());
+    let second = Ipv4Addr::new(127, 0, 0, 2);
+    let addresses = |addresses: &[IpAddr]| {
+        ListenOn::Addresses(addresses.iter().copied().collect::<BTreeSet<_>>())
+    };
+    let checks = [("web", port, 1)];
+    let expected = answer(OK, "web", 1, true);
+    let limited = [second.into(), Ipv6Addr::LOCALHOST.into()];
+    node.update_well(&wanted(addresses(&limited), &checks));
+    assert_eq!(ask(second, port), expected);
+    assert_eq!(ask(Ipv6Addr::LOCALHOST, port), expected);
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), None);
+    // The node has other addresses now.
+    node.update_well(&wanted(addresses(&[Ipv4Addr::LOCALHOST.into()]), &checks));
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), expected);
+    assert_eq!(ask(second, port), None);
+    node.update_well(&wanted(addresses(&[]), &checks));
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), None);
+}
+
+#[test]
+fn a_port_that_is_taken_is_reported_and_tried_again() {
+    let (mut node, port) = (Node::new(), free_port());
+    let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
+    let both = everywhere(&[("web", port, 1), ("api", free_port(), 1)]);
+    for _ in 0..2 {
+        let failures = node.update(&both);
+        assert_eq!(failures.len(), 1, "the other Service is served");
+        assert_eq!(
+            model::chain(&failures[0]).to_string(),
+            format!(
+                "failed to listen at [::]:{port} for the health check of Service shop/web: \
+                 Address already in use (os error 98)"
+            )
+        );
+        assert_eq!(failures[0].service, ObjectName::new("shop", "web"));
+    }
+    drop(other);
+    node.update_well(&both);
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), answer(OK, "web", 1, true));
+}
+
+#[test]
+fn one_address_that_is_taken_closes_the_others() {
+    let (mut node, port) = (Node::new(), free_port());
+    let second = Ipv4Addr::new(127, 0, 0, 2);
+    let _other = TcpListener::bind((second, port)).expect("the port is free");
+    let both = BTreeSet::from([Ipv4Addr::LOCALHOST.into(), second.into()]);
+    let failures = node.update(&wanted(ListenOn::Addresses(both), &[("web", port, 1)]));
+    assert_eq!(failures.len(), 1);
+    assert_eq!(failures[0].address, (second, port).into());
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), None);
+}
+
+#[test]
+fn the_task_follows_what_is_wanted() {
+    let port = free_port();
+    let runtime = Runtime::new().expect("a runtime");
+    let (sender, receiver) = watch::channel(Arc::new(Wanted::default()));
+    let (failures, mut failed) = mpsc::unbounded_channel();
+    let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
+    let task = runtime.spawn(super::run(receiver, Arc::new(|| true), failures));
+    let web = Arc::new(everywhere(&[("web", port, 1)]));
+    sender.send_replace(Arc::clone(&web));
+    let failure = runtime.block_on(failed.recv()).expect("a failure");
+    assert_eq!(failure.address.port(), port);
+    drop(other);
+    sender.send_replace(web);
+    let expected = answer(OK, "web", 1, true);
+    let mut got = None;
+    for _ in 0..200 {
+        got = ask(Ipv4Addr::LOCALHOST, port);
+        if got.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(got, expected);
+    drop(sender);
+    runtime.block_on(task).expect("it ends");
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), None);
+}

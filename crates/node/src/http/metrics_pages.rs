@@ -1,0 +1,76 @@
+//! The pages of the metrics server (`metricsBindAddress`).
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
+
+use super::status::Status;
+use super::{Handler, NOSNIFF, Reply, Request};
+use crate::metrics::{CONTENT_TYPE as METRICS, Metrics};
+
+/// What the pages show.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// `/statusz` and `/drains`.
+    pub status: Arc<RwLock<Status>>,
+    /// `/configz`: the configuration that holds, as JSON.
+    pub config: Arc<RwLock<Arc<str>>>,
+}
+
+/// Answers `/metrics`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/statusz` and `/drains`.
+#[must_use]
+pub fn handler(pages: Pages) -> Handler {
+    Arc::new(move |request| pages.reply(request))
+}
+
+impl Pages {
+    fn reply(&self, request: &Request<'_>) -> Reply {
+        match request.path {
+            "/metrics" => self.metrics(),
+            "/healthz" | "/livez" => Reply::text(StatusCode::OK, "ok"),
+            "/proxyMode" => Reply::text(StatusCode::OK, "ipvs"),
+            "/configz" => {
+                let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+                Reply::json(StatusCode::OK, config.to_string())
+            }
+            "/statusz" => self.status(request.query),
+            "/drains" => {
+                let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+                json(&status.drains)
+            }
+            _ => Reply::not_found(),
+        }
+    }
+
+    fn metrics(&self) -> Reply {
+        match self.metrics.text(Instant::now()) {
+            Ok(text) => Reply {
+                status: StatusCode::OK,
+                headers: vec![(CONTENT_TYPE, HeaderValue::from_static(METRICS)), NOSNIFF],
+                body: text,
+            },
+            Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
+    }
+
+    fn status(&self, query: &str) -> Reply {
+        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        if query.split('&').any(|pair| pair == "format=json") {
+            json(&*status)
+        } else {
+            Reply::text(StatusCode::OK, status.to_string())
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Reply {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => Reply::json(StatusCode::OK, text + "\n"),
+        Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}

@@ -1,0 +1,235 @@
+//! What the daemon knows of itself, for people and for tools.
+
+mod reports;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+
+use serde::Serialize;
+
+/// How many failures are kept.
+const FAILURES: usize = 32;
+
+/// How many findings, drains and failures the text shows of each; JSON has all.
+const SHOWN: usize = 50;
+
+/// The daemon's state. Times are RFC 3339.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// The node's name in Kubernetes.
+    pub node_name: String,
+    /// When the daemon started.
+    pub started: String,
+    /// The last synchronisation that ended; none before the first.
+    pub last_sync: Option<LastSync>,
+    /// How much there is.
+    pub counts: Counts,
+    /// What is odd about the cluster or the node.
+    pub findings: BTreeSet<FindingStatus>,
+    /// Real servers that get no new connections and keep old ones.
+    pub drains: Vec<DrainStatus>,
+    /// The last failures, oldest first.
+    pub recent_failures: VecDeque<Failure>,
+}
+
+/// A synchronisation that ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastSync {
+    /// When it ended.
+    pub time: String,
+    /// What led to it: `change`, `retry`, `audit`, `drain` or `node`.
+    pub cause: String,
+    /// How long it took, seconds.
+    pub took_seconds: f64,
+    /// Additions, changes and deletions that were planned.
+    pub planned: [usize; 3],
+    /// Ops that failed, or were not tried because one before them had failed.
+    pub failed: usize,
+}
+
+/// How much the node's tables hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Virtual servers that are ours.
+    pub virtual_servers: usize,
+    /// Their real servers.
+    pub real_servers: usize,
+    /// Addresses on the dummy device.
+    pub addresses: usize,
+    /// Entries of our sets.
+    pub set_entries: usize,
+    /// Virtual servers of others.
+    pub foreign_virtual_servers: usize,
+    /// Health-check node ports that are open.
+    pub health_checks: usize,
+}
+
+/// One finding.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingStatus {
+    /// Its stable code.
+    pub code: String,
+    /// `info`, `warning` or `error`.
+    pub level: String,
+    /// All of it, in words.
+    pub text: String,
+}
+
+/// One real server that drains.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainStatus {
+    /// The virtual server, `10.96.0.10:80/TCP`.
+    pub virtual_server: String,
+    /// The real server, `10.1.2.3:8080`.
+    pub real_server: String,
+    /// The Service port, where it is known.
+    pub service: Option<String>,
+    /// Connections that carry data.
+    pub active_connections: u32,
+    /// Connections in any other state.
+    pub inactive_connections: u32,
+    /// When it goes at the latest; none where it has as long as it needs.
+    pub ends: Option<String>,
+}
+
+/// Something that failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// When.
+    pub time: String,
+    /// What and why.
+    pub problem: String,
+}
+
+impl Status {
+    /// Keeps a failure; the oldest makes room.
+    pub fn failed(&mut self, failure: Failure) {
+        if self.recent_failures.len() >= FAILURES {
+            self.recent_failures.pop_front();
+        }
+        self.recent_failures.push_back(failure);
+    }
+}
+
+/// A page for a terminal.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            version,
+            node_name,
+            started,
+            last_sync,
+            counts,
+            findings,
+            drains,
+            recent_failures,
+        } = self;
+        writeln!(f, "kube-ipvsd {version} on {node_name}, since {started}")?;
+        match last_sync {
+            Some(sync) => writeln!(f, "{sync}")?,
+            None => writeln!(f, "No synchronisation yet.")?,
+        }
+        write!(f, "{counts}")?;
+        section(f, "Findings", findings.iter())?;
+        section(f, "Draining", drains.iter())?;
+        section(f, "Recent failures", recent_failures.iter().rev())
+    }
+}
+
+fn section<T: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    items: impl ExactSizeIterator<Item = T>,
+) -> fmt::Result {
+    let count = items.len();
+    writeln!(f, "\n{title}: {count}")?;
+    for item in items.take(SHOWN) {
+        writeln!(f, "  {item}")?;
+    }
+    if count > SHOWN {
+        writeln!(f, "  and {} more", count - SHOWN)?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for LastSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            time,
+            cause,
+            took_seconds,
+            planned: [add, change, delete],
+            failed,
+        } = self;
+        write!(
+            f,
+            "Last synchronisation: {time}, {cause}, {took_seconds:.3} s, {add} added, {change} changed, \
+             {delete} deleted, {failed} failed"
+        )
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            virtual_servers,
+            real_servers,
+            addresses,
+            set_entries,
+            foreign_virtual_servers,
+            health_checks,
+        } = self;
+        writeln!(f, "Virtual servers: {virtual_servers}")?;
+        writeln!(f, "Real servers: {real_servers}")?;
+        writeln!(f, "Addresses: {addresses}")?;
+        writeln!(f, "Set entries: {set_entries}")?;
+        writeln!(f, "Virtual servers of others: {foreign_virtual_servers}")?;
+        writeln!(f, "Health-check ports: {health_checks}")
+    }
+}
+
+impl fmt::Display for FindingStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for DrainStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            virtual_server,
+            real_server,
+            service,
+            active_connections,
+            inactive_connections,
+            ends,
+        } = self;
+        write!(f, "{real_server} of {virtual_server}")?;
+        if let Some(service) = service {
+            write!(f, " ({service})")?;
+        }
+        write!(
+            f,
+            ": {active_connections} active, {inactive_connections} inactive connections"
+        )?;
+        match ends {
+            Some(ends) => write!(f, ", until {ends}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { time, problem } = self;
+        write!(f, "{time} {problem}")
+    }
+}

@@ -1,0 +1,324 @@
+//! Real sockets on loopback: what is sent, byte by byte, and what bad clients can do.
+
+mod pages;
+mod status;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use hyper::StatusCode;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::{BindError, Handler, Limits, Reply, Server, listen};
+
+/// A port of this test alone, free in both families. Ports that the kernel gives out itself, for which it
+/// takes higher numbers (`net.ipv4.ip_local_port_range`), may be another's a moment later.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let runtime = Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 31;
+        let port = 10_000 + u16::try_from(number % 20_000).expect("it is small");
+        if listen((Ipv6Addr::UNSPECIFIED, port).into()).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A listener at such a port, and its address.
+pub(crate) fn taken_port() -> (std::net::TcpListener, SocketAddr) {
+    let address = (Ipv4Addr::LOCALHOST, free_port()).into();
+    let listener = std::net::TcpListener::bind(address).expect("it is free");
+    (listener, address)
+}
+
+/// A server that runs beside the test.
+pub(crate) struct Running {
+    runtime: Runtime,
+    pub(crate) address: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) fn of(handler: Handler, limits: Limits) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let (stop, stopped) = watch::channel(false);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let inside = runtime.enter();
+        let listener = listen(address).expect("it is free");
+        let server = tokio::spawn(super::serve(listener, handler, limits, stopped));
+        drop(inside);
+        Self {
+            runtime,
+            address,
+            stop,
+            server,
+        }
+    }
+
+    /// Tells it to stop and waits until it has.
+    fn stop(self) -> Duration {
+        let began = Instant::now();
+        self.stop.send_replace(true);
+        self.runtime.block_on(self.server).expect("it ends well");
+        began.elapsed()
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("a connection");
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience).expect("a time limit");
+    stream
+}
+
+/// All that comes; an end by force ends it too.
+fn read(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let _ = stream.read_to_end(&mut text);
+    String::from_utf8(text).expect("text")
+}
+
+/// Sends a request for `path`; the answer without its date.
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = connect(address);
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
+    without_date(&read(&mut stream))
+}
+
+fn without_date(answer: &str) -> String {
+    let lines = answer.split_inclusive("\r\n");
+    lines.filter(|line| !line.starts_with("date: ")).collect()
+}
+
+/// Says the path and the query.
+fn echo() -> Handler {
+    Arc::new(|request| {
+        let body = format!("{} {}\n", request.path, request.query);
+        Reply::text(StatusCode::OK, body)
+    })
+}
+
+fn answer(status: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\n\
+         x-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn an_answer_says_what_it_is() {
+    let server = Running::of(echo(), Limits::default());
+    assert_eq!(
+        get(server.address, "/a/b?c=d&e"),
+        answer("200 OK", "/a/b c=d&e\n")
+    );
+}
+
+#[test]
+fn every_method_and_body_gets_the_answer() {
+    let server = Running::of(echo(), Limits::default());
+    let request = "POST /x HTTP/1.1\r\nHost: node\r\nContent-Length: 3\r\n\r\nabc";
+    let mut stream = connect(server.address);
+    stream.write_all(request.as_bytes()).expect("it is sent");
+    assert_eq!(without_date(&read(&mut stream)), answer("200 OK", "/x \n"));
+}
+
+#[test]
+fn head_gets_the_headers_alone() {
+    let server = Running::of(echo(), Limits::default());
+    let mut stream = connect(server.address);
+    let request = "HEAD / HTTP/1.1\r\nHost: node\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("it is sent");
+    let whole = answer("200 OK", "/ \n");
+    let head = whole.strip_suffix("/ \n").expect("a body");
+    assert_eq!(without_date(&read(&mut stream)), head);
+}
+
+#[test]
+fn a_client_may_end_its_side_before_it_reads() {
+    let server = Running::of(echo(), Limits::default());
+    let mut stream = connect(server.address);
+    let request = "GET / HTTP/1.1\r\nHost: node\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("it is sent");
+    stream.shutdown(Shutdown::Write).expect("it ends");
+    assert_eq!(without_date(&read(&mut stream)), answer("200 OK", "/ \n"));
+}
+
+#[test]
+fn a_client_that_says_nothing_is_cut_off() {
+    let limits = Limits {
+        head: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let server = Running::of(echo(), limits);
+    let mut silent = connect(server.address);
+    silent.write_all(b"GET / HT").expect("it is sent");
+    let began = Instant::now();
+    assert!(!read(&mut silent).contains("200 OK"));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off() {
+    // More than the kernel keeps for a connection.
+    let body = "x".repeat(64 << 20);
+    let expected = body.len();
+    let handler: Handler = Arc::new(move |_| Reply::text(StatusCode::OK, body.clone()));
+    let limits = Limits {
+        whole: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let server = Running::of(handler, limits);
+    let mut stream = connect(server.address);
+    write!(stream, "GET / HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
+    std::thread::sleep(Duration::from_millis(900));
+    let got = read(&mut stream).len();
+    assert!(got > 0, "the beginning came");
+    assert!(got < expected, "{got} of {expected} bytes came");
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let server = Running::of(echo(), Limits::default());
+    let mut stream = connect(server.address);
+    let large = "x".repeat(32 << 10);
+    let request = format!("GET / HTTP/1.1\r\nHost: node\r\nLarge: {large}\r\n\r\n");
+    // The end of it may come after the refusal.
+    let _ = stream.write_all(request.as_bytes());
+    assert!(!read(&mut stream).contains("200 OK"));
+    assert_eq!(get(server.address, "/"), answer("200 OK", "/ \n"));
+}
+
+#[test]
+fn the_oldest_connection_makes_room() {
+    let limits = Limits {
+        connections: 3,
+        ..Limits::default()
+    };
+    let server = Running::of(echo(), limits);
+    let mut idle: Vec<TcpStream> = (0..3).map(|_| connect(server.address)).collect();
+    for stream in &mut idle {
+        stream.write_all(b"G").expect("it is sent");
+    }
+    let began = Instant::now();
+    assert_eq!(get(server.address, "/"), answer("200 OK", "/ \n"));
+    assert_eq!(read(&mut idle[0]), "", "the oldest is cut");
+    assert!(began.elapsed() < limits.head, "nobody waited");
+    write!(idle[2], "ET / HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
+    assert_eq!(without_date(&read(&mut idle[2])), answer("200 OK", "/ \n"));
+}
+
+#[test]
+fn a_stop_lets_an_open_connection_end() {
+    let server = Running::of(echo(), Limits::default());
+    let address = server.address;
+    let mut open = connect(address);
+    open.write_all(b"GET / HTTP/1.1\r\n").expect("it is sent");
+    // Once this one is answered, the one before is known to the server.
+    get(address, "/");
+    let late = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(TcpStream::connect(address).is_err(), "it listens no more");
+        open.write_all(b"Host: node\r\n\r\n").expect("it is sent");
+        without_date(&read(&mut open))
+    });
+    let took = server.stop();
+    assert_eq!(late.join().expect("an answer"), answer("200 OK", "/ \n"));
+    assert!(took < Limits::default().farewell);
+}
+
+#[test]
+fn a_stop_waits_for_nobody_for_long() {
+    let limits = Limits {
+        farewell: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let server = Running::of(echo(), limits);
+    let mut open = connect(server.address);
+    open.write_all(b"GET ").expect("it is sent");
+    get(server.address, "/");
+    assert!(server.stop() < Duration::from_secs(3));
+    assert_eq!(read(&mut open), "");
+}
+
+#[test]
+fn unspecified_stands_for_both_families() {
+    let runtime = Runtime::new().expect("a runtime");
+    let _inside = runtime.enter();
+    for unspecified in [
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        (Ipv6Addr::UNSPECIFIED, 0).into(),
+    ] {
+        let listener = listen(unspecified).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        for client in [
+            SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            (Ipv6Addr::LOCALHOST, port).into(),
+        ] {
+            TcpStream::connect(client).expect("it listens there");
+        }
+    }
+}
+
+/// A server whose port is taken, and who takes it.
+fn taken(hard_fail: bool) -> (Runtime, std::net::TcpListener, Server) {
+    let runtime = Runtime::new().expect("a runtime");
+    let (other, address) = taken_port();
+    let mut server = Server::new("test server", address, hard_fail);
+    server.retry = Duration::from_millis(20);
+    (runtime, other, server)
+}
+
+#[test]
+fn an_address_that_is_taken_is_tried_again() {
+    let (runtime, other, server) = taken(false);
+    let (stop, stopped) = watch::channel(false);
+    let running = runtime.spawn(server.run(echo(), stopped));
+    std::thread::sleep(Duration::from_millis(60));
+    assert!(!running.is_finished());
+    drop(other);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while TcpStream::connect(server.address).is_err() {
+        assert!(Instant::now() < deadline, "it never listened");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(get(server.address, "/"), answer("200 OK", "/ \n"));
+    stop.send_replace(true);
+    let ended = runtime.block_on(running).expect("it ends");
+    ended.expect("no error");
+}
+
+#[test]
+fn an_address_that_is_taken_does_not_hold_up_a_stop() {
+    let (runtime, _other, mut server) = taken(false);
+    server.retry = Duration::from_secs(3600);
+    let (stop, stopped) = watch::channel(false);
+    let running = runtime.spawn(server.run(echo(), stopped));
+    stop.send_replace(true);
+    let ended = runtime.block_on(running).expect("it ends");
+    ended.expect("no error");
+}
+
+#[test]
+fn an_address_that_is_taken_is_fatal_where_asked() {
+    let (runtime, _other, server) = taken(true);
+    let (_stop, stopped) = watch::channel(false);
+    let ended = runtime.block_on(server.run(echo(), stopped));
+    let error: BindError = ended.expect_err("it is taken");
+    assert_eq!(
+        model::chain(&error).to_string(),
+        format!(
+            "failed to start the test server at {}: Address already in use (os error 98)",
+            server.address
+        )
+    );
+}

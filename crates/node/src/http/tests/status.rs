@@ -1,0 +1,169 @@
+//! The daemon's state in words.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use model::finding::{Code, Finding};
+use model::names::ObjectName;
+use model::plan::Summary;
+
+use crate::health::Moment;
+use crate::http::status::{Counts, DrainStatus, Failure, FindingStatus, LastSync, Status};
+use crate::metrics::TableCounts;
+use crate::reconciler::{Cause, Report};
+
+#[test]
+fn the_text_shows_everything() {
+    let mut status = Status {
+        version: "0.1.0".to_owned(),
+        node_name: "node1".to_owned(),
+        started: "2026-01-02T03:04:05Z".to_owned(),
+        last_sync: Some(LastSync {
+            time: "2026-01-02T03:05:05Z".to_owned(),
+            cause: "change".to_owned(),
+            took_seconds: 0.0123,
+            planned: [3, 2, 1],
+            failed: 1,
+        }),
+        counts: Counts {
+            virtual_servers: 20,
+            real_servers: 60,
+            addresses: 12,
+            set_entries: 40,
+            foreign_virtual_servers: 1,
+            health_checks: 2,
+        },
+        findings: BTreeSet::from([FindingStatus {
+            code: "KIV0401".to_owned(),
+            level: "warning".to_owned(),
+            text: "KIV0401 warning Node node1".to_owned(),
+        }]),
+        drains: vec![DrainStatus {
+            virtual_server: "10.96.0.10:80/TCP".to_owned(),
+            real_server: "10.1.2.3:8080".to_owned(),
+            service: Some("shop/web:http".to_owned()),
+            active_connections: 2,
+            inactive_connections: 1,
+            ends: Some("2026-01-02T03:20:05Z".to_owned()),
+        }],
+        ..Status::default()
+    };
+    for number in 1..=2 {
+        status.failed(Failure {
+            time: format!("2026-01-02T03:05:0{number}Z"),
+            problem: format!("problem {number}"),
+        });
+    }
+    assert_eq!(
+        status.to_string(),
+        "\
+kube-ipvsd 0.1.0 on node1, since 2026-01-02T03:04:05Z
+Last synchronisation: 2026-01-02T03:05:05Z, change, 0.012 s, 3 added, 2 changed, 1 deleted, 1 failed
+Virtual servers: 20
+Real servers: 60
+Addresses: 12
+Set entries: 40
+Virtual servers of others: 1
+Health-check ports: 2
+
+Findings: 1
+  KIV0401 warning Node node1
+
+Draining: 1
+  10.1.2.3:8080 of 10.96.0.10:80/TCP (shop/web:http): 2 active, 1 inactive connections, until 2026-01-02T03:20:05Z
+
+Recent failures: 2
+  2026-01-02T03:05:02Z problem 2
+  2026-01-02T03:05:01Z problem 1
+"
+    );
+}
+
+#[test]
+fn the_text_is_short_where_there_is_much() {
+    let finding = |number: u32| FindingStatus {
+        text: number.to_string(),
+        ..FindingStatus::default()
+    };
+    let status = Status {
+        findings: (0..1000).map(finding).collect(),
+        ..Status::default()
+    };
+    let text = status.to_string();
+    assert!(text.contains("\nFindings: 1000\n"));
+    assert!(text.contains("\n  and 950 more\n"));
+    assert!(text.lines().count() < 80);
+}
+
+#[test]
+fn the_oldest_failure_makes_room() {
+    let mut status = Status::default();
+    for number in 0..100 {
+        status.failed(Failure {
+            time: String::new(),
+            problem: number.to_string(),
+        });
+    }
+    let kept: Vec<&str> = (status.recent_failures.iter())
+        .map(|failure| failure.problem.as_str())
+        .collect();
+    assert_eq!(kept.len(), 32);
+    assert_eq!((kept[0], kept[31]), ("68", "99"));
+}
+
+#[test]
+fn reports_make_the_state() {
+    let mut status = Status::default();
+    let now = Moment::now();
+    let finding = Finding {
+        code: Code::ServiceClash,
+        kind: "Service",
+        object: ObjectName::new("shop", "web"),
+        field: "spec.clusterIPs[0]".to_owned(),
+        problem: "taken".to_owned(),
+        consequence: "left out".to_owned(),
+    };
+    let synced = Report::Synced {
+        cause: Cause::Change,
+        summary: Summary {
+            add: 1,
+            change: 2,
+            delete: 3,
+        },
+        failed: 4,
+        took: Duration::from_millis(1500),
+    };
+    status.observe(&synced, now);
+    status.observe(&Report::FindingRaised(finding.clone()), now);
+    let expected = LastSync {
+        time: now.time.to_string(),
+        cause: "change".to_owned(),
+        took_seconds: 1.5,
+        planned: [1, 2, 3],
+        failed: 4,
+    };
+    assert_eq!(status.last_sync, Some(expected));
+    let texts: Vec<&str> = status.findings.iter().map(|it| it.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        ["KIV0201 error Service shop/web: spec.clusterIPs[0]: taken; left out"]
+    );
+    status.observe(&Report::FindingCleared(finding), now);
+    assert!(status.findings.is_empty());
+}
+
+#[test]
+fn counts_leave_the_rest_as_it_was() {
+    let mut status = Status::default();
+    status.counts.health_checks = 3;
+    status.counted(&TableCounts {
+        addresses: 7,
+        ..TableCounts::default()
+    });
+    let expected = Counts {
+        addresses: 7,
+        health_checks: 3,
+        ..Counts::default()
+    };
+    assert_eq!(status.counts, expected);
+}

@@ -1,0 +1,214 @@
+//! What a metric is: the one table from which metrics are registered and their page is written.
+
+use prometheus::core::Collector;
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Descriptor {
+    /// The name as it is exposed.
+    pub name: &'static str,
+    /// What its value means.
+    pub kind: Kind,
+    /// The names of its labels, in order. Those of traffic are a matter of configuration.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+/// The types of metrics.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Never falls, but for restarts.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// Counts by size.
+    Histogram(Buckets),
+}
+
+impl Kind {
+    /// The word of the exposition format.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// Upper bounds of a histogram, seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Buckets {
+    /// 1 ms doubling to 16.384 s.
+    Sync,
+    /// From 250 ms to 5 min, as `network_programming_duration_seconds` of kube-proxy.
+    Programming,
+}
+
+impl Buckets {
+    /// The bounds, without the last one, infinity.
+    #[must_use]
+    pub fn bounds(self) -> Vec<f64> {
+        match self {
+            Self::Sync => (0..15).map(|power| 0.001 * f64::from(1 << power)).collect(),
+            Self::Programming => [0.25, 0.5]
+                .into_iter()
+                .chain((1..60).map(f64::from))
+                .chain((60..120).step_by(5).map(f64::from))
+                .chain((120..=300).step_by(30).map(f64::from))
+                .collect(),
+        }
+    }
+}
+
+fn register<T: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: Result<T, prometheus::Error>,
+) -> Result<T, prometheus::Error> {
+    let metric = metric?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+impl Descriptor {
+    fn counter(&self) -> Result<IntCounterVec, prometheus::Error> {
+        IntCounterVec::new(Opts::new(self.name, self.help), self.labels)
+    }
+
+    fn gauge(&self) -> Result<GaugeVec, prometheus::Error> {
+        GaugeVec::new(Opts::new(self.name, self.help), self.labels)
+    }
+
+    fn histogram(&self, buckets: Buckets) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(self.name, self.help).buckets(buckets.bounds());
+        HistogramVec::new(options, self.labels)
+    }
+}
+
+/// Makes a [`Descriptor`] of each line, and a struct with a registered metric for each.
+macro_rules! metrics {
+    (@type counter) => { IntCounterVec };
+    (@type gauge) => { GaugeVec };
+    (@type $histogram:ident) => { HistogramVec };
+    (@kind counter) => { Kind::Counter };
+    (@kind gauge) => { Kind::Gauge };
+    (@kind sync) => { Kind::Histogram(Buckets::Sync) };
+    (@kind programming) => { Kind::Histogram(Buckets::Programming) };
+    (@new counter $descriptor:expr) => { $descriptor.counter() };
+    (@new gauge $descriptor:expr) => { $descriptor.gauge() };
+    (@new sync $descriptor:expr) => { $descriptor.histogram(Buckets::Sync) };
+    (@new programming $descriptor:expr) => { $descriptor.histogram(Buckets::Programming) };
+    (@descriptor $kind:ident $name:literal $labels:tt $help:literal) => {
+        Descriptor { name: $name, kind: metrics!(@kind $kind), labels: &$labels, help: $help }
+    };
+    ($( $field:ident: $kind:ident $name:literal $labels:tt $help:literal; )*) => {
+        /// A registered metric for each descriptor.
+        #[derive(Debug)]
+        pub(super) struct Handles { $( pub(super) $field: metrics!(@type $kind), )* }
+
+        impl Handles {
+            pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+                Ok(Self { $( $field: {
+                    let descriptor = metrics!(@descriptor $kind $name $labels $help);
+                    register(registry, metrics!(@new $kind descriptor))?
+                }, )* })
+            }
+        }
+
+        /// The metrics that are set as things happen.
+        pub(super) const SET: &[Descriptor] =
+            &[$( metrics!(@descriptor $kind $name $labels $help), )*];
+    };
+}
+
+metrics! {
+    sync_duration: sync "kubeproxy_sync_proxy_rules_duration_seconds" ["ip_family"]
+        "How long synchronisations took, reading included; one serves both families.";
+    last_queued: gauge "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds" ["ip_family"]
+        "When a synchronisation was last asked for, Unix time.";
+    last_synced: gauge "kubeproxy_sync_proxy_rules_last_timestamp_seconds" ["ip_family"]
+        "When a family was last as asked, single entries that failed aside, Unix time.";
+    programming: programming "kubeproxy_network_programming_duration_seconds" ["ip_family"]
+        "Time from the change of a pod or a Service to its being served here.";
+    endpoint_changes_pending: gauge "kubeproxy_sync_proxy_rules_endpoint_changes_pending" []
+        "Changes of EndpointSlices that wait.";
+    endpoint_changes: counter "kubeproxy_sync_proxy_rules_endpoint_changes_total" []
+        "Changes of EndpointSlices.";
+    service_changes_pending: gauge "kubeproxy_sync_proxy_rules_service_changes_pending" []
+        "Changes of Services that wait.";
+    service_changes: counter "kubeproxy_sync_proxy_rules_service_changes_total" []
+        "Changes of Services.";
+    restore_failures: counter "kubeproxy_sync_proxy_rules_iptables_restore_failures_total" ["ip_family"]
+        "Changes of the packet filter's rules that failed.";
+    no_local_endpoints: gauge "kubeproxy_sync_proxy_rules_no_local_endpoints_total"
+        ["ip_family", "traffic_policy"]
+        "Service ports with a Local traffic policy (internal, external) and no endpoint on this node.";
+    healthz: counter "kubeproxy_proxy_healthz_total" ["code"]
+        "Answers of the health server at /healthz.";
+    livez: counter "kubeproxy_proxy_livez_total" ["code"]
+        "Answers of the health server at /livez.";
+    conntrack_duration: sync "kubeproxy_conntrack_reconciler_sync_duration_seconds" ["ip_family"]
+        "How long cleanings of stale UDP connections took.";
+    conntrack_deleted: counter "kubeproxy_conntrack_reconciler_deleted_entries_total" ["ip_family"]
+        "Stale UDP connections that were deleted.";
+    kubernetes_build_info: gauge "kubernetes_build_info"
+        ["major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version",
+         "compiler", "platform"]
+        "1. The Kubernetes version that this proxy stands for, in the labels of Kubernetes' components.";
+    build_info: gauge "kubeipvs_build_info" ["version"]
+        "1. The daemon's version.";
+    virtual_servers: gauge "kubeipvs_virtual_servers" ["ip_family", "protocol"]
+        "Virtual servers of ours.";
+    real_servers: gauge "kubeipvs_real_servers" ["ip_family", "protocol"]
+        "Real servers of our virtual servers, draining ones included.";
+    drains: gauge "kubeipvs_draining_real_servers" ["ip_family", "protocol"]
+        "Real servers that get no new connections and keep old ones.";
+    foreign: gauge "kubeipvs_foreign_virtual_servers" []
+        "Virtual servers of others in the same table, which are left alone.";
+    drift: counter "kubeipvs_drift_repaired_total" ["operation"]
+        "Repairs of what others did to the kernel's tables.";
+    findings: gauge "kubeipvs_findings" ["code", "level"]
+        "What is odd about the cluster or the node now, by code (see findings.md).";
+    operations: counter "kubeipvs_kernel_operations_total" ["operation"]
+        "Changes of the kernel's tables that were tried.";
+    errors: counter "kubeipvs_kernel_errors_total" ["operation", "errno"]
+        "Changes of the kernel's tables that failed; they are tried again.";
+    observe_failures: counter "kubeipvs_observe_failures_total" []
+        "Readings of the kernel's tables that failed.";
+    withheld: gauge "kubeipvs_deletions_withheld" []
+        "Deletions that wait until the view of the cluster and of the kernel is complete.";
+    audit_age: gauge "kubeipvs_audit_age_seconds" []
+        "Time since the kernel's whole table was last compared with the wanted one.";
+    syncs: counter "kubeipvs_syncs_total" ["cause", "result"]
+        "Synchronisations by what led to them (change, retry, audit, drain, node) and result (ok, partial).";
+    cause_duration: sync "kubeipvs_sync_duration_seconds" ["cause"]
+        "How long synchronisations took, by what led to them (change, retry, audit, drain, node).";
+    events_dropped: counter "kubeipvs_events_dropped_total" []
+        "Kubernetes Events that were not sent, since there were too many.";
+    set_entries: gauge "kubeipvs_set_entries" ["set"]
+        "Entries of each set of ours.";
+    set_limit: gauge "kubeipvs_set_entries_limit" ["set"]
+        "Entries that each set of ours can hold (maxelem).";
+    config_reloads: counter "kubeipvs_config_reloads_total" ["result"]
+        "Readings of the configuration after the first (ok, failed).";
+    config_ok: gauge "kubeipvs_config_last_reload_successful" []
+        "1 where the configuration was last read without a mistake, else 0.";
+    config_time: gauge "kubeipvs_config_last_reload_success_timestamp_seconds" []
+        "When the configuration was last read without a mistake, Unix time.";
+}
+
+/// Every metric: those of the process and of traffic are read when they are asked for.
+pub fn all() -> impl Iterator<Item = &'static Descriptor> {
+    (SET.iter())
+        .chain(super::process::DESCRIPTORS)
+        .chain(super::traffic::DESCRIPTORS)
+}
+
+/// The name of every metric as it is exposed; a histogram's series have the endings `_bucket`, `_sum` and
+/// `_count` too.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    all().map(|descriptor| descriptor.name)
+}

@@ -1,0 +1,102 @@
+//! The metrics that every process of Kubernetes has, read from /proc when they are asked for.
+
+use procfs::process::{LimitValue, Process};
+use procfs::{ProcResult, boot_time_secs, page_size, ticks_per_second};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+
+use super::descriptors::{Descriptor, Kind};
+use super::family::{desc, family, sample};
+
+pub(super) const DESCRIPTORS: &[Descriptor] = &[
+    gauge(
+        "process_max_fds",
+        "File descriptors that the process may have open.",
+    ),
+    gauge(
+        "process_open_fds",
+        "File descriptors that the process has open.",
+    ),
+    gauge(
+        "process_resident_memory_bytes",
+        "Memory of the process, resident.",
+    ),
+    gauge(
+        "process_start_time_seconds",
+        "When the process started, Unix time.",
+    ),
+    gauge(
+        "process_virtual_memory_bytes",
+        "Memory of the process, virtual.",
+    ),
+    gauge("process_threads", "Threads of the process."),
+    Descriptor {
+        name: "process_cpu_seconds_total",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Processor time of the process, user and system.",
+    },
+];
+
+const fn gauge(name: &'static str, help: &'static str) -> Descriptor {
+    Descriptor {
+        name,
+        kind: Kind::Gauge,
+        labels: &[],
+        help,
+    }
+}
+
+/// Reads /proc/self.
+#[derive(Debug)]
+pub(super) struct ProcessCollector {
+    descs: Vec<Desc>,
+}
+
+impl ProcessCollector {
+    pub(super) fn new() -> Result<Self, prometheus::Error> {
+        let descs = (DESCRIPTORS.iter())
+            .map(|descriptor| desc(descriptor, &[]))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { descs })
+    }
+}
+
+impl Collector for ProcessCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    /// Without /proc there is nothing to say.
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(values) = read() else {
+            return Vec::new();
+        };
+        (DESCRIPTORS.iter().zip(values))
+            .map(|(descriptor, value)| {
+                family(descriptor, vec![sample(descriptor.kind, &[], &[], value)])
+            })
+            .collect()
+    }
+}
+
+/// The values, in the order of [`DESCRIPTORS`].
+fn read() -> ProcResult<[f64; 7]> {
+    let process = Process::myself()?;
+    let stat = process.stat()?;
+    let ticks = ticks_per_second() as f64;
+    let started = boot_time_secs()? as f64 + stat.starttime as f64 / ticks;
+    let max_fds = match process.limits()?.max_open_files.soft_limit {
+        LimitValue::Value(limit) => limit as f64,
+        LimitValue::Unlimited => f64::INFINITY,
+    };
+    Ok([
+        max_fds,
+        process.fd_count()? as f64,
+        stat.rss as f64 * page_size() as f64,
+        started,
+        stat.vsize as f64,
+        stat.num_threads as f64,
+        (stat.utime + stat.stime) as f64 / ticks,
+    ])
+}

@@ -1,0 +1,106 @@
+//! Metrics from what the loop sees: reports of the reconciler and outcomes of the kernel.
+
+use std::sync::PoisonError;
+use std::time::SystemTime;
+
+use kernel::{Errno, OpOutcome};
+use model::plan::{Op, Stage};
+
+use super::{Metrics, errno_name, family_name};
+use crate::health::Moment;
+use crate::reconciler::{Cause, Report};
+
+/// Stands for an errno where there is none: the answer was lost, or a program failed.
+const NO_ERRNO: &str = "none";
+
+impl Metrics {
+    /// Counts what the reconciler says. Ops are counted by [`Self::applied`].
+    pub fn observe(&self, report: &Report, now: Moment) {
+        let served = (self.served.lock())
+            .unwrap_or_else(PoisonError::into_inner)
+            .observe(report);
+        match report {
+            Report::Synced {
+                cause,
+                failed,
+                took,
+                ..
+            } => {
+                self.synced(cause_name(*cause), *took, *failed);
+                self.served(&served, SystemTime::from(now.time));
+                if *cause == Cause::Audit {
+                    self.audited(now.instant);
+                }
+            }
+            Report::Drift(planned) => {
+                let drift = &self.handles.drift;
+                drift.with_label_values(&[op_name(&planned.op)]).inc();
+            }
+            Report::OpFailed(..) => {}
+            Report::ObserveFailed(_) => self.observe_failed(),
+            Report::FindingRaised(finding) => self.finding(finding.code, 1.0),
+            Report::FindingCleared(finding) => self.finding(finding.code, -1.0),
+            Report::DeletionsWithheld(count) => self.withheld(*count),
+        }
+    }
+
+    /// Counts what was done to the kernel: one outcome for each op, same order.
+    pub fn applied(&self, stage: &Stage, outcomes: &[OpOutcome]) {
+        for (planned, outcome) in stage.ops.iter().zip(outcomes) {
+            let errno = outcome.as_ref().map_err(kernel::OpError::errno);
+            self.op(&planned.op, errno.copied());
+        }
+    }
+
+    /// One op was tried.
+    pub fn op(&self, op: &Op, outcome: Result<(), Option<Errno>>) {
+        let handles = &self.handles;
+        let name = op_name(op);
+        handles.operations.with_label_values(&[name]).inc();
+        if let Err(errno) = outcome {
+            let errno = errno.map_or_else(|| NO_ERRNO.to_owned(), |errno| errno_name(errno.0));
+            handles.errors.with_label_values(&[name, &errno]).inc();
+            if let Op::PatchRules(family, _) = op {
+                let failures = &handles.restore_failures;
+                failures.with_label_values(&[family_name(*family)]).inc();
+            }
+        }
+    }
+}
+
+/// The word for what led to a synchronisation.
+#[must_use]
+pub fn cause_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Change => "change",
+        Cause::Retry => "retry",
+        Cause::Audit => "audit",
+        Cause::Drain => "drain",
+        Cause::Node => "node",
+    }
+}
+
+/// The word for a kind of op, as the label `operation` has it.
+#[must_use]
+pub fn op_name(op: &Op) -> &'static str {
+    match op {
+        Op::SetSysctl(..) => "set_sysctl",
+        Op::SetTimeouts(_) => "set_timeouts",
+        Op::CreateSet(..) => "create_set",
+        Op::ReplaceSet(..) => "replace_set",
+        Op::AddEntry(..) => "add_entry",
+        Op::DelEntry(..) => "delete_entry",
+        Op::DestroySet(_) => "destroy_set",
+        Op::PatchRules(..) => "patch_rules",
+        Op::EnsureDevice => "ensure_device",
+        Op::DelDevice => "delete_device",
+        Op::AddAddress(_) => "add_address",
+        Op::DelAddress(_) => "delete_address",
+        Op::AddVirtualServer(_) => "add_virtual_server",
+        Op::SetVirtualServer(_) => "change_virtual_server",
+        Op::DelVirtualServer(_) => "delete_virtual_server",
+        Op::AddRealServer(..) => "add_real_server",
+        Op::SetRealServer(..) => "change_real_server",
+        Op::DelRealServer(..) => "delete_real_server",
+    }
+}

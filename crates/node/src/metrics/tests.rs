@@ -1,0 +1,301 @@
+//! What is exposed is what the table says.
+
+mod exposition;
+mod reports;
+mod traffic;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ipvs::AddressFamily::{Ipv4, Ipv6};
+
+use self::exposition::Exposition;
+use super::{
+    Buckets, Changes, Kind, Metrics, PolicyScope, TableCounts, Traffic, TrafficOptions, all,
+    errno_name, names, page,
+};
+use crate::metrics::HealthPage;
+
+fn metrics_with(options: TrafficOptions, traffic: Traffic) -> Metrics {
+    let families = BTreeSet::from([Ipv4, Ipv6]);
+    Metrics::new(families, options, traffic).expect("the table is right")
+}
+
+fn metrics() -> Metrics {
+    metrics_with(TrafficOptions::default(), Traffic::default())
+}
+
+fn scrape(metrics: &Metrics) -> Exposition {
+    let text = metrics.text(Instant::now()).expect("text");
+    Exposition::parse(&text)
+}
+
+/// That every line is exposed, each with its value.
+fn check(metrics: &Metrics, lines: &[&str]) {
+    let text = metrics.text(Instant::now()).expect("text");
+    for line in lines {
+        assert!(
+            text.lines().any(|it| it == *line),
+            "{line} is not in:\n{text}"
+        );
+    }
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// Metrics of which each has a value.
+fn full() -> Metrics {
+    let traffic = Traffic::default();
+    traffic.set(Arc::from(traffic::reading(1, 1)));
+    let options = TrafficOptions {
+        services: TrafficOptions::SERVICE_LABELS.into(),
+        endpoints: TrafficOptions::ENDPOINT_LABELS.into(),
+        limit: 10,
+    };
+    let metrics = metrics_with(options, traffic);
+    metrics.stands_for("1", "34", "v1.34.2");
+    metrics.queued(at(10));
+    metrics.synced("change", Duration::from_millis(3), 0);
+    metrics.served(&BTreeSet::from([Ipv4]), at(11));
+    metrics.audited(Instant::now());
+    metrics.programmed(Ipv4, Duration::from_secs(1));
+    let changes = Changes {
+        came: 1,
+        pending: 1,
+    };
+    metrics.changes(changes, changes);
+    metrics.without_local_endpoints(Ipv4, PolicyScope::Internal, 1);
+    metrics.health_asked(HealthPage::Livez, 200);
+    metrics.conntrack_cleaned(Ipv6, Duration::from_millis(1), 1);
+    metrics.foreign(1);
+    metrics.withheld(1);
+    metrics.observe_failed();
+    metrics.events_dropped(1);
+    metrics.config_loaded(true, true, at(12));
+    metrics.counted(&TableCounts::of(&reports::tables()));
+    reports::apply(&metrics);
+    metrics
+}
+
+#[test]
+fn every_metric_of_the_table_is_exposed_and_no_other() {
+    let exposition = scrape(&full());
+    let expected: BTreeMap<String, String> = all()
+        .map(|descriptor| {
+            (
+                descriptor.name.to_owned(),
+                descriptor.kind.word().to_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(exposition.types, expected);
+}
+
+#[test]
+fn series_have_the_labels_of_the_table() {
+    let exposition = scrape(&full());
+    for descriptor in all() {
+        let expected: BTreeSet<&str> = descriptor.labels.iter().copied().collect();
+        for ending in descriptor.kind.endings() {
+            let name = format!("{}{ending}", descriptor.name);
+            let mut series = exposition.series_of(&name).peekable();
+            assert!(series.peek().is_some(), "{name} has no series");
+            for labels in series {
+                let mut got: BTreeSet<&str> = labels.keys().map(String::as_str).collect();
+                assert_eq!(got.remove("le"), *ending == "_bucket", "{name}");
+                assert_eq!(got, expected, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn counters_end_in_total_and_only_one_gauge_does() {
+    for descriptor in all() {
+        let total = descriptor.name.ends_with("_total");
+        match descriptor.kind {
+            Kind::Counter => assert!(total, "{}", descriptor.name),
+            // kube-proxy's name.
+            _ if total => assert_eq!(
+                descriptor.name,
+                "kubeproxy_sync_proxy_rules_no_local_endpoints_total"
+            ),
+            _ => {}
+        }
+        assert!(!descriptor.name.contains("_total_total"));
+    }
+}
+
+#[test]
+fn kube_proxys_names_are_its_own() {
+    let ours: BTreeSet<&str> = names()
+        .filter(|name| name.starts_with("kubeproxy_"))
+        .collect();
+    let theirs = [
+        "conntrack_reconciler_deleted_entries_total",
+        "conntrack_reconciler_sync_duration_seconds",
+        "network_programming_duration_seconds",
+        "proxy_healthz_total",
+        "proxy_livez_total",
+        "sync_proxy_rules_duration_seconds",
+        "sync_proxy_rules_endpoint_changes_pending",
+        "sync_proxy_rules_endpoint_changes_total",
+        "sync_proxy_rules_iptables_restore_failures_total",
+        "sync_proxy_rules_last_queued_timestamp_seconds",
+        "sync_proxy_rules_last_timestamp_seconds",
+        "sync_proxy_rules_no_local_endpoints_total",
+        "sync_proxy_rules_service_changes_pending",
+        "sync_proxy_rules_service_changes_total",
+    ];
+    let theirs: BTreeSet<String> = theirs
+        .iter()
+        .map(|name| format!("kubeproxy_{name}"))
+        .collect();
+    assert_eq!(ours, theirs.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn buckets_are_kube_proxys() {
+    let sync = Buckets::Sync.bounds();
+    assert_eq!((sync.len(), sync[0], sync[14]), (15, 0.001, 16.384));
+    let programming = Buckets::Programming.bounds();
+    assert_eq!(programming.len(), 80);
+    assert_eq!(
+        [0, 1, 2, 60, 61, 72, 73, 79].map(|index| programming[index]),
+        [0.25, 0.5, 1.0, 59.0, 60.0, 115.0, 120.0, 300.0]
+    );
+}
+
+#[test]
+fn a_synchronisation_counts_for_both_families() {
+    let metrics = metrics();
+    metrics.queued(at(100));
+    metrics.synced("change", Duration::from_millis(3), 0);
+    check(
+        &metrics,
+        &[
+            r#"kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds{ip_family="IPv4"} 100"#,
+            r#"kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family="IPv4",le="0.002"} 0"#,
+            r#"kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family="IPv4",le="0.004"} 1"#,
+            r#"kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv6"} 1"#,
+            r#"kubeipvs_syncs_total{cause="change",result="ok"} 1"#,
+            r#"kubeipvs_sync_duration_seconds_count{cause="change"} 1"#,
+        ],
+    );
+}
+
+#[test]
+fn a_synchronisation_in_part_counts_apart() {
+    let metrics = metrics();
+    metrics.synced("retry", Duration::from_millis(3), 0);
+    metrics.synced("retry", Duration::from_millis(3), 2);
+    check(
+        &metrics,
+        &[
+            r#"kubeipvs_syncs_total{cause="retry",result="ok"} 1"#,
+            r#"kubeipvs_syncs_total{cause="retry",result="partial"} 1"#,
+        ],
+    );
+}
+
+#[test]
+fn the_age_of_the_audit_is_that_of_the_scrape() {
+    let metrics = metrics();
+    let start = Instant::now();
+    let text = |seconds| {
+        let now = start + Duration::from_secs(seconds);
+        metrics.text(now).expect("text")
+    };
+    assert!(!text(5).contains("kubeipvs_audit_age_seconds"), "none yet");
+    metrics.audited(start);
+    assert!(text(5).contains("\nkubeipvs_audit_age_seconds 5\n"));
+    assert!(text(7).contains("\nkubeipvs_audit_age_seconds 7\n"));
+}
+
+#[test]
+fn what_may_fail_is_there_before_it_fails() {
+    check(
+        &metrics(),
+        &[
+            r#"kubeproxy_proxy_healthz_total{code="503"} 0"#,
+            r#"kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family="IPv6"} 0"#,
+            r#"kubeipvs_findings{code="KIV0201",level="error"} 0"#,
+            r#"kubeipvs_syncs_total{cause="audit",result="partial"} 0"#,
+            r#"kubeipvs_config_reloads_total{result="failed"} 0"#,
+            "kubeipvs_observe_failures_total 0",
+            "kubeipvs_events_dropped_total 0",
+        ],
+    );
+}
+
+#[test]
+fn the_process_is_this_one() {
+    let exposition = scrape(&metrics());
+    let value = |name: &str| exposition.value(name).expect("it is there");
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time");
+    let age = now.as_secs_f64() - value("process_start_time_seconds");
+    assert!((-2.0..3600.0).contains(&age), "started {age} s ago");
+    assert!(value("process_open_fds") >= 3.0);
+    assert!(value("process_max_fds") >= value("process_open_fds"));
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(value("process_virtual_memory_bytes") > value("process_resident_memory_bytes"));
+    let cpu = value("process_cpu_seconds_total");
+    let busy = Instant::now();
+    while busy.elapsed() < Duration::from_millis(100) {}
+    let later = scrape(&metrics()).value("process_cpu_seconds_total");
+    assert!(later.expect("it is there") > cpu);
+}
+
+#[test]
+fn the_configuration_that_was_refused_shows() {
+    let metrics = metrics();
+    metrics.config_loaded(true, false, at(50));
+    metrics.config_loaded(false, true, at(60));
+    check(
+        &metrics,
+        &[
+            "kubeipvs_config_last_reload_successful 0",
+            "kubeipvs_config_last_reload_success_timestamp_seconds 50",
+            r#"kubeipvs_config_reloads_total{result="failed"} 1"#,
+            r#"kubeipvs_config_reloads_total{result="ok"} 0"#,
+        ],
+    );
+}
+
+#[test]
+fn one_version_is_stood_for_at_a_time() {
+    let metrics = metrics();
+    metrics.stands_for("1", "33", "v1.33.1");
+    metrics.stands_for("1", "34", "v1.34.2");
+    let exposition = scrape(&metrics);
+    let versions: Vec<_> = exposition
+        .series_of("kubernetes_build_info")
+        .map(|labels| labels["git_version"].clone())
+        .collect();
+    assert_eq!(versions, ["v1.34.2"]);
+}
+
+#[test]
+fn numbers_of_errors_have_names() {
+    assert_eq!(errno_name(libc::EEXIST), "EEXIST");
+    assert_eq!(errno_name(4352), "4352");
+}
+
+#[test]
+fn docs_are_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/metrics.md");
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, page()).expect("the page is written");
+    }
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap_or_default(),
+        page(),
+        "run BLESS=1 cargo test -p node docs_are_current"
+    );
+}

@@ -1,0 +1,306 @@
+//! What stands beside the virtual servers: settings, sets and rules.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use ipset::{Entry, Header, Set, SetName};
+use ipvs::{AddressFamily, Protocol, Timeouts, VirtualServerKey};
+use model::names::{Name, ServicePortName};
+use model::plan::{Difference, Op, PlannedOp, Reason};
+use model::sets::SetKind;
+use model::snapshot::Snapshot;
+use model::tables::TableKeys;
+
+use super::Differ;
+use super::draft::Draft;
+use super::rules;
+use crate::settings::is_met;
+
+impl Differ<'_> {
+    /// Everything of `keys` but virtual servers and addresses.
+    pub(super) fn companions(&self, keys: &TableKeys, draft: &mut Draft) {
+        for name in &keys.sysctls {
+            self.sysctl(name, draft);
+        }
+        if keys.timeouts {
+            self.timeouts(draft);
+        }
+        for name in &keys.sets {
+            self.set(name, draft);
+        }
+        for (name, entry) in &keys.entries {
+            if !keys.sets.contains(name) {
+                self.entry_of(name, *entry, draft);
+            }
+        }
+        for family in &keys.rules {
+            self.rules(*family, draft);
+        }
+    }
+
+    fn sysctl(&self, name: &Name, draft: &mut Draft) {
+        let Some(wanted) = self.desired.tables.sysctls.get(name) else {
+            return;
+        };
+        let live = self.live.tables.sysctls.get(name);
+        if live.is_some_and(|live| is_met(name, live, wanted)) {
+            return;
+        }
+        let reason = differs(
+            "value",
+            live.map_or("unknown", AsRef::as_ref),
+            wanted.as_ref(),
+        );
+        draft.push(unowned(Op::SetSysctl(name.clone(), wanted.clone()), reason));
+    }
+
+    fn timeouts(&self, draft: &mut Draft) {
+        let (live, wanted) = (self.live.tables.timeouts, self.desired.tables.timeouts);
+        let each = |of: Timeouts| [("tcp", of.tcp), ("tcpfin", of.tcp_fin), ("udp", of.udp)];
+        let differences: Vec<Difference> = (each(live).into_iter())
+            .zip(each(wanted))
+            .filter(|((_, live), (_, wanted))| !wanted.is_zero() && live != wanted)
+            .map(|((field, live), (_, wanted))| Difference {
+                field,
+                live: format!("{} s", live.as_secs()),
+                desired: format!("{} s", wanted.as_secs()),
+            })
+            .collect();
+        if !differences.is_empty() {
+            draft.push(unowned(
+                Op::SetTimeouts(wanted),
+                Reason::Differs(differences),
+            ));
+        }
+    }
+
+    /// A set with all that it holds.
+    fn set(&self, name: &SetName, draft: &mut Draft) {
+        let desired = self.desired.tables.sets.get(name);
+        let live = self.live.tables.sets.get(name);
+        match (desired, live) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                draft.push(unowned(Op::DestroySet(name.clone()), Reason::Unwanted));
+            }
+            (Some(desired), None) => {
+                let create = Op::CreateSet(name.clone(), desired.header);
+                draft.push(unowned(create, Reason::Missing));
+                for entry in &desired.entries {
+                    self.add(name, *entry, draft);
+                }
+            }
+            (Some(desired), Some(live)) if is_roomy(live.header, desired.header) => {
+                for entry in desired.entries.difference(&live.entries) {
+                    self.add(name, *entry, draft);
+                }
+                for entry in live.entries.difference(&desired.entries) {
+                    self.delete(name, *entry, draft);
+                }
+            }
+            (Some(desired), Some(live)) => self.replace(name, desired, live, draft),
+        }
+    }
+
+    fn entry_of(&self, name: &SetName, entry: Entry, draft: &mut Draft) {
+        let (Some(desired), Some(live)) = (
+            self.desired.tables.sets.get(name),
+            self.live.tables.sets.get(name),
+        ) else {
+            return self.set(name, draft);
+        };
+        if !is_roomy(live.header, desired.header) {
+            if !draft.replaces(name) {
+                self.replace(name, desired, live, draft);
+            }
+            return;
+        }
+        match (
+            desired.entries.contains(&entry),
+            live.entries.contains(&entry),
+        ) {
+            (true, false) => self.add(name, entry, draft),
+            (false, true) => self.delete(name, entry, draft),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn add(&self, name: &SetName, entry: Entry, draft: &mut Draft) {
+        if self.would_claim_foreign(&entry) {
+            return;
+        }
+        draft.push(PlannedOp {
+            op: Op::AddEntry(name.clone(), entry),
+            owner: self.owner_of(&entry),
+            reason: Reason::Missing,
+        });
+    }
+
+    fn delete(&self, name: &SetName, entry: Entry, draft: &mut Draft) {
+        let excluded = entry.address().is_some_and(|at| self.own.excludes(at));
+        if !excluded {
+            draft.push(unowned(Op::DelEntry(name.clone(), entry), Reason::Unwanted));
+        }
+    }
+
+    /// The Service port for whose virtual server `entry` is there.
+    fn owner_of(&self, entry: &Entry) -> Option<ServicePortName> {
+        let owners = &self.desired.owners;
+        match *entry {
+            Entry::Port(_) => None,
+            Entry::Ip(address) => owners.addresses.get(&address)?.first().cloned(),
+            Entry::IpPort(address, protocol, port)
+            | Entry::IpPortIp(address, protocol, port, _)
+            | Entry::IpPortNet(address, protocol, port, _) => owners
+                .virtual_servers
+                .get(&key_at(address, protocol, port))
+                .cloned(),
+        }
+    }
+
+    /// A set that cannot hold what it should: another type, or too small. Nothing that the old one held
+    /// is lost that is still wanted, nor, before deletions are allowed, anything that fits.
+    fn replace(&self, name: &SetName, desired: &Set, live: &Set, draft: &mut Draft) {
+        let mut set = Set {
+            header: desired.header,
+            entries: (desired.entries.iter())
+                .filter(|entry| live.entries.contains(entry) || !self.would_claim_foreign(entry))
+                .copied()
+                .collect(),
+        };
+        if !draft.deletes() {
+            let kept = (live.entries.iter()).filter_map(|entry| desired.header.fit(*entry).ok());
+            set.entries.extend(kept);
+        }
+        let reason = differs(
+            "header",
+            &live.header.to_string(),
+            &desired.header.to_string(),
+        );
+        draft.push(unowned(Op::ReplaceSet(name.clone(), set.into()), reason));
+    }
+
+    /// Whether somebody else has the virtual server for which `entry` would be there. With the entry it
+    /// would look like ours.
+    fn would_claim_foreign(&self, entry: &Entry) -> bool {
+        let foreign = |key: VirtualServerKey| {
+            self.live.tables.virtual_servers.contains_key(&key) && !self.is_ours(key)
+        };
+        match *entry {
+            // The rules refuse what comes to such an address and is not served by us.
+            Entry::Ip(address) => {
+                !self.live.tables.addresses.contains(&address) && self.foreign_at(address).is_some()
+            }
+            Entry::IpPort(address, protocol, port)
+            | Entry::IpPortIp(address, protocol, port, _)
+            | Entry::IpPortNet(address, protocol, port, _) => foreign(VirtualServerKey::Address {
+                address,
+                port,
+                protocol: Protocol::from(protocol.0),
+            }),
+            Entry::Port(port) => (self.live.node.addresses()).any(|address| {
+                [Protocol::Tcp, Protocol::Udp].into_iter().any(|protocol| {
+                    foreign(VirtualServerKey::Address {
+                        address,
+                        port,
+                        protocol,
+                    })
+                })
+            }),
+        }
+    }
+
+    fn rules(&self, family: AddressFamily, draft: &mut Draft) {
+        let wanted = self.desired.tables.rules.get(&family);
+        let live = self.live.tables.rules.get(&family);
+        let held = self.live.held_chains.get(&family);
+        let Some((patch, reason)) = rules::compare(wanted, live, held) else {
+            return;
+        };
+        draft.push(unowned(Op::PatchRules(family, patch.into()), reason));
+    }
+}
+
+/// Whether a set with the header `live` can be used as it is: the same type, and as much room at least.
+fn is_roomy(live: Header, wanted: Header) -> bool {
+    match (live, wanted) {
+        (
+            Header::Hash {
+                hash_type,
+                family,
+                max_elements,
+            },
+            Header::Hash {
+                hash_type: wanted_type,
+                family: wanted_family,
+                max_elements: least,
+            },
+        ) => hash_type == wanted_type && family == wanted_family && max_elements >= least,
+        _ => live == wanted,
+    }
+}
+
+/// Whether the sets of `live` say that the virtual server `key` is ours: they hold its address and port,
+/// or, where it is at an address of an interface, its port as a node port.
+pub(super) fn is_recorded(live: &Snapshot, key: VirtualServerKey) -> bool {
+    let VirtualServerKey::Address {
+        address,
+        port,
+        protocol,
+    } = key
+    else {
+        return false;
+    };
+    let family = AddressFamily::of(address);
+    let holds = |kind: SetKind, entry: Entry| {
+        let set = live.tables.sets.get(&kind.name(family));
+        set.is_some_and(|set| set.entries.contains(&entry))
+    };
+    let entry = Entry::IpPort(address, ipset::Protocol(protocol.number()), port);
+    let kinds = [
+        SetKind::ClusterIp,
+        SetKind::ExternalIp,
+        SetKind::ExternalIpLocal,
+        SetKind::LoadBalancer,
+        SetKind::NodePortSctp,
+    ];
+    if kinds.into_iter().any(|kind| holds(kind, entry)) {
+        return true;
+    }
+    let node_port = match protocol {
+        Protocol::Tcp => SetKind::NodePortTcp,
+        Protocol::Udp => SetKind::NodePortUdp,
+        _ => return false,
+    };
+    holds(node_port, Entry::Port(port)) && is_at_node(live, address)
+}
+
+fn key_at(address: IpAddr, protocol: ipset::Protocol, port: u16) -> VirtualServerKey {
+    VirtualServerKey::Address {
+        address,
+        port,
+        protocol: Protocol::from(protocol.0),
+    }
+}
+
+fn is_at_node(live: &Snapshot, address: IpAddr) -> bool {
+    live.node.addresses().any(|at| at == address)
+}
+
+fn differs(field: &'static str, live: &str, desired: &str) -> Reason {
+    Reason::Differs(vec![Difference {
+        field,
+        live: live.to_owned(),
+        desired: desired.to_owned(),
+    }])
+}
+
+fn unowned(op: Op, reason: Reason) -> PlannedOp {
+    PlannedOp {
+        op,
+        owner: None,
+        reason,
+    }
+}

@@ -1,0 +1,105 @@
+//! What a recording is compared with, and which differences are listed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+use regex::Regex;
+
+use super::{Difference, Recorded, differences};
+
+/// How the probes of a recording ended, against the list of differences.
+#[derive(Debug)]
+pub struct Comparison {
+    list: Vec<Difference>,
+    patterns: Vec<Vec<Regex>>,
+    /// How many ended as recorded.
+    pub equal: usize,
+    /// How many ended otherwise for a reason that is listed: by deviation or artefact.
+    pub listed: BTreeMap<String, usize>,
+    /// What ended otherwise and is not listed, or is listed and ended as recorded: a line each.
+    pub unlisted: Vec<String>,
+    /// Patterns that a differing probe was found for, by entry and place.
+    used: BTreeSet<(usize, usize)>,
+}
+
+impl Comparison {
+    /// A comparison with the recording `name`, by the list in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// The list cannot be read or makes no sense.
+    pub fn begin(folder: &Path, name: &str) -> Result<Self, String> {
+        let list = differences(folder)?;
+        let patterns = (list.iter())
+            .map(|entry| entry.patterns(name))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            list,
+            patterns,
+            equal: 0,
+            listed: BTreeMap::new(),
+            unlisted: Vec::new(),
+            used: BTreeSet::new(),
+        })
+    }
+
+    /// Whether the probe is listed as one that ends otherwise.
+    #[must_use]
+    pub fn lists(&self, recorded: &Recorded) -> bool {
+        self.places(recorded).next().is_some()
+    }
+
+    /// Counts a probe; `found` says how it ended otherwise, none that it ended as recorded.
+    pub fn add(&mut self, recorded: &Recorded, found: Option<String>) {
+        let places: Vec<(usize, usize)> = self.places(recorded).collect();
+        match (found, places.first()) {
+            (None, None) => self.equal += 1,
+            (None, Some(_)) => {
+                let what = "listed as different, and is not";
+                self.unlisted.push(format!("{}: {what}", recorded.name));
+            }
+            (Some(text), None) => self.unlisted.push(text),
+            (Some(_), Some((entry, _))) => {
+                let entry = &self.list[*entry];
+                let why = entry.deviation.clone().or(entry.artefact.clone());
+                *self.listed.entry(why.unwrap_or_default()).or_default() += 1;
+                self.used.extend(places);
+            }
+        }
+    }
+
+    /// The patterns of the list, each with whether a probe differed so.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<(&str, bool)> {
+        let mut all = Vec::new();
+        for (entry, difference) in self.list.iter().enumerate() {
+            for (place, pattern) in difference.probes.iter().enumerate() {
+                all.push((pattern.as_str(), self.used.contains(&(entry, place))));
+            }
+        }
+        all
+    }
+
+    fn places(&self, recorded: &Recorded) -> impl Iterator<Item = (usize, usize)> {
+        (self.patterns.iter().enumerate()).flat_map(|(entry, patterns)| {
+            (patterns.iter().enumerate())
+                .filter(|(_, pattern)| pattern.is_match(&recorded.name))
+                .map(move |(place, _)| (entry, place))
+        })
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed: Vec<String> = (self.listed.iter())
+            .map(|(why, count)| format!("{why}: {count}"))
+            .collect();
+        write!(
+            f,
+            "{} as recorded, otherwise {}",
+            self.equal,
+            listed.join(", ")
+        )
+    }
+}

@@ -203,6 +203,10 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// `spec.podCIDRs`.
     pub pod_cidrs: Vec<IpNetwork>,
+    /// Whether it has a `metadata.deletionTimestamp`.
+    pub deleting: bool,
+    /// Whether it has the taint `ToBeDeletedByClusterAutoscaler`: load balancers are to leave it out.
+    pub leaving: bool,
 }
 
 /// An object of the cluster.

@@ -264,6 +264,15 @@ pub struct Stage {
     pub ops: Vec<PlannedOp>,
 }
 
+impl Stage {
+    /// Whether it changes kernel settings and nothing else.
+    #[must_use]
+    pub fn is_about_settings(&self) -> bool {
+        (self.ops.iter())
+            .all(|planned| matches!(planned.op, Op::SetSysctl(..) | Op::SetTimeouts(_)))
+    }
+}
+
 /// Everything that turns the live tables into the desired ones. A plan holds no choices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {

@@ -2,6 +2,10 @@
 
 mod args;
 mod clean;
+mod face;
+mod interfaces;
+mod settings;
+mod writers;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,6 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::{LinuxKernel, ModulePolicy};
 use model::{NodeConfig, chain};
+use sources::config::Resolved;
 use sources::kube::{KubeSettings, connect, list_once};
 use sources::{SourceConfig, SourceEvent};
 use tokio::runtime::{Builder, Runtime};
@@ -18,7 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::logging;
 use crate::reconciler::Reconciler;
-use crate::run::{Ended, Until, run};
+use crate::run::{Ended, Inputs, Observer, Until, run};
 
 pub use self::args::Args;
 
@@ -65,41 +70,64 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
     if args.cleanup {
         return Ok(clean::clean(&mut kernel, &resolved.node)?);
     }
+    if args.init_only {
+        return Ok(settings::write(&mut kernel, &resolved.node)?);
+    }
     info!(
         node = &*resolved.node.node_name,
         scheduler = &*resolved.node.scheduler.0,
         version = env!("CARGO_PKG_VERSION"),
         "kube-ipvsd starts"
     );
+    settings::rank_for_memory(resolved.settings.oom_score_adj);
+    if !args.force {
+        writers::refuse_second(resolved.settings.metrics_bind_address)?;
+    }
+    work(args, &resolved, &mut kernel)
+}
+
+/// Follows the cluster until the end.
+fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<ExitCode, Fatal> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let (inputs, received) = mpsc::channel(INPUTS);
+    let (to_loop, sources) = mpsc::channel(INPUTS);
+    let (to_node, node) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(false);
-    runtime.spawn(stop_on_signal(stop));
+    runtime.spawn(stop_on_signal(stop.clone()));
+    let from_cluster = args.manifests.is_empty();
     feed(
         &runtime,
         args,
         resolved.kubeconfig.as_deref(),
         &resolved.node,
-        inputs,
+        to_loop,
     )?;
-
-    let reconciler = Reconciler::new(resolved.node, seed(), Instant::now());
-    let until = if args.once {
-        Until::Synced
+    let (until, mut observer, _watch): (_, Box<dyn Observer>, _) = if args.once {
+        (Until::Synced, Box::new(()), None)
     } else {
-        Until::Stopped
+        let (shown, fatal) =
+            face::Shown::start(resolved, from_cluster, runtime.handle(), &stopped)?;
+        runtime.spawn(face::end_on(fatal, stop.clone()));
+        let watch = interfaces::watch(to_node.clone());
+        (Until::Stopped, Box::new(shown), watch)
+    };
+    let reconciler = Reconciler::new(resolved.node.clone(), seed(), Instant::now());
+    let inputs = Inputs {
+        sources,
+        node,
+        stop: stopped,
     };
     let ended = run(
-        &mut kernel,
+        kernel,
         reconciler,
-        received,
-        stopped,
+        inputs,
+        &mut *observer,
         runtime.handle(),
         until,
     );
+    drop(observer);
     runtime.shutdown_background();
     Ok(conclude(ended))
 }

@@ -235,10 +235,27 @@ impl Reconciler {
         self.mirror.as_ref()
     }
 
+    /// Virtual servers that others made, as far as is known.
+    pub fn foreign(&self) -> impl Iterator<Item = VirtualServerKey> {
+        let ours = |live: &Snapshot, key: &VirtualServerKey| {
+            self.recorded.contains(key) || planner::is_marked(live, *key)
+        };
+        self.mirror.iter().flat_map(move |live| {
+            let keys = live.tables.virtual_servers.keys();
+            keys.filter(move |key| !ours(live, key)).copied()
+        })
+    }
+
     /// What is odd.
     #[must_use]
     pub fn findings(&self) -> &BTreeSet<Finding> {
         &self.findings
+    }
+
+    /// The addresses at which the node answers for node ports; none where that is everywhere.
+    #[must_use]
+    pub fn node_port_addresses(&self) -> Option<&BTreeSet<std::net::IpAddr>> {
+        self.compiler.node_port_addresses()
     }
 
     /// Real servers that drain.

@@ -1,17 +1,18 @@
-//! The loop around the reconciler: the one thread that owns the kernel.
+//! The loop: feeds the reconciler and carries out what it says, on the one thread that owns the kernel.
 
 mod report;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use kernel::Kernel;
+use kernel::{Kernel, OpOutcome};
+use model::plan::Stage;
 use sources::SourceEvent;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use self::report::Reporter;
-use crate::reconciler::{Effect, Event, Reconciler};
+use crate::reconciler::{Effect, Event, Reconciler, Report};
 
 /// When the loop ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +39,37 @@ pub enum Ended {
     NoInput,
 }
 
+/// Where the loop's events come from.
+#[derive(Debug)]
+pub struct Inputs {
+    /// What the cluster is.
+    pub sources: mpsc::Receiver<SourceEvent>,
+    /// What happens on the node: its interfaces, its configuration.
+    pub node: mpsc::UnboundedReceiver<Event>,
+    /// True is the end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Follows what the loop does, without a say in it.
+pub trait Observer {
+    /// The cluster changed.
+    fn queued(&mut self) {}
+    /// The reconciler said this.
+    fn reported(&mut self, _report: &Report) {}
+    /// This was done to the kernel: one outcome for each op, same order.
+    fn applied(&mut self, _stage: &Stage, _outcomes: &[OpOutcome]) {}
+    /// All that has come in so far is dealt with.
+    fn idle(&mut self, _reconciler: &Reconciler) {}
+}
+
+/// Nobody follows.
+impl Observer for () {}
+
 /// What wakes the loop.
 enum Wake {
     Source(Box<SourceEvent>),
     SourcesEnded,
+    Node(Box<Event>),
     Timeout,
     Stop,
 }
@@ -52,8 +80,8 @@ enum Wake {
 pub fn run(
     kernel: &mut dyn Kernel,
     mut reconciler: Reconciler,
-    mut inputs: mpsc::Receiver<SourceEvent>,
-    mut stop: watch::Receiver<bool>,
+    mut inputs: Inputs,
+    observer: &mut dyn Observer,
     runtime: &Handle,
     until: Until,
 ) -> Ended {
@@ -62,47 +90,49 @@ pub fn run(
     let mut pending: VecDeque<Event> = VecDeque::new();
     loop {
         while let Some(event) = pending.pop_front() {
+            if let Event::Cluster(_) = &event {
+                observer.queued();
+            }
             for effect in reconciler.handle(event, Instant::now()) {
                 if let Effect::Report(report) = &effect {
                     reporter.log(report);
+                    observer.reported(report);
                 }
-                pending.extend(carry_out(kernel, effect));
+                pending.extend(carry_out(kernel, effect, observer));
             }
         }
+        observer.idle(&reconciler);
         if until == Until::Synced && reconciler.has_synced() {
             return Ended::Synced {
                 failed: reporter.last_failed,
                 problems: reporter.problems,
             };
         }
-        if *stop.borrow() {
+        if *inputs.stop.borrow() {
             return Ended::Stopped;
         }
-        if !sources_live && reconciler.poll_timeout().is_none() {
+        let deadline = reconciler.poll_timeout();
+        if !sources_live && deadline.is_none() {
             return Ended::NoInput;
         }
-        let deadline = reconciler.poll_timeout();
-        match runtime.block_on(wait(&mut inputs, &mut stop, sources_live, deadline)) {
+        match runtime.block_on(wait(&mut inputs, sources_live, deadline)) {
             Wake::Source(event) => pending.extend(reporter.source_event(*event)),
             Wake::SourcesEnded => sources_live = false,
+            Wake::Node(event) => pending.push_back(*event),
             Wake::Timeout => pending.push_back(Event::Timeout),
             Wake::Stop => return Ended::Stopped,
         }
     }
 }
 
-async fn wait(
-    inputs: &mut mpsc::Receiver<SourceEvent>,
-    stop: &mut watch::Receiver<bool>,
-    sources_live: bool,
-    deadline: Option<Instant>,
-) -> Wake {
+async fn wait(inputs: &mut Inputs, sources_live: bool, deadline: Option<Instant>) -> Wake {
     // A day stands for never: without a deadline only an input or a stop ends the wait.
     let never = Instant::now() + Duration::from_secs(86_400);
     tokio::select! {
         biased;
-        _ = stop.changed() => Wake::Stop,
-        event = inputs.recv(), if sources_live => match event {
+        _ = inputs.stop.changed() => Wake::Stop,
+        Some(event) = inputs.node.recv() => Wake::Node(Box::new(event)),
+        event = inputs.sources.recv(), if sources_live => match event {
             Some(event) => Wake::Source(Box::new(event)),
             None => Wake::SourcesEnded,
         },
@@ -110,7 +140,11 @@ async fn wait(
     }
 }
 
-fn carry_out(kernel: &mut dyn Kernel, effect: Effect) -> Option<Event> {
+fn carry_out(
+    kernel: &mut dyn Kernel,
+    effect: Effect,
+    observer: &mut dyn Observer,
+) -> Option<Event> {
     match effect {
         Effect::Observe(scope) => {
             let answer = kernel.observe(&scope);
@@ -118,6 +152,7 @@ fn carry_out(kernel: &mut dyn Kernel, effect: Effect) -> Option<Event> {
         }
         Effect::Apply(stage) => {
             let outcomes = kernel.apply(&stage);
+            observer.applied(&stage, &outcomes);
             Some(Event::Applied(stage, outcomes))
         }
         Effect::Report(_) => None,

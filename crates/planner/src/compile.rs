@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::cluster::{Changed, ClusterState, Service};
-use model::config::NodeConfig;
+use model::config::{NodeConfig, NodePortAddresses};
 use model::finding::Finding;
 use model::names::ObjectName;
 use model::snapshot::{Machine, NodeState};
@@ -75,6 +75,15 @@ impl Compiler {
     #[must_use]
     pub fn desired(&self) -> &Desired {
         self.ledger.desired()
+    }
+
+    /// The addresses at which the node answers for node ports; none where that is everywhere.
+    #[must_use]
+    pub fn node_port_addresses(&self) -> Option<&BTreeSet<IpAddr>> {
+        match &self.config.node_port_addresses {
+            NodePortAddresses::Within(networks) if networks.is_empty() => None,
+            _ => Some(&self.node.node_ports),
+        }
     }
 
     /// What is odd about the cluster's objects and the node, ordered.

@@ -46,6 +46,8 @@ impl NodeView {
                 zone,
                 addresses,
                 pod_cidrs,
+                deleting: _,
+                leaving: _,
             } = node.clone();
             (self.zone, self.addresses, self.pod_cidrs) = (zone, addresses, pod_cidrs);
         }

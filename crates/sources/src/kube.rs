@@ -13,6 +13,7 @@
 mod backoff;
 mod connect;
 mod list;
+mod permissions;
 mod problem;
 mod resource;
 mod settings;
@@ -29,6 +30,7 @@ use model::{ClusterEvent, ObjectKind};
 use tokio::sync::mpsc::Sender;
 
 pub use self::connect::{ConnectError, Connection, Tried, connect};
+pub use self::permissions::{PERMISSIONS, Permission};
 pub use self::settings::{BackoffSettings, KubeSettings, Nodes};
 
 use self::backoff::Backoff;

@@ -18,6 +18,7 @@ pub mod files;
 pub mod filter;
 pub mod kube;
 pub mod node_state;
+pub mod proxy;
 pub mod source;
 pub mod watch_files;
 mod yaml;

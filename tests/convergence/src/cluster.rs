@@ -408,5 +408,7 @@ fn node() -> impl Strategy<Value = Node> {
                 .filter_map(|text| text.parse().ok())
                 .collect(),
             pod_cidrs,
+            deleting: false,
+            leaving: false,
         })
 }

@@ -145,7 +145,8 @@ impl AddressWatch {
             Ok(length) if length > self.buffer.len() => self.read_again()?,
             Ok(_) => self.known.take_all(&self.buffer),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.read_again()?,
-            Err(error) if is_nothing(&error) => false,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+            Err(error) if is_passing(&error) => false,
             Err(error) => return Err(error),
         };
         Ok(match changed {
@@ -154,9 +155,19 @@ impl AddressWatch {
         })
     }
 
-    /// Notices were lost.
+    /// Notices were dropped. The kernel drops all further ones, and says nothing more, until none is
+    /// left to be received (`netlink_overrun` and `netlink_rcv_wake`, `net/netlink/af_netlink.c`,
+    /// Linux 6.1): so these go first.
     fn read_again(&mut self) -> io::Result<bool> {
         debug!("notices of changed addresses were dropped");
+        loop {
+            self.buffer.clear();
+            match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if !is_passing(&error) => return Err(error),
+                _ => {}
+            }
+        }
         self.known = read().map_err(io::Error::other)?;
         Ok(true)
     }
@@ -230,8 +241,9 @@ fn set_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> io::R
     }
 }
 
-fn is_nothing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+/// Receiving again may go well.
+fn is_passing(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::Interrupted || error.raw_os_error() == Some(libc::ENOBUFS)
 }
 
 /// Lists the interfaces and their addresses. A list that was changed under way lacks what notices tell.

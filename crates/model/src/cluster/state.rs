@@ -87,6 +87,14 @@ impl ClusterState {
         self.services.get(name)
     }
 
+    /// Whether load balancers may send new connections to the node `name`: it is known, not being
+    /// deleted, and not about to be removed by the cluster autoscaler (KEP-3836). An unknown one may
+    /// not be sent any, as in kube-proxy.
+    #[must_use]
+    pub fn node_eligible(&self, name: &str) -> bool {
+        (self.nodes.get(name)).is_some_and(|node| !node.deleting && !node.leaving)
+    }
+
     /// The slices of Service `name`, ordered by their names.
     pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = &EndpointSlice> {
         self.slices.get(name).into_iter().flat_map(BTreeMap::values)

@@ -17,6 +17,8 @@ fn node(name: &str) -> Object {
         zone: None,
         addresses: Vec::new(),
         pod_cidrs: Vec::new(),
+        deleting: false,
+        leaving: false,
     })
 }
 
@@ -93,4 +95,21 @@ fn nodes_come_and_go() {
     let gone = ClusterEvent::Delete(ObjectKind::Node, ObjectName::new("", "node1"));
     assert!(!state.absorb(gone).is_empty());
     assert!(state.node("node1").is_none());
+}
+
+#[test]
+fn a_node_is_eligible_while_it_is_known_and_stays() {
+    let check = |deleting, leaving, expected| {
+        let mut state = ClusterState::default();
+        assert!(!state.node_eligible("node1"), "unknown");
+        let mut given = node("node1");
+        if let Object::Node(node) = &mut given {
+            (node.deleting, node.leaving) = (deleting, leaving);
+        }
+        state.absorb(ClusterEvent::Upsert(given));
+        assert_eq!(state.node_eligible("node1"), expected);
+    };
+    check(false, false, true);
+    check(true, false, false);
+    check(false, true, false);
 }

@@ -51,6 +51,13 @@ pub struct Args {
     /// Delete what this program made on this node, and exit
     #[arg(long)]
     pub cleanup: bool,
+    /// Write the kernel settings that differ, and exit: what takes privileges, so that the daemon itself
+    /// runs with CAP_NET_ADMIN alone
+    #[arg(long, conflicts_with_all = ["once", "cleanup"])]
+    pub init_only: bool,
+    /// Start though kube-proxy, or another kube-ipvsd, runs on this node
+    #[arg(long)]
+    pub force: bool,
     /// Do not run `modprobe` for IPVS and its scheduler; load `ip_vs` and `ip_vs_NAME` before
     #[arg(long)]
     pub no_modprobe: bool,

@@ -48,6 +48,8 @@ fn the_zone_of_the_own_node_concerns_every_service() {
         zone: Some("zone-a".into()),
         addresses: Vec::new(),
         pod_cidrs: Vec::new(),
+        deleting: false,
+        leaving: false,
     };
     let changed = state.absorb(ClusterEvent::Upsert(Object::Node(node)));
     let keys = compiler.update(&state, &changed);

@@ -37,6 +37,8 @@ fn node(name: &str, addresses: &[&str]) -> Node {
             .map(|text| text.parse().expect("an address"))
             .collect(),
         pod_cidrs: vec!["10.244.1.0/24".parse().expect("a network")],
+        deleting: false,
+        leaving: false,
     }
 }
 

@@ -28,7 +28,17 @@ pub fn node(given: &core::Node) -> Node {
             .into_iter()
             .filter_map(|text| parse_cidr(text.trim()))
             .collect(),
+        deleting: given.metadata.deletion_timestamp.is_some(),
+        leaving: has_taint(given, LEAVING_TAINT),
     }
+}
+
+/// By which the cluster autoscaler says that it will delete a node.
+const LEAVING_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
+
+fn has_taint(given: &core::Node, key: &str) -> bool {
+    let taints = given.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    taints.into_iter().flatten().any(|taint| taint.key == key)
 }
 
 fn addresses(given: &core::Node, kind: &str) -> Vec<IpAddr> {

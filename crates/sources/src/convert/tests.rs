@@ -290,8 +290,26 @@ fn a_node_has_internal_addresses_first() {
         pod_cidrs: ["10.244.1.0/24", "fd00::/64"]
             .map(|text| text.parse().expect("a network"))
             .to_vec(),
+        deleting: false,
+        leaving: false,
     };
     assert_eq!(node(&given), expected);
+}
+
+#[test]
+fn a_node_that_goes_is_known() {
+    let check = |text: serde_json::Value, deleting, leaving| {
+        let given = node(&typed(text));
+        assert_eq!((given.deleting, given.leaving), (deleting, leaving));
+    };
+    check(
+        json!({"metadata": {"name": "n", "deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+        true,
+        false,
+    );
+    let tainted = |key: &str| json!({"spec": {"taints": [{"key": key, "effect": "NoSchedule"}]}});
+    check(tainted("ToBeDeletedByClusterAutoscaler"), false, true);
+    check(tainted("node.kubernetes.io/unreachable"), false, false);
 }
 
 #[test]

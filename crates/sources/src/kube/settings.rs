@@ -34,10 +34,10 @@ pub struct KubeSettings {
 /// Which Nodes to watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Nodes {
-    /// Our own, by name.
-    #[default]
+    /// Our own, by name: the addresses of other nodes are not known then, and not protected.
     Own,
     /// All of them.
+    #[default]
     All,
 }
 
@@ -56,7 +56,7 @@ impl KubeSettings {
     pub fn new(node_name: impl Into<Name>) -> Self {
         Self {
             node_name: node_name.into(),
-            nodes: Nodes::Own,
+            nodes: Nodes::All,
             streaming_lists: true,
             page_size: 500,
             backoff: BackoffSettings {

@@ -156,7 +156,10 @@ impl Scene {
 #[tokio::test]
 async fn what_is_asked_for() {
     let mut scene = Scene::start(
-        settings(),
+        KubeSettings {
+            nodes: Nodes::Own,
+            ..settings()
+        },
         script(|path, _| {
             if path.contains("watch=true") {
                 Reply::Open(vec![])

@@ -109,12 +109,9 @@ fn the_config_map_of_kubeadm_as_operators_change_it() {
     check_warnings(
         &text,
         &[
-            "conntrack.maxPerCore: has no effect yet",
             "featureGates: has no effect",
             "iptables.syncPeriod: has no effect",
-            "ipvs.tcpTimeout: has no effect yet",
             "logging: has no effect",
-            "metricsBindAddress: has no effect yet",
         ],
     );
     assert!(resolve(&text).expect("a configuration").node.strict_arp);

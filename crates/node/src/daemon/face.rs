@@ -1,0 +1,129 @@
+//! What the loop shows of itself: metrics, health, health-check node ports.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ipvs::AddressFamily;
+use kernel::OpOutcome;
+use model::plan::Stage;
+use serde_json::Value;
+use sources::config::Resolved;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tracing::{error, warn};
+
+use super::Fatal;
+use crate::health::{Moment, NodeHealth};
+use crate::health_checks::ListenOn;
+use crate::http::BindError;
+use crate::http::face::{Alarms, Face, Settings};
+use crate::metrics::{TableCounts, TrafficOptions};
+use crate::reconciler::{Cause, Reconciler, Report};
+use crate::run::Observer;
+
+/// Tells the [`Face`] what happens.
+pub(super) struct Shown {
+    face: Face,
+    /// Whether the cluster has Nodes: files may have none, and then the node is not judged by its own.
+    from_cluster: bool,
+    /// Whether everything was read since the counts were taken.
+    audited: bool,
+}
+
+impl Shown {
+    /// Starts the servers. What ends the daemon arrives at the receiver.
+    pub(super) fn start(
+        resolved: &Resolved,
+        from_cluster: bool,
+        runtime: &Handle,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<BindError>), Fatal> {
+        let settings = Settings {
+            health: resolved.settings.healthz_bind_address,
+            metrics: resolved.settings.metrics_bind_address,
+            hard_fail: resolved.settings.bind_address_hard_fail,
+            families: BTreeSet::from([AddressFamily::Ipv4, AddressFamily::Ipv6]),
+            sync_period: resolved.node.sync_period,
+            node_name: resolved.node.node_name.clone(),
+            traffic: TrafficOptions::default(),
+            config: as_json(&resolved.document()),
+        };
+        let (face, Alarms { fatal, mut checks }) =
+            Face::start(settings, runtime, stop, Moment::now())?;
+        runtime.spawn(async move {
+            while let Some(failure) = checks.recv().await {
+                warn!("{}", model::chain(&failure));
+            }
+        });
+        let shown = Self {
+            face,
+            from_cluster,
+            audited: false,
+        };
+        Ok((shown, fatal))
+    }
+}
+
+fn as_json(document: &Value) -> Arc<str> {
+    document.to_string().into()
+}
+
+/// Logs what ends the daemon, and ends it.
+pub(super) async fn end_on(
+    mut fatal: mpsc::UnboundedReceiver<BindError>,
+    stop: watch::Sender<bool>,
+) {
+    if let Some(problem) = fatal.recv().await {
+        error!("{}", model::chain(&problem));
+        stop.send_replace(true);
+    }
+}
+
+impl Observer for Shown {
+    fn queued(&mut self) {
+        self.face.queued(Moment::now());
+    }
+
+    fn reported(&mut self, report: &Report) {
+        self.face.observe(report, Moment::now());
+        if let Report::Synced {
+            cause: Cause::Audit,
+            ..
+        } = report
+        {
+            self.audited = true;
+        }
+    }
+
+    fn applied(&mut self, stage: &Stage, outcomes: &[OpOutcome]) {
+        self.face.applied(stage, outcomes);
+    }
+
+    fn idle(&mut self, reconciler: &Reconciler) {
+        let listen_on = match reconciler.node_port_addresses() {
+            None => ListenOn::Everywhere,
+            Some(addresses) => ListenOn::Addresses(addresses.clone()),
+        };
+        let audited = std::mem::take(&mut self.audited);
+        (self.face).health_checks(&listen_on, &reconciler.desired().health_checks, audited);
+        self.face.draining(reconciler.drains(), Moment::now());
+        if self.from_cluster && reconciler.cluster().is_complete() {
+            let node = reconciler.cluster().node(&reconciler.config().node_name);
+            self.face.node(node.map(|node| NodeHealth {
+                deleting: node.deleting,
+                leaving: node.leaving,
+            }));
+        }
+        if audited && let Some(live) = reconciler.live() {
+            let foreign: BTreeSet<_> = reconciler.foreign().collect();
+            let counts = if foreign.is_empty() {
+                TableCounts::of(&live.tables)
+            } else {
+                let mut ours = live.tables.clone();
+                ours.virtual_servers.retain(|key, _| !foreign.contains(key));
+                TableCounts::of(&ours)
+            };
+            self.face.counted(&counts, foreign.len());
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `--init-only`, and what the daemon asks for itself.
+
+use std::fs;
+use std::process::ExitCode;
+
+use kernel::{Fate, Kernel, ObserveError, carry_out};
+use model::{ClusterState, NodeConfig, Plan, Scope, Stage, chain};
+use planner::{Compiler, Ownership};
+use tracing::{error, info, warn};
+
+/// Writes the kernel settings that differ, and nothing else: what takes privileges. Status 1 if one could
+/// not be written.
+pub(super) fn write(
+    kernel: &mut dyn Kernel,
+    config: &NodeConfig,
+) -> Result<ExitCode, ObserveError> {
+    let live = kernel.observe(&Scope {
+        settings: true,
+        ..Scope::NOTHING
+    })?;
+    let mut compiler = Compiler::new(config.clone());
+    let keys = {
+        let all = compiler.look_at_node(&ClusterState::default(), &live.node);
+        let desired = &compiler.desired().tables;
+        model::TableKeys {
+            sysctls: desired.sysctls.keys().cloned().chain(all.sysctls).collect(),
+            timeouts: true,
+            ..model::TableKeys::default()
+        }
+    };
+    let plan = planner::diff_keys(compiler.desired(), &live, &Ownership::new(config), &keys);
+    let plan = Plan {
+        stages: plan
+            .stages
+            .into_iter()
+            .filter(Stage::is_about_settings)
+            .collect(),
+        ..Plan::default()
+    };
+    let mut failed = 0;
+    carry_out(kernel, &plan, |planned, fate| match fate {
+        Fate::Done => info!("{}: {}", planned.op, planned.reason),
+        Fate::Failed(problem) => {
+            failed += 1;
+            error!("{}", chain(&problem));
+        }
+        Fate::LeftOut => failed += 1,
+    });
+    info!(
+        failed,
+        "the kernel's settings are as they should. {}",
+        plan.summary()
+    );
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// `oomScoreAdj`: how the kernel ranks this process when memory is short.
+pub(super) fn rank_for_memory(score: i32) {
+    if let Err(problem) = fs::write("/proc/self/oom_score_adj", score.to_string()) {
+        warn!(score, "oomScoreAdj could not be set: {problem}");
+    }
+}

@@ -1,0 +1,32 @@
+//! What the API server must allow.
+
+/// Verbs on one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// The API group; empty is the core group.
+    pub group: &'static str,
+    /// The resource's plural name.
+    pub resource: &'static str,
+    /// The verbs, in order of the alphabet.
+    pub verbs: &'static [&'static str],
+}
+
+const fn read(group: &'static str, resource: &'static str) -> Permission {
+    Permission {
+        group,
+        resource,
+        verbs: &["list", "watch"],
+    }
+}
+
+/// Every resource that is asked for, with the verbs, ordered by group and resource: what a ClusterRole
+/// for this source holds. `endpoints` is for clusters without EndpointSlices.
+pub const PERMISSIONS: &[Permission] = &[
+    read("", "endpoints"),
+    read("", "nodes"),
+    read("", "services"),
+    read("discovery.k8s.io", "endpointslices"),
+];
+
+#[cfg(test)]
+mod tests;

@@ -7,27 +7,28 @@
 //!
 //! [`Client::list`] reads sets with all that they hold.
 
+mod entries;
 mod error;
+mod read;
+mod replace;
 mod request;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use netlink::{
     Connection, DumpError, Errno, Failure, Protocol as NetlinkProtocol, Socket, Transport,
 };
 use netlink_packet_core::NLM_F_CREATE;
 
-use crate::codec::convert::{
-    create, create_type, entries_of, entry_attributes, header_of, set_name_of, type_request,
-};
+use crate::codec::convert::{create, create_type, entry_attributes, type_request};
 use crate::codec::{Attribute, Command, Message, PROTOCOL, PROTOCOL_MIN};
-use crate::types::{Entry, Header, Set, SetName};
+use crate::types::{Entry, Header, SetName};
 
 pub use error::{ErrorKind, OpenError, ReadError, RequestError};
 pub use request::Request;
-use request::{ENTRIES, Part, parts};
+use request::{Part, additions, parts};
 
 /// The highest revision of a type that is asked for. Later ones bring options that are not used here,
 /// and a set of an early one can be read by old programs too.
@@ -107,31 +108,6 @@ impl<T: Transport> Client<T> {
         self.protocol
     }
 
-    /// Every set, by name, with its entries.
-    ///
-    /// # Errors
-    ///
-    /// The list is not complete.
-    pub fn list(&mut self) -> Result<BTreeMap<SetName, Set>, ReadError> {
-        let request = self.list_request(None);
-        self.read(&request)
-            .map_err(|source| ReadError::new("sets", source))
-    }
-
-    /// The set `name` with its entries, none where there is none.
-    ///
-    /// # Errors
-    ///
-    /// It could not be read.
-    pub fn set(&mut self, name: &SetName) -> Result<Option<Set>, ReadError> {
-        let request = self.list_request(Some(name));
-        match self.read(&request) {
-            Ok(mut sets) => Ok(sets.remove(name)),
-            Err(DumpError::Refused { errno, .. }) if errno.0 == libc::ENOENT => Ok(None),
-            Err(source) => Err(ReadError::new(format!("set {name}"), source)),
-        }
-    }
-
     /// Whether the set `name` holds `entry`, as a packet would find it.
     ///
     /// # Errors
@@ -148,82 +124,59 @@ impl<T: Transport> Client<T> {
         );
         match self.one(message, 0) {
             Ok(()) => Ok(true),
-            Err(Failure::Refused { errno, .. }) if errno.0 == error::EXISTS => Ok(false),
-            Err(failure) => Err(RequestError::new(
-                Request::Test(name.clone(), entry),
-                failure,
-            )),
+            Err(failure) => {
+                let error = RequestError::new(Request::Test(name.clone(), entry), failure);
+                match error.kind() {
+                    ErrorKind::NoSuchEntry => Ok(false),
+                    _ => Err(error),
+                }
+            }
         }
     }
 
     /// Does every request, in order, whatever becomes of the ones before. One outcome for each, in the
     /// same order.
     pub fn execute(&mut self, requests: &[Request]) -> Vec<Result<(), RequestError>> {
+        let additions = additions(requests);
         let mut outcomes = Vec::with_capacity(requests.len());
         for part in parts(requests) {
             match part {
-                Part::Entries(of) => outcomes.extend(self.entries(of)),
+                Part::Entries(of) => {
+                    outcomes.extend(entries::execute(&mut self.connection, self.protocol, of));
+                }
+                Part::One(Request::Create(name, header)) => {
+                    let expected = additions.get(name).copied().unwrap_or(0);
+                    let done = self.create(name, *header, expected);
+                    outcomes.push(done.map_err(|failure| {
+                        RequestError::new(Request::Create(name.clone(), *header), failure)
+                    }));
+                }
                 Part::One(request) => outcomes.push(self.request(request)),
             }
         }
         outcomes
     }
 
-    /// Adds or deletes entries, all of one kind and one set. A message that fails tells nothing about
-    /// which of its entries did: these are sent again, each alone.
-    fn entries(&mut self, requests: &[Request]) -> Vec<Result<(), RequestError>> {
-        let protocol = self.protocol;
-        let chunks: Vec<&[Request]> = requests.chunks(ENTRIES).collect();
-        let messages = chunks.iter().map(|chunk| netlink::Request {
-            message: request::of_entries(protocol, chunk),
-            flags: 0,
-        });
-        let answers = self.connection.execute(messages);
-        let mut outcomes = Vec::with_capacity(requests.len());
-        for (chunk, answer) in chunks.into_iter().zip(answers) {
-            match (answer, chunk) {
-                (Ok(()), _) => outcomes.extend(chunk.iter().map(|_| Ok(()))),
-                (Err(failure), [request]) => {
-                    outcomes.push(Err(RequestError::new(request.clone(), failure)));
-                }
-                (Err(Failure::Refused { .. }), _) => outcomes.extend(self.one_by_one(chunk)),
-                (Err(failure), _) => {
-                    outcomes.extend(chunk.iter().map(|request| {
-                        Err(RequestError::new(request.clone(), error::copy(&failure)))
-                    }));
-                }
-            }
-        }
-        outcomes
-    }
-
-    fn one_by_one(&mut self, requests: &[Request]) -> Vec<Result<(), RequestError>> {
-        let protocol = self.protocol;
-        let messages = requests.iter().map(|request| netlink::Request {
-            message: request::of_entries(protocol, std::slice::from_ref(request)),
-            flags: 0,
-        });
-        let answers = self.connection.execute(messages);
-        (requests.iter().zip(answers))
-            .map(|(request, answer)| {
-                answer.map_err(|failure| RequestError::new(request.clone(), failure))
-            })
-            .collect()
-    }
-
+    /// Does a request that is about one set and needs nothing but one message, or is a [`Request::Replace`].
     fn request(&mut self, request: &Request) -> Result<(), RequestError> {
-        let done = match request {
-            Request::Create(name, header) => self.create(name, *header, 0),
-            Request::Replace(name, set) => return self.replace(name, set),
-            Request::Test(name, entry) => {
-                return self.test(name, *entry).map(|_| ());
-            }
-            _ => match request.message(self.protocol) {
-                Some(message) => self.one(message, 0),
-                None => Ok(()),
-            },
+        if let Request::Replace(name, set) = request {
+            return self.replace(name, set);
+        }
+        let Some(message) = request.message(self.protocol) else {
+            return Ok(());
         };
-        done.map_err(|failure| RequestError::new(request.clone(), failure))
+        let done = self.one(message, 0);
+        let outcome = done.map_err(|failure| RequestError::new(request.clone(), failure));
+        match (request, outcome) {
+            // Kernels before 5.8 refuse to destroy what is not there.
+            (Request::Destroy(_), Err(error)) if error.kind() == ErrorKind::NoSuchSet => Ok(()),
+            (_, outcome) => outcome,
+        }
+    }
+
+    fn single(&mut self, request: Request) -> Result<(), RequestError> {
+        let mut outcomes = self.execute(&[request]);
+        outcomes.pop().unwrap_or(Ok(()))
     }
 
     fn create(&mut self, name: &SetName, header: Header, expected: usize) -> Result<(), Failure> {
@@ -268,72 +221,9 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Fills a set of another name, then exchanges the two: rules that look into it go on, and find all
-    /// of the old or all of the new.
-    fn replace(&mut self, name: &SetName, set: &Set) -> Result<(), RequestError> {
-        let wrap =
-            |failure| RequestError::new(Request::Replace(name.clone(), set.clone()), failure);
-        let temporary = temporary_name(name);
-        // Left by a process that was killed.
-        let _ = self.execute(&[Request::Destroy(temporary.clone())]);
-        self.create(&temporary, set.header, set.entries.len())
-            .map_err(wrap)?;
-        let filled = self.fill(&temporary, set).and_then(|()| {
-            let swap = [Request::Swap(temporary.clone(), name.clone())];
-            match self.execute(&swap).pop() {
-                Some(Err(error)) if error.kind() == ErrorKind::NoSuchSet => {
-                    let rename = [Request::Rename(temporary.clone(), name.clone())];
-                    self.execute(&rename).pop().unwrap_or(Ok(()))
-                }
-                outcome => outcome.unwrap_or(Ok(())),
-            }
-        });
-        let _ = self.execute(&[Request::Destroy(temporary)]);
-        filled
-    }
-
-    fn fill(&mut self, name: &SetName, set: &Set) -> Result<(), RequestError> {
-        let adds: Vec<Request> = (set.entries.iter())
-            .map(|entry| Request::Add(name.clone(), *entry))
-            .collect();
-        self.execute(&adds).into_iter().collect()
-    }
-
     fn one(&mut self, message: Message, flags: u16) -> Result<(), Failure> {
         let request = netlink::Request { message, flags };
         let mut answers = self.connection.execute([request]);
         answers.pop().unwrap_or(Err(Failure::Lost))
     }
-
-    fn list_request(&self, name: Option<&SetName>) -> Message {
-        let mut attributes = vec![Attribute::Protocol(self.protocol)];
-        attributes.extend(name.map(|name| Attribute::SetName(name.to_string())));
-        Message::new(Command::List, attributes)
-    }
-
-    fn read(&mut self, request: &Message) -> Result<BTreeMap<SetName, Set>, DumpError> {
-        let mut sets: BTreeMap<SetName, Set> = BTreeMap::new();
-        // The kernel holds no lock between two messages of a list, yet each set is kept from being
-        // resized meanwhile, and nothing else writes where there is one writer.
-        let _integrity = self.connection.dump(request, |payload| {
-            let message = Message::decode(Command::List, payload)?;
-            let Some(name) = set_name_of(&message) else {
-                return Ok(());
-            };
-            if let Some(header) = header_of(&message) {
-                let entries = BTreeSet::new();
-                sets.insert(name.clone(), Set { header, entries });
-            }
-            if let Some(set) = sets.get_mut(&name) {
-                set.entries.extend(entries_of(&message, set.header));
-            }
-            Ok(())
-        })?;
-        Ok(sets)
-    }
-}
-
-/// The name under which a set is filled that is to take the place of `name`.
-fn temporary_name(name: &SetName) -> SetName {
-    SetName::cut(&format!("~{name}"))
 }

@@ -25,8 +25,17 @@ pub const PROTOCOL: u8 = 7;
 /// The oldest one, of Linux 2.6.39 and later.
 pub const PROTOCOL_MIN: u8 = 6;
 
+/// What stands in [`Message::family`].
+const AF_INET: u8 = 2;
+
 /// `struct nfgenmsg`: family, version, resource.
 const HEADER_BYTES: usize = 4;
+
+/// In [`Attribute::Flags`] of a list: names alone (`IPSET_FLAG_LIST_SETNAME`).
+pub const LIST_NAMES: u32 = 1 << 1;
+
+/// In [`Attribute::Flags`] of a list: no entries (`IPSET_FLAG_LIST_HEADER`).
+pub const LIST_HEADERS: u32 = 1 << 2;
 
 /// What is asked or answered, `IPSET_CMD_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,11 +67,15 @@ pub enum Command {
     Header = 12,
     /// Ask for the revisions of a type (13).
     Type = 13,
+    /// Ask for a set by its name (14, protocol 7).
+    ByName = 14,
+    /// Ask for a set by its index (15, protocol 7).
+    ByIndex = 15,
 }
 
 impl Command {
     /// Every command, in order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Protocol,
         Self::Create,
         Self::Destroy,
@@ -76,6 +89,8 @@ impl Command {
         Self::Test,
         Self::Header,
         Self::Type,
+        Self::ByName,
+        Self::ByIndex,
     ];
 
     /// The number on the wire.
@@ -105,7 +120,8 @@ impl TryFrom<u8> for Command {
 pub struct Message {
     /// What it asks or answers.
     pub command: Command,
-    /// `nfgen_family`: 0 from the ipset program, as the kernel does not look at it.
+    /// `nfgen_family`: 2 (`AF_INET`) whatever the set's family, from the ipset program and from the kernel;
+    /// neither looks at it.
     pub family: u8,
     /// The attributes in order.
     pub attributes: Vec<Attribute>,
@@ -117,7 +133,7 @@ impl Message {
     pub fn new(command: Command, attributes: Vec<Attribute>) -> Self {
         Self {
             command,
-            family: 0,
+            family: AF_INET,
             attributes,
         }
     }

@@ -139,6 +139,20 @@ pub struct UnfitError {
 }
 
 impl Header {
+    /// Whether the two are of one type and family, whatever their sizes: only then can a set take the
+    /// other's place while rules look into it.
+    #[must_use]
+    pub fn is_like(self, other: Self) -> bool {
+        let shape = |header| match header {
+            Self::Hash {
+                hash_type, family, ..
+            } => Some((Some(hash_type), Some(family))),
+            Self::BitmapPort { .. } => Some((None, None)),
+            Self::Unsupported => None,
+        };
+        shape(self).is_some() && shape(self) == shape(other)
+    }
+
     /// `entry` as a set of this kind holds it. `ipset save` prints a network of one host without its
     /// length, so that `ip,proto:port,ip` may be an entry of `hash:ip,port,net`; here each becomes
     /// the other where it means the same.

@@ -5,6 +5,7 @@
 //! panics where the kernel does not keep the promise.
 
 mod addresses;
+mod companions;
 mod readings;
 mod real_servers;
 mod stages;
@@ -31,6 +32,7 @@ pub fn cases() -> Vec<Case> {
         virtual_servers::CASES,
         real_servers::CASES,
         addresses::CASES,
+        companions::CASES,
         stages::CASES,
         readings::CASES,
     ]

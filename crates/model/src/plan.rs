@@ -199,6 +199,8 @@ pub enum Reason {
     Missing,
     /// The kernel has it with other settings: which, from what, to what.
     Differs(Vec<Difference>),
+    /// Rules that look into a set of which the type is about to change.
+    Loosened,
     /// Ours, and no Service asks for it.
     Unwanted,
     /// A real server that is no endpoint of the Service.
@@ -229,6 +231,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("missing in the kernel"),
+            Self::Loosened => f.write_str("a set that it looks into gets another type"),
             Self::Unwanted => f.write_str("no Service asks for it"),
             Self::NoEndpoint => f.write_str("no endpoint of the Service"),
             Self::Drained => f.write_str("no endpoint of the Service, its connections are gone"),

@@ -105,6 +105,15 @@ pub struct Rule {
     pub target: Target,
 }
 
+impl Rule {
+    /// Whether it looks into the set `name`.
+    #[must_use]
+    pub fn looks_into(&self, name: &SetName) -> bool {
+        (self.matches.iter())
+            .any(|condition| matches!(condition, Match::Set { name: set, .. } if set == name))
+    }
+}
+
 /// One condition of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {

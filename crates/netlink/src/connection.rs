@@ -75,7 +75,18 @@ impl<T: Transport> Connection<T> {
         &mut self,
         requests: impl IntoIterator<Item = Request<M>>,
     ) -> Vec<Result<(), Failure>> {
-        batch::execute(self, requests)
+        batch::execute(self, requests, &mut |_, _| {})
+    }
+
+    /// Does every request as [`Connection::execute`] does. Where the kernel sends a refused request back,
+    /// `echo` is given its number, from 0 in the order of `requests`, and the payload that came back: some
+    /// subsystems write into it what was wrong (`call_ad`, net/netfilter/ipset/ip_set_core.c, Linux 6.1).
+    pub fn execute_echoing<M: NetlinkSerializable>(
+        &mut self,
+        requests: impl IntoIterator<Item = Request<M>>,
+        mut echo: impl FnMut(usize, &[u8]),
+    ) -> Vec<Result<(), Failure>> {
+        batch::execute(self, requests, &mut echo)
     }
 
     /// Asks for a list and hands the payload of each message of the answer to `each`.

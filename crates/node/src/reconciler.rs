@@ -7,19 +7,21 @@
 //! the kernel whole and so repairs what others did to it.
 
 mod drains;
+mod queries;
 mod retries;
 mod sync;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use ipvs::VirtualServerKey;
-use kernel::{ObserveError, OpError, OpOutcome};
+use kernel::{ObserveError, OpError, OpErrorKind, OpOutcome};
 use model::cluster::{Changed, ClusterEvent, ClusterState};
 use model::config::NodeConfig;
 use model::finding::Finding;
+use model::names::Name;
 use model::plan::{Op, Plan, PlannedOp, Reason, Stage, Summary};
 use model::snapshot::{Scope, Selection, Snapshot};
 use model::tables::TableKeys;
@@ -128,6 +130,8 @@ pub struct Reconciler {
     findings: BTreeSet<Finding>,
     retries: Retries,
     drains: Drains,
+    /// Settings that the kernel does not let us write: told once, and left.
+    unwritable: BTreeSet<Name>,
     /// An interface changed, and was not read since.
     node_changed: bool,
     /// The configuration changed, and nothing was compiled since.
@@ -156,6 +160,7 @@ impl Reconciler {
             recorded: BTreeSet::new(),
             findings: BTreeSet::new(),
             drains: Drains::default(),
+            unwritable: BTreeSet::new(),
             node_changed: false,
             reconfigured: false,
             sync: None,
@@ -208,79 +213,12 @@ impl Reconciler {
         .min()
     }
 
-    /// Whether the node is as the cluster asks, as far as is known.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.has_synced()
-            && self.sync.is_none()
-            && self.sync_at.is_none()
-            && self.retries.next().is_none()
-    }
-
-    /// Whether a synchronisation of everything has ended, well or not.
-    #[must_use]
-    pub fn has_synced(&self) -> bool {
-        self.last_sync.is_some()
-    }
-
-    /// What the cluster asks of the node, as compiled last.
-    #[must_use]
-    pub fn desired(&self) -> &model::Desired {
-        self.compiler.desired()
-    }
-
-    /// What the kernel holds, as far as is known; none before the first reading.
-    #[must_use]
-    pub fn live(&self) -> Option<&Snapshot> {
-        self.mirror.as_ref()
-    }
-
-    /// Virtual servers that others made, as far as is known.
-    pub fn foreign(&self) -> impl Iterator<Item = VirtualServerKey> {
-        let ours = |live: &Snapshot, key: &VirtualServerKey| {
-            self.recorded.contains(key) || planner::is_marked(live, *key)
-        };
-        self.mirror.iter().flat_map(move |live| {
-            let keys = live.tables.virtual_servers.keys();
-            keys.filter(move |key| !ours(live, key)).copied()
-        })
-    }
-
-    /// What is odd.
-    #[must_use]
-    pub fn findings(&self) -> &BTreeSet<Finding> {
-        &self.findings
-    }
-
-    /// The addresses at which the node answers for node ports; none where that is everywhere.
-    #[must_use]
-    pub fn node_port_addresses(&self) -> Option<&BTreeSet<std::net::IpAddr>> {
-        self.compiler.node_port_addresses()
-    }
-
-    /// Real servers that drain.
-    #[must_use]
-    pub fn drains(&self) -> &BTreeMap<DrainKey, Drain> {
-        self.drains.all()
-    }
-
-    /// What the cluster is known to be.
-    #[must_use]
-    pub fn cluster(&self) -> &ClusterState {
-        &self.cluster
-    }
-
-    /// The configuration in force.
-    #[must_use]
-    pub fn config(&self) -> &NodeConfig {
-        &self.config
-    }
-
     fn configure(&mut self, config: NodeConfig, now: Instant) {
         self.compiler.configure(config.clone());
         self.drains.follow(&config);
         self.config = config;
         self.reconfigured = true;
+        self.unwritable.clear();
         self.audit_at = now;
     }
 
@@ -443,11 +381,12 @@ impl Reconciler {
             node_name: self.config.node_name.clone(),
         };
         let desired = self.compiler.desired();
-        let plan = match sync.cause {
+        let mut plan = match sync.cause {
             Cause::Audit => planner::diff(desired, mirror, &own),
             _ => planner::diff_keys(desired, mirror, &own, &sync.keys),
         };
         self.recorded = own.recorded;
+        leave_out(&mut plan, &self.unwritable);
         if sync.cause == Cause::Audit && !sync.first {
             let drift = plan.ops().filter(|planned| {
                 let keys = planned.op.keys();
@@ -536,7 +475,12 @@ impl Reconciler {
                     }
                 }
                 Err(error) => {
-                    self.retries.failed(&planned.op.keys(), now);
+                    match &planned.op {
+                        Op::SetSysctl(name, _) if *error.kind() != OpErrorKind::Unknown => {
+                            self.unwritable.insert(name.clone());
+                        }
+                        _ => self.retries.failed(&planned.op.keys(), now),
+                    }
                     sync.failed(&planned.op);
                     effects.push(Effect::Report(Report::OpFailed(planned.clone(), error)));
                 }
@@ -579,6 +523,18 @@ impl Reconciler {
             took: now.saturating_duration_since(sync.began),
         }));
     }
+}
+
+/// Takes changes of these settings out of `plan`.
+fn leave_out(plan: &mut Plan, settings: &BTreeSet<Name>) {
+    if settings.is_empty() {
+        return;
+    }
+    for stage in &mut plan.stages {
+        let left = |op: &Op| matches!(op, Op::SetSysctl(name, _) if settings.contains(name));
+        stage.ops.retain(|planned| !left(&planned.op));
+    }
+    plan.stages.retain(|stage| !stage.ops.is_empty());
 }
 
 /// Remembers which of the virtual servers just read are ours: their address is on the device, or our

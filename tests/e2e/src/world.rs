@@ -31,7 +31,7 @@ use crate::socket::Protocol;
 use crate::tables::Tables;
 
 /// The node's name in Kubernetes.
-const NODE: &str = "node1";
+pub(crate) const NODE: &str = "node1";
 /// How many addresses of each family the client has.
 const CLIENT_ADDRESSES: u16 = 8;
 
@@ -58,6 +58,8 @@ pub struct World {
     pub client: Namespace,
     /// The pods, named `pod1`, `pod2` …
     pub pods: Vec<Pod>,
+    /// The node's name in Kubernetes.
+    name: &'static str,
     folder: PathBuf,
 }
 
@@ -84,6 +86,16 @@ impl World {
             .zip(names)
             .map(|(number, name)| pod(&node, 0, number, name))
             .collect::<Outcome<_>>()?;
+        let mut world = Self::around(NODE, node, client)?;
+        world.pods = pods;
+        Ok(world)
+    }
+
+    /// A world without pods of a node and a client that are joined already.
+    ///
+    /// # Errors
+    /// Where its directory cannot be created.
+    pub(crate) fn around(name: &'static str, node: Namespace, client: Namespace) -> Outcome<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder =
             std::env::temp_dir().join(format!("e2e-{}-world-{number}", std::process::id()));
@@ -91,7 +103,8 @@ impl World {
         Ok(Self {
             node: Arc::new(node),
             client,
-            pods,
+            pods: Vec::new(),
+            name,
             folder,
         })
     }
@@ -134,7 +147,8 @@ impl World {
         self.write(name, &objects::list(objects).to_string())
     }
 
-    /// Writes a configuration with lines of its section `ipvs`, such as `scheduler: rr`.
+    /// Writes a configuration with lines of its section `ipvs`, such as `scheduler: rr`. The limit of tracked
+    /// connections is not touched: it can be set in the first network namespace alone.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -142,7 +156,7 @@ impl World {
         let lines: String = ipvs.iter().map(|line| format!("\n  {line}")).collect();
         let text = format!(
             "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\n\
-             ipvs:{lines}\n"
+             conntrack: {{maxPerCore: 0}}\nipvs:{lines}\n"
         );
         self.write("config.yaml", &text)
     }
@@ -168,7 +182,7 @@ impl World {
     #[must_use]
     pub fn daemon_command(&self) -> Command {
         let mut command = self.node.command(program("kube-ipvsd"));
-        command.args(["--node-name", NODE]);
+        command.args(["--node-name", self.name]);
         command
     }
 
@@ -242,7 +256,7 @@ impl World {
             &"--config",
             &config,
             &"--node",
-            &NODE,
+            &self.name,
             &"--section",
             &"ipvs",
             &"--section",
@@ -283,6 +297,15 @@ impl Family {
         match self {
             Self::V4 => pod.v4.into(),
             Self::V6 => pod.v6.into(),
+        }
+    }
+
+    /// The address of the node among its pods.
+    #[must_use]
+    pub fn bridge_address(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::new(10, 244, 0, 1).into(),
+            Self::V6 => Ipv6Addr::new(0xfd00, 0x10, 0x244, 0, 0, 0, 0, 1).into(),
         }
     }
 

@@ -15,17 +15,18 @@ const BUSY: i32 = 4100;
 const EXIST_SETNAME2: i32 = 4101;
 const TYPE_MISMATCH: i32 = 4102;
 /// An entry that is there already, or that is not there.
-pub(super) const EXISTS: i32 = 4103;
+const EXISTS: i32 = 4103;
 const INVALID_CIDR: i32 = 4104;
 const INVALID_FAMILY: i32 = 4106;
 const REFERENCED: i32 = 4108;
 const IPADDR_IPV4: i32 = 4109;
 const IPADDR_IPV6: i32 = 4110;
-const INVALID_PROTO: i32 = 4113;
-const MISSING_PROTO: i32 = 4114;
-/// `IPSET_ERR_TYPE_SPECIFIC`: the numbers from here on are each type's own.
+/// `IPSET_ERR_TYPE_SPECIFIC`: the numbers from here on are each type's own
+/// (`ip_set_hash.h` and `ip_set_bitmap.h` beside it).
 const HASH_FULL: i32 = 4352;
 const BITMAP_RANGE: i32 = 4352;
+const INVALID_PROTO: i32 = 4354;
+const MISSING_PROTO: i32 = 4355;
 
 /// The sets could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -144,10 +145,14 @@ pub enum ErrorKind {
     /// There is no such set (`ENOENT`).
     #[error("there is no such set")]
     NoSuchSet,
+    /// The set does not hold this entry (`IPSET_ERR_EXIST`).
+    #[error("the set does not hold this entry")]
+    NoSuchEntry,
     /// There is a set of this name that is another one (`EEXIST`, `IPSET_ERR_EXIST_SETNAME2`).
     #[error("there is another set of this name")]
     AlreadyExists,
-    /// A rule or another set uses it (`IPSET_ERR_BUSY`, `IPSET_ERR_REFERENCED`).
+    /// A rule or another set uses it (`IPSET_ERR_BUSY`, `IPSET_ERR_REFERENCED`), or somebody is reading it
+    /// (`EBUSY`).
     #[error("a rule or another set uses it")]
     InUse,
     /// The set holds as many entries as it may (`IPSET_ERR_HASH_FULL`).
@@ -188,8 +193,13 @@ pub enum ErrorKind {
 fn kind_of(number: i32, request: Option<&Request>) -> ErrorKind {
     match number {
         libc::ENOENT => ErrorKind::NoSuchSet,
+        // Of two sets that should be exchanged, the second one is missing.
+        EXIST_SETNAME2 if matches!(request, Some(Request::Swap(..))) => ErrorKind::NoSuchSet,
+        EXISTS if matches!(request, Some(Request::Del(..) | Request::Test(..))) => {
+            ErrorKind::NoSuchEntry
+        }
         libc::EEXIST | EXIST_SETNAME2 | EXISTS => ErrorKind::AlreadyExists,
-        BUSY | REFERENCED => ErrorKind::InUse,
+        BUSY | REFERENCED | libc::EBUSY => ErrorKind::InUse,
         BITMAP_RANGE if is_of_ports(request) => ErrorKind::OutOfRange,
         HASH_FULL => ErrorKind::Full,
         TYPE_MISMATCH => ErrorKind::TypeMismatch,

@@ -1,20 +1,18 @@
 //! What can be asked of the kernel.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::codec::convert::changes;
+use crate::codec::convert::{changes, entry_attributes};
 use crate::codec::{Attribute, Command, Message};
 use crate::types::{Entry, Header, Set, SetName};
-
-/// How many entries travel in one message: an entry has 68 bytes at most, an attribute 64 KiB.
-pub(super) const ENTRIES: usize = 800;
 
 /// One change, or a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Create a set. One of the same name, type and size is no error.
     Create(SetName, Header),
-    /// Destroy a set. Refused while a rule or another set uses it.
+    /// Destroy a set. Refused while a rule or another set uses it; one that is not there is no error.
     Destroy(SetName),
     /// Delete all entries of a set.
     Flush(SetName),
@@ -26,10 +24,11 @@ pub enum Request {
     Add(SetName, Entry),
     /// Delete an entry.
     Del(SetName, Entry),
-    /// Put a new set in the place of the one of this name, in one moment; the old one may have another
-    /// type, but not another family.
+    /// Put a new set in the place of the one of this name, in one moment. Where the old one is of another
+    /// type that takes two moments, and is refused while a rule or another set uses it.
     Replace(SetName, Set),
-    /// Ask for an entry.
+    /// Ask for an entry: fails with [`ErrorKind::NoSuchEntry`](super::ErrorKind::NoSuchEntry) where it is
+    /// not there.
     Test(SetName, Entry),
 }
 
@@ -54,7 +53,13 @@ impl Request {
             Self::Rename(from, to) => with(Command::Rename, from, to),
             Self::Swap(one, other) => with(Command::Swap, one, other),
             Self::Add(..) | Self::Del(..) => of_entries(protocol, std::slice::from_ref(self)),
-            Self::Create(..) | Self::Replace(..) | Self::Test(..) => return None,
+            Self::Test(name, entry) => {
+                let mut message = about(Command::Test, name);
+                let entry = entry_attributes(*entry);
+                (message.attributes).push(Attribute::Entry(entry));
+                message
+            }
+            Self::Create(..) | Self::Replace(..) => return None,
         })
     }
 
@@ -83,6 +88,17 @@ pub(super) fn of_entries(protocol: u8, requests: &[Request]) -> Message {
         }
         None => Message::new(Command::Protocol, vec![Attribute::Protocol(protocol)]),
     }
+}
+
+/// How many entries `requests` add to each set.
+pub(super) fn additions(requests: &[Request]) -> BTreeMap<&SetName, usize> {
+    let mut additions = BTreeMap::new();
+    for request in requests {
+        if let Request::Add(name, _) = request {
+            *additions.entry(name).or_default() += 1;
+        }
+    }
+    additions
 }
 
 /// Requests that go together.

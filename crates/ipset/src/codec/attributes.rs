@@ -1,7 +1,8 @@
 //! Attributes: names, numbers and types of `include/uapi/linux/netfilter/ipset/ip_set.h`, Linux 6.1.
 //!
-//! Numbers of more than one byte travel in network order and say so by `NLA_F_NET_BYTEORDER`, but for
-//! the number of a line, which the kernel only hands back.
+//! Numbers of more than one byte travel in network order and say so by `NLA_F_NET_BYTEORDER`. Addresses
+//! of the kernel come without that mark and are in network order all the same; here they are written with it,
+//! as by the ipset program. Nothing else differs between what is read and what is written.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -35,6 +36,8 @@ pub enum Attribute {
     Line(u32),
     /// The oldest protocol or revision (10).
     Minimum(u8),
+    /// The number by which rules know a set, not its name (11).
+    Index(u16),
     /// Any other attribute.
     Other(DefaultNla),
 }
@@ -77,7 +80,9 @@ pub enum EntryAttribute {
     Ip2(IpAddr),
     /// The length of the second address' network (21).
     Cidr2(u8),
-    /// Any other: a timeout, a counter.
+    /// Which of many entries this is; the kernel names it where it refuses one (9).
+    Line(u32),
+    /// Any other: a timeout, a counter, a comment, `nomatch`.
     Other(DefaultNla),
 }
 
@@ -85,6 +90,7 @@ const SET_NAME: u16 = 2;
 const TYPE_NAME: u16 = 3;
 const DATA: u16 = 7;
 const ENTRIES: u16 = 8;
+const LINE: u16 = 9;
 
 /// `IPSET_ATTR_IPADDR_IPV4` and `_IPV6`.
 const IPV4: u16 = 1;
@@ -94,6 +100,7 @@ impl Nla for Attribute {
     fn value_len(&self) -> usize {
         match self {
             Self::Protocol(_) | Self::Revision(_) | Self::Family(_) | Self::Minimum(_) => 1,
+            Self::Index(_) => 2,
             Self::SetName(name) | Self::TypeName(name) => name.len() + 1,
             Self::Flags(_) | Self::Line(_) => 4,
             Self::Header(header) => header.as_slice().buffer_len(),
@@ -116,8 +123,9 @@ impl Nla for Attribute {
             Self::Flags(_) => 6 | NLA_F_NET_BYTEORDER,
             Self::Header(_) | Self::Entry(_) => DATA | NLA_F_NESTED,
             Self::Entries(_) => ENTRIES | NLA_F_NESTED,
-            Self::Line(_) => 9,
+            Self::Line(_) => LINE | NLA_F_NET_BYTEORDER,
             Self::Minimum(_) => 10,
+            Self::Index(_) => 11 | NLA_F_NET_BYTEORDER,
             Self::Other(attribute) => attribute.kind(),
         }
     }
@@ -133,8 +141,9 @@ impl Nla for Attribute {
                 text.copy_from_slice(name.as_bytes());
                 end.fill(0);
             }
+            Self::Index(index) => buffer.copy_from_slice(&index.to_be_bytes()),
             Self::Flags(flags) => buffer.copy_from_slice(&flags.to_be_bytes()),
-            Self::Line(line) => buffer.copy_from_slice(&line.to_ne_bytes()),
+            Self::Line(line) => buffer.copy_from_slice(&line.to_be_bytes()),
             Self::Header(header) => header.as_slice().emit(buffer),
             Self::Entry(entry) => entry.as_slice().emit(buffer),
             Self::Entries(entries) => emit_entries(entries, buffer),
@@ -172,8 +181,9 @@ impl<'a, T: AsRef<[u8]> + ?Sized> ParseableParametrized<NlaBuffer<&'a T>, bool> 
             DATA if of_entry => Self::Entry(nested(value).context("in an entry")?),
             DATA => Self::Header(nested(value).context("in a set's header")?),
             ENTRIES => Self::Entries(entries(value)?),
-            9 => Self::Line(u32::from_ne_bytes(array(value)?)),
+            LINE => Self::Line(u32::from_be_bytes(array(value)?)),
             10 => Self::Minimum(byte(value)?),
+            11 => Self::Index(u16::from_be_bytes(array(value)?)),
             _ => Self::Other(DefaultNla::parse(buffer)?),
         })
     }
@@ -263,6 +273,7 @@ impl Nla for EntryAttribute {
             Self::Ip(IpAddr::V6(_)) | Self::Ip2(IpAddr::V6(_)) => 20,
             Self::Port(_) => 2,
             Self::Protocol(_) | Self::Cidr2(_) => 1,
+            Self::Line(_) => 4,
             Self::Other(attribute) => attribute.value_len(),
         }
     }
@@ -274,6 +285,7 @@ impl Nla for EntryAttribute {
             Self::Protocol(_) => 7,
             Self::Ip2(_) => 20 | NLA_F_NESTED,
             Self::Cidr2(_) => 21,
+            Self::Line(_) => LINE | NLA_F_NET_BYTEORDER,
             Self::Other(attribute) => attribute.kind(),
         }
     }
@@ -283,6 +295,7 @@ impl Nla for EntryAttribute {
             Self::Ip(address) | Self::Ip2(address) => emit_address(*address, buffer),
             Self::Port(port) => buffer.copy_from_slice(&port.to_be_bytes()),
             Self::Protocol(value) | Self::Cidr2(value) => buffer[0] = *value,
+            Self::Line(line) => buffer.copy_from_slice(&line.to_be_bytes()),
             Self::Other(attribute) => attribute.emit_value(buffer),
         }
     }
@@ -297,6 +310,7 @@ impl<'a, T: AsRef<[u8]> + ?Sized> Parseable<NlaBuffer<&'a T>> for EntryAttribute
             7 => Self::Protocol(byte(value)?),
             20 => Self::Ip2(address(value)?),
             21 => Self::Cidr2(byte(value)?),
+            LINE => Self::Line(u32::from_be_bytes(array(value)?)),
             _ => Self::Other(DefaultNla::parse(buffer)?),
         })
     }

@@ -91,7 +91,9 @@ pub fn type_request(protocol: u8, type_name: String, family: u8) -> Message {
     )
 }
 
-/// Adds or deletes `entries`.
+/// Adds or deletes `entries`, which are numbered from 1: where the kernel refuses one it sends the message
+/// back with [`Attribute::Line`] set to its number, and does none behind it (`ip_set_ad` and `call_ad`,
+/// net/netfilter/ipset/ip_set_core.c, Linux 6.1).
 #[must_use]
 pub fn changes(
     protocol: u8,
@@ -99,15 +101,31 @@ pub fn changes(
     name: &SetName,
     entries: impl Iterator<Item = Entry>,
 ) -> Message {
+    let numbered = (1..).zip(entries).map(|(line, entry)| {
+        let mut attributes = entry_attributes(entry);
+        attributes.push(EntryAttribute::Line(line));
+        attributes
+    });
     Message::new(
         command,
         vec![
             Attribute::Protocol(protocol),
             Attribute::SetName(name.to_string()),
             Attribute::Line(0),
-            Attribute::Entries(entries.map(entry_attributes).collect()),
+            Attribute::Entries(numbered.collect()),
         ],
     )
+}
+
+/// The number of the entry that the kernel refused, in a message of [`changes`] that it sent back. None
+/// where the refusal is not about an entry.
+#[must_use]
+pub fn refused_line(message: &Message) -> Option<usize> {
+    let line = (message.attributes.iter()).find_map(|attribute| match attribute {
+        Attribute::Line(line) => Some(*line),
+        _ => None,
+    })?;
+    usize::try_from(line).ok().filter(|line| *line > 0)
 }
 
 /// What the kernel must know about an entry.
@@ -203,9 +221,13 @@ fn hash_type(name: &str) -> Option<HashType> {
     types.find(|known| known.to_string() == name)
 }
 
-/// The entries in a message about a set like `header`. Of sets that are not supported nothing is read.
+/// The entries in a message about a set like `header`. None where one of them cannot be told: it has what
+/// is not known here, such as a time-out or `nomatch`. Of sets that are not supported nothing is read.
 #[must_use]
-pub fn entries_of(message: &Message, header: Header) -> Vec<Entry> {
+pub fn entries_of(message: &Message, header: Header) -> Option<Vec<Entry>> {
+    if header == Header::Unsupported {
+        return Some(Vec::new());
+    }
     let lists = message
         .attributes
         .iter()
@@ -215,7 +237,7 @@ pub fn entries_of(message: &Message, header: Header) -> Vec<Entry> {
         });
     lists
         .flatten()
-        .filter_map(|attributes| entry(attributes, header))
+        .map(|attributes| entry(attributes, header))
         .collect()
 }
 
@@ -228,7 +250,8 @@ fn entry(attributes: &[EntryAttribute], header: Header) -> Option<Entry> {
             EntryAttribute::Protocol(number) => protocol = Some(Protocol(*number)),
             EntryAttribute::Ip2(address) => ip2 = Some(*address),
             EntryAttribute::Cidr2(length) => cidr2 = Some(*length),
-            EntryAttribute::Other(_) => {}
+            EntryAttribute::Line(_) => {}
+            EntryAttribute::Other(_) => return None,
         }
     }
     let hash_type = match header {

@@ -133,6 +133,7 @@ impl From<&PlannedOp> for Change {
         let differences = match &planned.reason {
             Reason::Missing
             | Reason::Unwanted
+            | Reason::Loosened
             | Reason::NoEndpoint
             | Reason::Drains
             | Reason::Drained

@@ -11,6 +11,7 @@ use model::{Op, PlannedOp, Reason, Scope, Snapshot, Stage};
 
 use super::ContractKernel;
 use crate::error::OpErrorKind;
+use crate::seam::OpOutcome;
 
 pub(super) const VIP4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 pub(super) const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10));
@@ -73,14 +74,22 @@ pub(super) fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
 
 /// Applies `ops` as one stage; every one succeeds.
 pub(super) fn do_all(kernel: &mut dyn ContractKernel, ops: impl IntoIterator<Item = Op>) {
+    for outcome in outcomes(kernel, ops) {
+        if let Err(error) = outcome {
+            panic!("{}", model::chain(&error));
+        }
+    }
+}
+
+/// Applies `ops` as one stage.
+pub(super) fn outcomes(
+    kernel: &mut dyn ContractKernel,
+    ops: impl IntoIterator<Item = Op>,
+) -> Vec<OpOutcome> {
     let stage = stage(ops);
     let outcomes = kernel.apply(&stage);
     assert_eq!(outcomes.len(), stage.ops.len(), "one outcome for each op");
-    for (planned, outcome) in stage.ops.iter().zip(outcomes) {
-        if let Err(error) = outcome {
-            panic!("{}: {:?}", planned.op, error.kind());
-        }
-    }
+    outcomes
 }
 
 /// Applies `op` alone; answers why it failed.
@@ -100,8 +109,15 @@ pub(super) fn refused(kernel: &mut dyn ContractKernel, op: Op) -> OpErrorKind {
     }
 }
 
+/// Everything but the rules, which take a process for each family.
 pub(super) fn read(kernel: &mut dyn ContractKernel) -> Snapshot {
-    read_scope(kernel, &Scope::EVERYTHING)
+    read_scope(
+        kernel,
+        &Scope {
+            rules: false,
+            ..Scope::EVERYTHING
+        },
+    )
 }
 
 pub(super) fn read_scope(kernel: &mut dyn ContractKernel, scope: &Scope) -> Snapshot {

@@ -107,6 +107,10 @@ impl Companions {
         for entry in &set.entries {
             add(&mut new, *entry)?;
         }
+        let other_type = (self.sets.get(name)).is_some_and(|old| !old.header.is_like(set.header));
+        if other_type && self.rules.values().any(|rules| looks_into(rules, name)) {
+            return Err(OpErrorKind::SetInUse);
+        }
         self.sets.insert(name.clone(), new);
         Ok(())
     }
@@ -130,8 +134,8 @@ impl Companions {
         if self.rules.values().any(|rules| looks_into(rules, name)) {
             return Err(OpErrorKind::SetInUse);
         }
-        let gone = self.sets.remove(name);
-        gone.map(|_| ()).ok_or(OpErrorKind::NoSuchSet)
+        self.sets.remove(name);
+        Ok(())
     }
 
     pub(super) fn patch_rules(
@@ -192,7 +196,7 @@ fn rules_of(rules: &Rules) -> impl Iterator<Item = (model::rules::Table, &Rule)>
 }
 
 fn looks_into(rules: &Rules, name: &SetName) -> bool {
-    rules_of(rules).any(|(_, rule)| sets_of(rule).any(|set| set == name))
+    rules_of(rules).any(|(_, rule)| rule.looks_into(name))
 }
 
 fn sets_of(rule: &Rule) -> impl Iterator<Item = &SetName> {

@@ -97,6 +97,17 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// The payload of the request that is refused, where the kernel sent it back. Sockets of this library
+    /// ask it not to; some subsystems do so all the same, to tell more by it.
+    pub(super) fn echo(&self) -> Option<&'a [u8]> {
+        if self.kind != NLMSG_ERROR || self.flags & NLM_F_CAPPED != 0 {
+            return None;
+        }
+        let request = self.payload.get(4..)?;
+        let length = u32::from_ne_bytes(request.get(..4)?.try_into().ok()?);
+        request.get(HEADER_BYTES..usize::try_from(length).ok()?)
+    }
+
     /// The kernel's words, behind the header of the request and, unless capped, its payload.
     fn message(&self) -> Option<String> {
         if self.flags & NLM_F_ACK_TLVS == 0 {

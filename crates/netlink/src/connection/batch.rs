@@ -16,9 +16,13 @@ const BYTES: usize = 64 * 1024;
 /// What became of a request; none while nothing is known.
 type Known = Option<Result<(), Failure>>;
 
+/// What is given the number of a refused request, from 0, and the payload as the kernel sent it back.
+type Echo<'a> = &'a mut dyn FnMut(usize, &[u8]);
+
 pub(super) fn execute<T: Transport, M: NetlinkSerializable>(
     connection: &mut Connection<T>,
     requests: impl IntoIterator<Item = Request<M>>,
+    echo: Echo<'_>,
 ) -> Vec<Result<(), Failure>> {
     let mut requests = requests.into_iter().peekable();
     let mut outcomes = Vec::new();
@@ -36,7 +40,9 @@ pub(super) fn execute<T: Transport, M: NetlinkSerializable>(
             count += 1;
         }
         acknowledge(&mut connection.out, last_flags);
-        outcomes.extend(send(connection, first, count));
+        let before = outcomes.len();
+        let mut echo = |index: usize, payload: &[u8]| echo(before + index, payload);
+        outcomes.extend(send(connection, first, count, &mut echo));
     }
     outcomes
 }
@@ -55,6 +61,7 @@ fn send<T: Transport>(
     connection: &mut Connection<T>,
     first: u32,
     count: usize,
+    echo: Echo<'_>,
 ) -> Vec<Result<(), Failure>> {
     if let Err(error) = connection.transport.send(&connection.out) {
         let copy = |error: &std::io::Error| match error.raw_os_error() {
@@ -66,7 +73,7 @@ fn send<T: Transport>(
             .collect();
     }
     let mut known: Vec<Known> = (0..count).map(|_| None).collect();
-    let complete = gather(connection, first, &mut known);
+    let complete = gather(connection, first, &mut known, echo);
     (known.into_iter())
         .map(|outcome| match outcome {
             Some(outcome) => outcome,
@@ -79,7 +86,12 @@ fn send<T: Transport>(
 }
 
 /// Receives until the last request is answered. Returns whether no answer was dropped.
-fn gather<T: Transport>(connection: &mut Connection<T>, first: u32, known: &mut [Known]) -> bool {
+fn gather<T: Transport>(
+    connection: &mut Connection<T>,
+    first: u32,
+    known: &mut [Known],
+    echo: Echo<'_>,
+) -> bool {
     let mut complete = true;
     let mut last = known.len().saturating_sub(1);
     loop {
@@ -102,6 +114,9 @@ fn gather<T: Transport>(connection: &mut Connection<T>, first: u32, known: &mut 
         };
         if let Answer::End(result) = reply.answer() {
             if let Some(known) = known.get_mut(index) {
+                if let (Err(_), Some(payload)) = (&result, reply.echo()) {
+                    echo(index, payload);
+                }
                 *known =
                     Some(result.map_err(|(errno, message)| Failure::Refused { errno, message }));
             }

@@ -502,3 +502,21 @@ fn nothing_new_is_served_while_the_rules_cannot_be_written() {
     node.pass(Duration::from_millis(200));
     assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
 }
+
+/// As in a container without privileges, or in another network namespace.
+#[test]
+fn a_setting_that_cannot_be_written_is_told_once() {
+    let mut node = Node::new(config());
+    node.kernel
+        .inject(0, Fault::Refuse(OpErrorKind::ReadOnlySetting));
+    node.start(&[[10, 1, 0, 1]]);
+    assert!(node.reconciler.is_settled());
+    assert_eq!(node.real_servers().len(), 1);
+    let failures = |node: &Node| {
+        let failed = |report: &&Report| matches!(report, Report::OpFailed(..));
+        node.reports.iter().filter(failed).count()
+    };
+    assert_eq!(failures(&node), 1);
+    node.pass(Duration::from_secs(90));
+    assert_eq!(failures(&node), 1);
+}

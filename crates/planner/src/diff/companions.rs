@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipset::{Entry, Header, Set, SetName};
@@ -35,8 +36,9 @@ impl Differ<'_> {
                 self.entry_of(name, *entry, draft);
             }
         }
-        for family in &keys.rules {
-            self.rules(*family, draft);
+        let loosened = draft.loosened();
+        for family in keys.rules.union(&loosened) {
+            self.rules(*family, loosened.contains(family), draft);
         }
     }
 
@@ -179,7 +181,24 @@ impl Differ<'_> {
             &live.header.to_string(),
             &desired.header.to_string(),
         );
+        if !live.header.is_like(desired.header) {
+            self.let_go(name, draft);
+        }
         draft.push(unowned(Op::ReplaceSet(name.clone(), set.into()), reason));
+    }
+
+    /// Empties the chains that look into the set `name`: one of another type cannot take its place while
+    /// they do. They are written again afterwards.
+    fn let_go(&self, name: &SetName, draft: &mut Draft) {
+        for (family, rules) in &self.live.tables.rules {
+            let emptied: BTreeMap<_, _> = (rules.chains.iter())
+                .filter(|(_, rules)| rules.iter().any(|rule| rule.looks_into(name)))
+                .map(|(key, _)| (key.clone(), Vec::new()))
+                .collect();
+            if !emptied.is_empty() {
+                draft.loosen(*family, emptied);
+            }
+        }
     }
 
     /// Whether somebody else has the virtual server for which `entry` would be there. With the entry it
@@ -212,11 +231,14 @@ impl Differ<'_> {
         }
     }
 
-    fn rules(&self, family: AddressFamily, draft: &mut Draft) {
+    fn rules(&self, family: AddressFamily, loosened: bool, draft: &mut Draft) {
         let wanted = self.desired.tables.rules.get(&family);
-        let live = self.live.tables.rules.get(&family);
+        let mut live = self.live.tables.rules.get(&family).cloned();
+        if let Some(live) = live.as_mut().filter(|_| loosened) {
+            draft.loose(family).apply(live);
+        }
         let held = self.live.held_chains.get(&family);
-        let Some((patch, reason)) = rules::compare(wanted, live, held) else {
+        let Some((patch, reason)) = rules::compare(wanted, live.as_ref(), held) else {
             return;
         };
         draft.push(unowned(Op::PatchRules(family, patch.into()), reason));

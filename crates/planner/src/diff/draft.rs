@@ -1,11 +1,13 @@
 //! A plan in the making: changes sorted into stages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipset::SetName;
+use ipvs::AddressFamily;
 use model::finding::Finding;
 use model::names::Name;
 use model::plan::{Op, OpEffect, Plan, PlannedOp, Reason, Stage};
+use model::rules::{ChainKey, Rule, RulesPatch};
 
 use super::order;
 
@@ -20,6 +22,8 @@ pub(super) struct Draft<'a> {
     entries: Vec<PlannedOp>,
     rules: Vec<PlannedOp>,
     replaced: BTreeSet<SetName>,
+    /// Chains to be emptied before sets are replaced.
+    loose: BTreeMap<AddressFamily, RulesPatch>,
     api_server: Additions,
     additions: Additions,
     del_real_servers: Vec<PlannedOp>,
@@ -51,6 +55,7 @@ impl<'a> Draft<'a> {
             entries: Vec::new(),
             rules: Vec::new(),
             replaced: BTreeSet::new(),
+            loose: BTreeMap::new(),
             api_server: Additions::default(),
             additions: Additions::default(),
             del_real_servers: Vec::new(),
@@ -104,6 +109,21 @@ impl<'a> Draft<'a> {
         self.deletions
     }
 
+    /// Empties `chains` before any set is replaced.
+    pub(super) fn loosen(&mut self, family: AddressFamily, chains: BTreeMap<ChainKey, Vec<Rule>>) {
+        self.loose.entry(family).or_default().chains.extend(chains);
+    }
+
+    /// The families of which chains are emptied first.
+    pub(super) fn loosened(&self) -> BTreeSet<AddressFamily> {
+        self.loose.keys().copied().collect()
+    }
+
+    /// What empties chains of `family`.
+    pub(super) fn loose(&self, family: AddressFamily) -> RulesPatch {
+        self.loose.get(&family).cloned().unwrap_or_default()
+    }
+
     /// Whether the set `name` is replaced.
     pub(super) fn replaces(&self, name: &SetName) -> bool {
         self.replaced.contains(name)
@@ -129,7 +149,13 @@ impl<'a> Draft<'a> {
         order::shuffle_real_servers(self.node_name, &mut self.api_server.real_servers);
         order::shuffle_real_servers(self.node_name, &mut self.additions.real_servers);
         self.findings.sort();
+        let loose = self.loose.into_iter().map(|(family, patch)| PlannedOp {
+            op: Op::PatchRules(family, patch.into()),
+            owner: None,
+            reason: Reason::Loosened,
+        });
         let stages = [
+            loose.collect(),
             self.settings,
             self.device,
             self.sets,

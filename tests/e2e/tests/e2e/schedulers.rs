@@ -123,8 +123,9 @@ fn check(scheduler: &'static str, protocol: Protocol, family: Family, origin: Or
     let expected_source = match origin {
         // Masquerading is not asked for: pods see who asks.
         Origin::Client => None,
-        // The node holds the virtual address itself and so asks from there.
-        Origin::Node => Some(target.ip()),
+        // The node holds the virtual address itself and so asks from there: it is masqueraded, or a pod of
+        // another node would answer itself.
+        Origin::Node => Some(family.bridge_address()),
     };
     match (scheduler, origin) {
         ("rr" | "wrr", _) => in_turns(&ask(world, &probe, REQUESTS, expected_source)?)?,

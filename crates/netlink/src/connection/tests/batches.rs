@@ -252,3 +252,22 @@ fn answers_cut_at_every_length() {
         assert!(outcome.is_err(), "{length}: {outcome:?}");
     }
 }
+
+/// Requests are counted over all sends; a capped refusal brings nothing back.
+#[test]
+fn a_request_that_the_kernel_sends_back() {
+    let echoed = refusal_in_words(258, 22, "", false);
+    let mut connection = connection([
+        datagram([refusal(1, 17), ack(256)]),
+        datagram([ack(257), echoed, ack(259)]),
+    ]);
+    let mut echoes = Vec::new();
+    let outcomes = connection.execute_echoing(words(259), |index, payload| {
+        echoes.push((index, payload.to_vec()));
+    });
+    assert_eq!(
+        outcomes.iter().filter(|outcome| outcome.is_err()).count(),
+        2
+    );
+    assert_eq!(echoes, [(257, b"a request of 23 bytes..".to_vec())]);
+}

@@ -194,16 +194,21 @@ fn a_set_of_another_type_is_replaced_with_all_it_should_hold() {
     let mut live = live(&desired);
     live.tables.sets.insert(set(SetKind::IpvsIps), of_ports());
     let plan = diff(&desired, &live, &own());
+    let said = said(&plan);
+    let replaced = said.iter().filter(|line| line.contains("replace set"));
     assert_eq!(
-        said(&plan),
+        replaced.collect::<Vec<_>>(),
         [
             "~ replace set KUBE-IPVS-IPS: header bitmap:port range 0-10 -> \
              hash:ip family inet maxelem 65536"
         ]
     );
-    let Some(Op::ReplaceSet(_, set)) = plan.ops().map(|planned| &planned.op).next() else {
-        panic!("{plan:?}");
-    };
+    let set = (plan.ops())
+        .find_map(|planned| match &planned.op {
+            Op::ReplaceSet(_, set) => Some(set),
+            _ => None,
+        })
+        .expect("it is replaced");
     assert_eq!(set.entries, [Entry::Ip([10, 96, 0, 1].into())].into());
 }
 
@@ -345,4 +350,19 @@ fn node_ports_of_this_nodes_addresses_are_ours_by_their_set() {
     ports.expect("the set").entries.insert(Entry::Port(30080));
     assert!(crate::is_marked(&live, node_port([192, 0, 2, 1])));
     assert!(!crate::is_marked(&live, node_port([192, 0, 2, 2])));
+}
+
+/// The kernel exchanges no sets of different types while rules look into them.
+#[test]
+fn rules_let_go_of_a_set_that_changes_its_type_and_come_back() {
+    let desired = web();
+    let mut live = live(&desired);
+    live.tables.sets.insert(set(SetKind::ClusterIp), of_ports());
+    let plan = diff(&desired, &live, &own());
+    assert_eq!(order(&plan), ["rules", "sets", "rules"]);
+    let mut after = live.clone();
+    for planned in plan.ops() {
+        after.note(&planned.op);
+    }
+    assert_eq!(after.tables, desired.tables);
 }

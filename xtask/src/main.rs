@@ -3,6 +3,7 @@
 mod bless;
 mod demo;
 mod error;
+mod image;
 mod libtest;
 mod project;
 mod say;
@@ -35,6 +36,8 @@ enum Command {
     Vm(vm::Arguments),
     /// Run every check and every test, the VM included
     Test(test::Arguments),
+    /// Write the container image, without a container engine
+    Image(image::Arguments),
     /// Check the shape of the sources: layers and file sizes
     Tidy,
     /// Write what the conformance scenarios show into them
@@ -58,6 +61,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Demo(arguments) => demo::command(&project, &arguments),
         Command::Vm(arguments) => vm::command(&project, &arguments),
         Command::Test(arguments) => test::command(&project, &arguments),
+        Command::Image(arguments) => image::command(&project, &arguments),
         Command::Tidy => tidy::command(&project),
         Command::Bless(arguments) => bless::command(&project, &arguments),
     }

@@ -3,17 +3,17 @@
 //! [`run`] is what other project commands call.
 
 mod arguments;
-mod cache;
-mod closure;
+pub(crate) mod cache;
+pub(crate) mod closure;
 mod cpio;
 mod guard;
 mod job;
 mod modules;
-mod packages;
+pub(crate) mod packages;
 mod qemu;
 mod root;
 mod session;
-mod shell;
+pub(crate) mod shell;
 mod uml;
 
 pub(crate) use arguments::Arguments;

@@ -52,7 +52,7 @@ impl Client<Socket> {
     /// [`OpenError::NoModule`] where the kernel has no `ip_set`; [`OpenError::NotPermitted`] without
     /// `CAP_NET_ADMIN`.
     pub fn open() -> Result<Self, OpenError> {
-        let connection = Connection::open(NetlinkProtocol::Netfilter).map_err(OpenError::Socket)?;
+        let connection = Connection::open(NetlinkProtocol::Netfilter).map_err(no_socket)?;
         Self::over(connection)
     }
 }
@@ -168,7 +168,7 @@ impl<T: Transport> Client<T> {
         let done = self.one(message, 0);
         let outcome = done.map_err(|failure| RequestError::new(request.clone(), failure));
         match (request, outcome) {
-            // Kernels before 5.8 refuse to destroy what is not there.
+            // Older kernels, Linux 5.4 among them, refuse to destroy what is not there.
             (Request::Destroy(_), Err(error)) if error.kind() == ErrorKind::NoSuchSet => Ok(()),
             (_, outcome) => outcome,
         }
@@ -225,5 +225,16 @@ impl<T: Transport> Client<T> {
         let request = netlink::Request { message, flags };
         let mut answers = self.connection.execute([request]);
         answers.pop().unwrap_or(Err(Failure::Lost))
+    }
+}
+
+/// Without nfnetlink there is no such socket, and nothing that sets could be asked by.
+fn no_socket(error: netlink::OpenError) -> OpenError {
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+    let number = cause.and_then(std::io::Error::raw_os_error);
+    if number == Some(libc::EPROTONOSUPPORT) {
+        OpenError::NoModule
+    } else {
+        OpenError::Socket(error)
     }
 }

@@ -32,18 +32,32 @@
 //! use ipset::client::{Client, Request};
 //! # use ipset::{Entry, Header, SetName};
 //! let mut client = Client::open()?;
+//!
+//! // Changes: as many as there are, an outcome for each. Entries of a set travel many in a message.
 //! let ports = SetName::new("ports")?;
-//! let requests = [
-//!     Request::Create(ports.clone(), Header::BitmapPort { first: 0, last: 65_535 }),
+//! let mut requests = vec![
+//!     Request::Create(ports.clone(), Header::BitmapPort { first: 0, last: 1_023 }),
 //!     Request::Add(ports.clone(), Entry::Port(80)),
+//!     Request::Add(ports.clone(), Entry::Port(8_080)),
 //! ];
 //! for outcome in client.execute(&requests) {
-//!     outcome?;
+//!     if let Err(error) = outcome {
+//!         // "failed to add 8080 to set ports: the port is outside the range of the set (error 4352)"
+//!         println!("{error}: {}", std::error::Error::source(&error).ok_or("no cause")?);
+//!     }
 //! }
 //! assert!(client.test(&ports, Entry::Port(80))?);
-//! for (name, set) in client.list()? {
-//!     println!("{name}: {} entries", set.entries.len());
+//!
+//! // Everything, or what is asked for.
+//! for (name, header) in client.headers()? {
+//!     println!("{name} {header}");
 //! }
+//! let mut set = client.set(&ports)?.ok_or("somebody destroyed it")?;
+//!
+//! // Another size, while rules look into it: all of the old, then all of the new.
+//! set.header = Header::BitmapPort { first: 0, last: 65_535 };
+//! requests = vec![Request::Replace(ports, set)];
+//! assert!(client.execute(&requests).iter().all(Result::is_ok));
 //! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -51,11 +65,17 @@
 //! # Limits
 //!
 //! Types known are those of [`Header`]. A set of another type, or with options (timeouts, counters,
-//! comments, netmasks), is listed as [`Header::Unsupported`], without its entries.
+//! comments, netmasks) or entries (`nomatch`) that are not spoken here, is listed as
+//! [`Header::Unsupported`], without its entries; it can be destroyed and replaced.
+//!
+//! What the kernel chooses by itself is not shown: `hashsize`, `bucketsize`, `initval`, references and
+//! memory. A hash is created as large as is good for what the same requests put into it.
 
 #[cfg(feature = "client")]
 pub mod client;
 pub mod codec;
+#[cfg(test)]
+mod testing;
 pub mod text;
 mod types;
 

@@ -7,7 +7,25 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::failure::{Context as _, Failure, Outcome};
+use crate::namespace::Namespace;
 use crate::socket::{Protocol, connect};
+
+/// Gets a page of JSON; answers the status and the body, null if empty.
+///
+/// # Errors
+/// Where there is no answer in two seconds.
+pub fn get(from: &Namespace, server: SocketAddr, path: &str) -> Outcome<(u16, Value)> {
+    from.run(|| {
+        exchange(
+            server,
+            "GET",
+            path,
+            "application/json",
+            None,
+            Duration::from_secs(2),
+        )
+    })
+}
 
 /// Sends one request over a connection of its own; answers the status and the body, null if empty. In
 /// HTTP 1.0 the answer ends with its connection.
@@ -18,6 +36,24 @@ pub(crate) fn request(
     content_type: &str,
     body: Option<&Value>,
 ) -> Outcome<(u16, Value)> {
+    exchange(
+        server,
+        method,
+        path,
+        content_type,
+        body,
+        Duration::from_secs(20),
+    )
+}
+
+fn exchange(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: Option<&Value>,
+    patience: Duration,
+) -> Outcome<(u16, Value)> {
     let what = || format!("{method} {path}");
     let body = body.map(Value::to_string).unwrap_or_default();
     let length = body.len();
@@ -25,7 +61,6 @@ pub(crate) fn request(
         "{method} {path} HTTP/1.0\r\nHost: {server}\r\nAccept: application/json\r\n\
          Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
     );
-    let patience = Duration::from_secs(20);
     let mut stream = connect(Protocol::Tcp, None, server, patience).context(what)?;
     stream.write_all(text.as_bytes()).context(what)?;
     let mut answer = String::new();

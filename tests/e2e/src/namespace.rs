@@ -92,6 +92,18 @@ impl Namespace {
             .context(|| format!("setting {path} to {value}"))
     }
 
+    /// Takes the limits off ICMP: what a refusal is must not depend on how many there were before.
+    ///
+    /// # Errors
+    /// Where the kernel has no such settings.
+    pub fn unlimited_icmp(&self) -> Outcome {
+        self.sysctl("ipv4/icmp_ratelimit", "0")?;
+        self.sysctl("ipv4/icmp_ratemask", "0")?;
+        self.sysctl("ipv6/icmp/ratelimit", "0")?;
+        // Packet Too Big alone, which is never limited; the mask cannot be empty.
+        self.sysctl("ipv6/icmp/ratemask", "2")
+    }
+
     /// What `ip link … netns` takes, good for as long as this process lives.
     #[must_use]
     pub fn path(&self) -> String {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::socket::{Protocol, connect};
+use crate::wire::routed;
 
 /// How a Service is asked: one connection, or one datagram from a socket of its own, for each request.
 #[derive(Clone, Copy, Debug)]
@@ -75,41 +76,59 @@ impl<'a> Probe<'a> {
     }
 
     fn once(&self) -> io::Result<Answer> {
-        let text = match self.protocol {
-            Protocol::Tcp | Protocol::Sctp => self.line()?,
-            Protocol::Udp => self.datagram()?,
-        };
-        parse(&text)
-    }
-
-    fn line(&self) -> io::Result<String> {
-        let stream = connect(self.protocol, self.source, self.target, self.patience)?;
         if self.http {
-            return page(&stream, self.target);
+            let stream = connect(self.protocol, self.source, self.target, self.patience)?;
+            return parse(&page(&stream, self.target)?);
         }
-        (&stream).write_all(b"who?\n")?;
-        let mut line = String::new();
-        BufReader::new(&stream).read_line(&mut line)?;
-        Ok(line)
+        request(self.protocol, self.source, self.target, self.patience)
     }
+}
 
-    fn datagram(&self) -> io::Result<String> {
-        let any = match self.target {
-            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-            SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-        };
-        let mut source = self.source.unwrap_or(SocketAddr::new(any, 0));
-        if source.port() == 0 {
-            source.set_port(fresh_port());
+/// Asks once, from the namespace of this thread.
+pub(crate) fn request(
+    protocol: Protocol,
+    source: Option<SocketAddr>,
+    target: SocketAddr,
+    patience: Duration,
+) -> io::Result<Answer> {
+    // SCTP would tell all its addresses to the other end, and each of them would be a client of its own.
+    let source = match (source, protocol) {
+        (None, Protocol::Sctp) => Some(SocketAddr::new(routed(target)?, 0)),
+        (source, _) => source,
+    };
+    let text = match protocol {
+        Protocol::Tcp | Protocol::Sctp => {
+            let stream = connect(protocol, source, target, patience)?;
+            (&stream).write_all(b"who?\n")?;
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line)?;
+            line
         }
-        let socket = UdpSocket::bind(source)?;
-        socket.connect(self.target)?;
-        socket.set_read_timeout(Some(self.patience))?;
-        socket.send(b"who?\n")?;
-        let mut buffer = [0; 512];
-        let length = socket.recv(&mut buffer)?;
-        Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        Protocol::Udp => datagram(source, target, patience)?,
+    };
+    parse(&text)
+}
+
+fn datagram(
+    source: Option<SocketAddr>,
+    target: SocketAddr,
+    patience: Duration,
+) -> io::Result<String> {
+    let any = match target {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let mut source = source.unwrap_or(SocketAddr::new(any, 0));
+    if source.port() == 0 {
+        source.set_port(fresh_port());
     }
+    let socket = UdpSocket::bind(source)?;
+    socket.connect(target)?;
+    socket.set_read_timeout(Some(patience))?;
+    socket.send(b"who?\n")?;
+    let mut buffer = [0; 512];
+    let length = socket.recv(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
 /// A port that no datagram came from lately. The kernel's own choice is random, and IPVS takes a datagram

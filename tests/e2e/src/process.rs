@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::container::Container;
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::wait::within;
 
@@ -28,6 +29,8 @@ struct Log {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    /// Where the id of the process itself is, if it is the child's child.
+    process_id: Option<PathBuf>,
     log: Arc<Log>,
 }
 
@@ -66,7 +69,21 @@ impl Process {
         LOGS.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Arc::clone(&log));
-        Ok(Self { child, log })
+        Ok(Self {
+            child,
+            process_id: None,
+            log,
+        })
+    }
+
+    /// Starts a container: signals go to the process in it.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub(crate) fn start_container(name: &str, container: Container) -> Outcome<Self> {
+        let mut process = Self::start(name, container.command)?;
+        process.process_id = Some(container.process_id);
+        Ok(process)
     }
 
     /// What it has written so far.
@@ -106,7 +123,7 @@ impl Process {
     /// # Errors
     /// Where the process is gone.
     pub fn signal(&self, signal: libc::c_int) -> Outcome {
-        let id = libc::pid_t::try_from(self.child.id()).context(|| "a process id")?;
+        let id = self.id()?;
         // SAFETY: no pointers are involved; the child is not yet waited for, so the id is its.
         let status = unsafe { libc::kill(id, signal) };
         if status == 0 {
@@ -115,6 +132,18 @@ impl Process {
             let why = std::io::Error::last_os_error();
             Err(Failure::new(format!("signalling {}: {why}", self.log.name)))
         }
+    }
+
+    fn id(&self) -> Outcome<libc::pid_t> {
+        let Some(path) = &self.process_id else {
+            return libc::pid_t::try_from(self.child.id()).context(|| "a process id");
+        };
+        // The container runtime writes it when all is ready.
+        within(Duration::from_secs(5), || {
+            let text =
+                fs::read_to_string(path).context(|| format!("reading {}", path.display()))?;
+            text.trim().parse().context(|| "a process id")
+        })
     }
 
     /// Kills it as `kill -9` does, and waits for its end.
@@ -154,6 +183,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
+        if self.process_id.is_some() && matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.signal(libc::SIGKILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

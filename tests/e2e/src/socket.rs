@@ -57,11 +57,30 @@ pub(crate) fn listen(
     patience: Duration,
 ) -> io::Result<TcpListener> {
     let socket = stream(protocol, address)?;
-    set(&socket, libc::SO_REUSEADDR, &1_i32)?;
-    set(&socket, libc::SO_RCVTIMEO, &timeval(patience))?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32)?;
+    set(
+        &socket,
+        libc::SOL_SOCKET,
+        libc::SO_RCVTIMEO,
+        &timeval(patience),
+    )?;
     bind(&socket, address)?;
     // SAFETY: no pointers are involved.
     check(unsafe { libc::listen(socket.as_raw_fd(), 128) })?;
+    Ok(TcpListener::from(socket))
+}
+
+/// A listening socket of TCP or SCTP of one family: at the address that means all, the other family's packets are
+/// not its own. Many may wait.
+pub(crate) fn listen_alone(protocol: Protocol, address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = stream(protocol, address)?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32)?;
+    if address.is_ipv6() {
+        set(&socket, libc::SOL_IPV6, libc::IPV6_V6ONLY, &1_i32)?;
+    }
+    bind(&socket, address)?;
+    // SAFETY: no pointers are involved.
+    check(unsafe { libc::listen(socket.as_raw_fd(), 1024) })?;
     Ok(TcpListener::from(socket))
 }
 
@@ -76,8 +95,8 @@ pub(crate) fn connect(
     let socket = stream(protocol, target)?;
     let time = timeval(patience);
     // The time-out for sending is the one for connecting too.
-    set(&socket, libc::SO_SNDTIMEO, &time)?;
-    set(&socket, libc::SO_RCVTIMEO, &time)?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &time)?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &time)?;
     if let Some(source) = source {
         bind(&socket, source)?;
     }
@@ -110,13 +129,18 @@ pub(crate) fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })
 }
 
-fn set<T>(socket: &OwnedFd, option: libc::c_int, value: &T) -> io::Result<()> {
+pub(crate) fn set<T>(
+    socket: &OwnedFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
     let length = length_of::<T>();
     // SAFETY: the value outlives the call; the length is its.
     check(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_SOCKET,
+            level,
             option,
             (&raw const *value).cast(),
             length,

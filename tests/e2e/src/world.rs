@@ -11,7 +11,7 @@
 //! All routes lead through the node, so that what a pod answers comes back the way it went: IPVS
 //! needs no masquerading here, and pods see who asks.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
+use crate::container::{Container, image};
 use crate::failure::{Context as _, Outcome};
 use crate::namespace::Namespace;
 use crate::objects;
@@ -178,22 +179,15 @@ impl World {
         ]
     }
 
-    /// A command of `kube-ipvsd` on the node.
-    #[must_use]
-    pub fn daemon_command(&self) -> Command {
-        let mut command = self.node.command(program("kube-ipvsd"));
-        command.args(["--node-name", self.name]);
-        command
-    }
-
     /// Starts `kube-ipvsd` with the source and the configuration that the arguments name.
     ///
     /// # Errors
     /// Where it cannot be started.
     pub fn daemon(&self, arguments: Arguments<'_>) -> Outcome<Process> {
-        let mut command = self.daemon_command();
-        command.args(arguments.iter().map(AsRef::as_ref));
-        Process::start("kube-ipvsd", command)
+        match self.container(arguments)? {
+            Some(container) => Process::start_container("kube-ipvsd", container),
+            None => Process::start("kube-ipvsd", self.daemon_with(arguments)),
+        }
     }
 
     /// Runs `kube-ipvsd` to its end.
@@ -201,9 +195,34 @@ impl World {
     /// # Errors
     /// Where it cannot be started.
     pub fn run_daemon(&self, arguments: Arguments<'_>) -> Outcome<Ran> {
+        match self.container(arguments)? {
+            Some(container) => run(container.command),
+            None => run(self.daemon_with(arguments)),
+        }
+    }
+
+    /// A command of `kube-ipvsd` itself on the node.
+    #[must_use]
+    pub fn daemon_command(&self) -> Command {
+        let mut command = self.node.command(program("kube-ipvsd"));
+        command.args(["--node-name", self.name]);
+        command
+    }
+
+    fn daemon_with(&self, arguments: Arguments<'_>) -> Command {
         let mut command = self.daemon_command();
         command.args(arguments.iter().map(AsRef::as_ref));
-        run(command)
+        command
+    }
+
+    /// The daemon in its image, if that is to be tested.
+    fn container(&self, arguments: Arguments<'_>) -> Outcome<Option<Container>> {
+        let Some(bundle) = image() else {
+            return Ok(None);
+        };
+        let mut all: Vec<OsString> = vec!["--node-name".into(), self.name.into()];
+        all.extend(arguments.iter().map(|word| AsRef::as_ref(word).to_owned()));
+        Container::new(&bundle, &self.node, &self.folder, &all).map(Some)
     }
 
     /// Runs `ipvsctl` on the node.

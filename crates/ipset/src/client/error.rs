@@ -170,7 +170,7 @@ pub enum ErrorKind {
     /// The kernel can hold no more sets (`IPSET_ERR_MAX_SETS`).
     #[error("the kernel holds as many sets as it can")]
     TooManySets,
-    /// The entry is none of this set's: another family, a network of length 0, a missing protocol.
+    /// The entry is none of this set's: another family, a network of length 0, a missing part.
     #[error("the entry does not fit the set")]
     Unfit,
     /// The process lacks `CAP_NET_ADMIN` (`EPERM`).
@@ -207,6 +207,15 @@ fn kind_of(number: i32, request: Option<&Request>) -> ErrorKind {
         MAX_SETS => ErrorKind::TooManySets,
         INVALID_CIDR | INVALID_FAMILY | IPADDR_IPV4 | IPADDR_IPV6 | INVALID_PROTO
         | MISSING_PROTO => ErrorKind::Unfit,
+        // How a type refuses addresses of another family, and an entry that lacks a part.
+        PROTOCOL
+            if matches!(
+                request,
+                Some(Request::Add(..) | Request::Del(..) | Request::Test(..))
+            ) =>
+        {
+            ErrorKind::Unfit
+        }
         libc::EPERM => ErrorKind::NotPermitted,
         PROTOCOL | libc::EINVAL => ErrorKind::Invalid,
         _ => ErrorKind::Other,

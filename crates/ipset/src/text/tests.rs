@@ -4,7 +4,8 @@ use ipnetwork::IpNetwork;
 use proptest::prelude::*;
 
 use super::{Line, parse, parse_line, print, print_create, print_entry};
-use crate::{Entry, Family, HashType, Header, Protocol, Set, SetName};
+use crate::testing::{name, set};
+use crate::{Entry, Protocol};
 
 /// The line is read and printed again as `expected`.
 fn check_becomes(line: &str, expected: &str) {
@@ -249,89 +250,6 @@ fn what_is_wrong_between_lines_is_named() {
         let error = parse(text).expect_err(text);
         assert_eq!(error.to_string(), problem);
     }
-}
-
-fn address(family: Family) -> BoxedStrategy<std::net::IpAddr> {
-    match family {
-        Family::Inet => any::<std::net::Ipv4Addr>().prop_map_into().boxed(),
-        Family::Inet6 => any::<std::net::Ipv6Addr>().prop_map_into().boxed(),
-    }
-}
-
-fn network(family: Family) -> impl Strategy<Value = IpNetwork> {
-    let longest = match family {
-        Family::Inet => 32_u8,
-        Family::Inet6 => 128,
-    };
-    (address(family), 1..=longest).prop_map(|(address, prefix)| {
-        let network = IpNetwork::new(address, prefix).expect("a length of its family");
-        IpNetwork::new(network.network(), prefix).expect("a length of its family")
-    })
-}
-
-fn entry(header: Header) -> BoxedStrategy<Entry> {
-    let (hash_type, family) = match header {
-        Header::BitmapPort { first, last } => {
-            return (first..=last).prop_map(Entry::Port).boxed();
-        }
-        Header::Hash {
-            hash_type, family, ..
-        } => (hash_type, family),
-        Header::Unsupported => panic!("no entry is known of it"),
-    };
-    let place = || {
-        let protocol = any::<u8>().prop_map(Protocol);
-        (address(family), protocol, any::<u16>())
-    };
-    match hash_type {
-        HashType::Ip => address(family).prop_map(Entry::Ip).boxed(),
-        HashType::IpPort => place()
-            .prop_map(|(address, protocol, port)| Entry::IpPort(address, protocol, port))
-            .boxed(),
-        HashType::IpPortIp => (place(), address(family))
-            .prop_map(|((address, protocol, port), other)| {
-                Entry::IpPortIp(address, protocol, port, other)
-            })
-            .boxed(),
-        HashType::IpPortNet => (place(), network(family))
-            .prop_map(|((address, protocol, port), network)| {
-                Entry::IpPortNet(address, protocol, port, network)
-            })
-            .boxed(),
-    }
-}
-
-fn header() -> impl Strategy<Value = Header> {
-    let hash_type = prop::sample::select(vec![
-        HashType::Ip,
-        HashType::IpPort,
-        HashType::IpPortIp,
-        HashType::IpPortNet,
-    ]);
-    let family = prop::sample::select(vec![Family::Inet, Family::Inet6]);
-    let hash = (hash_type, family, any::<u32>()).prop_map(|(hash_type, family, max_elements)| {
-        Header::Hash {
-            hash_type,
-            family,
-            max_elements,
-        }
-    });
-    let ports = any::<(u16, u16)>().prop_map(|(one, other)| Header::BitmapPort {
-        first: one.min(other),
-        last: one.max(other),
-    });
-    prop_oneof![4 => hash, 1 => ports]
-}
-
-fn set() -> impl Strategy<Value = Set> {
-    header().prop_flat_map(|header| {
-        prop::collection::btree_set(entry(header), 0..8)
-            .prop_map(move |entries| Set { header, entries })
-    })
-}
-
-fn name() -> impl Strategy<Value = SetName> {
-    "[!-~]{1,31}".prop_map(|name| SetName::new(&name).expect("a name"))
 }
 
 proptest! {

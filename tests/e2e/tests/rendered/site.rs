@@ -3,7 +3,7 @@
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::OnceLock;
 
-use e2e::{Context as _, Failure, Family, Namespace, Neighbour, Outcome, Pod, World};
+use e2e::{Context as _, Failure, Family, Namespace, Neighbour, Outcome, Pod, Rendered, World};
 
 use crate::objects::{self, At};
 
@@ -31,7 +31,7 @@ pub(crate) struct Site {
     pub(crate) neighbour: Neighbour,
     host: Pod,
     /// What `ipvsctl render` printed.
-    pub(crate) rendered: String,
+    pub(crate) rendered: Rendered,
     _host_tcp: TcpListener,
     _host_udp: UdpSocket,
 }
@@ -62,12 +62,8 @@ impl Site {
             At::Host => family.of(&host),
         };
         let rendered = render(&world, objects::all(endpoint))?;
-        load(&world, &rendered)?;
-        let addresses = section(&rendered, "addresses")
-            .lines()
-            .filter_map(|line| line.split('/').next()?.parse().ok())
-            .collect::<Vec<IpAddr>>();
-        neighbour.hold(addresses)?;
+        rendered.load(&world)?;
+        neighbour.hold(rendered.addresses())?;
         let listening = || "listening at every address of the node";
         let everywhere = (IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED), HOST_PORT);
         let tcp = world.node.run(|| TcpListener::bind(everywhere));
@@ -93,7 +89,7 @@ impl Site {
 
     /// The lines of a section of what was rendered.
     pub(crate) fn section(&self, heading: &str) -> String {
-        section(&self.rendered, heading)
+        self.rendered.section(heading)
     }
 
     /// Runs a tool on the node, until [`Undo`] is dropped, which runs the other.
@@ -121,53 +117,9 @@ impl Drop for Undo<'_> {
     }
 }
 
-fn render(world: &World, objects: Vec<serde_json::Value>) -> Outcome<String> {
+fn render(world: &World, objects: Vec<serde_json::Value>) -> Outcome<Rendered> {
     let objects = world.write_objects("objects.json", objects)?;
     let state = world.write("node.yaml", NODE_STATE)?;
     let config = world.write("config.yaml", CONFIG)?;
-    let ran = world.ipvsctl(&[
-        &"render",
-        &"-f",
-        &objects,
-        &"--node-state",
-        &state,
-        &"--config",
-        &config,
-    ])?;
-    Ok(ran.exits(0)?.out)
-}
-
-/// Loads all of it, in the order in which a daemon would: what a virtual server needs comes before it.
-fn load(world: &World, rendered: &str) -> Outcome {
-    for line in section(rendered, "sysctl").lines() {
-        let (name, value) = line.split_once(" = ").unwrap_or((line, ""));
-        let name = name.trim_start_matches("net.").replace('.', "/");
-        world.node.sysctl(&name, value)?;
-    }
-    for (tool, heading) in [
-        ("ipset restore", "ipset"),
-        ("iptables-legacy-restore --noflush", "rules4"),
-        ("ip6tables-legacy-restore --noflush", "rules6"),
-    ] {
-        world.tool_with_input(tool, &section(rendered, heading))?;
-    }
-    let mut lines = vec!["link add kube-ipvs0 type dummy".to_owned()];
-    let addresses = section(rendered, "addresses");
-    lines.extend((addresses.lines()).map(|line| format!("address add {line} dev kube-ipvs0")));
-    world.node.ip(&lines)?;
-    world.tool_with_input("ipvsadm -R", &section(rendered, "ipvs"))?;
-    Ok(())
-}
-
-fn section(text: &str, heading: &str) -> String {
-    let mut inside = false;
-    let mut lines = String::new();
-    for line in text.lines() {
-        match line.strip_prefix("# ") {
-            Some(found) => inside = found == heading,
-            None if inside => lines.extend([line, "\n"]),
-            None => {}
-        }
-    }
-    lines
+    Rendered::of(world, &objects, &state, &config)
 }

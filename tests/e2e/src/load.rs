@@ -1,0 +1,117 @@
+//! Clients that never stop asking.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::failure::{Failure, Outcome};
+use crate::namespace::Namespace;
+use crate::probe::request;
+use crate::socket::Protocol;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a client rests between two requests.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Clients that ask, each one request after the other over a connection of its own.
+#[derive(Debug)]
+pub struct Load {
+    ended: Arc<AtomicBool>,
+    sum: Arc<Mutex<Sum>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What became of the requests.
+#[derive(Clone, Debug, Default)]
+pub struct Sum {
+    /// Answers by pod.
+    pub answers: BTreeMap<String, usize>,
+    /// Why requests were not answered, and when since the beginning.
+    pub failures: Vec<(Duration, String)>,
+    /// The longest time that an answer took.
+    pub slowest: Duration,
+}
+
+impl Load {
+    /// Begins with as many clients for each of the targets.
+    #[must_use]
+    pub fn start(from: &Namespace, targets: &[(Protocol, SocketAddr)], clients: usize) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let sum = Arc::new(Mutex::new(Sum::default()));
+        let begin = Instant::now();
+        let threads = from.run(|| {
+            let each = targets.iter().flat_map(|target| vec![*target; clients]);
+            each.map(|(protocol, target)| {
+                let (ended, sum) = (Arc::clone(&ended), Arc::clone(&sum));
+                thread::spawn(move || {
+                    while !ended.load(Ordering::Relaxed) {
+                        let started = Instant::now();
+                        let answer = request(protocol, None, target, PATIENCE);
+                        let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+                        sum.slowest = sum.slowest.max(started.elapsed());
+                        match answer {
+                            Ok(answer) => *sum.answers.entry(answer.pod).or_default() += 1,
+                            Err(error) => {
+                                let what = format!("{target}/{protocol}: {error}");
+                                sum.failures.push((begin.elapsed(), what));
+                            }
+                        }
+                        drop(sum);
+                        thread::sleep(PAUSE);
+                    }
+                })
+            })
+            .collect()
+        });
+        Self {
+            ended,
+            sum,
+            threads,
+        }
+    }
+
+    /// How many answers there were so far.
+    #[must_use]
+    pub fn answers(&self) -> usize {
+        let sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+        sum.answers.values().sum()
+    }
+
+    /// Ends it.
+    #[must_use]
+    pub fn stop(self) -> Sum {
+        self.ended.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            // What it counted before it panicked counts.
+            let _ = thread.join();
+        }
+        let sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+        sum.clone()
+    }
+}
+
+impl Sum {
+    /// Itself, if there were at least `least` requests and every one was answered.
+    ///
+    /// # Errors
+    /// With the first failure, if not.
+    pub fn complete(self, least: usize) -> Outcome<Self> {
+        let answers: usize = self.answers.values().sum();
+        match self.failures.first() {
+            Some((when, what)) => Err(Failure::new(format!(
+                "{} of {} requests were not answered, first after {:.2} s: {what}",
+                self.failures.len(),
+                self.failures.len() + answers,
+                when.as_secs_f64(),
+            ))),
+            None if answers < least => Err(Failure::new(format!(
+                "{answers} requests are too few to show anything"
+            ))),
+            None => Ok(self),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Servers that answer at once, all from one thread: made for thousands of attempts.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::failure::{Context as _, Outcome};
+use crate::namespace::Namespace;
+use crate::socket::{Protocol, listen_alone};
+use crate::wire::readable;
+
+/// How long it waits before it looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Answers `NAME ADDRESS` to every connection before it is asked, and to every datagram; the address is the one from
+/// which it was asked. It ends when dropped.
+#[derive(Debug)]
+pub struct Responder {
+    ended: Arc<AtomicBool>,
+}
+
+enum Server {
+    Streams(TcpListener),
+    Datagrams(UdpSocket),
+}
+
+impl Responder {
+    /// Starts it in `namespace`.
+    ///
+    /// # Errors
+    /// Where it cannot listen.
+    pub fn start(
+        namespace: &Namespace,
+        name: &str,
+        places: &[(Protocol, SocketAddr)],
+    ) -> Outcome<Self> {
+        let servers = namespace.run(|| {
+            let open = |(protocol, address): &(Protocol, SocketAddr)| {
+                Server::open(*protocol, *address)
+                    .context(|| format!("listening on {address}/{protocol}"))
+            };
+            places.iter().map(open).collect::<Outcome<Vec<_>>>()
+        })?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let (end, name) = (Arc::clone(&ended), name.to_owned());
+        thread::spawn(move || {
+            let descriptors: Vec<RawFd> = servers.iter().map(Server::descriptor).collect();
+            while !end.load(Ordering::Relaxed) {
+                // Nothing but a signal keeps it from waiting.
+                for place in readable(&descriptors, LOOK).unwrap_or_default() {
+                    servers[place].serve(&name);
+                }
+            }
+        });
+        Ok(Self { ended })
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Server {
+    fn open(protocol: Protocol, address: SocketAddr) -> io::Result<Self> {
+        Ok(match protocol {
+            Protocol::Tcp | Protocol::Sctp => {
+                let listener = listen_alone(protocol, address)?;
+                listener.set_nonblocking(true)?;
+                Self::Streams(listener)
+            }
+            Protocol::Udp => {
+                let socket = UdpSocket::bind(address)?;
+                socket.set_nonblocking(true)?;
+                Self::Datagrams(socket)
+            }
+        })
+    }
+
+    fn descriptor(&self) -> RawFd {
+        match self {
+            Self::Streams(listener) => listener.as_raw_fd(),
+            Self::Datagrams(socket) => socket.as_raw_fd(),
+        }
+    }
+
+    /// Answers all that wait.
+    fn serve(&self, name: &str) {
+        let text = |from: IpAddr| format!("{name} {from}\n");
+        match self {
+            Self::Streams(listener) => {
+                while let Ok((mut stream, from)) = listener.accept() {
+                    // A connection that breaks is the client's to notice.
+                    let _ = stream.write_all(text(from.ip()).as_bytes());
+                }
+            }
+            Self::Datagrams(socket) => {
+                let mut buffer = [0; 64];
+                while let Ok((_, from)) = socket.recv_from(&mut buffer) {
+                    // A datagram that cannot be sent is one that is lost.
+                    let _ = socket.send_to(text(from.ip()).as_bytes(), from);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Many attempts at the same time, from one thread without processes: thousands of questions in a minute,
+//! also where a thread or a process costs milliseconds.
+
+mod icmp;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::failure::{Context as _, Outcome};
+use crate::namespace::Namespace;
+use crate::probe::{Answer, parse};
+use crate::socket::{Protocol, bind};
+use crate::wire::{connect, local_port, readable, receive, routed, send, socket};
+use icmp::{Icmp, Key, Message};
+
+/// How long ICMP may take to say why a packet could not be sent: IPVS drops what it refuses to the node
+/// itself, which is `EPERM`, and says why by ICMP as to all others.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Over what an attempt goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Over {
+    /// A protocol of Services. A [`Responder`](crate::Responder) is expected at the other end.
+    Transport(Protocol),
+    /// An echo request.
+    Ping,
+}
+
+/// A question, put with several attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Over what.
+    pub over: Over,
+    /// Whom; the port means nothing to an echo request.
+    pub target: SocketAddr,
+    /// From which address; none leaves it to routing. An echo request always does.
+    pub source: Option<IpAddr>,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A pod answered.
+    Answered(Answer),
+    /// The echo request was answered.
+    Echo,
+    /// An RST or an ABORT.
+    Refused,
+    /// ICMP: `port`, `host`, `net` …
+    Unreachable(&'static str),
+    /// Nothing came back.
+    Timeout,
+    /// Dropped on the way out of the own stack (`EPERM`), and nobody said why.
+    NotPermitted,
+    /// Something else.
+    Other(String),
+}
+
+/// How questions are put.
+#[derive(Clone, Copy, Debug)]
+pub struct Volley<'a> {
+    /// From where.
+    pub from: &'a Namespace,
+    /// How many attempts for each question, all at the same moment.
+    pub attempts: usize,
+    /// How long an answer may take.
+    pub patience: Duration,
+    /// How many questions are under way at a time.
+    pub width: usize,
+}
+
+impl<'a> Volley<'a> {
+    /// Eight attempts for each question, a second and a half, and 32 questions at a time.
+    #[must_use]
+    pub fn new(from: &'a Namespace) -> Self {
+        Self {
+            from,
+            attempts: 8,
+            patience: Duration::from_millis(1500),
+            width: 32,
+        }
+    }
+
+    /// Puts the questions, in their order; the replies to each are in its place.
+    ///
+    /// # Errors
+    /// Where no attempt can be made at all.
+    pub fn ask(&self, asks: &[Ask]) -> Outcome<Vec<Vec<Reply>>> {
+        let replies = self.from.run(|| self.fly(asks));
+        replies.context(|| "asking")
+    }
+
+    fn fly(&self, asks: &[Ask]) -> io::Result<Vec<Vec<Reply>>> {
+        let mut sky = Sky {
+            icmp: Icmp::open()?,
+            flights: Vec::new(),
+            replies: vec![Vec::new(); asks.len()],
+        };
+        let mut waiting: VecDeque<(usize, &Ask)> = asks.iter().enumerate().collect();
+        loop {
+            while sky.flights.len() + self.attempts <= self.width * self.attempts {
+                let Some((place, ask)) = waiting.pop_front() else {
+                    break;
+                };
+                for _ in 0..self.attempts {
+                    sky.launch(place, ask, self.patience);
+                }
+            }
+            if sky.flights.is_empty() && waiting.is_empty() {
+                return Ok(sky.replies);
+            }
+            sky.wait()?;
+        }
+    }
+}
+
+/// What is under way.
+struct Sky {
+    icmp: Icmp,
+    flights: Vec<Flight>,
+    replies: Vec<Vec<Reply>>,
+}
+
+struct Flight {
+    place: usize,
+    key: Key,
+    /// None of an echo request.
+    socket: Option<OwnedFd>,
+    deadline: Instant,
+    /// What it is when the time is over.
+    then: Reply,
+}
+
+impl Sky {
+    fn launch(&mut self, place: usize, ask: &Ask, patience: Duration) {
+        let now = Instant::now();
+        match begin(&self.icmp, ask) {
+            Ok((key, socket, begun)) => {
+                let (time, then) = match begun {
+                    Begun::Sent => (patience, Reply::Timeout),
+                    Begun::Denied => (GRACE, Reply::NotPermitted),
+                };
+                self.flights.push(Flight {
+                    place,
+                    key,
+                    socket,
+                    deadline: now + time,
+                    then,
+                });
+            }
+            Err(error) => {
+                let reply = self.told_already(ask).unwrap_or_else(|| failed(&error));
+                self.replies[place].push(reply);
+            }
+        }
+    }
+
+    /// What ICMP said of an attempt that failed while it began.
+    fn told_already(&mut self, ask: &Ask) -> Option<Reply> {
+        let mut reply = None;
+        while let Some(message) = self.icmp.next() {
+            if self.told(message) {
+                continue;
+            }
+            if let Message::Unreachable(key, why) = message
+                && key.target == ask.target
+            {
+                reply = Some(Reply::Unreachable(why));
+            }
+        }
+        reply
+    }
+
+    /// Waits until something happens, and sees to it.
+    fn wait(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        let next = self.flights.iter().map(|flight| flight.deadline).min();
+        let time = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
+        let mut descriptors: Vec<RawFd> = self.icmp.descriptors().to_vec();
+        let with_socket = |flight: &Flight| flight.socket.as_ref().map(AsRawFd::as_raw_fd);
+        descriptors.extend(self.flights.iter().filter_map(with_socket));
+        let ready: Vec<RawFd> = readable(&descriptors, time)?
+            .into_iter()
+            .map(|place| descriptors[place])
+            .collect();
+        // Raw sockets see a message before the socket that it is for.
+        while let Some(message) = self.icmp.next() {
+            let _ = self.told(message);
+        }
+        let now = Instant::now();
+        for flight in std::mem::take(&mut self.flights) {
+            let is_ready = with_socket(&flight).is_some_and(|fd| ready.contains(&fd));
+            let reply = match &flight.socket {
+                Some(socket) if is_ready => heard(socket),
+                _ => None,
+            };
+            match reply {
+                Some(reply) => self.replies[flight.place].push(reply),
+                None if now >= flight.deadline => self.replies[flight.place].push(flight.then),
+                None => self.flights.push(flight),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the message was about something under way.
+    fn told(&mut self, message: Message) -> bool {
+        let (key, reply) = match message {
+            Message::Echo(key) => (key, Reply::Echo),
+            Message::Unreachable(key, why) => (key, Reply::Unreachable(why)),
+        };
+        let Some(at) = self.flights.iter().position(|flight| flight.key == key) else {
+            return false;
+        };
+        let flight = self.flights.swap_remove(at);
+        self.replies[flight.place].push(reply);
+        true
+    }
+}
+
+enum Begun {
+    Sent,
+    Denied,
+}
+
+fn begin(icmp: &Icmp, ask: &Ask) -> io::Result<(Key, Option<OwnedFd>, Begun)> {
+    let (kind, number) = match ask.over {
+        Over::Ping => return ping(icmp, ask.target),
+        Over::Transport(Protocol::Tcp) => (libc::SOCK_STREAM, libc::IPPROTO_TCP),
+        Over::Transport(Protocol::Sctp) => (libc::SOCK_STREAM, libc::IPPROTO_SCTP),
+        Over::Transport(Protocol::Udp) => (libc::SOCK_DGRAM, libc::IPPROTO_UDP),
+    };
+    let socket = socket(ask.target, kind, number)?;
+    // SCTP would tell all its addresses to the other end.
+    let source = match (ask.source, ask.over) {
+        (Some(source), _) => Some(source),
+        (None, Over::Transport(Protocol::Sctp)) => Some(routed(ask.target)?),
+        (None, _) => None,
+    };
+    if let Some(source) = source {
+        bind(&socket, SocketAddr::new(source, 0))?;
+    }
+    match connect(&socket, ask.target) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        _ => {}
+    }
+    let key = Key {
+        protocol: u8::try_from(number).unwrap_or_default(),
+        port: local_port(&socket)?,
+        target: ask.target,
+    };
+    let begun = if kind == libc::SOCK_DGRAM {
+        sent(send(&socket, b"who?\n"))?
+    } else {
+        Begun::Sent
+    };
+    Ok((key, Some(socket), begun))
+}
+
+fn ping(icmp: &Icmp, target: SocketAddr) -> io::Result<(Key, Option<OwnedFd>, Begun)> {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let protocol = match target {
+        SocketAddr::V4(_) => libc::IPPROTO_ICMP,
+        SocketAddr::V6(_) => libc::IPPROTO_ICMPV6,
+    };
+    let key = Key {
+        protocol: u8::try_from(protocol).unwrap_or_default(),
+        port: number,
+        target: SocketAddr::new(target.ip(), number),
+    };
+    let begun = sent(icmp.ping(number, key.target))?;
+    Ok((key, None, begun))
+}
+
+fn sent(result: io::Result<()>) -> io::Result<Begun> {
+    match result {
+        Ok(()) => Ok(Begun::Sent),
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(Begun::Denied),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a socket has to say, if it is all that it will say.
+fn heard(socket: &OwnedFd) -> Option<Reply> {
+    let mut buffer = [0; 128];
+    match receive(socket, &mut buffer) {
+        Ok(0) => Some(Reply::Other("closed without an answer".to_owned())),
+        Ok(length) => {
+            let text = String::from_utf8_lossy(&buffer[..length]);
+            Some(parse(&text).map_or_else(|error| failed(&error), Reply::Answered))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        Err(error) => Some(failed(&error)),
+    }
+}
+
+fn failed(error: &io::Error) -> Reply {
+    match error.raw_os_error() {
+        Some(libc::ECONNREFUSED) => Reply::Refused,
+        Some(libc::EPERM) => Reply::NotPermitted,
+        _ => Reply::Other(error.to_string()),
+    }
+}

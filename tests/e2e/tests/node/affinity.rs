@@ -1,0 +1,148 @@
+//! Session affinity.
+
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::Duration;
+
+use e2e::{Outcome, Probe, Protocol, Tally, ensure, within};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::case;
+use crate::service::{Address, FAMILIES, Service};
+use crate::stage::{Stage, with_slices};
+
+const PODS: [&str; 3] = ["pod1", "pod2", "pod3"];
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        case("affinity::a_client_keeps_to_a_pod", keeps),
+        case("affinity::it_expires", expires),
+        case("affinity::it_leaves_a_pod_that_died", dead_pod),
+        case("affinity::it_can_be_turned_on_and_off", on_and_off),
+    ]
+}
+
+fn web() -> Service {
+    Service::new("web", 1)
+}
+
+fn sticky(seconds: u32) -> Value {
+    let mut service = web().outside();
+    service["spec"]["sessionAffinity"] = "ClientIP".into();
+    service["spec"]["sessionAffinityConfig"] = json!({"clientIP": {"timeoutSeconds": seconds}});
+    service
+}
+
+fn stage(service: Value, ipvs: &[&str]) -> Outcome<Stage> {
+    Stage::start(&PODS, ipvs, |world| {
+        with_slices(world, web(), service, &PODS)
+    })
+}
+
+/// What the first of the client's addresses gets.
+fn ask(stage: &Stage, protocol: Protocol, target: SocketAddr, count: usize, from: usize) -> Tally {
+    let family = match target {
+        SocketAddr::V4(_) => e2e::Family::V4,
+        SocketAddr::V6(_) => e2e::Family::V6,
+    };
+    let source = family.client_addresses()[from];
+    let probe = Probe {
+        source: Some(SocketAddr::new(source, 0)),
+        patience: Duration::from_secs(1),
+        ..Probe::new(&stage.world.client, protocol, target)
+    };
+    probe.ask(count)
+}
+
+fn keeps() -> Outcome {
+    let stage = stage(sticky(10_800), &[])?;
+    for family in FAMILIES {
+        for protocol in Protocol::ALL {
+            let target = web().at(Address::LoadBalancer, family);
+            let mut pods = Vec::new();
+            for from in 0..PODS.len() {
+                let tally = ask(&stage, protocol, target, 5, from).complete()?;
+                pods.push(tally.one_pod()?.to_owned());
+            }
+            pods.sort();
+            // Each address by itself, in turns.
+            ensure(pods == PODS, || format!("{target}/{protocol}: {pods:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// By UDP, whose connections end soon enough: they hold the affinity as long as they are known.
+fn expires() -> Outcome {
+    let stage = stage(sticky(2), &["udpTimeout: 1s"])?;
+    for family in FAMILIES {
+        let target = web().at(Address::ClusterIp, family);
+        let pod = |count| -> Outcome<String> {
+            let tally = ask(&stage, Protocol::Udp, target, count, 0).complete()?;
+            tally.one_pod().map(str::to_owned)
+        };
+        let first = pod(5)?;
+        sleep(Duration::from_millis(700));
+        ensure(pod(5)? == first, || "it expires too early")?;
+        sleep(Duration::from_secs(5));
+        let second = pod(5)?;
+        ensure(second != first, || {
+            format!("{first} after five seconds too")
+        })?;
+    }
+    Ok(())
+}
+
+fn dead_pod() -> Outcome {
+    let stage = stage(sticky(10_800), &[])?;
+    let targets: Vec<_> = FAMILIES
+        .into_iter()
+        .flat_map(|family| {
+            Protocol::ALL.map(|protocol| (protocol, web().at(Address::ClusterIp, family)))
+        })
+        .collect();
+    let mut pods = Vec::new();
+    for (protocol, target) in &targets {
+        let tally = ask(&stage, *protocol, *target, 3, 0).complete()?;
+        pods.push(tally.one_pod()?.to_owned());
+    }
+    let dead = pods[0].clone();
+    let left: Vec<&str> = PODS.into_iter().filter(|pod| *pod != dead).collect();
+    stage.pod(&dead)?.namespace.ip(&["link set eth0 down"])?;
+    stage.set_endpoints(web(), &left)?;
+    sleep(Duration::from_secs(1));
+    for (place, (protocol, target)) in targets.iter().enumerate() {
+        let now = within(Duration::from_secs(2), || {
+            let tally = ask(&stage, *protocol, *target, 3, 0).complete()?;
+            tally.one_pod().map(str::to_owned)
+        })?;
+        ensure(now != dead, || {
+            format!("{target}/{protocol}: {now} is dead")
+        })?;
+        // Who was at another pod stays there.
+        let stays = pods[place] == dead || pods[place] == now;
+        ensure(stays, || {
+            format!("{target}/{protocol}: {} before, {now} now", pods[place])
+        })?;
+    }
+    Ok(())
+}
+
+fn on_and_off() -> Outcome {
+    let stage = stage(web().outside(), &[])?;
+    let target = web().at(Address::ClusterIp, FAMILIES[0]);
+    let pods = |wanted: usize| -> Outcome {
+        within(Duration::from_secs(2), || {
+            let tally = ask(&stage, Protocol::Tcp, target, 6, 0).complete()?;
+            ensure(tally.by_pod().len() == wanted, || {
+                format!("{:?}", tally.by_pod())
+            })
+        })
+    };
+    pods(3)?;
+    stage.api.replace(&sticky(10_800))?;
+    pods(1)?;
+    stage.api.replace(&web().outside())?;
+    pods(3)
+}

@@ -1,0 +1,188 @@
+//! Pods that come and go, and a daemon that does, under load.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use e2e::{Load, LongLived, Outcome, Process, Protocol, ensure, within};
+use libtest_mimic::Trial;
+
+use crate::case;
+use crate::service::{Address, FAMILIES, Service};
+use crate::stage::{Stage, served_by, with_slices};
+
+/// A request for each client and some ten milliseconds: fewer would show nothing.
+const LEAST: usize = 100;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        case(
+            "endpoints::one_that_terminates_keeps_its_connections_and_gets_no_new_ones",
+            terminating,
+        ),
+        case(
+            "endpoints::where_all_terminate_they_still_serve",
+            all_terminate,
+        ),
+        case(
+            "endpoints::a_rolling_update_under_load_fails_no_request",
+            rolling_update,
+        ),
+        case("daemon::killed_under_load_fails_no_request", killed),
+        case(
+            "daemon::an_upgrade_under_load_fails_no_connection",
+            upgraded,
+        ),
+        case(
+            "daemon::a_second_one_ends_and_leaves_the_first_at_its_work",
+            second,
+        ),
+    ]
+}
+
+const WEB: (&str, u8) = ("web", 1);
+
+fn web() -> Service {
+    Service::new(WEB.0, WEB.1)
+}
+
+/// The Service on the first of these pods; the others wait for their turn.
+fn stage(pods: &[&str], first: &[&str]) -> Outcome<Stage> {
+    let stage = Stage::start(pods, &[], |world| {
+        with_slices(world, web(), web().outside(), first)
+    })?;
+    stage.soon_served_by(web(), Address::ClusterIp, first)?;
+    Ok(stage)
+}
+
+/// By TCP alone: what is under way over UDP and SCTP is cut when an endpoint goes, as with kube-proxy.
+fn load(stage: &Stage) -> Load {
+    let targets = FAMILIES.map(|family| (Protocol::Tcp, web().at(Address::LoadBalancer, family)));
+    Load::start(&stage.world.client, &targets, 2)
+}
+
+fn connections(stage: &Stage) -> Outcome<Vec<LongLived>> {
+    FAMILIES
+        .into_iter()
+        .map(|family| LongLived::open(&stage.world.client, web().at(Address::ClusterIp, family)))
+        .collect()
+}
+
+fn terminating() -> Outcome {
+    let stage = stage(&["pod1", "pod2"], &["pod1"])?;
+    let connections = connections(&stage)?;
+    stage.set_endpoints(web(), &["-pod1", "pod2"])?;
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
+    stage.soon_served_by(web(), Address::LoadBalancer, &["pod2"])?;
+    // Gone from the slices, it still has its connections.
+    stage.set_endpoints(web(), &["pod2"])?;
+    sleep(Duration::from_millis(500));
+    for connection in connections {
+        ensure(connection.pod == "pod1", || connection.pod.clone())?;
+        let lines = connection.lines();
+        within(Duration::from_secs(1), || {
+            ensure(
+                connection.lines() > lines + 2,
+                || "the connection stands still",
+            )
+        })?;
+        connection.close()?;
+    }
+    Ok(())
+}
+
+fn all_terminate() -> Outcome {
+    let stage = stage(&["pod1", "pod2"], &["pod1", "pod2"])?;
+    let load = load(&stage);
+    stage.set_endpoints(web(), &["-pod1", "-pod2"])?;
+    sleep(Duration::from_secs(1));
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod1", "pod2"])?;
+    load.stop().complete(LEAST).map(drop)
+}
+
+/// As a Deployment does it: a new pod becomes ready, an old one terminates, is served for its grace period by what it
+/// has, and is gone.
+fn rolling_update() -> Outcome {
+    let mut stage = stage(
+        &["old1", "old2", "old3", "new1", "new2", "new3"],
+        &["old1", "old2", "old3"],
+    )?;
+    let load = load(&stage);
+    sleep(Duration::from_millis(300));
+    let steps: [(&[&str], &str); 3] = [
+        (&["-old1", "new1", "old2", "old3"], "old1"),
+        (&["-old2", "new1", "new2", "old3"], "old2"),
+        (&["-old3", "new1", "new2", "new3"], "old3"),
+    ];
+    for (endpoints, old) in steps {
+        stage.set_endpoints(web(), endpoints)?;
+        // The grace period: the answer to what was under way.
+        sleep(Duration::from_secs(2));
+        let left: Vec<&str> = endpoints[1..].to_vec();
+        stage.set_endpoints(web(), &left)?;
+        sleep(Duration::from_millis(300));
+        stage.world.pods.retain(|pod| pod.name != old);
+    }
+    stage.soon_served_by(web(), Address::LoadBalancer, &["new1", "new2", "new3"])?;
+    let sum = load.stop().complete(LEAST)?;
+    ensure(sum.answers.len() == 6, || {
+        format!("not all six pods answered: {:?}", sum.answers)
+    })
+}
+
+fn killed() -> Outcome {
+    let mut stage = stage(&["pod1", "pod2"], &["pod1", "pod2"])?;
+    let load = load(&stage);
+    let connections = connections(&stage)?;
+    sleep(Duration::from_millis(500));
+    stage.daemon.kill()?;
+    sleep(Duration::from_secs(1));
+    let daemon = stage.another_daemon()?;
+    still_works(&stage, daemon)?;
+    connections.into_iter().try_for_each(LongLived::close)?;
+    load.stop().complete(LEAST).map(drop)
+}
+
+fn upgraded() -> Outcome {
+    let mut stage = stage(&["pod1", "pod2", "pod3"], &["pod1", "pod2"])?;
+    let load = load(&stage);
+    let connections = connections(&stage)?;
+    sleep(Duration::from_millis(500));
+    let status = stage.daemon.terminate()?;
+    ensure(status.success(), || format!("ended with {status}"))?;
+    let daemon = stage.another_daemon()?;
+    still_works(&stage, daemon)?;
+    connections.into_iter().try_for_each(LongLived::close)?;
+    load.stop().complete(LEAST).map(drop)
+}
+
+/// By mistake: two that write the same tables would undo each other's work.
+fn second() -> Outcome {
+    let stage = stage(&["pod1", "pod2"], &["pod1", "pod2"])?;
+    let load = load(&stage);
+    let mut second = stage.another_daemon()?;
+    let status = second.wait(Duration::from_secs(10))?;
+    ensure(!status.success(), || "the second one ended well")?;
+    second.wait_for_log(Duration::from_secs(1), &["ERROR", "runs on this node"])?;
+    stage.set_endpoints(web(), &["pod1"])?;
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod1"])?;
+    load.stop().complete(LEAST).map(drop)
+}
+
+/// The new daemon does what the old one did: a change is there soon.
+fn still_works(stage: &Stage, daemon: Process) -> Outcome {
+    within(Duration::from_secs(10), || {
+        ensure(
+            daemon.log().contains("kube-ipvsd starts"),
+            || "the new daemon does not start",
+        )
+    })?;
+    sleep(Duration::from_secs(1));
+    stage.set_endpoints(web(), &["pod2"])?;
+    // One processor has the load too.
+    within(Duration::from_secs(15), || {
+        let target = web().at(Address::ClusterIp, FAMILIES[0]);
+        served_by(&stage.world.client, target, &["pod2"])
+    })?;
+    drop(daemon);
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! A world with an API server and the daemon, whose objects change.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use e2e::{
+    ApiServer, Context as _, Family, Knock, Namespace, Outcome, Pod, Probe, Process, Protocol,
+    World, ensure, knock, within,
+};
+use serde_json::Value;
+
+use crate::proxy::has_synced;
+use crate::service::{Address, Endpoint, FAMILIES, Service, node};
+
+/// What a change may take to be seen by packets.
+const SOON: Duration = Duration::from_secs(2);
+/// Long for what takes some milliseconds; a first packet that is repeated comes later.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// See the module. The node has 192.168.50.1 and fd00:50::1 towards the client.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) api: ApiServer,
+    pub(crate) daemon: Process,
+    config: PathBuf,
+}
+
+impl Stage {
+    /// Starts it with pods of these names and the objects that are made for them; `ipvs` are lines of that section of
+    /// the configuration. The daemon has synchronised.
+    pub(crate) fn start(
+        pods: &[&str],
+        ipvs: &[&str],
+        objects: impl FnOnce(&World) -> Vec<Value>,
+    ) -> Outcome<Self> {
+        let world = World::with_pods(pods)?;
+        world.node.unlimited_icmp()?;
+        let addresses = FAMILIES.map(node_address);
+        let mut all = vec![node("node1", &addresses)];
+        all.extend(objects(&world));
+        let load = world.write_objects("load.json", all)?;
+        let config = world.write("config.yaml", &configuration(ipvs))?;
+        let api = ApiServer::start(&world, &[&load])?;
+        let daemon = start_daemon(&world, &api, &config)?;
+        let stage = Self {
+            world,
+            api,
+            daemon,
+            config,
+        };
+        has_synced(&stage.daemon)?;
+        Ok(stage)
+    }
+
+    /// Starts another daemon, in place of the one that this one is.
+    pub(crate) fn another_daemon(&self) -> Outcome<Process> {
+        start_daemon(&self.world, &self.api, &self.config)
+    }
+
+    /// Replaces the endpoints of a Service in both families by these pods; a pod whose name begins with `-` terminates.
+    pub(crate) fn set_endpoints(&self, service: Service, pods: &[&str]) -> Outcome {
+        let slices = slices(&self.world, service, pods);
+        slices.iter().try_for_each(|slice| self.api.replace(slice))
+    }
+
+    pub(crate) fn pod(&self, name: &str) -> Outcome<&Pod> {
+        let pod = self.world.pods.iter().find(|pod| pod.name == name);
+        pod.ok_or_else(|| e2e::Failure::new(format!("no pod {name}")))
+    }
+
+    /// Fails unless, soon, exactly these pods answer the client, in both families and over all protocols.
+    pub(crate) fn soon_served_by(&self, service: Service, kind: Address, pods: &[&str]) -> Outcome {
+        within(SOON, || {
+            for family in FAMILIES {
+                let target = service.at(kind, family);
+                served_by(&self.world.client, target, pods)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A Service's slices on these pods, all on the node; one whose name begins with `-` terminates.
+pub(crate) fn slices(world: &World, service: Service, pods: &[&str]) -> Vec<Value> {
+    let of_family = |family: Family| {
+        let endpoint = |name: &&str| {
+            let plain = name.trim_start_matches('-');
+            let pod = world.pods.iter().find(|pod| pod.name == plain)?;
+            Some(Endpoint {
+                terminating: plain != *name,
+                ..Endpoint::ready(family.of(pod), "node1")
+            })
+        };
+        let endpoints: Vec<_> = pods.iter().filter_map(endpoint).collect();
+        service.slice(family, &endpoints)
+    };
+    FAMILIES.map(of_family).to_vec()
+}
+
+/// A Service with its slices.
+pub(crate) fn with_slices(
+    world: &World,
+    service: Service,
+    object: Value,
+    pods: &[&str],
+) -> Vec<Value> {
+    let mut all = vec![object];
+    all.extend(slices(world, service, pods));
+    all
+}
+
+/// Fails unless exactly these pods answer over all protocols.
+pub(crate) fn served_by(from: &Namespace, target: SocketAddr, pods: &[&str]) -> Outcome {
+    for protocol in Protocol::ALL {
+        let tally = Probe::new(from, protocol, target)
+            .ask(2 * pods.len())
+            .complete()
+            .context(|| format!("{target}/{protocol}"))?;
+        let by_pod = tally.by_pod();
+        ensure(by_pod.keys().eq(pods), || {
+            format!("{pods:?} are to answer at {target}/{protocol}: {by_pod:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Fails unless a connection and a datagram are refused at once.
+pub(crate) fn refused(from: &Namespace, target: SocketAddr) -> Outcome {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let begin = Instant::now();
+        let found = knock(from, None, protocol, target, SOON);
+        let time = begin.elapsed();
+        let reset = Knock::Other("Connection refused (os error 111)".to_owned());
+        let refused = found == Knock::PortUnreachable || found == reset;
+        ensure(refused && time < AT_ONCE, || {
+            format!("{target}/{protocol} is not refused at once: {found:?} after {time:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// The node's address towards the client.
+pub(crate) fn node_address(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [192, 168, 50, 1].into(),
+        Family::V6 => [0xfd00, 0x50, 0, 0, 0, 0, 0, 1].into(),
+    }
+}
+
+/// A configuration with lines of its section `ipvs`.
+pub(crate) fn configuration(ipvs: &[&str]) -> String {
+    // Only the initial network namespace can change the size of the conntrack table.
+    let mut text = "\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: ipvs
+clusterCIDR: 10.244.0.0/16,fd00:10:244::/56
+conntrack:
+  maxPerCore: 0
+  min: 0
+ipvs:
+  syncPeriod: 30s
+"
+    .to_owned();
+    for line in ipvs {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text
+}
+
+fn start_daemon(world: &World, api: &ApiServer, config: &Path) -> Outcome<Process> {
+    world.daemon(&[&"--kubeconfig", &api.kubeconfig, &"--config", &config])
+}

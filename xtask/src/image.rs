@@ -1,0 +1,201 @@
+//! `cargo xtask image`: the container image, without a container engine.
+//!
+//! Two layers: iptables in both variants from Debian packages, and our static programs. No shell, no
+//! package manager, and no `modprobe`: the kernel loads IPVS and what sets and rules need by itself.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`tree`] | the files of a layer, as values |
+//! | [`layer`] | a tree as a reproducible archive |
+//! | [`oci`] | layers as an OCI image: its configuration, manifest and files |
+//! | [`packages`], [`programs`] | what is in the two layers |
+//! | [`bundle`](mod@bundle) | the image unpacked, to be run by `crun` |
+
+pub(crate) mod bundle;
+mod layer;
+mod licenses;
+mod oci;
+mod packages;
+mod programs;
+mod tree;
+
+use clap::Args;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Context, Error, Result};
+use crate::project::Project;
+use crate::say::say;
+use crate::vm::cache;
+
+pub(crate) use self::bundle::{BundleSpec, Mount, Rights, bundle};
+use self::layer::Layer;
+use self::oci::About;
+pub(crate) use self::programs::Profile;
+use self::tree::Tree;
+
+/// `cargo xtask image …`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask image                              target/image/oci and target/image/kube-ipvs.tar
+  cargo xtask image --check-reproducible         each layer is made twice and compared
+  cargo xtask image --dev --unpack /tmp/bundle -- --once --manifests /etc/kube-ipvs
+  crun run --bundle /tmp/bundle kube-ipvs        what the line before made
+
+Every file has the time SOURCE_DATE_EPOCH (seconds; 0 if it is not set) and belongs to root: the same
+sources and packages give the same bytes.")]
+pub(crate) struct Arguments {
+    /// Programs of the dev profile: built sooner, larger, slower
+    #[arg(long)]
+    dev: bool,
+    /// Make each layer twice, and fail if they differ
+    #[arg(long, conflicts_with = "unpack")]
+    check_reproducible: bool,
+    /// Instead of an image, write a bundle for an OCI runtime to this directory, which must be empty or new
+    #[arg(long, value_name = "DIR")]
+    unpack: Option<PathBuf>,
+    /// With --unpack: with the DaemonSet's rights instead of all
+    #[arg(long, requires = "unpack")]
+    unprivileged: bool,
+    /// With --unpack: the network namespace to run in instead of the host's
+    #[arg(long, value_name = "PATH", requires = "unpack")]
+    network_namespace: Option<PathBuf>,
+    /// With --unpack: a file or directory of the host that the container sees, read-only unless `:rw`; may be
+    /// given several times
+    #[arg(long, value_name = "FROM:TO[:rw]", requires = "unpack", value_parser = bundle::parse_mount)]
+    mount: Vec<Mount>,
+    /// With --unpack: what the program is given
+    #[arg(last = true, requires = "unpack")]
+    arguments: Vec<String>,
+}
+
+/// Builds the programs and writes the image, or the bundle.
+pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
+    let profile = match arguments.dev {
+        true => Profile::Dev,
+        false => Profile::Release,
+    };
+    if let Some(directory) = &arguments.unpack {
+        let spec = BundleSpec {
+            arguments: arguments.arguments.clone(),
+            rights: match arguments.unprivileged {
+                true => Rights::DaemonSet,
+                false => Rights::All,
+            },
+            network_namespace: arguments.network_namespace.clone(),
+            mounts: arguments.mount.clone(),
+            environment: Vec::new(),
+        };
+        bundle(project, profile, directory, &spec)?;
+        println!("{}", directory.display());
+        return Ok(0);
+    }
+    let trees = trees(project, profile)?;
+    let time = time()?;
+    let layers = layers(&trees, time)?;
+    if arguments.check_reproducible {
+        check_reproducible(
+            &layers,
+            &self::layers(&self::trees(project, profile)?, time)?,
+        )?;
+    }
+    write(project, &layers, time)?;
+    println!("{}", sizes(&layers));
+    Ok(0)
+}
+
+/// The layers' files, lowest first.
+fn trees(project: &Project, profile: Profile) -> Result<[Tree; 2]> {
+    Ok([packages::tree()?, programs::tree(project, profile)?])
+}
+
+fn layers(trees: &[Tree; 2], time: u64) -> Result<[Layer; 2]> {
+    let [packages, programs] = trees;
+    Ok([
+        Layer::new("packages", packages, time)?,
+        Layer::new("programs", programs, time)?,
+    ])
+}
+
+/// The time of everything, in seconds since 1970.
+fn time() -> Result<u64> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text
+            .trim()
+            .parse()
+            .context(|| format!("SOURCE_DATE_EPOCH is {text:?}")),
+        Err(_) => Ok(0),
+    }
+}
+
+fn check_reproducible(first: &[Layer], second: &[Layer]) -> Result {
+    for (first, second) in first.iter().zip(second) {
+        if first != second {
+            return Err(Error::new(format!(
+                "the layer {} is not reproducible: {} and then {}",
+                first.name, first.digest, second.digest
+            )));
+        }
+    }
+    say("reproducible");
+    Ok(())
+}
+
+fn write(project: &Project, layers: &[Layer], time: u64) -> Result {
+    let about = About {
+        version: of_package(project, "version")?,
+        repository: of_package(project, "repository")?,
+        time,
+    };
+    let files = oci::files(layers, &about)?;
+    let place = project.target.join("image");
+    let directory = place.join("oci");
+    cache::remove(&directory)?;
+    for (name, bytes) in &files {
+        put(&directory.join(name), bytes)?;
+    }
+    put(&place.join("kube-ipvs.tar"), &oci::archive(&files, time)?)
+}
+
+/// What cargo says of this package, which is the same for all.
+fn of_package(project: &Project, key: &str) -> Result<String> {
+    let mut packages = project.packages();
+    packages
+        .find(|package| package["name"] == env!("CARGO_PKG_NAME"))
+        .and_then(|package| package[key].as_str())
+        .map(str::to_owned)
+        .ok_or_else(|| Error::new(format!("`cargo metadata` gave no {key}")))
+}
+
+fn put(path: &Path, bytes: &[u8]) -> Result {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).context(|| format!("creating {}", parent.display()))?;
+    }
+    fs::write(path, bytes).context(|| format!("writing {}", path.display()))
+}
+
+/// A line for each layer, and the sum.
+fn sizes(layers: &[Layer]) -> String {
+    let mib = |bytes: usize| {
+        let tenths = (bytes * 10).div_ceil(1 << 20);
+        format!("{}.{} MiB", tenths / 10, tenths % 10)
+    };
+    let line = |name: &str, compressed: usize, unpacked: usize| {
+        format!(
+            "{name:<9} {:>9} compressed {:>9} unpacked",
+            mib(compressed),
+            mib(unpacked)
+        )
+    };
+    let mut lines: Vec<String> = layers
+        .iter()
+        .map(|layer| line(layer.name, layer.compressed.len(), layer.unpacked))
+        .collect();
+    lines.push(line(
+        "total",
+        layers.iter().map(|layer| layer.compressed.len()).sum(),
+        layers.iter().map(|layer| layer.unpacked).sum(),
+    ));
+    lines.join("\n")
+}

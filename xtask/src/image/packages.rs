@@ -1,0 +1,218 @@
+//! The lower layer: iptables in both variants, from Debian packages.
+//!
+//! The daemon runs `iptables-restore` and `-save` of the variant that the node uses. Other programs' rules are
+//! in the same tables, so all extensions for IPv4 and IPv6 come along: without one, the program could
+//! not print a rule that uses it. Those for bridges and ARP are left out.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::tree::Tree;
+use crate::error::{Context, Error, Result};
+use crate::vm::{closure, packages, shell};
+
+/// `netbase` brings /etc/protocols, by which rules name protocols.
+const PACKAGES: &[&str] = &["iptables", "netbase"];
+
+/// Where Debian keeps the texts that the packages' notices name.
+const COMMON_LICENSES: &str = "/usr/share/common-licenses/";
+
+/// Directories that runtimes mount to, or that programs expect.
+const DIRECTORIES: &[(&str, u32)] = &[
+    ("dev", 0o755),
+    ("proc", 0o555),
+    ("run", 0o755),
+    ("sys", 0o555),
+    ("tmp", 0o1777),
+    ("usr/bin", 0o755),
+    ("usr/lib/modules", 0o755),
+    ("usr/lib64", 0o755),
+    ("usr/sbin", 0o755),
+];
+
+/// Small files of /etc. The C library of iptables looks up protocols, that of our static programs
+/// looks up the API server's name.
+const ETC: &[(&str, &str)] = &[(
+    "etc/nsswitch.conf",
+    "hosts: files dns\nprotocols: files\nservices: files\n",
+)];
+
+/// The layer's files, from the packages as they are installed on this machine.
+pub(crate) fn tree() -> Result<Tree> {
+    packages::ensure(PACKAGES)?;
+    let mut tree = Tree::default();
+    for (path, mode) in DIRECTORIES {
+        tree.directory(path, *mode);
+    }
+    for name in ["bin", "lib", "lib64", "sbin"] {
+        tree.link(name, &format!("usr/{name}"));
+    }
+    for (path, text) in ETC {
+        tree.file(path, 0o644, *text);
+    }
+    let programs = add_packages(&mut tree)?;
+    let libraries = closure::libraries(&programs)?;
+    for library in &libraries {
+        add(&mut tree, library)?;
+    }
+    add_notices(&mut tree, &libraries)?;
+    complete(&tree)?;
+    Ok(tree)
+}
+
+/// Adds what is wanted of the packages, and gives the programs and plug-ins among it.
+fn add_packages(tree: &mut Tree) -> Result<Vec<PathBuf>> {
+    let mut programs = Vec::new();
+    for file in shell::output("dpkg", &[&["-L"], PACKAGES].concat())?.lines() {
+        let host = Path::new(file);
+        let Some(inside) = closure::guest_path(host).filter(|path| wanted(path)) else {
+            continue;
+        };
+        let about = fs::symlink_metadata(host).context(|| format!("looking at {file}"))?;
+        if about.is_symlink() {
+            let to = fs::read_link(host).context(|| format!("reading the link {file}"))?;
+            tree.link(&inside.to_string_lossy(), &to.to_string_lossy());
+        } else {
+            add(tree, host)?;
+            programs.push(host.to_path_buf());
+        }
+    }
+    Ok(programs)
+}
+
+/// Whether a packages' file belongs in the image.
+fn wanted(inside: &Path) -> bool {
+    let name = inside.file_name().unwrap_or_default().to_string_lossy();
+    let folder = inside.parent().unwrap_or(Path::new(""));
+    let is = |word: &str| folder.ends_with(word);
+    if is("xtables") {
+        return name.ends_with(".so")
+            && ["libxt_", "libipt_", "libip6t_"]
+                .iter()
+                .any(|start| name.starts_with(start));
+    }
+    (is("usr/sbin") && (MULTIS.contains(&&*name) || links().contains(&&*name)))
+        || inside == Path::new("etc/protocols")
+}
+
+const MULTIS: [&str; 2] = ["xtables-legacy-multi", "xtables-nft-multi"];
+
+/// The names by which the daemon and people call the two programs.
+fn links() -> [&'static str; 12] {
+    [
+        "ip6tables-legacy",
+        "ip6tables-legacy-restore",
+        "ip6tables-legacy-save",
+        "ip6tables-nft",
+        "ip6tables-nft-restore",
+        "ip6tables-nft-save",
+        "iptables-legacy",
+        "iptables-legacy-restore",
+        "iptables-legacy-save",
+        "iptables-nft",
+        "iptables-nft-restore",
+        "iptables-nft-save",
+    ]
+}
+
+/// That each program is there, whatever the distribution did to its packages.
+fn complete(tree: &Tree) -> Result {
+    let names = MULTIS.iter().copied().chain(links());
+    let missing: Vec<&str> = names
+        .filter(|name| !tree.contains(&format!("usr/sbin/{name}")))
+        .collect();
+    if missing.is_empty() && tree.contains("etc/protocols") {
+        Ok(())
+    } else {
+        Err(Error::new(format!(
+            "the packages {} lack /etc/protocols or {}",
+            PACKAGES.join(", "),
+            missing.join(", ")
+        )))
+    }
+}
+
+/// A file of the host under its path; where that is a link, what it leads to.
+fn add(tree: &mut Tree, host: &Path) -> Result {
+    let Some(inside) = closure::guest_path(host) else {
+        return Err(Error::new(format!("{} has no place", host.display())));
+    };
+    let (mode, bytes) = read(host)?;
+    tree.file(&inside.to_string_lossy(), mode, bytes);
+    Ok(())
+}
+
+/// A file's content and its mode: that of a program or that of data.
+fn read(host: &Path) -> Result<(u32, Vec<u8>)> {
+    let reading = || format!("reading {}", host.display());
+    let about = fs::metadata(host).context(reading)?;
+    let mode = match about.permissions().mode() & 0o111 {
+        0 => 0o644,
+        _ => 0o755,
+    };
+    Ok((mode, fs::read(host).context(reading)?))
+}
+
+/// The notices of every package of which something is in the layer, and the licenses that they name.
+fn add_notices(tree: &mut Tree, libraries: &BTreeSet<PathBuf>) -> Result {
+    let mut names: BTreeSet<String> = PACKAGES.iter().map(|&name| name.to_owned()).collect();
+    for library in libraries {
+        names.insert(owner(library)?);
+    }
+    let mut licenses = BTreeSet::new();
+    for name in names {
+        let path = format!("usr/share/doc/{name}/copyright");
+        let host = Path::new("/").join(&path);
+        let (_, bytes) = read(&host)?;
+        licenses.extend(named_licenses(&String::from_utf8_lossy(&bytes)));
+        tree.file(&path, 0o644, bytes);
+    }
+    for license in licenses {
+        let path = format!("{COMMON_LICENSES}{license}");
+        let (_, bytes) = read(Path::new(&path))?;
+        tree.file(path.trim_start_matches('/'), 0o644, bytes);
+    }
+    Ok(())
+}
+
+/// The package that a file came with.
+fn owner(file: &Path) -> Result<String> {
+    let merged = Path::new("/usr").join(file.strip_prefix("/").unwrap_or(file));
+    let split = file
+        .strip_prefix("/usr")
+        .map(|rest| Path::new("/").join(rest));
+    // dpkg knows a file of a merged /usr by one of two paths.
+    [Some(file.to_path_buf()), Some(merged), split.ok()]
+        .into_iter()
+        .flatten()
+        .find_map(|path| {
+            let answer = shell::output("dpkg-query", &[Path::new("-S"), &path]).ok()?;
+            owner_in(&answer)
+        })
+        .ok_or_else(|| Error::new(format!("no Debian package owns {}", file.display())))
+}
+
+/// The package in `libc6:amd64: /lib/…`.
+fn owner_in(answer: &str) -> Option<String> {
+    let (package, _) = answer.lines().next()?.split_once(": ")?;
+    let name = package.split(':').next()?;
+    (!name.contains(' ')).then(|| name.to_owned())
+}
+
+/// The licenses that a notice names by their place.
+fn named_licenses(notice: &str) -> BTreeSet<String> {
+    (notice.split(COMMON_LICENSES).skip(1))
+        .map(|rest| {
+            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-.".contains(c)));
+            rest[..end.unwrap_or(rest.len())]
+                .trim_end_matches('.')
+                .to_owned()
+        })
+        .filter(|name| !name.is_empty())
+        .collect()
+}

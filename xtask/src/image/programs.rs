@@ -1,0 +1,121 @@
+//! The upper layer: our programs, static, so that they need nothing of the image.
+//!
+//! glibc's own lookups of names (files and DNS) are part of its static library since version 2.34: the
+//! API server may be named in a kubeconfig.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::licenses;
+use super::tree::Tree;
+use crate::error::{Context, Error, Result};
+use crate::project::{Project, cargo};
+use crate::say::say;
+use crate::vm::closure;
+
+/// The packages and the program of each.
+pub(super) const PROGRAMS: &[(&str, &str)] = &[("node", "kube-ipvsd"), ("ipvsctl", "ipvsctl")];
+
+/// How the programs are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Small and fast.
+    Release,
+    /// Compiled in less time, for tests.
+    Dev,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Release => "release",
+            Profile::Dev => "dev",
+        }
+    }
+
+    /// Where cargo puts what it compiles.
+    fn folder(self) -> &'static str {
+        match self {
+            Profile::Release => "release",
+            Profile::Dev => "debug",
+        }
+    }
+}
+
+/// The layer's files, compiled first.
+pub(super) fn tree(project: &Project, profile: Profile) -> Result<Tree> {
+    let mut tree = Tree::default();
+    for (name, path) in build(project, profile)? {
+        let bytes = fs::read(&path).context(|| format!("reading {}", path.display()))?;
+        tree.file(&format!("usr/local/bin/{name}"), 0o755, bytes);
+    }
+    let license = fs::read(project.root.join("LICENSE")).context(|| "reading LICENSE")?;
+    tree.file("usr/share/doc/kube-ipvs/LICENSE", 0o644, license);
+    let notices = licenses::of_dependencies(project, &target())?;
+    tree.file("usr/share/doc/kube-ipvs/THIRD-PARTY", 0o644, notices);
+    Ok(tree)
+}
+
+/// The target, named even where it is the host's: else the flags would hold for procedural macros too,
+/// which cannot be static.
+fn target() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
+/// Compiles the programs and gives them by name.
+fn build(project: &Project, profile: Profile) -> Result<Vec<(&'static str, PathBuf)>> {
+    say(format_args!(
+        "building static programs ({})",
+        profile.name()
+    ));
+    let directory = project.target.join("image/build");
+    let mut command = cargo();
+    command
+        .current_dir(&project.root)
+        .args(["build", "--quiet", "--target", &target()])
+        .args(["--profile", profile.name()])
+        .arg("--target-dir")
+        .arg(&directory)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(project).join("\x1f"))
+        .env("CARGO_PROFILE_DEV_DEBUG", "none")
+        .env("CARGO_PROFILE_DEV_STRIP", "true");
+    for (package, program) in PROGRAMS {
+        command.args(["--package", package, "--bin", program]);
+    }
+    let status = command.status().context(|| "starting cargo")?;
+    if !status.success() {
+        return Err(Error::new("the static programs cannot be built"));
+    }
+    let folder = directory.join(target()).join(profile.folder());
+    let programs: Vec<_> = PROGRAMS
+        .iter()
+        .map(|(_, program)| (*program, folder.join(program)))
+        .collect();
+    are_static(&programs)?;
+    Ok(programs)
+}
+
+/// Static, and without the names of this machine's directories in messages of panics.
+fn flags(project: &Project) -> Vec<String> {
+    let mut flags = vec![
+        "-Ctarget-feature=+crt-static".to_owned(),
+        format!("--remap-path-prefix={}=/kube-ipvs", project.root.display()),
+    ];
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = cargo_home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    if let Some(home) = home {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
+    flags
+}
+
+fn are_static(programs: &[(&'static str, PathBuf)]) -> Result {
+    for (name, path) in programs {
+        if !closure::libraries(std::slice::from_ref(path))?.is_empty() {
+            return Err(Error::new(format!(
+                "{name} is linked with shared libraries"
+            )));
+        }
+    }
+    Ok(())
+}

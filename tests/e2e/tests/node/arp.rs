@@ -48,8 +48,8 @@ fn start(strict: bool) -> Outcome<(Lan, [Process; 2])> {
     let lan = Lan::build()?;
     let line = format!("strictARP: {strict}");
     let [first, second] = &lan.nodes;
-    let manifests = first.write_objects("all.json", objects(first))?;
     let run = |world: &World| -> Outcome<Process> {
+        let manifests = world.write_objects("all.json", objects(first))?;
         let config = world.write("config.yaml", &crate::stage::configuration(&[&line]))?;
         let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
         crate::proxy::has_synced(&daemon)?;

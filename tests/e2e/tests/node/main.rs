@@ -19,6 +19,7 @@ mod harness;
 mod matrix;
 mod nodes;
 mod packets;
+mod protected;
 mod proxy;
 mod ranges;
 mod refusals;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         flows::trials(),
         rollout::trials(),
         nodes::trials(),
+        protected::trials(),
         arp::trials(),
     ];
     let code = harness::run(trials.into_iter().flatten().collect(), suitable);
@@ -55,6 +57,11 @@ fn suitable() -> Outcome {
     let world = World::build(0)?;
     world.tool("modprobe br_netfilter")?;
     world.tool("modprobe nf_conntrack")?;
+    if e2e::image().is_some() {
+        // A container has no modprobe, and this is one that the kernel does not load by itself. On a node kubelet, which
+        // writes rules of its own, has done so.
+        world.tool("modprobe -a ip_tables ip6_tables")?;
+    }
     let room = "/proc/sys/net/netfilter/nf_conntrack_max";
     std::fs::write(room, "1000000").context(|| format!("setting {room}"))?;
     world.tables().map(drop)

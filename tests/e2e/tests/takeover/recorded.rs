@@ -41,7 +41,8 @@ impl Recorded {
         }
         for setting in self.lines("sysctl.txt")? {
             let setting = setting.replace(" = ", "=");
-            if !setting.contains("nf_conntrack_max") {
+            // The limit is that of the first network namespace; and the recorded node did not forward IPv6.
+            if !setting.contains("nf_conntrack_max") && !setting.contains("ipv6") {
                 world.tool(&format!("sysctl -q -w {setting}"))?;
             }
         }

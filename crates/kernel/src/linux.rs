@@ -8,6 +8,7 @@ mod modules;
 mod rules;
 mod sets;
 mod sysctls;
+mod udp_flows;
 mod virtual_servers;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use rules::Rules;
 pub use rules::{Choice, IptablesBackend, Reason, Variant, Version};
 use sets::Sets;
 use sysctls::Sysctls;
+pub use udp_flows::{Cleared, Conntrack, ConntrackError};
 use virtual_servers::VirtualServers;
 
 /// How often a reading that somebody else's changes may have torn is done before it is given as torn.

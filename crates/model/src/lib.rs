@@ -18,6 +18,7 @@ pub mod snapshot;
 pub mod sysctls;
 pub mod tables;
 pub mod text;
+pub mod udp_flows;
 
 pub use chain::chain;
 pub use cluster::{ClusterEvent, ClusterState, Object, ObjectKind, Parsed};

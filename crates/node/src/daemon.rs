@@ -24,6 +24,7 @@ use tracing::{error, info, warn};
 use crate::logging;
 use crate::reconciler::Reconciler;
 use crate::run::{Ended, Inputs, Observer, Until, run};
+use crate::udp_flows;
 
 pub use self::args::Args;
 
@@ -104,14 +105,20 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
         &resolved.node,
         to_loop,
     )?;
-    let (until, mut observer, _watch): (_, Box<dyn Observer>, _) = if args.once {
-        (Until::Synced, Box::new(()), None)
-    } else {
+    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    let mut interfaces = None;
+    if !args.once {
         let (shown, fatal) =
             face::Shown::start(resolved, from_cluster, runtime.handle(), &stopped)?;
         runtime.spawn(face::end_on(fatal, stop.clone()));
-        let watch = interfaces::watch(to_node.clone());
-        (Until::Stopped, Box::new(shown), watch)
+        observers.extend(follow_udp(&shown));
+        observers.push(Box::new(shown));
+        interfaces = interfaces::watch(to_node.clone());
+    }
+    let until = if args.once {
+        Until::Synced
+    } else {
+        Until::Stopped
     };
     let reconciler = Reconciler::new(resolved.node.clone(), seed(), Instant::now());
     let inputs = Inputs {
@@ -123,13 +130,24 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
         kernel,
         reconciler,
         inputs,
-        &mut *observer,
+        &mut observers,
         runtime.handle(),
         until,
     );
-    drop(observer);
+    drop((observers, interfaces));
     runtime.shutdown_background();
     Ok(conclude(ended))
+}
+
+/// Stale UDP flows are deleted where the kernel tracks any.
+fn follow_udp(shown: &face::Shown) -> Option<Box<dyn Observer>> {
+    match udp_flows::Watcher::start(shown.metrics()) {
+        Ok(watcher) => Some(Box::new(watcher)),
+        Err(problem) => {
+            warn!("stale UDP flows are not deleted: {}", chain(&problem));
+            None
+        }
+    }
 }
 
 /// Starts the source that the command line names.

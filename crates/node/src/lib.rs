@@ -12,3 +12,4 @@ pub mod logging;
 pub mod metrics;
 pub mod reconciler;
 pub mod run;
+pub mod udp_flows;

@@ -65,6 +65,26 @@ pub trait Observer {
 /// Nobody follows.
 impl Observer for () {}
 
+/// Each of them follows.
+impl Observer for Vec<Box<dyn Observer>> {
+    fn queued(&mut self) {
+        self.iter_mut().for_each(|each| each.queued());
+    }
+
+    fn reported(&mut self, report: &Report) {
+        self.iter_mut().for_each(|each| each.reported(report));
+    }
+
+    fn applied(&mut self, stage: &Stage, outcomes: &[OpOutcome]) {
+        self.iter_mut()
+            .for_each(|each| each.applied(stage, outcomes));
+    }
+
+    fn idle(&mut self, reconciler: &Reconciler) {
+        self.iter_mut().for_each(|each| each.idle(reconciler));
+    }
+}
+
 /// What wakes the loop.
 enum Wake {
     Source(Box<SourceEvent>),

@@ -17,7 +17,7 @@ use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
 use crate::http::BindError;
 use crate::http::face::{Alarms, Face, Settings};
-use crate::metrics::{TableCounts, TrafficOptions};
+use crate::metrics::{Metrics, TableCounts, TrafficOptions};
 use crate::reconciler::{Cause, Reconciler, Report};
 use crate::run::Observer;
 
@@ -61,6 +61,13 @@ impl Shown {
             audited: false,
         };
         Ok((shown, fatal))
+    }
+}
+
+impl Shown {
+    /// The metrics, for those who count what the loop does not.
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(self.face.metrics())
     }
 }
 

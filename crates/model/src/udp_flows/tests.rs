@@ -1,0 +1,57 @@
+use super::*;
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address and a port")
+}
+
+/// 10.96.0.10:53 and fd00::10:53 are served by one endpoint each; 10.1.0.9 is about to end.
+fn flows() -> UdpFlows {
+    let servers = |real: &str| Servers {
+        real_servers: [at(real)].into(),
+        finishing: [at("10.1.0.9:53").ip()].into(),
+    };
+    UdpFlows {
+        served: [
+            (at("10.96.0.10:53"), servers("10.1.0.1:5353")),
+            (at("[fd00::10]:53"), servers("[fd01::1]:5353")),
+        ]
+        .into(),
+    }
+}
+
+fn check(destination: &str, answered_by: &str, stale: bool) {
+    let flow = Flow {
+        destination: at(destination),
+        answered_by: at(answered_by),
+    };
+    assert_eq!(flows().is_stale(&flow), stale, "{flow:?}");
+}
+
+#[test]
+fn flows_to_real_servers_stay() {
+    check("10.96.0.10:53", "10.1.0.1:5353", false);
+    check("[fd00::10]:53", "[fd01::1]:5353", false);
+}
+
+#[test]
+fn flows_to_others_are_stale() {
+    check("10.96.0.10:53", "10.1.0.2:5353", true);
+    check("10.96.0.10:53", "10.1.0.1:5354", true);
+    check("[fd00::10]:53", "[fd01::2]:5353", true);
+}
+
+#[test]
+fn flows_from_before_the_service_are_stale() {
+    check("10.96.0.10:53", "10.96.0.10:53", true);
+}
+
+#[test]
+fn flows_to_endpoints_that_finish_stay() {
+    check("10.96.0.10:53", "10.1.0.9:5353", false);
+}
+
+#[test]
+fn flows_to_other_ports_and_addresses_are_none_of_ours() {
+    check("10.96.0.10:54", "10.1.0.2:5353", false);
+    check("10.96.0.11:53", "10.1.0.2:5353", false);
+}

@@ -1,0 +1,212 @@
+//! Deletes stale UDP flows in a thread of its own, so that a table of a million flows holds up no rule
+//! (deviation D17, k/k#135323).
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ipvs::{Protocol, VirtualServerKey};
+use kernel::OpOutcome;
+use kernel::linux::{Cleared, Conntrack, ConntrackError};
+use model::cluster::ClusterState;
+use model::plan::{Op, Stage};
+use model::tables::Desired;
+use model::udp_flows::{Servers, UdpFlows};
+use tracing::{debug, warn};
+
+use crate::metrics::Metrics;
+use crate::reconciler::Reconciler;
+use crate::run::Observer;
+
+/// How long to wait after a pass that failed.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Who may answer for each UDP virtual server that anybody serves.
+#[must_use]
+pub fn wanted(desired: &Desired, cluster: &ClusterState) -> UdpFlows {
+    let mut flows = UdpFlows::default();
+    for (key, entry) in &desired.tables.virtual_servers {
+        let VirtualServerKey::Address {
+            address,
+            port,
+            protocol: Protocol::Udp,
+        } = key
+        else {
+            continue;
+        };
+        if entry.real_servers.is_empty() {
+            continue;
+        }
+        let owner = desired.owners.virtual_servers.get(key);
+        let servers = Servers {
+            real_servers: (entry.real_servers.keys())
+                .map(|real| SocketAddr::new(real.address, real.port))
+                .collect(),
+            finishing: owner.map_or_else(Default::default, |owner| {
+                finishing(cluster, &owner.service).collect()
+            }),
+        };
+        flows
+            .served
+            .insert(SocketAddr::new(*address, *port), servers);
+    }
+    flows
+}
+
+/// Endpoints of `service` that terminate and still serve.
+fn finishing<'a>(
+    cluster: &'a ClusterState,
+    service: &'a model::ObjectName,
+) -> impl Iterator<Item = IpAddr> + 'a {
+    (cluster.slices(service))
+        .flat_map(|slice| &slice.endpoints)
+        .filter(|endpoint| endpoint.terminating && endpoint.serving)
+        .filter_map(|endpoint| endpoint.address.as_result().ok().copied())
+}
+
+/// Whether `op` changes where UDP flows may go.
+fn concerns_udp(op: &Op) -> bool {
+    let key = match op {
+        Op::AddVirtualServer(server) => server.key,
+        Op::AddRealServer(key, _) | Op::DelRealServer(key, _) | Op::SetRealServer(key, _) => *key,
+        _ => return false,
+    };
+    matches!(
+        key,
+        VirtualServerKey::Address {
+            protocol: Protocol::Udp,
+            ..
+        }
+    )
+}
+
+/// Asks for a pass at the start, and whenever UDP real servers change.
+#[derive(Debug)]
+pub struct Watcher {
+    cleaner: Cleaner,
+    needed: bool,
+}
+
+impl Watcher {
+    /// Starts the cleaner in the calling thread's network namespace.
+    ///
+    /// # Errors
+    ///
+    /// The connection tracker cannot be reached.
+    pub fn start(metrics: Arc<Metrics>) -> Result<Self, ConntrackError> {
+        let mut conntrack = Conntrack::open()?;
+        let cleaner = Cleaner::start(move |flows| {
+            let began = Instant::now();
+            let outcome = conntrack.clear_stale(flows);
+            tell(&outcome, began.elapsed(), &metrics);
+            outcome.is_ok()
+        });
+        Ok(Self {
+            cleaner,
+            needed: true,
+        })
+    }
+}
+
+fn tell(outcome: &Result<Cleared, ConntrackError>, took: Duration, metrics: &Metrics) {
+    match outcome {
+        Ok(cleared) => {
+            let families = [ipvs::AddressFamily::Ipv4, ipvs::AddressFamily::Ipv6];
+            for (family, deleted) in families.into_iter().zip(cleared.deleted) {
+                metrics.conntrack_cleaned(family, took, deleted);
+            }
+            debug!(?cleared, ?took, "looked for stale UDP flows");
+        }
+        Err(problem) => warn!("stale UDP flows stay: {}", model::chain(problem)),
+    }
+}
+
+impl Observer for Watcher {
+    fn applied(&mut self, stage: &Stage, _outcomes: &[OpOutcome]) {
+        self.needed |= stage.ops.iter().any(|planned| concerns_udp(&planned.op));
+    }
+
+    fn idle(&mut self, reconciler: &Reconciler) {
+        if self.needed && reconciler.has_synced() {
+            self.needed = false;
+            let flows = wanted(reconciler.desired(), reconciler.cluster());
+            self.cleaner.request(flows);
+        }
+    }
+}
+
+/// A thread that works on the last thing it was asked for. What was asked before and not begun is forgotten.
+#[derive(Debug)]
+struct Cleaner {
+    slot: Arc<Slot>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: Option<UdpFlows>,
+    ended: bool,
+}
+
+impl Cleaner {
+    /// `work` says whether it succeeded; otherwise it is asked again, unless something newer came.
+    fn start(mut work: impl FnMut(&UdpFlows) -> bool + Send + 'static) -> Self {
+        let slot = Arc::new(Slot::default());
+        let theirs = Arc::clone(&slot);
+        thread::spawn(move || {
+            while let Some(flows) = theirs.take() {
+                if !work(&flows) && theirs.pause(PAUSE) {
+                    theirs.put_back(flows);
+                }
+            }
+        });
+        Self { slot }
+    }
+
+    fn request(&self, flows: UdpFlows) {
+        self.slot.state().next = Some(flows);
+        self.slot.changed.notify_all();
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        self.slot.state().ended = true;
+        self.slot.changed.notify_all();
+    }
+}
+
+impl Slot {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to do; none at the end.
+    fn take(&self) -> Option<UdpFlows> {
+        let idle = |state: &mut State| state.next.is_none() && !state.ended;
+        let waited = self.changed.wait_while(self.state(), idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.ended { None } else { state.next.take() }
+    }
+
+    /// Waits that long, or until there is something new. Says whether there is not.
+    fn pause(&self, time: Duration) -> bool {
+        let idle = |state: &mut State| state.next.is_none() && !state.ended;
+        let waited = self.changed.wait_timeout_while(self.state(), time, idle);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.next.is_none()
+    }
+
+    fn put_back(&self, flows: UdpFlows) {
+        self.state().next.get_or_insert(flows);
+    }
+}

@@ -1,0 +1,118 @@
+use std::sync::mpsc;
+
+use model::cluster::{ClusterEvent, Endpoint, EndpointPort, EndpointSlice, Parsed, Service};
+use model::{NodeConfig, NodeState, Object, ObjectKind, ObjectName};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn flows(port: u16) -> UdpFlows {
+    let at = SocketAddr::new([10, 96, 0, 1].into(), port);
+    UdpFlows {
+        served: [(at, Servers::default())].into(),
+    }
+}
+
+#[test]
+fn what_is_asked_for_meanwhile_is_done_once_and_last() {
+    let (started, begun) = mpsc::channel();
+    let (go, wait) = mpsc::channel::<()>();
+    let cleaner = Cleaner::start(move |flows| {
+        started.send(flows.clone()).expect("the test listens");
+        wait.recv().is_ok()
+    });
+    cleaner.request(flows(1));
+    assert_eq!(begun.recv_timeout(PATIENCE), Ok(flows(1)));
+    for port in 2..=9 {
+        cleaner.request(flows(port));
+    }
+    go.send(()).expect("it waits");
+    assert_eq!(begun.recv_timeout(PATIENCE), Ok(flows(9)));
+    go.send(()).expect("it waits");
+    drop(cleaner);
+    assert!(begun.recv_timeout(PATIENCE).is_err(), "nothing more");
+}
+
+#[test]
+fn what_failed_gives_way_to_what_is_newer() {
+    let (started, begun) = mpsc::channel();
+    let cleaner = Cleaner::start(move |flows| {
+        started.send(flows.clone()).expect("the test listens");
+        *flows != super::tests::flows(1)
+    });
+    cleaner.request(flows(1));
+    assert_eq!(begun.recv_timeout(PATIENCE), Ok(flows(1)));
+    cleaner.request(flows(2));
+    assert_eq!(begun.recv_timeout(PATIENCE), Ok(flows(2)));
+}
+
+/// Service `dns` with UDP and TCP 53 and two endpoints, of which the second terminates and serves.
+fn cluster(ready: bool) -> ClusterState {
+    let port = |protocol| model::cluster::ServicePort {
+        name: format!("{protocol:?}").to_lowercase().into(),
+        protocol: Parsed::Valid(protocol),
+        port: std::num::NonZeroU16::new(53).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
+        node_port: None,
+    };
+    let endpoint = |last: u8, ready: bool| Endpoint {
+        ready,
+        serving: true,
+        terminating: !ready,
+        ..Endpoint::ready(Parsed::Valid([10, 1, 0, last].into()))
+    };
+    let service = Service {
+        cluster_ips: vec![Parsed::Valid([10, 96, 0, 10].into())],
+        ports: vec![port(Protocol::Udp), port(Protocol::Tcp)],
+        ..Service::new(ObjectName::new("default", "dns"))
+    };
+    let slice = EndpointSlice {
+        name: ObjectName::new("default", "dns-1"),
+        service: "dns".into(),
+        family: Some(ipvs::AddressFamily::Ipv4),
+        endpoints: match ready {
+            true => vec![endpoint(1, true), endpoint(2, false)],
+            false => Vec::new(),
+        },
+        ports: [Protocol::Udp, Protocol::Tcp]
+            .map(|protocol| EndpointPort {
+                name: Some(format!("{protocol:?}").to_lowercase().into()),
+                protocol: Parsed::Valid(protocol),
+                port: std::num::NonZeroU16::new(5353),
+            })
+            .into(),
+    };
+    let mut state = ClusterState::default();
+    for kind in ObjectKind::ALL {
+        state.absorb(ClusterEvent::ListStarted(kind));
+    }
+    for object in [Object::Service(service), Object::EndpointSlice(slice)] {
+        state.absorb(ClusterEvent::Upsert(object));
+    }
+    for kind in ObjectKind::ALL {
+        state.absorb(ClusterEvent::ListDone(kind));
+    }
+    state
+}
+
+fn wanted_of(cluster: &ClusterState) -> UdpFlows {
+    let (desired, _) = planner::compile(cluster, &NodeState::default(), &NodeConfig::new("node1"));
+    wanted(&desired, cluster)
+}
+
+#[test]
+fn udp_flows_may_go_to_real_servers_and_to_those_that_finish() {
+    let flows = wanted_of(&cluster(true));
+    let servers = Servers {
+        real_servers: ["10.1.0.1:5353".parse().expect("a server")].into(),
+        finishing: [[10, 1, 0, 2].into()].into(),
+    };
+    let vip = "10.96.0.10:53".parse().expect("an address");
+    assert_eq!(flows.served, [(vip, servers)].into());
+}
+
+/// Nobody could answer in their place.
+#[test]
+fn flows_of_a_service_without_endpoints_are_left_alone() {
+    assert_eq!(wanted_of(&cluster(false)), UdpFlows::default());
+}

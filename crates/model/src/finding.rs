@@ -103,11 +103,15 @@ pub enum Code {
     UnknownNode,
     /// KIV0402: this node's pods cannot be told from others.
     NoLocalDetection,
+    /// KIV0403: a TCP connection that is idle is forgotten before its keepalive speaks (deviation D19).
+    IdleTcpForgotten,
+    /// KIV0404: the connection tracker forgets UDP flows before IPVS does (deviation D19).
+    UdpTrackedTooBriefly,
 }
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -128,6 +132,8 @@ impl Code {
         Self::ForeignVirtualServer,
         Self::UnknownNode,
         Self::NoLocalDetection,
+        Self::IdleTcpForgotten,
+        Self::UdpTrackedTooBriefly,
     ];
 
     /// The code as it is printed.
@@ -154,6 +160,8 @@ impl Code {
             Self::ForeignVirtualServer => "KIV0301",
             Self::UnknownNode => "KIV0401",
             Self::NoLocalDetection => "KIV0402",
+            Self::IdleTcpForgotten => "KIV0403",
+            Self::UdpTrackedTooBriefly => "KIV0404",
         }
     }
 
@@ -161,7 +169,7 @@ impl Code {
     #[must_use]
     pub fn level(self) -> Level {
         match self {
-            Self::NoLocalEndpoints => Level::Info,
+            Self::NoLocalEndpoints | Self::UdpTrackedTooBriefly => Level::Info,
             Self::InvalidEndpointPort
             | Self::NoSourceRangeOfFamily
             | Self::OwnAddress
@@ -169,7 +177,8 @@ impl Code {
             | Self::NoNodePortAddress
             | Self::UnusableSlice
             | Self::UnknownNode
-            | Self::NoLocalDetection => Level::Warning,
+            | Self::NoLocalDetection
+            | Self::IdleTcpForgotten => Level::Warning,
             _ => Level::Error,
         }
     }

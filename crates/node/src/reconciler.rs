@@ -409,6 +409,9 @@ impl Reconciler {
         let mut now: BTreeSet<Finding> =
             self.compiler.findings(&self.cluster).into_iter().collect();
         now.extend(plan.findings.iter().cloned());
+        if let Some(live) = &self.mirror {
+            now.extend(planner::idle_timeouts(live, &self.config.node_name));
+        }
         if sync.cause != Cause::Audit {
             let foreign = model::Code::ForeignVirtualServer;
             now.extend(

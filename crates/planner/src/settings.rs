@@ -6,8 +6,9 @@ mod tests;
 use std::collections::BTreeMap;
 
 use model::config::{ConntrackSettings, NodeConfig};
-use model::names::Name;
-use model::snapshot::{KernelVersion, Machine};
+use model::finding::{Code, Finding};
+use model::names::{Name, ObjectName};
+use model::snapshot::{KernelVersion, Machine, Snapshot};
 
 /// The size of the connection tracker's table: the one setting that is a least value.
 const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
@@ -41,6 +42,57 @@ pub(crate) fn is_met(name: &str, live: &str, wanted: &str) -> bool {
         Some((live, wanted)) if name == BUCKETS => live >= wanted,
         _ => live == wanted,
     }
+}
+
+/// What is odd about how long idle connections are known (deviation D19). A connection must be known to IPVS
+/// and to the connection tracker: the shorter time counts (k/k#120076).
+#[must_use]
+pub fn idle_timeouts(live: &Snapshot, node: &Name) -> Vec<Finding> {
+    let seconds = |name: &str| live.tables.sysctls.get(name)?.parse::<u64>().ok();
+    let known = |seconds: &u64| *seconds > 0;
+    let mut findings = Vec::new();
+    let mut find = |code, field: &str, problem: String, consequence: &str| {
+        findings.push(Finding {
+            code,
+            kind: "Node",
+            object: ObjectName::new("", node.clone()),
+            field: field.to_owned(),
+            problem,
+            consequence: consequence.to_owned(),
+        });
+    };
+    let ipvs = Some(live.tables.timeouts.tcp.as_secs()).filter(known);
+    let tracked = seconds("net.netfilter.nf_conntrack_tcp_timeout_established");
+    if let (Some(forgotten), Some(keepalive)) = (
+        ipvs.into_iter().chain(tracked).min(),
+        seconds("net.ipv4.tcp_keepalive_time"),
+    ) && forgotten < keepalive
+    {
+        find(
+            Code::IdleTcpForgotten,
+            "ipvs.tcpTimeout",
+            format!(
+                "TCP connections are forgotten after {forgotten} s without a packet, and this node's \
+                 keepalive begins after {keepalive} s"
+            ),
+            "an idle connection breaks at its next packet, unless the program itself speaks earlier",
+        );
+    }
+    let ipvs = Some(live.tables.timeouts.udp.as_secs()).filter(known);
+    let tracked = seconds("net.netfilter.nf_conntrack_udp_timeout_stream");
+    if let (Some(ipvs), Some(tracked)) = (ipvs, tracked)
+        && tracked < ipvs
+    {
+        find(
+            Code::UdpTrackedTooBriefly,
+            "ipvs.udpTimeout",
+            format!(
+                "IPVS remembers UDP flows for {ipvs} s, the connection tracker for {tracked} s"
+            ),
+            "flows are forgotten after the shorter time",
+        );
+    }
+    findings
 }
 
 /// What to do with a packet that opens a connection where an old one with the same ports is known. With 1

@@ -62,6 +62,8 @@ fn title(code: Code) -> &'static str {
         Code::ForeignVirtualServer => "a virtual server is somebody else's",
         Code::UnknownNode => "no Node has this node's name",
         Code::NoLocalDetection => "this node's pods cannot be told from others",
+        Code::IdleTcpForgotten => "idle TCP connections are forgotten before their keepalive",
+        Code::UdpTrackedTooBriefly => "UDP flows are tracked for less time than IPVS keeps them",
     }
 }
 
@@ -148,6 +150,17 @@ fn meaning(code: Code) -> &'static str {
         Code::UnknownNode => {
             "Endpoints say by a Node's name where they are; by this name none is here. Traffic policies Local find nothing, and \
              a pod cannot reach itself through a Service (k/k#134884). Give the Node's name by `hostnameOverride` or `--node-name`."
+        }
+        Code::IdleTcpForgotten => {
+            "A connection through a Service lives as long as both IPVS and the connection tracker know it. \
+             After that long without a packet it is forgotten, and its next packet is refused or lost. A \
+             program that relies on the kernel's keepalive is safe only if that speaks earlier: raise \
+             ipvs.tcpTimeout and conntrack.tcpEstablishedTimeout above net.ipv4.tcp_keepalive_time of the \
+             pods, or lower that in the pods, or let the program send its own keepalives."
+        }
+        Code::UdpTrackedTooBriefly => {
+            "A UDP flow must be known to IPVS and to the connection tracker; the shorter time counts. Set \
+             conntrack.udpStreamTimeout to ipvs.udpTimeout or above where flows must last."
         }
         Code::NoLocalDetection => {
             "`detectLocalMode: NodeCIDR` reads the Node's podCIDRs, and there are none (yet). Until then only the node's own \

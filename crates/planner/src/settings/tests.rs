@@ -98,3 +98,37 @@ fn timeouts_of_the_tracker_are_kube_proxys() {
         );
     }
 }
+
+/// The codes of what is odd where IPVS forgets TCP and UDP after so many seconds, and the tracker too, and
+/// keepalive begins after the last number.
+fn check_idle(ipvs: [u64; 2], tracked: [u64; 2], keepalive: u64, expected: &[&str]) {
+    let mut live = model::Snapshot::default();
+    let [tcp, udp] = ipvs.map(std::time::Duration::from_secs);
+    (live.tables.timeouts.tcp, live.tables.timeouts.udp) = (tcp, udp);
+    let settings = [
+        (
+            "net.netfilter.nf_conntrack_tcp_timeout_established",
+            tracked[0],
+        ),
+        ("net.netfilter.nf_conntrack_udp_timeout_stream", tracked[1]),
+        ("net.ipv4.tcp_keepalive_time", keepalive),
+    ];
+    for (name, value) in settings {
+        let value = value.to_string();
+        live.tables.sysctls.insert(name.into(), value.into());
+    }
+    let findings = super::idle_timeouts(&live, &"node1".into());
+    let codes: Vec<&str> = findings
+        .iter()
+        .map(|finding| finding.code.as_str())
+        .collect();
+    assert_eq!(codes, expected);
+}
+
+#[test]
+fn idle_timeouts_below_the_keepalive_are_told() {
+    check_idle([900, 300], [86_400, 300], 7_200, &["KIV0403"]);
+    check_idle([10_000, 300], [3_600, 300], 7_200, &["KIV0403"]);
+    check_idle([10_000, 300], [86_400, 300], 7_200, &[]);
+    check_idle([10_000, 300], [86_400, 120], 7_200, &["KIV0404"]);
+}

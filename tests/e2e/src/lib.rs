@@ -5,6 +5,9 @@
 //! SCTP, a [`Probe`] asks and counts who answered. The programs under test are processes in the node's
 //! namespace: [`World::daemon`], [`World::ipvsctl`], [`ApiServer`].
 //!
+//! A [`Lab`] is the node on which packets of a kube-proxy were recorded, a [`Lan`] two nodes on one segment. A [`Volley`]
+//! asks thousands of times from one thread, a [`Load`] and a [`Flow`] never stop.
+//!
 //! All of this needs root and a kernel with IPVS: `cargo xtask vm`.
 
 mod api;
@@ -47,7 +50,7 @@ pub use load::{Load, Sum};
 pub use namespace::Namespace;
 pub use neighbour::Neighbour;
 pub use pod::{PORT, Pod};
-pub use probe::{Answer, Probe, Tally};
+pub use probe::{Answer, Probe, Tally, ask_and_reset};
 pub use process::{Process, Ran, forget_logs, logs};
 pub use programs::{missing, program};
 pub use render::Rendered;

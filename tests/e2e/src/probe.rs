@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
-use crate::socket::{Protocol, connect};
+use crate::socket::{Protocol, connect, reset_at_end};
 use crate::wire::routed;
 
 /// How a Service is asked: one connection, or one datagram from a socket of its own, for each request.
@@ -129,6 +129,30 @@ fn datagram(
     let mut buffer = [0; 512];
     let length = socket.recv(&mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// Asks once over TCP from an address and a port, and resets the connection, so that the port can be used again at once;
+/// answers how long it took too.
+///
+/// # Errors
+/// Where there is no answer in two seconds.
+pub fn ask_and_reset(
+    from: &Namespace,
+    source: SocketAddr,
+    target: SocketAddr,
+) -> Outcome<(Answer, Duration)> {
+    let asked = from.run(|| {
+        let begin = Instant::now();
+        let patience = Duration::from_secs(2);
+        let stream = connect(Protocol::Tcp, Some(source), target, patience)?;
+        (&stream).write_all(b"who?\n")?;
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line)?;
+        let time = begin.elapsed();
+        reset_at_end(&stream)?;
+        Ok((parse(&line)?, time))
+    });
+    asked.map_err(|error: io::Error| Failure::new(format!("{source} to {target}: {error}")))
 }
 
 /// A port that no datagram came from lately. The kernel's own choice is random, and IPVS takes a datagram

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::time::Duration;
 
 /// What Services speak.
@@ -130,7 +130,7 @@ pub(crate) fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
 }
 
 pub(crate) fn set<T>(
-    socket: &OwnedFd,
+    socket: &impl AsRawFd,
     level: libc::c_int,
     option: libc::c_int,
     value: &T,
@@ -146,6 +146,15 @@ pub(crate) fn set<T>(
             length,
         )
     })
+}
+
+/// Has the connection end with an RST when it is dropped, so that nothing of it stays at this end.
+pub(crate) fn reset_at_end(stream: &TcpStream) -> io::Result<()> {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    set(stream, libc::SOL_SOCKET, libc::SO_LINGER, &linger)
 }
 
 fn timeval(time: Duration) -> libc::timeval {

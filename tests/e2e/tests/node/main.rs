@@ -1,14 +1,14 @@
 //! The whole node by packets: the daemon is given objects, and sockets of every protocol say what became of them. To be
 //! run by `cargo xtask vm`.
 //!
-//! - [`packets`]: every probe that was sent on a node of a real kube-proxy is sent again, and ends as it did then, or as a
-//!   listed deviation says.
+//! - [`packets`]: every probe that was sent on a node of a real kube-proxy is sent again, and ends as it did then, or as
+//!   a listed deviation says.
 //! - [`matrix`]: every kind of address, policy, asker, protocol and family, by rules that the test itself states.
-//!
 //! - The others change objects, pods, addresses and the daemon itself while clients ask.
 //!
-//! `E2E_PROXY=loaded` puts tables that `ipvsctl render` prints into the kernel instead of running the daemon, where nothing changes. `E2E_IMAGE=DIRECTORY`
-//! runs the daemon by `crun` from a bundle of its image, as `cargo xtask image --unpack DIRECTORY` writes it.
+//! `E2E_PROXY=loaded` puts tables that `ipvsctl render` prints into the kernel instead of running the daemon, where
+//! nothing changes. `E2E_IMAGE=DIRECTORY` runs the daemon by `crun` from a bundle of its image, as
+//! `cargo xtask image --unpack DIRECTORY` writes it.
 
 mod affinity;
 mod arp;

@@ -1,9 +1,11 @@
 //! Pods that come and go, and a daemon that does, under load.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use e2e::{Load, LongLived, Outcome, Process, Protocol, ensure, within};
+use e2e::{Load, LongLived, Outcome, Process, Protocol, ask_and_reset, ensure, within};
 use libtest_mimic::Trial;
 
 use crate::case;
@@ -26,6 +28,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         case(
             "endpoints::a_rolling_update_under_load_fails_no_request",
             rolling_update,
+        ),
+        case(
+            "endpoints::a_source_port_that_is_used_again_meets_no_pod_that_left",
+            port_reuse,
         ),
         case("daemon::killed_under_load_fails_no_request", killed),
         case(
@@ -97,6 +103,38 @@ fn all_terminate() -> Outcome {
     sleep(Duration::from_secs(1));
     stage.soon_served_by(web(), Address::ClusterIp, &["pod1", "pod2"])?;
     load.stop().complete(LEAST).map(drop)
+}
+
+/// The kernel remembers a connection's pod by its ports, longer than the connection lives.
+fn port_reuse() -> Outcome {
+    let stage = stage(&["pod1", "pod2"], &["pod1", "pod2"])?;
+    let again = |pods: &[&str]| -> Outcome {
+        for family in FAMILIES {
+            let target = web().at(Address::ClusterIp, family);
+            let source = family.client_addresses()[0];
+            let mut seen = BTreeSet::new();
+            for request in 0..60 {
+                let source = SocketAddr::new(source, 40_000 + request % 3);
+                let (answer, time) = ask_and_reset(&stage.world.client, source, target)?;
+                seen.insert(answer.pod);
+                // A first packet that was dropped comes again after a second.
+                ensure(time < Duration::from_millis(500), || {
+                    format!("{source}: {time:?}")
+                })?;
+            }
+            ensure(seen.iter().eq(pods), || {
+                format!("{target}: {seen:?} answer")
+            })?;
+        }
+        Ok(())
+    };
+    again(&["pod1", "pod2"])?;
+    stage.set_endpoints(web(), &["-pod1", "pod2"])?;
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
+    again(&["pod2"])?;
+    stage.set_endpoints(web(), &["pod2"])?;
+    sleep(Duration::from_millis(300));
+    again(&["pod2"])
 }
 
 /// As a Deployment does it: a new pod becomes ready, an old one terminates, is served for its grace period by what it

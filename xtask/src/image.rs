@@ -28,9 +28,11 @@ use crate::project::Project;
 use crate::say::say;
 use crate::vm::cache;
 
-pub(crate) use self::bundle::{BundleSpec, Mount, Rights, bundle};
+pub(crate) use self::bundle::{BundleSpec, CAPABILITIES, Mount, Rights, bundle};
 use self::layer::Layer;
 use self::oci::About;
+pub(crate) use self::oci::NAME;
+use self::programs::Built;
 pub(crate) use self::programs::Profile;
 use self::tree::Tree;
 
@@ -43,8 +45,8 @@ Examples:
   cargo xtask image --dev --unpack /tmp/bundle -- --once --manifests /etc/kube-ipvs
   crun run --bundle /tmp/bundle kube-ipvs        what the line before made
 
-Every file has the time SOURCE_DATE_EPOCH (seconds; 0 if it is not set) and belongs to root: the same
-sources and packages give the same bytes.")]
+Every file belongs to root and has the time SOURCE_DATE_EPOCH, 0 if it is not set:
+the same sources and packages give the same bytes.")]
 pub(crate) struct Arguments {
     /// Programs of the dev profile: built sooner, larger, slower
     #[arg(long)]
@@ -91,23 +93,40 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
         println!("{}", directory.display());
         return Ok(0);
     }
-    let trees = trees(project, profile)?;
+    let built = programs::build(project, profile)?;
     let time = time()?;
-    let layers = layers(&trees, time)?;
+    let layers = layers(&trees(project, &built)?, time)?;
     if arguments.check_reproducible {
-        check_reproducible(
-            &layers,
-            &self::layers(&self::trees(project, profile)?, time)?,
-        )?;
+        let again = self::layers(&trees(project, &built)?, time)?;
+        check_reproducible(&layers, &again)?;
     }
     write(project, &layers, time)?;
     println!("{}", sizes(&layers));
     Ok(0)
 }
 
+/// The image unpacked for the tests in the VM, with all rights and the node's network.
+pub(crate) fn test_bundle(project: &Project) -> Result<PathBuf> {
+    let directory = project.root.join("target/vm/image");
+    if directory.exists() {
+        let removing = || format!("removing {}", directory.display());
+        fs::remove_dir_all(&directory).context(removing)?;
+    }
+    let spec = BundleSpec {
+        arguments: Vec::new(),
+        rights: Rights::All,
+        network_namespace: None,
+        mounts: Vec::new(),
+        environment: Vec::new(),
+    };
+    say("the container image for the VM");
+    bundle(project, Profile::Release, &directory, &spec)?;
+    Ok(directory)
+}
+
 /// The layers' files, lowest first.
-fn trees(project: &Project, profile: Profile) -> Result<[Tree; 2]> {
-    Ok([packages::tree()?, programs::tree(project, profile)?])
+fn trees(project: &Project, built: &[Built]) -> Result<[Tree; 2]> {
+    Ok([packages::tree()?, programs::tree(project, built)?])
 }
 
 fn layers(trees: &[Tree; 2], time: u64) -> Result<[Layer; 2]> {

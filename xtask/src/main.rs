@@ -2,6 +2,7 @@
 
 mod bless;
 mod demo;
+mod e2e;
 mod error;
 mod image;
 mod libtest;
@@ -36,9 +37,11 @@ enum Command {
     Vm(vm::Arguments),
     /// Run every check and every test, the VM included
     Test(test::Arguments),
+    /// Run the tests that send packets, on a kernel of choice
+    E2e(e2e::Arguments),
     /// Write the container image, without a container engine
     Image(image::Arguments),
-    /// Check the shape of the sources: layers and file sizes
+    /// Check the shape of the sources and the manifests
     Tidy,
     /// Write what the conformance scenarios show into them
     Bless(bless::Arguments),
@@ -61,6 +64,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Demo(arguments) => demo::command(&project, &arguments),
         Command::Vm(arguments) => vm::command(&project, &arguments),
         Command::Test(arguments) => test::command(&project, &arguments),
+        Command::E2e(arguments) => e2e::command(&project, &arguments),
         Command::Image(arguments) => image::command(&project, &arguments),
         Command::Tidy => tidy::command(&project),
         Command::Bless(arguments) => bless::command(&project, &arguments),

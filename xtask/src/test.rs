@@ -54,6 +54,8 @@ pub(crate) enum Step {
     Unit,
     /// Tests that need a kernel with IPVS
     Vm,
+    /// Some of them on other kernels, with the other packet filter
+    Smoke,
 }
 
 /// How a step came out.
@@ -117,7 +119,17 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
 
 /// `cargo xtask vm` without a command: the VM tests in VMs as `spec` says.
 pub(crate) fn vm_only(project: &Project, spec: &VmSpec) -> Result<u8> {
-    let counts = steps::vm(project, spec, &[], &[])?;
+    vm_targets(project, spec, &[], &[])
+}
+
+/// The VM tests of these names, all if there is none, in VMs as `spec` says.
+pub(crate) fn vm_targets(
+    project: &Project,
+    spec: &VmSpec,
+    names: &[String],
+    arguments: &[String],
+) -> Result<u8> {
+    let counts = steps::vm(project, spec, names, arguments)?;
     println!("{} passed, {} failed", counts.passed, counts.failed);
     Ok(u8::from(counts.failed > 0))
 }
@@ -130,5 +142,6 @@ fn title(step: Step) -> &'static str {
         Step::Clippy => "clippy",
         Step::Unit => "unit, property and conformance tests",
         Step::Vm => "tests in the VM",
+        Step::Smoke => "some of these on Debian's kernels, with iptables-nft",
     }
 }

@@ -1,6 +1,7 @@
-//! `cargo xtask tidy`: checks that need no compiler: layers, file sizes, fields that are explained.
+//! `cargo xtask tidy`: checks that need no compiler: layers, file sizes, fields that are explained, manifests.
 
 mod layers;
+mod manifests;
 mod semantics;
 mod sizes;
 
@@ -25,5 +26,6 @@ pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     let mut all = layers::complaints(project);
     all.extend(sizes::complaints(project)?);
     all.extend(semantics::complaints(project)?);
+    all.extend(manifests::complaints(project)?);
     Ok(all)
 }

@@ -9,6 +9,7 @@ mod cpio;
 mod guard;
 mod job;
 mod modules;
+pub(crate) mod next_kernel;
 pub(crate) mod packages;
 mod qemu;
 mod root;

@@ -22,8 +22,8 @@ use crate::metrics::Metrics;
 use crate::reconciler::Reconciler;
 use crate::run::Observer;
 
-/// How long to wait after a pass that failed.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How long to wait after a pass that failed; twice as long after each one more, up to the second.
+const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
 
 /// Who may answer for each UDP virtual server that anybody serves.
 #[must_use]
@@ -72,7 +72,8 @@ fn finishing<'a>(
 fn concerns_udp(op: &Op) -> bool {
     let key = match op {
         Op::AddVirtualServer(server) => server.key,
-        Op::AddRealServer(key, _) | Op::DelRealServer(key, _) | Op::SetRealServer(key, _) => *key,
+        // The first one to serve takes over what led nowhere; one that goes leaves flows behind.
+        Op::AddRealServer(key, _) | Op::DelRealServer(key, _) => *key,
         _ => return false,
     };
     matches!(
@@ -163,9 +164,16 @@ impl Cleaner {
         let slot = Arc::new(Slot::default());
         let theirs = Arc::clone(&slot);
         thread::spawn(move || {
+            let [first, longest] = PAUSES;
+            let mut pause = first;
             while let Some(flows) = theirs.take() {
-                if !work(&flows) && theirs.pause(PAUSE) {
-                    theirs.put_back(flows);
+                if work(&flows) {
+                    pause = first;
+                } else {
+                    if theirs.pause(pause) {
+                        theirs.put_back(flows);
+                    }
+                    pause = (pause * 2).min(longest);
                 }
             }
         });

@@ -2,6 +2,7 @@
 
 mod shop;
 mod tell;
+mod window;
 
 use std::time::{Duration, Instant};
 
@@ -32,16 +33,18 @@ struct Stage {
 /// # Errors
 /// At the first claim that is not so.
 pub fn run() -> Outcome {
-    let mut teller = Teller::new(9);
+    let mut teller = Teller::new(11);
     let stage = set(&mut teller)?;
     analyzed(&mut teller, &stage)?;
     before(&mut teller, &stage)?;
-    let daemon = start(&mut teller, &stage)?;
+    let mut daemon = start(&mut teller, &stage)?;
     requests(&mut teller, &stage)?;
+    window::outside(&mut teller, &stage)?;
     added(&mut teller, &stage)?;
     removed(&mut teller, &stage)?;
     repaired(&mut teller, &stage, &daemon)?;
     after(&mut teller, &stage)?;
+    window::cleaned(&mut teller, &stage, &mut daemon)?;
     teller.end();
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::layer;
-use super::{Profile, oci, trees};
+use super::{Profile, oci, programs, trees};
 use crate::error::{Context, Error, Result};
 use crate::project::Project;
 
@@ -133,7 +133,7 @@ pub(crate) fn bundle(
         return Err(Error::new(format!("{} is not empty", directory.display())));
     }
     let root = directory.join("rootfs");
-    for tree in trees(project, profile)? {
+    for tree in trees(project, &programs::build(project, profile)?)? {
         unpack(&layer::archive(&tree, 0)?, &root)?;
     }
     // The runtime binds the host's lock here and may not be able to make the file.

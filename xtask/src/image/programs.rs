@@ -42,11 +42,14 @@ impl Profile {
     }
 }
 
-/// The layer's files, compiled first.
-pub(super) fn tree(project: &Project, profile: Profile) -> Result<Tree> {
+/// A program's name and where it was compiled to.
+pub(super) type Built = (&'static str, PathBuf);
+
+/// The layer's files.
+pub(super) fn tree(project: &Project, built: &[Built]) -> Result<Tree> {
     let mut tree = Tree::default();
-    for (name, path) in build(project, profile)? {
-        let bytes = fs::read(&path).context(|| format!("reading {}", path.display()))?;
+    for (name, path) in built {
+        let bytes = fs::read(path).context(|| format!("reading {}", path.display()))?;
         tree.file(&format!("usr/local/bin/{name}"), 0o755, bytes);
     }
     let license = fs::read(project.root.join("LICENSE")).context(|| "reading LICENSE")?;
@@ -62,8 +65,8 @@ fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
-/// Compiles the programs and gives them by name.
-fn build(project: &Project, profile: Profile) -> Result<Vec<(&'static str, PathBuf)>> {
+/// Compiles the programs.
+pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
     say(format_args!(
         "building static programs ({})",
         profile.name()
@@ -109,7 +112,7 @@ fn flags(project: &Project) -> Vec<String> {
     flags
 }
 
-fn are_static(programs: &[(&'static str, PathBuf)]) -> Result {
+fn are_static(programs: &[Built]) -> Result {
     for (name, path) in programs {
         if !closure::libraries(std::slice::from_ref(path))?.is_empty() {
             return Err(Error::new(format!(

@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::targets::{self, Built, VmTest};
 use super::{Arguments, Outcome, Step};
 use crate::error::{Context, Error, Result};
+use crate::image;
 use crate::libtest::Counts;
 use crate::project::{Project, cargo};
 use crate::say::say;
 use crate::tidy;
-use crate::vm::{self, VmSpec};
+use crate::vm::{self, Backend, VmSpec};
 
 /// Runs one step.
 pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Result<Outcome> {
@@ -38,7 +39,27 @@ pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Resul
             spec.backend = arguments.backend;
             vm(project, &spec, &arguments.target, &arguments.arguments).map(Outcome::Tests)
         }
+        Step::Smoke if arguments.backend == Backend::Qemu || !arguments.target.is_empty() => {
+            Ok(Outcome::NotRun("other VM tests were asked for".to_owned()))
+        }
+        Step::Smoke => smoke(project).map(Outcome::Tests),
     }
+}
+
+/// What is shown on each of Debian's kernels, where a system call costs little and all else much.
+const SMOKE: [&str; 3] = ["linux_contract", "linux_rules", "rendered"];
+
+/// On the cloud kernel of this suite and on that of the next one.
+fn smoke(project: &Project) -> Result<Counts> {
+    let names = SMOKE.map(str::to_owned);
+    let mut sum = Counts::default();
+    for kernel in [None, Some(vm::next_kernel::package(project)?)] {
+        let mut spec = VmSpec::new("", Vec::new());
+        spec.backend = Backend::Qemu;
+        spec.kernel = kernel;
+        sum += self::vm(project, &spec, &names, &[])?;
+    }
+    Ok(sum)
 }
 
 /// Builds the VM test programs and runs each in a VM of its own, made as `spec` says.
@@ -61,8 +82,17 @@ pub(crate) fn vm(
         return Err(Error::new("the workspace has no such VM tests"));
     }
     let mut sum = Counts::default();
+    let mut bundle = None;
     for test in chosen {
-        let spec = spec_of(spec, &built, test, arguments);
+        let mut spec = spec_of(spec, &built, test, arguments);
+        if test.needs.image && spec.backend == Backend::Uml {
+            let bundle = match &bundle {
+                Some(bundle) => bundle,
+                None => bundle.insert(image::test_bundle(project)?),
+            };
+            let name = bundle.to_string_lossy().into_owned();
+            spec.env.push(("E2E_IMAGE".to_owned(), name));
+        }
         say(format_args!("VM: test {} of {}", test.target, test.package));
         sum += match vm::run(project, &spec) {
             Ok(run) => {

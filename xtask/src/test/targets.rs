@@ -39,6 +39,8 @@ pub(crate) struct Needs {
     pub(crate) memory_mib: Option<u64>,
     /// `timeout-seconds`: more time than usual.
     pub(crate) timeout_seconds: Option<u64>,
+    /// `image`: the container image, which the program finds by `E2E_IMAGE`.
+    pub(crate) image: bool,
 }
 
 impl Needs {
@@ -65,6 +67,7 @@ impl Needs {
                 "timeout-seconds" => {
                     needs.timeout_seconds = Some(value.as_u64().ok_or_else(wrong)?);
                 }
+                "image" => needs.image = value.as_bool().ok_or_else(wrong)?,
                 _ => return Err(wrong()),
             }
         }

@@ -13,6 +13,7 @@ use crate::say::say;
 /// What every guest has; `iptables` means the legacy tables, `netbase` brings /etc/protocols.
 pub(crate) const GUEST: &[&str] = &[
     "busybox-static",
+    "crun",
     "dash",
     "iproute2",
     "ipset",

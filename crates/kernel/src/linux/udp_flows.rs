@@ -39,6 +39,11 @@ pub enum ConntrackError {
     /// There is no netlink socket to be had.
     #[error("failed to reach the connection tracker")]
     Open(#[source] netlink::OpenError),
+    /// The kernel lacks the module that lists flows.
+    #[error(
+        "the kernel cannot list tracked flows: load its module (modprobe nf_conntrack_netlink)"
+    )]
+    NoModule(#[source] DumpError),
     /// The flows could not be listed.
     #[error("failed to list tracked {0} flows")]
     List(AddressFamily, #[source] DumpError),
@@ -105,10 +110,20 @@ impl Conntrack {
             if let Some(failure) = batch.failure {
                 return Err(failure);
             }
-            let integrity = integrity.map_err(|error| ConntrackError::List(family, error))?;
+            let integrity = integrity.map_err(|error| unlisted(family, error))?;
             cleared.torn |= integrity == Integrity::Torn;
         }
         Ok(cleared)
+    }
+}
+
+/// nfnetlink answers so for a subsystem that it does not have (`nfnetlink_rcv_msg`, Linux 6.1).
+fn unlisted(family: AddressFamily, error: DumpError) -> ConntrackError {
+    match &error {
+        DumpError::Refused { errno, .. } if errno.0 == libc::EINVAL => {
+            ConntrackError::NoModule(error)
+        }
+        _ => ConntrackError::List(family, error),
     }
 }
 

@@ -79,8 +79,8 @@ pub fn markdown() -> String {
     }
     page.push_str(
         "\n`--config`, `--cleanup`, `--write-config-to` and `--version` are of kube-ipvsd itself. \
-         `--init-only` is not accepted: settings of the kernel are made by the daemon itself. A change of \
-         the file takes effect at the next start.\n",
+         `--init-only` writes the kernel's settings and ends. A change of \
+         the file takes effect at once, but for what needs another start, which the log names.\n",
     );
     page
 }

@@ -156,6 +156,8 @@ fn everything(world: &World) -> Outcome<String> {
         let mut lines: Vec<String> = (world.tool(line)?.lines())
             .filter(|line| !line.starts_with('#'))
             .map(|line| line.split(" [").next().unwrap_or_default().to_owned())
+            // A bridge is up a moment after its first port.
+            .map(|line| line.replace(" state UNKNOWN ", " state UP "))
             .collect();
         lines.push(format!("--- {line}"));
         all.push_str(&lines.join("\n"));

@@ -69,6 +69,10 @@ fn layers_keep_their_order() {
     let listed: Vec<&Value> = (image.manifest["layers"].as_array().into_iter().flatten())
         .map(|layer| &layer["digest"])
         .collect();
+    let listed: Vec<&str> = listed
+        .into_iter()
+        .filter_map(serde_json::Value::as_str)
+        .collect();
     assert_eq!(listed, digests(|layer| layer.digest.to_string()));
     assert_eq!(
         image.configuration["rootfs"]["diff_ids"],

@@ -47,6 +47,7 @@ fn a_special_vm_is_asked_for_in_the_manifest() {
     let mut package = package();
     package["metadata"] = json!({"vm": {"contract": {
         "without-modules": ["ip-vs"], "memory-mib": 2048, "timeout-seconds": 900,
+        "image": true,
     }}});
     assert_eq!(
         the_wanted(&package).expect("valid")[0].needs,
@@ -54,6 +55,7 @@ fn a_special_vm_is_asked_for_in_the_manifest() {
             without_modules: vec!["ip_vs".into()],
             memory_mib: Some(2048),
             timeout_seconds: Some(900),
+            image: true,
         }
     );
     package["metadata"] = json!({"vm": {"contract": {"without-module": []}}});

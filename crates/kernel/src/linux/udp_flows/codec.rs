@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipvs::AddressFamily;
 use model::udp_flows::Flow;
 use netlink_packet_core::{
-    DecodeError, NLA_F_NESTED, NLA_F_NET_BYTEORDER, NetlinkSerializable, NlaBuffer, NlasIterator,
+    DecodeError, NLA_F_NESTED, NetlinkSerializable, NlaBuffer, NlasIterator,
 };
 
 const SUBSYSTEM: u16 = 1;
@@ -63,9 +63,6 @@ impl Message {
         let mut body = header(AddressFamily::of(entry.flow.destination.ip()));
         body.extend(attribute(TUPLE_ORIG | NLA_F_NESTED, &entry.tuple));
         body.extend(attribute(ID, &entry.id));
-        if let Some(zone) = entry.zone {
-            body.extend(attribute(ZONE | NLA_F_NET_BYTEORDER, &zone));
-        }
         Self { kind: DELETE, body }
     }
 
@@ -122,7 +119,6 @@ pub(super) struct Entry {
     /// The attributes of the original tuple, as the kernel wrote them.
     tuple: Vec<u8>,
     id: [u8; 4],
-    zone: Option<[u8; 2]>,
 }
 
 impl fmt::Display for Entry {
@@ -140,12 +136,12 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
-    /// Reads a message of a list; none of another protocol.
+    /// Reads a message of a list; none of another protocol or in a zone.
     pub(super) fn decode(payload: &[u8]) -> Result<Option<Self>, DecodeError> {
         let attributes = payload
             .get(HEADER_BYTES..)
             .ok_or("a message of the connection tracker has a header of 4 bytes")?;
-        let (mut original, mut reply, mut id, mut zone) = (None, None, None, None);
+        let (mut original, mut reply, mut id) = (None, None, None);
         let mut bytes = Vec::new();
         for attribute in NlasIterator::new(attributes) {
             let attribute: NlaBuffer<&[u8]> = attribute?;
@@ -157,7 +153,8 @@ impl Entry {
                 }
                 TUPLE_REPLY => reply = tuple(value)?,
                 ID => id = Some(array(value)?),
-                ZONE => zone = Some(array(value)?),
+                // Flows in zones are those of virtual switches: no virtual server has seen them.
+                ZONE => return Ok(None),
                 _ => {}
             }
         }
@@ -172,7 +169,6 @@ impl Entry {
             source: original.source,
             tuple: bytes,
             id,
-            zone,
         }))
     }
 }

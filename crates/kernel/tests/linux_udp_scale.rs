@@ -1,0 +1,96 @@
+//! Stale UDP flows in large tables.
+
+mod vm;
+
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::Command;
+use std::time::Instant;
+
+use kernel::linux::Conntrack;
+use model::udp_flows::{Servers, UdpFlows};
+
+/// Clients, each at a port of its own.
+const CLIENTS: u16 = 60_000;
+
+const VIPS: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(127, 96, 0, 1),
+    Ipv4Addr::new(127, 96, 0, 2),
+    Ipv4Addr::new(127, 96, 0, 3),
+];
+
+/// What deleting may need besides, in KiB (k/k#129982: 12 GB).
+const ROOM: usize = 16 * 1024;
+
+/// The most memory that this process has had so far, in KiB (`VmHWM`, proc(5)).
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").expect("its status");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.expect("its peak").split_ascii_whitespace().nth(1);
+    number.expect("a number").parse().expect("a number")
+}
+
+/// `vips`, each served by `server`, or by itself where that is none.
+fn flows_to(vips: &[Ipv4Addr], server: Option<SocketAddr>) -> UdpFlows {
+    let served = vips.iter().map(|vip| {
+        let vip = SocketAddr::from((*vip, 53));
+        let servers = Servers {
+            real_servers: [server.unwrap_or(vip)].into(),
+            ..Servers::default()
+        };
+        (vip, servers)
+    });
+    UdpFlows {
+        served: served.collect(),
+    }
+}
+
+fn run(line: &str) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let (program, arguments) = words.split_first().expect("a program");
+    let status = Command::new(program).args(arguments).status();
+    assert!(status.is_ok_and(|status| status.success()), "{line}");
+}
+
+/// Flows of every client to each virtual address; nobody answers.
+fn fill() {
+    run("iptables -A OUTPUT -m conntrack --ctstate NEW -j ACCEPT");
+    // Filling takes time; they are not to end meanwhile.
+    run("sysctl -qw net.netfilter.nf_conntrack_udp_timeout=600");
+    for port in 1..=CLIENTS {
+        let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).expect("a socket");
+        for vip in VIPS {
+            client.send_to(b"hello", (vip, 53)).expect("it is sent");
+        }
+    }
+}
+
+#[test]
+fn a_large_table_is_cleared_in_little_memory() {
+    run("modprobe nf_conntrack");
+    // Of all network namespaces together. A flow is refused where its bucket holds many already
+    // (`nf_conntrack_confirm`, net/netfilter/nf_conntrack_core.c, Linux 6.1).
+    for (setting, value) in [
+        ("/proc/sys/net/netfilter/nf_conntrack_max", "400000"),
+        ("/sys/module/nf_conntrack/parameters/hashsize", "262144"),
+    ] {
+        std::fs::write(setting, value).unwrap_or_else(|error| panic!("{setting}: {error}"));
+    }
+    vm::in_namespace(|| {
+        fill();
+        let mut conntrack = Conntrack::open().expect("it opens");
+        let server = Some(([10, 1, 0, 1], 53).into());
+        let each = u64::from(CLIENTS);
+        for (flows, seen, deleted) in [
+            (flows_to(&VIPS, None), 3 * each, 0),
+            (flows_to(&VIPS[..1], server), 3 * each, each),
+            (flows_to(&VIPS, server), 2 * each, 2 * each),
+        ] {
+            let (before, began) = (peak(), Instant::now());
+            let cleared = conntrack.clear_stale(&flows).expect("it works");
+            let more = peak() - before;
+            println!("{cleared:?} in {:?}, {more} KiB more", began.elapsed());
+            assert_eq!((cleared.seen, cleared.deleted), (seen, [deleted, 0]));
+            assert!(more < ROOM, "{more} KiB");
+        }
+    });
+}

@@ -1,0 +1,69 @@
+//! Every file that a kustomization names is there, and every file is named by one.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+use super::{Given, list, texts};
+
+const NAME: &str = "kustomization.yaml";
+
+/// Files for people.
+const PAGES: [&str; 1] = ["README.md"];
+
+pub(super) fn check(given: &Given) -> Vec<String> {
+    let mut named = BTreeSet::new();
+    let mut all = Vec::new();
+    for (path, document) in given.all() {
+        let Some(folder) = path.strip_suffix(NAME) else {
+            continue;
+        };
+        for name in names(document) {
+            match target(given, folder, name) {
+                Some(target) => {
+                    named.insert(target);
+                }
+                None => all.push(format!("manifests/{path} names {name}, which is not there")),
+            }
+        }
+    }
+    let lost = (given.files.keys())
+        .filter(|path| !path.ends_with(NAME) && !PAGES.contains(&path.as_str()))
+        .filter(|path| !named.contains(*path));
+    all.extend(lost.map(|path| format!("manifests/{path} is named by no kustomization")));
+    all
+}
+
+/// The files and folders that a kustomization names.
+fn names(document: &Value) -> Vec<&str> {
+    let mut names = Vec::new();
+    for key in ["resources", "components"] {
+        names.extend(texts(&document[key]));
+    }
+    names.extend(list(&document["patches"]).filter_map(|patch| patch["path"].as_str()));
+    for generator in list(&document["configMapGenerator"]) {
+        let files = texts(&generator["files"]);
+        names.extend(files.iter().map(|file| match file.split_once('=') {
+            Some((_, file)) => file,
+            None => file,
+        }));
+    }
+    names
+}
+
+/// The file that a name leads to from a folder; of a folder its kustomization.
+fn target(given: &Given, folder: &str, name: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in name.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    let path = parts.join("/");
+    [format!("{path}/{NAME}"), path]
+        .into_iter()
+        .find(|path| given.files.contains_key(path))
+}

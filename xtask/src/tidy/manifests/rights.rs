@@ -1,0 +1,96 @@
+//! The ClusterRole allows what the code asks the API server for, and nothing else.
+
+use std::collections::BTreeSet;
+
+use super::{Given, texts};
+
+/// The API group of each resource that the code may name.
+const GROUPS: [(&str, &str); 4] = [
+    ("endpoints", ""),
+    ("endpointslices", "discovery.k8s.io"),
+    ("nodes", ""),
+    ("services", ""),
+];
+
+/// How the code names a resource that it lists and watches.
+const WATCHED: &str = "const PLURAL: &'static str = \"";
+
+/// Kubernetes Events about the node and its Services; the old group is for readers that know no other.
+const EVENTS: [(&str, &str); 4] = [
+    ("", "create"),
+    ("", "patch"),
+    ("events.k8s.io", "create"),
+    ("events.k8s.io", "patch"),
+];
+
+/// The one place that asks the API server.
+const PLACE: &str = "sources/src/kube";
+
+/// A group, a resource and a verb.
+type Right = (String, String, String);
+
+pub(super) fn check(given: &Given) -> Vec<String> {
+    let (used, mut all) = used(given);
+    let granted: BTreeSet<Right> = (given.of_kind("ClusterRole"))
+        .flat_map(|(_, role)| super::list(&role["rules"]).flat_map(rights))
+        .collect();
+    let say = |(group, resource, verb): &Right| match group.as_str() {
+        "" => format!("{verb} {resource}"),
+        group => format!("{verb} {resource}.{group}"),
+    };
+    all.extend((used.difference(&granted)).map(|right| {
+        format!(
+            "manifests: the ClusterRole does not allow to {}, which the code does",
+            say(right)
+        )
+    }));
+    all.extend((granted.difference(&used)).map(|right| {
+        format!(
+            "manifests: the ClusterRole allows to {}, which the code does not",
+            say(right)
+        )
+    }));
+    all
+}
+
+fn rights(rule: &serde_json::Value) -> Vec<Right> {
+    let mut all = Vec::new();
+    for group in texts(&rule["apiGroups"]) {
+        for resource in texts(&rule["resources"]) {
+            let right = |verb: &str| (group.to_owned(), resource.to_owned(), verb.to_owned());
+            all.extend(texts(&rule["verbs"]).into_iter().map(right));
+        }
+    }
+    all
+}
+
+/// What the code does, and what about it cannot be known.
+fn used(given: &Given) -> (BTreeSet<Right>, Vec<String>) {
+    let mut used: BTreeSet<Right> = EVENTS
+        .iter()
+        .map(|(group, verb)| ((*group).to_owned(), "events".to_owned(), (*verb).to_owned()))
+        .collect();
+    let mut unknown = Vec::new();
+    for (path, text) in &given.sources {
+        for plural in text.split(WATCHED).skip(1) {
+            let plural = plural.split('"').next().unwrap_or_default();
+            let Some((_, group)) = GROUPS.iter().find(|(name, _)| *name == plural) else {
+                unknown.push(format!(
+                    "crates/{path} watches {plural}, which has no API group in xtask/src/tidy/manifests/rights.rs"
+                ));
+                continue;
+            };
+            for verb in ["list", "watch"] {
+                used.insert(((*group).to_owned(), plural.to_owned(), verb.to_owned()));
+            }
+        }
+        let asks = ["Api::<", "Api::all(", "Api::namespaced("];
+        if !path.starts_with(PLACE) && asks.iter().any(|word| text.contains(word)) {
+            unknown.push(format!(
+                "crates/{path} asks the API server outside of crates/{PLACE}: \
+                 xtask/src/tidy/manifests/rights.rs must know for what"
+            ));
+        }
+    }
+    (used, unknown)
+}

@@ -1,0 +1,268 @@
+use std::path::Path;
+
+use sources::NodeOverrides;
+
+use super::{Given, check, documents};
+
+/// The project's own manifests, read anew.
+fn given() -> Given {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    Given::read(&root).expect("the project")
+}
+
+/// What is said more once `from` is `to` in a file of `manifests/`.
+fn broken(path: &str, from: &str, to: &str) -> Vec<String> {
+    let mut given = given();
+    let text = given.files.get_mut(path).expect("the file");
+    assert!(text.contains(from), "{path} has no {from}");
+    *text = text.replacen(from, to, 1);
+    given.documents = documents(&given.files).expect("it can be read");
+    more(&given)
+}
+
+/// What is said of this and not of the project.
+fn more(given: &Given) -> Vec<String> {
+    let before = check(&self::given());
+    let mut said = check(given);
+    said.retain(|said| !before.contains(said));
+    said
+}
+
+/// The one thing that is said of that change.
+fn said(path: &str, from: &str, to: &str, want: &str) {
+    assert_eq!(broken(path, from, to), [want]);
+}
+
+const DAEMON_SET: &str = "base/daemonset.yaml";
+const RULES: &str = "components/monitoring/rules.yaml";
+
+#[test]
+fn the_manifests_are_right() {
+    assert_eq!(check(&given()), [""; 0]);
+}
+
+#[test]
+fn the_configuration_is_one_that_the_daemon_takes() {
+    let given = given();
+    let path = "base/config.yaml";
+    let document = sources::config::parse(path, &given.files[path]).expect("YAML");
+    let resolved = document.resolve(&NodeOverrides::default(), "node");
+    let resolved = resolved.expect("a configuration");
+    assert_eq!(resolved.warnings, []);
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    said(
+        "components/monitoring/kustomization.yaml",
+        "  - rules.yaml\n",
+        "  - rules.yaml\n  - alerts.yaml\n",
+        "manifests/components/monitoring/kustomization.yaml names alerts.yaml, which is not there",
+    );
+    said(
+        "overlays/kube-proxy-config/kustomization.yaml",
+        "../../base",
+        "../base",
+        "manifests/overlays/kube-proxy-config/kustomization.yaml names ../base, which is not there",
+    );
+}
+
+#[test]
+fn a_file_that_nothing_names() {
+    said(
+        "base/kustomization.yaml",
+        "  - rbac.yaml\n",
+        "",
+        "manifests/base/rbac.yaml is named by no kustomization",
+    );
+    said(
+        "components/monitoring/kustomization.yaml",
+        "kube-ipvs.json=dashboard.json",
+        "kube-ipvs.json=rules.yaml",
+        "manifests/components/monitoring/dashboard.json is named by no kustomization",
+    );
+}
+
+#[test]
+fn a_right_too_many() {
+    said(
+        "base/rbac.yaml",
+        "resources: [endpointslices]\n    verbs: [list, watch]",
+        "resources: [endpointslices]\n    verbs: [list, watch, delete]",
+        "manifests: the ClusterRole allows to delete endpointslices.discovery.k8s.io, which the code does not",
+    );
+}
+
+#[test]
+fn a_right_too_few() {
+    assert_eq!(
+        broken("base/rbac.yaml", "[create, patch]\n", "[create]\n"),
+        [
+            "manifests: the ClusterRole does not allow to patch events, which the code does",
+            "manifests: the ClusterRole does not allow to patch events.events.k8s.io, which the code does",
+        ]
+    );
+}
+
+#[test]
+fn a_resource_that_the_code_begins_to_watch() {
+    let mut given = given();
+    let text = "const PLURAL: &'static str = \"pods\"; fn all() { Api::<Pod>::all() }";
+    given
+        .sources
+        .insert("node/src/pods.rs".to_owned(), text.to_owned());
+    assert_eq!(
+        more(&given),
+        [
+            "crates/node/src/pods.rs watches pods, which has no API group in xtask/src/tidy/manifests/rights.rs",
+            "crates/node/src/pods.rs asks the API server outside of crates/sources/src/kube: \
+             xtask/src/tidy/manifests/rights.rs must know for what",
+        ]
+    );
+    given.sources.clear();
+    assert!(
+        check(&given)
+            .iter()
+            .any(|said| said.ends_with("allows to watch services, which the code does not"))
+    );
+}
+
+#[test]
+fn an_argument_that_the_daemon_does_not_know() {
+    said(
+        DAEMON_SET,
+        "--no-modprobe",
+        "--no-modprobes",
+        "manifests/base/daemonset.yaml: kube-ipvsd has no argument --no-modprobes",
+    );
+}
+
+#[test]
+fn a_configuration_that_is_not_mounted() {
+    said(
+        DAEMON_SET,
+        "--config=/etc/kube-ipvs/config.yaml",
+        "--config=/etc/config.yaml",
+        "manifests/base/daemonset.yaml: no volume is mounted at /etc for --config=/etc/config.yaml",
+    );
+}
+
+#[test]
+fn an_image_of_another_version() {
+    let image = format!("kube-ipvs:{}", env!("CARGO_PKG_VERSION"));
+    let said = broken(DAEMON_SET, &image, "kube-ipvs:latest");
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].contains("the image is ghcr.io/kube-ipvs/kube-ipvs:latest, not"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn another_port_than_the_defaults() {
+    said(
+        DAEMON_SET,
+        "containerPort: 10249",
+        "containerPort: 10248",
+        "manifests/base/daemonset.yaml: the port metrics is Some(10248), and metricsBindAddress has Some(10249)",
+    );
+}
+
+#[test]
+fn a_probe_of_a_page_that_is_not_served() {
+    let said = broken(DAEMON_SET, "path: /livez", "path: /live");
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("the livenessProbe asks for"), "{said:?}");
+}
+
+#[test]
+fn a_capability_too_many() {
+    said(
+        DAEMON_SET,
+        "add: [NET_ADMIN, NET_RAW]",
+        "add: [NET_ADMIN, NET_RAW, SYS_ADMIN]",
+        "manifests/base/daemonset.yaml: the daemon's capabilities are \
+         {\"NET_ADMIN\", \"NET_RAW\", \"SYS_ADMIN\"}, not {\"NET_ADMIN\", \"NET_RAW\"}",
+    );
+    said(
+        DAEMON_SET,
+        "              drop: [ALL]\n",
+        "",
+        "manifests/base/daemonset.yaml: the daemon keeps capabilities that it does not need",
+    );
+}
+
+#[test]
+fn a_monitor_that_finds_nothing() {
+    let path = "components/monitoring/podmonitor.yaml";
+    said(
+        path,
+        "port: metrics",
+        "port: healthz",
+        "manifests/components/monitoring/podmonitor.yaml: no metrics are at the port \"healthz\"",
+    );
+    said(
+        path,
+        "app.kubernetes.io/name: kube-ipvs",
+        "app: kube-ipvs",
+        "manifests/components/monitoring/podmonitor.yaml: no pods have the labels of its selector",
+    );
+}
+
+#[test]
+fn a_metric_that_does_not_exist() {
+    let said = broken(RULES, "kubeipvs_audit_age_seconds", "kubeipvs_audit_age");
+    assert_eq!(
+        said,
+        [
+            "manifests/components/monitoring/rules.yaml: no metric is called kubeipvs_audit_age in `kubeipvs_audit_age > 600`"
+        ]
+    );
+    let dashboard = "components/monitoring/dashboard.json";
+    let said = broken(
+        dashboard,
+        "kubeipvs_observe_failures_total",
+        "kubeipvs_failures_total",
+    );
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].contains("no metric is called kubeipvs_failures_total"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_histogram_has_no_value_of_its_own() {
+    let said = broken(RULES, "duration_seconds_bucket", "duration_seconds");
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].contains("no metric is called kubeproxy_network_programming_duration_seconds in"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_label_that_no_metric_has() {
+    said(
+        RULES,
+        "kubeipvs_findings{level=\"error\"}",
+        "kubeipvs_findings{severity=\"error\"}",
+        "manifests/components/monitoring/rules.yaml: no metric has the label severity in \
+         `sum by (node, code) (kubeipvs_findings{severity=\"error\"}) > 0`",
+    );
+    let said = broken(RULES, "by (node, code)", "by (node, errno)");
+    assert!(
+        said[0].contains("no metric has the label errno"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_field_that_the_configuration_does_not_have() {
+    said(
+        "base/config.yaml",
+        "  scheduler: rr",
+        "  schedule: rr",
+        "manifests/base/config.yaml: the configuration has no field ipvs.schedule",
+    );
+}

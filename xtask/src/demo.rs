@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::error::{Context, Error, Result};
+use crate::image;
 use crate::project::{Project, cargo};
 use crate::say::say;
 use crate::vm::{self, Backend, VmSpec};
@@ -21,8 +22,9 @@ const PROGRAMS: [(&str, &str); 4] = [
 /// `cargo xtask demo …`
 #[derive(Args)]
 #[command(after_help = "\
-It builds the programs, boots a VM and tells what it does there: a shop of Services on one node, requests
-that are spread over pods, endpoints that come and go, a deletion by hand that is repaired. Debian packages
+It builds the programs and the container image, boots a VM and tells what it does there: a shop of Services
+on one node, kube-ipvsd from its image, requests that are spread over pods, a node port and a load balancer, endpoints
+that come and go, a deletion by hand that is repaired, and a cleanup. Debian packages
 that are missing are installed when this is root, else named. The exit status is 0 if all it claims is so.")]
 pub(crate) struct Arguments {
     /// The kernel
@@ -45,8 +47,20 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
         .map(|(name, _)| project.target.join("debug").join(name))
         .collect();
     let program = files[0].to_string_lossy().into_owned();
+    let env = match arguments.backend {
+        // crun needs the bundle's directory, which only this one sees.
+        Backend::Uml => {
+            let bundle = image::test_bundle(project)?;
+            vec![(
+                "E2E_IMAGE".to_owned(),
+                bundle.to_string_lossy().into_owned(),
+            )]
+        }
+        Backend::Qemu => Vec::new(),
+    };
     let spec = VmSpec {
         backend: arguments.backend,
+        env,
         timeout: Duration::from_secs(300),
         files,
         ..VmSpec::new("demo", vec![program])

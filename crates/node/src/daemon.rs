@@ -1,5 +1,6 @@
 //! kube-ipvsd: from the command line to the running loop.
 
+mod alarms;
 mod args;
 mod clean;
 mod face;
@@ -14,7 +15,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use kernel::{LinuxKernel, ModulePolicy};
 use model::{NodeConfig, chain};
 use sources::config::Resolved;
-use sources::kube::{KubeSettings, connect, list_once};
+use sources::kube::{Connection, KubeSettings, connect, list_once};
 use sources::{SourceConfig, SourceEvent};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,8 +24,9 @@ use tracing::{error, info, warn};
 
 use crate::logging;
 use crate::reconciler::Reconciler;
+use crate::reload::Follower;
 use crate::run::{Ended, Inputs, Observer, Until, run};
-use crate::udp_flows;
+use crate::{events, udp_flows};
 
 pub use self::args::Args;
 
@@ -67,7 +69,9 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
     } else {
         ModulePolicy::Load
     };
-    let mut kernel = LinuxKernel::open(modules)?;
+    let mut kernel = LinuxKernel::open(modules)?.with_iptables(settings::iptables_backend(
+        resolved.settings.iptables_backend,
+    ));
     if args.cleanup {
         return Ok(clean::clean(&mut kernel, &resolved.node)?);
     }
@@ -98,7 +102,7 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(stop_on_signal(stop.clone()));
     let from_cluster = args.manifests.is_empty();
-    feed(
+    let connection = feed(
         &runtime,
         args,
         resolved.kubeconfig.as_deref(),
@@ -108,9 +112,40 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     let mut interfaces = None;
     if !args.once {
-        let (shown, fatal) =
-            face::Shown::start(resolved, from_cluster, runtime.handle(), &stopped)?;
-        runtime.spawn(face::end_on(fatal, stop.clone()));
+        let (to_face, configured) = mpsc::unbounded_channel();
+        let (shown, alarms) = face::Shown::start(
+            resolved,
+            from_cluster,
+            runtime.handle(),
+            &stopped,
+            configured,
+        )?;
+        if let Some(path) = &args.config {
+            let follower = Follower {
+                path: path.clone(),
+                overrides: args.overrides(),
+                hostname: hostname(),
+                holds: resolved.clone(),
+                metrics: shown.metrics(),
+                events: to_node.clone(),
+                shown: to_face,
+            };
+            runtime.spawn(follower.run());
+        }
+        let node = &resolved.node.node_name;
+        let events = connection.map(|connection| {
+            alarms::publish(&connection, node, shown.metrics(), runtime.handle())
+        });
+        runtime.spawn(alarms::follow(
+            alarms,
+            node.clone(),
+            events.clone(),
+            stop.clone(),
+        ));
+        observers.extend(events.map(|events| {
+            let teller = events::Teller::start(events, node.clone());
+            Box::new(teller) as Box<dyn Observer>
+        }));
         observers.extend(follow_udp(&shown));
         observers.push(Box::new(shown));
         interfaces = interfaces::watch(to_node.clone());
@@ -150,21 +185,21 @@ fn follow_udp(shown: &face::Shown) -> Option<Box<dyn Observer>> {
     }
 }
 
-/// Starts the source that the command line names.
+/// Starts the source that the command line names; the answer is the API server, where it is that.
 fn feed(
     runtime: &Runtime,
     args: &Args,
     kubeconfig: Option<&Path>,
     node: &NodeConfig,
     inputs: mpsc::Sender<SourceEvent>,
-) -> Result<(), Fatal> {
+) -> Result<Option<Connection>, Fatal> {
     if !args.manifests.is_empty() {
         let source = SourceConfig::Files {
             paths: args.manifests.clone(),
             watch: !args.once,
         };
         runtime.spawn(sources::run(source, inputs));
-        return Ok(());
+        return Ok(None);
     }
     let settings = KubeSettings::new(node.node_name.clone());
     let connection = runtime.block_on(connect(kubeconfig, None))?;
@@ -176,14 +211,14 @@ fn feed(
                 let _ = inputs.send(SourceEvent::Cluster(event)).await;
             }
         });
-        return Ok(());
+        return Ok(Some(connection));
     }
     let source = SourceConfig::Kube {
-        connection,
+        connection: connection.clone(),
         settings: Box::new(settings),
     };
     runtime.spawn(sources::run(source, inputs));
-    Ok(())
+    Ok(Some(connection))
 }
 
 fn conclude(ended: Ended) -> ExitCode {

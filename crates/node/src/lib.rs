@@ -5,11 +5,13 @@
 
 pub mod backoff;
 pub mod daemon;
+pub mod events;
 pub mod health;
 pub mod health_checks;
 pub mod http;
 pub mod logging;
 pub mod metrics;
 pub mod reconciler;
+pub mod reload;
 pub mod run;
 pub mod udp_flows;

@@ -366,6 +366,9 @@ impl Reconciler {
         let Some(mirror) = &self.mirror else {
             return;
         };
+        if sync.cause != Cause::Audit {
+            sync.keys.merge(self.retries.companions());
+        }
         let view = View {
             config: &self.config,
             cluster: &self.cluster,

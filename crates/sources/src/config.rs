@@ -36,7 +36,7 @@ use serde_json::{Map, Value};
 
 pub use self::duration::{format_duration, parse_duration};
 pub use self::flags::ConfigFlags;
-pub use self::settings::DaemonSettings;
+pub use self::settings::{DaemonSettings, IptablesBackend, ServiceMetrics};
 pub use self::show::EffectiveValue;
 
 use self::table::{Effect, FieldInfo};

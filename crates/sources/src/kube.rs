@@ -12,6 +12,7 @@
 
 mod backoff;
 mod connect;
+pub mod events;
 mod list;
 mod permissions;
 mod problem;

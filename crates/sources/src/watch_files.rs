@@ -11,25 +11,21 @@
 //! Changes are noticed by inotify, which does not see what other machines do to a network file system.
 //! Where inotify is not to be had, the files are read every 10 s.
 
+mod changes;
 mod notify;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use model::Name;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, sleep, timeout_at};
 
-use self::notify::Notify;
+pub use self::changes::Changes;
+
 use crate::event::{ProblemKind, SourceEvent, SourceProblem};
 use crate::files::{FileObjects, FileSet};
-
-const QUIET: Duration = Duration::from_millis(150);
-const PATIENCE: Duration = Duration::from_secs(2);
-const POLL_PERIOD: Duration = Duration::from_secs(10);
 
 /// Delivers what is at `paths` until the receiver is gone. Standard input cannot change: it is read
 /// once, and read again as empty, so do not watch it.
@@ -38,23 +34,14 @@ pub async fn run(paths: Vec<PathBuf>, events: Sender<SourceEvent>) {
     let mut files = FileSet::new(paths);
     loop {
         // Watch first, read then: what changes in between is read again.
-        let notify = Notify::new(files.paths());
+        let changes = Changes::at(files.paths());
         let (after, found) = read(files).await;
         files = after;
         if teller.tell(found).await.is_err() {
             return;
         }
-        let changed = async {
-            match notify {
-                Ok(notify) => wait_for_quiet(notify).await,
-                Err(error) => {
-                    tracing::warn!(error = %error, cause = %error.cause, "files are read every 10 s");
-                    sleep(POLL_PERIOD).await;
-                }
-            }
-        };
         tokio::select! {
-            () = changed => {}
+            () = changes.settled() => {}
             () = teller.events.closed() => return,
         }
     }
@@ -77,17 +64,6 @@ async fn read(mut files: FileSet) -> (FileSet, FileObjects) {
     match reading.await {
         Ok(result) => result,
         Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
-}
-
-async fn wait_for_quiet(mut notify: Notify) {
-    notify.changed().await;
-    let patience = Instant::now() + PATIENCE;
-    loop {
-        let quiet = (Instant::now() + QUIET).min(patience);
-        if timeout_at(quiet, notify.changed()).await.is_err() {
-            return;
-        }
     }
 }
 

@@ -52,6 +52,8 @@ pub fn run() -> Outcome {
 fn set(teller: &mut Teller) -> Outcome<Stage> {
     teller.step("A node, its pods and a client outside, each a network namespace of its own");
     let world = World::with_pods(&PODS)?;
+    // On a node kubelet, which has rules of its own, has loaded them; a container has no modprobe.
+    world.tool("modprobe -a ip_tables ip6_tables")?;
     let names = PODS.join(", ");
     teller.say(&format!("{} pods with tiny servers: {names}", PODS.len()));
     teller.say("The pods route through the node, and so does the client.");

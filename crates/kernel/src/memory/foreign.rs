@@ -38,6 +38,11 @@ impl MemoryKernel {
         self.state().timeouts = timeouts;
     }
 
+    /// From now on, or no longer, the packet filter refuses every change.
+    pub fn refuse_rules(&self, refuse: bool) {
+        self.state().companions.refuse_rules(refuse);
+    }
+
     /// A rule of another chain goes to this one of ours, which so cannot be deleted.
     pub fn hold_chain(&self, family: AddressFamily, chain: ChainKey) {
         self.state().companions.hold(family, chain);

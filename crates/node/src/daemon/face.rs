@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ipvs::AddressFamily;
 use kernel::OpOutcome;
 use model::plan::Stage;
 use serde_json::Value;
-use sources::config::Resolved;
+use sources::config::{DaemonSettings, Resolved, ServiceMetrics};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tracing::{error, warn};
 
 use super::Fatal;
 use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
-use crate::http::BindError;
 use crate::http::face::{Alarms, Face, Settings};
 use crate::metrics::{Metrics, TableCounts, TrafficOptions};
 use crate::reconciler::{Cause, Reconciler, Report};
@@ -28,16 +27,20 @@ pub(super) struct Shown {
     from_cluster: bool,
     /// Whether everything was read since the counts were taken.
     audited: bool,
+    /// Configurations that came since, as JSON.
+    configured: mpsc::UnboundedReceiver<Arc<str>>,
 }
 
 impl Shown {
-    /// Starts the servers. What ends the daemon arrives at the receiver.
+    /// Starts the servers. Other configurations than
+    /// `resolved` come from `configured`, as JSON, before the loop hears of them.
     pub(super) fn start(
         resolved: &Resolved,
         from_cluster: bool,
         runtime: &Handle,
         stop: &watch::Receiver<bool>,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<BindError>), Fatal> {
+        configured: mpsc::UnboundedReceiver<Arc<str>>,
+    ) -> Result<(Self, Alarms), Fatal> {
         let settings = Settings {
             health: resolved.settings.healthz_bind_address,
             metrics: resolved.settings.metrics_bind_address,
@@ -45,22 +48,18 @@ impl Shown {
             families: BTreeSet::from([AddressFamily::Ipv4, AddressFamily::Ipv6]),
             sync_period: resolved.node.sync_period,
             node_name: resolved.node.node_name.clone(),
-            traffic: TrafficOptions::default(),
+            traffic: traffic(&resolved.settings),
             config: as_json(&resolved.document()),
         };
-        let (face, Alarms { fatal, mut checks }) =
-            Face::start(settings, runtime, stop, Moment::now())?;
-        runtime.spawn(async move {
-            while let Some(failure) = checks.recv().await {
-                warn!("{}", model::chain(&failure));
-            }
-        });
+        let (face, alarms) = Face::start(settings, runtime, stop, Moment::now())?;
         let shown = Self {
             face,
             from_cluster,
             audited: false,
+            configured,
         };
-        Ok((shown, fatal))
+        (shown.metrics()).config_loaded(true, false, SystemTime::now());
+        Ok((shown, alarms))
     }
 }
 
@@ -71,19 +70,24 @@ impl Shown {
     }
 }
 
-fn as_json(document: &Value) -> Arc<str> {
-    document.to_string().into()
+/// What is shown of traffic.
+fn traffic(settings: &DaemonSettings) -> TrafficOptions {
+    let (services, endpoints) = match settings.service_metrics {
+        ServiceMetrics::Off => (false, false),
+        ServiceMetrics::Service => (true, false),
+        ServiceMetrics::Endpoint => (true, true),
+    };
+    let services = services.then_some(TrafficOptions::SERVICE_LABELS);
+    let endpoints = endpoints.then_some(TrafficOptions::ENDPOINT_LABELS);
+    TrafficOptions {
+        services: services.into_iter().flatten().collect(),
+        endpoints: endpoints.into_iter().flatten().collect(),
+        limit: usize::try_from(settings.service_metrics_limit).unwrap_or(usize::MAX),
+    }
 }
 
-/// Logs what ends the daemon, and ends it.
-pub(super) async fn end_on(
-    mut fatal: mpsc::UnboundedReceiver<BindError>,
-    stop: watch::Sender<bool>,
-) {
-    if let Some(problem) = fatal.recv().await {
-        error!("{}", model::chain(&problem));
-        stop.send_replace(true);
-    }
+fn as_json(document: &Value) -> Arc<str> {
+    document.to_string().into()
 }
 
 impl Observer for Shown {
@@ -107,6 +111,9 @@ impl Observer for Shown {
     }
 
     fn idle(&mut self, reconciler: &Reconciler) {
+        while let Ok(config) = self.configured.try_recv() {
+            self.face.configured(config);
+        }
         let listen_on = match reconciler.node_port_addresses() {
             None => ListenOn::Everywhere,
             Some(addresses) => ListenOn::Addresses(addresses.clone()),

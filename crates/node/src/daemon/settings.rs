@@ -3,10 +3,21 @@
 use std::fs;
 use std::process::ExitCode;
 
+use kernel::linux::IptablesBackend;
 use kernel::{Fate, Kernel, ObserveError, carry_out};
 use model::{ClusterState, NodeConfig, Plan, Scope, Stage, chain};
 use planner::{Compiler, Ownership};
+use sources::config;
 use tracing::{error, info, warn};
+
+/// The kernel's word for a packet filter.
+pub(super) fn iptables_backend(backend: config::IptablesBackend) -> IptablesBackend {
+    match backend {
+        config::IptablesBackend::Auto => IptablesBackend::Auto,
+        config::IptablesBackend::Nft => IptablesBackend::Nft,
+        config::IptablesBackend::Legacy => IptablesBackend::Legacy,
+    }
+}
 
 /// Writes the kernel settings that differ, and nothing else: what takes privileges. Status 1 if one could
 /// not be written.

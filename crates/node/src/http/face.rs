@@ -62,6 +62,8 @@ pub struct Face {
 pub struct Alarms {
     /// An address that could not be had where that is the end.
     pub fatal: mpsc::UnboundedReceiver<BindError>,
+    /// Addresses that could not be had, and are tried again; each once.
+    pub refused: mpsc::UnboundedReceiver<BindError>,
     /// Health-check node ports that could not be opened.
     pub checks: mpsc::UnboundedReceiver<ListenFailure>,
 }
@@ -109,18 +111,25 @@ impl Face {
             served: Served::new(families),
         };
         let (failed, fatal) = mpsc::unbounded_channel();
+        let (to_refused, refused) = mpsc::unbounded_channel();
         for (name, address, handler) in [
             ("proxy health server", health_address, face.health_pages()),
             ("metrics server", metrics_address, face.metrics_pages()),
         ] {
             if let Some(address) = address {
                 let server = Server::new(name, address, hard_fail);
-                runtime.spawn(serve(server, handler, stop.clone(), failed.clone()));
+                let running = server.run(handler, stop.clone(), to_refused.clone());
+                runtime.spawn(watch_over(running, failed.clone()));
             }
         }
         let (failed, checks) = mpsc::unbounded_channel();
         runtime.spawn(health_checks::run(wanted, face.proxy_healthy(), failed));
-        Ok((face, Alarms { fatal, checks }))
+        let alarms = Alarms {
+            fatal,
+            refused,
+            checks,
+        };
+        Ok((face, alarms))
     }
 
     fn health_pages(&self) -> Handler {
@@ -234,13 +243,11 @@ impl Face {
     }
 }
 
-async fn serve(
-    server: Server,
-    handler: Handler,
-    stop: watch::Receiver<bool>,
+async fn watch_over(
+    running: impl Future<Output = Result<(), BindError>>,
     failed: mpsc::UnboundedSender<BindError>,
 ) {
-    if let Err(error) = server.run(handler, stop).await {
+    if let Err(error) = running.await {
         // Nobody may want to know.
         let _ = failed.send(error);
     }

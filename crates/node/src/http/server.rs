@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -51,7 +51,8 @@ impl Server {
         }
     }
 
-    /// Serves until `stop` is true or its sender is gone.
+    /// Serves until `stop` is true or its sender is gone. When the address cannot be had at first, and
+    /// is tried again, `refused` is told once.
     ///
     /// # Errors
     ///
@@ -60,8 +61,9 @@ impl Server {
         self,
         handler: Handler,
         mut stop: watch::Receiver<bool>,
+        refused: mpsc::UnboundedSender<BindError>,
     ) -> Result<(), BindError> {
-        let Some(listener) = self.bind(&mut stop).await? else {
+        let Some(listener) = self.bind(&mut stop, refused).await? else {
             return Ok(());
         };
         info!(address = %self.address, "{} listens", self.name);
@@ -73,7 +75,9 @@ impl Server {
     async fn bind(
         &self,
         stop: &mut watch::Receiver<bool>,
+        refused: mpsc::UnboundedSender<BindError>,
     ) -> Result<Option<TcpListener>, BindError> {
+        let mut refused = Some(refused);
         loop {
             let error = match listen(self.address) {
                 Ok(listener) => return Ok(Some(listener)),
@@ -87,6 +91,10 @@ impl Server {
                 return Err(error);
             }
             warn!("{}; trying again", model::chain(&error));
+            if let Some(refused) = refused.take() {
+                // Nobody may want to know.
+                let _ = refused.send(error);
+            }
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(None),
                 () = sleep(self.retry) => {}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{BindError, Handler, Limits, Reply, Server, listen};
@@ -282,9 +282,12 @@ fn taken(hard_fail: bool) -> (Runtime, std::net::TcpListener, Server) {
 fn an_address_that_is_taken_is_tried_again() {
     let (runtime, other, server) = taken(false);
     let (stop, stopped) = watch::channel(false);
-    let running = runtime.spawn(server.run(echo(), stopped));
+    let (refused, mut told) = mpsc::unbounded_channel();
+    let running = runtime.spawn(server.run(echo(), stopped, refused));
     std::thread::sleep(Duration::from_millis(60));
     assert!(!running.is_finished());
+    assert_eq!(told.try_recv().expect("it is told").address, server.address);
+    assert!(told.try_recv().is_err(), "it is told once");
     drop(other);
     let deadline = Instant::now() + Duration::from_secs(5);
     while TcpStream::connect(server.address).is_err() {
@@ -302,7 +305,7 @@ fn an_address_that_is_taken_does_not_hold_up_a_stop() {
     let (runtime, _other, mut server) = taken(false);
     server.retry = Duration::from_secs(3600);
     let (stop, stopped) = watch::channel(false);
-    let running = runtime.spawn(server.run(echo(), stopped));
+    let running = runtime.spawn(server.run(echo(), stopped, mpsc::unbounded_channel().0));
     stop.send_replace(true);
     let ended = runtime.block_on(running).expect("it ends");
     ended.expect("no error");
@@ -312,7 +315,7 @@ fn an_address_that_is_taken_does_not_hold_up_a_stop() {
 fn an_address_that_is_taken_is_fatal_where_asked() {
     let (runtime, _other, server) = taken(true);
     let (_stop, stopped) = watch::channel(false);
-    let ended = runtime.block_on(server.run(echo(), stopped));
+    let ended = runtime.block_on(server.run(echo(), stopped, mpsc::unbounded_channel().0));
     let error: BindError = ended.expect_err("it is taken");
     assert_eq!(
         model::chain(&error).to_string(),

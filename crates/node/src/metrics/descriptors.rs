@@ -187,7 +187,7 @@ metrics! {
     cause_duration: sync "kubeipvs_sync_duration_seconds" ["cause"]
         "How long synchronisations took, by what led to them (change, retry, audit, drain, node).";
     events_dropped: counter "kubeipvs_events_dropped_total" []
-        "Kubernetes Events that were not sent, since there were too many.";
+        "Kubernetes Events that were not sent, since there were too many or the API server refused them.";
     set_entries: gauge "kubeipvs_set_entries" ["set"]
         "Entries of each set of ours.";
     set_limit: gauge "kubeipvs_set_entries_limit" ["set"]

@@ -62,6 +62,17 @@ impl Retries {
         (!keys.is_empty()).then_some(keys)
     }
 
+    /// Sets and rules that are to be tried again. Until they are as they should be, what needs them waits.
+    pub(super) fn companions(&self) -> TableKeys {
+        let mut keys = TableKeys::default();
+        for subject in self.waiting.keys() {
+            if matches!(subject, Subject::Set(_) | Subject::Rules(_)) {
+                subject.add_to(&mut keys);
+            }
+        }
+        keys
+    }
+
     /// Whether any of `keys` is to be tried again.
     pub(super) fn touches(&self, keys: &TableKeys) -> bool {
         !self.waiting.is_empty() && subjects(keys).any(|key| self.waiting.contains_key(&key))
@@ -77,8 +88,12 @@ impl Retries {
     /// `keys` were not tried. They are due with what they wait for, not later each time.
     pub(super) fn skipped(&mut self, keys: &TableKeys, now: Instant) {
         for subject in subjects(keys) {
-            if !self.waiting.contains_key(&subject) {
-                self.fail(subject, now);
+            match self.waiting.get_mut(&subject) {
+                Some(retry) if retry.at <= now => {
+                    retry.at = now + self.backoff.wait(retry.failures);
+                }
+                Some(_) => {}
+                None => self.fail(subject, now),
             }
         }
     }

@@ -503,6 +503,21 @@ fn nothing_new_is_served_while_the_rules_cannot_be_written() {
     assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
 }
 
+/// Each entry has a time of its own to be tried again, and the rules are behind.
+#[test]
+fn nothing_new_is_served_however_often_the_rules_fail() {
+    let mut node = Node::new(config());
+    node.kernel.refuse_rules(true);
+    node.start(&[[10, 1, 0, 1]]);
+    for _ in 0..200 {
+        node.pass(Duration::from_millis(50));
+        assert!(node.kernel.tables().virtual_servers.is_empty());
+    }
+    node.kernel.refuse_rules(false);
+    node.pass(Duration::from_secs(30));
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
+}
+
 /// As in a container without privileges, or in another network namespace.
 #[test]
 fn a_setting_that_cannot_be_written_is_told_once() {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer};
 
+use super::settings::{IptablesBackend, ServiceMetrics};
 use super::value::{GoDuration, Network};
 use crate::convert::ip;
 
@@ -32,6 +33,9 @@ pub(super) struct ConfigFile {
     pub(super) protected_cidrs: Vec<Network>,
     pub(super) drain_timeout: Option<GoDuration>,
     pub(super) cut_lost_endpoints: Option<bool>,
+    pub(super) iptables_backend: Option<IptablesBackend>,
+    pub(super) service_metrics: Option<ServiceMetrics>,
+    pub(super) service_metrics_limit: Option<u32>,
     pub(super) conntrack: Conntrack,
     pub(super) healthz_bind_address: Option<String>,
     pub(super) metrics_bind_address: Option<String>,

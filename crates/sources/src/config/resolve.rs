@@ -74,6 +74,9 @@ impl Resolver<'_> {
             protected_cidrs,
             drain_timeout,
             cut_lost_endpoints,
+            iptables_backend,
+            service_metrics,
+            service_metrics_limit,
             conntrack,
             healthz_bind_address,
             metrics_bind_address,
@@ -148,6 +151,9 @@ impl Resolver<'_> {
             qps: qps.unwrap_or(5.0),
             burst: burst.unwrap_or(10),
             oom_score_adj: oom_score_adj.unwrap_or(-999),
+            iptables_backend: iptables_backend.unwrap_or_default(),
+            service_metrics: service_metrics.unwrap_or_default(),
+            service_metrics_limit: service_metrics_limit.unwrap_or(10_000),
         };
         Outcome {
             node,

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Settings of the daemon. `ipvsctl config show` prints them; none acts yet.
+use serde::{Deserialize, Serialize};
+
+/// Settings of the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DaemonSettings {
     /// Where health is served; none is nowhere.
@@ -22,4 +24,36 @@ pub struct DaemonSettings {
     pub burst: i32,
     /// How the kernel ranks the daemon when memory is short, -1000 to 1000.
     pub oom_score_adj: i32,
+    /// Which packet filter holds the rules.
+    pub iptables_backend: IptablesBackend,
+    /// What `/metrics` shows of traffic.
+    pub service_metrics: ServiceMetrics,
+    /// Label sets of traffic at most, of Services and of endpoints each; zero shows none.
+    pub service_metrics_limit: u32,
+}
+
+/// `iptablesBackend`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IptablesBackend {
+    /// The one that the node uses.
+    #[default]
+    Auto,
+    /// nf_tables.
+    Nft,
+    /// x_tables.
+    Legacy,
+}
+
+/// `serviceMetrics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceMetrics {
+    /// Nothing.
+    #[default]
+    Off,
+    /// What goes through each Service port.
+    Service,
+    /// The same, and what goes to each of its endpoints.
+    Endpoint,
 }

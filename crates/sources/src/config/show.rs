@@ -229,6 +229,9 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         qps,
         burst,
         oom_score_adj,
+        iptables_backend,
+        service_metrics,
+        service_metrics_limit,
     } = settings;
     values.extend([
         ("healthzBindAddress", address(*healthz_bind_address)),
@@ -239,6 +242,9 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         ("clientConnection.qps", number(*qps)),
         ("clientConnection.burst", json!(burst)),
         ("oomScoreAdj", json!(oom_score_adj)),
+        ("iptablesBackend", json!(iptables_backend)),
+        ("serviceMetrics", json!(service_metrics)),
+        ("serviceMetricsLimit", json!(service_metrics_limit)),
     ]);
 }
 

@@ -20,12 +20,18 @@ const fn read(group: &'static str, resource: &'static str) -> Permission {
 }
 
 /// Every resource that is asked for, with the verbs, ordered by group and resource: what a ClusterRole
-/// for this source holds. `endpoints` is for clusters without EndpointSlices.
+/// for this source holds. `endpoints` is for clusters without EndpointSlices; without `events` nothing
+/// is lost but [`super::events`].
 pub const PERMISSIONS: &[Permission] = &[
     read("", "endpoints"),
     read("", "nodes"),
     read("", "services"),
     read("discovery.k8s.io", "endpointslices"),
+    Permission {
+        group: "events.k8s.io",
+        resource: "events",
+        verbs: &["create", "patch"],
+    },
 ];
 
 #[cfg(test)]

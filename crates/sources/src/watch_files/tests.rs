@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use model::{ClusterState, ObjectName};
 use tempfile::TempDir;

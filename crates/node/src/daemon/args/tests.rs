@@ -34,12 +34,5 @@ fn a_command_line_of_kube_proxy() {
         Some("/var/lib/kube-proxy/kubeconfig".into())
     );
     let warnings: Vec<_> = resolved.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        warnings,
-        [
-            "--conntrack-max-per-core: has no effect yet",
-            "--oom-score-adj: has no effect yet",
-            "--v: has no effect",
-        ]
-    );
+    assert_eq!(warnings, ["--v: has no effect"]);
 }

@@ -177,6 +177,29 @@ pub const FIELDS: &[FieldInfo] = &[
          are reset.",
     )
     .ours(),
+    field(
+        "iptablesBackend",
+        Choice(&["auto", "nft", "legacy"]),
+        "auto",
+        "The packet filter that holds the rules: nf_tables, x_tables, or the one that the node uses.",
+    )
+    .ours(),
+    field(
+        "serviceMetrics",
+        Choice(&["off", "service", "endpoint"]),
+        "off",
+        "Whether `/metrics` has the traffic of each Service port, or that of each endpoint too.",
+    )
+    .ours()
+    .later(),
+    field(
+        "serviceMetricsLimit",
+        Whole(0, 1_000_000),
+        "10000",
+        "Label sets at most, of Service ports and of endpoints each; 0 shows none.",
+    )
+    .ours()
+    .later(),
     // The daemon's own.
     field(
         "ipvs.tcpTimeout",

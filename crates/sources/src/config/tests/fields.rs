@@ -76,6 +76,39 @@ fn our_own_fields() {
 }
 
 #[test]
+fn the_packet_filter_and_what_is_shown_of_traffic() {
+    let check = |fields: &str, backend, metrics, limit| {
+        let settings = resolve(&ours(fields)).expect("a configuration").settings;
+        let found = (
+            settings.iptables_backend,
+            settings.service_metrics,
+            settings.service_metrics_limit,
+        );
+        assert_eq!(found, (backend, metrics, limit), "{fields}");
+    };
+    check("", IptablesBackend::Auto, ServiceMetrics::Off, 10_000);
+    check(
+        "iptablesBackend: nft\nserviceMetrics: service\nserviceMetricsLimit: 0\n",
+        IptablesBackend::Nft,
+        ServiceMetrics::Service,
+        0,
+    );
+    check(
+        "iptablesBackend: legacy\nserviceMetrics: endpoint\nserviceMetricsLimit: 7\n",
+        IptablesBackend::Legacy,
+        ServiceMetrics::Endpoint,
+        7,
+    );
+    check_errors(
+        &ours("iptablesBackend: ipset\nserviceMetricsLimit: -1\n"),
+        &[
+            "iptablesBackend: \"ipset\" is not supported, only auto, nft, legacy",
+            "serviceMetricsLimit: must be from 0 to 1000000, not -1",
+        ],
+    );
+}
+
+#[test]
 fn our_fields_want_our_kind() {
     let elsewhere = "is no field of kube-proxy's: write it in a file of apiVersion \
                      kube-ipvs.io/v1alpha1, kind KubeIpvsConfiguration";

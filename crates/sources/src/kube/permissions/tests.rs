@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
+use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{Endpoints, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::events::v1::Event;
 
 use super::PERMISSIONS;
 use crate::kube::resource::Watched;
@@ -23,4 +25,15 @@ fn what_is_watched_is_what_may_be_listed_and_watched() {
         .map(|permission| (permission.group.to_owned(), permission.resource.to_owned()))
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn what_is_told_may_be_created_and_counted_up() {
+    let told: Vec<_> = (PERMISSIONS.iter())
+        .filter(|permission| permission.verbs != ["list", "watch"])
+        .map(|permission| (permission.group, permission.resource, permission.verbs))
+        .collect();
+    let verbs: &[&str] = &["create", "patch"];
+    assert_eq!(told, [(Event::GROUP, "events", verbs)]);
+    assert!(PERMISSIONS.is_sorted_by_key(|permission| (permission.group, permission.resource)));
 }

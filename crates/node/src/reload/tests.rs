@@ -1,0 +1,231 @@
+//! What takes effect at once, what waits, and what is refused.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sources::config::parse;
+use tempfile::TempDir;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::metrics::{Traffic, TrafficOptions};
+
+const HEAD: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
+
+fn resolve(fields: &str) -> Result<Resolved, ConfigErrors> {
+    parse("file", &format!("{HEAD}{fields}"))?.resolve(&NodeOverrides::default(), "host")
+}
+
+/// Which fields take effect at once, and which wait, when a file with `old` says `new`.
+fn check(old: &str, new: &str, applied: &[&str], restart: &[&str]) {
+    let old = resolve(old).expect("a right file");
+    let (now, later, holds) = match compare(&old, resolve(new)) {
+        Verdict::Same => (Vec::new(), Vec::new(), old.clone()),
+        Verdict::Changed {
+            holds,
+            applied,
+            restart,
+        } => (applied, restart, *holds),
+        Verdict::Broken(errors) => panic!("{errors}"),
+    };
+    let printed = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
+    assert_eq!(printed(&now), applied);
+    assert_eq!(printed(&later), restart);
+    assert_eq!(holds.settings, old.settings);
+    assert_eq!(holds.kubeconfig, old.kubeconfig);
+    assert_eq!(holds.node.node_name, old.node.node_name);
+}
+
+#[test]
+fn an_equal_file_changes_nothing() {
+    check("ipvs: {scheduler: rr}\n", "", &[], &[]);
+}
+
+#[test]
+fn what_the_tables_depend_on_takes_effect_at_once() {
+    check(
+        "",
+        "ipvs: {scheduler: wrr, excludeCIDRs: [10.0.0.0/8]}\nconntrack: {min: 7}\n",
+        &[
+            r#"ipvs.scheduler: "rr" is now "wrr""#,
+            r#"ipvs.excludeCIDRs: "[]" is now "[10.0.0.0/8]""#,
+            r#"conntrack.min: "131072" is now "7""#,
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn what_was_used_at_the_start_waits_for_another() {
+    check(
+        "",
+        "hostnameOverride: other\nclientConnection: {kubeconfig: /k}\noomScoreAdj: -5\n",
+        &[],
+        &[
+            r#"hostnameOverride: "host" is now "other""#,
+            r#"clientConnection.kubeconfig: "" is now "/k""#,
+            r#"oomScoreAdj: "-999" is now "-5""#,
+        ],
+    );
+}
+
+#[test]
+fn each_field_is_judged_by_itself() {
+    check(
+        "ipvs: {scheduler: sh}\n",
+        "metricsBindAddress: 0.0.0.0:10250\n",
+        &[r#"ipvs.scheduler: "sh" is now "rr""#],
+        &[r#"metricsBindAddress: "127.0.0.1:10249" is now "0.0.0.0:10250""#],
+    );
+}
+
+#[test]
+fn a_broken_file_names_the_field() {
+    let old = resolve("").expect("a right file");
+    let verdict = compare(&old, resolve("ipvs: {syncPeriod: soon}\n"));
+    let Verdict::Broken(ConfigErrors(errors)) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let paths: Vec<_> = errors.iter().map(|error| &*error.path).collect();
+    assert_eq!(paths, ["ipvs.syncPeriod"]);
+}
+
+/// A mounted ConfigMap: `config.conf` leads through `..data`, which is swapped.
+struct Mount {
+    directory: TempDir,
+    version: u32,
+}
+
+impl Mount {
+    fn new(fields: &str) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let mut mount = Self {
+            directory,
+            version: 0,
+        };
+        mount.swap(fields);
+        symlink("..data/config.conf", mount.file()).expect("a link");
+        mount
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("config.conf")
+    }
+
+    fn swap(&mut self, fields: &str) {
+        self.version += 1;
+        let name = format!("..{}", self.version);
+        let directory = self.directory.path();
+        fs::create_dir(directory.join(&name)).expect("a directory");
+        let file = directory.join(&name).join("config.conf");
+        fs::write(file, format!("{HEAD}{fields}")).expect("a file");
+        let link = directory.join("..data_tmp");
+        symlink(Path::new(&name), &link).expect("a link");
+        fs::rename(link, directory.join("..data")).expect("a swap");
+    }
+}
+
+/// A follower at work.
+struct Scene {
+    mount: Mount,
+    metrics: Arc<Metrics>,
+    events: UnboundedReceiver<Event>,
+    shown: UnboundedReceiver<Arc<str>>,
+}
+
+impl Scene {
+    fn start(fields: &str) -> Self {
+        let mount = Mount::new(fields);
+        let options = TrafficOptions::default();
+        let metrics = Metrics::new(BTreeSet::new(), options, Traffic::default());
+        let metrics = Arc::new(metrics.expect("the table is right"));
+        let (to_loop, events) = mpsc::unbounded_channel();
+        let (to_face, shown) = mpsc::unbounded_channel();
+        let overrides = NodeOverrides::default();
+        let follower = Follower {
+            path: mount.file(),
+            holds: load(Some(&mount.file()), &overrides, "host").expect("a right file"),
+            overrides,
+            hostname: "host".to_owned(),
+            metrics: Arc::clone(&metrics),
+            events: to_loop,
+            shown: to_face,
+        };
+        tokio::spawn(follower.run());
+        Self {
+            mount,
+            metrics,
+            events,
+            shown,
+        }
+    }
+
+    /// The scheduler of the next configuration.
+    async fn scheduler(&mut self) -> String {
+        let event = timeout(Duration::from_secs(10), self.events.recv()).await;
+        let event = event.expect("an event in time").expect("a follower");
+        let Event::Configured(config) = event else {
+            panic!("{event:?}");
+        };
+        let shown = self.shown.try_recv().expect("what holds, before the event");
+        assert!(shown.contains(&*config.scheduler.0), "{shown}");
+        config.scheduler.0.to_string()
+    }
+
+    async fn exposed(&self, line: &str) {
+        for _ in 0..200 {
+            let text = self.metrics.text(Instant::now()).expect("text");
+            if text.lines().any(|it| it == line) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{line} is not exposed");
+    }
+}
+
+#[tokio::test]
+async fn a_config_map_is_followed_and_a_broken_one_left() {
+    let mut scene = Scene::start("");
+    scene.mount.swap("ipvs: {scheduler: wrr}\n");
+    assert_eq!(scene.scheduler().await, "wrr");
+    scene
+        .exposed(r#"kubeipvs_config_reloads_total{result="ok"} 1"#)
+        .await;
+    scene.mount.swap("ipvs: {scheduler: [wrr]}\n");
+    scene
+        .exposed(r#"kubeipvs_config_reloads_total{result="failed"} 1"#)
+        .await;
+    assert!(scene.events.try_recv().is_err(), "nothing else happens");
+    scene.mount.swap("ipvs: {scheduler: sh}\n");
+    assert_eq!(scene.scheduler().await, "sh");
+    scene
+        .exposed(r#"kubeipvs_config_reloads_total{result="ok"} 2"#)
+        .await;
+}
+
+#[tokio::test]
+async fn what_changed_before_the_watch_began_is_seen() {
+    let mut scene = Scene::start("");
+    // The follower has not run yet: it does once this task waits.
+    scene.mount.swap("ipvs: {scheduler: lc}\n");
+    assert_eq!(scene.scheduler().await, "lc");
+}
+
+#[tokio::test]
+async fn a_file_that_is_right_again_counts() {
+    let mut scene = Scene::start("");
+    scene.mount.swap("ipvs: 7\n");
+    scene
+        .exposed("kubeipvs_config_last_reload_successful 0")
+        .await;
+    scene.mount.swap("");
+    scene
+        .exposed("kubeipvs_config_last_reload_successful 1")
+        .await;
+    assert!(scene.events.try_recv().is_err(), "nothing has changed");
+}

@@ -1,0 +1,65 @@
+//! How often one object may be spoken of; against a server: `tests/kube_events.rs`.
+
+use super::*;
+
+fn object(name: &str) -> Regarding {
+    Regarding {
+        api_version: "v1",
+        kind: "Service",
+        namespace: "default".into(),
+        name: name.into(),
+        uid: None,
+    }
+}
+
+/// How many of `asked` events about `name` are admitted `after` seconds.
+fn check(
+    filter: &mut SpamFilter,
+    start: Instant,
+    name: &str,
+    after: u64,
+    asked: u32,
+    admitted: usize,
+) {
+    let now = start + Duration::from_secs(after);
+    let got = (0..asked).filter(|_| filter.admits(&object(name), now));
+    assert_eq!(got.count(), admitted, "{name} after {after} s");
+}
+
+#[test]
+fn an_object_has_twenty_five_at_once_and_one_more_every_five_minutes() {
+    let (mut filter, start) = (SpamFilter::default(), Instant::now());
+    check(&mut filter, start, "a", 0, 30, 25);
+    check(&mut filter, start, "a", 299, 5, 0);
+    check(&mut filter, start, "a", 300, 5, 1);
+    check(&mut filter, start, "a", 599, 5, 0);
+    check(&mut filter, start, "a", 1200, 5, 3);
+    check(&mut filter, start, "a", 1_000_000, 30, 25);
+}
+
+#[test]
+fn objects_do_not_count_for_each_other() {
+    let (mut filter, start) = (SpamFilter::default(), Instant::now());
+    check(&mut filter, start, "a", 0, 30, 25);
+    check(&mut filter, start, "b", 0, 30, 25);
+}
+
+#[test]
+fn no_more_than_4096_objects_are_remembered_and_the_quietest_goes_first() {
+    let (mut filter, start) = (SpamFilter::default(), Instant::now());
+    check(&mut filter, start, "first", 0, 25, 25);
+    for number in 1..4096 {
+        check(&mut filter, start, &format!("o{number}"), 1, 1, 1);
+    }
+    check(&mut filter, start, "first", 1, 1, 0);
+    check(&mut filter, start, "one-more", 1, 1, 1);
+    check(&mut filter, start, "first", 1, 30, 25);
+}
+
+#[test]
+fn a_long_note_is_cut_between_characters() {
+    assert_eq!(cut("äöü".to_owned(), 5), "äö");
+    assert_eq!(cut("äöü".to_owned(), 6), "äöü");
+    assert_eq!(cut("abc".to_owned(), 9), "abc");
+    assert_eq!(cut("ä".to_owned(), 1), "");
+}

@@ -1,7 +1,9 @@
 //! The command line.
 
 mod analyze;
+mod migrate;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +11,7 @@ use clap_complete::Shell;
 use sources::ConfigFlags;
 
 pub use self::analyze::{Analyze, LeastLevel};
+pub use self::migrate::{Migrate, MigrateCheck, MigrateCommand};
 
 const INPUT: &str = "Input";
 const NODE: &str = "Node";
@@ -21,7 +24,8 @@ Exit status:
      analyze: there are findings of level error
   2  an error: bad arguments, no access to the kernel or the cluster, or a part of the input could
      not be read (whatever could be read is answered all the same)
-  3  of apply: some of the changes failed";
+  3  of apply: some of the changes failed
+  migrate check has its own: 0 nothing is in the way, 2 something has to be done first, 1 an error";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -127,6 +131,8 @@ pub enum Command {
     ///
     /// Without -f the objects come from a cluster, as with diff.
     Analyze(Analyze),
+    /// Look before kube-ipvsd takes a node over from kube-proxy.
+    Migrate(Migrate),
     /// Print what the kernel holds.
     Get(Get),
     /// Check a configuration file, or show the configuration that holds.
@@ -260,7 +266,11 @@ Examples:
   sudo ipvsctl get servers
   sudo ipvsctl get servers -o text | ipvsadm-restore    # on another machine
   sudo ipvsctl get tables -o text > saved.txt           # for ipvsctl diff --live
-  ipvsctl get servers -o wide --live saved.txt")]
+  ipvsctl get servers -o wide --live saved.txt
+  sudo ipvsctl get drains
+
+Drains are told by kube-ipvsd, and by the kernel as real servers of weight 0 behind virtual servers of \
+ours. What the kernel alone knows has no Service and no times: they are shown as unknown.")]
 pub struct Get {
     /// What to print.
     pub what: What,
@@ -270,6 +280,10 @@ pub struct Get {
     /// Print these saved tables in place of the kernel's, - for standard input.
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub live: Option<PathBuf>,
+    /// Of drains: where kube-ipvsd serves its metrics [default: 127.0.0.1:10249; with --live: nobody is
+    /// asked].
+    #[arg(long, value_name = "ADDRESS", help_heading = INPUT)]
+    pub metrics_address: Option<SocketAddr>,
 }
 
 /// What to print.
@@ -286,6 +300,9 @@ pub enum What {
     Timeouts,
     /// Servers and addresses together: what diff --live reads.
     Tables,
+    /// Real servers that get no new connections and keep those they have.
+    #[value(alias = "drain")]
+    Drains,
 }
 
 /// How to print what the kernel holds.

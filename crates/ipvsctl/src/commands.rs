@@ -6,6 +6,7 @@ pub mod completion;
 pub mod config;
 pub mod diff;
 pub mod get;
+pub mod migrate;
 pub mod render;
 pub mod version;
 
@@ -24,6 +25,7 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Diff(args) => diff::run(&args),
         Command::Apply(args) => apply::run(&args),
         Command::Analyze(args) => analyze::run(&args),
+        Command::Migrate(args) => Ok(migrate::run(&args)),
         Command::Get(args) => get::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Config(args) => config::run(&args),

@@ -26,14 +26,18 @@ pub enum Status {
     Error,
     /// `apply`: some of the changes failed.
     PartlyApplied,
+    /// `migrate check`: something has to be done first.
+    InTheWay,
+    /// `migrate check`: there was an error, or a part of the input could not be read.
+    NotChecked,
 }
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         Self::from(match status {
             Status::Done => 0,
-            Status::Differences | Status::Mistakes => 1,
-            Status::Error => 2,
+            Status::Differences | Status::Mistakes | Status::NotChecked => 1,
+            Status::Error | Status::InTheWay => 2,
             Status::PartlyApplied => 3,
         })
     }

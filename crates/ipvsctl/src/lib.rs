@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`input`] | what a command works on: the cluster, the node, the live tables |
+//! | [`migration`] | what a take-over amounts to |
 //! | [`commands`] | one file for each command |
 //! | [`output`] | what people read |
 //! | [`schema`] | what machines read, JSON and YAML |
@@ -14,6 +15,7 @@ pub mod cli;
 pub mod commands;
 pub mod error;
 pub mod input;
+pub mod migration;
 pub mod output;
 pub mod reference;
 pub mod schema;

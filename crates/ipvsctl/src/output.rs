@@ -1,7 +1,9 @@
 //! What people read.
 
+pub mod drains;
 pub mod findings;
 pub mod log;
+pub mod migration;
 pub mod plan;
 pub mod progress;
 pub mod servers;

@@ -5,13 +5,17 @@
 //! | kind | printed by |
 //! |---|---|
 //! | [`NodeTables`] | `render`, `get servers`, `get addresses`, `get tables`; read by `--live` |
+//! | [`Drains`] | `get drains` |
 //! | [`Findings`] | `analyze` |
+//! | [`Migration`] | `migrate check` |
 //! | [`Plan`] | `diff` |
 //! | [`Timeouts`] | `get timeouts` |
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
 mod companions;
+mod drains;
 mod finding;
+mod migration;
 mod plan;
 mod read;
 mod tables;
@@ -21,7 +25,9 @@ mod tests;
 use serde::Serialize;
 
 pub use self::companions::{HealthCheck, IpSet};
+pub use self::drains::{DaemonDrain, Drain, Drains, drains};
 pub use self::finding::{Finding, Findings};
+pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};
 pub use self::plan::{Change, Difference, Plan, ServiceChanges, ServicePort, Summary};
 pub use self::read::{SchemaError, looks_like, parse};
 pub use self::tables::{

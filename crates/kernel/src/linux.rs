@@ -3,6 +3,7 @@
 mod address_watch;
 mod addresses;
 mod failure;
+pub mod leftovers;
 mod messages;
 mod modules;
 mod rules;

@@ -107,11 +107,13 @@ pub enum Code {
     IdleTcpForgotten,
     /// KIV0404: the connection tracker forgets UDP flows before IPVS does (deviation D19).
     UdpTrackedTooBriefly,
+    /// KIV0405: kube-proxy left something of another mode on the node.
+    OtherModesLeftovers,
 }
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -134,6 +136,7 @@ impl Code {
         Self::NoLocalDetection,
         Self::IdleTcpForgotten,
         Self::UdpTrackedTooBriefly,
+        Self::OtherModesLeftovers,
     ];
 
     /// The code as it is printed.
@@ -162,6 +165,7 @@ impl Code {
             Self::NoLocalDetection => "KIV0402",
             Self::IdleTcpForgotten => "KIV0403",
             Self::UdpTrackedTooBriefly => "KIV0404",
+            Self::OtherModesLeftovers => "KIV0405",
         }
     }
 
@@ -178,7 +182,8 @@ impl Code {
             | Self::UnusableSlice
             | Self::UnknownNode
             | Self::NoLocalDetection
-            | Self::IdleTcpForgotten => Level::Warning,
+            | Self::IdleTcpForgotten
+            | Self::OtherModesLeftovers => Level::Warning,
             _ => Level::Error,
         }
     }

@@ -18,6 +18,7 @@ use ipvs::Protocol;
 
 use crate::names::Name;
 
+pub(crate) use parse::is_open;
 pub use patch::RulesPatch;
 pub use save::RulesError;
 

@@ -5,6 +5,7 @@ mod args;
 mod clean;
 mod face;
 mod interfaces;
+mod leftovers;
 mod settings;
 mod writers;
 
@@ -150,6 +151,11 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
         observers.push(Box::new(shown));
         interfaces = interfaces::watch(to_node.clone());
     }
+    observers.push(Box::new(leftovers::Leftovers::new(
+        settings::iptables_backend(resolved.settings.iptables_backend),
+        resolved.node.node_name.clone(),
+        args.remove_leftovers,
+    )));
     let until = if args.once {
         Until::Synced
     } else {

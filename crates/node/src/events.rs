@@ -44,6 +44,7 @@ pub fn reason(code: Code) -> &'static str {
         Code::NoLocalDetection => "NoLocalDetection",
         Code::IdleTcpForgotten => "IdleTCPForgotten",
         Code::UdpTrackedTooBriefly => "UDPTrackedTooBriefly",
+        Code::OtherModesLeftovers => "LeftoversOfOtherModes",
     }
 }
 

@@ -1,5 +1,7 @@
 //! `ipvsctl get`.
 
+mod drains;
+
 use kernel::{Kernel as _, Saved};
 use model::text::{address_lines, print as print_tables, virtual_server_lines};
 use model::{Scope, Snapshot};
@@ -17,6 +19,9 @@ use crate::schema::{NodeTables, Timeouts};
 ///
 /// It cannot be read, or the output cannot be written.
 pub fn run(args: &Get) -> Result<Status, Error> {
+    if args.what == What::Drains {
+        return drains::run(args);
+    }
     let snapshot = read(args)?;
     let width = match args.output {
         GetFormat::Wide => Width::Wide,
@@ -45,14 +50,14 @@ fn read(args: &Get) -> Result<Snapshot, Error> {
                 };
                 kernel.observe(&scope).map_err(Error::Observe)
             }
-            What::Servers | What::Addresses | What::Tables => live::observe(&mut kernel),
+            _ => live::observe(&mut kernel),
         };
     };
     let saved = live::saved(path)?;
     match args.what {
         What::Timeouts => return Err(Error::NotSaved("timeouts")),
         What::Addresses if !saved.has_addresses => return Err(Error::NotSaved("addresses")),
-        What::Servers | What::Addresses | What::Tables => {}
+        _ => {}
     }
     live::observe(&mut Saved::from(saved.tables))
 }
@@ -67,7 +72,9 @@ fn object(what: What, snapshot: &Snapshot, args: &Get) -> NodeTables {
     match what {
         What::Servers => servers(object),
         What::Addresses => object.with_addresses(&snapshot.tables),
-        What::Tables | What::Timeouts => servers(object).with_addresses(&snapshot.tables),
+        What::Tables | What::Timeouts | What::Drains => {
+            servers(object).with_addresses(&snapshot.tables)
+        }
     }
 }
 
@@ -77,7 +84,7 @@ fn text(what: What, snapshot: &Snapshot) -> String {
         What::Servers => lines(virtual_server_lines(&snapshot.tables)),
         What::Addresses => lines(address_lines(&snapshot.tables)),
         What::Timeouts => servers::timeout_line(snapshot.tables.timeouts),
-        What::Tables => print_tables(&snapshot.tables),
+        What::Tables | What::Drains => print_tables(&snapshot.tables),
     }
 }
 
@@ -86,7 +93,7 @@ fn table(what: What, snapshot: &Snapshot, width: Width) -> String {
         What::Servers => servers::servers(snapshot, width),
         What::Addresses => servers::addresses(snapshot, width),
         What::Timeouts => servers::timeouts(snapshot.tables.timeouts),
-        What::Tables => {
+        What::Tables | What::Drains => {
             let servers = servers::servers(snapshot, width);
             format!("{servers}\n{}", servers::addresses(snapshot, width))
         }

@@ -64,6 +64,7 @@ fn title(code: Code) -> &'static str {
         Code::NoLocalDetection => "this node's pods cannot be told from others",
         Code::IdleTcpForgotten => "idle TCP connections are forgotten before their keepalive",
         Code::UdpTrackedTooBriefly => "UDP flows are tracked for less time than IPVS keeps them",
+        Code::OtherModesLeftovers => "kube-proxy left something of another mode",
     }
 }
 
@@ -161,6 +162,12 @@ fn meaning(code: Code) -> &'static str {
         Code::UdpTrackedTooBriefly => {
             "A UDP flow must be known to IPVS and to the connection tracker; the shorter time counts. Set \
              conntrack.udpStreamTimeout to ipvs.udpTimeout or above where flows must last."
+        }
+        Code::OtherModesLeftovers => {
+            "Rules of its iptables mode, a table of its nftables mode, or sets of an old version. Some act on traffic: \
+             iptables mode's `KUBE-SERVICES` of the table `filter` refuses Services that had no endpoints when it stopped, \
+             and the table of nftables mode takes connections before IPVS sees them. Once kube-proxy no longer runs here, start \
+             kube-ipvsd with `--remove-leftovers`: it deletes them after its first synchronisation. `ipvsctl migrate check` lists them."
         }
         Code::NoLocalDetection => {
             "`detectLocalMode: NodeCIDR` reads the Node's podCIDRs, and there are none (yet). Until then only the node's own \

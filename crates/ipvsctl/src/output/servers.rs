@@ -145,7 +145,7 @@ fn or_dash(text: String) -> String {
     }
 }
 
-fn table(titles: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> String {
+pub(super) fn table(titles: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> String {
     if rows.is_empty() {
         return nothing.to_owned();
     }

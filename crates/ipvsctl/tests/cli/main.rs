@@ -8,5 +8,6 @@ mod config;
 mod desk;
 mod diff;
 mod docs;
+mod migrate;
 mod misc;
 mod render;

@@ -5,11 +5,18 @@ use crate::desk::{Desk, SHOP};
 #[test]
 fn every_command_has_help_with_its_exit_status_or_examples() {
     let desk = Desk::new();
-    for command in ["render", "diff", "apply", "get", "completion"] {
+    for command in [
+        "render",
+        "diff",
+        "apply",
+        "get",
+        "migrate check",
+        "completion",
+    ] {
         let help = desk.run(&format!("{command} --help")).exits(0).out;
         assert!(help.contains("Examples:\n"), "{command}:\n{help}");
     }
-    for command in ["", "render ", "diff ", "apply "] {
+    for command in ["", "render ", "diff ", "apply ", "migrate check "] {
         let help = desk.run(&format!("{command}--help")).exits(0).out;
         assert!(help.contains("Exit status:"), "{command}:\n{help}");
     }

@@ -5,6 +5,7 @@
 //! failure in `filter` leaves `nat` done.
 
 mod choice;
+mod nft_tables;
 mod probe;
 mod programs;
 mod run;
@@ -24,12 +25,13 @@ use crate::error::{ObserveError, OpError, OpErrorKind};
 use crate::seam::OpOutcome;
 
 pub use choice::{Choice, IptablesBackend, Reason};
+pub(super) use nft_tables::NftTables;
 use programs::{Search, Suite, Tool};
 pub use programs::{Variant, Version};
-use run::Why;
+pub(super) use run::Why;
 
 /// Both, in the order in which they are read.
-const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+pub(super) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
 
 /// The packet filter of the network namespace of the thread that calls.
 ///
@@ -40,6 +42,8 @@ pub(super) struct Rules {
     backend: IptablesBackend,
     search: Search,
     chosen: Option<(Arc<Suite>, Choice)>,
+    /// Whether the choice is told in the log.
+    tells: bool,
     /// What is wanted with `--random-fully` and was written without.
     lessened: Vec<(AddressFamily, ChainKey, Rule)>,
 }
@@ -50,11 +54,20 @@ impl Rules {
         Self::search(backend, Search::of_system())
     }
 
+    /// The same, beside another that tells which programs there are.
+    pub(super) fn open_quietly(backend: IptablesBackend) -> Self {
+        Self {
+            tells: false,
+            ..Self::open(backend)
+        }
+    }
+
     fn search(backend: IptablesBackend, search: Search) -> Self {
         Self {
             backend,
             search,
             chosen: None,
+            tells: true,
             lessened: Vec::new(),
         }
     }
@@ -82,7 +95,8 @@ impl Rules {
         Ok(())
     }
 
-    fn save(&mut self, family: AddressFamily) -> Result<String, Why> {
+    /// What the packet filter of `family` holds, all tables; nothing where the kernel lacks the family.
+    pub(super) fn save(&mut self, family: AddressFamily) -> Result<String, Why> {
         let suite = self.suite()?;
         let Some(program) = suite.program(family, Tool::Save) else {
             return Ok(String::new());
@@ -105,17 +119,11 @@ impl Rules {
     }
 
     fn patch(&mut self, family: AddressFamily, patch: &RulesPatch) -> Result<(), Why> {
-        let suite = self.suite()?;
-        let (program, version) = match suite.program(family, Tool::Restore) {
-            Some(program) => (program, suite.version),
-            None => return Err(Why::NotFound(self.search.missing(suite.variant, family))),
-        };
-        let current = version.is_none_or(|version| version >= Version::RESTORE_WAITS);
-        if current {
-            return run::restore(program, true, &patch.to_restore());
+        if self.is_current()? {
+            return self.restore(family, &patch.to_restore());
         }
         let (lesser, lessened) = without_random_fully(patch);
-        run::restore(program, false, &lesser.to_restore())?;
+        self.restore(family, &lesser.to_restore())?;
         (self.lessened)
             .retain(|(there, chain, _)| *there != family || !patch.chains.contains_key(chain));
         (self.lessened).extend(
@@ -124,6 +132,21 @@ impl Rules {
                 .map(|(chain, rule)| (family, chain, rule)),
         );
         Ok(())
+    }
+
+    /// Has the packet filter of `family` do what `input` says, beside all that is there.
+    pub(super) fn restore(&mut self, family: AddressFamily, input: &str) -> Result<(), Why> {
+        let waits = self.is_current()?;
+        let suite = self.suite()?;
+        match suite.program(family, Tool::Restore) {
+            Some(program) => run::restore(program, waits, input),
+            None => Err(Why::NotFound(self.search.missing(suite.variant, family))),
+        }
+    }
+
+    fn is_current(&mut self) -> Result<bool, Why> {
+        let version = self.suite()?.version;
+        Ok(version.is_none_or(|version| version >= Version::RESTORE_WAITS))
     }
 
     /// The rules as they were wanted.
@@ -143,7 +166,9 @@ impl Rules {
             return Ok(Arc::clone(suite));
         }
         let (suite, choice) = choice::choose(self.backend, &self.search)?;
-        info!("the packet filter is changed by {choice}");
+        if self.tells {
+            info!("the packet filter is changed by {choice}");
+        }
         let suite = Arc::new(suite);
         self.chosen = Some((Arc::clone(&suite), choice));
         Ok(suite)
@@ -177,7 +202,8 @@ fn lesser(rule: &Rule) -> Cow<'_, Rule> {
     }
 }
 
-fn unreadable(family: AddressFamily, why: Why) -> ObserveError {
+/// That the rules of `family` were not read.
+pub(super) fn unreadable(family: AddressFamily, why: Why) -> ObserveError {
     let what = match family {
         AddressFamily::Ipv4 => "the IPv4 packet filter",
         AddressFamily::Ipv6 => "the IPv6 packet filter",

@@ -57,7 +57,7 @@ impl Word {
 }
 
 /// Whether a quote in `text` does not end.
-pub(super) fn is_open(text: &str) -> bool {
+pub(crate) fn is_open(text: &str) -> bool {
     words(text).is_none()
 }
 

@@ -55,6 +55,10 @@ pub struct Args {
     /// runs with CAP_NET_ADMIN alone
     #[arg(long, conflicts_with_all = ["once", "cleanup"])]
     pub init_only: bool,
+    /// Delete, once, what kube-proxy's iptables and nftables modes and old versions left on this node:
+    /// after the first synchronisation, since until then it may be what serves
+    #[arg(long, conflicts_with_all = ["cleanup", "init_only", "force"])]
+    pub remove_leftovers: bool,
     /// Start though kube-proxy, or another kube-ipvsd, runs on this node
     #[arg(long)]
     pub force: bool,

@@ -91,6 +91,8 @@ pub struct DrainStatus {
     pub real_server: String,
     /// The Service port, where it is known.
     pub service: Option<String>,
+    /// When it was first seen to drain; a restart of the daemon begins anew.
+    pub since: String,
     /// Connections that carry data.
     pub active_connections: u32,
     /// Connections in any other state.
@@ -208,6 +210,7 @@ impl fmt::Display for DrainStatus {
             virtual_server,
             real_server,
             service,
+            since,
             active_connections,
             inactive_connections,
             ends,
@@ -218,7 +221,7 @@ impl fmt::Display for DrainStatus {
         }
         write!(
             f,
-            ": {active_connections} active, {inactive_connections} inactive connections"
+            ": {active_connections} active, {inactive_connections} inactive connections, since {since}"
         )?;
         match ends {
             Some(ends) => write!(f, ", until {ends}"),

@@ -11,6 +11,7 @@ mod files;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod lifecycle;
+mod migrate;
 mod mistakes;
 mod schedulers;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         crash::trials(),
         drift::trials(),
         lifecycle::trials(),
+        migrate::trials(),
         mistakes::trials(),
     ];
     harness::run(trials.into_iter().flatten().collect(), suitable)

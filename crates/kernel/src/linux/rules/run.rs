@@ -14,7 +14,7 @@ const WAIT: &str = "5";
 
 /// Why rules were not read or changed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Why {
+pub(in crate::linux) enum Why {
     /// There is no program: which ones were looked for, and where.
     #[error("{0}")]
     NotFound(String),
@@ -29,7 +29,7 @@ pub(super) enum Why {
 /// A program that failed. Prints in one line: the program, what it said, and of its input the line that it
 /// names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(in crate::linux) struct Failure {
     pub(super) program: String,
     pub(super) status: ExitStatus,
     pub(super) said: String,

@@ -1,6 +1,7 @@
 //! The daemon's state from what the loop sees.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use jiff::SignedDuration;
 use model::{Finding, chain};
@@ -64,17 +65,23 @@ impl Status {
                 virtual_server: server.to_string(),
                 real_server: real.to_string(),
                 service: drain.owner.as_ref().map(ToString::to_string),
+                since: time_of(drain.since, now),
                 active_connections: drain.connections.active,
                 inactive_connections: drain.connections.inactive,
-                ends: drain.deadline.map(|deadline| {
-                    let left = deadline.saturating_duration_since(now.instant);
-                    let left = SignedDuration::try_from(left).unwrap_or(SignedDuration::MAX);
-                    let ends = now.time.checked_add(left);
-                    ends.unwrap_or(jiff::Timestamp::MAX).to_string()
-                }),
+                ends: drain.deadline.map(|deadline| time_of(deadline, now)),
             })
             .collect();
     }
+}
+
+/// The time of day at `instant`.
+fn time_of(instant: Instant, now: Moment) -> String {
+    let span = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+    let ahead = span(instant.saturating_duration_since(now.instant));
+    let ago = span(now.instant.saturating_duration_since(instant));
+    let time = now.time.saturating_add(ahead);
+    let time = time.and_then(|time| time.saturating_sub(ago));
+    time.unwrap_or(now.time).to_string()
 }
 
 impl FindingStatus {

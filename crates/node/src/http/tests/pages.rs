@@ -23,6 +23,7 @@ fn metrics_server() -> Running {
         virtual_server: "10.96.0.10:80/TCP".to_owned(),
         real_server: "10.1.2.3:8080".to_owned(),
         service: None,
+        since: "2026-01-02T03:05:05Z".to_owned(),
         active_connections: 2,
         inactive_connections: 1,
         ends: None,
@@ -95,6 +96,7 @@ fn drains_are_json() {
     "virtualServer": "10.96.0.10:80/TCP",
     "realServer": "10.1.2.3:8080",
     "service": null,
+    "since": "2026-01-02T03:05:05Z",
     "activeConnections": 2,
     "inactiveConnections": 1,
     "ends": null

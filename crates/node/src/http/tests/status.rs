@@ -42,6 +42,7 @@ fn the_text_shows_everything() {
             virtual_server: "10.96.0.10:80/TCP".to_owned(),
             real_server: "10.1.2.3:8080".to_owned(),
             service: Some("shop/web:http".to_owned()),
+            since: "2026-01-02T03:05:05Z".to_owned(),
             active_connections: 2,
             inactive_connections: 1,
             ends: Some("2026-01-02T03:20:05Z".to_owned()),
@@ -70,7 +71,7 @@ Findings: 1
   KIV0401 warning Node node1
 
 Draining: 1
-  10.1.2.3:8080 of 10.96.0.10:80/TCP (shop/web:http): 2 active, 1 inactive connections, until 2026-01-02T03:20:05Z
+  10.1.2.3:8080 of 10.96.0.10:80/TCP (shop/web:http): 2 active, 1 inactive connections, since 2026-01-02T03:05:05Z, until 2026-01-02T03:20:05Z
 
 Recent failures: 2
   2026-01-02T03:05:02Z problem 2

@@ -1,0 +1,127 @@
+//! `ipvsctl migrate`.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use ipvs::VirtualServerKey;
+use kernel::linux::IptablesBackend;
+use kernel::linux::leftovers::Sweeper;
+use kernel::{OpenError, Saved};
+use model::{NodeTables, Snapshot};
+use sources::config;
+use sources::proxy;
+
+use crate::cli::{Migrate, MigrateCheck, MigrateCommand, PlanFormat};
+use crate::error::{Error, Status};
+use crate::input::node::{self, Fallback};
+use crate::input::{Input, cluster, live};
+use crate::migration::{Migration, cut};
+use crate::output::{self, print, print_json};
+use crate::schema;
+
+/// Says what a take-over amounts to. Errors are told here: their exit status is one of its own.
+pub fn run(args: &Migrate) -> Status {
+    let MigrateCommand::Check(args) = &args.command;
+    check(args).unwrap_or_else(|error| {
+        error.report();
+        Status::NotChecked
+    })
+}
+
+/// The kernel as it is.
+struct Found {
+    live: Snapshot,
+    /// Virtual servers known to be ours wherever their address is.
+    ours: BTreeSet<VirtualServerKey>,
+    has_ipvs: bool,
+}
+
+fn check(args: &MigrateCheck) -> Result<Status, Error> {
+    let stdin = Path::new("-");
+    if args.live.as_deref() == Some(stdin) && args.source.paths.iter().any(|path| path == stdin) {
+        return Err(Error::StandardInputTwice);
+    }
+    let node = node::read(&args.node, Fallback::Host)?;
+    let settings = &node.config.settings;
+    let backend = backend(settings.iptables_backend);
+    let metrics = metrics(args, settings.metrics_bind_address);
+    let cluster = cluster::from_source(&args.source, &node)?;
+    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
+    let found = observe(args, &input)?;
+    let plan = super::diff::compare(&input, &found.live, found.ours);
+    let of_kernel = args.live.is_none();
+    let leftovers = of_kernel.then(|| Sweeper::open(backend).find());
+    let migration = Migration {
+        cut: of_kernel.then(|| cut(&plan, &found.live)),
+        plan,
+        proxy: metrics.and_then(|address| Some((address, proxy::running(address)?))),
+        forced: args.force,
+        leftovers: leftovers.transpose().map_err(Error::Observe)?,
+        whole: input.whole,
+        has_ipvs: found.has_ipvs,
+    };
+    match args.output {
+        PlanFormat::Text => print(&output::migration::text(&migration))?,
+        PlanFormat::Json => print_json(&schema::Migration::new(&input, &migration))?,
+    }
+    Ok(if !input.whole {
+        Status::NotChecked
+    } else if migration.in_the_way().is_empty() {
+        Status::Done
+    } else {
+        Status::InTheWay
+    })
+}
+
+/// The kernel, or what was saved of one.
+fn observe(args: &MigrateCheck, input: &Input) -> Result<Found, Error> {
+    if let Some(path) = &args.live {
+        let (mut saved, ours) = live::comparable(live::saved(path)?, &input.desired);
+        return Ok(Found {
+            live: live::observe(&mut saved)?,
+            ours,
+            has_ipvs: true,
+        });
+    }
+    let (live, has_ipvs) = match live::read_only_kernel() {
+        Ok(mut kernel) => (live::observe(&mut kernel)?, true),
+        // As on a node of kube-proxy's other modes.
+        Err(Error::Open(OpenError::NoModule { .. })) => (
+            live::observe(&mut Saved::from(NodeTables::default()))?,
+            false,
+        ),
+        Err(error) => return Err(error),
+    };
+    Ok(Found {
+        live,
+        ours: BTreeSet::new(),
+        has_ipvs,
+    })
+}
+
+/// Where to ask for a proxy; nowhere for saved tables, which may be another node's.
+fn metrics(args: &MigrateCheck, configured: Option<SocketAddr>) -> Option<SocketAddr> {
+    if args.metrics_address.is_some() {
+        return args.metrics_address;
+    }
+    let address = configured.map_or(proxy::METRICS, |mut address| {
+        if address.ip().is_unspecified() {
+            // Every address is also that of loopback.
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        address
+    });
+    args.live.is_none().then_some(address)
+}
+
+fn backend(backend: config::IptablesBackend) -> IptablesBackend {
+    match backend {
+        config::IptablesBackend::Auto => IptablesBackend::Auto,
+        config::IptablesBackend::Nft => IptablesBackend::Nft,
+        config::IptablesBackend::Legacy => IptablesBackend::Legacy,
+    }
+}

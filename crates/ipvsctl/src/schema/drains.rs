@@ -1,0 +1,150 @@
+//! Draining real servers: the daemon's word and the kernel's.
+
+use std::collections::BTreeMap;
+
+use ipvs::Connections;
+use model::Snapshot;
+use serde::{Deserialize, Serialize};
+
+use super::API_VERSION;
+
+#[cfg(test)]
+mod tests;
+
+/// Real servers that get no new connections and keep those they have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drains {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `Drains`.
+    pub kind: &'static str,
+    /// By virtual server, then by real server.
+    pub drains: Vec<Drain>,
+}
+
+impl Drains {
+    /// The list of `drains`.
+    #[must_use]
+    pub fn new(drains: Vec<Drain>) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: "Drains",
+            drains,
+        }
+    }
+}
+
+/// One real server that drains. What is null is not known, but for the deadline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drain {
+    /// The virtual server, `10.96.0.10:80/TCP`.
+    pub virtual_server: String,
+    /// The real server, `10.1.2.3:8080`.
+    pub real_server: String,
+    /// The Service port that it left, `namespace/name:port`.
+    pub service: Option<String>,
+    /// Since when, RFC 3339.
+    pub since: Option<String>,
+    /// Connections that carry data.
+    pub active_connections: Option<u32>,
+    /// Connections in any other state.
+    pub inactive_connections: Option<u32>,
+    /// When it goes at the latest, RFC 3339; null also where it has as long as it needs and
+    /// `known_to_daemon`.
+    pub deadline: Option<String>,
+    /// Whether the daemon told of it; otherwise the kernel alone did, by its weight 0.
+    pub known_to_daemon: bool,
+}
+
+/// What the daemon says at `/drains`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DaemonDrain {
+    virtual_server: String,
+    real_server: String,
+    service: Option<String>,
+    since: Option<String>,
+    active_connections: u32,
+    inactive_connections: u32,
+    ends: Option<String>,
+}
+
+/// Brings the two together, ordered as text. Connections are the kernel's where it was read, as are the real
+/// servers of weight 0 of virtual servers that are ours. Of what the daemon alone knows, the kernel has
+/// just lost it: it is left out.
+#[must_use]
+pub fn drains(daemon: &[DaemonDrain], kernel: Option<&Snapshot>) -> Vec<Drain> {
+    let mut drains: BTreeMap<(String, String), Drain> = BTreeMap::new();
+    for drain in daemon {
+        let drain = Drain::from(drain);
+        drains.insert(drain.key(), drain);
+    }
+    let Some(kernel) = kernel else {
+        return drains.into_values().collect();
+    };
+    let found = of_kernel(kernel).map(|drain| match drains.remove(&drain.key()) {
+        None => drain,
+        Some(known) => Drain {
+            active_connections: drain.active_connections.or(known.active_connections),
+            inactive_connections: drain.inactive_connections.or(known.inactive_connections),
+            ..known
+        },
+    });
+    let mut found: Vec<Drain> = found.collect();
+    found.sort_by_key(Drain::key);
+    found
+}
+
+/// Those that the kernel shows.
+fn of_kernel(kernel: &Snapshot) -> impl Iterator<Item = Drain> {
+    let servers =
+        (kernel.tables.virtual_servers.iter()).filter(|(key, _)| planner::is_marked(kernel, **key));
+    servers.flat_map(|(key, entry)| {
+        let drained = entry.real_servers.values().filter(|real| real.weight == 0);
+        drained.map(|real| {
+            let counts = kernel.connections.get(&(*key, real.key));
+            Drain {
+                virtual_server: key.to_string(),
+                real_server: real.key.to_string(),
+                service: None,
+                since: None,
+                active_connections: counts.map(|Connections { active, .. }| *active),
+                inactive_connections: counts.map(|Connections { inactive, .. }| *inactive),
+                deadline: None,
+                known_to_daemon: false,
+            }
+        })
+    })
+}
+
+impl Drain {
+    fn key(&self) -> (String, String) {
+        (self.virtual_server.clone(), self.real_server.clone())
+    }
+}
+
+impl From<&DaemonDrain> for Drain {
+    fn from(drain: &DaemonDrain) -> Self {
+        let DaemonDrain {
+            virtual_server,
+            real_server,
+            service,
+            since,
+            active_connections,
+            inactive_connections,
+            ends,
+        } = drain.clone();
+        Self {
+            virtual_server,
+            real_server,
+            service,
+            since,
+            active_connections: Some(active_connections),
+            inactive_connections: Some(inactive_connections),
+            deadline: ends,
+            known_to_daemon: true,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `ipvsctl migrate check` and `ipvsctl get drains` on saved tables.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, SHOP, SHOP_TABLES};
+
+const CHECK: &str = "migrate check -f shop.yaml --node node1 --live live.txt";
+
+/// The shop's tables as kube-proxy has them, without our set, and with a kernel setting as nobody set it.
+fn of_kube_proxy() -> String {
+    let desk = Desk::new().with("shop.yaml", SHOP);
+    let ours = desk.run("render -f shop.yaml --node node1").exits(0).out;
+    let others = ours
+        .lines()
+        .filter(|line| !line.contains("NO-LOCAL-ENDPOINT"));
+    let text: String = others.map(|line| format!("{line}\n")).collect();
+    let conntrack = "net.ipv4.vs.conntrack = 1";
+    assert!(text.contains(conntrack), "{text}");
+    text.replace(conntrack, "net.ipv4.vs.conntrack = 0")
+}
+
+/// Answers each path of `pages` as a proxy at its metrics address does.
+fn serve(pages: &'static [(&'static str, &'static str)]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            let mut line = String::new();
+            let mut reader = BufReader::new(&stream);
+            reader.read_line(&mut line).expect("a request");
+            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            let page = pages.iter().find(|(known, _)| *known == path);
+            let answer = match page {
+                Some((_, body)) => format!("HTTP/1.0 200 OK\r\n\r\n{body}"),
+                None => "HTTP/1.0 404 Not Found\r\n\r\nno".to_owned(),
+            };
+            stream.write_all(answer.as_bytes()).expect("an answer");
+        }
+    });
+    address
+}
+
+#[test]
+fn a_node_of_kube_proxy_changes_by_deviations_alone() {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", &of_kube_proxy());
+    let ran = desk.run(CHECK).exits(0);
+    let causes = "
+Where the changes come from
+- deviation D12, this node reaches Services of policy Local that have no endpoint on it: 2 to add, 0 to \
+change, 0 to delete
+- deviation D20, rules are the same at all times, also while sets are empty; with those of D12: 0 to add, \
+2 to change, 0 to delete
+- what every node needs: 0 to add, 1 to change, 0 to delete
+";
+    assert!(ran.out.contains(causes), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("Plan: 2 to add, 3 to change, 0 to delete\n"),
+        "{}",
+        ran.out
+    );
+    assert!(!ran.out.contains("\nIn the way\n"), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("\nThe way back\n- To kube-proxy in ipvs mode: ")
+    );
+    assert!(
+        ran.out.ends_with("\nNothing is in the way.\n"),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn a_node_that_is_ours_does_not_change() {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", SHOP_TABLES);
+    let ran = desk.run(CHECK).exits(0);
+    assert!(
+        ran.out
+            .starts_with("Plan: 0 to add, 0 to change, 0 to delete\n\nTo know\n"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn kube_proxy_has_to_be_stopped_first() {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", SHOP_TABLES);
+    let address = serve(&[("/proxyMode", "ipvs")]);
+    let check = format!("{CHECK} --metrics-address {address}");
+    let ran = desk.run(&check).exits(2);
+    let told =
+        format!("\nIn the way\n- kube-proxy (mode ipvs) answers at {address}: two that write");
+    assert!(ran.out.contains(&told), "{}", ran.out);
+    assert!(ran.out.ends_with("\n1 thing has to be done first.\n"));
+    let ran = desk.run(&format!("{check} --force")).exits(0);
+    assert!(!ran.out.contains("\nIn the way\n"), "{}", ran.out);
+    assert!(ran.out.contains(": to be stopped\n"), "{}", ran.out);
+}
+
+#[test]
+fn a_virtual_server_of_somebody_else_has_to_go_first() {
+    // Neither on the device nor in the sets.
+    let tables = of_kube_proxy();
+    let others = (tables.lines()).filter(|line| {
+        !line.contains("10.96.0.10") || line.starts_with("-A -t") || line.starts_with("-a -t")
+    });
+    let foreign: String = others.map(|line| format!("{line}\n")).collect();
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", &foreign);
+    let ran = desk.run(CHECK).exits(2);
+    let told = "\nIn the way\n- KIV0301 error Service default/web: spec.ports: ";
+    assert!(ran.out.contains(told), "{}", ran.out);
+}
+
+#[test]
+fn errors_have_a_status_of_their_own() {
+    let desk = Desk::new()
+        .with("shop.yaml", &format!("{SHOP}---\nkind: [\n"))
+        .with("live.txt", SHOP_TABLES)
+        .with("wrong.txt", "-A -t 10.96.0.10 -s rr\n");
+    desk.run(CHECK).exits(1);
+    let ran = desk
+        .run("migrate check -f shop.yaml --node node1 --live wrong.txt")
+        .exits(1);
+    assert_eq!(ran.out, "");
+    assert!(ran.err.contains("failed to use the saved tables wrong.txt"));
+}
+
+#[test]
+fn a_take_over_as_json() {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("live.txt", &of_kube_proxy());
+    let address = serve(&[("/proxyMode", "iptables")]);
+    let ran = desk
+        .run(&format!("{CHECK} --metrics-address {address} -o json"))
+        .exits(2);
+    let object: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(object["kind"], "Migration");
+    assert_eq!(object["nodeName"], "node1");
+    assert_eq!(object["runningProxy"], "kube-proxy (mode iptables)");
+    assert_eq!(object["inTheWay"].as_array().map(Vec::len), Some(1));
+    assert_eq!(object["leftovers"], Value::Null);
+    assert_eq!(object["cutConnections"], Value::Null);
+    assert_eq!(
+        object["causes"][0],
+        json!({
+            "deviation": "D12",
+            "description": "this node reaches Services of policy Local that have no endpoint on it",
+            "changes": {"add": 2, "change": 0, "delete": 0},
+        })
+    );
+    assert_eq!(object["plan"]["summary"]["add"], 2);
+    assert_eq!(object["wayBack"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn drains_are_the_daemons_and_the_kernels() {
+    let live = SHOP_TABLES.replace("10.244.1.5:8080 -m -w 1", "10.244.1.5:8080 -m -w 0");
+    let desk = Desk::new().with("live.txt", &live);
+    let ran = desk.run("get drains --live live.txt").exits(0);
+    let expected = "\
+VIRTUAL SERVER     REAL SERVER      SERVICE  SINCE    ACTIVE   INACTIVE  DEADLINE
+10.96.0.10:80/TCP  10.244.1.5:8080  unknown  unknown  unknown  unknown   unknown
+";
+    assert_eq!(ran.out, expected);
+    let address = serve(&[(
+        "/drains",
+        r#"[{"virtualServer": "10.96.0.10:80/TCP", "realServer": "10.244.1.5:8080",
+             "service": "default/web:http", "since": "2026-01-02T03:04:05Z", "activeConnections": 7,
+             "inactiveConnections": 1, "ends": null}]"#,
+    )]);
+    let get = format!("get drains --live live.txt --metrics-address {address}");
+    let expected = "\
+VIRTUAL SERVER     REAL SERVER      SERVICE           SINCE                 ACTIVE  INACTIVE  DEADLINE
+10.96.0.10:80/TCP  10.244.1.5:8080  default/web:http  2026-01-02T03:04:05Z  7       1         none
+";
+    let ran = desk.run(&get).exits(0);
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), (expected, ""));
+    let ran = desk.run(&format!("{get} -o json")).exits(0);
+    let object: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(object["kind"], "Drains");
+    assert_eq!(
+        object["drains"],
+        json!([{
+            "virtualServer": "10.96.0.10:80/TCP", "realServer": "10.244.1.5:8080",
+            "service": "default/web:http", "since": "2026-01-02T03:04:05Z", "activeConnections": 7,
+            "inactiveConnections": 1, "deadline": null, "knownToDaemon": true,
+        }])
+    );
+}
+
+#[test]
+fn a_proxy_that_knows_no_drains_is_no_daemon() {
+    let desk = Desk::new().with("live.txt", SHOP_TABLES);
+    let address = serve(&[("/proxyMode", "ipvs")]);
+    let ran = desk
+        .run(&format!(
+            "get drains --live live.txt --metrics-address {address}"
+        ))
+        .exits(0);
+    assert_eq!(ran.out, "No real server drains.\n");
+    assert_eq!(
+        ran.err,
+        format!(
+            "warning: kube-ipvsd does not tell at {address} what drains, and since when: /drains was \
+             answered by status 404\n"
+        )
+    );
+}

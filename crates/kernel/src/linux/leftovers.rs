@@ -1,0 +1,185 @@
+//! What kube-proxy's other modes left on the node: found, and deleted.
+
+use std::fmt;
+
+use ipset::client::{Client, OpenError, Request};
+use ipvs::AddressFamily;
+use model::leftovers::{Leftovers, NFT_TABLE, nft_family, old_sets};
+use netlink::Errno;
+
+use super::rules::{FAMILIES, IptablesBackend, NftTables, Rules, unreadable};
+use crate::error::ObserveError;
+
+/// How often what is there is looked at and deleted anew where somebody else changed it in between.
+const TRIES: u32 = 3;
+
+/// Finds leftovers in the network namespace of the thread that calls, and deletes them. Of the two packet
+/// filters it looks at the one that our rules are in.
+///
+/// It knows no [`Kernel`](crate::Kernel): leftovers are no part of what is kept as the cluster asks.
+pub struct Sweeper {
+    rules: Rules,
+}
+
+/// A leftover that was not deleted.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to delete {what} that kube-proxy left")]
+pub struct SweepError {
+    /// What.
+    what: String,
+    /// Why.
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl Sweeper {
+    /// Runs nothing yet.
+    #[must_use]
+    pub fn open(backend: IptablesBackend) -> Self {
+        Self {
+            rules: Rules::open_quietly(backend),
+        }
+    }
+
+    /// What there is. Reads all rules once for each family.
+    ///
+    /// # Errors
+    ///
+    /// Something could not be read.
+    pub fn find(&mut self) -> Result<Leftovers, ObserveError> {
+        let mut found = Leftovers::default();
+        for family in FAMILIES {
+            let saved = (self.rules.save(family)).map_err(|why| unreadable(family, why))?;
+            found.absorb_rules(family, &saved);
+        }
+        find_tables(&mut found)?;
+        find_sets(&mut found)?;
+        Ok(found)
+    }
+
+    /// Deletes what there is: first what takes connections before IPVS does, the sets last, since rules
+    /// look into them. Chains that somebody else's chains lead to stay. What was found is the answer; that
+    /// nothing is there is no error.
+    ///
+    /// To be called once our own rules are written: until then the leftovers are what serves.
+    ///
+    /// # Errors
+    ///
+    /// Something could not be read; or what could not be deleted: all else was.
+    pub fn sweep(&mut self) -> Result<Leftovers, Vec<SweepError>> {
+        let unread = |source: ObserveError| {
+            let what = "anything".to_owned();
+            vec![SweepError::new(what, source)]
+        };
+        let first = self.find().map_err(unread)?;
+        let mut failed = self.delete(&first);
+        for _ in 1..TRIES {
+            if failed.is_empty() {
+                break;
+            }
+            let left = self.find().map_err(unread)?;
+            failed = self.delete(&left);
+        }
+        if failed.is_empty() {
+            Ok(first)
+        } else {
+            Err(failed)
+        }
+    }
+
+    fn delete(&mut self, leftovers: &Leftovers) -> Vec<SweepError> {
+        let Leftovers {
+            rules,
+            nft_tables,
+            sets,
+        } = leftovers;
+        let mut failed = Vec::new();
+        for family in nft_tables {
+            failed.extend(delete_table(*family).err());
+        }
+        for (family, rules) in rules {
+            let input = rules.to_restore();
+            if !input.is_empty() {
+                let restored = self.rules.restore(*family, &input);
+                let what = || format!("{rules} in the {family} rules");
+                failed.extend(restored.err().map(|why| SweepError::new(what(), why)));
+            }
+        }
+        if !sets.is_empty() {
+            failed.extend(delete_sets(sets.iter().cloned()));
+        }
+        failed
+    }
+}
+
+impl fmt::Debug for Sweeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweeper").finish_non_exhaustive()
+    }
+}
+
+impl SweepError {
+    fn new(what: String, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let source = source.into();
+        Self { what, source }
+    }
+}
+
+fn find_tables(found: &mut Leftovers) -> Result<(), ObserveError> {
+    const WHAT: &str = "the tables of nf_tables";
+    let failed = |source| ObserveError::Failed { what: WHAT, source };
+    let mut tables = NftTables::open().map_err(|error| failed(error.into()))?;
+    for family in FAMILIES {
+        let has = tables.has(family, NFT_TABLE);
+        let has = has.map_err(|error| match error.raw_os_error() {
+            Some(libc::EPERM) => ObserveError::NotPermitted {
+                what: WHAT,
+                source: Errno(libc::EPERM),
+            },
+            _ => failed(error.into()),
+        })?;
+        if has {
+            found.nft_tables.insert(family);
+        }
+    }
+    Ok(())
+}
+
+fn delete_table(family: AddressFamily) -> Result<(), SweepError> {
+    let what = || format!("table {} {NFT_TABLE}", nft_family(family));
+    let mut tables = NftTables::open().map_err(|error| SweepError::new(what(), error))?;
+    match tables.delete(family, NFT_TABLE) {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => {
+            Err(SweepError::new(what(), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn find_sets(found: &mut Leftovers) -> Result<(), ObserveError> {
+    const WHAT: &str = "the names of the sets";
+    let failed = |source| ObserveError::Failed { what: WHAT, source };
+    let mut client = match Client::open() {
+        Ok(client) => client,
+        Err(OpenError::NoModule) => return Ok(()),
+        Err(error) => return Err(failed(error.into())),
+    };
+    let names = client.names().map_err(|error| failed(error.into()))?;
+    (found.sets).extend(old_sets().filter(|name| names.contains(name)));
+    Ok(())
+}
+
+fn delete_sets(names: impl Iterator<Item = ipset::SetName>) -> Vec<SweepError> {
+    let names: Vec<_> = names.collect();
+    let mut client = match Client::open() {
+        Ok(client) => client,
+        Err(error) => return vec![SweepError::new("sets".to_owned(), error)],
+    };
+    let requests: Vec<_> = names.iter().cloned().map(Request::Destroy).collect();
+    let outcomes = client.execute(&requests).into_iter().zip(names);
+    outcomes
+        .filter_map(|(outcome, name)| {
+            let error = outcome.err()?;
+            Some(SweepError::new(format!("set {name}"), error))
+        })
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! Whole tables of nf_tables, found and deleted by netlink: the program `nft` need not be there.
+
+use std::io;
+
+use ipvs::AddressFamily;
+use netlink::{Protocol, Socket, Transport};
+
+/// `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`, `include/uapi/linux/netfilter/nfnetlink.h`.
+pub(super) const BATCH_BEGIN: u16 = 0x10;
+const BATCH_END: u16 = 0x11;
+/// `NFNL_SUBSYS_NFTABLES`.
+pub(super) const NFTABLES: u16 = 10;
+/// `NFT_MSG_NEWTABLE` and those after it, `include/uapi/linux/netfilter/nf_tables.h`.
+pub(super) const NEW_TABLE: u16 = 0;
+const GET_TABLE: u16 = 1;
+const DEL_TABLE: u16 = 2;
+const NFTA_TABLE_NAME: u16 = 1;
+/// `NFPROTO_IPV4` and `NFPROTO_IPV6`, `include/uapi/linux/netfilter.h`.
+pub(super) const IPV4: u8 = 2;
+const IPV6: u8 = 10;
+/// The answer's type, `include/uapi/linux/netlink.h`.
+const NLMSG_ERROR: u16 = 2;
+pub(super) const REQUEST: u16 = 1;
+pub(super) const ACK: u16 = 4;
+pub(super) const CREATE: u16 = 0x400;
+const NETLINK_HEADER: usize = 16;
+
+/// The tables of the network namespace in which it was opened.
+pub(in crate::linux) struct NftTables(Socket);
+
+impl NftTables {
+    pub(in crate::linux) fn open() -> Result<Self, netlink::OpenError> {
+        Socket::open(Protocol::Netfilter).map(Self)
+    }
+
+    /// Whether there is a table `name` of `family`. A kernel without nf_tables has none.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` without `CAP_NET_ADMIN`; or there was no answer.
+    pub(in crate::linux) fn has(&mut self, family: AddressFamily, name: &str) -> io::Result<bool> {
+        let kind = (NFTABLES << 8) | GET_TABLE;
+        let answer = self.ask(&message(
+            kind,
+            REQUEST,
+            protocol(family),
+            0,
+            &table_name(name),
+        ))?;
+        match (read_kind(&answer), read_errno(&answer)) {
+            (Some(kind), _) if kind == (NFTABLES << 8) | NEW_TABLE => Ok(true),
+            (_, Some(libc::EPERM)) => Err(io::Error::from_raw_os_error(libc::EPERM)),
+            // ENOENT; EINVAL, EOPNOTSUPP or EAFNOSUPPORT where nf_tables or this family is missing.
+            (_, Some(_)) => Ok(false),
+            (..) => Err(io::Error::other("the kernel's answer is not understood")),
+        }
+    }
+
+    /// Deletes the table `name` of `family` with all that is in it, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's word; nothing was deleted then.
+    pub(in crate::linux) fn delete(&mut self, family: AddressFamily, name: &str) -> io::Result<()> {
+        let begin = message(BATCH_BEGIN, REQUEST, 0, NFTABLES, &[]);
+        let kind = (NFTABLES << 8) | DEL_TABLE;
+        let table = message(kind, REQUEST | ACK, protocol(family), 0, &table_name(name));
+        let end = message(BATCH_END, REQUEST, 0, NFTABLES, &[]);
+        match read_errno(&self.ask(&[begin, table, end].concat())?) {
+            Some(0) => Ok(()),
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => Err(io::Error::other("the kernel's answer is not understood")),
+        }
+    }
+
+    fn ask(&mut self, request: &[u8]) -> io::Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        self.0.send(request)?;
+        self.0.receive(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+fn protocol(family: AddressFamily) -> u8 {
+    match family {
+        AddressFamily::Ipv4 => IPV4,
+        AddressFamily::Ipv6 => IPV6,
+    }
+}
+
+/// The attribute that names a table, padded.
+pub(super) fn table_name(name: &str) -> Vec<u8> {
+    // The header of four bytes, the name and its zero.
+    let length = 4 + name.len() + 1;
+    let mut bytes = Vec::from(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
+    bytes.extend(NFTA_TABLE_NAME.to_ne_bytes());
+    bytes.extend(name.as_bytes());
+    bytes.resize(length.next_multiple_of(4), 0);
+    bytes
+}
+
+/// A netlink message with a `struct nfgenmsg` before its attributes.
+pub(super) fn message(
+    kind: u16,
+    flags: u16,
+    family: u8,
+    resource: u16,
+    attributes: &[u8],
+) -> Vec<u8> {
+    let length = u32::try_from(NETLINK_HEADER + 4 + attributes.len()).unwrap_or(u32::MAX);
+    let mut bytes = Vec::from(length.to_ne_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(flags.to_ne_bytes());
+    // Sequence and port.
+    bytes.extend([0; 8]);
+    bytes.extend([family, 0]);
+    bytes.extend(resource.to_be_bytes());
+    bytes.extend(attributes);
+    bytes
+}
+
+fn read_kind(answer: &[u8]) -> Option<u16> {
+    Some(u16::from_ne_bytes(*answer.get(4..6)?.first_chunk()?))
+}
+
+/// The error number of an answer, 0 for success.
+pub(super) fn read_errno(answer: &[u8]) -> Option<libc::c_int> {
+    let errno = answer
+        .get(NETLINK_HEADER..NETLINK_HEADER + 4)?
+        .first_chunk()?;
+    (read_kind(answer)? == NLMSG_ERROR)
+        .then(|| i32::from_ne_bytes(*errno).checked_neg())
+        .flatten()
+}

@@ -1,0 +1,119 @@
+//! What kube-proxy leaves behind when it ran in another mode, or was an older one: rules of its iptables
+//! mode, tables of its nftables mode, sets that no proxy uses any more.
+//!
+//! The chains that its iptables mode shares with its ipvs mode are ours and no leftovers. Nor is what the
+//! kubelet keeps: `KUBE-IPTABLES-HINT`, `KUBE-KUBELET-CANARY`, `KUBE-FIREWALL`, `KUBE-MARK-DROP`.
+
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use ipset::SetName;
+use ipvs::AddressFamily;
+
+use crate::finding::{Code, Finding};
+use crate::names::{Name, ObjectName};
+
+pub use self::rules::{RuleLeftovers, TableLeftovers};
+
+/// The nf_tables table of kube-proxy's nftables mode, one of this name in each family (`kubeProxyTable`,
+/// pkg/proxy/nftables/proxier.go, Kubernetes 1.30).
+pub const NFT_TABLE: &str = "kube-proxy";
+
+/// What of the sets of older versions no proxy uses any more, without `KUBE-` or `KUBE-6-`: the SCTP node
+/// ports from before they were `hash:ip,port`, and a set of the first ipvs mode. kube-router has sets of
+/// names `KUBE-SRC-…` and `KUBE-DST-…`, so that the beginning of a name says nothing.
+const OLD_SETS: [&str; 3] = [
+    "NODE-PORT-SCTP",
+    "NODE-PORT-LOCAL-SCTP",
+    "LOAD-BALANCER-MASQ",
+];
+
+/// The names of the sets that are leftovers where they exist.
+pub fn old_sets() -> impl Iterator<Item = SetName> {
+    let names = |prefix: &'static str| {
+        (OLD_SETS.iter()).map(move |name| SetName::cut(&format!("{prefix}{name}")))
+    };
+    names("KUBE-").chain(names("KUBE-6-"))
+}
+
+/// What of kube-proxy's other modes is on a node. Prints in words, in one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Rules of the iptables mode; no family whose rules have none.
+    pub rules: BTreeMap<AddressFamily, RuleLeftovers>,
+    /// The families that have a table of the nftables mode, [`NFT_TABLE`].
+    pub nft_tables: BTreeSet<AddressFamily>,
+    /// Those of [`old_sets`] that exist.
+    pub sets: BTreeSet<SetName>,
+}
+
+impl Leftovers {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Takes in the rules of `family`, as `iptables-save` or `ip6tables-save` printed them.
+    pub fn absorb_rules(&mut self, family: AddressFamily, saved: &str) {
+        let found = RuleLeftovers::of(saved);
+        if found.is_empty() {
+            self.rules.remove(&family);
+        } else {
+            self.rules.insert(family, found);
+        }
+    }
+
+    /// What is odd about the node that has them; none where there is nothing.
+    #[must_use]
+    pub fn finding(&self, node: &Name) -> Option<Finding> {
+        (!self.is_empty()).then(|| Finding {
+            code: Code::OtherModesLeftovers,
+            kind: "Node",
+            object: ObjectName::new("", node.clone()),
+            field: "rules".to_owned(),
+            problem: format!("kube-proxy left behind {self}"),
+            consequence: "it stays, and may act on traffic, until kube-ipvsd starts with \
+                          --remove-leftovers"
+                .to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Leftovers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            rules,
+            nft_tables,
+            sets,
+        } = self;
+        let mut parts = Vec::new();
+        for (family, rules) in rules {
+            parts.push(format!("{rules} in the {family} rules of iptables mode"));
+        }
+        for family in nft_tables {
+            let family = nft_family(*family);
+            parts.push(format!("table {family} {NFT_TABLE} of nftables mode"));
+        }
+        for set in sets {
+            parts.push(format!("set {set} of an old version"));
+        }
+        if parts.is_empty() {
+            parts.push("nothing".to_owned());
+        }
+        f.write_str(&parts.join(", "))
+    }
+}
+
+/// How `nft` names the family.
+#[must_use]
+pub fn nft_family(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::Ipv4 => "ip",
+        AddressFamily::Ipv6 => "ip6",
+    }
+}

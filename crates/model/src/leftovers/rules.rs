@@ -1,0 +1,238 @@
+//! Leftovers among the rules of one family.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::names::Name;
+use crate::rules::{ChainKey, Rule, Table, Target, is_open};
+
+/// Chains that the iptables mode makes for each Service and each endpoint, in `nat` alone
+/// (pkg/proxy/iptables/proxier.go: `KUBE-XLB-` before Kubernetes 1.24, the others in 1.30).
+const FOR_EACH: [&str; 6] = [
+    "KUBE-SVC-",
+    "KUBE-SVL-",
+    "KUBE-SEP-",
+    "KUBE-FW-",
+    "KUBE-EXT-",
+    "KUBE-XLB-",
+];
+
+/// Chains that the iptables mode makes once. `KUBE-SERVICES` of `nat` is ours; that of `filter` refuses
+/// what had no endpoints when its kube-proxy stopped.
+const ONCE: [(&str, &str); 7] = [
+    ("nat", "KUBE-NODEPORTS"),
+    ("nat", "KUBE-PROXY-CANARY"),
+    ("filter", "KUBE-EXTERNAL-SERVICES"),
+    ("filter", "KUBE-NODEPORTS"),
+    ("filter", "KUBE-PROXY-CANARY"),
+    ("filter", "KUBE-SERVICES"),
+    ("mangle", "KUBE-PROXY-CANARY"),
+];
+
+/// Leftovers among the rules of one family, by table: `nat`, `filter`, `mangle`. No table that has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleLeftovers {
+    /// The tables.
+    pub tables: BTreeMap<Name, TableLeftovers>,
+}
+
+/// Leftovers in one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableLeftovers {
+    /// Chains to delete, with all that is in them.
+    pub chains: BTreeSet<Name>,
+    /// Rules that go to one of them, in built-in chains and in ours: what follows `-A ` in the text.
+    pub jumps: Vec<Name>,
+    /// Chains that have to stay, since a chain of somebody else leads to them.
+    pub held: BTreeSet<Name>,
+}
+
+impl TableLeftovers {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl RuleLeftovers {
+    /// Those in what `iptables-save` printed. Lines that make no sense are passed over.
+    #[must_use]
+    pub fn of(saved: &str) -> Self {
+        let mut tables = BTreeMap::new();
+        for (name, table) in read(saved) {
+            let found = table.leftovers(name);
+            if !found.is_empty() {
+                tables.insert(name.into(), found);
+            }
+        }
+        Self { tables }
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    /// How many chains can be deleted.
+    #[must_use]
+    pub fn chains(&self) -> usize {
+        self.tables.values().map(|table| table.chains.len()).sum()
+    }
+
+    /// How many rules lead to them.
+    #[must_use]
+    pub fn jumps(&self) -> usize {
+        self.tables.values().map(|table| table.jumps.len()).sum()
+    }
+
+    /// How many chains have to stay.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.tables.values().map(|table| table.held.len()).sum()
+    }
+
+    /// The input of `iptables-restore --noflush` that deletes the jumps, then the chains. Empty where all
+    /// have to stay.
+    #[must_use]
+    pub fn to_restore(&self) -> String {
+        let mut text = String::new();
+        for (name, table) in &self.tables {
+            let TableLeftovers {
+                chains,
+                jumps,
+                held: _,
+            } = table;
+            if chains.is_empty() && jumps.is_empty() {
+                continue;
+            }
+            let mut line = |line: String| {
+                text.push_str(&line);
+                text.push('\n');
+            };
+            line(format!("*{name}"));
+            // Who names a chain that is there empties it.
+            (chains.iter()).for_each(|chain| line(format!(":{chain} - [0:0]")));
+            (jumps.iter()).for_each(|jump| line(format!("-D {jump}")));
+            (chains.iter()).for_each(|chain| line(format!("-X {chain}")));
+            line("COMMIT".to_owned());
+        }
+        text
+    }
+}
+
+impl fmt::Display for RuleLeftovers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let many = |count, word: &str| match count {
+            1 => format!("1 {word}"),
+            count => format!("{count} {word}s"),
+        };
+        write!(f, "{}", many(self.chains() + self.held(), "chain"))?;
+        if self.jumps() > 0 {
+            write!(f, " and {} to them", many(self.jumps(), "jump"))?;
+        }
+        if self.held() > 0 {
+            write!(f, " ({} kept by chains of others)", self.held())?;
+        }
+        Ok(())
+    }
+}
+
+fn is_leftover(table: &str, chain: &str) -> bool {
+    ONCE.contains(&(table, chain))
+        || (table == "nat" && FOR_EACH.iter().any(|prefix| chain.starts_with(prefix)))
+}
+
+fn is_ours(table: &str, chain: &str) -> bool {
+    let mut tables = Table::ALL.into_iter();
+    let table = tables.find(|of| of.to_string() == table);
+    table.is_some_and(|table| ChainKey::new(table, chain).is_ours())
+}
+
+/// A table as far as it matters here.
+#[derive(Default)]
+struct Read<'a> {
+    chains: BTreeSet<&'a str>,
+    built_in: BTreeSet<&'a str>,
+    /// Rules that go to another chain: what follows `-A `, the chain they are in, the one they go to.
+    jumps: Vec<(&'a str, &'a str, Name)>,
+}
+
+impl Read<'_> {
+    fn leftovers(&self, table: &str) -> TableLeftovers {
+        let found = (self.chains.iter()).filter(|chain| is_leftover(table, chain));
+        let mut chains: BTreeSet<Name> = found.map(|chain| Name::from(*chain)).collect();
+        let held = self.held(table, &chains);
+        chains.retain(|chain| !held.contains(chain));
+        let jumps = (self.jumps.iter())
+            .filter(|(_, from, to)| chains.contains(to) && !is_leftover(table, from))
+            .map(|(rule, ..)| Name::from(*rule))
+            .collect();
+        TableLeftovers {
+            chains,
+            jumps,
+            held,
+        }
+    }
+
+    /// Of `chains`, those to which a chain of others leads, by way of other leftovers too.
+    fn held(&self, table: &str, chains: &BTreeSet<Name>) -> BTreeSet<Name> {
+        let others = |chain: &str| {
+            !self.built_in.contains(chain) && !is_leftover(table, chain) && !is_ours(table, chain)
+        };
+        let mut beyond: BTreeMap<&str, Vec<&Name>> = BTreeMap::new();
+        for (_, from, to) in &self.jumps {
+            beyond.entry(from).or_default().push(to);
+        }
+        let mut held = BTreeSet::new();
+        let mut next: Vec<Name> = (self.jumps.iter())
+            .filter(|(_, from, _)| others(from))
+            .map(|(.., to)| to.clone())
+            .collect();
+        while let Some(chain) = next.pop() {
+            if chains.contains(&chain) && held.insert(chain.clone()) {
+                let beyond = beyond.get(&*chain).into_iter().flatten();
+                next.extend(beyond.map(|to| Name::clone(to)));
+            }
+        }
+        held
+    }
+}
+
+fn read(saved: &str) -> BTreeMap<&str, Read<'_>> {
+    let mut tables: BTreeMap<&str, Read<'_>> = BTreeMap::new();
+    let mut table = None;
+    // A comment is printed with its line breaks: what follows them is no line of its own.
+    let mut open = false;
+    for line in saved.lines() {
+        if open {
+            open = is_open(&format!("\"{line}"));
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('*') {
+            table = Some(tables.entry(name.trim()).or_default());
+        } else if let (Some(table), Some(chain)) = (&mut table, line.strip_prefix(':')) {
+            let mut words = chain.split_ascii_whitespace();
+            let name = words.next().unwrap_or_default();
+            table.chains.insert(name);
+            if words.next().is_some_and(|policy| policy != "-") {
+                table.built_in.insert(name);
+            }
+        } else if let (Some(table), Some(rule)) = (&mut table, line.strip_prefix("-A ")) {
+            open = is_open(rule);
+            let (chain, conditions) = rule.split_once(' ').unwrap_or((rule, ""));
+            if let Some(to) = target(conditions) {
+                table.jumps.push((rule, chain, to));
+            }
+        }
+    }
+    tables
+}
+
+/// The chain that a rule goes to; or the name of a target without options, which is no chain's.
+fn target(rule: &str) -> Option<Name> {
+    match Rule::parse(rule).target {
+        Target::Jump(chain) => Some(chain),
+        Target::Other(text) => text.strip_prefix("-g ").map(Name::from),
+        _ => None,
+    }
+}

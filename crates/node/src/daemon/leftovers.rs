@@ -1,0 +1,114 @@
+//! What kube-proxy's other modes left: told, or deleted, once.
+
+use std::thread::JoinHandle;
+
+use kernel::linux::IptablesBackend;
+use kernel::linux::leftovers::Sweeper;
+use model::{Name, chain};
+use tracing::{error, info, warn};
+
+use crate::reconciler::{Reconciler, Report};
+use crate::run::Observer;
+
+/// Waits for the first synchronisation in which nothing failed: until then the leftovers may be what
+/// serves. Then looks, in a thread of its own, since many rules take long.
+pub(super) struct Leftovers {
+    backend: IptablesBackend,
+    node: Name,
+    remove: bool,
+    phase: Phase,
+}
+
+enum Phase {
+    Waiting,
+    /// A synchronisation has just ended well: that of all, if all was known.
+    Synced,
+    Begun(Option<JoinHandle<()>>),
+}
+
+impl Leftovers {
+    /// Nothing is looked at yet. With `remove` they are deleted, else told.
+    pub(super) fn new(backend: IptablesBackend, node: Name, remove: bool) -> Self {
+        Self {
+            backend,
+            node,
+            remove,
+            phase: Phase::Waiting,
+        }
+    }
+
+    fn begin(&self) -> Option<JoinHandle<()>> {
+        let (backend, node, remove) = (self.backend, self.node.clone(), self.remove);
+        let look = move || {
+            let sweeper = Sweeper::open(backend);
+            if remove {
+                sweep(sweeper);
+            } else {
+                tell(sweeper, &node);
+            }
+        };
+        let thread = std::thread::Builder::new().name("leftovers".to_owned());
+        let started = thread.spawn(look);
+        if let Err(problem) = &started {
+            warn!("leftovers of kube-proxy's other modes are not looked for: {problem}");
+        }
+        started.ok()
+    }
+}
+
+impl Observer for Leftovers {
+    fn reported(&mut self, report: &Report) {
+        if let (Phase::Waiting, Report::Synced { failed: 0, .. }) = (&self.phase, report) {
+            self.phase = Phase::Synced;
+        }
+    }
+
+    fn idle(&mut self, reconciler: &Reconciler) {
+        if matches!(self.phase, Phase::Synced) {
+            self.phase = match reconciler.cluster().is_complete() {
+                true => Phase::Begun(self.begin()),
+                false => Phase::Waiting,
+            };
+        }
+    }
+}
+
+/// What was begun is ended: a part of the rules is worse than all or none.
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        if let Phase::Begun(thread) = &mut self.phase
+            && let Some(thread) = thread.take()
+            && thread.join().is_err()
+        {
+            error!("the search for leftovers of kube-proxy's other modes broke off");
+        }
+    }
+}
+
+fn sweep(mut sweeper: Sweeper) {
+    match sweeper.sweep() {
+        Ok(found) if found.is_empty() => {
+            info!("kube-proxy's other modes left nothing on this node");
+        }
+        Ok(found) => info!("deleted what kube-proxy left behind: {found}"),
+        Err(problems) => {
+            for problem in problems {
+                error!("{}", chain(&problem));
+            }
+        }
+    }
+}
+
+fn tell(mut sweeper: Sweeper, node: &Name) {
+    match sweeper.find() {
+        Ok(found) => {
+            if let Some(finding) = found.finding(node) {
+                warn!("{finding}");
+            }
+        }
+        Err(problem) => warn!(
+            "leftovers of kube-proxy's other modes are not looked for: {}",
+            chain(&problem)
+        ),
+    }
+}

@@ -1,0 +1,149 @@
+//! Before, during and after a take-over: leftovers of kube-proxy's other modes, and what drains.
+
+use e2e::{Family, LongLived, Outcome, World, ensure, eventually};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::case;
+use crate::cluster::Cluster;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        case("migrate::leftovers_are_told_and_go_when_asked", leftovers),
+        case(
+            "migrate::what_drains_is_listed_by_daemon_and_kernel",
+            drains,
+        ),
+    ]
+}
+
+/// What kube-proxy's iptables mode has for one Service with an endpoint and for one without, beside a
+/// chain of the kubelet. The former is the one that is served here: it has been programmed before.
+const IPTABLES_MODE: &str = r#"*filter
+:KUBE-FIREWALL - [0:0]
+:KUBE-SERVICES - [0:0]
+-A INPUT -j KUBE-FIREWALL
+-A FORWARD -m conntrack --ctstate NEW -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A KUBE-SERVICES -d 10.96.9.9/32 -p tcp -m comment --comment "default/other:http has no endpoints" -m tcp --dport 80 -j REJECT
+COMMIT
+*nat
+:KUBE-SERVICES - [0:0]
+:KUBE-SVC-TCOU7JCQXEZGVUNU - [0:0]
+:KUBE-SEP-IT2ZTR26TO4XFPTO - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A KUBE-SERVICES -d 10.96.1.1/32 -p tcp -m comment --comment "default/web:tcp cluster IP" -m tcp --dport 80 -j KUBE-SVC-TCOU7JCQXEZGVUNU
+-A KUBE-SVC-TCOU7JCQXEZGVUNU -j KUBE-SEP-IT2ZTR26TO4XFPTO
+-A KUBE-SEP-IT2ZTR26TO4XFPTO -p tcp -m tcp -j DNAT --to-destination 10.244.0.10:8080
+COMMIT
+"#;
+
+fn has(text: &str, words: &[&str]) -> Outcome {
+    for word in words {
+        ensure(text.contains(word), || format!("no {word:?} in\n{text}"))?;
+    }
+    Ok(())
+}
+
+fn has_not(text: &str, words: &[&str]) -> Outcome {
+    for word in words {
+        ensure(!text.contains(word), || format!("{word:?} in\n{text}"))?;
+    }
+    Ok(())
+}
+
+fn leftovers() -> Outcome {
+    let world = World::build(2)?;
+    let config = world.config(&[])?;
+    let manifests = world.write_objects("web.json", world.web("web", 1))?;
+    let check: e2e::Arguments<'_> = &[
+        &"migrate",
+        &"check",
+        &"-f",
+        &manifests,
+        &"--config",
+        &config,
+    ];
+    world.tool_with_input("iptables-restore --noflush", IPTABLES_MODE)?;
+    let before = world.tool("iptables-save")?;
+    let ran = world.ipvsctl(check)?.exits(0)?;
+    let told = "3 chains and 2 jumps to them in the IPv4 rules of iptables mode";
+    has(&ran.out, &[told, "Nothing is in the way."])?;
+    let after = world.tool("iptables-save")?;
+    let rules = |text: &str| text.lines().filter(|line| line.starts_with("-A")).count();
+    ensure(rules(&before) == rules(&after), || after)?;
+
+    // The first synchronisation takes the chains that both modes have; the others it only tells of.
+    let once: e2e::Arguments<'_> = &[&"--manifests", &manifests, &"--config", &config, &"--once"];
+    let ran = world.run_daemon(once)?.exits(0)?;
+    let told = "3 chains and 1 jump to them in the IPv4 rules of iptables mode";
+    has(&ran.err, &["KIV0405 warning Node node1", told])?;
+    has(&world.tool("iptables-save")?, &[":KUBE-SVC-", "-j REJECT"])?;
+
+    let swept: e2e::Arguments<'_> = &[
+        &"--manifests",
+        &manifests,
+        &"--config",
+        &config,
+        &"--once",
+        &"--remove-leftovers",
+    ];
+    let ran = world.run_daemon(swept)?.exits(0)?;
+    has(&ran.err, &["deleted what kube-proxy left behind: 3 chains"])?;
+    let saved = world.tool("iptables-save")?;
+    has(&saved, &[":KUBE-FIREWALL", "-A INPUT -j KUBE-FIREWALL"])?;
+    has_not(&saved, &["KUBE-SVC-", "KUBE-SEP-", "has no endpoints"])?;
+    let filter = world.tool("iptables-save -t filter")?;
+    has_not(&filter, &["KUBE-SERVICES"])?;
+    world.tables()?.are(&world.rendered(&manifests, &config)?)?;
+
+    let ran = world.ipvsctl(check)?.exits(0)?;
+    has(&ran.out, &["kube-proxy's other modes left nothing"])
+}
+
+fn drains() -> Outcome {
+    let cluster = Cluster::start(1, &[])?;
+    let world = &cluster.world;
+    let target = Family::V4.virtual_server(1);
+    let connection = LongLived::open(&world.client, target)?;
+    cluster.set_endpoints(&[])?;
+    let list = || -> Outcome<Value> {
+        let ran = world.ipvsctl(&[&"get", &"drains", &"-o", &"json"])?;
+        let ran = ran.exits(0)?;
+        serde_json::from_str(&ran.out).map_err(|error| e2e::Failure::new(error.to_string()))
+    };
+    let expected = |drain: &Value| {
+        drain["virtualServer"] == "10.96.1.1:80/TCP"
+            && drain["service"] == "default/web:tcp"
+            && drain["activeConnections"] == 1
+            && drain["since"].is_string()
+            && drain["deadline"].is_string()
+            && drain["knownToDaemon"] == true
+    };
+    eventually(|| {
+        let found = list()?;
+        let one = found["drains"].as_array().is_some_and(|drains| {
+            let [drain] = &drains[..] else { return false };
+            expected(drain)
+        });
+        ensure(one, || found.to_string())
+    })?;
+
+    let now = world.path("now.json");
+    let check: e2e::Arguments<'_> = &[
+        &"migrate",
+        &"check",
+        &"-f",
+        &now,
+        &"--config",
+        &cluster.config,
+    ];
+    let ran = world.ipvsctl(check)?.exits(2)?;
+    has(&ran.out, &["In the way\n- kube-ipvsd answers at "])?;
+
+    // Without the daemon the kernel still knows what, not since when.
+    let mut cluster = cluster;
+    cluster.daemon.kill()?;
+    let ran = cluster.world.ipvsctl(&[&"get", &"drains"])?.exits(0)?;
+    has(&ran.out, &["10.96.1.1:80/TCP", "unknown"])?;
+    connection.close()
+}

@@ -482,7 +482,7 @@ impl Reconciler {
                 }
                 Err(error) => {
                     match &planned.op {
-                        Op::SetSysctl(name, _) if *error.kind() != OpErrorKind::Unknown => {
+                        Op::SetSysctl(name, _) if never_writable(error.kind()) => {
                             self.unwritable.insert(name.clone());
                         }
                         _ => self.retries.failed(&planned.op.keys(), now),
@@ -529,6 +529,14 @@ impl Reconciler {
             took: now.saturating_duration_since(sync.began),
         }));
     }
+}
+
+/// Whether trying again is of no use: not before the node is set up in another way.
+fn never_writable(error: &OpErrorKind) -> bool {
+    matches!(
+        error,
+        OpErrorKind::ReadOnlySetting | OpErrorKind::NoSuchSetting
+    )
 }
 
 /// Takes changes of these settings out of `plan`.

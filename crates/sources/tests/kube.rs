@@ -234,7 +234,7 @@ async fn lists_and_changes() {
     for (settings, streamed) in [(settings(), true), (by_pages(), false)] {
         let mut scene = Scene::settled(settings).await;
         assert_eq!(scene.state.service_names().count(), 11);
-        assert_eq!(scene.state.nodes().count(), 1);
+        assert_eq!(scene.state.nodes().count(), 2);
         let asked = scene.server.requests();
         let initial = asked
             .iter()

@@ -5,17 +5,14 @@ use serde_json::{Value, json};
 use crate::desk::{Desk, SHOP};
 
 const GOOD: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
-                    ipvs: {scheduler: wlc, tcpTimeout: 2h}\ndrainTimeout: 5m\n";
+                    ipvs: {scheduler: wlc, tcpTimeout: 2h}\nconfigSyncPeriod: 5m\n";
 
 #[test]
 fn a_good_file() {
     let desk = Desk::new().with("c.yaml", GOOD);
     let ran = desk.run("config check c.yaml").exits(0);
     assert_eq!(ran.out, "c.yaml: ok\n");
-    assert_eq!(
-        ran.err,
-        "warning: drainTimeout: has no effect yet\nwarning: ipvs.tcpTimeout: has no effect yet\n"
-    );
+    assert_eq!(ran.err, "warning: configSyncPeriod: has no effect yet\n");
 }
 
 #[test]
@@ -83,7 +80,7 @@ fn what_holds_and_where_it_comes_from() {
         ("hostnameOverride", "node1", "override --hostname-override"),
         ("ipvs.scheduler", "wlc", "file c.yaml"),
         ("ipvs.syncPeriod", "30s", "default"),
-        ("drainTimeout", "5m0s", "file c.yaml"),
+        ("configSyncPeriod", "5m0s", "file c.yaml"),
         ("clusterCIDR", "\"\"", "default"),
     ] {
         let line = of(path);

@@ -153,11 +153,13 @@ fn a_virtual_server_of_somebody_else_is_in_the_way() {
     );
     assert_eq!(desk.run(DIFF).exits(0).err, "");
 
-    let without_address = SHOP_TABLES.replace("10.96.0.10/32\n", "");
+    // Neither the device nor a set has it.
+    let set = "create KUBE-CLUSTER-IP hash:ip,port family inet maxelem 65536";
+    let unmarked = SHOP_TABLES.replace("10.96.0.10/32\n", "") + "# ipset\n" + set + "\n";
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
-        .with("live.txt", &without_address);
-    let ran = desk.run(DIFF).exits(0);
+        .with("live.txt", &unmarked);
+    let ran = desk.run(DIFF).exits(1);
     assert!(
         ran.err
             .starts_with("error: KIV0301 Service default/web: spec.ports: "),

@@ -160,3 +160,36 @@ fn what_others_deleted_or_added_is_reported_as_such() {
         );
     });
 }
+
+fn ipset(arguments: &str) -> String {
+    let output = (std::process::Command::new("ipset"))
+        .args(arguments.split(' '))
+        .output()
+        .expect("ipset runs");
+    assert!(output.status.success(), "ipset {arguments}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_set_half_made_by_a_writer_that_was_killed_goes_with_the_first_change() {
+    in_namespace(|| {
+        for set in ["~KUBE-CLUSTER-IP", "~CALICO", "KUBE-CLUSTER-IP"] {
+            ipset(&format!("create {set} hash:ip,port"));
+        }
+        let mut kernel = open();
+        let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+        assert_eq!(live.tables.sets.len(), 1, "{:?}", live.tables.sets);
+        let there = || {
+            let listed = ipset("list -n");
+            let mut names: Vec<String> = listed.lines().map(str::to_owned).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(there().len(), 3, "reading changes nothing");
+        let (name, set) = live.tables.sets.first_key_value().expect("ours");
+        let other = ipset::SetName::new("KUBE-EXTERNAL-IP").expect("a name");
+        do_all(&mut kernel, [Op::CreateSet(other, set.header)]);
+        assert_eq!(there(), ["KUBE-CLUSTER-IP", "KUBE-EXTERNAL-IP", "~CALICO"]);
+        assert_eq!(name.as_str(), "KUBE-CLUSTER-IP");
+    });
+}

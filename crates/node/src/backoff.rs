@@ -27,6 +27,11 @@ impl Backoff {
         }
     }
 
+    /// Waits up to `limit` from now on.
+    pub fn limit(&mut self, limit: Duration) {
+        self.limit = limit.max(FIRST);
+    }
+
     /// The wait after the `failures`-th failure in a row, counted from 1.
     pub fn wait(&mut self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(20);

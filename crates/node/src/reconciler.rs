@@ -216,6 +216,7 @@ impl Reconciler {
     fn configure(&mut self, config: NodeConfig, now: Instant) {
         self.compiler.configure(config.clone());
         self.drains.follow(&config);
+        self.retries.limit(config.sync_period);
         self.config = config;
         self.reconfigured = true;
         self.unwritable.clear();

@@ -19,6 +19,8 @@ const WHAT: &str = "the sets";
 #[derive(Default)]
 pub(super) struct Sets {
     client: Option<Client>,
+    /// What a writer that was killed left half-made is gone.
+    swept: bool,
 }
 
 impl Sets {
@@ -37,21 +39,19 @@ impl Sets {
             Err(error) => return Err(closed(error)),
         };
         snapshot.tables.sets = match selection {
-            SetSelection::All => ours(client.list().map_err(unreadable)?),
-            SetSelection::Only(names) => {
-                let mut sets = BTreeMap::new();
-                for name in names {
-                    let set = client.set(name).map_err(unreadable)?;
-                    sets.extend(set.map(|set| (name.clone(), set)));
-                }
-                sets
+            SetSelection::All => {
+                // Those of others may be large, and are not read.
+                let there = client.names().map_err(unreadable)?;
+                read(client, our_names().filter(|name| there.contains(name)))?
             }
+            SetSelection::Only(names) => read(client, names.iter().cloned())?,
         };
         Ok(())
     }
 
     /// Does the changes of sets that follow each other in a stage.
     pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
+        let swept = std::mem::replace(&mut self.swept, true);
         let client = match self.client() {
             Ok(client) => client,
             Err(error) => {
@@ -61,6 +61,11 @@ impl Sets {
                     .collect();
             }
         };
+        if !swept {
+            // One that stays holds up nothing: replacing its set tries again.
+            let names: Vec<SetName> = our_names().collect();
+            let _ = client.destroy_leftovers(&names);
+        }
         let requests: Vec<Request> = ops.iter().filter_map(|op| request(op)).collect();
         let outcomes = client.execute(&requests).into_iter();
         outcomes
@@ -77,13 +82,25 @@ impl Sets {
     }
 }
 
-/// Sets whose names are ours; all others belong to somebody else.
-fn ours(mut sets: BTreeMap<SetName, Set>) -> BTreeMap<SetName, Set> {
+/// The names of our sets; all others belong to somebody else.
+fn our_names() -> impl Iterator<Item = SetName> {
     let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-    let names = families
+    families
         .into_iter()
-        .flat_map(|family| SetKind::ALL.map(|kind| kind.name(family)));
-    names.filter_map(|name| sets.remove_entry(&name)).collect()
+        .flat_map(|family| SetKind::ALL.map(|kind| kind.name(family)))
+}
+
+/// Those of these sets that are there.
+fn read(
+    client: &mut Client,
+    names: impl Iterator<Item = SetName>,
+) -> Result<BTreeMap<SetName, Set>, ObserveError> {
+    let mut sets = BTreeMap::new();
+    for name in names {
+        let set = client.set(&name).map_err(unreadable)?;
+        sets.extend(set.map(|set| (name, set)));
+    }
+    Ok(sets)
 }
 
 /// The request that does `op`; none for what is no change of a set.

@@ -35,3 +35,12 @@ fn equal_seeds_give_equal_waits() {
     let wait = || Backoff::new(Duration::from_secs(30), 42).wait(5);
     assert_eq!(wait(), wait());
 }
+
+#[test]
+fn the_limit_can_be_another_one() {
+    let mut backoff = Backoff::new(Duration::from_secs(30), 7);
+    backoff.limit(Duration::from_secs(2));
+    assert!(backoff.wait(400) <= Duration::from_secs(2));
+    backoff.limit(Duration::from_secs(300));
+    assert!(backoff.wait(400) > Duration::from_secs(200));
+}

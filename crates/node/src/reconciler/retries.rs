@@ -43,6 +43,11 @@ impl Retries {
         }
     }
 
+    /// Waits up to `limit` from now on; what waits already, as it was told.
+    pub(super) fn limit(&mut self, limit: Duration) {
+        self.backoff.limit(limit);
+    }
+
     /// The wait after so many failures in a row.
     pub(super) fn wait(&mut self, failures: u32) -> Duration {
         self.backoff.wait(failures)

@@ -15,13 +15,8 @@ const GROUPS: [(&str, &str); 4] = [
 /// How the code names a resource that it lists and watches.
 const WATCHED: &str = "const PLURAL: &'static str = \"";
 
-/// Kubernetes Events about the node and its Services; the old group is for readers that know no other.
-const EVENTS: [(&str, &str); 4] = [
-    ("", "create"),
-    ("", "patch"),
-    ("events.k8s.io", "create"),
-    ("events.k8s.io", "patch"),
-];
+/// Kubernetes Events about the node and its Services; API servers show them in the old group too.
+const EVENTS: [(&str, &str); 2] = [("events.k8s.io", "create"), ("events.k8s.io", "patch")];
 
 /// The one place that asks the API server.
 const PLACE: &str = "sources/src/kube";

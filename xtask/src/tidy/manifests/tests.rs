@@ -98,7 +98,6 @@ fn a_right_too_few() {
     assert_eq!(
         broken("base/rbac.yaml", "[create, patch]\n", "[create]\n"),
         [
-            "manifests: the ClusterRole does not allow to patch events, which the code does",
             "manifests: the ClusterRole does not allow to patch events.events.k8s.io, which the code does",
         ]
     );

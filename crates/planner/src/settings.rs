@@ -1,4 +1,5 @@
-//! Kernel settings that a node must have (section 9 of kube-proxy's behaviour).
+//! Kernel settings that a node must have: those of kube-proxy (pkg/proxy/ipvs/proxier.go and cmd/kube-proxy/app/conntrack.go, 1.34)
+//! and of deviations D15 and D19.
 
 #[cfg(test)]
 mod tests;

@@ -81,7 +81,7 @@ impl NodeView {
     }
 
     /// The node's own address in `family`: the first of the Node, unless the configuration names one;
-    /// the loopback address while nothing is known (section 1.1 of kube-proxy's behaviour).
+    /// the loopback address while nothing is known, as `getNodeIPs` does (cmd/kube-proxy/app/server.go, 1.34).
     pub(crate) fn primary(&self, family: AddressFamily, config: &NodeConfig) -> IpAddr {
         let of_family = |address: &IpAddr| AddressFamily::of(*address) == family;
         let named = config.bind_address.filter(of_family);

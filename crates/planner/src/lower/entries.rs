@@ -1,5 +1,5 @@
-//! What the packet filter must know about a frontend, as entries of sets (section 5 of kube-proxy's
-//! behaviour).
+//! What the packet filter must know about a frontend, as entries of sets: those of `syncProxyRules`
+//! (pkg/proxy/ipvs/proxier.go, 1.34).
 
 #[cfg(test)]
 mod tests;

@@ -43,8 +43,8 @@ impl Addresses {
         }
     }
 
-    /// The families that the Service has cluster IPs of; it has no addresses of another (section 2 of
-    /// kube-proxy's behaviour).
+    /// The families that the Service has cluster IPs of; it has no addresses of another, as in
+    /// `newBaseServiceInfo` (pkg/proxy/serviceport.go, 1.34).
     pub(super) fn families(&self) -> impl Iterator<Item = AddressFamily> {
         self.families.iter().copied()
     }

@@ -86,8 +86,8 @@ impl<'a> Candidates<'a> {
 
     /// The endpoints to use, for each policy: ready ones, else those that still serve while
     /// terminating. `external` says whether the port is reached from outside the cluster too: only
-    /// then does a Service with internalTrafficPolicy Local use endpoints of other nodes (section 2
-    /// of kube-proxy's behaviour).
+    /// then does a Service with internalTrafficPolicy Local use endpoints of other nodes, as
+    /// `CategorizeEndpoints` does (pkg/proxy/topology.go, 1.34).
     pub(super) fn choose(
         &self,
         service: &Service,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use model::NodeConfig;
 use model::snapshot::Machine;
 
@@ -97,6 +99,26 @@ fn timeouts_of_the_tracker_are_kube_proxys() {
             seconds,
         );
     }
+}
+
+#[test]
+fn whatever_may_be_set_is_read_from_the_kernel() {
+    let mut config = NodeConfig::new("node1");
+    config.strict_arp = true;
+    let conntrack = &mut config.kernel_settings.conntrack;
+    conntrack.tcp_be_liberal = true;
+    conntrack.udp_timeout = Duration::from_secs(30);
+    conntrack.udp_stream_timeout = Duration::from_secs(180);
+    let machine = Machine {
+        kernel: "6.1".parse().ok(),
+        processors: Some(4),
+    };
+    let mut settings: Vec<_> = sysctls(&config, machine).into_keys().collect();
+    // That of the host is read and never set.
+    settings.push("net.ipv4.tcp_keepalive_time".into());
+    settings.sort();
+    let settings: Vec<_> = settings.iter().map(AsRef::as_ref).collect();
+    assert_eq!(settings, model::sysctls::KNOWN);
 }
 
 /// The codes of what is odd where IPVS forgets TCP and UDP after so many seconds, and the tracker too, and

@@ -99,8 +99,16 @@ impl ApiServer {
     /// # Errors
     /// Where the server refuses it, or has none.
     pub fn replace(&self, object: &Value) -> Outcome {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let path = format!("{}/{name}", Path::of(object)?.text());
+        self.send("PUT", &path_of(object)?, Some(object)).map(drop)
+    }
+
+    /// Replaces the status of an object, which neither [`Self::create`] nor [`Self::replace`] sets: a load
+    /// balancer's controller does so.
+    ///
+    /// # Errors
+    /// Where the server refuses it, or has no such object.
+    pub fn replace_status(&self, object: &Value) -> Outcome {
+        let path = format!("{}/status", path_of(object)?);
         self.send("PUT", &path, Some(object)).map(drop)
     }
 
@@ -158,6 +166,12 @@ impl ApiServer {
             Err(Failure::new(format!("{method} {path}: {status} {answer}")))
         }
     }
+}
+
+/// Where one object is.
+fn path_of(object: &Value) -> Outcome<String> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    Ok(format!("{}/{name}", Path::of(object)?.text()))
 }
 
 impl Path {

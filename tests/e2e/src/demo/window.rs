@@ -40,14 +40,12 @@ fn service(range: &str) -> Value {
 pub(super) fn outside(teller: &mut Teller, stage: &Stage) -> Outcome {
     teller.step("The shop gets a window: a node port, and a load balancer for some clients");
     let world = &stage.world;
-    world
-        .client
-        .ip(&[format!("route add {BALANCER}/32 via {NODE}")])?;
     let count = FRONT.pods.len();
     let pods: Vec<IpAddr> = (world.pods.iter().zip(PODS).take(count))
         .map(|(pod, _)| Family::V4.of(pod))
         .collect();
     stage.api.create(&service(RANGES[0]))?;
+    stage.api.replace_status(&service(RANGES[0]))?;
     stage
         .api
         .create(&objects::slice(NAME, &pods, &[Protocol::Tcp]))?;

@@ -477,7 +477,8 @@ pub struct NodeArgs {
     /// Warn about fields of --config that nobody knows; otherwise they are mistakes.
     #[arg(long, help_heading = NODE)]
     pub lenient: bool,
-    /// A description of the node: its name, its interfaces and their addresses.
+    /// A description of the node: its name, its interfaces and their addresses. Default: none where
+    /// --live or nothing live is read, else those of this node.
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub node_state: Option<PathBuf>,
 }

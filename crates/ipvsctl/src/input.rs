@@ -6,7 +6,7 @@ pub mod cluster;
 pub mod live;
 pub mod node;
 
-use model::{ClusterState, Desired, NodeConfig};
+use model::{ClusterState, Desired, NodeConfig, NodeState};
 
 use self::node::Node;
 
@@ -17,6 +17,8 @@ use crate::output::style;
 pub struct Input {
     /// The node's configuration.
     pub config: NodeConfig,
+    /// Its interfaces and its machine, as far as they are known.
+    pub node: NodeState,
     /// What the cluster asks for.
     pub desired: Desired,
     /// What is odd about the objects, ordered.
@@ -31,11 +33,12 @@ impl Input {
     /// Compiles the tables.
     #[must_use]
     pub fn compile(cluster: &ClusterState, whole: bool, node: Node) -> Self {
-        let state = node.state.unwrap_or_default();
         let config = node.config.node;
-        let (desired, findings) = planner::compile(cluster, &state, &config);
+        let node = node.state.unwrap_or_default();
+        let (desired, findings) = planner::compile(cluster, &node, &config);
         Self {
             config,
+            node,
             desired,
             findings,
             services: cluster.service_names().count(),

@@ -54,6 +54,7 @@ fn on_node(test: impl FnOnce(&Node) + Send) {
                 folder: tempfile::tempdir().expect("a temporary folder"),
             };
             node.write("shop.yaml", SHOP);
+            node.write("node.yaml", &config(""));
             node.tool("ip link set lo up");
             node.tool("ipvsadm --list --numeric");
             test(&node);
@@ -111,6 +112,15 @@ impl Node {
     }
 }
 
+/// A configuration with these lines. How many connections are tracked is set for the whole kernel, not in
+/// a namespace.
+fn config(lines: &str) -> String {
+    format!(
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
+         conntrack: {{maxPerCore: 0}}\n{lines}"
+    )
+}
+
 fn server_lines(tables: &str) -> Vec<&str> {
     tables
         .lines()
@@ -122,7 +132,9 @@ fn server_lines(tables: &str) -> Vec<&str> {
 #[test]
 fn what_is_applied_is_there_and_no_difference_is_left() {
     on_node(|node| {
-        let ran = node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        let ran = node
+            .run("apply -f shop.yaml --node node1 --config node.yaml --yes")
+            .exits(0);
         assert!(
             ran.out.ends_with(
                 "\nPlan: 60 to add, 8 to change, 0 to delete\n\
@@ -139,17 +151,58 @@ fn what_is_applied_is_there_and_no_difference_is_left() {
         }
         let tables = node.run("get tables -o text").exits(0);
         assert!(tables.out.starts_with(SHOP_TABLES), "{}", tables.out);
-        let diff = node.run("diff -f shop.yaml --node node1").exits(0);
+        let diff = node
+            .run("diff -f shop.yaml --node node1 --config node.yaml")
+            .exits(0);
         assert_eq!(diff.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
-        let again = node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        let again = node
+            .run("apply -f shop.yaml --node node1 --config node.yaml --yes")
+            .exits(0);
         assert_eq!(again.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
+    });
+}
+
+const NODE_PORT: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: window, namespace: default}
+spec:
+  type: NodePort
+  clusterIPs: [10.96.0.30]
+  ports: [{port: 80, nodePort: 30080}]
+";
+
+#[test]
+fn node_ports_are_at_the_addresses_that_the_node_has() {
+    on_node(|node| {
+        node.tool("ip link add eth0 type dummy");
+        node.tool("ip link set eth0 up");
+        node.tool("ip address add 192.0.2.1/24 dev eth0");
+        node.write("window.yaml", NODE_PORT);
+        let ran = node
+            .run("apply -f window.yaml --node node1 --config node.yaml --yes")
+            .exits(0);
+        assert_eq!(ran.err, "");
+        let expected = ["-A -t 10.96.0.30:80 -s rr", "-A -t 192.0.2.1:30080 -s rr"];
+        assert_eq!(node.saved(), expected);
+        let diff = node
+            .run("diff -f window.yaml --node node1 --config node.yaml")
+            .exits(0);
+        assert_eq!(diff.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
+        node.tool("ip address add 192.0.2.2/24 dev eth0");
+        let diff = node
+            .run("diff -f window.yaml --node node1 --config node.yaml")
+            .exits(1);
+        let line = "+ -A -t 192.0.2.2:30080 -s rr  ";
+        assert!(diff.out.contains(line), "{}", diff.out);
     });
 }
 
 #[test]
 fn diff_shows_drift_and_touches_nothing_and_apply_repairs_it() {
     on_node(|node| {
-        node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        node.run("apply -f shop.yaml --node node1 --config node.yaml --yes")
+            .exits(0);
         node.tool("ipvsadm -d -t 10.96.0.10:80 -r 10.244.2.5:8080");
         node.tool("ipvsadm -e -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 7");
         node.tool("ipvsadm -A -t 10.96.0.10:81 -s rr");
@@ -157,7 +210,9 @@ fn diff_shows_drift_and_touches_nothing_and_apply_repairs_it() {
         node.tool("ip address del fd00:96::10/128 dev kube-ipvs0");
         node.tool("ipvsadm -D -t [fd00:96::10]:80");
         let before = node.saved();
-        let diff = node.run("diff -f shop.yaml --node node1").exits(1);
+        let diff = node
+            .run("diff -f shop.yaml --node node1 --config node.yaml")
+            .exits(1);
         let expected = "\
 default/web:http
 + -a -t 10.96.0.10:80 -r 10.244.2.5:8080 -m -w 1            missing in the kernel
@@ -174,7 +229,9 @@ Plan: 4 to add, 1 to change, 1 to delete
         assert_eq!(diff.out, expected);
         assert_eq!(node.saved(), before);
 
-        let applied = node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        let applied = node
+            .run("apply -f shop.yaml --node node1 --config node.yaml --yes")
+            .exits(0);
         assert!(
             applied
                 .out
@@ -192,11 +249,7 @@ Plan: 4 to add, 1 to change, 1 to delete
 #[test]
 fn an_unknown_scheduler_is_named_and_the_rest_is_done() {
     on_node(|node| {
-        node.write(
-            "config.yaml",
-            "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
-             ipvs: {scheduler: fastest}\n",
-        );
+        node.write("config.yaml", &config("ipvs: {scheduler: fastest}\n"));
         let ran = node
             .run("apply -f shop.yaml --node node1 --config config.yaml --yes")
             .exits(3);
@@ -219,8 +272,8 @@ fn without_the_capability_the_error_names_it() {
     on_node(|node| {
         for args in [
             "get servers",
-            "diff -f shop.yaml --node node1",
-            "apply -f shop.yaml --node node1 --yes",
+            "diff -f shop.yaml --node node1 --config node.yaml",
+            "apply -f shop.yaml --node node1 --config node.yaml --yes",
         ] {
             let mut command = node.command(args);
             // SAFETY: prctl with integers is async-signal-safe.
@@ -248,7 +301,8 @@ fn without_the_capability_the_error_names_it() {
 #[test]
 fn live_tables_in_every_format() {
     on_node(|node| {
-        node.run("apply -f shop.yaml --node node1 --yes").exits(0);
+        node.run("apply -f shop.yaml --node node1 --config node.yaml --yes")
+            .exits(0);
         let table = node.run("get servers").exits(0).out;
         assert!(
             table.starts_with("VIRTUAL SERVER        SCHEDULER  REAL SERVER"),
@@ -261,7 +315,7 @@ fn live_tables_in_every_format() {
         for format in ["json", "yaml"] {
             let saved = node.run(&format!("get tables -o {format}")).exits(0).out;
             node.write("saved", &saved);
-            node.run("diff -f shop.yaml --node node1 --live saved")
+            node.run("diff -f shop.yaml --node node1 --config node.yaml --live saved")
                 .exits(0);
         }
         let json = node.run("get servers -o json").exits(0).out;
@@ -292,7 +346,7 @@ fn apply_on_terminal(node: &Node, answer: &str) -> (String, i32) {
     terminal
         .write_all(answer.as_bytes())
         .expect("an answer is typed");
-    let mut command = node.command("apply -f shop.yaml --node node1 --no-color");
+    let mut command = node.command("apply -f shop.yaml --node node1 --config node.yaml --no-color");
     let copy = || slave.try_clone().expect("a descriptor");
     command.stdin(copy()).stdout(copy()).stderr(copy());
     let mut child = command.spawn().expect("ipvsctl runs");

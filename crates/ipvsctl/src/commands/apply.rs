@@ -24,11 +24,11 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     if !args.yes && !can_ask() {
         return Err(Error::NobodyToAsk);
     }
-    let node = node::read(&args.node, Fallback::Host)?;
+    let mut node = node::read(&args.node, Fallback::Host)?;
     let cluster = cluster::from_files(&args.files.paths);
-    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
     let mut kernel = LinuxKernel::open(ModulePolicy::Load).map_err(Error::Open)?;
-    let live = live::observe(&mut kernel)?;
+    let live = live::of_kernel(&mut kernel, &mut node)?;
+    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
     let plan = super::diff::compare(&input, &live, BTreeSet::new());
     print(&plan::text(&plan))?;
     let read = match input.whole {

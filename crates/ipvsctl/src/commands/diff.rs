@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use kernel::Kernel;
 use model::{Plan, Snapshot};
 use planner::Ownership;
 
@@ -24,17 +23,20 @@ pub fn run(args: &Diff) -> Result<Status, Error> {
     if args.live.as_deref() == Some(stdin) && args.source.paths.iter().any(|path| path == stdin) {
         return Err(Error::StandardInputTwice);
     }
-    let node = node::read(&args.node, Fallback::Host)?;
+    let mut node = node::read(&args.node, Fallback::Host)?;
     let cluster = cluster::from_source(&args.source, &node)?;
-    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
-    let (mut kernel, ours): (Box<dyn Kernel>, _) = match &args.live {
+    let compile = |node| Input::compile(&cluster.state, cluster.whole, node).tell();
+    let (input, live, ours) = match &args.live {
         Some(path) => {
-            let (saved, ours) = live::comparable(live::saved(path)?, &input.desired);
-            (Box::new(saved), ours)
+            let input = compile(node);
+            let (live, ours) = live::of_file(path, &input)?;
+            (input, live, ours)
         }
-        None => (Box::new(live::read_only_kernel()?), BTreeSet::new()),
+        None => {
+            let live = live::of_kernel(&mut live::read_only_kernel()?, &mut node)?;
+            (compile(node), live, BTreeSet::new())
+        }
     };
-    let live = live::observe(&mut *kernel)?;
     let plan = compare(&input, &live, ours);
     match args.output {
         PlanFormat::Text => print(&plan::text(&plan))?,

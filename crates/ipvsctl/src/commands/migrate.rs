@@ -5,16 +5,16 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use ipvs::VirtualServerKey;
+use kernel::OpenError;
 use kernel::linux::IptablesBackend;
 use kernel::linux::leftovers::Sweeper;
-use kernel::{OpenError, Saved};
-use model::{NodeTables, Snapshot};
+use model::Snapshot;
 use sources::config;
 use sources::proxy;
 
 use crate::cli::{Migrate, MigrateCheck, MigrateCommand, PlanFormat};
 use crate::error::{Error, Status};
-use crate::input::node::{self, Fallback};
+use crate::input::node::{self, Fallback, Node};
 use crate::input::{Input, cluster, live};
 use crate::migration::{Migration, cut};
 use crate::output::{self, print, print_json};
@@ -37,18 +37,38 @@ struct Found {
     has_ipvs: bool,
 }
 
+impl Found {
+    fn saved(live: Snapshot, ours: BTreeSet<VirtualServerKey>) -> Self {
+        Self {
+            live,
+            ours,
+            has_ipvs: true,
+        }
+    }
+}
+
 fn check(args: &MigrateCheck) -> Result<Status, Error> {
     let stdin = Path::new("-");
     if args.live.as_deref() == Some(stdin) && args.source.paths.iter().any(|path| path == stdin) {
         return Err(Error::StandardInputTwice);
     }
-    let node = node::read(&args.node, Fallback::Host)?;
+    let mut node = node::read(&args.node, Fallback::Host)?;
     let settings = &node.config.settings;
     let backend = backend(settings.iptables_backend);
     let metrics = metrics(args, settings.metrics_bind_address);
     let cluster = cluster::from_source(&args.source, &node)?;
-    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
-    let found = observe(args, &input)?;
+    let compile = |node| Input::compile(&cluster.state, cluster.whole, node).tell();
+    let (input, found) = match &args.live {
+        Some(path) => {
+            let input = compile(node);
+            let (live, ours) = live::of_file(path, &input)?;
+            (input, Found::saved(live, ours))
+        }
+        None => {
+            let found = observe(&mut node)?;
+            (compile(node), found)
+        }
+    };
     let plan = super::diff::compare(&input, &found.live, found.ours);
     let of_kernel = args.live.is_none();
     let leftovers = of_kernel.then(|| Sweeper::open(backend).find());
@@ -74,23 +94,12 @@ fn check(args: &MigrateCheck) -> Result<Status, Error> {
     })
 }
 
-/// The kernel, or what was saved of one.
-fn observe(args: &MigrateCheck, input: &Input) -> Result<Found, Error> {
-    if let Some(path) = &args.live {
-        let (mut saved, ours) = live::comparable(live::saved(path)?, &input.desired);
-        return Ok(Found {
-            live: live::observe(&mut saved)?,
-            ours,
-            has_ipvs: true,
-        });
-    }
+/// The kernel of this node.
+fn observe(node: &mut Node) -> Result<Found, Error> {
     let (live, has_ipvs) = match live::read_only_kernel() {
-        Ok(mut kernel) => (live::observe(&mut kernel)?, true),
+        Ok(mut kernel) => (live::of_kernel(&mut kernel, node)?, true),
         // As on a node of kube-proxy's other modes.
-        Err(Error::Open(OpenError::NoModule { .. })) => (
-            live::observe(&mut Saved::from(NodeTables::default()))?,
-            false,
-        ),
+        Err(Error::Open(OpenError::NoModule { .. })) => (Snapshot::default(), false),
         Err(error) => return Err(error),
     };
     Ok(Found {

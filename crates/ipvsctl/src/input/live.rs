@@ -11,6 +11,8 @@ use model::text::TextError;
 use model::{Desired, NodeTables, Scope, Snapshot, text};
 
 use crate::error::Error;
+use crate::input::Input;
+use crate::input::node::Node;
 use crate::output::style;
 use crate::schema::{self, SchemaError};
 
@@ -57,6 +59,37 @@ pub fn observe(kernel: &mut dyn Kernel) -> Result<Snapshot, Error> {
     kernel.observe(&Scope::EVERYTHING).map_err(Error::Observe)
 }
 
+/// Reads everything. The interfaces and the machine are those of the file that describes the node; without
+/// one, `node` has those of this node from then on.
+///
+/// # Errors
+///
+/// The kernel cannot be read.
+pub fn of_kernel(kernel: &mut dyn Kernel, node: &mut Node) -> Result<Snapshot, Error> {
+    let mut live = observe(kernel)?;
+    match &node.state {
+        Some(described) => live.node.clone_from(described),
+        None => node.state = Some(live.node.clone()),
+    }
+    Ok(live)
+}
+
+/// What the tables saved at `path` say of a node, to compare with what `input` asks for; and what in it is
+/// ours wherever its address is.
+///
+/// # Errors
+///
+/// The file cannot be read, or makes no sense.
+pub fn of_file(
+    path: &Path,
+    input: &Input,
+) -> Result<(Snapshot, BTreeSet<VirtualServerKey>), Error> {
+    let (tables, ours) = comparable(saved(path)?, &input.desired);
+    let mut live = observe(&mut Saved::from(tables))?;
+    live.node.clone_from(&input.node);
+    Ok((live, ours))
+}
+
 /// Reads the text, JSON or YAML at `path`; `-` is standard input.
 ///
 /// # Errors
@@ -75,8 +108,7 @@ pub fn saved(path: &Path) -> Result<SavedTables, Error> {
 /// A live table to compare with `desired`, and what in it is ours wherever its address is.
 ///
 /// Where no addresses were saved, all that was saved counts as ours and addresses are not compared.
-#[must_use]
-pub fn comparable(saved: SavedTables, desired: &Desired) -> (Saved, BTreeSet<VirtualServerKey>) {
+fn comparable(saved: SavedTables, desired: &Desired) -> (NodeTables, BTreeSet<VirtualServerKey>) {
     let SavedTables {
         mut tables,
         has_addresses,
@@ -91,7 +123,7 @@ pub fn comparable(saved: SavedTables, desired: &Desired) -> (Saved, BTreeSet<Vir
         tables.addresses.clone_from(&desired.tables.addresses);
     }
     leave_out_what_is_not_saved(&mut tables, &desired.tables);
-    (Saved::from(tables), ours)
+    (tables, ours)
 }
 
 /// Sets, rules and settings of which the saved text says nothing are taken to be as they should.

@@ -4,6 +4,7 @@ mod shop;
 mod tell;
 mod window;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use self::shop::{FRONT, FRONT_PODS, PODS, SERVICES};
@@ -141,9 +142,7 @@ fn before(teller: &mut Teller, stage: &Stage) -> Outcome {
 
 fn start(teller: &mut Teller, stage: &Stage) -> Outcome<Process> {
     teller.step("kube-ipvsd starts and programs the kernel over netlink");
-    let config = stage
-        .world
-        .config(&["scheduler: rr", &format!("syncPeriod: {AUDIT}")])?;
+    let config = stage.config()?;
     let kubeconfig = &stage.api.kubeconfig;
     let daemon = stage
         .world
@@ -240,9 +239,16 @@ fn after(teller: &mut Teller, stage: &Stage) -> Outcome {
 }
 
 impl Stage {
+    fn config(&self) -> Outcome<PathBuf> {
+        let audit = format!("syncPeriod: {AUDIT}");
+        self.world.config(&["scheduler: rr", &audit])
+    }
+
     fn ipvsctl(&self, verb: &str) -> Outcome<crate::process::Ran> {
         self.world.ipvsctl(&[
             &verb,
+            &"--config",
+            &self.config()?,
             &"--kubeconfig",
             &self.api.kubeconfig,
             &"--node",

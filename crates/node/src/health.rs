@@ -59,6 +59,11 @@ struct FamilyHealth {
     updated: Instant,
 }
 
+/// As kube-proxy has it (pkg/proxy/healthcheck/proxy_health.go, 1.34).
+fn patience(sync_period: Duration) -> Duration {
+    sync_period.saturating_mul(2)
+}
+
 impl Health {
     /// Healthy at the start: nothing waits, and the node counts as eligible until [`Self::node`] is
     /// called. A change may wait for twice `sync_period`.
@@ -76,9 +81,14 @@ impl Health {
         let families = families.into_iter();
         Self {
             families: families.map(|family| (family, fresh)).collect(),
-            patience: sync_period.saturating_mul(2),
+            patience: patience(sync_period),
             node_eligible: true,
         }
+    }
+
+    /// From now on a change may wait for twice `sync_period`.
+    pub fn set_sync_period(&mut self, sync_period: Duration) {
+        self.patience = patience(sync_period);
     }
 
     /// A change of `family` waits since `now`. A family that the proxy does not serve is left out.

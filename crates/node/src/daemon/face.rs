@@ -114,6 +114,7 @@ impl Observer for Shown {
         while let Ok(config) = self.configured.try_recv() {
             self.face.configured(config);
         }
+        self.face.set_sync_period(reconciler.config().sync_period);
         let listen_on = match reconciler.node_port_addresses() {
             None => ListenOn::Everywhere,
             Some(addresses) => ListenOn::Addresses(addresses.clone()),

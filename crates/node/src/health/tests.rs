@@ -80,6 +80,15 @@ fn a_change_may_wait_for_twice_the_sync_period() {
 }
 
 #[test]
+fn another_sync_period_counts_at_once() {
+    let mut run = Run::of(&[Step::Queued(10, Ipv4)]);
+    for (period, healthy) in [(5, false), (300, true)] {
+        run.health.set_sync_period(Duration::from_secs(period));
+        assert_eq!(run.health.livez(run.at(60)).healthy, healthy, "{period}");
+    }
+}
+
+#[test]
 fn the_oldest_change_counts() {
     let steps = [Step::Queued(10, Ipv4), Step::Queued(60, Ipv4)];
     check(&steps, 70, false, false);

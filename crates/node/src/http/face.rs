@@ -229,6 +229,11 @@ impl Face {
         self.status_mut().counts.health_checks = checks.len();
     }
 
+    /// From now on a change that waits for twice as long is not healthy.
+    pub fn set_sync_period(&self, sync_period: Duration) {
+        self.health_mut().set_sync_period(sync_period);
+    }
+
     /// Another configuration holds, as JSON.
     pub fn configured(&self, config: Arc<str>) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;

@@ -18,14 +18,13 @@ mod format;
 
 use std::error::Error;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use ipvs::client::Client;
 use ipvs::codec::Message;
-use netlink::{Connection, Protocol};
+use netlink::{Connection, Monitor, Protocol};
 use netlink_packet_core::{NLM_F_REQUEST, ParseableParametrized as _};
 use netlink_packet_generic::GenlHeader;
 
@@ -149,13 +148,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(Client::open()?);
     let mut connection = Connection::open(Protocol::Generic)?;
     let family = netlink::generic::resolve(&mut connection, ipvs::codec::FAMILY_NAME)?;
-    let monitor = open_monitor("nlmon0")?;
+    let mut monitor = Monitor::open("nlmon0")?;
     let origin = origin()?;
-    drain(&monitor)?;
+    monitor.drain(libc::NETLINK_GENERIC)?;
     for (name, arguments) in CASES {
         run("ipvsadm", arguments)?;
         let mut messages = Vec::new();
-        for datagram in drain(&monitor)? {
+        for datagram in monitor.drain(libc::NETLINK_GENERIC)? {
             for (is_request, bytes) in messages_of(&datagram, family) {
                 let message = captured(!is_request, bytes)?;
                 // ipvsadm begins by asking for the version, whatever it is to do.
@@ -203,88 +202,6 @@ fn origin() -> Result<String, Box<dyn Error>> {
         version.trim_start_matches('v'),
         kernel.trim()
     ))
-}
-
-/// A packet socket on the device `name`.
-fn open_monitor(name: &str) -> Result<OwnedFd, Box<dyn Error>> {
-    let every = u16::try_from(libc::ETH_P_ALL)?.to_be();
-    // SAFETY: no pointers are involved.
-    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM, every.into()) };
-    if socket < 0 {
-        return Err(io::Error::last_os_error().into());
-    }
-    // SAFETY: the socket was just made and is owned by nobody else.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    // Room for all that one command makes the two say; the kernel allots 32 KiB to each datagram of a list.
-    let room: libc::c_int = 64 * 1024 * 1024;
-    // SAFETY: the pointer and the length describe `room`, which outlives the call.
-    let status = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUFFORCE,
-            (&raw const room).cast(),
-            u32::try_from(size_of_val(&room))?,
-        )
-    };
-    if status != 0 {
-        return Err(io::Error::last_os_error().into());
-    }
-    let name = std::ffi::CString::new(name)?;
-    // SAFETY: the name ends with a zero and outlives the call.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    // SAFETY: an all-zero `sockaddr_ll` is valid.
-    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-    address.sll_family = u16::try_from(libc::AF_PACKET)?;
-    address.sll_protocol = every;
-    address.sll_ifindex = i32::try_from(index)?;
-    // SAFETY: the pointer and the length describe `address`, which outlives the call.
-    let status = unsafe {
-        libc::bind(
-            socket.as_raw_fd(),
-            (&raw const address).cast(),
-            u32::try_from(size_of_val(&address))?,
-        )
-    };
-    if status == 0 {
-        Ok(socket)
-    } else {
-        Err(io::Error::last_os_error().into())
-    }
-}
-
-/// Every datagram of generic netlink that was seen.
-fn drain(monitor: &OwnedFd) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
-    let mut datagrams = Vec::new();
-    loop {
-        let mut buffer = vec![0; 256 * 1024];
-        // SAFETY: an all-zero `sockaddr_ll` is valid.
-        let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        let mut length = libc::socklen_t::try_from(size_of_val(&from))?;
-        // SAFETY: the pointers and lengths describe `buffer` and `from`, which outlive the call.
-        let count = unsafe {
-            libc::recvfrom(
-                monitor.as_raw_fd(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                libc::MSG_DONTWAIT,
-                (&raw mut from).cast(),
-                &raw mut length,
-            )
-        };
-        let Ok(count) = usize::try_from(count) else {
-            let error = io::Error::last_os_error();
-            return match error.kind() {
-                io::ErrorKind::WouldBlock => Ok(datagrams),
-                _ => Err(error.into()),
-            };
-        };
-        buffer.truncate(count);
-        // The monitor tells the netlink protocol in place of an Ethernet one.
-        if i32::from(u16::from_be(from.sll_protocol)) == libc::NETLINK_GENERIC {
-            datagrams.push(buffer);
-        }
-    }
 }
 
 /// The payloads of the messages of this type, and whether each is a request.

@@ -1,0 +1,113 @@
+//! Sees what others say by netlink.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+
+/// Room for all that one command makes a program and the kernel say: the kernel allots 32 KiB to each
+/// datagram of a list.
+static ROOM: libc::c_int = 64 * 1024 * 1024;
+
+/// Larger than any datagram of netlink.
+const DATAGRAM: usize = 256 * 1024;
+
+/// A packet socket on a device of type `nlmon`, which shows every datagram of netlink in its network
+/// namespace (drivers/net/nlmon.c, Linux 6.1).
+#[derive(Debug)]
+pub struct Monitor {
+    socket: OwnedFd,
+}
+
+impl Monitor {
+    /// Listens on the device `name`, which must be up.
+    ///
+    /// # Errors
+    ///
+    /// There is no such device, or `CAP_NET_RAW` or `CAP_NET_ADMIN` is missing.
+    pub fn open(name: &str) -> io::Result<Self> {
+        let every = (libc::ETH_P_ALL as u16).to_be();
+        // SAFETY: no pointers are involved.
+        let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM, every.into()) };
+        if socket < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the socket was just made and is owned by nobody else.
+        let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+        // SAFETY: the pointer and the length describe `ROOM`, which outlives the call.
+        done(unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVBUFFORCE,
+                (&raw const ROOM).cast(),
+                size_of_val(&ROOM) as libc::socklen_t,
+            )
+        })?;
+        let name = CString::new(name)?;
+        // SAFETY: the name ends with a zero and outlives the call.
+        let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+        if index == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: an all-zero `sockaddr_ll` is valid.
+        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_protocol = every;
+        address.sll_ifindex = index.cast_signed();
+        // SAFETY: the pointer and the length describe `address`, which outlives the call.
+        done(unsafe {
+            libc::bind(
+                socket.as_raw_fd(),
+                (&raw const address).cast(),
+                size_of_val(&address) as libc::socklen_t,
+            )
+        })?;
+        Ok(Self { socket })
+    }
+
+    /// Every datagram of this netlink protocol, such as `NETLINK_GENERIC`, that was seen since the last call.
+    /// Waits for none.
+    ///
+    /// # Errors
+    ///
+    /// The socket failed; `ENOBUFS` if more was said than there was room for.
+    pub fn drain(&mut self, protocol: libc::c_int) -> io::Result<Vec<Vec<u8>>> {
+        let mut datagrams = Vec::new();
+        loop {
+            let mut buffer = vec![0; DATAGRAM];
+            // SAFETY: an all-zero `sockaddr_ll` is valid.
+            let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+            let mut length = size_of_val(&from) as libc::socklen_t;
+            // SAFETY: the pointers and lengths describe `buffer` and `from`, which outlive the call.
+            let count = unsafe {
+                libc::recvfrom(
+                    self.socket.as_raw_fd(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    libc::MSG_DONTWAIT,
+                    (&raw mut from).cast(),
+                    &raw mut length,
+                )
+            };
+            let Ok(count) = usize::try_from(count) else {
+                let error = io::Error::last_os_error();
+                return match error.kind() {
+                    io::ErrorKind::WouldBlock => Ok(datagrams),
+                    _ => Err(error),
+                };
+            };
+            buffer.truncate(count);
+            // The device tells the netlink protocol in place of an Ethernet one.
+            if libc::c_int::from(u16::from_be(from.sll_protocol)) == protocol {
+                datagrams.push(buffer);
+            }
+        }
+    }
+}
+
+fn done(status: libc::c_int) -> io::Result<()> {
+    match status {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -127,7 +127,7 @@ impl State {
     fn new(config: &ServerConfig) -> Self {
         let taken = Allocations::new(config.service_cidrs.clone(), config.node_ports.clone());
         let mut state = Self {
-            store: Store::new(config.history_limit),
+            store: Store::new(config.history_limit, config.first_revision),
             taken,
         };
         for name in SYSTEM_NAMESPACES {

@@ -25,6 +25,9 @@ pub struct ServerConfig {
     pub bookmark_interval: Duration,
     /// How many events of each kind are kept before the oldest are forgotten. Default 100,000.
     pub history_limit: usize,
+    /// The revision to begin at. One that takes the place of another must begin later, as an etcd does that is restored
+    /// with `etcdutl snapshot restore --bump-revision --mark-compacted`: revisions that come twice hide changes.
+    pub first_revision: u64,
     /// The address in the endpoints of `default/kubernetes`, a Service which every API server creates
     /// for itself. `None` leaves the Service out. Default `192.0.2.1:6443`.
     pub advertise: Option<SocketAddr>,
@@ -46,6 +49,7 @@ impl Default for ServerConfig {
             node_ports: 30000..=32767,
             bookmark_interval: Duration::from_secs(60),
             history_limit: 100_000,
+            first_revision: 1,
             advertise: Some(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 6443))),
         }
     }

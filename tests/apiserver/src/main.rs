@@ -29,6 +29,9 @@ struct Args {
     /// Manifests to load: files or directories, YAML or JSON.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     load: Vec<PathBuf>,
+    /// The revision to begin at, for a server in the place of another.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    first_revision: u64,
     /// The endpoint of the Service default/kubernetes.
     #[arg(long, value_name = "ADDRESS", conflicts_with = "without_own_service")]
     advertise: Option<SocketAddr>,
@@ -64,6 +67,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         listen: args.listen,
         token: args.token,
         tls: args.tls,
+        first_revision: args.first_revision,
         ..ServerConfig::default()
     };
     if args.advertise.is_some() || args.without_own_service {

@@ -129,12 +129,13 @@ struct Shelf {
 }
 
 impl Store {
-    /// An empty store that keeps at most `history_limit` events of each kind.
+    /// An empty store that keeps at most `history_limit` events of each kind. All up to `first_revision` is
+    /// compacted: whoever knows an earlier one has to read everything again.
     #[must_use]
-    pub(crate) fn new(history_limit: usize) -> Self {
+    pub(crate) fn new(history_limit: usize, first_revision: u64) -> Self {
         Self {
-            revision: 1,
-            compacted: 0,
+            revision: first_revision.max(1),
+            compacted: first_revision.max(1) - 1,
             watchable_from: 0,
             history_limit: history_limit.max(1),
             shelves: Default::default(),

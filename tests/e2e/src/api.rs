@@ -43,11 +43,20 @@ impl ApiServer {
     /// # Errors
     /// Where it does not come up.
     pub fn start(world: &World, load: &[&path::Path]) -> Outcome<Self> {
+        Self::start_at(world, load, 1)
+    }
+
+    /// The same in the place of one that is gone; `revision` is later than any of that one.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start_at(world: &World, load: &[&path::Path], revision: u32) -> Outcome<Self> {
         let kubeconfig = world.path("kubeconfig");
         let mut command = world.node.command(program("kube-ipvs-test-apiserver"));
         command
             .args(["--without-own-service", "--listen"])
             .arg(ADDRESS.to_string())
+            .args(["--first-revision", &revision.to_string()])
             .arg("--kubeconfig")
             .arg(&kubeconfig);
         if !load.is_empty() {

@@ -8,7 +8,7 @@ fn service(ns: &str, name: &str, port: u16) -> Value {
 }
 
 fn store() -> Store {
-    let mut store = Store::new(100);
+    let mut store = Store::new(100, 1);
     store.put(Services, service("a", "one", 1));
     store.put(Services, service("b", "one", 2));
     store.put(Services, service("a", "two", 3));
@@ -175,7 +175,7 @@ fn compaction_forgets() {
 
 #[test]
 fn a_full_history_drops_its_oldest() {
-    let mut store = Store::new(2);
+    let mut store = Store::new(2, 1);
     for port in 1..=4 {
         store.put(Services, service("a", "one", port));
     }
@@ -184,6 +184,15 @@ fn a_full_history_drops_its_oldest() {
         Compacted { oldest: 3 }
     );
     assert_eq!(store.events_after(Services, 3, 9).unwrap().len(), 2);
+}
+
+#[test]
+fn a_store_that_begins_later_knows_nothing_of_before() {
+    let mut store = Store::new(9, 1000);
+    store.put(Services, service("a", "one", 1));
+    assert_eq!(store.revision(), 1001);
+    assert!(store.events_after(Services, 5, 9).is_err());
+    assert_eq!(store.events_after(Services, 1000, 9).unwrap().len(), 1);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn killed() -> Outcome {
     thread::sleep(Duration::from_millis(500));
     // No server is no reason to change anything.
     world.tables()?.are(&before)?;
-    let api = ApiServer::start(&world, &[&world.path("load.json")])?;
+    let api = ApiServer::start_at(&world, &[&world.path("load.json")], 1_000_000)?;
     let cluster = Cluster {
         world,
         api,

@@ -1,0 +1,83 @@
+//! What goes into the reconciler and comes out of it.
+
+use std::time::Duration;
+
+use kernel::{ObserveError, OpError, OpOutcome};
+use model::cluster::ClusterEvent;
+use model::config::NodeConfig;
+use model::finding::Finding;
+use model::plan::{PlannedOp, Stage, Summary};
+use model::snapshot::{Scope, Snapshot};
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A source spoke.
+    Cluster(ClusterEvent),
+    /// An [`Effect::Observe`] was carried out.
+    Observed(Scope, Result<Snapshot, ObserveError>),
+    /// An [`Effect::Apply`] was carried out: one outcome for each op, same order.
+    Applied(Stage, Vec<OpOutcome>),
+    /// An interface of the node changed.
+    NodeChanged,
+    /// The configuration is another one now.
+    Configured(Box<NodeConfig>),
+    /// [`Reconciler::poll_timeout`] has come.
+    Timeout,
+}
+
+/// What is to be done about it. An `Observe` or `Apply` is the last of its batch, and its answer is the
+/// next event: the kernel has one writer, and that writer waits.
+#[derive(Debug)]
+pub enum Effect {
+    /// Read this.
+    Observe(Scope),
+    /// Do this.
+    Apply(Stage),
+    /// Tell the operator.
+    Report(Report),
+}
+
+/// What an operator wants to know.
+#[derive(Debug)]
+pub enum Report {
+    /// A synchronisation ended.
+    Synced {
+        /// What led to it.
+        cause: Cause,
+        /// What was planned.
+        summary: Summary,
+        /// How many ops failed or were not tried because one before them failed.
+        failed: usize,
+        /// How long it took, reading included.
+        took: Duration,
+    },
+    /// The kernel was not as it had been left; this repairs it.
+    Drift(PlannedOp),
+    /// An op failed. It is tried again.
+    OpFailed(PlannedOp, OpError),
+    /// The kernel could not be read. It is tried again.
+    ObserveFailed(ObserveError),
+    /// Something is odd now.
+    FindingRaised(Finding),
+    /// It no longer is.
+    FindingCleared(Finding),
+    /// Deletions wait: a source has not delivered its first list, or the kernel's table changed while it
+    /// was read.
+    DeletionsWithheld(usize),
+}
+
+/// What leads to a synchronisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The cluster changed.
+    Change,
+    /// Something that failed is tried again.
+    Retry,
+    /// The whole table is compared.
+    Audit,
+    /// Connections of draining real servers are counted.
+    Drain,
+    /// An interface of the node changed.
+    Node,
+}

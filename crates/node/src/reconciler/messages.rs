@@ -22,7 +22,7 @@ pub enum Event {
     NodeChanged,
     /// The configuration is another one now.
     Configured(Box<NodeConfig>),
-    /// [`Reconciler::poll_timeout`] has come.
+    /// [`poll_timeout`](super::Reconciler::poll_timeout) has come.
     Timeout,
 }
 

@@ -81,7 +81,7 @@ impl AddressWatch {
         Ok((watch, WatchStop { _writer: writer }))
     }
 
-    /// Waits for a change and [a moment](BURST) longer, or for the end. Where the kernel had to drop
+    /// Waits for a change and a moment longer, or for the end. Where the kernel had to drop
     /// notices, that is a change.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod analyze;
+mod doctor;
 mod migrate;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 use sources::ConfigFlags;
 
 pub use self::analyze::{Analyze, LeastLevel};
+pub use self::doctor::Doctor;
 pub use self::migrate::{Migrate, MigrateCheck, MigrateCommand};
 
 const INPUT: &str = "Input";
@@ -21,7 +23,7 @@ const EXIT_STATUS: &str = "\
 Exit status:
   0  it was done; of diff: there is no difference
   1  of diff: there are differences; of config check: there are mistakes; of
-     analyze: there are findings of level error
+     analyze: there are findings of level error; of doctor: there are warnings or problems
   2  an error: bad arguments, no access to the kernel or the cluster, or a part of the input could
      not be read (whatever could be read is answered all the same)
   3  of apply: some of the changes failed
@@ -133,6 +135,11 @@ pub enum Command {
     Analyze(Analyze),
     /// Look before kube-ipvsd takes a node over from kube-proxy.
     Migrate(Migrate),
+    /// Say what is wrong with this node, why it matters and what to do.
+    ///
+    /// Looks at the kernel, the tables, the packet filter and the proxies that answer, and says of each
+    /// check whether it is ok, a warning or a problem. It changes nothing and does not load IPVS.
+    Doctor(Doctor),
     /// Print what the kernel holds.
     Get(Get),
     /// Check a configuration file, or show the configuration that holds.
@@ -408,9 +415,9 @@ pub enum ConfigFormat {
     Yaml,
 }
 
-/// How to print versions.
+/// How to print lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum VersionFormat {
+pub enum LineFormat {
     /// Lines.
     Text,
     /// JSON.
@@ -425,7 +432,7 @@ pub struct Version {
     pub client: bool,
     /// How to print.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: VersionFormat,
+    pub output: LineFormat,
 }
 
 /// Arguments of `completion`.

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod completion;
 pub mod config;
 pub mod diff;
+pub mod doctor;
 pub mod get;
 pub mod migrate;
 pub mod render;
@@ -26,6 +27,7 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Apply(args) => apply::run(&args),
         Command::Analyze(args) => analyze::run(&args),
         Command::Migrate(args) => Ok(migrate::run(&args)),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Config(args) => config::run(&args),

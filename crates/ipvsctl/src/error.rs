@@ -22,6 +22,8 @@ pub enum Status {
     Differences,
     /// `config check`: the file has mistakes; `analyze`: so have objects.
     Mistakes,
+    /// `doctor`: there are warnings or problems.
+    Unwell,
     /// There was an error, or a part of the input could not be read.
     Error,
     /// `apply`: some of the changes failed.
@@ -36,7 +38,7 @@ impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         Self::from(match status {
             Status::Done => 0,
-            Status::Differences | Status::Mistakes | Status::NotChecked => 1,
+            Status::Differences | Status::Mistakes | Status::Unwell | Status::NotChecked => 1,
             Status::Error | Status::InTheWay => 2,
             Status::PartlyApplied => 3,
         })

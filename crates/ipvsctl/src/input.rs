@@ -3,6 +3,8 @@
 //! What is wrong with a part of the input is told on standard error at once; the rest is used.
 
 pub mod cluster;
+pub mod daemon;
+pub mod facts;
 pub mod live;
 pub mod node;
 

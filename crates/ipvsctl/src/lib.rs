@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line |
 //! | [`input`] | what a command works on: the cluster, the node, the live tables |
 //! | [`migration`] | what a take-over amounts to |
+//! | [`doctor`] | what is wrong with a node |
 //! | [`commands`] | one file for each command |
 //! | [`output`] | what people read |
 //! | [`schema`] | what machines read, JSON and YAML |
@@ -13,6 +14,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod doctor;
 pub mod error;
 pub mod input;
 pub mod migration;

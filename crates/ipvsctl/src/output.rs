@@ -1,5 +1,6 @@
 //! What people read.
 
+pub mod doctor;
 pub mod drains;
 pub mod findings;
 pub mod log;

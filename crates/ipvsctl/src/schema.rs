@@ -5,6 +5,7 @@
 //! | kind | printed by |
 //! |---|---|
 //! | [`NodeTables`] | `render`, `get servers`, `get addresses`, `get tables`; read by `--live` |
+//! | [`Checkup`] | `doctor` |
 //! | [`Drains`] | `get drains` |
 //! | [`Findings`] | `analyze` |
 //! | [`Migration`] | `migrate check` |
@@ -12,7 +13,9 @@
 //! | [`Timeouts`] | `get timeouts` |
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
+mod checkup;
 mod companions;
+mod daemon;
 mod drains;
 mod finding;
 mod migration;
@@ -24,7 +27,9 @@ mod tests;
 
 use serde::Serialize;
 
+pub use self::checkup::{Check, Checkup, CheckupSummary};
 pub use self::companions::{HealthCheck, IpSet};
+pub use self::daemon::{DaemonFailure, DaemonFinding, DaemonStatus, DaemonSync};
 pub use self::drains::{DaemonDrain, Drain, Drains, drains};
 pub use self::finding::{Finding, Findings};
 pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};

@@ -58,6 +58,11 @@ fn the_error_says_which_module_is_missing_and_rendering_needs_none() {
         run("render --section ipvs --section addresses -f shop.yaml --node node1");
     assert_eq!((status, err.as_str()), (Some(0), ""));
     assert_eq!(out, include_str!("data/shop.txt"));
+    let (status, out, err) = run("doctor");
+    assert_eq!((status, err.as_str()), (Some(1), ""), "{out}");
+    let told = "problem  ipvs: the kernel has no IPVS, or its module is not loaded\n         why: ";
+    assert!(out.starts_with(told), "{out}");
+    assert!(out.contains("\nok       leftovers: "), "{out}");
     let (_, out, _) = run("version");
     assert!(out.contains("IPVS     not known"), "{out}");
 }

@@ -21,11 +21,13 @@ use crate::seam::{Kernel, OpOutcome};
 
 pub use address_watch::{AddressWatch, WatchError, WatchStop, Watched};
 use addresses::Addresses;
-pub use modules::ModulePolicy;
+pub use addresses::bridges;
+pub use modules::{ModulePolicy, Presence, presence};
 use rules::Rules;
-pub use rules::{Choice, IptablesBackend, Reason, Variant, Version};
+pub use rules::{Choice, IptablesBackend, Reason, Variant, Version, holders_of_our_chains};
 use sets::Sets;
 use sysctls::Sysctls;
+pub use sysctls::setting;
 pub use udp_flows::{Cleared, Conntrack, ConntrackError};
 use virtual_servers::VirtualServers;
 

@@ -20,4 +20,4 @@ mod view;
 
 pub use compile::{Compiler, compile, lint};
 pub use diff::{Ownership, cleanup, diff, diff_keys, is_marked, leaving};
-pub use settings::idle_timeouts;
+pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

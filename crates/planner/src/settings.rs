@@ -5,6 +5,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use model::config::{ConntrackSettings, NodeConfig};
 use model::finding::{Code, Finding};
@@ -45,12 +46,79 @@ pub(crate) fn is_met(name: &str, live: &str, wanted: &str) -> bool {
     }
 }
 
+/// A setting whose value in the kernel is not as good as the wanted one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnmetSetting {
+    /// Its name, dots between its parts.
+    pub name: Name,
+    /// The kernel's value; none where the kernel has no such setting, or not yet.
+    pub live: Option<Name>,
+    /// The wanted value.
+    pub wanted: Name,
+}
+
+/// The settings of the node that was read that are not as `config` wants them, ordered by name.
+#[must_use]
+pub fn unmet_settings(live: &Snapshot, config: &NodeConfig) -> Vec<UnmetSetting> {
+    let unmet = sysctls(config, live.node.machine)
+        .into_iter()
+        .map(|(name, wanted)| UnmetSetting {
+            live: live.tables.sysctls.get(&name).cloned(),
+            name,
+            wanted,
+        });
+    let is_unmet = |setting: &UnmetSetting| {
+        let UnmetSetting { name, live, wanted } = setting;
+        !(live.as_ref()).is_some_and(|live| is_met(name, live, wanted))
+    };
+    unmet.filter(is_unmet).collect()
+}
+
+/// For how long connections are known without a packet, and when keepalive speaks; seconds. None is not
+/// known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdleTimes {
+    /// IPVS, an established TCP connection.
+    pub ipvs_tcp: Option<u64>,
+    /// The connection tracker, the same.
+    pub tracked_tcp: Option<u64>,
+    /// IPVS, a UDP flow.
+    pub ipvs_udp: Option<u64>,
+    /// The connection tracker, a UDP flow with answers.
+    pub tracked_udp: Option<u64>,
+    /// After how long without a packet the node's own sockets ask whether the other end is there.
+    pub keepalive: Option<u64>,
+}
+
+impl IdleTimes {
+    /// As `live` has them.
+    #[must_use]
+    pub fn of(live: &Snapshot) -> Self {
+        let setting = |name: &str| live.tables.sysctls.get(name)?.parse::<u64>().ok();
+        // Zero is what was not read.
+        let timeout = |time: Duration| Some(time.as_secs()).filter(|seconds| *seconds > 0);
+        let timeouts = live.tables.timeouts;
+        Self {
+            ipvs_tcp: timeout(timeouts.tcp),
+            tracked_tcp: setting("net.netfilter.nf_conntrack_tcp_timeout_established"),
+            ipvs_udp: timeout(timeouts.udp),
+            tracked_udp: setting("net.netfilter.nf_conntrack_udp_timeout_stream"),
+            keepalive: setting("net.ipv4.tcp_keepalive_time"),
+        }
+    }
+
+    /// After how long a TCP connection is forgotten: the shorter time counts.
+    #[must_use]
+    pub fn tcp(&self) -> Option<u64> {
+        self.ipvs_tcp.into_iter().chain(self.tracked_tcp).min()
+    }
+}
+
 /// What is odd about how long idle connections are known (deviation D19). A connection must be known to IPVS
 /// and to the connection tracker: the shorter time counts (k/k#120076).
 #[must_use]
 pub fn idle_timeouts(live: &Snapshot, node: &Name) -> Vec<Finding> {
-    let seconds = |name: &str| live.tables.sysctls.get(name)?.parse::<u64>().ok();
-    let known = |seconds: &u64| *seconds > 0;
+    let times = IdleTimes::of(live);
     let mut findings = Vec::new();
     let mut find = |code, field: &str, problem: String, consequence: &str| {
         findings.push(Finding {
@@ -62,12 +130,8 @@ pub fn idle_timeouts(live: &Snapshot, node: &Name) -> Vec<Finding> {
             consequence: consequence.to_owned(),
         });
     };
-    let ipvs = Some(live.tables.timeouts.tcp.as_secs()).filter(known);
-    let tracked = seconds("net.netfilter.nf_conntrack_tcp_timeout_established");
-    if let (Some(forgotten), Some(keepalive)) = (
-        ipvs.into_iter().chain(tracked).min(),
-        seconds("net.ipv4.tcp_keepalive_time"),
-    ) && forgotten < keepalive
+    if let (Some(forgotten), Some(keepalive)) = (times.tcp(), times.keepalive)
+        && forgotten < keepalive
     {
         find(
             Code::IdleTcpForgotten,
@@ -79,9 +143,7 @@ pub fn idle_timeouts(live: &Snapshot, node: &Name) -> Vec<Finding> {
             "an idle connection breaks at its next packet, unless the program itself speaks earlier",
         );
     }
-    let ipvs = Some(live.tables.timeouts.udp.as_secs()).filter(known);
-    let tracked = seconds("net.netfilter.nf_conntrack_udp_timeout_stream");
-    if let (Some(ipvs), Some(tracked)) = (ipvs, tracked)
+    if let (Some(ipvs), Some(tracked)) = (times.ipvs_udp, times.tracked_udp)
         && tracked < ipvs
     {
         find(

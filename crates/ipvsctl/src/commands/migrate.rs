@@ -1,20 +1,18 @@
 //! `ipvsctl migrate`.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use ipvs::VirtualServerKey;
 use kernel::OpenError;
-use kernel::linux::IptablesBackend;
 use kernel::linux::leftovers::Sweeper;
 use model::Snapshot;
-use sources::config;
 use sources::proxy;
 
 use crate::cli::{Migrate, MigrateCheck, MigrateCommand, PlanFormat};
 use crate::error::{Error, Status};
-use crate::input::node::{self, Fallback, Node};
+use crate::input::node::{self, Fallback, Node, on_loopback};
 use crate::input::{Input, cluster, live};
 use crate::migration::{Migration, cut};
 use crate::output::{self, print, print_json};
@@ -54,7 +52,7 @@ fn check(args: &MigrateCheck) -> Result<Status, Error> {
     }
     let mut node = node::read(&args.node, Fallback::Host)?;
     let settings = &node.config.settings;
-    let backend = backend(settings.iptables_backend);
+    let backend = node.backend();
     let metrics = metrics(args, settings.metrics_bind_address);
     let cluster = cluster::from_source(&args.source, &node)?;
     let compile = |node| Input::compile(&cluster.state, cluster.whole, node).tell();
@@ -114,23 +112,6 @@ fn metrics(args: &MigrateCheck, configured: Option<SocketAddr>) -> Option<Socket
     if args.metrics_address.is_some() {
         return args.metrics_address;
     }
-    let address = configured.map_or(proxy::METRICS, |mut address| {
-        if address.ip().is_unspecified() {
-            // Every address is also that of loopback.
-            address.set_ip(match address {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        address
-    });
+    let address = configured.map_or(proxy::METRICS, on_loopback);
     args.live.is_none().then_some(address)
-}
-
-fn backend(backend: config::IptablesBackend) -> IptablesBackend {
-    match backend {
-        config::IptablesBackend::Auto => IptablesBackend::Auto,
-        config::IptablesBackend::Nft => IptablesBackend::Nft,
-        config::IptablesBackend::Legacy => IptablesBackend::Legacy,
-    }
 }

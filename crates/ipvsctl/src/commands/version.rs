@@ -4,7 +4,7 @@ use std::fs;
 
 use serde::Serialize;
 
-use crate::cli::{Version, VersionFormat};
+use crate::cli::{LineFormat, Version};
 use crate::error::{Error, Status};
 use crate::output::{print, print_json};
 use crate::schema::API_VERSION;
@@ -48,17 +48,19 @@ pub fn run(args: &Version) -> Result<Status, Error> {
     };
     if !args.client {
         versions.kernel = (fs::read_to_string(RELEASE).ok()).map(|text| text.trim().to_owned());
-        let table = fs::read_to_string(TABLE).ok();
-        versions.ipvs = table
-            .as_deref()
-            .and_then(ipvs_version)
-            .map(ToOwned::to_owned);
+        versions.ipvs = of_ipvs();
     }
     match args.output {
-        VersionFormat::Json => print_json(&versions)?,
-        VersionFormat::Text => print(&text(&versions, args.client))?,
+        LineFormat::Json => print_json(&versions)?,
+        LineFormat::Text => print(&text(&versions, args.client))?,
     }
     Ok(Status::Done)
+}
+
+/// The version of the kernel's IPVS; none where the kernel has none, or its module is not loaded.
+pub(crate) fn of_ipvs() -> Option<String> {
+    let table = fs::read_to_string(TABLE).ok()?;
+    ipvs_version(&table).map(ToOwned::to_owned)
 }
 
 fn text(versions: &Versions, client_only: bool) -> String {

@@ -1,7 +1,9 @@
 //! The node's name and configuration.
 
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use kernel::linux::IptablesBackend;
 use model::NodeState;
 use sources::config::{self, NodeOverrides, Resolved};
 use sources::node_state;
@@ -26,6 +28,30 @@ pub struct Node {
     pub config: Resolved,
     /// Its interfaces, where a file describes them.
     pub state: Option<NodeState>,
+}
+
+impl Node {
+    /// Which packet filter holds its rules.
+    #[must_use]
+    pub fn backend(&self) -> IptablesBackend {
+        match self.config.settings.iptables_backend {
+            config::IptablesBackend::Auto => IptablesBackend::Auto,
+            config::IptablesBackend::Nft => IptablesBackend::Nft,
+            config::IptablesBackend::Legacy => IptablesBackend::Legacy,
+        }
+    }
+}
+
+/// Where to ask whoever listens at `address`: every address is also that of loopback.
+#[must_use]
+pub fn on_loopback(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 /// Reads the files that `args` name; fields without effect are told on standard error.

@@ -59,7 +59,7 @@ pub struct Drain {
 }
 
 /// What the daemon says at `/drains`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonDrain {
     virtual_server: String,

@@ -7,7 +7,8 @@ use ipvs::{
 };
 use model::{NodeTables, VirtualServerEntry};
 
-use super::{looks_like, parse};
+use super::{Checkup, looks_like, parse};
+use crate::doctor::{Advice, Diagnosis, Severity};
 
 /// Every protocol, forwarding method, tunnel and flag, known ones and such as only the kernel knows.
 fn everything() -> NodeTables {
@@ -199,4 +200,35 @@ fn an_unknown_field_is_refused() {
     let text = r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "bags": []}"#;
     let error = parse(text).expect_err("a mistake").to_string();
     assert!(error.contains("unknown field `bags`"), "{error}");
+}
+
+#[test]
+fn a_checkup_counts_and_says_why() {
+    let found = |severity, advice| Diagnosis {
+        check: "idle-tcp",
+        severity,
+        code: Some(model::Code::IdleTcpForgotten),
+        found: "found".to_owned(),
+        advice,
+    };
+    let advice = Advice {
+        why: "why".to_owned(),
+        action: "action".to_owned(),
+    };
+    let said = [
+        found(Severity::Ok, None),
+        found(Severity::Warning, Some(advice)),
+    ];
+    let checkup = serde_json::to_value(Checkup::new("node1", &said)).expect("JSON");
+    let expected = serde_json::json!({
+        "apiVersion": "kube-ipvs.io/v1alpha1", "kind": "Checkup", "nodeName": "node1",
+        "summary": {"ok": 1, "warning": 1, "problem": 0},
+        "checks": [
+            {"check": "idle-tcp", "severity": "ok", "code": "KIV0403", "found": "found", "why": null,
+             "action": null},
+            {"check": "idle-tcp", "severity": "warning", "code": "KIV0403", "found": "found", "why": "why",
+             "action": "action"},
+        ],
+    });
+    assert_eq!(checkup, expected);
 }

@@ -10,4 +10,5 @@ mod diff;
 mod docs;
 mod migrate;
 mod misc;
+mod node_state;
 mod render;

@@ -1,10 +1,10 @@
 //! The dummy device, its addresses, and the node's other interfaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnetwork::IpNetwork;
 use model::snapshot::Interface;
-use model::{DEVICE, Op, Snapshot};
+use model::{DEVICE, Name, Op, Snapshot};
 use netlink::{Connection, DumpError, Errno, Failure, Integrity, Protocol, Request};
 use netlink_packet_core::{DecodeError, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -73,6 +73,19 @@ impl Addresses {
         each: impl FnMut(&[u8]) -> Result<(), DecodeError>,
     ) -> Result<Integrity, DumpError> {
         self.connection.dump(message, each)
+    }
+
+    fn links_of_kind(&mut self, kind: &str) -> Result<BTreeSet<Name>, DumpError> {
+        let mut names = BTreeSet::new();
+        let read = self.dump(&messages::all_links(), |payload| {
+            let link = Link::decode(payload)?;
+            if link.kind.as_deref() == Some(kind) {
+                names.insert(link.name.into());
+            }
+            Ok(())
+        });
+        // A link that comes or goes meanwhile may be among them or not.
+        read.map(|_integrity| names)
     }
 
     /// Does the changes of the device and its addresses that follow each other in a stage.
@@ -163,6 +176,21 @@ impl Addresses {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The Linux bridges of the network namespace of the thread that calls.
+///
+/// # Errors
+///
+/// They could not be read.
+pub fn bridges() -> Result<BTreeSet<Name>, ObserveError> {
+    let failed = |error: OpenError| ObserveError::Failed {
+        what: WHAT,
+        source: error.into(),
+    };
+    let mut addresses = Addresses::open().map_err(failed)?;
+    let bridges = addresses.links_of_kind("bridge");
+    bridges.map_err(|error| observe_error(WHAT, error))
 }
 
 fn create(message: RouteNetlinkMessage) -> Request<RouteNetlinkMessage> {

@@ -7,7 +7,7 @@ use ipvs::AddressFamily;
 use model::leftovers::{Leftovers, NFT_TABLE, nft_family, old_sets};
 use netlink::Errno;
 
-use super::rules::{FAMILIES, IptablesBackend, NftTables, Rules, unreadable};
+use super::rules::{Choice, FAMILIES, IptablesBackend, NftTables, Rules, unreadable};
 use crate::error::ObserveError;
 
 /// How often what is there is looked at and deleted anew where somebody else changed it in between.
@@ -54,6 +54,12 @@ impl Sweeper {
         find_tables(&mut found)?;
         find_sets(&mut found)?;
         Ok(found)
+    }
+
+    /// Which programs read and change the packet filter, and why; none before they were first needed.
+    #[must_use]
+    pub fn iptables(&self) -> Option<&Choice> {
+        self.rules.chosen()
     }
 
     /// Deletes what there is: first what takes connections before IPVS does, the sets last, since rules

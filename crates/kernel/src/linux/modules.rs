@@ -10,6 +10,9 @@ use tracing::debug;
 
 use crate::error::ModprobeError;
 
+#[cfg(test)]
+mod tests;
+
 /// The module behind the generic-netlink family `IPVS`.
 pub(super) const MODULE: &str = "ip_vs";
 
@@ -68,6 +71,50 @@ impl Schedulers {
             debug!("{error}");
         }
     }
+}
+
+/// Whether a module of the running kernel is there, as far as files tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Presence {
+    /// It is loaded, or a part of the kernel.
+    Loaded,
+    /// It can be loaded.
+    Loadable,
+    /// There is none.
+    Missing,
+    /// Its files are not to be seen, as in a container without `/lib/modules`.
+    Unknown,
+}
+
+/// Whether `module` of the running kernel is there. Loads nothing.
+#[must_use]
+pub fn presence(module: &str) -> Presence {
+    presence_below(Path::new("/"), &kernel_release(), module)
+}
+
+fn presence_below(root: &Path, release: &str, module: &str) -> Presence {
+    if root.join("sys/module").join(module).exists() {
+        return Presence::Loaded;
+    }
+    let folder = root.join("lib/modules").join(release);
+    let list = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    // Lines of the one are paths, of the other a path, a colon, and paths that it needs.
+    let names = |list: &str| list.lines().any(|line| is_of(line, module));
+    match (list("modules.builtin"), list("modules.dep")) {
+        (Some(list), _) if names(&list) => Presence::Loaded,
+        (_, Some(list)) if names(&list) => Presence::Loadable,
+        (Some(_), Some(_)) => Presence::Missing,
+        _ => Presence::Unknown,
+    }
+}
+
+/// Whether `line` begins with the path of `module`, `kernel/net/netfilter/xt_set.ko.xz`. Files may have `-`
+/// for `_`.
+fn is_of(line: &str, module: &str) -> bool {
+    let path = line.split(':').next().unwrap_or_default();
+    let file = path.rsplit('/').next().unwrap_or_default();
+    let name = file.split_once(".ko").map_or(file, |(name, _)| name);
+    name.replace('-', "_") == module
 }
 
 /// Runs `modprobe` for `module`.

@@ -24,7 +24,7 @@ use tracing::info;
 use crate::error::{ObserveError, OpError, OpErrorKind};
 use crate::seam::OpOutcome;
 
-pub use choice::{Choice, IptablesBackend, Reason};
+pub use choice::{Choice, IptablesBackend, Reason, holders_of_our_chains};
 pub(super) use nft_tables::NftTables;
 use programs::{Search, Suite, Tool};
 pub use programs::{Variant, Version};

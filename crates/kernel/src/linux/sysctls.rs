@@ -22,6 +22,17 @@ use crate::seam::OpOutcome;
 /// How many rows the connection tracker's table has.
 const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
 
+/// The value of the setting `name`, dots between its parts; none where there is none, or it may not be
+/// read. For settings of which nothing is wanted, and which no [`Snapshot`] has.
+#[must_use]
+pub fn setting(name: &str) -> Option<String> {
+    if !is_name(name) {
+        return None;
+    }
+    let value = std::fs::read_to_string(Sysctls::open().path(name)).ok()?;
+    Some(value.trim().to_owned())
+}
+
 /// The settings of the network namespace of the thread that calls.
 #[derive(Debug)]
 pub(super) struct Sysctls {

@@ -154,3 +154,40 @@ fn idle_timeouts_below_the_keepalive_are_told() {
     check_idle([10_000, 300], [86_400, 300], 7_200, &[]);
     check_idle([10_000, 300], [86_400, 120], 7_200, &["KIV0404"]);
 }
+
+/// The settings that are not as they should where the kernel has these, each as `name is/should`.
+fn check_unmet(live: &[(&str, &str)], expected: &[&str]) {
+    let mut config = NodeConfig::new("node1");
+    config.kernel_settings.conntrack.max_per_core = 0;
+    let mut snapshot = model::Snapshot::default();
+    let good = sysctls(&config, snapshot.node.machine);
+    snapshot.tables.sysctls.extend(good);
+    for (name, value) in live {
+        let (name, value) = ((*name).into(), (*value).into());
+        snapshot.tables.sysctls.insert(name, value);
+    }
+    snapshot
+        .tables
+        .sysctls
+        .retain(|_, value| &**value != "gone");
+    let unmet = super::unmet_settings(&snapshot, &config).into_iter();
+    let found: Vec<String> = unmet
+        .map(|setting| {
+            let live = setting.live.as_deref().unwrap_or("-");
+            format!("{} {live}/{}", setting.name, setting.wanted)
+        })
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn settings_that_are_not_as_wanted_are_named() {
+    check_unmet(&[], &[]);
+    check_unmet(
+        &[
+            ("net.ipv4.vs.conntrack", "0"),
+            ("net.ipv4.ip_forward", "gone"),
+        ],
+        &["net.ipv4.ip_forward -/1", "net.ipv4.vs.conntrack 0/1"],
+    );
+}

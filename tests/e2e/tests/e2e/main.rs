@@ -5,6 +5,7 @@
 mod changes;
 mod cluster;
 mod crash;
+mod doctor;
 mod drift;
 mod faults;
 mod files;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         files::trials(),
         faults::trials(),
         crash::trials(),
+        doctor::trials(),
         drift::trials(),
         lifecycle::trials(),
         migrate::trials(),

@@ -8,7 +8,7 @@ use sources::proxy;
 
 use crate::cli::{Get, GetFormat};
 use crate::error::{Error, Status};
-use crate::input::live;
+use crate::input::{daemon, live};
 use crate::output::{drains, print, print_json, print_yaml, style};
 use crate::schema::{self, DaemonDrain, Drains};
 
@@ -53,12 +53,7 @@ fn observe(args: &Get) -> Result<Snapshot, Error> {
 
 /// What the daemon at `address` says; none where none answers, or kube-proxy does.
 fn ask(address: SocketAddr) -> Option<Vec<DaemonDrain>> {
-    let page = proxy::get(address, "/drains");
-    let told = page.map_err(|problem| problem.to_string());
-    let told = told.and_then(|page| {
-        serde_json::from_str(&page).map_err(|problem| format!("it is not understood: {problem}"))
-    });
-    match told {
+    match daemon::drains(address) {
         Ok(drains) => Some(drains),
         Err(problem) => {
             style::warning(&format!(

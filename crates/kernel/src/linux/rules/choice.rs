@@ -1,6 +1,10 @@
 //! Which of the kernel's two packet filters to use.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+use ipvs::AddressFamily;
+use model::rules::Rules;
 
 use super::programs::{Program, Search, Suite, Tool, Variant, Version};
 use super::run::{self, Why};
@@ -89,11 +93,38 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Where chains of ours are: in which packet filters, and of which families. A variant whose programs are not
+/// there, and a family that cannot be read, tell nothing.
+///
+/// Looks at both packet filters, whichever is used.
+#[must_use]
+pub fn holders_of_our_chains() -> BTreeSet<(Variant, AddressFamily)> {
+    let search = Search::of_system();
+    let suites = [Variant::Nft, Variant::Legacy].map(|variant| search.suite(variant));
+    let mut holders = BTreeSet::new();
+    for suite in suites.iter().flatten() {
+        for family in FAMILIES {
+            let program = suite.program(family, Tool::Save);
+            // Of the legacy one all tables are read, since the kernel makes a table that is named.
+            let text = program.and_then(|program| run::save(program).ok());
+            if text.is_some_and(|text| has_ours(&text)) {
+                holders.insert((suite.variant, family));
+            }
+        }
+    }
+    holders
+}
+
+/// Whether there are chains of ours in what a program saved.
+pub(super) fn has_ours(text: &str) -> bool {
+    Rules::parse(text).is_ok_and(|rules| !rules.chains.is_empty())
+}
+
 /// The programs to use.
 pub(super) fn choose(backend: IptablesBackend, search: &Search) -> Result<(Suite, Choice), Why> {
     let configured = |variant| {
         let suite = search.suite(variant);
-        let missing = || Why::NotFound(search.missing(variant, ipvs::AddressFamily::Ipv4));
+        let missing = || Why::NotFound(search.missing(variant, AddressFamily::Ipv4));
         Ok((suite.ok_or_else(missing)?, Reason::Configured))
     };
     let (suite, reason) = match backend {
@@ -107,7 +138,7 @@ pub(super) fn choose(backend: IptablesBackend, search: &Search) -> Result<(Suite
             }
         }
     }?;
-    let program = suite.program(ipvs::AddressFamily::Ipv4, Tool::Restore);
+    let program = suite.program(AddressFamily::Ipv4, Tool::Restore);
     let choice = Choice {
         variant: suite.variant,
         version: suite.version,

@@ -305,3 +305,13 @@ fn a_program_that_reads_nothing_is_heard_all_the_same() {
     assert_eq!(kind, OpErrorKind::FilterRefused);
     assert!(cause.contains("exit status: 3: out of order"), "{cause}");
 }
+
+#[test]
+fn chains_of_a_proxy_are_seen_among_others() {
+    let kubelets = ":KUBE-KUBELET-CANARY - [0:0]\n:KUBE-FIREWALL - [0:0]\n";
+    let table = |chains: &str| format!("*nat\n:PREROUTING ACCEPT [0:0]\n{chains}COMMIT\n");
+    assert!(!super::choice::has_ours(""));
+    assert!(!super::choice::has_ours(&table(kubelets)));
+    let ours = format!("{kubelets}:KUBE-SERVICES - [0:0]\n");
+    assert!(super::choice::has_ours(&table(&ours)));
+}

@@ -1,0 +1,28 @@
+//! `ipvsctl doctor`.
+
+use crate::cli::{Doctor, LineFormat};
+use crate::doctor::{self, Severity};
+use crate::error::{Error, Status};
+use crate::input::facts;
+use crate::input::node::{self, Fallback};
+use crate::output::{self, print, print_json};
+use crate::schema::Checkup;
+
+/// Says what is wrong with this node.
+///
+/// # Errors
+///
+/// The node could not be looked at, or the output cannot be written.
+pub fn run(args: &Doctor) -> Result<Status, Error> {
+    let node = node::read(&args.node, Fallback::Host)?;
+    let name = node.config.node.node_name.clone();
+    let diagnoses = doctor::examine(&facts::observe(node, args.metrics_address)?);
+    match args.output {
+        LineFormat::Text => print(&output::doctor::text(&name, &diagnoses))?,
+        LineFormat::Json => print_json(&Checkup::new(&name, &diagnoses))?,
+    }
+    Ok(match doctor::worst(&diagnoses) {
+        Severity::Ok => Status::Done,
+        Severity::Warning | Severity::Problem => Status::Unwell,
+    })
+}

@@ -1,0 +1,176 @@
+//! kube-ipvsd, and who else keeps the node.
+
+#[cfg(test)]
+mod tests;
+
+use sources::proxy::Running;
+
+use super::facts::{DaemonFacts, HealthFacts, NodeFacts};
+use super::{Diagnosis, Severity, count, some};
+use crate::schema::DaemonFinding;
+
+/// Findings that checks of our own tell.
+const OWN: [&str; 3] = ["KIV0403", "KIV0404", "KIV0405"];
+
+/// Who answers as a proxy: kube-ipvsd, once, and nobody else.
+pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "proxies";
+    let why = "two that write the same tables undo each other's work";
+    let of_kube_proxy = |running: &Running| matches!(running, Running::KubeProxy(_));
+    let others = (facts.proxies.iter()).filter(|(_, running)| of_kube_proxy(running));
+    let mut found: Vec<Diagnosis> = others
+        .map(|(address, running)| {
+            let found = format!("{running} answers at {address}");
+            let action =
+                "stop it, and do not clean up: its tables go on serving until kube-ipvsd starts";
+            Diagnosis::problem(check, found, why, action)
+        })
+        .collect();
+    let ours = (facts.proxies.iter()).filter(|(_, running)| *running == Running::KubeIpvs);
+    let ours: Vec<String> = ours.map(|(address, _)| address.to_string()).collect();
+    match (&ours[..], facts.daemon.metrics) {
+        // The other one is told already.
+        ([], Some(_)) if !found.is_empty() => {}
+        ([], Some(address)) => found.push(Diagnosis::problem(
+            check,
+            format!("kube-ipvsd does not answer at {address}"),
+            "what changes in the cluster does not reach this node",
+            "start it; where it runs, give this its configuration (--config), which says where it listens",
+        )),
+        ([], None) => {}
+        ([address], _) => found.push(Diagnosis::ok(check, format!("kube-ipvsd answers at {address}"))),
+        (several, _) => {
+            let found_here = format!("more than one kube-ipvsd answers: {}", several.join(", "));
+            found.push(Diagnosis::problem(check, found_here, why, "stop all but one"));
+        }
+    }
+    found
+}
+
+/// Whether kube-ipvsd says that it is well.
+pub(super) fn health(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let DaemonFacts {
+        metrics,
+        health,
+        status,
+        ..
+    } = &facts.daemon;
+    let mut found = Vec::new();
+    // Where metrics are served nowhere, nothing else tells of it. Another proxy's health is not asked for.
+    if let Some(health) = health
+        && (facts.is_kept() || metrics.is_none())
+    {
+        found.push(healthz(health));
+    }
+    if facts.is_kept() {
+        found.push(last_sync(status.as_ref()));
+    }
+    found
+}
+
+fn healthz(health: &HealthFacts) -> Diagnosis {
+    let check = "healthz";
+    let HealthFacts {
+        address,
+        healthz,
+        livez,
+    } = health;
+    match (healthz, livez) {
+        (Ok(()), _) => Diagnosis::ok(
+            check,
+            format!("/healthz at {address} says that all is well"),
+        ),
+        (Err(why), Ok(())) => Diagnosis::warning(
+            check,
+            format!("at {address} {why}, while /livez says that kube-ipvsd is well"),
+            "load balancers that ask there send this node no new connections",
+            "none where the node is about to go; else see by kubectl get node whether it is there by the name that \
+             kube-ipvsd has, is being deleted, or has the taint ToBeDeletedByClusterAutoscaler",
+        ),
+        (Err(_), Err(why)) => Diagnosis::problem(
+            check,
+            format!("at {address} {why}"),
+            "changes of the cluster have not reached this node for too long, or nobody listens there",
+            "see /statusz and the log of kube-ipvsd",
+        ),
+    }
+}
+
+fn last_sync(status: Option<&crate::schema::DaemonStatus>) -> Diagnosis {
+    let check = "synchronisation";
+    let Some(status) = status else {
+        return Diagnosis::warning(
+            check,
+            "/statusz of kube-ipvsd is not understood",
+            "what it knows of itself is not looked at",
+            "use an ipvsctl of the same version",
+        );
+    };
+    match &status.last_sync {
+        None => Diagnosis::warning(
+            check,
+            format!("kube-ipvsd {} has not synchronised yet", status.version),
+            "until then the node is served as it was found",
+            "wait; where it lasts, see its log: the API server has not delivered all lists",
+        ),
+        Some(sync) if sync.failed > 0 => {
+            let last = status.recent_failures.last();
+            let last = last.map_or(String::new(), |failure| {
+                format!(", the last: {}", failure.problem)
+            });
+            Diagnosis::problem(
+                check,
+                format!(
+                    "{} failed at {}{last}",
+                    count(sync.failed, "change"),
+                    sync.time
+                ),
+                "a part of what the cluster asks for is not there; kube-ipvsd tries it again",
+                "see /statusz and the log of kube-ipvsd for all of them",
+            )
+        }
+        Some(sync) => {
+            let version = &status.version;
+            Diagnosis::ok(
+                check,
+                format!("kube-ipvsd {version} synchronised at {}", sync.time),
+            )
+        }
+    }
+}
+
+/// What kube-ipvsd finds odd about the cluster.
+pub(super) fn findings(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "findings";
+    let Some(status) = facts.daemon.status.as_ref().filter(|_| facts.is_kept()) else {
+        return Vec::new();
+    };
+    let mut odd: Vec<&DaemonFinding> = (status.findings.iter())
+        .filter(|finding| !OWN.contains(&&*finding.code) && severity(finding) > Severity::Ok)
+        .collect();
+    odd.sort_by_key(|finding| (std::cmp::Reverse(severity(finding)), *finding));
+    let Some(worst) = odd.first().map(|finding| severity(finding)) else {
+        return vec![Diagnosis::ok(
+            check,
+            "kube-ipvsd finds nothing wrong with the cluster's objects",
+        )];
+    };
+    let texts: Vec<String> = odd.iter().map(|finding| finding.text.clone()).collect();
+    vec![Diagnosis {
+        severity: worst,
+        ..Diagnosis::warning(
+            check,
+            some(&texts),
+            "something that a Service asks for is not there, or not as its author means",
+            "ipvsctl analyze lists them, and ipvsctl analyze --explain CODE says what to do",
+        )
+    }]
+}
+
+fn severity(finding: &DaemonFinding) -> Severity {
+    match &*finding.level {
+        "error" => Severity::Problem,
+        "warning" => Severity::Warning,
+        _ => Severity::Ok,
+    }
+}

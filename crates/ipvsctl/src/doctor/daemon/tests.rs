@@ -1,0 +1,143 @@
+use std::net::SocketAddr;
+
+use sources::proxy::{METRICS, Running};
+
+use crate::doctor::facts::NodeFacts;
+use crate::doctor::tests::check;
+use crate::schema::{DaemonFailure, DaemonFinding, DaemonStatus};
+
+fn elsewhere() -> SocketAddr {
+    "127.0.0.1:20249".parse().expect("an address")
+}
+
+#[test]
+fn one_proxy_keeps_a_node() {
+    check(
+        "proxies",
+        |_| {},
+        &["ok: kube-ipvsd answers at 127.0.0.1:10249"],
+    );
+    check(
+        "proxies",
+        |facts| facts.proxies.clear(),
+        &["problem: kube-ipvsd does not answer at 127.0.0.1:10249"],
+    );
+    let of_kube_proxy = || Running::KubeProxy("ipvs".to_owned());
+    check(
+        "proxies",
+        |facts| facts.proxies = vec![(METRICS, of_kube_proxy())],
+        &["problem: kube-proxy (mode ipvs) answers at 127.0.0.1:10249"],
+    );
+    check(
+        "proxies",
+        |facts| facts.proxies.push((elsewhere(), of_kube_proxy())),
+        &[
+            "problem: kube-proxy (mode ipvs) answers at 127.0.0.1:20249",
+            "ok: kube-ipvsd answers at 127.0.0.1:10249",
+        ],
+    );
+    check(
+        "proxies",
+        |facts| facts.proxies.push((elsewhere(), Running::KubeIpvs)),
+        &["problem: more than one kube-ipvsd answers: 127.0.0.1:10249, 127.0.0.1:20249"],
+    );
+}
+
+/// A node where `/healthz` answers 503.
+fn leaving(facts: &mut NodeFacts) {
+    let health = facts.daemon.health.as_mut().expect("an answer");
+    health.healthz = Err("/healthz was answered by status 503".to_owned());
+}
+
+/// A node where `/livez` does, too.
+fn sick(facts: &mut NodeFacts) {
+    leaving(facts);
+    let health = facts.daemon.health.as_mut().expect("an answer");
+    health.livez = Err("/livez was answered by status 503".to_owned());
+}
+
+#[test]
+fn the_daemons_health_is_told() {
+    let well = "ok: /healthz at 127.0.0.1:10256 says that all is well";
+    let ill = "problem: at 127.0.0.1:10256 /livez was answered by status 503";
+    check("healthz", |_| {}, &[well]);
+    check("healthz", sick, &[ill]);
+    let expected = [
+        "warning: at 127.0.0.1:10256 /healthz was answered by status 503, while /livez says that \
+                     kube-ipvsd is well",
+    ];
+    check("healthz", leaving, &expected);
+    // That of kube-proxy, or that nobody is there, is told as such.
+    let gone = |facts: &mut NodeFacts| {
+        sick(facts);
+        facts.proxies.clear();
+    };
+    check("healthz", gone, &[]);
+    let without_metrics = |facts: &mut NodeFacts| {
+        gone(facts);
+        facts.daemon.metrics = None;
+    };
+    check("healthz", without_metrics, &[ill]);
+    check("proxies", without_metrics, &[]);
+}
+
+fn check_status(change: impl FnOnce(&mut DaemonStatus), expected: &[&str]) {
+    let change = |facts: &mut NodeFacts| change(facts.daemon.status.as_mut().expect("a status"));
+    check("synchronisation", change, expected);
+}
+
+#[test]
+fn a_synchronisation_that_failed_is_told_with_its_last_failure() {
+    check_status(
+        |_| {},
+        &["ok: kube-ipvsd 0.1.0 synchronised at 2026-01-02T03:04:05Z"],
+    );
+    check_status(
+        |status| status.last_sync = None,
+        &["warning: kube-ipvsd 0.1.0 has not synchronised yet"],
+    );
+    let failed = |status: &mut DaemonStatus| {
+        status.last_sync.as_mut().expect("one").failed = 2;
+        let problem = "failed to add address 10.96.0.10".to_owned();
+        status.recent_failures.push(DaemonFailure { problem });
+    };
+    check_status(
+        failed,
+        &[
+            "problem: 2 changes failed at 2026-01-02T03:04:05Z, the last: failed to add address 10.96.0.10",
+        ],
+    );
+    check(
+        "synchronisation",
+        |facts| facts.daemon.status = None,
+        &["warning: /statusz of kube-ipvsd is not understood"],
+    );
+}
+
+/// What is said where kube-ipvsd tells these findings, code and level each.
+fn check_findings(told: &[(&str, &str)], expected: &[&str]) {
+    let change = |facts: &mut NodeFacts| {
+        let findings = told.iter().map(|(code, level)| DaemonFinding {
+            code: (*code).to_owned(),
+            level: (*level).to_owned(),
+            text: format!("{code} {level} Service default/web"),
+        });
+        facts.daemon.status.as_mut().expect("a status").findings = findings.collect();
+    };
+    check("findings", change, expected);
+}
+
+#[test]
+fn what_the_daemon_finds_odd_is_told_the_worst_first() {
+    let nothing = ["ok: kube-ipvsd finds nothing wrong with the cluster's objects"];
+    check_findings(&[], &nothing);
+    check_findings(&[("KIV0111", "info")], &nothing);
+    // A check of its own tells that.
+    check_findings(&[("KIV0403", "warning")], &nothing);
+    let expected = ["warning: KIV0107 warning Service default/web"];
+    check_findings(&[("KIV0107", "warning"), ("KIV0111", "info")], &expected);
+    check_findings(
+        &[("KIV0107", "warning"), ("KIV0201", "error")],
+        &["problem: KIV0201 error Service default/web, KIV0107 warning Service default/web"],
+    );
+}

@@ -1,0 +1,81 @@
+//! The packet filter, and what kube-proxy's other modes left there.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use kernel::linux::Variant;
+use model::Code;
+
+use super::facts::{FilterFacts, NodeFacts};
+use super::{Advice, Diagnosis, Severity};
+
+pub(super) fn readable(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "packet-filter";
+    let FilterFacts {
+        unreadable, used, ..
+    } = &facts.filter;
+    let diagnosis = match (unreadable, used) {
+        (Some(why), _) => Diagnosis::problem(
+            check,
+            why.clone(),
+            "Services that are masqueraded, restricted or closed need its rules",
+            "install iptables, nft or legacy as the node uses it, with the kernel's modules for it",
+        ),
+        (None, Some((_, words))) => Diagnosis::ok(check, words.clone()),
+        (None, None) => return Vec::new(),
+    };
+    vec![diagnosis]
+}
+
+/// Whether chains of ours are where they should be and nowhere else.
+pub(super) fn variants(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "iptables-variants";
+    let FilterFacts { used, holders, .. } = &facts.filter;
+    let Some((used, _)) = used else {
+        return Vec::new();
+    };
+    let elsewhere = holders.iter().filter(|(variant, _)| variant != used);
+    let elsewhere: BTreeSet<Variant> = elsewhere.map(|(variant, _)| *variant).collect();
+    let diagnosis = match elsewhere.first() {
+        None if holders.is_empty() => Diagnosis::ok(check, "there are no chains of a proxy"),
+        None => Diagnosis::ok(
+            check,
+            format!("the chains of the proxy are in {used} alone"),
+        ),
+        Some(other) => Diagnosis::problem(
+            check,
+            format!("{used} is used, and {other} holds chains of a proxy"),
+            "every packet passes by both: old rules masquerade, admit and drop beside the new ones",
+            &format!(
+                "take the chains KUBE-* out of {other} with its own programs, or start the node again; \
+                 iptablesBackend says which one to use"
+            ),
+        ),
+    };
+    vec![diagnosis]
+}
+
+pub(super) fn leftovers(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "leftovers";
+    let Some(leftovers) = &facts.filter.leftovers else {
+        return Vec::new();
+    };
+    let diagnosis = match leftovers.finding(&facts.config.node_name) {
+        None => Diagnosis::ok(check, "kube-proxy's other modes left nothing"),
+        Some(finding) => Diagnosis {
+            check,
+            severity: Severity::from(finding.code.level()),
+            code: Some(Code::OtherModesLeftovers),
+            found: finding.problem,
+            advice: Some(Advice {
+                why: finding.consequence,
+                action:
+                    "once kube-proxy no longer runs here, start kube-ipvsd with --remove-leftovers"
+                        .to_owned(),
+            }),
+        },
+    };
+    vec![diagnosis]
+}

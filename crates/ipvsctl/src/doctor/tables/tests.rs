@@ -1,0 +1,197 @@
+use ipset::{Entry, Family, HashType, Header, Set};
+use ipvs::{AddressFamily, Connections};
+use model::sets::SetKind;
+use model::text;
+
+use crate::doctor::facts::NodeFacts;
+use crate::doctor::tests::{check, live};
+use crate::schema::DaemonDrain;
+
+/// A node with these tables.
+fn tables(text: &'static str) -> impl Fn(&mut NodeFacts) {
+    move |facts| {
+        let read = text::parse(text).expect("tables");
+        let tables = &mut live(facts).tables;
+        tables.virtual_servers = read.virtual_servers;
+        tables.addresses = read.addresses;
+    }
+}
+
+#[test]
+fn the_device_is_there_and_a_dummy() {
+    check(
+        "device",
+        |_| {},
+        &["ok: kube-ipvs0 is a dummy device with 1 address"],
+    );
+    check(
+        "device",
+        |facts| live(facts).device = false,
+        &["problem: there is no device kube-ipvs0"],
+    );
+    check(
+        "device",
+        |facts| facts.foreign_device = Some("bridge".to_owned()),
+        &["problem: kube-ipvs0 is of kind bridge, not dummy"],
+    );
+}
+
+#[test]
+fn an_address_without_a_virtual_server_is_told() {
+    let idle = tables("# ipvs\n-A -t 10.96.0.10:80 -s rr\n# addresses\n10.96.0.10\n10.96.0.11\n");
+    let expected = ["warning: no virtual server is at 1 address of kube-ipvs0: 10.96.0.11"];
+    check("addresses", &idle, &expected);
+    let excluded = |facts: &mut NodeFacts| {
+        idle(facts);
+        facts.config.exclude_cidrs = vec!["10.96.0.11/32".parse().expect("a network")];
+    };
+    let expected = ["ok: 1 virtual server, and those of ours have their addresses"];
+    check("addresses", excluded, &expected);
+}
+
+/// Records 10.96.0.10:80/TCP as ours, and takes its address away.
+fn unbound(facts: &mut NodeFacts) {
+    let tables = &mut live(facts).tables;
+    tables.addresses.clear();
+    let kind = SetKind::ClusterIp;
+    let address = "10.96.0.10".parse().expect("an address");
+    let entry = Entry::IpPort(address, ipset::Protocol(6), 80);
+    let set = Set {
+        header: kind.header(AddressFamily::Ipv4, 1),
+        entries: [entry].into(),
+    };
+    tables.sets.insert(kind.name(AddressFamily::Ipv4), set);
+}
+
+#[test]
+fn a_virtual_server_of_ours_without_its_address_is_told() {
+    let expected = ["problem: no interface has the address of 10.96.0.10:80/TCP"];
+    check("addresses", unbound, &expected);
+    // Such as a node port, or a load balancer that hands out nodes' addresses.
+    let on_eth0 = |facts: &mut NodeFacts| {
+        unbound(facts);
+        let interface = &mut live(facts).node.interfaces[0];
+        interface
+            .addresses
+            .push("10.96.0.10/24".parse().expect("a network"));
+    };
+    let expected = ["ok: 1 virtual server, and those of ours have their addresses"];
+    check("addresses", on_eth0, &expected);
+}
+
+#[test]
+fn virtual_servers_of_somebody_else_are_counted() {
+    check(
+        "other-virtual-servers",
+        |_| {},
+        &["ok: there are none of somebody else"],
+    );
+    let others = tables("# ipvs\n-A -t 192.0.2.1:80 -s rr\n-A -t 192.0.2.2:80 -s rr\n");
+    let excluding = |facts: &mut NodeFacts| {
+        others(facts);
+        facts.config.exclude_cidrs = vec!["192.0.2.2/32".parse().expect("a network")];
+    };
+    check(
+        "other-virtual-servers",
+        excluding,
+        &[
+            "ok: 2 of somebody else, left alone, 1 of them in ipvs.excludeCIDRs: 192.0.2.1:80/TCP, 192.0.2.2:80/TCP",
+        ],
+    );
+}
+
+/// One real server of weight 0, with two connections.
+fn draining(facts: &mut NodeFacts) {
+    tables(
+        "# ipvs\n-A -t 10.96.0.10:80 -s rr\n-a -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 0\n\
+         # addresses\n10.96.0.10\n",
+    )(facts);
+    let live = live(facts);
+    let (server, entry) = (live.tables.virtual_servers.iter())
+        .next()
+        .expect("a virtual server");
+    let real = *entry.real_servers.keys().next().expect("a real server");
+    let connections = Connections {
+        active: 2,
+        ..Connections::default()
+    };
+    live.connections.insert((*server, real), connections);
+}
+
+/// The same, and kube-ipvsd knows of it; its deadline in JSON.
+fn known(deadline: &'static str) -> impl Fn(&mut NodeFacts) {
+    move |facts| {
+        draining(facts);
+        let told = format!(
+            r#"{{"virtualServer": "10.96.0.10:80/TCP", "realServer": "10.244.1.5:8080", "service": null,
+                "since": null, "activeConnections": 1, "inactiveConnections": 0, "ends": {deadline}}}"#
+        );
+        let drain: DaemonDrain = serde_json::from_str(&told).expect("a drain");
+        facts.daemon.drains = Some(vec![drain]);
+    }
+}
+
+#[test]
+fn what_drains_and_will_not_end_is_told() {
+    let one = "1 real server of weight 0: 10.244.1.5:8080 of 10.96.0.10:80/TCP (2 active, 0 inactive connections)";
+    check("drains", |_| {}, &["ok: no real server drains"]);
+    check(
+        "drains",
+        known(r#""2026-01-02T03:04:05Z""#),
+        &[&format!("ok: {one}")],
+    );
+    check(
+        "drains",
+        known("null"),
+        &[&format!("warning: {one}, without a deadline")],
+    );
+    let forgotten = format!("warning: {one}, and kube-ipvsd does not know of it");
+    check("drains", draining, &[&forgotten]);
+    let alone = |facts: &mut NodeFacts| {
+        known("null")(facts);
+        facts.daemon.drains = None;
+    };
+    check("drains", alone, &[&forgotten]);
+}
+
+/// A set that takes ten entries and has so many, on a node whose proxies do not answer.
+fn filled(entries: u8) -> impl Fn(&mut NodeFacts) {
+    move |facts| {
+        facts.proxies.clear();
+        let header = Header::Hash {
+            hash_type: HashType::Ip,
+            family: Family::Inet,
+            max_elements: 10,
+        };
+        let addresses = (0..entries).map(|number| Entry::Ip([192, 0, 2, number].into()));
+        let set = Set {
+            header,
+            entries: addresses.collect(),
+        };
+        let name = SetKind::IpvsIps.name(AddressFamily::Ipv4);
+        live(facts).tables.sets.insert(name, set);
+    }
+}
+
+#[test]
+fn sets_that_are_nearly_full_are_told() {
+    check("sets", filled(8), &["ok: 1 set, none nearly full"]);
+    check(
+        "sets",
+        filled(9),
+        &["warning: KUBE-IPVS-IPS has 9 of 10 entries"],
+    );
+    check(
+        "sets",
+        filled(10),
+        &["problem: KUBE-IPVS-IPS has 10 of 10 entries"],
+    );
+    let kept = |facts: &mut NodeFacts| {
+        let proxies = facts.proxies.clone();
+        filled(10)(facts);
+        facts.proxies = proxies;
+    };
+    let expected =
+        ["ok: KUBE-IPVS-IPS has 10 of 10 entries; kube-ipvsd makes it larger when it has to"];
+    check("sets", kept, &expected);
+}

@@ -1,0 +1,148 @@
+//! A node that is well, and what is said of one that differs from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ipvs::AddressFamily;
+use kernel::linux::{Presence, Variant};
+use model::{ClusterState, Leftovers, NodeConfig, Snapshot, text};
+use sources::proxy::{METRICS, Running};
+
+use super::facts::{DaemonFacts, FilterFacts, HealthFacts, NodeFacts, TRACKED, TRACKED_MAX};
+use super::{Diagnosis, Severity, examine, worst};
+use crate::schema::{DaemonStatus, DaemonSync};
+
+const TABLES: &str = "\
+# ipvs
+-A -t 10.96.0.10:80 -s rr
+-a -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1
+-a -t 10.96.0.10:80 -r 10.244.1.6:8080 -m -w 1
+# addresses
+10.96.0.10
+";
+
+/// What a node that kube-ipvsd keeps has with `tables` beside its settings.
+fn snapshot(tables: &str) -> Snapshot {
+    let mut live = Snapshot {
+        tables: text::parse(tables).expect("tables"),
+        device: true,
+        ..Snapshot::default()
+    };
+    live.node.machine.kernel = "6.1".parse().ok();
+    live.node.interfaces = vec![model::snapshot::Interface {
+        name: "eth0".into(),
+        addresses: vec!["192.0.2.7/24".parse().expect("a network")],
+    }];
+    let config = NodeConfig::new("node1");
+    let (desired, _) = planner::compile(&ClusterState::default(), &live.node, &config);
+    live.tables.sysctls = desired.tables.sysctls;
+    for (name, value) in [
+        ("net.ipv4.tcp_keepalive_time", "7200"),
+        ("net.netfilter.nf_conntrack_udp_timeout_stream", "300"),
+    ] {
+        live.tables.sysctls.insert(name.into(), value.into());
+    }
+    live.tables.timeouts.tcp = Duration::from_secs(7_300);
+    live.tables.timeouts.udp = Duration::from_secs(300);
+    live
+}
+
+/// A node that is well.
+pub(super) fn well() -> NodeFacts {
+    let variant = Variant::Nft;
+    NodeFacts {
+        config: NodeConfig::new("node1"),
+        release: "6.1.0".to_owned(),
+        ipvs_version: Some("1.2.1".to_owned()),
+        live: Some(snapshot(TABLES)),
+        foreign_device: None,
+        settings: BTreeMap::from([
+            (TRACKED, "1000".to_owned()),
+            (TRACKED_MAX, "131072".to_owned()),
+        ]),
+        modules: BTreeMap::from([
+            ("ip_vs_rr".to_owned(), Presence::Loaded),
+            ("xt_set".to_owned(), Presence::Loadable),
+        ]),
+        bridges: BTreeSet::new(),
+        filter: FilterFacts {
+            unreadable: None,
+            used: Some((variant, "iptables-nft 1.8.9".to_owned())),
+            holders: BTreeSet::from([(variant, AddressFamily::Ipv4)]),
+            leftovers: Some(Leftovers::default()),
+        },
+        proxies: vec![(METRICS, Running::KubeIpvs)],
+        daemon: DaemonFacts {
+            metrics: Some(METRICS),
+            status: Some(DaemonStatus {
+                version: "0.1.0".to_owned(),
+                last_sync: Some(DaemonSync {
+                    time: "2026-01-02T03:04:05Z".to_owned(),
+                    failed: 0,
+                }),
+                ..DaemonStatus::default()
+            }),
+            drains: Some(Vec::new()),
+            health: Some(HealthFacts {
+                address: "127.0.0.1:10256".parse().expect("an address"),
+                healthz: Ok(()),
+                livez: Ok(()),
+            }),
+        },
+    }
+}
+
+/// The live tables of a node whose kernel has IPVS.
+pub(super) fn live(facts: &mut NodeFacts) -> &mut Snapshot {
+    facts.live.as_mut().expect("IPVS")
+}
+
+/// What the check `name` says of a node that `change` made another one, each as `warning: what was found`.
+#[track_caller]
+pub(super) fn check(name: &str, change: impl FnOnce(&mut NodeFacts), expected: &[&str]) {
+    let mut facts = well();
+    change(&mut facts);
+    let said = diagnoses(&facts, name);
+    let lines: Vec<String> = (said.iter())
+        .map(|diagnosis| format!("{}: {}", diagnosis.severity, diagnosis.found))
+        .collect();
+    assert_eq!(lines, expected);
+    for diagnosis in said {
+        let advised = diagnosis.advice.is_some();
+        assert!(
+            advised || diagnosis.severity == Severity::Ok,
+            "{diagnosis:?}"
+        );
+    }
+}
+
+/// What to do by the check `name` about such a node.
+pub(super) fn action(name: &str, change: impl FnOnce(&mut NodeFacts)) -> String {
+    let mut facts = well();
+    change(&mut facts);
+    let advice = diagnoses(&facts, name).remove(0).advice;
+    advice.expect("advice").action
+}
+
+fn diagnoses(facts: &NodeFacts, name: &str) -> Vec<Diagnosis> {
+    let all = examine(facts).into_iter();
+    all.filter(|diagnosis| diagnosis.check == name).collect()
+}
+
+#[test]
+fn of_a_node_that_is_well_every_check_says_ok() {
+    let said = examine(&well());
+    assert_eq!(worst(&said), Severity::Ok, "{said:#?}");
+    assert_eq!(said.len(), super::CHECKS.len() + 1, "{said:#?}");
+}
+
+#[test]
+fn a_node_without_ipvs_is_looked_at_all_the_same() {
+    let mut facts = well();
+    facts.live = None;
+    let said = examine(&facts);
+    assert_eq!(worst(&said), Severity::Problem);
+    let names: Vec<_> = said.iter().map(|diagnosis| diagnosis.check).collect();
+    assert!(names.contains(&"leftovers"), "{names:?}");
+    assert!(!names.contains(&"device"), "{names:?}");
+}

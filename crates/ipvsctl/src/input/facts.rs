@@ -1,0 +1,164 @@
+//! What the doctor looks at. Nothing is changed, and no module is loaded by us.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use kernel::linux::leftovers::Sweeper;
+use kernel::linux::{Presence, bridges, holders_of_our_chains, presence, setting};
+use kernel::{Kernel, ObserveError, OpenError};
+use model::{NodeConfig, Scope, Snapshot, chain};
+use sources::proxy::{self, Running};
+
+use super::daemon;
+use super::live;
+use super::node::{Node, on_loopback};
+use crate::doctor::facts::{DaemonFacts, FilterFacts, HealthFacts, NodeFacts, SETTINGS};
+use crate::error::Error;
+
+/// What rules and sets take besides schedulers.
+const MODULES: [&str; 11] = [
+    "dummy",
+    "ip_set",
+    "ip_set_bitmap_port",
+    "ip_set_hash_ip",
+    "ip_set_hash_ipport",
+    "ip_set_hash_ipportip",
+    "ip_set_hash_ipportnet",
+    "nf_conntrack",
+    "xt_comment",
+    "xt_mark",
+    "xt_set",
+];
+
+/// Looks at this node. A proxy is asked at `metrics`, else where the configuration says.
+///
+/// # Errors
+///
+/// The kernel may not be read, or what it says is not understood.
+pub fn observe(node: Node, metrics: Option<SocketAddr>) -> Result<NodeFacts, Error> {
+    let settings = &node.config.settings;
+    let configured = metrics.or(settings.metrics_bind_address);
+    let (live, foreign_device) = kernel(&node)?;
+    let proxies = proxies(configured);
+    let ours = (proxies.iter()).find(|(_, running)| *running == Running::KubeIpvs);
+    let filter = filter(Sweeper::open(node.backend()))?;
+    Ok(NodeFacts {
+        release: setting("kernel.osrelease").unwrap_or_default(),
+        ipvs_version: crate::commands::version::of_ipvs(),
+        live,
+        foreign_device,
+        settings: of_names(),
+        modules: modules(&node.config.node),
+        bridges: bridges().map_err(Error::Observe)?,
+        filter,
+        daemon: DaemonFacts {
+            metrics: configured.map(on_loopback),
+            status: ours.and_then(|(address, _)| daemon::status(*address).ok()),
+            drains: ours.and_then(|(address, _)| daemon::drains(*address).ok()),
+            health: settings.healthz_bind_address.map(health),
+        },
+        proxies,
+        config: node.config.node,
+    })
+}
+
+/// What the kernel holds without the rules, and what kind of device has our device's name where that is
+/// another one.
+type Live = (Option<Snapshot>, Option<String>);
+
+fn kernel(node: &Node) -> Result<Live, Error> {
+    let mut kernel = match live::read_only_kernel() {
+        Ok(kernel) => kernel,
+        Err(Error::Open(OpenError::NoModule { .. })) => return Ok((None, None)),
+        Err(error) => return Err(error),
+    };
+    let rest = Scope {
+        addresses: false,
+        rules: false,
+        ..Scope::EVERYTHING
+    };
+    let mut live = kernel.observe(&rest).map_err(Error::Observe)?;
+    let addresses = Scope {
+        addresses: true,
+        ..Scope::NOTHING
+    };
+    let foreign = match kernel.observe(&addresses) {
+        Ok(read) => {
+            live.update(&addresses, read);
+            None
+        }
+        Err(ObserveError::NotDummy { kind }) => Some(kind),
+        Err(error) => return Err(Error::Observe(error)),
+    };
+    if let Some(described) = &node.state {
+        live.node.clone_from(described);
+    }
+    Ok((Some(live), foreign))
+}
+
+fn of_names() -> BTreeMap<&'static str, String> {
+    let values = SETTINGS.into_iter();
+    values
+        .filter_map(|name| Some((name, setting(name)?)))
+        .collect()
+}
+
+fn modules(config: &NodeConfig) -> BTreeMap<String, Presence> {
+    let scheduler = format!("ip_vs_{}", config.scheduler.0);
+    let names = MODULES.into_iter().map(ToOwned::to_owned);
+    names
+        .chain([scheduler])
+        .map(|name| (name.clone(), presence(&name)))
+        .collect()
+}
+
+fn filter(mut sweeper: Sweeper) -> Result<FilterFacts, Error> {
+    let (leftovers, unreadable) = match sweeper.find() {
+        Ok(leftovers) => (Some(leftovers), None),
+        Err(error @ ObserveError::NotPermitted { .. }) => return Err(Error::Observe(error)),
+        Err(error) => (None, Some(chain(&error).to_string())),
+    };
+    Ok(FilterFacts {
+        unreadable,
+        used: (sweeper.iptables()).map(|choice| (choice.variant, choice.to_string())),
+        holders: holders_of_our_chains(),
+        leftovers,
+    })
+}
+
+fn proxies(configured: Option<SocketAddr>) -> Vec<(SocketAddr, Running)> {
+    let addresses = metrics_addresses(configured).into_iter();
+    addresses
+        .filter_map(|address| Some((address, proxy::running(address)?)))
+        .collect()
+}
+
+/// Where a proxy may serve metrics: where kube-ipvsd is told to, and where both do untold. No listener is
+/// there twice.
+fn metrics_addresses(configured: Option<SocketAddr>) -> Vec<SocketAddr> {
+    let mut addresses: Vec<SocketAddr> = configured.map(on_loopback).into_iter().collect();
+    // One that listens at every address of both families answers at the other's loopback, too.
+    let is_everywhere = |address: SocketAddr| {
+        address.ip().is_unspecified() && address.port() == proxy::METRICS.port()
+    };
+    if !configured.is_some_and(is_everywhere) && !addresses.contains(&proxy::METRICS) {
+        addresses.push(proxy::METRICS);
+    }
+    addresses
+}
+
+fn health(configured: SocketAddr) -> HealthFacts {
+    let address = on_loopback(configured);
+    let ask = |path| {
+        let answer = proxy::get(address, path).map(drop);
+        answer.map_err(|error| error.to_string())
+    };
+    HealthFacts {
+        address,
+        healthz: ask("/healthz"),
+        livez: ask("/livez"),
+    }
+}

@@ -1,0 +1,103 @@
+//! What the doctor says of a node.
+
+use serde::Serialize;
+
+use super::API_VERSION;
+use crate::doctor::{Diagnosis, Severity};
+
+/// What every check says of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkup {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `Checkup`.
+    pub kind: &'static str,
+    /// Which node.
+    pub node_name: String,
+    /// How many there are of each severity.
+    pub summary: CheckupSummary,
+    /// In a fixed order; a check may say several things.
+    pub checks: Vec<Check>,
+}
+
+/// How many checks said what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckupSummary {
+    /// All is well.
+    pub ok: usize,
+    /// Something can go wrong.
+    pub warning: usize,
+    /// Something does not work.
+    pub problem: usize,
+}
+
+impl CheckupSummary {
+    /// Counts.
+    #[must_use]
+    pub fn of(diagnoses: &[Diagnosis]) -> Self {
+        let count = |severity| {
+            let of_severity = |diagnosis: &&Diagnosis| diagnosis.severity == severity;
+            diagnoses.iter().filter(of_severity).count()
+        };
+        Self {
+            ok: count(Severity::Ok),
+            warning: count(Severity::Warning),
+            problem: count(Severity::Problem),
+        }
+    }
+}
+
+/// What one check says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// Which check, `idle-tcp`.
+    pub check: &'static str,
+    /// `ok`, `warning` or `problem`.
+    pub severity: &'static str,
+    /// The code of the finding that says the same, `KIV0403`; null where there is none.
+    pub code: Option<&'static str>,
+    /// What was found, in words.
+    pub found: String,
+    /// Why it matters, in words; null where all is well.
+    pub why: Option<String>,
+    /// What to do, in words; null where all is well.
+    pub action: Option<String>,
+}
+
+impl Checkup {
+    /// What `diagnoses` say of the node `node_name`.
+    #[must_use]
+    pub fn new(node_name: &str, diagnoses: &[Diagnosis]) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: "Checkup",
+            node_name: node_name.to_owned(),
+            summary: CheckupSummary::of(diagnoses),
+            checks: diagnoses.iter().map(Check::from).collect(),
+        }
+    }
+}
+
+impl From<&Diagnosis> for Check {
+    fn from(diagnosis: &Diagnosis) -> Self {
+        let Diagnosis {
+            check,
+            severity,
+            code,
+            found,
+            advice,
+        } = diagnosis.clone();
+        let (why, action) = advice.map(|advice| (advice.why, advice.action)).unzip();
+        Self {
+            check,
+            severity: severity.as_str(),
+            code: code.map(model::Code::as_str),
+            found,
+            why,
+            action,
+        }
+    }
+}

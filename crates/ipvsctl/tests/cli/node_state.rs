@@ -1,0 +1,81 @@
+//! `ipvsctl diff --live` of a node that `--node-state` describes: saved tables have no interfaces.
+
+use crate::desk::Desk;
+
+/// A Service with a node port.
+const SHOP: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec:
+  type: NodePort
+  clusterIP: 10.96.0.10
+  ports: [{name: http, port: 80, targetPort: 8080, nodePort: 30080}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: web-1
+  namespace: default
+  labels: {kubernetes.io/service-name: web}
+addressType: IPv4
+ports: [{name: http, port: 8080, protocol: TCP}]
+endpoints:
+  - {addresses: [10.244.1.5], conditions: {ready: true}, nodeName: node1}
+"#;
+const NODE: &str = "nodeName: node1\nkernel: 6.1.0\nprocessors: 4\n\
+                    interfaces:\n  - {name: eth0, addresses: [192.0.2.7/24]}\n";
+/// The same node with another address.
+const MOVED: &str = "nodeName: node1\nkernel: 6.1.0\nprocessors: 4\n\
+                     interfaces:\n  - {name: eth0, addresses: [192.0.2.8/24]}\n";
+const DIFF: &str = "diff -f shop.yaml --node-state node.yaml --live saved.txt";
+
+/// A desk with the node's tables, saved in whole.
+fn saved() -> Desk {
+    let desk = Desk::new()
+        .with("shop.yaml", SHOP)
+        .with("node.yaml", NODE)
+        .with("moved.yaml", MOVED);
+    let tables = desk
+        .run("render -f shop.yaml --node-state node.yaml")
+        .exits(0)
+        .out;
+    let node_port = "-A -t 192.0.2.7:30080 -s rr\n";
+    assert!(tables.contains(node_port), "{tables}");
+    desk.with("saved.txt", &tables)
+}
+
+#[test]
+fn a_node_port_is_ours_where_the_node_has_its_address() {
+    let ran = saved().run(DIFF).exits(0);
+    let nothing = "Plan: 0 to add, 0 to change, 0 to delete\n";
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), (nothing, ""));
+}
+
+#[test]
+fn a_node_port_that_no_set_records_is_somebody_elses() {
+    let desk = saved();
+    let tables = std::fs::read_to_string(desk.file("saved.txt")).expect("the tables");
+    let unrecorded = tables.replace("add KUBE-NODE-PORT-TCP 30080\n", "");
+    assert!(unrecorded != tables, "{tables}");
+    let ran = desk.with("saved.txt", &unrecorded).run(DIFF).exits(0);
+    assert!(
+        ran.err
+            .starts_with("error: KIV0301 Service default/web: spec.ports: "),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_node_port_is_added_at_the_address_that_the_node_has_now() {
+    let diff = DIFF.replace("node.yaml", "moved.yaml");
+    let ran = saved().run(&diff).exits(1);
+    let added = "+ -A -t 192.0.2.8:30080 -s rr";
+    assert!(
+        ran.out.lines().any(|line| line.starts_with(added)),
+        "{}",
+        ran.out
+    );
+    assert_eq!(ran.err, "");
+}

@@ -1,0 +1,217 @@
+//! `ipvsctl doctor` on a good node, and on nodes that are spoilt.
+
+use e2e::{ApiServer, Failure, Family, LongLived, Outcome, World, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::case;
+use crate::cluster::Cluster;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        case("doctor::a_good_node_is_ok", good),
+        case("doctor::settings_and_timeouts_are_told", settings),
+        case("doctor::a_broken_device_is_told", device),
+        case("doctor::what_drains_for_nobody_is_told", drains),
+        case(
+            "doctor::leftovers_and_other_virtual_servers_are_told",
+            others,
+        ),
+    ]
+}
+
+/// A cluster that knows the node, and timeouts longer than keepalive.
+fn cluster() -> Outcome<Cluster> {
+    let world = World::build(1)?;
+    let mut objects = world.web("web", 1);
+    objects.push(json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}}));
+    let load = world.write_objects("load.json", objects)?;
+    let timeouts = ["tcpTimeout: 2h10m", "tcpFinTimeout: 2m", "udpTimeout: 2m"];
+    let config = world.config(&timeouts)?;
+    let api = ApiServer::start(&world, &[&load])?;
+    let daemon = world.daemon(&[&"--kubeconfig", &api.kubeconfig, &"--config", &config])?;
+    let cluster = Cluster {
+        world,
+        api,
+        daemon,
+        config,
+    };
+    cluster.converges()?;
+    Ok(cluster)
+}
+
+/// What the doctor says, by its JSON, and its exit status.
+fn ask(cluster: &Cluster) -> Outcome<(i32, Value)> {
+    let ran = cluster.world.ipvsctl(&[
+        &"doctor",
+        &"--config",
+        &cluster.config,
+        &"--node",
+        &"node1",
+        &"-o",
+        &"json",
+    ])?;
+    let said = serde_json::from_str(&ran.out)
+        .map_err(|error| Failure::new(format!("{error}: {ran:?}")))?;
+    Ok((ran.status, said))
+}
+
+/// Fails unless all that is not ok is `expected`, as `warning bridge`, each of which names its words.
+fn told(cluster: &Cluster, expected: &[(&str, &str)]) -> Outcome {
+    let (status, said) = ask(cluster)?;
+    let checks = said["checks"].as_array().cloned().unwrap_or_default();
+    let bad: Vec<&Value> = checks
+        .iter()
+        .filter(|check| check["severity"] != "ok")
+        .collect();
+    let words = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let as_expected = bad.len() == expected.len()
+        && bad.iter().zip(expected).all(|(check, (name, found))| {
+            let is = format!("{} {}", words(&check["severity"]), words(&check["check"]));
+            is == *name && words(&check["found"]).contains(found) && check["action"].is_string()
+        });
+    ensure(as_expected, || format!("not {expected:?} but {bad:#?}"))?;
+    ensure(status == 1 && said["kind"] == "Checkup", || {
+        format!("{status}: {said}")
+    })
+}
+
+const NO_DAEMON: (&str, &str) = (
+    "problem proxies",
+    "kube-ipvsd does not answer at 127.0.0.1:10249",
+);
+
+fn good() -> Outcome {
+    let cluster = cluster()?;
+    // Until the daemon has heard of the Node it counts as one that leaves.
+    e2e::eventually(|| {
+        let (status, said) = ask(&cluster)?;
+        ensure(status == 0 && said["summary"]["ok"] == 19, || {
+            format!("{status}: {said:#}")
+        })
+    })?;
+    let doctor: e2e::Arguments<'_> =
+        &[&"doctor", &"--config", &cluster.config, &"--node", &"node1"];
+    let ran = cluster.world.ipvsctl(doctor)?.exits(0)?;
+    let told = [
+        "ok       bridge: what goes over cni0 passes by the rules\n",
+        "Node node1: 0 problems, 0 warnings, 19 ok\n",
+    ];
+    ensure(told.iter().all(|words| ran.out.contains(words)), || ran.out)
+}
+
+fn settings() -> Outcome {
+    let mut cluster = cluster()?;
+    cluster.daemon.kill()?;
+    cluster.world.tool("sysctl -w net.ipv4.ip_forward=0")?;
+    cluster
+        .world
+        .tool("sysctl -w net.ipv4.vs.conn_reuse_mode=0")?;
+    cluster
+        .world
+        .tool("sysctl -w net.bridge.bridge-nf-call-iptables=0")?;
+    cluster.world.tool("ipvsadm --set 900 120 300")?;
+    let before = cluster.world.tables()?;
+    told(
+        &cluster,
+        &[
+            ("problem settings", "net.ipv4.ip_forward is 0, should be 1"),
+            (
+                "warning settings",
+                "net.ipv4.vs.conn_reuse_mode is 0, should be 1",
+            ),
+            (
+                "warning bridge",
+                "there is the bridge cni0: net.bridge.bridge-nf-call-iptables is 0, should be 1",
+            ),
+            (
+                "warning idle-tcp",
+                "after 900 s, by IPVS (by the connection tracker after 86400 s); this node's keepalive begins after \
+                 7200 s",
+            ),
+            NO_DAEMON,
+        ],
+    )?;
+    cluster.world.tables()?.are(&before)?;
+    let forward = cluster.world.tool("sysctl -n net.ipv4.ip_forward")?;
+    ensure(forward.trim() == "0", || "the doctor changed a setting")
+}
+
+fn device() -> Outcome {
+    let mut cluster = cluster()?;
+    cluster.daemon.kill()?;
+    cluster
+        .world
+        .tool("ip address add 10.96.7.7/32 dev kube-ipvs0")?;
+    cluster
+        .world
+        .tool("ip address del 10.96.1.1/32 dev kube-ipvs0")?;
+    told(
+        &cluster,
+        &[
+            (
+                "warning addresses",
+                "no virtual server is at 1 address of kube-ipvs0: 10.96.7.7",
+            ),
+            (
+                "problem addresses",
+                "no interface has the address of 10.96.1.1:80/TCP, ",
+            ),
+            NO_DAEMON,
+        ],
+    )?;
+    cluster.world.tool("ip link delete kube-ipvs0")?;
+    let gone = ("problem device", "there is no device kube-ipvs0");
+    told(&cluster, &[gone, NO_DAEMON])?;
+    cluster.world.tool("ip link add kube-ipvs0 type bridge")?;
+    let foreign = ("problem device", "kube-ipvs0 is of kind bridge, not dummy");
+    told(&cluster, &[foreign, NO_DAEMON])
+}
+
+fn drains() -> Outcome {
+    let mut cluster = cluster()?;
+    let connection = LongLived::open(&cluster.world.client, Family::V4.virtual_server(1))?;
+    cluster.set_endpoints(&[])?;
+    let drained = || {
+        let ran = cluster.world.ipvsctl(&[&"get", &"drains"])?.exits(0)?;
+        ensure(ran.out.contains("10.96.1.1:80/TCP"), || ran.out)
+    };
+    e2e::eventually(drained)?;
+    // The daemon ends it in time.
+    let (status, said) = ask(&cluster)?;
+    ensure(status == 0, || format!("{said:#}"))?;
+    cluster.daemon.kill()?;
+    let left = (
+        "warning drains",
+        "(1 active, 0 inactive connections), and kube-ipvsd does not know of it",
+    );
+    told(&cluster, &[left, NO_DAEMON])?;
+    connection.close()
+}
+
+/// A chain of kube-proxy's iptables mode.
+const IPTABLES_MODE: &str = "*nat\n:KUBE-SVC-TCOU7JCQXEZGVUNU - [0:0]\nCOMMIT\n";
+
+fn others() -> Outcome {
+    let cluster = cluster()?;
+    let world = &cluster.world;
+    world.tool_with_input("iptables-restore --noflush", IPTABLES_MODE)?;
+    world.tool("ipvsadm -A -t 192.168.50.1:8443 -s rr")?;
+    let left = (
+        "warning leftovers",
+        "1 chain in the IPv4 rules of iptables mode",
+    );
+    told(&cluster, &[left])?;
+    let (_, said) = ask(&cluster)?;
+    let checks = said["checks"].as_array().cloned().unwrap_or_default();
+    let mut found = checks
+        .iter()
+        .filter(|check| check["check"] == "other-virtual-servers");
+    let found = found
+        .next()
+        .map(|check| check["found"].clone())
+        .unwrap_or_default();
+    let expected =
+        "1 of somebody else, left alone, 0 of them in ipvs.excludeCIDRs: 192.168.50.1:8443/TCP";
+    ensure(found == expected, || found.to_string())
+}

@@ -10,12 +10,19 @@ use kernel::linux::Conntrack;
 use model::udp_flows::{Servers, UdpFlows};
 
 /// Clients, each at a port of its own.
-const CLIENTS: u16 = 60_000;
+const CLIENTS: u16 = 56_000;
 
-const VIPS: [Ipv4Addr; 3] = [
+/// Flows to each of them from each client: 504,000.
+const VIPS: [Ipv4Addr; 9] = [
     Ipv4Addr::new(127, 96, 0, 1),
     Ipv4Addr::new(127, 96, 0, 2),
     Ipv4Addr::new(127, 96, 0, 3),
+    Ipv4Addr::new(127, 96, 0, 4),
+    Ipv4Addr::new(127, 96, 0, 5),
+    Ipv4Addr::new(127, 96, 0, 6),
+    Ipv4Addr::new(127, 96, 0, 7),
+    Ipv4Addr::new(127, 96, 0, 8),
+    Ipv4Addr::new(127, 96, 0, 9),
 ];
 
 /// What deleting may need besides, in KiB (k/k#129982: 12 GB).
@@ -53,7 +60,8 @@ fn run(line: &str) {
 
 /// Flows of every client to each virtual address; nobody answers.
 fn fill() {
-    run("iptables -A OUTPUT -m conntrack --ctstate NEW -j ACCEPT");
+    // Nobody takes them; to refuse each would cost time.
+    run("iptables -A INPUT -p udp -m conntrack --ctstate NEW -j DROP");
     // Filling takes time; they are not to end meanwhile.
     run("sysctl -qw net.netfilter.nf_conntrack_udp_timeout=600");
     for port in 1..=CLIENTS {
@@ -70,8 +78,8 @@ fn a_large_table_is_cleared_in_little_memory() {
     // Of all network namespaces together. A flow is refused where its bucket holds many already
     // (`nf_conntrack_confirm`, net/netfilter/nf_conntrack_core.c, Linux 6.1).
     for (setting, value) in [
-        ("/proc/sys/net/netfilter/nf_conntrack_max", "400000"),
-        ("/sys/module/nf_conntrack/parameters/hashsize", "262144"),
+        ("/proc/sys/net/netfilter/nf_conntrack_max", "1000000"),
+        ("/sys/module/nf_conntrack/parameters/hashsize", "524288"),
     ] {
         std::fs::write(setting, value).unwrap_or_else(|error| panic!("{setting}: {error}"));
     }
@@ -80,10 +88,11 @@ fn a_large_table_is_cleared_in_little_memory() {
         let mut conntrack = Conntrack::open().expect("it opens");
         let server = Some(([10, 1, 0, 1], 53).into());
         let each = u64::from(CLIENTS);
+        let others = each * (VIPS.len() as u64 - 1);
         for (flows, seen, deleted) in [
-            (flows_to(&VIPS, None), 3 * each, 0),
-            (flows_to(&VIPS[..1], server), 3 * each, each),
-            (flows_to(&VIPS, server), 2 * each, 2 * each),
+            (flows_to(&VIPS, None), others + each, 0),
+            (flows_to(&VIPS[..1], server), others + each, each),
+            (flows_to(&VIPS, server), others, others),
         ] {
             let (before, began) = (peak(), Instant::now());
             let cleared = conntrack.clear_stale(&flows).expect("it works");

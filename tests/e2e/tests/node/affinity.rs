@@ -1,10 +1,11 @@
 //! Session affinity.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::Duration;
 
-use e2e::{Outcome, Probe, Protocol, Tally, ensure, within};
+use e2e::{LongLived, Outcome, Probe, Protocol, Tally, ask_and_reset, ensure, within};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -18,6 +19,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         case("affinity::a_client_keeps_to_a_pod", keeps),
         case("affinity::it_expires", expires),
+        case("affinity::it_expires_over_tcp", expires_over_tcp),
+        case(
+            "affinity::a_connection_that_is_open_holds_it_longer",
+            held_open,
+        ),
         case("affinity::it_leaves_a_pod_that_died", dead_pod),
         case("affinity::it_can_be_turned_on_and_off", on_and_off),
     ]
@@ -92,6 +98,69 @@ fn expires() -> Outcome {
         })?;
     }
     Ok(())
+}
+
+/// The pods that answer connections which are reset at their end, one after the other. The kernel forgets such a
+/// connection after ten seconds, one that was closed well after two minutes (`tcp_timeouts`,
+/// net/netfilter/ipvs/ip_vs_proto_tcp.c, Linux 6.1).
+fn ask_by_tcp(stage: &Stage, first_port: u16) -> Outcome<Vec<String>> {
+    let mut pods = Vec::new();
+    for family in FAMILIES {
+        let target = web().at(Address::ClusterIp, family);
+        let mut seen = BTreeSet::new();
+        for port in first_port..first_port + 4 {
+            let source = SocketAddr::new(family.client_addresses()[0], port);
+            let (answer, _) = ask_and_reset(&stage.world.client, source, target)?;
+            seen.insert(answer.pod);
+        }
+        ensure(seen.len() == 1, || format!("{target}: {seen:?} answer"))?;
+        pods.extend(seen);
+    }
+    Ok(pods)
+}
+
+/// With a timeout that is longer than the kernel knows a connection.
+fn expires_over_tcp() -> Outcome {
+    let stage = stage(sticky(20), &[])?;
+    let first = ask_by_tcp(&stage, 40_000)?;
+    // The kernel knows no connection any more, only the affinity.
+    sleep(Duration::from_secs(12));
+    let again = ask_by_tcp(&stage, 40_010)?;
+    ensure(again == first, || {
+        format!("{first:?}, and {again:?} too early")
+    })?;
+    sleep(Duration::from_secs(24));
+    let second = ask_by_tcp(&stage, 40_020)?;
+    let moved = first.iter().zip(&second).all(|(before, now)| before != now);
+    ensure(moved, || {
+        format!("{first:?}, and {second:?} after 24 seconds")
+    })
+}
+
+/// Not as the API has it, but as the kernel does it: a template with a connection does not end
+/// (`ip_vs_conn_expire`, net/netfilter/ipvs/ip_vs_conn.c, Linux 6.1).
+fn held_open() -> Outcome {
+    let stage = stage(sticky(2), &[])?;
+    let mut open = Vec::new();
+    let mut first = Vec::new();
+    for family in FAMILIES {
+        let target = web().at(Address::ClusterIp, family);
+        let connection = LongLived::open(&stage.world.client, target)?;
+        first.push(connection.pod.clone());
+        open.push(connection);
+    }
+    sleep(Duration::from_secs(6));
+    // From the address that the kernel chooses, as before.
+    let now: Vec<String> = FAMILIES
+        .into_iter()
+        .map(|family| {
+            let target = web().at(Address::ClusterIp, family);
+            let tally = Probe::new(&stage.world.client, Protocol::Tcp, target).ask(4);
+            tally.complete()?.one_pod().map(str::to_owned)
+        })
+        .collect::<Outcome<_>>()?;
+    ensure(now == first, || format!("{first:?} before, {now:?} now"))?;
+    open.into_iter().try_for_each(LongLived::close)
 }
 
 fn dead_pod() -> Outcome {

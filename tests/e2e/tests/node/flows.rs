@@ -33,6 +33,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "udp::a_flow_that_began_before_there_were_endpoints_is_served",
             began_before,
         ),
+        case(
+            "udp::a_flow_leaves_an_endpoint_that_was_removed_while_the_daemon_was_stopped",
+            missed_removal,
+        ),
     ]
 }
 
@@ -84,6 +88,31 @@ fn began_before() -> Outcome {
         within(LEFT, || answered_by(flow, "pod1"))?;
     }
     Ok(())
+}
+
+/// Nobody tells the new daemon of the removal: it finds the flows at its start.
+fn missed_removal() -> Outcome {
+    let mut stage = Stage::start(&["pod1", "pod2"], &[], |world| {
+        with_slices(world, dns(), dns().outside(), &["pod1"])
+    })?;
+    stage.soon_served_by(dns(), Address::ClusterIp, &["pod1"])?;
+    let flows = flows(&stage, Duration::from_millis(100))?;
+    for flow in &flows {
+        within(Duration::from_secs(3), || answered_by(flow, "pod1"))?;
+    }
+    stage.stop_daemon()?;
+    stage.set_endpoints(dns(), &["pod2"])?;
+    sleep(Duration::from_secs(1));
+    // The tables serve on as they are, and so do the flows.
+    flows
+        .iter()
+        .try_for_each(|flow| answered_by(flow, "pod1"))?;
+    stage.start_daemon(&[])?;
+    for flow in &flows {
+        within(LEFT, || answered_by(flow, "pod2"))?;
+    }
+    sleep(Duration::from_millis(300));
+    flows.iter().try_for_each(|flow| answered_by(flow, "pod2"))
 }
 
 /// Flows to every kind of address in both families, from the client and, to the cluster IP, from the node.

@@ -12,10 +12,12 @@
 
 mod affinity;
 mod arp;
+mod drains;
 mod filters;
 mod flows;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod leftovers;
 mod matrix;
 mod nodes;
 mod packets;
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         filters::trials(),
         flows::trials(),
         rollout::trials(),
+        drains::trials(),
+        leftovers::trials(),
         nodes::trials(),
         protected::trials(),
         arp::trials(),

@@ -1,12 +1,13 @@
 //! A world with an API server and the daemon, whose objects change.
 
-use std::net::{IpAddr, SocketAddr};
+use std::ffi::OsStr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use e2e::{
     ApiServer, Context as _, Family, Knock, Namespace, Outcome, Pod, Probe, Process, Protocol,
-    World, ensure, knock, within,
+    World, ensure, get, knock, within,
 };
 use serde_json::Value;
 
@@ -17,6 +18,12 @@ use crate::service::{Address, Endpoint, FAMILIES, Service, node};
 const SOON: Duration = Duration::from_secs(2);
 /// Long for what takes some milliseconds; a first packet that is repeated comes later.
 const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// What the first synchronisation may take.
+const FIRST: Duration = Duration::from_secs(30);
+
+/// Where the daemon serves its metrics and its state, on the node.
+pub(crate) const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10_249);
 
 /// See the module. The node has 192.168.50.1 and fd00:50::1 towards the client.
 pub(crate) struct Stage {
@@ -34,15 +41,24 @@ impl Stage {
         ipvs: &[&str],
         objects: impl FnOnce(&World) -> Vec<Value>,
     ) -> Outcome<Self> {
+        Self::configured(pods, &configuration(ipvs), objects)
+    }
+
+    /// The same with this text as the configuration.
+    pub(crate) fn configured(
+        pods: &[&str],
+        configuration: &str,
+        objects: impl FnOnce(&World) -> Vec<Value>,
+    ) -> Outcome<Self> {
         let world = World::with_pods(pods)?;
         world.node.unlimited_icmp()?;
         let addresses = FAMILIES.map(node_address);
         let mut all = vec![node("node1", &addresses)];
         all.extend(objects(&world));
         let load = world.write_objects("load.json", all)?;
-        let config = world.write("config.yaml", &configuration(ipvs))?;
+        let config = world.write("config.yaml", configuration)?;
         let api = ApiServer::start(&world, &[&load])?;
-        let daemon = start_daemon(&world, &api, &config)?;
+        let daemon = start_daemon(&world, &api, &config, &[])?;
         let stage = Self {
             world,
             api,
@@ -55,7 +71,31 @@ impl Stage {
 
     /// Starts another daemon, in place of the one that this one is.
     pub(crate) fn another_daemon(&self) -> Outcome<Process> {
-        start_daemon(&self.world, &self.api, &self.config)
+        start_daemon(&self.world, &self.api, &self.config, &[])
+    }
+
+    /// Stops the daemon and starts it again with these options besides; the new one has synchronised.
+    pub(crate) fn restart_daemon(&mut self, options: &[&str]) -> Outcome {
+        self.stop_daemon()?;
+        self.start_daemon(options)
+    }
+
+    /// Ends the daemon as an upgrade does.
+    pub(crate) fn stop_daemon(&mut self) -> Outcome {
+        let status = self.daemon.terminate()?;
+        ensure(status.success(), || format!("ended with {status}"))
+    }
+
+    /// Starts the daemon after it was stopped, with these options besides; it has synchronised.
+    pub(crate) fn start_daemon(&mut self, options: &[&str]) -> Outcome {
+        self.daemon = start_daemon(&self.world, &self.api, &self.config, options)?;
+        // Where there is nothing to do its log does not tell of it.
+        within(FIRST, || {
+            let (_, status) = get(&self.world.node, METRICS, "/statusz?format=json")?;
+            ensure(status["lastSync"].is_object(), || {
+                format!("not synchronised yet: {status}")
+            })
+        })
     }
 
     /// Replaces the endpoints of a Service in both families by these pods; a pod whose name begins with `-` terminates.
@@ -169,6 +209,26 @@ ipvs:
     text
 }
 
-fn start_daemon(world: &World, api: &ApiServer, config: &Path) -> Outcome<Process> {
-    world.daemon(&[&"--kubeconfig", &api.kubeconfig, &"--config", &config])
+/// [`configuration`] in our own kind, with fields that kube-proxy has not.
+pub(crate) fn own_configuration(fields: &[&str]) -> String {
+    let kube_proxys = configuration(&[]);
+    let mut text = kube_proxys
+        .replace("kubeproxy.config.k8s.io/v1alpha1", "kube-ipvs.io/v1alpha1")
+        .replace("KubeProxyConfiguration", "KubeIpvsConfiguration");
+    for line in fields {
+        text.push_str(&format!("{line}\n"));
+    }
+    text
+}
+
+fn start_daemon(
+    world: &World,
+    api: &ApiServer,
+    config: &Path,
+    options: &[&str],
+) -> Outcome<Process> {
+    let mut arguments: Vec<&dyn AsRef<OsStr>> =
+        vec![&"--kubeconfig", &api.kubeconfig, &"--config", &config];
+    arguments.extend(options.iter().map(|option| option as &dyn AsRef<OsStr>));
+    world.daemon(&arguments)
 }

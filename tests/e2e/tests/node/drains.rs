@@ -1,0 +1,245 @@
+//! Connections to endpoints that left: until when they live, and how they end.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use e2e::{Context as _, Failure, Namespace, Outcome, ensure, get, within};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::case;
+use crate::service::{Address, FAMILIES, Service};
+use crate::stage::{METRICS, Stage, own_configuration, with_slices};
+
+/// The shortest that leaves room for what is looked at meanwhile.
+const DEADLINE: Duration = Duration::from_secs(8);
+/// Connections are counted every five seconds, and the machine may be slow.
+const LATE: Duration = Duration::from_secs(20);
+/// How long a line may take there and back.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        case("drains::one_ends_at_its_deadline_with_a_reset", deadline),
+        case("drains::one_goes_on_after_a_restart_and_ends_then", restart),
+        case(
+            "drains::a_lost_endpoint_is_cut_where_that_is_asked_for",
+            || lost(true),
+        ),
+        case(
+            "drains::a_lost_endpoint_is_not_cut_where_that_is_not_asked_for",
+            || lost(false),
+        ),
+        case(
+            "drains::one_that_terminated_is_not_cut_even_where_that_is_asked_for",
+            terminated,
+        ),
+    ]
+}
+
+fn web() -> Service {
+    Service::new("web", 1)
+}
+
+/// The Service on `pod1`; `pod2` waits for its turn.
+fn stage(cut: bool) -> Outcome<Stage> {
+    let fields = [
+        format!("drainTimeout: {}s", DEADLINE.as_secs()),
+        format!("cutLostEndpoints: {cut}"),
+    ];
+    let configuration = own_configuration(&fields.each_ref().map(String::as_str));
+    let stage = Stage::configured(&["pod1", "pod2"], &configuration, |world| {
+        with_slices(world, web(), web().outside(), &["pod1"])
+    })?;
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod1"])?;
+    Ok(stage)
+}
+
+/// A TCP connection to a pod, over which nothing goes unasked.
+struct Conversation {
+    target: SocketAddr,
+    stream: TcpStream,
+}
+
+impl Conversation {
+    fn open(from: &Namespace, target: SocketAddr) -> Outcome<Self> {
+        let stream = from.run(|| TcpStream::connect_timeout(&target, PATIENCE));
+        let stream = stream.context(|| format!("connecting to {target}"))?;
+        let patient = stream.set_read_timeout(Some(PATIENCE));
+        patient.context(|| "setting a timeout")?;
+        let conversation = Self { target, stream };
+        conversation.is_with("pod1")?;
+        Ok(conversation)
+    }
+
+    /// One line there, and one back.
+    fn say(&self) -> io::Result<String> {
+        (&self.stream).write_all(b"still there?\n")?;
+        let mut line = String::new();
+        let length = BufReader::new(&self.stream).read_line(&mut line)?;
+        if length == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        Ok(line)
+    }
+
+    fn is_with(&self, pod: &str) -> Outcome {
+        let answer = self.say().context(|| self.target.to_string())?;
+        let name = answer.split(' ').next().unwrap_or_default();
+        ensure(name == pod, || format!("{}: {answer}", self.target))
+    }
+
+    fn fails_by(&self, expected: io::ErrorKind) -> Outcome {
+        let found = self.say().map_err(|error| error.kind());
+        ensure(found == Err(expected), || {
+            format!("{}: {found:?}, not {expected:?}", self.target)
+        })
+    }
+}
+
+/// From the client to the cluster IP and to the load balancer, in both families.
+fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
+    let kinds = [Address::ClusterIp, Address::LoadBalancer];
+    let targets = FAMILIES
+        .into_iter()
+        .flat_map(|family| kinds.map(|kind| web().at(kind, family)));
+    targets
+        .map(|target| Conversation::open(&stage.world.client, target))
+        .collect()
+}
+
+fn live(conversations: &[Conversation]) -> Outcome {
+    conversations.iter().try_for_each(|one| one.is_with("pod1"))
+}
+
+/// All are reset by what they say next, and nothing of that reaches the pod.
+fn are_reset(stage: &Stage, conversations: &[Conversation]) -> Outcome {
+    let pod = stage.pod("pod1")?;
+    let _ = pod.take_answers();
+    for conversation in conversations {
+        conversation.fails_by(io::ErrorKind::ConnectionReset)?;
+    }
+    let reached = pod.take_answers();
+    ensure(reached == 0, || format!("{reached} lines reached the pod"))
+}
+
+/// The real servers of weight 0 for TCP: `-a -t VIRTUAL -r REAL -m -w 0`.
+fn drained(stage: &Stage) -> Outcome<Vec<String>> {
+    let tables = stage.world.tables()?;
+    let lines = tables.ipvs.into_iter();
+    Ok(lines.filter(|line| e2e::Tables::is_drained(line)).collect())
+}
+
+/// What is told of drains: a list of objects.
+fn told(stage: &Stage) -> Outcome<Vec<Value>> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let ran = stage.world.ipvsctl(&[&"get", &"drains", &"-o", &"json"])?;
+    let text = ran.exits(0)?.out;
+    let by_tool: Value = serde_json::from_str(&text).context(|| text.clone())?;
+    let (_, page) = get(&stage.world.node, METRICS, "/drains")?;
+    let (_, status) = get(&stage.world.node, METRICS, "/statusz?format=json")?;
+    // All three tell the same.
+    let (by_tool, status) = (list(&by_tool["drains"]), list(&status["drains"]));
+    let same = list(&page) == status && status.len() == by_tool.len();
+    ensure(same, || format!("{page}\n{status:?}\n{by_tool:?}"))?;
+    for (one, other) in status.iter().zip(&by_tool) {
+        let same = one["since"] == other["since"] && one["ends"] == other["deadline"];
+        ensure(same && one["ends"].is_string(), || {
+            format!("{one} and {other}")
+        })?;
+    }
+    Ok(by_tool)
+}
+
+/// Fails unless every conversation has its real server in the list, with the connection and its end.
+fn is_told(stage: &Stage, conversations: &[Conversation]) -> Outcome {
+    within(Duration::from_secs(8), || {
+        let drains = told(stage)?;
+        for conversation in conversations {
+            let server = format!("{}/TCP", conversation.target);
+            let drain = drains.iter().find(|drain| drain["virtualServer"] == server);
+            let drain = drain.ok_or_else(|| Failure::new(format!("no {server} in {drains:?}")))?;
+            let complete = drain["activeConnections"] == 1
+                && drain["service"] == "default/web:tcp"
+                && drain["since"].is_string()
+                && drain["deadline"].is_string();
+            ensure(complete, || drain.to_string())?;
+        }
+        Ok(())
+    })
+}
+
+fn is_over(stage: &Stage) -> Outcome {
+    within(DEADLINE + LATE, || {
+        let drained = drained(stage)?;
+        ensure(drained.is_empty(), || format!("{drained:?}"))
+    })
+}
+
+fn deadline() -> Outcome {
+    let stage = stage(false)?;
+    let conversations = conversations(&stage)?;
+    let begin = Instant::now();
+    stage.set_endpoints(web(), &["pod2"])?;
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
+    live(&conversations)?;
+    is_told(&stage, &conversations)?;
+    is_over(&stage)?;
+    let time = begin.elapsed();
+    ensure(time >= DEADLINE, || format!("over after {time:?} already"))?;
+    are_reset(&stage, &conversations)?;
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
+    ensure(told(&stage)?.is_empty(), || "it is still told")
+}
+
+/// The kernel says that a real server drains, not since when: the time begins anew (deviation D6).
+fn restart() -> Outcome {
+    let mut stage = stage(false)?;
+    let conversations = conversations(&stage)?;
+    stage.set_endpoints(web(), &["pod2"])?;
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
+    stage.stop_daemon()?;
+    sleep(Duration::from_secs(2));
+    let begin = Instant::now();
+    stage.start_daemon(&[])?;
+    live(&conversations)?;
+    is_told(&stage, &conversations)?;
+    is_over(&stage)?;
+    let time = begin.elapsed();
+    ensure(time >= DEADLINE, || format!("over after {time:?} already"))?;
+    are_reset(&stage, &conversations)
+}
+
+/// A node died: its pods say nothing any more, and their endpoints go without having terminated.
+fn lost(cut: bool) -> Outcome {
+    let stage = stage(cut)?;
+    let conversations = conversations(&stage)?;
+    stage.pod("pod1")?.namespace.ip(&["link set eth0 down"])?;
+    stage.set_endpoints(web(), &["pod2"])?;
+    // Who asked the dead pod meanwhile would wait long.
+    sleep(Duration::from_secs(1));
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
+    stage.soon_served_by(web(), Address::LoadBalancer, &["pod2"])?;
+    if cut {
+        let drained = drained(&stage)?;
+        ensure(drained.is_empty(), || format!("{drained:?}"))?;
+        return are_reset(&stage, &conversations);
+    }
+    // The client waits for an answer until the drain's end at least.
+    conversations[0].fails_by(io::ErrorKind::WouldBlock)?;
+    let drained = drained(&stage)?;
+    ensure(!drained.is_empty(), || "nothing drains")
+}
+
+fn terminated() -> Outcome {
+    let stage = stage(true)?;
+    let conversations = conversations(&stage)?;
+    stage.set_endpoints(web(), &["-pod1", "pod2"])?;
+    stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
+    stage.set_endpoints(web(), &["pod2"])?;
+    // Long for what is done at once, and short of the deadline.
+    sleep(Duration::from_secs(1));
+    live(&conversations)
+}

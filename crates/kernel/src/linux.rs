@@ -2,6 +2,7 @@
 
 mod address_watch;
 mod addresses;
+mod counters;
 mod failure;
 pub mod leftovers;
 mod messages;
@@ -22,6 +23,7 @@ use crate::seam::{Kernel, OpOutcome};
 pub use address_watch::{AddressWatch, WatchError, WatchStop, Watched};
 use addresses::Addresses;
 pub use addresses::bridges;
+pub use counters::{Counted, Counters};
 pub use modules::{ModulePolicy, Presence, presence};
 use rules::Rules;
 pub use rules::{Choice, IptablesBackend, Reason, Variant, Version, holders_of_our_chains};

@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::{LinuxKernel, ModulePolicy};
 use model::{NodeConfig, chain};
-use sources::config::Resolved;
+use sources::config::{Resolved, ServiceMetrics};
 use sources::kube::{Connection, KubeSettings, connect, list_once};
 use sources::{SourceConfig, SourceEvent};
 use tokio::runtime::{Builder, Runtime};
@@ -27,7 +27,7 @@ use crate::logging;
 use crate::reconciler::Reconciler;
 use crate::reload::Follower;
 use crate::run::{Ended, Inputs, Observer, Until, run};
-use crate::{events, udp_flows};
+use crate::{events, traffic, udp_flows};
 
 pub use self::args::Args;
 
@@ -148,6 +148,7 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
             Box::new(teller) as Box<dyn Observer>
         }));
         observers.extend(follow_udp(&shown));
+        observers.extend(follow_traffic(&shown, resolved.settings.service_metrics));
         observers.push(Box::new(shown));
         interfaces = interfaces::watch(to_node.clone());
     }
@@ -186,6 +187,22 @@ fn follow_udp(shown: &face::Shown) -> Option<Box<dyn Observer>> {
         Ok(watcher) => Some(Box::new(watcher)),
         Err(problem) => {
             warn!("stale UDP flows are not deleted: {}", chain(&problem));
+            None
+        }
+    }
+}
+
+/// The kernel's counters are read where they are asked for.
+fn follow_traffic(shown: &face::Shown, asked: ServiceMetrics) -> Option<Box<dyn Observer>> {
+    let endpoints = match asked {
+        ServiceMetrics::Off => return None,
+        ServiceMetrics::Service => false,
+        ServiceMetrics::Endpoint => true,
+    };
+    match traffic::Watcher::start(shown.traffic(), endpoints) {
+        Ok(watcher) => Some(Box::new(watcher)),
+        Err(problem) => {
+            warn!("there are no traffic metrics: {}", chain(&problem));
             None
         }
     }

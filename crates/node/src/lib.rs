@@ -14,4 +14,5 @@ pub mod metrics;
 pub mod reconciler;
 pub mod reload;
 pub mod run;
+pub mod traffic;
 pub mod udp_flows;

@@ -6,25 +6,33 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::failure::{Context as _, Failure, Outcome};
+use crate::failure::{Context as _, Failure, Outcome, ensure};
 use crate::namespace::Namespace;
 use crate::socket::{Protocol, connect};
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
+
+/// How long a page may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Gets a page of JSON; answers the status and the body, null if empty.
 ///
 /// # Errors
 /// Where there is no answer in two seconds.
 pub fn get(from: &Namespace, server: SocketAddr, path: &str) -> Outcome<(u16, Value)> {
-    from.run(|| {
-        exchange(
-            server,
-            "GET",
-            path,
-            "application/json",
-            None,
-            Duration::from_secs(2),
-        )
-    })
+    let (status, body) = from.run(|| exchange(server, "GET", path, JSON, None, PATIENCE))?;
+    Ok((status, json(path, &body)?))
+}
+
+/// Gets a page of text, which must be there.
+///
+/// # Errors
+/// Where there is no answer in two seconds, or another one than 200.
+pub fn get_text(from: &Namespace, server: SocketAddr, path: &str) -> Outcome<String> {
+    let (status, body) = from.run(|| exchange(server, "GET", path, TEXT, None, PATIENCE))?;
+    ensure(status == 200, || format!("{path}: {status}"))?;
+    Ok(body)
 }
 
 /// Sends one request over a connection of its own; answers the status and the body, null if empty. In
@@ -36,14 +44,9 @@ pub(crate) fn request(
     content_type: &str,
     body: Option<&Value>,
 ) -> Outcome<(u16, Value)> {
-    exchange(
-        server,
-        method,
-        path,
-        content_type,
-        body,
-        Duration::from_secs(20),
-    )
+    let patience = Duration::from_secs(20);
+    let (status, body) = exchange(server, method, path, content_type, body, patience)?;
+    Ok((status, json(path, &body)?))
 }
 
 fn exchange(
@@ -53,12 +56,12 @@ fn exchange(
     content_type: &str,
     body: Option<&Value>,
     patience: Duration,
-) -> Outcome<(u16, Value)> {
+) -> Outcome<(u16, String)> {
     let what = || format!("{method} {path}");
     let body = body.map(Value::to_string).unwrap_or_default();
     let length = body.len();
     let text = format!(
-        "{method} {path} HTTP/1.0\r\nHost: {server}\r\nAccept: application/json\r\n\
+        "{method} {path} HTTP/1.0\r\nHost: {server}\r\nAccept: */*\r\n\
          Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     let mut stream = connect(Protocol::Tcp, None, server, patience).context(what)?;
@@ -69,9 +72,13 @@ fn exchange(
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_http)?;
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
     let status = status.ok_or_else(not_http)?;
+    Ok((status, body.to_owned()))
+}
+
+/// Null if empty.
+fn json(path: &str, body: &str) -> Outcome<Value> {
     if body.is_empty() {
-        return Ok((status, Value::Null));
+        return Ok(Value::Null);
     }
-    let body = serde_json::from_str(body).context(what)?;
-    Ok((status, body))
+    serde_json::from_str(body).context(|| path.to_owned())
 }

@@ -42,7 +42,7 @@ pub use connection::LongLived;
 pub use container::image;
 pub use failure::{Context, Failure, Outcome, ensure};
 pub use flow::Flow;
-pub use http::get;
+pub use http::{get, get_text};
 pub use knock::{Knock, knock};
 pub use lab::Lab;
 pub use lan::Lan;

@@ -145,13 +145,13 @@ fn no_module(source: Option<ModprobeError>) -> OpenError {
     }
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> OpenError {
+pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> OpenError {
     OpenError::Failed {
         source: Box::new(error),
     }
 }
 
-fn unreadable(error: ReadError) -> ObserveError {
+pub(super) fn unreadable(error: ReadError) -> ObserveError {
     let what = "the IPVS table";
     match error.kind() {
         ErrorKind::NotPermitted => ObserveError::NotPermitted {

@@ -16,7 +16,7 @@ use super::Fatal;
 use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
 use crate::http::face::{Alarms, Face, Settings};
-use crate::metrics::{Metrics, TableCounts, TrafficOptions};
+use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
 use crate::reconciler::{Cause, Reconciler, Report};
 use crate::run::Observer;
 
@@ -67,6 +67,11 @@ impl Shown {
     /// The metrics, for those who count what the loop does not.
     pub(super) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(self.face.metrics())
+    }
+
+    /// Where readings of the kernel's counters go.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.face.traffic().clone()
     }
 }
 

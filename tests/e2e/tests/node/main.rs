@@ -28,6 +28,7 @@ mod refusals;
 mod rollout;
 mod service;
 mod stage;
+mod traffic_metrics;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         nodes::trials(),
         protected::trials(),
         arp::trials(),
+        traffic_metrics::trials(),
     ];
     let code = harness::run(trials.into_iter().flatten().collect(), suitable);
     matrix::print();

@@ -190,16 +190,14 @@ pub const FIELDS: &[FieldInfo] = &[
         "off",
         "Whether `/metrics` has the traffic of each Service port, or that of each endpoint too.",
     )
-    .ours()
-    .later(),
+    .ours(),
     field(
         "serviceMetricsLimit",
         Whole(0, 1_000_000),
         "10000",
         "Label sets at most, of Service ports and of endpoints each; 0 shows none.",
     )
-    .ours()
-    .later(),
+    .ours(),
     // The daemon's own.
     field(
         "ipvs.tcpTimeout",

@@ -1,0 +1,64 @@
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ipvs::{Protocol, Statistics, VirtualServerKey};
+use kernel::linux::Counted;
+use model::names::{ObjectName, ServicePortName};
+
+use super::{Owners, Slot, attribute, pause};
+
+fn key(last: u8) -> VirtualServerKey {
+    VirtualServerKey::Address {
+        address: Ipv4Addr::new(10, 96, 0, last).into(),
+        port: 80,
+        protocol: Protocol::Tcp,
+    }
+}
+
+fn owner(service: &str) -> ServicePortName {
+    ServicePortName {
+        service: ObjectName::new("shop", service),
+        port: "http".into(),
+        protocol: Protocol::Tcp,
+    }
+}
+
+#[test]
+fn what_others_made_is_not_shown() {
+    let counted = [1, 2].map(|last| Counted {
+        key: key(last),
+        statistics: Statistics {
+            connections: last.into(),
+            ..Statistics::default()
+        },
+        real_servers: Vec::new(),
+    });
+    let owners = Owners::from([(key(2), owner("web"))]);
+    let shown = attribute(counted.to_vec(), &owners);
+    let shown: Vec<_> = (shown.iter())
+        .map(|one| (one.key, one.owner.clone(), one.statistics.connections))
+        .collect();
+    assert_eq!(shown, [(key(2), Some(owner("web")), 2)]);
+}
+
+#[test]
+fn a_long_reading_is_followed_by_a_long_rest() {
+    for (took, rest) in [(0, 10_000), (400, 10_000), (2_000, 40_000)] {
+        let took = Duration::from_millis(took);
+        assert_eq!(pause(took), Duration::from_millis(rest));
+    }
+}
+
+#[test]
+fn nothing_is_read_before_it_is_known_whose_it_is() {
+    let slot = Slot::default();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| slot.owners());
+        slot.state().owners = Some(Owners::from([(key(1), owner("web"))]).into());
+        slot.woken.notify_all();
+        let owners = reader.join().expect("it ends").expect("known");
+        assert_eq!(owners.len(), 1);
+    });
+    slot.state().ended = true;
+    assert!(slot.owners().is_none());
+}

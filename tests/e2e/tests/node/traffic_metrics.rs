@@ -1,0 +1,118 @@
+//! What `/metrics` says of the traffic of Services and endpoints.
+
+use std::time::Duration;
+
+use e2e::{Outcome, Probe, Protocol, ensure, get_text, within};
+use libtest_mimic::Trial;
+
+use crate::case;
+use crate::service::{Address, FAMILIES, Service};
+use crate::stage::{METRICS, Stage, own_configuration, with_slices};
+
+/// Counters are read every ten seconds.
+const SOON: Duration = Duration::from_secs(30);
+const CONNECTIONS: usize = 6;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        case("traffic_metrics::say_what_ipvsadm_says", as_ipvsadm),
+        case(
+            "traffic_metrics::are_not_there_unless_asked_for",
+            not_asked_for,
+        ),
+    ]
+}
+
+fn stage(field: &str) -> Outcome<Stage> {
+    let stage = Stage::configured(&["pod1", "pod2"], &own_configuration(&[field]), |world| {
+        let service = Service::new("web", 1);
+        with_slices(world, service, service.outside(), &["pod1", "pod2"])
+    })?;
+    stage.soon_served_by(
+        Service::new("web", 1),
+        Address::ClusterIp,
+        &["pod1", "pod2"],
+    )?;
+    Ok(stage)
+}
+
+/// The sum of the TCP samples of `name`.
+fn sum(metrics: &str, name: &str) -> u64 {
+    let samples = metrics.lines().filter(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('{'))
+            && line.contains("service_namespace=\"default\"")
+            && line.contains("service_name=\"web\"")
+            && line.contains("protocol=\"TCP\"")
+    });
+    samples
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
+
+/// Connections to TCP virtual servers and to their real servers.
+fn connections(stage: &Stage) -> Outcome<[u64; 2]> {
+    let listed = stage
+        .world
+        .tool("ipvsadm --list --numeric --stats --exact")?;
+    let mut sums = [0, 0];
+    let mut tcp = false;
+    for line in listed.lines() {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [first, _, count, ..] = words[..] else {
+            continue;
+        };
+        let real = first == "->";
+        tcp = if real { tcp } else { first == "TCP" };
+        if let (true, Ok(count)) = (tcp, count.parse::<u64>()) {
+            sums[usize::from(real)] += count;
+        }
+    }
+    Ok(sums)
+}
+
+fn as_ipvsadm() -> Outcome {
+    let stage = stage("serviceMetrics: endpoint")?;
+    for family in FAMILIES {
+        let target = Service::new("web", 1).at(Address::ClusterIp, family);
+        Probe::new(&stage.world.client, Protocol::Tcp, target)
+            .ask(CONNECTIONS)
+            .complete()?;
+    }
+    let least = 2 * CONNECTIONS as u64;
+    within(SOON, || {
+        // The kernel shows what was counted up to two seconds ago.
+        let counted = connections(&stage)?;
+        ensure(counted.iter().all(|sum| *sum >= least), || {
+            format!("ipvsadm counts {counted:?}")
+        })?;
+        let metrics = get_text(&stage.world.node, METRICS, "/metrics")?;
+        let names = [
+            "kubeipvs_service_connections_total",
+            "kubeipvs_endpoint_connections_total",
+        ];
+        let found = names.map(|name| sum(&metrics, name));
+        ensure(found == counted, || format!("{found:?}, not {counted:?}"))?;
+        for name in [
+            "kubeipvs_service_bytes_total",
+            "kubeipvs_endpoint_bytes_total",
+        ] {
+            // A request of TCP is more than 40 bytes of headers.
+            let bytes = sum(&metrics, name);
+            ensure(bytes > 40 * least, || format!("{name}: {bytes}"))?;
+        }
+        Ok(())
+    })
+}
+
+fn not_asked_for() -> Outcome {
+    let stage = stage("serviceMetrics: \"off\"")?;
+    let metrics = get_text(&stage.world.node, METRICS, "/metrics")?;
+    for name in [
+        "kubeipvs_service_connections_total{",
+        "kubeipvs_endpoint_connections_total{",
+    ] {
+        ensure(!metrics.contains(name), || format!("{name} is there"))?;
+    }
+    ensure(metrics.contains("kubeproxy_sync_proxy_rules_"), || metrics)
+}

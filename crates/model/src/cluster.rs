@@ -10,7 +10,7 @@ mod tests;
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnetwork::IpNetwork;
 use ipvs::{AddressFamily, Protocol};
@@ -144,6 +144,9 @@ pub struct EndpointSlice {
     pub endpoints: Vec<Endpoint>,
     /// `ports`: every endpoint serves on all of them.
     pub ports: Vec<EndpointPort>,
+    /// When the pod or Service changed that led to this version of the slice: annotation
+    /// `endpoints.kubernetes.io/last-change-trigger-time`.
+    pub triggered: Option<SystemTime>,
 }
 
 /// One of `endpoints` of an EndpointSlice.

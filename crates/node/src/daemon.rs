@@ -7,6 +7,7 @@ mod face;
 mod interfaces;
 mod leftovers;
 mod settings;
+mod version;
 mod writers;
 
 use std::path::Path;
@@ -135,6 +136,7 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
         }
         let node = &resolved.node.node_name;
         let events = connection.map(|connection| {
+            runtime.spawn(version::follow(connection.clone(), shown.metrics()));
             alarms::publish(&connection, node, shown.metrics(), runtime.handle())
         });
         runtime.spawn(alarms::follow(

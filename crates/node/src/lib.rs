@@ -4,6 +4,7 @@
 //! what `kube-ipvsd` is made of.
 
 pub mod backoff;
+pub mod changes;
 pub mod daemon;
 pub mod events;
 pub mod health;

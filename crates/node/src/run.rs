@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use kernel::{Kernel, OpOutcome};
+use model::cluster::ClusterEvent;
 use model::plan::Stage;
 use sources::SourceEvent;
 use tokio::runtime::Handle;
@@ -53,7 +54,7 @@ pub struct Inputs {
 /// Follows what the loop does, without a say in it.
 pub trait Observer {
     /// The cluster changed.
-    fn queued(&mut self) {}
+    fn queued(&mut self, _event: &ClusterEvent) {}
     /// The reconciler said this.
     fn reported(&mut self, _report: &Report) {}
     /// This was done to the kernel: one outcome for each op, same order.
@@ -67,8 +68,8 @@ impl Observer for () {}
 
 /// Each of them follows.
 impl Observer for Vec<Box<dyn Observer>> {
-    fn queued(&mut self) {
-        self.iter_mut().for_each(|each| each.queued());
+    fn queued(&mut self, event: &ClusterEvent) {
+        self.iter_mut().for_each(|each| each.queued(event));
     }
 
     fn reported(&mut self, report: &Report) {
@@ -110,8 +111,8 @@ pub fn run(
     let mut pending: VecDeque<Event> = VecDeque::new();
     loop {
         while let Some(event) = pending.pop_front() {
-            if let Event::Cluster(_) = &event {
-                observer.queued();
+            if let Event::Cluster(event) = &event {
+                observer.queued(event);
             }
             for effect in reconciler.handle(event, Instant::now()) {
                 if let Effect::Report(report) = &effect {

@@ -51,6 +51,7 @@ pub(crate) fn slice(service: &str, name: &str, endpoints: Vec<Endpoint>) -> Endp
             protocol: Parsed::Valid(Protocol::Tcp),
             port: NonZeroU16::new(8080),
         }],
+        triggered: None,
     }
 }
 

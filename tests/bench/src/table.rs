@@ -44,6 +44,7 @@ pub(crate) fn desired(
                 protocol: Parsed::Valid(Protocol::Tcp),
                 port: Some(port),
             }],
+            triggered: None,
         })));
     }
     for kind in ObjectKind::ALL {

@@ -383,6 +383,7 @@ pub fn slice() -> impl Strategy<Value = EndpointSlice> {
             family,
             endpoints,
             ports,
+            triggered: None,
         })
 }
 

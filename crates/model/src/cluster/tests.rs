@@ -8,6 +8,7 @@ fn slice(name: &str, service: &str) -> Object {
         family: None,
         endpoints: Vec::new(),
         ports: Vec::new(),
+        triggered: None,
     })
 }
 

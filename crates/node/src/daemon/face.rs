@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use ipvs::AddressFamily;
 use kernel::OpOutcome;
+use model::cluster::ClusterEvent;
 use model::plan::Stage;
 use serde_json::Value;
 use sources::config::{DaemonSettings, Resolved, ServiceMetrics};
@@ -13,12 +14,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::Fatal;
+use crate::changes::{Waiting, ports_without_local_endpoints};
 use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
 use crate::http::face::{Alarms, Face, Settings};
-use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
+use crate::metrics::{Metrics, PolicyScope, TableCounts, Traffic, TrafficOptions};
 use crate::reconciler::{Cause, Reconciler, Report};
 use crate::run::Observer;
+
+const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
 
 /// Tells the [`Face`] what happens.
 pub(super) struct Shown {
@@ -27,6 +31,9 @@ pub(super) struct Shown {
     from_cluster: bool,
     /// Whether everything was read since the counts were taken.
     audited: bool,
+    /// Whether changes were served since policies were counted.
+    synced: bool,
+    waiting: Waiting,
     /// Configurations that came since, as JSON.
     configured: mpsc::UnboundedReceiver<Arc<str>>,
 }
@@ -45,7 +52,7 @@ impl Shown {
             health: resolved.settings.healthz_bind_address,
             metrics: resolved.settings.metrics_bind_address,
             hard_fail: resolved.settings.bind_address_hard_fail,
-            families: BTreeSet::from([AddressFamily::Ipv4, AddressFamily::Ipv6]),
+            families: BTreeSet::from(FAMILIES),
             sync_period: resolved.node.sync_period,
             node_name: resolved.node.node_name.clone(),
             traffic: traffic(&resolved.settings),
@@ -56,6 +63,8 @@ impl Shown {
             face,
             from_cluster,
             audited: false,
+            synced: false,
+            waiting: Waiting::new(SystemTime::now()),
             configured,
         };
         (shown.metrics()).config_loaded(true, false, SystemTime::now());
@@ -72,6 +81,23 @@ impl Shown {
     /// Where readings of the kernel's counters go.
     pub(super) fn traffic(&self) -> Traffic {
         self.face.traffic().clone()
+    }
+}
+
+impl Shown {
+    fn tell_changes(&mut self) {
+        let (services, endpoints) = self.waiting.counts();
+        self.face.metrics().changes(services, endpoints);
+    }
+
+    fn tell_policies(&self, reconciler: &Reconciler) {
+        let (findings, cluster) = (reconciler.findings(), reconciler.cluster());
+        for family in FAMILIES {
+            for scope in [PolicyScope::Internal, PolicyScope::External] {
+                let ports = ports_without_local_endpoints(findings, cluster, family, scope);
+                (self.face.metrics()).without_local_endpoints(family, scope, ports);
+            }
+        }
     }
 }
 
@@ -96,12 +122,26 @@ fn as_json(document: &Value) -> Arc<str> {
 }
 
 impl Observer for Shown {
-    fn queued(&mut self) {
+    fn queued(&mut self, event: &ClusterEvent) {
         self.face.queued(Moment::now());
+        self.waiting.came(event);
+        self.tell_changes();
     }
 
     fn reported(&mut self, report: &Report) {
         self.face.observe(report, Moment::now());
+        if let Report::Synced {
+            cause: Cause::Change | Cause::Audit,
+            failed,
+            ..
+        } = report
+        {
+            for (family, took) in self.waiting.served(*failed, SystemTime::now()) {
+                self.face.metrics().programmed(family, took);
+            }
+            self.tell_changes();
+            self.synced = true;
+        }
         if let Report::Synced {
             cause: Cause::Audit,
             ..
@@ -133,6 +173,9 @@ impl Observer for Shown {
                 deleting: node.deleting,
                 leaving: node.leaving,
             }));
+        }
+        if std::mem::take(&mut self.synced) {
+            self.tell_policies(reconciler);
         }
         if audited && let Some(live) = reconciler.live() {
             let foreign: BTreeSet<_> = reconciler.foreign().collect();

@@ -121,6 +121,7 @@ fn slice(endpoints: &[[u8; 4]]) -> ClusterEvent {
             protocol: Parsed::Valid(Protocol::Tcp),
             port: NonZeroU16::new(8080),
         }],
+        triggered: None,
     }))
 }
 

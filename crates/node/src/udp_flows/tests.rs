@@ -81,6 +81,7 @@ fn cluster(ready: bool) -> ClusterState {
                 port: std::num::NonZeroU16::new(5353),
             })
             .into(),
+        triggered: None,
     };
     let mut state = ClusterState::default();
     for kind in ObjectKind::ALL {

@@ -54,6 +54,7 @@ fn slice(
         family: Some(family),
         endpoints,
         ports: subset.ports.iter().flatten().map(endpoint_port).collect(),
+        triggered: None,
     })
 }
 

@@ -1,13 +1,20 @@
 //! discovery.k8s.io/v1 EndpointSlice.
 
+use std::time::SystemTime;
+
 use ipvs::AddressFamily;
 use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
 
 use super::{ip, name, object_name, port, protocol};
 
 /// The label that says which Service a slice belongs to.
 pub(crate) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// The annotation of the controller's that says what time it was (`EndpointsLastChangeTriggerTime`,
+/// staging/src/k8s.io/api/core/v1/annotation_key_constants.go, Kubernetes 1.34).
+const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// Converts an EndpointSlice; none where the label `kubernetes.io/service-name` is missing, so that
 /// the slice belongs to no Service.
@@ -27,7 +34,15 @@ pub fn slice(given: &discovery::EndpointSlice) -> Option<EndpointSlice> {
         },
         endpoints: given.endpoints.iter().map(endpoint).collect(),
         ports: (given.ports.iter().flatten()).map(endpoint_port).collect(),
+        triggered: triggered(&given.metadata),
     })
+}
+
+/// When the change was made that an object came to be of; none where nobody says so in RFC 3339.
+fn triggered(metadata: &ObjectMeta) -> Option<SystemTime> {
+    let time = metadata.annotations.as_ref()?.get(TRIGGER_TIME)?;
+    let time: jiff::Timestamp = time.parse().ok()?;
+    Some(time.into())
 }
 
 fn endpoint(given: &discovery::Endpoint) -> Endpoint {

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipvs::AddressFamily;
 use k8s_openapi::api::core::v1 as core;
@@ -175,7 +175,8 @@ fn tcp(name: &str, port: u16) -> EndpointPort {
 #[test]
 fn a_slice_says_everything() {
     let given: discovery::EndpointSlice = typed(json!({
-        "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+        "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"},
+            "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "1970-01-01T00:00:02.5Z"}},
         "addressType": "IPv4",
         "endpoints": [
             {"addresses": ["10.244.1.5", "10.244.1.6"], "nodeName": "node1",
@@ -207,6 +208,7 @@ fn a_slice_says_everything() {
             endpoint("", true),
         ],
         ports: vec![tcp("", 8080), tcp("all", 0), tcp("big", 0)],
+        triggered: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(2500)),
     };
     assert_eq!(slice(&given), Some(expected));
 }
@@ -241,6 +243,7 @@ fn endpoints_become_a_slice_for_each_subset_and_family() {
         family: Some(family),
         endpoints,
         ports: vec![port],
+        triggered: None,
     };
     let local = Endpoint {
         node: Some("node1".into()),

@@ -114,5 +114,13 @@ fn not_asked_for() -> Outcome {
     ] {
         ensure(!metrics.contains(name), || format!("{name} is there"))?;
     }
-    ensure(metrics.contains("kubeproxy_sync_proxy_rules_"), || metrics)
+    for (name, label) in [
+        ("kubernetes_build_info{", "git_version=\"v1."),
+        ("kubeproxy_sync_proxy_rules_service_changes_total ", ""),
+        ("kubeproxy_sync_proxy_rules_no_local_endpoints_total{", ""),
+    ] {
+        let found = |line: &str| line.starts_with(name) && line.contains(label);
+        ensure(metrics.lines().any(found), || format!("no {name}"))?;
+    }
+    Ok(())
 }

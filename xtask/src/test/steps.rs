@@ -46,18 +46,26 @@ pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Resul
     }
 }
 
-/// What is shown on each of Debian's kernels, where a system call costs little and all else much.
-const SMOKE: [&str; 3] = ["linux_contract", "linux_rules", "rendered"];
+/// What is shown on each of Debian's kernels, where a system call costs little and all else much: programs, and
+/// which of their tests.
+const SMOKE: [(&str, &[&str]); 4] = [
+    ("linux_contract", &[]),
+    ("linux_rules", &[]),
+    ("rendered", &[]),
+    ("node", &["matrix::load_balancer"]),
+];
 
 /// On the cloud kernel of this suite and on that of the next one.
 fn smoke(project: &Project) -> Result<Counts> {
-    let names = SMOKE.map(str::to_owned);
     let mut sum = Counts::default();
     for kernel in [None, Some(vm::next_kernel::package(project)?)] {
         let mut spec = VmSpec::new("", Vec::new());
         spec.backend = Backend::Qemu;
         spec.kernel = kernel;
-        sum += self::vm(project, &spec, &names, &[])?;
+        for (name, tests) in SMOKE {
+            let tests: Vec<String> = tests.iter().map(|test| (*test).to_owned()).collect();
+            sum += self::vm(project, &spec, &[name.to_owned()], &tests)?;
+        }
     }
     Ok(sum)
 }

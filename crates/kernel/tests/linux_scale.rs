@@ -5,6 +5,7 @@ mod vm;
 use std::time::Instant;
 
 use kernel::Kernel as _;
+use kernel::linux::{Counted, Counters};
 use model::{Op, Scope, Snapshot};
 
 use vm::{do_all, in_namespace, open, stage, table};
@@ -27,6 +28,13 @@ fn check(count: u16, reals: u8) {
         assert!(!live.torn);
         assert!(same(&live, &wanted), "it reads back as added");
 
+        let start = Instant::now();
+        let mut counters = Counters::open().expect("IPVS");
+        let counted = counters.read(|_| true).expect("a reading");
+        let counters = start.elapsed();
+        let read_back = |each: &Counted| each.real_servers.len() == usize::from(reals);
+        assert!(counted.len() == usize::from(count) && counted.iter().all(read_back));
+
         let drain: Vec<Op> = ops.iter().filter_map(drained).collect();
         drain.iter().for_each(|op| wanted.note(op));
         let start = Instant::now();
@@ -43,7 +51,7 @@ fn check(count: u16, reals: u8) {
         let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
         assert!(live.tables.virtual_servers.is_empty());
         println!(
-            "{count} x {reals}: added {added:?}, read {read:?}, changed {changed:?}, \
+            "{count} x {reals}: added {added:?}, read {read:?}, counters {counters:?}, changed {changed:?}, \
              deleted {deleted:?}"
         );
     });

@@ -158,6 +158,7 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
         settings::iptables_backend(resolved.settings.iptables_backend),
         resolved.node.node_name.clone(),
         args.remove_leftovers,
+        (!args.once).then_some(to_node),
     )));
     let until = if args.once {
         Until::Synced

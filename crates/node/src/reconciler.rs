@@ -57,6 +57,8 @@ pub struct Reconciler {
     /// Virtual servers that are ours wherever their address is.
     recorded: BTreeSet<VirtualServerKey>,
     findings: BTreeSet<Finding>,
+    /// Those of them that others found: no synchronisation solves them.
+    found: BTreeSet<Finding>,
     retries: Retries,
     drains: Drains,
     /// Settings that the kernel does not let us write: told once, and left.
@@ -88,6 +90,7 @@ impl Reconciler {
             mirror: None,
             recorded: BTreeSet::new(),
             findings: BTreeSet::new(),
+            found: BTreeSet::new(),
             drains: Drains::default(),
             unwritable: BTreeSet::new(),
             node_changed: false,
@@ -114,11 +117,19 @@ impl Reconciler {
             }
             Event::Applied(stage, outcomes) => self.applied(&stage, outcomes, now, &mut effects),
             Event::NodeChanged => self.node_changed = self.mirror.is_some(),
+            Event::Found(finding) => self.found(finding, &mut effects),
             Event::Configured(config) => self.configure(*config, now),
             Event::Timeout => {}
         }
         self.proceed(now, &mut effects);
         effects
+    }
+
+    fn found(&mut self, finding: Finding, effects: &mut Vec<Effect>) {
+        if self.findings.insert(finding.clone()) {
+            effects.push(Effect::Report(Report::FindingRaised(finding.clone())));
+        }
+        self.found.insert(finding);
     }
 
     /// When to come back at the latest; none while an effect is being carried out, or while the first
@@ -342,6 +353,7 @@ impl Reconciler {
         let mut now: BTreeSet<Finding> =
             self.compiler.findings(&self.cluster).into_iter().collect();
         now.extend(plan.findings.iter().cloned());
+        now.extend(self.found.iter().cloned());
         if let Some(live) = &self.mirror {
             now.extend(planner::idle_timeouts(live, &self.config.node_name));
         }

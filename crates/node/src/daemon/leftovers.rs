@@ -5,9 +5,10 @@ use std::thread::JoinHandle;
 use kernel::linux::IptablesBackend;
 use kernel::linux::leftovers::Sweeper;
 use model::{Name, chain};
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
-use crate::reconciler::{Reconciler, Report};
+use crate::reconciler::{Event, Reconciler, Report};
 use crate::run::Observer;
 
 /// Waits for the first synchronisation in which nothing failed: until then the leftovers may be what
@@ -16,6 +17,8 @@ pub(super) struct Leftovers {
     backend: IptablesBackend,
     node: Name,
     remove: bool,
+    /// Whom to tell; without anybody, the log.
+    events: Option<UnboundedSender<Event>>,
     phase: Phase,
 }
 
@@ -27,24 +30,31 @@ enum Phase {
 }
 
 impl Leftovers {
-    /// Nothing is looked at yet. With `remove` they are deleted, else told.
-    pub(super) fn new(backend: IptablesBackend, node: Name, remove: bool) -> Self {
+    /// Nothing is looked at yet. With `remove` they are deleted, else told: to `events`, as long as the loop runs.
+    pub(super) fn new(
+        backend: IptablesBackend,
+        node: Name,
+        remove: bool,
+        events: Option<UnboundedSender<Event>>,
+    ) -> Self {
         Self {
             backend,
             node,
             remove,
+            events,
             phase: Phase::Waiting,
         }
     }
 
     fn begin(&self) -> Option<JoinHandle<()>> {
         let (backend, node, remove) = (self.backend, self.node.clone(), self.remove);
+        let events = self.events.clone();
         let look = move || {
             let sweeper = Sweeper::open(backend);
             if remove {
                 sweep(sweeper);
             } else {
-                tell(sweeper, &node);
+                tell(sweeper, &node, events.as_ref());
             }
         };
         let thread = std::thread::Builder::new().name("leftovers".to_owned());
@@ -99,11 +109,16 @@ fn sweep(mut sweeper: Sweeper) {
     }
 }
 
-fn tell(mut sweeper: Sweeper, node: &Name) {
+fn tell(mut sweeper: Sweeper, node: &Name, events: Option<&UnboundedSender<Event>>) {
     match sweeper.find() {
         Ok(found) => {
-            if let Some(finding) = found.finding(node) {
-                warn!("{finding}");
+            let Some(finding) = found.finding(node) else {
+                return;
+            };
+            match events {
+                // Refused only once the loop has ended.
+                Some(events) => drop(events.send(Event::Found(finding))),
+                None => warn!("{finding}"),
             }
         }
         Err(problem) => warn!(

@@ -20,6 +20,8 @@ pub enum Event {
     Applied(Stage, Vec<OpOutcome>),
     /// An interface of the node changed.
     NodeChanged,
+    /// Somebody looked at the node and found this, which stays so.
+    Found(Finding),
     /// The configuration is another one now.
     Configured(Box<NodeConfig>),
     /// [`poll_timeout`](super::Reconciler::poll_timeout) has come.

@@ -479,6 +479,27 @@ fn an_address_that_the_node_gets_is_served_at_once() {
 }
 
 #[test]
+fn what_others_found_is_told_once_and_stays() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let finding = model::Finding {
+        code: model::Code::OtherModesLeftovers,
+        kind: "Node",
+        object: ObjectName::new("", "node1"),
+        field: String::new(),
+        problem: "3 chains".to_owned(),
+        consequence: "they act".to_owned(),
+    };
+    node.handle(Event::Found(finding.clone()));
+    node.handle(Event::Found(finding.clone()));
+    node.pass(Duration::from_secs(60));
+    let told = (node.reports.iter())
+        .filter(|report| matches!(report, Report::FindingRaised(told) if *told == finding))
+        .count();
+    assert_eq!(told, 1);
+    assert!(node.reconciler.findings().contains(&finding));
+}
+
+#[test]
 fn what_hands_took_from_a_set_or_a_chain_is_put_back() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let tables = node.kernel.tables();

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use e2e::{Load, Outcome, Protocol, ensure};
+use e2e::{Load, Outcome, Protocol, ensure, get_text};
 use libtest_mimic::Trial;
 
 use crate::case;
 use crate::service::{Address, FAMILIES, Service};
-use crate::stage::{Stage, refused, with_slices};
+use crate::stage::{METRICS, Stage, refused, with_slices};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![case(
@@ -69,6 +69,9 @@ fn under_load() -> Outcome {
     // Without being asked the daemon only tells.
     let told = ["KIV0405", "--remove-leftovers"];
     stage.daemon.wait_for_log(soon, &told)?;
+    let metrics = get_text(&stage.world.node, METRICS, "/metrics")?;
+    let counted = "kubeipvs_findings{code=\"KIV0405\"";
+    ensure(metrics.contains(counted), || format!("no {counted}"))?;
     chains(&stage, true)?;
     // By both pods: the chain by which one alone was reached is not led to any more.
     stage.soon_served_by(web(), Address::ClusterIp, &PODS)?;

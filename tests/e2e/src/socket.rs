@@ -120,8 +120,31 @@ pub(crate) fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<Owne
     let socket = unsafe { libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, number) };
     check(socket.min(0))?;
     // SAFETY: the socket was just made and is owned by nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    if protocol == Protocol::Sctp {
+        set(&socket, libc::IPPROTO_SCTP, libc::SCTP_RTOINFO, &SOON_AGAIN)?;
+    }
+    Ok(socket)
 }
+
+/// `struct sctp_rtoinfo` (include/uapi/linux/sctp.h, Linux 6.1); times in milliseconds, 0 leaves one as it is.
+#[repr(C)]
+struct RetransmissionTimes {
+    association: i32,
+    initial: u32,
+    max: u32,
+    min: u32,
+}
+
+/// IPVS drops the first packet from a port that it still knows, and expects it again (`ip_vs_in_hook`,
+/// net/netfilter/ipvs/ip_vs_core.c, Linux 6.1). SCTP would send it after three seconds (RFC 9260, 16), by when a
+/// probe has given up.
+const SOON_AGAIN: RetransmissionTimes = RetransmissionTimes {
+    association: 0,
+    initial: 500,
+    max: 0,
+    min: 200,
+};
 
 pub(crate) fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     let (address, length) = raw(address);

@@ -131,6 +131,29 @@ pub struct ServicePort {
     pub node_port: Option<Parsed<NonZeroU16>>,
 }
 
+/// Which traffic a policy of a Service is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PolicyScope {
+    /// To cluster IPs: `internalTrafficPolicy`.
+    Internal,
+    /// To all other addresses: `externalTrafficPolicy`.
+    External,
+}
+
+impl PolicyScope {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Internal, Self::External];
+
+    /// The field of a Service.
+    #[must_use]
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Internal => "spec.internalTrafficPolicy",
+            Self::External => "spec.externalTrafficPolicy",
+        }
+    }
+}
+
 /// A discovery.k8s.io/v1 EndpointSlice, or one family of a core/v1 Endpoints object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointSlice {

@@ -9,6 +9,7 @@ use ipvs::{
     AddressFamily, Protocol, RealServer, RealServerKey, Timeouts, VirtualServer, VirtualServerKey,
 };
 
+use crate::cluster::PolicyScope;
 use crate::frontend::HealthCheck;
 use crate::names::{Name, ObjectName, ServicePortName};
 use crate::rules::Rules;
@@ -136,7 +137,13 @@ pub struct Desired {
     pub owners: Owners,
     /// What is answered at health-check node ports, by Service.
     pub health_checks: BTreeMap<ObjectName, HealthCheck>,
+    /// Services with a policy `Local` and no endpoint here, though there are some elsewhere: which policy, in which
+    /// family. Never empty.
+    pub without_local_endpoints: BTreeMap<ObjectName, WithoutLocal>,
 }
+
+/// The policies `Local` of one Service that find no endpoint on this node, by family.
+pub type WithoutLocal = BTreeSet<(AddressFamily, PolicyScope)>;
 
 /// The Service ports behind the entries of a node's tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,15 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use ipvs::AddressFamily;
-use model::cluster::{ClusterEvent, ClusterState, EndpointSlice, Object, ObjectKind};
-use model::finding::{Code, Finding};
+use model::cluster::{ClusterEvent, EndpointSlice, Object, ObjectKind};
 use model::names::ObjectName;
 
-use crate::metrics::{Changes, PolicyScope};
+use crate::metrics::Changes;
 
 /// What came and is not served yet.
 #[derive(Debug)]
@@ -43,20 +41,23 @@ impl Waiting {
         }
     }
 
-    /// This came. A slice that goes tells no time: that of its last change is no measure
-    /// (`EndpointsChangeTracker`, pkg/proxy/endpointschangetracker.go, Kubernetes 1.34).
-    pub fn came(&mut self, event: &ClusterEvent) {
+    /// This came; `changed` is whether it is news: all counts, only news waits and is timed. A slice that goes tells
+    /// no time: that of its last change is no measure (`EndpointsChangeTracker`,
+    /// pkg/proxy/endpointschangetracker.go, Kubernetes 1.34).
+    pub fn came(&mut self, event: &ClusterEvent, changed: bool) {
         match event {
             ClusterEvent::Upsert(Object::EndpointSlice(slice)) => {
-                add(&mut self.endpoints);
-                self.triggers.extend(self.trigger(slice));
+                add(&mut self.endpoints, changed);
+                if changed {
+                    self.triggers.extend(self.trigger(slice));
+                }
             }
             ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => {
-                add(&mut self.endpoints);
+                add(&mut self.endpoints, changed);
                 self.triggers.retain(|trigger| trigger.slice != *name);
             }
             ClusterEvent::Upsert(Object::Service(_))
-            | ClusterEvent::Delete(ObjectKind::Service, _) => add(&mut self.services),
+            | ClusterEvent::Delete(ObjectKind::Service, _) => add(&mut self.services, changed),
             _ => {}
         }
     }
@@ -96,32 +97,7 @@ impl Waiting {
     }
 }
 
-fn add(changes: &mut Changes) {
+fn add(changes: &mut Changes, changed: bool) {
     changes.came += 1;
-    changes.pending += 1;
-}
-
-/// How many ports of Services have the policy `Local` for this `scope` and no endpoint on this node.
-#[must_use]
-pub fn ports_without_local_endpoints(
-    findings: &BTreeSet<Finding>,
-    cluster: &ClusterState,
-    family: AddressFamily,
-    scope: PolicyScope,
-) -> usize {
-    let field = match scope {
-        PolicyScope::Internal => "spec.internalTrafficPolicy",
-        PolicyScope::External => "spec.externalTrafficPolicy",
-    };
-    let found = findings
-        .iter()
-        .filter(|finding| finding.code == Code::NoLocalEndpoints && finding.field == field);
-    found
-        .filter_map(|finding| cluster.service(&finding.object))
-        .filter(|service| {
-            let addresses = (service.cluster_ips.iter()).filter_map(|ip| ip.as_result().ok());
-            addresses.copied().any(|ip| AddressFamily::of(ip) == family)
-        })
-        .map(|service| service.ports.len())
-        .sum()
+    changes.pending += usize::from(changed);
 }

@@ -16,13 +16,16 @@ mod reports;
 mod tests;
 mod traffic;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ipvs::AddressFamily;
 use model::Code;
+use model::cluster::PolicyScope;
+use model::names::ObjectName;
+use model::tables::WithoutLocal;
 use prometheus::core::Collector as _;
 use prometheus::{Registry, TextEncoder};
 
@@ -58,15 +61,6 @@ pub enum HealthPage {
     Healthz,
     /// `/livez`.
     Livez,
-}
-
-/// A traffic policy of Services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PolicyScope {
-    /// `internalTrafficPolicy`.
-    Internal,
-    /// `externalTrafficPolicy`.
-    External,
 }
 
 /// Changes of the cluster that came since the last word of them, and those that wait.
@@ -259,14 +253,20 @@ impl Metrics {
         }
     }
 
-    /// How many Service ports have this policy `Local` and no endpoint here.
-    pub fn without_local_endpoints(&self, family: AddressFamily, scope: PolicyScope, ports: usize) {
-        let scope = match scope {
-            PolicyScope::Internal => "internal",
-            PolicyScope::External => "external",
-        };
-        let labels = [family_name(family), scope];
-        set(&self.handles.no_local_endpoints, &labels, ports as f64);
+    /// Which Services have a policy `Local` and no endpoint here.
+    pub fn without_local_endpoints(&self, services: &BTreeMap<ObjectName, WithoutLocal>) {
+        for family in &self.families {
+            for scope in PolicyScope::ALL {
+                let here = |without: &&WithoutLocal| without.contains(&(*family, scope));
+                let count = services.values().filter(here).count();
+                let word = match scope {
+                    PolicyScope::Internal => "internal",
+                    PolicyScope::External => "external",
+                };
+                let labels = [family_name(*family), word];
+                set(&self.handles.no_local_endpoints, &labels, count as f64);
+            }
+        }
     }
 
     /// The health server answered with this status.

@@ -53,8 +53,8 @@ pub struct Inputs {
 
 /// Follows what the loop does, without a say in it.
 pub trait Observer {
-    /// The cluster changed.
-    fn queued(&mut self, _event: &ClusterEvent) {}
+    /// A source spoke; `_changed` is whether it said something new. What is listed again is nothing new.
+    fn queued(&mut self, _event: &ClusterEvent, _changed: bool) {}
     /// The reconciler said this.
     fn reported(&mut self, _report: &Report) {}
     /// This was done to the kernel: one outcome for each op, same order.
@@ -68,8 +68,8 @@ impl Observer for () {}
 
 /// Each of them follows.
 impl Observer for Vec<Box<dyn Observer>> {
-    fn queued(&mut self, event: &ClusterEvent) {
-        self.iter_mut().for_each(|each| each.queued(event));
+    fn queued(&mut self, event: &ClusterEvent, changed: bool) {
+        self.iter_mut().for_each(|each| each.queued(event, changed));
     }
 
     fn reported(&mut self, report: &Report) {
@@ -112,7 +112,7 @@ pub fn run(
     loop {
         while let Some(event) = pending.pop_front() {
             if let Event::Cluster(event) = &event {
-                observer.queued(event);
+                observer.queued(event, reconciler.cluster().is_changed_by(event));
             }
             for effect in reconciler.handle(event, Instant::now()) {
                 if let Effect::Report(report) = &effect {

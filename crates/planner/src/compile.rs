@@ -149,6 +149,7 @@ impl Compiler {
                 .collect(),
             local_endpoints: resolved.local_endpoints,
             health_check: resolved.health_check,
+            without_local: resolved.without_local,
         };
         self.ledger.remark(name, resolved.findings);
         self.ledger.replace(name, Some(part))

@@ -15,7 +15,7 @@ use ipvs::VirtualServerKey;
 use model::finding::Finding;
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
-use model::tables::{Desired, TableKeys};
+use model::tables::{Desired, TableKeys, WithoutLocal};
 
 use self::health::HealthChecks;
 use self::sets::Sets;
@@ -32,6 +32,8 @@ pub(crate) struct Part {
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
     /// What load balancers are told about it.
     pub(crate) health_check: Option<HealthCheck>,
+    /// Where a policy `Local` finds no endpoint on this node.
+    pub(crate) without_local: WithoutLocal,
 }
 
 /// Who comes first where two claim the same: the older Service, then the order of names
@@ -116,6 +118,12 @@ impl Ledger {
             self.enter(after.created, claim);
         }
         self.exchange_companions(service, &before, &after);
+        let without_local = &mut self.desired.without_local_endpoints;
+        if after.without_local.is_empty() {
+            without_local.remove(service);
+        } else {
+            without_local.insert(service.clone(), after.without_local.clone());
+        }
         let mut touched = self.settle(keys);
         touched.merge(self.sets.take_touched());
         touched

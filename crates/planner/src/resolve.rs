@@ -20,6 +20,7 @@ use model::config::NodeConfig;
 use model::finding::{Code, Finding};
 use model::frontend::{Frontend, FrontendKind, HealthCheck, LocalEndpoint, Sources};
 use model::names::{Name, ServicePortName};
+use model::tables::WithoutLocal;
 
 use self::addresses::Addresses;
 use self::endpoints::Candidates;
@@ -38,6 +39,8 @@ pub(crate) struct Resolved {
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
     /// What load balancers are told about it.
     pub(crate) health_check: Option<HealthCheck>,
+    /// Where a policy `Local` finds no endpoint on this node.
+    pub(crate) without_local: WithoutLocal,
     /// What is wrong with it or its slices.
     pub(crate) findings: Vec<Finding>,
 }
@@ -81,6 +84,7 @@ pub(crate) fn resolve<'a>(
         resolver.addresses.check_node_ports(service, node, findings);
     }
     policies.report(service, findings);
+    resolved.without_local = policies.without_local;
     let families = resolver.addresses.families().collect();
     resolved.health_check = health::check(service, &ready, families, findings);
     resolved
@@ -133,7 +137,7 @@ impl Resolver<'_> {
         for site in sites {
             let policy = policy::of(self.service, site.kind);
             let (backends, lacks_local) = choice.backends(policy);
-            policies.note(site.kind, lacks_local && choice.anywhere);
+            policies.note(site.kind, family, lacks_local && choice.anywhere);
             resolved.frontends.push(Frontend {
                 owner: owner.clone(),
                 kind: site.kind,

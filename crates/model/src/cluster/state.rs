@@ -68,6 +68,32 @@ impl ClusterState {
         }
     }
 
+    /// Whether [`Self::absorb`] of `event` may change something. The end of a list may: what it did not name goes.
+    #[must_use]
+    pub fn is_changed_by(&self, event: &ClusterEvent) -> bool {
+        match event {
+            ClusterEvent::ListStarted(_) => false,
+            ClusterEvent::ListDone(_) => true,
+            ClusterEvent::Upsert(Object::Service(service)) => {
+                self.services.get(&service.name) != Some(service)
+            }
+            ClusterEvent::Upsert(Object::EndpointSlice(slice)) => {
+                self.slice(&slice.name) != Some(slice)
+            }
+            ClusterEvent::Upsert(Object::Node(node)) => self.nodes.get(&node.name) != Some(node),
+            ClusterEvent::Delete(ObjectKind::Service, name) => self.services.contains_key(name),
+            ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => {
+                self.slice_service.contains_key(name)
+            }
+            ClusterEvent::Delete(ObjectKind::Node, name) => self.nodes.contains_key(&name.name),
+        }
+    }
+
+    fn slice(&self, name: &ObjectName) -> Option<&EndpointSlice> {
+        let service = self.slice_service.get(name)?;
+        self.slices.get(service)?.get(&name.name)
+    }
+
     /// Whether every kind has been listed at least once. Until then absence means nothing.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -1,4 +1,4 @@
-use super::{ClusterEvent, ClusterState, EndpointSlice, Node, Object, ObjectKind};
+use super::{ClusterEvent, ClusterState, EndpointSlice, Node, Object, ObjectKind, Service};
 use crate::names::ObjectName;
 
 fn slice(name: &str, service: &str) -> Object {
@@ -113,4 +113,31 @@ fn a_node_is_eligible_while_it_is_known_and_stays() {
     check(false, false, true);
     check(true, false, false);
     check(false, true, false);
+}
+
+#[test]
+fn what_is_told_again_changes_nothing() {
+    let mut state = ClusterState::default();
+    let told = [
+        ClusterEvent::Upsert(slice("a", "web")),
+        ClusterEvent::Upsert(node("n")),
+        ClusterEvent::Upsert(Object::Service(Service::new(ObjectName::new("d", "web")))),
+    ];
+    for event in told {
+        assert!(state.is_changed_by(&event), "{event:?}");
+        state.absorb(event.clone());
+        assert!(!state.is_changed_by(&event), "{event:?}");
+    }
+    let moved = ClusterEvent::Upsert(slice("a", "other"));
+    assert!(state.is_changed_by(&moved));
+    for gone in [
+        (ObjectKind::EndpointSlice, ObjectName::new("default", "a")),
+        (ObjectKind::Node, ObjectName::new("", "n")),
+        (ObjectKind::Service, ObjectName::new("d", "web")),
+    ] {
+        let event = ClusterEvent::Delete(gone.0, gone.1);
+        assert!(state.is_changed_by(&event), "{event:?}");
+        state.absorb(event.clone());
+        assert!(!state.is_changed_by(&event), "{event:?}");
+    }
 }

@@ -29,7 +29,7 @@ fn service(name: &str) -> ClusterEvent {
 /// What a daemon that started after 100 s says after 110 s of how long these took, in seconds.
 fn check(events: &[ClusterEvent], failed: usize, expected: &[(AddressFamily, u64)]) {
     let mut waiting = Waiting::new(at(100));
-    events.iter().for_each(|event| waiting.came(event));
+    events.iter().for_each(|event| waiting.came(event, true));
     let took: Vec<_> = (waiting.served(failed, at(110)).into_iter())
         .map(|(family, took)| (family, took.as_secs()))
         .collect();
@@ -77,12 +77,25 @@ fn a_clock_that_is_ahead_makes_no_time_negative() {
 fn changes_wait_until_they_are_served() {
     let mut waiting = Waiting::new(at(100));
     for event in [service("a"), service("b"), slice("a", Ipv4, None)] {
-        waiting.came(&event);
+        waiting.came(&event, true);
     }
     let changes = |came, pending| Changes { came, pending };
     assert_eq!(waiting.counts(), (changes(2, 2), changes(1, 1)));
-    waiting.came(&service("a"));
+    waiting.came(&service("a"), true);
     assert_eq!(waiting.counts(), (changes(1, 3), changes(0, 1)));
     waiting.served(0, at(110));
     assert_eq!(waiting.counts(), (changes(0, 0), changes(0, 0)));
+}
+
+#[test]
+fn what_is_no_news_counts_and_does_not_wait() {
+    let mut waiting = Waiting::new(at(100));
+    waiting.came(&slice("a", Ipv4, Some(103)), false);
+    waiting.came(&service("a"), false);
+    let counted = Changes {
+        came: 1,
+        pending: 0,
+    };
+    assert_eq!(waiting.counts(), (counted, counted));
+    assert_eq!(waiting.served(0, at(110)), []);
 }

@@ -14,11 +14,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::Fatal;
-use crate::changes::{Waiting, ports_without_local_endpoints};
+use crate::changes::Waiting;
 use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
 use crate::http::face::{Alarms, Face, Settings};
-use crate::metrics::{Metrics, PolicyScope, TableCounts, Traffic, TrafficOptions};
+use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
 use crate::reconciler::{Cause, Reconciler, Report};
 use crate::run::Observer;
 
@@ -89,16 +89,6 @@ impl Shown {
         let (services, endpoints) = self.waiting.counts();
         self.face.metrics().changes(services, endpoints);
     }
-
-    fn tell_policies(&self, reconciler: &Reconciler) {
-        let (findings, cluster) = (reconciler.findings(), reconciler.cluster());
-        for family in FAMILIES {
-            for scope in [PolicyScope::Internal, PolicyScope::External] {
-                let ports = ports_without_local_endpoints(findings, cluster, family, scope);
-                (self.face.metrics()).without_local_endpoints(family, scope, ports);
-            }
-        }
-    }
 }
 
 /// What is shown of traffic.
@@ -122,9 +112,11 @@ fn as_json(document: &Value) -> Arc<str> {
 }
 
 impl Observer for Shown {
-    fn queued(&mut self, event: &ClusterEvent) {
-        self.face.queued(Moment::now());
-        self.waiting.came(event);
+    fn queued(&mut self, event: &ClusterEvent, changed: bool) {
+        if changed {
+            self.face.queued(Moment::now());
+        }
+        self.waiting.came(event, changed);
         self.tell_changes();
     }
 
@@ -175,7 +167,8 @@ impl Observer for Shown {
             }));
         }
         if std::mem::take(&mut self.synced) {
-            self.tell_policies(reconciler);
+            let without_local = &reconciler.desired().without_local_endpoints;
+            self.face.metrics().without_local_endpoints(without_local);
         }
         if audited && let Some(live) = reconciler.live() {
             let foreign: BTreeSet<_> = reconciler.foreign().collect();

@@ -145,7 +145,7 @@ metrics! {
         "Changes of the packet filter's rules that failed.";
     no_local_endpoints: gauge "kubeproxy_sync_proxy_rules_no_local_endpoints_total"
         ["ip_family", "traffic_policy"]
-        "Service ports with a Local traffic policy (internal, external) and no endpoint on this node.";
+        "Services with a Local traffic policy (internal, external) and no endpoint on this node, though there are some elsewhere.";
     healthz: counter "kubeproxy_proxy_healthz_total" ["code"]
         "Answers of the health server at /healthz.";
     livez: counter "kubeproxy_proxy_livez_total" ["code"]

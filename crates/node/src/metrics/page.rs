@@ -12,7 +12,8 @@ const HEAD: &str = "\
 `kube-ipvsd` exposes these at `/metrics` of `metricsBindAddress`, as text 0.0.4. Those that begin with
 `kubeproxy_` have the names, types, labels and buckets of kube-proxy's, so that dashboards and alerts go on.
 Metrics marked opt-in show what goes through each Service and to each endpoint; their labels and how many
-series there may be at most are configured, and the labels below are the usual ones.
+series there may be at most are configured, and the labels below are the usual ones. They are the kernel's own
+counts: those of an entry that is deleted go with it, so a sum falls then, and what is made again counts from 0.
 ";
 
 /// The text of `docs/reference/metrics.md`.

@@ -10,11 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ipvs::AddressFamily::{Ipv4, Ipv6};
+use model::cluster::PolicyScope;
+use model::names::ObjectName;
+use model::tables::WithoutLocal;
 
 use self::exposition::Exposition;
 use super::{
-    Buckets, Changes, Kind, Metrics, PolicyScope, TableCounts, Traffic, TrafficOptions, all,
-    errno_name, names, page,
+    Buckets, Changes, Kind, Metrics, TableCounts, Traffic, TrafficOptions, all, errno_name, names,
+    page,
 };
 use crate::metrics::HealthPage;
 
@@ -68,7 +71,9 @@ fn full() -> Metrics {
         pending: 1,
     };
     metrics.changes(changes, changes);
-    metrics.without_local_endpoints(Ipv4, PolicyScope::Internal, 1);
+    let without = WithoutLocal::from([(Ipv4, PolicyScope::Internal)]);
+    let web = ObjectName::new("shop", "web");
+    metrics.without_local_endpoints(&BTreeMap::from([(web, without)]));
     metrics.health_asked(HealthPage::Livez, 200);
     metrics.conntrack_cleaned(Ipv6, Duration::from_millis(1), 1);
     metrics.foreign(1);

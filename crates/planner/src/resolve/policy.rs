@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use model::cluster::{Service, ServiceKind, TrafficPolicy};
+use ipvs::AddressFamily;
+use model::cluster::{PolicyScope, Service, ServiceKind, TrafficPolicy};
 use model::finding::{Code, Finding};
 use model::frontend::FrontendKind;
+use model::tables::WithoutLocal;
 
 /// The policy of traffic to an address of this kind.
 pub(super) fn of(service: &Service, kind: FrontendKind) -> TrafficPolicy {
@@ -29,34 +31,36 @@ pub(super) fn external(service: &Service) -> TrafficPolicy {
 /// The policies of a Service that found no endpoint on this node though there are some elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
-    without_local: BTreeSet<&'static str>,
+    pub(super) without_local: WithoutLocal,
 }
 
 impl Policies {
-    /// Notes whether an address of this kind lacks local endpoints.
-    pub(super) fn note(&mut self, kind: FrontendKind, lacks_local: bool) {
+    /// Notes whether an address of this kind and family lacks local endpoints.
+    pub(super) fn note(&mut self, kind: FrontendKind, family: AddressFamily, lacks_local: bool) {
         if lacks_local {
-            self.without_local.insert(match kind {
-                FrontendKind::ClusterIp => "spec.internalTrafficPolicy",
-                _ => "spec.externalTrafficPolicy",
-            });
+            let scope = match kind {
+                FrontendKind::ClusterIp => PolicyScope::Internal,
+                _ => PolicyScope::External,
+            };
+            self.without_local.insert((family, scope));
         }
     }
 
     /// Says so, once for each policy.
     pub(super) fn report(&self, service: &Service, findings: &mut Vec<Finding>) {
-        for field in &self.without_local {
-            let consequence = match *field {
-                "spec.internalTrafficPolicy" => {
+        let scopes: BTreeSet<_> = self.without_local.iter().map(|(_, scope)| *scope).collect();
+        for scope in scopes {
+            let consequence = match scope {
+                PolicyScope::Internal => {
                     "its cluster IPs have no endpoints here, unless it is reached from outside too"
                 }
-                _ => "connections from outside get no answer at this node",
+                PolicyScope::External => "connections from outside get no answer at this node",
             };
             findings.push(Finding {
                 code: Code::NoLocalEndpoints,
                 kind: "Service",
                 object: service.name.clone(),
-                field: (*field).to_owned(),
+                field: scope.field().to_owned(),
                 problem: "it is Local, and no endpoint is on this node".to_owned(),
                 consequence: consequence.to_owned(),
             });

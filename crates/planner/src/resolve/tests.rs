@@ -1,7 +1,8 @@
 use std::num::NonZeroU16;
 
+use ipvs::AddressFamily::Ipv4;
 use ipvs::Protocol;
-use model::cluster::{EndpointSlice, Parsed, Service, ServiceKind, TrafficPolicy};
+use model::cluster::{EndpointSlice, Parsed, PolicyScope, Service, ServiceKind, TrafficPolicy};
 
 use super::{NodeView, resolve};
 use crate::testing::{config, endpoint, port, service, slice};
@@ -359,6 +360,22 @@ fn addresses_of_nodes_are_not_bound() {
         &[],
         &["ClusterIp 10.96.0.1:80", "ExternalIp 192.0.2.1:80 unbound"],
     );
+}
+
+#[test]
+fn a_service_lacks_local_endpoints_once_in_each_family() {
+    let mut web = service("web", &["10.96.0.1", "fd00:96::1"]);
+    web.internal_policy = TrafficPolicy::Local;
+    web.ports.push(port("http", 81, Protocol::Tcp));
+    let elsewhere = [
+        slice("web", "a", vec![endpoint("10.1.0.2")]),
+        slice("web", "b", vec![here("fd00::1")]),
+    ];
+    let lacks = |slices: &[EndpointSlice]| {
+        resolve(&web, slices.iter(), &NodeView::default(), &config()).without_local
+    };
+    assert_eq!(lacks(&elsewhere), [(Ipv4, PolicyScope::Internal)].into());
+    assert_eq!(lacks(&[]), [].into(), "there are none at all");
 }
 
 /// The port and the number that load balancers are told.

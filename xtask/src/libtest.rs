@@ -6,7 +6,7 @@ mod tests;
 use std::ops::AddAssign;
 
 /// How many tests ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Ran and passed.
     pub(crate) passed: u64,
@@ -14,6 +14,8 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// Marked to be left out.
     pub(crate) ignored: u64,
+    /// What failed tests said, each beginning with its name. An output may be too long to be read as a whole.
+    pub(crate) reasons: Vec<String>,
 }
 
 impl AddAssign for Counts {
@@ -21,13 +23,17 @@ impl AddAssign for Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.reasons.extend(other.reasons);
     }
 }
 
 impl Counts {
     /// The sum of all `test result: …` lines of an output, and of nothing else in it.
     pub(crate) fn of_output(output: &str) -> Self {
-        let mut sum = Counts::default();
+        let mut sum = Counts {
+            reasons: reasons(output),
+            ..Counts::default()
+        };
         for line in output.lines().filter_map(result_line) {
             sum += line;
         }
@@ -44,6 +50,27 @@ impl Counts {
     }
 }
 
+/// The blocks between `failures:` and the list of names that follows under the same title.
+fn reasons(output: &str) -> Vec<String> {
+    let (mut found, mut inside) = (Vec::<String>::new(), false);
+    for line in output.lines() {
+        match line.strip_prefix("---- ") {
+            _ if line == "failures:" => inside = !inside,
+            Some(title) if inside => found.push(title.trim_end_matches(" ----").to_owned()),
+            _ if inside && !line.trim().is_empty() => {
+                if let Some(last) = found.last_mut() {
+                    last.push_str("\n  ");
+                    last.push_str(line);
+                }
+            }
+            _ => {}
+        }
+        // The names are listed up to here.
+        inside &= !line.starts_with("test result: ");
+    }
+    found
+}
+
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`
 fn result_line(line: &str) -> Option<Counts> {
     let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
@@ -57,5 +84,6 @@ fn result_line(line: &str) -> Option<Counts> {
         passed: number("passed")?,
         failed: number("failed")?,
         ignored: number("ignored")?,
+        reasons: Vec::new(),
     })
 }

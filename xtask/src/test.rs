@@ -91,11 +91,13 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
                 format!("FAILED: {why}")
             }
             Outcome::Tests(counts) => {
-                sum += counts;
+                let end = format!("{} passed, {} failed", counts.passed, counts.failed);
                 if counts.failed > 0 {
                     remarks.push(format!("{name}: {} failed", counts.failed));
                 }
-                format!("{} passed, {} failed", counts.passed, counts.failed)
+                remarks.extend(counts.reasons.iter().map(|why| format!("FAILED: {why}")));
+                sum += counts;
+                end
             }
             Outcome::NotRun(why) => {
                 remarks.push(format!("{name}: not run, {why}"));

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
-use crate::socket::{Protocol, connect, reset_at_end};
+use crate::socket::{Protocol, connect, fresh, reset_at_end};
 use crate::wire::routed;
 
 /// How a Service is asked: one connection, or one datagram from a socket of its own, for each request.
@@ -114,15 +113,7 @@ fn datagram(
     target: SocketAddr,
     patience: Duration,
 ) -> io::Result<String> {
-    let any = match target {
-        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-    };
-    let mut source = source.unwrap_or(SocketAddr::new(any, 0));
-    if source.port() == 0 {
-        source.set_port(fresh_port());
-    }
-    let socket = UdpSocket::bind(source)?;
+    let socket = UdpSocket::bind(fresh(source, target))?;
     socket.connect(target)?;
     socket.set_read_timeout(Some(patience))?;
     socket.send(b"who?\n")?;
@@ -153,15 +144,6 @@ pub fn ask_and_reset(
         Ok((parse(&line)?, time))
     });
     asked.map_err(|error: io::Error| Failure::new(format!("{source} to {target}: {error}")))
-}
-
-/// A port that no datagram came from lately. The kernel's own choice is random, and IPVS takes a datagram
-/// from a port that it knows for the same flow as minutes ago: it goes to the same pod out of turn.
-fn fresh_port() -> u16 {
-    const FIRST: u16 = 12_000;
-    const COUNT: u16 = 20_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT
 }
 
 fn page(mut stream: &TcpStream, host: SocketAddr) -> io::Result<String> {

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// What Services speak.
@@ -85,7 +86,7 @@ pub(crate) fn listen_alone(protocol: Protocol, address: SocketAddr) -> io::Resul
 }
 
 /// A connection over TCP or SCTP, from `source` where one is given, whose every call takes `patience` at
-/// most.
+/// most. Port 0 is any that is fresh.
 pub(crate) fn connect(
     protocol: Protocol,
     source: Option<SocketAddr>,
@@ -97,13 +98,34 @@ pub(crate) fn connect(
     // The time-out for sending is the one for connecting too.
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &time)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &time)?;
-    if let Some(source) = source {
-        bind(&socket, source)?;
-    }
+    // An old connection from this port may still be waited for.
+    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32)?;
+    bind(&socket, fresh(source, target))?;
     let (address, length) = raw(target);
     // SAFETY: the address is initialized and outlives the call; the length is its.
     check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
     Ok(TcpStream::from(socket))
+}
+
+/// `source` with a port of its own, by default any address of `target`'s family.
+///
+/// The kernel chooses a port that is free towards `target` alone, and IPVS leaves it as it is. Two connections from
+/// one port to two addresses of one endpoint are then one to the endpoint, and one of them stands still; and a
+/// datagram from a port that IPVS knows goes where the one before it went, out of turn.
+pub(crate) fn fresh(source: Option<SocketAddr>, target: SocketAddr) -> SocketAddr {
+    // Below node ports, which answers to such a port would be taken for.
+    const FIRST: u16 = 12_000;
+    const COUNT: u16 = 18_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let any = match target {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    let mut source = source.unwrap_or(SocketAddr::new(any, 0));
+    if source.port() == 0 {
+        source.set_port(FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT);
+    }
+    source
 }
 
 pub(crate) fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<OwnedFd> {

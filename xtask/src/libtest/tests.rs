@@ -5,6 +5,7 @@ fn counts(passed: u64, failed: u64, ignored: u64) -> Counts {
         passed,
         failed,
         ignored,
+        reasons: Vec::new(),
     }
 }
 
@@ -37,4 +38,29 @@ fn a_program_that_dies_has_a_failed_test() {
     assert_eq!(Counts::of_program("", false), counts(0, 1, 0));
     assert_eq!(Counts::of_program("", true), counts(0, 0, 0));
     assert_eq!(Counts::of_program(TWO, false), counts(4, 1, 1));
+}
+
+#[test]
+fn what_failed_tests_said_is_kept() {
+    let output = "\
+test a ... FAILED
+
+failures:
+
+---- a stdout ----
+left: 1
+
+right: 2
+---- b ----
+no answer
+
+failures:
+    a
+    b
+
+test result: FAILED. 0 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+---- not of a test ----
+";
+    let expected = ["a stdout\n  left: 1\n  right: 2", "b\n  no answer"];
+    assert_eq!(Counts::of_output(output).reasons, expected);
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask`: every project command, in Rust.
 
+mod bench;
 mod bless;
 mod demo;
 mod e2e;
@@ -39,6 +40,8 @@ enum Command {
     Test(test::Arguments),
     /// Run the tests that send packets, on a kernel of choice
     E2e(e2e::Arguments),
+    /// Time the daemon beside other programs and the kernel's limit, in a VM
+    Bench(bench::Arguments),
     /// Write the container image, without a container engine
     Image(image::Arguments),
     /// Check the shape of the sources and the manifests
@@ -65,6 +68,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Vm(arguments) => vm::command(&project, &arguments),
         Command::Test(arguments) => test::command(&project, &arguments),
         Command::E2e(arguments) => e2e::command(&project, &arguments),
+        Command::Bench(arguments) => bench::command(&project, &arguments),
         Command::Image(arguments) => image::command(&project, &arguments),
         Command::Tidy => tidy::command(&project),
         Command::Bless(arguments) => bless::command(&project, &arguments),

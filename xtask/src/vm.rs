@@ -42,6 +42,8 @@ pub(crate) struct VmSpec {
     pub(crate) env: Vec<(String, String)>,
     /// Modules that this guest's kernel does not have.
     pub(crate) without_modules: Vec<String>,
+    /// Debian packages that this guest has besides those that every guest has.
+    pub(crate) packages: Vec<String>,
     /// A Debian kernel package to boot in QEMU in place of the current cloud kernel.
     pub(crate) kernel: Option<PathBuf>,
     /// Built files that the command needs besides those it names; UML sees all of the project anyway.
@@ -64,6 +66,7 @@ impl VmSpec {
             timeout: Duration::from_secs(600),
             env: Vec::new(),
             without_modules: Vec::new(),
+            packages: Vec::new(),
             kernel: None,
             files: Vec::new(),
             directory: PathBuf::new(),

@@ -16,6 +16,7 @@ const DATAGRAM: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Monitor {
     socket: OwnedFd,
+    buffer: Vec<u8>,
 }
 
 impl Monitor {
@@ -62,7 +63,10 @@ impl Monitor {
                 size_of_val(&address) as libc::socklen_t,
             )
         })?;
-        Ok(Self { socket })
+        Ok(Self {
+            socket,
+            buffer: vec![0; DATAGRAM],
+        })
     }
 
     /// Every datagram of this netlink protocol, such as `NETLINK_GENERIC`, that was seen since the last call.
@@ -73,35 +77,44 @@ impl Monitor {
     /// The socket failed; `ENOBUFS` if more was said than there was room for.
     pub fn drain(&mut self, protocol: libc::c_int) -> io::Result<Vec<Vec<u8>>> {
         let mut datagrams = Vec::new();
-        loop {
-            let mut buffer = vec![0; DATAGRAM];
-            // SAFETY: an all-zero `sockaddr_ll` is valid.
-            let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-            let mut length = size_of_val(&from) as libc::socklen_t;
-            // SAFETY: the pointers and lengths describe `buffer` and `from`, which outlive the call.
-            let count = unsafe {
-                libc::recvfrom(
-                    self.socket.as_raw_fd(),
-                    buffer.as_mut_ptr().cast(),
-                    buffer.len(),
-                    libc::MSG_DONTWAIT,
-                    (&raw mut from).cast(),
-                    &raw mut length,
-                )
-            };
-            let Ok(count) = usize::try_from(count) else {
-                let error = io::Error::last_os_error();
-                return match error.kind() {
-                    io::ErrorKind::WouldBlock => Ok(datagrams),
-                    _ => Err(error),
-                };
-            };
-            buffer.truncate(count);
-            // The device tells the netlink protocol in place of an Ethernet one.
-            if libc::c_int::from(u16::from_be(from.sll_protocol)) == protocol {
-                datagrams.push(buffer);
+        while let Some((of, datagram)) = self.next()? {
+            if of == protocol {
+                datagrams.push(datagram);
             }
         }
+        Ok(datagrams)
+    }
+
+    /// The next datagram that was seen, with its netlink protocol; none where there was none since the last call.
+    ///
+    /// # Errors
+    ///
+    /// The socket failed; `ENOBUFS` if more was said than there was room for.
+    pub fn next(&mut self) -> io::Result<Option<(libc::c_int, Vec<u8>)>> {
+        // SAFETY: an all-zero `sockaddr_ll` is valid.
+        let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        let mut length = size_of_val(&from) as libc::socklen_t;
+        // SAFETY: the pointers and lengths describe `buffer` and `from`, which outlive the call.
+        let count = unsafe {
+            libc::recvfrom(
+                self.socket.as_raw_fd(),
+                self.buffer.as_mut_ptr().cast(),
+                self.buffer.len(),
+                libc::MSG_DONTWAIT,
+                (&raw mut from).cast(),
+                &raw mut length,
+            )
+        };
+        let Ok(count) = usize::try_from(count) else {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(None),
+                _ => Err(error),
+            };
+        };
+        // The device tells the netlink protocol in place of an Ethernet one.
+        let protocol = libc::c_int::from(u16::from_be(from.sll_protocol));
+        Ok(Some((protocol, self.buffer[..count].to_vec())))
     }
 }
 

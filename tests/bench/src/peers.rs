@@ -1,45 +1,171 @@
-//! What a user would take instead.
+//! What a user would take instead: the programs of Debian's packages, with the same tables.
 
-use std::error::Error;
+use std::fs;
 use std::io::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use ipvs::client::Client;
+use ipvs::{AddressFamily, VirtualServerKey};
 use model::{Desired, text};
 
-/// Times of `ipvsadm -R` and `ipvsadm -Ln` for the same table.
-pub(crate) fn times(
-    desired: &Desired,
-) -> Result<(Duration, Duration), Box<dyn Error + Send + Sync>> {
-    // Sorted, -A lines come before -a lines, as ipvsadm wants it.
-    let lines = text::virtual_server_lines(&desired.tables).join("\n");
-    let began = Instant::now();
-    let mut restore = Command::new("ipvsadm")
-        .arg("-R")
-        .stdin(Stdio::piped())
-        .spawn()?;
-    if let Some(mut input) = restore.stdin.take() {
-        writeln!(input, "{lines}")?;
-    }
-    check(restore.wait()?)?;
-    let restored = began.elapsed();
+use crate::Outcome;
 
-    let began = Instant::now();
-    let listed = Command::new("ipvsadm").arg("-Ln").output()?;
-    let listing = began.elapsed();
-    check(listed.status)?;
-    let printed = listed.stdout.iter().filter(|byte| **byte == b'\n').count();
-    let expected = lines.lines().count();
-    if printed < expected {
-        return Err(format!("ipvsadm lists {printed} lines of {expected}").into());
-    }
-    Ok((restored, listing))
+/// `ipvsadm -R`.
+pub(crate) fn ipvsadm_restore(desired: &Desired) -> Outcome<Duration> {
+    // Sorted, -A lines come before -a lines, as ipvsadm wants it.
+    timed(
+        "ipvsadm",
+        &["-R"],
+        &text::virtual_server_lines(&desired.tables),
+    )
 }
 
-fn check(status: std::process::ExitStatus) -> Result<(), String> {
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("ipvsadm: {status}"))
+/// `ipvsadm -Ln` of a table that holds what is `desired`.
+pub(crate) fn ipvsadm_list(desired: &Desired) -> Outcome<Duration> {
+    let began = Instant::now();
+    let listed = Command::new("ipvsadm").arg("-Ln").output()?;
+    let took = began.elapsed();
+    let printed = listed.stdout.iter().filter(|byte| **byte == b'\n').count();
+    let expected = text::virtual_server_lines(&desired.tables).len();
+    if !listed.status.success() || printed < expected {
+        return Err(format!(
+            "ipvsadm -Ln: {}, {printed} lines of {expected}",
+            listed.status
+        )
+        .into());
+    }
+    Ok(took)
+}
+
+/// `ipset restore`.
+pub(crate) fn ipset_restore(desired: &Desired) -> Outcome<Duration> {
+    timed("ipset", &["restore"], &text::set_lines(&desired.tables))
+}
+
+/// `iptables-restore` and `ip6tables-restore`; the sets are there.
+pub(crate) fn iptables_restore(desired: &Desired) -> Outcome<Duration> {
+    let mut sum = Duration::ZERO;
+    for (family, rules) in &desired.tables.rules {
+        let program = match family {
+            AddressFamily::Ipv4 => "iptables-restore",
+            AddressFamily::Ipv6 => "ip6tables-restore",
+        };
+        sum += timed(program, &["--noflush"], &text::rule_lines(rules))?;
+    }
+    Ok(sum)
+}
+
+/// `ip -batch` with an `address add` for each address.
+pub(crate) fn ip_batch(desired: &Desired) -> Outcome<Duration> {
+    run(Command::new("ip").args(["link", "add", model::DEVICE, "type", "dummy"]))?;
+    let lines: Vec<String> = (desired.tables.addresses.iter())
+        .map(|address| {
+            format!(
+                "address add {address}/{} dev {}",
+                bits(*address),
+                model::DEVICE
+            )
+        })
+        .collect();
+    timed("ip", &["-batch", "-"], &lines)
+}
+
+fn bits(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// `keepalived`, without checks of real servers and without VRRP: from its start to its last entry in the table.
+pub(crate) fn keepalived(desired: &Desired, folder: &Path) -> Outcome<Duration> {
+    let file = folder.join("keepalived.conf");
+    fs::write(&file, keepalived_conf(desired))?;
+    let servers = &desired.tables.virtual_servers;
+    let Some((last, entry)) = servers.iter().next_back() else {
+        return Err("there is nothing for keepalived to do".into());
+    };
+    let mut client = Client::open()?;
+    let pid = |name: &str| -> PathBuf { folder.join(name) };
+    let began = Instant::now();
+    let mut daemon = Command::new("keepalived")
+        .args(["--dont-fork", "--check", "--log-console", "--use-file"])
+        .arg(&file)
+        .arg("--pid")
+        .arg(pid("keepalived.pid"))
+        .arg("--checkers_pid")
+        .arg(pid("checkers.pid"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let deadline = began + Duration::from_secs(1_200);
+    let took = loop {
+        if client.real_servers(last)?.len() >= entry.real_servers.len() {
+            break Ok(began.elapsed());
+        }
+        if let Some(status) = daemon.try_wait()? {
+            return Err(format!("keepalived ended by itself: {status}").into());
+        }
+        if Instant::now() > deadline {
+            break Err("keepalived did not finish in 20 minutes".into());
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    // It would take its entries away one by one; the namespace goes at once.
+    daemon.kill()?;
+    daemon.wait()?;
+    run(Command::new("pkill").args(["-9", "keepalived"]))?;
+    took
+}
+
+fn keepalived_conf(desired: &Desired) -> String {
+    let mut conf = String::from("global_defs {\n  checker_log_all_failures false\n}\n");
+    for (key, entry) in &desired.tables.virtual_servers {
+        let VirtualServerKey::Address { address, port, .. } = key else {
+            continue;
+        };
+        conf += &format!(
+            "virtual_server {address} {port} {{\n  lb_algo rr\n  lb_kind NAT\n  protocol TCP\n"
+        );
+        for real in entry.real_servers.keys() {
+            conf += &format!(
+                "  real_server {} {} {{\n    weight 1\n  }}\n",
+                real.address, real.port
+            );
+        }
+        conf += "}\n";
+    }
+    conf
+}
+
+/// Runs a program that reads `lines`, and answers how long it took.
+fn timed(program: &str, arguments: &[&str], lines: &[String]) -> Outcome<Duration> {
+    let text = lines.join("\n") + "\n";
+    let began = Instant::now();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("{program}: {error}"))?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(text.as_bytes())?;
+    }
+    let status = child.wait()?;
+    match status.success() {
+        true => Ok(began.elapsed()),
+        false => Err(format!("{program} {}: {status}", arguments.join(" ")).into()),
+    }
+}
+
+fn run(command: &mut Command) -> Outcome {
+    let status = command.status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{command:?}: {status}").into()),
     }
 }

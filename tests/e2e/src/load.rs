@@ -14,6 +14,8 @@ use crate::socket::Protocol;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take until there were enough requests.
+const ENOUGH: Duration = Duration::from_secs(60);
 /// How long a client rests between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -81,9 +83,32 @@ impl Load {
         sum.answers.values().sum()
     }
 
-    /// Ends it.
-    #[must_use]
-    pub fn stop(self) -> Sum {
+    /// Ends it once there were at least `least` answers, where every request was answered.
+    ///
+    /// # Errors
+    /// With the first failure, if one was not; where there are too few answers for a minute.
+    pub fn complete(self, least: usize) -> Outcome<Sum> {
+        let begin = Instant::now();
+        while self.answers() < least && begin.elapsed() < ENOUGH {
+            thread::sleep(PAUSE);
+        }
+        let sum = self.stop();
+        let answers: usize = sum.answers.values().sum();
+        match sum.failures.first() {
+            Some((when, what)) => Err(Failure::new(format!(
+                "{} of {} requests were not answered, first after {:.2} s: {what}",
+                sum.failures.len(),
+                sum.failures.len() + answers,
+                when.as_secs_f64(),
+            ))),
+            None if answers < least => Err(Failure::new(format!(
+                "{answers} requests are too few to show anything"
+            ))),
+            None => Ok(sum),
+        }
+    }
+
+    fn stop(self) -> Sum {
         self.ended.store(true, Ordering::Relaxed);
         for thread in self.threads {
             // What it counted before it panicked counts.
@@ -91,27 +116,5 @@ impl Load {
         }
         let sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
         sum.clone()
-    }
-}
-
-impl Sum {
-    /// Itself, if there were at least `least` requests and every one was answered.
-    ///
-    /// # Errors
-    /// With the first failure, if not.
-    pub fn complete(self, least: usize) -> Outcome<Self> {
-        let answers: usize = self.answers.values().sum();
-        match self.failures.first() {
-            Some((when, what)) => Err(Failure::new(format!(
-                "{} of {} requests were not answered, first after {:.2} s: {what}",
-                self.failures.len(),
-                self.failures.len() + answers,
-                when.as_secs_f64(),
-            ))),
-            None if answers < least => Err(Failure::new(format!(
-                "{answers} requests are too few to show anything"
-            ))),
-            None => Ok(self),
-        }
     }
 }

@@ -82,6 +82,7 @@ impl Arguments {
             memory_mib: *memory,
             timeout: Duration::from_secs(*timeout),
             env: env.clone(),
+            packages: Vec::new(),
             without_modules: without_module
                 .iter()
                 .map(|module| module.replace('-', "_"))

@@ -33,7 +33,7 @@ const JOB_INODES: u32 = 1_000_000;
 /// A QEMU process that will run the job.
 pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
     packages::ensure(&["qemu-system-x86", "zstd"])?;
-    let root = root::root(project)?;
+    let root = root::root(project, &spec.packages)?;
     let kernel = kernel(project, spec.kernel.as_deref())?;
     let modules = modules::tree(project, &modules_of(&kernel)?, &spec.without_modules)?;
     let kept = kept_archive(project, &root, &modules)?;

@@ -46,16 +46,19 @@ const LIBRARIES: &[&str] = &[
     "librt.so.1",
 ];
 
-/// The root directory, built unless one for the same package versions is kept. It has an empty
-/// `usr/lib/modules`; no run writes to it.
-pub(crate) fn root(project: &Project) -> Result<PathBuf> {
-    let mut versions = packages::ensure(packages::GUEST)?;
+/// The root directory with `more` packages than every guest has, built unless one for the same package versions is
+/// kept. It has an empty `usr/lib/modules`; no run writes to it.
+pub(crate) fn root(project: &Project, more: &[String]) -> Result<PathBuf> {
+    let names: Vec<&str> = (packages::GUEST.iter().copied())
+        .chain(more.iter().map(String::as_str))
+        .collect();
+    let mut versions = packages::ensure(&names)?;
     versions.append(&mut packages::ensure(&["libc6"])?);
     let description = format!("{LAYOUT} {versions:?}\n{INIT}{ETC:?}");
-    cache::directory(project, "root", &description, build)
+    cache::directory(project, "root", &description, |root| build(root, &names))
 }
 
-fn build(root: &Path) -> Result {
+fn build(root: &Path, names: &[&str]) -> Result {
     for directory in [
         "dev",
         "etc",
@@ -78,7 +81,7 @@ fn build(root: &Path) -> Result {
     for name in ["bin", "lib", "lib64", "sbin"] {
         link(&format!("usr/{name}"), &root.join(name))?;
     }
-    let programs = copy_packages(root)?;
+    let programs = copy_packages(root, names)?;
     let mut libraries = closure::libraries(&programs)?;
     libraries.append(&mut closure::libraries(&[
         std::env::current_exe().context(|| "finding this program")?
@@ -95,9 +98,9 @@ fn build(root: &Path) -> Result {
 }
 
 /// Copies what the packages own and gives the programs and plug-ins among it.
-fn copy_packages(root: &Path) -> Result<Vec<PathBuf>> {
+fn copy_packages(root: &Path, names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut programs = BTreeMap::new();
-    for file in shell::output("dpkg", &[&["-L"], packages::GUEST].concat())?.lines() {
+    for file in shell::output("dpkg", &[&["-L"], names].concat())?.lines() {
         let host = Path::new(file);
         let Some(inside) = closure::guest_path(host) else {
             continue;

@@ -22,7 +22,7 @@ const XSTATE: &str = include_str!("uml/xstate.rs");
 /// A kernel process that will run the job.
 pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
     packages::ensure(&["user-mode-linux"])?;
-    let root = root::root(project)?;
+    let root = root::root(project, &spec.packages)?;
     let modules = modules::tree(project, &release()?, &spec.without_modules)?;
     job.settings(&settings(project, job, &modules))?;
     let mut command = Command::new("linux.uml");

@@ -30,6 +30,32 @@ impl<T> Nested<T> {
     }
 }
 
+/// An attribute's header: `struct nlattr`, length and type.
+const HEADER: usize = 4;
+
+/// Writes itself without being asked for its length first: within attributes within attributes, asking each at every
+/// level takes longer than writing.
+pub(super) trait Attribute: Nla {
+    /// Writes the value to the beginning of `buffer`, and returns its length.
+    fn write_value(&self, buffer: &mut [u8]) -> usize;
+}
+
+/// Writes `attributes` to the beginning of `buffer`, and returns their length.
+pub(super) fn write_all<T: Attribute>(attributes: &[T], buffer: &mut [u8]) -> usize {
+    let mut at = 0;
+    for attribute in attributes {
+        let (header, value) = buffer[at..].split_at_mut(HEADER);
+        let length = attribute.write_value(value);
+        let total = u16::try_from(HEADER + length).unwrap_or(u16::MAX);
+        header[..2].copy_from_slice(&total.to_ne_bytes());
+        header[2..].copy_from_slice(&attribute.kind().to_ne_bytes());
+        let padded = length.next_multiple_of(4);
+        value[length..padded].fill(0);
+        at += HEADER + padded;
+    }
+    at
+}
+
 /// Declares an enum of attributes with its codec, so that a number, its name and its type stand in one
 /// place.
 macro_rules! attributes {
@@ -76,10 +102,24 @@ macro_rules! attributes {
             }
 
             fn emit_value(&self, buffer: &mut [u8]) {
+                self.write_value(buffer);
+            }
+        }
+
+        impl Attribute for $name {
+            fn write_value(&self, buffer: &mut [u8]) -> usize {
                 match self {
-                    $(Self::$nested(nested) => nested.attributes.as_slice().emit(buffer),)*
-                    $(Self::$variant(value) => value.write(buffer),)*
-                    Self::Other(attribute) => attribute.emit_value(buffer),
+                    $(Self::$nested(nested) => write_all(&nested.attributes, buffer),)*
+                    $(Self::$variant(value) => {
+                        let length = value.length();
+                        value.write(&mut buffer[..length]);
+                        length
+                    })*
+                    Self::Other(attribute) => {
+                        let length = attribute.value_len();
+                        attribute.emit_value(&mut buffer[..length]);
+                        length
+                    }
                 }
             }
         }

@@ -5,7 +5,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_generic::{GenlFamily, GenlHeader};
 
-use super::attributes::{CommandAttribute, InfoAttribute};
+use super::attributes::{CommandAttribute, InfoAttribute, write_all};
 
 /// The family's name, `IPVS_GENL_NAME`.
 pub const FAMILY_NAME: &str = "IPVS";
@@ -165,9 +165,9 @@ impl Emitable for Message {
 
     fn emit(&self, buffer: &mut [u8]) {
         match &self.attributes {
-            Attributes::Command(attributes) => attributes.as_slice().emit(buffer),
-            Attributes::Info(attributes) => attributes.as_slice().emit(buffer),
-        }
+            Attributes::Command(attributes) => write_all(attributes, buffer),
+            Attributes::Info(attributes) => write_all(attributes, buffer),
+        };
     }
 }
 

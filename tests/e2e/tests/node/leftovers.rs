@@ -86,7 +86,7 @@ fn under_load() -> Outcome {
     stage.restart_daemon(&["--remove-leftovers"])?;
     let done = ["deleted what kube-proxy left behind"];
     stage.daemon.wait_for_log(3 * soon, &done)?;
-    load.stop().complete(50)?;
+    load.complete(50)?;
     chains(&stage, false)?;
     stage.soon_served_by(web(), Address::External, &PODS)?;
     stage.soon_served_by(web(), Address::ClusterIp, &PODS)

@@ -102,7 +102,7 @@ fn all_terminate() -> Outcome {
     stage.set_endpoints(web(), &["-pod1", "-pod2"])?;
     sleep(Duration::from_secs(1));
     stage.soon_served_by(web(), Address::ClusterIp, &["pod1", "pod2"])?;
-    load.stop().complete(LEAST).map(drop)
+    load.complete(LEAST).map(drop)
 }
 
 /// The kernel remembers a connection's pod by its ports, longer than the connection lives.
@@ -161,7 +161,7 @@ fn rolling_update() -> Outcome {
         stage.world.pods.retain(|pod| pod.name != old);
     }
     stage.soon_served_by(web(), Address::LoadBalancer, &["new1", "new2", "new3"])?;
-    let sum = load.stop().complete(LEAST)?;
+    let sum = load.complete(LEAST)?;
     ensure(sum.answers.len() == 6, || {
         format!("not all six pods answered: {:?}", sum.answers)
     })
@@ -177,7 +177,7 @@ fn killed() -> Outcome {
     let daemon = stage.another_daemon()?;
     still_works(&stage, daemon)?;
     connections.into_iter().try_for_each(LongLived::close)?;
-    load.stop().complete(LEAST).map(drop)
+    load.complete(LEAST).map(drop)
 }
 
 fn upgraded() -> Outcome {
@@ -190,7 +190,7 @@ fn upgraded() -> Outcome {
     let daemon = stage.another_daemon()?;
     still_works(&stage, daemon)?;
     connections.into_iter().try_for_each(LongLived::close)?;
-    load.stop().complete(LEAST).map(drop)
+    load.complete(LEAST).map(drop)
 }
 
 /// By mistake: two that write the same tables would undo each other's work.
@@ -203,7 +203,7 @@ fn second() -> Outcome {
     second.wait_for_log(Duration::from_secs(1), &["ERROR", "runs on this node"])?;
     stage.set_endpoints(web(), &["pod1"])?;
     stage.soon_served_by(web(), Address::ClusterIp, &["pod1"])?;
-    load.stop().complete(LEAST).map(drop)
+    load.complete(LEAST).map(drop)
 }
 
 /// The new daemon does what the old one did: a change is there soon.

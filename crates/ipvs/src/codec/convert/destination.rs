@@ -15,7 +15,11 @@ const FORWARDING_MASK: u32 = 0x7;
 /// What names a real server.
 #[must_use]
 pub fn destination_key_attributes(key: &RealServerKey) -> Vec<DestinationAttribute> {
-    vec![
+    key_attributes(key).into()
+}
+
+fn key_attributes(key: &RealServerKey) -> [DestinationAttribute; 3] {
+    [
         DestinationAttribute::AddressFamily(family_number(AddressFamily::of(key.address))),
         DestinationAttribute::Address(address_bytes(key.address)),
         DestinationAttribute::Port(NetworkOrder(key.port)),
@@ -32,7 +36,8 @@ pub fn destination_attributes(real: &RealServer) -> Vec<DestinationAttribute> {
         upper_threshold,
         lower_threshold,
     } = real;
-    let mut attributes = destination_key_attributes(key);
+    let mut attributes = Vec::with_capacity(10);
+    attributes.extend(key_attributes(key));
     attributes.extend([
         DestinationAttribute::ForwardingMethod(u32::from(forwarding.number())),
         DestinationAttribute::Weight(*weight),

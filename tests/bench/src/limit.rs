@@ -1,0 +1,137 @@
+//! The kernel's own limit: what the daemon sent is kept, and sent again as it was, datagram by datagram, with nothing
+//! to compute in between. Each datagram holds many messages, of which the last asks for an acknowledgement.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netlink::{Monitor, Protocol, Socket, Transport as _};
+
+use crate::Outcome;
+
+const DEVICE: &str = "nlmon0";
+
+/// Header of a message: length, type, flags, sequence number, port (`struct nlmsghdr`).
+const HEADER: usize = 16;
+const REQUEST: u16 = 0x1;
+const DUMP: u16 = 0x300;
+
+/// What a daemon sent to change the kernel, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) servers: Vec<Vec<u8>>,
+    pub(crate) sets: Vec<Vec<u8>>,
+    pub(crate) addresses: Vec<Vec<u8>>,
+    /// Every datagram, readings too.
+    pub(crate) datagrams: usize,
+}
+
+/// Does `work` in a network namespace that [`prepare`] prepared, and keeps what it sends.
+pub(crate) fn record<T: Send>(work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<(T, Sent)> {
+    let mut monitor = Monitor::open(DEVICE)?;
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let listener = scope.spawn(|| -> Outcome<Sent> {
+            let mut sent = Sent::default();
+            loop {
+                let last = ended.load(Ordering::Relaxed);
+                while let Some((protocol, datagram)) = monitor.next()? {
+                    sent.keep(protocol, datagram);
+                }
+                if last {
+                    return Ok(sent);
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let done = work();
+        ended.store(true, Ordering::Relaxed);
+        let sent = listener.join().map_err(|_| "the listener panicked")??;
+        Ok((done?, sent))
+    })
+}
+
+/// Makes the device by which netlink is seen. Where something is sent again it is made too: interfaces are named by
+/// number.
+pub(crate) fn prepare() -> Outcome {
+    for arguments in [["add", DEVICE, "type", "nlmon"], ["set", DEVICE, "up", ""]] {
+        let arguments = arguments.iter().filter(|word| !word.is_empty());
+        let status = Command::new("ip").arg("link").args(arguments).status()?;
+        if !status.success() {
+            return Err(format!("ip link … {DEVICE}: {status}").into());
+        }
+    }
+    Ok(())
+}
+
+impl Sent {
+    fn keep(&mut self, protocol: libc::c_int, datagram: Vec<u8>) {
+        let (Some(kind), Some(flags)) = (number(&datagram, 4), number(&datagram, 6)) else {
+            return;
+        };
+        if flags & REQUEST == 0 {
+            return;
+        }
+        self.datagrams += 1;
+        let command = datagram.get(HEADER).copied().unwrap_or_default();
+        match protocol {
+            // IPVS_CMD_NEW_SERVICE to SET_CONFIG without the GETs; the family's number is above the controller's.
+            libc::NETLINK_GENERIC if kind > 0x10 && flags & DUMP == 0 => {
+                if matches!(command, 1..=3 | 5..=7) {
+                    self.servers.push(datagram);
+                }
+            }
+            // NFNL_SUBSYS_IPSET, IPSET_CMD_CREATE to DEL without LIST, SAVE.
+            libc::NETLINK_NETFILTER if kind >> 8 == 6 && matches!(kind & 0xff, 2..=6 | 9 | 10) => {
+                self.sets.push(datagram);
+            }
+            // RTM_NEW…, RTM_DEL…; RTM_GET… is 2 above a multiple of 4.
+            libc::NETLINK_ROUTE if kind % 4 != 2 => self.addresses.push(datagram),
+            _ => {}
+        }
+    }
+}
+
+/// Sends `datagrams` again, each after the acknowledgement of the one before. Answers how long it took.
+pub(crate) fn replay(protocol: Protocol, datagrams: &[Vec<u8>]) -> Outcome<Duration> {
+    let mut socket = Socket::open(protocol)?;
+    let mut answer = Vec::new();
+    let ends: Vec<u32> = datagrams
+        .iter()
+        .map(|datagram| last_sequence(datagram))
+        .collect();
+    let began = Instant::now();
+    for (datagram, end) in datagrams.iter().zip(ends) {
+        socket.send(datagram)?;
+        loop {
+            let length = socket.receive(&mut answer)?;
+            if length > answer.len() || last_sequence(&answer) == end {
+                break;
+            }
+        }
+    }
+    Ok(began.elapsed())
+}
+
+fn number(datagram: &[u8], at: usize) -> Option<u16> {
+    let bytes = datagram.get(at..at + 2)?;
+    Some(u16::from_ne_bytes([bytes[0], bytes[1]]))
+}
+
+/// The sequence number of a datagram's last message.
+fn last_sequence(mut datagram: &[u8]) -> u32 {
+    let word = |bytes: &[u8], at: usize| {
+        let bytes = bytes.get(at..at + 4)?;
+        Some(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    };
+    let mut sequence = 0;
+    while let (Some(length), Some(number)) = (word(datagram, 0), word(datagram, 8)) {
+        sequence = number;
+        let length = usize::try_from(length).unwrap_or(usize::MAX).max(HEADER);
+        datagram = datagram
+            .get(length.next_multiple_of(4)..)
+            .unwrap_or_default();
+    }
+    sequence
+}

@@ -1,0 +1,167 @@
+//! A node that is driven by hand: the daemon's reconciler and the real kernel, and a clock that is told. So the time
+//! of a change is the time that is worked for it, without the pause in which others are gathered.
+
+use std::time::{Duration, Instant};
+
+use kernel::{Kernel, LinuxKernel, ModulePolicy};
+use model::plan::{Op, Stage};
+use model::{ClusterEvent, NodeConfig};
+use node::reconciler::{Effect, Event, Reconciler, Report};
+
+use crate::Outcome;
+use crate::shape::NODE;
+
+/// What was done for one operation, and how long each part of it took.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) all: Duration,
+    pub(crate) reading: Duration,
+    pub(crate) servers: Duration,
+    pub(crate) sets: Duration,
+    pub(crate) rules: Duration,
+    pub(crate) addresses: Duration,
+    pub(crate) settings: Duration,
+    /// Changes of the kernel.
+    pub(crate) ops: usize,
+}
+
+impl Work {
+    /// What the kernel took.
+    pub(crate) fn kernel(&self) -> Duration {
+        self.reading + self.servers + self.sets + self.rules + self.addresses + self.settings
+    }
+
+    fn part(&mut self, part: Part) -> &mut Duration {
+        match part {
+            Part::Servers => &mut self.servers,
+            Part::Sets => &mut self.sets,
+            Part::Rules => &mut self.rules,
+            Part::Addresses => &mut self.addresses,
+            Part::Settings => &mut self.settings,
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Node {
+    reconciler: Reconciler,
+    kernel: LinuxKernel,
+    now: Instant,
+}
+
+impl Node {
+    /// A daemon that starts.
+    pub(crate) fn start() -> Outcome<Self> {
+        let now = Instant::now();
+        let mut config = NodeConfig::new(NODE);
+        // The limit of connections is that of the machine, and can be set in the first network namespace alone.
+        config.kernel_settings.conntrack.max_per_core = 0;
+        Ok(Self {
+            reconciler: Reconciler::new(config, 1, now),
+            kernel: LinuxKernel::open(ModulePolicy::Load)?,
+            now,
+        })
+    }
+
+    /// Takes in `events`, and works until there is nothing to do at once.
+    pub(crate) fn take(&mut self, events: Vec<ClusterEvent>) -> Outcome<Work> {
+        let began = Instant::now();
+        let mut work = Work::default();
+        for event in events {
+            self.handle(Event::Cluster(event), &mut work)?;
+        }
+        // Changes wait a while for others: the clock is put on to the end of that.
+        self.now += Duration::from_millis(20);
+        self.handle(Event::Timeout, &mut work)?;
+        work.all = began.elapsed();
+        Ok(work)
+    }
+
+    /// Reads and compares everything.
+    pub(crate) fn audit(&mut self) -> Outcome<Work> {
+        self.now += self.reconciler.config().sync_period;
+        self.take(Vec::new())
+    }
+
+    /// The tables that are wanted.
+    pub(crate) fn desired(&self) -> &model::Desired {
+        self.reconciler.desired()
+    }
+
+    fn handle(&mut self, event: Event, work: &mut Work) -> Outcome {
+        let mut next = vec![event];
+        while let Some(event) = next.pop() {
+            for effect in self.reconciler.handle(event, self.now) {
+                match effect {
+                    Effect::Observe(scope) => {
+                        let began = Instant::now();
+                        let answer = self.kernel.observe(&scope);
+                        work.reading += began.elapsed();
+                        next.push(Event::Observed(scope, answer));
+                    }
+                    Effect::Apply(stage) => {
+                        let outcomes = self.apply(&stage, work);
+                        next.push(Event::Applied(stage, outcomes));
+                    }
+                    Effect::Report(Report::OpFailed(op, error)) => {
+                        return Err(format!("{}: {error}", op.op).into());
+                    }
+                    Effect::Report(Report::ObserveFailed(error)) => return Err(error.into()),
+                    Effect::Report(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As the kernel does it, table by table.
+    fn apply(&mut self, stage: &Stage, work: &mut Work) -> Vec<kernel::OpOutcome> {
+        work.ops += stage.ops.len();
+        let runs: Vec<_> = stage
+            .ops
+            .chunk_by(|a, b| part(&a.op) == part(&b.op))
+            .collect();
+        if let [run] = runs[..] {
+            let began = Instant::now();
+            let outcomes = self.kernel.apply(stage);
+            *work.part(part(&run[0].op)) += began.elapsed();
+            return outcomes;
+        }
+        let mut outcomes = Vec::with_capacity(stage.ops.len());
+        for run in runs {
+            let ops = run.to_vec();
+            let began = Instant::now();
+            outcomes.extend(self.kernel.apply(&Stage { ops }));
+            *work.part(part(&run[0].op)) += began.elapsed();
+        }
+        outcomes
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Servers,
+    Sets,
+    Rules,
+    Addresses,
+    Settings,
+}
+
+fn part(op: &Op) -> Part {
+    match op {
+        Op::SetSysctl(..) | Op::SetTimeouts(_) => Part::Settings,
+        Op::CreateSet(..)
+        | Op::ReplaceSet(..)
+        | Op::AddEntry(..)
+        | Op::DelEntry(..)
+        | Op::DestroySet(_) => Part::Sets,
+        Op::PatchRules(..) => Part::Rules,
+        Op::EnsureDevice | Op::DelDevice | Op::AddAddress(_) | Op::DelAddress(_) => Part::Addresses,
+        Op::AddVirtualServer(_)
+        | Op::SetVirtualServer(_)
+        | Op::DelVirtualServer(_)
+        | Op::AddRealServer(..)
+        | Op::SetRealServer(..)
+        | Op::DelRealServer(..) => Part::Servers,
+    }
+}

@@ -1,0 +1,162 @@
+//! What the daemon does, step by step, as one life of it.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ipvs::client::Client;
+use ipvs::{Protocol, VirtualServerKey};
+use model::{ClusterEvent, ObjectKind};
+
+use crate::Outcome;
+use crate::node::{Node, Work};
+use crate::report::{figure, sample};
+use crate::shape::{self, NODES, Shape, upsert};
+
+const OURS: &str = "kube-ipvs";
+
+/// All steps, in the network namespace of this thread, which is empty.
+pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
+    let events = shape.events();
+    let mut node = Node::start()?;
+    let (cold, first) = first_server(|| node.take(events.clone()))?;
+    for (what, took) in [
+        ("cold sync", cold.all),
+        ("write servers", cold.servers),
+        ("write sets", cold.sets),
+        ("write rules", cold.rules),
+        ("write addresses", cold.addresses),
+        ("cold sync: first virtual server", first),
+        (
+            "cold sync: computing",
+            cold.all.saturating_sub(cold.kernel()),
+        ),
+    ] {
+        sample(what, shape, OURS, took);
+    }
+    let settled = node.audit()?;
+    nothing("an audit", &settled)?;
+    sample("full read", shape, OURS, settled.reading);
+    sample("audit", shape, OURS, settled.all);
+
+    one_endpoint(&mut node, shape, changes)?;
+    one_service(&mut node, shape, changes)?;
+    let relisted = node.take(events.clone())?;
+    nothing("a relist", &relisted)?;
+    sample("relist of everything", shape, OURS, relisted.all);
+
+    drop(node);
+    let mut node = Node::start()?;
+    let restarted = node.take(events)?;
+    nothing("a restart", &restarted)?;
+    sample("restart", shape, OURS, restarted.all);
+    sample("restart: reading", shape, OURS, restarted.reading);
+    node_vanishes(&mut node, shape)
+}
+
+/// One endpoint of a Service goes, and comes back.
+fn one_endpoint(node: &mut Node, shape: Shape, changes: u32) -> Outcome {
+    let (mut ops, mut count) = (0, 0);
+    for number in 0..changes {
+        let service = number % shape.services;
+        let gone = node.take(shape.slices(service, &|endpoint| endpoint != 0))?;
+        sample("endpoint removed", shape, OURS, gone.all);
+        let back = node.take(shape.slices(service, &|_| true))?;
+        sample("endpoint added", shape, OURS, back.all);
+        ops += gone.ops + back.ops;
+        count += 2;
+    }
+    let each = ops as f64 / f64::from(count.max(1));
+    figure("one endpoint", shape, "changes of the kernel", each, "");
+    Ok(())
+}
+
+/// One Service goes, and comes back.
+fn one_service(node: &mut Node, shape: Shape, changes: u32) -> Outcome {
+    // The kernel searches what was deleted at each addition (see docs/kernel-contract.md): few, so that it is the daemon
+    // that is timed.
+    for service in (1..shape.services).take(usize::try_from(changes / 10)?) {
+        let name = shape::name(service);
+        let mut gone: Vec<ClusterEvent> = shape
+            .slices(service, &|_| true)
+            .into_iter()
+            .filter_map(|event| match event {
+                ClusterEvent::Upsert(object) => Some(ClusterEvent::Delete(
+                    ObjectKind::EndpointSlice,
+                    object.name(),
+                )),
+                _ => None,
+            })
+            .collect();
+        gone.insert(0, ClusterEvent::Delete(ObjectKind::Service, name));
+        sample("service removed", shape, OURS, node.take(gone)?.all);
+        let mut back = vec![upsert(shape.service(service))];
+        back.extend(shape.slices(service, &|_| true));
+        sample("service added", shape, OURS, node.take(back)?.all);
+    }
+    Ok(())
+}
+
+/// All endpoints of one node go at once.
+fn node_vanishes(node: &mut Node, shape: Shape) -> Outcome {
+    let lost = NODES - 1;
+    let here = |service: u32| move |endpoint: u32| shape::node_of(service, endpoint) == lost;
+    let mut events = Vec::new();
+    let mut endpoints = 0;
+    for service in 0..shape.services {
+        let gone = (0..shape.endpoints).filter(|endpoint| here(service)(*endpoint));
+        let count = gone.count();
+        if count > 0 {
+            endpoints += count * shape.families().len();
+            events.extend(shape.slices(service, &|endpoint| !here(service)(endpoint)));
+        }
+    }
+    let work = node.take(events)?;
+    sample("a node vanishes", shape, OURS, work.all);
+    let ratio = work.ops as f64 / (endpoints.max(1)) as f64;
+    figure("a node vanishes", shape, "endpoints", endpoints as f64, "");
+    figure(
+        "a node vanishes",
+        shape,
+        "changes of the kernel for each endpoint",
+        ratio,
+        "",
+    );
+    Ok(())
+}
+
+/// Fails if something was written.
+fn nothing(what: &str, work: &Work) -> Outcome {
+    match work.ops {
+        0 => Ok(()),
+        ops => Err(format!("{what} wrote {ops} times where there was nothing to do").into()),
+    }
+}
+
+/// Does `work`, and answers too after how long `default/kubernetes` was in the table.
+fn first_server(work: impl FnOnce() -> Outcome<Work>) -> Outcome<(Work, Duration)> {
+    let key = VirtualServerKey::Address {
+        address: IpAddr::from([10, 96, 0, 1]),
+        port: 80,
+        protocol: Protocol::Tcp,
+    };
+    let ended = AtomicBool::new(false);
+    let mut client = Client::open()?;
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| -> Outcome<Duration> {
+            while client.virtual_server(&key)?.is_none() {
+                if ended.load(Ordering::Relaxed) {
+                    return Err("default/kubernetes is not served".into());
+                }
+                thread::sleep(Duration::from_millis(2));
+            }
+            Ok(began.elapsed())
+        });
+        let done = work();
+        ended.store(done.is_err(), Ordering::Relaxed);
+        let first = watcher.join().map_err(|_| "the watcher panicked")?;
+        Ok((done?, first?))
+    })
+}

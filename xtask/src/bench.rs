@@ -1,0 +1,128 @@
+//! `cargo xtask bench`: the daemon's operations beside other programs and the kernel's limit, in a VM.
+
+mod measured;
+mod table;
+
+use clap::Args;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::error::{Context, Error, Result};
+use crate::project::{Project, cargo};
+use crate::say::say;
+use crate::vm::{self, Backend, VmSpec};
+use measured::Measured;
+
+/// What is measured where nothing else is asked for.
+const SIZES: &str =
+    "100x2,100x10,1000x2,1000x10,1000x250,10000x2,10000x10,10000x10-dual,45000x2,45000x10";
+
+/// What shows that all of it works.
+const QUICK_SIZES: &str = "20x2,100x3-dual";
+
+/// What other programs are measured with, besides those of every guest.
+const PACKAGES: [&str; 1] = ["keepalived"];
+
+/// The program that plots.
+const PLOT: &str = "target/release/plot";
+
+/// `cargo xtask bench …`
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask bench                              everything; takes about an hour
+  cargo xtask bench --quick                      that it runs; a minute
+  cargo xtask bench --sizes 10000x10 --runs 5    one size, more often
+  cargo xtask bench --backend qemu --sizes 1000x10
+
+It prints a table and writes target/bench/results.json, table.md, plot.svg and plot.png. Times depend on the machine
+and on the kind of VM; compare them within one run.")]
+pub(crate) struct Arguments {
+    /// Small sizes, once: shows that it runs
+    #[arg(long)]
+    quick: bool,
+    /// The kernel
+    #[arg(long, value_enum, default_value_t = Backend::Uml)]
+    backend: Backend,
+    /// Sizes, Services x endpoints of each
+    #[arg(long, value_name = "LIST", conflicts_with = "quick")]
+    sizes: Option<String>,
+    /// How often each is timed
+    #[arg(long, value_name = "NUMBER", conflicts_with = "quick")]
+    runs: Option<usize>,
+    /// Passed to the program in the VM
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// Measures.
+pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
+    let measured = measure(project, arguments)?;
+    let folder = project.root.join("target/bench");
+    fs::create_dir_all(&folder).context(|| format!("creating {}", folder.display()))?;
+    let table = table::print(&measured);
+    write(folder.join("results.json"), &measured.to_json())?;
+    write(folder.join("table.md"), &table)?;
+    println!("{table}");
+    vm::packages::ensure(&["fonts-dejavu-core"])?;
+    let status = Command::new(project.root.join(PLOT))
+        .arg(&folder)
+        .status()
+        .context(|| format!("starting {PLOT}"))?;
+    say(format_args!("results are in {}", folder.display()));
+    Ok(u8::from(!status.success()))
+}
+
+/// Runs the program in the VM.
+pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measured> {
+    let status = cargo()
+        .args([
+            "build",
+            "--release",
+            "-p",
+            "bench",
+            "-p",
+            "node",
+            "-p",
+            "ipvsctl",
+        ])
+        .current_dir(&project.root)
+        .status()
+        .context(|| "starting cargo")?;
+    if !status.success() {
+        return Err(Error::new("the programs cannot be built"));
+    }
+    let program = project.root.join("target/release/bench");
+    let (sizes, runs) = match arguments.quick {
+        true => (QUICK_SIZES, 1),
+        false => (SIZES, 3),
+    };
+    let mut command = vec![
+        program.to_string_lossy().into_owned(),
+        "--sizes".to_owned(),
+        arguments.sizes.clone().unwrap_or_else(|| sizes.to_owned()),
+        "--runs".to_owned(),
+        arguments.runs.unwrap_or(runs).to_string(),
+    ];
+    command.extend_from_slice(&arguments.arguments);
+    let mut spec = VmSpec::new("bench", command);
+    spec.backend = arguments.backend;
+    spec.memory_mib = 8 * 1024;
+    spec.timeout = Duration::from_secs(4 * 3600);
+    spec.packages = PACKAGES.map(str::to_owned).to_vec();
+    spec.files = vec![program];
+    let run = vm::run(project, &spec)?;
+    if run.status != 0 {
+        return Err(Error::new(format!(
+            "the benchmark ended with {}",
+            run.status
+        )));
+    }
+    Measured::read(&String::from_utf8_lossy(&run.stdout))
+}
+
+fn write(path: PathBuf, text: &str) -> Result {
+    fs::write(&path, text).context(|| format!("writing {}", path.display()))
+}

@@ -8,6 +8,7 @@ use ipset::{Entry, Set, SetName};
 use ipvs::{
     AddressFamily, Protocol, RealServer, RealServerKey, Timeouts, VirtualServer, VirtualServerKey,
 };
+use litemap::LiteMap;
 
 use crate::cluster::PolicyScope;
 use crate::frontend::HealthCheck;
@@ -38,8 +39,12 @@ pub struct VirtualServerEntry {
     /// The virtual server's settings.
     pub server: VirtualServer,
     /// Its real servers; `RealServer::key` equals the map's key.
-    pub real_servers: BTreeMap<RealServerKey, RealServer>,
+    pub real_servers: RealServers,
 }
+
+/// The real servers of one virtual server, ordered by their keys. In one piece: most are few, and a `BTreeMap` takes room for
+/// eleven.
+pub type RealServers = LiteMap<RealServerKey, RealServer>;
 
 impl NodeTables {
     /// The virtual servers at `address`, whatever their port and protocol.
@@ -47,15 +52,45 @@ impl NodeTables {
         &self,
         address: IpAddr,
     ) -> impl Iterator<Item = (&VirtualServerKey, &Arc<VirtualServerEntry>)> {
-        let first = VirtualServerKey::Address {
-            address,
-            port: 0,
-            protocol: Protocol::Tcp,
-        };
-        self.virtual_servers.range(first..).take_while(
-            move |(key, _)| matches!(key, VirtualServerKey::Address { address: at, .. } if *at == address),
-        )
+        at_address(&self.virtual_servers, address)
     }
+}
+
+impl NodeTables {
+    /// Shares with `other` what is equal to it, among `keys`, or all: two tables that are equal take the room of one.
+    pub fn share(&mut self, other: &Self, keys: Option<&TableKeys>) {
+        let share = |(key, entry): (&VirtualServerKey, &mut Arc<VirtualServerEntry>)| {
+            if let Some(other) = other.virtual_servers.get(key)
+                && entry == other
+            {
+                *entry = other.clone();
+            }
+        };
+        match keys {
+            None => self.virtual_servers.iter_mut().for_each(share),
+            Some(keys) => {
+                for key in &keys.virtual_servers {
+                    let entry = self.virtual_servers.get_mut(key);
+                    entry.into_iter().for_each(|entry| share((key, entry)));
+                }
+            }
+        }
+    }
+}
+
+/// What a map of virtual servers holds at `address`, whatever the port and protocol.
+pub fn at_address<T>(
+    map: &BTreeMap<VirtualServerKey, T>,
+    address: IpAddr,
+) -> impl Iterator<Item = (&VirtualServerKey, &T)> {
+    let first = VirtualServerKey::Address {
+        address,
+        port: 0,
+        protocol: Protocol::Tcp,
+    };
+    map.range(first..).take_while(
+        move |(key, _)| matches!(key, VirtualServerKey::Address { address: at, .. } if *at == address),
+    )
 }
 
 /// Keys of a node's tables: what a change touches.
@@ -150,6 +185,7 @@ pub type WithoutLocal = BTreeSet<(AddressFamily, PolicyScope)>;
 pub struct Owners {
     /// Whose each virtual server is.
     pub virtual_servers: BTreeMap<VirtualServerKey, ServicePortName>,
-    /// Whose each address is; several ports, even Services, may share one. Never empty.
-    pub addresses: BTreeMap<IpAddr, BTreeSet<ServicePortName>>,
+    /// Whose each address is. Of several ports, even Services, that share one it is a port of the API server's Service,
+    /// else the first by name.
+    pub addresses: BTreeMap<IpAddr, ServicePortName>,
 }

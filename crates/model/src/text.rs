@@ -39,6 +39,7 @@ use ipvs::text::{Line, parse_line, print_real_server, print_virtual_server};
 use ipvs::{AddressFamily, VirtualServerKey};
 
 use crate::rules::Rules;
+use crate::tables::RealServers;
 use crate::tables::{NodeTables, VirtualServerEntry};
 
 /// Text that is no node's tables.
@@ -238,7 +239,7 @@ fn virtual_servers(
                 let key = server.key;
                 let entry = VirtualServerEntry {
                     server,
-                    real_servers: BTreeMap::new(),
+                    real_servers: RealServers::new(),
                 };
                 if entries.insert(key, entry).is_some() {
                     return Err(at(*line)(format!("virtual server {key} is there twice")));

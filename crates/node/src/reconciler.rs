@@ -282,21 +282,26 @@ impl Reconciler {
             return;
         }
         sync.torn = snapshot.torn;
+        let anew = first || (audit && std::mem::take(&mut self.reconfigured));
+        if anew {
+            self.take_changed();
+        }
         let mirror = self.mirror.get_or_insert_default();
         mirror.update(scope, snapshot);
         record(&mut self.recorded, mirror, scope);
-        let moved = self.compiler.look_at_node(&self.cluster, &mirror.node);
         if !sync.torn && audit {
             self.audit_failures = 0;
         }
-        if first || (audit && std::mem::take(&mut self.reconfigured)) {
-            self.take_changed();
-            sync.expected = self.compiler.update_all(&self.cluster);
-        } else if audit {
-            // What changed meanwhile is no drift: it is compiled now and told apart.
-            sync.expected = self.compile();
+        if anew {
+            sync.expected = self.compiler.update_all(&self.cluster, &mirror.node);
+        } else {
+            let moved = self.compiler.look_at_node(&self.cluster, &mirror.node);
+            if audit {
+                // What changed meanwhile is no drift: it is compiled now and told apart.
+                sync.expected = self.compile();
+            }
+            sync.expected.merge(moved);
         }
-        sync.expected.merge(moved);
         sync.keys.merge(sync.expected.clone());
         sync.first = first;
         self.start(sync, now, effects);
@@ -454,11 +459,13 @@ impl Reconciler {
                 self.audit_at = now + self.config.sync_period;
             }
         }
-        if let Some(live) = &self.mirror {
+        if let Some(live) = &mut self.mirror {
+            let desired = self.compiler.desired();
+            live.tables.share(&desired.tables, sync.about());
             let view = View {
                 config: &self.config,
                 cluster: &self.cluster,
-                desired: self.compiler.desired(),
+                desired,
                 live,
             };
             self.drains.refresh(&view, sync.about(), now);

@@ -29,8 +29,7 @@ pub fn compile(
     config: &NodeConfig,
 ) -> (Desired, Vec<Finding>) {
     let mut compiler = Compiler::new(config.clone());
-    compiler.look_at_node(cluster, node);
-    compiler.update_all(cluster);
+    compiler.update_all(cluster, node);
     let findings = compiler.findings(cluster);
     (compiler.ledger.desired().clone(), findings)
 }
@@ -96,10 +95,10 @@ impl Compiler {
     }
 
     /// Takes in what the node is, and names the entries that are different now.
-    pub fn look_at_node(&mut self, cluster: &ClusterState, state: &NodeState) -> TableKeys {
-        let mut keys = self.write_settings(state.machine);
+    pub fn look_at_node(&mut self, cluster: &ClusterState, node: &NodeState) -> TableKeys {
+        let mut keys = self.write_settings(node.machine);
         let before = self.node.clone();
-        self.node.look_at_interfaces(state, &self.config);
+        self.node.look_at_interfaces(node, &self.config);
         keys.merge(self.follow_node(cluster, &before));
         keys
     }
@@ -118,10 +117,12 @@ impl Compiler {
         keys
     }
 
-    /// Compiles every Service again, and names the entries that are different now.
-    pub fn update_all(&mut self, cluster: &ClusterState) -> TableKeys {
+    /// Takes in what the node is, compiles every Service again, and names the entries that are different now.
+    pub fn update_all(&mut self, cluster: &ClusterState, node: &NodeState) -> TableKeys {
+        let mut keys = self.write_settings(node.machine);
+        self.node.look_at_interfaces(node, &self.config);
         self.node.look_at_nodes(cluster, &self.config);
-        let mut keys = self.write_rules();
+        keys.merge(self.write_rules());
         keys.merge(self.update_services(cluster));
         keys
     }

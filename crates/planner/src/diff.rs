@@ -229,13 +229,7 @@ impl Differ<'_> {
     }
 
     fn address(&self, address: IpAddr, draft: &mut Draft) {
-        let owner = (self.desired.owners.addresses.get(&address))
-            .and_then(|owners| {
-                // Shared with the API server's Service, it comes as early as that one.
-                let early = owners.iter().find(|owner| owner.service.is_api_server());
-                early.or(owners.first())
-            })
-            .cloned();
+        let owner = self.desired.owners.addresses.get(&address).cloned();
         let desired = self.desired.tables.addresses.contains(&address);
         let live = self.live.tables.addresses.contains(&address);
         if desired && !live && self.foreign_at(address).is_none() {

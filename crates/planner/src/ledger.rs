@@ -15,7 +15,7 @@ use ipvs::VirtualServerKey;
 use model::finding::Finding;
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
-use model::tables::{Desired, TableKeys, WithoutLocal};
+use model::tables::{Desired, TableKeys, WithoutLocal, at_address};
 
 use self::health::HealthChecks;
 use self::sets::Sets;
@@ -27,7 +27,7 @@ pub(crate) struct Part {
     /// When the Service was created, seconds since 1970.
     pub(crate) created: Option<i64>,
     /// What it needs at its addresses.
-    pub(crate) claims: Vec<Arc<Claim>>,
+    pub(crate) claims: Box<[Arc<Claim>]>,
     /// Its endpoints on this node.
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
     /// What load balancers are told about it.
@@ -36,28 +36,47 @@ pub(crate) struct Part {
     pub(crate) without_local: WithoutLocal,
 }
 
-/// Who comes first where two claim the same: the older Service, then the order of names
-/// (deviation D3). The same on every node.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Precedence {
+/// A claim at a key and its rank. First comes the older Service, then the order of names (deviation D3): the same on
+/// every node. A Service port may have several at one key, where it has the same address in several ways, as its
+/// external and its load-balancer address.
+#[derive(Clone, Debug)]
+struct Ranked {
     created: i64,
-    owner: ServicePortName,
+    claim: Arc<Claim>,
 }
 
-/// What one Service port claims at one key: more than one thing where it has the same address in
-/// several ways, as its external and its load-balancer address.
-type Claims = BTreeMap<FrontendKind, Arc<Claim>>;
+impl Ranked {
+    fn new(created: Option<i64>, claim: &Arc<Claim>) -> Self {
+        Self {
+            created: created.unwrap_or(i64::MAX),
+            claim: claim.clone(),
+        }
+    }
+
+    fn precedence(&self) -> (i64, &ServicePortName) {
+        (self.created, &self.claim.owner)
+    }
+
+    fn place(&self) -> (i64, &ServicePortName, FrontendKind) {
+        (self.created, &self.claim.owner, self.claim.kind)
+    }
+}
+
+/// What is programmed of the claims at one key: those of the Service port that comes first.
+fn winning(claims: &[Ranked]) -> &[Ranked] {
+    let others = claims
+        .iter()
+        .position(|claim| claim.precedence() != claims[0].precedence());
+    &claims[..others.unwrap_or(claims.len())]
+}
 
 /// The parts of all Services and what they amount to. A part is exchanged at a cost that depends on
 /// that part alone, not on how many others there are.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     parts: BTreeMap<ObjectName, Arc<Part>>,
-    claims: BTreeMap<VirtualServerKey, BTreeMap<Precedence, Claims>>,
-    /// What is programmed at each key.
-    winners: BTreeMap<VirtualServerKey, Claims>,
-    /// For whom each address is bound, by the virtual servers there.
-    bindings: BTreeMap<IpAddr, BTreeMap<VirtualServerKey, ServicePortName>>,
+    /// By rank.
+    claims: BTreeMap<VirtualServerKey, Vec<Ranked>>,
     contested: BTreeSet<VirtualServerKey>,
     health_checks: HealthChecks,
     sets: Sets,
@@ -90,8 +109,7 @@ impl Ledger {
     /// What is wrong with any part, or between parts, ordered.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let own = self.findings.values().flatten().cloned();
-        let clashes =
-            (self.contested.iter()).flat_map(|key| clashes::of(*key, self.claims.get(key)));
+        let clashes = (self.contested.iter()).flat_map(|key| clashes::of(*key, &self.claims[key]));
         let mut findings: Vec<Finding> = own
             .chain(clashes)
             .chain(self.health_checks.findings())
@@ -103,6 +121,9 @@ impl Ledger {
     /// Exchanges the part of `service`, none for a Service that is gone, and names the entries that
     /// are different now.
     pub(crate) fn replace(&mut self, service: &ObjectName, part: Option<Part>) -> TableKeys {
+        if self.parts.get(service).map(Arc::as_ref) == part.as_ref() {
+            return TableKeys::default();
+        }
         let before = self.parts.remove(service).unwrap_or_default();
         let after = part.map(Arc::new);
         if let Some(part) = &after {
@@ -110,7 +131,10 @@ impl Ledger {
         }
         let after = after.unwrap_or_default();
         let claims = before.claims.iter().chain(&after.claims);
-        let keys: BTreeSet<_> = claims.map(|claim| claim.entry.server.key).collect();
+        let winners: BTreeMap<VirtualServerKey, Vec<Ranked>> = claims
+            .map(|claim| claim.entry.server.key)
+            .map(|key| (key, self.winners(&key).to_vec()))
+            .collect();
         for claim in &before.claims {
             self.withdraw(before.created, claim);
         }
@@ -124,7 +148,7 @@ impl Ledger {
         } else {
             without_local.insert(service.clone(), after.without_local.clone());
         }
-        let mut touched = self.settle(keys);
+        let mut touched = self.settle(winners);
         touched.merge(self.sets.take_touched());
         touched
     }
@@ -139,27 +163,28 @@ impl Ledger {
     }
 
     fn enter(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
-        (self.claims.entry(claim.entry.server.key).or_default())
-            .entry(precedence(created, claim))
-            .or_default()
-            .insert(claim.kind, claim.clone());
+        let claims = self.claims.entry(claim.entry.server.key).or_default();
+        let ranked = Ranked::new(created, claim);
+        match claims.binary_search_by(|other| other.place().cmp(&ranked.place())) {
+            Ok(at) => claims[at] = ranked,
+            Err(at) => claims.insert(at, ranked),
+        }
     }
 
-    fn withdraw(&mut self, created: Option<i64>, claim: &Claim) {
+    fn withdraw(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
         let key = claim.entry.server.key;
         let Some(claims) = self.claims.get_mut(&key) else {
             return;
         };
-        let precedence = precedence(created, claim);
-        if let Some(own) = claims.get_mut(&precedence) {
-            own.remove(&claim.kind);
-            if own.is_empty() {
-                claims.remove(&precedence);
-            }
-        }
+        let ranked = Ranked::new(created, claim);
+        claims.retain(|other| other.place() != ranked.place());
         if claims.is_empty() {
             self.claims.remove(&key);
         }
+    }
+
+    fn winners(&self, key: &VirtualServerKey) -> &[Ranked] {
+        self.claims.get(key).map_or(&[], |claims| winning(claims))
     }
 
     /// What a Service needs that nobody can take from it.
@@ -214,28 +239,26 @@ impl Ledger {
         }
     }
 
-    /// Brings the desired tables in line with the claims on `keys`, and names what changed.
-    fn settle(&mut self, keys: BTreeSet<VirtualServerKey>) -> TableKeys {
+    /// Brings the desired tables in line with the claims, and names what changed. `before` is who won until now.
+    fn settle(&mut self, before: BTreeMap<VirtualServerKey, Vec<Ranked>>) -> TableKeys {
         let mut touched = TableKeys::default();
         let mut addresses = BTreeSet::new();
-        for key in keys {
-            let claims = self.claims.get(&key);
-            if claims.is_some_and(|claims| claims.len() > 1) {
+        for (key, before) in before {
+            let winners = self.winners(&key).to_vec();
+            if self
+                .claims
+                .get(&key)
+                .is_some_and(|claims| claims.len() > winners.len())
+            {
                 self.contested.insert(key);
             } else {
                 self.contested.remove(&key);
             }
-            let winner = claims.and_then(BTreeMap::first_key_value);
-            let winner = winner.map(|(_, claims)| claims.clone()).unwrap_or_default();
-            let before = self.winners.remove(&key).unwrap_or_default();
-            if self.crown(key, &before, &winner) {
+            if self.crown(key, &before, &winners) {
                 touched.virtual_servers.insert(key);
             }
-            let bound = before.values().chain(winner.values());
-            addresses.extend(bound.filter_map(|claim| claim.bound));
-            if !winner.is_empty() {
-                self.winners.insert(key, winner);
-            }
+            let bound = before.iter().chain(&winners);
+            addresses.extend(bound.filter_map(|ranked| ranked.claim.bound));
         }
         addresses.retain(|address| self.settle_address(*address));
         touched.addresses = addresses;
@@ -244,21 +267,10 @@ impl Ledger {
 
     /// Puts the claims of the winner at `key` in the place of those `before`, and says whether the
     /// virtual server is another one now.
-    fn crown(&mut self, key: VirtualServerKey, before: &Claims, winner: &Claims) -> bool {
+    fn crown(&mut self, key: VirtualServerKey, before: &[Ranked], winners: &[Ranked]) -> bool {
         let tables = &mut self.desired.tables;
         let owners = &mut self.desired.owners;
-        for address in before.values().filter_map(|claim| claim.bound) {
-            if let Some(bindings) = self.bindings.get_mut(&address) {
-                bindings.remove(&key);
-            }
-        }
-        for claim in winner.values() {
-            if let Some(address) = claim.bound {
-                let bindings = self.bindings.entry(address).or_default();
-                bindings.insert(key, claim.owner.clone());
-            }
-        }
-        let added = entries(winner);
+        let added = entries(winners);
         let removed = entries(before);
         for entry in added.difference(&removed) {
             self.sets.add(&mut tables.sets, *entry);
@@ -266,8 +278,8 @@ impl Ledger {
         for entry in removed.difference(&added) {
             self.sets.remove(&mut tables.sets, *entry);
         }
-        match winner.values().next() {
-            Some(claim) => {
+        match winners.first() {
+            Some(Ranked { claim, .. }) => {
                 owners.virtual_servers.insert(key, claim.owner.clone());
                 let entry = claim.entry.clone();
                 tables.virtual_servers.insert(key, entry).as_ref() != Some(&claim.entry)
@@ -281,19 +293,18 @@ impl Ledger {
 
     /// Binds `address` if anybody wants it, and says whether that is a change.
     fn settle_address(&mut self, address: IpAddr) -> bool {
-        let bindings = self.bindings.get(&address);
-        let owners: BTreeSet<_> = bindings
-            .into_iter()
-            .flat_map(BTreeMap::values)
-            .cloned()
-            .collect();
-        let wanted = !owners.is_empty();
-        if wanted {
-            self.desired.owners.addresses.insert(address, owners);
-        } else {
-            self.bindings.remove(&address);
-            self.desired.owners.addresses.remove(&address);
-        }
+        let wanted_by = at_address(&self.claims, address)
+            .flat_map(|(_, claims)| winning(claims))
+            .filter(|ranked| ranked.claim.bound == Some(address))
+            .map(|ranked| &ranked.claim.owner);
+        // Shared with the API server's Service, it comes as early as that one.
+        let owner = wanted_by.min_by_key(|owner| (!owner.service.is_api_server(), *owner));
+        let owner = owner.cloned();
+        let wanted = owner.is_some();
+        match owner {
+            Some(owner) => self.desired.owners.addresses.insert(address, owner),
+            None => self.desired.owners.addresses.remove(&address),
+        };
         let tables = &mut self.desired.tables;
         if wanted == tables.addresses.contains(&address) {
             return false;
@@ -308,15 +319,8 @@ impl Ledger {
     }
 }
 
-fn entries(claims: &Claims) -> BTreeSet<lower::SetEntry> {
-    (claims.values())
-        .flat_map(|claim| claim.set_entries.iter().copied())
+fn entries(claims: &[Ranked]) -> BTreeSet<lower::SetEntry> {
+    (claims.iter())
+        .flat_map(|ranked| ranked.claim.set_entries.iter().copied())
         .collect()
-}
-
-fn precedence(created: Option<i64>, claim: &Claim) -> Precedence {
-    Precedence {
-        created: created.unwrap_or(i64::MAX),
-        owner: claim.owner.clone(),
-    }
 }

@@ -37,10 +37,11 @@ fn change_by_hand(tables: &mut NodeTables, index: Index, what: u8) {
     };
     match what {
         0 => {
-            entry.real_servers.pop_first();
+            let first = entry.real_servers.keys().next().copied();
+            first.and_then(|key| entry.real_servers.remove(&key));
         }
         1 => {
-            for real in entry.real_servers.values_mut() {
+            for (_, real) in entry.real_servers.iter_mut() {
                 real.weight = 0;
             }
         }

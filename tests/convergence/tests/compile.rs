@@ -132,8 +132,7 @@ proptest! {
     ) {
         let mut state = cluster(first);
         let mut compiler = Compiler::new(config.clone());
-        compiler.look_at_node(&state, &node);
-        compiler.update_all(&state);
+        compiler.update_all(&state, &node);
         // A Node that is gone keeps what was known of it: the full compilation must have seen it too.
         let mut own = state.node(&config.node_name).cloned();
         for happening in happenings {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipvs::client::{self, Client, ErrorKind, ReadError, Request, Table, TableEntry};
 use ipvs::{Connections, RealServerKey, VirtualServerKey};
+use model::tables::RealServers;
 use model::{Op, Selection, Snapshot, VirtualServerEntry};
 use netlink::Errno;
 
@@ -202,7 +203,7 @@ impl Reading {
     fn of(entries: BTreeMap<VirtualServerKey, TableEntry>) -> Self {
         let mut reading = Self::default();
         for (key, entry) in entries {
-            let mut real_servers = BTreeMap::new();
+            let mut real_servers = RealServers::new();
             for status in entry.real_servers {
                 let real = status.server;
                 if status.connections != Connections::default() {

@@ -8,6 +8,7 @@ use ipvs::{
     AddressFamily, Connections, Forwarding, RealServer, RealServerKey, Scheduler, TunnelKind,
     VirtualServer, VirtualServerKey,
 };
+use model::tables::RealServers;
 use model::{NodeTables, Selection, Snapshot, VirtualServerEntry};
 
 use crate::error::OpErrorKind;
@@ -83,7 +84,7 @@ impl VirtualServers {
         self.check_settings(server)?;
         let entry = VirtualServerEntry {
             server: server.clone(),
-            real_servers: BTreeMap::new(),
+            real_servers: RealServers::new(),
         };
         self.entries.insert(server.key, Arc::new(entry));
         Ok(())

@@ -11,10 +11,10 @@ use crate::names::{Name, ObjectName};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterState {
     services: BTreeMap<ObjectName, Service>,
-    /// By Service, then by the slice's own name.
-    slices: BTreeMap<ObjectName, BTreeMap<Name, EndpointSlice>>,
-    /// Which Service each slice belongs to: a slice is deleted, or changes its Service, by its name.
-    slice_service: BTreeMap<ObjectName, ObjectName>,
+    /// By their own names, by which they are deleted.
+    slices: BTreeMap<ObjectName, EndpointSlice>,
+    /// Services and the names of their slices. No map within a map: most Services have one slice.
+    slices_of: BTreeSet<(ObjectName, Name)>,
     nodes: BTreeMap<Name, Node>,
     /// What a list in progress has named so far.
     listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
@@ -78,20 +78,13 @@ impl ClusterState {
                 self.services.get(&service.name) != Some(service)
             }
             ClusterEvent::Upsert(Object::EndpointSlice(slice)) => {
-                self.slice(&slice.name) != Some(slice)
+                self.slices.get(&slice.name) != Some(slice)
             }
             ClusterEvent::Upsert(Object::Node(node)) => self.nodes.get(&node.name) != Some(node),
             ClusterEvent::Delete(ObjectKind::Service, name) => self.services.contains_key(name),
-            ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => {
-                self.slice_service.contains_key(name)
-            }
+            ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => self.slices.contains_key(name),
             ClusterEvent::Delete(ObjectKind::Node, name) => self.nodes.contains_key(&name.name),
         }
-    }
-
-    fn slice(&self, name: &ObjectName) -> Option<&EndpointSlice> {
-        let service = self.slice_service.get(name)?;
-        self.slices.get(service)?.get(&name.name)
     }
 
     /// Whether every kind has been listed at least once. Until then absence means nothing.
@@ -123,7 +116,13 @@ impl ClusterState {
 
     /// The slices of Service `name`, ordered by their names.
     pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = &EndpointSlice> {
-        self.slices.get(name).into_iter().flat_map(BTreeMap::values)
+        let first = (name.clone(), Name::default());
+        (self.slices_of.range(first.clone()..))
+            .take_while(move |(service, _)| *service == first.0)
+            .filter_map(|(service, slice)| {
+                let name = ObjectName::new(service.namespace.clone(), slice.clone());
+                self.slices.get(&name)
+            })
     }
 
     /// The Node `name`.
@@ -160,18 +159,16 @@ impl ClusterState {
     }
 
     fn upsert_slice(&mut self, slice: EndpointSlice) -> Changed {
-        let service = ObjectName::new(slice.name.namespace.clone(), slice.service.clone());
-        let mut changed = match self.slice_service.get(&slice.name) {
-            Some(before) if *before != service => self.delete_slice(&slice.name.clone()),
+        let mut changed = match self.slices.get(&slice.name) {
+            Some(before) if *before == slice => return Changed::default(),
+            Some(before) if before.service != slice.service => self.delete_slice(&slice.name),
             _ => Changed::default(),
         };
-        let siblings = self.slices.entry(service.clone()).or_default();
-        if siblings.get(&slice.name.name) != Some(&slice) {
-            self.slice_service
-                .insert(slice.name.clone(), service.clone());
-            siblings.insert(slice.name.name.clone(), slice);
-            changed.services.insert(service);
-        }
+        let service = service_of(&slice);
+        let place = (service.clone(), slice.name.name.clone());
+        self.slices_of.insert(place);
+        self.slices.insert(slice.name.clone(), slice);
+        changed.services.insert(service);
         changed
     }
 
@@ -190,16 +187,12 @@ impl ClusterState {
     }
 
     fn delete_slice(&mut self, name: &ObjectName) -> Changed {
-        let Some(service) = self.slice_service.remove(name) else {
+        let Some(slice) = self.slices.remove(name) else {
             return Changed::default();
         };
-        if let Some(siblings) = self.slices.get_mut(&service) {
-            siblings.remove(&name.name);
-            if siblings.is_empty() {
-                self.slices.remove(&service);
-            }
-        }
-        changed_service(service)
+        let place = (service_of(&slice), slice.name.name);
+        self.slices_of.remove(&place);
+        changed_service(place.0)
     }
 
     fn finish_list(&mut self, kind: ObjectKind) -> Changed {
@@ -209,7 +202,7 @@ impl ClusterState {
         };
         let known: Vec<ObjectName> = match kind {
             ObjectKind::Service => self.services.keys().cloned().collect(),
-            ObjectKind::EndpointSlice => self.slice_service.keys().cloned().collect(),
+            ObjectKind::EndpointSlice => self.slices.keys().cloned().collect(),
             ObjectKind::Node => (self.nodes.keys())
                 .map(|name| ObjectName::new("", name.clone()))
                 .collect(),
@@ -220,6 +213,10 @@ impl ClusterState {
         }
         changed
     }
+}
+
+fn service_of(slice: &EndpointSlice) -> ObjectName {
+    ObjectName::new(slice.name.namespace.clone(), slice.service.clone())
 }
 
 fn changed_service(name: ObjectName) -> Changed {

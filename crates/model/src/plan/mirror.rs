@@ -1,6 +1,6 @@
 //! Keeping a picture of the kernel true without reading it again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ipset::Set;
@@ -8,6 +8,7 @@ use ipvs::Timeouts;
 
 use super::Op;
 use crate::snapshot::Snapshot;
+use crate::tables::RealServers;
 use crate::tables::VirtualServerEntry;
 
 impl Snapshot {
@@ -60,7 +61,7 @@ impl Snapshot {
             Op::AddVirtualServer(server) => {
                 let entry = VirtualServerEntry {
                     server: server.clone(),
-                    real_servers: BTreeMap::new(),
+                    real_servers: RealServers::new(),
                 };
                 tables.virtual_servers.insert(server.key, Arc::new(entry));
             }

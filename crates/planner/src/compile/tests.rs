@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use model::NodeState;
 use model::cluster::Changed;
 use model::{ClusterEvent, Object};
 
@@ -15,7 +16,7 @@ fn a_change_touches_the_entries_of_its_service_alone() {
         ],
     );
     let mut compiler = compiler();
-    compiler.update_all(&state);
+    compiler.update_all(&state, &NodeState::default());
 
     let more = slice("b", "b", vec![endpoint("10.1.0.2"), endpoint("10.1.0.3")]);
     let changed = state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(more)));
@@ -41,7 +42,7 @@ fn the_zone_of_the_own_node_concerns_every_service() {
         vec![slice("a", "a", vec![near, far])],
     );
     let mut compiler = compiler();
-    compiler.update_all(&state);
+    compiler.update_all(&state, &NodeState::default());
 
     let node = model::cluster::Node {
         name: "node1".into(),
@@ -62,7 +63,15 @@ fn the_zone_of_the_own_node_concerns_every_service() {
 fn nothing_changed_touches_nothing() {
     let state = cluster(vec![service("a", &["10.96.0.1"])], Vec::new());
     let mut compiler = compiler();
-    assert!(!compiler.update_all(&state).is_empty());
-    assert!(compiler.update_all(&state).is_empty());
+    assert!(
+        !compiler
+            .update_all(&state, &NodeState::default())
+            .is_empty()
+    );
+    assert!(
+        compiler
+            .update_all(&state, &NodeState::default())
+            .is_empty()
+    );
     assert!(compiler.update(&state, &Changed::default()).is_empty());
 }

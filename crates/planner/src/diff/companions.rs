@@ -152,7 +152,7 @@ impl Differ<'_> {
         let owners = &self.desired.owners;
         match *entry {
             Entry::Port(_) => None,
-            Entry::Ip(address) => owners.addresses.get(&address)?.first().cloned(),
+            Entry::Ip(address) => owners.addresses.get(&address).cloned(),
             Entry::IpPort(address, protocol, port)
             | Entry::IpPortIp(address, protocol, port, _)
             | Entry::IpPortNet(address, protocol, port, _) => owners

@@ -160,7 +160,8 @@ fn settings_that_differ_are_named() {
         .expect("one");
     let entry = std::sync::Arc::make_mut(entry);
     entry.server.scheduler = ipvs::Scheduler("wrr".into());
-    entry.real_servers.values_mut().next().expect("one").weight = 0;
+    let (_, real) = entry.real_servers.iter_mut().next().expect("one");
+    real.weight = 0;
     check(
         &diff(&desired, &snapshot, &own()),
         &[
@@ -309,8 +310,8 @@ fn every_node_adds_real_servers_in_an_order_of_its_own() {
 fn check_farewell(weight: u32, connections: (u32, u32), expected: &[&str]) {
     let mut live = live(&web(&["10.1.0.1", "10.1.0.2"]));
     let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
-    let real = (Arc::make_mut(entry).real_servers.values_mut())
-        .find(|real| real.key.address == IpAddr::from([10, 1, 0, 2]))
+    let (_, real) = (Arc::make_mut(entry).real_servers.iter_mut())
+        .find(|(key, _)| key.address == IpAddr::from([10, 1, 0, 2]))
         .expect("it is there");
     real.weight = weight;
     let connections = Connections {
@@ -356,7 +357,7 @@ fn an_endpoint_that_comes_back_has_its_weight_again() {
         .values_mut()
         .next()
         .expect("one");
-    for real in Arc::make_mut(entry).real_servers.values_mut() {
+    for (_, real) in Arc::make_mut(entry).real_servers.iter_mut() {
         real.weight = 0;
     }
     let plan = diff(&desired, &live, &own());

@@ -1,20 +1,15 @@
 //! What to say where two Services claim the same.
 
-use std::collections::BTreeMap;
-
 use ipvs::VirtualServerKey;
 use model::finding::{Code, Finding};
 
-use super::{Claims, Precedence};
+use super::Ranked;
 
 /// A finding for each Service port that lost `key`.
-pub(super) fn of(
-    key: VirtualServerKey,
-    claims: Option<&BTreeMap<Precedence, Claims>>,
-) -> impl Iterator<Item = Finding> {
-    let mut owners = (claims.into_iter())
-        .flat_map(BTreeMap::keys)
-        .map(|precedence| &precedence.owner);
+pub(super) fn of(key: VirtualServerKey, claims: &[Ranked]) -> impl Iterator<Item = Finding> {
+    let mut owners = claims
+        .chunk_by(|a, b| a.precedence() == b.precedence())
+        .map(|own| &own[0].claim.owner);
     let winner = owners.next();
     owners.filter_map(move |loser| {
         Some(Finding {

@@ -1,3 +1,4 @@
+use model::NodeState;
 use model::cluster::Service;
 
 use crate::testing::{cluster, compile, compiler, endpoint, service, slice};
@@ -78,7 +79,7 @@ fn the_loser_takes_over_when_the_winner_goes() {
         ],
     );
     let mut compiler = compiler();
-    compiler.update_all(&state);
+    compiler.update_all(&state, &NodeState::default());
     assert_eq!(compiler.findings(&state).len(), 1);
 
     let a = ObjectName::new("default", "a");

@@ -35,6 +35,7 @@ fn every_option_reaches_the_spec() {
             memory_mib: 1536,
             timeout: Duration::from_secs(7),
             env: vec![("A".into(), "b=c".into())],
+            packages: Vec::new(),
             without_modules: vec!["ip_vs".into()],
             kernel: Some(PathBuf::from("k.deb")),
             files: vec![PathBuf::from("target/debug/x")],

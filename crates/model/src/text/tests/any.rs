@@ -1,6 +1,5 @@
 //! Any tables.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +68,7 @@ fn virtual_server((port, target): (u16, u16)) -> (VirtualServerKey, Arc<VirtualS
         Ok(Line::RealServer(_, real)) => real,
         other => panic!("{other:?}"),
     };
-    let real_servers = BTreeMap::from([(real.key, real)]);
+    let real_servers = [(real.key, real)].into_iter().collect();
     let key = server.key;
     (
         key,

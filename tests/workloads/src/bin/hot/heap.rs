@@ -4,6 +4,9 @@
 //! code keeps there, moved the count of one workload by 2 %. Here a block comes from the free blocks of its size, or
 //! from the end of a large block of the system's. So an allocation that is saved or added shows, and nothing else does.
 
+#[cfg(test)]
+mod tests;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
@@ -32,6 +35,7 @@ struct State {
 unsafe impl Sync for Heap {}
 
 impl Heap {
+    /// A heap without any block.
     pub(crate) const fn new() -> Self {
         Self(UnsafeCell::new(State {
             free: [null_mut(); SIZES],

@@ -11,8 +11,11 @@ use std::error::Error;
 
 use workloads::workload::{ALL, Run};
 
+#[cfg(not(test))]
 use heap::Heap;
 
+// The test harness has threads.
+#[cfg(not(test))]
 #[global_allocator]
 static HEAP: Heap = Heap::new();
 

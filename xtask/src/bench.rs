@@ -5,7 +5,7 @@ mod table;
 
 use clap::Args;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -63,8 +63,8 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     let folder = project.root.join("target/bench");
     fs::create_dir_all(&folder).context(|| format!("creating {}", folder.display()))?;
     let table = table::print(&measured);
-    write(folder.join("results.json"), &measured.to_json())?;
-    write(folder.join("table.md"), &table)?;
+    write(&folder.join("results.json"), &measured.to_json())?;
+    write(&folder.join("table.md"), &table)?;
     println!("{table}");
     vm::packages::ensure(&["fonts-dejavu-core"])?;
     let status = Command::new(project.root.join(PLOT))
@@ -123,6 +123,6 @@ pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measur
     Measured::read(&String::from_utf8_lossy(&run.stdout))
 }
 
-fn write(path: PathBuf, text: &str) -> Result {
-    fs::write(&path, text).context(|| format!("writing {}", path.display()))
+fn write(path: &Path, text: &str) -> Result {
+    fs::write(path, text).context(|| format!("writing {}", path.display()))
 }

@@ -33,7 +33,7 @@ use self::layer::Layer;
 use self::oci::About;
 pub(crate) use self::oci::NAME;
 use self::programs::Built;
-pub(crate) use self::programs::Profile;
+pub(crate) use self::programs::{Profile, static_flags, target};
 use self::tree::Tree;
 
 /// `cargo xtask image …`

@@ -6,6 +6,7 @@ mod demo;
 mod e2e;
 mod error;
 mod image;
+mod instructions;
 mod libtest;
 mod project;
 mod say;
@@ -46,7 +47,7 @@ enum Command {
     Image(image::Arguments),
     /// Check the shape of the sources and the manifests
     Tidy,
-    /// Write what the conformance scenarios show into them
+    /// Write what the conformance scenarios show into them, or the counted instructions
     Bless(bless::Arguments),
 }
 

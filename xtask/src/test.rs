@@ -21,6 +21,7 @@ Examples:
   cargo xtask test --only vm --target contract     one VM test program
   cargo xtask test --only vm --backend qemu        the VM tests on Debian's cloud kernel
   cargo xtask test --only unit -- parse            tests whose name contains `parse`
+  cargo xtask test --only instructions -- diff     workloads whose name contains `diff`
 
 The last line is the sum of the test programs' own counts: `N passed, N failed`. A check or a program that
 fails without counts is one failed.")]
@@ -52,6 +53,8 @@ pub(crate) enum Step {
     Clippy,
     /// Unit, property and conformance tests, and examples in documents
     Unit,
+    /// Instructions of the pure parts' workloads, beside the baseline
+    Instructions,
     /// Tests that need a kernel with IPVS
     Vm,
     /// Some of them on other kernels, with the other packet filter
@@ -143,6 +146,7 @@ fn title(step: Step) -> &'static str {
         Step::Deny => "licences and sources of dependencies",
         Step::Clippy => "clippy",
         Step::Unit => "unit, property and conformance tests",
+        Step::Instructions => "instructions of the pure parts",
         Step::Vm => "tests in the VM",
         Step::Smoke => "some of these on Debian's kernels, with iptables-nft",
     }

@@ -77,7 +77,7 @@ impl Monitor {
     /// The socket failed; `ENOBUFS` if more was said than there was room for.
     pub fn drain(&mut self, protocol: libc::c_int) -> io::Result<Vec<Vec<u8>>> {
         let mut datagrams = Vec::new();
-        while let Some((of, datagram)) = self.next()? {
+        while let Some((of, datagram)) = self.receive()? {
             if of == protocol {
                 datagrams.push(datagram);
             }
@@ -90,7 +90,7 @@ impl Monitor {
     /// # Errors
     ///
     /// The socket failed; `ENOBUFS` if more was said than there was room for.
-    pub fn next(&mut self) -> io::Result<Option<(libc::c_int, Vec<u8>)>> {
+    pub fn receive(&mut self) -> io::Result<Option<(libc::c_int, Vec<u8>)>> {
         // SAFETY: an all-zero `sockaddr_ll` is valid.
         let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
         let mut length = size_of_val(&from) as libc::socklen_t;

@@ -36,7 +36,7 @@ pub(crate) fn record<T: Send>(work: impl FnOnce() -> Outcome<T> + Send) -> Outco
             let mut sent = Sent::default();
             loop {
                 let last = ended.load(Ordering::Relaxed);
-                while let Some((protocol, datagram)) = monitor.next()? {
+                while let Some((protocol, datagram)) = monitor.receive()? {
                     sent.keep(protocol, datagram);
                 }
                 if last {

@@ -61,7 +61,7 @@ pub(super) fn tree(project: &Project, built: &[Built]) -> Result<Tree> {
 
 /// The target, named even where it is the host's: else the flags would hold for procedural macros too,
 /// which cannot be static.
-fn target() -> String {
+pub(crate) fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
 
@@ -79,7 +79,10 @@ pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
         .args(["--profile", profile.name()])
         .arg("--target-dir")
         .arg(&directory)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(project).join("\x1f"))
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            static_flags(project).join("\x1f"),
+        )
         .env("CARGO_PROFILE_DEV_DEBUG", "none")
         .env("CARGO_PROFILE_DEV_STRIP", "true");
     for (package, program) in PROGRAMS {
@@ -98,8 +101,8 @@ pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
     Ok(programs)
 }
 
-/// Static, and without the names of this machine's directories in messages of panics.
-fn flags(project: &Project) -> Vec<String> {
+/// How rustc is told: static, and without the names of this machine's directories in messages of panics.
+pub(crate) fn static_flags(project: &Project) -> Vec<String> {
     let mut flags = vec![
         "-Ctarget-feature=+crt-static".to_owned(),
         format!("--remap-path-prefix={}=/kube-ipvs", project.root.display()),

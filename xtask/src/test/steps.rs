@@ -9,6 +9,7 @@ use super::targets::{self, Built, VmTest};
 use super::{Arguments, Outcome, Step};
 use crate::error::{Context, Error, Result};
 use crate::image;
+use crate::instructions;
 use crate::libtest::Counts;
 use crate::project::{Project, cargo};
 use crate::say::say;
@@ -34,6 +35,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Resul
             ],
         ),
         Step::Unit => unit(project, &arguments.arguments),
+        Step::Instructions => instructions(project, &arguments.arguments),
         Step::Vm => {
             let mut spec = VmSpec::new("", Vec::new());
             spec.backend = arguments.backend;
@@ -192,6 +194,16 @@ fn deny(project: &Project) -> Result<Outcome> {
             "sources",
         ],
     )
+}
+
+fn instructions(project: &Project, arguments: &[String]) -> Result<Outcome> {
+    if std::env::consts::ARCH != "x86_64" {
+        return Ok(Outcome::NotRun("the baseline is that of x86-64".to_owned()));
+    }
+    // Options are for other steps' test programs.
+    let names = arguments.iter().filter(|word| !word.starts_with('-'));
+    let filters: Vec<String> = names.cloned().collect();
+    instructions::check(project, &filters).map(Outcome::Tests)
 }
 
 fn unit(project: &Project, arguments: &[String]) -> Result<Outcome> {

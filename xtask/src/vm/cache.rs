@@ -22,9 +22,7 @@ pub(crate) fn directory(
     if done.is_dir() {
         return Ok(done);
     }
-    say(format_args!(
-        "building {kind} for the VM (kept for the next time)"
-    ));
+    say(format_args!("making {kind} (kept for the next time)"));
     let working = project.vm(format!("tmp-{kind}-{}", std::process::id()));
     remove(&working)?;
     fs::create_dir_all(&working).context(|| format!("creating {}", working.display()))?;

@@ -1,13 +1,16 @@
-//! The Debian packages that a guest is made of.
+//! The Debian packages that a guest is made of, and those that are fetched without being installed.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::shell;
+use super::{cache, shell};
 use crate::error::{Context, Error, Result};
+use crate::project::Project;
 use crate::say::say;
 
 /// What every guest has; `iptables` means the legacy tables, `netbase` brings /etc/protocols.
@@ -103,4 +106,69 @@ fn install(line: &str) -> Result {
         return Ok(());
     }
     Err(Error::new(format!("`{line}` failed")))
+}
+
+/// The directory with the files of the package `name`: fetched once for each version, and not installed. `kind` is the
+/// beginning of its name.
+///
+/// # Errors
+/// When apt does not know the package, or cannot fetch it.
+pub(crate) fn unpacked(project: &Project, kind: &str, name: &str) -> Result<PathBuf> {
+    let version = match candidate(name) {
+        Ok(version) => version,
+        Err(_) => {
+            say(format_args!(
+                "apt knows no package {name}; refreshing its lists"
+            ));
+            shell::output("apt-get", &["update"])?;
+            candidate(name)?
+        }
+    };
+    cache::directory(project, kind, &format!("{name} {version}"), |directory| {
+        say(format_args!("fetching {name}"));
+        let package = download(name, directory)?;
+        unpack(&package, directory)?;
+        fs::remove_file(&package).context(|| format!("removing {}", package.display()))
+    })
+}
+
+/// The line with the version that apt would install.
+fn candidate(name: &str) -> Result<String> {
+    let about = shell::output("apt-cache", &["show", "--no-all-versions", name])?;
+    let line = about.lines().find(|line| line.starts_with("Version:"));
+    line.map(str::to_owned)
+        .ok_or_else(|| Error::new(format!("apt knows no version of {name}")))
+}
+
+/// The package file, in an empty directory.
+fn download(name: &str, directory: &Path) -> Result<PathBuf> {
+    let status = Command::new("apt-get")
+        .args(["download", "-q", name])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context(|| "starting apt-get")?;
+    let found = fs::read_dir(directory)
+        .context(|| format!("reading {}", directory.display()))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "deb"));
+    found.ok_or_else(|| {
+        Error::new(format!(
+            "`apt-get download {name}` fetched nothing ({status})"
+        ))
+    })
+}
+
+/// Writes the files of a package file to `directory`.
+///
+/// # Errors
+/// When it is no package file, or they cannot be written.
+pub(crate) fn unpack(package: &Path, directory: &Path) -> Result {
+    shell::output(
+        "dpkg-deb",
+        &["-x".as_ref(), package.as_os_str(), directory.as_os_str()],
+    )
+    .map(|_| ())
 }

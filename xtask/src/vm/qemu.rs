@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::cpio::Archive;
 use super::job::Job;
@@ -15,7 +15,6 @@ use super::session::{CONTROL, Machine, STDERR, STDOUT};
 use super::{VmSpec, cache, modules, packages, root, shell};
 use crate::error::{Context, Error, Result};
 use crate::project::Project;
-use crate::say::say;
 
 /// The package that always depends on the current kernel.
 const CURRENT: &str = "linux-image-cloud-amd64";
@@ -94,7 +93,7 @@ fn kernel(project: &Project, given: Option<&Path>) -> Result<PathBuf> {
     if let Some(package) = given {
         let about = shell::output("dpkg-deb", &["-f".as_ref(), package.as_os_str()])?;
         return cache::directory(project, "kernel", &about, |directory| {
-            unpack(package, directory)
+            packages::unpack(package, directory)
         });
     }
     let depends = shell::output("apt-cache", &["depends", CURRENT]).unwrap_or_default();
@@ -103,45 +102,7 @@ fn kernel(project: &Project, given: Option<&Path>) -> Result<PathBuf> {
             "apt knows no kernel package {CURRENT}; refresh its lists with\n  sudo apt-get update"
         ))
     })?;
-    let policy = shell::output("apt-cache", &["show", "--no-all-versions", &name])?;
-    let version = policy
-        .lines()
-        .find(|line| line.starts_with("Version:"))
-        .unwrap_or_default();
-    cache::directory(
-        project,
-        "kernel",
-        &format!("{name} {version}"),
-        |directory| {
-            say(format_args!("fetching {name}"));
-            let status = Command::new("apt-get")
-                .args(["download", "-q", &name])
-                .current_dir(directory)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .context(|| "starting apt-get")?;
-            let package = first(directory, |path| {
-                path.extension().is_some_and(|end| end == "deb")
-            })?
-            .ok_or_else(|| {
-                Error::new(format!(
-                    "`apt-get download {name}` fetched nothing ({status})"
-                ))
-            })?;
-            unpack(&package, directory)?;
-            fs::remove_file(&package).context(|| format!("removing {}", package.display()))
-        },
-    )
-}
-
-fn unpack(package: &Path, directory: &Path) -> Result {
-    shell::output(
-        "dpkg-deb",
-        &["-x".as_ref(), package.as_os_str(), directory.as_os_str()],
-    )
-    .map(|_| ())
+    packages::unpacked(project, "kernel", &name)
 }
 
 /// The package that `apt-cache depends` names first.

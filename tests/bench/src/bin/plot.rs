@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use serde_json::Value;
@@ -41,12 +42,12 @@ fn main() -> Outcome {
     register_font("sans-serif", FontStyle::Normal, font).map_err(|_| "the font cannot be used")?;
     let svg = folder.join("plot.svg");
     draw(
-        SVGBackend::new(&svg, (1000, 640)).into_drawing_area(),
+        &SVGBackend::new(&svg, (1000, 640)).into_drawing_area(),
         &lines,
     )?;
     let png = folder.join("plot.png");
     draw(
-        BitMapBackend::new(&png, (1000, 640)).into_drawing_area(),
+        &BitMapBackend::new(&png, (1000, 640)).into_drawing_area(),
         &lines,
     )
 }
@@ -85,7 +86,7 @@ fn lines(results: &[Value]) -> Lines {
     lines
 }
 
-fn draw<B: DrawingBackend>(area: DrawingArea<B, plotters::coord::Shift>, lines: &Lines) -> Outcome
+fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, lines: &Lines) -> Outcome
 where
     B::ErrorType: Send + Sync + 'static,
 {
@@ -99,7 +100,7 @@ where
     };
     let across = decades(least(|p| p.0), most(|p| p.0));
     let up = decades(least(|p| p.1), most(|p| p.1));
-    let mut chart = ChartBuilder::on(&area)
+    let mut chart = ChartBuilder::on(area)
         .caption(
             "Time by number of Services, 10 endpoints each",
             ("sans-serif", 22),

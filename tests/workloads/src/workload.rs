@@ -1,0 +1,93 @@
+//! The workloads: each is prepared once, and then run as often as one likes.
+
+mod change;
+mod codec;
+mod compile;
+mod diff;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+
+use model::ClusterState;
+
+use crate::table;
+
+/// A workload that is ready. Every run does the same work, or the same work there and back in turn. What it
+/// gives is dropped by the caller, outside of the measurement.
+pub type Run = Box<dyn FnMut() -> Box<dyn Any>>;
+
+/// What preparing gives.
+pub type Prepared = Result<Run, Box<dyn Error + Send + Sync>>;
+
+/// Something that is measured.
+#[derive(Clone, Copy)]
+pub struct Workload {
+    /// Its name; sizes are Services x endpoints of each.
+    pub name: &'static str,
+    /// Whether its instructions are counted too. Those left out do the work of another one on more Services, and would
+    /// take callgrind long.
+    pub counted: bool,
+    prepare: fn() -> Prepared,
+}
+
+impl Workload {
+    const fn counted(name: &'static str, prepare: fn() -> Prepared) -> Self {
+        Self {
+            name,
+            counted: true,
+            prepare,
+        }
+    }
+
+    const fn timed(name: &'static str, prepare: fn() -> Prepared) -> Self {
+        Self {
+            name,
+            counted: false,
+            prepare,
+        }
+    }
+
+    /// Makes everything that the workload works on.
+    ///
+    /// # Errors
+    ///
+    /// Its tables cannot be made.
+    pub fn prepare(self) -> Prepared {
+        (self.prepare)()
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Every workload.
+pub const ALL: &[Workload] = &[
+    Workload::counted("compile/1000x10", || compile::full(1_000)),
+    Workload::timed("compile/10000x10", || compile::full(10_000)),
+    Workload::counted("compile-change/100x10", || compile::change(100)),
+    Workload::counted("compile-change/10000x10", || compile::change(10_000)),
+    Workload::counted("diff-equal/1000x10", || diff::equal(1_000)),
+    Workload::timed("diff-equal/10000x10", || diff::equal(10_000)),
+    Workload::counted("diff-full/1000x10", || diff::full(1_000)),
+    Workload::timed("diff-full/10000x10", || diff::full(10_000)),
+    Workload::counted("diff-change/100x10", || diff::change(100)),
+    Workload::counted("diff-change/10000x10", || diff::change(10_000)),
+    Workload::counted("encode-virtual-servers/1000", codec::encode_virtual_servers),
+    Workload::counted("encode-real-servers/1000x10", codec::encode_real_servers),
+    Workload::counted("encode-set-entries/1000x10", codec::encode_set_entries),
+    Workload::counted("decode-virtual-servers/1000", codec::decode_virtual_servers),
+    Workload::counted("decode-real-servers/1000x10", codec::decode_real_servers),
+];
+
+/// How many endpoints each Service has.
+const ENDPOINTS: u32 = 10;
+
+fn cluster(services: u32) -> Result<ClusterState, Box<dyn Error + Send + Sync>> {
+    table::cluster(services, ENDPOINTS)
+}

@@ -59,6 +59,8 @@ pub(crate) enum Step {
     Vm,
     /// Some of them on other kernels, with the other packet filter
     Smoke,
+    /// That the benchmark runs; no time is asserted
+    Bench,
 }
 
 /// How a step came out.
@@ -149,5 +151,6 @@ fn title(step: Step) -> &'static str {
         Step::Instructions => "instructions of the pure parts",
         Step::Vm => "tests in the VM",
         Step::Smoke => "some of these on Debian's kernels, with iptables-nft",
+        Step::Bench => "the benchmark, small",
     }
 }

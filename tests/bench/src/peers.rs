@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -99,6 +100,7 @@ pub(crate) fn keepalived(desired: &Desired, folder: &Path) -> Outcome<Duration> 
         .arg(pid("keepalived.pid"))
         .arg("--checkers_pid")
         .arg(pid("checkers.pid"))
+        .process_group(0)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
@@ -116,9 +118,9 @@ pub(crate) fn keepalived(desired: &Desired, folder: &Path) -> Outcome<Duration> 
         thread::sleep(Duration::from_millis(2));
     };
     // It would take its entries away one by one; the namespace goes at once.
-    daemon.kill()?;
+    // SAFETY: no pointers are involved; the group is that of the processes started here.
+    unsafe { libc::kill(-daemon.id().cast_signed(), libc::SIGKILL) };
     daemon.wait()?;
-    run(Command::new("pkill").args(["-9", "keepalived"]))?;
     took
 }
 

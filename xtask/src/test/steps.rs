@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::targets::{self, Built, VmTest};
 use super::{Arguments, Outcome, Step};
+use crate::bench;
 use crate::error::{Context, Error, Result};
 use crate::image;
 use crate::instructions;
@@ -45,6 +46,10 @@ pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Resul
             Ok(Outcome::NotRun("other VM tests were asked for".to_owned()))
         }
         Step::Smoke => smoke(project).map(Outcome::Tests),
+        Step::Bench => bench::quick(project).map(|cases| {
+            say(format_args!("{cases} operations were measured"));
+            Outcome::Clean
+        }),
     }
 }
 

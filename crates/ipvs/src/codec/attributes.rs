@@ -56,6 +56,19 @@ pub(super) fn write_all<T: Attribute>(attributes: &[T], buffer: &mut [u8]) -> us
     at
 }
 
+/// Reads the attributes that fill `buffer`.
+pub(super) fn read_all<T>(buffer: &[u8]) -> Result<Vec<T>, DecodeError>
+where
+    T: for<'a> Parseable<NlaBuffer<&'a [u8]>>,
+{
+    // An attribute with a value takes eight bytes at least: the list grows but for those without one.
+    let mut attributes = Vec::with_capacity(buffer.len() / 8);
+    for attribute in NlasIterator::new(buffer) {
+        attributes.push(T::parse(&attribute?)?);
+    }
+    Ok(attributes)
+}
+
 /// Declares an enum of attributes with its codec, so that a number, its name and its type stand in one
 /// place.
 macro_rules! attributes {
@@ -128,9 +141,7 @@ macro_rules! attributes {
             fn parse(buffer: &NlaBuffer<&'a T>) -> Result<Self, DecodeError> {
                 Ok(match buffer.kind() {
                     $($nested_number => Self::$nested(Nested {
-                        attributes: NlasIterator::new(buffer.value())
-                            .map(|attribute| Parseable::parse(&attribute?))
-                            .collect::<Result<_, DecodeError>>()
+                        attributes: read_all(buffer.value())
                             .with_context(|| format!("in {}", stringify!($nested)))?,
                         flagged: buffer.nested_flag(),
                     }),)*

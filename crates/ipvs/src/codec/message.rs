@@ -1,11 +1,9 @@
 //! A message: its command decides how the attributes are read.
 
-use netlink_packet_core::{
-    DecodeError, Emitable, NlasIterator, Parseable as _, ParseableParametrized,
-};
+use netlink_packet_core::{DecodeError, Emitable, ParseableParametrized};
 use netlink_packet_generic::{GenlFamily, GenlHeader};
 
-use super::attributes::{CommandAttribute, InfoAttribute, write_all};
+use super::attributes::{CommandAttribute, InfoAttribute, read_all, write_all};
 
 /// The family's name, `IPVS_GENL_NAME`.
 pub const FAMILY_NAME: &str = "IPVS";
@@ -176,16 +174,8 @@ impl ParseableParametrized<[u8], GenlHeader> for Message {
     fn parse_with_param(buffer: &[u8], header: GenlHeader) -> Result<Self, DecodeError> {
         let command = Command::from(header.cmd);
         let attributes = match command {
-            Command::SetInfo => Attributes::Info(
-                NlasIterator::new(buffer)
-                    .map(|attribute| InfoAttribute::parse(&attribute?))
-                    .collect::<Result<_, _>>()?,
-            ),
-            _ => Attributes::Command(
-                NlasIterator::new(buffer)
-                    .map(|attribute| CommandAttribute::parse(&attribute?))
-                    .collect::<Result<_, _>>()?,
-            ),
+            Command::SetInfo => Attributes::Info(read_all(buffer)?),
+            _ => Attributes::Command(read_all(buffer)?),
         };
         Ok(Self {
             command,

@@ -29,7 +29,7 @@ const PACKAGES: [&str; 1] = ["keepalived"];
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench                              everything; takes about an hour
+  cargo xtask bench                              everything; long, since the others take long
   cargo xtask bench --quick                      that it runs; a minute
   cargo xtask bench --sizes 10000x10 --runs 5    one size, more often
   cargo xtask bench --backend qemu --sizes 1000x10

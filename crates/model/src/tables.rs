@@ -54,9 +54,7 @@ impl NodeTables {
     ) -> impl Iterator<Item = (&VirtualServerKey, &Arc<VirtualServerEntry>)> {
         at_address(&self.virtual_servers, address)
     }
-}
 
-impl NodeTables {
     /// Shares with `other` what is equal to it, among `keys`, or all: two tables that are equal take the room of one.
     pub fn share(&mut self, other: &Self, keys: Option<&TableKeys>) {
         let share = |(key, entry): (&VirtualServerKey, &mut Arc<VirtualServerEntry>)| {

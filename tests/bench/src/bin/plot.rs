@@ -101,10 +101,7 @@ where
     let across = decades(least(|p| p.0), most(|p| p.0));
     let up = decades(least(|p| p.1), most(|p| p.1));
     let mut chart = ChartBuilder::on(area)
-        .caption(
-            "Time by number of Services, 10 endpoints each",
-            ("sans-serif", 22),
-        )
+        .caption("Time by number of Services, IPv4", ("sans-serif", 22))
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(76)

@@ -17,6 +17,10 @@ pub struct KubeSettings {
     pub page_size: u32,
     /// How long to wait after failures.
     pub backoff: BackoffSettings,
+    /// How long to wait before listing anew what a server has forgotten. All nodes learn of that at the
+    /// same time and a list is large, so these waits are longer, and grow while lists follow each other
+    /// within two minutes.
+    pub relist: BackoffSettings,
     /// How long a request may take to be answered: a page of a list, or the start of a watch.
     pub request_timeout: Duration,
     /// How long a watch may be silent before it is taken as dead. API servers send a bookmark every
@@ -62,6 +66,11 @@ impl KubeSettings {
             backoff: BackoffSettings {
                 base: Duration::from_millis(250),
                 max: Duration::from_secs(30),
+            },
+            // 0.8 s to 1.6 s at first, as client-go's reflector.
+            relist: BackoffSettings {
+                base: Duration::from_millis(1600),
+                max: Duration::from_secs(60),
             },
             request_timeout: Duration::from_secs(60),
             silence: Duration::from_secs(90),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::Name;
+use serde::{Deserialize, Serialize};
 
 /// What to ask an API server for, and how patiently. Every duration must be above zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +32,16 @@ pub struct KubeSettings {
     /// How long a watch lasts at most; it is asked for a quarter less to the full time, so that nodes
     /// that started together do not stay together. Whole seconds.
     pub watch_timeout: Duration,
+    /// The same for a watch that begins with a list: the server counts from the list's start and cuts one
+    /// that is not through by then, and when all nodes list at once it takes long.
+    pub list_timeout: Duration,
     /// How often a trouble that lasts is told again.
     pub repeat_trouble: Duration,
 }
 
 /// Which Nodes to watch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Nodes {
     /// Our own, by name: the addresses of other nodes are not known then, and not protected.
     Own,
@@ -76,6 +81,7 @@ impl KubeSettings {
             silence: Duration::from_secs(90),
             list_silence: Duration::from_secs(20),
             watch_timeout: Duration::from_secs(290),
+            list_timeout: Duration::from_secs(3600),
             repeat_trouble: Duration::from_secs(60),
         }
     }

@@ -321,7 +321,11 @@ impl<'a, K: Watched> Watcher<'a, K> {
 
     async fn open(&self, version: &str, list: bool) -> Result<Events<K>, RequestError> {
         let selection = K::selection(self.settings);
-        let full = self.settings.watch_timeout.as_secs().max(1);
+        let most = match list {
+            true => self.settings.list_timeout,
+            false => self.settings.watch_timeout,
+        };
+        let full = most.as_secs().max(1);
         let seconds = full - random() % (full / 4 + 1);
         let params = WatchParams {
             label_selector: selection.labels,

@@ -25,6 +25,32 @@ async fn lists_that_follow_each_other_wait_longer_and_longer() {
     assert_eq!(scene.troubles, []);
 }
 
+#[tokio::test]
+async fn a_streamed_list_has_more_time_than_a_watch() {
+    let settings = KubeSettings {
+        streaming_lists: true,
+        watch_timeout: Duration::from_secs(100),
+        list_timeout: Duration::from_secs(1000),
+        ..settings()
+    };
+    // What begins with a list ends right after it, so that a watch follows.
+    let end = json!({"kind": "Service", "apiVersion": "v1", "metadata": {"resourceVersion": "7",
+        "annotations": {"k8s.io/initial-events-end": "true"}}});
+    let script = script(move |path, _| match path.contains("sendInitialEvents") {
+        true => Reply::Watch(vec![event("BOOKMARK", &end)]),
+        false => Reply::Open(vec![event("ADDED", &service("a", 8))]),
+    });
+    let mut scene = Scene::start(settings, script).await;
+    scene.until_services(&["a"]).await;
+    let asked = scene.server.asked(SERVICES);
+    let seconds: Vec<u64> = (asked.iter().take(2))
+        .filter_map(|path| path.split_once("timeoutSeconds=")?.1.split('&').next())
+        .filter_map(|seconds| seconds.parse().ok())
+        .collect();
+    assert!((750..=1000).contains(&seconds[0]), "{asked:?}");
+    assert!((75..=100).contains(&seconds[1]), "{asked:?}");
+}
+
 #[test]
 fn nodes_that_were_forgotten_together_do_not_list_together() {
     let settings = KubeSettings::new("node1");

@@ -10,7 +10,7 @@ use model::{NodeConfig, NodeTables, Op, Stage};
 use node::reconciler::{Event, Reconciler};
 use node::run::{Inputs, Observer, Until, run};
 use sources::SourceConfig;
-use sources::kube::{ConnectError, Connection, KubeSettings};
+use sources::kube::{ConnectError, Connection, KubeSettings, Nodes};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -50,6 +50,7 @@ impl Daemon {
     /// The client cannot be built.
     pub(crate) fn start(
         name: &str,
+        nodes: Nodes,
         url: &http::Uri,
         changes: usize,
         runtime: &Handle,
@@ -63,7 +64,10 @@ impl Daemon {
         };
         let source = SourceConfig::Kube {
             connection,
-            settings: Box::new(KubeSettings::new(name)),
+            settings: Box::new(KubeSettings {
+                nodes,
+                ..KubeSettings::new(name)
+            }),
         };
         let (to_loop, from_sources) = mpsc::channel(INPUTS);
         runtime.spawn(sources::run(source, to_loop));

@@ -34,6 +34,9 @@ struct Args {
     /// How many Nodes; as many as daemons, unless given. Each is changed every 300 s, as kubelets do.
     #[arg(long)]
     nodes: Option<usize>,
+    /// Daemons watch their own Node only, as with `watchedNodes: own`.
+    #[arg(long)]
+    own_node: bool,
     /// How many Services, each with one port and one EndpointSlice.
     #[arg(long, default_value_t = 1000)]
     services: usize,
@@ -84,6 +87,7 @@ fn start(args: Args) -> Result<bool, Box<dyn std::error::Error>> {
     let report = run::run(Size {
         daemons: args.daemons,
         nodes: args.nodes.unwrap_or(args.daemons),
+        own_node: args.own_node,
         services: args.services,
         endpoints: args.endpoints.into(),
         changes_per_second: args.changes_per_second,

@@ -23,6 +23,8 @@ pub(crate) struct Report {
 pub(crate) struct Size {
     pub(crate) daemons: usize,
     pub(crate) nodes: usize,
+    /// Whether daemons watch their own Node only.
+    pub(crate) own_node: bool,
     pub(crate) services: usize,
     pub(crate) endpoints: usize,
     pub(crate) changes_per_second: u32,

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use sources::kube::Nodes;
 use tokio::runtime::Runtime;
 
 use crate::daemon::Daemon;
@@ -65,12 +66,17 @@ pub(crate) fn run(size: Size) -> Fallible<Report> {
         changes: 0,
         services: size.services,
     };
+    let watched = if size.own_node {
+        Nodes::Own
+    } else {
+        Nodes::All
+    };
     let mark = scene.mark()?;
     for at in 0..size.daemons {
         let name = objects::node_name(at);
         scene
             .daemons
-            .push(Daemon::start(&name, &url, most, runtime.handle())?);
+            .push(Daemon::start(&name, watched, &url, most, runtime.handle())?);
     }
     let initial = scene.initial(&mark)?;
     let after = own_usage()?;

@@ -22,8 +22,16 @@ pub(crate) fn table(report: &Report) -> Table {
     row(
         "size",
         format!(
-            "{} daemons, {} Nodes, {} Services x {} endpoints",
-            size.daemons, size.nodes, size.services, size.endpoints
+            "{} daemons, {} Nodes{}, {} Services x {} endpoints",
+            size.daemons,
+            size.nodes,
+            if size.own_node {
+                " (each watches its own)"
+            } else {
+                ""
+            },
+            size.services,
+            size.endpoints
         ),
     );
     row(

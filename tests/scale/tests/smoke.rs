@@ -11,6 +11,7 @@ fn three_daemons_follow_and_recover() {
     let status = Command::new(env!("CARGO_BIN_EXE_scale"))
         .args(["--daemons", "3", "--services", "50", "--endpoints", "2"])
         .args(["--changes-per-second", "20", "--seconds", "2"])
+        .args(["--down-milliseconds", "100"])
         .arg("--json")
         .arg(&json)
         .status()

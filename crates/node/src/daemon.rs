@@ -10,12 +10,11 @@ mod settings;
 mod version;
 mod writers;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::{LinuxKernel, ModulePolicy};
-use model::{NodeConfig, chain};
+use model::chain;
 use sources::config::{Resolved, ServiceMetrics};
 use sources::kube::{Connection, KubeSettings, connect, list_once};
 use sources::{SourceConfig, SourceEvent};
@@ -104,13 +103,7 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(stop_on_signal(stop.clone()));
     let from_cluster = args.manifests.is_empty();
-    let connection = feed(
-        &runtime,
-        args,
-        resolved.kubeconfig.as_deref(),
-        &resolved.node,
-        to_loop,
-    )?;
+    let connection = feed(&runtime, args, resolved, to_loop)?;
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     let mut interfaces = None;
     if !args.once {
@@ -215,8 +208,7 @@ fn follow_traffic(shown: &face::Shown, asked: ServiceMetrics) -> Option<Box<dyn 
 fn feed(
     runtime: &Runtime,
     args: &Args,
-    kubeconfig: Option<&Path>,
-    node: &NodeConfig,
+    resolved: &Resolved,
     inputs: mpsc::Sender<SourceEvent>,
 ) -> Result<Option<Connection>, Fatal> {
     if !args.manifests.is_empty() {
@@ -227,8 +219,11 @@ fn feed(
         runtime.spawn(sources::run(source, inputs));
         return Ok(None);
     }
-    let settings = KubeSettings::new(node.node_name.clone());
-    let connection = runtime.block_on(connect(kubeconfig, None))?;
+    let settings = KubeSettings {
+        nodes: resolved.settings.watched_nodes,
+        ..KubeSettings::new(resolved.node.node_name.clone())
+    };
+    let connection = runtime.block_on(connect(resolved.kubeconfig.as_deref(), None))?;
     if args.once {
         let events = runtime.block_on(list_once(&connection, &settings))?;
         runtime.spawn(async move {

@@ -6,7 +6,8 @@
 //! resumed where it stopped; one whose place the server has forgotten (410 Gone) begins with a new
 //! list. A watch on which nothing is heard for longer than bookmarks keep coming is taken as dead and
 //! resumed over a new connection, unless the
-//! server turns out to have lost state since: then everything is listed anew. Failures are retried with back-off and jitter, for ever.
+//! server turns out to have lost state since: then everything is listed anew. Failures are retried with back-off and jitter, for ever; lists anew
+//! have longer waits than watches, since all nodes need them at the same time.
 //!
 //! A cluster that does not serve `discovery.k8s.io/v1` has its Endpoints watched instead.
 

@@ -21,6 +21,10 @@ fn settings() -> KubeSettings {
             base: Duration::from_millis(10),
             max: Duration::from_millis(100),
         },
+        relist: BackoffSettings {
+            base: Duration::from_millis(10),
+            max: Duration::from_millis(100),
+        },
         silence: SILENCE,
         request_timeout: Duration::from_secs(2),
         ..KubeSettings::new("node1")

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use model::{ClusterEvent, ClusterState, Object};
 use sources::files::{self, FileErrorKind};
-use sources::kube::{self, ConnectError, KubeSettings, Nodes};
+use sources::kube::{self, ConnectError, KubeSettings};
 
 use crate::cli::Source;
 use crate::error::Error;
@@ -88,7 +88,7 @@ fn from_api_server(
             })?;
         tracing::info!("the cluster is {}", connection.server);
         let settings = KubeSettings {
-            nodes: Nodes::All,
+            nodes: node.config.settings.watched_nodes,
             ..KubeSettings::new(node.config.node.node_name.clone())
         };
         kube::list_once(&connection, &settings)

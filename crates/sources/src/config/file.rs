@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::settings::{IptablesBackend, ServiceMetrics};
 use super::value::{GoDuration, Network};
 use crate::convert::ip;
+use crate::kube::Nodes;
 
 /// What is left of a file: fields that are known, of the right type and within their bounds. Fields
 /// without effect are not here.
@@ -36,6 +37,7 @@ pub(super) struct ConfigFile {
     pub(super) iptables_backend: Option<IptablesBackend>,
     pub(super) service_metrics: Option<ServiceMetrics>,
     pub(super) service_metrics_limit: Option<u32>,
+    pub(super) watched_nodes: Option<Nodes>,
     pub(super) conntrack: Conntrack,
     pub(super) healthz_bind_address: Option<String>,
     pub(super) metrics_bind_address: Option<String>,

@@ -77,6 +77,7 @@ impl Resolver<'_> {
             iptables_backend,
             service_metrics,
             service_metrics_limit,
+            watched_nodes,
             conntrack,
             healthz_bind_address,
             metrics_bind_address,
@@ -154,6 +155,7 @@ impl Resolver<'_> {
             iptables_backend: iptables_backend.unwrap_or_default(),
             service_metrics: service_metrics.unwrap_or_default(),
             service_metrics_limit: service_metrics_limit.unwrap_or(10_000),
+            watched_nodes: watched_nodes.unwrap_or_default(),
         };
         Outcome {
             node,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kube::Nodes;
+
 /// Settings of the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DaemonSettings {
@@ -30,6 +32,8 @@ pub struct DaemonSettings {
     pub service_metrics: ServiceMetrics,
     /// Label sets of traffic at most, of Services and of endpoints each; zero shows none.
     pub service_metrics_limit: u32,
+    /// Which Nodes the API server is asked for.
+    pub watched_nodes: Nodes,
 }
 
 /// `iptablesBackend`.

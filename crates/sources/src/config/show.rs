@@ -232,6 +232,7 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         iptables_backend,
         service_metrics,
         service_metrics_limit,
+        watched_nodes,
     } = settings;
     values.extend([
         ("healthzBindAddress", address(*healthz_bind_address)),
@@ -245,6 +246,7 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         ("iptablesBackend", json!(iptables_backend)),
         ("serviceMetrics", json!(service_metrics)),
         ("serviceMetricsLimit", json!(service_metrics_limit)),
+        ("watchedNodes", json!(watched_nodes)),
     ]);
 }
 

@@ -33,7 +33,7 @@ impl Backoff {
     }
 
     /// The next wait, for a random number.
-    fn wait(&mut self, random: u64) -> Duration {
+    pub(super) fn wait(&mut self, random: u64) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(self.settings.max);
         // 2^53 numbers between 0 and 1/2.

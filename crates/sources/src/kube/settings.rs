@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::Name;
+use serde::{Deserialize, Serialize};
 
 /// What to ask an API server for, and how patiently. Every duration must be above zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub struct KubeSettings {
     pub page_size: u32,
     /// How long to wait after failures.
     pub backoff: BackoffSettings,
+    /// How long to wait before listing anew what a server has forgotten. All nodes learn of that at the
+    /// same time and a list is large, so these waits are longer, and grow while lists follow each other
+    /// within two minutes.
+    pub relist: BackoffSettings,
     /// How long a request may take to be answered: a page of a list, or the start of a watch.
     pub request_timeout: Duration,
     /// How long a watch may be silent before it is taken as dead. API servers send a bookmark every
@@ -27,12 +32,16 @@ pub struct KubeSettings {
     /// How long a watch lasts at most; it is asked for a quarter less to the full time, so that nodes
     /// that started together do not stay together. Whole seconds.
     pub watch_timeout: Duration,
+    /// The same for a watch that begins with a list: the server counts from the list's start and cuts one
+    /// that is not through by then, and when all nodes list at once it takes long.
+    pub list_timeout: Duration,
     /// How often a trouble that lasts is told again.
     pub repeat_trouble: Duration,
 }
 
 /// Which Nodes to watch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Nodes {
     /// Our own, by name: the addresses of other nodes are not known then, and not protected.
     Own,
@@ -63,10 +72,16 @@ impl KubeSettings {
                 base: Duration::from_millis(250),
                 max: Duration::from_secs(30),
             },
+            // 0.8 s to 1.6 s at first, as client-go's reflector.
+            relist: BackoffSettings {
+                base: Duration::from_millis(1600),
+                max: Duration::from_secs(60),
+            },
             request_timeout: Duration::from_secs(60),
             silence: Duration::from_secs(90),
             list_silence: Duration::from_secs(20),
             watch_timeout: Duration::from_secs(290),
+            list_timeout: Duration::from_secs(3600),
             repeat_trouble: Duration::from_secs(60),
         }
     }

@@ -1,5 +1,6 @@
 //! Against a server that follows a script; a whole API server is asked in `tests/kube.rs`.
 
+mod relist;
 mod server;
 
 use std::time::Duration;
@@ -21,6 +22,10 @@ fn settings() -> KubeSettings {
     KubeSettings {
         streaming_lists: false,
         backoff: BackoffSettings {
+            base: Duration::from_millis(20),
+            max: Duration::from_millis(200),
+        },
+        relist: BackoffSettings {
             base: Duration::from_millis(20),
             max: Duration::from_millis(200),
         },

@@ -19,6 +19,10 @@ use super::tell::{ReceiverGone, Teller};
 /// A watch that lasted this long was a good one: the next wait is a short one again.
 const GOOD: Duration = Duration::from_secs(5);
 
+/// A list that was followed this long had nothing to do with the trouble that leads to the next, as in
+/// client-go's reflector.
+const CALM: Duration = Duration::from_secs(120);
+
 /// The annotation of the bookmark that ends a streamed list (KEP-3157).
 const LIST_END: &str = "k8s.io/initial-events-end";
 
@@ -31,6 +35,7 @@ pub(super) struct Watcher<'a, K> {
     settings: &'a KubeSettings,
     teller: &'a mut Teller,
     backoff: &'a mut Backoff,
+    relist: Backoff,
     memory: Memory,
     streaming: bool,
 }
@@ -86,6 +91,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
             settings,
             teller,
             backoff,
+            relist: Backoff::new(&settings.relist),
             memory: Memory::default(),
             streaming: settings.streaming_lists,
         }
@@ -94,6 +100,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
     /// Lists and watches until there is nobody to tell or nothing to watch.
     pub(super) async fn run(mut self) -> Ended {
         loop {
+            let started = Instant::now();
             let stop = match self.list().await {
                 Ok(position) => self.follow(position).await,
                 Err(stop) => Err(stop).or_else(|stop| match stop {
@@ -109,7 +116,10 @@ impl<'a, K: Watched> Watcher<'a, K> {
                     resource = K::PLURAL,
                     "the server has forgotten: listing anew"
                 );
-                self.backoff.pause(None).await;
+                if started.elapsed() >= CALM {
+                    self.relist.reset();
+                }
+                self.relist.pause(None).await;
                 continue;
             }
             if error.code() == Some(404) {
@@ -311,7 +321,11 @@ impl<'a, K: Watched> Watcher<'a, K> {
 
     async fn open(&self, version: &str, list: bool) -> Result<Events<K>, RequestError> {
         let selection = K::selection(self.settings);
-        let full = self.settings.watch_timeout.as_secs().max(1);
+        let most = match list {
+            true => self.settings.list_timeout,
+            false => self.settings.watch_timeout,
+        };
+        let full = most.as_secs().max(1);
         let seconds = full - random() % (full / 4 + 1);
         let params = WatchParams {
             label_selector: selection.labels,

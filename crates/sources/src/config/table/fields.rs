@@ -198,6 +198,14 @@ pub const FIELDS: &[FieldInfo] = &[
         "Label sets at most, of Service ports and of endpoints each; 0 shows none.",
     )
     .ours(),
+    field(
+        "watchedNodes",
+        Choice(&["all", "own"]),
+        "all",
+        "Which Nodes the API server is asked for. With `own` other nodes' addresses are not known: name their \
+         networks in `protectedCIDRs`. For clusters of thousands of nodes.",
+    )
+    .ours(),
     // The daemon's own.
     field(
         "ipvs.tcpTimeout",

@@ -4,6 +4,7 @@ use ipvs::{Scheduler, ServiceFlags};
 use model::config::{DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses};
 
 use super::*;
+use crate::kube::Nodes;
 
 #[test]
 fn nothing_given_is_kube_proxys_default() {
@@ -106,6 +107,17 @@ fn the_packet_filter_and_what_is_shown_of_traffic() {
             "serviceMetricsLimit: must be from 0 to 1000000, not -1",
         ],
     );
+}
+
+#[test]
+fn which_nodes_are_watched() {
+    let check = |fields: &str, nodes| {
+        let settings = resolve(&ours(fields)).expect("a configuration").settings;
+        assert_eq!(settings.watched_nodes, nodes, "{fields}");
+    };
+    check("", Nodes::All);
+    check("watchedNodes: all", Nodes::All);
+    check("watchedNodes: own", Nodes::Own);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::say::say;
 const FEATURE: &str = "vm";
 
 /// Packages whose programs measure.
-const MEASURING: [&str; 2] = ["bench", "workloads"];
+const MEASURING: [&str; 3] = ["bench", "scale", "workloads"];
 
 /// A built test program.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

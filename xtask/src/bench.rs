@@ -104,32 +104,40 @@ fn program(project: &Project, name: &str) -> PathBuf {
 /// Runs the program in the VM.
 pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measured> {
     let status = cargo()
-        .args(["build", "--release", "-p", "bench"])
+        .args(["build", "--release", "--bins"])
+        .args(["-p", "bench", "-p", "node", "-p", "ipvsctl"])
         .current_dir(&project.root)
         .status()
         .context(|| "starting cargo")?;
     if !status.success() {
         return Err(Error::new("the programs cannot be built"));
     }
-    let program = program(project, "bench");
+    let bench = program(project, "bench");
     let (sizes, runs) = match arguments.quick {
         true => (QUICK_SIZES, 1),
         false => (SIZES, 3),
     };
     let mut command = vec![
-        program.to_string_lossy().into_owned(),
+        bench.to_string_lossy().into_owned(),
         "--sizes".to_owned(),
         arguments.sizes.clone().unwrap_or_else(|| sizes.to_owned()),
         "--runs".to_owned(),
         arguments.runs.unwrap_or(runs).to_string(),
     ];
+    if arguments.quick {
+        command.extend(["--idle", "1", "--churn", "1"].map(str::to_owned));
+    }
     command.extend_from_slice(&arguments.arguments);
     let mut spec = VmSpec::new("bench", command);
     spec.backend = arguments.backend;
     spec.memory_mib = 8 * 1024;
     spec.timeout = Duration::from_secs(4 * 3600);
     spec.packages = PACKAGES.map(str::to_owned).to_vec();
-    spec.files = vec![program];
+    spec.files = vec![
+        bench,
+        program(project, "kube-ipvsd"),
+        program(project, "ipvsctl"),
+    ];
     let run = vm::run(project, &spec)?;
     if run.status != 0 {
         return Err(Error::new(format!(

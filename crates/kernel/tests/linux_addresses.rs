@@ -4,6 +4,7 @@ mod vm;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kernel::{Kernel as _, LinuxKernel, OpErrorKind};
@@ -69,6 +70,38 @@ fn an_address_serves_no_more_once_it_is_deleted() {
             );
             assert!(UdpSocket::bind((address, 5353)).is_err());
         }
+    });
+}
+
+/// Why one route to the network of all Services does not stand in for their addresses.
+#[test]
+fn a_local_route_makes_addresses_that_nobody_has_the_nodes_own() {
+    const NOBODYS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 200, 200));
+    let source_to = |destination: IpAddr| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
+        socket.connect((destination, 53))?;
+        socket.local_addr().map(|address| address.ip())
+    };
+    in_namespace(|| {
+        let mut kernel = open();
+        do_all(&mut kernel, [Op::EnsureDevice, Op::AddAddress(VIP4)]);
+        assert_eq!(source_to(VIP4).expect("a route"), VIP4);
+        assert!(source_to(NOBODYS).is_err(), "there is no way to it");
+
+        do_all(&mut kernel, [Op::DelAddress(VIP4)]);
+        bring_up(DEVICE).expect("it comes up");
+        let status = Command::new("ip")
+            .args(["route", "add", "local", "10.96.0.0/16", "dev", DEVICE])
+            .status();
+        assert!(status.expect("ip").success());
+        assert_eq!(source_to(VIP4).expect("a route"), VIP4);
+        let server = UdpSocket::bind((NOBODYS, 53)).expect("it is local");
+        let client = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
+        client.send_to(b"hello", (NOBODYS, 53)).expect("a route");
+        let mut buffer = [0; 16];
+        let (length, from) = server.recv_from(&mut buffer).expect("the datagram");
+        assert_eq!((&buffer[..length], from.ip()), (&b"hello"[..], NOBODYS));
+        assert!(observe(&mut kernel).tables.addresses.is_empty());
     });
 }
 

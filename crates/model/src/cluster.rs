@@ -4,6 +4,7 @@
 //! hold: text that should have been an address is kept as [`Parsed::Invalid`], so that the decision
 //! what to do about it, and the words to say it in, are the planner's.
 
+mod compact;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -186,9 +187,9 @@ pub struct Endpoint {
     /// `nodeName`.
     pub node: Option<Name>,
     /// `hints.forZones[].name`.
-    pub zone_hints: Vec<Name>,
+    pub zone_hints: Box<[Name]>,
     /// `hints.forNodes[].name` (KEP-3015).
-    pub node_hints: Vec<Name>,
+    pub node_hints: Box<[Name]>,
 }
 
 impl Endpoint {
@@ -201,8 +202,8 @@ impl Endpoint {
             serving: true,
             terminating: false,
             node: None,
-            zone_hints: Vec::new(),
-            node_hints: Vec::new(),
+            zone_hints: Box::default(),
+            node_hints: Box::default(),
         }
     }
 }

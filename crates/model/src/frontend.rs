@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
@@ -16,7 +17,7 @@ use crate::names::{Name, ServicePortName};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frontend {
     /// The Service port behind it.
-    pub owner: ServicePortName,
+    pub owner: Arc<ServicePortName>,
     /// What kind of address this is.
     pub kind: FrontendKind,
     /// Where traffic arrives.

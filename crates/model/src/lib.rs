@@ -12,6 +12,7 @@ pub mod finding;
 pub mod frontend;
 pub mod leftovers;
 pub mod names;
+pub mod pack;
 pub mod plan;
 pub mod rules;
 pub mod sets;

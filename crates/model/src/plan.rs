@@ -187,7 +187,7 @@ pub struct PlannedOp {
     /// The change.
     pub op: Op,
     /// On whose behalf; none where nobody asks for the key any more.
-    pub owner: Option<ServicePortName>,
+    pub owner: Option<Arc<ServicePortName>>,
     /// Why.
     pub reason: Reason,
 }

@@ -68,6 +68,8 @@ impl Scope {
 pub enum Selection {
     /// Every one.
     All,
+    /// Every one, but none of their real servers: one list, however many there are.
+    WithoutRealServers,
     /// These, where they exist.
     Only(BTreeSet<VirtualServerKey>),
 }
@@ -101,7 +103,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Takes over what `read` says about `scope`; the rest stays as it was. Whether this is torn is a
-    /// matter of the last reading of everything.
+    /// matter of the last reading of everything. A list without real servers shows which virtual servers are gone; those
+    /// that are [unlike](Self::unlike) what was known are to be read with their real servers.
     pub fn update(&mut self, scope: &Scope, read: Self) {
         if *scope == Scope::EVERYTHING {
             *self = read;
@@ -111,6 +114,15 @@ impl Snapshot {
             Selection::All => {
                 self.tables.virtual_servers = read.tables.virtual_servers;
                 self.connections = read.connections;
+            }
+            Selection::WithoutRealServers => {
+                let listed = &read.tables.virtual_servers;
+                let servers = self.tables.virtual_servers.keys();
+                let gone: Vec<_> = (servers.filter(|key| !listed.contains_key(key)))
+                    .copied()
+                    .collect();
+                gone.iter().for_each(|key| self.forget(key));
+                self.torn = read.torn;
             }
             Selection::Only(keys) => {
                 for key in keys {
@@ -146,6 +158,19 @@ impl Snapshot {
             self.tables.timeouts = read.tables.timeouts;
             self.node.machine = read.node.machine;
         }
+    }
+
+    /// The virtual servers of `listed`, a reading without real servers, that are not known, or known to be others.
+    #[must_use]
+    pub fn unlike(&self, listed: &Self) -> BTreeSet<VirtualServerKey> {
+        let known = &self.tables.virtual_servers;
+        let listed = listed.tables.virtual_servers.iter();
+        listed
+            .filter(|(key, entry)| {
+                (known.get(key)).is_none_or(|known| known.server != entry.server)
+            })
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     /// Removes a virtual server from the picture.

@@ -13,6 +13,7 @@ use litemap::LiteMap;
 use crate::cluster::PolicyScope;
 use crate::frontend::HealthCheck;
 use crate::names::{Name, ObjectName, ServicePortName};
+use crate::pack::{pack_map, pack_set};
 use crate::rules::Rules;
 
 /// The tables of one node.
@@ -46,6 +47,14 @@ pub struct VirtualServerEntry {
 /// eleven.
 pub type RealServers = LiteMap<RealServerKey, RealServer>;
 
+/// Those real servers, in no more room than they need.
+pub fn collect_real_servers(real_servers: impl IntoIterator<Item = RealServer>) -> RealServers {
+    let real_servers = real_servers.into_iter().map(|real| (real.key, real));
+    let mut sorted = real_servers.collect::<RealServers>().into_tuple_vec();
+    sorted.shrink_to_fit();
+    RealServers::from_sorted_store_unchecked(sorted)
+}
+
 impl NodeTables {
     /// The virtual servers at `address`, whatever their port and protocol.
     pub fn virtual_servers_at(
@@ -53,6 +62,15 @@ impl NodeTables {
         address: IpAddr,
     ) -> impl Iterator<Item = (&VirtualServerKey, &Arc<VirtualServerEntry>)> {
         at_address(&self.virtual_servers, address)
+    }
+
+    /// Packs all that may be large.
+    pub fn pack(&mut self) {
+        pack_map(&mut self.virtual_servers);
+        pack_set(&mut self.addresses);
+        for set in self.sets.values_mut() {
+            pack_set(&mut set.entries);
+        }
     }
 
     /// Shares with `other` what is equal to it, among `keys`, or all: two tables that are equal take the room of one.
@@ -182,8 +200,8 @@ pub type WithoutLocal = BTreeSet<(AddressFamily, PolicyScope)>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owners {
     /// Whose each virtual server is.
-    pub virtual_servers: BTreeMap<VirtualServerKey, ServicePortName>,
+    pub virtual_servers: BTreeMap<VirtualServerKey, Arc<ServicePortName>>,
     /// Whose each address is. Of several ports, even Services, that share one it is a port of the API server's Service,
     /// else the first by name.
-    pub addresses: BTreeMap<IpAddr, ServicePortName>,
+    pub addresses: BTreeMap<IpAddr, Arc<ServicePortName>>,
 }

@@ -4,8 +4,9 @@
 //! One synchronisation is: the Services that changed are compiled again, the entries they touch are
 //! compared with the mirror, and the difference is applied stage by stage. Three things lead to one:
 //! a change of the cluster, a failed entry whose time has come, and the periodic audit, which reads
-//! the kernel whole and so repairs what others did to it.
+//! the kernel again and so repairs what others did to it.
 
+mod audit;
 mod drains;
 mod messages;
 mod queries;
@@ -23,11 +24,13 @@ use model::cluster::{Changed, ClusterEvent, ClusterState};
 use model::config::NodeConfig;
 use model::finding::Finding;
 use model::names::Name;
+use model::pack::pack_set;
 use model::plan::{Op, Plan, Reason, Stage};
 use model::snapshot::{Scope, Selection, Snapshot};
 use model::tables::TableKeys;
 use planner::{Compiler, Ownership};
 
+use self::audit::Audit;
 pub use self::drains::{Drain, DrainKey};
 use self::drains::{Drains, View};
 pub use self::messages::{Cause, Effect, Event, Report};
@@ -73,8 +76,7 @@ pub struct Reconciler {
     /// When the changes gathered so far are applied.
     sync_at: Option<Instant>,
     last_sync: Option<Instant>,
-    audit_at: Instant,
-    audit_failures: u32,
+    audit: Audit,
 }
 
 impl Reconciler {
@@ -99,8 +101,7 @@ impl Reconciler {
             changed_since: None,
             sync_at: None,
             last_sync: None,
-            audit_at: now,
-            audit_failures: 0,
+            audit: Audit::new(now),
         }
     }
 
@@ -112,8 +113,8 @@ impl Reconciler {
             Event::Observed(scope, Ok(snapshot)) => {
                 self.observed(&scope, snapshot, now, &mut effects);
             }
-            Event::Observed(scope, Err(error)) => {
-                self.observe_failed(&scope, error, now, &mut effects);
+            Event::Observed(_, Err(error)) => {
+                self.observe_failed(error, now, &mut effects);
             }
             Event::Applied(stage, outcomes) => self.applied(&stage, outcomes, now, &mut effects),
             Event::NodeChanged => self.node_changed = self.mirror.is_some(),
@@ -140,13 +141,13 @@ impl Reconciler {
             return None;
         }
         if self.mirror.is_none() {
-            return Some(self.audit_at);
+            return Some(self.audit.at());
         }
         [
             self.sync_at,
             self.retries.next(),
             self.drains.next(),
-            Some(self.audit_at),
+            Some(self.audit.at()),
         ]
         .into_iter()
         .flatten()
@@ -160,7 +161,7 @@ impl Reconciler {
         self.config = config;
         self.reconfigured = true;
         self.unwritable.clear();
-        self.audit_at = now;
+        self.audit.begin_anew(now);
     }
 
     fn absorb(&mut self, event: ClusterEvent, now: Instant) {
@@ -171,7 +172,7 @@ impl Reconciler {
             return;
         }
         if !was_complete {
-            self.audit_at = now;
+            self.audit.begin_anew(now);
         } else if !changed.is_empty() {
             self.changed.merge(changed);
             let first = *self.changed_since.get_or_insert(now);
@@ -200,9 +201,10 @@ impl Reconciler {
     }
 
     fn begin(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if self.audit_at <= now {
-            self.sync = Some(Sync::waiting(Cause::Audit, TableKeys::default(), now));
-            effects.push(Effect::Observe(Scope::EVERYTHING));
+        if self.audit.at() <= now {
+            let (sync, scope) = self.audit.next(self.mirror.as_ref(), now);
+            self.sync = Some(sync);
+            effects.push(Effect::Observe(scope));
         } else if self.mirror.is_none() {
             // Nothing can be compared before the first reading.
         } else if let Some(keys) = self.retries.due(now) {
@@ -216,10 +218,7 @@ impl Reconciler {
                 ..Scope::NOTHING
             }));
         } else if let Some(keys) = self.drains.due(now) {
-            let scope = Scope {
-                virtual_servers: Selection::Only(keys.virtual_servers.clone()),
-                ..Scope::NOTHING
-            };
+            let scope = audit::servers(keys.virtual_servers.clone());
             self.sync = Some(Sync::waiting(Cause::Drain, keys, now));
             effects.push(Effect::Observe(scope));
         } else if self.sync_at.is_some_and(|at| at <= now) {
@@ -231,10 +230,7 @@ impl Reconciler {
                 self.proceed(now, effects);
             } else {
                 self.sync = Some(sync);
-                effects.push(Effect::Observe(Scope {
-                    virtual_servers: Selection::Only(leaving),
-                    ..Scope::NOTHING
-                }));
+                effects.push(Effect::Observe(audit::servers(leaving)));
             }
         }
     }
@@ -270,39 +266,59 @@ impl Reconciler {
             return;
         };
         let first = self.mirror.is_none();
-        let audit = sync.cause == Cause::Audit;
+        if sync.cause.is_audit() {
+            self.audit.took(now.saturating_duration_since(sync.began));
+        }
         // What a torn reading misses is in the mirror: better to read again than to write what exists,
         // or to forget whose it is.
-        if snapshot.torn && !audit {
+        if snapshot.torn && !sync.is_whole() {
             self.retries.failed(&sync.keys, now);
+            self.go_on_auditing(&sync, now, effects);
             return;
         }
-        if snapshot.torn && !first && self.audit_failures < TORN_AUDITS {
+        if snapshot.torn && !first && self.audit.failures() < TORN_AUDITS {
             self.postpone_audit(now);
             return;
         }
-        sync.torn = snapshot.torn;
-        let anew = first || (audit && std::mem::take(&mut self.reconfigured));
+        sync.torn |= snapshot.torn;
+        let mirror = self.mirror.get_or_insert_default();
+        let unknown = match scope.virtual_servers {
+            Selection::WithoutRealServers => mirror.unlike(&snapshot),
+            Selection::All | Selection::Only(_) => BTreeSet::new(),
+        };
+        mirror.update(scope, snapshot);
+        record(&mut self.recorded, mirror, scope);
+        if !unknown.is_empty() {
+            self.sync = Some(sync);
+            effects.push(Effect::Observe(audit::servers(unknown)));
+            return;
+        }
+        let anew = first || (sync.is_whole() && std::mem::take(&mut self.reconfigured));
         if anew {
             self.take_changed();
         }
-        let mirror = self.mirror.get_or_insert_default();
-        mirror.update(scope, snapshot);
-        record(&mut self.recorded, mirror, scope);
-        if !sync.torn && audit {
-            self.audit_failures = 0;
+        if !sync.torn && sync.is_whole() {
+            self.audit.succeeded();
         }
+        let Some(mirror) = &self.mirror else {
+            return;
+        };
         if anew {
             sync.expected = self.compiler.update_all(&self.cluster, &mirror.node);
         } else {
             let moved = self.compiler.look_at_node(&self.cluster, &mirror.node);
-            if audit {
+            if sync.is_whole() {
                 // What changed meanwhile is no drift: it is compiled now and told apart.
                 sync.expected = self.compile();
             }
             sync.expected.merge(moved);
         }
-        sync.keys.merge(sync.expected.clone());
+        if first {
+            // Nothing is drift.
+            sync.expected = TableKeys::default();
+        } else if !sync.is_whole() {
+            sync.keys.merge(sync.expected.clone());
+        }
         sync.first = first;
         self.start(sync, now, effects);
     }
@@ -312,7 +328,7 @@ impl Reconciler {
         let Some(mirror) = &self.mirror else {
             return;
         };
-        if sync.cause != Cause::Audit {
+        if !sync.is_whole() {
             sync.keys.merge(self.retries.companions());
         }
         let view = View {
@@ -330,13 +346,13 @@ impl Reconciler {
             node_name: self.config.node_name.clone(),
         };
         let desired = self.compiler.desired();
-        let mut plan = match sync.cause {
-            Cause::Audit => planner::diff(desired, mirror, &own),
-            _ => planner::diff_keys(desired, mirror, &own, &sync.keys),
+        let mut plan = match sync.about() {
+            None => planner::diff(desired, mirror, &own),
+            Some(keys) => planner::diff_keys(desired, mirror, &own, keys),
         };
         self.recorded = own.recorded;
         leave_out(&mut plan, &self.unwritable);
-        if sync.cause == Cause::Audit && !sync.first {
+        if sync.cause.is_audit() && !sync.first {
             let drift = plan.ops().filter(|planned| {
                 let keys = planned.op.keys();
                 let known = sync.expected.touches(&keys) || self.retries.touches(&keys);
@@ -362,7 +378,7 @@ impl Reconciler {
         if let Some(live) = &self.mirror {
             now.extend(planner::idle_timeouts(live, &self.config.node_name));
         }
-        if sync.cause != Cause::Audit {
+        if !sync.is_whole() {
             let foreign = model::Code::ForeignVirtualServer;
             now.extend(
                 self.findings
@@ -380,27 +396,31 @@ impl Reconciler {
         self.findings = now;
     }
 
-    fn observe_failed(
-        &mut self,
-        scope: &Scope,
-        error: ObserveError,
-        now: Instant,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn observe_failed(&mut self, error: ObserveError, now: Instant, effects: &mut Vec<Effect>) {
         effects.push(Effect::Report(Report::ObserveFailed(error)));
         let Some(sync) = self.sync.take() else {
             return;
         };
-        if *scope == Scope::EVERYTHING {
+        if sync.is_whole() {
             self.postpone_audit(now);
         } else {
             self.retries.failed(&sync.keys, now);
+            self.go_on_auditing(&sync, now, effects);
         }
     }
 
     fn postpone_audit(&mut self, now: Instant) {
-        self.audit_failures += 1;
-        self.audit_at = now + self.retries.wait(self.audit_failures);
+        self.audit
+            .failed(now, |failures| self.retries.wait(failures));
+    }
+
+    /// `sync` is over: where it was a reading of an audit, the next one follows in its time.
+    fn go_on_auditing(&mut self, sync: &Sync, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(mirror) = self.mirror.as_ref().filter(|_| sync.cause.is_audit())
+            && self.audit.done(mirror, self.config.sync_period, now)
+        {
+            effects.push(Effect::Report(Report::Audited));
+        }
     }
 
     fn applied(
@@ -450,18 +470,22 @@ impl Reconciler {
         self.retries.skipped(&sync.skipped, now);
         open.merge(sync.skipped.clone());
         self.retries.succeeded(&sync.keys, &open);
-        if sync.cause == Cause::Audit {
+        if sync.is_whole() {
             self.retries.keep_only(&open);
-            // Nothing is deleted on the strength of a torn reading, but soon it is read again.
-            if sync.torn {
-                self.postpone_audit(now);
-            } else {
-                self.audit_at = now + self.config.sync_period;
-            }
+        }
+        // Nothing is deleted on the strength of a torn reading, but soon it is read again.
+        if sync.torn {
+            self.postpone_audit(now);
+        } else {
+            self.go_on_auditing(&sync, now, effects);
         }
         if let Some(live) = &mut self.mirror {
             let desired = self.compiler.desired();
             live.tables.share(&desired.tables, sync.about());
+            if sync.first {
+                live.tables.pack();
+                pack_set(&mut self.recorded);
+            }
             let view = View {
                 config: &self.config,
                 cluster: &self.cluster,
@@ -506,7 +530,7 @@ fn record(recorded: &mut BTreeSet<VirtualServerKey>, mirror: &Snapshot, scope: &
     let live = &mirror.tables.virtual_servers;
     let ours = |key: &VirtualServerKey| planner::is_marked(mirror, *key);
     match &scope.virtual_servers {
-        Selection::All => {
+        Selection::All | Selection::WithoutRealServers => {
             if !mirror.torn {
                 recorded.retain(|key| live.contains_key(key));
             }

@@ -26,7 +26,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 const SHARE: u32 = 20;
 
 /// Whose the virtual servers are.
-type Owners = BTreeMap<VirtualServerKey, ServicePortName>;
+type Owners = BTreeMap<VirtualServerKey, Arc<ServicePortName>>;
 
 /// Tells the reader whose the virtual servers are, whenever that changes.
 #[derive(Debug)]

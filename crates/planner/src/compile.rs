@@ -124,6 +124,7 @@ impl Compiler {
         self.node.look_at_nodes(cluster, &self.config);
         keys.merge(self.write_rules());
         keys.merge(self.update_services(cluster));
+        self.ledger.pack();
         keys
     }
 
@@ -149,7 +150,7 @@ impl Compiler {
                 .map(|frontend| Arc::new(lower(frontend, &self.config)))
                 .collect(),
             local_endpoints: resolved.local_endpoints,
-            health_check: resolved.health_check,
+            health_check: resolved.health_check.map(Box::new),
             without_local: resolved.without_local,
         };
         self.ledger.remark(name, resolved.findings);

@@ -15,6 +15,7 @@ use ipvs::VirtualServerKey;
 use model::finding::Finding;
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
+use model::pack::pack_map;
 use model::tables::{Desired, TableKeys, WithoutLocal, at_address};
 
 use self::health::HealthChecks;
@@ -31,7 +32,7 @@ pub(crate) struct Part {
     /// Its endpoints on this node.
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
     /// What load balancers are told about it.
-    pub(crate) health_check: Option<HealthCheck>,
+    pub(crate) health_check: Option<Box<HealthCheck>>,
     /// Where a policy `Local` finds no endpoint on this node.
     pub(crate) without_local: WithoutLocal,
 }
@@ -101,6 +102,15 @@ impl Ledger {
         self.sets.create(&mut self.desired.tables.sets);
     }
 
+    /// Packs what is filled in the order of names, once it is filled.
+    pub(crate) fn pack(&mut self) {
+        pack_map(&mut self.parts);
+        pack_map(&mut self.claims);
+        self.desired.tables.pack();
+        pack_map(&mut self.desired.owners.virtual_servers);
+        pack_map(&mut self.desired.owners.addresses);
+    }
+
     /// The Services that have a part.
     pub(crate) fn services(&self) -> impl Iterator<Item = &ObjectName> {
         self.parts.keys()
@@ -163,7 +173,9 @@ impl Ledger {
     }
 
     fn enter(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
-        let claims = self.claims.entry(claim.entry.server.key).or_default();
+        // One, nearly always.
+        let claims =
+            (self.claims.entry(claim.entry.server.key)).or_insert_with(|| Vec::with_capacity(1));
         let ranked = Ranked::new(created, claim);
         match claims.binary_search_by(|other| other.place().cmp(&ranked.place())) {
             Ok(at) => claims[at] = ranked,
@@ -235,7 +247,7 @@ impl Ledger {
                 .get(winner)
                 .and_then(|part| part.health_check.clone())
         {
-            answered.insert(winner.clone(), check);
+            answered.insert(winner.clone(), *check);
         }
     }
 

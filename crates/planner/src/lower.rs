@@ -17,7 +17,7 @@ use model::config::{NodeConfig, default_scheduler_flags};
 use model::frontend::{Backend, Frontend, FrontendKind};
 use model::names::ServicePortName;
 use model::sets::SetKind;
-use model::tables::VirtualServerEntry;
+use model::tables::{VirtualServerEntry, collect_real_servers};
 
 pub(crate) use self::entries::{SetEntry, health_check, loop_back};
 
@@ -25,7 +25,7 @@ pub(crate) use self::entries::{SetEntry, health_check, loop_back};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     /// The Service port behind it.
-    pub(crate) owner: ServicePortName,
+    pub(crate) owner: Arc<ServicePortName>,
     /// What kind of address it is at.
     pub(crate) kind: FrontendKind,
     /// The virtual server with its real servers.
@@ -33,17 +33,13 @@ pub(crate) struct Claim {
     /// The address, where it must be on the dummy device.
     pub(crate) bound: Option<IpAddr>,
     /// What the rules must know about it.
-    pub(crate) set_entries: Vec<SetEntry>,
+    pub(crate) set_entries: Box<[SetEntry]>,
 }
 
 /// What `frontend` needs in the kernel.
 pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
-    let real_servers = (frontend.backends.iter())
-        .map(|backend| {
-            let real = real_server(*backend);
-            (real.key, real)
-        })
-        .collect();
+    let backends = frontend.backends.iter();
+    let real_servers = collect_real_servers(backends.map(|backend| real_server(*backend)));
     Claim {
         kind: frontend.kind,
         entry: Arc::new(VirtualServerEntry {
@@ -51,7 +47,7 @@ pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
             real_servers,
         }),
         bound: frontend.bind.then_some(frontend.address),
-        set_entries: entries::of(&frontend),
+        set_entries: entries::of(&frontend).into(),
         owner: frontend.owner,
     }
 }

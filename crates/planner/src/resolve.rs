@@ -13,6 +13,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use ipvs::AddressFamily;
 use model::cluster::{EndpointSlice, Service, ServiceKind};
@@ -129,11 +130,11 @@ impl Resolver<'_> {
             .iter()
             .any(|site| site.kind != FrontendKind::ClusterIp);
         let choice = candidates.choose(self.service, external, name, self.node.zone.as_ref());
-        let owner = ServicePortName {
+        let owner = Arc::new(ServicePortName {
             service: self.service.name.clone(),
             port: port.name.clone(),
             protocol: port.protocol,
-        };
+        });
         for site in sites {
             let policy = policy::of(self.service, site.kind);
             let (backends, lacks_local) = choice.backends(policy);

@@ -10,7 +10,8 @@ use netlink::{Monitor, Protocol, Socket, Transport as _};
 
 use crate::Outcome;
 
-const DEVICE: &str = "nlmon0";
+/// The device by which netlink is seen.
+pub(crate) const DEVICE: &str = "nlmon0";
 
 /// Header of a message: length, type, flags, sequence number, port (`struct nlmsghdr`).
 const HEADER: usize = 16;
@@ -67,29 +68,52 @@ pub(crate) fn prepare() -> Outcome {
 
 impl Sent {
     fn keep(&mut self, protocol: libc::c_int, datagram: Vec<u8>) {
-        let (Some(kind), Some(flags)) = (number(&datagram, 4), number(&datagram, 6)) else {
-            return;
-        };
-        if flags & REQUEST == 0 {
-            return;
-        }
-        self.datagrams += 1;
-        let command = datagram.get(HEADER).copied().unwrap_or_default();
-        match protocol {
-            // IPVS_CMD_NEW_SERVICE to SET_CONFIG without the GETs; the family's number is above the controller's.
-            libc::NETLINK_GENERIC if kind > 0x10 && flags & DUMP == 0 => {
-                if matches!(command, 1..=3 | 5..=7) {
-                    self.servers.push(datagram);
-                }
+        let direction = direction(protocol, &datagram);
+        self.datagrams += usize::from(direction != Direction::Answer);
+        if direction == Direction::Write {
+            match protocol {
+                libc::NETLINK_GENERIC => self.servers.push(datagram),
+                libc::NETLINK_NETFILTER => self.sets.push(datagram),
+                _ => self.addresses.push(datagram),
             }
-            // NFNL_SUBSYS_IPSET, IPSET_CMD_CREATE to DEL without LIST, SAVE.
-            libc::NETLINK_NETFILTER if kind >> 8 == 6 && matches!(kind & 0xff, 2..=6 | 9 | 10) => {
-                self.sets.push(datagram);
-            }
-            // RTM_NEW…, RTM_DEL…; RTM_GET… is 2 above a multiple of 4.
-            libc::NETLINK_ROUTE if kind % 4 != 2 => self.addresses.push(datagram),
-            _ => {}
         }
+    }
+}
+
+/// What a datagram is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// It asks.
+    Read,
+    /// It changes something.
+    Write,
+    /// The kernel says it.
+    Answer,
+}
+
+/// What a datagram of IPVS, ipset or addresses is for, as its first message says.
+pub(crate) fn direction(protocol: libc::c_int, datagram: &[u8]) -> Direction {
+    let (Some(kind), Some(flags)) = (number(datagram, 4), number(datagram, 6)) else {
+        return Direction::Answer;
+    };
+    if flags & REQUEST == 0 {
+        return Direction::Answer;
+    }
+    let command = datagram.get(HEADER).copied().unwrap_or_default();
+    let writes = match protocol {
+        // IPVS_CMD_NEW_SERVICE to SET_CONFIG without the GETs; the family's number is above the controller's.
+        libc::NETLINK_GENERIC => {
+            kind > 0x10 && flags & DUMP == 0 && matches!(command, 1..=3 | 5..=7 | 12)
+        }
+        // NFNL_SUBSYS_IPSET, IPSET_CMD_CREATE to DEL without LIST, SAVE.
+        libc::NETLINK_NETFILTER => kind >> 8 == 6 && matches!(kind & 0xff, 2..=6 | 9 | 10),
+        // RTM_NEW…, RTM_DEL…; RTM_GET… is 2 above a multiple of 4.
+        libc::NETLINK_ROUTE => kind % 4 != 2,
+        _ => false,
+    };
+    match writes {
+        true => Direction::Write,
+        false => Direction::Read,
     }
 }
 

@@ -2,16 +2,20 @@
 //! limit, in one kernel, in turn, each in a network namespace of its own. `cargo xtask bench` runs it in a VM and makes a
 //! table and a plot of what it prints.
 
+mod cluster;
+mod daemon;
 mod limit;
 mod namespace;
 mod node;
 mod parts;
 mod peers;
+mod process;
 mod report;
 mod shape;
 mod steps;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -32,6 +36,12 @@ struct Args {
     /// How many changes of one endpoint, or one Service, are timed in each run
     #[arg(long, default_value_t = 100)]
     changes: u32,
+    /// For how many seconds the daemon is left alone; 0 leaves out all that takes the daemon as a process
+    #[arg(long, default_value_t = 60)]
+    idle: u64,
+    /// For how many seconds there are 1,000 changes of endpoints each
+    #[arg(long, default_value_t = 60)]
+    churn: u64,
     /// Above so many virtual and real servers, other programs are left out
     #[arg(long, default_value_t = 150_000)]
     peers_up_to: u64,
@@ -43,6 +53,18 @@ struct Args {
 fn main() -> Outcome {
     let args = Args::parse();
     for shape in &args.sizes {
+        if args.idle > 0 {
+            let measure = daemon::Measure {
+                idle: Duration::from_secs(args.idle),
+                changes: args.changes,
+                churn: Duration::from_secs(args.churn),
+            };
+            eprintln!("bench: {shape}, the daemon");
+            namespace::within(|| daemon::all(*shape, measure, &args.folder))??;
+        }
+        if args.runs == 0 {
+            continue;
+        }
         let recorded = parts::record(*shape)?;
         for number in 1..=args.runs {
             eprintln!("bench: {shape}, run {number} of {}", args.runs);

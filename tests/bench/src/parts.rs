@@ -102,6 +102,15 @@ pub(crate) fn peers(shape: Shape, desired: &Desired, folder: &Path) -> Outcome {
     })??;
     within(|| -> Outcome {
         sample(
+            "write addresses",
+            shape,
+            "ip route, no addresses",
+            peers::local_routes(shape)?,
+        );
+        Ok(())
+    })??;
+    within(|| -> Outcome {
+        sample(
             "write servers",
             shape,
             "keepalived",

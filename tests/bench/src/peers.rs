@@ -14,6 +14,7 @@ use ipvs::{AddressFamily, VirtualServerKey};
 use model::{Desired, text};
 
 use crate::Outcome;
+use crate::shape::Shape;
 
 /// `ipvsadm -R`.
 pub(crate) fn ipvsadm_restore(desired: &Desired) -> Outcome<Duration> {
@@ -73,6 +74,32 @@ pub(crate) fn ip_batch(desired: &Desired) -> Outcome<Duration> {
         })
         .collect();
     timed("ip", &["-batch", "-"], &lines)
+}
+
+/// One local route to the networks of all Services, which would make the same addresses the node's own, and others too.
+pub(crate) fn local_routes(shape: Shape) -> Outcome<Duration> {
+    run(Command::new("ip").args(["link", "add", model::DEVICE, "type", "dummy"]))?;
+    run(Command::new("ip").args(["link", "set", model::DEVICE, "up"]))?;
+    let lines: Vec<String> = (shape.cluster_ips(0).iter())
+        .map(|address| {
+            format!(
+                "route add local {} dev {}",
+                network(*address),
+                model::DEVICE
+            )
+        })
+        .collect();
+    timed("ip", &["-batch", "-"], &lines)
+}
+
+fn network(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(_) => "10.96.0.0/12".to_owned(),
+        IpAddr::V6(address) => {
+            let [first, second, ..] = address.segments();
+            format!("{first:x}:{second:x}::/64")
+        }
+    }
 }
 
 fn bits(address: IpAddr) -> u8 {

@@ -97,12 +97,25 @@ impl Shape {
         }
     }
 
+    /// The addresses of a Service.
+    pub(crate) fn cluster_ips(self, service: u32) -> Vec<IpAddr> {
+        let families = self.families().iter();
+        families
+            .map(|family| self.cluster_ip(service, *family))
+            .collect()
+    }
+
+    /// The address of a Service in one family.
+    pub(crate) fn cluster_ip(self, service: u32, family: AddressFamily) -> IpAddr {
+        match family {
+            AddressFamily::Ipv4 => v4([10, 96, 0, 0], service + 1),
+            AddressFamily::Ipv6 => v6(0xfd00_0096, service + 1),
+        }
+    }
+
     /// A Service.
     pub(crate) fn service(self, number: u32) -> Object {
-        let addresses = self.families().iter().map(|family| match family {
-            AddressFamily::Ipv4 => v4([10, 96, 0, 0], number + 1),
-            AddressFamily::Ipv6 => v6(0xfd00_0096, number + 1),
-        });
+        let addresses = self.cluster_ips(number).into_iter();
         Object::Service(Service {
             cluster_ips: addresses.map(Parsed::Valid).collect(),
             ports: vec![ServicePort {

@@ -67,6 +67,25 @@ impl<T: Transport> Client<T> {
         Ok(table)
     }
 
+    /// Reads the virtual servers once, none of the real servers: absence proves nothing.
+    ///
+    /// # Errors
+    ///
+    /// The list is not complete.
+    pub fn list(&mut self) -> Result<Table, ReadError> {
+        let mut table = Table::default();
+        for (server, statistics) in self.virtual_servers()? {
+            let key = server.key;
+            let entry = TableEntry {
+                server,
+                statistics,
+                real_servers: Vec::new(),
+            };
+            table.torn |= table.entries.insert(key, entry).is_some();
+        }
+        Ok(table)
+    }
+
     /// Reads these virtual servers, where they exist.
     ///
     /// # Errors

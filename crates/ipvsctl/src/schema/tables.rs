@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use ipvs::{AddressFamily, Forwarding, Protocol, ServiceFlags, TunnelKind, VirtualServerKey};
 use model::{ServicePortName, VirtualServerEntry};
@@ -203,10 +204,11 @@ impl NodeTables {
     pub fn with_servers(
         mut self,
         tables: &model::NodeTables,
-        owners: &BTreeMap<VirtualServerKey, ServicePortName>,
+        owners: &BTreeMap<VirtualServerKey, Arc<ServicePortName>>,
     ) -> Self {
         let servers = tables.virtual_servers.iter();
-        let servers = servers.map(|(key, entry)| VirtualServer::new(entry, owners.get(key)));
+        let servers =
+            servers.map(|(key, entry)| VirtualServer::new(entry, owners.get(key).map(Arc::as_ref)));
         self.virtual_servers = Some(servers.collect());
         self
     }

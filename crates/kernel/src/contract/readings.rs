@@ -15,6 +15,7 @@ named![
     a_fresh_kernel_has_the_timeouts_of_linux,
     reading_twice_gives_the_same,
     only_the_virtual_servers_asked_for_are_read,
+    a_list_without_real_servers_has_every_virtual_server,
     addresses_are_read_only_where_asked_for,
     a_full_read_has_every_real_server_of_every_virtual_server,
 ];
@@ -62,6 +63,21 @@ fn only_the_virtual_servers_asked_for_are_read(kernel: &mut dyn ContractKernel) 
     }
     let tables = read_scope(kernel, &Scope::NOTHING).tables;
     assert!(tables.virtual_servers.is_empty());
+}
+
+fn a_list_without_real_servers_has_every_virtual_server(kernel: &mut dyn ContractKernel) {
+    fill(kernel, 150);
+    let everything = read(kernel).tables.virtual_servers;
+    let scope = Scope {
+        virtual_servers: Selection::WithoutRealServers,
+        ..Scope::NOTHING
+    };
+    let list = read_scope(kernel, &scope).tables.virtual_servers;
+    assert_eq!(list.len(), 150);
+    for (key, entry) in list {
+        assert_eq!(entry.server, everything[&key].server);
+        assert!(entry.real_servers.is_empty(), "{key}");
+    }
 }
 
 fn addresses_are_read_only_where_asked_for(kernel: &mut dyn ContractKernel) {

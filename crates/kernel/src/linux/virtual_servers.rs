@@ -61,7 +61,10 @@ impl VirtualServers {
     ) -> Result<(), ObserveError> {
         for _ in 0..READINGS {
             let Table { entries, torn } = match selection {
-                Selection::All => self.everything(),
+                Selection::All => (self.client.table()).and_then(|table| self.checked(table)),
+                Selection::WithoutRealServers => {
+                    (self.client.list()).and_then(|list| self.checked(list))
+                }
                 Selection::Only(keys) => self.client.entries(keys),
             }
             .map_err(unreadable)?;
@@ -83,9 +86,8 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// Reads everything; torn also where a virtual server is missing that is there.
-    fn everything(&mut self) -> Result<Table, ReadError> {
-        let mut table = self.client.table()?;
+    /// Marks a list of all virtual servers as torn where one is missing that is there.
+    fn checked(&mut self, mut table: Table) -> Result<Table, ReadError> {
         if !table.torn {
             let missing: Vec<_> = (self.known.iter().copied())
                 .filter(|key| !table.entries.contains_key(key))

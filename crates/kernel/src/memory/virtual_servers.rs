@@ -59,6 +59,16 @@ impl VirtualServers {
                 snapshot.tables.virtual_servers = self.entries.clone();
                 snapshot.connections = self.connections.clone();
             }
+            Selection::WithoutRealServers => {
+                let alone = |entry: &VirtualServerEntry| VirtualServerEntry {
+                    server: entry.server.clone(),
+                    real_servers: RealServers::new(),
+                };
+                let entries = self.entries.iter();
+                snapshot.tables.virtual_servers = entries
+                    .map(|(key, entry)| (*key, Arc::new(alone(entry))))
+                    .collect();
+            }
             Selection::Only(keys) => {
                 for key in keys {
                     if let Some(entry) = self.entries.get(key) {

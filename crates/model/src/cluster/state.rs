@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::compact::CommonNames;
 use super::{ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service};
 use crate::names::{Name, ObjectName};
+use crate::pack::{pack_map, pack_set};
 
 /// All Services, EndpointSlices and Nodes that are known.
 ///
@@ -16,6 +18,7 @@ pub struct ClusterState {
     /// Services and the names of their slices. No map within a map: most Services have one slice.
     slices_of: BTreeSet<(ObjectName, Name)>,
     nodes: BTreeMap<Name, Node>,
+    names: CommonNames,
     /// What a list in progress has named so far.
     listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
     listed: BTreeSet<ObjectKind>,
@@ -116,13 +119,26 @@ impl ClusterState {
 
     /// The slices of Service `name`, ordered by their names.
     pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = &EndpointSlice> {
+        self.slice_names(name).filter_map(|(service, slice)| {
+            let name = ObjectName::new(service.namespace.clone(), slice.clone());
+            self.slices.get(&name)
+        })
+    }
+
+    /// The name of a Service as an object has it that is known, to be kept once.
+    fn known_name(&self, name: &ObjectName) -> Option<Name> {
+        let services = self.services.get_key_value(name).map(|(name, _)| name);
+        let slices = self.slice_names(name).map(|(name, _)| name);
+        services
+            .into_iter()
+            .chain(slices)
+            .next()
+            .map(|name| name.name.clone())
+    }
+
+    fn slice_names(&self, name: &ObjectName) -> impl Iterator<Item = &(ObjectName, Name)> {
         let first = (name.clone(), Name::default());
-        (self.slices_of.range(first.clone()..))
-            .take_while(move |(service, _)| *service == first.0)
-            .filter_map(|(service, slice)| {
-                let name = ObjectName::new(service.namespace.clone(), slice.clone());
-                self.slices.get(&name)
-            })
+        (self.slices_of.range(first.clone()..)).take_while(move |(service, _)| *service == first.0)
     }
 
     /// The Node `name`.
@@ -138,11 +154,16 @@ impl ClusterState {
 
     fn upsert(&mut self, object: Object) -> Changed {
         match object {
-            Object::Service(service) => {
+            Object::Service(mut service) => {
                 let name = service.name.clone();
                 if self.services.get(&name) == Some(&service) {
                     return Changed::default();
                 }
+                self.names.compact_service(&mut service);
+                if let Some(known) = self.known_name(&name) {
+                    service.name.name = known;
+                }
+                let name = service.name.clone();
                 self.services.insert(name.clone(), service);
                 changed_service(name)
             }
@@ -158,12 +179,16 @@ impl ClusterState {
         }
     }
 
-    fn upsert_slice(&mut self, slice: EndpointSlice) -> Changed {
+    fn upsert_slice(&mut self, mut slice: EndpointSlice) -> Changed {
         let mut changed = match self.slices.get(&slice.name) {
             Some(before) if *before == slice => return Changed::default(),
             Some(before) if before.service != slice.service => self.delete_slice(&slice.name),
             _ => Changed::default(),
         };
+        self.names.compact_slice(&mut slice);
+        if let Some(known) = self.known_name(&service_of(&slice)) {
+            slice.service = known;
+        }
         let service = service_of(&slice);
         let place = (service.clone(), slice.name.name.clone());
         self.slices_of.insert(place);
@@ -210,6 +235,14 @@ impl ClusterState {
         let mut changed = Changed::default();
         for name in known.iter().filter(|name| !named.contains(name)) {
             changed.merge(self.delete(kind, name));
+        }
+        match kind {
+            ObjectKind::Service => pack_map(&mut self.services),
+            ObjectKind::EndpointSlice => {
+                pack_map(&mut self.slices);
+                pack_set(&mut self.slices_of);
+            }
+            ObjectKind::Node => pack_map(&mut self.nodes),
         }
         changed
     }

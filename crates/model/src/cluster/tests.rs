@@ -1,5 +1,9 @@
-use super::{ClusterEvent, ClusterState, EndpointSlice, Node, Object, ObjectKind, Service};
-use crate::names::ObjectName;
+use std::sync::Arc;
+
+use super::{
+    ClusterEvent, ClusterState, Endpoint, EndpointSlice, Node, Object, ObjectKind, Parsed, Service,
+};
+use crate::names::{Name, ObjectName};
 
 fn slice(name: &str, service: &str) -> Object {
     Object::EndpointSlice(EndpointSlice {
@@ -139,5 +143,58 @@ fn what_is_told_again_changes_nothing() {
         assert!(state.is_changed_by(&event), "{event:?}");
         state.absorb(event.clone());
         assert!(!state.is_changed_by(&event), "{event:?}");
+    }
+}
+
+fn on_node(name: &str, node: &str) -> Object {
+    let Object::EndpointSlice(slice) = slice(name, "web") else {
+        unreachable!("it is one");
+    };
+    let address = Parsed::Valid([10, 1, 0, 1].into());
+    let endpoint = Endpoint {
+        node: Some(node.into()),
+        zone_hints: Box::new(["zone-a".into()]),
+        ..Endpoint::ready(address)
+    };
+    Object::EndpointSlice(EndpointSlice {
+        endpoints: vec![endpoint],
+        ..slice
+    })
+}
+
+/// Every name in `state` that objects may have in common.
+fn shared_names(state: &ClusterState, service: &ObjectName) -> Vec<Vec<Name>> {
+    let of = |slice: &EndpointSlice| {
+        let endpoint = &slice.endpoints[0];
+        let node = endpoint.node.clone().expect("a node");
+        let namespace = slice.name.namespace.clone();
+        vec![
+            namespace,
+            slice.service.clone(),
+            node,
+            endpoint.zone_hints[0].clone(),
+        ]
+    };
+    state.slices(service).map(of).collect()
+}
+
+#[test]
+fn names_in_common_are_kept_once() {
+    let web = ObjectName::new("default", "web");
+    let service = Object::Service(Service::new(web.clone()));
+    for service_first in [true, false] {
+        let mut state = ClusterState::default();
+        let mut objects = vec![on_node("a", "node1"), on_node("b", "node1")];
+        objects.insert(if service_first { 0 } else { 2 }, service.clone());
+        for object in objects {
+            state.absorb(ClusterEvent::Upsert(object));
+        }
+        let names = shared_names(&state, &web);
+        for (first, second) in names[0].iter().zip(&names[1]) {
+            assert!(Arc::ptr_eq(first, second), "{first}");
+        }
+        let service = &state.service(&web).expect("a Service").name;
+        assert!(Arc::ptr_eq(&service.name, &names[0][1]));
+        assert!(Arc::ptr_eq(&service.namespace, &names[0][0]));
     }
 }

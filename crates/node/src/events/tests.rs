@@ -1,5 +1,7 @@
 //! What is told of what happens.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
@@ -131,10 +133,12 @@ fn ports_that_cannot_be_opened_are_told_with_kube_proxys_reasons() {
 fn repair(service: Option<&str>, address: &str) -> PlannedOp {
     PlannedOp {
         op: Op::AddAddress(address.parse().expect("an address")),
-        owner: service.map(|name| ServicePortName {
-            service: ObjectName::new("shop", name),
-            port: "".into(),
-            protocol: Protocol::Tcp,
+        owner: service.map(|name| {
+            Arc::new(ServicePortName {
+                service: ObjectName::new("shop", name),
+                port: "".into(),
+                protocol: Protocol::Tcp,
+            })
         }),
         reason: Reason::Missing,
     }

@@ -40,7 +40,9 @@ impl Served {
                 match cause {
                     Cause::Change | Cause::Audit => &self.families - &failed,
                     // About some entries alone: a change may still wait.
-                    Cause::Retry | Cause::Drain | Cause::Node => BTreeSet::new(),
+                    Cause::AuditSlice | Cause::Retry | Cause::Drain | Cause::Node => {
+                        BTreeSet::new()
+                    }
                 }
             }
             _ => BTreeSet::new(),

@@ -183,9 +183,9 @@ metrics! {
     audit_age: gauge "kubeipvs_audit_age_seconds" []
         "Time since the kernel's whole table was last compared with the wanted one.";
     syncs: counter "kubeipvs_syncs_total" ["cause", "result"]
-        "Synchronisations by what led to them (change, retry, audit, drain, node) and result (ok, partial).";
+        "Synchronisations by what led to them (change, retry, audit, audit_slice, drain, node) and result (ok, partial).";
     cause_duration: sync "kubeipvs_sync_duration_seconds" ["cause"]
-        "How long synchronisations took, by what led to them (change, retry, audit, drain, node).";
+        "How long synchronisations took, by what led to them (change, retry, audit, audit_slice, drain, node).";
     events_dropped: counter "kubeipvs_events_dropped_total" []
         "Kubernetes Events that were not sent, since there were too many or the API server refused them.";
     set_entries: gauge "kubeipvs_set_entries" ["set"]

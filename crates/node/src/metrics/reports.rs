@@ -28,10 +28,8 @@ impl Metrics {
             } => {
                 self.synced(cause_name(*cause), *took, *failed);
                 self.served(&served, SystemTime::from(now.time));
-                if *cause == Cause::Audit {
-                    self.audited(now.instant);
-                }
             }
+            Report::Audited => self.audited(now.instant),
             Report::Drift(planned) => {
                 let drift = &self.handles.drift;
                 drift.with_label_values(&[op_name(&planned.op)]).inc();
@@ -75,6 +73,7 @@ pub fn cause_name(cause: Cause) -> &'static str {
         Cause::Change => "change",
         Cause::Retry => "retry",
         Cause::Audit => "audit",
+        Cause::AuditSlice => "audit_slice",
         Cause::Drain => "drain",
         Cause::Node => "node",
     }

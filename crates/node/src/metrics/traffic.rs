@@ -66,7 +66,7 @@ pub struct VirtualServerTraffic {
     /// Which.
     pub key: VirtualServerKey,
     /// The Service port behind it; without one it is not shown.
-    pub owner: Option<ServicePortName>,
+    pub owner: Option<Arc<ServicePortName>>,
     /// Its counters.
     pub statistics: Statistics,
     /// Its real servers.

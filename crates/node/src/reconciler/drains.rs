@@ -1,6 +1,7 @@
 //! Real servers that left their Service and still have connections (deviation D6).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
@@ -18,7 +19,7 @@ const POLL: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
     /// The Service port that it left.
-    pub owner: Option<ServicePortName>,
+    pub owner: Option<Arc<ServicePortName>>,
     /// When it was first seen to drain; a restart of the daemon begins anew.
     pub since: Instant,
     /// When it is deleted at the latest; none is never.

@@ -54,6 +54,8 @@ pub enum Report {
         /// How long it took, reading included.
         took: Duration,
     },
+    /// All of the kernel was read and compared since the one before, in one piece or in several.
+    Audited,
     /// The kernel was not as it had been left; this repairs it.
     Drift(PlannedOp),
     /// An op failed. It is tried again.
@@ -76,10 +78,20 @@ pub enum Cause {
     Change,
     /// Something that failed is tried again.
     Retry,
-    /// The whole table is compared.
+    /// All tables are compared. Where virtual servers are many, their real servers are read later.
     Audit,
+    /// The real servers of some virtual servers are compared, as a part of an audit.
+    AuditSlice,
     /// Connections of draining real servers are counted.
     Drain,
     /// An interface of the node changed.
     Node,
+}
+
+impl Cause {
+    /// Whether the kernel is read to find out what others did to it.
+    #[must_use]
+    pub fn is_audit(self) -> bool {
+        matches!(self, Self::Audit | Self::AuditSlice)
+    }
 }

@@ -12,7 +12,7 @@ use super::Cause;
 #[derive(Debug)]
 pub(super) struct Sync {
     pub(super) cause: Cause,
-    /// What it is about; an audit is about everything.
+    /// What it is about; one of everything has more than that.
     pub(super) keys: TableKeys,
     /// Of these, what the cluster changed since the last one: a difference there is no drift.
     pub(super) expected: TableKeys,
@@ -54,7 +54,12 @@ impl Sync {
 
     /// What it is about; none is everything.
     pub(super) fn about(&self) -> Option<&TableKeys> {
-        (self.cause != Cause::Audit).then_some(&self.keys)
+        (!self.is_whole()).then_some(&self.keys)
+    }
+
+    /// Whether it is about everything.
+    pub(super) fn is_whole(&self) -> bool {
+        self.cause == Cause::Audit
     }
 
     /// Whether an effect of it is being carried out.

@@ -1,3 +1,5 @@
+mod audit;
+
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ struct Node {
     kernel: MemoryKernel,
     reconciler: Reconciler,
     now: Instant,
+    /// How long a reading takes.
+    reading: Duration,
     reports: Vec<Report>,
 }
 
@@ -24,6 +28,7 @@ impl Node {
             kernel: MemoryKernel::new(),
             reconciler: Reconciler::new(config, 1, now),
             now,
+            reading: Duration::ZERO,
             reports: Vec::new(),
         }
     }
@@ -76,6 +81,7 @@ impl Node {
                 match effect {
                     Effect::Observe(scope) => {
                         let answer = self.kernel.observe(&scope);
+                        self.now += self.reading;
                         next = Some(Event::Observed(scope, answer));
                     }
                     Effect::Apply(stage) => {

@@ -1,4 +1,5 @@
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::{Protocol, Statistics, VirtualServerKey};
@@ -15,12 +16,12 @@ fn key(last: u8) -> VirtualServerKey {
     }
 }
 
-fn owner(service: &str) -> ServicePortName {
-    ServicePortName {
+fn owner(service: &str) -> Arc<ServicePortName> {
+    Arc::new(ServicePortName {
         service: ObjectName::new("shop", service),
         port: "http".into(),
         protocol: Protocol::Tcp,
-    }
+    })
 }
 
 #[test]

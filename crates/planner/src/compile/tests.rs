@@ -34,9 +34,9 @@ fn a_change_touches_the_entries_of_its_service_alone() {
 #[test]
 fn the_zone_of_the_own_node_concerns_every_service() {
     let mut near = endpoint("10.1.0.1");
-    near.zone_hints = vec!["zone-a".into()];
+    near.zone_hints = Box::new(["zone-a".into()]);
     let mut far = endpoint("10.1.0.2");
-    far.zone_hints = vec!["zone-b".into()];
+    far.zone_hints = Box::new(["zone-b".into()]);
     let mut state = cluster(
         vec![service("a", &["10.96.0.1"])],
         vec![slice("a", "a", vec![near, far])],

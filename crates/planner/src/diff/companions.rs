@@ -5,6 +5,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipset::{Entry, Header, Set, SetName};
 use ipvs::{AddressFamily, Protocol, Timeouts, VirtualServerKey};
@@ -148,7 +149,7 @@ impl Differ<'_> {
     }
 
     /// The Service port for whose virtual server `entry` is there.
-    fn owner_of(&self, entry: &Entry) -> Option<ServicePortName> {
+    fn owner_of(&self, entry: &Entry) -> Option<Arc<ServicePortName>> {
         let owners = &self.desired.owners;
         match *entry {
             Entry::Port(_) => None,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::num::NonZeroU16;
 use std::time::Duration;
 
@@ -13,11 +15,11 @@ use crate::testing::config;
 fn frontend() -> Frontend {
     let port = NonZeroU16::new(80).expect("not zero");
     Frontend {
-        owner: ServicePortName {
+        owner: Arc::new(ServicePortName {
             service: ObjectName::new("default", "web"),
             port: "http".into(),
             protocol: Protocol::Tcp,
-        },
+        }),
         kind: FrontendKind::ClusterIp,
         address: [10, 96, 0, 1].into(),
         port,

@@ -146,7 +146,7 @@ fn internal_traffic_policy_local_stays_on_the_node() {
 fn zone_hints_count_only_where_every_ready_endpoint_has_them() {
     let hinted = |text: &str, zone: &str| {
         let mut endpoint = endpoint(text);
-        endpoint.zone_hints = vec![zone.into()];
+        endpoint.zone_hints = Box::new([zone.into()]);
         endpoint
     };
     let near = || hinted("10.1.0.1", "zone-a");
@@ -172,11 +172,11 @@ fn zone_hints_count_only_where_every_ready_endpoint_has_them() {
 #[test]
 fn node_hints_come_before_zone_hints() {
     let mut here = endpoint("10.1.0.1");
-    here.node_hints = vec!["node1".into()];
-    here.zone_hints = vec!["zone-a".into()];
+    here.node_hints = Box::new(["node1".into()]);
+    here.zone_hints = Box::new(["zone-a".into()]);
     let mut there = endpoint("10.1.0.2");
-    there.node_hints = vec!["node2".into()];
-    there.zone_hints = vec!["zone-a".into()];
+    there.node_hints = Box::new(["node2".into()]);
+    there.zone_hints = Box::new(["zone-a".into()]);
     check(
         &service("web", &["10.96.0.1"]),
         &[slice("web", "a", vec![here, there])],

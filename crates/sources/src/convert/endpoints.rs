@@ -73,8 +73,8 @@ fn endpoint(given: &core::EndpointAddress, ready: bool) -> Endpoint {
         serving: ready,
         terminating: false,
         node: given.node_name.as_deref().map(name),
-        zone_hints: Vec::new(),
-        node_hints: Vec::new(),
+        zone_hints: Box::default(),
+        node_hints: Box::default(),
     }
 }
 

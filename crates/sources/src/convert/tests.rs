@@ -159,8 +159,8 @@ fn endpoint(address: &str, ready: bool) -> Endpoint {
         serving: ready,
         terminating: false,
         node: None,
-        zone_hints: vec![],
-        node_hints: vec![],
+        zone_hints: Box::default(),
+        node_hints: Box::default(),
     }
 }
 
@@ -193,8 +193,8 @@ fn a_slice_says_everything() {
         serving: true,
         terminating: true,
         node: Some("node1".into()),
-        zone_hints: vec!["a".into()],
-        node_hints: vec!["node1".into()],
+        zone_hints: Box::new(["a".into()]),
+        node_hints: Box::new(["node1".into()]),
         ..endpoint("10.244.1.5", false)
     };
     let expected = EndpointSlice {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::net::IpAddr;
 
 use ipvs::text::{Line, parse_line};
@@ -39,10 +41,12 @@ fn real_server() -> ipvs::RealServer {
 fn planned(op: Op, owner: Option<(&str, Protocol)>, reason: Reason) -> PlannedOp {
     PlannedOp {
         op,
-        owner: owner.map(|(port, protocol)| ServicePortName {
-            service: ObjectName::new("default", "web"),
-            port: port.into(),
-            protocol,
+        owner: owner.map(|(port, protocol)| {
+            Arc::new(ServicePortName {
+                service: ObjectName::new("default", "web"),
+                port: port.into(),
+                protocol,
+            })
         }),
         reason,
     }

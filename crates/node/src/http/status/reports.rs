@@ -37,7 +37,7 @@ impl Status {
             Report::FindingCleared(finding) => {
                 self.findings.remove(&FindingStatus::of(finding));
             }
-            Report::Drift(_) | Report::DeletionsWithheld(_) => {}
+            Report::Audited | Report::Drift(_) | Report::DeletionsWithheld(_) => {}
         }
     }
 

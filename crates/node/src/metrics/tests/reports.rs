@@ -177,6 +177,7 @@ fn a_synchronisation_counts_by_its_cause() {
     let metrics = metrics();
     metrics.observe(&synced(Cause::Audit, 0), moment(100));
     metrics.observe(&synced(Cause::Change, 3), moment(200));
+    metrics.observe(&Report::Audited, moment(200));
     check(
         &metrics,
         &[

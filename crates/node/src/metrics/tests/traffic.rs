@@ -33,11 +33,11 @@ pub(super) fn reading(services: u8, endpoints: u8) -> Vec<VirtualServerTraffic> 
                 port: 80,
                 protocol: Protocol::Tcp,
             },
-            owner: Some(ServicePortName {
+            owner: Some(Arc::new(ServicePortName {
                 service: ObjectName::new("shop", format!("web{service}")),
                 port: "http".into(),
                 protocol: Protocol::Tcp,
-            }),
+            })),
             statistics: statistics(u64::from(endpoints)),
             real_servers: (1..=endpoints)
                 .map(|endpoint| real_server([10, 1, service, endpoint].into()))

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::num::NonZeroU16;
 
 use ipset::text::print_entry;
@@ -10,11 +12,11 @@ use super::of;
 
 fn frontend(kind: FrontendKind) -> Frontend {
     Frontend {
-        owner: ServicePortName {
+        owner: Arc::new(ServicePortName {
             service: ObjectName::new("default", "web"),
             port: "http".into(),
             protocol: Protocol::Tcp,
-        },
+        }),
         kind,
         address: [203, 0, 113, 1].into(),
         port: NonZeroU16::new(80).expect("not zero"),

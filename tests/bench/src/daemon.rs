@@ -1,0 +1,129 @@
+//! The daemon as a process with an API server: its start, its memory, its rest, and changes by way of the API.
+
+mod changes;
+mod rest;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use ipvs::client::Client;
+use tokio::runtime::Runtime;
+
+use crate::Outcome;
+use crate::cluster::Cluster;
+use crate::limit;
+use crate::process::{Daemon, Usage};
+use crate::report::{figure, sample};
+use crate::shape::Shape;
+
+const OURS: &str = "kube-ipvs";
+
+/// How long a first synchronisation may take.
+const FIRST: Duration = Duration::from_secs(900);
+
+/// The limit of connections is that of the machine, and can be set in the first network namespace alone.
+const CONFIG: &str = "\
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: ipvs
+conntrack:
+  maxPerCore: 0
+";
+
+/// How much of each is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measure {
+    /// How long it is left alone.
+    pub(crate) idle: Duration,
+    /// How many single changes are timed.
+    pub(crate) changes: u32,
+    /// For how long there are 1,000 changes a second.
+    pub(crate) churn: Duration,
+}
+
+/// Files that programs read.
+struct Files {
+    kubeconfig: PathBuf,
+    config: PathBuf,
+}
+
+/// A daemon that serves a cluster.
+struct Scene<'a> {
+    shape: Shape,
+    cluster: &'a Cluster,
+    daemon: Daemon,
+    /// To look into the table.
+    client: Client,
+}
+
+/// All of it, in the network namespace of this thread, which is empty.
+pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
+    limit::prepare()?;
+    let runtime = Runtime::new()?;
+    let cluster = runtime.block_on(Cluster::start(shape))?;
+    let files = Files {
+        kubeconfig: folder.join("kubeconfig"),
+        config: folder.join("config.yaml"),
+    };
+    cluster.server.kubeconfig().write(&files.kubeconfig)?;
+    fs::write(&files.config, CONFIG)?;
+
+    let began = Instant::now();
+    let daemon = files.daemon()?;
+    eprintln!("bench: {}", daemon.synced(FIRST)?);
+    let what = "daemon: start on an empty node";
+    sample(what, shape, OURS, began.elapsed());
+    memory(what, shape, daemon.usage()?);
+
+    let mut scene = Scene {
+        shape,
+        cluster: &cluster,
+        daemon,
+        client: Client::open()?,
+    };
+    scene.idle(measure.idle)?;
+    memory("daemon: idle", shape, scene.daemon.usage()?);
+    scene.difference(&files)?;
+    scene.single_changes(measure.changes)?;
+    scene.relist()?;
+    scene.churn(measure.churn)?;
+    memory("daemon: after churn", shape, scene.daemon.usage()?);
+
+    drop(scene);
+    let began = Instant::now();
+    let daemon = files.daemon()?;
+    let line = daemon.synced(FIRST)?;
+    sample("daemon: restart", shape, OURS, began.elapsed());
+    if !line.contains("Plan: 0 to add, 0 to change, 0 to delete") {
+        return Err(format!("a restart on a node that is as it should be: {line}").into());
+    }
+    memory("daemon: restart", shape, daemon.usage()?);
+    Ok(())
+}
+
+impl Files {
+    /// Starts the daemon.
+    fn daemon(&self) -> Outcome<Daemon> {
+        Daemon::start(&self.kubeconfig, &self.config)
+    }
+}
+
+fn memory(operation: &'static str, shape: Shape, usage: Usage) {
+    let show = |what: &str, value: f64, unit: &str| figure(operation, shape, what, value, unit);
+    show("memory, resident", mebibytes(usage.resident), "MiB");
+    show("memory, peak", mebibytes(usage.peak), "MiB");
+    let endpoints =
+        u64::from(shape.services) * u64::from(shape.endpoints) * shape.families().len() as u64;
+    let each = usage.resident as f64 / endpoints.max(1) as f64;
+    show("memory for each endpoint", each, "B");
+    show(
+        "processor time since its start",
+        usage.processor.as_secs_f64(),
+        "s",
+    );
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

@@ -1,0 +1,97 @@
+//! When there is nothing to do.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use netlink::Monitor;
+
+use super::{Files, OURS, Scene, mebibytes};
+use crate::Outcome;
+use crate::limit::{self, Direction};
+use crate::process;
+use crate::report::{figure, sample};
+
+/// Datagrams that were seen.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    read: u32,
+    written: u32,
+}
+
+impl Seen {
+    /// Adds what came since the last time.
+    fn look(&mut self, monitor: &mut Monitor) -> Outcome {
+        while let Some((protocol, datagram)) = monitor.receive()? {
+            match limit::direction(protocol, &datagram) {
+                Direction::Write => self.written += 1,
+                Direction::Read => self.read += 1,
+                Direction::Answer => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Scene<'_> {
+    /// What it does when it is left alone, audits included.
+    pub(super) fn idle(&self, time: Duration) -> Outcome {
+        let mut monitor = Monitor::open(limit::DEVICE)?;
+        let mut seen = Seen::default();
+        let before = self.daemon.usage()?;
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            thread::sleep(Duration::from_millis(20));
+            seen.look(&mut monitor)?;
+        }
+        let after = self.daemon.usage()?;
+        let seconds = time.as_secs_f64();
+        let show = |what: &str, value: f64, unit: &str| {
+            figure("daemon: idle", self.shape, what, value, unit);
+        };
+        let processor = after.processor.saturating_sub(before.processor);
+        let share = 100.0 * processor.as_secs_f64() / seconds;
+        show("processor", share, "% of one");
+        let waits = after.waits.saturating_sub(before.waits) as f64;
+        show("waits a second", waits / seconds, "");
+        show("datagrams read by", f64::from(seen.read), "");
+        show("datagrams written", f64::from(seen.written), "");
+        match seen.written {
+            0 => Ok(()),
+            count => Err(format!("an idle daemon wrote {count} times").into()),
+        }
+    }
+
+    /// The server forgets all versions and ends all watches: everything is listed anew, and only the change that was made
+    /// meanwhile is written.
+    pub(super) fn relist(&mut self) -> Outcome {
+        let mut monitor = Monitor::open(limit::DEVICE)?;
+        let mut seen = Seen::default();
+        self.daemon.forget_peak()?;
+        self.cluster.server.compact();
+        self.cluster.server.faults().close_watches();
+        let began = Instant::now();
+        self.cluster.put_slices(0, &|endpoint| endpoint != 0)?;
+        self.wait(0, self.shape.endpoints - 1)?;
+        let what = "daemon: relist, until a change is in the kernel";
+        sample(what, self.shape, OURS, began.elapsed());
+        seen.look(&mut monitor)?;
+        let usage = self.daemon.usage()?;
+        let show = |figure_of: &str, value: f64, unit: &str| {
+            figure(what, self.shape, figure_of, value, unit);
+        };
+        show("datagrams written", f64::from(seen.written), "");
+        show("memory, peak", mebibytes(usage.peak), "MiB");
+        self.cluster.put_slices(0, &|_| true)?;
+        self.wait(0, self.shape.endpoints)
+    }
+
+    /// `ipvsctl diff` where there is no difference.
+    pub(super) fn difference(&self, files: &Files) -> Outcome {
+        let began = Instant::now();
+        let peak = process::difference(&files.kubeconfig, &files.config)?;
+        let what = "ipvsctl diff, no difference";
+        sample(what, self.shape, OURS, began.elapsed());
+        figure(what, self.shape, "memory, peak", mebibytes(peak), "MiB");
+        Ok(())
+    }
+}

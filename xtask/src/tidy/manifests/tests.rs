@@ -214,7 +214,7 @@ fn a_metric_that_does_not_exist() {
     assert_eq!(
         said,
         [
-            "manifests/components/monitoring/rules.yaml: no metric is called kubeipvs_audit_age in `kubeipvs_audit_age > 600`"
+            "manifests/components/monitoring/rules.yaml: no metric is called kubeipvs_audit_age in `kubeipvs_audit_age > 1800`"
         ]
     );
     let dashboard = "components/monitoring/dashboard.json";

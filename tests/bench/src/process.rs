@@ -11,6 +11,14 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::shape::NODE;
 
+/// A synchronisation that finds nothing to do is told at level debug alone.
+const ARGUMENTS: [&str; 4] = [
+    "--node-name",
+    NODE,
+    "--log-level",
+    "info,node::run::report=debug",
+];
+
 /// What the kernel says of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
@@ -33,7 +41,7 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it in the network namespace of this thread.
     pub(crate) fn start(kubeconfig: &Path, config: &Path) -> Outcome<Self> {
-        let mut child = start("kube-ipvsd", &["--node-name", NODE], kubeconfig, config)?;
+        let mut child = start("kube-ipvsd", &ARGUMENTS, kubeconfig, config)?;
         let (sender, lines) = mpsc::channel();
         let log = child.stderr.take().ok_or("no log")?;
         thread::spawn(move || {
@@ -53,7 +61,7 @@ impl Daemon {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
-                Ok(line) if line.contains("synced. ") => return Ok(line),
+                Ok(line) if line.contains("synced") => return Ok(line),
                 Ok(line) => log.push(line),
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(

@@ -16,8 +16,6 @@ const SHOWN: usize = 10;
 pub(super) struct Reporter {
     failed: usize,
     drifted: usize,
-    /// A synchronisation was told.
-    synced: bool,
     /// Failed ops of the last synchronisation.
     pub(super) last_failed: usize,
     /// Problems that sources had.
@@ -41,13 +39,11 @@ impl Reporter {
                 }
                 (self.failed, self.drifted) = (0, 0);
                 let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                // The first one says that the node is looked after now, also where nothing is to be done.
                 let changed = summary.add + summary.change + summary.delete > 0;
-                let first = !std::mem::replace(&mut self.synced, true);
                 let cause = cause_text(*cause);
                 if *failed > 0 {
                     warn!(cause, milliseconds, failed, "synced in part. {summary}");
-                } else if changed || first {
+                } else if changed {
                     info!(cause, milliseconds, "synced. {summary}");
                 } else {
                     debug!(cause, milliseconds, "synced, nothing to do");

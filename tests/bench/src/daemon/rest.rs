@@ -67,11 +67,14 @@ impl Scene<'_> {
         let mut monitor = Monitor::open(limit::DEVICE)?;
         let mut seen = Seen::default();
         self.daemon.forget_peak()?;
-        self.cluster.server.compact();
+        self.cluster.server.clear_requests();
         self.cluster.server.faults().close_watches();
         let began = Instant::now();
+        // The watches end before this version, which is the oldest that the server knows from now on.
         self.cluster.put_slices(0, &|endpoint| endpoint != 0)?;
+        self.cluster.server.compact();
         self.wait(0, self.shape.endpoints - 1)?;
+        self.check_listed_anew()?;
         let what = "daemon: relist, until a change is in the kernel";
         sample(what, self.shape, OURS, began.elapsed());
         seen.look(&mut monitor)?;
@@ -83,6 +86,20 @@ impl Scene<'_> {
         show("memory, peak", mebibytes(usage.peak), "MiB");
         self.cluster.put_slices(0, &|_| true)?;
         self.wait(0, self.shape.endpoints)
+    }
+
+    fn check_listed_anew(&self) -> Outcome {
+        let requests = self.cluster.server.requests();
+        // A streamed list is a watch that asks for what there is first (KEP-3157).
+        let slices = requests.iter().any(|request| {
+            let uri = request.uri.to_string();
+            uri.contains("endpointslices")
+                && (request.verb == "list" || uri.contains("sendInitialEvents=true"))
+        });
+        match slices {
+            true => Ok(()),
+            false => Err("the daemon went on where it was, and listed nothing anew".into()),
+        }
     }
 
     /// `ipvsctl diff` where there is no difference.

@@ -13,7 +13,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use self::report::Reporter;
+use crate::health::Moment;
 use crate::reconciler::{Effect, Event, Reconciler, Report};
+
+/// How many words of sources are taken in at once: what comes with each wake of the loop, such as a look at the clock,
+/// is done once for all of them.
+const AT_ONCE: usize = 256;
 
 /// When the loop ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +59,7 @@ pub struct Inputs {
 /// Follows what the loop does, without a say in it.
 pub trait Observer {
     /// A source spoke; `_changed` is whether it said something new. What is listed again is nothing new.
-    fn queued(&mut self, _event: &ClusterEvent, _changed: bool) {}
+    fn queued(&mut self, _event: &ClusterEvent, _changed: bool, _now: Moment) {}
     /// The reconciler said this.
     fn reported(&mut self, _report: &Report) {}
     /// This was done to the kernel: one outcome for each op, same order.
@@ -68,8 +73,9 @@ impl Observer for () {}
 
 /// Each of them follows.
 impl Observer for Vec<Box<dyn Observer>> {
-    fn queued(&mut self, event: &ClusterEvent, changed: bool) {
-        self.iter_mut().for_each(|each| each.queued(event, changed));
+    fn queued(&mut self, event: &ClusterEvent, changed: bool, now: Moment) {
+        self.iter_mut()
+            .for_each(|each| each.queued(event, changed, now));
     }
 
     fn reported(&mut self, report: &Report) {
@@ -88,8 +94,8 @@ impl Observer for Vec<Box<dyn Observer>> {
 
 /// What wakes the loop.
 enum Wake {
-    Source(Box<SourceEvent>),
-    SourcesEnded,
+    /// Nothing, once sources have ended.
+    Sources(Vec<SourceEvent>),
     Node(Box<Event>),
     Timeout,
     Stop,
@@ -110,16 +116,21 @@ pub fn run(
     let mut reporter = Reporter::default();
     let mut pending: VecDeque<Event> = VecDeque::new();
     loop {
+        let mut now = Moment::now();
         while let Some(event) = pending.pop_front() {
             if let Event::Cluster(event) = &event {
-                observer.queued(event, reconciler.cluster().is_changed_by(event));
+                observer.queued(event, reconciler.cluster().is_changed_by(event), now);
             }
-            for effect in reconciler.handle(event, Instant::now()) {
+            for effect in reconciler.handle(event, now.instant) {
                 if let Effect::Report(report) = &effect {
                     reporter.log(report);
                     observer.reported(report);
                 }
-                pending.extend(carry_out(kernel, effect, observer));
+                if let Some(answer) = carry_out(kernel, effect, observer) {
+                    // Before what else waits: the reconciler does nothing until it has it.
+                    pending.push_front(answer);
+                    now = Moment::now();
+                }
             }
         }
         observer.idle(&reconciler);
@@ -137,8 +148,14 @@ pub fn run(
             return Ended::NoInput;
         }
         match runtime.block_on(wait(&mut inputs, sources_live, deadline)) {
-            Wake::Source(event) => pending.extend(reporter.source_event(*event)),
-            Wake::SourcesEnded => sources_live = false,
+            Wake::Sources(events) => {
+                sources_live = !events.is_empty();
+                pending.extend(
+                    events
+                        .into_iter()
+                        .filter_map(|event| reporter.source_event(event)),
+                );
+            }
             Wake::Node(event) => pending.push_back(*event),
             Wake::Timeout => pending.push_back(Event::Timeout),
             Wake::Stop => return Ended::Stopped,
@@ -149,14 +166,12 @@ pub fn run(
 async fn wait(inputs: &mut Inputs, sources_live: bool, deadline: Option<Instant>) -> Wake {
     // A day stands for never: without a deadline only an input or a stop ends the wait.
     let never = Instant::now() + Duration::from_secs(86_400);
+    let mut events = Vec::new();
     tokio::select! {
         biased;
         _ = inputs.stop.changed() => Wake::Stop,
         Some(event) = inputs.node.recv() => Wake::Node(Box::new(event)),
-        event = inputs.sources.recv(), if sources_live => match event {
-            Some(event) => Wake::Source(Box::new(event)),
-            None => Wake::SourcesEnded,
-        },
+        _ = inputs.sources.recv_many(&mut events, AT_ONCE), if sources_live => Wake::Sources(events),
         () = tokio::time::sleep_until(deadline.unwrap_or(never).into()) => Wake::Timeout,
     }
 }

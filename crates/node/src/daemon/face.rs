@@ -112,9 +112,9 @@ fn as_json(document: &Value) -> Arc<str> {
 }
 
 impl Observer for Shown {
-    fn queued(&mut self, event: &ClusterEvent, changed: bool) {
+    fn queued(&mut self, event: &ClusterEvent, changed: bool, now: Moment) {
         if changed {
-            self.face.queued(Moment::now());
+            self.face.queued(now);
         }
         self.waiting.came(event, changed);
         self.tell_changes();

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
 use model::ClusterEvent;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use super::backoff::{Backoff, random};
@@ -38,6 +39,17 @@ pub(super) struct Watcher<'a, K> {
     relist: Backoff,
     memory: Memory,
     streaming: bool,
+}
+
+/// The next event. What has arrived already needs no clock, which is most of a list.
+async fn next_within<K>(
+    limit: Duration,
+    events: &mut Events<K>,
+) -> Result<Option<kube::Result<WatchEvent<K>>>, Elapsed> {
+    match events.next().now_or_never() {
+        Some(event) => Ok(event),
+        None => timeout(limit, events.next()).await,
+    }
 }
 
 /// Why watching ended.
@@ -186,7 +198,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
         self.start_list().await?;
         let limit = self.settings.list_silence;
         loop {
-            let event = (timeout(limit, events.next()).await)
+            let event = (next_within(limit, &mut events).await)
                 .map_err(|_| RequestError::ListWithoutEnd)?
                 .ok_or(RequestError::CutShort)?
                 .map_err(RequestError::from)?;
@@ -281,7 +293,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
         version: &mut String,
     ) -> Result<Closed, Stop> {
         loop {
-            let Ok(event) = timeout(self.settings.silence, events.next()).await else {
+            let Ok(event) = next_within(self.settings.silence, &mut events).await else {
                 tracing::debug!(
                     resource = K::PLURAL,
                     "the watch is silent: opening another one"

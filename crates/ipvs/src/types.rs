@@ -11,6 +11,7 @@ pub use status::{Info, RealServerStatus, Statistics, SyncDaemon, SyncRole};
 
 /// The family of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AddressFamily {
     /// IPv4, `AF_INET` (2).
     Ipv4,
@@ -31,6 +32,7 @@ impl AddressFamily {
 
 /// A transport protocol that IPVS balances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Protocol {
     /// TCP, protocol number 6.
     Tcp,

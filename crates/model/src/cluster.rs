@@ -4,7 +4,8 @@
 //! hold: text that should have been an address is kept as [`Parsed::Invalid`], so that the decision
 //! what to do about it, and the words to say it in, are the planner's.
 
-mod compact;
+mod packed;
+mod shared_names;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -15,12 +16,13 @@ use std::time::{Duration, SystemTime};
 
 use ipnetwork::IpNetwork;
 use ipvs::{AddressFamily, Protocol};
+use serde::{Deserialize, Serialize};
 
 pub use self::state::{Changed, ClusterState};
 use crate::names::{Name, ObjectName};
 
 /// A value that was read from text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Parsed<T> {
     /// The text made sense.
     Valid(T),
@@ -43,9 +45,10 @@ impl<T> Parsed<T> {
 }
 
 /// A core/v1 Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// Namespace and name.
+    /// Namespace and name. Not part of the serialized form: it is kept by its name.
+    #[serde(skip)]
     pub name: ObjectName,
     /// `metadata.creationTimestamp`, seconds since 1970; absent in manifests. The older Service wins
     /// a clash (deviation D3); without a time it counts as younger than any with one.
@@ -97,7 +100,7 @@ impl Service {
 }
 
 /// `spec.type` of a Service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServiceKind {
     /// `ClusterIP`.
     ClusterIp,
@@ -110,7 +113,7 @@ pub enum ServiceKind {
 }
 
 /// Which endpoints traffic may go to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrafficPolicy {
     /// All of them.
     #[default]
@@ -120,7 +123,7 @@ pub enum TrafficPolicy {
 }
 
 /// One of `spec.ports` of a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePort {
     /// The port's name, empty where there is none.
     pub name: Name,
@@ -156,9 +159,10 @@ impl PolicyScope {
 }
 
 /// A discovery.k8s.io/v1 EndpointSlice, or one family of a core/v1 Endpoints object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSlice {
-    /// Namespace and name of the slice itself.
+    /// Namespace and name of the slice itself. Not part of the serialized form: it is kept by its name.
+    #[serde(skip)]
     pub name: ObjectName,
     /// The Service it belongs to: label `kubernetes.io/service-name`, same namespace.
     pub service: Name,
@@ -170,11 +174,12 @@ pub struct EndpointSlice {
     pub ports: Vec<EndpointPort>,
     /// When the pod or Service changed that led to this version of the slice: annotation
     /// `endpoints.kubernetes.io/last-change-trigger-time`.
+    #[serde(with = "packed::since_1970")]
     pub triggered: Option<SystemTime>,
 }
 
 /// One of `endpoints` of an EndpointSlice.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoint {
     /// `addresses[0]`: by KEP-752 the others are alternatives that nobody uses.
     pub address: Parsed<IpAddr>,
@@ -209,7 +214,7 @@ impl Endpoint {
 }
 
 /// One of `ports` of an EndpointSlice.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EndpointPort {
     /// The name that a Service's port refers to; absent names match nothing.
     pub name: Option<Name>,

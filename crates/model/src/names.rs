@@ -9,7 +9,7 @@ use ipvs::Protocol;
 pub type Name = Arc<str>;
 
 /// A namespaced object's name. Prints as `namespace/name`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
     /// The namespace; empty for objects that have none, such as Nodes.
     pub namespace: Name,

@@ -63,7 +63,7 @@ fn finishing<'a>(
     service: &'a model::ObjectName,
 ) -> impl Iterator<Item = IpAddr> + 'a {
     (cluster.slices(service))
-        .flat_map(|slice| &slice.endpoints)
+        .flat_map(|slice| slice.endpoints)
         .filter(|endpoint| endpoint.terminating && endpoint.serving)
         .filter_map(|endpoint| endpoint.address.as_result().ok().copied())
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::cluster::{Changed, ClusterState, Service};
+use model::cluster::{Changed, ClusterState, EndpointSlice, Service};
 use model::config::{NodeConfig, NodePortAddresses};
 use model::finding::Finding;
 use model::names::ObjectName;
@@ -143,7 +143,8 @@ impl Compiler {
             self.ledger.remark(name, Vec::new());
             return self.ledger.replace(name, None);
         };
-        let resolved = resolve(service, cluster.slices(name), &self.node, &self.config);
+        let slices: Vec<EndpointSlice> = cluster.slices(name).collect();
+        let resolved = resolve(&service, &slices, &self.node, &self.config);
         let part = Part {
             created: service.created,
             claims: (resolved.frontends.into_iter())
@@ -210,7 +211,7 @@ fn services_at<'a>(
     cluster: &'a ClusterState,
     addresses: &BTreeSet<IpAddr>,
 ) -> impl Iterator<Item = &'a ObjectName> {
-    let asks = |service: &Service| {
+    let asks = |service: Service| {
         (service.external_ips.iter())
             .chain(&service.load_balancer_ips)
             .filter_map(|address| address.as_result().ok())

@@ -47,9 +47,9 @@ pub(crate) struct Resolved {
 }
 
 /// What `service` is on this node.
-pub(crate) fn resolve<'a>(
+pub(crate) fn resolve(
     service: &Service,
-    slices: impl Iterator<Item = &'a EndpointSlice>,
+    slices: &[EndpointSlice],
     node: &NodeView,
     config: &NodeConfig,
 ) -> Resolved {
@@ -57,15 +57,14 @@ pub(crate) fn resolve<'a>(
     if service.kind == ServiceKind::ExternalName || service.cluster_ips.is_empty() {
         return resolved;
     }
-    let slices: Vec<&EndpointSlice> = slices.collect();
     let findings = &mut resolved.findings;
-    for slice in &slices {
+    for slice in slices {
         slices::check(slice, findings);
     }
     let ports = usable_ports(service, findings);
     let resolver = Resolver {
         service,
-        slices: &slices,
+        slices,
         node,
         config,
         scheduler: scheduler(service, findings),
@@ -94,7 +93,7 @@ pub(crate) fn resolve<'a>(
 /// All that the ports of one Service have in common.
 struct Resolver<'a> {
     service: &'a Service,
-    slices: &'a [&'a EndpointSlice],
+    slices: &'a [EndpointSlice],
     node: &'a NodeView,
     config: &'a NodeConfig,
     scheduler: Option<Name>,

@@ -191,7 +191,7 @@ proptest! {
         let (desired, _) = compile(&state, &node, &config);
         let cluster_ips: BTreeSet<IpAddr> = (state.service_names())
             .filter_map(|name| state.service(name))
-            .flat_map(|service| &service.cluster_ips)
+            .flat_map(|service| service.cluster_ips)
             .filter_map(|address| address.as_result().ok().copied())
             .collect();
         let of_nodes: BTreeSet<IpAddr> = (state.nodes())

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compact::CommonNames;
+use super::packed::Packed;
+use super::shared_names::SharedNames;
 use super::{ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service};
 use crate::names::{Name, ObjectName};
 use crate::pack::{pack_map, pack_set};
@@ -12,13 +13,13 @@ use crate::pack::{pack_map, pack_set};
 /// Two states are equal when they hold the same objects, whatever the order in which these came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterState {
-    services: BTreeMap<ObjectName, Service>,
+    services: BTreeMap<ObjectName, Packed<Service>>,
     /// By their own names, by which they are deleted.
-    slices: BTreeMap<ObjectName, EndpointSlice>,
+    slices: BTreeMap<ObjectName, Packed<EndpointSlice>>,
     /// Services and the names of their slices. No map within a map: most Services have one slice.
     slices_of: BTreeSet<(ObjectName, Name)>,
     nodes: BTreeMap<Name, Node>,
-    names: CommonNames,
+    names: SharedNames,
     /// What a list in progress has named so far.
     listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
     listed: BTreeSet<ObjectKind>,
@@ -78,10 +79,10 @@ impl ClusterState {
             ClusterEvent::ListStarted(_) => false,
             ClusterEvent::ListDone(_) => true,
             ClusterEvent::Upsert(Object::Service(service)) => {
-                self.services.get(&service.name) != Some(service)
+                self.services.get(&service.name) != Some(&Packed::new(service))
             }
             ClusterEvent::Upsert(Object::EndpointSlice(slice)) => {
-                self.slices.get(&slice.name) != Some(slice)
+                self.slices.get(&slice.name) != Some(&Packed::new(slice))
             }
             ClusterEvent::Upsert(Object::Node(node)) => self.nodes.get(&node.name) != Some(node),
             ClusterEvent::Delete(ObjectKind::Service, name) => self.services.contains_key(name),
@@ -105,8 +106,14 @@ impl ClusterState {
 
     /// The Service `name`.
     #[must_use]
-    pub fn service(&self, name: &ObjectName) -> Option<&Service> {
-        self.services.get(name)
+    pub fn service(&self, name: &ObjectName) -> Option<Service> {
+        let (name, packed) = self.services.get_key_value(name)?;
+        let mut service = packed.unpack();
+        service.name = name.clone();
+        for port in &mut service.ports {
+            port.name = self.names.get(&port.name);
+        }
+        Some(service)
     }
 
     /// Whether load balancers may send new connections to the node `name`: it is known, not being
@@ -118,22 +125,14 @@ impl ClusterState {
     }
 
     /// The slices of Service `name`, ordered by their names.
-    pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = &EndpointSlice> {
+    pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = EndpointSlice> {
         self.slice_names(name).filter_map(|(service, slice)| {
             let name = ObjectName::new(service.namespace.clone(), slice.clone());
-            self.slices.get(&name)
+            let mut slice = self.slices.get(&name)?.unpack();
+            slice.name = name;
+            slice.service = service.name.clone();
+            Some(slice)
         })
-    }
-
-    /// The name of a Service as an object has it that is known, to be kept once.
-    fn known_name(&self, name: &ObjectName) -> Option<Name> {
-        let services = self.services.get_key_value(name).map(|(name, _)| name);
-        let slices = self.slice_names(name).map(|(name, _)| name);
-        services
-            .into_iter()
-            .chain(slices)
-            .next()
-            .map(|name| name.name.clone())
     }
 
     fn slice_names(&self, name: &ObjectName) -> impl Iterator<Item = &(ObjectName, Name)> {
@@ -154,17 +153,16 @@ impl ClusterState {
 
     fn upsert(&mut self, object: Object) -> Changed {
         match object {
-            Object::Service(mut service) => {
-                let name = service.name.clone();
-                if self.services.get(&name) == Some(&service) {
+            Object::Service(service) => {
+                let packed = Packed::new(&service);
+                if self.services.get(&service.name) == Some(&packed) {
                     return Changed::default();
                 }
-                self.names.compact_service(&mut service);
-                if let Some(known) = self.known_name(&name) {
-                    service.name.name = known;
+                for mut port in service.ports {
+                    self.names.share(&mut port.name);
                 }
-                let name = service.name.clone();
-                self.services.insert(name.clone(), service);
+                let name = self.kept(service.name);
+                self.services.insert(name.clone(), packed);
                 changed_service(name)
             }
             Object::EndpointSlice(slice) => self.upsert_slice(slice),
@@ -179,28 +177,38 @@ impl ClusterState {
         }
     }
 
-    fn upsert_slice(&mut self, mut slice: EndpointSlice) -> Changed {
+    fn upsert_slice(&mut self, slice: EndpointSlice) -> Changed {
+        let packed = Packed::new(&slice);
         let mut changed = match self.slices.get(&slice.name) {
-            Some(before) if *before == slice => return Changed::default(),
-            Some(before) if before.service != slice.service => self.delete_slice(&slice.name),
+            Some(before) if *before == packed => return Changed::default(),
+            Some(before) if before.unpack().service != slice.service => {
+                self.delete_slice(&slice.name)
+            }
             _ => Changed::default(),
         };
-        self.names.compact_slice(&mut slice);
-        if let Some(known) = self.known_name(&service_of(&slice)) {
-            slice.service = known;
-        }
-        let service = service_of(&slice);
-        let place = (service.clone(), slice.name.name.clone());
-        self.slices_of.insert(place);
-        self.slices.insert(slice.name.clone(), slice);
+        let service = self.kept(service_of(&slice.name, slice.service));
+        let name = ObjectName::new(service.namespace.clone(), slice.name.name);
+        self.slices_of.insert((service.clone(), name.name.clone()));
+        self.slices.insert(name, packed);
         changed.services.insert(service);
         changed
+    }
+
+    /// The name of a Service, as the objects have it that are known.
+    fn kept(&mut self, mut name: ObjectName) -> ObjectName {
+        let service = self.services.get_key_value(&name).map(|(name, _)| name);
+        let of_slice = || self.slice_names(&name).map(|(name, _)| name).next();
+        if let Some(known) = service.or_else(of_slice) {
+            return known.clone();
+        }
+        self.names.share(&mut name.namespace);
+        name
     }
 
     fn delete(&mut self, kind: ObjectKind, name: &ObjectName) -> Changed {
         match kind {
             ObjectKind::Service => match self.services.remove(name) {
-                Some(service) => changed_service(service.name),
+                Some(_) => changed_service(name.clone()),
                 None => Changed::default(),
             },
             ObjectKind::EndpointSlice => self.delete_slice(name),
@@ -215,7 +223,7 @@ impl ClusterState {
         let Some(slice) = self.slices.remove(name) else {
             return Changed::default();
         };
-        let place = (service_of(&slice), slice.name.name);
+        let place = (service_of(name, slice.unpack().service), name.name.clone());
         self.slices_of.remove(&place);
         changed_service(place.0)
     }
@@ -248,8 +256,8 @@ impl ClusterState {
     }
 }
 
-fn service_of(slice: &EndpointSlice) -> ObjectName {
-    ObjectName::new(slice.name.namespace.clone(), slice.service.clone())
+fn service_of(slice: &ObjectName, service: Name) -> ObjectName {
+    ObjectName::new(slice.namespace.clone(), service)
 }
 
 fn changed_service(name: ObjectName) -> Changed {

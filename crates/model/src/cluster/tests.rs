@@ -1,7 +1,12 @@
+use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ipvs::Protocol;
 
 use super::{
     ClusterEvent, ClusterState, Endpoint, EndpointSlice, Node, Object, ObjectKind, Parsed, Service,
+    ServicePort,
 };
 use crate::names::{Name, ObjectName};
 
@@ -164,17 +169,7 @@ fn on_node(name: &str, node: &str) -> Object {
 
 /// Every name in `state` that objects may have in common.
 fn shared_names(state: &ClusterState, service: &ObjectName) -> Vec<Vec<Name>> {
-    let of = |slice: &EndpointSlice| {
-        let endpoint = &slice.endpoints[0];
-        let node = endpoint.node.clone().expect("a node");
-        let namespace = slice.name.namespace.clone();
-        vec![
-            namespace,
-            slice.service.clone(),
-            node,
-            endpoint.zone_hints[0].clone(),
-        ]
-    };
+    let of = |slice: EndpointSlice| vec![slice.name.namespace, slice.service];
     state.slices(service).map(of).collect()
 }
 
@@ -197,4 +192,68 @@ fn names_in_common_are_kept_once() {
         assert!(Arc::ptr_eq(&service.name, &names[0][1]));
         assert!(Arc::ptr_eq(&service.namespace, &names[0][0]));
     }
+}
+
+#[test]
+fn names_of_ports_are_kept_once() {
+    let mut state = ClusterState::default();
+    let names = ["a", "b"].map(|name| ObjectName::new("default", name));
+    for name in &names {
+        let http = ServicePort {
+            name: "http".into(),
+            protocol: Parsed::Valid(Protocol::Tcp),
+            port: Parsed::Invalid("0".into()),
+            node_port: None,
+        };
+        let service = Service {
+            ports: vec![http],
+            ..Service::new(name.clone())
+        };
+        state.absorb(ClusterEvent::Upsert(Object::Service(service)));
+    }
+    let [a, b] = names.map(|name| {
+        let service = state.service(&name).expect("a Service");
+        service.ports[0].name.clone()
+    });
+    assert!(Arc::ptr_eq(&a, &b));
+}
+
+#[test]
+fn objects_come_back_as_they_were() {
+    let mut service = Service::new(ObjectName::new("default", "web"));
+    service.created = Some(-1);
+    service.cluster_ips = vec![
+        Parsed::Valid([10, 96, 0, 1].into()),
+        Parsed::Invalid("fd00::/8".into()),
+    ];
+    service.affinity = Some(Duration::from_secs(10_800));
+    service.source_ranges = vec![
+        Parsed::Valid("10.0.0.0/8".parse().expect("a network")),
+        Parsed::Valid("fd00::/64".parse().expect("a network")),
+    ];
+    service.health_check_node_port = NonZeroU16::new(30_000).map(Parsed::Valid);
+    service.scheduler = Some("mh".into());
+    let Object::EndpointSlice(mut slice) = on_node("a", "node1") else {
+        unreachable!("it is one");
+    };
+    slice.triggered = Some(SystemTime::UNIX_EPOCH + Duration::new(1, 1));
+
+    let mut state = ClusterState::default();
+    for object in [
+        Object::Service(service.clone()),
+        Object::EndpointSlice(slice.clone()),
+    ] {
+        let event = ClusterEvent::Upsert(object);
+        assert!(state.is_changed_by(&event));
+        state.absorb(event.clone());
+        assert!(!state.is_changed_by(&event));
+        assert!(state.absorb(event).is_empty());
+    }
+    assert_eq!(state.service(&service.name), Some(service.clone()));
+    assert!(state.slices(&service.name).eq([slice.clone()]));
+
+    slice.triggered = Some(SystemTime::UNIX_EPOCH - Duration::from_secs(1));
+    state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
+    let triggered = state.slices(&service.name).map(|slice| slice.triggered);
+    assert!(triggered.eq([None]), "no change of a cluster is that old");
 }

@@ -159,7 +159,7 @@ impl View<'_> {
         let owner = self.desired.owners.virtual_servers.get(key)?;
         let service: &ObjectName = &owner.service;
         (self.cluster.slices(service))
-            .flat_map(|slice| &slice.endpoints)
+            .flat_map(|slice| slice.endpoints)
             .filter(|endpoint| endpoint.address.as_result() == Ok(&real.address))
             .map(|endpoint| endpoint.terminating)
             .max()

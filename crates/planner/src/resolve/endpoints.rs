@@ -32,7 +32,7 @@ impl<'a> Candidates<'a> {
     /// Endpoints of all `slices` of this family that serve `port`. Where two entries name the same
     /// address and port, one on this node is preferred.
     pub(super) fn gather(
-        slices: &[&'a EndpointSlice],
+        slices: &'a [EndpointSlice],
         port: &UsablePort,
         family: AddressFamily,
         node: &Name,

@@ -13,7 +13,7 @@ fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
         zone: Some("zone-a".into()),
         ..NodeView::default()
     };
-    let frontends = resolve(service, slices.iter(), &node, &config()).frontends;
+    let frontends = resolve(service, slices, &node, &config()).frontends;
     let lines: Vec<String> = (frontends.iter())
         .map(|frontend| {
             let backends = (frontend.backends.iter())
@@ -36,7 +36,7 @@ fn check_findings(service: &Service, slices: &[EndpointSlice], expected: &[&str]
         zone: None,
         ..NodeView::default()
     };
-    let findings = resolve(service, slices.iter(), &node, &config()).findings;
+    let findings = resolve(service, slices, &node, &config()).findings;
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
     assert_eq!(lines, expected);
 }
@@ -260,7 +260,7 @@ fn check_kinds(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
         other_nodes: [([192, 0, 2, 2].into(), "node2".into())].into(),
         ..NodeView::default()
     };
-    let frontends = resolve(service, slices.iter(), &node, &config()).frontends;
+    let frontends = resolve(service, slices, &node, &config()).frontends;
     let lines: Vec<String> = (frontends.iter())
         .map(|frontend| {
             let backends =
@@ -372,7 +372,7 @@ fn a_service_lacks_local_endpoints_once_in_each_family() {
         slice("web", "b", vec![here("fd00::1")]),
     ];
     let lacks = |slices: &[EndpointSlice]| {
-        resolve(&web, slices.iter(), &NodeView::default(), &config()).without_local
+        resolve(&web, slices, &NodeView::default(), &config()).without_local
     };
     assert_eq!(lacks(&elsewhere), [(Ipv4, PolicyScope::Internal)].into());
     assert_eq!(lacks(&[]), [].into(), "there are none at all");
@@ -381,7 +381,7 @@ fn a_service_lacks_local_endpoints_once_in_each_family() {
 /// The port and the number that load balancers are told.
 fn check_health(service: &Service, slices: &[EndpointSlice], expected: Option<(u16, usize)>) {
     let node = NodeView::default();
-    let check = resolve(service, slices.iter(), &node, &config()).health_check;
+    let check = resolve(service, slices, &node, &config()).health_check;
     let found = check.map(|check| (check.port.get(), check.local_endpoints));
     assert_eq!(found, expected);
 }

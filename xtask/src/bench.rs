@@ -5,6 +5,7 @@ mod table;
 
 use clap::Args;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
     sizes: Option<String>,
     /// How often each is timed
     #[arg(long, value_name = "NUMBER", conflicts_with = "quick")]
-    runs: Option<usize>,
+    runs: Option<NonZeroU32>,
     /// Passed to the program in the VM
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -122,7 +123,7 @@ pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measur
         "--sizes".to_owned(),
         arguments.sizes.clone().unwrap_or_else(|| sizes.to_owned()),
         "--runs".to_owned(),
-        arguments.runs.unwrap_or(runs).to_string(),
+        (arguments.runs.map_or(runs, NonZeroU32::get)).to_string(),
     ];
     if arguments.quick {
         command.extend(["--idle", "1", "--churn", "1"].map(str::to_owned));

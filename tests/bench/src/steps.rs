@@ -27,6 +27,8 @@ pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
         ("write sets", cold.sets),
         ("write rules", cold.rules),
         ("write addresses", cold.addresses),
+        ("cold sync: reading", cold.reading),
+        ("cold sync: settings", cold.settings),
         ("cold sync: first virtual server", first),
         (
             "cold sync: computing",

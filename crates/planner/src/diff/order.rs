@@ -1,6 +1,8 @@
 //! The order in which real servers are added (deviation D7).
 
-use ipvs::{RealServerKey, VirtualServerKey};
+use std::net::IpAddr;
+
+use ipvs::{AddressFamily, RealServerKey, VirtualServerKey};
 use model::names::Name;
 use model::plan::{Op, PlannedOp};
 
@@ -20,13 +22,51 @@ fn real_server(op: &Op) -> Option<(VirtualServerKey, RealServerKey)> {
     }
 }
 
+fn rank(node_name: &str, key: VirtualServerKey, real: RealServerKey) -> u64 {
+    let mut hash = Hash::NEW;
+    hash.add(node_name.as_bytes());
+    match key {
+        VirtualServerKey::Address {
+            address,
+            port,
+            protocol,
+        } => {
+            hash.add_address(address);
+            hash.add(&port.to_be_bytes());
+            hash.add(&[protocol.number()]);
+        }
+        VirtualServerKey::Fwmark { mark, family } => {
+            hash.add(&mark.get().to_be_bytes());
+            hash.add(&[u8::from(family == AddressFamily::Ipv6)]);
+        }
+    }
+    hash.add_address(real.address);
+    hash.add(&real.port.to_be_bytes());
+    hash.finish()
+}
+
 /// FNV-1a, then a mix so that every input bit reaches the high ones: the same on all machines and
 /// in all releases, which the standard library's hasher does not promise.
-fn rank(node_name: &str, key: VirtualServerKey, real: RealServerKey) -> u64 {
-    let text = format!("{node_name} {key} {real}");
-    let hash = (text.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    mixed ^ (mixed >> 33)
+struct Hash(u64);
+
+impl Hash {
+    const NEW: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    }
+
+    fn add_address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => self.add(&address.octets()),
+            IpAddr::V6(address) => self.add(&address.octets()),
+        }
+    }
+
+    fn finish(self) -> u64 {
+        let mixed = (self.0 ^ (self.0 >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        mixed ^ (mixed >> 33)
+    }
 }

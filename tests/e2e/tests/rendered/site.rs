@@ -51,9 +51,7 @@ impl Site {
         let neighbour = Neighbour::beside(&world, &["pod3"])?;
         let host = world.host_pod("host")?;
         for namespace in [&*world.node, &neighbour.node] {
-            // Refusals must not be told apart from drops by how many there were before.
-            namespace.sysctl("ipv4/icmp_ratelimit", "0")?;
-            namespace.sysctl("ipv6/icmp/ratelimit", "0")?;
+            namespace.unlimited_icmp()?;
         }
         let endpoint = |at, family: Family| match at {
             At::Pod1 => family.of(&world.pods[0]),

@@ -20,7 +20,7 @@ mod table;
 mod tests;
 
 use netlink::generic::{ResolveError, resolve};
-use netlink::{Connection, DumpError, Protocol as NetlinkProtocol, Socket, Transport};
+use netlink::{Connection, DumpError, Failure, Protocol as NetlinkProtocol, Socket, Transport};
 use netlink_packet_core::{DecodeError, ParseableParametrized as _};
 use netlink_packet_generic::{GenlHeader, GenlMessage};
 
@@ -35,6 +35,10 @@ use crate::types::{
 pub use error::{ErrorKind, OpenError, ReadError, RequestError};
 pub use request::Request;
 pub use table::{Table, TableEntry};
+
+/// Virtual servers that are asked for in one send. The kernel allots some 4 KiB to each answer, so that these fit into a receive
+/// buffer of 208 KiB, which is what an unprivileged process gets.
+const QUESTIONS: usize = 32;
 
 /// The length of a generic-netlink header, `struct genlmsghdr`.
 const GENERIC_HEADER_BYTES: usize = 4;
@@ -97,18 +101,28 @@ impl<T: Transport> Client<T> {
     ///
     /// The list is not complete.
     pub fn virtual_servers(&mut self) -> Result<Vec<(VirtualServer, Statistics)>, ReadError> {
-        let request = Message::new(Command::GetService, Vec::new());
         let mut servers = Vec::new();
+        self.each_virtual_server(|server, statistics| servers.push((server, statistics)))?;
+        Ok(servers)
+    }
+
+    /// Hands over what [`Client::virtual_servers`] answers one by one, as it comes.
+    ///
+    /// # Errors
+    ///
+    /// The list is not complete.
+    pub fn each_virtual_server(
+        &mut self,
+        mut each: impl FnMut(VirtualServer, Statistics),
+    ) -> Result<(), ReadError> {
+        let request = Message::new(Command::GetService, Vec::new());
         self.dump(request, |message| {
-            for attribute in command_attributes(&message) {
-                if let CommandAttribute::Service(nested) = attribute {
-                    servers.push(read_service(&nested.attributes)?);
-                }
+            if let Some((server, statistics)) = service_of(&message)? {
+                each(server, statistics);
             }
             Ok(())
         })
-        .map_err(|source| ReadError::new("virtual servers", source))?;
-        Ok(servers)
+        .map_err(|source| ReadError::new("virtual servers", source))
     }
 
     /// The virtual server `key`, none where there is none.
@@ -120,21 +134,54 @@ impl<T: Transport> Client<T> {
         &mut self,
         key: &VirtualServerKey,
     ) -> Result<Option<(VirtualServer, Statistics)>, ReadError> {
-        let request = about_service(Command::GetService, key);
-        let mut server = None;
-        let answer = self.get(request, |message| {
-            for attribute in command_attributes(&message) {
-                if let CommandAttribute::Service(nested) = attribute {
-                    server = Some(read_service(&nested.attributes)?);
-                }
-            }
-            Ok(())
-        });
-        match answer {
-            Ok(()) => Ok(server),
-            Err(DumpError::Refused { errno, .. }) if errno.0 == libc::ESRCH => Ok(None),
-            Err(source) => Err(ReadError::new(format!("virtual server {key}"), source)),
+        let mut servers = self.virtual_servers_of(&[*key])?;
+        Ok(servers.pop().flatten())
+    }
+
+    /// The virtual servers `keys`, in this order, none in the place of each that does not exist. Many are asked for in one send.
+    ///
+    /// # Errors
+    ///
+    /// One of them could not be read.
+    pub fn virtual_servers_of(
+        &mut self,
+        keys: &[VirtualServerKey],
+    ) -> Result<Vec<Option<(VirtualServer, Statistics)>>, ReadError> {
+        let mut servers = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(QUESTIONS) {
+            self.ask_for(keys, &mut servers)?;
         }
+        Ok(servers)
+    }
+
+    /// Appends the virtual servers `keys` to `servers`.
+    fn ask_for(
+        &mut self,
+        keys: &[VirtualServerKey],
+        servers: &mut Vec<Option<(VirtualServer, Statistics)>>,
+    ) -> Result<(), ReadError> {
+        let family = self.family;
+        let questions =
+            (keys.iter()).map(|key| envelope(family, about_service(Command::GetService, key)));
+        let first = servers.len();
+        servers.resize_with(first + keys.len(), || None);
+        let mut mistakes: Vec<Option<DecodeError>> = keys.iter().map(|_| None).collect();
+        let outcomes = self.connection.get_each(questions, |index, payload| {
+            match decode(payload).and_then(|message| service_of(&message)) {
+                Ok(server) => servers[first + index] = server,
+                Err(error) => mistakes[index] = Some(error),
+            }
+        });
+        for ((key, outcome), mistake) in keys.iter().zip(outcomes).zip(mistakes) {
+            let answer = match (outcome, mistake) {
+                (Err(Failure::Refused { errno, .. }), _) if errno.0 == libc::ESRCH => Ok(()),
+                (Err(failure), _) => Err(DumpError::from(failure)),
+                (Ok(()), Some(error)) => Err(DumpError::Decode(error)),
+                (Ok(()), None) => Ok(()),
+            };
+            answer.map_err(|source| ReadError::new(format!("virtual server {key}"), source))?;
+        }
+        Ok(())
     }
 
     /// The real servers of `key`, in the kernel's order. Empty where there is no such virtual server:
@@ -253,4 +300,14 @@ fn command_attributes(message: &Message) -> &[CommandAttribute] {
         Attributes::Command(attributes) => attributes,
         Attributes::Info(_) => &[],
     }
+}
+
+/// The virtual server of an answer, none where it tells of none.
+fn service_of(message: &Message) -> Result<Option<(VirtualServer, Statistics)>, DecodeError> {
+    for attribute in command_attributes(message) {
+        if let CommandAttribute::Service(nested) = attribute {
+            return read_service(&nested.attributes).map(Some);
+        }
+    }
+    Ok(None)
 }

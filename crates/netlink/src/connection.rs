@@ -12,6 +12,7 @@ use netlink_packet_core::{
 };
 
 use self::answers::{Answer, Answers};
+use self::batch::Said;
 use crate::error::{DumpError, Failure, OpenError};
 use crate::transport::{Protocol, Socket, Transport};
 
@@ -86,7 +87,28 @@ impl<T: Transport> Connection<T> {
         requests: impl IntoIterator<Item = Request<M>>,
         mut echo: impl FnMut(usize, &[u8]),
     ) -> Vec<Result<(), Failure>> {
-        batch::execute(self, requests, &mut echo)
+        batch::execute(self, requests, &mut |index, said| match said {
+            Said::Echo(payload) => echo(index, payload),
+            Said::Data(_) => {}
+        })
+    }
+
+    /// Asks for one thing by each of `requests`, many in one send, and hands the payload of each message of the answers
+    /// to `each`, with the number of the request, from 0. One outcome for each request, in the same order.
+    ///
+    /// Lists cannot be asked for like this: a socket has one under way at a time.
+    pub fn get_each<M: NetlinkSerializable>(
+        &mut self,
+        requests: impl IntoIterator<Item = M>,
+        mut each: impl FnMut(usize, &[u8]),
+    ) -> Vec<Result<(), Failure>> {
+        let requests = requests
+            .into_iter()
+            .map(|message| Request { message, flags: 0 });
+        batch::execute(self, requests, &mut |index, said| match said {
+            Said::Data(payload) => each(index, payload),
+            Said::Echo(_) => {}
+        })
     }
 
     /// Asks for a list and hands the payload of each message of the answer to `each`.

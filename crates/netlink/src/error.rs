@@ -75,3 +75,13 @@ pub enum DumpError {
     #[error("the kernel's answer makes no sense")]
     Decode(#[source] DecodeError),
 }
+
+impl From<Failure> for DumpError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused { errno, message } => Self::Refused { errno, message },
+            Failure::Lost => Self::Receive(io::Error::from_raw_os_error(libc::ENOBUFS)),
+            Failure::NotSent(error) => Self::Send(error),
+        }
+    }
+}

@@ -1,16 +1,17 @@
 //! The socket, behind a seam that tests can script.
 
+mod inbox;
+#[cfg(test)]
+mod tests;
+
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::time::Duration;
 
 use netlink_sys::{Socket as SysSocket, SocketAddr, protocols};
 
+use self::inbox::Inbox;
 use crate::error::OpenError;
-
-/// The kernel writes at most 32 KiB into one datagram of a dump, and looks at the size of the first
-/// receive buffer to choose (`netlink_recvmsg`, `net/netlink/af_netlink.c`, Linux 6.1). A single
-/// message may be larger.
-const RECEIVE_BYTES: usize = 256 * 1024;
 
 /// Room for the answers to a batch in which every request fails.
 const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
@@ -50,7 +51,10 @@ pub trait Transport {
 
 /// A netlink socket of the network namespace in which it was opened, wherever the thread goes later.
 #[derive(Debug)]
-pub struct Socket(SysSocket);
+pub struct Socket {
+    socket: SysSocket,
+    inbox: Inbox,
+}
 
 impl Socket {
     /// Opens a socket.
@@ -74,14 +78,15 @@ impl Socket {
         // before 4.3 and 4.12 lack these; nothing depends on them.
         let _ = socket.set_cap_ack(true);
         let _ = socket.set_ext_ack(true);
-        Ok(Self(socket))
+        let inbox = Inbox::default();
+        Ok(Self { socket, inbox })
     }
 }
 
 impl Transport for Socket {
     fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         loop {
-            match self.0.send(datagram, 0) {
+            match self.socket.send(datagram, 0) {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -90,10 +95,10 @@ impl Transport for Socket {
     }
 
     fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        buffer.clear();
-        buffer.reserve(RECEIVE_BYTES);
+        // SAFETY: the socket is open for as long as it is borrowed here.
+        let socket = unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) };
         loop {
-            match self.0.recv(buffer, libc::MSG_TRUNC) {
+            match self.inbox.take(socket, buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 answer => return answer,
             }
@@ -116,8 +121,6 @@ fn set_patience(socket: &SysSocket) -> io::Result<()> {
 }
 
 fn set_option<T>(socket: &SysSocket, option: libc::c_int, value: &T) -> io::Result<()> {
-    use std::os::fd::AsRawFd as _;
-
     let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
     // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel copies
     // it.

@@ -32,9 +32,44 @@ pub struct TableEntry {
     pub real_servers: Vec<RealServerStatus>,
 }
 
+impl Table {
+    fn gather(
+        read: impl FnOnce(&mut dyn FnMut(TableEntry)) -> Result<bool, ReadError>,
+    ) -> Result<Self, ReadError> {
+        let mut entries = BTreeMap::new();
+        let mut doubled = false;
+        let torn = read(&mut |entry| {
+            doubled |= entries.insert(entry.server.key, entry).is_some();
+        })?;
+        let torn = torn || doubled;
+        Ok(Self { entries, torn })
+    }
+}
+
 impl<T: Transport> Client<T> {
-    /// Reads everything: the virtual servers, the real servers of each, and the virtual servers once
-    /// more. The kernel gives no notice of changes, and a disturbed dump does not say that it is; two
+    /// Reads everything, as [`Client::each_entry`] does, into one value.
+    ///
+    /// # Errors
+    ///
+    /// Names what could not be read.
+    pub fn table(&mut self) -> Result<Table, ReadError> {
+        Table::gather(|each| self.each_entry(each))
+    }
+
+    /// Reads these virtual servers, as [`Client::each_entry_of`] does, into one value.
+    ///
+    /// # Errors
+    ///
+    /// Names what could not be read.
+    pub fn entries(&mut self, keys: &[VirtualServerKey]) -> Result<Table, ReadError> {
+        Table::gather(|each| self.each_entry_of(keys, each))
+    }
+
+    /// Reads everything and hands it over entry by entry: the virtual servers, the real servers of each, and the virtual servers
+    /// once more. Answers whether somebody else changed the table meanwhile, so that entries may be missing; one that is handed over
+    /// twice says the same.
+    ///
+    /// The kernel gives no notice of changes, and a disturbed dump does not say that it is; two
     /// lists that are equal, order included, are the best proof there is. (A virtual server that was
     /// deleted and added again stands at another place. What two lists can lack alike is one that stands
     /// where a datagram ends while others come and go; asking for it by key finds it.)
@@ -42,76 +77,57 @@ impl<T: Transport> Client<T> {
     /// # Errors
     ///
     /// Names what could not be read.
-    pub fn table(&mut self) -> Result<Table, ReadError> {
+    pub fn each_entry(&mut self, each: impl FnMut(TableEntry)) -> Result<bool, ReadError> {
         let before = self.virtual_servers()?;
-        let order: Vec<VirtualServerKey> = before.iter().map(|(server, _)| server.key).collect();
-        let mut table = Table::default();
-        for (server, statistics) in before {
-            let key = server.key;
-            let (real_servers, torn) = self.settled_real_servers(&key)?;
-            table.torn |= torn;
-            let entry = TableEntry {
-                server,
-                statistics,
-                real_servers,
-            };
-            // There twice: the dump was disturbed.
-            table.torn |= table.entries.insert(key, entry).is_some();
-        }
-        let after = self.virtual_servers()?;
-        let known = |server: &VirtualServer| {
-            (table.entries.get(&server.key)).is_some_and(|entry| entry.server == *server)
-        };
-        table.torn |= !after.iter().map(|(server, _)| server.key).eq(order)
-            || !after.iter().all(|(server, _)| known(server));
-        Ok(table)
+        let mut torn = self.hand_over(&before, each)?;
+        let mut expected = before.iter();
+        self.each_virtual_server(|server, _| {
+            torn |= expected.next().is_none_or(|(before, _)| *before != server);
+        })?;
+        Ok(torn || expected.next().is_some())
     }
 
-    /// Reads the virtual servers once, none of the real servers: absence proves nothing.
-    ///
-    /// # Errors
-    ///
-    /// The list is not complete.
-    pub fn list(&mut self) -> Result<Table, ReadError> {
-        let mut table = Table::default();
-        for (server, statistics) in self.virtual_servers()? {
-            let key = server.key;
-            let entry = TableEntry {
-                server,
-                statistics,
-                real_servers: Vec::new(),
-            };
-            table.torn |= table.entries.insert(key, entry).is_some();
-        }
-        Ok(table)
-    }
-
-    /// Reads these virtual servers, where they exist.
+    /// Reads these virtual servers, where they exist, and hands them over entry by entry. Answers what [`Client::each_entry`]
+    /// answers.
     ///
     /// # Errors
     ///
     /// Names what could not be read.
-    pub fn entries<'a>(
+    pub fn each_entry_of(
         &mut self,
-        keys: impl IntoIterator<Item = &'a VirtualServerKey>,
-    ) -> Result<Table, ReadError> {
-        let mut table = Table::default();
-        for key in keys {
-            let Some((server, statistics)) = self.virtual_server(key)? else {
-                continue;
-            };
-            let (real_servers, torn) = self.settled_real_servers(key)?;
-            // Real servers of a virtual server that vanished meanwhile are no answer.
-            let after = self.virtual_server(key)?;
-            table.torn |= torn || after.is_none_or(|(after, _)| after != server);
-            let entry = TableEntry {
-                server,
-                statistics,
+        keys: &[VirtualServerKey],
+        each: impl FnMut(TableEntry),
+    ) -> Result<bool, ReadError> {
+        let before: Vec<_> = (self.virtual_servers_of(keys)?.into_iter())
+            .flatten()
+            .collect();
+        let torn = self.hand_over(&before, each)?;
+        // Real servers of a virtual server that vanished meanwhile are no answer.
+        let present: Vec<VirtualServerKey> = before.iter().map(|(server, _)| server.key).collect();
+        let after = self.virtual_servers_of(&present)?;
+        let is_other = |(after, (before, _)): (Option<(VirtualServer, _)>, &(VirtualServer, _))| {
+            after.is_none_or(|(after, _)| after != *before)
+        };
+        Ok(torn || after.into_iter().zip(&before).any(is_other))
+    }
+
+    /// Hands over `servers` with their real servers. Answers whether one of their lists may be disturbed.
+    fn hand_over(
+        &mut self,
+        servers: &[(VirtualServer, Statistics)],
+        mut each: impl FnMut(TableEntry),
+    ) -> Result<bool, ReadError> {
+        let mut torn = false;
+        for (server, statistics) in servers {
+            let (real_servers, disturbed) = self.settled_real_servers(&server.key)?;
+            torn |= disturbed;
+            each(TableEntry {
+                server: server.clone(),
+                statistics: *statistics,
                 real_servers,
-            };
-            table.entries.insert(*key, entry);
+            });
         }
-        Ok(table)
+        Ok(torn)
     }
 
     /// The real servers of `key`, and whether the list may be disturbed.

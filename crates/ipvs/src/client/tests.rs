@@ -207,3 +207,71 @@ fn reading_errors_name_what_was_read() {
     let missing = refused(libc::ESRCH).virtual_server(&key);
     assert_eq!(missing.expect("an answer"), None);
 }
+
+/// More keys than go into one send, of which every third exists.
+#[test]
+fn many_virtual_servers_are_asked_for_in_few_sends() {
+    let keys: Vec<VirtualServerKey> = (1..=80)
+        .map(
+            |number| match parse_line(&format!("-A -t 10.96.0.{number}:80 -s rr")) {
+                Ok(Line::VirtualServer(server)) => server.key,
+                other => panic!("{other:?}"),
+            },
+        )
+        .collect();
+    let mut answers = Vec::new();
+    for (sequence, key) in (2..).zip(&keys) {
+        // What is asked for by key is answered in the form of a new one.
+        let found = server_with(*key);
+        let last = (sequence - 1) % 32 == 0 || sequence == 81;
+        if sequence % 3 == 0 {
+            answers.push(Ok(message(
+                FAMILY,
+                sequence,
+                &payload(&Request::NewService(found)),
+            )));
+            answers.extend(last.then(|| Ok(end(sequence, 0))));
+        } else {
+            answers.push(Ok(end(sequence, libc::ESRCH)));
+        }
+    }
+    let mut client = client(answers);
+    let found = client.virtual_servers_of(&keys).expect("they are read");
+    let expected: Vec<_> = (2..)
+        .zip(&keys)
+        .map(|(sequence, key)| (sequence % 3 == 0).then_some(*key))
+        .collect();
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|server| server.map(|(server, _)| server.key))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn one_of_many_that_cannot_be_read_is_named() {
+    let (key, _) = real();
+    let other = match parse_line("-A -u 10.96.0.11:53 -s rr") {
+        Ok(Line::VirtualServer(server)) => server.key,
+        other => panic!("{other:?}"),
+    };
+    let mut client = client([Ok(end(2, libc::ESRCH)), Ok(end(3, libc::EPERM))]);
+    let error = client.virtual_servers_of(&[other, key]);
+    let error = error.expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "failed to read virtual server 10.96.0.10:80/TCP"
+    );
+}
+
+fn server_with(key: VirtualServerKey) -> VirtualServer {
+    VirtualServer { key, ..server() }
+}
+
+/// A request as it is sent, without the header of netlink.
+fn payload(request: &Request) -> Vec<u8> {
+    let message = super::envelope(FAMILY, request.message());
+    let mut bytes = vec![0; netlink_packet_core::NetlinkSerializable::buffer_len(&message)];
+    netlink_packet_core::NetlinkSerializable::serialize(&message, &mut bytes);
+    bytes
+}

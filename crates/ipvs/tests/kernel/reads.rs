@@ -39,7 +39,7 @@ fn real_servers_of_a_missing_virtual_server_are_an_empty_list() {
     in_namespace(|client| {
         let (key, _) = real("-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 1");
         assert_eq!(client.real_servers(&key).expect("read"), []);
-        let table = client.entries([&key]).expect("read");
+        let table = client.entries(&[key]).expect("read");
         assert!(table.entries.is_empty() && !table.torn);
     });
 }
@@ -50,7 +50,7 @@ fn entries_are_those_asked_for() {
         add(client, &table_text(3, 2));
         let present = server("-A -t 10.96.0.1:80 -s rr").key;
         let missing = server("-A -t 10.96.9.9:80 -s rr").key;
-        let table = client.entries([&present, &missing]).expect("read");
+        let table = client.entries(&[present, missing]).expect("read");
         assert!(!table.torn);
         let keys: Vec<_> = table.entries.keys().copied().collect();
         assert_eq!(keys, [present]);

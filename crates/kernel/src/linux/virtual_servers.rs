@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ipvs::client::{self, Client, ErrorKind, ReadError, Request, Table, TableEntry};
+use ipvs::client::{self, Client, ErrorKind, ReadError, Request, TableEntry};
 use ipvs::{Connections, RealServerKey, VirtualServerKey};
-use model::tables::RealServers;
+use model::tables::collect_real_servers;
 use model::{Op, Selection, Snapshot, VirtualServerEntry};
 use netlink::Errno;
 
@@ -14,6 +14,9 @@ use super::failure::op_error;
 use super::modules::{self, ModulePolicy, Schedulers};
 use crate::error::{ModprobeError, ObserveError, OpenError};
 use crate::seam::OpOutcome;
+
+/// Changes that are made requests of at once: many sends, and little memory however large the stage.
+const AT_ONCE: usize = 4096;
 
 /// The IPVS table of one network namespace.
 ///
@@ -60,24 +63,43 @@ impl VirtualServers {
         snapshot: &mut Snapshot,
     ) -> Result<(), ObserveError> {
         for _ in 0..READINGS {
-            let Table { entries, torn } = match selection {
-                Selection::All => (self.client.table()).and_then(|table| self.checked(table)),
-                Selection::WithoutRealServers => {
-                    (self.client.list()).and_then(|list| self.checked(list))
-                }
-                Selection::Only(keys) => self.client.entries(keys),
-            }
-            .map_err(unreadable)?;
-            self.known.extend(entries.keys());
-            let reading = Reading::of(entries);
+            let reading = self.read(selection).map_err(unreadable)?;
+            self.known.extend(reading.virtual_servers.keys());
             snapshot.tables.virtual_servers = reading.virtual_servers;
             snapshot.connections = reading.connections;
-            snapshot.torn = torn || reading.doubled;
+            snapshot.torn = reading.torn;
             if !snapshot.torn {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Reads once. A list of all is held against what is known.
+    fn read(&mut self, selection: &Selection) -> Result<Reading, ReadError> {
+        let mut reading = Reading::default();
+        let torn = match selection {
+            Selection::All => self.client.each_entry(|entry| reading.add(entry))?,
+            Selection::WithoutRealServers => {
+                self.client.each_virtual_server(|server, statistics| {
+                    reading.add(TableEntry {
+                        server,
+                        statistics,
+                        real_servers: Vec::new(),
+                    });
+                })?;
+                false
+            }
+            Selection::Only(keys) => {
+                let keys: Vec<VirtualServerKey> = keys.iter().copied().collect();
+                (self.client).each_entry_of(&keys, |entry| reading.add(entry))?
+            }
+        };
+        reading.torn |= torn;
+        if !reading.torn && !matches!(selection, Selection::Only(_)) {
+            reading.torn = self.lacks_known(&reading)?;
+        }
+        Ok(reading)
     }
 
     /// Fills in the idle timeouts.
@@ -86,21 +108,23 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// Marks a list of all virtual servers as torn where one is missing that is there.
-    fn checked(&mut self, mut table: Table) -> Result<Table, ReadError> {
-        if !table.torn {
-            let missing: Vec<_> = (self.known.iter().copied())
-                .filter(|key| !table.entries.contains_key(key))
-                .collect();
-            for key in missing {
-                if self.client.virtual_server(&key)?.is_some() {
-                    table.torn = true;
-                } else {
-                    self.known.remove(&key);
-                }
+    /// Whether a list of all virtual servers lacks one that is there. One that is gone is forgotten.
+    fn lacks_known(&mut self, reading: &Reading) -> Result<bool, ReadError> {
+        let missing: Vec<_> = (self.known.iter().copied())
+            .filter(|key| !reading.virtual_servers.contains_key(key))
+            .collect();
+        let mut lacks = false;
+        for (key, found) in missing
+            .iter()
+            .zip(self.client.virtual_servers_of(&missing)?)
+        {
+            if found.is_some() {
+                lacks = true;
+            } else {
+                self.known.remove(key);
             }
         }
-        Ok(table)
+        Ok(lacks)
     }
 
     /// Does the changes of the table that follow each other in a stage.
@@ -110,23 +134,29 @@ impl VirtualServers {
                 self.schedulers.ready(&server.scheduler);
             }
         }
-        let requests: Vec<Request> = ops.iter().filter_map(|op| request(op)).collect();
-        let outcomes = self.client.execute(&requests).into_iter();
+        let mut outcomes = Vec::with_capacity(ops.len());
+        for ops in ops.chunks(AT_ONCE) {
+            self.execute(ops, &mut outcomes);
+        }
         outcomes
-            .zip(ops)
-            .map(|(outcome, op)| {
-                match op {
-                    Op::AddVirtualServer(server) if outcome.is_ok() => {
-                        self.known.insert(server.key);
-                    }
-                    Op::DelVirtualServer(key) if outcome.is_ok() => {
-                        self.known.remove(key);
-                    }
-                    _ => {}
+    }
+
+    /// Does `ops`, and appends what became of each.
+    fn execute(&mut self, ops: &[&Op], outcomes: &mut Vec<OpOutcome>) {
+        let requests: Vec<Request> = ops.iter().filter_map(|op| request(op)).collect();
+        let answers = self.client.execute(&requests).into_iter();
+        outcomes.extend(answers.zip(ops).map(|(answer, op)| {
+            match op {
+                Op::AddVirtualServer(server) if answer.is_ok() => {
+                    self.known.insert(server.key);
                 }
-                outcome.map_err(|error| op_error(op, error.failure()))
-            })
-            .collect()
+                Op::DelVirtualServer(key) if answer.is_ok() => {
+                    self.known.remove(key);
+                }
+                _ => {}
+            }
+            answer.map_err(|error| op_error(op, error.failure()))
+        }));
     }
 }
 
@@ -197,29 +227,27 @@ fn request(op: &Op) -> Option<Request> {
 struct Reading {
     virtual_servers: BTreeMap<VirtualServerKey, Arc<VirtualServerEntry>>,
     connections: BTreeMap<(VirtualServerKey, RealServerKey), Connections>,
-    /// A real server was listed twice: the kernel's list changed while it was read.
-    doubled: bool,
+    /// Somebody else changed the table while it was read: something may be missing, or was there twice.
+    torn: bool,
 }
 
 impl Reading {
-    fn of(entries: BTreeMap<VirtualServerKey, TableEntry>) -> Self {
-        let mut reading = Self::default();
-        for (key, entry) in entries {
-            let mut real_servers = RealServers::new();
-            for status in entry.real_servers {
-                let real = status.server;
-                if status.connections != Connections::default() {
-                    let place = (key, real.key);
-                    reading.connections.insert(place, status.connections);
-                }
-                reading.doubled |= real_servers.insert(real.key, real).is_some();
+    fn add(&mut self, entry: TableEntry) {
+        let key = entry.server.key;
+        let count = entry.real_servers.len();
+        for status in &entry.real_servers {
+            if status.connections != Connections::default() {
+                let place = (key, status.server.key);
+                self.connections.insert(place, status.connections);
             }
-            let entry = VirtualServerEntry {
-                server: entry.server,
-                real_servers,
-            };
-            reading.virtual_servers.insert(key, Arc::new(entry));
         }
-        reading
+        let real_servers = entry.real_servers.into_iter().map(|status| status.server);
+        let real_servers = collect_real_servers(real_servers);
+        self.torn |= real_servers.len() < count;
+        let entry = VirtualServerEntry {
+            server: entry.server,
+            real_servers,
+        };
+        self.torn |= self.virtual_servers.insert(key, Arc::new(entry)).is_some();
     }
 }

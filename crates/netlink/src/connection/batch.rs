@@ -16,13 +16,21 @@ const BYTES: usize = 64 * 1024;
 /// What became of a request; none while nothing is known.
 type Known = Option<Result<(), Failure>>;
 
-/// What is given the number of a refused request, from 0, and the payload as the kernel sent it back.
-type Echo<'a> = &'a mut dyn FnMut(usize, &[u8]);
+/// What the kernel says about a request besides how it ended.
+pub(super) enum Said<'a> {
+    /// A part of the answer.
+    Data(&'a [u8]),
+    /// The payload of the request, which is refused, as the kernel sent it back.
+    Echo(&'a [u8]),
+}
+
+/// What is given the number of a request, from 0, and what is said about it.
+type Listener<'a> = &'a mut dyn FnMut(usize, Said<'_>);
 
 pub(super) fn execute<T: Transport, M: NetlinkSerializable>(
     connection: &mut Connection<T>,
     requests: impl IntoIterator<Item = Request<M>>,
-    echo: Echo<'_>,
+    listener: Listener<'_>,
 ) -> Vec<Result<(), Failure>> {
     let mut requests = requests.into_iter().peekable();
     let mut outcomes = Vec::new();
@@ -41,8 +49,8 @@ pub(super) fn execute<T: Transport, M: NetlinkSerializable>(
         }
         acknowledge(&mut connection.out, last_flags);
         let before = outcomes.len();
-        let mut echo = |index: usize, payload: &[u8]| echo(before + index, payload);
-        outcomes.extend(send(connection, first, count, &mut echo));
+        let mut listener = |index: usize, said: Said<'_>| listener(before + index, said);
+        outcomes.extend(send(connection, first, count, &mut listener));
     }
     outcomes
 }
@@ -61,7 +69,7 @@ fn send<T: Transport>(
     connection: &mut Connection<T>,
     first: u32,
     count: usize,
-    echo: Echo<'_>,
+    listener: Listener<'_>,
 ) -> Vec<Result<(), Failure>> {
     if let Err(error) = connection.transport.send(&connection.out) {
         let copy = |error: &std::io::Error| match error.raw_os_error() {
@@ -73,7 +81,7 @@ fn send<T: Transport>(
             .collect();
     }
     let mut known: Vec<Known> = (0..count).map(|_| None).collect();
-    let complete = gather(connection, first, &mut known, echo);
+    let complete = gather(connection, first, &mut known, listener);
     (known.into_iter())
         .map(|outcome| match outcome {
             Some(outcome) => outcome,
@@ -90,7 +98,7 @@ fn gather<T: Transport>(
     connection: &mut Connection<T>,
     first: u32,
     known: &mut [Known],
-    echo: Echo<'_>,
+    listener: Listener<'_>,
 ) -> bool {
     let mut complete = true;
     let mut last = known.len().saturating_sub(1);
@@ -112,16 +120,20 @@ fn gather<T: Transport>(
         let Ok(index) = usize::try_from(reply.sequence.wrapping_sub(first)) else {
             continue;
         };
-        if let Answer::End(result) = reply.answer() {
-            if let Some(known) = known.get_mut(index) {
-                if let (Err(_), Some(payload)) = (&result, reply.echo()) {
-                    echo(index, payload);
+        match reply.answer() {
+            Answer::Data(payload) if index < known.len() => listener(index, Said::Data(payload)),
+            Answer::Data(_) => {}
+            Answer::End(result) => {
+                if let Some(known) = known.get_mut(index) {
+                    if let (Err(_), Some(payload)) = (&result, reply.echo()) {
+                        listener(index, Said::Echo(payload));
+                    }
+                    let refused = |(errno, message)| Failure::Refused { errno, message };
+                    *known = Some(result.map_err(refused));
                 }
-                *known =
-                    Some(result.map_err(|(errno, message)| Failure::Refused { errno, message }));
-            }
-            if index == last {
-                return complete;
+                if index == last {
+                    return complete;
+                }
             }
         }
     }

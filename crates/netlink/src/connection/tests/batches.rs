@@ -271,3 +271,40 @@ fn a_request_that_the_kernel_sends_back() {
     );
     assert_eq!(echoes, [(257, b"a request of 23 bytes..".to_vec())]);
 }
+
+/// Answers come before the last acknowledgement, each with the number of its question; a refused one has none.
+#[test]
+fn many_questions_in_one_send() {
+    let mut connection = connection([
+        datagram([message(WORD, 0, 1, b"one")]),
+        datagram([refusal(2, libc::ESRCH)]),
+        datagram([message(WORD, 0, 3, b"three"), ack(3)]),
+    ]);
+    let questions = words(3).into_iter().map(|request| request.message);
+    let mut answers = Vec::new();
+    let outcomes = connection.get_each(questions, |index, payload| {
+        answers.push((index, payload.to_vec()));
+    });
+    assert_eq!(connection.transport.sent.len(), 1);
+    assert!(matches!(
+        outcomes[..],
+        [Ok(()), Err(Failure::Refused { .. }), Ok(())]
+    ));
+    assert_eq!(answers, [(0, b"one".to_vec()), (2, b"three".to_vec())]);
+}
+
+/// An answer to somebody else's question is none of ours.
+#[test]
+fn an_answer_with_a_strange_number_is_passed_over() {
+    let mut connection = connection([
+        datagram([message(WORD, 0, 77, b"what?")]),
+        datagram([message(WORD, 0, 1, b"one"), ack(1)]),
+    ]);
+    let mut answers = Vec::new();
+    let question = words(1).remove(0).message;
+    let outcomes = connection.get_each([question], |index, payload| {
+        answers.push((index, payload.to_vec()));
+    });
+    assert!(outcomes[0].is_ok());
+    assert_eq!(answers, [(0, b"one".to_vec())]);
+}

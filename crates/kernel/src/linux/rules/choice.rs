@@ -58,7 +58,7 @@ pub enum Reason {
     },
     /// Both hold as many rules, and this kernel has nf_tables for IPv4.
     NftWorks,
-    /// Both hold as many rules, and this kernel has no nf_tables for IPv4.
+    /// This kernel has no nf_tables for IPv4.
     NftDoesNotWork,
 }
 
@@ -167,13 +167,17 @@ fn find_out(nft: Suite, legacy: Suite) -> (Suite, Reason) {
     }
 }
 
-/// Decides by what `read` says that a variant's tables hold, all or one.
+/// Decides by whether the kernel has nf_tables at all, and then by what `read` says that a variant's tables hold, all or
+/// one.
 ///
 /// Of the legacy one all are read, since the kernel makes a table that is named and not there.
 pub(super) fn decide(
     read: impl Fn(Variant, Option<&str>) -> String,
     nft_works: impl FnOnce() -> bool,
 ) -> (Variant, Reason) {
+    if !nft_works() {
+        return (Variant::Legacy, Reason::NftDoesNotWork);
+    }
     if has_kubelet(&read(Variant::Nft, Some("mangle"))) {
         return (Variant::Nft, Reason::Kubelet);
     }
@@ -186,8 +190,7 @@ pub(super) fn decide(
     match nft.cmp(&legacy) {
         std::cmp::Ordering::Greater => (Variant::Nft, more),
         std::cmp::Ordering::Less => (Variant::Legacy, more),
-        std::cmp::Ordering::Equal if nft_works() => (Variant::Nft, Reason::NftWorks),
-        std::cmp::Ordering::Equal => (Variant::Legacy, Reason::NftDoesNotWork),
+        std::cmp::Ordering::Equal => (Variant::Nft, Reason::NftWorks),
     }
 }
 

@@ -138,10 +138,15 @@ fn else_more_rules_decide() {
 }
 
 #[test]
-fn else_nf_tables_where_the_kernel_has_it() {
+fn else_nf_tables() {
     let nothing = |_, _: Option<&str>| String::new();
     assert_eq!(decide(nothing, || true), (Nft, Reason::NftWorks));
-    assert_eq!(decide(nothing, || false), (Legacy, Reason::NftDoesNotWork));
+}
+
+#[test]
+fn a_kernel_without_nf_tables_decides_before_all_and_nothing_is_read() {
+    let read = |_, _: Option<&str>| panic!("it was read");
+    assert_eq!(decide(read, || false), (Legacy, Reason::NftDoesNotWork));
 }
 
 #[test]

@@ -96,6 +96,17 @@ impl Op {
         keys
     }
 
+    /// The virtual server of the real server that this change is about; none where it is about something else.
+    #[must_use]
+    pub fn real_server_of(&self) -> Option<VirtualServerKey> {
+        match self {
+            Self::AddRealServer(key, _)
+            | Self::SetRealServer(key, _)
+            | Self::DelRealServer(key, _) => Some(*key),
+            _ => None,
+        }
+    }
+
     /// Whether it adds, changes or deletes.
     #[must_use]
     pub fn effect(&self) -> OpEffect {

@@ -75,22 +75,33 @@ impl NodeTables {
 
     /// Shares with `other` what is equal to it, among `keys`, or all: two tables that are equal take the room of one.
     pub fn share(&mut self, other: &Self, keys: Option<&TableKeys>) {
-        let share = |(key, entry): (&VirtualServerKey, &mut Arc<VirtualServerEntry>)| {
-            if let Some(other) = other.virtual_servers.get(key)
-                && entry == other
-            {
-                *entry = other.clone();
-            }
-        };
         match keys {
-            None => self.virtual_servers.iter_mut().for_each(share),
+            None => {
+                for (key, entry) in &mut self.virtual_servers {
+                    share_entry(entry, other.virtual_servers.get(key));
+                }
+            }
             Some(keys) => {
                 for key in &keys.virtual_servers {
-                    let entry = self.virtual_servers.get_mut(key);
-                    entry.into_iter().for_each(|entry| share((key, entry)));
+                    self.share_virtual_server(other, key);
                 }
             }
         }
+    }
+
+    /// The same of one virtual server.
+    pub fn share_virtual_server(&mut self, other: &Self, key: &VirtualServerKey) {
+        if let Some(entry) = self.virtual_servers.get_mut(key) {
+            share_entry(entry, other.virtual_servers.get(key));
+        }
+    }
+}
+
+fn share_entry(entry: &mut Arc<VirtualServerEntry>, other: Option<&Arc<VirtualServerEntry>>) {
+    if let Some(other) = other
+        && entry == other
+    {
+        *entry = other.clone();
     }
 }
 

@@ -303,7 +303,10 @@ impl Reconciler {
         let Some(mirror) = &self.mirror else {
             return;
         };
-        if anew {
+        if first {
+            // Nothing is drift.
+            self.compiler.compile(&self.cluster, &mirror.node, drop);
+        } else if anew {
             sync.expected = self.compiler.update_all(&self.cluster, &mirror.node);
         } else {
             let moved = self.compiler.look_at_node(&self.cluster, &mirror.node);
@@ -313,10 +316,7 @@ impl Reconciler {
             }
             sync.expected.merge(moved);
         }
-        if first {
-            // Nothing is drift.
-            sync.expected = TableKeys::default();
-        } else if !sync.is_whole() {
+        if !sync.is_whole() {
             sync.keys.merge(sync.expected.clone());
         }
         sync.first = first;
@@ -433,10 +433,19 @@ impl Reconciler {
         let (Some(sync), Some(mirror)) = (&mut self.sync, &mut self.mirror) else {
             return;
         };
-        for (planned, outcome) in stage.ops.iter().zip(outcomes) {
+        let desired = &self.compiler.desired().tables;
+        let mut ops = stage.ops.iter().zip(outcomes).peekable();
+        while let Some((planned, outcome)) = ops.next() {
             match outcome {
                 Ok(()) => {
                     mirror.note(&planned.op);
+                    // One that is complete takes no room of its own from now on.
+                    if let Some(key) = planned.op.real_server_of()
+                        && (ops.peek())
+                            .is_none_or(|(next, _)| next.op.real_server_of() != Some(key))
+                    {
+                        mirror.tables.share_virtual_server(desired, &key);
+                    }
                     match &planned.op {
                         Op::AddVirtualServer(server) => {
                             self.recorded.insert(server.key);

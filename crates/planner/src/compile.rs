@@ -29,7 +29,7 @@ pub fn compile(
     config: &NodeConfig,
 ) -> (Desired, Vec<Finding>) {
     let mut compiler = Compiler::new(config.clone());
-    compiler.update_all(cluster, node);
+    compiler.compile(cluster, node, drop);
     let findings = compiler.findings(cluster);
     (compiler.ledger.desired().clone(), findings)
 }
@@ -119,23 +119,33 @@ impl Compiler {
 
     /// Takes in what the node is, compiles every Service again, and names the entries that are different now.
     pub fn update_all(&mut self, cluster: &ClusterState, node: &NodeState) -> TableKeys {
-        let mut keys = self.write_settings(node.machine);
-        self.node.look_at_interfaces(node, &self.config);
-        self.node.look_at_nodes(cluster, &self.config);
-        keys.merge(self.write_rules());
-        keys.merge(self.update_services(cluster));
-        self.ledger.pack();
+        let mut keys = TableKeys::default();
+        self.compile(cluster, node, |changed| keys.merge(changed));
         keys
     }
 
-    fn update_services(&mut self, cluster: &ClusterState) -> TableKeys {
+    /// Takes in what the node is, and compiles every Service. What is different then is handed over piece by piece; of a first
+    /// compilation that is everything, and nobody needs it.
+    pub fn compile(
+        &mut self,
+        cluster: &ClusterState,
+        node: &NodeState,
+        mut changed: impl FnMut(TableKeys),
+    ) {
+        changed(self.write_settings(node.machine));
+        self.node.look_at_interfaces(node, &self.config);
+        self.node.look_at_nodes(cluster, &self.config);
+        changed(self.write_rules());
+        self.update_services(cluster, changed);
+        self.ledger.pack();
+    }
+
+    fn update_services(&mut self, cluster: &ClusterState, mut changed: impl FnMut(TableKeys)) {
         let mut services: BTreeSet<ObjectName> = cluster.service_names().cloned().collect();
         services.extend(self.ledger.services().cloned());
-        let mut keys = TableKeys::default();
         for service in &services {
-            keys.merge(self.update_service(cluster, service));
+            changed(self.update_service(cluster, service));
         }
-        keys
     }
 
     fn update_service(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
@@ -165,7 +175,7 @@ impl Compiler {
         }
         let mut keys = self.write_rules();
         match self.node.addresses_that_changed(before) {
-            None => keys.merge(self.update_services(cluster)),
+            None => self.update_services(cluster, |changed| keys.merge(changed)),
             Some(addresses) => {
                 for service in services_at(cluster, &addresses) {
                     keys.merge(self.update_service(cluster, service));

@@ -91,7 +91,7 @@ pub fn cleanup(live: &Snapshot, own: &Ownership) -> Plan {
 #[must_use]
 pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &TableKeys) -> Plan {
     let differ = Differ { desired, live, own };
-    let mut draft = Draft::new(own.deletions && !live.torn, &own.node_name);
+    let mut draft = Draft::new(own.deletions && !live.torn);
     let mut addresses = keys.addresses.clone();
     for key in &keys.virtual_servers {
         if let VirtualServerKey::Address { address, .. } = key {
@@ -175,11 +175,15 @@ impl Differ<'_> {
                 Op::AddVirtualServer(desired.server.clone()),
                 Reason::Missing,
             );
-            for real in desired.real_servers.values() {
+            for real in self.in_turn(key, desired.real_servers.values()) {
                 push(Op::AddRealServer(key, *real), Reason::Missing);
             }
             return;
         };
+        // Nearly always, and less work than to ask for each part.
+        if live == desired {
+            return;
+        }
         let differences = fields::of_virtual_server(&live.server, &desired.server);
         if !differences.is_empty() {
             push(
@@ -187,8 +191,10 @@ impl Differ<'_> {
                 Reason::Differs(differences),
             );
         }
-        for (real_key, real) in &desired.real_servers {
-            match live.real_servers.get(real_key) {
+        let others = (desired.real_servers.values())
+            .filter(|real| live.real_servers.get(&real.key) != Some(real));
+        for real in self.in_turn(key, others) {
+            match live.real_servers.get(&real.key) {
                 None => push(Op::AddRealServer(key, *real), Reason::Missing),
                 Some(live) => {
                     let differences = fields::of_real_server(live, real);
@@ -205,6 +211,15 @@ impl Differ<'_> {
                 push(op, reason);
             }
         }
+    }
+
+    /// Real servers of `key` in the order in which they are added.
+    fn in_turn<'d>(
+        &self,
+        key: VirtualServerKey,
+        real_servers: impl Iterator<Item = &'d RealServer>,
+    ) -> Vec<&'d RealServer> {
+        order::of_node(&self.own.node_name, key, real_servers)
     }
 
     /// What to do about a real server that is no endpoint any more. One with TCP connections keeps them and

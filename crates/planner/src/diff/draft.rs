@@ -5,65 +5,87 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipset::SetName;
 use ipvs::AddressFamily;
 use model::finding::Finding;
-use model::names::Name;
 use model::plan::{Op, OpEffect, Plan, PlannedOp, Reason, Stage};
 use model::rules::{ChainKey, Rule, RulesPatch};
 
-use super::order;
+/// Changes of one stage. Of a first synchronisation there are hundreds of thousands: pieces of this size find room where
+/// something else was, and each is given back when it is done.
+const PIECE: usize = 4_096;
 
 /// Changes by what must come before what (deviation D1): what is added, companions first and the API
 /// server's Service before all others; then what is deleted, the other way round.
-pub(super) struct Draft<'a> {
+pub(super) struct Draft {
     deletions: bool,
-    node_name: &'a Name,
-    settings: Vec<PlannedOp>,
-    device: Vec<PlannedOp>,
-    sets: Vec<PlannedOp>,
-    entries: Vec<PlannedOp>,
-    rules: Vec<PlannedOp>,
+    settings: Pieces,
+    device: Pieces,
+    sets: Pieces,
+    entries: Pieces,
+    rules: Pieces,
     replaced: BTreeSet<SetName>,
     /// Chains to be emptied before sets are replaced.
     loose: BTreeMap<AddressFamily, RulesPatch>,
     api_server: Additions,
     additions: Additions,
-    del_real_servers: Vec<PlannedOp>,
-    del_virtual_servers: Vec<PlannedOp>,
-    del_addresses: Vec<PlannedOp>,
-    del_entries: Vec<PlannedOp>,
-    del_rules: Vec<PlannedOp>,
-    del_sets: Vec<PlannedOp>,
+    del_real_servers: Pieces,
+    del_virtual_servers: Pieces,
+    del_addresses: Pieces,
+    del_entries: Pieces,
+    del_rules: Pieces,
+    del_sets: Pieces,
     findings: Vec<Finding>,
     withheld: usize,
 }
 
+/// Changes that commute, in the order in which they came.
 #[derive(Default)]
-struct Additions {
-    addresses: Vec<PlannedOp>,
-    virtual_servers: Vec<PlannedOp>,
-    real_servers: Vec<PlannedOp>,
+struct Pieces(Vec<Vec<PlannedOp>>);
+
+impl Pieces {
+    fn push(&mut self, planned: PlannedOp) {
+        match self.0.last_mut() {
+            Some(piece) if piece.len() < PIECE => piece.push(planned),
+            // A second piece says that there are many.
+            Some(_) => {
+                let mut piece = Vec::with_capacity(PIECE);
+                piece.push(planned);
+                self.0.push(piece);
+            }
+            None => self.0.push(vec![planned]),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
-impl<'a> Draft<'a> {
+#[derive(Default)]
+struct Additions {
+    addresses: Pieces,
+    virtual_servers: Pieces,
+    real_servers: Pieces,
+}
+
+impl Draft {
     /// An empty draft that leaves deletions out where these are not allowed.
-    pub(super) fn new(deletions: bool, node_name: &'a Name) -> Self {
+    pub(super) fn new(deletions: bool) -> Self {
         Self {
             deletions,
-            node_name,
-            settings: Vec::new(),
-            device: Vec::new(),
-            sets: Vec::new(),
-            entries: Vec::new(),
-            rules: Vec::new(),
+            settings: Pieces::default(),
+            device: Pieces::default(),
+            sets: Pieces::default(),
+            entries: Pieces::default(),
+            rules: Pieces::default(),
             replaced: BTreeSet::new(),
             loose: BTreeMap::new(),
             api_server: Additions::default(),
             additions: Additions::default(),
-            del_real_servers: Vec::new(),
-            del_virtual_servers: Vec::new(),
-            del_addresses: Vec::new(),
-            del_entries: Vec::new(),
-            del_rules: Vec::new(),
-            del_sets: Vec::new(),
+            del_real_servers: Pieces::default(),
+            del_virtual_servers: Pieces::default(),
+            del_addresses: Pieces::default(),
+            del_entries: Pieces::default(),
+            del_rules: Pieces::default(),
+            del_sets: Pieces::default(),
             findings: Vec::new(),
             withheld: 0,
         }
@@ -146,16 +168,20 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn into_plan(mut self) -> Plan {
-        order::shuffle_real_servers(self.node_name, &mut self.api_server.real_servers);
-        order::shuffle_real_servers(self.node_name, &mut self.additions.real_servers);
         self.findings.sort();
         let loose = self.loose.into_iter().map(|(family, patch)| PlannedOp {
             op: Op::PatchRules(family, patch.into()),
             owner: None,
             reason: Reason::Loosened,
         });
+        let loose: Vec<PlannedOp> = loose.collect();
+        let loose = Pieces(if loose.is_empty() {
+            Vec::new()
+        } else {
+            vec![loose]
+        });
         let stages = [
-            loose.collect(),
+            loose,
             self.settings,
             self.device,
             self.sets,
@@ -176,7 +202,7 @@ impl<'a> Draft<'a> {
         ];
         Plan {
             stages: (stages.into_iter())
-                .filter(|ops| !ops.is_empty())
+                .flat_map(|pieces| pieces.0)
                 .map(|ops| Stage { ops })
                 .collect(),
             findings: self.findings,

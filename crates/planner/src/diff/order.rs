@@ -2,24 +2,19 @@
 
 use std::net::IpAddr;
 
-use ipvs::{AddressFamily, RealServerKey, VirtualServerKey};
-use model::names::Name;
-use model::plan::{Op, PlannedOp};
+use ipvs::{AddressFamily, RealServer, RealServerKey, VirtualServerKey};
 
-/// Orders real servers within their virtual server so that each node has an order of its own, the
+/// The real servers of `key`, ordered so that each node has an order of its own, the
 /// same at every start: `rr` begins with the first one, and would otherwise begin with the same
 /// one on every node.
-pub(super) fn shuffle_real_servers(node_name: &Name, ops: &mut [PlannedOp]) {
-    ops.sort_by_cached_key(|planned| {
-        real_server(&planned.op).map(|(key, real)| (key, rank(node_name, key, real), real))
-    });
-}
-
-fn real_server(op: &Op) -> Option<(VirtualServerKey, RealServerKey)> {
-    match op {
-        Op::AddRealServer(key, real) | Op::SetRealServer(key, real) => Some((*key, real.key)),
-        _ => None,
-    }
+pub(super) fn of_node<'a>(
+    node_name: &str,
+    key: VirtualServerKey,
+    real_servers: impl Iterator<Item = &'a RealServer>,
+) -> Vec<&'a RealServer> {
+    let mut ordered: Vec<&RealServer> = real_servers.collect();
+    ordered.sort_by_cached_key(|real| (rank(node_name, key, real.key), real.key));
+    ordered
 }
 
 fn rank(node_name: &str, key: VirtualServerKey, real: RealServerKey) -> u64 {

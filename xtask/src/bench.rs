@@ -20,6 +20,9 @@ use measured::Measured;
 const SIZES: &str =
     "100x2,100x10,1000x2,1000x10,1000x250,10000x2,10000x10,10000x10-dual,45000x2,45000x10";
 
+/// At which of them the daemon is measured as a process: that takes seven minutes and more for each, five of them churn.
+const DAEMON_SIZES: &str = "100x10,10000x10,45000x2";
+
 /// What shows that all of it works.
 const QUICK_SIZES: &str = "20x2,100x3-dual";
 
@@ -33,6 +36,7 @@ Examples:
   cargo xtask bench                              everything; long, since the others take long
   cargo xtask bench --quick                      that it runs; a minute
   cargo xtask bench --sizes 10000x10 --runs 5    one size, more often
+  cargo xtask bench --daemon-sizes 45000x2       the daemon as a process, and nothing else
   cargo xtask bench --backend qemu --sizes 1000x10
 
 It prints a table and writes target/bench/results.json, table.md, plot.svg and plot.png. Times depend on the machine
@@ -44,15 +48,30 @@ pub(crate) struct Arguments {
     /// The kernel
     #[arg(long, value_enum, default_value_t = Backend::Uml)]
     backend: Backend,
-    /// Sizes, Services x endpoints of each
+    /// Sizes, Services x endpoints of each; the daemon is measured at them too unless --daemon-sizes says otherwise
     #[arg(long, value_name = "LIST", conflicts_with = "quick")]
     sizes: Option<String>,
+    /// Sizes at which the daemon is measured as a process; without --sizes nothing else is
+    #[arg(long, value_name = "LIST", conflicts_with = "quick")]
+    daemon_sizes: Option<String>,
     /// How often each is timed
     #[arg(long, value_name = "NUMBER", conflicts_with = "quick")]
     runs: Option<NonZeroU32>,
     /// Passed to the program in the VM
     #[arg(last = true)]
     arguments: Vec<String>,
+}
+
+impl Arguments {
+    /// The sizes of which every part is measured, and those at which the daemon is.
+    fn sizes(&self) -> (Option<&str>, Option<&str>) {
+        match (self.sizes.as_deref(), self.daemon_sizes.as_deref()) {
+            (None, None) if self.quick => (Some(QUICK_SIZES), Some(QUICK_SIZES)),
+            (None, None) => (Some(SIZES), Some(DAEMON_SIZES)),
+            (Some(sizes), None) => (Some(sizes), Some(sizes)),
+            (sizes, daemon_sizes) => (sizes, daemon_sizes),
+        }
+    }
 }
 
 /// Measures and prints.
@@ -68,6 +87,7 @@ pub(crate) fn quick(project: &Project) -> Result<usize> {
         quick: true,
         backend: Backend::Uml,
         sizes: None,
+        daemon_sizes: None,
         runs: None,
         arguments: Vec::new(),
     };
@@ -114,17 +134,18 @@ pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measur
         return Err(Error::new("the programs cannot be built"));
     }
     let bench = program(project, "bench");
-    let (sizes, runs) = match arguments.quick {
-        true => (QUICK_SIZES, 1),
-        false => (SIZES, 3),
-    };
-    let mut command = vec![
-        bench.to_string_lossy().into_owned(),
-        "--sizes".to_owned(),
-        arguments.sizes.clone().unwrap_or_else(|| sizes.to_owned()),
-        "--runs".to_owned(),
-        (arguments.runs.map_or(runs, NonZeroU32::get)).to_string(),
-    ];
+    let (sizes, daemon_sizes) = arguments.sizes();
+    let runs = if arguments.quick { 1 } else { 3 };
+    let mut command = vec![bench.to_string_lossy().into_owned()];
+    for (option, sizes) in [("--sizes", sizes), ("--daemon-sizes", daemon_sizes)] {
+        command.extend(
+            sizes
+                .into_iter()
+                .flat_map(|sizes| [option, sizes].map(str::to_owned)),
+        );
+    }
+    let runs = arguments.runs.map_or(runs, NonZeroU32::get);
+    command.extend(["--runs".to_owned(), runs.to_string()]);
     if arguments.quick {
         command.extend(["--idle", "1", "--churn", "1"].map(str::to_owned));
     }

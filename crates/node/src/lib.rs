@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod events;
 pub mod health;
 pub mod health_checks;
+pub mod heap;
 pub mod http;
 pub mod logging;
 pub mod metrics;

@@ -21,26 +21,31 @@ use clap::Parser;
 
 use shape::Shape;
 
+::node::daemon_allocator!();
+
 /// Fails with whatever stood in the way.
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Times the daemon's operations beside other programs and the kernel's limit.
 #[derive(Parser)]
 struct Args {
-    /// Sizes, Services x endpoints of each
-    #[arg(long, value_delimiter = ',', default_value = "100x10,1000x10")]
+    /// Sizes, Services x endpoints of each, of which every part is measured
+    #[arg(long, value_delimiter = ',')]
     sizes: Vec<Shape>,
+    /// Sizes at which the daemon is measured as a process
+    #[arg(long, value_delimiter = ',')]
+    daemon_sizes: Vec<Shape>,
     /// How often each is timed
     #[arg(long, default_value_t = 3)]
-    runs: usize,
+    runs: u32,
     /// How many changes of one endpoint, or one Service, are timed in each run
     #[arg(long, default_value_t = 100)]
     changes: u32,
-    /// For how many seconds the daemon is left alone; 0 leaves out all that takes the daemon as a process
+    /// For how many seconds the daemon is left alone
     #[arg(long, default_value_t = 60)]
     idle: u64,
     /// For how many seconds there are 1,000 changes of endpoints each
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 300)]
     churn: u64,
     /// Above so many virtual and real servers, other programs are left out
     #[arg(long, default_value_t = 150_000)]
@@ -53,18 +58,6 @@ struct Args {
 fn main() -> Outcome {
     let args = Args::parse();
     for shape in &args.sizes {
-        if args.idle > 0 {
-            let measure = daemon::Measure {
-                idle: Duration::from_secs(args.idle),
-                changes: args.changes,
-                churn: Duration::from_secs(args.churn),
-            };
-            eprintln!("bench: {shape}, the daemon");
-            namespace::within(|| daemon::all(*shape, measure, &args.folder))??;
-        }
-        if args.runs == 0 {
-            continue;
-        }
         let recorded = parts::record(*shape)?;
         for number in 1..=args.runs {
             eprintln!("bench: {shape}, run {number} of {}", args.runs);
@@ -74,6 +67,15 @@ fn main() -> Outcome {
                 parts::peers(*shape, &recorded.desired, &args.folder)?;
             }
         }
+    }
+    for shape in &args.daemon_sizes {
+        let measure = daemon::Measure {
+            idle: Duration::from_secs(args.idle),
+            changes: args.changes,
+            churn: Duration::from_secs(args.churn),
+        };
+        eprintln!("bench: {shape}, the daemon");
+        namespace::within(|| daemon::all(*shape, measure, &args.folder))??;
     }
     Ok(())
 }

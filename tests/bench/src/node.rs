@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kernel::{Kernel, LinuxKernel, ModulePolicy};
 use model::plan::{Op, Stage};
-use model::{ClusterEvent, NodeConfig};
+use model::{ClusterEvent, NodeConfig, Scope, Selection};
 use node::reconciler::{Effect, Event, Reconciler, Report};
 
 use crate::Outcome;
@@ -23,6 +23,8 @@ pub(crate) struct Work {
     pub(crate) settings: Duration,
     /// Changes of the kernel.
     pub(crate) ops: usize,
+    /// Pages of memory that were taken for the first time.
+    pub(crate) page_faults: i64,
 }
 
 impl Work {
@@ -65,6 +67,7 @@ impl Node {
 
     /// Takes in `events`, and works until there is nothing to do at once.
     pub(crate) fn take(&mut self, events: Vec<ClusterEvent>) -> Outcome<Work> {
+        let faults = page_faults();
         let began = Instant::now();
         let mut work = Work::default();
         for event in events {
@@ -74,6 +77,7 @@ impl Node {
         self.now += Duration::from_millis(20);
         self.handle(Event::Timeout, &mut work)?;
         work.all = began.elapsed();
+        work.page_faults = page_faults() - faults;
         Ok(work)
     }
 
@@ -81,6 +85,22 @@ impl Node {
     pub(crate) fn audit(&mut self) -> Outcome<Work> {
         self.now += self.reconciler.config().sync_period;
         self.take(Vec::new())
+    }
+
+    /// Reads all virtual and real servers, and answers how long that took.
+    pub(crate) fn read_servers(&mut self) -> Outcome<Duration> {
+        let scope = Scope {
+            virtual_servers: Selection::All,
+            ..Scope::NOTHING
+        };
+        let began = Instant::now();
+        let read = self.kernel.observe(&scope)?;
+        let took = began.elapsed();
+        let expected = &self.desired().tables.virtual_servers;
+        match read.tables.virtual_servers == *expected {
+            true => Ok(took),
+            false => Err("what was read is not what was written".into()),
+        }
     }
 
     /// The tables that are wanted.
@@ -135,6 +155,16 @@ impl Node {
             *work.part(part(&run[0].op)) += began.elapsed();
         }
         outcomes
+    }
+}
+
+/// Pages that this process touched for the first time (`ru_minflt`, getrusage(2)).
+fn page_faults() -> i64 {
+    // SAFETY: an all-zero `rusage` is valid, and outlives the call that fills it.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &raw mut usage);
+        usage.ru_minflt
     }
 }
 

@@ -20,7 +20,8 @@ const OURS: &str = "kube-ipvs";
 pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
     let events = shape.events();
     let mut node = Node::start()?;
-    let (cold, first) = first_server(|| node.take(events.clone()))?;
+    let list = events.clone();
+    let (cold, first) = first_server(|| node.take(list))?;
     for (what, took) in [
         ("cold sync", cold.all),
         ("write servers", cold.servers),
@@ -37,10 +38,18 @@ pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
     ] {
         sample(what, shape, OURS, took);
     }
+    figure(
+        "cold sync",
+        shape,
+        "page faults",
+        cold.page_faults as f64,
+        "",
+    );
+    sample("full read", shape, OURS, node.read_servers()?);
     let settled = node.audit()?;
     nothing("an audit", &settled)?;
-    sample("full read", shape, OURS, settled.reading);
     sample("audit", shape, OURS, settled.all);
+    sample("audit: reading", shape, OURS, settled.reading);
 
     one_endpoint(&mut node, shape, changes)?;
     one_service(&mut node, shape, changes)?;
@@ -53,7 +62,7 @@ pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
     let restarted = node.take(events)?;
     nothing("a restart", &restarted)?;
     sample("restart", shape, OURS, restarted.all);
-    sample("restart: reading", shape, OURS, restarted.reading);
+    sample("restart", shape, "reading it takes", restarted.reading);
     node_vanishes(&mut node, shape)
 }
 

@@ -35,6 +35,10 @@ fn main() -> Outcome {
     let folder = Path::new(&folder);
     let results: Vec<Value> = serde_json::from_slice(&fs::read(folder.join("results.json"))?)?;
     let lines = lines(&results);
+    if lines.is_empty() {
+        eprintln!("plot: nothing that is drawn was measured");
+        return Ok(());
+    }
     // An SVG's reader has fonts of its own; for pixels, and to know how wide a text is, one is needed here.
     let font: &'static [u8] = fs::read(FONT)
         .map_err(|error| format!("{FONT}, of the package fonts-dejavu-core: {error}"))?

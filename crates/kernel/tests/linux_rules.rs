@@ -306,9 +306,9 @@ fn the_lock_is_waited_for_but_not_for_ever() {
     });
 }
 
-/// What is chosen in a namespace in which `command` was run.
-fn chosen_after(command: &str) -> (Variant, Reason) {
-    in_namespace(|| {
+/// Runs `command` in a namespace and checks what is chosen there: `wanted`, or legacy where this kernel has no nf_tables.
+fn check_choice(command: &str, wanted: (Variant, Reason)) {
+    let choice = in_namespace(|| {
         run(command);
         let mut kernel = open();
         assert_eq!(kernel.iptables(), None);
@@ -316,7 +316,12 @@ fn chosen_after(command: &str) -> (Variant, Reason) {
         let choice = kernel.iptables().expect("it is chosen by now");
         assert!(choice.version.is_some(), "{choice}");
         (choice.variant, choice.reason)
-    })
+    });
+    let wanted = match variants().contains(&NFT) {
+        true => wanted,
+        false => (Variant::Legacy, Reason::NftDoesNotWork),
+    };
+    assert_eq!(choice, wanted, "{command}");
 }
 
 #[test]
@@ -327,7 +332,7 @@ fn the_packet_filter_that_the_kubelet_uses_is_chosen() {
             "ip6{} -t mangle -N KUBE-IPTABLES-HINT",
             variant.to_string().replace("ip", "")
         );
-        assert_eq!(chosen_after(&hint), (variant, Reason::Kubelet));
+        check_choice(&hint, (variant, Reason::Kubelet));
     }
 }
 
@@ -336,20 +341,16 @@ fn else_the_one_with_more_rules() {
     let _shared = LOCK.read().unwrap_or_else(PoisonError::into_inner);
     let more = |nft, legacy| Reason::MoreRules { nft, legacy };
     let legacy = "iptables-legacy -A INPUT -j ACCEPT; ip6tables-legacy -A INPUT -j ACCEPT";
-    assert_eq!(chosen_after(legacy), (Variant::Legacy, more(0, 2)));
+    check_choice(legacy, (Variant::Legacy, more(0, 2)));
     if variants().contains(&NFT) {
         let both = "iptables-legacy -A INPUT -j ACCEPT
                     iptables-nft -A INPUT -j ACCEPT; iptables-nft -A OUTPUT -j ACCEPT";
-        assert_eq!(chosen_after(both), (Variant::Nft, more(2, 1)));
+        check_choice(both, (Variant::Nft, more(2, 1)));
     }
 }
 
 #[test]
 fn else_nf_tables_where_this_kernel_has_it() {
     let _shared = LOCK.read().unwrap_or_else(PoisonError::into_inner);
-    let wanted = match variants().contains(&NFT) {
-        true => (Variant::Nft, Reason::NftWorks),
-        false => (Variant::Legacy, Reason::NftDoesNotWork),
-    };
-    assert_eq!(chosen_after("true"), wanted);
+    check_choice("true", (Variant::Nft, Reason::NftWorks));
 }

@@ -113,9 +113,7 @@ fn memory(operation: &'static str, shape: Shape, usage: Usage) {
     let show = |what: &str, value: f64, unit: &str| figure(operation, shape, what, value, unit);
     show("memory, resident", mebibytes(usage.resident), "MiB");
     show("memory, peak", mebibytes(usage.peak), "MiB");
-    let endpoints =
-        u64::from(shape.services) * u64::from(shape.endpoints) * shape.families().len() as u64;
-    let each = usage.resident as f64 / endpoints.max(1) as f64;
+    let each = usage.resident as f64 / shape.endpoints_of_all().max(1) as f64;
     show("memory for each endpoint", each, "B");
     show(
         "processor time since its start",

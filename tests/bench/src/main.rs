@@ -13,6 +13,7 @@ mod process;
 mod report;
 mod shape;
 mod steps;
+mod trash;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,6 +67,12 @@ fn main() -> Outcome {
             if shape.entries() <= args.peers_up_to {
                 parts::peers(*shape, &recorded.desired, &args.folder)?;
             }
+        }
+    }
+    for shape in &args.sizes {
+        if args.runs > 0 && shape.endpoints_of_all() <= trash::AT_MOST {
+            eprintln!("bench: {shape}, what was deleted before");
+            namespace::within(|| trash::all(*shape))??;
         }
     }
     for shape in &args.daemon_sizes {

@@ -27,8 +27,12 @@ pub(crate) struct Shape {
 impl Shape {
     /// Of how many virtual and real servers it makes the table.
     pub(crate) fn entries(self) -> u64 {
-        let each = u64::from(self.endpoints) + 1;
-        u64::from(self.services) * each * self.families().len() as u64
+        self.endpoints_of_all() + u64::from(self.services) * self.families().len() as u64
+    }
+
+    /// How many real servers that are.
+    pub(crate) fn endpoints_of_all(self) -> u64 {
+        u64::from(self.services) * u64::from(self.endpoints) * self.families().len() as u64
     }
 
     pub(crate) fn families(self) -> &'static [AddressFamily] {

@@ -73,8 +73,10 @@ fn one_endpoint(node: &mut Node, shape: Shape, changes: u32) -> Outcome {
         let service = number % shape.services;
         let gone = node.take(shape.slices(service, &|endpoint| endpoint != 0))?;
         sample("endpoint removed", shape, OURS, gone.all);
+        sample("endpoint removed: kernel", shape, OURS, gone.kernel());
         let back = node.take(shape.slices(service, &|_| true))?;
         sample("endpoint added", shape, OURS, back.all);
+        sample("endpoint added: kernel", shape, OURS, back.kernel());
         ops += gone.ops + back.ops;
         count += 2;
     }

@@ -115,6 +115,36 @@ proptest! {
         }
     }
 
+    /// The kernel remembers real servers that were deleted, and searches them at each that is added.
+    #[test]
+    fn what_is_wanted_again_is_not_deleted(objects in objects(), live in tables()) {
+        let desired = desired(objects);
+        let plan = diff(&desired, &snapshot(&live), &own());
+        let mut gone = BTreeSet::new();
+        let mut gone_real_servers = BTreeSet::new();
+        for planned in plan.ops() {
+            match planned.op {
+                Op::DelVirtualServer(key) => {
+                    gone.insert(key);
+                }
+                Op::DelRealServer(key, real) => {
+                    gone_real_servers.insert((key, real));
+                }
+                _ => {}
+            }
+        }
+        for planned in plan.ops() {
+            let comes = match &planned.op {
+                Op::AddVirtualServer(server) => gone.contains(&server.key),
+                Op::AddRealServer(key, real) | Op::SetRealServer(key, real) => {
+                    gone.contains(key) || gone_real_servers.contains(&(*key, real.key))
+                }
+                _ => false,
+            };
+            prop_assert!(!comes, "{} is deleted in the same plan", planned.op);
+        }
+    }
+
     #[test]
     fn companions_are_there_before_a_virtual_server(objects in objects(), live in tables()) {
         let desired = desired(objects);

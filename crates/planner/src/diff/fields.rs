@@ -1,7 +1,32 @@
 //! Which settings differ, in `ipvsadm`'s words.
 
+use std::fmt::Display;
+
 use ipvs::{RealServer, VirtualServer};
 use model::plan::Difference;
+
+/// Settings that differ, in the order in which they were compared.
+#[derive(Default)]
+struct Differences(Vec<Difference>);
+
+impl Differences {
+    /// Compares one setting. It is made text where it differs alone.
+    fn compare<T: PartialEq, S: Display>(
+        &mut self,
+        field: &'static str,
+        live: &T,
+        desired: &T,
+        text: impl Fn(&T) -> S,
+    ) {
+        if live != desired {
+            self.0.push(Difference {
+                field,
+                live: text(live).to_string(),
+                desired: text(desired).to_string(),
+            });
+        }
+    }
+}
 
 /// Settings of a virtual server that differ. The keys are equal.
 pub(super) fn of_virtual_server(live: &VirtualServer, desired: &VirtualServer) -> Vec<Difference> {
@@ -14,50 +39,32 @@ pub(super) fn of_virtual_server(live: &VirtualServer, desired: &VirtualServer) -
         persistence_prefix,
         persistence_engine,
     } = live;
-    let engine =
-        |engine: &Option<std::sync::Arc<str>>| engine.as_deref().unwrap_or("none").to_owned();
-    let seconds = |duration: &std::time::Duration| format!("{} s", duration.as_secs());
-    let mut differences = Vec::new();
-    let mut compare = |field, live: String, desired: String, equal: bool| {
-        if !equal {
-            differences.push(Difference {
-                field,
-                live,
-                desired,
-            });
-        }
-    };
-    compare(
-        "scheduler",
-        scheduler.0.to_string(),
-        desired.scheduler.0.to_string(),
-        *scheduler == desired.scheduler,
-    );
-    compare(
-        "flags",
-        format!("{:#x}", flags.bits()),
-        format!("{:#x}", desired.flags.bits()),
-        *flags == desired.flags,
-    );
-    compare(
+    let mut differences = Differences::default();
+    differences.compare("scheduler", scheduler, &desired.scheduler, |scheduler| {
+        scheduler.0.clone()
+    });
+    differences.compare("flags", flags, &desired.flags, |flags| {
+        format!("{:#x}", flags.bits())
+    });
+    differences.compare(
         "persistence",
-        seconds(persistence_timeout),
-        seconds(&desired.persistence_timeout),
-        *persistence_timeout == desired.persistence_timeout,
+        persistence_timeout,
+        &desired.persistence_timeout,
+        |timeout| format!("{} s", timeout.as_secs()),
     );
-    compare(
+    differences.compare(
         "persistence prefix",
-        format!("/{persistence_prefix}"),
-        format!("/{}", desired.persistence_prefix),
-        *persistence_prefix == desired.persistence_prefix,
+        persistence_prefix,
+        &desired.persistence_prefix,
+        |prefix| format!("/{prefix}"),
     );
-    compare(
+    differences.compare(
         "persistence engine",
-        engine(persistence_engine),
-        engine(&desired.persistence_engine),
-        *persistence_engine == desired.persistence_engine,
+        persistence_engine,
+        &desired.persistence_engine,
+        |engine| engine.as_deref().unwrap_or("none").to_owned(),
     );
-    differences
+    differences.0
 }
 
 /// Settings of a real server that differ. The keys are equal.
@@ -69,25 +76,14 @@ pub(super) fn of_real_server(live: &RealServer, desired: &RealServer) -> Vec<Dif
         upper_threshold,
         lower_threshold,
     } = live;
-    let numbers = [
-        ("weight", *weight, desired.weight),
-        ("upper threshold", *upper_threshold, desired.upper_threshold),
-        ("lower threshold", *lower_threshold, desired.lower_threshold),
-    ];
-    let mut differences: Vec<Difference> = (numbers.into_iter())
-        .filter(|(_, live, desired)| live != desired)
-        .map(|(field, live, desired)| Difference {
-            field,
-            live: live.to_string(),
-            desired: desired.to_string(),
-        })
-        .collect();
-    if *forwarding != desired.forwarding {
-        differences.push(Difference {
-            field: "forwarding",
-            live: forwarding.to_string(),
-            desired: desired.forwarding.to_string(),
-        });
+    let mut differences = Differences::default();
+    for (field, live, desired) in [
+        ("weight", weight, &desired.weight),
+        ("upper threshold", upper_threshold, &desired.upper_threshold),
+        ("lower threshold", lower_threshold, &desired.lower_threshold),
+    ] {
+        differences.compare(field, live, desired, |number| *number);
     }
-    differences
+    differences.compare("forwarding", forwarding, &desired.forwarding, |way| *way);
+    differences.0
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::{Context, Error, Result};
 use crate::project::{Project, cargo};
 use crate::say::say;
-use crate::vm::{self, Backend, VmSpec};
+use crate::vm::{self, Backend, VmSpec, shell};
 use measured::Measured;
 
 /// What is measured where nothing else is asked for.
@@ -71,6 +71,30 @@ impl Arguments {
             (Some(sizes), None) => (Some(sizes), Some(sizes)),
             (sizes, daemon_sizes) => (sizes, daemon_sizes),
         }
+    }
+
+    /// What the guest's shell does: one program measures part by part, the other the daemon as a process.
+    fn script(&self, project: &Project) -> String {
+        let runs = if self.quick { 1 } else { 3 };
+        let runs = self.runs.map_or(runs, NonZeroU32::get).to_string();
+        let mut options = vec!["--runs".to_owned(), runs];
+        if self.quick {
+            options.extend(["--idle", "1", "--churn", "1"].map(str::to_owned));
+        }
+        options.extend_from_slice(&self.arguments);
+        let (sizes, daemon_sizes) = self.sizes();
+        let line = |name: &str, option: &str, sizes: &str| {
+            let program = program(project, name).to_string_lossy().into_owned();
+            let words = [program, option.to_owned(), sizes.to_owned()];
+            let words = words.iter().chain(&options);
+            words
+                .map(|word| shell::quote(word) + " ")
+                .collect::<String>()
+        };
+        let parts = sizes.map(|sizes| line("bench", "--sizes", sizes));
+        let daemon = daemon_sizes.map(|sizes| line("bench-daemon", "--daemon-sizes", sizes));
+        let lines: Vec<String> = parts.into_iter().chain(daemon).collect();
+        lines.join("\n")
     }
 }
 
@@ -133,33 +157,15 @@ pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measur
     if !status.success() {
         return Err(Error::new("the programs cannot be built"));
     }
-    let bench = program(project, "bench");
-    let (sizes, daemon_sizes) = arguments.sizes();
-    let runs = if arguments.quick { 1 } else { 3 };
-    let mut command = vec![bench.to_string_lossy().into_owned()];
-    for (option, sizes) in [("--sizes", sizes), ("--daemon-sizes", daemon_sizes)] {
-        command.extend(
-            sizes
-                .into_iter()
-                .flat_map(|sizes| [option, sizes].map(str::to_owned)),
-        );
-    }
-    let runs = arguments.runs.map_or(runs, NonZeroU32::get);
-    command.extend(["--runs".to_owned(), runs.to_string()]);
-    if arguments.quick {
-        command.extend(["--idle", "1", "--churn", "1"].map(str::to_owned));
-    }
-    command.extend_from_slice(&arguments.arguments);
-    let mut spec = VmSpec::new("bench", command);
+    let script = arguments.script(project);
+    let mut spec = VmSpec::new("bench", ["sh", "-ec", &script].map(str::to_owned).to_vec());
     spec.backend = arguments.backend;
     spec.memory_mib = 8 * 1024;
     spec.timeout = Duration::from_secs(4 * 3600);
     spec.packages = PACKAGES.map(str::to_owned).to_vec();
-    spec.files = vec![
-        bench,
-        program(project, "kube-ipvsd"),
-        program(project, "ipvsctl"),
-    ];
+    spec.files = ["bench", "bench-daemon", "kube-ipvsd", "ipvsctl"]
+        .map(|name| program(project, name))
+        .to_vec();
     let run = vm::run(project, &spec)?;
     if run.status != 0 {
         return Err(Error::new(format!(

@@ -18,9 +18,10 @@ const OURS: &str = "kube-ipvs";
 
 /// All steps, in the network namespace of this thread, which is empty.
 pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
-    let events = shape.events();
     let mut node = Node::start()?;
-    let list = events.clone();
+    // One list at a time: a process of User-Mode Linux has a mapping of the host for each piece of its memory, and no more than
+    // `vm.max_map_count` of them.
+    let list = shape.events();
     let (cold, first) = first_server(|| node.take(list))?;
     for (what, took) in [
         ("cold sync", cold.all),
@@ -53,13 +54,13 @@ pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
 
     one_endpoint(&mut node, shape, changes)?;
     one_service(&mut node, shape, changes)?;
-    let relisted = node.take(events.clone())?;
+    let relisted = node.take(shape.events())?;
     nothing("a relist", &relisted)?;
     sample("relist of everything", shape, OURS, relisted.all);
 
     drop(node);
     let mut node = Node::start()?;
-    let restarted = node.take(events)?;
+    let restarted = node.take(shape.events())?;
     nothing("a restart", &restarted)?;
     sample("restart", shape, OURS, restarted.all);
     sample("restart", shape, "reading it takes", restarted.reading);

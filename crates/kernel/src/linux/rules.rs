@@ -145,7 +145,8 @@ impl Rules {
     }
 
     fn is_current(&mut self) -> Result<bool, Why> {
-        let version = self.suite()?.version;
+        self.suite()?;
+        let version = self.chosen().and_then(|choice| choice.version);
         Ok(version.is_none_or(|version| version >= Version::RESTORE_WAITS))
     }
 

@@ -141,7 +141,7 @@ pub(super) fn choose(backend: IptablesBackend, search: &Search) -> Result<(Suite
     let program = suite.program(AddressFamily::Ipv4, Tool::Restore);
     let choice = Choice {
         variant: suite.variant,
-        version: suite.version,
+        version: suite.version(),
         program: program.map(Program::to_string).unwrap_or_default(),
         reason,
     };

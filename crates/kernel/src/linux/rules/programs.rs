@@ -130,14 +130,20 @@ pub(super) fn read_version(text: &str) -> Option<(Version, Variant)> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Suite {
     pub(super) variant: Variant,
-    /// None where no program tells.
-    pub(super) version: Option<Version>,
     programs: BTreeMap<(AddressFamily, Tool), Program>,
 }
 
 impl Suite {
     pub(super) fn program(&self, family: AddressFamily, tool: Tool) -> Option<&Program> {
         self.programs.get(&(family, tool))
+    }
+
+    /// Asks the programs for their version; none where no program tells.
+    pub(super) fn version(&self) -> Option<Version> {
+        // iptables-restore tells it only in newer ones.
+        let telling = [Tool::Main, Tool::Restore].into_iter();
+        let mut programs = telling.filter_map(|tool| self.program(AddressFamily::Ipv4, tool));
+        programs.find_map(|program| Some(program.version()?.0))
     }
 }
 
@@ -205,14 +211,7 @@ impl Search {
         if of_ipv4(Tool::Save).is_none() || of_ipv4(Tool::Restore).is_none() {
             return None;
         }
-        // iptables-restore tells its version only in newer ones.
-        let mut telling = [Tool::Main, Tool::Restore].into_iter().filter_map(of_ipv4);
-        let version = telling.find_map(|program| Some(program.version()?.0));
-        Some(Suite {
-            variant,
-            version,
-            programs,
-        })
+        Some(Suite { variant, programs })
     }
 
     fn own(&self, name: &str) -> Option<Program> {

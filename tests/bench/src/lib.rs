@@ -22,14 +22,12 @@ use clap::Parser;
 
 use shape::Shape;
 
-::node::daemon_allocator!();
-
 /// Fails with whatever stood in the way.
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Times the daemon's operations beside other programs and the kernel's limit.
-#[derive(Parser)]
-struct Args {
+#[derive(Debug, Parser)]
+pub struct Args {
     /// Sizes, Services x endpoints of each, of which every part is measured
     #[arg(long, value_delimiter = ',')]
     sizes: Vec<Shape>,
@@ -56,8 +54,11 @@ struct Args {
     folder: PathBuf,
 }
 
-fn main() -> Outcome {
-    let args = Args::parse();
+/// Measures each part, in this process.
+///
+/// # Errors
+/// Whatever stood in the way.
+pub fn parts(args: &Args) -> Outcome {
     for shape in &args.sizes {
         let recorded = parts::record(*shape)?;
         for number in 1..=args.runs {
@@ -75,6 +76,14 @@ fn main() -> Outcome {
             namespace::within(|| trash::all(*shape))??;
         }
     }
+    Ok(())
+}
+
+/// Measures the daemon as a process, with an API server in this one.
+///
+/// # Errors
+/// Whatever stood in the way.
+pub fn daemon(args: &Args) -> Outcome {
     for shape in &args.daemon_sizes {
         let measure = daemon::Measure {
             idle: Duration::from_secs(args.idle),

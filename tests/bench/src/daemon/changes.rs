@@ -88,6 +88,16 @@ impl Scene<'_> {
 
     /// Waits until a Service has so many real servers that take connections.
     pub(super) fn wait(&mut self, service: u32, count: u32) -> Outcome {
+        self.wait_looking(service, count, || Ok(()))
+    }
+
+    /// The same, and calls `look` again and again.
+    pub(super) fn wait_looking(
+        &mut self,
+        service: u32,
+        count: u32,
+        mut look: impl FnMut() -> Outcome,
+    ) -> Outcome {
         let key = VirtualServerKey::Address {
             address: self.shape.cluster_ip(service, AddressFamily::Ipv4),
             port: 80,
@@ -95,6 +105,7 @@ impl Scene<'_> {
         };
         let deadline = Instant::now() + SOON;
         loop {
+            look()?;
             let servers = self.client.real_servers(&key)?;
             let serving = servers.iter().filter(|real| real.server.weight > 0).count();
             if serving == usize::try_from(count)? {

@@ -6,8 +6,8 @@ mod tests;
 use model::plan::Undone;
 use model::{Plan, PlannedOp, Stage};
 
-use crate::error::OpError;
-use crate::seam::Kernel;
+use model::kernel::Kernel;
+use model::kernel::OpError;
 
 /// How many changes are handed over at once: whoever watches sees progress in between.
 const CHUNK: usize = 1024;

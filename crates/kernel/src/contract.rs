@@ -14,7 +14,7 @@ mod words;
 
 use std::net::SocketAddr;
 
-use crate::seam::Kernel;
+use model::kernel::Kernel;
 
 /// A kernel, and what a case needs besides.
 pub trait ContractKernel: Kernel {

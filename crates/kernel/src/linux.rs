@@ -17,8 +17,9 @@ use std::fmt;
 
 use model::{Op, Scope, Snapshot, Stage};
 
-use crate::error::{ObserveError, OpenError};
-use crate::seam::{Kernel, OpOutcome};
+use crate::error::OpenError;
+use model::kernel::ObserveError;
+use model::kernel::{Kernel, OpOutcome};
 
 pub use address_watch::{AddressWatch, WatchError, WatchStop, Watched};
 use addresses::Addresses;

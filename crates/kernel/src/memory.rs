@@ -17,8 +17,8 @@ use ipvs::Timeouts;
 use model::plan::set_timeouts;
 use model::{NodeTables, Op, Scope, Snapshot, Stage};
 
-use crate::error::{ObserveError, OpError, OpErrorKind};
-use crate::seam::{Kernel, OpOutcome};
+use model::kernel::{Kernel, OpOutcome};
+use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 use addresses::Addresses;
 use companions::Companions;
@@ -194,7 +194,7 @@ impl State {
             }
         };
         outcome.map_err(|kind| {
-            let errno = kind.errno();
+            let errno = crate::errno::errno_of(&kind);
             OpError::new(op.clone(), kind, errno)
         })
     }

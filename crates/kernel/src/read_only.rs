@@ -2,8 +2,8 @@
 
 use model::{NodeTables, Scope, Snapshot, Stage};
 
-use crate::error::{ObserveError, OpError, OpErrorKind};
-use crate::seam::{Kernel, OpOutcome};
+use model::kernel::{Kernel, OpOutcome};
+use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 #[cfg(test)]
 mod tests;

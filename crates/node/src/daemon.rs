@@ -24,10 +24,10 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::logging;
-use crate::reconciler::Reconciler;
 use crate::reload::Follower;
 use crate::run::{Ended, Inputs, Observer, Until, run};
 use crate::{events, traffic, udp_flows};
+use reconciler::Reconciler;
 
 pub use self::args::Args;
 

@@ -12,8 +12,8 @@ use sources::kube::events::{Events, ObjectEvent, Regarding, Severity};
 
 use crate::health_checks::ListenFailure;
 use crate::http::BindError;
-use crate::reconciler::Report;
 use crate::run::Observer;
+use reconciler::Report;
 
 /// What was tried when the daemon started; kube-proxy's word.
 const START: &str = "StartKubeProxy";

@@ -1,9 +1,8 @@
 //! The node's loop: what comes in from the cluster, what goes out to the kernel.
 //!
-//! [`reconciler`] decides and does nothing; [`run`](mod@run) does and decides nothing; [`daemon`] is
+//! The crate `reconciler` decides and does nothing; [`run`](mod@run) does and decides nothing; [`daemon`] is
 //! what `kube-ipvsd` is made of.
 
-pub mod backoff;
 pub mod changes;
 pub mod daemon;
 pub mod events;
@@ -13,7 +12,6 @@ pub mod heap;
 pub mod http;
 pub mod logging;
 pub mod metrics;
-pub mod reconciler;
 pub mod reload;
 pub mod run;
 pub mod traffic;

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
-use crate::reconciler::Event;
+use reconciler::Event;
 
 /// A field that has another value now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::report::Reporter;
 use crate::health::Moment;
-use crate::reconciler::{Effect, Event, Reconciler, Report};
+use reconciler::{Effect, Event, Reconciler, Report};
 
 /// How many words of sources are taken in at once: what comes with each wake of the loop, such as a look at the clock,
 /// is done once for all of them.

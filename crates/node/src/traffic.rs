@@ -16,8 +16,8 @@ use model::names::ServicePortName;
 use tracing::warn;
 
 use crate::metrics::{Traffic, VirtualServerTraffic};
-use crate::reconciler::{Reconciler, Report};
 use crate::run::Observer;
+use reconciler::{Reconciler, Report};
 
 /// The time from one reading to the next: Prometheus asks every 15 s or less often.
 const PERIOD: Duration = Duration::from_secs(10);

@@ -19,8 +19,8 @@ use model::udp_flows::{Servers, UdpFlows};
 use tracing::{debug, warn};
 
 use crate::metrics::Metrics;
-use crate::reconciler::Reconciler;
 use crate::run::Observer;
+use reconciler::Reconciler;
 
 /// How long to wait after a pass that failed; twice as long after each one more, up to the second.
 const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kernel::{Kernel, LinuxKernel, ModulePolicy};
 use model::plan::{Op, Stage};
 use model::{ClusterEvent, NodeConfig, Scope, Selection};
-use node::reconciler::{Effect, Event, Reconciler, Report};
+use reconciler::{Effect, Event, Reconciler, Report};
 
 use crate::Outcome;
 use crate::shape::NODE;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kernel::{Kernel as _, MemoryKernel};
 use model::{ClusterEvent, NodeConfig, NodeTables};
-use node::reconciler::{Effect, Event, Reconciler, Report};
+use reconciler::{Effect, Event, Reconciler, Report};
 
 /// A node.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use convergence::faults::{by_hand, faults, meddle, tear};
 use convergence::simulation::Simulation;
 use kernel::MemoryKernel;
 use model::{ClusterState, Object};
-use node::reconciler::Report;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use reconciler::Report;
 
 fn start(objects: Vec<Object>) -> Simulation {
     let mut node = Simulation::new(config(), MemoryKernel::new());

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use kernel::{MemoryKernel, OpOutcome};
 use model::{NodeConfig, NodeTables, Op, Stage};
-use node::reconciler::{Event, Reconciler};
 use node::run::{Inputs, Observer, Until, run};
+use reconciler::{Event, Reconciler};
 use sources::SourceConfig;
 use sources::kube::{ConnectError, Connection, KubeSettings, Nodes};
 use tokio::runtime::Handle;

@@ -5,7 +5,8 @@ mod tests;
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::project::Project;
 
@@ -16,11 +17,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ipset", &["netlink"]),
     ("model", &["ipvs", "ipset"]),
     ("planner", &["model", "ipvs", "ipset"]),
+    ("reconciler", &["model", "planner", "ipvs", "ipset"]),
     ("kernel", &["model", "ipvs", "ipset", "netlink"]),
     ("sources", &["model", "ipvs", "ipset"]),
     (
         "node",
-        &["model", "planner", "kernel", "sources", "ipvs", "ipset"],
+        &[
+            "model",
+            "planner",
+            "reconciler",
+            "kernel",
+            "sources",
+            "ipvs",
+            "ipset",
+        ],
     ),
     (
         "ipvsctl",
@@ -32,7 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const SOCKETS: &[&str] = &["kernel"];
 
 /// Crates of decisions and codecs, and what would give them a clock, a socket, a file or Kubernetes' words.
-const PURE: &[&str] = &["model", "planner"];
+const PURE: &[&str] = &["model", "planner", "reconciler"];
 const WORLDLY: &[&str] = &[
     "futures",
     "inotify",
@@ -42,6 +52,19 @@ const WORLDLY: &[&str] = &[
     "netlink-sys",
     "tokio",
     "tracing",
+];
+
+/// Crates that only the tests of another crate may use.
+const FOR_TESTS: &[(&str, &str)] = &[("reconciler", "kernel")];
+
+/// Calls that would give a pure crate a clock, a file, a process or a thread.
+const IMPURE_CALLS: &[&str] = &[
+    "Instant::now",
+    "SystemTime::now",
+    "std::fs",
+    "std::process",
+    "std::thread",
+    "std::env",
 ];
 
 /// Libraries that know nothing of Kubernetes.
@@ -56,7 +79,47 @@ pub(crate) fn complaints(project: &Project) -> Vec<String> {
         .iter()
         .filter(|package| is_layer(project, package))
         .flat_map(|package| of_package(package, &members))
+        .chain(PURE.iter().flat_map(|name| impure_calls(project, name)))
         .collect()
+}
+
+/// Calls in a pure crate that depend on the world. Tests may make them.
+fn impure_calls(project: &Project, name: &str) -> Vec<String> {
+    let folder = project.root.join("crates").join(name).join("src");
+    let mut all = Vec::new();
+    for file in sources(&folder) {
+        let Ok(text) = fs::read_to_string(&file) else {
+            continue;
+        };
+        let calls = IMPURE_CALLS.iter().filter(|call| text.contains(*call));
+        all.extend(calls.map(|call| {
+            let file = file.strip_prefix(&project.root).unwrap_or(&file);
+            format!(
+                "{}: crate {name} is pure and must not use {call}",
+                file.display()
+            )
+        }));
+    }
+    all
+}
+
+/// The Rust files below `folder` that are not tests.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files = Vec::new();
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if matches!(name, Some("tests" | "tests.rs" | "testing.rs")) {
+            continue;
+        }
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
 }
 
 /// Tests and tools may use everything; what is in `crates/` has its place.
@@ -77,7 +140,8 @@ fn of_package(package: &Value, members: &BTreeSet<&str>) -> Vec<String> {
     for dependency in dependencies {
         let to = dependency["name"].as_str().unwrap_or_default();
         let for_tests = dependency["kind"] == "dev";
-        let layer = LAYERS.iter().any(|(layer, _)| *layer == to);
+        let layer = LAYERS.iter().any(|(layer, _)| *layer == to)
+            && !(for_tests && FOR_TESTS.contains(&(name, to)));
         if members.contains(to) && (layer || !for_tests) && to != name && !allowed.contains(&to) {
             all.push(format!(
                 "crate {name} must not use crate {to}: arrows point down only"

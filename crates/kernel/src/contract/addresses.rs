@@ -7,7 +7,7 @@ use model::Op;
 use super::ContractKernel;
 use super::named;
 use super::words::{VIP4, VIP6, do_all, read, refused};
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 named![
     the_device_is_missing_until_it_is_ensured,

@@ -12,7 +12,7 @@ use model::{Op, Scope};
 use super::ContractKernel;
 use super::named;
 use super::words::{VIP4, VIP6, do_all, outcomes, read, read_scope, refused};
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 named![
     a_set_of_each_kind_and_family_reads_back_as_created,

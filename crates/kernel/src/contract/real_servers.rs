@@ -11,7 +11,7 @@ use model::Op;
 use super::ContractKernel;
 use super::named;
 use super::words::{VIP4, VIP6, do_all, entry, key, read, real, real_at, refused, server, tcp};
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 named![
     real_servers_read_back_as_added,

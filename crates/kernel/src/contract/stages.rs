@@ -5,7 +5,7 @@ use model::{Op, Stage};
 use super::ContractKernel;
 use super::named;
 use super::words::{VIP4, VIP6, do_all, read, real, refused, server, stage, tcp};
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 named![
     an_empty_stage_does_nothing,

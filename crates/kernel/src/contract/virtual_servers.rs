@@ -9,7 +9,7 @@ use model::Op;
 use super::ContractKernel;
 use super::named;
 use super::words::{VIP4, VIP6, do_all, entry, key, read, real, refused, server, tcp};
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 named![
     virtual_servers_of_every_kind_read_back_as_added,

@@ -10,8 +10,8 @@ use ipvs::{
 use model::{Op, PlannedOp, Reason, Scope, Snapshot, Stage};
 
 use super::ContractKernel;
-use crate::error::OpErrorKind;
-use crate::seam::OpOutcome;
+use model::kernel::OpErrorKind;
+use model::kernel::OpOutcome;
 
 pub(super) const VIP4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 pub(super) const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10));

@@ -3,9 +3,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipvs::{Protocol, RealServerKey, VirtualServerKey};
 use model::Op;
-use netlink::Errno;
+use model::kernel::{Errno, OpError, OpErrorKind};
 
-use super::{ModprobeError, OpError, OpErrorKind, OpenError};
+use super::{ModprobeError, OpenError};
+use crate::errno::{errno_of, op_error};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 const KEY: VirtualServerKey = VirtualServerKey::Address {
@@ -23,7 +24,7 @@ fn del_real() -> Op {
 }
 
 fn check(op: Op, errno: i32, kind: &OpErrorKind, text: [&str; 2]) {
-    let error = OpError::from_errno(op, Errno(errno));
+    let error = op_error(op, Errno(errno));
     assert_eq!(error.kind(), kind);
     assert_eq!(error.errno(), Some(Errno(errno)));
     let source = error.source().expect("a cause").to_string();
@@ -74,7 +75,7 @@ fn an_errno_means_something_only_with_its_op() {
 fn the_kernels_own_words_are_kept() {
     let errno = Errno(libc::EINVAL);
     let message = Some("ipv6: Invalid address".to_owned());
-    let error = OpError::from_errno(Op::AddAddress(VIP), errno).with_message(message);
+    let error = op_error(Op::AddAddress(VIP), errno).with_message(message);
     assert_eq!(
         error.source().expect("a cause").to_string(),
         "the kernel does not accept these settings: Invalid argument (os error 22) \
@@ -85,7 +86,7 @@ fn the_kernels_own_words_are_kept() {
 #[test]
 fn a_lost_answer_has_no_errno() {
     let error = OpError::new(del_real(), OpErrorKind::Unknown, None);
-    assert_eq!(OpErrorKind::Unknown.errno(), None);
+    assert_eq!(errno_of(&OpErrorKind::Unknown), None);
     assert_eq!(
         error.source().expect("a cause").to_string(),
         "the kernel's answer was lost, the outcome is not known"

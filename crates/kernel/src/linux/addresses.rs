@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnetwork::IpNetwork;
+use model::kernel::Errno;
 use model::snapshot::Interface;
 use model::{DEVICE, Name, Op, Snapshot};
-use netlink::{Connection, DumpError, Errno, Failure, Integrity, Protocol, Request};
+use netlink::{Connection, DumpError, Failure, Integrity, Protocol, Request};
 use netlink_packet_core::{DecodeError, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 
 use super::READINGS;
 use super::failure::{not_tried, observe_error, op_error};
 use super::messages::{self, Link, LinkAddress};
-use crate::error::{ObserveError, OpError, OpErrorKind, OpenError};
-use crate::seam::OpOutcome;
+use crate::error::OpenError;
+use model::kernel::OpOutcome;
+use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 const WHAT: &str = "the network interfaces";
 

@@ -4,7 +4,8 @@ use ipvs::client::Client;
 use ipvs::{RealServerStatus, Statistics, VirtualServerKey};
 
 use super::virtual_servers::{failed, unreadable};
-use crate::error::{ObserveError, OpenError};
+use crate::error::OpenError;
+use model::kernel::ObserveError;
 
 /// The counters of IPVS in the network namespace in which it was opened, over a connection of its own: who reads
 /// them holds up nobody who writes.

@@ -3,15 +3,16 @@
 use std::io;
 
 use model::Op;
-use netlink::{DumpError, Errno, Failure};
+use model::kernel::Errno;
+use netlink::{DumpError, Failure};
 
-use crate::error::{ObserveError, OpError, OpErrorKind};
+use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 /// Why `op` failed, or why that is not known.
 pub(super) fn op_error(op: &Op, failure: &Failure) -> OpError {
     match failure {
         Failure::Refused { errno, message } => {
-            OpError::from_errno(op.clone(), *errno).with_message(message.clone())
+            crate::errno::op_error(op.clone(), Errno(errno.0)).with_message(message.clone())
         }
         Failure::Lost => OpError::new(op.clone(), OpErrorKind::Unknown, None),
         Failure::NotSent(error) => not_sent(op, error),
@@ -21,7 +22,7 @@ pub(super) fn op_error(op: &Op, failure: &Failure) -> OpError {
 /// `op` was not tried, since what it needs could not be read.
 pub(super) fn not_tried(op: &Op, error: &DumpError) -> OpError {
     match error {
-        DumpError::Refused { errno, .. } => other(op, *errno),
+        DumpError::Refused { errno, .. } => other(op, Errno(errno.0)),
         DumpError::Send(error) | DumpError::Receive(error) => not_sent(op, error),
         DumpError::Truncated { .. } | DumpError::Decode(_) => other(op, Errno(libc::EBADMSG)),
     }
@@ -31,7 +32,7 @@ pub(super) fn not_tried(op: &Op, error: &DumpError) -> OpError {
 pub(super) fn observe_error(what: &'static str, error: DumpError) -> ObserveError {
     match error {
         DumpError::Refused { errno, .. } if errno.0 == libc::EPERM => {
-            let source = errno;
+            let source = Errno(errno.0);
             ObserveError::NotPermitted { what, source }
         }
         error => ObserveError::Failed {

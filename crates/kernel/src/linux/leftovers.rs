@@ -4,11 +4,11 @@ use std::fmt;
 
 use ipset::client::{Client, OpenError, Request};
 use ipvs::AddressFamily;
+use model::kernel::Errno;
 use model::leftovers::{Leftovers, NFT_TABLE, nft_family, old_sets};
-use netlink::Errno;
 
 use super::rules::{Choice, FAMILIES, IptablesBackend, NftTables, Rules, unreadable};
-use crate::error::ObserveError;
+use model::kernel::ObserveError;
 
 /// How often what is there is looked at and deleted anew where somebody else changed it in between.
 const TRIES: u32 = 3;

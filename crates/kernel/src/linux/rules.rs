@@ -16,13 +16,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ipvs::AddressFamily;
+use model::kernel::Errno;
 use model::rules::{self, ChainKey, Rule, RulesPatch, Target};
 use model::{Op, Snapshot};
-use netlink::Errno;
 use tracing::info;
 
-use crate::error::{ObserveError, OpError, OpErrorKind};
-use crate::seam::OpOutcome;
+use model::kernel::OpOutcome;
+use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 pub use choice::{Choice, IptablesBackend, Reason, holders_of_our_chains};
 pub(super) use nft_tables::NftTables;
@@ -113,7 +113,10 @@ impl Rules {
             Op::PatchRules(family, patch) => {
                 (self.patch(*family, patch)).map_err(|why| op_error(op, *family, &why))
             }
-            _ => Err(OpError::from_errno((*op).clone(), Errno(libc::EOPNOTSUPP))),
+            _ => Err(crate::errno::op_error(
+                (*op).clone(),
+                Errno(libc::EOPNOTSUPP),
+            )),
         };
         ops.iter().map(outcome).collect()
     }

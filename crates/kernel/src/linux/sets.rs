@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use ipset::client::{Client, ErrorKind, OpenError, ReadError, Request, RequestError};
 use ipset::{Set, SetName};
 use ipvs::AddressFamily;
+use model::kernel::Errno;
 use model::sets::SetKind;
 use model::{Op, SetSelection, Snapshot};
-use netlink::{Errno, Failure};
+use netlink::Failure;
 
-use crate::error::{ObserveError, OpError, OpErrorKind};
-use crate::seam::OpOutcome;
+use model::kernel::OpOutcome;
+use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 const WHAT: &str = "the sets";
 
@@ -126,7 +127,7 @@ fn op_error(op: &Op, error: &RequestError) -> OpError {
         _ => OpErrorKind::Invalid,
     };
     let errno = match error.failure() {
-        Failure::Refused { errno, .. } => Some(*errno),
+        Failure::Refused { errno, .. } => Some(Errno(errno.0)),
         _ => None,
     };
     OpError::new(op.clone(), kind, errno.filter(|errno| errno.0 < PRIVATE))

@@ -10,14 +10,14 @@ use std::io::{self, ErrorKind};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use model::kernel::Errno;
 use model::names::Name;
 use model::snapshot::Machine;
 use model::sysctls::KNOWN;
 use model::{Op, Snapshot};
-use netlink::Errno;
 
-use crate::error::{ObserveError, OpError, OpErrorKind};
-use crate::seam::OpOutcome;
+use model::kernel::OpOutcome;
+use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 /// How many rows the connection tracker's table has.
 const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
@@ -92,7 +92,10 @@ impl Sysctls {
             Op::SetSysctl(name, value) => {
                 (self.set(name, value)).map_err(|error| op_error(op, name, &error))
             }
-            _ => Err(OpError::from_errno((*op).clone(), Errno(libc::EOPNOTSUPP))),
+            _ => Err(crate::errno::op_error(
+                (*op).clone(),
+                Errno(libc::EOPNOTSUPP),
+            )),
         };
         ops.iter().map(outcome).collect()
     }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use ipvs::client::{self, Client, ErrorKind, ReadError, Request, TableEntry};
 use ipvs::{Connections, RealServerKey, VirtualServerKey};
+use model::kernel::Errno;
 use model::tables::collect_real_servers;
 use model::{Op, Selection, Snapshot, VirtualServerEntry};
-use netlink::Errno;
 
 use super::READINGS;
 use super::failure::op_error;
 use super::modules::{self, ModulePolicy, Schedulers};
-use crate::error::{ModprobeError, ObserveError, OpenError};
-use crate::seam::OpOutcome;
+use crate::error::{ModprobeError, OpenError};
+use model::kernel::ObserveError;
+use model::kernel::OpOutcome;
 
 /// Changes that are made requests of at once: many sends, and little memory however large the stage.
 const AT_ONCE: usize = 4096;

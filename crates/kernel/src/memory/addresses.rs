@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use model::snapshot::{Interface, Machine};
 use model::{NodeState, NodeTables, Snapshot};
 
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 /// Who has the dummy device's name.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use model::names::Name;
 use model::rules::{ChainKey, Match, Rule, Rules, RulesPatch, Target};
 use model::{NodeTables, Scope, SetSelection, Snapshot};
 
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 /// What Linux has before anybody changes it.
 const SETTINGS: [(&str, &str); 14] = [

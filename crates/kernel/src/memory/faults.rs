@@ -7,7 +7,7 @@ use ipvs::{RealServerKey, VirtualServerKey};
 use model::Snapshot;
 
 use super::{MemoryKernel, State};
-use crate::error::{ObserveError, OpErrorKind};
+use model::kernel::{ObserveError, OpErrorKind};
 
 /// What becomes of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use model::rules::ChainKey;
 use model::{NodeState, Op};
 
 use super::MemoryKernel;
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 impl MemoryKernel {
     /// Another program makes a change. It is refused as ours would be, counted nowhere, and no fault

@@ -5,8 +5,8 @@ use ipvs::{Forwarding, Protocol, RealServer, RealServerKey, Scheduler, VirtualSe
 use model::{Op, PlannedOp, Reason, Scope, Stage};
 
 use super::{Counts, Fault, MemoryKernel, Tear};
-use crate::error::{ObserveError, OpErrorKind};
-use crate::seam::Kernel;
+use model::kernel::Kernel;
+use model::kernel::{ObserveError, OpErrorKind};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 

@@ -11,7 +11,7 @@ use ipvs::{
 use model::tables::RealServers;
 use model::{NodeTables, Selection, Snapshot, VirtualServerEntry};
 
-use crate::error::OpErrorKind;
+use model::kernel::OpErrorKind;
 
 /// The schedulers of Linux 6.1, `net/netfilter/ipvs/Kconfig`.
 const SCHEDULERS: [&str; 13] = [

@@ -3,9 +3,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use model::{NodeTables, Op, PlannedOp, Reason, Scope, Stage};
 
 use super::{ReadOnly, Saved};
-use crate::error::OpErrorKind;
 use crate::memory::{Counts, MemoryKernel};
-use crate::seam::Kernel;
+use model::kernel::Kernel;
+use model::kernel::OpErrorKind;
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 

@@ -19,8 +19,8 @@ use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
 use crate::http::face::{Alarms, Face, Settings};
 use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
-use crate::reconciler::{Cause, Reconciler, Report};
 use crate::run::Observer;
+use reconciler::{Cause, Reconciler, Report};
 
 const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
 

@@ -8,7 +8,7 @@ use model::chain;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::reconciler::Event;
+use reconciler::Event;
 
 /// How long to wait after the watch failed.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -8,8 +8,8 @@ use model::{Name, chain};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
-use crate::reconciler::{Event, Reconciler, Report};
 use crate::run::Observer;
+use reconciler::{Event, Reconciler, Report};
 
 /// Waits for the first synchronisation in which nothing failed: until then the leftovers may be what
 /// serves. Then looks, in a thread of its own, since many rules take long.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipvs::AddressFamily;
 use model::plan::Op;
 
-use crate::reconciler::{Cause, Report};
+use reconciler::{Cause, Report};
 
 /// Follows the reconciler's reports. One Service that cannot be served says nothing about the others
 /// (deviation D2), and kube-proxy, too, calls itself healthy then; without its rules, sets or device a whole

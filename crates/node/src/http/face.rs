@@ -22,7 +22,7 @@ use super::{BindError, Handler, Server, health_pages, metrics_pages};
 use crate::health::{Health, Moment, NodeHealth, Served};
 use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
 use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
-use crate::reconciler::{Drain, DrainKey, Report};
+use reconciler::{Drain, DrainKey, Report};
 
 /// What is served, and where.
 #[derive(Clone, Debug)]

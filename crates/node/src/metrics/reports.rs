@@ -8,7 +8,7 @@ use model::plan::{Op, Stage};
 
 use super::{Metrics, errno_name, family_name};
 use crate::health::Moment;
-use crate::reconciler::{Cause, Report};
+use reconciler::{Cause, Report};
 
 /// Stands for an errno where there is none: the answer was lost, or a program failed.
 const NO_ERRNO: &str = "none";

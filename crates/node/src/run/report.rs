@@ -5,7 +5,7 @@ use model::{Finding, Level, chain};
 use sources::SourceEvent;
 use tracing::{debug, error, info, warn};
 
-use crate::reconciler::{Cause, Event, Report};
+use reconciler::{Cause, Event, Report};
 
 /// How many failed ops, and how many repairs, of one synchronisation are told one by one: where one
 /// cause fails ten thousand, ten say what it is.

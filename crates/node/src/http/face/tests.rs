@@ -17,7 +17,7 @@ use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
 use crate::http::tests::{free_port, get, taken_port};
 use crate::metrics::{TableCounts, TrafficOptions};
-use crate::reconciler::{Cause, Report};
+use reconciler::{Cause, Report};
 
 struct Node {
     face: Face,

@@ -9,7 +9,7 @@ use model::{Finding, chain};
 use super::{DrainStatus, Failure, FindingStatus, LastSync, Status};
 use crate::health::Moment;
 use crate::metrics::{TableCounts, cause_name};
-use crate::reconciler::{Drain, DrainKey, Report};
+use reconciler::{Drain, DrainKey, Report};
 
 impl Status {
     /// Takes over what the reconciler says.

@@ -10,7 +10,7 @@ use model::plan::Summary;
 use crate::health::Moment;
 use crate::http::status::{Counts, DrainStatus, Failure, FindingStatus, LastSync, Status};
 use crate::metrics::TableCounts;
-use crate::reconciler::{Cause, Report};
+use reconciler::{Cause, Report};
 
 #[test]
 fn the_text_shows_everything() {

@@ -10,7 +10,7 @@ use ipvs::{
     VirtualServer, VirtualServerKey,
 };
 use jiff::Timestamp;
-use kernel::{Errno, OpError};
+use kernel::Errno;
 use model::finding::{Code, Finding};
 use model::names::ObjectName;
 use model::plan::{Op, PlannedOp, Reason, Stage, Summary};
@@ -18,7 +18,7 @@ use model::tables::{NodeTables, VirtualServerEntry};
 
 use super::{Metrics, TableCounts, check, metrics};
 use crate::health::Moment;
-use crate::reconciler::{Cause, Report};
+use reconciler::{Cause, Report};
 
 /// So many seconds after 1970.
 fn moment(seconds: i64) -> Moment {
@@ -113,8 +113,8 @@ pub(super) fn apply(metrics: &Metrics) {
     let outcomes = [
         Ok(()),
         Ok(()),
-        Err(OpError::from_errno(delete, Errno(libc::ESRCH))),
-        Err(OpError::from_errno(rules, Errno(libc::EINVAL))),
+        Err(kernel::op_error(delete, Errno(libc::ESRCH))),
+        Err(kernel::op_error(rules, Errno(libc::EINVAL))),
     ];
     metrics.applied(&stage, &outcomes);
     metrics.observe(&Report::Drift(planned(add)), moment(1));
@@ -194,7 +194,7 @@ fn a_synchronisation_counts_by_its_cause() {
 fn check_served(failed: Op, cause: Cause, ipv4: i64, ipv6: i64) {
     let metrics = metrics();
     metrics.observe(&synced(Cause::Audit, 0), moment(100));
-    let error = OpError::from_errno(failed.clone(), Errno(libc::EINVAL));
+    let error = kernel::op_error(failed.clone(), Errno(libc::EINVAL));
     metrics.observe(&Report::OpFailed(planned(failed), error), moment(200));
     metrics.observe(&synced(cause, 1), moment(200));
     let name = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";

@@ -1,8 +1,10 @@
-//! The trait.
+//! The interface to a node's kernel: [`Kernel`] and its errors. Implementations live in the crate `kernel`.
 
-use model::{Scope, Snapshot, Stage};
+mod error;
 
-use crate::error::{ObserveError, OpError};
+pub use self::error::{Errno, ObserveError, OpError, OpErrorKind};
+use crate::plan::Stage;
+use crate::snapshot::{Scope, Snapshot};
 
 /// What became of one change.
 pub type OpOutcome = Result<(), OpError>;
@@ -23,7 +25,7 @@ pub trait Kernel {
     /// Does every change of the stage, in the order in which they stand, whatever becomes of the ones
     /// before. One outcome for each, in the same order. Reports; never decides, retries or ignores.
     ///
-    /// An outcome of kind [`Unknown`](crate::OpErrorKind::Unknown) means that the answer was lost:
+    /// An outcome of kind [`Unknown`](OpErrorKind::Unknown) means that the answer was lost:
     /// the change may have been done, and the tables are to be read again.
     fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome>;
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use kernel::{ObserveError, OpError, OpOutcome};
 use model::cluster::ClusterEvent;
 use model::config::NodeConfig;
 use model::finding::Finding;
+use model::kernel::{ObserveError, OpError, OpOutcome};
 use model::plan::{PlannedOp, Stage, Summary};
 use model::snapshot::{Scope, Snapshot};
 

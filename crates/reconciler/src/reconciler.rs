@@ -19,10 +19,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use ipvs::VirtualServerKey;
-use kernel::{ObserveError, OpErrorKind, OpOutcome};
 use model::cluster::{Changed, ClusterEvent, ClusterState};
 use model::config::NodeConfig;
 use model::finding::Finding;
+use model::kernel::{ObserveError, OpErrorKind, OpOutcome};
 use model::names::Name;
 use model::pack::pack_set;
 use model::plan::{Op, Plan, Reason, Stage};

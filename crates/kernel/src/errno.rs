@@ -1,0 +1,73 @@
+//! Linux error numbers and what they mean as answers to changes.
+
+use model::Op;
+use model::kernel::{Errno, OpError, OpErrorKind};
+
+/// The error of `op`, which the kernel answered with `errno`.
+#[must_use]
+pub fn op_error(op: Op, errno: Errno) -> OpError {
+    let kind = kind_of(&op, errno);
+    OpError::new(op, kind, Some(errno))
+}
+
+/// What `errno` means as the answer to `op`.
+///
+/// Source: `ip_vs_genl_set_cmd`, `net/netfilter/ipvs/ip_vs_ctl.c`; `inet_rtm_newaddr`,
+/// `net/ipv4/devinet.c`; `inet6_rtm_newaddr`, `net/ipv6/addrconf.c`; Linux 6.1.
+#[must_use]
+pub fn kind_of(op: &Op, errno: Errno) -> OpErrorKind {
+    match (errno.0, op) {
+        (libc::EPERM | libc::EACCES, _) => OpErrorKind::NotPermitted,
+        (libc::EEXIST, _) => OpErrorKind::AlreadyExists,
+        (libc::ERANGE, _) => OpErrorKind::OutOfRange,
+        (libc::EINVAL, _) => OpErrorKind::Invalid,
+        (libc::ENODEV, Op::DelDevice | Op::AddAddress(_) | Op::DelAddress(_)) => {
+            OpErrorKind::NoDevice
+        }
+        (libc::EADDRNOTAVAIL, Op::DelAddress(_)) => OpErrorKind::NoSuchAddress,
+        // A persistence engine that the kernel lacks has the same number.
+        (libc::ENOENT, Op::AddVirtualServer(server) | Op::SetVirtualServer(server))
+            if server.persistence_engine.is_none() =>
+        {
+            OpErrorKind::UnknownScheduler(server.scheduler.clone())
+        }
+        (libc::ENOENT, Op::SetRealServer(..) | Op::DelRealServer(..)) => {
+            OpErrorKind::NoSuchRealServer
+        }
+        (
+            libc::ESRCH,
+            Op::SetVirtualServer(_)
+            | Op::DelVirtualServer(_)
+            | Op::AddRealServer(..)
+            | Op::SetRealServer(..)
+            | Op::DelRealServer(..),
+        ) => OpErrorKind::NoSuchVirtualServer,
+        _ => OpErrorKind::Other(errno),
+    }
+}
+
+/// The number with which the kernel says this; none where it says nothing.
+#[must_use]
+pub fn errno_of(kind: &OpErrorKind) -> Option<Errno> {
+    let number = match kind {
+        OpErrorKind::AlreadyExists | OpErrorKind::NotDummy => libc::EEXIST,
+        OpErrorKind::NoSuchVirtualServer => libc::ESRCH,
+        OpErrorKind::NoSuchRealServer | OpErrorKind::UnknownScheduler(_) => libc::ENOENT,
+        OpErrorKind::NoSuchAddress => libc::EADDRNOTAVAIL,
+        OpErrorKind::NoDevice => libc::ENODEV,
+        OpErrorKind::NotPermitted => libc::EPERM,
+        OpErrorKind::OutOfRange => libc::ERANGE,
+        OpErrorKind::Invalid => libc::EINVAL,
+        OpErrorKind::NoSuchSet | OpErrorKind::NoSuchSetting => libc::ENOENT,
+        OpErrorKind::ReadOnlySetting => libc::EROFS,
+        OpErrorKind::SetInUse
+        | OpErrorKind::SetFull
+        | OpErrorKind::FilterRefused
+        | OpErrorKind::FilterLocked
+        | OpErrorKind::NoFilterProgram
+        | OpErrorKind::ReadOnly
+        | OpErrorKind::Unknown => return None,
+        OpErrorKind::Other(errno) => return Some(*errno),
+    };
+    Some(Errno(number))
+}

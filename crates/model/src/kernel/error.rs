@@ -1,0 +1,210 @@
+//! Errors of reading and changing a kernel.
+
+use std::{fmt, io};
+
+use ipvs::Scheduler;
+
+use crate::DEVICE;
+use crate::plan::Op;
+
+/// An error number of the kernel, for example 3 for `ESRCH`. Prints as the system's text for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        io::Error::from_raw_os_error(self.0).fmt(f)
+    }
+}
+
+impl std::error::Error for Errno {}
+
+/// A change that was not done, or whose outcome is not known. Names the change and its key; the cause
+/// is its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpError(Box<FailedOp>);
+
+/// Boxed, since most changes succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct FailedOp {
+    op: Op,
+    cause: Cause,
+}
+
+impl OpError {
+    /// `op` failed with `kind`; `errno` is the kernel's own word, where there is one.
+    #[must_use]
+    pub fn new(op: Op, kind: OpErrorKind, errno: Option<Errno>) -> Self {
+        let cause = Cause {
+            kind,
+            errno,
+            message: None,
+        };
+        Self(Box::new(FailedOp { op, cause }))
+    }
+
+    /// The same, with what the kernel said beside the number.
+    #[must_use]
+    pub fn with_message(mut self, message: Option<String>) -> Self {
+        self.0.cause.message = message;
+        self
+    }
+
+    /// The change.
+    #[must_use]
+    pub fn op(&self) -> &Op {
+        &self.0.op
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub fn kind(&self) -> &OpErrorKind {
+        &self.0.cause.kind
+    }
+
+    /// The kernel's own word, where there is one.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        self.0.cause.errno
+    }
+}
+
+impl fmt::Display for OpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to {}", self.0.op)
+    }
+}
+
+impl std::error::Error for OpError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0.cause)
+    }
+}
+
+/// A kind, and the error number and words behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Cause {
+    kind: OpErrorKind,
+    errno: Option<Errno>,
+    message: Option<String>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.kind, self.errno) {
+            (OpErrorKind::Other(errno), _) => errno.fmt(f)?,
+            (kind, Some(errno)) => write!(f, "{kind}: {errno}")?,
+            (kind, None) => kind.fmt(f)?,
+        }
+        match &self.message {
+            Some(message) => write!(f, " ({message})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Cause {}
+
+/// Why a change failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpErrorKind {
+    /// The kernel has an entry of this key (`EEXIST`).
+    #[error("it exists already")]
+    AlreadyExists,
+    /// The kernel has no virtual server of this key (`ESRCH`).
+    #[error("there is no such virtual server")]
+    NoSuchVirtualServer,
+    /// The virtual server has no real server of this key (`ENOENT`).
+    #[error("the virtual server has no such real server")]
+    NoSuchRealServer,
+    /// The dummy device has no such address (`EADDRNOTAVAIL`).
+    #[error("{DEVICE} has no such address")]
+    NoSuchAddress,
+    /// The dummy device does not exist (`ENODEV`).
+    #[error("there is no device {DEVICE}")]
+    NoDevice,
+    /// A device has the dummy device's name and is none.
+    #[error(
+        "a device named {DEVICE} exists and is not a dummy device: rename or delete it \
+         (ip link delete {DEVICE})"
+    )]
+    NotDummy,
+    /// The kernel has no such scheduler and could not load its module (`ENOENT`).
+    #[error("the kernel has no scheduler {name}: load its module (modprobe ip_vs_{name})", name = .0.0)]
+    UnknownScheduler(Scheduler),
+    /// The process lacks `CAP_NET_ADMIN` in the user namespace of its network namespace (`EPERM`).
+    #[error("not permitted, CAP_NET_ADMIN is missing")]
+    NotPermitted,
+    /// There is no such set (`ENOENT`).
+    #[error("there is no such set")]
+    NoSuchSet,
+    /// A rule looks into the set (`IPSET_ERR_BUSY`, `IPSET_ERR_REFERENCED`).
+    #[error("a rule looks into the set")]
+    SetInUse,
+    /// The set holds as much as it may (`IPSET_ERR_HASH_FULL`).
+    #[error("the set is full")]
+    SetFull,
+    /// The kernel has no such setting (`ENOENT`).
+    #[error("the kernel has no such setting")]
+    NoSuchSetting,
+    /// The setting is mounted read-only (`EROFS`), as in a container without privileges.
+    #[error(
+        "settings cannot be written here: run `kube-ipvsd --init-only` in a privileged container first"
+    )]
+    ReadOnlySetting,
+    /// The packet filter refused the rules.
+    #[error("the packet filter refused the rules")]
+    FilterRefused,
+    /// Somebody else holds the lock of the packet filter.
+    #[error("somebody else is changing the packet filter")]
+    FilterLocked,
+    /// The program that changes the packet filter could not be run.
+    #[error("the program that changes the packet filter cannot be run")]
+    NoFilterProgram,
+    /// The kernel is held read-only: nothing was sent.
+    #[error("the kernel is opened for reading only")]
+    ReadOnly,
+    /// A number is out of range, for example a lower threshold above the upper one (`ERANGE`).
+    #[error("a number is out of range")]
+    OutOfRange,
+    /// Malformed or contradictory, for example a real server of another family (`EINVAL`).
+    #[error("the kernel does not accept these settings")]
+    Invalid,
+    /// The kernel's answer was lost: whether the change was done is not known. Read again.
+    #[error("the kernel's answer was lost, the outcome is not known")]
+    Unknown,
+    /// Any other error number.
+    #[error(transparent)]
+    Other(Errno),
+}
+
+/// A reading that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObserveError {
+    /// The process lacks `CAP_NET_ADMIN`, which reading needs too.
+    #[error("failed to read {what}: not permitted, CAP_NET_ADMIN is missing")]
+    NotPermitted {
+        /// What was being read.
+        what: &'static str,
+        /// The kernel's word.
+        source: Errno,
+    },
+    /// A device has the dummy device's name and is none.
+    #[error(
+        "device {DEVICE} is of kind {kind}, not dummy: rename or delete it \
+         (ip link delete {DEVICE})"
+    )]
+    NotDummy {
+        /// What kind it is; "unknown" where the kernel does not tell, as for hardware.
+        kind: String,
+    },
+    /// The kernel refused or what it said could not be read.
+    #[error("failed to read {what}")]
+    Failed {
+        /// What was being read.
+        what: &'static str,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

@@ -1,7 +1,10 @@
-//! What is odd about the input, in words for the person who wrote it.
+//! Problems of the input, worded for the person who wrote it.
+
+mod index;
 
 use std::fmt;
 
+pub use self::index::{FindingChanges, FindingIndex};
 use crate::names::ObjectName;
 
 /// One remark about one object. Findings never stop anything: the rest of the cluster is programmed

@@ -1,5 +1,6 @@
 //! From a cluster to the tables of one node.
 
+mod dependents;
 #[cfg(test)]
 mod tests;
 
@@ -7,19 +8,20 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::cluster::{Changed, ClusterState, EndpointSlice, Service};
+use model::cluster::{Changed, ClusterState, EndpointSlice};
 use model::config::{NodeConfig, NodePortAddresses};
-use model::finding::Finding;
+use model::finding::{Finding, FindingChanges};
 use model::names::ObjectName;
 use model::snapshot::{Machine, NodeState};
 use model::tables::{Desired, TableKeys};
 
-use crate::ledger::{Ledger, Part};
+use self::dependents::Dependents;
+use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::lower;
+use crate::node_context::{FAMILIES, NodeChange, NodeContext};
 use crate::resolve::resolve;
 use crate::rules::rules;
 use crate::settings::sysctls;
-use crate::view::{FAMILIES, NodeView};
 
 /// What the cluster asks of the node, and what is odd about it. Total: any state has an answer.
 #[must_use]
@@ -30,8 +32,8 @@ pub fn compile(
 ) -> (Desired, Vec<Finding>) {
     let mut compiler = Compiler::new(config.clone());
     compiler.compile(cluster, node, drop);
-    let findings = compiler.findings(cluster);
-    (compiler.ledger.desired().clone(), findings)
+    let findings = compiler.findings().cloned().collect();
+    (compiler.index.desired().clone(), findings)
 }
 
 /// What is odd about the cluster's objects, ordered.
@@ -45,20 +47,22 @@ pub fn lint(cluster: &ClusterState, node: &NodeState, config: &NodeConfig) -> Ve
 #[derive(Debug)]
 pub struct Compiler {
     config: NodeConfig,
-    node: NodeView,
-    ledger: Ledger,
+    node: NodeContext,
+    index: ClaimIndex,
+    dependents: Dependents,
 }
 
 impl Compiler {
     /// A compiler that has seen nothing yet.
     #[must_use]
     pub fn new(config: NodeConfig) -> Self {
-        let mut ledger = Ledger::default();
-        ledger.create_sets();
+        let mut index = ClaimIndex::default();
+        index.create_sets();
         let mut compiler = Self {
             config,
-            node: NodeView::default(),
-            ledger,
+            node: NodeContext::default(),
+            index,
+            dependents: Dependents::default(),
         };
         compiler.write_rules();
         compiler.write_settings(Machine::default());
@@ -73,7 +77,7 @@ impl Compiler {
     /// What the cluster asks of the node.
     #[must_use]
     pub fn desired(&self) -> &Desired {
-        self.ledger.desired()
+        self.index.desired()
     }
 
     /// The addresses at which the node answers for node ports; none where that is everywhere.
@@ -85,21 +89,24 @@ impl Compiler {
         }
     }
 
-    /// What is odd about the cluster's objects and the node, ordered.
-    #[must_use]
-    pub fn findings(&self, cluster: &ClusterState) -> Vec<Finding> {
-        let mut findings = self.ledger.findings();
-        findings.extend(self.node.findings(cluster, &self.config));
-        findings.sort();
-        findings
+    /// Returns every finding about the cluster's objects and the node once, in order.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.index.findings()
     }
 
-    /// Takes in what the node is, and names the entries that are different now.
+    /// Returns the findings raised and cleared since the last call, or since the compiler was created. The cost follows the changes,
+    /// not the number of findings.
+    pub fn take_finding_changes(&mut self) -> FindingChanges {
+        self.index.take_finding_changes()
+    }
+
+    /// Takes in what the node is, and names the entries that are different now. An address that came or went costs the Services that
+    /// depend on it, not all.
     pub fn look_at_node(&mut self, cluster: &ClusterState, node: &NodeState) -> TableKeys {
         let mut keys = self.write_settings(node.machine);
-        let before = self.node.clone();
-        self.node.look_at_interfaces(node, &self.config);
-        keys.merge(self.follow_node(cluster, &before));
+        let change = self.node.update_interfaces(node, &self.config);
+        keys.merge(self.follow_node(cluster, &change));
+        self.index.settle_findings();
         keys
     }
 
@@ -107,13 +114,15 @@ impl Compiler {
     pub fn update(&mut self, cluster: &ClusterState, changed: &Changed) -> TableKeys {
         let mut keys = TableKeys::default();
         if !changed.nodes.is_empty() {
-            let before = self.node.clone();
-            self.node.look_at_nodes(cluster, &self.config);
-            keys = self.follow_node(cluster, &before);
+            let change = self.node.update_nodes(cluster, &self.config);
+            keys.merge(self.write_rules());
+            keys.merge(self.follow_node(cluster, &change));
+            self.write_node_findings(cluster);
         }
         for service in &changed.services {
             keys.merge(self.update_service(cluster, service));
         }
+        self.index.settle_findings();
         keys
     }
 
@@ -133,29 +142,34 @@ impl Compiler {
         mut changed: impl FnMut(TableKeys),
     ) {
         changed(self.write_settings(node.machine));
-        self.node.look_at_interfaces(node, &self.config);
-        self.node.look_at_nodes(cluster, &self.config);
+        self.node.update_interfaces(node, &self.config);
+        self.node.update_nodes(cluster, &self.config);
         changed(self.write_rules());
+        self.write_node_findings(cluster);
         self.update_services(cluster, changed);
-        self.ledger.pack();
+        self.index.settle_findings();
+        self.index.pack();
+        self.dependents.pack();
     }
 
     fn update_services(&mut self, cluster: &ClusterState, mut changed: impl FnMut(TableKeys)) {
         let mut services: BTreeSet<ObjectName> = cluster.service_names().cloned().collect();
-        services.extend(self.ledger.services().cloned());
+        services.extend(self.index.services().cloned());
         for service in &services {
             changed(self.update_service(cluster, service));
         }
     }
 
     fn update_service(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
-        let Some(service) = cluster.service(name) else {
-            self.ledger.remark(name, Vec::new());
-            return self.ledger.replace(name, None);
+        let service = cluster.service(name);
+        self.dependents.set(name, service.as_ref());
+        let Some(service) = service else {
+            self.index.set_findings(name, Vec::new());
+            return self.index.replace(name, None);
         };
         let slices: Vec<EndpointSlice> = cluster.slices(name).collect();
         let resolved = resolve(&service, &slices, &self.node, &self.config);
-        let part = Part {
+        let part = ServiceClaims {
             created: service.created,
             claims: (resolved.frontends.into_iter())
                 .map(|frontend| Arc::new(lower(frontend, &self.config)))
@@ -164,29 +178,35 @@ impl Compiler {
             health_check: resolved.health_check.map(Box::new),
             without_local: resolved.without_local,
         };
-        self.ledger.remark(name, resolved.findings);
-        self.ledger.replace(name, Some(part))
+        self.index.set_findings(name, resolved.findings);
+        self.index.replace(name, Some(part))
     }
 
-    /// Compiles again what a change of the node since `before` concerns.
-    fn follow_node(&mut self, cluster: &ClusterState, before: &NodeView) -> TableKeys {
-        if self.node == *before {
-            return TableKeys::default();
+    /// Compiles the Services again that depend on `change`.
+    fn follow_node(&mut self, cluster: &ClusterState, change: &NodeChange) -> TableKeys {
+        let mut keys = TableKeys::default();
+        if change.all_services {
+            self.update_services(cluster, |changed| keys.merge(changed));
+            return keys;
         }
-        let mut keys = self.write_rules();
-        match self.node.addresses_that_changed(before) {
-            None => self.update_services(cluster, |changed| keys.merge(changed)),
-            Some(addresses) => {
-                for service in services_at(cluster, &addresses) {
-                    keys.merge(self.update_service(cluster, service));
-                }
-            }
+        let at_addresses = (change.addresses.iter()).flat_map(|at| self.dependents.at(*at));
+        let mut services: BTreeSet<ObjectName> = at_addresses.cloned().collect();
+        if change.node_ports {
+            services.extend(self.dependents.with_node_ports().cloned());
+        }
+        for service in &services {
+            keys.merge(self.update_service(cluster, service));
         }
         keys
     }
 
+    fn write_node_findings(&mut self, cluster: &ClusterState) {
+        let findings = self.node.findings(cluster, &self.config);
+        self.index.set_node_findings(findings);
+    }
+
     fn write_settings(&mut self, machine: Machine) -> TableKeys {
-        let tables = &mut self.ledger.desired_mut().tables;
+        let tables = &mut self.index.desired_mut().tables;
         let mut keys = TableKeys::default();
         let sysctls = sysctls(&self.config, machine);
         if tables.sysctls != sysctls {
@@ -205,7 +225,7 @@ impl Compiler {
         for family in FAMILIES {
             let local = self.node.local_traffic(family, &self.config);
             let rules = rules(family, masquerade, &local);
-            let known = &mut self.ledger.desired_mut().tables.rules;
+            let known = &mut self.index.desired_mut().tables.rules;
             if known.get(&family) != Some(&rules) {
                 known.insert(family, rules);
                 keys.rules.insert(family);
@@ -213,21 +233,4 @@ impl Compiler {
         }
         keys
     }
-}
-
-/// The Services that ask for one of `addresses` from outside the cluster. Looks at every Service, which
-/// the coming and going of nodes is rare enough for.
-fn services_at<'a>(
-    cluster: &'a ClusterState,
-    addresses: &BTreeSet<IpAddr>,
-) -> impl Iterator<Item = &'a ObjectName> {
-    let asks = |service: Service| {
-        (service.external_ips.iter())
-            .chain(&service.load_balancer_ips)
-            .filter_map(|address| address.as_result().ok())
-            .any(|address| addresses.contains(address))
-    };
-    cluster
-        .service_names()
-        .filter(move |name| cluster.service(name).is_some_and(asks))
 }

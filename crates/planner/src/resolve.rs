@@ -29,7 +29,7 @@ use self::health::LocalReady;
 use self::policy::Policies;
 use self::ports::{UsablePort, usable_ports};
 use self::ranges::Ranges;
-use crate::view::NodeView;
+use crate::node_context::NodeContext;
 
 /// What one Service is on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) struct Resolved {
 pub(crate) fn resolve(
     service: &Service,
     slices: &[EndpointSlice],
-    node: &NodeView,
+    node: &NodeContext,
     config: &NodeConfig,
 ) -> Resolved {
     let mut resolved = Resolved::default();
@@ -94,7 +94,7 @@ pub(crate) fn resolve(
 struct Resolver<'a> {
     service: &'a Service,
     slices: &'a [EndpointSlice],
-    node: &'a NodeView,
+    node: &'a NodeContext,
     config: &'a NodeConfig,
     scheduler: Option<Name>,
     addresses: Addresses,

@@ -371,8 +371,7 @@ impl Reconciler {
     /// Reports findings that are new or gone. Those about foreign entries come from the plan, and a plan
     /// about some keys says nothing about the others.
     fn compare_findings(&mut self, plan: &Plan, sync: &Sync, effects: &mut Vec<Effect>) {
-        let mut now: BTreeSet<Finding> =
-            self.compiler.findings(&self.cluster).into_iter().collect();
+        let mut now: BTreeSet<Finding> = self.compiler.findings().cloned().collect();
         now.extend(plan.findings.iter().cloned());
         now.extend(self.found.iter().cloned());
         if let Some(live) = &self.mirror {

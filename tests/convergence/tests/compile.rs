@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use convergence::cluster::{change, cluster, configs, lists, node_state, objects, service};
 use ipset::{Entry, Header};
 use model::cluster::{Changed, Node};
+use model::finding::FindingChanges;
 use model::sets::SetKind;
 use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectName, text};
 use planner::{Compiler, compile, diff};
@@ -22,7 +23,7 @@ enum Happening {
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         6 => change().prop_map(Happening::Cluster),
-        1 => node_state().prop_map(Happening::Interfaces),
+        3 => node_state().prop_map(Happening::Interfaces),
     ]
 }
 
@@ -133,6 +134,7 @@ proptest! {
         let mut state = cluster(first);
         let mut compiler = Compiler::new(config.clone());
         compiler.update_all(&state, &node);
+        let mut findings = BTreeSet::new();
         // A Node that is gone keeps what was known of it: the full compilation must have seen it too.
         let mut own = state.node(&config.node_name).cloned();
         for happening in happenings {
@@ -154,8 +156,16 @@ proptest! {
             let (full, _) = compile(&with_own_node(&state, own.as_ref()), &node, &config);
             prop_assert_eq!(compiler.desired(), &full);
             check_keys(&before, &full, &keys)?;
+            let FindingChanges { raised, cleared } = compiler.take_finding_changes();
+            for finding in &cleared {
+                prop_assert!(findings.remove(finding), "{} was not there", finding);
+            }
+            for finding in raised {
+                prop_assert!(findings.insert(finding), "a finding was raised twice");
+            }
+            prop_assert!(compiler.findings().eq(&findings));
             if state.node(&config.node_name).is_some() {
-                prop_assert_eq!(compiler.findings(&state), compile(&state, &node, &config).1);
+                prop_assert!(compiler.findings().eq(&compile(&state, &node, &config).1));
             }
         }
     }

@@ -1,10 +1,14 @@
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 
-use model::NodeState;
-use model::cluster::Changed;
-use model::{ClusterEvent, Object};
+use ipvs::VirtualServerKey;
+use model::cluster::{Changed, Node, Parsed, Service};
+use model::config::NodePortAddresses;
+use model::snapshot::Interface;
+use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind, ObjectName};
 
-use crate::testing::{cluster, compile, compiler, endpoint, service, slice};
+use crate::Compiler;
+use crate::testing::{cluster, compile, compiler, config, endpoint, service, slice};
 
 #[test]
 fn a_change_touches_the_entries_of_its_service_alone() {
@@ -74,4 +78,210 @@ fn nothing_changed_touches_nothing() {
             .is_empty()
     );
     assert!(compiler.update(&state, &Changed::default()).is_empty());
+}
+
+fn interfaces(addresses: &[&str]) -> NodeState {
+    let addresses = addresses
+        .iter()
+        .map(|text| text.parse().expect("a network"));
+    NodeState {
+        interfaces: vec![Interface {
+            name: "eth0".into(),
+            addresses: addresses.collect(),
+        }],
+        ..NodeState::default()
+    }
+}
+
+fn ip(text: &str) -> Parsed<std::net::IpAddr> {
+    Parsed::Valid(text.parse().expect("an address"))
+}
+
+/// A Service of each kind. `own` asks for an address of the node, `protected` for one that is refused.
+fn services() -> Vec<Service> {
+    let mut port = service("port", &["10.96.0.2"]);
+    port.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
+    let external = |name, cluster_ip, address| Service {
+        external_ips: vec![ip(address)],
+        ..service(name, &[cluster_ip])
+    };
+    let balanced = Service {
+        load_balancer_ips: vec![ip("203.0.113.5")],
+        ..service("balanced", &["10.96.0.6"])
+    };
+    vec![
+        service("plain", &["10.96.0.1"]),
+        port,
+        external("external", "10.96.0.3", "203.0.113.3"),
+        external("own", "10.96.0.4", "192.0.2.1"),
+        external("protected", "10.96.0.5", "198.51.100.1"),
+        balanced,
+    ]
+}
+
+/// A compiler of [`services`] that has not seen that each Service has lost its endpoint: a Service that is compiled again shows
+/// in the keys that changed.
+fn unseen(node: &NodeState) -> (ClusterState, Compiler) {
+    let services = services();
+    let slices = (services.iter()).map(|service| {
+        slice(
+            &service.name.name,
+            &service.name.name,
+            vec![endpoint("10.1.0.1")],
+        )
+    });
+    let mut state = cluster(services.clone(), slices.collect());
+    let mut config = config();
+    config.node_port_addresses = NodePortAddresses::Within(Vec::new());
+    config.protected_cidrs = vec!["198.51.100.0/24".parse().expect("a network")];
+    let mut compiler = Compiler::new(config);
+    compiler.update_all(&state, node);
+    for service in services {
+        state.absorb(ClusterEvent::Delete(
+            ObjectKind::EndpointSlice,
+            service.name,
+        ));
+    }
+    (state, compiler)
+}
+
+/// Names of the Services that were compiled again, by the keys that this touched.
+fn compiled(keys: &model::TableKeys, state: &ClusterState) -> BTreeSet<String> {
+    let at = |key: &VirtualServerKey| match key {
+        VirtualServerKey::Address { address, .. } => Parsed::Valid(*address),
+        VirtualServerKey::Fwmark { .. } => panic!("no Service has a firewall mark"),
+    };
+    let cluster_ips: BTreeSet<_> = keys.virtual_servers.iter().map(at).collect();
+    (state.service_names())
+        .filter_map(|name| state.service(name))
+        .filter(|service| {
+            service
+                .cluster_ips
+                .iter()
+                .any(|ip| cluster_ips.contains(ip))
+        })
+        .map(|service| service.name.name.to_string())
+        .collect()
+}
+
+fn check_compiled_by_address(address: &str, expected: &[&str]) {
+    let before = ["192.0.2.1/24"];
+    let after = ["192.0.2.1/24", address];
+    for (before, after) in [(&before[..], &after[..]), (&after[..], &before[..])] {
+        let (state, mut compiler) = unseen(&interfaces(before));
+        let keys = compiler.look_at_node(&state, &interfaces(after));
+        let expected: BTreeSet<String> = expected.iter().map(ToString::to_string).collect();
+        assert_eq!(compiled(&keys, &state), expected, "{address}");
+    }
+}
+
+#[test]
+fn an_address_of_an_interface_concerns_the_services_that_depend_on_it() {
+    check_compiled_by_address("fe80::1/64", &[]);
+    check_compiled_by_address("192.0.2.2/24", &["port"]);
+    check_compiled_by_address("203.0.113.3/24", &["external", "port"]);
+    check_compiled_by_address("203.0.113.5/24", &["balanced", "port"]);
+    check_compiled_by_address("198.51.100.1/24", &["port", "protected"]);
+}
+
+fn node(name: &str, addresses: &[&str]) -> Node {
+    Node {
+        name: name.into(),
+        zone: None,
+        addresses: (addresses.iter())
+            .map(|text| text.parse().expect("an address"))
+            .collect(),
+        pod_cidrs: vec!["10.244.0.0/24".parse().expect("a network")],
+        deleting: false,
+        leaving: false,
+    }
+}
+
+fn check_compiled_by_node(node: Node, expected: &[&str]) {
+    let (mut state, mut compiler) = unseen(&interfaces(&["192.0.2.1/24"]));
+    let changed = state.absorb(ClusterEvent::Upsert(Object::Node(node)));
+    let keys = compiler.update(&state, &changed);
+    let expected: BTreeSet<String> = expected.iter().map(ToString::to_string).collect();
+    assert_eq!(compiled(&keys, &state), expected);
+}
+
+#[test]
+fn a_node_concerns_the_services_that_depend_on_it() {
+    check_compiled_by_node(node("node2", &["192.0.2.9"]), &[]);
+    check_compiled_by_node(node("node2", &["203.0.113.3"]), &["external"]);
+    check_compiled_by_node(node("node1", &[]), &[]);
+    let all = ["balanced", "external", "own", "plain", "port", "protected"];
+    check_compiled_by_node(node("node1", &["192.0.2.1"]), &all);
+}
+
+#[test]
+fn a_service_that_is_gone_depends_on_nothing() {
+    let (mut state, mut compiler) = unseen(&interfaces(&[]));
+    for name in ["external", "port"] {
+        let name = ObjectName::new("default", name);
+        let changed = state.absorb(ClusterEvent::Delete(ObjectKind::Service, name));
+        compiler.update(&state, &changed);
+    }
+    let keys = compiler.look_at_node(&state, &interfaces(&["203.0.113.3/24"]));
+    assert!(keys.is_empty());
+}
+
+/// Findings of a Service, of a clash and of the node each follow their own changes.
+#[test]
+fn finding_changes_follow_their_sources() {
+    let odd = |name: &str, created| Service {
+        created: Some(created),
+        scheduler: Some("BAD".into()),
+        ..service(name, &["10.96.0.1"])
+    };
+    let upsert = |service: Service| ClusterEvent::Upsert(Object::Service(service));
+    let mut state = cluster(vec![odd("a", 2)], Vec::new());
+    let mut compiler = compiler();
+    compiler.update_all(&state, &NodeState::default());
+    let mut step = |event: ClusterEvent| {
+        let changed = state.absorb(event);
+        compiler.update(&state, &changed);
+        let changes = compiler.take_finding_changes();
+        let text = |findings: Vec<model::Finding>| -> Vec<String> {
+            let name = |finding: model::Finding| format!("{} {}", finding.code, finding.object);
+            findings.into_iter().map(name).collect()
+        };
+        (text(changes.raised), text(changes.cleared))
+    };
+    let check = |changes: (Vec<String>, Vec<String>), raised: &[&str], cleared: &[&str]| {
+        assert_eq!(changes.0, raised);
+        assert_eq!(changes.1, cleared);
+    };
+    let nothing = ClusterEvent::ListStarted(ObjectKind::Service);
+    check(step(nothing), &["KIV0115 default/a"], &[]);
+    // The newcomer is younger and loses.
+    let raised = ["KIV0115 default/c", "KIV0201 default/c"];
+    check(step(upsert(odd("c", 3))), &raised, &[]);
+    // This one is older and wins: `c` now loses to another Service.
+    check(
+        step(upsert(Service {
+            created: Some(1),
+            ..service("b", &["10.96.0.1"])
+        })),
+        &["KIV0201 default/a", "KIV0201 default/c"],
+        &["KIV0201 default/c"],
+    );
+    let b = ObjectName::new("default", "b");
+    check(
+        step(ClusterEvent::Delete(ObjectKind::Service, b)),
+        &["KIV0201 default/c"],
+        &["KIV0201 default/a", "KIV0201 default/c"],
+    );
+    let other_node = Object::Node(node("node2", &[]));
+    check(
+        step(ClusterEvent::Upsert(other_node)),
+        &["KIV0401 node1"],
+        &[],
+    );
+    let own_node = Object::Node(node("node1", &[]));
+    check(
+        step(ClusterEvent::Upsert(own_node)),
+        &[],
+        &["KIV0401 node1"],
+    );
 }

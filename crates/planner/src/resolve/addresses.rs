@@ -9,7 +9,7 @@ use model::config::{ExternalIpPolicy, NodeConfig};
 use model::finding::{Code, Finding};
 use model::frontend::FrontendKind;
 
-use crate::view::NodeView;
+use crate::node_context::NodeContext;
 
 /// The addresses at which a Service is served, node ports apart.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Addresses {
     /// The addresses of `service`, each once in each kind.
     pub(super) fn of(
         service: &Service,
-        node: &NodeView,
+        node: &NodeContext,
         config: &NodeConfig,
         findings: &mut Vec<Finding>,
     ) -> Self {
@@ -63,7 +63,7 @@ impl Addresses {
     pub(super) fn check_node_ports(
         &self,
         service: &Service,
-        node: &NodeView,
+        node: &NodeContext,
         findings: &mut Vec<Finding>,
     ) {
         let served = |family| (node.node_ports.iter()).any(|at| AddressFamily::of(*at) == family);
@@ -94,7 +94,7 @@ fn families(service: &Service) -> BTreeSet<AddressFamily> {
 
 struct Gather<'a> {
     service: &'a Service,
-    node: &'a NodeView,
+    node: &'a NodeContext,
     config: &'a NodeConfig,
     findings: &'a mut Vec<Finding>,
     sites: BTreeMap<(FrontendKind, IpAddr), bool>,

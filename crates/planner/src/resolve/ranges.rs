@@ -9,7 +9,7 @@ use model::config::NodeConfig;
 use model::finding::{Code, Finding};
 use model::frontend::Sources;
 
-use crate::view::{FAMILIES, NodeView};
+use crate::node_context::{FAMILIES, NodeContext};
 
 /// Who may connect to the load-balancer addresses of a Service. Ranges fail closed: a Service that has
 /// any admits nobody else, in neither family (deviation D11).
@@ -23,7 +23,7 @@ impl Ranges {
     /// The ranges of `service`.
     pub(super) fn of(
         service: &Service,
-        node: &NodeView,
+        node: &NodeContext,
         config: &NodeConfig,
         findings: &mut Vec<Finding>,
     ) -> Self {

@@ -4,14 +4,14 @@ use ipvs::AddressFamily::Ipv4;
 use ipvs::Protocol;
 use model::cluster::{EndpointSlice, Parsed, PolicyScope, Service, ServiceKind, TrafficPolicy};
 
-use super::{NodeView, resolve};
+use super::{NodeContext, resolve};
 use crate::testing::{config, endpoint, port, service, slice};
 
 /// `expected`: a line for each frontend, `address:port/protocol backend backend…`.
 fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
-    let node = NodeView {
+    let node = NodeContext {
         zone: Some("zone-a".into()),
-        ..NodeView::default()
+        ..NodeContext::default()
     };
     let frontends = resolve(service, slices, &node, &config()).frontends;
     let lines: Vec<String> = (frontends.iter())
@@ -32,9 +32,9 @@ fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
 
 /// `expected`: the end of each finding's text, after the code.
 fn check_findings(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
-    let node = NodeView {
+    let node = NodeContext {
         zone: None,
-        ..NodeView::default()
+        ..NodeContext::default()
     };
     let findings = resolve(service, slices, &node, &config()).findings;
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
@@ -254,11 +254,11 @@ fn balancer() -> Service {
 /// `expected`: a line for each frontend, `KIND address:port backend…`, on a node at 192.0.2.1 beside one
 /// at 192.0.2.2.
 fn check_kinds(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
-    let node = NodeView {
+    let node = NodeContext {
         on_interfaces: [[192, 0, 2, 1].into()].into(),
         node_ports: [[192, 0, 2, 1].into()].into(),
         other_nodes: [([192, 0, 2, 2].into(), "node2".into())].into(),
-        ..NodeView::default()
+        ..NodeContext::default()
     };
     let frontends = resolve(service, slices, &node, &config()).frontends;
     let lines: Vec<String> = (frontends.iter())
@@ -372,7 +372,7 @@ fn a_service_lacks_local_endpoints_once_in_each_family() {
         slice("web", "b", vec![here("fd00::1")]),
     ];
     let lacks = |slices: &[EndpointSlice]| {
-        resolve(&web, slices, &NodeView::default(), &config()).without_local
+        resolve(&web, slices, &NodeContext::default(), &config()).without_local
     };
     assert_eq!(lacks(&elsewhere), [(Ipv4, PolicyScope::Internal)].into());
     assert_eq!(lacks(&[]), [].into(), "there are none at all");
@@ -380,7 +380,7 @@ fn a_service_lacks_local_endpoints_once_in_each_family() {
 
 /// The port and the number that load balancers are told.
 fn check_health(service: &Service, slices: &[EndpointSlice], expected: Option<(u16, usize)>) {
-    let node = NodeView::default();
+    let node = NodeContext::default();
     let check = resolve(service, slices, &node, &config()).health_check;
     let found = check.map(|check| (check.port.get(), check.local_endpoints));
     assert_eq!(found, expected);

@@ -1,4 +1,4 @@
-//! What of the node itself decides about its tables.
+//! Properties of the node on which its tables depend.
 
 #[cfg(test)]
 mod tests;
@@ -19,9 +19,9 @@ use crate::rules::LocalTraffic;
 /// Both families, IPv4 first.
 pub(crate) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
 
-/// This node as its tables depend on it.
+/// Properties of this node on which its tables depend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct NodeView {
+pub(crate) struct NodeContext {
     /// Label `topology.kubernetes.io/zone` of the Node.
     pub(crate) zone: Option<Name>,
     /// `spec.podCIDRs` of the Node.
@@ -36,10 +36,27 @@ pub(crate) struct NodeView {
     pub(crate) node_ports: BTreeSet<IpAddr>,
 }
 
-impl NodeView {
-    /// Takes in what the cluster says about Nodes. A Node that is gone keeps what was known of it, as
-    /// in kube-proxy: the object may be deleted while the node still serves.
-    pub(crate) fn look_at_nodes(&mut self, cluster: &ClusterState, config: &NodeConfig) {
+/// Parts of a [`NodeContext`] that changed, by the Services that depend on them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NodeChange {
+    /// The zone or the own Node's addresses changed. Any Service may depend on them.
+    pub(crate) all_services: bool,
+    /// Node ports are served at other addresses. Services with node ports depend on them.
+    pub(crate) node_ports: bool,
+    /// Addresses that an interface or another Node got or lost. Services that ask for one of them from outside the cluster depend
+    /// on them (deviation D8).
+    pub(crate) addresses: BTreeSet<IpAddr>,
+}
+
+impl NodeContext {
+    /// Updates the context from the Nodes of the cluster, and returns what changed. A Node that is gone keeps what was known of it,
+    /// as in kube-proxy: the object may be deleted while the node still serves.
+    pub(crate) fn update_nodes(
+        &mut self,
+        cluster: &ClusterState,
+        config: &NodeConfig,
+    ) -> NodeChange {
+        let mut change = NodeChange::default();
         if let Some(node) = cluster.node(&config.node_name) {
             let Node {
                 name: _,
@@ -49,35 +66,37 @@ impl NodeView {
                 deleting: _,
                 leaving: _,
             } = node.clone();
+            change.all_services = (&self.zone, &self.addresses) != (&zone, &addresses);
             (self.zone, self.addresses, self.pod_cidrs) = (zone, addresses, pod_cidrs);
         }
-        self.other_nodes = (cluster.nodes())
+        let others: BTreeMap<IpAddr, Name> = (cluster.nodes())
             .filter(|node| node.name != config.node_name)
             .flat_map(|node| node.addresses.iter().map(|at| (*at, node.name.clone())))
             .collect();
-        self.choose_node_ports(config);
+        let before = std::mem::replace(&mut self.other_nodes, others);
+        let either = before.keys().chain(self.other_nodes.keys());
+        change.addresses = either
+            .filter(|at| before.get(*at) != self.other_nodes.get(*at))
+            .copied()
+            .collect();
+        change.node_ports = self.choose_node_ports(config);
+        change
     }
 
-    /// Takes in the node's interfaces.
-    pub(crate) fn look_at_interfaces(&mut self, state: &NodeState, config: &NodeConfig) {
-        self.on_interfaces = state.addresses().collect();
-        self.choose_node_ports(config);
-    }
-
-    /// Which addresses belong to another node, or to none, since `before`; none where more than that
-    /// changed, so that every Service is concerned.
-    pub(crate) fn addresses_that_changed(&self, before: &Self) -> Option<BTreeSet<IpAddr>> {
-        let but_for_others = |view: &Self| Self {
-            other_nodes: BTreeMap::new(),
-            ..view.clone()
-        };
-        if but_for_others(self) != but_for_others(before) {
-            return None;
+    /// Updates the context from the node's interfaces, and returns what changed.
+    pub(crate) fn update_interfaces(
+        &mut self,
+        state: &NodeState,
+        config: &NodeConfig,
+    ) -> NodeChange {
+        let addresses = state.addresses().collect();
+        let before = std::mem::replace(&mut self.on_interfaces, addresses);
+        let addresses = before.symmetric_difference(&self.on_interfaces).copied();
+        NodeChange {
+            all_services: false,
+            addresses: addresses.collect(),
+            node_ports: self.choose_node_ports(config),
         }
-        let (now, then) = (&self.other_nodes, &before.other_nodes);
-        let differs = |at: &&IpAddr| now.get(at) != then.get(at);
-        let either = now.keys().chain(then.keys());
-        Some(either.filter(differs).copied().collect())
     }
 
     /// The node's own address in `family`: the first of the Node, unless the configuration names one;
@@ -109,7 +128,7 @@ impl NodeView {
         }
     }
 
-    /// What is odd about the node.
+    /// Returns the findings about the node.
     pub(crate) fn findings(&self, cluster: &ClusterState, config: &NodeConfig) -> Vec<Finding> {
         let finding = |code, field: &str, problem: &str, consequence: &str| Finding {
             code,
@@ -139,11 +158,14 @@ impl NodeView {
         findings
     }
 
-    fn choose_node_ports(&mut self, config: &NodeConfig) {
+    /// Chooses the addresses of node ports. Returns true if they changed.
+    fn choose_node_ports(&mut self, config: &NodeConfig) -> bool {
         let chosen = FAMILIES
             .into_iter()
-            .flat_map(|family| self.node_ports_of(family, config));
-        self.node_ports = chosen.collect();
+            .flat_map(|family| self.node_ports_of(family, config))
+            .collect();
+        let before = std::mem::replace(&mut self.node_ports, chosen);
+        before != self.node_ports
     }
 
     /// Section 5.5 of kube-proxy's behaviour. The dummy device is no interface here (deviation D10).

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipvs::AddressFamily;
@@ -5,7 +6,7 @@ use model::cluster::{ClusterEvent, ClusterState, Node, Object};
 use model::config::{DetectLocal, NodeConfig, NodePortAddresses};
 use model::snapshot::{Interface, NodeState};
 
-use super::NodeView;
+use super::{NodeChange, NodeContext};
 use crate::rules::LocalTraffic;
 use crate::testing::config;
 
@@ -42,14 +43,14 @@ fn node(name: &str, addresses: &[&str]) -> Node {
     }
 }
 
-fn view(config: &NodeConfig, nodes: Vec<Node>) -> NodeView {
+fn view(config: &NodeConfig, nodes: Vec<Node>) -> NodeContext {
     let mut cluster = ClusterState::default();
     for node in nodes {
         cluster.absorb(ClusterEvent::Upsert(Object::Node(node)));
     }
-    let mut view = NodeView::default();
-    view.look_at_interfaces(&interfaces(), config);
-    view.look_at_nodes(&cluster, config);
+    let mut view = NodeContext::default();
+    view.update_interfaces(&interfaces(), config);
+    view.update_nodes(&cluster, config);
     view
 }
 
@@ -115,21 +116,70 @@ fn a_node_that_is_gone_keeps_what_was_known() {
     let config = config();
     let mut view = view(&config, vec![node("node1", &["192.0.2.1"])]);
     let before = view.clone();
-    view.look_at_nodes(&ClusterState::default(), &config);
+    view.update_nodes(&ClusterState::default(), &config);
     assert_eq!(view, before);
+}
+
+fn at(texts: &[&str]) -> BTreeSet<IpAddr> {
+    let addresses = texts.iter().map(|text| text.parse().expect("an address"));
+    addresses.collect()
+}
+
+fn check_node_change(nodes: Vec<Node>, expected: &NodeChange) {
+    let config = config();
+    let mut context = view(&config, vec![node("node1", &["192.0.2.1"])]);
+    let mut cluster = ClusterState::default();
+    for node in nodes {
+        cluster.absorb(ClusterEvent::Upsert(Object::Node(node)));
+    }
+    assert_eq!(context.update_nodes(&cluster, &config), *expected);
+    let again = context.update_nodes(&cluster, &config);
+    assert_eq!(again, NodeChange::default());
 }
 
 #[test]
 fn an_address_of_another_node_concerns_the_services_at_it_alone() {
-    let config = config();
     let own = || node("node1", &["192.0.2.1"]);
-    let one = view(&config, vec![own()]);
-    let two = view(&config, vec![own(), node("node2", &["192.0.2.2"])]);
-    let moved = view(&config, vec![node("node1", &["192.0.2.7"])]);
-    let address: IpAddr = [192, 0, 2, 2].into();
-    assert_eq!(two.addresses_that_changed(&one), Some([address].into()));
-    assert_eq!(one.addresses_that_changed(&two), Some([address].into()));
-    assert_eq!(moved.addresses_that_changed(&one), None);
+    check_node_change(vec![own()], &NodeChange::default());
+    check_node_change(
+        vec![own(), node("node2", &["192.0.2.2"])],
+        &NodeChange {
+            addresses: at(&["192.0.2.2"]),
+            ..NodeChange::default()
+        },
+    );
+    check_node_change(
+        vec![node("node1", &["192.0.2.7"])],
+        &NodeChange {
+            all_services: true,
+            ..NodeChange::default()
+        },
+    );
+}
+
+fn check_interface_change(address: &str, node_ports: NodePortAddresses, moves_node_ports: bool) {
+    let mut config = config();
+    config.node_port_addresses = node_ports;
+    let mut context = view(&config, vec![node("node1", &["192.0.2.1"])]);
+    let mut state = interfaces();
+    state.interfaces.push(Interface {
+        name: "veth1".into(),
+        addresses: vec![address.parse().expect("a network")],
+    });
+    let expected = NodeChange {
+        all_services: false,
+        node_ports: moves_node_ports,
+        addresses: at(&[address.split('/').next().unwrap_or_default()]),
+    };
+    assert_eq!(context.update_interfaces(&state, &config), expected);
+    assert_eq!(context.update_interfaces(&interfaces(), &config), expected);
+}
+
+#[test]
+fn an_address_of_an_interface_concerns_node_ports_where_it_serves_them() {
+    check_interface_change("fe80::2/64", within(&[]), false);
+    check_interface_change("192.0.2.9/24", NodePortAddresses::Primary, false);
+    check_interface_change("192.0.2.9/24", within(&[]), true);
 }
 
 #[test]
@@ -167,9 +217,9 @@ fn local_traffic_is_known_by_each_mode() {
 fn a_node_that_nobody_knows_is_said() {
     let config = config();
     let mut cluster = ClusterState::default();
-    assert_eq!(NodeView::default().findings(&cluster, &config), []);
+    assert_eq!(NodeContext::default().findings(&cluster, &config), []);
     cluster.absorb(ClusterEvent::Upsert(Object::Node(node("node2", &[]))));
-    let findings = NodeView::default().findings(&cluster, &config);
+    let findings = NodeContext::default().findings(&cluster, &config);
     let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         text,

@@ -1,6 +1,7 @@
-//! Who claims what: the union of all Services' parts, with clashes settled.
+//! The claims of all Services, with clashes settled.
 
 mod clashes;
+mod contests;
 mod health;
 mod sets;
 #[cfg(test)]
@@ -12,19 +13,20 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use ipvs::VirtualServerKey;
-use model::finding::Finding;
+use model::finding::{Finding, FindingChanges, FindingIndex};
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
 use model::pack::pack_map;
 use model::tables::{Desired, TableKeys, WithoutLocal, at_address};
 
+use self::contests::Contests;
 use self::health::HealthChecks;
 use self::sets::Sets;
 use crate::lower::{self, Claim};
 
 /// What one Service contributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct ServiceClaims {
     /// When the Service was created, seconds since 1970.
     pub(crate) created: Option<i64>,
     /// What it needs at its addresses.
@@ -71,22 +73,41 @@ fn winning(claims: &[Ranked]) -> &[Ranked] {
     &claims[..others.unwrap_or(claims.len())]
 }
 
-/// The parts of all Services and what they amount to. A part is exchanged at a cost that depends on
-/// that part alone, not on how many others there are.
+/// The claims at one key.
+struct Standing {
+    winners: Vec<Ranked>,
+    /// Another Service port claims the key too.
+    is_contested: bool,
+}
+
+/// Parts of the input whose findings are judged on their own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum FindingSource {
+    /// The node and its Node object.
+    Node,
+    /// A Service and its slices.
+    Service(ObjectName),
+    /// A Service port that does not get the virtual server it claims.
+    Clash(VirtualServerKey, Arc<ServicePortName>),
+    /// A Service that does not get the health-check node port it asks for.
+    HealthCheckClash(NonZeroU16, ObjectName),
+}
+
+/// The claims of all Services and the tables that follow from them. Replacing the claims of one Service costs what these claims
+/// cost, whatever the number of other Services.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    parts: BTreeMap<ObjectName, Arc<Part>>,
+pub(crate) struct ClaimIndex {
+    parts: BTreeMap<ObjectName, Arc<ServiceClaims>>,
     /// By rank.
     claims: BTreeMap<VirtualServerKey, Vec<Ranked>>,
-    contested: BTreeSet<VirtualServerKey>,
+    contests: Contests<VirtualServerKey, Arc<ServicePortName>>,
     health_checks: HealthChecks,
     sets: Sets,
-    /// Of the Services that have any.
-    findings: BTreeMap<ObjectName, Vec<Finding>>,
+    findings: FindingIndex<FindingSource>,
     desired: Desired,
 }
 
-impl Ledger {
+impl ClaimIndex {
     /// What all parts amount to.
     pub(crate) fn desired(&self) -> &Desired {
         &self.desired
@@ -116,21 +137,53 @@ impl Ledger {
         self.parts.keys()
     }
 
-    /// What is wrong with any part, or between parts, ordered.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
-        let own = self.findings.values().flatten().cloned();
-        let clashes = (self.contested.iter()).flat_map(|key| clashes::of(*key, &self.claims[key]));
-        let mut findings: Vec<Finding> = own
-            .chain(clashes)
-            .chain(self.health_checks.findings())
-            .collect();
-        findings.sort();
-        findings
+    /// Returns every finding once, in order. [`ClaimIndex::settle_findings`] must have been called after the last change.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter()
+    }
+
+    /// Returns the findings raised and cleared since the last call.
+    pub(crate) fn take_finding_changes(&mut self) -> FindingChanges {
+        self.findings.take_changes()
+    }
+
+    /// Replaces the findings about the node.
+    pub(crate) fn set_node_findings(&mut self, findings: Vec<Finding>) {
+        self.findings.set(FindingSource::Node, findings);
+    }
+
+    /// Replaces the findings about `service` alone.
+    pub(crate) fn set_findings(&mut self, service: &ObjectName, findings: Vec<Finding>) {
+        let source = FindingSource::Service(service.clone());
+        self.findings.set(source, findings);
+    }
+
+    /// Brings the findings about clashes in line with the claims.
+    pub(crate) fn settle_findings(&mut self) {
+        for (key, contest) in self.contests.take() {
+            let claims: &[Ranked] = self.claims.get(&key).map_or(&[], Vec::as_slice);
+            let winner = claims.first().map(|ranked| &ranked.claim.owner);
+            let claimants = claims.iter().map(|ranked| &ranked.claim.owner);
+            for (owner, lost) in contest.outcomes(claimants) {
+                let lost_to = winner.filter(|_| lost);
+                let finding = lost_to.map(|winner| clashes::finding(key, winner, &owner));
+                let source = FindingSource::Clash(key, owner);
+                self.findings.set(source, finding.into_iter().collect());
+            }
+        }
+        for (port, service, finding) in self.health_checks.take_findings() {
+            let source = FindingSource::HealthCheckClash(port, service);
+            self.findings.set(source, finding.into_iter().collect());
+        }
     }
 
     /// Exchanges the part of `service`, none for a Service that is gone, and names the entries that
     /// are different now.
-    pub(crate) fn replace(&mut self, service: &ObjectName, part: Option<Part>) -> TableKeys {
+    pub(crate) fn replace(
+        &mut self,
+        service: &ObjectName,
+        part: Option<ServiceClaims>,
+    ) -> TableKeys {
         if self.parts.get(service).map(Arc::as_ref) == part.as_ref() {
             return TableKeys::default();
         }
@@ -141,15 +194,15 @@ impl Ledger {
         }
         let after = after.unwrap_or_default();
         let claims = before.claims.iter().chain(&after.claims);
-        let winners: BTreeMap<VirtualServerKey, Vec<Ranked>> = claims
+        let standings: BTreeMap<VirtualServerKey, Standing> = claims
             .map(|claim| claim.entry.server.key)
-            .map(|key| (key, self.winners(&key).to_vec()))
+            .map(|key| (key, self.standing(&key)))
             .collect();
         for claim in &before.claims {
-            self.withdraw(before.created, claim);
+            self.remove(before.created, claim);
         }
         for claim in &after.claims {
-            self.enter(after.created, claim);
+            self.insert(after.created, claim);
         }
         self.exchange_companions(service, &before, &after);
         let without_local = &mut self.desired.without_local_endpoints;
@@ -158,21 +211,15 @@ impl Ledger {
         } else {
             without_local.insert(service.clone(), after.without_local.clone());
         }
-        let mut touched = self.settle(winners);
+        for (part, claims) in [(&before, false), (&after, true)] {
+            self.record_contests(&standings, part, claims);
+        }
+        let mut touched = self.settle(standings);
         touched.merge(self.sets.take_touched());
         touched
     }
 
-    /// Exchanges what is wrong with `service`.
-    pub(crate) fn remark(&mut self, service: &ObjectName, findings: Vec<Finding>) {
-        if findings.is_empty() {
-            self.findings.remove(service);
-        } else {
-            self.findings.insert(service.clone(), findings);
-        }
-    }
-
-    fn enter(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
+    fn insert(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
         // One, nearly always.
         let claims =
             (self.claims.entry(claim.entry.server.key)).or_insert_with(|| Vec::with_capacity(1));
@@ -183,7 +230,7 @@ impl Ledger {
         }
     }
 
-    fn withdraw(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
+    fn remove(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
         let key = claim.entry.server.key;
         let Some(claims) = self.claims.get_mut(&key) else {
             return;
@@ -195,12 +242,45 @@ impl Ledger {
         }
     }
 
-    fn winners(&self, key: &VirtualServerKey) -> &[Ranked] {
-        self.claims.get(key).map_or(&[], |claims| winning(claims))
+    fn standing(&self, key: &VirtualServerKey) -> Standing {
+        let claims: &[Ranked] = self.claims.get(key).map_or(&[], Vec::as_slice);
+        let winners = if claims.is_empty() {
+            claims
+        } else {
+            winning(claims)
+        };
+        Standing {
+            winners: winners.to_vec(),
+            is_contested: winners.len() < claims.len(),
+        }
+    }
+
+    /// Records the claims of `part` at keys that are contested, or were: true for claims that exist now. `before` is the standing
+    /// before the change.
+    fn record_contests(
+        &mut self,
+        before: &BTreeMap<VirtualServerKey, Standing>,
+        part: &ServiceClaims,
+        claims: bool,
+    ) {
+        for claim in &part.claims {
+            let key = claim.entry.server.key;
+            let Some(before) = before.get(&key) else {
+                continue;
+            };
+            let is_contested = before.is_contested || self.standing(&key).is_contested;
+            let winner = before.winners.first().map(|ranked| &ranked.claim.owner);
+            (self.contests).record(key, is_contested, winner, &claim.owner, claims);
+        }
     }
 
     /// What a Service needs that nobody can take from it.
-    fn exchange_companions(&mut self, service: &ObjectName, before: &Part, after: &Part) {
+    fn exchange_companions(
+        &mut self,
+        service: &ObjectName,
+        before: &ServiceClaims,
+        after: &ServiceClaims,
+    ) {
         let sets = &mut self.desired.tables.sets;
         for endpoint in after.local_endpoints.difference(&before.local_endpoints) {
             self.sets.add(sets, lower::loop_back(*endpoint));
@@ -208,6 +288,10 @@ impl Ledger {
         for endpoint in before.local_endpoints.difference(&after.local_endpoints) {
             self.sets.remove(sets, lower::loop_back(*endpoint));
         }
+        let checks = [before, after].map(|part| part.health_check.as_deref());
+        let holders: BTreeMap<NonZeroU16, Option<ObjectName>> = (checks.into_iter().flatten())
+            .map(|check| (check.port, self.health_checks.winner(check.port).cloned()))
+            .collect();
         for (part, is_new) in [(before, false), (after, true)] {
             let Some(check) = &part.health_check else {
                 continue;
@@ -222,24 +306,19 @@ impl Ledger {
             }
             (self.health_checks).exchange(check.port, created, service, is_new);
         }
-        let changed = [before, after]
-            .into_iter()
-            .filter_map(|part| part.health_check.as_ref());
-        for port in changed.map(|check| check.port).collect::<BTreeSet<_>>() {
-            self.settle_health_check(port, service);
+        for (port, holder) in holders {
+            self.settle_health_check(port, holder.as_ref());
         }
     }
 
-    /// Answers at `port` for the Service that has it and for no other. `service` asked for it, or did.
-    fn settle_health_check(&mut self, port: NonZeroU16, service: &ObjectName) {
+    /// Answers at `port` for the Service that gets it and for no other. `holder` had it until now.
+    fn settle_health_check(&mut self, port: NonZeroU16, holder: Option<&ObjectName>) {
         let answered = &mut self.desired.health_checks;
         let winner = self.health_checks.winner(port);
-        let at_port =
-            |name: &ObjectName, check: &HealthCheck| check.port == port && Some(name) != winner;
-        for name in self.health_checks.at(port).chain([service]) {
-            if answered.get(name).is_some_and(|check| at_port(name, check)) {
-                answered.remove(name);
-            }
+        if let Some(holder) = holder.filter(|holder| Some(*holder) != winner)
+            && answered.get(holder).is_some_and(|check| check.port == port)
+        {
+            answered.remove(holder);
         }
         if let Some(winner) = winner
             && let Some(check) = self
@@ -251,25 +330,17 @@ impl Ledger {
         }
     }
 
-    /// Brings the desired tables in line with the claims, and names what changed. `before` is who won until now.
-    fn settle(&mut self, before: BTreeMap<VirtualServerKey, Vec<Ranked>>) -> TableKeys {
+    /// Brings the desired tables in line with the claims, and returns the keys that changed. `before` is the standing before the
+    /// change.
+    fn settle(&mut self, before: BTreeMap<VirtualServerKey, Standing>) -> TableKeys {
         let mut touched = TableKeys::default();
         let mut addresses = BTreeSet::new();
         for (key, before) in before {
-            let winners = self.winners(&key).to_vec();
-            if self
-                .claims
-                .get(&key)
-                .is_some_and(|claims| claims.len() > winners.len())
-            {
-                self.contested.insert(key);
-            } else {
-                self.contested.remove(&key);
-            }
-            if self.crown(key, &before, &winners) {
+            let winners = self.standing(&key).winners;
+            if self.set_winner(key, &before.winners, &winners) {
                 touched.virtual_servers.insert(key);
             }
-            let bound = before.iter().chain(&winners);
+            let bound = before.winners.iter().chain(&winners);
             addresses.extend(bound.filter_map(|ranked| ranked.claim.bound));
         }
         addresses.retain(|address| self.settle_address(*address));
@@ -279,7 +350,7 @@ impl Ledger {
 
     /// Puts the claims of the winner at `key` in the place of those `before`, and says whether the
     /// virtual server is another one now.
-    fn crown(&mut self, key: VirtualServerKey, before: &[Ranked], winners: &[Ranked]) -> bool {
+    fn set_winner(&mut self, key: VirtualServerKey, before: &[Ranked], winners: &[Ranked]) -> bool {
         let tables = &mut self.desired.tables;
         let owners = &mut self.desired.owners;
         let added = entries(winners);

@@ -8,7 +8,7 @@ use model::sets::SetKind;
 use model::tables::TableKeys;
 
 use crate::lower::SetEntry;
-use crate::view::FAMILIES;
+use crate::node_context::FAMILIES;
 
 /// How often each entry was asked for, and the names of the sets.
 #[derive(Debug, Default)]

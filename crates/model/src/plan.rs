@@ -1,9 +1,9 @@
 //! What to do to the kernel: a value that prints.
 
+mod gate;
 mod mirror;
 #[cfg(test)]
 mod tests;
-mod undone;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use ipset::{Entry, Header, Set, SetName};
 use ipvs::{AddressFamily, RealServer, RealServerKey, Timeouts, VirtualServer, VirtualServerKey};
 
+pub use self::gate::DependencyGate;
 pub use self::mirror::set_timeouts;
-pub use self::undone::Undone;
 use crate::finding::Finding;
 use crate::names::{Name, ServicePortName};
 use crate::rules::RulesPatch;

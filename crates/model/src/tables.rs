@@ -110,14 +110,27 @@ pub fn at_address<T>(
     map: &BTreeMap<VirtualServerKey, T>,
     address: IpAddr,
 ) -> impl Iterator<Item = (&VirtualServerKey, &T)> {
-    let first = VirtualServerKey::Address {
+    (map.range(first_at(address)..)).take_while(move |(key, _)| is_at(key, address))
+}
+
+/// Returns the virtual servers of `keys` at `address`, whatever the port and protocol.
+pub fn keys_at(
+    keys: &BTreeSet<VirtualServerKey>,
+    address: IpAddr,
+) -> impl Iterator<Item = &VirtualServerKey> {
+    (keys.range(first_at(address)..)).take_while(move |key| is_at(key, address))
+}
+
+fn first_at(address: IpAddr) -> VirtualServerKey {
+    VirtualServerKey::Address {
         address,
         port: 0,
         protocol: Protocol::Tcp,
-    };
-    map.range(first..).take_while(
-        move |(key, _)| matches!(key, VirtualServerKey::Address { address: at, .. } if *at == address),
-    )
+    }
+}
+
+fn is_at(key: &VirtualServerKey, address: IpAddr) -> bool {
+    matches!(key, VirtualServerKey::Address { address: at, .. } if *at == address)
 }
 
 /// Keys of a node's tables: what a change touches.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use model::plan::{Op, Plan, Stage, Summary, Undone};
+use model::plan::{DependencyGate, Op, Plan, Stage, Summary};
 use model::tables::TableKeys;
 
 use super::Cause;
@@ -27,7 +27,7 @@ pub(super) struct Sync {
     /// Keys of which an op was not tried since one that it needs had failed.
     pub(super) skipped: TableKeys,
     pub(super) failed_ops: usize,
-    undone: Undone,
+    gate: DependencyGate,
     stages: VecDeque<Stage>,
     waiting: bool,
 }
@@ -46,7 +46,7 @@ impl Sync {
             failures: TableKeys::default(),
             skipped: TableKeys::default(),
             failed_ops: 0,
-            undone: Undone::default(),
+            gate: DependencyGate::default(),
             stages: VecDeque::new(),
             waiting: true,
         }
@@ -77,7 +77,7 @@ impl Sync {
     /// What to do next; none at the end. Ops that build on one that failed are left out.
     pub(super) fn next_stage(&mut self) -> Option<Stage> {
         while let Some(stage) = self.stages.pop_front() {
-            let (ops, skipped) = self.undone.admit(stage.ops);
+            let (ops, skipped) = self.gate.admit(stage.ops);
             for planned in &skipped {
                 self.skipped.merge(planned.op.keys());
             }
@@ -93,7 +93,7 @@ impl Sync {
     pub(super) fn failed(&mut self, op: &Op) {
         self.failed_ops += 1;
         self.failures.merge(op.keys());
-        self.undone.note(op);
+        self.gate.not_done(op);
     }
 
     pub(super) fn stage_done(&mut self) {

@@ -1,0 +1,256 @@
+//! Skips ops whose prerequisites failed.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipset::{Entry, Protocol, SetName};
+use ipvs::{AddressFamily, VirtualServerKey};
+
+use super::{Op, OpEffect, PlannedOp};
+use crate::rules::{Match, RulesPatch};
+use crate::tables::keys_at;
+
+/// Ops of a plan that were not done, because they failed or were blocked, and so which later ops are blocked. Each run of a plan
+/// has a gate of its own: pass every stage to [`DependencyGate::admit`], and report each outcome to [`DependencyGate::done`] or
+/// [`DependencyGate::not_done`].
+///
+/// An op is admitted in O(log n) of the ops that were not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DependencyGate {
+    /// The dummy device could not be created.
+    missing_device: bool,
+    /// Sets that could not be created, though rules look into them.
+    missing_sets: BTreeSet<SetName>,
+    /// Entries that could not be added to their sets, though rules need them there.
+    missing_entries: MissingEntries,
+    /// Families whose rules could not be written. A virtual server added now would be open to everybody.
+    outdated_rules: BTreeSet<AddressFamily>,
+    /// Rules could not be deleted. The sets that they look into must stay.
+    undeleted_rules: bool,
+    /// Addresses that could not be added to the device.
+    missing_addresses: BTreeSet<IpAddr>,
+    /// Virtual servers that could not be created.
+    missing_virtual_servers: BTreeSet<VirtualServerKey>,
+    /// Virtual servers that could not be deleted. Without their address and entries they would look foreign.
+    undeleted: UndeletedVirtualServers,
+    /// Virtual servers with real servers that could not be added or changed. The old real servers must stay.
+    missing_real_servers: BTreeSet<VirtualServerKey>,
+    /// Something was not done. False nearly always, and then no op is looked at.
+    is_closed: bool,
+}
+
+/// Entries of sets by what they are needed for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct MissingEntries {
+    addresses: BTreeSet<IpAddr>,
+    services: BTreeSet<(IpAddr, Protocol, u16)>,
+    node_ports: BTreeSet<u16>,
+}
+
+/// Virtual servers by key and by port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct UndeletedVirtualServers {
+    keys: BTreeSet<VirtualServerKey>,
+    ports: BTreeSet<u16>,
+}
+
+impl DependencyGate {
+    /// Returns a gate for a plan that does not retry everything that failed before: rules of these families, creation of these sets,
+    /// and of the device if `device` is true. Ops that depend on them are blocked until an op of this plan does them.
+    #[must_use]
+    pub fn with_failed(
+        rules: impl IntoIterator<Item = AddressFamily>,
+        sets: impl IntoIterator<Item = SetName>,
+        device: bool,
+    ) -> Self {
+        let outdated_rules: BTreeSet<_> = rules.into_iter().collect();
+        let missing_sets: BTreeSet<_> = sets.into_iter().collect();
+        Self {
+            is_closed: device || !outdated_rules.is_empty() || !missing_sets.is_empty(),
+            missing_device: device,
+            missing_sets,
+            outdated_rules,
+            ..Self::default()
+        }
+    }
+
+    /// Records that `op` failed or was blocked.
+    pub fn not_done(&mut self, op: &Op) {
+        self.is_closed = true;
+        match op {
+            Op::CreateSet(set, _) => {
+                self.missing_sets.insert(set.clone());
+            }
+            Op::AddEntry(_, entry) => self.missing_entries.insert(*entry),
+            Op::PatchRules(_, patch) if patch.effect() == OpEffect::Delete => {
+                self.undeleted_rules = true;
+            }
+            Op::PatchRules(family, _) => {
+                self.outdated_rules.insert(*family);
+            }
+            Op::EnsureDevice => self.missing_device = true,
+            Op::AddAddress(address) => {
+                self.missing_addresses.insert(*address);
+            }
+            Op::AddVirtualServer(server) => {
+                self.missing_virtual_servers.insert(server.key);
+            }
+            Op::AddRealServer(key, _) | Op::SetRealServer(key, _) => {
+                self.missing_real_servers.insert(*key);
+            }
+            Op::DelVirtualServer(key) => self.undeleted.insert(*key),
+            Op::SetVirtualServer(_)
+            | Op::DelRealServer(..)
+            | Op::DelAddress(_)
+            | Op::DelDevice
+            | Op::SetSysctl(..)
+            | Op::SetTimeouts(_)
+            | Op::ReplaceSet(..)
+            | Op::DelEntry(..)
+            | Op::DestroySet(_) => {}
+        }
+    }
+
+    /// Records that `op` was done. Rules, a set or the device that failed earlier no longer block anything.
+    pub fn done(&mut self, op: &Op) {
+        if !self.is_closed {
+            return;
+        }
+        match op {
+            Op::CreateSet(set, _) | Op::ReplaceSet(set, _) => {
+                self.missing_sets.remove(set);
+            }
+            Op::PatchRules(family, _) => {
+                self.outdated_rules.remove(family);
+            }
+            Op::EnsureDevice => self.missing_device = false,
+            _ => {}
+        }
+    }
+
+    /// Splits `ops` into those that may be done and those that are blocked. The blocked ones are recorded as not done.
+    pub fn admit(&mut self, ops: Vec<PlannedOp>) -> (Vec<PlannedOp>, Vec<PlannedOp>) {
+        // A first sync has hundreds of thousands of ops.
+        if !self.is_closed {
+            return (ops, Vec::new());
+        }
+        let (blocked, admitted): (Vec<_>, Vec<_>) =
+            (ops.into_iter()).partition(|planned| self.blocks(&planned.op));
+        for planned in &blocked {
+            self.not_done(&planned.op);
+        }
+        (admitted, blocked)
+    }
+
+    /// Returns true if `op` depends on something that was not done.
+    fn blocks(&self, op: &Op) -> bool {
+        match op {
+            Op::EnsureDevice
+            | Op::SetVirtualServer(_)
+            | Op::DelVirtualServer(_)
+            | Op::SetSysctl(..)
+            | Op::SetTimeouts(_)
+            | Op::CreateSet(..)
+            | Op::ReplaceSet(..) => false,
+            Op::AddEntry(set, _) => self.missing_sets.contains(set),
+            Op::PatchRules(_, patch) => self.lacks_set_of(patch),
+            Op::AddAddress(address) => {
+                self.missing_device
+                    || self.outdated_rules.contains(&AddressFamily::of(*address))
+                    || self.missing_entries.addresses.contains(address)
+            }
+            Op::AddVirtualServer(server) => self.lacks_filter_state_of(server.key),
+            Op::AddRealServer(key, _) | Op::SetRealServer(key, _) => {
+                self.missing_virtual_servers.contains(key)
+            }
+            Op::DelRealServer(key, _) => self.missing_real_servers.contains(key),
+            Op::DelAddress(address) => keys_at(&self.undeleted.keys, *address).next().is_some(),
+            Op::DelEntry(_, entry) => self.undeleted.needs(entry),
+            Op::DestroySet(_) => self.undeleted_rules,
+            Op::DelDevice => self.is_closed,
+        }
+    }
+
+    /// Returns true if the address, the rules or an entry for the virtual server `key` could not be added.
+    fn lacks_filter_state_of(&self, key: VirtualServerKey) -> bool {
+        let VirtualServerKey::Address { address, .. } = key else {
+            return false;
+        };
+        self.missing_entries.serve(key)
+            || self.missing_addresses.contains(&address)
+            || self.outdated_rules.contains(&AddressFamily::of(address))
+    }
+
+    fn lacks_set_of(&self, patch: &RulesPatch) -> bool {
+        if self.missing_sets.is_empty() {
+            return false;
+        }
+        let rules = patch.chains.values().flatten();
+        let mut conditions = rules.flat_map(|rule| &rule.matches);
+        conditions.any(|condition| match condition {
+            Match::Set { name, .. } => self.missing_sets.contains(name),
+            _ => false,
+        })
+    }
+}
+
+impl MissingEntries {
+    fn insert(&mut self, entry: Entry) {
+        match entry {
+            Entry::Ip(address) => {
+                self.addresses.insert(address);
+            }
+            Entry::IpPort(address, protocol, port)
+            | Entry::IpPortIp(address, protocol, port, _)
+            | Entry::IpPortNet(address, protocol, port, _) => {
+                self.services.insert((address, protocol, port));
+            }
+            Entry::Port(port) => {
+                self.node_ports.insert(port);
+            }
+        }
+    }
+
+    /// Returns true if one of the entries is [`served_by`](crate::sets::served_by) `key`.
+    fn serve(&self, key: VirtualServerKey) -> bool {
+        let VirtualServerKey::Address {
+            address,
+            port,
+            protocol,
+        } = key
+        else {
+            return false;
+        };
+        let service = (address, Protocol(protocol.number()), port);
+        self.services.contains(&service) || self.node_ports.contains(&port)
+    }
+}
+
+impl UndeletedVirtualServers {
+    fn insert(&mut self, key: VirtualServerKey) {
+        self.keys.insert(key);
+        if let VirtualServerKey::Address { port, .. } = key {
+            self.ports.insert(port);
+        }
+    }
+
+    /// Returns true if `entry` is [`served_by`](crate::sets::served_by) one of the virtual servers.
+    fn needs(&self, entry: &Entry) -> bool {
+        match *entry {
+            Entry::Ip(_) => false,
+            Entry::Port(port) => self.ports.contains(&port),
+            Entry::IpPort(address, protocol, port)
+            | Entry::IpPortIp(address, protocol, port, _)
+            | Entry::IpPortNet(address, protocol, port, _) => {
+                self.keys.contains(&VirtualServerKey::Address {
+                    address,
+                    port,
+                    protocol: protocol.0.into(),
+                })
+            }
+        }
+    }
+}

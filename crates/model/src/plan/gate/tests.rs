@@ -1,0 +1,303 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipset::{Family, HashType, Header, Protocol, Set};
+use ipvs::{
+    AddressFamily, Forwarding, RealServer, RealServerKey, Scheduler, ServiceFlags, VirtualServer,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::plan::Reason;
+use crate::rules::{ChainKey, Rule, Table, Target};
+use crate::sets::served_by;
+
+const HEADER: Header = Header::Hash {
+    hash_type: HashType::IpPort,
+    family: Family::Inet,
+    max_elements: 65_536,
+};
+
+/// The same rules as [`DependencyGate`], with a search through all that was not done.
+#[derive(Default)]
+struct Naive {
+    ops: Vec<Op>,
+    rules: BTreeSet<AddressFamily>,
+    sets: BTreeSet<SetName>,
+    device: bool,
+    is_closed: bool,
+}
+
+impl Naive {
+    fn not_done(&mut self, op: &Op) {
+        self.is_closed = true;
+        match op {
+            Op::PatchRules(family, patch) if patch.effect() != OpEffect::Delete => {
+                self.rules.insert(*family);
+            }
+            Op::CreateSet(name, _) => {
+                self.sets.insert(name.clone());
+            }
+            Op::EnsureDevice => self.device = true,
+            _ => self.ops.push(op.clone()),
+        }
+    }
+
+    fn done(&mut self, op: &Op) {
+        match op {
+            Op::PatchRules(family, _) => {
+                self.rules.remove(family);
+            }
+            Op::CreateSet(name, _) | Op::ReplaceSet(name, _) => {
+                self.sets.remove(name);
+            }
+            Op::EnsureDevice => self.device = false,
+            _ => {}
+        }
+    }
+
+    fn blocks(&self, op: &Op) -> bool {
+        let family = |of: IpAddr| self.rules.contains(&AddressFamily::of(of));
+        let any = |blocks: &dyn Fn(&Op) -> bool| self.ops.iter().any(blocks);
+        match op {
+            Op::AddEntry(set, _) => self.sets.contains(set),
+            Op::PatchRules(_, patch) => (patch.chains.values().flatten())
+                .any(|rule| self.sets.iter().any(|name| rule.looks_into(name))),
+            Op::AddAddress(at) => {
+                let needs = |op: &Op| matches!(op, Op::AddEntry(_, Entry::Ip(of)) if of == at);
+                self.device || family(*at) || any(&needs)
+            }
+            Op::AddVirtualServer(server) => {
+                let at = address_of(server.key);
+                at.is_some_and(family)
+                    || any(&|op| match op {
+                        Op::AddEntry(_, entry) => served_by(entry, server.key),
+                        Op::AddAddress(of) => Some(*of) == at,
+                        _ => false,
+                    })
+            }
+            Op::AddRealServer(key, _) | Op::SetRealServer(key, _) => {
+                any(&|op| matches!(op, Op::AddVirtualServer(server) if server.key == *key))
+            }
+            Op::DelRealServer(key, _) => any(
+                &|op| matches!(op, Op::AddRealServer(of, _) | Op::SetRealServer(of, _) if of == key),
+            ),
+            Op::DelAddress(at) => {
+                any(&|op| matches!(op, Op::DelVirtualServer(of) if address_of(*of) == Some(*at)))
+            }
+            Op::DelEntry(_, entry) => {
+                any(&|op| matches!(op, Op::DelVirtualServer(key) if served_by(entry, *key)))
+            }
+            Op::DestroySet(_) => any(&|op| matches!(op, Op::PatchRules(..))),
+            Op::DelDevice => self.is_closed,
+            _ => false,
+        }
+    }
+}
+
+fn address_of(key: VirtualServerKey) -> Option<IpAddr> {
+    match key {
+        VirtualServerKey::Address { address, .. } => Some(address),
+        VirtualServerKey::Fwmark { .. } => None,
+    }
+}
+
+fn set(name: &str) -> SetName {
+    SetName::cut(name)
+}
+
+fn server(key: VirtualServerKey) -> VirtualServer {
+    VirtualServer {
+        key,
+        scheduler: Scheduler("rr".into()),
+        flags: ServiceFlags::default(),
+        persistence_timeout: Duration::ZERO,
+        persistence_prefix: 32,
+        persistence_engine: None,
+    }
+}
+
+const REAL: RealServer = RealServer {
+    key: RealServerKey {
+        address: IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 0, 1)),
+        port: 80,
+    },
+    forwarding: Forwarding::Masquerade,
+    weight: 1,
+    upper_threshold: 0,
+    lower_threshold: 0,
+};
+
+/// Writes a chain that looks into the set, or deletes that chain.
+fn patch(name: &SetName, deletes: bool) -> Arc<RulesPatch> {
+    let key = ChainKey::new(Table::Nat, "KUBE-SERVICES");
+    let mut patch = RulesPatch::default();
+    if deletes {
+        patch.delete_chains.insert(key);
+    } else {
+        let rule = Rule {
+            matches: vec![Match::Set {
+                negated: false,
+                name: name.clone(),
+                dimensions: vec![ipset::Dimension::Dst],
+            }],
+            target: Target::Accept,
+        };
+        patch.chains.insert(key, vec![rule]);
+    }
+    patch.into()
+}
+
+fn planned(op: Op) -> PlannedOp {
+    PlannedOp {
+        op,
+        owner: None,
+        reason: Reason::Missing,
+    }
+}
+
+fn address() -> impl Strategy<Value = IpAddr> {
+    select(vec!["10.96.0.1", "10.96.0.2", "fd00::1"])
+        .prop_map(|text| text.parse().expect("an address"))
+}
+
+fn key() -> impl Strategy<Value = VirtualServerKey> {
+    (address(), select(vec![80, 81]), select(vec![6, 17])).prop_map(|(address, port, protocol)| {
+        VirtualServerKey::Address {
+            address,
+            port,
+            protocol: ipvs::Protocol::from(protocol),
+        }
+    })
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let tuple = || {
+        (
+            address(),
+            select(vec![6, 17]).prop_map(Protocol),
+            select(vec![80_u16, 81]),
+        )
+    };
+    prop_oneof![
+        address().prop_map(Entry::Ip),
+        select(vec![80, 81]).prop_map(Entry::Port),
+        tuple().prop_map(|(at, protocol, port)| Entry::IpPort(at, protocol, port)),
+        tuple().prop_map(|(at, protocol, port)| Entry::IpPortIp(at, protocol, port, at)),
+        tuple().prop_map(|(at, protocol, port)| Entry::IpPortNet(at, protocol, port, at.into())),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let name = || select(vec!["A", "B"]).prop_map(set);
+    let family = select(vec![AddressFamily::Ipv4, AddressFamily::Ipv6]);
+    prop_oneof![
+        name().prop_map(|name| Op::CreateSet(name, HEADER)),
+        name().prop_map(|name| {
+            let set = Set {
+                header: HEADER,
+                entries: BTreeSet::new(),
+            };
+            Op::ReplaceSet(name, set.into())
+        }),
+        name().prop_map(Op::DestroySet),
+        (name(), entry()).prop_map(|(name, entry)| Op::AddEntry(name, entry)),
+        (name(), entry()).prop_map(|(name, entry)| Op::DelEntry(name, entry)),
+        (family, name(), any::<bool>())
+            .prop_map(|(family, name, deletes)| Op::PatchRules(family, patch(&name, deletes))),
+        Just(Op::EnsureDevice),
+        Just(Op::DelDevice),
+        address().prop_map(Op::AddAddress),
+        address().prop_map(Op::DelAddress),
+        key().prop_map(|key| Op::AddVirtualServer(server(key))),
+        key().prop_map(|key| Op::SetVirtualServer(server(key))),
+        key().prop_map(Op::DelVirtualServer),
+        key().prop_map(|key| Op::AddRealServer(key, REAL)),
+        key().prop_map(|key| Op::SetRealServer(key, REAL)),
+        key().prop_map(|key| Op::DelRealServer(key, REAL.key)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_gate_equals_a_search_through_all_that_was_not_done(
+        rules in any::<[bool; 2]>(),
+        sets in any::<[bool; 2]>(),
+        device in any::<bool>(),
+        stages in vec(vec((op(), any::<bool>()), 0..5), 0..10),
+    ) {
+        let rules: BTreeSet<_> = [AddressFamily::Ipv4, AddressFamily::Ipv6]
+            .into_iter()
+            .zip(rules)
+            .filter(|(_, failed)| *failed)
+            .map(|(family, _)| family)
+            .collect();
+        let sets: BTreeSet<_> = ["A", "B"]
+            .into_iter()
+            .zip(sets)
+            .filter(|(_, failed)| *failed)
+            .map(|(name, _)| set(name))
+            .collect();
+        let mut gate = DependencyGate::with_failed(rules.clone(), sets.clone(), device);
+        let is_closed = device || !rules.is_empty() || !sets.is_empty();
+        let mut naive = Naive { rules, sets, device, is_closed, ..Naive::default() };
+        for stage in stages {
+            let ops: Vec<_> = stage.iter().map(|(op, _)| planned(op.clone())).collect();
+            let expected: Vec<_> = ops.iter().map(|planned| naive.blocks(&planned.op)).collect();
+            let (admitted, blocked) = gate.admit(ops.clone());
+            let of = |wanted: bool| -> Vec<PlannedOp> {
+                let pairs = ops.iter().zip(&expected);
+                pairs.filter(|(_, blocks)| **blocks == wanted).map(|(op, _)| op.clone()).collect()
+            };
+            prop_assert_eq!(admitted, of(false));
+            prop_assert_eq!(&blocked, &of(true));
+            for planned in &blocked {
+                naive.not_done(&planned.op);
+            }
+            for ((op, fails), _) in stage.iter().zip(&expected).filter(|(_, blocked)| !**blocked) {
+                if *fails {
+                    naive.not_done(op);
+                    gate.not_done(op);
+                } else {
+                    naive.done(op);
+                    gate.done(op);
+                }
+            }
+        }
+    }
+}
+
+fn check_admitted(gate: &mut DependencyGate, op: Op, expected: bool) {
+    let (admitted, _) = gate.clone().admit(vec![planned(op)]);
+    assert_eq!(!admitted.is_empty(), expected);
+}
+
+/// An earlier sync failed to write the rules, and this plan is about one Service.
+#[test]
+fn what_failed_earlier_blocks_until_it_is_done() {
+    let at: IpAddr = [10, 96, 0, 1].into();
+    let mut gate = DependencyGate::with_failed([AddressFamily::Ipv4], [set("A")], false);
+    check_admitted(&mut gate, Op::AddAddress(at), false);
+    check_admitted(
+        &mut gate,
+        Op::AddAddress("fd00::1".parse().expect("an address")),
+        true,
+    );
+    check_admitted(&mut gate, Op::AddEntry(set("A"), Entry::Ip(at)), false);
+    check_admitted(&mut gate, Op::AddEntry(set("B"), Entry::Ip(at)), true);
+    gate.done(&Op::CreateSet(set("A"), HEADER));
+    check_admitted(&mut gate, Op::AddEntry(set("A"), Entry::Ip(at)), true);
+    let rules = Op::PatchRules(AddressFamily::Ipv4, patch(&set("A"), false));
+    check_admitted(&mut gate, rules.clone(), true);
+    gate.done(&rules);
+    check_admitted(&mut gate, Op::AddAddress(at), true);
+}

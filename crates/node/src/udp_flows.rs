@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -25,11 +26,19 @@ use reconciler::Reconciler;
 /// How long to wait after a pass that failed; twice as long after each one more, up to the second.
 const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
 
-/// Who may answer for each UDP virtual server that anybody serves.
+/// Returns the servers that may answer at each UDP virtual server with real servers. Virtual servers in `foreign` are left out: their
+/// flows lead to real servers that no Service knows.
 #[must_use]
-pub fn wanted(desired: &Desired, cluster: &ClusterState) -> UdpFlows {
+pub fn wanted(
+    desired: &Desired,
+    cluster: &ClusterState,
+    foreign: &BTreeSet<VirtualServerKey>,
+) -> UdpFlows {
     let mut flows = UdpFlows::default();
     for (key, entry) in &desired.tables.virtual_servers {
+        if foreign.contains(key) {
+            continue;
+        }
         let VirtualServerKey::Address {
             address,
             port,
@@ -134,7 +143,8 @@ impl Observer for Watcher {
     fn idle(&mut self, reconciler: &Reconciler) {
         if self.needed && reconciler.has_synced() {
             self.needed = false;
-            let flows = wanted(reconciler.desired(), reconciler.cluster());
+            let foreign = reconciler.foreign().collect();
+            let flows = wanted(reconciler.desired(), reconciler.cluster(), &foreign);
             self.cleaner.request(flows);
         }
     }

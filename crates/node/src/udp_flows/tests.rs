@@ -98,7 +98,26 @@ fn cluster(ready: bool) -> ClusterState {
 
 fn wanted_of(cluster: &ClusterState) -> UdpFlows {
     let (desired, _) = planner::compile(cluster, &NodeState::default(), &NodeConfig::new("node1"));
-    wanted(&desired, cluster)
+    wanted(&desired, cluster, &BTreeSet::new())
+}
+
+/// A virtual server of another program at a key that a Service wants. Its flows go to its own real servers.
+#[test]
+fn flows_of_a_foreign_virtual_server_are_left_alone() {
+    let cluster = cluster(true);
+    let (desired, _) = planner::compile(&cluster, &NodeState::default(), &NodeConfig::new("node1"));
+    let key = VirtualServerKey::Address {
+        address: [10, 96, 0, 10].into(),
+        port: 53,
+        protocol: Protocol::Udp,
+    };
+    assert!(desired.tables.virtual_servers.contains_key(&key));
+    let flow = model::udp_flows::Flow {
+        destination: "10.96.0.10:53".parse().expect("an address"),
+        answered_by: "192.0.2.9:53".parse().expect("a server"),
+    };
+    assert!(wanted(&desired, &cluster, &BTreeSet::new()).is_stale(&flow));
+    assert!(!wanted(&desired, &cluster, &[key].into()).is_stale(&flow));
 }
 
 #[test]

@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use ipset::{Entry, Family, HashType, Header, SetName};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use ipnetwork::{IpNetwork, Ipv4Network};
+use ipset::{Entry, Family, HashType, Header, Protocol, SetName};
 use ipvs::{AddressFamily, VirtualServerKey};
 
 /// What a set is for.
@@ -158,4 +162,40 @@ pub fn served_by(entry: &Entry, key: VirtualServerKey) -> bool {
             at == address && by.0 == protocol.number() && of == port
         }
     }
+}
+
+/// The least network in the order of networks.
+const LEAST_NETWORK: Ipv4Network = match Ipv4Network::new_checked(Ipv4Addr::UNSPECIFIED, 0) {
+    Some(network) => network,
+    None => panic!("0.0.0.0/0 is a network"),
+};
+
+/// Returns the entries that are [`served_by`] the virtual server `key`, in order. Costs O(log n) for each.
+pub fn entries_served_by(
+    entries: &BTreeSet<Entry>,
+    key: VirtualServerKey,
+) -> impl Iterator<Item = &Entry> {
+    // The least entry of each type that has this port and, except in a bitmap, this address and protocol.
+    let firsts = match key {
+        VirtualServerKey::Address {
+            address,
+            port,
+            protocol,
+        } => {
+            let protocol = Protocol(protocol.number());
+            Some([
+                Entry::IpPort(address, protocol, port),
+                Entry::IpPortIp(address, protocol, port, Ipv4Addr::UNSPECIFIED.into()),
+                Entry::IpPortNet(address, protocol, port, IpNetwork::V4(LEAST_NETWORK)),
+                Entry::Port(port),
+            ])
+        }
+        VirtualServerKey::Fwmark { .. } => None,
+    };
+    firsts.into_iter().flatten().flat_map(move |first| {
+        let is_same_type =
+            move |entry: &&Entry| std::mem::discriminant(*entry) == std::mem::discriminant(&first);
+        (entries.range(first..))
+            .take_while(move |entry| is_same_type(entry) && served_by(entry, key))
+    })
 }

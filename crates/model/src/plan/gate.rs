@@ -85,6 +85,12 @@ impl DependencyGate {
                 self.missing_sets.insert(set.clone());
             }
             Op::AddEntry(_, entry) => self.missing_entries.insert(*entry),
+            // The set in its place may lack any of them.
+            Op::ReplaceSet(_, set) => {
+                for entry in &set.entries {
+                    self.missing_entries.insert(*entry);
+                }
+            }
             Op::PatchRules(_, patch) if patch.effect() == OpEffect::Delete => {
                 self.undeleted_rules = true;
             }
@@ -108,7 +114,6 @@ impl DependencyGate {
             | Op::DelDevice
             | Op::SetSysctl(..)
             | Op::SetTimeouts(_)
-            | Op::ReplaceSet(..)
             | Op::DelEntry(..)
             | Op::DestroySet(_) => {}
         }

@@ -1,9 +1,13 @@
 use std::collections::BTreeSet;
 
 use ipset::text::print_create;
-use ipvs::AddressFamily;
+use ipset::{Entry, Protocol};
+use ipvs::{AddressFamily, VirtualServerKey};
+use proptest::collection::btree_set;
+use proptest::prelude::*;
+use proptest::sample::select;
 
-use super::{MIN_ELEMENTS, SetKind};
+use super::{MIN_ELEMENTS, SetKind, entries_served_by, served_by};
 
 fn check(kind: SetKind, family: AddressFamily, entries: usize, expected: &str) {
     let line = print_create(&kind.name(family), &kind.header(family, entries));
@@ -46,4 +50,47 @@ fn no_two_sets_share_a_name() {
         .flat_map(|family| SetKind::ALL.map(|kind| kind.name(family)))
         .collect();
     assert_eq!(names.len(), 36);
+}
+
+fn address() -> impl Strategy<Value = std::net::IpAddr> {
+    let texts = vec!["0.0.0.0", "10.96.0.1", "255.255.255.255", "::", "fd00::1"];
+    select(texts).prop_map(|text| text.parse().expect("an address"))
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let protocol = select(vec![6, 17, 132]).prop_map(Protocol);
+    let port = select(vec![0_u16, 80, 81, 65_535]);
+    (0..5, address(), protocol, port, address()).prop_map(|(kind, at, protocol, port, source)| {
+        match kind {
+            0 => Entry::Ip(at),
+            1 => Entry::IpPort(at, protocol, port),
+            2 => Entry::IpPortIp(at, protocol, port, source),
+            3 => Entry::IpPortNet(at, protocol, port, source.into()),
+            _ => Entry::Port(port),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn entries_of_a_virtual_server_are_found_without_a_search(
+        entries in btree_set(entry(), 0..40),
+        address in address(),
+        port in select(vec![0_u16, 80, 81, 65_535]),
+        protocol in select(vec![6, 17, 132]),
+    ) {
+        let key = VirtualServerKey::Address {
+            address,
+            port,
+            protocol: ipvs::Protocol::from(protocol),
+        };
+        let expected = entries.iter().filter(|entry| served_by(entry, key));
+        prop_assert!(entries_served_by(&entries, key).eq(expected));
+    }
 }

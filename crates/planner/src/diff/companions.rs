@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use ipset::{Entry, Header, Set, SetName};
 use ipvs::{AddressFamily, Protocol, Timeouts, VirtualServerKey};
 use model::names::{Name, ServicePortName};
 use model::plan::{Difference, Op, PlannedOp, Reason};
-use model::sets::SetKind;
+use model::sets::{SetKind, entries_served_by};
 use model::snapshot::Snapshot;
 use model::tables::TableKeys;
 
-use super::Differ;
 use super::draft::Draft;
 use super::rules;
+use super::{Differ, address_of};
 use crate::settings::is_met;
 
 impl Differ<'_> {
@@ -32,7 +32,8 @@ impl Differ<'_> {
         for name in &keys.sets {
             self.set(name, draft);
         }
-        for (name, entry) in &keys.entries {
+        let needed = self.entries_needed(keys);
+        for (name, entry) in keys.entries.union(&needed) {
             if !keys.sets.contains(name) {
                 self.entry_of(name, *entry, draft);
             }
@@ -41,6 +42,41 @@ impl Differ<'_> {
         for family in keys.rules.union(&loosened) {
             self.rules(*family, loosened.contains(family), draft);
         }
+    }
+
+    /// Returns the entries that the virtual servers and addresses added by this plan need and that are missing. An earlier sync may
+    /// have failed to add them. Sets in `keys` are left out, since each of their entries is compared.
+    fn entries_needed(&self, keys: &TableKeys) -> BTreeSet<(SetName, Entry)> {
+        let (desired, live) = (&self.desired.tables, &self.live.tables);
+        let sets: Vec<_> = (desired.sets.iter())
+            .filter(|(name, _)| !keys.sets.contains(*name))
+            .collect();
+        let mut needed = BTreeSet::new();
+        if sets.is_empty() {
+            return needed;
+        }
+        let servers = keys.virtual_servers.iter().filter(|key| {
+            desired.virtual_servers.contains_key(key) && !live.virtual_servers.contains_key(key)
+        });
+        let at_servers = keys
+            .virtual_servers
+            .iter()
+            .filter_map(|key| address_of(*key));
+        let addresses: BTreeSet<IpAddr> = (keys.addresses.iter().copied().chain(at_servers))
+            .filter(|at| desired.addresses.contains(at) && !live.addresses.contains(at))
+            .collect();
+        let servers: Vec<_> = servers.collect();
+        for (name, set) in sets {
+            let there = live.sets.get(name).map(|set| &set.entries);
+            let of_servers =
+                (servers.iter()).flat_map(|key| entries_served_by(&set.entries, **key));
+            let of_addresses = addresses.iter().map(|at| Entry::Ip(*at));
+            let of_addresses = of_addresses.filter(|entry| set.entries.contains(entry));
+            let missing = (of_servers.copied().chain(of_addresses))
+                .filter(|entry| !there.is_some_and(|there| there.contains(entry)));
+            needed.extend(missing.map(|entry| (name.clone(), entry)));
+        }
+        needed
     }
 
     fn sysctl(&self, name: &Name, draft: &mut Draft) {
@@ -112,10 +148,13 @@ impl Differ<'_> {
             self.desired.tables.sets.get(name),
             self.live.tables.sets.get(name),
         ) else {
-            return self.set(name, draft);
+            if !draft.writes_set(name) {
+                self.set(name, draft);
+            }
+            return;
         };
         if !is_roomy(live.header, desired.header) {
-            if !draft.replaces(name) {
+            if !draft.writes_set(name) {
                 self.replace(name, desired, live, draft);
             }
             return;

@@ -21,7 +21,8 @@ pub(super) struct Draft {
     sets: Pieces,
     entries: Pieces,
     rules: Pieces,
-    replaced: BTreeSet<SetName>,
+    /// Sets that are created, replaced or destroyed.
+    sets_written: BTreeSet<SetName>,
     /// Chains to be emptied before sets are replaced.
     loose: BTreeMap<AddressFamily, RulesPatch>,
     api_server: Additions,
@@ -76,7 +77,7 @@ impl Draft {
             sets: Pieces::default(),
             entries: Pieces::default(),
             rules: Pieces::default(),
-            replaced: BTreeSet::new(),
+            sets_written: BTreeSet::new(),
             loose: BTreeMap::new(),
             api_server: Additions::default(),
             additions: Additions::default(),
@@ -102,8 +103,9 @@ impl Draft {
         } else {
             &mut self.additions
         };
-        if let Op::ReplaceSet(name, _) = &planned.op {
-            self.replaced.insert(name.clone());
+        if let Op::CreateSet(name, _) | Op::ReplaceSet(name, _) | Op::DestroySet(name) = &planned.op
+        {
+            self.sets_written.insert(name.clone());
         }
         match planned.op {
             Op::SetSysctl(..) | Op::SetTimeouts(_) => &mut self.settings,
@@ -146,9 +148,9 @@ impl Draft {
         self.loose.get(&family).cloned().unwrap_or_default()
     }
 
-    /// Whether the set `name` is replaced.
-    pub(super) fn replaces(&self, name: &SetName) -> bool {
-        self.replaced.contains(name)
+    /// Returns true if the set `name` is created, replaced or destroyed, with all that it holds.
+    pub(super) fn writes_set(&self, name: &SetName) -> bool {
+        self.sets_written.contains(name)
     }
 
     pub(super) fn report(&mut self, finding: Finding) {

@@ -6,7 +6,7 @@ use ipset::{Family, HashType, Header, Protocol, Set};
 use ipvs::{
     AddressFamily, Forwarding, RealServer, RealServerKey, Scheduler, ServiceFlags, VirtualServer,
 };
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -42,6 +42,10 @@ impl Naive {
                 self.sets.insert(name.clone());
             }
             Op::EnsureDevice => self.device = true,
+            Op::ReplaceSet(name, set) => {
+                let missing = (set.entries.iter()).map(|entry| Op::AddEntry(name.clone(), *entry));
+                self.ops.extend(missing);
+            }
             _ => self.ops.push(op.clone()),
         }
     }
@@ -196,10 +200,10 @@ fn op() -> impl Strategy<Value = Op> {
     let family = select(vec![AddressFamily::Ipv4, AddressFamily::Ipv6]);
     prop_oneof![
         name().prop_map(|name| Op::CreateSet(name, HEADER)),
-        name().prop_map(|name| {
+        (name(), btree_set(entry(), 0..3)).prop_map(|(name, entries)| {
             let set = Set {
                 header: HEADER,
-                entries: BTreeSet::new(),
+                entries,
             };
             Op::ReplaceSet(name, set.into())
         }),
@@ -223,7 +227,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 2_000,
+        cases: 500,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -148,7 +148,7 @@ impl Differ<'_> {
                     });
                 }
             }
-            (Some(desired), live) => match self.in_the_way(key) {
+            (Some(desired), live) => match self.in_the_way(key, draft) {
                 Some(foreign) => draft.report(self.foreign(key, foreign)),
                 None => self.entry(key, desired, live.map(AsRef::as_ref), draft),
             },
@@ -266,20 +266,26 @@ impl Differ<'_> {
         self.own.recorded.contains(&key) || is_marked(self.live, key)
     }
 
-    /// The foreign virtual server that keeps `key` from being served: one of this key, or one at
-    /// another port of an address that is not bound yet. Binding it would make that one look like
-    /// ours.
-    fn in_the_way(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
-        if self.live.tables.virtual_servers.contains_key(&key) && !self.is_ours(key) {
+    /// Returns the foreign virtual server that keeps `key` from being served. It has this key, or adding what marks `key` as ours
+    /// would mark it too: it is at another port of an address that is not bound yet, or at the same node port of another address.
+    fn in_the_way(&self, key: VirtualServerKey, draft: &mut Draft) -> Option<VirtualServerKey> {
+        let is_live = self.live.tables.virtual_servers.contains_key(&key);
+        if is_live && !self.is_ours(key) {
             return Some(key);
         }
         let address = address_of(key)?;
-        let unbound = self.desired.tables.addresses.contains(&address)
-            && !self.live.tables.addresses.contains(&address);
-        if unbound {
-            self.foreign_at(address)
-        } else {
+        if self.desired.tables.addresses.contains(&address) {
+            let is_bound = self.live.tables.addresses.contains(&address);
+            return if is_bound {
+                None
+            } else {
+                self.foreign_at(address)
+            };
+        }
+        if is_live {
             None
+        } else {
+            self.foreign_at_node_port(key, draft)
         }
     }
 

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use convergence::cluster::{cluster, node_state, objects, written};
 use convergence::faults::tables;
 use kernel::{Kernel as _, MemoryKernel};
+use model::cluster::{Parsed, Service, ServicePort};
 use model::plan::{DependencyGate, Op, Plan, Stage};
 use model::sets::served_by;
 use model::tables::{Desired, NodeTables};
-use model::{Object, Snapshot, TableKeys, text};
+use model::{Object, ObjectName, Snapshot, TableKeys, text};
 use planner::{Ownership, diff, diff_keys};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 fn own() -> Ownership {
     Ownership::new(&model::NodeConfig::new("node1"))
@@ -40,6 +42,31 @@ fn serving(tables: &NodeTables) -> BTreeSet<ipvs::VirtualServerKey> {
         .filter(|(_, entry)| entry.real_servers.values().any(|real| real.weight > 0))
         .map(|(key, _)| *key)
         .collect()
+}
+
+/// Addresses of an interface, of Services and of neither.
+const PLACES: &[&str] = &[
+    "192.0.2.1",
+    "192.0.2.3",
+    "203.0.113.1",
+    "10.96.0.1",
+    "10.96.0.2",
+    "198.51.100.9",
+];
+
+/// A Service at the node port 80/TCP.
+fn node_port_80() -> Object {
+    let port = || Parsed::Valid(std::num::NonZeroU16::new(80).expect("a port"));
+    Object::Service(Service {
+        cluster_ips: vec![Parsed::Valid([10, 96, 0, 9].into())],
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: Parsed::Valid(ipvs::Protocol::Tcp),
+            port: port(),
+            node_port: Some(port()),
+        }],
+        ..Service::new(ObjectName::new("shop", "port"))
+    })
 }
 
 /// Runs `plan` with failures: the op number n fails if `fails[n % length]`. Checks that no virtual server is added while an entry
@@ -238,6 +265,47 @@ proptest! {
             check_entries_come_first(&mut kernel, plan, &desired, fails)?;
         }
         prop_assert_eq!(kernel.tables().virtual_servers, desired.tables.virtual_servers);
+    }
+
+    /// A process that starts reads from the kernel whose a virtual server is: what a plan wrote is ours, what was foreign before is
+    /// foreign.
+    #[test]
+    fn a_restart_does_not_change_whose_a_virtual_server_is(
+        objects in objects(),
+        node in node_state(),
+        others in vec((select(PLACES), select(vec![53_u16, 80, 443]), any::<bool>()), 0..4),
+    ) {
+        let config = model::NodeConfig {
+            node_port_addresses: model::config::NodePortAddresses::Within(Vec::new()),
+            ..model::NodeConfig::new("node1")
+        };
+        let objects = [objects, vec![node_port_80()]].concat();
+        let (desired, _) = planner::compile(&cluster(objects), &node, &config);
+        let mut kernel = MemoryKernel::new();
+        kernel.set_node(node);
+        for (address, port, udp) in others {
+            let protocol = if udp { 'u' } else { 't' };
+            let line = format!("-A -{protocol} {address}:{port} -s rr");
+            let tables = text::parse(&line).expect("it parses");
+            for entry in tables.virtual_servers.values() {
+                // The same one twice is refused.
+                let _ = kernel.foreign(&Op::AddVirtualServer(entry.server.clone()));
+            }
+        }
+        let before = kernel.snapshot();
+        let foreign = before.tables.virtual_servers.clone();
+        let plan = diff(&desired, &before, &own());
+        prop_assert!(apply(&mut kernel, &plan));
+        let after = kernel.snapshot();
+        for (key, entry) in &foreign {
+            prop_assert_eq!(after.tables.virtual_servers.get(key), Some(entry));
+        }
+        for key in after.tables.virtual_servers.keys() {
+            let is_ours = planner::is_marked(&after, *key);
+            prop_assert_eq!(is_ours, !foreign.contains_key(key), "{}", key);
+        }
+        let again = diff(&desired, &after, &own());
+        prop_assert!(again.is_empty(), "a second plan is not empty: {again:#?}");
     }
 
     #[test]

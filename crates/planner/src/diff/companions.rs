@@ -13,11 +13,12 @@ use model::names::{Name, ServicePortName};
 use model::plan::{Difference, Op, PlannedOp, Reason};
 use model::sets::{SetKind, entries_served_by};
 use model::snapshot::Snapshot;
-use model::tables::TableKeys;
+use model::tables::{NodeTables, TableKeys};
 
 use super::draft::Draft;
 use super::rules;
 use super::{Differ, address_of};
+use crate::node_context::FAMILIES;
 use crate::settings::is_met;
 
 impl Differ<'_> {
@@ -170,7 +171,7 @@ impl Differ<'_> {
     }
 
     fn add(&self, name: &SetName, entry: Entry, draft: &mut Draft) {
-        if self.would_claim_foreign(&entry) {
+        if self.foreign_claimed_by(name, entry).is_some() {
             return;
         }
         draft.push(PlannedOp {
@@ -208,7 +209,9 @@ impl Differ<'_> {
         let mut set = Set {
             header: desired.header,
             entries: (desired.entries.iter())
-                .filter(|entry| live.entries.contains(entry) || !self.would_claim_foreign(entry))
+                .filter(|entry| {
+                    live.entries.contains(entry) || self.foreign_claimed_by(name, **entry).is_none()
+                })
                 .copied()
                 .collect(),
         };
@@ -241,34 +244,83 @@ impl Differ<'_> {
         }
     }
 
-    /// Whether somebody else has the virtual server for which `entry` would be there. With the entry it
-    /// would look like ours.
-    fn would_claim_foreign(&self, entry: &Entry) -> bool {
-        let foreign = |key: VirtualServerKey| {
-            self.live.tables.virtual_servers.contains_key(&key) && !self.is_ours(key)
-        };
-        match *entry {
+    /// Returns a foreign virtual server that would look like ours with `entry` in the set `name`.
+    fn foreign_claimed_by(&self, name: &SetName, entry: Entry) -> Option<VirtualServerKey> {
+        match entry {
             // The rules refuse what comes to such an address and is not served by us.
-            Entry::Ip(address) => {
-                !self.live.tables.addresses.contains(&address) && self.foreign_at(address).is_some()
+            Entry::Ip(address) if !self.live.tables.addresses.contains(&address) => {
+                self.foreign_at(address)
             }
+            Entry::Ip(_) => None,
             Entry::IpPort(address, protocol, port)
             | Entry::IpPortIp(address, protocol, port, _)
-            | Entry::IpPortNet(address, protocol, port, _) => foreign(VirtualServerKey::Address {
+            | Entry::IpPortNet(address, protocol, port, _) => {
+                let key = key_at(address, protocol, port);
+                self.is_foreign(key).then_some(key)
+            }
+            Entry::Port(port) => {
+                let (kind, family) = node_ports_in(name)?;
+                self.foreign_at_port(kind, family, port)
+            }
+        }
+    }
+
+    fn is_foreign(&self, key: VirtualServerKey) -> bool {
+        self.live.tables.virtual_servers.contains_key(&key) && !self.is_ours(key)
+    }
+
+    /// Returns a foreign virtual server at a node port, at any address of an interface.
+    fn foreign_at_port(
+        &self,
+        kind: SetKind,
+        family: AddressFamily,
+        port: u16,
+    ) -> Option<VirtualServerKey> {
+        let protocol = match kind {
+            SetKind::NodePortTcp => Protocol::Tcp,
+            SetKind::NodePortUdp => Protocol::Udp,
+            _ => return None,
+        };
+        let addresses = self.live.node.addresses();
+        addresses
+            .filter(|address| AddressFamily::of(*address) == family)
+            .map(|address| VirtualServerKey::Address {
                 address,
                 port,
-                protocol: Protocol::from(protocol.0),
-            }),
-            Entry::Port(port) => (self.live.node.addresses()).any(|address| {
-                [Protocol::Tcp, Protocol::Udp].into_iter().any(|protocol| {
-                    foreign(VirtualServerKey::Address {
-                        address,
-                        port,
-                        protocol,
-                    })
-                })
-            }),
-        }
+                protocol,
+            })
+            .find(|key| self.is_foreign(*key))
+    }
+
+    /// Returns the foreign virtual server that keeps the node port `key` from being served. The sets of TCP and UDP node ports hold
+    /// the port alone, so a node port is ours at every address of the node or at none.
+    pub(super) fn foreign_at_node_port(
+        &self,
+        key: VirtualServerKey,
+        draft: &mut Draft,
+    ) -> Option<VirtualServerKey> {
+        let VirtualServerKey::Address {
+            address,
+            port,
+            protocol,
+        } = key
+        else {
+            return None;
+        };
+        let kind = node_port_kind(protocol)?;
+        let family = AddressFamily::of(address);
+        let foreign = draft.foreign_node_ports.entry((kind, family, port));
+        let foreign = *foreign.or_insert_with(|| {
+            let name = kind.name(family);
+            let entry = Entry::Port(port);
+            let holds = |tables: &NodeTables| {
+                (tables.sets.get(&name)).is_some_and(|set| set.entries.contains(&entry))
+            };
+            let is_added = holds(&self.desired.tables) && !holds(&self.live.tables);
+            is_added.then(|| self.foreign_at_port(kind, family, port))?
+        });
+        // An external address of the node may have the port too, and an entry of its own.
+        foreign.filter(|_| !holds_service(&self.desired.tables, key))
     }
 
     fn rules(&self, family: AddressFamily, loosened: bool, draft: &mut Draft) {
@@ -304,8 +356,8 @@ fn is_roomy(live: Header, wanted: Header) -> bool {
     }
 }
 
-/// Whether the sets of `live` say that the virtual server `key` is ours: they hold its address and port,
-/// or, where it is at an address of an interface, its port as a node port.
+/// Returns true if the sets of `live` mark the virtual server `key` as ours: they hold its address and port or, where it is at an
+/// address of an interface, its port as a node port.
 pub(super) fn is_recorded(live: &Snapshot, key: VirtualServerKey) -> bool {
     let VirtualServerKey::Address {
         address,
@@ -315,11 +367,25 @@ pub(super) fn is_recorded(live: &Snapshot, key: VirtualServerKey) -> bool {
     else {
         return false;
     };
-    let family = AddressFamily::of(address);
-    let holds = |kind: SetKind, entry: Entry| {
-        let set = live.tables.sets.get(&kind.name(family));
-        set.is_some_and(|set| set.entries.contains(&entry))
+    holds_service(&live.tables, key)
+        || node_port_kind(protocol).is_some_and(|kind| {
+            let set = live.tables.sets.get(&kind.name(AddressFamily::of(address)));
+            set.is_some_and(|set| set.entries.contains(&Entry::Port(port)))
+                && is_at_node(live, address)
+        })
+}
+
+/// Returns true if a set of `tables` holds the address, protocol and port of `key`.
+fn holds_service(tables: &NodeTables, key: VirtualServerKey) -> bool {
+    let VirtualServerKey::Address {
+        address,
+        port,
+        protocol,
+    } = key
+    else {
+        return false;
     };
+    let family = AddressFamily::of(address);
     let entry = Entry::IpPort(address, ipset::Protocol(protocol.number()), port);
     let kinds = [
         SetKind::ClusterIp,
@@ -328,15 +394,27 @@ pub(super) fn is_recorded(live: &Snapshot, key: VirtualServerKey) -> bool {
         SetKind::LoadBalancer,
         SetKind::NodePortSctp,
     ];
-    if kinds.into_iter().any(|kind| holds(kind, entry)) {
-        return true;
+    kinds.into_iter().any(|kind| {
+        let set = tables.sets.get(&kind.name(family));
+        set.is_some_and(|set| set.entries.contains(&entry))
+    })
+}
+
+/// Returns the set that marks node ports of `protocol` without their addresses.
+fn node_port_kind(protocol: Protocol) -> Option<SetKind> {
+    match protocol {
+        Protocol::Tcp => Some(SetKind::NodePortTcp),
+        Protocol::Udp => Some(SetKind::NodePortUdp),
+        _ => None,
     }
-    let node_port = match protocol {
-        Protocol::Tcp => SetKind::NodePortTcp,
-        Protocol::Udp => SetKind::NodePortUdp,
-        _ => return false,
-    };
-    holds(node_port, Entry::Port(port)) && is_at_node(live, address)
+}
+
+/// Returns the kind and family of the set `name` if it marks node ports without their addresses.
+fn node_ports_in(name: &SetName) -> Option<(SetKind, AddressFamily)> {
+    [SetKind::NodePortTcp, SetKind::NodePortUdp]
+        .into_iter()
+        .flat_map(|kind| FAMILIES.map(|family| (kind, family)))
+        .find(|(kind, family)| kind.name(*family) == *name)
 }
 
 fn key_at(address: IpAddr, protocol: ipset::Protocol, port: u16) -> VirtualServerKey {

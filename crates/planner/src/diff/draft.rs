@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipset::SetName;
-use ipvs::AddressFamily;
+use ipvs::{AddressFamily, VirtualServerKey};
 use model::finding::Finding;
 use model::plan::{Op, OpEffect, Plan, PlannedOp, Reason, Stage};
 use model::rules::{ChainKey, Rule, RulesPatch};
+use model::sets::SetKind;
 
 /// Changes of one stage. Of a first synchronisation there are hundreds of thousands: pieces of this size find room where
 /// something else was, and each is given back when it is done.
@@ -35,6 +36,9 @@ pub(super) struct Draft {
     del_sets: Pieces,
     findings: Vec<Finding>,
     withheld: usize,
+    /// The foreign virtual servers at node ports, as far as they were looked up.
+    pub(super) foreign_node_ports:
+        BTreeMap<(SetKind, AddressFamily, u16), Option<VirtualServerKey>>,
 }
 
 /// Changes that commute, in the order in which they came.
@@ -89,6 +93,7 @@ impl Draft {
             del_sets: Pieces::default(),
             findings: Vec::new(),
             withheld: 0,
+            foreign_node_ports: BTreeMap::new(),
         }
     }
 

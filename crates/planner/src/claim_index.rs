@@ -24,18 +24,18 @@ use self::health::HealthChecks;
 use self::sets::Sets;
 use crate::lower::{self, Claim};
 
-/// What one Service contributes.
+/// Claims of one Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServiceClaims {
     /// When the Service was created, seconds since 1970.
     pub(crate) created: Option<i64>,
-    /// What it needs at its addresses.
+    /// Virtual servers, addresses and set entries that it needs.
     pub(crate) claims: Box<[Arc<Claim>]>,
     /// Its endpoints on this node.
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
-    /// What load balancers are told about it.
+    /// The answer at its health-check node port.
     pub(crate) health_check: Option<Box<HealthCheck>>,
-    /// Where a policy `Local` finds no endpoint on this node.
+    /// Policies `Local` that find no endpoint on this node.
     pub(crate) without_local: WithoutLocal,
 }
 
@@ -65,12 +65,17 @@ impl Ranked {
     }
 }
 
-/// What is programmed of the claims at one key: those of the Service port that comes first.
+/// Returns the claims at one key that are programmed: those of the Service port that comes first.
 fn winning(claims: &[Ranked]) -> &[Ranked] {
     let others = claims
         .iter()
         .position(|claim| claim.precedence() != claims[0].precedence());
     &claims[..others.unwrap_or(claims.len())]
+}
+
+/// Returns true if several Service ports claim the key.
+fn is_contested(claims: &[Ranked]) -> bool {
+    claims.len() > 1 && winning(claims).len() < claims.len()
 }
 
 /// The claims at one key.
@@ -108,12 +113,12 @@ pub(crate) struct ClaimIndex {
 }
 
 impl ClaimIndex {
-    /// What all parts amount to.
+    /// Returns the tables that follow from all claims.
     pub(crate) fn desired(&self) -> &Desired {
         &self.desired
     }
 
-    /// The same, to add what no Service asks for.
+    /// Returns the same tables, to add rules and settings, which no Service asks for.
     pub(crate) fn desired_mut(&mut self) -> &mut Desired {
         &mut self.desired
     }
@@ -123,7 +128,7 @@ impl ClaimIndex {
         self.sets.create(&mut self.desired.tables.sets);
     }
 
-    /// Packs what is filled in the order of names, once it is filled.
+    /// Packs the maps that a full compilation fills in the order of names.
     pub(crate) fn pack(&mut self) {
         pack_map(&mut self.parts);
         pack_map(&mut self.claims);
@@ -132,7 +137,7 @@ impl ClaimIndex {
         pack_map(&mut self.desired.owners.addresses);
     }
 
-    /// The Services that have a part.
+    /// Returns the Services with claims.
     pub(crate) fn services(&self) -> impl Iterator<Item = &ObjectName> {
         self.parts.keys()
     }
@@ -177,8 +182,7 @@ impl ClaimIndex {
         }
     }
 
-    /// Exchanges the part of `service`, none for a Service that is gone, and names the entries that
-    /// are different now.
+    /// Replaces the claims of `service`, and returns the keys that changed. `part` is none for a Service that is gone.
     pub(crate) fn replace(
         &mut self,
         service: &ObjectName,
@@ -204,15 +208,15 @@ impl ClaimIndex {
         for claim in &after.claims {
             self.insert(after.created, claim);
         }
-        self.exchange_companions(service, &before, &after);
+        self.replace_filter_state(service, &before, &after);
         let without_local = &mut self.desired.without_local_endpoints;
         if after.without_local.is_empty() {
             without_local.remove(service);
         } else {
             without_local.insert(service.clone(), after.without_local.clone());
         }
-        for (part, claims) in [(&before, false), (&after, true)] {
-            self.record_contests(&standings, part, claims);
+        for (part, exist) in [(&before, false), (&after, true)] {
+            self.record_contests(&standings, part, exist);
         }
         let mut touched = self.settle(standings);
         touched.merge(self.sets.take_touched());
@@ -236,7 +240,9 @@ impl ClaimIndex {
             return;
         };
         let ranked = Ranked::new(created, claim);
-        claims.retain(|other| other.place() != ranked.place());
+        if let Ok(at) = claims.binary_search_by(|other| other.place().cmp(&ranked.place())) {
+            claims.remove(at);
+        }
         if claims.is_empty() {
             self.claims.remove(&key);
         }
@@ -251,31 +257,32 @@ impl ClaimIndex {
         };
         Standing {
             winners: winners.to_vec(),
-            is_contested: winners.len() < claims.len(),
+            is_contested: is_contested(claims),
         }
     }
 
-    /// Records the claims of `part` at keys that are contested, or were: true for claims that exist now. `before` is the standing
-    /// before the change.
+    /// Records the claims of `part` at keys that are contested, or were. `exist` is true for claims that exist now. `before` is the
+    /// standing before the change.
     fn record_contests(
         &mut self,
         before: &BTreeMap<VirtualServerKey, Standing>,
         part: &ServiceClaims,
-        claims: bool,
+        exist: bool,
     ) {
         for claim in &part.claims {
             let key = claim.entry.server.key;
             let Some(before) = before.get(&key) else {
                 continue;
             };
-            let is_contested = before.is_contested || self.standing(&key).is_contested;
+            let claims = self.claims.get(&key).map(Vec::as_slice);
+            let is_contested = before.is_contested || claims.is_some_and(is_contested);
             let winner = before.winners.first().map(|ranked| &ranked.claim.owner);
-            (self.contests).record(key, is_contested, winner, &claim.owner, claims);
+            (self.contests).record(key, is_contested, winner, &claim.owner, exist);
         }
     }
 
-    /// What a Service needs that nobody can take from it.
-    fn exchange_companions(
+    /// Replaces the set entries and the health check of a Service, which need no virtual server.
+    fn replace_filter_state(
         &mut self,
         service: &ObjectName,
         before: &ServiceClaims,
@@ -348,8 +355,7 @@ impl ClaimIndex {
         touched
     }
 
-    /// Puts the claims of the winner at `key` in the place of those `before`, and says whether the
-    /// virtual server is another one now.
+    /// Replaces the claims `before` at `key` by those of the winner. Returns true if the virtual server is different now.
     fn set_winner(&mut self, key: VirtualServerKey, before: &[Ranked], winners: &[Ranked]) -> bool {
         let tables = &mut self.desired.tables;
         let owners = &mut self.desired.owners;
@@ -374,7 +380,7 @@ impl ClaimIndex {
         }
     }
 
-    /// Binds `address` if anybody wants it, and says whether that is a change.
+    /// Binds `address` if a winner needs it bound. Returns true if that is a change.
     fn settle_address(&mut self, address: IpAddr) -> bool {
         let wanted_by = at_address(&self.claims, address)
             .flat_map(|(_, claims)| winning(claims))

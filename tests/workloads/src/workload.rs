@@ -4,6 +4,7 @@ mod change;
 mod codec;
 mod compile;
 mod diff;
+mod gate;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +73,16 @@ pub const ALL: &[Workload] = &[
     Workload::timed("compile/10000x10", || compile::full(10_000)),
     Workload::counted("compile-change/100x10", || compile::change(100)),
     Workload::counted("compile-change/10000x10", || compile::change(10_000)),
+    Workload::counted("compile-change-beside-findings/100x10", || {
+        compile::change_beside_findings(100)
+    }),
+    Workload::counted("compile-change-beside-findings/10000x10", || {
+        compile::change_beside_findings(10_000)
+    }),
+    Workload::counted("compile-interface/100x10", || compile::interface(100)),
+    Workload::counted("compile-interface/10000x10", || compile::interface(10_000)),
+    Workload::counted("gate/1000", || gate::entries(1_000)),
+    Workload::counted("gate/10000", || gate::entries(10_000)),
     Workload::counted("diff-equal/1000x10", || diff::equal(1_000)),
     Workload::timed("diff-equal/10000x10", || diff::equal(10_000)),
     Workload::counted("diff-full/1000x10", || diff::full(1_000)),

@@ -49,25 +49,26 @@ impl Differ<'_> {
     /// have failed to add them. Sets in `keys` are left out, since each of their entries is compared.
     fn entries_needed(&self, keys: &TableKeys) -> BTreeSet<(SetName, Entry)> {
         let (desired, live) = (&self.desired.tables, &self.live.tables);
-        let sets: Vec<_> = (desired.sets.iter())
-            .filter(|(name, _)| !keys.sets.contains(*name))
-            .collect();
         let mut needed = BTreeSet::new();
-        if sets.is_empty() {
+        if desired.sets.keys().all(|name| keys.sets.contains(name)) {
             return needed;
         }
-        let servers = keys.virtual_servers.iter().filter(|key| {
-            desired.virtual_servers.contains_key(key) && !live.virtual_servers.contains_key(key)
-        });
+        let servers: Vec<_> = (keys.virtual_servers.iter())
+            .filter(|key| !live.virtual_servers.contains_key(key))
+            .filter(|key| desired.virtual_servers.contains_key(key))
+            .collect();
         let at_servers = keys
             .virtual_servers
             .iter()
             .filter_map(|key| address_of(*key));
         let addresses: BTreeSet<IpAddr> = (keys.addresses.iter().copied().chain(at_servers))
-            .filter(|at| desired.addresses.contains(at) && !live.addresses.contains(at))
+            .filter(|at| !live.addresses.contains(at) && desired.addresses.contains(at))
             .collect();
-        let servers: Vec<_> = servers.collect();
-        for (name, set) in sets {
+        if servers.is_empty() && addresses.is_empty() {
+            return needed;
+        }
+        let sets = desired.sets.iter();
+        for (name, set) in sets.filter(|(name, _)| !keys.sets.contains(*name)) {
             let there = live.sets.get(name).map(|set| &set.entries);
             let of_servers =
                 (servers.iter()).flat_map(|key| entries_served_by(&set.entries, **key));

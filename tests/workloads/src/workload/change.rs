@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use model::cluster::Changed;
-use model::{ClusterState, Desired, NodeState, TableKeys};
+use model::finding::FindingChanges;
+use model::{ClusterEvent, ClusterState, Desired, NodeState, Object, TableKeys};
 use planner::Compiler;
 
 use super::{ENDPOINTS, cluster};
@@ -20,25 +21,47 @@ pub(super) struct Change {
 impl Change {
     /// So many Services, compiled; the one in the middle is about to lose an endpoint.
     pub(super) fn new(services: u32) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let before = cluster(services)?;
+        Ok(Self::of(cluster(services)?, services))
+    }
+
+    /// The same in a cluster where every Service has a finding: its scheduler cannot be used.
+    pub(super) fn beside_findings(services: u32) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let mut before = cluster(services)?;
+        let known: Vec<_> = before.service_names().cloned().collect();
+        for name in known {
+            if let Some(mut service) = before.service(&name) {
+                service.scheduler = Some("UNKNOWN".into());
+                before.absorb(ClusterEvent::Upsert(Object::Service(service)));
+            }
+        }
+        Ok(Self::of(before, services))
+    }
+
+    fn of(before: ClusterState, services: u32) -> Self {
         let mut after = before.clone();
         let service = services / 2;
         let changed = after.absorb(table::slice(service, service * ENDPOINTS, ENDPOINTS - 1));
         let mut compiler = Compiler::new(table::config());
         compiler.look_at_node(&before, &NodeState::default());
         compiler.update_all(&before, &NodeState::default());
-        Ok(Self {
+        compiler.take_finding_changes();
+        Self {
             compiler,
             clusters: [after, before],
             changed,
-        })
+        }
     }
 
-    /// Compiles what changed, and names the entries that are different now.
+    /// Compiles what changed, and returns the keys that changed.
     pub(super) fn compile(&mut self) -> TableKeys {
         let keys = self.compiler.update(&self.clusters[0], &self.changed);
         self.clusters.swap(0, 1);
         keys
+    }
+
+    /// Returns the findings that the last compilation changed.
+    pub(super) fn findings(&mut self) -> FindingChanges {
+        self.compiler.take_finding_changes()
     }
 
     /// What is asked of the node now.

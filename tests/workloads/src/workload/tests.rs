@@ -28,6 +28,23 @@ fn a_change_is_about_one_virtual_server() {
 }
 
 #[test]
+fn a_change_beside_findings_changes_none() {
+    type Changes = (TableKeys, model::finding::FindingChanges);
+    for (keys, findings) in twice::<Changes>("compile-change-beside-findings/100x10") {
+        assert_eq!(keys.virtual_servers.len(), 1);
+        assert!(findings.is_empty());
+    }
+}
+
+#[test]
+fn virtual_servers_without_entries_are_blocked() {
+    type Split = (Vec<model::PlannedOp>, Vec<model::PlannedOp>);
+    for (admitted, blocked) in twice::<Split>("gate/1000") {
+        assert_eq!((admitted.len(), blocked.len()), (0, 1_000));
+    }
+}
+
+#[test]
 fn plans_hold_what_is_to_be_done() {
     let check = |name, ops| {
         for plan in twice::<Plan>(name) {

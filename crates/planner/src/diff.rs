@@ -1,9 +1,9 @@
 //! From desired and live tables to a plan.
 
-mod companions;
-mod draft;
 mod fields;
+mod filter_state;
 mod order;
+mod plan_builder;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use model::plan::{Op, Plan, PlannedOp, Reason, Stage};
 use model::snapshot::Snapshot;
 use model::tables::{Desired, TableKeys, VirtualServerEntry};
 
-use self::draft::Draft;
+use self::plan_builder::PlanBuilder;
 
 /// What we may touch (deviation D13), and how the node goes about it.
 ///
@@ -91,22 +91,22 @@ pub fn cleanup(live: &Snapshot, own: &Ownership) -> Plan {
 #[must_use]
 pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &TableKeys) -> Plan {
     let differ = Differ { desired, live, own };
-    let mut draft = Draft::new(own.deletions && !live.torn);
+    let mut plan = PlanBuilder::new(own.deletions && !live.torn);
     let mut addresses = keys.addresses.clone();
     for key in &keys.virtual_servers {
         if let VirtualServerKey::Address { address, .. } = key {
             addresses.insert(*address);
         }
-        differ.virtual_server(*key, &mut draft);
+        differ.virtual_server(*key, &mut plan);
     }
     for address in addresses {
-        differ.address(address, &mut draft);
+        differ.address(address, &mut plan);
     }
-    differ.companions(keys, &mut draft);
-    if draft.adds_addresses() && !live.device {
-        draft.create_device();
+    differ.filter_state(keys, &mut plan);
+    if plan.adds_addresses() && !live.device {
+        plan.create_device();
     }
-    draft.into_plan()
+    plan.into_plan()
 }
 
 /// Of `keys`, the virtual servers that stay and that a TCP real server leaves: whether it drains depends on
@@ -134,23 +134,23 @@ struct Differ<'a> {
 }
 
 impl Differ<'_> {
-    fn virtual_server(&self, key: VirtualServerKey, draft: &mut Draft) {
+    fn virtual_server(&self, key: VirtualServerKey, plan: &mut PlanBuilder) {
         let desired = self.desired.tables.virtual_servers.get(&key);
         let live = self.live.tables.virtual_servers.get(&key);
         match (desired, live) {
             (None, None) => {}
             (None, Some(_)) => {
                 if self.is_ours(key) && !address_of(key).is_some_and(|at| self.own.excludes(at)) {
-                    draft.push(PlannedOp {
+                    plan.push(PlannedOp {
                         op: Op::DelVirtualServer(key),
                         owner: None,
                         reason: Reason::Unwanted,
                     });
                 }
             }
-            (Some(desired), live) => match self.in_the_way(key, draft) {
-                Some(foreign) => draft.report(self.foreign(key, foreign)),
-                None => self.entry(key, desired, live.map(AsRef::as_ref), draft),
+            (Some(desired), live) => match self.in_the_way(key, plan) {
+                Some(foreign) => plan.report(self.foreign(key, foreign)),
+                None => self.entry(key, desired, live.map(AsRef::as_ref), plan),
             },
         }
     }
@@ -160,11 +160,11 @@ impl Differ<'_> {
         key: VirtualServerKey,
         desired: &VirtualServerEntry,
         live: Option<&VirtualServerEntry>,
-        draft: &mut Draft,
+        plan: &mut PlanBuilder,
     ) {
         let owner = self.desired.owners.virtual_servers.get(&key);
         let mut push = |op, reason| {
-            draft.push(PlannedOp {
+            plan.push(PlannedOp {
                 op,
                 owner: owner.cloned(),
                 reason,
@@ -243,18 +243,18 @@ impl Differ<'_> {
         (real.weight != 0).then_some((Op::SetRealServer(key, idle), Reason::Drains))
     }
 
-    fn address(&self, address: IpAddr, draft: &mut Draft) {
+    fn address(&self, address: IpAddr, plan: &mut PlanBuilder) {
         let owner = self.desired.owners.addresses.get(&address).cloned();
         let desired = self.desired.tables.addresses.contains(&address);
         let live = self.live.tables.addresses.contains(&address);
         if desired && !live && self.foreign_at(address).is_none() {
-            draft.push(PlannedOp {
+            plan.push(PlannedOp {
                 op: Op::AddAddress(address),
                 owner,
                 reason: Reason::Missing,
             });
         } else if live && !desired && !self.own.excludes(address) {
-            draft.push(PlannedOp {
+            plan.push(PlannedOp {
                 op: Op::DelAddress(address),
                 owner: None,
                 reason: Reason::Unwanted,
@@ -268,7 +268,11 @@ impl Differ<'_> {
 
     /// Returns the foreign virtual server that keeps `key` from being served. It has this key, or adding what marks `key` as ours
     /// would mark it too: it is at another port of an address that is not bound yet, or at the same node port of another address.
-    fn in_the_way(&self, key: VirtualServerKey, draft: &mut Draft) -> Option<VirtualServerKey> {
+    fn in_the_way(
+        &self,
+        key: VirtualServerKey,
+        plan: &mut PlanBuilder,
+    ) -> Option<VirtualServerKey> {
         let is_live = self.live.tables.virtual_servers.contains_key(&key);
         if is_live && !self.is_ours(key) {
             return Some(key);
@@ -285,7 +289,7 @@ impl Differ<'_> {
         if is_live {
             None
         } else {
-            self.foreign_at_node_port(key, draft)
+            self.foreign_at_node_port(key, plan)
         }
     }
 
@@ -318,7 +322,7 @@ impl Differ<'_> {
 #[must_use]
 pub fn is_marked(live: &Snapshot, key: VirtualServerKey) -> bool {
     address_of(key).is_some_and(|at| live.tables.addresses.contains(&at))
-        || companions::is_recorded(live, key)
+        || filter_state::is_recorded(live, key)
 }
 
 fn is_tcp(key: VirtualServerKey) -> bool {

@@ -1,4 +1,4 @@
-//! What stands beside the virtual servers: settings, sets and rules.
+//! Filter state and settings: sets, rules and sysctls.
 
 #[cfg(test)]
 mod tests;
@@ -15,33 +15,33 @@ use model::sets::{SetKind, entries_served_by};
 use model::snapshot::Snapshot;
 use model::tables::{NodeTables, TableKeys};
 
-use super::draft::Draft;
+use super::plan_builder::PlanBuilder;
 use super::rules;
 use super::{Differ, address_of};
 use crate::node_context::FAMILIES;
 use crate::settings::is_met;
 
 impl Differ<'_> {
-    /// Everything of `keys` but virtual servers and addresses.
-    pub(super) fn companions(&self, keys: &TableKeys, draft: &mut Draft) {
+    /// Compares everything of `keys` but virtual servers and addresses.
+    pub(super) fn filter_state(&self, keys: &TableKeys, plan: &mut PlanBuilder) {
         for name in &keys.sysctls {
-            self.sysctl(name, draft);
+            self.sysctl(name, plan);
         }
         if keys.timeouts {
-            self.timeouts(draft);
+            self.timeouts(plan);
         }
         for name in &keys.sets {
-            self.set(name, draft);
+            self.set(name, plan);
         }
         let needed = self.entries_needed(keys);
         for (name, entry) in keys.entries.union(&needed) {
             if !keys.sets.contains(name) {
-                self.entry_of(name, *entry, draft);
+                self.entry_of(name, *entry, plan);
             }
         }
-        let loosened = draft.loosened();
+        let loosened = plan.loosened();
         for family in keys.rules.union(&loosened) {
-            self.rules(*family, loosened.contains(family), draft);
+            self.rules(*family, loosened.contains(family), plan);
         }
     }
 
@@ -81,7 +81,7 @@ impl Differ<'_> {
         needed
     }
 
-    fn sysctl(&self, name: &Name, draft: &mut Draft) {
+    fn sysctl(&self, name: &Name, plan: &mut PlanBuilder) {
         let Some(wanted) = self.desired.tables.sysctls.get(name) else {
             return;
         };
@@ -94,10 +94,10 @@ impl Differ<'_> {
             live.map_or("unknown", AsRef::as_ref),
             wanted.as_ref(),
         );
-        draft.push(unowned(Op::SetSysctl(name.clone(), wanted.clone()), reason));
+        plan.push(unowned(Op::SetSysctl(name.clone(), wanted.clone()), reason));
     }
 
-    fn timeouts(&self, draft: &mut Draft) {
+    fn timeouts(&self, plan: &mut PlanBuilder) {
         let (live, wanted) = (self.live.tables.timeouts, self.desired.tables.timeouts);
         let each = |of: Timeouts| [("tcp", of.tcp), ("tcpfin", of.tcp_fin), ("udp", of.udp)];
         let differences: Vec<Difference> = (each(live).into_iter())
@@ -110,54 +110,54 @@ impl Differ<'_> {
             })
             .collect();
         if !differences.is_empty() {
-            draft.push(unowned(
+            plan.push(unowned(
                 Op::SetTimeouts(wanted),
                 Reason::Differs(differences),
             ));
         }
     }
 
-    /// A set with all that it holds.
-    fn set(&self, name: &SetName, draft: &mut Draft) {
+    /// Compares a set with all its entries.
+    fn set(&self, name: &SetName, plan: &mut PlanBuilder) {
         let desired = self.desired.tables.sets.get(name);
         let live = self.live.tables.sets.get(name);
         match (desired, live) {
             (None, None) => {}
             (None, Some(_)) => {
-                draft.push(unowned(Op::DestroySet(name.clone()), Reason::Unwanted));
+                plan.push(unowned(Op::DestroySet(name.clone()), Reason::Unwanted));
             }
             (Some(desired), None) => {
                 let create = Op::CreateSet(name.clone(), desired.header);
-                draft.push(unowned(create, Reason::Missing));
+                plan.push(unowned(create, Reason::Missing));
                 for entry in &desired.entries {
-                    self.add(name, *entry, draft);
+                    self.add(name, *entry, plan);
                 }
             }
             (Some(desired), Some(live)) if is_roomy(live.header, desired.header) => {
                 for entry in desired.entries.difference(&live.entries) {
-                    self.add(name, *entry, draft);
+                    self.add(name, *entry, plan);
                 }
                 for entry in live.entries.difference(&desired.entries) {
-                    self.delete(name, *entry, draft);
+                    self.delete(name, *entry, plan);
                 }
             }
-            (Some(desired), Some(live)) => self.replace(name, desired, live, draft),
+            (Some(desired), Some(live)) => self.replace(name, desired, live, plan),
         }
     }
 
-    fn entry_of(&self, name: &SetName, entry: Entry, draft: &mut Draft) {
+    fn entry_of(&self, name: &SetName, entry: Entry, plan: &mut PlanBuilder) {
         let (Some(desired), Some(live)) = (
             self.desired.tables.sets.get(name),
             self.live.tables.sets.get(name),
         ) else {
-            if !draft.writes_set(name) {
-                self.set(name, draft);
+            if !plan.writes_set(name) {
+                self.set(name, plan);
             }
             return;
         };
         if !is_roomy(live.header, desired.header) {
-            if !draft.writes_set(name) {
-                self.replace(name, desired, live, draft);
+            if !plan.writes_set(name) {
+                self.replace(name, desired, live, plan);
             }
             return;
         }
@@ -165,31 +165,31 @@ impl Differ<'_> {
             desired.entries.contains(&entry),
             live.entries.contains(&entry),
         ) {
-            (true, false) => self.add(name, entry, draft),
-            (false, true) => self.delete(name, entry, draft),
+            (true, false) => self.add(name, entry, plan),
+            (false, true) => self.delete(name, entry, plan),
             (true, true) | (false, false) => {}
         }
     }
 
-    fn add(&self, name: &SetName, entry: Entry, draft: &mut Draft) {
+    fn add(&self, name: &SetName, entry: Entry, plan: &mut PlanBuilder) {
         if self.foreign_claimed_by(name, entry).is_some() {
             return;
         }
-        draft.push(PlannedOp {
+        plan.push(PlannedOp {
             op: Op::AddEntry(name.clone(), entry),
             owner: self.owner_of(&entry),
             reason: Reason::Missing,
         });
     }
 
-    fn delete(&self, name: &SetName, entry: Entry, draft: &mut Draft) {
+    fn delete(&self, name: &SetName, entry: Entry, plan: &mut PlanBuilder) {
         let excluded = entry.address().is_some_and(|at| self.own.excludes(at));
         if !excluded {
-            draft.push(unowned(Op::DelEntry(name.clone(), entry), Reason::Unwanted));
+            plan.push(unowned(Op::DelEntry(name.clone(), entry), Reason::Unwanted));
         }
     }
 
-    /// The Service port for whose virtual server `entry` is there.
+    /// Returns the Service port whose virtual server needs `entry`.
     fn owner_of(&self, entry: &Entry) -> Option<Arc<ServicePortName>> {
         let owners = &self.desired.owners;
         match *entry {
@@ -204,9 +204,9 @@ impl Differ<'_> {
         }
     }
 
-    /// A set that cannot hold what it should: another type, or too small. Nothing that the old one held
-    /// is lost that is still wanted, nor, before deletions are allowed, anything that fits.
-    fn replace(&self, name: &SetName, desired: &Set, live: &Set, draft: &mut Draft) {
+    /// Replaces a set of another type, or one that is too small. The new set keeps the old entries that are still desired and, before
+    /// deletions are allowed, every old entry that fits.
+    fn replace(&self, name: &SetName, desired: &Set, live: &Set, plan: &mut PlanBuilder) {
         let mut set = Set {
             header: desired.header,
             entries: (desired.entries.iter())
@@ -216,7 +216,7 @@ impl Differ<'_> {
                 .copied()
                 .collect(),
         };
-        if !draft.deletes() {
+        if !plan.deletes() {
             let kept = (live.entries.iter()).filter_map(|entry| desired.header.fit(*entry).ok());
             set.entries.extend(kept);
         }
@@ -226,21 +226,21 @@ impl Differ<'_> {
             &desired.header.to_string(),
         );
         if !live.header.is_like(desired.header) {
-            self.let_go(name, draft);
+            self.let_go(name, plan);
         }
-        draft.push(unowned(Op::ReplaceSet(name.clone(), set.into()), reason));
+        plan.push(unowned(Op::ReplaceSet(name.clone(), set.into()), reason));
     }
 
     /// Empties the chains that look into the set `name`: one of another type cannot take its place while
     /// they do. They are written again afterwards.
-    fn let_go(&self, name: &SetName, draft: &mut Draft) {
+    fn let_go(&self, name: &SetName, plan: &mut PlanBuilder) {
         for (family, rules) in &self.live.tables.rules {
             let emptied: BTreeMap<_, _> = (rules.chains.iter())
                 .filter(|(_, rules)| rules.iter().any(|rule| rule.looks_into(name)))
                 .map(|(key, _)| (key.clone(), Vec::new()))
                 .collect();
             if !emptied.is_empty() {
-                draft.loosen(*family, emptied);
+                plan.loosen(*family, emptied);
             }
         }
     }
@@ -298,7 +298,7 @@ impl Differ<'_> {
     pub(super) fn foreign_at_node_port(
         &self,
         key: VirtualServerKey,
-        draft: &mut Draft,
+        plan: &mut PlanBuilder,
     ) -> Option<VirtualServerKey> {
         let VirtualServerKey::Address {
             address,
@@ -310,7 +310,7 @@ impl Differ<'_> {
         };
         let kind = node_port_kind(protocol)?;
         let family = AddressFamily::of(address);
-        let foreign = draft.foreign_node_ports.entry((kind, family, port));
+        let foreign = plan.foreign_node_ports.entry((kind, family, port));
         let foreign = *foreign.or_insert_with(|| {
             let name = kind.name(family);
             let entry = Entry::Port(port);
@@ -324,21 +324,21 @@ impl Differ<'_> {
         foreign.filter(|_| !holds_service(&self.desired.tables, key))
     }
 
-    fn rules(&self, family: AddressFamily, loosened: bool, draft: &mut Draft) {
+    fn rules(&self, family: AddressFamily, loosened: bool, plan: &mut PlanBuilder) {
         let wanted = self.desired.tables.rules.get(&family);
         let mut live = self.live.tables.rules.get(&family).cloned();
         if let Some(live) = live.as_mut().filter(|_| loosened) {
-            draft.loose(family).apply(live);
+            plan.loose(family).apply(live);
         }
         let held = self.live.held_chains.get(&family);
         let Some((patch, reason)) = rules::compare(wanted, live.as_ref(), held) else {
             return;
         };
-        draft.push(unowned(Op::PatchRules(family, patch.into()), reason));
+        plan.push(unowned(Op::PatchRules(family, patch.into()), reason));
     }
 }
 
-/// Whether a set with the header `live` can be used as it is: the same type, and as much room at least.
+/// Returns true if a set with the header `live` can be used as it is: it has the same type and at least as much room.
 fn is_roomy(live: Header, wanted: Header) -> bool {
     match (live, wanted) {
         (

@@ -1,4 +1,4 @@
-//! A plan in the making: changes sorted into stages.
+//! Sorts ops into stages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,51 +9,51 @@ use model::plan::{Op, OpEffect, Plan, PlannedOp, Reason, Stage};
 use model::rules::{ChainKey, Rule, RulesPatch};
 use model::sets::SetKind;
 
-/// Changes of one stage. Of a first synchronisation there are hundreds of thousands: pieces of this size find room where
-/// something else was, and each is given back when it is done.
-const PIECE: usize = 4_096;
+/// Maximum number of ops in one stage. A first sync has hundreds of thousands: chunks of this size fit into freed memory, and each
+/// is freed as soon as it is done.
+const CHUNK: usize = 4_096;
 
-/// Changes by what must come before what (deviation D1): what is added, companions first and the API
-/// server's Service before all others; then what is deleted, the other way round.
-pub(super) struct Draft {
+/// Ops by their order (deviation D1). Additions come first: filter state, then the API server's Service, then the others. Deletions
+/// follow in the reverse order.
+pub(super) struct PlanBuilder {
     deletions: bool,
-    settings: Pieces,
-    device: Pieces,
-    sets: Pieces,
-    entries: Pieces,
-    rules: Pieces,
+    settings: ChunkedVec,
+    device: ChunkedVec,
+    sets: ChunkedVec,
+    entries: ChunkedVec,
+    rules: ChunkedVec,
     /// Sets that are created, replaced or destroyed.
     sets_written: BTreeSet<SetName>,
-    /// Chains to be emptied before sets are replaced.
+    /// Chains that are emptied before sets are replaced.
     loose: BTreeMap<AddressFamily, RulesPatch>,
     api_server: Additions,
     additions: Additions,
-    del_real_servers: Pieces,
-    del_virtual_servers: Pieces,
-    del_addresses: Pieces,
-    del_entries: Pieces,
-    del_rules: Pieces,
-    del_sets: Pieces,
+    del_real_servers: ChunkedVec,
+    del_virtual_servers: ChunkedVec,
+    del_addresses: ChunkedVec,
+    del_entries: ChunkedVec,
+    del_rules: ChunkedVec,
+    del_sets: ChunkedVec,
     findings: Vec<Finding>,
     withheld: usize,
-    /// The foreign virtual servers at node ports, as far as they were looked up.
+    /// Foreign virtual servers at node ports, looked up once for all addresses of the node.
     pub(super) foreign_node_ports:
         BTreeMap<(SetKind, AddressFamily, u16), Option<VirtualServerKey>>,
 }
 
-/// Changes that commute, in the order in which they came.
+/// Ops that commute, in the order in which they were pushed.
 #[derive(Default)]
-struct Pieces(Vec<Vec<PlannedOp>>);
+struct ChunkedVec(Vec<Vec<PlannedOp>>);
 
-impl Pieces {
+impl ChunkedVec {
     fn push(&mut self, planned: PlannedOp) {
         match self.0.last_mut() {
-            Some(piece) if piece.len() < PIECE => piece.push(planned),
-            // A second piece says that there are many.
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(planned),
+            // A second chunk: more are likely to follow.
             Some(_) => {
-                let mut piece = Vec::with_capacity(PIECE);
-                piece.push(planned);
-                self.0.push(piece);
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(planned);
+                self.0.push(chunk);
             }
             None => self.0.push(vec![planned]),
         }
@@ -66,31 +66,31 @@ impl Pieces {
 
 #[derive(Default)]
 struct Additions {
-    addresses: Pieces,
-    virtual_servers: Pieces,
-    real_servers: Pieces,
+    addresses: ChunkedVec,
+    virtual_servers: ChunkedVec,
+    real_servers: ChunkedVec,
 }
 
-impl Draft {
-    /// An empty draft that leaves deletions out where these are not allowed.
+impl PlanBuilder {
+    /// Returns an empty plan. It drops and counts deletions if `deletions` is false.
     pub(super) fn new(deletions: bool) -> Self {
         Self {
             deletions,
-            settings: Pieces::default(),
-            device: Pieces::default(),
-            sets: Pieces::default(),
-            entries: Pieces::default(),
-            rules: Pieces::default(),
+            settings: ChunkedVec::default(),
+            device: ChunkedVec::default(),
+            sets: ChunkedVec::default(),
+            entries: ChunkedVec::default(),
+            rules: ChunkedVec::default(),
             sets_written: BTreeSet::new(),
             loose: BTreeMap::new(),
             api_server: Additions::default(),
             additions: Additions::default(),
-            del_real_servers: Pieces::default(),
-            del_virtual_servers: Pieces::default(),
-            del_addresses: Pieces::default(),
-            del_entries: Pieces::default(),
-            del_rules: Pieces::default(),
-            del_sets: Pieces::default(),
+            del_real_servers: ChunkedVec::default(),
+            del_virtual_servers: ChunkedVec::default(),
+            del_addresses: ChunkedVec::default(),
+            del_entries: ChunkedVec::default(),
+            del_rules: ChunkedVec::default(),
+            del_sets: ChunkedVec::default(),
             findings: Vec::new(),
             withheld: 0,
             foreign_node_ports: BTreeMap::new(),
@@ -133,7 +133,7 @@ impl Draft {
         .push(planned);
     }
 
-    /// Whether deletions are allowed.
+    /// Returns true if deletions are allowed.
     pub(super) fn deletes(&self) -> bool {
         self.deletions
     }
@@ -143,12 +143,12 @@ impl Draft {
         self.loose.entry(family).or_default().chains.extend(chains);
     }
 
-    /// The families of which chains are emptied first.
+    /// Returns the families with chains that are emptied first.
     pub(super) fn loosened(&self) -> BTreeSet<AddressFamily> {
         self.loose.keys().copied().collect()
     }
 
-    /// What empties chains of `family`.
+    /// Returns the patch that empties chains of `family`.
     pub(super) fn loose(&self, family: AddressFamily) -> RulesPatch {
         self.loose.get(&family).cloned().unwrap_or_default()
     }
@@ -182,7 +182,7 @@ impl Draft {
             reason: Reason::Loosened,
         });
         let loose: Vec<PlannedOp> = loose.collect();
-        let loose = Pieces(if loose.is_empty() {
+        let loose = ChunkedVec(if loose.is_empty() {
             Vec::new()
         } else {
             vec![loose]
@@ -209,7 +209,7 @@ impl Draft {
         ];
         Plan {
             stages: (stages.into_iter())
-                .flat_map(|pieces| pieces.0)
+                .flat_map(|chunks| chunks.0)
                 .map(|ops| Stage { ops })
                 .collect(),
             findings: self.findings,

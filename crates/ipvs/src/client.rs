@@ -19,6 +19,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use netlink::generic::{ResolveError, resolve};
 use netlink::{Connection, DumpError, Failure, Protocol as NetlinkProtocol, Socket, Transport};
 use netlink_packet_core::{DecodeError, ParseableParametrized as _};
@@ -32,6 +35,7 @@ use crate::types::{
     Info, RealServerStatus, Statistics, SyncDaemon, Timeouts, VirtualServer, VirtualServerKey,
 };
 
+use error::ReadCause;
 pub use error::{ErrorKind, OpenError, ReadError, RequestError};
 pub use request::Request;
 pub use table::{Table, TableEntry};
@@ -48,6 +52,7 @@ const GENERIC_HEADER_BYTES: usize = 4;
 pub struct Client<T = Socket> {
     connection: Connection<T>,
     family: u16,
+    interrupt: Arc<AtomicBool>,
 }
 
 impl Client<Socket> {
@@ -70,10 +75,20 @@ impl<T: Transport> Client<T> {
     /// [`OpenError::NoFamily`] where the kernel's module `ip_vs` is not loaded.
     pub fn over(mut connection: Connection<T>) -> Result<Self, OpenError> {
         match resolve(&mut connection, FAMILY_NAME) {
-            Ok(family) => Ok(Self { connection, family }),
+            Ok(family) => Ok(Self {
+                connection,
+                family,
+                interrupt: Arc::default(),
+            }),
             Err(ResolveError::NoFamily { .. }) => Err(OpenError::NoFamily),
             Err(error) => Err(OpenError::Resolve(error)),
         }
+    }
+
+    /// Ends readings, once `interrupt` is true, before their next list or question: with
+    /// [`ErrorKind::Interrupted`]. A reading of everything asks for one list for each virtual server.
+    pub fn set_interrupt(&mut self, interrupt: Arc<AtomicBool>) {
+        self.interrupt = interrupt;
     }
 
     /// Does every request, in order, whatever becomes of the ones before. One outcome for each, in the
@@ -149,6 +164,8 @@ impl<T: Transport> Client<T> {
     ) -> Result<Vec<Option<(VirtualServer, Statistics)>>, ReadError> {
         let mut servers = Vec::with_capacity(keys.len());
         for keys in keys.chunks(QUESTIONS) {
+            self.go_on()
+                .map_err(|source| ReadError::new("virtual servers", source))?;
             self.ask_for(keys, &mut servers)?;
         }
         Ok(servers)
@@ -262,24 +279,36 @@ impl<T: Transport> Client<T> {
         &mut self,
         request: Message,
         mut each: impl FnMut(Message) -> Result<(), DecodeError>,
-    ) -> Result<(), DumpError> {
+    ) -> Result<(), ReadCause> {
+        self.go_on()?;
         // The family's dumps carry no mark of interruption, so there is nothing to learn from it.
         self.connection
             .dump(&envelope(self.family, request), |payload| {
                 each(decode(payload)?)
             })
             .map(|_integrity| ())
+            .map_err(ReadCause::from)
     }
 
     fn get(
         &mut self,
         request: Message,
         mut each: impl FnMut(Message) -> Result<(), DecodeError>,
-    ) -> Result<(), DumpError> {
+    ) -> Result<(), ReadCause> {
+        self.go_on()?;
         self.connection
             .get(&envelope(self.family, request), |payload| {
                 each(decode(payload)?)
             })
+            .map_err(ReadCause::from)
+    }
+
+    /// Fails once the reading is to end.
+    fn go_on(&self) -> Result<(), ReadCause> {
+        match self.interrupt.load(Ordering::Relaxed) {
+            true => Err(ReadCause::Interrupted),
+            false => Ok(()),
+        }
     }
 }
 

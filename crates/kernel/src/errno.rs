@@ -65,6 +65,8 @@ pub fn errno_of(kind: &OpErrorKind) -> Option<Errno> {
         | OpErrorKind::FilterRefused
         | OpErrorKind::FilterLocked
         | OpErrorKind::NoFilterProgram
+        | OpErrorKind::ProgramKilled
+        | OpErrorKind::Stopping
         | OpErrorKind::ReadOnly
         | OpErrorKind::Unknown => return None,
         OpErrorKind::Other(errno) => return Some(*errno),

@@ -67,6 +67,14 @@ pub enum ModprobeError {
         /// What it said, or its status.
         message: String,
     },
+    /// `modprobe` was killed: it did not end, or the daemon is stopping.
+    #[error("modprobe {module} gave no result")]
+    Killed {
+        /// The module.
+        module: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// `modprobe` succeeded, and IPVS is still missing.
     #[error("modprobe {module} succeeded, but the kernel still has no IPVS")]
     Useless {

@@ -2,13 +2,16 @@
 
 mod address_watch;
 mod addresses;
+mod child;
 mod counters;
 mod failure;
 pub mod leftovers;
 mod messages;
 mod modules;
+mod poll;
 mod rules;
 mod sets;
+mod stop;
 mod sysctls;
 mod udp_flows;
 mod virtual_servers;
@@ -18,8 +21,7 @@ use std::fmt;
 use model::{Op, Scope, Snapshot, Stage};
 
 use crate::error::OpenError;
-use model::kernel::ObserveError;
-use model::kernel::{Kernel, OpOutcome};
+use model::kernel::{Kernel, ObserveError, OpError, OpErrorKind, OpOutcome};
 
 pub use address_watch::{AddressWatch, WatchError, WatchStop, Watched};
 use addresses::Addresses;
@@ -29,6 +31,7 @@ pub use modules::{ModulePolicy, Presence, presence};
 use rules::Rules;
 pub use rules::{Choice, IptablesBackend, Reason, Variant, Version, holders_of_our_chains};
 use sets::Sets;
+pub use stop::StopSignal;
 use sysctls::Sysctls;
 pub use sysctls::setting;
 pub use udp_flows::{Cleared, Conntrack, ConntrackError};
@@ -36,6 +39,10 @@ use virtual_servers::VirtualServers;
 
 /// How often a reading that somebody else's changes may have torn is done before it is given as torn.
 const READINGS: u32 = 3;
+
+/// Maximum number of changes handed to a table at once: many sends, little memory however large the stage, and a
+/// moment between them in which a stop is seen.
+const AT_ONCE: usize = 4096;
 
 /// The kernel of the network namespace in which it was opened, whichever namespace its thread enters
 /// later; only the packet filter's rules and the settings are those of the thread's namespace at each
@@ -46,6 +53,7 @@ pub struct LinuxKernel {
     sets: Sets,
     rules: Rules,
     sysctls: Sysctls,
+    stop: StopSignal,
 }
 
 impl LinuxKernel {
@@ -60,15 +68,26 @@ impl LinuxKernel {
             virtual_servers: VirtualServers::open(modules)?,
             addresses: Addresses::open()?,
             sets: Sets::default(),
-            rules: Rules::open(IptablesBackend::Auto),
+            rules: Rules::open(IptablesBackend::Auto, StopSignal::default()),
             sysctls: Sysctls::open(),
+            stop: StopSignal::default(),
         })
     }
 
     /// The same with the packet filter that `backend` says, which otherwise is found out.
     #[must_use]
     pub fn with_iptables(mut self, backend: IptablesBackend) -> Self {
-        self.rules = Rules::open(backend);
+        self.rules.set_backend(backend);
+        self
+    }
+
+    /// The same, ended by `stop`: from then on programs that run are killed, and readings and changes end before their
+    /// next step, with an error that says so.
+    #[must_use]
+    pub fn with_stop(mut self, stop: StopSignal) -> Self {
+        self.virtual_servers.set_stop(stop.clone());
+        self.rules.set_stop(stop.clone());
+        self.stop = stop;
         self
     }
 
@@ -76,6 +95,14 @@ impl LinuxKernel {
     #[must_use]
     pub fn iptables(&self) -> Option<&Choice> {
         self.rules.chosen()
+    }
+
+    /// Fails once the stop is set.
+    fn go_on(&self, what: &'static str) -> Result<(), ObserveError> {
+        match self.stop.is_set() {
+            true => Err(ObserveError::Stopping { what }),
+            false => Ok(()),
+        }
     }
 }
 
@@ -95,8 +122,10 @@ impl Kernel for LinuxKernel {
             self.sysctls.observe(&mut snapshot)?;
         }
         if scope.addresses {
+            self.go_on("the addresses")?;
             self.addresses.observe(&mut snapshot)?;
         }
+        self.go_on("the sets")?;
         self.sets.observe(&scope.sets, &mut snapshot)?;
         if scope.rules {
             self.rules.observe(&mut snapshot)?;
@@ -107,7 +136,16 @@ impl Kernel for LinuxKernel {
     fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome> {
         let ops: Vec<&Op> = stage.ops.iter().map(|planned| &planned.op).collect();
         let mut outcomes = Vec::with_capacity(ops.len());
-        for run in ops.chunk_by(|a, b| table(a) == table(b)) {
+        let runs = ops.chunk_by(|a, b| table(a) == table(b));
+        for run in runs.flat_map(|run| run.chunks(AT_ONCE)) {
+            if self.stop.is_set() {
+                let stopping = |op: &&Op| {
+                    let op = (*op).clone();
+                    Err(OpError::new(op, OpErrorKind::Stopping, None))
+                };
+                outcomes.extend(run.iter().map(stopping));
+                continue;
+            }
             outcomes.extend(match table(run[0]) {
                 Table::VirtualServers => self.virtual_servers.apply(run),
                 Table::Addresses => self.addresses.apply(run),

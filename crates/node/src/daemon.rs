@@ -13,6 +13,7 @@ mod writers;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use kernel::linux::StopSignal;
 use kernel::{LinuxKernel, ModulePolicy};
 use model::chain;
 use sources::config::{Resolved, ServiceMetrics};
@@ -70,9 +71,11 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
     } else {
         ModulePolicy::Load
     };
-    let mut kernel = LinuxKernel::open(modules)?.with_iptables(settings::iptables_backend(
-        resolved.settings.iptables_backend,
-    ));
+    let stop = StopSignal::new()?;
+    let backend = settings::iptables_backend(resolved.settings.iptables_backend);
+    let mut kernel = LinuxKernel::open(modules)?
+        .with_iptables(backend)
+        .with_stop(stop.clone());
     if args.cleanup {
         return Ok(clean::clean(&mut kernel, &resolved.node)?);
     }
@@ -89,11 +92,16 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
     if !args.force {
         writers::refuse_second(resolved.settings.metrics_bind_address)?;
     }
-    work(args, &resolved, &mut kernel)
+    work(args, &resolved, &mut kernel, &stop)
 }
 
-/// Follows the cluster until the end.
-fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<ExitCode, Fatal> {
+/// Follows the cluster until the end. A signal sets `stop_kernel`, which is the kernel's.
+fn work(
+    args: &Args,
+    resolved: &Resolved,
+    kernel: &mut LinuxKernel,
+    stop_kernel: &StopSignal,
+) -> Result<ExitCode, Fatal> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -101,7 +109,7 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
     let (to_loop, sources) = mpsc::channel(INPUTS);
     let (to_node, node) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(false);
-    runtime.spawn(stop_on_signal(stop.clone()));
+    runtime.spawn(stop_on_signal(stop.clone(), stop_kernel.clone()));
     let from_cluster = args.manifests.is_empty();
     let connection = feed(&runtime, args, resolved, to_loop)?;
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
@@ -152,6 +160,7 @@ fn work(args: &Args, resolved: &Resolved, kernel: &mut LinuxKernel) -> Result<Ex
         resolved.node.node_name.clone(),
         args.remove_leftovers,
         (!args.once).then_some(to_node),
+        stop_kernel.clone(),
     )));
     let until = if args.once {
         Until::Synced
@@ -263,7 +272,7 @@ fn conclude(ended: Ended) -> ExitCode {
     }
 }
 
-async fn stop_on_signal(stop: watch::Sender<bool>) {
+async fn stop_on_signal(stop: watch::Sender<bool>, stop_kernel: StopSignal) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -277,6 +286,7 @@ async fn stop_on_signal(stop: watch::Sender<bool>) {
         _ = interrupt.recv() => {}
     }
     stop.send_replace(true);
+    stop_kernel.set();
     std::future::pending::<()>().await;
 }
 

@@ -24,14 +24,24 @@ pub enum OpenError {
 #[error("failed to read {what}")]
 pub struct ReadError {
     what: String,
-    source: DumpError,
+    source: ReadCause,
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadCause {
+    #[error(transparent)]
+    Dump(#[from] DumpError),
+    /// [`Client::set_interrupt`](super::Client::set_interrupt).
+    #[error("the reading was interrupted")]
+    Interrupted,
 }
 
 impl ReadError {
-    pub(super) fn new(what: impl Into<String>, source: DumpError) -> Self {
+    pub(super) fn new(what: impl Into<String>, source: impl Into<ReadCause>) -> Self {
         Self {
             what: what.into(),
-            source,
+            source: source.into(),
         }
     }
 
@@ -39,8 +49,9 @@ impl ReadError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.source {
-            DumpError::Refused { errno, .. } => kind_of(None, errno.0),
-            _ => ErrorKind::Lost,
+            ReadCause::Dump(DumpError::Refused { errno, .. }) => kind_of(None, errno.0),
+            ReadCause::Dump(_) => ErrorKind::Lost,
+            ReadCause::Interrupted => ErrorKind::Interrupted,
         }
     }
 }
@@ -108,6 +119,8 @@ pub enum ErrorKind {
     Lost,
     /// The request could not be sent: it was not done.
     NotSent,
+    /// The reading was ended before its next list.
+    Interrupted,
     /// Any other error number.
     Other(i32),
 }

@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use netlink::{Connection, Transport};
 
@@ -206,6 +208,26 @@ fn reading_errors_name_what_was_read() {
     );
     let missing = refused(libc::ESRCH).virtual_server(&key);
     assert_eq!(missing.expect("an answer"), None);
+}
+
+#[test]
+fn an_interrupted_reading_ends_before_its_next_list() {
+    let (key, _) = real();
+    let interrupt: Arc<AtomicBool> = Arc::default();
+    let mut client = client([Ok(end(2, 0))]);
+    client.set_interrupt(Arc::clone(&interrupt));
+    assert_eq!(client.virtual_servers().expect("an empty list"), []);
+    interrupt.store(true, Ordering::Relaxed);
+    let errors = [
+        client.virtual_servers().map(drop),
+        client.real_servers(&key).map(drop),
+        client.virtual_servers_of(&[key]).map(drop),
+        client.timeouts().map(drop),
+    ];
+    for error in errors {
+        let error = error.expect_err("interrupted");
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+    }
 }
 
 /// More keys than go into one send, of which every third exists.

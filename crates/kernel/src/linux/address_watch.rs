@@ -13,7 +13,7 @@ use netlink_packet_core::NetlinkBuffer;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tracing::debug;
 
-use super::{READINGS, messages};
+use super::{READINGS, messages, poll};
 use known::Known;
 
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`, `include/uapi/linux/rtnetlink.h`.
@@ -110,28 +110,11 @@ impl AddressWatch {
 
     /// Waits for one datagram, for so long.
     fn notice(&mut self, limit: Option<Duration>) -> io::Result<Notice> {
-        let poll = |fd| libc::pollfd {
-            fd,
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        let mut polled = [
-            poll(self.stopped.as_raw_fd()),
-            poll(self.socket.as_raw_fd()),
+        let polled = [
+            poll::readable(self.stopped.as_raw_fd()),
+            poll::readable(self.socket.as_raw_fd()),
         ];
-        // Rounded up: a wait of less than 1 ms would be none.
-        let limit = limit.map_or(-1, |limit| {
-            libc::c_int::try_from(limit.as_millis() + 1).unwrap_or(libc::c_int::MAX)
-        });
-        // SAFETY: the pointer is to two `pollfd`, which outlive the call.
-        let ready = unsafe { libc::poll(polled.as_mut_ptr(), 2, limit) };
-        if ready < 0 {
-            return match io::Error::last_os_error() {
-                error if error.kind() == ErrorKind::Interrupted => Ok(Notice::Nothing),
-                error => Err(error),
-            };
-        }
-        match polled.map(|polled| polled.revents != 0) {
+        match poll::wait(polled, limit)? {
             [true, _] => Ok(Notice::Stopped),
             [false, true] => self.receive(),
             [false, false] => Ok(Notice::Nothing),

@@ -8,6 +8,7 @@ use model::kernel::Errno;
 use model::leftovers::{Leftovers, NFT_TABLE, nft_family, old_sets};
 
 use super::rules::{Choice, FAMILIES, IptablesBackend, NftTables, Rules, unreadable};
+use super::stop::StopSignal;
 use model::kernel::ObserveError;
 
 /// How often what is there is looked at and deleted anew where somebody else changed it in between.
@@ -36,8 +37,15 @@ impl Sweeper {
     #[must_use]
     pub fn open(backend: IptablesBackend) -> Self {
         Self {
-            rules: Rules::open_quietly(backend),
+            rules: Rules::open_quietly(backend, StopSignal::default()),
         }
+    }
+
+    /// The same, ended by `stop`: programs that run are killed. Rules of a sweep that was ended may be deleted in part.
+    #[must_use]
+    pub fn with_stop(mut self, stop: StopSignal) -> Self {
+        self.rules.set_stop(stop);
+        self
     }
 
     /// What there is. Reads all rules once for each family.

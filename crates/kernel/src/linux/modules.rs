@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
 use ipvs::Scheduler;
 use tracing::debug;
 
+use super::child::{self, ChildError};
+use super::stop::StopSignal;
 use crate::error::ModprobeError;
 
 #[cfg(test)]
@@ -18,6 +21,10 @@ pub(super) const MODULE: &str = "ip_vs";
 
 /// Where `modprobe` may be when the search path has no system folders.
 const PROGRAMS: [&str; 3] = ["modprobe", "/usr/sbin/modprobe", "/sbin/modprobe"];
+
+/// How long `modprobe` may take: it reads some files and initialises a module, in milliseconds. One that waits longer waits
+/// for a module that never finishes.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Whether missing modules may be loaded: `ip_vs` when the kernel is opened, and a scheduler's before
 /// a virtual server first wants it.
@@ -55,7 +62,7 @@ impl Schedulers {
 
     /// Loads the module of `scheduler` if it is not loaded. Whether there is such a scheduler is for the
     /// kernel to say.
-    pub(super) fn ready(&mut self, scheduler: &Scheduler) {
+    pub(super) fn ready(&mut self, scheduler: &Scheduler, stop: &StopSignal) {
         if self.policy == ModulePolicy::DoNotLoad || self.seen.contains(scheduler) {
             return;
         }
@@ -66,7 +73,7 @@ impl Schedulers {
         let loaded = Path::new("/sys/module").join(&module).exists();
         if name.bytes().all(plain)
             && !loaded
-            && let Err(error) = modprobe(&module)
+            && let Err(error) = modprobe(&module, stop)
         {
             debug!("{error}");
         }
@@ -118,12 +125,12 @@ fn is_of(line: &str, module: &str) -> bool {
 }
 
 /// Runs `modprobe` for `module`.
-pub(super) fn modprobe(module: &str) -> Result<(), ModprobeError> {
+pub(super) fn modprobe(module: &str, stop: &StopSignal) -> Result<(), ModprobeError> {
     let mut failure = None;
     for program in PROGRAMS {
         let mut command = Command::new(program);
-        command.arg(module).stdin(Stdio::null());
-        match command.output() {
+        command.arg(module);
+        match child::run(command, &[], LIMIT, stop) {
             Ok(output) if output.status.success() => return Ok(()),
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stderr);
@@ -136,10 +143,18 @@ pub(super) fn modprobe(module: &str) -> Result<(), ModprobeError> {
                     message,
                 });
             }
-            Err(source) if source.kind() == ErrorKind::NotFound => failure = Some(source),
-            Err(source) => {
+            Err(ChildError::Start(source)) => {
+                let is_elsewhere = source.kind() == ErrorKind::NotFound;
                 failure = Some(source);
-                break;
+                if !is_elsewhere {
+                    break;
+                }
+            }
+            Err(error) => {
+                return Err(ModprobeError::Killed {
+                    module: module.to_owned(),
+                    source: error.into(),
+                });
             }
         }
     }

@@ -21,6 +21,9 @@ use model::rules::{self, ChainKey, Rule, RulesPatch, Target};
 use model::{Op, Snapshot};
 use tracing::info;
 
+use super::child::ChildError;
+use super::stop::StopSignal;
+
 use model::kernel::OpOutcome;
 use model::kernel::{ObserveError, OpError, OpErrorKind};
 
@@ -46,30 +49,42 @@ pub(super) struct Rules {
     tells: bool,
     /// What is wanted with `--random-fully` and was written without.
     lessened: Vec<(AddressFamily, ChainKey, Rule)>,
+    stop: StopSignal,
 }
 
 impl Rules {
-    /// Runs nothing yet: which programs there are is seen when they are first needed.
-    pub(super) fn open(backend: IptablesBackend) -> Self {
-        Self::search(backend, Search::of_system())
+    /// Runs nothing yet: which programs there are is seen when they are first needed. `stop` ends programs that run.
+    pub(super) fn open(backend: IptablesBackend, stop: StopSignal) -> Self {
+        Self::search(backend, Search::of_system(), stop)
     }
 
     /// The same, beside another that tells which programs there are.
-    pub(super) fn open_quietly(backend: IptablesBackend) -> Self {
+    pub(super) fn open_quietly(backend: IptablesBackend, stop: StopSignal) -> Self {
         Self {
             tells: false,
-            ..Self::open(backend)
+            ..Self::open(backend, stop)
         }
     }
 
-    fn search(backend: IptablesBackend, search: Search) -> Self {
+    fn search(backend: IptablesBackend, search: Search, stop: StopSignal) -> Self {
         Self {
             backend,
             search,
             chosen: None,
             tells: true,
             lessened: Vec::new(),
+            stop,
         }
+    }
+
+    /// Uses the packet filter that `backend` says.
+    pub(super) fn set_backend(&mut self, backend: IptablesBackend) {
+        let stop = self.stop.clone();
+        *self = Self::open(backend, stop);
+    }
+
+    pub(super) fn set_stop(&mut self, stop: StopSignal) {
+        self.stop = stop;
     }
 
     /// Which programs are used and why; none before their first use.
@@ -101,7 +116,7 @@ impl Rules {
         let Some(program) = suite.program(family, Tool::Save) else {
             return Ok(String::new());
         };
-        match run::save(program) {
+        match run::save(program, &self.stop) {
             Err(Why::Failed(failure)) if failure.lacks_family() => Ok(String::new()),
             saved => saved,
         }
@@ -142,7 +157,7 @@ impl Rules {
         let waits = self.is_current()?;
         let suite = self.suite()?;
         match suite.program(family, Tool::Restore) {
-            Some(program) => run::restore(program, waits, input),
+            Some(program) => run::restore(program, waits, input, &self.stop),
             None => Err(Why::NotFound(self.search.missing(suite.variant, family))),
         }
     }
@@ -169,7 +184,7 @@ impl Rules {
         if let Some((suite, _)) = &self.chosen {
             return Ok(Arc::clone(suite));
         }
-        let (suite, choice) = choice::choose(self.backend, &self.search)?;
+        let (suite, choice) = choice::choose(self.backend, &self.search, &self.stop)?;
         if self.tells {
             info!("the packet filter is changed by {choice}");
         }
@@ -217,6 +232,10 @@ pub(super) fn unreadable(family: AddressFamily, why: Why) -> ObserveError {
             what,
             source: Errno(libc::EPERM),
         },
+        Why::Killed {
+            source: ChildError::Stopped,
+            ..
+        } => ObserveError::Stopping { what },
         _ => ObserveError::Failed {
             what,
             source: Box::new(why),
@@ -229,6 +248,10 @@ fn op_error(op: &Op, family: AddressFamily, why: &Why) -> OpError {
         Why::Failed(failure) if failure.not_permitted() => OpErrorKind::NotPermitted,
         Why::Failed(failure) if failure.locked() => OpErrorKind::FilterLocked,
         Why::NotFound(_) | Why::NotRun { .. } => OpErrorKind::NoFilterProgram,
+        Why::Killed { source, .. } => match source {
+            ChildError::Stopped => OpErrorKind::Stopping,
+            _ => OpErrorKind::ProgramKilled,
+        },
         Why::Failed(_) | Why::Unread(_) => OpErrorKind::FilterRefused,
     };
     let message = match why {

@@ -12,12 +12,10 @@ use model::{Op, Selection, Snapshot, VirtualServerEntry};
 use super::READINGS;
 use super::failure::op_error;
 use super::modules::{self, ModulePolicy, Schedulers};
+use super::stop::StopSignal;
 use crate::error::{ModprobeError, OpenError};
 use model::kernel::ObserveError;
 use model::kernel::OpOutcome;
-
-/// Changes that are made requests of at once: many sends, and little memory however large the stage.
-const AT_ONCE: usize = 4096;
 
 /// The IPVS table of one network namespace.
 ///
@@ -30,6 +28,7 @@ pub(super) struct VirtualServers {
     /// Keys that existed when last heard of. A list that lacks one is not believed.
     known: BTreeSet<VirtualServerKey>,
     schedulers: Schedulers,
+    stop: StopSignal,
 }
 
 impl VirtualServers {
@@ -45,6 +44,7 @@ impl VirtualServers {
             client,
             known: BTreeSet::new(),
             schedulers: Schedulers::new(policy),
+            stop: StopSignal::default(),
         };
         // The family is shown to everybody; what may be done with it is seen by doing something.
         match table.client.info() {
@@ -54,6 +54,12 @@ impl VirtualServers {
             }),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Ends readings before their next list, and programs, once `stop` is set.
+    pub(super) fn set_stop(&mut self, stop: StopSignal) {
+        self.client.set_interrupt(stop.flag());
+        self.stop = stop;
     }
 
     /// Fills in the virtual servers of `selection`; says "torn" where others wrote during each of
@@ -132,21 +138,12 @@ impl VirtualServers {
     pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
         for op in ops {
             if let Op::AddVirtualServer(server) | Op::SetVirtualServer(server) = op {
-                self.schedulers.ready(&server.scheduler);
+                self.schedulers.ready(&server.scheduler, &self.stop);
             }
         }
-        let mut outcomes = Vec::with_capacity(ops.len());
-        for ops in ops.chunks(AT_ONCE) {
-            self.execute(ops, &mut outcomes);
-        }
-        outcomes
-    }
-
-    /// Does `ops`, and appends what became of each.
-    fn execute(&mut self, ops: &[&Op], outcomes: &mut Vec<OpOutcome>) {
         let requests: Vec<Request> = ops.iter().filter_map(|op| request(op)).collect();
         let answers = self.client.execute(&requests).into_iter();
-        outcomes.extend(answers.zip(ops).map(|(answer, op)| {
+        let outcomes = answers.zip(ops).map(|(answer, op)| {
             match op {
                 Op::AddVirtualServer(server) if answer.is_ok() => {
                     self.known.insert(server.key);
@@ -157,12 +154,14 @@ impl VirtualServers {
                 _ => {}
             }
             answer.map_err(|error| op_error(op, error.failure()))
-        }));
+        });
+        outcomes.collect()
     }
 }
 
 fn load_and_open() -> Result<Client, OpenError> {
-    modules::modprobe(modules::MODULE).map_err(|error| no_module(Some(error)))?;
+    modules::modprobe(modules::MODULE, &StopSignal::default())
+        .map_err(|error| no_module(Some(error)))?;
     Client::open().map_err(|error| match error {
         client::OpenError::NoFamily => {
             let module = modules::MODULE.to_owned();
@@ -192,6 +191,7 @@ pub(super) fn unreadable(error: ReadError) -> ObserveError {
             what,
             source: Errno(libc::EPERM),
         },
+        ErrorKind::Interrupted => ObserveError::Stopping { what },
         _ => ObserveError::Failed {
             what,
             source: Box::new(error),

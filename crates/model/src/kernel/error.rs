@@ -161,6 +161,13 @@ pub enum OpErrorKind {
     /// The program that changes the packet filter could not be run.
     #[error("the program that changes the packet filter cannot be run")]
     NoFilterProgram,
+    /// The program that changes the packet filter was killed, for example because it did not end in time. What it did until
+    /// then stays done.
+    #[error("the program that changes the packet filter was killed")]
+    ProgramKilled,
+    /// The daemon is stopping: the change was not tried, or the program that does it was killed.
+    #[error("the daemon is stopping")]
+    Stopping,
     /// The kernel is held read-only: nothing was sent.
     #[error("the kernel is opened for reading only")]
     ReadOnly,
@@ -198,6 +205,12 @@ pub enum ObserveError {
     NotDummy {
         /// What kind it is; "unknown" where the kernel does not tell, as for hardware.
         kind: String,
+    },
+    /// The daemon is stopping.
+    #[error("stopped reading {what}: the daemon is stopping")]
+    Stopping {
+        /// What was being read.
+        what: &'static str,
     },
     /// The kernel refused or what it said could not be read.
     #[error("failed to read {what}")]

@@ -2,8 +2,8 @@
 
 use std::thread::JoinHandle;
 
-use kernel::linux::IptablesBackend;
 use kernel::linux::leftovers::Sweeper;
+use kernel::linux::{IptablesBackend, StopSignal};
 use model::{Name, chain};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
@@ -19,6 +19,7 @@ pub(super) struct Leftovers {
     remove: bool,
     /// Whom to tell; without anybody, the log.
     events: Option<UnboundedSender<Event>>,
+    stop: StopSignal,
     phase: Phase,
 }
 
@@ -30,27 +31,29 @@ enum Phase {
 }
 
 impl Leftovers {
-    /// Nothing is looked at yet. With `remove` they are deleted, else told: to `events`, as long as the loop runs.
+    /// Nothing is looked at yet. With `remove` they are deleted, else told: to `events`, as long as the loop runs. `stop` ends the search.
     pub(super) fn new(
         backend: IptablesBackend,
         node: Name,
         remove: bool,
         events: Option<UnboundedSender<Event>>,
+        stop: StopSignal,
     ) -> Self {
         Self {
             backend,
             node,
             remove,
             events,
+            stop,
             phase: Phase::Waiting,
         }
     }
 
     fn begin(&self) -> Option<JoinHandle<()>> {
         let (backend, node, remove) = (self.backend, self.node.clone(), self.remove);
-        let events = self.events.clone();
+        let (events, stop) = (self.events.clone(), self.stop.clone());
         let look = move || {
-            let sweeper = Sweeper::open(backend);
+            let sweeper = Sweeper::open(backend).with_stop(stop);
             if remove {
                 sweep(sweeper);
             } else {
@@ -83,7 +86,7 @@ impl Observer for Leftovers {
     }
 }
 
-/// What was begun is ended: a part of the rules is worse than all or none.
+/// Waits for a search under way, which a stop ends: rules of a table are deleted together or not at all.
 impl Drop for Leftovers {
     fn drop(&mut self) {
         if let Phase::Begun(thread) = &mut self.phase

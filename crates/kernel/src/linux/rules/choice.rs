@@ -9,6 +9,7 @@ use model::rules::Rules;
 use super::programs::{Program, Search, Suite, Tool, Variant, Version};
 use super::run::{self, Why};
 use super::{FAMILIES, probe};
+use crate::linux::stop::StopSignal;
 
 /// Which of the kernel's two packet filters holds our rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,13 +101,15 @@ impl fmt::Display for Reason {
 #[must_use]
 pub fn holders_of_our_chains() -> BTreeSet<(Variant, AddressFamily)> {
     let search = Search::of_system();
-    let suites = [Variant::Nft, Variant::Legacy].map(|variant| search.suite(variant));
+    let stop = StopSignal::default();
+    let suites =
+        [Variant::Nft, Variant::Legacy].map(|variant| search.suite(variant, &stop).ok().flatten());
     let mut holders = BTreeSet::new();
     for suite in suites.iter().flatten() {
         for family in FAMILIES {
             let program = suite.program(family, Tool::Save);
             // Of the legacy one all tables are read, since the kernel makes a table that is named.
-            let text = program.and_then(|program| run::save(program).ok());
+            let text = program.and_then(|program| run::save(program, &stop).ok());
             if text.is_some_and(|text| has_ours(&text)) {
                 holders.insert((suite.variant, family));
             }
@@ -121,9 +124,17 @@ pub(super) fn has_ours(text: &str) -> bool {
 }
 
 /// The programs to use.
-pub(super) fn choose(backend: IptablesBackend, search: &Search) -> Result<(Suite, Choice), Why> {
+///
+/// # Errors
+///
+/// There are none, or one was killed: a choice without its answer could be the wrong one.
+pub(super) fn choose(
+    backend: IptablesBackend,
+    search: &Search,
+    stop: &StopSignal,
+) -> Result<(Suite, Choice), Why> {
     let configured = |variant| {
-        let suite = search.suite(variant);
+        let suite = search.suite(variant, stop)?;
         let missing = || Why::NotFound(search.missing(variant, AddressFamily::Ipv4));
         Ok((suite.ok_or_else(missing)?, Reason::Configured))
     };
@@ -131,40 +142,49 @@ pub(super) fn choose(backend: IptablesBackend, search: &Search) -> Result<(Suite
         IptablesBackend::Nft => configured(Variant::Nft),
         IptablesBackend::Legacy => configured(Variant::Legacy),
         IptablesBackend::Auto => {
-            match (search.suite(Variant::Nft), search.suite(Variant::Legacy)) {
+            let nft = search.suite(Variant::Nft, stop)?;
+            match (nft, search.suite(Variant::Legacy, stop)?) {
                 (None, None) => Err(Why::NotFound(search.missing_both())),
                 (Some(suite), None) | (None, Some(suite)) => Ok((suite, Reason::OnlyOne)),
-                (Some(nft), Some(legacy)) => Ok(find_out(nft, legacy)),
+                (Some(nft), Some(legacy)) => find_out(nft, legacy, stop),
             }
         }
     }?;
     let program = suite.program(AddressFamily::Ipv4, Tool::Restore);
     let choice = Choice {
         variant: suite.variant,
-        version: suite.version(),
+        version: suite.version(stop)?,
         program: program.map(Program::to_string).unwrap_or_default(),
         reason,
     };
     Ok((suite, choice))
 }
 
-fn find_out(nft: Suite, legacy: Suite) -> (Suite, Reason) {
+fn find_out(nft: Suite, legacy: Suite, stop: &StopSignal) -> Result<(Suite, Reason), Why> {
     let read = |variant, table: Option<&str>| {
         let suite = match variant {
             Variant::Nft => &nft,
             Variant::Legacy => &legacy,
         };
-        let programs = FAMILIES.map(|family| suite.program(family, Tool::Save));
-        // A family that cannot be read speaks for nothing.
-        (programs.into_iter().flatten())
-            .filter_map(|program| run::save_table(program, table).ok())
-            .collect()
+        let mut all = String::new();
+        for family in FAMILIES {
+            let Some(program) = suite.program(family, Tool::Save) else {
+                continue;
+            };
+            match run::save_table(program, table, stop) {
+                Ok(text) => all.push_str(&text),
+                Err(why @ Why::Killed { .. }) => return Err(why),
+                // A family that cannot be read speaks for nothing.
+                Err(_) => {}
+            }
+        }
+        Ok(all)
     };
-    let (variant, reason) = decide(read, probe::nft_works);
-    match variant {
+    let (variant, reason) = decide(read, probe::nft_works)?;
+    Ok(match variant {
         Variant::Nft => (nft, reason),
         Variant::Legacy => (legacy, reason),
-    }
+    })
 }
 
 /// Decides by whether the kernel has nf_tables at all, and then by what `read` says that a variant's tables hold, all or
@@ -172,26 +192,26 @@ fn find_out(nft: Suite, legacy: Suite) -> (Suite, Reason) {
 ///
 /// Of the legacy one all are read, since the kernel makes a table that is named and not there.
 pub(super) fn decide(
-    read: impl Fn(Variant, Option<&str>) -> String,
+    read: impl Fn(Variant, Option<&str>) -> Result<String, Why>,
     nft_works: impl FnOnce() -> bool,
-) -> (Variant, Reason) {
+) -> Result<(Variant, Reason), Why> {
     if !nft_works() {
-        return (Variant::Legacy, Reason::NftDoesNotWork);
+        return Ok((Variant::Legacy, Reason::NftDoesNotWork));
     }
-    if has_kubelet(&read(Variant::Nft, Some("mangle"))) {
-        return (Variant::Nft, Reason::Kubelet);
+    if has_kubelet(&read(Variant::Nft, Some("mangle"))?) {
+        return Ok((Variant::Nft, Reason::Kubelet));
     }
-    let legacy = read(Variant::Legacy, None);
+    let legacy = read(Variant::Legacy, None)?;
     if has_kubelet(&legacy) {
-        return (Variant::Legacy, Reason::Kubelet);
+        return Ok((Variant::Legacy, Reason::Kubelet));
     }
-    let (nft, legacy) = (rules(&read(Variant::Nft, None)), rules(&legacy));
+    let (nft, legacy) = (rules(&read(Variant::Nft, None)?), rules(&legacy));
     let more = Reason::MoreRules { nft, legacy };
-    match nft.cmp(&legacy) {
+    Ok(match nft.cmp(&legacy) {
         std::cmp::Ordering::Greater => (Variant::Nft, more),
         std::cmp::Ordering::Less => (Variant::Legacy, more),
         std::cmp::Ordering::Equal => (Variant::Nft, Reason::NftWorks),
-    }
+    })
 }
 
 fn has_kubelet(text: &str) -> bool {

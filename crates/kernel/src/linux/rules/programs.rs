@@ -1,12 +1,16 @@
 //! The programs of iptables and where they are.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use ipvs::AddressFamily;
+
+use super::run::{self, Why};
+use crate::linux::stop::StopSignal;
 
 /// Where the programs are when the search path has no system folders.
 const FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
@@ -86,17 +90,17 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Runs it in words of English, with nothing to read.
+    /// A command that runs it and prints in English.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.args(&self.applet);
-        command.env("LC_ALL", "C").stdin(Stdio::null());
+        command.env("LC_ALL", "C");
         command
     }
 
-    fn version(&self) -> Option<(Version, Variant)> {
-        let output = self.command().arg("--version").output().ok()?;
-        read_version(&String::from_utf8_lossy(&output.stdout))
+    fn version(&self, stop: &StopSignal) -> Result<Option<(Version, Variant)>, Why> {
+        let text = run::version(self, stop)?;
+        Ok(text.and_then(|text| read_version(&text)))
     }
 }
 
@@ -139,12 +143,30 @@ impl Suite {
     }
 
     /// Asks the programs for their version; none where no program tells.
-    pub(super) fn version(&self) -> Option<Version> {
-        // iptables-restore tells it only in newer ones.
-        let telling = [Tool::Main, Tool::Restore].into_iter();
-        let mut programs = telling.filter_map(|tool| self.program(AddressFamily::Ipv4, tool));
-        programs.find_map(|program| Some(program.version()?.0))
+    ///
+    /// # Errors
+    ///
+    /// A program was killed: it did not answer, or there is no time left.
+    pub(super) fn version(&self, stop: &StopSignal) -> Result<Option<Version>, Why> {
+        let telling = TELLING.map(|tool| self.program(AddressFamily::Ipv4, tool));
+        Ok(version_of(telling.into_iter().flatten(), stop)?.map(|(version, _)| version))
     }
+}
+
+/// Programs that print their version. `iptables-restore` does in newer ones only.
+const TELLING: [Tool; 2] = [Tool::Main, Tool::Restore];
+
+/// The version that the first of `programs` prints which prints one.
+fn version_of(
+    programs: impl IntoIterator<Item = impl Borrow<Program>>,
+    stop: &StopSignal,
+) -> Result<Option<(Version, Variant)>, Why> {
+    for program in programs {
+        if let Some(version) = program.borrow().version(stop)? {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
 }
 
 /// The folders in which programs are looked for.
@@ -170,28 +192,28 @@ impl Search {
     /// The programs of `variant`, if its two for IPv4 are there: each by its own name
     /// (`iptables-nft-save`), else as a part of `xtables-nft-multi`, else by the name without a variant
     /// where that is of this one.
-    pub(super) fn suite(&self, variant: Variant) -> Option<Suite> {
+    ///
+    /// # Errors
+    ///
+    /// A program was killed when it was asked for its version.
+    pub(super) fn suite(&self, variant: Variant, stop: &StopSignal) -> Result<Option<Suite>, Why> {
         let named = |family, tool: Tool| self.own(&tool.name(family, Some(variant)));
         let multi = self.find(&multi(variant));
         let part = |family, tool: Tool| {
             let (path, applet) = (multi.clone()?, Some(tool.name(family, None)));
             Some(Program { path, applet })
         };
+        let of_variant = |family, tool| named(family, tool).or_else(|| part(family, tool));
+        if let Some(suite) = self.complete(variant, of_variant) {
+            return Ok(Some(suite));
+        }
         let plain = |family, tool: Tool| self.own(&tool.name(family, None));
-        let variant_of_plain = || {
-            let programs = [Tool::Main, Tool::Restore].map(|tool| plain(AddressFamily::Ipv4, tool));
-            let mut versions = programs
-                .into_iter()
-                .flatten()
-                .filter_map(|plain| plain.version());
-            versions
-                .next()
-                .map_or(Variant::Legacy, |(_, variant)| variant)
-        };
-        (self.complete(variant, |family, tool| {
-            named(family, tool).or_else(|| part(family, tool))
-        }))
-        .or_else(|| (variant_of_plain() == variant).then(|| self.complete(variant, plain))?)
+        let programs = TELLING.map(|tool| plain(AddressFamily::Ipv4, tool));
+        let version = version_of(programs.into_iter().flatten(), stop)?;
+        let variant_of_plain = version.map_or(Variant::Legacy, |(_, variant)| variant);
+        Ok((variant_of_plain == variant)
+            .then(|| self.complete(variant, plain))
+            .flatten())
     }
 
     fn complete(

@@ -1,16 +1,26 @@
 //! Runs a program of iptables.
 
 use std::fmt;
-use std::io::{self, Write as _};
-use std::process::{ExitStatus, Output, Stdio};
+use std::io;
+use std::process::{Command, ExitStatus, Output};
+use std::time::Duration;
 
 use model::rules::RulesError;
 
 use super::programs::Program;
+use crate::linux::child::{self, ChildError};
+use crate::linux::stop::StopSignal;
 
 /// How many seconds to wait for others who hold the lock of the legacy tables, `/run/xtables.lock`.
 /// nf_tables has no lock: the kernel refuses what is based on old rules, and the program does it again.
 const WAIT: &str = "5";
+
+/// How long a program may take that reads or changes rules: the 5 s of its own waiting for the lock, and 20 s. Programs of
+/// nf_tables read all rules of the node before they change one; tens of thousands of them take seconds.
+const LIMIT: Duration = Duration::from_secs(25);
+
+/// How long a program may take to print its version, which needs no kernel and no lock.
+const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why rules were not read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +30,9 @@ pub(in crate::linux) enum Why {
     NotFound(String),
     #[error("failed to run {program}: {source}")]
     NotRun { program: String, source: io::Error },
+    /// It was killed; what it did until then stays done.
+    #[error("{program}: {source}")]
+    Killed { program: String, source: ChildError },
     #[error("{0}")]
     Failed(Failure),
     #[error("it is not understood: {0}")]
@@ -112,17 +125,19 @@ fn named_line(said: &str, input: &str) -> Option<String> {
 }
 
 /// What `program` says that all tables hold.
-pub(super) fn save(program: &Program) -> Result<String, Why> {
-    save_table(program, None)
+pub(super) fn save(program: &Program, stop: &StopSignal) -> Result<String, Why> {
+    save_table(program, None, stop)
 }
 
 /// The same of one table.
-pub(super) fn save_table(program: &Program, table: Option<&str>) -> Result<String, Why> {
+pub(super) fn save_table(
+    program: &Program,
+    table: Option<&str>,
+    stop: &StopSignal,
+) -> Result<String, Why> {
     let mut command = program.command();
     command.args(table.into_iter().flat_map(|table| ["-t", table]));
-    let output = command
-        .output()
-        .map_err(|source| not_run(program, source))?;
+    let output = run(program, command, "", LIMIT, stop)?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
@@ -132,27 +147,18 @@ pub(super) fn save_table(program: &Program, table: Option<&str>) -> Result<Strin
 
 /// Has `program` do what `input` says, beside all that is there. `waits` is whether it knows how to wait
 /// for its lock.
-pub(super) fn restore(program: &Program, waits: bool, input: &str) -> Result<(), Why> {
+pub(super) fn restore(
+    program: &Program,
+    waits: bool,
+    input: &str,
+    stop: &StopSignal,
+) -> Result<(), Why> {
     let mut command = program.command();
-    command.arg("--noflush").stdin(Stdio::piped());
+    command.arg("--noflush");
     if waits {
         command.args(["-w", WAIT]);
     }
-    command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let not_run = |source| not_run(program, source);
-    let mut child = command.spawn().map_err(not_run)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(input.as_bytes()) {
-            // It ended before it read all: it will say why.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(not_run(error));
-            }
-            _ => {}
-        }
-    }
-    let output = child.wait_with_output().map_err(not_run)?;
+    let output = run(program, command, input, LIMIT, stop)?;
     if output.status.success() {
         Ok(())
     } else {
@@ -160,7 +166,29 @@ pub(super) fn restore(program: &Program, waits: bool, input: &str) -> Result<(),
     }
 }
 
-fn not_run(program: &Program, source: io::Error) -> Why {
-    let program = program.to_string();
-    Why::NotRun { program, source }
+/// Returns what `program` prints as its version; none where it cannot be run.
+pub(super) fn version(program: &Program, stop: &StopSignal) -> Result<Option<String>, Why> {
+    let mut command = program.command();
+    command.arg("--version");
+    match run(program, command, "", VERSION_LIMIT, stop) {
+        Ok(output) => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),
+        Err(Why::NotRun { .. }) => Ok(None),
+        Err(why) => Err(why),
+    }
+}
+
+fn run(
+    program: &Program,
+    command: Command,
+    input: &str,
+    limit: Duration,
+    stop: &StopSignal,
+) -> Result<Output, Why> {
+    child::run(command, input.as_bytes(), limit, stop).map_err(|error| {
+        let program = program.to_string();
+        match error {
+            ChildError::Start(source) => Why::NotRun { program, source },
+            source => Why::Killed { program, source },
+        }
+    })
 }

@@ -55,7 +55,7 @@ impl Folder {
     }
 
     fn rules(&self, backend: IptablesBackend) -> Rules {
-        Rules::search(backend, self.search())
+        Rules::search(backend, self.search(), StopSignal::default())
     }
 
     fn read(&self, name: &str) -> String {
@@ -87,11 +87,13 @@ fn failure(rules: &mut Rules, op: &Op) -> (OpErrorKind, String) {
 
 /// Decides by what each variant prints; nf_tables works.
 fn decided(nft: &str, legacy: &str) -> (Variant, Reason) {
-    let read = |variant, _: Option<&str>| match variant {
-        Nft => nft.to_owned(),
-        Legacy => legacy.to_owned(),
+    let read = |variant, _: Option<&str>| {
+        Ok(match variant {
+            Nft => nft.to_owned(),
+            Legacy => legacy.to_owned(),
+        })
     };
-    decide(read, || true)
+    decide(read, || true).expect("all can be read")
 }
 
 #[test]
@@ -139,26 +141,24 @@ fn else_more_rules_decide() {
 
 #[test]
 fn else_nf_tables() {
-    let nothing = |_, _: Option<&str>| String::new();
-    assert_eq!(decide(nothing, || true), (Nft, Reason::NftWorks));
+    assert_eq!(decided("", ""), (Nft, Reason::NftWorks));
 }
 
 #[test]
 fn a_kernel_without_nf_tables_decides_before_all_and_nothing_is_read() {
     let read = |_, _: Option<&str>| panic!("it was read");
-    assert_eq!(decide(read, || false), (Legacy, Reason::NftDoesNotWork));
+    let decided = decide(read, || false).expect("there is no doubt");
+    assert_eq!(decided, (Legacy, Reason::NftDoesNotWork));
 }
 
 #[test]
 fn no_legacy_table_is_named_since_that_makes_it() {
     let asked = RefCell::new(Vec::new());
-    decide(
-        |variant, table| {
-            asked.borrow_mut().push((variant, table.map(str::to_owned)));
-            String::new()
-        },
-        || true,
-    );
+    let read = |variant, table: Option<&str>| {
+        asked.borrow_mut().push((variant, table.map(str::to_owned)));
+        Ok(String::new())
+    };
+    decide(read, || true).expect("all can be read");
     let asked = asked.into_inner();
     assert_eq!(
         asked
@@ -194,9 +194,9 @@ fn one_file_may_be_all_programs() {
 #[test]
 fn programs_without_a_variant_are_of_the_one_that_they_say() {
     let folder = Folder::new("plain").with_plain("iptables v1.8.9 (nf_tables)");
-    let of = |variant| folder.search().suite(variant);
-    assert!(of(Nft).is_some());
-    assert_eq!(of(Legacy), None);
+    let of = |variant| (folder.search()).suite(variant, &StopSignal::default());
+    assert!(matches!(of(Nft), Ok(Some(_))));
+    assert!(matches!(of(Legacy), Ok(None)));
 }
 
 #[test]
@@ -309,6 +309,52 @@ fn a_program_that_reads_nothing_is_heard_all_the_same() {
     let (kind, cause) = failure(&mut rules, &patch(&rule));
     assert_eq!(kind, OpErrorKind::FilterRefused);
     assert!(cause.contains("exit status: 3: out of order"), "{cause}");
+}
+
+/// The wrong packet filter might be chosen without its answer: the next change asks again.
+#[test]
+fn a_program_that_hangs_is_killed_and_decides_nothing() {
+    let folder = Folder::new("hangs")
+        .with_plain("iptables v1.8.9 (nf_tables)")
+        .with("iptables", "exec sleep 1000");
+    let mut rules = folder.rules(IptablesBackend::Auto);
+    let (kind, cause) = failure(&mut rules, &patch("-j RETURN"));
+    assert_eq!(kind, OpErrorKind::ProgramKilled);
+    let wanted = format!(
+        "the program that changes the packet filter was killed ({}/iptables: it did not end within 5 s \
+         and was killed: run it by hand to see what it waits for)",
+        folder.0.display()
+    );
+    assert_eq!(cause, wanted);
+    assert_eq!(rules.chosen(), None);
+    let _folder = folder.with("iptables", "echo 'iptables v1.8.9 (nf_tables)'");
+    assert_eq!(rules.apply(&[&patch("-j RETURN")]), [Ok(())]);
+    assert_eq!(rules.chosen().map(|choice| choice.variant), Some(Nft));
+}
+
+#[test]
+fn a_stop_ends_a_program_and_says_so() {
+    let folder = Folder::new("stopped")
+        .with_plain("iptables v1.8.9 (legacy)")
+        .with("iptables-restore", "exec sleep 1000")
+        .with("iptables-save", "exec sleep 1000");
+    let mut rules = folder.rules(IptablesBackend::Legacy);
+    let stop = StopSignal::new().expect("a pipe");
+    rules.set_stop(stop.clone());
+    let setter = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        stop.set();
+    });
+    let (kind, cause) = failure(&mut rules, &patch("-j RETURN"));
+    setter.join().expect("it is set");
+    assert_eq!(kind, OpErrorKind::Stopping);
+    assert!(cause.starts_with("the daemon is stopping ("), "{cause}");
+    let error = rules.observe(&mut Snapshot::default());
+    let error = error.expect_err("nothing is read");
+    assert_eq!(
+        error.to_string(),
+        "stopped reading the IPv4 packet filter: the daemon is stopping"
+    );
 }
 
 #[test]

@@ -12,6 +12,14 @@
 //! The kernel has no snapshots either. A list that is read while somebody else writes may lack entries
 //! that exist, and the kernel does not say so: [`Client::table`] reads in a way that notices, and tells by
 //! [`Table::torn`].
+//!
+//! # Reloading of the module
+//!
+//! Each load of the module `ip_vs` gives the family another number (`genl_register_family`, which allots them
+//! cyclically). Requests with an old number are answered `ENOENT` and not done (`genl_rcv_msg`,
+//! net/netlink/genetlink.c, Linux 6.1); IPVS has that number among its own errors too. So on `ENOENT` a client asks for the
+//! family again and repeats, with the new number, what was answered so. [`Client::family_id`] tells that the
+//! module is another one, whose table was empty at first.
 
 mod error;
 mod request;
@@ -35,8 +43,8 @@ use crate::types::{
     Info, RealServerStatus, Statistics, SyncDaemon, Timeouts, VirtualServer, VirtualServerKey,
 };
 
-use error::ReadCause;
 pub use error::{ErrorKind, OpenError, ReadError, RequestError};
+use error::{ReadCause, RequestCause};
 pub use request::Request;
 pub use table::{Table, TableEntry};
 
@@ -94,17 +102,65 @@ impl<T: Transport> Client<T> {
     /// Does every request, in order, whatever becomes of the ones before. One outcome for each, in the
     /// same order; many travel in one send.
     pub fn execute(&mut self, requests: &[Request]) -> Vec<Result<(), RequestError>> {
+        let mut outcomes = self.send(requests.iter());
+        let refused: Vec<usize> = (0..requests.len())
+            .filter(|index| (outcomes[*index].as_ref()).is_err_and(is_unknown_failure))
+            .collect();
+        if !refused.is_empty() {
+            match self.renew() {
+                Renewed::Same => {}
+                Renewed::Other => {
+                    let again = self.send(refused.iter().map(|index| &requests[*index]));
+                    for (index, outcome) in refused.into_iter().zip(again) {
+                        outcomes[index] = outcome;
+                    }
+                }
+                Renewed::Gone => {
+                    for index in refused {
+                        outcomes[index] = Err(RequestCause::NoFamily);
+                    }
+                }
+            }
+        }
+        (requests.iter().zip(outcomes))
+            .map(|(request, outcome)| {
+                outcome.map_err(|cause| RequestError::new(request.clone(), cause))
+            })
+            .collect()
+    }
+
+    fn send<'a>(
+        &mut self,
+        requests: impl Iterator<Item = &'a Request>,
+    ) -> Vec<Result<(), RequestCause>> {
         let family = self.family;
-        let messages = requests.iter().map(|request| netlink::Request {
+        let messages = requests.map(|request| netlink::Request {
             message: envelope(family, request.message()),
             flags: 0,
         });
-        let outcomes = self.connection.execute(messages);
-        (requests.iter().zip(outcomes))
-            .map(|(request, outcome)| {
-                outcome.map_err(|failure| RequestError::new(request.clone(), failure))
-            })
+        let outcomes = self.connection.execute(messages).into_iter();
+        outcomes
+            .map(|outcome| outcome.map_err(RequestCause::from))
             .collect()
+    }
+
+    /// Asks for the family again.
+    fn renew(&mut self) -> Renewed {
+        match resolve(&mut self.connection, FAMILY_NAME) {
+            Ok(family) if family != self.family => {
+                self.family = family;
+                Renewed::Other
+            }
+            Err(ResolveError::NoFamily { .. }) => Renewed::Gone,
+            // Where the kernel cannot be asked, its first answer stands.
+            Ok(_) | Err(ResolveError::Ask { .. }) => Renewed::Same,
+        }
+    }
+
+    /// Number of the generic-netlink family. It changes when the module `ip_vs` is loaded again.
+    #[must_use]
+    pub fn family_id(&self) -> u16 {
+        self.family
     }
 
     /// Every virtual server with its counters, in the kernel's order.
@@ -164,41 +220,46 @@ impl<T: Transport> Client<T> {
     ) -> Result<Vec<Option<(VirtualServer, Statistics)>>, ReadError> {
         let mut servers = Vec::with_capacity(keys.len());
         for keys in keys.chunks(QUESTIONS) {
-            self.go_on()
-                .map_err(|source| ReadError::new("virtual servers", source))?;
-            self.ask_for(keys, &mut servers)?;
+            let failed = |source| ReadError::new("virtual servers", source);
+            self.go_on().map_err(failed)?;
+            let mut answers = self.ask_for(keys);
+            let is_unknown = |(_, outcome): &Answer| outcome.as_ref().is_err_and(is_unknown_family);
+            if answers.iter().any(is_unknown) {
+                match self.renew() {
+                    Renewed::Same => {}
+                    Renewed::Other => answers = self.ask_for(keys),
+                    Renewed::Gone => return Err(failed(ReadCause::NoFamily)),
+                }
+            }
+            for (key, (server, outcome)) in keys.iter().zip(answers) {
+                let failed = |source| ReadError::new(format!("virtual server {key}"), source);
+                outcome.map_err(failed)?;
+                servers.push(server);
+            }
         }
         Ok(servers)
     }
 
-    /// Appends the virtual servers `keys` to `servers`.
-    fn ask_for(
-        &mut self,
-        keys: &[VirtualServerKey],
-        servers: &mut Vec<Option<(VirtualServer, Statistics)>>,
-    ) -> Result<(), ReadError> {
+    /// Asks for the virtual servers `keys`, at most [`QUESTIONS`].
+    fn ask_for(&mut self, keys: &[VirtualServerKey]) -> Vec<Answer> {
         let family = self.family;
         let questions =
             (keys.iter()).map(|key| envelope(family, about_service(Command::GetService, key)));
-        let first = servers.len();
-        servers.resize_with(first + keys.len(), || None);
-        let mut mistakes: Vec<Option<DecodeError>> = keys.iter().map(|_| None).collect();
+        let mut answers: Vec<Answer> = keys.iter().map(|_| (None, Ok(()))).collect();
         let outcomes = self.connection.get_each(questions, |index, payload| {
             match decode(payload).and_then(|message| service_of(&message)) {
-                Ok(server) => servers[first + index] = server,
-                Err(error) => mistakes[index] = Some(error),
+                Ok(server) => answers[index].0 = server,
+                Err(error) => answers[index].1 = Err(DumpError::Decode(error)),
             }
         });
-        for ((key, outcome), mistake) in keys.iter().zip(outcomes).zip(mistakes) {
-            let answer = match (outcome, mistake) {
-                (Err(Failure::Refused { errno, .. }), _) if errno.0 == libc::ESRCH => Ok(()),
-                (Err(failure), _) => Err(DumpError::from(failure)),
-                (Ok(()), Some(error)) => Err(DumpError::Decode(error)),
-                (Ok(()), None) => Ok(()),
-            };
-            answer.map_err(|source| ReadError::new(format!("virtual server {key}"), source))?;
+        for ((_, answer), outcome) in answers.iter_mut().zip(outcomes) {
+            match outcome {
+                Err(Failure::Refused { errno, .. }) if errno.0 == libc::ESRCH => {}
+                Err(failure) => *answer = Err(failure.into()),
+                Ok(()) => {}
+            }
         }
-        Ok(())
+        answers
     }
 
     /// The real servers of `key`, in the kernel's order. Empty where there is no such virtual server:
@@ -280,14 +341,11 @@ impl<T: Transport> Client<T> {
         request: Message,
         mut each: impl FnMut(Message) -> Result<(), DecodeError>,
     ) -> Result<(), ReadCause> {
-        self.go_on()?;
-        // The family's dumps carry no mark of interruption, so there is nothing to learn from it.
-        self.connection
-            .dump(&envelope(self.family, request), |payload| {
-                each(decode(payload)?)
-            })
-            .map(|_integrity| ())
-            .map_err(ReadCause::from)
+        self.read(request, |connection, question| {
+            // The family's dumps carry no mark of interruption, so there is nothing to learn from it.
+            let integrity = connection.dump(question, |payload| each(decode(payload)?));
+            integrity.map(|_integrity| ())
+        })
     }
 
     fn get(
@@ -295,12 +353,31 @@ impl<T: Transport> Client<T> {
         request: Message,
         mut each: impl FnMut(Message) -> Result<(), DecodeError>,
     ) -> Result<(), ReadCause> {
+        self.read(request, |connection, question| {
+            connection.get(question, |payload| each(decode(payload)?))
+        })
+    }
+
+    /// Reads once, and once more where the family has another number now. An unknown number is refused before anything is
+    /// handed over.
+    fn read(
+        &mut self,
+        request: Message,
+        mut ask: impl FnMut(&mut Connection<T>, &GenlMessage<Message>) -> Result<(), DumpError>,
+    ) -> Result<(), ReadCause> {
         self.go_on()?;
-        self.connection
-            .get(&envelope(self.family, request), |payload| {
-                each(decode(payload)?)
-            })
-            .map_err(ReadCause::from)
+        let mut question = envelope(self.family, request);
+        match ask(&mut self.connection, &question) {
+            Err(error) if is_unknown_family(&error) => match self.renew() {
+                Renewed::Same => Err(error.into()),
+                Renewed::Other => {
+                    question.set_resolved_family_id(self.family);
+                    Ok(ask(&mut self.connection, &question)?)
+                }
+                Renewed::Gone => Err(ReadCause::NoFamily),
+            },
+            answer => Ok(answer?),
+        }
     }
 
     /// Fails once the reading is to end.
@@ -310,6 +387,29 @@ impl<T: Transport> Client<T> {
             false => Ok(()),
         }
     }
+}
+
+/// A virtual server, if there is one, unless it could not be read.
+type Answer = (Option<(VirtualServer, Statistics)>, Result<(), DumpError>);
+
+/// What asking for the family again showed.
+enum Renewed {
+    /// It has the number that it had, or could not be asked for.
+    Same,
+    Other,
+    Gone,
+}
+
+/// Whether the kernel may not know the number of the family.
+fn is_unknown_family(error: &DumpError) -> bool {
+    matches!(error, DumpError::Refused { errno, .. } if errno.0 == libc::ENOENT)
+}
+
+fn is_unknown_failure(cause: &RequestCause) -> bool {
+    matches!(
+        cause,
+        RequestCause::Failed(Failure::Refused { errno, .. }) if errno.0 == libc::ENOENT
+    )
 }
 
 fn envelope(family: u16, message: Message) -> GenlMessage<Message> {

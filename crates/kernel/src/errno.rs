@@ -65,6 +65,7 @@ pub fn errno_of(kind: &OpErrorKind) -> Option<Errno> {
         | OpErrorKind::FilterRefused
         | OpErrorKind::FilterLocked
         | OpErrorKind::NoFilterProgram
+        | OpErrorKind::NoIpvs
         | OpErrorKind::ProgramKilled
         | OpErrorKind::Stopping
         | OpErrorKind::ReadOnly

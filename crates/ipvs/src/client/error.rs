@@ -5,6 +5,9 @@ use netlink::{DumpError, Failure};
 
 use super::Request;
 
+/// Text of a cause: `ip_vs` was loaded when the client was opened.
+const GONE: &str = "the kernel has no IPVS any more: its module ip_vs was unloaded";
+
 /// IPVS could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -32,6 +35,8 @@ pub struct ReadError {
 pub(super) enum ReadCause {
     #[error(transparent)]
     Dump(#[from] DumpError),
+    #[error("{GONE}")]
+    NoFamily,
     /// [`Client::set_interrupt`](super::Client::set_interrupt).
     #[error("the reading was interrupted")]
     Interrupted,
@@ -51,6 +56,7 @@ impl ReadError {
         match &self.source {
             ReadCause::Dump(DumpError::Refused { errno, .. }) => kind_of(None, errno.0),
             ReadCause::Dump(_) => ErrorKind::Lost,
+            ReadCause::NoFamily => ErrorKind::NoFamily,
             ReadCause::Interrupted => ErrorKind::Interrupted,
         }
     }
@@ -62,11 +68,20 @@ impl ReadError {
 #[error("failed to {request}")]
 pub struct RequestError {
     request: Box<Request>,
-    source: Failure,
+    source: RequestCause,
+}
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestCause {
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    #[error("{GONE}")]
+    NoFamily,
 }
 
 impl RequestError {
-    pub(super) fn new(request: Request, source: Failure) -> Self {
+    pub(super) fn new(request: Request, source: RequestCause) -> Self {
         Self {
             request: Box::new(request),
             source,
@@ -79,19 +94,25 @@ impl RequestError {
         &self.request
     }
 
-    /// What became of it.
+    /// What netlink says became of it; none with [`ErrorKind::NoFamily`].
     #[must_use]
-    pub fn failure(&self) -> &Failure {
-        &self.source
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.source {
+            RequestCause::Failed(failure) => Some(failure),
+            RequestCause::NoFamily => None,
+        }
     }
 
     /// Why it failed.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.source {
-            Failure::Refused { errno, .. } => kind_of(Some(&self.request), errno.0),
-            Failure::Lost => ErrorKind::Lost,
-            Failure::NotSent(_) => ErrorKind::NotSent,
+            RequestCause::Failed(Failure::Refused { errno, .. }) => {
+                kind_of(Some(&self.request), errno.0)
+            }
+            RequestCause::Failed(Failure::Lost) => ErrorKind::Lost,
+            RequestCause::Failed(Failure::NotSent(_)) => ErrorKind::NotSent,
+            RequestCause::NoFamily => ErrorKind::NoFamily,
         }
     }
 }
@@ -119,6 +140,8 @@ pub enum ErrorKind {
     Lost,
     /// The request could not be sent: it was not done.
     NotSent,
+    /// The module `ip_vs` was unloaded: nothing was done.
+    NoFamily,
     /// The reading was ended before its next list.
     Interrupted,
     /// Any other error number.

@@ -1,6 +1,8 @@
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::error::Error as _;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,10 +18,17 @@ const FAMILY: u16 = 0x21;
 #[derive(Debug, Default)]
 struct Script {
     answers: VecDeque<Result<Vec<u8>, i32>>,
+    /// The type of each message that was sent.
+    sent: Rc<RefCell<Vec<u16>>>,
 }
 
 impl Transport for Script {
-    fn send(&mut self, _: &[u8]) -> io::Result<()> {
+    fn send(&mut self, mut datagram: &[u8]) -> io::Result<()> {
+        while let [a, b, c, d, low, high, ..] = *datagram {
+            self.sent.borrow_mut().push(u16::from_ne_bytes([low, high]));
+            let length = u32::from_ne_bytes([a, b, c, d]).next_multiple_of(4);
+            datagram = &datagram[usize::try_from(length).expect("short")..];
+        }
         Ok(())
     }
 
@@ -49,19 +58,19 @@ fn end(sequence: u32, errno: i32) -> Vec<u8> {
     message(2, sequence, &payload)
 }
 
-/// The answer to who IPVS is: `CTRL_CMD_NEWFAMILY` with `CTRL_ATTR_FAMILY_ID`.
-fn family() -> Vec<u8> {
+/// The answer to the question for IPVS: `CTRL_CMD_NEWFAMILY` with `CTRL_ATTR_FAMILY_ID`.
+fn family(sequence: u32, id: u16) -> Vec<u8> {
     let mut payload = vec![1, 2, 0, 0, 6, 0, 1, 0];
-    payload.extend(FAMILY.to_ne_bytes());
+    payload.extend(id.to_ne_bytes());
     payload.extend([0, 0]);
-    let mut answer = message(16, 1, &payload);
-    answer.extend(end(1, 0));
+    let mut answer = message(16, sequence, &payload);
+    answer.extend(end(sequence, 0));
     answer
 }
 
 fn client(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Client<Script> {
     let mut script = Script::default();
-    script.answers.push_back(Ok(family()));
+    script.answers.push_back(Ok(family(1, FAMILY)));
     script.answers.extend(answers);
     Client::over(Connection::over(script)).expect("the family is there")
 }
@@ -69,6 +78,7 @@ fn client(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Client<Scr
 fn open_error(answer: Result<Vec<u8>, i32>) -> OpenError {
     let script = Script {
         answers: [answer].into(),
+        ..Script::default()
     };
     Client::over(Connection::over(script)).expect_err("no family")
 }
@@ -208,6 +218,117 @@ fn reading_errors_name_what_was_read() {
     );
     let missing = refused(libc::ESRCH).virtual_server(&key);
     assert_eq!(missing.expect("an answer"), None);
+}
+
+/// The number of IPVS after its module was loaded again.
+const OTHER: u16 = 0x22;
+/// `GENL_ID_CTRL`, to which the question for the family goes.
+const CONTROL: u16 = 0x10;
+
+/// A client whose first request has the sequence number 2, and the types of all messages that it sends.
+fn watched(
+    answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>,
+) -> (Client<Script>, Rc<RefCell<Vec<u16>>>) {
+    let mut script = Script::default();
+    script.answers.push_back(Ok(family(1, FAMILY)));
+    script.answers.extend(answers);
+    let sent = Rc::clone(&script.sent);
+    let client = Client::over(Connection::over(script)).expect("the family is there");
+    sent.borrow_mut().clear();
+    (client, sent)
+}
+
+#[test]
+fn what_an_unloaded_module_did_not_do_is_asked_of_the_new_one() {
+    let (key, real) = real();
+    let requests = [
+        Request::DelService(key),
+        Request::NewService(server()),
+        Request::NewDest(key, real),
+    ];
+    let (mut client, sent) = watched([
+        Ok(end(2, libc::ESRCH)),
+        Ok(end(3, libc::ENOENT)),
+        Ok(end(4, libc::ENOENT)),
+        Ok(family(5, OTHER)),
+        Ok(end(7, 0)),
+    ]);
+    let outcomes = client.execute(&requests);
+    let kinds: Vec<_> = (outcomes.iter())
+        .map(|outcome| outcome.as_ref().err().map(super::RequestError::kind))
+        .collect();
+    // What was refused for a reason of its own is not repeated.
+    assert_eq!(kinds, [Some(ErrorKind::NoSuchService), None, None]);
+    assert_eq!(
+        *sent.borrow(),
+        [FAMILY, FAMILY, FAMILY, CONTROL, OTHER, OTHER]
+    );
+    assert_eq!(client.family_id(), OTHER);
+}
+
+#[test]
+fn a_scheduler_is_unknown_only_to_the_family_that_is_there() {
+    let (mut client, sent) = watched([Ok(end(2, libc::ENOENT)), Ok(family(3, FAMILY))]);
+    let error = client.execute(&[Request::NewService(server())]).remove(0);
+    assert_eq!(
+        error.expect_err("refused").kind(),
+        ErrorKind::UnknownScheduler
+    );
+    assert_eq!(*sent.borrow(), [FAMILY, CONTROL]);
+}
+
+#[test]
+fn a_change_without_the_module_says_that_it_is_gone() {
+    let (mut client, _) = watched([Ok(end(2, libc::ENOENT)), Ok(end(3, libc::ENOENT))]);
+    let error = client.execute(&[Request::NewService(server())]).remove(0);
+    let error = error.expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::NoFamily);
+    assert!(error.failure().is_none());
+    let cause = error.source().expect("a cause").to_string();
+    assert_eq!(
+        cause,
+        "the kernel has no IPVS any more: its module ip_vs was unloaded"
+    );
+}
+
+#[test]
+fn a_reading_follows_a_reloaded_module() {
+    let (key, _) = real();
+    let reloaded = || {
+        [
+            Ok(end(2, libc::ENOENT)),
+            Ok(family(3, OTHER)),
+            Ok(end(4, 0)),
+        ]
+    };
+    let (mut client, sent) = watched(reloaded());
+    assert_eq!(client.virtual_servers().expect("an empty list"), []);
+    assert_eq!(*sent.borrow(), [FAMILY, CONTROL, OTHER]);
+    let (mut client, _) = watched(reloaded());
+    assert_eq!(client.real_servers(&key).expect("an empty list"), []);
+    let gone = [
+        Ok(end(2, libc::ENOENT)),
+        Ok(family(3, OTHER)),
+        Ok(end(4, libc::ESRCH)),
+    ];
+    let (mut client, sent) = watched(gone);
+    assert_eq!(client.virtual_server(&key).expect("an answer"), None);
+    assert_eq!(*sent.borrow(), [FAMILY, CONTROL, OTHER]);
+}
+
+#[test]
+fn a_reading_without_the_module_says_that_it_is_gone() {
+    let (key, _) = real();
+    let gone = || watched([Ok(end(2, libc::ENOENT)), Ok(end(3, libc::ENOENT))]).0;
+    let errors = [
+        gone().virtual_servers().map(drop),
+        gone().virtual_server(&key).map(drop),
+        gone().timeouts().map(drop),
+    ];
+    for error in errors {
+        let error = error.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::NoFamily, "{error}");
+    }
 }
 
 #[test]

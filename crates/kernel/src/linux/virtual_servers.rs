@@ -8,14 +8,16 @@ use ipvs::{Connections, RealServerKey, VirtualServerKey};
 use model::kernel::Errno;
 use model::tables::collect_real_servers;
 use model::{Op, Selection, Snapshot, VirtualServerEntry};
+use tracing::warn;
 
 use super::READINGS;
 use super::failure::op_error;
 use super::modules::{self, ModulePolicy, Schedulers};
 use super::stop::StopSignal;
 use crate::error::{ModprobeError, OpenError};
-use model::kernel::ObserveError;
-use model::kernel::OpOutcome;
+use model::kernel::{ObserveError, OpError, OpErrorKind, OpOutcome};
+
+const WHAT: &str = "the IPVS table";
 
 /// The IPVS table of one network namespace.
 ///
@@ -25,6 +27,9 @@ use model::kernel::OpOutcome;
 /// another place of the list, and a question about one key has a true answer.
 pub(super) struct VirtualServers {
     client: Client,
+    /// The family's number when `known` and `schedulers` were last true.
+    family: u16,
+    policy: ModulePolicy,
     /// Keys that existed when last heard of. A list that lacks one is not believed.
     known: BTreeSet<VirtualServerKey>,
     schedulers: Schedulers,
@@ -41,7 +46,9 @@ impl VirtualServers {
             (opened, _) => opened.map_err(failed)?,
         };
         let mut table = Self {
+            family: client.family_id(),
             client,
+            policy,
             known: BTreeSet::new(),
             schedulers: Schedulers::new(policy),
             stop: StopSignal::default(),
@@ -70,7 +77,7 @@ impl VirtualServers {
         snapshot: &mut Snapshot,
     ) -> Result<(), ObserveError> {
         for _ in 0..READINGS {
-            let reading = self.read(selection).map_err(unreadable)?;
+            let reading = self.loading(|table| table.read(selection))?;
             self.known.extend(reading.virtual_servers.keys());
             snapshot.tables.virtual_servers = reading.virtual_servers;
             snapshot.connections = reading.connections;
@@ -111,8 +118,40 @@ impl VirtualServers {
 
     /// Fills in the idle timeouts.
     pub(super) fn observe_timeouts(&mut self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
-        snapshot.tables.timeouts = self.client.timeouts().map_err(unreadable)?;
+        snapshot.tables.timeouts = self.loading(|table| table.client.timeouts())?;
         Ok(())
+    }
+
+    /// Reads, and once more where the module `ip_vs` was unloaded and is to be loaded.
+    fn loading<R>(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<R, ReadError>,
+    ) -> Result<R, ObserveError> {
+        let mut reading = read(self);
+        if let (Err(error), ModulePolicy::Load) = (&reading, self.policy)
+            && error.kind() == ErrorKind::NoFamily
+        {
+            modules::modprobe(modules::MODULE, &self.stop).map_err(|error| {
+                ObserveError::Failed {
+                    what: WHAT,
+                    source: Box::new(no_module(Some(error))),
+                }
+            })?;
+            reading = read(self);
+        }
+        self.notice_reload();
+        reading.map_err(unreadable)
+    }
+
+    /// Forgets what was true of a module `ip_vs` that was unloaded since.
+    fn notice_reload(&mut self) {
+        let family = self.client.family_id();
+        if family != self.family {
+            warn!("the module ip_vs was loaded again: the IPVS table is empty and is written anew");
+            self.family = family;
+            self.known.clear();
+            self.schedulers = Schedulers::new(self.policy);
+        }
     }
 
     /// Whether a list of all virtual servers lacks one that is there. One that is gone is forgotten.
@@ -153,9 +192,14 @@ impl VirtualServers {
                 }
                 _ => {}
             }
-            answer.map_err(|error| op_error(op, error.failure()))
+            answer.map_err(|error| match error.failure() {
+                Some(failure) => op_error(op, failure),
+                None => OpError::new((*op).clone(), OpErrorKind::NoIpvs, None),
+            })
         });
-        outcomes.collect()
+        let outcomes = outcomes.collect();
+        self.notice_reload();
+        outcomes
     }
 }
 
@@ -185,7 +229,7 @@ pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> O
 }
 
 pub(super) fn unreadable(error: ReadError) -> ObserveError {
-    let what = "the IPVS table";
+    let what = WHAT;
     match error.kind() {
         ErrorKind::NotPermitted => ObserveError::NotPermitted {
             what,

@@ -132,6 +132,9 @@ pub enum OpErrorKind {
     /// The kernel has no such scheduler and could not load its module (`ENOENT`).
     #[error("the kernel has no scheduler {name}: load its module (modprobe ip_vs_{name})", name = .0.0)]
     UnknownScheduler(Scheduler),
+    /// The module `ip_vs` was unloaded since the kernel was opened: nothing was done.
+    #[error("the kernel has no IPVS any more: load its module (modprobe ip_vs)")]
+    NoIpvs,
     /// The process lacks `CAP_NET_ADMIN` in the user namespace of its network namespace (`EPERM`).
     #[error("not permitted, CAP_NET_ADMIN is missing")]
     NotPermitted,

@@ -2,6 +2,7 @@
 
 mod address_watch;
 mod addresses;
+mod batch;
 mod child;
 mod counters;
 mod failure;
@@ -17,6 +18,7 @@ mod udp_flows;
 mod virtual_servers;
 
 use std::fmt;
+use std::iter::Peekable;
 
 use model::{Op, Scope, Snapshot, Stage};
 
@@ -26,6 +28,7 @@ use model::kernel::{Kernel, ObserveError, OpError, OpErrorKind, OpOutcome};
 pub use address_watch::{AddressWatch, WatchError, WatchStop, Watched};
 use addresses::Addresses;
 pub use addresses::bridges;
+use batch::{Batch, Change};
 pub use counters::{Counted, Counters};
 pub use modules::{ModulePolicy, Presence, presence};
 use rules::Rules;
@@ -134,58 +137,56 @@ impl Kernel for LinuxKernel {
     }
 
     fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome> {
-        let ops: Vec<&Op> = stage.ops.iter().map(|planned| &planned.op).collect();
-        let mut outcomes = Vec::with_capacity(ops.len());
-        let runs = ops.chunk_by(|a, b| table(a) == table(b));
-        for run in runs.flat_map(|run| run.chunks(AT_ONCE)) {
+        let ops = stage.ops.iter().map(|planned| &planned.op);
+        let mut changes = ops.map(|op| (op, Change::of(op))).peekable();
+        let mut outcomes = Vec::with_capacity(stage.ops.len());
+        while let Some((op, change)) = changes.next() {
             if self.stop.is_set() {
-                let stopping = |op: &&Op| {
-                    let op = (*op).clone();
-                    Err(OpError::new(op, OpErrorKind::Stopping, None))
-                };
-                outcomes.extend(run.iter().map(stopping));
+                let stopping = OpError::new(op.clone(), OpErrorKind::Stopping, None);
+                outcomes.push(Err(stopping));
                 continue;
             }
-            outcomes.extend(match table(run[0]) {
-                Table::VirtualServers => self.virtual_servers.apply(run),
-                Table::Addresses => self.addresses.apply(run),
-                Table::Rules => self.rules.apply(run),
-                Table::Sysctls => self.sysctls.apply(run),
-                Table::Sets => self.sets.apply(run),
-            });
+            outcomes.extend(self.apply_batch(op, change, &mut changes));
         }
+        assert_eq!(outcomes.len(), stage.ops.len(), "one outcome for each op");
         outcomes
     }
 }
 
-/// Who does a change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Table {
-    VirtualServers,
-    Addresses,
-    Sets,
-    Rules,
-    Sysctls,
-}
-
-fn table(op: &Op) -> Table {
-    match op {
-        Op::EnsureDevice | Op::DelDevice | Op::AddAddress(_) | Op::DelAddress(_) => {
-            Table::Addresses
+impl LinuxKernel {
+    /// Does the change of `op`, and with it those after it that the same table does.
+    fn apply_batch<'a>(
+        &mut self,
+        op: &'a Op,
+        change: Change<'a>,
+        more: &mut Peekable<impl Iterator<Item = (&'a Op, Change<'a>)>>,
+    ) -> Vec<OpOutcome> {
+        match change {
+            Change::Ipvs(request) => {
+                let batch = Batch::gather(op, request, more, AT_ONCE, |change| match change {
+                    Change::Ipvs(request) => Ok(request),
+                    other => Err(other),
+                });
+                self.virtual_servers.apply(&batch)
+            }
+            Change::Address(request) => {
+                let batch = Batch::gather(op, request, more, AT_ONCE, |change| match change {
+                    Change::Address(request) => Ok(request),
+                    other => Err(other),
+                });
+                self.addresses.apply(&batch)
+            }
+            Change::Set(request) => {
+                let batch = Batch::gather(op, request, more, AT_ONCE, |change| match change {
+                    Change::Set(request) => Ok(request),
+                    other => Err(other),
+                });
+                self.sets.apply(&batch)
+            }
+            // The others are done one by one.
+            Change::Device(change) => vec![self.addresses.change_device(op, change)],
+            Change::Rules(family, patch) => vec![self.rules.apply(op, family, patch)],
+            Change::Setting(name, value) => vec![self.sysctls.apply(op, name, value)],
         }
-        Op::AddVirtualServer(_)
-        | Op::SetVirtualServer(_)
-        | Op::DelVirtualServer(_)
-        | Op::AddRealServer(..)
-        | Op::SetRealServer(..)
-        | Op::DelRealServer(..)
-        | Op::SetTimeouts(_) => Table::VirtualServers,
-        Op::CreateSet(..)
-        | Op::ReplaceSet(..)
-        | Op::AddEntry(..)
-        | Op::DelEntry(..)
-        | Op::DestroySet(_) => Table::Sets,
-        Op::PatchRules(..) => Table::Rules,
-        Op::SetSysctl(..) => Table::Sysctls,
     }
 }

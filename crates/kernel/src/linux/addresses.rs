@@ -1,6 +1,7 @@
 //! The dummy device, its addresses, and the node's other interfaces.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use model::kernel::Errno;
@@ -11,6 +12,7 @@ use netlink_packet_core::{DecodeError, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
 
 use super::READINGS;
+use super::batch::Batch;
 use super::failure::{not_tried, observe_error, op_error};
 use super::messages::{self, Link, LinkAddress};
 use crate::error::OpenError;
@@ -18,6 +20,20 @@ use model::kernel::OpOutcome;
 use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 const WHAT: &str = "the network interfaces";
+
+/// A change of the dummy device.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DeviceChange {
+    Ensure,
+    Delete,
+}
+
+/// A change of the addresses of the dummy device.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AddressChange {
+    Add(IpAddr),
+    Delete(IpAddr),
+}
 
 /// The node's interfaces.
 pub(super) struct Addresses {
@@ -90,17 +106,12 @@ impl Addresses {
         read.map(|_integrity| names)
     }
 
-    /// Does the changes of the device and its addresses that follow each other in a stage.
-    pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
-        let mut outcomes = Vec::with_capacity(ops.len());
-        for run in ops.chunk_by(|a, b| is_address(a) && is_address(b)) {
-            match run {
-                [op @ Op::EnsureDevice] => outcomes.push(self.ensure_device(op)),
-                [op @ Op::DelDevice] => outcomes.push(self.delete_device(op)),
-                addresses => outcomes.extend(self.apply_addresses(addresses)),
-            }
+    /// Does a change of the device itself.
+    pub(super) fn change_device(&mut self, op: &Op, change: DeviceChange) -> OpOutcome {
+        match change {
+            DeviceChange::Ensure => self.ensure_device(op),
+            DeviceChange::Delete => self.delete_device(op),
         }
-        outcomes
     }
 
     fn ensure_device(&mut self, op: &Op) -> OpOutcome {
@@ -125,26 +136,20 @@ impl Addresses {
         deleted.map_err(|failure| op_error(op, &failure))
     }
 
-    fn apply_addresses(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
-        let refuse_all = |refuse: &dyn Fn(&Op) -> OpError| -> Vec<OpOutcome> {
-            ops.iter().map(|op| Err(refuse(op))).collect()
-        };
+    /// Does the changes of addresses that follow each other in a stage.
+    pub(super) fn apply(&mut self, batch: &Batch<'_, AddressChange>) -> Vec<OpOutcome> {
         let index = match self.device() {
             Ok(Device::Dummy(index)) => index,
-            Ok(Device::Absent) => return refuse_all(&no_device),
-            Ok(Device::Foreign) => return refuse_all(&not_dummy),
-            Err(error) => return refuse_all(&|op| not_tried(op, &error)),
+            Ok(Device::Absent) => return batch.refused(no_device),
+            Ok(Device::Foreign) => return batch.refused(not_dummy),
+            Err(error) => return batch.refused(|op| not_tried(op, &error)),
         };
-        let requests = ops.iter().filter_map(|op| match op {
-            Op::AddAddress(address) => Some(create(messages::new_address(index, *address))),
-            Op::DelAddress(address) => Some(delete(messages::delete_address(index, *address))),
-            _ => None,
+        let requests = batch.requests().iter().map(|change| match change {
+            AddressChange::Add(address) => create(messages::new_address(index, *address)),
+            AddressChange::Delete(address) => delete(messages::delete_address(index, *address)),
         });
-        let outcomes = self.connection.execute(requests).into_iter();
-        outcomes
-            .zip(ops)
-            .map(|(outcome, op)| outcome.map_err(|failure| op_error(op, &failure)))
-            .collect()
+        let answers = self.connection.execute(requests);
+        batch.outcomes(answers, |op, failure| op_error(op, &failure))
     }
 
     fn change(&mut self, request: Request<RouteNetlinkMessage>) -> Result<(), Failure> {
@@ -202,10 +207,6 @@ fn create(message: RouteNetlinkMessage) -> Request<RouteNetlinkMessage> {
 
 fn delete(message: RouteNetlinkMessage) -> Request<RouteNetlinkMessage> {
     Request { message, flags: 0 }
-}
-
-fn is_address(op: &Op) -> bool {
-    matches!(op, Op::AddAddress(_) | Op::DelAddress(_))
 }
 
 fn no_device(op: &Op) -> OpError {

@@ -122,18 +122,15 @@ impl Rules {
         }
     }
 
-    /// Does the changes of rules that follow each other in a stage.
-    pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
-        let outcome = |op: &&Op| match op {
-            Op::PatchRules(family, patch) => {
-                (self.patch(*family, patch)).map_err(|why| op_error(op, *family, &why))
-            }
-            _ => Err(crate::errno::op_error(
-                (*op).clone(),
-                Errno(libc::EOPNOTSUPP),
-            )),
-        };
-        ops.iter().map(outcome).collect()
+    /// Does `op`, which asks for this patch.
+    pub(super) fn apply(
+        &mut self,
+        op: &Op,
+        family: AddressFamily,
+        patch: &RulesPatch,
+    ) -> OpOutcome {
+        let patched = self.patch(family, patch);
+        patched.map_err(|why| op_error(op, family, &why))
     }
 
     fn patch(&mut self, family: AddressFamily, patch: &RulesPatch) -> Result<(), Why> {

@@ -10,6 +10,7 @@ use model::sets::SetKind;
 use model::{Op, SetSelection, Snapshot};
 use netlink::Failure;
 
+use super::batch::Batch;
 use model::kernel::OpOutcome;
 use model::kernel::{ObserveError, OpError, OpErrorKind};
 
@@ -51,15 +52,13 @@ impl Sets {
     }
 
     /// Does the changes of sets that follow each other in a stage.
-    pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
+    pub(super) fn apply(&mut self, batch: &Batch<'_, Request>) -> Vec<OpOutcome> {
         let swept = std::mem::replace(&mut self.swept, true);
         let client = match self.client() {
             Ok(client) => client,
             Err(error) => {
                 let message = model::chain(&error);
-                return (ops.iter())
-                    .map(|op| Err(not_open(op, &message, &error)))
-                    .collect();
+                return batch.refused(|op| not_open(op, &message, &error));
             }
         };
         if !swept {
@@ -67,12 +66,8 @@ impl Sets {
             let names: Vec<SetName> = our_names().collect();
             let _ = client.destroy_leftovers(&names);
         }
-        let requests: Vec<Request> = ops.iter().filter_map(|op| request(op)).collect();
-        let outcomes = client.execute(&requests).into_iter();
-        outcomes
-            .zip(ops)
-            .map(|(outcome, op)| outcome.map_err(|error| op_error(op, &error)))
-            .collect()
+        let answers = client.execute(batch.requests());
+        batch.outcomes(answers, |op, error| op_error(op, &error))
     }
 
     fn client(&mut self) -> Result<&mut Client, OpenError> {
@@ -102,18 +97,6 @@ fn read(
         sets.extend(set.map(|set| (name, set)));
     }
     Ok(sets)
-}
-
-/// The request that does `op`; none for what is no change of a set.
-fn request(op: &Op) -> Option<Request> {
-    Some(match op {
-        Op::CreateSet(name, header) => Request::Create(name.clone(), *header),
-        Op::ReplaceSet(name, set) => Request::Replace(name.clone(), Set::clone(set)),
-        Op::AddEntry(name, entry) => Request::Add(name.clone(), *entry),
-        Op::DelEntry(name, entry) => Request::Del(name.clone(), *entry),
-        Op::DestroySet(name) => Request::Destroy(name.clone()),
-        _ => return None,
-    })
 }
 
 fn op_error(op: &Op, error: &RequestError) -> OpError {

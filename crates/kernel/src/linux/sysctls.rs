@@ -86,18 +86,10 @@ impl Sysctls {
         }
     }
 
-    /// Does the changes of settings that follow each other in a stage.
-    pub(super) fn apply(&self, ops: &[&Op]) -> Vec<OpOutcome> {
-        let outcome = |op: &&Op| match op {
-            Op::SetSysctl(name, value) => {
-                (self.set(name, value)).map_err(|error| op_error(op, name, &error))
-            }
-            _ => Err(crate::errno::op_error(
-                (*op).clone(),
-                Errno(libc::EOPNOTSUPP),
-            )),
-        };
-        ops.iter().map(outcome).collect()
+    /// Does `op`, which gives the setting this value.
+    pub(super) fn apply(&self, op: &Op, name: &Name, value: &Name) -> OpOutcome {
+        let set = self.set(name, value);
+        set.map_err(|error| op_error(op, name, &error))
     }
 
     /// Writes the setting, whatever its value was. The rows of the connection tracker's table are settings

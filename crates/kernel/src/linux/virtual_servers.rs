@@ -7,10 +7,11 @@ use ipvs::client::{self, Client, ErrorKind, ReadError, Request, TableEntry};
 use ipvs::{Connections, RealServerKey, VirtualServerKey};
 use model::kernel::Errno;
 use model::tables::collect_real_servers;
-use model::{Op, Selection, Snapshot, VirtualServerEntry};
+use model::{Selection, Snapshot, VirtualServerEntry};
 use tracing::warn;
 
 use super::READINGS;
+use super::batch::Batch;
 use super::failure::op_error;
 use super::modules::{self, ModulePolicy, Schedulers};
 use super::stop::StopSignal;
@@ -174,32 +175,29 @@ impl VirtualServers {
     }
 
     /// Does the changes of the table that follow each other in a stage.
-    pub(super) fn apply(&mut self, ops: &[&Op]) -> Vec<OpOutcome> {
-        for op in ops {
-            if let Op::AddVirtualServer(server) | Op::SetVirtualServer(server) = op {
+    pub(super) fn apply(&mut self, batch: &Batch<'_, Request>) -> Vec<OpOutcome> {
+        for request in batch.requests() {
+            if let Request::NewService(server) | Request::SetService(server) = request {
                 self.schedulers.ready(&server.scheduler, &self.stop);
             }
         }
-        let requests: Vec<Request> = ops.iter().filter_map(|op| request(op)).collect();
-        let answers = self.client.execute(&requests).into_iter();
-        let outcomes = answers.zip(ops).map(|(answer, op)| {
-            match op {
-                Op::AddVirtualServer(server) if answer.is_ok() => {
+        let answers = self.client.execute(batch.requests());
+        for (answer, request) in answers.iter().zip(batch.requests()) {
+            match request {
+                Request::NewService(server) if answer.is_ok() => {
                     self.known.insert(server.key);
                 }
-                Op::DelVirtualServer(key) if answer.is_ok() => {
+                Request::DelService(key) if answer.is_ok() => {
                     self.known.remove(key);
                 }
                 _ => {}
             }
-            answer.map_err(|error| match error.failure() {
-                Some(failure) => op_error(op, failure),
-                None => OpError::new((*op).clone(), OpErrorKind::NoIpvs, None),
-            })
-        });
-        let outcomes = outcomes.collect();
+        }
         self.notice_reload();
-        outcomes
+        batch.outcomes(answers, |op, error| match error.failure() {
+            Some(failure) => op_error(op, failure),
+            None => OpError::new(op.clone(), OpErrorKind::NoIpvs, None),
+        })
     }
 }
 
@@ -241,30 +239,6 @@ pub(super) fn unreadable(error: ReadError) -> ObserveError {
             source: Box::new(error),
         },
     }
-}
-
-/// The request that does `op`; none for what is not of the IPVS table.
-fn request(op: &Op) -> Option<Request> {
-    Some(match op {
-        Op::AddVirtualServer(server) => Request::NewService(server.clone()),
-        Op::SetVirtualServer(server) => Request::SetService(server.clone()),
-        Op::DelVirtualServer(key) => Request::DelService(*key),
-        Op::AddRealServer(key, real) => Request::NewDest(*key, *real),
-        Op::SetRealServer(key, real) => Request::SetDest(*key, *real),
-        Op::DelRealServer(key, real) => Request::DelDest(*key, *real),
-        Op::SetTimeouts(timeouts) => Request::SetTimeouts(*timeouts),
-        Op::EnsureDevice
-        | Op::DelDevice
-        | Op::AddAddress(_)
-        | Op::DelAddress(_)
-        | Op::CreateSet(..)
-        | Op::ReplaceSet(..)
-        | Op::AddEntry(..)
-        | Op::DelEntry(..)
-        | Op::DestroySet(_)
-        | Op::PatchRules(..)
-        | Op::SetSysctl(..) => return None,
-    })
 }
 
 /// The table in the words of the model.

@@ -78,8 +78,15 @@ fn patch(rule: &str) -> Op {
     Op::PatchRules(Ipv4, patch.into())
 }
 
+fn apply(rules: &mut Rules, op: &Op) -> OpOutcome {
+    let Op::PatchRules(family, patch) = op else {
+        panic!("{op} is no change of rules");
+    };
+    rules.apply(op, *family, patch)
+}
+
 fn failure(rules: &mut Rules, op: &Op) -> (OpErrorKind, String) {
-    let outcome = rules.apply(&[op]).remove(0);
+    let outcome = apply(rules, op);
     let error = outcome.expect_err("it fails");
     let cause = error.source().expect("there is a cause").to_string();
     (error.kind().clone(), cause)
@@ -178,7 +185,7 @@ fn one_file_may_be_all_programs() {
     );
     let mut rules = folder.rules(IptablesBackend::Auto);
     rules.observe(&mut Snapshot::default()).expect("it is read");
-    assert_eq!(rules.apply(&[&patch("-j RETURN")]), [Ok(())]);
+    assert_eq!(apply(&mut rules, &patch("-j RETURN")), Ok(()));
     assert_eq!(
         folder.read("ran"),
         "iptables-save\nip6tables-save\niptables-restore --noflush -w 5\n"
@@ -242,7 +249,7 @@ fn missing_programs_for_ipv6_do_no_harm_to_ipv4() {
     let (kind, cause) = failure(&mut rules, &Op::PatchRules(Ipv6, change));
     assert_eq!(kind, OpErrorKind::NoFilterProgram);
     assert!(cause.contains("ip6tables-legacy-restore"), "{cause}");
-    assert_eq!(rules.apply(&[&patch("-j RETURN")]), [Ok(())]);
+    assert_eq!(apply(&mut rules, &patch("-j RETURN")), Ok(()));
     let mut snapshot = Snapshot::default();
     rules.observe(&mut snapshot).expect("it is read");
     assert_eq!(snapshot.tables.rules[&Ipv6], rules::Rules::default());
@@ -254,7 +261,7 @@ fn an_old_version_is_not_asked_for_what_it_lacks() {
     let folder = Folder::new("old").with_plain("iptables v1.6.1");
     let mut rules = folder.rules(IptablesBackend::Auto);
     let wanted = Rule::parse("-m comment --comment SNAT -j MASQUERADE --random-fully");
-    assert_eq!(rules.apply(&[&patch(&wanted.to_string())]), [Ok(())]);
+    assert_eq!(apply(&mut rules, &patch(&wanted.to_string())), Ok(()));
     assert_eq!(folder.read("options"), "--noflush\n");
     let written = "*nat\n:KUBE-POSTROUTING - [0:0]\n\
                    -A KUBE-POSTROUTING -m comment --comment SNAT -j MASQUERADE\nCOMMIT\n";
@@ -268,7 +275,7 @@ fn an_old_version_is_not_asked_for_what_it_lacks() {
     };
     assert_eq!(read(), [wanted]);
     let lesser = Rule::parse("-m comment --comment SNAT -j MASQUERADE");
-    assert_eq!(rules.apply(&[&patch(&lesser.to_string())]), [Ok(())]);
+    assert_eq!(apply(&mut rules, &patch(&lesser.to_string())), Ok(()));
     let mut snapshot = Snapshot::default();
     rules.observe(&mut snapshot).expect("it is read");
     assert_eq!(snapshot.tables.rules[&Ipv4].chains[&key], [lesser]);
@@ -328,7 +335,7 @@ fn a_program_that_hangs_is_killed_and_decides_nothing() {
     assert_eq!(cause, wanted);
     assert_eq!(rules.chosen(), None);
     let _folder = folder.with("iptables", "echo 'iptables v1.8.9 (nf_tables)'");
-    assert_eq!(rules.apply(&[&patch("-j RETURN")]), [Ok(())]);
+    assert_eq!(apply(&mut rules, &patch("-j RETURN")), Ok(()));
     assert_eq!(rules.chosen().map(|choice| choice.variant), Some(Nft));
 }
 

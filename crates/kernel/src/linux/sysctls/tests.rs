@@ -34,8 +34,11 @@ impl Drop for Root {
     }
 }
 
-fn set(name: &str, value: &str) -> Op {
-    Op::SetSysctl(name.into(), value.into())
+/// Gives a setting a value.
+fn set(settings: &Sysctls, name: &str, value: &str) -> OpOutcome {
+    let (name, value): (Name, Name) = (name.into(), value.into());
+    let op = Op::SetSysctl(name.clone(), value.clone());
+    settings.apply(&op, &name, &value)
 }
 
 #[test]
@@ -100,9 +103,9 @@ fn only_the_file_of_the_setting_is_written() {
             ("proc/sys/net/netfilter/nf_conntrack_buckets", "5\n"),
         ],
     );
-    let ops = [set("net.ipv4.ip_forward", "1"), set(BUCKETS, "7")];
-    let outcomes = root.settings().apply(&ops.iter().collect::<Vec<_>>());
-    assert_eq!(outcomes, [Ok(()), Ok(())]);
+    let settings = root.settings();
+    assert_eq!(set(&settings, "net.ipv4.ip_forward", "1"), Ok(()));
+    assert_eq!(set(&settings, BUCKETS, "7"), Ok(()));
     assert_eq!(root.read("proc/sys/net/ipv4/ip_forward"), "1\n");
     assert_eq!(
         root.read("proc/sys/net/netfilter/nf_conntrack_buckets"),
@@ -118,9 +121,7 @@ fn only_the_file_of_the_setting_is_written() {
 fn names_that_lead_elsewhere_are_no_settings() {
     let root = Root::new("elsewhere", &[("etc/hosts", "x"), ("proc/sys/a", "x")]);
     for name in ["", ".", "...etc.hosts", "../etc.hosts", "a.", "a b"] {
-        let op = set(name, "y");
-        let outcomes = root.settings().apply(&[&op]);
-        let error = outcomes[0].as_ref().expect_err(name);
+        let error = set(&root.settings(), name, "y").expect_err(name);
         assert_eq!(error.kind(), &OpErrorKind::NoSuchSetting, "{name}");
     }
     assert_eq!(root.read("etc/hosts"), "x");
@@ -133,12 +134,10 @@ fn a_setting_that_is_missing_names_its_module() {
         ("net.ipv4.vs.conntrack", "ip_vs"),
         ("net.netfilter.nf_conntrack_max", "nf_conntrack"),
     ] {
-        let op = set(name, "1");
-        let outcomes = root.settings().apply(&[&op]);
-        let error = outcomes[0].as_ref().expect_err(name);
+        let error = set(&root.settings(), name, "1").expect_err(name);
         assert_eq!(error.kind(), &OpErrorKind::NoSuchSetting);
         assert_eq!(error.to_string(), format!("failed to set {name} = 1"));
-        let cause = std::error::Error::source(error)
+        let cause = std::error::Error::source(&error)
             .expect("a cause")
             .to_string();
         assert!(

@@ -25,7 +25,9 @@ use model::{Op, Scope, Snapshot, Stage};
 use crate::error::OpenError;
 use model::kernel::{Kernel, ObserveError, OpError, OpErrorKind, OpOutcome};
 
-pub use address_watch::{AddressWatch, WatchError, WatchStop, Watched};
+pub use address_watch::{
+    AddressWatch, Changes, Lost, LostAddresses, WatchError, WatchStop, Watched,
+};
 use addresses::Addresses;
 pub use addresses::bridges;
 use batch::{Batch, Change};

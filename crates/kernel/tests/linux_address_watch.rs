@@ -2,13 +2,13 @@
 
 mod vm;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use kernel::linux::{AddressWatch, WatchStop, Watched};
-use model::{DEVICE, Op};
+use kernel::linux::{AddressWatch, Changes, Lost, LostAddresses, WatchStop, Watched};
+use model::Op;
 
 use vm::{do_all, in_namespace, make_bridge, open};
 
@@ -38,7 +38,8 @@ impl Watch {
         std::thread::spawn(move || {
             loop {
                 let watched = watch.wait().expect("the socket works");
-                if tell.send(watched).is_err() || watched == Watched::Stopped {
+                let is_last = watched == Watched::Stopped;
+                if tell.send(watched).is_err() || is_last {
                     return;
                 }
             }
@@ -47,22 +48,55 @@ impl Watch {
         Self { seen, stop }
     }
 
+    /// Whether `change` is one of other interfaces than the dummy device; nothing is lost.
     fn check(&self, what: &str, change: impl FnOnce(), is_change: bool) {
         change();
-        let limit = if is_change { PATIENCE } else { QUIET };
-        let seen = self.seen.recv_timeout(limit);
-        let wanted = match is_change {
-            true => Ok(Watched::Changed),
-            false => Err(RecvTimeoutError::Timeout),
+        let seen = self.seen(if is_change { PATIENCE } else { QUIET });
+        let wanted = Changes {
+            interfaces: is_change,
+            ..Changes::default()
         };
         assert_eq!(seen, wanted, "{what}");
-        // What comes with it, such as an address that the kernel makes, is told by then.
-        while self.seen.recv_timeout(QUIET).is_ok() {}
     }
 
     fn runs(&self, arguments: &str, is_change: bool) {
         self.check(arguments, || ip(arguments), is_change);
     }
+
+    /// What `change` takes from the dummy device, and whether other interfaces change.
+    fn loses(&self, change: impl FnOnce()) -> (Lost, bool) {
+        change();
+        let seen = self.seen(PATIENCE);
+        (seen.lost, seen.interfaces)
+    }
+
+    /// All changes from the first one, which comes within `limit`, until nothing more comes: the kernel makes addresses of
+    /// its own.
+    fn seen(&self, mut limit: Duration) -> Changes {
+        let mut all = Changes::default();
+        loop {
+            let changes = match self.seen.recv_timeout(limit) {
+                Ok(Watched::Changed(changes)) => changes,
+                Err(RecvTimeoutError::Timeout) => return all,
+                other => panic!("{other:?}"),
+            };
+            all.interfaces |= changes.interfaces;
+            all.lost.device |= changes.lost.device;
+            all.lost.addresses = match (all.lost.addresses, changes.lost.addresses) {
+                (LostAddresses::These(mut these), LostAddresses::These(more)) => {
+                    these.extend(more);
+                    LostAddresses::These(these)
+                }
+                _ => LostAddresses::Many,
+            };
+            limit = QUIET;
+        }
+    }
+}
+
+fn addresses(last: impl IntoIterator<Item = u8>) -> LostAddresses {
+    let addresses = last.into_iter().map(|last| [10, 96, 0, last].into());
+    LostAddresses::These(addresses.collect())
 }
 
 #[test]
@@ -99,35 +133,71 @@ fn what_is_there_already_is_no_change() {
 }
 
 #[test]
-fn our_own_changes_are_not_told() {
+fn what_the_dummy_device_gains_is_not_told_and_what_it_loses_is() {
     in_namespace(|| {
         let watch = Watch::new();
         let mut kernel = open();
-        let addresses = || (0..=255).map(|last| Ipv4Addr::new(10, 96, 0, last).into());
+        let all = || (0..=255).map(|last| Ipv4Addr::new(10, 96, 0, last).into());
         watch.check(
             "the device",
             || do_all(&mut kernel, [Op::EnsureDevice]),
             false,
         );
-        let add = || addresses().map(Op::AddAddress);
+        let add = || all().map(Op::AddAddress);
         watch.check("addresses", || do_all(&mut kernel, add()), false);
-        let del = || addresses().map(Op::DelAddress);
-        watch.check("no addresses", || do_all(&mut kernel, del()), false);
-        watch.check("no device", || do_all(&mut kernel, [Op::DelDevice]), false);
+        let (lost, interfaces) = watch.loses(|| ip("address del 10.96.0.7/32 dev kube-ipvs0"));
+        assert_eq!((lost.device, interfaces), (false, false));
+        assert_eq!(lost.addresses, addresses([7]));
+        let others = || all().filter(|address| *address != IpAddr::from([10, 96, 0, 7]));
+        let (lost, _) = watch.loses(|| do_all(&mut kernel, others().map(Op::DelAddress)));
+        assert_eq!(
+            lost.addresses,
+            addresses((0..=255).filter(|last| *last != 7))
+        );
+        let (lost, interfaces) = watch.loses(|| do_all(&mut kernel, [Op::DelDevice]));
+        assert_eq!((lost.device, interfaces), (true, false));
         watch.runs("link add eth0 type dummy", true);
     });
 }
 
 #[test]
-fn addresses_of_a_device_that_was_there_before_are_ours_too() {
+fn an_address_of_ipv6_that_the_dummy_device_loses_is_named() {
+    in_namespace(|| {
+        let mut kernel = open();
+        let address: IpAddr = "fd00::10".parse().expect("an address");
+        do_all(&mut kernel, [Op::EnsureDevice, Op::AddAddress(address)]);
+        let watch = Watch::new();
+        let (lost, _) = watch.loses(|| ip("address flush dev kube-ipvs0"));
+        assert_eq!(lost.addresses, LostAddresses::These([address].into()));
+    });
+}
+
+#[test]
+fn a_deleted_device_with_addresses_is_lost() {
+    in_namespace(|| {
+        let mut kernel = open();
+        let add = (0..=255).map(|last| Op::AddAddress(Ipv4Addr::new(10, 96, 0, last).into()));
+        do_all(&mut kernel, std::iter::once(Op::EnsureDevice).chain(add));
+        let watch = Watch::new();
+        let (lost, interfaces) = watch.loses(|| ip("link del kube-ipvs0"));
+        assert_eq!((lost.device, interfaces), (true, false));
+    });
+}
+
+#[test]
+fn a_device_that_was_there_before_is_ours_too() {
     in_namespace(|| {
         let mut kernel = open();
         do_all(&mut kernel, [Op::EnsureDevice]);
         let watch = Watch::new();
         let add = Op::AddAddress(Ipv4Addr::new(10, 96, 0, 10).into());
         watch.check("an address", || do_all(&mut kernel, [add]), false);
-        watch.runs(&format!("link set {DEVICE} name other"), true);
+        let (lost, interfaces) = watch.loses(|| ip("link set kube-ipvs0 name other"));
+        assert_eq!((lost.device, interfaces), (true, true));
         watch.runs("address add 10.96.0.11/32 dev other", true);
+        // Another device of its name.
+        let (lost, _) = watch.loses(|| ip("link add kube-ipvs0 type bridge"));
+        assert!(lost.device);
     });
 }
 
@@ -188,9 +258,9 @@ fn dropped_notices_are_a_change_and_later_ones_are_told() {
             }
         }
         let watch = Watch::of(opened);
-        let seen = watch.seen.recv_timeout(PATIENCE);
-        assert_eq!(seen, Ok(Watched::Changed));
-        while watch.seen.recv_timeout(QUIET).is_ok() {}
+        let seen = watch.seen(PATIENCE);
+        assert!(seen.interfaces);
+        assert_eq!(seen.lost.addresses, LostAddresses::Many);
         watch.runs("address add 192.0.2.1/24 dev lo", true);
     });
 }

@@ -1,5 +1,6 @@
-//! Tells when the node's addresses change.
+//! Reports changes of the node's addresses, and losses of the dummy device.
 
+mod changes;
 mod known;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tracing::debug;
 
 use super::{READINGS, messages, poll};
+pub use changes::{Changes, Lost, LostAddresses};
 use known::Known;
 
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`, `include/uapi/linux/rtnetlink.h`.
@@ -28,11 +30,11 @@ const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
 /// The longest notice known is that of a link with many virtual functions.
 const RECEIVE_BYTES: usize = 64 * 1024;
 
-/// Waits for changes of the interfaces of the network namespace in which it was opened, other than the
-/// dummy device `kube-ipvs0`, whose addresses are our own doing.
+/// Waits for changes of the interfaces of the network namespace in which it was opened.
 ///
-/// A change is an interface that appears, vanishes or has another name, or an address that an interface
-/// gains or loses; not that a link goes up or down, nor that an address is given for longer.
+/// A change is an interface that appears, vanishes or is renamed, or an address that an interface gains or loses; not that
+/// a link goes up or down, nor that the lifetime of an address is extended. Of the dummy device `kube-ipvs0` only losses
+/// are changes: what it gains is our own doing.
 pub struct AddressWatch {
     socket: Socket,
     known: Known,
@@ -47,18 +49,18 @@ pub struct WatchStop {
 }
 
 /// Why [`AddressWatch::wait`] returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Watched {
-    /// Something changed: read the addresses again.
-    Changed,
+    /// These things changed: read them again.
+    Changed(Changes),
     /// The [`WatchStop`] is gone.
     Stopped,
 }
 
-/// What one datagram, or the want of one, means.
-enum Notice {
-    Nothing,
-    Changed,
+/// Whether to go on waiting.
+#[derive(PartialEq, Eq)]
+enum Wait {
+    More,
     Stopped,
 }
 
@@ -81,67 +83,68 @@ impl AddressWatch {
         Ok((watch, WatchStop { _writer: writer }))
     }
 
-    /// Waits for a change and a moment longer, or for the end. Where the kernel had to drop
-    /// notices, that is a change.
+    /// Waits for a change, gathers what follows within 50 ms, and returns all of it; or waits for the end. Where the kernel
+    /// had to drop notices, everything may have changed.
     ///
     /// # Errors
     ///
     /// The socket failed, or the interfaces could not be listed after notices were dropped. What
     /// happened meanwhile is not known; waiting again may succeed.
     pub fn wait(&mut self) -> io::Result<Watched> {
-        loop {
-            match self.notice(None)? {
-                Notice::Nothing => {}
-                Notice::Changed => break,
-                Notice::Stopped => return Ok(Watched::Stopped),
+        let mut changes = Changes::default();
+        while changes.is_empty() {
+            if self.notice(None, &mut changes)? == Wait::Stopped {
+                return Ok(Watched::Stopped);
             }
         }
         let end = Instant::now() + BURST;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(Watched::Changed);
+                return Ok(Watched::Changed(changes));
             }
-            if let Notice::Stopped = self.notice(Some(left))? {
+            if self.notice(Some(left), &mut changes)? == Wait::Stopped {
                 return Ok(Watched::Stopped);
             }
         }
     }
 
-    /// Waits for one datagram, for so long.
-    fn notice(&mut self, limit: Option<Duration>) -> io::Result<Notice> {
+    /// Waits for one datagram, for so long, and adds to `changes` what it says.
+    fn notice(&mut self, limit: Option<Duration>, changes: &mut Changes) -> io::Result<Wait> {
         let polled = [
             poll::readable(self.stopped.as_raw_fd()),
             poll::readable(self.socket.as_raw_fd()),
         ];
-        match poll::wait(polled, limit)? {
-            [true, _] => Ok(Notice::Stopped),
-            [false, true] => self.receive(),
-            [false, false] => Ok(Notice::Nothing),
+        let [stopped, received] = poll::wait(polled, limit)?;
+        if stopped {
+            return Ok(Wait::Stopped);
         }
+        if received {
+            self.receive(changes)?;
+        }
+        Ok(Wait::More)
     }
 
-    fn receive(&mut self) -> io::Result<Notice> {
+    fn receive(&mut self, changes: &mut Changes) -> io::Result<()> {
         self.buffer.clear();
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-        let changed = match self.socket.recv(&mut self.buffer, flags) {
-            Ok(length) if length > self.buffer.len() => self.read_again()?,
-            Ok(_) => self.known.take_all(&self.buffer),
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.read_again()?,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(error) if is_passing(&error) => false,
-            Err(error) => return Err(error),
-        };
-        Ok(match changed {
-            true => Notice::Changed,
-            false => Notice::Nothing,
-        })
+        match self.socket.recv(&mut self.buffer, flags) {
+            Ok(length) if length > self.buffer.len() => self.read_again(changes),
+            Ok(_) => {
+                self.known.take_all(&self.buffer, changes);
+                Ok(())
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.read_again(changes),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) if is_passing(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Notices were dropped. The kernel drops all further ones, and says nothing more, until none is
     /// left to be received (`netlink_overrun` and `netlink_rcv_wake`, `net/netlink/af_netlink.c`,
     /// Linux 6.1): so these go first.
-    fn read_again(&mut self) -> io::Result<bool> {
+    fn read_again(&mut self, changes: &mut Changes) -> io::Result<()> {
         debug!("notices of changed addresses were dropped");
         loop {
             self.buffer.clear();
@@ -151,8 +154,12 @@ impl AddressWatch {
                 _ => {}
             }
         }
+        let had_device = self.known.has_device();
         self.known = read().map_err(io::Error::other)?;
-        Ok(true)
+        let lost_device = changes.lost.device || (had_device && !self.known.has_device());
+        *changes = Changes::unknown();
+        changes.lost.device = lost_device;
+        Ok(())
     }
 }
 
@@ -163,21 +170,19 @@ impl std::fmt::Debug for AddressWatch {
 }
 
 impl Known {
-    /// Takes over what a datagram says; whether that is a change.
-    fn take_all(&mut self, mut datagram: &[u8]) -> bool {
-        let mut changed = false;
+    /// Takes over a datagram, and adds to `changes` what it changed. A message that is not understood may be any change.
+    fn take_all(&mut self, mut datagram: &[u8], changes: &mut Changes) {
         while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
-            let taken = self.take(message.message_type(), message.payload());
-            changed |= taken.unwrap_or_else(|error| {
+            let taken = self.take(message.message_type(), message.payload(), changes);
+            if let Err(error) = taken {
                 debug!("a notice is not understood: {error}");
-                true
-            });
+                changes.interfaces = true;
+            }
             let length = usize::try_from(message.length()).unwrap_or(usize::MAX);
             datagram = datagram
                 .get(length.next_multiple_of(4)..)
                 .unwrap_or_default();
         }
-        changed
     }
 }
 
@@ -246,10 +251,10 @@ fn read() -> Result<Known, WatchError> {
 
 fn list(connection: &mut Connection, known: &mut Known) -> Result<[Integrity; 2], DumpError> {
     let links = connection.dump(&messages::all_links(), |payload| {
-        known.take(known::NEW_LINK, payload).map(drop)
+        known.take(known::NEW_LINK, payload, &mut Changes::default())
     })?;
     let addresses = connection.dump(&messages::all_addresses(), |payload| {
-        known.take(known::NEW_ADDRESS, payload).map(drop)
+        known.take(known::NEW_ADDRESS, payload, &mut Changes::default())
     })?;
     Ok([links, addresses])
 }

@@ -1,9 +1,9 @@
-//! Tells the loop at once when an interface of the node changes.
+//! Sends the loop an event when an interface of the node changes.
 
 use std::thread;
 use std::time::Duration;
 
-use kernel::linux::{AddressWatch, WatchStop, Watched};
+use kernel::linux::{AddressWatch, Changes, Lost, LostAddresses, WatchStop, Watched};
 use model::chain;
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -32,16 +32,39 @@ pub(super) fn watch(events: mpsc::UnboundedSender<Event>) -> Option<WatchStop> {
 
 fn follow(mut watch: AddressWatch, events: &mpsc::UnboundedSender<Event>) {
     loop {
-        match watch.wait() {
+        let changes = match watch.wait() {
             Ok(Watched::Stopped) => return,
-            Ok(Watched::Changed) => {}
+            Ok(Watched::Changed(changes)) => changes,
             Err(problem) => {
                 warn!("failed to watch the interfaces: {problem}");
                 thread::sleep(PAUSE);
+                anything()
+            }
+        };
+        let events_of = [
+            changes.interfaces.then_some(Event::NodeChanged),
+            lost(changes.lost),
+        ];
+        for event in events_of.into_iter().flatten() {
+            if events.send(event).is_err() {
+                return;
             }
         }
-        if events.send(Event::NodeChanged).is_err() {
-            return;
-        }
     }
+}
+
+/// Changes while the watch did not work: any.
+fn anything() -> Changes {
+    Changes {
+        interfaces: true,
+        lost: Lost {
+            addresses: LostAddresses::Many,
+            ..Lost::default()
+        },
+    }
+}
+
+/// The event of losses of the dummy device. The loop has none yet: the next audit finds them.
+fn lost(_lost: Lost) -> Option<Event> {
+    None
 }

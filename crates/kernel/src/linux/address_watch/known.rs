@@ -6,6 +6,7 @@ use ipnetwork::IpNetwork;
 use model::DEVICE;
 use netlink_packet_core::DecodeError;
 
+use super::changes::Changes;
 use crate::linux::messages::{Link, LinkAddress};
 
 /// `RTM_NEWLINK`, `include/uapi/linux/rtnetlink.h`.
@@ -23,39 +24,75 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Takes over what a message says; whether that is a change.
-    pub(super) fn take(&mut self, kind: u16, payload: &[u8]) -> Result<bool, DecodeError> {
-        Ok(match kind {
-            NEW_LINK if is_of_link(payload) => self.add_link(Link::decode(payload)?),
-            DEL_LINK if is_of_link(payload) => self.remove_link(Link::decode(payload)?.index),
-            NEW_ADDRESS => LinkAddress::decode(payload)?.is_some_and(|new| self.add(new)),
-            DEL_ADDRESS => LinkAddress::decode(payload)?.is_some_and(|gone| self.remove(gone)),
-            _ => false,
-        })
+    /// Takes over a message, and adds to `changes` what it changed.
+    pub(super) fn take(
+        &mut self,
+        kind: u16,
+        payload: &[u8],
+        changes: &mut Changes,
+    ) -> Result<(), DecodeError> {
+        match kind {
+            NEW_LINK if is_of_link(payload) => self.add_link(Link::decode(payload)?, changes),
+            DEL_LINK if is_of_link(payload) => {
+                self.remove_link(Link::decode(payload)?.index, changes);
+            }
+            NEW_ADDRESS => {
+                if let Some(new) = LinkAddress::decode(payload)? {
+                    self.add(new, changes);
+                }
+            }
+            DEL_ADDRESS => {
+                if let Some(gone) = LinkAddress::decode(payload)? {
+                    self.remove(gone, changes);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
-    fn add_link(&mut self, link: Link) -> bool {
+    /// Whether there is a device with the dummy device's name.
+    pub(super) fn has_device(&self) -> bool {
+        self.names.values().any(|name| name == DEVICE)
+    }
+
+    fn add_link(&mut self, link: Link, changes: &mut Changes) {
         let is_ours = link.name == DEVICE;
-        let renamed = |before: &String| *before != link.name;
-        let before = self.names.get(&link.index);
-        let changed = before.map_or(!is_ours, renamed);
-        self.names.insert(link.index, link.name);
-        changed
+        let is_dummy = link.is_dummy();
+        let before = self.names.insert(link.index, link.name);
+        let was_ours = before.as_deref() == Some(DEVICE);
+        if (was_ours && !is_ours) || (is_ours && !is_dummy) {
+            changes.lost.device = true;
+        }
+        let name = self.names.get(&link.index);
+        changes.interfaces |= match &before {
+            Some(before) => Some(before) != name,
+            None => !is_ours,
+        };
     }
 
-    fn remove_link(&mut self, index: u32) -> bool {
+    fn remove_link(&mut self, index: u32, changes: &mut Changes) {
         self.addresses.retain(|(link, _)| *link != index);
-        self.names.remove(&index).as_deref() != Some(DEVICE)
+        match self.names.remove(&index).as_deref() == Some(DEVICE) {
+            true => changes.lost.device = true,
+            false => changes.interfaces = true,
+        }
     }
 
-    fn add(&mut self, new: LinkAddress) -> bool {
-        !self.is_ours(new.link) && self.addresses.insert((new.link, new.network))
+    fn add(&mut self, new: LinkAddress, changes: &mut Changes) {
+        if !self.is_ours(new.link) {
+            changes.interfaces |= self.addresses.insert((new.link, new.network));
+        }
     }
 
-    /// A change also where it was not known: it may have been missing in a list.
-    fn remove(&mut self, gone: LinkAddress) -> bool {
+    /// A change also where the address was not known: it may have been missing in a list.
+    fn remove(&mut self, gone: LinkAddress, changes: &mut Changes) {
         self.addresses.remove(&(gone.link, gone.network));
-        !self.is_ours(gone.link)
+        if !self.is_ours(gone.link) {
+            changes.interfaces = true;
+        } else if gone.is_host() {
+            changes.lost.add_address(gone.network.ip());
+        }
     }
 
     fn is_ours(&self, index: u32) -> bool {

@@ -1,5 +1,7 @@
 //! Linux error numbers and what they mean as answers to changes.
 
+use std::net::IpAddr;
+
 use model::Op;
 use model::kernel::{Errno, OpError, OpErrorKind};
 
@@ -17,6 +19,8 @@ pub fn op_error(op: Op, errno: Errno) -> OpError {
 #[must_use]
 pub fn kind_of(op: &Op, errno: Errno) -> OpErrorKind {
     match (errno.0, op) {
+        // `addrconf_add_dev`; whoever lacks the capability is answered EPERM.
+        (libc::EACCES, Op::AddAddress(IpAddr::V6(_))) => OpErrorKind::Ipv6Disabled,
         (libc::EPERM | libc::EACCES, _) => OpErrorKind::NotPermitted,
         (libc::EEXIST, _) => OpErrorKind::AlreadyExists,
         (libc::ERANGE, _) => OpErrorKind::OutOfRange,
@@ -56,6 +60,7 @@ pub fn errno_of(kind: &OpErrorKind) -> Option<Errno> {
         OpErrorKind::NoSuchAddress => libc::EADDRNOTAVAIL,
         OpErrorKind::NoDevice => libc::ENODEV,
         OpErrorKind::NotPermitted => libc::EPERM,
+        OpErrorKind::Ipv6Disabled => libc::EACCES,
         OpErrorKind::OutOfRange => libc::ERANGE,
         OpErrorKind::Invalid => libc::EINVAL,
         OpErrorKind::NoSuchSet | OpErrorKind::NoSuchSetting => libc::ENOENT,
@@ -66,6 +71,7 @@ pub fn errno_of(kind: &OpErrorKind) -> Option<Errno> {
         | OpErrorKind::FilterLocked
         | OpErrorKind::NoFilterProgram
         | OpErrorKind::NoIpvs
+        | OpErrorKind::NoPacketFilter
         | OpErrorKind::ProgramKilled
         | OpErrorKind::Stopping
         | OpErrorKind::ReadOnly

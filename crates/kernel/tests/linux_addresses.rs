@@ -7,10 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use ipvs::{RealServer, RealServerKey};
 use kernel::{Kernel as _, LinuxKernel, OpErrorKind};
 use model::{DEVICE, Op, Scope, Snapshot};
 
-use vm::{apply, bring_up, do_all, in_namespace, is_up, make_bridge, open};
+use vm::{apply, bring_up, do_all, in_namespace, is_up, make_bridge, open, real, server, tcp};
 
 const VIP4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10));
@@ -200,5 +201,44 @@ fn ten_thousand_addresses_are_added_and_read_back() {
             start.elapsed()
         );
         assert_eq!(read, all.into_iter().collect::<BTreeSet<_>>());
+    });
+}
+
+/// As `net.ipv6.conf.default.disable_ipv6 = 1` does to a device that is made after it. The rest of IPv6 works.
+#[test]
+fn a_device_on_which_ipv6_is_disabled_takes_no_address_of_ipv6() {
+    in_namespace(|| {
+        for name in ["all", "default"] {
+            let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+            std::fs::write(path, "1").expect("it can be set");
+        }
+        let mut kernel = open();
+        let v6: IpAddr = "fd00::10".parse().expect("an address");
+        let key = tcp(v6, 80);
+        let mut server = server(key, "rr");
+        server.persistence_prefix = 128;
+        let backend = RealServer {
+            key: RealServerKey {
+                address: "fd00::20".parse().expect("an address"),
+                port: 8080,
+            },
+            ..real(Ipv4Addr::new(10, 1, 0, 1), 1)
+        };
+        let outcomes = apply(
+            &mut kernel,
+            [
+                Op::EnsureDevice,
+                Op::AddAddress(v6),
+                Op::AddAddress(Ipv4Addr::new(10, 96, 0, 10).into()),
+                Op::AddVirtualServer(server),
+                Op::AddRealServer(key, backend),
+            ],
+        );
+        let refused = Some(OpErrorKind::Ipv6Disabled);
+        assert_eq!(outcomes, [None, refused, None, None, None]);
+        // The setting of the device itself decides.
+        let path = format!("/proc/sys/net/ipv6/conf/{DEVICE}/disable_ipv6");
+        std::fs::write(path, "0").expect("it can be set");
+        do_all(&mut kernel, [Op::AddAddress(v6)]);
     });
 }

@@ -28,7 +28,7 @@ fn a_family_that_the_kernel_lacks_does_no_harm_to_the_other() {
         do_all(&mut kernel, [patch(Ipv4)]);
         let outcome = kernel.apply(&stage([patch(Ipv6)])).remove(0);
         let error = outcome.expect_err("there is no such packet filter");
-        assert_eq!(error.kind(), &OpErrorKind::FilterRefused);
+        assert_eq!(error.kind(), &OpErrorKind::NoPacketFilter);
         let cause = error.source().expect("there is a cause").to_string();
         let wanted = "this kernel has no packet filter for IPv6";
         assert!(cause.contains(wanted), "{cause}");

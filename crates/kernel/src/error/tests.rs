@@ -60,6 +60,26 @@ fn an_errno_means_something_only_with_its_op() {
             "No such process (os error 3)",
         ],
     );
+    let v6 = IpAddr::V6("fd00::10".parse().expect("an address"));
+    check(
+        Op::AddAddress(v6),
+        libc::EACCES,
+        &OpErrorKind::Ipv6Disabled,
+        [
+            "failed to add address fd00::10 to kube-ipvs0",
+            "IPv6 is disabled on kube-ipvs0: set net.ipv6.conf.kube-ipvs0.disable_ipv6 = 0, or use Services \
+             without IPv6: Permission denied (os error 13)",
+        ],
+    );
+    check(
+        Op::AddAddress(v6),
+        libc::EPERM,
+        &OpErrorKind::NotPermitted,
+        [
+            "failed to add address fd00::10 to kube-ipvs0",
+            "not permitted, CAP_NET_ADMIN is missing: Operation not permitted (os error 1)",
+        ],
+    );
     check(
         Op::DelAddress(VIP),
         libc::EADDRNOTAVAIL,

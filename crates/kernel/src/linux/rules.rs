@@ -244,6 +244,7 @@ fn op_error(op: &Op, family: AddressFamily, why: &Why) -> OpError {
     let kind = match why {
         Why::Failed(failure) if failure.not_permitted() => OpErrorKind::NotPermitted,
         Why::Failed(failure) if failure.locked() => OpErrorKind::FilterLocked,
+        Why::Failed(failure) if failure.lacks_family() => OpErrorKind::NoPacketFilter,
         Why::NotFound(_) | Why::NotRun { .. } => OpErrorKind::NoFilterProgram,
         Why::Killed { source, .. } => match source {
             ChildError::Stopped => OpErrorKind::Stopping,
@@ -253,7 +254,14 @@ fn op_error(op: &Op, family: AddressFamily, why: &Why) -> OpError {
     };
     let message = match why {
         Why::Failed(failure) if failure.lacks_family() => {
-            format!("this kernel has no packet filter for {family}: {failure}")
+            let six = match family {
+                AddressFamily::Ipv4 => "",
+                AddressFamily::Ipv6 => "6",
+            };
+            format!(
+                "this kernel has no packet filter for {family}: load its modules (modprobe -a ip{six}table_nat \
+                 ip{six}table_filter, or nf_tables), or use Services without {family}; {failure}"
+            )
         }
         why => why.to_string(),
     };

@@ -138,6 +138,12 @@ pub enum OpErrorKind {
     /// The process lacks `CAP_NET_ADMIN` in the user namespace of its network namespace (`EPERM`).
     #[error("not permitted, CAP_NET_ADMIN is missing")]
     NotPermitted,
+    /// IPv6 is disabled on the dummy device, which takes the setting from `default` when it is created: it takes no IPv6
+    /// address (`EACCES`). Tables of IPv6 other than addresses work.
+    #[error(
+        "IPv6 is disabled on {DEVICE}: set net.ipv6.conf.{DEVICE}.disable_ipv6 = 0, or use Services without IPv6"
+    )]
+    Ipv6Disabled,
     /// There is no such set (`ENOENT`).
     #[error("there is no such set")]
     NoSuchSet,
@@ -158,6 +164,9 @@ pub enum OpErrorKind {
     /// The packet filter refused the rules.
     #[error("the packet filter refused the rules")]
     FilterRefused,
+    /// The kernel lacks the packet filter of this family, or its table `nat`: the module is not there or not loaded.
+    #[error("this kernel lacks the packet filter of the family")]
+    NoPacketFilter,
     /// Somebody else holds the lock of the packet filter.
     #[error("somebody else is changing the packet filter")]
     FilterLocked,

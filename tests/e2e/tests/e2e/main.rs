@@ -11,6 +11,7 @@ mod faults;
 mod files;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod kernel_faults;
 mod lifecycle;
 mod migrate;
 mod mistakes;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         crash::trials(),
         doctor::trials(),
         drift::trials(),
+        kernel_faults::trials(),
         lifecycle::trials(),
         migrate::trials(),
         mistakes::trials(),

@@ -1,16 +1,17 @@
 //! kube-ipvsd: from the command line to the running loop.
 
-mod alarms;
 mod args;
 mod clean;
-mod face;
 mod interfaces;
 mod leftovers;
+mod serve_errors;
 mod settings;
+mod telemetry_observer;
 mod version;
 mod writers;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::linux::StopSignal;
@@ -18,19 +19,20 @@ use kernel::{LinuxKernel, ModulePolicy};
 use model::chain;
 use sources::config::{Resolved, ServiceMetrics};
 use sources::kube::{Connection, KubeSettings, connect, list_once};
-use sources::{SourceConfig, SourceEvent};
+use sources::{EventSink, SourceConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::logging;
-use crate::reload::Follower;
+use crate::reload::ConfigWatcher;
 use crate::run::{Ended, Inputs, Observer, Until, run};
 use crate::{events, traffic, udp_flows};
-use reconciler::Reconciler;
+use reconciler::{Event, Reconciler};
 
 pub use self::args::Args;
+use self::telemetry_observer::{Sources, TelemetryObserver};
 
 /// How many words of a source may wait for the loop; a slow loop slows the source down.
 const INPUTS: usize = 1024;
@@ -110,38 +112,43 @@ fn work(
     let (to_node, node) = mpsc::unbounded_channel();
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(stop_on_signal(stop.clone(), stop_kernel.clone()));
-    let from_cluster = args.manifests.is_empty();
-    let connection = feed(&runtime, args, resolved, to_loop)?;
+    let source = source(&runtime, args, resolved)?;
+    let sink = EventSink::new(source.names(), to_loop);
+    let progress = sink.progress().clone();
+    let connection = feed(&runtime, source, sink, args.once)?;
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     let mut interfaces = None;
     if !args.once {
-        let (to_face, configured) = mpsc::unbounded_channel();
-        let (shown, alarms) = face::Shown::start(
+        let (config, in_force) = watch::channel(Arc::new(resolved.clone()));
+        let sources = Sources {
+            progress,
+            requests: (connection.as_ref()).map(|connection| connection.requests.clone()),
+        };
+        let (telemetry, errors) = TelemetryObserver::start(
             resolved,
-            from_cluster,
+            sources,
             runtime.handle(),
             &stopped,
-            configured,
+            in_force.clone(),
         )?;
+        runtime.spawn(pass_on(in_force, to_node.clone()));
         if let Some(path) = &args.config {
-            let follower = Follower {
+            let watcher = ConfigWatcher {
                 path: path.clone(),
                 overrides: args.overrides(),
                 hostname: hostname(),
-                holds: resolved.clone(),
-                metrics: shown.metrics(),
-                events: to_node.clone(),
-                shown: to_face,
+                metrics: telemetry.metrics(),
+                config,
             };
-            runtime.spawn(follower.run());
+            runtime.spawn(watcher.run());
         }
         let node = &resolved.node.node_name;
         let events = connection.map(|connection| {
-            runtime.spawn(version::follow(connection.clone(), shown.metrics()));
-            alarms::publish(&connection, node, shown.metrics(), runtime.handle())
+            runtime.spawn(version::follow(connection.clone(), telemetry.metrics()));
+            serve_errors::publish(&connection, node, telemetry.metrics(), runtime.handle())
         });
-        runtime.spawn(alarms::follow(
-            alarms,
+        runtime.spawn(serve_errors::follow(
+            errors,
             node.clone(),
             events.clone(),
             stop.clone(),
@@ -150,9 +157,12 @@ fn work(
             let teller = events::Teller::start(events, node.clone());
             Box::new(teller) as Box<dyn Observer>
         }));
-        observers.extend(follow_udp(&shown));
-        observers.extend(follow_traffic(&shown, resolved.settings.service_metrics));
-        observers.push(Box::new(shown));
+        observers.extend(follow_udp(&telemetry));
+        observers.extend(follow_traffic(
+            &telemetry,
+            resolved.settings.service_metrics,
+        ));
+        observers.push(Box::new(telemetry));
         interfaces = interfaces::watch(to_node.clone());
     }
     observers.push(Box::new(leftovers::Leftovers::new(
@@ -186,9 +196,22 @@ fn work(
     Ok(conclude(ended))
 }
 
+/// Passes each new configuration to the loop.
+async fn pass_on(
+    mut config: watch::Receiver<Arc<Resolved>>,
+    to_loop: mpsc::UnboundedSender<Event>,
+) {
+    while config.changed().await.is_ok() {
+        let node = config.borrow_and_update().node.clone();
+        if to_loop.send(Event::Configured(Box::new(node))).is_err() {
+            return;
+        }
+    }
+}
+
 /// Stale UDP flows are deleted where the kernel tracks any.
-fn follow_udp(shown: &face::Shown) -> Option<Box<dyn Observer>> {
-    match udp_flows::Watcher::start(shown.metrics()) {
+fn follow_udp(telemetry: &TelemetryObserver) -> Option<Box<dyn Observer>> {
+    match udp_flows::Watcher::start(telemetry.metrics()) {
         Ok(watcher) => Some(Box::new(watcher)),
         Err(problem) => {
             warn!("stale UDP flows are not deleted: {}", chain(&problem));
@@ -198,13 +221,16 @@ fn follow_udp(shown: &face::Shown) -> Option<Box<dyn Observer>> {
 }
 
 /// The kernel's counters are read where they are asked for.
-fn follow_traffic(shown: &face::Shown, asked: ServiceMetrics) -> Option<Box<dyn Observer>> {
+fn follow_traffic(
+    telemetry: &TelemetryObserver,
+    asked: ServiceMetrics,
+) -> Option<Box<dyn Observer>> {
     let endpoints = match asked {
         ServiceMetrics::Off => return None,
         ServiceMetrics::Service => false,
         ServiceMetrics::Endpoint => true,
     };
-    match traffic::Watcher::start(shown.traffic(), endpoints) {
+    match traffic::Watcher::start(telemetry.traffic(), endpoints) {
         Ok(watcher) => Some(Box::new(watcher)),
         Err(problem) => {
             warn!("there are no traffic metrics: {}", chain(&problem));
@@ -213,42 +239,52 @@ fn follow_traffic(shown: &face::Shown, asked: ServiceMetrics) -> Option<Box<dyn 
     }
 }
 
-/// Starts the source that the command line names; the answer is the API server, where it is that.
-fn feed(
-    runtime: &Runtime,
-    args: &Args,
-    resolved: &Resolved,
-    inputs: mpsc::Sender<SourceEvent>,
-) -> Result<Option<Connection>, Fatal> {
+/// The source that the command line names.
+fn source(runtime: &Runtime, args: &Args, resolved: &Resolved) -> Result<SourceConfig, Fatal> {
     if !args.manifests.is_empty() {
-        let source = SourceConfig::Files {
+        return Ok(SourceConfig::Files {
             paths: args.manifests.clone(),
             watch: !args.once,
-        };
-        runtime.spawn(sources::run(source, inputs));
-        return Ok(None);
+        });
     }
     let settings = KubeSettings {
         nodes: resolved.settings.watched_nodes,
         ..KubeSettings::new(resolved.node.node_name.clone())
     };
-    let connection = runtime.block_on(connect(resolved.kubeconfig.as_deref(), None))?;
-    if args.once {
-        let events = runtime.block_on(list_once(&connection, &settings))?;
-        runtime.spawn(async move {
-            for event in events {
-                // Refused only once the loop has ended.
-                let _ = inputs.send(SourceEvent::Cluster(event)).await;
-            }
-        });
-        return Ok(Some(connection));
-    }
-    let source = SourceConfig::Kube {
-        connection: connection.clone(),
+    Ok(SourceConfig::Kube {
+        connection: runtime.block_on(connect(resolved.kubeconfig.as_deref(), None))?,
         settings: Box::new(settings),
+    })
+}
+
+/// Starts `source`, or with `once` lists it once. Returns the API server, if it is one.
+fn feed(
+    runtime: &Runtime,
+    source: SourceConfig,
+    sink: EventSink,
+    once: bool,
+) -> Result<Option<Connection>, Fatal> {
+    let connection = match &source {
+        SourceConfig::Files { .. } => None,
+        SourceConfig::Kube { connection, .. } => Some(connection.clone()),
     };
-    runtime.spawn(sources::run(source, inputs));
-    Ok(Some(connection))
+    match &source {
+        SourceConfig::Kube {
+            connection,
+            settings,
+        } if once => {
+            let events = runtime.block_on(list_once(connection, settings))?;
+            runtime.spawn(async move {
+                for event in events {
+                    if sink.cluster(event).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        _ => drop(runtime.spawn(sources::run(source, sink))),
+    }
+    Ok(connection)
 }
 
 fn conclude(ended: Ended) -> ExitCode {

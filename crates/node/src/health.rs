@@ -1,8 +1,11 @@
-//! Whether the proxy does its work, as load balancers and the kubelet ask it. No IO: time is an argument.
+//! Liveness and readiness of the proxy, as load balancers and the kubelet ask for them. No IO: time is an argument.
 //!
-//! Source: `pkg/proxy/healthcheck/proxy_health.go`, Kubernetes 1.34; KEP-3836 (node eligibility).
+//! Source: `pkg/proxy/healthcheck/proxy_health.go`, Kubernetes 1.34; KEP-3836 (node eligibility). Deviation D21
+//! says where `/livez` differs.
 
-mod served;
+mod moment;
+mod node;
+mod ready;
 #[cfg(test)]
 mod tests;
 
@@ -10,142 +13,138 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ipvs::AddressFamily;
-use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use sources::Progress;
 
-pub use self::served::Served;
+pub use self::moment::Moment;
+pub use self::node::{LEAVING_TAINT, NodeHealth};
+pub use self::ready::{Readiness, SourceErrorReport, SourceReport};
 
-/// One moment by both clocks: the one that never jumps, for ages, and the one that people read.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// For ages.
-    pub instant: Instant,
-    /// For answers.
-    pub time: Timestamp,
-}
+/// Minimum limit of the heartbeat's age. The longest single call of the kernel is a child process with its
+/// deadline of 25 s.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-impl Moment {
-    /// The present.
-    #[must_use]
-    pub fn now() -> Self {
-        Self {
-            instant: Instant::now(),
-            time: Timestamp::now(),
-        }
-    }
-
-    /// When `then` was, by the clock that people read now.
-    fn date(self, then: Instant) -> String {
-        let age = self.instant.saturating_duration_since(then);
-        let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
-        (self.time.checked_sub(age).unwrap_or(Timestamp::MIN)).to_string()
-    }
-}
-
-/// What is known about the proxy's own work.
+/// Health of the proxy: the heartbeat of its loop and the age of what it has not applied.
 #[derive(Clone, Debug)]
 pub struct Health {
-    families: BTreeMap<AddressFamily, FamilyHealth>,
-    /// How long a change may wait.
-    patience: Duration,
+    families: Vec<AddressFamily>,
+    sync_period: Duration,
+    progress: Progress,
+    /// Last heartbeat of the loop.
+    alive: Instant,
+    /// Last time at which the loop applied changes, or nothing waited.
+    updated: Instant,
+    /// The first sync has ended.
+    synced: bool,
     node_eligible: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct FamilyHealth {
-    /// The change that has waited for longest.
-    oldest_queued: Option<Instant>,
-    newest_queued: Option<Instant>,
-    updated: Instant,
-}
-
-/// As kube-proxy has it (pkg/proxy/healthcheck/proxy_health.go, 1.34).
-fn patience(sync_period: Duration) -> Duration {
-    sync_period.saturating_mul(2)
-}
-
 impl Health {
-    /// Healthy at the start: nothing waits, and the node counts as eligible until [`Self::node`] is
-    /// called. A change may wait for twice `sync_period`.
+    /// A proxy that is healthy at `now`. The node counts as eligible until [`Self::node`] is called.
     #[must_use]
     pub fn new(
         families: impl IntoIterator<Item = AddressFamily>,
         sync_period: Duration,
+        progress: Progress,
         now: Instant,
     ) -> Self {
-        let fresh = FamilyHealth {
-            oldest_queued: None,
-            newest_queued: None,
-            updated: now,
-        };
-        let families = families.into_iter();
         Self {
-            families: families.map(|family| (family, fresh)).collect(),
-            patience: patience(sync_period),
+            families: families.into_iter().collect(),
+            sync_period,
+            progress,
+            alive: now,
+            updated: now,
+            synced: false,
             node_eligible: true,
         }
     }
 
-    /// From now on a change may wait for twice `sync_period`.
+    /// Sets the period that decides about both limits.
     pub fn set_sync_period(&mut self, sync_period: Duration) {
-        self.patience = patience(sync_period);
+        self.sync_period = sync_period;
     }
 
-    /// A change of `family` waits since `now`. A family that the proxy does not serve is left out.
-    pub fn queued(&mut self, family: AddressFamily, now: Instant) {
-        if let Some(health) = self.families.get_mut(&family) {
-            health.oldest_queued.get_or_insert(now);
-            health.newest_queued = Some(now);
+    /// The loop runs at `now`.
+    pub fn alive(&mut self, now: Instant) {
+        self.alive = self.alive.max(now);
+    }
+
+    /// The loop has tried the changes of the first `through` cluster events, at `now`. Returns true if the tables
+    /// are newer than before: some of these events waited until now, or none waits.
+    pub fn applied(&mut self, through: u64, now: Instant) -> bool {
+        let backlog = &self.progress.backlog;
+        let newer = backlog.applied(through) || backlog.is_empty();
+        if newer {
+            self.updated = now;
         }
+        newer
     }
 
-    /// A change waits since `now` in every family.
-    pub fn all_queued(&mut self, now: Instant) {
-        let families: Vec<AddressFamily> = self.families.keys().copied().collect();
-        for family in families {
-            self.queued(family, now);
-        }
+    /// The first sync has ended, with or without failures.
+    pub fn synced(&mut self) {
+        self.synced = true;
     }
 
-    /// At `now` the kernel is as it was asked to be at `began`: no change of `family` waits but those that
-    /// came later.
-    pub fn updated(&mut self, family: AddressFamily, began: Instant, now: Instant) {
-        if let Some(health) = self.families.get_mut(&family) {
-            let later = health.newest_queued.filter(|newest| *newest > began);
-            // Of those that came later, the first came after it began.
-            health.oldest_queued = later.and(health.oldest_queued.map(|oldest| oldest.max(began)));
-            health.newest_queued = later;
-            health.updated = now;
-        }
-    }
-
-    /// What the API server says of this node; none where it has no Node of this name.
+    /// Sets what the API server says of this node; `None` without a Node of this name.
     pub fn node(&mut self, node: Option<NodeHealth>) {
         self.node_eligible = node.is_some_and(NodeHealth::is_eligible);
     }
 
-    /// The answer to `/livez`: whether the proxy does its work.
+    /// Age of the loop's last heartbeat.
+    #[must_use]
+    pub fn heartbeat_age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.alive)
+    }
+
+    /// Age of the oldest cluster event that is not applied; zero without one.
+    #[must_use]
+    pub fn backlog_age(&self, now: Instant) -> Duration {
+        let oldest = self.progress.backlog.oldest();
+        oldest.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent))
+    }
+
+    /// Number of cluster events that are not applied.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        self.progress.backlog.len()
+    }
+
+    /// Returns true if the loop runs and nothing waits for too long: the answer to `/livez`, and what health-check
+    /// node ports report with their count.
+    #[must_use]
+    pub fn is_healthy(&self, now: Instant) -> bool {
+        // kube-proxy's limit (proxy_health.go).
+        let late = self.sync_period.saturating_mul(2);
+        self.heartbeat_age(now) <= late.max(LONGEST_SILENCE) && self.backlog_age(now) <= late
+    }
+
+    /// The answer to `/livez`.
     #[must_use]
     pub fn livez(&self, now: Moment) -> ProxyHealth {
-        let status: BTreeMap<&str, FamilyStatus> = (self.families.iter())
-            .map(|(family, health)| (family_name(*family), self.status(*health, now)))
-            .collect();
-        let healthy = status.values().all(|family| family.healthy);
-        let newest = self.families.values().map(|family| family.updated).max();
+        let healthy = self.is_healthy(now.instant);
+        let updated = now.date(self.updated);
+        let family = |family: &AddressFamily| {
+            let status = FamilyStatus {
+                last_updated: updated.clone(),
+                healthy,
+            };
+            (family_name(*family), status)
+        };
         ProxyHealth {
-            // kube-proxy's, too, is always recent where all is well: some read nothing else.
-            last_updated: match newest {
-                Some(newest) if !healthy => now.date(newest),
-                _ => now.time.to_string(),
+            // As in kube-proxy: some clients read this field alone.
+            last_updated: if healthy {
+                now.time.to_string()
+            } else {
+                updated.clone()
             },
             current_time: now.time.to_string(),
             node_eligible: None,
             healthy,
-            status,
+            status: self.families.iter().map(family).collect(),
         }
     }
 
-    /// The answer to `/healthz`: whether load balancers should send new connections to this node.
+    /// The answer to `/healthz`: load balancers should send new connections to this node.
     #[must_use]
     pub fn healthz(&self, now: Moment) -> ProxyHealth {
         let livez = self.livez(now);
@@ -156,70 +155,49 @@ impl Health {
         }
     }
 
-    /// Whether the proxy does its work, in one word: what health-check node ports say with their count.
+    /// The answer to `/readyz`.
     #[must_use]
-    pub fn is_healthy(&self, now: Instant) -> bool {
-        (self.families.values()).all(|family| self.is_family_healthy(*family, now))
+    pub fn readyz(&self, now: Moment) -> Readiness {
+        Readiness::new(&self.progress.statuses, self.synced, now)
     }
 
-    fn is_family_healthy(&self, family: FamilyHealth, now: Instant) -> bool {
-        (family.oldest_queued)
-            .is_none_or(|queued| now.saturating_duration_since(queued) < self.patience)
-    }
-
-    fn status(&self, family: FamilyHealth, now: Moment) -> FamilyStatus {
-        FamilyStatus {
-            last_updated: now.date(family.updated),
-            healthy: self.is_family_healthy(family, now.instant),
-        }
-    }
-}
-
-/// What of a Node decides whether load balancers should use it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NodeHealth {
-    /// It has a `metadata.deletionTimestamp`.
-    pub deleting: bool,
-    /// It has a taint with the key [`LEAVING_TAINT`].
-    pub leaving: bool,
-}
-
-/// The taint by which the cluster autoscaler says that it will delete a node.
-pub const LEAVING_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
-
-impl NodeHealth {
-    /// Whether the node is here to stay.
+    /// The state of every source by name.
     #[must_use]
-    pub fn is_eligible(self) -> bool {
-        let Self { deleting, leaving } = self;
-        !deleting && !leaving
+    pub fn sources(&self) -> BTreeMap<&'static str, SourceReport> {
+        SourceReport::all(&self.progress.statuses)
+    }
+
+    /// Returns true if the node serves what the cluster asks for. It stays true.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.synced && self.progress.statuses.have_listed()
     }
 }
 
-/// What the health server says. Times are RFC 3339.
+/// What `/livez` and `/healthz` answer. Times are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyHealth {
-    /// When the kernel was last as asked; the present where all is well.
+    /// Last time at which changes were applied, or nothing waited; the present if healthy.
     pub last_updated: String,
     /// The present.
     pub current_time: String,
-    /// Whether load balancers should use the node; `/healthz` alone says so.
+    /// Load balancers should use the node; only in `/healthz`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_eligible: Option<bool>,
     /// The answer.
     pub healthy: bool,
-    /// By family: `IPv4`, `IPv6`.
+    /// By family: `IPv4`, `IPv6`. One loop serves both, so they are equal.
     pub status: BTreeMap<&'static str, FamilyStatus>,
 }
 
-/// The same, of one family.
+/// The same for one family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FamilyStatus {
-    /// When the kernel was last as asked.
+    /// Last time at which changes were applied, or nothing waited.
     pub last_updated: String,
-    /// Whether no change has waited for too long.
+    /// The loop runs and no change waits for too long.
     pub healthy: bool,
 }
 

@@ -75,14 +75,14 @@ struct Open {
 pub async fn run(
     mut wanted: watch::Receiver<Arc<Wanted>>,
     proxy_healthy: ProxyHealthy,
-    failures: mpsc::UnboundedSender<ListenFailure>,
+    failures: mpsc::Sender<ListenFailure>,
 ) {
     let mut checks = HealthChecks::new(proxy_healthy, Limits::default());
     loop {
         let now = Arc::clone(&wanted.borrow_and_update());
         for failure in checks.update(&now).await {
-            // Nobody may want to know.
-            let _ = failures.send(failure);
+            // What does not fit is dropped: the next attempt reports it again.
+            let _ = failures.try_send(failure);
         }
         if wanted.changed().await.is_err() {
             return checks.close().await;

@@ -1,15 +1,15 @@
 //! What the daemon says over HTTP: to load balancers and the kubelet ([`health_pages`]), to Prometheus
 //! and people ([`metrics_pages`]).
 //!
-//! [`face`] is all of it, with the health-check node ports, for the loop.
+//! [`telemetry`] is all of it, with the health-check node ports, for the loop.
 //!
 //! The server answers one request for each connection, and each connection within a time: who sends
 //! slowly, or reads slowly, is cut off, and where there are too many the oldest makes room.
 
-pub mod face;
 pub mod health_pages;
 pub mod metrics_pages;
 pub mod status;
+pub mod telemetry;
 
 mod listen;
 mod serve;

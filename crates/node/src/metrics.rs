@@ -3,7 +3,8 @@
 //! Exposed as text 0.0.4, kube-proxy's default. `docs/reference/metrics.md` is made from the same
 //! table from which the metrics are registered.
 //!
-//! Source of names, types, labels and buckets: `pkg/proxy/metrics/metrics.go`, Kubernetes 1.34.
+//! Source of names, types, labels and buckets: `pkg/proxy/metrics/metrics.go` and, for `rest_client_…`,
+//! `k8s.io/component-base/metrics/prometheus/restclient/metrics.go`, Kubernetes 1.34.
 
 mod counts;
 mod descriptors;
@@ -12,6 +13,7 @@ mod family;
 mod page;
 mod process;
 mod reports;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -36,11 +38,12 @@ pub use self::errno::errno_name;
 pub use self::page::page;
 use self::process::ProcessCollector;
 pub use self::reports::{cause_name, op_name};
+pub use self::sources::SourceMetrics;
 use self::traffic::TrafficCollector;
 pub use self::traffic::{
     Traffic, TrafficLabel, TrafficOptions, UnknownLabel, VirtualServerTraffic,
 };
-use crate::health::{Served, family_name};
+use crate::health::{Health, family_name};
 
 /// The type of what [`Metrics::text`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -51,7 +54,6 @@ pub struct Metrics {
     handles: Handles,
     families: BTreeSet<AddressFamily>,
     audited: Mutex<Option<Instant>>,
-    served: Mutex<Served>,
 }
 
 /// Which page of the health server was asked for.
@@ -61,6 +63,8 @@ pub enum HealthPage {
     Healthz,
     /// `/livez`.
     Livez,
+    /// `/readyz`.
+    Readyz,
 }
 
 /// Changes of the cluster that came since the last word of them, and those that wait.
@@ -82,15 +86,16 @@ impl Metrics {
         families: BTreeSet<AddressFamily>,
         options: TrafficOptions,
         traffic: Traffic,
+        sources: SourceMetrics,
     ) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let handles = Handles::register(&registry)?;
         registry.register(Box::new(ProcessCollector::new()?))?;
         registry.register(Box::new(TrafficCollector::new(options, traffic)?))?;
+        registry.register(Box::new(sources.collector()?))?;
         let metrics = Self {
             registry,
             handles,
-            served: Mutex::new(Served::new(families.clone())),
             families,
             audited: Mutex::default(),
         };
@@ -116,6 +121,7 @@ impl Metrics {
         for code in ["200", "503"] {
             handles.healthz.with_label_values(&[code]);
             handles.livez.with_label_values(&[code]);
+            handles.readyz.with_label_values(&[code]);
         }
         for code in Code::ALL {
             self.finding(code, 0.0);
@@ -207,15 +213,30 @@ impl Metrics {
         }
     }
 
-    /// The kernel is as asked in these families.
-    pub fn served(&self, families: &BTreeSet<AddressFamily>, now: SystemTime) {
-        for family in families {
+    /// Changes of the cluster were applied, or none waits.
+    pub fn settled(&self, now: SystemTime) {
+        for family in &self.families {
             set(
                 &self.handles.last_synced,
                 &[family_name(*family)],
                 unix(now),
             );
         }
+    }
+
+    /// Sets what `/livez` and `/readyz` depend on.
+    pub fn health(&self, health: &Health, now: Instant) {
+        let handles = &self.handles;
+        let heartbeat = health.heartbeat_age(now).as_secs_f64();
+        set(&handles.heartbeat_age, &[], heartbeat);
+        set(&handles.backlog, &[], health.backlog() as f64);
+        set(
+            &handles.backlog_age,
+            &[],
+            health.backlog_age(now).as_secs_f64(),
+        );
+        let ready = f64::from(u8::from(health.is_ready()));
+        set(&handles.ready, &[], ready);
     }
 
     /// The whole table was compared with the wanted one.
@@ -274,6 +295,7 @@ impl Metrics {
         let counter = match page {
             HealthPage::Healthz => &self.handles.healthz,
             HealthPage::Livez => &self.handles.livez,
+            HealthPage::Readyz => &self.handles.readyz,
         };
         counter.with_label_values(&[&status.to_string()]).inc();
     }

@@ -1,4 +1,5 @@
-//! Follows the configuration file: what decides about the tables holds at once, the rest after a restart.
+//! Watches the configuration file. Fields that decide about the tables take effect at once, the rest after a
+//! restart.
 
 #[cfg(test)]
 mod tests;
@@ -12,11 +13,10 @@ use model::NodeConfig;
 use sources::config::{Resolved, load};
 use sources::watch_files::Changes;
 use sources::{ConfigErrors, NodeOverrides};
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
-use reconciler::Event;
 
 /// A field that has another value now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +35,9 @@ impl fmt::Display for Change {
     }
 }
 
-/// What a file that was read again means.
+/// Result of reading the file again.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum ReloadOutcome {
     /// Nothing that matters has changed.
     Same,
     /// The file is wrong. What holds goes on to hold.
@@ -57,10 +57,10 @@ pub enum Verdict {
 /// once; that name, [`sources::config::DaemonSettings`] and the way to the API server were used at the
 /// start and need another one.
 #[must_use]
-pub fn compare(old: &Resolved, new: Result<Resolved, ConfigErrors>) -> Verdict {
+pub fn compare(old: &Resolved, new: Result<Resolved, ConfigErrors>) -> ReloadOutcome {
     let new = match new {
         Ok(new) => new,
-        Err(errors) => return Verdict::Broken(errors),
+        Err(errors) => return ReloadOutcome::Broken(errors),
     };
     let holds = Resolved {
         node: NodeConfig {
@@ -74,9 +74,9 @@ pub fn compare(old: &Resolved, new: Result<Resolved, ConfigErrors>) -> Verdict {
     };
     let (applied, restart) = (changes(old, &holds), changes(&holds, &new));
     if applied.is_empty() && restart.is_empty() {
-        return Verdict::Same;
+        return ReloadOutcome::Same;
     }
-    Verdict::Changed {
+    ReloadOutcome::Changed {
         holds: Box::new(holds),
         applied,
         restart,
@@ -97,29 +97,22 @@ fn changes(from: &Resolved, to: &Resolved) -> Vec<Change> {
 
 /// Reads the file again whenever it changes.
 #[derive(Debug)]
-pub struct Follower {
+pub struct ConfigWatcher {
     /// The file.
     pub path: PathBuf,
-    /// What the command line says besides; the same as at the start.
+    /// The command line's settings; the same as at the start.
     pub overrides: NodeOverrides,
     /// The name of this host; the same as at the start.
     pub hostname: String,
-    /// What holds.
-    pub holds: Resolved,
     /// Counts the readings.
     pub metrics: Arc<Metrics>,
-    /// Where another configuration of the node goes.
-    pub events: mpsc::UnboundedSender<Event>,
-    /// Where what holds goes, as JSON, before the event.
-    pub shown: mpsc::UnboundedSender<Arc<str>>,
+    /// The configuration in force; only the latest one matters.
+    pub config: watch::Sender<Arc<Resolved>>,
 }
 
-/// The loop has ended.
-struct Ended;
-
-impl Follower {
-    /// Follows the file until the loop has ended. The first reading comes at once: the file may have
-    /// changed since the start.
+impl ConfigWatcher {
+    /// Watches the file until no receiver of the configuration is left. The first reading comes at once: the file
+    /// may have changed since the start.
     pub async fn run(mut self) {
         let paths = [self.path.clone()];
         let mut told = None;
@@ -127,38 +120,39 @@ impl Follower {
             // Watch first, read then: what changes in between is read again.
             let changes = Changes::at(&paths);
             let read = load(Some(&self.path), &self.overrides, &self.hostname);
-            let verdict = compare(&self.holds, read);
-            if self.act(verdict, &mut told).is_err() {
-                return;
-            }
+            let outcome = compare(&self.in_force(), read);
+            self.act(outcome, &mut told);
             tokio::select! {
                 () = changes.settled() => {}
-                () = self.events.closed() => return,
+                () = self.config.closed() => return,
             }
         }
     }
 
+    fn in_force(&self) -> Arc<Resolved> {
+        Arc::clone(&self.config.borrow())
+    }
+
     /// `told` is what is wrong with the file, as far as it was logged.
-    fn act(&mut self, verdict: Verdict, told: &mut Option<ConfigErrors>) -> Result<(), Ended> {
-        match verdict {
+    fn act(&mut self, outcome: ReloadOutcome, told: &mut Option<ConfigErrors>) {
+        match outcome {
             // A file that is right again counts, even if it is what it was before.
-            Verdict::Same if told.take().is_none() => return Ok(()),
-            Verdict::Same => info!("configuration: the file is right again"),
-            Verdict::Broken(errors) => {
+            ReloadOutcome::Same if told.take().is_none() => return,
+            ReloadOutcome::Same => info!("configuration: the file is right again"),
+            ReloadOutcome::Broken(errors) => {
                 self.refuse(errors, told);
-                return Ok(());
+                return;
             }
-            Verdict::Changed {
+            ReloadOutcome::Changed {
                 holds,
                 applied,
                 restart,
             } => {
                 *told = None;
-                self.apply(*holds, &applied, &restart)?;
+                self.apply(*holds, &applied, &restart);
             }
         }
         self.metrics.config_loaded(true, true, SystemTime::now());
-        Ok(())
     }
 
     fn refuse(&self, errors: ConfigErrors, told: &mut Option<ConfigErrors>) {
@@ -172,14 +166,10 @@ impl Follower {
         *told = Some(errors);
     }
 
-    fn apply(
-        &mut self,
-        holds: Resolved,
-        applied: &[Change],
-        restart: &[Change],
-    ) -> Result<(), Ended> {
+    fn apply(&mut self, holds: Resolved, applied: &[Change], restart: &[Change]) {
+        let before = self.in_force();
         for warning in &holds.warnings {
-            if !self.holds.warnings.contains(warning) {
+            if !before.warnings.contains(warning) {
                 warn!("configuration: {warning}");
             }
         }
@@ -189,13 +179,15 @@ impl Follower {
         for change in restart {
             warn!("configuration: {change}, which takes effect when kube-ipvsd starts again");
         }
-        self.holds = holds;
+        let holds = Arc::new(holds);
         if applied.is_empty() {
-            return Ok(());
+            // Nothing changes for the receivers; the next reading is compared with this one.
+            self.config.send_if_modified(|config| {
+                *config = holds;
+                false
+            });
+        } else {
+            self.config.send_replace(holds);
         }
-        // Nobody may show it.
-        let _ = self.shown.send(self.holds.document().to_string().into());
-        let config = Box::new(self.holds.node.clone());
-        (self.events.send(Event::Configured(config))).map_err(|_| Ended)
     }
 }

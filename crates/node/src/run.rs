@@ -20,6 +20,9 @@ use reconciler::{Effect, Event, Reconciler, Report};
 /// is done once for all of them.
 const AT_ONCE: usize = 256;
 
+/// Maximum time between two heartbeats of an idle loop.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
 /// When the loop ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -66,6 +69,8 @@ pub trait Observer {
     fn applied(&mut self, _stage: &Stage, _outcomes: &[OpOutcome]) {}
     /// All that has come in so far is dealt with.
     fn idle(&mut self, _reconciler: &Reconciler) {}
+    /// The loop runs: called at each turn, between effects, and every 5 s while it is idle.
+    fn alive(&mut self, _now: Instant) {}
 }
 
 /// Nobody follows.
@@ -90,6 +95,10 @@ impl Observer for Vec<Box<dyn Observer>> {
     fn idle(&mut self, reconciler: &Reconciler) {
         self.iter_mut().for_each(|each| each.idle(reconciler));
     }
+
+    fn alive(&mut self, now: Instant) {
+        self.iter_mut().for_each(|each| each.alive(now));
+    }
 }
 
 /// What wakes the loop.
@@ -98,6 +107,7 @@ enum Wake {
     Sources(Vec<SourceEvent>),
     Node(Box<Event>),
     Timeout,
+    Heartbeat,
     Stop,
 }
 
@@ -117,6 +127,7 @@ pub fn run(
     let mut pending: VecDeque<Event> = VecDeque::new();
     loop {
         let mut now = Moment::now();
+        observer.alive(now.instant);
         while let Some(event) = pending.pop_front() {
             if let Event::Cluster(event) = &event {
                 observer.queued(event, reconciler.cluster().is_changed_by(event), now);
@@ -130,6 +141,7 @@ pub fn run(
                     // Before what else waits: the reconciler does nothing until it has it.
                     pending.push_front(answer);
                     now = Moment::now();
+                    observer.alive(now.instant);
                 }
             }
         }
@@ -157,6 +169,7 @@ pub fn run(
                 );
             }
             Wake::Node(event) => pending.push_back(*event),
+            Wake::Heartbeat => {}
             Wake::Timeout => pending.push_back(Event::Timeout),
             Wake::Stop => return Ended::Stopped,
         }
@@ -173,6 +186,7 @@ async fn wait(inputs: &mut Inputs, sources_live: bool, deadline: Option<Instant>
         Some(event) = inputs.node.recv() => Wake::Node(Box::new(event)),
         _ = inputs.sources.recv_many(&mut events, AT_ONCE), if sources_live => Wake::Sources(events),
         () = tokio::time::sleep_until(deadline.unwrap_or(never).into()) => Wake::Timeout,
+        () = tokio::time::sleep(HEARTBEAT) => Wake::Heartbeat,
     }
 }
 

@@ -77,6 +77,10 @@ pub struct Reconciler {
     sync_at: Option<Instant>,
     last_sync: Option<Instant>,
     audit: Audit,
+    /// Cluster events: received, compiled by the last sync that began, and applied.
+    received: u64,
+    compiled: u64,
+    applied: u64,
 }
 
 impl Reconciler {
@@ -102,6 +106,9 @@ impl Reconciler {
             sync_at: None,
             last_sync: None,
             audit: Audit::new(now),
+            received: 0,
+            compiled: 0,
+            applied: 0,
         }
     }
 
@@ -116,13 +123,19 @@ impl Reconciler {
             Event::Observed(_, Err(error)) => {
                 self.observe_failed(error, now, &mut effects);
             }
-            Event::Applied(stage, outcomes) => self.applied(&stage, outcomes, now, &mut effects),
+            Event::Applied(stage, outcomes) => {
+                self.stage_applied(&stage, outcomes, now, &mut effects);
+            }
             Event::NodeChanged => self.node_changed = self.mirror.is_some(),
             Event::Found(finding) => self.found(finding, &mut effects),
             Event::Configured(config) => self.configure(*config, now),
             Event::Timeout => {}
         }
         self.proceed(now, &mut effects);
+        let settled = self.has_synced() && self.sync.is_none() && self.sync_at.is_none();
+        if settled && self.applied == self.compiled {
+            (self.compiled, self.applied) = (self.received, self.received);
+        }
         effects
     }
 
@@ -165,6 +178,7 @@ impl Reconciler {
     }
 
     fn absorb(&mut self, event: ClusterEvent, now: Instant) {
+        self.received += 1;
         let was_complete = self.cluster.is_complete();
         let changed = self.cluster.absorb(event);
         if !self.cluster.is_complete() {
@@ -252,6 +266,7 @@ impl Reconciler {
     fn take_changed(&mut self) -> Changed {
         self.sync_at = None;
         self.changed_since = None;
+        self.compiled = self.received;
         std::mem::take(&mut self.changed)
     }
 
@@ -422,7 +437,7 @@ impl Reconciler {
         }
     }
 
-    fn applied(
+    fn stage_applied(
         &mut self,
         stage: &Stage,
         outcomes: Vec<OpOutcome>,
@@ -503,6 +518,7 @@ impl Reconciler {
             self.drains.refresh(&view, sync.about(), now);
         }
         self.last_sync = Some(now);
+        self.applied = self.compiled;
         effects.push(Effect::Report(Report::Synced {
             cause: sync.cause,
             summary: sync.summary,

@@ -17,9 +17,10 @@ pub mod events;
 mod list;
 mod permissions;
 mod problem;
+mod requests;
 mod resource;
+mod resource_sink;
 mod settings;
-mod tell;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -29,28 +30,44 @@ use k8s_openapi::api::core::v1::{Endpoints, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, Client};
 use model::{ClusterEvent, ObjectKind};
-use tokio::sync::mpsc::Sender;
 
 pub use self::connect::{ConnectError, Connection, Tried, connect};
 pub use self::permissions::{PERMISSIONS, Permission};
+pub use self::requests::{LATENCY_BUCKETS, Latencies, RequestCounts, RequestStats};
 pub use self::settings::{BackoffSettings, KubeSettings, Nodes};
 
 use self::backoff::Backoff;
 use self::problem::RequestError;
 use self::resource::{Memory, Watched};
-use self::tell::Teller;
+use self::resource_sink::ResourceSink;
 use self::watch::{Ended, Watcher};
-use crate::event::{SourceEvent, SourceProblem};
+use crate::event::SourceProblem;
+use crate::sink::EventSink;
 
 /// The API group and version of EndpointSlices.
 const DISCOVERY: &str = "discovery.k8s.io/v1";
 
+/// The names of the sources: one for each resource.
+pub const SOURCES: [&str; 3] = [
+    source_name(ObjectKind::Service),
+    source_name(ObjectKind::EndpointSlice),
+    source_name(ObjectKind::Node),
+];
+
+const fn source_name(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Service => "services",
+        ObjectKind::EndpointSlice => "endpointslices",
+        ObjectKind::Node => "nodes",
+    }
+}
+
 /// Watches Services, EndpointSlices and Nodes until the receiver is gone.
-pub async fn run(connection: Connection, settings: KubeSettings, events: Sender<SourceEvent>) {
+pub async fn run(connection: Connection, settings: KubeSettings, sink: EventSink) {
     let source = Source {
         connection,
         settings,
-        events,
+        sink,
     };
     let all = join3(
         source.watch_always::<Service>(),
@@ -59,7 +76,7 @@ pub async fn run(connection: Connection, settings: KubeSettings, events: Sender<
     );
     tokio::select! {
         _ = all => {}
-        () = source.events.closed() => {}
+        () = source.sink.closed() => {}
     }
 }
 
@@ -118,20 +135,20 @@ async fn serves_slices(client: &Client, settings: &KubeSettings) -> Result<bool,
 struct Source {
     connection: Connection,
     settings: KubeSettings,
-    events: Sender<SourceEvent>,
+    sink: EventSink,
 }
 
 impl Source {
     /// Watches resources that every API server has.
     async fn watch_always<K: Watched>(&self) {
-        let mut teller = self.teller(K::KIND);
+        let mut sink = self.resource_sink(K::KIND);
         let mut backoff = Backoff::new(&self.settings.backoff);
         loop {
-            match self.watch::<K>(&mut teller, &mut backoff).await {
+            match self.watch::<K>(&mut sink, &mut backoff).await {
                 Ended::ReceiverGone => return,
                 Ended::NotServed(error) => {
                     let problem = error.problem::<K>("list", &self.connection.server);
-                    if teller.trouble(problem).await.is_err() {
+                    if sink.trouble(problem).await.is_err() {
                         return;
                     }
                     backoff.pause(None).await;
@@ -143,16 +160,16 @@ impl Source {
     /// Watches EndpointSlices, or Endpoints, whatever the server has. It is asked again when it turns
     /// out to have them no longer.
     async fn watch_endpoints(&self) {
-        let mut teller = self.teller(ObjectKind::EndpointSlice);
+        let mut sink = self.resource_sink(ObjectKind::EndpointSlice);
         let mut backoff = Backoff::new(&self.settings.backoff);
         loop {
             let error = match serves_slices(&self.connection.client, &self.settings).await {
                 Ok(slices) => {
                     let ended = if slices {
-                        self.watch::<EndpointSlice>(&mut teller, &mut backoff).await
+                        self.watch::<EndpointSlice>(&mut sink, &mut backoff).await
                     } else {
                         tracing::info!(server = %self.connection.server, "the API server has no {DISCOVERY}: Endpoints are watched");
-                        self.watch::<Endpoints>(&mut teller, &mut backoff).await
+                        self.watch::<Endpoints>(&mut sink, &mut backoff).await
                     };
                     match ended {
                         Ended::ReceiverGone => return,
@@ -162,36 +179,22 @@ impl Source {
                 Err(error) => error,
             };
             let problem = error.problem::<EndpointSlice>("discover", &self.connection.server);
-            if teller.trouble(problem).await.is_err() {
+            if sink.trouble(problem).await.is_err() {
                 return;
             }
             backoff.pause(error.retry_after()).await;
         }
     }
 
-    async fn watch<K: Watched>(&self, teller: &mut Teller, backoff: &mut Backoff) -> Ended {
+    async fn watch<K: Watched>(&self, sink: &mut ResourceSink, backoff: &mut Backoff) -> Ended {
         let api = Api::<K>::all(self.connection.client.clone());
-        Watcher::new(
-            api,
-            &self.connection.server,
-            &self.settings,
-            teller,
-            backoff,
-        )
-        .run()
-        .await
+        Watcher::new(api, &self.connection.server, &self.settings, sink, backoff)
+            .run()
+            .await
     }
 
-    fn teller(&self, kind: ObjectKind) -> Teller {
-        let subject = match kind {
-            ObjectKind::Service => "services",
-            ObjectKind::EndpointSlice => "endpointslices",
-            ObjectKind::Node => "nodes",
-        };
-        Teller::new(
-            subject.into(),
-            self.events.clone(),
-            self.settings.repeat_trouble,
-        )
+    fn resource_sink(&self, kind: ObjectKind) -> ResourceSink {
+        let (sink, repeat) = (self.sink.clone(), self.settings.repeat_trouble);
+        ResourceSink::new(source_name(kind), sink, repeat)
     }
 }

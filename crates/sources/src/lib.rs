@@ -6,11 +6,13 @@
 //! |---|---|
 //! | [`source`] | one way to run either source |
 //! | [`event`] | what a source says |
+//! | [`sink`], [`backlog`], [`status`] | delivery of events, those that wait, and the state of each source |
 //! | [`files`], [`watch_files`] | manifests, once or for as long as they change |
 //! | [`kube`] | an API server |
 //! | [`convert`], [`filter`] | what an object means, and which ones count |
 //! | [`config`], [`node_state`] | kube-proxy's configuration and ours; a node described in a file |
 
+pub mod backlog;
 pub mod config;
 pub mod convert;
 pub mod event;
@@ -19,11 +21,16 @@ pub mod filter;
 pub mod kube;
 pub mod node_state;
 pub mod proxy;
+pub mod sink;
 pub mod source;
+pub mod status;
 pub mod watch_files;
 mod yaml;
 
+pub use backlog::Backlog;
 pub use config::{ConfigErrors, ConfigFlags, NodeOverrides};
 pub use event::{ProblemKind, SourceEvent, SourceProblem};
 pub use files::{FileError, FileObjects};
+pub use sink::{EventSink, Progress, ReceiverGone};
 pub use source::{SourceConfig, run};
+pub use status::{SourceError, SourceState, SourceStatus, SourceStatuses};

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use tokio::sync::mpsc::Sender;
-
-use crate::event::SourceEvent;
-use crate::kube::{Connection, KubeSettings};
+use crate::kube::{self, Connection, KubeSettings};
+use crate::sink::EventSink;
+use crate::watch_files;
 
 /// Where the cluster's objects come from.
 #[derive(Clone)]
@@ -26,24 +25,32 @@ pub enum SourceConfig {
     },
 }
 
-/// Delivers what `source` says into `events` until the receiver is gone; needs a tokio runtime with
-/// IO and time. Without `watch`, files are read once and the function returns, which does not mean
-/// that the cluster is empty now.
+impl SourceConfig {
+    /// The names of the sources, for [`EventSink::new`].
+    #[must_use]
+    pub fn names(&self) -> &'static [&'static str] {
+        match self {
+            Self::Files { .. } => &[watch_files::SOURCE],
+            Self::Kube { .. } => &kube::SOURCES,
+        }
+    }
+}
+
+/// Delivers the events of `source` into `sink` until the receiver is gone; needs a tokio runtime with IO and
+/// time. Without `watch`, files are read once and the function returns, which does not mean that the cluster
+/// is empty now.
 ///
-/// Nothing ends it but the receiver: troubles are told as [`SourceEvent::Trouble`]. The channel may be
-/// small; a slow receiver slows the source down and loses nothing.
-pub async fn run(source: SourceConfig, events: Sender<SourceEvent>) {
+/// Only the receiver ends it: problems are sent as [`SourceEvent::Trouble`](crate::SourceEvent::Trouble).
+pub async fn run(source: SourceConfig, sink: EventSink) {
     match source {
-        SourceConfig::Files { paths, watch: true } => crate::watch_files::run(paths, events).await,
+        SourceConfig::Files { paths, watch: true } => watch_files::run(paths, sink).await,
         SourceConfig::Files {
             paths,
             watch: false,
-        } => crate::watch_files::run_once(paths, events).await,
+        } => watch_files::run_once(paths, sink).await,
         SourceConfig::Kube {
             connection,
             settings,
-        } => {
-            crate::kube::run(connection, *settings, events).await;
-        }
+        } => kube::run(connection, *settings, sink).await,
     }
 }

@@ -18,41 +18,45 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use model::Name;
-use tokio::sync::mpsc::Sender;
 
 pub use self::changes::Changes;
 
-use crate::event::{ProblemKind, SourceEvent, SourceProblem};
+use crate::event::{ProblemKind, SourceProblem};
 use crate::files::{FileObjects, FileSet};
+use crate::sink::{EventSink, ReceiverGone};
+
+/// The name of the source.
+pub const SOURCE: &str = "files";
 
 /// Delivers what is at `paths` until the receiver is gone. Standard input cannot change: it is read
 /// once, and read again as empty, so do not watch it.
-pub async fn run(paths: Vec<PathBuf>, events: Sender<SourceEvent>) {
-    let mut teller = Teller::new(events);
+pub async fn run(paths: Vec<PathBuf>, sink: EventSink) {
+    let mut sender = FileSender::new(sink);
     let mut files = FileSet::new(paths);
     loop {
         // Watch first, read then: what changes in between is read again.
         let changes = Changes::at(files.paths());
         let (after, found) = read(files).await;
         files = after;
-        if teller.tell(found).await.is_err() {
+        if sender.send(found).await.is_err() {
             return;
         }
         tokio::select! {
             () = changes.settled() => {}
-            () = teller.events.closed() => return,
+            () = sender.sink.closed() => return,
         }
     }
 }
 
 /// Delivers what is at `paths` once.
-pub async fn run_once(paths: Vec<PathBuf>, events: Sender<SourceEvent>) {
+pub async fn run_once(paths: Vec<PathBuf>, sink: EventSink) {
     let (_, found) = read(FileSet::new(paths)).await;
-    let mut teller = Teller::new(events);
-    // The receiver may have lost its interest; there is nobody to tell.
-    let _ = teller.tell(found).await;
+    let mut sender = FileSender::new(sink);
+    // A receiver that is gone needs nothing.
+    let _ = sender.send(found).await;
 }
 
 /// Reads on a thread where blocking harms nobody.
@@ -67,42 +71,58 @@ async fn read(mut files: FileSet) -> (FileSet, FileObjects) {
     }
 }
 
-/// The receiver is gone.
-struct Closed;
-
-/// Tells what is new.
-struct Teller {
-    events: Sender<SourceEvent>,
-    told: Option<FileObjects>,
+/// Sends the differences from one reading to the next.
+struct FileSender {
+    sink: EventSink,
+    sent: Option<FileObjects>,
     troubles: BTreeMap<Name, String>,
 }
 
-impl Teller {
-    fn new(events: Sender<SourceEvent>) -> Self {
+impl FileSender {
+    fn new(sink: EventSink) -> Self {
         Self {
-            events,
-            told: None,
+            sink,
+            sent: None,
             troubles: BTreeMap::new(),
         }
     }
 
-    async fn tell(&mut self, found: FileObjects) -> Result<(), Closed> {
-        self.tell_troubles(&found).await?;
+    async fn send(&mut self, found: FileObjects) -> Result<(), ReceiverGone> {
         for (kind, count) in &found.other_kinds {
-            tracing::debug!(kind, count, "objects of this kind are passed over");
+            tracing::debug!(kind, count, "skipping objects of this kind");
         }
-        let same = (self.told.as_ref()).is_some_and(|told| told.objects == found.objects);
-        if same || (found.incomplete && self.told.is_none()) {
-            return Ok(());
+        let problems = self.send_troubles(&found).await?;
+        let same = (self.sent.as_ref()).is_some_and(|sent| sent.objects == found.objects);
+        let withheld = found.incomplete && self.sent.is_none();
+        if !same && !withheld {
+            self.sent = Some(found.clone());
+            for event in found.into_events() {
+                self.sink.cluster(event).await?;
+            }
+            let statuses = &self.sink.progress().statuses;
+            statuses.list_done(SOURCE, SystemTime::now());
         }
-        self.told = Some(found.clone());
-        for event in found.into_events() {
-            self.send(SourceEvent::Cluster(event)).await?;
-        }
+        self.record(&problems);
         Ok(())
     }
 
-    async fn tell_troubles(&mut self, found: &FileObjects) -> Result<(), Closed> {
+    /// Records whether the files could be read.
+    fn record(&self, problems: &[SourceProblem]) {
+        let statuses = &self.sink.progress().statuses;
+        let now = SystemTime::now();
+        if problems.is_empty() {
+            statuses.succeeded(SOURCE, now);
+        }
+        for problem in problems {
+            statuses.failed(SOURCE, problem, now);
+        }
+    }
+
+    /// Sends what is wrong with the files where that is new, and what is right again. Returns all problems.
+    async fn send_troubles(
+        &mut self,
+        found: &FileObjects,
+    ) -> Result<Vec<SourceProblem>, ReceiverGone> {
         let mut troubles: BTreeMap<Name, String> = BTreeMap::new();
         for error in &found.errors {
             let message = troubles
@@ -113,27 +133,25 @@ impl Teller {
             }
             message.push_str(&error.to_string());
         }
+        let mut problems = Vec::new();
         for (subject, message) in &troubles {
+            let problem = SourceProblem {
+                subject: subject.clone(),
+                kind: ProblemKind::File,
+                message: message.clone(),
+                advice: None,
+            };
             if self.troubles.get(subject) != Some(message) {
-                self.send(SourceEvent::Trouble(SourceProblem {
-                    subject: subject.clone(),
-                    kind: ProblemKind::File,
-                    message: message.clone(),
-                    advice: None,
-                }))
-                .await?;
+                self.sink.trouble(problem.clone()).await?;
             }
+            problems.push(problem);
         }
         for subject in std::mem::take(&mut self.troubles).into_keys() {
             if !troubles.contains_key(&subject) {
-                self.send(SourceEvent::Recovered { subject }).await?;
+                self.sink.recovered(subject).await?;
             }
         }
         self.troubles = troubles;
-        Ok(())
-    }
-
-    async fn send(&self, event: SourceEvent) -> Result<(), Closed> {
-        self.events.send(event).await.map_err(|_| Closed)
+        Ok(problems)
     }
 }

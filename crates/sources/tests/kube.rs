@@ -8,7 +8,7 @@ use apiserver::{FailNext, Faults, Forbid, Resource, Server, ServerConfig, State}
 use model::{ClusterEvent, ClusterState, Name, ObjectKind, ObjectName};
 use serde_json::{Value, json};
 use sources::kube::{BackoffSettings, Connection, KubeSettings, Nodes, list_once};
-use sources::{ProblemKind, SourceConfig, SourceEvent, SourceProblem};
+use sources::{EventSink, ProblemKind, SourceConfig, SourceEvent, SourceProblem};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -122,7 +122,8 @@ impl Scene {
             connection: connection(&server),
             settings: Box::new(settings.clone()),
         };
-        tokio::spawn(sources::run(source, sender));
+        let sink = EventSink::new(source.names(), sender);
+        tokio::spawn(sources::run(source, sink));
         Self {
             server,
             settings,

@@ -30,9 +30,10 @@ impl Scene {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
         server.put(namespace).expect("a namespace");
         let client = server.kubeconfig().client().await.expect("a client");
+        let plain = Connection::without_credentials(server.url().parse().expect("a URL"));
         let connection = Connection {
             client: client.clone(),
-            server: server.url(),
+            ..plain.expect("a client")
         };
         let dropped = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&dropped);

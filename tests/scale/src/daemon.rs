@@ -9,8 +9,8 @@ use kernel::{MemoryKernel, OpOutcome};
 use model::{NodeConfig, NodeTables, Op, Stage};
 use node::run::{Inputs, Observer, Until, run};
 use reconciler::{Event, Reconciler};
-use sources::SourceConfig;
 use sources::kube::{ConnectError, Connection, KubeSettings, Nodes};
+use sources::{EventSink, SourceConfig};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -59,8 +59,8 @@ impl Daemon {
         let _inside = runtime.enter();
         let plain = Connection::without_credentials(url.clone())?;
         let connection = Connection {
-            client: meter.client(plain.client),
-            server: plain.server,
+            client: meter.client(plain.client.clone()),
+            ..plain.clone()
         };
         let source = SourceConfig::Kube {
             connection,
@@ -70,7 +70,8 @@ impl Daemon {
             }),
         };
         let (to_loop, from_sources) = mpsc::channel(INPUTS);
-        runtime.spawn(sources::run(source, to_loop));
+        let sink = EventSink::new(source.names(), to_loop);
+        runtime.spawn(sources::run(source, sink));
         let (to_node, from_node) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let seen = Arc::new(Mutex::new(Seen {

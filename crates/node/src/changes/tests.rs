@@ -4,7 +4,7 @@ use ipvs::AddressFamily::{self, Ipv4, Ipv6};
 use model::cluster::{ClusterEvent, EndpointSlice, Object, ObjectKind, Service};
 use model::names::ObjectName;
 
-use super::Waiting;
+use super::{BATCHES, ProgrammingLatency};
 use crate::metrics::Changes;
 
 fn at(seconds: u64) -> SystemTime {
@@ -26,15 +26,17 @@ fn service(name: &str) -> ClusterEvent {
     ClusterEvent::Upsert(Object::Service(Service::new(ObjectName::new("shop", name))))
 }
 
-/// What a daemon that started after 100 s says after 110 s of how long these took, in seconds.
+/// The seconds that these events took in a daemon that started after 100 s and applied them after 110 s.
 fn check(events: &[ClusterEvent], failed: usize, expected: &[(AddressFamily, u64)]) {
-    let mut waiting = Waiting::new(at(100));
-    events.iter().for_each(|event| waiting.came(event, true));
-    let took: Vec<_> = (waiting.served(failed, at(110)).into_iter())
-        .map(|(family, took)| (family, took.as_secs()))
-        .collect();
+    let mut latency = ProgrammingLatency::new(at(100));
+    (events.iter()).for_each(|event| latency.received(event, true));
+    let took: Vec<_> = (latency
+        .applied(events.len() as u64, failed, at(110))
+        .into_iter())
+    .map(|(family, took)| (family, took.as_secs()))
+    .collect();
     assert_eq!(took, expected);
-    assert_eq!(waiting.served(0, at(120)), [], "told once");
+    assert_eq!(latency.applied(u64::MAX, 0, at(120)), [], "reported once");
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn each_change_is_timed_from_when_it_was_made() {
 }
 
 #[test]
-fn what_was_changed_before_the_start_is_not_timed() {
+fn changes_before_the_start_are_not_timed() {
     check(
         &[slice("a", Ipv4, Some(99)), slice("a", Ipv4, None)],
         0,
@@ -53,7 +55,7 @@ fn what_was_changed_before_the_start_is_not_timed() {
 }
 
 #[test]
-fn a_slice_that_goes_is_not_timed() {
+fn a_deleted_slice_is_not_timed() {
     let gone = ClusterEvent::Delete(ObjectKind::EndpointSlice, ObjectName::new("shop", "a"));
     let events = [
         slice("a", Ipv4, Some(103)),
@@ -73,29 +75,59 @@ fn a_clock_that_is_ahead_makes_no_time_negative() {
     check(&[slice("a", Ipv4, Some(115))], 0, &[(Ipv4, 0)]);
 }
 
+/// A change is over when its event is applied, not when some sync ends.
 #[test]
-fn changes_wait_until_they_are_served() {
-    let mut waiting = Waiting::new(at(100));
-    for event in [service("a"), service("b"), slice("a", Ipv4, None)] {
-        waiting.came(&event, true);
-    }
-    let changes = |came, pending| Changes { came, pending };
-    assert_eq!(waiting.counts(), (changes(2, 2), changes(1, 1)));
-    waiting.came(&service("a"), true);
-    assert_eq!(waiting.counts(), (changes(1, 3), changes(0, 1)));
-    waiting.served(0, at(110));
-    assert_eq!(waiting.counts(), (changes(0, 0), changes(0, 0)));
+fn only_applied_events_are_timed() {
+    let mut latency = ProgrammingLatency::new(at(100));
+    latency.received(&slice("a", Ipv4, Some(103)), true);
+    latency.received(&slice("b", Ipv6, Some(104)), true);
+    assert_eq!(latency.applied(0, 0, at(105)), []);
+    let first = [(Ipv4, Duration::from_secs(7))];
+    assert_eq!(latency.applied(1, 0, at(110)), first);
+    let second = [(Ipv6, Duration::from_secs(16))];
+    assert_eq!(latency.applied(2, 0, at(120)), second);
+}
+
+fn changes(came: u64, pending: usize) -> Changes {
+    Changes { came, pending }
 }
 
 #[test]
-fn what_is_no_news_counts_and_does_not_wait() {
-    let mut waiting = Waiting::new(at(100));
-    waiting.came(&slice("a", Ipv4, Some(103)), false);
-    waiting.came(&service("a"), false);
-    let counted = Changes {
-        came: 1,
-        pending: 0,
-    };
-    assert_eq!(waiting.counts(), (counted, counted));
-    assert_eq!(waiting.served(0, at(110)), []);
+fn changes_wait_until_they_are_applied() {
+    let mut latency = ProgrammingLatency::new(at(100));
+    for event in [service("a"), service("b"), slice("a", Ipv4, None)] {
+        latency.received(&event, true);
+    }
+    latency.applied(0, 0, at(101));
+    assert_eq!(latency.counts(), (changes(2, 2), changes(1, 1)));
+    latency.received(&service("a"), true);
+    assert_eq!(latency.counts(), (changes(1, 3), changes(0, 1)));
+    // A later change waits on.
+    latency.applied(3, 0, at(110));
+    assert_eq!(latency.counts(), (changes(0, 1), changes(0, 0)));
+    latency.applied(4, 0, at(111));
+    assert_eq!(latency.counts(), (changes(0, 0), changes(0, 0)));
+}
+
+#[test]
+fn an_event_without_a_change_counts_and_does_not_wait() {
+    let mut latency = ProgrammingLatency::new(at(100));
+    latency.received(&slice("a", Ipv4, Some(103)), false);
+    latency.received(&service("a"), false);
+    assert_eq!(latency.counts(), (changes(1, 0), changes(1, 0)));
+    assert_eq!(latency.applied(2, 0, at(110)), []);
+}
+
+#[test]
+fn memory_is_bounded_while_nothing_is_applied() {
+    let mut latency = ProgrammingLatency::new(at(100));
+    let events = 3 * BATCHES;
+    for _ in 0..events {
+        latency.received(&service("a"), true);
+        latency.applied(0, 0, at(110));
+    }
+    assert!(latency.waiting.len() <= BATCHES);
+    assert_eq!(latency.counts().0.pending, events);
+    latency.applied(events as u64, 0, at(120));
+    assert_eq!(latency.counts().0.pending, 0);
 }

@@ -1,177 +1,183 @@
-//! When the proxy is healthy, and what it says about it.
+//! When the proxy is healthy and what it answers.
+
+mod of_the_loop;
 
 use std::time::{Duration, Instant};
 
 use ipvs::AddressFamily::{Ipv4, Ipv6};
 use jiff::{SignedDuration, Timestamp};
+use model::{ClusterEvent, ObjectKind, ObjectName};
+use sources::Progress;
 
 use super::{Health, Moment, NodeHealth};
 
 const START: &str = "2026-01-02T03:04:05Z";
 
-/// Each step at so many seconds after the start.
-#[derive(Clone, Copy)]
-enum Step {
-    Queued(u64, ipvs::AddressFamily),
-    /// All that came until then is served.
-    Updated(u64, ipvs::AddressFamily),
-    /// All that came until the first is served at the second.
-    Served(u64, u64, ipvs::AddressFamily),
-    Node(Option<NodeHealth>),
-}
-
-struct Run {
+/// A proxy with a sync period of 30 s. Its sources have listed and the loop has applied that, all at the start.
+struct Scene {
     health: Health,
+    progress: Progress,
     start: Instant,
+    sent: u64,
 }
 
-impl Run {
-    /// A proxy with a sync period of 30 s.
-    fn of(steps: &[Step]) -> Self {
-        let start = Instant::now();
-        let mut health = Health::new([Ipv4, Ipv6], Duration::from_secs(30), start);
-        let at = |seconds| start + Duration::from_secs(seconds);
-        for step in steps {
-            match *step {
-                Step::Queued(seconds, family) => health.queued(family, at(seconds)),
-                Step::Updated(seconds, family) => {
-                    health.updated(family, at(seconds), at(seconds));
-                }
-                Step::Served(began, ended, family) => health.updated(family, at(began), at(ended)),
-                Step::Node(node) => health.node(node),
-            }
+impl Scene {
+    fn new() -> Self {
+        let mut scene = Self::unlisted();
+        for kind in ObjectKind::ALL {
+            scene.send(&ClusterEvent::ListDone(kind), 0);
         }
-        Self { health, start }
+        scene.applied(3, 0);
+        scene
     }
 
-    fn at(&self, seconds: u32) -> Moment {
+    fn unlisted() -> Self {
+        let (start, progress) = (Instant::now(), Progress::default());
+        let period = Duration::from_secs(30);
+        Self {
+            health: Health::new([Ipv4, Ipv6], period, progress.clone(), start),
+            progress,
+            start,
+            sent: 0,
+        }
+    }
+
+    fn instant(&self, seconds: u64) -> Instant {
+        self.start + Duration::from_secs(seconds)
+    }
+
+    fn moment(&self, seconds: u32) -> Moment {
         let time: Timestamp = START.parse().expect("a time");
         Moment {
-            instant: self.start + Duration::from_secs(seconds.into()),
+            instant: self.instant(seconds.into()),
             time: time + SignedDuration::from_secs(seconds.into()),
         }
     }
-}
 
-/// Whether it is healthy at so many seconds, by `/livez` and by `/healthz`.
-fn check(steps: &[Step], seconds: u32, livez: bool, healthz: bool) {
-    let run = Run::of(steps);
-    let now = run.at(seconds);
-    assert_eq!(run.health.livez(now).healthy, livez, "/livez");
-    assert_eq!(run.health.healthz(now).healthy, healthz, "/healthz");
-    assert_eq!(run.health.is_healthy(now.instant), livez, "health checks");
-}
+    fn send(&mut self, event: &ClusterEvent, seconds: u64) -> u64 {
+        (self.progress.backlog).stamp(event, self.instant(seconds));
+        self.sent += 1;
+        self.sent
+    }
 
-const HERE: Option<NodeHealth> = Some(NodeHealth {
-    deleting: false,
-    leaving: false,
-});
+    /// A source sends a change; returns its number.
+    fn change(&mut self, seconds: u64) -> u64 {
+        let web = ObjectName::new("shop", "web");
+        let event = ClusterEvent::Delete(ObjectKind::Service, web);
+        self.send(&event, seconds)
+    }
+
+    fn applied(&mut self, through: u64, seconds: u64) {
+        let now = self.instant(seconds);
+        self.health.applied(through, now);
+    }
+
+    /// The answers after so many seconds, at which the loop still runs.
+    fn check(&mut self, seconds: u32, livez: bool, healthz: bool) {
+        let now = self.moment(seconds);
+        self.health.alive(now.instant);
+        assert_eq!(self.health.livez(now).healthy, livez, "/livez");
+        assert_eq!(self.health.healthz(now).healthy, healthz, "/healthz");
+        assert_eq!(self.health.is_healthy(now.instant), livez, "health checks");
+    }
+}
 
 #[test]
-fn healthy_before_the_first_synchronisation() {
-    check(&[], 0, true, true);
-    check(&[], 86_400, true, true);
+fn an_idle_proxy_is_healthy() {
+    Scene::new().check(86_400, true, true);
+}
+
+#[test]
+fn nothing_is_late_before_every_source_has_listed() {
+    let mut scene = Scene::unlisted();
+    scene.change(0);
+    scene.check(86_400, true, true);
 }
 
 #[test]
 fn a_change_may_wait_for_twice_the_sync_period() {
-    check(&[Step::Queued(10, Ipv4)], 69, true, true);
-    check(&[Step::Queued(10, Ipv4)], 70, false, false);
-}
-
-#[test]
-fn another_sync_period_counts_at_once() {
-    let mut run = Run::of(&[Step::Queued(10, Ipv4)]);
-    for (period, healthy) in [(5, false), (300, true)] {
-        run.health.set_sync_period(Duration::from_secs(period));
-        assert_eq!(run.health.livez(run.at(60)).healthy, healthy, "{period}");
-    }
+    let mut scene = Scene::new();
+    let number = scene.change(10);
+    scene.check(70, true, true);
+    scene.check(71, false, false);
+    scene.applied(number, 72);
+    scene.check(72, true, true);
 }
 
 #[test]
 fn the_oldest_change_counts() {
-    let steps = [Step::Queued(10, Ipv4), Step::Queued(60, Ipv4)];
-    check(&steps, 70, false, false);
+    let mut scene = Scene::new();
+    let first = scene.change(10);
+    scene.change(60);
+    scene.check(71, false, false);
+    scene.applied(first, 75);
+    scene.check(120, true, true);
+    scene.check(121, false, false);
+}
+
+/// A loop that hangs takes no event and cannot report it. The heartbeat's limit is 60 s at least.
+#[test]
+fn a_heartbeat_that_is_too_old_is_not_healthy() {
+    let mut scene = Scene::new();
+    for (period, limit) in [(1, 60), (30, 60), (300, 600)] {
+        scene.health.set_sync_period(Duration::from_secs(period));
+        assert!(scene.health.is_healthy(scene.instant(limit)), "{period}");
+        assert!(
+            !scene.health.is_healthy(scene.instant(limit + 1)),
+            "{period}"
+        );
+    }
+    let late = scene.instant(1_000);
+    scene.health.alive(late);
+    assert!(scene.health.is_healthy(late));
 }
 
 #[test]
-fn a_synchronisation_serves_every_change_before_it() {
-    let steps = [Step::Queued(10, Ipv4), Step::Updated(75, Ipv4)];
-    check(&steps, 76, true, true);
-    let again = [steps[0], steps[1], Step::Queued(80, Ipv4)];
-    check(&again, 139, true, true);
-    check(&again, 140, false, false);
-}
-
-#[test]
-fn a_change_during_a_synchronisation_waits_for_the_next() {
-    let steps = [
-        Step::Queued(10, Ipv4),
-        Step::Queued(25, Ipv4),
-        Step::Served(20, 30, Ipv4),
-    ];
-    // It counts from the beginning of the synchronisation that it missed.
-    check(&steps, 79, true, true);
-    check(&steps, 80, false, false);
-    let served = [steps[0], steps[1], steps[2], Step::Served(40, 41, Ipv4)];
-    check(&served, 3600, true, true);
-}
-
-#[test]
-fn one_family_that_is_late_is_enough() {
-    let steps = [
-        Step::Queued(0, Ipv4),
-        Step::Queued(0, Ipv6),
-        Step::Updated(30, Ipv4),
-    ];
-    check(&steps, 60, false, false);
-}
-
-#[test]
-fn a_family_that_is_not_served_does_not_count() {
-    let start = Instant::now();
-    let mut health = Health::new([Ipv4], Duration::from_secs(30), start);
-    health.queued(Ipv6, start);
-    assert!(health.is_healthy(start + Duration::from_secs(3600)));
+fn another_sync_period_counts_at_once() {
+    let mut scene = Scene::new();
+    scene.change(10);
+    for (period, healthy) in [(5, false), (300, true)] {
+        scene.health.set_sync_period(Duration::from_secs(period));
+        scene.check(60, healthy, healthy);
+    }
 }
 
 #[test]
 fn a_node_that_leaves_is_alive_and_gets_no_new_connections() {
-    let node = |deleting, leaving| Step::Node(Some(NodeHealth { deleting, leaving }));
-    check(&[Step::Node(HERE)], 1, true, true);
-    check(&[node(true, false)], 1, true, false);
-    check(&[node(false, true)], 1, true, false);
-    check(&[Step::Node(None)], 1, true, false);
-    check(&[Step::Node(None), Step::Node(HERE)], 1, true, true);
-}
-
-fn body(steps: &[Step], seconds: u32, eligible: bool, expected: &str) {
-    let run = Run::of(steps);
-    let now = run.at(seconds);
-    let answer = if eligible {
-        run.health.healthz(now)
-    } else {
-        run.health.livez(now)
-    };
-    assert_eq!(serde_json::to_string(&answer).expect("JSON"), expected);
+    let mut scene = Scene::new();
+    for (node, eligible) in [
+        (Some((false, false)), true),
+        (Some((true, false)), false),
+        (Some((false, true)), false),
+        (None, false),
+        (Some((false, false)), true),
+    ] {
+        let health = node.map(|(deleting, leaving)| NodeHealth { deleting, leaving });
+        scene.health.node(health);
+        scene.check(1, true, eligible);
+    }
 }
 
 #[test]
-fn a_healthy_answer_says_that_it_is_of_now() {
-    body(
-        &[Step::Updated(2, Ipv4), Step::Updated(3, Ipv6)],
-        10,
-        true,
-        r#"{"lastUpdated":"2026-01-02T03:04:15Z","currentTime":"2026-01-02T03:04:15Z","nodeEligible":true,"healthy":true,"status":{"IPv4":{"lastUpdated":"2026-01-02T03:04:07Z","healthy":true},"IPv6":{"lastUpdated":"2026-01-02T03:04:08Z","healthy":true}}}"#,
+fn a_healthy_answer_has_the_present_as_its_date() {
+    let mut scene = Scene::new();
+    scene.applied(3, 7);
+    let answer = scene.health.healthz(scene.moment(10));
+    assert_eq!(
+        serde_json::to_string(&answer).expect("JSON"),
+        r#"{"lastUpdated":"2026-01-02T03:04:15Z","currentTime":"2026-01-02T03:04:15Z","nodeEligible":true,"healthy":true,"status":{"IPv4":{"lastUpdated":"2026-01-02T03:04:12Z","healthy":true},"IPv6":{"lastUpdated":"2026-01-02T03:04:12Z","healthy":true}}}"#,
     );
 }
 
 #[test]
-fn an_unhealthy_answer_says_since_when() {
-    body(
-        &[Step::Updated(2, Ipv6), Step::Queued(4, Ipv4)],
-        64,
-        false,
-        r#"{"lastUpdated":"2026-01-02T03:04:07Z","currentTime":"2026-01-02T03:05:09Z","healthy":false,"status":{"IPv4":{"lastUpdated":"2026-01-02T03:04:05Z","healthy":false},"IPv6":{"lastUpdated":"2026-01-02T03:04:07Z","healthy":true}}}"#,
+fn an_unhealthy_answer_has_the_date_of_the_last_progress() {
+    let mut scene = Scene::new();
+    let first = scene.change(4);
+    scene.change(5);
+    scene.applied(first, 6);
+    let answer = scene.health.livez(scene.moment(66));
+    assert_eq!(
+        serde_json::to_string(&answer).expect("JSON"),
+        r#"{"lastUpdated":"2026-01-02T03:04:11Z","currentTime":"2026-01-02T03:05:11Z","healthy":false,"status":{"IPv4":{"lastUpdated":"2026-01-02T03:04:11Z","healthy":false},"IPv6":{"lastUpdated":"2026-01-02T03:04:11Z","healthy":false}}}"#,
     );
 }

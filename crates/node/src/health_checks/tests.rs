@@ -249,7 +249,7 @@ fn the_task_follows_what_is_wanted() {
     let port = free_port();
     let runtime = Runtime::new().expect("a runtime");
     let (sender, receiver) = watch::channel(Arc::new(Wanted::default()));
-    let (failures, mut failed) = mpsc::unbounded_channel();
+    let (failures, mut failed) = mpsc::channel(1);
     let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
     let task = runtime.spawn(super::run(receiver, Arc::new(|| true), failures));
     let web = Arc::new(everywhere(&[("web", port, 1)]));

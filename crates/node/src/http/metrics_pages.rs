@@ -1,14 +1,17 @@
 //! The pages of the metrics server (`metricsBindAddress`).
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
+use sources::config::Resolved;
+use tokio::sync::watch;
 
 use super::status::Status;
 use super::{Handler, NOSNIFF, Reply, Request};
+use crate::health::Health;
 use crate::metrics::{CONTENT_TYPE as METRICS, Metrics};
 
 /// What the pages show.
@@ -16,10 +19,12 @@ use crate::metrics::{CONTENT_TYPE as METRICS, Metrics};
 pub struct Pages {
     /// `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// The health of the loop and the state of the sources, for `/metrics` and `/statusz`.
+    pub health: Arc<Mutex<Health>>,
     /// `/statusz` and `/drains`.
     pub status: Arc<RwLock<Status>>,
-    /// `/configz`: the configuration that holds, as JSON.
-    pub config: Arc<RwLock<Arc<str>>>,
+    /// `/configz`: the configuration in force.
+    pub config: watch::Receiver<Arc<Resolved>>,
 }
 
 /// Answers `/metrics`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/statusz` and `/drains`.
@@ -34,10 +39,7 @@ impl Pages {
             "/metrics" => self.metrics(),
             "/healthz" | "/livez" => Reply::text(StatusCode::OK, "ok"),
             "/proxyMode" => Reply::text(StatusCode::OK, "ipvs"),
-            "/configz" => {
-                let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
-                Reply::json(StatusCode::OK, config.to_string())
-            }
+            "/configz" => Reply::json(StatusCode::OK, self.config.borrow().document().to_string()),
             "/statusz" => self.status(request.query),
             "/drains" => {
                 let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +50,11 @@ impl Pages {
     }
 
     fn metrics(&self) -> Reply {
-        match self.metrics.text(Instant::now()) {
+        let now = Instant::now();
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        self.metrics.health(&health, now);
+        drop(health);
+        match self.metrics.text(now) {
             Ok(text) => Reply {
                 status: StatusCode::OK,
                 headers: vec![(CONTENT_TYPE, HeaderValue::from_static(METRICS)), NOSNIFF],
@@ -59,9 +65,15 @@ impl Pages {
     }
 
     fn status(&self, query: &str) -> Reply {
-        let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = health.sources();
+        drop(health);
+        let mut status = (self.status.read())
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        status.sources = sources;
         if query.split('&').any(|pair| pair == "format=json") {
-            json(&*status)
+            json(&status)
         } else {
             Reply::text(StatusCode::OK, status.to_string())
         }

@@ -61,7 +61,7 @@ impl Server {
         self,
         handler: Handler,
         mut stop: watch::Receiver<bool>,
-        refused: mpsc::UnboundedSender<BindError>,
+        refused: mpsc::Sender<BindError>,
     ) -> Result<(), BindError> {
         let Some(listener) = self.bind(&mut stop, refused).await? else {
             return Ok(());
@@ -75,7 +75,7 @@ impl Server {
     async fn bind(
         &self,
         stop: &mut watch::Receiver<bool>,
-        refused: mpsc::UnboundedSender<BindError>,
+        refused: mpsc::Sender<BindError>,
     ) -> Result<Option<TcpListener>, BindError> {
         let mut refused = Some(refused);
         loop {
@@ -92,8 +92,8 @@ impl Server {
             }
             warn!("{}; trying again", model::chain(&error));
             if let Some(refused) = refused.take() {
-                // Nobody may want to know.
-                let _ = refused.send(error);
+                // It is logged above; an Event more or less does not matter.
+                let _ = refused.try_send(error);
             }
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(None),

@@ -2,10 +2,12 @@
 
 mod reports;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use serde::Serialize;
+
+use crate::health::SourceReport;
 
 /// How many failures are kept.
 const FAILURES: usize = 32;
@@ -25,6 +27,8 @@ pub struct Status {
     pub started: String,
     /// The last synchronisation that ended; none before the first.
     pub last_sync: Option<LastSync>,
+    /// The sources of the cluster's objects, by name.
+    pub sources: BTreeMap<&'static str, SourceReport>,
     /// How much there is.
     pub counts: Counts,
     /// What is odd about the cluster or the node.
@@ -129,6 +133,7 @@ impl fmt::Display for Status {
             node_name,
             started,
             last_sync,
+            sources,
             counts,
             findings,
             drains,
@@ -138,6 +143,9 @@ impl fmt::Display for Status {
         match last_sync {
             Some(sync) => writeln!(f, "{sync}")?,
             None => writeln!(f, "No synchronisation yet.")?,
+        }
+        for (name, source) in sources {
+            writeln!(f, "Source {name}: {source}")?;
         }
         write!(f, "{counts}")?;
         section(f, "Findings", findings.iter())?;

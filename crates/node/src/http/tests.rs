@@ -38,6 +38,15 @@ pub(crate) fn taken_port() -> (std::net::TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// Returns once a server listens at `address`.
+pub(crate) fn wait_for(address: SocketAddr) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < deadline, "no server listens at {address}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// A server that runs beside the test.
 pub(crate) struct Running {
     runtime: Runtime,
@@ -282,7 +291,7 @@ fn taken(hard_fail: bool) -> (Runtime, std::net::TcpListener, Server) {
 fn an_address_that_is_taken_is_tried_again() {
     let (runtime, other, server) = taken(false);
     let (stop, stopped) = watch::channel(false);
-    let (refused, mut told) = mpsc::unbounded_channel();
+    let (refused, mut told) = mpsc::channel(1);
     let running = runtime.spawn(server.run(echo(), stopped, refused));
     std::thread::sleep(Duration::from_millis(60));
     assert!(!running.is_finished());
@@ -305,7 +314,7 @@ fn an_address_that_is_taken_does_not_hold_up_a_stop() {
     let (runtime, _other, mut server) = taken(false);
     server.retry = Duration::from_secs(3600);
     let (stop, stopped) = watch::channel(false);
-    let running = runtime.spawn(server.run(echo(), stopped, mpsc::unbounded_channel().0));
+    let running = runtime.spawn(server.run(echo(), stopped, mpsc::channel(1).0));
     stop.send_replace(true);
     let ended = runtime.block_on(running).expect("it ends");
     ended.expect("no error");
@@ -315,7 +324,7 @@ fn an_address_that_is_taken_does_not_hold_up_a_stop() {
 fn an_address_that_is_taken_is_fatal_where_asked() {
     let (runtime, _other, server) = taken(true);
     let (_stop, stopped) = watch::channel(false);
-    let ended = runtime.block_on(server.run(echo(), stopped, mpsc::unbounded_channel().0));
+    let ended = runtime.block_on(server.run(echo(), stopped, mpsc::channel(1).0));
     let error: BindError = ended.expect_err("it is taken");
     assert_eq!(
         model::chain(&error).to_string(),

@@ -2,6 +2,7 @@
 
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use sources::kube::LATENCY_BUCKETS;
 
 /// One metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +47,8 @@ pub enum Buckets {
     Sync,
     /// From 250 ms to 5 min, as `network_programming_duration_seconds` of kube-proxy.
     Programming,
+    /// From 5 ms to 1 min, as `rest_client_request_duration_seconds` of client-go.
+    Requests,
 }
 
 impl Buckets {
@@ -60,6 +63,7 @@ impl Buckets {
                 .chain((60..120).step_by(5).map(f64::from))
                 .chain((120..=300).step_by(30).map(f64::from))
                 .collect(),
+            Self::Requests => LATENCY_BUCKETS.into(),
         }
     }
 }
@@ -130,7 +134,7 @@ metrics! {
     last_queued: gauge "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds" ["ip_family"]
         "When a synchronisation was last asked for, Unix time.";
     last_synced: gauge "kubeproxy_sync_proxy_rules_last_timestamp_seconds" ["ip_family"]
-        "When a family was last as asked, single entries that failed aside, Unix time.";
+        "When changes of the cluster were last applied, or none waited, failed entries included, Unix time.";
     programming: programming "kubeproxy_network_programming_duration_seconds" ["ip_family"]
         "Time from the change of a pod or a Service to its being served here.";
     endpoint_changes_pending: gauge "kubeproxy_sync_proxy_rules_endpoint_changes_pending" []
@@ -150,6 +154,16 @@ metrics! {
         "Answers of the health server at /healthz.";
     livez: counter "kubeproxy_proxy_livez_total" ["code"]
         "Answers of the health server at /livez.";
+    readyz: counter "kubeipvs_proxy_readyz_total" ["code"]
+        "Answers of the health server at /readyz.";
+    ready: gauge "kubeipvs_ready" []
+        "1 once every source has delivered a full list and the first sync has ended, else 0; the answer at /readyz.";
+    heartbeat_age: gauge "kubeipvs_heartbeat_age_seconds" []
+        "Time since the loop's last sign of life.";
+    backlog: gauge "kubeipvs_unapplied_events" []
+        "Events of the cluster that were sent by a source and are not applied yet.";
+    backlog_age: gauge "kubeipvs_unapplied_event_age_seconds" []
+        "Age of the oldest of them, 0 without one or before every source has delivered a full list.";
     conntrack_duration: sync "kubeproxy_conntrack_reconciler_sync_duration_seconds" ["ip_family"]
         "How long cleanings of stale UDP connections took.";
     conntrack_deleted: counter "kubeproxy_conntrack_reconciler_deleted_entries_total" ["ip_family"]
@@ -200,11 +214,12 @@ metrics! {
         "When the configuration was last read without a mistake, Unix time.";
 }
 
-/// Every metric: those of the process and of traffic are read when they are asked for.
+/// Every metric: those of the process, of traffic and of sources are read when they are asked for.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {
     (SET.iter())
         .chain(super::process::DESCRIPTORS)
         .chain(super::traffic::DESCRIPTORS)
+        .chain(super::sources::DESCRIPTORS)
 }
 
 /// The name of every metric as it is exposed; a histogram's series have the endings `_bucket`, `_sum` and

@@ -33,7 +33,7 @@ pub(super) fn family(descriptor: &Descriptor, samples: Vec<Metric>) -> MetricFam
 
 /// One value of a counter or gauge.
 pub(super) fn sample(kind: Kind, labels: &[&str], values: &[&str], value: f64) -> Metric {
-    let mut metric = Metric::from_label((labels.iter().zip(values)).map(pair).collect());
+    let mut metric = labelled(labels, values);
     if kind == Kind::Counter {
         let mut counter = Counter::default();
         counter.set_value(value);
@@ -44,6 +44,11 @@ pub(super) fn sample(kind: Kind, labels: &[&str], values: &[&str], value: f64) -
         metric.set_gauge(gauge);
     }
     metric
+}
+
+/// A metric without a value.
+pub(super) fn labelled(labels: &[&str], values: &[&str]) -> Metric {
+    Metric::from_label((labels.iter().zip(values)).map(pair).collect())
 }
 
 fn pair((name, value): (&&str, &&str)) -> LabelPair {

@@ -10,7 +10,8 @@ const HEAD: &str = "\
 <!-- Made from the program's own table; `BLESS=1 cargo test -p node docs_are_current` writes it anew. -->
 
 `kube-ipvsd` exposes these at `/metrics` of `metricsBindAddress`, as text 0.0.4. Those that begin with
-`kubeproxy_` have the names, types, labels and buckets of kube-proxy's, so that dashboards and alerts go on.
+`kubeproxy_` have the names, types, labels and buckets of kube-proxy's, so that dashboards and alerts go on; those
+that begin with `rest_client_` have client-go's.
 Metrics marked opt-in show what goes through each Service and to each endpoint; their labels and how many
 series there may be at most are configured, and the labels below are the usual ones. They are the kernel's own
 counts: those of an entry that is deleted go with it, so a sum falls then, and what is made again counts from 0.
@@ -27,15 +28,17 @@ pub fn page() -> String {
     );
     section(&mut page, "Metrics of kube-ipvs", &["kubeipvs_"]);
     section(&mut page, "Metrics of the process", &["process_"]);
+    section(&mut page, "client-go's metrics", &["rest_client_"]);
     // Writing to a string does not fail.
     let _ = write!(
         page,
-        "\n## Buckets\n\nUpper bounds, seconds.\n\n- {}\n- {}\n",
+        "\n## Buckets\n\nUpper bounds, seconds.\n\n- {}\n- {}\n- {}\n",
         buckets("Durations of synchronisations", Buckets::Sync),
         buckets(
             "`kubeproxy_network_programming_duration_seconds`",
             Buckets::Programming
         ),
+        buckets("`rest_client_request_duration_seconds`", Buckets::Requests),
     );
     page
 }

@@ -1,8 +1,5 @@
 //! Metrics from what the loop sees: reports of the reconciler and outcomes of the kernel.
 
-use std::sync::PoisonError;
-use std::time::SystemTime;
-
 use kernel::{Errno, OpOutcome};
 use model::plan::{Op, Stage};
 
@@ -16,19 +13,13 @@ const NO_ERRNO: &str = "none";
 impl Metrics {
     /// Counts what the reconciler says. Ops are counted by [`Self::applied`].
     pub fn observe(&self, report: &Report, now: Moment) {
-        let served = (self.served.lock())
-            .unwrap_or_else(PoisonError::into_inner)
-            .observe(report);
         match report {
             Report::Synced {
                 cause,
                 failed,
                 took,
                 ..
-            } => {
-                self.synced(cause_name(*cause), *took, *failed);
-                self.served(&served, SystemTime::from(now.time));
-            }
+            } => self.synced(cause_name(*cause), *took, *failed),
             Report::Audited => self.audited(now.instant),
             Report::Drift(planned) => {
                 let drift = &self.handles.drift;

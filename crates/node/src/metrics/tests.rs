@@ -2,6 +2,7 @@
 
 mod exposition;
 mod reports;
+mod sources;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +17,18 @@ use model::tables::WithoutLocal;
 
 use self::exposition::Exposition;
 use super::{
-    Buckets, Changes, Kind, Metrics, TableCounts, Traffic, TrafficOptions, all, errno_name, names,
-    page,
+    Buckets, Changes, Kind, Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions, all,
+    errno_name, names, page,
 };
 use crate::metrics::HealthPage;
 
 fn metrics_with(options: TrafficOptions, traffic: Traffic) -> Metrics {
+    metrics_of(options, traffic, SourceMetrics::default())
+}
+
+fn metrics_of(options: TrafficOptions, traffic: Traffic, sources: SourceMetrics) -> Metrics {
     let families = BTreeSet::from([Ipv4, Ipv6]);
-    Metrics::new(families, options, traffic).expect("the table is right")
+    Metrics::new(families, options, traffic, sources).expect("the table is right")
 }
 
 fn metrics() -> Metrics {
@@ -59,11 +64,12 @@ fn full() -> Metrics {
         endpoints: TrafficOptions::ENDPOINT_LABELS.into(),
         limit: 10,
     };
-    let metrics = metrics_with(options, traffic);
+    let metrics = metrics_of(options, traffic, sources::watching());
+    metrics.health(&sources::health(), Instant::now());
     metrics.stands_for("1", "34", "v1.34.2");
     metrics.queued(at(10));
     metrics.synced("change", Duration::from_millis(3), 0);
-    metrics.served(&BTreeSet::from([Ipv4]), at(11));
+    metrics.settled(at(11));
     metrics.audited(Instant::now());
     metrics.programmed(Ipv4, Duration::from_secs(1));
     let changes = Changes {
@@ -169,6 +175,13 @@ fn buckets_are_kube_proxys() {
     assert_eq!((sync.len(), sync[0], sync[14]), (15, 0.001, 16.384));
     let programming = Buckets::Programming.bounds();
     assert_eq!(programming.len(), 80);
+    // client-go's (component-base/metrics/prometheus/restclient/metrics.go, 1.34).
+    assert_eq!(
+        Buckets::Requests.bounds(),
+        [
+            0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0
+        ]
+    );
     assert_eq!(
         [0, 1, 2, 60, 61, 72, 73, 79].map(|index| programming[index]),
         [0.25, 0.5, 1.0, 59.0, 60.0, 115.0, 120.0, 300.0]
@@ -227,6 +240,7 @@ fn what_may_fail_is_there_before_it_fails() {
         &metrics(),
         &[
             r#"kubeproxy_proxy_healthz_total{code="503"} 0"#,
+            r#"kubeipvs_proxy_readyz_total{code="503"} 0"#,
             r#"kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family="IPv6"} 0"#,
             r#"kubeipvs_findings{code="KIV0201",level="error"} 0"#,
             r#"kubeipvs_syncs_total{cause="audit",result="partial"} 0"#,

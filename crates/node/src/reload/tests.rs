@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use sources::config::parse;
 use tempfile::TempDir;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::metrics::{Traffic, TrafficOptions};
+use crate::metrics::{SourceMetrics, Traffic, TrafficOptions};
 
 const HEAD: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
 
@@ -24,13 +23,13 @@ fn resolve(fields: &str) -> Result<Resolved, ConfigErrors> {
 fn check(old: &str, new: &str, applied: &[&str], restart: &[&str]) {
     let old = resolve(old).expect("a right file");
     let (now, later, holds) = match compare(&old, resolve(new)) {
-        Verdict::Same => (Vec::new(), Vec::new(), old.clone()),
-        Verdict::Changed {
+        ReloadOutcome::Same => (Vec::new(), Vec::new(), old.clone()),
+        ReloadOutcome::Changed {
             holds,
             applied,
             restart,
         } => (applied, restart, *holds),
-        Verdict::Broken(errors) => panic!("{errors}"),
+        ReloadOutcome::Broken(errors) => panic!("{errors}"),
     };
     let printed = |changes: &[Change]| changes.iter().map(Change::to_string).collect::<Vec<_>>();
     assert_eq!(printed(&now), applied);
@@ -86,9 +85,9 @@ fn each_field_is_judged_by_itself() {
 #[test]
 fn a_broken_file_names_the_field() {
     let old = resolve("").expect("a right file");
-    let verdict = compare(&old, resolve("ipvs: {syncPeriod: soon}\n"));
-    let Verdict::Broken(ConfigErrors(errors)) = verdict else {
-        panic!("{verdict:?}");
+    let outcome = compare(&old, resolve("ipvs: {syncPeriod: soon}\n"));
+    let ReloadOutcome::Broken(ConfigErrors(errors)) = outcome else {
+        panic!("{outcome:?}");
     };
     let paths: Vec<_> = errors.iter().map(|error| &*error.path).collect();
     assert_eq!(paths, ["ipvs.syncPeriod"]);
@@ -129,51 +128,43 @@ impl Mount {
     }
 }
 
-/// A follower at work.
+/// A watcher at work.
 struct Scene {
     mount: Mount,
     metrics: Arc<Metrics>,
-    events: UnboundedReceiver<Event>,
-    shown: UnboundedReceiver<Arc<str>>,
+    config: watch::Receiver<Arc<Resolved>>,
 }
 
 impl Scene {
     fn start(fields: &str) -> Self {
         let mount = Mount::new(fields);
         let options = TrafficOptions::default();
-        let metrics = Metrics::new(BTreeSet::new(), options, Traffic::default());
+        let sources = SourceMetrics::default();
+        let metrics = Metrics::new(BTreeSet::new(), options, Traffic::default(), sources);
         let metrics = Arc::new(metrics.expect("the table is right"));
-        let (to_loop, events) = mpsc::unbounded_channel();
-        let (to_face, shown) = mpsc::unbounded_channel();
         let overrides = NodeOverrides::default();
-        let follower = Follower {
+        let read = load(Some(&mount.file()), &overrides, "host").expect("a right file");
+        let (sender, config) = watch::channel(Arc::new(read));
+        let watcher = ConfigWatcher {
             path: mount.file(),
-            holds: load(Some(&mount.file()), &overrides, "host").expect("a right file"),
             overrides,
             hostname: "host".to_owned(),
             metrics: Arc::clone(&metrics),
-            events: to_loop,
-            shown: to_face,
+            config: sender,
         };
-        tokio::spawn(follower.run());
+        tokio::spawn(watcher.run());
         Self {
             mount,
             metrics,
-            events,
-            shown,
+            config,
         }
     }
 
     /// The scheduler of the next configuration.
     async fn scheduler(&mut self) -> String {
-        let event = timeout(Duration::from_secs(10), self.events.recv()).await;
-        let event = event.expect("an event in time").expect("a follower");
-        let Event::Configured(config) = event else {
-            panic!("{event:?}");
-        };
-        let shown = self.shown.try_recv().expect("what holds, before the event");
-        assert!(shown.contains(&*config.scheduler.0), "{shown}");
-        config.scheduler.0.to_string()
+        let changed = timeout(Duration::from_secs(10), self.config.changed()).await;
+        changed.expect("a change in time").expect("a watcher");
+        self.config.borrow_and_update().node.scheduler.0.to_string()
     }
 
     async fn exposed(&self, line: &str) {
@@ -200,7 +191,10 @@ async fn a_config_map_is_followed_and_a_broken_one_left() {
     scene
         .exposed(r#"kubeipvs_config_reloads_total{result="failed"} 1"#)
         .await;
-    assert!(scene.events.try_recv().is_err(), "nothing else happens");
+    assert!(
+        !scene.config.has_changed().expect("a watcher"),
+        "nothing else happens"
+    );
     scene.mount.swap("ipvs: {scheduler: sh}\n");
     assert_eq!(scene.scheduler().await, "sh");
     scene
@@ -211,7 +205,7 @@ async fn a_config_map_is_followed_and_a_broken_one_left() {
 #[tokio::test]
 async fn what_changed_before_the_watch_began_is_seen() {
     let mut scene = Scene::start("");
-    // The follower has not run yet: it does once this task waits.
+    // The watcher has not run yet: it does once this task waits.
     scene.mount.swap("ipvs: {scheduler: lc}\n");
     assert_eq!(scene.scheduler().await, "lc");
 }
@@ -227,5 +221,23 @@ async fn a_file_that_is_right_again_counts() {
     scene
         .exposed("kubeipvs_config_last_reload_successful 1")
         .await;
-    assert!(scene.events.try_recv().is_err(), "nothing has changed");
+    assert!(
+        !scene.config.has_changed().expect("a watcher"),
+        "nothing has changed"
+    );
+}
+
+/// A receiver that is busy finds the latest configuration, not a queue of them.
+#[tokio::test]
+async fn only_the_latest_configuration_waits() {
+    let mut scene = Scene::start("");
+    for (count, scheduler) in [(1, "wrr"), (2, "sh")] {
+        scene
+            .mount
+            .swap(&format!("ipvs: {{scheduler: {scheduler}}}\n"));
+        let line = format!(r#"kubeipvs_config_reloads_total{{result="ok"}} {count}"#);
+        scene.exposed(&line).await;
+    }
+    assert_eq!(scene.scheduler().await, "sh");
+    assert!(!scene.config.has_changed().expect("a watcher"));
 }

@@ -26,6 +26,13 @@ impl Reconciler {
         self.last_sync.is_some()
     }
 
+    /// Number of cluster events, counted from the start in order of arrival, whose changes have been compiled
+    /// and tried, failed ops included.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
     /// What the cluster asks of the node, as compiled last.
     #[must_use]
     pub fn desired(&self) -> &model::Desired {

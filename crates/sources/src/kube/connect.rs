@@ -6,6 +6,8 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
+use super::requests::RequestStats;
+
 /// A client and the server that it asks.
 #[derive(Clone)]
 pub struct Connection {
@@ -13,6 +15,8 @@ pub struct Connection {
     pub client: Client,
     /// The server's URL, for messages.
     pub server: String,
+    /// Counts of the requests that the client sends.
+    pub requests: RequestStats,
 }
 
 /// Where a way to the server was looked for.
@@ -164,10 +168,15 @@ fn prepare(tried: Tried, mut config: Config) -> Result<Connection, ConnectError>
         // Nothing is to be verified. Else the host's certificates are asked for, and a small host has none.
         config.root_cert.get_or_insert_default();
     }
+    let requests = RequestStats::new(&config.cluster_url);
     let server = config.cluster_url.to_string();
     let server = server.trim_end_matches('/').to_owned();
     match Client::try_from(config) {
-        Ok(client) => Ok(Connection { client, server }),
+        Ok(client) => Ok(Connection {
+            client: requests.watch(client),
+            server,
+            requests,
+        }),
         Err(cause) => Err(ConnectError::Client {
             server,
             tried,

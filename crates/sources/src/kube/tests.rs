@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::server::{Reply, Server};
 use super::*;
-use crate::event::ProblemKind;
+use crate::event::{ProblemKind, SourceEvent};
 
 const SERVICES: &str = "/api/v1/services?";
 const NODES: &str = "/api/v1/nodes?";
@@ -104,7 +104,8 @@ impl Scene {
         })
         .await;
         let (sender, events) = channel(4);
-        tokio::spawn(run(server.connection.clone(), settings, sender));
+        let sink = EventSink::new(&SOURCES, sender);
+        tokio::spawn(run(server.connection.clone(), settings, sink));
         Self {
             server,
             events,

@@ -14,8 +14,9 @@ use super::backoff::{Backoff, random};
 use super::list::Pages;
 use super::problem::RequestError;
 use super::resource::{Memory, Watched};
+use super::resource_sink::ResourceSink;
 use super::settings::KubeSettings;
-use super::tell::{ReceiverGone, Teller};
+use crate::sink::ReceiverGone;
 
 /// A watch that lasted this long was a good one: the next wait is a short one again.
 const GOOD: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ pub(super) struct Watcher<'a, K> {
     api: Api<K>,
     server: &'a str,
     settings: &'a KubeSettings,
-    teller: &'a mut Teller,
+    sink: &'a mut ResourceSink,
     backoff: &'a mut Backoff,
     relist: Backoff,
     memory: Memory,
@@ -94,14 +95,14 @@ impl<'a, K: Watched> Watcher<'a, K> {
         api: Api<K>,
         server: &'a str,
         settings: &'a KubeSettings,
-        teller: &'a mut Teller,
+        sink: &'a mut ResourceSink,
         backoff: &'a mut Backoff,
     ) -> Self {
         Self {
             api,
             server,
             settings,
-            teller,
+            sink,
             backoff,
             relist: Backoff::new(&settings.relist),
             memory: Memory::default(),
@@ -147,7 +148,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
     async fn fail(&mut self, verb: &str, error: &RequestError) -> Result<(), ReceiverGone> {
         let problem = error.problem::<K>(verb, self.server);
         tracing::debug!(resource = K::PLURAL, %problem, "retrying");
-        self.teller.trouble(problem).await?;
+        self.sink.trouble(problem).await?;
         self.backoff.pause(error.retry_after()).await;
         Ok(())
     }
@@ -168,7 +169,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
         } else {
             self.list_by_pages().await?
         };
-        self.teller.well().await?;
+        self.sink.recovered().await?;
         Ok(position)
     }
 
@@ -186,7 +187,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
             }
         }
         let version = pages.version()?;
-        self.teller.cluster(ClusterEvent::ListDone(K::KIND)).await?;
+        self.sink.cluster(ClusterEvent::ListDone(K::KIND)).await?;
         Ok(Position {
             version,
             events: None,
@@ -209,7 +210,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 WatchEvent::Deleted(object) => self.tell(object, K::delete).await?,
                 WatchEvent::Bookmark(bookmark) => {
                     if bookmark.metadata.annotations.contains_key(LIST_END) {
-                        self.teller.cluster(ClusterEvent::ListDone(K::KIND)).await?;
+                        self.sink.cluster(ClusterEvent::ListDone(K::KIND)).await?;
                         return Ok(Position {
                             version: bookmark.metadata.resource_version,
                             events: Some(events),
@@ -227,12 +228,19 @@ impl<'a, K: Watched> Watcher<'a, K> {
         &mut self,
         mut position: Position<K>,
     ) -> Result<(&'static str, RequestError), ReceiverGone> {
+        // A list by pages has no watch yet: the first one is no restart.
+        let mut watched = false;
         loop {
             let events = match position.events.take() {
                 Some(events) => events,
                 None => match self.open(&position.version, false).await {
                     Ok(events) => {
-                        self.teller.well().await?;
+                        if watched {
+                            self.sink.watch_restarted();
+                        } else {
+                            self.sink.succeeded();
+                        }
+                        self.sink.recovered().await?;
                         events
                     }
                     Err(error) if error.is_gone() || error.code() == Some(404) => {
@@ -244,6 +252,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                     }
                 },
             };
+            watched = true;
             let opened = Instant::now();
             let ended = self.take_all(events, &mut position.version).await;
             if opened.elapsed() >= GOOD {
@@ -300,6 +309,9 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 );
                 return Ok(Closed::InSilence);
             };
+            if matches!(&event, Some(Ok(event)) if !matches!(event, WatchEvent::Error(_))) {
+                self.sink.succeeded();
+            }
             match event {
                 None => return Ok(Closed::ByServer),
                 Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
@@ -353,9 +365,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
 
     async fn start_list(&mut self) -> Result<(), ReceiverGone> {
         self.memory = Memory::default();
-        (self.teller)
-            .cluster(ClusterEvent::ListStarted(K::KIND))
-            .await
+        self.sink.cluster(ClusterEvent::ListStarted(K::KIND)).await
     }
 
     /// Kubernetes' object ends here.
@@ -365,7 +375,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
         meaning: fn(K, &mut Memory) -> Vec<ClusterEvent>,
     ) -> Result<(), ReceiverGone> {
         for event in meaning(object, &mut self.memory) {
-            self.teller.cluster(event).await?;
+            self.sink.cluster(event).await?;
         }
         Ok(())
     }

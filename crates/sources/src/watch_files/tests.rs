@@ -9,6 +9,8 @@ use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
 use super::*;
+use crate::event::SourceEvent;
+use crate::status::{SourceState, SourceStatuses};
 
 fn service(name: &str) -> String {
     format!(
@@ -19,6 +21,7 @@ fn service(name: &str) -> String {
 /// A watched path, and what was heard of it.
 struct Scene {
     events: Receiver<SourceEvent>,
+    statuses: SourceStatuses,
     state: ClusterState,
     troubles: Vec<String>,
     recovered: Vec<String>,
@@ -27,9 +30,12 @@ struct Scene {
 impl Scene {
     fn watch(path: &Path) -> Self {
         let (sender, events) = channel(4);
-        tokio::spawn(run(vec![path.to_owned()], sender));
+        let sink = EventSink::new(&[SOURCE], sender);
+        let statuses = sink.progress().statuses.clone();
+        tokio::spawn(run(vec![path.to_owned()], sink));
         Self {
             events,
+            statuses,
             state: ClusterState::default(),
             troubles: Vec::new(),
             recovered: Vec::new(),
@@ -48,6 +54,14 @@ impl Scene {
             SourceEvent::Cluster(event) => drop(self.state.absorb(event)),
             SourceEvent::Trouble(problem) => self.troubles.push(problem.to_string()),
             SourceEvent::Recovered { subject } => self.recovered.push(subject.to_string()),
+        }
+    }
+
+    async fn until_state(&self, state: SourceState) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while self.statuses.all()[SOURCE].state != state {
+            assert!(tokio::time::Instant::now() < deadline, "not {state}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -174,11 +188,45 @@ async fn a_file_that_is_being_written_is_read_when_it_is_done() {
 async fn it_ends_with_its_receiver() {
     let folder = folder();
     let (sender, mut events) = channel(4);
-    let source = tokio::spawn(run(vec![folder.path().to_owned()], sender));
+    let sink = EventSink::new(&[SOURCE], sender);
+    let source = tokio::spawn(run(vec![folder.path().to_owned()], sink));
     events.recv().await.expect("an event");
     drop(events);
     timeout(Duration::from_secs(10), source)
         .await
         .expect("an end in time")
         .expect("no panic");
+}
+
+#[tokio::test]
+async fn the_state_says_whether_the_files_can_be_read() {
+    let folder = folder();
+    let file = folder.path().join("a.yaml");
+    std::fs::write(&file, service("a")).expect("a file");
+    let mut scene = Scene::watch(folder.path());
+    scene.until(&["a"]).await;
+    scene.until_state(SourceState::Watching).await;
+    assert!(scene.statuses.have_listed());
+    std::fs::write(&file, "{kind: [").expect("a file");
+    while scene.troubles.is_empty() {
+        scene.hear().await;
+    }
+    scene.until_state(SourceState::Failing).await;
+    let error = scene.statuses.all()[SOURCE].last_error.clone();
+    assert!(error.expect("one").message.contains("a.yaml"));
+    std::fs::write(&file, service("b")).expect("a file");
+    scene.until(&["b"]).await;
+    scene.until_state(SourceState::Watching).await;
+}
+
+/// A path that is not there has delivered nothing.
+#[tokio::test]
+async fn a_missing_path_has_not_listed() {
+    let folder = folder();
+    let mut scene = Scene::watch(&folder.path().join("missing"));
+    while scene.troubles.is_empty() {
+        scene.hear().await;
+    }
+    scene.until_state(SourceState::Failing).await;
+    assert!(!scene.statuses.have_listed());
 }

@@ -6,7 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Given, code, rows};
 
 /// How the names of this daemon's metrics begin.
-const PREFIXES: [&str; 4] = ["kubeipvs_", "kubeproxy_", "kubernetes_", "process_"];
+const PREFIXES: [&str; 5] = [
+    "kubeipvs_",
+    "kubeproxy_",
+    "kubernetes_",
+    "process_",
+    "rest_client_",
+];
 
 /// What Prometheus appends to a histogram's name.
 const OF_HISTOGRAM: [&str; 3] = ["_bucket", "_count", "_sum"];

@@ -168,10 +168,18 @@ fn another_port_than_the_defaults() {
 }
 
 #[test]
-fn a_probe_of_a_page_that_is_not_served() {
-    let said = broken(DAEMON_SET, "path: /livez", "path: /live");
-    assert_eq!(said.len(), 1);
-    assert!(said[0].contains("the livenessProbe asks for"), "{said:?}");
+fn a_probe_of_another_page() {
+    for (probe, from, to) in [
+        ("livenessProbe", "path: /livez", "path: /live"),
+        ("readinessProbe", "path: /readyz", "path: /healthz"),
+    ] {
+        let said = broken(DAEMON_SET, from, to);
+        assert_eq!(said.len(), 1);
+        assert!(
+            said[0].contains(&format!("the {probe} asks for")),
+            "{said:?}"
+        );
+    }
 }
 
 #[test]

@@ -12,8 +12,8 @@ const PORTS: [(&str, &str); 2] = [
     ("metrics", "metricsBindAddress"),
 ];
 
-/// What the health server answers.
-const PAGES: [&str; 2] = ["/healthz", "/livez"];
+/// The page of the health server for each probe.
+const PROBES: [(&str, &str); 2] = [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")];
 
 pub(super) fn check(given: &Given) -> Vec<String> {
     let mut all = Vec::new();
@@ -125,11 +125,11 @@ fn default_port(given: &Given, field: &str) -> Option<u64> {
 }
 
 fn wrong_probes(container: &Value, complain: &mut impl FnMut(String)) {
-    for probe in ["livenessProbe", "readinessProbe"] {
+    for (probe, page) in PROBES {
         let get = &container[probe]["httpGet"];
-        if get["port"] != PORTS[0].0 || !PAGES.iter().any(|page| get["path"] == *page) {
+        if get["port"] != PORTS[0].0 || get["path"] != page {
             complain(format!(
-                "the {probe} asks for {get}, which the daemon does not serve"
+                "the {probe} asks for {get}, not for {page} of the health server"
             ));
         }
     }

@@ -2,20 +2,33 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::AddressFamily::Ipv4;
+use model::{ClusterEvent, ObjectKind};
+use sources::config::Resolved;
+use sources::{NodeOverrides, ProblemKind, Progress, SourceProblem, SourceStatuses};
+use tokio::sync::watch;
 
 use super::{Running, get};
 use crate::health::{Health, NodeHealth};
 use crate::http::status::{DrainStatus, Status};
 use crate::http::{Limits, health_pages, metrics_pages};
-use crate::metrics::{Metrics, Traffic, TrafficOptions};
+use crate::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions};
 
 fn metrics() -> Arc<Metrics> {
     let families = BTreeSet::from([Ipv4]);
-    let metrics = Metrics::new(families, TrafficOptions::default(), Traffic::default());
+    let sources = SourceMetrics::default();
+    let (options, traffic) = (TrafficOptions::default(), Traffic::default());
+    let metrics = Metrics::new(families, options, traffic, sources);
     Arc::new(metrics.expect("the table is right"))
+}
+
+fn config() -> Resolved {
+    let text = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
+    let file = sources::config::parse("file", text).expect("a right file");
+    let resolved = file.resolve(&NodeOverrides::default(), "host");
+    resolved.expect("a right file")
 }
 
 fn metrics_server() -> Running {
@@ -37,7 +50,8 @@ fn metrics_server() -> Running {
     let pages = metrics_pages::Pages {
         metrics: metrics(),
         status: Arc::new(RwLock::new(status)),
-        config: Arc::new(RwLock::new(r#"{"mode":"ipvs"}"#.into())),
+        health: Arc::new(Mutex::new(fresh())),
+        config: watch::channel(Arc::new(config())).1,
     };
     Running::of(metrics_pages::handler(pages), Limits::default())
 }
@@ -74,7 +88,7 @@ fn configz_is_the_configuration() {
         "/configz",
         "200 OK",
         "application/json",
-        r#"{"mode":"ipvs"}"#,
+        &config().document().to_string(),
     );
 }
 
@@ -171,14 +185,92 @@ fn without_times(body: &str) -> String {
     text
 }
 
+fn health(sync_period: Duration, progress: Progress) -> Health {
+    Health::new([Ipv4], sync_period, progress, Instant::now())
+}
+
 fn fresh() -> Health {
-    Health::new([Ipv4], Duration::from_secs(30), Instant::now())
+    health(Duration::from_secs(30), Progress::default())
 }
 
 fn late() -> Health {
-    let mut health = Health::new([Ipv4], Duration::ZERO, Instant::now());
-    health.queued(Ipv4, Instant::now());
+    let progress = Progress::default();
+    for kind in ObjectKind::ALL {
+        (progress.backlog).stamp(&ClusterEvent::ListDone(kind), Instant::now());
+    }
+    health(Duration::ZERO, progress)
+}
+
+/// Health of a node with one source, which may have listed; the first sync has ended.
+fn with_source(listed: bool, refused: bool) -> Health {
+    let statuses = SourceStatuses::new(&["services"], SystemTime::now());
+    if listed {
+        statuses.list_done("services", SystemTime::now());
+    }
+    if refused {
+        let problem = SourceProblem {
+            subject: "services".into(),
+            kind: ProblemKind::Forbidden,
+            message: "failed to list services: 403".to_owned(),
+            advice: None,
+        };
+        statuses.failed("services", &problem, SystemTime::now());
+    }
+    let progress = Progress {
+        statuses,
+        ..Progress::default()
+    };
+    let mut health = health(Duration::from_secs(30), progress);
+    health.synced();
     health
+}
+
+/// What `/readyz` answers: status, `missing`, `stale`.
+fn check_ready(health: Health, status: &str, missing: &[&str], stale: &[&str]) {
+    let metrics = metrics();
+    let handler = health_pages::handler(Arc::new(Mutex::new(health)), Arc::clone(&metrics));
+    let server = Running::of(handler, Limits::default());
+    let answer = get(server.address, "/readyz");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
+    assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(body["ready"], status == "200");
+    for (key, wanted) in [("missing", missing), ("stale", stale)] {
+        let texts = body[key].as_array().expect("texts");
+        assert_eq!(texts.len(), wanted.len(), "{body}");
+        for (text, wanted) in texts.iter().zip(wanted) {
+            let text = text.as_str().expect("a text");
+            assert!(text.contains(wanted), "{text}");
+        }
+    }
+    let text = metrics.text(Instant::now()).expect("text");
+    let counted = format!("\nkubeipvs_proxy_readyz_total{{code=\"{status}\"}} 1\n");
+    assert!(text.contains(&counted), "{text}");
+}
+
+#[test]
+fn readyz_names_what_is_missing() {
+    check_ready(
+        fresh(),
+        "503",
+        &["no source has started", "the first sync has not ended"],
+        &[],
+    );
+    check_ready(
+        with_source(false, false),
+        "503",
+        &["services: no full list yet, listing"],
+        &[],
+    );
+    let refused = "services: no full list yet, refused: failed to list services: 403";
+    check_ready(with_source(false, true), "503", &[refused], &[]);
+}
+
+#[test]
+fn a_node_that_serves_stays_ready_and_says_what_is_stale() {
+    check_ready(with_source(true, false), "200", &[], &[]);
+    let refused = [": failed to list services: 403"];
+    check_ready(with_source(true, true), "200", &[], &refused);
 }
 
 fn leaving() -> Health {

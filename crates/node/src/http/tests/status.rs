@@ -1,19 +1,32 @@
 //! The daemon's state in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use model::finding::{Code, Finding};
 use model::names::ObjectName;
 use model::plan::Summary;
 
-use crate::health::Moment;
+use crate::health::{Moment, SourceErrorReport, SourceReport};
 use crate::http::status::{Counts, DrainStatus, Failure, FindingStatus, LastSync, Status};
 use crate::metrics::TableCounts;
 use reconciler::{Cause, Report};
 
 #[test]
 fn the_text_shows_everything() {
+    let nodes = SourceReport {
+        state: "refused".to_owned(),
+        since: "2026-01-02T03:05:00Z".to_owned(),
+        listed: true,
+        last_success: Some("2026-01-02T03:04:50Z".to_owned()),
+        last_error: Some(SourceErrorReport {
+            time: "2026-01-02T03:05:05Z".to_owned(),
+            kind: "forbidden".to_owned(),
+            message: "failed to watch nodes: 403".to_owned(),
+        }),
+        watch_restarts: 3,
+        relists: 1,
+    };
     let mut status = Status {
         version: "0.1.0".to_owned(),
         node_name: "node1".to_owned(),
@@ -25,6 +38,7 @@ fn the_text_shows_everything() {
             planned: [3, 2, 1],
             failed: 1,
         }),
+        sources: BTreeMap::from([("nodes", nodes)]),
         counts: Counts {
             virtual_servers: 20,
             real_servers: 60,
@@ -60,6 +74,8 @@ fn the_text_shows_everything() {
         "\
 kube-ipvsd 0.1.0 on node1, since 2026-01-02T03:04:05Z
 Last synchronisation: 2026-01-02T03:05:05Z, change, 0.012 s, 3 added, 2 changed, 1 deleted, 1 failed
+Source nodes: refused since 2026-01-02T03:05:00Z, last success 2026-01-02T03:04:50Z, 3 watch restarts, 1 relists; last \
+error 2026-01-02T03:05:05Z: failed to watch nodes: 403
 Virtual servers: 20
 Real servers: 60
 Addresses: 12

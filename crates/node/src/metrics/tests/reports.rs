@@ -190,44 +190,13 @@ fn a_synchronisation_counts_by_its_cause() {
     assert!(text.contains("\nkubeipvs_audit_age_seconds 0."), "{text}");
 }
 
-/// When each family was last served, after an op failed and synchronisations at 100 and 200 s.
-fn check_served(failed: Op, cause: Cause, ipv4: i64, ipv6: i64) {
+#[test]
+fn both_families_are_settled_at_once() {
     let metrics = metrics();
-    metrics.observe(&synced(Cause::Audit, 0), moment(100));
-    let error = kernel::op_error(failed.clone(), Errno(libc::EINVAL));
-    metrics.observe(&Report::OpFailed(planned(failed), error), moment(200));
-    metrics.observe(&synced(cause, 1), moment(200));
+    metrics.settled(moment(200).time.into());
     let name = "kubeproxy_sync_proxy_rules_last_timestamp_seconds";
-    check(
-        &metrics,
-        &[
-            &format!("{name}{{ip_family=\"IPv4\"}} {ipv4}"),
-            &format!("{name}{{ip_family=\"IPv6\"}} {ipv6}"),
-        ],
-    );
-}
-
-#[test]
-fn one_entry_that_fails_is_no_failure_of_its_family() {
-    let op = Op::AddVirtualServer(server(80, &[]).server);
-    check_served(op, Cause::Change, 200, 200);
-}
-
-#[test]
-fn a_family_without_its_rules_is_not_served() {
-    let op = Op::PatchRules(AddressFamily::Ipv6, Arc::default());
-    check_served(op, Cause::Change, 200, 100);
-}
-
-#[test]
-fn without_the_device_no_family_is_served() {
-    check_served(Op::EnsureDevice, Cause::Audit, 100, 100);
-}
-
-#[test]
-fn a_retry_serves_no_change() {
-    let op = Op::AddVirtualServer(server(80, &[]).server);
-    check_served(op, Cause::Retry, 100, 100);
+    let lines = ["IPv4", "IPv6"].map(|family| format!("{name}{{ip_family=\"{family}\"}} 200"));
+    check(&metrics, &[&lines[0], &lines[1]]);
 }
 
 #[test]

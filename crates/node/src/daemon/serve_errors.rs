@@ -1,4 +1,4 @@
-//! What goes wrong with serving: logged, told as Events, and the end where it has to be.
+//! Errors of the servers: logged, sent as Events, and the end of the daemon where configured.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::{error, warn};
 
 use crate::events;
-use crate::http::face::Alarms;
+use crate::http::telemetry::ServeErrors;
 use crate::metrics::Metrics;
 
 /// Where Events about `node` are told; what is not sent is counted.
@@ -26,10 +26,10 @@ pub(super) fn publish(
     events
 }
 
-/// Follows `alarms` for as long as there is a server. Ends the daemon by `stop` where an address is not
-/// to be had that has to be.
+/// Follows `errors` for as long as there is a server. Ends the daemon by `stop` where an address that must be
+/// bound cannot be.
 pub(super) async fn follow(
-    mut alarms: Alarms,
+    mut errors: ServeErrors,
     node: Name,
     events: Option<Events>,
     stop: watch::Sender<bool>,
@@ -41,14 +41,14 @@ pub(super) async fn follow(
     };
     loop {
         tokio::select! {
-            Some(problem) = alarms.fatal.recv() => {
+            Some(problem) = errors.fatal.recv() => {
                 error!("{}", model::chain(&problem));
                 tell(events::bind_failure(&node, &problem));
                 stop.send_replace(true);
             }
             // It is logged where it is tried again.
-            Some(problem) = alarms.refused.recv() => tell(events::bind_failure(&node, &problem)),
-            Some(failure) = alarms.checks.recv() => {
+            Some(problem) = errors.refused.recv() => tell(events::bind_failure(&node, &problem)),
+            Some(failure) = errors.checks.recv() => {
                 warn!("{}", model::chain(&failure));
                 tell(events::listen_failure(&node, &failure));
             }

@@ -1,27 +1,33 @@
-//! The whole face on real sockets.
+//! All servers on real sockets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::num::NonZeroU16;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::AddressFamily::{Ipv4, Ipv6};
 use model::frontend::HealthCheck;
 use model::names::ObjectName;
 use model::plan::Summary;
+use model::{ClusterEvent, ObjectKind};
+use sources::config::Resolved;
+use sources::{NodeOverrides, Progress};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::{Alarms, Face, Settings};
+use super::{ServeErrors, Settings, Telemetry};
 use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
-use crate::http::tests::{free_port, get, taken_port};
+use crate::http::tests::{free_port, get, taken_port, wait_for};
 use crate::metrics::{TableCounts, TrafficOptions};
 use reconciler::{Cause, Report};
 
 struct Node {
-    face: Face,
-    alarms: Alarms,
+    telemetry: Telemetry,
+    errors: ServeErrors,
+    progress: Progress,
+    config: watch::Sender<Arc<Resolved>>,
     health: SocketAddr,
     metrics: SocketAddr,
     runtime: Runtime,
@@ -36,6 +42,8 @@ fn start(sync_period: Duration, health: SocketAddr, hard_fail: bool) -> Node {
     let runtime = Runtime::new().expect("a runtime");
     let (stop, stopped) = watch::channel(false);
     let metrics = free();
+    let progress = Progress::default();
+    let (config, in_force) = watch::channel(Arc::new(resolved("rr")));
     let settings = Settings {
         health: Some(health),
         metrics: Some(metrics),
@@ -43,29 +51,24 @@ fn start(sync_period: Duration, health: SocketAddr, hard_fail: bool) -> Node {
         families: BTreeSet::from([Ipv4, Ipv6]),
         sync_period,
         node_name: "node1".into(),
+        progress: progress.clone(),
+        requests: None,
         traffic: TrafficOptions::default(),
-        config: "{}".into(),
+        config: in_force,
     };
-    let (face, alarms) =
-        Face::start(settings, runtime.handle(), &stopped, Moment::now()).expect("it starts");
+    let (telemetry, errors) =
+        Telemetry::start(settings, runtime.handle(), &stopped, Moment::now()).expect("it starts");
     wait_for(metrics);
     wait_for(health);
     Node {
-        face,
-        alarms,
+        telemetry,
+        errors,
+        progress,
+        config,
         health,
         metrics,
         runtime,
         _stop: stop,
-    }
-}
-
-/// Until somebody listens there.
-fn wait_for(address: SocketAddr) {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < deadline, "nobody listens at {address}");
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -90,26 +93,58 @@ fn synced(took: Duration) -> Report {
     }
 }
 
+fn resolved(scheduler: &str) -> Resolved {
+    let text = format!(
+        "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\nipvs: {{scheduler: {scheduler}}}\n"
+    );
+    let file = sources::config::parse("file", &text).expect("a right file");
+    let resolved = file.resolve(&NodeOverrides::default(), "host");
+    resolved.expect("a right file")
+}
+
 #[test]
 fn a_change_that_waits_for_too_long_shows() {
     // A change is late at once.
-    let mut node = start(Duration::ZERO, free(), false);
+    let node = start(Duration::ZERO, free(), false);
     node.check("200", "200");
-    node.face.queued(Moment::now());
+    for kind in ObjectKind::ALL {
+        (node.progress.backlog).stamp(&ClusterEvent::ListDone(kind), Instant::now());
+    }
     node.check("503", "503");
-    node.face.observe(&synced(Duration::ZERO), Moment::now());
+    node.telemetry.settled(3, Moment::now());
     node.check("200", "200");
-    // This one came while the next was under way.
-    node.face.queued(Moment::now());
-    node.face
-        .observe(&synced(Duration::from_secs(60)), Moment::now());
-    node.check("503", "503");
+}
+
+/// A change that does not wait for the loop cannot tell of it: the heartbeat does.
+#[test]
+fn a_loop_that_hangs_shows() {
+    let node = start(Duration::from_secs(30), free(), false);
+    let start = Instant::now();
+    let health = node.telemetry.health_mut();
+    assert!(health.is_healthy(start + Duration::from_secs(55)));
+    assert!(!health.is_healthy(start + Duration::from_secs(61)));
+}
+
+#[test]
+fn readiness_shows() {
+    let node = start(Duration::from_secs(30), free(), false);
+    assert_eq!(node.status("/readyz"), "503");
+    (node.progress.statuses).list_done("services", SystemTime::now());
+    node.telemetry.synced();
+    assert_eq!(node.status("/readyz"), "200");
+    let status = get(node.metrics, "/statusz");
+    assert!(
+        status.contains("\nSource services: watching since "),
+        "{status}"
+    );
+    let metrics = get(node.metrics, "/metrics");
+    assert!(metrics.contains("\nkubeipvs_ready 1\n"));
 }
 
 #[test]
 fn a_node_that_leaves_shows() {
     let node = start(Duration::from_secs(30), free(), false);
-    node.face.node(Some(NodeHealth {
+    node.telemetry.node(Some(NodeHealth {
         deleting: true,
         leaving: false,
     }));
@@ -118,11 +153,12 @@ fn a_node_that_leaves_shows() {
 
 #[test]
 fn what_happens_is_in_metrics_and_status() {
-    let mut node = start(Duration::from_secs(30), free(), false);
-    node.face
+    let node = start(Duration::from_secs(30), free(), false);
+    node.telemetry
         .observe(&synced(Duration::from_secs(1)), Moment::now());
-    node.face.counted(&TableCounts::default(), 4);
-    node.face.configured(r#"{"mode":"ipvs"}"#.into());
+    node.telemetry.counted(&TableCounts::default(), 4);
+    let other = Arc::new(resolved("wrr"));
+    node.config.send_replace(Arc::clone(&other));
     let metrics = get(node.metrics, "/metrics");
     assert!(metrics.contains("kubeipvs_syncs_total{cause=\"change\",result=\"ok\"} 1\n"));
     assert!(metrics.contains("\nkubeipvs_foreign_virtual_servers 4\n"));
@@ -136,7 +172,8 @@ fn what_happens_is_in_metrics_and_status() {
         status.contains("\nVirtual servers of others: 4\n"),
         "{status}"
     );
-    assert!(get(node.metrics, "/configz").ends_with(r#"{"mode":"ipvs"}"#));
+    let shown = other.document().to_string();
+    assert!(get(node.metrics, "/configz").ends_with(&shown));
 }
 
 #[test]
@@ -150,15 +187,15 @@ fn health_checks_are_opened_and_failures_told() {
     };
     let checks = BTreeMap::from([(ObjectName::new("shop", "web"), check)]);
     let listen_on = ListenOn::Addresses(BTreeSet::from([address.ip()]));
-    node.face.health_checks(&listen_on, &checks, false);
-    let failure = node.runtime.block_on(node.alarms.checks.recv());
+    node.telemetry.health_checks(&listen_on, &checks, false);
+    let failure = node.runtime.block_on(node.errors.checks.recv());
     assert_eq!(failure.expect("a failure").address, address);
     drop(taken);
     // Nothing changed: it is tried again when asked to.
-    node.face.health_checks(&listen_on, &checks, false);
+    node.telemetry.health_checks(&listen_on, &checks, false);
     std::thread::sleep(Duration::from_millis(50));
     assert!(TcpStream::connect(address).is_err());
-    node.face.health_checks(&listen_on, &checks, true);
+    node.telemetry.health_checks(&listen_on, &checks, true);
     wait_for(address);
     assert!(get(address, "/").contains("x-load-balancing-endpoint-weight: 2\r\n"));
 }
@@ -167,7 +204,7 @@ fn health_checks_are_opened_and_failures_told() {
 fn an_address_that_is_taken_is_told_where_that_is_the_end() {
     let (_taken, address) = taken_port();
     let mut node = start(Duration::from_secs(30), address, true);
-    let fatal = node.runtime.block_on(node.alarms.fatal.recv());
+    let fatal = node.runtime.block_on(node.errors.fatal.recv());
     let fatal = fatal.expect("a failure");
     assert_eq!(
         (fatal.name, fatal.address),

@@ -1,4 +1,4 @@
-//! All that the daemon says over HTTP, in one piece: the loop tells it what happens.
+//! Everything that the daemon serves over HTTP, in one piece; the loop reports to it.
 
 #[cfg(test)]
 mod tests;
@@ -13,15 +13,18 @@ use kernel::OpOutcome;
 use model::frontend::HealthCheck;
 use model::names::{Name, ObjectName};
 use model::plan::Stage;
+use sources::Progress;
+use sources::config::Resolved;
+use sources::kube::RequestStats;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::metrics_pages::Pages;
 use super::status::Status;
 use super::{BindError, Handler, Server, health_pages, metrics_pages};
-use crate::health::{Health, Moment, NodeHealth, Served};
+use crate::health::{Health, Moment, NodeHealth};
 use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
-use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
+use crate::metrics::{Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions};
 use reconciler::{Drain, DrainKey, Report};
 
 /// What is served, and where.
@@ -37,38 +40,44 @@ pub struct Settings {
     pub families: BTreeSet<AddressFamily>,
     /// A change that waits for twice as long is not healthy.
     pub sync_period: Duration,
+    /// Progress of the sources.
+    pub progress: Progress,
+    /// Requests to the API server; `None` if the cluster comes from files.
+    pub requests: Option<RequestStats>,
     /// The node's name in Kubernetes.
     pub node_name: Name,
     /// What is shown of traffic.
     pub traffic: TrafficOptions,
-    /// The configuration that holds, as JSON.
-    pub config: Arc<str>,
+    /// The configuration in force.
+    pub config: watch::Receiver<Arc<Resolved>>,
 }
 
-/// What the loop tells of.
+/// Maximum number of errors of servers, and of health-check ports, that wait to be logged. More are dropped:
+/// each is tried again and fails again.
+const ERRORS: usize = 64;
+
+/// The servers, and what they show.
 #[derive(Debug)]
-pub struct Face {
+pub struct Telemetry {
     metrics: Arc<Metrics>,
     health: Arc<Mutex<Health>>,
     status: Arc<RwLock<Status>>,
-    config: Arc<RwLock<Arc<str>>>,
     traffic: Traffic,
     checks: watch::Sender<Arc<Wanted>>,
-    served: Served,
 }
 
-/// What goes wrong with serving.
+/// Errors of the servers.
 #[derive(Debug)]
-pub struct Alarms {
-    /// An address that could not be had where that is the end.
-    pub fatal: mpsc::UnboundedReceiver<BindError>,
-    /// Addresses that could not be had, and are tried again; each once.
-    pub refused: mpsc::UnboundedReceiver<BindError>,
+pub struct ServeErrors {
+    /// Addresses that could not be bound where this ends the daemon.
+    pub fatal: mpsc::Receiver<BindError>,
+    /// Addresses that could not be bound and are tried again; each once.
+    pub refused: mpsc::Receiver<BindError>,
     /// Health-check node ports that could not be opened.
-    pub checks: mpsc::UnboundedReceiver<ListenFailure>,
+    pub checks: mpsc::Receiver<ListenFailure>,
 }
 
-impl Face {
+impl Telemetry {
     /// Starts the servers, which end when `stop` is true, and the health-check node ports, which end with
     /// this.
     ///
@@ -80,20 +89,26 @@ impl Face {
         runtime: &Handle,
         stop: &watch::Receiver<bool>,
         now: Moment,
-    ) -> Result<(Self, Alarms), prometheus::Error> {
+    ) -> Result<(Self, ServeErrors), prometheus::Error> {
         let Settings {
             health: health_address,
             metrics: metrics_address,
             hard_fail,
             families,
             sync_period,
+            progress,
+            requests,
             node_name,
             traffic: options,
             config,
         } = settings;
         let traffic = Traffic::default();
-        let metrics = Arc::new(Metrics::new(families.clone(), options, traffic.clone())?);
-        let health = Health::new(families.iter().copied(), sync_period, now.instant);
+        let sources = SourceMetrics {
+            statuses: progress.statuses.clone(),
+            requests,
+        };
+        let health = Health::new(families.iter().copied(), sync_period, progress, now.instant);
+        let metrics = Metrics::new(families, options, traffic.clone(), sources)?;
         let status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node_name: node_name.to_string(),
@@ -101,20 +116,26 @@ impl Face {
             ..Status::default()
         };
         let (checks, wanted) = watch::channel(Arc::default());
-        let face = Self {
-            metrics,
+        let telemetry = Self {
+            metrics: Arc::new(metrics),
             health: Arc::new(Mutex::new(health)),
             status: Arc::new(RwLock::new(status)),
-            config: Arc::new(RwLock::new(config)),
             traffic,
             checks,
-            served: Served::new(families),
         };
-        let (failed, fatal) = mpsc::unbounded_channel();
-        let (to_refused, refused) = mpsc::unbounded_channel();
+        let (failed, fatal) = mpsc::channel(ERRORS);
+        let (to_refused, refused) = mpsc::channel(ERRORS);
         for (name, address, handler) in [
-            ("proxy health server", health_address, face.health_pages()),
-            ("metrics server", metrics_address, face.metrics_pages()),
+            (
+                "proxy health server",
+                health_address,
+                telemetry.health_pages(),
+            ),
+            (
+                "metrics server",
+                metrics_address,
+                telemetry.metrics_pages(config),
+            ),
         ] {
             if let Some(address) = address {
                 let server = Server::new(name, address, hard_fail);
@@ -122,25 +143,30 @@ impl Face {
                 runtime.spawn(watch_over(running, failed.clone()));
             }
         }
-        let (failed, checks) = mpsc::unbounded_channel();
-        runtime.spawn(health_checks::run(wanted, face.proxy_healthy(), failed));
-        let alarms = Alarms {
+        let (failed, checks) = mpsc::channel(ERRORS);
+        runtime.spawn(health_checks::run(
+            wanted,
+            telemetry.proxy_healthy(),
+            failed,
+        ));
+        let errors = ServeErrors {
             fatal,
             refused,
             checks,
         };
-        Ok((face, alarms))
+        Ok((telemetry, errors))
     }
 
     fn health_pages(&self) -> Handler {
         health_pages::handler(Arc::clone(&self.health), Arc::clone(&self.metrics))
     }
 
-    fn metrics_pages(&self) -> Handler {
+    fn metrics_pages(&self, config: watch::Receiver<Arc<Resolved>>) -> Handler {
         metrics_pages::handler(Pages {
             metrics: Arc::clone(&self.metrics),
+            health: Arc::clone(&self.health),
             status: Arc::clone(&self.status),
-            config: Arc::clone(&self.config),
+            config,
         })
     }
 
@@ -164,24 +190,32 @@ impl Face {
         &self.traffic
     }
 
-    /// The cluster changed, and that waits for a synchronisation.
-    pub fn queued(&self, now: Moment) {
-        self.metrics.queued(SystemTime::from(now.time));
-        self.health_mut().all_queued(now.instant);
+    /// A cluster event arrived at `now` that changes something.
+    pub fn queued(&self, now: SystemTime) {
+        self.metrics.queued(now);
     }
 
-    /// The reconciler said this. What came while the kernel was written waits still.
-    pub fn observe(&mut self, report: &Report, now: Moment) {
+    /// The loop runs at `now`.
+    pub fn alive(&self, now: Instant) {
+        self.health_mut().alive(now);
+    }
+
+    /// The changes of the first `through` cluster events have been tried, at `now`.
+    pub fn settled(&self, through: u64, now: Moment) {
+        if self.health_mut().applied(through, now.instant) {
+            self.metrics.settled(SystemTime::from(now.time));
+        }
+    }
+
+    /// The first sync has ended.
+    pub fn synced(&self) {
+        self.health_mut().synced();
+    }
+
+    /// Shows a report of the reconciler.
+    pub fn observe(&self, report: &Report, now: Moment) {
         self.metrics.observe(report, now);
         self.status_mut().observe(report, now);
-        if let Report::Synced { took, .. } = report {
-            let began = now.instant.checked_sub(*took).unwrap_or(now.instant);
-            for family in self.served.observe(report) {
-                self.health_mut().updated(family, began, now.instant);
-            }
-        } else {
-            self.served.observe(report);
-        }
     }
 
     /// This was done to the kernel: one outcome for each op, same order.
@@ -234,11 +268,6 @@ impl Face {
         self.health_mut().set_sync_period(sync_period);
     }
 
-    /// Another configuration holds, as JSON.
-    pub fn configured(&self, config: Arc<str>) {
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-    }
-
     fn health_mut(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -250,10 +279,10 @@ impl Face {
 
 async fn watch_over(
     running: impl Future<Output = Result<(), BindError>>,
-    failed: mpsc::UnboundedSender<BindError>,
+    failed: mpsc::Sender<BindError>,
 ) {
     if let Err(error) = running.await {
-        // Nobody may want to know.
-        let _ = failed.send(error);
+        // Without a receiver the daemon is about to end.
+        let _ = failed.try_send(error);
     }
 }

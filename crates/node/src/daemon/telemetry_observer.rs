@@ -1,0 +1,196 @@
+//! Reports the loop's work to the servers: metrics, health, health-check node ports.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use ipvs::AddressFamily;
+use kernel::OpOutcome;
+use model::cluster::ClusterEvent;
+use model::plan::Stage;
+use sources::Progress;
+use sources::config::{DaemonSettings, Resolved, ServiceMetrics};
+use sources::kube::RequestStats;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::Fatal;
+use crate::changes::ProgrammingLatency;
+use crate::health::{Moment, NodeHealth};
+use crate::health_checks::ListenOn;
+use crate::http::telemetry::{ServeErrors, Settings, Telemetry};
+use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
+use crate::run::Observer;
+use reconciler::{Cause, Reconciler, Report};
+
+const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+
+/// The sources whose state is shown.
+pub(super) struct Sources {
+    /// Their progress.
+    pub(super) progress: Progress,
+    /// Requests to the API server; `None` if the cluster comes from files. Files may have no Nodes, and then the
+    /// node is not judged by its own.
+    pub(super) requests: Option<RequestStats>,
+}
+
+/// Reports to the [`Telemetry`].
+pub(super) struct TelemetryObserver {
+    telemetry: Telemetry,
+    from_cluster: bool,
+    /// The whole kernel was read since the counts were taken.
+    audited: bool,
+    /// A sync ended since Services without local endpoints were counted.
+    synced: bool,
+    /// Ops that failed in syncs since the loop was idle.
+    failed: usize,
+    changes: ProgrammingLatency,
+}
+
+impl TelemetryObserver {
+    /// Starts the servers. `config` is the configuration in force.
+    pub(super) fn start(
+        resolved: &Resolved,
+        sources: Sources,
+        runtime: &Handle,
+        stop: &watch::Receiver<bool>,
+        config: watch::Receiver<Arc<Resolved>>,
+    ) -> Result<(Self, ServeErrors), Fatal> {
+        let from_cluster = sources.requests.is_some();
+        let settings = Settings {
+            health: resolved.settings.healthz_bind_address,
+            metrics: resolved.settings.metrics_bind_address,
+            hard_fail: resolved.settings.bind_address_hard_fail,
+            families: BTreeSet::from(FAMILIES),
+            sync_period: resolved.node.sync_period,
+            progress: sources.progress,
+            requests: sources.requests,
+            node_name: resolved.node.node_name.clone(),
+            traffic: traffic(&resolved.settings),
+            config,
+        };
+        let (telemetry, errors) = Telemetry::start(settings, runtime, stop, Moment::now())?;
+        let observer = Self {
+            telemetry,
+            from_cluster,
+            audited: false,
+            synced: false,
+            failed: 0,
+            changes: ProgrammingLatency::new(SystemTime::now()),
+        };
+        (observer.metrics()).config_loaded(true, false, SystemTime::now());
+        Ok((observer, errors))
+    }
+
+    /// The metrics, for those that count what the loop does not.
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(self.telemetry.metrics())
+    }
+
+    /// Where readings of the kernel's counters go.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.telemetry.traffic().clone()
+    }
+
+    /// The changes of the first `through` cluster events have been tried.
+    fn settle(&mut self, through: u64) {
+        self.telemetry.settled(through, Moment::now());
+        let failed = std::mem::take(&mut self.failed);
+        let metrics = self.telemetry.metrics();
+        for (family, took) in self.changes.applied(through, failed, SystemTime::now()) {
+            metrics.programmed(family, took);
+        }
+        let (services, endpoints) = self.changes.counts();
+        metrics.changes(services, endpoints);
+    }
+
+    fn count_tables(&self, reconciler: &Reconciler) {
+        let Some(live) = reconciler.live() else {
+            return;
+        };
+        let foreign: BTreeSet<_> = reconciler.foreign().collect();
+        let counts = if foreign.is_empty() {
+            TableCounts::of(&live.tables)
+        } else {
+            let mut ours = live.tables.clone();
+            ours.virtual_servers.retain(|key, _| !foreign.contains(key));
+            TableCounts::of(&ours)
+        };
+        self.telemetry.counted(&counts, foreign.len());
+    }
+}
+
+/// The traffic metrics that the configuration asks for.
+fn traffic(settings: &DaemonSettings) -> TrafficOptions {
+    let (services, endpoints) = match settings.service_metrics {
+        ServiceMetrics::Off => (false, false),
+        ServiceMetrics::Service => (true, false),
+        ServiceMetrics::Endpoint => (true, true),
+    };
+    let services = services.then_some(TrafficOptions::SERVICE_LABELS);
+    let endpoints = endpoints.then_some(TrafficOptions::ENDPOINT_LABELS);
+    TrafficOptions {
+        services: services.into_iter().flatten().collect(),
+        endpoints: endpoints.into_iter().flatten().collect(),
+        limit: usize::try_from(settings.service_metrics_limit).unwrap_or(usize::MAX),
+    }
+}
+
+impl Observer for TelemetryObserver {
+    fn queued(&mut self, event: &ClusterEvent, changed: bool, now: Moment) {
+        if changed {
+            self.telemetry.queued(SystemTime::from(now.time));
+        }
+        self.changes.received(event, changed);
+    }
+
+    fn reported(&mut self, report: &Report) {
+        self.telemetry.observe(report, Moment::now());
+        if let Report::Synced { cause, failed, .. } = report {
+            self.failed += failed;
+            self.synced = true;
+            self.audited |= *cause == Cause::Audit;
+        }
+    }
+
+    fn applied(&mut self, stage: &Stage, outcomes: &[OpOutcome]) {
+        self.telemetry.applied(stage, outcomes);
+    }
+
+    fn alive(&mut self, now: Instant) {
+        self.telemetry.alive(now);
+    }
+
+    fn idle(&mut self, reconciler: &Reconciler) {
+        self.settle(reconciler.applied());
+        if reconciler.has_synced() {
+            self.telemetry.synced();
+        }
+        self.telemetry
+            .set_sync_period(reconciler.config().sync_period);
+        let listen_on = match reconciler.node_port_addresses() {
+            None => ListenOn::Everywhere,
+            Some(addresses) => ListenOn::Addresses(addresses.clone()),
+        };
+        let audited = std::mem::take(&mut self.audited);
+        (self.telemetry).health_checks(&listen_on, &reconciler.desired().health_checks, audited);
+        self.telemetry.draining(reconciler.drains(), Moment::now());
+        if self.from_cluster && reconciler.cluster().is_complete() {
+            let node = reconciler.cluster().node(&reconciler.config().node_name);
+            self.telemetry.node(node.map(|node| NodeHealth {
+                deleting: node.deleting,
+                leaving: node.leaving,
+            }));
+        }
+        if std::mem::take(&mut self.synced) {
+            let without_local = &reconciler.desired().without_local_endpoints;
+            (self.telemetry.metrics()).without_local_endpoints(without_local);
+        }
+        if audited {
+            self.count_tables(reconciler);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Health while a reconciler works on a kernel in memory, by a clock that is moved by hand.
+
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use ipvs::AddressFamily::{Ipv4, Ipv6};
+use ipvs::Protocol;
+use kernel::memory::Fault;
+use kernel::{Kernel as _, MemoryKernel, OpErrorKind};
+use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
+use model::{ClusterEvent, NodeConfig, Object, ObjectKind, ObjectName};
+use reconciler::{Effect, Event, Reconciler};
+use sources::Progress;
+
+use crate::health::Health;
+
+/// More than an audit reads at once.
+const SERVICES: u16 = 1_000;
+
+struct Node {
+    kernel: MemoryKernel,
+    reconciler: Reconciler,
+    health: Health,
+    progress: Progress,
+    now: Instant,
+    /// Duration of a reading.
+    reading: Duration,
+}
+
+impl Node {
+    /// A node that has synced, in a quiet cluster.
+    fn settled() -> Self {
+        let config = NodeConfig::new("node1");
+        let (now, progress) = (Instant::now(), Progress::default());
+        let mut node = Self {
+            kernel: MemoryKernel::new(),
+            health: Health::new([Ipv4, Ipv6], config.sync_period, progress.clone(), now),
+            reconciler: Reconciler::new(config, 1, now),
+            progress,
+            now,
+            reading: Duration::from_millis(25),
+        };
+        for kind in ObjectKind::ALL {
+            node.cluster(ClusterEvent::ListStarted(kind));
+        }
+        for number in 0..SERVICES {
+            node.cluster(ClusterEvent::Upsert(Object::Service(service(number))));
+        }
+        node.cluster(slice(&[1, 2]));
+        for kind in ObjectKind::ALL {
+            node.cluster(ClusterEvent::ListDone(kind));
+        }
+        assert_eq!(node.sick_seconds(60), 0);
+        assert!(node.reconciler.has_synced());
+        node
+    }
+
+    /// A source sends `event`, and the loop takes it.
+    fn cluster(&mut self, event: ClusterEvent) {
+        self.progress.backlog.stamp(&event, self.now);
+        self.handle(Event::Cluster(event));
+    }
+
+    fn handle(&mut self, event: Event) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            self.health.alive(self.now);
+            for effect in self.reconciler.handle(event, self.now) {
+                match effect {
+                    Effect::Observe(scope) => {
+                        let answer = self.kernel.observe(&scope);
+                        self.now += self.reading;
+                        next = Some(Event::Observed(scope, answer));
+                    }
+                    Effect::Apply(stage) => {
+                        let outcomes = self.kernel.apply(&stage);
+                        next = Some(Event::Applied(stage, outcomes));
+                    }
+                    Effect::Report(_) => {}
+                }
+            }
+        }
+        let applied = self.reconciler.applied();
+        self.health.applied(applied, self.now);
+    }
+
+    /// Lets so many seconds pass; returns those at which the proxy was not healthy.
+    fn sick_seconds(&mut self, seconds: u32) -> u32 {
+        let mut sick = 0;
+        for _ in 0..seconds {
+            for _ in 0..10 {
+                self.now += Duration::from_millis(100);
+                self.handle(Event::Timeout);
+            }
+            sick += u32::from(!self.health.is_healthy(self.now));
+        }
+        sick
+    }
+
+    fn endpoints(&self) -> usize {
+        let tables = self.kernel.tables();
+        let servers = tables.virtual_servers.values();
+        servers.map(|server| server.real_servers.len()).sum()
+    }
+}
+
+fn service(number: u16) -> Service {
+    let [high, low] = number.to_be_bytes();
+    Service {
+        cluster_ips: vec![Parsed::Valid([10, 96, high, low].into())],
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: Parsed::Valid(Protocol::Tcp),
+            port: NonZeroU16::new(80).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
+            node_port: None,
+        }],
+        ..Service::new(ObjectName::new("default", format!("s{number}")))
+    }
+}
+
+/// The endpoints 10.1.0.`last` of the first Service.
+fn slice(last: &[u8]) -> ClusterEvent {
+    let endpoint = |last: &u8| Endpoint::ready(Parsed::Valid([10, 1, 0, *last].into()));
+    ClusterEvent::Upsert(Object::EndpointSlice(EndpointSlice {
+        name: ObjectName::new("default", "s0-1"),
+        service: "s0".into(),
+        family: Some(Ipv4),
+        endpoints: last.iter().map(endpoint).collect(),
+        ports: vec![EndpointPort {
+            name: Some("http".into()),
+            protocol: Parsed::Valid(Protocol::Tcp),
+            port: NonZeroU16::new(8080),
+        }],
+        triggered: None,
+    }))
+}
+
+/// After an API server restarted at night, everything is listed anew and nothing is different.
+#[test]
+fn a_relist_of_a_quiet_cluster_stays_healthy() {
+    let mut node = Node::settled();
+    node.cluster(ClusterEvent::ListStarted(ObjectKind::Node));
+    node.cluster(ClusterEvent::ListDone(ObjectKind::Node));
+    assert_eq!(node.sick_seconds(600), 0);
+    assert!(node.progress.backlog.is_empty());
+}
+
+#[test]
+fn a_change_that_succeeds_by_a_retry_stays_healthy() {
+    let mut node = Node::settled();
+    // Whether the change or the audit meets the failure, the next attempt succeeds.
+    node.cluster(slice(&[1]));
+    node.kernel.fail_observations(1);
+    assert_eq!(node.sick_seconds(600), 0);
+    assert!(node.progress.backlog.is_empty());
+    assert_eq!(node.endpoints(), 1);
+}
+
+/// Something that the kernel refuses for ever is reported elsewhere: a restart of the daemon does not help.
+#[test]
+fn a_change_that_cannot_succeed_stays_healthy() {
+    let mut node = Node::settled();
+    for op in 0..10_000 {
+        node.kernel.inject(op, Fault::Refuse(OpErrorKind::Invalid));
+    }
+    node.cluster(slice(&[1, 2, 3]));
+    assert_eq!(node.sick_seconds(600), 0);
+    assert!(node.progress.backlog.is_empty());
+    assert_eq!(node.endpoints(), 2, "it was refused");
+}
+
+/// The loop hangs in a call: it takes nothing, and its heart does not beat.
+#[test]
+fn a_loop_that_hangs_is_not_healthy() {
+    let mut node = Node::settled();
+    let hung = node.now;
+    (node.progress.backlog).stamp(&slice(&[1]), hung + Duration::from_secs(1));
+    let late = Duration::from_secs(61);
+    assert!(node.health.is_healthy(hung + late - Duration::from_secs(2)));
+    assert!(!node.health.is_healthy(hung + late + Duration::from_secs(1)));
+    // A heart that beats is not enough while the change waits.
+    node.health.alive(hung + late);
+    assert!(!node.health.is_healthy(hung + late + Duration::from_secs(1)));
+}

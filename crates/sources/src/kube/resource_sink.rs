@@ -1,0 +1,74 @@
+//! Sends events of one resource; rate-limits repeated problems.
+
+use std::time::{Duration, SystemTime};
+
+use model::ClusterEvent;
+use tokio::time::Instant;
+
+use crate::event::SourceProblem;
+use crate::sink::{EventSink, ReceiverGone};
+
+/// Sends events and problems of one resource and keeps its state.
+pub(super) struct ResourceSink {
+    resource: &'static str,
+    sink: EventSink,
+    repeat: Duration,
+    reported: Option<(SourceProblem, Instant)>,
+}
+
+impl ResourceSink {
+    /// A sink that repeats a problem of the same kind once in `repeat`.
+    pub(super) fn new(resource: &'static str, sink: EventSink, repeat: Duration) -> Self {
+        Self {
+            resource,
+            sink,
+            repeat,
+            reported: None,
+        }
+    }
+
+    /// Sends `event`. The end of a list is recorded.
+    pub(super) async fn cluster(&self, event: ClusterEvent) -> Result<(), ReceiverGone> {
+        let statuses = &self.sink.progress().statuses;
+        let now = SystemTime::now();
+        match event {
+            ClusterEvent::ListStarted(_) => statuses.list_started(self.resource, now),
+            ClusterEvent::ListDone(_) => statuses.list_done(self.resource, now),
+            ClusterEvent::Upsert(_) | ClusterEvent::Delete(..) => {}
+        }
+        self.sink.cluster(event).await
+    }
+
+    /// Records a problem. It is sent at once if its kind is another one than before, else rate-limited.
+    pub(super) async fn trouble(&mut self, problem: SourceProblem) -> Result<(), ReceiverGone> {
+        let statuses = &self.sink.progress().statuses;
+        statuses.failed(self.resource, &problem, SystemTime::now());
+        let reported = (self.reported.as_ref())
+            .is_some_and(|(last, at)| last.kind == problem.kind && at.elapsed() < self.repeat);
+        if reported {
+            return Ok(());
+        }
+        self.reported = Some((problem.clone(), Instant::now()));
+        self.sink.trouble(problem).await
+    }
+
+    /// Sends that a reported problem is over.
+    pub(super) async fn recovered(&mut self) -> Result<(), ReceiverGone> {
+        match self.reported.take() {
+            None => Ok(()),
+            Some(_) => self.sink.recovered(self.resource.into()).await,
+        }
+    }
+
+    /// Records that a watch that had ended was opened again.
+    pub(super) fn watch_restarted(&self) {
+        let statuses = &self.sink.progress().statuses;
+        statuses.watch_restarted(self.resource, SystemTime::now());
+    }
+
+    /// Records that the server answered a watch or sent something in it.
+    pub(super) fn succeeded(&self) {
+        let statuses = &self.sink.progress().statuses;
+        statuses.succeeded(self.resource, SystemTime::now());
+    }
+}

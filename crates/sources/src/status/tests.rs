@@ -1,0 +1,90 @@
+use std::time::{Duration, SystemTime};
+
+use super::{ERROR_LENGTH, SourceState, SourceStatus, SourceStatuses};
+use crate::event::{ProblemKind, SourceProblem};
+
+const SERVICES: &str = "services";
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn problem(kind: ProblemKind, message: &str) -> SourceProblem {
+    SourceProblem {
+        subject: SERVICES.into(),
+        kind,
+        message: message.to_owned(),
+        advice: None,
+    }
+}
+
+fn services(statuses: &SourceStatuses) -> SourceStatus {
+    statuses.all().remove(SERVICES).expect("it is there")
+}
+
+#[test]
+fn a_source_lists_and_watches() {
+    let statuses = SourceStatuses::new(&[SERVICES, "nodes"], at(1));
+    assert!(!statuses.have_listed());
+    statuses.list_started(SERVICES, at(2));
+    statuses.list_done(SERVICES, at(3));
+    statuses.succeeded(SERVICES, at(9));
+    let status = services(&statuses);
+    assert_eq!((status.state, status.since), (SourceState::Watching, at(3)));
+    assert_eq!(status.last_success, Some(at(9)));
+    assert!(!statuses.have_listed(), "nodes are missing");
+    statuses.list_done("nodes", at(10));
+    assert!(statuses.have_listed());
+    statuses.list_done(SERVICES, at(11));
+    assert_eq!(services(&statuses).relists(), 1);
+}
+
+#[test]
+fn without_sources_none_has_listed() {
+    assert!(!SourceStatuses::default().have_listed());
+}
+
+#[test]
+fn each_kind_of_problem_is_a_state() {
+    let statuses = SourceStatuses::new(&[SERVICES], at(1));
+    for (seconds, kind, state) in [
+        (2, ProblemKind::Unauthorized, SourceState::Refused),
+        (3, ProblemKind::Unreachable, SourceState::Unreachable),
+        (4, ProblemKind::ServerFailed, SourceState::Failing),
+        (5, ProblemKind::Forbidden, SourceState::Refused),
+    ] {
+        statuses.failed(SERVICES, &problem(kind, "why"), at(seconds));
+        let status = services(&statuses);
+        assert_eq!((status.state, status.since), (state, at(seconds)));
+        assert_eq!(status.last_error.expect("one").kind, kind);
+    }
+    // The same again is no change of state.
+    statuses.failed(SERVICES, &problem(ProblemKind::Forbidden, "why"), at(60));
+    let status = services(&statuses);
+    assert_eq!(status.since, at(5));
+    assert_eq!(status.last_error.expect("one").time, at(60));
+    // A problem that is over can still be seen.
+    statuses.watch_restarted(SERVICES, at(61));
+    let status = services(&statuses);
+    assert_eq!(
+        (status.state, status.since, status.watch_restarts),
+        (SourceState::Watching, at(61), 1)
+    );
+    assert!(status.last_error.is_some());
+}
+
+#[test]
+fn errors_are_escaped_and_cut() {
+    let statuses = SourceStatuses::new(&[SERVICES], at(1));
+    let message = |text: &str| {
+        statuses.failed(SERVICES, &problem(ProblemKind::Protocol, text), at(2));
+        services(&statuses).last_error.expect("one").message
+    };
+    assert_eq!(message("a\n\u{1b}[31mé"), r"a\n\u{1b}[31mé");
+    for long in ["x".repeat(1000), "\u{1b}".repeat(1000)] {
+        let cut = message(&long);
+        let length = cut.chars().count();
+        assert!(length <= ERROR_LENGTH, "{length} characters");
+        assert!(cut.ends_with('…'), "{cut}");
+    }
+}

@@ -29,7 +29,9 @@ use serde::Serialize;
 
 pub use self::checkup::{Check, Checkup, CheckupSummary};
 pub use self::companions::{HealthCheck, IpSet};
-pub use self::daemon::{DaemonFailure, DaemonFinding, DaemonStatus, DaemonSync};
+pub use self::daemon::{
+    DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
+};
 pub use self::drains::{DaemonDrain, Drain, Drains, drains};
 pub use self::finding::{Finding, Findings};
 pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};

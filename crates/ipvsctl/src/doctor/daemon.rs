@@ -7,7 +7,7 @@ use sources::proxy::Running;
 
 use super::facts::{DaemonFacts, HealthFacts, NodeFacts};
 use super::{Diagnosis, Severity, count, some};
-use crate::schema::DaemonFinding;
+use crate::schema::{DaemonFinding, DaemonSource};
 
 /// Findings that checks of our own tell.
 const OWN: [&str; 3] = ["KIV0403", "KIV0404", "KIV0405"];
@@ -137,6 +137,55 @@ fn last_sync(status: Option<&crate::schema::DaemonStatus>) -> Diagnosis {
             )
         }
     }
+}
+
+/// The sources from which kube-ipvsd gets the cluster's objects.
+pub(super) fn sources(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "sources";
+    let Some(status) = facts.daemon.status.as_ref().filter(|_| facts.is_kept()) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (name, source) in &status.sources {
+        let DaemonSource {
+            state,
+            since,
+            listed,
+            last_error,
+        } = source;
+        let consequence = if *listed {
+            "the node serves what it knew before; changes do not reach it"
+        } else {
+            "nothing of the cluster reaches this node before each source has delivered a full list"
+        };
+        match (&**state, last_error) {
+            ("watching", _) => {}
+            ("listing", _) if *listed => {}
+            ("listing", _) => found.push(Diagnosis::warning(
+                check,
+                format!("{name}: no full list yet, since {since}"),
+                consequence,
+                "wait; where it lasts, see the log of kube-ipvsd",
+            )),
+            (_, error) => {
+                let why = error
+                    .as_ref()
+                    .map_or(String::new(), |error| format!(": {}", error.message));
+                found.push(Diagnosis::problem(
+                    check,
+                    format!("{name}: {state} since {since}{why}"),
+                    consequence,
+                    "see the log of kube-ipvsd, which says what to do; kube-ipvsd goes on trying",
+                ));
+            }
+        }
+    }
+    if found.is_empty() && !status.sources.is_empty() {
+        let names: Vec<String> = status.sources.keys().cloned().collect();
+        let all = some(&names);
+        found.push(Diagnosis::ok(check, format!("kube-ipvsd follows {all}")));
+    }
+    found
 }
 
 /// What kube-ipvsd finds odd about the cluster.

@@ -10,7 +10,7 @@ use sources::proxy::{METRICS, Running};
 
 use super::facts::{DaemonFacts, FilterFacts, HealthFacts, NodeFacts, TRACKED, TRACKED_MAX};
 use super::{Diagnosis, Severity, examine, worst};
-use crate::schema::{DaemonStatus, DaemonSync};
+use crate::schema::{DaemonSource, DaemonStatus, DaemonSync};
 
 const TABLES: &str = "\
 # ipvs
@@ -80,6 +80,7 @@ pub(super) fn well() -> NodeFacts {
                     time: "2026-01-02T03:04:05Z".to_owned(),
                     failed: 0,
                 }),
+                sources: BTreeMap::from([("services".to_owned(), watching())]),
                 ..DaemonStatus::default()
             }),
             drains: Some(Vec::new()),
@@ -89,6 +90,16 @@ pub(super) fn well() -> NodeFacts {
                 livez: Ok(()),
             }),
         },
+    }
+}
+
+/// A source that is well.
+pub(super) fn watching() -> DaemonSource {
+    DaemonSource {
+        state: "watching".to_owned(),
+        since: "2026-01-02T03:04:05Z".to_owned(),
+        listed: true,
+        last_error: None,
     }
 }
 

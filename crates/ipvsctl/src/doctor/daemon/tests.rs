@@ -3,8 +3,8 @@ use std::net::SocketAddr;
 use sources::proxy::{METRICS, Running};
 
 use crate::doctor::facts::NodeFacts;
-use crate::doctor::tests::check;
-use crate::schema::{DaemonFailure, DaemonFinding, DaemonStatus};
+use crate::doctor::tests::{check, watching};
+use crate::schema::{DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus};
 
 fn elsewhere() -> SocketAddr {
     "127.0.0.1:20249".parse().expect("an address")
@@ -111,6 +111,43 @@ fn a_synchronisation_that_failed_is_told_with_its_last_failure() {
         "synchronisation",
         |facts| facts.daemon.status = None,
         &["warning: /statusz of kube-ipvsd is not understood"],
+    );
+}
+
+/// Checks a source in this state, with the error that was last.
+fn check_source(state: &str, listed: bool, error: Option<&str>, expected: &str) {
+    let change = |facts: &mut NodeFacts| {
+        let source = DaemonSource {
+            state: state.to_owned(),
+            listed,
+            last_error: error.map(|message| DaemonSourceError {
+                message: message.to_owned(),
+            }),
+            ..watching()
+        };
+        let status = facts.daemon.status.as_mut().expect("a status");
+        status.sources.insert("services".to_owned(), source);
+    };
+    check("sources", change, &[expected]);
+}
+
+#[test]
+fn a_source_that_fails_is_a_problem() {
+    let well = "ok: kube-ipvsd follows services";
+    check_source("watching", true, None, well);
+    check_source("watching", true, Some("over"), well);
+    check_source("listing", true, None, well);
+    check_source(
+        "listing",
+        false,
+        None,
+        "warning: services: no full list yet, since 2026-01-02T03:04:05Z",
+    );
+    check_source(
+        "refused",
+        false,
+        Some("failed to list services: 403"),
+        "problem: services: refused since 2026-01-02T03:04:05Z: failed to list services: 403",
     );
 }
 

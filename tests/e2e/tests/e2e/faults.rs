@@ -1,9 +1,10 @@
 //! API servers that fail while things change.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
-use e2e::{ApiServer, Outcome, Path, World, ensure, eventually};
+use e2e::{ApiServer, Outcome, Path, World, ensure, eventually, get, get_text};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -161,7 +162,12 @@ fn unauthorized() -> Outcome {
     cluster.converges()
 }
 
-/// Services are there, EndpointSlices are not to be had: nothing is changed by half a knowledge.
+/// Where the daemon answers in the node.
+const HEALTH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10256);
+const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+
+/// EndpointSlices are forbidden: nothing is changed while a list is missing, and every page says why. Later the
+/// node stays ready.
 fn forbidden() -> Outcome {
     let mut cluster = Cluster::start(2, &[])?;
     let before = cluster.world.tables()?;
@@ -173,8 +179,48 @@ fn forbidden() -> Outcome {
     cluster
         .daemon
         .wait_for_log(Duration::from_secs(5), &["ERROR", "403", "endpointslices"])?;
+    eventually(|| slices_are_refused(&cluster, 503))?;
     thread::sleep(Duration::from_millis(500));
     cluster.world.tables()?.are(&before)?;
+
     cluster.api.fault("clear", &Value::Null)?;
+    cluster.converges()?;
+    eventually(|| readyz(&cluster, 200).map(drop))?;
+
+    cluster.api.fault("forbid", &forbid)?;
+    cluster.api.fault("close-watches", &Value::Null)?;
+    eventually(|| slices_are_refused(&cluster, 200))?;
+    cluster.api.fault("clear", &Value::Null)?;
+    cluster.set_endpoints(&[1])?;
     cluster.converges()
+}
+
+/// The body of `/readyz`, which has this status.
+fn readyz(cluster: &Cluster, wanted: u16) -> Outcome<Value> {
+    let (status, body) = get(&cluster.world.node, HEALTH, "/readyz")?;
+    ensure(status == wanted, || format!("/readyz: {status} {body}"))?;
+    Ok(body)
+}
+
+/// Fails unless `/readyz` has this status and it, `/statusz` and `/metrics` say that EndpointSlices are refused,
+/// while `/livez` is 200.
+fn slices_are_refused(cluster: &Cluster, ready: u16) -> Outcome {
+    let node = &cluster.world.node;
+    let body = readyz(cluster, ready)?;
+    let slices = &body["sources"]["endpointslices"];
+    let message = slices["lastError"]["message"].as_str().unwrap_or_default();
+    ensure(
+        slices["state"] == "refused" && message.contains("403"),
+        || format!("/readyz: {body}"),
+    )?;
+    let (livez, body) = get(node, HEALTH, "/livez")?;
+    ensure(livez == 200, || format!("/livez: {livez} {body}"))?;
+    let status = get_text(node, METRICS, "/statusz")?;
+    ensure(
+        status.contains("Source endpointslices: refused since "),
+        || status,
+    )?;
+    let metrics = get_text(node, METRICS, "/metrics")?;
+    let series = "kubeipvs_source_state{source=\"endpointslices\",state=\"refused\"} 1\n";
+    ensure(metrics.contains(series), || metrics)
 }

@@ -174,7 +174,7 @@ impl Health {
     }
 }
 
-/// What `/livez` and `/healthz` answer. Times are RFC 3339.
+/// Answer of `/livez` and `/healthz`. Times are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyHealth {

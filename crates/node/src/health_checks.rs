@@ -81,7 +81,7 @@ pub async fn run(
     loop {
         let now = Arc::clone(&wanted.borrow_and_update());
         for failure in checks.update(&now).await {
-            // What does not fit is dropped: the next attempt reports it again.
+            // A failure that does not fit is dropped: the next attempt reports it again.
             let _ = failures.try_send(failure);
         }
         if wanted.changed().await.is_err() {

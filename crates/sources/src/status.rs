@@ -156,11 +156,13 @@ impl SourceStatuses {
         !all.is_empty() && all.values().all(SourceStatus::has_listed)
     }
 
-    /// A complete list begins.
+    /// A complete list begins. A problem lasts until the list is complete: one that breaks off each time must not
+    /// look like a success in between.
     pub fn list_started(&self, name: &'static str, now: SystemTime) {
         self.update(name, now, |status| {
-            status.enter(SourceState::Listing, now);
-            status.last_success = Some(now);
+            if status.state == SourceState::Watching {
+                status.enter(SourceState::Listing, now);
+            }
         });
     }
 

@@ -7,7 +7,7 @@ use sources::{SourceStatus, SourceStatuses};
 
 use super::moment::{Moment, date};
 
-/// What `/readyz` answers. Times are RFC 3339.
+/// Answer of `/readyz`. Times are RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Readiness {

@@ -73,6 +73,28 @@ fn each_kind_of_problem_is_a_state() {
     assert!(status.last_error.is_some());
 }
 
+/// An alert that waits for minutes would never fire if each attempt reset the state.
+#[test]
+fn a_list_that_breaks_off_each_time_keeps_failing() {
+    let statuses = SourceStatuses::new(&[SERVICES], at(1));
+    for attempt in 0..3 {
+        statuses.list_started(SERVICES, at(10 * attempt));
+        statuses.failed(
+            SERVICES,
+            &problem(ProblemKind::Protocol, "why"),
+            at(10 * attempt + 1),
+        );
+    }
+    statuses.list_started(SERVICES, at(40));
+    let status = services(&statuses);
+    assert_eq!((status.state, status.since), (SourceState::Failing, at(1)));
+    statuses.list_done(SERVICES, at(41));
+    statuses.list_started(SERVICES, at(50));
+    let status = services(&statuses);
+    assert_eq!((status.state, status.since), (SourceState::Listing, at(50)));
+    assert_eq!(status.last_success, Some(at(41)));
+}
+
 #[test]
 fn errors_are_escaped_and_cut() {
     let statuses = SourceStatuses::new(&[SERVICES], at(1));

@@ -157,7 +157,7 @@ impl Node {
         self.until("ready", |node| node.health("/readyz").0 == 200);
     }
 
-    /// What every page says while `source` is in `state` for a reason that holds `why`.
+    /// Waits until `source` is in `state`, for a reason that holds `why`, and compares every page with that.
     fn check(&self, source: &str, state: SourceState, ready: bool, why: &str) {
         self.until_state(source, state);
         assert_eq!(self.health("/livez").0, 200);

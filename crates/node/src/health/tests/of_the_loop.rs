@@ -148,7 +148,7 @@ fn a_relist_of_a_quiet_cluster_stays_healthy() {
 #[test]
 fn a_change_that_succeeds_by_a_retry_stays_healthy() {
     let mut node = Node::settled();
-    // Whether the change or the audit meets the failure, the next attempt succeeds.
+    // The change or the audit meets the failure; either way the next attempt succeeds.
     node.cluster(slice(&[1]));
     node.kernel.fail_observations(1);
     assert_eq!(node.sick_seconds(600), 0);

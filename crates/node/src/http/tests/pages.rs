@@ -225,7 +225,7 @@ fn with_source(listed: bool, refused: bool) -> Health {
     health
 }
 
-/// What `/readyz` answers: status, `missing`, `stale`.
+/// Compares the answer of `/readyz`: status, `missing`, `stale`.
 fn check_ready(health: Health, status: &str, missing: &[&str], stale: &[&str]) {
     let metrics = metrics();
     let handler = health_pages::handler(Arc::new(Mutex::new(health)), Arc::clone(&metrics));

@@ -281,7 +281,7 @@ pub const FIELDS: &[FieldInfo] = &[
         "healthzBindAddress",
         AddressPort(10256),
         "0.0.0.0:10256",
-        "Where the daemon's health is served, on `[::]` if `bindAddress` is IPv6; `0` is nowhere, as is an \
+        "Where the daemon's health is served (`/livez`, `/readyz`, `/healthz`), on `[::]` if `bindAddress` is IPv6; `0` is nowhere, as is an \
          empty flag.",
     )
     .flag("healthz-bind-address"),

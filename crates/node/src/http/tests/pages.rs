@@ -227,6 +227,7 @@ fn with_source(listed: bool, refused: bool) -> Health {
 
 /// Compares the answer of `/readyz`: status, `missing`, `stale`.
 fn check_ready(health: Health, status: &str, missing: &[&str], stale: &[&str]) {
+    assert_eq!(health.is_ready(), status == "200", "the metric");
     let metrics = metrics();
     let handler = health_pages::handler(Arc::new(Mutex::new(health)), Arc::clone(&metrics));
     let server = Running::of(handler, Limits::default());

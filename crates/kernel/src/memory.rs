@@ -22,7 +22,7 @@ use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 use addresses::Addresses;
 use companions::Companions;
-pub use faults::{Fault, Tear};
+pub use faults::{Fault, FaultRule, Held, Part, Tear};
 use virtual_servers::VirtualServers;
 
 /// How many changes go into one send, as in [`crate::linux`].
@@ -47,6 +47,8 @@ struct State {
     timeouts: Timeouts,
     counts: Counts,
     faults: BTreeMap<u64, Fault>,
+    held: BTreeMap<Held, FaultRule>,
+    next_held: u64,
     tears: VecDeque<Tear>,
     failing_observations: u32,
     killed: bool,
@@ -65,6 +67,8 @@ impl Default for State {
             },
             counts: Counts::default(),
             faults: BTreeMap::new(),
+            held: BTreeMap::new(),
+            next_held: 0,
             tears: VecDeque::new(),
             failing_observations: 0,
             killed: false,
@@ -112,7 +116,13 @@ impl MemoryKernel {
     /// A true reading of everything, faults or not. Not counted as a reading.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.state().read(&Scope::EVERYTHING)
+        self.look(&Scope::EVERYTHING)
+    }
+
+    /// A true reading of `scope`, faults or not. Not counted as a reading.
+    #[must_use]
+    pub fn look(&self, scope: &Scope) -> Snapshot {
+        self.state().read(scope)
     }
 
     /// How often the kernel was used so far.
@@ -130,7 +140,7 @@ impl Kernel for MemoryKernel {
     fn observe(&mut self, scope: &Scope) -> Result<Snapshot, ObserveError> {
         let mut state = self.state();
         state.counts.observations += 1;
-        state.check_observation()?;
+        state.check_observation(scope)?;
         if let Some(kind) = state.addresses.foreign_device()
             && scope.addresses
         {
@@ -139,9 +149,7 @@ impl Kernel for MemoryKernel {
             });
         }
         let mut snapshot = state.read(scope);
-        if let Some(tear) = state.tears.pop_front() {
-            tear.apply(&mut snapshot);
-        }
+        state.tear(scope, &mut snapshot);
         Ok(snapshot)
     }
 
@@ -175,7 +183,7 @@ impl State {
     fn answer(&mut self, op: &Op) -> OpOutcome {
         let number = self.counts.ops;
         self.counts.ops += 1;
-        let fault = self.faults.remove(&number);
+        let fault = self.fault_of(number, op);
         if matches!(fault, Some(Fault::Kill)) {
             self.killed = true;
         }

@@ -38,7 +38,6 @@ pub(super) struct Companions {
     rules: BTreeMap<AddressFamily, Rules>,
     held: BTreeMap<AddressFamily, BTreeSet<ChainKey>>,
     sysctls: BTreeMap<Name, Name>,
-    refuses_rules: bool,
 }
 
 impl Default for Companions {
@@ -48,7 +47,6 @@ impl Default for Companions {
             sets: BTreeMap::new(),
             rules: families.map(|family| (family, Rules::default())).into(),
             held: BTreeMap::new(),
-            refuses_rules: false,
             sysctls: (SETTINGS.iter())
                 .map(|(name, value)| ((*name).into(), (*value).into()))
                 .collect(),
@@ -61,10 +59,6 @@ impl Companions {
         self.sets.clone_from(&tables.sets);
         self.rules.extend(tables.rules.clone());
         self.sysctls.extend(tables.sysctls.clone());
-    }
-
-    pub(super) fn refuse_rules(&mut self, refuse: bool) {
-        self.refuses_rules = refuse;
     }
 
     pub(super) fn hold(&mut self, family: AddressFamily, chain: ChainKey) {
@@ -149,9 +143,6 @@ impl Companions {
         family: AddressFamily,
         patch: &RulesPatch,
     ) -> Result<(), OpErrorKind> {
-        if self.refuses_rules {
-            return Err(OpErrorKind::FilterRefused);
-        }
         let live = self.rules.entry(family).or_default();
         let absent = (patch.delete_jumps.iter())
             .any(|(key, rule)| !(live.jumps.get(key)).is_some_and(|jumps| jumps.contains(rule)));

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ipvs::{RealServerKey, VirtualServerKey};
-use model::Snapshot;
+use ipset::SetName;
+use ipvs::{AddressFamily, RealServerKey, Scheduler, VirtualServerKey};
+use model::kernel::{ObserveError, OpErrorKind};
+use model::plan::{Op, OpEffect};
+use model::{Scope, Selection, SetSelection, Snapshot};
 
 use super::{MemoryKernel, State};
-use model::kernel::{ObserveError, OpErrorKind};
 
 /// What becomes of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub struct Tear {
 }
 
 impl Tear {
-    pub(super) fn apply(self, snapshot: &mut Snapshot) {
+    pub(super) fn apply(&self, snapshot: &mut Snapshot) {
         let tables = &mut snapshot.tables.virtual_servers;
         for key in &self.virtual_servers {
             tables.remove(key);
@@ -55,7 +57,153 @@ impl Tear {
     }
 }
 
+/// Part of the tables, as a [`FaultRule`] selects it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All tables.
+    Everything,
+    /// Kernel settings and idle timeouts.
+    Settings,
+    /// Sets with their entries.
+    Sets,
+    /// One set with its entries.
+    Set(SetName),
+    /// The packet filter's rules of one family.
+    Rules(AddressFamily),
+    /// The dummy device itself.
+    Device,
+    /// Addresses on the dummy device.
+    Addresses,
+    /// Virtual servers without their real servers.
+    VirtualServers,
+    /// Virtual servers with this scheduler, as on a kernel that lacks its module.
+    Scheduler(Scheduler),
+    /// Real servers.
+    RealServers,
+}
+
+impl Part {
+    /// Returns true if `op` changes this part.
+    #[must_use]
+    pub fn is_changed_by(&self, op: &Op) -> bool {
+        match (self, op) {
+            (Self::Everything, _)
+            | (Self::Settings, Op::SetSysctl(..) | Op::SetTimeouts(_))
+            | (Self::Device, Op::EnsureDevice | Op::DelDevice)
+            | (Self::Addresses, Op::AddAddress(_) | Op::DelAddress(_))
+            | (
+                Self::VirtualServers,
+                Op::AddVirtualServer(_) | Op::SetVirtualServer(_) | Op::DelVirtualServer(_),
+            ) => true,
+            (Self::Rules(family), Op::PatchRules(of, _)) => family == of,
+            (
+                Self::Scheduler(name),
+                Op::AddVirtualServer(server) | Op::SetVirtualServer(server),
+            ) => *name == server.scheduler,
+            (Self::Sets, op) => set_of(op).is_some(),
+            (Self::Set(name), op) => set_of(op) == Some(name),
+            (Self::RealServers, op) => op.real_server_of().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Returns true if a reading of `scope` covers this part or some of it.
+    #[must_use]
+    pub fn is_read_by(&self, scope: &Scope) -> bool {
+        let servers = |with_real: bool| match &scope.virtual_servers {
+            Selection::All => true,
+            Selection::WithoutRealServers => !with_real,
+            Selection::Only(keys) => !keys.is_empty(),
+        };
+        match self {
+            Self::Everything => true,
+            Self::Settings => scope.settings,
+            Self::Sets => scope.sets != SetSelection::Only(BTreeSet::new()),
+            Self::Set(name) => match &scope.sets {
+                SetSelection::All => true,
+                SetSelection::Only(names) => names.contains(name),
+            },
+            Self::Rules(_) => scope.rules,
+            Self::Device | Self::Addresses => scope.addresses,
+            Self::VirtualServers | Self::Scheduler(_) => servers(false),
+            Self::RealServers => servers(true),
+        }
+    }
+}
+
+fn set_of(op: &Op) -> Option<&SetName> {
+    match op {
+        Op::CreateSet(name, _)
+        | Op::ReplaceSet(name, _)
+        | Op::AddEntry(name, _)
+        | Op::DelEntry(name, _)
+        | Op::DestroySet(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// A fault that lasts from [`MemoryKernel::hold`] to [`MemoryKernel::release`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultRule {
+    /// Readings that cover the part fail.
+    Unreadable(Part),
+    /// Readings of virtual servers miss these entries.
+    Torn(Tear),
+    /// Changes of `part` with this effect have this fault.
+    Ops {
+        /// The changes: those of this part.
+        part: Part,
+        /// Of these, the ones with this effect; all where there is none.
+        effect: Option<OpEffect>,
+        /// The outcome.
+        fault: Fault,
+    },
+}
+
+impl FaultRule {
+    /// Refuses all changes of `part` with `kind`.
+    #[must_use]
+    pub fn refuse(part: Part, kind: OpErrorKind) -> Self {
+        Self::Ops {
+            part,
+            effect: None,
+            fault: Fault::Refuse(kind),
+        }
+    }
+
+    /// Returns true if the rule is about changes, and `op` is one of them.
+    #[must_use]
+    pub fn hits(&self, op: &Op) -> bool {
+        match self {
+            Self::Ops { part, effect, .. } => {
+                part.is_changed_by(op) && effect.is_none_or(|effect| effect == op.effect())
+            }
+            Self::Unreadable(_) | Self::Torn(_) => false,
+        }
+    }
+}
+
+/// Names a fault that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Held(u64);
+
 impl MemoryKernel {
+    /// Lets a fault last until it is [released](Self::release). Of several rules that hit one change the oldest
+    /// decides; a fault [injected](Self::inject) for that change comes first.
+    #[must_use]
+    pub fn hold(&self, rule: FaultRule) -> Held {
+        let mut state = self.state();
+        let held = Held(state.next_held);
+        state.next_held += 1;
+        state.held.insert(held, rule);
+        held
+    }
+
+    /// Ends a fault. Does nothing for one that has ended.
+    pub fn release(&self, held: Held) {
+        self.state().held.remove(&held);
+    }
+
     /// Lets `fault` happen to the change that comes after `skip` others. A change has one fault at
     /// most: the last one set.
     pub fn inject(&self, skip: u64, fault: Fault) {
@@ -64,11 +212,12 @@ impl MemoryKernel {
         state.faults.insert(number, fault);
     }
 
-    /// Forgets all faults that have not happened, and revives a killed process.
+    /// Forgets all faults that have not happened, ends those that are held, and revives a killed process.
     pub fn clear_faults(&self) {
         let mut state = self.state();
         state.faults.clear();
         state.tears.clear();
+        state.held.clear();
         state.failing_observations = 0;
         state.killed = false;
     }
@@ -96,18 +245,47 @@ impl MemoryKernel {
 }
 
 impl State {
-    pub(super) fn check_observation(&mut self) -> Result<(), ObserveError> {
+    pub(super) fn check_observation(&mut self, scope: &Scope) -> Result<(), ObserveError> {
+        let unreadable = |rule: &FaultRule| match rule {
+            FaultRule::Unreadable(part) => part.is_read_by(scope),
+            FaultRule::Torn(_) | FaultRule::Ops { .. } => false,
+        };
         let message = if self.killed {
             "the process was killed"
         } else if self.failing_observations > 0 {
             self.failing_observations -= 1;
             "this reading was to fail"
+        } else if self.held.values().any(unreadable) {
+            "readings of this part are to fail"
         } else {
             return Ok(());
         };
         Err(ObserveError::Failed {
             what: "the tables",
             source: message.into(),
+        })
+    }
+    /// Applies the tear that waits for this reading, and those that are held.
+    pub(super) fn tear(&mut self, scope: &Scope, snapshot: &mut Snapshot) {
+        if let Some(tear) = self.tears.pop_front() {
+            tear.apply(snapshot);
+        }
+        for rule in self.held.values() {
+            if let FaultRule::Torn(tear) = rule
+                && Part::VirtualServers.is_read_by(scope)
+            {
+                tear.apply(snapshot);
+            }
+        }
+    }
+
+    /// The fault of `op`, which has this number.
+    pub(super) fn fault_of(&mut self, number: u64, op: &Op) -> Option<Fault> {
+        self.faults.remove(&number).or_else(|| {
+            self.held.values().find_map(|rule| match rule {
+                FaultRule::Ops { fault, .. } if rule.hits(op) => Some(fault.clone()),
+                _ => None,
+            })
         })
     }
 }

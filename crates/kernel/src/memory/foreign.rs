@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs::{AddressFamily, Connections, RealServerKey, Timeouts, VirtualServerKey};
+use ipvs::{AddressFamily, Connections, RealServer, RealServerKey, Timeouts, VirtualServerKey};
 use model::rules::ChainKey;
 use model::{NodeState, Op};
 
@@ -38,11 +38,6 @@ impl MemoryKernel {
         self.state().timeouts = timeouts;
     }
 
-    /// From now on, or no longer, the packet filter refuses every change.
-    pub fn refuse_rules(&self, refuse: bool) {
-        self.state().companions.refuse_rules(refuse);
-    }
-
     /// A rule of another chain goes to this one of ours, which so cannot be deleted.
     pub fn hold_chain(&self, family: AddressFamily, chain: ChainKey) {
         self.state().companions.hold(family, chain);
@@ -66,6 +61,16 @@ impl MemoryKernel {
         state
             .virtual_servers
             .set_connections((key, real), connections);
+    }
+
+    /// A real server as it is now, and its connections. Not counted as a reading.
+    #[must_use]
+    pub fn real_server(
+        &self,
+        key: VirtualServerKey,
+        real: RealServerKey,
+    ) -> Option<(RealServer, Connections)> {
+        self.state().virtual_servers.real_server((key, real))
     }
 
     /// A client sends the first packet of a flow; answers which real server gets it. The real server

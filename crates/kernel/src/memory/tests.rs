@@ -4,7 +4,7 @@ use ipvs::{Connections, ServiceFlags, VirtualServer};
 use ipvs::{Forwarding, Protocol, RealServer, RealServerKey, Scheduler, VirtualServerKey};
 use model::{Op, PlannedOp, Reason, Scope, Stage};
 
-use super::{Counts, Fault, MemoryKernel, Tear};
+use super::{Counts, Fault, FaultRule, MemoryKernel, Part, Tear};
 use model::kernel::Kernel;
 use model::kernel::{ObserveError, OpErrorKind};
 
@@ -140,6 +140,85 @@ fn readings_fail_as_often_as_asked() {
     assert!(kernel.observe(&Scope::EVERYTHING).is_err());
     assert!(kernel.observe(&Scope::EVERYTHING).is_err());
     assert!(kernel.observe(&Scope::EVERYTHING).is_ok());
+}
+
+#[test]
+fn a_held_fault_lasts_until_it_is_released() {
+    let mut kernel = MemoryKernel::new();
+    let part = Part::VirtualServers;
+    let held = kernel.hold(FaultRule::refuse(part, OpErrorKind::NotPermitted));
+    let refused = Some(OpErrorKind::NotPermitted);
+    assert_eq!(
+        kinds(&mut kernel, [add(1), Op::EnsureDevice, add(2)]),
+        [refused.clone(), None, refused]
+    );
+    kernel.release(held);
+    kernel.release(held);
+    assert_eq!(kinds(&mut kernel, [add(1)]), [None]);
+}
+
+#[test]
+fn a_held_fault_may_be_about_deletions_alone() {
+    let mut kernel = MemoryKernel::new();
+    let _held = kernel.hold(FaultRule::Ops {
+        part: Part::RealServers,
+        effect: Some(model::plan::OpEffect::Delete),
+        fault: Fault::LoseAnswer,
+    });
+    let ops = [
+        add(1),
+        Op::AddRealServer(key(1), real()),
+        Op::DelRealServer(key(1), real().key),
+    ];
+    let outcomes = kinds(&mut kernel, ops);
+    assert_eq!(outcomes, [None, None, Some(OpErrorKind::Unknown)]);
+    let entry = &kernel.tables().virtual_servers[&key(1)];
+    assert!(entry.real_servers.is_empty());
+}
+
+#[test]
+fn a_scheduler_is_missing_while_its_fault_is_held() {
+    let mut kernel = MemoryKernel::new();
+    let name = Scheduler("rr".into());
+    let missing = OpErrorKind::UnknownScheduler(name.clone());
+    let held = kernel.hold(FaultRule::refuse(Part::Scheduler(name), missing.clone()));
+    assert_eq!(kinds(&mut kernel, [add(1)]), [Some(missing)]);
+    kernel.release(held);
+    assert_eq!(kinds(&mut kernel, [add(1)]), [None]);
+}
+
+#[test]
+fn readings_fail_where_they_cover_the_unreadable_part() {
+    let mut kernel = MemoryKernel::new();
+    let held = kernel.hold(FaultRule::Unreadable(Part::Addresses));
+    let addresses = Scope {
+        addresses: true,
+        ..Scope::NOTHING
+    };
+    for scope in [Scope::EVERYTHING, addresses] {
+        assert!(kernel.observe(&scope).is_err());
+    }
+    assert!(kernel.observe(&Scope::NOTHING).is_ok());
+    kernel.release(held);
+    assert!(kernel.observe(&Scope::EVERYTHING).is_ok());
+}
+
+#[test]
+fn a_held_tear_is_for_every_reading() {
+    let mut kernel = MemoryKernel::new();
+    kinds(&mut kernel, [add(1), add(2)]);
+    let held = kernel.hold(FaultRule::Torn(Tear {
+        virtual_servers: [key(1)].into(),
+        ..Tear::default()
+    }));
+    for _ in 0..2 {
+        let torn = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+        assert_eq!(torn.tables.virtual_servers.len(), 1);
+        assert!(!torn.torn);
+    }
+    kernel.release(held);
+    let whole = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+    assert_eq!(whole.tables.virtual_servers.len(), 2);
 }
 
 #[test]

@@ -183,6 +183,13 @@ impl VirtualServers {
         }
     }
 
+    /// A real server with its connections.
+    pub(super) fn real_server(&self, key: FullKey) -> Option<(RealServer, Connections)> {
+        let real = *self.entries.get(&key.0)?.real_servers.get(&key.1)?;
+        let connections = self.connections.get(&key).copied();
+        Some((real, connections.unwrap_or_default()))
+    }
+
     /// A connection of a client, in a state without data: to the first real server that takes any.
     pub(super) fn connect(&mut self, key: VirtualServerKey) -> Option<RealServerKey> {
         let entry = self.entries.get(&key)?;

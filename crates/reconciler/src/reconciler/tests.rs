@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use ipvs::{AddressFamily, Connections, Protocol, RealServerKey, VirtualServerKey};
-use kernel::memory::Fault;
+use kernel::memory::{Fault, FaultRule, Part};
 use kernel::{Kernel as _, MemoryKernel, OpErrorKind};
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
 use model::{ClusterEvent, NodeConfig, Object, ObjectKind, ObjectName, text};
@@ -535,13 +535,14 @@ fn nothing_new_is_served_while_the_rules_cannot_be_written() {
 #[test]
 fn nothing_new_is_served_however_often_the_rules_fail() {
     let mut node = Node::new(config());
-    node.kernel.refuse_rules(true);
+    let rules = Part::Rules(AddressFamily::Ipv4);
+    let held = (node.kernel).hold(FaultRule::refuse(rules, OpErrorKind::FilterRefused));
     node.start(&[[10, 1, 0, 1]]);
     for _ in 0..200 {
         node.pass(Duration::from_millis(50));
         assert!(node.kernel.tables().virtual_servers.is_empty());
     }
-    node.kernel.refuse_rules(false);
+    node.kernel.release(held);
     node.pass(Duration::from_secs(30));
     assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ipvs::VirtualServerKey;
+use ipvs::{AddressFamily, Scheduler, VirtualServerKey};
 use kernel::OpErrorKind;
-use kernel::memory::{Fault, Tear};
-use model::plan::Op;
+use kernel::memory::{Fault, FaultRule, Part, Tear};
+use model::plan::{Op, OpEffect};
 use model::tables::NodeTables;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -89,6 +89,36 @@ pub fn faults() -> impl Strategy<Value = Vec<(u64, Fault)>> {
         Fault::LoseAnswer,
     ];
     vec((0_u64..40, select(kinds)), 0..12)
+}
+
+/// Faults that last, of every kind and for every part of the tables.
+pub fn lasting() -> impl Strategy<Value = FaultRule> {
+    let parts = || {
+        select(vec![
+            Part::Everything,
+            Part::Settings,
+            Part::Sets,
+            Part::Rules(AddressFamily::Ipv4),
+            Part::Rules(AddressFamily::Ipv6),
+            Part::Device,
+            Part::Addresses,
+            Part::VirtualServers,
+            Part::Scheduler(Scheduler("rr".into())),
+            Part::RealServers,
+        ])
+    };
+    let effects = vec![None, Some(OpEffect::Add), Some(OpEffect::Delete)];
+    let outcomes = vec![
+        Fault::Refuse(OpErrorKind::NotPermitted),
+        Fault::LoseRequest,
+        Fault::LoseAnswer,
+    ];
+    prop_oneof![
+        2 => parts().prop_map(FaultRule::Unreadable),
+        1 => Just(FaultRule::Torn(Tear { flagged: true, ..Tear::default() })),
+        5 => (parts(), select(effects), select(outcomes))
+            .prop_map(|(part, effect, fault)| FaultRule::Ops { part, effect, fault }),
+    ]
 }
 
 /// A reading of `tables` that misses some entries.

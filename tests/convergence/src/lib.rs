@@ -5,4 +5,6 @@
 
 pub mod cluster;
 pub mod faults;
+pub mod node;
 pub mod simulation;
+pub mod subject;

@@ -1,104 +1,506 @@
-//! The reconciler on a kernel in memory, in a time of its own.
+//! A whole node, simulated: a source with a cluster, the loop, a kernel that fails, other programs, and a clock. A seed
+//! decides everything, so a run can be had again.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`world`] | the cluster and what a source sends of it |
+//! | [`trouble`] | faults that last, and the entries that suffer from each |
+//! | [`by_hand`] | other programs and clients |
+//! | [`deadlines`] | entries that are wrong, and until when they may be |
+//! | [`steps`] | the steps of a run |
 
-use std::collections::VecDeque;
+mod by_hand;
+mod deadlines;
+mod random;
+mod steps;
+mod trouble;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use kernel::{Kernel as _, MemoryKernel};
-use model::{ClusterEvent, NodeConfig, NodeTables};
-use reconciler::{Effect, Event, Reconciler, Report};
+use kernel::MemoryKernel;
+use model::cluster::Changed;
+use model::tables::TableKeys;
+use model::{ClusterEvent, ClusterState, NodeConfig, NodeTables, Scope};
+use planner::Compiler;
+use reconciler::Event;
 
-/// A node.
+use self::deadlines::{Cause, Deadlines, Waiting, Wrong};
+use self::random::Random;
+use self::trouble::Active;
+use self::world::World;
+use crate::node::{Law, Node, Rules, Violation};
+use crate::subject::{Subject, address_of};
+
+/// Time from a change to the kernel: the loop gathers for 100 ms at most, and a second for all else.
+const CHANGE: Duration = Duration::from_millis(1_100);
+
+/// Time from a notice of the node's interfaces, another configuration or the end of the first lists.
+const NOTICE: Duration = Duration::from_secs(3);
+
+/// Time from the last connection to the deletion: two polls of 5 s and a rest.
+const REST: Duration = Duration::from_secs(12);
+
+/// Virtual servers whose real servers are read at once, and the longest pause between two such readings.
+const SLICE: usize = 256;
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a reading of a large table takes.
+const LARGE_READING: Duration = Duration::from_millis(8);
+
+/// Lines of the trace that a failure shows.
+const TRACE: usize = 150;
+
+/// A run that broke a law.
 #[derive(Debug)]
-pub struct Simulation {
-    /// Its kernel.
-    pub kernel: MemoryKernel,
-    /// Its reconciler.
-    pub reconciler: Reconciler,
-    /// What was reported so far.
-    pub reports: Vec<Report>,
-    /// The time.
-    pub now: Instant,
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// The step, counted from 1.
+    pub step: u64,
+    /// The law and how it was broken.
+    pub violation: Violation,
+    /// The last events.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seed,
+            step,
+            violation,
+            trace,
+        } = self;
+        writeln!(f, "seed {seed} step {step}: {violation}")?;
+        trace.iter().try_for_each(|line| writeln!(f, "    {line}"))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A finished run in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Steps.
+    pub steps: u64,
+    /// The time that passed for the node.
+    pub time: Duration,
+    /// Changes of the kernel.
+    pub ops: u64,
+    /// Readings.
+    pub readings: u64,
+    /// Faults that began.
+    pub faults: u64,
+}
+
+impl Figures {
+    /// Adds those of another run.
+    pub fn add(&mut self, other: Self) {
+        self.steps += other.steps;
+        self.time += other.time;
+        self.ops += other.ops;
+        self.readings += other.readings;
+        self.faults += other.faults;
+    }
+}
+
+/// Steps of the run of one seed. A large table takes longer for each.
+#[must_use]
+pub fn steps_of(seed: u64) -> u64 {
+    if is_large(seed) { 400 } else { 2_500 }
+}
+
+fn is_large(seed: u64) -> bool {
+    seed.is_multiple_of(16)
+}
+
+/// Runs `steps` steps from `seed`. The same arguments give the same run.
+///
+/// # Errors
+///
+/// If the loop breaks a law; then the run is repeated for its last events.
+pub fn run(seed: u64, steps: u64, rules: Rules) -> Result<Figures, Failure> {
+    Simulation::new(seed, rules, None)
+        .run(steps)
+        .map_err(|(step, violation)| {
+            let mut again = Simulation::new(seed, rules, Some(Vec::new()));
+            let repeated = match again.run_on(steps) {
+                Err((again, _)) if again == step => violation,
+                _ => Violation::new(violation.law, format!("{violation}; NOT REPEATED")),
+            };
+            let mut trace = again.node.trace.take().unwrap_or_default();
+            let from = trace.len().saturating_sub(TRACE);
+            Failure {
+                seed,
+                step,
+                violation: repeated,
+                trace: trace.split_off(from),
+            }
+        })
+}
+
+/// A node and all around it.
+#[derive(Debug)]
+struct Simulation {
+    random: Random,
+    node: Node,
+    world: World,
+    /// The cluster as the source has sent it.
+    cluster: ClusterState,
+    config: NodeConfig,
+    compiler: Compiler,
+    troubles: Vec<Active>,
+    /// Faults that ended, and until when the loop may suffer from each.
+    ended: Vec<(Active, Instant)>,
+    /// The longest pause of audits beyond `syncPeriod`, since readings were slow.
+    audit_pause: Duration,
+    /// The process may not have read all tables yet.
+    fresh: bool,
+    /// Entries that other programs changed a short time ago.
+    tampered: BTreeMap<Subject, Instant>,
+    /// When the first fault began since when not everything was right.
+    trouble_since: Option<Instant>,
+    deadlines: Deadlines,
+    /// Entries that became wrong: they justify writes.
+    justified: u64,
+    spent: Duration,
+    ops: u64,
+    began: Instant,
+    large: bool,
+    /// How long a reading takes without a fault.
+    reading: Duration,
+    faults: u64,
 }
 
 impl Simulation {
-    /// What the kernel holds, without settings that nobody asks for.
-    #[must_use]
-    pub fn tables(&self) -> NodeTables {
-        let mut tables = self.kernel.tables();
-        let wanted = &self.reconciler.desired().tables;
-        (tables.sysctls).retain(|name, _| wanted.sysctls.contains_key(name));
-        tables.timeouts = wanted.timeouts;
-        tables
-    }
-
-    /// A node with this kernel whose daemon has just started.
-    #[must_use]
-    pub fn new(config: NodeConfig, kernel: MemoryKernel) -> Self {
-        let now = Instant::now();
+    fn new(seed: u64, rules: Rules, trace: Option<Vec<String>>) -> Self {
+        let mut random = Random::new(seed);
+        let large = is_large(seed);
+        let (services, ports) = match large {
+            true => (110, 3),
+            false => (3 + u16::try_from(random.below(10)).unwrap_or(0), 2),
+        };
+        let world = World::new(&mut random, services, ports);
+        let config = steps::config(&mut random);
+        let kernel = MemoryKernel::new();
+        kernel.set_node(steps::interfaces(true, false));
+        let mut node = Node::with_rules(config.clone(), kernel, rules);
+        node.trace = trace;
+        let reading = if large { LARGE_READING } else { Duration::ZERO };
+        node.reading = reading;
         Self {
-            kernel,
-            reconciler: Reconciler::new(config, 1, now),
-            reports: Vec::new(),
-            now,
+            began: node.now,
+            random,
+            node,
+            world,
+            cluster: ClusterState::default(),
+            compiler: Compiler::new(config.clone()),
+            config,
+            troubles: Vec::new(),
+            trouble_since: None,
+            deadlines: Deadlines::default(),
+            ended: Vec::new(),
+            audit_pause: Duration::ZERO,
+            fresh: true,
+            tampered: BTreeMap::new(),
+            justified: 0,
+            spent: Duration::ZERO,
+            ops: 0,
+            large,
+            reading,
+            faults: 0,
         }
     }
 
-    /// The source speaks.
-    pub fn feed(&mut self, events: Vec<ClusterEvent>) {
+    fn run(mut self, steps: u64) -> Result<Figures, (u64, Violation)> {
+        self.run_on(steps)?;
+        let counts = self.node.kernel.counts();
+        Ok(Figures {
+            steps,
+            time: self.node.now - self.began,
+            ops: counts.ops,
+            readings: counts.observations,
+            faults: self.faults,
+        })
+    }
+
+    fn run_on(&mut self, steps: u64) -> Result<(), (u64, Violation)> {
+        self.start().map_err(|violation| (0, violation))?;
+        for step in 1..=steps {
+            self.step().map_err(|violation| (step, violation))?;
+            self.node.reports.clear();
+        }
+        (self.quiesce()).map_err(|violation| (steps, violation))
+    }
+
+    /// The source sends events, all at one instant.
+    fn feed(&mut self, events: Vec<ClusterEvent>) -> Result<(), Violation> {
+        let was_complete = self.cluster.is_complete();
+        let mut changed = Changed::default();
+        for event in &events {
+            changed.merge(self.cluster.absorb(event.clone()));
+        }
+        let complete = self.cluster.is_complete();
+        let anew = complete && !was_complete;
+        if anew {
+            self.compile_all();
+            self.review(Cause::Anew, false);
+        } else if complete && !changed.is_empty() {
+            self.compile(&changed);
+            self.review(Cause::Change, false);
+        }
         for event in events {
-            self.handle(Event::Cluster(event));
+            self.node.handle(Event::Cluster(event))?;
         }
+        self.look()
     }
 
-    /// Lets time pass until nothing is left to do but the next audit.
-    ///
-    /// # Panics
-    ///
-    /// If that does not come within 200 wake-ups.
-    pub fn settle(&mut self) {
-        for _ in 0..200 {
-            if self.reconciler.is_settled() {
-                return;
+    /// Gives the loop an event.
+    fn tell(&mut self, event: Event) -> Result<(), Violation> {
+        self.node.handle(event)?;
+        self.look()
+    }
+
+    /// Lets time pass.
+    fn pass(&mut self, time: Duration) -> Result<(), Violation> {
+        let end = self.node.now + time;
+        for _ in 0..100_000 {
+            let next = self.node.reconciler.poll_timeout();
+            let Some(at) = next.filter(|at| *at <= end) else {
+                self.check(end)?;
+                self.node.now = self.node.now.max(end);
+                return Ok(());
+            };
+            self.check(at)?;
+            self.node.wake()?;
+            self.look()?;
+        }
+        let what = format!("wake-ups without end within {time:?}");
+        Err(Violation::new(Law::AtOneInstant, what))
+    }
+
+    /// Compares the tables with the cluster's wishes after the loop had its turn.
+    fn look(&mut self) -> Result<(), Violation> {
+        let spent = self.node.spent - self.spent;
+        if !spent.is_zero() {
+            self.spent = self.node.spent;
+            self.deadlines.postpone(spent);
+        }
+        let ops = self.node.kernel.counts().ops;
+        if ops != self.ops {
+            self.ops = ops;
+            self.review(Cause::Change, false);
+            let allowed = 200 + 6 * self.justified;
+            if self.node.guard.writes > allowed {
+                let what = format!(
+                    "{} writes for {} entries that became wrong",
+                    self.node.guard.writes, self.justified
+                );
+                return Err(Violation::new(Law::Writes, what));
             }
-            self.wake();
         }
-        panic!("the node does not settle: {:#?}", self.reports);
+        self.check(self.node.now)
     }
 
-    /// Lets `duration` pass.
-    pub fn pass(&mut self, duration: Duration) {
-        let end = self.now + duration;
-        while let Some(at) = self.reconciler.poll_timeout()
-            && at <= end
+    /// Fails if an entry was wrong for too long at `at`.
+    fn check(&mut self, at: Instant) -> Result<(), Violation> {
+        let Err(late) = self.deadlines.check(at) else {
+            return Ok(());
+        };
+        let tables = self.node.kernel.tables();
+        let of = |tables: &NodeTables| match &late.subject {
+            Subject::RealServer(key, real) => (tables.virtual_servers.get(key))
+                .and_then(|entry| entry.real_servers.get(real))
+                .map(|real| format!("{real:?}")),
+            Subject::VirtualServer(key) => {
+                (tables.virtual_servers.get(key)).map(|entry| format!("{:?}", entry.server))
+            }
+            _ => None,
+        };
+        let known = self.node.reconciler.live();
+        let what = format!(
+            "{}; wanted: {:?}, kernel: {:?}, known to the loop: {:?}",
+            late.what,
+            of(self.desired()),
+            of(&tables),
+            known.map(|live| of(&live.tables))
+        );
+        Err(Violation::new(Law::InTime, what))
+    }
+
+    /// The tables that the cluster asks for.
+    fn desired(&self) -> &NodeTables {
+        &self.compiler.desired().tables
+    }
+
+    /// Compiles all of the cluster, as after another configuration.
+    fn compile_all(&mut self) {
+        self.compiler = Compiler::new(self.config.clone());
+        let node = self.node.kernel.snapshot().node;
+        self.compiler.compile(&self.cluster, &node, drop);
+        self.node.guard.excuse(|_| true);
+        self.node.guard.rules_written = true;
+    }
+
+    /// Compiles what changed. The loop may try these entries at once, however often they failed.
+    fn compile(&mut self, changed: &Changed) {
+        let keys = self.compiler.update(&self.cluster, changed);
+        self.excuse(&keys);
+    }
+
+    fn excuse(&mut self, keys: &TableKeys) {
+        self.node.guard.rules_written |= !keys.rules.is_empty();
+        let servers = &keys.virtual_servers;
+        self.node.guard.excuse(|subject| match subject {
+            Subject::VirtualServer(key) | Subject::RealServer(key, _) => servers.contains(key),
+            Subject::Set(name) | Subject::Entry(name, _) => {
+                keys.sets.contains(name) || keys.entries.iter().any(|(set, _)| set == name)
+            }
+            Subject::Rules(family) => keys.rules.contains(family),
+            // It is compared with its virtual servers.
+            Subject::Address(address) => {
+                keys.addresses.contains(address)
+                    || (servers.iter()).any(|key| address_of(*key) == Some(*address))
+            }
+            Subject::Device | Subject::Sysctl(_) | Subject::Timeouts => false,
+        });
+    }
+
+    /// Notes which entries are wrong now, and until when they may be.
+    fn review(&mut self, cause: Cause, meddled: bool) {
+        if !self.cluster.is_complete() {
+            return;
+        }
+        let desired = &self.compiler.desired().tables;
+        if std::mem::take(&mut self.node.guard.rules_written) {
+            let live = self.node.kernel.tables();
+            self.deadlines.compare_rules(desired, &live);
+        }
+        let live = self.node.kernel.look(&Scope {
+            rules: false,
+            ..Scope::EVERYTHING
+        });
+        self.deadlines.deletes_at_once =
+            self.config.cut_lost_endpoints || self.node.guard.rules() == Rules::ReadBeforeDrain;
+        self.deadlines.disown(desired, &live);
+        let wrong = self.deadlines.compare(desired, &live);
+        let new = self.deadlines.unknown(&wrong);
+        self.justified += new.len() as u64;
+        let new: Vec<_> = (new.into_iter())
+            .map(|(subject, wrong)| {
+                let waiting = Waiting {
+                    since: self.node.now,
+                    cause,
+                    until: self.deadline(&subject, wrong, cause, meddled),
+                    meddled,
+                };
+                ((subject, wrong), waiting)
+            })
+            .collect();
+        self.deadlines.update(wrong, new);
+        if self.troubles.is_empty()
+            && (self.deadlines.all().keys()).all(|(_, wrong)| *wrong == Wrong::Draining)
         {
-            self.wake();
+            self.trouble_since = None;
+            self.fresh = false;
+            let long_ago = self.config.sync_period + CHANGE;
+            let (now, large) = (self.node.now, self.large);
+            (self.tampered).retain(|_, at| large || now.saturating_duration_since(*at) < long_ago);
         }
-        self.now = end;
     }
 
-    fn wake(&mut self) {
-        if let Some(at) = self.reconciler.poll_timeout() {
-            self.now = self.now.max(at);
+    /// When an entry has to be right that is wrong for this reason; none while a fault excuses it.
+    fn deadline(
+        &self,
+        subject: &Subject,
+        wrong: Wrong,
+        cause: Cause,
+        meddled: bool,
+    ) -> Option<Instant> {
+        let rules = self.node.guard.rules();
+        // The loop cannot know.
+        let cause = match cause {
+            Cause::Change if self.is_tampered(subject) => Cause::Meddled,
+            Cause::Change if self.fresh && self.are_readings_disturbed() => Cause::Anew,
+            _ => cause,
+        };
+        if (self.troubles.iter()).any(|active| active.excuses(subject, wrong, cause, rules)) {
+            return None;
         }
-        self.handle(Event::Timeout);
+        if self.is_unread(subject) {
+            return None;
+        }
+        let by_hand = || self.config.sync_period + self.audit_pause + CHANGE + self.round(subject);
+        let mut time = match cause {
+            Cause::Change => CHANGE + self.config.min_sync_period,
+            Cause::Node | Cause::Anew => NOTICE + self.config.min_sync_period,
+            Cause::Meddled => by_hand(),
+            Cause::Fault => self.recovery(),
+        };
+        if cause == Cause::Fault && meddled {
+            time += by_hand();
+        }
+        match wrong {
+            Wrong::Lacking | Wrong::Extra => {}
+            Wrong::Resting => time += REST,
+            Wrong::Draining if self.config.drain_timeout.is_zero() => return None,
+            Wrong::Draining => time += REST + self.config.drain_timeout,
+        }
+        let until = self.node.now + time;
+        let suffering = (self.ended.iter())
+            .filter(|(active, _)| active.excuses(subject, wrong, cause, rules))
+            .map(|(_, until)| *until);
+        Some(suffering.fold(until, Instant::max))
     }
 
-    fn handle(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            for effect in self.reconciler.handle(event, self.now) {
-                match effect {
-                    Effect::Observe(scope) => {
-                        let answer = self.kernel.observe(&scope);
-                        events.push_back(Event::Observed(scope, answer));
-                    }
-                    Effect::Apply(stage) => {
-                        let outcomes = self.kernel.apply(&stage);
-                        events.push_back(Event::Applied(stage, outcomes));
-                    }
-                    Effect::Report(report) => self.reports.push(report),
-                }
+    /// Returns true while readings fail, and until they have to be right again.
+    fn are_readings_disturbed(&self) -> bool {
+        let ended = (self.ended.iter()).filter(|(_, until)| *until > self.node.now);
+        (self.troubles.iter().chain(ended.map(|(active, _)| active))).any(Active::disturbs_readings)
+    }
+
+    /// Returns true if another program changed the entry, or the address that it is at, a short time ago.
+    fn is_tampered(&self, subject: &Subject) -> bool {
+        let address = subject.virtual_server().and_then(address_of);
+        self.tampered.contains_key(subject)
+            || address.is_some_and(|at| self.tampered.contains_key(&Subject::Address(at)))
+    }
+
+    /// Returns true for a part of a virtual server that waits for a reading which a fault prevents.
+    fn is_unread(&self, subject: &Subject) -> bool {
+        let server = subject.virtual_server();
+        server.is_some()
+            && self.troubles.iter().any(Active::disturbs_readings)
+            && (self.deadlines.all().iter()).any(|((other, _), waiting)| {
+                other.virtual_server() == server && waiting.until.is_none()
+            })
+    }
+
+    /// How long a large table is read in slices; these alone show real servers.
+    fn round(&self, subject: &Subject) -> Duration {
+        match subject {
+            Subject::RealServer(..) if self.large => {
+                let servers = self.desired().virtual_servers.len();
+                let slices = u32::try_from(servers / SLICE + 2).unwrap_or(u32::MAX);
+                slices * (PAUSE + Duration::from_secs(1))
             }
+            _ => Duration::ZERO,
         }
+    }
+
+    /// Time after a fault: a wait doubles, so the last one is as long as all before it; and an entry may wait for one
+    /// that waits.
+    fn recovery(&self) -> Duration {
+        let lasted = (self.trouble_since).map_or(Duration::ZERO, |since| self.node.now - since);
+        let wait = (2 * lasted + Duration::from_millis(500)).min(self.config.sync_period);
+        2 * wait + Duration::from_secs(2)
+    }
+
+    /// A line of the trace.
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        self.node.note(line);
     }
 }

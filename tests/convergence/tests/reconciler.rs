@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use convergence::cluster::{change, config, lists, objects, written};
 use convergence::faults::{by_hand, faults, meddle, tear};
-use convergence::simulation::Simulation;
+use convergence::node::{Node, Violation};
 use kernel::MemoryKernel;
 use model::{ClusterState, Object};
 use proptest::collection::vec;
@@ -12,22 +12,22 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use reconciler::Report;
 
-fn start(objects: Vec<Object>) -> Simulation {
-    let mut node = Simulation::new(config(), MemoryKernel::new());
-    node.feed(lists(objects));
-    node
+fn start(objects: Vec<Object>) -> Result<Node, Violation> {
+    let mut node = Node::new(config(), MemoryKernel::new());
+    node.feed(lists(objects))?;
+    Ok(node)
 }
 
 /// The node's tables are what the cluster asks, an audit finds nothing, and nothing more is written.
-fn check_converged(node: &mut Simulation) -> Result<(), TestCaseError> {
+fn check_converged(node: &mut Node) -> Result<(), TestCaseError> {
     node.kernel.clear_faults();
-    node.pass(Duration::from_secs(120));
-    node.settle();
+    node.pass(Duration::from_secs(120))?;
+    node.settle()?;
     let desired = node.reconciler.desired().clone();
     prop_assert_eq!(&node.tables(), &desired.tables);
     let writes = node.kernel.counts().ops;
     node.reports.clear();
-    node.pass(Duration::from_secs(120));
+    node.pass(Duration::from_secs(120))?;
     prop_assert_eq!(
         node.kernel.counts().ops,
         writes,
@@ -49,7 +49,7 @@ proptest! {
         first in objects(),
         changes in vec(change(), 0..8),
     ) {
-        let mut node = start(first.clone());
+        let mut node = start(first.clone())?;
         let mut state = ClusterState::default();
         for event in lists(first) {
             state.absorb(event);
@@ -58,8 +58,8 @@ proptest! {
             for event in &change {
                 state.absorb(event.clone());
             }
-            node.feed(change);
-            node.settle();
+            node.feed(change)?;
+            node.settle()?;
             if state.node("node1").is_some() {
                 let desired = written(&state);
                 prop_assert_eq!(&node.tables(), &desired.tables);
@@ -76,19 +76,19 @@ proptest! {
         tears in vec(any::<Index>(), 0..3),
         unreadable in 0_u32..4,
     ) {
-        let mut node = Simulation::new(config(), MemoryKernel::new());
+        let mut node = Node::new(config(), MemoryKernel::new());
         for (skip, fault) in faults {
             node.kernel.inject(skip, fault);
         }
         node.kernel.fail_observations(unreadable);
-        node.feed(lists(first));
-        node.settle();
+        node.feed(lists(first))?;
+        node.settle()?;
         for change in changes {
             for index in &tears {
                 node.kernel.tear(tear(&node.kernel.tables(), *index));
             }
-            node.feed(change);
-            node.settle();
+            node.feed(change)?;
+            node.settle()?;
         }
         check_converged(&mut node)?;
     }
@@ -98,18 +98,18 @@ proptest! {
         objects in objects(),
         meddling in vec(by_hand(), 1..5),
     ) {
-        let mut node = start(objects);
-        node.settle();
+        let mut node = start(objects)?;
+        node.settle()?;
         let mut drifted = false;
         for change in meddling {
             if let Some(op) = meddle(&node.kernel.tables(), change) {
-                drifted |= node.kernel.foreign(&op).is_ok();
+                drifted |= node.meddle(&op).is_ok();
             }
         }
         let moved = node.tables() != node.reconciler.desired().tables;
         node.reports.clear();
-        node.pass(Duration::from_secs(31));
-        node.settle();
+        node.pass(Duration::from_secs(31))?;
+        node.settle()?;
         prop_assert_eq!(&node.tables(), &node.reconciler.desired().tables);
         let told = node.reports.iter().any(|report| matches!(report, Report::Drift(_)));
         prop_assert!(drifted || !moved);
@@ -118,12 +118,12 @@ proptest! {
 
     #[test]
     fn a_restart_writes_nothing(objects in objects()) {
-        let mut node = start(objects.clone());
-        node.settle();
-        let mut again = Simulation::new(config(), node.kernel.clone());
+        let mut node = start(objects.clone())?;
+        node.settle()?;
+        let mut again = Node::new(config(), node.kernel.clone());
         let writes = again.kernel.counts().ops;
-        again.feed(lists(objects));
-        again.settle();
+        again.feed(lists(objects))?;
+        again.settle()?;
         prop_assert_eq!(again.kernel.counts().ops, writes);
     }
 
@@ -133,14 +133,14 @@ proptest! {
         after in objects(),
         missing in 1_usize..3,
     ) {
-        let mut first = start(before);
-        first.settle();
+        let mut first = start(before)?;
+        first.settle()?;
         let tables = first.kernel.tables();
         let mut events = lists(after);
         events.truncate(events.len() - missing);
-        let mut node = Simulation::new(config(), first.kernel.clone());
-        node.feed(events);
-        node.pass(Duration::from_secs(300));
+        let mut node = Node::new(config(), first.kernel.clone());
+        node.feed(events)?;
+        node.pass(Duration::from_secs(300))?;
         prop_assert_eq!(node.kernel.tables(), tables);
     }
 }

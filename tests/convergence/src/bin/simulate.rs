@@ -1,0 +1,76 @@
+//! Simulates nodes, seed after seed, until so many steps are done: `cargo xtask simulate`.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use convergence::node::Rules;
+use convergence::simulation::{Figures, run, steps_of};
+
+/// Simulate a node with faults and check the laws of its loop
+#[derive(Parser)]
+#[command(name = "simulate")]
+struct Arguments {
+    /// Steps of all runs together
+    #[arg(long, default_value_t = 100_000)]
+    steps: u64,
+    /// The first seed; each run has the next one
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Hold the loop to the laws of a drain that reads before it sets the weight
+    #[arg(long)]
+    old_rules: bool,
+    /// Go on with the next seed after a failure
+    #[arg(long)]
+    keep_going: bool,
+    /// Print the laws that were broken without the events that led there
+    #[arg(long)]
+    brief: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let rules = match arguments.old_rules {
+        true => Rules::ReadBeforeDrain,
+        false => Rules::All,
+    };
+    let began = Instant::now();
+    let mut figures = Figures::default();
+    let mut failures = 0;
+    let mut left = arguments.steps;
+    let mut seed = arguments.seed;
+    while left > 0 {
+        let steps = left.min(steps_of(seed));
+        left -= steps;
+        match run(seed, steps, rules) {
+            Ok(run) => figures.add(run),
+            Err(failure) => {
+                failures += 1;
+                match arguments.brief {
+                    true => println!("seed {seed} step {}: {}", failure.step, failure.violation),
+                    false => println!("{failure}"),
+                }
+                if !arguments.keep_going {
+                    break;
+                }
+            }
+        }
+        seed += 1;
+    }
+    let Figures {
+        steps,
+        time,
+        ops,
+        readings,
+        faults,
+    } = figures;
+    println!(
+        "seeds {} to {}: {failures} failed; the others took {steps} steps, {faults} faults, {:.1} hours of the node's \
+         time, {ops} ops, {readings} readings; {:.1} s",
+        arguments.seed,
+        seed.saturating_sub(1),
+        time.as_secs_f64() / 3600.0,
+        began.elapsed().as_secs_f64()
+    );
+    ExitCode::from(u8::from(failures > 0))
+}

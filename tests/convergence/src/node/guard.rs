@@ -1,0 +1,470 @@
+//! The laws of single effects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use ipvs::{AddressFamily, RealServerKey, VirtualServerKey};
+use kernel::{MemoryKernel, OpErrorKind, OpOutcome};
+use model::plan::{Op, OpEffect, PlannedOp, Reason, Stage};
+use model::sets::served_by;
+use model::{NodeTables, Scope, Selection, Snapshot};
+use reconciler::{Event, Reconciler};
+
+use crate::subject::{Subject, address_of, is_tcp};
+
+/// Equal effects of one wake-up within this time are at one instant. The shortest wait of a back-off is 75 ms.
+const INSTANT: Duration = Duration::from_millis(50);
+
+/// Effects between two waits.
+const MAX_EFFECTS: u32 = 200;
+
+/// Readings that may come one after the other without a reason.
+const READINGS: f64 = 120.0;
+
+/// Time from weight 0 to a deletion.
+const AT_REST: Duration = Duration::from_secs(1);
+
+/// The laws that a loop is held to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rules {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of a loop that reads a virtual server before a real server leaves it, may delete that real server at
+    /// once, and serves a node port at one address though another program has it at another.
+    ReadBeforeDrain,
+}
+
+/// A law of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Law {
+    /// An `Observe` or `Apply` is the last effect of its batch, so that control returns after each.
+    OneEffect,
+    /// No effect twice at one instant, and few at one instant.
+    AtOneInstant,
+    /// The loop never asks to be woken at an instant that has passed, and always asks while it has work.
+    Poll,
+    /// Entries of other programs stay.
+    Foreign,
+    /// Deletions need all first lists, an untorn reading, and that the cluster does not ask for the entry.
+    Deletion,
+    /// A virtual server is added after its address, its entries of sets, and the rules.
+    Companions,
+    /// A real server with connections stays until its time to drain is over.
+    Connections,
+    /// A real server has had weight 0 for a second before it is deleted.
+    AtRest,
+    /// A failing entry is tried in growing intervals.
+    BackOff,
+    /// Readings follow from changes, failures and time.
+    Readings,
+    /// Writes follow from changes.
+    Writes,
+    /// An entry that is not as the cluster asks is so again in time.
+    InTime,
+}
+
+/// A law that was broken.
+#[derive(Debug)]
+pub struct Violation {
+    /// The law.
+    pub law: Law,
+    /// The effect or the entry that breaks it.
+    pub what: String,
+}
+
+impl Violation {
+    /// `what` breaks `law`.
+    #[must_use]
+    pub fn new(law: Law, what: String) -> Self {
+        Self { law, what }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.law, self.what)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Attempts at an entry since it first failed.
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    count: u32,
+}
+
+/// Checks effects.
+#[derive(Debug)]
+pub struct Guard {
+    rules: Rules,
+    /// Virtual servers of other programs.
+    pub foreign: BTreeSet<VirtualServerKey>,
+    /// Readings miss entries and do not say so: the loop adds them again.
+    pub blind: bool,
+    scopes: Vec<(Instant, Scope)>,
+    ops: BTreeMap<Subject, (Instant, Op)>,
+    effects: u32,
+    /// Virtual servers that this process wrote, or saw in an untorn reading.
+    known: BTreeSet<VirtualServerKey>,
+    addresses_known: bool,
+    /// Real servers of weight 0, and since when.
+    resting: BTreeMap<(VirtualServerKey, RealServerKey), Instant>,
+    failing: BTreeMap<Subject, Failing>,
+    readings: f64,
+    refilled: Instant,
+    /// Rules were written since this was set to false.
+    pub rules_written: bool,
+    /// Ops that were no repetition of a failed one.
+    pub writes: u64,
+}
+
+impl Guard {
+    /// Checks a node whose kernel holds `tables`.
+    #[must_use]
+    pub fn new(rules: Rules, tables: &NodeTables, now: Instant) -> Self {
+        let long_ago = now.checked_sub(Duration::from_secs(3600)).unwrap_or(now);
+        let resting = tables.virtual_servers.iter().flat_map(|(key, entry)| {
+            let reals = entry.real_servers.values();
+            reals
+                .filter(|real| real.weight == 0)
+                .map(|real| ((*key, real.key), long_ago))
+        });
+        Self {
+            rules,
+            foreign: BTreeSet::new(),
+            blind: false,
+            scopes: Vec::new(),
+            ops: BTreeMap::new(),
+            effects: 0,
+            known: BTreeSet::new(),
+            addresses_known: false,
+            resting: resting.collect(),
+            failing: BTreeMap::new(),
+            readings: READINGS,
+            refilled: now,
+            rules_written: true,
+            writes: 0,
+        }
+    }
+
+    /// The laws in force.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// When the weight of a real server became 0.
+    #[must_use]
+    pub fn resting_since(&self, key: VirtualServerKey, real: RealServerKey) -> Option<Instant> {
+        self.resting.get(&(key, real)).copied()
+    }
+
+    /// Entries that are failing.
+    #[must_use]
+    pub fn failing(&self) -> usize {
+        self.failing.len()
+    }
+
+    /// An attempt at this entry has a reason of its own.
+    pub fn excuse(&mut self, of: impl Fn(&Subject) -> bool) {
+        self.failing.retain(|subject, _| !of(subject));
+    }
+
+    pub(super) fn restarted(&mut self, now: Instant) {
+        self.known.clear();
+        self.addresses_known = false;
+        self.failing.clear();
+        self.forget(now);
+    }
+
+    /// Another program changed an entry, so the loop may write it again.
+    pub(super) fn disturbed(&mut self, op: &Op) {
+        self.rules_written |= matches!(op, Op::PatchRules(..));
+        self.failing.remove(&Subject::of(op));
+        if let Op::DelDevice = op {
+            self.failing.clear();
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        self.refill(now);
+        self.readings += 4.0;
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.refilled).as_secs_f64();
+        self.readings = (self.readings + 2.0 * seconds).min(self.readings.max(READINGS));
+        self.refilled = now;
+    }
+
+    pub(super) fn wakes(&mut self, event: &Event, now: Instant) {
+        self.effects = 0;
+        self.scopes.clear();
+        self.ops.clear();
+        if !matches!(event, Event::Timeout) {
+            self.forget(now);
+        }
+    }
+
+    pub(super) fn sleeps(&self, reconciler: &Reconciler, now: Instant) -> Result<(), Violation> {
+        let what = match reconciler.poll_timeout() {
+            Some(at) if at <= now => format!("poll_timeout is {:?} in the past", now - at),
+            None if reconciler.cluster().is_complete() => {
+                "poll_timeout is none while audits wait".to_owned()
+            }
+            Some(_) | None => return Ok(()),
+        };
+        Err(Violation::new(Law::Poll, what))
+    }
+
+    fn count(&mut self) -> Result<(), Violation> {
+        self.effects += 1;
+        if self.effects > MAX_EFFECTS {
+            let what = format!("{} effects follow from one event", self.effects);
+            return Err(Violation::new(Law::AtOneInstant, what));
+        }
+        Ok(())
+    }
+
+    pub(super) fn observes(&mut self, scope: &Scope, now: Instant) -> Result<(), Violation> {
+        self.count()?;
+        self.refill(now);
+        (self.scopes).retain(|(at, _)| now.saturating_duration_since(*at) < INSTANT);
+        if self.scopes.iter().any(|(_, earlier)| earlier == scope) {
+            let what = format!("read twice: {scope:?}");
+            return Err(Violation::new(Law::AtOneInstant, what));
+        }
+        self.scopes.push((now, scope.clone()));
+        self.readings -= 1.0;
+        if self.readings < 0.0 {
+            let what = format!("too many readings, {} entries failing", self.failing.len());
+            return Err(Violation::new(Law::Readings, what));
+        }
+        Ok(())
+    }
+
+    pub(super) fn observed(&mut self, scope: &Scope, snapshot: &Snapshot) {
+        if snapshot.torn {
+            return;
+        }
+        self.addresses_known |= scope.addresses;
+        if !matches!(&scope.virtual_servers, Selection::Only(keys) if keys.is_empty()) {
+            (self.known).extend(snapshot.tables.virtual_servers.keys());
+        }
+    }
+
+    pub(super) fn applies(
+        &mut self,
+        stage: &Stage,
+        (reconciler, kernel): (&Reconciler, &MemoryKernel),
+        now: Instant,
+    ) -> Result<(), Violation> {
+        self.count()?;
+        for planned in &stage.ops {
+            let subject = Subject::of(&planned.op);
+            let is_server = subject.virtual_server().is_some();
+            if let Some((at, earlier)) = self.ops.get(&subject)
+                && now.saturating_duration_since(*at) < INSTANT
+                && *earlier == planned.op
+                && !(self.blind && is_server)
+            {
+                let what = format!("done twice: {}", planned.op);
+                return Err(Violation::new(Law::AtOneInstant, what));
+            }
+            if let Some(key) = subject.virtual_server()
+                && self.foreign.contains(&key)
+            {
+                let what = format!("{}, which is foreign", planned.op);
+                return Err(Violation::new(Law::Foreign, what));
+            }
+            if planned.op.effect() == OpEffect::Delete {
+                self.deletes(planned, reconciler)?;
+            }
+            match &planned.op {
+                Op::DelRealServer(key, real) if is_tcp(*key) => {
+                    self.ends(planned, (*key, *real), (reconciler, kernel), now)?;
+                }
+                Op::AddVirtualServer(server) => self.serves(server.key, reconciler)?,
+                _ => {}
+            }
+            self.ops.insert(subject, (now, planned.op.clone()));
+        }
+        Ok(())
+    }
+
+    fn deletes(&self, planned: &PlannedOp, reconciler: &Reconciler) -> Result<(), Violation> {
+        let desired = &reconciler.desired().tables;
+        let wanted = match &planned.op {
+            Op::DelVirtualServer(key) => desired.virtual_servers.contains_key(key),
+            Op::DelRealServer(key, real) => (desired.virtual_servers.get(key))
+                .is_some_and(|entry| entry.real_servers.contains_key(real)),
+            Op::DelAddress(address) => desired.addresses.contains(address),
+            Op::DelEntry(name, entry) => {
+                (desired.sets.get(name)).is_some_and(|set| set.entries.contains(entry))
+            }
+            Op::DestroySet(name) => desired.sets.contains_key(name),
+            _ => false,
+        };
+        let known = match &planned.op {
+            Op::DelVirtualServer(key) | Op::DelRealServer(key, _) => self.known.contains(key),
+            Op::DelAddress(_) => self.addresses_known,
+            _ => true,
+        };
+        let why = if !reconciler.cluster().is_complete() {
+            "before every list is in"
+        } else if wanted {
+            "though the cluster asks for it"
+        } else if !known {
+            "known from torn readings alone"
+        } else {
+            return Ok(());
+        };
+        let what = format!("{} {why}", planned.op);
+        Err(Violation::new(Law::Deletion, what))
+    }
+
+    /// A TCP real server is deleted from a virtual server that stays.
+    fn ends(
+        &self,
+        planned: &PlannedOp,
+        key: (VirtualServerKey, RealServerKey),
+        (reconciler, kernel): (&Reconciler, &MemoryKernel),
+        now: Instant,
+    ) -> Result<(), Violation> {
+        let config = reconciler.config();
+        let Some((_, connections)) = kernel.real_server(key.0, key.1) else {
+            return Ok(());
+        };
+        if planned.reason == Reason::Lost && config.cut_lost_endpoints {
+            return Ok(());
+        }
+        let rested = (self.resting.get(&key)).map(|since| now.saturating_duration_since(*since));
+        let busy = connections.active > 0 || connections.inactive > 0;
+        let expired = !config.drain_timeout.is_zero() && rested >= Some(config.drain_timeout);
+        if busy && !expired {
+            let what = format!("{} ({}), {connections:?}", planned.op, planned.reason);
+            return Err(Violation::new(Law::Connections, what));
+        }
+        if self.rules == Rules::All && rested < Some(AT_REST) {
+            let what = format!(
+                "{} ({}), at rest for {rested:?}",
+                planned.op, planned.reason
+            );
+            return Err(Violation::new(Law::AtRest, what));
+        }
+        Ok(())
+    }
+
+    /// A virtual server is added. The loop's own knowledge counts: it cannot know what others just did.
+    fn serves(&self, key: VirtualServerKey, reconciler: &Reconciler) -> Result<(), Violation> {
+        let (Some(address), Some(live)) = (address_of(key), reconciler.live()) else {
+            return Ok(());
+        };
+        let desired = &reconciler.desired().tables;
+        let live = &live.tables;
+        let family = AddressFamily::of(address);
+        let foreign = |entry| self.foreign.iter().any(|key| served_by(entry, *key));
+        let lacking = desired.sets.iter().find_map(|(name, set)| {
+            let mut entries = (set.entries.iter()).filter(|entry| served_by(entry, key));
+            let found =
+                |entry| (live.sets.get(name)).is_some_and(|set| set.entries.contains(entry));
+            entries.find(|entry| !found(*entry) && !foreign(*entry))
+        });
+        let lacks = if desired.addresses.contains(&address) && !live.addresses.contains(&address) {
+            "its address".to_owned()
+        } else if desired.rules.get(&family) != live.rules.get(&family) {
+            "rules".to_owned()
+        } else if let Some(entry) = lacking {
+            format!("entry {entry}")
+        } else {
+            return Ok(());
+        };
+        let what = format!("add virtual server {key} before {lacks}");
+        Err(Violation::new(Law::Companions, what))
+    }
+
+    pub(super) fn applied(
+        &mut self,
+        stage: &Stage,
+        outcomes: &[OpOutcome],
+        kernel: &MemoryKernel,
+        now: Instant,
+    ) -> Result<(), Violation> {
+        for (planned, outcome) in stage.ops.iter().zip(outcomes) {
+            self.weighed(&planned.op, kernel, now);
+            let there = match outcome {
+                Ok(()) => true,
+                Err(error) => matches!(
+                    error.kind(),
+                    OpErrorKind::Unknown | OpErrorKind::AlreadyExists
+                ),
+            };
+            if let Op::AddVirtualServer(server) = &planned.op
+                && there
+            {
+                self.known.insert(server.key);
+            }
+            let subject = Subject::of(&planned.op);
+            self.rules_written |= matches!(subject, Subject::Rules(_));
+            if outcome.is_ok() {
+                self.writes += 1;
+                self.failing.remove(&subject);
+            } else {
+                self.readings += 4.0;
+                self.fails(&subject, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fails(&mut self, subject: &Subject, now: Instant) -> Result<(), Violation> {
+        let failing = self.failing.entry(subject.clone()).or_insert_with(|| {
+            self.writes += 1;
+            Failing {
+                since: now,
+                count: 0,
+            }
+        });
+        failing.count += 1;
+        // A device is tried with each of its addresses.
+        if *subject == Subject::Device {
+            return Ok(());
+        }
+        let seconds = now.saturating_duration_since(failing.since).as_secs_f64();
+        // Waits of 75 ms at least, doubling; audits and polls of drains in between.
+        let allowed = 5.0 + 1.5 * (1.0 + seconds / 0.075).log2() + seconds / 5.0;
+        if f64::from(failing.count) > allowed {
+            let what = format!(
+                "{subject:?} was tried {} times in {seconds:.1} s",
+                failing.count
+            );
+            return Err(Violation::new(Law::BackOff, what));
+        }
+        Ok(())
+    }
+
+    /// Notes the weight of a real server after `op`, whatever its outcome.
+    pub(super) fn weighed(&mut self, op: &Op, kernel: &MemoryKernel, now: Instant) {
+        let key = match op {
+            Op::AddRealServer(key, real) | Op::SetRealServer(key, real) => (*key, real.key),
+            Op::DelRealServer(key, real) => (*key, *real),
+            Op::DelVirtualServer(key) => {
+                (self.resting).retain(|(of, _), _| of != key);
+                return;
+            }
+            _ => return,
+        };
+        match kernel.real_server(key.0, key.1) {
+            Some((real, _)) if real.weight == 0 => {
+                self.resting.entry(key).or_insert(now);
+            }
+            Some(_) | None => {
+                self.resting.remove(&key);
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Which entries of the tables are not as the cluster asks, and until when each may stay so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use ipset::Entry;
+use ipvs::{AddressFamily, VirtualServerKey};
+use model::sets::served_by;
+use model::{NodeTables, Snapshot};
+
+use crate::subject::{Subject, address_of, is_tcp};
+
+/// How an entry differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wrong {
+    /// The kernel lacks it, or has it with other settings.
+    Lacking,
+    /// The kernel has it and the cluster does not ask for it.
+    Extra,
+    /// The same of a TCP real server that has weight 0 and no connections.
+    Resting,
+    /// The same of a TCP real server that has weight 0, and connections.
+    Draining,
+}
+
+impl Wrong {
+    /// Returns true for a real server of weight 0 that waits for its deletion.
+    pub(super) fn is_at_rest(self) -> bool {
+        matches!(self, Self::Resting | Self::Draining)
+    }
+}
+
+/// The reason for which an entry became wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The cluster changed, or the loop wrote.
+    Change,
+    /// The node's interfaces changed, and the loop was told.
+    Node,
+    /// Another configuration, or another process.
+    Anew,
+    /// Another program wrote, and the loop was not told.
+    Meddled,
+    /// A fault ended.
+    Fault,
+}
+
+impl Cause {
+    /// Returns true if the loop has to read the kernel to know of it.
+    pub(super) fn needs_reading(self) -> bool {
+        self != Self::Change
+    }
+}
+
+/// An entry that is wrong.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) since: Instant,
+    pub(super) cause: Cause,
+    /// When it has to be right; none while a fault excuses it.
+    pub(super) until: Option<Instant>,
+    /// Another program made it wrong.
+    pub(super) meddled: bool,
+}
+
+/// An entry that was wrong for too long.
+#[derive(Debug)]
+pub(super) struct Late {
+    pub(super) subject: Subject,
+    pub(super) what: String,
+}
+
+/// All entries that are wrong.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    /// The loop may delete a TCP real server that has a weight: one that is lost, or has no connections.
+    pub(super) deletes_at_once: bool,
+    waiting: BTreeMap<(Subject, Wrong), Waiting>,
+    /// Families whose rules are wrong.
+    rules_lacking: BTreeSet<AddressFamily>,
+    /// A node port is served at one address though another program has it at another.
+    pub(super) serves_beside_foreign: bool,
+    /// Virtual servers of other programs, and those of which it cannot be told whose they are.
+    pub(super) unjudged: BTreeSet<VirtualServerKey>,
+    /// Virtual servers that look like ours by their address or entry alone: others added them, or a reading missed them.
+    pub(super) intruders: BTreeSet<VirtualServerKey>,
+}
+
+impl Deadlines {
+    pub(super) fn all(&self) -> &BTreeMap<(Subject, Wrong), Waiting> {
+        &self.waiting
+    }
+
+    /// Of the entries that are wrong now, those that were not before.
+    pub(super) fn unknown(&self, wrong: &[(Subject, Wrong)]) -> Vec<(Subject, Wrong)> {
+        (wrong.iter())
+            .filter(|key| !self.waiting.contains_key(key))
+            .cloned()
+            .collect()
+    }
+
+    /// Takes in which entries are wrong now, and the deadlines of those that were not before.
+    pub(super) fn update(
+        &mut self,
+        wrong: Vec<(Subject, Wrong)>,
+        new: Vec<((Subject, Wrong), Waiting)>,
+    ) {
+        let wrong: BTreeSet<_> = wrong.into_iter().collect();
+        self.waiting.retain(|key, _| wrong.contains(key));
+        self.waiting.extend(new);
+    }
+
+    /// Compares the rules, which take longer than all else.
+    pub(super) fn compare_rules(&mut self, desired: &NodeTables, live: &NodeTables) {
+        let differ = |(family, rules): (&AddressFamily, _)| {
+            (live.rules.get(family) != Some(rules)).then_some(*family)
+        };
+        self.rules_lacking = desired.rules.iter().filter_map(differ).collect();
+    }
+
+    /// Without address and entry an intruder is another program's.
+    pub(super) fn disown(&mut self, desired: &NodeTables, live: &Snapshot) {
+        let alone = |key: &&VirtualServerKey| {
+            live.tables.virtual_servers.contains_key(key)
+                && !desired.virtual_servers.contains_key(key)
+                && !planner::is_marked(live, **key)
+        };
+        let alone: Vec<_> = self.intruders.iter().filter(alone).copied().collect();
+        for key in alone {
+            self.intruders.remove(&key);
+            self.unjudged.insert(key);
+        }
+    }
+
+    /// Changes deadlines.
+    pub(super) fn each(&mut self, mut change: impl FnMut(&Subject, Wrong, &mut Waiting)) {
+        for ((subject, wrong), waiting) in &mut self.waiting {
+            change(subject, *wrong, waiting);
+        }
+    }
+
+    /// The kernel was busy for `time`: nothing could be done meanwhile.
+    pub(super) fn postpone(&mut self, time: Duration) {
+        for waiting in self.waiting.values_mut() {
+            waiting.until = waiting.until.map(|until| until + time);
+        }
+    }
+
+    /// Fails if a deadline is before `now`. An entry whose prerequisites are wrong waits for these.
+    pub(super) fn check(&mut self, now: Instant) -> Result<(), Late> {
+        let late = |waiting: &Waiting| waiting.until.is_some_and(|until| until < now);
+        if !self.waiting.values().any(late) {
+            return Ok(());
+        }
+        let keys: Vec<_> = (self.waiting.iter())
+            .filter(|(_, waiting)| late(waiting))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            if let Some(other) = self.prerequisite(&key) {
+                let until = other.until.map(|until| until + Duration::from_secs(2));
+                if let Some(waiting) = self.waiting.get_mut(&key)
+                    && until.is_none_or(|until| until >= now)
+                {
+                    waiting.until = until;
+                    continue;
+                }
+            }
+            let waiting = &self.waiting[&key];
+            let what = format!(
+                "{:?} is {:?} for {:.3} s, cause: {:?}{}",
+                key.0,
+                key.1,
+                (now - waiting.since).as_secs_f64(),
+                waiting.cause,
+                if waiting.meddled { ", by hand" } else { "" }
+            );
+            return Err(Late {
+                subject: key.0,
+                what,
+            });
+        }
+        Ok(())
+    }
+
+    /// A wrong entry that the loop repairs before this one, and that has more time.
+    fn prerequisite(&self, (subject, wrong): &(Subject, Wrong)) -> Option<&Waiting> {
+        use Subject as S;
+        let comes = *wrong == Wrong::Lacking;
+        let first = |other: &Subject, how: Wrong| match (subject, other) {
+            (S::Address(_), S::Device) => comes,
+            (S::Address(at), S::VirtualServer(key)) => {
+                !comes && how == Wrong::Extra && address_of(*key) == Some(*at)
+            }
+            (S::Address(_), S::Rules(_) | S::Entry(..) | S::Set(_)) => comes,
+            (S::VirtualServer(key), S::Address(at)) => comes && address_of(*key) == Some(*at),
+            (S::VirtualServer(_), S::Device | S::Rules(_) | S::Set(_)) => comes,
+            (S::VirtualServer(key), S::Entry(_, entry)) => comes && served_by(entry, *key),
+            (S::RealServer(key, _), S::VirtualServer(of)) => key == of,
+            (S::RealServer(key, _), S::RealServer(of, _)) => {
+                !comes && how == Wrong::Lacking && key == of
+            }
+            (S::Entry(..) | S::Rules(_), S::Set(_)) => true,
+            (S::Entry(_, entry), S::VirtualServer(key)) => !comes && served_by(entry, *key),
+            (S::Set(_), S::Rules(_)) => !comes,
+            _ => false,
+        };
+        (self.waiting.iter())
+            .filter(|((other, how), _)| first(other, *how))
+            .map(|(_, waiting)| waiting)
+            .max_by_key(|waiting| (waiting.until.is_none(), waiting.until))
+    }
+
+    /// The entries of `live`, which has no rules, that are not as `desired` has them. Those that other programs are in the way of do not
+    /// count.
+    pub(super) fn compare(&self, desired: &NodeTables, live: &Snapshot) -> Vec<(Subject, Wrong)> {
+        let mut all = Vec::new();
+        let tables = &live.tables;
+        self.virtual_servers(desired, live, &mut all);
+        let missing = desired.addresses.difference(&tables.addresses);
+        let missing: Vec<_> = missing
+            .filter(|address| !self.is_taken(**address))
+            .collect();
+        if !missing.is_empty() && !live.device {
+            all.push((Subject::Device, Wrong::Lacking));
+        }
+        let missing = missing.into_iter();
+        all.extend(missing.map(|address| (Subject::Address(*address), Wrong::Lacking)));
+        for address in tables.addresses.difference(&desired.addresses) {
+            all.push((Subject::Address(*address), Wrong::Extra));
+        }
+        self.sets(desired, tables, &mut all);
+        let rules = self.rules_lacking.iter();
+        all.extend(rules.map(|family| (Subject::Rules(*family), Wrong::Lacking)));
+        for (name, value) in &desired.sysctls {
+            if tables.sysctls.get(name) != Some(value) {
+                all.push((Subject::Sysctl(name.clone()), Wrong::Lacking));
+            }
+        }
+        all
+    }
+
+    fn virtual_servers(
+        &self,
+        desired: &NodeTables,
+        live: &Snapshot,
+        all: &mut Vec<(Subject, Wrong)>,
+    ) {
+        let tables = &live.tables;
+        for (key, wanted) in &desired.virtual_servers {
+            let unbound = address_of(*key).is_some_and(|address| {
+                desired.addresses.contains(&address)
+                    && !tables.addresses.contains(&address)
+                    && self.is_taken(address)
+            });
+            if unbound || self.unjudged.contains(key) {
+                continue;
+            }
+            let Some(entry) = tables.virtual_servers.get(key) else {
+                if !self.is_foreign_node_port(desired, *key) {
+                    all.push((Subject::VirtualServer(*key), Wrong::Lacking));
+                }
+                continue;
+            };
+            if entry == wanted {
+                continue;
+            }
+            if entry.server != wanted.server {
+                all.push((Subject::VirtualServer(*key), Wrong::Lacking));
+            }
+            for (real, wanted) in &wanted.real_servers {
+                if entry.real_servers.get(real) != Some(wanted) {
+                    all.push((Subject::RealServer(*key, *real), Wrong::Lacking));
+                }
+            }
+            for (real, weighed) in &entry.real_servers {
+                if wanted.real_servers.contains_key(real) {
+                    continue;
+                }
+                let wrong = match live.connections.get(&(*key, *real)) {
+                    _ if !is_tcp(*key) => Wrong::Extra,
+                    // It should have weight 0, or be gone.
+                    _ if weighed.weight > 0 => match self.deletes_at_once {
+                        false => Wrong::Lacking,
+                        true => Wrong::Extra,
+                    },
+                    Some(_) => Wrong::Draining,
+                    None => Wrong::Resting,
+                };
+                all.push((Subject::RealServer(*key, *real), wrong));
+            }
+        }
+        for key in tables.virtual_servers.keys() {
+            if !desired.virtual_servers.contains_key(key) && !self.unjudged.contains(key) {
+                all.push((Subject::VirtualServer(*key), Wrong::Extra));
+            }
+        }
+    }
+
+    fn sets(&self, desired: &NodeTables, tables: &NodeTables, all: &mut Vec<(Subject, Wrong)>) {
+        for (name, wanted) in &desired.sets {
+            let Some(set) = tables.sets.get(name) else {
+                all.push((Subject::Set(name.clone()), Wrong::Lacking));
+                continue;
+            };
+            if set.entries == wanted.entries {
+                continue;
+            }
+            for entry in wanted.entries.difference(&set.entries) {
+                if !self.would_claim(entry) {
+                    all.push((Subject::Entry(name.clone(), *entry), Wrong::Lacking));
+                }
+            }
+            for entry in set.entries.difference(&wanted.entries) {
+                all.push((Subject::Entry(name.clone(), *entry), Wrong::Extra));
+            }
+        }
+        for name in tables.sets.keys() {
+            if !desired.sets.contains_key(name) {
+                all.push((Subject::Set(name.clone()), Wrong::Extra));
+            }
+        }
+    }
+
+    /// Returns true if another program has the node port of `key` at some address: with the entry of this port, which has no
+    /// address, that one would look like ours.
+    fn is_foreign_node_port(&self, desired: &NodeTables, key: VirtualServerKey) -> bool {
+        let parts = |key| match key {
+            VirtualServerKey::Address {
+                address,
+                port,
+                protocol,
+            } => Some((address, port, protocol)),
+            VirtualServerKey::Fwmark { .. } => None,
+        };
+        let Some((address, port, protocol)) = parts(key) else {
+            return false;
+        };
+        !self.serves_beside_foreign
+            && !desired.addresses.contains(&address)
+            && (self.unjudged.iter().copied().filter_map(parts))
+                .any(|(_, other, of)| (other, of) == (port, protocol))
+    }
+
+    /// Returns true if another program has a virtual server at `address`.
+    fn is_taken(&self, address: IpAddr) -> bool {
+        (self.unjudged.iter()).any(|key| address_of(*key) == Some(address))
+    }
+
+    /// Returns true if `entry` would make another program's virtual server look like ours.
+    fn would_claim(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Ip(address) => self.is_taken(*address),
+            _ => self.unjudged.iter().any(|key| served_by(entry, *key)),
+        }
+    }
+}

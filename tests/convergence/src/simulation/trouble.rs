@@ -1,0 +1,279 @@
+//! Faults of the kernel that last in time, and which entries suffer from them.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use ipvs::{AddressFamily, Protocol, RealServerKey, Scheduler, VirtualServer, VirtualServerKey};
+use kernel::OpErrorKind;
+use kernel::memory::{Fault, FaultRule, Held, Part, Tear};
+use model::NodeTables;
+use model::plan::OpEffect;
+
+use super::deadlines::{Cause, Wrong};
+use super::random::Random;
+use crate::node::{Node, Rules};
+use crate::subject::{Subject, address_of};
+
+/// A fault.
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    /// The kernel fails.
+    Rule(FaultRule),
+    /// Readings and stages take this long.
+    Slow(Duration, Duration),
+    /// Another program writes the IPVS table all the time, so that readings are torn.
+    Writer,
+}
+
+/// A fault that lasts.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) trouble: Trouble,
+    held: Option<Held>,
+    pub(super) since: Instant,
+}
+
+impl Trouble {
+    /// Any fault, on a node with these tables.
+    pub(super) fn any(random: &mut Random, tables: &NodeTables) -> Self {
+        match random.below(12) {
+            0..3 => Self::Rule(FaultRule::Unreadable(part(random, tables))),
+            3..5 => Self::Rule(FaultRule::Torn(tear(random, tables))),
+            5 => Self::Writer,
+            6 => {
+                let longest = [5, 40, 400, 5_000, 60_000][random.below(5)];
+                let longest = Duration::from_millis(longest);
+                let time = |random: &mut Random| random.time(Duration::ZERO, longest);
+                Self::Slow(time(random), time(random))
+            }
+            7 => {
+                let name = Scheduler(random.pick(["rr", "wlc"]).unwrap_or("rr").into());
+                let kind = OpErrorKind::UnknownScheduler(name.clone());
+                Self::Rule(FaultRule::refuse(Part::Scheduler(name), kind))
+            }
+            _ => Self::Rule(FaultRule::Ops {
+                part: part(random, tables),
+                effect: random
+                    .pick([None, None, Some(OpEffect::Add), Some(OpEffect::Delete)])
+                    .flatten(),
+                fault: match random.below(4) {
+                    0 => Fault::LoseRequest,
+                    1 => Fault::LoseAnswer,
+                    _ => Fault::Refuse(OpErrorKind::NotPermitted),
+                },
+            }),
+        }
+    }
+
+    /// Begins the fault.
+    pub(super) fn begin(self, node: &mut Node) -> Active {
+        let held = match &self {
+            Self::Rule(rule) => {
+                node.guard.blind |= is_silent(rule);
+                Some(rule.clone())
+            }
+            Self::Slow(reading, applying) => {
+                (node.reading, node.applying) = (*reading, *applying);
+                None
+            }
+            Self::Writer => {
+                let server = writers_server();
+                node.guard.foreign.insert(server.key);
+                node.writer = Some(server);
+                Some(FaultRule::Torn(Tear {
+                    flagged: true,
+                    ..Tear::default()
+                }))
+            }
+        };
+        Active {
+            held: held.map(|rule| node.kernel.hold(rule)),
+            trouble: self,
+            since: node.now,
+        }
+    }
+}
+
+impl Active {
+    /// Ends the fault.
+    pub(super) fn end(&self, node: &mut Node) {
+        match &self.trouble {
+            Trouble::Rule(rule) => {
+                if is_silent(rule) {
+                    node.guard.blind = false;
+                }
+            }
+            Trouble::Slow(..) => {
+                (node.reading, node.applying) = (Duration::ZERO, Duration::ZERO);
+            }
+            Trouble::Writer => node.writer = None,
+        }
+        if let Some(held) = self.held {
+            node.kernel.release(held);
+        }
+    }
+
+    /// Returns true if this replaces nothing that `other` sets.
+    pub(super) fn goes_with(&self, other: &Trouble) -> bool {
+        let alone = |trouble: &Trouble| match trouble {
+            Trouble::Rule(rule) => u8::from(is_silent(rule)),
+            Trouble::Slow(..) => 2,
+            Trouble::Writer => 3,
+        };
+        alone(&self.trouble) != alone(other) || alone(other) == 0
+    }
+
+    /// The virtual servers that readings miss in silence.
+    pub(super) fn hidden(&self) -> BTreeSet<VirtualServerKey> {
+        match &self.trouble {
+            Trouble::Rule(rule @ FaultRule::Torn(tear)) if is_silent(rule) => hidden_by(tear),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Returns true if readings fail or are torn.
+    pub(super) fn disturbs_readings(&self) -> bool {
+        matches!(
+            self.trouble,
+            Trouble::Writer | Trouble::Rule(FaultRule::Unreadable(_) | FaultRule::Torn(_))
+        )
+    }
+
+    /// Returns true if an entry may stay wrong as long as this fault lasts.
+    pub(super) fn excuses(
+        &self,
+        subject: &Subject,
+        wrong: Wrong,
+        cause: Cause,
+        rules: Rules,
+    ) -> bool {
+        // A change needs no reading: what was known before it still holds.
+        let must_be_read = rules == Rules::ReadBeforeDrain || cause.needs_reading();
+        match &self.trouble {
+            Trouble::Slow(..) => false,
+            Trouble::Writer => must_be_read || wrong != Wrong::Lacking,
+            Trouble::Rule(FaultRule::Unreadable(_)) => must_be_read || wrong.is_at_rest(),
+            Trouble::Rule(FaultRule::Torn(tear)) => {
+                let server = subject.virtual_server();
+                let hidden = server.is_some_and(|key| hidden_by(tear).contains(&key));
+                match tear.flagged {
+                    true => hidden || must_be_read || wrong != Wrong::Lacking,
+                    false => hidden || rules == Rules::ReadBeforeDrain,
+                }
+            }
+            Trouble::Rule(FaultRule::Ops { part, effect, .. }) => {
+                let by_effect = match effect {
+                    Some(OpEffect::Delete) => wrong != Wrong::Lacking || is_part_of_rules(subject),
+                    // What goes waits for what comes in its place.
+                    Some(OpEffect::Add | OpEffect::Change) | None => true,
+                };
+                by_effect && suffers(subject, wrong, part)
+            }
+        }
+    }
+}
+
+fn is_part_of_rules(subject: &Subject) -> bool {
+    matches!(
+        subject,
+        Subject::Rules(_) | Subject::Set(_) | Subject::Entry(..)
+    )
+}
+
+fn is_silent(rule: &FaultRule) -> bool {
+    matches!(rule, FaultRule::Torn(tear) if !tear.flagged)
+}
+
+fn hidden_by(tear: &Tear) -> BTreeSet<VirtualServerKey> {
+    let with_real = tear.real_servers.iter().map(|(key, _)| *key);
+    (tear.virtual_servers.iter().copied())
+        .chain(with_real)
+        .collect()
+}
+
+/// Returns true if an entry waits for changes of `part`: its own, or those that come before it in a plan.
+fn suffers(subject: &Subject, wrong: Wrong, part: &Part) -> bool {
+    use Subject as S;
+    let comes = wrong == Wrong::Lacking;
+    match (part, subject) {
+        (Part::Everything, _)
+        | (Part::Settings, S::Sysctl(_) | S::Timeouts)
+        | (Part::Sets | Part::Set(_), S::Set(_) | S::Entry(..) | S::Rules(_))
+        | (Part::Rules(_), S::Set(_) | S::Entry(..))
+        | (Part::Device, S::Device | S::Address(_))
+        | (Part::Addresses, S::Address(_))
+        | (
+            Part::VirtualServers | Part::Scheduler(_),
+            S::VirtualServer(_) | S::Address(_) | S::Entry(..),
+        )
+        | (Part::RealServers, S::RealServer(..)) => true,
+        (Part::Sets | Part::Set(_) | Part::Device | Part::Addresses, S::VirtualServer(_))
+        | (Part::Sets | Part::Set(_), S::Address(_)) => comes,
+        (Part::Rules(family), S::Rules(of)) => family == of,
+        (Part::Rules(family), S::Address(address)) => {
+            comes && *family == AddressFamily::of(*address)
+        }
+        (Part::Rules(family), S::VirtualServer(key)) => {
+            comes && address_of(*key).map(AddressFamily::of) == Some(*family)
+        }
+        _ => false,
+    }
+}
+
+fn part(random: &mut Random, tables: &NodeTables) -> Part {
+    match random.below(11) {
+        0 => Part::Everything,
+        1 => Part::Settings,
+        2 => Part::Sets,
+        3 => random
+            .pick(tables.sets.keys().cloned())
+            .map_or(Part::Sets, Part::Set),
+        4 => Part::Rules(AddressFamily::Ipv4),
+        5 => Part::Rules(AddressFamily::Ipv6),
+        6 => Part::Device,
+        7 => Part::Addresses,
+        8 => Part::VirtualServers,
+        _ => Part::RealServers,
+    }
+}
+
+fn tear(random: &mut Random, tables: &NodeTables) -> Tear {
+    let mut virtual_servers = BTreeSet::new();
+    let mut real_servers = BTreeSet::new();
+    if let Some((key, entry)) = random.pick(&tables.virtual_servers) {
+        let real: Option<RealServerKey> = random.pick(entry.real_servers.keys().copied());
+        match real.filter(|_| random.percent(50)) {
+            Some(real) => {
+                real_servers.insert((*key, real));
+            }
+            None => {
+                virtual_servers.insert(*key);
+            }
+        }
+    }
+    Tear {
+        virtual_servers,
+        real_servers,
+        flagged: random.percent(60),
+    }
+}
+
+/// A virtual server at an address that no Service has.
+pub(super) fn foreign_server(address: [u8; 4], port: u16) -> VirtualServer {
+    VirtualServer {
+        key: VirtualServerKey::Address {
+            address: address.into(),
+            port,
+            protocol: Protocol::Tcp,
+        },
+        scheduler: Scheduler("wlc".into()),
+        flags: ipvs::ServiceFlags::empty(),
+        persistence_timeout: Duration::ZERO,
+        persistence_prefix: 32,
+        persistence_engine: None,
+    }
+}
+
+fn writers_server() -> VirtualServer {
+    foreign_server([172, 16, 0, 99], 99)
+}

@@ -1,0 +1,87 @@
+//! The one entry of the tables that a change is about.
+
+use std::net::IpAddr;
+
+use ipset::{Entry, SetName};
+use ipvs::{AddressFamily, RealServerKey, VirtualServerKey};
+use model::Op;
+use model::names::Name;
+
+/// An entry of a node's tables.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// The dummy device.
+    Device,
+    /// An address on the dummy device.
+    Address(IpAddr),
+    /// A set, its entries apart.
+    Set(SetName),
+    /// An entry of a set.
+    Entry(SetName, Entry),
+    /// The rules of one family.
+    Rules(AddressFamily),
+    /// A kernel setting.
+    Sysctl(Name),
+    /// The idle timeouts.
+    Timeouts,
+    /// A virtual server, its real servers apart.
+    VirtualServer(VirtualServerKey),
+    /// A real server.
+    RealServer(VirtualServerKey, RealServerKey),
+}
+
+impl Subject {
+    /// The entry that `op` changes.
+    #[must_use]
+    pub fn of(op: &Op) -> Self {
+        match op {
+            Op::SetSysctl(name, _) => Self::Sysctl(name.clone()),
+            Op::SetTimeouts(_) => Self::Timeouts,
+            Op::CreateSet(set, _) | Op::ReplaceSet(set, _) | Op::DestroySet(set) => {
+                Self::Set(set.clone())
+            }
+            Op::AddEntry(set, entry) | Op::DelEntry(set, entry) => Self::Entry(set.clone(), *entry),
+            Op::PatchRules(family, _) => Self::Rules(*family),
+            Op::EnsureDevice | Op::DelDevice => Self::Device,
+            Op::AddAddress(address) | Op::DelAddress(address) => Self::Address(*address),
+            Op::AddVirtualServer(server) | Op::SetVirtualServer(server) => {
+                Self::VirtualServer(server.key)
+            }
+            Op::DelVirtualServer(key) => Self::VirtualServer(*key),
+            Op::AddRealServer(key, real) | Op::SetRealServer(key, real) => {
+                Self::RealServer(*key, real.key)
+            }
+            Op::DelRealServer(key, real) => Self::RealServer(*key, *real),
+        }
+    }
+
+    /// The virtual server that this is, or is a part of.
+    #[must_use]
+    pub fn virtual_server(&self) -> Option<VirtualServerKey> {
+        match self {
+            Self::VirtualServer(key) | Self::RealServer(key, _) => Some(*key),
+            _ => None,
+        }
+    }
+}
+
+/// The address of a virtual server; none for one of a firewall mark.
+#[must_use]
+pub fn address_of(key: VirtualServerKey) -> Option<IpAddr> {
+    match key {
+        VirtualServerKey::Address { address, .. } => Some(address),
+        VirtualServerKey::Fwmark { .. } => None,
+    }
+}
+
+/// Returns true for a virtual server of TCP: real servers drain from these alone.
+#[must_use]
+pub fn is_tcp(key: VirtualServerKey) -> bool {
+    matches!(
+        key,
+        VirtualServerKey::Address {
+            protocol: ipvs::Protocol::Tcp,
+            ..
+        }
+    )
+}

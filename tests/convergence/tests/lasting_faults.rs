@@ -1,0 +1,161 @@
+//! The laws of the loop while a fault lasts: it holds up what needs the faulty part and nothing else, no effect comes twice
+//! at one instant (checked by [`Node`] at each effect), and everything is right soon after its end.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use convergence::cluster::{config, lists, object, objects};
+use convergence::faults::lasting;
+use convergence::node::Node;
+use ipvs::{AddressFamily, Connections, Protocol, RealServerKey, VirtualServerKey};
+use kernel::MemoryKernel;
+use kernel::memory::FaultRule;
+use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
+use model::{ClusterEvent, NodeConfig, Object, ObjectName, Op};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// A Service beside those of the random world, and the last byte of its address.
+#[derive(Clone, Copy)]
+struct Probe(&'static str, u8);
+
+/// Its endpoints change while the fault lasts.
+const CHANGING: Probe = Probe("changing", 1);
+
+/// One of its endpoints has left and has connections.
+const DRAINING: Probe = Probe("draining", 2);
+
+impl Probe {
+    fn key(self) -> VirtualServerKey {
+        VirtualServerKey::Address {
+            address: [10, 97, 0, self.1].into(),
+            port: 80,
+            protocol: Protocol::Tcp,
+        }
+    }
+
+    fn real(self, host: u8) -> RealServerKey {
+        RealServerKey {
+            address: [10, 2, self.1, host].into(),
+            port: 8080,
+        }
+    }
+
+    fn service(self) -> Object {
+        Object::Service(Service {
+            cluster_ips: vec![Parsed::Valid([10, 97, 0, self.1].into())],
+            ports: vec![ServicePort {
+                name: "http".into(),
+                protocol: Parsed::Valid(Protocol::Tcp),
+                port: Parsed::Valid(NonZeroU16::new(80).expect("not zero")),
+                node_port: None,
+            }],
+            ..Service::new(ObjectName::new("probe", self.0))
+        })
+    }
+
+    fn slice(self, hosts: &[u8]) -> Object {
+        let endpoint = |host: &u8| Endpoint::ready(Parsed::Valid([10, 2, self.1, *host].into()));
+        Object::EndpointSlice(EndpointSlice {
+            name: ObjectName::new("probe", self.0),
+            service: self.0.into(),
+            family: Some(AddressFamily::Ipv4),
+            endpoints: hosts.iter().map(endpoint).collect(),
+            ports: vec![EndpointPort {
+                name: Some("http".into()),
+                protocol: Parsed::Valid(Protocol::Tcp),
+                port: NonZeroU16::new(8080),
+            }],
+            triggered: None,
+        })
+    }
+}
+
+/// A node on which a real server drains, and its time to drain ends after a minute.
+fn start(mut first: Vec<Object>) -> Result<Node, TestCaseError> {
+    let config = NodeConfig {
+        drain_timeout: Duration::from_secs(60),
+        ..config()
+    };
+    let mut node = Node::new(config, MemoryKernel::new());
+    for probe in [CHANGING, DRAINING] {
+        first.extend([probe.service(), probe.slice(&[1, 2])]);
+    }
+    node.feed(lists(first))?;
+    node.pass(Duration::from_secs(1))?;
+    let busy = Connections {
+        active: 3,
+        ..Connections::default()
+    };
+    (node.kernel).set_connections(DRAINING.key(), DRAINING.real(2), busy);
+    node.feed(vec![ClusterEvent::Upsert(DRAINING.slice(&[1]))])?;
+    node.pass(Duration::from_secs(3))?;
+    prop_assert_eq!(node.reconciler.drains().len(), 1);
+    Ok(node)
+}
+
+/// Returns true if an endpoint of a Service that exists can be added in spite of the fault.
+fn admits_endpoint(node: &Node, rule: &FaultRule, host: u8) -> bool {
+    let tables = node.kernel.tables();
+    let real = tables.virtual_servers[&CHANGING.key()].real_servers[&CHANGING.real(1)];
+    let key = CHANGING.real(host);
+    !rule.hits(&Op::AddRealServer(
+        CHANGING.key(),
+        ipvs::RealServer { key, ..real },
+    ))
+}
+
+fn has_endpoint(node: &Node, host: u8) -> bool {
+    let found = (node.kernel).real_server(CHANGING.key(), CHANGING.real(host));
+    found.is_some_and(|(real, _)| real.weight == 1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_lasting_fault_holds_up_nothing_else(
+        first in objects(),
+        changes in vec(object(), 1..5),
+        rule in lasting(),
+        seconds in 1_u64..400,
+    ) {
+        let mut node = start(first)?;
+        let held = node.kernel.hold(rule.clone());
+        for (host, change) in (3..).zip(changes) {
+            node.feed(vec![ClusterEvent::Upsert(change)])?;
+            node.pass(Duration::from_secs(seconds))?;
+            node.feed(vec![ClusterEvent::Upsert(CHANGING.slice(&[1, host]))])?;
+            node.pass(Duration::from_secs(1))?;
+            prop_assert!(
+                has_endpoint(&node, host) || !admits_endpoint(&node, &rule, host),
+                "endpoint {} is not there a second after it came", host
+            );
+        }
+        node.kernel.release(held);
+        (node.kernel).set_connections(DRAINING.key(), DRAINING.real(2), Connections::default());
+        node.pass(Duration::from_secs(100))?;
+        prop_assert!(node.reconciler.is_settled(), "work is left: {:#?}", node.reports);
+        prop_assert_eq!(&node.tables(), &node.reconciler.desired().tables);
+        let writes = node.kernel.counts().ops;
+        node.pass(Duration::from_secs(120))?;
+        prop_assert_eq!(node.kernel.counts().ops, writes);
+    }
+
+    /// A fault that ends before anybody notices leaves no long wait behind.
+    #[test]
+    fn a_short_fault_is_over_soon(objects in objects(), rule in lasting(), millis in 1_u64..2_000) {
+        let mut node = Node::new(config(), MemoryKernel::new());
+        let held = node.kernel.hold(rule);
+        node.feed(lists(objects))?;
+        node.pass(Duration::from_millis(millis))?;
+        node.kernel.release(held);
+        node.pass(Duration::from_millis(3 * millis + 2_000))?;
+        prop_assert!(node.reconciler.is_settled(), "work is left: {:#?}", node.reports);
+        prop_assert_eq!(&node.tables(), &node.reconciler.desired().tables);
+    }
+}

@@ -10,6 +10,7 @@ mod instructions;
 mod libtest;
 mod project;
 mod say;
+mod simulate;
 mod test;
 mod tidy;
 mod vm;
@@ -45,6 +46,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Write the container image, without a container engine
     Image(image::Arguments),
+    /// Simulate a node with faults and check the laws of its loop
+    Simulate(simulate::Arguments),
     /// Check the shape of the sources and the manifests
     Tidy,
     /// Write what the conformance scenarios show into them, or the counted instructions
@@ -71,6 +74,7 @@ fn run(command: Command) -> Result<u8> {
         Command::E2e(arguments) => e2e::command(&project, &arguments),
         Command::Bench(arguments) => bench::command(&project, &arguments),
         Command::Image(arguments) => image::command(&project, &arguments),
+        Command::Simulate(arguments) => simulate::command(&project, &arguments),
         Command::Tidy => tidy::command(&project),
         Command::Bless(arguments) => bless::command(&project, &arguments),
     }

@@ -121,7 +121,7 @@ impl Diagnosis {
 type Check = fn(&NodeFacts) -> Vec<Diagnosis>;
 
 /// Every check, in the order in which they are told.
-const CHECKS: [Check; 19] = [
+const CHECKS: [Check; 20] = [
     kernel::ipvs,
     kernel::modules,
     kernel::settings,
@@ -139,6 +139,7 @@ const CHECKS: [Check; 19] = [
     filter::leftovers,
     daemon::proxies,
     daemon::health,
+    daemon::failing,
     daemon::sources,
     daemon::findings,
 ];

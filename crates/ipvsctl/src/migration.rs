@@ -58,7 +58,7 @@ impl Migration {
                  Stop it, and do not clean up: its tables go on serving"
             ));
         }
-        let errors = (self.plan.findings.iter())
+        let errors = (self.plan.findings.values())
             .filter(|finding| finding.code.level() == Level::Error)
             .map(ToString::to_string);
         found.extend(errors);

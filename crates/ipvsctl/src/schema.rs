@@ -31,6 +31,7 @@ pub use self::checkup::{Check, Checkup, CheckupSummary};
 pub use self::companions::{HealthCheck, IpSet};
 pub use self::daemon::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
+    FailingEntry, FailingReading,
 };
 pub use self::drains::{DaemonDrain, Drain, Drains, drains};
 pub use self::finding::{Finding, Findings};

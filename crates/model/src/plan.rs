@@ -5,6 +5,7 @@ mod mirror;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -61,12 +62,12 @@ pub enum Op {
 }
 
 impl Op {
-    /// The one key that this change touches; none for the device, which has no key.
+    /// The one key that this change touches.
     #[must_use]
     pub fn keys(&self) -> TableKeys {
         let mut keys = TableKeys::default();
         match self {
-            Self::EnsureDevice | Self::DelDevice => {}
+            Self::EnsureDevice | Self::DelDevice => keys.device = true,
             Self::SetSysctl(name, _) => {
                 keys.sysctls.insert(name.clone());
             }
@@ -292,8 +293,8 @@ impl Stage {
 pub struct Plan {
     /// To be done one after the other.
     pub stages: Vec<Stage>,
-    /// What was left out because the kernel's entry belongs to somebody else.
-    pub findings: Vec<Finding>,
+    /// Virtual servers that were left out because a foreign one is in their way.
+    pub findings: BTreeMap<VirtualServerKey, Finding>,
     /// How many deletions were left out because the view of the cluster or of the kernel is not
     /// complete.
     pub withheld: usize,

@@ -45,12 +45,12 @@ impl Scope {
         settings: false,
     };
 
-    /// What is needed to compare `keys`: addresses too, since they tell whose a virtual server is.
+    /// The scope that reads `keys`.
     #[must_use]
     pub fn of(keys: &TableKeys) -> Self {
         Self {
             virtual_servers: Selection::Only(keys.virtual_servers.clone()),
-            addresses: true,
+            addresses: keys.device || !keys.addresses.is_empty(),
             sets: SetSelection::Only(
                 (keys.entries.iter().map(|(set, _)| set))
                     .chain(&keys.sets)
@@ -102,14 +102,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes over what `read` says about `scope`; the rest stays as it was. Whether this is torn is a
-    /// matter of the last reading of everything. A list without real servers shows which virtual servers are gone; those
-    /// that are [unlike](Self::unlike) what was known are to be read with their real servers.
+    /// Takes over `read`, a reading of `scope`; the rest stays as it was, [`torn`](Self::torn) too. A list without real
+    /// servers shows which virtual servers are gone; those that are [unlike](Self::unlike) what was known are to be read
+    /// with their real servers.
     pub fn update(&mut self, scope: &Scope, read: Self) {
-        if *scope == Scope::EVERYTHING {
-            *self = read;
-            return;
-        }
         match &scope.virtual_servers {
             Selection::All => {
                 self.tables.virtual_servers = read.tables.virtual_servers;
@@ -122,7 +118,6 @@ impl Snapshot {
                     .copied()
                     .collect();
                 gone.iter().for_each(|key| self.forget(key));
-                self.torn = read.torn;
             }
             Selection::Only(keys) => {
                 for key in keys {

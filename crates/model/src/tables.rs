@@ -150,6 +150,8 @@ pub struct TableKeys {
     pub sysctls: BTreeSet<Name>,
     /// The idle timeouts.
     pub timeouts: bool,
+    /// The dummy device.
+    pub device: bool,
 }
 
 impl TableKeys {
@@ -171,6 +173,7 @@ impl TableKeys {
             || !self.rules.is_disjoint(&other.rules)
             || !self.sysctls.is_disjoint(&other.sysctls)
             || (self.timeouts && other.timeouts)
+            || (self.device && other.device)
     }
 
     fn holds_set_of(&self, other: &Self) -> bool {
@@ -186,6 +189,7 @@ impl TableKeys {
         self.rules.extend(other.rules);
         self.sysctls.extend(other.sysctls);
         self.timeouts |= other.timeouts;
+        self.device |= other.device;
     }
 
     /// Every key of `tables`.
@@ -199,6 +203,7 @@ impl TableKeys {
             rules: tables.rules.keys().copied().collect(),
             sysctls: tables.sysctls.keys().cloned().collect(),
             timeouts: tables.timeouts != Timeouts::default(),
+            device: false,
         }
     }
 }

@@ -26,10 +26,11 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::logging;
+use crate::mailbox::{NodeEvents, mailbox};
 use crate::reload::ConfigWatcher;
 use crate::run::{Ended, Inputs, Observer, Until, run};
 use crate::{events, traffic, udp_flows};
-use reconciler::{Event, Reconciler};
+use reconciler::Reconciler;
 
 pub use self::args::Args;
 use self::telemetry_observer::{Sources, TelemetryObserver};
@@ -109,7 +110,7 @@ fn work(
         .enable_all()
         .build()?;
     let (to_loop, sources) = mpsc::channel(INPUTS);
-    let (to_node, node) = mpsc::unbounded_channel();
+    let (to_node, node) = mailbox();
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(stop_on_signal(stop.clone(), stop_kernel.clone()));
     let source = source(&runtime, args, resolved)?;
@@ -154,8 +155,8 @@ fn work(
             stop.clone(),
         ));
         observers.extend(events.map(|events| {
-            let teller = events::Teller::start(events, node.clone());
-            Box::new(teller) as Box<dyn Observer>
+            let recorder = events::EventRecorder::start(events, node.clone());
+            Box::new(recorder) as Box<dyn Observer>
         }));
         observers.extend(follow_udp(&telemetry));
         observers.extend(follow_traffic(
@@ -197,15 +198,9 @@ fn work(
 }
 
 /// Passes each new configuration to the loop.
-async fn pass_on(
-    mut config: watch::Receiver<Arc<Resolved>>,
-    to_loop: mpsc::UnboundedSender<Event>,
-) {
+async fn pass_on(mut config: watch::Receiver<Arc<Resolved>>, to_loop: NodeEvents) {
     while config.changed().await.is_ok() {
-        let node = config.borrow_and_update().node.clone();
-        if to_loop.send(Event::Configured(Box::new(node))).is_err() {
-            return;
-        }
+        to_loop.configured(config.borrow_and_update().node.clone());
     }
 }
 

@@ -4,7 +4,9 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
+use kernel::{ObserveError, OpError};
 use model::finding::{Code, Finding, Level};
 use model::names::{Name, ObjectName};
 use model::plan::PlannedOp;
@@ -13,10 +15,19 @@ use sources::kube::events::{Events, ObjectEvent, Regarding, Severity};
 use crate::health_checks::ListenFailure;
 use crate::http::BindError;
 use crate::run::Observer;
-use reconciler::Report;
+use reconciler::{Failure, Reconciler, Report, Trigger};
 
 /// What was tried when the daemon started; kube-proxy's word.
 const START: &str = "StartKubeProxy";
+
+/// Minimum time between two events about failures of one object.
+const REPEAT: Duration = Duration::from_secs(600);
+
+/// Objects at most about whose failures there are events.
+const MOST_FAILING: usize = 256;
+
+/// Failures in a row of a reading that are worth an event.
+const FAILED_READINGS: u32 = 3;
 
 /// The reason of an event about a finding.
 #[must_use]
@@ -188,16 +199,125 @@ impl Repairs {
     }
 }
 
-/// Tells what the reconciler reports.
+/// Changes that the kernel refuses again and again, by Service; those of none are the node's.
+///
+/// A change that fails once is retried within a fraction of a second and is no news. A Service, or the node, has an
+/// event once a retry failed or no retry can help, and again each [`REPEAT`] while that lasts.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// Those of the sync under way.
+    failing: BTreeMap<Option<ObjectName>, Failing>,
+    /// When an event was sent; limited to [`MOST_FAILING`].
+    told: BTreeMap<Option<ObjectName>, Instant>,
+    /// The last reading that failed.
+    unread: Option<String>,
+    /// When an event about readings was sent.
+    told_unread: Option<Instant>,
+}
+
 #[derive(Debug)]
-pub struct Teller {
+struct Failing {
+    first: String,
+    advice: &'static str,
+    others: usize,
+    permanent: bool,
+}
+
+impl Failures {
+    /// A change failed in the sync under way.
+    pub fn add(&mut self, planned: &PlannedOp, error: &OpError) {
+        let service = planned.owner.as_ref().map(|owner| owner.service.clone());
+        let permanent = Failure::Refused(error.kind().clone()).is_permanent();
+        if let Some(failing) = self.failing.get_mut(&service) {
+            failing.others += 1;
+            failing.permanent |= permanent;
+        } else if self.failing.len() < MOST_FAILING {
+            let failing = Failing {
+                first: model::chain(error).to_string(),
+                advice: error.kind().advice(),
+                others: 0,
+                permanent,
+            };
+            self.failing.insert(service, failing);
+        }
+    }
+
+    /// Ends the sync, which `retried` what had failed or not. Returns the events that are due.
+    pub fn take(&mut self, node: &Name, retried: bool, now: Instant) -> Vec<ObjectEvent> {
+        let recent = |told: &Instant| now.saturating_duration_since(*told) < REPEAT;
+        self.told.retain(|_, told| recent(told));
+        let mut events = Vec::new();
+        for (service, failing) in std::mem::take(&mut self.failing) {
+            let Failing {
+                first,
+                advice,
+                others,
+                permanent,
+            } = failing;
+            let lasts = retried || permanent;
+            if !lasts || self.told.contains_key(&service) || self.told.len() >= MOST_FAILING {
+                continue;
+            }
+            self.told.insert(service.clone(), now);
+            let more = match others {
+                0 => String::new(),
+                _ => format!("; and {others} more"),
+            };
+            events.push(ObjectEvent {
+                regarding: service.map_or_else(
+                    || about_node(node),
+                    |service| about("v1", "Service", &service),
+                ),
+                severity: Severity::Warning,
+                reason: "ProgrammingFails",
+                action: "Program",
+                note: format!("node {node}: {first}{more}; {advice}"),
+            });
+        }
+        events
+    }
+
+    /// A reading failed.
+    pub fn unread(&mut self, error: &ObserveError) {
+        self.unread = Some(model::chain(error).to_string());
+    }
+
+    /// Returns the event about a reading that failed since the last call, if `failures` in a row are enough for one.
+    pub fn take_unread(
+        &mut self,
+        node: &Name,
+        failures: impl FnOnce() -> u32,
+        now: Instant,
+    ) -> Option<ObjectEvent> {
+        let problem = self.unread.take()?;
+        let recent = |told: Instant| now.saturating_duration_since(told) < REPEAT;
+        if failures() < FAILED_READINGS || self.told_unread.is_some_and(recent) {
+            return None;
+        }
+        self.told_unread = Some(now);
+        Some(ObjectEvent {
+            regarding: about_node(node),
+            severity: Severity::Warning,
+            reason: "ReadingFails",
+            action: "Observe",
+            note: format!(
+                "node {node}: {problem}; what depends on it is not compared with the cluster"
+            ),
+        })
+    }
+}
+
+/// Sends events about what the loop does.
+#[derive(Debug)]
+pub struct EventRecorder {
     events: Events,
     node: Name,
     repairs: Repairs,
+    failures: Failures,
 }
 
-impl Teller {
-    /// Tells `events` that `node` starts, and then what it reports.
+impl EventRecorder {
+    /// Sends that `node` starts. Later reports follow.
     #[must_use]
     pub fn start(events: Events, node: Name) -> Self {
         events.tell(starting(&node));
@@ -205,11 +325,12 @@ impl Teller {
             events,
             node,
             repairs: Repairs::default(),
+            failures: Failures::default(),
         }
     }
 }
 
-impl Observer for Teller {
+impl Observer for EventRecorder {
     fn reported(&mut self, report: &Report) {
         match report {
             Report::FindingRaised(raised) => {
@@ -218,12 +339,27 @@ impl Observer for Teller {
                 }
             }
             Report::Drift(repair) => self.repairs.add(repair),
-            Report::Synced { .. } => {
-                for event in self.repairs.take(&self.node) {
+            Report::OpFailed(planned, error) => self.failures.add(planned, error),
+            Report::ObserveFailed(error) => self.failures.unread(error),
+            Report::Synced { trigger, .. } => {
+                let retried = *trigger == Trigger::Retry;
+                let failures = self.failures.take(&self.node, retried, Instant::now());
+                for event in self.repairs.take(&self.node).into_iter().chain(failures) {
                     self.events.tell(event);
                 }
             }
-            _ => {}
+            Report::Audited | Report::FindingCleared(_) | Report::DeletionsWithheld(_) => {}
+        }
+    }
+
+    fn idle(&mut self, reconciler: &Reconciler) {
+        let failures = || {
+            let readings = reconciler.failing_readings();
+            readings.map(|(_, due)| due.failures).max().unwrap_or(0)
+        };
+        let event = (self.failures).take_unread(&self.node, failures, Instant::now());
+        if let Some(event) = event {
+            self.events.tell(event);
         }
     }
 }

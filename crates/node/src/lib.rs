@@ -11,6 +11,7 @@ pub mod health_checks;
 pub mod heap;
 pub mod http;
 pub mod logging;
+pub mod mailbox;
 pub mod metrics;
 pub mod reload;
 pub mod run;

@@ -37,13 +37,14 @@ pub use self::descriptors::{Buckets, Descriptor, Kind, all, names};
 pub use self::errno::errno_name;
 pub use self::page::page;
 use self::process::ProcessCollector;
-pub use self::reports::{cause_name, op_name};
+pub use self::reports::op_name;
 pub use self::sources::SourceMetrics;
 use self::traffic::TrafficCollector;
 pub use self::traffic::{
     Traffic, TrafficLabel, TrafficOptions, UnknownLabel, VirtualServerTraffic,
 };
 use crate::health::{Health, family_name};
+use reconciler::{Column, EntryKey, Trigger};
 
 /// The type of what [`Metrics::text`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -126,11 +127,17 @@ impl Metrics {
         for code in Code::ALL {
             self.finding(code, 0.0);
         }
-        for cause in ["change", "retry", "audit", "drain", "node"] {
+        for cause in Trigger::ALL.map(Trigger::name) {
             handles.cause_duration.with_label_values(&[cause]);
             for result in ["ok", "partial"] {
                 handles.syncs.with_label_values(&[cause, result]);
             }
+        }
+        for kind in EntryKey::KINDS {
+            set(&handles.failing_entries, &[kind], 0.0);
+        }
+        for column in Column::ALL {
+            set(&handles.failing_readings, &[column.name()], 0.0);
         }
         for result in ["ok", "failed"] {
             handles.config_reloads.with_label_values(&[result]);
@@ -194,7 +201,7 @@ impl Metrics {
         }
     }
 
-    /// A synchronisation ended. `cause` is as in [`cause_name`].
+    /// A synchronisation ended. `cause` is as in [`Trigger::name`](reconciler::Trigger::name).
     pub fn synced(&self, cause: &str, took: Duration, failed: usize) {
         let handles = &self.handles;
         let result = if failed == 0 { "ok" } else { "partial" };

@@ -1,6 +1,8 @@
 //! The loop: feeds the reconciler and carries out what it says, on the one thread that owns the kernel.
 
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,14 +16,17 @@ use tokio::sync::{mpsc, watch};
 
 use self::report::Reporter;
 use crate::health::Moment;
+use crate::mailbox::NodeInbox;
 use reconciler::{Effect, Event, Reconciler, Report};
 
-/// How many words of sources are taken in at once: what comes with each wake of the loop, such as a look at the clock,
-/// is done once for all of them.
+/// Events of sources that are taken in for one wakeup of the loop, or between two effects.
 const AT_ONCE: usize = 256;
 
-/// Maximum time between two heartbeats of an idle loop.
+/// Longest time without a sign of life, unless the kernel is slower.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Time after which the observer sees the reconciler although the loop is not idle.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// When the loop ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +59,7 @@ pub struct Inputs {
     /// What the cluster is.
     pub sources: mpsc::Receiver<SourceEvent>,
     /// What happens on the node: its interfaces, its configuration.
-    pub node: mpsc::UnboundedReceiver<Event>,
+    pub node: NodeInbox,
     /// True is the end.
     pub stop: watch::Receiver<bool>,
 }
@@ -67,10 +72,10 @@ pub trait Observer {
     fn reported(&mut self, _report: &Report) {}
     /// This was done to the kernel: one outcome for each op, same order.
     fn applied(&mut self, _stage: &Stage, _outcomes: &[OpOutcome]) {}
-    /// All that has come in so far is dealt with.
-    fn idle(&mut self, _reconciler: &Reconciler) {}
-    /// The loop runs: called at each turn, between effects, and every 5 s while it is idle.
+    /// The loop is alive: called at each turn, between effects, and every few seconds while it is idle.
     fn alive(&mut self, _now: Instant) {}
+    /// Everything that arrived has been handled, or a second has passed with more to do.
+    fn idle(&mut self, _reconciler: &Reconciler) {}
 }
 
 /// Nobody follows.
@@ -92,101 +97,161 @@ impl Observer for Vec<Box<dyn Observer>> {
             .for_each(|each| each.applied(stage, outcomes));
     }
 
-    fn idle(&mut self, reconciler: &Reconciler) {
-        self.iter_mut().for_each(|each| each.idle(reconciler));
-    }
-
     fn alive(&mut self, now: Instant) {
         self.iter_mut().for_each(|each| each.alive(now));
     }
+
+    fn idle(&mut self, reconciler: &Reconciler) {
+        self.iter_mut().for_each(|each| each.idle(reconciler));
+    }
 }
 
-/// What wakes the loop.
+/// A reason for the loop to wake.
 enum Wake {
-    /// Nothing, once sources have ended.
+    /// Events of the sources; none once the sources have ended.
     Sources(Vec<SourceEvent>),
-    Node(Box<Event>),
+    Node(Vec<Event>),
     Timeout,
-    Heartbeat,
     Stop,
 }
 
 /// Keeps `kernel` as `inputs` ask. Called on a thread of its own: it blocks.
 ///
-/// When it ends, the kernel stays as it is.
+/// Between two effects it takes in what has arrived, tells the observer that it is alive and looks at the stop, so that no
+/// chain of effects, however long, starves the sources or a stop. When it ends, the kernel stays as it is.
 pub fn run(
     kernel: &mut dyn Kernel,
-    mut reconciler: Reconciler,
-    mut inputs: Inputs,
+    reconciler: Reconciler,
+    inputs: Inputs,
     observer: &mut dyn Observer,
     runtime: &Handle,
     until: Until,
 ) -> Ended {
-    let mut sources_live = true;
-    let mut reporter = Reporter::default();
-    let mut pending: VecDeque<Event> = VecDeque::new();
+    let mut running = Loop {
+        kernel,
+        reconciler,
+        inputs,
+        observer,
+        sources_live: true,
+        reporter: Reporter::default(),
+        pending: VecDeque::new(),
+        looked: Instant::now(),
+    };
     loop {
-        let mut now = Moment::now();
-        observer.alive(now.instant);
-        while let Some(event) = pending.pop_front() {
-            if let Event::Cluster(event) = &event {
-                observer.queued(event, reconciler.cluster().is_changed_by(event), now);
-            }
-            for effect in reconciler.handle(event, now.instant) {
-                if let Effect::Report(report) = &effect {
-                    reporter.log(report);
-                    observer.reported(report);
-                }
-                if let Some(answer) = carry_out(kernel, effect, observer) {
-                    // Before what else waits: the reconciler does nothing until it has it.
-                    pending.push_front(answer);
-                    now = Moment::now();
-                    observer.alive(now.instant);
-                }
-            }
+        if let Some(ended) = running.turn(until) {
+            return ended;
         }
-        observer.idle(&reconciler);
-        if until == Until::Synced && reconciler.has_synced() {
-            return Ended::Synced {
-                failed: reporter.last_failed,
-                problems: reporter.problems,
-            };
-        }
-        if *inputs.stop.borrow() {
-            return Ended::Stopped;
-        }
-        let deadline = reconciler.poll_timeout();
-        if !sources_live && deadline.is_none() {
-            return Ended::NoInput;
-        }
-        match runtime.block_on(wait(&mut inputs, sources_live, deadline)) {
-            Wake::Sources(events) => {
-                sources_live = !events.is_empty();
-                pending.extend(
-                    events
-                        .into_iter()
-                        .filter_map(|event| reporter.source_event(event)),
-                );
-            }
-            Wake::Node(event) => pending.push_back(*event),
-            Wake::Heartbeat => {}
-            Wake::Timeout => pending.push_back(Event::Timeout),
-            Wake::Stop => return Ended::Stopped,
+        if let Some(ended) = running.wait(runtime) {
+            return ended;
         }
     }
 }
 
-async fn wait(inputs: &mut Inputs, sources_live: bool, deadline: Option<Instant>) -> Wake {
-    // A day stands for never: without a deadline only an input or a stop ends the wait.
-    let never = Instant::now() + Duration::from_secs(86_400);
+/// The loop under way.
+struct Loop<'a> {
+    kernel: &'a mut dyn Kernel,
+    reconciler: Reconciler,
+    inputs: Inputs,
+    observer: &'a mut dyn Observer,
+    sources_live: bool,
+    reporter: Reporter,
+    pending: VecDeque<Event>,
+    /// When the observer saw the reconciler last.
+    looked: Instant,
+}
+
+impl Loop<'_> {
+    /// Handles what is pending, and what comes of it.
+    fn turn(&mut self, until: Until) -> Option<Ended> {
+        let mut now = Moment::now();
+        self.observer.alive(now.instant);
+        while let Some(event) = self.pending.pop_front() {
+            if let Event::Cluster(event) = &event {
+                let changed = self.reconciler.cluster().is_changed_by(event);
+                self.observer.queued(event, changed, now);
+            }
+            for effect in self.reconciler.handle(event, now.instant) {
+                if let Effect::Report(report) = &effect {
+                    self.reporter.log(report, now.instant);
+                    self.observer.reported(report);
+                }
+                let Some(answer) = carry_out(self.kernel, effect, self.observer) else {
+                    continue;
+                };
+                now = Moment::now();
+                self.observer.alive(now.instant);
+                // Before the answer, which may lead to the next effect.
+                self.take_in();
+                self.pending.push_back(answer);
+                if now.instant.duration_since(self.looked) >= LOOK {
+                    self.look(now.instant);
+                }
+                if *self.inputs.stop.borrow() {
+                    return Some(Ended::Stopped);
+                }
+            }
+        }
+        self.look(now.instant);
+        if until == Until::Synced && self.reconciler.has_synced() {
+            return Some(Ended::Synced {
+                failed: self.reporter.last_failed,
+                problems: self.reporter.problems,
+            });
+        }
+        None
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.looked = now;
+        self.observer.idle(&self.reconciler);
+    }
+
+    /// Takes in what has arrived, a limited number of events.
+    fn take_in(&mut self) {
+        self.pending.extend(self.inputs.node.try_take());
+        for _ in 0..AT_ONCE {
+            match self.inputs.sources.try_recv() {
+                Ok(event) => self.pending.extend(self.reporter.source_event(event)),
+                // The end of the sources is seen where the loop waits for them.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits for an input, the next task of the reconciler, or the time of the next heartbeat.
+    fn wait(&mut self, runtime: &Handle) -> Option<Ended> {
+        if *self.inputs.stop.borrow() {
+            return Some(Ended::Stopped);
+        }
+        let deadline = self.reconciler.poll_timeout();
+        if !self.sources_live && deadline.is_none() {
+            return Some(Ended::NoInput);
+        }
+        let heartbeat = Instant::now() + HEARTBEAT;
+        let wake = deadline.map_or(heartbeat, |deadline| deadline.min(heartbeat));
+        match runtime.block_on(next(&mut self.inputs, self.sources_live, wake)) {
+            Wake::Sources(events) => {
+                self.sources_live = !events.is_empty();
+                for event in events {
+                    self.pending.extend(self.reporter.source_event(event));
+                }
+            }
+            Wake::Node(events) => self.pending.extend(events),
+            Wake::Timeout => self.pending.push_back(Event::Timeout),
+            Wake::Stop => return Some(Ended::Stopped),
+        }
+        None
+    }
+}
+
+async fn next(inputs: &mut Inputs, sources_live: bool, deadline: Instant) -> Wake {
     let mut events = Vec::new();
     tokio::select! {
         biased;
         _ = inputs.stop.changed() => Wake::Stop,
-        Some(event) = inputs.node.recv() => Wake::Node(Box::new(event)),
+        events = inputs.node.recv() => Wake::Node(events),
         _ = inputs.sources.recv_many(&mut events, AT_ONCE), if sources_live => Wake::Sources(events),
-        () = tokio::time::sleep_until(deadline.unwrap_or(never).into()) => Wake::Timeout,
-        () = tokio::time::sleep(HEARTBEAT) => Wake::Heartbeat,
+        () = tokio::time::sleep_until(deadline.into()) => Wake::Timeout,
     }
 }
 

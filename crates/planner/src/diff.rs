@@ -8,6 +8,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -20,6 +21,7 @@ use model::plan::{Op, Plan, PlannedOp, Reason, Stage};
 use model::snapshot::Snapshot;
 use model::tables::{Desired, TableKeys, VirtualServerEntry};
 
+use self::filter_state::NodePort;
 use self::plan_builder::PlanBuilder;
 
 /// What we may touch (deviation D13), and how the node goes about it.
@@ -31,14 +33,28 @@ use self::plan_builder::PlanBuilder;
 pub struct Ownership {
     /// Virtual servers known to be ours wherever their address is: those that this process wrote.
     pub recorded: BTreeSet<VirtualServerKey>,
+    /// Virtual servers known to be foreign, although the kernel may hold something since that marks them as ours: an entry for their
+    /// port that came later.
+    pub foreign: BTreeSet<VirtualServerKey>,
     /// Nothing inside these is deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
-    /// Real servers that are deleted though they have connections, and why.
-    pub cut: BTreeMap<(VirtualServerKey, RealServerKey), Reason>,
+    /// Which TCP real servers that are no endpoints any more are deleted.
+    pub retire: Retire,
     /// Whether anything may be deleted: not before every source has delivered a first list.
     pub deletions: bool,
     /// The node's name: it decides the order in which real servers are added (deviation D7).
     pub node_name: Name,
+}
+
+/// Which TCP real servers are deleted once they are no endpoints any more. Until then they have weight 0: they keep their
+/// connections and get no new ones (deviation D6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retire {
+    /// Those that have weight 0 and no connection in the snapshot. For programs that run once: the weight was written
+    /// before they read.
+    Idle,
+    /// These, and why. For the daemon, which knows when it wrote each weight.
+    Only(BTreeMap<(VirtualServerKey, RealServerKey), Reason>),
 }
 
 impl Ownership {
@@ -48,8 +64,9 @@ impl Ownership {
     pub fn new(config: &NodeConfig) -> Self {
         Self {
             recorded: BTreeSet::new(),
+            foreign: BTreeSet::new(),
             exclude_cidrs: config.exclude_cidrs.clone(),
-            cut: BTreeMap::new(),
+            retire: Retire::Idle,
             deletions: true,
             node_name: config.node_name.clone(),
         }
@@ -90,8 +107,13 @@ pub fn cleanup(live: &Snapshot, own: &Ownership) -> Plan {
 /// stands for its address too.
 #[must_use]
 pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &TableKeys) -> Plan {
-    let differ = Differ { desired, live, own };
-    let mut plan = PlanBuilder::new(own.deletions && !live.torn);
+    let differ = Differ {
+        desired,
+        live,
+        own,
+        foreign_ports: OnceCell::new(),
+    };
+    let mut plan = PlanBuilder::new(own.deletions, live.torn);
     let mut addresses = keys.addresses.clone();
     for key in &keys.virtual_servers {
         if let VirtualServerKey::Address { address, .. } = key {
@@ -103,34 +125,19 @@ pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &Tab
         differ.address(address, &mut plan);
     }
     differ.filter_state(keys, &mut plan);
-    if plan.adds_addresses() && !live.device {
+    let wants_device = keys.device && !desired.tables.addresses.is_empty();
+    if (wants_device || plan.adds_addresses()) && !live.device {
         plan.create_device();
     }
     plan.into_plan()
-}
-
-/// Of `keys`, the virtual servers that stay and that a TCP real server leaves: whether it drains depends on
-/// its connections, so these are to be read before [`diff_keys`] is asked.
-#[must_use]
-pub fn leaving(desired: &Desired, live: &Snapshot, keys: &TableKeys) -> BTreeSet<VirtualServerKey> {
-    let leaves = |key: &&VirtualServerKey| {
-        let desired = desired.tables.virtual_servers.get(key);
-        let live = live.tables.virtual_servers.get(key);
-        desired.zip(live).is_some_and(|(desired, live)| {
-            (live.real_servers.keys()).any(|real| !desired.real_servers.contains_key(real))
-        })
-    };
-    (keys.virtual_servers.iter())
-        .filter(|key| is_tcp(**key))
-        .filter(leaves)
-        .copied()
-        .collect()
 }
 
 struct Differ<'a> {
     desired: &'a Desired,
     live: &'a Snapshot,
     own: &'a Ownership,
+    /// Ports of foreign virtual servers, as far as the sets of node ports would mark them; filled when it is needed first.
+    foreign_ports: OnceCell<BTreeMap<NodePort, VirtualServerKey>>,
 }
 
 impl Differ<'_> {
@@ -148,8 +155,8 @@ impl Differ<'_> {
                     });
                 }
             }
-            (Some(desired), live) => match self.in_the_way(key, plan) {
-                Some(foreign) => plan.report(self.foreign(key, foreign)),
+            (Some(desired), live) => match self.in_the_way(key) {
+                Some(foreign) => plan.report(key, self.foreign(key, foreign)),
                 None => self.entry(key, desired, live.map(AsRef::as_ref), plan),
             },
         }
@@ -206,7 +213,7 @@ impl Differ<'_> {
         }
         for real in live.real_servers.values() {
             if !desired.real_servers.contains_key(&real.key)
-                && let Some((op, reason)) = self.farewell(key, real)
+                && let Some((op, reason)) = self.retire_real_server(key, real)
             {
                 push(op, reason);
             }
@@ -222,25 +229,28 @@ impl Differ<'_> {
         order::of_node(&self.own.node_name, key, real_servers)
     }
 
-    /// What to do about a real server that is no endpoint any more. One with TCP connections keeps them and
-    /// gets no new ones (weight 0) until a later reading finds none; a restart changes nothing about
-    /// that, since the weight says it all (deviation D6). UDP and SCTP end at once: their clients would
-    /// go on sending into the void (k/k#71514).
-    fn farewell(&self, key: VirtualServerKey, real: &RealServer) -> Option<(Op, Reason)> {
-        if let Some(reason) = self.own.cut.get(&(key, real.key)) {
-            return Some((Op::DelRealServer(key, real.key), reason.clone()));
+    /// The change for a real server that is no endpoint any more. A TCP server gets weight 0 first, whatever connections
+    /// it has: a connection that begins between a reading and a deletion would be cut. A restart changes nothing, since
+    /// the weight is the state (deviation D6). UDP and SCTP servers are deleted at once: their clients would go on sending
+    /// into the void (k/k#71514).
+    fn retire_real_server(&self, key: VirtualServerKey, real: &RealServer) -> Option<(Op, Reason)> {
+        let delete = |reason| Some((Op::DelRealServer(key, real.key), reason));
+        let place = (key, real.key);
+        match &self.own.retire {
+            _ if !is_tcp(key) => delete(Reason::NoEndpoint),
+            Retire::Only(ended) if ended.contains_key(&place) => delete(ended[&place].clone()),
+            _ if real.weight != 0 => {
+                let idle = RealServer { weight: 0, ..*real };
+                Some((Op::SetRealServer(key, idle), Reason::Drains))
+            }
+            Retire::Idle if !self.has_connections(place) => delete(Reason::Drained),
+            Retire::Idle | Retire::Only(_) => None,
         }
-        let connections = self.live.connections.get(&(key, real.key));
-        let busy = connections.is_some_and(|count| count.active > 0 || count.inactive > 0);
-        if !(busy && is_tcp(key)) {
-            let reason = match real.weight {
-                0 => Reason::Drained,
-                _ => Reason::NoEndpoint,
-            };
-            return Some((Op::DelRealServer(key, real.key), reason));
-        }
-        let idle = RealServer { weight: 0, ..*real };
-        (real.weight != 0).then_some((Op::SetRealServer(key, idle), Reason::Drains))
+    }
+
+    fn has_connections(&self, place: (VirtualServerKey, RealServerKey)) -> bool {
+        let connections = self.live.connections.get(&place);
+        connections.is_some_and(|count| count.active > 0 || count.inactive > 0)
     }
 
     fn address(&self, address: IpAddr, plan: &mut PlanBuilder) {
@@ -263,16 +273,13 @@ impl Differ<'_> {
     }
 
     fn is_ours(&self, key: VirtualServerKey) -> bool {
-        self.own.recorded.contains(&key) || is_marked(self.live, key)
+        self.own.recorded.contains(&key)
+            || (!self.own.foreign.contains(&key) && is_marked(self.live, key))
     }
 
     /// Returns the foreign virtual server that keeps `key` from being served. It has this key, or adding what marks `key` as ours
     /// would mark it too: it is at another port of an address that is not bound yet, or at the same node port of another address.
-    fn in_the_way(
-        &self,
-        key: VirtualServerKey,
-        plan: &mut PlanBuilder,
-    ) -> Option<VirtualServerKey> {
+    fn in_the_way(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
         let is_live = self.live.tables.virtual_servers.contains_key(&key);
         if is_live && !self.is_ours(key) {
             return Some(key);
@@ -289,7 +296,7 @@ impl Differ<'_> {
         if is_live {
             None
         } else {
-            self.foreign_at_node_port(key, plan)
+            self.foreign_at_node_port(key)
         }
     }
 

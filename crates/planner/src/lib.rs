@@ -19,5 +19,5 @@ mod settings;
 mod testing;
 
 pub use compile::{Compiler, compile, lint};
-pub use diff::{Ownership, cleanup, diff, diff_keys, is_marked, leaving};
+pub use diff::{Ownership, Retire, cleanup, diff, diff_keys, is_marked};
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

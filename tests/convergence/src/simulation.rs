@@ -405,7 +405,8 @@ impl Simulation {
             && (self.deadlines.all().keys()).all(|(_, wrong)| *wrong == Wrong::Draining)
         {
             self.trouble_since = None;
-            self.fresh = false;
+            // A column may wait for its first reading after the fault has ended.
+            self.fresh &= self.are_readings_disturbed();
             let long_ago = self.config.sync_period + CHANGE;
             let (now, large) = (self.node.now, self.large);
             (self.tampered).retain(|_, at| large || now.saturating_duration_since(*at) < long_ago);
@@ -462,11 +463,16 @@ impl Simulation {
         (self.troubles.iter().chain(ended.map(|(active, _)| active))).any(Active::disturbs_readings)
     }
 
-    /// Returns true if another program changed the entry, or the address that it is at, a short time ago.
+    /// Returns true if another program changed the entry, the address that it is at, or another part of its virtual server, a
+    /// short time ago. A change that fails because another program deleted a real server makes the loop read all of the virtual
+    /// server.
     fn is_tampered(&self, subject: &Subject) -> bool {
-        let address = subject.virtual_server().and_then(address_of);
+        let server = subject.virtual_server();
+        let address = server.and_then(address_of);
         self.tampered.contains_key(subject)
             || address.is_some_and(|at| self.tampered.contains_key(&Subject::Address(at)))
+            || server.is_some()
+                && (self.tampered.keys()).any(|other| other.virtual_server() == server)
     }
 
     /// Returns true for a part of a virtual server that waits for a reading which a fault prevents.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use kernel::{MemoryKernel, OpOutcome};
 use model::{NodeConfig, NodeTables, Op, Stage};
 use node::run::{Inputs, Observer, Until, run};
-use reconciler::{Event, Reconciler};
+use reconciler::Reconciler;
 use sources::kube::{ConnectError, Connection, KubeSettings, Nodes};
 use sources::{EventSink, SourceConfig};
 use tokio::runtime::Handle;
@@ -27,7 +27,7 @@ pub(crate) struct Daemon {
     seen: Arc<Mutex<Seen>>,
     kernel: MemoryKernel,
     stop: watch::Sender<bool>,
-    _node: mpsc::UnboundedSender<Event>,
+    _node: node::mailbox::NodeEvents,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,7 +72,7 @@ impl Daemon {
         let (to_loop, from_sources) = mpsc::channel(INPUTS);
         let sink = EventSink::new(source.names(), to_loop);
         runtime.spawn(sources::run(source, sink));
-        let (to_node, from_node) = mpsc::unbounded_channel();
+        let (to_node, from_node) = node::mailbox::mailbox();
         let (stop, stopped) = watch::channel(false);
         let seen = Arc::new(Mutex::new(Seen {
             synced: None,

@@ -64,7 +64,7 @@ pub(super) fn compare(
         ..Ownership::new(&input.config)
     };
     let plan = planner::diff(&input.desired, live, &own);
-    plan.findings.iter().for_each(style::finding);
+    plan.findings.values().for_each(style::finding);
     if plan.withheld > 0 {
         let why = if input.whole {
             "somebody else changed the IPVS table while it was read"

@@ -3,11 +3,13 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use sources::proxy::Running;
 
 use super::facts::{DaemonFacts, HealthFacts, NodeFacts};
 use super::{Diagnosis, Severity, count, some};
-use crate::schema::{DaemonFinding, DaemonSource};
+use crate::schema::{DaemonFinding, DaemonSource, FailingEntry, FailingReading};
 
 /// Findings that checks of our own tell.
 const OWN: [&str; 3] = ["KIV0403", "KIV0404", "KIV0405"];
@@ -136,6 +138,68 @@ fn last_sync(status: Option<&crate::schema::DaemonStatus>) -> Diagnosis {
                 format!("kube-ipvsd {version} synchronised at {}", sync.time),
             )
         }
+    }
+}
+
+/// Entries that the kernel refuses, those of one reason together, and readings that fail.
+pub(super) fn failing(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "failing";
+    let Some(status) = facts.daemon.status.as_ref().filter(|_| facts.is_kept()) else {
+        return Vec::new();
+    };
+    let mut reasons: BTreeMap<(&str, &str), Vec<&FailingEntry>> = BTreeMap::new();
+    for entry in &status.failing_entries {
+        let reason = (&*entry.reason, &*entry.advice);
+        reasons.entry(reason).or_default().push(entry);
+    }
+    let readings = status.failing_readings.iter().map(|reading| {
+        let FailingReading {
+            task,
+            since,
+            failures,
+        } = reading;
+        let failures = count(usize::try_from(*failures).unwrap_or(usize::MAX), "failure");
+        Diagnosis::problem(
+            check,
+            format!("{task}: {failures} since {since}"),
+            "what depends on the reading is not compared with the cluster",
+            "see the log of kube-ipvsd; it retries",
+        )
+    });
+    let mut found: Vec<Diagnosis> = readings.collect();
+    found.extend(reasons.into_iter().map(|((reason, advice), entries)| {
+        let since = entries.iter().map(|entry| &*entry.since).min();
+        let names: Vec<String> = entries.iter().map(|entry| named(entry)).collect();
+        let since = since.unwrap_or_default();
+        Diagnosis::problem(
+            check,
+            format!("{}: {reason}, since {since}", some(&names)),
+            "a part of what the cluster asks for is missing; kube-ipvsd retries at most every syncPeriod",
+            advice,
+        )
+    }));
+    let hidden = (status.counts.failing_entries).saturating_sub(status.failing_entries.len());
+    if hidden > 0 {
+        found.push(Diagnosis::problem(
+            check,
+            format!("{hidden} more entries fail, which /statusz does not list"),
+            "a part of what the cluster asks for is missing",
+            "solve the ones above first",
+        ));
+    }
+    if found.is_empty() {
+        found.push(Diagnosis::ok(
+            check,
+            "kube-ipvsd reads and writes all that it needs",
+        ));
+    }
+    found
+}
+
+fn named(FailingEntry { entry, service, .. }: &FailingEntry) -> String {
+    match service {
+        Some(service) => format!("{entry} ({service})"),
+        None => entry.clone(),
     }
 }
 

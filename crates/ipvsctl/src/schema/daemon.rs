@@ -17,6 +17,15 @@ pub struct DaemonStatus {
     pub sources: BTreeMap<String, DaemonSource>,
     /// What is odd about the cluster or the node.
     pub findings: Vec<DaemonFinding>,
+    /// How much there is.
+    #[serde(default)]
+    pub counts: DaemonCounts,
+    /// Failed entries, the first ones.
+    #[serde(default)]
+    pub failing_entries: Vec<FailingEntry>,
+    /// Readings of the kernel that fail, the first ones.
+    #[serde(default)]
+    pub failing_readings: Vec<FailingReading>,
     /// The last failures, oldest first.
     pub recent_failures: Vec<DaemonFailure>,
 }
@@ -63,6 +72,43 @@ pub struct DaemonFinding {
     pub level: String,
     /// All of it, in words.
     pub text: String,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DaemonCounts {
+    /// Entries of which a change failed.
+    #[serde(default)]
+    pub failing_entries: usize,
+}
+
+/// An entry of the kernel's tables of which a change failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailingEntry {
+    /// The entry: `virtual server 10.96.0.10:80/TCP`.
+    pub entry: String,
+    /// The Service port that asks for it; `None` if it belongs to no Service.
+    pub service: Option<String>,
+    /// When its first failure in a row happened, RFC 3339.
+    pub since: String,
+    /// Why the last attempt failed.
+    pub reason: String,
+    /// The operator's next step.
+    pub advice: String,
+}
+
+/// A reading of the kernel that fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailingReading {
+    /// The task that needs the reading: `reading of sets`.
+    pub task: String,
+    /// When its first failure in a row happened, RFC 3339.
+    pub since: String,
+    /// Failures in a row.
+    pub failures: u32,
 }
 
 /// Something that failed.

@@ -121,7 +121,7 @@ impl Plan {
             withheld_deletions: plan.withheld,
             services: services.collect(),
             findings: (input.findings.iter())
-                .chain(&plan.findings)
+                .chain(plan.findings.values())
                 .map(Finding::from)
                 .collect(),
         }

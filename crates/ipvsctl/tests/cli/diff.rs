@@ -42,7 +42,7 @@ default/web:http
 ~ -E -t 10.96.0.10:80 -s rr                                        scheduler wrr -> rr
 + -a -t 10.96.0.10:80 -r 10.244.2.5:8080 -m -w 1                   missing in the kernel
 ~ -e -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1                   weight 0 -> 1
-- -d -t 10.96.0.10:80 -r 10.244.9.9:8080                           no endpoint of the Service
+~ -e -t 10.96.0.10:80 -r 10.244.9.9:8080 -m -w 0                   no endpoint of the Service, its connections drain
 
 voice/phone:sip
 + 10.96.0.20/32                                                    missing in the kernel
@@ -57,7 +57,7 @@ voice/phone:ss7
 - -D -u 10.96.0.99:53                                              no Service asks for it
 - 10.96.0.99/32                                                    no Service asks for it
 
-Plan: 6 to add, 2 to change, 3 to delete
+Plan: 6 to add, 3 to change, 2 to delete
 ";
     assert_eq!(ran.out, expected);
 }
@@ -88,7 +88,7 @@ fn json_says_the_same() {
     let plan: Value = serde_json::from_str(&ran.out).expect("JSON");
     assert_eq!(plan["apiVersion"], "kube-ipvs.io/v1alpha1");
     assert_eq!(plan["kind"], "Plan");
-    assert_eq!(plan["summary"], json!({"add": 6, "change": 2, "delete": 3}));
+    assert_eq!(plan["summary"], json!({"add": 6, "change": 3, "delete": 2}));
     assert_eq!(plan["withheldDeletions"], 0);
     let web = &plan["services"][0];
     assert_eq!(
@@ -121,7 +121,7 @@ fn excluded_networks_are_left_alone() {
     let ran = desk.run(&format!("{DIFF} --config config.yaml")).exits(1);
     assert!(
         ran.out
-            .ends_with("Plan: 6 to add, 2 to change, 1 to delete\n"),
+            .ends_with("Plan: 6 to add, 3 to change, 0 to delete\n"),
         "{}",
         ran.out
     );

@@ -197,6 +197,57 @@ pub enum OpErrorKind {
     Other(Errno),
 }
 
+impl OpErrorKind {
+    /// The operator's next step if the error persists.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::UnknownScheduler(_) => {
+                "load the scheduler's module, or configure another scheduler"
+            }
+            Self::NoIpvs => "load the module ip_vs",
+            Self::NotDummy => "rename or delete the device",
+            Self::NotPermitted => {
+                "give the container CAP_NET_ADMIN in the host's network namespace"
+            }
+            Self::Ipv6Disabled => "enable IPv6 on the device",
+            Self::ReadOnlySetting => "run kube-ipvsd --init-only in a privileged container first",
+            Self::NoSuchSetting => "use a kernel that has the setting",
+            Self::SetFull => {
+                "reduce the number of Services and endpoints, see kubeipvs_set_entries_limit"
+            }
+            Self::SetInUse => "remove rules of other programs that use the set",
+            Self::FilterRefused => {
+                "see the log of kube-ipvsd for the refused rule, and load its module"
+            }
+            Self::NoPacketFilter => {
+                "load the modules of the packet filter (iptable_nat, ip6table_nat or nf_tables)"
+            }
+            Self::FilterLocked => {
+                "find the program that holds the lock of iptables (/run/xtables.lock)"
+            }
+            Self::NoFilterProgram => {
+                "install iptables-restore and ip6tables-restore, or fix iptablesBackend"
+            }
+            Self::ProgramKilled => {
+                "see if the node is overloaded or has too many rules of other programs"
+            }
+            Self::AlreadyExists
+            | Self::NoSuchVirtualServer
+            | Self::NoSuchRealServer
+            | Self::NoSuchAddress
+            | Self::NoDevice
+            | Self::NoSuchSet => "find the program that changes the same tables",
+            Self::Stopping
+            | Self::ReadOnly
+            | Self::OutOfRange
+            | Self::Invalid
+            | Self::Unknown
+            | Self::Other(_) => "see the log of kube-ipvsd",
+        }
+    }
+}
+
 /// A reading that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -59,7 +59,8 @@ struct UndeletedVirtualServers {
 
 impl DependencyGate {
     /// Returns a gate for a plan that does not retry everything that failed before: rules of these families, creation of these sets,
-    /// and of the device if `device` is true. Ops that depend on them are blocked until an op of this plan does them.
+    /// and of the device if `device` is true. These ops and those that depend on them are blocked; rules are blocked by nothing, and
+    /// unblock what depends on them when they are written.
     #[must_use]
     pub fn with_failed(
         rules: impl IntoIterator<Item = AddressFamily>,
@@ -104,6 +105,8 @@ impl DependencyGate {
             Op::AddVirtualServer(server) => {
                 self.missing_virtual_servers.insert(server.key);
             }
+            // A real server that goes on getting connections hurts no other.
+            Op::SetRealServer(_, real) if real.weight == 0 => {}
             Op::AddRealServer(key, _) | Op::SetRealServer(key, _) => {
                 self.missing_real_servers.insert(*key);
             }
@@ -153,13 +156,14 @@ impl DependencyGate {
     /// Returns true if `op` depends on something that was not done.
     fn blocks(&self, op: &Op) -> bool {
         match op {
-            Op::EnsureDevice
-            | Op::SetVirtualServer(_)
+            Op::SetVirtualServer(_)
             | Op::DelVirtualServer(_)
             | Op::SetSysctl(..)
             | Op::SetTimeouts(_)
-            | Op::CreateSet(..)
             | Op::ReplaceSet(..) => false,
+            // Failed before, and not due yet.
+            Op::EnsureDevice => self.missing_device,
+            Op::CreateSet(set, _) => self.missing_sets.contains(set),
             Op::AddEntry(set, _) => self.missing_sets.contains(set),
             Op::PatchRules(_, patch) => self.lacks_set_of(patch),
             Op::AddAddress(address) => {
@@ -168,6 +172,9 @@ impl DependencyGate {
                     || self.missing_entries.addresses.contains(address)
             }
             Op::AddVirtualServer(server) => self.lacks_filter_state_of(server.key),
+            Op::SetRealServer(key, real) if real.weight == 0 => {
+                self.missing_real_servers.contains(key)
+            }
             Op::AddRealServer(key, _) | Op::SetRealServer(key, _) => {
                 self.missing_virtual_servers.contains(key)
             }

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use kernel::linux::{AddressWatch, Changes, Lost, LostAddresses, WatchStop, Watched};
 use model::chain;
-use tokio::sync::mpsc;
 use tracing::warn;
 
-use reconciler::Event;
+use crate::mailbox::NodeEvents;
 
 /// How long to wait after the watch failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Watches the interfaces until the answer is dropped. None where that cannot be done: then changes are
 /// seen at the next audit.
-pub(super) fn watch(events: mpsc::UnboundedSender<Event>) -> Option<WatchStop> {
+pub(super) fn watch(events: NodeEvents) -> Option<WatchStop> {
     let (watch, stop) = match AddressWatch::open() {
         Ok(opened) => opened,
         Err(problem) => {
@@ -30,7 +29,7 @@ pub(super) fn watch(events: mpsc::UnboundedSender<Event>) -> Option<WatchStop> {
     Some(stop)
 }
 
-fn follow(mut watch: AddressWatch, events: &mpsc::UnboundedSender<Event>) {
+fn follow(mut watch: AddressWatch, events: &NodeEvents) {
     loop {
         let changes = match watch.wait() {
             Ok(Watched::Stopped) => return,
@@ -41,15 +40,20 @@ fn follow(mut watch: AddressWatch, events: &mpsc::UnboundedSender<Event>) {
                 anything()
             }
         };
-        let events_of = [
-            changes.interfaces.then_some(Event::NodeChanged),
-            lost(changes.lost),
-        ];
-        for event in events_of.into_iter().flatten() {
-            if events.send(event).is_err() {
-                return;
-            }
+        report(events, changes);
+    }
+}
+
+fn report(events: &NodeEvents, Changes { interfaces, lost }: Changes) {
+    if interfaces {
+        events.interfaces_changed();
+    }
+    match lost.addresses {
+        LostAddresses::Many => events.lost(true, []),
+        LostAddresses::These(addresses) if lost.device || !addresses.is_empty() => {
+            events.lost(lost.device, addresses);
         }
+        LostAddresses::These(_) => {}
     }
 }
 
@@ -62,9 +66,4 @@ fn anything() -> Changes {
             ..Lost::default()
         },
     }
-}
-
-/// The event of losses of the dummy device. The loop has none yet: the next audit finds them.
-fn lost(_lost: Lost) -> Option<Event> {
-    None
 }

@@ -5,11 +5,11 @@ use std::thread::JoinHandle;
 use kernel::linux::leftovers::Sweeper;
 use kernel::linux::{IptablesBackend, StopSignal};
 use model::{Name, chain};
-use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
+use crate::mailbox::NodeEvents;
 use crate::run::Observer;
-use reconciler::{Event, Reconciler, Report};
+use reconciler::{Reconciler, Report};
 
 /// Waits for the first synchronisation in which nothing failed: until then the leftovers may be what
 /// serves. Then looks, in a thread of its own, since many rules take long.
@@ -18,7 +18,7 @@ pub(super) struct Leftovers {
     node: Name,
     remove: bool,
     /// Whom to tell; without anybody, the log.
-    events: Option<UnboundedSender<Event>>,
+    events: Option<NodeEvents>,
     stop: StopSignal,
     phase: Phase,
 }
@@ -36,7 +36,7 @@ impl Leftovers {
         backend: IptablesBackend,
         node: Name,
         remove: bool,
-        events: Option<UnboundedSender<Event>>,
+        events: Option<NodeEvents>,
         stop: StopSignal,
     ) -> Self {
         Self {
@@ -112,15 +112,14 @@ fn sweep(mut sweeper: Sweeper) {
     }
 }
 
-fn tell(mut sweeper: Sweeper, node: &Name, events: Option<&UnboundedSender<Event>>) {
+fn tell(mut sweeper: Sweeper, node: &Name, events: Option<&NodeEvents>) {
     match sweeper.find() {
         Ok(found) => {
             let Some(finding) = found.finding(node) else {
                 return;
             };
             match events {
-                // Refused only once the loop has ended.
-                Some(events) => drop(events.send(Event::Found(finding))),
+                Some(events) => events.found(finding),
                 None => warn!("{finding}"),
             }
         }

@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::AddressFamily;
 use kernel::OpOutcome;
@@ -24,9 +24,15 @@ use crate::health_checks::ListenOn;
 use crate::http::telemetry::{ServeErrors, Settings, Telemetry};
 use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
 use crate::run::Observer;
-use reconciler::{Cause, Reconciler, Report};
+use reconciler::{Reconciler, Report, Trigger};
 
 const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+
+/// Minimum time between two looks at the entries that are not settled.
+const SHOW_PERIOD: Duration = Duration::from_secs(1);
+
+/// Maximum age of what is shown of them while the loop is idle.
+const SHOW_LIMIT: Duration = Duration::from_secs(4);
 
 /// The sources whose state is shown.
 pub(super) struct Sources {
@@ -45,6 +51,10 @@ pub(super) struct TelemetryObserver {
     audited: bool,
     /// A sync ended since Services without local endpoints were counted.
     synced: bool,
+    /// Entries or readings may be in another state than shown.
+    unsettled: bool,
+    /// When they were shown last.
+    shown: Option<Instant>,
     /// Ops that failed in syncs since the loop was idle.
     failed: usize,
     changes: ProgrammingLatency,
@@ -78,6 +88,8 @@ impl TelemetryObserver {
             from_cluster,
             audited: false,
             synced: false,
+            unsettled: false,
+            shown: None,
             failed: 0,
             changes: ProgrammingLatency::new(SystemTime::now()),
         };
@@ -105,6 +117,22 @@ impl TelemetryObserver {
         }
         let (services, endpoints) = self.changes.counts();
         metrics.changes(services, endpoints);
+    }
+
+    /// Shows the entries that are not settled and the readings that fail: once a second at most while syncs end or
+    /// readings fail, else with the heartbeat of the loop.
+    fn show_unsettled(&mut self, reconciler: &Reconciler, now: Moment) {
+        let wait = if self.unsettled {
+            SHOW_PERIOD
+        } else {
+            SHOW_LIMIT
+        };
+        let since = |shown| now.instant.saturating_duration_since(shown);
+        if self.shown.is_none_or(|shown| since(shown) >= wait) {
+            self.unsettled = false;
+            self.shown = Some(now.instant);
+            self.telemetry.unsettled(reconciler, now);
+        }
     }
 
     fn count_tables(&self, reconciler: &Reconciler) {
@@ -149,10 +177,14 @@ impl Observer for TelemetryObserver {
 
     fn reported(&mut self, report: &Report) {
         self.telemetry.observe(report, Moment::now());
-        if let Report::Synced { cause, failed, .. } = report {
+        self.unsettled |= matches!(report, Report::Synced { .. } | Report::ObserveFailed(_));
+        if let Report::Synced {
+            trigger, failed, ..
+        } = report
+        {
             self.failed += failed;
             self.synced = true;
-            self.audited |= *cause == Cause::Audit;
+            self.audited |= *trigger == Trigger::Audit;
         }
     }
 
@@ -177,7 +209,7 @@ impl Observer for TelemetryObserver {
         };
         let audited = std::mem::take(&mut self.audited);
         (self.telemetry).health_checks(&listen_on, &reconciler.desired().health_checks, audited);
-        self.telemetry.draining(reconciler.drains(), Moment::now());
+        self.show_unsettled(reconciler, Moment::now());
         if self.from_cluster && reconciler.cluster().is_complete() {
             let node = reconciler.cluster().node(&reconciler.config().node_name);
             self.telemetry.node(node.map(|node| NodeHealth {

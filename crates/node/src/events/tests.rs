@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use ipvs::Protocol;
+use kernel::OpErrorKind;
 use model::names::ServicePortName;
 use model::plan::{Op, Reason};
 
@@ -162,4 +163,91 @@ fn repairs_of_one_synchronisation_are_told_once_for_each_service() {
         ],
     );
     check(&repairs.take(&node), &[]);
+}
+
+fn fail(failures: &mut Failures, planned: &PlannedOp, kind: OpErrorKind) {
+    let error = OpError::new(planned.op.clone(), kind, None);
+    failures.add(planned, &error);
+}
+
+#[test]
+fn a_change_that_fails_again_is_told_once_for_each_service() {
+    let (node, mut failures, start) = ("node1".into(), Failures::default(), Instant::now());
+    let sync = |failures: &mut Failures, retried: bool, seconds: u64| {
+        fail(
+            failures,
+            &repair(Some("web"), "10.96.0.1"),
+            OpErrorKind::Invalid,
+        );
+        fail(
+            failures,
+            &repair(Some("web"), "10.96.0.2"),
+            OpErrorKind::Invalid,
+        );
+        fail(failures, &repair(None, "10.96.0.9"), OpErrorKind::NoDevice);
+        failures.take(&node, retried, start + Duration::from_secs(seconds))
+    };
+    check(&sync(&mut failures, false, 0), &[]);
+    let expected = [
+        "v1 Node /node1 uid node1 | Warning ProgrammingFails Program | node node1: failed to add address 10.96.0.9 to \
+         kube-ipvs0: there is no device kube-ipvs0; find the program that changes the same tables",
+        "v1 Service shop/web | Warning ProgrammingFails Program | node node1: failed to add address 10.96.0.1 to \
+         kube-ipvs0: the kernel does not accept these settings; and 1 more; see the log of kube-ipvsd",
+    ];
+    check(&sync(&mut failures, true, 1), &expected);
+    check(&sync(&mut failures, true, 600), &[]);
+    check(&sync(&mut failures, true, 601), &expected);
+}
+
+#[test]
+fn a_change_that_no_retry_helps_is_told_at_once() {
+    let (node, mut failures) = ("node1".into(), Failures::default());
+    let planned = PlannedOp {
+        op: Op::SetSysctl("net.ipv4.ip_forward".into(), "1".into()),
+        ..repair(None, "10.96.0.1")
+    };
+    fail(&mut failures, &planned, OpErrorKind::ReadOnlySetting);
+    assert_eq!(failures.take(&node, false, Instant::now()).len(), 1);
+}
+
+#[test]
+fn failures_of_many_services_are_limited() {
+    let (node, mut failures) = ("node1".into(), Failures::default());
+    for number in 0..1000 {
+        let planned = repair(Some(&format!("s{number}")), "10.96.0.1");
+        fail(&mut failures, &planned, OpErrorKind::Invalid);
+    }
+    let now = Instant::now();
+    assert_eq!(failures.take(&node, true, now).len(), MOST_FAILING);
+    let planned = repair(Some("t"), "10.96.0.1");
+    fail(&mut failures, &planned, OpErrorKind::Invalid);
+    check(&failures.take(&node, true, now), &[]);
+}
+
+#[test]
+fn a_reading_that_keeps_failing_is_told() {
+    let (node, mut failures, start) = ("node1".into(), Failures::default(), Instant::now());
+    let mut fail = |count: u32, seconds: u64| {
+        failures.unread(&ObserveError::Failed {
+            what: "sets",
+            source: "no module".into(),
+        });
+        let now = start + Duration::from_secs(seconds);
+        let told: Vec<_> = failures
+            .take_unread(&node, || count, now)
+            .into_iter()
+            .collect();
+        assert_eq!(
+            failures.take_unread(&node, || count, now),
+            None,
+            "told already"
+        );
+        told
+    };
+    check(&fail(2, 0), &[]);
+    let expected = "v1 Node /node1 uid node1 | Warning ReadingFails Observe | node node1: failed to read sets: no \
+                    module; what depends on it is not compared with the cluster";
+    check(&fail(3, 1), &[expected]);
+    check(&fail(9, 600), &[]);
+    check(&fail(9, 601), &[expected]);
 }

@@ -33,8 +33,12 @@ pub struct Status {
     pub counts: Counts,
     /// What is odd about the cluster or the node.
     pub findings: BTreeSet<FindingStatus>,
-    /// Real servers that get no new connections and keep old ones.
+    /// Real servers that get no new connections and keep old ones, the first ones; their number is in the counts.
     pub drains: Vec<DrainStatus>,
+    /// Failed entries, the first ones; their number is in the counts.
+    pub failing_entries: Vec<FailingEntry>,
+    /// Readings of the kernel that fail, the first ones.
+    pub failing_readings: Vec<FailingReading>,
     /// The last failures, oldest first.
     pub recent_failures: VecDeque<Failure>,
 }
@@ -71,6 +75,10 @@ pub struct Counts {
     pub foreign_virtual_servers: usize,
     /// Health-check node ports that are open.
     pub health_checks: usize,
+    /// Entries of which a change failed.
+    pub failing_entries: usize,
+    /// Real servers that drain.
+    pub draining_real_servers: usize,
 }
 
 /// One finding.
@@ -105,6 +113,47 @@ pub struct DrainStatus {
     pub ends: Option<String>,
 }
 
+/// An entry of the kernel's tables of which a change failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailingEntry {
+    /// The kind, as in `kubeipvs_failing_entries`.
+    pub kind: &'static str,
+    /// The entry: `virtual server 10.96.0.10:80/TCP`.
+    pub entry: String,
+    /// The Service port that asks for it; `None` if it belongs to no Service.
+    pub service: Option<String>,
+    /// False if the entry should be deleted.
+    pub desired: bool,
+    /// When its first failure in a row happened.
+    pub since: String,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When it is tried again; `None` if retries cannot succeed before the node is set up in another way, or while it is
+    /// tried.
+    pub next_attempt: Option<String>,
+    /// Why the last attempt failed.
+    pub reason: String,
+    /// The operator's next step.
+    pub advice: &'static str,
+}
+
+/// A reading of the kernel that fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailingReading {
+    /// The column, as in `kubeipvs_failing_readings`.
+    pub column: &'static str,
+    /// The task that needs the reading.
+    pub task: String,
+    /// When its first failure in a row happened.
+    pub since: String,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When it is tried again; `None` while it is tried.
+    pub next_attempt: Option<String>,
+}
+
 /// Something that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -137,6 +186,8 @@ impl fmt::Display for Status {
             counts,
             findings,
             drains,
+            failing_entries,
+            failing_readings,
             recent_failures,
         } = self;
         writeln!(f, "kube-ipvsd {version} on {node_name}, since {started}")?;
@@ -148,18 +199,28 @@ impl fmt::Display for Status {
             writeln!(f, "Source {name}: {source}")?;
         }
         write!(f, "{counts}")?;
-        section(f, "Findings", findings.iter())?;
-        section(f, "Draining", drains.iter())?;
-        section(f, "Recent failures", recent_failures.iter().rev())
+        section(f, "Findings", findings.len(), findings.iter())?;
+        section(
+            f,
+            "Failing entries",
+            counts.failing_entries,
+            failing_entries.iter(),
+        )?;
+        let readings = failing_readings.len();
+        section(f, "Failing readings", readings, failing_readings.iter())?;
+        section(f, "Draining", counts.draining_real_servers, drains.iter())?;
+        let failures = recent_failures.len();
+        section(f, "Recent failures", failures, recent_failures.iter().rev())
     }
 }
 
+/// Writes the first of `count` items.
 fn section<T: fmt::Display>(
     f: &mut fmt::Formatter<'_>,
     title: &str,
-    items: impl ExactSizeIterator<Item = T>,
+    count: usize,
+    items: impl Iterator<Item = T>,
 ) -> fmt::Result {
-    let count = items.len();
     writeln!(f, "\n{title}: {count}")?;
     for item in items.take(SHOWN) {
         writeln!(f, "  {item}")?;
@@ -196,6 +257,8 @@ impl fmt::Display for Counts {
             set_entries,
             foreign_virtual_servers,
             health_checks,
+            failing_entries: _,
+            draining_real_servers: _,
         } = self;
         writeln!(f, "Virtual servers: {virtual_servers}")?;
         writeln!(f, "Real servers: {real_servers}")?;
@@ -233,6 +296,51 @@ impl fmt::Display for DrainStatus {
         )?;
         match ends {
             Some(ends) => write!(f, ", until {ends}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for FailingEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind: _,
+            entry,
+            service,
+            desired,
+            since,
+            failures,
+            next_attempt,
+            reason,
+            advice,
+        } = self;
+        f.write_str(entry)?;
+        if let Some(service) = service {
+            write!(f, " ({service})")?;
+        }
+        if !desired {
+            f.write_str(", to be deleted")?;
+        }
+        write!(f, ": {reason}; {failures} failures since {since}")?;
+        if let Some(next) = next_attempt {
+            write!(f, ", next attempt at {next}")?;
+        }
+        write!(f, "; {advice}")
+    }
+}
+
+impl fmt::Display for FailingReading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            column: _,
+            task,
+            since,
+            failures,
+            next_attempt,
+        } = self;
+        write!(f, "{task}: {failures} failures since {since}")?;
+        match next_attempt {
+            Some(next) => write!(f, ", next attempt at {next}"),
             None => Ok(()),
         }
     }

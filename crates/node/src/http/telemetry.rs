@@ -25,7 +25,7 @@ use super::{BindError, Handler, Server, health_pages, metrics_pages};
 use crate::health::{Health, Moment, NodeHealth};
 use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
 use crate::metrics::{Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions};
-use reconciler::{Drain, DrainKey, Report};
+use reconciler::{Reconciler, Report};
 
 /// What is served, and where.
 #[derive(Clone, Debug)]
@@ -232,9 +232,10 @@ impl Telemetry {
         status.counts.foreign_virtual_servers = foreign;
     }
 
-    /// These real servers drain.
-    pub fn draining(&self, drains: &BTreeMap<DrainKey, Drain>, now: Moment) {
-        self.status_mut().draining(drains, now);
+    /// Shows the entries that are not settled and the readings that fail. The cost grows with their number.
+    pub fn unsettled(&self, reconciler: &Reconciler, now: Moment) {
+        self.metrics.failing(reconciler);
+        self.status_mut().unsettled(reconciler, now);
     }
 
     /// The API server says this of the node; none where it has no such Node.

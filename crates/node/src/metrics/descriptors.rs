@@ -192,6 +192,10 @@ metrics! {
         "Changes of the kernel's tables that failed; they are tried again.";
     observe_failures: counter "kubeipvs_observe_failures_total" []
         "Readings of the kernel's tables that failed.";
+    failing_entries: gauge "kubeipvs_failing_entries" ["kind"]
+        "Entries of the kernel's tables of which a change failed, by kind (timeouts, device, set, rules, setting, address, virtual_server).";
+    failing_readings: gauge "kubeipvs_failing_readings" ["column"]
+        "Readings of the kernel's tables that fail, by column (virtual_servers, addresses, sets, rules, settings).";
     withheld: gauge "kubeipvs_deletions_withheld" []
         "Deletions that wait until the view of the cluster and of the kernel is complete.";
     audit_age: gauge "kubeipvs_audit_age_seconds" []

@@ -1,11 +1,13 @@
 //! Metrics from what the loop sees: reports of the reconciler and outcomes of the kernel.
 
+use std::collections::BTreeMap;
+
 use kernel::{Errno, OpOutcome};
 use model::plan::{Op, Stage};
 
-use super::{Metrics, errno_name, family_name};
+use super::{Metrics, errno_name, family_name, set};
 use crate::health::Moment;
-use reconciler::{Cause, Report};
+use reconciler::{Column, EntryKey, Reconciler, Report};
 
 /// Stands for an errno where there is none: the answer was lost, or a program failed.
 const NO_ERRNO: &str = "none";
@@ -15,11 +17,11 @@ impl Metrics {
     pub fn observe(&self, report: &Report, now: Moment) {
         match report {
             Report::Synced {
-                cause,
+                trigger,
                 failed,
                 took,
                 ..
-            } => self.synced(cause_name(*cause), *took, *failed),
+            } => self.synced(trigger.name(), *took, *failed),
             Report::Audited => self.audited(now.instant),
             Report::Drift(planned) => {
                 let drift = &self.handles.drift;
@@ -41,6 +43,24 @@ impl Metrics {
         }
     }
 
+    /// Counts what fails now, by kind of entry and by column.
+    pub fn failing(&self, reconciler: &Reconciler) {
+        let entries = reconciler.failing_kinds();
+        for kind in EntryKey::KINDS {
+            let count = entries.get(kind).copied().unwrap_or_default();
+            set(&self.handles.failing_entries, &[kind], count as f64);
+        }
+        let mut readings: BTreeMap<Column, usize> = BTreeMap::new();
+        for (task, _) in reconciler.failing_readings() {
+            *readings.entry(task.column()).or_default() += 1;
+        }
+        for column in Column::ALL {
+            let count = readings.get(&column).copied().unwrap_or_default();
+            let label = [column.name()];
+            set(&self.handles.failing_readings, &label, count as f64);
+        }
+    }
+
     /// One op was tried.
     pub fn op(&self, op: &Op, outcome: Result<(), Option<Errno>>) {
         let handles = &self.handles;
@@ -54,19 +74,6 @@ impl Metrics {
                 failures.with_label_values(&[family_name(*family)]).inc();
             }
         }
-    }
-}
-
-/// The word for what led to a synchronisation.
-#[must_use]
-pub fn cause_name(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Change => "change",
-        Cause::Retry => "retry",
-        Cause::Audit => "audit",
-        Cause::AuditSlice => "audit_slice",
-        Cause::Drain => "drain",
-        Cause::Node => "node",
     }
 }
 

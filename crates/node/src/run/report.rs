@@ -1,11 +1,16 @@
 //! What the loop tells the operator. INFO is a change of state, WARN what would wake someone.
 
+mod repeats;
+
+use std::time::Instant;
+
 use model::plan::PlannedOp;
 use model::{Finding, Level, chain};
 use sources::SourceEvent;
 use tracing::{debug, error, info, warn};
 
-use reconciler::{Cause, Event, Report};
+use self::repeats::{Repeats, Seen};
+use reconciler::{Event, Report, Trigger};
 
 /// How many failed ops, and how many repairs, of one synchronisation are told one by one: where one
 /// cause fails ten thousand, ten say what it is.
@@ -16,6 +21,10 @@ const SHOWN: usize = 10;
 pub(super) struct Reporter {
     failed: usize,
     drifted: usize,
+    /// Errors that were logged before, so that one that lasts does not fill the log.
+    repeats: Repeats,
+    /// Whether the sync under way logged an error.
+    logged: bool,
     /// Failed ops of the last synchronisation.
     pub(super) last_failed: usize,
     /// Problems that sources had.
@@ -23,10 +32,10 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    pub(super) fn log(&mut self, report: &Report) {
+    pub(super) fn log(&mut self, report: &Report, now: Instant) {
         match report {
             Report::Synced {
-                cause,
+                trigger,
                 summary,
                 failed,
                 took,
@@ -38,10 +47,14 @@ impl Reporter {
                     }
                 }
                 (self.failed, self.drifted) = (0, 0);
+                let logged = std::mem::take(&mut self.logged);
                 let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 let changed = summary.add + summary.change + summary.delete > 0;
-                let cause = cause_text(*cause);
-                if *failed > 0 {
+                let is_change = *trigger == Trigger::Change;
+                let cause = trigger.name();
+                if *failed > 0 && !logged && !is_change {
+                    debug!(cause, milliseconds, failed, "synced in part. {summary}");
+                } else if *failed > 0 {
                     warn!(cause, milliseconds, failed, "synced in part. {summary}");
                 } else if changed {
                     info!(cause, milliseconds, "synced. {summary}");
@@ -61,12 +74,21 @@ impl Reporter {
                 }
             }
             Report::OpFailed(planned, cause) => {
+                let text = chain(cause);
+                let Some(times) = self.is_news(&text, now) else {
+                    return;
+                };
                 self.failed += 1;
                 if self.failed <= SHOWN {
-                    error!(service = service(planned), "{}", chain(cause));
+                    error!(service = service(planned), "{text}{times}");
                 }
             }
-            Report::ObserveFailed(cause) => error!("{}", chain(cause)),
+            Report::ObserveFailed(cause) => {
+                let text = chain(cause);
+                if let Some(times) = self.is_news(&text, now) {
+                    error!("{text}{times}");
+                }
+            }
             Report::FindingRaised(finding) => raised(finding),
             Report::FindingCleared(finding) => info!(code = %finding.code, "solved: {finding}"),
             Report::DeletionsWithheld(count) => warn!(
@@ -74,6 +96,20 @@ impl Reporter {
                 "deletions wait: somebody else changed the IPVS table while it was read"
             ),
         }
+    }
+
+    /// Whether an error is to be logged, and how often it happened since it was logged last, as text.
+    fn is_news(&mut self, text: &str, now: Instant) -> Option<String> {
+        let times = match self.repeats.see(text, now) {
+            Seen::First => String::new(),
+            Seen::Due { times } => format!(" ({times} times since it was logged last)"),
+            Seen::Known => {
+                debug!("again: {text}");
+                return None;
+            }
+        };
+        self.logged = true;
+        Some(times)
     }
 
     /// What of a source's words concerns the reconciler; the rest is logged.
@@ -90,17 +126,6 @@ impl Reporter {
                 None
             }
         }
-    }
-}
-
-fn cause_text(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Change => "change",
-        Cause::Retry => "retry",
-        Cause::Audit => "audit",
-        Cause::AuditSlice => "audit slice",
-        Cause::Drain => "drain",
-        Cause::Node => "node",
     }
 }
 

@@ -21,6 +21,9 @@ use super::{Differ, address_of};
 use crate::node_context::FAMILIES;
 use crate::settings::is_met;
 
+/// An entry of the sets that mark node ports without their addresses.
+pub(super) type NodePort = (SetKind, AddressFamily, u16);
+
 impl Differ<'_> {
     /// Compares everything of `keys` but virtual servers and addresses.
     pub(super) fn filter_state(&self, keys: &TableKeys, plan: &mut PlanBuilder) {
@@ -185,7 +188,35 @@ impl Differ<'_> {
     fn delete(&self, name: &SetName, entry: Entry, plan: &mut PlanBuilder) {
         let excluded = entry.address().is_some_and(|at| self.own.excludes(at));
         if !excluded {
+            self.delete_marked_by(entry, plan);
             plan.push(unowned(Op::DelEntry(name.clone(), entry), Reason::Unwanted));
+        }
+    }
+
+    /// Deletes the virtual servers that are ours by `entry` and that no Service asks for. Without the entry they would look foreign
+    /// and stay for ever.
+    fn delete_marked_by(&self, entry: Entry, plan: &mut PlanBuilder) {
+        let keys: Vec<VirtualServerKey> = match entry {
+            Entry::Ip(_) => Vec::new(),
+            Entry::IpPort(address, protocol, port)
+            | Entry::IpPortIp(address, protocol, port, _)
+            | Entry::IpPortNet(address, protocol, port, _) => vec![key_at(address, protocol, port)],
+            Entry::Port(port) => (self.live.node.addresses())
+                .flat_map(|address| {
+                    let protocols = [Protocol::Tcp, Protocol::Udp];
+                    protocols.map(|protocol| VirtualServerKey::Address {
+                        address,
+                        port,
+                        protocol,
+                    })
+                })
+                .collect(),
+        };
+        for key in keys {
+            let unwanted = !self.desired.tables.virtual_servers.contains_key(&key);
+            if unwanted && !plan.deletes_server(&key) {
+                self.virtual_server(key, plan);
+            }
         }
     }
 
@@ -261,7 +292,7 @@ impl Differ<'_> {
             }
             Entry::Port(port) => {
                 let (kind, family) = node_ports_in(name)?;
-                self.foreign_at_port(kind, family, port)
+                self.foreign_at_port((kind, family, port))
             }
         }
     }
@@ -270,58 +301,33 @@ impl Differ<'_> {
         self.live.tables.virtual_servers.contains_key(&key) && !self.is_ours(key)
     }
 
-    /// Returns a foreign virtual server at a node port, at any address of an interface.
-    fn foreign_at_port(
-        &self,
-        kind: SetKind,
-        family: AddressFamily,
-        port: u16,
-    ) -> Option<VirtualServerKey> {
-        let protocol = match kind {
-            SetKind::NodePortTcp => Protocol::Tcp,
-            SetKind::NodePortUdp => Protocol::Udp,
-            _ => return None,
-        };
-        let addresses = self.live.node.addresses();
-        addresses
-            .filter(|address| AddressFamily::of(*address) == family)
-            .map(|address| VirtualServerKey::Address {
-                address,
-                port,
-                protocol,
-            })
-            .find(|key| self.is_foreign(*key))
+    /// Returns a foreign virtual server at a node port, at any address. One whose address is on no interface counts too: the
+    /// address may come later, and the entry of the port would mark it then.
+    fn foreign_at_port(&self, node_port: NodePort) -> Option<VirtualServerKey> {
+        let foreign = self.foreign_ports.get_or_init(|| {
+            (self.live.tables.virtual_servers.keys())
+                .filter(|key| !self.is_ours(**key))
+                .filter_map(|key| Some((node_port_of(*key)?, *key)))
+                .collect()
+        });
+        foreign.get(&node_port).copied()
     }
 
     /// Returns the foreign virtual server that keeps the node port `key` from being served. The sets of TCP and UDP node ports hold
     /// the port alone, so a node port is ours at every address of the node or at none.
-    pub(super) fn foreign_at_node_port(
-        &self,
-        key: VirtualServerKey,
-        plan: &mut PlanBuilder,
-    ) -> Option<VirtualServerKey> {
-        let VirtualServerKey::Address {
-            address,
-            port,
-            protocol,
-        } = key
-        else {
-            return None;
+    pub(super) fn foreign_at_node_port(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
+        let node_port @ (kind, family, port) = node_port_of(key)?;
+        let name = kind.name(family);
+        let holds = |tables: &NodeTables| {
+            let set = tables.sets.get(&name);
+            set.is_some_and(|set| set.entries.contains(&Entry::Port(port)))
         };
-        let kind = node_port_kind(protocol)?;
-        let family = AddressFamily::of(address);
-        let foreign = plan.foreign_node_ports.entry((kind, family, port));
-        let foreign = *foreign.or_insert_with(|| {
-            let name = kind.name(family);
-            let entry = Entry::Port(port);
-            let holds = |tables: &NodeTables| {
-                (tables.sets.get(&name)).is_some_and(|set| set.entries.contains(&entry))
-            };
-            let is_added = holds(&self.desired.tables) && !holds(&self.live.tables);
-            is_added.then(|| self.foreign_at_port(kind, family, port))?
-        });
+        let is_added = holds(&self.desired.tables) && !holds(&self.live.tables);
         // An external address of the node may have the port too, and an entry of its own.
-        foreign.filter(|_| !holds_service(&self.desired.tables, key))
+        if !is_added || holds_service(&self.desired.tables, key) {
+            return None;
+        }
+        self.foreign_at_port(node_port)
     }
 
     fn rules(&self, family: AddressFamily, loosened: bool, plan: &mut PlanBuilder) {
@@ -407,6 +413,18 @@ fn node_port_kind(protocol: Protocol) -> Option<SetKind> {
         Protocol::Tcp => Some(SetKind::NodePortTcp),
         Protocol::Udp => Some(SetKind::NodePortUdp),
         _ => None,
+    }
+}
+
+/// Returns the node port that `key` is at.
+fn node_port_of(key: VirtualServerKey) -> Option<NodePort> {
+    match key {
+        VirtualServerKey::Address {
+            address,
+            port,
+            protocol,
+        } => Some((node_port_kind(protocol)?, AddressFamily::of(address), port)),
+        VirtualServerKey::Fwmark { .. } => None,
     }
 }
 

@@ -7,7 +7,6 @@ use ipvs::{AddressFamily, VirtualServerKey};
 use model::finding::Finding;
 use model::plan::{Op, OpEffect, Plan, PlannedOp, Reason, Stage};
 use model::rules::{ChainKey, Rule, RulesPatch};
-use model::sets::SetKind;
 
 /// Maximum number of ops in one stage. A first sync has hundreds of thousands: chunks of this size fit into freed memory, and each
 /// is freed as soon as it is done.
@@ -17,6 +16,9 @@ const CHUNK: usize = 4_096;
 /// follow in the reverse order.
 pub(super) struct PlanBuilder {
     deletions: bool,
+    /// Whether real servers that leave get weight 0. A torn reading does not keep them from it: it may lack entries, but has none
+    /// that does not exist.
+    retirements: bool,
     settings: ChunkedVec,
     device: ChunkedVec,
     sets: ChunkedVec,
@@ -24,6 +26,7 @@ pub(super) struct PlanBuilder {
     rules: ChunkedVec,
     /// Sets that are created, replaced or destroyed.
     sets_written: BTreeSet<SetName>,
+    servers_deleted: BTreeSet<VirtualServerKey>,
     /// Chains that are emptied before sets are replaced.
     loose: BTreeMap<AddressFamily, RulesPatch>,
     api_server: Additions,
@@ -34,11 +37,8 @@ pub(super) struct PlanBuilder {
     del_entries: ChunkedVec,
     del_rules: ChunkedVec,
     del_sets: ChunkedVec,
-    findings: Vec<Finding>,
+    findings: BTreeMap<VirtualServerKey, Finding>,
     withheld: usize,
-    /// Foreign virtual servers at node ports, looked up once for all addresses of the node.
-    pub(super) foreign_node_ports:
-        BTreeMap<(SetKind, AddressFamily, u16), Option<VirtualServerKey>>,
 }
 
 /// Ops that commute, in the order in which they were pushed.
@@ -72,16 +72,18 @@ struct Additions {
 }
 
 impl PlanBuilder {
-    /// Returns an empty plan. It drops and counts deletions if `deletions` is false.
-    pub(super) fn new(deletions: bool) -> Self {
+    /// Returns an empty plan. It drops and counts deletions if they are not `allowed` or the reading was `torn`.
+    pub(super) fn new(allowed: bool, torn: bool) -> Self {
         Self {
-            deletions,
+            deletions: allowed && !torn,
+            retirements: allowed,
             settings: ChunkedVec::default(),
             device: ChunkedVec::default(),
             sets: ChunkedVec::default(),
             entries: ChunkedVec::default(),
             rules: ChunkedVec::default(),
             sets_written: BTreeSet::new(),
+            servers_deleted: BTreeSet::new(),
             loose: BTreeMap::new(),
             api_server: Additions::default(),
             additions: Additions::default(),
@@ -91,14 +93,15 @@ impl PlanBuilder {
             del_entries: ChunkedVec::default(),
             del_rules: ChunkedVec::default(),
             del_sets: ChunkedVec::default(),
-            findings: Vec::new(),
+            findings: BTreeMap::new(),
             withheld: 0,
-            foreign_node_ports: BTreeMap::new(),
         }
     }
 
     pub(super) fn push(&mut self, planned: PlannedOp) {
-        if planned.op.effect() == OpEffect::Delete && !self.deletions {
+        let retires = planned.reason == Reason::Drains;
+        let deletes = planned.op.effect() == OpEffect::Delete;
+        if (deletes && !self.deletions) || (retires && !self.retirements) {
             self.withheld += 1;
             return;
         }
@@ -111,6 +114,9 @@ impl PlanBuilder {
         if let Op::CreateSet(name, _) | Op::ReplaceSet(name, _) | Op::DestroySet(name) = &planned.op
         {
             self.sets_written.insert(name.clone());
+        }
+        if let Op::DelVirtualServer(key) = &planned.op {
+            self.servers_deleted.insert(*key);
         }
         match planned.op {
             Op::SetSysctl(..) | Op::SetTimeouts(_) => &mut self.settings,
@@ -125,6 +131,8 @@ impl PlanBuilder {
             Op::DestroySet(_) => &mut self.del_sets,
             Op::AddAddress(_) => &mut additions.addresses,
             Op::AddVirtualServer(_) | Op::SetVirtualServer(_) => &mut additions.virtual_servers,
+            // A server that leaves gets no new connections only once those that replace it are there.
+            Op::SetRealServer(..) if retires => &mut self.del_real_servers,
             Op::AddRealServer(..) | Op::SetRealServer(..) => &mut additions.real_servers,
             Op::DelRealServer(..) => &mut self.del_real_servers,
             Op::DelVirtualServer(_) => &mut self.del_virtual_servers,
@@ -158,8 +166,13 @@ impl PlanBuilder {
         self.sets_written.contains(name)
     }
 
-    pub(super) fn report(&mut self, finding: Finding) {
-        self.findings.push(finding);
+    /// Returns true if the plan deletes the virtual server `key`.
+    pub(super) fn deletes_server(&self, key: &VirtualServerKey) -> bool {
+        self.servers_deleted.contains(key)
+    }
+
+    pub(super) fn report(&mut self, key: VirtualServerKey, finding: Finding) {
+        self.findings.insert(key, finding);
     }
 
     pub(super) fn adds_addresses(&self) -> bool {
@@ -174,8 +187,7 @@ impl PlanBuilder {
         });
     }
 
-    pub(super) fn into_plan(mut self) -> Plan {
-        self.findings.sort();
+    pub(super) fn into_plan(self) -> Plan {
         let loose = self.loose.into_iter().map(|(family, patch)| PlannedOp {
             op: Op::PatchRules(family, patch.into()),
             owner: None,

@@ -33,7 +33,7 @@ pub(super) fn plan(plan: &Plan, filter: &Filter) -> Vec<String> {
                 _ => format!("{mark} {op}: {reason}"),
             }
         });
-    let findings = plan.findings.iter().map(|finding| format!("! {finding}"));
+    let findings = plan.findings.values().map(|finding| format!("! {finding}"));
     ops.chain(findings)
         .filter(|line| filter.shows(line))
         .collect()

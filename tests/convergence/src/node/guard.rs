@@ -453,7 +453,8 @@ impl Guard {
             Op::AddRealServer(key, real) | Op::SetRealServer(key, real) => (*key, real.key),
             Op::DelRealServer(key, real) => (*key, *real),
             Op::DelVirtualServer(key) => {
-                (self.resting).retain(|(of, _), _| of != key);
+                let stays = |real| kernel.real_server(*key, real).is_some();
+                (self.resting).retain(|(of, real), _| of != key || stays(*real));
                 return;
             }
             _ => return,

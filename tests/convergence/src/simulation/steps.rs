@@ -210,8 +210,8 @@ impl Simulation {
     }
 
     fn others(&mut self) -> Result<(), Violation> {
-        if !self.node.reconciler.has_synced() {
-            // It has read nothing yet: what loses its marks now is nobody's.
+        if !self.node.reconciler.has_synced() || (self.fresh && self.are_readings_disturbed()) {
+            // It may not have read everything yet: what loses its marks now is nobody's.
             return Ok(());
         }
         let tables = self.node.kernel.tables();
@@ -325,8 +325,8 @@ impl Simulation {
         self.excuse(&keys);
         let told = self.random.percent(80);
         self.note(|| format!("another interface, told: {told}"));
-        if !told {
-            // The loop does not know of the address that came or went.
+        if !told || self.are_readings_disturbed() {
+            // The loop does not know, or cannot see, that the address came or went.
             let second = std::net::IpAddr::from(SECOND);
             self.tampered
                 .insert(Subject::Address(second), self.node.now);

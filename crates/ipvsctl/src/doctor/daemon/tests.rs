@@ -4,7 +4,10 @@ use sources::proxy::{METRICS, Running};
 
 use crate::doctor::facts::NodeFacts;
 use crate::doctor::tests::{check, watching};
-use crate::schema::{DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus};
+use crate::schema::{
+    DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, FailingEntry,
+    FailingReading,
+};
 
 fn elsewhere() -> SocketAddr {
     "127.0.0.1:20249".parse().expect("an address")
@@ -111,6 +114,47 @@ fn a_synchronisation_that_failed_is_told_with_its_last_failure() {
         "synchronisation",
         |facts| facts.daemon.status = None,
         &["warning: /statusz of kube-ipvsd is not understood"],
+    );
+}
+
+fn entry(entry: &str, service: Option<&str>, reason: &str) -> FailingEntry {
+    FailingEntry {
+        entry: entry.to_owned(),
+        service: service.map(str::to_owned),
+        since: "2026-01-02T03:04:05Z".to_owned(),
+        reason: reason.to_owned(),
+        advice: "load it".to_owned(),
+    }
+}
+
+#[test]
+fn entries_that_fail_are_told_by_reason() {
+    let well = "ok: kube-ipvsd reads and writes all that it needs";
+    check("failing", |_| {}, &[well]);
+    check("failing", |facts| facts.daemon.status = None, &[]);
+    let failing = |facts: &mut NodeFacts| {
+        let status = facts.daemon.status.as_mut().expect("a status");
+        status.counts.failing_entries = 12;
+        status.failing_entries = vec![
+            entry("IPv4 rules", None, "no module"),
+            entry("set KUBE-A", None, "full"),
+            entry("virtual server 10.0.0.1:80/TCP", Some("shop/web"), "full"),
+        ];
+        status.failing_readings = vec![FailingReading {
+            task: "reading of sets".to_owned(),
+            since: "2026-01-02T03:04:05Z".to_owned(),
+            failures: 1,
+        }];
+    };
+    check(
+        "failing",
+        failing,
+        &[
+            "problem: reading of sets: 1 failure since 2026-01-02T03:04:05Z",
+            "problem: set KUBE-A, virtual server 10.0.0.1:80/TCP (shop/web): full, since 2026-01-02T03:04:05Z",
+            "problem: IPv4 rules: no module, since 2026-01-02T03:04:05Z",
+            "problem: 9 more entries fail, which /statusz does not list",
+        ],
     );
 }
 

@@ -46,6 +46,7 @@ impl Naive {
                 let missing = (set.entries.iter()).map(|entry| Op::AddEntry(name.clone(), *entry));
                 self.ops.extend(missing);
             }
+            Op::SetRealServer(_, real) if real.weight == 0 => {}
             _ => self.ops.push(op.clone()),
         }
     }
@@ -67,7 +68,8 @@ impl Naive {
         let family = |of: IpAddr| self.rules.contains(&AddressFamily::of(of));
         let any = |blocks: &dyn Fn(&Op) -> bool| self.ops.iter().any(blocks);
         match op {
-            Op::AddEntry(set, _) => self.sets.contains(set),
+            Op::AddEntry(set, _) | Op::CreateSet(set, _) => self.sets.contains(set),
+            Op::EnsureDevice => self.device,
             Op::PatchRules(_, patch) => (patch.chains.values().flatten())
                 .any(|rule| self.sets.iter().any(|name| rule.looks_into(name))),
             Op::AddAddress(at) => {
@@ -83,12 +85,14 @@ impl Naive {
                         _ => false,
                     })
             }
+            Op::DelRealServer(key, _) | Op::SetRealServer(key, RealServer { weight: 0, .. }) => {
+                any(
+                    &|op| matches!(op, Op::AddRealServer(of, _) | Op::SetRealServer(of, _) if of == key),
+                )
+            }
             Op::AddRealServer(key, _) | Op::SetRealServer(key, _) => {
                 any(&|op| matches!(op, Op::AddVirtualServer(server) if server.key == *key))
             }
-            Op::DelRealServer(key, _) => any(
-                &|op| matches!(op, Op::AddRealServer(of, _) | Op::SetRealServer(of, _) if of == key),
-            ),
             Op::DelAddress(at) => {
                 any(&|op| matches!(op, Op::DelVirtualServer(of) if address_of(*of) == Some(*at)))
             }
@@ -220,7 +224,8 @@ fn op() -> impl Strategy<Value = Op> {
         key().prop_map(|key| Op::SetVirtualServer(server(key))),
         key().prop_map(Op::DelVirtualServer),
         key().prop_map(|key| Op::AddRealServer(key, REAL)),
-        key().prop_map(|key| Op::SetRealServer(key, REAL)),
+        (key(), 0_u32..2)
+            .prop_map(|(key, weight)| Op::SetRealServer(key, RealServer { weight, ..REAL })),
         key().prop_map(|key| Op::DelRealServer(key, REAL.key)),
     ]
 }

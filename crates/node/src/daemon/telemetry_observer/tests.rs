@@ -6,7 +6,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use apiserver::{Forbid, Server, ServerConfig, State};
-use kernel::MemoryKernel;
+use ipvs::AddressFamily;
+use kernel::memory::{FaultRule, Part};
+use kernel::{MemoryKernel, OpErrorKind};
+use model::NodeConfig;
 use reconciler::Reconciler;
 use serde_json::{Value, json};
 use sources::config::{Resolved, parse};
@@ -25,11 +28,12 @@ struct Node {
     server: Server,
     health: SocketAddr,
     metrics: SocketAddr,
+    kernel: MemoryKernel,
     stop: watch::Sender<bool>,
     running: Option<JoinHandle<()>>,
     runtime: Runtime,
     _config: watch::Sender<Arc<Resolved>>,
-    _events: mpsc::UnboundedSender<reconciler::Event>,
+    events: crate::mailbox::NodeEvents,
 }
 
 fn resolved(health: SocketAddr, metrics: SocketAddr) -> Resolved {
@@ -86,18 +90,19 @@ impl Node {
         let (mut observer, _) =
             TelemetryObserver::start(&resolved, sources, runtime.handle(), &stopped, in_force)
                 .expect("servers");
-        let (events, node) = mpsc::unbounded_channel();
+        let (events, node) = crate::mailbox::mailbox();
         let inputs = Inputs {
             sources: from_sources,
             node,
             stop: stopped,
         };
         let handle = runtime.handle().clone();
+        let kernel = MemoryKernel::new();
+        let mut of_loop = kernel.clone();
         let running = thread::spawn(move || {
             let reconciler = Reconciler::new(resolved.node, 1, Instant::now());
-            let mut kernel = MemoryKernel::new();
             run(
-                &mut kernel,
+                &mut of_loop,
                 reconciler,
                 inputs,
                 &mut observer,
@@ -112,11 +117,12 @@ impl Node {
             server,
             health,
             metrics,
+            kernel,
             stop,
             running: Some(running),
             runtime,
             _config: config,
-            _events: events,
+            events,
         }
     }
 
@@ -126,6 +132,13 @@ impl Node {
         let status = answer["HTTP/1.1 ".len()..][..3].parse().expect("a status");
         let body = answer.split_once("\r\n\r\n").expect("a body").1;
         (status, serde_json::from_str(body).expect("JSON"))
+    }
+
+    /// `/statusz` as JSON.
+    fn status(&self) -> Value {
+        let answer = get(self.metrics, "/statusz?format=json");
+        let body = answer.split_once("\r\n\r\n").expect("a body").1;
+        serde_json::from_str(body).expect("JSON")
     }
 
     /// The value of a series of `/metrics`.
@@ -178,9 +191,7 @@ impl Node {
             text.contains(&format!("\nSource {source}: {state} since ")),
             "{text}"
         );
-        let text = get(self.metrics, "/statusz?format=json");
-        let json = text.split_once("\r\n\r\n").expect("a body").1;
-        let json: Value = serde_json::from_str(json).expect("JSON");
+        let json = self.status();
         assert_eq!(json["sources"][source]["state"], state.as_str());
 
         let series = format!("kubeipvs_source_state{{source=\"{source}\",state=\"{state}\"}}");
@@ -280,6 +291,47 @@ fn the_server_is_unreachable_from_the_start_and_later() {
     );
 }
 
+#[test]
+fn entries_and_readings_that_fail_are_shown_until_they_succeed() {
+    let node = Node::start(async |_| {});
+    node.until_ready();
+    let entries = |kind: &str| node.metric(&format!("kubeipvs_failing_entries{{kind=\"{kind}\"}}"));
+    let sets = || node.metric("kubeipvs_failing_readings{column=\"sets\"}");
+    assert_eq!((entries("rules"), sets()), (0.0, 0.0));
+
+    let rules = Part::Rules(AddressFamily::Ipv4);
+    let rules = (node.kernel).hold(FaultRule::refuse(rules, OpErrorKind::NoPacketFilter));
+    let reading = node.kernel.hold(FaultRule::Unreadable(Part::Sets));
+    // Changes the rules, and makes the daemon read everything.
+    let mut config = NodeConfig::new("node1");
+    config.masquerade.all = true;
+    node.events.configured(config);
+
+    node.until("both fail", |_| sets() > 0.0 && entries("rules") > 0.0);
+    let status = node.status();
+    assert_eq!(status["counts"]["failingEntries"], 1);
+    let entry = &status["failingEntries"][0];
+    assert_eq!(entry["entry"], "IPv4 rules");
+    assert_eq!(
+        entry["reason"],
+        "this kernel lacks the packet filter of the family"
+    );
+    assert_eq!(entry["desired"], true);
+    let advice = entry["advice"].as_str().expect("a text");
+    assert!(advice.contains("modules"), "{advice}");
+    let sets_reading = &status["failingReadings"][0];
+    assert_eq!(sets_reading["column"], "sets");
+    assert_eq!(sets_reading["task"], "reading of sets");
+
+    node.kernel.release(rules);
+    node.kernel.release(reading);
+    node.until("both succeed", |_| sets() < 1.0 && entries("rules") < 1.0);
+    let status = node.status();
+    assert_eq!(status["counts"]["failingEntries"], 0);
+    assert_eq!(status["failingEntries"], json!([]));
+    assert_eq!(status["failingReadings"], json!([]));
+}
+
 /// The alert names every state in which a source delivers nothing, and the series exists.
 #[test]
 fn the_alert_is_about_the_states_that_there_are() {
@@ -293,4 +345,6 @@ fn the_alert_is_about_the_states_that_there_are() {
     assert!(rules.contains("kubeipvs_ready == 0"));
     assert!(rules.contains("kubeipvs_heartbeat_age_seconds > 60"));
     assert!(rules.contains("kubeipvs_unapplied_event_age_seconds > 60"));
+    assert!(rules.contains("kubeipvs_failing_entries > 0"));
+    assert!(rules.contains("kubeipvs_failing_readings > 0"));
 }

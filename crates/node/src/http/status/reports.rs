@@ -1,29 +1,34 @@
 //! The daemon's state from what the loop sees.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use jiff::SignedDuration;
 use model::{Finding, chain};
 
-use super::{DrainStatus, Failure, FindingStatus, LastSync, Status};
+use super::{DrainStatus, FailingEntry, FailingReading, Failure, FindingStatus, LastSync, Status};
 use crate::health::Moment;
-use crate::metrics::{TableCounts, cause_name};
-use reconciler::{Drain, DrainKey, Report};
+use crate::metrics::TableCounts;
+use reconciler::{Drain, DrainKey, Due, EntryState, Reconciler, Report, Row, Task};
+
+/// Failing entries, and failing readings, that are shown at most.
+const MOST_FAILING: usize = 100;
+
+/// Draining real servers that are shown at most.
+const MOST_DRAINS: usize = 1000;
 
 impl Status {
     /// Takes over what the reconciler says.
     pub fn observe(&mut self, report: &Report, now: Moment) {
         match report {
             Report::Synced {
-                cause,
+                trigger,
                 summary,
                 failed,
                 took,
             } => {
                 self.last_sync = Some(LastSync {
                     time: now.time.to_string(),
-                    cause: cause_name(*cause).to_owned(),
+                    cause: trigger.name().to_owned(),
                     took_seconds: took.as_secs_f64(),
                     planned: [summary.add, summary.change, summary.delete],
                     failed: *failed,
@@ -58,19 +63,72 @@ impl Status {
         self.counts.set_entries = counts.sets.values().map(|set| set.entries).sum();
     }
 
-    /// Takes over what drains.
-    pub fn draining(&mut self, drains: &BTreeMap<DrainKey, Drain>, now: Moment) {
-        self.drains = (drains.iter())
-            .map(|((server, real), drain)| DrainStatus {
-                virtual_server: server.to_string(),
-                real_server: real.to_string(),
-                service: drain.owner.as_ref().map(ToString::to_string),
-                since: time_of(drain.since, now),
-                active_connections: drain.connections.active,
-                inactive_connections: drain.connections.inactive,
-                ends: drain.deadline.map(|deadline| time_of(deadline, now)),
-            })
+    /// Shows the entries that are not settled and the readings that fail. The cost is that of the entries shown.
+    pub fn unsettled(&mut self, reconciler: &Reconciler, now: Moment) {
+        let drains = reconciler.drains();
+        self.counts.draining_real_servers = drains.len();
+        self.drains = (drains.iter().take(MOST_DRAINS))
+            .map(|(key, drain)| DrainStatus::of(key, drain, now))
             .collect();
+        self.counts.failing_entries = reconciler.failing();
+        self.failing_entries = (reconciler.failed(MOST_FAILING).iter())
+            .filter_map(|row| FailingEntry::of(row, now))
+            .collect();
+        self.failing_readings = (reconciler.failing_readings().take(MOST_FAILING))
+            .map(|(task, due)| FailingReading::of(task, due, now))
+            .collect();
+    }
+}
+
+impl DrainStatus {
+    fn of((server, real): &DrainKey, drain: &Drain, now: Moment) -> Self {
+        Self {
+            virtual_server: server.to_string(),
+            real_server: real.to_string(),
+            service: drain.owner.as_ref().map(ToString::to_string),
+            since: time_of(drain.since, now),
+            active_connections: drain.connections.active,
+            inactive_connections: drain.connections.inactive,
+            ends: drain.deadline.map(|deadline| time_of(deadline, now)),
+        }
+    }
+}
+
+impl FailingEntry {
+    /// `None` if the entry has not failed.
+    fn of(row: &Row, now: Moment) -> Option<Self> {
+        let EntryState::Failed {
+            failures,
+            since,
+            next,
+            failure,
+        } = &row.state
+        else {
+            return None;
+        };
+        Some(Self {
+            kind: row.entry.kind(),
+            entry: row.entry.to_string(),
+            service: row.owner.as_ref().map(ToString::to_string),
+            desired: row.desired,
+            since: time_of(*since, now),
+            failures: *failures,
+            next_attempt: next.map(|next| time_of(next, now)),
+            reason: failure.to_string(),
+            advice: failure.advice(),
+        })
+    }
+}
+
+impl FailingReading {
+    fn of(task: &Task, due: &Due, now: Moment) -> Self {
+        Self {
+            column: task.column().name(),
+            task: task.to_string(),
+            since: time_of(due.failing_since.unwrap_or(now.instant), now),
+            failures: due.failures,
+            next_attempt: due.at.map(|at| time_of(at, now)),
+        }
     }
 }
 

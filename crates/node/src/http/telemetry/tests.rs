@@ -21,7 +21,7 @@ use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
 use crate::http::tests::{free_port, get, taken_port, wait_for};
 use crate::metrics::{TableCounts, TrafficOptions};
-use reconciler::{Cause, Report};
+use reconciler::{Report, Trigger};
 
 struct Node {
     telemetry: Telemetry,
@@ -86,7 +86,7 @@ impl Node {
 
 fn synced(took: Duration) -> Report {
     Report::Synced {
-        cause: Cause::Change,
+        trigger: Trigger::Change,
         summary: Summary::default(),
         failed: 0,
         took,

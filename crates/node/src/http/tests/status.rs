@@ -8,9 +8,11 @@ use model::names::ObjectName;
 use model::plan::Summary;
 
 use crate::health::{Moment, SourceErrorReport, SourceReport};
-use crate::http::status::{Counts, DrainStatus, Failure, FindingStatus, LastSync, Status};
+use crate::http::status::{
+    Counts, DrainStatus, FailingEntry, FailingReading, Failure, FindingStatus, LastSync, Status,
+};
 use crate::metrics::TableCounts;
-use reconciler::{Cause, Report};
+use reconciler::{Report, Trigger};
 
 #[test]
 fn the_text_shows_everything() {
@@ -46,7 +48,27 @@ fn the_text_shows_everything() {
             set_entries: 40,
             foreign_virtual_servers: 1,
             health_checks: 2,
+            failing_entries: 1,
+            draining_real_servers: 1,
         },
+        failing_entries: vec![FailingEntry {
+            kind: "virtual_server",
+            entry: "virtual server 10.96.0.10:80/TCP".to_owned(),
+            service: Some("shop/web:http".to_owned()),
+            desired: true,
+            since: "2026-01-02T03:05:05Z".to_owned(),
+            failures: 3,
+            next_attempt: Some("2026-01-02T03:05:07Z".to_owned()),
+            reason: "refused".to_owned(),
+            advice: "load it",
+        }],
+        failing_readings: vec![FailingReading {
+            column: "sets",
+            task: "reading of sets".to_owned(),
+            since: "2026-01-02T03:05:05Z".to_owned(),
+            failures: 2,
+            next_attempt: None,
+        }],
         findings: BTreeSet::from([FindingStatus {
             code: "KIV0401".to_owned(),
             level: "warning".to_owned(),
@@ -85,6 +107,13 @@ Health-check ports: 2
 
 Findings: 1
   KIV0401 warning Node node1
+
+Failing entries: 1
+  virtual server 10.96.0.10:80/TCP (shop/web:http): refused; 3 failures since 2026-01-02T03:05:05Z, next attempt at \
+2026-01-02T03:05:07Z; load it
+
+Failing readings: 1
+  reading of sets: 2 failures since 2026-01-02T03:05:05Z
 
 Draining: 1
   10.1.2.3:8080 of 10.96.0.10:80/TCP (shop/web:http): 2 active, 1 inactive connections, since 2026-01-02T03:05:05Z, until 2026-01-02T03:20:05Z
@@ -141,7 +170,7 @@ fn reports_make_the_state() {
         consequence: "left out".to_owned(),
     };
     let synced = Report::Synced {
-        cause: Cause::Change,
+        trigger: Trigger::Change,
         summary: Summary {
             add: 1,
             change: 2,

@@ -18,7 +18,7 @@ use model::tables::{NodeTables, VirtualServerEntry};
 
 use super::{Metrics, TableCounts, check, metrics};
 use crate::health::Moment;
-use reconciler::{Cause, Report};
+use reconciler::{Report, Trigger};
 
 /// So many seconds after 1970.
 fn moment(seconds: i64) -> Moment {
@@ -163,9 +163,9 @@ fn findings_come_and_go() {
     );
 }
 
-fn synced(cause: Cause, failed: usize) -> Report {
+fn synced(trigger: Trigger, failed: usize) -> Report {
     Report::Synced {
-        cause,
+        trigger,
         summary: Summary::default(),
         failed,
         took: Duration::from_millis(5),
@@ -175,8 +175,8 @@ fn synced(cause: Cause, failed: usize) -> Report {
 #[test]
 fn a_synchronisation_counts_by_its_cause() {
     let metrics = metrics();
-    metrics.observe(&synced(Cause::Audit, 0), moment(100));
-    metrics.observe(&synced(Cause::Change, 3), moment(200));
+    metrics.observe(&synced(Trigger::Audit, 0), moment(100));
+    metrics.observe(&synced(Trigger::Change, 3), moment(200));
     metrics.observe(&Report::Audited, moment(200));
     check(
         &metrics,

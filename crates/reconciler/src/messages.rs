@@ -1,5 +1,7 @@
 //! What goes into the reconciler and comes out of it.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use model::cluster::ClusterEvent;
@@ -20,12 +22,23 @@ pub enum Event {
     Applied(Stage, Vec<OpOutcome>),
     /// An interface of the node changed.
     NodeChanged,
+    /// The kernel reported that entries left the dummy device.
+    Lost(Lost),
     /// Somebody looked at the node and found this, which stays so.
     Found(Finding),
     /// The configuration is another one now.
     Configured(Box<NodeConfig>),
-    /// [`poll_timeout`](super::Reconciler::poll_timeout) has come.
+    /// [`poll_timeout`](crate::Reconciler::poll_timeout) has come.
     Timeout,
+}
+
+/// Entries that left the dummy device, by us or by another program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// The device itself, or more addresses than are named.
+    pub device: bool,
+    /// Addresses.
+    pub addresses: BTreeSet<IpAddr>,
 }
 
 /// What is to be done about it. An `Observe` or `Apply` is the last of its batch, and its answer is the
@@ -46,7 +59,7 @@ pub enum Report {
     /// A synchronisation ended.
     Synced {
         /// What led to it.
-        cause: Cause,
+        trigger: Trigger,
         /// What was planned.
         summary: Summary,
         /// How many ops failed or were not tried because one before them failed.
@@ -73,7 +86,7 @@ pub enum Report {
 
 /// What leads to a synchronisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
+pub enum Trigger {
     /// The cluster changed.
     Change,
     /// Something that failed is tried again.
@@ -88,7 +101,30 @@ pub enum Cause {
     Node,
 }
 
-impl Cause {
+impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Self; 6] = [
+        Self::Change,
+        Self::Retry,
+        Self::Audit,
+        Self::AuditSlice,
+        Self::Drain,
+        Self::Node,
+    ];
+
+    /// The name, for logs, `/statusz` and labels of metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Retry => "retry",
+            Self::Audit => "audit",
+            Self::AuditSlice => "audit_slice",
+            Self::Drain => "drain",
+            Self::Node => "node",
+        }
+    }
+
     /// Whether the kernel is read to find out what others did to it.
     #[must_use]
     pub fn is_audit(self) -> bool {

@@ -1,0 +1,337 @@
+//! The loop on a thread of its own, with a kernel in memory.
+
+use std::num::NonZeroU16;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ipvs::{AddressFamily, Connections, Protocol, RealServerKey, VirtualServerKey};
+use kernel::{MemoryKernel, ObserveError};
+use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
+use model::snapshot::{Scope, Snapshot};
+use model::{NodeConfig, Object, ObjectKind, ObjectName};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::Sender;
+
+use super::*;
+use crate::mailbox::mailbox;
+
+/// Limit of everything that the tests wait for and that has no limit of its own.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Something that the loop did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Did {
+    /// It carried out an effect.
+    Effect,
+    /// It gave a sign of life.
+    Alive,
+    /// It handled an event of a source.
+    Queued,
+}
+
+/// What the loop did, in order.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<(Did, Instant)>>>);
+
+impl Log {
+    fn add(&self, did: Did) {
+        self.0.lock().expect("a log").push((did, Instant::now()));
+    }
+
+    fn all(&self) -> Vec<(Did, Instant)> {
+        self.0.lock().expect("a log").clone()
+    }
+
+    fn count(&self, wanted: Did) -> usize {
+        self.all().iter().filter(|(did, _)| *did == wanted).count()
+    }
+
+    /// Checks that the loop gave a sign of life between each two effects.
+    fn check_alive_between_effects(&self) {
+        let mut alive = true;
+        for (did, _) in self.all() {
+            match did {
+                Did::Effect => assert!(std::mem::take(&mut alive), "two effects in a row"),
+                Did::Alive => alive = true,
+                Did::Queued => {}
+            }
+        }
+    }
+}
+
+impl Observer for Log {
+    fn queued(&mut self, _event: &ClusterEvent, _changed: bool, _now: Moment) {
+        self.add(Did::Queued);
+    }
+
+    fn alive(&mut self, _now: Instant) {
+        self.add(Did::Alive);
+    }
+}
+
+/// A kernel that takes `pause` for each effect.
+struct SlowKernel {
+    kernel: MemoryKernel,
+    pause: Duration,
+    log: Log,
+}
+
+impl Kernel for SlowKernel {
+    fn observe(&mut self, scope: &Scope) -> Result<Snapshot, ObserveError> {
+        self.log.add(Did::Effect);
+        thread::sleep(self.pause);
+        self.kernel.observe(scope)
+    }
+
+    fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome> {
+        self.log.add(Did::Effect);
+        thread::sleep(self.pause);
+        self.kernel.apply(stage)
+    }
+}
+
+/// A loop that runs.
+struct Running {
+    kernel: MemoryKernel,
+    log: Log,
+    to_loop: Sender<SourceEvent>,
+    stop: watch::Sender<bool>,
+    ended: Receiver<Ended>,
+    _runtime: Runtime,
+}
+
+impl Running {
+    /// Starts a loop whose kernel takes `pause` for each effect.
+    fn start(pause: Duration) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let (to_loop, sources) = mpsc::channel(1024);
+        let (stop, stopped) = watch::channel(false);
+        let (to_ended, ended) = channel();
+        let (_, node) = mailbox();
+        let inputs = Inputs {
+            sources,
+            node,
+            stop: stopped,
+        };
+        let (kernel, log) = (MemoryKernel::new(), Log::default());
+        let mut slow = SlowKernel {
+            kernel: kernel.clone(),
+            pause,
+            log: log.clone(),
+        };
+        let mut observer = log.clone();
+        let handle = runtime.handle().clone();
+        thread::spawn(move || {
+            let reconciler = Reconciler::new(NodeConfig::new("node1"), 1, Instant::now());
+            let observer = &mut observer;
+            let ended = run(
+                &mut slow,
+                reconciler,
+                inputs,
+                observer,
+                &handle,
+                Until::Stopped,
+            );
+            // The test may have failed and gone.
+            let _ = to_ended.send(ended);
+        });
+        Self {
+            kernel,
+            log,
+            to_loop,
+            stop,
+            ended,
+            _runtime: runtime,
+        }
+    }
+
+    fn send(&self, event: ClusterEvent) {
+        let event = SourceEvent::Cluster(event);
+        self.to_loop.blocking_send(event).expect("a loop");
+    }
+
+    /// Sends the first lists: Service `web` with these endpoints.
+    fn send_lists(&self, endpoints: &[u8]) {
+        for kind in ObjectKind::ALL {
+            self.send(ClusterEvent::ListStarted(kind));
+        }
+        self.send(ClusterEvent::Upsert(Object::Service(web())));
+        self.send(slice(endpoints));
+        for kind in ObjectKind::ALL {
+            self.send(ClusterEvent::ListDone(kind));
+        }
+    }
+
+    /// The weight of an endpoint's real server; `None` if the kernel has none.
+    fn weight(&self, endpoint: u8) -> Option<u32> {
+        let tables = self.kernel.tables();
+        let server = tables.virtual_servers.get(&WEB)?;
+        let real = server.real_servers.get(&real_server(endpoint))?;
+        Some(real.weight)
+    }
+
+    fn until(&self, what: &str, limit: Duration, done: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + limit;
+        while !done(self) {
+            assert!(Instant::now() < deadline, "not in time: {what}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Stops the loop, which ends within a second.
+    fn stop(&self) {
+        self.stop.send_replace(true);
+        let ended = self.ended.recv_timeout(Duration::from_secs(1));
+        assert_eq!(ended, Ok(Ended::Stopped));
+    }
+}
+
+const WEB: VirtualServerKey = VirtualServerKey::Address {
+    address: std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 96, 0, 1)),
+    port: 80,
+    protocol: Protocol::Tcp,
+};
+
+fn real_server(endpoint: u8) -> RealServerKey {
+    RealServerKey {
+        address: [10, 1, 0, endpoint].into(),
+        port: 8080,
+    }
+}
+
+fn web() -> Service {
+    Service {
+        cluster_ips: vec![Parsed::Valid([10, 96, 0, 1].into())],
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: Parsed::Valid(Protocol::Tcp),
+            port: NonZeroU16::new(80).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
+            node_port: None,
+        }],
+        ..Service::new(ObjectName::new("default", "web"))
+    }
+}
+
+fn slice(endpoints: &[u8]) -> ClusterEvent {
+    let endpoint = |last: &u8| Endpoint::ready(Parsed::Valid([10, 1, 0, *last].into()));
+    ClusterEvent::Upsert(Object::EndpointSlice(EndpointSlice {
+        name: ObjectName::new("default", "web-1"),
+        service: "web".into(),
+        family: Some(AddressFamily::Ipv4),
+        endpoints: endpoints.iter().map(endpoint).collect(),
+        ports: vec![EndpointPort {
+            name: Some("http".into()),
+            protocol: Parsed::Valid(Protocol::Tcp),
+            port: NonZeroU16::new(8080),
+        }],
+        triggered: None,
+    }))
+}
+
+#[test]
+fn a_drain_that_cannot_be_read_stops_neither_changes_nor_the_end() {
+    let node = Running::start(Duration::ZERO);
+    node.send_lists(&[1, 2]);
+    node.until("served", LIMIT, |node| node.weight(2) == Some(1));
+    let connections = Connections {
+        active: 3,
+        ..Connections::default()
+    };
+    node.kernel
+        .set_connections(WEB, real_server(2), connections);
+    node.send(slice(&[1]));
+    node.until("drains", LIMIT, |node| node.weight(2) == Some(0));
+    let before = node.kernel.counts().observations;
+    node.kernel.fail_observations(u32::MAX);
+    let failed = || node.kernel.counts().observations - before;
+    node.until("readings fail", LIMIT, |_| failed() >= 3);
+    let since = Instant::now();
+
+    node.send(slice(&[1, 3]));
+    node.until("a new endpoint", Duration::from_secs(1), |node| {
+        node.weight(3) == Some(1)
+    });
+    thread::sleep(Duration::from_secs(1));
+    // Waits double from 100 ms: of two tasks that fail, each is tried at most 5 times in 1.5 s, and less often later.
+    let allowed = 20 + 20 * since.elapsed().as_secs();
+    assert!(failed() < allowed, "{} readings", failed());
+    assert_eq!(node.weight(2), Some(0), "its connections are not known");
+    node.stop();
+}
+
+#[test]
+fn events_are_handled_between_the_effects_of_one_sync() {
+    let node = Running::start(Duration::from_millis(50));
+    node.send_lists(&[1]);
+    node.until("begun", LIMIT, |node| node.log.count(Did::Effect) > 0);
+    let lists = node.log.count(Did::Queued);
+    node.send(slice(&[1, 2]));
+    let effects = node.log.count(Did::Effect);
+    node.until("both served", LIMIT, |node| {
+        node.weight(1) == Some(1) && node.weight(2) == Some(1)
+    });
+    node.log.check_alive_between_effects();
+    let log = node.log.all();
+    let mut queued = (log.iter().enumerate()).filter(|(_, (did, _))| *did == Did::Queued);
+    let (handled, _) = queued.nth(lists).expect("the change was handled");
+    let before = log[..handled].iter().filter(|(did, _)| *did == Did::Effect);
+    // It may have arrived just before the next effect began.
+    assert!(before.count() <= effects + 1);
+    // The first sync reads each column on its own, so that there are many effects.
+    assert!(node.log.count(Did::Effect) > 6);
+    node.stop();
+}
+
+#[test]
+fn work_without_end_starves_neither_changes_nor_the_end() {
+    let node = Running::start(Duration::from_millis(50));
+    node.send_lists(&[1]);
+    node.until("served", LIMIT, |node| node.weight(1) == Some(1));
+    // Changes arrive faster than effects are carried out: the loop is never idle.
+    let feed = node.to_loop.clone();
+    let (more, ends) = channel::<()>();
+    let feeder = thread::spawn(move || {
+        let mut number = 0_u8;
+        while ends.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            number = number % 200 + 1;
+            let event = SourceEvent::Cluster(slice(&[1, number]));
+            if feed.blocking_send(event).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    for _ in 0..3 {
+        let (queued, tables) = (node.log.count(Did::Queued), node.kernel.tables());
+        node.until("handled", Duration::from_secs(1), |node| {
+            node.log.count(Did::Queued) > queued
+        });
+        node.until("applied", Duration::from_secs(2), |node| {
+            node.kernel.tables() != tables
+        });
+    }
+    node.log.check_alive_between_effects();
+    node.stop();
+    drop(more);
+    feeder.join().expect("a feeder");
+}
+
+/// Both a loop that has no deadline, since its lists are not complete, and one whose next task is far away.
+#[test]
+fn an_idle_loop_gives_signs_of_life() {
+    let empty = Running::start(Duration::ZERO);
+    let synced = Running::start(Duration::ZERO);
+    synced.send_lists(&[]);
+    thread::sleep(Duration::from_millis(500));
+    let signs = [&empty, &synced].map(|node| node.log.count(Did::Alive));
+    let slack = Duration::from_millis(1500);
+    for (node, before) in [&empty, &synced].into_iter().zip(signs) {
+        node.until("a sign of life", HEARTBEAT + slack, |node| {
+            node.log.count(Did::Alive) > before
+        });
+        node.stop();
+    }
+    assert_eq!(empty.log.count(Did::Effect), 0);
+}

@@ -1,0 +1,271 @@
+//! Real servers that left their Service and still have connections (deviation D6).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::ownership::Owned;
+use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
+use model::cluster::ClusterState;
+use model::config::NodeConfig;
+use model::names::{ObjectName, ServicePortName};
+use model::plan::Reason;
+use model::snapshot::Snapshot;
+use model::tables::{Desired, TableKeys, VirtualServerEntry};
+
+/// How often connections of draining real servers are counted. Nothing is read while none drains.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Time between the weight 0 of a real server and the first reading that may end its drain. A packet that was being
+/// scheduled when the weight was written has created its connection by then, so the reading shows it.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
+
+/// A real server that gets no new connections and keeps those it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// The Service port that it left.
+    pub owner: Option<Arc<ServicePortName>>,
+    /// When it was first seen to drain; a restart of the daemon begins anew.
+    pub since: Instant,
+    /// When it is deleted at the latest; `None` is never.
+    pub deadline: Option<Instant>,
+    /// The connections that it had when they were counted last.
+    pub connections: Connections,
+    /// Since when it has had weight 0; `None` if another program gave it a weight.
+    quiet_since: Option<Instant>,
+    /// Whether a reading at least [`GRACE`] after `quiet_since` showed no connection.
+    idle: bool,
+    /// Whether its endpoint was seen to terminate, so that its vanishing is no loss.
+    terminated: bool,
+}
+
+/// A real server by its virtual server's key and its own.
+pub type DrainKey = (VirtualServerKey, RealServerKey);
+
+/// Every real server that drains.
+#[derive(Debug, Default)]
+pub(crate) struct Drains {
+    drains: BTreeMap<DrainKey, Drain>,
+}
+
+impl Drains {
+    pub(crate) fn all(&self) -> &BTreeMap<DrainKey, Drain> {
+        &self.drains
+    }
+
+    /// Real servers that drain from `server`.
+    pub(crate) fn of(&self, server: VirtualServerKey) -> impl Iterator<Item = (&DrainKey, &Drain)> {
+        at(&self.drains, server)
+    }
+
+    /// Takes in a reading of the virtual servers `keys` (`None`: of all) that began at `began`, now in `live`.
+    pub(crate) fn counted(
+        &mut self,
+        keys: Option<&BTreeSet<VirtualServerKey>>,
+        live: &Snapshot,
+        began: Instant,
+    ) {
+        match keys {
+            None => {
+                for (key, drain) in &mut self.drains {
+                    drain.count(*key, live, began);
+                }
+            }
+            Some(keys) => {
+                for server in keys {
+                    for (key, drain) in at_mut(&mut self.drains, *server) {
+                        drain.count(*key, live, began);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The real servers leaving `keys` that are to be deleted, and why.
+    pub(crate) fn ended(
+        &self,
+        view: &View<'_>,
+        keys: &TableKeys,
+        now: Instant,
+    ) -> BTreeMap<DrainKey, Reason> {
+        let mut ended = BTreeMap::new();
+        for server in &keys.virtual_servers {
+            for (key, drain) in at(&self.drains, *server) {
+                if drain.idle {
+                    ended.insert(*key, Reason::Drained);
+                } else if drain.is_over(now) {
+                    ended.insert(*key, Reason::DrainExpired);
+                }
+            }
+        }
+        if view.config.cut_lost_endpoints {
+            let lost = view.leaving(keys).filter(|(key, weight)| {
+                let terminated =
+                    (self.drains.get(key)).map_or(*weight == 0, |drain| drain.terminated);
+                !terminated && view.terminating(key).is_none()
+            });
+            ended.extend(lost.map(|(key, _)| (key, Reason::Lost)));
+        }
+        ended
+    }
+
+    /// Takes in what the kernel holds after a sync of `keys`. Returns when the connections of each of their virtual
+    /// servers are to be counted next; virtual servers without drains are not named.
+    pub(crate) fn refresh(
+        &mut self,
+        view: &View<'_>,
+        keys: &TableKeys,
+        now: Instant,
+    ) -> BTreeMap<VirtualServerKey, Instant> {
+        let leaving: BTreeSet<DrainKey> = (view.leaving(keys))
+            .filter(|(_, weight)| *weight == 0)
+            .map(|(key, _)| key)
+            .collect();
+        for server in &keys.virtual_servers {
+            let gone: Vec<DrainKey> = at(&self.drains, *server)
+                .map(|(key, _)| *key)
+                .filter(|key| !leaving.contains(key))
+                .collect();
+            for key in gone {
+                self.drains.remove(&key);
+            }
+        }
+        let mut next: BTreeMap<VirtualServerKey, Instant> = BTreeMap::new();
+        for key in leaving {
+            let drain = self.drains.entry(key).or_insert_with(|| Drain {
+                owner: view.desired.owners.virtual_servers.get(&key.0).cloned(),
+                since: now,
+                quiet_since: Some(now),
+                deadline: deadline(view.config, now),
+                connections: Connections::default(),
+                idle: false,
+                // Nothing is known of a server that drained before this process began.
+                terminated: view.terminating(&key).is_none(),
+            });
+            drain.terminated |= view.terminating(&key) == Some(true);
+            let first = *drain.quiet_since.get_or_insert(now) + GRACE;
+            let count = if first > now { first } else { now + POLL };
+            let at = match drain.deadline {
+                Some(deadline) if deadline > now => count.min(deadline),
+                _ => count,
+            };
+            let first = next.entry(key.0).or_insert(at);
+            *first = at.min(*first);
+        }
+        next
+    }
+
+    /// Gives every drain the deadline that `config` asks for.
+    pub(crate) fn follow(&mut self, config: &NodeConfig) {
+        for drain in self.drains.values_mut() {
+            drain.deadline = deadline(config, drain.since);
+        }
+    }
+}
+
+impl Drain {
+    /// Whether its deadline has come and it has had weight 0 for long enough.
+    fn is_over(&self, now: Instant) -> bool {
+        let quiet = (self.quiet_since).is_some_and(|since| now >= since + GRACE);
+        quiet && self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn count(&mut self, key: DrainKey, live: &Snapshot, began: Instant) {
+        self.connections = live.connections.get(&key).copied().unwrap_or_default();
+        let Connections {
+            active, inactive, ..
+        } = self.connections;
+        let server = live.tables.virtual_servers.get(&key.0);
+        let real = server.and_then(|entry| entry.real_servers.get(&key.1));
+        if real.is_some_and(|real| real.weight != 0) {
+            // The sync that read this writes weight 0 again.
+            self.quiet_since = None;
+        }
+        let quiet = (self.quiet_since).is_some_and(|since| began >= since + GRACE);
+        self.idle = quiet && active == 0 && inactive == 0;
+    }
+}
+
+fn deadline(config: &NodeConfig, since: Instant) -> Option<Instant> {
+    match config.drain_timeout {
+        Duration::ZERO => None,
+        timeout => Some(since + timeout),
+    }
+}
+
+fn first_of(server: VirtualServerKey) -> DrainKey {
+    let first = RealServerKey {
+        address: Ipv4Addr::UNSPECIFIED.into(),
+        port: 0,
+    };
+    (server, first)
+}
+
+fn at(
+    drains: &BTreeMap<DrainKey, Drain>,
+    server: VirtualServerKey,
+) -> impl Iterator<Item = (&DrainKey, &Drain)> {
+    (drains.range(first_of(server)..)).take_while(move |((at, _), _)| *at == server)
+}
+
+fn at_mut(
+    drains: &mut BTreeMap<DrainKey, Drain>,
+    server: VirtualServerKey,
+) -> impl Iterator<Item = (&DrainKey, &mut Drain)> {
+    (drains.range_mut(first_of(server)..)).take_while(move |((at, _), _)| *at == server)
+}
+
+/// The state that decides which real servers leave, and why.
+pub(crate) struct View<'a> {
+    pub(crate) config: &'a NodeConfig,
+    pub(crate) cluster: &'a ClusterState,
+    pub(crate) desired: &'a Desired,
+    pub(crate) live: &'a Snapshot,
+    pub(crate) owned: &'a Owned,
+}
+
+impl View<'_> {
+    /// TCP real servers, with their weights, that are not desired, at those virtual servers of `keys` that are ours and
+    /// desired.
+    fn leaving(&self, keys: &TableKeys) -> impl Iterator<Item = (DrainKey, u32)> {
+        let desired = &self.desired.tables.virtual_servers;
+        let live = &self.live.tables.virtual_servers;
+        (keys.virtual_servers.iter().copied())
+            .filter(|key| is_tcp(*key) && self.owned.is_ours(self.live, *key))
+            .filter_map(move |key| Some((key, desired.get(&key)?, live.get(&key)?)))
+            .flat_map(|(key, desired, live)| {
+                leaving(desired, live).map(move |(real, weight)| ((key, real), weight))
+            })
+    }
+
+    /// Whether the endpoint behind a real server terminates; `None` if the Service has no such endpoint.
+    fn terminating(&self, (key, real): &DrainKey) -> Option<bool> {
+        let owner = self.desired.owners.virtual_servers.get(key)?;
+        let service: &ObjectName = &owner.service;
+        (self.cluster.slices(service))
+            .flat_map(|slice| slice.endpoints)
+            .filter(|endpoint| endpoint.address.as_result() == Ok(&real.address))
+            .map(|endpoint| endpoint.terminating)
+            .max()
+    }
+}
+
+fn leaving<'a>(
+    desired: &'a VirtualServerEntry,
+    live: &'a VirtualServerEntry,
+) -> impl Iterator<Item = (RealServerKey, u32)> + 'a {
+    (live.real_servers.values())
+        .filter(|real| !desired.real_servers.contains_key(&real.key))
+        .map(|real| (real.key, real.weight))
+}
+
+fn is_tcp(key: VirtualServerKey) -> bool {
+    matches!(
+        key,
+        VirtualServerKey::Address {
+            protocol: Protocol::Tcp,
+            ..
+        }
+    )
+}

@@ -1,0 +1,137 @@
+//! Entries of the kernel's tables, as far as they are tried again one by one.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use ipset::SetName;
+use ipvs::{AddressFamily, VirtualServerKey};
+use model::names::Name;
+use model::tables::TableKeys;
+
+use crate::column::Column;
+
+/// An entry that is read, compared and written as one. A set is one, whichever of its entries failed: reading it again
+/// costs little.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKey {
+    /// The idle timeouts of IPVS.
+    Timeouts,
+    /// The dummy device.
+    Device,
+    /// A set with its entries.
+    Set(SetName),
+    /// The rules of one family.
+    Rules(AddressFamily),
+    /// A kernel setting.
+    Sysctl(Name),
+    /// An address of the dummy device.
+    Address(IpAddr),
+    /// A virtual server with its real servers.
+    VirtualServer(VirtualServerKey),
+}
+
+impl EntryKey {
+    /// The first in order.
+    pub(crate) const FIRST: Self = Self::Timeouts;
+
+    /// Every value of [`Self::kind`].
+    pub const KINDS: [&str; 7] = [
+        "timeouts",
+        "device",
+        "set",
+        "rules",
+        "setting",
+        "address",
+        "virtual_server",
+    ];
+
+    /// The kind of entry, as a label of metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Timeouts => "timeouts",
+            Self::Device => "device",
+            Self::Set(_) => "set",
+            Self::Rules(_) => "rules",
+            Self::Sysctl(_) => "setting",
+            Self::Address(_) => "address",
+            Self::VirtualServer(_) => "virtual_server",
+        }
+    }
+
+    /// The column that holds the entry.
+    #[must_use]
+    pub fn column(&self) -> Column {
+        match self {
+            Self::VirtualServer(_) => Column::VirtualServers,
+            Self::Device | Self::Address(_) => Column::Addresses,
+            Self::Set(_) => Column::Sets,
+            Self::Rules(_) => Column::Rules,
+            Self::Timeouts | Self::Sysctl(_) => Column::Settings,
+        }
+    }
+
+    /// Whether others depend on this entry: sets, rules and the device.
+    pub(crate) fn blocks_others(&self) -> bool {
+        matches!(self, Self::Device | Self::Set(_) | Self::Rules(_))
+    }
+
+    /// Whether there may be one of its kind for each Service. These are the last in order.
+    pub(crate) fn is_one_of_many(&self) -> bool {
+        matches!(self, Self::Address(_) | Self::VirtualServer(_))
+    }
+
+    /// Adds the entry's key to `keys`.
+    pub(crate) fn add_to(&self, keys: &mut TableKeys) {
+        match self {
+            Self::VirtualServer(key) => {
+                keys.virtual_servers.insert(*key);
+            }
+            Self::Address(address) => {
+                keys.addresses.insert(*address);
+            }
+            Self::Set(name) => {
+                keys.sets.insert(name.clone());
+            }
+            Self::Rules(family) => {
+                keys.rules.insert(*family);
+            }
+            Self::Sysctl(name) => {
+                keys.sysctls.insert(name.clone());
+            }
+            Self::Device => keys.device = true,
+            Self::Timeouts => keys.timeouts = true,
+        }
+    }
+
+    /// The entries of `keys`, each once.
+    pub(crate) fn all_of(keys: &TableKeys) -> impl Iterator<Item = Self> {
+        let sets: BTreeSet<&SetName> = (keys.entries.iter().map(|(set, _)| set))
+            .chain(&keys.sets)
+            .collect();
+        let servers = keys.virtual_servers.iter().copied();
+        let addresses = keys.addresses.iter().copied();
+        (servers.map(Self::VirtualServer))
+            .chain(addresses.map(Self::Address))
+            .chain(sets.into_iter().cloned().map(Self::Set))
+            .chain(keys.rules.iter().copied().map(Self::Rules))
+            .chain(keys.sysctls.iter().cloned().map(Self::Sysctl))
+            .chain(keys.timeouts.then_some(Self::Timeouts))
+            .chain(keys.device.then_some(Self::Device))
+    }
+}
+
+impl fmt::Display for EntryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeouts => f.write_str("IPVS timeouts"),
+            Self::Device => write!(f, "device {}", model::DEVICE),
+            Self::Set(name) => write!(f, "set {name}"),
+            Self::Rules(family) => write!(f, "{family} rules"),
+            Self::Sysctl(name) => write!(f, "setting {name}"),
+            Self::Address(address) => write!(f, "address {address}"),
+            Self::VirtualServer(key) => write!(f, "virtual server {key}"),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! From a task to a sync with the readings that it needs.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use ipvs::{AddressFamily, VirtualServerKey};
+use model::cluster::Changed;
+use model::snapshot::{Scope, Selection};
+use model::tables::TableKeys;
+
+use super::Reconciler;
+use crate::agenda::{Failure, Task};
+use crate::column::Column;
+use crate::entry::EntryKey;
+use crate::messages::Trigger;
+use crate::slices::{SLICE, is_large};
+use crate::sync_run::SyncRun;
+
+/// Services that are compiled for one sync. The others follow at once, after what else is due.
+const SERVICES_AT_ONCE: usize = 1024;
+
+/// Entries that are tried again in one sync.
+const RETRIES_AT_ONCE: usize = 1024;
+
+impl Reconciler {
+    pub(super) fn begin(&mut self, task: Task, now: Instant) {
+        // Before the first sync an audit reads and compiles everything, and brings all changes with it.
+        if !self.synced && task != Task::Audit {
+            self.agenda.remove(&task);
+            return;
+        }
+        if let Task::Retry(entry) = &task
+            && !self.agenda.is_blocked(&task)
+            && let Some(at) = self.waits_for_column(entry.column())
+        {
+            self.agenda.put_off(task, at);
+            return;
+        }
+        self.run = Some(match task {
+            Task::Changes => self.begin_changes(now),
+            Task::Audit => self.begin_audit(now),
+            Task::Read(column) => {
+                let trigger = match column {
+                    Column::Addresses => Trigger::Node,
+                    _ => Trigger::Retry,
+                };
+                let scope = column.scope(self.selection());
+                SyncRun::new(trigger, vec![task], now).reading(column, scope)
+            }
+            Task::Slice => {
+                let keys = self.slices.next(&self.cache, now);
+                servers_run(Trigger::AuditSlice, vec![task], keys, now)
+            }
+            Task::Drain(_) => self.begin_drains(task, now),
+            Task::Retry(ref entry) => {
+                let column = entry.column();
+                self.begin_retries(task, column, now)
+            }
+        });
+    }
+
+    /// When a column that cannot be read is read again; `None` if it can be read. Its entries are not read one by one until then.
+    fn waits_for_column(&self, column: Column) -> Option<Instant> {
+        let due = self.agenda.get(&Task::Read(column))?;
+        due.at.filter(|_| due.failures > 0)
+    }
+
+    /// A list of everything but the real servers of a large table. Columns that could not be read wait for their time.
+    fn begin_audit(&mut self, now: Instant) -> SyncRun {
+        let mut run = SyncRun::new(Trigger::Audit, vec![Task::Audit], now);
+        run.first = !self.synced;
+        for column in Column::ALL {
+            let waits = self.waits_for_column(column).is_some();
+            if !waits || column == Column::VirtualServers {
+                run.read_later(column, column.scope(self.selection()));
+            }
+        }
+        run
+    }
+
+    /// Compiles the Services that changed. No reading: the cache knows what the kernel holds.
+    fn begin_changes(&mut self, now: Instant) -> SyncRun {
+        let mut run = SyncRun::new(Trigger::Change, vec![Task::Changes], now);
+        let absorbed = self.absorbed;
+        let mut changed = self.take_changed();
+        if changed.services.len() > SERVICES_AT_ONCE {
+            let mut services = std::mem::take(&mut changed.services).into_iter();
+            changed.services = services.by_ref().take(SERVICES_AT_ONCE).collect();
+            self.changed = Changed {
+                services: services.collect(),
+                nodes: BTreeSet::new(),
+            };
+        } else {
+            run.covers = Some(absorbed);
+        }
+        run.keys = self.compiler.update(&self.cluster, &changed);
+        run
+    }
+
+    fn begin_drains(&mut self, first: Task, now: Instant) -> SyncRun {
+        let is_drain = |task: &Task, _: Option<&Failure>| matches!(task, Task::Drain(_));
+        let mut tasks = vec![first];
+        tasks.extend(self.agenda.take_like(now, SLICE - 1, is_drain));
+        let keys = (tasks.iter())
+            .filter_map(|task| match task {
+                Task::Drain(key) => Some(*key),
+                _ => None,
+            })
+            .collect();
+        servers_run(Trigger::Drain, tasks, keys, now)
+    }
+
+    /// Entries of one column, so that one that cannot be read does not keep the others from being tried. Those that were only
+    /// blocked are as the cache knows them: they need no reading.
+    fn begin_retries(&mut self, first: Task, column: Column, now: Instant) -> SyncRun {
+        let blocked = self.agenda.is_blocked(&first);
+        let is_like = |task: &Task, failure: Option<&Failure>| {
+            matches!(task, Task::Retry(entry) if entry.column() == column)
+                && (failure == Some(&Failure::Blocked)) == blocked
+        };
+        let mut tasks = vec![first];
+        let limit = match column {
+            Column::VirtualServers => SLICE - 1,
+            _ => RETRIES_AT_ONCE,
+        };
+        tasks.extend(self.agenda.take_like(now, limit, is_like));
+        let mut keys = TableKeys::default();
+        for task in &tasks {
+            if let Task::Retry(entry) = task {
+                entry.add_to(&mut keys);
+            }
+        }
+        let mut run = SyncRun::new(Trigger::Retry, tasks, now);
+        if !blocked {
+            if column == Column::Rules {
+                // The reading shows the rules of both families: what differs is not left in the cache for others to build on.
+                let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+                keys.rules.extend(families.iter().filter(|family| {
+                    let retry = Task::Retry(EntryKey::Rules(**family));
+                    self.agenda.get(&retry).is_none()
+                }));
+            }
+            run = run.reading(column, Scope::of(&keys));
+            run.servers.clone_from(&keys.virtual_servers);
+        }
+        run.keys = keys;
+        run
+    }
+
+    /// How virtual servers are listed.
+    fn selection(&self) -> Selection {
+        match self.known.contains(&Column::VirtualServers) && is_large(&self.cache) {
+            true => Selection::WithoutRealServers,
+            false => Selection::All,
+        }
+    }
+}
+
+/// A sync that reads these virtual servers with their real servers and compares them.
+fn servers_run(
+    trigger: Trigger,
+    tasks: Vec<Task>,
+    keys: BTreeSet<VirtualServerKey>,
+    now: Instant,
+) -> SyncRun {
+    let selection = Selection::Only(keys.clone());
+    let scope = Column::VirtualServers.scope(selection);
+    let mut run = SyncRun::new(trigger, tasks, now).reading(Column::VirtualServers, scope);
+    run.servers.clone_from(&keys);
+    run.keys.virtual_servers = keys;
+    run
+}

@@ -1,0 +1,140 @@
+//! Readings of the kernel.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use ipvs::VirtualServerKey;
+use model::kernel::ObserveError;
+use model::snapshot::{Scope, Selection, SetSelection, Snapshot};
+
+use super::Reconciler;
+use crate::agenda::Task;
+use crate::column::Column;
+use crate::messages::{Effect, Report};
+use crate::slices::SLICE;
+use crate::sync_run::SyncRun;
+
+/// Torn lists in a row that are read again. After that a torn list is taken as it is, for additions.
+const TORN_LISTS: u32 = 5;
+
+impl Reconciler {
+    pub(super) fn observed(
+        &mut self,
+        scope: &Scope,
+        answer: Result<Snapshot, ObserveError>,
+        now: Instant,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
+        let Some((column, began)) = run.take_reading() else {
+            self.run = Some(run);
+            return;
+        };
+        let accepted = match answer {
+            Ok(snapshot) => self.accept(&mut run, column, scope, snapshot, began),
+            Err(error) => {
+                effects.push(Effect::Report(Report::ObserveFailed(error)));
+                false
+            }
+        };
+        if accepted {
+            self.run = Some(run);
+            return;
+        }
+        let took = now.saturating_duration_since(began);
+        if run.is_audit() && column != Column::VirtualServers {
+            // The audit goes on without this column.
+            self.agenda.unread(Task::Read(column), took, now);
+            self.run = Some(run);
+            return;
+        }
+        // Nothing can be compared: the tasks wait for their time.
+        self.agenda.close(now);
+        if column == Column::VirtualServers {
+            for task in run.tasks {
+                self.agenda.unread(task, took, now);
+            }
+            return;
+        }
+        // All entries of the column wait for one reading of it.
+        let at = self.agenda.unread(Task::Read(column), took, now);
+        for task in run.tasks {
+            if task != Task::Read(column) {
+                self.agenda.put_off(task, at);
+            }
+        }
+    }
+
+    /// Puts a reading into the cache; `false` if it cannot be used.
+    fn accept(
+        &mut self,
+        run: &mut SyncRun,
+        column: Column,
+        scope: &Scope,
+        mut snapshot: Snapshot,
+        began: Instant,
+    ) -> bool {
+        let torn = std::mem::take(&mut snapshot.torn);
+        if torn && !self.accepts_torn(run, column) {
+            return false;
+        }
+        run.torn |= torn;
+        match (column, &scope.virtual_servers) {
+            (Column::VirtualServers, Selection::Only(keys)) => {
+                self.cache.update(scope, snapshot);
+                self.drains.counted(Some(keys), &self.cache, began);
+            }
+            (Column::VirtualServers, selection) => {
+                if *selection == Selection::WithoutRealServers {
+                    read_changed(run, self.cache.unlike(&snapshot));
+                } else {
+                    run.all_servers = true;
+                }
+                self.cache.update(scope, snapshot);
+                if run.all_servers {
+                    self.drains.counted(None, &self.cache, began);
+                }
+                run.read.insert(column);
+            }
+            (Column::Addresses, _) => {
+                let moved = &self.cache.tables.addresses ^ &snapshot.tables.addresses;
+                run.moved = moved;
+                run.device_moved = self.cache.device != snapshot.device;
+                self.cache.update(scope, snapshot);
+                run.read.insert(column);
+            }
+            _ => {
+                self.cache.update(scope, snapshot);
+                if column != Column::Sets || scope.sets == SetSelection::All {
+                    run.read.insert(column);
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether a torn list is good enough: nothing better is known, or it was read again often enough. Virtual servers that
+    /// are read one by one are read again.
+    fn accepts_torn(&self, run: &SyncRun, column: Column) -> bool {
+        let task = match column {
+            Column::VirtualServers if run.is_audit() => Task::Audit,
+            Column::Addresses => Task::Read(column),
+            _ => return false,
+        };
+        let failures = self.agenda.get(&task).map_or(0, |due| due.failures);
+        !self.known.contains(&column) || failures >= TORN_LISTS
+    }
+}
+
+/// Reads the virtual servers with their real servers that a list without real servers shows as new or changed.
+fn read_changed(run: &mut SyncRun, changed: BTreeSet<VirtualServerKey>) {
+    let changed: Vec<_> = changed.into_iter().collect();
+    for keys in changed.chunks(SLICE) {
+        let keys: BTreeSet<_> = keys.iter().copied().collect();
+        run.servers.extend(&keys);
+        let scope = Column::VirtualServers.scope(Selection::Only(keys));
+        run.read_next(Column::VirtualServers, scope);
+    }
+}

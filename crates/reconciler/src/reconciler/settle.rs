@@ -1,0 +1,413 @@
+//! Planning a sync, and its end.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use model::names::Name;
+use model::plan::{DependencyGate, Op, OpEffect, Plan, Reason};
+use model::snapshot::Selection;
+use model::tables::TableKeys;
+use planner::{Ownership, Retire};
+
+use super::{Reconciler, Source};
+use crate::agenda::{self, Failure, Task};
+use crate::column::{self, Column};
+use crate::drains::View;
+use crate::entry::EntryKey;
+use crate::messages::{Effect, Report, Trigger};
+use crate::slices::{self, is_large};
+use crate::sync_run::SyncRun;
+
+/// The share of the time that audits may take at most, as a multiple of the time of the last one.
+const AUDIT_PAUSE: u32 = 4;
+
+/// The longest pause between two audits beyond `syncPeriod`, however long the last one took.
+const LONGEST_AUDIT_PAUSE: Duration = Duration::from_secs(60);
+
+impl Reconciler {
+    /// Compares the entries that the sync is about.
+    pub(super) fn plan(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
+        let learned = run.read.difference(&self.known).next().is_some();
+        self.known.extend(&run.read);
+        self.cache.torn |= run.torn;
+        self.record(&run);
+        self.compile(&mut run);
+        if learned && !run.is_audit() {
+            // What depends on this column was left out so far, and whose entries are ours was not known: compare everything.
+            run.keys = TableKeys::default();
+            self.agenda.advance(Task::Audit, now);
+        }
+        column::restrict(&mut run.keys, &self.known, &self.cache);
+        let plan = self.diff(&run, now);
+        self.report_drift(&run, &plan, effects);
+        if plan.withheld > 0 {
+            effects.push(Effect::Report(Report::DeletionsWithheld(plan.withheld)));
+        }
+        for key in &run.keys.virtual_servers {
+            let finding = plan.findings.get(key).cloned();
+            let source = Source::Foreign(*key);
+            self.findings.set(source, finding.into_iter().collect());
+        }
+        if !self.failed_entries.is_empty() {
+            // The sets are compared as a whole: what fails again is noted again.
+            (self.failed_entries).retain(|(set, _)| !run.keys.sets.contains(set));
+        }
+        let mut gate = self.gate(&run.keys);
+        let plan = self.leave_to_retries(plan, &run.keys, &mut gate);
+        run.plan(plan, gate, now);
+        self.run = Some(run);
+    }
+
+    /// Takes in whose the virtual servers are that were just read.
+    fn record(&mut self, run: &SyncRun) {
+        let knows = |column| self.known.contains(&column);
+        let marks = knows(Column::Addresses) && knows(Column::Sets);
+        if run.is_audit() {
+            self.cache.torn = run.torn;
+            (self.owned).record(&self.cache, &Selection::All, run.torn, marks);
+        } else if !run.servers.is_empty() {
+            let read = Selection::Only(run.servers.clone());
+            self.owned.record(&self.cache, &read, false, marks);
+        }
+    }
+
+    /// Brings the desired tables up to date with what was read, and decides what is compared.
+    fn compile(&mut self, run: &mut SyncRun) {
+        let node = &self.cache.node;
+        if run.is_audit() && !self.compiled {
+            run.covers = Some(self.absorbed);
+            if run.first {
+                self.compiler.compile(&self.cluster, node, drop);
+            } else {
+                run.expected = self.compiler.update_all(&self.cluster, node);
+            }
+            self.compiled = true;
+            self.take_changed();
+            self.agenda.remove(&Task::Changes);
+        } else if run.read.contains(&Column::Addresses) || run.read.contains(&Column::Settings) {
+            run.expected = self.compiler.look_at_node(&self.cluster, node);
+        }
+        let desired = &self.compiler.desired().tables;
+        let mut compared = run.read.clone();
+        if !run.is_audit() && compared.remove(&Column::Addresses) {
+            // The other addresses are as they were when they were compared last.
+            run.keys.addresses.append(&mut run.moved);
+            run.keys.device |= run.device_moved;
+        }
+        if run.trigger != Trigger::Retry || run.is_of_column() {
+            let keys = column::keys_of(&compared, desired, &self.cache.tables);
+            run.keys.merge(keys);
+        }
+        run.keys.merge(run.expected.clone());
+    }
+
+    fn diff(&mut self, run: &SyncRun, now: Instant) -> Plan {
+        let desired = self.compiler.desired();
+        let view = View {
+            config: &self.config,
+            cluster: &self.cluster,
+            desired,
+            live: &self.cache,
+            owned: &self.owned,
+        };
+        let retire = Retire::Only(self.drains.ended(&view, &run.keys, now));
+        let own = Ownership {
+            // Lent for the time of the comparison: it may be large.
+            recorded: std::mem::take(&mut self.owned.ours),
+            foreign: std::mem::take(&mut self.owned.foreign),
+            exclude_cidrs: self.config.exclude_cidrs.clone(),
+            retire,
+            deletions: self.cluster.is_complete(),
+            node_name: self.config.node_name.clone(),
+        };
+        let mut plan = planner::diff_keys(desired, &self.cache, &own, &run.keys);
+        self.owned.ours = own.recorded;
+        self.owned.foreign = own.foreign;
+        self.leave_out_parked(&mut plan, run.read.contains(&Column::Settings));
+        if !self.known.contains(&Column::Addresses) {
+            // Without the node's addresses no node port is asked for. Entries that mark virtual servers as ours would be lost.
+            retain(&mut plan, |op| {
+                op.effect() != OpEffect::Delete || matches!(op, Op::DelRealServer(..))
+            });
+        }
+        plan
+    }
+
+    /// Takes settings that cannot be written out of `plan`. Those that were read and are right by now are forgotten.
+    fn leave_out_parked(&mut self, plan: &mut Plan, read: bool) {
+        let mut parked: BTreeSet<Name> = (self.agenda.retries())
+            .take_while(|(entry, _)| !entry.is_one_of_many())
+            .filter(|(_, due)| due.is_parked())
+            .filter_map(|(entry, _)| match entry {
+                EntryKey::Sysctl(name) => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        if parked.is_empty() {
+            return;
+        }
+        let mut needed = BTreeSet::new();
+        for stage in &mut plan.stages {
+            stage.ops.retain(|planned| match &planned.op {
+                Op::SetSysctl(name, _) if parked.contains(name) => {
+                    needed.insert(name.clone());
+                    false
+                }
+                _ => true,
+            });
+        }
+        plan.stages.retain(|stage| !stage.ops.is_empty());
+        if read {
+            parked.retain(|name| !needed.contains(name));
+            for name in parked {
+                self.agenda.remove(&Task::Retry(EntryKey::Sysctl(name)));
+            }
+        }
+    }
+
+    fn report_drift(&self, run: &SyncRun, plan: &Plan, effects: &mut Vec<Effect>) {
+        let looks = matches!(
+            run.trigger,
+            Trigger::Audit | Trigger::AuditSlice | Trigger::Node
+        );
+        if !looks || run.first {
+            return;
+        }
+        let drift = plan.ops().filter(|planned| {
+            let keys = planned.op.keys();
+            let fails =
+                EntryKey::all_of(&keys).any(|entry| self.agenda.get(&Task::Retry(entry)).is_some());
+            let drained = matches!(planned.reason, Reason::Drained | Reason::DrainExpired);
+            !fails && !drained && !run.expected.touches(&keys)
+        });
+        effects.extend(drift.cloned().map(|op| Effect::Report(Report::Drift(op))));
+    }
+
+    /// What earlier syncs left undone and this one does not try again: ops that depend on it are blocked.
+    fn gate(&self, keys: &TableKeys) -> DependencyGate {
+        let mut rules = Vec::new();
+        let mut sets = Vec::new();
+        let mut device = false;
+        for entry in self.agenda.failing_guards() {
+            match entry {
+                EntryKey::Rules(family) if !keys.rules.contains(family) => rules.push(*family),
+                EntryKey::Set(name) if !keys.sets.contains(name) => {
+                    let exists = self.cache.tables.sets.contains_key(name);
+                    sets.extend((!exists).then(|| name.clone()));
+                }
+                EntryKey::Device => device = !keys.device && !self.cache.device,
+                _ => {}
+            }
+        }
+        DependencyGate::with_failed(rules, sets, device)
+    }
+
+    /// Takes ops out of `plan` that are there for the sake of others, failed before, and are not due yet. What depends on them is
+    /// blocked.
+    fn leave_to_retries(
+        &self,
+        mut plan: Plan,
+        keys: &TableKeys,
+        gate: &mut DependencyGate,
+    ) -> Plan {
+        if self.agenda.retries().next().is_none() {
+            return plan;
+        }
+        let waits = |op: &Op| match op {
+            // It goes with the entry that marks it.
+            Op::DelVirtualServer(key) => {
+                let retry = Task::Retry(EntryKey::VirtualServer(*key));
+                !keys.virtual_servers.contains(key) && self.agenda.get(&retry).is_some()
+            }
+            Op::AddEntry(set, entry) => {
+                let place = (set.clone(), *entry);
+                let own = keys.sets.contains(set) || keys.entries.contains(&place);
+                !own && self.failed_entries.contains(&place)
+            }
+            Op::AddAddress(address) => {
+                let retry = Task::Retry(EntryKey::Address(*address));
+                !keys.addresses.contains(address) && self.agenda.get(&retry).is_some()
+            }
+            _ => false,
+        };
+        retain(&mut plan, |op| {
+            let waits = waits(op);
+            if waits {
+                gate.not_done(op);
+            }
+            !waits
+        });
+        plan
+    }
+
+    /// The sync is over: its tasks go back to the agenda, or are done.
+    pub(super) fn finish(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let Some(run) = self.run.take() else {
+            return;
+        };
+        let took = now.saturating_duration_since(run.began);
+        self.agenda.close(now);
+        self.settle_entries(&run, now);
+        for task in &run.tasks {
+            self.settle_task(task, &run, now, effects);
+        }
+        self.refresh_cache(&run, now);
+        if run.read.contains(&Column::Settings) || run.keys.timeouts {
+            let findings = planner::idle_timeouts(&self.cache, &self.config.node_name);
+            self.findings.set(Source::IdleTimeouts, findings);
+        }
+        if run.covers.is_some() {
+            self.changes_synced = Some(now);
+        }
+        self.applied = run.covers.unwrap_or(self.applied);
+        self.synced |= run.is_audit();
+        self.count_applied();
+        effects.push(Effect::Report(Report::Synced {
+            trigger: run.trigger,
+            summary: run.summary,
+            failed: run.failed_ops,
+            took,
+        }));
+    }
+
+    /// Entries that failed or were blocked are tried again in their time; those that were read and are as they should be
+    /// are done.
+    fn settle_entries(&mut self, run: &SyncRun, now: Instant) {
+        for (entry, error) in &run.failures {
+            let task = Task::Retry(entry.clone());
+            if agenda::is_permanent(error) {
+                self.agenda.park(task, error.clone(), now);
+            } else {
+                let failure = Failure::Refused(error.clone());
+                self.agenda.failed(task, failure, now);
+            }
+        }
+        let is_open =
+            |entry: &EntryKey| run.failures.contains_key(entry) || run.blocked.contains(entry);
+        for entry in &run.blocked {
+            let task = Task::Retry(entry.clone());
+            // An entry that waits for an attempt of its own does not wait longer because of this sync.
+            let waits = self.agenda.get(&task).is_some_and(|due| due.at.is_some());
+            if !waits && !run.failures.contains_key(entry) {
+                self.agenda.failed(task, Failure::Blocked, now);
+            }
+        }
+        let mut solved: Vec<EntryKey> = (run.tasks.iter())
+            .filter_map(|task| match task {
+                Task::Retry(entry) => Some(entry.clone()),
+                _ => None,
+            })
+            .collect();
+        if run.is_audit() {
+            let read = self.agenda.retries().map(|(entry, _)| entry);
+            solved.extend(read.filter(|entry| run.has_read(entry)).cloned());
+        } else {
+            let read = run.servers.iter().copied();
+            solved.extend(read.map(EntryKey::VirtualServer));
+        }
+        let mut solves_server = false;
+        let mut solves_other = false;
+        for entry in solved.into_iter().filter(|entry| !is_open(entry)) {
+            let task = Task::Retry(entry.clone());
+            let parked = self.agenda.get(&task).is_some_and(agenda::Due::is_parked);
+            if !parked && self.agenda.remove(&task) {
+                let is_server = matches!(entry, EntryKey::VirtualServer(_));
+                solves_server |= is_server;
+                solves_other |= !is_server;
+            }
+        }
+        if solves_server || solves_other {
+            // Addresses and sets wait for the deletion of virtual servers; no virtual server waits for another.
+            let waits = |entry: &EntryKey| !matches!(entry, EntryKey::VirtualServer(_));
+            let may_go = |entry: &EntryKey| solves_other || waits(entry);
+            self.agenda.release_blocked(now, may_go);
+        }
+    }
+
+    fn settle_task(&mut self, task: &Task, run: &SyncRun, now: Instant, effects: &mut Vec<Effect>) {
+        let period = self.config.sync_period;
+        match task {
+            Task::Audit if run.torn => {
+                self.agenda.failed(Task::Audit, Failure::Unread, now);
+            }
+            Task::Audit => {
+                let took = run.time_of_reading(now);
+                let pause = took.saturating_mul(AUDIT_PAUSE).min(LONGEST_AUDIT_PAUSE);
+                let next = (run.began + period).max(now + pause);
+                self.agenda.done(task);
+                self.agenda.advance(Task::Audit, next);
+                for column in &run.read {
+                    self.agenda.remove(&Task::Read(*column));
+                }
+                if !is_large(&self.cache) {
+                    self.agenda.remove(&Task::Slice);
+                } else if self.agenda.get(&Task::Slice).is_none() {
+                    let wait = match run.all_servers {
+                        true => period,
+                        false => slices::pause(took),
+                    };
+                    self.agenda.schedule(Task::Slice, now + wait);
+                }
+                if run.all_servers {
+                    effects.push(Effect::Report(Report::Audited));
+                }
+            }
+            Task::Slice => {
+                let took = run.time_of_reading(now);
+                let last = run.servers.last().copied();
+                let (next, ends) = self.slices.done(&self.cache, last, took, period, now);
+                self.agenda.done(task);
+                self.agenda.schedule(Task::Slice, next);
+                if ends {
+                    effects.push(Effect::Report(Report::Audited));
+                }
+            }
+            Task::Changes => {
+                self.agenda.done(task);
+                if !self.changed.is_empty() {
+                    self.agenda.advance(Task::Changes, now);
+                }
+            }
+            Task::Read(_) if run.torn => {
+                (self.agenda).failed(task.clone(), Failure::Unread, now);
+            }
+            Task::Read(_) | Task::Drain(_) => self.agenda.done(task),
+            Task::Retry(_) => {}
+        }
+    }
+
+    /// Shares memory between cache and desired tables, and takes in which real servers drain.
+    fn refresh_cache(&mut self, run: &SyncRun, now: Instant) {
+        let desired = self.compiler.desired();
+        (self.cache.tables).share(&desired.tables, Some(&run.keys));
+        if run.first {
+            self.cache.tables.pack();
+            self.owned.pack();
+        }
+        let view = View {
+            config: &self.config,
+            cluster: &self.cluster,
+            desired,
+            live: &self.cache,
+            owned: &self.owned,
+        };
+        for (server, at) in self.drains.refresh(&view, &run.keys, now) {
+            // A virtual server that fails is read when it is tried again, not sooner.
+            let retry = Task::Retry(EntryKey::VirtualServer(server));
+            let retry = self.agenda.get(&retry).and_then(|due| due.at);
+            let at = retry.map_or(at, |retry| at.max(retry));
+            self.agenda.advance(Task::Drain(server), at);
+        }
+    }
+}
+
+/// Leaves in `plan` the ops for which `keeps` holds.
+fn retain(plan: &mut Plan, mut keeps: impl FnMut(&Op) -> bool) {
+    for stage in &mut plan.stages {
+        stage.ops.retain(|planned| keeps(&planned.op));
+    }
+    plan.stages.retain(|stage| !stage.ops.is_empty());
+}

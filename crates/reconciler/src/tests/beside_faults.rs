@@ -1,0 +1,122 @@
+//! What goes on beside a fault, and what another program did before.
+
+use ipset::Entry;
+use model::sets::SetKind;
+use model::snapshot::Interface;
+use model::{NodeState, Op};
+
+use super::*;
+
+/// Service `web` with the node port 30000.
+fn web_at_node_port() -> ClusterEvent {
+    let mut service = web();
+    service.kind = model::cluster::ServiceKind::NodePort;
+    service.ports[0].node_port = NonZeroU16::new(30_000).map(Parsed::Valid);
+    ClusterEvent::Upsert(Object::Service(service))
+}
+
+fn lists(node: &mut Node) {
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListStarted(kind));
+    }
+    node.cluster(web_at_node_port());
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListDone(kind));
+    }
+}
+
+fn delete_web(node: &mut Node) {
+    let name = ObjectName::new("default", "web");
+    node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
+}
+
+#[test]
+fn node_ports_keep_their_marks_while_addresses_cannot_be_read_after_a_restart() {
+    let mut node = Node::new(config());
+    node.kernel.set_node(NodeState {
+        interfaces: vec![Interface {
+            name: "eth0".into(),
+            addresses: vec!["192.0.2.1/24".parse().expect("a network")],
+        }],
+        ..NodeState::default()
+    });
+    lists(&mut node);
+    node.settles_within(Duration::from_secs(1));
+    let before = node.kernel.tables();
+    let set = SetKind::NodePortTcp.name(AddressFamily::Ipv4);
+    assert!(before.sets[&set].entries.contains(&Entry::Port(30_000)));
+
+    node.reconciler = Reconciler::new(config(), 2, node.now);
+    let held = (node.kernel).hold(FaultRule::Unreadable(Part::Addresses));
+    lists(&mut node);
+    node.run(Duration::from_secs(20));
+    assert_eq!(node.kernel.tables(), before);
+    node.kernel.release(held);
+    node.settles_within(Duration::from_secs(60));
+    delete_web(&mut node);
+    node.settles_within(Duration::from_secs(1));
+    assert!(node.kernel.tables().virtual_servers.is_empty());
+}
+
+#[test]
+fn blocked_entries_are_written_without_a_reading() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    delete_web(&mut node);
+    node.settles_within(Duration::from_secs(1));
+    let refused = node
+        .kernel
+        .hold(FaultRule::refuse(Part::Sets, OpErrorKind::NotPermitted));
+    let servers = FaultRule::Unreadable(Part::VirtualServers);
+    let unread = node.kernel.hold(servers);
+    node.cluster(ClusterEvent::Upsert(Object::Service(web())));
+    node.run(Duration::from_secs(1));
+    assert!(node.kernel.tables().virtual_servers.is_empty());
+    node.kernel.release(refused);
+    node.run(Duration::from_secs(5));
+    let desired = node.reconciler.desired().tables.virtual_servers.clone();
+    assert_eq!(desired.len(), 1);
+    assert_eq!(node.kernel.tables().virtual_servers, desired);
+    node.kernel.release(unread);
+    node.settles_within(Duration::from_secs(60));
+}
+
+#[test]
+fn a_deletion_of_what_is_gone_already_is_no_failure() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let key = *(node.kernel.tables().virtual_servers.keys().next()).expect("web is served");
+    (node.kernel.foreign(&Op::DelVirtualServer(key))).expect("another program deletes it");
+    (node.kernel.foreign(&Op::DelAddress([10, 96, 0, 1].into()))).expect("and the address");
+    delete_web(&mut node);
+    node.settles_within(Duration::from_millis(50));
+    let failed = |report: &Report| matches!(report, Report::OpFailed(..));
+    assert!(!node.reports.iter().any(failed), "{:?}", node.reports);
+}
+
+#[test]
+fn rules_of_the_other_family_are_repaired_when_a_retry_sees_them() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let before = node.kernel.tables();
+    let empty = |family: AddressFamily| {
+        let rules = &before.rules[&family];
+        let chain = (rules.chains.iter()).find(|(_, rules)| !rules.is_empty());
+        let patch = model::rules::RulesPatch {
+            chains: [(chain.expect("a chain with rules").0.clone(), Vec::new())].into(),
+            ..model::rules::RulesPatch::default()
+        };
+        Op::PatchRules(family, std::sync::Arc::new(patch))
+    };
+    (node.kernel.foreign(&empty(AddressFamily::Ipv6))).expect("another program writes");
+    let refused = FaultRule::refuse(Part::Rules(AddressFamily::Ipv6), OpErrorKind::FilterRefused);
+    let held = node.kernel.hold(refused);
+    // The next audit finds the first difference, and fails to repair it.
+    node.run(Duration::from_secs(31));
+    (node.kernel.foreign(&empty(AddressFamily::Ipv4))).expect("another program writes again");
+    node.run(Duration::from_secs(5));
+    assert_eq!(
+        node.kernel.tables().rules[&AddressFamily::Ipv4],
+        before.rules[&AddressFamily::Ipv4]
+    );
+    node.kernel.release(held);
+    node.settles_within(Duration::from_secs(60));
+}

@@ -1,0 +1,152 @@
+//! Real servers that leave.
+
+use super::*;
+use crate::Lost;
+
+/// Checks the last real server of `web` after 10.1.0.2 left with this many connections: at once, a second later, and
+/// after the connections are gone.
+fn check_farewell(connections: u32, expected: [&str; 3]) {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1], [10, 1, 0, 2]]);
+    let count = |active| Connections {
+        active,
+        ..Connections::default()
+    };
+    // They came after the last reading: the cache does not know them.
+    (node.kernel).set_connections(web_key(), LEAVING, count(connections));
+    let before = node.kernel.counts();
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    node.pass(Duration::from_millis(10));
+    let after = node.kernel.counts();
+    assert_eq!(after.observations, before.observations, "no reading before");
+    assert_eq!(after.ops, before.ops + 1);
+    let last = |node: &Node| node.real_servers().last().cloned().unwrap_or_default();
+    assert_eq!(last(&node), expected[0]);
+    node.pass(Duration::from_secs(1));
+    assert_eq!(last(&node), expected[1]);
+    node.reports.clear();
+    node.kernel.set_connections(web_key(), LEAVING, count(0));
+    node.pass(Duration::from_secs(30));
+    assert_eq!(last(&node), expected[2]);
+    assert!(
+        !(node.reports.iter()).any(|report| matches!(report, Report::Drift(_))),
+        "the end of a drain is no drift"
+    );
+}
+
+#[test]
+fn a_real_server_that_leaves_gets_weight_0_and_goes_by_a_later_reading() {
+    let stays = "-a -t 10.96.0.1:80 -r 10.1.0.1:8080 -m -w 1";
+    let drains = "-a -t 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 0";
+    check_farewell(1, [drains, drains, stays]);
+    check_farewell(0, [drains, stays, stays]);
+}
+
+/// A reading sooner than a second after the weight may miss a connection that is being made.
+#[test]
+fn a_reading_too_soon_after_the_weight_ends_no_drain() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1], [10, 1, 0, 2]]);
+    node.pass(Duration::from_millis(500));
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    node.pass(Duration::from_millis(10));
+    node.pass(Duration::from_millis(800));
+    // The device's addresses are gone: everything is read again at once.
+    let lost = Lost {
+        device: true,
+        ..Lost::default()
+    };
+    let readings = node.kernel.counts().observations;
+    node.handle(Event::Lost(lost));
+    assert!(node.kernel.counts().observations > readings);
+    assert_eq!(farewells(&node), 0);
+    node.pass(Duration::from_millis(200));
+    assert_eq!(farewells(&node), 1);
+}
+
+#[test]
+fn a_drain_ends_at_its_deadline() {
+    let config = NodeConfig {
+        drain_timeout: Duration::from_secs(60),
+        ..config()
+    };
+    let mut node = leaving(config, 3, true);
+    assert_eq!(node.reconciler.drains().len(), 1);
+    for _ in 0..11 {
+        node.pass(Duration::from_secs(5));
+    }
+    assert_eq!(farewells(&node), 0);
+    node.pass(Duration::from_secs(5));
+    assert_eq!(farewells(&node), 1);
+    assert!(node.reconciler.drains().is_empty());
+}
+
+#[test]
+fn a_drain_without_deadline_ends_with_its_connections() {
+    let config = NodeConfig {
+        drain_timeout: Duration::ZERO,
+        ..config()
+    };
+    let mut node = leaving(config, 3, true);
+    for _ in 0..1_000 {
+        node.pass(Duration::from_secs(5));
+    }
+    assert_eq!(farewells(&node), 0);
+    let none = Connections::default();
+    node.kernel.set_connections(web_key(), LEAVING, none);
+    node.pass(Duration::from_secs(5));
+    assert_eq!(farewells(&node), 1);
+}
+
+#[test]
+fn connections_are_counted_only_while_something_drains() {
+    let mut node = leaving(config(), 0, true);
+    node.pass(Duration::from_secs(1));
+    assert_eq!(farewells(&node), 1);
+    let readings = node.kernel.counts().observations;
+    node.pass(Duration::from_secs(15));
+    assert_eq!(node.kernel.counts().observations, readings);
+}
+
+#[test]
+fn an_endpoint_that_comes_back_ends_its_drain_and_keeps_its_connections() {
+    let mut node = leaving(config(), 3, true);
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
+    node.pass(Duration::from_millis(10));
+    assert!(node.reconciler.drains().is_empty());
+    assert_eq!(
+        node.real_servers().last().map(String::as_str),
+        Some("-a -t 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 1")
+    );
+    let tables = node.kernel.snapshot();
+    assert_eq!(tables.connections[&(web_key(), LEAVING)].active, 3);
+}
+
+#[test]
+fn lost_endpoints_are_cut_where_that_is_asked_for() {
+    for (cut, terminates, expected) in [
+        (false, false, 0),
+        (true, false, 1),
+        // Its clients were told: they have the time to go.
+        (true, true, 0),
+    ] {
+        let config = NodeConfig {
+            cut_lost_endpoints: cut,
+            ..config()
+        };
+        let node = leaving(config, 3, terminates);
+        assert_eq!(farewells(&node), expected, "{cut} {terminates}");
+    }
+}
+
+#[test]
+fn a_drain_goes_on_after_a_restart() {
+    let before = leaving(config(), 3, true);
+    let mut node = Node::new(config());
+    node.kernel = before.kernel.clone();
+    node.start(&[[10, 1, 0, 1]]);
+    assert_eq!(farewells(&node), 0);
+    assert_eq!(node.reconciler.drains().len(), 1);
+    node.kernel
+        .set_connections(web_key(), LEAVING, Connections::default());
+    node.pass(Duration::from_secs(5));
+    assert_eq!(farewells(&node), 1);
+}

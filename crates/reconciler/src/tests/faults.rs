@@ -1,0 +1,579 @@
+//! Faults that last: no effect is repeated at one instant, and what does not need the faulty part goes on.
+
+use kernel::memory::{FaultRule, Held, Part, Tear};
+use model::{Op, OpEffect};
+
+use super::*;
+use crate::Lost;
+
+/// Effects of one event at most. A sync of these small clusters has a dozen.
+const LIMIT: usize = 40;
+
+impl Node {
+    /// As [`Node::handle`]. Fails if the event leads to too many effects, or to the same reading twice.
+    fn handle_bounded(&mut self, event: Event) {
+        let mut next = Some(event);
+        let mut effects = 0;
+        let mut scopes = Vec::new();
+        while let Some(event) = next.take() {
+            for effect in self.reconciler.handle(event, self.now) {
+                match effect {
+                    Effect::Observe(scope) => {
+                        assert!(!scopes.contains(&scope), "{scope:?} twice at one instant");
+                        scopes.push(scope.clone());
+                        effects += 1;
+                        let answer = self.kernel.observe(&scope);
+                        next = Some(Event::Observed(scope, answer));
+                    }
+                    Effect::Apply(stage) => {
+                        effects += 1;
+                        let outcomes = self.kernel.apply(&stage);
+                        next = Some(Event::Applied(stage, outcomes));
+                    }
+                    Effect::Report(report) => self.reports.push(report),
+                }
+                assert!(effects < LIMIT, "{effects} effects at one instant");
+            }
+        }
+    }
+
+    /// Lets the time pass, with a wakeup whenever the reconciler asks for one.
+    pub(super) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(at) = self.reconciler.poll_timeout().filter(|at| *at <= end) {
+            assert!(at >= self.now, "a task is due in the past");
+            self.now = at;
+            self.handle_bounded(Event::Timeout);
+            assert!(self.reconciler.poll_timeout() > Some(at));
+        }
+        self.now = end;
+    }
+
+    /// The same, and the node is as asked at the end.
+    pub(super) fn settles_within(&mut self, time: Duration) {
+        self.run(time);
+        assert!(self.reconciler.is_settled());
+        let (live, desired) = (self.kernel.tables(), &self.reconciler.desired().tables);
+        assert_eq!(live.virtual_servers, desired.virtual_servers);
+        assert_eq!(live.addresses, desired.addresses);
+        assert_eq!(live.sets, desired.sets);
+        assert_eq!(live.rules, desired.rules);
+    }
+}
+
+fn short_drains() -> NodeConfig {
+    NodeConfig {
+        drain_timeout: Duration::from_secs(60),
+        ..config()
+    }
+}
+
+fn none() -> Connections {
+    Connections::default()
+}
+
+fn refuse(node: &Node, part: Part, effect: OpEffect) -> Held {
+    node.kernel.hold(FaultRule::Ops {
+        part,
+        effect: Some(effect),
+        fault: Fault::Refuse(OpErrorKind::Invalid),
+    })
+}
+
+fn refuse_rules(node: &Node) {
+    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+        let rule = FaultRule::refuse(Part::Rules(family), OpErrorKind::FilterRefused);
+        let _ = node.kernel.hold(rule);
+    }
+}
+
+#[test]
+fn a_drain_waits_while_the_kernel_cannot_be_read() {
+    let mut node = leaving(short_drains(), 3, true);
+    assert_eq!(node.reconciler.drains().len(), 1);
+    let readings = node.kernel.counts().observations;
+    let everything = FaultRule::Unreadable(Part::Everything);
+    let held = node.kernel.hold(everything);
+    node.run(Duration::from_secs(600));
+    let readings = node.kernel.counts().observations - readings;
+    assert!(readings < 150, "{readings} readings in ten minutes");
+    node.kernel.release(held);
+    node.kernel.set_connections(web_key(), LEAVING, none());
+    node.settles_within(Duration::from_secs(60));
+}
+
+#[test]
+fn an_expired_drain_waits_while_deletions_are_refused() {
+    let mut node = leaving(short_drains(), 3, true);
+    let ops = node.kernel.counts().ops;
+    let held = refuse(&node, Part::RealServers, OpEffect::Delete);
+    node.run(Duration::from_secs(600));
+    let tries = node.kernel.counts().ops - ops;
+    assert!((1..100).contains(&tries), "{tries} tries in ten minutes");
+    assert_eq!(farewells(&node), 0);
+    node.kernel.release(held);
+    node.settles_within(Duration::from_secs(60));
+    assert_eq!(farewells(&node), 1);
+}
+
+/// keepalived sets weight 0 to what it takes out of service (`inhibit_on_failure`).
+#[test]
+fn a_foreign_real_server_with_weight_0_is_no_drain() {
+    let mut node = Node::new(short_drains());
+    let theirs = text::parse(
+        "-A -t 10.96.0.1:80 -s wlc\n-a -t 10.96.0.1:80 -r 192.0.2.7:80 -m -w 0\n\
+         -a -t 10.96.0.1:80 -r 192.0.2.8:80 -m -w 5\n",
+    );
+    let mut theirs = theirs.expect("tables").virtual_servers;
+    let server = theirs.pop_first().expect("one").1;
+    let foreign = |op: &Op| node.kernel.foreign(op).expect("it is done");
+    foreign(&Op::AddVirtualServer(server.server.clone()));
+    for real in server.real_servers.values() {
+        foreign(&Op::AddRealServer(server.server.key, *real));
+    }
+    node.start(&[[10, 1, 0, 1]]);
+    assert!(node.reconciler.drains().is_empty());
+    let ops = node.kernel.counts().ops;
+    node.run(Duration::from_secs(600));
+    assert_eq!(node.kernel.counts().ops, ops);
+    assert_eq!(node.real_servers().len(), 2);
+}
+
+#[test]
+fn a_refused_addition_beside_an_expired_drain_waits() {
+    let mut node = leaving(short_drains(), 3, true);
+    let ops = node.kernel.counts().ops;
+    let held = refuse(&node, Part::RealServers, OpEffect::Add);
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 9]]));
+    node.run(Duration::from_secs(600));
+    let tries = node.kernel.counts().ops - ops;
+    assert!((1..100).contains(&tries), "{tries} tries in ten minutes");
+    node.kernel.release(held);
+    node.settles_within(Duration::from_secs(60));
+}
+
+#[test]
+fn an_expired_drain_waits_while_lists_are_torn() {
+    let mut node = leaving(short_drains(), 3, true);
+    let torn = Tear {
+        flagged: true,
+        ..Tear::default()
+    };
+    let held = node.kernel.hold(FaultRule::Torn(torn));
+    node.run(Duration::from_secs(600));
+    assert_eq!(farewells(&node), 0, "nothing is deleted after a torn list");
+    node.kernel.release(held);
+    node.settles_within(Duration::from_secs(60));
+}
+
+#[test]
+fn a_change_of_interfaces_is_not_lost_if_its_reading_fails() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.cluster(ClusterEvent::Upsert(Object::Service(node_port())));
+    node.run(Duration::from_millis(20));
+    node.kernel.set_node(with_eth0(&node));
+    node.kernel.fail_observations(1);
+    node.handle(Event::NodeChanged);
+    node.run(Duration::from_secs(1));
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+}
+
+#[test]
+fn a_change_of_interfaces_while_they_are_read_is_not_lost() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.cluster(ClusterEvent::Upsert(Object::Service(node_port())));
+    node.run(Duration::from_millis(20));
+    // The reading is under way when the address comes.
+    let effects = node.reconciler.handle(Event::NodeChanged, node.now);
+    let [Effect::Observe(scope)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    let stale = node.kernel.observe(scope);
+    node.kernel.set_node(with_eth0(&node));
+    node.handle(Event::NodeChanged);
+    node.handle(Event::Observed(scope.clone(), stale));
+    node.run(Duration::from_secs(1));
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+}
+
+fn node_port() -> Service {
+    let mut service = web();
+    service.kind = model::cluster::ServiceKind::NodePort;
+    service.ports[0].node_port = NonZeroU16::new(30080).map(Parsed::Valid);
+    service
+}
+
+fn with_eth0(node: &Node) -> model::NodeState {
+    let mut state = node.kernel.snapshot().node;
+    state.interfaces.push(model::snapshot::Interface {
+        name: "eth0".into(),
+        addresses: vec!["192.0.2.1/24".parse().expect("a network")],
+    });
+    state
+}
+
+/// Each attempt may wait for the lock of the packet filter.
+#[test]
+fn rules_that_fail_are_not_tried_with_every_change() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    refuse_rules(&node);
+    let mut masquerades = config();
+    masquerades.masquerade.all = !masquerades.masquerade.all;
+    node.handle(Event::Configured(Box::new(masquerades)));
+    node.pass(Duration::from_millis(1));
+    node.reports.clear();
+    for number in 0..100 {
+        node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 1, number + 1]]));
+        node.run(Duration::from_millis(10));
+        // Two families, and attempts after 100, 200, 400 ms.
+    }
+    let is_rules = |report: &&Report| matches!(report, Report::OpFailed(planned, _) if matches!(planned.op, Op::PatchRules(..)));
+    let tries = node.reports.iter().filter(is_rules).count();
+    assert!(tries <= 10, "{tries} attempts in one second");
+    let last = "-a -t 10.96.0.1:80 -r 10.1.1.100:8080 -m -w 1";
+    assert!(node.real_servers().iter().any(|line| line == last));
+    node.kernel.clear_faults();
+    node.settles_within(Duration::from_secs(60));
+}
+
+/// New virtual servers would be open to everybody.
+#[test]
+fn a_change_adds_no_virtual_server_while_rules_fail() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    refuse_rules(&node);
+    let mut masquerades = config();
+    masquerades.masquerade.all = !masquerades.masquerade.all;
+    node.handle(Event::Configured(Box::new(masquerades)));
+    node.pass(Duration::from_millis(1));
+    node.cluster(ClusterEvent::Upsert(named(
+        "new",
+        [10, 96, 0, 9],
+        80,
+        Protocol::Tcp,
+    )));
+    node.run(Duration::from_secs(120));
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
+    node.kernel.clear_faults();
+    node.settles_within(Duration::from_secs(60));
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+}
+
+#[test]
+fn a_column_that_cannot_be_read_holds_up_no_other() {
+    let rules = Part::Rules(AddressFamily::Ipv4);
+    for part in [Part::Addresses, Part::Sets, rules, Part::Settings] {
+        let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+        let held = node.kernel.hold(FaultRule::Unreadable(part.clone()));
+        node.run(Duration::from_secs(120));
+        let op = Op::DelVirtualServer(web_key());
+        node.kernel.foreign(&op).expect("it is there");
+        node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
+        node.run(Duration::from_secs(31));
+        assert_eq!(node.real_servers().len(), 2, "{part:?}");
+        node.kernel.release(held);
+        node.settles_within(Duration::from_secs(60));
+    }
+}
+
+/// As if iptables-save hung from the start: what is served goes on, and nothing new is open to everybody.
+#[test]
+fn a_restart_without_rules_follows_endpoints_and_adds_nothing() {
+    let before = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let mut node = Node::new(config());
+    node.kernel = before.kernel.clone();
+    let rules = Part::Rules(AddressFamily::Ipv4);
+    let held = node.kernel.hold(FaultRule::Unreadable(rules));
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListStarted(kind));
+    }
+    node.cluster(ClusterEvent::Upsert(Object::Service(web())));
+    node.cluster(ClusterEvent::Upsert(named(
+        "new",
+        [10, 96, 0, 9],
+        80,
+        Protocol::Tcp,
+    )));
+    node.cluster(slice(&[[10, 1, 0, 7]]));
+    for kind in ObjectKind::ALL {
+        node.handle_bounded(Event::Cluster(ClusterEvent::ListDone(kind)));
+    }
+    node.run(Duration::from_secs(120));
+    assert!(node.reconciler.has_synced());
+    assert_eq!(
+        node.real_servers(),
+        ["-a -t 10.96.0.1:80 -r 10.1.0.7:8080 -m -w 1"]
+    );
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
+    node.kernel.release(held);
+    node.settles_within(Duration::from_secs(60));
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+}
+
+/// An op whose answer was lost may have been done: only a reading shows it.
+#[test]
+fn a_lost_answer_is_not_forgotten_with_the_next_change() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.kernel.inject(0, Fault::LoseAnswer);
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
+    node.pass(Duration::from_millis(10));
+    assert_eq!(node.real_servers().len(), 2, "it was done");
+    // The endpoint goes again before the entry is read.
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    node.pass(Duration::from_millis(10));
+    node.settles_within(Duration::from_secs(5));
+}
+
+#[test]
+fn a_deleted_device_comes_back_at_once() {
+    for event in [
+        Event::NodeChanged,
+        Event::Lost(Lost {
+            device: true,
+            ..Lost::default()
+        }),
+    ] {
+        let mut node = many(2_000);
+        node.reading = Duration::from_millis(5);
+        node.pass(Duration::from_secs(2));
+        node.kernel.foreign(&Op::DelDevice).expect("it is there");
+        node.handle(event);
+        node.pass(Duration::from_millis(100));
+        assert_eq!(node.kernel.tables().addresses.len(), 2_001);
+    }
+}
+
+#[test]
+fn our_own_deletions_start_no_audit() {
+    let mut node = many(300);
+    node.pass(Duration::from_secs(2));
+    let name = ObjectName::new("default", "s7");
+    node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
+    node.pass(Duration::from_millis(20));
+    let readings = node.kernel.counts().observations;
+    node.handle(Event::Lost(Lost {
+        addresses: [[10, 97, 0, 7].into()].into(),
+        device: false,
+    }));
+    assert_eq!(node.kernel.counts().observations, readings);
+}
+
+#[test]
+fn taken_entries_are_back_within_a_period_in_a_large_table() {
+    let mut node = many(2_000);
+    node.reading = Duration::from_millis(15);
+    node.pass(Duration::from_secs(2));
+    let tables = node.kernel.tables();
+    let set = model::sets::SetKind::ClusterIp.name(AddressFamily::Ipv4);
+    let entry = *tables.sets[&set].entries.first().expect("an entry");
+    for op in [
+        Op::DelAddress([10, 97, 0, 7].into()),
+        Op::DelEntry(set, entry),
+        Op::DelVirtualServer(web_key()),
+    ] {
+        node.kernel.foreign(&op).expect("it is there");
+    }
+    for _ in 0..31 {
+        node.pass(Duration::from_secs(1));
+    }
+    assert_eq!(node.kernel.tables(), tables);
+}
+
+/// Changes that keep coming, with a pause between syncs, while the real servers of a large table are read slice by slice.
+#[test]
+fn slices_do_not_starve_changes_nor_changes_the_slices() {
+    let config = NodeConfig {
+        min_sync_period: Duration::from_secs(1),
+        ..config()
+    };
+    let mut node = many_with(config, 2_000);
+    node.reading = Duration::from_millis(4);
+    node.pass(Duration::from_secs(30));
+    let (mut worst, mut since, mut slices) = (Duration::ZERO, node.now, 0);
+    for number in 0..600_u32 {
+        let before = node.reports.len();
+        let last = u8::try_from(number % 200).expect("small") + 2;
+        node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 1, last]]));
+        for _ in 0..10 {
+            node.pass(Duration::from_millis(10));
+        }
+        for report in &node.reports[before..] {
+            match report {
+                Report::Synced {
+                    trigger: Trigger::Change,
+                    ..
+                } => {
+                    worst = worst.max(node.now - since);
+                    since = node.now;
+                }
+                Report::Synced {
+                    trigger: Trigger::AuditSlice,
+                    ..
+                } => slices += 1,
+                _ => {}
+            }
+        }
+    }
+    assert!(worst < Duration::from_secs(2), "no change for {worst:?}");
+    assert!(slices > 10, "{slices} slices in a minute");
+}
+
+#[test]
+fn a_relist_without_changes_is_applied_at_once() {
+    let mut node = many(300);
+    let applied = node.reconciler.applied();
+    node.cluster(ClusterEvent::ListStarted(ObjectKind::Node));
+    node.cluster(ClusterEvent::ListDone(ObjectKind::Node));
+    assert_eq!(node.reconciler.applied(), applied + 2);
+}
+
+#[test]
+fn a_change_that_fails_is_applied_and_tried_again() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let applied = node.reconciler.applied();
+    node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
+    assert_eq!(node.reconciler.applied(), applied, "it waits");
+    node.pass(Duration::from_millis(10));
+    assert_eq!(node.reconciler.applied(), applied + 1);
+    assert_eq!(node.reconciler.failing(), 1);
+    let [row] = &node.reconciler.unsettled(10)[..] else {
+        panic!("one row");
+    };
+    assert!(matches!(
+        row.state,
+        crate::EntryState::Failed { failures: 1, .. }
+    ));
+    assert_eq!(row.entry, crate::EntryKey::VirtualServer(web_key()));
+}
+
+#[test]
+fn nothing_is_applied_while_the_ipvs_table_cannot_be_read() {
+    let mut node = Node::new(config());
+    let _held = (node.kernel).hold(FaultRule::Unreadable(Part::VirtualServers));
+    for kind in ObjectKind::ALL {
+        node.handle_bounded(Event::Cluster(ClusterEvent::ListDone(kind)));
+    }
+    node.run(Duration::from_secs(300));
+    assert_eq!(node.reconciler.applied(), 0);
+    assert!(!node.reconciler.has_synced());
+}
+
+/// Without the set type every virtual server is blocked: the work is one attempt for each sync, not one for each pair.
+#[test]
+fn missing_sets_block_without_a_storm() {
+    let mut node = Node::new(config());
+    let held = refuse(&node, Part::Sets, OpEffect::Add);
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListStarted(kind));
+    }
+    for number in 0..500_u16 {
+        let [high, low] = number.to_be_bytes();
+        let name = format!("s{number}");
+        let service = named(&name, [10, 97, high, low], 80, Protocol::Tcp);
+        node.cluster(ClusterEvent::Upsert(service));
+    }
+    for kind in ObjectKind::ALL {
+        node.handle_bounded(Event::Cluster(ClusterEvent::ListDone(kind)));
+    }
+    node.run(Duration::from_secs(300));
+    let (sets, tries) = (
+        model::sets::SetKind::ALL.len() * 2,
+        node.kernel.counts().ops,
+    );
+    assert!(
+        tries < (sets * 40) as u64,
+        "{tries} attempts for {sets} sets"
+    );
+    assert!(node.kernel.tables().virtual_servers.is_empty());
+    node.kernel.release(held);
+    node.settles_within(Duration::from_secs(90));
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 500);
+}
+
+#[test]
+fn swaps_and_reloads_are_applied() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let upsert = |node: &mut Node, name: &str, at, port, protocol| {
+        node.cluster(ClusterEvent::Upsert(named(name, at, port, protocol)));
+    };
+    upsert(&mut node, "a", [10, 96, 0, 2], 80, Protocol::Tcp);
+    upsert(&mut node, "b", [10, 96, 0, 3], 80, Protocol::Tcp);
+    node.settles_within(Duration::from_millis(20));
+    upsert(&mut node, "a", [10, 96, 0, 3], 80, Protocol::Tcp);
+    upsert(&mut node, "b", [10, 96, 0, 2], 80, Protocol::Tcp);
+    node.settles_within(Duration::from_millis(20));
+    upsert(&mut node, "a", [10, 96, 0, 3], 81, Protocol::Udp);
+    node.settles_within(Duration::from_millis(20));
+    let mut config = config();
+    config.masquerade.all = !config.masquerade.all;
+    config.scheduler = ipvs::Scheduler("sh".into());
+    node.handle(Event::Configured(Box::new(config)));
+    node.settles_within(Duration::from_millis(20));
+    let clash = |finding: &model::Finding| finding.code == model::Code::ServiceClash;
+    assert!(!node.reconciler.findings().iter().any(clash));
+}
+
+#[test]
+fn more_set_entries_than_fit_are_placed_in_a_larger_set() {
+    let mut node = Node::new(config());
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListStarted(kind));
+    }
+    let add = |node: &mut Node, numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            let [_, third, high, low] = number.to_be_bytes();
+            let at = [10, 97 + third, high, low];
+            let service = named(&format!("s{number}"), at, 80, Protocol::Tcp);
+            node.cluster(ClusterEvent::Upsert(service));
+        }
+    };
+    add(&mut node, 0..65_535);
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListDone(kind));
+    }
+    add(&mut node, 65_535..65_540);
+    node.pass(Duration::from_millis(100));
+    assert!(node.reconciler.is_settled());
+    assert_eq!(
+        node.kernel.tables().sets,
+        node.reconciler.desired().tables.sets
+    );
+}
+
+fn named(name: &str, at: [u8; 4], port: u16, protocol: Protocol) -> Object {
+    let mut service = web();
+    service.name = ObjectName::new("default", name);
+    service.cluster_ips = vec![Parsed::Valid(at.into())];
+    service.ports[0].port = Parsed::Valid(NonZeroU16::new(port).expect("a port"));
+    service.ports[0].protocol = Parsed::Valid(protocol);
+    Object::Service(service)
+}
+
+/// A synchronised node with so many Services without endpoints beside `web`.
+fn many(services: u16) -> Node {
+    many_with(config(), services)
+}
+
+fn many_with(config: NodeConfig, services: u16) -> Node {
+    let mut node = Node::new(config);
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListStarted(kind));
+    }
+    for number in 0..services {
+        let [high, low] = number.to_be_bytes();
+        let service = named(
+            &format!("s{number}"),
+            [10, 97, high, low],
+            80,
+            Protocol::Tcp,
+        );
+        node.cluster(ClusterEvent::Upsert(service));
+    }
+    node.cluster(ClusterEvent::Upsert(Object::Service(web())));
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    for kind in ObjectKind::ALL {
+        node.cluster(ClusterEvent::ListDone(kind));
+    }
+    node.reports.clear();
+    node
+}

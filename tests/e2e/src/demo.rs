@@ -4,6 +4,7 @@ mod shop;
 mod tell;
 mod window;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use self::shop::{FRONT, FRONT_PODS, PODS, SERVICES};
 use self::tell::Teller;
 use crate::api::ApiServer;
 use crate::failure::{Failure, Outcome, ensure};
+use crate::http::get_text;
 use crate::probe::{Probe, Tally};
 use crate::process::Process;
 use crate::socket::Protocol;
@@ -21,6 +23,7 @@ use crate::world::{Family, World};
 const AUDIT: &str = "4s";
 /// What is deleted by hand.
 const BY_HAND: &str = "ipvsadm -d -t 10.96.1.1:80 -r 10.244.0.11:8080";
+const DELETE_DEVICE: &str = "ip link delete kube-ipvs0";
 const NO_DIFFERENCE: &str = "Plan: 0 to add, 0 to change, 0 to delete";
 
 /// Everything that takes part.
@@ -34,7 +37,7 @@ struct Stage {
 /// # Errors
 /// At the first claim that is not so.
 pub fn run() -> Outcome {
-    let mut teller = Teller::new(11);
+    let mut teller = Teller::new(12);
     let stage = set(&mut teller)?;
     analyzed(&mut teller, &stage)?;
     before(&mut teller, &stage)?;
@@ -44,6 +47,7 @@ pub fn run() -> Outcome {
     added(&mut teller, &stage)?;
     removed(&mut teller, &stage)?;
     repaired(&mut teller, &stage, &daemon)?;
+    device(&mut teller, &stage, &daemon)?;
     after(&mut teller, &stage)?;
     window::cleaned(&mut teller, &stage, &mut daemon)?;
     teller.end();
@@ -225,6 +229,34 @@ fn repaired(teller: &mut Teller, stage: &Stage, daemon: &Process) -> Outcome {
     ));
     daemon.wait_for_log(Duration::from_secs(5), &["repairing drift"])?;
     teller.log(daemon, "repairing drift");
+    let probe = FRONT.probe(&stage.world, Family::V4);
+    let tally = probe.ask(30).complete()?;
+    teller.count(&FRONT.question(Family::V4), &tally);
+    in_equal_shares(&tally, &FRONT_PODS[1..])
+}
+
+fn device(teller: &mut Teller, stage: &Stage, daemon: &Process) -> Outcome {
+    teller.step("Somebody deletes kube-ipvs0 with every virtual address");
+    let before = stage.world.tables()?.addresses;
+    let began = Instant::now();
+    stage.world.tool(DELETE_DEVICE)?;
+    teller.quote(DELETE_DEVICE, "");
+    within(Duration::from_secs(10), || {
+        let there = stage.world.tables()?.addresses;
+        ensure(there == before, || format!("addresses: {there:?}"))
+    })?;
+    teller.say(&format!(
+        "{} ms later its {} addresses are back: the kernel reports the loss, and no audit has to find it.",
+        began.elapsed().as_millis(),
+        before.len(),
+    ));
+    within(Duration::from_secs(10), || stage.has_no_difference())?;
+    let server = SocketAddr::from(([127, 0, 0, 1], 10256));
+    for path in ["/livez", "/readyz"] {
+        let said = get_text(&stage.world.node, server, path)?;
+        teller.quote(&format!("curl 127.0.0.1:10256{path}"), &said);
+    }
+    daemon.wait_for_log(Duration::from_secs(5), &["repairing drift", "kube-ipvs0"])?;
     let probe = FRONT.probe(&stage.world, Family::V4);
     let tally = probe.ask(30).complete()?;
     teller.count(&FRONT.question(Family::V4), &tally);

@@ -1,6 +1,7 @@
 //! Clients that never stop asking.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
-use crate::probe::request;
+use crate::probe::{Answer, request, request_and_reset};
 use crate::socket::Protocol;
 
 /// How long an answer may take.
@@ -42,6 +43,29 @@ impl Load {
     /// Begins with as many clients for each of the targets.
     #[must_use]
     pub fn start(from: &Namespace, targets: &[(Protocol, SocketAddr)], clients: usize) -> Self {
+        Self::by(from, targets, clients, |protocol, target| {
+            request(protocol, None, target, PATIENCE)
+        })
+    }
+
+    /// The same over TCP. Each connection is reset once its answer is there, so that neither end keeps it. An
+    /// answer may take three times as long: these are many clients on a busy machine.
+    #[must_use]
+    pub fn start_resetting(from: &Namespace, targets: &[SocketAddr], clients: usize) -> Self {
+        let targets: Vec<_> = (targets.iter())
+            .map(|target| (Protocol::Tcp, *target))
+            .collect();
+        Self::by(from, &targets, clients, |_, target| {
+            request_and_reset(None, target, 3 * PATIENCE)
+        })
+    }
+
+    fn by(
+        from: &Namespace,
+        targets: &[(Protocol, SocketAddr)],
+        clients: usize,
+        ask: fn(Protocol, SocketAddr) -> io::Result<Answer>,
+    ) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let sum = Arc::new(Mutex::new(Sum::default()));
         let begin = Instant::now();
@@ -52,7 +76,7 @@ impl Load {
                 thread::spawn(move || {
                     while !ended.load(Ordering::Relaxed) {
                         let started = Instant::now();
-                        let answer = request(protocol, None, target, PATIENCE);
+                        let answer = ask(protocol, target);
                         let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
                         sum.slowest = sum.slowest.max(started.elapsed());
                         match answer {

@@ -134,16 +134,24 @@ pub fn ask_and_reset(
 ) -> Outcome<(Answer, Duration)> {
     let asked = from.run(|| {
         let begin = Instant::now();
-        let patience = Duration::from_secs(2);
-        let stream = connect(Protocol::Tcp, Some(source), target, patience)?;
-        (&stream).write_all(b"who?\n")?;
-        let mut line = String::new();
-        BufReader::new(&stream).read_line(&mut line)?;
-        let time = begin.elapsed();
-        reset_at_end(&stream)?;
-        Ok((parse(&line)?, time))
+        let answer = request_and_reset(Some(source), target, Duration::from_secs(2))?;
+        Ok((answer, begin.elapsed()))
     });
     asked.map_err(|error: io::Error| Failure::new(format!("{source} to {target}: {error}")))
+}
+
+/// Asks once over TCP, from the namespace of this thread, and resets the connection.
+pub(crate) fn request_and_reset(
+    source: Option<SocketAddr>,
+    target: SocketAddr,
+    patience: Duration,
+) -> io::Result<Answer> {
+    let stream = connect(Protocol::Tcp, source, target, patience)?;
+    (&stream).write_all(b"who?\n")?;
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line)?;
+    reset_at_end(&stream)?;
+    parse(&line)
 }
 
 fn page(mut stream: &TcpStream, host: SocketAddr) -> io::Result<String> {

@@ -1,8 +1,9 @@
 //! What changes in the API server, seen by the packets.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use e2e::{Family, Outcome, Path, Protocol, ensure, objects, within};
+use e2e::{Family, Outcome, Path, Protocol, ensure, get_text, objects, within};
 use libtest_mimic::Trial;
 
 use crate::case;
@@ -17,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         case("changes::a_removed_endpoint_gets_nothing_more", removed),
         case("changes::endpoints_go_and_come_back", gone_and_back),
         case("changes::a_service_comes_and_goes", service),
+        case("changes::a_configuration_takes_effect", configuration),
     ]
 }
 
@@ -75,4 +77,17 @@ fn service() -> Outcome {
     cluster.api.create(&shop)?;
     within(SOON, || cluster.ask(Family::V4, 3, 4).complete().map(drop))?;
     cluster.converges()
+}
+
+/// The scheduler in the file changes twice in a row: the tables and `/configz` have the latest one.
+fn configuration() -> Outcome {
+    let cluster = Cluster::start(2, &[])?;
+    cluster.world.config(&["scheduler: wrr"])?;
+    cluster.converges()?;
+    cluster.world.config(&["scheduler: lc"])?;
+    cluster.world.config(&["scheduler: sh"])?;
+    cluster.converges()?;
+    let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, 10249));
+    let shown = get_text(&cluster.world.node, metrics, "/configz")?;
+    ensure(shown.contains("\"scheduler\":\"sh\""), || shown)
 }

@@ -1,4 +1,4 @@
-//! Faults at the kernel's edge: programs that hang, locks that others hold, a module loaded again.
+//! Faults at the kernel's edge: programs that hang, locks that others hold, a module loaded again, IPv6 that is disabled.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::{
-    ApiServer, Context as _, Outcome, Process, Tables, World, ensure, eventually, get_text, within,
+    ApiServer, Context as _, Family, Outcome, Probe, Process, Protocol, Tables, World, ensure,
+    eventually, get_text, within,
 };
 use libtest_mimic::Trial;
 
@@ -18,19 +19,35 @@ use crate::cluster::Cluster;
 
 /// What SIGTERM may take: a second, and as much again for a machine that is busy.
 const STOP: Duration = Duration::from_secs(2);
+/// After how long a program of iptables is killed.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(25);
 /// How long the lock of x_tables is held.
 const LOCKED: Duration = Duration::from_secs(60);
+/// After how long the next list comes at the latest: a list that took long is followed by a pause of a minute at most.
+const NEXT_LIST: Duration = Duration::from_secs(75);
 /// How long the daemon may take to settle once a fault is over, its longest pause included.
 const SETTLED: Duration = Duration::from_secs(30);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         case(
+            "kernel_faults::changes_while_iptables_restore_hangs",
+            changes_while_hanging,
+        ),
+        case(
+            "kernel_faults::a_service_comes_while_iptables_restore_would_hang",
+            changes_without_new_rules,
+        ),
+        case(
             "kernel_faults::stop_while_iptables_restore_hangs",
             stopped_while_hanging,
         ),
         case("kernel_faults::xtables_lock_held_for_60_s", locked),
         case("kernel_faults::ip_vs_reloaded_under_the_daemon", reloaded),
+        case(
+            "kernel_faults::ipv6_disabled_before_the_start",
+            without_ipv6,
+        ),
     ]
 }
 
@@ -121,8 +138,8 @@ impl Programs {
     }
 }
 
-/// A cluster whose daemon writes rules by programs that hang from now on, one of which does; and the rules that it had.
-fn hang() -> Outcome<(Cluster, Programs, String)> {
+/// A cluster whose daemon writes rules by programs that can be made to hang. It has synchronised.
+fn prepare() -> Outcome<(Cluster, Programs)> {
     let world = World::build(2)?;
     let load = world.write_objects("load.json", world.web("web", 1))?;
     let config = world.config(&["syncPeriod: 2s"])?;
@@ -136,12 +153,18 @@ fn hang() -> Outcome<(Cluster, Programs, String)> {
         config,
     };
     cluster.converges()?;
+    Ok((cluster, programs))
+}
+
+/// The same; one of the programs hangs, and others would. The text is the rules that there were.
+fn hang() -> Outcome<(Cluster, Programs, String)> {
+    let (cluster, programs) = prepare()?;
     let before = rules(&cluster.world)?;
     ensure(!before.is_empty(), || "there are no rules")?;
     // The next list finds that rules are missing.
     programs.set_hanging(true)?;
     cluster.world.tool("iptables -t nat -F KUBE-SERVICES")?;
-    within(SETTLED, one_hangs)?;
+    within(NEXT_LIST, one_hangs)?;
     Ok((cluster, programs, before))
 }
 
@@ -152,6 +175,52 @@ fn one_hangs() -> Outcome {
 fn none_is_left() -> Outcome {
     let left = Programs::hanging();
     ensure(left.is_empty(), || format!("{left:?} are left"))
+}
+
+/// A program that hangs holds up other changes until it is killed, and not longer. A new IPv4 address alone waits for the IPv4
+/// rules: without them it would be open to everybody.
+fn changes_while_hanging() -> Outcome {
+    let (cluster, programs, before) = hang()?;
+    let first = Programs::hanging();
+    cluster.set_endpoints(&[1])?;
+    cluster.api.create_all(&cluster.world.web("other", 2))?;
+    let gone = format!("-a -t 10.96.1.1:80 -r {}:", cluster.world.pods[0].v4);
+    within(2 * PROGRAM_LIMIT, || {
+        let ipvs = cluster.world.tables()?.ipvs;
+        let serves = (ipvs.iter()).any(|line| line.starts_with(&gone) && !Tables::is_drained(line));
+        ensure(!serves, || "the endpoint that left is served")?;
+        let is_added = (ipvs.iter()).any(|line| line.starts_with("-A -t [fd00:10:96::102]:80"));
+        ensure(is_added, || "the new IPv6 address is not served")
+    })?;
+    let words = ["did not end within 25 s and was killed"];
+    cluster.daemon.wait_for_log(SETTLED, &words)?;
+    let left: Vec<_> = first.intersection(&Programs::hanging()).copied().collect();
+    ensure(left.is_empty(), || format!("{left:?} were not killed"))?;
+    is_live(&cluster.world)?;
+
+    programs.set_hanging(false)?;
+    within(SETTLED + PROGRAM_LIMIT, || {
+        ensure(rules(&cluster.world)? == before, || "rules are missing")
+    })?;
+    eventually(none_is_left)?;
+    cluster.converges()
+}
+
+/// A program that hangs holds up nothing while the rules are as they should be: a new Service needs entries of sets alone.
+fn changes_without_new_rules() -> Outcome {
+    let (cluster, programs) = prepare()?;
+    programs.set_hanging(true)?;
+    cluster.set_endpoints(&[1])?;
+    cluster.soon_served_by(&[1])?;
+    cluster.api.create_all(&cluster.world.web("other", 2))?;
+    cluster.converges()?;
+    for family in [Family::V4, Family::V6] {
+        let pods = cluster.ask(family, 2, 6).complete()?.by_pod().len();
+        ensure(pods == 2, || format!("{pods} pods answer"))?;
+    }
+    none_is_left()?;
+    is_live(&cluster.world)?;
+    programs.set_hanging(false)
 }
 
 fn stopped_while_hanging() -> Outcome {
@@ -226,14 +295,15 @@ fn reloaded() -> Outcome {
     let conntrack = || cluster.world.tool("cat /proc/sys/net/ipv4/vs/conntrack");
     ensure(conntrack()? == "1\n", || "connections are not tracked")?;
     cluster.daemon.signal(libc::SIGSTOP)?;
-    for line in [
-        "ipvsadm -C",
-        "modprobe -r ip_vs_rr",
-        "modprobe -r ip_vs",
-        "modprobe ip_vs",
-    ] {
-        cluster.world.tool(line)?;
-    }
+    cluster.world.tool("ipvsadm -C")?;
+    // Other cases may have left schedulers, and connections that are about to end.
+    within(SETTLED, || {
+        for module in holders_of_ip_vs() {
+            cluster.world.tool(&format!("modprobe -r {module}"))?;
+        }
+        cluster.world.tool("modprobe -r ip_vs").map(|_| ())
+    })?;
+    cluster.world.tool("modprobe ip_vs")?;
     ensure(conntrack()? == "0\n", || "the module is the old one")?;
     cluster.daemon.signal(libc::SIGCONT)?;
     within(SETTLED, || cluster.world.tables()?.are(&before))?;
@@ -254,4 +324,58 @@ fn reloaded() -> Outcome {
         || "a scheduler was said to be unknown",
     )?;
     within(SETTLED, || is_live(&cluster.world))
+}
+
+/// Both families are asked for: IPv4 is served, and the other one is reported once.
+fn without_ipv6() -> Outcome {
+    let world = World::build(2)?;
+    for name in ["all", "default"] {
+        world
+            .node
+            .sysctl(&format!("ipv6/conf/{name}/disable_ipv6"), "1")?;
+    }
+    let manifests = world.write_objects("web.json", world.web("web", 1))?;
+    let config = world.config(&["syncPeriod: 2s"])?;
+    let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
+    let of_ipv4 = |tables: Tables| -> BTreeSet<String> {
+        let lines = tables.ipvs.into_iter();
+        lines.filter(|line| !line.contains('[')).collect()
+    };
+    let expected = of_ipv4(world.rendered(&manifests, &config)?);
+    eventually(|| {
+        let there = of_ipv4(world.tables()?);
+        ensure(there == expected, || format!("{there:?}"))
+    })?;
+    for protocol in Protocol::ALL {
+        let probe = Probe::new(&world.client, protocol, Family::V4.virtual_server(1));
+        let tally = probe.ask(6).complete()?;
+        let pods = tally.by_pod().len();
+        ensure(pods == 2, || format!("{pods} pods answer over {protocol}"))?;
+    }
+    // Several lists and attempts.
+    thread::sleep(Duration::from_secs(15));
+    is_live(&world)?;
+    let log = daemon.log();
+    let told = log.matches("IPv6 is disabled on kube-ipvs0").count();
+    ensure(told == 1, || format!("IPv6 was reported {told} times"))?;
+    ensure(
+        !log.contains("CAP_NET_ADMIN"),
+        || "a capability is said to be missing",
+    )?;
+
+    // Once it is allowed, it is served by itself.
+    world
+        .node
+        .sysctl("ipv6/conf/kube-ipvs0/disable_ipv6", "0")?;
+    let all = world.rendered(&manifests, &config)?;
+    within(SETTLED, || world.tables()?.are(&all))
+}
+
+/// Modules that use `ip_vs`.
+fn holders_of_ip_vs() -> Vec<String> {
+    let holders = std::fs::read_dir("/sys/module/ip_vs/holders");
+    let names = holders.into_iter().flatten().flatten();
+    names
+        .map(|holder| holder.file_name().to_string_lossy().into_owned())
+        .collect()
 }

@@ -1,0 +1,25 @@
+//! Many Services, and many connections: to be run by `cargo xtask vm`.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+mod repair;
+mod rolling;
+
+use std::process::ExitCode;
+
+use e2e::{Context as _, Outcome, World};
+use harness::case;
+
+fn main() -> ExitCode {
+    let trials = [repair::trials(), rolling::trials()];
+    harness::run(trials.into_iter().flatten().collect(), suitable)
+}
+
+/// Root, IPVS, and room for many connections.
+fn suitable() -> Outcome {
+    let world = World::build(0)?;
+    world.tool("modprobe nf_conntrack")?;
+    let room = "/proc/sys/net/netfilter/nf_conntrack_max";
+    std::fs::write(room, "1000000").context(|| format!("setting {room}"))?;
+    world.tables().map(drop)
+}

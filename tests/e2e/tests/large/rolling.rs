@@ -1,0 +1,147 @@
+//! Rolling updates of many Services under many connections.
+
+use std::hint;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use e2e::{Family, Load, Outcome, Protocol, Tables, World, ensure, objects, within};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::case;
+
+const SERVICES: u8 = 20;
+const PODS: usize = 10;
+const ROUNDS: usize = 50;
+/// Time between the beginnings of two rounds.
+const ROUND: Duration = Duration::from_millis(2500);
+/// Clients for each Service.
+const CLIENTS: usize = 2;
+/// Requests that must be answered; fewer would show nothing.
+const LEAST: usize = 5_000;
+/// What a change may take to be in the tables of a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+/// The time for which the kernel keeps a connection that was reset, one more poll of the daemon, and a busy machine.
+const DRAINED: Duration = Duration::from_secs(45);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![case(
+        "rolling::updates_of_20_services_under_load_fail_no_request",
+        updates,
+    )]
+}
+
+/// Each round every Service gets a new pod, and an old one leaves: in every second Service without a time in which it
+/// terminates.
+fn updates() -> Outcome {
+    let world = World::build(PODS)?;
+    let manifests = write_round(&world, 0)?;
+    let config = world.config(&["scheduler: rr"])?;
+    let _daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
+    within(SOON, || converged(&world, &manifests, &config))?;
+
+    let targets: Vec<SocketAddr> = (1..=SERVICES)
+        .map(|number| family(number).virtual_server(number))
+        .collect();
+    let busy = Busy::start();
+    let begin = Instant::now();
+    let load = Load::start_resetting(&world.client, &targets, CLIENTS);
+    for round in 1..=ROUNDS {
+        let began = Instant::now();
+        write_round(&world, round)?;
+        sleep(ROUND.saturating_sub(began.elapsed()));
+    }
+    let took = begin.elapsed();
+    let answers = load.answers();
+    println!(
+        "{ROUNDS} rounds in {took:.0?}, {answers} requests, {:.0} each second",
+        answers as f64 / took.as_secs_f64()
+    );
+    within(SOON, || converged(&world, &manifests, &config))?;
+    let sum = load.complete(LEAST)?;
+    println!("the slowest answer took {:.1?}", sum.slowest);
+    drop(busy);
+    ensure(sum.answers.len() == PODS, || {
+        format!("not all pods answered: {:?}", sum.answers)
+    })?;
+    // All that left are deleted in time.
+    within(DRAINED, || {
+        let ipvs = world.tables()?.ipvs;
+        let drained = ipvs.iter().filter(|line| Tables::is_drained(line)).count();
+        ensure(drained == 0, || format!("{drained} real servers drain"))
+    })
+}
+
+fn name(number: u8) -> String {
+    format!("web{number}")
+}
+
+/// Half of the Services of each family have pods that terminate, half have pods that are gone at once.
+fn family(number: u8) -> Family {
+    match number {
+        ..=10 => Family::V4,
+        _ => Family::V6,
+    }
+}
+
+/// The slice of a Service in this round: two pods are ready, and the one that was ready a round before terminates or is gone.
+fn slice(world: &World, number: u8, round: usize) -> Value {
+    let family = family(number);
+    let first = usize::from(number) + round;
+    let at = |place: usize| family.of(&world.pods[place % PODS]);
+    let mut pods: Vec<IpAddr> = vec![at(first + 1), at(first + 2)];
+    let terminates = round > 0 && number.is_multiple_of(2);
+    if terminates {
+        pods.push(at(first));
+    }
+    let mut slice = objects::empty_slice(&name(number), family.name(), &pods, &[Protocol::Tcp]);
+    if terminates {
+        slice["endpoints"][2]["conditions"] =
+            json!({"ready": false, "serving": true, "terminating": true});
+    }
+    slice
+}
+
+/// Writes the Services and their slices as one file, as one step of a roll-out: all of them change at once.
+fn write_round(world: &World, round: usize) -> Outcome<PathBuf> {
+    let mut all = Vec::new();
+    for number in 1..=SERVICES {
+        let address = family(number).virtual_address(number);
+        let service = objects::service(&name(number), &[address], &[Protocol::Tcp]);
+        all.extend([service, slice(world, number, round)]);
+    }
+    world.write_objects("manifests/all.json", all)
+}
+
+fn converged(world: &World, manifests: &Path, config: &Path) -> Outcome {
+    let expected = world.rendered(manifests, config)?;
+    world.tables()?.are(&expected)
+}
+
+/// A thread that takes the processor's time; it ends when dropped.
+struct Busy {
+    ended: Arc<AtomicBool>,
+}
+
+impl Busy {
+    fn start() -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                hint::spin_loop();
+            }
+        });
+        Self { ended }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+}

@@ -76,6 +76,12 @@ impl Node {
         // Changes wait a while for others: the clock is put on to the end of that.
         self.now += Duration::from_millis(20);
         self.handle(Event::Timeout, &mut work)?;
+        // Many changes are compiled in pieces, one after the other.
+        let soon = Duration::from_millis(2);
+        while let Some(at) = (self.reconciler.poll_timeout()).filter(|at| *at <= self.now + soon) {
+            self.now = self.now.max(at);
+            self.handle(Event::Timeout, &mut work)?;
+        }
         work.all = began.elapsed();
         work.page_faults = page_faults() - faults;
         Ok(work)

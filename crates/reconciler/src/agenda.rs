@@ -133,7 +133,7 @@ pub(crate) struct Agenda {
     ran: BTreeMap<Task, Instant>,
     /// When a task may be taken next.
     open_at: Instant,
-    /// Whether the last task taken was [`Task::Changes`].
+    /// True if the last task taken was [`Task::Changes`].
     took_changes: bool,
     backoff: Backoff,
     epoch: Instant,
@@ -339,7 +339,7 @@ impl Agenda {
         }
     }
 
-    /// Whether `task` waits for another entry and was not tried itself: the kernel still holds of it what is known.
+    /// Returns true if `task` waits for another entry and was not tried itself: the kernel still holds of it what is known.
     pub(crate) fn is_blocked(&self, task: &Task) -> bool {
         self.due.get(task).is_some_and(Due::is_blocked)
     }
@@ -380,14 +380,14 @@ impl Due {
         self.failure == Some(Failure::Blocked)
     }
 
-    /// Whether the task waits for another configuration.
+    /// Returns true if the task waits for another configuration.
     #[must_use]
     pub fn is_parked(&self) -> bool {
         self.at.is_none() && self.failure.as_ref().is_some_and(Failure::is_permanent)
     }
 }
 
-/// Whether trying again is of no use before the node is set up in another way.
+/// Returns true if trying again is of no use before the node is set up in another way.
 pub(crate) fn is_permanent(error: &OpErrorKind) -> bool {
     matches!(
         error,

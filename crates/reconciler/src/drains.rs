@@ -34,9 +34,9 @@ pub struct Drain {
     pub connections: Connections,
     /// Since when it has had weight 0; `None` if another program gave it a weight.
     quiet_since: Option<Instant>,
-    /// Whether a reading at least [`GRACE`] after `quiet_since` showed no connection.
+    /// True if a reading at least [`GRACE`] after `quiet_since` showed no connection.
     idle: bool,
-    /// Whether its endpoint was seen to terminate, so that its vanishing is no loss.
+    /// True if its endpoint was seen to terminate, so that its vanishing is no loss.
     terminated: bool,
 }
 
@@ -165,7 +165,7 @@ impl Drains {
 }
 
 impl Drain {
-    /// Whether its deadline has come and it has had weight 0 for long enough.
+    /// Returns true if its deadline has come and it has had weight 0 for long enough.
     fn is_over(&self, now: Instant) -> bool {
         let quiet = (self.quiet_since).is_some_and(|since| now >= since + GRACE);
         quiet && self.deadline.is_some_and(|deadline| deadline <= now)
@@ -239,7 +239,7 @@ impl View<'_> {
             })
     }
 
-    /// Whether the endpoint behind a real server terminates; `None` if the Service has no such endpoint.
+    /// Returns true if the endpoint behind a real server terminates; `None` if the Service has no such endpoint.
     fn terminating(&self, (key, real): &DrainKey) -> Option<bool> {
         let owner = self.desired.owners.virtual_servers.get(key)?;
         let service: &ObjectName = &owner.service;

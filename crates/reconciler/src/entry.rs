@@ -72,12 +72,12 @@ impl EntryKey {
         }
     }
 
-    /// Whether others depend on this entry: sets, rules and the device.
+    /// Returns true if others depend on this entry: sets, rules and the device.
     pub(crate) fn blocks_others(&self) -> bool {
         matches!(self, Self::Device | Self::Set(_) | Self::Rules(_))
     }
 
-    /// Whether there may be one of its kind for each Service. These are the last in order.
+    /// Returns true if there may be one of its kind for each Service. These are the last in order.
     pub(crate) fn is_one_of_many(&self) -> bool {
         matches!(self, Self::Address(_) | Self::VirtualServer(_))
     }

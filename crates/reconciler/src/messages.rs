@@ -125,7 +125,7 @@ impl Trigger {
         }
     }
 
-    /// Whether the kernel is read to find out what others did to it.
+    /// Returns true if the kernel is read to find out what others did to it.
     #[must_use]
     pub fn is_audit(self) -> bool {
         matches!(self, Self::Audit | Self::AuditSlice)

@@ -15,7 +15,7 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Whether the live virtual server `key` is ours: as was seen, else by what the kernel holds.
+    /// Returns true if the live virtual server `key` is ours: as was seen, else by what the kernel holds.
     pub(crate) fn is_ours(&self, live: &Snapshot, key: VirtualServerKey) -> bool {
         self.ours.contains(&key) || (!self.foreign.contains(&key) && planner::is_marked(live, key))
     }

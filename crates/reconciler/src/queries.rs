@@ -14,7 +14,7 @@ use crate::column::Column;
 use crate::{Drain, DrainKey, Reconciler};
 
 impl Reconciler {
-    /// Whether the node is as the cluster asks, as far as is known.
+    /// Returns true if the node is as the cluster asks, as far as is known.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.synced
@@ -24,13 +24,13 @@ impl Reconciler {
             && self.agenda.failing_readings().next().is_none()
     }
 
-    /// Whether every source has delivered a full first list.
+    /// Returns true if every source has delivered a full first list.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.cluster.is_complete()
     }
 
-    /// Whether a sync of everything has ended, well or not.
+    /// Returns true if a sync of everything has ended, well or not.
     #[must_use]
     pub fn has_synced(&self) -> bool {
         self.synced
@@ -55,7 +55,7 @@ impl Reconciler {
         (self.known.contains(&Column::VirtualServers)).then_some(&self.cache)
     }
 
-    /// Whether the virtual server `key` of the kernel is ours.
+    /// Returns true if the virtual server `key` of the kernel is ours.
     pub(crate) fn is_ours(&self, key: VirtualServerKey) -> bool {
         self.owned.is_ours(&self.cache, key)
     }

@@ -66,7 +66,7 @@ pub struct Reconciler {
     failed_entries: BTreeSet<(SetName, Entry)>,
     /// Findings that the compiler does not know.
     pub(crate) findings: FindingIndex<Source>,
-    /// Whether the compiler follows `config` and the node.
+    /// True if the compiler follows `config` and the node.
     compiled: bool,
     pub(crate) synced: bool,
     /// Events of the cluster taken in, and how many of them have been compiled and tried.

@@ -21,11 +21,11 @@ pub struct Row {
     pub entry: EntryKey,
     /// The Service port that asks for it; `None` if none does, or if it belongs to no Service.
     pub owner: Option<Arc<ServicePortName>>,
-    /// Whether it is desired.
+    /// True if it is desired.
     pub desired: bool,
-    /// Whether the kernel has it, as far as is known.
+    /// True if the kernel has it, as far as is known.
     pub live: bool,
-    /// Whether it is another program's.
+    /// True if it is another program's.
     pub foreign: bool,
     /// How far it is from what is desired.
     pub state: EntryState,

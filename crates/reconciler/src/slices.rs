@@ -66,7 +66,7 @@ impl Slices {
     }
 }
 
-/// Whether the real servers of `live` are read slice by slice.
+/// Returns true if the real servers of `live` are read slice by slice.
 pub(crate) fn is_large(live: &Snapshot) -> bool {
     live.tables.virtual_servers.len() > SLICE
 }

@@ -37,7 +37,7 @@ pub(crate) struct SyncRun {
     pub(crate) read: BTreeSet<Column>,
     /// Virtual servers that were read with their real servers.
     pub(crate) servers: BTreeSet<VirtualServerKey>,
-    /// Whether every virtual server was read with its real servers.
+    /// True if every virtual server was read with its real servers.
     pub(crate) all_servers: bool,
     /// Addresses of the dummy device that are not as the cache had them, and whether the device is not.
     pub(crate) moved: BTreeSet<IpAddr>,
@@ -122,7 +122,7 @@ impl SyncRun {
         self.reading.take()
     }
 
-    /// Whether an effect of it is being carried out.
+    /// Returns true if an effect of it is being carried out.
     pub(crate) fn is_waiting(&self) -> bool {
         self.applying || self.reading.is_some()
     }
@@ -141,12 +141,12 @@ impl SyncRun {
         self.trigger == Trigger::Audit
     }
 
-    /// Whether it was begun to read a column again.
+    /// Returns true if it was begun to read a column again.
     pub(crate) fn is_of_column(&self) -> bool {
         matches!(self.tasks[..], [Task::Read(_)])
     }
 
-    /// Whether `entry` was read whole.
+    /// Returns true if `entry` was read whole.
     pub(crate) fn has_read(&self, entry: &EntryKey) -> bool {
         match entry {
             EntryKey::VirtualServer(key) => self.all_servers || self.servers.contains(key),

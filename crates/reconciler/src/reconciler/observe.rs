@@ -115,7 +115,7 @@ impl Reconciler {
         true
     }
 
-    /// Whether a torn list is good enough: nothing better is known, or it was read again often enough. Virtual servers that
+    /// Returns true if a torn list is good enough: nothing better is known, or it was read again often enough. Virtual servers that
     /// are read one by one are read again.
     fn accepts_torn(&self, run: &SyncRun, column: Column) -> bool {
         let task = match column {

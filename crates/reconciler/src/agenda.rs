@@ -200,11 +200,6 @@ impl Agenda {
         self.open_at = now + GAP;
     }
 
-    /// Puts `task`, which was taken, off to `at`. That is no failure of its own.
-    pub(crate) fn put_off(&mut self, task: Task, at: Instant) {
-        self.schedule(task, at);
-    }
-
     /// Takes further tasks for which `like` holds, `limit` at most: those that are due, and those that would be due while
     /// the sync of the first one has barely ended.
     pub(crate) fn take_like(
@@ -246,7 +241,7 @@ impl Agenda {
         }
     }
 
-    /// Puts `task` at `at`, wherever it was.
+    /// Puts `task` at `at`, wherever it was. That is no failure: its history stays.
     pub(crate) fn schedule(&mut self, task: Task, at: Instant) {
         let due = self.due.entry(task.clone()).or_default();
         let before = due.at.replace(at);

@@ -33,7 +33,7 @@ impl Reconciler {
             && !self.agenda.is_blocked(&task)
             && let Some(at) = self.waits_for_column(entry.column())
         {
-            self.agenda.put_off(task, at);
+            self.agenda.schedule(task, at);
             return;
         }
         self.run = Some(match task {

@@ -62,7 +62,7 @@ impl Reconciler {
         let at = self.agenda.unread(Task::Read(column), took, now);
         for task in run.tasks {
             if task != Task::Read(column) {
-                self.agenda.put_off(task, at);
+                self.agenda.schedule(task, at);
             }
         }
     }

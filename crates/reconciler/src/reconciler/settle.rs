@@ -339,9 +339,6 @@ impl Reconciler {
                 let next = (run.began + period).max(now + pause);
                 self.agenda.done(task);
                 self.agenda.advance(Task::Audit, next);
-                for column in &run.read {
-                    self.agenda.remove(&Task::Read(*column));
-                }
                 if !is_large(&self.cache) {
                     self.agenda.remove(&Task::Slice);
                 } else if self.agenda.get(&Task::Slice).is_none() {

@@ -178,22 +178,40 @@ fn a_change_of_interfaces_is_not_lost_if_its_reading_fails() {
     assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
 }
 
-#[test]
-fn a_change_of_interfaces_while_they_are_read_is_not_lost() {
+/// The addresses are read when `first` is handled, and an address comes once the kernel has given its answer.
+fn an_address_comes_during_the_reading(first: Event) {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.cluster(ClusterEvent::Upsert(Object::Service(node_port())));
     node.run(Duration::from_millis(20));
-    // The reading is under way when the address comes.
-    let effects = node.reconciler.handle(Event::NodeChanged, node.now);
-    let [Effect::Observe(scope)] = &effects[..] else {
-        panic!("{effects:?}");
-    };
-    let stale = node.kernel.observe(scope);
-    node.kernel.set_node(with_eth0(&node));
-    node.handle(Event::NodeChanged);
-    node.handle(Event::Observed(scope.clone(), stale));
+    node.now += config().sync_period;
+    let mut next = first;
+    loop {
+        let effects = node.reconciler.handle(next, node.now);
+        let Some(Effect::Observe(scope)) = effects.into_iter().next_back() else {
+            panic!("the addresses are not read");
+        };
+        let answer = node.kernel.observe(&scope);
+        let answered = Event::Observed(scope.clone(), answer);
+        if scope.addresses {
+            node.kernel.set_node(with_eth0(&node));
+            node.handle(Event::NodeChanged);
+            node.handle(answered);
+            break;
+        }
+        next = answered;
+    }
     node.run(Duration::from_secs(1));
     assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+}
+
+#[test]
+fn a_change_of_interfaces_while_they_are_read_is_not_lost() {
+    an_address_comes_during_the_reading(Event::NodeChanged);
+}
+
+#[test]
+fn a_change_of_interfaces_during_an_audit_is_not_lost() {
+    an_address_comes_during_the_reading(Event::Timeout);
 }
 
 fn node_port() -> Service {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use e2e::{Family, LongLived, Outcome, Probe, Process, Protocol, Tally, World, ensure, eventually};
@@ -24,25 +24,27 @@ enum Origin {
 
 /// A world where one scheduler is at work.
 struct Setting {
-    scheduler: &'static str,
     world: World,
     _daemon: Process,
 }
 
-/// The setting of the scheduler whose turn it is: it takes longer to make than to ask.
-static SETTING: Mutex<Option<Setting>> = Mutex::new(None);
+/// The setting of one scheduler, made by the first of its cases, since it takes longer to make than to ask. It goes with the last
+/// of them: it would keep the scheduler's module in use.
+type Shared = Arc<Mutex<Option<Setting>>>;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for scheduler in SCHEDULERS {
+        let setting = Shared::default();
         for protocol in Protocol::ALL {
             for family in [Family::V4, Family::V6] {
                 for origin in [Origin::Client, Origin::Node] {
                     let name =
                         format!("schedulers::{scheduler}_{protocol}_{family:?}_from_{origin:?}")
                             .to_lowercase();
+                    let setting = Arc::clone(&setting);
                     trials.push(case(name, move || {
-                        check(scheduler, protocol, family, origin)
+                        check(&setting, scheduler, protocol, family, origin)
                     }));
                 }
             }
@@ -99,17 +101,17 @@ fn lc_avoids_busy_pods() -> Outcome {
     held.into_iter().try_for_each(LongLived::close)
 }
 
-fn check(scheduler: &'static str, protocol: Protocol, family: Family, origin: Origin) -> Outcome {
-    let mut setting = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
-    if setting
-        .as_ref()
-        .is_none_or(|setting| setting.scheduler != scheduler)
-    {
-        *setting = None;
-        *setting = Some(Setting::make(scheduler)?);
-    }
-    let Some(Setting { world, .. }) = &*setting else {
-        return Ok(());
+fn check(
+    setting: &Shared,
+    scheduler: &'static str,
+    protocol: Protocol,
+    family: Family,
+    origin: Origin,
+) -> Outcome {
+    let mut setting = setting.lock().unwrap_or_else(PoisonError::into_inner);
+    let world = match &mut *setting {
+        Some(setting) => &setting.world,
+        none => &none.insert(Setting::make(scheduler)?).world,
     };
     let target = family.virtual_server(1);
     let from = match origin {
@@ -224,7 +226,6 @@ impl Setting {
         })?;
         eventually(|| world.tables()?.are(&expected))?;
         Ok(Self {
-            scheduler,
             world,
             _daemon: daemon,
         })

@@ -26,15 +26,14 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 pub struct Drain {
     /// The Service port that it left.
     pub owner: Option<Arc<ServicePortName>>,
-    /// When it was first seen to drain; a restart of the daemon begins anew.
+    /// Since when it is known to have weight 0. A restart of the daemon begins anew, and so does a weight that another program
+    /// gave it.
     pub since: Instant,
     /// When it is deleted at the latest; `None` is never.
     pub deadline: Option<Instant>,
     /// The connections that it had when they were counted last.
     pub connections: Connections,
-    /// Since when it has had weight 0; `None` if another program gave it a weight.
-    quiet_since: Option<Instant>,
-    /// True if a reading at least [`GRACE`] after `quiet_since` showed no connection.
+    /// True if a reading at least [`GRACE`] after `since` showed no connection.
     idle: bool,
     /// True if its endpoint was seen to terminate, so that its vanishing is no loss.
     terminated: bool,
@@ -66,31 +65,38 @@ impl Drains {
         live: &Snapshot,
         began: Instant,
     ) {
-        match keys {
-            None => {
-                for (key, drain) in &mut self.drains {
-                    drain.count(*key, live, began);
-                }
-            }
-            Some(keys) => {
-                for server in keys {
-                    for (key, drain) in at_mut(&mut self.drains, *server) {
-                        drain.count(*key, live, began);
-                    }
-                }
+        let counted: Vec<DrainKey> = match keys {
+            None => self.drains.keys().copied().collect(),
+            Some(keys) => (keys.iter())
+                .flat_map(|server| at(&self.drains, *server))
+                .map(|(key, _)| *key)
+                .collect(),
+        };
+        for key in counted {
+            if weight(live, &key).is_some_and(|weight| weight != 0) {
+                // The sync that read this writes weight 0 again, and another drain begins.
+                self.drains.remove(&key);
+            } else if let Some(drain) = self.drains.get_mut(&key) {
+                drain.connections = live.connections.get(&key).copied().unwrap_or_default();
+                let Connections {
+                    active, inactive, ..
+                } = drain.connections;
+                drain.idle = began >= drain.since + GRACE && active == 0 && inactive == 0;
             }
         }
     }
 
-    /// The real servers leaving `keys` that are to be deleted, and why.
+    /// The real servers leaving `keys` that are to be deleted, and why. No drain ends at a virtual server that this sync has not
+    /// `read`: another program may have given the real server a weight since, and with it connections.
     pub(crate) fn ended(
         &self,
         view: &View<'_>,
         keys: &TableKeys,
+        read: impl Fn(VirtualServerKey) -> bool,
         now: Instant,
     ) -> BTreeMap<DrainKey, Reason> {
         let mut ended = BTreeMap::new();
-        for server in &keys.virtual_servers {
+        for server in keys.virtual_servers.iter().filter(|key| read(**key)) {
             for (key, drain) in at(&self.drains, *server) {
                 if drain.idle {
                     ended.insert(*key, Reason::Drained);
@@ -136,7 +142,6 @@ impl Drains {
             let drain = self.drains.entry(key).or_insert_with(|| Drain {
                 owner: view.desired.owners.virtual_servers.get(&key.0).cloned(),
                 since: now,
-                quiet_since: Some(now),
                 deadline: deadline(view.config, now),
                 connections: Connections::default(),
                 idle: false,
@@ -144,7 +149,7 @@ impl Drains {
                 terminated: view.terminating(&key).is_none(),
             });
             drain.terminated |= view.terminating(&key) == Some(true);
-            let first = *drain.quiet_since.get_or_insert(now) + GRACE;
+            let first = drain.since + GRACE;
             let count = if first > now { first } else { now + POLL };
             let at = match drain.deadline {
                 Some(deadline) if deadline > now => count.min(deadline),
@@ -167,24 +172,14 @@ impl Drains {
 impl Drain {
     /// Returns true if its deadline has come and it has had weight 0 for long enough.
     fn is_over(&self, now: Instant) -> bool {
-        let quiet = (self.quiet_since).is_some_and(|since| now >= since + GRACE);
-        quiet && self.deadline.is_some_and(|deadline| deadline <= now)
+        now >= self.since + GRACE && self.deadline.is_some_and(|deadline| deadline <= now)
     }
+}
 
-    fn count(&mut self, key: DrainKey, live: &Snapshot, began: Instant) {
-        self.connections = live.connections.get(&key).copied().unwrap_or_default();
-        let Connections {
-            active, inactive, ..
-        } = self.connections;
-        let server = live.tables.virtual_servers.get(&key.0);
-        let real = server.and_then(|entry| entry.real_servers.get(&key.1));
-        if real.is_some_and(|real| real.weight != 0) {
-            // The sync that read this writes weight 0 again.
-            self.quiet_since = None;
-        }
-        let quiet = (self.quiet_since).is_some_and(|since| began >= since + GRACE);
-        self.idle = quiet && active == 0 && inactive == 0;
-    }
+/// The weight of a real server that the kernel has.
+fn weight(live: &Snapshot, (server, real): &DrainKey) -> Option<u32> {
+    let server = live.tables.virtual_servers.get(server)?;
+    server.real_servers.get(real).map(|real| real.weight)
 }
 
 fn deadline(config: &NodeConfig, since: Instant) -> Option<Instant> {
@@ -207,13 +202,6 @@ fn at(
     server: VirtualServerKey,
 ) -> impl Iterator<Item = (&DrainKey, &Drain)> {
     (drains.range(first_of(server)..)).take_while(move |((at, _), _)| *at == server)
-}
-
-fn at_mut(
-    drains: &mut BTreeMap<DrainKey, Drain>,
-    server: VirtualServerKey,
-) -> impl Iterator<Item = (&DrainKey, &mut Drain)> {
-    (drains.range_mut(first_of(server)..)).take_while(move |((at, _), _)| *at == server)
 }
 
 /// The state that decides which real servers leave, and why.

@@ -150,6 +150,10 @@ impl Reconciler {
         self.agenda.unpark();
         self.config = config;
         self.compiled = false;
+        if self.synced {
+            // What is known of the kernel is enough, even while it cannot be read.
+            self.agenda.advance(Task::Changes, now);
+        }
         self.agenda.advance(Task::Audit, now);
     }
 

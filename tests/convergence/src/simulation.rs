@@ -51,7 +51,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 const LARGE_READING: Duration = Duration::from_millis(8);
 
 /// Lines of the trace that a failure shows.
-const TRACE: usize = 150;
+const TRACE: usize = 2500;
 
 /// A run that broke a law.
 #[derive(Debug)]
@@ -153,8 +153,8 @@ struct Simulation {
     config: NodeConfig,
     compiler: Compiler,
     troubles: Vec<Active>,
-    /// Faults that ended, and until when the loop may suffer from each.
-    ended: Vec<(Active, Instant)>,
+    /// Faults that ended, and until when the loop may suffer from each: with none, until readings are right again.
+    ended: Vec<(Active, Option<Instant>)>,
     /// The longest pause of audits beyond `syncPeriod`, since readings were slow.
     audit_pause: Duration,
     /// The process may not have read all tables yet.
@@ -391,6 +391,7 @@ impl Simulation {
         self.justified += new.len() as u64;
         let new: Vec<_> = (new.into_iter())
             .map(|(subject, wrong)| {
+                let cause = self.cause(&subject, cause);
                 let waiting = Waiting {
                     since: self.node.now,
                     cause,
@@ -413,6 +414,16 @@ impl Simulation {
         }
     }
 
+    /// The reason for which an entry is wrong: the loop cannot know of a change that others undid, or before its first readings.
+    fn cause(&self, subject: &Subject, cause: Cause) -> Cause {
+        let reads_first = || self.are_readings_disturbed() || !self.node.reconciler.has_synced();
+        match cause {
+            Cause::Change if self.is_tampered(subject) => Cause::Meddled,
+            Cause::Change if self.fresh && reads_first() => Cause::Anew,
+            _ => cause,
+        }
+    }
+
     /// When an entry has to be right that is wrong for this reason; none while a fault excuses it.
     fn deadline(
         &self,
@@ -422,13 +433,10 @@ impl Simulation {
         meddled: bool,
     ) -> Option<Instant> {
         let rules = self.node.guard.rules();
-        // The loop cannot know.
-        let cause = match cause {
-            Cause::Change if self.is_tampered(subject) => Cause::Meddled,
-            Cause::Change if self.fresh && self.are_readings_disturbed() => Cause::Anew,
-            _ => cause,
-        };
-        if (self.troubles.iter()).any(|active| active.excuses(subject, wrong, cause, rules)) {
+        let open = (self.ended.iter()).filter(|(_, until)| until.is_none());
+        if (self.troubles.iter().chain(open.map(|(active, _)| active)))
+            .any(|active| active.excuses(subject, wrong, cause, rules))
+        {
             return None;
         }
         if self.is_unread(subject) {
@@ -441,7 +449,7 @@ impl Simulation {
             Cause::Meddled => by_hand(),
             Cause::Fault => self.recovery(),
         };
-        if cause == Cause::Fault && meddled {
+        if cause == Cause::Fault && (meddled || self.is_tampered(subject)) {
             time += by_hand();
         }
         match wrong {
@@ -453,13 +461,14 @@ impl Simulation {
         let until = self.node.now + time;
         let suffering = (self.ended.iter())
             .filter(|(active, _)| active.excuses(subject, wrong, cause, rules))
-            .map(|(_, until)| *until);
+            .filter_map(|(_, until)| *until);
         Some(suffering.fold(until, Instant::max))
     }
 
     /// Returns true while readings fail, and until they have to be right again.
     fn are_readings_disturbed(&self) -> bool {
-        let ended = (self.ended.iter()).filter(|(_, until)| *until > self.node.now);
+        let lasts = |until: &Option<Instant>| until.is_none_or(|until| until > self.node.now);
+        let ended = (self.ended.iter()).filter(|(_, until)| lasts(until));
         (self.troubles.iter().chain(ended.map(|(active, _)| active))).any(Active::disturbs_readings)
     }
 

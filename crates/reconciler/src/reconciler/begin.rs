@@ -78,9 +78,13 @@ impl Reconciler {
         run
     }
 
-    /// Compiles the Services that changed. No reading: the cache knows what the kernel holds.
+    /// Compiles the Services that changed, or all of them for another configuration. No reading: the cache knows what the kernel holds.
     fn begin_changes(&mut self, now: Instant) -> SyncRun {
         let mut run = SyncRun::new(Trigger::Change, vec![Task::Changes], now);
+        if !self.compiled {
+            // Everything is compiled when the sync is planned.
+            return run;
+        }
         let absorbed = self.absorbed;
         let mut changed = self.take_changed();
         if changed.services.len() > SERVICES_AT_ONCE {

@@ -33,12 +33,13 @@ impl Reconciler {
         let learned = run.read.difference(&self.known).next().is_some();
         self.known.extend(&run.read);
         self.cache.torn |= run.torn;
-        self.record(&run);
+        self.record(&run, learned);
         self.compile(&mut run);
-        if learned && !run.is_audit() {
-            // What depends on this column was left out so far, and whose entries are ours was not known: compare everything.
-            run.keys = TableKeys::default();
-            self.agenda.advance(Task::Audit, now);
+        if learned {
+            // What depends on this column was left out so far, and whose entries are ours was not known.
+            let desired = &self.compiler.desired().tables;
+            run.keys = column::keys_of(&self.known, desired, &self.cache.tables);
+            run.first = true;
         }
         column::restrict(&mut run.keys, &self.known, &self.cache);
         let plan = self.diff(&run, now);
@@ -61,13 +62,15 @@ impl Reconciler {
         self.run = Some(run);
     }
 
-    /// Takes in whose the virtual servers are that were just read.
-    fn record(&mut self, run: &SyncRun) {
+    /// Takes in whose the virtual servers are that were just read, or all of them if one more column is known.
+    fn record(&mut self, run: &SyncRun, learned: bool) {
         let knows = |column| self.known.contains(&column);
         let marks = knows(Column::Addresses) && knows(Column::Sets);
         if run.is_audit() {
             self.cache.torn = run.torn;
-            (self.owned).record(&self.cache, &Selection::All, run.torn, marks);
+        }
+        if run.is_audit() || learned {
+            (self.owned).record(&self.cache, &Selection::All, self.cache.torn, marks);
         } else if !run.servers.is_empty() {
             let read = Selection::Only(run.servers.clone());
             self.owned.record(&self.cache, &read, false, marks);
@@ -77,7 +80,7 @@ impl Reconciler {
     /// Brings the desired tables up to date with what was read, and decides what is compared.
     fn compile(&mut self, run: &mut SyncRun) {
         let node = &self.cache.node;
-        if run.is_audit() && !self.compiled {
+        if !self.compiled {
             run.covers = Some(self.absorbed);
             if run.first {
                 self.compiler.compile(&self.cluster, node, drop);
@@ -113,7 +116,8 @@ impl Reconciler {
             live: &self.cache,
             owned: &self.owned,
         };
-        let retire = Retire::Only(self.drains.ended(&view, &run.keys, now));
+        let read = |key| run.all_servers || run.servers.contains(&key);
+        let retire = Retire::Only(self.drains.ended(&view, &run.keys, read, now));
         let own = Ownership {
             // Lent for the time of the comparison: it may be large.
             recorded: std::mem::take(&mut self.owned.ours),

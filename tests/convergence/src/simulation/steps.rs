@@ -12,7 +12,7 @@ use reconciler::Event;
 use super::by_hand::{busy, idle, meddle, some_connections};
 use super::deadlines::{Cause, Wrong};
 use super::random::Random;
-use super::trouble::{Trouble, foreign_server};
+use super::trouble::{Active, Trouble, foreign_server};
 use super::world::NODE_PORTS;
 use super::{PAUSE, REST, Simulation};
 use crate::node::{Law, Violation};
@@ -210,8 +210,7 @@ impl Simulation {
     }
 
     fn others(&mut self) -> Result<(), Violation> {
-        if !self.node.reconciler.has_synced() || (self.fresh && self.are_readings_disturbed()) {
-            // It may not have read everything yet: what loses its marks now is nobody's.
+        if !self.knows_its_own() {
             return Ok(());
         }
         let tables = self.node.kernel.tables();
@@ -235,6 +234,11 @@ impl Simulation {
             self.tell(Event::NodeChanged)?;
         }
         Ok(())
+    }
+
+    /// Returns false while the process may not have read everything yet: what loses its marks then is nobody's.
+    fn knows_its_own(&self) -> bool {
+        self.node.reconciler.has_synced() && !(self.fresh && self.are_readings_disturbed())
     }
 
     /// Notes the entries that `op` of another program changed.
@@ -262,7 +266,7 @@ impl Simulation {
             return Ok(());
         }
         let tables = self.node.kernel.tables();
-        let trouble = Trouble::any(&mut self.random, &tables);
+        let trouble = Trouble::any(&mut self.random, &tables, &self.node.guard.foreign);
         let fits = (self.troubles.iter()).all(|active| active.goes_with(&trouble));
         if self.troubles.len() < 2 && fits {
             self.begin_fault(trouble);
@@ -274,6 +278,13 @@ impl Simulation {
         self.note(|| format!("begins: {trouble:?}"));
         self.faults += 1;
         let active = trouble.begin(&mut self.node);
+        self.forget_ended();
+        if active.disturbs_readings() {
+            // What was read badly is not read again before this fault ends too.
+            (self.ended.iter_mut())
+                .filter(|(other, _)| other.disturbs_readings())
+                .for_each(|(_, until)| *until = None);
+        }
         if let Trouble::Writer = active.trouble {
             self.deadlines.unjudged.extend(&self.node.guard.foreign);
         }
@@ -283,6 +294,7 @@ impl Simulation {
         }
         // The loop may take them for gone, and forget whose they are.
         self.deadlines.intruders.extend(active.hidden());
+        self.hide(&active);
         self.trouble_since.get_or_insert(active.since);
         let rules = self.node.guard.rules();
         self.deadlines.each(|subject, wrong, waiting| {
@@ -293,17 +305,36 @@ impl Simulation {
         self.troubles.push(active);
     }
 
+    fn forget_ended(&mut self) {
+        let now = self.node.now;
+        (self.ended).retain(|(_, until)| until.is_none_or(|until| until > now));
+    }
+
+    /// What readings miss in silence is as if another program took it away and put it back.
+    fn hide(&mut self, active: &Active) {
+        let now = self.node.now;
+        let hidden = active.hidden().into_iter();
+        (self.tampered).extend(hidden.map(|key| (Subject::VirtualServer(key), now)));
+    }
+
     fn end_fault(&mut self, at: usize) {
         let active = self.troubles.remove(at);
         self.note(|| format!("ends: {:?}", active.trouble));
         active.end(&mut self.node);
+        self.hide(&active);
         if self.node.reading.is_zero() {
             self.node.reading = self.reading;
         }
-        let now = self.node.now;
-        self.ended.retain(|(_, until)| *until > now);
-        let until = now + self.recovery();
-        self.ended.push((active, until));
+        self.forget_ended();
+        let until = self.node.now + self.recovery();
+        let unreadable = self.troubles.iter().any(Active::disturbs_readings);
+        let open = unreadable && active.disturbs_readings();
+        self.ended.push((active, (!open).then_some(until)));
+        if !unreadable {
+            for (_, open) in &mut self.ended {
+                open.get_or_insert(until);
+            }
+        }
         let mut deadlines = std::mem::take(&mut self.deadlines);
         deadlines.each(|subject, wrong, waiting| {
             if waiting.until.is_none() {
@@ -316,7 +347,7 @@ impl Simulation {
     }
 
     fn node_changes(&mut self) -> Result<(), Violation> {
-        if !self.node.reconciler.has_synced() {
+        if !self.knows_its_own() {
             return Ok(());
         }
         let state = interfaces(self.random.percent(70), self.random.percent(50));

@@ -34,11 +34,16 @@ pub(super) struct Active {
 }
 
 impl Trouble {
-    /// Any fault, on a node with these tables.
-    pub(super) fn any(random: &mut Random, tables: &NodeTables) -> Self {
+    /// Any fault, on a node with these tables. Readings that miss an entry and do not say so miss no `foreign` one: nobody
+    /// could know that it is there.
+    pub(super) fn any(
+        random: &mut Random,
+        tables: &NodeTables,
+        foreign: &BTreeSet<VirtualServerKey>,
+    ) -> Self {
         match random.below(12) {
             0..3 => Self::Rule(FaultRule::Unreadable(part(random, tables))),
-            3..5 => Self::Rule(FaultRule::Torn(tear(random, tables))),
+            3..5 => Self::Rule(FaultRule::Torn(tear(random, tables, foreign))),
             5 => Self::Writer,
             6 => {
                 let longest = [5, 40, 400, 5_000, 60_000][random.below(5)];
@@ -161,8 +166,14 @@ impl Active {
                     false => hidden || rules == Rules::ReadBeforeDrain,
                 }
             }
-            Trouble::Rule(FaultRule::Ops { part, effect, .. }) => {
+            Trouble::Rule(FaultRule::Ops {
+                part,
+                effect,
+                fault,
+            }) => {
                 let by_effect = match effect {
+                    // What became of it shows when it is read at its next attempt, whatever the cluster asks for by then.
+                    _ if matches!(fault, Fault::LoseAnswer | Fault::LoseRequest) => true,
                     Some(OpEffect::Delete) => wrong != Wrong::Lacking || is_part_of_rules(subject),
                     // What goes waits for what comes in its place.
                     Some(OpEffect::Add | OpEffect::Change) | None => true,
@@ -237,10 +248,14 @@ fn part(random: &mut Random, tables: &NodeTables) -> Part {
     }
 }
 
-fn tear(random: &mut Random, tables: &NodeTables) -> Tear {
+fn tear(random: &mut Random, tables: &NodeTables, foreign: &BTreeSet<VirtualServerKey>) -> Tear {
+    let flagged = random.percent(60);
+    let servers = tables.virtual_servers.iter();
     let mut virtual_servers = BTreeSet::new();
     let mut real_servers = BTreeSet::new();
-    if let Some((key, entry)) = random.pick(&tables.virtual_servers) {
+    if let Some((key, entry)) =
+        random.pick(servers.filter(|(key, _)| flagged || !foreign.contains(key)))
+    {
         let real: Option<RealServerKey> = random.pick(entry.real_servers.keys().copied());
         match real.filter(|_| random.percent(50)) {
             Some(real) => {
@@ -254,7 +269,7 @@ fn tear(random: &mut Random, tables: &NodeTables) -> Tear {
     Tear {
         virtual_servers,
         real_servers,
-        flagged: random.percent(60),
+        flagged,
     }
 }
 

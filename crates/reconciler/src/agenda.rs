@@ -339,6 +339,11 @@ impl Agenda {
         self.due.get(task).is_some_and(Due::is_blocked)
     }
 
+    /// Returns true if `task` is put to some time.
+    pub(crate) fn waits(&self, task: &Task) -> bool {
+        self.due.get(task).is_some_and(|due| due.at.is_some())
+    }
+
     /// Entries of which a change failed.
     pub(crate) fn retries(&self) -> impl Iterator<Item = (&EntryKey, &Due)> {
         let first = Task::Retry(EntryKey::FIRST);

@@ -64,6 +64,8 @@ pub struct Reconciler {
     pub(crate) run: Option<SyncRun>,
     /// Entries that could not be added to their sets. They are tried again with the set.
     failed_entries: BTreeSet<(SetName, Entry)>,
+    /// Virtual servers that this process may have added: the kernel's answer was lost, and they were not read since.
+    unsure: BTreeSet<VirtualServerKey>,
     /// Findings that the compiler does not know.
     pub(crate) findings: FindingIndex<Source>,
     /// True if the compiler follows `config` and the node.
@@ -104,6 +106,7 @@ impl Reconciler {
             slices: Slices::new(now),
             run: None,
             failed_entries: BTreeSet::new(),
+            unsure: BTreeSet::new(),
             findings: FindingIndex::default(),
             compiled: false,
             synced: false,
@@ -261,6 +264,7 @@ impl Reconciler {
                     match &planned.op {
                         Op::AddVirtualServer(server) => {
                             self.owned.created(server.key);
+                            self.unsure.remove(&server.key);
                         }
                         Op::DelVirtualServer(key) => {
                             self.owned.deleted(*key);
@@ -273,8 +277,14 @@ impl Reconciler {
                 }
                 Err(error) => {
                     run.failed(planned, error.kind());
-                    if let Op::AddEntry(set, entry) = &planned.op {
-                        self.failed_entries.insert((set.clone(), *entry));
+                    match &planned.op {
+                        Op::AddEntry(set, entry) => {
+                            self.failed_entries.insert((set.clone(), *entry));
+                        }
+                        Op::AddVirtualServer(server) if *error.kind() == OpErrorKind::Unknown => {
+                            self.unsure.insert(server.key);
+                        }
+                        _ => {}
                     }
                     effects.push(Effect::Report(Report::OpFailed(planned.clone(), error)));
                 }

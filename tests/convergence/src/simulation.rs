@@ -419,6 +419,10 @@ impl Simulation {
         let reads_first = || self.are_readings_disturbed() || !self.node.reconciler.has_synced();
         match cause {
             Cause::Change if self.is_tampered(subject) => Cause::Meddled,
+            // The notice was about addresses.
+            Cause::Node if subject.virtual_server().is_some() && self.is_tampered(subject) => {
+                Cause::Meddled
+            }
             Cause::Change if self.fresh && reads_first() => Cause::Anew,
             _ => cause,
         }

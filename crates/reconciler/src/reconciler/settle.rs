@@ -69,6 +69,10 @@ impl Reconciler {
         if run.is_audit() {
             self.cache.torn = run.torn;
         }
+        if run.is_audit() && !run.torn {
+            self.unsure.clear();
+        }
+        self.unsure.retain(|key| !run.servers.contains(key));
         if run.is_audit() || learned {
             (self.owned).record(&self.cache, &Selection::All, self.cache.torn, marks);
         } else if !run.servers.is_empty() {
@@ -220,6 +224,10 @@ impl Reconciler {
         if self.agenda.retries().next().is_none() {
             return plan;
         }
+        for key in &self.unsure {
+            // What marks it as ours stays until it is known whether it is there.
+            gate.not_done(&Op::DelVirtualServer(*key));
+        }
         let waits = |op: &Op| match op {
             // It goes with the entry that marks it.
             Op::DelVirtualServer(key) => {
@@ -278,13 +286,14 @@ impl Reconciler {
     }
 
     /// Entries that failed or were blocked are tried again in their time; those that were read and are as they should be
-    /// are done.
+    /// are done. An entry that waits for an attempt of its own does not wait longer because of a sync that did not read it: each
+    /// change of the cluster at a set that fails would put its next attempt off.
     fn settle_entries(&mut self, run: &SyncRun, now: Instant) {
         for (entry, error) in &run.failures {
             let task = Task::Retry(entry.clone());
             if agenda::is_permanent(error) {
                 self.agenda.park(task, error.clone(), now);
-            } else {
+            } else if run.has_read(entry) || !self.agenda.waits(&task) {
                 let failure = Failure::Refused(error.clone());
                 self.agenda.failed(task, failure, now);
             }
@@ -293,9 +302,7 @@ impl Reconciler {
             |entry: &EntryKey| run.failures.contains_key(entry) || run.blocked.contains(entry);
         for entry in &run.blocked {
             let task = Task::Retry(entry.clone());
-            // An entry that waits for an attempt of its own does not wait longer because of this sync.
-            let waits = self.agenda.get(&task).is_some_and(|due| due.at.is_some());
-            if !waits && !run.failures.contains_key(entry) {
+            if !self.agenda.waits(&task) && !run.failures.contains_key(entry) {
                 self.agenda.failed(task, Failure::Blocked, now);
             }
         }

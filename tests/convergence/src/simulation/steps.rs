@@ -297,8 +297,10 @@ impl Simulation {
         self.hide(&active);
         self.trouble_since.get_or_insert(active.since);
         let rules = self.node.guard.rules();
+        let open = (self.ended.iter()).filter(|(_, until)| until.is_none());
+        let lasting: Vec<&Active> = open.map(|(ended, _)| ended).chain([&active]).collect();
         self.deadlines.each(|subject, wrong, waiting| {
-            if active.excuses(subject, wrong, waiting.cause, rules) {
+            if (lasting.iter()).any(|active| active.excuses(subject, wrong, waiting.cause, rules)) {
                 waiting.until = None;
             }
         });

@@ -155,6 +155,18 @@ impl Snapshot {
         }
     }
 
+    /// Takes over `read`, a list of `scope` that may lack virtual servers: those that it lacks stay as they were.
+    pub fn add_listed(&mut self, scope: &Scope, read: Self) {
+        if scope.virtual_servers == Selection::All {
+            for key in read.tables.virtual_servers.keys() {
+                self.forget(key);
+            }
+            let tables = &mut self.tables.virtual_servers;
+            tables.extend(read.tables.virtual_servers);
+            self.connections.extend(read.connections);
+        }
+    }
+
     /// The virtual servers of `listed`, a reading without real servers, that are not known, or known to be others.
     #[must_use]
     pub fn unlike(&self, listed: &Self) -> BTreeSet<VirtualServerKey> {

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use ipvs::VirtualServerKey;
 use model::kernel::OpErrorKind;
 use model::plan::{DependencyGate, Op, Plan, PlannedOp, Stage, Summary};
-use model::snapshot::Scope;
+use model::snapshot::{Scope, Selection};
 use model::tables::TableKeys;
 
 use crate::agenda::Task;
 use crate::column::Column;
 use crate::entry::EntryKey;
 use crate::messages::Trigger;
+use crate::slices::SLICE;
 
 /// A reading that a sync needs.
 #[derive(Clone, Debug)]
@@ -100,9 +101,14 @@ impl SyncRun {
         self
     }
 
-    /// Adds a reading before those that wait.
-    pub(crate) fn read_next(&mut self, column: Column, scope: Scope) {
-        self.readings.push_front(Reading { column, scope });
+    /// Adds readings of these virtual servers with their real servers, before those that wait.
+    pub(crate) fn read_servers(&mut self, keys: &[VirtualServerKey]) {
+        self.servers.extend(keys);
+        for keys in keys.chunks(SLICE) {
+            let column = Column::VirtualServers;
+            let scope = column.scope(Selection::Only(keys.iter().copied().collect()));
+            self.readings.push_front(Reading { column, scope });
+        }
     }
 
     /// Adds a reading after those that wait.

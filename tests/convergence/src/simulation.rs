@@ -16,10 +16,11 @@ mod steps;
 mod trouble;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use ipvs::VirtualServerKey;
 use kernel::MemoryKernel;
 use model::cluster::Changed;
 use model::tables::TableKeys;
@@ -142,6 +143,22 @@ pub fn run(seed: u64, steps: u64, rules: Rules) -> Result<Figures, Failure> {
         })
 }
 
+/// A fault that ended.
+#[derive(Debug)]
+struct Ended {
+    fault: Active,
+    /// Until when the loop may suffer from it.
+    until: Instant,
+    /// It disturbed readings, and another fault does so since: what was read badly is not read again before that one ends.
+    lasts: bool,
+}
+
+impl Ended {
+    fn is_felt(&self, now: Instant) -> bool {
+        self.lasts || self.until > now
+    }
+}
+
 /// A node and all around it.
 #[derive(Debug)]
 struct Simulation {
@@ -153,14 +170,16 @@ struct Simulation {
     config: NodeConfig,
     compiler: Compiler,
     troubles: Vec<Active>,
-    /// Faults that ended, and until when the loop may suffer from each: with none, until readings are right again.
-    ended: Vec<(Active, Option<Instant>)>,
+    /// Faults that ended.
+    ended: Vec<Ended>,
     /// The longest pause of audits beyond `syncPeriod`, since readings were slow.
     audit_pause: Duration,
     /// The process may not have read all tables yet.
     fresh: bool,
     /// Entries that other programs changed a short time ago.
     tampered: BTreeMap<Subject, Instant>,
+    /// Virtual servers that other programs added at addresses of ours.
+    added: BTreeSet<VirtualServerKey>,
     /// When the first fault began since when not everything was right.
     trouble_since: Option<Instant>,
     deadlines: Deadlines,
@@ -206,6 +225,7 @@ impl Simulation {
             audit_pause: Duration::ZERO,
             fresh: true,
             tampered: BTreeMap::new(),
+            added: BTreeSet::new(),
             justified: 0,
             spent: Duration::ZERO,
             ops: 0,
@@ -437,8 +457,8 @@ impl Simulation {
         meddled: bool,
     ) -> Option<Instant> {
         let rules = self.node.guard.rules();
-        let open = (self.ended.iter()).filter(|(_, until)| until.is_none());
-        if (self.troubles.iter().chain(open.map(|(active, _)| active)))
+        if (self.troubles.iter())
+            .chain(self.lasting())
             .any(|active| active.excuses(subject, wrong, cause, rules))
         {
             return None;
@@ -464,16 +484,20 @@ impl Simulation {
         }
         let until = self.node.now + time;
         let suffering = (self.ended.iter())
-            .filter(|(active, _)| active.excuses(subject, wrong, cause, rules))
-            .filter_map(|(_, until)| *until);
+            .filter(|ended| ended.fault.excuses(subject, wrong, cause, rules))
+            .map(|ended| ended.until);
         Some(suffering.fold(until, Instant::max))
     }
 
     /// Returns true while readings fail, and until they have to be right again.
     fn are_readings_disturbed(&self) -> bool {
-        let lasts = |until: &Option<Instant>| until.is_none_or(|until| until > self.node.now);
-        let ended = (self.ended.iter()).filter(|(_, until)| lasts(until));
-        (self.troubles.iter().chain(ended.map(|(active, _)| active))).any(Active::disturbs_readings)
+        let ended = (self.ended.iter()).filter(|ended| ended.is_felt(self.node.now));
+        (self.troubles.iter().chain(ended.map(|ended| &ended.fault))).any(Active::disturbs_readings)
+    }
+
+    /// Faults that ended and are felt until readings are right again.
+    fn lasting(&self) -> impl Iterator<Item = &Active> {
+        (self.ended.iter().filter(|ended| ended.lasts)).map(|ended| &ended.fault)
     }
 
     /// Returns true if another program changed the entry, the address that it is at, or another part of its virtual server, a

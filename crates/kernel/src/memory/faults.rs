@@ -39,11 +39,18 @@ pub struct Tear {
 }
 
 impl Tear {
-    pub(super) fn apply(&self, snapshot: &mut Snapshot) {
+    /// What a reading of `selection` misses. One by key misses no virtual server: the kernel is asked for it, not for a list.
+    pub(super) fn apply(&self, selection: &Selection, snapshot: &mut Snapshot) {
         let tables = &mut snapshot.tables.virtual_servers;
-        for key in &self.virtual_servers {
-            tables.remove(key);
-        }
+        let touches = match selection {
+            Selection::All | Selection::WithoutRealServers => {
+                for key in &self.virtual_servers {
+                    tables.remove(key);
+                }
+                true
+            }
+            Selection::Only(keys) => self.real_servers.iter().any(|(key, _)| keys.contains(key)),
+        };
         for (key, real) in &self.real_servers {
             if let Some(entry) = tables.get_mut(key) {
                 Arc::make_mut(entry).real_servers.remove(real);
@@ -53,7 +60,7 @@ impl Tear {
             let entry = tables.get(key);
             entry.is_some_and(|entry| entry.real_servers.contains_key(real))
         });
-        snapshot.torn |= self.flagged;
+        snapshot.torn |= self.flagged && touches;
     }
 }
 
@@ -268,13 +275,13 @@ impl State {
     /// Applies the tear that waits for this reading, and those that are held.
     pub(super) fn tear(&mut self, scope: &Scope, snapshot: &mut Snapshot) {
         if let Some(tear) = self.tears.pop_front() {
-            tear.apply(snapshot);
+            tear.apply(&scope.virtual_servers, snapshot);
         }
         for rule in self.held.values() {
             if let FaultRule::Torn(tear) = rule
                 && Part::VirtualServers.is_read_by(scope)
             {
-                tear.apply(snapshot);
+                tear.apply(&scope.virtual_servers, snapshot);
             }
         }
     }

@@ -1,9 +1,7 @@
 //! Readings of the kernel.
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
-use ipvs::VirtualServerKey;
 use model::kernel::ObserveError;
 use model::snapshot::{Scope, Selection, SetSelection, Snapshot};
 
@@ -11,7 +9,6 @@ use super::Reconciler;
 use crate::agenda::Task;
 use crate::column::Column;
 use crate::messages::{Effect, Report};
-use crate::slices::SLICE;
 use crate::sync_run::SyncRun;
 
 /// Torn lists in a row that are read again. After that a torn list is taken as it is, for additions.
@@ -88,11 +85,17 @@ impl Reconciler {
             }
             (Column::VirtualServers, selection) => {
                 if *selection == Selection::WithoutRealServers {
-                    read_changed(run, self.cache.unlike(&snapshot));
+                    let changed: Vec<_> = self.cache.unlike(&snapshot).into_iter().collect();
+                    run.read_servers(&changed);
                 } else {
                     run.all_servers = true;
                 }
-                self.cache.update(scope, snapshot);
+                if torn {
+                    // What it lacks may be there.
+                    self.cache.add_listed(scope, snapshot);
+                } else {
+                    self.cache.update(scope, snapshot);
+                }
                 if run.all_servers {
                     self.drains.counted(None, &self.cache, began);
                 }
@@ -125,16 +128,5 @@ impl Reconciler {
         };
         let failures = self.agenda.get(&task).map_or(0, |due| due.failures);
         !self.known.contains(&column) || failures >= TORN_LISTS
-    }
-}
-
-/// Reads the virtual servers with their real servers that a list without real servers shows as new or changed.
-fn read_changed(run: &mut SyncRun, changed: BTreeSet<VirtualServerKey>) {
-    let changed: Vec<_> = changed.into_iter().collect();
-    for keys in changed.chunks(SLICE) {
-        let keys: BTreeSet<_> = keys.iter().copied().collect();
-        run.servers.extend(&keys);
-        let scope = Column::VirtualServers.scope(Selection::Only(keys));
-        run.read_next(Column::VirtualServers, scope);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use ipvs::VirtualServerKey;
 use model::names::Name;
 use model::plan::{DependencyGate, Op, OpEffect, Plan, Reason};
 use model::snapshot::Selection;
@@ -42,6 +43,10 @@ impl Reconciler {
             run.first = true;
         }
         column::restrict(&mut run.keys, &self.known, &self.cache);
+        if self.reads_absent(&mut run) {
+            self.run = Some(run);
+            return;
+        }
         let plan = self.diff(&run, now);
         self.report_drift(&run, &plan, effects);
         if plan.withheld > 0 {
@@ -60,6 +65,22 @@ impl Reconciler {
         let plan = self.leave_to_retries(plan, &run.keys, &mut gate);
         run.plan(plan, gate, now);
         self.run = Some(run);
+    }
+
+    /// After a torn list, virtual servers that would be added are read by key first: one that is there, and another program's,
+    /// would get an address and entries that make it look like ours. Returns true if there are any.
+    fn reads_absent(&self, run: &mut SyncRun) -> bool {
+        if !run.torn {
+            return false;
+        }
+        let desired = &self.compiler.desired().tables.virtual_servers;
+        let live = &self.cache.tables.virtual_servers;
+        let absent: Vec<VirtualServerKey> = (run.keys.virtual_servers.iter().copied())
+            .filter(|key| desired.contains_key(key) && !live.contains_key(key))
+            .filter(|key| !run.servers.contains(key))
+            .collect();
+        run.read_servers(&absent);
+        !absent.is_empty()
     }
 
     /// Takes in whose the virtual servers are that were just read, or all of them if one more column is known.
@@ -89,13 +110,15 @@ impl Reconciler {
             if run.first {
                 self.compiler.compile(&self.cluster, node, drop);
             } else {
-                run.expected = self.compiler.update_all(&self.cluster, node);
+                let changed = self.compiler.update_all(&self.cluster, node);
+                run.expected.merge(changed);
             }
             self.compiled = true;
             self.take_changed();
             self.agenda.remove(&Task::Changes);
         } else if run.read.contains(&Column::Addresses) || run.read.contains(&Column::Settings) {
-            run.expected = self.compiler.look_at_node(&self.cluster, node);
+            run.expected
+                .merge(self.compiler.look_at_node(&self.cluster, node));
         }
         let desired = &self.compiler.desired().tables;
         let mut compared = run.read.clone();

@@ -14,7 +14,7 @@ use super::deadlines::{Cause, Wrong};
 use super::random::Random;
 use super::trouble::{Active, Trouble, foreign_server};
 use super::world::NODE_PORTS;
-use super::{PAUSE, REST, Simulation};
+use super::{Ended, PAUSE, REST, Simulation};
 use crate::node::{Law, Violation};
 use crate::subject::Subject;
 
@@ -227,6 +227,7 @@ impl Simulation {
         let told = about_addresses && self.random.percent(50);
         if let Op::AddVirtualServer(server) = &op {
             self.deadlines.intruders.insert(server.key);
+            self.added.insert(server.key);
         }
         self.review(if told { Cause::Node } else { Cause::Meddled }, true);
         if told {
@@ -280,10 +281,9 @@ impl Simulation {
         let active = trouble.begin(&mut self.node);
         self.forget_ended();
         if active.disturbs_readings() {
-            // What was read badly is not read again before this fault ends too.
-            (self.ended.iter_mut())
-                .filter(|(other, _)| other.disturbs_readings())
-                .for_each(|(_, until)| *until = None);
+            for ended in &mut self.ended {
+                ended.lasts |= ended.fault.disturbs_readings();
+            }
         }
         if let Trouble::Writer = active.trouble {
             self.deadlines.unjudged.extend(&self.node.guard.foreign);
@@ -297,19 +297,20 @@ impl Simulation {
         self.hide(&active);
         self.trouble_since.get_or_insert(active.since);
         let rules = self.node.guard.rules();
-        let open = (self.ended.iter()).filter(|(_, until)| until.is_none());
-        let lasting: Vec<&Active> = open.map(|(ended, _)| ended).chain([&active]).collect();
-        self.deadlines.each(|subject, wrong, waiting| {
+        let mut deadlines = std::mem::take(&mut self.deadlines);
+        let lasting: Vec<&Active> = self.lasting().chain([&active]).collect();
+        deadlines.each(|subject, wrong, waiting| {
             if (lasting.iter()).any(|active| active.excuses(subject, wrong, waiting.cause, rules)) {
                 waiting.until = None;
             }
         });
+        self.deadlines = deadlines;
         self.troubles.push(active);
     }
 
     fn forget_ended(&mut self) {
         let now = self.node.now;
-        (self.ended).retain(|(_, until)| until.is_none_or(|until| until > now));
+        self.ended.retain(|ended| ended.is_felt(now));
     }
 
     /// What readings miss in silence is as if another program took it away and put it back.
@@ -330,13 +331,17 @@ impl Simulation {
         self.forget_ended();
         let until = self.node.now + self.recovery();
         let unreadable = self.troubles.iter().any(Active::disturbs_readings);
-        let open = unreadable && active.disturbs_readings();
-        self.ended.push((active, (!open).then_some(until)));
         if !unreadable {
-            for (_, open) in &mut self.ended {
-                open.get_or_insert(until);
+            for ended in self.ended.iter_mut().filter(|ended| ended.lasts) {
+                ended.lasts = false;
+                ended.until = ended.until.max(until);
             }
         }
+        self.ended.push(Ended {
+            lasts: unreadable && active.disturbs_readings(),
+            fault: active,
+            until,
+        });
         let mut deadlines = std::mem::take(&mut self.deadlines);
         deadlines.each(|subject, wrong, waiting| {
             if waiting.until.is_none() {
@@ -405,16 +410,10 @@ impl Simulation {
     fn restart(&mut self) -> Result<(), Violation> {
         let live = self.node.kernel.snapshot();
         // Without its address and its entry a virtual server is nobody's: the daemon would have repaired that first.
-        let unmarked =
-            (self.deadlines.all().iter()).any(|((subject, wrong), waiting)| match subject {
-                Subject::VirtualServer(key) => {
-                    *wrong == Wrong::Extra && !planner::is_marked(&live, *key)
-                }
-                Subject::Device | Subject::Address(_) | Subject::Entry(..) | Subject::Set(_) => {
-                    waiting.meddled && *wrong == Wrong::Lacking
-                }
-                _ => false,
-            });
+        let unmarked = (live.tables.virtual_servers.keys()).any(|key| {
+            let others = self.node.guard.foreign.contains(key) || self.added.contains(key);
+            !others && !planner::is_marked(&live, *key)
+        });
         let blind = self.troubles.iter().any(|active| {
             matches!(&active.trouble, Trouble::Rule(FaultRule::Torn(tear)) if !tear.flagged)
         });

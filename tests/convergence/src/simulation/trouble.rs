@@ -178,7 +178,7 @@ impl Active {
                     // What goes waits for what comes in its place.
                     Some(OpEffect::Add | OpEffect::Change) | None => true,
                 };
-                by_effect && suffers(subject, wrong, part)
+                by_effect && suffers(subject, wrong, part, fault)
             }
         }
     }
@@ -203,7 +203,7 @@ fn hidden_by(tear: &Tear) -> BTreeSet<VirtualServerKey> {
 }
 
 /// Returns true if an entry waits for changes of `part`: its own, or those that come before it in a plan.
-fn suffers(subject: &Subject, wrong: Wrong, part: &Part) -> bool {
+fn suffers(subject: &Subject, wrong: Wrong, part: &Part, fault: &Fault) -> bool {
     use Subject as S;
     let comes = wrong == Wrong::Lacking;
     match (part, subject) {
@@ -220,6 +220,11 @@ fn suffers(subject: &Subject, wrong: Wrong, part: &Part) -> bool {
         | (Part::RealServers, S::RealServer(..)) => true,
         (Part::Sets | Part::Set(_) | Part::Device | Part::Addresses, S::VirtualServer(_))
         | (Part::Sets | Part::Set(_), S::Address(_)) => comes,
+        // A virtual server that fails is read when it is tried again, and so are connections. One that may not be there gets no
+        // real servers.
+        (Part::VirtualServers | Part::Scheduler(_), S::RealServer(..)) => {
+            wrong.is_at_rest() || (comes && matches!(fault, Fault::LoseAnswer))
+        }
         (Part::Rules(family), S::Rules(of)) => family == of,
         (Part::Rules(family), S::Address(address)) => {
             comes && *family == AddressFamily::of(*address)

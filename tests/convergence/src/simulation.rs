@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 use ipvs::VirtualServerKey;
 use kernel::MemoryKernel;
 use model::cluster::Changed;
+use model::sets::served_by;
 use model::tables::TableKeys;
 use model::{ClusterEvent, ClusterState, NodeConfig, NodeTables, Scope};
 use planner::Compiler;
@@ -52,7 +53,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 const LARGE_READING: Duration = Duration::from_millis(8);
 
 /// Lines of the trace that a failure shows.
-const TRACE: usize = 2500;
+const TRACE: usize = 150;
 
 /// A run that broke a law.
 #[derive(Debug)]
@@ -149,7 +150,7 @@ struct Ended {
     fault: Active,
     /// Until when the loop may suffer from it.
     until: Instant,
-    /// It disturbed readings, and another fault does so since: what was read badly is not read again before that one ends.
+    /// It needs a reading, and another fault disturbs these since.
     lasts: bool,
 }
 
@@ -500,16 +501,22 @@ impl Simulation {
         (self.ended.iter().filter(|ended| ended.lasts)).map(|ended| &ended.fault)
     }
 
-    /// Returns true if another program changed the entry, the address that it is at, or another part of its virtual server, a
-    /// short time ago. A change that fails because another program deleted a real server makes the loop read all of the virtual
+    /// Returns true if another program changed the entry, the address that it is at, or another part of its virtual server, or of
+    /// one that it is for, a short time ago. A change that fails because another program deleted a real server makes the loop read all of the virtual
     /// server.
     fn is_tampered(&self, subject: &Subject) -> bool {
         let server = subject.virtual_server();
         let address = server.and_then(address_of);
+        let is_near = |other: VirtualServerKey| match subject {
+            Subject::Entry(_, entry) => served_by(entry, other),
+            Subject::Address(address) => address_of(other) == Some(*address),
+            _ => server == Some(other),
+        };
         self.tampered.contains_key(subject)
             || address.is_some_and(|at| self.tampered.contains_key(&Subject::Address(at)))
-            || server.is_some()
-                && (self.tampered.keys()).any(|other| other.virtual_server() == server)
+            || (self.tampered.keys())
+                .filter_map(Subject::virtual_server)
+                .any(is_near)
     }
 
     /// Returns true for a part of a virtual server that waits for a reading which a fault prevents.
@@ -539,6 +546,8 @@ impl Simulation {
     fn recovery(&self) -> Duration {
         let lasted = (self.trouble_since).map_or(Duration::ZERO, |since| self.node.now - since);
         let wait = (2 * lasted + Duration::from_millis(500)).min(self.config.sync_period);
+        // A reading that failed is not repeated sooner than after as long as it took.
+        let wait = wait.max(self.node.reading.min(PAUSE));
         2 * wait + Duration::from_secs(2)
     }
 

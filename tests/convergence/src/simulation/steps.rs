@@ -282,7 +282,7 @@ impl Simulation {
         self.forget_ended();
         if active.disturbs_readings() {
             for ended in &mut self.ended {
-                ended.lasts |= ended.fault.disturbs_readings();
+                ended.lasts |= ended.fault.needs_reading();
             }
         }
         if let Trouble::Writer = active.trouble {
@@ -338,7 +338,7 @@ impl Simulation {
             }
         }
         self.ended.push(Ended {
-            lasts: unreadable && active.disturbs_readings(),
+            lasts: unreadable && active.needs_reading(),
             fault: active,
             until,
         });
@@ -363,7 +363,8 @@ impl Simulation {
         self.excuse(&keys);
         let told = self.random.percent(80);
         self.note(|| format!("another interface, told: {told}"));
-        if !told || self.are_readings_disturbed() {
+        let fails = told && self.random.percent(30);
+        if !told || fails || self.are_readings_disturbed() {
             // The loop does not know, or cannot see, that the address came or went.
             let second = std::net::IpAddr::from(SECOND);
             self.tampered
@@ -371,7 +372,7 @@ impl Simulation {
         }
         self.review(if told { Cause::Node } else { Cause::Meddled }, true);
         if told {
-            if self.random.percent(30) {
+            if fails {
                 self.node.kernel.fail_observations(1);
             }
             self.tell(Event::NodeChanged)?;
@@ -478,6 +479,8 @@ impl Simulation {
             self.note(|| format!("by hand: foreign {key} goes"));
             self.node.guard.foreign.remove(&key);
             self.deadlines.unjudged.remove(&key);
+            self.tampered
+                .insert(Subject::VirtualServer(key), self.node.now);
             self.review(Cause::Meddled, true);
         }
         Ok(())

@@ -144,6 +144,18 @@ impl Active {
         )
     }
 
+    /// Returns true if only a reading tells the loop, after this fault, what the kernel holds.
+    pub(super) fn needs_reading(&self) -> bool {
+        self.disturbs_readings()
+            || matches!(
+                self.trouble,
+                Trouble::Rule(FaultRule::Ops {
+                    fault: Fault::LoseAnswer | Fault::LoseRequest,
+                    ..
+                })
+            )
+    }
+
     /// Returns true if an entry may stay wrong as long as this fault lasts.
     pub(super) fn excuses(
         &self,

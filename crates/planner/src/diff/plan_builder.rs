@@ -1,12 +1,15 @@
 //! Sorts ops into stages.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipset::SetName;
 use ipvs::{AddressFamily, VirtualServerKey};
 use model::finding::Finding;
 use model::plan::{Op, OpEffect, Plan, PlannedOp, Reason, Stage};
 use model::rules::{ChainKey, Rule, RulesPatch};
+
+use super::address_of;
 
 /// Maximum number of ops in one stage. A first sync has hundreds of thousands: chunks of this size fit into freed memory, and each
 /// is freed as soon as it is done.
@@ -30,6 +33,8 @@ pub(super) struct PlanBuilder {
     /// Chains that are emptied before sets are replaced.
     loose: BTreeMap<AddressFamily, RulesPatch>,
     api_server: Additions,
+    /// Addresses of its virtual servers. One may be owned by another Service.
+    api_server_at: BTreeSet<IpAddr>,
     additions: Additions,
     del_real_servers: ChunkedVec,
     del_virtual_servers: ChunkedVec,
@@ -86,6 +91,7 @@ impl PlanBuilder {
             servers_deleted: BTreeSet::new(),
             loose: BTreeMap::new(),
             api_server: Additions::default(),
+            api_server_at: BTreeSet::new(),
             additions: Additions::default(),
             del_real_servers: ChunkedVec::default(),
             del_virtual_servers: ChunkedVec::default(),
@@ -105,7 +111,13 @@ impl PlanBuilder {
             self.withheld += 1;
             return;
         }
-        let first = (planned.owner.as_ref()).is_some_and(|owner| owner.service.is_api_server());
+        let first = (planned.owner.as_ref()).is_some_and(|owner| owner.service.is_api_server())
+            || matches!(&planned.op, Op::AddAddress(at) if self.api_server_at.contains(at));
+        if let Op::AddVirtualServer(server) = &planned.op
+            && first
+        {
+            self.api_server_at.extend(address_of(server.key));
+        }
         let additions = if first {
             &mut self.api_server
         } else {

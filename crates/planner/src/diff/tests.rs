@@ -148,6 +148,26 @@ fn the_api_server_comes_before_all_others() {
     );
 }
 
+/// A load balancer of the API server's Service has the cluster IP of another Service.
+#[test]
+fn the_api_server_does_not_come_before_its_addresses() {
+    let mut kubernetes = service("kubernetes", &["10.96.0.1"]);
+    kubernetes.kind = model::cluster::ServiceKind::LoadBalancer;
+    kubernetes.load_balancer_ips = vec![model::cluster::Parsed::Valid([10, 96, 0, 9].into())];
+    let state = cluster(
+        vec![service("aaa", &["10.96.0.9"]), kubernetes],
+        vec![slice(
+            "kubernetes",
+            "kubernetes",
+            vec![endpoint("10.1.0.1")],
+        )],
+    );
+    let plan = diff(&compile(&state).0, &Snapshot::default(), &own());
+    let position = |text: &str| (plan.ops()).position(|planned| planned.op.to_string() == text);
+    let address = position("add address 10.96.0.9 to kube-ipvs0");
+    assert!(address.is_some() && address < position("add virtual server 10.96.0.9:80/TCP"));
+}
+
 #[test]
 fn settings_that_differ_are_named() {
     let desired = web(&["10.1.0.1"]);

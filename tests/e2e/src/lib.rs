@@ -54,7 +54,7 @@ pub use probe::{Answer, Probe, Tally, ask_and_reset};
 pub use process::{Process, Ran, forget_logs, logs};
 pub use programs::{missing, program};
 pub use render::Rendered;
-pub use responder::Responder;
+pub use responder::{Places, Responder};
 pub use socket::Protocol;
 pub use tables::Tables;
 pub use volley::{Ask, Over, Reply, Volley};

@@ -1,8 +1,9 @@
 //! Clients that never stop asking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -10,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
-use crate::probe::{Answer, request, request_and_reset};
-use crate::socket::Protocol;
+use crate::probe::{Answer, parse, request};
+use crate::socket::{Protocol, reset_at_end};
+use crate::wire;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,32 +45,10 @@ impl Load {
     /// Begins with as many clients for each of the targets.
     #[must_use]
     pub fn start(from: &Namespace, targets: &[(Protocol, SocketAddr)], clients: usize) -> Self {
-        Self::by(from, targets, clients, |protocol, target| {
-            request(protocol, None, target, PATIENCE)
-        })
-    }
-
-    /// The same over TCP. Each connection is reset once its answer is there, so that neither end keeps it. An
-    /// answer may take three times as long: these are many clients on a busy machine.
-    #[must_use]
-    pub fn start_resetting(from: &Namespace, targets: &[SocketAddr], clients: usize) -> Self {
-        let targets: Vec<_> = (targets.iter())
-            .map(|target| (Protocol::Tcp, *target))
-            .collect();
-        Self::by(from, &targets, clients, |_, target| {
-            request_and_reset(None, target, 3 * PATIENCE)
-        })
-    }
-
-    fn by(
-        from: &Namespace,
-        targets: &[(Protocol, SocketAddr)],
-        clients: usize,
-        ask: fn(Protocol, SocketAddr) -> io::Result<Answer>,
-    ) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let sum = Arc::new(Mutex::new(Sum::default()));
         let begin = Instant::now();
+
         let threads = from.run(|| {
             let each = targets.iter().flat_map(|target| vec![*target; clients]);
             each.map(|(protocol, target)| {
@@ -76,7 +56,7 @@ impl Load {
                 thread::spawn(move || {
                     while !ended.load(Ordering::Relaxed) {
                         let started = Instant::now();
-                        let answer = ask(protocol, target);
+                        let answer = request(protocol, None, target, PATIENCE);
                         let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
                         sum.slowest = sum.slowest.max(started.elapsed());
                         match answer {
@@ -97,6 +77,28 @@ impl Load {
             ended,
             sum,
             threads,
+        }
+    }
+
+    /// Begins with so many connections a second over TCP, spread over the targets, where a
+    /// [`Responder`](crate::Responder) is expected. One thread opens them, whether those before are answered or not, and resets
+    /// each once its answer is there, so that neither end keeps it. An answer may take three times as long: these are many
+    /// connections on a busy machine.
+    #[must_use]
+    pub fn surge(from: &Namespace, targets: &[SocketAddr], rate: u32) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let sum = Arc::new(Mutex::new(Sum::default()));
+        let surge = Surge {
+            targets: targets.to_vec(),
+            rate,
+            ended: Arc::clone(&ended),
+            sum: Arc::clone(&sum),
+        };
+        let thread = from.run(|| thread::spawn(move || surge.run()));
+        Self {
+            ended,
+            sum,
+            threads: vec![thread],
         }
     }
 
@@ -140,5 +142,103 @@ impl Load {
         }
         let sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
         sum.clone()
+    }
+}
+
+/// Connections by a clock.
+struct Surge {
+    targets: Vec<SocketAddr>,
+    /// Connections a second.
+    rate: u32,
+    ended: Arc<AtomicBool>,
+    sum: Arc<Mutex<Sum>>,
+}
+
+/// A connection that waits for its answer.
+struct Waiting {
+    socket: OwnedFd,
+    target: SocketAddr,
+    since: Instant,
+}
+
+impl Surge {
+    /// Connections that wait for an answer at a time.
+    const WIDTH: usize = 1_000;
+    /// The longest wait for answers before it looks whether more connections are due.
+    const TICK: Duration = Duration::from_millis(2);
+
+    fn run(&self) {
+        let begin = Instant::now();
+        let mut waiting: Vec<Waiting> = Vec::new();
+        let mut opened = 0_u32;
+        let mut ended = false;
+        while !(ended && waiting.is_empty()) {
+            ended |= self.ended.load(Ordering::Relaxed);
+            let due = begin.elapsed().mul_f64(f64::from(self.rate)).as_secs();
+            while !ended && u64::from(opened) < due && waiting.len() < Self::WIDTH {
+                let target = self.targets[opened as usize % self.targets.len()];
+                match self.open(target) {
+                    Ok(connection) => waiting.push(connection),
+                    Err(error) => self.failed(begin, target, &error),
+                }
+                opened += 1;
+            }
+            self.take_answers(begin, &mut waiting);
+        }
+    }
+
+    fn open(&self, target: SocketAddr) -> io::Result<Waiting> {
+        let socket = wire::socket(target, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
+        reset_at_end(&socket)?;
+        match wire::connect(&socket, target) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        Ok(Waiting {
+            socket,
+            target,
+            since: Instant::now(),
+        })
+    }
+
+    /// Takes the answers that are there, and gives up what has waited for too long.
+    fn take_answers(&self, begin: Instant, waiting: &mut Vec<Waiting>) {
+        let descriptors: Vec<RawFd> =
+            (waiting.iter().map(|each| each.socket.as_raw_fd())).collect();
+        let ready: BTreeSet<usize> = (wire::readable(&descriptors, Self::TICK).unwrap_or_default())
+            .into_iter()
+            .collect();
+        let mut place = 0;
+        waiting.retain(|connection| {
+            let is_ready = ready.contains(&place);
+            place += 1;
+            let took = connection.since.elapsed();
+            let answer = match is_ready {
+                true => self.answer(connection),
+                false if took > 3 * PATIENCE => Err(io::ErrorKind::TimedOut.into()),
+                false => return true,
+            };
+            match answer {
+                Ok(answer) => {
+                    let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+                    sum.slowest = sum.slowest.max(took);
+                    *sum.answers.entry(answer.pod).or_default() += 1;
+                }
+                Err(error) => self.failed(begin, connection.target, &error),
+            }
+            false
+        });
+    }
+
+    fn answer(&self, connection: &Waiting) -> io::Result<Answer> {
+        let mut buffer = [0; 128];
+        let length = wire::receive(&connection.socket, &mut buffer)?;
+        parse(&String::from_utf8_lossy(&buffer[..length]))
+    }
+
+    fn failed(&self, begin: Instant, target: SocketAddr, error: &io::Error) {
+        let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+        let what = format!("{target}/TCP: {error}");
+        sum.failures.push((begin.elapsed(), what));
     }
 }

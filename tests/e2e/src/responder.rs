@@ -23,36 +23,50 @@ pub struct Responder {
     ended: Arc<AtomicBool>,
 }
 
-enum Server {
+struct Server {
+    name: String,
+    socket: Socket,
+}
+
+enum Socket {
     Streams(TcpListener),
     Datagrams(UdpSocket),
 }
+
+/// Where a server listens.
+pub type Places<'a> = &'a [(Protocol, SocketAddr)];
 
 impl Responder {
     /// Starts it in `namespace`.
     ///
     /// # Errors
     /// Where it cannot listen.
-    pub fn start(
-        namespace: &Namespace,
-        name: &str,
-        places: &[(Protocol, SocketAddr)],
-    ) -> Outcome<Self> {
-        let servers = namespace.run(|| {
+    pub fn start(namespace: &Namespace, name: &str, places: Places<'_>) -> Outcome<Self> {
+        Self::start_all(&[(namespace, name, places)])
+    }
+
+    /// Starts servers of several names, each in its namespace, all from one thread.
+    ///
+    /// # Errors
+    /// Where one cannot listen.
+    pub fn start_all(all: &[(&Namespace, &str, Places<'_>)]) -> Outcome<Self> {
+        let mut servers = Vec::new();
+        for (namespace, name, places) in all {
             let open = |(protocol, address): &(Protocol, SocketAddr)| {
-                Server::open(*protocol, *address)
+                Server::open(name, *protocol, *address)
                     .context(|| format!("listening on {address}/{protocol}"))
             };
-            places.iter().map(open).collect::<Outcome<Vec<_>>>()
-        })?;
+            let opened = namespace.run(|| places.iter().map(open).collect::<Outcome<Vec<_>>>());
+            servers.extend(opened?);
+        }
         let ended = Arc::new(AtomicBool::new(false));
-        let (end, name) = (Arc::clone(&ended), name.to_owned());
+        let end = Arc::clone(&ended);
         thread::spawn(move || {
             let descriptors: Vec<RawFd> = servers.iter().map(Server::descriptor).collect();
             while !end.load(Ordering::Relaxed) {
                 // Nothing but a signal keeps it from waiting.
                 for place in readable(&descriptors, LOOK).unwrap_or_default() {
-                    servers[place].serve(&name);
+                    servers[place].serve();
                 }
             }
         });
@@ -67,39 +81,41 @@ impl Drop for Responder {
 }
 
 impl Server {
-    fn open(protocol: Protocol, address: SocketAddr) -> io::Result<Self> {
-        Ok(match protocol {
+    fn open(name: &str, protocol: Protocol, address: SocketAddr) -> io::Result<Self> {
+        let name = name.to_owned();
+        let socket = match protocol {
             Protocol::Tcp | Protocol::Sctp => {
                 let listener = listen_alone(protocol, address)?;
                 listener.set_nonblocking(true)?;
-                Self::Streams(listener)
+                Socket::Streams(listener)
             }
             Protocol::Udp => {
                 let socket = UdpSocket::bind(address)?;
                 socket.set_nonblocking(true)?;
-                Self::Datagrams(socket)
+                Socket::Datagrams(socket)
             }
-        })
+        };
+        Ok(Self { name, socket })
     }
 
     fn descriptor(&self) -> RawFd {
-        match self {
-            Self::Streams(listener) => listener.as_raw_fd(),
-            Self::Datagrams(socket) => socket.as_raw_fd(),
+        match &self.socket {
+            Socket::Streams(listener) => listener.as_raw_fd(),
+            Socket::Datagrams(socket) => socket.as_raw_fd(),
         }
     }
 
     /// Answers all that wait.
-    fn serve(&self, name: &str) {
-        let text = |from: IpAddr| format!("{name} {from}\n");
-        match self {
-            Self::Streams(listener) => {
+    fn serve(&self) {
+        let text = |from: IpAddr| format!("{} {from}\n", self.name);
+        match &self.socket {
+            Socket::Streams(listener) => {
                 while let Ok((mut stream, from)) = listener.accept() {
                     // A connection that breaks is the client's to notice.
                     let _ = stream.write_all(text(from.ip()).as_bytes());
                 }
             }
-            Self::Datagrams(socket) => {
+            Socket::Datagrams(socket) => {
                 let mut buffer = [0; 64];
                 while let Ok((_, from)) = socket.recv_from(&mut buffer) {
                     // A datagram that cannot be sent is one that is lost.

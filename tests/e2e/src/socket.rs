@@ -194,7 +194,7 @@ pub(crate) fn set<T>(
 }
 
 /// Has the connection end with an RST when it is dropped, so that nothing of it stays at this end.
-pub(crate) fn reset_at_end(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn reset_at_end(stream: &impl AsRawFd) -> io::Result<()> {
     let linger = libc::linger {
         l_onoff: 1,
         l_linger: 0,

@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use e2e::{Family, Load, Outcome, Protocol, Tables, World, ensure, objects, within};
+use e2e::{
+    Family, Load, Namespace, Outcome, Places, Protocol, Responder, Tables, World, ensure, objects,
+    within,
+};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -19,10 +22,12 @@ const PODS: usize = 10;
 const ROUNDS: usize = 50;
 /// Time between the beginnings of two rounds.
 const ROUND: Duration = Duration::from_millis(2500);
-/// Clients for each Service.
-const CLIENTS: usize = 2;
+/// New connections a second.
+const RATE: u32 = 2_000;
+/// Where the pods answer them.
+const PORT: u16 = 8090;
 /// Requests that must be answered; fewer would show nothing.
-const LEAST: usize = 5_000;
+const LEAST: usize = 50_000;
 /// What a change may take to be in the tables of a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 /// The time for which the kernel keeps a connection that was reset, one more poll of the daemon, and a busy machine.
@@ -44,12 +49,22 @@ fn updates() -> Outcome {
     let _daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
     within(SOON, || converged(&world, &manifests, &config))?;
 
+    let servers: Vec<_> = (world.pods.iter())
+        .map(|pod| {
+            let at = |address: IpAddr| (Protocol::Tcp, SocketAddr::new(address, PORT));
+            (pod, [at(pod.v4.into()), at(pod.v6.into())])
+        })
+        .collect();
+    let servers: Vec<(&Namespace, &str, Places<'_>)> = (servers.iter())
+        .map(|(pod, places)| (&*pod.namespace, &*pod.name, &places[..]))
+        .collect();
+    let _responder = Responder::start_all(&servers)?;
     let targets: Vec<SocketAddr> = (1..=SERVICES)
         .map(|number| family(number).virtual_server(number))
         .collect();
     let busy = Busy::start();
     let begin = Instant::now();
-    let load = Load::start_resetting(&world.client, &targets, CLIENTS);
+    let load = Load::surge(&world.client, &targets, RATE);
     for round in 1..=ROUNDS {
         let began = Instant::now();
         write_round(&world, round)?;
@@ -99,6 +114,7 @@ fn slice(world: &World, number: u8, round: usize) -> Value {
         pods.push(at(first));
     }
     let mut slice = objects::empty_slice(&name(number), family.name(), &pods, &[Protocol::Tcp]);
+    slice["ports"][0]["port"] = PORT.into();
     if terminates {
         slice["endpoints"][2]["conditions"] =
             json!({"ready": false, "serving": true, "terminating": true});

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::{
-    ApiServer, Context as _, Family, Outcome, Probe, Process, Protocol, Tables, World, ensure,
-    eventually, get_text, within,
+    ApiServer, Context as _, Family, Outcome, Process, Tables, World, ensure, eventually, get_text,
+    within,
 };
 use libtest_mimic::Trial;
 
@@ -337,21 +337,7 @@ fn without_ipv6() -> Outcome {
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
     let config = world.config(&["syncPeriod: 2s"])?;
     let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
-    let of_ipv4 = |tables: Tables| -> BTreeSet<String> {
-        let lines = tables.ipvs.into_iter();
-        lines.filter(|line| !line.contains('[')).collect()
-    };
-    let expected = of_ipv4(world.rendered(&manifests, &config)?);
-    eventually(|| {
-        let there = of_ipv4(world.tables()?);
-        ensure(there == expected, || format!("{there:?}"))
-    })?;
-    for protocol in Protocol::ALL {
-        let probe = Probe::new(&world.client, protocol, Family::V4.virtual_server(1));
-        let tally = probe.ask(6).complete()?;
-        let pods = tally.by_pod().len();
-        ensure(pods == 2, || format!("{pods} pods answer over {protocol}"))?;
-    }
+    world.serves_ipv4(&manifests, &config)?;
     // Several lists and attempts.
     thread::sleep(Duration::from_secs(15));
     is_live(&world)?;

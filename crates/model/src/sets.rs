@@ -10,7 +10,7 @@ use ipnetwork::{IpNetwork, Ipv4Network};
 use ipset::{Entry, Family, HashType, Header, Protocol, SetName};
 use ipvs::{AddressFamily, VirtualServerKey};
 
-/// What a set is for.
+/// The purpose of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SetKind {
     /// `KUBE-LOOP-BACK`: local endpoints, for an endpoint that reaches itself through a Service.
@@ -53,7 +53,7 @@ pub enum SetKind {
     NoLocalEndpoint,
 }
 
-/// How many entries a set takes at least, as kube-proxy creates it.
+/// Minimum size of a set, as kube-proxy creates it.
 pub const MIN_ELEMENTS: u32 = 65_536;
 
 impl SetKind {
@@ -115,7 +115,7 @@ impl SetKind {
         }
     }
 
-    /// What the set is created with in `family` to hold `entries`. Its limit grows with what it holds
+    /// Returns the header with which the set is created in `family` to hold `entries`. Its limit grows with what it holds
     /// (deviation D16): the next power of two, and no less than [`MIN_ELEMENTS`].
     #[must_use]
     pub fn header(self, family: AddressFamily, entries: usize) -> Header {

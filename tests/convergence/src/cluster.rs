@@ -28,7 +28,7 @@ pub fn config() -> NodeConfig {
     NodeConfig::new("node1")
 }
 
-/// What the daemon writes of `cluster`.
+/// Returns the tables that the daemon writes for `cluster`.
 #[must_use]
 pub fn written(cluster: &ClusterState) -> Desired {
     let node = NodeState::default();

@@ -36,7 +36,7 @@ use crate::wait::eventually;
 
 /// The node's name in Kubernetes.
 pub(crate) const NODE: &str = "node1";
-/// How many addresses of each family the client has.
+/// Number of addresses of each family that the client has.
 const CLIENT_ADDRESSES: u16 = 8;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -258,7 +258,7 @@ impl World {
         Ok(ran.exits(0).context(|| line.to_owned())?.out)
     }
 
-    /// What the kernel holds.
+    /// Returns the kernel's tables.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -266,7 +266,7 @@ impl World {
         Tables::read(&self.node)
     }
 
-    /// What files ask for, as `ipvsctl render` prints it.
+    /// Returns the tables that files ask for, as `ipvsctl render` prints them.
     ///
     /// # Errors
     /// Where it cannot be rendered.

@@ -1,4 +1,4 @@
-//! What the tests that need a kernel with IPVS share.
+//! Shared parts of the tests that need a kernel with IPVS.
 
 #![allow(
     dead_code,
@@ -70,7 +70,7 @@ pub(crate) fn bring_up(name: &str) -> io::Result<()> {
     })
 }
 
-/// Whether `name` is up.
+/// Returns true if `name` is up.
 pub(crate) fn is_up(name: &str) -> io::Result<bool> {
     let socket = control_socket()?;
     // SAFETY: an all-zero `ifreq` is valid.

@@ -122,7 +122,7 @@ fn udp_flows_may_go_to_real_servers_and_to_those_that_finish() {
     assert_eq!(flows.served, [(vip, servers)].into());
 }
 
-/// Nobody could answer in their place.
+/// No endpoint could answer in their place.
 #[test]
 fn flows_of_a_service_without_endpoints_are_left_alone() {
     assert_eq!(wanted_of(&cluster(false)), UdpFlows::default());

@@ -17,15 +17,15 @@ use libtest_mimic::Trial;
 use crate::case;
 use crate::cluster::Cluster;
 
-/// What SIGTERM may take: a second, and as much again for a machine that is busy.
+/// Time limit of the end after SIGTERM: a second, and as much again for a machine that is busy.
 const STOP: Duration = Duration::from_secs(2);
 /// After how long a program of iptables is killed.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(25);
-/// How long the lock of x_tables is held.
+/// Time for which the lock of x_tables is held.
 const LOCKED: Duration = Duration::from_secs(60);
 /// After how long the next list comes at the latest: a list that took long is followed by a pause of a minute at most.
 const NEXT_LIST: Duration = Duration::from_secs(75);
-/// How long the daemon may take to settle once a fault is over, its longest pause included.
+/// Time for the daemon to settle once a fault is over, its longest pause included.
 const SETTLED: Duration = Duration::from_secs(30);
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -16,17 +16,17 @@ use crate::say::say;
 use crate::vm::{self, Backend, VmSpec, shell};
 use measured::Measured;
 
-/// What is measured where nothing else is asked for.
+/// Sizes that are measured if none are given.
 const SIZES: &str =
     "100x2,100x10,1000x2,1000x10,1000x250,10000x2,10000x10,10000x10-dual,45000x2,45000x10";
 
 /// At which of them the daemon is measured as a process: that takes seven minutes and more for each, five of them churn.
 const DAEMON_SIZES: &str = "100x10,10000x10,45000x2";
 
-/// What shows that all of it works.
+/// Sizes that show that all of it works.
 const QUICK_SIZES: &str = "20x2,100x3-dual";
 
-/// What other programs are measured with, besides those of every guest.
+/// Packages that other programs are measured with, besides those of every guest.
 const PACKAGES: [&str; 1] = ["keepalived"];
 
 /// `cargo xtask bench …`
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// Sizes at which the daemon is measured as a process; without --sizes nothing else is
     #[arg(long, value_name = "LIST", conflicts_with = "quick")]
     daemon_sizes: Option<String>,
-    /// How often each is timed
+    /// Number of runs of each
     #[arg(long, value_name = "NUMBER", conflicts_with = "quick")]
     runs: Option<NonZeroU32>,
     /// Passed to the program in the VM
@@ -73,7 +73,7 @@ impl Arguments {
         }
     }
 
-    /// What the guest's shell does: one program measures part by part, the other the daemon as a process.
+    /// Returns the script of the guest's shell: one program measures part by part, the other the daemon as a process.
     fn script(&self, project: &Project) -> String {
         let runs = if self.quick { 1 } else { 3 };
         let runs = self.runs.map_or(runs, NonZeroU32::get).to_string();

@@ -11,7 +11,7 @@ use crate::project::{Project, cargo};
 use crate::say::say;
 use crate::vm::{self, Backend, VmSpec};
 
-/// What takes part, and the packages it is built from.
+/// The programs that take part, and the packages they are built from.
 const PROGRAMS: [(&str, &str); 4] = [
     ("kube-ipvs-demo", "e2e"),
     ("kube-ipvsd", "node"),

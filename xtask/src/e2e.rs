@@ -30,7 +30,7 @@ Examples:
   cargo xtask e2e --next-kernel                on that of the next Debian suite
   cargo xtask e2e --target node -- matrix      one test program, some of its cases")]
 pub(crate) struct Arguments {
-    /// Which kind of kernel
+    /// Kind of kernel
     #[arg(long, value_enum, default_value_t = Backend::Uml)]
     backend: Backend,
     /// A Debian kernel package to boot in QEMU

@@ -177,7 +177,7 @@ fn write(project: &Project, layers: &[Layer], time: u64) -> Result {
     put(&place.join("kube-ipvs.tar"), &oci::archive(&files, time)?)
 }
 
-/// What cargo says of this package, which is the same for all.
+/// Returns the field `key` of this package's metadata in cargo. It is the same for all packages.
 fn of_package(project: &Project, key: &str) -> Result<String> {
     let mut packages = project.packages();
     packages

@@ -1,4 +1,4 @@
-//! How many instructions the workloads of `tests/workloads` take, beside the committed baseline.
+//! Numbers of instructions that the workloads of `tests/workloads` take, beside the committed baseline.
 //!
 //! | module | what |
 //! |---|---|

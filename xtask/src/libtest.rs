@@ -1,11 +1,11 @@
-//! What test programs say at their end.
+//! Summaries that test programs print at their end.
 
 #[cfg(test)]
 mod tests;
 
 use std::ops::AddAssign;
 
-/// How many tests ended how.
+/// Numbers of tests by their results.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Ran and passed.
@@ -14,7 +14,7 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// Marked to be left out.
     pub(crate) ignored: u64,
-    /// What failed tests said, each beginning with its name. An output may be too long to be read as a whole.
+    /// Outputs of failed tests, each beginning with its name. An output may be too long to be read as a whole.
     pub(crate) reasons: Vec<String>,
 }
 

@@ -63,7 +63,7 @@ pub(crate) enum Step {
     Bench,
 }
 
-/// How a step came out.
+/// Result of a step.
 pub(crate) enum Outcome {
     /// A check without tests of its own that found nothing.
     Clean,

@@ -21,7 +21,7 @@ pub(crate) fn command(project: &Project) -> Result<u8> {
     Ok(u8::from(!found.is_empty()))
 }
 
-/// What is to be put right, one sentence each.
+/// Returns the complaints, one sentence each.
 pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     let mut all = layers::complaints(project);
     all.extend(sizes::complaints(project)?);

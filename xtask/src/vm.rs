@@ -26,17 +26,17 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::project::Project;
 
-/// What to boot and what to run in it.
+/// The kernel to boot and the command to run in it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct VmSpec {
     /// Names the log `target/vm/log/NAME.log` and the exchange directory `target/vm/out/NAME`; two VMs
     /// that run at the same time need two names.
     pub(crate) name: String,
-    /// Which kind of kernel.
+    /// Kind of kernel.
     pub(crate) backend: Backend,
     /// The guest's memory, in MiB.
     pub(crate) memory_mib: u64,
-    /// How long the whole run may take before it is killed.
+    /// Time limit of the whole run, after which it is killed.
     pub(crate) timeout: Duration,
     /// More environment for the command.
     pub(crate) env: Vec<(String, String)>,
@@ -52,7 +52,7 @@ pub(crate) struct VmSpec {
     pub(crate) directory: PathBuf,
     /// The command and its arguments, found by the guest's PATH or relative to its directory.
     pub(crate) command: Vec<String>,
-    /// Whether the command's output goes to this process's standard output and standard error as it comes.
+    /// True if the command's output goes to this process's standard output and standard error as it comes.
     pub(crate) stream: bool,
 }
 
@@ -81,7 +81,7 @@ impl VmSpec {
 pub(crate) struct VmRun {
     /// The command's exit status, 128+n where signal n ended it.
     pub(crate) status: u8,
-    /// What the command wrote to its standard output.
+    /// Standard output of the command.
     pub(crate) stdout: Vec<u8>,
     /// From the start of the kernel to the start of the command.
     pub(crate) boot: Duration,

@@ -39,7 +39,7 @@ const REVISION_MAX: u8 = 5;
 pub struct Client<T = Socket> {
     connection: Connection<T>,
     protocol: u8,
-    /// What the kernel said about each type.
+    /// Revision of each set type that the kernel reported.
     revisions: BTreeMap<(String, u8), u8>,
 }
 
@@ -108,7 +108,7 @@ impl<T: Transport> Client<T> {
         self.protocol
     }
 
-    /// Whether the set `name` holds `entry`, as a packet would find it.
+    /// Returns true if the set `name` holds `entry`, as a packet would find it.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ pub const PROTOCOL: u8 = 7;
 /// The oldest one, of Linux 2.6.39 and later.
 pub const PROTOCOL_MIN: u8 = 6;
 
-/// What stands in [`Message::family`].
+/// Values of [`Message::family`].
 const AF_INET: u8 = 2;
 
 /// `struct nfgenmsg`: family, version, resource.
@@ -37,11 +37,11 @@ pub const LIST_NAMES: u32 = 1 << 1;
 /// In [`Attribute::Flags`] of a list: no entries (`IPSET_FLAG_LIST_HEADER`).
 pub const LIST_HEADERS: u32 = 1 << 2;
 
-/// What is asked or answered, `IPSET_CMD_*`.
+/// Command of a request or an answer, `IPSET_CMD_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Command {
-    /// Which protocols the kernel speaks (1).
+    /// The protocol versions that the kernel speaks (1).
     Protocol = 1,
     /// Create a set (2).
     Create = 2,
@@ -99,7 +99,7 @@ impl Command {
         self as u8
     }
 
-    /// Whether its `IPSET_ATTR_DATA` is an entry rather than what a set is created with.
+    /// Returns true if its `IPSET_ATTR_DATA` is an entry rather than what a set is created with.
     fn is_about_entries(self) -> bool {
         matches!(self, Self::Add | Self::Del | Self::Test)
     }
@@ -118,7 +118,7 @@ impl TryFrom<u8> for Command {
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What it asks or answers.
+    /// The command.
     pub command: Command,
     /// `nfgen_family`: 2 (`AF_INET`) whatever the set's family, from the ipset program and from the kernel;
     /// neither looks at it.

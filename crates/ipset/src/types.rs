@@ -103,12 +103,12 @@ pub enum HashType {
     IpPortNet,
 }
 
-/// What a set is created with.
+/// The properties that a set is created with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Header {
     /// A hash set.
     Hash {
-        /// What its entries are.
+        /// The type of its entries.
         hash_type: HashType,
         /// The family of their addresses.
         family: Family,
@@ -134,13 +134,13 @@ pub enum Header {
 pub struct UnfitError {
     /// The entry.
     pub entry: Entry,
-    /// What the set was created with.
+    /// The header that the set was created with.
     pub header: Header,
 }
 
 impl Header {
-    /// Whether the two are of one type and family, whatever their sizes: only then can a set take the
-    /// other's place while rules look into it.
+    /// Returns true if the two are of one type and family, whatever their sizes: only then can a set take the other's place while
+    /// rules look into it.
     #[must_use]
     pub fn is_like(self, other: Self) -> bool {
         let shape = |header| match header {
@@ -215,7 +215,7 @@ impl Entry {
         }
     }
 
-    /// Whether every address of it is of `family`.
+    /// Returns true if every address of it is of `family`.
     fn is_of(self, family: Family) -> bool {
         let (address, other) = match self {
             Self::Port(_) => return true,
@@ -244,7 +244,7 @@ pub enum Entry {
     Port(u16),
 }
 
-/// Which end of a packet a dimension of a set is compared with.
+/// The end of a packet that a dimension of a set is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
     /// The source.
@@ -256,8 +256,8 @@ pub enum Dimension {
 /// A set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
-    /// What it was created with.
+    /// The properties that it was created with.
     pub header: Header,
-    /// What it holds.
+    /// Its entries.
     pub entries: BTreeSet<Entry>,
 }

@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What the kernel may take without a word and do something else with.
+/// Reports settings that the kernel may accept silently and not apply.
 fn check(key: &impl std::fmt::Display, validity: Result<(), Vec<ipvs::Invalid>>) {
     for problem in validity.err().into_iter().flatten() {
         eprintln!("warning: {key}: {problem}");

@@ -392,7 +392,7 @@ impl<T: Transport> Client<T> {
 /// A virtual server, if there is one, unless it could not be read.
 type Answer = (Option<(VirtualServer, Statistics)>, Result<(), DumpError>);
 
-/// What asking for the family again showed.
+/// Result of looking the family up again.
 enum Renewed {
     /// It has the number that it had, or could not be asked for.
     Same,
@@ -400,7 +400,7 @@ enum Renewed {
     Gone,
 }
 
-/// Whether the kernel may not know the number of the family.
+/// Returns true if the kernel may not know the number of the family.
 fn is_unknown_family(error: &DumpError) -> bool {
     matches!(error, DumpError::Refused { errno, .. } if errno.0 == libc::ENOENT)
 }

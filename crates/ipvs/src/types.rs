@@ -44,7 +44,7 @@ pub enum Protocol {
     Other(u8),
 }
 
-/// What names a virtual server: the kernel holds at most one for each key.
+/// The key of a virtual server: the kernel holds at most one for each key.
 ///
 /// Source: `ip_vs_genl_parse_service`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,21 +95,21 @@ bitflags::bitflags! {
 /// A virtual server as it is configured: its key and its settings, without its real servers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VirtualServer {
-    /// What names it.
+    /// Its key.
     pub key: VirtualServerKey,
-    /// How a real server is chosen.
+    /// The scheduler that chooses a real server.
     pub scheduler: Scheduler,
     /// Flags, without the kernel's own.
     pub flags: ServiceFlags,
-    /// How long a client stays with its real server, whole seconds; zero without `PERSISTENT`.
+    /// The time for which a client stays with its real server, whole seconds; zero without `PERSISTENT`.
     pub persistence_timeout: Duration,
-    /// Which clients count as one for persistence: a prefix length, 32 or 128 for each alone.
+    /// The clients that count as one for persistence: a prefix length, 32 or 128 for each alone.
     pub persistence_prefix: u8,
     /// The persistence engine, for example `sip`.
     pub persistence_engine: Option<std::sync::Arc<str>>,
 }
 
-/// What names a real server within its virtual server.
+/// The key of a real server within its virtual server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RealServerKey {
     /// The server's address.
@@ -127,7 +127,7 @@ impl From<SocketAddr> for RealServerKey {
     }
 }
 
-/// How packets reach a real server, `IP_VS_CONN_F_FWD_MASK` of `include/uapi/linux/ip_vs.h`.
+/// The way packets reach a real server, `IP_VS_CONN_F_FWD_MASK` of `include/uapi/linux/ip_vs.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Forwarding {
     /// Network address translation (0).
@@ -147,7 +147,7 @@ pub enum Forwarding {
 /// Encapsulation towards a real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tunnel {
-    /// Which encapsulation.
+    /// The encapsulation.
     pub kind: TunnelKind,
     /// Destination port of the outer UDP header, GUE alone.
     pub port: u16,
@@ -184,9 +184,9 @@ bitflags::bitflags! {
 /// A real server as it is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RealServer {
-    /// What names it.
+    /// Its key.
     pub key: RealServerKey,
-    /// How packets reach it.
+    /// The way packets reach it.
     pub forwarding: Forwarding,
     /// Its share, 0 to 2^31-1. Weight 0 takes no new connections and keeps the old ones.
     pub weight: u32,

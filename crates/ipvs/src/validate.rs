@@ -1,5 +1,5 @@
-//! What to check before sending: the kernel takes many a contradiction without a word, and refuses
-//! others with an error number that names nothing.
+//! Checks before sending: the kernel accepts many a contradiction silently, and refuses others with an error number that names
+//! nothing.
 //!
 //! [`VirtualServer::validate`] and [`RealServer::validate`] find every problem at once. What each
 //! [`Invalid`] says of the kernel was seen on Linux 6.1.
@@ -22,7 +22,7 @@ pub const LONGEST_PERSISTENCE: Duration = Duration::from_secs(4_294_967);
 /// `IP_VS_PENAME_MAXLEN` less the zero at the end.
 pub const LONGEST_NAME: usize = 15;
 
-/// What is wrong with a virtual server or real server.
+/// A fault of a virtual server or real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Invalid {
     /// Empty it is no scheduler's (`ENOENT`), too long it is refused (`EINVAL`); of one that holds a
@@ -132,7 +132,7 @@ pub enum Invalid {
     },
 }
 
-/// What is wrong with a name.
+/// A fault of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum InvalidName {
     /// It has no bytes.
@@ -150,7 +150,7 @@ pub enum InvalidName {
 }
 
 impl VirtualServer {
-    /// Whether the kernel can do what this says.
+    /// Checks that the kernel can do what this says.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl VirtualServer {
 }
 
 impl RealServer {
-    /// Whether the kernel can do what this says in the virtual server `key`.
+    /// Checks that the kernel can do what this says in the virtual server `key`.
     ///
     /// # Errors
     ///

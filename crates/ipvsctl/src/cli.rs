@@ -56,7 +56,7 @@ pub struct Cli {
     /// Say more on standard error; -vv and -vvv say still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -80,7 +80,7 @@ pub struct Colors {
 }
 
 impl Colors {
-    /// What the two options amount to.
+    /// Returns the choice that the two options amount to.
     #[must_use]
     pub fn when(self) -> ColorWhen {
         if self.no_color {
@@ -102,7 +102,7 @@ pub enum ColorWhen {
     Never,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print the tables that files ask for, offline.
@@ -171,7 +171,7 @@ pub struct Render {
     /// Print this section alone; may be given several times. For text only.
     #[arg(long = "section", value_name = "SECTION")]
     pub sections: Vec<Section>,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: PlanFormat,
 }
@@ -238,7 +238,7 @@ pub struct Diff {
     /// printed, - for standard input.
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub live: Option<PathBuf>,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: PlanFormat,
 }
@@ -279,9 +279,9 @@ Examples:
 Drains are told by kube-ipvsd, and by the kernel as real servers of weight 0 behind virtual servers of \
 ours. What the kernel alone knows has no Service and no times: they are shown as unknown.")]
 pub struct Get {
-    /// What to print.
+    /// Tables to print.
     pub what: What,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: GetFormat,
     /// Print these saved tables in place of the kernel's, - for standard input.
@@ -293,7 +293,7 @@ pub struct Get {
     pub metrics_address: Option<SocketAddr>,
 }
 
-/// What to print.
+/// Tables to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum What {
     /// Virtual servers and their real servers.
@@ -312,7 +312,7 @@ pub enum What {
     Drains,
 }
 
-/// How to print what the kernel holds.
+/// Output format of the kernel's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GetFormat {
     /// Columns.
@@ -327,7 +327,7 @@ pub enum GetFormat {
     Text,
 }
 
-/// How to print a plan or tables.
+/// Output format of a plan or tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PlanFormat {
     /// Lines in the syntax of ipvsadm.
@@ -339,12 +339,12 @@ pub enum PlanFormat {
 /// Arguments of `config`.
 #[derive(Args, Debug)]
 pub struct Config {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: ConfigCommand,
 }
 
-/// What to do with a configuration.
+/// Command about a configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Say what is wrong with a configuration file.
@@ -393,10 +393,10 @@ pub struct ConfigShow {
     /// The node's name in Kubernetes; wins over the file.
     #[arg(long, value_name = "NAME", aliases = ["hostname-override", "node-name"])]
     pub node: Option<String>,
-    /// How to reach the API server; wins over the file.
+    /// Kubeconfig by which to reach the API server; wins over the file.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: ConfigFormat,
     /// kube-proxy's flags.
@@ -404,7 +404,7 @@ pub struct ConfigShow {
     pub flags: ConfigFlags,
 }
 
-/// How to print a configuration.
+/// Output format of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ConfigFormat {
     /// Columns.
@@ -415,7 +415,7 @@ pub enum ConfigFormat {
     Yaml,
 }
 
-/// How to print lines.
+/// Output format of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LineFormat {
     /// Lines.
@@ -430,7 +430,7 @@ pub struct Version {
     /// Do not ask the kernel.
     #[arg(long)]
     pub client: bool,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: LineFormat,
 }
@@ -463,10 +463,10 @@ pub struct Source {
     /// input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
-    /// How to reach a cluster, in place of files.
+    /// Kubeconfig by which to reach a cluster, in place of files.
     #[arg(long, value_name = "FILE", conflicts_with = "paths", help_heading = INPUT)]
     pub kubeconfig: Option<PathBuf>,
-    /// Which context of the kubeconfig, in place of its current one.
+    /// Context of the kubeconfig, in place of its current one.
     #[arg(long, value_name = "NAME", conflicts_with = "paths", help_heading = INPUT)]
     pub context: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a node, as values: checks of what was found on it.
+//! Problems of a node, as values: checks of what was found on it.
 //!
 //! | module | is about |
 //! |---|---|
@@ -24,7 +24,7 @@ use model::Code;
 
 use self::facts::NodeFacts;
 
-/// How bad it is.
+/// The severity of a diagnosis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// All is well.
@@ -63,16 +63,16 @@ impl From<model::Level> for Severity {
     }
 }
 
-/// What one check says.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// Which check, one of a fixed list of names.
+    /// The name of the check, one of a fixed list.
     pub check: &'static str,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
     /// The finding that says the same, where there is one.
     pub code: Option<Code>,
-    /// What was found, in words.
+    /// The finding, in words.
     pub found: String,
     /// Why it matters, and what to do; none where all is well.
     pub advice: Option<Advice>,
@@ -83,7 +83,7 @@ pub struct Diagnosis {
 pub struct Advice {
     /// Why it matters.
     pub why: String,
-    /// What to do.
+    /// The action to take.
     pub action: String,
 }
 
@@ -144,13 +144,13 @@ const CHECKS: [Check; 20] = [
     daemon::findings,
 ];
 
-/// What every check says.
+/// Runs every check.
 #[must_use]
 pub fn examine(facts: &NodeFacts) -> Vec<Diagnosis> {
     CHECKS.iter().flat_map(|check| check(facts)).collect()
 }
 
-/// How bad the worst of it is.
+/// Returns the worst severity.
 #[must_use]
 pub fn worst(diagnoses: &[Diagnosis]) -> Severity {
     let severities = diagnoses.iter().map(|diagnosis| diagnosis.severity);

@@ -1,4 +1,4 @@
-//! What can go wrong, and the exit status.
+//! Errors, and the exit status.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use sources::{ConfigErrors, SourceProblem};
 use crate::input::live::SavedError;
 use crate::output::style;
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// It was done; for `diff`, there is no difference.
@@ -103,7 +103,7 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Nobody can be asked.
+    /// No one can be asked.
     #[error(
         "nothing was changed: there is no terminal on which to ask; give --yes to apply without a question"
     )]

@@ -1,4 +1,4 @@
-//! What a command works on: the cluster, the node, the live tables.
+//! Inputs of a command: the cluster, the node, the live tables.
 //!
 //! What is wrong with a part of the input is told on standard error at once; the rest is used.
 
@@ -21,13 +21,13 @@ pub struct Input {
     pub config: NodeConfig,
     /// Its interfaces and its machine, as far as they are known.
     pub node: NodeState,
-    /// What the cluster asks for.
+    /// The desired state of the cluster.
     pub desired: Desired,
-    /// What is odd about the objects, ordered.
+    /// Findings about the objects, ordered.
     pub findings: Vec<model::Finding>,
-    /// How many Services the cluster has.
+    /// Number of Services of the cluster.
     pub services: usize,
-    /// Whether all of the input was read. Otherwise the absence of an object means nothing.
+    /// True if all of the input was read. Otherwise the absence of an object means nothing.
     pub whole: bool,
 }
 

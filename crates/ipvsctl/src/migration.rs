@@ -1,4 +1,4 @@
-//! What a take-over of a node by kube-ipvsd amounts to, as a value.
+//! The effects of a take-over of a node by kube-ipvsd, as a value.
 
 mod cause;
 #[cfg(test)]
@@ -16,24 +16,24 @@ pub use self::cause::Cause;
 /// A node that kube-ipvsd is to take over.
 #[derive(Clone, Debug)]
 pub struct Migration {
-    /// What would be changed.
+    /// The changes that would be made.
     pub plan: Plan,
     /// The proxy that runs there; none where none answers, or nobody was asked.
     pub proxy: Option<(SocketAddr, Running)>,
-    /// Whether that proxy will be stopped before.
+    /// True if that proxy will be stopped before.
     pub forced: bool,
-    /// What kube-proxy's other modes left; none where it was not looked for.
+    /// Leftovers of kube-proxy's other modes; none where they were not looked for.
     pub leftovers: Option<Leftovers>,
     /// Connections to real servers that would be deleted at once; none where they are not known.
     pub cut: Option<Connections>,
-    /// Whether all of the input was read.
+    /// True if all of the input was read.
     pub whole: bool,
-    /// Whether the kernel has IPVS now; where it has not, kube-ipvsd will load it.
+    /// True if the kernel has IPVS now; where it has not, kube-ipvsd will load it.
     pub has_ipvs: bool,
 }
 
 impl Migration {
-    /// How many changes there are of each cause.
+    /// Returns the number of changes of each cause.
     #[must_use]
     pub fn causes(&self) -> BTreeMap<Cause, Summary> {
         let mut causes: BTreeMap<Cause, Summary> = BTreeMap::new();
@@ -48,7 +48,7 @@ impl Migration {
         causes
     }
 
-    /// What has to be done before, a sentence each.
+    /// Returns what has to be done before, a sentence each.
     #[must_use]
     pub fn in_the_way(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -83,7 +83,7 @@ impl Migration {
         found
     }
 
-    /// What is good to know, a sentence each.
+    /// Returns what is good to know, a sentence each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -114,7 +114,7 @@ impl Migration {
     }
 }
 
-/// How to undo a take-over, a sentence each.
+/// The steps that undo a take-over, a sentence each.
 pub const WAY_BACK: [&str; 3] = [
     "To kube-proxy in ipvs mode: stop kube-ipvsd, do not clean up, start kube-proxy. It writes its chains anew \
      and finds the rest as it left it.",

@@ -1,4 +1,4 @@
-//! What people read.
+//! Output for people.
 
 pub mod doctor;
 pub mod drains;

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory as _};
 
 use crate::cli::Cli;
 
-/// How wide a line of help is on the page.
+/// Width of a line of help on the page.
 const WIDTH: usize = 100;
 
 /// The page `docs/reference/cli.md`: each command's own help.

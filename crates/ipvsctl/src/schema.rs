@@ -1,4 +1,4 @@
-//! What machines read: JSON and YAML objects with a version, as Kubernetes' own have.
+//! Output for machines: JSON and YAML objects with a version, as Kubernetes' own have.
 //!
 //! The model's words are not serializable, so that they may change while this format stays.
 //!

@@ -333,7 +333,7 @@ fn live_tables_in_every_format() {
     });
 }
 
-/// What `apply` says on a terminal on which `answer` is typed, and its exit status.
+/// Runs `apply` on a terminal on which `answer` is typed; returns its output and its exit status.
 fn apply_on_terminal(node: &Node, answer: &str) -> (String, i32) {
     let (mut master, mut slave) = (0, 0);
     let none = std::ptr::null_mut();

@@ -9,7 +9,7 @@ use model::{Plan, PlannedOp, Stage};
 use model::kernel::Kernel;
 use model::kernel::OpError;
 
-/// How many changes are handed over at once: whoever watches sees progress in between.
+/// Number of changes that are handed over at once: an observer sees progress in between.
 const CHUNK: usize = 1024;
 
 /// The outcome of one op of a plan.

@@ -1,5 +1,5 @@
-//! What a kernel promises, as named cases: run on [`crate::memory`] everywhere and on
-//! [`crate::linux`] in a VM. `docs/kernel-contract.md` lists them with the facts behind them.
+//! The promises of a kernel, as named cases: run on [`crate::memory`] everywhere and on [`crate::linux`] in a VM.
+//! `docs/kernel-contract.md` lists them with the facts behind them.
 //!
 //! A case takes a kernel with nothing in it, as of a fresh network namespace whose `lo` is up, and
 //! panics where the kernel does not keep the promise.

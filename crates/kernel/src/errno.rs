@@ -12,7 +12,7 @@ pub fn op_error(op: Op, errno: Errno) -> OpError {
     OpError::new(op, kind, Some(errno))
 }
 
-/// What `errno` means as the answer to `op`.
+/// Returns the meaning of `errno` as the answer to `op`.
 ///
 /// Source: `ip_vs_genl_set_cmd`, `net/netfilter/ipvs/ip_vs_ctl.c`; `inet_rtm_newaddr`,
 /// `net/ipv4/devinet.c`; `inet6_rtm_newaddr`, `net/ipv6/addrconf.c`; Linux 6.1.

@@ -34,7 +34,7 @@ pub enum OpenError {
     /// A netlink socket could not be opened.
     #[error("failed to open a {protocol} socket")]
     Socket {
-        /// Which.
+        /// The protocol.
         protocol: &'static str,
         /// The cause.
         source: netlink::OpenError,
@@ -64,7 +64,7 @@ pub enum ModprobeError {
     Failed {
         /// The module.
         module: String,
-        /// What it said, or its status.
+        /// The program's message, or its status.
         message: String,
     },
     /// `modprobe` was killed: it did not end, or the daemon is stopping.

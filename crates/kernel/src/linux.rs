@@ -42,7 +42,7 @@ pub use sysctls::setting;
 pub use udp_flows::{Cleared, Conntrack, ConntrackError};
 use virtual_servers::VirtualServers;
 
-/// How often a reading that somebody else's changes may have torn is done before it is given as torn.
+/// Number of attempts at a reading that changes of another program may have torn, before it is given as torn.
 const READINGS: u32 = 3;
 
 /// Maximum number of changes handed to a table at once: many sends, little memory however large the stage, and a
@@ -96,7 +96,7 @@ impl LinuxKernel {
         self
     }
 
-    /// Which programs change the packet filter, and why; none before rules were first read or changed.
+    /// Returns the programs that change the packet filter, and why; none before rules were first read or changed.
     #[must_use]
     pub fn iptables(&self) -> Option<&Choice> {
         self.rules.chosen()

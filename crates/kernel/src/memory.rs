@@ -25,7 +25,7 @@ use companions::Companions;
 pub use faults::{Fault, FaultRule, Held, Part, Tear};
 use virtual_servers::VirtualServers;
 
-/// How many changes go into one send, as in [`crate::linux`].
+/// Number of changes in one send, as in [`crate::linux`].
 const OPS_PER_SEND: usize = 256;
 
 /// A kernel in memory. A clone is another handle to the same kernel: a test keeps one while a loop
@@ -76,7 +76,7 @@ impl Default for State {
     }
 }
 
-/// How often the kernel was used, failures included.
+/// Number of uses of the kernel, failures included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Changes asked for.
@@ -107,7 +107,7 @@ impl MemoryKernel {
         kernel
     }
 
-    /// What the tables hold now, faults or not. Not counted as a reading.
+    /// Returns the tables as they are now, faults or not. Not counted as a reading.
     #[must_use]
     pub fn tables(&self) -> NodeTables {
         self.snapshot().tables
@@ -125,7 +125,7 @@ impl MemoryKernel {
         self.state().read(scope)
     }
 
-    /// How often the kernel was used so far.
+    /// Returns the number of uses of the kernel so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.state().counts

@@ -48,7 +48,7 @@ impl Watch {
         Self { seen, stop }
     }
 
-    /// Whether `change` is one of other interfaces than the dummy device; nothing is lost.
+    /// Checks that `change` is one of other interfaces than the dummy device, if `is_change`; nothing is lost.
     fn check(&self, what: &str, change: impl FnOnce(), is_change: bool) {
         change();
         let seen = self.seen(if is_change { PATIENCE } else { QUIET });
@@ -63,7 +63,7 @@ impl Watch {
         self.check(arguments, || ip(arguments), is_change);
     }
 
-    /// What `change` takes from the dummy device, and whether other interfaces change.
+    /// Returns the part of the dummy device that `change` deletes, and whether other interfaces change.
     fn loses(&self, change: impl FnOnce()) -> (Lost, bool) {
         change();
         let seen = self.seen(PATIENCE);

@@ -1,5 +1,5 @@
-//! What kube-proxy's other modes left, with real programs. Legacy tables are everywhere; nf_tables where
-//! the kernel has it, which User-Mode Linux has not.
+//! Leftovers of kube-proxy's other modes, with real programs. Legacy tables are everywhere; nf_tables where the kernel has it,
+//! which User-Mode Linux has not.
 
 mod vm;
 
@@ -13,8 +13,7 @@ use model::Leftovers;
 use netlink::{Protocol, Socket, Transport as _};
 use vm::in_namespace;
 
-/// What kube-proxy 1.30 has in iptables mode for one Service with an endpoint, and one without; and a
-/// rule and a chain of others.
+/// Rules of kube-proxy 1.30 in iptables mode for one Service with an endpoint, and one without; and a rule and a chain of others.
 const IPTABLES_MODE: &str = r#"*mangle
 :KUBE-IPTABLES-HINT - [0:0]
 :KUBE-PROXY-CANARY - [0:0]
@@ -52,7 +51,7 @@ COMMIT
 COMMIT
 "#;
 
-/// What of it is not kube-proxy's iptables mode's own.
+/// The part of it that is not specific to kube-proxy's iptables mode.
 const KEPT: &str = r#"*filter
 :FORWARD ACCEPT
 :INPUT ACCEPT

@@ -1,4 +1,4 @@
-//! What Linux refuses, and how it is said.
+//! Changes that Linux refuses, and their errors.
 
 mod vm;
 

@@ -118,7 +118,7 @@ fn rules(family: AddressFamily) -> Rules {
     Rules::parse(&text).expect("it is what iptables prints")
 }
 
-/// What makes a packet filter without rules of ours have these.
+/// Returns the patch that gives these rules to a packet filter without rules of ours.
 fn all(rules: &Rules) -> RulesPatch {
     let jumps = rules.jumps.iter().flat_map(|(chain, rules)| {
         let rules = rules.iter().rev();

@@ -57,7 +57,7 @@ fn check(count: u16, reals: u8) {
     });
 }
 
-/// Whether the virtual servers are. A namespace has settings and rules besides, whatever is added.
+/// Returns true if the virtual servers are the same. A namespace has settings and rules besides, whatever is added.
 fn same(live: &Snapshot, wanted: &Snapshot) -> bool {
     live.tables.virtual_servers == wanted.tables.virtual_servers
 }

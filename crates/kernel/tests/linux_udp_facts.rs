@@ -1,4 +1,4 @@
-//! What IPVS does with UDP flows that were tracked before: the facts behind the deletion of stale flows.
+//! The kernel's treatment of UDP flows that were tracked before: the facts behind the deletion of stale flows.
 
 mod vm;
 
@@ -21,10 +21,10 @@ const VIP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
 
-/// How long one answer is waited for: the way is a virtual cable.
+/// Time limit of one answer: the way is a virtual cable.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How answers find the client.
+/// The way of answers to the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// The servers know no way to the client: they answer what the node masquerades.
@@ -191,7 +191,7 @@ impl Site {
         cleared.deleted.iter().sum()
     }
 
-    /// What is tracked at the node of flows to the virtual address.
+    /// Returns the tracked flows to the virtual address at the node.
     fn tracked(&self) -> String {
         let table = within(&self.node, || {
             std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").expect("the table")
@@ -201,7 +201,7 @@ impl Site {
     }
 }
 
-/// Who answers a datagram, if anybody does.
+/// Asks by a datagram; returns the name of the server that answers, if one does.
 fn ask(socket: &UdpSocket) -> Option<String> {
     // What came too late for the last question.
     socket.set_nonblocking(true).expect("no waiting");

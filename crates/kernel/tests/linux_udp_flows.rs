@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.into()).exit_code()
 }
 
-/// How many flows may be tracked is set for all network namespaces at once.
+/// Sets the number of flows that may be tracked, for all network namespaces at once.
 fn room_for(flows: u32) {
     run("modprobe", "nf_conntrack");
     let limit = "/proc/sys/net/netfilter/nf_conntrack_max";

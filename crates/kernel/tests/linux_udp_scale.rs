@@ -25,7 +25,7 @@ const VIPS: [Ipv4Addr; 9] = [
     Ipv4Addr::new(127, 96, 0, 9),
 ];
 
-/// What deleting may need besides, in KiB (k/k#129982: 12 GB).
+/// Memory that deleting may need besides, in KiB (k/k#129982: 12 GB).
 const ROOM: usize = 16 * 1024;
 
 /// The most memory that this process has had so far, in KiB (`VmHWM`, proc(5)).

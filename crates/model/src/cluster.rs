@@ -1,4 +1,4 @@
-//! What the cluster asks for: Services, EndpointSlices and Nodes in compact words.
+//! The cluster's wishes: Services, EndpointSlices and Nodes in compact form.
 //!
 //! These types hold what a node needs and nothing else. They can hold every mistake an object can
 //! hold: text that should have been an address is kept as [`Parsed::Invalid`], so that the decision
@@ -112,13 +112,13 @@ pub enum ServiceKind {
     ExternalName,
 }
 
-/// Which endpoints traffic may go to.
+/// The endpoints that traffic may go to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrafficPolicy {
     /// All of them.
     #[default]
     Cluster,
-    /// Those on this node.
+    /// The endpoints on this node.
     Local,
 }
 
@@ -135,7 +135,7 @@ pub struct ServicePort {
     pub node_port: Option<Parsed<NonZeroU16>>,
 }
 
-/// Which traffic a policy of a Service is about.
+/// The traffic that a policy of a Service is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyScope {
     /// To cluster IPs: `internalTrafficPolicy`.
@@ -235,9 +235,9 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// `spec.podCIDRs`.
     pub pod_cidrs: Vec<IpNetwork>,
-    /// Whether it has a `metadata.deletionTimestamp`.
+    /// True if it has a `metadata.deletionTimestamp`.
     pub deleting: bool,
-    /// Whether it has the taint `ToBeDeletedByClusterAutoscaler`: load balancers are to leave it out.
+    /// True if it has the taint `ToBeDeletedByClusterAutoscaler`: load balancers are to leave it out.
     pub leaving: bool,
 }
 
@@ -253,7 +253,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// Which kind it is.
+    /// Returns its kind.
     #[must_use]
     pub fn kind(&self) -> ObjectKind {
         match self {
@@ -290,9 +290,9 @@ impl ObjectKind {
     pub const ALL: [Self; 3] = [Self::Service, Self::EndpointSlice, Self::Node];
 }
 
-/// What a source says. For each kind: `ListStarted`, an `Upsert` for every object there is,
-/// `ListDone`; then changes one by one; and again a list whenever the source had to start anew. What
-/// a new list does not name is gone once that list is done, not before.
+/// An event of a source. For each kind: `ListStarted`, an `Upsert` for every object there is, `ListDone`; then changes one by
+/// one; and again a list whenever the source had to start anew. What a new list does not name is gone once that list is done, not
+/// before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterEvent {
     /// A complete list of this kind begins.

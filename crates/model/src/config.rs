@@ -7,8 +7,7 @@ use ipvs::{Scheduler, ServiceFlags, Timeouts};
 
 use crate::names::Name;
 
-/// What decides, besides the cluster and the node itself, what a node's tables hold and how they are
-/// kept.
+/// The settings that decide, besides the cluster and the node itself, what a node's tables hold and how they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
     /// The node's name in Kubernetes, lower case.
@@ -21,26 +20,25 @@ pub struct NodeConfig {
     pub scheduler_flags: ServiceFlags,
     /// Virtual servers and addresses inside these are never deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
-    /// How often the whole table is compared with the wanted one even when nothing changed.
+    /// Interval between comparisons of the whole table with the wanted one, even when nothing changed.
     pub sync_period: Duration,
-    /// How long changes are gathered before they are applied; zero applies at once.
+    /// Time for which changes are gathered before they are applied; zero applies at once.
     pub min_sync_period: Duration,
-    /// Which packets get an address of this node as their source.
+    /// The packets that get an address of this node as their source.
     pub masquerade: Masquerade,
-    /// How traffic from this node's pods is known.
+    /// The way traffic from this node's pods is recognised.
     pub detect_local: DetectLocal,
     /// The addresses of this node at which node ports are served.
     pub node_port_addresses: NodePortAddresses,
-    /// Which of a Service's external addresses are served (deviation D9).
+    /// The external addresses of a Service that are served (deviation D9).
     pub external_ips: ExternalIpPolicy,
     /// External and load-balancer addresses inside these are not served (deviation D8).
     pub protected_cidrs: Vec<IpNetwork>,
-    /// How long a real server that left may keep its connections; zero is without end (deviation D6).
+    /// Time for which a real server that left may keep its connections; zero is without end (deviation D6).
     pub drain_timeout: Duration,
-    /// Whether an endpoint that is gone without having been terminating is cut off at once
-    /// (deviation D6).
+    /// True if an endpoint that is gone without having been terminating is cut off at once (deviation D6).
     pub cut_lost_endpoints: bool,
-    /// Whether the node answers ARP for an address only at the interface that has it.
+    /// True if the node answers ARP for an address only at the interface that has it.
     pub strict_arp: bool,
     /// Timeouts and limits of the kernel.
     pub kernel_settings: KernelSettings,
@@ -84,26 +82,26 @@ pub fn default_scheduler_flags(scheduler: &str) -> ServiceFlags {
 /// Timeouts and limits of the kernel that the node sets. Zero leaves what there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSettings {
-    /// How long connections in the IPVS table may be idle.
+    /// Times for which connections in the IPVS table may be idle.
     pub timeouts: Timeouts,
     /// The connection tracker.
     pub conntrack: ConntrackSettings,
 }
 
-/// What kube-proxy's `conntrack` section asks of the connection tracker. Zero leaves what there is.
+/// Settings of the connection tracker that kube-proxy's `conntrack` section asks for. Zero leaves what there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConntrackSettings {
     /// Connections for each processor.
     pub max_per_core: u32,
     /// The least number of connections; without meaning while `max_per_core` is zero.
     pub min: u32,
-    /// How long an established TCP connection may be idle.
+    /// Time for which an established TCP connection may be idle.
     pub tcp_established_timeout: Duration,
     /// The same of a TCP connection that one side has closed.
     pub tcp_close_wait_timeout: Duration,
-    /// Whether packets outside the TCP window are valid.
+    /// True if packets outside the TCP window are valid.
     pub tcp_be_liberal: bool,
-    /// How long a UDP flow without an answer may be idle.
+    /// Time for which a UDP flow without an answer may be idle.
     pub udp_timeout: Duration,
     /// The same of a UDP flow with answers.
     pub udp_stream_timeout: Duration,
@@ -127,7 +125,7 @@ impl Default for KernelSettings {
     }
 }
 
-/// Which packets get an address of this node as their source, and the marks that say so.
+/// The packets that get an address of this node as their source, and the marks that say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Masquerade {
     /// Every packet to a cluster address, not only those from outside.
@@ -149,7 +147,7 @@ impl Default for Masquerade {
     }
 }
 
-/// How traffic from this node's pods is known: `detectLocalMode` with what belongs to it.
+/// The way traffic from this node's pods is recognised: `detectLocalMode` with what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DetectLocal {
     /// By source: the first of these networks in each family. None of a family means unknown.
@@ -165,8 +163,8 @@ pub enum DetectLocal {
 /// The addresses of this node at which node ports are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodePortAddresses {
-    /// Those inside these networks. In a family without a network, or with one of length 0: every
-    /// address but loopback and link-local ones.
+    /// Addresses inside these networks. In a family without a network, or with one of length 0: every address but loopback and
+    /// link-local ones.
     Within(Vec<IpNetwork>),
     /// The Node's first address of each family.
     Primary,
@@ -178,13 +176,13 @@ impl Default for NodePortAddresses {
     }
 }
 
-/// Which of a Service's `externalIPs` are served.
+/// The `externalIPs` of a Service that are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExternalIpPolicy {
     /// All, as in kube-proxy.
     Allow,
-    /// Those inside these networks.
+    /// Addresses inside these networks.
     AllowList(Vec<IpNetwork>),
-    /// None.
+    /// No address.
     Deny,
 }

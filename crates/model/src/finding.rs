@@ -11,7 +11,7 @@ use crate::names::ObjectName;
 /// as if the object were not there, or as [`Finding::consequence`] says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// What kind of remark, for search and for metrics.
+    /// The kind of remark, for search and for metrics.
     pub code: Code,
     /// The kind of the object, as Kubernetes writes it.
     pub kind: &'static str,
@@ -19,9 +19,9 @@ pub struct Finding {
     pub object: ObjectName,
     /// Path of the field, for example `spec.clusterIPs[0]`.
     pub field: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
-    /// What was done instead.
+    /// The consequence: what was done instead.
     pub consequence: String,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// All is as asked; worth knowing when something looks odd.
@@ -172,7 +172,7 @@ impl Code {
         }
     }
 
-    /// How bad it is.
+    /// Returns its severity.
     #[must_use]
     pub fn level(self) -> Level {
         match self {

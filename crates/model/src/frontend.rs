@@ -18,7 +18,7 @@ use crate::names::{Name, ServicePortName};
 pub struct Frontend {
     /// The Service port behind it.
     pub owner: Arc<ServicePortName>,
-    /// What kind of address this is.
+    /// The kind of address.
     pub kind: FrontendKind,
     /// Where traffic arrives.
     pub address: IpAddr,
@@ -26,24 +26,23 @@ pub struct Frontend {
     pub port: NonZeroU16,
     /// Its protocol.
     pub protocol: Protocol,
-    /// How long a client stays with its backend.
+    /// Time for which a client stays with its backend.
     pub affinity: Option<Duration>,
     /// The scheduler that the Service asks for; none leaves it to the configuration.
     pub scheduler: Option<Name>,
-    /// Whether the address is to be made this node's own; otherwise it is so already.
+    /// True if the address is to be made this node's own; otherwise it is so already.
     pub bind: bool,
     /// The traffic policy of this kind of address. `Local` keeps the client's address.
     pub policy: TrafficPolicy,
-    /// Whether the policy is `Local` and no backend is on this node: `backends` are then those of the
-    /// whole cluster, if any.
+    /// True if the policy is `Local` and no backend is on this node: `backends` are then those of the whole cluster, if any.
     pub lacks_local: bool,
-    /// Who may connect.
+    /// The clients that may connect.
     pub sources: Sources,
     /// Where traffic may go: ordered, each once, same family as `address`.
     pub backends: Vec<Backend>,
 }
 
-/// How a frontend's address came to the Service.
+/// The way a frontend's address came to the Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FrontendKind {
     /// One of `spec.clusterIPs`.
@@ -56,7 +55,7 @@ pub enum FrontendKind {
     NodePort,
 }
 
-/// Who may connect to a frontend.
+/// The clients that may connect to a frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sources {
     /// Everybody.
@@ -65,7 +64,7 @@ pub enum Sources {
     Only {
         /// Clients inside these networks, of the frontend's family.
         ranges: BTreeSet<IpNetwork>,
-        /// Whether this node's own address is in one of them.
+        /// True if this node's own address is in one of them.
         node: bool,
     },
 }
@@ -88,8 +87,8 @@ pub struct LocalEndpoint {
     pub protocol: Protocol,
 }
 
-/// What a load balancer asks this node at a Service's `healthCheckNodePort`: how many of the
-/// Service's ready endpoints are here. One listener serves both families (deviation D18).
+/// The answer to a load balancer at a Service's `healthCheckNodePort`: the number of the Service's ready endpoints that are here.
+/// One listener serves both families (deviation D18).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HealthCheck {
     /// Where it is asked, on the node's addresses.

@@ -6,7 +6,7 @@ pub use self::error::{Errno, ObserveError, OpError, OpErrorKind};
 use crate::plan::Stage;
 use crate::snapshot::{Scope, Snapshot};
 
-/// What became of one change.
+/// The outcome of one change.
 pub type OpOutcome = Result<(), OpError>;
 
 /// A node's kernel: reads its tables and changes them. Synchronous, as netlink is; `&mut self` proves

@@ -1,5 +1,5 @@
-//! What kube-proxy leaves behind when it ran in another mode, or was an older one: rules of its iptables
-//! mode, tables of its nftables mode, sets that no proxy uses any more.
+//! Leftovers of a kube-proxy that ran in another mode, or was an older one: rules of its iptables mode, tables of its nftables
+//! mode, sets that no proxy uses any more.
 //!
 //! The chains that its iptables mode shares with its ipvs mode are ours and no leftovers. Nor is what the
 //! kubelet keeps: `KUBE-IPTABLES-HINT`, `KUBE-KUBELET-CANARY`, `KUBE-FIREWALL`, `KUBE-MARK-DROP`.
@@ -23,9 +23,9 @@ pub use self::rules::{RuleLeftovers, TableLeftovers};
 /// pkg/proxy/nftables/proxier.go, Kubernetes 1.30).
 pub const NFT_TABLE: &str = "kube-proxy";
 
-/// What of the sets of older versions no proxy uses any more, without `KUBE-` or `KUBE-6-`: the SCTP node
-/// ports from before they were `hash:ip,port`, and a set of the first ipvs mode. kube-router has sets of
-/// names `KUBE-SRC-…` and `KUBE-DST-…`, so that the beginning of a name says nothing.
+/// Names of the sets of older versions that no proxy uses any more, without `KUBE-` or `KUBE-6-`: the SCTP node ports from before
+/// they were `hash:ip,port`, and a set of the first ipvs mode. kube-router has sets of names `KUBE-SRC-…` and `KUBE-DST-…`, so
+/// that the beginning of a name says nothing.
 const OLD_SETS: [&str; 3] = [
     "NODE-PORT-SCTP",
     "NODE-PORT-LOCAL-SCTP",
@@ -40,19 +40,19 @@ pub fn old_sets() -> impl Iterator<Item = SetName> {
     names("KUBE-").chain(names("KUBE-6-"))
 }
 
-/// What of kube-proxy's other modes is on a node. Prints in words, in one line.
+/// Leftovers of kube-proxy's other modes on a node. Prints in words, in one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
     /// Rules of the iptables mode; no family whose rules have none.
     pub rules: BTreeMap<AddressFamily, RuleLeftovers>,
     /// The families that have a table of the nftables mode, [`NFT_TABLE`].
     pub nft_tables: BTreeSet<AddressFamily>,
-    /// Those of [`old_sets`] that exist.
+    /// The sets of [`old_sets`] that exist.
     pub sets: BTreeSet<SetName>,
 }
 
 impl Leftovers {
-    /// Whether there is nothing.
+    /// Returns true if there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -68,7 +68,7 @@ impl Leftovers {
         }
     }
 
-    /// What is odd about the node that has them; none where there is nothing.
+    /// Returns the finding about the node that has them; none if there are no leftovers.
     #[must_use]
     pub fn finding(&self, node: &Name) -> Option<Finding> {
         (!self.is_empty()).then(|| Finding {
@@ -109,7 +109,7 @@ impl fmt::Display for Leftovers {
     }
 }
 
-/// How `nft` names the family.
+/// Returns the name of the family in `nft`.
 #[must_use]
 pub fn nft_family(family: AddressFamily) -> &'static str {
     match family {

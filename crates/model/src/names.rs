@@ -27,8 +27,8 @@ impl ObjectName {
         }
     }
 
-    /// Whether this is `default/kubernetes`, the Service through which a node reaches its API
-    /// server: it is programmed before all others (deviation D1).
+    /// Returns true if this is `default/kubernetes`, the Service through which a node reaches its API server: it is programmed
+    /// before all others (deviation D1).
     #[must_use]
     pub fn is_api_server(&self) -> bool {
         &*self.namespace == "default" && &*self.name == "kubernetes"

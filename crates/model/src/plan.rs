@@ -1,4 +1,4 @@
-//! What to do to the kernel: a value that prints.
+//! Changes to the kernel: a value that prints.
 
 mod gate;
 mod mirror;
@@ -108,7 +108,7 @@ impl Op {
         }
     }
 
-    /// Whether it adds, changes or deletes.
+    /// Returns the kind of change: add, change or delete.
     #[must_use]
     pub fn effect(&self) -> OpEffect {
         match self {
@@ -134,7 +134,7 @@ impl Op {
     }
 }
 
-/// What an [`Op`] does, as `ipvsctl diff` marks it: `+`, `~` or `-`.
+/// The kind of change that an [`Op`] makes, as `ipvsctl diff` marks it: `+`, `~` or `-`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OpEffect {
     /// Something new.
@@ -233,9 +233,9 @@ pub enum Reason {
 pub struct Difference {
     /// The setting's name.
     pub field: &'static str,
-    /// What the kernel has.
+    /// The kernel's value.
     pub live: String,
-    /// What is wanted.
+    /// The desired value.
     pub desired: String,
 }
 
@@ -280,7 +280,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Whether it changes kernel settings and nothing else.
+    /// Returns true if it changes kernel settings and nothing else.
     #[must_use]
     pub fn is_about_settings(&self) -> bool {
         (self.ops.iter())
@@ -295,13 +295,12 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// Virtual servers that were left out because a foreign one is in their way.
     pub findings: BTreeMap<VirtualServerKey, Finding>,
-    /// How many deletions were left out because the view of the cluster or of the kernel is not
-    /// complete.
+    /// Number of deletions that were left out because the view of the cluster or of the kernel is not complete.
     pub withheld: usize,
 }
 
 impl Plan {
-    /// Whether there is nothing to do.
+    /// Returns true if there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty()
@@ -312,7 +311,7 @@ impl Plan {
         self.stages.iter().flat_map(|stage| &stage.ops)
     }
 
-    /// How many changes of each kind.
+    /// Counts the changes of each kind.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
@@ -327,7 +326,7 @@ impl Plan {
     }
 }
 
-/// How many changes a plan holds. Prints as `Plan: 1 to add, 0 to change, 2 to delete`.
+/// Numbers of changes in a plan. Prints as `Plan: 1 to add, 0 to change, 2 to delete`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Additions.

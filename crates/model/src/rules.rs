@@ -22,8 +22,8 @@ pub(crate) use parse::is_open;
 pub use patch::RulesPatch;
 pub use save::RulesError;
 
-/// What we keep in the packet filter of one family: chains of ours, whole, and jumps to them from the
-/// built-in chains, which hold rules of others too.
+/// Our part of the packet filter of one family: chains of ours, whole, and jumps to them from the built-in chains, which hold
+/// rules of others too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Every chain of ours with its rules in order; an empty chain counts.
@@ -51,7 +51,7 @@ impl ChainKey {
         }
     }
 
-    /// Whether the chain is kube-proxy's, and so ours.
+    /// Returns true if the chain is kube-proxy's, and so ours.
     #[must_use]
     pub fn is_ours(&self) -> bool {
         OURS.contains(&(self.table, &self.chain))
@@ -102,12 +102,12 @@ impl Table {
 pub struct Rule {
     /// Conditions, in the order in which `iptables-save` prints them.
     pub matches: Vec<Match>,
-    /// What happens.
+    /// The action of the rule.
     pub target: Target,
 }
 
 impl Rule {
-    /// Whether it looks into the set `name`.
+    /// Returns true if it looks into the set `name`.
     #[must_use]
     pub fn looks_into(&self, name: &SetName) -> bool {
         (self.matches.iter())
@@ -120,14 +120,14 @@ impl Rule {
 pub enum Match {
     /// `[!] -s NETWORK`.
     Source {
-        /// Whether it must not match.
+        /// True if it must not match.
         negated: bool,
         /// The network.
         network: IpNetwork,
     },
     /// `[!] -i NAME`; a name that ends in `+` stands for every name that begins so.
     InInterface {
-        /// Whether it must not match.
+        /// True if it must not match.
         negated: bool,
         /// The name.
         name: Name,
@@ -138,16 +138,16 @@ pub enum Match {
     Comment(Name),
     /// `-m set [!] --match-set NAME dst,dst`.
     Set {
-        /// Whether it must not match.
+        /// True if it must not match.
         negated: bool,
         /// The set.
         name: SetName,
-        /// Which end of the packet each dimension is compared with.
+        /// The end of the packet that each dimension is compared with.
         dimensions: Vec<Dimension>,
     },
     /// `-m mark [!] --mark 0x4000/0x4000`; the mask is not printed where it is all ones.
     Mark {
-        /// Whether it must not match.
+        /// True if it must not match.
         negated: bool,
         /// The value under the mask.
         value: u32,
@@ -156,14 +156,14 @@ pub enum Match {
     },
     /// `-m addrtype [!] --src-type LOCAL` or `--dst-type LOCAL`: an address of this node.
     Local {
-        /// Whether it must not match.
+        /// True if it must not match.
         negated: bool,
-        /// Which address.
+        /// The address that is compared.
         end: Dimension,
     },
     /// `-m physdev [!] --physdev-is-in`: it came in by a port of a bridge.
     PhysdevIsIn {
-        /// Whether it must not match.
+        /// True if it must not match.
         negated: bool,
     },
     /// `-m conntrack --ctstate …`.
@@ -183,7 +183,7 @@ pub enum ConnectionState {
     Established,
 }
 
-/// What a rule does with a packet.
+/// The action of a rule on a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// No target: the packet is only counted. We never write it.

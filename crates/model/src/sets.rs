@@ -4,13 +4,13 @@
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use ipset::{Entry, Family, HashType, Header, Protocol, SetName};
 use ipvs::{AddressFamily, VirtualServerKey};
 
-/// What a set is for.
+/// The purpose of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SetKind {
     /// `KUBE-LOOP-BACK`: local endpoints, for an endpoint that reaches itself through a Service.
@@ -53,7 +53,7 @@ pub enum SetKind {
     NoLocalEndpoint,
 }
 
-/// How many entries a set takes at least, as kube-proxy creates it.
+/// Minimum size of a set, as kube-proxy creates it.
 pub const MIN_ELEMENTS: u32 = 65_536;
 
 impl SetKind {
@@ -115,7 +115,7 @@ impl SetKind {
         }
     }
 
-    /// What the set is created with in `family` to hold `entries`. Its limit grows with what it holds
+    /// Returns the header with which the set is created in `family` to hold `entries`. Its limit grows with what it holds
     /// (deviation D16): the next power of two, and no less than [`MIN_ELEMENTS`].
     #[must_use]
     pub fn header(self, family: AddressFamily, entries: usize) -> Header {
@@ -141,25 +141,46 @@ impl SetKind {
     }
 }
 
-/// Whether the virtual server `key` may be what `entry` is there for: it has the entry's address, port and
-/// protocol, or its port where the entry is a port alone.
+/// Destination of the packets that an entry of a set matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Every port of an address.
+    Address(IpAddr),
+    /// An address, protocol and port: those of a virtual server.
+    VirtualServer(VirtualServerKey),
+    /// A port of every address.
+    Port(u16),
+}
+
+impl Destination {
+    /// Returns the destination that `entry` names. Its source, if it has one, is left out.
+    #[must_use]
+    pub fn of(entry: Entry) -> Self {
+        match entry {
+            Entry::Ip(address) => Self::Address(address),
+            Entry::IpPort(address, protocol, port)
+            | Entry::IpPortIp(address, protocol, port, _)
+            | Entry::IpPortNet(address, protocol, port, _) => {
+                Self::VirtualServer(VirtualServerKey::Address {
+                    address,
+                    port,
+                    protocol: protocol.0.into(),
+                })
+            }
+            Entry::Port(port) => Self::Port(port),
+        }
+    }
+}
+
+/// Returns true if `entry` may be there for the virtual server `key`: it has the address, port and protocol of `key`, or the port if
+/// it is a port alone.
 #[must_use]
 pub fn served_by(entry: &Entry, key: VirtualServerKey) -> bool {
-    let VirtualServerKey::Address {
-        address,
-        port,
-        protocol,
-    } = key
-    else {
-        return false;
-    };
-    match *entry {
-        Entry::Port(of) => of == port,
-        Entry::Ip(_) => false,
-        Entry::IpPort(at, by, of)
-        | Entry::IpPortIp(at, by, of, _)
-        | Entry::IpPortNet(at, by, of, _) => {
-            at == address && by.0 == protocol.number() && of == port
+    match Destination::of(*entry) {
+        Destination::Address(_) => false,
+        Destination::VirtualServer(of) => of == key,
+        Destination::Port(of) => {
+            matches!(key, VirtualServerKey::Address { port, .. } if port == of)
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was read from a node's kernel.
+//! The reading of a node's kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,18 +11,18 @@ use crate::names::Name;
 use crate::rules::ChainKey;
 use crate::tables::{NodeTables, TableKeys};
 
-/// What to read: reading costs a dump for each virtual server.
+/// The parts to read: reading costs a dump for each virtual server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// Which virtual servers, with their real servers.
+    /// The virtual servers to read, with their real servers.
     pub virtual_servers: Selection,
-    /// Whether to read the dummy device and its addresses, and the other interfaces.
+    /// True to read the dummy device and its addresses, and the other interfaces.
     pub addresses: bool,
-    /// Which of our sets.
+    /// The sets of ours to read.
     pub sets: SetSelection,
-    /// Whether to read the packet filter's rules: a process for each family.
+    /// True to read the packet filter's rules: a process for each family.
     pub rules: bool,
-    /// Whether to read kernel settings and what the machine is.
+    /// True to read kernel settings and what the machine is.
     pub settings: bool,
 }
 
@@ -63,7 +63,7 @@ impl Scope {
     }
 }
 
-/// Which virtual servers to read.
+/// Selection of the virtual servers to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// Every one.
@@ -74,7 +74,7 @@ pub enum Selection {
     Only(BTreeSet<VirtualServerKey>),
 }
 
-/// Which of our sets to read.
+/// Selection of the sets of ours to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetSelection {
     /// Every one.
@@ -88,7 +88,7 @@ pub enum SetSelection {
 pub struct Snapshot {
     /// The tables.
     pub tables: NodeTables,
-    /// Whether the dummy device exists.
+    /// True if the dummy device exists.
     pub device: bool,
     /// Connections of each real server that has any.
     pub connections: BTreeMap<(VirtualServerKey, RealServerKey), Connections>,
@@ -189,21 +189,21 @@ impl Snapshot {
     }
 }
 
-/// What a proxy can see of its node besides the tables.
+/// The state of the node that a proxy can see besides the tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeState {
     /// Interfaces other than the dummy device, ordered by name.
     pub interfaces: Vec<Interface>,
-    /// What of the machine decides settings.
+    /// The properties of the machine that decide settings.
     pub machine: Machine,
 }
 
-/// What of the machine and its kernel decides which settings a node needs.
+/// The properties of the machine and its kernel that decide which settings a node needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
     /// The kernel's version, where it is known.
     pub kernel: Option<KernelVersion>,
-    /// How many processors it has, where that is known.
+    /// Number of processors, where that is known.
     pub processors: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Which kernel settings a proxy may have to set.
+//! The kernel settings that a proxy may have to set.
 
 /// Every setting below `/proc/sys` that a node's tables may name, dots between its parts, in order: what a
 /// kernel has of these is read with its tables.

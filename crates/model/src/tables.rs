@@ -1,4 +1,4 @@
-//! What a node's kernel holds, or should hold: desired and live are this one type.
+//! The contents of a node's kernel, as they are or should be: desired and live are this one type.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -47,7 +47,7 @@ pub struct VirtualServerEntry {
 /// eleven.
 pub type RealServers = LiteMap<RealServerKey, RealServer>;
 
-/// Those real servers, in no more room than they need.
+/// Collects real servers in no more room than they need.
 pub fn collect_real_servers(real_servers: impl IntoIterator<Item = RealServer>) -> RealServers {
     let real_servers = real_servers.into_iter().map(|real| (real.key, real));
     let mut sorted = real_servers.collect::<RealServers>().into_tuple_vec();
@@ -105,7 +105,7 @@ fn share_entry(entry: &mut Arc<VirtualServerEntry>, other: Option<&Arc<VirtualSe
     }
 }
 
-/// What a map of virtual servers holds at `address`, whatever the port and protocol.
+/// Returns the entries of a map of virtual servers at `address`, whatever the port and protocol.
 pub fn at_address<T>(
     map: &BTreeMap<VirtualServerKey, T>,
     address: IpAddr,
@@ -155,13 +155,13 @@ pub struct TableKeys {
 }
 
 impl TableKeys {
-    /// Whether there is no key.
+    /// Returns true if there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether the two have a key in common.
+    /// Returns true if the two have a key in common.
     #[must_use]
     pub fn touches(&self, other: &Self) -> bool {
         !self.virtual_servers.is_disjoint(&other.virtual_servers)
@@ -208,14 +208,14 @@ impl TableKeys {
     }
 }
 
-/// What the cluster asks of a node, and on whose behalf.
+/// The tables that the cluster asks of a node, and on whose behalf.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The tables.
     pub tables: NodeTables,
-    /// Who asked for each entry.
+    /// The owner of each entry.
     pub owners: Owners,
-    /// What is answered at health-check node ports, by Service.
+    /// The answers at health-check node ports, by Service.
     pub health_checks: BTreeMap<ObjectName, HealthCheck>,
     /// Services with a policy `Local` and no endpoint here, though there are some elsewhere: which policy, in which
     /// family. Never empty.
@@ -228,9 +228,9 @@ pub type WithoutLocal = BTreeSet<(AddressFamily, PolicyScope)>;
 /// The Service ports behind the entries of a node's tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owners {
-    /// Whose each virtual server is.
+    /// The Service port that each virtual server belongs to.
     pub virtual_servers: BTreeMap<VirtualServerKey, Arc<ServicePortName>>,
-    /// Whose each address is. Of several ports, even Services, that share one it is a port of the API server's Service,
-    /// else the first by name.
+    /// The Service port that each address belongs to. Of several ports, even Services, that share one it is a port of the API
+    /// server's Service, else the first by name.
     pub addresses: BTreeMap<IpAddr, Arc<ServicePortName>>,
 }

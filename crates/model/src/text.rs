@@ -48,7 +48,7 @@ use crate::tables::{NodeTables, VirtualServerEntry};
 pub struct TextError {
     /// The line's number, from 1.
     pub line: usize,
-    /// What was found and what was expected.
+    /// The text that was found and what was expected.
     pub problem: String,
 }
 

@@ -15,14 +15,14 @@ pub struct Flow {
     pub answered_by: SocketAddr,
 }
 
-/// Who may answer at each virtual server. One that nobody serves is not in it: its flows are left alone.
+/// The servers that may answer at each virtual server. One that nobody serves is not in it: its flows are left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UdpFlows {
     /// By address and port.
     pub served: BTreeMap<SocketAddr, Servers>,
 }
 
-/// Who may answer at one virtual server.
+/// The servers that may answer at one virtual server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Servers {
     /// Its real servers.
@@ -33,8 +33,8 @@ pub struct Servers {
 }
 
 impl UdpFlows {
-    /// Whether `flow` leads to the wrong place: a virtual server that others serve, or one that was not
-    /// there when the flow began, so that its packets pass it by.
+    /// Returns true if `flow` leads to the wrong place: a virtual server that others serve, or one that was not there when the
+    /// flow began, so that its packets pass it by.
     #[must_use]
     pub fn is_stale(&self, flow: &Flow) -> bool {
         self.served.get(&flow.destination).is_some_and(|servers| {

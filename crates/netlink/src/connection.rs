@@ -22,13 +22,13 @@ const HEADER_BYTES: usize = 16;
 /// One message of a batch.
 #[derive(Clone, Debug)]
 pub struct Request<M> {
-    /// What is asked.
+    /// The message.
     pub message: M,
     /// Flags besides `NLM_F_REQUEST` and `NLM_F_ACK`, for example `NLM_F_CREATE`.
     pub flags: u16,
 }
 
-/// Whether a dump shows the table as it was at one moment.
+/// Result of a dump: the table as it was at one moment, or a torn view of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Integrity {

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors of netlink.
 
 use std::fmt;
 use std::io;
@@ -33,7 +33,7 @@ pub enum Failure {
     Refused {
         /// Why.
         errno: Errno,
-        /// What the kernel said beside the number (`NLMSGERR_ATTR_MSG`, since Linux 4.12).
+        /// The kernel's text beside the number (`NLMSGERR_ATTR_MSG`, since Linux 4.12).
         message: Option<String>,
     },
     /// The kernel's answer was dropped or did not come in time: the request may have been done.
@@ -56,7 +56,7 @@ pub enum DumpError {
     Refused {
         /// Why.
         errno: Errno,
-        /// What the kernel said beside the number.
+        /// The kernel's text beside the number.
         message: Option<String>,
     },
     /// The request could not be sent.

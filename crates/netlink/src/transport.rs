@@ -16,8 +16,8 @@ use crate::error::OpenError;
 /// Room for the answers to a batch in which every request fails.
 const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
 
-/// How long an answer may take. The kernel answers within the send itself, or not at all: a request
-/// that ends in `EINTR` has no answer (`netlink_rcv_skb`, `net/netlink/af_netlink.c`, Linux 6.1).
+/// Time limit of an answer. The kernel answers within the send itself, or not at all: a request that ends in `EINTR` has no
+/// answer (`netlink_rcv_skb`, `net/netlink/af_netlink.c`, Linux 6.1).
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A netlink protocol.

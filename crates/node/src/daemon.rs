@@ -35,7 +35,7 @@ use reconciler::Reconciler;
 pub use self::args::Args;
 use self::telemetry_observer::{Sources, TelemetryObserver};
 
-/// How many words of a source may wait for the loop; a slow loop slows the source down.
+/// Number of events of a source that may wait for the loop; a slow loop slows the source down.
 const INPUTS: usize = 1024;
 
 /// An error that ends the daemon: one line for the operator.

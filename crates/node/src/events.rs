@@ -1,4 +1,4 @@
-//! What users of Kubernetes are told, as Events: on Services and Nodes, beside the log.
+//! Events for users of Kubernetes, on Services and Nodes, beside the log.
 
 #[cfg(test)]
 mod tests;
@@ -17,7 +17,7 @@ use crate::http::BindError;
 use crate::run::Observer;
 use reconciler::{Failure, Reconciler, Report, Trigger};
 
-/// What was tried when the daemon started; kube-proxy's word.
+/// The action at the start of the daemon; kube-proxy's word.
 const START: &str = "StartKubeProxy";
 
 /// Minimum time between two events about failures of one object.
@@ -205,7 +205,7 @@ impl Repairs {
 /// event once a retry failed or no retry can help, and again each [`REPEAT`] while that lasts.
 #[derive(Debug, Default)]
 pub struct Failures {
-    /// Those of the sync under way.
+    /// Failures of the sync under way.
     failing: BTreeMap<Option<ObjectName>, Failing>,
     /// When an event was sent; limited to [`MOST_FAILING`].
     told: BTreeMap<Option<ObjectName>, Instant>,

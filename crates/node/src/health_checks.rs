@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use self::listener::{Count, Listener};
 use crate::http::Limits;
 
-/// Whether the proxy does its work, now.
+/// Returns true if the proxy does its work, now.
 pub type ProxyHealthy = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// The addresses at which health checks are answered.
@@ -35,7 +35,7 @@ pub enum ListenOn {
     Addresses(BTreeSet<IpAddr>),
 }
 
-/// What is to be answered, and where.
+/// The health checks that are wanted, and the addresses at which they are answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Where.
@@ -48,7 +48,7 @@ pub struct Wanted {
 #[derive(Debug, thiserror::Error)]
 #[error("failed to listen at {address} for the health check of Service {service}")]
 pub struct ListenFailure {
-    /// Whose it is.
+    /// The Service.
     pub service: ObjectName,
     /// Its address; `[::]` stands for all of both families.
     pub address: SocketAddr,
@@ -91,7 +91,7 @@ pub async fn run(
 }
 
 impl HealthChecks {
-    /// None open.
+    /// Returns a value without open ports.
     #[must_use]
     pub fn new(proxy_healthy: ProxyHealthy, limits: Limits) -> Self {
         Self {
@@ -101,13 +101,13 @@ impl HealthChecks {
         }
     }
 
-    /// How many Services are answered for.
+    /// Returns the number of Services that are answered for.
     #[must_use]
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()

@@ -12,8 +12,9 @@ macro_rules! daemon_allocator {
         #[global_allocator]
         static ALLOCATOR: $crate::heap::Jemalloc = $crate::heap::Jemalloc;
 
-        /// What jemalloc reads when it starts (`malloc_conf`, jemalloc(3), TUNING): one arena, for few threads allocate here, for
-        /// large pieces too; and a thread that gives free memory back after some seconds. `_RJEM_MALLOC_CONF` in the environment overrides it.
+        /// Settings that jemalloc reads when it starts (`malloc_conf`, jemalloc(3), TUNING): one arena, for few threads allocate
+        /// here, for large pieces too; and a thread that gives free memory back after some seconds. `_RJEM_MALLOC_CONF` in the
+        /// environment overrides it.
         // SAFETY: jemalloc's symbol of this name is a pointer to text that ends with a zero byte, and so is this.
         #[unsafe(export_name = "_rjem_malloc_conf")]
         #[used]

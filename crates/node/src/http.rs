@@ -1,5 +1,5 @@
-//! What the daemon says over HTTP: to load balancers and the kubelet ([`health_pages`]), to Prometheus
-//! and people ([`metrics_pages`]).
+//! The daemon's pages over HTTP: for load balancers and the kubelet ([`health_pages`]), for Prometheus and people
+//! ([`metrics_pages`]).
 //!
 //! [`telemetry`] is all of it, with the health-check node ports, for the loop.
 //!
@@ -28,12 +28,12 @@ pub use self::listen::listen;
 pub use self::serve::{Connections, Limits, accept, serve};
 pub use self::server::{BindError, Server};
 
-/// What is asked for. Methods and bodies make no difference to any page.
+/// The path and query of a request. Methods and bodies make no difference to any page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
     /// The path, as it was sent.
     pub path: &'a str,
-    /// What follows the question mark; empty without one.
+    /// The query behind the question mark; empty without one.
     pub query: &'a str,
 }
 

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes: kube-proxy's metrics under their own names, and ours, `kubeipvs_…`.
+//! The metrics that Prometheus scrapes: kube-proxy's under their own names, and ours, `kubeipvs_…`.
 //!
 //! Exposed as text 0.0.4, kube-proxy's default. `docs/reference/metrics.md` is made from the same
 //! table from which the metrics are registered.
@@ -57,7 +57,7 @@ pub struct Metrics {
     audited: Mutex<Option<Instant>>,
 }
 
-/// Which page of the health server was asked for.
+/// The page of the health server that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthPage {
     /// `/healthz`.
@@ -173,8 +173,8 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    /// What this proxy stands for in `kubernetes_build_info`: the version that the API server gives
-    /// (`v1.34.2`), or the alerts about clusters of mixed versions ring.
+    /// Sets the version that this proxy stands for in `kubernetes_build_info`: the one that the API server gives (`v1.34.2`), or
+    /// the alerts about clusters of mixed versions ring.
     pub fn stands_for(&self, major: &str, minor: &str, git_version: &str) {
         let platform = format!("linux/{}", std::env::consts::ARCH);
         let info = &self.handles.kubernetes_build_info;
@@ -281,7 +281,7 @@ impl Metrics {
         }
     }
 
-    /// Which Services have a policy `Local` and no endpoint here.
+    /// Sets the numbers of Services that have a policy `Local` and no endpoint here.
     pub fn without_local_endpoints(&self, services: &BTreeMap<ObjectName, WithoutLocal>) {
         for family in &self.families {
             for scope in PolicyScope::ALL {

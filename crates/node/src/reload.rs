@@ -44,7 +44,7 @@ pub enum ReloadOutcome {
     Broken(ConfigErrors),
     /// Some fields have other values.
     Changed {
-        /// What holds from now on.
+        /// The configuration that holds from now on.
         holds: Box<Resolved>,
         /// The fields that take effect at once, in the order of the table of fields.
         applied: Vec<Change>,

@@ -25,7 +25,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Readings take one part in so many of a processor's time at most.
 const SHARE: u32 = 20;
 
-/// Whose the virtual servers are.
+/// Owners of the virtual servers.
 type Owners = BTreeMap<VirtualServerKey, Arc<ServicePortName>>;
 
 /// Tells the reader whose the virtual servers are, whenever that changes.
@@ -88,12 +88,12 @@ impl Observer for Watcher {
     }
 }
 
-/// How long to rest after a reading that took so long.
+/// Returns the time to rest after a reading that took so long.
 fn pause(took: Duration) -> Duration {
     PERIOD.max(took * SHARE)
 }
 
-/// What was counted of our virtual servers.
+/// Assigns the counters of our virtual servers to their owners.
 fn attribute(counted: Vec<Counted>, owners: &Owners) -> Arc<[VirtualServerTraffic]> {
     let ours = counted.into_iter().filter_map(|counted| {
         let owner = owners.get(&counted.key)?;
@@ -107,7 +107,7 @@ fn attribute(counted: Vec<Counted>, owners: &Owners) -> Arc<[VirtualServerTraffi
     ours.collect()
 }
 
-/// What the loop and the reader share.
+/// State that the loop and the reader share.
 #[derive(Debug, Default)]
 struct Slot {
     state: Mutex<State>,
@@ -116,7 +116,7 @@ struct Slot {
 
 #[derive(Debug, Default)]
 struct State {
-    /// None before they are known.
+    /// `None` before they are known.
     owners: Option<Arc<Owners>>,
     ended: bool,
 }

@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::run::Observer;
 use reconciler::Reconciler;
 
-/// How long to wait after a pass that failed; twice as long after each one more, up to the second.
+/// Times to wait after a pass that failed; twice as long after each one more, up to the second.
 const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
 
 /// Returns the servers that may answer at each UDP virtual server with real servers. Virtual servers in `foreign` are left out: their
@@ -77,7 +77,7 @@ fn finishing<'a>(
         .filter_map(|endpoint| endpoint.address.as_result().ok().copied())
 }
 
-/// Whether `op` changes where UDP flows may go.
+/// Returns true if `op` changes where UDP flows may go.
 fn concerns_udp(op: &Op) -> bool {
     let key = match op {
         Op::AddVirtualServer(server) => server.key,

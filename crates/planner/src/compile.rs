@@ -23,7 +23,7 @@ use crate::resolve::resolve;
 use crate::rules::rules;
 use crate::settings::sysctls;
 
-/// What the cluster asks of the node, and what is odd about it. Total: any state has an answer.
+/// Returns the tables that the cluster asks of the node, and findings about it. Total: any state has an answer.
 #[must_use]
 pub fn compile(
     cluster: &ClusterState,
@@ -36,7 +36,7 @@ pub fn compile(
     (compiler.index.desired().clone(), findings)
 }
 
-/// What is odd about the cluster's objects, ordered.
+/// Returns the findings about the cluster's objects, ordered.
 #[must_use]
 pub fn lint(cluster: &ClusterState, node: &NodeState, config: &NodeConfig) -> Vec<Finding> {
     compile(cluster, node, config).1
@@ -74,7 +74,7 @@ impl Compiler {
         self.config = config;
     }
 
-    /// What the cluster asks of the node.
+    /// Returns the tables that the cluster asks of the node.
     #[must_use]
     pub fn desired(&self) -> &Desired {
         self.index.desired()

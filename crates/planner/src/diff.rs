@@ -24,7 +24,7 @@ use model::tables::{Desired, TableKeys, VirtualServerEntry};
 use self::filter_state::NodePort;
 use self::plan_builder::PlanBuilder;
 
-/// What we may touch (deviation D13), and how the node goes about it.
+/// The objects that we may touch (deviation D13), and the way the node goes about it.
 ///
 /// Ours is an address on the dummy device, an entry of our sets, a rule of our chains, a virtual server
 /// whose address is on the dummy device or whose address and port are in our sets, and a virtual server
@@ -38,19 +38,19 @@ pub struct Ownership {
     pub foreign: BTreeSet<VirtualServerKey>,
     /// Nothing inside these is deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
-    /// Which TCP real servers that are no endpoints any more are deleted.
+    /// The TCP real servers to delete among those that are no endpoints any more.
     pub retire: Retire,
-    /// Whether anything may be deleted: not before every source has delivered a first list.
+    /// True if anything may be deleted: not before every source has delivered a first list.
     pub deletions: bool,
     /// The node's name: it decides the order in which real servers are added (deviation D7).
     pub node_name: Name,
 }
 
-/// Which TCP real servers are deleted once they are no endpoints any more. Until then they have weight 0: they keep their
-/// connections and get no new ones (deviation D6).
+/// The TCP real servers to delete once they are no endpoints any more. Until then they have weight 0: they keep their connections
+/// and get no new ones (deviation D6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retire {
-    /// Those that have weight 0 and no connection in the snapshot. For programs that run once: the weight was written
+    /// Real servers that have weight 0 and no connection in the snapshot. For programs that run once: the weight was written
     /// before they read.
     Idle,
     /// These, and why. For the daemon, which knows when it wrote each weight.
@@ -58,8 +58,7 @@ pub enum Retire {
 }
 
 impl Ownership {
-    /// What is ours by what the kernel says alone, on a node with this configuration. Deletions are
-    /// allowed.
+    /// Returns the ownership that follows from the kernel alone, on a node with this configuration. Deletions are allowed.
     #[must_use]
     pub fn new(config: &NodeConfig) -> Self {
         Self {
@@ -324,8 +323,8 @@ impl Differ<'_> {
     }
 }
 
-/// Whether what the kernel holds says that the virtual server `key` is ours: its address is on the dummy
-/// device, or its address and port are in our sets.
+/// Returns true if what the kernel holds says that the virtual server `key` is ours: its address is on the dummy device, or its
+/// address and port are in our sets.
 #[must_use]
 pub fn is_marked(live: &Snapshot, key: VirtualServerKey) -> bool {
     address_of(key).is_some_and(|at| live.tables.addresses.contains(&at))

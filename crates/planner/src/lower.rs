@@ -21,22 +21,22 @@ use model::tables::{VirtualServerEntry, collect_real_servers};
 
 pub(crate) use self::entries::{SetEntry, health_check, loop_back};
 
-/// What one frontend needs in the kernel.
+/// The needs of one frontend in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     /// The Service port behind it.
     pub(crate) owner: Arc<ServicePortName>,
-    /// What kind of address it is at.
+    /// The kind of address that it is at.
     pub(crate) kind: FrontendKind,
     /// The virtual server with its real servers.
     pub(crate) entry: Arc<VirtualServerEntry>,
     /// The address, where it must be on the dummy device.
     pub(crate) bound: Option<IpAddr>,
-    /// What the rules must know about it.
+    /// The entries by which the rules know it.
     pub(crate) set_entries: Box<[SetEntry]>,
 }
 
-/// What `frontend` needs in the kernel.
+/// Returns the needs of `frontend` in the kernel.
 pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
     let backends = frontend.backends.iter();
     let real_servers = collect_real_servers(backends.map(|backend| real_server(*backend)));

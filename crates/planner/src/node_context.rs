@@ -111,7 +111,7 @@ impl NodeContext {
         })
     }
 
-    /// How traffic from this node's pods is known in `family`.
+    /// Returns the way traffic from this node's pods is recognised in `family`.
     pub(crate) fn local_traffic(&self, family: AddressFamily, config: &NodeConfig) -> LocalTraffic {
         let first = |networks: &[IpNetwork]| {
             (networks.iter().copied())

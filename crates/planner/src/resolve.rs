@@ -31,22 +31,22 @@ use self::ports::{UsablePort, usable_ports};
 use self::ranges::Ranges;
 use crate::node_context::NodeContext;
 
-/// What one Service is on this node.
+/// One Service on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resolved {
     /// Where it is served.
     pub(crate) frontends: Vec<Frontend>,
     /// Its endpoints on this node, whatever their conditions.
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
-    /// What load balancers are told about it.
+    /// The answer to load balancers about it.
     pub(crate) health_check: Option<HealthCheck>,
     /// Where a policy `Local` finds no endpoint on this node.
     pub(crate) without_local: WithoutLocal,
-    /// What is wrong with it or its slices.
+    /// Findings about it or its slices.
     pub(crate) findings: Vec<Finding>,
 }
 
-/// What `service` is on this node.
+/// Resolves `service` on this node.
 pub(crate) fn resolve(
     service: &Service,
     slices: &[EndpointSlice],

@@ -16,7 +16,7 @@ use model::rules::{ChainKey, Match, Rule, Rules, Table, Target};
 
 use chains::Writer;
 
-/// How traffic from this node's pods is known in one family.
+/// The way traffic from this node's pods is recognised in one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LocalTraffic {
     /// Not at all.

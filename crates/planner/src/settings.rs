@@ -37,7 +37,7 @@ pub(crate) fn sysctls(config: &NodeConfig, machine: Machine) -> BTreeMap<Name, N
         .collect()
 }
 
-/// Whether the kernel's value of a setting is as good as the wanted one.
+/// Returns true if the kernel's value of a setting is as good as the wanted one.
 pub(crate) fn is_met(name: &str, live: &str, wanted: &str) -> bool {
     let numbers = live.parse::<u64>().ok().zip(wanted.parse::<u64>().ok());
     match numbers {
@@ -114,8 +114,8 @@ impl IdleTimes {
     }
 }
 
-/// What is odd about how long idle connections are known (deviation D19). A connection must be known to IPVS
-/// and to the connection tracker: the shorter time counts (k/k#120076).
+/// Returns findings about the times for which idle connections are known (deviation D19). A connection must be known to IPVS and
+/// to the connection tracker: the shorter time counts (k/k#120076).
 #[must_use]
 pub fn idle_timeouts(live: &Snapshot, node: &Name) -> Vec<Finding> {
     let times = IdleTimes::of(live);
@@ -158,10 +158,9 @@ pub fn idle_timeouts(live: &Snapshot, node: &Name) -> Vec<Finding> {
     findings
 }
 
-/// What to do with a packet that opens a connection where an old one with the same ports is known. With 1
-/// a new real server is chosen; before Linux 5.9 that cost the client a second, since the first packet
-/// was dropped, and 0 is better (k/k#93297). Where the setting is unknown, it is left alone
-/// (deviation D15).
+/// Returns the setting for a packet that opens a connection where an old one with the same ports is known. With 1 a new real
+/// server is chosen; before Linux 5.9 that cost the client a second, since the first packet was dropped, and 0 is better
+/// (k/k#93297). Where the setting is unknown, it is left alone (deviation D15).
 fn conn_reuse_mode(kernel: KernelVersion) -> Option<(&'static str, &'static str)> {
     let value = match (kernel.major, kernel.minor) {
         (..4, _) | (4, 0) => return None,
@@ -194,7 +193,7 @@ fn conntrack(settings: &ConntrackSettings, processors: Option<u32>) -> Vec<(Name
         .collect()
 }
 
-/// How many connections are tracked at most; 0 leaves that as it is.
+/// Returns the maximum number of tracked connections; 0 leaves that as it is.
 fn limit(settings: &ConntrackSettings, processors: u32) -> u64 {
     match settings.max_per_core {
         0 => 0,

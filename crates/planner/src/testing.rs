@@ -1,13 +1,10 @@
 //! Short ways to say what a cluster holds.
 
 use std::net::IpAddr;
-use std::num::NonZeroU16;
 
-use ipvs::{AddressFamily, Protocol};
-use model::cluster::{
-    ClusterEvent, ClusterState, Endpoint, EndpointPort, EndpointSlice, Object, ObjectKind, Parsed,
-    Service, ServicePort,
-};
+pub(crate) use fixtures::service_port as port;
+use ipvs::Protocol;
+use model::cluster::{ClusterState, Endpoint, EndpointSlice, Object, Parsed, Service};
 use model::{Desired, Finding, NodeConfig, NodeState, ObjectName};
 
 use crate::Compiler;
@@ -26,33 +23,10 @@ pub(crate) fn service(name: &str, cluster_ips: &[&str]) -> Service {
     }
 }
 
-pub(crate) fn port(name: &str, number: u16, protocol: Protocol) -> ServicePort {
-    ServicePort {
-        name: name.into(),
-        protocol: Parsed::Valid(protocol),
-        port: NonZeroU16::new(number).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
-        node_port: None,
-    }
-}
-
 /// A slice of `default/SERVICE` whose endpoints serve `http` on 8080. Its family is that of the first
 /// endpoint.
 pub(crate) fn slice(service: &str, name: &str, endpoints: Vec<Endpoint>) -> EndpointSlice {
-    let first = endpoints
-        .iter()
-        .find_map(|endpoint| endpoint.address.as_result().ok());
-    EndpointSlice {
-        name: ObjectName::new("default", name),
-        service: service.into(),
-        family: Some(first.map_or(AddressFamily::Ipv4, |at| AddressFamily::of(*at))),
-        endpoints,
-        ports: vec![EndpointPort {
-            name: Some("http".into()),
-            protocol: Parsed::Valid(Protocol::Tcp),
-            port: NonZeroU16::new(8080),
-        }],
-        triggered: None,
-    }
+    fixtures::slice(ObjectName::new("default", name), service, endpoints)
 }
 
 /// A ready endpoint on `node2`.
@@ -74,17 +48,11 @@ pub(crate) fn compiler() -> Compiler {
 }
 
 pub(crate) fn cluster(services: Vec<Service>, slices: Vec<EndpointSlice>) -> ClusterState {
-    let mut state = ClusterState::default();
-    for kind in ObjectKind::ALL {
-        state.absorb(ClusterEvent::ListStarted(kind));
-    }
     let objects = (services.into_iter().map(Object::Service))
         .chain(slices.into_iter().map(Object::EndpointSlice));
-    for object in objects {
-        state.absorb(ClusterEvent::Upsert(object));
-    }
-    for kind in ObjectKind::ALL {
-        state.absorb(ClusterEvent::ListDone(kind));
+    let mut state = ClusterState::default();
+    for event in fixtures::lists(objects) {
+        state.absorb(event);
     }
     state
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ipvs::{AddressFamily, Connections, Protocol, RealServerKey, VirtualServerKey};
 use kernel::memory::{Fault, FaultRule, Part};
 use kernel::{Kernel as _, MemoryKernel, OpErrorKind};
-use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
+use model::cluster::{EndpointSlice, Parsed, Service};
 use model::{ClusterEvent, NodeConfig, Object, ObjectKind, ObjectName, text};
 
 use crate::{Column, Effect, Event, Reconciler, Report, Trigger};
@@ -52,13 +52,16 @@ impl Node {
 
     /// The first lists come in: Service `web` with these endpoints.
     fn start(&mut self, endpoints: &[[u8; 4]]) {
-        for kind in ObjectKind::ALL {
-            self.cluster(ClusterEvent::ListStarted(kind));
-        }
-        self.cluster(ClusterEvent::Upsert(Object::Service(web())));
-        self.cluster(slice(endpoints));
-        for kind in ObjectKind::ALL {
-            self.cluster(ClusterEvent::ListDone(kind));
+        self.list([
+            Object::Service(web()),
+            Object::EndpointSlice(web_slice(endpoints)),
+        ]);
+    }
+
+    /// The first lists come in with these objects.
+    fn list(&mut self, objects: impl IntoIterator<Item = Object>) {
+        for event in fixtures::lists(objects) {
+            self.cluster(event);
         }
     }
 
@@ -119,32 +122,17 @@ impl Node {
 }
 
 fn web() -> Service {
-    Service {
-        cluster_ips: vec![Parsed::Valid([10, 96, 0, 1].into())],
-        ports: vec![ServicePort {
-            name: "http".into(),
-            protocol: Parsed::Valid(Protocol::Tcp),
-            port: NonZeroU16::new(80).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
-            node_port: None,
-        }],
-        ..Service::new(ObjectName::new("default", "web"))
-    }
+    fixtures::service(ObjectName::new("default", "web"), [10, 96, 0, 1])
 }
 
 fn slice(endpoints: &[[u8; 4]]) -> ClusterEvent {
-    let endpoint = |address: &[u8; 4]| Endpoint::ready(Parsed::Valid((*address).into()));
-    ClusterEvent::Upsert(Object::EndpointSlice(EndpointSlice {
-        name: ObjectName::new("default", "web-1"),
-        service: "web".into(),
-        family: Some(AddressFamily::Ipv4),
-        endpoints: endpoints.iter().map(endpoint).collect(),
-        ports: vec![EndpointPort {
-            name: Some("http".into()),
-            protocol: Parsed::Valid(Protocol::Tcp),
-            port: NonZeroU16::new(8080),
-        }],
-        triggered: None,
-    }))
+    ClusterEvent::Upsert(Object::EndpointSlice(web_slice(endpoints)))
+}
+
+fn web_slice(endpoints: &[[u8; 4]]) -> EndpointSlice {
+    let name = ObjectName::new("default", "web-1");
+    let endpoints = fixtures::endpoints(endpoints.iter().copied());
+    fixtures::slice(name, "web", endpoints)
 }
 
 fn config() -> NodeConfig {
@@ -333,11 +321,7 @@ fn leaving(config: NodeConfig, connections: u32, terminates: bool) -> Node {
     };
     node.kernel.set_connections(web_key(), LEAVING, count);
     if terminates {
-        let ClusterEvent::Upsert(Object::EndpointSlice(mut slice)) =
-            slice(&[[10, 1, 0, 1], [10, 1, 0, 2]])
-        else {
-            panic!("a slice");
-        };
+        let mut slice = web_slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]);
         slice.endpoints[1].ready = false;
         slice.endpoints[1].terminating = true;
         node.cluster(ClusterEvent::Upsert(Object::EndpointSlice(slice)));

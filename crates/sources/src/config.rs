@@ -42,29 +42,29 @@ pub use self::show::EffectiveValue;
 use self::table::{Effect, FieldInfo};
 use crate::yaml;
 
-/// What the command line says besides the file.
+/// The settings of the command line, besides the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeOverrides {
     /// The node's name; wins over the file.
     pub node_name: Option<String>,
-    /// How to reach the API server; wins over the file.
+    /// Connection to the API server; wins over the file.
     pub kubeconfig: Option<PathBuf>,
     /// kube-proxy's flags. Where there is a file they are ignored, each with a warning.
     pub flags: ConfigFlags,
-    /// Whether fields that nobody knows are a warning instead of an error.
+    /// True if unknown fields are a warning instead of an error.
     pub lenient: bool,
 }
 
 /// A configuration that makes sense.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
-    /// What decides about the node's tables.
+    /// The settings that decide about the node's tables.
     pub node: NodeConfig,
-    /// What the daemon itself is told.
+    /// The settings of the daemon itself.
     pub settings: DaemonSettings,
     /// The way to the API server, if it is named.
     pub kubeconfig: Option<PathBuf>,
-    /// What is odd: fields without effect, flags beside a file. Ordered by path.
+    /// Warnings: fields without effect, flags beside a file. Ordered by path.
     pub warnings: Vec<ConfigWarning>,
     /// Where the fields that say something come from, by path.
     pub origins: BTreeMap<&'static str, Origin>,
@@ -73,7 +73,7 @@ pub struct Resolved {
 /// Where a value comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// The default: neither a file nor a flag sets it.
     #[default]
     Default,
     /// The host: its name.
@@ -103,7 +103,7 @@ impl fmt::Display for Origin {
 pub struct ConfigError {
     /// The field, as in `ipvs.excludeCIDRs[0]`, or its flag; the file where no field is meant.
     pub path: String,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
 }
 
@@ -236,7 +236,7 @@ impl Layer {
         }
     }
 
-    /// How a field's path is told.
+    /// Returns the path of a field as it is shown.
     fn path(&self, path: String) -> String {
         let field = table::FIELDS.iter().find(|field| is_in(&path, field.path));
         match (self, field.and_then(|field| field.flag)) {
@@ -369,7 +369,7 @@ pub fn node_name(text: &str) -> Name {
     text.trim().to_lowercase().into()
 }
 
-/// Whether `path` is `field` or a place inside its value.
+/// Returns true if `path` is `field` or a place inside its value.
 fn is_in(path: &str, field: &str) -> bool {
     let rest = path.strip_prefix(field);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))

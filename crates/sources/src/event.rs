@@ -1,4 +1,4 @@
-//! What a source says.
+//! Events of a source.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub enum SourceEvent {
     /// Something is in the way. The source goes on trying, and what it said before stays true.
     /// Repeated at intervals while it lasts, at once when it changes.
     Trouble(SourceProblem),
-    /// What was in the way of `subject` is gone; sent once after one or more troubles.
+    /// The problem of `subject` is gone; sent once after one or more troubles.
     Recovered {
         /// The [`SourceProblem::subject`] of those.
         subject: Name,
@@ -22,13 +22,13 @@ pub enum SourceEvent {
 /// Why a source cannot deliver. Prints as one line that says what failed, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceProblem {
-    /// What cannot be delivered: `services`, `endpointslices`, `nodes`, or a path.
+    /// The objects that cannot be delivered: `services`, `endpointslices`, `nodes`, or a path.
     pub subject: Name,
-    /// Which kind of problem, for a metric.
+    /// The kind of problem, for a metric.
     pub kind: ProblemKind,
-    /// What failed, and where.
+    /// The failed action, and its place.
     pub message: String,
-    /// What an operator can do about it.
+    /// Advice for an operator.
     pub advice: Option<String>,
 }
 

@@ -30,17 +30,16 @@ use model::{ClusterEvent, Object, ObjectKind, ObjectName};
 pub use self::error::{FileError, FileErrorKind};
 use self::object::{Given, GivenKey};
 
-/// What a set of files says.
+/// The contents of a set of files.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FileObjects {
     /// Services, EndpointSlices and Nodes, each name once; ordered by kind and name.
     pub objects: Vec<Object>,
-    /// What is wrong with the files, in the order of reading.
+    /// Errors in the files, in the order of reading.
     pub errors: Vec<FileError>,
-    /// How many objects of other kinds were passed over, by kind.
+    /// Numbers of objects of other kinds that were passed over, by kind.
     pub other_kinds: BTreeMap<String, usize>,
-    /// Whether a path that was asked for could not be read at all: then the absence of an object
-    /// means nothing.
+    /// True if a path that was asked for could not be read at all: then the absence of an object means nothing.
     pub incomplete: bool,
 }
 
@@ -88,7 +87,7 @@ impl FileSet {
         }
     }
 
-    /// What was asked for.
+    /// Returns the paths that were asked for.
     #[must_use]
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths

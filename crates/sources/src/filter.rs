@@ -1,4 +1,4 @@
-//! Which objects a node looks at.
+//! The objects that concern a node.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -13,7 +13,7 @@ const EXCLUDING_LABELS: [&str; 2] = [
     "service.kubernetes.io/headless",
 ];
 
-/// Whether an object matches [`SELECTOR`]: it has neither label, whatever their values.
+/// Returns true if an object matches [`SELECTOR`]: it has neither label, whatever their values.
 #[must_use]
 pub fn is_selected(meta: &ObjectMeta) -> bool {
     let labels = meta.labels.as_ref();

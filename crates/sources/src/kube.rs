@@ -121,7 +121,7 @@ async fn list_kind<K: Watched>(
     Ok(events)
 }
 
-/// Whether the server has EndpointSlices. One that does not let us ask is taken to have them.
+/// Returns true if the server has EndpointSlices. One that does not let us ask is taken to have them.
 async fn serves_slices(client: &Client, settings: &KubeSettings) -> Result<bool, RequestError> {
     let asked = client.list_api_group_resources(DISCOVERY);
     match RequestError::within(settings.request_timeout, asked).await {

@@ -1,6 +1,5 @@
-//! What comes into kube-ipvs: the cluster from files or from a Kubernetes API server, and the
-//! configuration. All of it leaves here as words of [`model`]; Kubernetes' own types end in
-//! [`convert`].
+//! Inputs of kube-ipvs: the cluster from files or from a Kubernetes API server, and the configuration. All of it leaves here as
+//! words of [`model`]; Kubernetes' own types end in [`convert`].
 //!
 //! | module | what |
 //! |---|---|

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use crate::convert::{ip, parse_cidr};
 use crate::yaml;
 
-/// What a node-state file says.
+/// The contents of a node-state file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeStateFile {
     /// `nodeName`, if it is there.
@@ -36,7 +36,7 @@ pub enum NodeStateError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         #[source]
         cause: std::io::Error,
     },
@@ -45,7 +45,7 @@ pub enum NodeStateError {
     Content {
         /// File, line and column.
         place: Option<String>,
-        /// What is wrong.
+        /// The error.
         what: String,
     },
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub const METRICS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10249);
 
-/// How long an answer may take: it comes from this very node.
+/// Time limit of an answer: it comes from this very node.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// No page that is asked for is larger.
@@ -36,7 +36,7 @@ impl std::fmt::Display for Running {
     }
 }
 
-/// Which proxy answers at `address`, if one does.
+/// Returns the proxy that answers at `address`, if one does.
 #[must_use]
 pub fn running(address: SocketAddr) -> Option<Running> {
     let mode = get(address, "/proxyMode").ok()?;

@@ -13,14 +13,14 @@ pub enum SourceConfig {
     Files {
         /// Files and directories, or `-` for standard input.
         paths: Vec<PathBuf>,
-        /// Whether to read them again whenever they change.
+        /// True to read them again whenever they change.
         watch: bool,
     },
     /// An API server, see [`crate::kube`].
     Kube {
-        /// How to reach it.
+        /// The connection to it.
         connection: Connection,
-        /// What to ask it for, and how patiently.
+        /// The settings of its requests.
         settings: Box<KubeSettings>,
     },
 }

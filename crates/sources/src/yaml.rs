@@ -36,7 +36,7 @@ pub(crate) struct SyntaxError {
 /// A part of a stream of YAML documents: from one `---` to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part<'a> {
-    /// How many lines of the stream are before it.
+    /// Number of lines of the stream before it.
     pub(crate) lines_before: u64,
     pub(crate) text: &'a str,
 }

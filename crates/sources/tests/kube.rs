@@ -211,7 +211,7 @@ fn connection(server: &Server) -> Connection {
     Connection::without_credentials(server.url().parse().expect("a URL")).expect("a client")
 }
 
-/// What the server holds, by lists alone.
+/// Returns the objects that the server holds, by lists alone.
 async fn held(server: &Server, settings: &KubeSettings) -> ClusterState {
     let mut state = ClusterState::default();
     let events = list_once(&connection(server), settings)

@@ -50,7 +50,7 @@ impl Scene {
         }
     }
 
-    /// What the server holds once `wanted` is true of it.
+    /// Waits until `wanted` is true of the server's Events; returns them.
     async fn until(&self, wanted: impl Fn(&[Event]) -> bool) -> Vec<Event> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {

@@ -1,4 +1,4 @@
-//! How fast the server is: 45,000 Services, 50 watches, 1,000 changes a second for five seconds.
+//! Speed of the server: 45,000 Services, 50 watches, 1,000 changes a second for five seconds.
 //!
 //! `cargo run -p apiserver --release --example throughput`
 

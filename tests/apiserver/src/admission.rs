@@ -1,5 +1,5 @@
-//! What the API server does to an object before it is stored: decoding, defaults, allocation,
-//! validation, fields that only the server or a subresource may change.
+//! The API server's treatment of an object before it is stored: decoding, defaults, allocation, validation, fields that only the
+//! server or a subresource may change.
 //!
 //! Follows k8s.io/kubernetes 1.32: `pkg/apis/*/v1/defaults.go`, `pkg/apis/*/validation`,
 //! `pkg/registry/*/strategy.go`, `pkg/registry/core/service/storage`.
@@ -27,7 +27,7 @@ use crate::status::FieldError;
 use allocations::Allocations;
 use serde_json::{Value, json};
 
-/// Which part of an object a write is about.
+/// The part of an object that a write is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     /// Everything but the status (for kinds that have the subresource).

@@ -1,4 +1,4 @@
-//! What a server is started with.
+//! The configuration of a server.
 
 use ipnetwork::IpNetwork;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,7 +12,7 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The bearer token a client must send. Default `None`: anybody is let in.
     pub token: Option<String>,
-    /// Whether to serve HTTPS, with a certificate authority made at the start. Default off.
+    /// True to serve HTTPS, with a certificate authority made at the start. Default off.
     pub tls: bool,
     /// The name of the client in refusals. Default `kube-ipvs`.
     pub user: String,
@@ -21,9 +21,9 @@ pub struct ServerConfig {
     pub service_cidrs: Vec<IpNetwork>,
     /// The range of node ports. Default 30000-32767.
     pub node_ports: RangeInclusive<u16>,
-    /// How often a quiet watch gets a bookmark. Default one minute, as the real server.
+    /// Interval of bookmarks in a quiet watch. Default one minute, as the real server.
     pub bookmark_interval: Duration,
-    /// How many events of each kind are kept before the oldest are forgotten. Default 100,000.
+    /// Number of events of each kind that are kept before the oldest are forgotten. Default 100,000.
     pub history_limit: usize,
     /// The revision to begin at. One that takes the place of another must begin later, as an etcd does that is restored
     /// with `etcdutl snapshot restore --bump-revision --mark-compacted`: revisions that come twice hide changes.

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// What the next requests are answered with.
+/// The answer to the next requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FailNext {
-    /// How many requests.
+    /// Number of requests.
     pub count: u32,
     /// 429, 500, 503 or any other code of 400 and above.
     pub code: u16,
@@ -74,7 +74,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// What is on.
+    /// Returns the faults that are on.
     #[must_use]
     pub fn state(&self) -> FaultState {
         self.state.borrow().clone()
@@ -160,7 +160,7 @@ impl Faults {
         failure
     }
 
-    /// Whether the event about to be sent is to be cut; counts it.
+    /// Returns true if the event about to be sent is to be cut; counts it.
     pub(crate) fn take_cut(&self) -> bool {
         self.state.send_if_modified(|s| {
             let cut = s.cut_events > 0;

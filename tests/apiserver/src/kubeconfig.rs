@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
 
-/// How a client reaches a server.
+/// The way a client reaches a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kubeconfig {
     /// The base URL.

@@ -94,7 +94,7 @@ impl RealServer {
         Ok(server)
     }
 
-    /// How clients reach it.
+    /// Returns the kubeconfig by which clients reach it.
     #[must_use]
     pub fn kubeconfig(&self) -> Kubeconfig {
         Kubeconfig {

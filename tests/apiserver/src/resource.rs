@@ -67,11 +67,11 @@ pub struct Api {
     pub singular: &'static str,
     /// The kind, such as `Service`.
     pub kind: &'static str,
-    /// Whether objects live in a namespace.
+    /// True if objects live in a namespace.
     pub namespaced: bool,
-    /// Whether there is a `/status` subresource.
+    /// True if there is a `/status` subresource.
     pub has_status: bool,
-    /// What `kubectl get` also takes for the name.
+    /// Other names that `kubectl get` takes.
     pub short_names: &'static [&'static str],
 }
 
@@ -200,7 +200,7 @@ impl Api {
         }
     }
 
-    /// Whether stored objects must be respelled for this API.
+    /// Returns true if stored objects must be respelled for this API.
     pub(crate) fn respelled(&self) -> bool {
         self.group == "events.k8s.io"
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 #[cfg(test)]
 mod tests;
 
-/// Which objects a list or watch is about.
+/// Selection of the objects that a list or watch is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Selector {
     labels: Vec<LabelTerm>,
@@ -42,13 +42,13 @@ impl Selector {
         })
     }
 
-    /// Whether it selects everything.
+    /// Returns true if it selects everything.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
     }
 
-    /// Whether an object is selected.
+    /// Returns true if an object is selected.
     #[must_use]
     pub(crate) fn matches(&self, object: &Object) -> bool {
         self.labels.iter().all(|t| t.matches(&object.labels))

@@ -26,10 +26,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How many requests are remembered.
+/// Number of requests that are remembered.
 const REQUESTS_KEPT: usize = 10_000;
 
-/// What a server has after it was down.
+/// The state of a server after it was down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -59,7 +59,7 @@ pub struct Server {
     _stop: Arc<StopOnDrop>,
 }
 
-/// What requests work on.
+/// The state that requests work on.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) config: ServerConfig,
@@ -126,7 +126,7 @@ impl Server {
         self.inner.addr
     }
 
-    /// How clients reach it.
+    /// Returns the kubeconfig by which clients reach it.
     #[must_use]
     pub fn kubeconfig(&self) -> Kubeconfig {
         Kubeconfig {
@@ -171,7 +171,7 @@ impl Server {
         self.inner.cluster.advance(by)
     }
 
-    /// How many watches are open.
+    /// Returns the number of open watches.
     #[must_use]
     pub fn open_watches(&self) -> usize {
         self.inner.open_watches()

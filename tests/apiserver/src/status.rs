@@ -13,7 +13,7 @@ pub struct ApiError {
     pub code: u16,
     /// The machine-readable reason (`NotFound`, `Conflict`, `Expired`, …); may be empty.
     pub reason: &'static str,
-    /// What `kubectl` prints after "Error from server".
+    /// Text that `kubectl` prints after "Error from server".
     pub message: String,
     /// `Status.details`, if any.
     pub details: Option<Value>,
@@ -244,7 +244,7 @@ fn details(group: &str, plural: &str, name: &str) -> Value {
     out
 }
 
-/// What is wrong with one field.
+/// An error of one field.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FieldError {
     pub(crate) path: String,

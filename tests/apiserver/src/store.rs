@@ -22,7 +22,7 @@ pub(crate) struct Compacted {
     pub(crate) oldest: u64,
 }
 
-/// How an object changed.
+/// The kind of change of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     /// It is new.
@@ -50,7 +50,7 @@ impl Change {
 pub(crate) struct Event {
     /// The store's revision with this change.
     pub(crate) revision: u64,
-    /// What happened.
+    /// The change.
     pub(crate) change: Change,
     /// The new version; for a deletion the last one, with the deletion's revision.
     pub(crate) object: Arc<Object>,
@@ -93,11 +93,11 @@ pub(crate) struct Page {
     pub(crate) revision: u64,
     /// The last key looked at, where there are more.
     pub(crate) next: Option<Key>,
-    /// How many matching objects follow.
+    /// Number of matching objects that follow.
     pub(crate) remaining: usize,
 }
 
-/// What part of a shelf to read.
+/// The part of a shelf to read.
 #[derive(Debug, Default)]
 pub(crate) struct Range<'a> {
     /// Only this namespace.
@@ -154,7 +154,7 @@ impl Store {
         self.shelves[resource.index()].objects.get(key)
     }
 
-    /// How many objects of a kind there are.
+    /// Returns the number of objects of a kind.
     #[must_use]
     pub(crate) fn len(&self, resource: Resource) -> usize {
         self.shelves[resource.index()].objects.len()
@@ -280,7 +280,7 @@ impl Store {
         Ok(page)
     }
 
-    /// What to undo to be at an older revision: the version of each object changed since.
+    /// Returns the changes to undo to be at an older revision: the version of each object changed since.
     fn undone_since(
         &self,
         resource: Resource,
@@ -313,8 +313,8 @@ impl Store {
         }
     }
 
-    /// What a restart of the API server does to a store that etcd keeps: objects and revisions stay,
-    /// the window of watchable events starts anew.
+    /// Restarts the API server on a store that etcd keeps: objects and revisions stay, the window of watchable events starts
+    /// anew.
     pub(crate) fn restart(&mut self) {
         self.watchable_from = self.revision;
     }

@@ -27,7 +27,7 @@ pub enum TestServer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{knob} is not available with the real API server of KUBEBUILDER_ASSETS")]
 pub struct Unavailable {
-    /// What was asked for.
+    /// The knob that was asked for.
     pub knob: &'static str,
 }
 
@@ -97,7 +97,7 @@ impl TestServer {
         }
     }
 
-    /// How clients reach it.
+    /// Returns the kubeconfig by which clients reach it.
     #[must_use]
     pub fn kubeconfig(&self) -> Kubeconfig {
         match self {

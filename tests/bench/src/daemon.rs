@@ -19,7 +19,7 @@ use crate::shape::Shape;
 
 const OURS: &str = "kube-ipvs";
 
-/// How long a first synchronisation may take.
+/// Time limit of a first synchronisation.
 const FIRST: Duration = Duration::from_secs(900);
 
 /// The limit of connections is that of the machine, and can be set in the first network namespace alone.
@@ -31,12 +31,12 @@ conntrack:
   maxPerCore: 0
 ";
 
-/// How much of each is measured.
+/// Extent of each measurement.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measure {
-    /// How long it is left alone.
+    /// Time for which it is left alone.
     pub(crate) idle: Duration,
-    /// How many single changes are timed.
+    /// Number of single changes that are timed.
     pub(crate) changes: u32,
     /// For how long there are 1,000 changes a second.
     pub(crate) churn: Duration,

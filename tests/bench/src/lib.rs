@@ -34,10 +34,10 @@ pub struct Args {
     /// Sizes at which the daemon is measured as a process
     #[arg(long, value_delimiter = ',')]
     daemon_sizes: Vec<Shape>,
-    /// How often each is timed
+    /// Number of runs of each
     #[arg(long, default_value_t = 3)]
     runs: u32,
-    /// How many changes of one endpoint, or one Service, are timed in each run
+    /// Number of changes of one endpoint, or one Service, that are timed in each run
     #[arg(long, default_value_t = 100)]
     changes: u32,
     /// For how many seconds the daemon is left alone

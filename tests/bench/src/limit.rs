@@ -18,7 +18,7 @@ const HEADER: usize = 16;
 const REQUEST: u16 = 0x1;
 const DUMP: u16 = 0x300;
 
-/// What a daemon sent to change the kernel, in order.
+/// Messages that a daemon sent to change the kernel, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) servers: Vec<Vec<u8>>,
@@ -80,7 +80,7 @@ impl Sent {
     }
 }
 
-/// What a datagram is for.
+/// The purpose of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// It asks.
@@ -91,7 +91,7 @@ pub(crate) enum Direction {
     Answer,
 }
 
-/// What a datagram of IPVS, ipset or addresses is for, as its first message says.
+/// Returns the purpose of a datagram of IPVS, ipset or addresses, as its first message shows it.
 pub(crate) fn direction(protocol: libc::c_int, datagram: &[u8]) -> Direction {
     let (Some(kind), Some(flags)) = (number(datagram, 4), number(datagram, 6)) else {
         return Direction::Answer;

@@ -11,7 +11,7 @@ use reconciler::{Effect, Event, Reconciler, Report};
 use crate::Outcome;
 use crate::shape::NODE;
 
-/// What was done for one operation, and how long each part of it took.
+/// Time and extent of the work for one operation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Work {
     pub(crate) all: Duration,
@@ -28,7 +28,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// What the kernel took.
+    /// Returns the time that the kernel took.
     pub(crate) fn kernel(&self) -> Duration {
         self.reading + self.servers + self.sets + self.rules + self.addresses + self.settings
     }

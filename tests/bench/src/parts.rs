@@ -16,7 +16,7 @@ use crate::shape::Shape;
 
 const LIMIT: &str = "limit";
 
-/// What a cold synchronisation wants, and what it sends for it.
+/// The tables that a cold synchronisation wants, and the messages that it sends for them.
 pub(crate) struct Recorded {
     pub(crate) desired: Desired,
     sent: Sent,
@@ -71,7 +71,7 @@ pub(crate) fn limits(shape: Shape, recorded: &Recorded) -> Outcome {
     })?
 }
 
-/// What other programs take.
+/// Measures the times of other programs.
 pub(crate) fn peers(shape: Shape, desired: &Desired, folder: &Path) -> Outcome {
     within(|| -> Outcome {
         sample(

@@ -1,4 +1,4 @@
-//! What a user would take instead: the programs of Debian's packages, with the same tables.
+//! Programs that a user would take instead: those of Debian's packages, with the same tables.
 
 use std::fs;
 use std::io::Write as _;

@@ -19,7 +19,7 @@ const ARGUMENTS: [&str; 4] = [
     "info,node::run::report=debug",
 ];
 
-/// What the kernel says of a process.
+/// The kernel's figures about a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     /// Memory, resident, in bytes.
@@ -28,7 +28,7 @@ pub(crate) struct Usage {
     pub(crate) peak: u64,
     /// Processor time, user and system, of the process and of those that it waited for.
     pub(crate) processor: Duration,
-    /// How often one of its threads waited for something.
+    /// Number of times that one of its threads waited for something.
     pub(crate) waits: u64,
 }
 
@@ -81,7 +81,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// What it takes now.
+    /// Returns its present usage.
     pub(crate) fn usage(&self) -> Outcome<Usage> {
         let folder = format!("/proc/{}", self.child.id());
         let stat = fs::read_to_string(format!("{folder}/stat"))?;

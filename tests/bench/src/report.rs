@@ -1,4 +1,4 @@
-//! What was measured, as lines that a program reads.
+//! The measurements, as lines that a program reads.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::shape::Shape;
 
-/// What every line begins with.
+/// Start of every line.
 const MARK: &str = "bench: ";
 
 /// Prints a time.

@@ -1,4 +1,4 @@
-//! How large a cluster is, and what it says.
+//! The size of a cluster, and its objects.
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,7 @@ use ipvs::{AddressFamily, Protocol};
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
 use model::{ClusterEvent, Object, ObjectKind, ObjectName};
 
-/// How many nodes the endpoints are spread over; the node that is measured is the first.
+/// Number of nodes that the endpoints are spread over; the node that is measured is the first.
 pub(crate) const NODES: u32 = 100;
 
 /// The node that is measured.
@@ -30,7 +30,7 @@ impl Shape {
         self.endpoints_of_all() + u64::from(self.services) * self.families().len() as u64
     }
 
-    /// How many real servers that are.
+    /// Returns the number of real servers.
     pub(crate) fn endpoints_of_all(self) -> u64 {
         u64::from(self.services) * u64::from(self.endpoints) * self.families().len() as u64
     }
@@ -138,7 +138,7 @@ pub(crate) fn node_of(service: u32, endpoint: u32) -> u32 {
     (service + endpoint) % NODES
 }
 
-/// What a Service is called.
+/// Returns the name of a Service.
 pub(crate) fn name(service: u32) -> ObjectName {
     match service {
         0 => ObjectName::new("default", "kubernetes"),

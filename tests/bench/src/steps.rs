@@ -1,4 +1,4 @@
-//! What the daemon does, step by step, as one life of it.
+//! The daemon's work, step by step, as one life of it.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

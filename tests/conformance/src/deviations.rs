@@ -19,7 +19,7 @@ pub struct Deviations {
 /// One entry of the list.
 #[derive(Clone, Debug)]
 pub struct Deviation {
-    /// What it is about, for the name of a test: `D13 49-exclude-cidrs ipvs`.
+    /// Its subject, for the name of a test: `D13 49-exclude-cidrs ipvs`.
     pub title: String,
     scenario: Regex,
     section: Section,

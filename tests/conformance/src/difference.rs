@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::section::{Lines, Section};
 
-/// Which of two tables has a line that the other one lacks.
+/// The one of two tables that has a line that the other one lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
@@ -27,7 +27,7 @@ pub enum Side {
 pub struct Difference {
     /// Where.
     pub section: Section,
-    /// Who has it.
+    /// The table that has it.
     pub side: Side,
     /// The line.
     pub line: String,
@@ -85,14 +85,14 @@ fn here(lines: &Lines, section: Section) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Whether `ours` sets what `line`, a `NAME = VALUE`, is about.
+/// Returns true if `ours` sets what `line`, a `NAME = VALUE`, is about.
 fn is_set(ours: &BTreeSet<&str>, line: &str) -> bool {
     let name = |line: &str| line.split(" = ").next().map(str::to_owned);
     ours.iter().any(|own| name(own) == name(line))
 }
 
-/// Whether `line` is a rule that asks for membership in a set that is empty now: kube-proxy writes such a
-/// rule only while the set has entries, we always do (deviation D20).
+/// Returns true if `line` is a rule that asks for membership in a set that is empty now: kube-proxy writes such a rule only while
+/// the set has entries, we always do (deviation D20).
 fn matches_nothing(section: Section, line: &str, ours: &Lines) -> bool {
     static MATCH: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"-m set (! )?--match-set (\S+)").ok());

@@ -1,4 +1,4 @@
-//! What a recording says about us.
+//! The verdict of a recording about us.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::recording::Moment;
 use crate::section::{self, Lines};
 use crate::steps;
 
-/// How a scenario came out.
+/// The result of a scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// What is wrong, in words.
+    /// The failures, in words.
     pub failures: Vec<String>,
     /// The lines of the list of deviations that applied.
     pub applied: BTreeSet<Place>,
@@ -27,9 +27,9 @@ pub struct Outcome {
 pub struct Compared {
     /// The recording.
     pub moment: Moment,
-    /// What we want.
+    /// Our desired state.
     pub desired: Desired,
-    /// What was recorded, but for the listed deviations: what they say is ours stands here.
+    /// The recorded lines, but for the listed deviations: lines that these declare ours stand here.
     pub corrected: Lines,
 }
 
@@ -83,8 +83,7 @@ const LINUX: Timeouts = Timeouts {
     udp: Duration::from_secs(300),
 };
 
-/// What the kernel holds once we have started on what was there before: our tables, and what was there and
-/// is not ours.
+/// Returns the kernel's tables once we have started on those of before: our tables, and entries of before that are not ours.
 fn started(moment: &Moment, desired: &Desired) -> Snapshot {
     let mut kernel = Snapshot {
         tables: moment.found.clone(),

@@ -35,9 +35,9 @@ pub struct Recorded {
     pub name: String,
     /// The probe.
     pub probe: Probe,
-    /// What became of it.
+    /// Its fate.
     pub seen: Seen,
-    /// Whether one client keeps to one pod: then not every pod that may answer does.
+    /// True if one client keeps to one pod: then not every pod that may answer does.
     pub affinity: bool,
 }
 
@@ -95,8 +95,8 @@ impl Difference {
     }
 }
 
-/// What a recording tells of a probe sent several times: who answered, which sources were seen, and what
-/// else happened; not who saw which source.
+/// The parts of a recording about a probe that is sent several times: who answered, which sources were seen, and what else
+/// happened; not who saw which source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     by: BTreeSet<String>,
@@ -123,7 +123,7 @@ impl From<Verdict> for Seen {
 }
 
 impl Seen {
-    /// Whether all of it is in the other too.
+    /// Returns true if all of it is in the other too.
     #[must_use]
     pub fn is_part_of(&self, other: &Self) -> bool {
         self.by.is_subset(&other.by)
@@ -131,7 +131,7 @@ impl Seen {
             && self.others.is_subset(&other.others)
     }
 
-    /// Whether all attempts ended in the same way, if at different sources.
+    /// Returns true if all attempts ended in the same way, if at different sources.
     #[must_use]
     pub fn is_one(&self) -> bool {
         self.by.len() + self.others.len() == 1
@@ -165,7 +165,7 @@ pub fn probes(folder: &Path, name: &str) -> Result<Vec<Recorded>, String> {
         .collect()
 }
 
-/// What our tables are on the recorded node, and the world around it.
+/// Returns our tables on the recorded node, and the world around it.
 ///
 /// # Errors
 ///

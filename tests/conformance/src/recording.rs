@@ -11,7 +11,7 @@ use sources::NodeOverrides;
 
 use crate::section::{self, Lines, Section};
 
-/// What is recorded, and in which file.
+/// The sections that are recorded, and their files.
 const FILES: [(&str, &str); 7] = [
     ("ipvs", "ipvs.txt"),
     ("addresses", "addresses.txt"),
@@ -31,13 +31,13 @@ pub struct Moment {
     pub cluster: ClusterState,
     /// The configuration.
     pub config: NodeConfig,
-    /// What the proxy saw of the node.
+    /// The node as the proxy saw it.
     pub node: NodeState,
-    /// What the IPVS table held before the proxy was started for the first time.
+    /// The IPVS table before the proxy was started for the first time.
     pub found: NodeTables,
-    /// Whether the proxy was stopped, and started again after the changes of this step.
+    /// True if the proxy was stopped, and started again after the changes of this step.
     pub restarted: bool,
-    /// What was recorded.
+    /// The recorded lines.
     pub recorded: Lines,
     /// The rules that were recorded, comments and all.
     pub rules: BTreeMap<AddressFamily, Rules>,
@@ -184,7 +184,7 @@ fn absorb_whole(cluster: &mut ClusterState, paths: &[PathBuf]) -> Result<(), Str
     Ok(())
 }
 
-/// What a step adds or changes, and what it deletes.
+/// Absorbs the objects that a step adds or changes, and deletes those that it deletes.
 fn absorb_step(cluster: &mut ClusterState, folder: &Path) -> Result<(), String> {
     let script = folder.join("before.sh");
     if script.exists() {

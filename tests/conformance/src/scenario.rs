@@ -18,7 +18,7 @@ pub use self::bless::bless;
 pub use self::format::{File, Scenario};
 pub use self::step::{Directive, Step};
 
-/// What is wrong with a scenario, or what did not come out as it says.
+/// An error in a scenario, or an expectation that was not met.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {what}")]
 pub struct Problem {
@@ -26,7 +26,7 @@ pub struct Problem {
     pub file: String,
     /// The line in it, from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The problem.
     pub what: String,
 }
 

@@ -73,7 +73,7 @@ impl Section {
         Self::ALL.map(Self::name).join(", ")
     }
 
-    /// Whether its lines stand in an order that means something.
+    /// Returns true if its lines stand in an order that means something.
     #[must_use]
     pub fn is_ordered(self) -> bool {
         matches!(self, Self::Rules4 | Self::Rules6)
@@ -128,8 +128,8 @@ pub fn of_text(printed: &str) -> Lines {
     ])
 }
 
-/// What `iptables-save` prints, each line behind its table, without comments and without what says
-/// nothing of our chains: `nat -A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN`.
+/// Returns the lines of `iptables-save`, each behind its table, without comments and without those that say nothing of our
+/// chains: `nat -A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN`.
 #[must_use]
 pub fn rule_lines(saved: &[&str]) -> Vec<String> {
     static COMMENT: LazyLock<Option<Regex>> =

@@ -13,9 +13,9 @@ use crate::recording::tables;
 /// Connections by virtual server and real server.
 type Traffic = BTreeMap<(VirtualServerKey, RealServerKey), Connections>;
 
-/// What is wrong with the plan from what kube-proxy left at this moment: it should be empty, whether we
-/// remember to have written all that or have just started. Just started, node ports and other addresses that
-/// the node has of its own look like somebody else's, and are let be.
+/// Checks the plan from the tables that kube-proxy left at this moment: it should be empty, whether we remember to have written
+/// all that or have just started. Just started, node ports and other addresses that the node has of its own look like somebody
+/// else's, and are let be.
 #[must_use]
 pub fn check_settled(now: &Compared) -> Vec<String> {
     let left = match tables(&now.corrected) {
@@ -31,9 +31,8 @@ pub fn check_settled(now: &Compared) -> Vec<String> {
         .collect()
 }
 
-/// What is wrong with the plan that takes the node over from kube-proxy as it was at this moment, with
-/// connections to every real server: nothing changes but what a deviation says, and no rule goes to a
-/// chain of ours that did not before.
+/// Checks the plan that takes the node over from kube-proxy as it was at this moment, with connections to every real server:
+/// nothing changes but what a deviation says, and no rule goes to a chain of ours that did not before.
 #[must_use]
 pub fn check_takeover(now: &Compared) -> Vec<String> {
     let (mut found, mut left) = match (tables(&now.moment.recorded), tables(&now.corrected)) {
@@ -66,7 +65,7 @@ pub fn check_takeover(now: &Compared) -> Vec<String> {
     failures
 }
 
-/// What is wrong with the plan from `before` to `after`.
+/// Checks the plan from `before` to `after`.
 #[must_use]
 pub fn check(before: &Compared, after: &Compared) -> Vec<String> {
     let mut failures = check_settled(after);
@@ -84,7 +83,7 @@ pub fn check(before: &Compared, after: &Compared) -> Vec<String> {
     failures
 }
 
-/// What the process remembers of what it wrote.
+/// The process's knowledge of its own writes.
 #[derive(Clone, Copy)]
 enum Knows {
     WhatItWrote,

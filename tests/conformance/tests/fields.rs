@@ -53,7 +53,7 @@ fn of<'de, T: Deserialize<'de>>(prefix: &str, others: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// What of an object's metadata is read: names, a time, labels and annotations. No type lists these.
+/// Fields of an object's metadata that are read: names, a time, labels and annotations. No type lists these.
 const METADATA: [&str; 14] = [
     "Service metadata.name",
     "Service metadata.namespace",

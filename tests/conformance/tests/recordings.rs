@@ -1,4 +1,4 @@
-//! What a real kube-proxy programmed, and what we would: equal, but for what `deviations.toml` lists.
+//! Tables of a real kube-proxy and ours: equal, but for what `deviations.toml` lists.
 
 use std::collections::BTreeSet;
 use std::fs;

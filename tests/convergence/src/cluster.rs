@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
+pub use fixtures::lists;
 use ipnetwork::IpNetwork;
 use ipvs::{AddressFamily, Protocol};
 use model::cluster::{
@@ -15,9 +16,7 @@ use model::config::{
 };
 use model::names::Name;
 use model::snapshot::{Interface, KernelVersion, Machine};
-use model::{
-    ClusterEvent, ClusterState, Desired, NodeConfig, NodeState, Object, ObjectKind, ObjectName,
-};
+use model::{ClusterEvent, ClusterState, Desired, NodeConfig, NodeState, Object, ObjectName};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -29,7 +28,7 @@ pub fn config() -> NodeConfig {
     NodeConfig::new("node1")
 }
 
-/// What the daemon writes of `cluster`.
+/// Returns the tables that the daemon writes for `cluster`.
 #[must_use]
 pub fn written(cluster: &ClusterState) -> Desired {
     let node = NodeState::default();
@@ -44,18 +43,6 @@ pub fn cluster(objects: Vec<Object>) -> ClusterState {
         state.absorb(event);
     }
     state
-}
-
-/// `objects` as a source delivers them at first.
-#[must_use]
-pub fn lists(objects: Vec<Object>) -> Vec<ClusterEvent> {
-    let mut events: Vec<_> = ObjectKind::ALL
-        .into_iter()
-        .map(ClusterEvent::ListStarted)
-        .collect();
-    events.extend(objects.into_iter().map(ClusterEvent::Upsert));
-    events.extend(ObjectKind::ALL.into_iter().map(ClusterEvent::ListDone));
-    events
 }
 
 /// Objects with distinct names.

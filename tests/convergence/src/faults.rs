@@ -54,7 +54,7 @@ fn change_by_hand(tables: &mut NodeTables, index: Index, what: u8) {
     }
 }
 
-/// What somebody else may do to what is there.
+/// Changes that another program may make to existing entries.
 pub fn by_hand() -> impl Strategy<Value = (Index, u8)> {
     (any::<Index>(), 0_u8..4)
 }

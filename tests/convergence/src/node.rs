@@ -28,11 +28,11 @@ pub struct Node {
     pub reports: Vec<Report>,
     /// The time. Only waiting and the cost of effects move it.
     pub now: Instant,
-    /// How long a reading takes.
+    /// Duration of a reading.
     pub reading: Duration,
-    /// How long a stage takes.
+    /// Duration of a stage.
     pub applying: Duration,
-    /// How long the effects so far took.
+    /// Duration of the effects so far.
     pub spent: Duration,
     /// Another program that adds and deletes this virtual server of its own after each effect.
     pub writer: Option<ipvs::VirtualServer>,

@@ -314,7 +314,7 @@ fn rules_with(count: u32) -> (BTreeMap<ipvs::AddressFamily, model::rules::Rules>
         })
     });
     let mut state = ClusterState::default();
-    for event in lists(objects.collect()) {
+    for event in lists(objects) {
         state.absorb(event);
     }
     let (desired, _) = compile(&state, &NodeState::default(), &NodeConfig::new("node1"));

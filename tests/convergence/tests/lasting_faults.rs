@@ -1,16 +1,14 @@
 //! The laws of the loop while a fault lasts: it holds up what needs the faulty part and nothing else, no effect comes twice
 //! at one instant (checked by [`Node`] at each effect), and everything is right soon after its end.
 
-use std::num::NonZeroU16;
 use std::time::Duration;
 
 use convergence::cluster::{config, lists, object, objects};
 use convergence::faults::lasting;
 use convergence::node::Node;
-use ipvs::{AddressFamily, Connections, Protocol, RealServerKey, VirtualServerKey};
+use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
 use kernel::MemoryKernel;
 use kernel::memory::FaultRule;
-use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
 use model::{ClusterEvent, NodeConfig, Object, ObjectName, Op};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -42,32 +40,14 @@ impl Probe {
     }
 
     fn service(self) -> Object {
-        Object::Service(Service {
-            cluster_ips: vec![Parsed::Valid([10, 97, 0, self.1].into())],
-            ports: vec![ServicePort {
-                name: "http".into(),
-                protocol: Parsed::Valid(Protocol::Tcp),
-                port: Parsed::Valid(NonZeroU16::new(80).expect("not zero")),
-                node_port: None,
-            }],
-            ..Service::new(ObjectName::new("probe", self.0))
-        })
+        let name = ObjectName::new("probe", self.0);
+        Object::Service(fixtures::service(name, [10, 97, 0, self.1]))
     }
 
     fn slice(self, hosts: &[u8]) -> Object {
-        let endpoint = |host: &u8| Endpoint::ready(Parsed::Valid([10, 2, self.1, *host].into()));
-        Object::EndpointSlice(EndpointSlice {
-            name: ObjectName::new("probe", self.0),
-            service: self.0.into(),
-            family: Some(AddressFamily::Ipv4),
-            endpoints: hosts.iter().map(endpoint).collect(),
-            ports: vec![EndpointPort {
-                name: Some("http".into()),
-                protocol: Parsed::Valid(Protocol::Tcp),
-                port: NonZeroU16::new(8080),
-            }],
-            triggered: None,
-        })
+        let name = ObjectName::new("probe", self.0);
+        let endpoints = fixtures::endpoints(hosts.iter().map(|host| [10, 2, self.1, *host]));
+        Object::EndpointSlice(fixtures::slice(name, self.0, endpoints))
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use convergence::cluster::{cluster, node_state, objects, written};
 use convergence::faults::tables;
 use kernel::{Kernel as _, MemoryKernel};
-use model::cluster::{Parsed, Service, ServicePort};
 use model::plan::{DependencyGate, Op, Plan, Stage};
 use model::sets::served_by;
 use model::tables::{Desired, NodeTables};
@@ -56,17 +55,9 @@ const PLACES: &[&str] = &[
 
 /// A Service at the node port 80/TCP.
 fn node_port_80() -> Object {
-    let port = || Parsed::Valid(std::num::NonZeroU16::new(80).expect("a port"));
-    Object::Service(Service {
-        cluster_ips: vec![Parsed::Valid([10, 96, 0, 9].into())],
-        ports: vec![ServicePort {
-            name: "http".into(),
-            protocol: Parsed::Valid(ipvs::Protocol::Tcp),
-            port: port(),
-            node_port: Some(port()),
-        }],
-        ..Service::new(ObjectName::new("shop", "port"))
-    })
+    let mut service = fixtures::service(ObjectName::new("shop", "port"), [10, 96, 0, 9]);
+    service.ports[0].node_port = Some(service.ports[0].port.clone());
+    Object::Service(service)
 }
 
 /// Runs `plan` with failures: the op number n fails if `fails[n % length]`. Checks that no virtual server is added while an entry

@@ -48,7 +48,7 @@ impl LongLived {
         })
     }
 
-    /// How many lines came back so far.
+    /// Returns the number of lines that came back so far.
     #[must_use]
     pub fn lines(&self) -> usize {
         self.lines.load(Ordering::Relaxed)

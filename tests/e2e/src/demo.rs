@@ -19,9 +19,9 @@ use crate::socket::Protocol;
 use crate::wait::{eventually, within};
 use crate::world::{Family, World};
 
-/// How often the daemon compares everything.
+/// Interval of the daemon's audits.
 const AUDIT: &str = "4s";
-/// What is deleted by hand.
+/// Deletion by hand.
 const BY_HAND: &str = "ipvsadm -d -t 10.96.1.1:80 -r 10.244.0.11:8080";
 const DELETE_DEVICE: &str = "ip link delete kube-ipvs0";
 const NO_DIFFERENCE: &str = "Plan: 0 to add, 0 to change, 0 to delete";
@@ -315,7 +315,7 @@ fn in_equal_shares(tally: &Tally, pods: &[&str]) -> Outcome {
     }
 }
 
-/// What a protocol is asked by.
+/// Returns the kind of request by which a protocol is asked.
 fn tool(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "HTTP GET",

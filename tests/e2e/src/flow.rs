@@ -19,7 +19,7 @@ pub struct Flow {
     _thread: JoinHandle<()>,
 }
 
-/// What came back.
+/// The datagrams that came back.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     sent: usize,
@@ -63,7 +63,7 @@ impl Flow {
         last.map(|(pod, when)| (pod, when.elapsed()))
     }
 
-    /// How many datagrams were sent.
+    /// Returns the number of datagrams that were sent.
     #[must_use]
     pub fn sent(&self) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

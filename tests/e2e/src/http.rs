@@ -13,7 +13,7 @@ use crate::socket::{Protocol, connect};
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
-/// How long a page may take.
+/// Time limit of a page.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Gets a page of JSON; answers the status and the body, null if empty.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::namespace::Namespace;
 use crate::socket::{Protocol, bind, check, length_of, raw, stream};
 
-/// What became of an attempt.
+/// Result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Knock {
     /// There is a connection, or an answer to the datagram.

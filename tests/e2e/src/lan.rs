@@ -15,7 +15,7 @@ use crate::world::{World, pod, routes};
 pub struct Lan {
     /// `node1` and `node2`.
     pub nodes: [World; 2],
-    /// Whose bridge it is; nobody asks from here.
+    /// The namespace of the bridge; no requests come from here.
     _switch: Namespace,
 }
 

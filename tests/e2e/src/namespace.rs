@@ -104,7 +104,7 @@ impl Namespace {
         self.sysctl("ipv6/icmp/ratemask", "2")
     }
 
-    /// What `ip link … netns` takes, good for as long as this process lives.
+    /// Returns the argument for `ip link … netns`, good for as long as this process lives.
     #[must_use]
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())

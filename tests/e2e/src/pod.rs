@@ -14,7 +14,7 @@ use crate::socket::{Protocol, listen};
 /// The port of all servers of a pod.
 pub const PORT: u16 = 8080;
 
-/// How long a server waits before it looks whether it is to end.
+/// Time after which a server checks whether it is to end.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// A pod. Its servers end when it is dropped.
@@ -68,7 +68,7 @@ impl Pod {
         Ok(pod)
     }
 
-    /// How often it has answered since it was asked the last time.
+    /// Returns the number of answers since the last call.
     #[must_use]
     pub fn take_answers(&self) -> usize {
         self.state.answers.swap(0, Ordering::Relaxed)

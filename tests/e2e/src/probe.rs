@@ -10,7 +10,7 @@ use crate::namespace::Namespace;
 use crate::socket::{Protocol, connect, fresh, reset_at_end};
 use crate::wire::routed;
 
-/// How a Service is asked: one connection, or one datagram from a socket of its own, for each request.
+/// The way a Service is asked: one connection, or one datagram from a socket of its own, for each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Probe<'a> {
     /// From where.
@@ -19,15 +19,15 @@ pub struct Probe<'a> {
     pub source: Option<SocketAddr>,
     /// Over what.
     pub protocol: Protocol,
-    /// Whom.
+    /// The address that is asked.
     pub target: SocketAddr,
-    /// Whether a page is asked for by HTTP, over TCP.
+    /// True if a page is asked for by HTTP, over TCP.
     pub http: bool,
-    /// How long an answer may take.
+    /// Time limit of an answer.
     pub patience: Duration,
 }
 
-/// Who answered.
+/// The pod that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The pod.
@@ -39,7 +39,7 @@ pub struct Answer {
 /// The answers to several requests, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Those that came.
+    /// The answers that came.
     pub answers: Vec<Answer>,
     /// Why the others did not.
     pub failures: Vec<String>,
@@ -166,7 +166,7 @@ fn page(mut stream: &TcpStream, host: SocketAddr) -> io::Result<String> {
 }
 
 impl Tally {
-    /// How many answers came from each pod.
+    /// Returns the number of answers from each pod.
     #[must_use]
     pub fn by_pod(&self) -> BTreeMap<&str, usize> {
         let mut count = BTreeMap::new();

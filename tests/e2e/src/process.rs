@@ -12,7 +12,7 @@ use crate::container::Container;
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::wait::within;
 
-/// How much of a log is shown: the end says what went wrong.
+/// Number of lines of a log that are shown: the end says what went wrong.
 const SHOWN: usize = 60;
 
 /// The logs of all processes since [`forget_logs`].
@@ -86,7 +86,7 @@ impl Process {
         Ok(process)
     }
 
-    /// What it has written so far.
+    /// Returns the log so far.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log.path).unwrap_or_default()
@@ -107,7 +107,7 @@ impl Process {
         })
     }
 
-    /// Whether it has ended by itself.
+    /// Returns true if it has ended by itself.
     ///
     /// # Errors
     /// Where that cannot be told.

@@ -16,7 +16,7 @@ pub fn program(name: &str) -> PathBuf {
     directory().join(name)
 }
 
-/// What is missing, as a text for a person; none if all is there.
+/// Returns a text for a person about missing programs; none if all are there.
 #[must_use]
 pub fn missing() -> Option<String> {
     let absent: Vec<_> = PROGRAMS

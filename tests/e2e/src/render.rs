@@ -1,4 +1,4 @@
-//! What `ipvsctl render` prints, and how the operator's own tools bring it into a kernel.
+//! Output of `ipvsctl render`, and its way into a kernel by the operator's own tools.
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -13,7 +13,7 @@ use crate::namespace::Namespace;
 use crate::socket::{Protocol, listen_alone};
 use crate::wire::readable;
 
-/// How long it waits before it looks whether it is to end.
+/// Time after which it checks whether it is to end.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Answers `NAME ADDRESS` to every connection before it is asked, and to every datagram; the address is the one from

@@ -1,4 +1,4 @@
-//! What the node's kernel holds, read by the operator's own tools.
+//! The tables of the node's kernel, read by the operator's own tools.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,8 +39,7 @@ impl Tables {
         Self { ipvs, addresses }
     }
 
-    /// Whether `line` is a real server that gets no new connections: one that drains, as long as nobody
-    /// asks for it.
+    /// Returns true if `line` is a real server that gets no new connections: one that drains, as long as nobody asks for it.
     #[must_use]
     pub fn is_drained(line: &str) -> bool {
         line.starts_with("-a ") && line.ends_with(" -w 0")

@@ -17,8 +17,8 @@ use crate::socket::{Protocol, bind};
 use crate::wire::{connect, local_port, readable, receive, routed, send, socket};
 use icmp::{Icmp, Key, Message};
 
-/// How long ICMP may take to say why a packet could not be sent: IPVS drops what it refuses to the node
-/// itself, which is `EPERM`, and says why by ICMP as to all others.
+/// Time in which ICMP gives the reason why a packet could not be sent: IPVS drops what it refuses to the node itself, which is
+/// `EPERM`, and says why by ICMP as to all others.
 const GRACE: Duration = Duration::from_millis(300);
 
 /// Over what an attempt goes.
@@ -35,13 +35,13 @@ pub enum Over {
 pub struct Ask {
     /// Over what.
     pub over: Over,
-    /// Whom; the port means nothing to an echo request.
+    /// The address that is asked; the port means nothing to an echo request.
     pub target: SocketAddr,
     /// From which address; none leaves it to routing. An echo request always does.
     pub source: Option<IpAddr>,
 }
 
-/// What became of an attempt.
+/// Result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A pod answered.
@@ -60,16 +60,16 @@ pub enum Reply {
     Other(String),
 }
 
-/// How questions are put.
+/// The way questions are put.
 #[derive(Clone, Copy, Debug)]
 pub struct Volley<'a> {
     /// From where.
     pub from: &'a Namespace,
-    /// How many attempts for each question, all at the same moment.
+    /// Number of attempts for each question, all at the same moment.
     pub attempts: usize,
-    /// How long an answer may take.
+    /// Time limit of an answer.
     pub patience: Duration,
-    /// How many questions are under way at a time.
+    /// Number of questions that are under way at a time.
     pub width: usize,
 }
 
@@ -118,7 +118,7 @@ impl<'a> Volley<'a> {
     }
 }
 
-/// What is under way.
+/// The questions under way.
 struct Sky {
     icmp: Icmp,
     flights: Vec<Flight>,
@@ -128,10 +128,10 @@ struct Sky {
 struct Flight {
     place: usize,
     key: Key,
-    /// None of an echo request.
+    /// `None` for an echo request.
     socket: Option<OwnedFd>,
     deadline: Instant,
-    /// What it is when the time is over.
+    /// The reply when the time is over.
     then: Reply,
 }
 
@@ -159,7 +159,7 @@ impl Sky {
         }
     }
 
-    /// What ICMP said of an attempt that failed while it began.
+    /// Returns the reply by ICMP to an attempt that failed while it began.
     fn told_already(&mut self, ask: &Ask) -> Option<Reply> {
         let mut reply = None;
         while let Some(message) = self.icmp.next() {
@@ -207,7 +207,7 @@ impl Sky {
         Ok(())
     }
 
-    /// Whether the message was about something under way.
+    /// Records the reply that the message is to a request under way; returns true if there was one.
     fn told(&mut self, message: Message) -> bool {
         let (key, reply) = match message {
             Message::Echo(key) => (key, Reply::Echo),
@@ -285,7 +285,7 @@ fn sent(result: io::Result<()>) -> io::Result<Begun> {
     }
 }
 
-/// What a socket has to say, if it is all that it will say.
+/// Returns the reply on a socket, if it is complete.
 fn heard(socket: &OwnedFd) -> Option<Reply> {
     let mut buffer = [0; 128];
     match receive(socket, &mut buffer) {

@@ -1,4 +1,4 @@
-//! What the engine and the servers of many attempts share: sockets that do not wait.
+//! Shared parts of the engine and the servers of many attempts: sockets that do not wait.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

@@ -11,6 +11,7 @@
 //! All routes lead through the node, so that what a pod answers comes back the way it went: IPVS
 //! needs no masquerading here, and pods see who asks.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,18 +23,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::Value;
 
 use crate::container::{Container, image};
-use crate::failure::{Context as _, Outcome};
+use crate::failure::{Context as _, Outcome, ensure};
 use crate::namespace::Namespace;
 use crate::objects;
 use crate::pod::Pod;
+use crate::probe::Probe;
 use crate::process::{Process, Ran, run, run_with_input};
 use crate::programs::program;
 use crate::socket::Protocol;
 use crate::tables::Tables;
+use crate::wait::eventually;
 
 /// The node's name in Kubernetes.
 pub(crate) const NODE: &str = "node1";
-/// How many addresses of each family the client has.
+/// Number of addresses of each family that the client has.
 const CLIENT_ADDRESSES: u16 = 8;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -255,7 +258,7 @@ impl World {
         Ok(ran.exits(0).context(|| line.to_owned())?.out)
     }
 
-    /// What the kernel holds.
+    /// Returns the kernel's tables.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -263,7 +266,7 @@ impl World {
         Tables::read(&self.node)
     }
 
-    /// What files ask for, as `ipvsctl render` prints it.
+    /// Returns the tables that files ask for, as `ipvsctl render` prints them.
     ///
     /// # Errors
     /// Where it cannot be rendered.
@@ -282,6 +285,31 @@ impl World {
             &"addresses",
         ])?;
         Ok(Tables::parse(&ran.exits(0)?.out))
+    }
+
+    /// Waits until the node has the IPv4 virtual servers that files ask for, then has the client ask Service 1 over every protocol.
+    /// Virtual servers of IPv6 may be missing.
+    ///
+    /// # Errors
+    /// If the virtual servers are not there in time, or a pod does not answer.
+    pub fn serves_ipv4(&self, objects: &Path, config: &Path) -> Outcome {
+        let of_ipv4 = |tables: Tables| -> BTreeSet<String> {
+            let lines = tables.ipvs.into_iter();
+            lines.filter(|line| !line.contains('[')).collect()
+        };
+        let expected = of_ipv4(self.rendered(objects, config)?);
+        eventually(|| {
+            let there = of_ipv4(self.tables()?);
+            ensure(there == expected, || format!("{there:?}"))
+        })?;
+        for protocol in Protocol::ALL {
+            let probe = Probe::new(&self.client, protocol, Family::V4.virtual_server(1));
+            let pods = probe.ask(6).complete()?.by_pod().len();
+            ensure(pods == self.pods.len(), || {
+                format!("{pods} pods answer over {protocol}")
+            })?;
+        }
+        Ok(())
     }
 }
 

@@ -2,13 +2,12 @@
 
 mod harness;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use e2e::{Family, Outcome, Probe, Protocol, Tables, World, ensure, eventually, get_text};
+use e2e::{Outcome, World, ensure, get_text};
 use harness::case;
 
 fn main() -> ExitCode {
@@ -31,20 +30,7 @@ fn served() -> Outcome {
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
     let config = world.config(&["syncPeriod: 2s"])?;
     let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
-    let of_ipv4 = |tables: Tables| -> BTreeSet<String> {
-        let lines = tables.ipvs.into_iter();
-        lines.filter(|line| !line.contains('[')).collect()
-    };
-    let expected = of_ipv4(world.rendered(&manifests, &config)?);
-    eventually(|| {
-        let there = of_ipv4(world.tables()?);
-        ensure(there == expected, || format!("{there:?}"))
-    })?;
-    for protocol in Protocol::ALL {
-        let probe = Probe::new(&world.client, protocol, Family::V4.virtual_server(1));
-        let pods = probe.ask(6).complete()?.by_pod().len();
-        ensure(pods == 2, || format!("{pods} pods answer over {protocol}"))?;
-    }
+    world.serves_ipv4(&manifests, &config)?;
     let rules = world.tool("iptables-save -t nat")?;
     ensure(rules.contains("-A KUBE-SERVICES"), || rules.clone())?;
     // Several lists and attempts.

@@ -31,7 +31,7 @@ pub(crate) struct Daemon {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What reached the kernel, and when.
+/// The changes that reached the kernel, and when.
 #[derive(Debug)]
 struct Seen {
     synced: Option<Nanoseconds>,
@@ -113,7 +113,7 @@ impl Daemon {
         lock(&self.seen).synced
     }
 
-    /// Whether the kernel has had all changes with these numbers.
+    /// Returns true if the kernel has had all changes with these numbers.
     pub(crate) fn has_had(&self, changes: &std::ops::Range<usize>) -> bool {
         let seen = lock(&self.seen);
         let times = seen.changes.get(changes.clone());
@@ -126,7 +126,7 @@ impl Daemon {
         seen.changes.get(changes).unwrap_or_default().to_vec()
     }
 
-    /// What the kernel holds now.
+    /// Returns the kernel's tables.
     pub(crate) fn tables(&self) -> NodeTables {
         self.kernel.tables()
     }

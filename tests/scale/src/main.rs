@@ -28,16 +28,16 @@ use crate::report::Size;
 /// Runs many daemons with kernels in memory on the test API server, and measures.
 #[derive(Debug, Parser)]
 struct Args {
-    /// How many daemons.
+    /// Number of daemons.
     #[arg(long, default_value_t = 50)]
     daemons: usize,
-    /// How many Nodes; as many as daemons, unless given. Each is changed every 300 s, as kubelets do.
+    /// Number of Nodes; as many as daemons, unless given. Each is changed every 300 s, as kubelets do.
     #[arg(long)]
     nodes: Option<usize>,
     /// Daemons watch their own Node only, as with `watchedNodes: own`.
     #[arg(long)]
     own_node: bool,
-    /// How many Services, each with one port and one EndpointSlice.
+    /// Number of Services, each with one port and one EndpointSlice.
     #[arg(long, default_value_t = 1000)]
     services: usize,
     /// Endpoints of each Service, at most 100.
@@ -49,7 +49,7 @@ struct Args {
     /// For how long, in seconds.
     #[arg(long, default_value_t = 30)]
     seconds: u32,
-    /// How long the API server is down when it restarts, in milliseconds.
+    /// Time for which the API server is down when it restarts, in milliseconds.
     #[arg(long, default_value_t = 2000)]
     down_milliseconds: u64,
     /// Write what was measured to this file.
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all kernels were in the end as the cluster asks.
+/// Runs what the arguments ask for; returns true if all kernels were in the end as the cluster asks.
 fn start(args: Args) -> Result<bool, Box<dyn std::error::Error>> {
     if args.serve {
         server::serve()?;

@@ -1,45 +1,45 @@
-//! What the two processes say to each other: one JSON object a line, a command in, its answer out.
+//! Messages between the two processes: one JSON object a line, a command in, its answer out.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// What the API server's process is to do.
+/// Command to the API server's process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Command {
     /// Fill the cluster.
     Load {
-        /// How many Services, each with one EndpointSlice.
+        /// Number of Services, each with one EndpointSlice.
         services: usize,
         /// Endpoints of each.
         endpoints: usize,
-        /// How many Nodes.
+        /// Number of Nodes.
         nodes: usize,
     },
     /// Change EndpointSlices, one after the other, and Nodes as their heartbeats do.
     Change {
         /// Changes of EndpointSlices per second.
         per_second: u32,
-        /// How long.
+        /// Duration.
         seconds: u32,
         /// Changes of Nodes per second.
         heartbeats: f64,
     },
     /// End all watches, as a load balancer does that goes; the history stays. Then change so many slices.
     Cut {
-        /// How many.
+        /// Number of changes.
         changes: usize,
     },
     /// Go down, change so many slices, come back without the history from before.
     Restart {
-        /// How long to be down, in milliseconds.
+        /// Time to be down, in milliseconds.
         down: u64,
-        /// How many slices to change.
+        /// Number of slices to change.
         changes: usize,
     },
 }
 
-/// What came of it.
+/// Answer to a command.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
     /// The cluster is filled.

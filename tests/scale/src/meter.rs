@@ -10,7 +10,7 @@ use kube::client::Body;
 
 use crate::message::{Nanoseconds, now};
 
-/// What is asked for.
+/// The subject of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
     Services,
@@ -20,12 +20,12 @@ pub(crate) enum Resource {
     Other,
 }
 
-/// How it is asked for.
+/// The kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     /// Everything: a page of a list, or a watch that begins with a list.
     List,
-    /// What changes from some version on.
+    /// Changes from some version on.
     Watch,
     /// Discovery.
     Get,
@@ -39,7 +39,7 @@ pub(crate) struct Asked {
     pub(crate) verb: Verb,
 }
 
-/// What came back so far.
+/// Answers that came back so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Received {
     /// Bytes of bodies; what HTTP and TCP add is not in it.
@@ -56,7 +56,7 @@ pub(crate) struct Meter {
 }
 
 impl Resource {
-    /// Those with objects.
+    /// The resources with objects.
     pub(crate) const ALL: [Self; 3] = [Self::Services, Self::EndpointSlices, Self::Nodes];
 
     /// The plural name.
@@ -97,7 +97,7 @@ impl Meter {
         asked.clone()
     }
 
-    /// What came so far of `resource`.
+    /// Returns the answers about `resource` that came so far.
     pub(crate) fn received(&self, resource: Resource) -> Received {
         let (bytes, lines) = &self.received[resource as usize];
         Received {

@@ -14,7 +14,7 @@ const CLUSTER_IPS: u32 = 0xAC14_0000;
 
 const CREATED: &str = "2026-11-24T00:00:00Z";
 
-/// Which change wrote this endpoint, if one did.
+/// Returns the change that wrote this endpoint, if one did.
 pub(crate) fn change_of(address: Ipv4Addr) -> Option<usize> {
     let number = u32::from(address).checked_sub(CHANGED)?;
     (number < 1 << 23).then_some(number as usize)

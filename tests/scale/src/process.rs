@@ -1,11 +1,11 @@
-//! What processes use of the machine.
+//! Usage of the machine by processes.
 
 use std::time::Duration;
 
 use procfs::ProcResult;
 use procfs::process::Process;
 
-/// What a process has used so far, and holds now.
+/// Resources that a process has used so far, and holds now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     /// Processor time, of user and kernel.

@@ -1,11 +1,11 @@
-//! What was measured.
+//! The measurements.
 
 use serde::Serialize;
 
 /// All of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// What was asked for.
+    /// The requested size.
     pub(crate) size: Size,
     pub(crate) initial: Initial,
     pub(crate) memory: Memory,
@@ -14,22 +14,22 @@ pub(crate) struct Report {
     pub(crate) cut: Recovery,
     /// The server restarts; it does not.
     pub(crate) restart: Recovery,
-    /// Whether in the end all kernels hold all that the cluster asks for.
+    /// True if in the end all kernels hold all that the cluster asks for.
     pub(crate) converged: bool,
 }
 
-/// What was asked for.
+/// The requested size.
 #[derive(Debug, Serialize)]
 pub(crate) struct Size {
     pub(crate) daemons: usize,
     pub(crate) nodes: usize,
-    /// Whether daemons watch their own Node only.
+    /// True if daemons watch their own Node only.
     pub(crate) own_node: bool,
     pub(crate) services: usize,
     pub(crate) endpoints: usize,
     pub(crate) changes_per_second: u32,
     pub(crate) seconds: u32,
-    /// How long the server that restarts is down.
+    /// Time for which the server that restarts is down.
     pub(crate) down_milliseconds: u64,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Memory {
 pub(crate) struct Steady {
     /// Changes that were written.
     pub(crate) written: usize,
-    /// Those per second.
+    /// Writes per second.
     pub(crate) written_per_second: f64,
     /// From the last write until the last kernel had it.
     pub(crate) caught_up_seconds: f64,
@@ -125,7 +125,7 @@ pub(crate) struct Recovery {
 pub(crate) struct Spread {
     pub(crate) first_seconds: f64,
     pub(crate) last_seconds: f64,
-    /// How many in each quarter of a second.
+    /// Number in each quarter of a second.
     pub(crate) quarters: Vec<usize>,
 }
 

@@ -17,11 +17,11 @@ use crate::report::{Cpu, Initial, Lag, Memory, Recovery, Report, Size, Spread, S
 
 /// Kubelets report a status without news so often, in seconds (`nodeStatusReportFrequency`).
 const HEARTBEAT: f64 = 300.0;
-/// How many slices change around a cut or a restart, at most.
+/// Maximum number of slices that change around a cut or a restart.
 const MEANWHILE: usize = 100;
 /// Time for the answers to the last requests.
 const ANSWERS: Duration = Duration::from_secs(1);
-/// How long to wait for a state before the run is given up.
+/// Time to wait for a state before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
@@ -30,7 +30,7 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 struct Scene {
     remote: Remote,
     daemons: Vec<Daemon>,
-    /// How many changes there were.
+    /// Number of changes.
     changes: usize,
     services: usize,
 }
@@ -195,7 +195,7 @@ impl Scene {
         Ok(numbers)
     }
 
-    /// Whether each kernel holds each Service with all its endpoints, the same in all.
+    /// Returns true if each kernel holds each Service with all its endpoints, the same in all.
     fn is_as_asked(&self, endpoints: usize) -> bool {
         let mut all = self
             .daemons
@@ -238,7 +238,7 @@ impl Scene {
         sum
     }
 
-    /// What one daemon got since then, divided by `by`.
+    /// Returns the traffic of one daemon since then, divided by `by`.
     fn traffic(&self, since: &Mark, by: f64) -> Vec<Traffic> {
         let share = |count: u64| count as f64 / by / self.daemons.len() as f64;
         (Resource::ALL.into_iter().zip(since.received))

@@ -17,7 +17,7 @@ struct Cluster {
     services: usize,
     endpoints: usize,
     nodes: usize,
-    /// How many changes there were.
+    /// Number of changes.
     changes: usize,
     heartbeats: u64,
 }

@@ -1,4 +1,4 @@
-//! How large typical objects are, as JSON that is measured and as protobuf that is computed.
+//! Sizes of typical objects, as JSON that is measured and as protobuf that is computed.
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
@@ -28,7 +28,7 @@ pub(crate) fn table() -> Table {
     table
 }
 
-/// How long a value is in Kubernetes' protobuf, about: a tag for each field, a length where it has one. Fields'
+/// Returns the approximate length of a value in Kubernetes' protobuf: a tag for each field, a length where it has one. Fields'
 /// names are not sent, keys of maps are, and managed fields are JSON there too.
 fn protobuf(value: &Value) -> usize {
     let with_length = |bytes: usize| 1 + if bytes < 128 { 1 } else { 2 } + bytes;

@@ -13,7 +13,7 @@ use planner::compile;
 
 const PORT: NonZeroU16 = NonZeroU16::MIN.saturating_add(79);
 
-/// What such a cluster asks of a node.
+/// Returns the tables that such a cluster asks of a node.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ pub fn config() -> NodeConfig {
     NodeConfig::new("bench")
 }
 
-/// What the Service of this number is called.
+/// Returns the name of the Service of this number.
 #[must_use]
 pub fn name(service: u32) -> ObjectName {
     ObjectName::new("bench", format!("service-{service}"))

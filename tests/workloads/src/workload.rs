@@ -20,7 +20,7 @@ use crate::table;
 /// gives is dropped by the caller, outside of the measurement.
 pub type Run = Box<dyn FnMut() -> Box<dyn Any>>;
 
-/// What preparing gives.
+/// Result of preparing.
 pub type Prepared = Result<Run, Box<dyn Error + Send + Sync>>;
 
 /// Something that is measured.
@@ -28,8 +28,8 @@ pub type Prepared = Result<Run, Box<dyn Error + Send + Sync>>;
 pub struct Workload {
     /// Its name; sizes are Services x endpoints of each.
     pub name: &'static str,
-    /// Whether its instructions are counted too. Those left out do the work of another one on more Services, and would
-    /// take callgrind long.
+    /// True if its instructions are counted too. Those left out do the work of another one on more Services, and would take
+    /// callgrind long.
     pub counted: bool,
     prepare: fn() -> Prepared,
 }
@@ -96,7 +96,7 @@ pub const ALL: &[Workload] = &[
     Workload::counted("decode-real-servers/1000x10", codec::decode_real_servers),
 ];
 
-/// How many endpoints each Service has.
+/// Number of endpoints of each Service.
 const ENDPOINTS: u32 = 10;
 
 fn cluster(services: u32) -> Result<ClusterState, Box<dyn Error + Send + Sync>> {

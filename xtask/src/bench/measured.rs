@@ -1,4 +1,4 @@
-//! What the program in the VM says.
+//! Output of the program in the VM.
 
 #[cfg(test)]
 mod tests;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Context, Result};
 
-/// What a line of its begins with.
+/// Start of each of its lines.
 const MARK: &str = "bench: ";
 
 /// An operation at a size, in the order in which they were first heard of.
@@ -64,7 +64,7 @@ impl Measured {
         }
     }
 
-    /// Who else did this, in the order of their names.
+    /// Returns the other programs that did this, in the order of their names.
     pub(crate) fn others<'a>(
         &'a self,
         case: &'a Case,
@@ -92,7 +92,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// None of none.
+    /// Returns `None` if there are no values.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);

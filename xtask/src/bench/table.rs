@@ -3,7 +3,7 @@
 use super::measured::{Case, Measured, Spread};
 
 const OURS: &str = "kube-ipvs";
-/// What the limit of a part is called.
+/// Name of the limit of a part.
 const LIMIT: &str = "limit";
 /// Of what the limit of everything is made.
 const PARTS: [(&str, &str); 4] = [
@@ -94,7 +94,7 @@ fn sum_of_limits(measured: &Measured, case: &Case) -> Option<Vec<f64>> {
     Some(sum)
 }
 
-/// How many times as long the others take, run by run.
+/// Returns the ratio of the others' times to ours, run by run.
 fn ratio(ours: &[f64], theirs: &[f64]) -> String {
     let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| theirs / ours);
     match Spread::of(ratios) {

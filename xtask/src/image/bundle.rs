@@ -14,13 +14,13 @@ use super::{Profile, oci, programs, trees};
 use crate::error::{Context, Error, Result};
 use crate::project::Project;
 
-/// What the container may do.
+/// Rights of the container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Rights {
     /// Everything, as a privileged container.
     #[default]
     All,
-    /// What the DaemonSet's daemon has: two capabilities, and the kernel's settings can only be read.
+    /// Rights of the DaemonSet's daemon: two capabilities, and the kernel's settings can only be read.
     DaemonSet,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct Mount {
     pub(crate) from: PathBuf,
     /// Where it is in the container.
     pub(crate) to: PathBuf,
-    /// Whether it can only be read.
+    /// True if it can only be read.
     pub(crate) read_only: bool,
 }
 
@@ -102,14 +102,14 @@ pub(crate) fn parse_mount(text: &str) -> std::result::Result<Mount, String> {
     }
 }
 
-/// How the container is to run.
+/// Settings of the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BundleSpec {
-    /// What the entrypoint is given.
+    /// The arguments of the entrypoint.
     pub(crate) arguments: Vec<String>,
     /// More environment, `NAME=VALUE`.
     pub(crate) environment: Vec<String>,
-    /// What it may do.
+    /// Its rights.
     pub(crate) rights: Rights,
     /// The network namespace to run in; the host's without one.
     pub(crate) network_namespace: Option<PathBuf>,

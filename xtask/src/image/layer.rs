@@ -40,7 +40,7 @@ impl fmt::Display for Digest {
 /// A layer of an image.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layer {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(crate) name: &'static str,
     /// That of the archive before compression, the `diff_id`.
     pub(crate) diff: Digest,

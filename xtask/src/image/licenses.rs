@@ -14,7 +14,7 @@ use super::programs::PROGRAMS;
 use crate::error::{Context, Error, Result};
 use crate::project::{Project, cargo};
 
-/// How the names of notices begin.
+/// Starts of the names of notices.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT"];
 
 /// All notices as one text: each text once, below the crates that it came with.

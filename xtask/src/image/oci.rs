@@ -19,14 +19,14 @@ pub(crate) const NAME: &str = "ghcr.io/kube-ipvs/kube-ipvs";
 /// The folders in which programs are looked for in the image.
 pub(crate) const PATH: &str = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What runs if nothing else is said.
+/// The program that runs if nothing else is said.
 pub(crate) const ENTRYPOINT: &str = "/usr/local/bin/kube-ipvsd";
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// What the image says about itself.
+/// The image's description of itself.
 pub(crate) struct About {
     /// The project's version, which is the tag.
     pub(crate) version: String,

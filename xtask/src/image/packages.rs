@@ -85,7 +85,7 @@ fn add_packages(tree: &mut Tree) -> Result<Vec<PathBuf>> {
     Ok(programs)
 }
 
-/// Whether a packages' file belongs in the image.
+/// Returns true if a packages' file belongs in the image.
 fn wanted(inside: &Path) -> bool {
     let name = inside.file_name().unwrap_or_default().to_string_lossy();
     let folder = inside.parent().unwrap_or(Path::new(""));

@@ -16,7 +16,7 @@ use crate::vm::closure;
 /// The packages and the program of each.
 pub(super) const PROGRAMS: &[(&str, &str)] = &[("node", "kube-ipvsd"), ("ipvsctl", "ipvsctl")];
 
-/// How the programs are compiled.
+/// Profile by which the programs are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     /// Small and fast.
@@ -101,7 +101,7 @@ pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
     Ok(programs)
 }
 
-/// How rustc is told: static, and without the names of this machine's directories in messages of panics.
+/// Returns the flags of rustc: static, and without the names of this machine's directories in messages of panics.
 pub(crate) fn static_flags(project: &Project) -> Vec<String> {
     let mut flags = vec![
         "-Ctarget-feature=+crt-static".to_owned(),

@@ -5,7 +5,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-/// What is at a path.
+/// The entry at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// A directory.
@@ -17,7 +17,7 @@ pub(crate) enum Entry {
     File {
         /// Its permissions.
         mode: u32,
-        /// What is in it.
+        /// Its content.
         bytes: Vec<u8>,
     },
     /// A symbolic link.
@@ -53,7 +53,7 @@ impl Tree {
         self.0.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
-    /// Whether something is there.
+    /// Returns true if something is there.
     pub(crate) fn contains(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }

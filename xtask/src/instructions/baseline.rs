@@ -8,13 +8,13 @@ use std::fmt::Write as _;
 
 use toml::Table;
 
-/// What writes the baseline anew.
+/// Command that writes the baseline anew.
 pub(super) const BLESS: &str = "cargo xtask bless --instructions";
 
-/// How far a count may be from the baseline, each way, in percent.
+/// Maximum distance of a count from the baseline, each way, in percent.
 const TOLERANCE: u128 = 2;
 
-/// What the file begins with.
+/// Start of the file.
 const ABOUT: &str = "\
 # Instructions of each workload of tests/workloads, counted by callgrind. `cargo xtask test` fails where one takes 2 %
 # more or fewer; `cargo xtask bless --instructions` writes this file. docs/testing.md says more.
@@ -77,7 +77,7 @@ impl Baseline {
         text
     }
 
-    /// What is said about so many instructions of the workload `name`: an error where they are too many or too few.
+    /// Judges so many instructions of the workload `name`: an error where they are too many or too few.
     pub(super) fn judge(&self, name: &str, counted: u64) -> Result<String, String> {
         let instructions = format!("{} instructions", grouped(counted, ','));
         let Some(known) = self.instructions.get(name).copied() else {
@@ -126,7 +126,7 @@ impl Baseline {
     }
 }
 
-/// How far `counted` is from `known`, which is not zero: `+1.25 %`.
+/// Returns the distance of `counted` from `known`, which is not zero: `+1.25 %`.
 pub(super) fn percent(counted: u64, known: u64) -> String {
     format!("{:+.2} %", (counted as f64 / known as f64 - 1.0) * 100.0)
 }

@@ -53,8 +53,8 @@ pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Resul
     }
 }
 
-/// What is shown on each of Debian's kernels, where a system call costs little and all else much: programs, and
-/// which of their tests.
+/// Tests that run on each of Debian's kernels, where a system call costs little and all else much: programs, and some of their
+/// tests.
 const SMOKE: [(&str, &[&str]); 4] = [
     ("linux_contract", &[]),
     ("linux_rules", &[]),

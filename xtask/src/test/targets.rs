@@ -1,4 +1,4 @@
-//! Which test programs need the VM, and where cargo puts them.
+//! Test programs that need the VM, and the place where cargo puts them.
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +33,7 @@ pub(crate) struct VmTest {
     pub(crate) needs: Needs,
 }
 
-/// What `[package.metadata.vm.TARGET]` of a package's Cargo.toml asks for.
+/// The requirements in `[package.metadata.vm.TARGET]` of a package's Cargo.toml.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Needs {
     /// `without-modules`: modules that the kernel must not have.
@@ -87,7 +87,7 @@ struct Wanted {
     needs: Needs,
 }
 
-/// What a build for the VM gave.
+/// Result of a build for the VM.
 pub(crate) struct Built {
     /// The test programs, by package and name.
     pub(crate) tests: BTreeSet<VmTest>,

@@ -28,7 +28,7 @@ use crate::project::Project;
 pub(super) struct Given {
     /// The files of `manifests/`, by their path in it.
     files: BTreeMap<String, String>,
-    /// What is in those that are YAML or JSON, by the same path.
+    /// Contents of those that are YAML or JSON, by the same path.
     documents: BTreeMap<String, Vec<Value>>,
     /// The sources of the crates, by path in the project.
     sources: BTreeMap<String, String>,
@@ -42,7 +42,7 @@ pub(super) struct Given {
     version: String,
 }
 
-/// What is wrong with the manifests.
+/// Returns the complaints about the manifests.
 pub(super) fn complaints(project: &Project) -> Result<Vec<String>> {
     Ok(check(&Given::read(&project.root)?))
 }
@@ -156,7 +156,7 @@ fn rows(page: &str) -> Vec<Vec<&str>> {
         .collect()
 }
 
-/// What is between a cell's first two backticks.
+/// Returns the text between a cell's first two backticks.
 fn code(cell: &str) -> Option<&str> {
     cell.split('`').nth(1)
 }

@@ -26,14 +26,14 @@ const DEVIATIONS: &str = "Deviations";
 /// All deviations there are: D1 to this one.
 const LAST_DEVIATION: u32 = 21;
 
-/// Those that tables do not show. Their rows may say so in place of a scenario.
+/// Deviations that tables do not show. Their rows may say so in place of a scenario.
 const DATA_PLANE: [u32; 5] = [13, 14, 17, 19, 21];
 const ELSEWHERE: [&str; 2] = ["data plane", "health"];
 
-/// What stands before the name of a recording.
+/// Text before the name of a recording.
 const RECORDING: &str = "recording ";
 
-/// What the page lacks, and what it says wrongly.
+/// Returns complaints about rows that the page lacks or that are wrong.
 pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     let read = |name: &str| {
         fs::read_to_string(project.root.join(name)).context(|| format!("reading {name}"))
@@ -57,7 +57,7 @@ fn text_of(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// What a path shows: the text of a scenario or a recording, none where there is none.
+/// Returns the text of the scenario or recording at a path, none where there is none.
 type Shown<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Compares the text of [`PAGE`] with that of [`FIELDS`] and with scenarios and recordings.
@@ -79,7 +79,7 @@ fn is_of_fields(row: &Row) -> bool {
     KINDS.contains(&row.section.as_str())
 }
 
-/// What any row must have.
+/// Checks a row of any kind.
 fn about_row(row: &Row, shown: Shown<'_>) -> Vec<String> {
     let [subject, behaviour, evidence] = row.cells.as_slice() else {
         let what = format!("a row has three cells, this one {}", row.cells.len());
@@ -118,8 +118,8 @@ fn about_row(row: &Row, shown: Shown<'_>) -> Vec<String> {
     all
 }
 
-/// Whether a manifest in `text` has the last part of `field` as a key: `clusterIP:` for `spec.clusterIP`, the label itself
-/// for `metadata.labels[LABEL]`.
+/// Returns true if a manifest in `text` has the last part of `field` as a key: `clusterIP:` for `spec.clusterIP`, the label
+/// itself for `metadata.labels[LABEL]`.
 fn mentions(text: &str, field: &str) -> bool {
     let label = (field.split_once('[')).and_then(|(_, rest)| rest.strip_suffix(']'));
     let key = match label {
@@ -201,7 +201,7 @@ fn deviation(row: &Row) -> Option<u32> {
     subject.text.strip_prefix('D')?.parse().ok()
 }
 
-/// Whether the row says, and may say, that tables do not show it.
+/// Returns true if the row says, and may say, that tables do not show it.
 fn is_data_plane(row: &Row) -> bool {
     let says = (row.cells.last()).is_some_and(|cell| ELSEWHERE.contains(&&*cell.text));
     let may = deviation(row).is_some_and(|number| DATA_PLANE.contains(&number));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::VmSpec;
 
-/// Which kind of kernel to boot.
+/// Kind of kernel to boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Backend {
     /// User-Mode Linux: a kernel that is a process; boots in two seconds
@@ -31,7 +31,7 @@ Examples:
 The command runs as root in the project's root directory, which is there read-only under its own path.
 What it writes to the directory $VM_OUT is found in target/vm/out/NAME afterwards.")]
 pub(crate) struct Arguments {
-    /// Which kind of kernel
+    /// Kind of kernel
     #[arg(long, value_enum, default_value_t = Backend::Uml)]
     pub(crate) backend: Backend,
     /// The guest's memory, in K, M or G; a number alone is MiB
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     /// Name the log and the exchange directory
     #[arg(long, value_parser = name)]
     pub(crate) name: Option<String>,
-    /// What to run; without it, the workspace's VM tests
+    /// Command to run; without it, the workspace's VM tests
     #[arg(last = true)]
     pub(crate) command: Vec<String>,
 }

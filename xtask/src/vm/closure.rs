@@ -1,4 +1,4 @@
-//! Which files of the host a guest program needs.
+//! Files of the host that a guest program needs.
 
 #[cfg(test)]
 mod tests;

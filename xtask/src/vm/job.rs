@@ -17,7 +17,7 @@ use crate::say::say;
 pub(crate) struct Job {
     /// Seen as `/vm/job` by the guest: `command` and `settings`.
     pub(crate) directory: PathBuf,
-    /// What the command writes to `$VM_OUT`.
+    /// Files that the command writes to `$VM_OUT`.
     pub(crate) out: PathBuf,
     /// The kernel's messages.
     pub(crate) log: PathBuf,

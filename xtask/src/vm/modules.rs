@@ -12,7 +12,7 @@ use super::cache;
 use crate::error::{Context, Error, Result};
 use crate::project::Project;
 
-/// What a network guest can have a use for; disks, sound and real network cards stay out.
+/// Modules that a network guest can have a use for; disks, sound and real network cards stay out.
 const WANTED: &[&str] = &[
     "arch",
     "crypto",

@@ -13,7 +13,7 @@ use crate::error::{Context, Error, Result};
 use crate::project::Project;
 use crate::say::say;
 
-/// What every guest has; `iptables` means the legacy tables, `netbase` brings /etc/protocols.
+/// Packages of every guest; `iptables` means the legacy tables, `netbase` brings /etc/protocols.
 pub(crate) const GUEST: &[&str] = &[
     "busybox-static",
     "crun",

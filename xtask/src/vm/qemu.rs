@@ -19,7 +19,7 @@ use crate::project::Project;
 /// The package that always depends on the current kernel.
 const CURRENT: &str = "linux-image-cloud-amd64";
 
-/// What `init` reads here: the ports of the virtio console, in the order of the command line.
+/// Settings that `init` reads here: the ports of the virtio console, in the order of the command line.
 const SETTINGS: &str = "\
 vm_stdout=/dev/vport0p1 vm_stderr=/dev/vport0p2 vm_control=/dev/vport0p3 vm_archive=/dev/vport0p4
 vm_terminals=no vm_modules='virtio_pci virtio_console ipv6'

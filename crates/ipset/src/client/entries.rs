@@ -9,12 +9,12 @@ use super::request::{self, Request};
 use crate::codec::convert::refused_line;
 use crate::codec::{Command, Message};
 
-/// How many entries travel in one message: an entry has 84 bytes at most, an attribute 64 KiB. Behind a
-/// failing entry the kernel does nothing of a message, so the rest is sent again, in smaller pieces each
-/// time: where every entry fails, each travels four times at most.
+/// Numbers of entries that travel in one message: an entry has 84 bytes at most, an attribute 64 KiB. Behind a failing entry the
+/// kernel does nothing of a message, so the rest is sent again, in smaller pieces each time: where every entry fails, each
+/// travels four times at most.
 const SIZES: [usize; 4] = [700, 64, 8, 1];
 
-/// What became of an entry; none while nothing is known.
+/// Outcome of adding or deleting an entry; none while nothing is known.
 type Known = Option<Result<(), Failure>>;
 
 /// Adds or deletes entries, all of one kind and one set. One outcome for each.
@@ -105,7 +105,7 @@ fn learn(known: &mut [Known], answer: Result<(), Failure>, line: Option<usize>) 
     (failing + 1 < known.len()).then_some(failing + 1)
 }
 
-/// Whether a refusal without a line is about the set, and so about each of its entries.
+/// Returns true if a refusal without a line is about the set, and so about each of its entries.
 fn is_about_all(errno: Errno) -> bool {
     matches!(errno.0, libc::ENOENT | libc::EPERM)
 }

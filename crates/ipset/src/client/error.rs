@@ -1,4 +1,4 @@
-//! What can go wrong between here and the kernel.
+//! Errors between here and the kernel.
 
 use std::io;
 
@@ -104,13 +104,13 @@ impl RequestError {
         }
     }
 
-    /// What was asked.
+    /// The request.
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// What became of it.
+    /// The failure.
     #[must_use]
     pub fn failure(&self) -> &Failure {
         &self.source.failure
@@ -123,7 +123,7 @@ impl RequestError {
     }
 }
 
-/// What a number means, and the number.
+/// The meaning of a number, and the number.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}{}", number(.failure))]
 struct Cause {

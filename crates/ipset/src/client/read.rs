@@ -35,8 +35,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// What every set was created with, by name. Its entries stay where they are: reading headers takes the
-    /// same time however much the sets hold.
+    /// Returns the header of every set, by name. Its entries stay where they are: reading headers takes the same time however
+    /// much the sets hold.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What can be asked of the kernel.
+//! Requests to the kernel.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -90,7 +90,7 @@ pub(super) fn of_entries(protocol: u8, requests: &[Request]) -> Message {
     }
 }
 
-/// How many entries `requests` add to each set.
+/// Returns the number of entries that `requests` add to each set.
 pub(super) fn additions(requests: &[Request]) -> BTreeMap<&SetName, usize> {
     let mut additions = BTreeMap::new();
     for request in requests {

@@ -144,7 +144,7 @@ fn the_newest_protocol_of_both_is_spoken() {
     }
 }
 
-/// What is behind a refused entry is sent again.
+/// Entries behind a refused one are sent again.
 #[test]
 fn an_entry_is_refused_by_its_line() {
     let script = Script {

@@ -26,7 +26,7 @@ pub enum Attribute {
     Family(u8),
     /// Flags of the command (6).
     Flags(u32),
-    /// What a set is created with, or has (7).
+    /// The properties that a set is created with, or has (7).
     Header(Vec<HeaderAttribute>),
     /// One entry (7).
     Entry(Vec<EntryAttribute>),
@@ -53,13 +53,13 @@ pub enum HeaderAttribute {
     HashSize(u32),
     /// `maxelem` (19).
     MaxElements(u32),
-    /// How many entries there are (24).
+    /// The number of entries (24).
     Elements(u32),
-    /// How many rules and sets use it (25).
+    /// The number of rules and sets that use it (25).
     References(u32),
-    /// How much memory it has, in bytes (26).
+    /// The memory that it takes, in bytes (26).
     MemorySize(u32),
-    /// How many entries a bucket of the hash holds (21).
+    /// The number of entries in a bucket of the hash (21).
     BucketSize(u8),
     /// Where the hash begins (17).
     InitialValue(u32),
@@ -80,7 +80,7 @@ pub enum EntryAttribute {
     Ip2(IpAddr),
     /// The length of the second address' network (21).
     Cidr2(u8),
-    /// Which of many entries this is; the kernel names it where it refuses one (9).
+    /// The place of this entry among many; the kernel names it where it refuses one (9).
     Line(u32),
     /// Any other: a timeout, a counter, a comment, `nomatch`.
     Other(DefaultNla),

@@ -128,7 +128,7 @@ pub fn refused_line(message: &Message) -> Option<usize> {
     usize::try_from(line).ok().filter(|line| *line > 0)
 }
 
-/// What the kernel must know about an entry.
+/// Returns the attributes by which the kernel knows an entry.
 #[must_use]
 pub fn entry_attributes(entry: Entry) -> Vec<EntryAttribute> {
     use EntryAttribute as A;
@@ -164,8 +164,7 @@ pub fn set_name_of(message: &Message) -> Option<SetName> {
         })
 }
 
-/// What the set of a list was created with; none in a message that goes on with the entries of the set
-/// before.
+/// Returns the header of the set in a list; none in a message that goes on with the entries of the set before.
 #[must_use]
 pub fn header_of(message: &Message) -> Option<Header> {
     let mut type_name = None;

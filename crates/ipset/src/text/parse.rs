@@ -25,7 +25,7 @@ pub enum Line {
 pub struct ParseError {
     /// The line's number, from 1.
     pub line: usize,
-    /// What was found and what was expected.
+    /// The text that was found and what was expected.
     pub problem: String,
 }
 

@@ -28,7 +28,7 @@ pub(crate) const REFUSED: &str = "refused by the kernel with error ";
 /// A file of goldens.
 #[derive(Debug)]
 pub(crate) struct Golden {
-    /// What made these messages.
+    /// The command that made these messages.
     pub(crate) command: String,
     /// Where they were seen.
     pub(crate) origin: String,
@@ -43,7 +43,7 @@ pub(crate) struct Captured {
     pub(crate) direction: String,
     /// `struct nfgenmsg` and attributes.
     pub(crate) bytes: Vec<u8>,
-    /// What it means, in the words of [`explain`].
+    /// Their meaning, as [`explain`] prints it.
     pub(crate) meaning: String,
 }
 
@@ -123,7 +123,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// What a message says: its command, and a line for each attribute.
+/// Prints a message: its command, and a line for each attribute.
 pub(crate) fn explain(message: &Message) -> String {
     let mut text = format!("{:?}\n", message.command);
     for attribute in &message.attributes {

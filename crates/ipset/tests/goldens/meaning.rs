@@ -83,8 +83,8 @@ fn sets_are_created_as_the_program_does() {
     assert_eq!(count, 11);
 }
 
-/// What a set can hold. The program leaves out what is the kernel's own choice, and the kernel takes more
-/// buckets for a suggestion.
+/// Returns the limits of a set. The program leaves out what is the kernel's own choice, and the kernel takes more buckets for a
+/// suggestion.
 fn limits(attributes: &[Attribute]) -> Vec<HeaderAttribute> {
     let header = attributes.iter().find_map(|attribute| match attribute {
         Attribute::Header(header) => Some(header),
@@ -167,7 +167,7 @@ fn the_kernel_names_the_entry_that_it_refuses() {
     assert_eq!(refused_line(&message(refused)), Some(2));
 }
 
-/// What the commands before `ipset list` and `ipset save` made.
+/// Sets that the commands before `ipset list` and `ipset save` made.
 const LISTED: &str = "\
 create ANOTHER unsupported
 create IP hash:ip family inet maxelem 65536

@@ -17,7 +17,7 @@ fn at(number: u32) -> Entry {
     Entry::IpPort(address(number), Protocol::TCP, 80)
 }
 
-/// What the set does not take: an address of the other family.
+/// Returns an entry that the set does not take: an address of the other family.
 fn unfit() -> Entry {
     Entry::IpPort(Ipv6Addr::LOCALHOST.into(), Protocol::TCP, 80)
 }

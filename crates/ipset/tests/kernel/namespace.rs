@@ -85,7 +85,7 @@ pub(crate) fn one(lines: &str) -> (SetName, Set) {
     parse(lines).pop_first().expect("a set")
 }
 
-/// What creates and fills the sets of the lines.
+/// Returns the requests that create and fill the sets of the lines.
 pub(crate) fn requests(lines: &str) -> Vec<Request> {
     let mut requests = Vec::new();
     for (name, set) in parse(lines) {
@@ -95,7 +95,7 @@ pub(crate) fn requests(lines: &str) -> Vec<Request> {
     requests
 }
 
-/// What fills a set.
+/// Returns the requests that fill a set.
 pub(crate) fn adds(name: &SetName, set: &Set) -> Vec<Request> {
     let entries = set.entries.iter();
     entries
@@ -117,7 +117,7 @@ pub(crate) fn make(client: &mut Client, lines: &str) {
     do_all(client, &requests(lines));
 }
 
-/// How each request fails, if it does.
+/// Sends the requests; returns the failure of each, if it has one.
 pub(crate) fn attempts(client: &mut Client, requests: &[Request]) -> Vec<Option<ErrorKind>> {
     let outcomes = client.execute(requests).into_iter();
     outcomes
@@ -125,7 +125,7 @@ pub(crate) fn attempts(client: &mut Client, requests: &[Request]) -> Vec<Option<
         .collect()
 }
 
-/// What the kernel has, as text.
+/// Returns the sets of the kernel, as text.
 pub(crate) fn kernel(client: &mut Client) -> String {
     text::print(&client.list().unwrap_or_else(|error| panic!("{error}")))
 }

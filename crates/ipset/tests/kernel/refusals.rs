@@ -1,4 +1,4 @@
-//! What the kernel refuses, in words.
+//! Requests that the kernel refuses, and the error's text.
 
 use std::error::Error as _;
 

@@ -1,4 +1,4 @@
-//! What can go wrong between here and the kernel.
+//! Errors between here and the kernel.
 
 use netlink::generic::ResolveError;
 use netlink::{DumpError, Failure};
@@ -88,13 +88,13 @@ impl RequestError {
         }
     }
 
-    /// What was asked.
+    /// The request.
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// What netlink says became of it; none with [`ErrorKind::NoFamily`].
+    /// The failure that netlink reported; none with [`ErrorKind::NoFamily`].
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match &self.source {
@@ -117,7 +117,7 @@ impl RequestError {
     }
 }
 
-/// What an error number means: it means something only together with what was asked.
+/// The meaning of an error number: it means something only together with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
     /// `ESRCH`: no such virtual server; or, of a daemon, none that runs.

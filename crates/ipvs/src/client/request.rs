@@ -1,4 +1,4 @@
-//! What can be asked of the kernel, besides reading.
+//! Requests to the kernel, besides reading.
 
 use std::fmt;
 

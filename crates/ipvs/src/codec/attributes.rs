@@ -12,10 +12,9 @@ pub use super::fields::{MaskedFlags, NetworkOrder};
 /// Attributes within an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nested<T> {
-    /// Those within.
+    /// The attributes within.
     pub attributes: Vec<T>,
-    /// Whether the type carries `NLA_F_NESTED`. The kernel takes it either way and never sets it;
-    /// libnl, and so ipvsadm, does.
+    /// True if the type carries `NLA_F_NESTED`. The kernel takes it either way and never sets it; libnl, and so ipvsadm, does.
     pub flagged: bool,
 }
 

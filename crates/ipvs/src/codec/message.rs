@@ -11,7 +11,7 @@ pub const FAMILY_NAME: &str = "IPVS";
 /// The family's version, `IPVS_GENL_VERSION`.
 pub const FAMILY_VERSION: u8 = 1;
 
-/// What is asked or answered, `IPVS_CMD_*` of `include/uapi/linux/ip_vs.h`.
+/// Command of a request or an answer, `IPVS_CMD_*` of `include/uapi/linux/ip_vs.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Command {
     /// Add a virtual server (1); also the answer to `GetService`.
@@ -112,7 +112,7 @@ impl From<u8> for Command {
 /// A message of the family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What is asked or answered.
+    /// The command.
     pub command: Command,
     /// About what.
     pub attributes: Attributes,

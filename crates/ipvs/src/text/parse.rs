@@ -27,7 +27,7 @@ pub enum Line {
 pub struct ParseError {
     /// The line's number, from 1.
     pub line: usize,
-    /// What was found and what was expected.
+    /// The text that was found and what was expected.
     pub problem: String,
 }
 
@@ -64,7 +64,7 @@ pub fn parse_line(text: &str) -> Result<Line, String> {
     }
 }
 
-/// What ipvsadm takes `-p` without seconds for, `DEF_TIMEOUT` of its `ipvsadm.c`.
+/// The seconds that ipvsadm takes for `-p` without a number, `DEF_TIMEOUT` of its `ipvsadm.c`.
 const DEFAULT_PERSISTENCE: u32 = 360;
 
 /// Where a real server is: with the virtual port where its own is left out.
@@ -120,7 +120,7 @@ impl FromStr for Mark {
     }
 }
 
-/// What selects a virtual server, gathered from several options.
+/// The selection of a virtual server, gathered from several options.
 #[derive(Default)]
 struct Selector {
     address: Option<(Protocol, SocketAddr)>,

@@ -80,7 +80,7 @@ pub fn print_real_server(key: &VirtualServerKey, real: &RealServer) -> String {
     line
 }
 
-/// What selects a virtual server: `-t 10.96.0.10:80`, `-u [fd00::1]:53`, `-f 7 -6`.
+/// Returns the options that select a virtual server: `-t 10.96.0.10:80`, `-u [fd00::1]:53`, `-f 7 -6`.
 #[must_use]
 pub fn print_service_selector(key: &VirtualServerKey) -> String {
     match key {
@@ -150,7 +150,7 @@ pub(super) fn scheduler_flags(scheduler: &str, flags: ServiceFlags) -> Vec<&'sta
     .collect()
 }
 
-/// What `scheduler` calls its three flags.
+/// Returns the names of the three flags of `scheduler`.
 pub(super) fn flag_names(scheduler: &str) -> [&'static str; 3] {
     match scheduler {
         "sh" => ["sh-fallback", "sh-port", "flag-3"],

@@ -58,7 +58,7 @@ fn real_servers() {
     }
 }
 
-/// What ipvsadm lets one leave out.
+/// Text that ipvsadm lets one leave out.
 #[test]
 fn what_is_left_out_is_filled_in() {
     let check = |short: &str, long: &str| assert_eq!(parse_line(short), parse_line(long));

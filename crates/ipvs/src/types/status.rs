@@ -1,4 +1,4 @@
-//! What the kernel reports beside what was configured.
+//! State that the kernel reports beside the configuration.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct RealServerStatus {
     pub statistics: Statistics,
 }
 
-/// What the kernel says of itself.
+/// The kernel's description of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info {
     /// The version of IPVS: major, minor, patch.
@@ -55,7 +55,7 @@ pub struct Info {
 /// A thread of the kernel that tells other directors of connections, or listens to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncDaemon {
-    /// Which of the two.
+    /// One of the two roles.
     pub role: SyncRole,
     /// The interface for multicast.
     pub interface: Arc<str>,
@@ -71,7 +71,7 @@ pub struct SyncDaemon {
     pub time_to_live: Option<u8>,
 }
 
-/// What a synchronisation daemon does, `IP_VS_STATE_*`.
+/// The role of a synchronisation daemon, `IP_VS_STATE_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SyncRole {
     /// Tells (1).

@@ -46,7 +46,7 @@ pub(super) fn problems(real: &RealServer, key: &VirtualServerKey) -> Vec<Invalid
     problems
 }
 
-/// Whether one host may have it, as far as the address itself tells.
+/// Returns true if one host may have it, as far as the address itself tells.
 fn is_host(address: IpAddr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && address != Ipv4Addr::BROADCAST
 }

@@ -24,7 +24,7 @@ pub(crate) const TO_KERNEL: &str = "to the kernel";
 /// A file of goldens.
 #[derive(Debug)]
 pub(crate) struct Golden {
-    /// What made these messages.
+    /// The command that made these messages.
     pub(crate) command: String,
     /// Where they were seen.
     pub(crate) origin: String,
@@ -35,11 +35,11 @@ pub(crate) struct Golden {
 /// One message.
 #[derive(Debug)]
 pub(crate) struct Captured {
-    /// Whether the kernel sent it.
+    /// True if the kernel sent it.
     pub(crate) from_kernel: bool,
     /// Generic header and attributes.
     pub(crate) bytes: Vec<u8>,
-    /// What it means, in the words of [`explain`].
+    /// Their meaning, as [`explain`] prints it.
     pub(crate) meaning: String,
 }
 
@@ -114,7 +114,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// What a message says: its command, and a line for each attribute.
+/// Prints a message: its command, and a line for each attribute.
 pub(crate) fn explain(message: &Message) -> String {
     let mut text = format!("{:?}\n", message.command);
     match &message.attributes {

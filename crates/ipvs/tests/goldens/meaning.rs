@@ -14,7 +14,7 @@ use ipvs::{AddressFamily, Timeouts};
 use crate::format::explain;
 use crate::{goldens, message};
 
-/// What `ipvsadm -A`, `-E`, `-a` or `-e` was told to add or change.
+/// Returns the line that `ipvsadm -A`, `-E`, `-a` or `-e` was given.
 fn line_of(command: &str) -> Option<Line> {
     let arguments = command.strip_prefix("ipvsadm ")?;
     let text = match arguments.split_at_checked(2)? {

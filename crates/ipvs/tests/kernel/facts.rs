@@ -1,5 +1,4 @@
-//! How the kernel answers changes: `ip_vs_genl_set_cmd` and what it calls,
-//! `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
+//! The kernel's answers to changes: `ip_vs_genl_set_cmd` and what it calls, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
 
 use ipvs::RealServer;
 use ipvs::client::{ErrorKind, OpenError, Request};

@@ -131,7 +131,7 @@ pub(crate) fn real(line: &str) -> (VirtualServerKey, RealServer) {
     }
 }
 
-/// What adds the lines of `text`.
+/// Returns the requests that add the lines of `text`.
 pub(crate) fn requests(text: &str) -> Vec<Request> {
     let lines = parse_lines(text).unwrap_or_else(|error| panic!("{error}"));
     lines
@@ -157,12 +157,12 @@ pub(crate) fn add(client: &mut Client, text: &str) {
     do_all(client, &requests(text));
 }
 
-/// How one request fails, if it does.
+/// Sends one request; returns its failure, if it has one.
 pub(crate) fn attempt(client: &mut Client, request: Request) -> Option<ErrorKind> {
     attempts(client, &[request])[0]
 }
 
-/// How each request fails, if it does.
+/// Sends the requests; returns the failure of each, if it has one.
 pub(crate) fn attempts(client: &mut Client, requests: &[Request]) -> Vec<Option<ErrorKind>> {
     let outcomes = client.execute(requests).into_iter();
     outcomes
@@ -170,7 +170,7 @@ pub(crate) fn attempts(client: &mut Client, requests: &[Request]) -> Vec<Option<
         .collect()
 }
 
-/// What the kernel has, as text, sorted; read whole.
+/// Returns the kernel's tables as text, sorted; read whole.
 pub(crate) fn text(client: &mut Client) -> Vec<String> {
     use ipvs::text::{print_real_server, print_virtual_server};
 

@@ -1,4 +1,4 @@
-//! Whether what was read is all there is.
+//! Completeness of what was read.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -10,7 +10,7 @@ use ipvs::{
 
 use crate::namespace::{add, attempt, in_namespace, real, server};
 
-/// What the kernel does with something invalid.
+/// The kernel's reaction to something invalid.
 enum Kernel {
     /// Takes it, and gives it back as it is.
     Keeps,
@@ -357,7 +357,7 @@ fn ports_that_stay() {
     }
 }
 
-/// What is valid is taken and reads back as it is, the odd forms too.
+/// Valid settings are accepted and read back as they are, the odd forms too.
 #[test]
 fn what_is_valid_reads_back() {
     in_namespace(|client| {

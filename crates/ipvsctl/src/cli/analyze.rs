@@ -31,7 +31,7 @@ pub struct Analyze {
     /// Say what a code means and what to do about it, and nothing else.
     #[arg(long, value_name = "CODE", value_parser = code)]
     pub explain: Option<Code>,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: PlanFormat,
 }
@@ -41,9 +41,9 @@ pub struct Analyze {
 pub enum LeastLevel {
     /// Everything.
     Info,
-    /// What does not do what its author meant.
+    /// Something does not do what its author meant.
     Warning,
-    /// What was asked for and is not there.
+    /// Something that was asked for is not there.
     Error,
 }
 

@@ -20,14 +20,14 @@ Examples:
 
 Exit status: 0 all is well, 1 there are warnings or problems, 2 an error: it could not be looked.")]
 pub struct Doctor {
-    /// Which node.
+    /// The node.
     #[command(flatten)]
     pub node: NodeArgs,
     /// Where the node's proxy serves its metrics [default: metricsBindAddress of --config, else
     /// 127.0.0.1:10249].
     #[arg(long, value_name = "ADDRESS", help_heading = NODE)]
     pub metrics_address: Option<SocketAddr>,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: LineFormat,
 }

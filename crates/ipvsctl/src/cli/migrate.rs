@@ -10,12 +10,12 @@ use super::{INPUT, NODE, NodeArgs, PlanFormat, Source};
 /// Arguments of `migrate`.
 #[derive(Args, Debug)]
 pub struct Migrate {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: MigrateCommand,
 }
 
-/// What to do about a take-over.
+/// Command about a take-over.
 #[derive(Debug, Subcommand)]
 pub enum MigrateCommand {
     /// Say beforehand what happens when kube-ipvsd takes this node over.
@@ -58,7 +58,7 @@ pub struct MigrateCheck {
     /// A proxy that runs is not in the way: it will be stopped.
     #[arg(long)]
     pub force: bool,
-    /// How to print.
+    /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: PlanFormat,
 }

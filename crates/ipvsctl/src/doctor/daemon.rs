@@ -14,7 +14,7 @@ use crate::schema::{DaemonFinding, DaemonSource, FailingEntry, FailingReading};
 /// Findings that checks of our own tell.
 const OWN: [&str; 3] = ["KIV0403", "KIV0404", "KIV0405"];
 
-/// Who answers as a proxy: kube-ipvsd, once, and nobody else.
+/// Checks the proxies that answer: kube-ipvsd, once, and no other.
 pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "proxies";
     let why = "two that write the same tables undo each other's work";
@@ -49,7 +49,7 @@ pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
     found
 }
 
-/// Whether kube-ipvsd says that it is well.
+/// Diagnoses the health that kube-ipvsd reports.
 pub(super) fn health(facts: &NodeFacts) -> Vec<Diagnosis> {
     let DaemonFacts {
         metrics,
@@ -252,7 +252,7 @@ pub(super) fn sources(facts: &NodeFacts) -> Vec<Diagnosis> {
     found
 }
 
-/// What kube-ipvsd finds odd about the cluster.
+/// Reports kube-ipvsd's findings about the cluster.
 pub(super) fn findings(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "findings";
     let Some(status) = facts.daemon.status.as_ref().filter(|_| facts.is_kept()) else {

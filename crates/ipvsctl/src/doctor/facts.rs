@@ -1,4 +1,4 @@
-//! What was found on a node.
+//! Facts that were found on a node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,29 +13,29 @@ use crate::schema::{DaemonDrain, DaemonStatus};
 /// Settings that are looked at beside those that a proxy sets.
 pub const SETTINGS: [&str; 4] = [TRACKED, TRACKED_MAX, BRIDGE_V4, BRIDGE_V6];
 
-/// How many connections the tracker has.
+/// Number of connections that the tracker has.
 pub const TRACKED: &str = "net.netfilter.nf_conntrack_count";
-/// How many it takes.
+/// Number of connections that it takes.
 pub const TRACKED_MAX: &str = "net.netfilter.nf_conntrack_max";
-/// Whether what goes over a bridge passes by the rules of IPv4.
+/// Setting by which packets that go over a bridge pass the rules of IPv4.
 pub const BRIDGE_V4: &str = "net.bridge.bridge-nf-call-iptables";
 /// The same of IPv6.
 pub const BRIDGE_V6: &str = "net.bridge.bridge-nf-call-ip6tables";
 
-/// What was found on a node.
+/// Facts that were found on a node.
 #[derive(Clone, Debug)]
 pub struct NodeFacts {
-    /// What kube-ipvsd is told here.
+    /// The configuration of kube-ipvsd here.
     pub config: NodeConfig,
     /// The kernel's release, `6.1.0-42-amd64`; empty where it is not known.
     pub release: String,
     /// The version of IPVS; none where the kernel does not tell.
     pub ipvs_version: Option<String>,
-    /// What the kernel holds, without the rules; none where it has no IPVS.
+    /// The kernel's tables, without the rules; none where it has no IPVS.
     pub live: Option<Snapshot>,
     /// Of what kind the device `kube-ipvs0` is where it is no dummy device.
     pub foreign_device: Option<String>,
-    /// Those of [`SETTINGS`] that the kernel has.
+    /// The values of those [`SETTINGS`] that the kernel has.
     pub settings: BTreeMap<&'static str, String>,
     /// The modules that are wanted.
     pub modules: BTreeMap<String, Presence>,
@@ -45,37 +45,37 @@ pub struct NodeFacts {
     pub filter: FilterFacts,
     /// The service proxies that answer, each once.
     pub proxies: Vec<(SocketAddr, Running)>,
-    /// What kube-ipvsd says.
+    /// The answers of kube-ipvsd.
     pub daemon: DaemonFacts,
 }
 
-/// What was found in the packet filter.
+/// Facts about the packet filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilterFacts {
     /// Why it cannot be read.
     pub unreadable: Option<String>,
-    /// Which one is used and why, in words; none where that is not known.
+    /// The one that is used and the reason, in words; none where that is not known.
     pub used: Option<(Variant, String)>,
     /// Where chains of ours are.
     pub holders: BTreeSet<(Variant, AddressFamily)>,
-    /// What kube-proxy's other modes left; none where it could not be looked for.
+    /// Leftovers of kube-proxy's other modes; none where it was not possible to look for them.
     pub leftovers: Option<Leftovers>,
 }
 
-/// What kube-ipvsd says.
+/// The answers of kube-ipvsd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DaemonFacts {
     /// Where it was asked; none where its configuration serves metrics nowhere.
     pub metrics: Option<SocketAddr>,
-    /// What it knows of itself; none where it does not answer.
+    /// Its own status; none where it does not answer.
     pub status: Option<DaemonStatus>,
-    /// What drains by its word; none where it does not answer.
+    /// Drains that it reports; none where it does not answer.
     pub drains: Option<Vec<DaemonDrain>>,
-    /// Whether it is well by its word; none where its configuration serves that nowhere.
+    /// Health that it reports; none where its configuration serves that nowhere.
     pub health: Option<HealthFacts>,
 }
 
-/// What is answered to those who ask for a proxy's health: yes, or why not.
+/// The answer about a proxy's health: yes, or why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthFacts {
     /// Where it was asked.
@@ -87,7 +87,7 @@ pub struct HealthFacts {
 }
 
 impl NodeFacts {
-    /// Whether kube-ipvsd answers.
+    /// Returns true if kube-ipvsd answers.
     pub(super) fn is_kept(&self) -> bool {
         (self.proxies.iter()).any(|(_, running)| *running == Running::KubeIpvs)
     }

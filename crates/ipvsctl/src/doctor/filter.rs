@@ -29,7 +29,7 @@ pub(super) fn readable(facts: &NodeFacts) -> Vec<Diagnosis> {
     vec![diagnosis]
 }
 
-/// Whether chains of ours are where they should be and nowhere else.
+/// Checks that chains of ours are where they should be and nowhere else.
 pub(super) fn variants(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "iptables-variants";
     let FilterFacts { used, holders, .. } = &facts.filter;

@@ -1,4 +1,4 @@
-//! How long idle connections are known (deviation D19).
+//! The times for which idle connections are known (deviation D19).
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +34,7 @@ pub(super) fn udp(facts: &NodeFacts) -> Vec<Diagnosis> {
     })
 }
 
-/// What the planner finds decides how bad it is.
+/// Checks one pair of times; the planner's finding decides the severity.
 fn check(
     facts: &NodeFacts,
     check: &'static str,

@@ -95,7 +95,7 @@ fn setting(unmet: &UnmetSetting) -> Diagnosis {
     }
 }
 
-/// Whether Services cannot work without the setting, and what it is for.
+/// Returns true if Services cannot work without the setting, and the purpose of the setting.
 fn meaning(name: &str, wanted: &str) -> (bool, &'static str) {
     match (name, wanted) {
         ("net.ipv4.ip_forward", _) => (true, "otherwise the node forwards nothing to pods"),

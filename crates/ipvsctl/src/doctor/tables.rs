@@ -188,7 +188,7 @@ fn in_words(drains: &[&Drain]) -> String {
     )
 }
 
-/// How full the sets are.
+/// Checks the room in the sets.
 pub(super) fn sets(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "sets";
     let Some(live) = facts.live.as_ref() else {
@@ -226,7 +226,7 @@ pub(super) fn sets(facts: &NodeFacts) -> Vec<Diagnosis> {
     vec![diagnosis]
 }
 
-/// How many entries the set takes; none where it takes all that there can be.
+/// Returns the maximum number of entries of the set; none where it takes all that there can be.
 fn room(set: &Set) -> Option<u32> {
     match set.header {
         Header::Hash { max_elements, .. } => Some(max_elements),

@@ -21,7 +21,7 @@ const TABLES: &str = "\
 10.96.0.10
 ";
 
-/// What a node that kube-ipvsd keeps has with `tables` beside its settings.
+/// Returns the snapshot of a node that kube-ipvsd keeps, with `tables` beside its settings.
 fn snapshot(tables: &str) -> Snapshot {
     let mut live = Snapshot {
         tables: text::parse(tables).expect("tables"),
@@ -108,7 +108,7 @@ pub(super) fn live(facts: &mut NodeFacts) -> &mut Snapshot {
     facts.live.as_mut().expect("IPVS")
 }
 
-/// What the check `name` says of a node that `change` made another one, each as `warning: what was found`.
+/// Checks the diagnoses of the check `name` on a node after `change`, each as `warning: what was found`.
 #[track_caller]
 pub(super) fn check(name: &str, change: impl FnOnce(&mut NodeFacts), expected: &[&str]) {
     let mut facts = well();
@@ -127,7 +127,7 @@ pub(super) fn check(name: &str, change: impl FnOnce(&mut NodeFacts), expected: &
     }
 }
 
-/// What to do by the check `name` about such a node.
+/// Returns the action that the check `name` advises on such a node.
 pub(super) fn action(name: &str, change: impl FnOnce(&mut NodeFacts)) -> String {
     let mut facts = well();
     change(&mut facts);

@@ -17,7 +17,7 @@ use super::node::Node;
 pub struct Cluster {
     /// Its objects.
     pub state: ClusterState,
-    /// Whether all of the input was read.
+    /// True if all of the input was read.
     pub whole: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What kube-ipvsd says of itself, asked at its metrics address.
+//! The status of kube-ipvsd, asked at its metrics address.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use sources::proxy;
 
 use crate::schema::{DaemonDrain, DaemonStatus};
 
-/// What it knows of itself.
+/// Returns its status.
 ///
 /// # Errors
 ///
@@ -16,7 +16,7 @@ pub fn status(address: SocketAddr) -> Result<DaemonStatus, String> {
     ask(address, "/statusz?format=json")
 }
 
-/// What drains.
+/// Returns the drains.
 ///
 /// # Errors
 ///

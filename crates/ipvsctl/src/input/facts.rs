@@ -1,4 +1,4 @@
-//! What the doctor looks at. Nothing is changed, and no module is loaded by us.
+//! The doctor's facts. Nothing is changed, and no module is loaded by us.
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ use super::node::{Node, on_loopback};
 use crate::doctor::facts::{DaemonFacts, FilterFacts, HealthFacts, NodeFacts, SETTINGS};
 use crate::error::Error;
 
-/// What rules and sets take besides schedulers.
+/// The modules that rules and sets need besides schedulers.
 const MODULES: [&str; 11] = [
     "dummy",
     "ip_set",
@@ -65,8 +65,7 @@ pub fn observe(node: Node, metrics: Option<SocketAddr>) -> Result<NodeFacts, Err
     })
 }
 
-/// What the kernel holds without the rules, and what kind of device has our device's name where that is
-/// another one.
+/// The kernel's tables without the rules, and the kind of device that has our device's name where that is another one.
 type Live = (Option<Snapshot>, Option<String>);
 
 fn kernel(node: &Node) -> Result<Live, Error> {

@@ -35,7 +35,7 @@ pub enum SavedError {
 pub struct SavedTables {
     /// The tables.
     pub tables: NodeTables,
-    /// Whether addresses were saved too; `ipvsadm-save` knows none.
+    /// True if addresses were saved too; `ipvsadm-save` knows none.
     pub has_addresses: bool,
 }
 
@@ -74,8 +74,8 @@ pub fn of_kernel(kernel: &mut dyn Kernel, node: &mut Node) -> Result<Snapshot, E
     Ok(live)
 }
 
-/// What the tables saved at `path` say of a node, to compare with what `input` asks for; and what in it is
-/// ours wherever its address is.
+/// Reads the tables saved at `path`, to compare them with what `input` asks for; and finds what in them is ours wherever its
+/// address is.
 ///
 /// # Errors
 ///

@@ -17,7 +17,7 @@ use crate::output::style;
 pub enum Fallback {
     /// The name of this host.
     Host,
-    /// None: the answer must not depend on this machine.
+    /// No machine: the answer must not depend on this one.
     Nothing,
 }
 
@@ -31,7 +31,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Which packet filter holds its rules.
+    /// Returns the packet filter that holds its rules.
     #[must_use]
     pub fn backend(&self) -> IptablesBackend {
         match self.config.settings.iptables_backend {

@@ -24,9 +24,9 @@ pub enum Cause {
     LargerSets,
     /// Deviation D20, and the rules of D12.
     SameRules,
-    /// What every node needs and this one lacks: no deviation.
+    /// State that every node needs and this one lacks: no deviation.
     Node,
-    /// What the cluster asks for and this node has not, or has no longer to have: no deviation.
+    /// State that the cluster asks for and this node has not, or has no longer to have: no deviation.
     Services,
 }
 
@@ -76,7 +76,7 @@ impl Cause {
         }
     }
 
-    /// What it is, in words.
+    /// Returns its name, in words.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Whether it is the set that kube-proxy does not have.
+/// Returns true if it is the set that kube-proxy does not have.
 fn is_added(name: &SetName) -> bool {
     [AddressFamily::Ipv4, AddressFamily::Ipv6]
         .iter()

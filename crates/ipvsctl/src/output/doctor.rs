@@ -1,4 +1,4 @@
-//! What the doctor says, as people read it.
+//! The doctor's output for people.
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::servers::table;
 use crate::schema::Drain;
 
-/// What is not known.
+/// Shown in place of an unknown value.
 const UNKNOWN: &str = "unknown";
 
 /// A line for each.

@@ -1,4 +1,4 @@
-//! What each finding means, and what to do about it.
+//! The meaning of each finding, and the action to take.
 
 #[cfg(test)]
 mod tests;

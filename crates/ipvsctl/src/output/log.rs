@@ -1,4 +1,4 @@
-//! What the libraries log, as lines like the program's own.
+//! Log lines of the libraries, printed like the program's own.
 
 use std::fmt;
 

@@ -20,11 +20,11 @@ const WIDEST: usize = 72;
 /// On whose behalf changes are made. Prints as a heading of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// What all Services need.
+    /// Changes that all Services need.
     Node,
     /// A Service's port, in all its protocols.
     Service(ObjectName, Name),
-    /// Nobody asks for it any more.
+    /// Changes at keys that no Service asks for any more.
     NoService,
 }
 
@@ -79,7 +79,7 @@ pub fn text(plan: &Plan) -> String {
     text
 }
 
-/// What is changed, in the words of `ipvsadm`, `ip`, `ipset`, `iptables` or `sysctl`.
+/// Returns the change, in the words of `ipvsadm`, `ip`, `ipset`, `iptables` or `sysctl`.
 #[must_use]
 pub fn line(op: &Op) -> String {
     match op {

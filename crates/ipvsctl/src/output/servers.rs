@@ -12,10 +12,10 @@ use model::Snapshot;
 use super::plan::host_address;
 use crate::schema::flag_names;
 
-/// How much a table shows.
+/// The width of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
-    /// What fits on a screen.
+    /// Columns that fit on a screen.
     Narrow,
     /// Everything.
     Wide,

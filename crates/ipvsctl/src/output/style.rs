@@ -11,18 +11,18 @@ use crate::cli::ColorWhen;
 
 /// Column titles, headings.
 pub const HEADING: Style = Style::new().bold();
-/// What is new.
+/// Style of an addition.
 pub const ADD: Style = AnsiColor::Green.on_default();
-/// What has other settings.
+/// Style of other settings.
 pub const CHANGE: Style = AnsiColor::Yellow.on_default();
-/// What is gone.
+/// Style of a deletion.
 pub const DELETE: Style = AnsiColor::Red.on_default();
-/// What explains.
+/// Style of an explanation.
 pub const QUIET: Style = Style::new().dimmed();
 
-/// What is wrong.
+/// Style of an error.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// What is odd.
+/// Style of a warning.
 pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Decides about colours for all output from here on. `Auto` means: on a terminal, unless `NO_COLOR`
@@ -31,8 +31,8 @@ pub fn choose(when: ColorWhen) {
     choice(when).write_global();
 }
 
-/// What the arguments say about colours, before they are parsed: `--help` and mistakes in the arguments
-/// are printed by the parser itself.
+/// Returns the choice of colours in the arguments, before they are parsed: `--help` and mistakes in the arguments are printed by
+/// the parser itself.
 #[must_use]
 pub fn of_help(args: &[OsString]) -> clap::ColorChoice {
     let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
@@ -49,7 +49,7 @@ pub fn of_help(args: &[OsString]) -> clap::ColorChoice {
     }
 }
 
-/// Whether standard error gets colours.
+/// Returns true if standard error gets colours.
 #[must_use]
 pub fn colored_stderr() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never

@@ -1,11 +1,11 @@
-//! What the doctor says of a node.
+//! The doctor's report on a node.
 
 use serde::Serialize;
 
 use super::API_VERSION;
 use crate::doctor::{Diagnosis, Severity};
 
-/// What every check says of a node.
+/// The results of every check of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkup {
@@ -13,15 +13,15 @@ pub struct Checkup {
     pub api_version: &'static str,
     /// `Checkup`.
     pub kind: &'static str,
-    /// Which node.
+    /// The node.
     pub node_name: String,
-    /// How many there are of each severity.
+    /// Number of results of each severity.
     pub summary: CheckupSummary,
     /// In a fixed order; a check may say several things.
     pub checks: Vec<Check>,
 }
 
-/// How many checks said what.
+/// Numbers of results by severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckupSummary {
@@ -49,26 +49,26 @@ impl CheckupSummary {
     }
 }
 
-/// What one check says.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// Which check, `idle-tcp`.
+    /// The check's name, `idle-tcp`.
     pub check: &'static str,
     /// `ok`, `warning` or `problem`.
     pub severity: &'static str,
     /// The code of the finding that says the same, `KIV0403`; null where there is none.
     pub code: Option<&'static str>,
-    /// What was found, in words.
+    /// The finding, in words.
     pub found: String,
     /// Why it matters, in words; null where all is well.
     pub why: Option<String>,
-    /// What to do, in words; null where all is well.
+    /// The action to take, in words; null where all is well.
     pub action: Option<String>,
 }
 
 impl Checkup {
-    /// What `diagnoses` say of the node `node_name`.
+    /// Returns the report of `diagnoses` on the node `node_name`.
     #[must_use]
     pub fn new(node_name: &str, diagnoses: &[Diagnosis]) -> Self {
         Self {

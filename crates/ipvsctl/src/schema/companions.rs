@@ -1,5 +1,5 @@
-//! What stands beside the IPVS table: sets, rules, settings, health checks. Entries and rules are in the
-//! tools' own words, which are read back as such.
+//! State beside the IPVS table: sets, rules, settings, health checks. Entries and rules are in the tools' own words, which are
+//! read back as such.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct IpSet {
     pub entries: Vec<String>,
 }
 
-/// What is answered at a Service's health-check node port.
+/// The answer at a Service's health-check node port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
@@ -30,7 +30,7 @@ pub struct HealthCheck {
     pub namespace: String,
     /// The Service's name.
     pub name: String,
-    /// How many of its ready endpoints are on the node.
+    /// Number of its ready endpoints on the node.
     pub local_endpoints: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What kube-ipvsd says of itself at `/statusz`, as far as it is used here.
+//! The status of kube-ipvsd at `/statusz`, as far as it is used here.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ pub struct DaemonStatus {
     /// The sources of the cluster's objects, by name.
     #[serde(default)]
     pub sources: BTreeMap<String, DaemonSource>,
-    /// What is odd about the cluster or the node.
+    /// Findings about the cluster or the node.
     pub findings: Vec<DaemonFinding>,
-    /// How much there is.
+    /// Sizes of the node's tables.
     #[serde(default)]
     pub counts: DaemonCounts,
     /// Failed entries, the first ones.
@@ -74,7 +74,7 @@ pub struct DaemonFinding {
     pub text: String,
 }
 
-/// How much there is.
+/// Sizes of the node's tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonCounts {
@@ -115,6 +115,6 @@ pub struct FailingReading {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonFailure {
-    /// What and why.
+    /// The failed op or reading, and the reason.
     pub problem: String,
 }

@@ -54,11 +54,11 @@ pub struct Drain {
     /// When it goes at the latest, RFC 3339; null also where it has as long as it needs and
     /// `known_to_daemon`.
     pub deadline: Option<String>,
-    /// Whether the daemon told of it; otherwise the kernel alone did, by its weight 0.
+    /// True if the daemon reported it; otherwise the kernel alone did, by its weight 0.
     pub known_to_daemon: bool,
 }
 
-/// What the daemon says at `/drains`.
+/// A drain that the daemon shows at `/drains`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonDrain {
@@ -97,7 +97,7 @@ pub fn drains(daemon: &[DaemonDrain], kernel: Option<&Snapshot>) -> Vec<Drain> {
     found
 }
 
-/// Those that the kernel shows.
+/// Returns the drains that the kernel shows.
 fn of_kernel(kernel: &Snapshot) -> impl Iterator<Item = Drain> {
     let servers =
         (kernel.tables.virtual_servers.iter()).filter(|(key, _)| planner::is_marked(kernel, **key));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What is odd about an object.
+/// A finding about an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
@@ -18,13 +18,13 @@ pub struct Finding {
     pub name: String,
     /// The field, as in `spec.clusterIPs[0]`.
     pub field: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
-    /// What was done instead.
+    /// The consequence: what was done instead.
     pub consequence: String,
 }
 
-/// What is odd about a cluster's objects.
+/// Findings about a cluster's objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Findings {
@@ -34,7 +34,7 @@ pub struct Findings {
     pub kind: &'static str,
     /// For which node.
     pub node_name: String,
-    /// How many Services were looked at.
+    /// Number of Services that were examined.
     pub services: usize,
     /// The most severe first.
     pub findings: Vec<Finding>,

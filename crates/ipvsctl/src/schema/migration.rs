@@ -8,7 +8,7 @@ use super::{API_VERSION, Connections, Plan, Summary};
 use crate::input::Input;
 use crate::migration::{self, WAY_BACK};
 
-/// What happens when kube-ipvsd takes a node over.
+/// The effects of a take-over of a node by kube-ipvsd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Migration {
@@ -18,9 +18,9 @@ pub struct Migration {
     pub kind: &'static str,
     /// For which node.
     pub node_name: String,
-    /// What has to be done first, in words; empty where nothing is in the way.
+    /// Steps that have to be done first, in words; empty where nothing is in the way.
     pub in_the_way: Vec<String>,
-    /// What is good to know, in words.
+    /// Remarks that are good to know, in words.
     pub notes: Vec<String>,
     /// The proxy that runs on the node, `kube-proxy (mode ipvs)`; null where none answers or nobody was
     /// asked.
@@ -29,9 +29,9 @@ pub struct Migration {
     pub causes: Vec<Cause>,
     /// Connections to real servers that would be deleted at once; null where they are not known.
     pub cut_connections: Option<Connections>,
-    /// What kube-proxy's other modes left; null where it was not looked for.
+    /// Leftovers of kube-proxy's other modes; null where they were not looked for.
     pub leftovers: Option<Leftovers>,
-    /// How to undo it, in words.
+    /// The steps that undo it, in words.
     pub way_back: [&'static str; 3],
     /// The changes.
     pub plan: Plan,
@@ -44,11 +44,11 @@ pub struct Cause {
     pub deviation: Option<&'static str>,
     /// In words.
     pub description: &'static str,
-    /// How many.
+    /// Their number.
     pub changes: Summary,
 }
 
-/// What kube-proxy's other modes left.
+/// Leftovers of kube-proxy's other modes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Leftovers {
@@ -70,7 +70,7 @@ pub struct RuleLeftovers {
     pub table: String,
     /// Chains that can be deleted.
     pub chains: Vec<String>,
-    /// How many rules lead to them.
+    /// Number of rules that lead to them.
     pub jumps: usize,
     /// Chains that have to stay, since somebody else's lead to them.
     pub held: Vec<String>,

@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::input::Input;
 use crate::output::plan::{Group, groups, line};
 
-/// What would be changed.
+/// The changes that would be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -18,17 +18,17 @@ pub struct Plan {
     pub kind: &'static str,
     /// For which node.
     pub node_name: String,
-    /// How many changes.
+    /// Numbers of changes.
     pub summary: Summary,
     /// Deletions that wait until the whole input and the whole table can be read.
     pub withheld_deletions: usize,
     /// The changes, by Service port.
     pub services: Vec<ServiceChanges>,
-    /// What is odd about the objects, and what is in the way on the node.
+    /// Findings about the objects, and obstacles on the node.
     pub findings: Vec<Finding>,
 }
 
-/// How many changes.
+/// Numbers of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Additions.
@@ -39,7 +39,7 @@ pub struct Summary {
     pub delete: usize,
 }
 
-/// What would be changed on behalf of one Service port.
+/// Changes on behalf of one Service port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServiceChanges {
     /// The Service port; null where nobody asks for the entries, or all do.
@@ -65,13 +65,13 @@ pub struct ServicePort {
 pub struct Change {
     /// `add`, `change` or `delete`.
     pub effect: &'static str,
-    /// What is changed, in the syntax of ipvsadm or as an address.
+    /// The change, in the syntax of ipvsadm or as an address.
     pub line: String,
     /// The change in words.
     pub description: String,
     /// Why.
     pub reason: String,
-    /// Which settings differ.
+    /// The settings that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
 }
@@ -81,9 +81,9 @@ pub struct Change {
 pub struct Difference {
     /// The setting.
     pub field: &'static str,
-    /// What the kernel has.
+    /// The kernel's value.
     pub live: String,
-    /// What is wanted.
+    /// The desired value.
     pub desired: String,
 }
 

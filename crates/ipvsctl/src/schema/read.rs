@@ -33,14 +33,14 @@ pub enum SchemaError {
     /// A field makes no sense.
     #[error("{path}: {problem}")]
     Field {
-        /// Which.
+        /// The path of the field.
         path: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }
 
-/// Whether `text` is an object rather than lines of `ipvsadm-save`.
+/// Returns true if `text` is an object rather than lines of `ipvsadm-save`.
 #[must_use]
 pub fn looks_like(text: &str) -> bool {
     let text = text.trim_start();

@@ -24,7 +24,7 @@ pub struct NodeTables {
     pub api_version: String,
     /// `NodeTables`.
     pub kind: String,
-    /// Whose they are; absent where they were read from a kernel.
+    /// The node; absent where the tables were read from a kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
     /// The IPVS table, ordered by key; absent where it was not asked for.
@@ -42,14 +42,14 @@ pub struct NodeTables {
     /// Kernel settings, `net.ipv4.vs.conntrack` and so on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
-    /// What is answered at health-check node ports.
+    /// The answers at health-check node ports.
     #[serde(
         default,
         deserialize_with = "none",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub health_checks: Vec<HealthCheck>,
-    /// What is odd about the objects behind them.
+    /// Findings about the objects behind them.
     #[serde(
         default,
         deserialize_with = "none",
@@ -80,12 +80,12 @@ pub struct VirtualServer {
     /// On whose behalf it is there, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServicePort>,
-    /// How a real server is chosen.
+    /// The scheduler, which chooses a real server.
     pub scheduler: String,
     /// `persistent`, `one-packet`, `flag-1`, `flag-2`, `flag-3`, or a bit in hexadecimal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
-    /// How clients stay with their real server.
+    /// Persistence: clients that stay with their real server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistence: Option<Persistence>,
     /// The real servers, ordered by address and port.
@@ -93,13 +93,13 @@ pub struct VirtualServer {
     pub real_servers: Vec<RealServer>,
 }
 
-/// How clients stay with their real server.
+/// Persistence: clients that stay with their real server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Persistence {
-    /// How long.
+    /// Time for which a client stays.
     pub timeout_seconds: u64,
-    /// Which clients count as one.
+    /// Length of the prefix of addresses that count as one client.
     pub prefix_length: u8,
     /// The persistence engine, for example `sip`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

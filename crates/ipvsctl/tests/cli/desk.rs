@@ -10,7 +10,7 @@ pub(crate) const SHOP: &str = include_str!("../data/shop.yaml");
 /// Its tables.
 pub(crate) const SHOP_TABLES: &str = include_str!("../data/shop.txt");
 
-/// What the program did.
+/// Result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) status: i32,

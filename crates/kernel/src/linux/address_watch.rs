@@ -57,7 +57,7 @@ pub enum Watched {
     Stopped,
 }
 
-/// Whether to go on waiting.
+/// Result of one wait: more messages, or the order to stop.
 #[derive(PartialEq, Eq)]
 enum Wait {
     More,

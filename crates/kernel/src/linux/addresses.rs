@@ -40,7 +40,7 @@ pub(super) struct Addresses {
     connection: Connection,
 }
 
-/// Who has the dummy device's name.
+/// The owner of the dummy device's name.
 enum Device {
     Absent,
     Dummy(u32),

@@ -24,8 +24,8 @@ const PIPE_BUF: usize = 4096;
 /// Read at once: as much as a pipe holds.
 const READ_BYTES: usize = 64 << 10;
 
-/// How long a killed child may take to end before the caller goes on without it. `SIGKILL` ends a process at once
-/// unless it is in an uninterruptible call of the kernel, such as a module's initialisation.
+/// Time that a killed child may take to end before the caller goes on without it. `SIGKILL` ends a process at once unless it is
+/// in an uninterruptible call of the kernel, such as a module's initialisation.
 const KILL_WAIT: Duration = Duration::from_millis(300);
 
 /// Maximum number of process groups that were killed and have not ended.
@@ -175,7 +175,7 @@ fn talk(
 
 /// One of a child's outputs.
 struct Reader<R> {
-    /// None after its end.
+    /// `None` after its end.
     pipe: Option<R>,
     bytes: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! What the kernel counts of traffic.
+//! The kernel's counters of traffic.
 
 use ipvs::client::Client;
 use ipvs::{RealServerStatus, Statistics, VirtualServerKey};
@@ -13,10 +13,10 @@ pub struct Counters {
     client: Client,
 }
 
-/// What was counted of a virtual server since it was added.
+/// Traffic of a virtual server since it was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// Which.
+    /// The virtual server.
     pub key: VirtualServerKey,
     /// All of it.
     pub statistics: Statistics,

@@ -1,4 +1,4 @@
-//! What netlink says went wrong, in the words of the seam.
+//! Errors of netlink as errors of the seam.
 
 use std::io;
 

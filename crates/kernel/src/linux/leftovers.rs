@@ -1,4 +1,4 @@
-//! What kube-proxy's other modes left on the node: found, and deleted.
+//! Leftovers of kube-proxy's other modes on the node: found, and deleted.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::rules::{Choice, FAMILIES, IptablesBackend, NftTables, Rules, unreadab
 use super::stop::StopSignal;
 use model::kernel::ObserveError;
 
-/// How often what is there is looked at and deleted anew where somebody else changed it in between.
+/// Number of times that leftovers are read and deleted anew where another program changed them in between.
 const TRIES: u32 = 3;
 
 /// Finds leftovers in the network namespace of the thread that calls, and deletes them. Of the two packet
@@ -26,7 +26,7 @@ pub struct Sweeper {
 #[derive(Debug, thiserror::Error)]
 #[error("failed to delete {what} that kube-proxy left")]
 pub struct SweepError {
-    /// What.
+    /// The leftovers.
     what: String,
     /// Why.
     source: Box<dyn std::error::Error + Send + Sync>,
@@ -48,7 +48,7 @@ impl Sweeper {
         self
     }
 
-    /// What there is. Reads all rules once for each family.
+    /// Returns the leftovers. Reads all rules once for each family.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Sweeper {
         Ok(found)
     }
 
-    /// Which programs read and change the packet filter, and why; none before they were first needed.
+    /// Returns the programs that read and change the packet filter, and why; none before they were first needed.
     #[must_use]
     pub fn iptables(&self) -> Option<&Choice> {
         self.rules.chosen()

@@ -108,7 +108,7 @@ impl LinkAddress {
         }))
     }
 
-    /// Whether the prefix is all of the address, as of every virtual address.
+    /// Returns true if the prefix is all of the address, as of every virtual address.
     pub(super) fn is_host(&self) -> bool {
         self.network.prefix() == full_prefix(self.network.ip())
     }

@@ -22,12 +22,11 @@ pub(super) const MODULE: &str = "ip_vs";
 /// Where `modprobe` may be when the search path has no system folders.
 const PROGRAMS: [&str; 3] = ["modprobe", "/usr/sbin/modprobe", "/sbin/modprobe"];
 
-/// How long `modprobe` may take: it reads some files and initialises a module, in milliseconds. One that waits longer waits
-/// for a module that never finishes.
+/// Time limit of `modprobe`: it reads some files and initialises a module, in milliseconds. One that waits longer waits for a
+/// module that never finishes.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Whether missing modules may be loaded: `ip_vs` when the kernel is opened, and a scheduler's before
-/// a virtual server first wants it.
+/// Policy for missing modules: `ip_vs` when the kernel is opened, and a scheduler's before a virtual server first wants it.
 ///
 /// Whatever this says, the kernel itself looks for `ip_vs` when the family is asked for
 /// (`ctrl_getfamily`, `net/netlink/genetlink.c`, Linux 6.1), and for a scheduler's module when a virtual
@@ -80,7 +79,7 @@ impl Schedulers {
     }
 }
 
-/// Whether a module of the running kernel is there, as far as files tell.
+/// Presence of a module of the running kernel, as far as files tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Presence {
     /// It is loaded, or a part of the kernel.
@@ -93,7 +92,7 @@ pub enum Presence {
     Unknown,
 }
 
-/// Whether `module` of the running kernel is there. Loads nothing.
+/// Returns the presence of `module` of the running kernel. Loads nothing.
 #[must_use]
 pub fn presence(module: &str) -> Presence {
     presence_below(Path::new("/"), &kernel_release(), module)
@@ -115,8 +114,7 @@ fn presence_below(root: &Path, release: &str, module: &str) -> Presence {
     }
 }
 
-/// Whether `line` begins with the path of `module`, `kernel/net/netfilter/xt_set.ko.xz`. Files may have `-`
-/// for `_`.
+/// Returns true if `line` begins with the path of `module`, `kernel/net/netfilter/xt_set.ko.xz`. Files may have `-` for `_`.
 fn is_of(line: &str, module: &str) -> bool {
     let path = line.split(':').next().unwrap_or_default();
     let file = path.rsplit('/').next().unwrap_or_default();

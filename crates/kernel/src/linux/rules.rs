@@ -45,9 +45,9 @@ pub(super) struct Rules {
     backend: IptablesBackend,
     search: Search,
     chosen: Option<(Arc<Suite>, Choice)>,
-    /// Whether the choice is told in the log.
+    /// True if the choice is logged.
     tells: bool,
-    /// What is wanted with `--random-fully` and was written without.
+    /// Rules that are wanted with `--random-fully` and were written without.
     lessened: Vec<(AddressFamily, ChainKey, Rule)>,
     stop: StopSignal,
 }
@@ -87,7 +87,7 @@ impl Rules {
         self.stop = stop;
     }
 
-    /// Which programs are used and why; none before their first use.
+    /// Returns the programs that are used and why; none before their first use.
     pub(super) fn chosen(&self) -> Option<&Choice> {
         self.chosen.as_ref().map(|(_, choice)| choice)
     }
@@ -110,7 +110,7 @@ impl Rules {
         Ok(())
     }
 
-    /// What the packet filter of `family` holds, all tables; nothing where the kernel lacks the family.
+    /// Returns the rules of `family`, all tables; empty where the kernel lacks the family.
     pub(super) fn save(&mut self, family: AddressFamily) -> Result<String, Why> {
         let suite = self.suite()?;
         let Some(program) = suite.program(family, Tool::Save) else {

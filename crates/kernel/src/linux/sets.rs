@@ -21,7 +21,7 @@ const WHAT: &str = "the sets";
 #[derive(Default)]
 pub(super) struct Sets {
     client: Option<Client>,
-    /// What a writer that was killed left half-made is gone.
+    /// True once the half-made sets of a killed writer are gone.
     swept: bool,
 }
 
@@ -86,7 +86,7 @@ fn our_names() -> impl Iterator<Item = SetName> {
         .flat_map(|family| SetKind::ALL.map(|kind| kind.name(family)))
 }
 
-/// Those of these sets that are there.
+/// Reads those of these sets that exist.
 fn read(
     client: &mut Client,
     names: impl Iterator<Item = SetName>,

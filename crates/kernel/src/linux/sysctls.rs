@@ -19,7 +19,7 @@ use model::{Op, Snapshot};
 use model::kernel::OpOutcome;
 use model::kernel::{ObserveError, OpError, OpErrorKind};
 
-/// How many rows the connection tracker's table has.
+/// The number of rows of the connection tracker's table.
 const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
 
 /// The value of the setting `name`, dots between its parts; none where there is none, or it may not be
@@ -123,7 +123,7 @@ fn write(path: &Path, value: &str) -> io::Result<()> {
     file.write_all(value.as_bytes())
 }
 
-/// Whether it names a file below `/proc/sys` and none elsewhere.
+/// Returns true if it names a file below `/proc/sys` and none elsewhere.
 fn is_name(name: &str) -> bool {
     let part = |part: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -132,7 +132,7 @@ fn is_name(name: &str) -> bool {
     name.split('.').all(part)
 }
 
-/// How many processors `0-3,6` are.
+/// Returns the number of processors in ranges such as `0-3,6`.
 fn count(ranges: &str) -> Option<u32> {
     let mut count = 0_u32;
     for range in ranges.split(',') {

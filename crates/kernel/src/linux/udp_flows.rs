@@ -11,7 +11,7 @@ use netlink::{Connection, DumpError, Failure, Integrity, Protocol, Request};
 
 use self::codec::{Entry, Message};
 
-/// How many flows are deleted at once: no more of them are remembered, however many are stale.
+/// Number of flows that are deleted at once: no more of them are remembered, however many are stale.
 const BATCH: usize = 1_024;
 
 /// The connection tracker of the network namespace in which it was opened.
@@ -22,14 +22,14 @@ pub struct Conntrack {
     delete: Connection,
 }
 
-/// What one pass did.
+/// Result of one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cleared {
     /// UDP flows that were looked at.
     pub seen: u64,
     /// Flows that were deleted, IPv4 and IPv6.
     pub deleted: [u64; 2],
-    /// Whether the table changed while it was read: a stale flow may have been missed.
+    /// True if the table changed while it was read: a stale flow may have been missed.
     pub torn: bool,
 }
 

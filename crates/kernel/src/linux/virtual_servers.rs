@@ -155,7 +155,7 @@ impl VirtualServers {
         }
     }
 
-    /// Whether a list of all virtual servers lacks one that is there. One that is gone is forgotten.
+    /// Returns true if a list of all virtual servers lacks one that is there. One that is gone is forgotten.
     fn lacks_known(&mut self, reading: &Reading) -> Result<bool, ReadError> {
         let missing: Vec<_> = (self.known.iter().copied())
             .filter(|key| !reading.virtual_servers.contains_key(key))

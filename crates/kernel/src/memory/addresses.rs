@@ -9,10 +9,10 @@ use model::{NodeState, NodeTables, Snapshot};
 
 use model::kernel::OpErrorKind;
 
-/// Who has the dummy device's name.
+/// The owner of the dummy device's name.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Device {
-    /// Nobody.
+    /// There is no such device.
     #[default]
     Absent,
     /// A dummy device with these host addresses.

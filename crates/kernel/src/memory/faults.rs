@@ -11,7 +11,7 @@ use model::{Scope, Selection, SetSelection, Snapshot};
 
 use super::{MemoryKernel, State};
 
-/// What becomes of one change.
+/// Result of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Not done; the outcome is this.
@@ -26,15 +26,14 @@ pub enum Fault {
     Kill,
 }
 
-/// What one reading misses although it exists.
+/// Entries that one reading misses although they exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tear {
     /// Virtual servers.
     pub virtual_servers: BTreeSet<VirtualServerKey>,
     /// Real servers of a virtual server that is seen.
     pub real_servers: BTreeSet<(VirtualServerKey, RealServerKey)>,
-    /// Whether the reading says so. Linux loses entries in silence too, rarely: a reader that
-    /// believes it would add what exists.
+    /// True if the reading says so. Linux loses entries in silence too, rarely: a reader that believes it would add what exists.
     pub flagged: bool,
 }
 
@@ -239,7 +238,7 @@ impl MemoryKernel {
         self.state().failing_observations = count;
     }
 
-    /// Whether a [`Fault::Kill`] has happened.
+    /// Returns true if a [`Fault::Kill`] has happened.
     #[must_use]
     pub fn is_killed(&self) -> bool {
         self.state().killed

@@ -1,4 +1,4 @@
-//! What others do: programs that write the tables behind the reader's back, and clients.
+//! Changes by others: programs that write the tables behind the reader's back, and clients.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -80,7 +80,7 @@ impl MemoryKernel {
         self.state().virtual_servers.connect(key)
     }
 
-    /// Whether `address` is on the dummy device.
+    /// Returns true if `address` is on the dummy device.
     #[must_use]
     pub fn has_address(&self, address: IpAddr) -> bool {
         self.snapshot().tables.addresses.contains(&address)

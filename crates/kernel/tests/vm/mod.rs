@@ -1,21 +1,25 @@
-//! What the tests that need a kernel with IPVS share.
+//! Shared parts of the tests that need a kernel with IPVS.
 
 #![allow(
     dead_code,
     reason = "each test target uses another part of this module"
 )]
 
+use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::Duration;
 
+use ipvs::AddressFamily::{Ipv4, Ipv6};
 use ipvs::{
     Forwarding, Protocol, RealServer, RealServerKey, Scheduler, ServiceFlags, VirtualServer,
     VirtualServerKey,
 };
+use kernel::linux::IptablesBackend;
 use kernel::{Kernel as _, LinuxKernel, ModulePolicy, OpErrorKind};
-use model::{Op, PlannedOp, Reason, Stage};
+use model::rules::{ChainKey, Rule, Rules, RulesPatch, Table};
+use model::{Op, PlannedOp, Reason, Scope, Stage};
 
 const NEEDS_VM: &str = "this test needs root and a kernel with IPVS: run it by `cargo xtask vm`";
 
@@ -66,7 +70,7 @@ pub(crate) fn bring_up(name: &str) -> io::Result<()> {
     })
 }
 
-/// Whether `name` is up.
+/// Returns true if `name` is up.
 pub(crate) fn is_up(name: &str) -> io::Result<bool> {
     let socket = control_socket()?;
     // SAFETY: an all-zero `ifreq` is valid.
@@ -203,4 +207,36 @@ pub(crate) fn table(count: u16, reals: u8) -> Vec<Op> {
             std::iter::once(Op::AddVirtualServer(server(key, "rr"))).chain(add_reals)
         })
         .collect()
+}
+
+/// Checks that rules of `chains` are written for IPv4 and that none is for IPv6, whose packet filter the kernel lacks in whole or in
+/// part. The error's cause contains each text of `cause`.
+pub(crate) fn check_rules_of_ipv4_alone(chains: &[(Table, &str)], cause: &[&str]) {
+    let mut kernel = open().with_iptables(IptablesBackend::Legacy);
+    let patch = |family| {
+        let chains = chains.iter().map(|(table, name)| {
+            let key = ChainKey::new(*table, *name);
+            (key, vec![Rule::parse("-j RETURN")])
+        });
+        let patch = RulesPatch {
+            chains: chains.collect(),
+            ..RulesPatch::default()
+        };
+        Op::PatchRules(family, patch.into())
+    };
+    do_all(&mut kernel, [patch(Ipv4)]);
+    let outcome = kernel.apply(&stage([patch(Ipv6)])).remove(0);
+    let error = outcome.expect_err("the kernel has no such packet filter");
+    assert_eq!(error.kind(), &OpErrorKind::NoPacketFilter);
+    let found = error.source().expect("there is a cause").to_string();
+    for wanted in cause {
+        assert!(found.contains(wanted), "{found}");
+    }
+    let rules = kernel.observe(&Scope {
+        rules: true,
+        ..Scope::NOTHING
+    });
+    let rules = rules.expect("they are read").tables.rules;
+    assert_eq!(rules[&Ipv6], Rules::default());
+    assert_eq!(rules[&Ipv4].chains.len(), chains.len());
 }

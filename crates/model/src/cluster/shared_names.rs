@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::names::Name;
 
-/// How many names there are at least before any is forgotten.
+/// Minimum number of names before any is forgotten.
 const FEW: usize = 1024;
 
 /// Names that many objects have in common, such as those of namespaces and ports, each kept once. What is in it
@@ -12,7 +12,7 @@ const FEW: usize = 1024;
 #[derive(Clone, Debug, Default)]
 pub(super) struct SharedNames {
     names: HashSet<Name>,
-    /// How many there were when those that nobody used were forgotten last.
+    /// Number of names left when unused ones were last forgotten.
     in_use: usize,
 }
 

@@ -20,12 +20,12 @@ pub struct ClusterState {
     slices_of: BTreeSet<(ObjectName, Name)>,
     nodes: BTreeMap<Name, Node>,
     names: SharedNames,
-    /// What a list in progress has named so far.
+    /// Names that a list in progress has had so far.
     listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
     listed: BTreeSet<ObjectKind>,
 }
 
-/// What an event changed.
+/// Objects that an event changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
     /// Services whose own object or slices are different now.
@@ -35,7 +35,7 @@ pub struct Changed {
 }
 
 impl Changed {
-    /// Whether nothing changed.
+    /// Returns true if nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.services.is_empty() && self.nodes.is_empty()
@@ -72,7 +72,7 @@ impl ClusterState {
         }
     }
 
-    /// Whether [`Self::absorb`] of `event` may change something. The end of a list may: what it did not name goes.
+    /// Returns true if [`Self::absorb`] of `event` may change something. The end of a list may: what it did not name goes.
     #[must_use]
     pub fn is_changed_by(&self, event: &ClusterEvent) -> bool {
         match event {
@@ -91,7 +91,7 @@ impl ClusterState {
         }
     }
 
-    /// Whether every kind has been listed at least once. Until then absence means nothing.
+    /// Returns true if every kind has been listed at least once. Until then absence means nothing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         ObjectKind::ALL
@@ -116,9 +116,8 @@ impl ClusterState {
         Some(service)
     }
 
-    /// Whether load balancers may send new connections to the node `name`: it is known, not being
-    /// deleted, and not about to be removed by the cluster autoscaler (KEP-3836). An unknown one may
-    /// not be sent any, as in kube-proxy.
+    /// Returns true if load balancers may send new connections to the node `name`: it is known, not being deleted, and not about
+    /// to be removed by the cluster autoscaler (KEP-3836). An unknown one may not be sent any, as in kube-proxy.
     #[must_use]
     pub fn node_eligible(&self, name: &str) -> bool {
         (self.nodes.get(name)).is_some_and(|node| !node.deleting && !node.leaving)

@@ -255,7 +255,7 @@ pub enum ObserveError {
     /// The process lacks `CAP_NET_ADMIN`, which reading needs too.
     #[error("failed to read {what}: not permitted, CAP_NET_ADMIN is missing")]
     NotPermitted {
-        /// What was being read.
+        /// The part that was being read.
         what: &'static str,
         /// The kernel's word.
         source: Errno,
@@ -266,19 +266,19 @@ pub enum ObserveError {
          (ip link delete {DEVICE})"
     )]
     NotDummy {
-        /// What kind it is; "unknown" where the kernel does not tell, as for hardware.
+        /// Its kind; "unknown" where the kernel does not tell, as for hardware.
         kind: String,
     },
     /// The daemon is stopping.
     #[error("stopped reading {what}: the daemon is stopping")]
     Stopping {
-        /// What was being read.
+        /// The part that was being read.
         what: &'static str,
     },
     /// The kernel refused or what it said could not be read.
     #[error("failed to read {what}")]
     Failed {
-        /// What was being read.
+        /// The part that was being read.
         what: &'static str,
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,

@@ -54,7 +54,7 @@ impl TableLeftovers {
 }
 
 impl RuleLeftovers {
-    /// Those in what `iptables-save` printed. Lines that make no sense are passed over.
+    /// Finds the leftovers in the output of `iptables-save`. Lines that make no sense are passed over.
     #[must_use]
     pub fn of(saved: &str) -> Self {
         let mut tables = BTreeMap::new();
@@ -67,25 +67,25 @@ impl RuleLeftovers {
         Self { tables }
     }
 
-    /// Whether there is nothing.
+    /// Returns true if there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
     }
 
-    /// How many chains can be deleted.
+    /// Returns the number of chains that can be deleted.
     #[must_use]
     pub fn chains(&self) -> usize {
         self.tables.values().map(|table| table.chains.len()).sum()
     }
 
-    /// How many rules lead to them.
+    /// Returns the number of rules that lead to them.
     #[must_use]
     pub fn jumps(&self) -> usize {
         self.tables.values().map(|table| table.jumps.len()).sum()
     }
 
-    /// How many chains have to stay.
+    /// Returns the number of chains that have to stay.
     #[must_use]
     pub fn held(&self) -> usize {
         self.tables.values().map(|table| table.held.len()).sum()

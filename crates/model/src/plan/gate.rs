@@ -6,11 +6,12 @@ mod tests;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ipset::{Entry, Protocol, SetName};
+use ipset::{Entry, SetName};
 use ipvs::{AddressFamily, VirtualServerKey};
 
 use super::{Op, OpEffect, PlannedOp};
 use crate::rules::{Match, RulesPatch};
+use crate::sets::Destination;
 use crate::tables::keys_at;
 
 /// Ops of a plan that were not done, because they failed or were blocked, and so which later ops are blocked. Each run of a plan
@@ -46,9 +47,12 @@ pub struct DependencyGate {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct MissingEntries {
     addresses: BTreeSet<IpAddr>,
-    services: BTreeSet<(IpAddr, Protocol, u16)>,
+    services: BTreeSet<Socket>,
     node_ports: BTreeSet<u16>,
 }
+
+/// Address, protocol number and port of a virtual server. Two of them take fewer instructions to compare than two keys.
+type Socket = (IpAddr, u8, u16);
 
 /// Virtual servers by key and by port.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -180,7 +184,7 @@ impl DependencyGate {
             }
             Op::DelRealServer(key, _) => self.missing_real_servers.contains(key),
             Op::DelAddress(address) => keys_at(&self.undeleted.keys, *address).next().is_some(),
-            Op::DelEntry(_, entry) => self.undeleted.needs(entry),
+            Op::DelEntry(_, entry) => self.undeleted.needs(*entry),
             Op::DestroySet(_) => self.undeleted_rules,
             Op::DelDevice => self.is_closed,
         }
@@ -211,16 +215,12 @@ impl DependencyGate {
 
 impl MissingEntries {
     fn insert(&mut self, entry: Entry) {
-        match entry {
-            Entry::Ip(address) => {
+        match Destination::of(entry) {
+            Destination::Address(address) => {
                 self.addresses.insert(address);
             }
-            Entry::IpPort(address, protocol, port)
-            | Entry::IpPortIp(address, protocol, port, _)
-            | Entry::IpPortNet(address, protocol, port, _) => {
-                self.services.insert((address, protocol, port));
-            }
-            Entry::Port(port) => {
+            Destination::VirtualServer(key) => self.services.extend(socket_of(key)),
+            Destination::Port(port) => {
                 self.node_ports.insert(port);
             }
         }
@@ -228,16 +228,9 @@ impl MissingEntries {
 
     /// Returns true if one of the entries is [`served_by`](crate::sets::served_by) `key`.
     fn serve(&self, key: VirtualServerKey) -> bool {
-        let VirtualServerKey::Address {
-            address,
-            port,
-            protocol,
-        } = key
-        else {
-            return false;
-        };
-        let service = (address, Protocol(protocol.number()), port);
-        self.services.contains(&service) || self.node_ports.contains(&port)
+        socket_of(key).is_some_and(|socket @ (_, _, port)| {
+            self.services.contains(&socket) || self.node_ports.contains(&port)
+        })
     }
 }
 
@@ -250,19 +243,22 @@ impl UndeletedVirtualServers {
     }
 
     /// Returns true if `entry` is [`served_by`](crate::sets::served_by) one of the virtual servers.
-    fn needs(&self, entry: &Entry) -> bool {
-        match *entry {
-            Entry::Ip(_) => false,
-            Entry::Port(port) => self.ports.contains(&port),
-            Entry::IpPort(address, protocol, port)
-            | Entry::IpPortIp(address, protocol, port, _)
-            | Entry::IpPortNet(address, protocol, port, _) => {
-                self.keys.contains(&VirtualServerKey::Address {
-                    address,
-                    port,
-                    protocol: protocol.0.into(),
-                })
-            }
+    fn needs(&self, entry: Entry) -> bool {
+        match Destination::of(entry) {
+            Destination::Address(_) => false,
+            Destination::VirtualServer(key) => self.keys.contains(&key),
+            Destination::Port(port) => self.ports.contains(&port),
         }
+    }
+}
+
+fn socket_of(key: VirtualServerKey) -> Option<Socket> {
+    match key {
+        VirtualServerKey::Address {
+            address,
+            port,
+            protocol,
+        } => Some((address, protocol.number(), port)),
+        VirtualServerKey::Fwmark { .. } => None,
     }
 }

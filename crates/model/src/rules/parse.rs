@@ -56,7 +56,7 @@ impl Word {
     }
 }
 
-/// Whether a quote in `text` does not end.
+/// Returns true if a quote in `text` does not end.
 pub(crate) fn is_open(text: &str) -> bool {
     words(text).is_none()
 }
@@ -96,7 +96,7 @@ fn words(text: &str) -> Option<Vec<Word>> {
     Some(words)
 }
 
-/// How many of `words` belong to the first condition, or to the target, which takes all that is left.
+/// Returns the number of `words` that belong to the first condition, or to the target, which takes all that is left.
 fn length(words: &[Word]) -> usize {
     let value = |index: usize| words.get(index).and_then(Word::bare);
     if matches!(value(0), Some("-j" | "-g")) {
@@ -114,7 +114,7 @@ fn length(words: &[Word]) -> usize {
         .unwrap_or(words.len())
 }
 
-/// Whether a condition or the target begins at this word: options of matches are all long ones.
+/// Returns true if a condition or the target begins at this word: options of matches are all long ones.
 fn begins(word: Option<&str>) -> bool {
     matches!(
         word,

@@ -9,8 +9,8 @@ use std::fmt;
 use super::{ChainKey, Rule, Rules, Table};
 use crate::plan::OpEffect;
 
-/// What turns the rules of one family into others. Each table of it happens at one moment, as
-/// `iptables-restore` commits it: no packet sees half of it.
+/// The changes that turn the rules of one family into others. Each table of it happens at one moment, as `iptables-restore`
+/// commits it: no packet sees half of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RulesPatch {
     /// Chains of ours that are created or rewritten, with all their rules.
@@ -25,13 +25,13 @@ pub struct RulesPatch {
 }
 
 impl RulesPatch {
-    /// Whether it changes nothing.
+    /// Returns true if it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it adds, changes or deletes, seen as one.
+    /// Returns the kind of change that all of it makes, seen as one: add, change or delete.
     #[must_use]
     pub fn effect(&self) -> OpEffect {
         if self.chains.is_empty() && self.insert_jumps.is_empty() {

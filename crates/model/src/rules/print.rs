@@ -16,7 +16,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// What follows `-A CHAIN ` in the rule's line.
+/// Prints the text behind `-A CHAIN ` in the rule's line.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut space = "";

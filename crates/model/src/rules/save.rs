@@ -11,7 +11,7 @@ use super::{ChainKey, Rule, Rules, Table, Target};
 pub struct RulesError {
     /// The line's number, from 1.
     pub line: usize,
-    /// What was found and what was expected.
+    /// The text that was found and what was expected.
     pub problem: String,
 }
 
@@ -114,8 +114,8 @@ struct Reader<'a> {
     rules: Rules,
     /// The table that was begun, by its name; with what it is to us, if anything.
     table: Option<(&'a str, Option<Table>)>,
-    /// Whether the last rule has a quote that does not end: iptables prints a comment with its line
-    /// breaks, so that more of it may follow.
+    /// True if the last rule has a quote that does not end: iptables prints a comment with its line breaks, so that more of it
+    /// may follow.
     open: bool,
 }
 

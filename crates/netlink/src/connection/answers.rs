@@ -12,7 +12,7 @@ use crate::transport::Transport;
 /// `NLMSGERR_ATTR_MSG`, `include/uapi/linux/netlink.h`.
 const ATTRIBUTE_MESSAGE: u16 = 1;
 
-/// What was received and not looked at yet.
+/// Messages that were received and not handled yet.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     datagram: Vec<u8>,
@@ -27,7 +27,7 @@ pub(super) struct Reply<'a> {
     payload: &'a [u8],
 }
 
-/// What a message means.
+/// The meaning of a message.
 pub(super) enum Answer<'a> {
     /// A part of the answer.
     Data(&'a [u8]),
@@ -72,7 +72,7 @@ impl Answers {
 }
 
 impl<'a> Reply<'a> {
-    /// What it means.
+    /// Returns its meaning.
     pub(super) fn answer(&self) -> Answer<'a> {
         match self.kind {
             NLMSG_ERROR => Answer::End(self.result()),

@@ -13,10 +13,10 @@ const MESSAGES: usize = 256;
 /// says otherwise) with `EMSGSIZE`.
 const BYTES: usize = 64 * 1024;
 
-/// What became of a request; none while nothing is known.
+/// The outcome of a request; none while nothing is known.
 type Known = Option<Result<(), Failure>>;
 
-/// What the kernel says about a request besides how it ended.
+/// Something that the kernel reports about a request besides how it ended.
 pub(super) enum Said<'a> {
     /// A part of the answer.
     Data(&'a [u8]),
@@ -24,7 +24,7 @@ pub(super) enum Said<'a> {
     Echo(&'a [u8]),
 }
 
-/// What is given the number of a request, from 0, and what is said about it.
+/// Called with the number of a request, from 0, and what the kernel reports about it.
 type Listener<'a> = &'a mut dyn FnMut(usize, Said<'_>);
 
 pub(super) fn execute<T: Transport, M: NetlinkSerializable>(

@@ -34,7 +34,7 @@ fn links(connection: &mut Connection) -> Result<usize, DumpError> {
     integrity.map(|_| count)
 }
 
-/// What one call has received is handed out datagram by datagram, and the end of a list is never left for the next.
+/// Datagrams received by one call are handed out one by one, and the end of a list is never left for the next.
 #[test]
 fn lists_one_after_the_other() {
     let mut connection = Connection::open(Protocol::Route).expect("a socket");

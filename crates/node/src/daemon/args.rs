@@ -65,10 +65,10 @@ pub struct Args {
     /// Do not run `modprobe` for IPVS and its scheduler; load `ip_vs` and `ip_vs_NAME` before
     #[arg(long)]
     pub no_modprobe: bool,
-    /// How log lines are written to standard error
+    /// Format of log lines on standard error
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// Which log lines: error, warn, info, debug, trace, or a filter such as `info,sources=debug`
+    /// Log lines to write: error, warn, info, debug, trace, or a filter such as `info,sources=debug`
     #[arg(
         long,
         value_name = "LEVEL",
@@ -86,7 +86,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// What the command line says besides the configuration file.
+    /// Returns the settings of the command line, which are added to the configuration file.
     #[must_use]
     pub fn overrides(&self) -> NodeOverrides {
         let flags = self.flags.clone();

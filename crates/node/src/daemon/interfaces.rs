@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::mailbox::NodeEvents;
 
-/// How long to wait after the watch failed.
+/// Time to wait after the watch failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Watches the interfaces until the answer is dropped. None where that cannot be done: then changes are

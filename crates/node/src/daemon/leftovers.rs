@@ -1,4 +1,4 @@
-//! What kube-proxy's other modes left: told, or deleted, once.
+//! Leftovers of kube-proxy's other modes: reported, or deleted, once.
 
 use std::thread::JoinHandle;
 
@@ -17,7 +17,7 @@ pub(super) struct Leftovers {
     backend: IptablesBackend,
     node: Name,
     remove: bool,
-    /// Whom to tell; without anybody, the log.
+    /// Receiver of reports; without one, the log.
     events: Option<NodeEvents>,
     stop: StopSignal,
     phase: Phase,

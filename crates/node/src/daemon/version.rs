@@ -1,4 +1,4 @@
-//! Which version of Kubernetes the cluster has: alerts compare it among the components.
+//! The version of Kubernetes of the cluster: alerts compare it among the components.
 
 use std::sync::Arc;
 use std::time::Duration;

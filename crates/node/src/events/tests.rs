@@ -1,4 +1,4 @@
-//! What is told of what happens.
+//! Events that are sent about reports.
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::http::{Handler, Limits, accept, listen};
 
-/// How many endpoints a Service has here; none once it is gone.
+/// Number of endpoints that a Service has here; none once it is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Count(Arc<Mutex<Option<usize>>>);
 

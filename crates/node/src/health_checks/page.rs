@@ -1,4 +1,4 @@
-//! What a health-check node port answers, whatever is asked.
+//! The answer of a health-check node port, the same for every request.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
@@ -10,7 +10,7 @@ use super::ProxyHealthy;
 use super::listener::Count;
 use crate::http::{Handler, Reply};
 
-/// How many endpoints are here: load balancers that can weigh nodes read it (KEP-3669).
+/// Number of endpoints that are here: load balancers that can weigh nodes read it (KEP-3669).
 const WEIGHT: HeaderName = HeaderName::from_static("x-load-balancing-endpoint-weight");
 
 /// The body.

@@ -77,7 +77,7 @@ fn ask(address: impl Into<IpAddr>, port: u16) -> Option<String> {
     Some(lines.filter(|line| !line.starts_with("date: ")).collect())
 }
 
-/// What Service shop/`name` answers.
+/// Returns the answer for Service shop/`name`.
 fn answer(status: &str, name: &str, count: usize, healthy: bool) -> Option<String> {
     let body = format!(
         "{{\n\t\"service\": {{\n\t\t\"namespace\": \"shop\",\n\t\t\"name\": \"{name}\"\n\t}},\n\

@@ -14,7 +14,7 @@ use super::{Handler, NOSNIFF, Reply, Request};
 use crate::health::Health;
 use crate::metrics::{CONTENT_TYPE as METRICS, Metrics};
 
-/// What the pages show.
+/// The contents of the pages.
 #[derive(Clone, Debug)]
 pub struct Pages {
     /// `/metrics`.

@@ -17,7 +17,7 @@ use tracing::debug;
 
 use super::{Handler, Request};
 
-/// What a client may take.
+/// Limits of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Time for the request's head.
@@ -44,7 +44,7 @@ impl Default for Limits {
     }
 }
 
-/// How long to wait after an accept that failed: without descriptors it fails at once, again and again.
+/// Time to wait after an accept that failed: without descriptors it fails at once, again and again.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is true or its sender is gone; then closes the listener and lets open connections

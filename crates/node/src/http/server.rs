@@ -14,15 +14,15 @@ use super::{Handler, Limits, listen, serve};
 /// One server of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// What it is, for logs: `proxy health server`.
+    /// Its name in logs: `proxy health server`.
     pub name: &'static str,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Whether an address that cannot be had is the end (`bindAddressHardFail`).
+    /// True if the daemon ends where an address cannot be had (`bindAddressHardFail`).
     pub hard_fail: bool,
     /// After how long it is tried again otherwise.
     pub retry: Duration,
-    /// What clients may take.
+    /// Limits of clients.
     pub limits: Limits,
 }
 
@@ -71,7 +71,7 @@ impl Server {
         Ok(())
     }
 
-    /// None when told to stop before the address was free.
+    /// Binds the address; `None` if told to stop before it was free.
     async fn bind(
         &self,
         stop: &mut watch::Receiver<bool>,

@@ -1,4 +1,4 @@
-//! What the daemon knows of itself, for people and for tools.
+//! The daemon's own status, for people and for tools.
 
 mod reports;
 
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::health::SourceReport;
 
-/// How many failures are kept.
+/// Number of failures that are kept.
 const FAILURES: usize = 32;
 
-/// How many findings, drains and failures the text shows of each; JSON has all.
+/// Number of findings, drains and failures that the text shows of each; JSON has all.
 const SHOWN: usize = 50;
 
 /// The daemon's state. Times are RFC 3339.
@@ -29,9 +29,9 @@ pub struct Status {
     pub last_sync: Option<LastSync>,
     /// The sources of the cluster's objects, by name.
     pub sources: BTreeMap<&'static str, SourceReport>,
-    /// How much there is.
+    /// Sizes of the node's tables.
     pub counts: Counts,
-    /// What is odd about the cluster or the node.
+    /// Findings about the cluster or the node.
     pub findings: BTreeSet<FindingStatus>,
     /// Real servers that get no new connections and keep old ones, the first ones; their number is in the counts.
     pub drains: Vec<DrainStatus>,
@@ -49,9 +49,9 @@ pub struct Status {
 pub struct LastSync {
     /// When it ended.
     pub time: String,
-    /// What led to it: `change`, `retry`, `audit`, `drain` or `node`.
+    /// Its cause: `change`, `retry`, `audit`, `drain` or `node`.
     pub cause: String,
-    /// How long it took, seconds.
+    /// Its duration, seconds.
     pub took_seconds: f64,
     /// Additions, changes and deletions that were planned.
     pub planned: [usize; 3],
@@ -59,7 +59,7 @@ pub struct LastSync {
     pub failed: usize,
 }
 
-/// How much the node's tables hold.
+/// Sizes of the node's tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
@@ -160,7 +160,7 @@ pub struct FailingReading {
 pub struct Failure {
     /// When.
     pub time: String,
-    /// What and why.
+    /// The failed op or reading, and the reason.
     pub problem: String,
 }
 

@@ -27,7 +27,7 @@ use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
 use crate::metrics::{Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions};
 use reconciler::{Reconciler, Report};
 
-/// What is served, and where.
+/// The pages that are served, and where.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `healthzBindAddress`; none serves no health.
@@ -46,7 +46,7 @@ pub struct Settings {
     pub requests: Option<RequestStats>,
     /// The node's name in Kubernetes.
     pub node_name: Name,
-    /// What is shown of traffic.
+    /// The figures of traffic that are shown.
     pub traffic: TrafficOptions,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,

@@ -1,4 +1,4 @@
-//! How much the node's tables hold.
+//! Sizes of the node's tables.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,7 @@ use model::NodeTables;
 
 use super::{Metrics, family_name, set};
 
-/// How much the tables hold that are ours. Counting costs a look at every virtual server: at an audit, not
-/// at each change.
+/// Sizes of our part of the tables. Counting costs a look at every virtual server: at an audit, not at each change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableCounts {
     /// Virtual servers, real servers and, of these, draining ones.
@@ -39,7 +38,7 @@ pub struct ServerCount {
 pub struct SetCount {
     /// Its entries.
     pub entries: usize,
-    /// How many it can hold; none where its type is not known.
+    /// Maximum number of entries; none where its type is not known.
     pub limit: Option<u32>,
 }
 

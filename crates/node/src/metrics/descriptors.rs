@@ -1,4 +1,4 @@
-//! What a metric is: the one table from which metrics are registered and their page is written.
+//! Descriptions of metrics: the one table from which metrics are registered and their page is written.
 
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
@@ -9,11 +9,11 @@ use sources::kube::LATENCY_BUCKETS;
 pub struct Descriptor {
     /// The name as it is exposed.
     pub name: &'static str,
-    /// What its value means.
+    /// The meaning of its value.
     pub kind: Kind,
     /// The names of its labels, in order. Those of traffic are a matter of configuration.
     pub labels: &'static [&'static str],
-    /// What it says.
+    /// Its help text.
     pub help: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! What is exposed is what the table says.
+//! Metrics are exposed as the table describes them.
 
 mod exposition;
 mod reports;

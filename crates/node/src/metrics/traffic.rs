@@ -1,5 +1,4 @@
-//! What goes through each Service and to each endpoint. Off unless asked for: there may be tens of
-//! thousands of series.
+//! Traffic through each Service and to each endpoint. Off unless asked for: there may be tens of thousands of series.
 
 mod labels;
 mod sums;
@@ -17,7 +16,7 @@ use self::sums::Sums;
 use super::descriptors::{Descriptor, Kind};
 use super::family::{desc, family, sample};
 
-/// What is shown of traffic.
+/// The figures of traffic that are shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficOptions {
     /// The labels of Services' series: what they leave out is summed. None shows no Services. A label of
@@ -63,7 +62,7 @@ impl TrafficOptions {
 /// One virtual server of ours as the kernel counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualServerTraffic {
-    /// Which.
+    /// The virtual server.
     pub key: VirtualServerKey,
     /// The Service port behind it; without one it is not shown.
     pub owner: Option<Arc<ServicePortName>>,

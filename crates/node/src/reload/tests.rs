@@ -1,4 +1,4 @@
-//! What takes effect at once, what waits, and what is refused.
+//! Changes that take effect at once, wait, or are refused.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ fn resolve(fields: &str) -> Result<Resolved, ConfigErrors> {
     parse("file", &format!("{HEAD}{fields}"))?.resolve(&NodeOverrides::default(), "host")
 }
 
-/// Which fields take effect at once, and which wait, when a file with `old` says `new`.
+/// Checks the fields that take effect at once, and those that wait, when a file with `old` becomes `new`.
 fn check(old: &str, new: &str, applied: &[&str], restart: &[&str]) {
     let old = resolve(old).expect("a right file");
     let (now, later, holds) = match compare(&old, resolve(new)) {

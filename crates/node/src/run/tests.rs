@@ -1,16 +1,14 @@
 //! The loop on a thread of its own, with a kernel in memory.
 
-use std::num::NonZeroU16;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ipvs::{AddressFamily, Connections, Protocol, RealServerKey, VirtualServerKey};
+use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
 use kernel::{MemoryKernel, ObserveError};
-use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
 use model::snapshot::{Scope, Snapshot};
-use model::{NodeConfig, Object, ObjectKind, ObjectName};
+use model::{NodeConfig, Object, ObjectName};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Sender;
 
@@ -154,13 +152,8 @@ impl Running {
 
     /// Sends the first lists: Service `web` with these endpoints.
     fn send_lists(&self, endpoints: &[u8]) {
-        for kind in ObjectKind::ALL {
-            self.send(ClusterEvent::ListStarted(kind));
-        }
-        self.send(ClusterEvent::Upsert(Object::Service(web())));
-        self.send(slice(endpoints));
-        for kind in ObjectKind::ALL {
-            self.send(ClusterEvent::ListDone(kind));
+        for event in fixtures::lists([web(), web_slice(endpoints)]) {
+            self.send(event);
         }
     }
 
@@ -201,33 +194,21 @@ fn real_server(endpoint: u8) -> RealServerKey {
     }
 }
 
-fn web() -> Service {
-    Service {
-        cluster_ips: vec![Parsed::Valid([10, 96, 0, 1].into())],
-        ports: vec![ServicePort {
-            name: "http".into(),
-            protocol: Parsed::Valid(Protocol::Tcp),
-            port: NonZeroU16::new(80).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
-            node_port: None,
-        }],
-        ..Service::new(ObjectName::new("default", "web"))
-    }
+fn web() -> Object {
+    Object::Service(fixtures::service(
+        ObjectName::new("default", "web"),
+        [10, 96, 0, 1],
+    ))
 }
 
 fn slice(endpoints: &[u8]) -> ClusterEvent {
-    let endpoint = |last: &u8| Endpoint::ready(Parsed::Valid([10, 1, 0, *last].into()));
-    ClusterEvent::Upsert(Object::EndpointSlice(EndpointSlice {
-        name: ObjectName::new("default", "web-1"),
-        service: "web".into(),
-        family: Some(AddressFamily::Ipv4),
-        endpoints: endpoints.iter().map(endpoint).collect(),
-        ports: vec![EndpointPort {
-            name: Some("http".into()),
-            protocol: Parsed::Valid(Protocol::Tcp),
-            port: NonZeroU16::new(8080),
-        }],
-        triggered: None,
-    }))
+    ClusterEvent::Upsert(web_slice(endpoints))
+}
+
+fn web_slice(endpoints: &[u8]) -> Object {
+    let name = ObjectName::new("default", "web-1");
+    let endpoints = fixtures::endpoints(endpoints.iter().map(|last| [10, 1, 0, *last]));
+    Object::EndpointSlice(fixtures::slice(name, "web", endpoints))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::sync::mpsc;
 
-use model::cluster::{ClusterEvent, Endpoint, EndpointPort, EndpointSlice, Parsed, Service};
-use model::{NodeConfig, NodeState, Object, ObjectKind, ObjectName};
+use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service};
+use model::{NodeConfig, NodeState, Object, ObjectName};
 
 use super::*;
 
@@ -49,11 +49,8 @@ fn what_failed_gives_way_to_what_is_newer() {
 
 /// Service `dns` with UDP and TCP 53 and two endpoints, of which the second terminates and serves.
 fn cluster(ready: bool) -> ClusterState {
-    let port = |protocol| model::cluster::ServicePort {
-        name: format!("{protocol:?}").to_lowercase().into(),
-        protocol: Parsed::Valid(protocol),
-        port: std::num::NonZeroU16::new(53).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
-        node_port: None,
+    let port = |protocol: Protocol| {
+        fixtures::service_port(&format!("{protocol:?}").to_lowercase(), 53, protocol)
     };
     let endpoint = |last: u8, ready: bool| Endpoint {
         ready,
@@ -84,14 +81,8 @@ fn cluster(ready: bool) -> ClusterState {
         triggered: None,
     };
     let mut state = ClusterState::default();
-    for kind in ObjectKind::ALL {
-        state.absorb(ClusterEvent::ListStarted(kind));
-    }
-    for object in [Object::Service(service), Object::EndpointSlice(slice)] {
-        state.absorb(ClusterEvent::Upsert(object));
-    }
-    for kind in ObjectKind::ALL {
-        state.absorb(ClusterEvent::ListDone(kind));
+    for event in fixtures::lists([Object::Service(service), Object::EndpointSlice(slice)]) {
+        state.absorb(event);
     }
     state
 }
@@ -131,7 +122,7 @@ fn udp_flows_may_go_to_real_servers_and_to_those_that_finish() {
     assert_eq!(flows.served, [(vip, servers)].into());
 }
 
-/// Nobody could answer in their place.
+/// No endpoint could answer in their place.
 #[test]
 fn flows_of_a_service_without_endpoints_are_left_alone() {
     assert_eq!(wanted_of(&cluster(false)), UdpFlows::default());

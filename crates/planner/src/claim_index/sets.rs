@@ -10,14 +10,14 @@ use model::tables::TableKeys;
 use crate::lower::SetEntry;
 use crate::node_context::FAMILIES;
 
-/// How often each entry was asked for, and the names of the sets.
+/// Number of requests for each entry, and the names of the sets.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
     /// Empty until the sets are created: then nothing is kept.
     names: BTreeMap<(SetKind, AddressFamily), SetName>,
     /// Of entries asked for more than once: how often beyond the first time.
     more: BTreeMap<SetEntry, usize>,
-    /// Which came or went since this was asked last.
+    /// The entries that came or went since they were last asked for.
     touched: BTreeSet<(SetName, Entry)>,
 }
 

@@ -1,4 +1,4 @@
-//! Which settings differ, in `ipvsadm`'s words.
+//! The settings that differ, as `ipvsadm` names them.
 
 use std::fmt::Display;
 

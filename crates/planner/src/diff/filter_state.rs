@@ -11,7 +11,7 @@ use ipset::{Entry, Header, Set, SetName};
 use ipvs::{AddressFamily, Protocol, Timeouts, VirtualServerKey};
 use model::names::{Name, ServicePortName};
 use model::plan::{Difference, Op, PlannedOp, Reason};
-use model::sets::{SetKind, entries_served_by};
+use model::sets::{Destination, SetKind, entries_served_by};
 use model::snapshot::Snapshot;
 use model::tables::{NodeTables, TableKeys};
 
@@ -196,12 +196,10 @@ impl Differ<'_> {
     /// Deletes the virtual servers that are ours by `entry` and that no Service asks for. Without the entry they would look foreign
     /// and stay for ever.
     fn delete_marked_by(&self, entry: Entry, plan: &mut PlanBuilder) {
-        let keys: Vec<VirtualServerKey> = match entry {
-            Entry::Ip(_) => Vec::new(),
-            Entry::IpPort(address, protocol, port)
-            | Entry::IpPortIp(address, protocol, port, _)
-            | Entry::IpPortNet(address, protocol, port, _) => vec![key_at(address, protocol, port)],
-            Entry::Port(port) => (self.live.node.addresses())
+        let keys: Vec<VirtualServerKey> = match Destination::of(entry) {
+            Destination::Address(_) => Vec::new(),
+            Destination::VirtualServer(key) => vec![key],
+            Destination::Port(port) => (self.live.node.addresses())
                 .flat_map(|address| {
                     let protocols = [Protocol::Tcp, Protocol::Udp];
                     protocols.map(|protocol| VirtualServerKey::Address {
@@ -223,15 +221,10 @@ impl Differ<'_> {
     /// Returns the Service port whose virtual server needs `entry`.
     fn owner_of(&self, entry: &Entry) -> Option<Arc<ServicePortName>> {
         let owners = &self.desired.owners;
-        match *entry {
-            Entry::Port(_) => None,
-            Entry::Ip(address) => owners.addresses.get(&address).cloned(),
-            Entry::IpPort(address, protocol, port)
-            | Entry::IpPortIp(address, protocol, port, _)
-            | Entry::IpPortNet(address, protocol, port, _) => owners
-                .virtual_servers
-                .get(&key_at(address, protocol, port))
-                .cloned(),
+        match Destination::of(*entry) {
+            Destination::Address(address) => owners.addresses.get(&address).cloned(),
+            Destination::VirtualServer(key) => owners.virtual_servers.get(&key).cloned(),
+            Destination::Port(_) => None,
         }
     }
 
@@ -278,19 +271,14 @@ impl Differ<'_> {
 
     /// Returns a foreign virtual server that would look like ours with `entry` in the set `name`.
     fn foreign_claimed_by(&self, name: &SetName, entry: Entry) -> Option<VirtualServerKey> {
-        match entry {
+        match Destination::of(entry) {
             // The rules refuse what comes to such an address and is not served by us.
-            Entry::Ip(address) if !self.live.tables.addresses.contains(&address) => {
+            Destination::Address(address) if !self.live.tables.addresses.contains(&address) => {
                 self.foreign_at(address)
             }
-            Entry::Ip(_) => None,
-            Entry::IpPort(address, protocol, port)
-            | Entry::IpPortIp(address, protocol, port, _)
-            | Entry::IpPortNet(address, protocol, port, _) => {
-                let key = key_at(address, protocol, port);
-                self.is_foreign(key).then_some(key)
-            }
-            Entry::Port(port) => {
+            Destination::Address(_) => None,
+            Destination::VirtualServer(key) => self.is_foreign(key).then_some(key),
+            Destination::Port(port) => {
                 let (kind, family) = node_ports_in(name)?;
                 self.foreign_at_port((kind, family, port))
             }
@@ -316,13 +304,9 @@ impl Differ<'_> {
     /// Returns the foreign virtual server that keeps the node port `key` from being served. The sets of TCP and UDP node ports hold
     /// the port alone, so a node port is ours at every address of the node or at none.
     pub(super) fn foreign_at_node_port(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
-        let node_port @ (kind, family, port) = node_port_of(key)?;
-        let name = kind.name(family);
-        let holds = |tables: &NodeTables| {
-            let set = tables.sets.get(&name);
-            set.is_some_and(|set| set.entries.contains(&Entry::Port(port)))
-        };
-        let is_added = holds(&self.desired.tables) && !holds(&self.live.tables);
+        let node_port = node_port_of(key)?;
+        let is_added = holds_node_port(&self.desired.tables, node_port)
+            && !holds_node_port(&self.live.tables, node_port);
         // An external address of the node may have the port too, and an entry of its own.
         if !is_added || holds_service(&self.desired.tables, key) {
             return None;
@@ -366,20 +350,15 @@ fn is_roomy(live: Header, wanted: Header) -> bool {
 /// Returns true if the sets of `live` mark the virtual server `key` as ours: they hold its address and port or, where it is at an
 /// address of an interface, its port as a node port.
 pub(super) fn is_recorded(live: &Snapshot, key: VirtualServerKey) -> bool {
-    let VirtualServerKey::Address {
-        address,
-        port,
-        protocol,
-    } = key
-    else {
-        return false;
-    };
     holds_service(&live.tables, key)
-        || node_port_kind(protocol).is_some_and(|kind| {
-            let set = live.tables.sets.get(&kind.name(AddressFamily::of(address)));
-            set.is_some_and(|set| set.entries.contains(&Entry::Port(port)))
-                && is_at_node(live, address)
-        })
+        || (node_port_of(key).is_some_and(|node_port| holds_node_port(&live.tables, node_port))
+            && address_of(key).is_some_and(|address| is_at_node(live, address)))
+}
+
+/// Returns true if the set of `tables` that marks node ports without their addresses holds this one.
+fn holds_node_port(tables: &NodeTables, (kind, family, port): NodePort) -> bool {
+    let set = tables.sets.get(&kind.name(family));
+    set.is_some_and(|set| set.entries.contains(&Entry::Port(port)))
 }
 
 /// Returns true if a set of `tables` holds the address, protocol and port of `key`.
@@ -434,14 +413,6 @@ fn node_ports_in(name: &SetName) -> Option<(SetKind, AddressFamily)> {
         .into_iter()
         .flat_map(|kind| FAMILIES.map(|family| (kind, family)))
         .find(|(kind, family)| kind.name(*family) == *name)
-}
-
-fn key_at(address: IpAddr, protocol: ipset::Protocol, port: u16) -> VirtualServerKey {
-    VirtualServerKey::Address {
-        address,
-        port,
-        protocol: Protocol::from(protocol.0),
-    }
 }
 
 fn is_at_node(live: &Snapshot, address: IpAddr) -> bool {

@@ -19,7 +19,7 @@ const CHUNK: usize = 4_096;
 /// follow in the reverse order.
 pub(super) struct PlanBuilder {
     deletions: bool,
-    /// Whether real servers that leave get weight 0. A torn reading does not keep them from it: it may lack entries, but has none
+    /// True if real servers that leave get weight 0. A torn reading does not keep them from it: it may lack entries, but has none
     /// that does not exist.
     retirements: bool,
     settings: ChunkedVec,

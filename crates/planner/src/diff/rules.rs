@@ -7,8 +7,8 @@ use model::rules::{ChainKey, OURS, Rule, Rules, RulesPatch, Target};
 
 use crate::rules::JUMPS;
 
-/// What turns `live` into `wanted`, and why; none where nothing needs to change. Chains in `held` cannot go,
-/// since rules of others go there.
+/// Returns the patch that turns `live` into `wanted`, and the reason; none where nothing needs to change. Chains in `held` cannot
+/// go, since rules of others go there.
 pub(super) fn compare(
     wanted: Option<&Rules>,
     live: Option<&Rules>,

@@ -326,7 +326,7 @@ fn every_node_adds_real_servers_in_an_order_of_its_own() {
     assert!(distinct.len() > 15, "only {} orders", distinct.len());
 }
 
-/// What happens to the real server 10.1.0.2 that leaves `web` with this weight and these connections.
+/// Checks the fate of the real server 10.1.0.2 that leaves `web` with this weight and these connections.
 fn check_farewell(weight: u32, connections: (u32, u32), expected: &[&str]) {
     let mut live = live(&web(&["10.1.0.1", "10.1.0.2"]));
     let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");

@@ -1,5 +1,4 @@
-//! What the packet filter must know about a frontend, as entries of sets: those of `syncProxyRules`
-//! (pkg/proxy/ipvs/proxier.go, 1.34).
+//! Entries of sets by which the packet filter knows a frontend: those of `syncProxyRules` (pkg/proxy/ipvs/proxier.go, 1.34).
 
 #[cfg(test)]
 mod tests;
@@ -82,7 +81,7 @@ impl Site<'_> {
         }
     }
 
-    /// Who may connect. A frontend with ranges is in the first set, however many ranges are left.
+    /// Adds the clients that may connect. A frontend with ranges is in the first set, however many ranges are left.
     fn sources(self) -> Self {
         let Sources::Only { ranges, node } = &self.frontend.sources else {
             return self;

@@ -151,7 +151,7 @@ pub(super) struct Choice {
     cluster: Vec<Backend>,
     /// Of this node.
     local: Vec<Backend>,
-    /// Whether there is one anywhere.
+    /// True if there is one anywhere.
     pub(super) anywhere: bool,
 }
 

@@ -19,15 +19,15 @@ impl LocalReady {
         self.0.extend(addresses);
     }
 
-    /// How many endpoints these are: one has an address in each of its families.
+    /// Returns the number of these endpoints: one has an address in each of its families.
     fn count(&self) -> usize {
         let ipv4 = self.0.iter().filter(|address| address.is_ipv4()).count();
         ipv4.max(self.0.len() - ipv4)
     }
 }
 
-/// What load balancers are told about `service`. Only those with type LoadBalancer and
-/// externalTrafficPolicy Local ask each node.
+/// Returns the answer to load balancers about `service`. Only those with type LoadBalancer and externalTrafficPolicy Local ask
+/// each node.
 pub(super) fn check(
     service: &Service,
     ready: &LocalReady,

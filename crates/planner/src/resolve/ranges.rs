@@ -11,11 +11,11 @@ use model::frontend::Sources;
 
 use crate::node_context::{FAMILIES, NodeContext};
 
-/// Who may connect to the load-balancer addresses of a Service. Ranges fail closed: a Service that has
-/// any admits nobody else, in neither family (deviation D11).
+/// The clients that may connect to the load-balancer addresses of a Service. Ranges fail closed: a Service that has any admits
+/// nobody else, in neither family (deviation D11).
 #[derive(Debug)]
 pub(super) struct Ranges {
-    /// None where the Service restricts nothing.
+    /// `None` if the Service restricts nothing.
     by_family: Option<[Sources; 2]>,
 }
 
@@ -47,7 +47,7 @@ impl Ranges {
         }
     }
 
-    /// Who may connect in `family`.
+    /// Returns the clients that may connect in `family`.
     pub(super) fn sources(&self, family: AddressFamily) -> Sources {
         match (&self.by_family, family) {
             (None, _) => Sources::Any,

@@ -1,4 +1,4 @@
-//! What is wrong with an EndpointSlice. Said once for each slice, whatever refers to it.
+//! Findings about an EndpointSlice. Said once for each slice, whatever refers to it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,4 +1,4 @@
-//! What is in each of our chains.
+//! The rules of each of our chains.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -82,8 +82,8 @@ impl Writer<'_> {
         }
     }
 
-    /// What goes to a cluster address and is masqueraded: what no pod of this node sent, as far as that
-    /// can be known. Where it cannot, what the node itself sent, whose source is the address it goes to.
+    /// Matches traffic to a cluster address that is masqueraded: all that no pod of this node sent, as far as that can be known.
+    /// Where it cannot, what the node itself sent, whose source is the address it goes to.
     fn elsewhere_to_cluster_ip(&self) -> Vec<Match> {
         let to = self.about(SetKind::ClusterIp, TO);
         match self.local {
@@ -273,7 +273,7 @@ impl Writer<'_> {
     }
 }
 
-/// What does not come from a port of a bridge or from this node, and what goes to this node.
+/// Accepts traffic that does not come from a port of a bridge or from this node, and traffic to this node.
 fn accept_from_outside(about: &[Match]) -> [Rule; 2] {
     let from_outside = [
         Match::PhysdevIsIn { negated: true },

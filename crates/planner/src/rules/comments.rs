@@ -1,4 +1,4 @@
-//! What kube-proxy's rules say about the sets that they look into.
+//! Comments of kube-proxy's rules about the sets that they look into.
 
 use model::sets::SetKind;
 

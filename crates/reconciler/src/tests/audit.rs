@@ -14,31 +14,15 @@ const READING: Duration = Duration::from_millis(100);
 /// A node with so many Services of one endpoint each, synchronised, at which a reading takes time from now on.
 fn large_node() -> Node {
     let mut node = Node::new(config());
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListStarted(kind));
-    }
-    for number in 0..SERVICES {
+    node.list((0..SERVICES).flat_map(|number| {
         let [high, low] = number.to_be_bytes();
         let name = format!("web-{number}");
-        let service = Service {
-            name: ObjectName::new("default", name.as_str()),
-            cluster_ips: vec![Parsed::Valid([10, 96, high, low].into())],
-            ..web()
-        };
-        node.cluster(ClusterEvent::Upsert(Object::Service(service)));
-        let ClusterEvent::Upsert(Object::EndpointSlice(slice)) = slice(&[[10, 1, high, low]])
-        else {
-            panic!("a slice");
-        };
-        node.cluster(ClusterEvent::Upsert(Object::EndpointSlice(EndpointSlice {
-            name: ObjectName::new("default", format!("{name}-1")),
-            service: name.as_str().into(),
-            ..slice
-        })));
-    }
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListDone(kind));
-    }
+        let of = |name: &str| ObjectName::new("default", name);
+        let service = fixtures::service(of(&name), [10, 96, high, low]);
+        let endpoints = fixtures::endpoints([[10, 1, high, low]]);
+        let slice = fixtures::slice(of(&format!("{name}-1")), &name, endpoints);
+        [Object::Service(service), Object::EndpointSlice(slice)]
+    }));
     assert!(node.reconciler.is_settled());
     node.reports.clear();
     node.reading = READING;

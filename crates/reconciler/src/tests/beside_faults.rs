@@ -8,22 +8,16 @@ use model::{NodeState, Op};
 use super::*;
 
 /// Service `web` with the node port 30000.
-fn web_at_node_port() -> ClusterEvent {
+fn web_at_node_port() -> Object {
     let mut service = web();
     service.kind = model::cluster::ServiceKind::NodePort;
     service.ports[0].node_port = NonZeroU16::new(30_000).map(Parsed::Valid);
-    ClusterEvent::Upsert(Object::Service(service))
+    Object::Service(service)
 }
 
 fn lists(node: &mut Node) {
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListStarted(kind));
-    }
-    node.cluster(web_at_node_port());
-    node.cluster(slice(&[[10, 1, 0, 1]]));
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListDone(kind));
-    }
+    let slice = Object::EndpointSlice(web_slice(&[[10, 1, 0, 1]]));
+    node.list([web_at_node_port(), slice]);
 }
 
 fn delete_web(node: &mut Node) {

@@ -59,6 +59,19 @@ impl Node {
         assert_eq!(live.sets, desired.sets);
         assert_eq!(live.rules, desired.rules);
     }
+
+    /// The same, and the node has so many virtual servers.
+    fn serves_within(&mut self, time: Duration, virtual_servers: usize) {
+        self.settles_within(time);
+        assert_eq!(self.kernel.tables().virtual_servers.len(), virtual_servers);
+    }
+
+    /// As [`Node::list`]. Fails as [`Node::handle_bounded`] does.
+    fn list_bounded(&mut self, objects: impl IntoIterator<Item = Object>) {
+        for event in fixtures::lists(objects) {
+            self.handle_bounded(Event::Cluster(event));
+        }
+    }
 }
 
 fn short_drains() -> NodeConfig {
@@ -78,13 +91,6 @@ fn refuse(node: &Node, part: Part, effect: OpEffect) -> Held {
         effect: Some(effect),
         fault: Fault::Refuse(OpErrorKind::Invalid),
     })
-}
-
-fn refuse_rules(node: &Node) {
-    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
-        let rule = FaultRule::refuse(Part::Rules(family), OpErrorKind::FilterRefused);
-        let _ = node.kernel.hold(rule);
-    }
 }
 
 #[test]
@@ -230,15 +236,24 @@ fn with_eth0(node: &Node) -> model::NodeState {
     state
 }
 
-/// Each attempt may wait for the lock of the packet filter.
-#[test]
-fn rules_that_fail_are_not_tried_with_every_change() {
+/// A node with Service `web` whose configuration asks for other rules, which are refused.
+fn with_refused_rules() -> Node {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    refuse_rules(&node);
+    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+        let rule = FaultRule::refuse(Part::Rules(family), OpErrorKind::FilterRefused);
+        let _ = node.kernel.hold(rule);
+    }
     let mut masquerades = config();
     masquerades.masquerade.all = !masquerades.masquerade.all;
     node.handle(Event::Configured(Box::new(masquerades)));
     node.pass(Duration::from_millis(1));
+    node
+}
+
+/// Each attempt may wait for the lock of the packet filter.
+#[test]
+fn rules_that_fail_are_not_tried_with_every_change() {
+    let mut node = with_refused_rules();
     node.reports.clear();
     for number in 0..100 {
         node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 1, number + 1]]));
@@ -257,23 +272,12 @@ fn rules_that_fail_are_not_tried_with_every_change() {
 /// New virtual servers would be open to everybody.
 #[test]
 fn a_change_adds_no_virtual_server_while_rules_fail() {
-    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    refuse_rules(&node);
-    let mut masquerades = config();
-    masquerades.masquerade.all = !masquerades.masquerade.all;
-    node.handle(Event::Configured(Box::new(masquerades)));
-    node.pass(Duration::from_millis(1));
-    node.cluster(ClusterEvent::Upsert(named(
-        "new",
-        [10, 96, 0, 9],
-        80,
-        Protocol::Tcp,
-    )));
+    let mut node = with_refused_rules();
+    node.cluster(ClusterEvent::Upsert(new_service()));
     node.run(Duration::from_secs(120));
     assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
     node.kernel.clear_faults();
-    node.settles_within(Duration::from_secs(60));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+    node.serves_within(Duration::from_secs(60), 2);
 }
 
 #[test]
@@ -301,20 +305,8 @@ fn a_restart_without_rules_follows_endpoints_and_adds_nothing() {
     node.kernel = before.kernel.clone();
     let rules = Part::Rules(AddressFamily::Ipv4);
     let held = node.kernel.hold(FaultRule::Unreadable(rules));
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListStarted(kind));
-    }
-    node.cluster(ClusterEvent::Upsert(Object::Service(web())));
-    node.cluster(ClusterEvent::Upsert(named(
-        "new",
-        [10, 96, 0, 9],
-        80,
-        Protocol::Tcp,
-    )));
-    node.cluster(slice(&[[10, 1, 0, 7]]));
-    for kind in ObjectKind::ALL {
-        node.handle_bounded(Event::Cluster(ClusterEvent::ListDone(kind)));
-    }
+    let slice = Object::EndpointSlice(web_slice(&[[10, 1, 0, 7]]));
+    node.list_bounded([Object::Service(web()), new_service(), slice]);
     node.run(Duration::from_secs(120));
     assert!(node.reconciler.has_synced());
     assert_eq!(
@@ -323,8 +315,7 @@ fn a_restart_without_rules_follows_endpoints_and_adds_nothing() {
     );
     assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
     node.kernel.release(held);
-    node.settles_within(Duration::from_secs(60));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+    node.serves_within(Duration::from_secs(60), 2);
 }
 
 /// An op whose answer was lost may have been done: only a reading shows it.
@@ -468,9 +459,7 @@ fn a_change_that_fails_is_applied_and_tried_again() {
 fn nothing_is_applied_while_the_ipvs_table_cannot_be_read() {
     let mut node = Node::new(config());
     let _held = (node.kernel).hold(FaultRule::Unreadable(Part::VirtualServers));
-    for kind in ObjectKind::ALL {
-        node.handle_bounded(Event::Cluster(ClusterEvent::ListDone(kind)));
-    }
+    node.list_bounded([]);
     node.run(Duration::from_secs(300));
     assert_eq!(node.reconciler.applied(), 0);
     assert!(!node.reconciler.has_synced());
@@ -481,18 +470,7 @@ fn nothing_is_applied_while_the_ipvs_table_cannot_be_read() {
 fn missing_sets_block_without_a_storm() {
     let mut node = Node::new(config());
     let held = refuse(&node, Part::Sets, OpEffect::Add);
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListStarted(kind));
-    }
-    for number in 0..500_u16 {
-        let [high, low] = number.to_be_bytes();
-        let name = format!("s{number}");
-        let service = named(&name, [10, 97, high, low], 80, Protocol::Tcp);
-        node.cluster(ClusterEvent::Upsert(service));
-    }
-    for kind in ObjectKind::ALL {
-        node.handle_bounded(Event::Cluster(ClusterEvent::ListDone(kind)));
-    }
+    node.list_bounded((0..500).map(numbered));
     node.run(Duration::from_secs(300));
     let (sets, tries) = (
         model::sets::SetKind::ALL.len() * 2,
@@ -504,8 +482,7 @@ fn missing_sets_block_without_a_storm() {
     );
     assert!(node.kernel.tables().virtual_servers.is_empty());
     node.kernel.release(held);
-    node.settles_within(Duration::from_secs(90));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 500);
+    node.serves_within(Duration::from_secs(90), 500);
 }
 
 #[test]
@@ -534,22 +511,10 @@ fn swaps_and_reloads_are_applied() {
 #[test]
 fn more_set_entries_than_fit_are_placed_in_a_larger_set() {
     let mut node = Node::new(config());
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListStarted(kind));
+    node.list((0..65_535).map(numbered));
+    for number in 65_535..65_540 {
+        node.cluster(ClusterEvent::Upsert(numbered(number)));
     }
-    let add = |node: &mut Node, numbers: std::ops::Range<u32>| {
-        for number in numbers {
-            let [_, third, high, low] = number.to_be_bytes();
-            let at = [10, 97 + third, high, low];
-            let service = named(&format!("s{number}"), at, 80, Protocol::Tcp);
-            node.cluster(ClusterEvent::Upsert(service));
-        }
-    };
-    add(&mut node, 0..65_535);
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListDone(kind));
-    }
-    add(&mut node, 65_535..65_540);
     node.pass(Duration::from_millis(100));
     assert!(node.reconciler.is_settled());
     assert_eq!(
@@ -567,31 +532,27 @@ fn named(name: &str, at: [u8; 4], port: u16, protocol: Protocol) -> Object {
     Object::Service(service)
 }
 
+fn new_service() -> Object {
+    named("new", [10, 96, 0, 9], 80, Protocol::Tcp)
+}
+
+/// Service `s0`, `s1` … at an address of its own.
+fn numbered(number: u32) -> Object {
+    let [_, third, high, low] = number.to_be_bytes();
+    let at = [10, 97 + third, high, low];
+    named(&format!("s{number}"), at, 80, Protocol::Tcp)
+}
+
 /// A synchronised node with so many Services without endpoints beside `web`.
-fn many(services: u16) -> Node {
+fn many(services: u32) -> Node {
     many_with(config(), services)
 }
 
-fn many_with(config: NodeConfig, services: u16) -> Node {
+fn many_with(config: NodeConfig, services: u32) -> Node {
     let mut node = Node::new(config);
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListStarted(kind));
-    }
-    for number in 0..services {
-        let [high, low] = number.to_be_bytes();
-        let service = named(
-            &format!("s{number}"),
-            [10, 97, high, low],
-            80,
-            Protocol::Tcp,
-        );
-        node.cluster(ClusterEvent::Upsert(service));
-    }
-    node.cluster(ClusterEvent::Upsert(Object::Service(web())));
-    node.cluster(slice(&[[10, 1, 0, 1]]));
-    for kind in ObjectKind::ALL {
-        node.cluster(ClusterEvent::ListDone(kind));
-    }
+    let slice = Object::EndpointSlice(web_slice(&[[10, 1, 0, 1]]));
+    let beside = (0..services).map(numbered);
+    node.list(beside.chain([Object::Service(web()), slice]));
     node.reports.clear();
     node
 }

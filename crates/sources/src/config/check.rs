@@ -9,7 +9,7 @@ use super::table::{self, Effect, FieldInfo, Kind};
 use super::value::{Problem, describe, problems};
 use super::{ConfigError, ConfigWarning, Dialect, Layer, Origin, parse_duration};
 
-/// What is left of a document.
+/// A checked document: its fields that act, and errors and warnings about the others.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     /// The fields that act, now or later, and say something.
@@ -199,7 +199,7 @@ impl Checker<'_> {
     }
 }
 
-/// Whether a value only says that the default is wanted.
+/// Returns true if a value only says that the default is wanted.
 fn is_default(info: &FieldInfo, value: &Value) -> bool {
     match value {
         Value::String(text) if text.is_empty() => true,
@@ -211,7 +211,7 @@ fn is_default(info: &FieldInfo, value: &Value) -> bool {
     }
 }
 
-/// Whether a value is kube-proxy's default in words.
+/// Returns true if a value is kube-proxy's default in words.
 fn same(info: &FieldInfo, value: &Value) -> bool {
     match (info.kind, value) {
         (Kind::Duration, Value::String(text)) => {
@@ -221,7 +221,7 @@ fn same(info: &FieldInfo, value: &Value) -> bool {
     }
 }
 
-/// Whether a value differs from what is written for "nothing set", as in kubeadm's files.
+/// Returns true if a value differs from what is written for "nothing set", as in kubeadm's files.
 pub(super) fn says_something(value: &Value) -> bool {
     match value {
         Value::Null => false,

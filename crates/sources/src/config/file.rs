@@ -10,8 +10,8 @@ use super::value::{GoDuration, Network};
 use crate::convert::ip;
 use crate::kube::Nodes;
 
-/// What is left of a file: fields that are known, of the right type and within their bounds. Fields
-/// without effect are not here.
+/// The part of a file that is left: fields that are known, of the right type and within their bounds. Fields without effect are
+/// not here.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ConfigFile {

@@ -39,7 +39,7 @@ impl ConfigFlags {
         document
     }
 
-    /// What is to be said about the flags themselves; `file` is whether a configuration file decides.
+    /// Returns warnings about the flags themselves; `file` is true if a configuration file decides.
     pub(super) fn warnings(&self, file: bool) -> Vec<ConfigWarning> {
         let warning = |flag: &str, message: &str| ConfigWarning {
             path: format!("--{flag}"),
@@ -122,7 +122,7 @@ fn gate(part: &str) -> (String, Value) {
     (name.trim().to_owned(), value)
 }
 
-/// What Go's `strconv.ParseBool` takes.
+/// Parses a boolean as Go's `strconv.ParseBool` does.
 fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),

@@ -33,7 +33,7 @@ pub(super) const SCHEDULER_FLAGS: [(&str, &str, ServiceFlags); 4] = [
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// What a file resolves to, with what is wrong between its fields.
+/// The settings that a file resolves to.
 pub(super) struct Outcome {
     pub(super) node: NodeConfig,
     pub(super) settings: DaemonSettings,
@@ -312,7 +312,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Whether the field was wrong in itself: it is absent here then, and nothing more is to be said.
+    /// Returns true if the field was wrong in itself: it is absent here then, and nothing more is to be said.
     fn broken(&self, path: &str) -> bool {
         self.errors.iter().any(|error| is_in(&error.path, path))
     }

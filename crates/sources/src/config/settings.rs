@@ -1,4 +1,4 @@
-//! What the daemon itself is told, besides what decides about the tables.
+//! The settings of the daemon itself, besides those that decide about the tables.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,25 +14,25 @@ pub struct DaemonSettings {
     pub healthz_bind_address: Option<SocketAddr>,
     /// Where metrics are served; none is nowhere.
     pub metrics_bind_address: Option<SocketAddr>,
-    /// Whether the daemon ends if one of these is taken.
+    /// True if the daemon ends where one of these is taken.
     pub bind_address_hard_fail: bool,
-    /// Whether profiles are served beside the metrics.
+    /// True if profiles are served beside the metrics.
     pub profiling: bool,
-    /// How often everything is read again from the API server, above zero.
+    /// Interval at which everything is read again from the API server, above zero.
     pub config_sync_period: Duration,
     /// Requests to the API server a second; negative is without limit.
     pub qps: f64,
-    /// How many of them at once.
+    /// Number of them at once.
     pub burst: i32,
-    /// How the kernel ranks the daemon when memory is short, -1000 to 1000.
+    /// Rank of the daemon for the kernel when memory is short, -1000 to 1000.
     pub oom_score_adj: i32,
-    /// Which packet filter holds the rules.
+    /// The packet filter that holds the rules.
     pub iptables_backend: IptablesBackend,
-    /// What `/metrics` shows of traffic.
+    /// The figures of traffic that `/metrics` shows.
     pub service_metrics: ServiceMetrics,
     /// Label sets of traffic at most, of Services and of endpoints each; zero shows none.
     pub service_metrics_limit: u32,
-    /// Which Nodes the API server is asked for.
+    /// The Nodes that the API server is asked for.
     pub watched_nodes: Nodes,
 }
 
@@ -56,7 +56,7 @@ pub enum ServiceMetrics {
     /// Nothing.
     #[default]
     Off,
-    /// What goes through each Service port.
+    /// Traffic through each Service port.
     Service,
     /// The same, and what goes to each of its endpoints.
     Endpoint,

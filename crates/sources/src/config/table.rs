@@ -7,7 +7,7 @@ use std::fmt;
 
 pub use self::fields::FIELDS;
 
-/// What kind of value a field holds.
+/// The kind of value that a field holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// Any text.
@@ -66,12 +66,12 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Whether a bound is there only because kube-proxy's numbers have 32 bits.
+/// Returns true if a bound is there only because kube-proxy's numbers have 32 bits.
 pub(super) fn is_open(high: i64) -> bool {
     high == i64::from(i32::MAX)
 }
 
-/// What becomes of a field.
+/// The effect of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It decides something.
@@ -89,18 +89,17 @@ pub struct FieldInfo {
     pub path: &'static str,
     /// kube-proxy's flag for it, without the dashes.
     pub flag: Option<&'static str>,
-    /// What it holds.
+    /// The kind of its value.
     pub kind: Kind,
-    /// What it is if nothing is said, as `config show` prints it; kube-proxy's default but for our own
-    /// fields.
+    /// Its default, as `config show` prints it; kube-proxy's default but for our own fields.
     pub default: &'static str,
-    /// Whether zero means the default, as in kube-proxy.
+    /// True if zero means the default, as in kube-proxy.
     pub zero_is_default: bool,
-    /// What becomes of it.
+    /// Its effect.
     pub effect: Effect,
-    /// Whether it is in our own kind of configuration alone.
+    /// True if it is in our own kind of configuration alone.
     pub ours: bool,
-    /// What it is for, with its unit and what 0 means. Markdown.
+    /// Its purpose, with its unit and the meaning of 0. Markdown.
     pub meaning: &'static str,
 }
 
@@ -155,8 +154,7 @@ impl FieldInfo {
         }
     }
 
-    /// Whether its flag wins over a file and is given to the program by itself: it says who and where,
-    /// not what.
+    /// Returns true if its flag wins over a file and is given to the program by itself: it says who and where, not what.
     #[must_use]
     pub fn flag_wins(&self) -> bool {
         matches!(
@@ -173,9 +171,9 @@ pub struct ExtraFlag {
     pub flag: &'static str,
     /// The field that it says something about.
     pub about: Option<&'static str>,
-    /// What becomes of it.
+    /// Its effect.
     pub effect: Effect,
-    /// What it is for.
+    /// Its purpose.
     pub meaning: &'static str,
 }
 
@@ -231,7 +229,7 @@ pub fn field(path: &str) -> Option<&'static FieldInfo> {
     FIELDS.iter().find(|field| field.path == path)
 }
 
-/// Whether fields are below `path`.
+/// Returns true if fields are below `path`.
 pub(super) fn is_section(path: &str) -> bool {
     FIELDS.iter().any(|field| {
         let rest = field.path.strip_prefix(path);

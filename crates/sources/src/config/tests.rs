@@ -56,7 +56,7 @@ fn check_lines(found: &[ConfigWarning], expected: &[&str]) {
     assert_eq!(found, expected);
 }
 
-/// What holds at these paths, as `path value (origin)`.
+/// Checks the values at these paths, as `path value (origin)`.
 #[track_caller]
 fn check_values(resolved: &Resolved, expected: &[&str]) {
     let path = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Whether a value is what its field holds, and its words as types.
+//! Checks that a value is what its field holds, and converts its text to types.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,14 +16,14 @@ const SCHEDULER_NAME_MAX: usize = 15;
 /// `IFNAMSIZ` with its closing zero, include/uapi/linux/if.h.
 const INTERFACE_NAME_MAX: usize = 15;
 
-/// What is wrong inside a value.
+/// A problem inside a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     /// Behind the field's path: empty, `[0]` or `.Name`.
     pub(super) inner: String,
-    /// What is wrong.
+    /// The problem.
     pub(super) message: String,
-    /// Whether kube-proxy takes it without a word.
+    /// True if kube-proxy accepts it silently.
     pub(super) harmless: bool,
 }
 
@@ -103,7 +103,7 @@ fn of_text(kind: Kind, text: &str) -> Result<(), String> {
     }
 }
 
-/// What a name in the kernel and on the command lines of tools may be.
+/// Returns true if `text` can be a name in the kernel and on the command lines of tools.
 fn is_name(text: &str, longest: usize) -> bool {
     text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

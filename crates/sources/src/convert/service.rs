@@ -10,7 +10,7 @@ use model::cluster::{Service, ServiceKind, ServicePort, TrafficPolicy};
 
 use super::{cidr, ip, name, object_name, port, protocol};
 
-/// What the API server fills in for `sessionAffinityConfig.clientIP.timeoutSeconds`.
+/// The default of the API server for `sessionAffinityConfig.clientIP.timeoutSeconds`.
 const AFFINITY_TIMEOUT_SECONDS: u32 = 10_800;
 
 /// The annotation by which a Service chooses a scheduler of its own.

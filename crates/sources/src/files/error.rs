@@ -1,4 +1,4 @@
-//! What can be wrong with a file.
+//! Errors in a file.
 
 use std::fmt;
 use std::io;
@@ -8,8 +8,7 @@ use crate::yaml::Place;
 
 use super::object::GivenKey;
 
-/// What is wrong with a file, or with something in it. Prints as one line that begins with
-/// `FILE:LINE:COLUMN:`, as far as known.
+/// An error of a file, or of something in it. Prints as one line that begins with `FILE:LINE:COLUMN:`, as far as known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
     /// The file, as it was asked for; `-` for standard input.
@@ -18,7 +17,7 @@ pub struct FileError {
     pub line: Option<u64>,
     /// The column, from 1.
     pub column: Option<u64>,
-    /// What is wrong.
+    /// The kind of error.
     pub kind: FileErrorKind,
 }
 
@@ -28,9 +27,9 @@ pub enum FileErrorKind {
     /// The operating system did not let us read.
     #[error("{action}: {cause}")]
     Read {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What the operating system says.
+        /// The operating system's message.
         cause: String,
     },
     /// Neither YAML nor JSON. The document is left out.
@@ -46,7 +45,7 @@ pub enum FileErrorKind {
         object: String,
         /// Where in the object, as in `spec.ports[0].port`.
         path: String,
-        /// What is wrong there.
+        /// The error at that place.
         what: String,
     },
     /// The same object was there before. This one counts.

@@ -12,7 +12,7 @@ use super::object::{self, Given, GivenKey, Outcome};
 use super::paths::STDIN;
 use crate::yaml::{self, Part, Step};
 
-/// What a file holds, in its order.
+/// The contents of a file, in its order.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) objects: Vec<(GivenKey, Given)>,

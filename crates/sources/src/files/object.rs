@@ -15,7 +15,7 @@ use super::error::FileErrorKind;
 use crate::yaml::{Step, steps};
 use crate::{convert, filter};
 
-/// What names an object among all files: its kind and name. Prints as `Service default/web`.
+/// The name of an object among all files: its kind and name. Prints as `Service default/web`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GivenKey {
     pub(super) kind: &'static str,
@@ -85,7 +85,7 @@ pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
     }
 }
 
-/// Whether an API server would have given this Service an address.
+/// Returns true if an API server would have given this Service an address.
 fn needs_cluster_ip(given: &core::Service) -> bool {
     let Some(spec) = &given.spec else {
         return true;

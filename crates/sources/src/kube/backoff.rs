@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::settings::BackoffSettings;
 
-/// How long to wait after the next failure.
+/// The time to wait after the next failure.
 #[derive(Debug)]
 pub(super) struct Backoff {
     settings: BackoffSettings,

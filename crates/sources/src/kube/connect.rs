@@ -1,4 +1,4 @@
-//! How to reach the API server.
+//! The connection to the API server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub enum ConnectError {
     /// A kubeconfig cannot be used.
     #[error("failed to use {tried}")]
     Kubeconfig {
-        /// Which one.
+        /// The file.
         tried: Tried,
         /// Why.
         #[source]

@@ -24,10 +24,10 @@ use super::Connection;
 /// The name under which all nodes report.
 const CONTROLLER: &str = "kube-ipvs";
 
-/// How many events may wait.
+/// Number of events that may wait.
 const QUEUE: usize = 256;
 
-/// How long one request may take.
+/// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest note and the longest name of an instance, in bytes: `pkg/apis/core/validation/events.go`,
@@ -50,7 +50,7 @@ pub struct Regarding {
     pub uid: Option<Name>,
 }
 
-/// Whether somebody should care.
+/// Severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// All is well.
@@ -62,13 +62,13 @@ pub enum Severity {
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectEvent {
-    /// What it is about.
+    /// The object that it is about.
     pub regarding: Regarding,
-    /// Whether somebody should care.
+    /// Severity of the event.
     pub severity: Severity,
     /// Why, in one word in CamelCase, at most 128 bytes.
     pub reason: &'static str,
-    /// What was done or tried, in one word in CamelCase, at most 128 bytes.
+    /// The action that was done or tried, in one word in CamelCase, at most 128 bytes.
     pub action: &'static str,
     /// The same in a sentence; what is longer than 1024 bytes is cut. Of equal events only the first
     /// one's note is kept.

@@ -1,4 +1,4 @@
-//! What the API server must allow.
+//! The permissions that the API server must give.
 
 /// Verbs on one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What went wrong with a request, and what to do about it.
+//! A failed request, and the reaction to it.
 
 use std::future::Future;
 use std::io;
@@ -63,8 +63,8 @@ impl RequestError {
         }
     }
 
-    /// Whether the place to go on from is of no use to the server: it has been forgotten (410), or the
-    /// server has lost state and has not come so far yet.
+    /// Returns true if the place to go on from is of no use to the server: it has been forgotten (410), or the server has lost
+    /// state and has not come so far yet.
     pub(super) fn is_gone(&self) -> bool {
         let status = match self {
             Self::StateLost => return true,
@@ -77,12 +77,12 @@ impl RequestError {
         status.code == 410 || status.reason == "Expired" || status.reason == "Gone" || ahead
     }
 
-    /// Whether the server does not understand what was asked for, as one that cannot stream lists.
+    /// Returns true if the server does not understand the request, as one that cannot stream lists.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self, Self::ListWithoutEnd) || matches!(self.code(), Some(400 | 405 | 415 | 422))
     }
 
-    /// How long the server asks us to wait.
+    /// Returns the time that the server asks us to wait.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let Self::Server(status) = self else {
             return None;
@@ -91,7 +91,7 @@ impl RequestError {
         (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
     }
 
-    /// Whether a change may have been missed, so that only a list tells how things are.
+    /// Returns true if a change may have been missed, so that only a list tells how things are.
     pub(super) fn needs_list(&self) -> bool {
         let undecoded = match self {
             Self::Client(error) => matches!(**error, kube::Error::SerdeError(_)),

@@ -1,4 +1,4 @@
-//! What is watched, and how it becomes our words.
+//! The resources that are watched, and their conversion into our types.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -12,15 +12,14 @@ use serde::de::DeserializeOwned;
 use super::settings::{KubeSettings, Nodes};
 use crate::{convert, filter};
 
-/// Which objects of a resource are asked for.
+/// Selection of the objects of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selection {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
 }
 
-/// What must be remembered of objects that were delivered: under which names an Endpoints object went
-/// out, because it may have fewer parts the next time.
+/// Names under which an Endpoints object went out, because it may have fewer parts the next time.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     parts: BTreeMap<ObjectName, Vec<ObjectName>>,
@@ -45,7 +44,7 @@ pub(super) trait Watched:
         }
     }
 
-    /// Which objects to ask for: those of kube-proxy's label selector, unless said otherwise.
+    /// Returns the selection of objects: kube-proxy's label selector, unless said otherwise.
     fn selection(_settings: &KubeSettings) -> Selection {
         Selection {
             labels: Some(filter::SELECTOR.to_owned()),
@@ -53,10 +52,10 @@ pub(super) trait Watched:
         }
     }
 
-    /// What it means that the object is so.
+    /// Returns the events for an object that exists.
     fn upsert(self, memory: &mut Memory) -> Vec<ClusterEvent>;
 
-    /// What it means that the object is gone.
+    /// Returns the events for an object that is gone.
     fn delete(self, memory: &mut Memory) -> Vec<ClusterEvent>;
 }
 

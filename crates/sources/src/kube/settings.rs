@@ -1,45 +1,43 @@
-//! What to ask an API server for, and how patiently.
+//! Settings of requests to an API server.
 
 use std::time::Duration;
 
 use model::Name;
 use serde::{Deserialize, Serialize};
 
-/// What to ask an API server for, and how patiently. Every duration must be above zero.
+/// Settings of requests to an API server. Every duration must be above zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeSettings {
     /// The name of our own Node.
     pub node_name: Name,
-    /// Which Nodes to watch.
+    /// The Nodes to watch.
     pub nodes: Nodes,
-    /// Whether to ask for lists as streams where the server can do that.
+    /// True to ask for lists as streams where the server can do that.
     pub streaming_lists: bool,
-    /// How many objects to ask for at once in a list that is not streamed.
+    /// Number of objects to ask for at once in a list that is not streamed.
     pub page_size: u32,
-    /// How long to wait after failures.
+    /// Times to wait after failures.
     pub backoff: BackoffSettings,
-    /// How long to wait before listing anew what a server has forgotten. All nodes learn of that at the
-    /// same time and a list is large, so these waits are longer, and grow while lists follow each other
-    /// within two minutes.
+    /// Times to wait before listing anew what a server has forgotten. All nodes learn of that at the same time and a list is
+    /// large, so these waits are longer, and grow while lists follow each other within two minutes.
     pub relist: BackoffSettings,
-    /// How long a request may take to be answered: a page of a list, or the start of a watch.
+    /// Time limit of an answer: a page of a list, or the start of a watch.
     pub request_timeout: Duration,
-    /// How long a watch may be silent before it is taken as dead. API servers send a bookmark every
-    /// minute.
+    /// Time for which a watch may be silent before it is taken as dead. API servers send a bookmark every minute.
     pub silence: Duration,
-    /// How long a streamed list may be silent before it is taken as not served.
+    /// Time for which a streamed list may be silent before it is taken as not served.
     pub list_silence: Duration,
-    /// How long a watch lasts at most; it is asked for a quarter less to the full time, so that nodes
-    /// that started together do not stay together. Whole seconds.
+    /// Maximum duration of a watch; it is asked for a quarter less to the full time, so that nodes that started together do not
+    /// stay together. Whole seconds.
     pub watch_timeout: Duration,
     /// The same for a watch that begins with a list: the server counts from the list's start and cuts one
     /// that is not through by then, and when all nodes list at once it takes long.
     pub list_timeout: Duration,
-    /// How often a trouble that lasts is told again.
+    /// Interval at which a trouble that lasts is reported again.
     pub repeat_trouble: Duration,
 }
 
-/// Which Nodes to watch.
+/// The Nodes to watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Nodes {

@@ -60,7 +60,7 @@ pub(super) enum Ended {
     NotServed(RequestError),
 }
 
-/// How a watch ended that may go on.
+/// The end of a watch that may go on.
 enum Closed {
     /// Time is up, or the connection broke.
     ByServer,
@@ -273,8 +273,8 @@ impl<'a, K: Watched> Watcher<'a, K> {
         }
     }
 
-    /// Whether the server is behind `version`: then it was set back, as by a restored backup, and a watch
-    /// from there says nothing of what happens before the server gets so far again.
+    /// Returns true if the server is behind `version`: then it was set back, as by a restored backup, and a watch from there says
+    /// nothing of what happens before the server gets so far again.
     async fn has_lost_state(&self, version: &str) -> bool {
         let settings = KubeSettings {
             page_size: 1,

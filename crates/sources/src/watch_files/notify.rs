@@ -24,7 +24,7 @@ pub(super) struct NotifyError {
     pub(super) cause: io::Error,
 }
 
-/// Which names in a directory matter.
+/// The names in a directory that matter.
 enum Names {
     All,
     Only(BTreeSet<OsString>),

@@ -1,4 +1,4 @@
-//! Which cluster IPs and node ports are taken, and by whom.
+//! The cluster IPs and node ports that are taken, and by whom.
 
 use crate::object::Key;
 use ipnetwork::IpNetwork;
@@ -68,17 +68,17 @@ impl Allocations {
         }
     }
 
-    /// Whether the cluster has this family.
+    /// Returns true if the cluster has this family.
     pub(crate) fn has_family(&self, ipv4: bool) -> bool {
         self.ranges.iter().any(|r| r.is_ipv4() == ipv4)
     }
 
-    /// Whether the cluster has both families.
+    /// Returns true if the cluster has both families.
     pub(crate) fn is_dual(&self) -> bool {
         self.has_family(true) && self.has_family(false)
     }
 
-    /// Whether the cluster's primary family is IPv4.
+    /// Returns true if the cluster's primary family is IPv4.
     pub(crate) fn primary_is_ipv4(&self) -> bool {
         self.ranges.first().is_none_or(IpNetwork::is_ipv4)
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 const MODIFIED: &str =
     "the object has been modified; please apply your changes to the latest version and try again";
 
-/// How to do a write.
+/// Options of a write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WriteOptions {
     pub(crate) part: Part,

@@ -32,7 +32,7 @@ pub(super) fn text(text: &'static str) -> Response<Body> {
     )
 }
 
-/// What Go's router says of a path without a handler.
+/// Returns the answer of Go's router for a path without a handler.
 pub(super) fn page_not_found() -> Response<Body> {
     bytes(
         404,

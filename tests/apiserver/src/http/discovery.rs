@@ -1,4 +1,4 @@
-//! What is served, and by which version.
+//! The APIs that are served, and their versions.
 
 use super::body::{answer, bytes, text};
 use super::openapi;

@@ -2,7 +2,7 @@
 
 use crate::status::ApiError;
 
-/// How objects are shown.
+/// The form in which objects are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// Whole objects.

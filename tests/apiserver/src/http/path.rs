@@ -1,4 +1,4 @@
-//! What a path is about.
+//! The subject of a path.
 
 use crate::object::Key;
 use crate::resource::Api;
@@ -18,7 +18,7 @@ pub(super) struct Target {
     pub(super) api: &'static Api,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
-    /// Whether it is the object's `/status`.
+    /// True if it is the object's `/status`.
     pub(super) status: bool,
 }
 

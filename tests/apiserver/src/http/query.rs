@@ -34,7 +34,7 @@ impl Query {
         self.0.contains_key(name)
     }
 
-    /// Which objects of `resource` are meant.
+    /// Returns the selector of the objects of `resource` that are meant.
     pub(super) fn selector(&self, resource: Resource) -> Result<Selector, ApiError> {
         Selector::parse(
             resource,

@@ -137,7 +137,7 @@ fn timeout(query: &Query) -> Result<Duration, ApiError> {
     }))
 }
 
-/// How a watch ends once its queue is empty.
+/// The end of a watch once its queue is empty.
 #[derive(Debug, Clone, Copy)]
 enum Ending {
     Clean,
@@ -151,7 +151,7 @@ struct Watch {
     namespace: Option<String>,
     selector: Selector,
     form: Form,
-    /// Whether a table's column definitions were sent.
+    /// True if a table's column definitions were sent.
     headed: bool,
     /// All changes up to this revision are sent or queued.
     sent: u64,

@@ -8,7 +8,7 @@ use crate::status::ApiError;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Who applies, and whether over the heads of others.
+/// The manager that applies, and whether it takes fields from others.
 #[derive(Debug, Clone)]
 pub(crate) struct Applier {
     pub(crate) manager: String,

@@ -5,7 +5,7 @@ use crate::resource::Resource;
 use crate::status::ApiError;
 use serde_json::{Map, Value};
 
-/// How a list is merged.
+/// The way a list is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ListKind {
     /// The patch's list takes the place of the old one.

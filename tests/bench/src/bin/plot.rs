@@ -19,7 +19,7 @@ const FONT: &str = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
 /// Points of each line: number of Services, seconds.
 type Lines = BTreeMap<String, Vec<(f64, f64)>>;
 
-/// What is drawn, as operation and who did it.
+/// The curves that are drawn, as operation and program.
 const DRAWN: [(&str, &str); 7] = [
     ("cold sync", "kube-ipvs"),
     ("restart", "kube-ipvs"),

@@ -9,10 +9,10 @@ use super::{OURS, Scene, mebibytes};
 use crate::Outcome;
 use crate::report::{figure, sample};
 
-/// How long a change may take.
+/// Time limit of a change.
 const SOON: Duration = Duration::from_secs(60);
 
-/// What a thousandth of a second is for.
+/// Time slice of the churn, a thousandth of a second.
 const EACH: Duration = Duration::from_millis(1);
 
 impl Scene<'_> {

@@ -33,7 +33,7 @@ impl Seen {
 }
 
 impl Scene<'_> {
-    /// What it does when it is left alone, audits included.
+    /// Measures the daemon while it is left alone, audits included.
     pub(super) fn idle(&self, time: Duration) -> Outcome {
         let mut monitor = Monitor::open(limit::DEVICE)?;
         let mut seen = Seen::default();

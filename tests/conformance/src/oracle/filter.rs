@@ -29,7 +29,7 @@ pub(super) struct Packet {
     pub(super) sent_by: Option<(IpAddr, u16)>,
 }
 
-/// How a table lets a packet go.
+/// The way a packet leaves a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Accept,
@@ -70,7 +70,7 @@ impl<'a> Filter<'a> {
         Ok(fate.unwrap_or(Fate::Accept))
     }
 
-    /// None where the packet comes out at the end or by RETURN.
+    /// Returns `None` if the packet comes out at the end or by RETURN.
     fn chain(
         &self,
         table: Table,
@@ -193,7 +193,7 @@ fn of_virtual_server(text: &str, packet: &Packet) -> Option<bool> {
     )
 }
 
-/// Whether the node takes packets to `address`: an interface has it, or the dummy device.
+/// Returns true if the node takes packets to `address`: an interface has it, or the dummy device.
 pub(super) fn is_local(tables: &NodeTables, world: &World, address: IpAddr) -> bool {
     world.is_own(address) || tables.addresses.contains(&address)
 }

@@ -1,22 +1,22 @@
-//! What is answered.
+//! Answers to a packet.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-/// What may become of a packet. Prints as a test says it.
+/// The possible fates of a packet. Prints as a test says it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// A socket takes it.
     Answered {
-        /// Whose socket.
+        /// The owner of the socket.
         by: String,
         /// The source address that it sees.
         seeing: IpAddr,
     },
     /// An echo request is answered.
     Echo,
-    /// Nobody listens: RST, ABORT.
+    /// No socket listens: RST, ABORT.
     Refused,
     /// An ICMP error comes back.
     Unreachable(String),

@@ -12,7 +12,7 @@ use super::filter::{Fate, Filter, Packet, Unjudged, is_local};
 use super::probe::{ICMP, Probe};
 use super::{At, Outcome, Place, Verdict, World};
 
-/// What may become of `probe`.
+/// Returns the possible fates of `probe`.
 ///
 /// # Errors
 ///
@@ -157,7 +157,7 @@ impl Node<'_> {
         Ok(found)
     }
 
-    /// What becomes of it at each real server that gets new connections.
+    /// Returns its fate at each real server that gets new connections.
     fn balance(&self, entry: &VirtualServerEntry, packet: &Packet, from: &At) -> Outcomes {
         let mut outcomes = Vec::new();
         for real in entry.real_servers.values().filter(|real| real.weight > 0) {
@@ -200,8 +200,8 @@ impl Node<'_> {
         self.arrived(&packet)
     }
 
-    /// Whether the answer reaches the client without passing this node, and so with the real server's
-    /// address instead of the virtual one.
+    /// Returns true if the answer reaches the client without passing this node, and so with the real server's address instead of
+    /// the virtual one.
     fn answer_goes_astray(&self, from: &At, to: &At) -> bool {
         match (from, to) {
             (At::Node(from), At::Node(to)) => from == to,
@@ -247,7 +247,7 @@ impl Node<'_> {
         address.ok_or_else(|| Unjudged(format!("MASQUERADE at {}", at.interface())))
     }
 
-    /// What becomes of it at somebody elsewhere than on the node.
+    /// Returns its fate at a place elsewhere than on the node.
     fn arrived(&self, packet: &Packet) -> Result<Outcome, Unjudged> {
         let address = packet.destination;
         let place = (self.world.places.iter()).find(|place| place.addresses.contains(&address));
@@ -282,7 +282,7 @@ impl Node<'_> {
     }
 }
 
-/// What becomes of a packet that never leaves its pod.
+/// Returns the fate of a packet that never leaves its pod.
 fn within(place: &Place, probe: &Probe) -> Outcome {
     if place.listens.contains(&(probe.protocol, probe.to.port())) {
         Outcome::Answered {

@@ -1,4 +1,4 @@
-//! What is asked.
+//! Probes: the packets that are asked about.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

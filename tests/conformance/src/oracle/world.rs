@@ -1,4 +1,4 @@
-//! What is around the tables: the node's interfaces, pods, clients, and who listens.
+//! The surroundings of the tables: the node's interfaces, pods, clients, and listening sockets.
 
 use std::net::IpAddr;
 
@@ -12,12 +12,11 @@ use serde::Deserialize;
 pub struct World {
     /// The node's interfaces, the dummy device left out.
     pub node: NodeState,
-    /// Who is there.
+    /// The places.
     pub places: Vec<Place>,
     /// Networks that no place stands for, and where they are.
     pub networks: Vec<(IpNetwork, At)>,
-    /// Whether packets between ports of a bridge pass iptables
-    /// (`net.bridge.bridge-nf-call-iptables`).
+    /// True if packets between ports of a bridge pass iptables (`net.bridge.bridge-nf-call-iptables`).
     pub bridge_calls_iptables: bool,
     /// The interface that was made first, `lo` aside: see [`World::address_by_loopback`]. None: the one
     /// that has the address in question.
@@ -91,7 +90,7 @@ impl World {
         self.places.iter().find(|place| place.name == name)
     }
 
-    /// Whether an interface of the node has `address`.
+    /// Returns true if an interface of the node has `address`.
     #[must_use]
     pub fn is_own(&self, address: IpAddr) -> bool {
         self.node.addresses().any(|own| own == address) || address.is_loopback()
@@ -118,7 +117,7 @@ impl World {
             .or_else(connected)
     }
 
-    /// Who on the node listens at `address`.
+    /// Returns the place on the node that listens at `address`.
     #[must_use]
     pub fn listener(&self, address: IpAddr, protocol: Protocol, port: u16) -> Option<&Place> {
         (self.places.iter())
@@ -141,9 +140,9 @@ impl World {
         }
     }
 
-    /// What MASQUERADE chooses by way of `lo`, for packets to `to` on the node itself. `lo` has no IPv4
-    /// address of global scope, so that it is the first one of the interface that was made first; IPv6
-    /// prefers `to` itself (`inet_select_addr`; rule 1 of `ipv6_get_saddr_eval`, net/ipv6/addrconf.c).
+    /// Returns the source that MASQUERADE chooses by way of `lo`, for packets to `to` on the node itself. `lo` has no IPv4
+    /// address of global scope, so that it is the first one of the interface that was made first; IPv6 prefers `to` itself
+    /// (`inet_select_addr`; rule 1 of `ipv6_get_saddr_eval`, net/ipv6/addrconf.c).
     #[must_use]
     pub fn address_by_loopback(&self, to: IpAddr) -> Option<IpAddr> {
         if to.is_ipv6() {

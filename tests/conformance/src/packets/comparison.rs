@@ -1,4 +1,4 @@
-//! What a recording is compared with, and which differences are listed.
+//! The tables that a recording is compared with, and the differences that are listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,16 +8,16 @@ use regex::Regex;
 
 use super::{Difference, Recorded, differences};
 
-/// How the probes of a recording ended, against the list of differences.
+/// The results of the probes of a recording, against the list of differences.
 #[derive(Debug)]
 pub struct Comparison {
     list: Vec<Difference>,
     patterns: Vec<Vec<Regex>>,
-    /// How many ended as recorded.
+    /// Number of probes that ended as recorded.
     pub equal: usize,
-    /// How many ended otherwise for a reason that is listed: by deviation or artefact.
+    /// Number of probes that ended otherwise for a reason that is listed: by deviation or artefact.
     pub listed: BTreeMap<String, usize>,
-    /// What ended otherwise and is not listed, or is listed and ended as recorded: a line each.
+    /// Probes that ended otherwise and are not listed, or are listed and ended as recorded: a line each.
     pub unlisted: Vec<String>,
     /// Patterns that a differing probe was found for, by entry and place.
     used: BTreeSet<(usize, usize)>,
@@ -44,7 +44,7 @@ impl Comparison {
         })
     }
 
-    /// Whether the probe is listed as one that ends otherwise.
+    /// Returns true if the probe is listed as one that ends otherwise.
     #[must_use]
     pub fn lists(&self, recorded: &Recorded) -> bool {
         self.places(recorded).next().is_some()

@@ -12,7 +12,7 @@ use model::sets::SetKind;
 static OUT_FILTER: LazyLock<ChainKey> =
     LazyLock::new(|| ChainKey::new(Table::Filter, "KUBE-IPVS-OUT-FILTER"));
 
-/// What kube-proxy makes of the Services for which ours are `tables`:
+/// Returns kube-proxy's tables of the Services for which ours are `tables`:
 ///
 /// - without the set and the rule by which the node itself reaches addresses without a local endpoint
 ///   (deviation D12);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Problem;
 use super::step::{Directive, Step};
 
-/// What a line of an expectation begins with.
+/// Start of a line of an expectation.
 pub(super) const INDENT: &str = "    ";
 
 /// A scenario as it is written.
@@ -13,7 +13,7 @@ pub(super) const INDENT: &str = "    ";
 pub struct Scenario {
     /// The name of its file.
     pub file: String,
-    /// What is done and expected, in order.
+    /// The steps and expectations, in order.
     pub steps: Vec<Step>,
     /// The files below the steps, by name.
     pub files: BTreeMap<String, File>,
@@ -56,7 +56,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// What is wrong at `line`.
+    /// Returns a problem at `line`.
     pub(super) fn problem(&self, line: usize, what: impl Into<String>) -> Problem {
         Problem {
             file: self.file.clone(),

@@ -1,4 +1,4 @@
-//! What steps show, as lines.
+//! Output of steps, as lines.
 
 use model::frontend::HealthCheck;
 use model::{Desired, Finding, NodeTables, Op, Plan, PlannedOp, Reason};

@@ -10,7 +10,7 @@ use super::world::{Mistake, World, objects, tables};
 use super::{Problem, background, print};
 use crate::section::{self, Lines, Section};
 
-/// What stands for "no lines" below a step.
+/// Text for "no lines" below a step.
 const NOTHING: &str = "nothing";
 
 /// Runs `scenario` as it is written.
@@ -25,7 +25,7 @@ pub(super) fn alone(scenario: &Scenario) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What the steps of `scenario` show, with their index. Expectations do not matter.
+/// Returns the output of the steps of `scenario`, with their index. Expectations do not matter.
 pub(super) fn shown(scenario: &Scenario) -> Result<Vec<(usize, Vec<String>)>, Problem> {
     let mut run = Run::new(scenario, Company::None)?;
     let mut all = Vec::new();
@@ -93,7 +93,7 @@ fn add_up(
 /// Lines by where they are, `tables` or `kernel`, and section.
 type State = BTreeMap<(&'static str, Section), Vec<String>>;
 
-/// Whether the Services of the background are there.
+/// Presence of the Services of the background.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Company {
     /// The scenario's objects alone, in their order.

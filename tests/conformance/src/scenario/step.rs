@@ -11,13 +11,13 @@ use crate::section::Section;
 pub struct Step {
     /// Its line, from 1.
     pub line: usize,
-    /// What to do.
+    /// The step's action.
     pub directive: Directive,
     /// The lines below it, of a step that shows something; none where they are not written yet.
     pub expected: Option<Vec<String>>,
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Clone, Debug)]
 pub enum Directive {
     /// Objects come or change.
@@ -32,7 +32,7 @@ pub enum Directive {
     Node(String),
     /// The kernel holds this.
     Live(String),
-    /// Which real servers have connections.
+    /// Sets the real servers that have connections.
     Connections(Busy),
     /// The process starts anew.
     Restart,
@@ -54,7 +54,7 @@ pub enum Directive {
     Trace(String),
 }
 
-/// Which real servers have connections.
+/// The real servers that have connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Busy {
     /// All of them.
@@ -63,12 +63,12 @@ pub enum Busy {
     Only(Vec<RealServerKey>),
 }
 
-/// Which lines are shown.
+/// Selection of the lines that are shown.
 #[derive(Clone, Debug, Default)]
 pub struct Filter(Option<Regex>);
 
 impl Filter {
-    /// Whether `line` is shown.
+    /// Returns true if `line` is shown.
     #[must_use]
     pub fn shows(&self, line: &str) -> bool {
         self.0.as_ref().is_none_or(|regex| regex.is_match(line))
@@ -106,7 +106,7 @@ impl Directive {
         }
     }
 
-    /// Whether what it shows is compared with the lines below it.
+    /// Returns true if what it shows is compared with the lines below it.
     #[must_use]
     pub fn is_golden(&self) -> bool {
         matches!(
@@ -115,12 +115,12 @@ impl Directive {
         )
     }
 
-    /// Whether the cluster, the node, the kernel or the process is another one afterwards.
+    /// Returns true if the cluster, the node, the kernel or the process is another one afterwards.
     pub(super) fn changes(&self) -> bool {
         !self.expects() && !matches!(self, Self::Same) || matches!(self, Self::Plan(_))
     }
 
-    /// Whether it can fail.
+    /// Returns true if it can fail.
     #[must_use]
     pub fn expects(&self) -> bool {
         self.is_golden() || matches!(self, Self::Trace(_))

@@ -5,8 +5,8 @@ use crate::oracle::{self, Probe};
 
 const PLACES: &str = include_str!("../../scenarios/places.toml");
 
-/// Whether the packet that `text` describes goes where `text` says: `client -> 203.0.113.1:80/tcp : podA
-/// seeing 192.168.77.10, podB seeing 192.168.77.10`.
+/// Checks that the packet that `text` describes goes where `text` says:
+/// `client -> 203.0.113.1:80/tcp : podA seeing 192.168.77.10, podB seeing 192.168.77.10`.
 pub(super) fn check(world: &World, text: &str) -> Result<(), String> {
     let (probe, expected) =
         (text.split_once(" : ")).ok_or("no ` : ` between the packet and what becomes of it")?;

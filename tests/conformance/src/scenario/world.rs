@@ -42,7 +42,7 @@ pub(super) struct World {
     busy: Busy,
     /// The virtual servers that the process remembers to have written.
     wrote: BTreeSet<VirtualServerKey>,
-    /// What was made of all that, until some of it changes.
+    /// The compiled result of all that, until some of it changes.
     compiled: OnceCell<Rc<(Desired, Vec<Finding>)>>,
 }
 
@@ -138,13 +138,13 @@ impl World {
         self.wrote.clear();
     }
 
-    /// What the node should hold, and what is odd.
+    /// Returns the desired tables of the node, and the findings.
     pub(super) fn desired(&self) -> Rc<(Desired, Vec<Finding>)> {
         let compile = || Rc::new(compile(&self.cluster, &self.kernel.node, &self.config));
         Rc::clone(self.compiled.get_or_init(compile))
     }
 
-    /// What the kernel holds.
+    /// Returns the kernel's tables.
     pub(super) fn kernel(&self) -> &NodeTables {
         &self.kernel.tables
     }

@@ -9,7 +9,14 @@ use convergence::simulation::{Figures, run, steps_of};
 
 /// Simulate a node with faults and check the laws of its loop
 #[derive(Parser)]
-#[command(name = "simulate")]
+#[command(
+    name = "simulate",
+    bin_name = "cargo xtask simulate",
+    after_help = "\
+It simulates one node after another: a source, the loop, a kernel in memory that fails, other programs and a clock. Each \
+seed is one run; equal seeds give equal runs. It ends at the first law that the loop breaks and prints the seed, the step and \
+the last events, or with --keep-going goes on with the next seed. The exit status is 0 if no law was broken."
+)]
 struct Arguments {
     /// Steps of all runs together
     #[arg(long, default_value_t = 100_000)]
@@ -17,13 +24,13 @@ struct Arguments {
     /// The first seed; each run has the next one
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Hold the loop to the laws of a drain that reads before it sets the weight
+    /// Hold the loop to the laws of one that reads a virtual server before a real server leaves it
     #[arg(long)]
     old_rules: bool,
     /// Go on with the next seed after a failure
     #[arg(long)]
     keep_going: bool,
-    /// Print the laws that were broken without the events that led there
+    /// Print broken laws without the events that led there
     #[arg(long)]
     brief: bool,
 }

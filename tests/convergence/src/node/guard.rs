@@ -31,8 +31,8 @@ pub enum Rules {
     /// All of them.
     #[default]
     All,
-    /// Those of a loop that reads a virtual server before a real server leaves it, may delete that real server at
-    /// once, and serves a node port at one address though another program has it at another.
+    /// The rules of a loop that reads a virtual server before a real server leaves it, may delete that real server at once, and
+    /// serves a node port at one address though another program has it at another.
     ReadBeforeDrain,
 }
 

@@ -112,7 +112,7 @@ impl Shop {
         self.families.iter().map(slice).collect()
     }
 
-    /// How the client asks it.
+    /// Returns the probe by which the client asks it.
     pub(super) fn probe<'a>(&self, world: &'a World, family: Family) -> Probe<'a> {
         Probe {
             http: self.protocol == Protocol::Tcp,

@@ -1,4 +1,4 @@
-//! What the demo prints.
+//! Output of the demo.
 
 use std::io::Write as _;
 use std::time::Instant;
@@ -51,7 +51,7 @@ impl Teller {
         }
     }
 
-    /// Who answered how often.
+    /// Prints the number of answers of each pod.
     pub(super) fn count(&self, question: &str, tally: &Tally) {
         print(&format!("      {} x {question}", tally.answers.len()));
         for (pod, count) in tally.by_pod() {

@@ -17,7 +17,7 @@ use crate::wait::within;
 use crate::world::Family;
 
 const NAME: &str = "window";
-/// What a cloud's load balancer would have.
+/// The address that a cloud's load balancer would have.
 const BALANCER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
 /// The node's address towards the client.
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 50, 1));

@@ -1,4 +1,4 @@
-//! What ICMP says about attempts: seen on raw sockets, so that it is the same for all protocols.
+//! ICMP messages about attempts: seen on raw sockets, so that it is the same for all protocols.
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ const IPV6_HEADER: usize = 40;
 /// Bytes of messages that may wait: a message of a hundred bytes takes the kernel some thousand.
 const ROOM: libc::c_int = 8 << 20;
 
-/// What an attempt is known by in a quotation of its packet.
+/// The fields by which an attempt is known in a quotation of its packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     /// Its IP protocol.

@@ -1,4 +1,4 @@
-//! What changes in the API server, seen by the packets.
+//! Changes in the API server, seen by the packets.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use crate::case;
 use crate::cluster::Cluster;
 
-/// What a new Service may take to be served.
+/// Time limit for a new Service to be served.
 const SOON: Duration = Duration::from_secs(2);
 
 pub(crate) fn trials() -> Vec<Trial> {

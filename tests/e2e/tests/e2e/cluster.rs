@@ -9,7 +9,7 @@ use e2e::{
 };
 use serde_json::Value;
 
-/// What a change may take to reach the kernel.
+/// Time limit for a change to reach the kernel.
 const SOON: Duration = Duration::from_secs(2);
 
 /// The Service `web` with the virtual address number 1 on all pods, an API server, and the daemon.

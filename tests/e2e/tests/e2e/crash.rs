@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 
 use crate::case;
 
-/// How often the killing may come too early or too late before this is a failure.
+/// Number of times that the killing may come too early or too late before this is a failure.
 const ATTEMPTS: usize = 10;
 const SERVICES: u16 = 1000;
 const REALS: u8 = 10;

@@ -40,7 +40,7 @@ fn cluster() -> Outcome<Cluster> {
     Ok(cluster)
 }
 
-/// What the doctor says, by its JSON, and its exit status.
+/// Returns the doctor's JSON and its exit status.
 fn ask(cluster: &Cluster) -> Outcome<(i32, Value)> {
     let ran = cluster.world.ipvsctl(&[
         &"doctor",

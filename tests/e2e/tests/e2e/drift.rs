@@ -1,4 +1,4 @@
-//! What others do to the node's tables, and the audit that undoes it.
+//! Changes of others to the node's tables, and the audit that undoes them.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use crate::case;
 use crate::cluster::Cluster;
 
-/// What others do, and a word of the line that tells of its repair.
+/// Changes of others, and a word of the log line about the repair of each.
 const DRIFTS: [(&str, &str, &str); 9] = [
     (
         "virtual_server_deleted",

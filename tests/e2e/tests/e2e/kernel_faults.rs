@@ -9,23 +9,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::{
-    ApiServer, Context as _, Family, Outcome, Probe, Process, Protocol, Tables, World, ensure,
-    eventually, get_text, within,
+    ApiServer, Context as _, Family, Outcome, Process, Tables, World, ensure, eventually, get_text,
+    within,
 };
 use libtest_mimic::Trial;
 
 use crate::case;
 use crate::cluster::Cluster;
 
-/// What SIGTERM may take: a second, and as much again for a machine that is busy.
+/// Time limit of the end after SIGTERM: a second, and as much again for a machine that is busy.
 const STOP: Duration = Duration::from_secs(2);
 /// After how long a program of iptables is killed.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(25);
-/// How long the lock of x_tables is held.
+/// Time for which the lock of x_tables is held.
 const LOCKED: Duration = Duration::from_secs(60);
 /// After how long the next list comes at the latest: a list that took long is followed by a pause of a minute at most.
 const NEXT_LIST: Duration = Duration::from_secs(75);
-/// How long the daemon may take to settle once a fault is over, its longest pause included.
+/// Time for the daemon to settle once a fault is over, its longest pause included.
 const SETTLED: Duration = Duration::from_secs(30);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -337,21 +337,7 @@ fn without_ipv6() -> Outcome {
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
     let config = world.config(&["syncPeriod: 2s"])?;
     let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
-    let of_ipv4 = |tables: Tables| -> BTreeSet<String> {
-        let lines = tables.ipvs.into_iter();
-        lines.filter(|line| !line.contains('[')).collect()
-    };
-    let expected = of_ipv4(world.rendered(&manifests, &config)?);
-    eventually(|| {
-        let there = of_ipv4(world.tables()?);
-        ensure(there == expected, || format!("{there:?}"))
-    })?;
-    for protocol in Protocol::ALL {
-        let probe = Probe::new(&world.client, protocol, Family::V4.virtual_server(1));
-        let tally = probe.ask(6).complete()?;
-        let pods = tally.by_pod().len();
-        ensure(pods == 2, || format!("{pods} pods answer over {protocol}"))?;
-    }
+    world.serves_ipv4(&manifests, &config)?;
     // Several lists and attempts.
     thread::sleep(Duration::from_secs(15));
     is_live(&world)?;

@@ -17,8 +17,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// What kube-proxy's iptables mode has for one Service with an endpoint and for one without, beside a
-/// chain of the kubelet. The former is the one that is served here: it has been programmed before.
+/// Rules of kube-proxy's iptables mode for one Service with an endpoint and for one without, beside a chain of the kubelet. The
+/// former is the one that is served here: it has been programmed before.
 const IPTABLES_MODE: &str = r#"*filter
 :KUBE-FIREWALL - [0:0]
 :KUBE-SERVICES - [0:0]

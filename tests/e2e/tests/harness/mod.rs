@@ -1,4 +1,4 @@
-//! What the test programs share: cases that run one after the other.
+//! Shared parts of the test programs: cases that run one after the other.
 
 use std::process::ExitCode;
 

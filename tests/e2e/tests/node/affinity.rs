@@ -46,7 +46,7 @@ fn stage(service: Value, ipvs: &[&str]) -> Outcome<Stage> {
     })
 }
 
-/// What the first of the client's addresses gets.
+/// Asks from one of the client's addresses; returns the answers.
 fn ask(stage: &Stage, protocol: Protocol, target: SocketAddr, count: usize, from: usize) -> Tally {
     let family = match target {
         SocketAddr::V4(_) => e2e::Family::V4,

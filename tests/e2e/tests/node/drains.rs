@@ -17,7 +17,7 @@ use crate::stage::{METRICS, Stage, own_configuration, with_slices};
 const DEADLINE: Duration = Duration::from_secs(8);
 /// Connections are counted every five seconds, and the machine may be slow.
 const LATE: Duration = Duration::from_secs(20);
-/// How long a line may take there and back.
+/// Time limit of a line there and back.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -132,7 +132,7 @@ fn drained(stage: &Stage) -> Outcome<Vec<String>> {
     Ok(lines.filter(|line| e2e::Tables::is_drained(line)).collect())
 }
 
-/// What is told of drains: a list of objects.
+/// Returns the reported drains: a list of objects.
 fn told(stage: &Stage) -> Outcome<Vec<Value>> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let ran = stage.world.ipvsctl(&[&"get", &"drains", &"-o", &"json"])?;

@@ -10,7 +10,7 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, node_address, with_slices};
 
-/// How soon a flow must have left (user problems with clients that keep their source port: DNS, syslog).
+/// Time after which a flow must have left (user problems with clients that keep their source port: DNS, syslog).
 const LEFT: Duration = Duration::from_secs(1);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -90,7 +90,7 @@ fn began_before() -> Outcome {
     Ok(())
 }
 
-/// Nobody tells the new daemon of the removal: it finds the flows at its start.
+/// The new daemon is not told of the removal: it finds the flows at its start.
 fn missed_removal() -> Outcome {
     let mut stage = Stage::start(&["pod1", "pod2"], &[], |world| {
         with_slices(world, dns(), dns().outside(), &["pod1"])

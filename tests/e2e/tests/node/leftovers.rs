@@ -1,4 +1,4 @@
-//! What kube-proxy's iptables mode left acts on packets until it is deleted.
+//! Leftovers of kube-proxy's iptables mode act on packets until they are deleted.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn web() -> Service {
     Service::new("web", 1)
 }
 
-/// Whether each of the chains is there, or none.
+/// Checks that each of the chains is there, or, if `there` is false, none of them.
 fn chains(stage: &Stage, there: bool) -> Outcome {
     let saved = stage.world.tool("iptables-save")?;
     let right = CHAINS.iter().all(|name| saved.contains(name) == there);

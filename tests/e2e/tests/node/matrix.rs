@@ -46,7 +46,7 @@ enum NodeAddress {
     Loopback,
 }
 
-/// What a Service says of its traffic, inside and outside.
+/// The traffic policies of a Service, inside and outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Policy {
     Cluster,
@@ -58,7 +58,7 @@ enum Policy {
     LocalWithoutInside,
 }
 
-/// Who asks.
+/// The client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Asker {
     /// A pod of the node that is no endpoint.
@@ -106,7 +106,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     cells().map(trial).collect()
 }
 
-/// Those that there are.
+/// Returns the cells that exist.
 fn cells() -> impl Iterator<Item = Cell> {
     let all = KINDS.into_iter().flat_map(|kind| {
         let of_kind = move |policy| ASKERS.map(|from| Cell { kind, policy, from });

@@ -11,7 +11,7 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, node_address, slices, with_slices};
 
-/// How soon an address or an endpoint is noticed.
+/// Time in which an address or an endpoint is noticed.
 const SOON: Duration = Duration::from_secs(2);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -142,7 +142,7 @@ fn health_check_at_virtual_address() -> Outcome {
     Ok(())
 }
 
-/// What is in the kernel, without counters and what only says when it was read.
+/// Returns the state of the kernel, without counters and times of reading.
 fn everything(world: &World) -> Outcome<String> {
     let mut all = String::new();
     for line in [

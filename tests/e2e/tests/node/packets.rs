@@ -46,7 +46,7 @@ pub(crate) fn print() {
 struct Recording {
     name: &'static str,
     config: &'static str,
-    /// Whether packets between ports of a bridge pass iptables.
+    /// True if packets between ports of a bridge pass iptables.
     bridge: bool,
 }
 
@@ -186,7 +186,8 @@ fn ask(row: &Recorded) -> Ask {
     }
 }
 
-/// How a probe ended otherwise than recorded; none that it ended so. The error is one that no list excuses.
+/// Returns the difference between the end of a probe and the recorded one; none if there is no difference. The error is one that
+/// no list excuses.
 fn judge(
     row: &Recorded,
     replies: &[Reply],

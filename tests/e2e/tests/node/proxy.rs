@@ -1,17 +1,17 @@
-//! What programs the node: the daemon in one of its forms, or the operator's own tools.
+//! Programs that write the node's tables: the daemon in one of its forms, or the operator's own tools.
 
 use std::path::Path;
 use std::time::Duration;
 
 use e2e::{ApiServer, Failure, Outcome, Process, Rendered, World};
 
-/// How long the first synchronisation may take.
+/// Time limit of the first synchronisation.
 const FIRST: Duration = Duration::from_secs(30);
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proxy {
-    /// What `ipvsctl render` prints, loaded by tools.
+    /// Output of `ipvsctl render`, loaded by tools.
     Loaded,
     /// `kube-ipvsd`.
     Daemon,
@@ -35,7 +35,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) node_state: &'a Path,
 }
 
-/// What holds the node as it is to be until it is dropped.
+/// The processes that keep the node as it is to be, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     _daemon: Option<Process>,

@@ -1,4 +1,4 @@
-//! What nobody serves is refused at once: no client waits for a time-out.
+//! Addresses that no Service serves are refused at once: no client waits for a time-out.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;

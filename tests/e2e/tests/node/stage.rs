@@ -14,12 +14,12 @@ use serde_json::Value;
 use crate::proxy::has_synced;
 use crate::service::{Address, Endpoint, FAMILIES, Service, node};
 
-/// What a change may take to be seen by packets.
+/// Time limit for a change to be seen by packets.
 const SOON: Duration = Duration::from_secs(2);
 /// Long for what takes some milliseconds; a first packet that is repeated comes later.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// What the first synchronisation may take.
+/// Time limit of the first synchronisation.
 const FIRST: Duration = Duration::from_secs(30);
 
 /// Where the daemon serves its metrics and its state, on the node.

@@ -1,4 +1,4 @@
-//! What `/metrics` says of the traffic of Services and endpoints.
+//! Traffic of Services and endpoints in `/metrics`.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use crate::case;
 use crate::objects::{AddressKind, Kind, SERVICE_PORT, address, node_port};
 use crate::site::{HOST_PORT, Site, site};
 
-/// Who asks.
+/// The client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asker {
     /// The client outside, from its first address.
@@ -26,7 +26,7 @@ pub(crate) enum Asker {
     NodeAddress,
 }
 
-/// Who is asked.
+/// The address that is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum To {
     ClusterIp(Kind),
@@ -40,7 +40,7 @@ pub(crate) enum To {
     HostPort,
 }
 
-/// What comes of it.
+/// The expected result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expect {
     /// These pods answer, and see that address.
@@ -77,7 +77,7 @@ pub(crate) struct Cell {
 /// Long for what takes a few milliseconds, and TCP's first second is over by then: a repeated packet gets no
 /// other answer.
 const SILENCE: Duration = Duration::from_millis(1300);
-/// How soon a refusal comes.
+/// Time in which a refusal comes.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// A cell of both families.
@@ -267,7 +267,7 @@ fn node_address(family: Family) -> IpAddr {
     }
 }
 
-/// What masquerading makes of a source on the way to a pod.
+/// Returns the source to which masquerading changes another one on the way to a pod.
 fn node_towards(pod: &str, family: Family) -> IpAddr {
     match (pod, family) {
         ("pod3", Family::V4) => [192, 168, 79, 10].into(),

@@ -1,4 +1,4 @@
-//! What the design relies on in the kernel: each case takes something away and sees what it was good for.
+//! Facts of the kernel that the design relies on: each case takes something away and sees what it was good for.
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What `ipvsctl render` prints, put into a real kernel by the operator's own tools, and then packets: who
-//! answers, and which source address the pod sees. To be run by `cargo xtask vm`.
+//! Output of `ipvsctl render`, put into a real kernel by the operator's own tools, and then packets: who answers, and which
+//! source address the pod sees. To be run by `cargo xtask vm`.
 //!
 //! All cases share one [`site::Site`]. Each [`cell`] is asked over IPv4 and IPv6 and over every
 //! protocol at the same time. Cases of [`kernel`] take something away, see what breaks without it, and

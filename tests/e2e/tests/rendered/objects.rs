@@ -22,7 +22,7 @@ pub(crate) enum At {
 
 use At::{Far, Host, Pod1, Pod2};
 
-/// What is special about a Service.
+/// The special properties of a Service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     pub(crate) number: u8,

@@ -30,7 +30,7 @@ pub(crate) struct Site {
     pub(crate) world: World,
     pub(crate) neighbour: Neighbour,
     host: Pod,
-    /// What `ipvsctl render` printed.
+    /// Output of `ipvsctl render`.
     pub(crate) rendered: Rendered,
     _host_tcp: TcpListener,
     _host_udp: UdpSocket,

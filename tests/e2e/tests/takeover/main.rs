@@ -27,10 +27,10 @@ const RECORDINGS: [&str; 8] = [
     "40-masquerade-all",
 ];
 
-/// How long the first synchronisation may take.
+/// Time limit of the first synchronisation.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// How long connections are watched after what might have cut them.
+/// Time for which connections are watched after something that might have cut them.
 const WATCHED: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
@@ -114,7 +114,7 @@ fn live(held: &[LongLived]) -> Outcome {
     })
 }
 
-/// How many connections each real server has had: one that is made anew begins at none.
+/// Returns the number of connections that each real server has had: one that is made anew begins at none.
 fn counted(world: &World) -> Outcome<Vec<(String, u64)>> {
     let stats = world.tool("ipvsadm --list --numeric --stats --exact")?;
     let mut server = String::new();

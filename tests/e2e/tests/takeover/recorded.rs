@@ -1,4 +1,4 @@
-//! What a real kube-proxy left on its node.
+//! State that a real kube-proxy left on its node.
 
 use std::collections::BTreeSet;
 use std::fs;

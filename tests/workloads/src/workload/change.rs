@@ -64,7 +64,7 @@ impl Change {
         self.compiler.take_finding_changes()
     }
 
-    /// What is asked of the node now.
+    /// Returns the present desired state of the node.
     pub(super) fn desired(&self) -> &Desired {
         self.compiler.desired()
     }

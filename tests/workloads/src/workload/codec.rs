@@ -20,7 +20,7 @@ use netlink_packet_generic::{GenlHeader, GenlMessage};
 use super::{ENDPOINTS, Prepared};
 use crate::table;
 
-/// How many Services' entries are encoded and decoded.
+/// Number of Services whose entries are encoded and decoded.
 const SERVICES: u32 = 1_000;
 
 /// As many entries as the client puts into one message.

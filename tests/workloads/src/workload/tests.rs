@@ -7,7 +7,7 @@ use netlink_packet_core::DecodeError;
 
 use super::*;
 
-/// What a run of the workload `name` gives, the first and the second time.
+/// Returns the results of two runs of the workload `name`.
 fn twice<T: 'static>(name: &str) -> [T; 2] {
     let workload = ALL.iter().find(|workload| workload.name == name);
     let mut run = workload.expect(name).prepare().expect(name);

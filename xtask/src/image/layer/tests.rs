@@ -10,7 +10,7 @@ fn small() -> Tree {
     tree
 }
 
-/// What an archive says of each entry: kind, mode, owner, time, path, and the link's end or the content.
+/// Lists the entries of an archive: kind, mode, owner, time, path, and the link's end or the content.
 fn listing(archive: &[u8]) -> Vec<String> {
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().expect("an archive");

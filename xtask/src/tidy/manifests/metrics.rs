@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Given, code, rows};
 
-/// How the names of this daemon's metrics begin.
+/// Starts of the names of this daemon's metrics.
 const PREFIXES: [&str; 5] = [
     "kubeipvs_",
     "kubeproxy_",
@@ -14,7 +14,7 @@ const PREFIXES: [&str; 5] = [
     "rest_client_",
 ];
 
-/// What Prometheus appends to a histogram's name.
+/// Suffixes that Prometheus appends to a histogram's name.
 const OF_HISTOGRAM: [&str; 3] = ["_bucket", "_count", "_sum"];
 
 /// Labels that scraping adds, and that of a histogram's buckets.

@@ -12,7 +12,7 @@ const GROUPS: [(&str, &str); 4] = [
     ("services", ""),
 ];
 
-/// How the code names a resource that it lists and watches.
+/// Code by which a resource that it lists and watches is named.
 const WATCHED: &str = "const PLURAL: &'static str = \"";
 
 /// Kubernetes Events about the node and its Services; API servers show them in the old group too.
@@ -59,7 +59,7 @@ fn rights(rule: &serde_json::Value) -> Vec<Right> {
     all
 }
 
-/// What the code does, and what about it cannot be known.
+/// Returns the rights that the code uses, and complaints about uses that cannot be known.
 fn used(given: &Given) -> (BTreeSet<Right>, Vec<String>) {
     let mut used: BTreeSet<Right> = EVENTS
         .iter()

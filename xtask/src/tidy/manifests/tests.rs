@@ -10,7 +10,7 @@ fn given() -> Given {
     Given::read(&root).expect("the project")
 }
 
-/// What is said more once `from` is `to` in a file of `manifests/`.
+/// Returns the additional complaints once `from` is `to` in a file of `manifests/`.
 fn broken(path: &str, from: &str, to: &str) -> Vec<String> {
     let mut given = given();
     let text = given.files.get_mut(path).expect("the file");
@@ -20,7 +20,7 @@ fn broken(path: &str, from: &str, to: &str) -> Vec<String> {
     more(&given)
 }
 
-/// What is said of this and not of the project.
+/// Returns the complaints about this that the project does not have.
 fn more(given: &Given) -> Vec<String> {
     let before = check(&self::given());
     let mut said = check(given);

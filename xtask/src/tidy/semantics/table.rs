@@ -14,14 +14,14 @@ pub(super) struct Row {
 /// A cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
-    /// What is written in it.
+    /// Its text.
     pub(super) text: String,
-    /// What is between backquotes.
+    /// The parts between backquotes.
     pub(super) names: Vec<String>,
 }
 
 impl Row {
-    /// What the row is about: the names of its first cell.
+    /// Returns the subject of the row: the names of its first cell.
     pub(super) fn subject(&self) -> &[String] {
         self.cells.first().map_or(&[], |cell| &cell.names)
     }

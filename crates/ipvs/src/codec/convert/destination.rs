@@ -12,7 +12,7 @@ use crate::types::{
 /// `IP_VS_CONN_F_FWD_MASK`: the bits of the forwarding method.
 const FORWARDING_MASK: u32 = 0x7;
 
-/// What names a real server.
+/// Returns the attributes that name a real server.
 #[must_use]
 pub fn destination_key_attributes(key: &RealServerKey) -> Vec<DestinationAttribute> {
     key_attributes(key).into()

@@ -17,7 +17,7 @@ use crate::types::{
 /// `IP_VS_SVC_F_HASHED`: the kernel's own mark, set on every virtual server that it lists.
 const HASHED: u32 = 0x2;
 
-/// What names a virtual server.
+/// Returns the attributes that name a virtual server.
 #[must_use]
 pub fn key_attributes(key: &VirtualServerKey) -> Vec<ServiceAttribute> {
     match key {

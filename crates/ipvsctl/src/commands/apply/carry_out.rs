@@ -12,10 +12,10 @@ use crate::output::style;
 #[cfg(test)]
 mod tests;
 
-/// What became of a plan. Prints as `Applied: 3 added, 0 changed, 1 deleted`.
+/// Outcome of a plan. Prints as `Applied: 3 added, 0 changed, 1 deleted`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// What was done.
+    /// The changes that were made.
     pub done: Summary,
     /// Changes that failed.
     pub failed: usize,

@@ -51,7 +51,7 @@ fn observe(args: &Get) -> Result<Snapshot, Error> {
     }
 }
 
-/// What the daemon at `address` says; none where none answers, or kube-proxy does.
+/// Returns the drains that the daemon at `address` reports; none where none answers, or kube-proxy does.
 fn ask(address: SocketAddr) -> Option<Vec<DaemonDrain>> {
     match daemon::drains(address) {
         Ok(drains) => Some(drains),

@@ -195,7 +195,7 @@ fn a_source_that_fails_is_a_problem() {
     );
 }
 
-/// What is said where kube-ipvsd tells these findings, code and level each.
+/// Checks the diagnoses where kube-ipvsd reports these findings, code and level each.
 fn check_findings(told: &[(&str, &str)], expected: &[&str]) {
     let change = |facts: &mut NodeFacts| {
         let findings = told.iter().map(|(code, level)| DaemonFinding {

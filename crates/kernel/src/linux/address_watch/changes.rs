@@ -58,7 +58,7 @@ impl Changes {
 }
 
 impl Lost {
-    /// Whether nothing was lost.
+    /// Returns true if nothing was lost.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.device && self.addresses == LostAddresses::default()

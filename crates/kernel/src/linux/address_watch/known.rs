@@ -51,7 +51,7 @@ impl Known {
         Ok(())
     }
 
-    /// Whether there is a device with the dummy device's name.
+    /// Returns true if there is a device with the dummy device's name.
     pub(super) fn has_device(&self) -> bool {
         self.names.values().any(|name| name == DEVICE)
     }

@@ -46,7 +46,7 @@ fn virtual_address(index: u32, last: u8) -> Vec<u8> {
     bytes
 }
 
-/// Whether each message is a change of other interfaces than the dummy device, and no loss, one after the other.
+/// Checks that each message changes other interfaces than the dummy device, or does not, and that nothing is lost.
 fn check(messages: &[(u16, Vec<u8>, bool)]) {
     let mut known = Known::default();
     for (place, (kind, payload, interfaces)) in messages.iter().enumerate() {

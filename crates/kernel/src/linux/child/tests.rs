@@ -27,7 +27,7 @@ fn run_script(
     run(script(text), input, limit, &StopSignal::default())
 }
 
-/// Whether a process runs; a zombie does not.
+/// Returns true if a process runs; a zombie does not.
 fn is_running(id: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/stat", id.trim()));
     status.is_ok_and(|status| !status.contains(") Z "))

@@ -2,7 +2,7 @@ use std::fs;
 
 use super::{Presence, presence_below};
 
-/// What is said of `module` where there are these files below `/`.
+/// Checks the presence of `module` where there are these files below `/`.
 fn check(files: &[(&str, &str)], module: &str, expected: Presence) {
     let root = tempfile::tempdir().expect("a temporary folder");
     for (path, text) in files {

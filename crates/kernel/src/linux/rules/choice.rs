@@ -1,4 +1,4 @@
-//! Which of the kernel's two packet filters to use.
+//! Choice of one of the kernel's two packet filters.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::run::{self, Why};
 use super::{FAMILIES, probe};
 use crate::linux::stop::StopSignal;
 
-/// Which of the kernel's two packet filters holds our rules.
+/// The packet filter of the kernel's two that holds our rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IptablesBackend {
     /// The one that the node uses: found out once, when rules are first read or changed.
@@ -28,10 +28,10 @@ pub enum IptablesBackend {
     Legacy,
 }
 
-/// Which programs were chosen, and why. Prints in words.
+/// The programs that were chosen, and why. Prints in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Which packet filter.
+    /// The packet filter.
     pub variant: Variant,
     /// The programs' version; none where they do not tell.
     pub version: Option<Version>,
@@ -52,9 +52,9 @@ pub enum Reason {
     Kubelet,
     /// It holds more rules than the other one.
     MoreRules {
-        /// How many nf_tables holds.
+        /// Number of rules in nf_tables.
         nft: usize,
-        /// How many x_tables holds.
+        /// Number of rules in x_tables.
         legacy: usize,
     },
     /// Both hold as many rules, and this kernel has nf_tables for IPv4.
@@ -118,7 +118,7 @@ pub fn holders_of_our_chains() -> BTreeSet<(Variant, AddressFamily)> {
     holders
 }
 
-/// Whether there are chains of ours in what a program saved.
+/// Returns true if there are chains of ours in what a program saved.
 pub(super) fn has_ours(text: &str) -> bool {
     Rules::parse(text).is_ok_and(|rules| !rules.chains.is_empty())
 }

@@ -33,7 +33,7 @@ impl NftTables {
         Socket::open(Protocol::Netfilter).map(Self)
     }
 
-    /// Whether there is a table `name` of `family`. A kernel without nf_tables has none.
+    /// Returns true if there is a table `name` of `family`. A kernel without nf_tables has none.
     ///
     /// # Errors
     ///

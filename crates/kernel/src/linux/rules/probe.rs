@@ -1,5 +1,5 @@
-//! Whether this kernel has nf_tables for IPv4. `iptables-nft-save` does not tell: it succeeds where a table
-//! cannot be made.
+//! Probes whether this kernel has nf_tables for IPv4. `iptables-nft-save` does not tell: it succeeds where a table cannot be
+//! made.
 
 use netlink::{Protocol, Socket, Transport};
 

@@ -15,7 +15,7 @@ use crate::linux::stop::StopSignal;
 /// Where the programs are when the search path has no system folders.
 const FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
-/// Which of the kernel's two packet filters a program of iptables changes.
+/// The packet filter of the kernel's two that a program of iptables changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variant {
     /// nf_tables, by `iptables-nft`.
@@ -55,7 +55,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// What the programs of a family do.
+/// The purpose of a program of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tool {
     Main,
@@ -176,7 +176,7 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Those of the search path, then the system's.
+    /// Returns the programs of the search path, then the system's.
     pub(super) fn of_system() -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();

@@ -11,15 +11,15 @@ use super::programs::Program;
 use crate::linux::child::{self, ChildError};
 use crate::linux::stop::StopSignal;
 
-/// How many seconds to wait for others who hold the lock of the legacy tables, `/run/xtables.lock`.
-/// nf_tables has no lock: the kernel refuses what is based on old rules, and the program does it again.
+/// Seconds to wait for other programs that hold the lock of the legacy tables, `/run/xtables.lock`. nf_tables has no lock: the
+/// kernel refuses what is based on old rules, and the program does it again.
 const WAIT: &str = "5";
 
-/// How long a program may take that reads or changes rules: the 5 s of its own waiting for the lock, and 20 s. Programs of
-/// nf_tables read all rules of the node before they change one; tens of thousands of them take seconds.
+/// Time limit of a program that reads or changes rules: the 5 s of its own waiting for the lock, and 20 s. Programs of nf_tables
+/// read all rules of the node before they change one; tens of thousands of them take seconds.
 const LIMIT: Duration = Duration::from_secs(25);
 
-/// How long a program may take to print its version, which needs no kernel and no lock.
+/// Time limit of a program that prints its version, which needs no kernel and no lock.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why rules were not read or changed.
@@ -124,7 +124,7 @@ fn named_line(said: &str, input: &str) -> Option<String> {
     (line != "COMMIT").then(|| line.to_owned())
 }
 
-/// What `program` says that all tables hold.
+/// Returns the rules of all tables, as `program` prints them.
 pub(super) fn save(program: &Program, stop: &StopSignal) -> Result<String, Why> {
     save_table(program, None, stop)
 }

@@ -114,7 +114,7 @@ fn nested(kind: u16, value: &[u8]) -> Vec<u8> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) flow: Flow,
-    /// Who sent its first packet.
+    /// The sender of its first packet.
     source: SocketAddr,
     /// The attributes of the original tuple, as the kernel wrote them.
     tuple: Vec<u8>,
@@ -180,7 +180,7 @@ struct Tuple {
     protocol: u8,
 }
 
-/// None of a protocol without ports.
+/// Decodes a tuple; `None` for a protocol without ports.
 fn tuple(value: &[u8]) -> Result<Option<Tuple>, DecodeError> {
     let (mut addresses, mut numbers) = ((None, None), (None, None, None));
     for attribute in NlasIterator::new(value) {

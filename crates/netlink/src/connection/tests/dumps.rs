@@ -7,7 +7,7 @@ use crate::connection::{Connection, Integrity};
 use crate::error::DumpError;
 use crate::transport::Transport;
 
-/// What a dump hands over, and how it ends.
+/// Returns the messages that a dump hands over, and its end.
 fn dump<T: Transport>(
     connection: &mut Connection<T>,
 ) -> (Vec<Vec<u8>>, Result<Integrity, DumpError>) {

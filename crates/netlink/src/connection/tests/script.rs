@@ -10,7 +10,7 @@ use netlink_packet_core::{
 use crate::connection::{Connection, HEADER_BYTES, Request};
 use crate::transport::Transport;
 
-/// What the next receive gives.
+/// Result of the next receive.
 pub(super) enum Receive {
     /// A datagram of these messages.
     Datagram(Vec<u8>),

@@ -1,13 +1,10 @@
 //! Health while a reconciler works on a kernel in memory, by a clock that is moved by hand.
 
-use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use ipvs::AddressFamily::{Ipv4, Ipv6};
-use ipvs::Protocol;
 use kernel::memory::Fault;
 use kernel::{Kernel as _, MemoryKernel, OpErrorKind};
-use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
 use model::{ClusterEvent, NodeConfig, Object, ObjectKind, ObjectName};
 use reconciler::{Effect, Event, Reconciler};
 use sources::Progress;
@@ -40,15 +37,9 @@ impl Node {
             now,
             reading: Duration::from_millis(25),
         };
-        for kind in ObjectKind::ALL {
-            node.cluster(ClusterEvent::ListStarted(kind));
-        }
-        for number in 0..SERVICES {
-            node.cluster(ClusterEvent::Upsert(Object::Service(service(number))));
-        }
-        node.cluster(slice(&[1, 2]));
-        for kind in ObjectKind::ALL {
-            node.cluster(ClusterEvent::ListDone(kind));
+        let services = (0..SERVICES).map(service);
+        for event in fixtures::lists(services.chain([first_slice(&[1, 2])])) {
+            node.cluster(event);
         }
         assert_eq!(node.sick_seconds(60), 0);
         assert!(node.reconciler.has_synced());
@@ -104,35 +95,21 @@ impl Node {
     }
 }
 
-fn service(number: u16) -> Service {
+fn service(number: u16) -> Object {
     let [high, low] = number.to_be_bytes();
-    Service {
-        cluster_ips: vec![Parsed::Valid([10, 96, high, low].into())],
-        ports: vec![ServicePort {
-            name: "http".into(),
-            protocol: Parsed::Valid(Protocol::Tcp),
-            port: NonZeroU16::new(80).map_or(Parsed::Invalid("0".into()), Parsed::Valid),
-            node_port: None,
-        }],
-        ..Service::new(ObjectName::new("default", format!("s{number}")))
-    }
+    let name = ObjectName::new("default", format!("s{number}"));
+    Object::Service(fixtures::service(name, [10, 96, high, low]))
 }
 
 /// The endpoints 10.1.0.`last` of the first Service.
+fn first_slice(last: &[u8]) -> Object {
+    let name = ObjectName::new("default", "s0-1");
+    let endpoints = fixtures::endpoints(last.iter().map(|last| [10, 1, 0, *last]));
+    Object::EndpointSlice(fixtures::slice(name, "s0", endpoints))
+}
+
 fn slice(last: &[u8]) -> ClusterEvent {
-    let endpoint = |last: &u8| Endpoint::ready(Parsed::Valid([10, 1, 0, *last].into()));
-    ClusterEvent::Upsert(Object::EndpointSlice(EndpointSlice {
-        name: ObjectName::new("default", "s0-1"),
-        service: "s0".into(),
-        family: Some(Ipv4),
-        endpoints: last.iter().map(endpoint).collect(),
-        ports: vec![EndpointPort {
-            name: Some("http".into()),
-            protocol: Parsed::Valid(Protocol::Tcp),
-            port: NonZeroU16::new(8080),
-        }],
-        triggered: None,
-    }))
+    ClusterEvent::Upsert(first_slice(last))
 }
 
 /// After an API server restarted at night, everything is listed anew and nothing is different.

@@ -56,7 +56,7 @@ fn metrics_server() -> Running {
     Running::of(metrics_pages::handler(pages), Limits::default())
 }
 
-/// What the metrics server answers: status, type, body.
+/// Checks the answer of the metrics server: status, type, body.
 fn check(path: &str, status: &str, kind: &str, body: &str) {
     let server = metrics_server();
     assert_eq!(
@@ -149,7 +149,7 @@ fn metrics_are_text_of_version_0_0_4() {
     );
 }
 
-/// What the health server answers at `path`, its body's times aside, and how it counts.
+/// Checks the answer of the health server at `path`, its body's times aside, and its count.
 fn check_health(health: Health, path: &str, status: &str, body: &str, counted: &str) {
     let metrics = metrics();
     let handler = health_pages::handler(Arc::new(Mutex::new(health)), Arc::clone(&metrics));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 pub(super) type Labels = BTreeMap<String, String>;
 
-/// What was exposed.
+/// The exposed metrics.
 pub(super) struct Exposition {
     /// The type of each metric.
     pub(super) types: BTreeMap<String, String>,

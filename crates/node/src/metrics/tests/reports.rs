@@ -1,4 +1,4 @@
-//! What reports of the reconciler and outcomes of the kernel count for.
+//! Metrics that reports of the reconciler and outcomes of the kernel change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use super::{TrafficLabel, VirtualServerTraffic};
 #[derive(Debug, Default)]
 pub(super) struct Sums(BTreeMap<Vec<String>, Totals>);
 
-/// What is summed.
+/// The sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     statistics: Statistics,

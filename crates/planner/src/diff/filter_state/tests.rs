@@ -284,7 +284,7 @@ fn jumps_that_are_missing_come_in_kube_proxys_order() {
     assert_eq!(after.tables, desired.tables);
 }
 
-/// What others made of our chains is theirs, and keeps them from being deleted.
+/// Rules of others in our chains are theirs, and keep the chains from being deleted.
 #[test]
 fn cleanup_leaves_chains_that_others_use() {
     let desired = web();

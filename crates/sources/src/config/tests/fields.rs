@@ -1,4 +1,4 @@
-//! What fields mean.
+//! The meaning of fields.
 
 use ipvs::{Scheduler, ServiceFlags};
 use model::config::{DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses};

@@ -78,7 +78,7 @@ fn other_value(path: &str, kind: Kind) -> Value {
     }
 }
 
-/// What else a value needs to have its meaning.
+/// Returns the other fields that a value needs to have its meaning.
 fn companions(path: &str) -> &'static [(&'static str, &'static str)] {
     match path {
         "ipvs.schedulerFlags" => &[("ipvs.scheduler", "sh")],

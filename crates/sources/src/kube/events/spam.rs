@@ -1,4 +1,4 @@
-//! How often one object may be spoken of.
+//! Rate limit for events about one object.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::Regarding;
 const BURST: u32 = 25;
 /// One more after each of these.
 const PERIOD: Duration = Duration::from_secs(5 * 60);
-/// How many objects are remembered.
+/// Number of objects that are remembered.
 const OBJECTS: usize = 4096;
 
 /// A bucket of tokens for each object.
@@ -27,7 +27,7 @@ struct Bucket {
 }
 
 impl SpamFilter {
-    /// Whether one more event about `object` is to be sent at `now`; if so it counts.
+    /// Returns true if one more event about `object` is to be sent at `now`; if so it counts.
     pub(super) fn admits(&mut self, object: &Regarding, now: Instant) -> bool {
         if !self.0.contains_key(object) {
             self.make_room(now);

@@ -1,4 +1,4 @@
-//! How often one object may be spoken of; against a server: `tests/kube_events.rs`.
+//! The rate limit for events about one object; against a server: `tests/kube_events.rs`.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn object(name: &str) -> Regarding {
     }
 }
 
-/// How many of `asked` events about `name` are admitted `after` seconds.
+/// Checks the number of `asked` events about `name` that are admitted `after` seconds.
 fn check(
     filter: &mut SpamFilter,
     start: Instant,

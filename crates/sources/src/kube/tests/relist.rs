@@ -1,4 +1,4 @@
-//! How soon a server that has forgotten is asked for everything again.
+//! The time after which a server that has forgotten is asked for everything again.
 
 use super::super::backoff::random;
 use super::*;

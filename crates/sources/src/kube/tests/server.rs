@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::Connection;
 
-/// What the script says to a request.
+/// The script's answer to a request.
 pub(super) enum Reply {
     /// A status and a JSON body.
     Body(u16, String),

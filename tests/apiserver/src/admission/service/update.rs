@@ -1,5 +1,5 @@
-//! What an update inherits from the stored Service and what a change of type drops
-//! (pkg/registry/core/service/strategy.go and storage/storage.go).
+//! Fields that an update inherits from the stored Service or that a change of type drops (pkg/registry/core/service/strategy.go
+//! and storage/storage.go).
 
 use super::validate::{needs_cluster_ip, needs_health_check_port, needs_node_ports};
 use crate::admission::fields::{items_mut, list, map, number, set, text, texts};

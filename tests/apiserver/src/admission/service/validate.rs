@@ -6,7 +6,7 @@ use crate::status::FieldError;
 use ipnetwork::IpNetwork;
 use serde_json::Value;
 
-/// Whether this type has cluster IPs (one of which may be `None`).
+/// Returns true if this type has cluster IPs (one of which may be `None`).
 pub(super) fn needs_cluster_ip(spec: &Value) -> bool {
     matches!(
         text(spec, "type"),
@@ -14,7 +14,7 @@ pub(super) fn needs_cluster_ip(spec: &Value) -> bool {
     )
 }
 
-/// Whether every port gets a node port.
+/// Returns true if every port gets a node port.
 pub(super) fn needs_node_ports(spec: &Value) -> bool {
     match text(spec, "type") {
         "NodePort" => true,
@@ -23,7 +23,7 @@ pub(super) fn needs_node_ports(spec: &Value) -> bool {
     }
 }
 
-/// Whether there is a health check node port.
+/// Returns true if there is a health check node port.
 pub(super) fn needs_health_check_port(spec: &Value) -> bool {
     text(spec, "type") == "LoadBalancer" && text(spec, "externalTrafficPolicy") == "Local"
 }
@@ -360,7 +360,7 @@ fn check_policies(spec: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-/// What an update may not change.
+/// Checks the fields that an update may not change.
 pub(super) fn check_update(new: &Value, old: &Value) -> Vec<FieldError> {
     let (new, old) = (&new["spec"], &old["spec"]);
     let mut errors = Vec::new();

@@ -1,8 +1,8 @@
-//! What conditions and targets mean.
+//! The meaning of conditions and targets.
 
 use super::small::{SERVICE, check, rules};
 
-/// Whether a packet from `podB` to the Service matches `condition` in nat PREROUTING: then it is dropped.
+/// Checks that a packet from `podB` to the Service matches `condition` in nat PREROUTING, if `expected`: then it is dropped.
 fn holds(condition: &str, expected: bool) {
     let drop = rules(&format!("-A KUBE-SERVICES {condition} -j DROP"), "");
     let verdict = if expected {
@@ -37,7 +37,7 @@ fn conditions_hold_for_the_packet_as_it_is() {
     }
 }
 
-/// Whether the packet of `probe` matches the set with `entry` by `dimensions`: then it is dropped.
+/// Checks that the packet of `probe` matches the set with `entry` by `dimensions`, if `expected`: then it is dropped.
 fn in_set(kind: &str, entry: &str, dimensions: &str, probe: &str, expected: &str) {
     let created = match kind {
         "bitmap:port" => "bitmap:port range 0-65535".to_owned(),

@@ -1,4 +1,4 @@
-//! Which virtual server a packet meets, and what becomes of it at its real servers.
+//! The virtual server that a packet meets, and its fate at the real servers.
 
 use super::small::{SERVICE, check, rules};
 

@@ -73,8 +73,7 @@ COMMIT
     )
 }
 
-/// What becomes of `probe` by the virtual servers and addresses of `servers` and the sets and rules of
-/// `rest`.
+/// Checks the fate of `probe` by the virtual servers and addresses of `servers` and the sets and rules of `rest`.
 pub(super) fn check(servers: &str, rest: &str, probe: &str, expected: &str) {
     check_in(&world(), servers, rest, probe, expected);
 }

@@ -72,7 +72,7 @@ pub(super) fn target(kind: Kind, policy: Policy, family: Family, protocol: Proto
     }
 }
 
-/// What masquerading makes of a source on the way to a pod.
+/// Returns the source to which masquerading changes another one on the way to a pod.
 pub(super) fn node_towards(pod: &str, family: Family) -> IpAddr {
     let which = match pod {
         "podC" | "podD" => NodeAddress::Node2,

@@ -1,18 +1,18 @@
-//! What is to come of it, in the words of the API.
+//! The expected results, in the words of the API.
 
 use std::fmt;
 
 use super::{Asker, Cell, Kind, NodeAddress, Policy};
 use Seen::{Asker as Its, Node, Target};
 
-/// What comes of a question.
+/// The expected result of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
     /// These pods answer, each seeing that source.
     Served(&'static [(&'static str, Seen)]),
     /// Refused at once by ICMP, as no endpoint would serve it.
     Refused,
-    /// Nobody listens there.
+    /// No socket listens there.
     Closed,
 }
 

@@ -17,7 +17,7 @@ const SIZES: usize = usize::BITS as usize;
 /// The smallest size, in bytes, and how blocks are aligned at least.
 const SMALLEST: usize = 16;
 
-/// How much is taken from the system at once, in bytes.
+/// Number of bytes that are taken from the system at once.
 const SUPPLY: usize = 64 << 20;
 
 /// The heap of a program with one thread.
@@ -26,7 +26,7 @@ pub(crate) struct Heap(UnsafeCell<State>);
 struct State {
     /// The first free block of each size; each holds the address of the next.
     free: [*mut u8; SIZES],
-    /// What is left of the system's block.
+    /// The rest of the system's block.
     next: *mut u8,
     left: usize,
 }

@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// What is counted, and nothing else.
+/// Runs the part that is counted, and nothing else.
 #[inline(never)]
 fn measured(run: &mut Run) -> Box<dyn Any> {
     std::hint::black_box(run())

@@ -322,7 +322,8 @@ impl Agenda {
         self.due.retain(|_, due| !due.is_parked());
     }
 
-    /// Entries that were blocked are due now, if `may_go` holds for them: what blocked them may be there.
+    /// Entries that were blocked are due now, if `may_go` holds for them: what blocked them may be there. Their waits begin anew:
+    /// they were not tried themselves.
     pub(crate) fn release_blocked(&mut self, now: Instant, may_go: impl Fn(&EntryKey) -> bool) {
         let waits = |due: &Due| due.at.is_some_and(|at| at > now);
         let blocked: Vec<Task> = (self.retries())
@@ -330,6 +331,9 @@ impl Agenda {
             .map(|(entry, _)| Task::Retry(entry.clone()))
             .collect();
         for task in blocked {
+            if let Some(due) = self.due.get_mut(&task) {
+                due.failures = 1;
+            }
             self.schedule(task, now);
         }
     }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +13,15 @@ use std::time::{Duration, Instant};
 use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::probe::{Answer, parse, request};
-use crate::socket::{Protocol, reset_at_end};
+use crate::socket::{Protocol, bind, reset_at_end};
 use crate::wire;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it may take until there were enough requests.
 const ENOUGH: Duration = Duration::from_secs(60);
+/// Failures that are shown.
+const SHOWN: usize = 20;
 /// How long a client rests between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -121,12 +124,18 @@ impl Load {
         let sum = self.stop();
         let answers: usize = sum.answers.values().sum();
         match sum.failures.first() {
-            Some((when, what)) => Err(Failure::new(format!(
-                "{} of {} requests were not answered, first after {:.2} s: {what}",
-                sum.failures.len(),
-                sum.failures.len() + answers,
-                when.as_secs_f64(),
-            ))),
+            Some(_) => {
+                let shown =
+                    sum.failures.iter().take(SHOWN).map(|(when, what)| {
+                        format!("\n  after {:.2} s: {what}", when.as_secs_f64())
+                    });
+                Err(Failure::new(format!(
+                    "{} of {} requests were not answered:{}",
+                    sum.failures.len(),
+                    sum.failures.len() + answers,
+                    shown.collect::<String>(),
+                )))
+            }
             None if answers < least => Err(Failure::new(format!(
                 "{answers} requests are too few to show anything"
             ))),
@@ -163,13 +172,18 @@ struct Waiting {
 
 impl Surge {
     /// Connections that wait for an answer at a time.
-    const WIDTH: usize = 1_000;
+    const WIDTH: usize = 256;
     /// The longest wait for answers before it looks whether more connections are due.
     const TICK: Duration = Duration::from_millis(2);
+    /// The ports that connections come from, one after the other. IPVS keeps the client's port, so two connections from one port to
+    /// two Services would be one to the pod that both have; the kernel, left alone, chooses ports for each target. Each comes
+    /// again after 25 s at 2,000 connections a second, when nobody remembers it any more.
+    const PORTS: Range<u16> = 15_000..65_000;
 
     fn run(&self) {
         let begin = Instant::now();
         let mut waiting: Vec<Waiting> = Vec::new();
+        let mut ports = Self::PORTS.cycle();
         let mut opened = 0_u32;
         let mut ended = false;
         while !(ended && waiting.is_empty()) {
@@ -177,7 +191,7 @@ impl Surge {
             let due = begin.elapsed().mul_f64(f64::from(self.rate)).as_secs();
             while !ended && u64::from(opened) < due && waiting.len() < Self::WIDTH {
                 let target = self.targets[opened as usize % self.targets.len()];
-                match self.open(target) {
+                match self.open(target, ports.next().unwrap_or_default()) {
                     Ok(connection) => waiting.push(connection),
                     Err(error) => self.failed(begin, target, &error),
                 }
@@ -187,9 +201,14 @@ impl Surge {
         }
     }
 
-    fn open(&self, target: SocketAddr) -> io::Result<Waiting> {
+    fn open(&self, target: SocketAddr, port: u16) -> io::Result<Waiting> {
         let socket = wire::socket(target, libc::SOCK_STREAM, libc::IPPROTO_TCP)?;
         reset_at_end(&socket)?;
+        let any: IpAddr = match target {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        bind(&socket, SocketAddr::new(any, port))?;
         match wire::connect(&socket, target) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
@@ -215,7 +234,7 @@ impl Surge {
             let took = connection.since.elapsed();
             let answer = match is_ready {
                 true => self.answer(connection),
-                false if took > 3 * PATIENCE => Err(io::ErrorKind::TimedOut.into()),
+                false if took > 3 * PATIENCE => Err(self.gives_up(connection)),
                 false => return true,
             };
             match answer {
@@ -228,6 +247,16 @@ impl Surge {
             }
             false
         });
+    }
+
+    /// The connection is given up: how far it came.
+    fn gives_up(&self, connection: &Waiting) -> io::Error {
+        let port = wire::local_port(&connection.socket).unwrap_or_default();
+        let came = match wire::is_connected(&connection.socket) {
+            true => "no answer on the connection",
+            false => "no connection",
+        };
+        io::Error::other(format!("{came} from port {port} in {:?}", 3 * PATIENCE))
     }
 
     fn answer(&self, connection: &Waiting) -> io::Result<Answer> {

@@ -115,6 +115,19 @@ pub(crate) fn receive_from(
     Ok((read, address(&storage)))
 }
 
+/// Returns true if the other end accepted the connection.
+pub(crate) fn is_connected(socket: &OwnedFd) -> bool {
+    // SAFETY: an all-zero `sockaddr_storage` is valid.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut length = length_of::<libc::sockaddr_storage>();
+    // SAFETY: the address and its length outlive the call.
+    let status = unsafe {
+        let address = (&raw mut storage).cast();
+        libc::getpeername(socket.as_raw_fd(), address, &raw mut length)
+    };
+    status == 0
+}
+
 /// The port that the socket has.
 pub(crate) fn local_port(socket: &OwnedFd) -> io::Result<u16> {
     // SAFETY: an all-zero `sockaddr_storage` is valid.

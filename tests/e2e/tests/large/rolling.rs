@@ -1,16 +1,13 @@
 //! Rolling updates of many Services under many connections.
 
-use std::hint;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, sleep};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use e2e::{
-    Family, Load, Namespace, Outcome, Places, Protocol, Responder, Tables, World, ensure, objects,
-    within,
+    Family, Load, Namespace, Outcome, Places, Process, Protocol, Responder, Tables, World, ensure,
+    objects, within,
 };
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -62,7 +59,7 @@ fn updates() -> Outcome {
     let targets: Vec<SocketAddr> = (1..=SERVICES)
         .map(|number| family(number).virtual_server(number))
         .collect();
-    let busy = Busy::start();
+    let busy = busy(&world)?;
     let begin = Instant::now();
     let load = Load::surge(&world.client, &targets, RATE);
     for round in 1..=ROUNDS {
@@ -138,26 +135,9 @@ fn converged(world: &World, manifests: &Path, config: &Path) -> Outcome {
     world.tables()?.are(&expected)
 }
 
-/// A thread that takes the processor's time; it ends when dropped.
-struct Busy {
-    ended: Arc<AtomicBool>,
-}
-
-impl Busy {
-    fn start() -> Self {
-        let ended = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&ended);
-        thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                hint::spin_loop();
-            }
-        });
-        Self { ended }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
+/// A process that takes all the processor's time that others leave.
+fn busy(world: &World) -> Outcome<Process> {
+    let mut command = world.node.command("busybox");
+    command.args(["nice", "-n", "10", "sh", "-c", "while :; do :; done"]);
+    Process::start("busy", command)
 }

@@ -88,6 +88,8 @@ pub(crate) fn run(size: Size) -> Fallible<Report> {
     };
     let restart = scene.recover(restart, Verb::List)?;
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    // Real servers that left are deleted a second after they got weight 0.
+    let converged = wait(|| scene.is_as_asked(size.endpoints)).is_ok();
     Ok(Report {
         initial,
         memory: Memory {
@@ -99,7 +101,7 @@ pub(crate) fn run(size: Size) -> Fallible<Report> {
         steady,
         cut,
         restart,
-        converged: scene.is_as_asked(size.endpoints),
+        converged,
         size,
     })
 }

@@ -30,10 +30,11 @@ impl ResourceSink {
     /// Sends `event`. The end of a list is recorded.
     pub(super) async fn cluster(&self, event: ClusterEvent) -> Result<(), ReceiverGone> {
         let statuses = &self.sink.progress().statuses;
-        let now = SystemTime::now();
+        // No look at the clock for each object of a list.
+        let now = SystemTime::now;
         match event {
-            ClusterEvent::ListStarted(_) => statuses.list_started(self.resource, now),
-            ClusterEvent::ListDone(_) => statuses.list_done(self.resource, now),
+            ClusterEvent::ListStarted(_) => statuses.list_started(self.resource, now()),
+            ClusterEvent::ListDone(_) => statuses.list_done(self.resource, now()),
             ClusterEvent::Upsert(_) | ClusterEvent::Delete(..) => {}
         }
         self.sink.cluster(event).await

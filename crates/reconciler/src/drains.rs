@@ -14,7 +14,7 @@ use model::plan::Reason;
 use model::snapshot::Snapshot;
 use model::tables::{Desired, TableKeys, VirtualServerEntry};
 
-/// How often connections of draining real servers are counted. Nothing is read while none drains.
+/// Time between two counts of the connections of draining real servers. Nothing is read while none drains.
 const POLL: Duration = Duration::from_secs(5);
 
 /// Time between the weight 0 of a real server and the first reading that may end its drain. A packet that was being

@@ -27,11 +27,11 @@ pub struct Row {
     pub live: bool,
     /// True if it is another program's.
     pub foreign: bool,
-    /// How far it is from what is desired.
+    /// Its distance from the desired state.
     pub state: EntryState,
 }
 
-/// How far an entry is from what is desired.
+/// The distance of an entry from its desired state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryState {
     /// It is as desired.

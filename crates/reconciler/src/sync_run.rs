@@ -51,7 +51,7 @@ pub(crate) struct SyncRun {
     pub(crate) first: bool,
     /// A reading was disturbed by another writer: nothing is deleted.
     pub(crate) torn: bool,
-    /// How many events of the cluster are applied once it ends.
+    /// The number of events of the cluster that are applied once it ends.
     pub(crate) covers: Option<u64>,
     pub(crate) summary: Summary,
     /// Entries of which an op failed, and why.
@@ -137,7 +137,7 @@ impl SyncRun {
         self.planned_at.is_some()
     }
 
-    /// How long its readings took: the time up to `now` if it has no plan. Writing is not counted.
+    /// The duration of its readings: the time up to `now` if it has no plan. Writing is not counted.
     pub(crate) fn time_of_reading(&self, now: Instant) -> Duration {
         let end = self.planned_at.unwrap_or(now);
         end.saturating_duration_since(self.began)

@@ -19,11 +19,11 @@ struct Node {
     kernel: MemoryKernel,
     reconciler: Reconciler,
     now: Instant,
-    /// How long a reading takes.
+    /// The duration of a reading.
     reading: Duration,
-    /// How long the next reading takes, if that is something else.
+    /// The duration of the next reading, if it is another one.
     next_reading: Option<Duration>,
-    /// How long a stage of changes takes.
+    /// The duration of a stage of changes.
     writing: Duration,
     reports: Vec<Report>,
 }

@@ -49,7 +49,7 @@ const REST: Duration = Duration::from_secs(12);
 const SLICE: usize = 256;
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// How long a reading of a large table takes.
+/// The duration of a reading of a large table.
 const LARGE_READING: Duration = Duration::from_millis(8);
 
 /// Lines of the trace that a failure shows.
@@ -190,7 +190,7 @@ struct Simulation {
     ops: u64,
     began: Instant,
     large: bool,
-    /// How long a reading takes without a fault.
+    /// The duration of a reading without a fault.
     reading: Duration,
     faults: u64,
 }
@@ -529,7 +529,7 @@ impl Simulation {
             })
     }
 
-    /// How long a large table is read in slices; these alone show real servers.
+    /// The time in which a large table is read in slices; these alone show real servers.
     fn round(&self, subject: &Subject) -> Duration {
         match subject {
             Subject::RealServer(..) if self.large => {

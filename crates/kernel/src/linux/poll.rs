@@ -25,7 +25,7 @@ pub(super) fn writable(fd: RawFd) -> libc::pollfd {
 }
 
 /// Waits until one of `polled` is ready, was closed or failed, or until `limit` is over; returns which of them are.
-/// None are ready after an interruption by a signal.
+/// After an interruption by a signal none of them is ready.
 pub(super) fn wait<const N: usize>(
     mut polled: [libc::pollfd; N],
     limit: Option<Duration>,

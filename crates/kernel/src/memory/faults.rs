@@ -38,7 +38,8 @@ pub struct Tear {
 }
 
 impl Tear {
-    /// What a reading of `selection` misses. One by key misses no virtual server: the kernel is asked for it, not for a list.
+    /// Takes out of `snapshot` the entries that a reading of `selection` misses. One by key misses no virtual server: the kernel is
+    /// asked for it, not for a list.
     pub(super) fn apply(&self, selection: &Selection, snapshot: &mut Snapshot) {
         let tables = &mut snapshot.tables.virtual_servers;
         let touches = match selection {

@@ -23,7 +23,7 @@ pub(super) struct Reporter {
     drifted: usize,
     /// Errors that were logged before, so that one that lasts does not fill the log.
     repeats: Repeats,
-    /// Whether the sync under way logged an error.
+    /// True if the sync under way logged an error.
     logged: bool,
     /// Failed ops of the last synchronisation.
     pub(super) last_failed: usize,
@@ -98,7 +98,7 @@ impl Reporter {
         }
     }
 
-    /// Whether an error is to be logged, and how often it happened since it was logged last, as text.
+    /// Text about the repetitions of an error since it was logged last; `None` if it is not to be logged.
     fn is_news(&mut self, text: &str, now: Instant) -> Option<String> {
         let times = match self.repeats.see(text, now) {
             Seen::First => String::new(),

@@ -29,7 +29,7 @@ enum Did {
     Queued,
 }
 
-/// What the loop did, in order.
+/// The steps of the loop, in order.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<(Did, Instant)>>>);
 

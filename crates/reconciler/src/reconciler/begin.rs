@@ -151,7 +151,7 @@ impl Reconciler {
         run
     }
 
-    /// How virtual servers are listed.
+    /// The list of virtual servers that an audit reads: without real servers once a large table is known.
     fn selection(&self) -> Selection {
         match self.known.contains(&Column::VirtualServers) && is_large(&self.cache) {
             true => Selection::WithoutRealServers,

@@ -143,7 +143,7 @@ impl Reconciler {
             live: &self.cache,
             owned: &self.owned,
         };
-        let read = |key| run.all_servers || run.servers.contains(&key);
+        let read = |key| run.has_read(&EntryKey::VirtualServer(key));
         let retire = Retire::Only(self.drains.ended(&view, &run.keys, read, now));
         let own = Ownership {
             // Lent for the time of the comparison: it may be large.
@@ -217,7 +217,8 @@ impl Reconciler {
         effects.extend(drift.cloned().map(|op| Effect::Report(Report::Drift(op))));
     }
 
-    /// What earlier syncs left undone and this one does not try again: ops that depend on it are blocked.
+    /// A gate that knows the entries that earlier syncs left undone and this one does not try again: ops that depend on them are
+    /// blocked.
     fn gate(&self, keys: &TableKeys) -> DependencyGate {
         let mut rules = Vec::new();
         let mut sets = Vec::new();

@@ -1,4 +1,4 @@
-//! What goes on beside a fault, and what another program did before.
+//! Work that goes on beside a fault, and changes that another program made before.
 
 use ipset::Entry;
 use model::sets::SetKind;

@@ -11,7 +11,7 @@ use model::{NodeTables, Snapshot};
 
 use crate::subject::{Subject, address_of, is_tcp};
 
-/// How an entry differs.
+/// The difference of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wrong {
     /// The kernel lacks it, or has it with other settings.

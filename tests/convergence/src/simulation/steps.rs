@@ -313,7 +313,7 @@ impl Simulation {
         self.ended.retain(|ended| ended.is_felt(now));
     }
 
-    /// What readings miss in silence is as if another program took it away and put it back.
+    /// Entries that readings miss in silence are as if another program took them away and put them back.
     fn hide(&mut self, active: &Active) {
         let now = self.node.now;
         let hidden = active.hidden().into_iter();

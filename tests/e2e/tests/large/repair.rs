@@ -10,12 +10,12 @@ use crate::case;
 
 const SERVICES: u16 = 10_000;
 const REALS: u8 = 1;
-/// What the first sync may take.
+/// The time that the first sync may take.
 const FIRST: Duration = Duration::from_secs(120);
-/// What the repair of a deleted device may take besides adding its addresses, which is the kernel's own work.
+/// The time that the repair of a deleted device may take besides adding its addresses, which is the kernel's own work.
 const AT_ONCE: Duration = Duration::from_secs(2);
 const SYNC_PERIOD: Duration = Duration::from_secs(10);
-/// What a list takes at this size, and a machine that is busy.
+/// The time of a list at this size on a busy machine.
 const BUSY: Duration = Duration::from_secs(10);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -92,7 +92,7 @@ fn parts(world: &World, daemon: &Process, before: &State) -> Outcome {
     )
 }
 
-/// What the node has, as the operator's tools print it.
+/// The node's tables as the operator's tools print them.
 struct State {
     tables: Tables,
     sets: String,
@@ -134,7 +134,7 @@ fn has_addresses(world: &World, count: usize) -> Outcome {
     ensure(there == count, || format!("{there} addresses of {count}"))
 }
 
-/// What the kernel needs to add as many addresses to another dummy device.
+/// The time that the kernel needs to add as many addresses to another dummy device.
 fn time_to_add(world: &World) -> Outcome<Duration> {
     let mut lines = String::new();
     for number in 0..SERVICES {

@@ -25,7 +25,7 @@ const RATE: u32 = 2_000;
 const PORT: u16 = 8090;
 /// Requests that must be answered; fewer would show nothing.
 const LEAST: usize = 50_000;
-/// What a change may take to be in the tables of a busy machine.
+/// The time that a change may take to be in the tables of a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 /// The time for which the kernel keeps a connection that was reset, one more poll of the daemon, and a busy machine.
 const DRAINED: Duration = Duration::from_secs(45);

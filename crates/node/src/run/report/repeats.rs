@@ -26,11 +26,11 @@ pub(super) struct Repeats {
 struct Repeat {
     logged: Instant,
     last: Instant,
-    /// How often it happened since it was logged.
+    /// Number of repetitions since it was logged.
     times: u32,
 }
 
-/// How new an error is.
+/// The novelty of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
     /// It happened for the first time, or for the first time in a while.

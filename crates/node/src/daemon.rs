@@ -269,9 +269,10 @@ fn feed(
             settings,
         } if once => {
             let events = runtime.block_on(list_once(connection, settings))?;
+            let arrived = Instant::now();
             runtime.spawn(async move {
                 for event in events {
-                    if sink.cluster(event).await.is_err() {
+                    if sink.cluster(event, arrived).await.is_err() {
                         return;
                     }
                 }

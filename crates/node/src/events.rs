@@ -12,6 +12,7 @@ use model::names::{Name, ObjectName};
 use model::plan::PlannedOp;
 use sources::kube::events::{Events, ObjectEvent, Regarding, Severity};
 
+use crate::health::Moment;
 use crate::health_checks::ListenFailure;
 use crate::http::BindError;
 use crate::run::Observer;
@@ -331,7 +332,7 @@ impl EventRecorder {
 }
 
 impl Observer for EventRecorder {
-    fn reported(&mut self, report: &Report) {
+    fn reported(&mut self, report: &Report, now: Moment) {
         match report {
             Report::FindingRaised(raised) => {
                 if let Some(event) = finding(raised) {
@@ -343,7 +344,7 @@ impl Observer for EventRecorder {
             Report::ObserveFailed(error) => self.failures.unread(error),
             Report::Synced { trigger, .. } => {
                 let retried = *trigger == Trigger::Retry;
-                let failures = self.failures.take(&self.node, retried, Instant::now());
+                let failures = self.failures.take(&self.node, retried, now.instant);
                 for event in self.repairs.take(&self.node).into_iter().chain(failures) {
                     self.events.tell(event);
                 }
@@ -352,12 +353,12 @@ impl Observer for EventRecorder {
         }
     }
 
-    fn idle(&mut self, reconciler: &Reconciler) {
+    fn idle(&mut self, reconciler: &Reconciler, now: Moment) {
         let failures = || {
             let readings = reconciler.failing_readings();
             readings.map(|(_, due)| due.failures).max().unwrap_or(0)
         };
-        let event = (self.failures).take_unread(&self.node, failures, Instant::now());
+        let event = (self.failures).take_unread(&self.node, failures, now.instant);
         if let Some(event) = event {
             self.events.tell(event);
         }

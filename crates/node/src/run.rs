@@ -65,17 +65,20 @@ pub struct Inputs {
 }
 
 /// Follows what the loop does, without a say in it.
+///
+/// `now` is the loop's time: that of its last waking or of the kernel's last answer. A list of objects wakes the loop for
+/// each of them, so nothing here looks at the clock again.
 pub trait Observer {
     /// A source spoke; `_changed` is whether it said something new. What is listed again is nothing new.
     fn queued(&mut self, _event: &ClusterEvent, _changed: bool, _now: Moment) {}
     /// The reconciler said this.
-    fn reported(&mut self, _report: &Report) {}
+    fn reported(&mut self, _report: &Report, _now: Moment) {}
     /// This was done to the kernel: one outcome for each op, same order.
     fn applied(&mut self, _stage: &Stage, _outcomes: &[OpOutcome]) {}
     /// The loop is alive: called at each turn, between effects, and every few seconds while it is idle.
     fn alive(&mut self, _now: Instant) {}
     /// Everything that arrived has been handled, or a second has passed with more to do.
-    fn idle(&mut self, _reconciler: &Reconciler) {}
+    fn idle(&mut self, _reconciler: &Reconciler, _now: Moment) {}
 }
 
 /// Nobody follows.
@@ -88,8 +91,8 @@ impl Observer for Vec<Box<dyn Observer>> {
             .for_each(|each| each.queued(event, changed, now));
     }
 
-    fn reported(&mut self, report: &Report) {
-        self.iter_mut().for_each(|each| each.reported(report));
+    fn reported(&mut self, report: &Report, now: Moment) {
+        self.iter_mut().for_each(|each| each.reported(report, now));
     }
 
     fn applied(&mut self, stage: &Stage, outcomes: &[OpOutcome]) {
@@ -101,8 +104,8 @@ impl Observer for Vec<Box<dyn Observer>> {
         self.iter_mut().for_each(|each| each.alive(now));
     }
 
-    fn idle(&mut self, reconciler: &Reconciler) {
-        self.iter_mut().for_each(|each| each.idle(reconciler));
+    fn idle(&mut self, reconciler: &Reconciler, now: Moment) {
+        self.iter_mut().for_each(|each| each.idle(reconciler, now));
     }
 }
 
@@ -127,6 +130,7 @@ pub fn run(
     runtime: &Handle,
     until: Until,
 ) -> Ended {
+    let now = Moment::now();
     let mut running = Loop {
         kernel,
         reconciler,
@@ -135,7 +139,8 @@ pub fn run(
         sources_live: true,
         reporter: Reporter::default(),
         pending: VecDeque::new(),
-        looked: Instant::now(),
+        now,
+        looked: now.instant,
     };
     loop {
         if let Some(ended) = running.turn(until) {
@@ -156,6 +161,8 @@ struct Loop<'a> {
     sources_live: bool,
     reporter: Reporter,
     pending: VecDeque<Event>,
+    /// The last waking, or the kernel's last answer.
+    now: Moment,
     /// When the observer saw the reconciler last.
     looked: Instant,
 }
@@ -163,35 +170,33 @@ struct Loop<'a> {
 impl Loop<'_> {
     /// Handles what is pending, and what comes of it.
     fn turn(&mut self, until: Until) -> Option<Ended> {
-        let mut now = Moment::now();
-        self.observer.alive(now.instant);
+        self.advance_clock();
         while let Some(event) = self.pending.pop_front() {
             if let Event::Cluster(event) = &event {
                 let changed = self.reconciler.cluster().is_changed_by(event);
-                self.observer.queued(event, changed, now);
+                self.observer.queued(event, changed, self.now);
             }
-            for effect in self.reconciler.handle(event, now.instant) {
+            for effect in self.reconciler.handle(event, self.now.instant) {
                 if let Effect::Report(report) = &effect {
-                    self.reporter.log(report, now.instant);
-                    self.observer.reported(report);
+                    self.reporter.log(report, self.now.instant);
+                    self.observer.reported(report, self.now);
                 }
                 let Some(answer) = carry_out(self.kernel, effect, self.observer) else {
                     continue;
                 };
-                now = Moment::now();
-                self.observer.alive(now.instant);
+                self.advance_clock();
                 // Before the answer, which may lead to the next effect.
                 self.take_in();
                 self.pending.push_back(answer);
-                if now.instant.duration_since(self.looked) >= LOOK {
-                    self.look(now.instant);
+                if self.now.instant.duration_since(self.looked) >= LOOK {
+                    self.look();
                 }
                 if *self.inputs.stop.borrow() {
                     return Some(Ended::Stopped);
                 }
             }
         }
-        self.look(now.instant);
+        self.look();
         if until == Until::Synced && self.reconciler.has_synced() {
             return Some(Ended::Synced {
                 failed: self.reporter.last_failed,
@@ -201,9 +206,14 @@ impl Loop<'_> {
         None
     }
 
-    fn look(&mut self, now: Instant) {
-        self.looked = now;
-        self.observer.idle(&self.reconciler);
+    fn advance_clock(&mut self) {
+        self.now = Moment::now();
+        self.observer.alive(self.now.instant);
+    }
+
+    fn look(&mut self) {
+        self.looked = self.now.instant;
+        self.observer.idle(&self.reconciler, self.now);
     }
 
     /// Takes in what has arrived, a limited number of events.
@@ -227,7 +237,7 @@ impl Loop<'_> {
         if !self.sources_live && deadline.is_none() {
             return Some(Ended::NoInput);
         }
-        let heartbeat = Instant::now() + HEARTBEAT;
+        let heartbeat = self.now.instant + HEARTBEAT;
         let wake = deadline.map_or(heartbeat, |deadline| deadline.min(heartbeat));
         match runtime.block_on(next(&mut self.inputs, self.sources_live, wake)) {
             Wake::Sources(events) => {

@@ -15,6 +15,7 @@ use kernel::linux::{Counted, Counters};
 use model::names::ServicePortName;
 use tracing::warn;
 
+use crate::health::Moment;
 use crate::metrics::{Traffic, VirtualServerTraffic};
 use crate::run::Observer;
 use reconciler::{Reconciler, Report};
@@ -74,11 +75,11 @@ impl Drop for Watcher {
 
 impl Observer for Watcher {
     // A virtual server may come to be another Service's without any change of the kernel.
-    fn reported(&mut self, report: &Report) {
+    fn reported(&mut self, report: &Report, _now: Moment) {
         self.changed |= matches!(report, Report::Synced { .. });
     }
 
-    fn idle(&mut self, reconciler: &Reconciler) {
+    fn idle(&mut self, reconciler: &Reconciler, _now: Moment) {
         if self.changed && reconciler.has_synced() {
             self.changed = false;
             let owners = reconciler.desired().owners.virtual_servers.clone();

@@ -19,6 +19,7 @@ use model::tables::Desired;
 use model::udp_flows::{Servers, UdpFlows};
 use tracing::{debug, warn};
 
+use crate::health::Moment;
 use crate::metrics::Metrics;
 use crate::run::Observer;
 use reconciler::Reconciler;
@@ -140,7 +141,7 @@ impl Observer for Watcher {
         self.needed |= stage.ops.iter().any(|planned| concerns_udp(&planned.op));
     }
 
-    fn idle(&mut self, reconciler: &Reconciler) {
+    fn idle(&mut self, reconciler: &Reconciler, _now: Moment) {
         if self.needed && reconciler.has_synced() {
             self.needed = false;
             let foreign = reconciler.foreign().collect();

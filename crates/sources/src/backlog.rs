@@ -17,7 +17,7 @@ const SPACING: Duration = Duration::from_millis(100);
 /// Maximum number of marks. When it is reached, neighbours are merged and later marks are twice as far apart.
 const MARKS: usize = 1024;
 
-/// Counts cluster events from sending to applying and knows when the oldest unapplied one was sent. Clones
+/// Counts cluster events from sending to applying and knows when the oldest unapplied one arrived. Clones
 /// share the counts.
 ///
 /// Events are numbered from 1 in the order in which they are sent. All events of a source are sent by one
@@ -40,8 +40,8 @@ struct Counts {
 /// Consecutive events.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
-    /// Time at which the first of them was sent.
-    sent_at: Instant,
+    /// Time at which the oldest of them arrived at its source.
+    arrived: Instant,
     /// Number of the last of them.
     through: u64,
 }
@@ -60,26 +60,24 @@ impl Default for Counts {
 }
 
 impl Backlog {
-    /// Numbers `event`, which is sent at `now`. Call it before the event is put into a channel: waiting for
-    /// room there counts.
-    pub fn stamp(&self, event: &ClusterEvent, now: Instant) {
+    /// Numbers `event`, which arrived at its source at `arrived`. Call it before the event is put into a channel:
+    /// waiting for room there counts. Sources that wait for room take turns, so a time may be older than the one before.
+    pub fn stamp(&self, event: &ClusterEvent, arrived: Instant) {
         let mut counts = self.counts();
         counts.sent += 1;
         let through = counts.sent;
         let spacing = counts.spacing;
         match counts.marks.back_mut() {
-            Some(mark) if now.saturating_duration_since(mark.sent_at) < spacing => {
+            Some(mark) if arrived.saturating_duration_since(mark.arrived) < spacing => {
+                mark.arrived = mark.arrived.min(arrived);
                 mark.through = through;
             }
-            _ => counts.push(Mark {
-                sent_at: now,
-                through,
-            }),
+            _ => counts.push(Mark { arrived, through }),
         }
         if let ClusterEvent::ListDone(kind) = event {
             counts.listed.insert(*kind);
             if counts.listed.len() == ObjectKind::ALL.len() {
-                counts.complete.get_or_insert(now);
+                counts.complete.get_or_insert(arrived);
             }
         }
     }
@@ -99,15 +97,16 @@ impl Backlog {
         counts.applied > before
     }
 
-    /// Time at which the oldest unapplied event was sent; `None` without one. An event sent before every kind
-    /// delivered its first list counts from that moment: until then nothing is late.
+    /// Time at which the oldest unapplied event arrived at its source; `None` without one. An event that came before
+    /// every kind delivered its first list counts from that moment: until then nothing is late.
     ///
     /// The time may be too early by one part in 512 of the backlog's age, or by 100 ms, never too late.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
         let counts = self.counts();
         let complete = counts.complete?;
-        (counts.marks.front()).map(|mark| mark.sent_at.max(complete))
+        let oldest = counts.marks.iter().map(|mark| mark.arrived).min()?;
+        Some(oldest.max(complete))
     }
 
     /// Number of unapplied events.
@@ -139,10 +138,11 @@ impl Counts {
     }
 }
 
-/// Merges consecutive marks: the first one's time holds for all.
+/// Merges two consecutive marks, or keeps the last one: the older time holds for both.
 fn merge(marks: &[Mark]) -> Mark {
+    let [first, last] = [marks[0], marks[marks.len() - 1]];
     Mark {
-        sent_at: marks[0].sent_at,
-        through: marks[marks.len() - 1].through,
+        arrived: first.arrived.min(last.arrived),
+        through: last.through,
     }
 }

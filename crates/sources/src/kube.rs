@@ -14,6 +14,7 @@
 mod backoff;
 mod connect;
 pub mod events;
+mod incoming;
 mod list;
 mod permissions;
 mod problem;

@@ -48,13 +48,14 @@ impl EventSink {
         &self.progress
     }
 
-    /// Stamps and sends `event`, and waits while the channel is full.
+    /// Stamps and sends `event`, and waits while the channel is full. `arrived` is when the source got it: events that
+    /// came together share one look at the clock.
     ///
     /// # Errors
     ///
     /// The receiver is gone.
-    pub async fn cluster(&self, event: ClusterEvent) -> Result<(), ReceiverGone> {
-        self.progress.backlog.stamp(&event, Instant::now());
+    pub async fn cluster(&self, event: ClusterEvent, arrived: Instant) -> Result<(), ReceiverGone> {
+        self.progress.backlog.stamp(&event, arrived);
         self.send(SourceEvent::Cluster(event)).await
     }
 

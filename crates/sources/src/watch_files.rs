@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use model::Name;
 
@@ -96,8 +96,9 @@ impl FileSender {
         let withheld = found.incomplete && self.sent.is_none();
         if !same && !withheld {
             self.sent = Some(found.clone());
+            let arrived = Instant::now();
             for event in found.into_events() {
-                self.sink.cluster(event).await?;
+                self.sink.cluster(event, arrived).await?;
             }
             let statuses = &self.sink.progress().statuses;
             statuses.list_done(SOURCE, SystemTime::now());

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use kernel::{MemoryKernel, OpOutcome};
 use model::{NodeConfig, NodeTables, Op, Stage};
+use node::health::Moment;
 use node::run::{Inputs, Observer, Until, run};
 use reconciler::Reconciler;
 use sources::kube::{ConnectError, Connection, KubeSettings, Nodes};
@@ -162,7 +163,7 @@ impl Observer for Watcher {
         }
     }
 
-    fn idle(&mut self, reconciler: &Reconciler) {
+    fn idle(&mut self, reconciler: &Reconciler, _now: Moment) {
         let mut seen = lock(&self.0);
         if seen.synced.is_none() && reconciler.has_synced() {
             seen.synced = Some(now());

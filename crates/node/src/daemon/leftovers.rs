@@ -7,6 +7,7 @@ use kernel::linux::{IptablesBackend, StopSignal};
 use model::{Name, chain};
 use tracing::{error, info, warn};
 
+use crate::health::Moment;
 use crate::mailbox::NodeEvents;
 use crate::run::Observer;
 use reconciler::{Reconciler, Report};
@@ -70,13 +71,13 @@ impl Leftovers {
 }
 
 impl Observer for Leftovers {
-    fn reported(&mut self, report: &Report) {
+    fn reported(&mut self, report: &Report, _now: Moment) {
         if let (Phase::Waiting, Report::Synced { failed: 0, .. }) = (&self.phase, report) {
             self.phase = Phase::Synced;
         }
     }
 
-    fn idle(&mut self, reconciler: &Reconciler) {
+    fn idle(&mut self, reconciler: &Reconciler, _now: Moment) {
         if matches!(self.phase, Phase::Synced) {
             self.phase = match reconciler.cluster().is_complete() {
                 true => Phase::Begun(self.begin()),

@@ -108,11 +108,12 @@ impl TelemetryObserver {
     }
 
     /// The changes of the first `through` cluster events have been tried.
-    fn settle(&mut self, through: u64) {
-        self.telemetry.settled(through, Moment::now());
+    fn settle(&mut self, through: u64, now: Moment) {
+        self.telemetry.settled(through, now);
         let failed = std::mem::take(&mut self.failed);
         let metrics = self.telemetry.metrics();
-        for (family, took) in self.changes.applied(through, failed, SystemTime::now()) {
+        let time = SystemTime::from(now.time);
+        for (family, took) in self.changes.applied(through, failed, time) {
             metrics.programmed(family, took);
         }
         let (services, endpoints) = self.changes.counts();
@@ -175,8 +176,8 @@ impl Observer for TelemetryObserver {
         self.changes.received(event, changed);
     }
 
-    fn reported(&mut self, report: &Report) {
-        self.telemetry.observe(report, Moment::now());
+    fn reported(&mut self, report: &Report, now: Moment) {
+        self.telemetry.observe(report, now);
         self.unsettled |= matches!(report, Report::Synced { .. } | Report::ObserveFailed(_));
         if let Report::Synced {
             trigger, failed, ..
@@ -196,8 +197,8 @@ impl Observer for TelemetryObserver {
         self.telemetry.alive(now);
     }
 
-    fn idle(&mut self, reconciler: &Reconciler) {
-        self.settle(reconciler.applied());
+    fn idle(&mut self, reconciler: &Reconciler, now: Moment) {
+        self.settle(reconciler.applied(), now);
         if reconciler.has_synced() {
             self.telemetry.synced();
         }
@@ -209,7 +210,7 @@ impl Observer for TelemetryObserver {
         };
         let audited = std::mem::take(&mut self.audited);
         (self.telemetry).health_checks(&listen_on, &reconciler.desired().health_checks, audited);
-        self.show_unsettled(reconciler, Moment::now());
+        self.show_unsettled(reconciler, now);
         if self.from_cluster && reconciler.cluster().is_complete() {
             let node = reconciler.cluster().node(&reconciler.config().node_name);
             self.telemetry.node(node.map(|node| NodeHealth {

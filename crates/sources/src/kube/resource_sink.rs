@@ -1,9 +1,8 @@
 //! Sends events of one resource; rate-limits repeated problems.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use model::ClusterEvent;
-use tokio::time::Instant;
+use model::{ClusterEvent, ObjectKind};
 
 use crate::event::SourceProblem;
 use crate::sink::{EventSink, ReceiverGone};
@@ -27,17 +26,29 @@ impl ResourceSink {
         }
     }
 
-    /// Sends `event`. The end of a list is recorded.
-    pub(super) async fn cluster(&self, event: ClusterEvent) -> Result<(), ReceiverGone> {
+    /// Sends a change of an object that arrived at `arrived`.
+    pub(super) async fn cluster(
+        &self,
+        event: ClusterEvent,
+        arrived: Instant,
+    ) -> Result<(), ReceiverGone> {
+        self.sink.cluster(event, arrived).await
+    }
+
+    /// Sends and records that a list begins.
+    pub(super) async fn list_started(&self, kind: ObjectKind) -> Result<(), ReceiverGone> {
         let statuses = &self.sink.progress().statuses;
-        // No look at the clock for each object of a list.
-        let now = SystemTime::now;
-        match event {
-            ClusterEvent::ListStarted(_) => statuses.list_started(self.resource, now()),
-            ClusterEvent::ListDone(_) => statuses.list_done(self.resource, now()),
-            ClusterEvent::Upsert(_) | ClusterEvent::Delete(..) => {}
-        }
-        self.sink.cluster(event).await
+        statuses.list_started(self.resource, SystemTime::now());
+        let event = ClusterEvent::ListStarted(kind);
+        self.sink.cluster(event, Instant::now()).await
+    }
+
+    /// Sends and records that a list is complete.
+    pub(super) async fn list_done(&self, kind: ObjectKind) -> Result<(), ReceiverGone> {
+        let statuses = &self.sink.progress().statuses;
+        statuses.list_done(self.resource, SystemTime::now());
+        let event = ClusterEvent::ListDone(kind);
+        self.sink.cluster(event, Instant::now()).await
     }
 
     /// Records a problem. It is sent at once if its kind is another one than before, else rate-limited.

@@ -1,16 +1,13 @@
 //! One resource: list, watch, and again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
 use kube::Api;
 use kube::api::{WatchEvent, WatchParams};
 use model::ClusterEvent;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout};
 
 use super::backoff::{Backoff, random};
+use super::incoming::Incoming;
 use super::list::Pages;
 use super::problem::RequestError;
 use super::resource::{Memory, Watched};
@@ -28,8 +25,6 @@ const CALM: Duration = Duration::from_secs(120);
 /// The annotation of the bookmark that ends a streamed list (KEP-3157).
 const LIST_END: &str = "k8s.io/initial-events-end";
 
-type Events<K> = BoxStream<'static, kube::Result<WatchEvent<K>>>;
-
 /// Watches one resource.
 pub(super) struct Watcher<'a, K> {
     api: Api<K>,
@@ -40,17 +35,6 @@ pub(super) struct Watcher<'a, K> {
     relist: Backoff,
     memory: Memory,
     streaming: bool,
-}
-
-/// The next event. What has arrived already needs no clock, which is most of a list.
-async fn next_within<K>(
-    limit: Duration,
-    events: &mut Events<K>,
-) -> Result<Option<kube::Result<WatchEvent<K>>>, Elapsed> {
-    match events.next().now_or_never() {
-        Some(event) => Ok(event),
-        None => timeout(limit, events.next()).await,
-    }
 }
 
 /// Why watching ended.
@@ -87,7 +71,7 @@ impl From<RequestError> for Stop {
 /// Up to where the state is known, and the watch that goes on from there if one is open.
 struct Position<K> {
     version: String,
-    events: Option<Events<K>>,
+    events: Option<Incoming<K>>,
 }
 
 impl<'a, K: Watched> Watcher<'a, K> {
@@ -182,12 +166,13 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 self.start_list().await?;
                 started = true;
             }
+            let arrived = Instant::now();
             for object in page {
-                self.tell(object, K::upsert).await?;
+                self.tell(object, K::upsert, arrived).await?;
             }
         }
         let version = pages.version()?;
-        self.sink.cluster(ClusterEvent::ListDone(K::KIND)).await?;
+        self.sink.list_done(K::KIND).await?;
         Ok(Position {
             version,
             events: None,
@@ -199,18 +184,19 @@ impl<'a, K: Watched> Watcher<'a, K> {
         self.start_list().await?;
         let limit = self.settings.list_silence;
         loop {
-            let event = (next_within(limit, &mut events).await)
+            let event = (events.next(limit).await)
                 .map_err(|_| RequestError::ListWithoutEnd)?
                 .ok_or(RequestError::CutShort)?
                 .map_err(RequestError::from)?;
+            let arrived = events.arrived();
             match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    self.tell(object, K::upsert).await?;
+                    self.tell(object, K::upsert, arrived).await?;
                 }
-                WatchEvent::Deleted(object) => self.tell(object, K::delete).await?,
+                WatchEvent::Deleted(object) => self.tell(object, K::delete, arrived).await?,
                 WatchEvent::Bookmark(bookmark) => {
                     if bookmark.metadata.annotations.contains_key(LIST_END) {
-                        self.sink.cluster(ClusterEvent::ListDone(K::KIND)).await?;
+                        self.sink.list_done(K::KIND).await?;
                         return Ok(Position {
                             version: bookmark.metadata.resource_version,
                             events: Some(events),
@@ -298,30 +284,32 @@ impl<'a, K: Watched> Watcher<'a, K> {
     /// Takes events until the watch ends or is silent for too long.
     async fn take_all(
         &mut self,
-        mut events: Events<K>,
+        mut events: Incoming<K>,
         version: &mut String,
     ) -> Result<Closed, Stop> {
         loop {
-            let Ok(event) = next_within(self.settings.silence, &mut events).await else {
+            let Ok(event) = events.next(self.settings.silence).await else {
                 tracing::debug!(
                     resource = K::PLURAL,
                     "the watch is silent: opening another one"
                 );
                 return Ok(Closed::InSilence);
             };
-            if matches!(&event, Some(Ok(event)) if !matches!(event, WatchEvent::Error(_))) {
+            let delivered =
+                matches!(&event, Some(Ok(event)) if !matches!(event, WatchEvent::Error(_)));
+            if delivered && events.is_last() {
                 self.sink.succeeded();
             }
             match event {
                 None => return Ok(Closed::ByServer),
                 Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
                     let next = version_of(&object)?;
-                    self.tell(object, K::upsert).await?;
+                    self.tell(object, K::upsert, events.arrived()).await?;
                     *version = next;
                 }
                 Some(Ok(WatchEvent::Deleted(object))) => {
                     let next = version_of(&object)?;
-                    self.tell(object, K::delete).await?;
+                    self.tell(object, K::delete, events.arrived()).await?;
                     *version = next;
                 }
                 Some(Ok(WatchEvent::Bookmark(bookmark))) => {
@@ -343,7 +331,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
         }
     }
 
-    async fn open(&self, version: &str, list: bool) -> Result<Events<K>, RequestError> {
+    async fn open(&self, version: &str, list: bool) -> Result<Incoming<K>, RequestError> {
         let selection = K::selection(self.settings);
         let most = match list {
             true => self.settings.list_timeout,
@@ -360,12 +348,12 @@ impl<'a, K: Watched> Watcher<'a, K> {
         };
         let asked = self.api.watch(&params, version);
         let events = RequestError::within(self.settings.request_timeout, asked).await?;
-        Ok(events.boxed())
+        Ok(Incoming::new(events))
     }
 
     async fn start_list(&mut self) -> Result<(), ReceiverGone> {
         self.memory = Memory::default();
-        self.sink.cluster(ClusterEvent::ListStarted(K::KIND)).await
+        self.sink.list_started(K::KIND).await
     }
 
     /// Kubernetes' object ends here.
@@ -373,9 +361,10 @@ impl<'a, K: Watched> Watcher<'a, K> {
         &mut self,
         object: K,
         meaning: fn(K, &mut Memory) -> Vec<ClusterEvent>,
+        arrived: Instant,
     ) -> Result<(), ReceiverGone> {
         for event in meaning(object, &mut self.memory) {
-            self.sink.cluster(event).await?;
+            self.sink.cluster(event, arrived).await?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::time::{Duration, SystemTime};
@@ -288,9 +289,19 @@ pub enum ObjectKind {
 impl ObjectKind {
     /// Every kind; a first list of each must be in before anything is deleted.
     pub const ALL: [Self; 3] = [Self::Service, Self::EndpointSlice, Self::Node];
+
+    /// The name as Kubernetes writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Node => "Node",
+        }
+    }
 }
 
-/// An event of a source. For each kind: `ListStarted`, an `Upsert` for every object there is, `ListDone`; then changes one by
+/// An event of a source. For each kind: `ListStarted`, an `Upsert` or `Undecodable` for every object there is, `ListDone`; then changes one by
 /// one; and again a list whenever the source had to start anew. What a new list does not name is gone once that list is done, not
 /// before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -299,8 +310,25 @@ pub enum ClusterEvent {
     ListStarted(ObjectKind),
     /// This object is so now.
     Upsert(Object),
+    /// This object exists and cannot be decoded. What was known of it before stays true.
+    Undecodable(ObjectKind, ObjectName, Undecodable),
     /// This object is gone.
     Delete(ObjectKind, ObjectName),
     /// The list of this kind is complete.
     ListDone(ObjectKind),
+}
+
+/// Why an object cannot be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecodable {
+    /// Path of the field: `spec.ports[0].port`.
+    pub field: String,
+    /// The problem with it.
+    pub problem: String,
+}
+
+impl fmt::Display for Undecodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
 }

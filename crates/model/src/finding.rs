@@ -96,6 +96,8 @@ pub enum Code {
     UnusableSlice,
     /// KIV0115: a Service names a scheduler that no kernel can have.
     InvalidScheduler,
+    /// KIV0116: an object cannot be decoded.
+    UndecodableObject,
     /// KIV0201: two Services want the same address, port and protocol.
     ServiceClash,
     /// KIV0202: two Services want the same health-check node port.
@@ -116,7 +118,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -132,6 +134,7 @@ impl Code {
         Self::NoNodePortAddress,
         Self::UnusableSlice,
         Self::InvalidScheduler,
+        Self::UndecodableObject,
         Self::ServiceClash,
         Self::HealthCheckClash,
         Self::ForeignVirtualServer,
@@ -161,6 +164,7 @@ impl Code {
             Self::NoNodePortAddress => "KIV0113",
             Self::UnusableSlice => "KIV0114",
             Self::InvalidScheduler => "KIV0115",
+            Self::UndecodableObject => "KIV0116",
             Self::ServiceClash => "KIV0201",
             Self::HealthCheckClash => "KIV0202",
             Self::ForeignVirtualServer => "KIV0301",

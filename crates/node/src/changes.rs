@@ -77,7 +77,7 @@ impl ProgrammingLatency {
         let waits = usize::from(changed);
         let kind = match event {
             ClusterEvent::Upsert(object) => object.kind(),
-            ClusterEvent::Delete(kind, _) => *kind,
+            ClusterEvent::Undecodable(kind, ..) | ClusterEvent::Delete(kind, _) => *kind,
             ClusterEvent::ListStarted(_) | ClusterEvent::ListDone(_) => return,
         };
         if let Some(batch) = self.waiting.back_mut() {

@@ -49,6 +49,7 @@ pub fn reason(code: Code) -> &'static str {
         Code::NoNodePortAddress => "NoNodePortAddress",
         Code::UnusableSlice => "UnusableEndpointSlice",
         Code::InvalidScheduler => "InvalidScheduler",
+        Code::UndecodableObject => "UndecodableObject",
         Code::ServiceClash => "ServiceClash",
         Code::HealthCheckClash => "HealthCheckClash",
         Code::ForeignVirtualServer => "ForeignVirtualServer",

@@ -13,6 +13,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use ipvs::VirtualServerKey;
+use model::cluster::ObjectKind;
 use model::finding::{Finding, FindingChanges, FindingIndex};
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
@@ -90,6 +91,8 @@ struct Standing {
 enum FindingSource {
     /// The node and its Node object.
     Node,
+    /// An object that cannot be decoded.
+    Undecodable(ObjectKind, ObjectName),
     /// A Service and its slices.
     Service(ObjectName),
     /// A Service port that does not get the virtual server it claims.
@@ -160,6 +163,17 @@ impl ClaimIndex {
     /// Replaces the findings about `service` alone.
     pub(crate) fn set_findings(&mut self, service: &ObjectName, findings: Vec<Finding>) {
         let source = FindingSource::Service(service.clone());
+        self.findings.set(source, findings);
+    }
+
+    /// Replaces the findings about an object that cannot be decoded.
+    pub(crate) fn set_undecodable(
+        &mut self,
+        kind: ObjectKind,
+        name: &ObjectName,
+        findings: Vec<Finding>,
+    ) {
+        let source = FindingSource::Undecodable(kind, name.clone());
         self.findings.set(source, findings);
     }
 

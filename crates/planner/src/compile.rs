@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::cluster::{Changed, ClusterState, EndpointSlice};
+use model::cluster::{Changed, ClusterState, EndpointSlice, ObjectKind, Undecodable};
 use model::config::{NodeConfig, NodePortAddresses};
-use model::finding::{Finding, FindingChanges};
+use model::finding::{Code, Finding, FindingChanges};
 use model::names::ObjectName;
 use model::snapshot::{Machine, NodeState};
 use model::tables::{Desired, TableKeys};
@@ -50,6 +50,8 @@ pub struct Compiler {
     node: NodeContext,
     index: ClaimIndex,
     dependents: Dependents,
+    /// Objects with a finding that they cannot be decoded.
+    undecodable: BTreeSet<(ObjectKind, ObjectName)>,
 }
 
 impl Compiler {
@@ -63,6 +65,7 @@ impl Compiler {
             node: NodeContext::default(),
             index,
             dependents: Dependents::default(),
+            undecodable: BTreeSet::new(),
         };
         compiler.write_rules();
         compiler.write_settings(Machine::default());
@@ -122,6 +125,7 @@ impl Compiler {
         for service in &changed.services {
             keys.merge(self.update_service(cluster, service));
         }
+        self.write_undecodable(cluster, &changed.undecodable);
         self.index.settle_findings();
         keys
     }
@@ -147,6 +151,9 @@ impl Compiler {
         changed(self.write_rules());
         self.write_node_findings(cluster);
         self.update_services(cluster, changed);
+        let mut undecodable = std::mem::take(&mut self.undecodable);
+        undecodable.extend(cluster.undecodable().keys().cloned());
+        self.write_undecodable(cluster, &undecodable);
         self.index.settle_findings();
         self.index.pack();
         self.dependents.pack();
@@ -205,6 +212,26 @@ impl Compiler {
         self.index.set_node_findings(findings);
     }
 
+    fn write_undecodable(
+        &mut self,
+        cluster: &ClusterState,
+        objects: &BTreeSet<(ObjectKind, ObjectName)>,
+    ) {
+        for key in objects {
+            let findings = match cluster.undecodable().get(key) {
+                Some(why) => {
+                    self.undecodable.insert(key.clone());
+                    vec![undecodable(key, why)]
+                }
+                None => {
+                    self.undecodable.remove(key);
+                    Vec::new()
+                }
+            };
+            self.index.set_undecodable(key.0, &key.1, findings);
+        }
+    }
+
     fn write_settings(&mut self, machine: Machine) -> TableKeys {
         let tables = &mut self.index.desired_mut().tables;
         let mut keys = TableKeys::default();
@@ -232,5 +259,16 @@ impl Compiler {
             }
         }
         keys
+    }
+}
+
+fn undecodable((kind, name): &(ObjectKind, ObjectName), why: &Undecodable) -> Finding {
+    Finding {
+        code: Code::UndecodableObject,
+        kind: kind.as_str(),
+        object: name.clone(),
+        field: why.field.clone(),
+        problem: format!("the object cannot be decoded: {}", why.problem),
+        consequence: "it is served as it was before, or not at all if it is new".to_owned(),
     }
 }

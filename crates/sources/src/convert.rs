@@ -15,8 +15,7 @@ mod tests;
 use std::num::NonZeroU16;
 
 use ipvs::Protocol;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use model::{Name, ObjectName, Parsed};
+use model::{Name, Parsed};
 
 pub(crate) use self::address::parse_cidr;
 pub use self::address::{cidr, ip};
@@ -24,16 +23,6 @@ pub use self::endpoints::endpoints;
 pub use self::node::node;
 pub use self::service::service;
 pub use self::slice::slice;
-
-/// The name of a namespaced object; one without a namespace is in `default`, as `kubectl` has it.
-#[must_use]
-pub fn object_name(meta: &ObjectMeta) -> ObjectName {
-    let namespace = meta.namespace.as_deref().filter(|text| !text.is_empty());
-    ObjectName::new(
-        namespace.unwrap_or("default"),
-        meta.name.as_deref().unwrap_or_default(),
-    )
-}
 
 /// `TCP` where the API server would have filled it in.
 fn protocol(text: Option<&str>) -> Parsed<Protocol> {

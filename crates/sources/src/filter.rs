@@ -1,6 +1,6 @@
 //! The objects that concern a node.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use crate::objects::Metadata;
 
 /// kube-proxy's label selector for Services, EndpointSlices and Endpoints: those that another proxy
 /// serves, and headless ones that asked to be left alone, are none of ours. An API server applies it
@@ -8,16 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub const SELECTOR: &str =
     "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless";
 
-const EXCLUDING_LABELS: [&str; 2] = [
-    "service.kubernetes.io/service-proxy-name",
-    "service.kubernetes.io/headless",
-];
-
 /// Returns true if an object matches [`SELECTOR`]: it has neither label, whatever their values.
 #[must_use]
-pub fn is_selected(meta: &ObjectMeta) -> bool {
-    let labels = meta.labels.as_ref();
-    !EXCLUDING_LABELS
-        .iter()
-        .any(|label| labels.is_some_and(|labels| labels.contains_key(*label)))
+pub fn is_selected(meta: &Metadata) -> bool {
+    !meta.labels.other_proxy && !meta.labels.headless
 }

@@ -11,10 +11,10 @@
 //!
 //! A cluster that does not serve `discovery.k8s.io/v1` has its Endpoints watched instead.
 
+mod answer;
 mod backoff;
 mod connect;
 pub mod events;
-mod incoming;
 mod list;
 mod permissions;
 mod problem;
@@ -27,10 +27,9 @@ mod tests;
 mod watch;
 
 use futures::future::join3;
-use k8s_openapi::api::core::v1::{Endpoints, Node, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::{Api, Client};
+use kube::Client;
 use model::{ClusterEvent, ObjectKind};
+use serde::Deserialize;
 
 pub use self::connect::{ConnectError, Connection, Tried, connect};
 pub use self::permissions::{PERMISSIONS, Permission};
@@ -43,6 +42,7 @@ use self::resource::{Memory, Watched};
 use self::resource_sink::ResourceSink;
 use self::watch::{Ended, Watcher};
 use crate::event::SourceProblem;
+use crate::objects::{EndpointSlice, Endpoints, Node, Service};
 use crate::sink::EventSink;
 
 /// The API group and version of EndpointSlices.
@@ -106,16 +106,15 @@ async fn list_kind<K: Watched>(
     connection: &Connection,
     settings: &KubeSettings,
 ) -> Result<Vec<ClusterEvent>, SourceProblem> {
-    let api = Api::<K>::all(connection.client.clone());
     let mut memory = Memory::default();
-    let mut pages = list::Pages::new(&api, K::selection(settings), settings);
+    let mut pages = list::Pages::new::<K>(&connection.client, settings, settings.page_size);
     let mut events = vec![ClusterEvent::ListStarted(K::KIND)];
     while let Some(page) =
         (pages.next().await).map_err(|error| error.problem::<K>("list", &connection.server))?
     {
         events.extend(
-            page.into_iter()
-                .flat_map(|object| object.upsert(&mut memory)),
+            page.iter()
+                .flat_map(|object| resource::upsert::<K>(object, &mut memory).0),
         );
     }
     events.push(ClusterEvent::ListDone(K::KIND));
@@ -124,13 +123,33 @@ async fn list_kind<K: Watched>(
 
 /// Returns true if the server has EndpointSlices. One that does not let us ask is taken to have them.
 async fn serves_slices(client: &Client, settings: &KubeSettings) -> Result<bool, RequestError> {
-    let asked = client.list_api_group_resources(DISCOVERY);
-    match RequestError::within(settings.request_timeout, asked).await {
-        Ok(list) => Ok((list.resources.iter()).any(|resource| resource.name == "endpointslices")),
+    match RequestError::within(settings.request_timeout, resources(client)).await {
+        Ok(list) => {
+            Ok((list.resources.iter()).any(|resource| resource.name == EndpointSlice::PLURAL))
+        }
         Err(error) if error.code() == Some(404) => Ok(false),
         Err(error) if error.code() == Some(403) => Ok(true),
         Err(error) => Err(error),
     }
+}
+
+/// The resources of an API group (`APIResourceList`).
+#[derive(Deserialize)]
+struct Resources {
+    resources: Vec<ResourceName>,
+}
+
+#[derive(Deserialize)]
+struct ResourceName {
+    name: String,
+}
+
+async fn resources(client: &Client) -> Result<Resources, RequestError> {
+    let request = http::Request::get(format!("/apis/{DISCOVERY}"));
+    let request = request.body(Vec::new()).map_err(kube::Error::HttpError)?;
+    let body = answer::ask(client, request).await?;
+    let text = answer::whole(body, answer::PAGE_LENGTH).await?;
+    serde_json::from_slice(&text).map_err(|error| RequestError::BadAnswer(error.to_string()))
 }
 
 struct Source {
@@ -188,8 +207,8 @@ impl Source {
     }
 
     async fn watch<K: Watched>(&self, sink: &mut ResourceSink, backoff: &mut Backoff) -> Ended {
-        let api = Api::<K>::all(self.connection.client.clone());
-        Watcher::new(api, &self.connection.server, &self.settings, sink, backoff)
+        let Connection { client, server, .. } = &self.connection;
+        Watcher::<K>::new(client.clone(), server, &self.settings, sink, backoff)
             .run()
             .await
     }

@@ -8,7 +8,7 @@
 //! | [`sink`], [`backlog`], [`status`] | delivery of events, those that wait, and the state of each source |
 //! | [`files`], [`watch_files`] | manifests, once or for as long as they change |
 //! | [`kube`] | an API server |
-//! | [`convert`], [`filter`] | what an object means, and which ones count |
+//! | [`objects`], [`convert`], [`filter`] | an object as it is read, its meaning, and which ones count |
 //! | [`config`], [`node_state`] | kube-proxy's configuration and ours; a node described in a file |
 
 pub mod backlog;
@@ -19,6 +19,7 @@ pub mod files;
 pub mod filter;
 pub mod kube;
 pub mod node_state;
+pub mod objects;
 pub mod proxy;
 pub mod sink;
 pub mod source;

@@ -209,7 +209,7 @@ impl SourceStatuses {
 
 /// `text` with control characters escaped, cut to [`ERROR_LENGTH`] characters: it holds what a server or a file
 /// says, and goes to terminals.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut printed = String::new();
     let mut length = 0;
     for character in text.chars() {

@@ -57,6 +57,7 @@ fn title(code: Code) -> &'static str {
         Code::NoNodePortAddress => "the node has no address for node ports",
         Code::UnusableSlice => "a slice is of no use to a node",
         Code::InvalidScheduler => "a Service names no scheduler",
+        Code::UndecodableObject => "an object cannot be decoded",
         Code::ServiceClash => "two Services want the same address and port",
         Code::HealthCheckClash => "two Services want the same health-check port",
         Code::ForeignVirtualServer => "a virtual server is somebody else's",
@@ -134,6 +135,11 @@ fn meaning(code: Code) -> &'static str {
         Code::InvalidScheduler => {
             "The annotation kube-ipvs.io/scheduler holds the name of an IPVS scheduler, such as wrr or mh: 1 to 15 of a-z, 0-9 and \
              _. The configured scheduler is used instead."
+        }
+        Code::UndecodableObject => {
+            "A field that kube-ipvs reads has another type than Kubernetes' API gives it, so that the object means nothing. What it said \
+             before stays in force until it can be decoded or is deleted; all other objects are served. Correct the field. Fields that \
+             are not read, such as `managedFields`, may hold anything."
         }
         Code::ServiceClash => {
             "The older Service has it (`creationTimestamp`; then namespace, name, port name), on every node alike \

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::packed::Packed;
 use super::shared_names::SharedNames;
-use super::{ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service};
+use super::{ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service, Undecodable};
 use crate::names::{Name, ObjectName};
 use crate::pack::{pack_map, pack_set};
 
@@ -23,6 +23,8 @@ pub struct ClusterState {
     /// Names that a list in progress has had so far.
     listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
     listed: BTreeSet<ObjectKind>,
+    /// Objects that exist and cannot be decoded as they are now.
+    undecodable: BTreeMap<(ObjectKind, ObjectName), Undecodable>,
 }
 
 /// Objects that an event changed.
@@ -32,19 +34,22 @@ pub struct Changed {
     pub services: BTreeSet<ObjectName>,
     /// Nodes that are different now.
     pub nodes: BTreeSet<Name>,
+    /// Objects that cannot be decoded now, or could not before.
+    pub undecodable: BTreeSet<(ObjectKind, ObjectName)>,
 }
 
 impl Changed {
     /// Returns true if nothing changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.nodes.is_empty()
+        self.services.is_empty() && self.nodes.is_empty() && self.undecodable.is_empty()
     }
 
     /// Adds what `other` changed.
     pub fn merge(&mut self, other: Self) {
         self.services.extend(other.services);
         self.nodes.extend(other.nodes);
+        self.undecodable.extend(other.undecodable);
     }
 }
 
@@ -57,16 +62,33 @@ impl ClusterState {
                 Changed::default()
             }
             ClusterEvent::Upsert(object) => {
-                if let Some(named) = self.listing.get_mut(&object.kind()) {
-                    named.insert(object.name());
+                let key = (object.kind(), object.name());
+                if let Some(named) = self.listing.get_mut(&key.0) {
+                    named.insert(key.1.clone());
                 }
-                self.upsert(object)
+                let mut changed = self.upsert(object);
+                self.forget_undecodable(key, &mut changed);
+                changed
+            }
+            ClusterEvent::Undecodable(kind, name, why) => {
+                if let Some(named) = self.listing.get_mut(&kind) {
+                    named.insert(name.clone());
+                }
+                let mut changed = Changed::default();
+                let key = (kind, name);
+                if self.undecodable.get(&key) != Some(&why) {
+                    self.undecodable.insert(key.clone(), why);
+                    changed.undecodable.insert(key);
+                }
+                changed
             }
             ClusterEvent::Delete(kind, name) => {
                 if let Some(named) = self.listing.get_mut(&kind) {
                     named.remove(&name);
                 }
-                self.delete(kind, &name)
+                let mut changed = self.delete(kind, &name);
+                self.forget_undecodable((kind, name), &mut changed);
+                changed
             }
             ClusterEvent::ListDone(kind) => self.finish_list(kind),
         }
@@ -85,6 +107,9 @@ impl ClusterState {
                 self.slices.get(&slice.name) != Some(&Packed::new(slice))
             }
             ClusterEvent::Upsert(Object::Node(node)) => self.nodes.get(&node.name) != Some(node),
+            ClusterEvent::Undecodable(kind, name, why) => {
+                self.undecodable.get(&(*kind, name.clone())) != Some(why)
+            }
             ClusterEvent::Delete(ObjectKind::Service, name) => self.services.contains_key(name),
             ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => self.slices.contains_key(name),
             ClusterEvent::Delete(ObjectKind::Node, name) => self.nodes.contains_key(&name.name),
@@ -97,6 +122,12 @@ impl ClusterState {
         ObjectKind::ALL
             .iter()
             .all(|kind| self.listed.contains(kind))
+    }
+
+    /// Objects that exist and cannot be decoded as they are now: the rest of the state holds what they were before, if anything.
+    #[must_use]
+    pub fn undecodable(&self) -> &BTreeMap<(ObjectKind, ObjectName), Undecodable> {
+        &self.undecodable
     }
 
     /// Every name that has a Service, slices, or both, in order.
@@ -227,6 +258,12 @@ impl ClusterState {
         changed_service(place.0)
     }
 
+    fn forget_undecodable(&mut self, key: (ObjectKind, ObjectName), changed: &mut Changed) {
+        if self.undecodable.remove(&key).is_some() {
+            changed.undecodable.insert(key);
+        }
+    }
+
     fn finish_list(&mut self, kind: ObjectKind) -> Changed {
         self.listed.insert(kind);
         let Some(named) = self.listing.remove(&kind) else {
@@ -242,6 +279,13 @@ impl ClusterState {
         let mut changed = Changed::default();
         for name in known.iter().filter(|name| !named.contains(name)) {
             changed.merge(self.delete(kind, name));
+        }
+        let gone: Vec<_> = (self.undecodable.keys())
+            .filter(|(of, name)| *of == kind && !named.contains(name))
+            .cloned()
+            .collect();
+        for key in gone {
+            self.forget_undecodable(key, &mut changed);
         }
         match kind {
             ObjectKind::Service => pack_map(&mut self.services),
@@ -262,13 +306,13 @@ fn service_of(slice: &ObjectName, service: Name) -> ObjectName {
 fn changed_service(name: ObjectName) -> Changed {
     Changed {
         services: [name].into(),
-        nodes: BTreeSet::new(),
+        ..Changed::default()
     }
 }
 
 fn changed_node(name: Name) -> Changed {
     Changed {
-        services: BTreeSet::new(),
         nodes: [name].into(),
+        ..Changed::default()
     }
 }

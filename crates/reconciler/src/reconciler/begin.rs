@@ -92,7 +92,7 @@ impl Reconciler {
             changed.services = services.by_ref().take(SERVICES_AT_ONCE).collect();
             self.changed = Changed {
                 services: services.collect(),
-                nodes: BTreeSet::new(),
+                ..Changed::default()
             };
         } else {
             run.covers = Some(absorbed);

@@ -5,16 +5,17 @@ use k8s_openapi::api::core::v1 as core;
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
 use model::{ObjectName, Parsed};
 
-use super::{ip, name, object_name, port, protocol};
+use super::{ip, name, port, protocol};
+use crate::objects;
 
 /// Converts an Endpoints object into slices: one for each subset and family that has an address.
 ///
 /// A slice is named `ENDPOINTS:ipv4:0`, with the family and the number of the subset. No
 /// EndpointSlice can be named so, because `:` is in no Kubernetes name.
 #[must_use]
-pub fn endpoints(given: &core::Endpoints) -> Vec<EndpointSlice> {
-    let owner = object_name(&given.metadata);
-    let subsets = given.subsets.iter().flatten().enumerate();
+pub fn endpoints(given: &objects::Endpoints) -> Vec<EndpointSlice> {
+    let owner = given.metadata.object_name();
+    let subsets = given.subsets.iter().enumerate();
     subsets
         .flat_map(|(number, subset)| {
             [AddressFamily::Ipv4, AddressFamily::Ipv6]

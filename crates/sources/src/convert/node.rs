@@ -2,20 +2,17 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1 as core;
 use model::cluster::Node;
 
 use super::address::{parse_cidr, parse_ip};
 use super::name;
-
-/// The label that says in which zone a node is.
-const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+use crate::objects;
 
 /// Converts a Node. Addresses come in kube-proxy's order, InternalIPs before ExternalIPs; text that
 /// is no address, and a pod network that is none, are left out.
 #[must_use]
-pub fn node(given: &core::Node) -> Node {
-    let zone = (given.metadata.labels.as_ref()).and_then(|labels| labels.get(ZONE_LABEL));
+pub fn node(given: &objects::Node) -> Node {
+    let zone = given.metadata.labels.zone.as_ref();
     Node {
         name: name(given.metadata.name.as_deref().unwrap_or_default()),
         zone: zone.filter(|text| !text.is_empty()).map(|text| name(text)),
@@ -28,7 +25,7 @@ pub fn node(given: &core::Node) -> Node {
             .into_iter()
             .filter_map(|text| parse_cidr(text.trim()))
             .collect(),
-        deleting: given.metadata.deletion_timestamp.is_some(),
+        deleting: given.metadata.deletion_timestamp,
         leaving: has_taint(given, LEAVING_TAINT),
     }
 }
@@ -36,26 +33,20 @@ pub fn node(given: &core::Node) -> Node {
 /// By which the cluster autoscaler says that it will delete a node.
 const LEAVING_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
 
-fn has_taint(given: &core::Node, key: &str) -> bool {
-    let taints = given.spec.as_ref().and_then(|spec| spec.taints.as_ref());
-    taints.into_iter().flatten().any(|taint| taint.key == key)
+fn has_taint(given: &objects::Node, key: &str) -> bool {
+    given.spec.taints.iter().any(|taint| taint.key == key)
 }
 
-fn addresses(given: &core::Node, kind: &str) -> Vec<IpAddr> {
-    let all = (given.status.as_ref()).and_then(|status| status.addresses.as_ref());
-    all.into_iter()
-        .flatten()
+fn addresses(given: &objects::Node, kind: &str) -> Vec<IpAddr> {
+    (given.status.addresses.iter())
         .filter(|address| address.type_ == kind)
         .filter_map(|address| parse_ip(&address.address))
         .collect()
 }
 
-fn pod_cidrs(given: &core::Node) -> Vec<&String> {
-    let Some(spec) = &given.spec else {
-        return Vec::new();
-    };
-    match &spec.pod_cidrs {
-        Some(many) if !many.is_empty() => many.iter().collect(),
-        _ => spec.pod_cidr.iter().collect(),
+fn pod_cidrs(given: &objects::Node) -> Vec<&String> {
+    match &*given.spec.pod_cidrs {
+        [] => given.spec.pod_cidr.iter().collect(),
+        many => many.iter().collect(),
     }
 }

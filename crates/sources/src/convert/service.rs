@@ -8,23 +8,20 @@ use k8s_openapi::api::core::v1 as core;
 use model::Parsed;
 use model::cluster::{Service, ServiceKind, ServicePort, TrafficPolicy};
 
-use super::{cidr, ip, name, object_name, port, protocol};
+use super::{cidr, ip, name, port, protocol};
+use crate::objects;
 
 /// The default of the API server for `sessionAffinityConfig.clientIP.timeoutSeconds`.
 const AFFINITY_TIMEOUT_SECONDS: u32 = 10_800;
 
-/// The annotation by which a Service chooses a scheduler of its own.
-const SCHEDULER: &str = "kube-ipvs.io/scheduler";
-
 /// Converts a Service. Load-balancer addresses with `ipMode: Proxy` are left out, as are blank
 /// texts among the addresses; `clusterIP: None` gives no cluster address.
 #[must_use]
-pub fn service(given: &core::Service) -> Service {
-    let empty = core::ServiceSpec::default();
-    let spec = given.spec.as_ref().unwrap_or(&empty);
+pub fn service(given: &objects::Service) -> Service {
+    let spec = &given.spec;
     Service {
-        name: object_name(&given.metadata),
-        created: (given.metadata.creation_timestamp.as_ref()).map(|time| time.0.as_second()),
+        name: given.metadata.object_name(),
+        created: given.metadata.creation_timestamp,
         kind: match spec.type_.as_deref() {
             Some("NodePort") => ServiceKind::NodePort,
             Some("LoadBalancer") => ServiceKind::LoadBalancer,
@@ -43,9 +40,7 @@ pub fn service(given: &core::Service) -> Service {
             .map(|text| cidr(text))
             .collect(),
         health_check_node_port: node_port(spec.health_check_node_port),
-        scheduler: (given.metadata.annotations.as_ref())
-            .and_then(|annotations| annotations.get(SCHEDULER))
-            .map(|text| name(text.trim())),
+        scheduler: (given.metadata.annotations.scheduler.as_ref()).map(|text| name(text.trim())),
     }
 }
 
@@ -105,8 +100,8 @@ fn policy(text: Option<&str>) -> TrafficPolicy {
     }
 }
 
-fn load_balancer_ips(given: &core::Service) -> Vec<Parsed<IpAddr>> {
-    let balancer = (given.status.as_ref()).and_then(|status| status.load_balancer.as_ref());
+fn load_balancer_ips(given: &objects::Service) -> Vec<Parsed<IpAddr>> {
+    let balancer = given.status.load_balancer.as_ref();
     let ingress = balancer.and_then(|balancer| balancer.ingress.as_ref());
     addresses(
         ingress

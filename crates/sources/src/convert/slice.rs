@@ -4,28 +4,18 @@ use std::time::SystemTime;
 
 use ipvs::AddressFamily;
 use k8s_openapi::api::discovery::v1 as discovery;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
 
-use super::{ip, name, object_name, port, protocol};
-
-/// The label that says which Service a slice belongs to.
-pub(crate) const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
-
-/// The annotation of the controller's that says what time it was (`EndpointsLastChangeTriggerTime`,
-/// staging/src/k8s.io/api/core/v1/annotation_key_constants.go, Kubernetes 1.34).
-const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+use super::{ip, name, port, protocol};
+use crate::objects;
 
 /// Converts an EndpointSlice; none where the label `kubernetes.io/service-name` is missing, so that
 /// the slice belongs to no Service.
 #[must_use]
-pub fn slice(given: &discovery::EndpointSlice) -> Option<EndpointSlice> {
-    let labels = given.metadata.labels.as_ref()?;
-    let service = labels
-        .get(SERVICE_NAME_LABEL)
-        .filter(|text| !text.is_empty())?;
+pub fn slice(given: &objects::EndpointSlice) -> Option<EndpointSlice> {
+    let service = (given.metadata.labels.service_name.as_ref()).filter(|text| !text.is_empty())?;
     Some(EndpointSlice {
-        name: object_name(&given.metadata),
+        name: given.metadata.object_name(),
         service: name(service),
         family: match given.address_type.as_str() {
             "IPv4" => Some(AddressFamily::Ipv4),
@@ -33,14 +23,14 @@ pub fn slice(given: &discovery::EndpointSlice) -> Option<EndpointSlice> {
             _ => None,
         },
         endpoints: given.endpoints.iter().map(endpoint).collect(),
-        ports: (given.ports.iter().flatten()).map(endpoint_port).collect(),
+        ports: given.ports.iter().map(endpoint_port).collect(),
         triggered: triggered(&given.metadata),
     })
 }
 
 /// When the change was made that an object came to be of; none where nobody says so in RFC 3339.
-fn triggered(metadata: &ObjectMeta) -> Option<SystemTime> {
-    let time = metadata.annotations.as_ref()?.get(TRIGGER_TIME)?;
+fn triggered(metadata: &objects::Metadata) -> Option<SystemTime> {
+    let time = metadata.annotations.trigger_time.as_ref()?;
     let time: jiff::Timestamp = time.parse().ok()?;
     Some(time.into())
 }

@@ -1,8 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use ipvs::AddressFamily;
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::discovery::v1 as discovery;
+use model::ObjectName;
 use model::cluster::{
     Endpoint, EndpointPort, EndpointSlice, Node, Service, ServiceKind, ServicePort, TrafficPolicy,
 };
@@ -10,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::*;
+use crate::objects;
 
 fn typed<K: DeserializeOwned>(value: serde_json::Value) -> K {
     serde_json::from_value(value).expect("a typed object")
@@ -43,7 +43,7 @@ fn check_service(
     let given = json!({"metadata": {"name": "web"}, "spec": spec, "status": status});
     let mut expected = bare("web");
     change(&mut expected);
-    assert_eq!(service(&typed::<core::Service>(given)), expected);
+    assert_eq!(service(&typed::<objects::Service>(given)), expected);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_service_says_everything() {
         health_check_node_port: Some(Parsed::Valid(NonZeroU16::new(30999).expect("a port"))),
         scheduler: Some("wrr".into()),
     };
-    assert_eq!(service(&typed::<core::Service>(given)), expected);
+    assert_eq!(service(&typed::<objects::Service>(given)), expected);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn tcp(name: &str, port: u16) -> EndpointPort {
 
 #[test]
 fn a_slice_says_everything() {
-    let given: discovery::EndpointSlice = typed(json!({
+    let given: objects::EndpointSlice = typed(json!({
         "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"},
             "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "1970-01-01T00:00:02.5Z"}},
         "addressType": "IPv4",
@@ -228,7 +228,7 @@ fn a_slice_of_no_service_is_none() {
 
 #[test]
 fn endpoints_become_a_slice_for_each_subset_and_family() {
-    let given: core::Endpoints = typed(json!({
+    let given: objects::Endpoints = typed(json!({
         "metadata": {"name": "web"},
         "subsets": [
             {"addresses": [{"ip": "10.244.1.5", "nodeName": "node1"}, {"ip": "fd00::5"}],
@@ -276,7 +276,7 @@ fn endpoints_become_a_slice_for_each_subset_and_family() {
 
 #[test]
 fn a_node_has_internal_addresses_first() {
-    let given: core::Node = typed(json!({
+    let given: objects::Node = typed(json!({
         "metadata": {"name": "node1", "labels": {"topology.kubernetes.io/zone": "a"}},
         "spec": {"podCIDR": "10.244.9.0/24", "podCIDRs": ["10.244.1.0/24", "nonsense", "fd00::/64"]},
         "status": {"addresses": [

@@ -2,16 +2,12 @@
 
 use std::fmt;
 
-use k8s_openapi::Metadata;
-use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::discovery::v1 as discovery;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use model::cluster::EndpointSlice;
 use model::{Object, ObjectName};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::FileErrorKind;
+use crate::objects::{self, Kubernetes};
 use crate::yaml::{Step, steps};
 use crate::{convert, filter};
 
@@ -54,42 +50,38 @@ pub(super) enum Outcome {
 
 pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
     match (api_version, kind) {
-        ("v1", "Service") => decode("Service", value, |given: &core::Service| {
+        ("v1", "Service") => decode("Service", value, |given: &objects::Service| {
             let service = convert::service(given);
             if service.cluster_ips.is_empty() && needs_cluster_ip(given) {
                 tracing::warn!(service = %service.name, "no clusterIP is given, and none is invented: nothing is programmed for it");
             }
             Some(object(Object::Service(service)))
         }),
-        ("v1", "Endpoints") => decode("Endpoints", value, |given: &core::Endpoints| {
+        ("v1", "Endpoints") => decode("Endpoints", value, |given: &objects::Endpoints| {
             Some(Given::Endpoints(convert::endpoints(given)))
         }),
-        ("v1", "Node") => decode("Node", value, |given: &core::Node| {
+        ("v1", "Node") => decode("Node", value, |given: &objects::Node| {
             Some(object(Object::Node(convert::node(given))))
         }),
-        ("discovery.k8s.io/v1", "EndpointSlice") => decode(
-            "EndpointSlice",
-            value,
-            |given: &discovery::EndpointSlice| {
+        ("discovery.k8s.io/v1", "EndpointSlice") => {
+            decode("EndpointSlice", value, |given: &objects::EndpointSlice| {
                 let slice = convert::slice(given);
                 if slice.is_none() {
                     tracing::info!(
-                        slice = %convert::object_name(&given.metadata),
+                        slice = %given.metadata.object_name(),
                         "an EndpointSlice without the label kubernetes.io/service-name is left out"
                     );
                 }
                 slice.map(|slice| object(Object::EndpointSlice(slice)))
-            },
-        ),
+            })
+        }
         _ => Outcome::OtherKind,
     }
 }
 
 /// Returns true if an API server would have given this Service an address.
-fn needs_cluster_ip(given: &core::Service) -> bool {
-    let Some(spec) = &given.spec else {
-        return true;
-    };
+fn needs_cluster_ip(given: &objects::Service) -> bool {
+    let spec = &given.spec;
     spec.cluster_ip.as_deref() != Some("None")
         && (spec.cluster_ips.iter().flatten()).all(|text| text != "None")
         && spec.type_.as_deref() != Some("ExternalName")
@@ -97,7 +89,7 @@ fn needs_cluster_ip(given: &core::Service) -> bool {
 
 fn decode<K>(kind: &'static str, value: Value, convert: impl Fn(&K) -> Option<Given>) -> Outcome
 where
-    K: DeserializeOwned + Metadata<Ty = ObjectMeta>,
+    K: Kubernetes,
 {
     let object = describe(kind, &value);
     let given: K = match serde_path_to_error::deserialize(value) {
@@ -126,7 +118,7 @@ where
     }
     let name = match kind {
         "Node" => ObjectName::new("", meta.name.as_deref().unwrap_or_default()),
-        _ => convert::object_name(meta),
+        _ => meta.object_name(),
     };
     match convert(&given) {
         Some(given) => Outcome::Object(GivenKey { kind, name }, given),

@@ -1,30 +1,40 @@
 //! Lists, page by page.
 
-use kube::Api;
+use kube::Client;
 use kube::api::ListParams;
+use kube::core::Request;
+use serde_json::value::RawValue;
 
+use super::answer::{self, PAGE_LENGTH, Page};
 use super::problem::RequestError;
 use super::resource::{Selection, Watched};
 use super::settings::KubeSettings;
 
 /// A list that is read page by page. All pages together are the state at one moment.
-pub(super) struct Pages<'a, K> {
-    api: &'a Api<K>,
+pub(super) struct Pages<'a> {
+    client: &'a Client,
+    path: &'static str,
     settings: &'a KubeSettings,
     params: ListParams,
     version: Option<String>,
     done: bool,
 }
 
-impl<'a, K: Watched> Pages<'a, K> {
-    pub(super) fn new(api: &'a Api<K>, selection: Selection, settings: &'a KubeSettings) -> Self {
+impl<'a> Pages<'a> {
+    pub(super) fn new<K: Watched>(
+        client: &'a Client,
+        settings: &'a KubeSettings,
+        page_size: u32,
+    ) -> Self {
+        let Selection { labels, fields } = K::selection(settings);
         Self {
-            api,
+            client,
+            path: K::PATH,
             settings,
             params: ListParams {
-                label_selector: selection.labels,
-                field_selector: selection.fields,
-                limit: Some(settings.page_size),
+                label_selector: labels,
+                field_selector: fields,
+                limit: Some(page_size),
                 ..ListParams::default()
             },
             version: None,
@@ -32,19 +42,25 @@ impl<'a, K: Watched> Pages<'a, K> {
         }
     }
 
-    /// The next page, or none after the last. After an error the list must begin anew.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<K>>, RequestError> {
+    /// The objects of the next page, or none after the last. After an error the list must begin anew.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Box<RawValue>>>, RequestError> {
         if self.done {
             return Ok(None);
         }
-        let asked = self.api.list(&self.params);
-        let list = RequestError::within(self.settings.request_timeout, asked).await?;
-        let more = list.metadata.continue_.filter(|token| !token.is_empty());
-        let version = list.metadata.resource_version;
+        let page = RequestError::within(self.settings.request_timeout, self.read()).await?;
+        let more = page.metadata.more.filter(|token| !token.is_empty());
+        let version = page.metadata.resource_version;
         self.version = version.filter(|version| !version.is_empty());
         self.done = more.is_none();
         self.params.continue_token = more;
-        Ok(Some(list.items))
+        Ok(Some(page.items.unwrap_or_default()))
+    }
+
+    async fn read(&self) -> Result<Page, RequestError> {
+        let request = Request::new(self.path).list(&self.params)?;
+        let body = answer::ask(self.client, request).await?;
+        let text = answer::whole(body, PAGE_LENGTH).await?;
+        serde_json::from_slice(&text).map_err(|error| RequestError::BadAnswer(error.to_string()))
     }
 
     /// From where to watch, once the last page is in.

@@ -8,6 +8,7 @@ use kube::core::Status;
 
 use super::resource::Watched;
 use crate::event::{ProblemKind, SourceProblem};
+use crate::status::printable;
 
 /// Why a request, or the watch that it began, failed.
 #[derive(Debug)]
@@ -22,8 +23,14 @@ pub(super) enum RequestError {
     ListWithoutEnd,
     /// The connection ended in the middle of a streamed list.
     CutShort,
-    /// An event that is none. What changed is not known.
-    BadEvent,
+    /// The answer to a list is no list, and why.
+    BadAnswer(String),
+    /// A line of a watch is no event, and why. What changed is not known.
+    BadEvent(String),
+    /// An answer, or one event of a watch, is longer than this, bytes.
+    TooLong(usize),
+    /// The connection broke while an answer was read.
+    Broken(Box<kube::Error>),
     /// The server is not as far as it was before.
     StateLost,
     /// The server left out the resource version.
@@ -32,14 +39,13 @@ pub(super) enum RequestError {
 
 impl From<kube::Error> for RequestError {
     fn from(error: kube::Error) -> Self {
-        match error {
-            // An event that cannot be decoded is taken for a status, of which every field may be absent.
-            kube::Error::Api(status) if status.code == 0 && status.message.is_empty() => {
-                Self::BadEvent
-            }
-            kube::Error::Api(status) => Self::Server(status),
-            other => Self::Client(Box::new(other)),
-        }
+        Self::Client(Box::new(error))
+    }
+}
+
+impl From<kube::core::request::Error> for RequestError {
+    fn from(error: kube::core::request::Error) -> Self {
+        Self::from(kube::Error::BuildRequest(error))
     }
 }
 
@@ -47,10 +53,10 @@ impl RequestError {
     /// Waits for an answer, but not for ever.
     pub(super) async fn within<T>(
         limit: Duration,
-        request: impl Future<Output = kube::Result<T>>,
+        request: impl Future<Output = Result<T, Self>>,
     ) -> Result<T, Self> {
         match tokio::time::timeout(limit, request).await {
-            Ok(answer) => answer.map_err(Self::from),
+            Ok(answer) => answer,
             Err(_) => Err(Self::Silent(limit)),
         }
     }
@@ -77,9 +83,10 @@ impl RequestError {
         status.code == 410 || status.reason == "Expired" || status.reason == "Gone" || ahead
     }
 
-    /// Returns true if the server does not understand the request, as one that cannot stream lists.
+    /// Returns true if the server does not stream lists: it said no, whatever the reason, or the list had no end. Some say that
+    /// something is wrong with themselves, as one without a feature of its etcd does (500).
     pub(super) fn is_refused(&self) -> bool {
-        matches!(self, Self::ListWithoutEnd) || matches!(self.code(), Some(400 | 405 | 415 | 422))
+        matches!(self, Self::ListWithoutEnd | Self::Server(_))
     }
 
     /// Returns the time that the server asks us to wait.
@@ -93,18 +100,14 @@ impl RequestError {
 
     /// Returns true if a change may have been missed, so that only a list tells how things are.
     pub(super) fn needs_list(&self) -> bool {
-        let undecoded = match self {
-            Self::Client(error) => matches!(**error, kube::Error::SerdeError(_)),
-            _ => false,
-        };
-        undecoded || self.is_gone() || matches!(self, Self::BadEvent | Self::NoVersion)
+        self.is_gone() || matches!(self, Self::BadEvent(_) | Self::TooLong(_) | Self::NoVersion)
     }
 
     /// In words for an operator. `verb` is what was tried.
     pub(super) fn problem<K: Watched>(&self, verb: &str, server: &str) -> SourceProblem {
         let kind = self.kind();
         SourceProblem {
-            subject: K::SUBJECT.into(),
+            subject: super::source_name(K::KIND).into(),
             kind,
             message: format!(
                 "failed to {verb} {} at {server}: {}",
@@ -118,10 +121,13 @@ impl RequestError {
     fn kind(&self) -> ProblemKind {
         match self {
             Self::Silent(_) | Self::CutShort => ProblemKind::Unreachable,
-            Self::NoVersion | Self::BadEvent | Self::ListWithoutEnd | Self::StateLost => {
-                ProblemKind::Protocol
-            }
-            Self::Client(error) => client_kind(error),
+            Self::NoVersion
+            | Self::TooLong(_)
+            | Self::BadAnswer(_)
+            | Self::BadEvent(_)
+            | Self::ListWithoutEnd
+            | Self::StateLost => ProblemKind::Protocol,
+            Self::Client(error) | Self::Broken(error) => client_kind(error),
             Self::Server(status) => match status.code {
                 401 => ProblemKind::Unauthorized,
                 403 => ProblemKind::Forbidden,
@@ -138,7 +144,9 @@ impl RequestError {
             Self::Silent(limit) => format!("no answer in {} s", limit.as_secs_f32()),
             Self::CutShort => "the connection ended in the middle of the list".to_owned(),
             Self::ListWithoutEnd => "the streamed list has no end".to_owned(),
-            Self::BadEvent => "an event cannot be understood".to_owned(),
+            Self::BadAnswer(why) => format!("the answer is no list: {why}"),
+            Self::BadEvent(why) => format!("the answer holds a line that is no event: {why}"),
+            Self::TooLong(limit) => format!("the answer is longer than {} MiB", limit >> 20),
             Self::StateLost => "the server has lost state".to_owned(),
             Self::NoVersion => "the answer has no resourceVersion".to_owned(),
             Self::Server(status) => {
@@ -146,9 +154,11 @@ impl RequestError {
                     "" => status.reason.trim(),
                     message => message,
                 };
-                format!("{} {text}", status.code).trim_end().to_owned()
+                format!("{} {}", status.code, printable(text))
+                    .trim_end()
+                    .to_owned()
             }
-            Self::Client(error) => innermost(error),
+            Self::Client(error) | Self::Broken(error) => innermost(error),
         }
     }
 }
@@ -194,9 +204,9 @@ fn advice<K: Watched>(kind: ProblemKind) -> Option<String> {
             "check the credentials: the token or client certificate is missing, has expired, or is of another cluster"
         }
         ProblemKind::Forbidden => {
-            let group = match K::group(&()) {
-                group if group.is_empty() => "\"\"".to_owned(),
-                group => group.into_owned(),
+            let group = match K::GROUP {
+                "" => "\"\"",
+                group => group,
             };
             return Some(format!(
                 "a ClusterRole bound to this user must allow the verbs list and watch on {} of apiGroup {group}",

@@ -1,15 +1,12 @@
 //! The resources that are watched, and their conversion into our types.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 
-use k8s_openapi::api::core::v1::{Endpoints, Node, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::Resource;
 use model::{ClusterEvent, Object, ObjectKind, ObjectName};
-use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::settings::{KubeSettings, Nodes};
+use crate::objects::{self, EndpointSlice, Endpoints, Kubernetes, Metadata, Node, Service, Unread};
 use crate::{convert, filter};
 
 /// Selection of the objects of a resource.
@@ -23,22 +20,37 @@ pub(super) struct Selection {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     parts: BTreeMap<ObjectName, Vec<ObjectName>>,
+    /// The same of the list before, while another one is read.
+    listed_before: BTreeMap<ObjectName, Vec<ObjectName>>,
+}
+
+impl Memory {
+    /// A list begins: objects that it does not name are gone.
+    pub(super) fn start_list(&mut self) {
+        // A list that broke off was none.
+        self.listed_before.append(&mut self.parts);
+    }
+
+    /// The list is complete.
+    pub(super) fn end_list(&mut self) {
+        self.listed_before = BTreeMap::new();
+    }
 }
 
 /// A resource that is watched.
-pub(super) trait Watched:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
-{
+pub(super) trait Watched: Kubernetes + Send + 'static {
     /// As what it is delivered.
     const KIND: ObjectKind;
-    /// The subject of troubles with it.
-    const SUBJECT: &'static str;
+    /// Its API group; empty is the core group.
+    const GROUP: &'static str;
     /// Its name in RBAC rules.
     const PLURAL: &'static str;
+    /// Path of its list.
+    const PATH: &'static str;
 
     /// Its name in messages, with the API group.
     fn resource() -> String {
-        match &*Self::group(&()) {
+        match Self::GROUP {
             "" => Self::PLURAL.to_owned(),
             group => format!("{}.{group}", Self::PLURAL),
         }
@@ -52,62 +64,109 @@ pub(super) trait Watched:
         }
     }
 
+    /// The name of the object with this metadata.
+    fn name(metadata: &Metadata) -> ObjectName {
+        metadata.object_name()
+    }
+
     /// Returns the events for an object that exists.
     fn upsert(self, memory: &mut Memory) -> Vec<ClusterEvent>;
 
     /// Returns the events for an object that is gone.
-    fn delete(self, memory: &mut Memory) -> Vec<ClusterEvent>;
+    fn delete(name: ObjectName, _memory: &mut Memory) -> Vec<ClusterEvent> {
+        vec![ClusterEvent::Delete(Self::KIND, name)]
+    }
+
+    /// Returns the names that an object has in our types: those that stay known while it cannot be decoded.
+    fn parts(name: ObjectName, _memory: &mut Memory) -> Vec<ObjectName> {
+        vec![name]
+    }
+}
+
+/// Returns the events for the text of an object that exists, and the object's version. One that cannot be decoded stays as it was
+/// known before.
+pub(super) fn upsert<K: Watched>(
+    text: &RawValue,
+    memory: &mut Memory,
+) -> (Vec<ClusterEvent>, Option<String>) {
+    match objects::decode::<K>(text.get()) {
+        Ok(object) => {
+            let version = object.metadata().resource_version.clone();
+            (object.upsert(memory), version)
+        }
+        Err(error) => {
+            let metadata = metadata(text);
+            let name = K::name(&metadata);
+            tracing::debug!(resource = K::PLURAL, object = %name, %error, "an object cannot be decoded");
+            let events = (K::parts(name, memory).into_iter())
+                .map(|name| ClusterEvent::Undecodable(K::KIND, name, error.clone()))
+                .collect();
+            (events, metadata.resource_version)
+        }
+    }
+}
+
+/// Returns the events for the text of an object that is gone, and the object's version.
+pub(super) fn delete<K: Watched>(
+    text: &RawValue,
+    memory: &mut Memory,
+) -> (Vec<ClusterEvent>, Option<String>) {
+    let metadata = metadata(text);
+    (
+        K::delete(K::name(&metadata), memory),
+        metadata.resource_version,
+    )
+}
+
+/// The metadata of any object, as far as they can be decoded.
+pub(super) fn metadata(text: &RawValue) -> Metadata {
+    let unread: Unread = objects::decode(text.get()).unwrap_or_default();
+    unread.metadata
 }
 
 impl Watched for Service {
     const KIND: ObjectKind = ObjectKind::Service;
-    const SUBJECT: &'static str = "services";
+    const GROUP: &'static str = "";
     const PLURAL: &'static str = "services";
+    const PATH: &'static str = "/api/v1/services";
 
     fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
         let service = convert::service(&self);
         vec![ClusterEvent::Upsert(Object::Service(service))]
     }
-
-    fn delete(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
-        let name = convert::object_name(&self.metadata);
-        vec![ClusterEvent::Delete(Self::KIND, name)]
-    }
 }
 
 impl Watched for EndpointSlice {
     const KIND: ObjectKind = ObjectKind::EndpointSlice;
-    const SUBJECT: &'static str = "endpointslices";
+    const GROUP: &'static str = "discovery.k8s.io";
     const PLURAL: &'static str = "endpointslices";
+    const PATH: &'static str = "/apis/discovery.k8s.io/v1/endpointslices";
 
-    fn upsert(self, memory: &mut Memory) -> Vec<ClusterEvent> {
+    fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
         match convert::slice(&self) {
             Some(slice) => vec![ClusterEvent::Upsert(Object::EndpointSlice(slice))],
             None => {
+                let name = self.metadata.object_name();
                 tracing::info!(
-                    slice = %convert::object_name(&self.metadata),
+                    slice = %name,
                     "an EndpointSlice without the label kubernetes.io/service-name is left out"
                 );
-                self.delete(memory)
+                vec![ClusterEvent::Delete(Self::KIND, name)]
             }
         }
-    }
-
-    fn delete(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
-        let name = convert::object_name(&self.metadata);
-        vec![ClusterEvent::Delete(Self::KIND, name)]
     }
 }
 
 impl Watched for Endpoints {
     const KIND: ObjectKind = ObjectKind::EndpointSlice;
-    const SUBJECT: &'static str = "endpointslices";
+    const GROUP: &'static str = "";
     const PLURAL: &'static str = "endpoints";
+    const PATH: &'static str = "/api/v1/endpoints";
 
     fn upsert(self, memory: &mut Memory) -> Vec<ClusterEvent> {
         let slices = convert::endpoints(&self);
         let names: Vec<_> = slices.iter().map(|slice| slice.name.clone()).collect();
-        let owner = convert::object_name(&self.metadata);
+        let owner = self.metadata.object_name();
         let before = memory.parts.insert(owner, names.clone());
         let mut events: Vec<_> = (before.into_iter().flatten())
             .filter(|name| !names.contains(name))
@@ -118,18 +177,30 @@ impl Watched for Endpoints {
         events
     }
 
-    fn delete(self, memory: &mut Memory) -> Vec<ClusterEvent> {
-        let before = memory.parts.remove(&convert::object_name(&self.metadata));
+    fn delete(name: ObjectName, memory: &mut Memory) -> Vec<ClusterEvent> {
+        let before = memory.parts.remove(&name);
         (before.into_iter().flatten())
             .map(|name| ClusterEvent::Delete(Self::KIND, name))
             .collect()
+    }
+
+    fn parts(name: ObjectName, memory: &mut Memory) -> Vec<ObjectName> {
+        let Memory {
+            parts,
+            listed_before,
+        } = memory;
+        if let Some(known) = listed_before.get(&name) {
+            (parts.entry(name.clone())).or_insert_with(|| known.clone());
+        }
+        parts.get(&name).cloned().unwrap_or_else(|| vec![name])
     }
 }
 
 impl Watched for Node {
     const KIND: ObjectKind = ObjectKind::Node;
-    const SUBJECT: &'static str = "nodes";
+    const GROUP: &'static str = "";
     const PLURAL: &'static str = "nodes";
+    const PATH: &'static str = "/api/v1/nodes";
 
     fn selection(settings: &KubeSettings) -> Selection {
         Selection {
@@ -141,12 +212,11 @@ impl Watched for Node {
         }
     }
 
-    fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
-        vec![ClusterEvent::Upsert(Object::Node(convert::node(&self)))]
+    fn name(metadata: &Metadata) -> ObjectName {
+        ObjectName::new("", metadata.name.as_deref().unwrap_or_default())
     }
 
-    fn delete(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
-        let name = ObjectName::new("", self.metadata.name.unwrap_or_default());
-        vec![ClusterEvent::Delete(Self::KIND, name)]
+    fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
+        vec![ClusterEvent::Upsert(Object::Node(convert::node(&self)))]
     }
 }

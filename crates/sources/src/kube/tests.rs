@@ -1,5 +1,6 @@
 //! Against a server that follows a script; a whole API server is asked in `tests/kube.rs`.
 
+mod hostile;
 mod relist;
 mod server;
 
@@ -565,7 +566,8 @@ fn an_endpoints_object_may_shrink() {
         endpoints(json!([{"ip": "10.0.0.1"}])).upsert(&mut memory),
         &["a:ipv4:0"],
     );
-    check(endpoints(json!([])).delete(&mut memory), &[]);
+    let name = model::ObjectName::new("default", "a");
+    check(Endpoints::delete(name, &mut memory), &[]);
 }
 
 #[test]

@@ -2,15 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use kube::Api;
-use kube::api::{WatchEvent, WatchParams};
-use model::ClusterEvent;
+use std::marker::PhantomData;
 
+use kube::Client;
+use kube::api::WatchParams;
+use kube::core::Request;
+use kube::core::Status;
+use model::ClusterEvent;
+use serde_json::value::RawValue;
+
+use super::answer::{self, EventKind, Incoming, WatchEvent};
 use super::backoff::{Backoff, random};
-use super::incoming::Incoming;
 use super::list::Pages;
 use super::problem::RequestError;
-use super::resource::{Memory, Watched};
+use super::resource::{self, Memory, Selection, Watched};
 use super::resource_sink::ResourceSink;
 use super::settings::KubeSettings;
 use crate::sink::ReceiverGone;
@@ -22,19 +27,28 @@ const GOOD: Duration = Duration::from_secs(5);
 /// client-go's reflector.
 const CALM: Duration = Duration::from_secs(120);
 
-/// The annotation of the bookmark that ends a streamed list (KEP-3157).
-const LIST_END: &str = "k8s.io/initial-events-end";
+/// Time after which a server that refused to stream a list is asked for a stream again.
+const STREAM_AGAIN: Duration = Duration::from_secs(600);
+
+/// Time limit of the question how far the server is. A server that is away is asked by the next watch.
+const STATE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The factor by which a page that was too long is made smaller.
+const SHORTER: u32 = 8;
 
 /// Watches one resource.
 pub(super) struct Watcher<'a, K> {
-    api: Api<K>,
+    client: Client,
     server: &'a str,
     settings: &'a KubeSettings,
     sink: &'a mut ResourceSink,
     backoff: &'a mut Backoff,
     relist: Backoff,
     memory: Memory,
-    streaming: bool,
+    /// When the server refused to stream a list.
+    refused: Option<Instant>,
+    page_size: u32,
+    resource: PhantomData<K>,
 }
 
 /// Why watching ended.
@@ -46,9 +60,10 @@ pub(super) enum Ended {
 
 /// The end of a watch that may go on.
 enum Closed {
-    /// Time is up, or the connection broke.
-    ByServer,
-    InSilence,
+    /// The time that was asked for is up.
+    InTime,
+    /// The connection broke or was silent: the server may be another one when it is back.
+    Early,
 }
 
 enum Stop {
@@ -69,28 +84,30 @@ impl From<RequestError> for Stop {
 }
 
 /// Up to where the state is known, and the watch that goes on from there if one is open.
-struct Position<K> {
+struct Position {
     version: String,
-    events: Option<Incoming<K>>,
+    events: Option<Incoming>,
 }
 
 impl<'a, K: Watched> Watcher<'a, K> {
     pub(super) fn new(
-        api: Api<K>,
+        client: Client,
         server: &'a str,
         settings: &'a KubeSettings,
         sink: &'a mut ResourceSink,
         backoff: &'a mut Backoff,
     ) -> Self {
         Self {
-            api,
+            client,
             server,
             settings,
             sink,
             backoff,
             relist: Backoff::new(&settings.relist),
             memory: Memory::default(),
-            streaming: settings.streaming_lists,
+            refused: None,
+            page_size: settings.page_size,
+            resource: PhantomData,
         }
     }
 
@@ -137,38 +154,53 @@ impl<'a, K: Watched> Watcher<'a, K> {
         Ok(())
     }
 
-    async fn list(&mut self) -> Result<Position<K>, Stop> {
-        let position = if self.streaming {
-            match self.list_by_stream().await {
-                Err(Stop::Failed(error)) if error.is_refused() => {
-                    tracing::debug!(
-                        resource = K::PLURAL,
-                        "no streamed lists: listing page by page"
-                    );
-                    self.streaming = false;
-                    self.list_by_pages().await?
-                }
-                other => other?,
-            }
-        } else {
-            self.list_by_pages().await?
+    async fn list(&mut self) -> Result<Position, Stop> {
+        let refused = (self.refused).is_some_and(|refused| refused.elapsed() < STREAM_AGAIN);
+        let streamed = match self.settings.streaming_lists && !refused {
+            true => self.list_by_stream().await.map(Some),
+            false => Ok(None),
         };
+        let position = match streamed {
+            Ok(Some(position)) => position,
+            Ok(None) => self.list_by_pages().await?,
+            Err(Stop::Failed(error)) if error.is_refused() => {
+                tracing::debug!(
+                    resource = K::PLURAL,
+                    ?error,
+                    "no streamed list: listing page by page"
+                );
+                self.refused = Some(Instant::now());
+                self.list_by_pages().await?
+            }
+            Err(stop) => return Err(stop),
+        };
+        self.memory.end_list();
         self.sink.recovered().await?;
         Ok(position)
     }
 
-    async fn list_by_pages(&mut self) -> Result<Position<K>, Stop> {
-        let api = self.api.clone();
-        let mut pages = Pages::new(&api, K::selection(self.settings), self.settings);
+    async fn list_by_pages(&mut self) -> Result<Position, Stop> {
+        let client = self.client.clone();
+        let mut pages = Pages::new::<K>(&client, self.settings, self.page_size);
         let mut started = false;
-        while let Some(page) = pages.next().await? {
+        loop {
+            let page = match pages.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(error) => {
+                    if matches!(error, RequestError::TooLong(_)) {
+                        self.page_size = (self.page_size / SHORTER).max(1);
+                    }
+                    return Err(error.into());
+                }
+            };
             if !started {
                 self.start_list().await?;
                 started = true;
             }
             let arrived = Instant::now();
             for object in page {
-                self.tell(object, K::upsert, arrived).await?;
+                self.tell(&object, resource::upsert::<K>, arrived).await?;
             }
         }
         let version = pages.version()?;
@@ -179,31 +211,33 @@ impl<'a, K: Watched> Watcher<'a, K> {
         })
     }
 
-    async fn list_by_stream(&mut self) -> Result<Position<K>, Stop> {
+    async fn list_by_stream(&mut self) -> Result<Position, Stop> {
         let mut events = self.open("", true).await?;
         self.start_list().await?;
         let limit = self.settings.list_silence;
         loop {
-            let event = (events.next(limit).await)
+            let WatchEvent { kind, object } = (events.next(limit).await)
                 .map_err(|_| RequestError::ListWithoutEnd)?
-                .ok_or(RequestError::CutShort)?
-                .map_err(RequestError::from)?;
+                .ok_or(RequestError::CutShort)??;
             let arrived = events.arrived();
-            match event {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                    self.tell(object, K::upsert, arrived).await?;
+            match kind {
+                EventKind::Added | EventKind::Modified => {
+                    self.tell(&object, resource::upsert::<K>, arrived).await?;
                 }
-                WatchEvent::Deleted(object) => self.tell(object, K::delete, arrived).await?,
-                WatchEvent::Bookmark(bookmark) => {
-                    if bookmark.metadata.annotations.contains_key(LIST_END) {
+                EventKind::Deleted => {
+                    self.tell(&object, resource::delete::<K>, arrived).await?;
+                }
+                EventKind::Bookmark => {
+                    let bookmark = resource::metadata(&object);
+                    if bookmark.annotations.initial_events_end {
                         self.sink.list_done(K::KIND).await?;
                         return Ok(Position {
-                            version: bookmark.metadata.resource_version,
+                            version: bookmark.resource_version.unwrap_or_default(),
                             events: Some(events),
                         });
                     }
                 }
-                WatchEvent::Error(status) => return Err(RequestError::Server(status).into()),
+                EventKind::Error => return Err(refusal(&object).into()),
             }
         }
     }
@@ -212,7 +246,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
     /// Returns why, and what was tried.
     async fn follow(
         &mut self,
-        mut position: Position<K>,
+        mut position: Position,
     ) -> Result<(&'static str, RequestError), ReceiverGone> {
         // A list by pages has no watch yet: the first one is no restart.
         let mut watched = false;
@@ -245,8 +279,8 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 self.backoff.reset();
             }
             match ended {
-                Ok(Closed::ByServer) => self.backoff.pause(None).await,
-                Ok(Closed::InSilence) => {
+                Ok(Closed::InTime) => self.backoff.pause(None).await,
+                Ok(Closed::Early) => {
                     if self.has_lost_state(&position.version).await {
                         return Ok(("watch", RequestError::StateLost));
                     }
@@ -262,77 +296,70 @@ impl<'a, K: Watched> Watcher<'a, K> {
     /// Returns true if the server is behind `version`: then it was set back, as by a restored backup, and a watch from there says
     /// nothing of what happens before the server gets so far again.
     async fn has_lost_state(&self, version: &str) -> bool {
-        let settings = KubeSettings {
-            page_size: 1,
-            ..self.settings.clone()
-        };
-        let mut pages = Pages::new(&self.api, K::selection(&settings), &settings);
-        if pages.next().await.is_err() {
+        let mut pages = Pages::new::<K>(&self.client, self.settings, 1);
+        let limit = self.settings.request_timeout.min(STATE_TIMEOUT);
+        if RequestError::within(limit, pages.next()).await.is_err() {
             // Opening the watch will tell what is wrong.
             return false;
         }
-        let current = pages
-            .version()
-            .ok()
-            .and_then(|version| version.parse::<u64>().ok());
-        let known = version.parse::<u64>().ok();
-        current
-            .zip(known)
-            .is_some_and(|(current, known)| current < known)
+        (pages.version()).is_ok_and(|current| is_before(&current, version))
     }
 
     /// Takes events until the watch ends or is silent for too long.
     async fn take_all(
         &mut self,
-        mut events: Incoming<K>,
+        mut events: Incoming,
         version: &mut String,
     ) -> Result<Closed, Stop> {
+        let opened = Instant::now();
+        let mut recorded = None;
         loop {
             let Ok(event) = events.next(self.settings.silence).await else {
                 tracing::debug!(
                     resource = K::PLURAL,
                     "the watch is silent: opening another one"
                 );
-                return Ok(Closed::InSilence);
+                return Ok(Closed::Early);
             };
-            let delivered =
-                matches!(&event, Some(Ok(event)) if !matches!(event, WatchEvent::Error(_)));
-            if delivered && events.is_last() {
-                self.sink.succeeded();
-            }
-            match event {
-                None => return Ok(Closed::ByServer),
-                Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
-                    let next = version_of(&object)?;
-                    self.tell(object, K::upsert, events.arrived()).await?;
-                    *version = next;
+            let WatchEvent { kind, object } = match event {
+                Some(Ok(event)) => event,
+                None if opened.elapsed() < self.settings.watch_timeout / 2 => {
+                    return Ok(Closed::Early);
                 }
-                Some(Ok(WatchEvent::Deleted(object))) => {
-                    let next = version_of(&object)?;
-                    self.tell(object, K::delete, events.arrived()).await?;
-                    *version = next;
-                }
-                Some(Ok(WatchEvent::Bookmark(bookmark))) => {
-                    let next = bookmark.metadata.resource_version;
-                    if !next.is_empty() {
-                        *version = next;
-                    }
-                }
-                Some(Ok(WatchEvent::Error(status))) => {
-                    return Err(RequestError::Server(status).into());
-                }
-                // The connection broke; the watch goes on where it was.
-                Some(Err(kube::Error::ReadEvents(cause))) => {
+                None => return Ok(Closed::InTime),
+                // The watch goes on where it was.
+                Some(Err(RequestError::Broken(cause))) => {
                     tracing::debug!(resource = K::PLURAL, %cause, "the watch broke");
-                    return Ok(Closed::ByServer);
+                    return Ok(Closed::Early);
                 }
-                Some(Err(error)) => return Err(RequestError::from(error).into()),
+                Some(Err(error)) => return Err(error.into()),
+            };
+            let arrived = events.arrived();
+            if kind != EventKind::Error && recorded != Some(arrived) {
+                self.sink.succeeded();
+                recorded = Some(arrived);
+            }
+            let next = match kind {
+                EventKind::Added | EventKind::Modified => {
+                    self.tell(&object, resource::upsert::<K>, arrived).await?
+                }
+                EventKind::Deleted => self.tell(&object, resource::delete::<K>, arrived).await?,
+                EventKind::Bookmark => resource::metadata(&object).resource_version,
+                EventKind::Error => return Err(refusal(&object).into()),
+            };
+            match next.filter(|next| !next.is_empty()) {
+                Some(next) if is_before(&next, version) => {
+                    return Err(RequestError::StateLost.into());
+                }
+                Some(next) => *version = next,
+                None if kind == EventKind::Bookmark => {}
+                None => return Err(RequestError::NoVersion.into()),
             }
         }
     }
 
-    async fn open(&self, version: &str, list: bool) -> Result<Incoming<K>, RequestError> {
-        let selection = K::selection(self.settings);
+    async fn open(&self, version: &str, list: bool) -> Result<Incoming, RequestError> {
+        let Selection { labels, fields } = K::selection(self.settings);
         let most = match list {
             true => self.settings.list_timeout,
             false => self.settings.watch_timeout,
@@ -340,39 +367,51 @@ impl<'a, K: Watched> Watcher<'a, K> {
         let full = most.as_secs().max(1);
         let seconds = full - random() % (full / 4 + 1);
         let params = WatchParams {
-            label_selector: selection.labels,
-            field_selector: selection.fields,
+            label_selector: labels,
+            field_selector: fields,
             timeout: u32::try_from(seconds).ok(),
             bookmarks: true,
             send_initial_events: list,
         };
-        let asked = self.api.watch(&params, version);
-        let events = RequestError::within(self.settings.request_timeout, asked).await?;
-        Ok(Incoming::new(events))
+        let request = Request::new(K::PATH).watch(&params, version)?;
+        let asked = answer::ask(&self.client, request);
+        let body = RequestError::within(self.settings.request_timeout, asked).await?;
+        Ok(Incoming::new(body))
     }
 
     async fn start_list(&mut self) -> Result<(), ReceiverGone> {
-        self.memory = Memory::default();
+        self.memory.start_list();
         self.sink.list_started(K::KIND).await
     }
 
-    /// Kubernetes' object ends here.
+    /// Sends the events of `object`, and returns its version. Kubernetes' object ends here.
     async fn tell(
         &mut self,
-        object: K,
-        meaning: fn(K, &mut Memory) -> Vec<ClusterEvent>,
+        object: &RawValue,
+        meaning: fn(&RawValue, &mut Memory) -> (Vec<ClusterEvent>, Option<String>),
         arrived: Instant,
-    ) -> Result<(), ReceiverGone> {
-        for event in meaning(object, &mut self.memory) {
+    ) -> Result<Option<String>, ReceiverGone> {
+        let (events, version) = meaning(object, &mut self.memory);
+        for event in events {
             self.sink.cluster(event, arrived).await?;
         }
-        Ok(())
+        Ok(version)
     }
 }
 
-fn version_of<K: Watched>(object: &K) -> Result<String, RequestError> {
-    let version = object.meta().resource_version.clone();
-    version
-        .filter(|version| !version.is_empty())
-        .ok_or(RequestError::NoVersion)
+/// The error that an event of a watch holds.
+fn refusal(object: &RawValue) -> RequestError {
+    match serde_json::from_str::<Status>(object.get()) {
+        Ok(status) => RequestError::Server(Box::new(status)),
+        Err(error) => RequestError::BadEvent(error.to_string()),
+    }
+}
+
+/// Returns true if version `next` is older than `known`. A server that has lost state, as one that was restored from a backup,
+/// counts from there again. Versions are numbers (KEP-5504); those that are none are not compared.
+fn is_before(next: &str, known: &str) -> bool {
+    let number = |version: &str| version.parse::<u64>().ok();
+    number(next)
+        .zip(number(known))
+        .is_some_and(|(next, known)| next < known)
 }

@@ -1,15 +1,14 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::Resource;
-use k8s_openapi::api::core::v1::{Endpoints, Node, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1::Event;
 
 use super::PERMISSIONS;
 use crate::kube::resource::Watched;
+use crate::objects::{EndpointSlice, Endpoints, Node, Service};
 
 fn watched<K: Watched>() -> (String, String) {
-    (K::group(&()).into_owned(), K::PLURAL.to_owned())
+    (K::GROUP.to_owned(), K::PLURAL.to_owned())
 }
 
 #[test]

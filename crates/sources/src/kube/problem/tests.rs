@@ -1,8 +1,7 @@
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::core::response::{StatusCause, StatusDetails};
 
 use super::*;
+use crate::objects::{EndpointSlice, Service};
 
 const SERVER: &str = "https://10.0.0.1:6443";
 

@@ -1,0 +1,285 @@
+//! Objects and answers that a tenant, or whoever answers in the server's place, made up.
+
+use model::ObjectName;
+
+use super::*;
+
+/// A Service whose port is out of every range, so that it cannot be decoded.
+fn poisoned(name: &str, version: u32) -> serde_json::Value {
+    let mut service = service(name, version);
+    service["spec"]["ports"] = json!([{ "port": 1_u64 << 40 }]);
+    service
+}
+
+fn streaming() -> KubeSettings {
+    KubeSettings {
+        streaming_lists: true,
+        ..settings()
+    }
+}
+
+fn end_of_list(version: u32) -> String {
+    event(
+        "BOOKMARK",
+        &json!({"kind": "Service", "apiVersion": "v1", "metadata": {"resourceVersion": version.to_string(),
+            "annotations": {"k8s.io/initial-events-end": "true"}}}),
+    )
+}
+
+fn bookmark(version: u32) -> String {
+    let object = json!({"kind": "Service", "apiVersion": "v1",
+        "metadata": {"resourceVersion": version.to_string()}});
+    event("BOOKMARK", &object)
+}
+
+/// Names of the Services that cannot be decoded.
+fn undecodable(scene: &Scene) -> Vec<String> {
+    (scene.state.undecodable().iter())
+        .map(|((_, name), why)| format!("{} {}", name.name, why.field))
+        .collect()
+}
+
+const POISON: &str = "poison spec.ports[0].port";
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_spoils_no_page() {
+    let script = script(|path, _| match path {
+        path if path.contains("watch=true") => Reply::Open(vec![]),
+        path if path.contains("continue=next") => {
+            list(7, &[service("b", 4), poisoned("poison", 5)])
+        }
+        _ => {
+            let page = json!({"items": [poisoned("first", 2), service("a", 3)],
+                "metadata": {"resourceVersion": "7", "continue": "next"}});
+            Reply::Body(200, page.to_string())
+        }
+    });
+    let mut scene = Scene::start(settings(), script).await;
+    scene.until_services(&["a", "b"]).await;
+    assert_eq!(undecodable(&scene), ["first spec.ports[0].port", POISON]);
+    assert_eq!((scene.troubles.len(), scene.lists), (0, 1));
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_stays_as_it_was() {
+    let script = script(
+        |path, before| match (path.contains("sendInitialEvents"), before) {
+            (true, 0) => Reply::Watch(vec![
+                event("ADDED", &service("a", 3)),
+                event("ADDED", &service("poison", 4)),
+                end_of_list(7),
+                event("MODIFIED", &poisoned("poison", 8)),
+                event("ADDED", &service("b", 9)),
+            ]),
+            _ => Reply::Open(vec![]),
+        },
+    );
+    let mut scene = Scene::start(streaming(), script).await;
+    scene.until_services(&["a", "b", "poison"]).await;
+    assert_eq!(undecodable(&scene), [POISON]);
+    // The watch goes on behind the object.
+    let resumed = |scene: &Scene| !scene.server.asked("resourceVersion=9").is_empty();
+    while !resumed(&scene) {
+        scene.linger(Duration::from_millis(20)).await;
+    }
+    assert_eq!((scene.troubles.len(), scene.lists), (0, 1));
+}
+
+#[tokio::test]
+async fn an_object_that_could_not_be_decoded_may_be_mended_and_deleted() {
+    let script = script(
+        |path, before| match (path.contains("sendInitialEvents"), before) {
+            (true, 0) => Reply::Open(vec![
+                event("ADDED", &poisoned("mended", 3)),
+                event("ADDED", &poisoned("deleted", 4)),
+                event("ADDED", &poisoned("poison", 5)),
+                end_of_list(7),
+                event("MODIFIED", &service("mended", 8)),
+                event("DELETED", &poisoned("deleted", 9)),
+            ]),
+            _ => Reply::Open(vec![]),
+        },
+    );
+    let mut scene = Scene::start(streaming(), script).await;
+    scene.until_services(&["mended"]).await;
+    scene
+        .until("a deletion", |scene| undecodable(scene) == [POISON])
+        .await;
+}
+
+#[tokio::test]
+async fn a_list_without_an_object_that_could_not_be_decoded_ends_it() {
+    let script = script(|path, before| match (path.contains("watch=true"), before) {
+        (false, 0) => list(7, &[poisoned("poison", 5)]),
+        (false, _) => list(9, &[service("a", 8)]),
+        (true, 0) => refuse(410, "Expired"),
+        (true, _) => Reply::Open(vec![]),
+    });
+    let mut scene = Scene::start(settings(), script).await;
+    scene.until_services(&["a"]).await;
+    scene
+        .until("the end of the list", |scene| undecodable(scene).is_empty())
+        .await;
+}
+
+#[tokio::test]
+async fn slices_and_nodes_are_decoded_one_by_one_too() {
+    let endpoints = |name: &str, endpoints: serde_json::Value| {
+        json!({"metadata": {"name": name, "namespace": "default", "resourceVersion": "3",
+            "labels": {"kubernetes.io/service-name": "a"}}, "addressType": "IPv4", "endpoints": endpoints})
+    };
+    let slices = [
+        endpoints("bad", json!([{"addresses": 7}])),
+        endpoints("good", json!([{"addresses": ["10.1.0.1"]}])),
+    ];
+    let nodes = [
+        json!({"metadata": {"name": "n1"}, "spec": {"podCIDRs": {}}}),
+        json!({"metadata": {"name": "node1"}}),
+    ];
+    let ordinary = script(|path, _| match path.contains("watch=true") {
+        true => Reply::Open(vec![]),
+        false => list(7, &[service("a", 3)]),
+    });
+    let script = move |path: &str, before| match path {
+        path if path.contains("watch=true") => ordinary(path, before),
+        path if path.starts_with(SLICES) => list(7, &slices),
+        path if path.starts_with(NODES) => list(7, &nodes),
+        path => ordinary(path, before),
+    };
+    let mut scene = Scene::start(settings(), script).await;
+    scene.until("all", |scene| scene.state.is_complete()).await;
+    let bad = [
+        (ObjectKind::EndpointSlice, ObjectName::new("default", "bad")),
+        (ObjectKind::Node, ObjectName::new("", "n1")),
+    ];
+    assert!(scene.state.undecodable().keys().eq(&bad));
+    let web = ObjectName::new("default", "a");
+    assert_eq!(scene.state.slices(&web).count(), 1);
+    assert!(scene.state.node("node1").is_some());
+}
+
+/// kube-apiserver answers 500 where its etcd is too old for consistent reads from the cache.
+#[tokio::test]
+async fn a_server_that_refuses_to_stream_is_listed_by_pages_whatever_its_reason() {
+    for code in [400, 401, 403, 404, 405, 422, 429, 500, 501, 503, 504] {
+        let script = script(move |path, _| match path {
+            path if path.contains("sendInitialEvents") => refuse(code, "Whatever"),
+            path if path.contains("watch=true") => Reply::Open(vec![]),
+            _ => list(7, &[service("a", 3)]),
+        });
+        let mut scene = Scene::start(streaming(), script).await;
+        scene.until_services(&["a"]).await;
+        assert_eq!(scene.troubles, [], "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_in_an_error_is_listed_by_pages() {
+    let error = status(500, "InternalError", "etcdserver: no leader");
+    let script = script(move |path, _| match path {
+        path if path.contains("sendInitialEvents") => Reply::Open(vec![
+            event("ADDED", &service("gone", 2)),
+            event("ERROR", &error),
+        ]),
+        path if path.contains("watch=true") => Reply::Open(vec![]),
+        _ => list(7, &[service("a", 3)]),
+    });
+    let mut scene = Scene::start(streaming(), script).await;
+    scene.until_services(&["a"]).await;
+    assert_eq!(scene.troubles, []);
+}
+
+/// As after an etcd backup was restored: the server counts from an earlier version.
+#[tokio::test]
+async fn a_version_that_goes_backwards_leads_to_a_list() {
+    let backwards = [
+        bookmark(5),
+        event("MODIFIED", &service("a", 5)),
+        event("DELETED", &service("a", 5)),
+    ];
+    for line in backwards {
+        let script = script(
+            move |path, before| match (path.contains("watch=true"), before) {
+                (false, 0) => list(7, &[service("a", 3), service("stale", 6)]),
+                (false, _) => list(5, &[service("a", 3)]),
+                (true, 0) => Reply::Open(vec![bookmark(8), line.clone()]),
+                (true, _) => Reply::Open(vec![]),
+            },
+        );
+        let mut patient = settings();
+        patient.silence = Duration::from_secs(60);
+        let mut scene = Scene::start(patient, script).await;
+        scene.until_services(&["a"]).await;
+        assert_eq!(scene.lists, 2);
+    }
+}
+
+#[tokio::test]
+async fn an_endless_line_is_given_up() {
+    let endless = "x".repeat(17 << 20);
+    let script = script(
+        move |path, before| match (path.contains("watch=true"), before) {
+            (false, 0) => list(7, &[]),
+            (false, _) => list(9, &[service("a", 8)]),
+            (true, 0) => Reply::Open(vec![endless.clone()]),
+            (true, _) => Reply::Open(vec![]),
+        },
+    );
+    let mut patient = settings();
+    patient.silence = Duration::from_secs(60);
+    let mut scene = Scene::start(patient, script).await;
+    scene.until_services(&["a"]).await;
+    let [trouble] = &scene.troubles[..] else {
+        panic!("{:?}", scene.troubles);
+    };
+    assert!(trouble.message.ends_with("longer than 16 MiB"), "{trouble}");
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_long_is_asked_for_in_parts() {
+    let long = " ".repeat(65 << 20);
+    let script = script(move |path, _| {
+        if path.contains("watch=true") {
+            return Reply::Open(vec![]);
+        }
+        match path.contains("limit=500") {
+            true => Reply::Body(200, format!("{{\"items\": [{long}]}}")),
+            false => list(7, &[service("a", 3)]),
+        }
+    });
+    let mut patient = settings();
+    patient.request_timeout = Duration::from_secs(30);
+    let mut scene = Scene::start(patient, script).await;
+    scene.until_services(&["a"]).await;
+    let [trouble] = &scene.troubles[..] else {
+        panic!("{:?}", scene.troubles);
+    };
+    assert!(trouble.message.ends_with("longer than 64 MiB"), "{trouble}");
+    assert!(!scene.server.asked("limit=62").is_empty());
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_troubles_and_no_end() {
+    let html = || "<html><body>login</body></html>".to_owned();
+    let answers: [fn() -> Reply; 6] = [
+        || Reply::Body(200, "<html><body>login</body></html>".to_owned()),
+        || Reply::Body(502, "<html>bad gateway</html>".to_owned()),
+        || Reply::Body(500, "x\n".repeat(1_000_000)),
+        || Reply::Body(302, String::new()),
+        || Reply::Body(200, "[]".to_owned()),
+        || Reply::Body(200, r#"{"items": {}}"#.to_owned()),
+    ];
+    for answer in answers {
+        let script = script(
+            move |path, before| match (path.contains("watch=true"), before) {
+                (false, 0) => answer(),
+                (false, _) => list(7, &[service("a", 3)]),
+                (true, _) => Reply::Watch(vec![html()]),
+            },
+        );
+        let mut scene = Scene::start(settings(), script).await;
+        scene.until_services(&["a"]).await;
+        let first = scene.troubles.first().expect("a trouble");
+        assert!(first.message.chars().count() < 400, "{first}");
+    }
+}

@@ -114,7 +114,7 @@ async fn list_kind<K: Watched>(
     {
         events.extend(
             page.iter()
-                .flat_map(|object| resource::upsert::<K>(object, &mut memory).0),
+                .flat_map(|object| resource::upsert::<K>(object, &mut memory).events),
         );
     }
     events.push(ClusterEvent::ListDone(K::KIND));

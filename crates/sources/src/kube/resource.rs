@@ -83,16 +83,21 @@ pub(super) trait Watched: Kubernetes + Send + 'static {
     }
 }
 
-/// Returns the events for the text of an object that exists, and the object's version. One that cannot be decoded stays as it was
+/// The meaning of an object's text.
+pub(super) struct Meaning {
+    pub(super) events: Vec<ClusterEvent>,
+    /// The object's version.
+    pub(super) version: Option<String>,
+}
+
+/// Returns the meaning of the text of an object that exists. One that cannot be decoded stays as it was
 /// known before.
-pub(super) fn upsert<K: Watched>(
-    text: &RawValue,
-    memory: &mut Memory,
-) -> (Vec<ClusterEvent>, Option<String>) {
+pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meaning {
     match objects::decode::<K>(text.get()) {
         Ok(object) => {
             let version = object.metadata().resource_version.clone();
-            (object.upsert(memory), version)
+            let events = object.upsert(memory);
+            Meaning { events, version }
         }
         Err(error) => {
             let metadata = metadata(text);
@@ -101,21 +106,19 @@ pub(super) fn upsert<K: Watched>(
             let events = (K::parts(name, memory).into_iter())
                 .map(|name| ClusterEvent::Undecodable(K::KIND, name, error.clone()))
                 .collect();
-            (events, metadata.resource_version)
+            let version = metadata.resource_version;
+            Meaning { events, version }
         }
     }
 }
 
-/// Returns the events for the text of an object that is gone, and the object's version.
-pub(super) fn delete<K: Watched>(
-    text: &RawValue,
-    memory: &mut Memory,
-) -> (Vec<ClusterEvent>, Option<String>) {
+/// Returns the meaning of the text of an object that is gone.
+pub(super) fn delete<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meaning {
     let metadata = metadata(text);
-    (
-        K::delete(K::name(&metadata), memory),
-        metadata.resource_version,
-    )
+    Meaning {
+        events: K::delete(K::name(&metadata), memory),
+        version: metadata.resource_version,
+    }
 }
 
 /// The metadata of any object, as far as they can be decoded.

@@ -8,14 +8,13 @@ use kube::Client;
 use kube::api::WatchParams;
 use kube::core::Request;
 use kube::core::Status;
-use model::ClusterEvent;
 use serde_json::value::RawValue;
 
 use super::answer::{self, EventKind, Incoming, WatchEvent};
 use super::backoff::{Backoff, random};
 use super::list::Pages;
 use super::problem::RequestError;
-use super::resource::{self, Memory, Selection, Watched};
+use super::resource::{self, Meaning, Memory, Selection, Watched};
 use super::resource_sink::ResourceSink;
 use super::settings::KubeSettings;
 use crate::sink::ReceiverGone;
@@ -388,10 +387,10 @@ impl<'a, K: Watched> Watcher<'a, K> {
     async fn tell(
         &mut self,
         object: &RawValue,
-        meaning: fn(&RawValue, &mut Memory) -> (Vec<ClusterEvent>, Option<String>),
+        meaning: fn(&RawValue, &mut Memory) -> Meaning,
         arrived: Instant,
     ) -> Result<Option<String>, ReceiverGone> {
-        let (events, version) = meaning(object, &mut self.memory);
+        let Meaning { events, version } = meaning(object, &mut self.memory);
         for event in events {
             self.sink.cluster(event, arrived).await?;
         }

@@ -1,13 +1,11 @@
 //! One resource: list, watch, and again.
 
-use std::time::{Duration, Instant};
-
 use std::marker::PhantomData;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use kube::api::WatchParams;
-use kube::core::Request;
-use kube::core::Status;
+use kube::core::{Request, Status};
 use serde_json::value::RawValue;
 
 use super::answer::{self, EventKind, Incoming, WatchEvent};

@@ -198,7 +198,7 @@ impl Resolver<'_> {
 const SCHEDULER_NAME_MAX: usize = 15;
 
 fn scheduler(service: &Service, findings: &mut Vec<Finding>) -> Option<Name> {
-    let name = service.scheduler.clone()?;
+    let name = service.scheduler.clone()?.into_name();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if (1..=SCHEDULER_NAME_MAX).contains(&name.len()) && name.chars().all(plain) {
         return Some(name);

@@ -1,7 +1,8 @@
 //! Kubernetes' typed objects become the words of [`model::cluster`].
 //!
 //! Every conversion is total: what an object says wrongly is kept as text, and what to do about it is
-//! the planner's decision. Fields that an API server would have filled in are filled in, so that an
+//! the planner's decision. All text of an object, names too, becomes [`SafeText`] here: Kubernetes allows no name that this
+//! changes, but files can hold any. Fields that an API server would have filled in are filled in, so that an
 //! object from a file and the same object from a watch are equal.
 
 mod address;
@@ -16,7 +17,7 @@ use std::num::NonZeroU16;
 
 use ipvs::Protocol;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use model::{Name, ObjectName, Parsed};
+use model::{Name, ObjectName, Parsed, SafeText};
 
 pub(crate) use self::address::parse_cidr;
 pub use self::address::{cidr, ip};
@@ -30,9 +31,15 @@ pub use self::slice::slice;
 pub fn object_name(meta: &ObjectMeta) -> ObjectName {
     let namespace = meta.namespace.as_deref().filter(|text| !text.is_empty());
     ObjectName::new(
-        namespace.unwrap_or("default"),
-        meta.name.as_deref().unwrap_or_default(),
+        name(namespace.unwrap_or("default")),
+        name(meta.name.as_deref().unwrap_or_default()),
     )
+}
+
+/// The name of a Node, which has no namespace.
+#[must_use]
+pub fn node_name(meta: &ObjectMeta) -> ObjectName {
+    ObjectName::new("", name(meta.name.as_deref().unwrap_or_default()))
 }
 
 /// `TCP` where the API server would have filled it in.
@@ -50,5 +57,5 @@ fn port(number: i32) -> Option<NonZeroU16> {
 }
 
 fn name(text: &str) -> Name {
-    Name::from(text)
+    SafeText::new(text).into_name()
 }

@@ -1,7 +1,8 @@
 //! Log lines of the libraries, printed like the program's own.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use model::Escaping;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -54,7 +55,9 @@ where
         } else {
             write!(writer, "{word}: ")?;
         }
-        context.format_fields(writer.by_ref(), event)?;
+        let mut text = String::new();
+        context.format_fields(Writer::new(&mut text), event)?;
+        Escaping(writer.by_ref()).write_str(&text)?;
         writeln!(writer)
     }
 }

@@ -1,11 +1,12 @@
 //! Colours, and the lines on standard error.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use model::{Finding, Level, OpEffect};
+use model::{Escaping, Finding, Level, OpEffect};
 
 use crate::cli::ColorWhen;
 
@@ -95,9 +96,12 @@ pub fn finding(finding: &Finding) {
 }
 
 fn line(style: Style, word: &str, text: &str) {
+    let mut line = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = Escaping(&mut line).write_str(text);
     let mut err = anstream::stderr().lock();
     // Where standard error is gone there is nobody left to tell.
-    let _ = writeln!(err, "{style}{word}:{style:#} {text}");
+    let _ = writeln!(err, "{style}{word}:{style:#} {line}");
 }
 
 fn choice(when: ColorWhen) -> ColorChoice {

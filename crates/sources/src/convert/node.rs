@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 use model::cluster::Node;
 
 use super::address::{parse_cidr, parse_ip};
-use super::name;
+use super::{name, node_name};
 
 /// The label that says in which zone a node is.
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
@@ -17,7 +17,7 @@ const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 pub fn node(given: &core::Node) -> Node {
     let zone = (given.metadata.labels.as_ref()).and_then(|labels| labels.get(ZONE_LABEL));
     Node {
-        name: name(given.metadata.name.as_deref().unwrap_or_default()),
+        name: node_name(&given.metadata).name,
         zone: zone.filter(|text| !text.is_empty()).map(|text| name(text)),
         addresses: [
             addresses(given, "InternalIP"),

@@ -45,7 +45,7 @@ pub fn service(given: &core::Service) -> Service {
         health_check_node_port: node_port(spec.health_check_node_port),
         scheduler: (given.metadata.annotations.as_ref())
             .and_then(|annotations| annotations.get(SCHEDULER))
-            .map(|text| name(text.trim())),
+            .map(|text| text.trim().into()),
     }
 }
 

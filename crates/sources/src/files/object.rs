@@ -106,9 +106,9 @@ where
             return Outcome::Mistake {
                 steps: steps(error.path()),
                 kind: FileErrorKind::Object {
-                    object,
-                    path: error.path().to_string(),
-                    what: error.inner().to_string(),
+                    object: object.into(),
+                    path: error.path().to_string().into(),
+                    what: error.inner().to_string().into(),
                 },
             };
         }
@@ -125,7 +125,7 @@ where
         return Outcome::NotSelected;
     }
     let name = match kind {
-        "Node" => ObjectName::new("", meta.name.as_deref().unwrap_or_default()),
+        "Node" => convert::node_name(meta),
         _ => convert::object_name(meta),
     };
     match convert(&given) {

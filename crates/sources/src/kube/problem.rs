@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use kube::core::Status;
+use model::SafeText;
 
 use super::resource::Watched;
 use crate::event::{ProblemKind, SourceProblem};
@@ -146,9 +147,11 @@ impl RequestError {
                     "" => status.reason.trim(),
                     message => message,
                 };
-                format!("{} {text}", status.code).trim_end().to_owned()
+                format!("{} {}", status.code, SafeText::new(text))
+                    .trim_end()
+                    .to_owned()
             }
-            Self::Client(error) => innermost(error),
+            Self::Client(error) => SafeText::from(innermost(error)).to_string(),
         }
     }
 }

@@ -146,7 +146,7 @@ impl Watched for Node {
     }
 
     fn delete(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
-        let name = ObjectName::new("", self.metadata.name.unwrap_or_default());
+        let name = convert::node_name(&self.metadata);
         vec![ClusterEvent::Delete(Self::KIND, name)]
     }
 }

@@ -200,3 +200,65 @@ fn it_is_escaped_and_cut_in_json() {
         check(args, &ran.out);
     }
 }
+
+#[test]
+fn an_unknown_scheduler_is_reported_and_the_configured_one_is_used() {
+    let service = |number: usize, scheduler: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": format!("s{number}"), "annotations": {"kube-ipvs.io/scheduler": scheduler}},
+            "spec": {"clusterIPs": [format!("10.96.0.{number}")], "ports": [{"port": 80}]},
+        })
+    };
+    let long = "x".repeat(250_000);
+    let unknown = [
+        "x0",
+        "ftp",
+        "pe_sip",
+        "",
+        "WRR",
+        "r r",
+        "rr\nmh",
+        "\u{1b}[2J",
+        &long,
+    ];
+    let mut items: Vec<Value> = (1..)
+        .zip(unknown)
+        .map(|(number, name)| service(number, name))
+        .collect();
+    items.push(service(100, " mh\n"));
+    let desk = Desk::new()
+        .with(
+            "s.json",
+            &json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string(),
+        )
+        .with("live.txt", "# ipvs\n# addresses\n");
+    let found = desk.run("analyze -f s.json --node node1").exits(1);
+    assert_eq!(
+        found.out.matches("KIV0115 error Service default/s").count(),
+        unknown.len()
+    );
+    let rendered = desk
+        .run("render -f s.json --node node1 --section ipvs")
+        .exits(0);
+    let servers = |scheduler: &str| {
+        let end = format!(" -s {scheduler}");
+        rendered
+            .out
+            .lines()
+            .filter(|line| line.starts_with("-A") && line.contains(&end))
+            .count()
+    };
+    assert_eq!(servers("rr"), unknown.len(), "{}", rendered.out);
+    assert_eq!(servers("mh"), 1, "{}", rendered.out);
+    assert_eq!(rendered.err.matches("KIV0115").count(), unknown.len());
+    let plan = desk
+        .run("diff -f s.json --node node1 --live live.txt")
+        .exits(1);
+    assert_eq!(
+        plan.out.matches(" -s rr").count(),
+        unknown.len(),
+        "{}",
+        plan.out
+    );
+}

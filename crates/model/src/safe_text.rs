@@ -90,6 +90,15 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
+/// Escapes `text` as [`SafeText`] does, and cuts nothing.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = Escaping(&mut safe).write_str(text);
+    safe
+}
+
 fn write_escaped(out: &mut impl Write, character: char) -> fmt::Result {
     if prints(character) {
         out.write_char(character)
@@ -100,5 +109,5 @@ fn write_escaped(out: &mut impl Write, character: char) -> fmt::Result {
 
 /// Returns true if `character` prints by itself. Quotes and backslashes do: they mean something in Rust alone.
 fn prints(character: char) -> bool {
-    matches!(character, '\\' | '"' | '\'') || character.escape_debug().len() == 1
+    (' '..='~').contains(&character) || character.escape_debug().len() == 1
 }

@@ -1,8 +1,8 @@
 //! Log lines of the libraries, printed like the program's own.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use model::Escaping;
+use model::escaped;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -57,7 +57,6 @@ where
         }
         let mut text = String::new();
         context.format_fields(Writer::new(&mut text), event)?;
-        Escaping(writer.by_ref()).write_str(&text)?;
-        writeln!(writer)
+        writeln!(writer, "{}", escaped(&text))
     }
 }

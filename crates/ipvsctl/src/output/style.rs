@@ -1,12 +1,11 @@
 //! Colours, and the lines on standard error.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use model::{Escaping, Finding, Level, OpEffect};
+use model::{Finding, Level, OpEffect, escaped};
 
 use crate::cli::ColorWhen;
 
@@ -96,12 +95,9 @@ pub fn finding(finding: &Finding) {
 }
 
 fn line(style: Style, word: &str, text: &str) {
-    let mut line = String::new();
-    // Writing to a `String` cannot fail.
-    let _ = Escaping(&mut line).write_str(text);
     let mut err = anstream::stderr().lock();
     // Where standard error is gone there is nobody left to tell.
-    let _ = writeln!(err, "{style}{word}:{style:#} {line}");
+    let _ = writeln!(err, "{style}{word}:{style:#} {}", escaped(text));
 }
 
 fn choice(when: ColorWhen) -> ColorChoice {

@@ -1,8 +1,6 @@
-use std::fmt::Write as _;
-
 use proptest::prelude::*;
 
-use super::{Escaping, SafeText};
+use super::{SafeText, escaped};
 
 fn check(text: &str, expected: &str) {
     assert_eq!(&*SafeText::new(text), expected);
@@ -50,8 +48,7 @@ proptest! {
         prop_assert!(!safe.contains(hidden), "{:?}", safe);
         prop_assert!(!safe.chars().any(|c| overrides.iter().any(|range| range.contains(&c))), "{:?}", safe);
         prop_assert_eq!(SafeText::new(&safe), safe.clone());
-        let mut line = String::new();
-        Escaping(&mut line).write_str(&text).expect("memory");
+        let line = escaped(&text);
         prop_assert!(line.starts_with(safe.trim_end_matches('…')));
         prop_assert!(!line.chars().any(char::is_control), "{:?}", line);
     }

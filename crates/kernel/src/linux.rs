@@ -11,6 +11,7 @@ mod messages;
 mod modules;
 mod poll;
 mod rules;
+mod schedulers;
 mod sets;
 mod stop;
 mod sysctls;

@@ -21,14 +21,15 @@ use serde::{Deserialize, Serialize};
 
 pub use self::state::{Changed, ClusterState};
 use crate::names::{Name, ObjectName};
+use crate::safe_text::SafeText;
 
 /// A value that was read from text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Parsed<T> {
     /// The text made sense.
     Valid(T),
-    /// The text as it was found.
-    Invalid(Name),
+    /// The text that was found.
+    Invalid(SafeText),
 }
 
 impl<T> Parsed<T> {
@@ -36,7 +37,7 @@ impl<T> Parsed<T> {
     ///
     /// # Errors
     ///
-    /// The text as it was found.
+    /// The text that was found.
     pub fn as_result(&self) -> Result<&T, &str> {
         match self {
             Self::Valid(value) => Ok(value),
@@ -74,8 +75,8 @@ pub struct Service {
     pub source_ranges: Vec<Parsed<IpNetwork>>,
     /// `spec.healthCheckNodePort`.
     pub health_check_node_port: Option<Parsed<NonZeroU16>>,
-    /// Annotation `kube-ipvs.io/scheduler`: the scheduler of this Service's virtual servers.
-    pub scheduler: Option<Name>,
+    /// Annotation `kube-ipvs.io/scheduler`: the scheduler that the Service asks for, whether it may have it or not.
+    pub scheduler: Option<SafeText>,
 }
 
 impl Service {
@@ -322,9 +323,9 @@ pub enum ClusterEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecodable {
     /// Path of the field: `spec.ports[0].port`.
-    pub field: String,
+    pub field: SafeText,
     /// The problem with it.
-    pub problem: String,
+    pub problem: SafeText,
 }
 
 impl fmt::Display for Undecodable {

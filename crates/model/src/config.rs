@@ -69,6 +69,12 @@ impl NodeConfig {
     }
 }
 
+/// Schedulers of Linux up to 6.12, `net/netfilter/ipvs/Kconfig`. A Service may choose one of these; another one is the
+/// administrator's choice alone ([`NodeConfig::scheduler`]), because its name becomes that of a kernel module to load.
+pub const SCHEDULERS: [&str; 14] = [
+    "dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed", "sh", "twos", "wlc", "wrr",
+];
+
 /// The flags of a scheduler about which nothing is said: `mh` hashes the source port too, or one client
 /// would never leave its first real server (k/k#115527); the others have none.
 #[must_use]

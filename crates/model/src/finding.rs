@@ -94,7 +94,7 @@ pub enum Code {
     NoNodePortAddress,
     /// KIV0114: a slice of a kind of addresses that no node can use.
     UnusableSlice,
-    /// KIV0115: a Service names a scheduler that no kernel can have.
+    /// KIV0115: a Service names a scheduler that it cannot choose.
     InvalidScheduler,
     /// KIV0116: an object cannot be decoded.
     UndecodableObject,

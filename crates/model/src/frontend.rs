@@ -28,7 +28,7 @@ pub struct Frontend {
     pub protocol: Protocol,
     /// Time for which a client stays with its backend.
     pub affinity: Option<Duration>,
-    /// The scheduler that the Service asks for; none leaves it to the configuration.
+    /// The scheduler that the Service chose, one of [`SCHEDULERS`](crate::config::SCHEDULERS); none leaves it to the configuration.
     pub scheduler: Option<Name>,
     /// True if the address is to be made this node's own; otherwise it is so already.
     pub bind: bool,

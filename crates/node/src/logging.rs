@@ -1,8 +1,16 @@
 //! Logs: text for people, JSON for machines.
 
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+
 use clap::ValueEnum;
+use model::Escaping;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::FormatFields;
 
 /// Format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -29,10 +37,22 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), LogFilterError> {
     })?;
     let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => lines.with_ansi(is_terminal()).init(),
+        LogFormat::Text => (lines.fmt_fields(fields())).with_ansi(is_terminal()).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// The fields of a line of text, each escaped: whatever they hold, an event stays one line.
+fn fields() -> impl for<'a> FormatFields<'a> + Send + Sync + 'static {
+    fmt::format::debug_fn(|writer, field, value| {
+        let mut writer = Escaping(writer);
+        match field.name() {
+            "message" => write!(writer, "{value:?}"),
+            name => write!(writer, "{name}={value:?}"),
+        }
+    })
+    .delimited(" ")
 }
 
 fn is_terminal() -> bool {

@@ -267,7 +267,7 @@ fn undecodable((kind, name): &(ObjectKind, ObjectName), why: &Undecodable) -> Fi
         code: Code::UndecodableObject,
         kind: kind.as_str(),
         object: name.clone(),
-        field: why.field.clone(),
+        field: why.field.to_string(),
         problem: format!("the object cannot be decoded: {}", why.problem),
         consequence: "it is served as it was before, or not at all if it is new".to_owned(),
     }

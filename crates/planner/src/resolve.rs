@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use ipvs::AddressFamily;
 use model::cluster::{EndpointSlice, Service, ServiceKind};
-use model::config::NodeConfig;
+use model::config::{NodeConfig, SCHEDULERS};
 use model::finding::{Code, Finding};
 use model::frontend::{Frontend, FrontendKind, HealthCheck, LocalEndpoint, Sources};
 use model::names::{Name, ServicePortName};
@@ -67,7 +67,7 @@ pub(crate) fn resolve(
         slices,
         node,
         config,
-        scheduler: scheduler(service, findings),
+        scheduler: scheduler(service, config, findings),
         addresses: Addresses::of(service, node, config, findings),
         ranges: Ranges::of(service, node, config, findings),
     };
@@ -193,23 +193,27 @@ impl Resolver<'_> {
     }
 }
 
-/// The longest name of a scheduler: `IP_VS_SCHEDNAME_MAXLEN` (16) with its closing zero,
-/// include/uapi/linux/ip_vs.h, Linux 6.1.
-const SCHEDULER_NAME_MAX: usize = 15;
-
-fn scheduler(service: &Service, findings: &mut Vec<Finding>) -> Option<Name> {
-    let name = service.scheduler.clone()?;
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if (1..=SCHEDULER_NAME_MAX).contains(&name.len()) && name.chars().all(plain) {
-        return Some(name);
+/// Returns the scheduler that `service` chose. None leaves it to the configuration, as where it chose nothing, the configured one,
+/// or something that is not for a Service to choose.
+fn scheduler(service: &Service, config: &NodeConfig, findings: &mut Vec<Finding>) -> Option<Name> {
+    let asked = service.scheduler.as_deref()?;
+    let configured = &*config.scheduler.0;
+    if asked == configured {
+        return None;
+    }
+    if SCHEDULERS.contains(&asked) {
+        return Some(asked.into());
     }
     findings.push(Finding {
         code: Code::InvalidScheduler,
         kind: "Service",
         object: service.name.clone(),
         field: "metadata.annotations[kube-ipvs.io/scheduler]".to_owned(),
-        problem: format!("`{name}` is no name of a scheduler: 1 to 15 of a-z, 0-9 and _"),
-        consequence: "the configured scheduler is used".to_owned(),
+        problem: format!("`{asked}` is not a scheduler that a Service can choose"),
+        consequence: format!(
+            "{configured} of ipvs.scheduler is used; choose one of {}",
+            SCHEDULERS.join(", ")
+        ),
     });
     None
 }

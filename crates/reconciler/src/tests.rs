@@ -460,3 +460,28 @@ fn a_setting_that_cannot_be_written_is_told_once() {
     node.pass(Duration::from_secs(90));
     assert_eq!(failures(&node), 1);
 }
+
+/// Whoever writes a Service chooses no name that the kernel makes a module's: each gets the configured scheduler.
+#[test]
+fn services_with_unknown_schedulers_are_served_with_the_configured_one() {
+    let mut node = Node::new(config());
+    let services = (0..200).map(|number: u8| {
+        let name = ObjectName::new("default", format!("x{number}"));
+        Object::Service(Service {
+            scheduler: Some(format!("x{number}").into()),
+            ..fixtures::service(name, [10, 96, 1, number])
+        })
+    });
+    node.list(services);
+    node.pass(Duration::from_millis(1));
+    let tables = node.kernel.tables();
+    assert_eq!(tables.virtual_servers.len(), 200);
+    assert!((tables.virtual_servers.values()).all(|entry| &*entry.server.scheduler.0 == "rr"));
+    let count =
+        |like: fn(&Report) -> bool| node.reports.iter().filter(|report| like(report)).count();
+    assert_eq!(count(|report| matches!(report, Report::OpFailed(..))), 0);
+    let found = count(
+        |report| matches!(report, Report::FindingRaised(finding) if finding.code == model::Code::InvalidScheduler),
+    );
+    assert_eq!(found, 200);
+}

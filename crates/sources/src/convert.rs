@@ -1,7 +1,8 @@
 //! Kubernetes' typed objects become the words of [`model::cluster`].
 //!
 //! Every conversion is total: what an object says wrongly is kept as text, and what to do about it is
-//! the planner's decision. Fields that an API server would have filled in are filled in, so that an
+//! the planner's decision. All text of an object, names too, becomes [`SafeText`] here: Kubernetes allows no name that this
+//! changes, but files can hold any. Fields that an API server would have filled in are filled in, so that an
 //! object from a file and the same object from a watch are equal.
 
 mod address;
@@ -15,7 +16,7 @@ mod tests;
 use std::num::NonZeroU16;
 
 use ipvs::Protocol;
-use model::{Name, Parsed};
+use model::{Name, Parsed, SafeText};
 
 pub(crate) use self::address::parse_cidr;
 pub use self::address::{cidr, ip};
@@ -38,6 +39,6 @@ fn port(number: i32) -> Option<NonZeroU16> {
     u16::try_from(number).ok().and_then(NonZeroU16::new)
 }
 
-fn name(text: &str) -> Name {
-    Name::from(text)
+pub(crate) fn name(text: &str) -> Name {
+    SafeText::new(text).into_name()
 }

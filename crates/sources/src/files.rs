@@ -25,7 +25,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use model::{ClusterEvent, Object, ObjectKind, ObjectName};
+use model::{ClusterEvent, Object, ObjectKind, ObjectName, SafeText};
 
 pub use self::error::{FileError, FileErrorKind};
 use self::object::{Given, GivenKey};
@@ -38,7 +38,7 @@ pub struct FileObjects {
     /// Errors in the files, in the order of reading.
     pub errors: Vec<FileError>,
     /// Numbers of objects of other kinds that were passed over, by kind.
-    pub other_kinds: BTreeMap<String, usize>,
+    pub other_kinds: BTreeMap<SafeText, usize>,
     /// True if a path that was asked for could not be read at all: then the absence of an object means nothing.
     pub incomplete: bool,
 }

@@ -18,7 +18,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::status::printable;
+use crate::convert::name;
 
 /// An object with metadata.
 pub trait Kubernetes: DeserializeOwned {
@@ -56,9 +56,15 @@ impl Metadata {
     pub fn object_name(&self) -> ObjectName {
         let namespace = self.namespace.as_deref().filter(|text| !text.is_empty());
         ObjectName::new(
-            namespace.unwrap_or("default"),
-            self.name.as_deref().unwrap_or_default(),
+            name(namespace.unwrap_or("default")),
+            name(self.name.as_deref().unwrap_or_default()),
         )
+    }
+
+    /// The name of a Node, which has no namespace.
+    #[must_use]
+    pub fn node_name(&self) -> ObjectName {
+        ObjectName::new("", name(self.name.as_deref().unwrap_or_default()))
     }
 }
 
@@ -236,8 +242,8 @@ pub fn decode<K: DeserializeOwned>(text: &str) -> Result<K, Undecodable> {
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut reader).map_err(|error| Undecodable {
-        field: printable(&error.path().to_string()),
-        problem: printable(&error.inner().to_string()),
+        field: error.path().to_string().into(),
+        problem: error.inner().to_string().into(),
     })
 }
 

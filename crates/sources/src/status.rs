@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crate::event::{ProblemKind, SourceProblem};
+use model::SafeText;
 
-/// Maximum length of an error's text, characters.
-pub const ERROR_LENGTH: usize = 256;
+use crate::event::{ProblemKind, SourceProblem};
 
 /// State of a source. Prints as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,8 +92,8 @@ pub struct SourceError {
     pub time: SystemTime,
     /// Its kind.
     pub kind: ProblemKind,
-    /// Its text without control characters, at most [`ERROR_LENGTH`] characters.
-    pub message: String,
+    /// Its text: it holds what a server or a file said.
+    pub message: SafeText,
 }
 
 impl SourceStatus {
@@ -196,7 +195,7 @@ impl SourceStatuses {
             status.last_error = Some(SourceError {
                 time: now,
                 kind: problem.kind,
-                message: printable(&problem.to_string()),
+                message: problem.to_string().into(),
             });
         });
     }
@@ -205,25 +204,4 @@ impl SourceStatuses {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         change(all.entry(name).or_insert_with(|| SourceStatus::new(now)));
     }
-}
-
-/// `text` with control characters escaped, cut to [`ERROR_LENGTH`] characters: it holds what a server or a file
-/// says, and goes to terminals.
-pub(crate) fn printable(text: &str) -> String {
-    let mut printed = String::new();
-    let mut length = 0;
-    for character in text.chars() {
-        let piece = if character.is_control() {
-            character.escape_default().to_string()
-        } else {
-            character.to_string()
-        };
-        length += piece.chars().count();
-        if length >= ERROR_LENGTH {
-            printed.push('…');
-            break;
-        }
-        printed.push_str(&piece);
-    }
-    printed
 }

@@ -89,7 +89,7 @@ impl FileSender {
 
     async fn send(&mut self, found: FileObjects) -> Result<(), ReceiverGone> {
         for (kind, count) in &found.other_kinds {
-            tracing::debug!(kind, count, "skipping objects of this kind");
+            tracing::debug!(%kind, count, "skipping objects of this kind");
         }
         let problems = self.send_troubles(&found).await?;
         let same = (self.sent.as_ref()).is_some_and(|sent| sent.objects == found.objects);

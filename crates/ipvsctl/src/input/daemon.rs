@@ -1,8 +1,13 @@
 //! The status of kube-ipvsd, asked at its metrics address.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 
+use model::escaped;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sources::proxy;
 
 use crate::schema::{DaemonDrain, DaemonStatus};
@@ -27,5 +32,21 @@ pub fn drains(address: SocketAddr) -> Result<Vec<DaemonDrain>, String> {
 
 fn ask<T: DeserializeOwned>(address: SocketAddr, path: &str) -> Result<T, String> {
     let page = proxy::get(address, path).map_err(|problem| problem.to_string())?;
-    serde_json::from_str(&page).map_err(|problem| format!("it is not understood: {problem}"))
+    read(&page).map_err(|problem| format!("it is not understood: {problem}"))
+}
+
+fn read<T: DeserializeOwned>(page: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_value(safe(serde_json::from_str(page)?))
+}
+
+/// Returns `value` with its texts escaped: it is the answer of whatever process has the port.
+fn safe(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(escaped(&text)),
+        Value::Array(items) => items.into_iter().map(safe).collect(),
+        Value::Object(fields) => (fields.into_iter())
+            .map(|(name, value)| (escaped(&name), safe(value)))
+            .collect(),
+        other => other,
+    }
 }

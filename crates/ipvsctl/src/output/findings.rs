@@ -56,7 +56,7 @@ fn title(code: Code) -> &'static str {
         Code::NoHealthCheck => "a load balancer cannot ask this node",
         Code::NoNodePortAddress => "the node has no address for node ports",
         Code::UnusableSlice => "a slice is of no use to a node",
-        Code::InvalidScheduler => "a Service names no scheduler",
+        Code::InvalidScheduler => "a Service names a scheduler that it cannot choose",
         Code::UndecodableObject => "an object cannot be decoded",
         Code::ServiceClash => "two Services want the same address and port",
         Code::HealthCheckClash => "two Services want the same health-check port",
@@ -133,8 +133,10 @@ fn meaning(code: Code) -> &'static str {
              slices, too."
         }
         Code::InvalidScheduler => {
-            "The annotation kube-ipvs.io/scheduler holds the name of an IPVS scheduler, such as wrr or mh: 1 to 15 of a-z, 0-9 and \
-             _. The configured scheduler is used instead."
+            "The annotation kube-ipvs.io/scheduler holds the name of one of Linux's IPVS schedulers: dh, fo, lblc, lblcr, lc, mh, nq, \
+             ovf, rr, sed, sh, twos, wlc, wrr. The scheduler of `ipvs.scheduler` is used instead. Another scheduler, of a module of \
+             your own, is for that setting alone: its name becomes that of a kernel module to load, and who writes a Service is \
+             not to choose that."
         }
         Code::UndecodableObject => {
             "A field that kube-ipvs reads has another type than Kubernetes' API gives it, so that the object means nothing. What it said \

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use model::escaped;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -54,7 +55,8 @@ where
         } else {
             write!(writer, "{word}: ")?;
         }
-        context.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut text = String::new();
+        context.format_fields(Writer::new(&mut text), event)?;
+        writeln!(writer, "{}", escaped(&text))
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use model::{Finding, Level, OpEffect};
+use model::{Finding, Level, OpEffect, escaped};
 
 use crate::cli::ColorWhen;
 
@@ -97,7 +97,7 @@ pub fn finding(finding: &Finding) {
 fn line(style: Style, word: &str, text: &str) {
     let mut err = anstream::stderr().lock();
     // Where standard error is gone there is nobody left to tell.
-    let _ = writeln!(err, "{style}{word}:{style:#} {text}");
+    let _ = writeln!(err, "{style}{word}:{style:#} {}", escaped(text));
 }
 
 fn choice(when: ColorWhen) -> ColorChoice {

@@ -12,3 +12,4 @@ mod migrate;
 mod misc;
 mod node_state;
 mod render;
+mod untrusted;

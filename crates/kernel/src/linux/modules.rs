@@ -1,13 +1,9 @@
 //! The modules of IPVS.
 
-use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-
-use ipvs::Scheduler;
-use tracing::debug;
 
 use super::child::{self, ChildError};
 use super::stop::StopSignal;
@@ -43,40 +39,6 @@ pub enum ModulePolicy {
     Load,
     /// Run nothing.
     DoNotLoad,
-}
-
-/// Schedulers whose modules were looked after, so that each is so once.
-pub(super) struct Schedulers {
-    policy: ModulePolicy,
-    seen: BTreeSet<Scheduler>,
-}
-
-impl Schedulers {
-    pub(super) fn new(policy: ModulePolicy) -> Self {
-        Self {
-            policy,
-            seen: BTreeSet::new(),
-        }
-    }
-
-    /// Loads the module of `scheduler` if it is not loaded. Whether there is such a scheduler is for the
-    /// kernel to say.
-    pub(super) fn ready(&mut self, scheduler: &Scheduler, stop: &StopSignal) {
-        if self.policy == ModulePolicy::DoNotLoad || self.seen.contains(scheduler) {
-            return;
-        }
-        self.seen.insert(scheduler.clone());
-        let name = &scheduler.0;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-        let module = format!("{MODULE}_{name}");
-        let loaded = Path::new("/sys/module").join(&module).exists();
-        if name.bytes().all(plain)
-            && !loaded
-            && let Err(error) = modprobe(&module, stop)
-        {
-            debug!("{error}");
-        }
-    }
 }
 
 /// Presence of a module of the running kernel, as far as files tell.

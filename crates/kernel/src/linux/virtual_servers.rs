@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use ipvs::client::{self, Client, ErrorKind, ReadError, Request, TableEntry};
 use ipvs::{Connections, RealServerKey, VirtualServerKey};
@@ -13,7 +14,8 @@ use tracing::warn;
 use super::READINGS;
 use super::batch::Batch;
 use super::failure::op_error;
-use super::modules::{self, ModulePolicy, Schedulers};
+use super::modules::{self, ModulePolicy};
+use super::schedulers::{Modprobe, Refusal, Schedulers};
 use super::stop::StopSignal;
 use crate::error::{ModprobeError, OpenError};
 use model::kernel::{ObserveError, OpError, OpErrorKind, OpOutcome};
@@ -176,12 +178,13 @@ impl VirtualServers {
 
     /// Does the changes of the table that follow each other in a stage.
     pub(super) fn apply(&mut self, batch: &Batch<'_, Request>) -> Vec<OpOutcome> {
-        for request in batch.requests() {
-            if let Request::NewService(server) | Request::SetService(server) = request {
-                self.schedulers.ready(&server.scheduler, &self.stop);
-            }
-        }
-        let answers = self.client.execute(batch.requests());
+        let answers = self.schedulers.execute(
+            batch.requests(),
+            Instant::now(),
+            &mut Modprobe(&self.stop),
+            |requests| self.client.execute(requests),
+            |error| error.kind() == ErrorKind::UnknownScheduler,
+        );
         for (answer, request) in answers.iter().zip(batch.requests()) {
             match request {
                 Request::NewService(server) if answer.is_ok() => {
@@ -194,9 +197,12 @@ impl VirtualServers {
             }
         }
         self.notice_reload();
-        batch.outcomes(answers, |op, error| match error.failure() {
-            Some(failure) => op_error(op, failure),
-            None => OpError::new(op.clone(), OpErrorKind::NoIpvs, None),
+        batch.outcomes(answers, |op, refusal| match &refusal {
+            Refusal::Kernel(error) => match error.failure() {
+                Some(failure) => op_error(op, failure),
+                None => OpError::new(op.clone(), OpErrorKind::NoIpvs, None),
+            },
+            Refusal::NoScheduler => crate::errno::op_error(op.clone(), Errno(libc::ENOENT)),
         })
     }
 }

@@ -108,7 +108,7 @@ impl SourceReport {
             last_error: status.last_error.as_ref().map(|error| SourceErrorReport {
                 time: date(error.time),
                 kind: error.kind.to_string(),
-                message: error.message.clone(),
+                message: error.message.to_string(),
             }),
             watch_restarts: status.watch_restarts,
             relists: status.relists(),

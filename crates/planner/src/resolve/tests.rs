@@ -413,3 +413,77 @@ fn load_balancers_are_told_of_ready_endpoints_on_this_node() {
     web.kind = ServiceKind::NodePort;
     check_health(&web, &slices, None);
 }
+
+/// Resolves a Service with the annotation `asked` where `wlc` is configured, and checks the scheduler of its frontend and the
+/// beginning of its finding's problem.
+fn check_scheduler(asked: &str, scheduler: Option<&str>, problem: Option<&str>) {
+    let mut config = config();
+    config.scheduler = ipvs::Scheduler("wlc".into());
+    let service = Service {
+        scheduler: Some(asked.into()),
+        ..service("web", &["10.96.0.1"])
+    };
+    let resolved = resolve(&service, &[], &NodeContext::default(), &config);
+    assert_eq!(
+        resolved.frontends[0].scheduler.as_deref(),
+        scheduler,
+        "{asked:?}"
+    );
+    let found: Vec<_> = (resolved.findings.iter())
+        .map(|finding| {
+            assert_eq!(finding.code, model::Code::InvalidScheduler);
+            assert!(
+                finding
+                    .consequence
+                    .starts_with("wlc of ipvs.scheduler is used")
+            );
+            finding
+                .problem
+                .trim_end_matches(" is not a scheduler that a Service can choose")
+        })
+        .collect();
+    assert_eq!(found, problem.into_iter().collect::<Vec<_>>(), "{asked:?}");
+}
+
+#[test]
+fn a_service_chooses_a_scheduler_of_linux() {
+    for known in model::config::SCHEDULERS {
+        let chosen = (known != "wlc").then_some(known);
+        check_scheduler(known, chosen, None);
+    }
+}
+
+/// Names of modules that are no schedulers, and no names at all: none of them reaches the kernel.
+#[test]
+fn no_other_scheduler_is_for_a_service_to_choose() {
+    let long = "r".repeat(250_000);
+    let cut = format!("`{}…`", "r".repeat(255));
+    for (asked, problem) in [
+        ("x0", "`x0`"),
+        ("ftp", "`ftp`"),
+        ("pe_sip", "`pe_sip`"),
+        ("", "``"),
+        ("RR", "`RR`"),
+        ("rr ", "`rr `"),
+        ("rr\nwlc", r"`rr\nwlc`"),
+        ("\u{1b}[2Jrr", r"`\u{1b}[2Jrr`"),
+        ("\u{202e}rr", r"`\u{202e}rr`"),
+        (&long, &cut),
+    ] {
+        check_scheduler(asked, None, Some(problem));
+    }
+}
+
+/// The administrator may name a scheduler that is not Linux's own; a Service that names the same one asks for nothing else.
+#[test]
+fn the_configured_scheduler_is_for_every_service() {
+    let mut config = config();
+    config.scheduler = ipvs::Scheduler("fastest".into());
+    let service = Service {
+        scheduler: Some("fastest".into()),
+        ..service("web", &["10.96.0.1"])
+    };
+    let resolved = resolve(&service, &[], &NodeContext::default(), &config);
+    assert_eq!(resolved.frontends[0].scheduler, None);
+    assert_eq!(resolved.findings, []);
+}

@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use ipvs::{Scheduler, ServiceFlags, Timeouts};
 use model::config::{
     ConntrackSettings, DetectLocal, ExternalIpPolicy, KernelSettings, Masquerade,
-    NodePortAddresses, default_scheduler_flags,
+    NodePortAddresses, SCHEDULERS, default_scheduler_flags,
 };
 use model::{Name, NodeConfig};
 
@@ -16,11 +16,6 @@ use super::settings::DaemonSettings;
 use super::value::{GoDuration, Network, PRIMARY, address_port, network_pair};
 use super::{ConfigError, ConfigWarning, is_in};
 use crate::convert::parse_cidr;
-
-/// Schedulers of Linux up to 6.12. Others may come with a kernel, so they are mentioned only.
-const SCHEDULERS: [&str; 14] = [
-    "dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed", "sh", "twos", "wlc", "wrr",
-];
 
 /// The flags that a file may name: `IP_VS_SVC_F_SCHED_*`, include/uapi/linux/ip_vs.h.
 pub(super) const SCHEDULER_FLAGS: [(&str, &str, ServiceFlags); 4] = [

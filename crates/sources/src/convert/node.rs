@@ -14,7 +14,7 @@ use crate::objects;
 pub fn node(given: &objects::Node) -> Node {
     let zone = given.metadata.labels.zone.as_ref();
     Node {
-        name: name(given.metadata.name.as_deref().unwrap_or_default()),
+        name: given.metadata.node_name().name,
         zone: zone.filter(|text| !text.is_empty()).map(|text| name(text)),
         addresses: [
             addresses(given, "InternalIP"),

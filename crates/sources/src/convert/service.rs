@@ -40,7 +40,7 @@ pub fn service(given: &objects::Service) -> Service {
             .map(|text| cidr(text))
             .collect(),
         health_check_node_port: node_port(spec.health_check_node_port),
-        scheduler: (given.metadata.annotations.scheduler.as_ref()).map(|text| name(text.trim())),
+        scheduler: (given.metadata.annotations.scheduler.as_ref()).map(|text| text.trim().into()),
     }
 }
 

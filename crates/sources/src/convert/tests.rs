@@ -361,3 +361,61 @@ fn networks_are_read_as_kube_proxy_reads_them() {
         check(wrong, None);
     }
 }
+
+/// Files can hold what no API server takes. Each text of an object prints, and is short.
+#[test]
+fn all_text_of_an_object_is_safe_to_print() {
+    let odd = format!("x\n\u{1b}[2J\u{202e}{}", "y".repeat(1000));
+    let safe = SafeText::new(&odd);
+    let metadata = json!({
+        "name": odd, "namespace": odd, "labels": {"kubernetes.io/service-name": odd, "topology.kubernetes.io/zone": odd},
+        "annotations": {"kube-ipvs.io/scheduler": odd},
+    });
+    let name = ObjectName::new(safe.clone().into_name(), safe.clone().into_name());
+    let given = service(&typed(json!({
+        "metadata": metadata,
+        "spec": {
+            "clusterIPs": [odd], "externalIPs": [odd], "loadBalancerSourceRanges": [odd],
+            "ports": [{"name": odd, "port": 80, "protocol": odd}],
+        },
+        "status": {"loadBalancer": {"ingress": [{"ip": odd}]}},
+    })));
+    assert_eq!(given.name, name);
+    assert_eq!(given.scheduler, Some(safe.clone()));
+    for address in [
+        &given.cluster_ips[0],
+        &given.external_ips[0],
+        &given.load_balancer_ips[0],
+    ] {
+        assert_eq!(*address, Parsed::Invalid(safe.clone()));
+    }
+    assert_eq!(given.source_ranges, [Parsed::Invalid(safe.clone())]);
+    assert_eq!(given.ports[0].name, name.name);
+    assert_eq!(given.ports[0].protocol, Parsed::Invalid(safe.clone()));
+
+    let given = slice(&typed(json!({
+        "metadata": metadata, "addressType": "IPv4",
+        "endpoints": [{
+            "addresses": [odd], "nodeName": odd,
+            "hints": {"forZones": [{"name": odd}], "forNodes": [{"name": odd}]},
+        }],
+        "ports": [{"name": odd, "protocol": odd}],
+    })));
+    let given = given.expect("it has the label");
+    let endpoint = &given.endpoints[0];
+    assert_eq!((&given.name, &given.service), (&name, &name.name));
+    assert_eq!(endpoint.address, Parsed::Invalid(safe.clone()));
+    assert_eq!(endpoint.node, Some(name.name.clone()));
+    assert_eq!(
+        (&endpoint.zone_hints[0], &endpoint.node_hints[0]),
+        (&name.name, &name.name)
+    );
+    assert_eq!(given.ports[0].name, Some(name.name.clone()));
+    assert_eq!(given.ports[0].protocol, Parsed::Invalid(safe.clone()));
+
+    let given = node(&typed(json!({"metadata": metadata})));
+    assert_eq!(
+        (given.name, given.zone),
+        (name.name.clone(), Some(name.name))
+    );
+}

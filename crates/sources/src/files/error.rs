@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use model::SafeText;
+
 use crate::yaml::Place;
 
 use super::object::GivenKey;
@@ -34,7 +36,7 @@ pub enum FileErrorKind {
     },
     /// Neither YAML nor JSON. The document is left out.
     #[error("{0}")]
-    Syntax(String),
+    Syntax(SafeText),
     /// A document that is no Kubernetes object. It is left out.
     #[error("no Kubernetes object: {0}")]
     NoObject(String),
@@ -42,11 +44,11 @@ pub enum FileErrorKind {
     #[error("{object}: {path}: {what}")]
     Object {
         /// Kind, namespace and name.
-        object: String,
+        object: SafeText,
         /// Where in the object, as in `spec.ports[0].port`.
-        path: String,
+        path: SafeText,
         /// The error at that place.
-        what: String,
+        what: SafeText,
     },
     /// The same object was there before. This one counts.
     #[error("{object} is in {} as well; the last one counts", .first.display())]

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::{fs, io};
 
+use model::SafeText;
 use serde_json::Value;
 
 use super::error::{FileError, FileErrorKind};
@@ -17,7 +18,7 @@ use crate::yaml::{self, Part, Step};
 pub(super) struct File {
     pub(super) objects: Vec<(GivenKey, Given)>,
     pub(super) errors: Vec<FileError>,
-    pub(super) other_kinds: BTreeMap<String, usize>,
+    pub(super) other_kinds: BTreeMap<SafeText, usize>,
 }
 
 pub(super) fn read(path: &Path) -> File {
@@ -45,7 +46,7 @@ pub(super) fn parse(path: &Path, text: &str) -> File {
         }
         if let Some(error) = error {
             let place = error.place.map(|place| place.below(part.lines_before));
-            let kind = FileErrorKind::Syntax(error.what);
+            let kind = FileErrorKind::Syntax(error.what.into());
             file.errors.push(FileError::new(path, place, kind));
         }
     }
@@ -100,7 +101,7 @@ impl Document<'_> {
         match object::read(&api_version, &kind, value) {
             Outcome::Object(key, given) => self.file.objects.push((key, given)),
             Outcome::OtherKind => {
-                *self.file.other_kinds.entry(kind).or_default() += 1;
+                *self.file.other_kinds.entry(kind.into()).or_default() += 1;
             }
             Outcome::NotSelected => {}
             Outcome::Mistake { steps, kind } => {

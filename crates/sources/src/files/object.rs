@@ -98,9 +98,9 @@ where
             return Outcome::Mistake {
                 steps: steps(error.path()),
                 kind: FileErrorKind::Object {
-                    object,
-                    path: error.path().to_string(),
-                    what: error.inner().to_string(),
+                    object: object.into(),
+                    path: error.path().to_string().into(),
+                    what: error.inner().to_string().into(),
                 },
             };
         }
@@ -117,7 +117,7 @@ where
         return Outcome::NotSelected;
     }
     let name = match kind {
-        "Node" => ObjectName::new("", meta.name.as_deref().unwrap_or_default()),
+        "Node" => meta.node_name(),
         _ => meta.object_name(),
     };
     match convert(&given) {

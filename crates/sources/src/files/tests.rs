@@ -59,7 +59,7 @@ fn documents_and_lists_are_read() {
         &[],
     );
     let other: Vec<_> = found.other_kinds.into_iter().collect();
-    assert_eq!(other, [("Pod".to_owned(), 1), ("Secret".to_owned(), 1)]);
+    assert_eq!(other, [("Pod".into(), 1), ("Secret".into(), 1)]);
 }
 
 #[test]

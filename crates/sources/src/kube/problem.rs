@@ -5,10 +5,10 @@ use std::io;
 use std::time::Duration;
 
 use kube::core::Status;
+use model::SafeText;
 
 use super::resource::Watched;
 use crate::event::{ProblemKind, SourceProblem};
-use crate::status::printable;
 
 /// Why a request, or the watch that it began, failed.
 #[derive(Debug)]
@@ -154,11 +154,13 @@ impl RequestError {
                     "" => status.reason.trim(),
                     message => message,
                 };
-                format!("{} {}", status.code, printable(text))
+                format!("{} {}", status.code, SafeText::new(text))
                     .trim_end()
                     .to_owned()
             }
-            Self::Client(error) | Self::Broken(error) => innermost(error),
+            Self::Client(error) | Self::Broken(error) => {
+                SafeText::from(innermost(error)).to_string()
+            }
         }
     }
 }

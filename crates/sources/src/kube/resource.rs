@@ -216,7 +216,7 @@ impl Watched for Node {
     }
 
     fn name(metadata: &Metadata) -> ObjectName {
-        ObjectName::new("", metadata.name.as_deref().unwrap_or_default())
+        metadata.node_name()
     }
 
     fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {

@@ -88,7 +88,7 @@ fn null_is_the_default() {
 fn a_mistake_is_named_by_its_field() {
     let check = |change: fn(&mut serde_json::Value), field: &str| {
         let error = decode::<Service>(&with(change)).expect_err("a mistake");
-        assert_eq!(error.field, field);
+        assert_eq!(&*error.field, field);
         assert!(!error.problem.is_empty());
         assert!(error.problem.chars().count() <= 256);
     };

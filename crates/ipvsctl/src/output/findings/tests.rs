@@ -16,3 +16,10 @@ fn the_page_has_every_code_once() {
         assert_eq!(page.matches(&format!("## {code}:")).count(), 1, "{code}");
     }
 }
+
+#[test]
+fn the_schedulers_to_choose_from_are_named() {
+    let text = explain(Code::InvalidScheduler);
+    let list = model::config::SCHEDULERS.join(", ");
+    assert!(text.contains(&list), "{text}");
+}

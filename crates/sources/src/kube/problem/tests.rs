@@ -74,3 +74,14 @@ fn forgotten_and_future_places_need_a_list() {
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
     assert!(!refused(500, "etcd").is_gone());
 }
+
+#[test]
+fn text_of_the_server_is_one_short_line() {
+    let message = "no\n\u{1b}[2JERROR forged\n".repeat(1000);
+    let problem = refused(500, &message).problem::<EndpointSlice>("list", SERVER);
+    let text = problem.to_string();
+    let start = r"failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: 500 no\n\u{1b}[2JERROR forged\n";
+    assert!(text.starts_with(start), "{text}");
+    assert!(!text.chars().any(char::is_control), "{text:?}");
+    assert!(text.chars().count() < 512, "{text}");
+}

@@ -1,0 +1,264 @@
+//! Text that the author of an object chose, in everything that the program prints.
+
+use serde_json::{Value, json};
+
+use crate::desk::{Desk, Ran};
+
+/// Characters that command terminals, end lines, turn text round or have no width, one of each kind and some more.
+const HOSTILE: [char; 20] = [
+    '\n', '\r', '\t', '\0', '\u{1b}', '\u{7}', '\u{8}', '\u{7f}', '\u{85}', '\u{9b}', '\u{9d}',
+    '\u{61c}', '\u{200b}', '\u{200e}', '\u{202a}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{2066}',
+    '\u{feff}',
+];
+
+/// How lines begin that somebody would like to forge.
+const FORGED: &str = "FORGED";
+
+/// A text with `character` in it, which forges a line where it ends one, and goes on for long.
+fn hostile(character: char) -> String {
+    let commands = "]0;title\u{7}\u{1b}[2J\u{1b}[31m";
+    format!(
+        "a{character}{FORGED} error{character}{commands}{}",
+        "q".repeat(5_000)
+    )
+}
+
+/// Objects of which each text that is read holds `character`.
+fn objects(character: char, number: usize) -> Vec<Value> {
+    let text = hostile(character);
+    let object = |kind: &str, api_version: &str, rest: Value| {
+        let mut object = json!({"apiVersion": api_version, "kind": kind});
+        let fields = rest.as_object().expect("fields").clone();
+        object.as_object_mut().expect("an object").extend(fields);
+        object
+    };
+    let name = format!("{number}{text}");
+    let spec = |number: usize, fields: Value| {
+        let mut spec = json!({
+            "type": "LoadBalancer",
+            "clusterIPs": [format!("10.96.0.{number}")],
+            "ports": [{"name": text, "port": 80, "nodePort": 30000 + number}],
+        });
+        (spec.as_object_mut().expect("a spec")).extend(fields.as_object().expect("fields").clone());
+        spec
+    };
+    vec![
+        object(
+            "Service",
+            "v1",
+            json!({
+                "metadata": {
+                    "name": name, "namespace": text,
+                    "annotations": {"kube-ipvs.io/scheduler": text},
+                },
+                "spec": spec(number + 1, json!({
+                    "externalIPs": [text], "loadBalancerSourceRanges": [text],
+                    "externalTrafficPolicy": "Local", "healthCheckNodePort": 31000 + number,
+                })),
+                "status": {"loadBalancer": {"ingress": [{"ip": text}]}},
+            }),
+        ),
+        // The same address again: a clash names both.
+        object(
+            "Service",
+            "v1",
+            json!({
+                "metadata": {"name": format!("too {name}"), "namespace": text},
+                "spec": spec(number + 1, json!({"externalTrafficPolicy": "Local", "healthCheckNodePort": 31000 + number})),
+            }),
+        ),
+        object(
+            "Service",
+            "v1",
+            json!({
+                "metadata": {"name": format!("odd {name}"), "namespace": text},
+                "spec": {"clusterIPs": [text], "ports": [{"name": text, "port": 80, "protocol": text}]},
+            }),
+        ),
+        object(
+            "EndpointSlice",
+            "discovery.k8s.io/v1",
+            json!({
+                "metadata": {
+                    "name": name, "namespace": text,
+                    "labels": {"kubernetes.io/service-name": name},
+                },
+                "addressType": "IPv4",
+                "endpoints": [
+                    {"addresses": ["10.1.0.1"], "nodeName": text, "hints": {"forZones": [{"name": text}]}},
+                    {"addresses": [text]},
+                ],
+                "ports": [{"name": text, "port": 8080}, {"name": text, "port": 8081, "protocol": text}],
+            }),
+        ),
+        object(
+            "EndpointSlice",
+            "discovery.k8s.io/v1",
+            json!({
+                "metadata": {"name": format!("alone {name}"), "namespace": text},
+                "addressType": text, "endpoints": [],
+            }),
+        ),
+        object(
+            "Node",
+            "v1",
+            json!({
+                "metadata": {"name": name},
+                "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}]},
+            }),
+        ),
+        // Of no use to a proxy, or no object at all.
+        object(&text, "v1", json!({"metadata": {"name": text}})),
+        object(
+            "Service",
+            "v1",
+            json!({"metadata": {"name": text}, "spec": {"ports": [{"port": text}]}}),
+        ),
+        object(
+            "Service",
+            "v1",
+            json!({"metadata": {"name": text}, "spec": {"type": {text.as_str(): 1}}}),
+        ),
+    ]
+}
+
+fn manifest() -> String {
+    let items: Vec<Value> = (HOSTILE.into_iter().enumerate())
+        .flat_map(|(number, character)| objects(character, number))
+        .collect();
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+}
+
+/// Text of people without the program's own colours.
+fn without_colors(text: &str) -> String {
+    let mut rest = text;
+    let mut plain = String::new();
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        let end = after.find(|c: char| !c.is_ascii_digit() && c != ';');
+        let end = end.filter(|end| after[*end..].starts_with('m'));
+        plain.push_str(before);
+        match end {
+            Some(end) => rest = &after[end + 1..],
+            None => {
+                plain.push('\u{1b}');
+                rest = after;
+            }
+        }
+    }
+    plain + rest
+}
+
+#[track_caller]
+fn check(args: &str, text: &str) {
+    for (number, line) in text.split('\n').enumerate() {
+        let odd = line.chars().find(|c| c.is_control() || HOSTILE.contains(c));
+        assert_eq!(odd, None, "{args}: line {number}: {line:?}");
+        assert!(!line.starts_with(FORGED), "{args}: line {number}: {line:?}");
+        assert!(
+            !line.contains(&"q".repeat(256)),
+            "{args}: line {number}: {line:?}"
+        );
+    }
+}
+
+fn desk() -> Desk {
+    Desk::new()
+        .with("hostile.json", &manifest())
+        .with("node.yaml", "nodeName: node1\nkernel: 6.1.176\ninterfaces:\n  - {name: eth0, addresses: [192.168.77.10/24]}\n")
+        .with("live.txt", "# ipvs\n-A -t 10.96.0.200:80 -s rr\n# addresses\n")
+}
+
+#[test]
+fn it_is_escaped_and_cut_in_text() {
+    let desk = desk();
+    for args in [
+        "analyze -f hostile.json --node-state node.yaml",
+        "-vvv analyze -f hostile.json --node-state node.yaml --level info",
+        "render -f hostile.json --node-state node.yaml",
+        "-vvv render -f hostile.json --node-state node.yaml",
+        "diff -f hostile.json --node-state node.yaml --live live.txt",
+        "--color always diff -f hostile.json --node-state node.yaml --live live.txt",
+        "--color always analyze -f hostile.json --node-state node.yaml",
+    ] {
+        let Ran { out, err, .. } = desk.run(args);
+        check(args, &without_colors(&out));
+        check(args, &without_colors(&err));
+        assert!(err.contains(r"a\n"), "{args}: the text is there, escaped");
+    }
+}
+
+#[test]
+fn it_is_escaped_and_cut_in_json() {
+    let desk = desk();
+    for args in [
+        "analyze -f hostile.json --node-state node.yaml -o json",
+        "render -f hostile.json --node-state node.yaml -o json",
+        "diff -f hostile.json --node-state node.yaml --live live.txt -o json",
+    ] {
+        let ran = desk.run(args);
+        let _: Value = serde_json::from_str(&ran.out).expect("JSON");
+        check(args, &ran.out);
+    }
+}
+
+#[test]
+fn an_unknown_scheduler_is_reported_and_the_configured_one_is_used() {
+    let service = |number: usize, scheduler: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": format!("s{number}"), "annotations": {"kube-ipvs.io/scheduler": scheduler}},
+            "spec": {"clusterIPs": [format!("10.96.0.{number}")], "ports": [{"port": 80}]},
+        })
+    };
+    let long = "x".repeat(250_000);
+    let unknown = [
+        "x0",
+        "ftp",
+        "pe_sip",
+        "",
+        "WRR",
+        "r r",
+        "rr\nmh",
+        "\u{1b}[2J",
+        &long,
+    ];
+    let mut items: Vec<Value> = (1..)
+        .zip(unknown)
+        .map(|(number, name)| service(number, name))
+        .collect();
+    items.push(service(100, " mh\n"));
+    let desk = Desk::new()
+        .with(
+            "s.json",
+            &json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string(),
+        )
+        .with("live.txt", "# ipvs\n# addresses\n");
+    let found = desk.run("analyze -f s.json --node node1").exits(1);
+    assert_eq!(
+        found.out.matches("KIV0115 error Service default/s").count(),
+        unknown.len()
+    );
+    let rendered = desk
+        .run("render -f s.json --node node1 --section ipvs")
+        .exits(0);
+    let servers = |scheduler: &str| {
+        let end = format!(" -s {scheduler}");
+        rendered
+            .out
+            .lines()
+            .filter(|line| line.starts_with("-A") && line.contains(&end))
+            .count()
+    };
+    assert_eq!(servers("rr"), unknown.len(), "{}", rendered.out);
+    assert_eq!(servers("mh"), 1, "{}", rendered.out);
+    assert_eq!(rendered.err.matches("KIV0115").count(), unknown.len());
+    let plan = desk
+        .run("diff -f s.json --node node1 --live live.txt")
+        .exits(1);
+    assert_eq!(
+        plan.out.matches(" -s rr").count(),
+        unknown.len(),
+        "{}",
+        plan.out
+    );
+}

@@ -1,0 +1,212 @@
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use ipvs::client::Request;
+use ipvs::{Protocol, Scheduler, ServiceFlags, VirtualServer, VirtualServerKey};
+
+use super::{ASK_AGAIN, ModulePolicy, Modules, Refusal, Schedulers};
+
+/// A node that has the modules of some schedulers and counts what it is asked.
+struct Node {
+    schedulers: Schedulers,
+    /// Schedulers that the kernel has.
+    present: BTreeSet<&'static str>,
+    modules: FakeModules,
+    /// Names of the schedulers of the requests that reached the kernel, one inner list for each send.
+    sent: Vec<Vec<String>>,
+    now: Instant,
+}
+
+#[derive(Default)]
+struct FakeModules {
+    loaded: BTreeSet<String>,
+    built_in: BTreeSet<String>,
+    asked: Vec<String>,
+}
+
+impl Modules for FakeModules {
+    fn is_loaded(&self, module: &str) -> bool {
+        self.loaded.contains(module)
+    }
+
+    fn is_built_in(&self, module: &str) -> bool {
+        self.built_in.contains(module)
+    }
+
+    fn load(&mut self, module: &str) {
+        self.asked.push(module.to_owned());
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Errno {
+    Enoent,
+    Eexist,
+}
+
+fn node(policy: ModulePolicy, present: &[&'static str]) -> Node {
+    Node {
+        schedulers: Schedulers::new(policy),
+        present: present.iter().copied().collect(),
+        modules: FakeModules::default(),
+        sent: Vec::new(),
+        now: Instant::now(),
+    }
+}
+
+fn server(scheduler: &str, port: u16) -> VirtualServer {
+    VirtualServer {
+        key: VirtualServerKey::Address {
+            address: IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1)),
+            port,
+            protocol: Protocol::Tcp,
+        },
+        scheduler: Scheduler(scheduler.into()),
+        flags: ServiceFlags::empty(),
+        persistence_timeout: Duration::ZERO,
+        persistence_prefix: 32,
+        persistence_engine: None,
+    }
+}
+
+fn add(scheduler: &str) -> Request {
+    Request::NewService(server(scheduler, 80))
+}
+
+impl Node {
+    /// The answers as letters: `.` done, `!` refused by the kernel, `-` not sent.
+    fn execute(&mut self, requests: &[Request]) -> String {
+        let (sent, present) = (&mut self.sent, &self.present);
+        let answers = self.schedulers.execute(
+            requests,
+            self.now,
+            &mut self.modules,
+            |requests| {
+                let name = |request: &Request| match request {
+                    Request::NewService(server) | Request::SetService(server) => {
+                        server.scheduler.to_string()
+                    }
+                    _ => "other".to_owned(),
+                };
+                sent.push(requests.iter().map(name).collect());
+                let answer = |request: &Request| match request {
+                    // Port 1 exists already.
+                    Request::NewService(server) if server.key == self::server("", 1).key => {
+                        Err(Errno::Eexist)
+                    }
+                    Request::NewService(server) | Request::SetService(server) => {
+                        let there = present.contains(&*server.scheduler.0);
+                        there.then_some(()).ok_or(Errno::Enoent)
+                    }
+                    _ => Ok(()),
+                };
+                requests.iter().map(answer).collect()
+            },
+            |error| *error == Errno::Enoent,
+        );
+        let letter = |answer: &Result<(), Refusal<Errno>>| match answer {
+            Ok(()) => '.',
+            Err(Refusal::Kernel(_)) => '!',
+            Err(Refusal::NoScheduler) => '-',
+        };
+        answers.iter().map(letter).collect()
+    }
+}
+
+#[test]
+fn a_missing_scheduler_costs_one_modprobe_and_one_request_however_many_need_it() {
+    for (policy, modprobes) in [(ModulePolicy::Load, 1), (ModulePolicy::DoNotLoad, 0)] {
+        let mut node = node(policy, &["rr"]);
+        let requests = vec![add("mh"); 200];
+        assert_eq!(node.execute(&requests), format!("!{}", "-".repeat(199)));
+        for _ in 0..10 {
+            assert_eq!(node.execute(&requests), "-".repeat(200));
+        }
+        assert_eq!(node.modules.asked.len(), modprobes, "{policy:?}");
+        assert_eq!(node.sent, [["mh"]]);
+    }
+}
+
+#[test]
+fn a_missing_scheduler_is_asked_for_again_after_a_while() {
+    let mut node = node(ModulePolicy::Load, &[]);
+    assert_eq!(node.execute(&[add("mh"), add("mh")]), "!-");
+    node.now += ASK_AGAIN;
+    node.present.insert("mh");
+    assert_eq!(node.execute(&[add("mh"), add("mh")]), "..");
+    assert_eq!(node.modules.asked, ["ip_vs_mh", "ip_vs_mh"]);
+}
+
+#[test]
+fn a_module_that_appears_ends_the_wait() {
+    let mut node = node(ModulePolicy::DoNotLoad, &[]);
+    assert_eq!(node.execute(&[add("mh")]), "!");
+    node.present.insert("mh");
+    node.modules.loaded.insert("ip_vs_mh".to_owned());
+    assert_eq!(node.execute(&[add("mh")]), ".");
+}
+
+/// `ip_vs_ftp` is a module and no scheduler.
+#[test]
+fn a_module_without_a_scheduler_does_not_end_the_wait() {
+    let mut node = node(ModulePolicy::Load, &[]);
+    node.modules.loaded.insert("ip_vs_ftp".to_owned());
+    assert_eq!(node.execute(&[add("ftp")]), "!");
+    assert_eq!(node.execute(&[add("ftp")]), "-");
+    assert_eq!(node.sent.len(), 1);
+    assert_eq!(node.modules.asked.len(), 0);
+}
+
+#[test]
+fn other_schedulers_and_other_requests_go_on_in_order() {
+    let mut node = node(ModulePolicy::Load, &["rr", "wrr"]);
+    let delete = Request::DelService(server("", 2).key);
+    let requests = [
+        add("rr"),
+        add("mh"),
+        delete.clone(),
+        add("rr"),
+        add("mh"),
+        add("wrr"),
+        delete,
+        add("wrr"),
+    ];
+    assert_eq!(node.execute(&requests), ".!..-...");
+    let sent: Vec<String> = node.sent.iter().map(|sent| sent.join(" ")).collect();
+    assert_eq!(sent, ["rr", "mh", "other rr", "wrr", "other wrr"]);
+    // What is known to be there travels together.
+    assert_eq!(node.execute(&[add("rr"), add("wrr"), add("rr")]), "...");
+    assert_eq!(node.sent.last().expect("a send").len(), 3);
+    assert_eq!(node.modules.asked, ["ip_vs_rr", "ip_vs_mh", "ip_vs_wrr"]);
+}
+
+#[test]
+fn an_answer_about_something_else_leaves_a_scheduler_untried() {
+    let mut node = node(ModulePolicy::Load, &[]);
+    let exists = Request::NewService(server("mh", 1));
+    assert_eq!(node.execute(&[exists, add("mh"), add("mh")]), "!!-");
+    assert_eq!(node.modules.asked, ["ip_vs_mh"]);
+}
+
+#[test]
+fn the_kernel_is_not_asked_to_load_what_hangs_it() {
+    for policy in [ModulePolicy::Load, ModulePolicy::DoNotLoad] {
+        let mut node = node(policy, &["lblc", "lblcr"]);
+        node.modules.built_in.insert("ip_vs_lblcr".to_owned());
+        assert_eq!(
+            node.execute(&[add("lblc"), add("lblcr"), add("lblc")]),
+            "-.-"
+        );
+        assert_eq!(node.sent, [["lblcr"]]);
+        node.modules.loaded.insert("ip_vs_lblc".to_owned());
+        assert_eq!(node.execute(&[add("lblc"), add("lblc")]), "..");
+    }
+}
+
+#[test]
+fn a_name_that_no_module_has_is_not_loaded() {
+    let mut node = node(ModulePolicy::Load, &[]);
+    assert_eq!(node.execute(&[add("../x"), add("a b")]), "!!");
+    assert_eq!(node.modules.asked.len(), 0);
+}

@@ -1,0 +1,113 @@
+//! Text that tenants, servers and files chose, made safe for logs, terminals, Events and metrics.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt::{self, Write};
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::Name;
+
+/// Text of somebody else that is safe to print: every character prints, and there are at most [`SafeText::MAX`] of them.
+///
+/// Types that hold such text hold it in this form. So no output has to escape or cut it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SafeText(Name);
+
+impl SafeText {
+    /// Maximum length, characters. Names and label values of Kubernetes are shorter.
+    pub const MAX: usize = 256;
+
+    /// Escapes and cuts `text`. Characters that do not print are written as [`char::escape_debug`] has them: controls (C0, C1,
+    /// DEL), line and paragraph separators, bidirectional overrides, characters without width. An ellipsis ends text that was
+    /// cut. Safe text stays as it is.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        if text.len() < Self::MAX && text.chars().all(prints) {
+            return Self(text.into());
+        }
+        let mut safe = String::new();
+        let mut length = 0;
+        for character in text.chars() {
+            let before = safe.len();
+            // Writing to a `String` cannot fail.
+            let _ = write_escaped(&mut safe, character);
+            length += safe[before..].chars().count();
+            if length >= Self::MAX {
+                safe.truncate(before);
+                safe.push('…');
+                break;
+            }
+        }
+        Self(safe.into())
+    }
+
+    /// Returns the text as a name.
+    #[must_use]
+    pub fn into_name(self) -> Name {
+        self.0
+    }
+}
+
+impl Deref for SafeText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SafeText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl From<&str> for SafeText {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for SafeText {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+/// Escapes what is written, as [`SafeText`] does, and cuts nothing. For lines that hold several texts, such as log lines.
+#[derive(Debug)]
+pub struct Escaping<W>(pub W);
+
+impl<W: Write> Write for Escaping<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.chars().all(prints) {
+            return self.0.write_str(text);
+        }
+        (text.chars()).try_for_each(|character| write_escaped(&mut self.0, character))
+    }
+}
+
+/// Escapes `text` as [`SafeText`] does, and cuts nothing.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = Escaping(&mut safe).write_str(text);
+    safe
+}
+
+fn write_escaped(out: &mut impl Write, character: char) -> fmt::Result {
+    if prints(character) {
+        out.write_char(character)
+    } else {
+        write!(out, "{}", character.escape_debug())
+    }
+}
+
+/// Returns true if `character` prints by itself. Quotes and backslashes do: they mean something in Rust alone.
+fn prints(character: char) -> bool {
+    (' '..='~').contains(&character) || character.escape_debug().len() == 1
+}

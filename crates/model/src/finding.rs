@@ -96,6 +96,12 @@ pub enum Code {
     UnusableSlice,
     /// KIV0115: a Service names a scheduler that no kernel can have.
     InvalidScheduler,
+    /// KIV0116: a Service asks for an address of the API server (deviation D22).
+    ApiServerAddress,
+    /// KIV0117: a Service asks for a port that the node itself uses at its addresses (deviation D22).
+    HostPort,
+    /// KIV0118: a Service asks for more than one Service may have (deviation D23).
+    ServiceLimit,
     /// KIV0201: two Services want the same address, port and protocol.
     ServiceClash,
     /// KIV0202: two Services want the same health-check node port.
@@ -116,7 +122,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -132,6 +138,9 @@ impl Code {
         Self::NoNodePortAddress,
         Self::UnusableSlice,
         Self::InvalidScheduler,
+        Self::ApiServerAddress,
+        Self::HostPort,
+        Self::ServiceLimit,
         Self::ServiceClash,
         Self::HealthCheckClash,
         Self::ForeignVirtualServer,
@@ -161,6 +170,9 @@ impl Code {
             Self::NoNodePortAddress => "KIV0113",
             Self::UnusableSlice => "KIV0114",
             Self::InvalidScheduler => "KIV0115",
+            Self::ApiServerAddress => "KIV0116",
+            Self::HostPort => "KIV0117",
+            Self::ServiceLimit => "KIV0118",
             Self::ServiceClash => "KIV0201",
             Self::HealthCheckClash => "KIV0202",
             Self::ForeignVirtualServer => "KIV0301",

@@ -57,6 +57,9 @@ fn title(code: Code) -> &'static str {
         Code::NoNodePortAddress => "the node has no address for node ports",
         Code::UnusableSlice => "a slice is of no use to a node",
         Code::InvalidScheduler => "a Service names no scheduler",
+        Code::ApiServerAddress => "a Service asks for an address of the API server",
+        Code::HostPort => "a Service asks for a port that the node needs",
+        Code::ServiceLimit => "a Service is over a limit",
         Code::ServiceClash => "two Services want the same address and port",
         Code::HealthCheckClash => "two Services want the same health-check port",
         Code::ForeignVirtualServer => "a virtual server is somebody else's",
@@ -134,6 +137,21 @@ fn meaning(code: Code) -> &'static str {
         Code::InvalidScheduler => {
             "The annotation kube-ipvs.io/scheduler holds the name of an IPVS scheduler, such as wrr or mh: 1 to 15 of a-z, 0-9 and \
              _. The configured scheduler is used instead."
+        }
+        Code::ApiServerAddress => {
+            "Bound to kube-ipvs0, the address would be the node's own, and the node could no longer reach the API server. So it is neither \
+             bound nor served, whatever the port (deviation D22). The API server's addresses are those of the kubeconfig or of the pod's \
+             environment, and the endpoints and cluster IPs of `default/kubernetes`, which alone is served there. Choose another address."
+        }
+        Code::HostPort => {
+            "A virtual server at an address of this node takes the connections of the program that listens there. The port is not served at \
+             the node's addresses; the Service's other ports are, and this port is at other addresses (deviation D22). Protected are the \
+             kubelet's port 10250, the ports of `healthzBindAddress` and `metricsBindAddress`, the API server's port on its own node, and \
+             `protectedHostPorts`. Choose another port, or correct `protectedHostPorts`."
+        }
+        Code::ServiceLimit => {
+            "One object must not fill the tables of every node. A Service over a limit of `serviceLimits` is served in part, as the finding \
+             says; source ranges over the limit admit nobody (deviation D23). Split the Service, or raise the limit."
         }
         Code::ServiceClash => {
             "The older Service has it (`creationTimestamp`; then namespace, name, port name), on every node alike \

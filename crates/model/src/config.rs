@@ -100,7 +100,7 @@ impl Default for ServiceLimits {
         Self {
             addresses: 256,
             source_ranges: 1_000,
-            entries: 16_384,
+            entries: 8_192,
         }
     }
 }

@@ -1,8 +1,11 @@
+use std::fs;
+
 use kernel::{Kernel as _, MemoryKernel, carry_out};
 use model::{NodeConfig, NodeState, Object, ObjectName, Scope};
 use planner::{Ownership, compile, diff};
+use sources::SourceConfig;
 
-use super::release;
+use super::{addresses, release};
 
 /// A kernel as a version left it that protects nothing: `greedy` has the API server's address 192.0.2.100.
 fn captured() -> MemoryKernel {
@@ -56,4 +59,23 @@ fn what_does_not_capture_the_api_server_stays() {
     check(Some("10.96.0.1:80"), &all);
     check(Some("198.51.100.1:443"), &all);
     check(None, &all);
+}
+
+/// With files as the source, the kubeconfig still says which server the node needs.
+#[tokio::test]
+async fn the_servers_address_is_that_of_the_kubeconfig() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("kubeconfig");
+    let kubeconfig = "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n\
+         clusters: [{name: c, cluster: {server: 'https://192.0.2.100:6443'}}]\n";
+    fs::write(&path, kubeconfig).expect("to write");
+    let source = SourceConfig::Files {
+        paths: Vec::new(),
+        watch: false,
+    };
+    let server = "192.0.2.100:6443".parse().expect("a socket");
+    assert!(addresses(&source, Some(&path)).await.contains(&server));
+    let gone = folder.path().join("gone");
+    assert!(!addresses(&source, Some(&gone)).await.contains(&server));
+    assert!(!addresses(&source, None).await.contains(&server));
 }

@@ -187,7 +187,7 @@ pub const FIELDS: &[FieldInfo] = &[
     field(
         "serviceLimits.entries",
         Whole(1, 1_000_000),
-        "16384",
+        "8192",
         "Virtual servers of one Service and entries for their source ranges at most, together; cluster IPs come first. Virtual servers \
          that do not fit are not served.",
     )

@@ -97,19 +97,19 @@ fn what_the_node_protects_and_how_much_a_service_may_have() {
         } = node.service_limits;
         assert_eq!([addresses, source_ranges, entries], limits, "{fields}");
     };
-    check("", &[10249, 10256], &[22], [256, 1_000, 16_384]);
+    check("", &[10249, 10256], &[22], [256, 1_000, 8_192]);
     check(
         "healthzBindAddress: 0.0.0.0:9999\nmetricsBindAddress: '0'\nprotectedHostPorts: [2222, 8472]\n\
          serviceLimits: {addresses: 1, sourceRanges: 2}\n",
         &[9999],
         &[2222, 8472],
-        [1, 2, 16_384],
+        [1, 2, 8_192],
     );
     check(
         "protectedHostPorts: []\n",
         &[10249, 10256],
         &[],
-        [256, 1_000, 16_384],
+        [256, 1_000, 8_192],
     );
     check_errors(
         &ours("protectedHostPorts: [22, 0, ssh]\nserviceLimits: {entries: 0}\n"),

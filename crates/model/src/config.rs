@@ -1,5 +1,7 @@
 //! The resolved configuration: complete, validated, every field with a value.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnetwork::IpNetwork;
@@ -34,6 +36,15 @@ pub struct NodeConfig {
     pub external_ips: ExternalIpPolicy,
     /// External and load-balancer addresses inside these are not served (deviation D8).
     pub protected_cidrs: Vec<IpNetwork>,
+    /// Addresses of the API server as the daemon's connection names them; no field holds them. Only `default/kubernetes` is served
+    /// there (deviation D22).
+    pub api_server: BTreeSet<SocketAddr>,
+    /// Ports on which the daemon serves health and metrics. No Service is served at them on the node's own addresses (deviation D22).
+    pub listener_ports: BTreeSet<u16>,
+    /// Ports of other programs on the node, protected in the same way (deviation D22).
+    pub protected_host_ports: BTreeSet<u16>,
+    /// Limits of one Service (deviation D23).
+    pub service_limits: ServiceLimits,
     /// Time for which a real server that left may keep its connections; zero is without end (deviation D6).
     pub drain_timeout: Duration,
     /// True if an endpoint that is gone without having been terminating is cut off at once (deviation D6).
@@ -61,6 +72,10 @@ impl NodeConfig {
             node_port_addresses: NodePortAddresses::default(),
             external_ips: ExternalIpPolicy::Allow,
             protected_cidrs: Vec::new(),
+            api_server: BTreeSet::new(),
+            listener_ports: [10249, 10256].into(),
+            protected_host_ports: [22].into(),
+            service_limits: ServiceLimits::default(),
             drain_timeout: Duration::from_secs(15 * 60),
             cut_lost_endpoints: false,
             strict_arp: false,
@@ -74,6 +89,27 @@ impl NodeConfig {
 pub const SCHEDULERS: [&str; 14] = [
     "dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed", "sh", "twos", "wlc", "wrr",
 ];
+
+/// Limits of one Service, so that no single object fills the node's tables. All are above zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceLimits {
+    /// Number of external and load-balancer addresses that are served.
+    pub addresses: usize,
+    /// Number of source ranges that admit clients.
+    pub source_ranges: usize,
+    /// Number of virtual servers and of entries for source ranges, together.
+    pub entries: usize,
+}
+
+impl Default for ServiceLimits {
+    fn default() -> Self {
+        Self {
+            addresses: 256,
+            source_ranges: 1_000,
+            entries: 8_192,
+        }
+    }
+}
 
 /// The flags of a scheduler about which nothing is said: `mh` hashes the source port too, or one client
 /// would never leave its first real server (k/k#115527); the others have none.

@@ -96,7 +96,13 @@ pub enum Code {
     UnusableSlice,
     /// KIV0115: a Service names a scheduler that it cannot choose.
     InvalidScheduler,
-    /// KIV0116: an object cannot be decoded.
+    /// KIV0116: a Service asks for an address of the API server (deviation D22).
+    ApiServerAddress,
+    /// KIV0117: a Service asks for a port that the node itself uses at its addresses (deviation D22).
+    HostPort,
+    /// KIV0118: a Service asks for more than one Service may have (deviation D23).
+    ServiceLimit,
+    /// KIV0119: an object cannot be decoded.
     UndecodableObject,
     /// KIV0201: two Services want the same address, port and protocol.
     ServiceClash,
@@ -118,7 +124,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -134,6 +140,9 @@ impl Code {
         Self::NoNodePortAddress,
         Self::UnusableSlice,
         Self::InvalidScheduler,
+        Self::ApiServerAddress,
+        Self::HostPort,
+        Self::ServiceLimit,
         Self::UndecodableObject,
         Self::ServiceClash,
         Self::HealthCheckClash,
@@ -164,7 +173,10 @@ impl Code {
             Self::NoNodePortAddress => "KIV0113",
             Self::UnusableSlice => "KIV0114",
             Self::InvalidScheduler => "KIV0115",
-            Self::UndecodableObject => "KIV0116",
+            Self::ApiServerAddress => "KIV0116",
+            Self::HostPort => "KIV0117",
+            Self::ServiceLimit => "KIV0118",
+            Self::UndecodableObject => "KIV0119",
             Self::ServiceClash => "KIV0201",
             Self::HealthCheckClash => "KIV0202",
             Self::ForeignVirtualServer => "KIV0301",

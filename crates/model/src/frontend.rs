@@ -69,6 +69,17 @@ pub enum Sources {
     },
 }
 
+impl Sources {
+    /// Returns the number of ranges.
+    #[must_use]
+    pub fn ranges(&self) -> usize {
+        match self {
+            Self::Any => 0,
+            Self::Only { ranges, .. } => ranges.len(),
+        }
+    }
+}
+
 /// A place that serves a frontend's traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Backend {

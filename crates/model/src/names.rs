@@ -27,6 +27,12 @@ impl ObjectName {
         }
     }
 
+    /// The Service of the API server, `default/kubernetes`.
+    #[must_use]
+    pub fn api_server() -> Self {
+        Self::new("default", "kubernetes")
+    }
+
     /// Returns true if this is `default/kubernetes`, the Service through which a node reaches its API server: it is programmed
     /// before all others (deviation D1).
     #[must_use]

@@ -1,5 +1,6 @@
 //! kube-ipvsd: from the command line to the running loop.
 
+mod api_server;
 mod args;
 mod clean;
 mod interfaces;
@@ -114,6 +115,20 @@ fn work(
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(stop_on_signal(stop.clone(), stop_kernel.clone()));
     let source = source(&runtime, args, resolved)?;
+    let mut resolved = resolved.clone();
+    resolved.node.api_server = runtime.block_on(api_server::addresses(
+        &source,
+        resolved.kubeconfig.as_deref(),
+    ));
+    let resolved = &resolved;
+    if let SourceConfig::Kube { .. } = source
+        && let Err(problem) = api_server::release(kernel, &resolved.node)
+    {
+        warn!(
+            "the way to the API server was not checked: {}",
+            chain(&problem)
+        );
+    }
     let sink = EventSink::new(source.names(), to_loop);
     let progress = sink.progress().clone();
     let connection = feed(&runtime, source, sink, args.once)?;

@@ -53,9 +53,9 @@ pub enum ReloadOutcome {
     },
 }
 
-/// Compares what holds with what was read. All of [`NodeConfig`] but the node's name takes effect at
-/// once; that name, [`sources::config::DaemonSettings`] and the way to the API server were used at the
-/// start and need another one.
+/// Compares what holds with what was read. All of [`NodeConfig`] takes effect at once but the node's name, the API server's addresses
+/// and the daemon's own ports; these, [`sources::config::DaemonSettings`] and the way to the API server were used at the start and
+/// need another one.
 #[must_use]
 pub fn compare(old: &Resolved, new: Result<Resolved, ConfigErrors>) -> ReloadOutcome {
     let new = match new {
@@ -65,6 +65,8 @@ pub fn compare(old: &Resolved, new: Result<Resolved, ConfigErrors>) -> ReloadOut
     let holds = Resolved {
         node: NodeConfig {
             node_name: old.node.node_name.clone(),
+            api_server: old.node.api_server.clone(),
+            listener_ports: old.node.listener_ports.clone(),
             ..new.node.clone()
         },
         settings: old.settings.clone(),

@@ -145,6 +145,17 @@ impl ClaimIndex {
         self.parts.keys()
     }
 
+    /// Returns the ports claimed at `address`, and the Services that claim them, also those that do not get them.
+    pub(crate) fn services_at(&self, address: IpAddr) -> impl Iterator<Item = (u16, &ObjectName)> {
+        at_address(&self.claims, address).flat_map(|(key, claims)| {
+            let port = match key {
+                VirtualServerKey::Address { port, .. } => *port,
+                VirtualServerKey::Fwmark { .. } => 0,
+            };
+            (claims.iter()).map(move |ranked| (port, &ranked.claim.owner.service))
+        })
+    }
+
     /// Returns every finding once, in order. [`ClaimIndex::settle_findings`] must have been called after the last change.
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter()

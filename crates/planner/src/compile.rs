@@ -15,10 +15,11 @@ use model::names::ObjectName;
 use model::snapshot::{Machine, NodeState};
 use model::tables::{Desired, TableKeys};
 
-use self::dependents::Dependents;
+use self::dependents::{Dependents, asked_for};
 use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::lower;
 use crate::node_context::{FAMILIES, NodeChange, NodeContext};
+use crate::protected::NodeResource;
 use crate::resolve::resolve;
 use crate::rules::rules;
 use crate::settings::sysctls;
@@ -116,12 +117,16 @@ impl Compiler {
     /// Compiles again what `changed` concerns, and names the entries that are different now.
     pub fn update(&mut self, cluster: &ClusterState, changed: &Changed) -> TableKeys {
         let mut keys = TableKeys::default();
+        let mut change = NodeChange::default();
         if !changed.nodes.is_empty() {
-            let change = self.node.update_nodes(cluster, &self.config);
+            change.merge(self.node.update_nodes(cluster, &self.config));
             keys.merge(self.write_rules());
-            keys.merge(self.follow_node(cluster, &change));
             self.write_node_findings(cluster);
         }
+        if changed.services.iter().any(ObjectName::is_api_server) {
+            change.merge(self.node.update_api_servers(cluster, &self.config));
+        }
+        keys.merge(self.follow_node(cluster, &change));
         for service in &changed.services {
             keys.merge(self.update_service(cluster, service));
         }
@@ -148,6 +153,7 @@ impl Compiler {
         changed(self.write_settings(node.machine));
         self.node.update_interfaces(node, &self.config);
         self.node.update_nodes(cluster, &self.config);
+        self.node.update_api_servers(cluster, &self.config);
         changed(self.write_rules());
         self.write_node_findings(cluster);
         self.update_services(cluster, changed);
@@ -168,14 +174,16 @@ impl Compiler {
     }
 
     fn update_service(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
-        let service = cluster.service(name);
-        self.dependents.set(name, service.as_ref());
-        let Some(service) = service else {
+        let Some(service) = cluster.service(name) else {
+            self.dependents.set(name, None, BTreeSet::new());
             self.index.set_findings(name, Vec::new());
             return self.index.replace(name, None);
         };
         let slices: Vec<EndpointSlice> = cluster.slices(name).collect();
         let resolved = resolve(&service, &slices, &self.node, &self.config);
+        let mut resources = resolved.unserved;
+        resources.extend(asked_for(&service, self.config.service_limits));
+        self.dependents.set(name, Some(&service), resources);
         let part = ServiceClaims {
             created: service.created,
             claims: (resolved.frontends.into_iter())
@@ -196,8 +204,13 @@ impl Compiler {
             self.update_services(cluster, |changed| keys.merge(changed));
             return keys;
         }
-        let at_addresses = (change.addresses.iter()).flat_map(|at| self.dependents.at(*at));
-        let mut services: BTreeSet<ObjectName> = at_addresses.cloned().collect();
+        let mut resources = change.protected.clone();
+        resources.extend((change.addresses.iter()).map(|at| NodeResource::Address(*at)));
+        let mut services = BTreeSet::new();
+        for resource in resources {
+            services.extend(self.dependents.on(resource).cloned());
+            services.extend(self.served_at(resource).cloned());
+        }
         if change.node_ports {
             services.extend(self.dependents.with_node_ports().cloned());
         }
@@ -205,6 +218,18 @@ impl Compiler {
             keys.merge(self.update_service(cluster, service));
         }
         keys
+    }
+
+    /// Returns the Services with claims at `resource`.
+    fn served_at(&self, resource: NodeResource) -> impl Iterator<Item = &ObjectName> {
+        let (addresses, wanted) = match resource {
+            NodeResource::Address(address) => ([address].into(), None),
+            NodeResource::Port(port) => (self.node.own_addresses(), Some(port)),
+        };
+        (addresses.into_iter())
+            .flat_map(|address| self.index.services_at(address))
+            .filter(move |(port, _)| wanted.is_none_or(|wanted| wanted == *port))
+            .map(|(_, service)| service)
     }
 
     fn write_node_findings(&mut self, cluster: &ClusterState) {

@@ -4,6 +4,7 @@ mod fields;
 mod filter_state;
 mod order;
 mod plan_builder;
+mod release;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use model::tables::{Desired, TableKeys, VirtualServerEntry};
 
 use self::filter_state::NodePort;
 use self::plan_builder::PlanBuilder;
+pub use self::release::{captured, captured_scope, release};
 
 /// The objects that we may touch (deviation D13), and the way the node goes about it.
 ///

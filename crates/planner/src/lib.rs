@@ -12,6 +12,7 @@ mod compile;
 mod diff;
 mod lower;
 mod node_context;
+mod protected;
 mod resolve;
 mod rules;
 mod settings;
@@ -19,5 +20,7 @@ mod settings;
 mod testing;
 
 pub use compile::{Compiler, compile, lint};
-pub use diff::{Ownership, Retire, cleanup, diff, diff_keys, is_marked};
+pub use diff::{
+    Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, is_marked, release,
+};
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

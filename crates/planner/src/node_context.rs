@@ -14,6 +14,7 @@ use model::finding::{Code, Finding};
 use model::names::{Name, ObjectName};
 use model::snapshot::NodeState;
 
+use crate::protected::{ApiServers, NodeResource, Protected, api_servers};
 use crate::rules::LocalTraffic;
 
 /// Both families, IPv4 first.
@@ -34,6 +35,10 @@ pub(crate) struct NodeContext {
     pub(crate) other_nodes: BTreeMap<IpAddr, Name>,
     /// The addresses at which node ports are served.
     pub(crate) node_ports: BTreeSet<IpAddr>,
+    /// Addresses and ports that no Service gets.
+    pub(crate) protected: Protected,
+    /// Addresses of the API server that its Service names.
+    pub(crate) api_servers: ApiServers,
 }
 
 /// Parts of a [`NodeContext`] that changed, by the Services that depend on them.
@@ -46,9 +51,52 @@ pub(crate) struct NodeChange {
     /// Addresses that an interface or another Node got or lost. Services that ask for one of them from outside the cluster depend
     /// on them (deviation D8).
     pub(crate) addresses: BTreeSet<IpAddr>,
+    /// Addresses and ports that became protected or are no longer. Services that got or asked for one of them depend on them.
+    pub(crate) protected: BTreeSet<NodeResource>,
+}
+
+impl NodeChange {
+    /// Adds what `other` changed.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.all_services |= other.all_services;
+        self.node_ports |= other.node_ports;
+        self.addresses.extend(other.addresses);
+        self.protected.extend(other.protected);
+    }
 }
 
 impl NodeContext {
+    /// Returns true if `address` is this node's own: an interface or its Node has it.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        self.on_interfaces.contains(&address) || self.addresses.contains(&address)
+    }
+
+    /// Returns every address for which [`Self::is_own`] is true.
+    pub(crate) fn own_addresses(&self) -> BTreeSet<IpAddr> {
+        let of_node = self.addresses.iter().copied();
+        of_node.chain(self.on_interfaces.iter().copied()).collect()
+    }
+
+    /// Updates the context from the API server's Service and its slices, and returns what changed.
+    pub(crate) fn update_api_servers(
+        &mut self,
+        cluster: &ClusterState,
+        config: &NodeConfig,
+    ) -> NodeChange {
+        self.api_servers = api_servers(cluster);
+        NodeChange {
+            protected: self.protect(config),
+            ..NodeChange::default()
+        }
+    }
+
+    /// Determines what no Service gets, and returns what changed.
+    fn protect(&mut self, config: &NodeConfig) -> BTreeSet<NodeResource> {
+        let protected = Protected::new(config, &self.api_servers, |at| self.is_own(at));
+        let before = std::mem::replace(&mut self.protected, protected);
+        before.changes(&self.protected)
+    }
+
     /// Updates the context from the Nodes of the cluster, and returns what changed. A Node that is gone keeps what was known of it,
     /// as in kube-proxy: the object may be deleted while the node still serves.
     pub(crate) fn update_nodes(
@@ -80,6 +128,7 @@ impl NodeContext {
             .copied()
             .collect();
         change.node_ports = self.choose_node_ports(config);
+        change.protected = self.protect(config);
         change
     }
 
@@ -96,6 +145,7 @@ impl NodeContext {
             all_services: false,
             addresses: addresses.collect(),
             node_ports: self.choose_node_ports(config),
+            protected: self.protect(config),
         }
     }
 

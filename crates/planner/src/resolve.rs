@@ -3,9 +3,11 @@
 mod addresses;
 mod endpoints;
 mod health;
+mod limits;
 mod policy;
 mod ports;
 mod ranges;
+mod refusals;
 mod slices;
 #[cfg(test)]
 mod tests;
@@ -26,10 +28,14 @@ use model::tables::WithoutLocal;
 use self::addresses::Addresses;
 use self::endpoints::Candidates;
 use self::health::LocalReady;
+use self::limits::Budget;
+pub(crate) use self::limits::outside_addresses;
 use self::policy::Policies;
 use self::ports::{UsablePort, usable_ports};
 use self::ranges::Ranges;
+use self::refusals::Refusals;
 use crate::node_context::NodeContext;
+use crate::protected::NodeResource;
 
 /// One Service on this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +48,8 @@ pub(crate) struct Resolved {
     pub(crate) health_check: Option<HealthCheck>,
     /// Where a policy `Local` finds no endpoint on this node.
     pub(crate) without_local: WithoutLocal,
+    /// Addresses and ports that it asks for and is not served at. No frontend shows that it depends on them.
+    pub(crate) unserved: BTreeSet<NodeResource>,
     /// Findings about it or its slices.
     pub(crate) findings: Vec<Finding>,
 }
@@ -61,6 +69,7 @@ pub(crate) fn resolve(
     for slice in slices {
         slices::check(slice, findings);
     }
+    limits::check_lists(service, config.service_limits, findings);
     let ports = usable_ports(service, findings);
     let resolver = Resolver {
         service,
@@ -71,11 +80,16 @@ pub(crate) fn resolve(
         addresses: Addresses::of(service, node, config, findings),
         ranges: Ranges::of(service, node, config, findings),
     };
-    let mut policies = Policies::default();
-    let mut ready = LocalReady::default();
+    let at_cluster_ips = ports.len() * resolver.addresses.cluster_ips().count();
+    let mut notes = Notes {
+        policies: Policies::default(),
+        ready: LocalReady::default(),
+        refusals: Refusals::default(),
+        budget: Budget::new(config.service_limits, at_cluster_ips),
+    };
     for port in &ports {
         for family in resolver.addresses.families() {
-            resolver.port(port, family, &mut resolved, &mut policies, &mut ready);
+            resolver.port(port, family, &mut resolved, &mut notes);
         }
     }
     let asks_node_port = ports.iter().any(|port| port.node_port.is_some());
@@ -83,10 +97,16 @@ pub(crate) fn resolve(
     if asks_node_port {
         resolver.addresses.check_node_ports(service, node, findings);
     }
-    policies.report(service, findings);
-    resolved.without_local = policies.without_local;
+    notes.budget.report(service, findings);
+    resolved.unserved = notes.refusals.report(service, findings);
+    (resolved.unserved).extend(resolver.addresses.refused());
+    if ports.is_empty() {
+        (resolved.unserved).extend(resolver.addresses.cluster_ips().map(NodeResource::Address));
+    }
+    notes.policies.report(service, findings);
+    resolved.without_local = notes.policies.without_local;
     let families = resolver.addresses.families().collect();
-    resolved.health_check = health::check(service, &ready, families, findings);
+    resolved.health_check = health::check(service, &notes.ready, families, findings);
     resolved
 }
 
@@ -99,6 +119,14 @@ struct Resolver<'a> {
     scheduler: Option<Name>,
     addresses: Addresses,
     ranges: Ranges,
+}
+
+/// Facts about the ports of one Service, gathered port by port.
+struct Notes {
+    policies: Policies,
+    ready: LocalReady,
+    refusals: Refusals,
+    budget: Budget,
 }
 
 /// Where a port is served.
@@ -115,16 +143,16 @@ impl Resolver<'_> {
         port: &UsablePort,
         family: AddressFamily,
         resolved: &mut Resolved,
-        policies: &mut Policies,
-        ready: &mut LocalReady,
+        notes: &mut Notes,
     ) {
         let name = &self.config.node_name;
         let candidates = Candidates::gather(self.slices, port, family, name);
         resolved
             .local_endpoints
             .extend(candidates.local(port.protocol));
-        ready.extend(candidates.local_ready());
-        let sites = self.sites(port, family);
+        notes.ready.extend(candidates.local_ready());
+        let mut sites = self.sites(port, family);
+        sites.retain(|site| !notes.refusals.refuse(site, port, self.node));
         let external = sites
             .iter()
             .any(|site| site.kind != FrontendKind::ClusterIp);
@@ -135,9 +163,14 @@ impl Resolver<'_> {
             protocol: port.protocol,
         });
         for site in sites {
+            let sources = self.sources(&site);
+            if !notes.budget.take(site.kind, sources.ranges()) {
+                notes.refusals.note(&site);
+                continue;
+            }
             let policy = policy::of(self.service, site.kind);
             let (backends, lacks_local) = choice.backends(policy);
-            policies.note(site.kind, family, lacks_local && choice.anywhere);
+            (notes.policies).note(site.kind, family, lacks_local && choice.anywhere);
             resolved.frontends.push(Frontend {
                 owner: owner.clone(),
                 kind: site.kind,
@@ -149,7 +182,7 @@ impl Resolver<'_> {
                 bind: site.bind,
                 policy,
                 lacks_local,
-                sources: self.sources(&site),
+                sources: sources.clone(),
                 backends,
             });
         }
@@ -182,12 +215,12 @@ impl Resolver<'_> {
         sites
     }
 
-    fn sources(&self, site: &Site) -> Sources {
+    fn sources(&self, site: &Site) -> &Sources {
         match site.kind {
             // kube-proxy guards nothing else either (k/k#33586).
             FrontendKind::LoadBalancerIp => self.ranges.sources(AddressFamily::of(site.address)),
             FrontendKind::ClusterIp | FrontendKind::ExternalIp | FrontendKind::NodePort => {
-                Sources::Any
+                &Sources::Any
             }
         }
     }

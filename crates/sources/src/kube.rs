@@ -21,6 +21,7 @@ mod problem;
 mod requests;
 mod resource;
 mod resource_sink;
+mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use serde::Deserialize;
 pub use self::connect::{ConnectError, Connection, Tried, connect};
 pub use self::permissions::{PERMISSIONS, Permission};
 pub use self::requests::{LATENCY_BUCKETS, Latencies, RequestCounts, RequestStats};
+pub use self::server::ServerHost;
 pub use self::settings::{BackoffSettings, KubeSettings, Nodes};
 
 use self::backoff::Backoff;

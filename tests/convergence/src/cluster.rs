@@ -12,7 +12,8 @@ use model::cluster::{
     TrafficPolicy,
 };
 use model::config::{
-    DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses, default_scheduler_flags,
+    DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses, ServiceLimits,
+    default_scheduler_flags,
 };
 use model::names::Name;
 use model::snapshot::{Interface, KernelVersion, Machine};
@@ -102,7 +103,7 @@ fn address(texts: &'static [&'static str]) -> impl Strategy<Value = Parsed<IpAdd
 }
 
 fn port() -> impl Strategy<Value = Parsed<NonZeroU16>> {
-    select(vec![0_u16, 53, 80, 443, 65_535]).prop_map(|number| {
+    select(vec![0_u16, 53, 80, 443, 4_000, 65_535]).prop_map(|number| {
         NonZeroU16::new(number).map_or(Parsed::Invalid("0".into()), Parsed::Valid)
     })
 }
@@ -282,6 +283,25 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
         1 => networks().prop_map(ExternalIpPolicy::AllowList),
         1 => Just(ExternalIpPolicy::Deny),
     ];
+    let sockets = vec(
+        select(vec!["203.0.113.2:443", "192.0.2.1:80", "10.96.0.1:443"]),
+        0..2,
+    );
+    let protection =
+        (sockets, vec(select(vec![53_u16, 443]), 0..2)).prop_map(|(sockets, ports)| {
+            let sockets = sockets.iter().filter_map(|text| text.parse().ok());
+            (sockets.collect(), ports.into_iter().collect())
+        });
+    let limits = prop_oneof![
+        3 => Just(ServiceLimits::default()),
+        1 => (1_usize..3, 1_usize..3, 1_usize..8).prop_map(|(addresses, source_ranges, entries)| {
+            ServiceLimits {
+                addresses,
+                source_ranges,
+                entries,
+            }
+        }),
+    ];
     let bind = option::of(select(vec!["192.0.2.1", "fd00::1", "198.51.100.1"]));
     (
         detect,
@@ -290,6 +310,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
         networks(),
         bind,
         any::<[bool; 2]>(),
+        (protection, limits),
     )
         .prop_map(
             |(
@@ -299,6 +320,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                 protected_cidrs,
                 bind,
                 [all, mh],
+                ((api_server, protected_host_ports), service_limits),
             )| {
                 let scheduler = if mh { "mh" } else { "rr" };
                 NodeConfig {
@@ -313,6 +335,9 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                     node_port_addresses,
                     external_ips,
                     protected_cidrs,
+                    api_server,
+                    protected_host_ports,
+                    service_limits,
                     ..config()
                 }
             },
@@ -320,7 +345,18 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
-    let addresses = &["10.1.0.1", "10.1.0.2", "10.1.0.3", "fd00:1::1", "::", "pod"];
+    // The last three are addresses that a Service may ask for and a Node may have: those of an API server are protected.
+    let addresses = &[
+        "10.1.0.1",
+        "10.1.0.2",
+        "10.1.0.3",
+        "fd00:1::1",
+        "::",
+        "pod",
+        "203.0.113.1",
+        "192.0.2.1",
+        "10.96.0.2",
+    ];
     (
         address(addresses),
         any::<(bool, bool, bool)>(),

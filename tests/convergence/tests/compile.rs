@@ -213,6 +213,48 @@ proptest! {
         }
     }
 
+    /// Deviation D22: an address of the API server is bound for `default/kubernetes` alone, and the ports that the node needs are not
+    /// served at its own addresses.
+    #[test]
+    fn what_the_node_needs_is_not_served(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let state = cluster(objects);
+        let (desired, _) = compile(&state, &node, &config);
+        let kubernetes = ObjectName::api_server();
+        let endpoints = (state.slices(&kubernetes))
+            .flat_map(|slice| slice.endpoints)
+            .filter_map(|endpoint| endpoint.address.as_result().ok().copied());
+        let configured = config.api_server.iter().map(std::net::SocketAddr::ip);
+        let of_server: BTreeSet<IpAddr> = configured.chain(endpoints).collect();
+        for address in desired.tables.addresses.intersection(&of_server) {
+            let owner = desired.owners.addresses.get(address);
+            prop_assert!(owner.is_some_and(|owner| owner.service.is_api_server()), "{}", address);
+        }
+        let own: BTreeSet<IpAddr> = node.addresses().collect();
+        for key in desired.tables.virtual_servers.keys() {
+            if let ipvs::VirtualServerKey::Address { address, port, .. } = key {
+                let needed = config.protected_host_ports.contains(port);
+                prop_assert!(!needed || !own.contains(address), "{}", key);
+            }
+        }
+    }
+
+    /// Deviation D23: no Service has more virtual servers than its limit of entries.
+    #[test]
+    fn no_service_is_over_its_limit(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let (desired, _) = compile(&cluster(objects), &node, &config);
+        let mut counts = BTreeMap::new();
+        for owner in desired.owners.virtual_servers.values() {
+            *counts.entry(&owner.service).or_insert(0) += 1;
+        }
+        for (service, count) in counts {
+            prop_assert!(count <= config.service_limits.entries, "{}", service);
+        }
+    }
+
     #[test]
     fn rules_do_not_depend_on_services(
         objects in objects(), node in node_state(), config in configs(),

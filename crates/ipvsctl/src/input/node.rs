@@ -1,11 +1,14 @@
 //! The node's name and configuration.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
 use kernel::linux::IptablesBackend;
 use model::NodeState;
 use sources::config::{self, NodeOverrides, Resolved};
+use sources::kube::ServerHost;
 use sources::node_state;
 
 use crate::cli::NodeArgs;
@@ -83,7 +86,10 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
         lenient: *lenient,
         ..NodeOverrides::default()
     };
-    let config = config::load(config.as_deref(), &overrides, &name).map_err(Error::Config)?;
+    let mut config = config::load(config.as_deref(), &overrides, &name).map_err(Error::Config)?;
+    if let Some(path) = config.kubeconfig.as_deref() {
+        config.node.api_server = api_server(path, fallback);
+    }
     for warning in &config.warnings {
         style::warning(&warning.to_string());
     }
@@ -91,6 +97,27 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
         config,
         state: state.map(|state| state.state),
     })
+}
+
+/// Returns the addresses of the API server that the kubeconfig at `path` names. A name is resolved only where the answer may depend
+/// on this machine.
+fn api_server(path: &Path, fallback: Fallback) -> BTreeSet<SocketAddr> {
+    let problem = match ServerHost::of_kubeconfig(path) {
+        Ok(Some(host)) if fallback == Fallback::Nothing && !host.is_address() => {
+            format!("names are not resolved here, and the server is {host}")
+        }
+        Ok(Some(host)) => match host.addresses() {
+            Ok(addresses) => return addresses.into_iter().collect(),
+            Err(error) => format!("{host}: {error}"),
+        },
+        Ok(None) => "its current context names no server".to_owned(),
+        Err(error) => model::chain(&error),
+    };
+    style::warning(&format!(
+        "{}: {problem}; Services that ask for the API server's address are not found",
+        path.display()
+    ));
+    BTreeSet::new()
 }
 
 /// The name of this host, empty where it cannot be read.

@@ -57,6 +57,9 @@ fn title(code: Code) -> &'static str {
         Code::NoNodePortAddress => "the node has no address for node ports",
         Code::UnusableSlice => "a slice is of no use to a node",
         Code::InvalidScheduler => "a Service names a scheduler that it cannot choose",
+        Code::ApiServerAddress => "a Service asks for an address of the API server",
+        Code::HostPort => "a Service asks for a port that the node needs",
+        Code::ServiceLimit => "a Service is over a limit",
         Code::UndecodableObject => "an object cannot be decoded",
         Code::ServiceClash => "two Services want the same address and port",
         Code::HealthCheckClash => "two Services want the same health-check port",
@@ -137,6 +140,21 @@ fn meaning(code: Code) -> &'static str {
              ovf, rr, sed, sh, twos, wlc, wrr. The scheduler of `ipvs.scheduler` is used instead. Another scheduler, of a module of \
              your own, is for that setting alone: its name becomes that of a kernel module to load, and who writes a Service is \
              not to choose that."
+        }
+        Code::ApiServerAddress => {
+            "Bound to kube-ipvs0, the address would be the node's own, and the node could no longer reach the API server. So it is neither \
+             bound nor served, whatever the port (deviation D22). The API server's addresses are those of the kubeconfig or of the pod's \
+             environment, and the endpoints and cluster IPs of `default/kubernetes`, which alone is served there. Choose another address."
+        }
+        Code::HostPort => {
+            "A virtual server at an address of this node takes the connections of the program that listens there. The port is not served at \
+             the node's addresses; the Service's other ports are, and this port is at other addresses (deviation D22). Protected are the \
+             kubelet's port 10250, the ports of `healthzBindAddress` and `metricsBindAddress`, the API server's port on its own node, and \
+             `protectedHostPorts`. Choose another port, or correct `protectedHostPorts`."
+        }
+        Code::ServiceLimit => {
+            "One object must not fill the tables of every node. A Service over a limit of `serviceLimits` is served in part, as the finding \
+             says; source ranges over the limit admit nobody (deviation D23). Split the Service, or raise the limit."
         }
         Code::UndecodableObject => {
             "A field that kube-ipvs reads has another type than Kubernetes' API gives it, so that the object means nothing. What it said \

@@ -102,6 +102,73 @@ fn findings_have_a_schema() {
     assert_eq!(value["findings"][1]["level"], "error");
 }
 
+/// The API server's virtual address is in the kubeconfig that the configuration names, and in no object.
+const VIP: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: dashboard, namespace: shop}
+spec:
+  clusterIPs: [10.96.0.90]
+  externalIPs: ['::ffff:192.0.2.100', 203.0.113.9]
+  ports: [{port: 443}]
+";
+
+fn vip_desk(server: &str) -> Desk {
+    let kubeconfig = format!(
+        "current-context: c\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\n\
+         contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+    );
+    let desk = Desk::new()
+        .with("vip.yaml", VIP)
+        .with("kubeconfig", &kubeconfig);
+    let config = format!(
+        "clientConnection: {{kubeconfig: {}}}\n",
+        desk.file("kubeconfig").display()
+    );
+    desk.with("config.yaml", &config)
+}
+
+#[test]
+fn the_api_servers_address_is_refused_by_each_command() {
+    let desk = vip_desk("https://192.0.2.100:6443");
+    let ran = desk
+        .run("analyze -f vip.yaml --node n --config config.yaml")
+        .exits(1);
+    let finding = "KIV0116 error Service shop/dashboard: spec.externalIPs[0]: 192.0.2.100 is an address of the API server; \
+        this address is not served; choose another one\n";
+    assert!(ran.out.starts_with(finding), "{}", ran.out);
+    assert_eq!(ran.err, "");
+    let ran = desk
+        .run("render -f vip.yaml --node n --config config.yaml --section addresses")
+        .exits(0);
+    assert_eq!(ran.out, "# addresses\n10.96.0.90/32\n203.0.113.9/32\n");
+    let live = "-A -t 192.0.2.100:443 -s rr\n# addresses\n192.0.2.100/32\n";
+    let ran = desk
+        .with("live.txt", live)
+        .run("diff -f vip.yaml --node n --config config.yaml --live live.txt")
+        .exits(1);
+    assert!(ran.out.contains("-D -t 192.0.2.100:443"), "{}", ran.out);
+    assert!(ran.out.contains("192.0.2.100/32"), "{}", ran.out);
+}
+
+#[test]
+fn an_api_server_that_is_not_known_is_reported() {
+    let desk = vip_desk("https://api.example:6443");
+    let ran = desk
+        .run("render -f vip.yaml --node n --config config.yaml")
+        .exits(0);
+    let problem = "names are not resolved here, and the server is api.example:6443";
+    assert!(ran.err.contains(problem), "{}", ran.err);
+    let desk = desk.with(
+        "config.yaml",
+        "clientConnection: {kubeconfig: /nonexistent/k}\n",
+    );
+    let ran = desk
+        .run("render -f vip.yaml --node n --config config.yaml")
+        .exits(0);
+    assert!(ran.err.contains("/nonexistent/k: "), "{}", ran.err);
+}
+
 #[test]
 fn a_code_is_explained() {
     let ran = desk().run("analyze --explain kiv0108").exits(0);

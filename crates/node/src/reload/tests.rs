@@ -72,6 +72,20 @@ fn what_was_used_at_the_start_waits_for_another() {
     );
 }
 
+/// The daemon goes on to listen where it did, and to ask the server that it asked: these stay protected.
+#[test]
+fn what_protects_the_daemon_itself_waits_for_another_start() {
+    let mut old = resolve("").expect("a right file");
+    old.node.api_server = ["192.0.2.100:6443".parse().expect("a socket")].into();
+    let new = resolve("healthzBindAddress: 0.0.0.0:9999\nprotectedHostPorts: [2222]\n");
+    let ReloadOutcome::Changed { holds, .. } = compare(&old, new) else {
+        panic!("two fields changed");
+    };
+    assert_eq!(holds.node.api_server, old.node.api_server);
+    assert_eq!(holds.node.listener_ports, [10249, 10256].into());
+    assert_eq!(holds.node.protected_host_ports, [2222].into());
+}
+
 #[test]
 fn each_field_is_judged_by_itself() {
     check(

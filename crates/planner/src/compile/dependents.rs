@@ -1,26 +1,34 @@
 //! Services whose tables depend on addresses of nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use model::cluster::Service;
+use model::config::ServiceLimits;
 use model::names::ObjectName;
 use model::pack::{pack_map, pack_set};
 
-/// Services by the node addresses that they depend on. Services without node ports, external and load-balancer addresses depend on
-/// none and take no room here.
+use crate::protected::NodeResource;
+use crate::resolve::outside_addresses;
+
+/// Services by the addresses and ports of nodes that they depend on. Services without node ports, external and load-balancer
+/// addresses depend on none, unless they are not served at one, and take no room here.
 #[derive(Debug, Default)]
 pub(super) struct Dependents {
     node_ports: BTreeSet<ObjectName>,
-    /// External and load-balancer addresses of each Service that has any, also those that are not served.
-    addresses: BTreeMap<ObjectName, Box<[IpAddr]>>,
+    /// Resources of each Service that depends on any.
+    resources: BTreeMap<ObjectName, Box<[NodeResource]>>,
     /// The reverse.
-    services: BTreeSet<(IpAddr, ObjectName)>,
+    services: BTreeSet<(NodeResource, ObjectName)>,
 }
 
 impl Dependents {
-    /// Replaces what is known of the Service `name`. `service` is none if it is gone.
-    pub(super) fn set(&mut self, name: &ObjectName, service: Option<&Service>) {
+    /// Replaces what is known of the Service `name`, which depends on `resources`. `service` is none if it is gone.
+    pub(super) fn set(
+        &mut self,
+        name: &ObjectName,
+        service: Option<&Service>,
+        resources: BTreeSet<NodeResource>,
+    ) {
         let has_node_ports = service
             .is_some_and(|service| service.ports.iter().any(|port| port.node_port.is_some()));
         if has_node_ports {
@@ -28,19 +36,19 @@ impl Dependents {
         } else {
             self.node_ports.remove(name);
         }
-        let addresses: Box<[IpAddr]> = service.into_iter().flat_map(asked_for).collect();
-        let before = if addresses.is_empty() {
-            self.addresses.remove(name)
-        } else if self.addresses.get(name) == Some(&addresses) {
+        let resources: Box<[NodeResource]> = resources.into_iter().collect();
+        let before = if resources.is_empty() {
+            self.resources.remove(name)
+        } else if self.resources.get(name) == Some(&resources) {
             return;
         } else {
-            self.addresses.insert(name.clone(), addresses.clone())
+            self.resources.insert(name.clone(), resources.clone())
         };
-        for address in before.into_iter().flatten() {
-            self.services.remove(&(address, name.clone()));
+        for resource in before.into_iter().flatten() {
+            self.services.remove(&(resource, name.clone()));
         }
-        let asked_for = addresses.iter().map(|address| (*address, name.clone()));
-        self.services.extend(asked_for);
+        let added = resources.iter().map(|resource| (*resource, name.clone()));
+        self.services.extend(added);
     }
 
     /// Returns the Services with node ports.
@@ -48,24 +56,29 @@ impl Dependents {
         self.node_ports.iter()
     }
 
-    /// Returns the Services that ask for `address` from outside the cluster.
-    pub(super) fn at(&self, address: IpAddr) -> impl Iterator<Item = &ObjectName> {
-        let first = (address, ObjectName::default());
+    /// Returns the Services that depend on `resource`: they ask for the address from outside the cluster, or are not
+    /// served at it.
+    pub(super) fn on(&self, resource: NodeResource) -> impl Iterator<Item = &ObjectName> {
+        let first = (resource, ObjectName::default());
         (self.services.range(first..))
-            .take_while(move |(at, _)| *at == address)
+            .take_while(move |(other, _)| *other == resource)
             .map(|(_, name)| name)
     }
 
     /// Packs the maps, once they are filled.
     pub(super) fn pack(&mut self) {
         pack_set(&mut self.node_ports);
-        pack_map(&mut self.addresses);
+        pack_map(&mut self.resources);
         pack_set(&mut self.services);
     }
 }
 
-fn asked_for(service: &Service) -> impl Iterator<Item = IpAddr> {
-    (service.external_ips.iter())
-        .chain(&service.load_balancer_ips)
+/// Returns the external and load-balancer addresses of `service` that may be served, also those that are not.
+pub(super) fn asked_for(
+    service: &Service,
+    limits: ServiceLimits,
+) -> impl Iterator<Item = NodeResource> {
+    (outside_addresses(service, limits).into_iter().flatten())
         .filter_map(|address| address.as_result().ok().copied())
+        .map(NodeResource::Address)
 }

@@ -170,6 +170,7 @@ fn check_interface_change(address: &str, node_ports: NodePortAddresses, moves_no
         all_services: false,
         node_ports: moves_node_ports,
         addresses: at(&[address.split('/').next().unwrap_or_default()]),
+        ..NodeChange::default()
     };
     assert_eq!(context.update_interfaces(&state, &config), expected);
     assert_eq!(context.update_interfaces(&interfaces(), &config), expected);

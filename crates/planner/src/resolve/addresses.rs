@@ -9,7 +9,9 @@ use model::config::{ExternalIpPolicy, NodeConfig};
 use model::finding::{Code, Finding};
 use model::frontend::FrontendKind;
 
+use super::limits::outside_addresses;
 use crate::node_context::NodeContext;
+use crate::protected::NodeResource;
 
 /// The addresses at which a Service is served, node ports apart.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(super) struct Addresses {
     families: BTreeSet<AddressFamily>,
     /// By kind; whether the address is to be made this node's own.
     sites: BTreeMap<(FrontendKind, IpAddr), bool>,
+    /// Addresses of the API server that it asks for.
+    refused: BTreeSet<NodeResource>,
 }
 
 impl Addresses {
@@ -33,13 +37,16 @@ impl Addresses {
             config,
             findings,
             sites: BTreeMap::new(),
+            refused: BTreeSet::new(),
         };
+        let [external_ips, load_balancer_ips] = outside_addresses(service, config.service_limits);
         gather.cluster_ips();
-        gather.external_ips();
-        gather.load_balancer_ips();
+        gather.external_ips(external_ips);
+        gather.load_balancer_ips(load_balancer_ips);
         Self {
             families: families(service),
             sites: gather.sites,
+            refused: gather.refused,
         }
     }
 
@@ -47,6 +54,19 @@ impl Addresses {
     /// `newBaseServiceInfo` (pkg/proxy/serviceport.go, 1.34).
     pub(super) fn families(&self) -> impl Iterator<Item = AddressFamily> {
         self.families.iter().copied()
+    }
+
+    /// Returns the addresses that the Service asks for and does not get, since they are the API server's.
+    pub(super) fn refused(&self) -> &BTreeSet<NodeResource> {
+        &self.refused
+    }
+
+    /// Returns the cluster IPs that are served.
+    pub(super) fn cluster_ips(&self) -> impl Iterator<Item = IpAddr> {
+        let cluster_ips = self.sites.keys();
+        cluster_ips
+            .filter(|(kind, _)| *kind == FrontendKind::ClusterIp)
+            .map(|(_, address)| *address)
     }
 
     /// Kind, address, and whether to bind it, of all addresses of `family`.
@@ -98,20 +118,20 @@ struct Gather<'a> {
     config: &'a NodeConfig,
     findings: &'a mut Vec<Finding>,
     sites: BTreeMap<(FrontendKind, IpAddr), bool>,
+    refused: BTreeSet<NodeResource>,
 }
 
 impl Gather<'_> {
     fn cluster_ips(&mut self) {
-        let kind = FrontendKind::ClusterIp;
         let path = |index| format!("spec.clusterIPs[{index}]");
-        for (_, address) in self.usable(path, &self.service.cluster_ips) {
-            self.sites.insert((kind, address), true);
+        for (path, address) in self.usable(path, &self.service.cluster_ips) {
+            self.bind(FrontendKind::ClusterIp, path, address);
         }
     }
 
-    fn external_ips(&mut self) {
+    fn external_ips(&mut self, addresses: &[Parsed<IpAddr>]) {
         let path = |index| format!("spec.externalIPs[{index}]");
-        for (path, address) in self.usable(path, &self.service.external_ips) {
+        for (path, address) in self.usable(path, addresses) {
             let refused = match &self.config.external_ips {
                 ExternalIpPolicy::Allow => None,
                 ExternalIpPolicy::AllowList(networks) => {
@@ -129,19 +149,17 @@ impl Gather<'_> {
         }
     }
 
-    fn load_balancer_ips(&mut self) {
+    fn load_balancer_ips(&mut self, addresses: &[Parsed<IpAddr>]) {
         // Without a place in the list: entries without an address, or of another ipMode, are not here.
         let path = |_| "status.loadBalancer.ingress[].ip".to_owned();
-        for (path, address) in self.usable(path, &self.service.load_balancer_ips) {
+        for (path, address) in self.usable(path, addresses) {
             self.foreign(FrontendKind::LoadBalancerIp, path, address);
         }
     }
 
     /// An address that comes from outside the cluster: not one that belongs to a node (deviation D8).
     fn foreign(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
-        let own =
-            self.node.on_interfaces.contains(&address) || self.node.addresses.contains(&address);
-        if own {
+        if self.node.is_own(address) {
             let problem = format!("{address} is an address of this node");
             let consequence = "it is served, and not bound to kube-ipvs0";
             self.complain(Code::OwnAddress, path, problem, consequence);
@@ -154,6 +172,19 @@ impl Gather<'_> {
         {
             let problem = format!("{address} is in the protected network {network}");
             self.complain(Code::ProtectedAddress, path, problem, NOT_SERVED);
+        } else {
+            self.bind(kind, path, address);
+        }
+    }
+
+    /// Serves `address` on the dummy device, unless it is the API server's (deviation D22). Every address that is bound comes by here.
+    fn bind(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
+        let protected = &self.node.protected.addresses;
+        if protected.contains(&address) && !self.service.name.is_api_server() {
+            let problem = format!("{address} is an address of the API server");
+            let consequence = format!("{NOT_SERVED}; choose another one");
+            self.complain(Code::ApiServerAddress, path, problem, &consequence);
+            self.refused.insert(NodeResource::Address(address));
         } else {
             self.sites.insert((kind, address), true);
         }

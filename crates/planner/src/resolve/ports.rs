@@ -10,6 +10,8 @@ use model::names::Name;
 /// A port that can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UsablePort {
+    /// Its place in `spec.ports`.
+    pub(super) index: usize,
     /// Its name, empty where there is none.
     pub(super) name: Name,
     /// TCP, UDP or SCTP.
@@ -67,6 +69,7 @@ fn usable(
         }
     };
     Some(UsablePort {
+        index,
         name: port.name.clone(),
         protocol: protocol?,
         number: at_service?,

@@ -9,6 +9,7 @@ use model::config::NodeConfig;
 use model::finding::{Code, Finding};
 use model::frontend::Sources;
 
+use super::limits;
 use crate::node_context::{FAMILIES, NodeContext};
 
 /// The clients that may connect to the load-balancer addresses of a Service. Ranges fail closed: a Service that has any admits
@@ -30,7 +31,7 @@ impl Ranges {
         if service.source_ranges.is_empty() {
             return Self { by_family: None };
         }
-        let valid = valid(service, findings);
+        let valid = valid(service, config, findings);
         let by_family = FAMILIES.map(|family| {
             let ranges: BTreeSet<IpNetwork> = (valid.iter().copied())
                 .filter(|range| AddressFamily::of(range.ip()) == family)
@@ -48,18 +49,19 @@ impl Ranges {
     }
 
     /// Returns the clients that may connect in `family`.
-    pub(super) fn sources(&self, family: AddressFamily) -> Sources {
+    pub(super) fn sources(&self, family: AddressFamily) -> &Sources {
         match (&self.by_family, family) {
-            (None, _) => Sources::Any,
+            (None, _) => &Sources::Any,
             (Some([sources, _]), AddressFamily::Ipv4)
-            | (Some([_, sources]), AddressFamily::Ipv6) => sources.clone(),
+            | (Some([_, sources]), AddressFamily::Ipv6) => sources,
         }
     }
 }
 
-fn valid(service: &Service, findings: &mut Vec<Finding>) -> Vec<IpNetwork> {
+fn valid(service: &Service, config: &NodeConfig, findings: &mut Vec<Finding>) -> Vec<IpNetwork> {
     let mut valid = Vec::new();
-    for (index, range) in service.source_ranges.iter().enumerate() {
+    let ranges = limits::source_ranges(service, config.service_limits);
+    for (index, range) in ranges.iter().enumerate() {
         match range.as_result() {
             Ok(range) => valid.push(*range),
             Err(text) => findings.push(Finding {

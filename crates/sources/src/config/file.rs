@@ -1,6 +1,7 @@
 //! A configuration file after every field was checked on its own: kube-proxy's fields and ours, absent
 //! where nothing is said.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer};
@@ -32,6 +33,8 @@ pub(super) struct ConfigFile {
     pub(super) allowed_external_cidrs: Vec<Network>,
     #[serde(rename = "protectedCIDRs")]
     pub(super) protected_cidrs: Vec<Network>,
+    pub(super) protected_host_ports: Option<BTreeSet<u16>>,
+    pub(super) service_limits: ServiceLimits,
     pub(super) drain_timeout: Option<GoDuration>,
     pub(super) cut_lost_endpoints: Option<bool>,
     pub(super) iptables_backend: Option<IptablesBackend>,
@@ -80,6 +83,15 @@ pub(super) struct Iptables {
     pub(super) masquerade_all: Option<bool>,
     pub(super) masquerade_bit: Option<u8>,
     pub(super) drop_bit: Option<u8>,
+}
+
+/// `serviceLimits`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ServiceLimits {
+    pub(super) addresses: Option<usize>,
+    pub(super) source_ranges: Option<usize>,
+    pub(super) entries: Option<usize>,
 }
 
 /// `detectLocal`.

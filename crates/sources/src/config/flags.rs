@@ -179,6 +179,7 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Networks | Kind::NetworksOrPrimary | Kind::NetworkPair => "CIDR,…",
         Kind::Choice(_) => "WORD",
         Kind::Words(_) => "WORD,…",
+        Kind::Ports => "PORT,…",
         Kind::Gates => "NAME=BOOL,…",
     }
 }

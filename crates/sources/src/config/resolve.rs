@@ -1,5 +1,6 @@
 //! From checked fields to a configuration: defaults, and what fields say about one another.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use ipnetwork::IpNetwork;
 use ipvs::{Scheduler, ServiceFlags, Timeouts};
 use model::config::{
     ConntrackSettings, DetectLocal, ExternalIpPolicy, KernelSettings, Masquerade,
-    NodePortAddresses, SCHEDULERS, default_scheduler_flags,
+    NodePortAddresses, SCHEDULERS, ServiceLimits, default_scheduler_flags,
 };
 use model::{Name, NodeConfig};
 
@@ -67,6 +68,8 @@ impl Resolver<'_> {
             external_ip_policy,
             allowed_external_cidrs,
             protected_cidrs,
+            protected_host_ports,
+            service_limits,
             drain_timeout,
             cut_lost_endpoints,
             iptables_backend,
@@ -97,6 +100,19 @@ impl Resolver<'_> {
             tcp_fin_timeout,
             udp_timeout,
         } = ipvs;
+        let (any, loopback): (IpAddr, IpAddr) = match bind_address {
+            Some(IpAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into()),
+            _ => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into()),
+        };
+        let healthz_bind_address = address_port(
+            &healthz_bind_address.unwrap_or_else(|| any.to_string()),
+            10256,
+        );
+        let metrics_bind_address = address_port(
+            &metrics_bind_address.unwrap_or_else(|| loopback.to_string()),
+            10249,
+        );
+        let listeners = [healthz_bind_address, metrics_bind_address];
         let scheduler = self.scheduler(scheduler);
         let sync_period = seconds(sync_period, 30);
         let node = NodeConfig {
@@ -116,6 +132,13 @@ impl Resolver<'_> {
             node_port_addresses: node_ports(&node_port_addresses),
             external_ips: self.external_ips(external_ip_policy.as_deref(), allowed_external_cidrs),
             protected_cidrs: networks(protected_cidrs),
+            // Known once the way to the API server is read.
+            api_server: BTreeSet::new(),
+            listener_ports: (listeners.into_iter().flatten())
+                .map(|listener| listener.port())
+                .collect(),
+            protected_host_ports: protected_host_ports.unwrap_or_else(|| [22].into()),
+            service_limits: limits(service_limits),
             drain_timeout: seconds(drain_timeout, 15 * MINUTE),
             cut_lost_endpoints: cut_lost_endpoints.unwrap_or(false),
             strict_arp: strict_arp.unwrap_or(false),
@@ -128,19 +151,9 @@ impl Resolver<'_> {
                 conntrack: of_conntrack(conntrack),
             },
         };
-        let (any, loopback): (IpAddr, IpAddr) = match bind_address {
-            Some(IpAddr::V6(_)) => (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::LOCALHOST.into()),
-            _ => (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::LOCALHOST.into()),
-        };
         let settings = DaemonSettings {
-            healthz_bind_address: address_port(
-                &healthz_bind_address.unwrap_or_else(|| any.to_string()),
-                10256,
-            ),
-            metrics_bind_address: address_port(
-                &metrics_bind_address.unwrap_or_else(|| loopback.to_string()),
-                10249,
-            ),
+            healthz_bind_address,
+            metrics_bind_address,
             bind_address_hard_fail: bind_address_hard_fail.unwrap_or(false),
             profiling: enable_profiling.unwrap_or(false),
             config_sync_period: seconds(config_sync_period, 15 * MINUTE),
@@ -348,6 +361,20 @@ fn of_conntrack(file: file::Conntrack) -> ConntrackSettings {
         tcp_be_liberal: tcp_be_liberal.unwrap_or(false),
         udp_timeout: seconds(udp_timeout, 0),
         udp_stream_timeout: seconds(udp_stream_timeout, 0),
+    }
+}
+
+fn limits(file: file::ServiceLimits) -> ServiceLimits {
+    let default = ServiceLimits::default();
+    let file::ServiceLimits {
+        addresses,
+        source_ranges,
+        entries,
+    } = file;
+    ServiceLimits {
+        addresses: addresses.unwrap_or(default.addresses),
+        source_ranges: source_ranges.unwrap_or(default.source_ranges),
+        entries: entries.unwrap_or(default.entries),
     }
 }
 

@@ -8,7 +8,8 @@ use ipnetwork::IpNetwork;
 use ipvs::Timeouts;
 use model::NodeConfig;
 use model::config::{
-    ConntrackSettings, DetectLocal, ExternalIpPolicy, KernelSettings, Masquerade, NodePortAddresses,
+    ConntrackSettings, DetectLocal, ExternalIpPolicy, KernelSettings, Masquerade,
+    NodePortAddresses, ServiceLimits,
 };
 use serde_json::{Map, Value, json};
 
@@ -113,6 +114,16 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         node_port_addresses,
         external_ips,
         protected_cidrs,
+        // Shown by other fields.
+        api_server: _,
+        listener_ports: _,
+        protected_host_ports,
+        service_limits:
+            ServiceLimits {
+                addresses,
+                source_ranges,
+                entries,
+            },
         drain_timeout,
         cut_lost_endpoints,
         strict_arp,
@@ -152,6 +163,10 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         ("externalIPPolicy", json!(policy)),
         ("allowedExternalCIDRs", allowed),
         ("protectedCIDRs", networks(protected_cidrs)),
+        ("protectedHostPorts", json!(protected_host_ports)),
+        ("serviceLimits.addresses", json!(addresses)),
+        ("serviceLimits.sourceRanges", json!(source_ranges)),
+        ("serviceLimits.entries", json!(entries)),
         ("drainTimeout", duration(*drain_timeout)),
         ("cutLostEndpoints", json!(cut_lost_endpoints)),
     ]);

@@ -32,6 +32,8 @@ pub enum Kind {
     Networks,
     /// Networks, or the word `primary` alone.
     NetworksOrPrimary,
+    /// Ports, 1 to 65535.
+    Ports,
     /// One network, or one of each family with a comma between.
     NetworkPair,
     /// One of these words.
@@ -57,6 +59,7 @@ impl fmt::Display for Kind {
             Self::AddressPort(_) => f.write_str("address:port"),
             Self::Networks => f.write_str("networks"),
             Self::NetworksOrPrimary => f.write_str("networks, or `primary`"),
+            Self::Ports => f.write_str("list of ports"),
             Self::NetworkPair => f.write_str("network, or one of each family, `,` between"),
             Self::Choice(words) => write!(f, "`{}`", words.join("`, `")),
             Self::Words(words) => write!(f, "list of `{}`", words.join("`, `")),

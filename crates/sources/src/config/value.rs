@@ -30,7 +30,9 @@ pub(super) struct Problem {
 /// Everything that is wrong with `value` as a value of this kind.
 pub(super) fn problems(kind: Kind, value: &Value) -> Vec<Problem> {
     match kind {
-        Kind::Networks | Kind::NetworksOrPrimary | Kind::Words(_) => of_list(kind, value),
+        Kind::Networks | Kind::NetworksOrPrimary | Kind::Words(_) | Kind::Ports => {
+            of_list(kind, value)
+        }
         Kind::Gates => of_gates(value),
         _ => wrong("", of_one(kind, value).err()).into_iter().collect(),
     }
@@ -146,6 +148,15 @@ fn of_list(kind: Kind, value: &Value) -> Vec<Problem> {
 
 /// The item in the form in which equal ones are equal.
 fn of_item(kind: Kind, item: &Value, count: usize) -> Result<String, String> {
+    if kind == Kind::Ports {
+        return match item.as_u64() {
+            Some(port @ 1..=65535) => Ok(port.to_string()),
+            _ => Err(format!(
+                "must be a port from 1 to 65535, not {}",
+                describe(item)
+            )),
+        };
+    }
     let Some(text) = item.as_str() else {
         return Err(format!("must be text, not {}", describe(item)));
     };

@@ -4,7 +4,7 @@
 use super::FieldInfo;
 use super::Kind::{
     Address, AddressPort, Any, Bool, Choice, Duration, Gates, Interface, NetworkPair, Networks,
-    NetworksOrPrimary, Number, Scheduler, Text, Whole, Words,
+    NetworksOrPrimary, Number, Ports, Scheduler, Text, Whole, Words,
 };
 
 const fn field(
@@ -160,6 +160,36 @@ pub const FIELDS: &[FieldInfo] = &[
         Networks,
         "[]",
         "External and load-balancer addresses inside these are not served.",
+    )
+    .ours(),
+    field(
+        "protectedHostPorts",
+        Ports,
+        "[22]",
+        "Ports of the node's own programs: no Service is served at them on the node's addresses, whatever the protocol. The kubelet's \
+         10250, the ports of `healthzBindAddress` and `metricsBindAddress`, and the API server's on this node are protected besides.",
+    )
+    .ours(),
+    field(
+        "serviceLimits.addresses",
+        Whole(1, 1_000_000),
+        "256",
+        "External and load-balancer addresses of one Service at most; those that follow in its lists are not served.",
+    )
+    .ours(),
+    field(
+        "serviceLimits.sourceRanges",
+        Whole(1, 1_000_000),
+        "1000",
+        "Source ranges of one Service at most; those that follow in its list admit nobody.",
+    )
+    .ours(),
+    field(
+        "serviceLimits.entries",
+        Whole(1, 1_000_000),
+        "8192",
+        "Virtual servers of one Service and entries for their source ranges at most, together; cluster IPs come first. Virtual servers \
+         that do not fit are not served.",
     )
     .ours(),
     field(

@@ -1,7 +1,7 @@
 //! The meaning of fields.
 
 use ipvs::{Scheduler, ServiceFlags};
-use model::config::{DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses};
+use model::config::{DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses, ServiceLimits};
 
 use super::*;
 use crate::kube::Nodes;
@@ -74,6 +74,51 @@ fn our_own_fields() {
     let denied = resolve(&ours("externalIPPolicy: Deny")).expect("a configuration");
     assert_eq!(denied.node.external_ips, ExternalIpPolicy::Deny);
     assert_eq!(denied.node.drain_timeout, Duration::from_secs(900));
+}
+
+#[test]
+fn what_the_node_protects_and_how_much_a_service_may_have() {
+    let check = |fields: &str, listeners: &[u16], ports: &[u16], limits: [usize; 3]| {
+        let node = resolve(&ours(fields)).expect("a configuration").node;
+        assert_eq!(
+            node.listener_ports,
+            listeners.iter().copied().collect(),
+            "{fields}"
+        );
+        assert_eq!(
+            node.protected_host_ports,
+            ports.iter().copied().collect(),
+            "{fields}"
+        );
+        let ServiceLimits {
+            addresses,
+            source_ranges,
+            entries,
+        } = node.service_limits;
+        assert_eq!([addresses, source_ranges, entries], limits, "{fields}");
+    };
+    check("", &[10249, 10256], &[22], [256, 1_000, 8_192]);
+    check(
+        "healthzBindAddress: 0.0.0.0:9999\nmetricsBindAddress: '0'\nprotectedHostPorts: [2222, 8472]\n\
+         serviceLimits: {addresses: 1, sourceRanges: 2}\n",
+        &[9999],
+        &[2222, 8472],
+        [1, 2, 8_192],
+    );
+    check(
+        "protectedHostPorts: []\n",
+        &[10249, 10256],
+        &[],
+        [256, 1_000, 8_192],
+    );
+    check_errors(
+        &ours("protectedHostPorts: [22, 0, ssh]\nserviceLimits: {entries: 0}\n"),
+        &[
+            "protectedHostPorts[1]: must be a port from 1 to 65535, not 0",
+            "protectedHostPorts[2]: must be a port from 1 to 65535, not \"ssh\"",
+            "serviceLimits.entries: must be from 1 to 1000000, not 0",
+        ],
+    );
 }
 
 #[test]

@@ -68,6 +68,7 @@ fn other_value(path: &str, kind: Kind) -> Value {
         (_, Kind::Choice(words)) => json!(words.last()),
         (_, Kind::Words(words)) => json!([words[0]]),
         (_, Kind::Bool) => json!(true),
+        (_, Kind::Ports) => json!([17]),
         (_, Kind::Whole(..)) => json!(17),
         (_, Kind::Number) => json!(17),
         (_, Kind::Duration) => json!("17s"),

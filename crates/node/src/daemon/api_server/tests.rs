@@ -1,0 +1,81 @@
+use std::fs;
+
+use kernel::{Kernel as _, MemoryKernel, carry_out};
+use model::{NodeConfig, NodeState, Object, ObjectName, Scope};
+use planner::{Ownership, compile, diff};
+use sources::SourceConfig;
+
+use super::{addresses, release};
+
+/// A kernel as a version left it that protects nothing: `greedy` has the API server's address 192.0.2.100.
+fn captured() -> MemoryKernel {
+    let mut kernel = MemoryKernel::new();
+    let name = |name| ObjectName::new("default", name);
+    let mut greedy = fixtures::service(name("greedy"), [10, 96, 0, 9]);
+    greedy.external_ips = vec![model::Parsed::Valid([192, 0, 2, 100].into())];
+    let kubernetes = fixtures::service(name("kubernetes"), [10, 96, 0, 1]);
+    let mut cluster = model::ClusterState::default();
+    for event in fixtures::lists([Object::Service(greedy), Object::Service(kubernetes)]) {
+        cluster.absorb(event);
+    }
+    let config = NodeConfig::new("node1");
+    let (desired, _) = compile(&cluster, &NodeState::default(), &config);
+    let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
+    let plan = diff(&desired, &live, &Ownership::new(&config));
+    carry_out(&mut kernel, &plan, |_, _| ());
+    kernel
+}
+
+/// `expected`: addresses on the dummy device after the start of a daemon whose API server is at `server`.
+fn check(server: Option<&str>, expected: &[&str]) {
+    let mut kernel = captured();
+    let config = NodeConfig {
+        api_server: (server.iter())
+            .map(|text| text.parse().expect("a socket"))
+            .collect(),
+        ..NodeConfig::new("node1")
+    };
+    release(&mut kernel, &config).expect("a reading");
+    let addresses = kernel.tables().addresses;
+    let found: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(found, expected);
+    let servers = kernel.tables().virtual_servers.len();
+    assert_eq!(
+        servers,
+        expected.len(),
+        "one virtual server at each address"
+    );
+}
+
+/// The first list would never come: the API server is not reached as long as its address is bound.
+#[test]
+fn a_captured_api_server_is_released_before_the_first_list() {
+    check(Some("192.0.2.100:6443"), &["10.96.0.1", "10.96.0.9"]);
+}
+
+#[test]
+fn what_does_not_capture_the_api_server_stays() {
+    let all = ["10.96.0.1", "10.96.0.9", "192.0.2.100"];
+    check(Some("10.96.0.1:80"), &all);
+    check(Some("198.51.100.1:443"), &all);
+    check(None, &all);
+}
+
+/// With files as the source, the kubeconfig still says which server the node needs.
+#[tokio::test]
+async fn the_servers_address_is_that_of_the_kubeconfig() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("kubeconfig");
+    let kubeconfig = "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n\
+         clusters: [{name: c, cluster: {server: 'https://192.0.2.100:6443'}}]\n";
+    fs::write(&path, kubeconfig).expect("to write");
+    let source = SourceConfig::Files {
+        paths: Vec::new(),
+        watch: false,
+    };
+    let server = "192.0.2.100:6443".parse().expect("a socket");
+    assert!(addresses(&source, Some(&path)).await.contains(&server));
+    let gone = folder.path().join("gone");
+    assert!(!addresses(&source, Some(&gone)).await.contains(&server));
+    assert!(!addresses(&source, None).await.contains(&server));
+}

@@ -1,5 +1,7 @@
 //! Faults that last: no effect is repeated at one instant, and what does not need the faulty part goes on.
 
+mod combined;
+
 use kernel::memory::{FaultRule, Held, Part, Tear};
 use model::{Op, OpEffect};
 
@@ -330,101 +332,6 @@ fn a_lost_answer_is_not_forgotten_with_the_next_change() {
     node.cluster(slice(&[[10, 1, 0, 1]]));
     node.pass(Duration::from_millis(10));
     node.settles_within(Duration::from_secs(5));
-}
-
-#[test]
-fn another_configuration_is_written_while_ipvs_cannot_be_read() {
-    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    let unread = FaultRule::Unreadable(Part::VirtualServers);
-    let held = node.kernel.hold(unread);
-    let mut other = config();
-    other.masquerade.all = !other.masquerade.all;
-    other.scheduler = ipvs::Scheduler("sh".into());
-    node.handle(Event::Configured(Box::new(other)));
-    node.run(Duration::from_millis(20));
-    let (live, desired) = (node.kernel.tables(), &node.reconciler.desired().tables);
-    assert_eq!(live.rules, desired.rules);
-    assert_eq!(live.virtual_servers, desired.virtual_servers);
-    let web = &live.virtual_servers[&web_key()].server;
-    assert_eq!(&*web.scheduler.0, "sh");
-    node.kernel.release(held);
-    node.settles_within(Duration::from_secs(60));
-}
-
-/// An address and entries of sets would make it look like ours after the next restart.
-#[test]
-fn a_foreign_server_that_a_torn_list_lacks_gets_no_marks() {
-    let mut node = Node::new(config());
-    let theirs = text::parse("-A -t 10.96.0.1:80 -s wlc\n").expect("tables");
-    let server = theirs.virtual_servers[&web_key()].server.clone();
-    let add = Op::AddVirtualServer(server);
-    node.kernel.foreign(&add).expect("it is done");
-    let held = node.kernel.hold(FaultRule::Torn(Tear {
-        virtual_servers: [web_key()].into(),
-        flagged: true,
-        ..Tear::default()
-    }));
-    node.start(&[[10, 1, 0, 1]]);
-    let check = |node: &Node| {
-        let live = node.kernel.tables();
-        assert_eq!(live.virtual_servers, theirs.virtual_servers);
-        assert!(!live.addresses.contains(&[10, 96, 0, 1].into()));
-        let set = model::sets::SetKind::ClusterIp.name(AddressFamily::Ipv4);
-        assert!(live.sets[&set].entries.is_empty());
-        let foreign = |finding: &model::Finding| finding.code == model::Code::ForeignVirtualServer;
-        assert!(node.reconciler.findings().iter().any(foreign));
-    };
-    node.run(Duration::from_secs(600));
-    check(&node);
-    node.kernel.release(held);
-    node.run(Duration::from_secs(60));
-    check(&node);
-}
-
-#[test]
-fn a_virtual_server_whose_addition_had_no_answer_goes_with_its_service() {
-    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    let unread = FaultRule::Unreadable(Part::VirtualServers);
-    let unread = node.kernel.hold(unread);
-    let lost = node.kernel.hold(FaultRule::Ops {
-        part: Part::VirtualServers,
-        effect: Some(OpEffect::Add),
-        fault: Fault::LoseAnswer,
-    });
-    node.cluster(ClusterEvent::Upsert(new_service()));
-    node.run(Duration::from_millis(20));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 2, "it was done");
-    node.kernel.release(lost);
-    let name = ObjectName::new("default", "new");
-    node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
-    node.run(Duration::from_secs(120));
-    let marks = node.kernel.tables().addresses;
-    assert!(marks.contains(&[10, 96, 0, 9].into()), "{marks:?}");
-    node.kernel.release(unread);
-    node.serves_within(Duration::from_secs(60), 1);
-}
-
-#[test]
-fn changes_at_a_set_that_fails_do_not_put_its_next_attempt_off() {
-    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    let set = model::sets::SetKind::ClusterIp.name(AddressFamily::Ipv4);
-    let held = refuse(&node, Part::Set(set), OpEffect::Add);
-    for number in 0..200 {
-        node.cluster(ClusterEvent::Upsert(numbered(number)));
-        node.run(Duration::from_millis(50));
-    }
-    let entries = node.reports.iter().filter_map(|report| match report {
-        Report::OpFailed(planned, _) => match &planned.op {
-            Op::AddEntry(_, entry) => Some(*entry),
-            _ => None,
-        },
-        _ => None,
-    });
-    let first = entries.clone().next().expect("an entry failed");
-    let tries = entries.filter(|entry| *entry == first).count();
-    assert!((4..=20).contains(&tries), "{tries} attempts in ten seconds");
-    node.kernel.release(held);
-    node.serves_within(Duration::from_secs(60), 201);
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! The connection to the API server.
 
+mod http_proxy;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use model::SafeText;
 
 use super::requests::RequestStats;
 
@@ -69,6 +72,19 @@ pub enum ConnectError {
         /// Why.
         #[source]
         cause: Box<KubeconfigError>,
+    },
+    /// The proxy on the way to the server is no URL.
+    #[error(
+        "failed to use the proxy `{proxy}` for {server}: check HTTPS_PROXY, or proxy-url of the kubeconfig"
+    )]
+    Proxy {
+        /// The server.
+        server: String,
+        /// The text.
+        proxy: SafeText,
+        /// Why.
+        #[source]
+        cause: http::uri::InvalidUri,
     },
     /// The service account of the pod cannot be used.
     #[error("failed to use {}", Tried::InCluster)]
@@ -149,14 +165,40 @@ async fn from_kubeconfig(
         context: context.map(ToOwned::to_owned),
         ..KubeConfigOptions::default()
     };
-    let config = match read {
-        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
-        Err(cause) => Err(cause),
-    };
-    config.map_err(|cause| ConnectError::Kubeconfig {
+    let refused = |cause| ConnectError::Kubeconfig {
         tried: tried.clone(),
         cause: Box::new(cause),
-    })
+    };
+    let kubeconfig = read.map_err(refused)?;
+    let proxy = proxy_url(&kubeconfig, context);
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    let mut config = config.map_err(refused)?;
+    // The library takes that of the environment without regard to the server.
+    config.proxy_url = None;
+    if let Some(proxy) = proxy {
+        use_proxy(&mut config, proxy)?;
+    }
+    Ok(config)
+}
+
+/// Returns the proxy that a kubeconfig names for the cluster of `context`, or of its current context.
+fn proxy_url(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let name = context.or(kubeconfig.current_context.as_deref())?;
+    let context = (kubeconfig.contexts.iter()).find(|context| context.name == name)?;
+    let cluster = &context.context.as_ref()?.cluster;
+    let named = (kubeconfig.clusters.iter()).find(|named| named.name == *cluster)?;
+    let proxy = named.cluster.as_ref()?.proxy_url.clone();
+    proxy.filter(|proxy| !proxy.is_empty())
+}
+
+fn use_proxy(config: &mut Config, proxy: String) -> Result<(), ConnectError> {
+    let url = proxy.parse();
+    config.proxy_url = Some(url.map_err(|cause| ConnectError::Proxy {
+        server: config.cluster_url.to_string(),
+        proxy: proxy.into(),
+        cause,
+    })?);
+    Ok(())
 }
 
 fn prepare(tried: Tried, mut config: Config) -> Result<Connection, ConnectError> {
@@ -167,6 +209,12 @@ fn prepare(tried: Tried, mut config: Config) -> Result<Connection, ConnectError>
     if config.cluster_url.scheme_str() == Some("http") || config.accept_invalid_certs {
         // Nothing is to be verified. Else the host's certificates are asked for, and a small host has none.
         config.root_cert.get_or_insert_default();
+    }
+    if config.proxy_url.is_none()
+        && let Some(proxy) =
+            http_proxy::of_environment(&config.cluster_url, |name| std::env::var(name).ok())
+    {
+        use_proxy(&mut config, proxy)?;
     }
     let requests = RequestStats::new(&config.cluster_url);
     let server = config.cluster_url.to_string();

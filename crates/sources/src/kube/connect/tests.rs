@@ -53,3 +53,46 @@ async fn a_kubeconfig_that_cannot_be_used_is_named() {
     let (_folder, path) = kubeconfig("clusters: [\n");
     check_error(&path, None, "YAML").await;
 }
+
+/// A server with a certificate that nothing here knows, and a proxy that is asked for the way to it.
+#[tokio::test]
+async fn a_proxy_of_the_kubeconfig_is_asked_for_the_way() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = proxy.local_addr().expect("an address");
+    let with_proxy = KUBECONFIG.replace(
+        "server: 'http://10.0.0.1:8080/'",
+        &format!("server: 'https://api.example.com:6443', insecure-skip-tls-verify: true, proxy-url: 'http://{address}'"),
+    );
+    let (_folder, path) = kubeconfig(&with_proxy);
+    let connection = connect(Some(&path), None).await.expect("a client");
+    let asking = tokio::spawn(async move {
+        let _ = connection
+            .client
+            .request_text(
+                http::Request::get("/version")
+                    .body(Vec::new())
+                    .expect("a request"),
+            )
+            .await;
+    });
+    let (stream, _) = proxy.accept().await.expect("a connection");
+    let mut line = String::new();
+    let mut stream = BufReader::new(stream);
+    stream.read_line(&mut line).await.expect("a line");
+    assert_eq!(line, "CONNECT api.example.com:6443 HTTP/1.1\r\n");
+    asking.abort();
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_no_url_is_named() {
+    let text = KUBECONFIG.replace(
+        "'http://10.0.0.1:8080/'",
+        "'http://10.0.0.1:8080/', proxy-url: 'a b'",
+    );
+    let (_folder, path) = kubeconfig(&text);
+    assert!(connect(Some(&path), None).await.is_err());
+}

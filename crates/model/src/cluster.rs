@@ -20,7 +20,7 @@ use ipvs::{AddressFamily, Protocol};
 use serde::{Deserialize, Serialize};
 
 pub use self::state::{Changed, ClusterState};
-use crate::names::{Name, ObjectName};
+use crate::names::{Name, ObjectName, Uid};
 use crate::safe_text::SafeText;
 
 /// A value that was read from text.
@@ -55,6 +55,8 @@ pub struct Service {
     /// `metadata.creationTimestamp`, seconds since 1970; absent in manifests. The older Service wins
     /// a clash (deviation D3); without a time it counts as younger than any with one.
     pub created: Option<i64>,
+    /// `metadata.uid`; absent in manifests.
+    pub uid: Option<Uid>,
     /// `spec.type`.
     pub kind: ServiceKind,
     /// `spec.clusterIPs`, else `spec.clusterIP`; empty for a headless Service.
@@ -86,6 +88,7 @@ impl Service {
         Self {
             name,
             created: None,
+            uid: None,
             kind: ServiceKind::ClusterIp,
             cluster_ips: Vec::new(),
             ports: Vec::new(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ipvs::Protocol;
+use serde::{Deserialize, Serialize};
 
 /// A name as Kubernetes writes it. Cheap to clone.
 pub type Name = Arc<str>;
@@ -70,6 +71,41 @@ impl fmt::Display for ServicePortName {
         write!(f, "{}", self.service)?;
         if !self.port.is_empty() {
             write!(f, ":{}", self.port)?;
+        }
+        Ok(())
+    }
+}
+
+/// A UID of Kubernetes: a UUID (RFC 9562). Prints as the API server writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Uid([u8; 16]);
+
+impl Uid {
+    /// Lengths of the parts between hyphens, in digits.
+    const PARTS: [usize; 5] = [8, 4, 4, 4, 12];
+
+    /// Reads a UUID; `None` if `text` is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let lengths = text.split('-').map(str::len);
+        let is_hex = |byte: u8| byte == b'-' || byte.is_ascii_hexdigit();
+        if !lengths.eq(Self::PARTS) || !text.bytes().all(is_hex) {
+            return None;
+        }
+        let number = u128::from_str_radix(&text.replace('-', ""), 16).ok()?;
+        Some(Self(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:032x}", u128::from_be_bytes(self.0));
+        let mut rest = &*digits;
+        for (number, length) in Self::PARTS.into_iter().enumerate() {
+            let (part, after) = rest.split_at(length);
+            let hyphen = if number > 0 { "-" } else { "" };
+            write!(f, "{hyphen}{part}")?;
+            rest = after;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kernel::{ObserveError, OpError};
+use model::cluster::ClusterState;
 use model::finding::{Code, Finding, Level};
 use model::names::{Name, ObjectName};
 use model::plan::PlannedOp;
@@ -23,6 +24,9 @@ const START: &str = "StartKubeProxy";
 
 /// Minimum time between two events about failures of one object.
 const REPEAT: Duration = Duration::from_secs(600);
+
+/// Maximum number of events that wait for the UIDs of their objects.
+const MOST_PENDING: usize = 256;
 
 /// Objects at most about whose failures there are events.
 const MOST_FAILING: usize = 256;
@@ -145,6 +149,18 @@ fn about(api_version: &'static str, kind: &'static str, object: &ObjectName) -> 
         name: object.name.clone(),
         uid: None,
     }
+}
+
+/// Adds the UID of a Service: `kubectl describe` shows no event without the right one.
+#[must_use]
+pub fn with_uid(mut event: ObjectEvent, cluster: &ClusterState) -> ObjectEvent {
+    let regarding = &mut event.regarding;
+    if regarding.kind == "Service" {
+        let name = ObjectName::new(regarding.namespace.clone(), regarding.name.clone());
+        let uid = cluster.service(&name).and_then(|service| service.uid);
+        regarding.uid = uid.map(|uid| uid.to_string().into());
+    }
+    event
 }
 
 /// The Node, with its name as its UID: so does the kubelet, and so `kubectl describe node` finds it.
@@ -319,6 +335,8 @@ pub struct EventRecorder {
     node: Name,
     repairs: Repairs,
     failures: Failures,
+    /// Events that wait for the UIDs of their objects, at most [`MOST_PENDING`].
+    pending: Vec<ObjectEvent>,
 }
 
 impl EventRecorder {
@@ -331,6 +349,16 @@ impl EventRecorder {
             node,
             repairs: Repairs::default(),
             failures: Failures::default(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// Sends `event` when the loop is idle; without a UID if too many wait.
+    fn send(&mut self, event: ObjectEvent) {
+        if self.pending.len() < MOST_PENDING {
+            self.pending.push(event);
+        } else {
+            self.events.tell(event);
         }
     }
 }
@@ -340,7 +368,7 @@ impl Observer for EventRecorder {
         match report {
             Report::FindingRaised(raised) => {
                 if let Some(event) = finding(raised) {
-                    self.events.tell(event);
+                    self.send(event);
                 }
             }
             Report::Drift(repair) => self.repairs.add(repair),
@@ -350,7 +378,7 @@ impl Observer for EventRecorder {
                 let retried = *trigger == Trigger::Retry;
                 let failures = self.failures.take(&self.node, retried, now.instant);
                 for event in self.repairs.take(&self.node).into_iter().chain(failures) {
-                    self.events.tell(event);
+                    self.send(event);
                 }
             }
             Report::Audited | Report::FindingCleared(_) | Report::DeletionsWithheld(_) => {}
@@ -358,6 +386,9 @@ impl Observer for EventRecorder {
     }
 
     fn idle(&mut self, reconciler: &Reconciler, now: Moment) {
+        for event in std::mem::take(&mut self.pending) {
+            self.events.tell(with_uid(event, reconciler.cluster()));
+        }
         let failures = || {
             let readings = reconciler.failing_readings();
             readings.map(|(_, due)| due.failures).max().unwrap_or(0)

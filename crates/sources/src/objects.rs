@@ -34,6 +34,8 @@ pub struct Metadata {
     pub name: Option<String>,
     /// Its namespace; `None` for a Node.
     pub namespace: Option<String>,
+    /// Its UID.
+    pub uid: Option<String>,
     /// Its version in the API server.
     pub resource_version: Option<String>,
     /// When the API server stored it first, seconds since 1970. `None` if that is no time of this calendar.

@@ -168,6 +168,7 @@ pub fn service() -> impl Strategy<Value = Service> {
             Service {
                 name,
                 created,
+                uid: None,
                 kind,
                 cluster_ips,
                 ports,

@@ -134,7 +134,11 @@ impl Process {
         }
     }
 
-    fn id(&self) -> Outcome<libc::pid_t> {
+    /// Returns the ID of the process, also where a container runtime started it.
+    ///
+    /// # Errors
+    /// Where the container runtime does not say it in time.
+    pub fn id(&self) -> Outcome<libc::pid_t> {
         let Some(path) = &self.process_id else {
             return libc::pid_t::try_from(self.child.id()).context(|| "a process id");
         };

@@ -251,3 +251,21 @@ fn a_reading_that_keeps_failing_is_told() {
     check(&fail(9, 600), &[]);
     check(&fail(9, 601), &[expected]);
 }
+
+#[test]
+fn an_event_on_a_service_has_its_uid() {
+    let uid = "0a1b2c3d-0000-4000-8000-00000000000f";
+    let mut service = fixtures::service(ObjectName::new("shop", "web"), [10, 96, 0, 1]);
+    service.uid = model::names::Uid::parse(uid);
+    let mut cluster = ClusterState::default();
+    let object = model::Object::Service(service);
+    cluster.absorb(model::ClusterEvent::Upsert(object));
+    let event = |name| {
+        let event = found(Code::ServiceClash, "Service", "shop", name).expect("an event");
+        with_uid(event, &cluster).regarding.uid
+    };
+    assert_eq!(event("web").as_deref(), Some(uid));
+    assert_eq!(event("gone"), None);
+    let node = with_uid(starting(&"node1".into()), &cluster);
+    assert_eq!(node.regarding.uid.as_deref(), Some("node1"));
+}

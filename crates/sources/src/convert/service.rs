@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1 as core;
 use model::Parsed;
 use model::cluster::{Service, ServiceKind, ServicePort, TrafficPolicy};
+use model::names::Uid;
 
 use super::{cidr, ip, name, port, protocol};
 use crate::objects;
@@ -22,6 +23,7 @@ pub fn service(given: &objects::Service) -> Service {
     Service {
         name: given.metadata.object_name(),
         created: given.metadata.creation_timestamp,
+        uid: given.metadata.uid.as_deref().and_then(Uid::parse),
         kind: match spec.type_.as_deref() {
             Some("NodePort") => ServiceKind::NodePort,
             Some("LoadBalancer") => ServiceKind::LoadBalancer,

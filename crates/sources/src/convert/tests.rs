@@ -20,6 +20,7 @@ fn bare(name: &str) -> Service {
     Service {
         name: ObjectName::new("default", name),
         created: None,
+        uid: None,
         kind: ServiceKind::ClusterIp,
         cluster_ips: vec![],
         ports: vec![],
@@ -70,6 +71,7 @@ fn a_service_has_the_api_servers_defaults() {
 fn a_service_says_everything() {
     let given = json!({
         "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2024-01-02T03:04:05Z",
+            "uid": "0a1B2c3d-0000-4000-8000-00000000000f",
             "annotations": {"kube-ipvs.io/scheduler": "wrr"}},
         "spec": {
             "type": "LoadBalancer", "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::10"],
@@ -87,6 +89,7 @@ fn a_service_says_everything() {
     let expected = Service {
         name: ObjectName::new("shop", "web"),
         created: Some(1_704_164_645),
+        uid: model::names::Uid::parse("0a1b2c3d-0000-4000-8000-00000000000f"),
         kind: ServiceKind::LoadBalancer,
         cluster_ips: vec![ip("10.96.0.10"), ip("fd00::10")],
         ports: vec![ServicePort {

@@ -4,6 +4,7 @@
 mod harness;
 mod repair;
 mod rolling;
+mod tenants;
 
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use e2e::{Context as _, Outcome, World};
 use harness::case;
 
 fn main() -> ExitCode {
-    let trials = [repair::trials(), rolling::trials()];
+    let trials = [repair::trials(), rolling::trials(), tenants::trials()];
     harness::run(trials.into_iter().flatten().collect(), suitable)
 }
 

@@ -3,6 +3,7 @@
 mod api_server;
 mod args;
 mod clean;
+mod descriptors;
 mod interfaces;
 mod leftovers;
 mod serve_errors;
@@ -93,6 +94,7 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
         "kube-ipvsd starts"
     );
     settings::rank_for_memory(resolved.settings.oom_score_adj);
+    descriptors::raise_limit();
     if !args.force {
         writers::refuse_second(resolved.settings.metrics_bind_address)?;
     }

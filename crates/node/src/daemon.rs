@@ -94,19 +94,21 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
         "kube-ipvsd starts"
     );
     settings::rank_for_memory(resolved.settings.oom_score_adj);
-    descriptors::raise_limit();
+    let descriptors = descriptors::raise_limit();
     if !args.force {
         writers::refuse_second(resolved.settings.metrics_bind_address)?;
     }
-    work(args, &resolved, &mut kernel, &stop)
+    work(args, &resolved, &mut kernel, &stop, descriptors)
 }
 
-/// Follows the cluster until the end. A signal sets `stop_kernel`, which is the kernel's.
+/// Follows the cluster until the end. A signal sets `stop_kernel`, which is the kernel's. `descriptors` is the limit of open
+/// files.
 fn work(
     args: &Args,
     resolved: &Resolved,
     kernel: &mut LinuxKernel,
     stop_kernel: &StopSignal,
+    descriptors: u64,
 ) -> Result<ExitCode, Fatal> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -148,6 +150,7 @@ fn work(
             runtime.handle(),
             &stopped,
             in_force.clone(),
+            descriptors,
         )?;
         runtime.spawn(pass_on(in_force, to_node.clone()));
         if let Some(path) = &args.config {

@@ -20,7 +20,7 @@ use model::names::ObjectName;
 use tokio::sync::{mpsc, watch};
 
 use self::listener::{Count, Listener};
-use crate::http::Limits;
+use crate::http::{ConnectionPool, Limits};
 
 /// Returns true if the proxy does its work, now.
 pub type ProxyHealthy = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -60,6 +60,7 @@ pub struct ListenFailure {
 pub struct HealthChecks {
     proxy_healthy: ProxyHealthy,
     limits: Limits,
+    pool: ConnectionPool,
     open: BTreeMap<ObjectName, Open>,
 }
 
@@ -71,13 +72,14 @@ struct Open {
 }
 
 /// Keeps the health-check node ports as `wanted` says; ends when its sender is gone, and closes them. Ports
-/// that cannot be opened go to `failures`, and are tried again with every value that is sent.
+/// that cannot be opened go to `failures`, and are tried again with every value that is sent. Connections count in `pool`.
 pub async fn run(
     mut wanted: watch::Receiver<Arc<Wanted>>,
     proxy_healthy: ProxyHealthy,
+    pool: ConnectionPool,
     failures: mpsc::Sender<ListenFailure>,
 ) {
-    let mut checks = HealthChecks::new(proxy_healthy, Limits::default());
+    let mut checks = HealthChecks::new(proxy_healthy, Limits::default(), pool);
     loop {
         let now = Arc::clone(&wanted.borrow_and_update());
         for failure in checks.update(&now).await {
@@ -93,10 +95,11 @@ pub async fn run(
 impl HealthChecks {
     /// Returns a value without open ports.
     #[must_use]
-    pub fn new(proxy_healthy: ProxyHealthy, limits: Limits) -> Self {
+    pub fn new(proxy_healthy: ProxyHealthy, limits: Limits, pool: ConnectionPool) -> Self {
         Self {
             proxy_healthy,
             limits,
+            pool,
             open: BTreeMap::new(),
         }
     }
@@ -168,7 +171,7 @@ impl HealthChecks {
         );
         for address in listen_on.addresses() {
             let address = SocketAddr::new(address, check.port.get());
-            match Listener::open(address, handler.clone(), self.limits) {
+            match Listener::open(address, handler.clone(), self.limits, self.pool.clone()) {
                 Ok(listener) => open.listeners.push(listener),
                 Err(source) => {
                     open.close().await;

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{HealthChecks, ListenFailure, ListenOn, Wanted};
 use crate::http::Limits;
-use crate::http::tests::free_port;
+use crate::http::tests::{free_port, pool};
 
 struct Node {
     runtime: Runtime,
@@ -30,7 +30,7 @@ impl Node {
         let proxy_healthy = Arc::new(move || asked.load(Ordering::Relaxed));
         Self {
             runtime: Runtime::new().expect("a runtime"),
-            checks: HealthChecks::new(proxy_healthy, Limits::default()),
+            checks: HealthChecks::new(proxy_healthy, Limits::default(), pool(256)),
             healthy,
         }
     }
@@ -251,7 +251,7 @@ fn the_task_follows_what_is_wanted() {
     let (sender, receiver) = watch::channel(Arc::new(Wanted::default()));
     let (failures, mut failed) = mpsc::channel(1);
     let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
-    let task = runtime.spawn(super::run(receiver, Arc::new(|| true), failures));
+    let task = runtime.spawn(super::run(receiver, Arc::new(|| true), pool(256), failures));
     let web = Arc::new(everywhere(&[("web", port, 1)]));
     sender.send_replace(Arc::clone(&web));
     let failure = runtime.block_on(failed.recv()).expect("a failure");

@@ -4,6 +4,7 @@ mod api_server;
 mod args;
 mod clean;
 mod descriptors;
+mod hangup;
 mod interfaces;
 mod leftovers;
 mod serve_errors;
@@ -24,7 +25,7 @@ use sources::kube::{Connection, KubeSettings, connect, list_once};
 use sources::{EventSink, SourceConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::logging;
@@ -118,6 +119,11 @@ fn work(
     let (to_node, node) = mailbox();
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(stop_on_signal(stop.clone(), stop_kernel.clone()));
+    let reload = Arc::new(Notify::new());
+    if !args.once {
+        let reload = args.config.is_some().then(|| Arc::clone(&reload));
+        hangup::follow(runtime.handle(), reload);
+    }
     let source = source(&runtime, args, resolved)?;
     let mut resolved = resolved.clone();
     resolved.node.api_server = runtime.block_on(api_server::addresses(
@@ -160,6 +166,7 @@ fn work(
                 hostname: hostname(),
                 metrics: telemetry.metrics(),
                 config,
+                reload,
             };
             runtime.spawn(watcher.run());
         }

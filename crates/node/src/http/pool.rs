@@ -37,7 +37,8 @@ impl Share {
     }
 
     /// Returns the number of connections for a process that may have `descriptors` open files: an eighth for the health
-    /// pages and a quarter for all others. The rest is for the daemon's work, with at least half of all.
+    /// pages and a quarter for all others. Another quarter is for [health-check listeners](crate::health_checks::max_listeners), and the
+    /// rest for the daemon's work.
     #[must_use]
     pub fn limit(self, descriptors: u64) -> usize {
         let (part, ceiling) = match self {

@@ -157,6 +157,7 @@ impl Telemetry {
             wanted,
             telemetry.proxy_healthy(),
             common_pool,
+            health_checks::max_listeners(descriptors),
             failed,
         ));
         let errors = ServeErrors {

@@ -7,13 +7,14 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use model::NodeConfig;
 use sources::config::{Resolved, load};
 use sources::watch_files::Changes;
 use sources::{ConfigErrors, NodeOverrides};
 use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
@@ -97,6 +98,10 @@ fn changes(from: &Resolved, to: &Resolved) -> Vec<Change> {
         .collect()
 }
 
+/// Time after which a file that is wrong, or could not be read, is read again without a change: file descriptors may have been
+/// short.
+const RETRY_READ: Duration = Duration::from_secs(10);
+
 /// Reads the file again whenever it changes.
 #[derive(Debug)]
 pub struct ConfigWatcher {
@@ -130,6 +135,7 @@ impl ConfigWatcher {
             self.act(outcome, &mut told, asked);
             asked = tokio::select! {
                 () = changes.settled() => false,
+                () = sleep(RETRY_READ), if told.is_some() => false,
                 () = reload.notified() => true,
                 () = self.config.closed() => return,
             }

@@ -14,14 +14,16 @@ use std::time::{Duration, Instant};
 use ipvs::AddressFamily;
 use model::frontend::HealthCheck;
 use model::names::ObjectName;
+use model::{ClusterEvent, ObjectKind};
 use node::health::Moment;
 use node::health_checks::ListenOn;
 use node::http::telemetry::{ServeErrors, Settings, Telemetry};
 use node::metrics::TrafficOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sources::{NodeOverrides, Progress};
+use sources::{EventSink, NodeOverrides, Progress, SourceConfig, SourceEvent};
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 /// The limit of open files in these tests.
 const DESCRIPTORS: u64 = 128;
@@ -55,13 +57,22 @@ fn free() -> SocketAddr {
     }
 }
 
+fn lower_limit() {
+    let limit = Rlimit {
+        current: Some(DESCRIPTORS),
+        ..getrlimit(Resource::Nofile)
+    };
+    setrlimit(Resource::Nofile, limit).expect("a lower limit");
+}
+
+/// Opens files until the process may open no more.
+fn all_descriptors() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
 impl Node {
     fn start() -> Self {
-        let limit = Rlimit {
-            current: Some(DESCRIPTORS),
-            ..getrlimit(Resource::Nofile)
-        };
-        setrlimit(Resource::Nofile, limit).expect("a lower limit");
+        lower_limit();
         let runtime = Runtime::new().expect("a runtime");
         let (stop, stopped) = watch::channel(false);
         let text = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
@@ -209,7 +220,7 @@ fn without_descriptors_a_connection_waits_and_nothing_spins() {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let node = Node::start();
     let series = r#"kubeipvs_http_accept_failures_total{share="health"}"#;
-    let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let mut files = all_descriptors();
     // One is left, for the client.
     files.pop();
     let began = Instant::now();
@@ -224,4 +235,46 @@ fn without_descriptors_a_connection_waits_and_nothing_spins() {
     assert!(failures <= most, "{failures} in {:?}", began.elapsed());
     drop(files);
     assert_eq!(status(&mut client, "/livez"), "HTTP/1.1 200 OK");
+}
+
+/// The watch for changes takes the one descriptor that is free, and then the folder cannot be listed. No change follows.
+#[test]
+fn a_change_that_could_not_be_read_is_read_later() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    lower_limit();
+    let runtime = Runtime::new().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    let aside = tempfile::tempdir().expect("a folder");
+    let service =
+        "{apiVersion: v1, kind: Service, metadata: {name: late}, spec: {clusterIP: 10.96.0.1}}";
+    std::fs::write(aside.path().join("late.yaml"), service).expect("a file");
+    let (sender, mut events) = mpsc::channel(64);
+    let source = SourceConfig::Files {
+        paths: vec![folder.path().to_owned()],
+        watch: true,
+    };
+    let sink = EventSink::new(source.names(), sender);
+    runtime.spawn(sources::run(source, sink));
+    let mut next = || {
+        let event = async { timeout(Duration::from_secs(60), events.recv()).await };
+        let event = runtime.block_on(event).expect("an event in time");
+        event.expect("a running source")
+    };
+    // The empty folder.
+    let mut lists = 0;
+    while lists < ObjectKind::ALL.len() {
+        lists += usize::from(matches!(
+            next(),
+            SourceEvent::Cluster(ClusterEvent::ListDone(_))
+        ));
+    }
+    let files = all_descriptors();
+    std::fs::rename(
+        aside.path().join("late.yaml"),
+        folder.path().join("late.yaml"),
+    )
+    .expect("the file moves");
+    while !matches!(next(), SourceEvent::Trouble(_)) {}
+    drop(files);
+    while !matches!(next(), SourceEvent::Cluster(ClusterEvent::Upsert(_))) {}
 }

@@ -3,6 +3,8 @@
 mod api_server;
 mod args;
 mod clean;
+mod descriptors;
+mod hangup;
 mod interfaces;
 mod leftovers;
 mod serve_errors;
@@ -23,7 +25,7 @@ use sources::kube::{Connection, KubeSettings, connect, list_once};
 use sources::{EventSink, SourceConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::logging;
@@ -93,18 +95,21 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
         "kube-ipvsd starts"
     );
     settings::rank_for_memory(resolved.settings.oom_score_adj);
+    let descriptors = descriptors::raise_limit();
     if !args.force {
         writers::refuse_second(resolved.settings.metrics_bind_address)?;
     }
-    work(args, &resolved, &mut kernel, &stop)
+    work(args, &resolved, &mut kernel, &stop, descriptors)
 }
 
-/// Follows the cluster until the end. A signal sets `stop_kernel`, which is the kernel's.
+/// Follows the cluster until the end. A signal sets `stop_kernel`, which is the kernel's. `descriptors` is the limit of open
+/// files.
 fn work(
     args: &Args,
     resolved: &Resolved,
     kernel: &mut LinuxKernel,
     stop_kernel: &StopSignal,
+    descriptors: u64,
 ) -> Result<ExitCode, Fatal> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
@@ -114,6 +119,11 @@ fn work(
     let (to_node, node) = mailbox();
     let (stop, stopped) = watch::channel(false);
     runtime.spawn(stop_on_signal(stop.clone(), stop_kernel.clone()));
+    let reload = Arc::new(Notify::new());
+    if !args.once {
+        let reload = args.config.is_some().then(|| Arc::clone(&reload));
+        hangup::follow(runtime.handle(), reload);
+    }
     let source = source(&runtime, args, resolved)?;
     let mut resolved = resolved.clone();
     resolved.node.api_server = runtime.block_on(api_server::addresses(
@@ -146,6 +156,7 @@ fn work(
             runtime.handle(),
             &stopped,
             in_force.clone(),
+            descriptors,
         )?;
         runtime.spawn(pass_on(in_force, to_node.clone()));
         if let Some(path) = &args.config {
@@ -155,6 +166,7 @@ fn work(
                 hostname: hostname(),
                 metrics: telemetry.metrics(),
                 config,
+                reload,
             };
             runtime.spawn(watcher.run());
         }

@@ -20,7 +20,7 @@ use model::names::ObjectName;
 use tokio::sync::{mpsc, watch};
 
 use self::listener::{Count, Listener};
-use crate::http::Limits;
+use crate::http::{ConnectionPool, Limits};
 
 /// Returns true if the proxy does its work, now.
 pub type ProxyHealthy = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -56,10 +56,19 @@ pub struct ListenFailure {
     pub source: io::Error,
 }
 
+/// Returns the number of listeners for a process that may have `descriptors` open files: whoever writes Services must not be able to
+/// use up those of the daemon's own work.
+#[must_use]
+pub fn max_listeners(descriptors: u64) -> usize {
+    usize::try_from(descriptors / 4).unwrap_or(usize::MAX)
+}
+
 /// The open health-check node ports.
 pub struct HealthChecks {
     proxy_healthy: ProxyHealthy,
     limits: Limits,
+    pool: ConnectionPool,
+    max_listeners: usize,
     open: BTreeMap<ObjectName, Open>,
 }
 
@@ -71,13 +80,15 @@ struct Open {
 }
 
 /// Keeps the health-check node ports as `wanted` says; ends when its sender is gone, and closes them. Ports
-/// that cannot be opened go to `failures`, and are tried again with every value that is sent.
+/// that cannot be opened go to `failures`, and are tried again with every value that is sent. Connections count in `pool`.
 pub async fn run(
     mut wanted: watch::Receiver<Arc<Wanted>>,
     proxy_healthy: ProxyHealthy,
+    pool: ConnectionPool,
+    max_listeners: usize,
     failures: mpsc::Sender<ListenFailure>,
 ) {
-    let mut checks = HealthChecks::new(proxy_healthy, Limits::default());
+    let mut checks = HealthChecks::new(proxy_healthy, Limits::default(), pool, max_listeners);
     loop {
         let now = Arc::clone(&wanted.borrow_and_update());
         for failure in checks.update(&now).await {
@@ -91,12 +102,19 @@ pub async fn run(
 }
 
 impl HealthChecks {
-    /// Returns a value without open ports.
+    /// Returns a value without open ports. It opens `max_listeners` at most; a port has one for each address.
     #[must_use]
-    pub fn new(proxy_healthy: ProxyHealthy, limits: Limits) -> Self {
+    pub fn new(
+        proxy_healthy: ProxyHealthy,
+        limits: Limits,
+        pool: ConnectionPool,
+        max_listeners: usize,
+    ) -> Self {
         Self {
             proxy_healthy,
             limits,
+            pool,
+            max_listeners,
             open: BTreeMap::new(),
         }
     }
@@ -166,9 +184,18 @@ impl HealthChecks {
             open.count.clone(),
             Arc::clone(&self.proxy_healthy),
         );
+        let others: usize = self.open.values().map(|open| open.listeners.len()).sum();
         for address in listen_on.addresses() {
             let address = SocketAddr::new(address, check.port.get());
-            match Listener::open(address, handler.clone(), self.limits) {
+            let listener = if others + open.listeners.len() < self.max_listeners {
+                Listener::open(address, handler.clone(), self.limits, self.pool.clone())
+            } else {
+                Err(io::Error::other(format!(
+                    "the daemon may have {} listeners for health checks, a quarter of its limit of open files",
+                    self.max_listeners
+                )))
+            };
+            match listener {
                 Ok(listener) => open.listeners.push(listener),
                 Err(source) => {
                     open.close().await;

@@ -4,7 +4,7 @@
 //! [`telemetry`] is all of it, with the health-check node ports, for the loop.
 //!
 //! The server answers one request for each connection, and each connection within a time: who sends
-//! slowly, or reads slowly, is cut off, and where there are too many the oldest makes room.
+//! slowly, or reads slowly, is cut off. A [`ConnectionPool`] bounds the connections of all listeners together.
 
 pub mod health_pages;
 pub mod metrics_pages;
@@ -12,6 +12,7 @@ pub mod status;
 pub mod telemetry;
 
 mod listen;
+mod pool;
 mod serve;
 mod server;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 
 pub use self::listen::listen;
+pub use self::pool::{ConnectionPool, Share};
 pub use self::serve::{Connections, Limits, accept, serve};
 pub use self::server::{BindError, Server};
 

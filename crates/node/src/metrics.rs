@@ -44,6 +44,7 @@ pub use self::traffic::{
     Traffic, TrafficLabel, TrafficOptions, UnknownLabel, VirtualServerTraffic,
 };
 use crate::health::{Health, family_name};
+use crate::http::Share;
 use reconciler::{Column, EntryKey, Trigger};
 
 /// The type of what [`Metrics::text`] gives.
@@ -141,6 +142,11 @@ impl Metrics {
         }
         for result in ["ok", "failed"] {
             handles.config_reloads.with_label_values(&[result]);
+        }
+        for share in Share::ALL.map(Share::name) {
+            set(&handles.connections, &[share], 0.0);
+            handles.connections_displaced.with_label_values(&[share]);
+            handles.accept_failures.with_label_values(&[share]);
         }
         for counter in [
             &handles.endpoint_changes,
@@ -305,6 +311,39 @@ impl Metrics {
             HealthPage::Readyz => &self.handles.readyz,
         };
         counter.with_label_values(&[&status.to_string()]).inc();
+    }
+
+    /// Sets the number of HTTP connections that may be open at once.
+    pub fn connection_limit(&self, share: Share, limit: usize) {
+        set(
+            &self.handles.connection_limit,
+            &[share.name()],
+            limit as f64,
+        );
+    }
+
+    /// Counts an HTTP connection that is open from now on.
+    pub fn connection_opened(&self, share: Share) {
+        let open = &self.handles.connections;
+        open.with_label_values(&[share.name()]).inc();
+    }
+
+    /// Counts an HTTP connection that has ended.
+    pub fn connection_closed(&self, share: Share) {
+        let open = &self.handles.connections;
+        open.with_label_values(&[share.name()]).dec();
+    }
+
+    /// Counts an HTTP connection that is closed to make room for another one.
+    pub fn connection_displaced(&self, share: Share) {
+        let displaced = &self.handles.connections_displaced;
+        displaced.with_label_values(&[share.name()]).inc();
+    }
+
+    /// Counts an HTTP connection that could not be accepted.
+    pub fn accept_failed(&self, share: Share) {
+        let failures = &self.handles.accept_failures;
+        failures.with_label_values(&[share.name()]).inc();
     }
 
     /// Stale UDP connections of `family` were deleted.

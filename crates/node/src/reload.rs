@@ -7,13 +7,14 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use model::NodeConfig;
 use sources::config::{Resolved, load};
 use sources::watch_files::Changes;
 use sources::{ConfigErrors, NodeOverrides};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
@@ -97,6 +98,10 @@ fn changes(from: &Resolved, to: &Resolved) -> Vec<Change> {
         .collect()
 }
 
+/// Time after which a file that is wrong, or could not be read, is read again without a change: file descriptors may have been
+/// short.
+const RETRY_READ: Duration = Duration::from_secs(10);
+
 /// Reads the file again whenever it changes.
 #[derive(Debug)]
 pub struct ConfigWatcher {
@@ -110,6 +115,8 @@ pub struct ConfigWatcher {
     pub metrics: Arc<Metrics>,
     /// The configuration in force; only the latest one matters.
     pub config: watch::Sender<Arc<Resolved>>,
+    /// Asks for a reading at once, which is logged whatever it finds (SIGHUP).
+    pub reload: Arc<Notify>,
 }
 
 impl ConfigWatcher {
@@ -117,15 +124,19 @@ impl ConfigWatcher {
     /// may have changed since the start.
     pub async fn run(mut self) {
         let paths = [self.path.clone()];
+        let reload = Arc::clone(&self.reload);
         let mut told = None;
+        let mut asked = false;
         loop {
             // Watch first, read then: what changes in between is read again.
             let changes = Changes::at(&paths);
             let read = load(Some(&self.path), &self.overrides, &self.hostname);
             let outcome = compare(&self.in_force(), read);
-            self.act(outcome, &mut told);
-            tokio::select! {
-                () = changes.settled() => {}
+            self.act(outcome, &mut told, asked);
+            asked = tokio::select! {
+                () = changes.settled() => false,
+                () = sleep(RETRY_READ), if told.is_some() => false,
+                () = reload.notified() => true,
                 () = self.config.closed() => return,
             }
         }
@@ -135,13 +146,20 @@ impl ConfigWatcher {
         Arc::clone(&self.config.borrow())
     }
 
-    /// `told` is what is wrong with the file, as far as it was logged.
-    fn act(&mut self, outcome: ReloadOutcome, told: &mut Option<ConfigErrors>) {
+    /// Applies the outcome of a reading. `told` holds the logged errors of the file. An `asked` reading is logged and counted
+    /// whatever it found.
+    fn act(&mut self, outcome: ReloadOutcome, told: &mut Option<ConfigErrors>, asked: bool) {
         match outcome {
             // A file that is right again counts, even if it is what it was before.
-            ReloadOutcome::Same if told.take().is_none() => return,
-            ReloadOutcome::Same => info!("configuration: the file is right again"),
+            ReloadOutcome::Same if told.take().is_some() => {
+                info!("configuration: the file is right again");
+            }
+            ReloadOutcome::Same if asked => info!("configuration: the file has no changes"),
+            ReloadOutcome::Same => return,
             ReloadOutcome::Broken(errors) => {
+                if asked {
+                    *told = None;
+                }
                 self.refuse(errors, told);
                 return;
             }

@@ -8,6 +8,8 @@
 //! While a file has a mistake, its objects stay as [`FileSet`] says; while a path that was asked for is
 //! missing, nothing is deleted, and before it was there once no list is complete.
 //!
+//! What could not be read, for want of file descriptors perhaps, is read again after 5 s: no change needs to follow.
+//!
 //! Changes are noticed by inotify, which does not see what other machines do to a network file system.
 //! Where inotify is not to be had, the files are read every 10 s.
 
@@ -18,18 +20,22 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use model::Name;
+use tokio::time::sleep;
 
 pub use self::changes::Changes;
 
 use crate::event::{ProblemKind, SourceProblem};
-use crate::files::{FileObjects, FileSet};
+use crate::files::{FileErrorKind, FileObjects, FileSet};
 use crate::sink::{EventSink, ReceiverGone};
 
 /// The name of the source.
 pub const SOURCE: &str = "files";
+
+/// Time after which files that could not be read are read again.
+const RETRY_READ: Duration = Duration::from_secs(5);
 
 /// Delivers what is at `paths` until the receiver is gone. Standard input cannot change: it is read
 /// once, and read again as empty, so do not watch it.
@@ -41,11 +47,14 @@ pub async fn run(paths: Vec<PathBuf>, sink: EventSink) {
         let changes = Changes::at(files.paths());
         let (after, found) = read(files).await;
         files = after;
+        let is_unread = |kind: &FileErrorKind| matches!(kind, FileErrorKind::Read { .. });
+        let unread = found.errors.iter().any(|error| is_unread(&error.kind));
         if sender.send(found).await.is_err() {
             return;
         }
         tokio::select! {
             () = changes.settled() => {}
+            () = sleep(RETRY_READ), if unread => {}
             () = sender.sink.closed() => return,
         }
     }

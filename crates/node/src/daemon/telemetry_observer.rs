@@ -61,13 +61,14 @@ pub(super) struct TelemetryObserver {
 }
 
 impl TelemetryObserver {
-    /// Starts the servers. `config` is the configuration in force.
+    /// Starts the servers. `config` is the configuration in force, `descriptors` the limit of open files.
     pub(super) fn start(
         resolved: &Resolved,
         sources: Sources,
         runtime: &Handle,
         stop: &watch::Receiver<bool>,
         config: watch::Receiver<Arc<Resolved>>,
+        descriptors: u64,
     ) -> Result<(Self, ServeErrors), Fatal> {
         let from_cluster = sources.requests.is_some();
         let settings = Settings {
@@ -81,6 +82,7 @@ impl TelemetryObserver {
             node_name: resolved.node.node_name.clone(),
             traffic: traffic(&resolved.settings),
             config,
+            descriptors,
         };
         let (telemetry, errors) = Telemetry::start(settings, runtime, stop, Moment::now())?;
         let observer = Self {

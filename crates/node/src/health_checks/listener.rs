@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::http::{Handler, Limits, accept, listen};
+use crate::http::{ConnectionPool, Handler, Limits, accept, listen};
 
 /// Number of endpoints that a Service has here; none once it is gone.
 #[derive(Clone, Debug)]
@@ -35,11 +35,16 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) fn open(address: SocketAddr, handler: Handler, limits: Limits) -> io::Result<Self> {
+    pub(super) fn open(
+        address: SocketAddr,
+        handler: Handler,
+        limits: Limits,
+        pool: ConnectionPool,
+    ) -> io::Result<Self> {
         let listener = listen(address)?;
         let (stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(async move {
-            let connections = accept(listener, handler, limits, stopped).await;
+            let connections = accept(listener, handler, limits, &pool, stopped).await;
             tokio::spawn(connections.finish(limits.farewell));
         });
         Ok(Self { stop, accepting })

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{HealthChecks, ListenFailure, ListenOn, Wanted};
 use crate::http::Limits;
-use crate::http::tests::free_port;
+use crate::http::tests::{free_port, pool};
 
 struct Node {
     runtime: Runtime,
@@ -30,7 +30,7 @@ impl Node {
         let proxy_healthy = Arc::new(move || asked.load(Ordering::Relaxed));
         Self {
             runtime: Runtime::new().expect("a runtime"),
-            checks: HealthChecks::new(proxy_healthy, Limits::default()),
+            checks: HealthChecks::new(proxy_healthy, Limits::default(), pool(256), 64),
             healthy,
         }
     }
@@ -245,13 +245,41 @@ fn one_address_that_is_taken_closes_the_others() {
 }
 
 #[test]
+fn listeners_have_a_limit() {
+    let (mut node, ports) = (Node::new(), [free_port(), free_port(), free_port()]);
+    node.checks.max_listeners = 2;
+    let [a, b, c] = ports;
+    let all = everywhere(&[("a", a, 1), ("b", b, 1), ("c", c, 1)]);
+    let failures = node.update(&all);
+    assert_eq!(failures.len(), 1);
+    assert_eq!(
+        model::chain(&failures[0]).to_string(),
+        format!(
+            "failed to listen at [::]:{c} for the health check of Service shop/c: the daemon may have 2 listeners for \
+             health checks, a quarter of its limit of open files"
+        )
+    );
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, a), answer(OK, "a", 1, true));
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, c), None);
+    // One that goes makes room.
+    node.update_well(&everywhere(&[("a", a, 1), ("c", c, 1)]));
+    assert_eq!(ask(Ipv4Addr::LOCALHOST, c), answer(OK, "c", 1, true));
+}
+
+#[test]
 fn the_task_follows_what_is_wanted() {
     let port = free_port();
     let runtime = Runtime::new().expect("a runtime");
     let (sender, receiver) = watch::channel(Arc::new(Wanted::default()));
     let (failures, mut failed) = mpsc::channel(1);
     let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
-    let task = runtime.spawn(super::run(receiver, Arc::new(|| true), failures));
+    let task = runtime.spawn(super::run(
+        receiver,
+        Arc::new(|| true),
+        pool(256),
+        64,
+        failures,
+    ));
     let web = Arc::new(everywhere(&[("web", port, 1)]));
     sender.send_replace(Arc::clone(&web));
     let failure = runtime.block_on(failed.recv()).expect("a failure");

@@ -1,8 +1,8 @@
 //! Serves the connections of one listener.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::ready;
+use std::io;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -11,10 +11,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
+use super::pool::{ConnectionPool, Lane};
 use super::{Handler, Request};
 
 /// Limits of a client.
@@ -26,8 +27,6 @@ pub struct Limits {
     pub whole: Duration,
     /// Bytes of the head, 8192 at least.
     pub head_bytes: usize,
-    /// Connections at once; the oldest makes room for one more.
-    pub connections: usize,
     /// Time that open connections have when the server stops.
     pub farewell: Duration,
 }
@@ -38,7 +37,6 @@ impl Default for Limits {
             head: Duration::from_secs(5),
             whole: Duration::from_secs(30),
             head_bytes: 16 * 1024,
-            connections: 256,
             farewell: Duration::from_secs(2),
         }
     }
@@ -48,14 +46,15 @@ impl Default for Limits {
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is true or its sender is gone; then closes the listener and lets open connections
-/// end.
+/// end. Connections count in `pool`.
 pub async fn serve(
     listener: TcpListener,
     handler: Handler,
     limits: Limits,
+    pool: &ConnectionPool,
     stop: watch::Receiver<bool>,
 ) {
-    accept(listener, handler, limits, stop)
+    accept(listener, handler, limits, pool, stop)
         .await
         .finish(limits.farewell)
         .await;
@@ -66,9 +65,14 @@ pub async fn accept(
     listener: TcpListener,
     handler: Handler,
     limits: Limits,
+    pool: &ConnectionPool,
     mut stop: watch::Receiver<bool>,
 ) -> Connections {
-    let mut connections = Connections::default();
+    let mut connections = Connections {
+        tasks: JoinSet::new(),
+        lane: pool.lane(),
+    };
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -76,34 +80,40 @@ pub async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => connections.add(stream, &handler, limits),
+            Ok((stream, _)) => {
+                failing = false;
+                connections.add(stream, &handler, limits).await;
+            }
             Err(error) => {
-                debug!(%error, "accepting a connection");
+                pool.accept_failed();
+                if !std::mem::replace(&mut failing, true) && lacks_descriptors(&error) {
+                    warn!("connections wait to be accepted: {error}; trying again");
+                } else {
+                    debug!(%error, "accepting a connection");
+                }
                 sleep(AFTER_FAILURE).await;
             }
         }
     }
 }
 
+/// The process, or the system, has as many open files as it may have.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// The connections of one listener. Dropped, they are cut.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connections {
     tasks: JoinSet<()>,
-    /// The same, oldest first.
-    handles: VecDeque<AbortHandle>,
+    lane: Lane,
 }
 
 impl Connections {
-    fn add(&mut self, stream: TcpStream, handler: &Handler, limits: Limits) {
+    async fn add(&mut self, stream: TcpStream, handler: &Handler, limits: Limits) {
         while self.tasks.try_join_next().is_some() {}
-        self.handles.retain(|handle| !handle.is_finished());
-        while self.handles.len() >= limits.connections.max(1) {
-            if let Some(oldest) = self.handles.pop_front() {
-                oldest.abort();
-            }
-        }
-        let task = converse(stream, handler.clone(), limits);
-        self.handles.push_back(self.tasks.spawn(task));
+        let connection = converse(stream, handler.clone(), limits);
+        self.lane.spawn(&mut self.tasks, connection).await;
     }
 
     /// Waits until all have ended, for `farewell` at most, and cuts the others.

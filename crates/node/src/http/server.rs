@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::{Handler, Limits, listen, serve};
+use super::{ConnectionPool, Handler, Limits, listen, serve};
 
 /// One server of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Server {
         }
     }
 
-    /// Serves until `stop` is true or its sender is gone. When the address cannot be had at first, and
+    /// Serves until `stop` is true or its sender is gone; connections count in `pool`. When the address cannot be had at first, and
     /// is tried again, `refused` is told once.
     ///
     /// # Errors
@@ -60,6 +60,7 @@ impl Server {
     pub async fn run(
         self,
         handler: Handler,
+        pool: ConnectionPool,
         mut stop: watch::Receiver<bool>,
         refused: mpsc::Sender<BindError>,
     ) -> Result<(), BindError> {
@@ -67,7 +68,7 @@ impl Server {
             return Ok(());
         };
         info!(address = %self.address, "{} listens", self.name);
-        serve(listener, handler, self.limits, stop).await;
+        serve(listener, handler, self.limits, &pool, stop).await;
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::metrics_pages::Pages;
 use super::status::Status;
-use super::{BindError, Handler, Server, health_pages, metrics_pages};
+use super::{BindError, ConnectionPool, Handler, Server, Share, health_pages, metrics_pages};
 use crate::health::{Health, Moment, NodeHealth};
 use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
 use crate::metrics::{Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions};
@@ -50,6 +50,8 @@ pub struct Settings {
     pub traffic: TrafficOptions,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
+    /// Number of files that the process may have open (`RLIMIT_NOFILE`). Connections get a part of it.
+    pub descriptors: u64,
 }
 
 /// Maximum number of errors of servers, and of health-check ports, that wait to be logged. More are dropped:
@@ -101,6 +103,7 @@ impl Telemetry {
             node_name,
             traffic: options,
             config,
+            descriptors,
         } = settings;
         let traffic = Traffic::default();
         let sources = SourceMetrics {
@@ -123,23 +126,29 @@ impl Telemetry {
             traffic,
             checks,
         };
+        let [health_pool, common_pool] = Share::ALL.map(|share| {
+            let limit = share.limit(descriptors);
+            ConnectionPool::new(share, limit, Arc::clone(&telemetry.metrics))
+        });
         let (failed, fatal) = mpsc::channel(ERRORS);
         let (to_refused, refused) = mpsc::channel(ERRORS);
-        for (name, address, handler) in [
+        for (name, address, handler, pool) in [
             (
                 "proxy health server",
                 health_address,
                 telemetry.health_pages(),
+                health_pool,
             ),
             (
                 "metrics server",
                 metrics_address,
                 telemetry.metrics_pages(config),
+                common_pool.clone(),
             ),
         ] {
             if let Some(address) = address {
                 let server = Server::new(name, address, hard_fail);
-                let running = server.run(handler, stop.clone(), to_refused.clone());
+                let running = server.run(handler, pool, stop.clone(), to_refused.clone());
                 runtime.spawn(watch_over(running, failed.clone()));
             }
         }
@@ -147,6 +156,8 @@ impl Telemetry {
         runtime.spawn(health_checks::run(
             wanted,
             telemetry.proxy_healthy(),
+            common_pool,
+            health_checks::max_listeners(descriptors),
             failed,
         ));
         let errors = ServeErrors {

@@ -3,6 +3,7 @@
 mod pages;
 mod status;
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::{BindError, Handler, Limits, Reply, Server, listen};
+use super::{BindError, ConnectionPool, Handler, Limits, Reply, Server, Share, listen};
+use crate::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions};
 
 /// A port of this test alone, free in both families. Ports that the kernel gives out itself, for which it
 /// takes higher numbers (`net.ipv4.ip_local_port_range`), may be another's a moment later.
@@ -47,6 +49,18 @@ pub(crate) fn wait_for(address: SocketAddr) {
     }
 }
 
+/// A pool of `limit` connections.
+pub(crate) fn pool(limit: usize) -> ConnectionPool {
+    ConnectionPool::new(Share::Common, limit, metrics())
+}
+
+pub(crate) fn metrics() -> Arc<Metrics> {
+    let options = TrafficOptions::default();
+    let sources = SourceMetrics::default();
+    let metrics = Metrics::new(BTreeSet::new(), options, Traffic::default(), sources);
+    Arc::new(metrics.expect("the table is right"))
+}
+
 /// A server that runs beside the test.
 pub(crate) struct Running {
     runtime: Runtime,
@@ -57,12 +71,18 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn of(handler: Handler, limits: Limits) -> Self {
+        Self::within(handler, limits, pool(256))
+    }
+
+    pub(crate) fn within(handler: Handler, limits: Limits, pool: ConnectionPool) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let (stop, stopped) = watch::channel(false);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let inside = runtime.enter();
         let listener = listen(address).expect("it is free");
-        let server = tokio::spawn(super::serve(listener, handler, limits, stopped));
+        let server = tokio::spawn(async move {
+            super::serve(listener, handler, limits, &pool, stopped).await;
+        });
         drop(inside);
         Self {
             runtime,
@@ -209,11 +229,8 @@ fn a_head_that_is_too_large_is_refused() {
 
 #[test]
 fn the_oldest_connection_makes_room() {
-    let limits = Limits {
-        connections: 3,
-        ..Limits::default()
-    };
-    let server = Running::of(echo(), limits);
+    let limits = Limits::default();
+    let server = Running::within(echo(), limits, pool(3));
     let mut idle: Vec<TcpStream> = (0..3).map(|_| connect(server.address)).collect();
     for stream in &mut idle {
         stream.write_all(b"G").expect("it is sent");
@@ -292,7 +309,7 @@ fn an_address_that_is_taken_is_tried_again() {
     let (runtime, other, server) = taken(false);
     let (stop, stopped) = watch::channel(false);
     let (refused, mut told) = mpsc::channel(1);
-    let running = runtime.spawn(server.run(echo(), stopped, refused));
+    let running = runtime.spawn(server.run(echo(), pool(256), stopped, refused));
     std::thread::sleep(Duration::from_millis(60));
     assert!(!running.is_finished());
     assert_eq!(told.try_recv().expect("it is told").address, server.address);
@@ -314,7 +331,7 @@ fn an_address_that_is_taken_does_not_hold_up_a_stop() {
     let (runtime, _other, mut server) = taken(false);
     server.retry = Duration::from_secs(3600);
     let (stop, stopped) = watch::channel(false);
-    let running = runtime.spawn(server.run(echo(), stopped, mpsc::channel(1).0));
+    let running = runtime.spawn(server.run(echo(), pool(256), stopped, mpsc::channel(1).0));
     stop.send_replace(true);
     let ended = runtime.block_on(running).expect("it ends");
     ended.expect("no error");
@@ -324,7 +341,7 @@ fn an_address_that_is_taken_does_not_hold_up_a_stop() {
 fn an_address_that_is_taken_is_fatal_where_asked() {
     let (runtime, _other, server) = taken(true);
     let (_stop, stopped) = watch::channel(false);
-    let ended = runtime.block_on(server.run(echo(), stopped, mpsc::channel(1).0));
+    let ended = runtime.block_on(server.run(echo(), pool(256), stopped, mpsc::channel(1).0));
     let error: BindError = ended.expect_err("it is taken");
     assert_eq!(
         model::chain(&error).to_string(),

@@ -216,6 +216,14 @@ metrics! {
         "1 where the configuration was last read without a mistake, else 0.";
     config_time: gauge "kubeipvs_config_last_reload_success_timestamp_seconds" []
         "When the configuration was last read without a mistake, Unix time.";
+    connections: gauge "kubeipvs_http_connections" ["share"]
+        "Open HTTP connections by the listeners that share a limit (health: the health pages; common: metrics and health-check node ports).";
+    connection_limit: gauge "kubeipvs_http_connections_limit" ["share"]
+        "HTTP connections that may be open at once; a part of process_max_fds.";
+    connections_displaced: counter "kubeipvs_http_connections_displaced_total" ["share"]
+        "HTTP connections that were closed to make room for another one.";
+    accept_failures: counter "kubeipvs_http_accept_failures_total" ["share"]
+        "HTTP connections that could not be accepted at once, for want of file descriptors above all.";
 }
 
 /// Every metric: those of the process, of traffic and of sources are read when they are asked for.

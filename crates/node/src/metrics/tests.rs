@@ -20,6 +20,7 @@ use super::{
     Buckets, Changes, Kind, Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions, all,
     errno_name, names, page,
 };
+use crate::http::Share;
 use crate::metrics::HealthPage;
 
 fn metrics_with(options: TrafficOptions, traffic: Traffic) -> Metrics {
@@ -87,6 +88,7 @@ fn full() -> Metrics {
     metrics.observe_failed();
     metrics.events_dropped(1);
     metrics.config_loaded(true, true, at(12));
+    metrics.connection_limit(Share::Common, 1);
     metrics.counted(&TableCounts::of(&reports::tables()));
     reports::apply(&metrics);
     metrics

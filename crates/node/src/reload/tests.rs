@@ -147,6 +147,7 @@ struct Scene {
     mount: Mount,
     metrics: Arc<Metrics>,
     config: watch::Receiver<Arc<Resolved>>,
+    reload: Arc<Notify>,
 }
 
 impl Scene {
@@ -159,18 +160,21 @@ impl Scene {
         let overrides = NodeOverrides::default();
         let read = load(Some(&mount.file()), &overrides, "host").expect("a right file");
         let (sender, config) = watch::channel(Arc::new(read));
+        let reload = Arc::new(Notify::new());
         let watcher = ConfigWatcher {
             path: mount.file(),
             overrides,
             hostname: "host".to_owned(),
             metrics: Arc::clone(&metrics),
             config: sender,
+            reload: Arc::clone(&reload),
         };
         tokio::spawn(watcher.run());
         Self {
             mount,
             metrics,
             config,
+            reload,
         }
     }
 
@@ -254,4 +258,28 @@ async fn only_the_latest_configuration_waits() {
     }
     assert_eq!(scene.scheduler().await, "sh");
     assert!(!scene.config.has_changed().expect("a watcher"));
+}
+
+/// Each reading that is asked for counts, the same file or the same mistakes again.
+#[tokio::test]
+async fn a_reading_that_is_asked_for_counts() {
+    let mut scene = Scene::start("");
+    for count in 1..3 {
+        scene.reload.notify_one();
+        let line = format!(r#"kubeipvs_config_reloads_total{{result="ok"}} {count}"#);
+        scene.exposed(&line).await;
+    }
+    assert!(
+        !scene.config.has_changed().expect("a watcher"),
+        "nothing has changed"
+    );
+    scene.mount.swap("ipvs: 7\n");
+    for count in 1..3 {
+        let line = format!(r#"kubeipvs_config_reloads_total{{result="failed"}} {count}"#);
+        scene.exposed(&line).await;
+        scene.reload.notify_one();
+    }
+    scene.mount.swap("ipvs: {scheduler: wrr}\n");
+    scene.reload.notify_one();
+    assert_eq!(scene.scheduler().await, "wrr");
 }

@@ -1,7 +1,31 @@
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread::sleep;
+use std::time::Duration;
 
-use super::{Running, get, running};
+use super::{Identity, Limits, Running, get, identify, identify_within, running};
+
+/// More time than any test takes.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// A hostile process: it gives each client to `answer`.
+fn hostile(answer: fn(TcpStream)) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(stream.expect("a client"));
+        }
+    });
+    address
+}
+
+fn problem(identity: Identity) -> String {
+    match identity {
+        Identity::Other(problem) => problem.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
 
 /// Answers each path that is in `pages` until nobody asks any more.
 fn serve(pages: &'static [(&'static str, &'static str)]) -> SocketAddr {
@@ -50,6 +74,7 @@ fn where_nobody_answers_nothing_runs() {
     let address = listener.local_addr().expect("its address");
     drop(listener);
     assert_eq!(running(address), None);
+    assert!(matches!(identify(address), Identity::Absent));
 }
 
 #[test]
@@ -59,4 +84,83 @@ fn a_page_that_is_not_there_is_an_error() {
         .expect_err("no such page")
         .to_string();
     assert_eq!(error, "/drains was answered by status 404");
+}
+
+/// Each byte comes long before a limit of one reading, and the last one never does.
+#[test]
+fn an_answer_that_drips_has_a_deadline() {
+    let address = hostile(|mut stream| {
+        while stream.write_all(b"H").is_ok() {
+            sleep(Duration::from_millis(20));
+        }
+    });
+    let limits = Limits {
+        time: Duration::from_millis(200),
+        bytes: usize::MAX,
+    };
+    let identity = identify_within(address, limits);
+    assert_eq!(problem(identity), "the answer takes too long");
+}
+
+#[test]
+fn a_process_that_says_nothing_has_a_deadline() {
+    // The kernel accepts, and nobody reads.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let limits = Limits {
+        time: Duration::from_millis(100),
+        bytes: usize::MAX,
+    };
+    let identity = identify_within(listener.local_addr().expect("its address"), limits);
+    assert_eq!(problem(identity), "the answer takes too long");
+}
+
+#[test]
+fn an_answer_without_an_end_has_a_limit() {
+    let address = hostile(|mut stream| while stream.write_all(&[b'x'; 4096]).is_ok() {});
+    let limits = Limits {
+        time: LONG,
+        bytes: 100_000,
+    };
+    let identity = identify_within(address, limits);
+    assert_eq!(problem(identity), "the answer is longer than 100000 bytes");
+}
+
+#[test]
+fn another_program_is_not_a_proxy() {
+    for body in ["", "ok", "<html>iptables</html>", "ipvs2", "unknown"] {
+        let pages: &'static [(&str, &str)] = Box::leak(Box::new([
+            ("/proxyMode", body),
+            ("/statusz?format=json", "{\"nodeName\":\"node1\"}"),
+        ]));
+        let address = serve(pages);
+        assert_eq!(
+            problem(identify(address)),
+            "the answer at /proxyMode is not a mode of kube-proxy"
+        );
+        assert_eq!(running(address), None);
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_http_names_no_proxy() {
+    let address = hostile(|mut stream| {
+        let mut line = String::new();
+        let _ = BufReader::new(&stream).read_line(&mut line);
+        let _ = stream.write_all(b"SMTP 200 hello\r\n\r\niptables");
+    });
+    let problem = problem(identify(address));
+    // The rest of the request may be unread when the connection is closed, which resets it.
+    assert!(
+        problem == "the answer is not HTTP" || problem.contains("reset"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn every_mode_is_kube_proxy() {
+    for mode in super::MODES {
+        let pages: &'static [(&str, &str)] = Box::leak(Box::new([("/proxyMode", mode)]));
+        let expected = Running::KubeProxy(mode.to_owned());
+        assert_eq!(running(serve(pages)), Some(expected));
+    }
 }

@@ -87,9 +87,15 @@ impl Node {
         runtime.spawn(sources::run(source, sink));
         let (config, in_force) = watch::channel(Arc::new(resolved.clone()));
         let (stop, stopped) = watch::channel(false);
-        let (mut observer, _) =
-            TelemetryObserver::start(&resolved, sources, runtime.handle(), &stopped, in_force)
-                .expect("servers");
+        let (mut observer, _) = TelemetryObserver::start(
+            &resolved,
+            sources,
+            runtime.handle(),
+            &stopped,
+            in_force,
+            1024,
+        )
+        .expect("servers");
         let (events, node) = crate::mailbox::mailbox();
         let inputs = Inputs {
             sources: from_sources,

@@ -39,6 +39,15 @@ fn free() -> SocketAddr {
 }
 
 fn start(sync_period: Duration, health: SocketAddr, hard_fail: bool) -> Node {
+    start_with(sync_period, health, hard_fail, 1024)
+}
+
+fn start_with(
+    sync_period: Duration,
+    health: SocketAddr,
+    hard_fail: bool,
+    descriptors: u64,
+) -> Node {
     let runtime = Runtime::new().expect("a runtime");
     let (stop, stopped) = watch::channel(false);
     let metrics = free();
@@ -55,6 +64,7 @@ fn start(sync_period: Duration, health: SocketAddr, hard_fail: bool) -> Node {
         requests: None,
         traffic: TrafficOptions::default(),
         config: in_force,
+        descriptors,
     };
     let (telemetry, errors) =
         Telemetry::start(settings, runtime.handle(), &stopped, Moment::now()).expect("it starts");
@@ -209,5 +219,59 @@ fn an_address_that_is_taken_is_told_where_that_is_the_end() {
     assert_eq!(
         (fatal.name, fatal.address),
         ("proxy health server", address)
+    );
+}
+
+/// The attack: connections that send nothing, to the metrics and to health-check node ports, more than there are descriptors.
+#[test]
+fn a_flood_elsewhere_leaves_the_health_pages_reachable() {
+    // 8 connections for the health pages, 16 for all others.
+    let node = start_with(Duration::from_secs(30), free(), false, 64);
+    let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+    let check = |port: &u16| {
+        let check = HealthCheck {
+            port: NonZeroU16::new(*port).expect("a port"),
+            local_endpoints: 1,
+            families: BTreeSet::new(),
+        };
+        (ObjectName::new("shop", format!("web{port}")), check)
+    };
+    let checks = ports.iter().map(check).collect();
+    (node.telemetry).health_checks(&ListenOn::Everywhere, &checks, false);
+    let mut flooded: Vec<SocketAddr> = vec![node.metrics];
+    flooded.extend(
+        ports
+            .iter()
+            .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, *port))),
+    );
+    for address in &flooded {
+        wait_for(*address);
+    }
+    let mut slow = Vec::new();
+    for _ in 0..50 {
+        for address in &flooded {
+            slow.push(TcpStream::connect(*address).expect("a connection"));
+        }
+        node.check("200", "200");
+    }
+    let page = get(node.metrics, "/metrics");
+    let value = |series: &str| -> f64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(series));
+        line.expect(series).trim().parse().expect("a number")
+    };
+    assert_eq!(
+        value("kubeipvs_http_connections_limit{share=\"health\"}"),
+        8.0
+    );
+    assert_eq!(
+        value("kubeipvs_http_connections_limit{share=\"common\"}"),
+        16.0
+    );
+    assert!(value("kubeipvs_http_connections{share=\"common\"}") <= 16.0);
+    let displaced = value("kubeipvs_http_connections_displaced_total{share=\"common\"}");
+    assert!(displaced >= 184.0, "{displaced} of 200 were displaced");
+    assert_eq!(
+        value("kubeipvs_http_connections_displaced_total{share=\"health\"}"),
+        0.0
     );
 }

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use model::{ClusterEvent, Object, ObjectKind, ObjectName, SafeText};
 
 pub use self::error::{FileError, FileErrorKind};
+use self::file::File;
 use self::object::{Given, GivenKey};
 
 /// The contents of a set of files.
@@ -66,6 +67,16 @@ pub fn read(paths: &[PathBuf]) -> FileObjects {
     FileSet::new(paths.to_vec()).read()
 }
 
+/// Parses a text that came from `path`, which the errors name.
+#[must_use]
+pub fn parse(path: &Path, text: &str) -> FileObjects {
+    let mut found = FileObjects::default();
+    let mut merged = Merged::default();
+    FileSet::new(Vec::new()).add(path, file::parse(path, text), &mut merged, &mut found);
+    found.objects = merged.into_objects();
+    found
+}
+
 /// A set of files that is read again and again.
 ///
 /// While a file has a mistake, what was read from it before and is not in it now stays, because it
@@ -102,7 +113,7 @@ impl FileSet {
             match paths::files_of(&path) {
                 Ok(files) => {
                     for file in files {
-                        self.read_file(&file, &mut merged, &mut found);
+                        self.add(&file, file::read(&file), &mut merged, &mut found);
                         seen.insert(file);
                     }
                 }
@@ -125,8 +136,7 @@ impl FileSet {
         found
     }
 
-    fn read_file(&mut self, path: &Path, merged: &mut Merged, found: &mut FileObjects) {
-        let file = file::read(path);
+    fn add(&mut self, path: &Path, file: File, merged: &mut Merged, found: &mut FileObjects) {
         let broken = !file.errors.is_empty();
         found.errors.extend(file.errors);
         for (kind, count) in file.other_kinds {

@@ -67,7 +67,7 @@ pub fn mutated(corpus: &[Vec<u8>], is_text: bool, random: &mut Random) -> Vec<u8
     let bits = MAX_MUTATIONS.ilog2();
     let count = 1_usize << random.below(bits as usize + 1);
     for _ in 0..=random.below(count) {
-        match random.below(if is_text { 14 } else { 9 }) {
+        match random.below(if is_text { 15 } else { 9 }) {
             0 => flip_bit(&mut input, random),
             1 => insert_bytes(&mut input, random),
             2 => {
@@ -84,6 +84,7 @@ pub fn mutated(corpus: &[Vec<u8>], is_text: bool, random: &mut Random) -> Vec<u8
             8 => set_byte(&mut input, random),
             9 | 10 => edit_text_number(&mut input, random),
             11 | 12 => insert_mark(&mut input, random),
+            13 => surround(&mut input, random),
             _ => move_line(&mut input, random),
         }
     }
@@ -166,6 +167,14 @@ fn edit_text_number(input: &mut Vec<u8>, random: &mut Random) {
 fn insert_mark(input: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(input.len() + 1);
     input.splice(at..at, random.choose(&MARKS).bytes());
+}
+
+/// Puts a piece between two equal marks, such as quotes.
+fn surround(input: &mut Vec<u8>, random: &mut Random) {
+    let piece = piece(input, random);
+    let mark = random.choose(&MARKS).as_bytes();
+    input.splice(piece.end..piece.end, mark.iter().copied());
+    input.splice(piece.start..piece.start, mark.iter().copied());
 }
 
 fn move_line(input: &mut Vec<u8>, random: &mut Random) {

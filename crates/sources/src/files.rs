@@ -4,7 +4,8 @@
 //! - Of a directory, the files `*.yaml`, `*.yml` and `*.json` are read in the order of their names.
 //!   Names that begin with a dot are left out (editors' and ConfigMap mounts' own), and so is every
 //!   other name, such as `web.yaml~` or `#web.yaml#`; directories inside it are not entered.
-//! - A file holds any number of documents; a document holds an object or a list (`kind: List`,
+//! - A file holds up to 250,000 documents; empty ones do not count, and later ones are reported and ignored.
+//!   A document holds an object or a list (`kind: List`,
 //!   `ServiceList` and so on), so the output of `kubectl get svc,endpointslices,nodes -A -o yaml` is one.
 //!   Objects of other kinds are passed over.
 //! - Plain words are what they are to `kubectl` (YAML 1.1): `yes`, `no`, `on`, `off`, `y` and `n` are no

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
-use fuzz::run::{Until, run};
+use fuzz::corpus::to_hex;
+use fuzz::run::{Replay, Until, replay, run};
 use fuzz::targets::{self, Target};
 
 /// Give mutated inputs to decoders and parsers
@@ -28,6 +29,9 @@ struct Arguments {
     /// The seed; equal seeds give equal inputs
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Give this one input of the seed alone, and print it
+    #[arg(long, conflicts_with = "minutes")]
+    input: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -41,12 +45,16 @@ fn main() -> ExitCode {
         Duration::try_from_secs_f64(arguments.minutes * 60.0).unwrap_or(Duration::MAX) / count;
     let mut found = 0;
     for target in targets {
+        if let Some(number) = arguments.input {
+            match replay(target, arguments.seed, number) {
+                Ok(replay) => found += print_replay(target, &replay),
+                Err(error) => return unreadable(target, &error),
+            }
+            continue;
+        }
         let outcome = match run(target, arguments.seed, Until::Elapsed(time)) {
             Ok(outcome) => outcome,
-            Err(error) => {
-                eprintln!("{}: failed to read the corpus: {error}", target.name);
-                return ExitCode::FAILURE;
-            }
+            Err(error) => return unreadable(target, &error),
         };
         println!(
             "{:12} {:>10} inputs, {:>7} per second, {} failures, {} slow, slowest {:.1} ms (input {})",
@@ -64,4 +72,22 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::from(u8::from(found > 0))
+}
+
+/// Prints an input and what became of it, and returns the number of failures.
+fn print_replay(target: &Target, replay: &Replay) -> usize {
+    println!(
+        "{:12} {:.1} ms",
+        target.name,
+        replay.taken.as_secs_f64() * 1_000.0
+    );
+    println!("  hex: {}", to_hex(&replay.input));
+    println!("  text: {:?}", String::from_utf8_lossy(&replay.input));
+    println!("  {}", replay.problem.as_deref().unwrap_or("no failure"));
+    usize::from(replay.problem.is_some())
+}
+
+fn unreadable(target: &Target, error: &std::io::Error) -> ExitCode {
+    eprintln!("{}: failed to read the corpus: {error}", target.name);
+    ExitCode::FAILURE
 }

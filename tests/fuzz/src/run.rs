@@ -121,6 +121,34 @@ pub fn run(target: &Target, seed: u64, until: Until) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
+/// One input of a run, given to its target once more.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The input.
+    pub input: Vec<u8>,
+    /// Time that the target took.
+    pub taken: Duration,
+    /// The problem, if there is one.
+    pub problem: Option<String>,
+}
+
+/// Gives input `number` of the run with this seed to `target`.
+///
+/// # Errors
+///
+/// The corpus cannot be read.
+pub fn replay(target: &Target, seed: u64, number: u64) -> io::Result<Replay> {
+    let corpus = corpus::read(target)?;
+    let input = mutated(&corpus, target.is_text, &mut Random::new(seed, number));
+    let start = Instant::now();
+    let problem = problem(target, &input);
+    Ok(Replay {
+        taken: start.elapsed(),
+        problem,
+        input,
+    })
+}
+
 impl Outcome {
     fn time(&mut self, number: u64, taken: Duration) {
         let before = u32::try_from(self.inputs).unwrap_or(u32::MAX).max(1);

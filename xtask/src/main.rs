@@ -5,6 +5,7 @@ mod bless;
 mod demo;
 mod e2e;
 mod error;
+mod fuzz;
 mod image;
 mod instructions;
 mod libtest;
@@ -48,6 +49,8 @@ enum Command {
     Image(image::Arguments),
     /// Simulate a node with faults and check the laws of its loop
     Simulate(simulate::Arguments),
+    /// Give mutated inputs to the decoders and parsers
+    Fuzz(fuzz::Arguments),
     /// Check the shape of the sources and the manifests
     Tidy,
     /// Write what the conformance scenarios show into them, or the counted instructions
@@ -75,6 +78,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Bench(arguments) => bench::command(&project, &arguments),
         Command::Image(arguments) => image::command(&project, &arguments),
         Command::Simulate(arguments) => simulate::command(&project, &arguments),
+        Command::Fuzz(arguments) => fuzz::command(&project, &arguments),
         Command::Tidy => tidy::command(&project),
         Command::Bless(arguments) => bless::command(&project, &arguments),
     }

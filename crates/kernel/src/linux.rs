@@ -5,6 +5,7 @@ mod addresses;
 mod batch;
 mod child;
 mod counters;
+pub mod decode;
 mod failure;
 pub mod leftovers;
 mod messages;

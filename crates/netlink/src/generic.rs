@@ -1,6 +1,10 @@
 //! Families of generic netlink, which are known by name and have numbers that differ between boots.
 
-use netlink_packet_core::{DecodeError, ParseableParametrized};
+#[cfg(test)]
+mod tests;
+
+use netlink_packet_core::{DecodeError, NlaBuffer, NlasIterator, parse_u16};
+use netlink_packet_generic::constants::{CTRL_ATTR_FAMILY_ID, GENL_HDRLEN};
 use netlink_packet_generic::ctrl::nlas::GenlCtrlAttrs;
 use netlink_packet_generic::ctrl::{GenlCtrl, GenlCtrlCmd};
 use netlink_packet_generic::{GenlHeader, GenlMessage};
@@ -61,12 +65,20 @@ pub fn resolve<T: Transport>(
     }
 }
 
+/// Reads the family's number from the payload of an answer. Only this attribute is decoded. netlink-packet-generic would
+/// decode all of them: it panics where a policy is cut short, and rejects attributes that it does not know.
 fn family_id(payload: &[u8]) -> Result<Option<u16>, DecodeError> {
     let header = GenlHeader::parse(payload)?;
-    let attributes = payload.get(4..).unwrap_or_default();
-    let family = GenlCtrl::parse_with_param(attributes, header)?;
-    Ok((family.nlas.iter()).find_map(|attribute| match attribute {
-        GenlCtrlAttrs::FamilyId(id) => Some(*id),
-        _ => None,
-    }))
+    if header.cmd != u8::from(GenlCtrlCmd::NewFamily) {
+        return Err(format!("command {} is no answer to GetFamily", header.cmd).into());
+    }
+    let attributes = payload.get(GENL_HDRLEN..).unwrap_or_default();
+    let mut id = None;
+    for attribute in NlasIterator::new(attributes) {
+        let attribute: NlaBuffer<&[u8]> = attribute?;
+        if attribute.kind() == CTRL_ATTR_FAMILY_ID {
+            id = id.or(Some(parse_u16(attribute.value())?));
+        }
+    }
+    Ok(id)
 }

@@ -4,7 +4,8 @@
 //! - Of a directory, the files `*.yaml`, `*.yml` and `*.json` are read in the order of their names.
 //!   Names that begin with a dot are left out (editors' and ConfigMap mounts' own), and so is every
 //!   other name, such as `web.yaml~` or `#web.yaml#`; directories inside it are not entered.
-//! - A file holds any number of documents; a document holds an object or a list (`kind: List`,
+//! - A file holds up to 250,000 documents; empty ones do not count, and later ones are reported and ignored.
+//!   A document holds an object or a list (`kind: List`,
 //!   `ServiceList` and so on), so the output of `kubectl get svc,endpointslices,nodes -A -o yaml` is one.
 //!   Objects of other kinds are passed over.
 //! - Plain words are what they are to `kubectl` (YAML 1.1): `yes`, `no`, `on`, `off`, `y` and `n` are no
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use model::{ClusterEvent, Object, ObjectKind, ObjectName, SafeText};
 
 pub use self::error::{FileError, FileErrorKind};
+use self::file::File;
 use self::object::{Given, GivenKey};
 
 /// The contents of a set of files.
@@ -66,6 +68,16 @@ pub fn read(paths: &[PathBuf]) -> FileObjects {
     FileSet::new(paths.to_vec()).read()
 }
 
+/// Parses a text that came from `path`, which the errors name.
+#[must_use]
+pub fn parse(path: &Path, text: &str) -> FileObjects {
+    let mut found = FileObjects::default();
+    let mut merged = Merged::default();
+    FileSet::new(Vec::new()).add(path, file::parse(path, text), &mut merged, &mut found);
+    found.objects = merged.into_objects();
+    found
+}
+
 /// A set of files that is read again and again.
 ///
 /// While a file has a mistake, what was read from it before and is not in it now stays, because it
@@ -102,7 +114,7 @@ impl FileSet {
             match paths::files_of(&path) {
                 Ok(files) => {
                     for file in files {
-                        self.read_file(&file, &mut merged, &mut found);
+                        self.add(&file, file::read(&file), &mut merged, &mut found);
                         seen.insert(file);
                     }
                 }
@@ -125,8 +137,7 @@ impl FileSet {
         found
     }
 
-    fn read_file(&mut self, path: &Path, merged: &mut Merged, found: &mut FileObjects) {
-        let file = file::read(path);
+    fn add(&mut self, path: &Path, file: File, merged: &mut Merged, found: &mut FileObjects) {
         let broken = !file.errors.is_empty();
         found.errors.extend(file.errors);
         for (kind, count) in file.other_kinds {

@@ -82,7 +82,12 @@ struct RawInterface {
     addresses: Vec<String>,
 }
 
-fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
+/// Parses a text that came from `path`, which the errors name.
+///
+/// # Errors
+///
+/// As [`read`], but for a file that cannot be read.
+pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
     let content = |place: Option<yaml::Place>, what: String| NodeStateError::Content {
         place: Some(match place {
             Some(place) => format!("{}:{}:{}", path.display(), place.line, place.column),

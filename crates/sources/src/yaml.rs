@@ -67,6 +67,22 @@ pub(crate) fn parts(stream: &str) -> Vec<Part<'_>> {
     parts
 }
 
+/// Returns true if a text holds nothing but document markers, comments and white space. A carriage return alone ends a line
+/// in YAML, so that content may follow a comment there: then the answer is false.
+pub(crate) fn is_empty(text: &str) -> bool {
+    let blank = [' ', '\t'];
+    text.split('\n').all(|line| {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let marker = line.strip_prefix("---").or(line.strip_prefix("..."));
+        let rest = match marker {
+            Some(rest) if rest.is_empty() || rest.starts_with(blank) => rest,
+            _ => line,
+        };
+        let rest = rest.trim_start_matches(blank);
+        rest.is_empty() || rest.starts_with('#') && !rest.contains('\r')
+    })
+}
+
 /// Reads all documents of a text, YAML or JSON; empty ones are left out. Beside the mistake come the
 /// documents before it.
 pub(crate) fn documents(text: &str) -> (Vec<Value>, Option<SyntaxError>) {

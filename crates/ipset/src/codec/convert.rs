@@ -221,7 +221,7 @@ fn hash_type(name: &str) -> Option<HashType> {
 }
 
 /// The entries in a message about a set like `header`. None where one of them cannot be told: it has what
-/// is not known here, such as a time-out or `nomatch`. Of sets that are not supported nothing is read.
+/// is not known here, such as a time-out or `nomatch`, or does not fit the set. Of sets that are not supported nothing is read.
 #[must_use]
 pub fn entries_of(message: &Message, header: Header) -> Option<Vec<Entry>> {
     if header == Header::Unsupported {
@@ -236,7 +236,7 @@ pub fn entries_of(message: &Message, header: Header) -> Option<Vec<Entry>> {
         });
     lists
         .flatten()
-        .map(|attributes| entry(attributes, header))
+        .map(|attributes| header.fit(entry(attributes, header)?).ok())
         .collect()
 }
 

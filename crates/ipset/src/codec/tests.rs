@@ -8,7 +8,7 @@ use super::convert::{
 };
 use super::{Attribute, Command, EntryAttribute, HeaderAttribute, Message};
 use crate::testing::{entry, header, name, set};
-use crate::types::{Entry, Header, SetName};
+use crate::types::{Entry, Header, Protocol, SetName};
 
 fn command() -> impl Strategy<Value = Command> {
     prop::sample::select(Command::ALL.to_vec())
@@ -196,6 +196,9 @@ fn an_entry_that_cannot_be_told() {
     let mut timed = entry_attributes(entry);
     timed.push(EntryAttribute::Other(DefaultNla::new(6, vec![0; 4])));
     check(timed, None);
+    // An IPv6 address in a set of IPv4 addresses.
+    let other = Entry::IpPort(IpAddr::from([0; 16]), Protocol::TCP, 80);
+    check(entry_attributes(other), None);
 }
 
 #[test]

@@ -6,8 +6,9 @@ mod codec;
 mod tests;
 
 use ipvs::AddressFamily;
-use model::udp_flows::UdpFlows;
+use model::udp_flows::{Flow, UdpFlows};
 use netlink::{Connection, DumpError, Failure, Integrity, Protocol, Request};
+use netlink_packet_core::DecodeError;
 
 use self::codec::{Entry, Message};
 
@@ -20,6 +21,11 @@ pub struct Conntrack {
     list: Connection,
     /// A list is under way on the other one while flows are deleted.
     delete: Connection,
+}
+
+/// Decodes a message of a list to the flow that it is about.
+pub(super) fn decode(payload: &[u8]) -> Result<Option<Flow>, DecodeError> {
+    Ok(Entry::decode(payload)?.map(|entry| entry.flow))
 }
 
 /// Result of one pass.

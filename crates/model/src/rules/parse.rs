@@ -29,12 +29,17 @@ impl Rule {
         while let [first, ..] = rest {
             let (group, after) = rest.split_at(length(rest));
             let values: Vec<&str> = group.iter().map(|word| word.value.as_str()).collect();
+            // Only the text of a comment is printed in quotes: any other word in quotes stays as it was found.
+            let is_comment = matches!(values.as_slice(), ["-m", "comment", "--comment", _]);
+            let words = if is_comment { &group[..3] } else { group };
+            let is_bare = words.iter().all(|word| word.bare().is_some());
             let end = group.last().unwrap_or(first).place.end;
             let found = &text[first.place.start..end];
             if matches!(values.first(), Some(&("-j" | "-g"))) {
-                rule.target = target(&values).unwrap_or_else(|| Target::Other(found.into()));
+                let known = target(&values).filter(|_| is_bare);
+                rule.target = known.unwrap_or_else(|| Target::Other(found.into()));
             } else {
-                let known = condition(&values);
+                let known = condition(&values).filter(|_| is_bare);
                 (rule.matches).push(known.unwrap_or_else(|| Match::Other(found.into())));
             }
             rest = after;

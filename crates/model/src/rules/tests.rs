@@ -385,3 +385,13 @@ fn chains_that_others_go_to_are_known() {
     let held = Rules::held_by_others(text);
     assert_eq!(held, [ChainKey::new(Table::Nat, "KUBE-MARK-MASQ")].into());
 }
+
+/// Printed without its quotes, the word would be two words or none.
+#[test]
+fn quoted_words_stay_as_they_were_found() {
+    check_other("-i \"eth0 -p\"");
+    check_other("-i \"\"");
+    check_other_target("-j \"\"");
+    check_other_target("-j \"A B\"");
+    check_other_target("-j REJECT --reject-with \"a b\"");
+}

@@ -37,6 +37,14 @@ pub enum FileErrorKind {
     /// Neither YAML nor JSON. The document is left out.
     #[error("{0}")]
     Syntax(SafeText),
+    /// More documents than are read from one file. This one and all later ones are left out.
+    #[error(
+        "the file has more than {max} documents: this one and the later ones are ignored; split the file"
+    )]
+    TooManyDocuments {
+        /// The maximum.
+        max: usize,
+    },
     /// A document that is no Kubernetes object. It is left out.
     #[error("no Kubernetes object: {0}")]
     NoObject(String),

@@ -1,5 +1,8 @@
 //! One file: documents, lists, objects.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
@@ -11,7 +14,15 @@ use serde_json::Value;
 use super::error::{FileError, FileErrorKind};
 use super::object::{self, Given, GivenKey, Outcome};
 use super::paths::STDIN;
-use crate::yaml::{self, Part, Step};
+use crate::yaml::{self, Part, Place, Step};
+
+/// Maximum number of documents that are read from one file: enough for 100,000 Services with their slices. A document takes
+/// some 20 µs to read however small it is, so that a file of a few megabytes could stall the daemon for minutes.
+const MAX_DOCUMENTS: usize = 250_000;
+
+/// Maximum number of errors in one file that get a line and a column. The whole document is read again to find one: without a
+/// maximum a list of many bad objects takes time that grows with its square.
+const MAX_PLACES: usize = 100;
 
 /// The contents of a file, in its order.
 #[derive(Debug, Default)]
@@ -32,8 +43,20 @@ pub(super) fn read(path: &Path) -> File {
 }
 
 pub(super) fn parse(path: &Path, text: &str) -> File {
+    parse_at_most(MAX_DOCUMENTS, path, text)
+}
+
+fn parse_at_most(max_documents: usize, path: &Path, text: &str) -> File {
     let mut file = File::default();
-    for part in yaml::parts(text.trim_start_matches('\u{feff}')) {
+    let parts = yaml::parts(text.trim_start_matches('\u{feff}'));
+    let parts = parts.iter().filter(|part| !yaml::is_empty(part.text));
+    for (number, &part) in parts.enumerate() {
+        if number == max_documents {
+            let place = Place { line: 1, column: 1 }.below(part.lines_before);
+            let kind = FileErrorKind::TooManyDocuments { max: max_documents };
+            file.errors.push(FileError::new(path, Some(place), kind));
+            break;
+        }
         let (values, error) = yaml::documents(part.text);
         let alone = values.len() == 1 && error.is_none();
         for value in values {
@@ -114,7 +137,8 @@ impl Document<'_> {
     }
 
     fn fail(&mut self, at: &[Step], kind: FileErrorKind) {
-        let place = self.text.and_then(|part| {
+        let text = self.text.filter(|_| self.file.errors.len() < MAX_PLACES);
+        let place = text.and_then(|part| {
             let place = yaml::locate(part.text, at)?;
             Some(place.below(part.lines_before))
         });

@@ -26,6 +26,25 @@ fn dashes_elsewhere_are_text() {
     check_parts("a: |\n  ---\n---x: 1\n", &[(0, "a: |\n  ---\n---x: 1\n")]);
 }
 
+#[test]
+fn markers_and_comments_are_empty() {
+    let empty = ["", "---\n", "---\r\n", "--- # a\n...\n \n\t# b\n"];
+    let full = [
+        "a",
+        "--- a\n",
+        "--- {}",
+        "...a",
+        "---#a",
+        "----",
+        "--- |\n\n",
+        "--- !!map",
+        "\u{a0}# a",
+        "# a\rb",
+    ];
+    assert!(empty.into_iter().all(is_empty));
+    assert!(!full.into_iter().any(is_empty));
+}
+
 fn check_documents(text: &str, expected: &[&str]) {
     let (values, error) = documents(text);
     assert_eq!(error, None);

@@ -1,6 +1,6 @@
 //! The API server, as a process on the node.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{self, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,21 @@ use crate::objects;
 use crate::process::Process;
 use crate::programs::program;
 use crate::wait::within;
-use crate::world::World;
+use crate::world::{Family, World};
 
 /// Where it listens; the namespace is its own, so the port is free.
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
 
-/// An API server that runs in the node's namespace.
+/// The port at which it listens outside.
+const PORT: u16 = 6443;
+
+/// An API server, asked from the node's namespace.
 #[derive(Debug)]
 pub struct ApiServer {
     /// The file by which clients find it.
     pub kubeconfig: PathBuf,
+    /// Where it listens.
+    pub address: SocketAddr,
     node: Arc<Namespace>,
     process: Process,
 }
@@ -51,11 +56,33 @@ impl ApiServer {
     /// # Errors
     /// Where it does not come up.
     pub fn start_at(world: &World, load: &[&path::Path], revision: u32) -> Outcome<Self> {
+        Self::start_in(world, &world.node, ADDRESS, load, revision)
+    }
+
+    /// Starts it on the client's side, at the first of the client's addresses: the node reaches it over the network.
+    ///
+    /// # Errors
+    /// Where it does not come up.
+    pub fn start_outside(world: &World, load: &[&path::Path]) -> Outcome<Self> {
+        let addresses = Family::V4.client_addresses();
+        let first = addresses
+            .first()
+            .ok_or_else(|| Failure::new("a client without addresses"))?;
+        Self::start_in(world, &world.client, SocketAddr::new(*first, PORT), load, 1)
+    }
+
+    fn start_in(
+        world: &World,
+        place: &Namespace,
+        address: SocketAddr,
+        load: &[&path::Path],
+        revision: u32,
+    ) -> Outcome<Self> {
         let kubeconfig = world.path("kubeconfig");
-        let mut command = world.node.command(program("kube-ipvs-test-apiserver"));
+        let mut command = place.command(program("kube-ipvs-test-apiserver"));
         command
             .args(["--without-own-service", "--listen"])
-            .arg(ADDRESS.to_string())
+            .arg(address.to_string())
             .args(["--first-revision", &revision.to_string()])
             .arg("--kubeconfig")
             .arg(&kubeconfig);
@@ -64,6 +91,7 @@ impl ApiServer {
         }
         let mut server = Self {
             kubeconfig,
+            address,
             node: Arc::clone(&world.node),
             process: Process::start("apiserver", command)?,
         };
@@ -167,7 +195,7 @@ impl ApiServer {
         let content_type = "application/json";
         let answer = self
             .node
-            .run(|| request(ADDRESS, method, path, content_type, body));
+            .run(|| request(self.address, method, path, content_type, body));
         let (status, answer) = answer.context(|| "the API server")?;
         if (200..300).contains(&status) {
             Ok(answer)

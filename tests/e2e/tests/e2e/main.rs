@@ -13,6 +13,7 @@ mod files;
 mod harness;
 mod kernel_faults;
 mod lifecycle;
+mod lockout;
 mod migrate;
 mod mistakes;
 mod schedulers;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         drift::trials(),
         kernel_faults::trials(),
         lifecycle::trials(),
+        lockout::trials(),
         migrate::trials(),
         mistakes::trials(),
     ];

@@ -98,12 +98,22 @@ impl Scene {
         settings: KubeSettings,
         script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let server = Server::start(move |path, before| match path.ends_with("limit=1") {
-            // How far the server is: that far, whatever the script says.
-            true => list(99, &[]),
-            false => script(path, before),
+        Self::with_all(settings, move |path, before| {
+            match path.ends_with("limit=1") {
+                // How far the server is: that far, whatever the script says.
+                true => list(99, &[]),
+                false => script(path, before),
+            }
         })
-        .await;
+        .await
+    }
+
+    /// The same; the script answers how far the server is, too.
+    async fn with_all(
+        settings: KubeSettings,
+        script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let server = Server::start(script).await;
         let (sender, events) = channel(4);
         let sink = EventSink::new(&SOURCES, sender);
         tokio::spawn(run(server.connection.clone(), settings, sink));

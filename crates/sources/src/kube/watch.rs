@@ -57,10 +57,9 @@ pub(super) enum Ended {
 
 /// The end of a watch that may go on.
 enum Closed {
-    /// The time that was asked for is up.
-    InTime,
-    /// The connection broke or was silent: the server may be another one when it is back.
-    Early,
+    /// Time is up, or the connection broke.
+    ByServer,
+    InSilence,
 }
 
 enum Stop {
@@ -247,6 +246,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
     ) -> Result<(&'static str, RequestError), ReceiverGone> {
         // A list by pages has no watch yet: the first one is no restart.
         let mut watched = false;
+        let mut was_away = false;
         loop {
             let events = match position.events.take() {
                 Some(events) => events,
@@ -258,12 +258,18 @@ impl<'a, K: Watched> Watcher<'a, K> {
                             self.sink.succeeded();
                         }
                         self.sink.recovered().await?;
+                        // A server whose state was set back was away meanwhile.
+                        if was_away && self.has_lost_state(&position.version).await {
+                            return Ok(("watch", RequestError::StateLost));
+                        }
+                        was_away = false;
                         events
                     }
                     Err(error) if error.is_gone() || error.code() == Some(404) => {
                         return Ok(("watch", error));
                     }
                     Err(error) => {
+                        was_away = true;
                         self.fail("watch", &error).await?;
                         continue;
                     }
@@ -276,8 +282,8 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 self.backoff.reset();
             }
             match ended {
-                Ok(Closed::InTime) => self.backoff.pause(None).await,
-                Ok(Closed::Early) => {
+                Ok(Closed::ByServer) => self.backoff.pause(None).await,
+                Ok(Closed::InSilence) => {
                     if self.has_lost_state(&position.version).await {
                         return Ok(("watch", RequestError::StateLost));
                     }
@@ -308,7 +314,6 @@ impl<'a, K: Watched> Watcher<'a, K> {
         mut events: Incoming,
         version: &mut String,
     ) -> Result<Closed, Stop> {
-        let opened = Instant::now();
         let mut recorded = None;
         loop {
             let Ok(event) = events.next(self.settings.silence).await else {
@@ -316,18 +321,15 @@ impl<'a, K: Watched> Watcher<'a, K> {
                     resource = K::PLURAL,
                     "the watch is silent: opening another one"
                 );
-                return Ok(Closed::Early);
+                return Ok(Closed::InSilence);
             };
             let WatchEvent { kind, object } = match event {
                 Some(Ok(event)) => event,
-                None if opened.elapsed() < self.settings.watch_timeout / 2 => {
-                    return Ok(Closed::Early);
-                }
-                None => return Ok(Closed::InTime),
+                None => return Ok(Closed::ByServer),
                 // The watch goes on where it was.
                 Some(Err(RequestError::Broken(cause))) => {
                     tracing::debug!(resource = K::PLURAL, %cause, "the watch broke");
-                    return Ok(Closed::Early);
+                    return Ok(Closed::ByServer);
                 }
                 Some(Err(error)) => return Err(error.into()),
             };

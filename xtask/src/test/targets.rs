@@ -15,8 +15,8 @@ use crate::say::say;
 /// The feature that a test target requires when it is to run in the VM.
 const FEATURE: &str = "vm";
 
-/// Packages whose programs measure.
-const MEASURING: [&str; 3] = ["bench", "scale", "workloads"];
+/// Packages whose programs no test in a VM starts. QEMU's guests hold all other programs in memory, as initrd.
+const NOT_STARTED: [&str; 5] = ["bench", "convergence", "fuzz", "scale", "workloads"];
 
 /// A built test program.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,9 +112,8 @@ pub(crate) fn build(project: &Project) -> Result<Built> {
         .collect();
     let features = features.join(",");
     say("building the VM tests");
-    // No test starts what measures, and it is large: QEMU's guests hold all programs in memory.
     let mut build = vec!["build", "--workspace", "--bins", "--features", &*features];
-    build.extend(MEASURING.iter().flat_map(|name| ["--exclude", name]));
+    build.extend(NOT_STARTED.iter().flat_map(|name| ["--exclude", name]));
     let programs = cargo_json(project, &build)?;
     let tests = cargo_json(
         project,

@@ -1,17 +1,18 @@
 //! File descriptors run short: the limit of this very process is low, and clients are a process of their own. The tests are in a
-//! program of their own for that, and one test at a time.
+//! program of their own for that, and run one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU16;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipvs::AddressFamily;
+use libtest_mimic::{Arguments, Trial};
 use model::frontend::HealthCheck;
 use model::names::ObjectName;
 use model::{ClusterEvent, ObjectKind};
@@ -28,13 +29,41 @@ use tokio::time::timeout;
 /// The limit of open files in these tests.
 const DESCRIPTORS: u64 = 128;
 
-/// Environment variable with the addresses that [`flood_client`] floods.
+/// Environment variable with the addresses that [`flood_client`] floods. With it this program is that client.
 const FLOOD: &str = "FLOOD";
 
 /// Connections of the flood to each address.
 const EACH: usize = 100;
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+fn main() -> ExitCode {
+    if let Ok(addresses) = std::env::var(FLOOD) {
+        flood_client(&addresses);
+        return ExitCode::SUCCESS;
+    }
+    let trial = |name: &str, test: fn()| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let trials = vec![
+        trial(
+            "a_flood_of_every_other_port_leaves_descriptors_for_the_health_pages",
+            a_flood_of_every_other_port_leaves_descriptors_for_the_health_pages,
+        ),
+        trial(
+            "without_descriptors_a_connection_waits_and_nothing_spins",
+            without_descriptors_a_connection_waits_and_nothing_spins,
+        ),
+        trial(
+            "a_change_that_could_not_be_read_is_read_later",
+            a_change_that_could_not_be_read_is_read_later,
+        ),
+    ];
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
 
 struct Node {
     health: SocketAddr,
@@ -135,13 +164,8 @@ fn status(stream: &mut TcpStream, path: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Not a test: the client of the flood. It holds its connections until its input ends, and connects anew where one was closed.
-#[test]
-#[ignore = "it is the client of another test"]
-fn flood_client() {
-    let Ok(addresses) = std::env::var(FLOOD) else {
-        return;
-    };
+/// The client of the flood. It holds its connections until its input ends.
+fn flood_client(addresses: &str) {
     let addresses: Vec<SocketAddr> = (addresses.split(','))
         .map(|address| address.parse().expect("an address"))
         .collect();
@@ -164,7 +188,6 @@ fn flood(addresses: &[SocketAddr]) -> Child {
     Command::new("sh")
         .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$@\"", "sh"])
         .arg(std::env::current_exe().expect("this program"))
-        .args(["--exact", "flood_client", "--ignored", "--nocapture"])
         .env(FLOOD, addresses.join(","))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -173,9 +196,7 @@ fn flood(addresses: &[SocketAddr]) -> Child {
         .expect("the client starts")
 }
 
-#[test]
 fn a_flood_of_every_other_port_leaves_descriptors_for_the_health_pages() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let node = Node::start();
     let ports = [free(), free(), free()];
     let checks: BTreeMap<_, _> = (ports.iter())
@@ -215,9 +236,7 @@ fn a_flood_of_every_other_port_leaves_descriptors_for_the_health_pages() {
     let _ = client.wait();
 }
 
-#[test]
 fn without_descriptors_a_connection_waits_and_nothing_spins() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let node = Node::start();
     let series = r#"kubeipvs_http_accept_failures_total{share="health"}"#;
     let mut files = all_descriptors();
@@ -238,9 +257,7 @@ fn without_descriptors_a_connection_waits_and_nothing_spins() {
 }
 
 /// The watch for changes takes the one descriptor that is free, and then the folder cannot be listed. No change follows.
-#[test]
 fn a_change_that_could_not_be_read_is_read_later() {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     lower_limit();
     let runtime = Runtime::new().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");

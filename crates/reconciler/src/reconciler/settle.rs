@@ -202,7 +202,7 @@ impl Reconciler {
     fn report_drift(&self, run: &SyncRun, plan: &Plan, effects: &mut Vec<Effect>) {
         let looks = matches!(
             run.trigger,
-            Trigger::Audit | Trigger::AuditSlice | Trigger::Node
+            Trigger::Audit | Trigger::AuditSlice | Trigger::Node | Trigger::Drain
         );
         if !looks || run.first {
             return;

@@ -150,3 +150,24 @@ fn a_drain_goes_on_after_a_restart() {
     node.pass(Duration::from_secs(5));
     assert_eq!(farewells(&node), 1);
 }
+
+/// The reading of a drain shows what another program did, as an audit does.
+#[test]
+fn what_a_drain_repairs_is_reported_as_drift() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1], [10, 1, 0, 2]]);
+    node.cluster(slice(&[[10, 1, 0, 1]]));
+    node.pass(Duration::from_millis(10));
+    let stays = RealServerKey {
+        address: [10, 1, 0, 1].into(),
+        port: 8080,
+    };
+    let op = model::Op::DelRealServer(web_key(), stays);
+    node.kernel.foreign(&op).expect("it is there");
+    node.pass(Duration::from_secs(1));
+    assert_eq!(
+        node.real_servers(),
+        ["-a -t 10.96.0.1:80 -r 10.1.0.1:8080 -m -w 1"]
+    );
+    let drift = (node.reports.iter()).filter(|report| matches!(report, Report::Drift(_)));
+    assert_eq!(drift.count(), 1);
+}

@@ -5,13 +5,12 @@ mod bless;
 mod demo;
 mod e2e;
 mod error;
-mod fuzz;
 mod image;
 mod instructions;
 mod libtest;
+mod passthrough;
 mod project;
 mod say;
-mod simulate;
 mod test;
 mod tidy;
 mod vm;
@@ -48,9 +47,9 @@ enum Command {
     /// Write the container image, without a container engine
     Image(image::Arguments),
     /// Simulate a node with faults and check the laws of its loop
-    Simulate(simulate::Arguments),
+    Simulate(passthrough::Arguments),
     /// Give mutated inputs to the decoders and parsers
-    Fuzz(fuzz::Arguments),
+    Fuzz(passthrough::Arguments),
     /// Check the shape of the sources and the manifests
     Tidy,
     /// Write what the conformance scenarios show into them, or the counted instructions
@@ -77,8 +76,10 @@ fn run(command: Command) -> Result<u8> {
         Command::E2e(arguments) => e2e::command(&project, &arguments),
         Command::Bench(arguments) => bench::command(&project, &arguments),
         Command::Image(arguments) => image::command(&project, &arguments),
-        Command::Simulate(arguments) => simulate::command(&project, &arguments),
-        Command::Fuzz(arguments) => fuzz::command(&project, &arguments),
+        Command::Simulate(arguments) => {
+            passthrough::command(&project, passthrough::SIMULATE, &arguments)
+        }
+        Command::Fuzz(arguments) => passthrough::command(&project, passthrough::FUZZ, &arguments),
         Command::Tidy => tidy::command(&project),
         Command::Bless(arguments) => bless::command(&project, &arguments),
     }

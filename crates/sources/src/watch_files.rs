@@ -8,7 +8,7 @@
 //! While a file has a mistake, its objects stay as [`FileSet`] says; while a path that was asked for is
 //! missing, nothing is deleted, and before it was there once no list is complete.
 //!
-//! What could not be read, for want of file descriptors perhaps, is read again after 5 s: no change needs to follow.
+//! Files that could not be read, for instance for want of descriptors, are read again after 5 s, without a further change.
 //!
 //! Changes are noticed by inotify, which does not see what other machines do to a network file system.
 //! Where inotify is not to be had, the files are read every 10 s.

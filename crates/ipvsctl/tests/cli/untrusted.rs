@@ -11,7 +11,7 @@ const HOSTILE: [char; 20] = [
     '\u{feff}',
 ];
 
-/// How lines begin that somebody would like to forge.
+/// Beginnings of log lines that an attacker would forge.
 const FORGED: &str = "FORGED";
 
 /// A text with `character` in it, which forges a line where it ends one, and goes on for long.

@@ -5,7 +5,7 @@ use tracing_subscriber::fmt;
 
 use super::fields;
 
-/// What the text format writes of the events of `log`.
+/// Returns the lines that the text format writes for the events of `log`.
 fn written(log: impl FnOnce()) -> String {
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<u8>>>);

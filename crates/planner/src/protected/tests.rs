@@ -1,4 +1,4 @@
-//! What the node needs, from a cluster to the tables: no trace of a refused address is in them.
+//! Protection of addresses and ports from a cluster to the tables: no trace of a refused address is in them.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;

@@ -1,4 +1,4 @@
-//! Who makes room for whom.
+//! The order in which connections are displaced.
 
 use std::future::pending;
 

@@ -18,6 +18,7 @@ use model::names::ObjectName;
 use model::{ClusterEvent, ObjectKind};
 use node::health::Moment;
 use node::health_checks::ListenOn;
+use node::http::Share;
 use node::http::telemetry::{ServeErrors, Settings, Telemetry};
 use node::metrics::TrafficOptions;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -125,15 +126,31 @@ impl Node {
         let (telemetry, errors) =
             Telemetry::start(settings, runtime.handle(), &stopped, Moment::now())
                 .expect("it starts");
-        wait_for(health);
-        wait_for(metrics);
-        Self {
+        let node = Self {
             health,
             metrics,
             telemetry,
             _errors: errors,
             _stop: stop,
             _runtime: runtime,
+        };
+        // An answer shows that the connection was accepted, and does not wait to be.
+        for address in [health, metrics] {
+            status(&mut wait_for(address), "/");
+        }
+        node.wait_until_closed();
+        node
+    }
+
+    /// Waits until the servers closed all connections: a descriptor that a server frees later is free for the next connection.
+    fn wait_until_closed(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for share in Share::ALL {
+            let series = format!(r#"kubeipvs_http_connections{{share="{}"}}"#, share.name());
+            while self.metric(&series) > 0.0 {
+                assert!(Instant::now() < deadline, "{series}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 
@@ -146,9 +163,12 @@ impl Node {
     }
 }
 
-fn wait_for(address: SocketAddr) {
+fn wait_for(address: SocketAddr) -> TcpStream {
     let deadline = Instant::now() + Duration::from_secs(30);
-    while TcpStream::connect(address).is_err() {
+    loop {
+        if let Ok(stream) = TcpStream::connect(address) {
+            return stream;
+        }
         assert!(Instant::now() < deadline, "no server listens at {address}");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -213,7 +233,9 @@ fn a_flood_of_every_other_port_leaves_descriptors_for_the_health_pages() {
         })
         .collect();
     (node.telemetry).health_checks(&ListenOn::Everywhere, &checks, false);
-    ports.into_iter().for_each(wait_for);
+    for port in ports {
+        wait_for(port);
+    }
     let mut client = flood(&[node.metrics, ports[0], ports[1], ports[2]]);
     let mut said = client.stderr.take().expect("its words");
     let mut flooded = [0; 7];

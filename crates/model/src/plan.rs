@@ -311,6 +311,30 @@ impl Plan {
         self.stages.iter().flat_map(|stage| &stage.ops)
     }
 
+    /// Keeps the first `at` changes, and returns the others.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let mut left = at;
+        let mut whole = 0;
+        for stage in &self.stages {
+            if stage.ops.len() > left {
+                break;
+            }
+            left -= stage.ops.len();
+            whole += 1;
+        }
+        let mut rest = self.stages.split_off(whole);
+        if let Some(stage) = rest.first_mut().filter(|_| left > 0) {
+            let ops = stage.ops.split_off(left);
+            let ops = std::mem::replace(&mut stage.ops, ops);
+            self.stages.push(Stage { ops });
+        }
+        Self {
+            stages: rest,
+            ..Self::default()
+        }
+    }
+
     /// Counts the changes of each kind.
     #[must_use]
     pub fn summary(&self) -> Summary {

@@ -140,6 +140,8 @@ impl Metrics {
         for column in Column::ALL {
             set(&handles.failing_readings, &[column.name()], 0.0);
         }
+        set(&handles.large_services, &[], 0.0);
+        set(&handles.waiting_entries, &[], 0.0);
         for result in ["ok", "failed"] {
             handles.config_reloads.with_label_values(&[result]);
         }

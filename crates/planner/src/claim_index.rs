@@ -145,6 +145,13 @@ impl ClaimIndex {
         self.parts.keys()
     }
 
+    /// Returns the number of virtual servers and real servers that `service` claims.
+    pub(crate) fn size(&self, service: &ObjectName) -> usize {
+        let part = self.parts.get(service);
+        let claims = part.into_iter().flat_map(|part| &part.claims);
+        claims.map(|claim| 1 + claim.entry.real_servers.len()).sum()
+    }
+
     /// Returns the ports claimed at `address`, and the Services that claim them, also those that do not get them.
     pub(crate) fn services_at(&self, address: IpAddr) -> impl Iterator<Item = (u16, &ObjectName)> {
         at_address(&self.claims, address).flat_map(|(key, claims)| {

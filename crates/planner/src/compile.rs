@@ -20,9 +20,12 @@ use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::lower;
 use crate::node_context::{FAMILIES, NodeChange, NodeContext};
 use crate::protected::NodeResource;
-use crate::resolve::resolve;
+use crate::resolve::{outside_addresses, resolve};
 use crate::rules::rules;
 use crate::settings::sysctls;
+
+/// Bytes of an endpoint in [`ClusterState::slice_bytes`], about.
+const ENDPOINT_BYTES: usize = 32;
 
 /// Returns the tables that the cluster asks of the node, and findings about it. Total: any state has an answer.
 #[must_use]
@@ -112,6 +115,27 @@ impl Compiler {
         keys.merge(self.follow_node(cluster, &change));
         self.index.settle_findings();
         keys
+    }
+
+    /// Estimates the entries that [`Self::update`] of `service` compares at most: the virtual servers and real servers that it has, or
+    /// those that its objects ask for. It costs little: slices are measured and not decoded.
+    #[must_use]
+    pub fn cost(&self, cluster: &ClusterState, service: &ObjectName) -> usize {
+        let now = self.index.size(service);
+        let Some(object) = cluster.service(service) else {
+            return now;
+        };
+        let limits = self.config.service_limits;
+        let outside = outside_addresses(&object, limits).map(<[_]>::len);
+        let addresses = object.cluster_ips.len() + outside.iter().sum::<usize>();
+        let node_ports = match object.ports.iter().any(|port| port.node_port.is_some()) {
+            true => self.node.node_ports.len(),
+            false => 0,
+        };
+        let frontends = object.ports.len() * (addresses + node_ports);
+        let endpoints = cluster.slice_bytes(service) / ENDPOINT_BYTES;
+        let asked = frontends.min(limits.entries).saturating_mul(1 + endpoints);
+        now.max(asked).max(object.source_ranges.len())
     }
 
     /// Compiles again what `changed` concerns, and names the entries that are different now.

@@ -264,13 +264,29 @@ impl Differ<'_> {
                 owner,
                 reason: Reason::Missing,
             });
-        } else if live && !desired && !self.own.excludes(address) {
+        } else if live
+            && !desired
+            && !self.own.excludes(address)
+            && !self.marks_others(address, plan)
+        {
             plan.push(PlannedOp {
                 op: Op::DelAddress(address),
                 owner: None,
                 reason: Reason::Unwanted,
             });
         }
+    }
+
+    /// Returns true if a virtual server that no Service asks for is ours by `address` and not deleted by `plan`. It goes first: without
+    /// the address it would look foreign to the next process.
+    fn marks_others(&self, address: IpAddr, plan: &PlanBuilder) -> bool {
+        let at_address = self.live.tables.virtual_servers_at(address);
+        plan.deletes()
+            && at_address.map(|(key, _)| key).any(|key| {
+                !self.desired.tables.virtual_servers.contains_key(key)
+                    && self.is_ours(*key)
+                    && !plan.deletes_server(key)
+            })
     }
 
     fn is_ours(&self, key: VirtualServerKey) -> bool {

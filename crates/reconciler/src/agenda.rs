@@ -32,6 +32,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub enum Task {
     /// Compile the Services that changed and apply the difference.
     Changes,
+    /// Compile and apply the next part of what is too much for one sync.
+    Large,
     /// Read and compare everything but the real servers of a large table.
     Audit,
     /// Read and compare one column: its reading failed, or the kernel reported a change.
@@ -75,7 +77,9 @@ impl Task {
         match self {
             Self::Read(column) => *column,
             Self::Retry(entry) => entry.column(),
-            Self::Changes | Self::Audit | Self::Slice | Self::Drain(_) => Column::VirtualServers,
+            Self::Changes | Self::Large | Self::Audit | Self::Slice | Self::Drain(_) => {
+                Column::VirtualServers
+            }
         }
     }
 }
@@ -84,6 +88,7 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changes => f.write_str("sync of changes"),
+            Self::Large => f.write_str("sync of large changes"),
             Self::Audit => f.write_str("audit"),
             Self::Read(column) => write!(f, "reading of {column}"),
             Self::Slice => f.write_str("audit of real servers"),

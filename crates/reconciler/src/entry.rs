@@ -105,6 +105,30 @@ impl EntryKey {
         }
     }
 
+    /// Removes the entry's keys from `keys`.
+    pub(crate) fn remove_from(&self, keys: &mut TableKeys) {
+        match self {
+            Self::VirtualServer(key) => {
+                keys.virtual_servers.remove(key);
+            }
+            Self::Address(address) => {
+                keys.addresses.remove(address);
+            }
+            Self::Set(name) => {
+                keys.sets.remove(name);
+                keys.entries.retain(|(set, _)| set != name);
+            }
+            Self::Rules(family) => {
+                keys.rules.remove(family);
+            }
+            Self::Sysctl(name) => {
+                keys.sysctls.remove(name);
+            }
+            Self::Device => keys.device = false,
+            Self::Timeouts => keys.timeouts = false,
+        }
+    }
+
     /// The entries of `keys`, each once.
     pub(crate) fn all_of(keys: &TableKeys) -> impl Iterator<Item = Self> {
         let sets: BTreeSet<&SetName> = (keys.entries.iter().map(|(set, _)| set))

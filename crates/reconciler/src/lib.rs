@@ -15,6 +15,7 @@ mod drains;
 mod entry;
 mod messages;
 mod ownership;
+mod pending;
 mod queries;
 mod reconciler;
 mod rows;

@@ -19,7 +19,8 @@ impl Reconciler {
     pub fn is_settled(&self) -> bool {
         self.synced
             && self.run.is_none()
-            && self.changed.is_empty()
+            && !self.pending.has_changes()
+            && !self.pending.has_large()
             && self.agenda.retries().all(|(_, due)| due.is_parked())
             && self.agenda.failing_readings().next().is_none()
     }
@@ -37,10 +38,23 @@ impl Reconciler {
     }
 
     /// The number of events of the cluster, in the order of their arrival, whose changes have been compiled and tried.
-    /// Entries that failed count: they are tried again in their own time.
+    /// Entries that failed count: they are tried again in their own time. So does what is too much for one
+    /// sync and [waits](Self::large_services) for others: its size must not make the proxy look late.
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.applied
+    }
+
+    /// The number of Services that wait to be compiled because they are too large for one sync.
+    #[must_use]
+    pub fn large_services(&self) -> usize {
+        self.pending.large()
+    }
+
+    /// The number of virtual servers, addresses and set entries that are compiled and wait to be written.
+    #[must_use]
+    pub fn pending_entries(&self) -> usize {
+        self.pending.entries()
     }
 
     /// The tables that the cluster asks for, as compiled last.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use ipset::{Entry, SetName};
 use ipvs::VirtualServerKey;
-use model::cluster::{Changed, ClusterEvent, ClusterState};
+use model::cluster::{ClusterEvent, ClusterState};
 use model::config::NodeConfig;
 use model::finding::{Finding, FindingIndex};
 use model::kernel::{OpError, OpErrorKind, OpOutcome};
@@ -25,6 +25,7 @@ use crate::column::Column;
 use crate::drains::Drains;
 use crate::messages::{Effect, Event, Lost, Report};
 use crate::ownership::Owned;
+use crate::pending::Pending;
 use crate::slices::Slices;
 use crate::sync_run::SyncRun;
 
@@ -46,9 +47,9 @@ pub struct Reconciler {
     pub(crate) config: NodeConfig,
     pub(crate) cluster: ClusterState,
     pub(crate) compiler: Compiler,
-    /// Changes that are not compiled yet.
-    pub(crate) changed: Changed,
-    /// When the first of these changes came.
+    /// Changes that are not compiled or not written yet.
+    pub(crate) pending: Pending,
+    /// When the first of those came that are not compiled.
     changed_since: Option<Instant>,
     /// When changes were synced last.
     changes_synced: Option<Instant>,
@@ -71,7 +72,7 @@ pub struct Reconciler {
     /// True if the compiler follows `config` and the node.
     compiled: bool,
     pub(crate) synced: bool,
-    /// Events of the cluster taken in, and how many of them have been compiled and tried.
+    /// Events of the cluster taken in, and how many of them no longer wait for a sync of changes.
     absorbed: u64,
     pub(crate) applied: u64,
 }
@@ -96,7 +97,7 @@ impl Reconciler {
             agenda: Agenda::new(config.sync_period, seed, now),
             config,
             cluster: ClusterState::default(),
-            changed: Changed::default(),
+            pending: Pending::default(),
             changed_since: None,
             changes_synced: None,
             cache: Snapshot::default(),
@@ -113,6 +114,11 @@ impl Reconciler {
             absorbed: 0,
             applied: 0,
         }
+    }
+
+    /// Sets the number of ops of one sync at most, one at least. A small one shows in a simulation that a change may be written in parts.
+    pub fn limit_ops(&mut self, ops: usize) {
+        self.pending.ops_at_once = ops.max(1);
     }
 
     /// Takes in what happened at `now`, and returns what is to be done. An observe or apply effect is the last of
@@ -171,7 +177,7 @@ impl Reconciler {
         if !was_complete {
             self.agenda.advance(Task::Audit, now);
         } else if !changed.is_empty() {
-            self.changed.merge(changed);
+            self.pending.add(changed);
             self.debounce(now);
         }
         self.count_applied();
@@ -295,7 +301,7 @@ impl Reconciler {
 
     /// Counts the events taken in as applied if nothing of them waits.
     fn count_applied(&mut self) {
-        let waits = !self.changed.is_empty() || self.run.is_some() || !self.compiled;
+        let waits = self.pending.has_changes() || self.run.is_some() || !self.compiled;
         if self.synced && !waits {
             self.applied = self.absorbed;
         }
@@ -320,11 +326,6 @@ impl Reconciler {
         };
         effects.extend(reports.into_iter().map(Effect::Report));
         effects.extend(last);
-    }
-
-    fn take_changed(&mut self) -> Changed {
-        self.changed_since = None;
-        std::mem::take(&mut self.changed)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ipvs::VirtualServerKey;
 use model::kernel::OpErrorKind;
-use model::plan::{DependencyGate, Op, Plan, PlannedOp, Stage, Summary};
+use model::plan::{DependencyGate, Op, Plan, PlannedOp, Reason, Stage, Summary};
 use model::snapshot::{Scope, Selection};
 use model::tables::TableKeys;
 
@@ -59,6 +59,10 @@ pub(crate) struct SyncRun {
     /// Entries of which an op was not tried because one that it needs had failed.
     pub(crate) blocked: BTreeSet<EntryKey>,
     pub(crate) failed_ops: usize,
+    /// Entries of the ops that are too many for one sync.
+    pub(crate) left: TableKeys,
+    /// Virtual servers among them of which a drain ends: they are read again before that.
+    pub(crate) left_drains: BTreeSet<VirtualServerKey>,
     gate: DependencyGate,
     stages: VecDeque<Stage>,
     applying: bool,
@@ -88,6 +92,8 @@ impl SyncRun {
             failures: BTreeMap::new(),
             blocked: BTreeSet::new(),
             failed_ops: 0,
+            left: TableKeys::default(),
+            left_drains: BTreeSet::new(),
             gate: DependencyGate::default(),
             stages: VecDeque::new(),
             applying: false,
@@ -157,6 +163,19 @@ impl SyncRun {
         match entry {
             EntryKey::VirtualServer(key) => self.all_servers || self.servers.contains(key),
             entry => self.read.contains(&entry.column()),
+        }
+    }
+
+    /// Leaves ops of `plan` after the first `limit` to later syncs: none of the first ones depends on them. The first sync does them
+    /// all, since nothing else is done before it has ended, and so does one whose reading was torn, since it has read what it adds.
+    pub(crate) fn limit(&mut self, plan: &mut Plan, limit: usize) {
+        if !self.first && !self.torn {
+            for planned in plan.split_off(limit).ops() {
+                self.left.merge(planned.op.keys());
+                if matches!(planned.reason, Reason::Drained | Reason::DrainExpired) {
+                    self.left_drains.extend(planned.op.real_server_of());
+                }
+            }
         }
     }
 

@@ -2,6 +2,7 @@ mod audit;
 mod beside_faults;
 mod drains;
 mod faults;
+mod large;
 
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};

@@ -28,6 +28,8 @@ pub struct Node {
     pub reports: Vec<Report>,
     /// The time. Only waiting and the cost of effects move it.
     pub now: Instant,
+    /// Number of ops of one sync, if it is not the usual one.
+    ops_at_once: Option<usize>,
     /// Duration of a reading.
     pub reading: Duration,
     /// Duration of a stage.
@@ -59,6 +61,7 @@ impl Node {
             kernel,
             reconciler: Reconciler::new(config, 1, now),
             reports: Vec::new(),
+            ops_at_once: None,
             now,
             reading: Duration::ZERO,
             applying: Duration::ZERO,
@@ -81,9 +84,18 @@ impl Node {
         }
     }
 
+    /// Limits the ops of one sync, also after a restart.
+    pub fn limit_ops(&mut self, ops: usize) {
+        self.ops_at_once = Some(ops);
+        self.reconciler.limit_ops(ops);
+    }
+
     /// Starts the daemon again: the kernel stays, all else is forgotten.
     pub fn restart(&mut self, config: NodeConfig, seed: u64) {
         self.reconciler = Reconciler::new(config, seed, self.now);
+        if let Some(ops) = self.ops_at_once {
+            self.reconciler.limit_ops(ops);
+        }
         self.guard.restarted(self.now);
     }
 

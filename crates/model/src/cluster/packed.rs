@@ -23,6 +23,11 @@ impl<T: Serialize + DeserializeOwned> Packed<T> {
         }
     }
 
+    /// The number of bytes.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn unpack(&self) -> T {
         postcard::from_bytes(&self.bytes).expect("the bytes are those of an object")
     }

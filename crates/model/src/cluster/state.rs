@@ -165,6 +165,17 @@ impl ClusterState {
         })
     }
 
+    /// The bytes that the slices of Service `name` take here.
+    #[must_use]
+    pub fn slice_bytes(&self, name: &ObjectName) -> usize {
+        self.slice_names(name)
+            .filter_map(|(service, slice)| {
+                let name = ObjectName::new(service.namespace.clone(), slice.clone());
+                self.slices.get(&name).map(Packed::len)
+            })
+            .sum()
+    }
+
     fn slice_names(&self, name: &ObjectName) -> impl Iterator<Item = &(ObjectName, Name)> {
         let first = (name.clone(), Name::default());
         (self.slices_of.range(first.clone()..)).take_while(move |(service, _)| *service == first.0)

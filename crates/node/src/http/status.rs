@@ -79,6 +79,10 @@ pub struct Counts {
     pub failing_entries: usize,
     /// Real servers that drain.
     pub draining_real_servers: usize,
+    /// Services that wait for their turn because each needs more than one synchronisation.
+    pub large_services_waiting: usize,
+    /// Entries that are to be compared with the kernel in the next synchronisations.
+    pub entries_waiting: usize,
 }
 
 /// One finding.
@@ -259,13 +263,19 @@ impl fmt::Display for Counts {
             health_checks,
             failing_entries: _,
             draining_real_servers: _,
+            large_services_waiting,
+            entries_waiting,
         } = self;
         writeln!(f, "Virtual servers: {virtual_servers}")?;
         writeln!(f, "Real servers: {real_servers}")?;
         writeln!(f, "Addresses: {addresses}")?;
         writeln!(f, "Set entries: {set_entries}")?;
         writeln!(f, "Virtual servers of others: {foreign_virtual_servers}")?;
-        writeln!(f, "Health-check ports: {health_checks}")
+        writeln!(f, "Health-check ports: {health_checks}")?;
+        writeln!(
+            f,
+            "Waiting: {large_services_waiting} large Services, {entries_waiting} entries"
+        )
     }
 }
 

@@ -243,9 +243,9 @@ impl Telemetry {
         status.counts.foreign_virtual_servers = foreign;
     }
 
-    /// Shows the entries that are not settled and the readings that fail. The cost grows with their number.
+    /// Shows the entries that are not settled, those that wait, and the readings that fail. The cost grows with their number.
     pub fn unsettled(&self, reconciler: &Reconciler, now: Moment) {
-        self.metrics.failing(reconciler);
+        self.metrics.unsettled(reconciler);
         self.status_mut().unsettled(reconciler, now);
     }
 

@@ -196,6 +196,10 @@ metrics! {
         "Entries of the kernel's tables of which a change failed, by kind (timeouts, device, set, rules, setting, address, virtual_server).";
     failing_readings: gauge "kubeipvs_failing_readings" ["column"]
         "Readings of the kernel's tables that fail, by column (virtual_servers, addresses, sets, rules, settings).";
+    large_services: gauge "kubeipvs_large_services_waiting" []
+        "Services that changed and wait for their turn because each needs more than one synchronisation.";
+    waiting_entries: gauge "kubeipvs_entries_waiting" []
+        "Virtual servers, addresses and set entries that are to be compared with the kernel in the next synchronisations.";
     withheld: gauge "kubeipvs_deletions_withheld" []
         "Deletions that wait until the view of the cluster and of the kernel is complete.";
     audit_age: gauge "kubeipvs_audit_age_seconds" []

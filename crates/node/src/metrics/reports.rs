@@ -43,8 +43,19 @@ impl Metrics {
         }
     }
 
-    /// Counts what fails now, by kind of entry and by column.
-    pub fn failing(&self, reconciler: &Reconciler) {
+    /// Counts what fails now, by kind of entry and by column, and what waits for later syncs.
+    pub fn unsettled(&self, reconciler: &Reconciler) {
+        let handles = &self.handles;
+        set(
+            &handles.large_services,
+            &[],
+            reconciler.large_services() as f64,
+        );
+        set(
+            &handles.waiting_entries,
+            &[],
+            reconciler.pending_entries() as f64,
+        );
         let entries = reconciler.failing_kinds();
         for kind in EntryKey::KINDS {
             let count = entries.get(kind).copied().unwrap_or_default();

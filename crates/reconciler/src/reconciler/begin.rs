@@ -16,9 +16,6 @@ use crate::messages::Trigger;
 use crate::slices::{SLICE, is_large};
 use crate::sync_run::SyncRun;
 
-/// Services that are compiled for one sync. The others follow at once, after what else is due.
-const SERVICES_AT_ONCE: usize = 1024;
-
 /// Entries that are tried again in one sync.
 const RETRIES_AT_ONCE: usize = 1024;
 
@@ -38,6 +35,7 @@ impl Reconciler {
         }
         self.run = Some(match task {
             Task::Changes => self.begin_changes(now),
+            Task::Large => self.begin_large(now),
             Task::Audit => self.begin_audit(now),
             Task::Read(column) => {
                 let trigger = match column {
@@ -78,26 +76,47 @@ impl Reconciler {
         run
     }
 
-    /// Compiles the Services that changed, or all of them for another configuration. No reading: the cache knows what the kernel holds.
+    /// Compiles Services that changed, or all of them for another configuration. No reading: the cache knows what the kernel holds.
     fn begin_changes(&mut self, now: Instant) -> SyncRun {
         let mut run = SyncRun::new(Trigger::Change, vec![Task::Changes], now);
         if !self.compiled {
             // Everything is compiled when the sync is planned.
             return run;
         }
-        let absorbed = self.absorbed;
-        let mut changed = self.take_changed();
-        if changed.services.len() > SERVICES_AT_ONCE {
-            let mut services = std::mem::take(&mut changed.services).into_iter();
-            changed.services = services.by_ref().take(SERVICES_AT_ONCE).collect();
-            self.changed = Changed {
-                services: services.collect(),
-                ..Changed::default()
-            };
-        } else {
-            run.covers = Some(absorbed);
+        self.changed_since = None;
+        let (compiler, cluster) = (&self.compiler, &self.cluster);
+        let changed = (self.pending).take_changed(|name| compiler.cost(cluster, name));
+        if !self.pending.has_changes() {
+            run.covers = Some(self.absorbed);
         }
         run.keys = self.compiler.update(&self.cluster, &changed);
+        run
+    }
+
+    /// Writes entries that wait, after compiling a Service that is too large for one sync if there are none.
+    fn begin_large(&mut self, now: Instant) -> SyncRun {
+        let mut run = SyncRun::new(Trigger::Change, vec![Task::Large], now);
+        if let Some(service) = self.pending.take_large() {
+            let changed = Changed {
+                services: [service].into(),
+                ..Changed::default()
+            };
+            let keys = self.compiler.update(&self.cluster, &changed);
+            self.pending.add_compiled(keys);
+        }
+        let desired = &self.compiler.desired().tables.virtual_servers;
+        let live = &self.cache.tables.virtual_servers;
+        run.keys = self.pending.take_entries(|key| {
+            let real_servers = [desired, live].map(|servers| servers.get(key));
+            let real_servers = real_servers.into_iter().flatten();
+            1 + real_servers
+                .map(|entry| entry.real_servers.len())
+                .sum::<usize>()
+        });
+        // Several parts may name an address. One that failed is tried again in its own time.
+        let agenda = &self.agenda;
+        (run.keys.addresses)
+            .retain(|at| agenda.get(&Task::Retry(EntryKey::Address(*at))).is_none());
         run
     }
 

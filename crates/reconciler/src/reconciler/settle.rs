@@ -62,7 +62,8 @@ impl Reconciler {
             (self.failed_entries).retain(|(set, _)| !run.keys.sets.contains(set));
         }
         let mut gate = self.gate(&run.keys);
-        let plan = self.leave_to_retries(plan, &run.keys, &mut gate);
+        let mut plan = self.leave_to_retries(plan, &run.keys, &mut gate);
+        run.limit(&mut plan, self.pending.ops_at_once);
         run.plan(plan, gate, now);
         self.run = Some(run);
     }
@@ -114,11 +115,16 @@ impl Reconciler {
                 run.expected.merge(changed);
             }
             self.compiled = true;
-            self.take_changed();
+            self.changed_since = None;
+            self.pending.clear_changes();
             self.agenda.remove(&Task::Changes);
         } else if run.read.contains(&Column::Addresses) || run.read.contains(&Column::Settings) {
             run.expected
                 .merge(self.compiler.look_at_node(&self.cluster, node));
+        }
+        if !run.read.is_empty() {
+            // What waits to be written is among what is compared.
+            run.expected.merge(self.pending.take_all_entries());
         }
         let desired = &self.compiler.desired().tables;
         let mut compared = run.read.clone();
@@ -212,7 +218,8 @@ impl Reconciler {
             let fails =
                 EntryKey::all_of(&keys).any(|entry| self.agenda.get(&Task::Retry(entry)).is_some());
             let drained = matches!(planned.reason, Reason::Drained | Reason::DrainExpired);
-            !fails && !drained && !run.expected.touches(&keys)
+            let waits = run.expected.touches(&keys) || self.pending.touches(&keys);
+            !fails && !drained && !waits
         });
         effects.extend(drift.cloned().map(|op| Effect::Report(Report::Drift(op))));
     }
@@ -281,7 +288,7 @@ impl Reconciler {
 
     /// The sync is over: its tasks go back to the agenda, or are done.
     pub(super) fn finish(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        let Some(run) = self.run.take() else {
+        let Some(mut run) = self.run.take() else {
             return;
         };
         let took = now.saturating_duration_since(run.began);
@@ -291,6 +298,7 @@ impl Reconciler {
             self.settle_task(task, &run, now, effects);
         }
         self.refresh_cache(&run, now);
+        self.settle_left(&mut run, now);
         if run.read.contains(&Column::Settings) || run.keys.timeouts {
             let findings = planner::idle_timeouts(&self.cache, &self.config.node_name);
             self.findings.set(Source::IdleTimeouts, findings);
@@ -322,8 +330,10 @@ impl Reconciler {
                 self.agenda.failed(task, failure, now);
             }
         }
-        let is_open =
-            |entry: &EntryKey| run.failures.contains_key(entry) || run.blocked.contains(entry);
+        let left: BTreeSet<EntryKey> = EntryKey::all_of(&run.left).collect();
+        let is_open = |entry: &EntryKey| {
+            run.failures.contains_key(entry) || run.blocked.contains(entry) || left.contains(entry)
+        };
         for entry in &run.blocked {
             let task = Task::Retry(entry.clone());
             if !self.agenda.waits(&task) && !run.failures.contains_key(entry) {
@@ -359,6 +369,31 @@ impl Reconciler {
             let waits = |entry: &EntryKey| !matches!(entry, EntryKey::VirtualServer(_));
             let may_go = |entry: &EntryKey| solves_other || waits(entry);
             self.agenda.release_blocked(now, may_go);
+        }
+    }
+
+    /// What was too much for this sync waits for another one. An entry that failed in it, or before it, keeps its task.
+    fn settle_left(&mut self, run: &mut SyncRun, now: Instant) {
+        let mut left = std::mem::take(&mut run.left);
+        let entries: Vec<EntryKey> = EntryKey::all_of(&left).collect();
+        for entry in entries {
+            let is_open = run.failures.contains_key(&entry) || run.blocked.contains(&entry);
+            let task = Task::Retry(entry.clone());
+            let due = self.agenda.get(&task);
+            let is_of_this_sync = due.is_some_and(|due| due.at.is_none() && !due.is_parked());
+            if is_of_this_sync {
+                self.agenda.schedule(task, now);
+            }
+            if is_open || is_of_this_sync {
+                entry.remove_from(&mut left);
+            }
+        }
+        for server in std::mem::take(&mut run.left_drains) {
+            self.count_drains(server, now);
+        }
+        self.pending.add_left(left);
+        if self.pending.has_large() {
+            self.agenda.advance(Task::Large, now);
         }
     }
 
@@ -399,10 +434,11 @@ impl Reconciler {
             }
             Task::Changes => {
                 self.agenda.done(task);
-                if !self.changed.is_empty() {
+                if self.pending.has_changes() {
                     self.agenda.advance(Task::Changes, now);
                 }
             }
+            Task::Large => self.agenda.done(task),
             Task::Read(_) if run.torn => {
                 (self.agenda).failed(task.clone(), Failure::Unread, now);
             }
@@ -427,12 +463,17 @@ impl Reconciler {
             owned: &self.owned,
         };
         for (server, at) in self.drains.refresh(&view, &run.keys, now) {
-            // A virtual server that fails is read when it is tried again, not sooner.
-            let retry = Task::Retry(EntryKey::VirtualServer(server));
-            let retry = self.agenda.get(&retry).and_then(|due| due.at);
-            let at = retry.map_or(at, |retry| at.max(retry));
-            self.agenda.advance(Task::Drain(server), at);
+            self.count_drains(server, at);
         }
+    }
+
+    /// Has the connections of draining real servers counted at `at`. A virtual server that fails is read when it is tried again, not
+    /// sooner.
+    fn count_drains(&mut self, server: VirtualServerKey, at: Instant) {
+        let retry = Task::Retry(EntryKey::VirtualServer(server));
+        let retry = self.agenda.get(&retry).and_then(|due| due.at);
+        let at = retry.map_or(at, |retry| at.max(retry));
+        self.agenda.advance(Task::Drain(server), at);
     }
 }
 

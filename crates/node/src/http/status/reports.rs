@@ -71,6 +71,8 @@ impl Status {
             .map(|(key, drain)| DrainStatus::of(key, drain, now))
             .collect();
         self.counts.failing_entries = reconciler.failing();
+        self.counts.large_services_waiting = reconciler.large_services();
+        self.counts.entries_waiting = reconciler.pending_entries();
         self.failing_entries = (reconciler.failed(MOST_FAILING).iter())
             .filter_map(|row| FailingEntry::of(row, now))
             .collect();

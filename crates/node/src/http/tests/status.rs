@@ -50,6 +50,8 @@ fn the_text_shows_everything() {
             health_checks: 2,
             failing_entries: 1,
             draining_real_servers: 1,
+            large_services_waiting: 1,
+            entries_waiting: 4_000,
         },
         failing_entries: vec![FailingEntry {
             kind: "virtual_server",
@@ -104,6 +106,7 @@ Addresses: 12
 Set entries: 40
 Virtual servers of others: 1
 Health-check ports: 2
+Waiting: 1 large Services, 4000 entries
 
 Findings: 1
   KIV0401 warning Node node1

@@ -1,0 +1,212 @@
+//! Services that are too large for one sync, beside others.
+
+use std::net::IpAddr;
+
+use model::plan::Summary;
+
+use super::*;
+
+/// Ops of one sync at most.
+const OPS: usize = 2_048;
+
+impl Node {
+    /// Lets time pass until the next sync, and lets that one run.
+    fn sync(&mut self) {
+        let next = self.reconciler.poll_timeout().expect("it goes on");
+        self.now = self.now.max(next);
+        self.handle(Event::Timeout);
+    }
+
+    /// Returns true if Service `web` has this endpoint.
+    fn serves(&self, endpoint: [u8; 4]) -> bool {
+        let desired = self.reconciler.desired();
+        let web = desired.tables.virtual_servers.values().next();
+        let key = web.expect("it is the first one").server.key;
+        let live = self.reconciler.live().expect("it was read");
+        let real_servers = live.tables.virtual_servers[&key].real_servers.values();
+        let mut weights = real_servers.filter(|real| real.key.address == IpAddr::from(endpoint));
+        weights.any(|real| real.weight > 0)
+    }
+
+    /// The number of ops of each sync so far.
+    fn syncs(&self) -> Vec<usize> {
+        let ops = |report: &Report| match report {
+            Report::Synced { summary, .. } => {
+                let Summary {
+                    add,
+                    change,
+                    delete,
+                } = summary;
+                Some(add + change + delete)
+            }
+            _ => None,
+        };
+        self.reports.iter().filter_map(ops).collect()
+    }
+
+    /// Panics if the kernel is not as desired.
+    fn is_as_desired(&self) {
+        assert!(self.reconciler.is_settled());
+        let live = self.kernel.tables();
+        let desired = &self.reconciler.desired().tables;
+        // Too large to be printed.
+        assert!(live.virtual_servers == desired.virtual_servers);
+        assert!(live.addresses == desired.addresses);
+        assert!(live.sets == desired.sets);
+    }
+}
+
+/// A Service of 8,000 virtual servers.
+fn large(name: &str, third: u8) -> Service {
+    let address = |last: u8| Parsed::Valid(IpAddr::from([198, 51, third, last]));
+    Service {
+        external_ips: (1..80).map(address).collect(),
+        ports: (1..=100)
+            .map(|number| fixtures::service_port(&format!("p{number}"), number, Protocol::Tcp))
+            .collect(),
+        ..fixtures::service(ObjectName::new("default", name), [10, 96, 1, third])
+    }
+}
+
+fn upsert(service: Service) -> ClusterEvent {
+    ClusterEvent::Upsert(Object::Service(service))
+}
+
+fn endpoints(count: u16) -> Vec<[u8; 4]> {
+    let address = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        [10, 1, high, low]
+    };
+    (1..=count).map(address).collect()
+}
+
+#[test]
+fn large_services_are_written_in_parts_while_others_change() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    for number in 0..3 {
+        node.cluster(upsert(large(&format!("large-{number}"), number)));
+    }
+    assert_eq!(node.reconciler.large_services(), 0, "nobody looked at them");
+    node.pass(Duration::from_millis(10));
+    for number in 2..20 {
+        node.cluster(slice(&[[10, 1, 0, number]]));
+        let began = node.now;
+        // One sync may be under way when the change is due; then comes its own.
+        while node.now < began + Duration::from_millis(10) {
+            node.sync();
+        }
+        node.sync();
+        node.sync();
+        assert!(node.serves([10, 1, 0, number]), "endpoint {number}");
+    }
+    while !(node.reconciler.is_settled() && node.reconciler.drains().is_empty()) {
+        node.sync();
+    }
+    node.is_as_desired();
+    assert!(node.kernel.tables().virtual_servers.len() > 24_000);
+    let syncs = node.syncs();
+    assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
+    assert!(syncs.len() > 24_000 / OPS, "{syncs:?}");
+}
+
+#[test]
+fn a_large_service_waits_behind_nothing_but_time() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.cluster(upsert(large("large", 1)));
+    let mut number = 0;
+    while node.kernel.tables().virtual_servers.len() < 8_000 {
+        // Another Service changes all the time.
+        number += 1;
+        assert!(number < 200, "it does not get its turn");
+        node.cluster(slice(&[[10, 1, 0, number]]));
+        node.sync();
+    }
+}
+
+#[test]
+fn nothing_looks_foreign_while_a_large_service_goes() {
+    let mut node = Node::new(config());
+    node.list([Object::Service(web()), Object::Service(large("large", 1))]);
+    node.is_as_desired();
+    node.reports.clear();
+    let name = ObjectName::new("default", "large");
+    node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
+    node.sync();
+    while !node.reconciler.is_settled() {
+        let live = node.kernel.snapshot();
+        let mut servers = live.tables.virtual_servers.keys();
+        let unmarked = servers.find(|key| !planner::is_marked(&live, **key));
+        assert_eq!(unmarked, None);
+        node.sync();
+    }
+    node.is_as_desired();
+    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
+    let syncs = node.syncs();
+    assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
+}
+
+#[test]
+fn ten_thousand_endpoints_come_and_go_in_parts() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    for count in [10_000, 1] {
+        node.cluster(slice(&endpoints(count)));
+        node.sync();
+        while !node.reconciler.is_settled() {
+            node.sync();
+        }
+        let real_servers = node.real_servers();
+        let serve = real_servers.iter().filter(|line| line.ends_with("-w 1"));
+        assert_eq!(serve.count(), usize::from(count));
+    }
+    let syncs = node.syncs();
+    assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
+}
+
+/// An audit compares everything, also what waits: that is no drift, and its ops have a limit too.
+#[test]
+fn an_audit_reports_no_drift_of_what_waits() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    node.cluster(upsert(large("large", 1)));
+    node.pass(Duration::from_millis(9));
+    node.sync();
+    node.sync();
+    assert!(node.reconciler.pending_entries() > OPS);
+    // Somebody's address came to the dummy device, and with it a reason to read.
+    node.kernel
+        .foreign(&model::Op::AddAddress([192, 0, 2, 1].into()))
+        .expect("it is added");
+    let config = Box::new(config());
+    node.handle(Event::Configured(config));
+    while !node.reconciler.is_settled() {
+        node.sync();
+    }
+    node.is_as_desired();
+    let drift: Vec<&Report> = (node.reports.iter())
+        .filter(|report| matches!(report, Report::Drift(_)))
+        .collect();
+    assert_eq!(drift.len(), 1, "{drift:?}");
+    let syncs = node.syncs();
+    assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
+}
+
+/// What fails is tried again in its time, however much of the same virtual server was left for later.
+#[test]
+fn a_failure_within_a_part_waits_for_its_time() {
+    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
+    let rule = FaultRule::refuse(Part::RealServers, OpErrorKind::Invalid);
+    let _ = node.kernel.hold(rule);
+    node.cluster(slice(&endpoints(10_000)));
+    let before = node.kernel.counts().ops;
+    let end = node.now + Duration::from_secs(60);
+    while node.now < end {
+        node.sync();
+    }
+    let tried = node.kernel.counts().ops - before;
+    assert!(tried > 4 * OPS as u64, "{tried} ops");
+    assert!(tried < 40 * OPS as u64, "{tried} ops");
+    node.kernel.clear_faults();
+    while !(node.reconciler.is_settled() && node.reconciler.drains().is_empty()) {
+        node.sync();
+    }
+    node.is_as_desired();
+}

@@ -409,6 +409,7 @@ pub fn slice() -> impl Strategy<Value = EndpointSlice> {
             endpoints,
             ports,
             triggered: None,
+            uid: None,
         })
 }
 

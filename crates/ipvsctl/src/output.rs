@@ -9,35 +9,75 @@ pub mod plan;
 pub mod progress;
 pub mod servers;
 pub mod style;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write as _;
 
+use model::{escaped, escaped_json};
 use serde::Serialize;
 
 use crate::error::Error;
 
-/// Prints `text` on standard output as it is.
+/// Prints `text` on standard output. Its lines and the styles of [`style`] stay; all else that does not print is escaped, whatever
+/// object, file or answer it comes from.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
+    write(&printable(text))
+}
+
+/// Prints `value` as JSON.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
+    write(&json(value)?)
+}
+
+/// Prints `value` as YAML; as JSON, which is YAML, where a text needs escapes that writers of YAML do not make.
+pub(crate) fn print_yaml(value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_saphyr::to_string(value).map_err(|error| Error::Format {
+        format: "YAML",
+        source: Box::new(error),
+    })?;
+    if text.lines().all(|line| escaped(line) == line) {
+        write(&text)
+    } else {
+        write(&json(value)?)
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String, Error> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Format {
+        format: "JSON",
+        source: Box::new(error),
+    })?;
+    Ok(escaped_json(text) + "\n")
+}
+
+fn write(text: &str) -> Result<(), Error> {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(Error::Output)
 }
 
-/// Prints `value` as JSON.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Format {
-        format: "JSON",
-        source: Box::new(error),
-    })?;
-    print(&(text + "\n"))
-}
-
-/// Prints `value` as YAML.
-pub(crate) fn print_yaml(value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_saphyr::to_string(value).map_err(|error| Error::Format {
-        format: "YAML",
-        source: Box::new(error),
-    })?;
-    print(&text)
+fn printable(text: &str) -> String {
+    let styles = style::sequences();
+    let mut safe = String::with_capacity(text.len());
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            safe.push('\n');
+        }
+        let mut rest = line;
+        while let Some(at) = rest.find('\u{1b}') {
+            let (before, after) = rest.split_at(at);
+            let style = (styles.iter()).find(|style| after.starts_with(style.as_str()));
+            safe.push_str(&escaped(before));
+            let taken = style.map_or(1, String::len);
+            match style {
+                Some(style) => safe.push_str(style),
+                None => safe.push_str(&escaped(&after[..taken])),
+            }
+            rest = &after[taken..];
+        }
+        safe.push_str(&escaped(rest));
+    }
+    safe
 }

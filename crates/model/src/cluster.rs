@@ -181,6 +181,8 @@ pub struct EndpointSlice {
     /// `endpoints.kubernetes.io/last-change-trigger-time`.
     #[serde(with = "packed::since_1970")]
     pub triggered: Option<SystemTime>,
+    /// `metadata.uid`; absent in manifests, and of Endpoints.
+    pub uid: Option<Uid>,
 }
 
 /// One of `endpoints` of an EndpointSlice.

@@ -99,6 +99,8 @@ pub struct ServiceLimits {
     pub source_ranges: usize,
     /// Number of virtual servers and of entries for source ranges, together.
     pub entries: usize,
+    /// Number of real servers of all virtual servers, together.
+    pub real_servers: usize,
 }
 
 impl Default for ServiceLimits {
@@ -107,6 +109,7 @@ impl Default for ServiceLimits {
             addresses: 256,
             source_ranges: 1_000,
             entries: 8_192,
+            real_servers: 131_072,
         }
     }
 }

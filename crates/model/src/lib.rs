@@ -32,6 +32,6 @@ pub use frontend::{Backend, Frontend, FrontendKind};
 pub use leftovers::Leftovers;
 pub use names::{Name, ObjectName, ServicePortName};
 pub use plan::{Difference, Op, OpEffect, Plan, PlannedOp, Reason, Stage, Summary};
-pub use safe_text::{Escaping, SafeText, escaped};
+pub use safe_text::{Escaping, SafeText, escaped, escaped_json};
 pub use snapshot::{NodeState, Scope, Selection, SetSelection, Snapshot};
 pub use tables::{Desired, NodeTables, Owners, TableKeys, VirtualServerEntry};

@@ -99,6 +99,28 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
+/// Escapes what does not print in `text`, which is JSON and stays the same JSON: white space between its tokens stays, and all else is
+/// within strings. Writers of JSON escape the controls of ASCII alone.
+#[must_use]
+pub fn escaped_json(text: String) -> String {
+    let stays = |character: char| character.is_ascii_whitespace() || prints(character);
+    if text.chars().all(stays) {
+        return text;
+    }
+    let mut safe = String::new();
+    for character in text.chars() {
+        if stays(character) {
+            safe.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a `String` cannot fail.
+            let _ = write!(safe, "\\u{unit:04x}");
+        }
+    }
+    safe
+}
+
 fn write_escaped(out: &mut impl Write, character: char) -> fmt::Result {
     if prints(character) {
         out.write_char(character)

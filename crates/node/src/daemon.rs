@@ -19,7 +19,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::linux::StopSignal;
 use kernel::{LinuxKernel, ModulePolicy};
-use model::chain;
+use model::{chain, escaped};
 use sources::config::{Resolved, ServiceMetrics};
 use sources::kube::{Connection, KubeSettings, connect, list_once};
 use sources::{EventSink, SourceConfig};
@@ -48,7 +48,7 @@ type Fatal = Box<dyn std::error::Error + Send + Sync>;
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     if let Err(problem) = logging::start(args.log_format, &args.log_level) {
-        eprintln!("error: {}", chain(&problem));
+        eprintln!("error: {}", escaped(&chain(&problem).to_string()));
         return ExitCode::from(2);
     }
     match start(args) {

@@ -151,15 +151,17 @@ fn about(api_version: &'static str, kind: &'static str, object: &ObjectName) -> 
     }
 }
 
-/// Adds the UID of a Service: `kubectl describe` shows no event without the right one.
+/// Adds the UID of a Service or slice: `kubectl describe` shows no event without the right one.
 #[must_use]
 pub fn with_uid(mut event: ObjectEvent, cluster: &ClusterState) -> ObjectEvent {
     let regarding = &mut event.regarding;
-    if regarding.kind == "Service" {
-        let name = ObjectName::new(regarding.namespace.clone(), regarding.name.clone());
-        let uid = cluster.service(&name).and_then(|service| service.uid);
-        regarding.uid = uid.map(|uid| uid.to_string().into());
-    }
+    let name = ObjectName::new(regarding.namespace.clone(), regarding.name.clone());
+    let uid = match regarding.kind {
+        "Service" => cluster.service(&name).and_then(|service| service.uid),
+        "EndpointSlice" => cluster.slice(&name).and_then(|slice| slice.uid),
+        _ => return event,
+    };
+    regarding.uid = uid.map(|uid| uid.to_string().into());
     event
 }
 

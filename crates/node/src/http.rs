@@ -69,7 +69,7 @@ impl Reply {
         Self {
             status,
             headers: vec![(CONTENT_TYPE, JSON), NOSNIFF],
-            body,
+            body: model::escaped_json(body),
         }
     }
 

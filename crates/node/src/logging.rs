@@ -4,13 +4,16 @@
 mod tests;
 
 use std::fmt::Write as _;
+use std::io::{self, Write};
 
 use clap::ValueEnum;
-use model::Escaping;
+use model::{Escaping, escaped_json};
+use tracing::Dispatch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -35,12 +38,45 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), LogFilterError> {
         filter: filter.to_owned(),
         source,
     })?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => (lines.fmt_fields(fields())).with_ansi(is_terminal()).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
+    lines(format, filter, std::io::stderr, is_terminal()).init();
     Ok(())
+}
+
+/// Returns what writes a line of `format` to `writer` for each event that `filter` lets through.
+#[must_use]
+pub fn lines<W: Write>(
+    format: LogFormat,
+    filter: EnvFilter,
+    writer: impl Fn() -> W + Send + Sync + 'static,
+    ansi: bool,
+) -> Dispatch {
+    let lines = fmt().with_env_filter(filter);
+    match format {
+        LogFormat::Text => {
+            let lines = lines.fmt_fields(fields()).with_ansi(ansi);
+            lines.with_writer(writer).finish().into()
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            let writer = move || EscapedJson(writer());
+            lines.with_writer(writer).finish().into()
+        }
+    }
+}
+
+/// Escapes the lines of JSON that are written, each at once.
+struct EscapedJson<W>(W);
+
+impl<W: Write> Write for EscapedJson<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line).into_owned();
+        self.0.write_all(escaped_json(text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The fields of a line of text, each escaped: whatever they hold, an event stays one line.

@@ -1,64 +1,119 @@
-//! Text that the author of an object chose, in what the daemon says of it: findings, Events, `/statusz`, metrics.
+//! Text that the author of an object chose, in what the daemon says of it: findings, Events, log lines, and the pages of its metrics server.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::{AddressFamily, Statistics};
-use model::{ClusterState, Finding, NodeConfig, NodeState};
+use model::{ClusterEvent, ClusterState, Finding, NodeConfig, NodeState, ObjectKind};
 use node::events;
-use node::health::Moment;
-use node::http::status::Status;
+use node::health::{Health, Moment};
+use node::http::metrics_pages::Pages;
+use node::http::status::{DrainStatus, Status};
+use node::http::{Request, health_pages, metrics_pages};
+use node::logging::{self, LogFormat};
 use node::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions, VirtualServerTraffic};
 use proptest::prelude::*;
 use reconciler::Report;
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use sources::config::Resolved;
+use sources::objects::{Service, Unread, decode};
+use sources::{NodeOverrides, ProblemKind, Progress, SourceProblem, SourceStatuses};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
 
-/// Returns what a node wants, and finds, where every text of the objects is `text`.
-fn compile(text: &str) -> (model::Desired, Vec<Finding>) {
+/// Returns objects of which every text that is read, and some that are not, is `text`.
+fn objects(text: &str) -> Vec<Value> {
     let labels = json!({"kubernetes.io/service-name": text});
-    let service = |name: &str| {
+    let service = |name: &str, spec: Value| {
         json!({
             "apiVersion": "v1", "kind": "Service",
             "metadata": {
-                "name": name, "namespace": text, "annotations": {"kube-ipvs.io/scheduler": format!("?{text}")},
+                "name": name, "namespace": text, "uid": text, "creationTimestamp": text, "resourceVersion": text,
+                "annotations": {"kube-ipvs.io/scheduler": format!("?{text}"), text: text},
             },
-            "spec": {
-                "type": "LoadBalancer", "clusterIPs": ["10.96.0.1"], "externalIPs": [text, "192.0.2.7"],
-                "loadBalancerSourceRanges": [text], "externalTrafficPolicy": "Local",
-                "ports": [
-                    {"name": text, "port": 80, "nodePort": 30080},
-                    {"name": text, "port": 81, "protocol": text},
-                ],
-            },
-            "status": {"loadBalancer": {"ingress": [{"ip": text}]}},
+            "spec": spec,
+            "status": {"loadBalancer": {"ingress": [{"ip": text}, {"hostname": text}]}},
         })
     };
-    let items = [
-        service(text),
+    let balancer = || {
+        json!({
+            "type": "LoadBalancer", "clusterIPs": ["10.96.0.1"], "externalIPs": [text, "192.0.2.7"],
+            "loadBalancerSourceRanges": [text], "externalTrafficPolicy": "Local", "sessionAffinity": text,
+            "ports": [
+                {"name": text, "port": 80, "nodePort": 30080, "appProtocol": text},
+                {"name": text, "port": 81, "protocol": text},
+            ],
+        })
+    };
+    let mut undecodable = Map::new();
+    undecodable.insert(text.to_owned(), json!(text));
+    vec![
+        service(text, balancer()),
         // It clashes with the first one.
-        service(&format!("!{text}")),
+        service(&format!("!{text}"), balancer()),
+        service(&format!("?{text}"), json!({"ports": [{"port": text}]})),
+        service(&format!(".{text}"), json!({"type": undecodable})),
         json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": {"name": text, "namespace": text, "labels": labels}, "addressType": "IPv4",
-            "endpoints": [{"addresses": ["10.1.0.1"], "nodeName": text}, {"addresses": [text]}],
+            "endpoints": [
+                {
+                    "addresses": ["10.1.0.1"], "nodeName": text, "hostname": text, "zone": text,
+                    "hints": {"forZones": [{"name": text}], "forNodes": [{"name": text}]},
+                },
+                {"addresses": [text]},
+            ],
             "ports": [{"name": text, "port": 8080, "protocol": text}],
         }),
         json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": text},
-            "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}]},
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": format!("!{text}"), "namespace": text, "labels": labels}, "addressType": text,
+            "endpoints": [],
         }),
-    ];
+        json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": text, "labels": {"topology.kubernetes.io/zone": text}},
+            "spec": {"podCIDR": text, "podCIDRs": [text], "taints": [{"key": text}]},
+            "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}, {"type": text, "address": text}]},
+        }),
+        // Of no use to a proxy.
+        json!({"apiVersion": "v1", "kind": text, "metadata": {"name": text, "namespace": text}}),
+        json!({"apiVersion": text, "kind": "Service", "metadata": {"name": text, "namespace": text}}),
+    ]
+}
+
+/// Returns the events of `objects` as a file has them, and checks what is said of the file.
+fn in_a_file(objects: &[Value]) -> Vec<ClusterEvent> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("objects.json");
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
     std::fs::write(&path, list.to_string()).expect("a file is written");
     let found = sources::files::read(&[path]);
     for error in &found.errors {
         check("errors of files", &error.to_string());
     }
+    for kind in found.other_kinds.keys() {
+        check("other kinds", kind);
+    }
+    found.into_events()
+}
+
+/// Returns the event of an object that cannot be decoded, as a source has it, and `None` for all others.
+fn undecodable(object: &Value) -> Option<ClusterEvent> {
+    let text = object.to_string();
+    let why = decode::<Service>(&text).err()?;
+    let metadata = decode::<Unread>(&text).expect("an object").metadata;
+    let name = metadata.object_name();
+    Some(ClusterEvent::Undecodable(ObjectKind::Service, name, why))
+}
+
+/// Returns what a node wants, and finds, where every text of the objects is `text`.
+fn compile(text: &str) -> (model::Desired, Vec<Finding>) {
+    let objects = objects(text);
     let mut state = ClusterState::default();
-    for event in found.into_events() {
+    let services = objects.iter().filter(|object| object["kind"] == "Service");
+    for event in (in_a_file(&objects).into_iter()).chain(services.filter_map(undecodable)) {
         state.absorb(event);
     }
     let config = NodeConfig::new("node1");
@@ -80,20 +135,92 @@ fn check(what: &str, text: &str) {
     assert!(!text.contains(&"q".repeat(256)), "{what}: {text:?}");
 }
 
+/// Checks each line of an output.
+#[track_caller]
+fn check_lines(what: &str, text: &str) {
+    for line in text.split('\n') {
+        check(what, line);
+    }
+}
+
 fn check_all(text: &str) {
     let (desired, findings) = compile(text);
-    let mut status = Status::default();
     for finding in &findings {
         check("a finding", &finding.to_string());
         if let Some(event) = events::finding(finding) {
             check("the note of an Event", &event.note);
-            check("the object of an Event", &event.regarding.name);
+            check("the name in an Event", &event.regarding.name);
+            check("the namespace in an Event", &event.regarding.namespace);
         }
+    }
+    for format in [LogFormat::Text, LogFormat::Json] {
+        check_lines("the log", &logged(format, &findings, text));
+    }
+    check_pages(&desired, &findings, text);
+}
+
+/// Returns the lines of the log about findings, and about the trouble of a source whose server said `text`.
+fn logged(format: LogFormat, findings: &[Finding], text: &str) -> String {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let writer = file.reopen().expect("the same file");
+    let writer = move || writer.try_clone().expect("the same file");
+    let lines = logging::lines(format, EnvFilter::new("info"), writer, true);
+    tracing::dispatcher::with_default(&lines, || {
+        for finding in findings {
+            tracing::error!(code = %finding.code, object = ?finding.object, "{finding}");
+        }
+        // What is not an object's own is escaped and stays as long as it is.
+        let problem = text.replace('q', "");
+        tracing::warn!(problem, shown = %problem, debug = ?problem, "{problem}");
+    });
+    let log = std::fs::read_to_string(file.path()).expect("text");
+    let events = findings.len() + 1;
+    assert_eq!(log.lines().count(), events, "{log:?}");
+    without_colors(&log)
+}
+
+/// Text without the logger's own colours.
+fn without_colors(text: &str) -> String {
+    let mut pieces = text.split("\u{1b}[");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |plain, piece| {
+        let (color, rest) = piece.split_once('m').expect("a colour");
+        assert!(color.chars().all(|c| c.is_ascii_digit()), "{piece:?}");
+        plain + rest
+    })
+}
+
+fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
+    let mut status = Status::default();
+    for finding in findings {
         status.observe(&Report::FindingRaised(finding.clone()), Moment::now());
     }
-    for line in status.to_string().split('\n') {
-        check("/statusz", line);
-    }
+    let owners = || desired.owners.virtual_servers.iter();
+    status
+        .drains
+        .extend(owners().map(|(key, owner)| DrainStatus {
+            virtual_server: key.to_string(),
+            service: Some(owner.to_string()),
+            ..DrainStatus::default()
+        }));
+    let statuses = SourceStatuses::new(&["services"], SystemTime::now());
+    let problem = SourceProblem {
+        subject: "services".into(),
+        kind: ProblemKind::Protocol,
+        message: text.to_owned(),
+        advice: None,
+    };
+    statuses.failed("services", &problem, SystemTime::now());
+    let progress = Progress {
+        statuses,
+        ..Progress::default()
+    };
+    let health = Health::new(
+        BTreeSet::from([AddressFamily::Ipv4]),
+        Duration::from_secs(30),
+        progress,
+        Instant::now(),
+    );
     let traffic = Traffic::default();
     let counted = |(key, owner): (&ipvs::VirtualServerKey, &Arc<_>)| VirtualServerTraffic {
         key: *key,
@@ -101,20 +228,47 @@ fn check_all(text: &str) {
         statistics: Statistics::default(),
         real_servers: Vec::new(),
     };
-    traffic.set(desired.owners.virtual_servers.iter().map(counted).collect());
+    traffic.set(owners().map(counted).collect());
     let options = TrafficOptions {
         services: TrafficOptions::SERVICE_LABELS.into(),
         ..TrafficOptions::default()
     };
     let families = BTreeSet::from([AddressFamily::Ipv4]);
     let metrics = Metrics::new(families, options, traffic, SourceMetrics::default());
-    let page = metrics
-        .expect("the table is right")
-        .text(Instant::now())
-        .expect("a page");
-    for line in page.split('\n') {
-        check("/metrics", line);
+    let metrics = Arc::new(metrics.expect("the table is right"));
+    let health = Arc::new(Mutex::new(health));
+    let proxy_health = health_pages::handler(Arc::clone(&health), Arc::clone(&metrics));
+    let pages = metrics_pages::handler(Pages {
+        metrics,
+        health,
+        status: Arc::new(RwLock::new(status)),
+        config: watch::channel(Arc::new(config(text))).1,
+    });
+    for (handler, path, query) in [
+        (&pages, "/metrics", ""),
+        (&pages, "/statusz", ""),
+        (&pages, "/statusz", "format=json"),
+        (&pages, "/configz", ""),
+        (&pages, "/drains", ""),
+        (&pages, text, text),
+        (&proxy_health, "/healthz", ""),
+        (&proxy_health, "/livez", ""),
+        (&proxy_health, "/readyz", ""),
+    ] {
+        let reply = handler(&Request { path, query });
+        check_lines(path, &reply.body);
     }
+}
+
+/// A configuration with a text that nobody checks: the administrator's own, so it is escaped and not cut.
+fn config(text: &str) -> Resolved {
+    let file = json!({
+        "apiVersion": "kube-ipvs.io/v1alpha1", "kind": "KubeIpvsConfiguration",
+        "clientConnection": {"kubeconfig": format!("/{}", text.replace('q', ""))},
+    });
+    let file = sources::config::parse("file", &file.to_string()).expect("a right file");
+    let resolved = file.resolve(&NodeOverrides::default(), "host");
+    resolved.expect("a right file")
 }
 
 /// Text with what commands terminals, ends lines and turns text round, between other characters.
@@ -139,8 +293,8 @@ fn each_kind_of_finding_about_text_is_there() {
         .map(|finding| finding.code.as_str())
         .collect();
     for code in [
-        "KIV0101", "KIV0102", "KIV0103", "KIV0104", "KIV0105", "KIV0108", "KIV0112", "KIV0115",
-        "KIV0201",
+        "KIV0101", "KIV0102", "KIV0103", "KIV0104", "KIV0105", "KIV0108", "KIV0112", "KIV0114",
+        "KIV0115", "KIV0119", "KIV0201",
     ] {
         assert!(codes.contains(code), "{code} is missing in {codes:?}");
     }

@@ -28,8 +28,8 @@ use model::tables::WithoutLocal;
 use self::addresses::Addresses;
 use self::endpoints::Candidates;
 use self::health::LocalReady;
-use self::limits::Budget;
 pub(crate) use self::limits::outside_addresses;
+use self::limits::{Budget, Demand};
 use self::policy::Policies;
 use self::ports::{UsablePort, usable_ports};
 use self::ranges::Ranges;
@@ -80,16 +80,12 @@ pub(crate) fn resolve(
         addresses: Addresses::of(service, node, config, findings),
         ranges: Ranges::of(service, node, config, findings),
     };
-    let at_cluster_ips = ports.len() * resolver.addresses.cluster_ips().count();
-    let mut notes = Notes {
-        policies: Policies::default(),
-        ready: LocalReady::default(),
-        refusals: Refusals::default(),
-        budget: Budget::new(config.service_limits, at_cluster_ips),
-    };
-    for port in &ports {
-        for family in resolver.addresses.families() {
-            resolver.port(port, family, &mut resolved, &mut notes);
+    let mut notes = Notes::default();
+    for pass in resolver.passes(&ports) {
+        for port in &ports {
+            for family in resolver.addresses.families() {
+                resolver.port(port, family, *pass, &mut resolved, &mut notes);
+            }
         }
     }
     let asks_node_port = ports.iter().any(|port| port.node_port.is_some());
@@ -97,7 +93,9 @@ pub(crate) fn resolve(
     if asks_node_port {
         resolver.addresses.check_node_ports(service, node, findings);
     }
-    notes.budget.report(service, findings);
+    (notes.budget).report(service, config.service_limits, findings);
+    let local = &mut resolved.local_endpoints;
+    limits::cut_local_endpoints(service, config.service_limits, local, findings);
     resolved.unserved = notes.refusals.report(service, findings);
     (resolved.unserved).extend(resolver.addresses.refused());
     if ports.is_empty() {
@@ -121,7 +119,26 @@ struct Resolver<'a> {
     ranges: Ranges,
 }
 
+/// The addresses that one pass over the ports of a Service serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    All,
+    ClusterIps,
+    Others,
+}
+
+impl Pass {
+    fn serves(self, kind: FrontendKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::ClusterIps => kind == FrontendKind::ClusterIp,
+            Self::Others => kind != FrontendKind::ClusterIp,
+        }
+    }
+}
+
 /// Facts about the ports of one Service, gathered port by port.
+#[derive(Default)]
 struct Notes {
     policies: Policies,
     ready: LocalReady,
@@ -138,38 +155,66 @@ struct Site {
 }
 
 impl Resolver<'_> {
+    /// The passes over `ports`. Where the Service may be over a limit, cluster IPs come before all others, so that no list of addresses
+    /// or ranges takes it from the cluster's own clients.
+    fn passes(&self, ports: &[UsablePort]) -> &'static [Pass] {
+        let mut demand = Demand::default();
+        for port in ports {
+            for family in self.addresses.families() {
+                let endpoints = endpoints::offered(self.slices, port, family);
+                for site in self.sites(port, family) {
+                    demand = demand + Demand::new(self.sources(&site).ranges(), endpoints);
+                }
+            }
+        }
+        if demand.fits(self.config.service_limits) {
+            &[Pass::All]
+        } else {
+            &[Pass::ClusterIps, Pass::Others]
+        }
+    }
+
     fn port(
         &self,
         port: &UsablePort,
         family: AddressFamily,
+        pass: Pass,
         resolved: &mut Resolved,
         notes: &mut Notes,
     ) {
-        let name = &self.config.node_name;
-        let candidates = Candidates::gather(self.slices, port, family, name);
-        resolved
-            .local_endpoints
-            .extend(candidates.local(port.protocol));
-        notes.ready.extend(candidates.local_ready());
         let mut sites = self.sites(port, family);
         sites.retain(|site| !notes.refusals.refuse(site, port, self.node));
         let external = sites
             .iter()
             .any(|site| site.kind != FrontendKind::ClusterIp);
+        if pass == Pass::Others && !external {
+            return;
+        }
+        let name = &self.config.node_name;
+        let candidates = Candidates::gather(self.slices, port, family, name);
+        // One more than may be, so that it is known.
+        let room = (self.config.service_limits.real_servers + 1)
+            .saturating_sub(resolved.local_endpoints.len());
+        resolved
+            .local_endpoints
+            .extend(candidates.local(port.protocol).take(room));
+        notes.ready.extend(candidates.local_ready());
         let choice = candidates.choose(self.service, external, name, self.node.zone.as_ref());
         let owner = Arc::new(ServicePortName {
             service: self.service.name.clone(),
             port: port.name.clone(),
             protocol: port.protocol,
         });
+        sites.retain(|site| pass.serves(site.kind));
         for site in sites {
             let sources = self.sources(&site);
-            if !notes.budget.take(site.kind, sources.ranges()) {
+            let policy = policy::of(self.service, site.kind);
+            let (backends, lacks_local) = choice.backends(policy);
+            let demand = Demand::new(sources.ranges(), backends.len());
+            if !(notes.budget).take(demand, self.config.service_limits) {
                 notes.refusals.note(&site);
                 continue;
             }
-            let policy = policy::of(self.service, site.kind);
-            let (backends, lacks_local) = choice.backends(policy);
             (notes.policies).note(site.kind, family, lacks_local && choice.anywhere);
             resolved.frontends.push(Frontend {
                 owner: owner.clone(),
@@ -183,7 +228,7 @@ impl Resolver<'_> {
                 policy,
                 lacks_local,
                 sources: sources.clone(),
-                backends,
+                backends: backends.to_vec(),
             });
         }
     }

@@ -79,6 +79,7 @@ impl Shape {
                         port: NonZeroU16::new(8080),
                     }],
                     triggered: None,
+                    uid: None,
                 })));
             }
         }

@@ -295,11 +295,12 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
         });
     let limits = prop_oneof![
         3 => Just(ServiceLimits::default()),
-        1 => (1_usize..3, 1_usize..3, 1_usize..8).prop_map(|(addresses, source_ranges, entries)| {
+        1 => (1_usize..3, 1_usize..3, 1_usize..8, 1_usize..8).prop_map(|(addresses, source_ranges, entries, real_servers)| {
             ServiceLimits {
                 addresses,
                 source_ranges,
                 entries,
+                real_servers,
             }
         }),
     ];
@@ -408,6 +409,7 @@ pub fn slice() -> impl Strategy<Value = EndpointSlice> {
             endpoints,
             ports,
             triggered: None,
+            uid: None,
         })
 }
 

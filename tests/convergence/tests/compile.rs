@@ -240,18 +240,22 @@ proptest! {
         }
     }
 
-    /// Deviation D23: no Service has more virtual servers than its limit of entries.
+    /// Deviation D23: no Service has more virtual servers than its limit of entries, and no more real servers than theirs.
     #[test]
     fn no_service_is_over_its_limit(
         objects in objects(), node in node_state(), config in configs(),
     ) {
         let (desired, _) = compile(&cluster(objects), &node, &config);
         let mut counts = BTreeMap::new();
-        for owner in desired.owners.virtual_servers.values() {
-            *counts.entry(&owner.service).or_insert(0) += 1;
+        for (key, owner) in &desired.owners.virtual_servers {
+            let (virtual_servers, real_servers) = counts.entry(&owner.service).or_insert((0, 0));
+            *virtual_servers += 1;
+            *real_servers += desired.tables.virtual_servers[key].real_servers.len();
         }
-        for (service, count) in counts {
-            prop_assert!(count <= config.service_limits.entries, "{}", service);
+        let limits = config.service_limits;
+        for (service, (virtual_servers, real_servers)) in counts {
+            prop_assert!(virtual_servers <= limits.entries, "{}", service);
+            prop_assert!(real_servers <= limits.real_servers, "{}", service);
         }
     }
 

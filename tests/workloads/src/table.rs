@@ -79,6 +79,7 @@ pub fn slice(service: u32, first: u32, count: u32) -> ClusterEvent {
             port: Some(PORT),
         }],
         triggered: None,
+        uid: None,
     }))
 }
 

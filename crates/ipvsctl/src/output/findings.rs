@@ -154,7 +154,8 @@ fn meaning(code: Code) -> &'static str {
         }
         Code::ServiceLimit => {
             "One object must not fill the tables of every node. A Service over a limit of `serviceLimits` is served in part, as the finding \
-             says; source ranges over the limit admit nobody (deviation D23). Split the Service, or raise the limit."
+             says; source ranges over the limit admit nobody, and a virtual server keeps all of its real servers or is not served (deviation \
+             D23). Split the Service, or raise the limit."
         }
         Code::UndecodableObject => {
             "A field that kube-ipvs reads has another type than Kubernetes' API gives it, so that the object means nothing. What it said \

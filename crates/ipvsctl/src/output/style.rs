@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use anstream::ColorChoice;
-use anstyle::{AnsiColor, Style};
+use anstyle::{AnsiColor, Reset, Style};
 use model::{Finding, Level, OpEffect, escaped};
 
 use crate::cli::ColorWhen;
@@ -24,6 +24,14 @@ pub const QUIET: Style = Style::new().dimmed();
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// Style of a warning.
 pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Returns the sequences of characters that begin and end the styles.
+#[must_use]
+pub fn sequences() -> Vec<String> {
+    let styles = [HEADING, ADD, CHANGE, DELETE, QUIET, ERROR, WARNING];
+    let begins = styles.iter().map(|style| style.render().to_string());
+    begins.chain([Reset.render().to_string()]).collect()
+}
 
 /// Decides about colours for all output from here on. `Auto` means: on a terminal, unless `NO_COLOR`
 /// is set or the terminal is dumb.

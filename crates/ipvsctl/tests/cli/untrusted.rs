@@ -1,5 +1,9 @@
-//! Text that the author of an object chose, in everything that the program prints.
+//! Text that the author of an object, a file or an answer chose, in everything that the program prints.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::desk::{Desk, Ran};
@@ -23,9 +27,8 @@ fn hostile(character: char) -> String {
     )
 }
 
-/// Objects of which each text that is read holds `character`.
-fn objects(character: char, number: usize) -> Vec<Value> {
-    let text = hostile(character);
+/// Objects of which each text that is read is `text`.
+fn objects(text: &str, number: usize) -> Vec<Value> {
     let object = |kind: &str, api_version: &str, rest: Value| {
         let mut object = json!({"apiVersion": api_version, "kind": kind});
         let fields = rest.as_object().expect("fields").clone();
@@ -108,7 +111,7 @@ fn objects(character: char, number: usize) -> Vec<Value> {
             }),
         ),
         // Of no use to a proxy, or no object at all.
-        object(&text, "v1", json!({"metadata": {"name": text}})),
+        object(text, "v1", json!({"metadata": {"name": text}})),
         object(
             "Service",
             "v1",
@@ -117,14 +120,14 @@ fn objects(character: char, number: usize) -> Vec<Value> {
         object(
             "Service",
             "v1",
-            json!({"metadata": {"name": text}, "spec": {"type": {text.as_str(): 1}}}),
+            json!({"metadata": {"name": text}, "spec": {"type": {text: 1}}}),
         ),
     ]
 }
 
-fn manifest() -> String {
-    let items: Vec<Value> = (HOSTILE.into_iter().enumerate())
-        .flat_map(|(number, character)| objects(character, number))
+fn manifest(texts: impl IntoIterator<Item = String>) -> String {
+    let items: Vec<Value> = (texts.into_iter().enumerate())
+        .flat_map(|(number, text)| objects(&text, number))
         .collect();
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
@@ -148,10 +151,20 @@ fn without_colors(text: &str) -> String {
     plain + rest
 }
 
+/// Returns true for what commands terminals, ends lines or turns text round.
+fn is_odd(c: char) -> bool {
+    let ranges = [
+        '\u{200b}'..='\u{200f}',
+        '\u{2028}'..='\u{202e}',
+        '\u{2060}'..='\u{206f}',
+    ];
+    c.is_control() || HOSTILE.contains(&c) || ranges.iter().any(|range| range.contains(&c))
+}
+
 #[track_caller]
 fn check(args: &str, text: &str) {
     for (number, line) in text.split('\n').enumerate() {
-        let odd = line.chars().find(|c| c.is_control() || HOSTILE.contains(c));
+        let odd = line.chars().find(|c| is_odd(*c));
         assert_eq!(odd, None, "{args}: line {number}: {line:?}");
         assert!(!line.starts_with(FORGED), "{args}: line {number}: {line:?}");
         assert!(
@@ -162,8 +175,12 @@ fn check(args: &str, text: &str) {
 }
 
 fn desk() -> Desk {
+    desk_of(HOSTILE.map(hostile))
+}
+
+fn desk_of(texts: impl IntoIterator<Item = String>) -> Desk {
     Desk::new()
-        .with("hostile.json", &manifest())
+        .with("hostile.json", &manifest(texts))
         .with("node.yaml", "nodeName: node1\nkernel: 6.1.176\ninterfaces:\n  - {name: eth0, addresses: [192.168.77.10/24]}\n")
         .with("live.txt", "# ipvs\n-A -t 10.96.0.200:80 -s rr\n# addresses\n")
 }
@@ -199,6 +216,119 @@ fn it_is_escaped_and_cut_in_json() {
         let _: Value = serde_json::from_str(&ran.out).expect("JSON");
         check(args, &ran.out);
     }
+}
+
+/// Checks all that is printed by `args`, whether they succeed or not.
+#[track_caller]
+fn check_ran(desk: &Desk, args: &str) {
+    let Ran { out, err, .. } = desk.run(args);
+    check(args, &without_colors(&out));
+    check(args, &without_colors(&err));
+}
+
+/// Text with what commands terminals, ends lines and turns text round, between other characters.
+fn any_hostile() -> impl Strategy<Value = String> {
+    let odd = prop::sample::select(HOSTILE.to_vec());
+    let character = prop_oneof![odd, any::<char>(), prop::char::range('a', 'z')];
+    (prop::collection::vec(character, 1..40), 0..600_usize).prop_map(|(characters, tail)| {
+        let text: String = characters.into_iter().collect();
+        format!("{text}{}", "q".repeat(tail))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_of_an_object_gets_through(texts in prop::collection::vec(any_hostile(), 12)) {
+        let desk = desk_of(texts);
+        for args in [
+            "-vvv analyze -f hostile.json --node-state node.yaml --level info",
+            "analyze -f hostile.json --node-state node.yaml -o json",
+            "-vvv render -f hostile.json --node-state node.yaml",
+            "render -f hostile.json --node-state node.yaml -o json",
+            "render -f hostile.json --node-state node.yaml -o yaml",
+            "--color always diff -f hostile.json --node-state node.yaml --live live.txt",
+            "diff -f hostile.json --node-state node.yaml --live live.txt -o json",
+            "diff -f hostile.json --node-state node.yaml --live live.txt -o yaml",
+        ] {
+            check_ran(&desk, args);
+        }
+    }
+
+    /// Files of the administrator: their text is escaped. It is not cut, which is why it is short.
+    #[test]
+    fn no_text_of_a_file_gets_through(text in any_hostile()) {
+        let text: String = text.chars().take(40).collect();
+        let word: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let desk = Desk::new()
+            .with("objects.json", &text)
+            .with("tables.txt", &format!("# ipvs\n-A -t 10.96.0.200:80 -s {word}\n-a {word}\n{text}\n# addresses\n{text}\n"))
+            .with("scheduler.txt", &format!("# ipvs\n-A -t 10.96.0.200:80 -s {word}\n# addresses\n"))
+            .with("tables.json", &json!({"kind": text, text.as_str(): text}).to_string())
+            .with("state.json", &json!({"nodeName": text, "kernel": text, "interfaces": [{"name": text}]}).to_string())
+            .with("odd-state.json", &json!({"nodeName": [], text.as_str(): text}).to_string())
+            .with("config.json", &json!({
+                "apiVersion": "kube-ipvs.io/v1alpha1", "kind": "KubeIpvsConfiguration",
+                "clientConnection": {"kubeconfig": format!("/{text}")},
+            }).to_string())
+            .with("odd-config.json", &json!({
+                "apiVersion": "kube-ipvs.io/v1alpha1", "kind": "KubeIpvsConfiguration", text.as_str(): text,
+                "ipvs": {"scheduler": text, "syncPeriod": text, text.as_str(): 1}, "nodePortAddresses": [text],
+            }).to_string());
+        for args in [
+            "analyze -f objects.json --node node1",
+            "render -f objects.json --node-state state.json",
+            "render -f objects.json --node-state odd-state.json",
+            "diff -f objects.json --node node1 --live tables.txt",
+            "diff -f objects.json --node node1 --live scheduler.txt",
+            "diff -f objects.json --node node1 --live tables.json",
+            "get servers --live tables.txt",
+            "get servers --live scheduler.txt",
+            "get servers --live scheduler.txt -o wide",
+            "get tables --live scheduler.txt -o json",
+            "get tables --live scheduler.txt -o yaml",
+            "get tables --live scheduler.txt -o text",
+            "config check config.json",
+            "config check odd-config.json",
+            "config show --config config.json",
+            "config show --config config.json -o json",
+            "config show --config config.json -o yaml",
+            "config show --config odd-config.json",
+        ] {
+            check_ran(&desk, args);
+        }
+    }
+
+    #[test]
+    fn no_text_of_an_answer_gets_through(text in any_hostile()) {
+        let text: String = text.chars().take(40).collect();
+        let drains = json!([{
+            "virtualServer": text, "realServer": text, "service": text, "since": text,
+            "activeConnections": 1, "inactiveConnections": 2, "ends": text,
+        }]);
+        let desk = Desk::new();
+        for page in [drains.to_string(), text] {
+            for format in ["table", "wide", "json", "yaml"] {
+                let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+                let address = listener.local_addr().expect("an address");
+                let page = page.clone();
+                let server = std::thread::spawn(move || answer(&listener, &page));
+                check_ran(&desk, &format!("get drains --metrics-address {address} -o {format}"));
+                // In case nobody asked.
+                drop(std::net::TcpStream::connect(address));
+                server.join().expect("a server");
+            }
+        }
+    }
+}
+
+/// Answers one request with `page`.
+fn answer(listener: &TcpListener, page: &str) {
+    let (mut stream, _) = listener.accept().expect("a connection");
+    let _ = stream.read(&mut [0; 4096]);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", page.len());
+    let _ = stream.write_all((head + page).as_bytes());
 }
 
 #[test]

@@ -158,8 +158,7 @@ impl ClusterState {
     pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = EndpointSlice> {
         self.slice_names(name).filter_map(|(service, slice)| {
             let name = ObjectName::new(service.namespace.clone(), slice.clone());
-            let mut slice = self.slices.get(&name)?.unpack();
-            slice.name = name;
+            let mut slice = self.slice(&name)?;
             slice.service = service.name.clone();
             Some(slice)
         })
@@ -174,6 +173,15 @@ impl ClusterState {
                 self.slices.get(&name).map(Packed::len)
             })
             .sum()
+    }
+
+    /// The slice `name`.
+    #[must_use]
+    pub fn slice(&self, name: &ObjectName) -> Option<EndpointSlice> {
+        let (name, packed) = self.slices.get_key_value(name)?;
+        let mut slice = packed.unpack();
+        slice.name = name.clone();
+        Some(slice)
     }
 
     fn slice_names(&self, name: &ObjectName) -> impl Iterator<Item = &(ObjectName, Name)> {

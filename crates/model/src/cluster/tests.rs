@@ -18,6 +18,7 @@ fn slice(name: &str, service: &str) -> Object {
         endpoints: Vec::new(),
         ports: Vec::new(),
         triggered: None,
+        uid: None,
     })
 }
 
@@ -237,6 +238,7 @@ fn objects_come_back_as_they_were() {
         unreachable!("it is one");
     };
     slice.triggered = Some(SystemTime::UNIX_EPOCH + Duration::new(1, 1));
+    slice.uid = crate::names::Uid::parse("0a1b2c3d-0000-4000-8000-00000000000f");
 
     let mut state = ClusterState::default();
     for object in [
@@ -251,6 +253,7 @@ fn objects_come_back_as_they_were() {
     }
     assert_eq!(state.service(&service.name), Some(service.clone()));
     assert!(state.slices(&service.name).eq([slice.clone()]));
+    assert_eq!(state.slice(&slice.name), Some(slice.clone()));
 
     slice.triggered = Some(SystemTime::UNIX_EPOCH - Duration::from_secs(1));
     state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(slice)));

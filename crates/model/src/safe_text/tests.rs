@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{SafeText, escaped};
+use super::{SafeText, escaped, escaped_json};
 
 fn check(text: &str, expected: &str) {
     assert_eq!(&*SafeText::new(text), expected);
@@ -34,6 +34,64 @@ fn long_text_is_cut_and_no_escape_is_cut_in_two() {
         &format!("{}\n", "x".repeat(SafeText::MAX - 2)),
         &format!("{}…", "x".repeat(SafeText::MAX - 2)),
     );
+}
+
+/// General category Cf of Unicode 16, and what separates lines and paragraphs.
+const FORMATS: [(u32, u32); 20] = [
+    (0xad, 0xad),
+    (0x600, 0x605),
+    (0x61c, 0x61c),
+    (0x6dd, 0x6dd),
+    (0x70f, 0x70f),
+    (0x890, 0x891),
+    (0x8e2, 0x8e2),
+    (0x180e, 0x180e),
+    (0x200b, 0x200f),
+    (0x2028, 0x202e),
+    (0x2060, 0x206f),
+    (0xfeff, 0xfeff),
+    (0xfff9, 0xfffb),
+    (0x1_10bd, 0x1_10bd),
+    (0x1_10cd, 0x1_10cd),
+    (0x1_3430, 0x1_343f),
+    (0x1_bca0, 0x1_bca3),
+    (0x1_d173, 0x1_d17a),
+    (0xe_0001, 0xe_0001),
+    (0xe_0020, 0xe_007f),
+];
+
+#[test]
+fn no_control_and_no_format_character_prints() {
+    let is_format = |character: char| {
+        let number = u32::from(character);
+        (FORMATS.iter()).any(|(first, last)| (*first..=*last).contains(&number))
+    };
+    for character in '\0'..=char::MAX {
+        if character.is_control() || is_format(character) {
+            let text = String::from(character);
+            assert!(!escaped(&text).contains(character), "{character:?}");
+            let spaced = character.is_ascii_whitespace();
+            assert_eq!(
+                escaped_json(text).contains(character),
+                spaced,
+                "{character:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn escaped_json_is_the_same_json() {
+    let value = serde_json::json!({"a\u{202e}": ["\n\u{7f}\u{9b}\u{e0001}ö", 1, null]});
+    let text = serde_json::to_string_pretty(&value).expect("JSON");
+    let safe = escaped_json(text.clone());
+    assert_ne!(safe, text);
+    assert!(
+        safe.contains(r"a\u202e") && safe.contains(r"\n\u007f\u009b\udb40\udc01ö"),
+        "{safe}"
+    );
+    let read: serde_json::Value = serde_json::from_str(&safe).expect("JSON");
+    assert_eq!(read, value);
 }
 
 proptest! {

@@ -19,6 +19,7 @@ fn slice(name: &str, family: AddressFamily, triggered: Option<u64>) -> ClusterEv
         endpoints: Vec::new(),
         ports: Vec::new(),
         triggered: triggered.map(at),
+        uid: None,
     }))
 }
 

@@ -253,19 +253,28 @@ fn a_reading_that_keeps_failing_is_told() {
 }
 
 #[test]
-fn an_event_on_a_service_has_its_uid() {
-    let uid = "0a1b2c3d-0000-4000-8000-00000000000f";
+fn an_event_on_an_object_has_its_uid() {
+    let uid = |last| format!("0a1b2c3d-0000-4000-8000-00000000000{last}");
+    let parsed = |last| model::names::Uid::parse(&uid(last));
     let mut service = fixtures::service(ObjectName::new("shop", "web"), [10, 96, 0, 1]);
-    service.uid = model::names::Uid::parse(uid);
+    service.uid = parsed(1);
+    let mut slice = fixtures::slice(ObjectName::new("shop", "web-1"), "web", Vec::new());
+    slice.uid = parsed(2);
     let mut cluster = ClusterState::default();
-    let object = model::Object::Service(service);
-    cluster.absorb(model::ClusterEvent::Upsert(object));
-    let event = |name| {
-        let event = found(Code::ServiceClash, "Service", "shop", name).expect("an event");
+    for object in [
+        model::Object::Service(service),
+        model::Object::EndpointSlice(slice),
+    ] {
+        cluster.absorb(model::ClusterEvent::Upsert(object));
+    }
+    let event = |kind, name| {
+        let event = found(Code::ServiceClash, kind, "shop", name).expect("an event");
         with_uid(event, &cluster).regarding.uid
     };
-    assert_eq!(event("web").as_deref(), Some(uid));
-    assert_eq!(event("gone"), None);
+    assert_eq!(event("Service", "web"), Some(uid(1).into()));
+    assert_eq!(event("EndpointSlice", "web-1"), Some(uid(2).into()));
+    assert_eq!(event("Service", "gone"), None);
+    assert_eq!(event("EndpointSlice", "gone"), None);
     let node = with_uid(starting(&"node1".into()), &cluster);
     assert_eq!(node.regarding.uid.as_deref(), Some("node1"));
 }

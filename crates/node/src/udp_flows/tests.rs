@@ -79,6 +79,7 @@ fn cluster(ready: bool) -> ClusterState {
             })
             .into(),
         triggered: None,
+        uid: None,
     };
     let mut state = ClusterState::default();
     for event in fixtures::lists([Object::Service(service), Object::EndpointSlice(slice)]) {

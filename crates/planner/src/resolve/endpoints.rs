@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 
 use ipvs::{AddressFamily, Protocol};
 use model::cluster::{Endpoint, EndpointSlice, Service, TrafficPolicy};
@@ -10,6 +11,22 @@ use model::names::Name;
 
 use super::ports::UsablePort;
 use super::slices::usable_address;
+
+/// Returns a number of endpoints that is not exceeded by those that serve `port` in `family`, without a look at each.
+pub(super) fn offered(slices: &[EndpointSlice], port: &UsablePort, family: AddressFamily) -> usize {
+    (slices.iter())
+        .filter(|slice| slice.family == Some(family))
+        .map(|slice| slice.endpoints.len() * numbers(slice, port).count())
+        .sum()
+}
+
+/// Returns the numbers that `port` has at the endpoints of `slice`.
+fn numbers(slice: &EndpointSlice, port: &UsablePort) -> impl Iterator<Item = NonZeroU16> {
+    (slice.ports.iter())
+        .filter(|offered| offered.name.as_ref() == Some(&port.name))
+        .filter(|offered| offered.protocol.as_result() == Ok(&port.protocol))
+        .filter_map(|offered| offered.port)
+}
 
 /// Every endpoint that could serve one Service port in one family.
 pub(super) struct Candidates<'a> {
@@ -39,11 +56,7 @@ impl<'a> Candidates<'a> {
     ) -> Self {
         let mut endpoints: BTreeMap<Backend, Candidate<'a>> = BTreeMap::new();
         for slice in slices.iter().filter(|slice| slice.family == Some(family)) {
-            let numbers: Vec<_> = (slice.ports.iter())
-                .filter(|offered| offered.name.as_ref() == Some(&port.name))
-                .filter(|offered| offered.protocol.as_result() == Ok(&port.protocol))
-                .filter_map(|offered| offered.port)
-                .collect();
+            let numbers: Vec<_> = numbers(slice, port).collect();
             for endpoint in &slice.endpoints {
                 let Ok(address) = usable_address(endpoint, family) else {
                     continue;
@@ -159,11 +172,11 @@ impl Choice {
     /// The endpoints for `policy`, and whether it is `Local` and found none on this node. Then those
     /// of the cluster are used: pods and the node itself reach them, while answers to a client
     /// outside are lost, as that policy wants (k/k#97081).
-    pub(super) fn backends(&self, policy: TrafficPolicy) -> (Vec<Backend>, bool) {
+    pub(super) fn backends(&self, policy: TrafficPolicy) -> (&[Backend], bool) {
         match policy {
-            TrafficPolicy::Cluster => (self.cluster.clone(), false),
-            TrafficPolicy::Local if self.local.is_empty() => (self.cluster.clone(), true),
-            TrafficPolicy::Local => (self.local.clone(), false),
+            TrafficPolicy::Cluster => (&self.cluster, false),
+            TrafficPolicy::Local if self.local.is_empty() => (&self.cluster, true),
+            TrafficPolicy::Local => (&self.local, false),
         }
     }
 }

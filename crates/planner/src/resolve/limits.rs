@@ -3,13 +3,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::Add;
 
 use ipnetwork::IpNetwork;
 use model::cluster::{Parsed, Service};
 use model::config::ServiceLimits;
 use model::finding::{Code, Finding};
-use model::frontend::FrontendKind;
+use model::frontend::LocalEndpoint;
 
 /// Returns the external and the load-balancer addresses of `service` that are within the limit: the first ones, external ones before
 /// the others.
@@ -62,6 +64,25 @@ pub(super) fn check_lists(service: &Service, limits: ServiceLimits, findings: &m
     }
 }
 
+/// Takes off the endpoint on this node that is one too many, and says so.
+pub(super) fn cut_local_endpoints(
+    service: &Service,
+    limits: ServiceLimits,
+    local: &mut BTreeSet<LocalEndpoint>,
+    findings: &mut Vec<Finding>,
+) {
+    let limit = limits.real_servers;
+    if local.len() > limit {
+        local.pop_last();
+        findings.push(finding(
+            service,
+            "spec.ports",
+            format!("more than {limit} endpoints are on this node, and serviceLimits.realServers is {limit}"),
+            &format!("{limit} of them reach themselves through the Service"),
+        ));
+    }
+}
+
 fn finding(service: &Service, field: &str, problem: String, served: &str) -> Finding {
     Finding {
         code: Code::ServiceLimit,
@@ -73,74 +94,89 @@ fn finding(service: &Service, field: &str, problem: String, served: &str) -> Fin
     }
 }
 
-/// The virtual servers and entries for source ranges that one Service may still have. Cluster IPs have a share of their own, so that
-/// no list of addresses or ranges takes a Service from the cluster's own clients.
-#[derive(Debug)]
-pub(super) struct Budget {
-    limit: usize,
-    for_cluster_ips: usize,
-    for_others: usize,
-    /// Virtual servers that were asked for, and those among them that fit.
-    asked: usize,
-    granted: usize,
-    /// Entries that all of them would need.
-    needed: usize,
+/// The number of virtual servers, of entries for them and their source ranges, and of their real servers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Demand {
+    virtual_servers: usize,
+    entries: usize,
+    real_servers: usize,
 }
 
-impl Budget {
-    /// The budget of a Service with this number of virtual servers at cluster IPs.
-    pub(super) fn new(limits: ServiceLimits, at_cluster_ips: usize) -> Self {
-        let limit = limits.entries;
-        let for_cluster_ips = at_cluster_ips.min(limit);
+impl Demand {
+    /// The demand of one virtual server.
+    pub(super) fn new(ranges: usize, real_servers: usize) -> Self {
         Self {
-            limit,
-            for_cluster_ips,
-            for_others: limit - for_cluster_ips,
-            asked: 0,
-            granted: 0,
-            needed: 0,
+            virtual_servers: 1,
+            entries: 1 + ranges,
+            real_servers,
         }
     }
 
-    /// Returns true if a virtual server with `ranges` source ranges fits, and takes it off the budget then. One that does not fit
-    /// leaves the budget to those after it.
-    pub(super) fn take(&mut self, kind: FrontendKind, ranges: usize) -> bool {
-        let cost = 1 + ranges;
-        self.asked += 1;
-        self.needed += cost;
-        let left = match kind {
-            FrontendKind::ClusterIp => &mut self.for_cluster_ips,
-            FrontendKind::ExternalIp | FrontendKind::LoadBalancerIp | FrontendKind::NodePort => {
-                &mut self.for_others
-            }
-        };
-        let fits = cost <= *left;
+    /// Returns true if this is within the limits of one Service.
+    pub(super) fn fits(self, limits: ServiceLimits) -> bool {
+        self.entries <= limits.entries && self.real_servers <= limits.real_servers
+    }
+}
+
+impl Add for Demand {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            virtual_servers: self.virtual_servers + other.virtual_servers,
+            entries: self.entries + other.entries,
+            real_servers: self.real_servers + other.real_servers,
+        }
+    }
+}
+
+/// The virtual servers that one Service asked for, and those among them that fit.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    asked: Demand,
+    granted: Demand,
+}
+
+impl Budget {
+    /// Returns true if a virtual server of this demand fits, and takes it off the budget then. One that does not fit leaves the
+    /// budget to those after it.
+    pub(super) fn take(&mut self, demand: Demand, limits: ServiceLimits) -> bool {
+        self.asked = self.asked + demand;
+        let granted = self.granted + demand;
+        let fits = granted.fits(limits);
         if fits {
-            *left -= cost;
-            self.granted += 1;
+            self.granted = granted;
         }
         fits
     }
 
-    /// Adds a finding if something did not fit.
-    pub(super) fn report(&self, service: &Service, findings: &mut Vec<Finding>) {
-        let Self {
-            limit,
-            asked,
-            granted,
-            needed,
-            ..
-        } = self;
-        if granted < asked {
-            findings.push(finding(
-                service,
-                "spec.ports",
-                format!(
-                    "its {asked} virtual servers and their source ranges are {needed} entries, and serviceLimits.entries is {limit}"
-                ),
-                &format!(
-                    "{granted} virtual servers are served: at cluster IPs first, then in the order of the ports"
-                ),
+    /// Adds a finding for each limit that was too low.
+    pub(super) fn report(
+        &self,
+        service: &Service,
+        limits: ServiceLimits,
+        findings: &mut Vec<Finding>,
+    ) {
+        let Demand {
+            virtual_servers: asked,
+            entries,
+            real_servers,
+        } = self.asked;
+        let served = format!(
+            "{} virtual servers are served: at cluster IPs first, then in the order of the ports",
+            self.granted.virtual_servers
+        );
+        let mut report = |problem| findings.push(finding(service, "spec.ports", problem, &served));
+        let limit = limits.entries;
+        if entries > limit {
+            report(format!(
+                "its {asked} virtual servers and their source ranges are {entries} entries, and serviceLimits.entries is {limit}"
+            ));
+        }
+        let limit = limits.real_servers;
+        if real_servers > limit {
+            report(format!(
+                "its {asked} virtual servers have {real_servers} real servers, and serviceLimits.realServers is {limit}"
             ));
         }
     }

@@ -92,6 +92,7 @@ pub(super) struct ServiceLimits {
     pub(super) addresses: Option<usize>,
     pub(super) source_ranges: Option<usize>,
     pub(super) entries: Option<usize>,
+    pub(super) real_servers: Option<usize>,
 }
 
 /// `detectLocal`.

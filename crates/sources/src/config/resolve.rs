@@ -370,11 +370,13 @@ fn limits(file: file::ServiceLimits) -> ServiceLimits {
         addresses,
         source_ranges,
         entries,
+        real_servers,
     } = file;
     ServiceLimits {
         addresses: addresses.unwrap_or(default.addresses),
         source_ranges: source_ranges.unwrap_or(default.source_ranges),
         entries: entries.unwrap_or(default.entries),
+        real_servers: real_servers.unwrap_or(default.real_servers),
     }
 }
 

@@ -123,6 +123,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
                 addresses,
                 source_ranges,
                 entries,
+                real_servers,
             },
         drain_timeout,
         cut_lost_endpoints,
@@ -167,6 +168,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         ("serviceLimits.addresses", json!(addresses)),
         ("serviceLimits.sourceRanges", json!(source_ranges)),
         ("serviceLimits.entries", json!(entries)),
+        ("serviceLimits.realServers", json!(real_servers)),
         ("drainTimeout", duration(*drain_timeout)),
         ("cutLostEndpoints", json!(cut_lost_endpoints)),
     ]);

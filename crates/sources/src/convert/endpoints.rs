@@ -56,6 +56,7 @@ fn slice(
         endpoints,
         ports: subset.ports.iter().flatten().map(endpoint_port).collect(),
         triggered: None,
+        uid: None,
     })
 }
 

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use ipvs::AddressFamily;
 use k8s_openapi::api::discovery::v1 as discovery;
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
+use model::names::Uid;
 
 use super::{ip, name, port, protocol};
 use crate::objects;
@@ -25,6 +26,7 @@ pub fn slice(given: &objects::EndpointSlice) -> Option<EndpointSlice> {
         endpoints: given.endpoints.iter().map(endpoint).collect(),
         ports: given.ports.iter().map(endpoint_port).collect(),
         triggered: triggered(&given.metadata),
+        uid: given.metadata.uid.as_deref().and_then(Uid::parse),
     })
 }
 

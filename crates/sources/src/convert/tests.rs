@@ -179,6 +179,7 @@ fn tcp(name: &str, port: u16) -> EndpointPort {
 fn a_slice_says_everything() {
     let given: objects::EndpointSlice = typed(json!({
         "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"},
+            "uid": "0a1b2c3d-0000-4000-8000-00000000001f",
             "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "1970-01-01T00:00:02.5Z"}},
         "addressType": "IPv4",
         "endpoints": [
@@ -212,6 +213,7 @@ fn a_slice_says_everything() {
         ],
         ports: vec![tcp("", 8080), tcp("all", 0), tcp("big", 0)],
         triggered: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(2500)),
+        uid: model::names::Uid::parse("0a1b2c3d-0000-4000-8000-00000000001f"),
     };
     assert_eq!(slice(&given), Some(expected));
 }
@@ -247,6 +249,7 @@ fn endpoints_become_a_slice_for_each_subset_and_family() {
         endpoints,
         ports: vec![port],
         triggered: None,
+        uid: None,
     };
     let local = Endpoint {
         node: Some("node1".into()),

@@ -205,6 +205,7 @@ impl World {
                 })
                 .collect(),
             triggered: None,
+            uid: None,
         }
     }
 }

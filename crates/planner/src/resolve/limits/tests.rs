@@ -3,11 +3,13 @@ use std::num::NonZeroU16;
 
 use ipnetwork::{IpNetwork, Ipv4Network};
 use ipvs::Protocol;
-use model::cluster::{Parsed, Service, ServiceKind};
+use model::cluster::{
+    Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServiceKind, TrafficPolicy,
+};
 use model::frontend::{FrontendKind, Sources};
 
 use super::super::{NodeContext, Resolved, resolve};
-use crate::testing::{config, port, service};
+use crate::testing::{config, port, service, slice};
 
 /// A load balancer with this number of ports, external and load-balancer addresses and source ranges.
 fn greedy(ports: u16, external: u8, balanced: u8, ranges: u16) -> Service {
@@ -37,6 +39,7 @@ fn resolved(service: &Service, limits: [usize; 3]) -> Resolved {
         addresses,
         source_ranges,
         entries,
+        ..config.service_limits
     };
     resolve(service, &[], &NodeContext::default(), &config)
 }
@@ -44,7 +47,11 @@ fn resolved(service: &Service, limits: [usize; 3]) -> Resolved {
 /// `served`: number of virtual servers at cluster, external and load-balancer addresses. `findings`: the text of each.
 #[track_caller]
 fn check(service: &Service, limits: [usize; 3], served: [usize; 3], findings: &[&str]) {
-    let resolved = resolved(service, limits);
+    check_resolved(&resolved(service, limits), served, findings);
+}
+
+#[track_caller]
+fn check_resolved(resolved: &Resolved, served: [usize; 3], findings: &[&str]) {
     let count = |kind| {
         let frontends = resolved.frontends.iter();
         frontends.filter(|frontend| frontend.kind == kind).count()
@@ -156,4 +163,133 @@ fn an_address_without_virtual_servers_is_not_bound() {
         .map(|frontend| format!("{}:{}", frontend.address, NonZeroU16::get(frontend.port)))
         .collect();
     assert_eq!(bound, ["10.96.0.9:1", "203.0.113.0:1"]);
+}
+
+/// One slice of `greedy` with this number of endpoints, which serve all of its ports.
+fn endpoints(service: &Service, number: u16) -> EndpointSlice {
+    let address = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        Parsed::Valid(IpAddr::from([10, 1, high, low]))
+    };
+    let port = |port: &model::cluster::ServicePort| EndpointPort {
+        name: Some(port.name.clone()),
+        protocol: port.protocol.clone(),
+        port: port.port.as_result().ok().copied(),
+    };
+    let endpoints = (1..=number).map(|number| Endpoint::ready(address(number)));
+    EndpointSlice {
+        ports: service.ports.iter().map(port).collect(),
+        ..slice("greedy", "greedy-1", endpoints.collect())
+    }
+}
+
+/// `greedy`, with a name for each port.
+fn named(mut service: Service) -> Service {
+    for (number, port) in service.ports.iter_mut().enumerate() {
+        port.name = format!("p{number}").into();
+    }
+    service
+}
+
+#[track_caller]
+fn with_real_servers(service: &Service, slice: EndpointSlice, real_servers: usize) -> Resolved {
+    let mut config = config();
+    config.service_limits.real_servers = real_servers;
+    resolve(service, &[slice], &NodeContext::default(), &config)
+}
+
+fn real_servers(resolved: &Resolved) -> usize {
+    let frontends = resolved.frontends.iter();
+    frontends.map(|frontend| frontend.backends.len()).sum()
+}
+
+#[test]
+fn real_servers_of_all_virtual_servers_count() {
+    let greedy = named(greedy(3, 2, 0, 0));
+    let resolved = |limit| with_real_servers(&greedy, endpoints(&greedy, 4), limit);
+    check_resolved(&resolved(36), [3, 6, 0], &[]);
+    let over = resolved(30);
+    check_resolved(
+        &over,
+        [3, 4, 0],
+        &[
+            "KIV0118 error Service default/greedy: spec.ports: its 9 virtual servers have 36 real servers, and serviceLimits.realServers is 30; 7 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
+        ],
+    );
+    assert_eq!(real_servers(&over), 28);
+    // A virtual server is served with all of its real servers or not at all.
+    check_resolved(
+        &resolved(3),
+        [0, 0, 0],
+        &[
+            "KIV0118 error Service default/greedy: spec.ports: its 9 virtual servers have 36 real servers, and serviceLimits.realServers is 3; 0 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
+        ],
+    );
+}
+
+/// The estimate that decides the order counts endpoints that are not used in the end: those are no demand.
+#[test]
+fn endpoints_that_are_not_used_do_not_count() {
+    let greedy = named(greedy(2, 1, 0, 0));
+    let mut slice = endpoints(&greedy, 5);
+    for endpoint in &mut slice.endpoints[1..] {
+        endpoint.ready = false;
+        endpoint.serving = false;
+    }
+    let resolved = with_real_servers(&greedy, slice, 4);
+    check_resolved(&resolved, [2, 2, 0], &[]);
+    assert_eq!(real_servers(&resolved), 4);
+}
+
+#[test]
+fn ten_thousand_endpoints_of_one_port_are_served_at_every_kind_of_address() {
+    let mut greedy = named(greedy(1, 1, 2, 0));
+    greedy.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
+    let slice = endpoints(&greedy, 10_000);
+    let node = NodeContext {
+        node_ports: [IpAddr::from([192, 0, 2, 1])].into(),
+        ..NodeContext::default()
+    };
+    let resolved = resolve(&greedy, &[slice], &node, &config());
+    check_resolved(&resolved, [1, 1, 2], &[]);
+    assert_eq!(real_servers(&resolved), 50_000);
+}
+
+/// 80 million would be asked for. No list of that length is made: the test would not end soon.
+#[test]
+fn ten_thousand_endpoints_at_a_hundred_ports_and_eighty_addresses_are_served_in_part() {
+    let greedy = named(greedy(100, 79, 0, 0));
+    let resolved = with_real_servers(&greedy, endpoints(&greedy, 10_000), 131_072);
+    check_resolved(
+        &resolved,
+        [13, 0, 0],
+        &[
+            "KIV0118 error Service default/greedy: spec.ports: its 8000 virtual servers have 80000000 real servers, and serviceLimits.realServers is 131072; 13 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
+        ],
+    );
+    assert_eq!(real_servers(&resolved), 130_000);
+}
+
+/// A slice may name this node for any endpoint: each is an entry of a set, served or not.
+#[test]
+fn endpoints_on_this_node_count_too() {
+    let mut greedy = named(greedy(2, 0, 0, 0));
+    greedy.internal_policy = TrafficPolicy::Local;
+    let mut slice = endpoints(&greedy, 5);
+    for endpoint in &mut slice.endpoints {
+        endpoint.node = Some("node1".into());
+        endpoint.ready = false;
+        endpoint.serving = false;
+    }
+    let resolved = |limit| with_real_servers(&greedy, slice.clone(), limit);
+    assert_eq!(resolved(10).local_endpoints.len(), 10);
+    check_resolved(&resolved(10), [2, 0, 0], &[]);
+    assert_eq!(resolved(9).local_endpoints.len(), 9);
+    check_resolved(
+        &resolved(9),
+        [2, 0, 0],
+        &[
+            "KIV0118 error Service default/greedy: spec.ports: more than 9 endpoints are on this node, and serviceLimits.realServers is 9; 9 of them reach themselves through the Service; split the Service, or raise the limit",
+        ],
+    );
 }

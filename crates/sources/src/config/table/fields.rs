@@ -193,6 +193,14 @@ pub const FIELDS: &[FieldInfo] = &[
     )
     .ours(),
     field(
+        "serviceLimits.realServers",
+        Whole(1, 10_000_000),
+        "131072",
+        "Real servers of all virtual servers of one Service at most, together; cluster IPs come first. Virtual servers whose real servers \
+         do not fit are not served.",
+    )
+    .ours(),
+    field(
         "drainTimeout",
         Duration,
         "15m0s",

@@ -78,7 +78,7 @@ fn our_own_fields() {
 
 #[test]
 fn what_the_node_protects_and_how_much_a_service_may_have() {
-    let check = |fields: &str, listeners: &[u16], ports: &[u16], limits: [usize; 3]| {
+    let check = |fields: &str, listeners: &[u16], ports: &[u16], limits: [usize; 4]| {
         let node = resolve(&ours(fields)).expect("a configuration").node;
         assert_eq!(
             node.listener_ports,
@@ -94,22 +94,24 @@ fn what_the_node_protects_and_how_much_a_service_may_have() {
             addresses,
             source_ranges,
             entries,
+            real_servers,
         } = node.service_limits;
-        assert_eq!([addresses, source_ranges, entries], limits, "{fields}");
+        let found = [addresses, source_ranges, entries, real_servers];
+        assert_eq!(found, limits, "{fields}");
     };
-    check("", &[10249, 10256], &[22], [256, 1_000, 8_192]);
+    check("", &[10249, 10256], &[22], [256, 1_000, 8_192, 131_072]);
     check(
         "healthzBindAddress: 0.0.0.0:9999\nmetricsBindAddress: '0'\nprotectedHostPorts: [2222, 8472]\n\
-         serviceLimits: {addresses: 1, sourceRanges: 2}\n",
+         serviceLimits: {addresses: 1, sourceRanges: 2, realServers: 3}\n",
         &[9999],
         &[2222, 8472],
-        [1, 2, 8_192],
+        [1, 2, 8_192, 3],
     );
     check(
         "protectedHostPorts: []\n",
         &[10249, 10256],
         &[],
-        [256, 1_000, 8_192],
+        [256, 1_000, 8_192, 131_072],
     );
     check_errors(
         &ours("protectedHostPorts: [22, 0, ssh]\nserviceLimits: {entries: 0}\n"),

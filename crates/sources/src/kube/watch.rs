@@ -226,9 +226,11 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 EventKind::Bookmark => {
                     let bookmark = resource::metadata(&object);
                     if bookmark.annotations.initial_events_end {
+                        let version = given(bookmark.resource_version);
+                        let version = version.ok_or(RequestError::NoVersion)?;
                         self.sink.list_done(K::KIND).await?;
                         return Ok(Position {
-                            version: bookmark.resource_version.unwrap_or_default(),
+                            version,
                             events: Some(events),
                         });
                     }
@@ -346,7 +348,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 EventKind::Bookmark => resource::metadata(&object).resource_version,
                 EventKind::Error => return Err(refusal(&object).into()),
             };
-            match next.filter(|next| !next.is_empty()) {
+            match given(next) {
                 Some(next) if is_before(&next, version) => {
                     return Err(RequestError::StateLost.into());
                 }
@@ -404,6 +406,11 @@ fn refusal(object: &RawValue) -> RequestError {
         Ok(status) => RequestError::Server(Box::new(status)),
         Err(error) => RequestError::BadEvent(error.to_string()),
     }
+}
+
+/// Returns the resource version that an answer gives. To watch from an empty one, or from 0, is to begin at any state: it is none.
+pub(super) fn given(version: Option<String>) -> Option<String> {
+    version.filter(|version| !matches!(version.as_str(), "" | "0"))
 }
 
 /// Returns true if version `next` is older than `known`. A server that has lost state, as one that was restored from a backup,

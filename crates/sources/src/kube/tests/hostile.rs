@@ -11,7 +11,7 @@ fn poisoned(name: &str, version: u32) -> serde_json::Value {
     service
 }
 
-fn streaming() -> KubeSettings {
+pub(super) fn streaming() -> KubeSettings {
     KubeSettings {
         streaming_lists: true,
         ..settings()

@@ -148,8 +148,8 @@ fn meaning(code: Code) -> &'static str {
         }
         Code::HostPort => {
             "A virtual server at an address of this node takes the connections of the program that listens there. The port is not served at \
-             the node's addresses; the Service's other ports are, and this port is at other addresses (deviation D22). Protected are the \
-             kubelet's port 10250, the ports of `healthzBindAddress` and `metricsBindAddress`, the API server's port on its own node, and \
+             the node's addresses; the Service's other ports are, and this port is at other addresses (deviation D22). A health \
+             check is not answered there. Protected are the kubelet's port 10250, the ports of `healthzBindAddress` and `metricsBindAddress`, the API server's port on its own node, and \
              `protectedHostPorts`. Choose another port, or correct `protectedHostPorts`."
         }
         Code::ServiceLimit => {

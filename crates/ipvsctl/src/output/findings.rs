@@ -157,9 +157,9 @@ fn meaning(code: Code) -> &'static str {
              says; source ranges over the limit admit nobody (deviation D23). Split the Service, or raise the limit."
         }
         Code::UndecodableObject => {
-            "A field that kube-ipvs reads has another type than Kubernetes' API gives it, so that the object means nothing. What it said \
-             before stays in force until it can be decoded or is deleted; all other objects are served. Correct the field. Fields that \
-             are not read, such as `managedFields`, may hold anything."
+            "A field that kube-ipvs reads has another type than Kubernetes' API gives it, or the object has no name, so that it means \
+             nothing. What it said before stays in force until it can be decoded or is deleted; all other objects are served. Correct \
+             the field. Fields that are not read, such as `managedFields`, may hold anything."
         }
         Code::ServiceClash => {
             "The older Service has it (`creationTimestamp`; then namespace, name, port name), on every node alike \

@@ -35,6 +35,7 @@ use crate::run::{Ended, Inputs, Observer, Until, run};
 use crate::{events, traffic, udp_flows};
 use reconciler::Reconciler;
 
+use self::api_server::{Names, resolve};
 pub use self::args::Args;
 use self::telemetry_observer::{Sources, TelemetryObserver};
 
@@ -126,10 +127,9 @@ fn work(
     }
     let source = source(&runtime, args, resolved)?;
     let mut resolved = resolved.clone();
-    resolved.node.api_server = runtime.block_on(api_server::addresses(
-        &source,
-        resolved.kubeconfig.as_deref(),
-    ));
+    let hosts = api_server::hosts(&source, resolved.kubeconfig.as_deref());
+    let api_server = runtime.block_on(Names::of(hosts, resolve));
+    resolved.node.api_server = api_server.addresses();
     let resolved = &resolved;
     if let SourceConfig::Kube { .. } = source
         && let Err(problem) = api_server::release(kernel, &resolved.node)
@@ -159,6 +159,7 @@ fn work(
             descriptors,
         )?;
         runtime.spawn(pass_on(in_force, to_node.clone()));
+        runtime.spawn(api_server.follow(config.clone(), resolve));
         if let Some(path) = &args.config {
             let watcher = ConfigWatcher {
                 path: path.clone(),

@@ -69,7 +69,7 @@ pub fn reason(code: Code) -> &'static str {
 }
 
 /// The event about a finding, on its object. None about a mere remark: on most nodes most Services have
-/// no endpoint, and that is nothing to warn of.
+/// no endpoint, and that is nothing to warn of. None about an object without a name: no event can name it.
 #[must_use]
 pub fn finding(finding: &Finding) -> Option<ObjectEvent> {
     let Finding {
@@ -85,7 +85,7 @@ pub fn finding(finding: &Finding) -> Option<ObjectEvent> {
         "EndpointSlice" => about("discovery.k8s.io/v1", kind, object),
         _ => about("v1", kind, object),
     };
-    (code.level() > Level::Info).then(|| ObjectEvent {
+    (code.level() > Level::Info && !object.name.is_empty()).then(|| ObjectEvent {
         regarding,
         severity: Severity::Warning,
         reason: reason(*code),

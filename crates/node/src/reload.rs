@@ -186,7 +186,7 @@ impl ConfigWatcher {
         *told = Some(errors);
     }
 
-    fn apply(&mut self, holds: Resolved, applied: &[Change], restart: &[Change]) {
+    fn apply(&mut self, mut holds: Resolved, applied: &[Change], restart: &[Change]) {
         let before = self.in_force();
         for warning in &holds.warnings {
             if !before.warnings.contains(warning) {
@@ -199,15 +199,12 @@ impl ConfigWatcher {
         for change in restart {
             warn!("configuration: {change}, which takes effect when kube-ipvsd starts again");
         }
-        let holds = Arc::new(holds);
-        if applied.is_empty() {
-            // Nothing changes for the receivers; the next reading is compared with this one.
-            self.config.send_if_modified(|config| {
-                *config = holds;
-                false
-            });
-        } else {
-            self.config.send_replace(holds);
-        }
+        self.config.send_if_modified(|config| {
+            // Another task follows these, and may have found others since the reading.
+            holds.node.api_server.clone_from(&config.node.api_server);
+            *config = Arc::new(holds);
+            // Else nothing changes for the receivers; the next reading is compared with this one.
+            !applied.is_empty()
+        });
     }
 }

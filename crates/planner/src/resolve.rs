@@ -48,7 +48,8 @@ pub(crate) struct Resolved {
     pub(crate) health_check: Option<HealthCheck>,
     /// Where a policy `Local` finds no endpoint on this node.
     pub(crate) without_local: WithoutLocal,
-    /// Addresses and ports that it asks for and is not served at. No frontend shows that it depends on them.
+    /// Addresses and ports that it asks for and is not served at, and the port of its health check. No frontend shows that it depends on
+    /// them.
     pub(crate) unserved: BTreeSet<NodeResource>,
     /// Findings about it or its slices.
     pub(crate) findings: Vec<Finding>,
@@ -104,7 +105,13 @@ pub(crate) fn resolve(
     notes.policies.report(service, findings);
     resolved.without_local = notes.policies.without_local;
     let families = resolver.addresses.families().collect();
-    resolved.health_check = health::check(service, &notes.ready, families, findings);
+    health::check(
+        service,
+        &notes.ready,
+        families,
+        &node.protected,
+        &mut resolved,
+    );
     resolved
 }
 

@@ -148,8 +148,8 @@ fn meaning(code: Code) -> &'static str {
         }
         Code::HostPort => {
             "A virtual server at an address of this node takes the connections of the program that listens there. The port is not served at \
-             the node's addresses; the Service's other ports are, and this port is at other addresses (deviation D22). Protected are the \
-             kubelet's port 10250, the ports of `healthzBindAddress` and `metricsBindAddress`, the API server's port on its own node, and \
+             the node's addresses; the Service's other ports are, and this port is at other addresses (deviation D22). A health \
+             check is not answered there. Protected are the kubelet's port 10250, the ports of `healthzBindAddress` and `metricsBindAddress`, the API server's port on its own node, and \
              `protectedHostPorts`. Choose another port, or correct `protectedHostPorts`."
         }
         Code::ServiceLimit => {
@@ -158,9 +158,9 @@ fn meaning(code: Code) -> &'static str {
              D23). Split the Service, or raise the limit."
         }
         Code::UndecodableObject => {
-            "A field that kube-ipvs reads has another type than Kubernetes' API gives it, so that the object means nothing. What it said \
-             before stays in force until it can be decoded or is deleted; all other objects are served. Correct the field. Fields that \
-             are not read, such as `managedFields`, may hold anything."
+            "A field that kube-ipvs reads has another type than Kubernetes' API gives it, or the object has no name, so that it means \
+             nothing. What it said before stays in force until it can be decoded or is deleted; all other objects are served. Correct \
+             the field. Fields that are not read, such as `managedFields`, may hold anything."
         }
         Code::ServiceClash => {
             "The older Service has it (`creationTimestamp`; then namespace, name, port name), on every node alike \

@@ -1,40 +1,28 @@
 //! The API server's addresses, which no Service gets (deviation D22).
 
+mod names;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use kernel::{Fate, Kernel, ObserveError, carry_out};
 use model::{NodeConfig, Scope, chain};
 use planner::Ownership;
 use sources::SourceConfig;
 use sources::kube::ServerHost;
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-/// Longest time to wait for a name's addresses. It delays the start.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) use self::names::{Names, resolve};
 
-/// Returns the addresses of the API server that `source` asks, or without one of the server in `kubeconfig`, and those that the
-/// environment of a pod names. What is not known is logged: it is not protected then.
-pub(super) async fn addresses(
-    source: &SourceConfig,
-    kubeconfig: Option<&Path>,
-) -> BTreeSet<SocketAddr> {
+/// Returns the API server that `source` asks, or without one the server in `kubeconfig`, and the one that the environment of a pod
+/// names. What is not known is logged: it is not protected then.
+pub(super) fn hosts(source: &SourceConfig, kubeconfig: Option<&Path>) -> Vec<ServerHost> {
     let asked = match source {
         SourceConfig::Kube { connection, .. } => ServerHost::of_url(&connection.server),
         SourceConfig::Files { .. } => kubeconfig.and_then(of_kubeconfig),
     };
-    let mut addresses = BTreeSet::new();
-    for host in asked.into_iter().chain(ServerHost::of_pod()) {
-        addresses.extend(resolve(host).await);
-    }
-    addresses
+    asked.into_iter().chain(ServerHost::of_pod()).collect()
 }
 
 fn of_kubeconfig(path: &Path) -> Option<ServerHost> {
@@ -49,21 +37,6 @@ fn of_kubeconfig(path: &Path) -> Option<ServerHost> {
         path.display()
     );
     None
-}
-
-async fn resolve(host: ServerHost) -> Vec<SocketAddr> {
-    let name = host.to_string();
-    let addresses = timeout(RESOLVE_TIMEOUT, spawn_blocking(move || host.addresses())).await;
-    let problem = match addresses {
-        Ok(Ok(Ok(addresses))) => return addresses,
-        Ok(Ok(Err(error))) => error.to_string(),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", RESOLVE_TIMEOUT.as_secs()),
-    };
-    warn!(
-        "the API server {name} has no known address: {problem}; Services may take it: name its network in protectedCIDRs"
-    );
-    Vec::new()
 }
 
 /// Takes addresses of the API server off the dummy device, where an older version bound them for a Service. This comes before the first

@@ -82,6 +82,12 @@ fn a_mere_remark_is_not_told() {
 }
 
 #[test]
+fn an_object_without_a_name_has_no_event() {
+    let nameless = found(Code::UndecodableObject, "Service", "shop", "");
+    assert_eq!(nameless, None);
+}
+
+#[test]
 fn every_code_has_a_reason_of_its_own_in_camel_case() {
     let reasons: BTreeSet<_> = Code::ALL.into_iter().map(reason).collect();
     assert_eq!(reasons.len(), Code::ALL.len());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 use ipvs::Protocol;
-use model::cluster::{EndpointSlice, Parsed, Service, ServiceKind};
+use model::cluster::{EndpointSlice, Parsed, Service, ServiceKind, TrafficPolicy};
 use model::snapshot::Interface;
 use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectKind, ObjectName};
 
@@ -277,6 +277,80 @@ fn the_api_server_on_this_node_keeps_its_port() {
     compiler.update(&state, &changed);
     assert_eq!(*compiler.desired(), full(&state));
     assert!(!full(&state).tables.virtual_servers.is_empty());
+}
+
+/// A load balancer that asks this node at `port` for its endpoints.
+fn with_health_check(port: u16) -> Service {
+    Service {
+        kind: ServiceKind::LoadBalancer,
+        external_policy: TrafficPolicy::Local,
+        health_check_node_port: NonZeroU16::new(port).map(Parsed::Valid),
+        ..service("web", &["10.96.0.9"])
+    }
+}
+
+/// `user`: the program that keeps `port`, or none if load balancers are answered there.
+#[track_caller]
+fn check_health_port(state: &ClusterState, config: &NodeConfig, port: u16, user: Option<&str>) {
+    let (desired, found) = crate::compile(state, &node(), config);
+    let answered: Vec<u16> = (desired.health_checks.values())
+        .map(|check| check.port.get())
+        .collect();
+    let expected: Vec<u16> = user.is_none().then_some(port).into_iter().collect();
+    assert_eq!(answered, expected, "{port}");
+    let found: Vec<String> = (found.iter())
+        .filter(|finding| finding.code == model::Code::HostPort)
+        .map(ToString::to_string)
+        .collect();
+    let refused = user.map(|user| {
+        format!(
+            "KIV0117 error Service default/web: spec.healthCheckNodePort: port {port} at this node's addresses belongs to {user}; \
+             load balancers cannot ask this node for endpoints; choose another port"
+        )
+    });
+    assert_eq!(found, Vec::from_iter(refused));
+}
+
+#[test]
+fn a_health_check_port_that_the_node_needs_is_refused() {
+    for (port, user) in [
+        (10250, Some("the kubelet")),
+        (22, Some("a host program (protectedHostPorts)")),
+        (10256, Some("kube-ipvsd")),
+        (10249, Some("kube-ipvsd")),
+        (31000, None),
+    ] {
+        let state = cluster(vec![with_health_check(port)], Vec::new());
+        check_health_port(&state, &config(), port, user);
+    }
+    let mut config = config();
+    config.protected_host_ports = [31000].into();
+    for (port, user) in [
+        (31000, Some("a host program (protectedHostPorts)")),
+        (22, None),
+    ] {
+        let state = cluster(vec![with_health_check(port)], Vec::new());
+        check_health_port(&state, &config, port, user);
+    }
+}
+
+/// The API server may come to this node, and go, while the Service stays as it is.
+#[test]
+fn a_health_check_port_follows_what_the_node_needs() {
+    let (kubernetes, slices) = kubernetes(&["192.0.2.1"]);
+    let mut state = cluster(vec![kubernetes, with_health_check(6443)], Vec::new());
+    let mut compiler = Compiler::new(config());
+    compiler.update_all(&state, &node());
+    check_health_port(&state, &config(), 6443, None);
+    let come = ClusterEvent::Upsert(Object::EndpointSlice(slices[0].clone()));
+    let gone = ClusterEvent::Delete(ObjectKind::EndpointSlice, slices[0].name.clone());
+    for (event, user) in [(come, Some("the API server")), (gone, None)] {
+        let changed = state.absorb(event);
+        compiler.update(&state, &changed);
+        check_health_port(&state, &config(), 6443, user);
+        let full = crate::compile(&state, &node(), &config()).0;
+        assert_eq!(*compiler.desired(), full);
+    }
 }
 
 /// A version without protection bound the address. The first sync after the restart takes all of it off.

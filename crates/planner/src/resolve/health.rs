@@ -9,6 +9,10 @@ use model::cluster::{Service, ServiceKind, TrafficPolicy};
 use model::finding::{Code, Finding};
 use model::frontend::HealthCheck;
 
+use super::Resolved;
+use super::refusals::taken;
+use crate::protected::{NodeResource, Protected};
+
 /// Addresses of ready endpoints on this node.
 #[derive(Debug, Default)]
 pub(super) struct LocalReady(BTreeSet<IpAddr>);
@@ -26,36 +30,47 @@ impl LocalReady {
     }
 }
 
-/// Returns the answer to load balancers about `service`. Only those with type LoadBalancer and externalTrafficPolicy Local ask
-/// each node.
+/// Decides about the answer to load balancers about `service`. Only those with type LoadBalancer and externalTrafficPolicy Local ask
+/// each node. A port that the node needs is not answered at (deviation D22): the program that listens there would lose it to us, or
+/// we to it.
 pub(super) fn check(
     service: &Service,
     ready: &LocalReady,
     families: BTreeSet<AddressFamily>,
-    findings: &mut Vec<Finding>,
-) -> Option<HealthCheck> {
+    protected: &Protected,
+    resolved: &mut Resolved,
+) {
     let asked = service.kind == ServiceKind::LoadBalancer
         && service.external_policy == TrafficPolicy::Local;
     if !asked {
-        return None;
+        return;
     }
-    port(service)
-        .map_err(|problem| {
-            findings.push(Finding {
-                code: Code::NoHealthCheck,
-                kind: "Service",
-                object: service.name.clone(),
-                field: "spec.healthCheckNodePort".to_owned(),
-                problem,
-                consequence: "load balancers cannot ask this node for endpoints".to_owned(),
-            });
-        })
-        .ok()
-        .map(|port| HealthCheck {
+    let mut refuse = |code, problem, advice| {
+        resolved.findings.push(Finding {
+            code,
+            kind: "Service",
+            object: service.name.clone(),
+            field: "spec.healthCheckNodePort".to_owned(),
+            problem,
+            consequence: format!("load balancers cannot ask this node for endpoints{advice}"),
+        });
+    };
+    let port = match port(service) {
+        Ok(port) => port,
+        Err(problem) => return refuse(Code::NoHealthCheck, problem, ""),
+    };
+    if let Some(user) = protected.ports.get(&port.get()) {
+        let problem = taken(port.get(), user);
+        refuse(Code::HostPort, problem, "; choose another port");
+    } else {
+        resolved.health_check = Some(HealthCheck {
             port,
             local_endpoints: ready.count(),
             families,
-        })
+        });
+    }
+    // Either way it depends on what the node needs.
+    resolved.unserved.insert(NodeResource::Port(port.get()));
 }
 
 fn port(service: &Service) -> Result<NonZeroU16, String> {

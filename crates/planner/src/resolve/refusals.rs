@@ -61,10 +61,15 @@ impl Refusals {
                 kind: "Service",
                 object: service.name.clone(),
                 field,
-                problem: format!("port {number} at this node's addresses belongs to {user}"),
+                problem: taken(number, user),
                 consequence: "it is not served there; choose another port".to_owned(),
             }),
         );
         self.unserved
     }
+}
+
+/// The problem with a port of the node that a Service asks for.
+pub(super) fn taken(port: u16, user: &str) -> String {
+    format!("port {port} at this node's addresses belongs to {user}")
 }

@@ -1,14 +1,16 @@
 //! The connection to the API server.
 
 mod http_proxy;
+mod kubeconfig;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use model::SafeText;
 
+pub(super) use self::kubeconfig::selected;
 use super::requests::RequestStats;
 
 /// A client and the server that it asks.
@@ -118,12 +120,12 @@ pub async fn connect(
     let environment = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
     let (tried, config) = if let Some(path) = kubeconfig {
         let tried = Tried::Asked(path.to_owned());
-        let config = from_kubeconfig(&tried, Kubeconfig::read_from(path), context).await?;
+        let config = from_kubeconfig(&tried, Kubeconfig::read_from(path), context)?;
         (tried, config)
     } else if let Some(paths) = environment {
         let tried = Tried::Environment(paths.into());
         let read = Kubeconfig::from_env().map(Option::unwrap_or_default);
-        let config = from_kubeconfig(&tried, read, context).await?;
+        let config = from_kubeconfig(&tried, read, context)?;
         (tried, config)
     } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         let config =
@@ -138,7 +140,7 @@ pub async fn connect(
         }
         let read = Kubeconfig::read_from(&home);
         let tried = Tried::Home(home);
-        let config = from_kubeconfig(&tried, read, context).await?;
+        let config = from_kubeconfig(&tried, read, context)?;
         (tried, config)
     };
     prepare(tried, config)
@@ -156,39 +158,23 @@ impl Connection {
     }
 }
 
-async fn from_kubeconfig(
+fn from_kubeconfig(
     tried: &Tried,
     read: Result<Kubeconfig, KubeconfigError>,
     context: Option<&str>,
 ) -> Result<Config, ConnectError> {
-    let options = KubeConfigOptions {
-        context: context.map(ToOwned::to_owned),
-        ..KubeConfigOptions::default()
-    };
     let refused = |cause| ConnectError::Kubeconfig {
         tried: tried.clone(),
         cause: Box::new(cause),
     };
     let kubeconfig = read.map_err(refused)?;
-    let proxy = proxy_url(&kubeconfig, context);
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    let mut config = config.map_err(refused)?;
-    // The library takes that of the environment without regard to the server.
-    config.proxy_url = None;
-    if let Some(proxy) = proxy {
+    let (_, cluster) = selected(&kubeconfig, context).map_err(refused)?;
+    let mut config = kubeconfig::config(&kubeconfig, context).map_err(refused)?;
+    let proxy = cluster.proxy_url.clone();
+    if let Some(proxy) = proxy.filter(|proxy| !proxy.is_empty()) {
         use_proxy(&mut config, proxy)?;
     }
     Ok(config)
-}
-
-/// Returns the proxy that a kubeconfig names for the cluster of `context`, or of its current context.
-fn proxy_url(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
-    let name = context.or(kubeconfig.current_context.as_deref())?;
-    let context = (kubeconfig.contexts.iter()).find(|context| context.name == name)?;
-    let cluster = &context.context.as_ref()?.cluster;
-    let named = (kubeconfig.clusters.iter()).find(|named| named.name == *cluster)?;
-    let proxy = named.cluster.as_ref()?.proxy_url.clone();
-    proxy.filter(|proxy| !proxy.is_empty())
 }
 
 fn use_proxy(config: &mut Config, proxy: String) -> Result<(), ConnectError> {

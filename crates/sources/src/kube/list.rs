@@ -9,6 +9,7 @@ use super::answer::{self, PAGE_LENGTH, Page};
 use super::problem::RequestError;
 use super::resource::{Selection, Watched};
 use super::settings::KubeSettings;
+use super::watch::given;
 
 /// A list that is read page by page. All pages together are the state at one moment.
 pub(super) struct Pages<'a> {
@@ -49,8 +50,7 @@ impl<'a> Pages<'a> {
         }
         let page = RequestError::within(self.settings.request_timeout, self.read()).await?;
         let more = page.metadata.more.filter(|token| !token.is_empty());
-        let version = page.metadata.resource_version;
-        self.version = version.filter(|version| !version.is_empty());
+        self.version = given(page.metadata.resource_version);
         self.done = more.is_none();
         self.params.continue_token = more;
         Ok(Some(page.items.unwrap_or_default()))

@@ -33,7 +33,7 @@ pub(super) enum RequestError {
     Broken(Box<kube::Error>),
     /// The server is not as far as it was before.
     StateLost,
-    /// The server left out the resource version.
+    /// The server left out the resource version of a list or a changed object: from where to watch is not known.
     NoVersion,
 }
 

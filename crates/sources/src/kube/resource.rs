@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use model::cluster::Undecodable;
 use model::{ClusterEvent, Object, ObjectKind, ObjectName};
 use serde_json::value::RawValue;
 
@@ -93,7 +94,7 @@ pub(super) struct Meaning {
 /// Returns the meaning of the text of an object that exists. One that cannot be decoded stays as it was
 /// known before.
 pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meaning {
-    match objects::decode::<K>(text.get()) {
+    match decode_named::<K>(text) {
         Ok(object) => {
             let version = object.metadata().resource_version.clone();
             let events = object.upsert(memory);
@@ -109,6 +110,19 @@ pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meanin
             let version = metadata.resource_version;
             Meaning { events, version }
         }
+    }
+}
+
+/// Decodes an object. One without a name is none: it could not be told from another one without.
+fn decode_named<K: Watched>(text: &RawValue) -> Result<K, Undecodable> {
+    let object: K = objects::decode(text.get())?;
+    let name = object.metadata().name.as_deref();
+    match name.unwrap_or_default() {
+        "" => Err(Undecodable {
+            field: "metadata.name".into(),
+            problem: "there is no name".into(),
+        }),
+        _ => Ok(object),
     }
 }
 

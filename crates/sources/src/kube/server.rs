@@ -4,15 +4,18 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 
+use http::Uri;
 use kube::config::{Kubeconfig, KubeconfigError};
+
+use super::connect;
 
 /// Host and port of a server. Prints as a URL has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerHost {
     /// A name or an address, an IPv6 address without brackets.
-    host: String,
+    pub(super) host: String,
     /// The port, 443 or 80 where the URL names none.
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl std::fmt::Display for ServerHost {
@@ -30,7 +33,10 @@ impl ServerHost {
     /// Reads the host and port of a URL. Returns none if it has no host.
     #[must_use]
     pub fn of_url(url: &str) -> Option<Self> {
-        let url: http::Uri = url.parse().ok()?;
+        Self::of(&url.parse().ok()?)
+    }
+
+    pub(super) fn of(url: &Uri) -> Option<Self> {
         let default = match url.scheme_str() {
             Some("http") => 80,
             _ => 443,
@@ -49,19 +55,10 @@ impl ServerHost {
     ///
     /// The file cannot be read, or is no kubeconfig.
     pub fn of_kubeconfig(path: &Path) -> Result<Option<Self>, KubeconfigError> {
-        let Kubeconfig {
-            current_context,
-            contexts,
-            clusters,
-            ..
-        } = Kubeconfig::read_from(path)?;
-        let current = current_context.unwrap_or_default();
-        let context = (contexts.into_iter()).find(|context| context.name == current);
-        let cluster = context.and_then(|context| context.context);
-        let cluster = cluster.map_or_else(String::new, |context| context.cluster);
-        let cluster = clusters.into_iter().find(|other| other.name == cluster);
-        let server = cluster.and_then(|named| named.cluster?.server);
-        Ok(server.and_then(|url| Self::of_url(&url)))
+        let kubeconfig = Kubeconfig::read_from(path)?;
+        let server = (connect::selected(&kubeconfig, None).ok())
+            .and_then(|(_, cluster)| cluster.server.as_deref());
+        Ok(server.and_then(Self::of_url))
     }
 
     /// Returns the server that the environment of a pod names: `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`.

@@ -3,6 +3,7 @@
 mod hostile;
 mod relist;
 mod server;
+mod versions;
 
 use std::time::Duration;
 

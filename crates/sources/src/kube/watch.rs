@@ -57,8 +57,10 @@ pub(super) enum Ended {
 
 /// The end of a watch that may go on.
 enum Closed {
-    /// Time is up, or the connection broke.
+    /// Time is up.
     ByServer,
+    /// The connection broke.
+    Broken,
     InSilence,
 }
 
@@ -226,9 +228,11 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 EventKind::Bookmark => {
                     let bookmark = resource::metadata(&object);
                     if bookmark.annotations.initial_events_end {
+                        let version = given(bookmark.resource_version);
+                        let version = version.ok_or(RequestError::NoVersion)?;
                         self.sink.list_done(K::KIND).await?;
                         return Ok(Position {
-                            version: bookmark.resource_version.unwrap_or_default(),
+                            version,
                             events: Some(events),
                         });
                     }
@@ -283,6 +287,11 @@ impl<'a, K: Watched> Watcher<'a, K> {
             }
             match ended {
                 Ok(Closed::ByServer) => self.backoff.pause(None).await,
+                Ok(Closed::Broken) => {
+                    // It may have been away, and be back before it is asked again.
+                    was_away = true;
+                    self.backoff.pause(None).await;
+                }
                 Ok(Closed::InSilence) => {
                     if self.has_lost_state(&position.version).await {
                         return Ok(("watch", RequestError::StateLost));
@@ -329,7 +338,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 // The watch goes on where it was.
                 Some(Err(RequestError::Broken(cause))) => {
                     tracing::debug!(resource = K::PLURAL, %cause, "the watch broke");
-                    return Ok(Closed::ByServer);
+                    return Ok(Closed::Broken);
                 }
                 Some(Err(error)) => return Err(error.into()),
             };
@@ -346,7 +355,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 EventKind::Bookmark => resource::metadata(&object).resource_version,
                 EventKind::Error => return Err(refusal(&object).into()),
             };
-            match next.filter(|next| !next.is_empty()) {
+            match given(next) {
                 Some(next) if is_before(&next, version) => {
                     return Err(RequestError::StateLost.into());
                 }
@@ -404,6 +413,11 @@ fn refusal(object: &RawValue) -> RequestError {
         Ok(status) => RequestError::Server(Box::new(status)),
         Err(error) => RequestError::BadEvent(error.to_string()),
     }
+}
+
+/// Returns the resource version that an answer gives. To watch from an empty one, or from 0, is to begin at any state: it is none.
+pub(super) fn given(version: Option<String>) -> Option<String> {
+    version.filter(|version| !matches!(version.as_str(), "" | "0"))
 }
 
 /// Returns true if version `next` is older than `known`. A server that has lost state, as one that was restored from a backup,

@@ -4,8 +4,9 @@ use kernel::{Kernel as _, MemoryKernel, carry_out};
 use model::{NodeConfig, NodeState, Object, ObjectName, Scope};
 use planner::{Ownership, compile, diff};
 use sources::SourceConfig;
+use sources::kube::ServerHost;
 
-use super::{addresses, release};
+use super::{hosts, release};
 
 /// A kernel as a version left it that protects nothing: `greedy` has the API server's address 192.0.2.100.
 fn captured() -> MemoryKernel {
@@ -62,8 +63,8 @@ fn what_does_not_capture_the_api_server_stays() {
 }
 
 /// With files as the source, the kubeconfig still says which server the node needs.
-#[tokio::test]
-async fn the_servers_address_is_that_of_the_kubeconfig() {
+#[test]
+fn the_servers_address_is_that_of_the_kubeconfig() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("kubeconfig");
     let kubeconfig = "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n\
@@ -73,9 +74,9 @@ async fn the_servers_address_is_that_of_the_kubeconfig() {
         paths: Vec::new(),
         watch: false,
     };
-    let server = "192.0.2.100:6443".parse().expect("a socket");
-    assert!(addresses(&source, Some(&path)).await.contains(&server));
+    let server = ServerHost::of_url("https://192.0.2.100:6443").expect("a host");
+    assert!(hosts(&source, Some(&path)).contains(&server));
     let gone = folder.path().join("gone");
-    assert!(!addresses(&source, Some(&gone)).await.contains(&server));
-    assert!(!addresses(&source, None).await.contains(&server));
+    assert!(!hosts(&source, Some(&gone)).contains(&server));
+    assert!(!hosts(&source, None).contains(&server));
 }

@@ -1,5 +1,6 @@
 use std::error::Error as _;
 use std::fs;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -95,4 +96,110 @@ async fn a_proxy_that_is_no_url_is_named() {
     );
     let (_folder, path) = kubeconfig(&text);
     assert!(connect(Some(&path), None).await.is_err());
+}
+
+/// Runs the test `name` of this module in a process of its own with `environment`.
+fn check_with(environment: &[(&str, &str)], name: &str) {
+    let program = std::env::current_exe().expect("a program");
+    let path = module_path!().split_once("::").expect("a module").1;
+    let ran = Command::new(program)
+        .args(["--exact", &format!("{path}::{name}")])
+        .envs(environment.iter().copied())
+        .output()
+        .expect("to run");
+    let output = String::from_utf8_lossy(&ran.stdout);
+    assert!(
+        output.contains("1 passed"),
+        "{environment:?} {name}: {output}"
+    );
+}
+
+/// The client library refuses a `NO_PROXY` with an empty item, and a proxy without a scheme.
+#[test]
+fn no_environment_has_a_kubeconfig_refused() {
+    for environment in [
+        [
+            ("HTTPS_PROXY", "http://127.0.0.1:9"),
+            ("NO_PROXY", " a,,b, "),
+        ],
+        [("HTTPS_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", " ")],
+        [("HTTPS_PROXY", "a b"), ("no_proxy", "example.com:x")],
+    ] {
+        check_with(&environment, "a_kubeconfig_says_where_the_server_is");
+    }
+}
+
+/// client-go asks neither variable where the kubeconfig names a proxy.
+#[test]
+fn a_proxy_of_the_kubeconfig_comes_before_the_environment() {
+    check_with(
+        &[("HTTPS_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "*,,")],
+        "a_proxy_of_the_kubeconfig_is_asked_for_the_way",
+    );
+}
+
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n";
+
+/// Returns the configuration of `cluster`, fields of a kubeconfig's cluster in YAML, and `user`, fields of its user.
+fn read(cluster: &str, user: &str) -> Result<Config, KubeconfigError> {
+    let text = format!(
+        "current-context: a\nclusters: [{{name: c, cluster: {{{cluster}}}}}]\n\
+         users: [{{name: u, user: {{{user}}}}}]\ncontexts: [{{name: a, context: {{cluster: c, user: u}}}}]\n"
+    );
+    kubeconfig::config(&Kubeconfig::from_yaml(&text).expect("a kubeconfig"), None)
+}
+
+#[test]
+fn a_kubeconfig_says_how_the_server_is_verified() {
+    let (_folder, path) = kubeconfig(CERTIFICATE);
+    let cluster = format!(
+        "server: 'https://a', certificate-authority: '{}', tls-server-name: b, disable-compression: true",
+        path.display()
+    );
+    let config = read(&cluster, "token: secret").expect("a configuration");
+    assert_eq!(config.root_cert, Some(vec![vec![0, 1, 2]]));
+    assert_eq!(config.tls_server_name.as_deref(), Some("b"));
+    assert!(config.disable_compression && !config.accept_invalid_certs);
+    assert!(config.auth_info.token.is_some());
+    let config = read("server: 'https://a', insecure-skip-tls-verify: true", "");
+    let config = config.expect("a configuration");
+    assert!(config.accept_invalid_certs && config.root_cert.is_none());
+}
+
+#[test]
+fn a_command_for_credentials_gets_to_know_the_cluster_where_it_asks() {
+    for (asks, server) in [("true", Some("https://a")), ("false", None)] {
+        let user = format!(
+            "exec: {{apiVersion: client.authentication.k8s.io/v1, command: c, provideClusterInfo: {asks}}}"
+        );
+        let config = read("server: 'https://a'", &user).expect("a configuration");
+        let exec = config.auth_info.exec.expect("a command");
+        let cluster = exec.cluster;
+        assert_eq!(
+            cluster.and_then(|cluster| cluster.server).as_deref(),
+            server
+        );
+    }
+}
+
+#[test]
+fn a_cluster_that_cannot_be_used_is_an_error() {
+    for (cluster, expected) in [
+        ("", "cluster url is missing"),
+        ("server: 'a b'", "failed to parse cluster url"),
+        (
+            "server: 'https://a', certificate-authority: /nonexistent",
+            "failed to load certificate authority",
+        ),
+        (
+            "server: 'https://a', certificate-authority-data: '?'",
+            "failed to load certificate authority",
+        ),
+    ] {
+        let error = read(cluster, "").expect_err("no configuration").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let nothing = Kubeconfig::default();
+    let error = kubeconfig::config(&nothing, None).expect_err("no configuration");
+    assert!(matches!(error, KubeconfigError::CurrentContextNotSet));
 }

@@ -11,7 +11,7 @@ fn poisoned(name: &str, version: u32) -> serde_json::Value {
     service
 }
 
-fn streaming() -> KubeSettings {
+pub(super) fn streaming() -> KubeSettings {
     KubeSettings {
         streaming_lists: true,
         ..settings()
@@ -158,6 +158,71 @@ async fn slices_and_nodes_are_decoded_one_by_one_too() {
     assert!(scene.state.node("node1").is_some());
 }
 
+/// A Service whose name is `name`, which may be none.
+fn nameless(name: serde_json::Value, version: u32) -> serde_json::Value {
+    let mut service = service("a", version);
+    service["metadata"]["name"] = name;
+    service
+}
+
+/// As many as there are in a namespace are one finding. They can be deleted.
+#[tokio::test]
+async fn objects_without_a_name_are_one_finding_and_harm_no_other() {
+    let script = script(|path, before| match (path.contains("watch=true"), before) {
+        (false, _) => list(
+            7,
+            &[
+                nameless(json!(null), 3),
+                service("a", 4),
+                nameless(json!(""), 5),
+            ],
+        ),
+        (true, 0) => Reply::Watch(vec![
+            event("MODIFIED", &nameless(json!(""), 8)),
+            event("ADDED", &service("b", 9)),
+        ]),
+        (true, 1) => Reply::Open(vec![event("DELETED", &nameless(json!(""), 10))]),
+        (true, _) => Reply::Open(vec![]),
+    });
+    let mut scene = Scene::start(settings(), script).await;
+    let finding = |scene: &Scene| undecodable(scene) == [" metadata.name"];
+    scene.until("a finding", finding).await;
+    scene.until_services(&["a", "b"]).await;
+    (scene.until("a deletion", |scene| undecodable(scene).is_empty())).await;
+    assert_eq!((scene.troubles.len(), scene.lists), (0, 1));
+    assert!(!scene.server.asked("resourceVersion=9").is_empty());
+}
+
+#[tokio::test]
+async fn slices_and_nodes_without_a_name_are_findings_too() {
+    let ordinary = script(|path, _| match path.contains("watch=true") {
+        true => Reply::Open(vec![]),
+        false => list(7, &[service("a", 3)]),
+    });
+    let slice = json!({"metadata": {"namespace": "shop", "labels": {"kubernetes.io/service-name": "a"}},
+        "addressType": "IPv4", "endpoints": [{"addresses": ["10.1.0.1"]}]});
+    let script = move |path: &str, before| match path {
+        path if path.contains("watch=true") => ordinary(path, before),
+        path if path.starts_with(SLICES) => list(7, std::slice::from_ref(&slice)),
+        path if path.starts_with(NODES) => list(
+            7,
+            &[
+                json!({"metadata": {}}),
+                json!({"metadata": {"name": "node1"}}),
+            ],
+        ),
+        path => ordinary(path, before),
+    };
+    let mut scene = Scene::start(settings(), script).await;
+    scene.until("all", |scene| scene.state.is_complete()).await;
+    let nameless = [
+        (ObjectKind::EndpointSlice, ObjectName::new("shop", "")),
+        (ObjectKind::Node, ObjectName::new("", "")),
+    ];
+    assert!(scene.state.undecodable().keys().eq(&nameless));
+    assert!(scene.state.node("node1").is_some() && scene.state.nodes().count() == 1);
+}
+
 /// kube-apiserver answers 500 where its etcd is too old for consistent reads from the cache.
 #[tokio::test]
 async fn a_server_that_refuses_to_stream_is_listed_by_pages_whatever_its_reason() {
@@ -214,23 +279,28 @@ async fn a_version_that_goes_backwards_leads_to_a_list() {
     }
 }
 
-/// While an etcd backup is restored no server answers.
+/// While an etcd backup is restored no server answers. It may be back before it is asked.
 #[tokio::test]
 async fn a_server_that_was_away_is_asked_how_far_it_is() {
-    let script = script(|path, before| match (path.contains("watch=true"), before) {
-        (true, 0) => Reply::Watch(vec![]),
-        (true, 1) => refuse(503, "ServiceUnavailable"),
-        (true, _) => Reply::Open(vec![]),
-        (false, 0) if !path.ends_with("limit=1") => {
-            list(7, &[service("a", 3), service("stale", 6)])
-        }
-        (false, _) => list(5, &[service("a", 3)]),
-    });
-    let mut patient = settings();
-    patient.silence = Duration::from_secs(60);
-    let mut scene = Scene::with_all(patient, script).await;
-    scene.until_services(&["a"]).await;
-    assert_eq!(scene.lists, 2);
+    for seen_away in [true, false] {
+        let script = script(
+            move |path, before| match (path.contains("watch=true"), before) {
+                (true, 0) if seen_away => Reply::Watch(vec![]),
+                (true, 0) => Reply::Broken(vec![bookmark(8)]),
+                (true, 1) if seen_away => refuse(503, "ServiceUnavailable"),
+                (true, _) => Reply::Open(vec![]),
+                (false, 0) if !path.ends_with("limit=1") => {
+                    list(7, &[service("a", 3), service("stale", 6)])
+                }
+                (false, _) => list(5, &[service("a", 3)]),
+            },
+        );
+        let mut patient = settings();
+        patient.silence = Duration::from_secs(60);
+        let mut scene = Scene::with_all(patient, script).await;
+        scene.until_services(&["a"]).await;
+        assert_eq!(scene.lists, 2);
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use super::*;
 
+#[track_caller]
 fn check(server: &str, environment: &[(&str, &str)], proxy: Option<&str>) {
     let variable = |name: &str| {
         let found = environment.iter().find(|(variable, _)| *variable == name);
@@ -19,41 +20,64 @@ fn the_scheme_chooses_the_variable() {
     check(SERVER, &both, Some(PROXY));
     check("http://10.0.0.1:8080", &both, Some("http://other:80"));
     check(SERVER, &both[1..], None);
-    check(SERVER, &[("https_proxy", "proxy:3128")], Some(PROXY));
+    check("http://10.0.0.1:8080", &both[..1], None);
+    check(SERVER, &[], None);
+    // Go does not know this one.
+    check(SERVER, &[("ALL_PROXY", PROXY), ("all_proxy", PROXY)], None);
+}
+
+#[test]
+fn names_in_small_letters_count_where_those_in_capitals_are_not_set() {
+    check(SERVER, &[("https_proxy", PROXY)], Some(PROXY));
+    check(
+        "http://10.0.0.1",
+        &[("http_proxy", PROXY), ("https_proxy", "http://other:80")],
+        Some(PROXY),
+    );
     check(
         SERVER,
         &[("HTTPS_PROXY", ""), ("https_proxy", PROXY)],
         Some(PROXY),
     );
-    check(SERVER, &[], None);
+    check(SERVER, &[("HTTPS_PROXY", PROXY), ("no_proxy", "*")], None);
+    let other = [("HTTPS_PROXY", PROXY), ("NO_PROXY", "x"), ("no_proxy", "*")];
+    check(SERVER, &other, Some(PROXY));
 }
 
 #[test]
-fn hosts_of_no_proxy_are_asked_directly() {
-    let with = |no: &'static str| [("HTTPS_PROXY", PROXY), ("NO_PROXY", no)];
-    for no in [
-        "*",
-        "example.com",
-        ".example.com",
-        "x, api.example.com",
-        "x,,example.com,",
+fn a_proxy_without_a_scheme_is_an_http_proxy() {
+    for (given, expected) in [
+        ("proxy:3128", "http://proxy:3128"),
+        ("10.0.0.9", "http://10.0.0.9"),
+        ("https://proxy", "https://proxy"),
+        ("socks5://user:word@proxy", "socks5://user:word@proxy"),
+        ("socks5h://proxy:1080", "socks5://proxy:1080"),
     ] {
-        check(SERVER, &with(no), None);
+        check(SERVER, &[("HTTPS_PROXY", given)], Some(expected));
     }
-    check(SERVER, &with("ample.com"), Some(PROXY));
-    check(
-        "https://10.96.0.1:443",
-        &with("10.96.0.0/12,fd00::/8"),
-        None,
-    );
-    check("https://10.96.0.1:443", &with("10.96.0.1"), None);
-    check("https://10.96.0.1:443", &with("10.97.0.0/16"), Some(PROXY));
-    check(
-        "https://[fd00::1]:443",
-        &with("10.96.0.0/12,fd00::/8"),
-        None,
-    );
-    check(SERVER, &[("HTTPS_PROXY", PROXY), ("no_proxy", "*")], None);
+}
+
+/// A URL without a port has that of its scheme, and brackets are no part of an address.
+#[test]
+fn no_proxy_is_compared_with_host_and_port_of_the_url() {
+    for (server, no_proxy, direct) in [
+        (SERVER, "example.com:6443", true),
+        (SERVER, "example.com:443", false),
+        ("https://api.example.com", "example.com:443", true),
+        ("https://API.example.com/prefix", ".example.com:443", true),
+        ("http://api.example.com", "example.com:80", true),
+        ("http://api.example.com", "example.com:443", false),
+        ("https://[fd00::1]:6443", "[fd00::1]:6443", true),
+        ("https://[fd00::1]", "fd00::1", true),
+        ("https://10.96.0.1:443", "x,,10.96.0.0/12,", true),
+    ] {
+        let environment = [
+            ("HTTPS_PROXY", PROXY),
+            ("HTTP_PROXY", PROXY),
+            ("NO_PROXY", no_proxy),
+        ];
+        check(server, &environment, (!direct).then_some(PROXY));
+    }
 }
 
 #[test]
@@ -62,6 +86,7 @@ fn this_machine_is_asked_directly() {
         "https://localhost:6443",
         "https://127.0.0.1",
         "https://[::1]:6443",
+        "https://[::ffff:127.0.0.1]:6443",
     ] {
         check(server, &[("HTTPS_PROXY", PROXY)], None);
     }

@@ -1,0 +1,135 @@
+use std::future::ready;
+use std::sync::Mutex;
+
+use sources::NodeOverrides;
+
+use super::*;
+
+fn host(url: &str) -> ServerHost {
+    ServerHost::of_url(url).expect("a host")
+}
+
+fn sockets(texts: &[&str]) -> Vec<SocketAddr> {
+    let parse = |text: &&str| text.parse().expect("a socket");
+    texts.iter().map(parse).collect()
+}
+
+/// An answer of the resolver: addresses, or none where it fails.
+type Answer = Option<&'static [&'static str]>;
+
+fn answer(given: Answer) -> Result<Vec<SocketAddr>, String> {
+    given.map(sockets).ok_or_else(|| "no answer".to_owned())
+}
+
+/// Takes `answers` in, each so long after the last, and checks what is protected at last.
+#[track_caller]
+fn check(answers: &[(Duration, Answer)], expected: &[&str]) {
+    let mut name = Name {
+        host: host("https://api.example:6443"),
+        known: BTreeMap::new(),
+        failed: false,
+    };
+    let mut now = Instant::now();
+    for (later, given) in answers {
+        now += *later;
+        name.take(answer(*given), now);
+    }
+    let names = Names(vec![name]);
+    assert_eq!(names.addresses(), sockets(expected).into_iter().collect());
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const OLD: Answer = Some(&["192.0.2.1:6443"]);
+const NEW: Answer = Some(&["192.0.2.2:6443"]);
+const BOTH: &[&str] = &["192.0.2.1:6443", "192.0.2.2:6443"];
+
+#[test]
+fn an_address_that_a_name_no_longer_has_stays_protected_for_a_while() {
+    check(&[(MINUTE, OLD), (MINUTE, NEW)], BOTH);
+    check(
+        &[(MINUTE, OLD), (MINUTE, NEW), (KEPT, NEW)],
+        &["192.0.2.2:6443"],
+    );
+    // By turns.
+    let mut answers = vec![(MINUTE, OLD), (MINUTE, NEW)];
+    answers.extend([(KEPT / 2, OLD), (KEPT / 2, NEW), (KEPT / 2, OLD)]);
+    check(&answers, BOTH);
+}
+
+#[test]
+fn a_failure_changes_nothing() {
+    check(&[(MINUTE, None)], &[]);
+    check(&[(MINUTE, None), (MINUTE, OLD)], &["192.0.2.1:6443"]);
+    for failure in [None, Some([].as_slice())] {
+        check(
+            &[(MINUTE, OLD), (KEPT, failure), (KEPT, failure)],
+            &["192.0.2.1:6443"],
+        );
+        check(
+            &[(MINUTE, OLD), (KEPT, failure), (MINUTE, NEW)],
+            &["192.0.2.2:6443"],
+        );
+    }
+}
+
+fn configuration() -> Resolved {
+    sources::config::load(None, &NodeOverrides::default(), "host").expect("the defaults")
+}
+
+/// Follows `url` while the resolver gives `answers`, the last one for ever, and returns the addresses in the configuration at each
+/// change of it, as many as `changes`.
+async fn follow(
+    url: &str,
+    answers: &'static [Answer],
+    changes: usize,
+) -> Vec<BTreeSet<SocketAddr>> {
+    let given = Arc::new(Mutex::new(answers.iter()));
+    let resolve = move |_| {
+        let mut given = given.lock().expect("no panic");
+        let next = given.next().or(answers.last());
+        ready(answer(*next.expect("an answer")))
+    };
+    let names = Names::of(vec![host(url)], resolve.clone()).await;
+    let mut config = configuration();
+    config.node.api_server = names.addresses();
+    let (sender, mut receiver) = watch::channel(Arc::new(config));
+    let following = tokio::spawn(names.follow(sender, resolve));
+    let mut found = vec![receiver.borrow().node.api_server.clone()];
+    for _ in 0..changes {
+        receiver.changed().await.expect("a change");
+        found.push(receiver.borrow_and_update().node.api_server.clone());
+    }
+    drop(receiver);
+    following.await.expect("an end without a panic");
+    found
+}
+
+fn set(texts: &[&str]) -> BTreeSet<SocketAddr> {
+    sockets(texts).into_iter().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_a_names_addresses_is_followed() {
+    let found = follow("https://api.example:6443", &[OLD, OLD, None, NEW], 2).await;
+    let expected: [&[&str]; 3] = [&BOTH[..1], BOTH, &BOTH[1..]];
+    assert_eq!(found, expected.map(set));
+}
+
+/// The node's resolver may come up after the daemon.
+#[tokio::test(start_paused = true)]
+async fn a_name_that_was_not_known_at_the_start_is_protected_later() {
+    let found = follow("https://api.example:6443", &[None, None, None, NEW], 1).await;
+    assert_eq!(found, [set(&[]), set(&BOTH[1..])]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_not_followed() {
+    let found = follow("https://192.0.2.1:6443", &[OLD, NEW], 0).await;
+    assert_eq!(found, [set(&BOTH[..1])]);
+}
+
+#[tokio::test]
+async fn an_address_resolves_to_itself() {
+    let found = resolve(host("https://[2001:db8::1]")).await;
+    assert_eq!(found, Ok(sockets(&["[2001:db8::1]:443"])));
+}

@@ -1,0 +1,127 @@
+//! Answers without a resource version, from which no watch can go on.
+
+use super::hostile::streaming;
+use super::*;
+
+/// Resource versions that are none.
+const NONE: [Option<&str>; 3] = [None, Some(""), Some("0")];
+
+fn with_version(mut object: serde_json::Value, version: Option<&str>) -> serde_json::Value {
+    object["metadata"]["resourceVersion"] = version.into();
+    object
+}
+
+fn bookmark(version: Option<&str>, ends_list: bool) -> String {
+    let annotations = match ends_list {
+        true => json!({"k8s.io/initial-events-end": "true"}),
+        false => json!({}),
+    };
+    let bookmark =
+        json!({"kind": "Service", "apiVersion": "v1", "metadata": {"annotations": annotations}});
+    event("BOOKMARK", &with_version(bookmark, version))
+}
+
+/// Follows `script` until the Service `a` is known, and returns the text of the only trouble. No watch began at any state.
+async fn check(
+    settings: KubeSettings,
+    script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
+) -> String {
+    let mut scene = Scene::start(settings, super::script(script)).await;
+    scene.until_services(&["a"]).await;
+    let asked = scene.server.asked(SERVICES);
+    let at_any = |path: &String| {
+        let version = path.split("resourceVersion=").nth(1);
+        let version = version.and_then(|rest| rest.split('&').next());
+        path.contains("watch=true")
+            && !path.contains("sendInitialEvents")
+            && matches!(version, None | Some("" | "0"))
+    };
+    assert!(!asked.iter().any(at_any), "{asked:?}");
+    let [trouble] = &scene.troubles[..] else {
+        panic!("{:?}", scene.troubles);
+    };
+    assert_eq!(trouble.kind, ProblemKind::Protocol);
+    trouble.message.clone()
+}
+
+const NO_VERSION: &str = "the answer has no resourceVersion";
+
+#[tokio::test]
+async fn an_end_of_a_streamed_list_without_a_version_is_a_trouble() {
+    for version in NONE {
+        let trouble = check(streaming(), move |path, before| {
+            match (path.contains("sendInitialEvents"), before) {
+                (true, 0) => Reply::Open(vec![
+                    event("ADDED", &service("stale", 3)),
+                    bookmark(version, true),
+                    event("ADDED", &service("later", 4)),
+                ]),
+                (true, _) => Reply::Open(vec![
+                    event("ADDED", &service("a", 3)),
+                    bookmark(Some("7"), true),
+                ]),
+                (false, _) => Reply::Open(vec![]),
+            }
+        })
+        .await;
+        assert!(trouble.starts_with("failed to list services"), "{trouble}");
+        assert!(trouble.ends_with(NO_VERSION), "{trouble}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_a_version_is_a_trouble() {
+    for version in NONE {
+        let page = json!({"items": [service("stale", 3)], "metadata": {}});
+        let page = with_version(page, version).to_string();
+        let trouble = check(settings(), move |path, before| {
+            match (path.contains("watch=true"), before) {
+                (true, _) => Reply::Open(vec![]),
+                (false, 0) => Reply::Body(200, page.clone()),
+                (false, _) => list(7, &[service("a", 3)]),
+            }
+        })
+        .await;
+        assert!(trouble.ends_with(NO_VERSION), "{trouble}");
+    }
+}
+
+/// What it says is taken in. From where to go on is not known, so that a list follows.
+#[tokio::test]
+async fn a_changed_object_without_a_version_leads_to_a_list() {
+    for kind in ["ADDED", "MODIFIED", "DELETED"] {
+        for version in NONE {
+            let change = event(kind, &with_version(service("stale", 5), version));
+            let trouble = check(settings(), move |path, before| {
+                match (path.contains("watch=true"), before) {
+                    (false, 0) => list(7, &[service("stale", 3)]),
+                    (false, _) => list(9, &[service("a", 8)]),
+                    (true, 0) => Reply::Open(vec![change.clone()]),
+                    (true, _) => Reply::Open(vec![]),
+                }
+            })
+            .await;
+            assert!(trouble.starts_with("failed to watch services"), "{trouble}");
+            assert!(trouble.ends_with(NO_VERSION), "{trouble}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bookmark_without_a_version_says_nothing() {
+    for version in NONE {
+        let script = script(
+            move |path, before| match (path.contains("watch=true"), before) {
+                (false, _) => list(7, &[]),
+                (true, 0) => {
+                    Reply::Watch(vec![bookmark(Some("8"), false), bookmark(version, false)])
+                }
+                (true, _) => Reply::Open(vec![event("ADDED", &service("a", 9))]),
+            },
+        );
+        let mut scene = Scene::start(settings(), script).await;
+        scene.until_services(&["a"]).await;
+        assert!(!scene.server.asked("resourceVersion=8").is_empty());
+        assert_eq!((scene.troubles.len(), scene.lists), (0, 1));
+    }
+}

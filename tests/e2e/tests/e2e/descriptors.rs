@@ -83,6 +83,13 @@ fn flooded() -> Outcome {
             println!("{line}");
         }
     }
+    let displaced = r#"kubeipvs_http_connections_displaced_total{share="common"} "#;
+    let displaced = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(displaced));
+    ensure(displaced.is_some_and(|count| count != "0"), || {
+        format!("the client held all that it wanted: {displaced:?} displaced")
+    })?;
     drop(client);
     node.observe("after the flood")?;
     ensure(!daemon.has_ended()?, || "the daemon has ended")?;

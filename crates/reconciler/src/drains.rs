@@ -1,7 +1,7 @@
 //! Real servers that left their Service and still have connections (deviation D6).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,12 +106,14 @@ impl Drains {
             }
         }
         if view.config.cut_lost_endpoints {
-            let lost = view.leaving(keys).filter(|(key, weight)| {
+            let leaving: BTreeMap<DrainKey, u32> = view.leaving(keys).collect();
+            let terminating = view.terminating(leaving.keys());
+            let lost = leaving.iter().filter(|(key, weight)| {
                 let terminated =
-                    (self.drains.get(key)).map_or(*weight == 0, |drain| drain.terminated);
-                !terminated && view.terminating(key).is_none()
+                    (self.drains.get(key)).map_or(**weight == 0, |drain| drain.terminated);
+                !terminated && !terminating.contains_key(key)
             });
-            ended.extend(lost.map(|(key, _)| (key, Reason::Lost)));
+            ended.extend(lost.map(|(key, _)| (*key, Reason::Lost)));
         }
         ended
     }
@@ -137,8 +139,10 @@ impl Drains {
                 self.drains.remove(&key);
             }
         }
+        let terminating = view.terminating(&leaving);
         let mut next: BTreeMap<VirtualServerKey, Instant> = BTreeMap::new();
         for key in leaving {
+            let terminating = terminating.get(&key).copied();
             let drain = self.drains.entry(key).or_insert_with(|| Drain {
                 owner: view.desired.owners.virtual_servers.get(&key.0).cloned(),
                 since: now,
@@ -146,9 +150,9 @@ impl Drains {
                 connections: Connections::default(),
                 idle: false,
                 // Nothing is known of a server that drained before this process began.
-                terminated: view.terminating(&key).is_none(),
+                terminated: terminating.is_none(),
             });
-            drain.terminated |= view.terminating(&key) == Some(true);
+            drain.terminated |= terminating == Some(true);
             let first = drain.since + GRACE;
             let count = if first > now { first } else { now + POLL };
             let at = match drain.deadline {
@@ -227,15 +231,35 @@ impl View<'_> {
             })
     }
 
-    /// Returns true if the endpoint behind a real server terminates; `None` if the Service has no such endpoint.
-    fn terminating(&self, (key, real): &DrainKey) -> Option<bool> {
-        let owner = self.desired.owners.virtual_servers.get(key)?;
-        let service: &ObjectName = &owner.service;
-        (self.cluster.slices(service))
-            .flat_map(|slice| slice.endpoints)
-            .filter(|endpoint| endpoint.address.as_result() == Ok(&real.address))
-            .map(|endpoint| endpoint.terminating)
-            .max()
+    /// Says of the endpoints behind `leaving` whether they terminate; those that their Service does not have are left out. The
+    /// endpoints of a Service are looked at once for each virtual server, however many of them leave.
+    fn terminating<'k>(
+        &self,
+        leaving: impl IntoIterator<Item = &'k DrainKey>,
+    ) -> BTreeMap<DrainKey, bool> {
+        let mut by_server: BTreeMap<VirtualServerKey, BTreeMap<IpAddr, Option<bool>>> =
+            BTreeMap::new();
+        let leaving: Vec<&DrainKey> = leaving.into_iter().collect();
+        for (server, real) in &leaving {
+            let addresses = by_server.entry(*server).or_default();
+            addresses.insert(real.address, None);
+        }
+        for (server, addresses) in &mut by_server {
+            let Some(owner) = self.desired.owners.virtual_servers.get(server) else {
+                continue;
+            };
+            let service: &ObjectName = &owner.service;
+            for endpoint in (self.cluster.slices(service)).flat_map(|slice| slice.endpoints) {
+                let address = endpoint.address.as_result().ok();
+                if let Some(known) = address.and_then(|address| addresses.get_mut(address)) {
+                    *known = (*known).max(Some(endpoint.terminating));
+                }
+            }
+        }
+        let known = |key: &DrainKey| *by_server.get(&key.0)?.get(&key.1.address)?;
+        (leaving.into_iter())
+            .filter_map(|key| Some((*key, known(key)?)))
+            .collect()
     }
 }
 

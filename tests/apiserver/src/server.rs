@@ -262,15 +262,7 @@ impl Server {
     /// # Errors
     /// Only where its `apiVersion` and `kind` are not served.
     pub fn insert_unchecked(&self, object: Value) -> Result<Arc<Object>, ApiError> {
-        let (api, key) = place(&object)?;
-        let mut object = api.decode(object);
-        if api.namespaced {
-            object["metadata"]["namespace"] = json!(key.namespace);
-        }
-        if object["metadata"]["uid"].is_null() {
-            crate::cluster::stamp(&mut object);
-        }
-        Ok(self.inner.cluster.insert_unchecked(api.resource, object))
+        self.inner.insert_unchecked(object)
     }
 
     /// Loads manifests (YAML or JSON, several documents, `List`s; a directory means the files in it)
@@ -341,6 +333,19 @@ impl Inner {
                 tracing::error!(%error, addr = %inner.addr, "cannot listen again");
             }
         });
+    }
+
+    /// See [`Server::insert_unchecked`].
+    pub(crate) fn insert_unchecked(&self, object: Value) -> Result<Arc<Object>, ApiError> {
+        let (api, key) = place(&object)?;
+        let mut object = api.decode(object);
+        if api.namespaced {
+            object["metadata"]["namespace"] = json!(key.namespace);
+        }
+        if object["metadata"]["uid"].is_null() {
+            crate::cluster::stamp(&mut object);
+        }
+        Ok(self.cluster.insert_unchecked(api.resource, object))
     }
 
     pub(crate) fn open_watch(&self) -> OpenWatch {

@@ -149,6 +149,14 @@ impl ApiServer {
         self.send("PUT", &path, Some(object)).map(drop)
     }
 
+    /// Stores an object as it is, status included and past all admission, in place of one that is there.
+    ///
+    /// # Errors
+    /// Where the server does not know its kind.
+    pub fn insert_unchecked(&self, object: &Value) -> Outcome {
+        self.fault("insert-unchecked", object)
+    }
+
     /// Deletes an object.
     ///
     /// # Errors

@@ -138,6 +138,33 @@ fn lost_endpoints_are_cut_where_that_is_asked_for() {
 }
 
 #[test]
+fn of_endpoints_that_leave_together_only_the_lost_ones_are_cut() {
+    let config = NodeConfig {
+        cut_lost_endpoints: true,
+        ..config()
+    };
+    let all: Vec<[u8; 4]> = (1..=9).map(|last| [10, 1, 0, last]).collect();
+    let mut node = Node::with_web(config, &all);
+    let mut slice = web_slice(&all);
+    for endpoint in &mut slice.endpoints[3..6] {
+        endpoint.ready = false;
+        endpoint.terminating = true;
+    }
+    node.cluster(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
+    node.pass(Duration::from_millis(10));
+    // All but the first three are gone: three of them without a word before.
+    node.cluster(super::slice(&all[..3]));
+    node.pass(Duration::from_millis(10));
+    let expected: Vec<String> = (1..=6)
+        .map(|last| {
+            let weight = u8::from(last <= 3);
+            format!("-a -t 10.96.0.1:80 -r 10.1.0.{last}:8080 -m -w {weight}")
+        })
+        .collect();
+    assert_eq!(node.real_servers(), expected);
+}
+
+#[test]
 fn a_drain_goes_on_after_a_restart() {
     let before = leaving(config(), 3, true);
     let mut node = Node::new(config());

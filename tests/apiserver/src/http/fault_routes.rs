@@ -11,6 +11,7 @@
 //! | `/faults/forbid` | `[{"resource": "services", "verb": "list"}]` |
 //! | `/faults/cut-events` | `{"count": 1}` |
 //! | `/faults/close-watches`, `/faults/compact` | none |
+//! | `/faults/insert-unchecked` | an object, which is stored as it is, past all admission |
 //! | `/faults/down` | `{"for_ms": 2000, "state": "kept"}` (or `"lost"`) |
 
 use super::body::answer;
@@ -85,6 +86,7 @@ pub(super) fn serve(
         (&Method::POST, "without-streaming-lists") => {
             faults.without_streaming_lists(read::<Switch>(body)?.on);
         }
+        (&Method::POST, "insert-unchecked") => drop(server.insert_unchecked(read(body)?)?),
         (&Method::POST, "down") => {
             let down: Down = read(body)?;
             server.down_for(Duration::from_millis(down.for_ms), down.state);

@@ -225,6 +225,20 @@ async fn down_over_http_comes_back() {
     );
 }
 
+#[tokio::test]
+async fn an_object_is_stored_over_http_past_all_admission() {
+    let server = server().await;
+    let odd = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "odd"},
+        "spec": {"ports": "http"}});
+    let path = "/faults/insert-unchecked";
+    let answer = request(&server, "POST", path, &odd.to_string()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let stored = server.get(apiserver::Resource::Services, "default", "odd");
+    assert_eq!(stored.unwrap().value["spec"], odd["spec"]);
+    let answer = request(&server, "POST", path, "{\"kind\":\"Pod\"}").await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
 async fn request(server: &Server, method: &str, path: &str, body: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(server.addr()).await.unwrap();
     let length = body.len();

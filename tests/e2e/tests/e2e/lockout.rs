@@ -48,6 +48,12 @@ fn refused() -> Outcome {
     api.replace_status(&balanced)?;
     daemon.wait_for_log(LIMIT, &["KIV0116", "status.loadBalancer.ingress[].ip"])?;
 
+    // No API server takes such a cluster IP, unless its own address is in the range of cluster IPs.
+    let mut inside = objects::service("inside", &[server], &[Protocol::Tcp]);
+    inside["spec"]["ports"][0]["port"] = json!(api.address.port());
+    api.insert_unchecked(&inside)?;
+    daemon.wait_for_log(LIMIT, &["KIV0116", "spec.clusterIPs[0]"])?;
+
     // The way is open: what comes later is served.
     api.create_all(&world.web("late", 2))?;
     let late = Family::V4.virtual_server(2).to_string();

@@ -5,6 +5,7 @@
 mod changes;
 mod cluster;
 mod crash;
+mod descriptors;
 mod doctor;
 mod drift;
 mod faults;
@@ -24,12 +25,22 @@ use e2e::{Outcome, World};
 use harness::case;
 
 fn main() -> ExitCode {
+    if let Ok(addresses) = std::env::var(descriptors::FLOOD) {
+        return match descriptors::flood(&addresses) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("{failure}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let trials = [
         schedulers::trials(),
         changes::trials(),
         files::trials(),
         faults::trials(),
         crash::trials(),
+        descriptors::trials(),
         doctor::trials(),
         drift::trials(),
         kernel_faults::trials(),

@@ -1,58 +1,53 @@
 //! Services that ask for too much, beside one whose endpoints change.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+mod endpoints;
+mod missing_scheduler;
+mod poison;
+mod scene;
 
-use e2e::{ApiServer, Context as _, Outcome, Process, Protocol, World, ensure, objects, within};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use e2e::{Context as _, Outcome, ensure, objects};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use self::scene::{Scene, with_scheduler};
 use crate::case;
-
-/// Time limit of one change. How long it takes is printed.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// Changes of the good Service while one kind of tenant is there.
-const CHANGES: u8 = 10;
 
 /// Maximum number of lines that the daemon logs about 1,000 mistakes.
 const LINES: usize = 3_000;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![case(
-        "tenants::who_ask_for_too_much_harm_no_other",
-        harmless,
-    )]
+    vec![
+        case("tenants::who_ask_for_too_much_harm_no_other", harmless),
+        case(
+            "tenants::objects_that_cannot_be_decoded_harm_no_other",
+            poison::harmless,
+        ),
+        case(
+            "tenants::a_missing_scheduler_harms_no_other",
+            missing_scheduler::harmless,
+        ),
+        case(
+            "tenants::ten_thousand_endpoints_harm_no_other",
+            endpoints::harmless,
+        ),
+    ]
 }
 
 fn harmless() -> Outcome {
-    let world = World::build(1)?;
-    let good = [
-        objects::service("good", &[address(1)], &[Protocol::Tcp]),
-        objects::slice("good", &[endpoint(1)], &[Protocol::Tcp]),
-    ];
-    let load = world.write_objects("load.json", good.to_vec())?;
-    let api = ApiServer::start(&world, &[&load])?;
-    let config = world.config(&[])?;
-    let daemon = world.daemon(&[&"--kubeconfig", &api.kubeconfig, &"--config", &config])?;
-    daemon.wait_for_log(LIMIT, &["synced. Plan"])?;
+    let scene = Scene::start()?;
     let modules = modules()?;
-    let scene = Scene {
-        world: &world,
-        api: &api,
-        daemon: &daemon,
-    };
-    scene.changes("without others")?;
-    let schedulers: Vec<Value> = (0..1_000).map(with_scheduler).collect();
+    scene.phase("without others", || Ok(()))?;
+    let schedulers: Vec<Value> = (0..1_000).map(with_unknown_scheduler).collect();
     scene.beside("1,000 unknown schedulers", &schedulers)?;
     scene.beside("300 ports at 100 external addresses", &[wide()])?;
     scene.beside("30 ports with 5,000 source ranges", &[guarded()])?;
 
     let loaded: BTreeSet<String> = &self::modules()? - &modules;
     ensure(loaded.is_empty(), || format!("loaded: {loaded:?}"))?;
-    let log = daemon.log();
+    let log = scene.daemon.log();
     let lines = log.lines().count();
     println!("{lines} lines of log, {} bytes", log.len());
     ensure(lines <= LINES, || format!("{lines} lines of log"))?;
@@ -67,60 +62,6 @@ fn harmless() -> Outcome {
     )
 }
 
-struct Scene<'a> {
-    world: &'a World,
-    api: &'a ApiServer,
-    daemon: &'a Process,
-}
-
-impl Scene<'_> {
-    /// Creates `tenants`, and changes the good Service from then on.
-    fn beside(&self, what: &str, tenants: &[Value]) -> Outcome {
-        self.api.create_all(tenants)?;
-        self.changes(what)
-    }
-
-    /// Moves the good Service from endpoint to endpoint.
-    fn changes(&self, what: &str) -> Outcome {
-        let mut took = Vec::new();
-        for number in 0..CHANGES {
-            let endpoint = endpoint(number + 10);
-            let slice = objects::slice("good", &[endpoint], &[Protocol::Tcp]);
-            self.api.replace(&slice)?;
-            let begin = Instant::now();
-            within(LIMIT, || {
-                let table = self.world.tool("ipvsadm -L -n -t 10.96.0.1:80")?;
-                ensure(table.contains(&format!("{endpoint}:")), || {
-                    format!("{endpoint} is not served: {table}")
-                })
-            })?;
-            took.push(begin.elapsed());
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        took.sort_unstable();
-        let mut line = format!("{what}: a change takes {:.0?}", took[took.len() / 2]);
-        let _ = write!(line, ", at most {:.0?}", took[took.len() - 1]);
-        println!("{line}; the daemon had {} at most", self.peak()?);
-        Ok(())
-    }
-
-    /// The daemon's largest resident memory so far.
-    fn peak(&self) -> Outcome<String> {
-        let path = format!("/proc/{}/status", self.daemon.id()?);
-        let status = std::fs::read_to_string(&path).context(|| path.clone())?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        Ok(line.unwrap_or("?").trim().to_owned())
-    }
-}
-
-fn address(number: u8) -> IpAddr {
-    IpAddr::from([10, 96, 0, number])
-}
-
-fn endpoint(number: u8) -> IpAddr {
-    IpAddr::from([10, 100, 0, number])
-}
-
 /// Names of the modules that are loaded.
 fn modules() -> Outcome<BTreeSet<String>> {
     let path = "/proc/modules";
@@ -130,18 +71,14 @@ fn modules() -> Outcome<BTreeSet<String>> {
 }
 
 /// A Service with a scheduler that no kernel has, but for some that are modules of another kind.
-fn with_scheduler(number: u16) -> Value {
-    let [high, low] = number.to_be_bytes();
-    let at = IpAddr::from([10, 96, 128 + high, low]);
-    let mut service = objects::service(&format!("tenant-{number}"), &[at], &[Protocol::Tcp]);
+fn with_unknown_scheduler(number: u16) -> Value {
     let name = match number % 4 {
         0 => "ftp".to_owned(),
         1 => "pe_sip".to_owned(),
         2 => format!("x{number}\n2026 ERROR forged \u{1b}[2J"),
         _ => format!("x{number}"),
     };
-    service["metadata"]["annotations"] = json!({"kube-ipvs.io/scheduler": name});
-    service
+    with_scheduler(number, &name)
 }
 
 fn ports(count: u16) -> Value {

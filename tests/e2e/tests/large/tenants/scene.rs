@@ -1,0 +1,152 @@
+//! A good Service whose endpoints change, whatever else there is.
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use e2e::{
+    ApiServer, Context as _, Failure, Outcome, Process, Protocol, World, ensure, get, objects,
+    within,
+};
+use serde_json::{Value, json};
+
+/// Time limit of one change. How long it takes is printed.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
+
+/// Changes of the good Service in one phase.
+const CHANGES: u8 = 10;
+
+/// The daemon's health pages, on the node.
+const HEALTH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10_256);
+
+/// A world with an API server, the daemon, and the good Service.
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) api: ApiServer,
+    pub(super) daemon: Process,
+    /// Lines of the log that were there before the phase.
+    lines: Cell<usize>,
+}
+
+impl Scene {
+    /// Starts it; the daemon has synchronised.
+    pub(super) fn start() -> Outcome<Self> {
+        Self::start_with(|_, _| Ok(()))
+    }
+
+    /// The same where `prepare` gets the API server before the daemon starts, and the daemon's command.
+    pub(super) fn start_with(
+        prepare: impl FnOnce(&ApiServer, &mut Command) -> Outcome,
+    ) -> Outcome<Self> {
+        let world = World::build(1)?;
+        let good = [
+            objects::service("good", &[address(1)], &[Protocol::Tcp]),
+            objects::slice("good", &[endpoint(1)], &[Protocol::Tcp]),
+        ];
+        let load = world.write_objects("load.json", good.to_vec())?;
+        let api = ApiServer::start(&world, &[&load])?;
+        let config = world.config(&[])?;
+        let mut command = world.daemon_command();
+        command.arg("--kubeconfig").arg(&api.kubeconfig);
+        command.arg("--config").arg(&config);
+        prepare(&api, &mut command)?;
+        let daemon = Process::start("kube-ipvsd", command)?;
+        daemon.wait_for_log(LIMIT, &["synced. Plan"])?;
+        let lines = Cell::new(0);
+        Ok(Self {
+            world,
+            api,
+            daemon,
+            lines,
+        })
+    }
+
+    /// Creates `tenants`, and changes the good Service from then on.
+    pub(super) fn beside(&self, what: &str, tenants: &[Value]) -> Outcome {
+        self.phase(what, || self.api.create_all(tenants))
+    }
+
+    /// Lets `begin` happen, and moves the good Service from endpoint to endpoint from then on.
+    pub(super) fn phase(&self, what: &str, begin: impl FnOnce() -> Outcome) -> Outcome {
+        let start = Instant::now();
+        begin()?;
+        let mut took = Vec::new();
+        for number in 0..CHANGES {
+            let endpoint = endpoint(number + 10);
+            let slice = objects::slice("good", &[endpoint], &[Protocol::Tcp]);
+            self.api.replace(&slice)?;
+            let begin = Instant::now();
+            within(LIMIT, || self.serves(address(1), endpoint))?;
+            took.push(begin.elapsed());
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        took.sort_unstable();
+        let mut line = format!("{what}: a change takes {:.0?}", took[took.len() / 2]);
+        let _ = write!(line, ", at most {:.0?}", took[took.len() - 1]);
+        let _ = write!(line, "; the daemon had {} at most", self.peak()?);
+        let lines = self.lines();
+        let new = lines - self.lines.replace(lines);
+        let rate = 60.0 * new as f64 / start.elapsed().as_secs_f64();
+        println!("{line}; {new} lines of log, {rate:.0} a minute");
+        Ok(())
+    }
+
+    /// Returns the number of lines of the daemon's log.
+    pub(super) fn lines(&self) -> usize {
+        self.daemon.log().lines().count()
+    }
+
+    /// Fails if the virtual server at port 80 of `address` does not lead to `endpoint`.
+    pub(super) fn serves(&self, address: IpAddr, endpoint: IpAddr) -> Outcome {
+        let table = self.world.tool(&format!("ipvsadm -L -n -t {address}:80"))?;
+        ensure(table.contains(&format!("{endpoint}:")), || {
+            format!("{endpoint} is not served: {table}")
+        })
+    }
+
+    /// Fails if the daemon does not say that it is ready, and lives.
+    pub(super) fn is_ready(&self) -> Outcome {
+        for page in ["/readyz", "/livez"] {
+            within(LIMIT, || {
+                let (status, body) = get(&self.world.node, HEALTH, page)?;
+                ensure(status == 200, || format!("{page}: {status} {body}"))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The daemon's largest resident memory so far.
+    fn peak(&self) -> Outcome<String> {
+        let path = format!("/proc/{}/status", self.daemon.id()?);
+        let status = std::fs::read_to_string(&path).context(|| path.clone())?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = line.ok_or_else(|| Failure::new("the daemon has ended"))?;
+        Ok(line.trim().to_owned())
+    }
+}
+
+/// The cluster IP of this number; the good Service has 1.
+pub(super) fn address(number: u8) -> IpAddr {
+    IpAddr::from([10, 96, 0, number])
+}
+
+/// The endpoint of this number. No pod is there.
+pub(super) fn endpoint(number: u8) -> IpAddr {
+    IpAddr::from([10, 100, 0, number])
+}
+
+/// The cluster IP of the tenant of this number.
+pub(super) fn tenant_address(number: u16) -> IpAddr {
+    let [high, low] = number.to_be_bytes();
+    IpAddr::from([10, 96, 128 + high, low])
+}
+
+/// A Service of a tenant, with the scheduler that it asks for.
+pub(super) fn with_scheduler(number: u16, scheduler: &str) -> Value {
+    let at = tenant_address(number);
+    let mut service = objects::service(&format!("tenant-{number}"), &[at], &[Protocol::Tcp]);
+    service["metadata"]["annotations"] = json!({"kube-ipvs.io/scheduler": scheduler});
+    service
+}

@@ -1,14 +1,18 @@
 //! What the loop tells the operator. INFO is a change of state, WARN what would wake someone.
 
+mod budget;
 mod repeats;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
+use model::finding::Code;
 use model::plan::PlannedOp;
 use model::{Finding, Level, chain};
 use sources::SourceEvent;
 use tracing::{debug, error, info, warn};
 
+use self::budget::{Line, LineBudget};
 use self::repeats::{Repeats, Seen};
 use reconciler::{Event, Report, Trigger};
 
@@ -23,6 +27,9 @@ pub(super) struct Reporter {
     drifted: usize,
     /// Errors that were logged before, so that one that lasts does not fill the log.
     repeats: Repeats,
+    /// Lines about findings of each code, and about syncs: tenants can cause both.
+    findings: BTreeMap<Code, LineBudget>,
+    syncs: Option<LineBudget>,
     /// True if the sync under way logged an error.
     logged: bool,
     /// Failed ops of the last synchronisation.
@@ -52,14 +59,25 @@ impl Reporter {
                 let changed = summary.add + summary.change + summary.delete > 0;
                 let is_change = *trigger == Trigger::Change;
                 let cause = trigger.name();
+                if !changed {
+                    debug!(cause, milliseconds, "synced, nothing to do");
+                    return;
+                }
                 if *failed > 0 && !logged && !is_change {
                     debug!(cause, milliseconds, failed, "synced in part. {summary}");
-                } else if *failed > 0 {
-                    warn!(cause, milliseconds, failed, "synced in part. {summary}");
-                } else if changed {
-                    info!(cause, milliseconds, "synced. {summary}");
+                    return;
+                }
+                let budget = self.syncs.get_or_insert_with(|| LineBudget::new(now));
+                let Some(left_out) = left_out(budget.line(now), "syncs") else {
+                    return;
+                };
+                if *failed > 0 {
+                    warn!(
+                        cause,
+                        milliseconds, failed, "synced in part. {summary}{left_out}"
+                    );
                 } else {
-                    debug!(cause, milliseconds, "synced, nothing to do");
+                    info!(cause, milliseconds, "synced. {summary}{left_out}");
                 }
             }
             Report::Audited => debug!("all of the kernel was compared"),
@@ -89,13 +107,28 @@ impl Reporter {
                     error!("{text}{times}");
                 }
             }
-            Report::FindingRaised(finding) => raised(finding),
-            Report::FindingCleared(finding) => info!(code = %finding.code, "solved: {finding}"),
+            Report::FindingRaised(finding) => {
+                if let Some(left_out) = self.finding(finding, now) {
+                    raised(finding, &left_out);
+                }
+            }
+            Report::FindingCleared(finding) => {
+                if let Some(left_out) = self.finding(finding, now) {
+                    info!(code = %finding.code, "solved: {finding}{left_out}");
+                }
+            }
             Report::DeletionsWithheld(count) => warn!(
                 count,
                 "deletions wait: somebody else changed the IPVS table while it was read"
             ),
         }
+    }
+
+    /// Text about lines on findings of this code that were left out; `None` if this one is to be left out too.
+    fn finding(&mut self, finding: &Finding, now: Instant) -> Option<String> {
+        let budget = self.findings.entry(finding.code);
+        let line = budget.or_insert_with(|| LineBudget::new(now)).line(now);
+        left_out(line, finding.code.as_str())
     }
 
     /// Text about the repetitions of an error since it was logged last; `None` if it is not to be logged.
@@ -129,11 +162,30 @@ impl Reporter {
     }
 }
 
-fn raised(finding: &Finding) {
+/// The end of a line about `subject`; `None` if the line is to be left out.
+fn left_out(line: Line, subject: &str) -> Option<String> {
+    let (left_out, is_last) = match line {
+        Line::Write { left_out } => (left_out, false),
+        Line::Last { left_out } => (left_out, true),
+        Line::LeaveOut => return None,
+    };
+    let mut text = String::new();
+    if left_out > 0 {
+        text = format!(" ({left_out} lines about {subject} before this one were left out)");
+    }
+    if is_last {
+        text.push_str(" (there are many: only a line a second about ");
+        text.push_str(subject);
+        text.push_str(" follows; /statusz and /metrics have all)");
+    }
+    Some(text)
+}
+
+fn raised(finding: &Finding, left_out: &str) {
     match finding.code.level() {
-        Level::Info => info!(code = %finding.code, "{finding}"),
-        Level::Warning => warn!(code = %finding.code, "{finding}"),
-        Level::Error => error!(code = %finding.code, "{finding}"),
+        Level::Info => info!(code = %finding.code, "{finding}{left_out}"),
+        Level::Warning => warn!(code = %finding.code, "{finding}{left_out}"),
+        Level::Error => error!(code = %finding.code, "{finding}{left_out}"),
     }
 }
 

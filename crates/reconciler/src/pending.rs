@@ -14,7 +14,7 @@ use model::names::ObjectName;
 use model::tables::TableKeys;
 
 /// Ops of one sync at most; the first sync of a process has no limit. A change that comes meanwhile waits for them.
-const OPS_AT_ONCE: usize = 2_048;
+const OPS_AT_ONCE: usize = 1_024;
 
 /// Services that are compiled for one sync at most.
 const SERVICES_AT_ONCE: usize = 1_024;

@@ -7,7 +7,7 @@ use model::plan::Summary;
 use super::*;
 
 /// Ops of one sync at most.
-const OPS: usize = 2_048;
+const OPS: usize = 1_024;
 
 impl Node {
     /// Lets time pass until the next sync, and lets that one run.

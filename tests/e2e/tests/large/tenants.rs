@@ -42,8 +42,10 @@ fn harmless() -> Outcome {
     scene.phase("without others", || Ok(()))?;
     let schedulers: Vec<Value> = (0..1_000).map(with_unknown_scheduler).collect();
     scene.beside("1,000 unknown schedulers", &schedulers)?;
-    scene.beside("300 ports at 100 external addresses", &[wide()])?;
+    scene.beside("300 ports at 100 external addresses", &[wide(0)])?;
     scene.beside("30 ports with 5,000 source ranges", &[guarded()])?;
+    let wide: Vec<Value> = (1..=5).map(wide).collect();
+    scene.beside("and 5 more with 300 ports at 100 addresses", &wide)?;
 
     let loaded: BTreeSet<String> = &self::modules()? - &modules;
     ensure(loaded.is_empty(), || format!("loaded: {loaded:?}"))?;
@@ -86,9 +88,10 @@ fn ports(count: u16) -> Value {
     (0..count).map(port).collect()
 }
 
-fn wide() -> Value {
-    let mut service = objects::service("wide", &[IpAddr::from([10, 96, 2, 1])], &[]);
-    let external = |number: u8| IpAddr::from([198, 51, 100, number + 1]);
+fn wide(number: u8) -> Value {
+    let at = IpAddr::from([10, 96, 2, 10 + number]);
+    let mut service = objects::service(&format!("wide-{number}"), &[at], &[]);
+    let external = |last: u8| IpAddr::from([198, 51, 100 + number, last + 1]);
     service["spec"]["ports"] = ports(300);
     service["spec"]["externalIPs"] = (0..100).map(|number| json!(external(number))).collect();
     service

@@ -1,6 +1,7 @@
 //! A service proxy that runs on this node: kube-proxy, or kube-ipvsd itself, asked over HTTP at its metrics
 //! address. No process needs to be visible, so that it works from within a pod with the host's network.
 
+mod listeners;
 #[cfg(test)]
 mod tests;
 
@@ -75,7 +76,7 @@ pub fn running(address: SocketAddr) -> Option<Running> {
 }
 
 /// Asks the process at `address` which service proxy it is. The answer at `/proxyMode` must be a mode of kube-proxy. Takes a few
-/// seconds at most, whatever the process sends.
+/// seconds at most, whatever the process sends. A service proxy belongs to root: a process of another user is none, whatever it answers.
 #[must_use]
 pub fn identify(address: SocketAddr) -> Identity {
     identify_within(address, IDENTITY)
@@ -92,6 +93,11 @@ fn identify_within(address: SocketAddr, limits: Limits) -> Identity {
             "the answer at /proxyMode is not a mode of kube-proxy",
         ));
     };
+    if listeners::are_of_others(address.port()) {
+        return Identity::Other(io::Error::other(
+            "the process that answers as kube-proxy does is not root's",
+        ));
+    }
     let status = ask(address, "/statusz?format=json", limits).unwrap_or_default();
     Identity::Proxy(if status.contains("\"nodeName\"") {
         Running::KubeIpvs

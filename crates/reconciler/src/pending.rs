@@ -26,9 +26,9 @@ pub(crate) struct Pending {
     pub(crate) ops_at_once: usize,
     /// Services that changed, in the order of their first change.
     services: Line,
-    /// Those of them that are too large for one sync.
+    /// Services that changed and are too large for one sync.
     large: Line,
-    /// What changed besides Services.
+    /// Changes of other objects.
     others: Changed,
     /// Entries that are compiled and not written. Each part is about one Service, or is the rest of one sync.
     entries: VecDeque<TableKeys>,

@@ -372,7 +372,7 @@ impl Reconciler {
         }
     }
 
-    /// What was too much for this sync waits for another one. An entry that failed in it, or before it, keeps its task.
+    /// Leaves to other syncs the entries that were too many for this one. An entry that failed in it, or before it, keeps its task.
     fn settle_left(&mut self, run: &mut SyncRun, now: Instant) {
         let mut left = std::mem::take(&mut run.left);
         let entries: Vec<EntryKey> = EntryKey::all_of(&left).collect();

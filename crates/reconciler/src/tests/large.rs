@@ -189,7 +189,7 @@ fn an_audit_reports_no_drift_of_what_waits() {
     assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
 }
 
-/// What fails is tried again in its time, however much of the same virtual server was left for later.
+/// An entry that fails is tried again in its time, however much of it was left for later.
 #[test]
 fn a_failure_within_a_part_waits_for_its_time() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);

@@ -86,7 +86,7 @@ async fn a_list_without_a_version_is_a_trouble() {
     }
 }
 
-/// What it says is taken in. From where to go on is not known, so that a list follows.
+/// The change is taken in. A list follows, since no version says from where to go on.
 #[tokio::test]
 async fn a_changed_object_without_a_version_leads_to_a_list() {
     for kind in ["ADDED", "MODIFIED", "DELETED"] {

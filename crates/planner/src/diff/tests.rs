@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ipvs::{Connections, Protocol, VirtualServerKey};
 use model::plan::{Plan, Reason};
+use model::tables::TableKeys;
 use model::{Desired, Op, OpEffect, Snapshot};
 
-use super::{Ownership, Retire, cleanup, diff};
+use super::{Ownership, Retire, cleanup, diff, diff_keys};
 use crate::testing::{cluster, compile, endpoint, service, slice};
 
 fn own() -> Ownership {
@@ -409,5 +410,36 @@ fn an_endpoint_that_comes_back_has_its_weight_again() {
     assert_eq!(
         lines,
         ["change real server 10.1.0.1:8080 of 10.96.0.1:80/TCP: weight 0 -> 1"]
+    );
+}
+
+/// A part of a large Service may go before the rest of it.
+#[test]
+fn an_address_goes_with_the_last_virtual_server_that_is_ours_by_it() {
+    let mut live = live(&web(&[]));
+    let first = key([10, 96, 0, 1], 80);
+    let last = key([10, 96, 0, 1], 81);
+    let mut entry = (*live.tables.virtual_servers[&first]).clone();
+    entry.server.key = last;
+    live.tables.virtual_servers.insert(last, Arc::new(entry));
+    let plan = |live: &Snapshot, key| {
+        let keys = TableKeys {
+            virtual_servers: BTreeSet::from([key]),
+            ..TableKeys::default()
+        };
+        diff_keys(&Desired::default(), live, &own(), &keys)
+    };
+    check(
+        &plan(&live, first),
+        &["- delete virtual server 10.96.0.1:80/TCP: no Service asks for it"],
+    );
+    live.note(&Op::DelVirtualServer(first));
+    check(
+        &plan(&live, last),
+        &[
+            "- delete virtual server 10.96.0.1:81/TCP: no Service asks for it",
+            "--",
+            "- delete address 10.96.0.1 from kube-ipvs0: no Service asks for it",
+        ],
     );
 }

@@ -372,7 +372,8 @@ impl Reconciler {
         }
     }
 
-    /// Leaves to other syncs the entries that were too many for this one. An entry that failed in it, or before it, keeps its task.
+    /// Leaves to other syncs the entries that were too many for this one. An entry that failed in it keeps its task, and one that it was
+    /// to try again is due at once.
     fn settle_left(&mut self, run: &mut SyncRun, now: Instant) {
         let mut left = std::mem::take(&mut run.left);
         let entries: Vec<EntryKey> = EntryKey::all_of(&left).collect();

@@ -64,6 +64,9 @@ pub fn main(args: &Args) -> ExitCode {
 fn start(args: &Args) -> Result<ExitCode, Fatal> {
     let overrides = args.overrides();
     let resolved = sources::config::load(args.config.as_deref(), &overrides, &hostname())?;
+    if let Some(place) = &resolved.taken_from {
+        info!("configuration: {place} is read");
+    }
     for warning in &resolved.warnings {
         warn!("configuration: {warning}");
     }

@@ -14,6 +14,7 @@
 
 mod check;
 mod duration;
+mod extract;
 mod file;
 mod flags;
 pub mod reference;
@@ -40,7 +41,6 @@ pub use self::settings::{DaemonSettings, IptablesBackend, ServiceMetrics};
 pub use self::show::EffectiveValue;
 
 use self::table::{Effect, FieldInfo};
-use crate::yaml;
 
 /// The settings of the command line, besides the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,8 +51,8 @@ pub struct NodeOverrides {
     pub kubeconfig: Option<PathBuf>,
     /// kube-proxy's flags. Where there is a file they are ignored, each with a warning.
     pub flags: ConfigFlags,
-    /// True if unknown fields are a warning instead of an error.
-    pub lenient: bool,
+    /// True if fields that kube-proxy does not know are an error in its file too, instead of a warning.
+    pub strict: bool,
 }
 
 /// A configuration that makes sense.
@@ -66,6 +66,8 @@ pub struct Resolved {
     pub kubeconfig: Option<PathBuf>,
     /// Warnings: fields without effect, flags beside a file. Ordered by path.
     pub warnings: Vec<ConfigWarning>,
+    /// The part of the file that was read, where it holds other things too.
+    pub taken_from: Option<String>,
     /// Where the fields that say something come from, by path.
     pub origins: BTreeMap<&'static str, Origin>,
 }
@@ -163,6 +165,8 @@ pub fn load(
         None => Document {
             layer: Layer::Flags,
             fields: overrides.flags.document(),
+            taken_from: None,
+            repeated: Vec::new(),
         },
     };
     document.resolve(overrides, hostname)
@@ -172,7 +176,7 @@ pub fn load(
 ///
 /// # Errors
 ///
-/// The file cannot be read, is no YAML or JSON, or holds something else than one mapping.
+/// As [`parse`], or the file cannot be read.
 pub fn read(path: &Path) -> Result<Document, ConfigErrors> {
     match fs::read_to_string(path) {
         Ok(text) => parse(&path.display().to_string(), &text),
@@ -180,34 +184,23 @@ pub fn read(path: &Path) -> Result<Document, ConfigErrors> {
     }
 }
 
-/// Reads a text that came from `origin`, which the messages name. An empty one holds no fields.
+/// Reads a text that came from `origin`, which the messages name. An empty one holds no fields. Among several documents, and in
+/// a ConfigMap, the one configuration is found.
 ///
 /// # Errors
 ///
-/// The text is no YAML or JSON, or holds something else than one mapping.
+/// The text is no YAML or JSON, holds something else than a mapping, or several documents without one that is a configuration.
 pub fn parse(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
-    let (mut values, error) = yaml::documents(text);
-    if let Some(error) = error {
-        let place = (error.place).map_or_else(String::new, |place| {
-            format!(":{}:{}", place.line, place.column)
-        });
-        return Err(file_error(format!("{origin}{place}"), error.what));
-    }
-    let fields = match (values.pop(), values.len()) {
-        (None, _) => Map::new(),
-        (Some(Value::Object(fields)), 0) => fields,
-        (Some(other), 0) => {
-            let what = format!("must hold a mapping, not {}", value::describe(&other));
-            return Err(file_error(origin, what));
-        }
-        (Some(_), others) => {
-            let what = format!("one document is wanted, not {}", others + 1);
-            return Err(file_error(origin, what));
-        }
-    };
+    let extract::Found {
+        fields,
+        taken_from,
+        repeated,
+    } = extract::find(origin, text)?;
     Ok(Document {
         layer: Layer::File(origin.to_owned()),
         fields,
+        taken_from,
+        repeated,
     })
 }
 
@@ -216,6 +209,10 @@ pub fn parse(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
 pub struct Document {
     layer: Layer,
     fields: Map<String, Value>,
+    /// The part of the file that it is, where the file holds other things too.
+    taken_from: Option<String>,
+    /// A key that is given twice, with its place.
+    repeated: Vec<ConfigError>,
 }
 
 /// Where a document comes from.
@@ -286,10 +283,10 @@ impl Document {
             node_name,
             kubeconfig,
             flags,
-            lenient,
+            strict,
         } = overrides;
         let layer = self.layer;
-        let checked = check::check(self.fields, &layer, *lenient);
+        let checked = check::check(self.fields, self.repeated, &layer, *strict);
         let (mut errors, mut warnings) = (checked.errors, checked.warnings);
         let mut origins = checked.origins;
         let file: file::ConfigFile = serde_json::from_value(Value::Object(checked.tree))
@@ -328,6 +325,7 @@ impl Document {
             settings: outcome.settings,
             kubeconfig: kubeconfig.clone().or(outcome.kubeconfig.map(PathBuf::from)),
             warnings,
+            taken_from: self.taken_from,
             origins,
         };
         let later = resolved.values();

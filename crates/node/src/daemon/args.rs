@@ -39,8 +39,11 @@ pub struct Args {
     /// KubeIpvsConfiguration; it decides alone, whatever kube-proxy's flags below say
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Warn about fields of the configuration that nobody knows instead of ending
+    /// End at fields of kube-proxy's file that it does not know or has no longer, instead of a warning
     #[arg(long)]
+    pub strict_config: bool,
+    /// Without meaning: kube-proxy's file is read leniently
+    #[arg(long, hide = true)]
     pub lenient: bool,
     /// Write the configuration that holds, with all defaults, to this file, and exit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "cleanup"])]
@@ -97,7 +100,7 @@ impl Args {
                 Some(verbosity) => flags.with("v", verbosity),
                 None => flags,
             },
-            lenient: self.lenient,
+            strict: self.strict_config,
         }
     }
 }

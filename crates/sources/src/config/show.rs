@@ -47,6 +47,7 @@ impl Resolved {
             settings,
             kubeconfig,
             warnings: _,
+            taken_from: _,
             origins,
         } = self;
         let mut values = Values::new();

@@ -232,6 +232,14 @@ pub fn field(path: &str) -> Option<&'static FieldInfo> {
     FIELDS.iter().find(|field| field.path == path)
 }
 
+/// What is to be said about a field that kube-proxy had and has no longer.
+pub(super) fn retired(path: &str) -> Option<&'static str> {
+    let (_, instead) = fields::RETIRED
+        .iter()
+        .find(|(retired, _)| *retired == path)?;
+    Some(instead)
+}
+
 /// Returns true if fields are below `path`.
 pub(super) fn is_section(path: &str) -> bool {
     FIELDS.iter().any(|field| {

@@ -1,5 +1,6 @@
 //! One `check` for each question: what is wrong, what is odd, what holds.
 
+mod extract;
 mod fields;
 mod files;
 mod flags;

@@ -185,6 +185,15 @@ fn of_gates(value: &Value) -> Vec<Problem> {
         .collect()
 }
 
+/// Reads a word of YAML 1.1 for true or false, as Go's YAML and with it Kubernetes does.
+pub(super) fn boolean_word(text: &str) -> Option<bool> {
+    match text {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
 /// A value in a message.
 pub(super) fn describe(value: &Value) -> String {
     match value {

@@ -415,7 +415,19 @@ pub const FIELDS: &[FieldInfo] = &[
         .flag("show-hidden-metrics-for-version")
         .nothing(),
     field("portRange", Text, "", "Unused in kube-proxy.").nothing(),
-    field("udpIdleTimeout", Duration, "250ms", "Of the userspace mode, in old files.").nothing(),
     field("winkernel", Any, "", "Of Windows.").nothing(),
     field("windowsRunAsService", Bool, "false", "Of Windows.").nothing(),
+];
+
+/// Fields that kube-proxy had and has no longer, and what is to be said about them.
+pub(super) const RETIRED: &[(&str, &str)] = &[
+    (
+        "conntrack.max",
+        "conntrack.maxPerCore and conntrack.min decide",
+    ),
+    (
+        "resourceContainer",
+        "the cgroup is left to what starts the daemon",
+    ),
+    ("udpIdleTimeout", "it was for the userspace mode"),
 ];

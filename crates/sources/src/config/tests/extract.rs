@@ -44,9 +44,7 @@ fn config_maps() {
             ),
             &place,
         );
-        let json = json(&format!(
-            "{{\"kind\":\"KubeProxyConfiguration\",\"ipvs\":{{\"scheduler\":\"lc\"}}}}"
-        ));
+        let json = json(r#"{"kind":"KubeProxyConfiguration","ipvs":{"scheduler":"lc"}}"#);
         check_found(&format!("{MAP}data: {{{key}: {json}}}"), &place);
     }
     check_found(

@@ -76,7 +76,7 @@ impl ConfigFlags {
         let parts = || parts().filter(|part| !part.is_empty());
         let text = || Value::String(last.clone());
         Some(match field.kind {
-            Kind::Networks | Kind::NetworksOrPrimary | Kind::Words(_) => parts().collect(),
+            Kind::Networks | Kind::NodePorts | Kind::Words(_) => parts().collect(),
             Kind::Gates => Value::Object(parts().map(gate).collect()),
             Kind::Bool => boolean(last).map_or_else(text, Value::Bool),
             Kind::Whole(..) | Kind::Number => {
@@ -173,10 +173,10 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Text | Kind::Scheduler | Kind::Interface | Kind::Any => "TEXT",
         Kind::Bool => "BOOL",
         Kind::Whole(..) | Kind::Number => "NUMBER",
-        Kind::Duration => "DURATION",
+        Kind::Duration | Kind::KernelSeconds => "DURATION",
         Kind::Address => "ADDRESS",
         Kind::AddressPort(_) => "ADDRESS:PORT",
-        Kind::Networks | Kind::NetworksOrPrimary | Kind::NetworkPair => "CIDR,…",
+        Kind::Networks | Kind::NodePorts | Kind::NetworkPair => "CIDR,…",
         Kind::Choice(_) => "WORD",
         Kind::Words(_) => "WORD,…",
         Kind::Ports => "PORT,…",

@@ -14,9 +14,10 @@ use model::{Name, NodeConfig};
 
 use super::file::{self, ClientConnection, ConfigFile, Iptables, Ipvs};
 use super::settings::DaemonSettings;
-use super::value::{GoDuration, Network, PRIMARY, address_port, network_pair};
+use super::value::{
+    GoDuration, Network, PRIMARY, address_port, kernel_seconds, network_pair, node_port_networks,
+};
 use super::{ConfigError, ConfigWarning, is_in};
-use crate::convert::parse_cidr;
 
 /// The flags that a file may name: `IP_VS_SVC_F_SCHED_*`, include/uapi/linux/ip_vs.h.
 pub(super) const SCHEDULER_FLAGS: [(&str, &str, ServiceFlags); 4] = [
@@ -144,9 +145,9 @@ impl Resolver<'_> {
             strict_arp: strict_arp.unwrap_or(false),
             kernel_settings: KernelSettings {
                 timeouts: Timeouts {
-                    tcp: seconds(tcp_timeout, 0),
-                    tcp_fin: seconds(tcp_fin_timeout, 0),
-                    udp: seconds(udp_timeout, 0),
+                    tcp: kernel_seconds(seconds(tcp_timeout, 0)),
+                    tcp_fin: kernel_seconds(seconds(tcp_fin_timeout, 0)),
+                    udp: kernel_seconds(seconds(udp_timeout, 0)),
                 },
                 conntrack: of_conntrack(conntrack),
             },
@@ -356,11 +357,11 @@ fn of_conntrack(file: file::Conntrack) -> ConntrackSettings {
     ConntrackSettings {
         max_per_core: max_per_core.unwrap_or(32 * 1024),
         min: min.unwrap_or(128 * 1024),
-        tcp_established_timeout: seconds(tcp_established_timeout, 24 * HOUR),
-        tcp_close_wait_timeout: seconds(tcp_close_wait_timeout, HOUR),
+        tcp_established_timeout: kernel_seconds(seconds(tcp_established_timeout, 24 * HOUR)),
+        tcp_close_wait_timeout: kernel_seconds(seconds(tcp_close_wait_timeout, HOUR)),
         tcp_be_liberal: tcp_be_liberal.unwrap_or(false),
-        udp_timeout: seconds(udp_timeout, 0),
-        udp_stream_timeout: seconds(udp_stream_timeout, 0),
+        udp_timeout: kernel_seconds(seconds(udp_timeout, 0)),
+        udp_stream_timeout: kernel_seconds(seconds(udp_stream_timeout, 0)),
     }
 }
 
@@ -381,11 +382,12 @@ fn limits(file: file::ServiceLimits) -> ServiceLimits {
 }
 
 fn node_ports(words: &[String]) -> NodePortAddresses {
-    if words.iter().any(|word| word == PRIMARY) {
-        return NodePortAddresses::Primary;
+    let networks = words.iter().flat_map(|word| node_port_networks(word));
+    let networks = without_repeats(networks);
+    match words.iter().any(|word| word == PRIMARY) {
+        true => NodePortAddresses::PrimaryAnd(networks),
+        false => NodePortAddresses::Within(networks),
     }
-    let networks = words.iter().filter_map(|word| parse_cidr(word.trim()));
-    NodePortAddresses::Within(without_repeats(networks))
 }
 
 fn networks(given: Vec<Network>) -> Vec<IpNetwork> {

@@ -142,7 +142,10 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         .map(|(_, name, _)| json!(name));
     let node_ports = match node_port_addresses {
         NodePortAddresses::Within(within) => networks(within),
-        NodePortAddresses::Primary => json!([PRIMARY]),
+        NodePortAddresses::PrimaryAnd(within) => {
+            let within = within.iter().map(ToString::to_string);
+            [PRIMARY.to_owned()].into_iter().chain(within).collect()
+        }
     };
     let (policy, allowed) = match external_ips {
         ExternalIpPolicy::Allow => ("Allow", json!([])),

@@ -24,14 +24,16 @@ pub enum Kind {
     Number,
     /// A duration in Go's form.
     Duration,
+    /// A duration that the kernel counts in whole seconds and up to a limit, which both kube-proxy accepts without a word.
+    KernelSeconds,
     /// An address.
     Address,
     /// An address and a port, this one if none is written; `0` alone is none.
     AddressPort(u16),
     /// Networks.
     Networks,
-    /// Networks, or the word `primary` alone.
-    NetworksOrPrimary,
+    /// Networks, and words for addresses of the node.
+    NodePorts,
     /// Ports, 1 to 65535.
     Ports,
     /// One network, or one of each family with a comma between.
@@ -55,10 +57,11 @@ impl fmt::Display for Kind {
             Self::Whole(low, high) => write!(f, "whole number from {low} to {high}"),
             Self::Number => f.write_str("number"),
             Self::Duration => f.write_str("duration"),
+            Self::KernelSeconds => f.write_str("duration, whole seconds"),
             Self::Address => f.write_str("address"),
             Self::AddressPort(_) => f.write_str("address:port"),
             Self::Networks => f.write_str("networks"),
-            Self::NetworksOrPrimary => f.write_str("networks, or `primary`"),
+            Self::NodePorts => f.write_str("networks, `all`, `primary`, `localhost`"),
             Self::Ports => f.write_str("list of ports"),
             Self::NetworkPair => f.write_str("network, or one of each family, `,` between"),
             Self::Choice(words) => write!(f, "`{}`", words.join("`, `")),

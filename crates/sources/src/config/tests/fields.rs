@@ -308,15 +308,89 @@ fn cluster_cidr_is_one_or_one_of_each_family() {
 
 #[test]
 fn node_port_addresses() {
-    let primary = resolve("nodePortAddresses: [primary]").expect("a configuration");
-    assert_eq!(primary.node.node_port_addresses, NodePortAddresses::Primary);
-    check_errors(
-        "nodePortAddresses: [primary, 10.0.0.0/8, eth0]",
+    let parsed = |texts: &[&str]| texts.iter().map(|text| network(text)).collect();
+    let within = |texts: &[&str]| NodePortAddresses::Within(parsed(texts));
+    let primary_and = |texts: &[&str]| NodePortAddresses::PrimaryAnd(parsed(texts));
+    let all = ["0.0.0.0/0", "::/0"];
+    let loopback = ["127.0.0.0/8", "::1/128"];
+    for (words, expected) in [
+        ("", within(&[])),
+        ("primary", primary_and(&[])),
+        ("all", within(&all)),
+        ("localhost", within(&loopback)),
+        ("primary, localhost", primary_and(&loopback)),
+        ("localhost, primary", primary_and(&loopback)),
+        ("primary, 10.0.0.0/8", primary_and(&["10.0.0.0/8"])),
+        (
+            "'fd00::/8', all, 0.0.0.0/0",
+            within(&["fd00::/8", "0.0.0.0/0", "::/0"]),
+        ),
+    ] {
+        let resolved = resolve(&format!("nodePortAddresses: [{words}]")).expect(words);
+        assert_eq!(resolved.node.node_port_addresses, expected, "{words}");
+        let again = resolve(&resolved.document().to_string()).expect(words);
+        assert_eq!(again.node.node_port_addresses, expected, "{words}");
+        assert_eq!(
+            resolved.warnings.len(),
+            usize::from(words.contains("localhost"))
+        );
+    }
+    check_warnings(
+        "nodePortAddresses: [primary, localhost]",
         &[
-            "nodePortAddresses[0]: \"primary\" must stand alone",
-            "nodePortAddresses[2]: \"eth0\" is no network such as 10.0.0.0/8",
+            "nodePortAddresses[1]: \"localhost\" adds nothing: node ports are never served at loopback addresses",
         ],
     );
+    check_errors(
+        "nodePortAddresses: [primary, eth0, Primary]",
+        &[
+            "nodePortAddresses[1]: \"eth0\" is no network such as 10.0.0.0/8",
+            "nodePortAddresses[2]: \"Primary\" is no network such as 10.0.0.0/8",
+        ],
+    );
+}
+
+#[test]
+fn timeouts_are_whole_seconds_that_every_kernel_takes() {
+    let max = "is set to 596h31m23s: a kernel may take no more, and refuse all timeouts at once";
+    for (text, seconds, warning) in [
+        ("2h", 7_200, None),
+        ("0s", 0, None),
+        (
+            "500ms",
+            0,
+            Some("leaves the kernel's setting: 500ms is below a second, its unit"),
+        ),
+        (
+            "1.5s",
+            1,
+            Some("is set to 1s: the kernel counts whole seconds"),
+        ),
+        ("596h31m23s", 2_147_483, None),
+        ("596h31m24s", 2_147_483, Some(max)),
+        ("8760h", 2_147_483, Some(max)),
+    ] {
+        for path in [
+            "ipvs.tcpTimeout",
+            "ipvs.tcpFinTimeout",
+            "ipvs.udpTimeout",
+            "conntrack.tcpEstablishedTimeout",
+            "conntrack.tcpCloseWaitTimeout",
+            "conntrack.udpTimeout",
+            "conntrack.udpStreamTimeout",
+        ] {
+            let mut fields = Map::new();
+            put(&mut fields, path, Value::from(text));
+            let resolved = resolve(&Value::Object(fields).to_string()).expect(text);
+            let held = format_duration(Duration::from_secs(seconds));
+            check_values(&resolved, &[&format!("{path} {held} (file c.yaml)")]);
+            let warning = warning.map(|warning| format!("{path}: {warning}"));
+            check_lines(
+                &resolved.warnings,
+                &warning.as_deref().map_or(vec![], |line| vec![line]),
+            );
+        }
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ use serde_json::{Map, Value};
 
 pub use self::duration::{format_duration, parse_duration};
 pub use self::flags::ConfigFlags;
-pub use self::settings::{DaemonSettings, IptablesBackend, ServiceMetrics};
+pub use self::settings::{DaemonSettings, IptablesBackend, LogFormat, ServiceMetrics};
 pub use self::show::EffectiveValue;
 
 use self::table::{Effect, FieldInfo};
@@ -286,9 +286,24 @@ impl Document {
             strict,
         } = overrides;
         let layer = self.layer;
-        let checked = check::check(self.fields, self.repeated, &layer, *strict);
+        let mut fields = self.fields;
+        let over_file = flags.over_file();
+        let over_file: Vec<_> = over_file
+            .filter(|_| matches!(layer, Layer::File(_)))
+            .collect();
+        for (field, value) in &over_file {
+            put(&mut fields, field.path, value.clone());
+        }
+        let checked = check::check(fields, self.repeated, &layer, *strict);
         let (mut errors, mut warnings) = (checked.errors, checked.warnings);
         let mut origins = checked.origins;
+        for (field, _) in &over_file {
+            if let Some(flag) = field.flag
+                && origins.contains_key(field.path)
+            {
+                origins.insert(field.path, Origin::Override(flag));
+            }
+        }
         let file: file::ConfigFile = serde_json::from_value(Value::Object(checked.tree))
             .map_err(|error| file_error("configuration", error.to_string()))?;
 
@@ -380,7 +395,10 @@ fn put(map: &mut Map<String, Value>, path: &str, value: Value) {
             map.insert(path.to_owned(), value);
         }
         Some((section, rest)) => {
-            let below = (map.entry(section)).or_insert_with(|| Value::Object(Map::new()));
+            let below = map.entry(section).or_insert(Value::Null);
+            if below.is_null() {
+                *below = Value::Object(Map::new());
+            }
             if let Value::Object(below) = below {
                 put(below, rest, value);
             }

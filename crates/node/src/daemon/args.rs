@@ -68,19 +68,20 @@ pub struct Args {
     /// Do not run `modprobe` for IPVS and its scheduler; load `ip_vs` and `ip_vs_NAME` before
     #[arg(long)]
     pub no_modprobe: bool,
-    /// Format of log lines on standard error
-    #[arg(long, value_enum, default_value_t)]
-    pub log_format: LogFormat,
-    /// Log lines to write: error, warn, info, debug, trace, or a filter such as `info,sources=debug`
+    /// Format of log lines on standard error; without it --logging-format, then the file's logging.format,
+    /// then text
+    #[arg(long, value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Log lines to write: error, warn, info, debug, trace, or a filter such as `info,sources=debug`; without
+    /// it as -v or the file's logging.verbosity says, then info
     #[arg(
         long,
         value_name = "LEVEL",
-        default_value = "info",
         env = "KUBE_IPVS_LOG",
         hide_env_values = true
     )]
-    pub log_level: String,
-    /// The verbosity of kube-proxy's log
+    pub log_level: Option<String>,
+    /// The short form of --v
     #[arg(short = 'v', value_name = "NUMBER", hide = true)]
     pub verbosity: Option<String>,
     /// kube-proxy's flags.

@@ -152,6 +152,9 @@ impl Checker<'_> {
         if wrong || is_default(info, &value) {
             return self.zero_by_flag(info, &value);
         }
+        if info.path == "featureGates" {
+            return self.gates(info, value);
+        }
         if info.effect == Effect::Nothing {
             if says_something(&value) && !same(info, &value) {
                 self.warn(info.path, "has no effect");
@@ -162,6 +165,24 @@ impl Checker<'_> {
             .origins
             .insert(info.path, self.layer.origin(info));
         Some(value)
+    }
+
+    /// The gate that says the same as a field of ours. The others are kube-proxy's own.
+    fn gates(&mut self, info: &'static FieldInfo, gates: Value) -> Option<Value> {
+        let Value::Object(mut gates) = gates else {
+            return None;
+        };
+        let allows = gates.remove(EXTERNAL_IPS);
+        if gates.values().any(says_something) {
+            self.warn(info.path, "has no effect");
+        }
+        let denies = allows.filter(|allows| *allows == Value::Bool(false))?;
+        let origin = self.layer.origin(info);
+        self.checked
+            .origins
+            .entry("externalIPPolicy")
+            .or_insert(origin);
+        Some(Map::from_iter([(EXTERNAL_IPS.to_owned(), denies)]).into())
     }
 
     fn tell(&mut self, info: &FieldInfo, problems: Vec<Problem>) {
@@ -218,6 +239,9 @@ impl Checker<'_> {
         });
     }
 }
+
+/// The feature gate of kube-proxy 1.36 by which no external address is served.
+const EXTERNAL_IPS: &str = "AllowServiceExternalIPs";
 
 /// Turns the other words of YAML 1.1 for true and false into booleans, for a field that holds these.
 fn with_words_as_booleans(kind: Kind, value: Value) -> Value {

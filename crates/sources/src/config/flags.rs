@@ -39,6 +39,12 @@ impl ConfigFlags {
         document
     }
 
+    /// The flags that come before a file, with their fields.
+    pub(super) fn over_file(&self) -> impl Iterator<Item = (&'static FieldInfo, Value)> {
+        let fields = fields().filter(|field| field.flag_over_file());
+        fields.filter_map(|field| Some((field, self.value(field)?)))
+    }
+
     /// Returns warnings about the flags themselves; `file` is true if a configuration file decides.
     pub(super) fn warnings(&self, file: bool) -> Vec<ConfigWarning> {
         let warning = |flag: &str, message: &str| ConfigWarning {
@@ -46,7 +52,11 @@ impl ConfigFlags {
             message: message.to_owned(),
         };
         let mut warnings = Vec::new();
+        let over_file: Vec<_> = self.over_file().map(|(field, _)| field.flag).collect();
         for &flag in self.0.keys() {
+            if over_file.contains(&Some(flag)) {
+                continue;
+            }
             let extra = EXTRA_FLAGS.iter().find(|extra| extra.flag == flag);
             match extra.map(|extra| (extra.effect, extra.about)) {
                 Some((Effect::Nothing, _)) => warnings.push(warning(flag, "has no effect")),

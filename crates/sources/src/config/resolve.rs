@@ -84,6 +84,8 @@ impl Resolver<'_> {
             enable_profiling,
             config_sync_period,
             oom_score_adj,
+            logging,
+            feature_gates,
         } = file;
         let ClientConnection {
             kubeconfig,
@@ -114,6 +116,10 @@ impl Resolver<'_> {
             10249,
         );
         let listeners = [healthz_bind_address, metrics_bind_address];
+        let by_gate = match feature_gates.allow_service_external_ips {
+            Some(false) => "Deny",
+            Some(true) | None => "Allow",
+        };
         let scheduler = self.scheduler(scheduler);
         let sync_period = seconds(sync_period, 30);
         let node = NodeConfig {
@@ -131,7 +137,10 @@ impl Resolver<'_> {
                 detect_local,
             ),
             node_port_addresses: node_ports(&node_port_addresses),
-            external_ips: self.external_ips(external_ip_policy.as_deref(), allowed_external_cidrs),
+            external_ips: self.external_ips(
+                external_ip_policy.as_deref().unwrap_or(by_gate),
+                allowed_external_cidrs,
+            ),
             protected_cidrs: networks(protected_cidrs),
             // Known once the way to the API server is read.
             api_server: BTreeSet::new(),
@@ -165,6 +174,8 @@ impl Resolver<'_> {
             service_metrics: service_metrics.unwrap_or_default(),
             service_metrics_limit: service_metrics_limit.unwrap_or(10_000),
             watched_nodes: watched_nodes.unwrap_or_default(),
+            log_format: logging.format.unwrap_or_default(),
+            log_verbosity: logging.verbosity.unwrap_or(0),
         };
         Outcome {
             node,
@@ -297,9 +308,8 @@ impl Resolver<'_> {
         name.into()
     }
 
-    fn external_ips(&mut self, policy: Option<&str>, allowed: Vec<Network>) -> ExternalIpPolicy {
+    fn external_ips(&mut self, policy: &str, allowed: Vec<Network>) -> ExternalIpPolicy {
         let path = "allowedExternalCIDRs";
-        let policy = policy.unwrap_or("Allow");
         match (policy, allowed.is_empty()) {
             _ if self.broken("externalIPPolicy") || self.broken(path) => {}
             ("AllowList", true) => {

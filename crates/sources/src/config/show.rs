@@ -254,6 +254,8 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         service_metrics,
         service_metrics_limit,
         watched_nodes,
+        log_format,
+        log_verbosity,
     } = settings;
     values.extend([
         ("healthzBindAddress", address(*healthz_bind_address)),
@@ -268,6 +270,8 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         ("serviceMetrics", json!(service_metrics)),
         ("serviceMetricsLimit", json!(service_metrics_limit)),
         ("watchedNodes", json!(watched_nodes)),
+        ("logging.format", json!(log_format)),
+        ("logging.verbosity", json!(log_verbosity)),
     ]);
 }
 

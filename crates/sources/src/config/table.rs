@@ -168,6 +168,12 @@ impl FieldInfo {
             "hostnameOverride" | "clientConnection.kubeconfig"
         )
     }
+
+    /// Returns true if its flag comes before the file, as kube-proxy's flags of logging do.
+    #[must_use]
+    pub fn flag_over_file(&self) -> bool {
+        matches!(self.path, "logging.format" | "logging.verbosity")
+    }
 }
 
 /// A flag of kube-proxy without a field.
@@ -202,30 +208,6 @@ pub const EXTRA_FLAGS: &[ExtraFlag] = &[
         about: None,
         effect: Effect::Later,
         meaning: "The API server's URL; name it in a kubeconfig instead",
-    },
-    ExtraFlag {
-        flag: "v",
-        about: None,
-        effect: Effect::Nothing,
-        meaning: "The verbosity of kube-proxy's log",
-    },
-    ExtraFlag {
-        flag: "vmodule",
-        about: None,
-        effect: Effect::Nothing,
-        meaning: "The verbosity of parts of kube-proxy's log",
-    },
-    ExtraFlag {
-        flag: "logging-format",
-        about: None,
-        effect: Effect::Nothing,
-        meaning: "The format of kube-proxy's log",
-    },
-    ExtraFlag {
-        flag: "log-flush-frequency",
-        about: None,
-        effect: Effect::Nothing,
-        meaning: "How often kube-proxy's log is flushed",
     },
 ];
 

@@ -376,6 +376,21 @@ pub const FIELDS: &[FieldInfo] = &[
         "How the kernel ranks the daemon when memory is short: -1000 is never killed.",
     )
     .flag("oom-score-adj"),
+    field(
+        "logging.format",
+        Choice(&["text", "json"]),
+        "text",
+        "How log lines are written. `--log-format` of kube-ipvsd comes first, then the flag, then the file.",
+    )
+    .flag("logging-format"),
+    field(
+        "logging.verbosity",
+        Whole(0, i32::MAX as i64),
+        "0",
+        "Which log lines are written: up to 3 is the level `info`, 4 and 5 are `debug`, from 6 it is `trace`. `--log-level` of \
+         kube-ipvsd comes first, then the flag, then the file.",
+    )
+    .flag("v"),
     // Without meaning here.
     field(
         "clientConnection.contentType",
@@ -403,15 +418,25 @@ pub const FIELDS: &[FieldInfo] = &[
         .flag("iptables-min-sync-period")
         .nothing(),
     field("nftables", Any, "", "Of the nftables mode.").nothing(),
-    field("featureGates", Gates, "", "kube-proxy's own.")
+    field(
+        "featureGates",
+        Gates,
+        "",
+        "kube-proxy's own, but for `AllowServiceExternalIPs: false`: it is `externalIPPolicy: Deny`, unless that says something.",
+    )
         .flag("feature-gates")
         .nothing(),
+    field("logging.flushFrequency", Any, "5s", "Every line is written at once.")
+        .flag("log-flush-frequency")
+        .nothing(),
+    field("logging.options", Any, "", "kube-proxy's own.").nothing(),
     field(
-        "logging",
+        "logging.vmodule",
         Any,
         "",
-        "kube-proxy's own; see `--log-level` and `--log-format` of kube-ipvsd.",
+        "By parts of kube-proxy's code; see `--log-level` of kube-ipvsd.",
     )
+    .flag("vmodule")
     .nothing(),
     field("showHiddenMetricsForVersion", Text, "", "kube-proxy's own.")
         .flag("show-hidden-metrics-for-version")

@@ -410,6 +410,68 @@ fn external_ips() {
 }
 
 #[test]
+fn the_gate_of_external_ips() {
+    let denied = "featureGates: {AllowServiceExternalIPs: false}\n";
+    let check = |text: &str, expected: ExternalIpPolicy, origin: &str| {
+        let resolved = resolve(text).expect(text);
+        assert_eq!(resolved.node.external_ips, expected, "{text}");
+        let values = resolved.values();
+        let shown = values.iter().find(|value| value.path == "externalIPPolicy");
+        assert_eq!(shown.expect("a value").origin.to_string(), origin, "{text}");
+        check_lines(&resolved.warnings, &[]);
+    };
+    check(denied, ExternalIpPolicy::Deny, "file c.yaml");
+    check(&ours(denied), ExternalIpPolicy::Deny, "file c.yaml");
+    check(
+        "featureGates: {AllowServiceExternalIPs: true}",
+        ExternalIpPolicy::Allow,
+        "default",
+    );
+    check(
+        &ours(&format!("{denied}externalIPPolicy: Allow")),
+        ExternalIpPolicy::Allow,
+        "file c.yaml",
+    );
+    check_warnings(
+        "featureGates: {AllowServiceExternalIPs: false, Other: true}",
+        &["featureGates: has no effect"],
+    );
+    let flags =
+        ConfigFlags::default().with("feature-gates", "A=false,AllowServiceExternalIPs=false");
+    let resolved = by_flags(flags).expect("a configuration");
+    assert_eq!(resolved.node.external_ips, ExternalIpPolicy::Deny);
+    check_values(&resolved, &["externalIPPolicy Deny (flag --feature-gates)"]);
+}
+
+#[test]
+fn logging() {
+    let check = |text: &str, format, verbosity| {
+        let resolved = resolve(text).expect(text);
+        let settings = &resolved.settings;
+        assert_eq!(
+            (settings.log_format, settings.log_verbosity),
+            (format, verbosity),
+            "{text}"
+        );
+        check_lines(&resolved.warnings, &[]);
+    };
+    check("logging: null", LogFormat::Text, 0);
+    check("logging: {format: json, verbosity: 4}", LogFormat::Json, 4);
+    check(
+        "logging: {flushFrequency: 5s, options: {json: {infoBufferSize: '0'}}, vmodule: null}",
+        LogFormat::Text,
+        0,
+    );
+    check_warnings(
+        "logging: {flushFrequency: 1s, options: {text: {splitStream: true}}}",
+        &[
+            "logging.flushFrequency: has no effect",
+            "logging.options: has no effect",
+        ],
+    );
+}
+
+#[test]
 fn networks_given_twice() {
     let text = "ipvs: {excludeCIDRs: [10.1.0.0/8, 10.0.0.0/8]}";
     check_warnings(

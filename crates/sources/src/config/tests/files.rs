@@ -111,7 +111,6 @@ fn the_config_map_of_kubeadm_as_operators_change_it() {
         &[
             "featureGates: has no effect",
             "iptables.syncPeriod: has no effect",
-            "logging: has no effect",
             "udpIdleTimeout: is no field of kube-proxy any more: it was for the userspace mode",
         ],
     );

@@ -36,7 +36,7 @@ use model::{Name, NodeConfig};
 use serde_json::{Map, Value};
 
 pub use self::duration::{format_duration, parse_duration};
-pub use self::flags::ConfigFlags;
+pub use self::flags::{ConfigFlags, parse_boolean};
 pub use self::settings::{DaemonSettings, IptablesBackend, LogFormat, ServiceMetrics};
 pub use self::show::EffectiveValue;
 

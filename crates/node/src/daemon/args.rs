@@ -1,9 +1,11 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{ArgAction, CommandFactory as _, Parser};
 
+use sources::config::parse_boolean;
 use sources::{ConfigFlags, NodeOverrides};
 
 use crate::logging::LogFormat;
@@ -90,6 +92,12 @@ pub struct Args {
 }
 
 impl Args {
+    /// Reads the command line of this process. Ends the process where it is wrong, and where it asks for the help or the version.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::parse_from(as_kube_proxy_reads_it(std::env::args_os()))
+    }
+
     /// Returns the settings of the command line, which are added to the configuration file.
     #[must_use]
     pub fn overrides(&self) -> NodeOverrides {
@@ -104,6 +112,47 @@ impl Args {
             strict: self.strict_config,
         }
     }
+}
+
+const VERSION: &str = "version";
+
+/// Writes the flags of a command line as they are declared here: kube-proxy reads `_` as `-` in their names, and a value
+/// `true` or `false` of each boolean (`WordSepNormalizeFunc` of its flag library, pflag).
+fn as_kube_proxy_reads_it(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let command = Args::command();
+    let is_switch = |name: &str| {
+        let declared = command
+            .get_arguments()
+            .find(|arg| arg.get_long() == Some(name));
+        let switch = declared.is_some_and(|arg| matches!(arg.get_action(), ArgAction::SetTrue));
+        switch || name == VERSION
+    };
+    let mut flags_end = false;
+    let read = |arg: OsString| {
+        flags_end |= arg == "--";
+        let flag = arg.to_str().and_then(|text| text.strip_prefix("--"));
+        let Some(flag) = flag.filter(|_| !flags_end) else {
+            return Some(arg);
+        };
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (flag, None),
+        };
+        let name = name.replace('_', "-");
+        let said = match value {
+            None => format!("--{name}"),
+            Some(value) if is_switch(&name) => match parse_boolean(value) {
+                Some(true) => format!("--{name}"),
+                Some(false) => return None,
+                // The version has other forms too.
+                None if name == VERSION => format!("--{name}"),
+                None => format!("--{name}={value}"),
+            },
+            Some(value) => format!("--{name}={value}"),
+        };
+        Some(said.into())
+    };
+    args.filter_map(read).collect()
 }
 
 const EXAMPLES: &str = "\

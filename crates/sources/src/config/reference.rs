@@ -77,14 +77,17 @@ pub fn markdown() -> String {
     );
     for extra in EXTRA_FLAGS {
         let what = match (extra.effect, extra.about) {
-            (Effect::Nothing, _) => "no effect",
+            (Effect::Nothing, _) => "no effect, one warning",
             (_, Some(_)) => "accepted",
             (_, None) => "no effect yet",
         };
         let _ = writeln!(page, "| `--{}` | {what} | {} |", extra.flag, extra.meaning);
     }
     page.push_str(
-        "\n`--config`, `--cleanup`, `--write-config-to` and `--version` are of kube-ipvsd itself. \
+        "\nAll flags of kube-proxy 1.20 to 1.37 are accepted, with `_` instead of `-` too (`--proxy_mode`), and with \
+         `=true` and `=false` where they are booleans. A value that asks for what is so here anyway, for instance \
+         `--logtostderr=true`, is no reason to warn. \
+         `--config`, `--cleanup`, `--write-config-to` and `--version` are of kube-ipvsd itself. \
          `--init-only` writes the kernel's settings and ends. A change of \
          the file takes effect at once, but for what needs another start, which the log names.\n",
     );

@@ -1,10 +1,12 @@
 //! The one table of all fields and flags. It drives the flags, the checks, the warnings, what
 //! `ipvsctl config show` prints and the page `docs/reference/config.md`.
 
+mod extra;
 mod fields;
 
 use std::fmt;
 
+pub use self::extra::{EXTRA_FLAGS, ExtraFlag};
 pub use self::fields::FIELDS;
 
 /// The kind of value that a field holds.
@@ -175,41 +177,6 @@ impl FieldInfo {
         matches!(self.path, "logging.format" | "logging.verbosity")
     }
 }
-
-/// A flag of kube-proxy without a field.
-#[derive(Clone, Copy, Debug)]
-pub struct ExtraFlag {
-    /// Its name, without the dashes.
-    pub flag: &'static str,
-    /// The field that it says something about.
-    pub about: Option<&'static str>,
-    /// Its effect.
-    pub effect: Effect,
-    /// Its purpose.
-    pub meaning: &'static str,
-}
-
-/// kube-proxy's flags without a field.
-pub const EXTRA_FLAGS: &[ExtraFlag] = &[
-    ExtraFlag {
-        flag: "healthz-port",
-        about: Some("healthzBindAddress"),
-        effect: Effect::Later,
-        meaning: "Deprecated: the port for a --healthz-bind-address without one; 0 is no server",
-    },
-    ExtraFlag {
-        flag: "metrics-port",
-        about: Some("metricsBindAddress"),
-        effect: Effect::Later,
-        meaning: "Deprecated: the port for a --metrics-bind-address without one; 0 is no server",
-    },
-    ExtraFlag {
-        flag: "master",
-        about: None,
-        effect: Effect::Later,
-        meaning: "The API server's URL; name it in a kubeconfig instead",
-    },
-];
 
 /// The field at `path`.
 #[must_use]

@@ -1,3 +1,5 @@
+mod flags;
+
 use clap::CommandFactory as _;
 
 use super::super::settings;

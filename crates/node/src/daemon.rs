@@ -56,7 +56,7 @@ pub fn main(args: &Args) -> ExitCode {
     }
     match resolved
         .map_err(Fatal::from)
-        .and_then(|resolved| start(args, resolved))
+        .and_then(|resolved| start(args, &resolved))
     {
         Ok(code) => code,
         Err(problem) => {
@@ -66,7 +66,7 @@ pub fn main(args: &Args) -> ExitCode {
     }
 }
 
-fn start(args: &Args, resolved: Resolved) -> Result<ExitCode, Fatal> {
+fn start(args: &Args, resolved: &Resolved) -> Result<ExitCode, Fatal> {
     if let Some(place) = &resolved.taken_from {
         info!("configuration: {place} is read");
     }
@@ -106,7 +106,7 @@ fn start(args: &Args, resolved: Resolved) -> Result<ExitCode, Fatal> {
     if !args.force {
         writers::refuse_second(resolved.settings.metrics_bind_address)?;
     }
-    work(args, &resolved, &mut kernel, &stop, descriptors)
+    work(args, resolved, &mut kernel, &stop, descriptors)
 }
 
 /// Follows the cluster until the end. A signal sets `stop_kernel`, which is the kernel's. `descriptors` is the limit of open

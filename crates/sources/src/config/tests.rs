@@ -4,6 +4,7 @@ mod extract;
 mod fields;
 mod files;
 mod flags;
+mod meanings;
 mod page;
 
 use std::time::Duration;

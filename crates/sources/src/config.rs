@@ -49,7 +49,7 @@ pub struct NodeOverrides {
     pub node_name: Option<String>,
     /// Connection to the API server; wins over the file.
     pub kubeconfig: Option<PathBuf>,
-    /// kube-proxy's flags. Where there is a file they are ignored, each with a warning.
+    /// kube-proxy's flags. Where there is a file they are ignored, each with a warning, but for those of logging.
     pub flags: ConfigFlags,
     /// True if fields that kube-proxy does not know are an error in its file too, instead of a warning.
     pub strict: bool,

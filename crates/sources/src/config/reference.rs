@@ -18,8 +18,8 @@ the same fields and a few more:
 
 const RULES: &str = "\
 Without a file, kube-proxy's flags say the same. With a file, its word counts and flags are ignored,
-with a warning for each, as in kube-proxy. Two flags win over the file: `--hostname-override` (or
-`--node-name`) and `--kubeconfig`.
+with a warning for each, as in kube-proxy. Four flags win over the file: `--hostname-override` (or
+`--node-name`), `--kubeconfig`, `--logging-format` and `--v`.
 
 * A field that kube-proxy does not know, or no longer has, is a warning in kube-proxy's file, as in
   kube-proxy; so is a key that is given twice, of which the last one counts. With `--strict-config`

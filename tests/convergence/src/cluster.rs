@@ -277,7 +277,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
     ];
     let node_ports = prop_oneof![
         networks().prop_map(NodePortAddresses::Within),
-        Just(NodePortAddresses::Primary),
+        networks().prop_map(NodePortAddresses::PrimaryAnd),
     ];
     let external = prop_oneof![
         2 => Just(ExternalIpPolicy::Allow),

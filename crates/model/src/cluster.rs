@@ -192,7 +192,7 @@ pub struct Endpoint {
     pub address: Parsed<IpAddr>,
     /// `conditions.ready`, true where absent.
     pub ready: bool,
-    /// `conditions.serving`, as `ready` where absent.
+    /// `conditions.serving`, true where absent.
     pub serving: bool,
     /// `conditions.terminating`, false where absent.
     pub terminating: bool,

@@ -1,3 +1,5 @@
+mod choice;
+
 use std::num::NonZeroU16;
 
 use ipvs::AddressFamily::Ipv4;

@@ -39,7 +39,6 @@ fn triggered(metadata: &objects::Metadata) -> Option<SystemTime> {
 
 fn endpoint(given: &discovery::Endpoint) -> Endpoint {
     let conditions = given.conditions.clone().unwrap_or_default();
-    let ready = conditions.ready.unwrap_or(true);
     let hints = given.hints.as_ref();
     Endpoint {
         address: ip(given
@@ -47,8 +46,8 @@ fn endpoint(given: &discovery::Endpoint) -> Endpoint {
             .first()
             .map(String::as_str)
             .unwrap_or_default()),
-        ready,
-        serving: conditions.serving.unwrap_or(ready),
+        ready: conditions.ready.unwrap_or(true),
+        serving: conditions.serving.unwrap_or(true),
         terminating: conditions.terminating.unwrap_or(false),
         node: given.node_name.as_deref().map(name),
         zone_hints: (hints.and_then(|hints| hints.for_zones.as_ref()).into_iter())

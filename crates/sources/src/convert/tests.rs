@@ -159,7 +159,7 @@ fn endpoint(address: &str, ready: bool) -> Endpoint {
     Endpoint {
         address: ip(address),
         ready,
-        serving: ready,
+        serving: true,
         terminating: false,
         node: None,
         zone_hints: Box::default(),

@@ -10,7 +10,7 @@
 //!   Objects of other kinds are passed over.
 //! - Plain words are what they are to `kubectl` (YAML 1.1): `yes`, `no`, `on`, `off`, `y` and `n` are no
 //!   text unless they are quoted.
-//! - Objects that kube-proxy's label selector leaves out are left out here too ([`crate::filter`]).
+//! - Objects that kube-proxy's label selectors leave out are left out here too ([`crate::filter`]).
 //! - Endpoints count only for a Service that has no EndpointSlice in the same set of files, because a
 //!   cluster shows the same endpoints in both.
 //! - A mistake harms its own document, a field of the wrong type its own object, and nothing else.

@@ -261,7 +261,13 @@ fn endpoints_become_a_slice_for_each_subset_and_family() {
             part(
                 "web:ipv4:0",
                 AddressFamily::Ipv4,
-                vec![local, endpoint("10.244.1.6", false)],
+                vec![
+                    local,
+                    Endpoint {
+                        serving: false,
+                        ..endpoint("10.244.1.6", false)
+                    }
+                ],
                 tcp("http", 8080)
             ),
             part(

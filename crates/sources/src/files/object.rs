@@ -112,8 +112,12 @@ where
             kind: FileErrorKind::NoObject(format!("a {kind} without metadata.name")),
         };
     }
-    // The selector is for Services and their endpoints; Nodes are chosen by name.
-    if kind != "Node" && !filter::is_selected(meta) {
+    let selected = match kind {
+        "Service" => filter::is_service(meta),
+        "Node" => true,
+        _ => filter::is_slice(meta),
+    };
+    if !selected {
         return Outcome::NotSelected;
     }
     let name = match kind {

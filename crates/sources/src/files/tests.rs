@@ -161,12 +161,34 @@ fn the_last_object_of_a_name_wins() {
 }
 
 #[test]
-fn the_label_selector_applies() {
-    let text = "{apiVersion: v1, kind: Service, metadata: {name: p, labels: {service.kubernetes.io/service-proxy-name: \"\"}}}\n---\n\
-                {apiVersion: v1, kind: Service, metadata: {name: h, labels: {service.kubernetes.io/headless: x}}}\n---\n\
-                {apiVersion: v1, kind: Node, metadata: {name: node1, labels: {service.kubernetes.io/headless: x}}}\n---\n\
-                {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: orphan}, addressType: IPv4, endpoints: []}\n";
-    check(&[("1.yaml", text)], &["Node node1"], &[]);
+fn the_label_selectors_apply() {
+    let object = |kind: &str, name: &str, label: &str| {
+        let version = match kind {
+            "EndpointSlice" => "discovery.k8s.io/v1",
+            _ => "v1",
+        };
+        format!(
+            "{{apiVersion: {version}, kind: {kind}, metadata: {{name: {name}, labels: {{\
+             kubernetes.io/service-name: h, service.kubernetes.io/{label}: \"\"}}}}, addressType: IPv4}}\n"
+        )
+    };
+    let text = [
+        object("Service", "p", "service-proxy-name"),
+        object("Service", "h", "headless"),
+        object("EndpointSlice", "p-1", "service-proxy-name"),
+        object("EndpointSlice", "h-1", "headless"),
+        object("Node", "node1", "headless"),
+        "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: orphan}, addressType: IPv4}\n".to_owned(),
+    ];
+    check(
+        &[("1.yaml", &text.join("---\n"))],
+        &[
+            "Service default/h",
+            "EndpointSlice default/p-1",
+            "Node node1",
+        ],
+        &[],
+    );
 }
 
 #[test]

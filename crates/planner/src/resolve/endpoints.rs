@@ -21,7 +21,10 @@ pub(super) fn offered(slices: &[EndpointSlice], port: &UsablePort, family: Addre
 }
 
 /// Returns the numbers that `port` has at the endpoints of `slice`.
-fn numbers(slice: &EndpointSlice, port: &UsablePort) -> impl Iterator<Item = NonZeroU16> {
+pub(super) fn numbers(
+    slice: &EndpointSlice,
+    port: &UsablePort,
+) -> impl Iterator<Item = NonZeroU16> {
     (slice.ports.iter())
         .filter(|offered| offered.name.as_ref() == Some(&port.name))
         .filter(|offered| offered.protocol.as_result() == Ok(&port.protocol))

@@ -27,6 +27,9 @@ pub fn slice(given: &objects::EndpointSlice) -> Option<EndpointSlice> {
         ports: given.ports.iter().map(endpoint_port).collect(),
         triggered: triggered(&given.metadata),
         uid: given.metadata.uid.as_deref().and_then(Uid::parse),
+        several_addresses: (given.endpoints.iter())
+            .position(|endpoint| endpoint.addresses.len() > 1)
+            .and_then(|index| u32::try_from(index).ok()),
     })
 }
 

@@ -27,9 +27,24 @@ pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
         (KINDS.iter()).find(|(name, _, most)| distance(kind, name) <= *most)?;
     let versions = versions.join(" or ");
     Some(match (kind == *name, api_version) {
-        (false, _) => format!("`{kind}` is no kind that is known; is {name} meant?"),
+        (false, _) => format!("`{kind}` is no kind that is known (is {name} meant?)"),
         (true, "") => format!("a {name} without apiVersion; it should be {versions}"),
         (true, _) => format!("a {name} is of apiVersion {versions}, not `{api_version}`"),
+    })
+}
+
+/// Returns what is odd about a slice that belongs to no Service.
+pub(super) fn about_slice(kind: &str, value: &Value) -> Option<String> {
+    let metadata = &value["metadata"];
+    let service = metadata["labels"]["kubernetes.io/service-name"].as_str();
+    if kind != "EndpointSlice" || !service.unwrap_or_default().is_empty() {
+        return None;
+    }
+    let none = "without the label kubernetes.io/service-name it belongs to no Service";
+    let name = metadata["name"].as_str().unwrap_or_default();
+    Some(match name.rsplit_once('-') {
+        Some((service, _)) if !service.is_empty() => format!("{none} (is `{service}` meant?)"),
+        _ => none.to_owned(),
     })
 }
 

@@ -52,13 +52,19 @@ pub(super) enum Outcome {
 /// Returns what is odd about an object, though it can be read.
 pub(super) fn doubt(api_version: &str, kind: &str, value: &Value) -> Option<FileErrorKind> {
     if is_ours(api_version, kind) {
-        let path = doubts::unknown_field(kind, value)?.into();
         let object = describe(kind, value).into();
+        if let Some(what) = doubts::about_slice(kind, value) {
+            return Some(FileErrorKind::PassedOver {
+                object,
+                what: what.into(),
+            });
+        }
+        let path = doubts::unknown_field(kind, value)?.into();
         return Some(FileErrorKind::UnknownField { object, path });
     }
     let what = doubts::about_kind(api_version, kind)?.into();
     let object = describe(kind, value).into();
-    Some(FileErrorKind::OddKind { object, what })
+    Some(FileErrorKind::PassedOver { object, what })
 }
 
 fn is_ours(api_version: &str, kind: &str) -> bool {

@@ -237,7 +237,7 @@ fn misspelt_kinds_and_fields_are_warned_of_and_others_are_not() {
     let found = parse(Path::new("f"), &text("v1 Sevice"));
     assert_eq!(
         found.warnings[0].to_string(),
-        "f:1:1: Sevice default/a: `Sevice` is no kind that is known; is Service meant?; it is passed over"
+        "f:1:1: Sevice default/a: `Sevice` is no kind that is known (is Service meant?); it is passed over"
     );
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: 10.96.0.1, ports: [{port: 80}, {port: 81, nodeport: 1}]}\n";
     let found = parse(Path::new("f"), service);
@@ -246,6 +246,35 @@ fn misspelt_kinds_and_fields_are_warned_of_and_others_are_not() {
         "f:1:1: Service default/a: spec.ports[1].nodeport: there is no such field; it is ignored"
     );
     assert_eq!(found.objects.len(), 1);
+}
+
+#[test]
+fn a_slice_of_no_service_is_warned_of() {
+    for (labels, name, expected) in [
+        (
+            "{app: web}",
+            "web-x2b",
+            "without the label kubernetes.io/service-name it belongs to no Service (is `web` meant?)",
+        ),
+        (
+            "{kubernetes.io/service-name: \"\"}",
+            "web",
+            "without the label kubernetes.io/service-name it belongs to no Service",
+        ),
+    ] {
+        let text = format!(
+            "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: {name}, labels: {labels}}}, addressType: IPv4}}"
+        );
+        let found = parse(Path::new("f"), &text);
+        assert_eq!(found.objects, []);
+        let texts: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [format!(
+                "f:1:1: EndpointSlice default/{name}: {expected}; it is passed over"
+            )]
+        );
+    }
 }
 
 #[test]

@@ -460,6 +460,9 @@ pub struct Files {
     /// input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., required = true, help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
+    /// Take misspelt kinds and fields of the files for errors, not for warnings.
+    #[arg(long, help_heading = INPUT)]
+    pub strict: bool,
 }
 
 /// Objects in files or in a cluster.
@@ -469,6 +472,9 @@ pub struct Source {
     /// input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
+    /// Take misspelt kinds and fields of the files for errors, not for warnings.
+    #[arg(long, help_heading = INPUT)]
+    pub strict: bool,
     /// Kubeconfig by which to reach a cluster, in place of files.
     #[arg(long, value_name = "FILE", conflicts_with = "paths", help_heading = INPUT)]
     pub kubeconfig: Option<PathBuf>,

@@ -179,6 +179,7 @@ pub fn service() -> impl Strategy<Value = Service> {
                 load_balancer_ips,
                 source_ranges,
                 health_check_node_port: health,
+                has_selector: false,
                 scheduler: scheduler.map(Into::into),
             }
         },
@@ -410,6 +411,7 @@ pub fn slice() -> impl Strategy<Value = EndpointSlice> {
             ports,
             triggered: None,
             uid: None,
+            several_addresses: None,
         })
 }
 

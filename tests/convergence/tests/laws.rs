@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use convergence::cluster::{cluster, node_state, objects, written};
 use convergence::faults::tables;
 use kernel::{Kernel as _, MemoryKernel};
-use model::plan::{DependencyGate, Op, Plan, Stage};
+use model::plan::{DependencyGate, Op, Plan, PlannedOp, Reason, Stage};
 use model::sets::served_by;
 use model::tables::{Desired, NodeTables};
 use model::{Object, ObjectName, Snapshot, TableKeys, text};
@@ -128,6 +128,11 @@ proptest! {
         let before = kernel.snapshot();
         let plan = diff(&desired, &before, &own());
         prop_assert!(apply(&mut kernel, &plan), "an op failed: {plan:#?}");
+        // Real servers that leave have weight 0 now, and no connections.
+        let rest = diff(&desired, &kernel.snapshot(), &own());
+        let drained = |planned: &PlannedOp| planned.reason == Reason::Drained;
+        prop_assert!(rest.ops().all(drained), "more than drains is left: {rest:#?}");
+        prop_assert!(apply(&mut kernel, &rest), "an op failed: {rest:#?}");
         let after = kernel.tables();
 
         let foreign: BTreeSet<_> = (live.virtual_servers.keys())

@@ -58,10 +58,8 @@ pub(super) enum Ended {
 
 /// The end of a watch that may go on.
 enum Closed {
-    /// Time is up.
+    /// Time is up, or the connection broke.
     ByServer,
-    /// The connection broke.
-    Broken,
     InSilence,
 }
 
@@ -290,11 +288,6 @@ impl<'a, K: Watched> Watcher<'a, K> {
             }
             match ended {
                 Ok(Closed::ByServer) => self.backoff.pause(None).await,
-                Ok(Closed::Broken) => {
-                    // It may have been away, and be back before it is asked again.
-                    was_away = true;
-                    self.backoff.pause(None).await;
-                }
                 Ok(Closed::InSilence) => {
                     if self.has_lost_state(&position.version).await {
                         return Ok(("watch", RequestError::StateLost));
@@ -341,7 +334,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 // The watch goes on where it was.
                 Some(Err(RequestError::Broken(cause))) => {
                     tracing::debug!(resource = K::PLURAL, %cause, "the watch broke");
-                    return Ok(Closed::Broken);
+                    return Ok(Closed::ByServer);
                 }
                 Some(Err(error)) => return Err(error.into()),
             };

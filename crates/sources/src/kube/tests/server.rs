@@ -15,8 +15,6 @@ pub(super) enum Reply {
     Watch(Vec<String>),
     /// Lines of a watch, after which nothing comes any more.
     Open(Vec<String>),
-    /// Lines of a watch, after which the connection breaks.
-    Broken(Vec<String>),
     /// Not even a status.
     Nothing,
 }
@@ -85,9 +83,7 @@ async fn serve(
             asked.push(path.clone());
             (asked.iter()).filter(|path| path.starts_with(kind)).count() - 1
         };
-        let reply = script(&path, before);
-        let breaks = matches!(reply, Reply::Broken(_));
-        let (text, hold) = match reply {
+        let (text, hold) = match script(&path, before) {
             Reply::Body(status, body) => (
                 format!(
                     "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -97,10 +93,9 @@ async fn serve(
             ),
             Reply::Watch(lines) => (chunked(&lines) + "0\r\n\r\n", false),
             Reply::Open(lines) => (chunked(&lines), true),
-            Reply::Broken(lines) => (chunked(&lines), false),
             Reply::Nothing => (String::new(), true),
         };
-        if stream.write_all(text.as_bytes()).await.is_err() || breaks {
+        if stream.write_all(text.as_bytes()).await.is_err() {
             return;
         }
         if hold {

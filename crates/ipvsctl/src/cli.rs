@@ -370,8 +370,11 @@ Exit status: 0 the file is good, 1 it has mistakes, 2 it cannot be read.")]
 pub struct ConfigCheck {
     /// The file: a KubeProxyConfiguration or a KubeIpvsConfiguration.
     pub file: PathBuf,
-    /// Warn about fields that nobody knows; otherwise they are mistakes.
+    /// Fields that kube-proxy does not know or has no longer are mistakes in its file, no warnings.
     #[arg(long)]
+    pub strict_config: bool,
+    /// Without meaning: kube-proxy's file is read leniently.
+    #[arg(long, hide = true)]
     pub lenient: bool,
 }
 
@@ -387,8 +390,11 @@ pub struct ConfigShow {
     /// The configuration file; without it the flags of kube-proxy.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Warn about fields that nobody knows; otherwise they are mistakes.
+    /// Fields that kube-proxy does not know or has no longer are mistakes in its file, no warnings.
     #[arg(long)]
+    pub strict_config: bool,
+    /// Without meaning: kube-proxy's file is read leniently.
+    #[arg(long, hide = true)]
     pub lenient: bool,
     /// The node's name in Kubernetes; wins over the file.
     #[arg(long, value_name = "NAME", aliases = ["hostname-override", "node-name"])]
@@ -454,6 +460,9 @@ pub struct Files {
     /// input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., required = true, help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
+    /// Take misspelt kinds and fields of the files for errors, not for warnings.
+    #[arg(long, help_heading = INPUT)]
+    pub strict: bool,
 }
 
 /// Objects in files or in a cluster.
@@ -463,6 +472,9 @@ pub struct Source {
     /// input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
+    /// Take misspelt kinds and fields of the files for errors, not for warnings.
+    #[arg(long, help_heading = INPUT)]
+    pub strict: bool,
     /// Kubeconfig by which to reach a cluster, in place of files.
     #[arg(long, value_name = "FILE", conflicts_with = "paths", help_heading = INPUT)]
     pub kubeconfig: Option<PathBuf>,
@@ -481,8 +493,11 @@ pub struct NodeArgs {
     /// The configuration file: kube-proxy's (KubeProxyConfiguration) or ours (KubeIpvsConfiguration).
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub config: Option<PathBuf>,
-    /// Warn about fields of --config that nobody knows; otherwise they are mistakes.
+    /// Fields of --config that kube-proxy does not know or has no longer are mistakes, no warnings.
     #[arg(long, help_heading = NODE)]
+    pub strict_config: bool,
+    /// Without meaning: kube-proxy's file is read leniently.
+    #[arg(long, hide = true)]
     pub lenient: bool,
     /// A description of the node: its name, its interfaces and their addresses. Default: none where
     /// --live or nothing live is read, else those of this node.

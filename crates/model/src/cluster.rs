@@ -77,6 +77,8 @@ pub struct Service {
     pub source_ranges: Vec<Parsed<IpNetwork>>,
     /// `spec.healthCheckNodePort`.
     pub health_check_node_port: Option<Parsed<NonZeroU16>>,
+    /// True if `spec.selector` has an entry: then the control plane makes its slices.
+    pub has_selector: bool,
     /// Annotation `kube-ipvs.io/scheduler`: the scheduler that the Service asks for, whether it may have it or not.
     pub scheduler: Option<SafeText>,
 }
@@ -99,6 +101,7 @@ impl Service {
             load_balancer_ips: Vec::new(),
             source_ranges: Vec::new(),
             health_check_node_port: None,
+            has_selector: false,
             scheduler: None,
         }
     }
@@ -183,6 +186,8 @@ pub struct EndpointSlice {
     pub triggered: Option<SystemTime>,
     /// `metadata.uid`; absent in manifests, and of Endpoints.
     pub uid: Option<Uid>,
+    /// Place of the first endpoint with more than one address.
+    pub several_addresses: Option<u32>,
 }
 
 /// One of `endpoints` of an EndpointSlice.
@@ -192,7 +197,7 @@ pub struct Endpoint {
     pub address: Parsed<IpAddr>,
     /// `conditions.ready`, true where absent.
     pub ready: bool,
-    /// `conditions.serving`, as `ready` where absent.
+    /// `conditions.serving`, true where absent.
     pub serving: bool,
     /// `conditions.terminating`, false where absent.
     pub terminating: bool,

@@ -209,10 +209,10 @@ pub enum DetectLocal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodePortAddresses {
     /// Addresses inside these networks. In a family without a network, or with one of length 0: every address but loopback and
-    /// link-local ones.
+    /// link-local ones. At loopback addresses there are none.
     Within(Vec<IpNetwork>),
-    /// The Node's first address of each family.
-    Primary,
+    /// The Node's first address of each family, and addresses inside these networks.
+    PrimaryAnd(Vec<IpNetwork>),
 }
 
 impl Default for NodePortAddresses {

@@ -80,7 +80,7 @@ pub enum Code {
     NoSourceRangeOfFamily,
     /// KIV0107: an external or load-balancer address is one of this node's own (deviation D8).
     OwnAddress,
-    /// KIV0108: an external or load-balancer address is another node's (deviation D8).
+    /// KIV0108: an external address is another node's (deviation D8).
     OtherNodesAddress,
     /// KIV0109: an external or load-balancer address is inside a protected network (deviation D8).
     ProtectedAddress,
@@ -104,6 +104,20 @@ pub enum Code {
     ServiceLimit,
     /// KIV0119: an object cannot be decoded.
     UndecodableObject,
+    /// KIV0120: no slice belongs to a Service.
+    NoSlices,
+    /// KIV0121: no endpoint of a Service is ready.
+    NoReadyEndpoint,
+    /// KIV0122: no slice of a Service has a port of a name and protocol of the Service's.
+    PortNotOffered,
+    /// KIV0123: a Service has endpoints, and none of a family in which it has a cluster IP.
+    NoEndpointOfFamily,
+    /// KIV0124: an external or load-balancer address is of a family in which the Service has no cluster IP.
+    OtherFamilyAddress,
+    /// KIV0125: a load-balancer address is another node's (deviation D8).
+    OtherNodesBalancer,
+    /// KIV0126: an endpoint has several addresses.
+    SeveralAddresses,
     /// KIV0201: two Services want the same address, port and protocol.
     ServiceClash,
     /// KIV0202: two Services want the same health-check node port.
@@ -124,7 +138,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 34] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -144,6 +158,13 @@ impl Code {
         Self::HostPort,
         Self::ServiceLimit,
         Self::UndecodableObject,
+        Self::NoSlices,
+        Self::NoReadyEndpoint,
+        Self::PortNotOffered,
+        Self::NoEndpointOfFamily,
+        Self::OtherFamilyAddress,
+        Self::OtherNodesBalancer,
+        Self::SeveralAddresses,
         Self::ServiceClash,
         Self::HealthCheckClash,
         Self::ForeignVirtualServer,
@@ -177,6 +198,13 @@ impl Code {
             Self::HostPort => "KIV0117",
             Self::ServiceLimit => "KIV0118",
             Self::UndecodableObject => "KIV0119",
+            Self::NoSlices => "KIV0120",
+            Self::NoReadyEndpoint => "KIV0121",
+            Self::PortNotOffered => "KIV0122",
+            Self::NoEndpointOfFamily => "KIV0123",
+            Self::OtherFamilyAddress => "KIV0124",
+            Self::OtherNodesBalancer => "KIV0125",
+            Self::SeveralAddresses => "KIV0126",
             Self::ServiceClash => "KIV0201",
             Self::HealthCheckClash => "KIV0202",
             Self::ForeignVirtualServer => "KIV0301",
@@ -192,13 +220,21 @@ impl Code {
     #[must_use]
     pub fn level(self) -> Level {
         match self {
-            Self::NoLocalEndpoints | Self::UdpTrackedTooBriefly => Level::Info,
+            Self::NoLocalEndpoints
+            | Self::NoSlices
+            | Self::NoReadyEndpoint
+            | Self::OtherNodesBalancer
+            | Self::UdpTrackedTooBriefly => Level::Info,
             Self::InvalidEndpointPort
             | Self::NoSourceRangeOfFamily
             | Self::OwnAddress
             | Self::NoHealthCheck
             | Self::NoNodePortAddress
             | Self::UnusableSlice
+            | Self::PortNotOffered
+            | Self::NoEndpointOfFamily
+            | Self::OtherFamilyAddress
+            | Self::SeveralAddresses
             | Self::UnknownNode
             | Self::NoLocalDetection
             | Self::IdleTcpForgotten

@@ -48,11 +48,16 @@ type Fatal = Box<dyn std::error::Error + Send + Sync>;
 /// Runs the daemon until it is done or told to stop.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    if let Err(problem) = logging::start(args.log_format, &args.log_level) {
+    let resolved = sources::config::load(args.config.as_deref(), &args.overrides(), &hostname());
+    let (format, filter) = settings::log(args, resolved.as_ref().ok().map(|all| &all.settings));
+    if let Err(problem) = logging::start(format, filter) {
         eprintln!("error: {}", escaped(&chain(&problem).to_string()));
         return ExitCode::from(2);
     }
-    match start(args) {
+    match resolved
+        .map_err(Fatal::from)
+        .and_then(|resolved| start(args, &resolved))
+    {
         Ok(code) => code,
         Err(problem) => {
             error!("{}", chain(&*problem));
@@ -61,9 +66,10 @@ pub fn main(args: &Args) -> ExitCode {
     }
 }
 
-fn start(args: &Args) -> Result<ExitCode, Fatal> {
-    let overrides = args.overrides();
-    let resolved = sources::config::load(args.config.as_deref(), &overrides, &hostname())?;
+fn start(args: &Args, resolved: &Resolved) -> Result<ExitCode, Fatal> {
+    if let Some(place) = &resolved.taken_from {
+        info!("configuration: {place} is read");
+    }
     for warning in &resolved.warnings {
         warn!("configuration: {warning}");
     }
@@ -100,7 +106,7 @@ fn start(args: &Args) -> Result<ExitCode, Fatal> {
     if !args.force {
         writers::refuse_second(resolved.settings.metrics_bind_address)?;
     }
-    work(args, &resolved, &mut kernel, &stop, descriptors)
+    work(args, resolved, &mut kernel, &stop, descriptors)
 }
 
 /// Follows the cluster until the end. A signal sets `stop_kernel`, which is the kernel's. `descriptors` is the limit of open

@@ -73,6 +73,7 @@ pub fn compare(old: &Resolved, new: Result<Resolved, ConfigErrors>) -> ReloadOut
         settings: old.settings.clone(),
         kubeconfig: old.kubeconfig.clone(),
         warnings: new.warnings.clone(),
+        taken_from: new.taken_from.clone(),
         origins: new.origins.clone(),
     };
     let (applied, restart) = (changes(old, &holds), changes(&holds, &new));

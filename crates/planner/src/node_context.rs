@@ -223,24 +223,22 @@ impl NodeContext {
         let mut own: BTreeSet<IpAddr> = (self.on_interfaces.iter().copied())
             .filter(|at| AddressFamily::of(*at) == family && !at.is_loopback())
             .collect();
-        match &config.node_port_addresses {
-            NodePortAddresses::Primary => {
-                let primary = self.primary(family, config);
-                own.retain(|at| *at == primary);
+        let (networks, primary) = match &config.node_port_addresses {
+            NodePortAddresses::Within(networks) => (networks, None),
+            NodePortAddresses::PrimaryAnd(networks) => {
+                (networks, Some(self.primary(family, config)))
             }
-            NodePortAddresses::Within(networks) => {
-                let networks: Vec<&IpNetwork> = (networks.iter())
-                    .filter(|network| AddressFamily::of(network.ip()) == family)
-                    .collect();
-                let everywhere =
-                    networks.is_empty() || networks.iter().any(|network| network.prefix() == 0);
-                if everywhere {
-                    own.retain(|at| !is_link_local(*at));
-                } else {
-                    own.retain(|at| networks.iter().any(|network| network.contains(*at)));
-                }
-            }
-        }
+        };
+        let networks: Vec<&IpNetwork> = (networks.iter())
+            .filter(|network| AddressFamily::of(network.ip()) == family)
+            .collect();
+        let unlimited = networks.is_empty() && primary.is_none();
+        let everywhere = unlimited || networks.iter().any(|network| network.prefix() == 0);
+        own.retain(|at| match everywhere {
+            _ if primary == Some(*at) => true,
+            true => !is_link_local(*at),
+            false => networks.iter().any(|network| network.contains(*at)),
+        });
         own
     }
 }

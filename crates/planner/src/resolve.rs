@@ -1,6 +1,7 @@
 //! Kubernetes' rules: which addresses a Service is served at on this node, and by which endpoints.
 
 mod addresses;
+mod answers;
 mod endpoints;
 mod health;
 mod limits;
@@ -81,6 +82,7 @@ pub(crate) fn resolve(
         addresses: Addresses::of(service, node, config, findings),
         ranges: Ranges::of(service, node, config, findings),
     };
+    answers::check(service, slices, &ports, &resolver.addresses, findings);
     let mut notes = Notes::default();
     for pass in resolver.passes(&ports) {
         for port in &ports {

@@ -12,8 +12,16 @@ use model::finding::{Code, Finding};
 use model::names::{Name, ObjectName};
 use model::snapshot::{KernelVersion, Machine, Snapshot};
 
-/// The size of the connection tracker's table: the one setting that is a least value.
-const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
+/// Settings that are least values, the size of the connection tracker's table: a larger one stays. A smaller table would lose
+/// connections, and it is as large as it is since somebody made it so (k/k#142035).
+const LEAST: [&str; 2] = [
+    "net.netfilter.nf_conntrack_max",
+    "net.netfilter.nf_conntrack_buckets",
+];
+
+/// The number of tracked connections at which the number of processors asks for no more, as in kube-proxy since 1.36: some
+/// 400 MB of the kernel's memory.
+const CONNECTIONS_BY_PROCESSORS_MAX: u64 = 1 << 20;
 
 /// The settings below `/proc/sys`.
 pub(crate) fn sysctls(config: &NodeConfig, machine: Machine) -> BTreeMap<Name, Name> {
@@ -41,7 +49,7 @@ pub(crate) fn sysctls(config: &NodeConfig, machine: Machine) -> BTreeMap<Name, N
 pub(crate) fn is_met(name: &str, live: &str, wanted: &str) -> bool {
     let numbers = live.parse::<u64>().ok().zip(wanted.parse::<u64>().ok());
     match numbers {
-        Some((live, wanted)) if name == BUCKETS => live >= wanted,
+        Some((live, wanted)) if LEAST.contains(&name) => live >= wanted,
         _ => live == wanted,
     }
 }
@@ -193,10 +201,12 @@ fn conntrack(settings: &ConntrackSettings, processors: Option<u32>) -> Vec<(Name
         .collect()
 }
 
-/// Returns the maximum number of tracked connections; 0 leaves that as it is.
+/// Returns the maximum number of tracked connections; 0 leaves that as it is. `min` may be above what processors ask for.
 fn limit(settings: &ConntrackSettings, processors: u32) -> u64 {
     match settings.max_per_core {
         0 => 0,
-        each => (u64::from(each) * u64::from(processors)).max(u64::from(settings.min)),
+        each => (u64::from(each) * u64::from(processors))
+            .min(CONNECTIONS_BY_PROCESSORS_MAX)
+            .max(u64::from(settings.min)),
     }
 }

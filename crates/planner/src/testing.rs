@@ -5,7 +5,7 @@ use std::net::IpAddr;
 pub(crate) use fixtures::service_port as port;
 use ipvs::Protocol;
 use model::cluster::{ClusterState, Endpoint, EndpointSlice, Object, Parsed, Service};
-use model::{Desired, Finding, NodeConfig, NodeState, ObjectName};
+use model::{Code, Desired, Finding, NodeConfig, NodeState, ObjectName};
 
 use crate::Compiler;
 
@@ -39,7 +39,16 @@ pub(crate) fn endpoint(text: &str) -> Endpoint {
 
 /// Everything that the cluster asks of a node without interfaces, and what is odd about it.
 pub(crate) fn compile(cluster: &ClusterState) -> (Desired, Vec<Finding>) {
-    crate::compile(cluster, &NodeState::default(), &config())
+    let (desired, findings) = crate::compile(cluster, &NodeState::default(), &config());
+    (desired, findings.into_iter().filter(is_mistake).collect())
+}
+
+/// Returns true unless a finding says why a Service does not answer: few of the Services here have endpoints.
+pub(crate) fn is_mistake(finding: &Finding) -> bool {
+    !matches!(
+        finding.code,
+        Code::NoSlices | Code::NoReadyEndpoint | Code::PortNotOffered | Code::NoEndpointOfFamily
+    )
 }
 
 /// A compiler of everything.

@@ -14,6 +14,7 @@
 
 mod check;
 mod duration;
+mod extract;
 mod file;
 mod flags;
 pub mod reference;
@@ -35,12 +36,11 @@ use model::{Name, NodeConfig};
 use serde_json::{Map, Value};
 
 pub use self::duration::{format_duration, parse_duration};
-pub use self::flags::ConfigFlags;
-pub use self::settings::{DaemonSettings, IptablesBackend, ServiceMetrics};
+pub use self::flags::{ConfigFlags, parse_boolean};
+pub use self::settings::{DaemonSettings, IptablesBackend, LogFormat, ServiceMetrics};
 pub use self::show::EffectiveValue;
 
 use self::table::{Effect, FieldInfo};
-use crate::yaml;
 
 /// The settings of the command line, besides the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,10 +49,10 @@ pub struct NodeOverrides {
     pub node_name: Option<String>,
     /// Connection to the API server; wins over the file.
     pub kubeconfig: Option<PathBuf>,
-    /// kube-proxy's flags. Where there is a file they are ignored, each with a warning.
+    /// kube-proxy's flags. Where there is a file they are ignored, each with a warning, but for those of logging.
     pub flags: ConfigFlags,
-    /// True if unknown fields are a warning instead of an error.
-    pub lenient: bool,
+    /// True if fields that kube-proxy does not know are an error in its file too, instead of a warning.
+    pub strict: bool,
 }
 
 /// A configuration that makes sense.
@@ -66,6 +66,8 @@ pub struct Resolved {
     pub kubeconfig: Option<PathBuf>,
     /// Warnings: fields without effect, flags beside a file. Ordered by path.
     pub warnings: Vec<ConfigWarning>,
+    /// The part of the file that was read, where it holds other things too.
+    pub taken_from: Option<String>,
     /// Where the fields that say something come from, by path.
     pub origins: BTreeMap<&'static str, Origin>,
 }
@@ -163,6 +165,8 @@ pub fn load(
         None => Document {
             layer: Layer::Flags,
             fields: overrides.flags.document(),
+            taken_from: None,
+            repeated: Vec::new(),
         },
     };
     document.resolve(overrides, hostname)
@@ -172,7 +176,7 @@ pub fn load(
 ///
 /// # Errors
 ///
-/// The file cannot be read, is no YAML or JSON, or holds something else than one mapping.
+/// As [`parse`], or the file cannot be read.
 pub fn read(path: &Path) -> Result<Document, ConfigErrors> {
     match fs::read_to_string(path) {
         Ok(text) => parse(&path.display().to_string(), &text),
@@ -180,34 +184,23 @@ pub fn read(path: &Path) -> Result<Document, ConfigErrors> {
     }
 }
 
-/// Reads a text that came from `origin`, which the messages name. An empty one holds no fields.
+/// Reads a text that came from `origin`, which the messages name. An empty one holds no fields. Among several documents, and in
+/// a ConfigMap, the one configuration is found.
 ///
 /// # Errors
 ///
-/// The text is no YAML or JSON, or holds something else than one mapping.
+/// The text is no YAML or JSON, holds something else than a mapping, or several documents without one that is a configuration.
 pub fn parse(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
-    let (mut values, error) = yaml::documents(text);
-    if let Some(error) = error {
-        let place = (error.place).map_or_else(String::new, |place| {
-            format!(":{}:{}", place.line, place.column)
-        });
-        return Err(file_error(format!("{origin}{place}"), error.what));
-    }
-    let fields = match (values.pop(), values.len()) {
-        (None, _) => Map::new(),
-        (Some(Value::Object(fields)), 0) => fields,
-        (Some(other), 0) => {
-            let what = format!("must hold a mapping, not {}", value::describe(&other));
-            return Err(file_error(origin, what));
-        }
-        (Some(_), others) => {
-            let what = format!("one document is wanted, not {}", others + 1);
-            return Err(file_error(origin, what));
-        }
-    };
+    let extract::Found {
+        fields,
+        taken_from,
+        repeated,
+    } = extract::find(origin, text)?;
     Ok(Document {
         layer: Layer::File(origin.to_owned()),
         fields,
+        taken_from,
+        repeated,
     })
 }
 
@@ -216,6 +209,10 @@ pub fn parse(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
 pub struct Document {
     layer: Layer,
     fields: Map<String, Value>,
+    /// The part of the file that it is, where the file holds other things too.
+    taken_from: Option<String>,
+    /// A key that is given twice, with its place.
+    repeated: Vec<ConfigError>,
 }
 
 /// Where a document comes from.
@@ -286,12 +283,27 @@ impl Document {
             node_name,
             kubeconfig,
             flags,
-            lenient,
+            strict,
         } = overrides;
         let layer = self.layer;
-        let checked = check::check(self.fields, &layer, *lenient);
+        let mut fields = self.fields;
+        let over_file = flags.over_file();
+        let over_file: Vec<_> = over_file
+            .filter(|_| matches!(layer, Layer::File(_)))
+            .collect();
+        for (field, value) in &over_file {
+            put(&mut fields, field.path, value.clone());
+        }
+        let checked = check::check(fields, self.repeated, &layer, *strict);
         let (mut errors, mut warnings) = (checked.errors, checked.warnings);
         let mut origins = checked.origins;
+        for (field, _) in &over_file {
+            if let Some(flag) = field.flag
+                && origins.contains_key(field.path)
+            {
+                origins.insert(field.path, Origin::Override(flag));
+            }
+        }
         let file: file::ConfigFile = serde_json::from_value(Value::Object(checked.tree))
             .map_err(|error| file_error("configuration", error.to_string()))?;
 
@@ -328,6 +340,7 @@ impl Document {
             settings: outcome.settings,
             kubeconfig: kubeconfig.clone().or(outcome.kubeconfig.map(PathBuf::from)),
             warnings,
+            taken_from: self.taken_from,
             origins,
         };
         let later = resolved.values();
@@ -382,7 +395,10 @@ fn put(map: &mut Map<String, Value>, path: &str, value: Value) {
             map.insert(path.to_owned(), value);
         }
         Some((section, rest)) => {
-            let below = (map.entry(section)).or_insert_with(|| Value::Object(Map::new()));
+            let below = map.entry(section).or_insert(Value::Null);
+            if below.is_null() {
+                *below = Value::Object(Map::new());
+            }
             if let Value::Object(below) = below {
                 put(below, rest, value);
             }

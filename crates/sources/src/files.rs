@@ -7,15 +7,17 @@
 //! - A file holds up to 250,000 documents; empty ones do not count, and later ones are reported and ignored.
 //!   A document holds an object or a list (`kind: List`,
 //!   `ServiceList` and so on), so the output of `kubectl get svc,endpointslices,nodes -A -o yaml` is one.
-//!   Objects of other kinds are passed over.
+//!   Objects of other kinds are passed over; one whose kind or API version looks like a misspelt one of ours is warned of, and so is
+//!   a field that Kubernetes does not have. EndpointSlices may be of `discovery.k8s.io/v1beta1`.
 //! - Plain words are what they are to `kubectl` (YAML 1.1): `yes`, `no`, `on`, `off`, `y` and `n` are no
 //!   text unless they are quoted.
-//! - Objects that kube-proxy's label selector leaves out are left out here too ([`crate::filter`]).
+//! - Objects that kube-proxy's label selectors leave out are left out here too ([`crate::filter`]).
 //! - Endpoints count only for a Service that has no EndpointSlice in the same set of files, because a
 //!   cluster shows the same endpoints in both.
 //! - A mistake harms its own document, a field of the wrong type its own object, and nothing else.
 //! - The last object of a name wins, and the clash is reported.
 
+mod doubts;
 mod error;
 mod file;
 mod object;
@@ -39,6 +41,8 @@ pub struct FileObjects {
     pub objects: Vec<Object>,
     /// Errors in the files, in the order of reading.
     pub errors: Vec<FileError>,
+    /// Oddities in the files, which harm nothing: misspelt kinds and fields, and slices of no Service. Up to 100 of each file.
+    pub warnings: Vec<FileError>,
     /// Numbers of objects of other kinds that were passed over, by kind.
     pub other_kinds: BTreeMap<SafeText, usize>,
     /// True if a path that was asked for could not be read at all: then the absence of an object means nothing.
@@ -140,6 +144,7 @@ impl FileSet {
     fn add(&mut self, path: &Path, file: File, merged: &mut Merged, found: &mut FileObjects) {
         let broken = !file.errors.is_empty();
         found.errors.extend(file.errors);
+        found.warnings.extend(file.warnings);
         for (kind, count) in file.other_kinds {
             *found.other_kinds.entry(kind).or_default() += count;
         }

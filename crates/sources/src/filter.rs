@@ -1,15 +1,27 @@
-//! The objects that concern a node.
+//! The objects that concern a node: the selectors of kube-proxy 1.36.
+//!
+//! An API server applies them to lists and watches; [`is_service`] and [`is_slice`] do the same for files.
 
 use crate::objects::Metadata;
 
-/// kube-proxy's label selector for Services, EndpointSlices and Endpoints: those that another proxy
-/// serves, and headless ones that asked to be left alone, are none of ours. An API server applies it
-/// to lists and watches; [`is_selected`] does the same for files.
-pub const SELECTOR: &str =
-    "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless";
+/// Label selector for Services: those that another proxy serves are none of ours.
+pub const SERVICES: &str = "!service.kubernetes.io/service-proxy-name";
 
-/// Returns true if an object matches [`SELECTOR`]: it has neither label, whatever their values.
+/// Field selector for Services: headless ones have nothing that a node could serve.
+pub const SERVICES_WITH_ADDRESSES: &str = "spec.clusterIP!=None";
+
+/// Label selector for EndpointSlices and Endpoints: those of headless Services are of no use. Whoever serves the others is said by
+/// their Service.
+pub const SLICES: &str = "!service.kubernetes.io/headless";
+
+/// Returns true if a Service matches [`SERVICES`], whatever the label's value.
 #[must_use]
-pub fn is_selected(meta: &Metadata) -> bool {
-    !meta.labels.other_proxy && !meta.labels.headless
+pub fn is_service(meta: &Metadata) -> bool {
+    !meta.labels.other_proxy
+}
+
+/// Returns true if an EndpointSlice or Endpoints object matches [`SLICES`], whatever the label's value.
+#[must_use]
+pub fn is_slice(meta: &Metadata) -> bool {
+    !meta.labels.headless
 }

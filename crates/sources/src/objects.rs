@@ -86,7 +86,7 @@ pub struct Labels {
         deserialize_with = "is_present"
     )]
     pub other_proxy: bool,
-    /// The object asks to be left alone.
+    /// The slice belongs to a headless Service.
     #[serde(
         rename = "service.kubernetes.io/headless",
         deserialize_with = "is_present"

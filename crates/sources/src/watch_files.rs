@@ -100,6 +100,12 @@ impl FileSender {
         for (kind, count) in &found.other_kinds {
             tracing::debug!(%kind, count, "skipping objects of this kind");
         }
+        let known = self.sent.as_ref().map_or(&[][..], |sent| &sent.warnings);
+        for warning in &found.warnings {
+            if !known.contains(warning) {
+                tracing::warn!("{warning}");
+            }
+        }
         let problems = self.send_troubles(&found).await?;
         let same = (self.sent.as_ref()).is_some_and(|sent| sent.objects == found.objects);
         let withheld = found.incomplete && self.sent.is_none();

@@ -86,6 +86,17 @@ pub(crate) fn is_empty(text: &str) -> bool {
 /// Reads all documents of a text, YAML or JSON; empty ones are left out. Beside the mistake come the
 /// documents before it.
 pub(crate) fn documents(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
+    documents_by(text, options())
+}
+
+/// Reads documents in which the last one of equal keys counts.
+pub(crate) fn documents_with_repeated_keys(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
+    let mut options = options();
+    options.duplicate_keys = serde_saphyr::DuplicateKeyPolicy::LastWins;
+    documents_by(text, options)
+}
+
+fn documents_by(text: &str, options: serde_saphyr::Options) -> (Vec<Value>, Option<SyntaxError>) {
     if text.trim_start().starts_with('{') {
         let (values, error) = json_documents(text);
         if error.is_none() || !values.is_empty() {
@@ -93,7 +104,7 @@ pub(crate) fn documents(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
         }
         // Perhaps it is a YAML flow mapping, which looks like JSON at first.
     }
-    match serde_saphyr::from_multiple_with_options::<Value>(text, options()) {
+    match serde_saphyr::from_multiple_with_options::<Value>(text, options) {
         Ok(values) => (
             values
                 .into_iter()
@@ -130,13 +141,11 @@ fn json_documents(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
     (values, None)
 }
 
-/// Booleans are those of YAML 1.1, as `kubectl` has it (and quotes where it writes).
-///
 /// Large inputs are fine: a cluster of 10,000 Services makes tens of millions of nodes. What grows
 /// beyond its own size, by aliases and merge keys, is not.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
-        // Kubernetes reads `y`, `no` and `on` as text: only `true` and `false` are booleans.
+        // `y`, `no` and `on` are text; a field that holds a boolean may take them for one.
         strict_booleans: true,
         budget: serde_saphyr::budget! {
             max_events: 400_000_000,

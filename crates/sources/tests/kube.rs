@@ -268,7 +268,7 @@ async fn a_server_without_streamed_lists() {
 }
 
 #[tokio::test]
-async fn the_label_selector_and_all_nodes() {
+async fn the_selectors_and_all_nodes() {
     let all = KubeSettings {
         nodes: Nodes::All,
         ..settings()
@@ -278,8 +278,14 @@ async fn the_label_selector_and_all_nodes() {
     let mut other = service("s1", "10.96.1.1");
     other["metadata"]["labels"] = json!({"service.kubernetes.io/service-proxy-name": "other"});
     scene.server.put(other).expect("a Service");
+    (scene.server.put(service("headless", "None"))).expect("a Service");
+    let mut labelled = service("labelled", "10.96.1.90");
+    labelled["metadata"]["labels"] = json!({"service.kubernetes.io/headless": ""});
+    scene.server.put(labelled).expect("a Service");
     scene.agree().await;
     assert!(scene.state.service(&name("s1")).is_none());
+    assert!(scene.state.service(&name("headless")).is_none());
+    assert!(scene.state.service(&name("labelled")).is_some());
     assert!(scene.state.service(&name("s2")).is_some());
 }
 

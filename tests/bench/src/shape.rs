@@ -80,6 +80,7 @@ impl Shape {
                     }],
                     triggered: None,
                     uid: None,
+                    several_addresses: None,
                 })));
             }
         }

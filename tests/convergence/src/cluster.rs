@@ -179,6 +179,7 @@ pub fn service() -> impl Strategy<Value = Service> {
                 load_balancer_ips,
                 source_ranges,
                 health_check_node_port: health,
+                has_selector: false,
                 scheduler: scheduler.map(Into::into),
             }
         },
@@ -277,7 +278,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
     ];
     let node_ports = prop_oneof![
         networks().prop_map(NodePortAddresses::Within),
-        Just(NodePortAddresses::Primary),
+        networks().prop_map(NodePortAddresses::PrimaryAnd),
     ];
     let external = prop_oneof![
         2 => Just(ExternalIpPolicy::Allow),
@@ -410,6 +411,7 @@ pub fn slice() -> impl Strategy<Value = EndpointSlice> {
             ports,
             triggered: None,
             uid: None,
+            several_addresses: None,
         })
 }
 

@@ -80,6 +80,7 @@ pub fn slice(service: u32, first: u32, count: u32) -> ClusterEvent {
         }],
         triggered: None,
         uid: None,
+        several_addresses: None,
     }))
 }
 

@@ -25,7 +25,7 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
         return Err(Error::NobodyToAsk);
     }
     let mut node = node::read(&args.node, Fallback::Host)?;
-    let cluster = cluster::from_files(&args.files.paths);
+    let cluster = cluster::from_files(&args.files.paths, args.files.strict);
     let mut kernel = LinuxKernel::open(ModulePolicy::Load).map_err(Error::Open)?;
     let live = live::of_kernel(&mut kernel, &mut node)?;
     let input = Input::compile(&cluster.state, cluster.whole, node).tell();

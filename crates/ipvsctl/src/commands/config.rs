@@ -30,9 +30,13 @@ pub fn run(args: &Config) -> Result<Status, Error> {
 }
 
 fn check(args: &ConfigCheck) -> Result<Status, Error> {
-    let ConfigCheck { file, lenient } = args;
+    let ConfigCheck {
+        file,
+        strict_config,
+        lenient: _,
+    } = args;
     let overrides = NodeOverrides {
-        lenient: *lenient,
+        strict: *strict_config,
         ..NodeOverrides::default()
     };
     let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
@@ -41,9 +45,7 @@ fn check(args: &ConfigCheck) -> Result<Status, Error> {
     let name = file.display().to_string();
     match config::parse(&name, &text).and_then(resolve) {
         Ok(resolved) => {
-            for warning in &resolved.warnings {
-                style::warning(&warning.to_string());
-            }
+            node::tell(&resolved);
             print(&format!("{name}: ok\n"))?;
             Ok(Status::Done)
         }
@@ -66,7 +68,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
 fn show(args: &ConfigShow) -> Result<Status, Error> {
     let ConfigShow {
         config,
-        lenient,
+        strict_config,
+        lenient: _,
         node,
         kubeconfig,
         output,
@@ -76,13 +79,11 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
         node_name: node.clone(),
         kubeconfig: kubeconfig.clone(),
         flags: flags.clone(),
-        lenient: *lenient,
+        strict: *strict_config,
     };
     let resolved = config::load(config.as_deref(), &overrides, &node::hostname());
     let resolved = resolved.map_err(Error::Config)?;
-    for warning in &resolved.warnings {
-        style::warning(&warning.to_string());
-    }
+    node::tell(&resolved);
     let values = resolved.values();
     match output {
         ConfigFormat::Text => print(&columns(&values))?,

@@ -18,7 +18,7 @@ use crate::schema;
 /// No node is named, its configuration has mistakes, or the output cannot be written.
 pub fn run(args: &Render) -> Result<Status, Error> {
     let node = node::read(&args.node, Fallback::Nothing)?;
-    let cluster = cluster::from_files(&args.files.paths);
+    let cluster = cluster::from_files(&args.files.paths, args.files.strict);
     let input = Input::compile(&cluster.state, cluster.whole, node).tell();
     match args.output {
         PlanFormat::Text => print(&sections(&input.desired, &args.sections))?,

@@ -22,9 +22,9 @@ pub struct Cluster {
 }
 
 /// Reads files, directories and standard input. Mistakes are told on standard error; what is
-/// readable counts.
+/// readable counts. With `strict`, oddities are mistakes.
 #[must_use]
-pub fn from_files(paths: &[PathBuf]) -> Cluster {
+pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
     let found = files::read(paths);
     let mut whole = !found.incomplete;
     for error in &found.errors {
@@ -33,6 +33,14 @@ pub fn from_files(paths: &[PathBuf]) -> Cluster {
         } else {
             whole = false;
             style::error(&error.to_string());
+        }
+    }
+    for warning in &found.warnings {
+        if strict {
+            whole = false;
+            style::error(&warning.to_string());
+        } else {
+            style::warning(&warning.to_string());
         }
     }
     for (kind, count) in &found.other_kinds {
@@ -60,11 +68,12 @@ pub fn from_files(paths: &[PathBuf]) -> Cluster {
 pub fn from_source(source: &Source, node: &Node) -> Result<Cluster, Error> {
     let Source {
         paths,
+        strict,
         kubeconfig,
         context,
     } = source;
     if !paths.is_empty() {
-        return Ok(from_files(paths));
+        return Ok(from_files(paths, *strict));
     }
     let kubeconfig = (kubeconfig.as_deref()).or(node.config.kubeconfig.as_deref());
     from_api_server(kubeconfig, context.as_deref(), node)

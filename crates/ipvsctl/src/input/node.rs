@@ -66,7 +66,8 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     let NodeArgs {
         node,
         config,
-        lenient,
+        strict_config,
+        lenient: _,
         node_state,
     } = args;
     let state = (node_state.as_deref().map(node_state::read))
@@ -83,20 +84,28 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     }
     let overrides = NodeOverrides {
         node_name: node.clone(),
-        lenient: *lenient,
+        strict: *strict_config,
         ..NodeOverrides::default()
     };
     let mut config = config::load(config.as_deref(), &overrides, &name).map_err(Error::Config)?;
     if let Some(path) = config.kubeconfig.as_deref() {
         config.node.api_server = api_server(path, fallback);
     }
-    for warning in &config.warnings {
-        style::warning(&warning.to_string());
-    }
+    tell(&config);
     Ok(Node {
         config,
         state: state.map(|state| state.state),
     })
+}
+
+/// Tells on standard error what is odd about a configuration, and the part of its file that was read.
+pub fn tell(config: &Resolved) {
+    if let Some(place) = &config.taken_from {
+        style::note(&format!("{place} is read"));
+    }
+    for warning in &config.warnings {
+        style::warning(&warning.to_string());
+    }
 }
 
 /// Returns the addresses of the API server that the kubeconfig at `path` names. A name is resolved only where the answer may depend

@@ -61,6 +61,13 @@ fn title(code: Code) -> &'static str {
         Code::HostPort => "a Service asks for a port that the node needs",
         Code::ServiceLimit => "a Service is over a limit",
         Code::UndecodableObject => "an object cannot be decoded",
+        Code::NoSlices => "no slice belongs to a Service",
+        Code::NoReadyEndpoint => "no endpoint of a Service is ready",
+        Code::PortNotOffered => "no slice has a port of the Service's name",
+        Code::NoEndpointOfFamily => "a Service has no endpoint of a family",
+        Code::OtherFamilyAddress => "an address is of a family that the Service does not have",
+        Code::OtherNodesBalancer => "a load-balancer address is another node's",
+        Code::SeveralAddresses => "an endpoint has several addresses",
         Code::ServiceClash => "two Services want the same address and port",
         Code::HealthCheckClash => "two Services want the same health-check port",
         Code::ForeignVirtualServer => "a virtual server is somebody else's",
@@ -161,6 +168,36 @@ fn meaning(code: Code) -> &'static str {
             "A field that kube-ipvs reads has another type than Kubernetes' API gives it, or the object has no name, so that it means \
              nothing. What it said before stays in force until it can be decoded or is deleted; all other objects are served. Correct \
              the field. Fields that are not read, such as `managedFields`, may hold anything."
+        }
+        Code::NoSlices => {
+            "Connections to its addresses are refused. With a selector the control plane makes slices, if no Pod matches then one \
+             without endpoints: look at the endpointslice-controller of kube-controller-manager. Without a selector they are written by hand, \
+             or by a controller of yours: a slice belongs to a Service by its label `kubernetes.io/service-name`, not by its own name."
+        }
+        Code::NoReadyEndpoint => {
+            "Either the Service has no Pods, as when it is scaled to zero, or none passes its readiness probe. Where nothing is ready, \
+             endpoints that terminate and still serve are used; without any, connections are refused."
+        }
+        Code::PortNotOffered => {
+            "The port of a Service and that of a slice belong together by name and protocol, not by number; no name is a name too. \
+             Slices by hand: write the Service's port name. Slices of the control plane lack a port where the container has none of the name \
+             in `targetPort`."
+        }
+        Code::NoEndpointOfFamily => {
+            "Endpoints serve the addresses of their own family alone. Either the Pods have no address of that family, or slices were written \
+             for one family: add some of the other, or take the family out of the Service's `ipFamilies`."
+        }
+        Code::OtherFamilyAddress => {
+            "A Service is served in the families of its cluster IPs alone, as with kube-proxy (k/k#97343). Make it dual-stack \
+             (`ipFamilyPolicy: PreferDualStack`), or keep the address from being published."
+        }
+        Code::OtherNodesBalancer => {
+            "As KIV0108, at an address of `status.loadBalancer`: it is not served here, and that node serves it as its own (KIV0107). Usual with \
+             load balancers that hand out the addresses of all nodes, such as k3s' servicelb."
+        }
+        Code::SeveralAddresses => {
+            "An endpoint is one Pod or host, and its other addresses get no traffic (KEP-752): write an endpoint for each. Said of the first \
+             endpoint of a slice."
         }
         Code::ServiceClash => {
             "The older Service has it (`creationTimestamp`; then namespace, name, port name), on every node alike \

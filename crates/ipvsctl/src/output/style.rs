@@ -78,6 +78,11 @@ pub fn error(text: &str) {
     line(ERROR, "error", text);
 }
 
+/// Prints `note: …` on standard error.
+pub fn note(text: &str) {
+    line(QUIET, "note", text);
+}
+
 /// Prints `warning: …` on standard error.
 pub fn warning(text: &str) {
     line(WARNING, "warning", text);

@@ -82,7 +82,10 @@ fn findings_below_a_level_are_counted_and_not_shown() {
 #[test]
 fn nothing_odd_is_no_error() {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}";
-    let desk = Desk::new().with("web.yaml", service);
+    let slice = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
+                 metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}, \
+                 endpoints: [{addresses: [10.1.0.5]}], ports: [{port: 80}]}";
+    let desk = Desk::new().with("web.yaml", &format!("{service}\n---\n{slice}"));
     let ran = desk.run("analyze -f web.yaml --node n").exits(0);
     assert_eq!(
         ran.out,
@@ -217,4 +220,17 @@ fn a_section_is_rendered_alone() {
         ran.out,
         "# addresses\n10.96.0.10/32\n203.0.113.10/32\n203.0.113.9/32\n# health-checks\n#31000 shop/web 0\n"
     );
+}
+
+#[test]
+fn misspelt_fields_are_warnings_unless_strict() {
+    let node = "{apiVersion: v1, kind: Node, metadata: {name: n, lables: {}}}";
+    let desk = Desk::new().with("node.yaml", node);
+    let ran = desk.run("analyze -f node.yaml --node n").exits(0);
+    assert!(
+        ran.err.contains("metadata.lables: there is no such field"),
+        "{}",
+        ran.err
+    );
+    desk.run("analyze -f node.yaml --node n --strict").exits(2);
 }

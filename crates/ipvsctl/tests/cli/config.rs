@@ -19,14 +19,14 @@ fn a_good_file() {
 fn a_file_with_mistakes() {
     let desk = Desk::new().with(
         "c.yaml",
-        "drainTimeout: 5m\nnew: 1\nipvs: {syncPeriod: soon}\n",
+        "drainTimeout: 5m\nmode: no\nipvs: {syncPeriod: soon}\n",
     );
     let ran = desk.run("config check c.yaml").exits(1);
     assert_eq!(ran.out, "");
     let paths: Vec<_> = (ran.err.lines())
         .map(|line| line.split(": ").nth(1).unwrap_or_default())
         .collect();
-    assert_eq!(paths, ["drainTimeout", "ipvs.syncPeriod", "new"]);
+    assert_eq!(paths, ["drainTimeout", "ipvs.syncPeriod", "mode"]);
     assert!(
         ran.err.lines().all(|line| line.starts_with("error: ")),
         "{}",
@@ -35,7 +35,7 @@ fn a_file_with_mistakes() {
 }
 
 #[test]
-fn lenient_takes_unknown_fields() {
+fn unknown_fields_are_mistakes_where_it_is_to_be_strict() {
     let desk = Desk::new()
         .with("c.yaml", "new: 1\nhostnameOverride: node1\n")
         .with("shop.yaml", SHOP);
@@ -45,10 +45,27 @@ fn lenient_takes_unknown_fields() {
         "config show --config c.yaml",
         "render -f shop.yaml --config c.yaml",
     ] {
-        let ran = desk.run(&format!("{args} --lenient")).exits(0);
-        ran.says(warning);
-        assert_ne!(desk.run(args).status, 0, "{args}");
+        for lenient in ["", " --lenient"] {
+            let ran = desk.run(&format!("{args}{lenient}")).exits(0);
+            ran.says(warning);
+        }
+        let ran = desk.run(&format!("{args} --strict-config"));
+        assert_ne!(ran.status, 0, "{args}");
     }
+}
+
+#[test]
+fn a_config_map_is_read_as_it_is() {
+    let desk = Desk::new().with(
+        "c.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-proxy, namespace: kube-system}\ndata:\n  \
+         config.conf: |\n    kind: KubeProxyConfiguration\n    mode: ipvs\n",
+    );
+    let ran = desk.run("config check c.yaml").exits(0);
+    assert_eq!(
+        ran.err,
+        "note: data[\"config.conf\"] of ConfigMap kube-system/kube-proxy is read\n"
+    );
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn slice(name: &str, service: &str) -> Object {
         ports: Vec::new(),
         triggered: None,
         uid: None,
+        several_addresses: None,
     })
 }
 

@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use node::daemon::{Args, main as run};
 
 node::daemon_allocator!();
 
 fn main() -> ExitCode {
-    run(&Args::parse())
+    run(&Args::of_process())
 }

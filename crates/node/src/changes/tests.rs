@@ -20,6 +20,7 @@ fn slice(name: &str, family: AddressFamily, triggered: Option<u64>) -> ClusterEv
         ports: Vec::new(),
         triggered: triggered.map(at),
         uid: None,
+        several_addresses: None,
     }))
 }
 

@@ -1,9 +1,11 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{ArgAction, CommandFactory as _, Parser};
 
+use sources::config::parse_boolean;
 use sources::{ConfigFlags, NodeOverrides};
 
 use crate::logging::LogFormat;
@@ -39,8 +41,11 @@ pub struct Args {
     /// KubeIpvsConfiguration; it decides alone, whatever kube-proxy's flags below say
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Warn about fields of the configuration that nobody knows instead of ending
+    /// End at fields of kube-proxy's file that it does not know or has no longer, instead of a warning
     #[arg(long)]
+    pub strict_config: bool,
+    /// Without meaning: kube-proxy's file is read leniently
+    #[arg(long, hide = true)]
     pub lenient: bool,
     /// Write the configuration that holds, with all defaults, to this file, and exit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "cleanup"])]
@@ -65,19 +70,20 @@ pub struct Args {
     /// Do not run `modprobe` for IPVS and its scheduler; load `ip_vs` and `ip_vs_NAME` before
     #[arg(long)]
     pub no_modprobe: bool,
-    /// Format of log lines on standard error
-    #[arg(long, value_enum, default_value_t)]
-    pub log_format: LogFormat,
-    /// Log lines to write: error, warn, info, debug, trace, or a filter such as `info,sources=debug`
+    /// Format of log lines on standard error; without it --logging-format, then the file's logging.format,
+    /// then text
+    #[arg(long, value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Log lines to write: error, warn, info, debug, trace, or a filter such as `info,sources=debug`; without
+    /// it as -v or the file's logging.verbosity says, then info
     #[arg(
         long,
         value_name = "LEVEL",
-        default_value = "info",
         env = "KUBE_IPVS_LOG",
         hide_env_values = true
     )]
-    pub log_level: String,
-    /// The verbosity of kube-proxy's log
+    pub log_level: Option<String>,
+    /// The short form of --v
     #[arg(short = 'v', value_name = "NUMBER", hide = true)]
     pub verbosity: Option<String>,
     /// kube-proxy's flags.
@@ -86,6 +92,12 @@ pub struct Args {
 }
 
 impl Args {
+    /// Reads the command line of this process. Ends the process where it is wrong, and where it asks for the help or the version.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::parse_from(as_kube_proxy_reads_it(std::env::args_os()))
+    }
+
     /// Returns the settings of the command line, which are added to the configuration file.
     #[must_use]
     pub fn overrides(&self) -> NodeOverrides {
@@ -97,9 +109,50 @@ impl Args {
                 Some(verbosity) => flags.with("v", verbosity),
                 None => flags,
             },
-            lenient: self.lenient,
+            strict: self.strict_config,
         }
     }
+}
+
+const VERSION: &str = "version";
+
+/// Writes the flags of a command line as they are declared here: kube-proxy reads `_` as `-` in their names, and a value
+/// `true` or `false` of each boolean (`WordSepNormalizeFunc` of its flag library, pflag).
+fn as_kube_proxy_reads_it(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let command = Args::command();
+    let is_switch = |name: &str| {
+        let declared = command
+            .get_arguments()
+            .find(|arg| arg.get_long() == Some(name));
+        let switch = declared.is_some_and(|arg| matches!(arg.get_action(), ArgAction::SetTrue));
+        switch || name == VERSION
+    };
+    let mut flags_end = false;
+    let read = |arg: OsString| {
+        flags_end |= arg == "--";
+        let flag = arg.to_str().and_then(|text| text.strip_prefix("--"));
+        let Some(flag) = flag.filter(|_| !flags_end) else {
+            return Some(arg);
+        };
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (flag, None),
+        };
+        let name = name.replace('_', "-");
+        let said = match value {
+            None => format!("--{name}"),
+            Some(value) if is_switch(&name) => match parse_boolean(value) {
+                Some(true) => format!("--{name}"),
+                Some(false) => return None,
+                // The version has other forms too.
+                None if name == VERSION => format!("--{name}"),
+                None => format!("--{name}={value}"),
+            },
+            Some(value) => format!("--{name}={value}"),
+        };
+        Some(said.into())
+    };
+    args.filter_map(read).collect()
 }
 
 const EXAMPLES: &str = "\

@@ -7,10 +7,29 @@ use kernel::linux::IptablesBackend;
 use kernel::{Fate, Kernel, ObserveError, carry_out};
 use model::{ClusterState, NodeConfig, Plan, Scope, Stage, chain};
 use planner::{Compiler, Ownership};
-use sources::config;
+use sources::config::{self, DaemonSettings};
 use tracing::{error, info, warn};
 
+use super::Args;
+use crate::logging::LogFormat;
+
 /// The kernel's word for a packet filter.
+/// Returns the format of log lines and the filter for them: by the daemon's own flags, then by `settings`, then text from the level
+/// info on.
+pub(super) fn log<'a>(args: &'a Args, settings: Option<&DaemonSettings>) -> (LogFormat, &'a str) {
+    let format = match settings.map(|settings| settings.log_format) {
+        Some(config::LogFormat::Json) => LogFormat::Json,
+        Some(config::LogFormat::Text) | None => LogFormat::Text,
+    };
+    let level = match settings.map_or(0, |settings| settings.log_verbosity) {
+        0..=3 => "info",
+        4 | 5 => "debug",
+        6.. => "trace",
+    };
+    let filter = args.log_level.as_deref().unwrap_or(level);
+    (args.log_format.unwrap_or(format), filter)
+}
+
 pub(super) fn iptables_backend(backend: config::IptablesBackend) -> IptablesBackend {
     match backend {
         config::IptablesBackend::Auto => IptablesBackend::Auto,

@@ -80,6 +80,7 @@ fn cluster(ready: bool) -> ClusterState {
             .into(),
         triggered: None,
         uid: None,
+        several_addresses: None,
     };
     let mut state = ClusterState::default();
     for event in fixtures::lists([Object::Service(service), Object::EndpointSlice(slice)]) {

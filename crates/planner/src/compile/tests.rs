@@ -8,7 +8,7 @@ use model::snapshot::Interface;
 use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind, ObjectName};
 
 use crate::Compiler;
-use crate::testing::{cluster, compile, compiler, config, endpoint, service, slice};
+use crate::testing::{cluster, compile, compiler, config, endpoint, is_mistake, service, slice};
 
 #[test]
 fn a_change_touches_the_entries_of_its_service_alone() {
@@ -244,7 +244,9 @@ fn finding_changes_follow_their_sources() {
         let changes = compiler.take_finding_changes();
         let text = |findings: Vec<model::Finding>| -> Vec<String> {
             let name = |finding: model::Finding| format!("{} {}", finding.code, finding.object);
-            findings.into_iter().map(name).collect()
+            (findings.into_iter().filter(is_mistake))
+                .map(name)
+                .collect()
         };
         (text(changes.raised), text(changes.cleared))
     };

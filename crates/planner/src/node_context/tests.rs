@@ -63,11 +63,16 @@ fn check_node_ports(addresses: NodePortAddresses, expected: &[&str]) {
 }
 
 fn within(networks: &[&str]) -> NodePortAddresses {
-    NodePortAddresses::Within(
-        (networks.iter())
-            .map(|text| text.parse().expect("a network"))
-            .collect(),
-    )
+    NodePortAddresses::Within(parsed(networks))
+}
+
+fn primary_and(networks: &[&str]) -> NodePortAddresses {
+    NodePortAddresses::PrimaryAnd(parsed(networks))
+}
+
+fn parsed(networks: &[&str]) -> Vec<ipnetwork::IpNetwork> {
+    let parsed = networks.iter().map(|text| text.parse().expect("a network"));
+    parsed.collect()
 }
 
 #[test]
@@ -86,7 +91,19 @@ fn node_ports_are_within_the_networks_of_each_family() {
 
 #[test]
 fn node_ports_are_at_the_primary_address_alone() {
-    check_node_ports(NodePortAddresses::Primary, &["192.0.2.1"]);
+    check_node_ports(primary_and(&[]), &["192.0.2.1"]);
+}
+
+#[test]
+fn node_ports_are_at_the_primary_address_and_within_networks() {
+    check_node_ports(primary_and(&["127.0.0.0/8", "::1/128"]), &["192.0.2.1"]);
+    check_node_ports(
+        primary_and(&["169.254.0.0/16"]),
+        &["169.254.1.1", "192.0.2.1"],
+    );
+    check_node_ports(primary_and(&["fd00::/8"]), &["192.0.2.1", "fd00::1"]);
+    let everywhere = ["169.254.1.1", "192.0.2.1", "fd00::1"];
+    check_node_ports(primary_and(&["0.0.0.0/0", "::/0"]), &everywhere);
 }
 
 fn check_primary(change: impl FnOnce(&mut NodeConfig), nodes: Vec<Node>, expected: [&str; 2]) {
@@ -179,7 +196,7 @@ fn check_interface_change(address: &str, node_ports: NodePortAddresses, moves_no
 #[test]
 fn an_address_of_an_interface_concerns_node_ports_where_it_serves_them() {
     check_interface_change("fe80::2/64", within(&[]), false);
-    check_interface_change("192.0.2.9/24", NodePortAddresses::Primary, false);
+    check_interface_change("192.0.2.9/24", primary_and(&[]), false);
     check_interface_change("192.0.2.9/24", within(&[]), true);
 }
 

@@ -36,6 +36,7 @@ impl Addresses {
             node,
             config,
             findings,
+            families: families(service),
             sites: BTreeMap::new(),
             refused: BTreeSet::new(),
         };
@@ -44,7 +45,7 @@ impl Addresses {
         gather.external_ips(external_ips);
         gather.load_balancer_ips(load_balancer_ips);
         Self {
-            families: families(service),
+            families: gather.families,
             sites: gather.sites,
             refused: gather.refused,
         }
@@ -100,7 +101,8 @@ impl Addresses {
     }
 }
 
-fn text(family: AddressFamily) -> &'static str {
+/// Returns the name of `family`.
+pub(super) fn text(family: AddressFamily) -> &'static str {
     match family {
         AddressFamily::Ipv4 => "IPv4",
         AddressFamily::Ipv6 => "IPv6",
@@ -117,6 +119,7 @@ struct Gather<'a> {
     node: &'a NodeContext,
     config: &'a NodeConfig,
     findings: &'a mut Vec<Finding>,
+    families: BTreeSet<AddressFamily>,
     sites: BTreeMap<(FrontendKind, IpAddr), bool>,
     refused: BTreeSet<NodeResource>,
 }
@@ -159,14 +162,25 @@ impl Gather<'_> {
 
     /// An address that comes from outside the cluster: not one that belongs to a node (deviation D8).
     fn foreign(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
-        if self.node.is_own(address) {
+        let family = AddressFamily::of(address);
+        if !self.families.contains(&family) {
+            let family = text(family);
+            let problem =
+                format!("{address} is {family}, and the Service has no {family} cluster IP");
+            self.complain(Code::OtherFamilyAddress, path, problem, NOT_SERVED);
+        } else if self.node.is_own(address) {
             let problem = format!("{address} is an address of this node");
             let consequence = "it is served, and not bound to kube-ipvs0";
             self.complain(Code::OwnAddress, path, problem, consequence);
             self.sites.insert((kind, address), false);
         } else if let Some(name) = self.node.other_nodes.get(&address) {
             let problem = format!("{address} is an address of Node {name}");
-            self.complain(Code::OtherNodesAddress, path, problem, NOT_SERVED);
+            let code = match kind {
+                // Those who hand out nodes' addresses hand out all of them.
+                FrontendKind::LoadBalancerIp => Code::OtherNodesBalancer,
+                _ => Code::OtherNodesAddress,
+            };
+            self.complain(code, path, problem, NOT_SERVED);
         } else if let Some(network) =
             (self.config.protected_cidrs.iter()).find(|network| network.contains(address))
         {

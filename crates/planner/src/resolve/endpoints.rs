@@ -21,7 +21,10 @@ pub(super) fn offered(slices: &[EndpointSlice], port: &UsablePort, family: Addre
 }
 
 /// Returns the numbers that `port` has at the endpoints of `slice`.
-fn numbers(slice: &EndpointSlice, port: &UsablePort) -> impl Iterator<Item = NonZeroU16> {
+pub(super) fn numbers(
+    slice: &EndpointSlice,
+    port: &UsablePort,
+) -> impl Iterator<Item = NonZeroU16> {
     (slice.ports.iter())
         .filter(|offered| offered.name.as_ref() == Some(&port.name))
         .filter(|offered| offered.protocol.as_result() == Ok(&port.protocol))
@@ -33,12 +36,24 @@ pub(super) struct Candidates<'a> {
     endpoints: BTreeMap<Backend, Candidate<'a>>,
 }
 
+#[derive(Clone, Copy)]
 struct Candidate<'a> {
     endpoint: &'a Endpoint,
     local: bool,
 }
 
 impl Candidate<'_> {
+    /// Rank among the entries of one address and port: the greatest counts. An address is in two entries where its endpoint moves from
+    /// one slice to another, or where a pod has taken it over from one that terminates; the latter may be on another node (k/k#135266).
+    /// So readiness decides first, and whether the entry is on this node only among equals. Its content settles the rest, so that the
+    /// order of slices does not matter.
+    fn rank(&self) -> (bool, bool, bool, &Endpoint) {
+        let Endpoint {
+            ready, terminating, ..
+        } = *self.endpoint;
+        (ready, !terminating, self.local, self.endpoint)
+    }
+
     /// Takes connections although it is going away: better than none (KEP-1669).
     fn is_last_resort(&self) -> bool {
         self.endpoint.serving && self.endpoint.terminating
@@ -46,8 +61,7 @@ impl Candidate<'_> {
 }
 
 impl<'a> Candidates<'a> {
-    /// Endpoints of all `slices` of this family that serve `port`. Where two entries name the same
-    /// address and port, one on this node is preferred.
+    /// Endpoints of all `slices` of this family that serve `port`, each address and port once ([`Candidate::rank`]).
     pub(super) fn gather(
         slices: &'a [EndpointSlice],
         port: &UsablePort,
@@ -67,11 +81,8 @@ impl<'a> Candidates<'a> {
                     endpoints
                         .entry(Backend { address, port })
                         .and_modify(|known| {
-                            // Equal claims to locality are settled by content, so that the order
-                            // of slices does not matter.
-                            let ours = (candidate.local, candidate.endpoint);
-                            if ours > (known.local, known.endpoint) {
-                                *known = Candidate { endpoint, local };
+                            if candidate.rank() > known.rank() {
+                                *known = candidate;
                             }
                         })
                         .or_insert(candidate);

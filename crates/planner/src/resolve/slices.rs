@@ -32,6 +32,16 @@ pub(super) fn check(slice: &EndpointSlice, findings: &mut Vec<Finding>) {
             });
         }
     }
+    if let Some(index) = slice.several_addresses {
+        findings.push(Finding {
+            code: Code::SeveralAddresses,
+            kind: "EndpointSlice",
+            object: slice.name.clone(),
+            field: format!("endpoints[{index}].addresses"),
+            problem: "there is more than one address".to_owned(),
+            consequence: "the first one is used, as with kube-proxy".to_owned(),
+        });
+    }
     for (index, port) in slice.ports.iter().enumerate() {
         if let Some((field, problem)) = port_problem(port) {
             findings.push(Finding {

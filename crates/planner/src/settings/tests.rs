@@ -68,20 +68,29 @@ fn check_conntrack(processors: u32, config: &NodeConfig, expected: Option<[&str;
 fn the_tracker_grows_with_the_processors() {
     let mut config = NodeConfig::new("node1");
     check_conntrack(1, &config, Some(["131072", "32768"]));
-    check_conntrack(64, &config, Some(["2097152", "524288"]));
+    check_conntrack(16, &config, Some(["524288", "131072"]));
+    // Up to a limit, above which is the configured least number alone.
+    for processors in [33, 128] {
+        check_conntrack(processors, &config, Some(["1048576", "262144"]));
+    }
+    config.kernel_settings.conntrack.min = 2_000_000;
+    check_conntrack(128, &config, Some(["2000000", "500000"]));
     config.kernel_settings.conntrack.max_per_core = 0;
     check_conntrack(64, &config, None);
 }
 
 #[test]
 fn a_table_larger_than_needed_is_left_alone() {
-    let buckets = "net.netfilter.nf_conntrack_buckets";
-    assert!(is_met(buckets, "65536", "32768"));
-    assert!(!is_met(buckets, "16384", "32768"));
+    for name in ["nf_conntrack_buckets", "nf_conntrack_max"] {
+        let name = format!("net.netfilter.{name}");
+        assert!(is_met(&name, "2000000", "131072"));
+        assert!(is_met(&name, "131072", "131072"));
+        assert!(!is_met(&name, "65536", "131072"));
+    }
     assert!(!is_met(
-        "net.netfilter.nf_conntrack_max",
-        "262144",
-        "131072"
+        "net.netfilter.nf_conntrack_udp_timeout",
+        "60",
+        "30"
     ));
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::show::text;
 use super::table::{self, Effect, FieldInfo, Kind};
-use super::value::{Problem, describe, problems};
+use super::value::{Problem, boolean_word, describe, problems};
 use super::{ConfigError, ConfigWarning, Dialect, Layer, Origin, parse_duration};
 
 /// A checked document: its fields that act, and errors and warnings about the others.
@@ -21,20 +21,28 @@ pub(super) struct Checked {
 }
 
 /// Checks all fields of `document`.
-pub(super) fn check(document: Map<String, Value>, layer: &Layer, lenient: bool) -> Checked {
+pub(super) fn check(
+    document: Map<String, Value>,
+    repeated: Vec<ConfigError>,
+    layer: &Layer,
+    strict: bool,
+) -> Checked {
     let mut checker = Checker {
         layer,
-        lenient,
+        strict,
         dialect: Dialect::Ours,
         checked: Checked::default(),
     };
     checker.document(document);
+    for ConfigError { path, message } in repeated {
+        checker.tolerate(&path, message);
+    }
     checker.checked
 }
 
 struct Checker<'a> {
     layer: &'a Layer,
-    lenient: bool,
+    strict: bool,
     dialect: Dialect,
     checked: Checked,
 }
@@ -121,6 +129,10 @@ impl Checker<'_> {
         if value.is_null() {
             return None;
         }
+        let value = match self.layer {
+            Layer::File(_) => with_words_as_booleans(info.kind, value),
+            Layer::Flags => value,
+        };
         if info.ours && self.dialect == Dialect::KubeProxy {
             self.wrong(
                 info.path,
@@ -140,6 +152,9 @@ impl Checker<'_> {
         if wrong || is_default(info, &value) {
             return self.zero_by_flag(info, &value);
         }
+        if info.path == "featureGates" {
+            return self.gates(info, value);
+        }
         if info.effect == Effect::Nothing {
             if says_something(&value) && !same(info, &value) {
                 self.warn(info.path, "has no effect");
@@ -150,6 +165,24 @@ impl Checker<'_> {
             .origins
             .insert(info.path, self.layer.origin(info));
         Some(value)
+    }
+
+    /// The gate that says the same as a field of ours. The others are kube-proxy's own.
+    fn gates(&mut self, info: &'static FieldInfo, gates: Value) -> Option<Value> {
+        let Value::Object(mut gates) = gates else {
+            return None;
+        };
+        let allows = gates.remove(EXTERNAL_IPS);
+        if gates.values().any(says_something) {
+            self.warn(info.path, "has no effect");
+        }
+        let denies = allows.filter(|allows| *allows == Value::Bool(false))?;
+        let origin = self.layer.origin(info);
+        self.checked
+            .origins
+            .entry("externalIPPolicy")
+            .or_insert(origin);
+        Some(Map::from_iter([(EXTERNAL_IPS.to_owned(), denies)]).into())
     }
 
     fn tell(&mut self, info: &FieldInfo, problems: Vec<Problem>) {
@@ -173,14 +206,22 @@ impl Checker<'_> {
     }
 
     fn unknown(&mut self, path: &str) {
-        let mut message = format!("is no field of a {}", self.dialect.kind());
-        if let Some(meant) = table::nearly(path) {
-            message.push_str(&format!(", is {meant} meant?"));
-        }
-        if self.lenient {
-            self.warn(path, &message);
-        } else {
-            self.wrong(path, message);
+        let message = match (table::retired(path), table::nearly(path)) {
+            (Some(instead), _) => format!("is no field of kube-proxy any more: {instead}"),
+            (None, meant) => {
+                let meant = meant.map(|meant| format!(", is {meant} meant?"));
+                let meant = meant.unwrap_or_default();
+                format!("is no field of a {}{meant}", self.dialect.kind())
+            }
+        };
+        self.tolerate(path, message);
+    }
+
+    /// Adds what kube-proxy passes over in its own file: a warning there, unless the operator wants it strict.
+    fn tolerate(&mut self, path: &str, message: String) {
+        match self.dialect {
+            Dialect::KubeProxy if !self.strict => self.warn(path, &message),
+            Dialect::KubeProxy | Dialect::Ours => self.wrong(path, message),
         }
     }
 
@@ -196,6 +237,22 @@ impl Checker<'_> {
             path: path.to_owned(),
             message: message.to_owned(),
         });
+    }
+}
+
+/// The feature gate of kube-proxy 1.36 by which no external address is served.
+const EXTERNAL_IPS: &str = "AllowServiceExternalIPs";
+
+/// Turns the other words of YAML 1.1 for true and false into booleans, for a field that holds these.
+fn with_words_as_booleans(kind: Kind, value: Value) -> Value {
+    match (kind, value) {
+        (Kind::Bool, Value::String(text)) => {
+            boolean_word(&text).map_or(Value::String(text), Value::Bool)
+        }
+        (Kind::Gates, Value::Object(gates)) => (gates.into_iter())
+            .map(|(name, gate)| (name, with_words_as_booleans(Kind::Bool, gate)))
+            .collect(),
+        (_, value) => value,
     }
 }
 

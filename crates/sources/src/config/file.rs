@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer};
 
-use super::settings::{IptablesBackend, ServiceMetrics};
+use super::settings::{IptablesBackend, LogFormat, ServiceMetrics};
 use super::value::{GoDuration, Network};
 use crate::convert::ip;
 use crate::kube::Nodes;
@@ -48,6 +48,24 @@ pub(super) struct ConfigFile {
     pub(super) enable_profiling: Option<bool>,
     pub(super) config_sync_period: Option<GoDuration>,
     pub(super) oom_score_adj: Option<i32>,
+    pub(super) logging: Logging,
+    pub(super) feature_gates: FeatureGates,
+}
+
+/// `logging`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Logging {
+    pub(super) format: Option<LogFormat>,
+    pub(super) verbosity: Option<u32>,
+}
+
+/// `featureGates`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FeatureGates {
+    #[serde(rename = "AllowServiceExternalIPs")]
+    pub(super) allow_service_external_ips: Option<bool>,
 }
 
 /// `clientConnection`.

@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Value};
 
 use super::ConfigWarning;
-use super::table::{self, EXTRA_FLAGS, Effect, FIELDS, FieldInfo, Kind};
+use super::table::{self, EXTRA_FLAGS, Effect, ExtraFlag, FIELDS, FieldInfo, Kind};
 
 /// The heading in a program's help.
 const HEADING: &str = "Configuration without a file (kube-proxy's flags)";
@@ -39,6 +39,12 @@ impl ConfigFlags {
         document
     }
 
+    /// The flags that come before a file, with their fields.
+    pub(super) fn over_file(&self) -> impl Iterator<Item = (&'static FieldInfo, Value)> {
+        let fields = fields().filter(|field| field.flag_over_file());
+        fields.filter_map(|field| Some((field, self.value(field)?)))
+    }
+
     /// Returns warnings about the flags themselves; `file` is true if a configuration file decides.
     pub(super) fn warnings(&self, file: bool) -> Vec<ConfigWarning> {
         let warning = |flag: &str, message: &str| ConfigWarning {
@@ -46,10 +52,23 @@ impl ConfigFlags {
             message: message.to_owned(),
         };
         let mut warnings = Vec::new();
-        for &flag in self.0.keys() {
+        let over_file: Vec<_> = self.over_file().map(|(field, _)| field.flag).collect();
+        for (&flag, values) in &self.0 {
+            if over_file.contains(&Some(flag)) {
+                continue;
+            }
             let extra = EXTRA_FLAGS.iter().find(|extra| extra.flag == flag);
             match extra.map(|extra| (extra.effect, extra.about)) {
-                Some((Effect::Nothing, _)) => warnings.push(warning(flag, "has no effect")),
+                Some((Effect::Nothing, _)) => {
+                    let quiet = |extra: &ExtraFlag| {
+                        values
+                            .last()
+                            .is_none_or(|value| extra.asks_for_nothing(value))
+                    };
+                    if !extra.is_some_and(quiet) {
+                        warnings.push(warning(flag, "has no effect"));
+                    }
+                }
                 Some((_, None)) => warnings.push(warning(flag, "has no effect yet")),
                 _ if file => {
                     warnings.push(warning(flag, "is ignored: the configuration file decides"));
@@ -76,9 +95,9 @@ impl ConfigFlags {
         let parts = || parts().filter(|part| !part.is_empty());
         let text = || Value::String(last.clone());
         Some(match field.kind {
-            Kind::Networks | Kind::NetworksOrPrimary | Kind::Words(_) => parts().collect(),
+            Kind::Networks | Kind::NodePorts | Kind::Words(_) => parts().collect(),
             Kind::Gates => Value::Object(parts().map(gate).collect()),
-            Kind::Bool => boolean(last).map_or_else(text, Value::Bool),
+            Kind::Bool => parse_boolean(last).map_or_else(text, Value::Bool),
             Kind::Whole(..) | Kind::Number => {
                 serde_json::from_str(last).map_or_else(|_| text(), Value::Number)
             }
@@ -118,12 +137,13 @@ fn fields() -> impl Iterator<Item = &'static FieldInfo> {
 fn gate(part: &str) -> (String, Value) {
     let (name, value) = part.split_once('=').unwrap_or((part, ""));
     let text = || Value::String(value.to_owned());
-    let value = boolean(value).map_or_else(text, Value::Bool);
+    let value = parse_boolean(value).map_or_else(text, Value::Bool);
     (name.trim().to_owned(), value)
 }
 
 /// Parses a boolean as Go's `strconv.ParseBool` does.
-fn boolean(text: &str) -> Option<bool> {
+#[must_use]
+pub fn parse_boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
@@ -136,12 +156,8 @@ impl Args for ConfigFlags {
         let fields = fields().filter_map(|field| Some((field.flag?, field)));
         let command = command.args(fields.map(|(flag, field)| argument(flag, field)));
         command.args(EXTRA_FLAGS.iter().map(|extra| {
-            Arg::new(extra.flag)
-                .long(extra.flag)
-                .action(ArgAction::Append)
-                .help_heading(HEADING)
-                .help(extra.meaning)
-                .hide(true)
+            let argument = named(extra.flag, extra.kind);
+            argument.help(extra.meaning).hide(true)
         }))
     }
 
@@ -151,15 +167,19 @@ impl Args for ConfigFlags {
 }
 
 fn argument(flag: &'static str, field: &'static FieldInfo) -> Arg {
+    named(flag, field.kind)
+        .value_name(value_name(field.kind))
+        .help(help(field))
+        .hide(field.effect == Effect::Nothing)
+}
+
+fn named(flag: &'static str, kind: Kind) -> Arg {
     let argument = Arg::new(flag)
         .long(flag)
         .action(ArgAction::Append)
-        .value_name(value_name(field.kind))
         .help_heading(HEADING)
-        .help(help(field))
-        .hide(field.effect == Effect::Nothing)
         .allow_negative_numbers(true);
-    match field.kind {
+    match kind {
         Kind::Bool => argument
             .num_args(0..=1)
             .require_equals(true)
@@ -173,10 +193,10 @@ fn value_name(kind: Kind) -> &'static str {
         Kind::Text | Kind::Scheduler | Kind::Interface | Kind::Any => "TEXT",
         Kind::Bool => "BOOL",
         Kind::Whole(..) | Kind::Number => "NUMBER",
-        Kind::Duration => "DURATION",
+        Kind::Duration | Kind::KernelSeconds => "DURATION",
         Kind::Address => "ADDRESS",
         Kind::AddressPort(_) => "ADDRESS:PORT",
-        Kind::Networks | Kind::NetworksOrPrimary | Kind::NetworkPair => "CIDR,…",
+        Kind::Networks | Kind::NodePorts | Kind::NetworkPair => "CIDR,…",
         Kind::Choice(_) => "WORD",
         Kind::Words(_) => "WORD,…",
         Kind::Ports => "PORT,…",

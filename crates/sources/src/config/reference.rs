@@ -18,12 +18,18 @@ the same fields and a few more:
 
 const RULES: &str = "\
 Without a file, kube-proxy's flags say the same. With a file, its word counts and flags are ignored,
-with a warning for each, as in kube-proxy. Two flags win over the file: `--hostname-override` (or
-`--node-name`) and `--kubeconfig`.
+with a warning for each, as in kube-proxy. Four flags win over the file: `--hostname-override` (or
+`--node-name`), `--kubeconfig`, `--logging-format` and `--v`.
 
-* An unknown field is an error; with `--lenient` it is a warning. All mistakes are told at once, with
+* A field that kube-proxy does not know, or no longer has, is a warning in kube-proxy's file, as in
+  kube-proxy; so is a key that is given twice, of which the last one counts. With `--strict-config`
+  these are errors, as they always are in a file of our own kind. All mistakes are told at once, with
   the fields' paths.
-* Durations are written as in Go: `30s`, `1m30s`, `1.5h`, `100ms`. Networks are written `10.0.0.0/8`.
+* The file may hold other things too: several documents, as kubeadm has them, a ConfigMap with the
+  configuration under any of its keys, or a list of these. The one configuration in it is read, and a
+  line says which; two are an error.
+* Durations are written as in Go: `30s`, `1m30s`, `1.5h`, `100ms`; a number without a unit is none.
+  Networks are written `10.0.0.0/8`. Instead of `true` and `false` a file may say `yes`, `on`, `no`, `off`.
 * An empty text and `null` are the default. Where 0 is the default it is so in a file; as a flag, a
   period of 0 is an error, as in kube-proxy.
 * As a flag, a list is `a,b`, and may be given several times; `true` may be left out.
@@ -71,14 +77,17 @@ pub fn markdown() -> String {
     );
     for extra in EXTRA_FLAGS {
         let what = match (extra.effect, extra.about) {
-            (Effect::Nothing, _) => "no effect",
+            (Effect::Nothing, _) => "no effect, one warning",
             (_, Some(_)) => "accepted",
             (_, None) => "no effect yet",
         };
         let _ = writeln!(page, "| `--{}` | {what} | {} |", extra.flag, extra.meaning);
     }
     page.push_str(
-        "\n`--config`, `--cleanup`, `--write-config-to` and `--version` are of kube-ipvsd itself. \
+        "\nAll flags of kube-proxy 1.20 to 1.37 are accepted, with `_` instead of `-` too (`--proxy_mode`), and with \
+         `=true` and `=false` where they are booleans. A value that asks for what is so here anyway, for instance \
+         `--logtostderr=true`, is no reason to warn. \
+         `--config`, `--cleanup`, `--write-config-to` and `--version` are of kube-ipvsd itself. \
          `--init-only` writes the kernel's settings and ends. A change of \
          the file takes effect at once, but for what needs another start, which the log names.\n",
     );

@@ -14,9 +14,10 @@ use model::{Name, NodeConfig};
 
 use super::file::{self, ClientConnection, ConfigFile, Iptables, Ipvs};
 use super::settings::DaemonSettings;
-use super::value::{GoDuration, Network, PRIMARY, address_port, network_pair};
+use super::value::{
+    GoDuration, Network, PRIMARY, address_port, kernel_seconds, network_pair, node_port_networks,
+};
 use super::{ConfigError, ConfigWarning, is_in};
-use crate::convert::parse_cidr;
 
 /// The flags that a file may name: `IP_VS_SVC_F_SCHED_*`, include/uapi/linux/ip_vs.h.
 pub(super) const SCHEDULER_FLAGS: [(&str, &str, ServiceFlags); 4] = [
@@ -83,6 +84,8 @@ impl Resolver<'_> {
             enable_profiling,
             config_sync_period,
             oom_score_adj,
+            logging,
+            feature_gates,
         } = file;
         let ClientConnection {
             kubeconfig,
@@ -113,6 +116,10 @@ impl Resolver<'_> {
             10249,
         );
         let listeners = [healthz_bind_address, metrics_bind_address];
+        let by_gate = match feature_gates.allow_service_external_ips {
+            Some(false) => "Deny",
+            Some(true) | None => "Allow",
+        };
         let scheduler = self.scheduler(scheduler);
         let sync_period = seconds(sync_period, 30);
         let node = NodeConfig {
@@ -130,7 +137,10 @@ impl Resolver<'_> {
                 detect_local,
             ),
             node_port_addresses: node_ports(&node_port_addresses),
-            external_ips: self.external_ips(external_ip_policy.as_deref(), allowed_external_cidrs),
+            external_ips: self.external_ips(
+                external_ip_policy.as_deref().unwrap_or(by_gate),
+                allowed_external_cidrs,
+            ),
             protected_cidrs: networks(protected_cidrs),
             // Known once the way to the API server is read.
             api_server: BTreeSet::new(),
@@ -144,9 +154,9 @@ impl Resolver<'_> {
             strict_arp: strict_arp.unwrap_or(false),
             kernel_settings: KernelSettings {
                 timeouts: Timeouts {
-                    tcp: seconds(tcp_timeout, 0),
-                    tcp_fin: seconds(tcp_fin_timeout, 0),
-                    udp: seconds(udp_timeout, 0),
+                    tcp: kernel_seconds(seconds(tcp_timeout, 0)),
+                    tcp_fin: kernel_seconds(seconds(tcp_fin_timeout, 0)),
+                    udp: kernel_seconds(seconds(udp_timeout, 0)),
                 },
                 conntrack: of_conntrack(conntrack),
             },
@@ -164,6 +174,8 @@ impl Resolver<'_> {
             service_metrics: service_metrics.unwrap_or_default(),
             service_metrics_limit: service_metrics_limit.unwrap_or(10_000),
             watched_nodes: watched_nodes.unwrap_or_default(),
+            log_format: logging.format.unwrap_or_default(),
+            log_verbosity: logging.verbosity.unwrap_or(0),
         };
         Outcome {
             node,
@@ -296,9 +308,8 @@ impl Resolver<'_> {
         name.into()
     }
 
-    fn external_ips(&mut self, policy: Option<&str>, allowed: Vec<Network>) -> ExternalIpPolicy {
+    fn external_ips(&mut self, policy: &str, allowed: Vec<Network>) -> ExternalIpPolicy {
         let path = "allowedExternalCIDRs";
-        let policy = policy.unwrap_or("Allow");
         match (policy, allowed.is_empty()) {
             _ if self.broken("externalIPPolicy") || self.broken(path) => {}
             ("AllowList", true) => {
@@ -356,11 +367,11 @@ fn of_conntrack(file: file::Conntrack) -> ConntrackSettings {
     ConntrackSettings {
         max_per_core: max_per_core.unwrap_or(32 * 1024),
         min: min.unwrap_or(128 * 1024),
-        tcp_established_timeout: seconds(tcp_established_timeout, 24 * HOUR),
-        tcp_close_wait_timeout: seconds(tcp_close_wait_timeout, HOUR),
+        tcp_established_timeout: kernel_seconds(seconds(tcp_established_timeout, 24 * HOUR)),
+        tcp_close_wait_timeout: kernel_seconds(seconds(tcp_close_wait_timeout, HOUR)),
         tcp_be_liberal: tcp_be_liberal.unwrap_or(false),
-        udp_timeout: seconds(udp_timeout, 0),
-        udp_stream_timeout: seconds(udp_stream_timeout, 0),
+        udp_timeout: kernel_seconds(seconds(udp_timeout, 0)),
+        udp_stream_timeout: kernel_seconds(seconds(udp_stream_timeout, 0)),
     }
 }
 
@@ -381,11 +392,12 @@ fn limits(file: file::ServiceLimits) -> ServiceLimits {
 }
 
 fn node_ports(words: &[String]) -> NodePortAddresses {
-    if words.iter().any(|word| word == PRIMARY) {
-        return NodePortAddresses::Primary;
+    let networks = words.iter().flat_map(|word| node_port_networks(word));
+    let networks = without_repeats(networks);
+    match words.iter().any(|word| word == PRIMARY) {
+        true => NodePortAddresses::PrimaryAnd(networks),
+        false => NodePortAddresses::Within(networks),
     }
-    let networks = words.iter().filter_map(|word| parse_cidr(word.trim()));
-    NodePortAddresses::Within(without_repeats(networks))
 }
 
 fn networks(given: Vec<Network>) -> Vec<IpNetwork> {

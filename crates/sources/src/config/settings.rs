@@ -34,6 +34,21 @@ pub struct DaemonSettings {
     pub service_metrics_limit: u32,
     /// The Nodes that the API server is asked for.
     pub watched_nodes: Nodes,
+    /// Format of log lines, where the daemon's own flag says nothing.
+    pub log_format: LogFormat,
+    /// kube-proxy's number for the log lines to write, where the daemon's own flag says nothing.
+    pub log_verbosity: u32,
+}
+
+/// `logging.format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines of text.
+    #[default]
+    Text,
+    /// A JSON object for each line.
+    Json,
 }
 
 /// `iptablesBackend`.

@@ -47,6 +47,7 @@ impl Resolved {
             settings,
             kubeconfig,
             warnings: _,
+            taken_from: _,
             origins,
         } = self;
         let mut values = Values::new();
@@ -141,7 +142,10 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         .map(|(_, name, _)| json!(name));
     let node_ports = match node_port_addresses {
         NodePortAddresses::Within(within) => networks(within),
-        NodePortAddresses::Primary => json!([PRIMARY]),
+        NodePortAddresses::PrimaryAnd(within) => {
+            let within = within.iter().map(ToString::to_string);
+            [PRIMARY.to_owned()].into_iter().chain(within).collect()
+        }
     };
     let (policy, allowed) = match external_ips {
         ExternalIpPolicy::Allow => ("Allow", json!([])),
@@ -250,6 +254,8 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         service_metrics,
         service_metrics_limit,
         watched_nodes,
+        log_format,
+        log_verbosity,
     } = settings;
     values.extend([
         ("healthzBindAddress", address(*healthz_bind_address)),
@@ -264,6 +270,8 @@ fn of_settings(settings: &DaemonSettings, values: &mut Values) {
         ("serviceMetrics", json!(service_metrics)),
         ("serviceMetricsLimit", json!(service_metrics_limit)),
         ("watchedNodes", json!(watched_nodes)),
+        ("logging.format", json!(log_format)),
+        ("logging.verbosity", json!(log_verbosity)),
     ]);
 }
 

@@ -1,10 +1,12 @@
 //! The one table of all fields and flags. It drives the flags, the checks, the warnings, what
 //! `ipvsctl config show` prints and the page `docs/reference/config.md`.
 
+mod extra;
 mod fields;
 
 use std::fmt;
 
+pub use self::extra::{EXTRA_FLAGS, ExtraFlag};
 pub use self::fields::FIELDS;
 
 /// The kind of value that a field holds.
@@ -24,14 +26,16 @@ pub enum Kind {
     Number,
     /// A duration in Go's form.
     Duration,
+    /// A duration that the kernel counts in whole seconds and up to a limit, which both kube-proxy accepts without a word.
+    KernelSeconds,
     /// An address.
     Address,
     /// An address and a port, this one if none is written; `0` alone is none.
     AddressPort(u16),
     /// Networks.
     Networks,
-    /// Networks, or the word `primary` alone.
-    NetworksOrPrimary,
+    /// Networks, and words for addresses of the node.
+    NodePorts,
     /// Ports, 1 to 65535.
     Ports,
     /// One network, or one of each family with a comma between.
@@ -55,10 +59,11 @@ impl fmt::Display for Kind {
             Self::Whole(low, high) => write!(f, "whole number from {low} to {high}"),
             Self::Number => f.write_str("number"),
             Self::Duration => f.write_str("duration"),
+            Self::KernelSeconds => f.write_str("duration, whole seconds"),
             Self::Address => f.write_str("address"),
             Self::AddressPort(_) => f.write_str("address:port"),
             Self::Networks => f.write_str("networks"),
-            Self::NetworksOrPrimary => f.write_str("networks, or `primary`"),
+            Self::NodePorts => f.write_str("networks, `all`, `primary`, `localhost`"),
             Self::Ports => f.write_str("list of ports"),
             Self::NetworkPair => f.write_str("network, or one of each family, `,` between"),
             Self::Choice(words) => write!(f, "`{}`", words.join("`, `")),
@@ -165,71 +170,26 @@ impl FieldInfo {
             "hostnameOverride" | "clientConnection.kubeconfig"
         )
     }
-}
 
-/// A flag of kube-proxy without a field.
-#[derive(Clone, Copy, Debug)]
-pub struct ExtraFlag {
-    /// Its name, without the dashes.
-    pub flag: &'static str,
-    /// The field that it says something about.
-    pub about: Option<&'static str>,
-    /// Its effect.
-    pub effect: Effect,
-    /// Its purpose.
-    pub meaning: &'static str,
+    /// Returns true if its flag comes before the file, as kube-proxy's flags of logging do.
+    #[must_use]
+    pub fn flag_over_file(&self) -> bool {
+        matches!(self.path, "logging.format" | "logging.verbosity")
+    }
 }
-
-/// kube-proxy's flags without a field.
-pub const EXTRA_FLAGS: &[ExtraFlag] = &[
-    ExtraFlag {
-        flag: "healthz-port",
-        about: Some("healthzBindAddress"),
-        effect: Effect::Later,
-        meaning: "Deprecated: the port for a --healthz-bind-address without one; 0 is no server",
-    },
-    ExtraFlag {
-        flag: "metrics-port",
-        about: Some("metricsBindAddress"),
-        effect: Effect::Later,
-        meaning: "Deprecated: the port for a --metrics-bind-address without one; 0 is no server",
-    },
-    ExtraFlag {
-        flag: "master",
-        about: None,
-        effect: Effect::Later,
-        meaning: "The API server's URL; name it in a kubeconfig instead",
-    },
-    ExtraFlag {
-        flag: "v",
-        about: None,
-        effect: Effect::Nothing,
-        meaning: "The verbosity of kube-proxy's log",
-    },
-    ExtraFlag {
-        flag: "vmodule",
-        about: None,
-        effect: Effect::Nothing,
-        meaning: "The verbosity of parts of kube-proxy's log",
-    },
-    ExtraFlag {
-        flag: "logging-format",
-        about: None,
-        effect: Effect::Nothing,
-        meaning: "The format of kube-proxy's log",
-    },
-    ExtraFlag {
-        flag: "log-flush-frequency",
-        about: None,
-        effect: Effect::Nothing,
-        meaning: "How often kube-proxy's log is flushed",
-    },
-];
 
 /// The field at `path`.
 #[must_use]
 pub fn field(path: &str) -> Option<&'static FieldInfo> {
     FIELDS.iter().find(|field| field.path == path)
+}
+
+/// What is to be said about a field that kube-proxy had and has no longer.
+pub(super) fn retired(path: &str) -> Option<&'static str> {
+    let (_, instead) = fields::RETIRED
+        .iter()
+        .find(|(retired, _)| *retired == path)?;
+    Some(instead)
 }
 
 /// Returns true if fields are below `path`.

@@ -1,8 +1,10 @@
 //! One `check` for each question: what is wrong, what is odd, what holds.
 
+mod extract;
 mod fields;
 mod files;
 mod flags;
+mod meanings;
 mod page;
 
 use std::time::Duration;

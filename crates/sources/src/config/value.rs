@@ -7,8 +7,8 @@ use ipnetwork::IpNetwork;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::parse_duration;
 use super::table::{self, Kind};
+use super::{format_duration, parse_duration};
 use crate::convert::{ip, parse_cidr};
 
 /// `IP_VS_SCHEDNAME_MAXLEN` with its closing zero, include/uapi/linux/ip_vs.h.
@@ -30,10 +30,14 @@ pub(super) struct Problem {
 /// Everything that is wrong with `value` as a value of this kind.
 pub(super) fn problems(kind: Kind, value: &Value) -> Vec<Problem> {
     match kind {
-        Kind::Networks | Kind::NetworksOrPrimary | Kind::Words(_) | Kind::Ports => {
-            of_list(kind, value)
-        }
+        Kind::Networks | Kind::NodePorts | Kind::Words(_) | Kind::Ports => of_list(kind, value),
         Kind::Gates => of_gates(value),
+        Kind::KernelSeconds => match of_one(kind, value) {
+            Ok(()) => of_kernel_seconds(value.as_str().unwrap_or_default()),
+            Err(message) => wrong("", Some(message)),
+        }
+        .into_iter()
+        .collect(),
         _ => wrong("", of_one(kind, value).err()).into_iter().collect(),
     }
 }
@@ -65,7 +69,7 @@ fn of_one(kind: Kind, value: &Value) -> Result<(), String> {
         },
         _ => match text {
             Some(text) => of_text(kind, text),
-            None if kind == Kind::Duration => must("a duration such as 30s"),
+            None if is_duration(kind) => must("a duration such as 30s"),
             None => must("text"),
         },
     }
@@ -74,7 +78,7 @@ fn of_one(kind: Kind, value: &Value) -> Result<(), String> {
 fn of_text(kind: Kind, text: &str) -> Result<(), String> {
     let (fit, what) = match kind {
         // Nothing said, but a duration says so by "0s".
-        _ if text.is_empty() && kind != Kind::Duration => return Ok(()),
+        _ if text.is_empty() && !is_duration(kind) => return Ok(()),
         Kind::Scheduler => (
             is_name(text, SCHEDULER_NAME_MAX),
             "no scheduler's name: at most 15 characters, no space".to_owned(),
@@ -83,7 +87,7 @@ fn of_text(kind: Kind, text: &str) -> Result<(), String> {
             is_name(text, INTERFACE_NAME_MAX) && !text.contains(['/', ':']),
             "no interface's name: at most 15 characters, no space, no slash, no colon".to_owned(),
         ),
-        Kind::Duration => (
+        Kind::Duration | Kind::KernelSeconds => (
             parse_duration(text).is_some(),
             "no duration such as 30s or 1m0s, zero or above".to_owned(),
         ),
@@ -102,6 +106,48 @@ fn of_text(kind: Kind, text: &str) -> Result<(), String> {
     match fit {
         true => Ok(()),
         false => Err(format!("{text:?} is {what}")),
+    }
+}
+
+fn is_duration(kind: Kind) -> bool {
+    matches!(kind, Kind::Duration | Kind::KernelSeconds)
+}
+
+/// The longest timeout that every kernel takes, `INT_MAX / HZ` where a second has 1000 ticks: `ip_vs_set_timeout` in
+/// net/netfilter/ipvs/ip_vs_ctl.c, and `proc_dointvec_jiffies` for the settings of connection tracking.
+const KERNEL_SECONDS_MAX: Duration = Duration::from_secs(i32::MAX as u64 / 1000);
+
+/// Returns the timeout that the kernel is given.
+pub(super) fn kernel_seconds(wanted: Duration) -> Duration {
+    Duration::from_secs(wanted.min(KERNEL_SECONDS_MAX).as_secs())
+}
+
+/// Returns what is odd about a timeout of the kernel: kube-proxy cuts off a fraction, and goes on if the kernel refuses.
+fn of_kernel_seconds(text: &str) -> Option<Problem> {
+    let wanted = parse_duration(text)?;
+    let held = kernel_seconds(wanted);
+    let message = match (wanted > KERNEL_SECONDS_MAX, held.is_zero()) {
+        _ if wanted == held => return None,
+        (true, _) => format!(
+            "is set to {}: a kernel may take no more, and refuse all timeouts at once",
+            format_duration(held)
+        ),
+        (false, true) => {
+            format!("leaves the kernel's setting: {text} is below a second, its unit")
+        }
+        (false, false) => format!(
+            "is set to {}: the kernel counts whole seconds",
+            format_duration(held)
+        ),
+    };
+    Some(harmless(String::new(), message))
+}
+
+fn harmless(inner: String, message: String) -> Problem {
+    Problem {
+        inner,
+        message,
+        harmless: true,
     }
 }
 
@@ -133,21 +179,26 @@ fn of_list(kind: Kind, value: &Value) -> Vec<Problem> {
     let mut seen = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let inner = format!("[{index}]");
-        match of_item(kind, item, items.len()) {
+        match of_item(kind, item) {
             Err(message) => problems.extend(wrong(&inner, Some(message))),
-            Ok(word) if seen.contains(&word) => problems.push(Problem {
-                inner,
-                message: format!("{} is given twice", describe(item)),
-                harmless: true,
-            }),
-            Ok(word) => seen.push(word),
+            Ok(word) if seen.contains(&word) => {
+                let message = format!("{} is given twice", describe(item));
+                problems.push(harmless(inner, message));
+            }
+            Ok(word) => {
+                if kind == Kind::NodePorts && word == LOCALHOST {
+                    let message = "adds nothing: node ports are never served at loopback addresses";
+                    problems.push(harmless(inner, format!("{word:?} {message}")));
+                }
+                seen.push(word);
+            }
         }
     }
     problems
 }
 
 /// The item in the form in which equal ones are equal.
-fn of_item(kind: Kind, item: &Value, count: usize) -> Result<String, String> {
+fn of_item(kind: Kind, item: &Value) -> Result<String, String> {
     if kind == Kind::Ports {
         return match item.as_u64() {
             Some(port @ 1..=65535) => Ok(port.to_string()),
@@ -161,8 +212,7 @@ fn of_item(kind: Kind, item: &Value, count: usize) -> Result<String, String> {
         return Err(format!("must be text, not {}", describe(item)));
     };
     match kind {
-        Kind::NetworksOrPrimary if text == PRIMARY && count == 1 => Ok(text.to_owned()),
-        Kind::NetworksOrPrimary if text == PRIMARY => Err(format!("{PRIMARY:?} must stand alone")),
+        Kind::NodePorts if [ALL, PRIMARY, LOCALHOST].contains(&text) => Ok(text.to_owned()),
         Kind::Words(words) if words.contains(&text) => Ok(text.to_owned()),
         Kind::Words(words) => Err(format!(
             "{text:?} is not supported, only {}",
@@ -185,6 +235,15 @@ fn of_gates(value: &Value) -> Vec<Problem> {
         .collect()
 }
 
+/// Reads a word of YAML 1.1 for true or false, as Go's YAML and with it Kubernetes does.
+pub(super) fn boolean_word(text: &str) -> Option<bool> {
+    match text {
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
 /// A value in a message.
 pub(super) fn describe(value: &Value) -> String {
     match value {
@@ -194,8 +253,22 @@ pub(super) fn describe(value: &Value) -> String {
     }
 }
 
-/// `nodePortAddresses: [primary]`.
+/// `nodePortAddresses: [primary]`: the node's own addresses.
 pub(super) const PRIMARY: &str = "primary";
+/// All addresses of both families.
+const ALL: &str = "all";
+/// Loopback addresses.
+const LOCALHOST: &str = "localhost";
+
+/// The networks of one item of `nodePortAddresses`; none for [`PRIMARY`].
+pub(super) fn node_port_networks(item: &str) -> Vec<IpNetwork> {
+    let texts: &[&str] = match item {
+        ALL => &["0.0.0.0/0", "::/0"],
+        LOCALHOST => &["127.0.0.0/8", "::1/128"],
+        item => &[item.trim()],
+    };
+    texts.iter().filter_map(|text| parse_cidr(text)).collect()
+}
 
 /// The networks of `clusterCIDR`, or the part that is none.
 pub(super) fn network_pair(text: &str) -> Result<Vec<IpNetwork>, String> {

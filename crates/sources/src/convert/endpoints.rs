@@ -57,6 +57,7 @@ fn slice(
         ports: subset.ports.iter().flatten().map(endpoint_port).collect(),
         triggered: None,
         uid: None,
+        several_addresses: None,
     })
 }
 

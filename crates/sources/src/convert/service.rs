@@ -42,6 +42,7 @@ pub fn service(given: &objects::Service) -> Service {
             .map(|text| cidr(text))
             .collect(),
         health_check_node_port: node_port(spec.health_check_node_port),
+        has_selector: (spec.selector.as_ref()).is_some_and(|selector| !selector.is_empty()),
         scheduler: (given.metadata.annotations.scheduler.as_ref()).map(|text| text.trim().into()),
     }
 }

@@ -27,6 +27,9 @@ pub fn slice(given: &objects::EndpointSlice) -> Option<EndpointSlice> {
         ports: given.ports.iter().map(endpoint_port).collect(),
         triggered: triggered(&given.metadata),
         uid: given.metadata.uid.as_deref().and_then(Uid::parse),
+        several_addresses: (given.endpoints.iter())
+            .position(|endpoint| endpoint.addresses.len() > 1)
+            .and_then(|index| u32::try_from(index).ok()),
     })
 }
 
@@ -39,7 +42,6 @@ fn triggered(metadata: &objects::Metadata) -> Option<SystemTime> {
 
 fn endpoint(given: &discovery::Endpoint) -> Endpoint {
     let conditions = given.conditions.clone().unwrap_or_default();
-    let ready = conditions.ready.unwrap_or(true);
     let hints = given.hints.as_ref();
     Endpoint {
         address: ip(given
@@ -47,8 +49,8 @@ fn endpoint(given: &discovery::Endpoint) -> Endpoint {
             .first()
             .map(String::as_str)
             .unwrap_or_default()),
-        ready,
-        serving: conditions.serving.unwrap_or(ready),
+        ready: conditions.ready.unwrap_or(true),
+        serving: conditions.serving.unwrap_or(true),
         terminating: conditions.terminating.unwrap_or(false),
         node: given.node_name.as_deref().map(name),
         zone_hints: (hints.and_then(|hints| hints.for_zones.as_ref()).into_iter())

@@ -31,6 +31,7 @@ fn bare(name: &str) -> Service {
         load_balancer_ips: vec![],
         source_ranges: vec![],
         health_check_node_port: None,
+        has_selector: false,
         scheduler: None,
     }
 }
@@ -74,7 +75,7 @@ fn a_service_says_everything() {
             "uid": "0a1B2c3d-0000-4000-8000-00000000000f",
             "annotations": {"kube-ipvs.io/scheduler": "wrr"}},
         "spec": {
-            "type": "LoadBalancer", "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::10"],
+            "type": "LoadBalancer", "selector": {"app": "web"}, "clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::10"],
             "ports": [{"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053, "targetPort": "dns"}],
             "sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}},
             "internalTrafficPolicy": "Local", "externalTrafficPolicy": "Local",
@@ -105,6 +106,7 @@ fn a_service_says_everything() {
         load_balancer_ips: vec![ip("192.0.2.7"), ip("192.0.2.8")],
         source_ranges: vec![Parsed::Valid("10.0.0.0/8".parse().expect("a network"))],
         health_check_node_port: Some(Parsed::Valid(NonZeroU16::new(30999).expect("a port"))),
+        has_selector: true,
         scheduler: Some("wrr".into()),
     };
     assert_eq!(service(&typed::<objects::Service>(given)), expected);
@@ -159,7 +161,7 @@ fn endpoint(address: &str, ready: bool) -> Endpoint {
     Endpoint {
         address: ip(address),
         ready,
-        serving: ready,
+        serving: true,
         terminating: false,
         node: None,
         zone_hints: Box::default(),
@@ -214,6 +216,7 @@ fn a_slice_says_everything() {
         ports: vec![tcp("", 8080), tcp("all", 0), tcp("big", 0)],
         triggered: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(2500)),
         uid: model::names::Uid::parse("0a1b2c3d-0000-4000-8000-00000000001f"),
+        several_addresses: Some(0),
     };
     assert_eq!(slice(&given), Some(expected));
 }
@@ -250,6 +253,7 @@ fn endpoints_become_a_slice_for_each_subset_and_family() {
         ports: vec![port],
         triggered: None,
         uid: None,
+        several_addresses: None,
     };
     let local = Endpoint {
         node: Some("node1".into()),
@@ -261,7 +265,13 @@ fn endpoints_become_a_slice_for_each_subset_and_family() {
             part(
                 "web:ipv4:0",
                 AddressFamily::Ipv4,
-                vec![local, endpoint("10.244.1.6", false)],
+                vec![
+                    local,
+                    Endpoint {
+                        serving: false,
+                        ..endpoint("10.244.1.6", false)
+                    }
+                ],
                 tcp("http", 8080)
             ),
             part(

@@ -58,6 +58,22 @@ pub enum FileErrorKind {
         /// The error at that place.
         what: SafeText,
     },
+    /// An object that looks like one of ours and is none, as one with `kind: Sevice`, or a slice of no Service. It is left out.
+    #[error("{object}: {what}; it is passed over")]
+    PassedOver {
+        /// Kind, namespace and name.
+        object: SafeText,
+        /// What is odd.
+        what: SafeText,
+    },
+    /// An object with a field that Kubernetes does not have.
+    #[error("{object}: {path}: there is no such field; it is ignored")]
+    UnknownField {
+        /// Kind, namespace and name.
+        object: SafeText,
+        /// The first one.
+        path: SafeText,
+    },
     /// The same object was there before. This one counts.
     #[error("{object} is in {} as well; the last one counts", .first.display())]
     Twice {

@@ -20,7 +20,7 @@ use crate::yaml::{self, Part, Place, Step};
 /// some 20 µs to read however small it is, so that a file of a few megabytes could stall the daemon for minutes.
 const MAX_DOCUMENTS: usize = 250_000;
 
-/// Maximum number of errors in one file that get a line and a column. The whole document is read again to find one: without a
+/// Maximum number of errors in one file that get a line and a column, and of warnings. The whole document is read again to find one: without a
 /// maximum a list of many bad objects takes time that grows with its square.
 const MAX_PLACES: usize = 100;
 
@@ -29,6 +29,7 @@ const MAX_PLACES: usize = 100;
 pub(super) struct File {
     pub(super) objects: Vec<(GivenKey, Given)>,
     pub(super) errors: Vec<FileError>,
+    pub(super) warnings: Vec<FileError>,
     pub(super) other_kinds: BTreeMap<SafeText, usize>,
 }
 
@@ -121,6 +122,12 @@ impl Document<'_> {
             at.pop();
             return;
         }
+        if self.file.warnings.len() < MAX_PLACES
+            && let Some(doubt) = object::doubt(&api_version, &kind, &value)
+        {
+            let doubt = self.error(at, doubt);
+            self.file.warnings.push(doubt);
+        }
         match object::read(&api_version, &kind, value) {
             Outcome::Object(key, given) => self.file.objects.push((key, given)),
             Outcome::OtherKind => {
@@ -137,11 +144,16 @@ impl Document<'_> {
     }
 
     fn fail(&mut self, at: &[Step], kind: FileErrorKind) {
+        let error = self.error(at, kind);
+        self.file.errors.push(error);
+    }
+
+    fn error(&self, at: &[Step], kind: FileErrorKind) -> FileError {
         let text = self.text.filter(|_| self.file.errors.len() < MAX_PLACES);
         let place = text.and_then(|part| {
             let place = yaml::locate(part.text, at)?;
             Some(place.below(part.lines_before))
         });
-        (self.file.errors).push(FileError::new(self.path, place, kind));
+        FileError::new(self.path, place, kind)
     }
 }

@@ -6,6 +6,7 @@ use model::cluster::EndpointSlice;
 use model::{Object, ObjectName};
 use serde_json::Value;
 
+use super::doubts;
 use super::error::FileErrorKind;
 use crate::objects::{self, Kubernetes};
 use crate::yaml::{Step, steps};
@@ -48,8 +49,57 @@ pub(super) enum Outcome {
     },
 }
 
+/// Returns what is odd about an object, though it can be read.
+pub(super) fn doubt(api_version: &str, kind: &str, value: &Value) -> Option<FileErrorKind> {
+    if is_ours(api_version, kind) {
+        let object = describe(kind, value).into();
+        if let Some(what) = doubts::about_slice(kind, value) {
+            return Some(FileErrorKind::PassedOver {
+                object,
+                what: what.into(),
+            });
+        }
+        let path = doubts::unknown_field(kind, value)?.into();
+        return Some(FileErrorKind::UnknownField { object, path });
+    }
+    let what = doubts::about_kind(api_version, kind)?.into();
+    let object = describe(kind, value).into();
+    Some(FileErrorKind::PassedOver { object, what })
+}
+
+fn is_ours(api_version: &str, kind: &str) -> bool {
+    match kind {
+        "Service" | "Endpoints" | "Node" => api_version == "v1",
+        "EndpointSlice" => matches!(api_version, "discovery.k8s.io/v1" | BETA),
+        _ => false,
+    }
+}
+
+/// The API version of slices up to Kubernetes 1.24.
+const BETA: &str = "discovery.k8s.io/v1beta1";
+
+/// Makes a slice of [`BETA`] one of today: the node's name may be in a map of its place alone
+/// (`Convert_v1beta1_Endpoint_To_discovery_Endpoint`, pkg/apis/discovery/v1beta1/conversion.go, Kubernetes 1.24). Where the zone is
+/// told there means nothing here, as today.
+fn from_beta(mut value: Value) -> Value {
+    let endpoints = value.get_mut("endpoints").and_then(Value::as_array_mut);
+    for endpoint in endpoints.into_iter().flatten() {
+        let Some(fields) = endpoint.as_object_mut() else {
+            continue;
+        };
+        let Some(topology) = fields.remove("topology") else {
+            continue;
+        };
+        if let Some(node) = topology.get("kubernetes.io/hostname") {
+            (fields.entry("nodeName")).or_insert_with(|| node.clone());
+        }
+    }
+    value
+}
+
 pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
     match (api_version, kind) {
+        (BETA, "EndpointSlice") => read("discovery.k8s.io/v1", kind, from_beta(value)),
         ("v1", "Service") => decode("Service", value, |given: &objects::Service| {
             let service = convert::service(given);
             if service.cluster_ips.is_empty() && needs_cluster_ip(given) {
@@ -112,8 +162,12 @@ where
             kind: FileErrorKind::NoObject(format!("a {kind} without metadata.name")),
         };
     }
-    // The selector is for Services and their endpoints; Nodes are chosen by name.
-    if kind != "Node" && !filter::is_selected(meta) {
+    let selected = match kind {
+        "Service" => filter::is_service(meta),
+        "Node" => true,
+        _ => filter::is_slice(meta),
+    };
+    if !selected {
         return Outcome::NotSelected;
     }
     let name = match kind {

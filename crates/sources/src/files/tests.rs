@@ -161,12 +161,139 @@ fn the_last_object_of_a_name_wins() {
 }
 
 #[test]
-fn the_label_selector_applies() {
-    let text = "{apiVersion: v1, kind: Service, metadata: {name: p, labels: {service.kubernetes.io/service-proxy-name: \"\"}}}\n---\n\
-                {apiVersion: v1, kind: Service, metadata: {name: h, labels: {service.kubernetes.io/headless: x}}}\n---\n\
-                {apiVersion: v1, kind: Node, metadata: {name: node1, labels: {service.kubernetes.io/headless: x}}}\n---\n\
-                {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: orphan}, addressType: IPv4, endpoints: []}\n";
-    check(&[("1.yaml", text)], &["Node node1"], &[]);
+fn the_label_selectors_apply() {
+    let object = |kind: &str, name: &str, label: &str| {
+        let version = match kind {
+            "EndpointSlice" => "discovery.k8s.io/v1",
+            _ => "v1",
+        };
+        format!(
+            "{{apiVersion: {version}, kind: {kind}, metadata: {{name: {name}, labels: {{\
+             kubernetes.io/service-name: h, service.kubernetes.io/{label}: \"\"}}}}, addressType: IPv4}}\n"
+        )
+    };
+    let text = [
+        object("Service", "p", "service-proxy-name"),
+        object("Service", "h", "headless"),
+        object("EndpointSlice", "p-1", "service-proxy-name"),
+        object("EndpointSlice", "h-1", "headless"),
+        object("Node", "node1", "headless"),
+        "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: orphan}, addressType: IPv4}\n".to_owned(),
+    ];
+    check(
+        &[("1.yaml", &text.join("---\n"))],
+        &[
+            "Service default/h",
+            "EndpointSlice default/p-1",
+            "Node node1",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn misspelt_kinds_and_fields_are_warned_of_and_others_are_not() {
+    let other = [
+        "apps/v1 Deployment",
+        "v1 ConfigMap",
+        "v1 Pod",
+        "rbac.authorization.k8s.io/v1 Role",
+        "batch/v1 Job",
+        "v1 Secret",
+        "serving.knative.dev/v1 Service",
+        "management.cattle.io/v3 Node",
+        "v1 ServiceAccount",
+        "apiregistration.k8s.io/v1 APIService",
+    ];
+    let misspelt = [
+        "v1 Sevice",
+        "v1 service",
+        "v2 Service",
+        "v1 Nodes",
+        "v1 EndpointSlice",
+        "discovery.k8s.io/v1 EndpointSlices",
+        "discovery.k8.io/v1 EndpointSlice",
+        "v1 Endpoint",
+    ];
+    let text = |of: &str| {
+        let (version, kind) = of.split_once(' ').expect("two words");
+        format!("{{apiVersion: {version}, kind: {kind}, metadata: {{name: a}}}}")
+    };
+    for of in other {
+        assert_eq!(parse(Path::new("f"), &text(of)).warnings, [], "{of}");
+    }
+    for of in misspelt {
+        let found = parse(Path::new("f"), &text(of));
+        assert_eq!(
+            (
+                found.warnings.len(),
+                found.errors.len(),
+                found.objects.len()
+            ),
+            (1, 0, 0),
+            "{of}"
+        );
+    }
+    let found = parse(Path::new("f"), &text("v1 Sevice"));
+    assert_eq!(
+        found.warnings[0].to_string(),
+        "f:1:1: Sevice default/a: `Sevice` is no kind that is known (is Service meant?); it is passed over"
+    );
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: 10.96.0.1, ports: [{port: 80}, {port: 81, nodeport: 1}]}\n";
+    let found = parse(Path::new("f"), service);
+    assert_eq!(
+        found.warnings[0].to_string(),
+        "f:1:1: Service default/a: spec.ports[1].nodeport: there is no such field; it is ignored"
+    );
+    assert_eq!(found.objects.len(), 1);
+}
+
+#[test]
+fn a_slice_of_no_service_is_warned_of() {
+    for (labels, name, expected) in [
+        (
+            "{app: web}",
+            "web-x2b",
+            "without the label kubernetes.io/service-name it belongs to no Service (is `web` meant?)",
+        ),
+        (
+            "{kubernetes.io/service-name: \"\"}",
+            "web",
+            "without the label kubernetes.io/service-name it belongs to no Service",
+        ),
+    ] {
+        let text = format!(
+            "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: {name}, labels: {labels}}}, addressType: IPv4}}"
+        );
+        let found = parse(Path::new("f"), &text);
+        assert_eq!(found.objects, []);
+        let texts: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [format!(
+                "f:1:1: EndpointSlice default/{name}: {expected}; it is passed over"
+            )]
+        );
+    }
+}
+
+#[test]
+fn slices_of_v1beta1_are_read() {
+    let text = "apiVersion: discovery.k8s.io/v1beta1\nkind: EndpointSlice\nmetadata: {name: a-1, labels: {kubernetes.io/service-name: a}}\n\
+                addressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints:\n\
+                - {addresses: [10.1.0.5], topology: {kubernetes.io/hostname: node1, topology.kubernetes.io/zone: a}}\n\
+                - {addresses: [10.1.0.6], nodeName: node2, topology: {kubernetes.io/hostname: other}}\n";
+    let found = check(&[("1.yaml", text)], &["EndpointSlice default/a-1"], &[]);
+    assert_eq!(found.warnings, []);
+    let Object::EndpointSlice(slice) = &found.objects[0] else {
+        panic!("a slice");
+    };
+    let nodes: Vec<_> = slice
+        .endpoints
+        .iter()
+        .map(|one| one.node.as_deref())
+        .collect();
+    assert_eq!(nodes, [Some("node1"), Some("node2")]);
 }
 
 #[test]

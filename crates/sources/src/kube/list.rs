@@ -17,6 +17,7 @@ pub(super) struct Pages<'a> {
     path: &'static str,
     settings: &'a KubeSettings,
     params: ListParams,
+    fields_are_optional: bool,
     version: Option<String>,
     done: bool,
 }
@@ -27,7 +28,11 @@ impl<'a> Pages<'a> {
         settings: &'a KubeSettings,
         page_size: u32,
     ) -> Self {
-        let Selection { labels, fields } = K::selection(settings);
+        let Selection {
+            labels,
+            fields,
+            fields_are_optional,
+        } = K::selection(settings);
         Self {
             client,
             path: K::PATH,
@@ -38,6 +43,7 @@ impl<'a> Pages<'a> {
                 limit: Some(page_size),
                 ..ListParams::default()
             },
+            fields_are_optional,
             version: None,
             done: false,
         }
@@ -48,7 +54,17 @@ impl<'a> Pages<'a> {
         if self.done {
             return Ok(None);
         }
-        let page = RequestError::within(self.settings.request_timeout, self.read()).await?;
+        let limit = self.settings.request_timeout;
+        let page = match RequestError::within(limit, self.read()).await {
+            Err(error) if self.fields_are_optional && error.is_bad_request() => {
+                tracing::debug!(path = self.path, ?error, "listing without a field selector");
+                self.fields_are_optional = false;
+                self.params.field_selector = None;
+                RequestError::within(limit, self.read()).await?
+            }
+            page => page?,
+        };
+        self.fields_are_optional = false;
         let more = page.metadata.more.filter(|token| !token.is_empty());
         self.version = given(page.metadata.resource_version);
         self.done = more.is_none();
@@ -61,6 +77,11 @@ impl<'a> Pages<'a> {
         let body = answer::ask(self.client, request).await?;
         let text = answer::whole(body, PAGE_LENGTH).await?;
         serde_json::from_slice(&text).map_err(|error| RequestError::BadAnswer(error.to_string()))
+    }
+
+    /// The field selector that the server takes, once a page is in.
+    pub(super) fn fields(&self) -> Option<&String> {
+        self.params.field_selector.as_ref()
     }
 
     /// From where to watch, once the last page is in.

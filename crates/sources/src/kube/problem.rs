@@ -83,6 +83,11 @@ impl RequestError {
         status.code == 410 || status.reason == "Expired" || status.reason == "Gone" || ahead
     }
 
+    /// Returns true if the request makes no sense to the server, as one with a selector that it does not know.
+    pub(super) fn is_bad_request(&self) -> bool {
+        matches!(self.code(), Some(400 | 422))
+    }
+
     /// Returns true if the server does not stream lists: it said no, whatever the reason, or the list had no end. Some say that
     /// something is wrong with themselves, as one without a feature of its etcd does (500).
     pub(super) fn is_refused(&self) -> bool {

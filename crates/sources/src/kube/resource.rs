@@ -15,6 +15,16 @@ use crate::{convert, filter};
 pub(super) struct Selection {
     pub(super) labels: Option<String>,
     pub(super) fields: Option<String>,
+    /// True if a server that refuses `fields` may send all objects.
+    pub(super) fields_are_optional: bool,
+}
+
+/// Selection of EndpointSlices and Endpoints.
+fn slices() -> Selection {
+    Selection {
+        labels: Some(filter::SLICES.to_owned()),
+        ..Selection::default()
+    }
 }
 
 /// Names under which an Endpoints object went out, because it may have fewer parts the next time.
@@ -57,13 +67,8 @@ pub(super) trait Watched: Kubernetes + Send + 'static {
         }
     }
 
-    /// Returns the selection of objects: kube-proxy's label selector, unless said otherwise.
-    fn selection(_settings: &KubeSettings) -> Selection {
-        Selection {
-            labels: Some(filter::SELECTOR.to_owned()),
-            fields: None,
-        }
-    }
+    /// Returns the selection of objects: that of kube-proxy.
+    fn selection(settings: &KubeSettings) -> Selection;
 
     /// The name of the object with this metadata.
     fn name(metadata: &Metadata) -> ObjectName {
@@ -147,6 +152,14 @@ impl Watched for Service {
     const PLURAL: &'static str = "services";
     const PATH: &'static str = "/api/v1/services";
 
+    fn selection(_settings: &KubeSettings) -> Selection {
+        Selection {
+            labels: Some(filter::SERVICES.to_owned()),
+            fields: Some(filter::SERVICES_WITH_ADDRESSES.to_owned()),
+            fields_are_optional: true,
+        }
+    }
+
     fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
         let service = convert::service(&self);
         vec![ClusterEvent::Upsert(Object::Service(service))]
@@ -158,6 +171,10 @@ impl Watched for EndpointSlice {
     const GROUP: &'static str = "discovery.k8s.io";
     const PLURAL: &'static str = "endpointslices";
     const PATH: &'static str = "/apis/discovery.k8s.io/v1/endpointslices";
+
+    fn selection(_settings: &KubeSettings) -> Selection {
+        slices()
+    }
 
     fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
         match convert::slice(&self) {
@@ -179,6 +196,10 @@ impl Watched for Endpoints {
     const GROUP: &'static str = "";
     const PLURAL: &'static str = "endpoints";
     const PATH: &'static str = "/api/v1/endpoints";
+
+    fn selection(_settings: &KubeSettings) -> Selection {
+        slices()
+    }
 
     fn upsert(self, memory: &mut Memory) -> Vec<ClusterEvent> {
         let slices = convert::endpoints(&self);
@@ -226,6 +247,7 @@ impl Watched for Node {
                 Nodes::Own => Some(format!("metadata.name={}", settings.node_name)),
                 Nodes::All => None,
             },
+            fields_are_optional: false,
         }
     }
 

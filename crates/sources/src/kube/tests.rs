@@ -2,6 +2,7 @@
 
 mod hostile;
 mod relist;
+mod selectors;
 mod server;
 mod versions;
 
@@ -169,47 +170,6 @@ impl Scene {
     fn services(&self) -> Vec<&str> {
         self.state.service_names().map(|name| &*name.name).collect()
     }
-}
-
-#[tokio::test]
-async fn what_is_asked_for() {
-    let mut scene = Scene::start(
-        KubeSettings {
-            nodes: Nodes::Own,
-            ..settings()
-        },
-        script(|path, _| {
-            if path.contains("watch=true") {
-                Reply::Open(vec![])
-            } else {
-                list(7, &[service("a", 3)])
-            }
-        }),
-    )
-    .await;
-    scene.until_services(&["a"]).await;
-    scene.linger(Duration::from_millis(100)).await;
-    let selector = "labelSelector=%21service.kubernetes.io%2Fservice-proxy-name%2C%21service.kubernetes.io%2Fheadless";
-    for resource in [SERVICES, SLICES] {
-        let asked = scene.server.asked(resource);
-        assert!(
-            asked.iter().all(|path| path.contains(selector)),
-            "{asked:?}"
-        );
-    }
-    let nodes = scene.server.asked(NODES);
-    assert!(
-        nodes
-            .iter()
-            .all(|path| path.contains("fieldSelector=metadata.name%3Dnode1")),
-        "{nodes:?}"
-    );
-    let watches = scene.server.asked("services?&watch=true");
-    assert!(watches[0].contains("resourceVersion=7"), "{watches:?}");
-    assert!(
-        watches[0].contains("allowWatchBookmarks=true"),
-        "{watches:?}"
-    );
 }
 
 #[tokio::test]

@@ -44,6 +44,7 @@ pub(super) struct Watcher<'a, K> {
     memory: Memory,
     /// When the server refused to stream a list.
     refused: Option<Instant>,
+    selection: Selection,
     page_size: u32,
     resource: PhantomData<K>,
 }
@@ -102,6 +103,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
             relist: Backoff::new(&settings.relist),
             memory: Memory::default(),
             refused: None,
+            selection: K::selection(settings),
             page_size: settings.page_size,
             resource: PhantomData,
         }
@@ -199,6 +201,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 self.tell(&object, resource::upsert::<K>, arrived).await?;
             }
         }
+        self.selection.fields = pages.fields().cloned();
         let version = pages.version()?;
         self.sink.list_done(K::KIND).await?;
         Ok(Position {
@@ -360,7 +363,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
     }
 
     async fn open(&self, version: &str, list: bool) -> Result<Incoming, RequestError> {
-        let Selection { labels, fields } = K::selection(self.settings);
+        let Selection { labels, fields, .. } = self.selection.clone();
         let most = match list {
             true => self.settings.list_timeout,
             false => self.settings.watch_timeout,

@@ -206,6 +206,7 @@ impl World {
                 .collect(),
             triggered: None,
             uid: None,
+            several_addresses: None,
         }
     }
 }

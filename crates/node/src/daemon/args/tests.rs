@@ -1,5 +1,8 @@
+mod flags;
+
 use clap::CommandFactory as _;
 
+use super::super::settings;
 use super::*;
 
 fn resolve(args: &[&str]) -> sources::config::Resolved {
@@ -33,6 +36,31 @@ fn a_command_line_of_kube_proxy() {
         resolved.kubeconfig,
         Some("/var/lib/kube-proxy/kubeconfig".into())
     );
-    let warnings: Vec<_> = resolved.warnings.iter().map(ToString::to_string).collect();
-    assert_eq!(warnings, ["--v: has no effect"]);
+    assert_eq!(resolved.warnings, []);
+}
+
+#[test]
+fn log_lines_are_as_the_first_of_the_own_flags_kube_proxys_flags_and_the_file_says() {
+    let desk = tempfile::tempdir().expect("a directory");
+    let file = desk.path().join("config.conf");
+    std::fs::write(&file, "logging: {format: json, verbosity: 5}").expect("a file");
+    let config = format!("--config={}", file.display());
+    let check = |args: &[&str], format, filter| {
+        let args = Args::try_parse_from(["kube-ipvsd"].iter().chain(args)).expect("a command line");
+        let resolved = sources::config::load(args.config.as_deref(), &args.overrides(), "host");
+        let settings = resolved.expect("a configuration").settings;
+        assert_eq!(settings::log(&args, Some(&settings)), (format, filter));
+    };
+    let (text, json) = (LogFormat::Text, LogFormat::Json);
+    check(&[], text, "info");
+    check(&["--v=3"], text, "info");
+    check(&["-v=4"], text, "debug");
+    check(&["-v", "6", "--logging-format=json"], json, "trace");
+    check(&[&config], json, "debug");
+    check(&[&config, "--v=0"], json, "info");
+    check(&[&config, "-v=10", "--logging-format=text"], text, "trace");
+    let own = ["--log-level=warn", "--log-format=text"];
+    check(&[&config, "--v=6", own[0], own[1]], text, "warn");
+    let nothing = Args::parse_from(["kube-ipvsd"]);
+    assert_eq!(settings::log(&nothing, None), (text, "info"));
 }

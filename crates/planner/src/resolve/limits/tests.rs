@@ -62,7 +62,8 @@ fn check_resolved(resolved: &Resolved, served: [usize; 3], findings: &[&str]) {
         FrontendKind::LoadBalancerIp,
     ];
     assert_eq!(found.map(count), served);
-    let texts: Vec<String> = resolved.findings.iter().map(ToString::to_string).collect();
+    let mistakes = (resolved.findings.iter()).filter(|finding| crate::testing::is_mistake(finding));
+    let texts: Vec<String> = mistakes.map(ToString::to_string).collect();
     assert_eq!(texts, findings);
 }
 

@@ -3,8 +3,8 @@
 
 use super::FieldInfo;
 use super::Kind::{
-    Address, AddressPort, Any, Bool, Choice, Duration, Gates, Interface, NetworkPair, Networks,
-    NetworksOrPrimary, Number, Ports, Scheduler, Text, Whole, Words,
+    Address, AddressPort, Any, Bool, Choice, Duration, Gates, Interface, KernelSeconds,
+    NetworkPair, Networks, NodePorts, Number, Ports, Scheduler, Text, Whole, Words,
 };
 
 const fn field(
@@ -135,10 +135,11 @@ pub const FIELDS: &[FieldInfo] = &[
     .flag("pod-interface-name-prefix"),
     field(
         "nodePortAddresses",
-        NetworksOrPrimary,
+        NodePorts,
         "[]",
-        "The node's addresses at which node ports are served: those inside these networks, or its first \
-         one of each family with `primary`. A family without a network has all.",
+        "The node's addresses at which node ports are served: those inside these networks, with `primary` its first \
+         one of each family, with `all` every one. A family without a network has all, unless `primary` is there. \
+         `localhost` adds nothing: node ports are never served at loopback addresses.",
     )
     .flag("nodeport-addresses"),
     field(
@@ -247,21 +248,21 @@ pub const FIELDS: &[FieldInfo] = &[
     // The daemon's own.
     field(
         "ipvs.tcpTimeout",
-        Duration,
+        KernelSeconds,
         "0s",
         "When the kernel forgets an idle TCP connection; 0 leaves its setting.",
     )
     .flag("ipvs-tcp-timeout"),
     field(
         "ipvs.tcpFinTimeout",
-        Duration,
+        KernelSeconds,
         "0s",
         "When it forgets a TCP connection after a FIN; 0 leaves its setting.",
     )
     .flag("ipvs-tcpfin-timeout"),
     field(
         "ipvs.udpTimeout",
-        Duration,
+        KernelSeconds,
         "0s",
         "When it forgets an idle UDP flow; 0 leaves its setting.",
     )
@@ -270,26 +271,27 @@ pub const FIELDS: &[FieldInfo] = &[
         "conntrack.maxPerCore",
         Whole(0, i32::MAX as i64),
         "32768",
-        "`nf_conntrack_max` for each CPU; 0 leaves the kernel's setting, whatever `conntrack.min` says.",
+        "`nf_conntrack_max` for each CPU, 1048576 in all at most; 0 leaves the kernel's setting, whatever `conntrack.min` \
+         says. A larger setting of the kernel stays.",
     )
     .flag("conntrack-max-per-core"),
     field(
         "conntrack.min",
         Whole(0, i32::MAX as i64),
         "131072",
-        "The least `nf_conntrack_max`; 0 is no least one.",
+        "The least `nf_conntrack_max`, which may be above 1048576; 0 is no least one.",
     )
     .flag("conntrack-min"),
     field(
         "conntrack.tcpEstablishedTimeout",
-        Duration,
+        KernelSeconds,
         "24h0m0s",
         "`nf_conntrack_tcp_timeout_established`; 0 leaves the kernel's setting.",
     )
     .flag("conntrack-tcp-timeout-established"),
     field(
         "conntrack.tcpCloseWaitTimeout",
-        Duration,
+        KernelSeconds,
         "1h0m0s",
         "`nf_conntrack_tcp_timeout_close_wait`; 0 leaves the kernel's setting.",
     )
@@ -303,14 +305,14 @@ pub const FIELDS: &[FieldInfo] = &[
     .flag("conntrack-tcp-be-liberal"),
     field(
         "conntrack.udpTimeout",
-        Duration,
+        KernelSeconds,
         "0s",
         "`nf_conntrack_udp_timeout`; 0 leaves the kernel's setting.",
     )
     .flag("conntrack-udp-timeout"),
     field(
         "conntrack.udpStreamTimeout",
-        Duration,
+        KernelSeconds,
         "0s",
         "`nf_conntrack_udp_timeout_stream`; 0 leaves the kernel's setting.",
     )
@@ -374,6 +376,21 @@ pub const FIELDS: &[FieldInfo] = &[
         "How the kernel ranks the daemon when memory is short: -1000 is never killed.",
     )
     .flag("oom-score-adj"),
+    field(
+        "logging.format",
+        Choice(&["text", "json"]),
+        "text",
+        "How log lines are written. `--log-format` of kube-ipvsd comes first, then the flag, then the file.",
+    )
+    .flag("logging-format"),
+    field(
+        "logging.verbosity",
+        Whole(0, i32::MAX as i64),
+        "0",
+        "Which log lines are written: up to 3 is the level `info`, 4 and 5 are `debug`, from 6 it is `trace`. `--log-level` of \
+         kube-ipvsd comes first, then the flag, then the file.",
+    )
+    .flag("v"),
     // Without meaning here.
     field(
         "clientConnection.contentType",
@@ -401,21 +418,43 @@ pub const FIELDS: &[FieldInfo] = &[
         .flag("iptables-min-sync-period")
         .nothing(),
     field("nftables", Any, "", "Of the nftables mode.").nothing(),
-    field("featureGates", Gates, "", "kube-proxy's own.")
+    field(
+        "featureGates",
+        Gates,
+        "",
+        "kube-proxy's own, but for `AllowServiceExternalIPs: false`: it is `externalIPPolicy: Deny`, unless that says something.",
+    )
         .flag("feature-gates")
         .nothing(),
+    field("logging.flushFrequency", Any, "5s", "Every line is written at once.")
+        .flag("log-flush-frequency")
+        .nothing(),
+    field("logging.options", Any, "", "kube-proxy's own.").nothing(),
     field(
-        "logging",
+        "logging.vmodule",
         Any,
         "",
-        "kube-proxy's own; see `--log-level` and `--log-format` of kube-ipvsd.",
+        "By parts of kube-proxy's code; see `--log-level` of kube-ipvsd.",
     )
+    .flag("vmodule")
     .nothing(),
     field("showHiddenMetricsForVersion", Text, "", "kube-proxy's own.")
         .flag("show-hidden-metrics-for-version")
         .nothing(),
     field("portRange", Text, "", "Unused in kube-proxy.").nothing(),
-    field("udpIdleTimeout", Duration, "250ms", "Of the userspace mode, in old files.").nothing(),
     field("winkernel", Any, "", "Of Windows.").nothing(),
     field("windowsRunAsService", Bool, "false", "Of Windows.").nothing(),
+];
+
+/// Fields that kube-proxy had and has no longer, and what is to be said about them.
+pub(super) const RETIRED: &[(&str, &str)] = &[
+    (
+        "conntrack.max",
+        "conntrack.maxPerCore and conntrack.min decide",
+    ),
+    (
+        "resourceContainer",
+        "the cgroup is left to what starts the daemon",
+    ),
+    ("udpIdleTimeout", "it was for the userspace mode"),
 ];

@@ -308,13 +308,44 @@ fn cluster_cidr_is_one_or_one_of_each_family() {
 
 #[test]
 fn node_port_addresses() {
-    let primary = resolve("nodePortAddresses: [primary]").expect("a configuration");
-    assert_eq!(primary.node.node_port_addresses, NodePortAddresses::Primary);
-    check_errors(
-        "nodePortAddresses: [primary, 10.0.0.0/8, eth0]",
+    let parsed = |texts: &[&str]| texts.iter().map(|text| network(text)).collect();
+    let within = |texts: &[&str]| NodePortAddresses::Within(parsed(texts));
+    let primary_and = |texts: &[&str]| NodePortAddresses::PrimaryAnd(parsed(texts));
+    let all = ["0.0.0.0/0", "::/0"];
+    let loopback = ["127.0.0.0/8", "::1/128"];
+    for (words, expected) in [
+        ("", within(&[])),
+        ("primary", primary_and(&[])),
+        ("all", within(&all)),
+        ("localhost", within(&loopback)),
+        ("primary, localhost", primary_and(&loopback)),
+        ("localhost, primary", primary_and(&loopback)),
+        ("primary, 10.0.0.0/8", primary_and(&["10.0.0.0/8"])),
+        (
+            "'fd00::/8', all, 0.0.0.0/0",
+            within(&["fd00::/8", "0.0.0.0/0", "::/0"]),
+        ),
+    ] {
+        let resolved = resolve(&format!("nodePortAddresses: [{words}]")).expect(words);
+        assert_eq!(resolved.node.node_port_addresses, expected, "{words}");
+        let again = resolve(&resolved.document().to_string()).expect(words);
+        assert_eq!(again.node.node_port_addresses, expected, "{words}");
+        assert_eq!(
+            resolved.warnings.len(),
+            usize::from(words.contains("localhost"))
+        );
+    }
+    check_warnings(
+        "nodePortAddresses: [primary, localhost]",
         &[
-            "nodePortAddresses[0]: \"primary\" must stand alone",
-            "nodePortAddresses[2]: \"eth0\" is no network such as 10.0.0.0/8",
+            "nodePortAddresses[1]: \"localhost\" adds nothing: node ports are never served at loopback addresses",
+        ],
+    );
+    check_errors(
+        "nodePortAddresses: [primary, eth0, Primary]",
+        &[
+            "nodePortAddresses[1]: \"eth0\" is no network such as 10.0.0.0/8",
+            "nodePortAddresses[2]: \"Primary\" is no network such as 10.0.0.0/8",
         ],
     );
 }

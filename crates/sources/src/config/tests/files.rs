@@ -111,7 +111,7 @@ fn the_config_map_of_kubeadm_as_operators_change_it() {
         &[
             "featureGates: has no effect",
             "iptables.syncPeriod: has no effect",
-            "logging: has no effect",
+            "udpIdleTimeout: is no field of kube-proxy any more: it was for the userspace mode",
         ],
     );
     assert!(resolve(&text).expect("a configuration").node.strict_arp);
@@ -138,7 +138,6 @@ fn all_mistakes_at_once() {
                 strictArp: true, strictARP: 1}\n\
          nodePortAddresses: 10.0.0.0/8\nconntrack: 5\nfeatureGates: {A: 1}\ndetectLocalMode: clusterCIDR\n",
         &[
-            "clientConnection.kubeConfig: is no field of a KubeProxyConfiguration, is clientConnection.kubeconfig meant?",
             "conntrack: must be a mapping, not 5",
             "detectLocalMode: \"clusterCIDR\" is not supported, only ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix",
             "featureGates.A: must be true or false, not 1",
@@ -149,11 +148,9 @@ fn all_mistakes_at_once() {
             "ipvs.minSyncPeriod: \"1x\" is no duration such as 30s or 1m0s, zero or above",
             "ipvs.scheduler: \"r r\" is no scheduler's name: at most 15 characters, no space",
             "ipvs.strictARP: must be true or false, not 1",
-            "ipvs.strictArp: is no field of a KubeProxyConfiguration, is ipvs.strictARP meant?",
             "ipvs.syncPeriod: must be a duration such as 30s, not 10",
             "kind: \"KubeletConfiguration\" is not supported, only KubeProxyConfiguration and KubeIpvsConfiguration",
             "mode: \"iptables\" is not supported, only ipvs",
-            "noSuch: is no field of a KubeProxyConfiguration",
             "nodePortAddresses: must be a list, not \"10.0.0.0/8\"",
         ],
     );
@@ -201,36 +198,126 @@ fn version_and_kind_belong_together() {
 }
 
 #[test]
-fn lenient_takes_what_it_does_not_know() {
-    let lenient = NodeOverrides {
-        lenient: true,
-        ..NodeOverrides::default()
-    };
-    let document = parse("c.yaml", "ipvs: {strictArp: true}\nnewField: {a: 1}").expect("a file");
-    let resolved = document.resolve(&lenient, "host").expect("a configuration");
-    check_lines(
-        &resolved.warnings,
-        &[
-            "ipvs.strictArp: is no field of a KubeProxyConfiguration, is ipvs.strictARP meant?",
-            "newField: is no field of a KubeProxyConfiguration",
-        ],
-    );
-    // What is known is checked as ever.
-    let document = parse("c.yaml", "drainTimeout: 1m\nipvs: {syncPeriod: x}").expect("a file");
-    let errors = document.resolve(&lenient, "host").expect_err("mistakes");
+fn what_kube_proxy_passes_over_is_told_unless_it_is_to_be_strict() {
+    let retired = "is no field of kube-proxy any more: ";
+    let unknown = "is no field of a KubeProxyConfiguration";
+    for (text, path, message) in [
+        ("newField: {a: 1}", "newField", unknown),
+        ("newField: null", "newField", unknown),
+        ("newField: ''", "newField", unknown),
+        ("newField: []", "newField", unknown),
+        ("ipvs: {newField: 1}", "ipvs.newField", unknown),
+        (
+            "ipvs: {strictArp: true}",
+            "ipvs.strictArp",
+            "is no field of a KubeProxyConfiguration, is ipvs.strictARP meant?",
+        ),
+        ("conntrack: {max: 0}", "conntrack.max", retired),
+        ("conntrack: {max: null}", "conntrack.max", retired),
+        (
+            "resourceContainer: /kube-proxy",
+            "resourceContainer",
+            retired,
+        ),
+        ("resourceContainer: ''", "resourceContainer", retired),
+        ("udpIdleTimeout: 250ms", "udpIdleTimeout", retired),
+        (
+            "mode: ipvs\nmode: ipvs",
+            "c.yaml:2:1",
+            "a key is given twice in one mapping, the last one counts",
+        ),
+    ] {
+        let warnings = resolve(text).expect("a configuration").warnings;
+        assert_eq!(warnings.len(), 1, "{text}: {warnings:?}");
+        let ConfigWarning {
+            path: at,
+            message: told,
+        } = &warnings[0];
+        assert!(
+            at == path && told.starts_with(message),
+            "{text}: {warnings:?}"
+        );
+        let strict = NodeOverrides {
+            strict: true,
+            ..NodeOverrides::default()
+        };
+        let errors = parse("c.yaml", text).and_then(|file| file.resolve(&strict, "host"));
+        let errors = errors.expect_err(text);
+        assert_eq!(errors.0.len(), 1, "{errors}");
+        let errors = resolve(&ours(text)).expect_err(text);
+        assert_eq!(errors.0.len(), 1, "{errors}");
+    }
+    // What is known is checked as ever, and a field of our own kind is not passed over.
+    let errors = resolve("drainTimeout: 1m\nipvs: {syncPeriod: x}").expect_err("mistakes");
     assert_eq!(errors.0.len(), 2, "{errors}");
+}
+
+#[test]
+fn the_last_of_equal_keys_counts() {
+    let resolved = resolve("ipvs: {scheduler: rr, scheduler: wlc}").expect("a configuration");
+    check_values(&resolved, &["ipvs.scheduler wlc (file c.yaml)"]);
+}
+
+#[test]
+fn booleans_are_those_of_yaml_1_1() {
+    for (word, expected) in [
+        ("yes", "true"),
+        ("Yes", "true"),
+        ("on", "true"),
+        ("TRUE", "true"),
+        ("no", "false"),
+        ("OFF", "false"),
+        ("false", "false"),
+    ] {
+        let text = format!("ipvs: {{strictARP: {word}}}\nfeatureGates: {{A: {word}}}");
+        let resolved = resolve(&text).expect(word);
+        check_values(
+            &resolved,
+            &[&format!("ipvs.strictARP {expected} (file c.yaml)")],
+        );
+    }
+    check_errors(
+        "ipvs: {strictARP: perhaps}",
+        &["ipvs.strictARP: must be true or false, not \"perhaps\""],
+    );
+    // A name stays a name.
+    let resolved = resolve("hostnameOverride: on").expect("a configuration");
+    check_values(&resolved, &["hostnameOverride on (file c.yaml)"]);
+}
+
+#[test]
+fn durations_are_those_of_go() {
+    for (text, expected) in [
+        ("1m30s", "1m30s"),
+        ("1.5h", "1h30m0s"),
+        ("500ms", "500ms"),
+        ("90s", "1m30s"),
+        (".5s", "500ms"),
+        ("'0'", "0s"),
+        ("0s", "0s"),
+        ("+2h", "2h0m0s"),
+    ] {
+        let resolved = resolve(&format!("ipvs: {{minSyncPeriod: {text}, syncPeriod: 3h}}"));
+        let resolved = resolved.expect(text);
+        check_values(
+            &resolved,
+            &[
+                "ipvs.syncPeriod 3h0m0s (file c.yaml)",
+                &format!("ipvs.minSyncPeriod {expected} (file c.yaml)"),
+            ],
+        );
+    }
+    // A number has no unit.
+    for text in ["0", "5000000000", "1.5", "1d", "5", "'5'", "-5s", "s", "."] {
+        let errors = resolve(&format!("ipvs: {{minSyncPeriod: {text}}}")).expect_err(text);
+        assert_eq!(errors.0.len(), 1, "{errors}");
+    }
 }
 
 #[test]
 fn a_broken_file_has_a_place() {
     let errors = resolve("mode: ipvs\nipvs: [\n").expect_err("a mistake");
     assert!(errors.to_string().starts_with("c.yaml:2:7: "), "{errors}");
-    let errors = resolve("mode: ipvs\nmode: ipvs\n").expect_err("a mistake");
-    assert!(errors.to_string().starts_with("c.yaml:2:1: "), "{errors}");
-    check_errors(
-        "a: 1\n---\nb: 1\n",
-        &["c.yaml: one document is wanted, not 2"],
-    );
     check_errors("[]", &["c.yaml: must hold a mapping, not a list"]);
     check_errors("5", &["c.yaml: must hold a mapping, not 5"]);
 }

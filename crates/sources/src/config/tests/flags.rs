@@ -107,7 +107,11 @@ fn mistakes_in_flags_name_the_flag() {
 #[test]
 fn the_file_wins_over_flags() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
-    write!(file, "ipvs: {{scheduler: lc}}\nhostnameOverride: node1").expect("a file is written");
+    write!(
+        file,
+        "ipvs: {{scheduler: lc}}\nhostnameOverride: node1\nlogging: {{verbosity: 6}}"
+    )
+    .expect("a file is written");
     let overrides = NodeOverrides {
         node_name: Some("node2".to_owned()),
         flags: command_line(&[
@@ -115,6 +119,7 @@ fn the_file_wins_over_flags() {
             "--masquerade-all",
             "--healthz-port=1",
             "--v=2",
+            "--logging-format=json",
         ]),
         ..NodeOverrides::default()
     };
@@ -126,6 +131,8 @@ fn the_file_wins_over_flags() {
             "hostnameOverride node2 (override --hostname-override)",
             &format!("ipvs.scheduler lc (file {name})"),
             "iptables.masqueradeAll false (default)",
+            "logging.format json (override --logging-format)",
+            "logging.verbosity 2 (override --v)",
         ],
     );
     check_lines(
@@ -134,7 +141,6 @@ fn the_file_wins_over_flags() {
             "--healthz-port: is ignored: the configuration file decides",
             "--ipvs-scheduler: is ignored: the configuration file decides",
             "--masquerade-all: is ignored: the configuration file decides",
-            "--v: has no effect",
         ],
     );
 }
@@ -188,7 +194,13 @@ fn flags_without_meaning_here() {
             "--feature-gates: has no effect",
             "--iptables-sync-period: has no effect",
             "--master: has no effect yet",
-            "--v: has no effect",
+        ],
+    );
+    check_flag_errors(
+        &["--v=x", "--logging-format=xml"],
+        &[
+            "--logging-format: \"xml\" is not supported, only text, json",
+            "--v: must be a whole number, not \"x\"",
         ],
     );
     check_flag_errors(

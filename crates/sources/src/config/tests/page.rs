@@ -71,10 +71,10 @@ fn other_value(path: &str, kind: Kind) -> Value {
         (_, Kind::Ports) => json!([17]),
         (_, Kind::Whole(..)) => json!(17),
         (_, Kind::Number) => json!(17),
-        (_, Kind::Duration) => json!("17s"),
+        (_, Kind::Duration | Kind::KernelSeconds) => json!("17s"),
         (_, Kind::Address) => json!("10.0.0.17"),
         (_, Kind::AddressPort(_)) => json!("10.0.0.17:17"),
-        (_, Kind::Networks | Kind::NetworksOrPrimary) => json!(["10.17.0.0/16"]),
+        (_, Kind::Networks | Kind::NodePorts) => json!(["10.17.0.0/16"]),
         _ => json!("wlc"),
     }
 }

@@ -1,0 +1,253 @@
+//! Kinds and fields that look like a slip of the pen.
+
+use serde_json::Value;
+
+/// Our kinds: name, API versions that are read, and the number of changed letters up to which another word is taken for it. `Pod` and
+/// `Role` are two letters from `Node`.
+const KINDS: [(&str, &[&str], usize); 4] = [
+    ("Service", &["v1"], 2),
+    (
+        "EndpointSlice",
+        &["discovery.k8s.io/v1", "discovery.k8s.io/v1beta1"],
+        2,
+    ),
+    ("Endpoints", &["v1"], 2),
+    ("Node", &["v1"], 1),
+];
+
+/// Returns what is odd about an object that is none of ours, if it may have been meant to be. Other kinds are nothing to speak of: a
+/// manifest holds many.
+pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if group.contains('.') && distance(group, "discovery.k8s.io") > 2 {
+        // Others have a `Service` and a `Node` of their own.
+        return None;
+    }
+    let (name, versions, _) =
+        (KINDS.iter()).find(|(name, _, most)| distance(kind, name) <= *most)?;
+    let versions = versions.join(" or ");
+    Some(match (kind == *name, api_version) {
+        (false, _) => format!("`{kind}` is no kind that is known (is {name} meant?)"),
+        (true, "") => format!("a {name} without apiVersion; it should be {versions}"),
+        (true, _) => format!("a {name} is of apiVersion {versions}, not `{api_version}`"),
+    })
+}
+
+/// Returns what is odd about a slice that belongs to no Service.
+pub(super) fn about_slice(kind: &str, value: &Value) -> Option<String> {
+    let metadata = &value["metadata"];
+    let service = metadata["labels"]["kubernetes.io/service-name"].as_str();
+    if kind != "EndpointSlice" || !service.unwrap_or_default().is_empty() {
+        return None;
+    }
+    let none = "without the label kubernetes.io/service-name it belongs to no Service";
+    let name = metadata["name"].as_str().unwrap_or_default();
+    Some(match name.rsplit_once('-') {
+        Some((service, _)) if !service.is_empty() => format!("{none} (is `{service}` meant?)"),
+        _ => none.to_owned(),
+    })
+}
+
+/// The least number of letters to add, drop or replace.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    // A word that is far longer is far away: no need to look at all of it.
+    let one: Vec<char> = one.chars().take(other.len() + 4).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// The fields of an object; those of lists are their items'.
+enum Shape {
+    /// Any: nothing below it is looked at.
+    Any,
+    /// These.
+    Fields(&'static [(&'static str, Shape)]),
+}
+
+use Shape::{Any, Fields};
+
+const METADATA: Shape = Fields(&[
+    ("annotations", Any),
+    ("clusterName", Any),
+    ("creationTimestamp", Any),
+    ("deletionGracePeriodSeconds", Any),
+    ("deletionTimestamp", Any),
+    ("finalizers", Any),
+    ("generateName", Any),
+    ("generation", Any),
+    ("labels", Any),
+    ("managedFields", Any),
+    ("name", Any),
+    ("namespace", Any),
+    ("ownerReferences", Any),
+    ("resourceVersion", Any),
+    ("selfLink", Any),
+    ("uid", Any),
+]);
+
+const SERVICE: Shape = Fields(&[
+    ("apiVersion", Any),
+    ("kind", Any),
+    ("metadata", METADATA),
+    (
+        "spec",
+        Fields(&[
+            ("allocateLoadBalancerNodePorts", Any),
+            ("clusterIP", Any),
+            ("clusterIPs", Any),
+            ("externalIPs", Any),
+            ("externalName", Any),
+            ("externalTrafficPolicy", Any),
+            ("healthCheckNodePort", Any),
+            ("internalTrafficPolicy", Any),
+            ("ipFamilies", Any),
+            ("ipFamily", Any),
+            ("ipFamilyPolicy", Any),
+            ("loadBalancerClass", Any),
+            ("loadBalancerIP", Any),
+            ("loadBalancerSourceRanges", Any),
+            (
+                "ports",
+                Fields(&[
+                    ("appProtocol", Any),
+                    ("name", Any),
+                    ("nodePort", Any),
+                    ("port", Any),
+                    ("protocol", Any),
+                    ("targetPort", Any),
+                ]),
+            ),
+            ("publishNotReadyAddresses", Any),
+            ("selector", Any),
+            ("sessionAffinity", Any),
+            (
+                "sessionAffinityConfig",
+                Fields(&[("clientIP", Fields(&[("timeoutSeconds", Any)]))]),
+            ),
+            ("topologyKeys", Any),
+            ("trafficDistribution", Any),
+            ("type", Any),
+        ]),
+    ),
+    (
+        "status",
+        Fields(&[
+            ("conditions", Any),
+            (
+                "loadBalancer",
+                Fields(&[(
+                    "ingress",
+                    Fields(&[
+                        ("hostname", Any),
+                        ("ip", Any),
+                        ("ipMode", Any),
+                        ("ports", Any),
+                    ]),
+                )]),
+            ),
+        ]),
+    ),
+]);
+
+const SLICE: Shape = Fields(&[
+    ("addressType", Any),
+    ("apiVersion", Any),
+    (
+        "endpoints",
+        Fields(&[
+            ("addresses", Any),
+            (
+                "conditions",
+                Fields(&[("ready", Any), ("serving", Any), ("terminating", Any)]),
+            ),
+            ("deprecatedTopology", Any),
+            ("hints", Fields(&[("forNodes", Any), ("forZones", Any)])),
+            ("hostname", Any),
+            ("nodeName", Any),
+            ("targetRef", Any),
+            ("topology", Any),
+            ("zone", Any),
+        ]),
+    ),
+    ("kind", Any),
+    ("metadata", METADATA),
+    ("ports", PORT),
+]);
+
+const PORT: Shape = Fields(&[
+    ("appProtocol", Any),
+    ("name", Any),
+    ("port", Any),
+    ("protocol", Any),
+]);
+
+const ADDRESS: Shape = Fields(&[
+    ("hostname", Any),
+    ("ip", Any),
+    ("nodeName", Any),
+    ("targetRef", Any),
+]);
+
+const ENDPOINTS: Shape = Fields(&[
+    ("apiVersion", Any),
+    ("kind", Any),
+    ("metadata", METADATA),
+    (
+        "subsets",
+        Fields(&[
+            ("addresses", ADDRESS),
+            ("notReadyAddresses", ADDRESS),
+            ("ports", PORT),
+        ]),
+    ),
+]);
+
+const NODE: Shape = Fields(&[
+    ("apiVersion", Any),
+    ("kind", Any),
+    ("metadata", METADATA),
+    ("spec", Any),
+    ("status", Any),
+]);
+
+/// Returns the path of the first field of an object of ours that Kubernetes 1.36 does not have.
+pub(super) fn unknown_field(kind: &str, value: &Value) -> Option<String> {
+    let shape = match kind {
+        "Service" => &SERVICE,
+        "EndpointSlice" => &SLICE,
+        "Endpoints" => &ENDPOINTS,
+        _ => &NODE,
+    };
+    unknown(shape, value)
+}
+
+fn unknown(shape: &Shape, value: &Value) -> Option<String> {
+    let Fields(known) = shape else {
+        return None;
+    };
+    match value {
+        Value::Array(items) => (items.iter().enumerate()).find_map(|(index, item)| {
+            let below = unknown(shape, item)?;
+            Some(format!("[{index}].{below}"))
+        }),
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| {
+            let Some((_, shape)) = known.iter().find(|(field, _)| field == name) else {
+                return Some(name.clone());
+            };
+            let below = unknown(shape, value)?;
+            let dot = if below.starts_with('[') { "" } else { "." };
+            Some(format!("{name}{dot}{below}"))
+        }),
+        _ => None,
+    }
+}

@@ -165,7 +165,7 @@ pub struct Render {
     /// Where the objects come from.
     #[command(flatten)]
     pub files: Files,
-    /// For which node. Node ports are served at the addresses that --node-state names.
+    /// For which node. Node ports are served at the addresses that --node-state names, else at those of the Node's status.
     #[command(flatten)]
     pub node: NodeArgs,
     /// Print this section alone; may be given several times. For text only.
@@ -275,6 +275,7 @@ Examples:
   sudo ipvsctl get tables -o text > saved.txt           # for ipvsctl diff --live
   ipvsctl get servers -o wide --live saved.txt
   sudo ipvsctl get drains
+  ipvsctl get node-state > node1.yaml                   # for --node-state, on another machine
 
 Drains are told by kube-ipvsd, and by the kernel as real servers of weight 0 behind virtual servers of \
 ours. What the kernel alone knows has no Service and no times: they are shown as unknown.")]
@@ -307,6 +308,9 @@ pub enum What {
     Timeouts,
     /// Servers and addresses together: what diff --live reads.
     Tables,
+    /// This machine as a file for --node-state: interfaces, addresses, kernel, processors. Needs no privileges.
+    #[value(alias = "nodestate")]
+    NodeState,
     /// Real servers that get no new connections and keep those they have.
     #[value(alias = "drain")]
     Drains,
@@ -499,8 +503,8 @@ pub struct NodeArgs {
     /// Without meaning: kube-proxy's file is read leniently.
     #[arg(long, hide = true)]
     pub lenient: bool,
-    /// A description of the node: its name, its interfaces and their addresses. Default: none where
-    /// --live or nothing live is read, else those of this node.
+    /// A description of the node, as get node-state writes it: its name, its interfaces and their addresses.
+    /// Default: status.addresses of its Node where --live or nothing live is read, else this node.
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub node_state: Option<PathBuf>,
 }

@@ -36,7 +36,8 @@ impl Input {
     #[must_use]
     pub fn compile(cluster: &ClusterState, whole: bool, node: Node) -> Self {
         let config = node.config.node;
-        let node = node.state.unwrap_or_default();
+        let of_status = || cluster.node(&config.node_name).map(NodeState::of_status);
+        let node = node.state.or_else(of_status).unwrap_or_default();
         let (desired, findings) = planner::compile(cluster, &node, &config);
         Self {
             config,

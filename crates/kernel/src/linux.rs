@@ -31,7 +31,7 @@ pub use address_watch::{
     AddressWatch, Changes, Lost, LostAddresses, WatchError, WatchStop, Watched,
 };
 use addresses::Addresses;
-pub use addresses::bridges;
+pub use addresses::{bridges, node_state};
 use batch::{Batch, Change};
 pub use counters::{Counted, Counters};
 pub use modules::{ModulePolicy, Presence, presence};

@@ -329,6 +329,20 @@ pub enum ClusterEvent {
     ListDone(ObjectKind),
 }
 
+impl ClusterEvent {
+    /// Returns the kind of objects that it is about.
+    #[must_use]
+    pub fn kind(&self) -> ObjectKind {
+        match self {
+            Self::Upsert(object) => object.kind(),
+            Self::ListStarted(kind)
+            | Self::ListDone(kind)
+            | Self::Undecodable(kind, ..)
+            | Self::Delete(kind, _) => *kind,
+        }
+    }
+}
+
 /// Why an object cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecodable {

@@ -7,6 +7,7 @@ use ipnetwork::IpNetwork;
 use ipset::SetName;
 use ipvs::{AddressFamily, Connections, RealServerKey, VirtualServerKey};
 
+use crate::cluster::Node;
 use crate::names::Name;
 use crate::rules::ChainKey;
 use crate::tables::{NodeTables, TableKeys};
@@ -230,6 +231,12 @@ impl std::str::FromStr for KernelVersion {
     }
 }
 
+impl std::fmt::Display for KernelVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
@@ -240,6 +247,18 @@ pub struct Interface {
 }
 
 impl NodeState {
+    /// Returns the state of a node of which its Node object alone is known: one interface with `status.addresses`.
+    #[must_use]
+    pub fn of_status(node: &Node) -> Self {
+        Self {
+            interfaces: vec![Interface {
+                name: "status.addresses".into(),
+                addresses: node.addresses.iter().copied().map(Into::into).collect(),
+            }],
+            machine: Machine::default(),
+        }
+    }
+
     /// Every address of every interface.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.interfaces

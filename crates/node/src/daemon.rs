@@ -18,11 +18,11 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::linux::StopSignal;
-use kernel::{LinuxKernel, ModulePolicy};
-use model::{chain, escaped};
+use kernel::{Kernel, LinuxKernel, ModulePolicy};
+use model::{Scope, chain, escaped};
 use sources::config::{Resolved, ServiceMetrics};
 use sources::kube::{Connection, KubeSettings, connect, list_once};
-use sources::{EventSink, SourceConfig};
+use sources::{Confirmation, EventSink, SourceConfig};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, mpsc, watch};
@@ -145,7 +145,11 @@ fn work(
             chain(&problem)
         );
     }
-    let sink = EventSink::new(source.names(), to_loop);
+    let confirmation = Confirmation {
+        after: resolved.settings.deletion_confirmation,
+        of_first: has_addresses(kernel),
+    };
+    let sink = EventSink::new(source.names(), to_loop).with_confirmation(confirmation);
     let progress = sink.progress().clone();
     let connection = feed(&runtime, source, sink, args.once)?;
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
@@ -284,6 +288,16 @@ fn source(runtime: &Runtime, args: &Args, resolved: &Resolved) -> Result<SourceC
         connection: runtime.block_on(connect(resolved.kubeconfig.as_deref(), None))?,
         settings: Box::new(settings),
     })
+}
+
+/// Returns true if the dummy device has addresses: those of an earlier process. A device that cannot be read counts as one that has
+/// none.
+fn has_addresses(kernel: &mut LinuxKernel) -> bool {
+    let scope = Scope {
+        addresses: true,
+        ..Scope::NOTHING
+    };
+    (kernel.observe(&scope)).is_ok_and(|live| !live.tables.addresses.is_empty())
 }
 
 /// Starts `source`, or with `once` lists it once. Returns the API server, if it is one.

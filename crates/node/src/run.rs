@@ -132,12 +132,12 @@ pub fn run(
 ) -> Ended {
     let now = Moment::now();
     let mut running = Loop {
+        reporter: Reporter::new(reconciler.config().node_name.clone()),
         kernel,
         reconciler,
         inputs,
         observer,
         sources_live: true,
-        reporter: Reporter::default(),
         pending: VecDeque::new(),
         now,
         looked: now.instant,

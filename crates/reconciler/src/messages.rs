@@ -26,6 +26,8 @@ pub enum Event {
     Lost(Lost),
     /// Somebody looked at the node and found this, which stays so.
     Found(Finding),
+    /// What was found no longer holds.
+    Solved(Finding),
     /// The configuration is another one now.
     Configured(Box<NodeConfig>),
     /// [`poll_timeout`](crate::Reconciler::poll_timeout) has come.

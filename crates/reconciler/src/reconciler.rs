@@ -135,6 +135,10 @@ impl Reconciler {
                 let source = Source::Reported(Box::new(finding.clone()));
                 self.findings.set(source, vec![finding]);
             }
+            Event::Solved(finding) => {
+                let source = Source::Reported(Box::new(finding));
+                self.findings.set(source, Vec::new());
+            }
             Event::Configured(config) => self.configure(*config, now),
             Event::Timeout => {}
         }

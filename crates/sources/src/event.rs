@@ -65,6 +65,8 @@ pub enum ProblemKind {
     Protocol,
     /// A file could not be read, or holds a mistake.
     File,
+    /// A complete list would delete most objects, and waits for a second one.
+    Shrunk,
 }
 
 impl fmt::Display for ProblemKind {
@@ -79,6 +81,7 @@ impl fmt::Display for ProblemKind {
             Self::NotServed => "not-served",
             Self::Protocol => "protocol",
             Self::File => "file",
+            Self::Shrunk => "shrunk",
         })
     }
 }

@@ -217,6 +217,6 @@ impl Source {
 
     fn resource_sink(&self, kind: ObjectKind) -> ResourceSink {
         let (sink, repeat) = (self.sink.clone(), self.settings.repeat_trouble);
-        ResourceSink::new(source_name(kind), sink, repeat)
+        ResourceSink::new(kind, sink, repeat)
     }
 }

@@ -6,6 +6,7 @@
 //! | [`source`] | one way to run either source |
 //! | [`event`] | what a source says |
 //! | [`sink`], [`backlog`], [`status`] | delivery of events, those that wait, and the state of each source |
+//! | `list_guard` | lists that would delete most objects at once |
 //! | [`files`], [`watch_files`] | manifests, once or for as long as they change |
 //! | [`kube`] | an API server |
 //! | [`objects`], [`convert`], [`filter`] | an object as it is read, its meaning, and which ones count |
@@ -18,6 +19,7 @@ pub mod event;
 pub mod files;
 pub mod filter;
 pub mod kube;
+mod list_guard;
 pub mod node_state;
 pub mod objects;
 pub mod proxy;
@@ -31,6 +33,7 @@ pub use backlog::Backlog;
 pub use config::{ConfigErrors, ConfigFlags, NodeOverrides};
 pub use event::{ProblemKind, SourceEvent, SourceProblem};
 pub use files::{FileError, FileObjects};
+pub use list_guard::Confirmation;
 pub use sink::{EventSink, Progress, ReceiverGone};
 pub use source::{SourceConfig, run};
 pub use status::{SourceError, SourceState, SourceStatus, SourceStatuses};

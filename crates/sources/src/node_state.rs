@@ -1,4 +1,4 @@
-//! A node described in a file, so that an answer is the same on every machine.
+//! A node described in a file, so that an answer is the same on every machine. `ipvsctl get node-state` writes one.
 //!
 //! ```yaml
 //! nodeName: node1
@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use ipnetwork::IpNetwork;
 use model::Name;
 use model::snapshot::{Interface, Machine, NodeState};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::convert::{ip, parse_cidr};
 use crate::yaml;
 
 /// The contents of a node-state file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(into = "Raw")]
 pub struct NodeStateFile {
     /// `nodeName`, if it is there.
     pub node_name: Option<Name>,
@@ -64,22 +65,46 @@ pub fn read(path: &Path) -> Result<NodeStateFile, NodeStateError> {
     parse(path, &text)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Raw {
+    #[serde(skip_serializing_if = "Option::is_none")]
     node_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     processors: Option<u32>,
     #[serde(default)]
     interfaces: Vec<RawInterface>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct RawInterface {
     name: String,
     #[serde(default)]
     addresses: Vec<String>,
+}
+
+impl From<NodeStateFile> for Raw {
+    fn from(file: NodeStateFile) -> Self {
+        let NodeState {
+            interfaces,
+            machine: Machine { kernel, processors },
+        } = file.state;
+        let interface = |interface: Interface| RawInterface {
+            name: interface.name.to_string(),
+            addresses: (interface.addresses.iter())
+                .map(ToString::to_string)
+                .collect(),
+        };
+        Self {
+            node_name: file.node_name.map(|name| name.to_string()),
+            kernel: kernel.map(|version| version.to_string()),
+            processors,
+            interfaces: interfaces.into_iter().map(interface).collect(),
+        }
+    }
 }
 
 /// Parses a text that came from `path`, which the errors name.

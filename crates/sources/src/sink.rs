@@ -7,6 +7,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::backlog::Backlog;
 use crate::event::{SourceEvent, SourceProblem};
+use crate::list_guard::Confirmation;
 use crate::status::SourceStatuses;
 
 /// The receiver has been dropped.
@@ -28,6 +29,7 @@ pub struct Progress {
 pub struct EventSink {
     events: Sender<SourceEvent>,
     progress: Progress,
+    confirmation: Confirmation,
 }
 
 impl EventSink {
@@ -39,7 +41,23 @@ impl EventSink {
             backlog: Backlog::default(),
             statuses: SourceStatuses::new(names, SystemTime::now()),
         };
-        Self { events, progress }
+        Self {
+            events,
+            progress,
+            confirmation: Confirmation::default(),
+        }
+    }
+
+    /// Asks for confirmation of lists that would delete most objects; without it every list counts.
+    #[must_use]
+    pub fn with_confirmation(mut self, confirmation: Confirmation) -> Self {
+        self.confirmation = confirmation;
+        self
+    }
+
+    /// The confirmation that sources ask for.
+    pub(crate) fn confirmation(&self) -> Confirmation {
+        self.confirmation
     }
 
     /// The progress of these sources.

@@ -57,7 +57,8 @@ impl SourceState {
             | ProblemKind::ServerFailed
             | ProblemKind::NotServed
             | ProblemKind::Protocol
-            | ProblemKind::File => Self::Failing,
+            | ProblemKind::File
+            | ProblemKind::Shrunk => Self::Failing,
         }
     }
 }

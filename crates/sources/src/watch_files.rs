@@ -8,6 +8,8 @@
 //! While a file has a mistake, its objects stay as [`FileSet`] says; while a path that was asked for is
 //! missing, nothing is deleted, and before it was there once no list is complete.
 //!
+//! A reading that lacks most of the known objects deletes them only if a later one lacks them too (`list_guard`).
+//!
 //! Files that could not be read, for instance for want of descriptors, are read again after 5 s, without a further change.
 //!
 //! Changes are noticed by inotify, which does not see what other machines do to a network file system.
@@ -22,13 +24,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use model::Name;
+use model::{ClusterEvent, Name, ObjectKind};
 use tokio::time::sleep;
 
 pub use self::changes::Changes;
 
 use crate::event::{ProblemKind, SourceProblem};
 use crate::files::{FileErrorKind, FileObjects, FileSet};
+use crate::list_guard::{ListGuard, Shrunk};
 use crate::sink::{EventSink, ReceiverGone};
 
 /// The name of the source.
@@ -49,12 +52,13 @@ pub async fn run(paths: Vec<PathBuf>, sink: EventSink) {
         files = after;
         let is_unread = |kind: &FileErrorKind| matches!(kind, FileErrorKind::Read { .. });
         let unread = found.errors.iter().any(|error| is_unread(&error.kind));
-        if sender.send(found).await.is_err() {
+        let Ok(held) = sender.send(found).await else {
             return;
-        }
+        };
+        let again = held.or(unread.then_some(RETRY_READ));
         tokio::select! {
             () = changes.settled() => {}
-            () = sleep(RETRY_READ), if unread => {}
+            () = sleep(again.unwrap_or_default()), if again.is_some() => {}
             () = sender.sink.closed() => return,
         }
     }
@@ -84,19 +88,24 @@ async fn read(mut files: FileSet) -> (FileSet, FileObjects) {
 struct FileSender {
     sink: EventSink,
     sent: Option<FileObjects>,
-    troubles: BTreeMap<Name, String>,
+    troubles: BTreeMap<Name, (ProblemKind, String)>,
+    guards: BTreeMap<ObjectKind, ListGuard>,
 }
 
 impl FileSender {
     fn new(sink: EventSink) -> Self {
+        let confirmation = sink.confirmation();
+        let guards = ObjectKind::ALL.map(|kind| (kind, ListGuard::new(confirmation, kind)));
         Self {
             sink,
             sent: None,
             troubles: BTreeMap::new(),
+            guards: guards.into(),
         }
     }
 
-    async fn send(&mut self, found: FileObjects) -> Result<(), ReceiverGone> {
+    /// Sends what is new in `found`. Returns when to read again if `found` is held back until then.
+    async fn send(&mut self, found: FileObjects) -> Result<Option<Duration>, ReceiverGone> {
         for (kind, count) in &found.other_kinds {
             tracing::debug!(%kind, count, "skipping objects of this kind");
         }
@@ -106,20 +115,41 @@ impl FileSender {
                 tracing::warn!("{warning}");
             }
         }
-        let problems = self.send_troubles(&found).await?;
         let same = (self.sent.as_ref()).is_some_and(|sent| sent.objects == found.objects);
         let withheld = found.incomplete && self.sent.is_none();
-        if !same && !withheld {
-            self.sent = Some(found.clone());
+        let events = match withheld {
+            true => Vec::new(),
+            false => found.clone().into_events(),
+        };
+        let shrunk = self.judge(&events);
+        let problems = self.send_troubles(&found, shrunk).await?;
+        if !same && !withheld && shrunk.is_none() {
+            self.sent = Some(found);
             let arrived = Instant::now();
-            for event in found.into_events() {
+            for event in events {
                 self.sink.cluster(event, arrived).await?;
             }
             let statuses = &self.sink.progress().statuses;
             statuses.list_done(SOURCE, SystemTime::now());
         }
         self.record(&problems);
-        Ok(())
+        Ok(shrunk.map(|shrunk| shrunk.wait))
+    }
+
+    /// Returns why complete lists must not be delivered yet.
+    fn judge(&mut self, events: &[ClusterEvent]) -> Option<Shrunk> {
+        let now = Instant::now();
+        let mut shrunk = None;
+        for event in events {
+            let Some(guard) = self.guards.get_mut(&event.kind()) else {
+                continue;
+            };
+            guard.see(event);
+            if let ClusterEvent::ListDone(_) = event {
+                shrunk = shrunk.or(guard.end_list(now).err());
+            }
+        }
+        shrunk
     }
 
     /// Records whether the files could be read.
@@ -138,26 +168,32 @@ impl FileSender {
     async fn send_troubles(
         &mut self,
         found: &FileObjects,
+        shrunk: Option<Shrunk>,
     ) -> Result<Vec<SourceProblem>, ReceiverGone> {
-        let mut troubles: BTreeMap<Name, String> = BTreeMap::new();
+        let mut troubles: BTreeMap<Name, (ProblemKind, String)> = BTreeMap::new();
         for error in &found.errors {
-            let message = troubles
+            let (_, message) = troubles
                 .entry(error.file.display().to_string().into())
-                .or_default();
+                .or_insert((ProblemKind::File, String::new()));
             if !message.is_empty() {
                 message.push_str("; ");
             }
             message.push_str(&error.to_string());
         }
+        if let Some(shrunk) = shrunk {
+            let trouble = (ProblemKind::Shrunk, shrunk.to_string());
+            troubles.insert(SOURCE.into(), trouble);
+        }
         let mut problems = Vec::new();
-        for (subject, message) in &troubles {
+        for (subject, trouble) in &troubles {
+            let (kind, message) = trouble;
             let problem = SourceProblem {
                 subject: subject.clone(),
-                kind: ProblemKind::File,
+                kind: *kind,
                 message: message.clone(),
-                advice: None,
+                advice: (*kind == ProblemKind::Shrunk).then(Shrunk::advice),
             };
-            if self.troubles.get(subject) != Some(message) {
+            if self.troubles.get(subject) != Some(trouble) {
                 self.sink.trouble(problem.clone()).await?;
             }
             problems.push(problem);

@@ -57,6 +57,10 @@ pub fn parse_line(text: &str) -> Result<Line, String> {
         Some("-a" | "--add-server") => words
             .real_server()
             .map(|(key, real)| Line::RealServer(key, real)),
+        // The columns of `ipvsadm -L`.
+        Some(other @ ("IP" | "Prot" | "->" | "TCP" | "UDP" | "SCTP" | "FWM")) => Err(format!(
+            "`{other}` is of a table of ipvsadm -L; save the table with ipvsadm-save -n"
+        )),
         Some(other) => Err(format!(
             "`{other}` is not -A (a virtual server) or -a (a real server)"
         )),
@@ -149,7 +153,10 @@ impl Selector {
                 _ => return Ok(false),
             },
         };
-        let socket = words.value(option, "an address and port such as 10.96.0.10:80")?;
+        let socket = words.value(
+            option,
+            "an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them",
+        )?;
         self.address = Some((protocol, socket));
         Ok(true)
     }
@@ -233,9 +240,10 @@ impl<'a> Words<'a> {
             }
             match option {
                 "-r" | "--real-server" => {
-                    place = Some(
-                        self.value::<Place>(option, "an address and port such as 10.1.2.3:8080")?,
-                    );
+                    place = Some(self.value::<Place>(
+                        option,
+                        "an address and port such as 10.1.2.3:8080, as ipvsadm-save -n writes them",
+                    )?);
                 }
                 "-g" | "--gatewaying" => forwarding = Forwarding::DirectRoute,
                 "-m" | "--masquerading" => forwarding = Forwarding::Masquerade,
@@ -260,6 +268,13 @@ impl<'a> Words<'a> {
                 "--tun-nocsum" => tunnel.flags = TunnelFlags::empty(),
                 "--tun-csum" => tunnel.flags |= TunnelFlags::CSUM,
                 "--tun-remcsum" => tunnel.flags |= TunnelFlags::REMCSUM,
+                // A forwarding method that this ipvsadm has no option for.
+                "(null)" => {
+                    return Err(
+                        "`(null)` is a forwarding method that ipvsadm does not know; save the table with ipvsctl get tables -o text"
+                            .to_owned(),
+                    );
+                }
                 other => match other.strip_prefix("--forwarding-").map(str::parse) {
                     Some(Ok(number)) => forwarding = Forwarding::Other(number),
                     _ => return Err(format!("`{other}` is no option of a real server")),

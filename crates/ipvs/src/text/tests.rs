@@ -90,7 +90,7 @@ fn what_is_wrong_is_named() {
     );
     check_error(
         "-A -t 10.0.0.300:80 -s rr",
-        "-t wants an address and port such as 10.96.0.10:80, not `10.0.0.300:80`",
+        "-t wants an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not `10.0.0.300:80`",
     );
     check_error(
         "-A -t 10.0.0.1:80 -s",

@@ -2,13 +2,15 @@
 
 mod drains;
 
-use kernel::{Kernel as _, Saved};
+use kernel::{Kernel as _, Saved, linux};
 use model::text::{address_lines, print as print_tables, virtual_server_lines};
 use model::{Scope, Snapshot};
+use sources::node_state::NodeStateFile;
 
 use crate::cli::{Get, GetFormat, What};
 use crate::error::{Error, Status};
 use crate::input::live;
+use crate::input::node::hostname;
 use crate::output::servers::{self, Width};
 use crate::output::{print, print_json, print_yaml};
 use crate::schema::{NodeTables, Timeouts};
@@ -19,8 +21,10 @@ use crate::schema::{NodeTables, Timeouts};
 ///
 /// It cannot be read, or the output cannot be written.
 pub fn run(args: &Get) -> Result<Status, Error> {
-    if args.what == What::Drains {
-        return drains::run(args);
+    match args.what {
+        What::Drains => return drains::run(args),
+        What::NodeState => return node_state(args),
+        _ => {}
     }
     let snapshot = read(args)?;
     let width = match args.output {
@@ -34,6 +38,22 @@ pub fn run(args: &Get) -> Result<Status, Error> {
         (what, GetFormat::Yaml) => print_yaml(&object(what, &snapshot, args))?,
         (what, GetFormat::Text) => print(&text(what, &snapshot))?,
         (what, GetFormat::Table | GetFormat::Wide) => print(&table(what, &snapshot, width))?,
+    }
+    Ok(Status::Done)
+}
+
+/// Prints this machine as a node-state file; the columns of a table are none here.
+fn node_state(args: &Get) -> Result<Status, Error> {
+    if args.live.is_some() {
+        return Err(Error::NotSaved("interfaces"));
+    }
+    let file = NodeStateFile {
+        node_name: Some(hostname().to_lowercase().into()),
+        state: linux::node_state().map_err(Error::Observe)?,
+    };
+    match args.output {
+        GetFormat::Json => print_json(&file)?,
+        _ => print_yaml(&file)?,
     }
     Ok(Status::Done)
 }
@@ -72,7 +92,7 @@ fn object(what: What, snapshot: &Snapshot, args: &Get) -> NodeTables {
     match what {
         What::Servers => servers(object),
         What::Addresses => object.with_addresses(&snapshot.tables),
-        What::Tables | What::Timeouts | What::Drains => {
+        What::Tables | What::Timeouts | What::Drains | What::NodeState => {
             servers(object).with_addresses(&snapshot.tables)
         }
     }
@@ -84,7 +104,7 @@ fn text(what: What, snapshot: &Snapshot) -> String {
         What::Servers => lines(virtual_server_lines(&snapshot.tables)),
         What::Addresses => lines(address_lines(&snapshot.tables)),
         What::Timeouts => servers::timeout_line(snapshot.tables.timeouts),
-        What::Tables | What::Drains => print_tables(&snapshot.tables),
+        What::Tables | What::Drains | What::NodeState => print_tables(&snapshot.tables),
     }
 }
 
@@ -93,7 +113,7 @@ fn table(what: What, snapshot: &Snapshot, width: Width) -> String {
         What::Servers => servers::servers(snapshot, width),
         What::Addresses => servers::addresses(snapshot, width),
         What::Timeouts => servers::timeouts(snapshot.tables.timeouts),
-        What::Tables | What::Drains => {
+        What::Tables | What::Drains | What::NodeState => {
             let servers = servers::servers(snapshot, width);
             format!("{servers}\n{}", servers::addresses(snapshot, width))
         }

@@ -117,9 +117,11 @@ fn comparable(saved: SavedTables, desired: &Desired) -> (NodeTables, BTreeSet<Vi
     if !has_addresses {
         style::warning(
             "the saved tables have no addresses: these are not compared, and every virtual server \
-             counts as ours",
+             with an address counts as ours",
         );
-        ours.extend(tables.virtual_servers.keys().copied());
+        // No Service asks for a firewall mark.
+        let addresses = |key: &&VirtualServerKey| matches!(key, VirtualServerKey::Address { .. });
+        ours.extend(tables.virtual_servers.keys().filter(addresses));
         tables.addresses.clone_from(&desired.tables.addresses);
     }
     leave_out_what_is_not_saved(&mut tables, &desired.tables);

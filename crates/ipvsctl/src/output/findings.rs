@@ -76,6 +76,7 @@ fn title(code: Code) -> &'static str {
         Code::IdleTcpForgotten => "idle TCP connections are forgotten before their keepalive",
         Code::UdpTrackedTooBriefly => "UDP flows are tracked for less time than IPVS keeps them",
         Code::OtherModesLeftovers => "kube-proxy left something of another mode",
+        Code::ShrunkList => "a list lacks most of the known objects",
     }
 }
 
@@ -136,7 +137,7 @@ fn meaning(code: Code) -> &'static str {
         }
         Code::NoNodePortAddress => {
             "No address of this node's interfaces is of that family and inside `nodePortAddresses`. With `ipvsctl render` and \
-             `analyze` the interfaces are those of `--node-state`."
+             `analyze` the addresses are those of `--node-state`, else those of the Node's status."
         }
         Code::UnusableSlice => {
             "`addressType: FQDN` is not for proxies: names are resolved by nobody on the node. kube-proxy passes over such \
@@ -227,6 +228,12 @@ fn meaning(code: Code) -> &'static str {
         Code::UdpTrackedTooBriefly => {
             "A UDP flow must be known to IPVS and to the connection tracker; the shorter time counts. Set \
              conntrack.udpStreamTimeout to ipvs.udpTimeout or above where flows must last."
+        }
+        Code::ShrunkList => {
+            "The API server, or the directory of manifests, delivered a complete list that lacks more than half of the objects that were \
+             known (deviation D27): its storage was lost, a cache is still empty, or a directory is not mounted. Nothing is deleted unless \
+             a second list lacks them too, after `deletionConfirmation`. If the objects were deleted on purpose, wait; else check the \
+             source. Deletions that a watch reports one by one do not wait."
         }
         Code::OtherModesLeftovers => {
             "Rules of its iptables mode, a table of its nftables mode, or sets of an old version. Some act on traffic: \

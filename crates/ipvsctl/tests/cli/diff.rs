@@ -183,7 +183,7 @@ fn what_ipvsadm_saved_is_compared_without_addresses() {
     let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", saved);
     let ran = desk.run(DIFF).exits(1).says(
         "warning: the saved tables have no addresses: these are not compared, and every virtual \
-         server counts as ours",
+         server with an address counts as ours",
     );
     let expected = "\
 voice/phone:ss7
@@ -233,7 +233,7 @@ fn saved_tables_that_make_no_sense_are_refused() {
     };
     check(
         "-A -t 10.96.0.10 -s rr\n",
-        "line 1: -t wants an address and port such as 10.96.0.10:80, not `10.96.0.10`",
+        "line 1: -t wants an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not `10.96.0.10`",
     );
     check(
         r#"{"apiVersion": "kube-ipvs.io/v9", "kind": "NodeTables"}"#,

@@ -12,4 +12,5 @@ mod migrate;
 mod misc;
 mod node_state;
 mod render;
+mod reports;
 mod untrusted;

@@ -79,3 +79,52 @@ fn a_node_port_is_added_at_the_address_that_the_node_has_now() {
     );
     assert_eq!(ran.err, "");
 }
+
+/// Without a description the Node's status has the addresses of the node.
+#[test]
+fn offline_node_ports_are_at_the_addresses_of_the_nodes_status() {
+    let node = "---\napiVersion: v1\nkind: Node\nmetadata: {name: node1}\nstatus:\n  addresses:\n  \
+                - {type: Hostname, address: node1}\n  - {type: InternalIP, address: 192.0.2.7}\n";
+    let desk = Desk::new()
+        .with("shop.yaml", &format!("{SHOP}{node}"))
+        .with("all.yaml", "nodePortAddresses: [primary]\n")
+        .with("none.yaml", "nodePortAddresses: [198.51.100.0/24]\n");
+    for config in ["", " --config all.yaml"] {
+        let render = format!("render -f shop.yaml --node node1{config}");
+        let ran = desk.run(&render).exits(0);
+        assert!(
+            ran.out.contains("-A -t 192.0.2.7:30080 -s rr\n"),
+            "{}",
+            ran.out
+        );
+        let analyze = format!("analyze -f shop.yaml --node node1{config}");
+        let ran = desk.run(&analyze).exits(0);
+        assert!(!ran.out.contains("KIV0113"), "{}", ran.out);
+    }
+    let ran = desk
+        .run("analyze -f shop.yaml --node node1 --config none.yaml")
+        .exits(0);
+    assert!(ran.out.contains("KIV0113"), "{}", ran.out);
+    // Another node, of which nothing is known.
+    let ran = desk.run("analyze -f shop.yaml --node node2").exits(0);
+    assert!(ran.out.contains("KIV0113"), "{}", ran.out);
+}
+
+#[test]
+fn this_machine_as_a_node_state_is_read_back() {
+    let desk = Desk::new().with("shop.yaml", SHOP);
+    for (format, name) in [
+        ("", "n.yaml"),
+        (" -o json", "n.json"),
+        (" -o text", "t.yaml"),
+    ] {
+        let written = desk.run(&format!("get node-state{format}")).exits(0);
+        assert!(written.out.contains("127.0.0.1/8"), "{}", written.out);
+        let desk = Desk::new().with("shop.yaml", SHOP).with(name, &written.out);
+        let ran = desk.run(&format!("render -f shop.yaml --node-state {name}"));
+        let ran = ran.exits(0);
+        assert!(ran.out.contains("conn_reuse_mode"), "{}", ran.out);
+    }
+    let refused = desk.run("get node-state --live -").exits(2);
+    assert!(refused.err.contains("interfaces"), "{}", refused.err);
+}

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use model::kernel::Errno;
 use model::snapshot::Interface;
-use model::{DEVICE, Name, Op, Snapshot};
+use model::{DEVICE, Name, NodeState, Op, Snapshot};
 use netlink::{Connection, DumpError, Failure, Integrity, Protocol, Request};
 use netlink_packet_core::{DecodeError, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
@@ -15,6 +15,7 @@ use super::READINGS;
 use super::batch::Batch;
 use super::failure::{not_tried, observe_error, op_error};
 use super::messages::{self, Link, LinkAddress};
+use super::sysctls::Sysctls;
 use crate::error::OpenError;
 use model::kernel::OpOutcome;
 use model::kernel::{ObserveError, OpError, OpErrorKind};
@@ -38,6 +39,23 @@ pub(super) enum AddressChange {
 /// The node's interfaces.
 pub(super) struct Addresses {
     connection: Connection,
+}
+
+/// Reads this machine as a node: its interfaces, its kernel and its processors. Needs neither IPVS nor privileges.
+///
+/// # Errors
+///
+/// The interfaces cannot be read.
+pub fn node_state() -> Result<NodeState, ObserveError> {
+    let failed = |source| ObserveError::Failed {
+        what: WHAT,
+        source: Box::new(source),
+    };
+    let mut snapshot = Snapshot::default();
+    let mut addresses = Addresses::open().map_err(failed)?;
+    addresses.observe(&mut snapshot)?;
+    snapshot.node.machine = Sysctls::open().machine();
+    Ok(snapshot.node)
 }
 
 /// The owner of the dummy device's name.

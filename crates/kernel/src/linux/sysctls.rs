@@ -69,7 +69,7 @@ impl Sysctls {
         Ok(())
     }
 
-    fn machine(&self) -> Machine {
+    pub(super) fn machine(&self) -> Machine {
         let read = |path| std::fs::read_to_string(self.root.join(path)).ok();
         let here = || std::thread::available_parallelism().ok();
         Machine {

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use model::finding::Code;
 use model::plan::PlannedOp;
-use model::{Finding, Level, chain};
-use sources::SourceEvent;
+use model::{Finding, Level, Name, ObjectName, chain};
+use sources::{ProblemKind, SourceEvent, SourceProblem};
 use tracing::{debug, error, info, warn};
 
 use self::budget::{Line, LineBudget};
@@ -23,6 +23,8 @@ const SHOWN: usize = 10;
 /// Logs reports and remembers how it ended.
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
+    /// The name of this node's Node.
+    node: Name,
     failed: usize,
     drifted: usize,
     /// Errors that were logged before, so that one that lasts does not fill the log.
@@ -36,9 +38,18 @@ pub(super) struct Reporter {
     pub(super) last_failed: usize,
     /// Problems that sources had.
     pub(super) problems: usize,
+    /// Findings about lists that wait for confirmation, by source.
+    shrunk: BTreeMap<Name, Finding>,
 }
 
 impl Reporter {
+    pub(super) fn new(node: Name) -> Self {
+        Self {
+            node,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn log(&mut self, report: &Report, now: Instant) {
         match report {
             Report::Synced {
@@ -145,20 +156,37 @@ impl Reporter {
         Some(times)
     }
 
-    /// What of a source's words concerns the reconciler; the rest is logged.
+    /// Logs problems of a source. Returns the event for the reconciler, if there is one.
     pub(super) fn source_event(&mut self, event: SourceEvent) -> Option<Event> {
         match event {
             SourceEvent::Cluster(event) => Some(Event::Cluster(event)),
             SourceEvent::Trouble(problem) => {
                 self.problems += 1;
                 error!("{problem}");
-                None
+                self.shrunk(problem).map(Event::Found)
             }
             SourceEvent::Recovered { subject } => {
                 info!("{subject}: recovered");
-                None
+                self.shrunk.remove(&subject).map(Event::Solved)
             }
         }
+    }
+
+    /// Returns the finding about a list that waits for confirmation.
+    fn shrunk(&mut self, problem: SourceProblem) -> Option<Finding> {
+        if problem.kind != ProblemKind::Shrunk {
+            return None;
+        }
+        let finding = Finding {
+            code: Code::ShrunkList,
+            kind: "Node",
+            object: ObjectName::new("", self.node.clone()),
+            field: problem.subject.to_string(),
+            problem: problem.message,
+            consequence: "the node's entries stay as they are until then".to_owned(),
+        };
+        let known = (self.shrunk.entry(problem.subject)).or_insert(finding);
+        Some(known.clone())
     }
 }
 

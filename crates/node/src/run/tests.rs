@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
 use kernel::{MemoryKernel, ObserveError};
+use model::finding::Code;
 use model::snapshot::{Scope, Snapshot};
-use model::{NodeConfig, Object, ObjectName};
+use model::{Finding, NodeConfig, Object, ObjectName};
+use sources::{ProblemKind, SourceProblem};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Sender;
 
@@ -31,15 +33,31 @@ enum Did {
 
 /// The steps of the loop, in order.
 #[derive(Clone, Debug, Default)]
-struct Log(Arc<Mutex<Vec<(Did, Instant)>>>);
+struct Log {
+    steps: Arc<Mutex<Vec<(Did, Instant)>>>,
+    /// Findings, each with 1 for raised or -1 for cleared.
+    findings: Arc<Mutex<Vec<(i32, Code, String)>>>,
+}
 
 impl Log {
     fn add(&self, did: Did) {
-        self.0.lock().expect("a log").push((did, Instant::now()));
+        self.steps
+            .lock()
+            .expect("a log")
+            .push((did, Instant::now()));
     }
 
     fn all(&self) -> Vec<(Did, Instant)> {
-        self.0.lock().expect("a log").clone()
+        self.steps.lock().expect("a log").clone()
+    }
+
+    fn find(&self, change: i32, finding: &Finding) {
+        let found = (change, finding.code, finding.field.clone());
+        self.findings.lock().expect("a log").push(found);
+    }
+
+    fn findings(&self) -> Vec<(i32, Code, String)> {
+        self.findings.lock().expect("a log").clone()
     }
 
     fn count(&self, wanted: Did) -> usize {
@@ -60,6 +78,14 @@ impl Log {
 }
 
 impl Observer for Log {
+    fn reported(&mut self, report: &Report, _now: Moment) {
+        match report {
+            Report::FindingRaised(finding) => self.find(1, finding),
+            Report::FindingCleared(finding) => self.find(-1, finding),
+            _ => {}
+        }
+    }
+
     fn queued(&mut self, _event: &ClusterEvent, _changed: bool, _now: Moment) {
         self.add(Did::Queued);
     }
@@ -315,4 +341,38 @@ fn an_idle_loop_gives_signs_of_life() {
         node.stop();
     }
     assert_eq!(empty.log.count(Did::Effect), 0);
+}
+
+/// A list that waits for confirmation is a finding until its source recovers; other problems are none.
+#[test]
+fn a_list_that_waits_for_confirmation_is_a_finding() {
+    let node = Running::start(Duration::ZERO);
+    node.send_lists(&[1]);
+    let trouble = |kind| {
+        SourceEvent::Trouble(SourceProblem {
+            subject: "services".into(),
+            kind,
+            message: "the list lacks 9 of 9 known objects".to_owned(),
+            advice: None,
+        })
+    };
+    let send = |event| node.to_loop.blocking_send(event).expect("a loop");
+    send(trouble(ProblemKind::Unreachable));
+    send(trouble(ProblemKind::Shrunk));
+    send(trouble(ProblemKind::Shrunk));
+    let of_lists = |node: &Running| -> Vec<_> {
+        let findings = node.log.findings();
+        findings
+            .into_iter()
+            .filter(|(_, code, _)| *code == Code::ShrunkList)
+            .collect()
+    };
+    node.until("a finding", LIMIT, |node| !of_lists(node).is_empty());
+    send(SourceEvent::Recovered {
+        subject: "services".into(),
+    });
+    node.until("its end", LIMIT, |node| of_lists(node).len() > 1);
+    let found = |change| (change, Code::ShrunkList, "services".to_owned());
+    assert_eq!(of_lists(&node), [found(1), found(-1)]);
+    node.stop();
 }

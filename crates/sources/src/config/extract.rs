@@ -142,6 +142,9 @@ impl Search<'_> {
                 };
                 self.value(&place, item)?;
             }
+        } else if let Some(inner) = of_old_kubeadm(&mut fields) {
+            self.found
+                .push((said(OLD_KUBEADM, &said(&kind, place)), inner));
         } else if kind == CONFIG_MAP {
             self.config_map(place, &fields)?;
         } else if kind.is_empty() {
@@ -193,6 +196,24 @@ impl Search<'_> {
 
 const CONFIG_MAP: &str = "ConfigMap";
 
+/// The field in which kubeadm's own configuration held kube-proxy's up to Kubernetes 1.11
+/// (`cmd/kubeadm/app/apis/kubeadm/v1alpha2/types.go`), without a kind.
+const OLD_KUBEADM: &str = "kubeProxy.config";
+
+/// Takes kube-proxy's configuration out of kubeadm's old one.
+fn of_old_kubeadm(fields: &mut Map<String, Value>) -> Option<Map<String, Value>> {
+    match fields.get_mut("kubeProxy")?.get_mut("config")?.take() {
+        Value::Object(mut inner) if !text(fields, "kind").is_empty() => {
+            let kind = Dialect::KubeProxy;
+            for (field, value) in [("apiVersion", kind.api_version()), ("kind", kind.kind())] {
+                inner.entry(field).or_insert_with(|| value.into());
+            }
+            Some(inner)
+        }
+        _ => None,
+    }
+}
+
 const KINDS: [Dialect; 2] = [Dialect::KubeProxy, Dialect::Ours];
 
 fn is_configuration(kind: &str) -> bool {
@@ -202,7 +223,9 @@ fn is_configuration(kind: &str) -> bool {
 /// Returns true if a mapping is no configuration itself and may hold one.
 fn holds_others(fields: &Map<String, Value>) -> bool {
     let kind = text(fields, "kind");
-    kind == CONFIG_MAP || kind.ends_with("List") && fields.contains_key("items")
+    kind == CONFIG_MAP
+        || kind == "MasterConfiguration"
+        || kind.ends_with("List") && fields.contains_key("items")
 }
 
 /// Takes out the items of a list.

@@ -73,6 +73,7 @@ impl Resolver<'_> {
             service_limits,
             drain_timeout,
             cut_lost_endpoints,
+            deletion_confirmation,
             iptables_backend,
             service_metrics,
             service_metrics_limit,
@@ -167,6 +168,8 @@ impl Resolver<'_> {
             bind_address_hard_fail: bind_address_hard_fail.unwrap_or(false),
             profiling: enable_profiling.unwrap_or(false),
             config_sync_period: seconds(config_sync_period, 15 * MINUTE),
+            deletion_confirmation: deletion_confirmation
+                .map_or(Duration::from_secs(10), |given| given.0),
             qps: qps.unwrap_or(5.0),
             burst: burst.unwrap_or(10),
             oom_score_adj: oom_score_adj.unwrap_or(-999),

@@ -20,6 +20,8 @@ pub struct DaemonSettings {
     pub profiling: bool,
     /// Interval at which everything is read again from the API server, above zero.
     pub config_sync_period: Duration,
+    /// Time after which a list that lacks most objects is confirmed by another one; zero deletes at once (deviation D27).
+    pub deletion_confirmation: Duration,
     /// Requests to the API server a second; negative is without limit.
     pub qps: f64,
     /// Number of them at once.

@@ -9,6 +9,7 @@ use model::SafeText;
 
 use super::resource::Watched;
 use crate::event::{ProblemKind, SourceProblem};
+use crate::list_guard::Shrunk;
 
 /// Why a request, or the watch that it began, failed.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) enum RequestError {
     Broken(Box<kube::Error>),
     /// The server is not as far as it was before.
     StateLost,
+    /// The list lacks most of the known objects, and no other list has confirmed it.
+    Shrunk(Shrunk),
     /// The server left out the resource version of a list or a changed object: from where to watch is not known.
     NoVersion,
 }
@@ -94,10 +97,12 @@ impl RequestError {
         matches!(self, Self::ListWithoutEnd | Self::Server(_))
     }
 
-    /// Returns the time that the server asks us to wait.
+    /// Returns the time that the server asks us to wait, or the guard of lists.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        let Self::Server(status) = self else {
-            return None;
+        let status = match self {
+            Self::Shrunk(shrunk) => return Some(shrunk.wait),
+            Self::Server(status) => status,
+            _ => return None,
         };
         let seconds = status.details.as_ref()?.retry_after_seconds;
         (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
@@ -132,6 +137,7 @@ impl RequestError {
             | Self::BadEvent(_)
             | Self::ListWithoutEnd
             | Self::StateLost => ProblemKind::Protocol,
+            Self::Shrunk(_) => ProblemKind::Shrunk,
             Self::Client(error) | Self::Broken(error) => client_kind(error),
             Self::Server(status) => match status.code {
                 401 => ProblemKind::Unauthorized,
@@ -153,6 +159,7 @@ impl RequestError {
             Self::BadEvent(why) => format!("the answer holds a line that is no event: {why}"),
             Self::TooLong(limit) => format!("the answer is longer than {} MiB", limit >> 20),
             Self::StateLost => "the server has lost state".to_owned(),
+            Self::Shrunk(shrunk) => shrunk.to_string(),
             Self::NoVersion => "the answer has no resourceVersion".to_owned(),
             Self::Server(status) => {
                 let text = match status.message.trim() {
@@ -226,6 +233,7 @@ fn advice<K: Watched>(kind: ProblemKind) -> Option<String> {
         ProblemKind::Unreachable => {
             "check that the API server runs and that this node has a way to it"
         }
+        ProblemKind::Shrunk => return Some(Shrunk::advice()),
         ProblemKind::NotServed => "check that this is the URL of a Kubernetes API server",
         _ => return None,
     };

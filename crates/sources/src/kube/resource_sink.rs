@@ -4,7 +4,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use model::{ClusterEvent, ObjectKind};
 
+use super::source_name;
 use crate::event::SourceProblem;
+use crate::list_guard::{ListGuard, Shrunk};
 use crate::sink::{EventSink, ReceiverGone};
 
 /// Sends events and problems of one resource and keeps its state.
@@ -13,13 +15,15 @@ pub(super) struct ResourceSink {
     sink: EventSink,
     repeat: Duration,
     reported: Option<(SourceProblem, Instant)>,
+    guard: ListGuard,
 }
 
 impl ResourceSink {
     /// A sink that repeats a problem of the same kind once in `repeat`.
-    pub(super) fn new(resource: &'static str, sink: EventSink, repeat: Duration) -> Self {
+    pub(super) fn new(kind: ObjectKind, sink: EventSink, repeat: Duration) -> Self {
         Self {
-            resource,
+            resource: source_name(kind),
+            guard: ListGuard::new(sink.confirmation(), kind),
             sink,
             repeat,
             reported: None,
@@ -28,27 +32,34 @@ impl ResourceSink {
 
     /// Sends a change of an object that arrived at `arrived`.
     pub(super) async fn cluster(
-        &self,
+        &mut self,
         event: ClusterEvent,
         arrived: Instant,
     ) -> Result<(), ReceiverGone> {
+        self.guard.see(&event);
         self.sink.cluster(event, arrived).await
     }
 
     /// Sends and records that a list begins.
-    pub(super) async fn list_started(&self, kind: ObjectKind) -> Result<(), ReceiverGone> {
+    pub(super) async fn list_started(&mut self, kind: ObjectKind) -> Result<(), ReceiverGone> {
         let statuses = &self.sink.progress().statuses;
         statuses.list_started(self.resource, SystemTime::now());
-        let event = ClusterEvent::ListStarted(kind);
-        self.sink.cluster(event, Instant::now()).await
+        self.cluster(ClusterEvent::ListStarted(kind), Instant::now())
+            .await
     }
 
-    /// Sends and records that a list is complete.
-    pub(super) async fn list_done(&self, kind: ObjectKind) -> Result<(), ReceiverGone> {
+    /// Sends and records that a list is complete, unless it needs confirmation.
+    pub(super) async fn list_done(
+        &mut self,
+        kind: ObjectKind,
+    ) -> Result<Result<(), Shrunk>, ReceiverGone> {
+        if let Err(shrunk) = self.guard.end_list(Instant::now()) {
+            return Ok(Err(shrunk));
+        }
         let statuses = &self.sink.progress().statuses;
         statuses.list_done(self.resource, SystemTime::now());
         let event = ClusterEvent::ListDone(kind);
-        self.sink.cluster(event, Instant::now()).await
+        self.sink.cluster(event, Instant::now()).await.map(Ok)
     }
 
     /// Records a problem. It is sent at once if its kind is another one than before, else rate-limited.

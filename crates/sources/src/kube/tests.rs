@@ -4,6 +4,7 @@ mod hostile;
 mod relist;
 mod selectors;
 mod server;
+mod shrunk;
 mod versions;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use self::server::{Reply, Server};
 use super::*;
 use crate::event::{ProblemKind, SourceEvent};
+use crate::list_guard::Confirmation;
 
 const SERVICES: &str = "/api/v1/services?";
 const NODES: &str = "/api/v1/nodes?";
@@ -93,6 +95,8 @@ struct Scene {
     troubles: Vec<SourceProblem>,
     recovered: usize,
     lists: usize,
+    /// Fewest Services that were known after the first list.
+    fewest: usize,
 }
 
 impl Scene {
@@ -115,9 +119,17 @@ impl Scene {
         settings: KubeSettings,
         script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::confirming(Confirmation::default(), settings, script).await
+    }
+
+    async fn confirming(
+        confirmation: Confirmation,
+        settings: KubeSettings,
+        script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let server = Server::start(script).await;
         let (sender, events) = channel(4);
-        let sink = EventSink::new(&SOURCES, sender);
+        let sink = EventSink::new(&SOURCES, sender).with_confirmation(confirmation);
         tokio::spawn(run(server.connection.clone(), settings, sink));
         Self {
             server,
@@ -126,6 +138,7 @@ impl Scene {
             troubles: Vec::new(),
             recovered: 0,
             lists: 0,
+            fewest: usize::MAX,
         }
     }
 
@@ -141,6 +154,9 @@ impl Scene {
                     self.lists +=
                         usize::from(event == ClusterEvent::ListStarted(ObjectKind::Service));
                     self.state.absorb(event);
+                    if self.state.is_complete() {
+                        self.fewest = self.fewest.min(self.services().len());
+                    }
                 }
                 SourceEvent::Trouble(problem) => self.troubles.push(problem),
                 SourceEvent::Recovered { .. } => self.recovered += 1,

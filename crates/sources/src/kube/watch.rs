@@ -203,7 +203,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
         }
         self.selection.fields = pages.fields().cloned();
         let version = pages.version()?;
-        self.sink.list_done(K::KIND).await?;
+        self.end_list().await?;
         Ok(Position {
             version,
             events: None,
@@ -231,7 +231,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                     if bookmark.annotations.initial_events_end {
                         let version = given(bookmark.resource_version);
                         let version = version.ok_or(RequestError::NoVersion)?;
-                        self.sink.list_done(K::KIND).await?;
+                        self.end_list().await?;
                         return Ok(Position {
                             version,
                             events: Some(events),
@@ -381,6 +381,11 @@ impl<'a, K: Watched> Watcher<'a, K> {
         let asked = answer::ask(&self.client, request);
         let body = RequestError::within(self.settings.request_timeout, asked).await?;
         Ok(Incoming::new(body))
+    }
+
+    async fn end_list(&mut self) -> Result<(), Stop> {
+        let judged = self.sink.list_done(K::KIND).await?;
+        judged.map_err(|shrunk| RequestError::Shrunk(shrunk).into())
     }
 
     async fn start_list(&mut self) -> Result<(), ReceiverGone> {

@@ -48,3 +48,15 @@ fn mistakes_have_places() {
     );
     check_error("a: 1\n---\nb: 1\n", "n.yaml: one document is wanted, not 2");
 }
+
+#[test]
+fn what_is_written_reads_back() {
+    let text = "nodeName: node1\nkernel: '6.1'\nprocessors: 4\ninterfaces:\n\
+        - {name: lo, addresses: [127.0.0.1/8, \"::1\"]}\n- {name: eth0}\n";
+    for text in [text, "interfaces: []", "kernel: 5.15.0-rc1"] {
+        let file = parse(Path::new("n.yaml"), text).expect("a node state");
+        let written = serde_json::to_string(&file).expect("JSON");
+        let again = parse(Path::new("n.json"), &written).expect("what was written");
+        assert_eq!(again, file, "{written}");
+    }
+}

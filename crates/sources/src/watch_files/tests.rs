@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::event::SourceEvent;
+use crate::list_guard::Confirmation;
 use crate::status::{SourceState, SourceStatuses};
 
 fn service(name: &str) -> String {
@@ -29,8 +30,12 @@ struct Scene {
 
 impl Scene {
     fn watch(path: &Path) -> Self {
+        Self::confirming(path, Confirmation::default())
+    }
+
+    fn confirming(path: &Path, confirmation: Confirmation) -> Self {
         let (sender, events) = channel(4);
-        let sink = EventSink::new(&[SOURCE], sender);
+        let sink = EventSink::new(&[SOURCE], sender).with_confirmation(confirmation);
         let statuses = sink.progress().statuses.clone();
         tokio::spawn(run(vec![path.to_owned()], sink));
         Self {
@@ -229,4 +234,58 @@ async fn a_missing_path_has_not_listed() {
     }
     scene.until_state(SourceState::Failing).await;
     assert!(!scene.statuses.have_listed());
+}
+
+#[tokio::test]
+async fn a_directory_that_is_suddenly_empty_deletes_only_what_stays_away() {
+    let folder = folder();
+    let file = folder.path().join("all.yaml");
+    let all: Vec<_> = ["a", "b", "c"].map(service).into();
+    write(&file, &all.join("---\n"));
+    let after = Duration::from_millis(1500);
+    let mut scene = Scene::confirming(
+        folder.path(),
+        Confirmation {
+            after,
+            ..Confirmation::default()
+        },
+    );
+    scene.until(&["a", "b", "c"]).await;
+
+    fs::remove_file(&file).expect("to remove");
+    while scene.troubles.is_empty() {
+        scene.hear().await;
+    }
+    assert!(
+        scene.troubles[0].contains("the list lacks 3 of 3 known objects"),
+        "{:?}",
+        scene.troubles
+    );
+    scene.until_state(SourceState::Failing).await;
+    write(&file, &all.join("---\n"));
+    while scene.recovered.is_empty() {
+        scene.hear().await;
+    }
+    assert_eq!(scene.services(), ["a", "b", "c"]);
+
+    let removed = Instant::now();
+    fs::remove_file(&file).expect("to remove");
+    scene.until(&[]).await;
+    assert!(removed.elapsed() >= after, "a second reading confirms it");
+    scene.until_state(SourceState::Watching).await;
+}
+
+#[tokio::test]
+async fn a_first_reading_without_services_waits_on_a_node_with_entries() {
+    let folder = folder();
+    let confirmation = Confirmation {
+        after: Duration::from_millis(300),
+        of_first: true,
+    };
+    let mut scene = Scene::confirming(folder.path(), confirmation);
+    while scene.troubles.is_empty() {
+        scene.hear().await;
+    }
+    assert!(!scene.state.is_complete(), "nothing is complete yet");
+    scene.until(&[]).await;
 }

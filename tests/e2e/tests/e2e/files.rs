@@ -1,15 +1,28 @@
 //! A directory of manifests that is watched.
 
 use std::fs;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
-use e2e::{Context as _, Family, Outcome, Protocol, World, eventually, objects, within};
+use e2e::{
+    Context as _, Family, LongLived, Outcome, Probe, Protocol, World, ensure, eventually, get_text,
+    objects, within,
+};
 use libtest_mimic::Trial;
 
 use crate::case;
 
+/// Where kube-ipvsd serves its pages.
+const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![case("files::a_directory_is_followed", directory)]
+    vec![
+        case("files::a_directory_is_followed", directory),
+        case(
+            "files::a_directory_that_is_suddenly_empty_serves_on",
+            suddenly_empty,
+        ),
+    ]
 }
 
 fn directory() -> Outcome {
@@ -39,4 +52,58 @@ fn directory() -> Outcome {
     within(Duration::from_secs(3), follows)?;
     fs::remove_file(directory.join("shop.json")).context(|| "removing a manifest")?;
     within(Duration::from_secs(3), follows)
+}
+
+/// A volume that goes away looks like a directory without files. Connections live and new ones are answered until a second reading
+/// finds it empty too.
+fn suddenly_empty() -> Outcome {
+    let world = World::build(1)?;
+    let config = world.config(&[])?;
+    let confirmation = Duration::from_secs(8);
+    world.write(
+        "config.yaml",
+        &format!(
+            "{}\ndeletionConfirmation: 8s\n",
+            fs::read_to_string(&config).context(|| "reading the configuration")?
+        ),
+    )?;
+    let directory = world.path("manifests");
+    let file = world.write_objects("manifests/web.json", world.web("web", 1))?;
+    let _daemon = world.daemon(&[&"--manifests", &directory, &"--config", &config])?;
+    let full = world.rendered(&directory, &config)?;
+    eventually(|| world.tables()?.are(&full))?;
+
+    let target = Family::V4.virtual_server(1);
+    let held = LongLived::open(&world.client, target)?;
+    let away = world.path("away.json");
+    let emptied = Instant::now();
+    fs::rename(&file, &away).context(|| "taking the manifest away")?;
+    std::thread::sleep(Duration::from_secs(4));
+    world.tables()?.are(&full)?;
+    Probe::new(&world.client, Protocol::Tcp, target)
+        .ask(5)
+        .complete()?;
+    let page = get_text(&world.node, METRICS, "/statusz")?;
+    ensure(page.contains("KIV0415"), || {
+        format!("no finding about the empty directory: {page}")
+    })?;
+
+    // It comes back: nothing was lost.
+    fs::rename(&away, &file).context(|| "putting the manifest back")?;
+    eventually(|| {
+        let page = get_text(&world.node, METRICS, "/statusz")?;
+        ensure(!page.contains("KIV0415"), || page.clone())
+    })?;
+    world.tables()?.are(&full)?;
+    held.close()?;
+
+    // Empty twice: deleted, and not before.
+    let emptied_again = Instant::now();
+    fs::remove_file(&file).context(|| "removing the manifest")?;
+    let empty = world.rendered(&directory, &config)?;
+    eventually(|| world.tables()?.are(&empty))?;
+    let (first, second) = (emptied.elapsed(), emptied_again.elapsed());
+    ensure(second >= confirmation, || {
+        format!("deleted after {second:?}, {first:?} after the first time")
+    })
 }

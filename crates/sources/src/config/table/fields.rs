@@ -217,6 +217,14 @@ pub const FIELDS: &[FieldInfo] = &[
     )
     .ours(),
     field(
+        "deletionConfirmation",
+        Duration,
+        "10s",
+        "Time between a list that lacks more than half of the known objects and the list that must lack them too before they are \
+         deleted (deviation D27); 0 deletes at once.",
+    )
+    .ours(),
+    field(
         "iptablesBackend",
         Choice(&["auto", "nft", "legacy"]),
         "auto",

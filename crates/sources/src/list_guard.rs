@@ -1,0 +1,165 @@
+//! Guard against lists that would delete most objects at once (deviation D27).
+//!
+//! An API server whose storage was lost, a cache that is still empty, or a directory that is not mounted yet delivers a complete
+//! list that lacks nearly everything. A list counts as shrunk if it lacks more than half of the known objects, and at least
+//! [`FEWEST_MISSING`] of them or all. A shrunk list deletes nothing until a later list is shrunk too.
+//!
+//! Deletions that a watch reports one by one are never held back.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use model::{ClusterEvent, ObjectKind, ObjectName};
+
+/// Number of missing objects below which a list that still holds some is never shrunk.
+const FEWEST_MISSING: usize = 10;
+
+/// Settings of the guard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Time between a shrunk list and the list that confirms it; zero switches the guard off.
+    pub after: Duration,
+    /// True if a first list without any Service needs confirmation too: the node still has entries of an earlier process.
+    pub of_first: bool,
+}
+
+/// A list that lacks most of the known objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shrunk {
+    /// Number of objects that were known before.
+    known: usize,
+    /// Number of those that the list lacks.
+    missing: usize,
+    /// Time between a shrunk list and the list that confirms it.
+    after: Duration,
+    /// Time from now until a list counts as a confirmation.
+    pub(crate) wait: Duration,
+}
+
+impl fmt::Display for Shrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            known,
+            missing,
+            after,
+            wait: _,
+        } = self;
+        match known {
+            0 => f.write_str("the first list is empty, and this node has addresses of Services"),
+            _ => write!(f, "the list lacks {missing} of {known} known objects"),
+        }?;
+        let seconds = after.as_secs_f32();
+        write!(
+            f,
+            "; nothing is deleted unless a list {seconds} s later lacks them too"
+        )
+    }
+}
+
+impl Shrunk {
+    /// Returns the advice for an operator.
+    pub(crate) fn advice() -> String {
+        "if they were deleted on purpose, wait; else check the source: a directory that is not mounted, an API server that lost its \
+         storage (deletionConfirmation)"
+            .to_owned()
+    }
+}
+
+/// The guard of one kind of objects.
+#[derive(Debug)]
+pub(crate) struct ListGuard {
+    confirmation: Confirmation,
+    hasher: RandomState,
+    /// Hashes of the names of known objects, each with the number of the list that named it last. Hashes take a tenth of the
+    /// memory of names; a collision changes a count by one.
+    known: HashMap<u64, u64>,
+    list: u64,
+    /// Number of known objects when the list began, or the first of several shrunk lists.
+    before: usize,
+    has_listed: bool,
+    /// Time of the first of several shrunk lists.
+    doubted: Option<Instant>,
+}
+
+impl ListGuard {
+    /// A guard that knows no object yet, of objects of `kind`.
+    pub(crate) fn new(confirmation: Confirmation, kind: ObjectKind) -> Self {
+        Self {
+            confirmation: Confirmation {
+                // A cluster may have no Nodes and no slices that it shows; `default/kubernetes` it has.
+                of_first: confirmation.of_first && kind == ObjectKind::Service,
+                ..confirmation
+            },
+            hasher: RandomState::new(),
+            known: HashMap::new(),
+            list: 0,
+            before: 0,
+            has_listed: false,
+            doubted: None,
+        }
+    }
+
+    /// Counts `event` in. The end of a list is [`Self::end_list`].
+    pub(crate) fn see(&mut self, event: &ClusterEvent) {
+        if self.confirmation.after.is_zero() {
+            return;
+        }
+        match event {
+            ClusterEvent::ListStarted(_) => {
+                self.list += 1;
+                if self.doubted.is_none() {
+                    self.before = self.known.len();
+                }
+            }
+            ClusterEvent::Upsert(object) => self.name(&object.name()),
+            ClusterEvent::Undecodable(_, name, _) => self.name(name),
+            ClusterEvent::Delete(_, name) => {
+                let hash = self.hasher.hash_one(name);
+                self.known.remove(&hash);
+            }
+            ClusterEvent::ListDone(_) => {}
+        }
+    }
+
+    fn name(&mut self, name: &ObjectName) {
+        let hash = self.hasher.hash_one(name);
+        self.known.insert(hash, self.list);
+    }
+
+    /// Judges the list that is complete at `now`.
+    ///
+    /// # Errors
+    ///
+    /// The list is shrunk and not confirmed yet: it must not be delivered as complete.
+    pub(crate) fn end_list(&mut self, now: Instant) -> Result<(), Shrunk> {
+        let Confirmation { after, of_first } = self.confirmation;
+        let known = self.before;
+        let missing = (self.known.values())
+            .filter(|list| **list != self.list)
+            .count();
+        let most = missing > known / 2 && (missing >= FEWEST_MISSING || missing >= known);
+        let is_shrunk = (known > 0 && most) || (known == 0 && of_first && !self.has_listed);
+        if is_shrunk && !after.is_zero() {
+            let doubted = *self.doubted.get_or_insert(now);
+            let wait = after.saturating_sub(now.saturating_duration_since(doubted));
+            if !wait.is_zero() {
+                return Err(Shrunk {
+                    known,
+                    missing,
+                    after,
+                    wait,
+                });
+            }
+        }
+        self.doubted = None;
+        self.has_listed = true;
+        let list = self.list;
+        self.known.retain(|_, named| *named == list);
+        Ok(())
+    }
+}

@@ -62,7 +62,8 @@ pub enum Sources {
     Any,
     /// Some; nobody where `ranges` is empty.
     Only {
-        /// Clients inside these networks, of the frontend's family.
+        /// Clients inside these networks, of the frontend's family. None has length 0, which a set `hash:ip,port,net` does not
+        /// hold: such a range restricts nothing.
         ranges: BTreeSet<IpNetwork>,
         /// True if this node's own address is in one of them.
         node: bool,

@@ -1,6 +1,7 @@
 //! From a cluster to the tables of one node.
 
 mod dependents;
+mod shared_addresses;
 #[cfg(test)]
 mod tests;
 
@@ -11,11 +12,13 @@ use std::sync::Arc;
 use model::cluster::{Changed, ClusterState, EndpointSlice, ObjectKind, Undecodable};
 use model::config::{NodeConfig, NodePortAddresses};
 use model::finding::{Code, Finding, FindingChanges};
+use model::frontend::FrontendKind;
 use model::names::ObjectName;
 use model::snapshot::{Machine, NodeState};
 use model::tables::{Desired, TableKeys};
 
 use self::dependents::{Dependents, asked_for};
+use self::shared_addresses::SharedAddresses;
 use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::lower;
 use crate::node_context::{FAMILIES, NodeChange, NodeContext};
@@ -54,6 +57,7 @@ pub struct Compiler {
     node: NodeContext,
     index: ClaimIndex,
     dependents: Dependents,
+    shared_addresses: SharedAddresses,
     /// Objects with a finding that they cannot be decoded.
     undecodable: BTreeSet<(ObjectKind, ObjectName)>,
 }
@@ -69,6 +73,7 @@ impl Compiler {
             node: NodeContext::default(),
             index,
             dependents: Dependents::default(),
+            shared_addresses: SharedAddresses::default(),
             undecodable: BTreeSet::new(),
         };
         compiler.write_rules();
@@ -113,6 +118,7 @@ impl Compiler {
         let mut keys = self.write_settings(node.machine);
         let change = self.node.update_interfaces(node, &self.config);
         keys.merge(self.follow_node(cluster, &change));
+        keys.merge(self.settle_node_ports(cluster));
         self.index.settle_findings();
         keys
     }
@@ -154,6 +160,7 @@ impl Compiler {
         for service in &changed.services {
             keys.merge(self.update_service(cluster, service));
         }
+        keys.merge(self.settle_node_ports(cluster));
         self.write_undecodable(cluster, &changed.undecodable);
         self.index.settle_findings();
         keys
@@ -180,7 +187,8 @@ impl Compiler {
         self.node.update_api_servers(cluster, &self.config);
         changed(self.write_rules());
         self.write_node_findings(cluster);
-        self.update_services(cluster, changed);
+        self.update_services(cluster, &mut changed);
+        changed(self.settle_node_ports(cluster));
         let mut undecodable = std::mem::take(&mut self.undecodable);
         undecodable.extend(cluster.undecodable().keys().cloned());
         self.write_undecodable(cluster, &undecodable);
@@ -200,6 +208,7 @@ impl Compiler {
     fn update_service(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
         let Some(service) = cluster.service(name) else {
             self.dependents.set(name, None, BTreeSet::new());
+            self.shared_addresses.set(name, BTreeSet::new());
             self.index.set_findings(name, Vec::new());
             return self.index.replace(name, None);
         };
@@ -208,6 +217,11 @@ impl Compiler {
         let mut resources = resolved.unserved;
         resources.extend(asked_for(&service, self.config.service_limits));
         self.dependents.set(name, Some(&service), resources);
+        let shared = (resolved.frontends.iter())
+            .filter(|frontend| frontend.kind == FrontendKind::ClusterIp)
+            .map(|frontend| frontend.address)
+            .filter(|address| self.node.on_interfaces.contains(address));
+        self.shared_addresses.set(name, shared.collect());
         let part = ServiceClaims {
             created: service.created,
             claims: (resolved.frontends.into_iter())
@@ -242,6 +256,16 @@ impl Compiler {
             keys.merge(self.update_service(cluster, service));
         }
         keys
+    }
+
+    /// Takes node ports off the interfaces' addresses that became cluster IPs, and adds them at those that are none any more
+    /// (deviation D10).
+    fn settle_node_ports(&mut self, cluster: &ClusterState) -> TableKeys {
+        let Some(shared) = self.shared_addresses.take_changed() else {
+            return TableKeys::default();
+        };
+        let change = self.node.update_cluster_ips(shared, &self.config);
+        self.follow_node(cluster, &change)
     }
 
     /// Returns the Services with claims at `resource`.

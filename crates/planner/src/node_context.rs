@@ -31,6 +31,8 @@ pub(crate) struct NodeContext {
     pub(crate) addresses: Vec<IpAddr>,
     /// Addresses of this node's interfaces, whatever they are.
     pub(crate) on_interfaces: BTreeSet<IpAddr>,
+    /// Those among them that are cluster IPs.
+    pub(crate) cluster_ips: BTreeSet<IpAddr>,
     /// Addresses of other Nodes, and whose they are.
     pub(crate) other_nodes: BTreeMap<IpAddr, Name>,
     /// The addresses at which node ports are served.
@@ -149,6 +151,19 @@ impl NodeContext {
         }
     }
 
+    /// Takes in which addresses of interfaces are cluster IPs, and returns what changed.
+    pub(crate) fn update_cluster_ips(
+        &mut self,
+        cluster_ips: BTreeSet<IpAddr>,
+        config: &NodeConfig,
+    ) -> NodeChange {
+        self.cluster_ips = cluster_ips;
+        NodeChange {
+            node_ports: self.choose_node_ports(config),
+            ..NodeChange::default()
+        }
+    }
+
     /// The node's own address in `family`: the first of the Node, unless the configuration names one;
     /// the loopback address while nothing is known, as `getNodeIPs` does (cmd/kube-proxy/app/server.go, 1.34).
     pub(crate) fn primary(&self, family: AddressFamily, config: &NodeConfig) -> IpAddr {
@@ -218,10 +233,13 @@ impl NodeContext {
         before != self.node_ports
     }
 
-    /// Section 5.5 of kube-proxy's behaviour. The dummy device is no interface here (deviation D10).
+    /// Section 5.5 of kube-proxy's behaviour. The dummy device is no interface here, and a cluster IP on another device is no address
+    /// for node ports either (deviation D10). An external or a load-balancer address on an interface is: it is the node's own (deviation
+    /// D8), and whoever writes one into a Service takes no node ports off the node.
     fn node_ports_of(&self, family: AddressFamily, config: &NodeConfig) -> BTreeSet<IpAddr> {
         let mut own: BTreeSet<IpAddr> = (self.on_interfaces.iter().copied())
             .filter(|at| AddressFamily::of(*at) == family && !at.is_loopback())
+            .filter(|at| !self.cluster_ips.contains(at))
             .collect();
         let (networks, primary) = match &config.node_port_addresses {
             NodePortAddresses::Within(networks) => (networks, None),

@@ -51,6 +51,8 @@ pub struct Difference {
     pub probes: Vec<String>,
     /// A deviation's number.
     pub deviation: Option<String>,
+    /// The release since which Kubernetes itself asks for it.
+    pub release: Option<String>,
     /// Something of the recording's topology that no cluster has.
     pub artefact: Option<String>,
     /// Why.
@@ -61,8 +63,7 @@ pub struct Difference {
 ///
 /// # Errors
 ///
-/// It cannot be read, makes no sense, or has an entry without exactly one of `deviation` and
-/// `artefact`.
+/// It cannot be read, makes no sense, or has an entry without exactly one of `deviation`, `release` and `artefact`.
 pub fn differences(folder: &Path) -> Result<Vec<Difference>, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -73,8 +74,8 @@ pub fn differences(folder: &Path) -> Result<Vec<Difference>, String> {
     let file: File = toml::from_str(&read(&folder.join("deviations.toml"))?)
         .map_err(|error| format!("deviations.toml: {error}"))?;
     for entry in &file.difference {
-        if entry.deviation.is_some() == entry.artefact.is_some() {
-            let wanted = "one of deviation and artefact is wanted";
+        if entry.causes().count() != 1 {
+            let wanted = "one of deviation, release and artefact is wanted";
             return Err(format!("deviations.toml: {:?}: {wanted}", entry.probes));
         }
     }
@@ -82,6 +83,13 @@ pub fn differences(folder: &Path) -> Result<Vec<Difference>, String> {
 }
 
 impl Difference {
+    /// The cause, where there is one.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = String> {
+        let release = (self.release.as_ref()).map(|release| format!("since {release}"));
+        let causes = [self.deviation.clone(), release, self.artefact.clone()];
+        causes.into_iter().flatten()
+    }
+
     /// The patterns of this entry, each with whether it is about a probe.
     ///
     /// # Errors
@@ -165,12 +173,23 @@ pub fn probes(folder: &Path, name: &str) -> Result<Vec<Recorded>, String> {
         .collect()
 }
 
-/// Returns our tables on the recorded node, and the world around it.
+/// The recorded node.
+#[derive(Debug)]
+pub struct RecordedNode {
+    /// Its objects.
+    pub cluster: ClusterState,
+    /// Our tables.
+    pub tables: NodeTables,
+    /// The world around it.
+    pub world: World,
+}
+
+/// Returns the recorded node with our tables.
 ///
 /// # Errors
 ///
 /// A file cannot be read or makes no sense.
-pub fn our_tables(folder: &Path, config: &str) -> Result<(NodeTables, World), String> {
+pub fn recorded_node(folder: &Path, config: &str) -> Result<RecordedNode, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let node = sources::node_state::read(&folder.join("node.yaml")).map_err(|e| text(&e))?;
     let config = folder.join(config);
@@ -185,8 +204,11 @@ pub fn our_tables(folder: &Path, config: &str) -> Result<(NodeTables, World), St
         cluster.absorb(event);
     }
     let (desired, _) = planner::compile(&cluster, &node.state, &config.node);
-    let world = World::parse(&read(&folder.join("world.toml"))?, node.state)?;
-    Ok((desired.tables, world))
+    Ok(RecordedNode {
+        cluster,
+        tables: desired.tables,
+        world: World::parse(&read(&folder.join("world.toml"))?, node.state)?,
+    })
 }
 
 /// Where a probe goes by `tables` is not where it went, said in a line; none where it is.

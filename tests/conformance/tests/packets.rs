@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use conformance::packets::{
-    Comparison, RECORDINGS, difference, our_tables, probes, tables_of_kube_proxy,
+    Comparison, RECORDINGS, difference, probes, recorded_node, tables_of_kube_proxy,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -63,9 +63,10 @@ fn all_apply() -> Result<(), Failed> {
 fn by_their_tables() -> Result<(), Failed> {
     let mut wrong = Vec::new();
     for (name, config, bridge) in RECORDINGS {
-        let (ours, mut world) = our_tables(&folder(), config)?;
+        let node = recorded_node(&folder(), config)?;
+        let mut world = node.world;
         world.bridge_calls_iptables = bridge;
-        let tables = tables_of_kube_proxy(&ours);
+        let tables = tables_of_kube_proxy(&node.tables, &node.cluster);
         let probes = probes(&folder(), name)?;
         println!("{name}: {} by kube-proxy's tables", probes.len());
         wrong.extend((probes.iter()).filter_map(|recorded| difference(&tables, &world, recorded)));
@@ -77,7 +78,8 @@ fn by_their_tables() -> Result<(), Failed> {
 }
 
 fn compare(name: &str, config: &str, bridge: bool) -> Result<Comparison, Failed> {
-    let (tables, mut world) = our_tables(&folder(), config)?;
+    let node = recorded_node(&folder(), config)?;
+    let (tables, mut world) = (node.tables, node.world);
     world.bridge_calls_iptables = bridge;
     let mut comparison = Comparison::begin(&folder(), name)?;
     for recorded in probes(&folder(), name)? {

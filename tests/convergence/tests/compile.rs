@@ -213,6 +213,35 @@ proptest! {
         }
     }
 
+    /// Deviation D10: at a cluster IP that an interface has too, virtual servers are those of the cluster IP, whatever other Services
+    /// ask for at all addresses of the node.
+    #[test]
+    fn no_node_port_is_served_at_a_cluster_ip(
+        objects in objects(), node in node_state(), config in configs(),
+    ) {
+        let (desired, _) = compile(&cluster(objects), &node, &config);
+        let own: BTreeSet<IpAddr> = node.addresses().collect();
+        let tables = &desired.tables;
+        for key in tables.virtual_servers.keys() {
+            let ipvs::VirtualServerKey::Address { address, port, protocol } = *key else {
+                continue;
+            };
+            if own.contains(&address) && tables.addresses.contains(&address) {
+                let entry = Entry::IpPort(address, ipset::Protocol(protocol.number()), port);
+                let holds = |kind: SetKind| {
+                    tables.sets[&kind.name(ipvs::AddressFamily::of(address))].entries.contains(&entry)
+                };
+                let of_service = [
+                    SetKind::ClusterIp,
+                    SetKind::ExternalIp,
+                    SetKind::ExternalIpLocal,
+                    SetKind::LoadBalancer,
+                ];
+                prop_assert!(of_service.into_iter().any(holds), "{}", key);
+            }
+        }
+    }
+
     /// Deviation D22: an address of the API server is bound for `default/kubernetes` alone, and the ports that the node needs are not
     /// served at its own addresses.
     #[test]
@@ -272,7 +301,8 @@ proptest! {
         );
     }
 
-    /// Deviation D2: whatever the youngest Service holds, the others are served as before.
+    /// Deviation D2: whatever the youngest Service holds, the others are served as before, but for node ports at its cluster IPs, to
+    /// which the rules refuse all else that is not served there (deviation D10).
     #[test]
     fn one_service_harms_no_other(
         objects in objects(), node in node_state(), config in configs(), mut wild in service(),
@@ -281,9 +311,16 @@ proptest! {
         wild.created = None;
         let before = compile(&cluster(objects.clone()), &node, &config).0;
         let mut with = objects;
-        with.push(Object::Service(wild));
+        with.push(Object::Service(wild.clone()));
         let after = compile(&cluster(with), &node, &config).0;
+        let own: BTreeSet<IpAddr> = node.addresses().collect();
         for (key, owner) in &before.owners.virtual_servers {
+            if let ipvs::VirtualServerKey::Address { address, .. } = *key
+                && own.contains(&address)
+                && wild.cluster_ips.contains(&model::Parsed::Valid(address))
+            {
+                continue;
+            }
             prop_assert_eq!(after.owners.virtual_servers.get(key), Some(owner));
             prop_assert_eq!(
                 after.tables.virtual_servers.get(key),

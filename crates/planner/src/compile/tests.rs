@@ -184,6 +184,58 @@ fn an_address_of_an_interface_concerns_the_services_that_depend_on_it() {
     check_compiled_by_address("198.51.100.1/24", &["port", "protected"]);
 }
 
+/// Deviation D10.
+#[test]
+fn a_cluster_ip_on_an_interface_has_no_node_ports() {
+    let served = |compiler: &Compiler| -> Vec<String> {
+        let keys = compiler.desired().tables.virtual_servers.keys();
+        let keys = keys.map(ToString::to_string);
+        keys.filter(|key| key.contains(":30080/")).collect()
+    };
+    let elsewhere = ["192.0.2.1:30080/TCP"];
+    let everywhere = ["10.96.0.1:30080/TCP", "192.0.2.1:30080/TCP"];
+    let plain = ObjectName::new("default", "plain");
+    let node = interfaces(&["192.0.2.1/24", "10.96.0.1/32"]);
+    let (mut state, mut compiler) = unseen(&node);
+    assert_eq!(served(&compiler), elsewhere);
+
+    // The address is a cluster IP no more, and is one again: the Services with node ports are compiled again, and no others.
+    let changed = state.absorb(ClusterEvent::Delete(ObjectKind::Service, plain));
+    let keys = compiler.update(&state, &changed);
+    assert_eq!(served(&compiler), everywhere);
+    assert_eq!(compiled(&keys, &state), ["port".to_owned()].into());
+    let again = Object::Service(service("plain", &["10.96.0.1"]));
+    let changed = state.absorb(ClusterEvent::Upsert(again));
+    compiler.update(&state, &changed);
+    assert_eq!(served(&compiler), elsewhere);
+
+    // A second Service at the address changes nothing for others, and nor does its end.
+    let second = service("second", &["10.96.0.1"]);
+    let name = second.name.clone();
+    let come = ClusterEvent::Upsert(Object::Service(second));
+    for event in [come, ClusterEvent::Delete(ObjectKind::Service, name)] {
+        let changed = state.absorb(event);
+        compiler.update(&state, &changed);
+        assert_eq!(served(&compiler), elsewhere);
+    }
+
+    compiler.look_at_node(&state, &interfaces(&["192.0.2.1/24"]));
+    assert_eq!(served(&compiler), elsewhere);
+    compiler.look_at_node(&state, &node);
+    assert_eq!(served(&compiler), elsewhere);
+}
+
+/// Deviation D8: such an address is the node's own, and whoever writes one into a Service takes no node ports off the node.
+#[test]
+fn an_external_address_on_an_interface_keeps_its_node_ports() {
+    for address in ["192.0.2.1", "203.0.113.3", "203.0.113.5"] {
+        let (_, compiler) = unseen(&interfaces(&[&format!("{address}/24")]));
+        let mut keys = compiler.desired().tables.virtual_servers.keys();
+        let node_port = format!("{address}:30080/TCP");
+        assert!(keys.any(|key| key.to_string() == node_port), "{address}");
+    }
+}
+
 fn node(name: &str, addresses: &[&str]) -> Node {
     Node {
         name: name.into(),

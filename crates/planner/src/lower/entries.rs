@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use ipset::{Entry, Protocol};
 use ipvs::AddressFamily;
 use model::cluster::TrafficPolicy;
@@ -89,8 +88,8 @@ impl Site<'_> {
         let Frontend { address, port, .. } = *self.frontend;
         let (protocol, port) = (number(self.frontend.protocol), port.get());
         let mut site = self.address(SetKind::LoadBalancerFw, true);
-        for range in ranges.iter().flat_map(|range| halves_of_all(*range)) {
-            let entry = Entry::IpPortNet(address, protocol, port, range);
+        for range in ranges {
+            let entry = Entry::IpPortNet(address, protocol, port, *range);
             site = site.add(SetKind::LoadBalancerSourceCidr, entry);
         }
         if *node {
@@ -128,23 +127,6 @@ impl Site<'_> {
         });
         self
     }
-}
-
-/// A network of length 0 as its two halves, since `hash:ip,port,net` holds no such network
-/// (deviation D11).
-fn halves_of_all(network: IpNetwork) -> Vec<IpNetwork> {
-    if network.prefix() != 0 {
-        return vec![network];
-    }
-    let halves = match network {
-        IpNetwork::V4(_) => {
-            [0, 1 << 31].map(|bits: u32| Ipv4Network::new(bits.into(), 1).map(IpNetwork::V4))
-        }
-        IpNetwork::V6(_) => {
-            [0, 1 << 127].map(|bits: u128| Ipv6Network::new(bits.into(), 1).map(IpNetwork::V6))
-        }
-    };
-    halves.into_iter().flatten().collect()
 }
 
 fn number(protocol: ipvs::Protocol) -> Protocol {

@@ -13,7 +13,8 @@ use super::limits;
 use crate::node_context::{FAMILIES, NodeContext};
 
 /// The clients that may connect to the load-balancer addresses of a Service. Ranges fail closed: a Service that has any admits
-/// nobody else, in neither family (deviation D11).
+/// no other client, in neither family (deviation D11). A range of length 0 restricts nothing, in neither family, as in Kubernetes
+/// since 1.34.
 #[derive(Debug)]
 pub(super) struct Ranges {
     /// `None` if the Service restricts nothing.
@@ -32,6 +33,9 @@ impl Ranges {
             return Self { by_family: None };
         }
         let valid = valid(service, config, findings);
+        if valid.iter().any(|range| range.prefix() == 0) {
+            return Self { by_family: None };
+        }
         let by_family = FAMILIES.map(|family| {
             let ranges: BTreeSet<IpNetwork> = (valid.iter().copied())
                 .filter(|range| AddressFamily::of(range.ip()) == family)
@@ -69,12 +73,21 @@ fn valid(service: &Service, config: &NodeConfig, findings: &mut Vec<Finding>) ->
                 kind: "Service",
                 object: service.name.clone(),
                 field: format!("spec.loadBalancerSourceRanges[{index}]"),
-                problem: format!("`{text}` is not a network such as 192.0.2.0/24"),
+                problem: problem(text),
                 consequence: "it admits nobody".to_owned(),
             }),
         }
     }
     valid
+}
+
+/// The problem with a range that is `text`.
+fn problem(text: &str) -> String {
+    if text.trim().is_empty() {
+        "it is empty, and a network such as 192.0.2.0/24 is expected".to_owned()
+    } else {
+        format!("`{text}` is not a network such as 192.0.2.0/24")
+    }
 }
 
 /// Ranges of one family alone shut the other one: said where the Service has addresses there.

@@ -67,11 +67,12 @@ impl Writer<'_> {
         ];
         rules.extend(accept_from_outside(&external));
         rules.extend(accept_from_outside(&external_local));
-        rules.push(rule([local_address(Dst)], jump("KUBE-NODE-PORT")));
-        // Keeps what others rewrite, such as host ports, off (k/k#62718).
+        // Keeps later rules of other programs off, such as host ports (k/k#62718). Deviation D24: they stand before the node ports,
+        // whose sets hold no addresses. A Service's own address and port is no node port of another Service (k/k#132068).
         for kind in [SetKind::ClusterIp, SetKind::LoadBalancer] {
             rules.push(rule([self.set(kind, TO)], Target::Accept));
         }
+        rules.push(rule([local_address(Dst)], jump("KUBE-NODE-PORT")));
         rules
     }
 
@@ -107,18 +108,27 @@ impl Writer<'_> {
     }
 
     fn load_balancer(&self) -> Vec<Rule> {
-        // Of what the node itself sends, what the ranges do not allow: kube-proxy has a rule for each
-        // such address and port in KUBE-IPVS-OUT-FILTER (k/k#119656), here the sets say which. Source
-        // and destination of such a packet are both the Service's address, and an entry with it as
-        // the source stands for ranges that allow the node.
-        let own = [
+        // Connections of the node itself that the ranges do not admit: kube-proxy has a rule for each such address and port in
+        // KUBE-IPVS-OUT-FILTER (k/k#119656), here the sets say which. The first rule is about connections from a virtual address,
+        // nearly always the one that they go to: such a source is not the node's, so it does not matter that a range holds it. The
+        // second is about connections that a program binds to an address of the node (deviation D25). In both, the entry with the
+        // virtual address as its source stands for ranges that hold the node's first address.
+        let not_admitted = [
             self.set(SetKind::LoadBalancerFw, TO),
             self.not_in(SetKind::LoadBalancerSourceIp, &[Dst, Dst, Dst]),
+        ];
+        let from_virtual = [self.set(SetKind::IpvsIps, &[Src])];
+        let from_own = [
             self.not_in(SetKind::LoadBalancerSourceCidr, &[Dst, Dst, Src]),
             local_address(Src),
         ];
+        let drop = |source: &[Match]| {
+            let matches = [&not_admitted, source].concat();
+            rule(matches, set_mark(self.drop_mark()))
+        };
         vec![
-            rule(own, set_mark(self.drop_mark())),
+            drop(&from_virtual),
+            drop(&from_own),
             rule(self.about(SetKind::LoadBalancerLocal, TO), Target::Return),
             rule([], jump("KUBE-MARK-MASQ")),
         ]

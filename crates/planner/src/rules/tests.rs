@@ -22,13 +22,17 @@ fn usual(family: AddressFamily) -> Rules {
 }
 
 /// kube-proxy writes a rule about a set only while that holds something, and so its rules are some of
-/// ours in the same order. Its KUBE-IPVS-OUT-FILTER is another one.
+/// ours in the same order, but for the node ports (deviation D24). Its KUBE-IPVS-OUT-FILTER is another one.
 fn check(ours: &Rules, recorded: &str) {
     let recorded = Rules::parse(recorded).expect("it parses");
     for (key, theirs) in &recorded.chains {
+        let mut theirs = theirs.clone();
+        theirs.sort_by_key(|rule| {
+            key.table == Table::Nat && *key.chain == *"KUBE-SERVICES" && goes_to_node_ports(rule)
+        });
         let chain = ours.chains.get(key).expect("a chain of ours");
         let mut left = chain.iter();
-        for rule in theirs {
+        for rule in &theirs {
             let found = &*key.chain == "KUBE-IPVS-OUT-FILTER" || left.any(|ours| ours == rule);
             assert!(found, "{}: `{rule}` is missing or misplaced", key.chain);
         }
@@ -36,6 +40,10 @@ fn check(ours: &Rules, recorded: &str) {
     for (key, theirs) in &recorded.jumps {
         assert_eq!(ours.jumps.get(key), Some(theirs));
     }
+}
+
+fn goes_to_node_ports(rule: &Rule) -> bool {
+    rule.target.to_string() == "-j KUBE-NODE-PORT"
 }
 
 /// The rules of one of our chains, as they print.
@@ -176,14 +184,37 @@ fn marks_may_be_other_bits() {
     assert!(!rules.print().contains("0x4000") && !rules.print().contains("0x8000/"));
 }
 
+/// Deviation D24.
+#[test]
+fn addresses_of_services_come_before_node_ports() {
+    for (family, prefix) in [(Ipv4, "KUBE-"), (Ipv6, "KUBE-6-")] {
+        let services = chain(&usual(family), Table::Nat, "KUBE-SERVICES");
+        let accept = |set: &str| format!("-m set --match-set {prefix}{set} dst,dst -j ACCEPT");
+        assert_eq!(
+            services[services.len() - 3..],
+            [
+                accept("CLUSTER-IP"),
+                accept("LOAD-BALANCER"),
+                "-m addrtype --dst-type LOCAL -j KUBE-NODE-PORT".to_owned(),
+            ]
+        );
+    }
+}
+
+/// Deviations D20 and D25.
 #[test]
 fn the_node_itself_is_held_to_source_ranges() {
     assert_eq!(
-        chain(&usual(Ipv4), Table::Nat, "KUBE-LOAD-BALANCER")[0],
-        "-m set --match-set KUBE-LOAD-BALANCER-FW dst,dst \
-         -m set ! --match-set KUBE-LOAD-BALANCER-SOURCE-IP dst,dst,dst \
-         -m set ! --match-set KUBE-LOAD-BALANCER-SOURCE-CIDR dst,dst,src \
-         -m addrtype --src-type LOCAL -j MARK --set-xmark 0x8000/0x8000"
+        chain(&usual(Ipv4), Table::Nat, "KUBE-LOAD-BALANCER")[..2],
+        [
+            "-m set --match-set KUBE-LOAD-BALANCER-FW dst,dst \
+             -m set ! --match-set KUBE-LOAD-BALANCER-SOURCE-IP dst,dst,dst \
+             -m set --match-set KUBE-IPVS-IPS src -j MARK --set-xmark 0x8000/0x8000",
+            "-m set --match-set KUBE-LOAD-BALANCER-FW dst,dst \
+             -m set ! --match-set KUBE-LOAD-BALANCER-SOURCE-IP dst,dst,dst \
+             -m set ! --match-set KUBE-LOAD-BALANCER-SOURCE-CIDR dst,dst,src \
+             -m addrtype --src-type LOCAL -j MARK --set-xmark 0x8000/0x8000"
+        ]
     );
     assert_eq!(
         chain(&usual(Ipv4), Table::Filter, "KUBE-IPVS-OUT-FILTER"),

@@ -15,8 +15,8 @@ use crate::objects;
 /// The default of the API server for `sessionAffinityConfig.clientIP.timeoutSeconds`.
 const AFFINITY_TIMEOUT_SECONDS: u32 = 10_800;
 
-/// Converts a Service. Load-balancer addresses with `ipMode: Proxy` are left out, as are blank
-/// texts among the addresses; `clusterIP: None` gives no cluster address.
+/// Converts a Service. Load-balancer addresses with `ipMode: Proxy` are left out, as are blank texts among the addresses;
+/// `clusterIP: None` gives no cluster address. A blank source range is an invalid one: without it the Service would be open.
 #[must_use]
 pub fn service(given: &objects::Service) -> Service {
     let spec = &given.spec;
@@ -38,7 +38,6 @@ pub fn service(given: &objects::Service) -> Service {
         external_ips: addresses(spec.external_ips.iter().flatten()),
         load_balancer_ips: load_balancer_ips(given),
         source_ranges: (spec.load_balancer_source_ranges.iter().flatten())
-            .filter(|text| !text.trim().is_empty())
             .map(|text| cidr(text))
             .collect(),
         health_check_node_port: node_port(spec.health_check_node_port),

@@ -15,7 +15,7 @@ pub struct Comparison {
     patterns: Vec<Vec<Regex>>,
     /// Number of probes that ended as recorded.
     pub equal: usize,
-    /// Number of probes that ended otherwise for a reason that is listed: by deviation or artefact.
+    /// Number of probes that ended otherwise for a reason that is listed: by deviation, release or artefact.
     pub listed: BTreeMap<String, usize>,
     /// Probes that ended otherwise and are not listed, or are listed and ended as recorded: a line each.
     pub unlisted: Vec<String>,
@@ -62,8 +62,9 @@ impl Comparison {
             (Some(text), None) => self.unlisted.push(text),
             (Some(_), Some((entry, _))) => {
                 let entry = &self.list[*entry];
-                let why = entry.deviation.clone().or(entry.artefact.clone());
-                *self.listed.entry(why.unwrap_or_default()).or_default() += 1;
+                for cause in entry.causes() {
+                    *self.listed.entry(cause).or_default() += 1;
+                }
                 self.used.extend(places);
             }
         }

@@ -5,40 +5,83 @@ use std::sync::LazyLock;
 
 use ipset::Entry;
 use ipvs::AddressFamily;
-use model::NodeTables;
+use model::cluster::Parsed;
 use model::rules::{ChainKey, Match, Rule, Table, Target};
 use model::sets::SetKind;
+use model::{ClusterState, NodeTables};
+
+static SERVICES: LazyLock<ChainKey> = LazyLock::new(|| ChainKey::new(Table::Nat, "KUBE-SERVICES"));
 
 static OUT_FILTER: LazyLock<ChainKey> =
     LazyLock::new(|| ChainKey::new(Table::Filter, "KUBE-IPVS-OUT-FILTER"));
 
-/// Returns kube-proxy's tables of the Services for which ours are `tables`:
+/// Returns the tables of kube-proxy 1.30 for the Services of `cluster`, for which ours are `tables`:
 ///
 /// - without the set and the rule by which the node itself reaches addresses without a local endpoint
 ///   (deviation D12);
-/// - without the two halves of `0.0.0.0/0` and `::/0` among the source ranges, which it fails to write
-///   (deviation D11);
+/// - with the addresses among the guarded ones whose source ranges have length 0 (it fails to write these ranges; since 1.34 they
+///   restrict nothing);
+/// - with the node ports before the addresses of Services (deviation D24);
 /// - with a rule `-m ipvs` for each address that the node itself may not use, where we have a mark.
 #[must_use]
-pub fn tables_of_kube_proxy(tables: &NodeTables) -> NodeTables {
+pub fn tables_of_kube_proxy(tables: &NodeTables, cluster: &ClusterState) -> NodeTables {
     let mut theirs = tables.clone();
-    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
-        let ranges = SetKind::LoadBalancerSourceCidr.name(family);
-        if let Some(set) = theirs.sets.get_mut(&ranges) {
-            (set.entries).retain(
-                |entry| !matches!(entry, Entry::IpPortNet(_, _, _, network) if network.prefix() == 1),
-            );
+    for (kind, entry) in open_to_all(cluster) {
+        let family = entry
+            .address()
+            .map_or(AddressFamily::Ipv4, AddressFamily::of);
+        if let Some(set) = theirs.sets.get_mut(&kind.name(family)) {
+            set.entries.insert(entry);
         }
+    }
+    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
         theirs.sets.remove(&SetKind::NoLocalEndpoint.name(family));
-        let blocked = blocked(tables, family);
+        let blocked = blocked(&theirs, family);
         if let Some(rules) = theirs.rules.get_mut(&family) {
             for chain in rules.chains.values_mut() {
                 chain.retain(|rule| !is_ours_alone(rule, family));
+            }
+            // Behind it, kube-proxy accepts cluster IPs and load-balancer addresses.
+            if let Some(services) = rules.chains.get_mut(&*SERVICES) {
+                let node_ports = services.pop();
+                let at = services.len().saturating_sub(2);
+                services.splice(at..at, node_ports);
             }
             rules.chains.insert(OUT_FILTER.clone(), blocked);
         }
     }
     theirs
+}
+
+/// The entries of Services with a source range of length 0: their addresses are guarded, and the node is admitted.
+fn open_to_all(cluster: &ClusterState) -> Vec<(SetKind, Entry)> {
+    let mut entries = Vec::new();
+    for service in cluster
+        .service_names()
+        .filter_map(|name| cluster.service(name))
+    {
+        let is_open = (service.source_ranges.iter())
+            .any(|range| matches!(range, Parsed::Valid(range) if range.prefix() == 0));
+        let addresses = service.load_balancer_ips.iter().filter(|_| is_open);
+        for address in addresses.filter_map(|address| address.as_result().ok()) {
+            for port in &service.ports {
+                let (Parsed::Valid(number), Parsed::Valid(protocol)) = (&port.port, &port.protocol)
+                else {
+                    continue;
+                };
+                let (number, protocol) = (number.get(), ipset::Protocol(protocol.number()));
+                entries.push((
+                    SetKind::LoadBalancerFw,
+                    Entry::IpPort(*address, protocol, number),
+                ));
+                entries.push((
+                    SetKind::LoadBalancerSourceIp,
+                    Entry::IpPortIp(*address, protocol, number, *address),
+                ));
+            }
+        }
+    }
+    entries
 }
 
 /// A rule about a set that kube-proxy does not have, or one that sets our second mark.

@@ -98,7 +98,7 @@ type State = BTreeMap<(&'static str, Section), Vec<String>>;
 enum Company {
     /// The scenario's objects alone, in their order.
     None,
-    /// The background's Services alone, with the scenario's Nodes.
+    /// The background's Services alone, with the scenario's Nodes and the Services whose cluster IPs are on its interfaces.
     OthersAlone,
     /// All, the scenario's objects in the opposite order.
     Both,
@@ -244,7 +244,9 @@ impl<'a> Run<'a> {
         match self.company {
             Company::None => {}
             Company::Both => all.reverse(),
-            Company::OthersAlone => all.retain(|object| object.kind() == ObjectKind::Node),
+            Company::OthersAlone => all.retain(|object| {
+                object.kind() == ObjectKind::Node || self.world.has_cluster_ip_of(object)
+            }),
         }
         Ok(all)
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use conformance::oracle::{self, Verdict};
-use conformance::packets::{Comparison, RECORDINGS, Recorded, Seen, our_tables, probes, seen};
+use conformance::packets::{Comparison, RECORDINGS, Recorded, Seen, probes, recorded_node, seen};
 use e2e::{Ask, Context as _, Failure, Lab, Outcome, Over, Protocol, Reply, Volley, ensure};
 use libtest_mimic::Trial;
 use model::NodeTables;
@@ -100,7 +100,8 @@ impl Recording {
     fn compare(&self, lab: &Lab, probes: &[Recorded]) -> Outcome<Comparison> {
         let folder = folder();
         let mut comparison = Comparison::begin(&folder, self.name).map_err(Failure::new)?;
-        let (tables, mut world) = our_tables(&folder, self.config).map_err(Failure::new)?;
+        let node = recorded_node(&folder, self.config).map_err(Failure::new)?;
+        let (tables, mut world) = (node.tables, node.world);
         world.bridge_calls_iptables = self.bridge;
         let sources: BTreeSet<&str> = probes.iter().map(|row| &*row.probe.from).collect();
         // One source after the other: then the eight attempts of a probe meet the scheduler alone.

@@ -143,23 +143,3 @@ fn source_ranges_are_in_the_firewall_sets() {
 fn no_range_admits_nobody() {
     check_ranges(&[], false, &[]);
 }
-
-#[test]
-fn everybody_is_two_halves() {
-    check_ranges(
-        &["0.0.0.0/0"],
-        false,
-        &[
-            "LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,0.0.0.0/1",
-            "LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,128.0.0.0/1",
-        ],
-    );
-    check_ranges(
-        &["::/0"],
-        false,
-        &[
-            "LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,::/1",
-            "LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,8000::/1",
-        ],
-    );
-}

@@ -134,11 +134,13 @@ pub enum Code {
     UdpTrackedTooBriefly,
     /// KIV0405: kube-proxy left something of another mode on the node.
     OtherModesLeftovers,
+    /// KIV0410: another program writes this node's tables, most likely a kube-proxy that started later.
+    SecondProxy,
 }
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -173,6 +175,7 @@ impl Code {
         Self::IdleTcpForgotten,
         Self::UdpTrackedTooBriefly,
         Self::OtherModesLeftovers,
+        Self::SecondProxy,
     ];
 
     /// The code as it is printed.
@@ -213,6 +216,7 @@ impl Code {
             Self::IdleTcpForgotten => "KIV0403",
             Self::UdpTrackedTooBriefly => "KIV0404",
             Self::OtherModesLeftovers => "KIV0405",
+            Self::SecondProxy => "KIV0410",
         }
     }
 

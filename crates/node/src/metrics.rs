@@ -45,6 +45,7 @@ pub use self::traffic::{
 };
 use crate::health::{Health, family_name};
 use crate::http::Share;
+use crate::second_proxy::Sign;
 use reconciler::{Column, EntryKey, Trigger};
 
 /// The type of what [`Metrics::text`] gives.
@@ -139,6 +140,9 @@ impl Metrics {
         }
         for column in Column::ALL {
             set(&handles.failing_readings, &[column.name()], 0.0);
+        }
+        for sign in Sign::ALL {
+            self.second_proxy(sign, false);
         }
         set(&handles.large_services, &[], 0.0);
         set(&handles.waiting_entries, &[], 0.0);
@@ -385,6 +389,12 @@ impl Metrics {
             .events_dropped
             .with_label_values(&none)
             .inc_by(events);
+    }
+
+    /// A sign of a second program that writes the tables came, or went.
+    pub fn second_proxy(&self, sign: Sign, holds: bool) {
+        let holds = f64::from(u8::from(holds));
+        set(&self.handles.second_proxy, &[sign.name()], holds);
     }
 
     /// The configuration was read, at the start or again.

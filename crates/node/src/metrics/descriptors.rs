@@ -184,6 +184,8 @@ metrics! {
         "Virtual servers of others in the same table, which are left alone.";
     drift: counter "kubeipvs_drift_repaired_total" ["operation"]
         "Repairs of what others did to the kernel's tables.";
+    second_proxy: gauge "kubeipvs_second_proxy_detected" ["sign"]
+        "1 while there is a sign of another program that writes the tables, such as a kube-proxy that started later (listener, process, table, writes), else 0.";
     findings: gauge "kubeipvs_findings" ["code", "level"]
         "What is odd about the cluster or the node now, by code (see findings.md).";
     operations: counter "kubeipvs_kernel_operations_total" ["operation"]

@@ -156,6 +156,7 @@ fn work(
         let sources = Sources {
             progress,
             requests: (connection.as_ref()).map(|connection| connection.requests.clone()),
+            flags: args.shown.clone(),
         };
         let (telemetry, errors) = TelemetryObserver::start(
             resolved,

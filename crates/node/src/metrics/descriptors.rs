@@ -68,7 +68,7 @@ impl Buckets {
     }
 }
 
-fn register<T: Collector + Clone + 'static>(
+pub(super) fn register<T: Collector + Clone + 'static>(
     registry: &Registry,
     metric: Result<T, prometheus::Error>,
 ) -> Result<T, prometheus::Error> {
@@ -78,11 +78,11 @@ fn register<T: Collector + Clone + 'static>(
 }
 
 impl Descriptor {
-    fn counter(&self) -> Result<IntCounterVec, prometheus::Error> {
+    pub(super) fn counter(&self) -> Result<IntCounterVec, prometheus::Error> {
         IntCounterVec::new(Opts::new(self.name, self.help), self.labels)
     }
 
-    fn gauge(&self) -> Result<GaugeVec, prometheus::Error> {
+    pub(super) fn gauge(&self) -> Result<GaugeVec, prometheus::Error> {
         GaugeVec::new(Opts::new(self.name, self.help), self.labels)
     }
 
@@ -172,6 +172,8 @@ metrics! {
         ["major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version",
          "compiler", "platform"]
         "1. The Kubernetes version that this proxy stands for, in the labels of Kubernetes' components.";
+    features: gauge "kubernetes_feature_enabled" ["name", "stage"]
+        "1 where the feature gate of kube-proxy is on here, else 0: those that decide something in ipvs mode.";
     build_info: gauge "kubeipvs_build_info" ["version"]
         "1. The daemon's version.";
     virtual_servers: gauge "kubeipvs_virtual_servers" ["ip_family", "protocol"]

@@ -3,7 +3,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{Identity, Limits, Running, answers_health, get, identify, identify_within, running};
+use super::{
+    Identity, Limits, Running, answers_health, get, identify, identify_within, reachable, running,
+};
 
 /// More time than any test takes.
 const LONG: Duration = Duration::from_secs(3600);

@@ -134,13 +134,15 @@ pub enum Code {
     UdpTrackedTooBriefly,
     /// KIV0405: kube-proxy left something of another mode on the node.
     OtherModesLeftovers,
+    /// KIV0410: another program writes this node's tables, most likely a kube-proxy that started later.
+    SecondProxy,
     /// KIV0415: a list lacks most objects, and is not confirmed yet (deviation D27).
     ShrunkList,
 }
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -175,6 +177,7 @@ impl Code {
         Self::IdleTcpForgotten,
         Self::UdpTrackedTooBriefly,
         Self::OtherModesLeftovers,
+        Self::SecondProxy,
         Self::ShrunkList,
     ];
 
@@ -216,6 +219,7 @@ impl Code {
             Self::IdleTcpForgotten => "KIV0403",
             Self::UdpTrackedTooBriefly => "KIV0404",
             Self::OtherModesLeftovers => "KIV0405",
+            Self::SecondProxy => "KIV0410",
             Self::ShrunkList => "KIV0415",
         }
     }

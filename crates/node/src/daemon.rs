@@ -32,6 +32,7 @@ use crate::logging;
 use crate::mailbox::{NodeEvents, mailbox};
 use crate::reload::ConfigWatcher;
 use crate::run::{Ended, Inputs, Observer, Until, run};
+use crate::second_proxy::SecondProxyWatch;
 use crate::{events, traffic, udp_flows};
 use reconciler::Reconciler;
 
@@ -159,6 +160,7 @@ fn work(
         let sources = Sources {
             progress,
             requests: (connection.as_ref()).map(|connection| connection.requests.clone()),
+            flags: args.shown.clone(),
         };
         let (telemetry, errors) = TelemetryObserver::start(
             resolved,
@@ -168,6 +170,14 @@ fn work(
             in_force.clone(),
             descriptors,
         )?;
+        let second_proxy = SecondProxyWatch::new(
+            resolved.node.node_name.clone(),
+            resolved.node.sync_period,
+            to_node.clone(),
+            telemetry.metrics(),
+        );
+        runtime.spawn(second_proxy.follow(in_force.clone()));
+        observers.push(Box::new(second_proxy));
         runtime.spawn(pass_on(in_force, to_node.clone()));
         runtime.spawn(api_server.follow(config.clone(), resolve));
         if let Some(path) = &args.config {

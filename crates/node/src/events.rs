@@ -72,6 +72,7 @@ pub fn reason(code: Code) -> &'static str {
         Code::IdleTcpForgotten => "IdleTCPForgotten",
         Code::UdpTrackedTooBriefly => "UDPTrackedTooBriefly",
         Code::OtherModesLeftovers => "LeftoversOfOtherModes",
+        Code::SecondProxy => "SecondProxy",
         Code::ShrunkList => "ListLacksMostObjects",
     }
 }

@@ -6,6 +6,7 @@
 //! The server answers one request for each connection, and each connection within a time: who sends
 //! slowly, or reads slowly, is cut off. A [`ConnectionPool`] bounds the connections of all listeners together.
 
+pub mod flagz;
 pub mod health_pages;
 pub mod metrics_pages;
 pub mod status;

@@ -15,5 +15,6 @@ pub mod mailbox;
 pub mod metrics;
 pub mod reload;
 pub mod run;
+pub mod second_proxy;
 pub mod traffic;
 pub mod udp_flows;

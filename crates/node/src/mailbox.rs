@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 /// Addresses that are named one by one. Above that the device counts as lost, which leads to the same reading.
 const MOST_ADDRESSES: usize = 1024;
 
-/// Findings that wait at most. They are reported again by whoever finds them.
+/// Changes of findings that wait at most.
 const MOST_FINDINGS: usize = 64;
 
 /// Sends events to a [`NodeInbox`]. A clone sends to the same one.
@@ -50,7 +50,8 @@ struct Pending {
     interfaces: bool,
     lost: Option<Lost>,
     config: Option<Box<NodeConfig>>,
-    found: BTreeSet<Finding>,
+    /// Findings that came, with true, or went.
+    found: BTreeMap<Finding, bool>,
 }
 
 impl NodeEvents {
@@ -79,9 +80,18 @@ impl NodeEvents {
 
     /// Something was found on the node that no sync solves.
     pub fn found(&self, finding: Finding) {
+        self.set_found(finding, true);
+    }
+
+    /// What was found before is no longer so.
+    pub fn gone(&self, finding: Finding) {
+        self.set_found(finding, false);
+    }
+
+    fn set_found(&self, finding: Finding, exists: bool) {
         self.change(|pending| {
-            if pending.found.len() < MOST_FINDINGS {
-                pending.found.insert(finding);
+            if pending.found.len() < MOST_FINDINGS || pending.found.contains_key(&finding) {
+                pending.found.insert(finding, exists);
             }
         });
     }
@@ -115,7 +125,10 @@ impl NodeInbox {
         (config.map(Event::Configured).into_iter())
             .chain(interfaces.then_some(Event::NodeChanged))
             .chain(lost.map(Event::Lost))
-            .chain(found.into_iter().map(Event::Found))
+            .chain(found.into_iter().map(|(finding, exists)| match exists {
+                true => Event::Found(finding),
+                false => Event::Gone(finding),
+            }))
             .collect()
     }
 }

@@ -6,6 +6,7 @@
 //! Source of names, types, labels and buckets: `pkg/proxy/metrics/metrics.go` and, for `rest_client_…`,
 //! `k8s.io/component-base/metrics/prometheus/restclient/metrics.go`, Kubernetes 1.34.
 
+mod comparison;
 mod counts;
 mod descriptors;
 mod errno;
@@ -13,6 +14,7 @@ mod family;
 mod page;
 mod process;
 mod reports;
+mod slis;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ pub use self::errno::errno_name;
 pub use self::page::page;
 use self::process::ProcessCollector;
 pub use self::reports::op_name;
+use self::slis::Slis;
 pub use self::sources::SourceMetrics;
 use self::traffic::TrafficCollector;
 pub use self::traffic::{
@@ -45,15 +48,20 @@ pub use self::traffic::{
 };
 use crate::health::{Health, family_name};
 use crate::http::Share;
+use crate::second_proxy::Sign;
 use reconciler::{Column, EntryKey, Trigger};
 
 /// The type of what [`Metrics::text`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The stage of a gate whose feature will end.
+const DEPRECATED: &str = "DEPRECATED";
+
 /// Every metric of the daemon. Methods take values, and may be called from any thread.
 pub struct Metrics {
     registry: Registry,
     handles: Handles,
+    slis: Slis,
     families: BTreeSet<AddressFamily>,
     audited: Mutex<Option<Instant>>,
 }
@@ -67,6 +75,21 @@ pub enum HealthPage {
     Livez,
     /// `/readyz`.
     Readyz,
+}
+
+impl HealthPage {
+    /// Every page.
+    pub const ALL: [Self; 3] = [Self::Healthz, Self::Livez, Self::Readyz];
+
+    /// Its path, without the slash.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Healthz => "healthz",
+            Self::Livez => "livez",
+            Self::Readyz => "readyz",
+        }
+    }
 }
 
 /// Changes of the cluster that came since the last word of them, and those that wait.
@@ -98,6 +121,7 @@ impl Metrics {
         let metrics = Self {
             registry,
             handles,
+            slis: Slis::new()?,
             families,
             audited: Mutex::default(),
         };
@@ -139,6 +163,9 @@ impl Metrics {
         }
         for column in Column::ALL {
             set(&handles.failing_readings, &[column.name()], 0.0);
+        }
+        for sign in Sign::ALL {
+            self.second_proxy(sign, false);
         }
         set(&handles.large_services, &[], 0.0);
         set(&handles.waiting_entries, &[], 0.0);
@@ -313,6 +340,7 @@ impl Metrics {
             HealthPage::Readyz => &self.handles.readyz,
         };
         counter.with_label_values(&[&status.to_string()]).inc();
+        self.slis.asked(page, status);
     }
 
     /// Sets the number of HTTP connections that may be open at once.
@@ -385,6 +413,27 @@ impl Metrics {
             .events_dropped
             .with_label_values(&none)
             .inc_by(events);
+    }
+
+    /// A sign of a second program that writes the tables came, or went.
+    pub fn second_proxy(&self, sign: Sign, holds: bool) {
+        let holds = f64::from(u8::from(holds));
+        set(&self.handles.second_proxy, &[sign.name()], holds);
+    }
+
+    /// Sets kube-proxy's feature gates that decide something in ipvs mode. `external_ips` is false where no external address is served.
+    ///
+    /// Source of names and stages: `pkg/features/kube_features.go`, Kubernetes 1.37.
+    pub fn features(&self, external_ips: bool) {
+        let features = &self.handles.features;
+        let external_ips = f64::from(u8::from(external_ips));
+        set(
+            features,
+            &["AllowServiceExternalIPs", DEPRECATED],
+            external_ips,
+        );
+        // kube-ipvsd is the ipvs mode, whatever the gate says.
+        set(features, &["KubeProxyIPVS", DEPRECATED], 1.0);
     }
 
     /// The configuration was read, at the start or again.

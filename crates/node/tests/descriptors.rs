@@ -119,6 +119,7 @@ impl Node {
             node_name: "node1".into(),
             progress: Progress::default(),
             requests: None,
+            flags: std::collections::BTreeMap::new(),
             traffic: TrafficOptions::default(),
             config,
             descriptors: DESCRIPTORS,

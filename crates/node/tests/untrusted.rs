@@ -243,9 +243,13 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         health,
         status: Arc::new(RwLock::new(status)),
         config: watch::channel(Arc::new(config(text))).1,
+        // The administrator's own, as the configuration is.
+        flags: Arc::new([("kubeconfig".to_owned(), text.replace('q', ""))].into()),
     });
     for (handler, path, query) in [
         (&pages, "/metrics", ""),
+        (&pages, "/metrics/slis", ""),
+        (&pages, "/flagz", ""),
         (&pages, "/statusz", ""),
         (&pages, "/statusz", "format=json"),
         (&pages, "/configz", ""),

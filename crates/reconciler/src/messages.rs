@@ -24,10 +24,10 @@ pub enum Event {
     NodeChanged,
     /// The kernel reported that entries left the dummy device.
     Lost(Lost),
-    /// Somebody looked at the node and found this, which stays so.
+    /// A check outside the loop found this. It stays until [`Event::Gone`].
     Found(Finding),
-    /// What was found no longer holds.
-    Solved(Finding),
+    /// What a check outside the loop found is no longer so.
+    Gone(Finding),
     /// The configuration is another one now.
     Configured(Box<NodeConfig>),
     /// [`poll_timeout`](crate::Reconciler::poll_timeout) has come.

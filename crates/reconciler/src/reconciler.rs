@@ -4,6 +4,7 @@
 //! difference stage by stage. The [agenda](crate::agenda) decides which sync is next and when.
 
 mod begin;
+mod notices;
 mod observe;
 mod settle;
 
@@ -29,6 +30,8 @@ use crate::pending::Pending;
 use crate::slices::Slices;
 use crate::sync_run::SyncRun;
 
+use self::notices::Notices;
+
 /// Time that a change waits for others: one roll-out step changes several objects at once.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
@@ -37,9 +40,6 @@ const DEBOUNCE_LIMIT: Duration = Duration::from_millis(100);
 
 /// Time between two readings of the interfaces that the kernel's notices ask for.
 const NOTICE_GAP: Duration = Duration::from_millis(200);
-
-/// Time between two audits that the kernel's notices ask for.
-const LOST_GAP: Duration = Duration::from_secs(1);
 
 /// The state machine.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ pub struct Reconciler {
     pub(crate) agenda: Agenda,
     pub(crate) drains: Drains,
     slices: Slices,
+    notices: Notices,
     pub(crate) run: Option<SyncRun>,
     /// Entries that could not be added to their sets. They are tried again with the set.
     failed_entries: BTreeSet<(SetName, Entry)>,
@@ -84,7 +85,7 @@ pub(crate) enum Source {
     Foreign(VirtualServerKey),
     /// Idle timeouts of the kernel.
     IdleTimeouts,
-    /// Reported from outside the loop; a sync never clears it.
+    /// Reported from outside the loop, and cleared from there; a sync never clears it.
     Reported(Box<Finding>),
 }
 
@@ -105,6 +106,7 @@ impl Reconciler {
             owned: Owned::default(),
             drains: Drains::default(),
             slices: Slices::new(now),
+            notices: Notices::default(),
             run: None,
             failed_entries: BTreeSet::new(),
             unsure: BTreeSet::new(),
@@ -135,9 +137,8 @@ impl Reconciler {
                 let source = Source::Reported(Box::new(finding.clone()));
                 self.findings.set(source, vec![finding]);
             }
-            Event::Solved(finding) => {
-                let source = Source::Reported(Box::new(finding));
-                self.findings.set(source, Vec::new());
+            Event::Gone(finding) => {
+                (self.findings).set(Source::Reported(Box::new(finding)), Vec::new());
             }
             Event::Configured(config) => self.configure(*config, now),
             Event::Timeout => {}
@@ -213,7 +214,7 @@ impl Reconciler {
             || (lost.addresses.iter()).any(|address| addresses.contains(address));
         if unexpected && self.synced {
             let last = self.agenda.last_run(&Task::Audit);
-            let at = last.map_or(now, |last| now.max(last + LOST_GAP));
+            let at = (self.notices).next_audit(last, self.config.sync_period, now);
             self.agenda.advance(Task::Audit, at);
         }
     }

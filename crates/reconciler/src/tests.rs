@@ -3,6 +3,7 @@ mod beside_faults;
 mod drains;
 mod faults;
 mod large;
+mod writers;
 
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
@@ -398,6 +399,11 @@ fn what_others_found_is_told_once_and_stays() {
         .count();
     assert_eq!(told, 1);
     assert!(node.reconciler.findings().contains(&finding));
+    node.handle(Event::Gone(finding.clone()));
+    let cleared =
+        |report: &Report| matches!(report, Report::FindingCleared(cleared) if *cleared == finding);
+    assert!(node.reports.iter().any(cleared));
+    assert!(!node.reconciler.findings().contains(&finding));
 }
 
 #[test]

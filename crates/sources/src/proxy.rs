@@ -6,12 +6,11 @@ mod listeners;
 mod tests;
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Where both serve metrics unless they are told otherwise.
-pub const METRICS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10249);
+pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
 /// The modes that kube-proxy has had. kube-ipvsd answers `ipvs`.
 const MODES: [&str; 5] = ["iptables", "ipvs", "nftables", "kernelspace", "userspace"];
@@ -104,6 +103,36 @@ fn identify_within(address: SocketAddr, limits: Limits) -> Identity {
     } else {
         Running::KubeProxy(mode.to_owned())
     })
+}
+
+/// Returns an address at which a listener at `address` answers: loopback, if it listens at every address.
+#[must_use]
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(any) if any.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(any) if any.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// Returns true if the process at `address` answers at `/healthz` as the health server of kube-proxy, or of kube-ipvsd, does. Takes a few
+/// seconds at most, whatever the process sends.
+///
+/// Source: `pkg/proxy/healthcheck/proxy_health.go`, Kubernetes 1.34.
+#[must_use]
+pub fn answers_health(address: SocketAddr) -> bool {
+    let answer = ask(address, "/healthz", IDENTITY).unwrap_or_default();
+    let page: HealthPage = serde_json::from_str(&answer).unwrap_or_default();
+    page.last_updated.is_some() && page.current_time.is_some()
+}
+
+/// The health page of a service proxy, in part.
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct HealthPage {
+    last_updated: Option<String>,
+    current_time: Option<String>,
 }
 
 /// The page `path` at `address`.

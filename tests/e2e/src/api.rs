@@ -199,6 +199,19 @@ impl ApiServer {
         Ok(objects::list(all))
     }
 
+    /// The Events of the namespace `default`, in which those about Nodes are.
+    ///
+    /// # Errors
+    /// Where the server does not answer.
+    pub fn events(&self) -> Outcome<Vec<Value>> {
+        let path = "/apis/events.k8s.io/v1/namespaces/default/events";
+        let mut answer = self.send("GET", path, None)?;
+        match answer["items"].take() {
+            Value::Array(events) => Ok(events),
+            _ => Err(Failure::new(format!("GET {path}: no list"))),
+        }
+    }
+
     fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Outcome<Value> {
         let content_type = "application/json";
         let answer = self

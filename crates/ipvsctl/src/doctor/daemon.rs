@@ -12,7 +12,10 @@ use super::{Diagnosis, Severity, count, some};
 use crate::schema::{DaemonFinding, DaemonSource, FailingEntry, FailingReading};
 
 /// Findings that checks of our own tell.
-const OWN: [&str; 3] = ["KIV0403", "KIV0404", "KIV0405"];
+const OWN: [&str; 4] = ["KIV0403", "KIV0404", "KIV0405", SECOND_PROXY];
+
+/// The finding that another program writes the node's tables.
+const SECOND_PROXY: &str = "KIV0410";
 
 /// Checks the proxies that answer: kube-ipvsd, once, and no other.
 pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
@@ -26,6 +29,15 @@ pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
             let action =
                 "stop it, and do not clean up: its tables go on serving until kube-ipvsd starts";
             Diagnosis::problem(check, found, why, action)
+        })
+        .collect();
+    let status = (facts.daemon.status.iter()).filter(|_| facts.is_kept());
+    let noticed = status.flat_map(|status| &status.findings);
+    let noticed: Vec<Diagnosis> = (noticed.filter(|finding| finding.code == SECOND_PROXY))
+        .map(|finding| {
+            let action = "keep kube-proxy away from this node, and do not run its --cleanup; where none runs, stop the program that \
+                          changes what kube-ipvsd's log lines `repairing drift` name";
+            Diagnosis::problem(check, finding.text.clone(), why, action)
         })
         .collect();
     let ours = (facts.proxies.iter()).filter(|(_, running)| *running == Running::KubeIpvs);
@@ -46,6 +58,7 @@ pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
             found.push(Diagnosis::problem(check, found_here, why, "stop all but one"));
         }
     }
+    found.extend(noticed);
     found
 }
 

@@ -76,6 +76,7 @@ fn title(code: Code) -> &'static str {
         Code::IdleTcpForgotten => "idle TCP connections are forgotten before their keepalive",
         Code::UdpTrackedTooBriefly => "UDP flows are tracked for less time than IPVS keeps them",
         Code::OtherModesLeftovers => "kube-proxy left something of another mode",
+        Code::SecondProxy => "another program writes this node's tables",
         Code::ShrunkList => "a list lacks most of the known objects",
     }
 }
@@ -240,6 +241,14 @@ fn meaning(code: Code) -> &'static str {
              iptables mode's `KUBE-SERVICES` of the table `filter` refuses Services that had no endpoints when it stopped, \
              and the table of nftables mode takes connections before IPVS sees them. Once kube-proxy no longer runs here, start \
              kube-ipvsd with `--remove-leftovers`: it deletes them after its first synchronisation. `ipvsctl migrate check` lists them."
+        }
+        Code::SecondProxy => {
+            "Most likely a kube-proxy that started after kube-ipvsd: `kubeadm upgrade` brings one back. It and kube-ipvsd undo each other's work: \
+             Services fail for up to `ipvs.syncPeriod` at a time. kube-ipvsd goes on serving, and repairs at the rate of its audits. The finding names \
+             the sign: a proxy that answers at kube-proxy's health or metrics port; a process kube-proxy; table kube-proxy of nftables mode, created \
+             since kube-ipvsd started; or repairs of kube-ipvsd's own entries in audits that follow each other. Keep kube-proxy away as the section \
+             \"Keep kube-proxy away\" of operations.md says for each distribution, and do not run its `--cleanup`. Where no kube-proxy runs, the log \
+             lines `repairing drift` name the entries: stop the program that changes them. The finding clears 5 minutes after the last sign."
         }
         Code::NoLocalDetection => {
             "`detectLocalMode: NodeCIDR` reads the Node's podCIDRs, and there are none (yet). Until then only the node's own \

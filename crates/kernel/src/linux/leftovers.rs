@@ -1,5 +1,6 @@
 //! Leftovers of kube-proxy's other modes on the node: found, and deleted.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use ipset::client::{Client, OpenError, Request};
@@ -59,7 +60,7 @@ impl Sweeper {
             let saved = (self.rules.save(family)).map_err(|why| unreadable(family, why))?;
             found.absorb_rules(family, &saved);
         }
-        find_tables(&mut found)?;
+        found.nft_tables = nft_tables()?;
         find_sets(&mut found)?;
         Ok(found)
     }
@@ -138,10 +139,16 @@ impl SweepError {
     }
 }
 
-fn find_tables(found: &mut Leftovers) -> Result<(), ObserveError> {
+/// Returns the families that have a table of kube-proxy's nftables mode. A few messages to the kernel.
+///
+/// # Errors
+///
+/// The tables could not be asked for, `CAP_NET_ADMIN` missing above all.
+pub fn nft_tables() -> Result<BTreeSet<AddressFamily>, ObserveError> {
     const WHAT: &str = "the tables of nf_tables";
     let failed = |source| ObserveError::Failed { what: WHAT, source };
     let mut tables = NftTables::open().map_err(|error| failed(error.into()))?;
+    let mut found = BTreeSet::new();
     for family in FAMILIES {
         let has = tables.has(family, NFT_TABLE);
         let has = has.map_err(|error| match error.raw_os_error() {
@@ -152,10 +159,10 @@ fn find_tables(found: &mut Leftovers) -> Result<(), ObserveError> {
             _ => failed(error.into()),
         })?;
         if has {
-            found.nft_tables.insert(family);
+            found.insert(family);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 fn delete_table(family: AddressFamily) -> Result<(), SweepError> {

@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, CommandFactory as _, Parser};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
 
 use sources::config::parse_boolean;
 use sources::{ConfigFlags, NodeOverrides};
 
+use crate::http::flagz::Flags;
 use crate::logging::LogFormat;
 
+mod shown;
 #[cfg(test)]
 mod tests;
 
@@ -89,13 +91,25 @@ pub struct Args {
     /// kube-proxy's flags.
     #[command(flatten)]
     pub flags: ConfigFlags,
+    /// Every flag with its value, for `/flagz`.
+    #[arg(skip)]
+    pub shown: Flags,
 }
 
 impl Args {
     /// Reads the command line of this process. Ends the process where it is wrong, and where it asks for the help or the version.
     #[must_use]
     pub fn of_process() -> Self {
-        Self::parse_from(as_kube_proxy_reads_it(std::env::args_os()))
+        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn read(args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(as_kube_proxy_reads_it(args))?;
+        let mut args =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        args.shown = shown::flags(&command, &matches);
+        Ok(args)
     }
 
     /// Returns the settings of the command line, which are added to the configuration file.

@@ -21,6 +21,7 @@ use super::Fatal;
 use crate::changes::ProgrammingLatency;
 use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
+use crate::http::flagz::Flags;
 use crate::http::telemetry::{ServeErrors, Settings, Telemetry};
 use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
 use crate::run::Observer;
@@ -34,13 +35,15 @@ const SHOW_PERIOD: Duration = Duration::from_secs(1);
 /// Maximum age of what is shown of them while the loop is idle.
 const SHOW_LIMIT: Duration = Duration::from_secs(4);
 
-/// The sources whose state is shown.
+/// The sources whose state is shown, and the command line that named them.
 pub(super) struct Sources {
     /// Their progress.
     pub(super) progress: Progress,
     /// Requests to the API server; `None` if the cluster comes from files. Files may have no Nodes, and then the
     /// node is not judged by its own.
     pub(super) requests: Option<RequestStats>,
+    /// The command line.
+    pub(super) flags: Flags,
 }
 
 /// Reports to the [`Telemetry`].
@@ -82,6 +85,7 @@ impl TelemetryObserver {
             node_name: resolved.node.node_name.clone(),
             traffic: traffic(&resolved.settings),
             config,
+            flags: sources.flags,
             descriptors,
         };
         let (telemetry, errors) = Telemetry::start(settings, runtime, stop, Moment::now())?;

@@ -1,6 +1,6 @@
 //! Two programs that keep one table undo each other's work.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use sources::proxy::{self, Identity};
 use tracing::warn;
@@ -11,7 +11,7 @@ use super::Fatal;
 /// address is one. Another process there does not hold up the start: the address is then tried again later, as any
 /// address that is taken.
 pub(super) fn refuse_second(metrics: Option<SocketAddr>) -> Result<(), Fatal> {
-    let address = metrics.map_or(proxy::METRICS, reachable);
+    let address = metrics.map_or(proxy::METRICS, proxy::reachable);
     match proxy::identify(address) {
         Identity::Absent => Ok(()),
         Identity::Other(problem) => {
@@ -24,16 +24,6 @@ pub(super) fn refuse_second(metrics: Option<SocketAddr>) -> Result<(), Fatal> {
         )
         .into()),
     }
-}
-
-/// Every address is also that of loopback.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(any) if any.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(any) if any.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }
 
 #[cfg(test)]

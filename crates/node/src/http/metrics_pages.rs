@@ -5,14 +5,16 @@ use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
+use model::config::ExternalIpPolicy;
 use serde::Serialize;
 use sources::config::Resolved;
 use tokio::sync::watch;
 
+use super::flagz::{self, Flags};
 use super::status::Status;
 use super::{Handler, NOSNIFF, Reply, Request};
-use crate::health::Health;
-use crate::metrics::{CONTENT_TYPE as METRICS, Metrics};
+use crate::health::{Health, Moment};
+use crate::metrics::{CONTENT_TYPE as METRICS, HealthPage, Metrics};
 
 /// The contents of the pages.
 #[derive(Clone, Debug)]
@@ -25,9 +27,11 @@ pub struct Pages {
     pub status: Arc<RwLock<Status>>,
     /// `/configz`: the configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
+    /// `/flagz`: the command line.
+    pub flags: Arc<Flags>,
 }
 
-/// Answers `/metrics`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/statusz` and `/drains`.
+/// Answers `/metrics`, `/metrics/slis`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/flagz`, `/statusz` and `/drains`.
 #[must_use]
 pub fn handler(pages: Pages) -> Handler {
     Arc::new(move |request| pages.reply(request))
@@ -37,9 +41,15 @@ impl Pages {
     fn reply(&self, request: &Request<'_>) -> Reply {
         match request.path {
             "/metrics" => self.metrics(),
-            "/healthz" | "/livez" => Reply::text(StatusCode::OK, "ok"),
+            "/metrics/slis" => {
+                let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+                exposition(self.metrics.slis_text(&health, Moment::now()))
+            }
+            "/healthz" => self.ping(HealthPage::Healthz),
+            "/livez" => self.ping(HealthPage::Livez),
             "/proxyMode" => Reply::text(StatusCode::OK, "ipvs"),
-            "/configz" => Reply::json(StatusCode::OK, self.config.borrow().document().to_string()),
+            "/configz" => Reply::json(StatusCode::OK, self.config.borrow().configz().to_string()),
+            "/flagz" => Reply::text(StatusCode::OK, flagz::page(&self.flags)),
             "/statusz" => self.status(request.query),
             "/drains" => {
                 let status = self.status.read().unwrap_or_else(PoisonError::into_inner);
@@ -54,14 +64,15 @@ impl Pages {
         let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         self.metrics.health(&health, now);
         drop(health);
-        match self.metrics.text(now) {
-            Ok(text) => Reply {
-                status: StatusCode::OK,
-                headers: vec![(CONTENT_TYPE, HeaderValue::from_static(METRICS)), NOSNIFF],
-                body: text,
-            },
-            Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        }
+        let external_ips = &self.config.borrow().node.external_ips;
+        (self.metrics).features(*external_ips != ExternalIpPolicy::Deny);
+        exposition(self.metrics.text(now))
+    }
+
+    /// Answers that the server is there.
+    fn ping(&self, page: HealthPage) -> Reply {
+        self.metrics.pinged(page);
+        Reply::text(StatusCode::OK, "ok")
     }
 
     fn status(&self, query: &str) -> Reply {
@@ -77,6 +88,17 @@ impl Pages {
         } else {
             Reply::text(StatusCode::OK, status.to_string())
         }
+    }
+}
+
+fn exposition(text: Result<String, impl std::fmt::Display>) -> Reply {
+    match text {
+        Ok(text) => Reply {
+            status: StatusCode::OK,
+            headers: vec![(CONTENT_TYPE, HeaderValue::from_static(METRICS)), NOSNIFF],
+            body: text,
+        },
+        Err(error) => Reply::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }
 

@@ -19,6 +19,7 @@ use sources::kube::RequestStats;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
+use super::flagz::Flags;
 use super::metrics_pages::Pages;
 use super::status::Status;
 use super::{BindError, ConnectionPool, Handler, Server, Share, health_pages, metrics_pages};
@@ -50,6 +51,8 @@ pub struct Settings {
     pub traffic: TrafficOptions,
     /// The configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
+    /// The command line, for `/flagz`.
+    pub flags: Flags,
     /// Number of files that the process may have open (`RLIMIT_NOFILE`). Connections get a part of it.
     pub descriptors: u64,
 }
@@ -103,6 +106,7 @@ impl Telemetry {
             node_name,
             traffic: options,
             config,
+            flags,
             descriptors,
         } = settings;
         let traffic = Traffic::default();
@@ -142,7 +146,7 @@ impl Telemetry {
             (
                 "metrics server",
                 metrics_address,
-                telemetry.metrics_pages(config),
+                telemetry.metrics_pages(config, flags),
                 common_pool.clone(),
             ),
         ] {
@@ -172,12 +176,13 @@ impl Telemetry {
         health_pages::handler(Arc::clone(&self.health), Arc::clone(&self.metrics))
     }
 
-    fn metrics_pages(&self, config: watch::Receiver<Arc<Resolved>>) -> Handler {
+    fn metrics_pages(&self, config: watch::Receiver<Arc<Resolved>>, flags: Flags) -> Handler {
         metrics_pages::handler(Pages {
             metrics: Arc::clone(&self.metrics),
             health: Arc::clone(&self.health),
             status: Arc::clone(&self.status),
             config,
+            flags: Arc::new(flags),
         })
     }
 

@@ -68,7 +68,7 @@ impl Buckets {
     }
 }
 
-fn register<T: Collector + Clone + 'static>(
+pub(super) fn register<T: Collector + Clone + 'static>(
     registry: &Registry,
     metric: Result<T, prometheus::Error>,
 ) -> Result<T, prometheus::Error> {
@@ -78,11 +78,11 @@ fn register<T: Collector + Clone + 'static>(
 }
 
 impl Descriptor {
-    fn counter(&self) -> Result<IntCounterVec, prometheus::Error> {
+    pub(super) fn counter(&self) -> Result<IntCounterVec, prometheus::Error> {
         IntCounterVec::new(Opts::new(self.name, self.help), self.labels)
     }
 
-    fn gauge(&self) -> Result<GaugeVec, prometheus::Error> {
+    pub(super) fn gauge(&self) -> Result<GaugeVec, prometheus::Error> {
         GaugeVec::new(Opts::new(self.name, self.help), self.labels)
     }
 
@@ -172,6 +172,8 @@ metrics! {
         ["major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version",
          "compiler", "platform"]
         "1. The Kubernetes version that this proxy stands for, in the labels of Kubernetes' components.";
+    features: gauge "kubernetes_feature_enabled" ["name", "stage"]
+        "1 where the feature gate of kube-proxy is on here, else 0: those that decide something in ipvs mode.";
     build_info: gauge "kubeipvs_build_info" ["version"]
         "1. The daemon's version.";
     virtual_servers: gauge "kubeipvs_virtual_servers" ["ip_family", "protocol"]
@@ -184,6 +186,8 @@ metrics! {
         "Virtual servers of others in the same table, which are left alone.";
     drift: counter "kubeipvs_drift_repaired_total" ["operation"]
         "Repairs of what others did to the kernel's tables.";
+    second_proxy: gauge "kubeipvs_second_proxy_detected" ["sign"]
+        "1 while there is a sign of another program that writes the tables, such as a kube-proxy that started later (listener, process, table, writes), else 0.";
     findings: gauge "kubeipvs_findings" ["code", "level"]
         "What is odd about the cluster or the node now, by code (see findings.md).";
     operations: counter "kubeipvs_kernel_operations_total" ["operation"]

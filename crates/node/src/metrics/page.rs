@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::comparison;
 use super::descriptors::{Buckets, Descriptor, Kind, all};
+use super::slis::DESCRIPTORS as SLIS;
 
 const HEAD: &str = "\
 # Metrics
@@ -11,7 +13,7 @@ const HEAD: &str = "\
 
 `kube-ipvsd` exposes these at `/metrics` of `metricsBindAddress`, as text 0.0.4. Those that begin with
 `kubeproxy_` have the names, types, labels and buckets of kube-proxy's, so that dashboards and alerts go on; those
-that begin with `rest_client_` have client-go's.
+that begin with `rest_client_` have client-go's. Those of the health checks are at `/metrics/slis`, as in Kubernetes' components.
 Metrics marked opt-in show what goes through each Service and to each endpoint; their labels and how many
 series there may be at most are configured, and the labels below are the usual ones. They are the kernel's own
 counts: those of an entry that is deleted go with it, so a sum falls then, and what is made again counts from 0.
@@ -29,6 +31,7 @@ pub fn page() -> String {
     section(&mut page, "Metrics of kube-ipvs", &["kubeipvs_"]);
     section(&mut page, "Metrics of the process", &["process_"]);
     section(&mut page, "client-go's metrics", &["rest_client_"]);
+    table(&mut page, "Metrics at /metrics/slis", SLIS.iter());
     // Writing to a string does not fail.
     let _ = write!(
         page,
@@ -40,19 +43,23 @@ pub fn page() -> String {
         ),
         buckets("`rest_client_request_duration_seconds`", Buckets::Requests),
     );
+    comparison::section(&mut page);
     page
 }
 
 fn section(page: &mut String, title: &str, prefixes: &[&str]) {
+    let is_of = |descriptor: &&Descriptor| {
+        (prefixes.iter()).any(|prefix| descriptor.name.starts_with(prefix))
+    };
+    table(page, title, all().filter(is_of));
+}
+
+fn table(page: &mut String, title: &str, descriptors: impl Iterator<Item = &'static Descriptor>) {
     let _ = write!(
         page,
         "\n## {title}\n\n| name | type | labels | meaning |\n|---|---|---|---|\n"
     );
-    for descriptor in all() {
-        if (prefixes.iter()).any(|prefix| descriptor.name.starts_with(prefix)) {
-            page.push_str(&row(descriptor));
-        }
-    }
+    page.extend(descriptors.map(row));
 }
 
 fn row(descriptor: &Descriptor) -> String {

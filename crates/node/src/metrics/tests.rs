@@ -16,6 +16,7 @@ use model::names::ObjectName;
 use model::tables::WithoutLocal;
 
 use self::exposition::Exposition;
+use super::comparison::{Here, KUBE_PROXY};
 use super::{
     Buckets, Changes, Kind, Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions, all,
     errno_name, names, page,
@@ -68,6 +69,7 @@ fn full() -> Metrics {
     let metrics = metrics_of(options, traffic, sources::watching());
     metrics.health(&sources::health(), Instant::now());
     metrics.stands_for("1", "34", "v1.34.2");
+    metrics.features(true);
     metrics.queued(at(10));
     metrics.synced("change", Duration::from_millis(3), 0);
     metrics.settled(at(11));
@@ -306,6 +308,27 @@ fn one_version_is_stood_for_at_a_time() {
 fn numbers_of_errors_have_names() {
     assert_eq!(errno_name(libc::EEXIST), "EEXIST");
     assert_eq!(errno_name(4352), "4352");
+}
+
+#[test]
+fn what_is_said_to_be_the_same_as_kube_proxys_is_here() {
+    let here: BTreeSet<&str> = names().collect();
+    let slis = super::slis::DESCRIPTORS.iter();
+    let here = &here | &slis.map(|descriptor| descriptor.name).collect();
+    let same = |here: &Here| matches!(here, Here::Same);
+    for (name, stands) in KUBE_PROXY {
+        assert_eq!(here.contains(name), same(stands), "{name}");
+    }
+    let compared = |name: &&&str| KUBE_PROXY.iter().any(|(known, _)| *known == **name);
+    let left: Vec<_> = (here.iter())
+        .filter(|name| name.starts_with("kubeproxy_") || name.starts_with("kubernetes_"))
+        .filter(|name| !compared(name))
+        .collect();
+    assert_eq!(left, [&""; 0]);
+    let of_ipvs_mode = KUBE_PROXY
+        .iter()
+        .filter(|(name, stands)| name.starts_with("kubeproxy_") && same(stands));
+    assert_eq!(of_ipvs_mode.count(), 14);
 }
 
 #[test]

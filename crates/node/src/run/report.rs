@@ -167,7 +167,7 @@ impl Reporter {
             }
             SourceEvent::Recovered { subject } => {
                 info!("{subject}: recovered");
-                self.shrunk.remove(&subject).map(Event::Solved)
+                self.shrunk.remove(&subject).map(Event::Gone)
             }
         }
     }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::resolve::SCHEDULER_FLAGS;
 use super::settings::DaemonSettings;
-use super::table::FIELDS;
+use super::table::{self, FIELDS};
 use super::value::PRIMARY;
 use super::{Dialect, Origin, Resolved, format_duration, put};
 
@@ -73,10 +73,30 @@ impl Resolved {
     /// The same as a file of our own kind, which resolves to the same configuration.
     #[must_use]
     pub fn document(&self) -> Value {
+        self.document_of(Dialect::Ours)
+    }
+
+    /// Returns the page `/configz`: the configuration by the name of its API group, once as kube-proxy shows its own, without the fields
+    /// that are ours alone, and once in full.
+    ///
+    /// Source: `k8s.io/component-base/configz` and `cmd/kube-proxy/app/server.go`, Kubernetes 1.36.
+    #[must_use]
+    pub fn configz(&self) -> Value {
+        let groups = [Dialect::KubeProxy, Dialect::Ours].map(|dialect| {
+            let group = dialect.api_version().split('/').next().unwrap_or_default();
+            (group.to_owned(), self.document_of(dialect))
+        });
+        Value::Object(groups.into_iter().collect())
+    }
+
+    fn document_of(&self, dialect: Dialect) -> Value {
         let mut document = Map::new();
-        document.insert("apiVersion".to_owned(), json!(Dialect::Ours.api_version()));
-        document.insert("kind".to_owned(), json!(Dialect::Ours.kind()));
-        for shown in self.values() {
+        document.insert("apiVersion".to_owned(), json!(dialect.api_version()));
+        document.insert("kind".to_owned(), json!(dialect.kind()));
+        let is_known = |shown: &EffectiveValue| {
+            dialect == Dialect::Ours || table::field(shown.path).is_none_or(|field| !field.ours)
+        };
+        for shown in self.values().into_iter().filter(is_known) {
             // The host's name is no setting: the file may be for another host.
             let value = match shown.origin {
                 Origin::Host => json!(""),

@@ -3,7 +3,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::{Identity, Limits, Running, get, identify, identify_within, running};
+use super::{
+    Identity, Limits, Running, answers_health, get, identify, identify_within, reachable, running,
+};
 
 /// More time than any test takes.
 const LONG: Duration = Duration::from_secs(3600);
@@ -162,5 +164,30 @@ fn every_mode_is_kube_proxy() {
         let pages: &'static [(&str, &str)] = Box::leak(Box::new([("/proxyMode", mode)]));
         let expected = Running::KubeProxy(mode.to_owned());
         assert_eq!(running(serve(pages)), Some(expected));
+    }
+}
+
+#[test]
+fn a_health_server_is_known_by_its_page() {
+    let page = r#"{"lastUpdated": "2026-01-02 03:04:05 +0000 UTC","currentTime": "2026-01-02 03:04:06 +0000 UTC", "nodeEligible": true}"#;
+    assert!(answers_health(serve(Box::leak(Box::new([(
+        "/healthz", page
+    )])))));
+    for other in ["ok", "{}", "[1]", "{\"lastUpdated\": 3}"] {
+        let pages = Box::leak(Box::new([("/healthz", other)]));
+        assert!(!answers_health(serve(pages)), "{other}");
+    }
+    assert!(!answers_health(hostile(drop)));
+}
+
+#[test]
+fn a_listener_at_every_address_is_asked_at_loopback() {
+    for (address, expected) in [
+        ("0.0.0.0:10256", "127.0.0.1:10256"),
+        ("[::]:10256", "[::1]:10256"),
+        ("192.0.2.1:10249", "192.0.2.1:10249"),
+    ] {
+        let address: SocketAddr = address.parse().expect("an address");
+        assert_eq!(reachable(address).to_string(), expected);
     }
 }

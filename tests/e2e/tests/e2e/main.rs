@@ -18,6 +18,7 @@ mod lockout;
 mod migrate;
 mod mistakes;
 mod schedulers;
+mod second_proxy;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
             }
         };
     }
+    if let Ok(address) = std::env::var(second_proxy::KUBE_PROXY) {
+        second_proxy::kube_proxy(&address);
+    }
     let trials = [
         schedulers::trials(),
         changes::trials(),
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         lockout::trials(),
         migrate::trials(),
         mistakes::trials(),
+        second_proxy::trials(),
     ];
     harness::run(trials.into_iter().flatten().collect(), suitable)
 }

@@ -17,8 +17,8 @@ const PREFIXES: [&str; 5] = [
 /// Suffixes that Prometheus appends to a histogram's name.
 const OF_HISTOGRAM: [&str; 3] = ["_bucket", "_count", "_sum"];
 
-/// Labels that scraping adds, and that of a histogram's buckets.
-const LABELS: [&str; 3] = ["job", "le", "node"];
+/// Labels that scraping adds, and that of a histogram's buckets. The job is not among them: `components/kube-proxy-job` replaces it.
+const LABELS: [&str; 3] = ["container", "le", "node"];
 
 /// Keys of the texts that are queries.
 const QUERIES: [&str; 2] = ["expr", "query"];

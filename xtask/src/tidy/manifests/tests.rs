@@ -52,6 +52,38 @@ fn the_configuration_is_one_that_the_daemon_takes() {
 }
 
 #[test]
+fn the_job_of_kube_proxy_is_added_where_the_monitor_has_a_list() {
+    let given = given();
+    let of = |path: &str| &given.documents[path][0];
+    let patch = &of("components/kube-proxy-job/relabeling.yaml")[0];
+    let (list, end) = patch["path"]
+        .as_str()
+        .expect("a path")
+        .rsplit_once('/')
+        .expect("a path");
+    let monitor = of("components/monitoring/podmonitor.yaml");
+    assert!(
+        monitor
+            .pointer(list)
+            .is_some_and(serde_json::Value::is_array),
+        "{list}"
+    );
+    assert_eq!((end, &patch["op"]), ("-", &"add".into()));
+    let value = serde_json::json!({"targetLabel": "job", "replacement": "kube-proxy"});
+    assert_eq!(patch["value"], value);
+}
+
+#[test]
+fn no_query_selects_by_the_job() {
+    said(
+        RULES,
+        "up{container=",
+        "up{job=",
+        "manifests/components/monitoring/rules.yaml: no metric has the label job in `up{job=\"kube-ipvs\"} == 0`",
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there() {
     said(
         "components/monitoring/kustomization.yaml",

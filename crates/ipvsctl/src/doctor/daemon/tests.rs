@@ -46,6 +46,29 @@ fn one_proxy_keeps_a_node() {
     );
 }
 
+#[test]
+fn a_proxy_that_started_later_is_told() {
+    let noticed = |facts: &mut NodeFacts| {
+        let finding = DaemonFinding {
+            code: "KIV0410".to_owned(),
+            level: "error".to_owned(),
+            text: "KIV0410 error Node node1: writes: another program".to_owned(),
+        };
+        let status = facts.daemon.status.as_mut().expect("a status");
+        status.findings = [finding].into_iter().collect();
+    };
+    let expected = [
+        "ok: kube-ipvsd answers at 127.0.0.1:10249",
+        "problem: KIV0410 error Node node1: writes: another program",
+    ];
+    check("proxies", noticed, &expected);
+    check(
+        "findings",
+        noticed,
+        &["ok: kube-ipvsd finds nothing wrong with the cluster's objects"],
+    );
+}
+
 /// A node where `/healthz` answers 503.
 fn leaving(facts: &mut NodeFacts) {
     let health = facts.daemon.health.as_mut().expect("an answer");

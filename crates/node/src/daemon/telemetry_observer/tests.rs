@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use super::{Sources, TelemetryObserver};
+use crate::http::flagz::Flags;
 use crate::http::tests::{free_port, get, wait_for};
 use crate::run::{Inputs, Until, run};
 
@@ -83,6 +84,7 @@ impl Node {
         let sources = Sources {
             progress: sink.progress().clone(),
             requests: Some(requests),
+            flags: Flags::new(),
         };
         runtime.spawn(sources::run(source, sink));
         let (config, in_force) = watch::channel(Arc::new(resolved.clone()));

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::{ServeErrors, Settings, Telemetry};
 use crate::health::{Moment, NodeHealth};
 use crate::health_checks::ListenOn;
+use crate::http::flagz::Flags;
 use crate::http::tests::{free_port, get, taken_port, wait_for};
 use crate::metrics::{TableCounts, TrafficOptions};
 use reconciler::{Report, Trigger};
@@ -62,6 +63,7 @@ fn start_with(
         node_name: "node1".into(),
         progress: progress.clone(),
         requests: None,
+        flags: Flags::new(),
         traffic: TrafficOptions::default(),
         config: in_force,
         descriptors,
@@ -182,7 +184,7 @@ fn what_happens_is_in_metrics_and_status() {
         status.contains("\nVirtual servers of others: 4\n"),
         "{status}"
     );
-    let shown = other.document().to_string();
+    let shown = other.configz().to_string();
     assert!(get(node.metrics, "/configz").ends_with(&shown));
 }
 

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 
 use super::{Running, get};
 use crate::health::{Health, NodeHealth};
+use crate::http::flagz::Flags;
 use crate::http::status::{DrainStatus, Status};
-use crate::http::{Limits, health_pages, metrics_pages};
+use crate::http::{Limits, Request, health_pages, metrics_pages};
 use crate::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions};
 
 fn metrics() -> Arc<Metrics> {
@@ -52,6 +53,10 @@ fn metrics_server() -> Running {
         status: Arc::new(RwLock::new(status)),
         health: Arc::new(Mutex::new(fresh())),
         config: watch::channel(Arc::new(config())).1,
+        flags: Arc::new(Flags::from([
+            ("a".to_owned(), "1".to_owned()),
+            ("b".to_owned(), "".to_owned()),
+        ])),
     };
     Running::of(metrics_pages::handler(pages), Limits::default())
 }
@@ -88,8 +93,87 @@ fn configz_is_the_configuration() {
         "/configz",
         "200 OK",
         "application/json",
-        &config().document().to_string(),
+        &config().configz().to_string(),
     );
+    let page = config().configz();
+    let of_kube_proxy = &page["kubeproxy.config.k8s.io"];
+    assert_eq!(of_kube_proxy["kind"], "KubeProxyConfiguration");
+    assert_eq!(of_kube_proxy["ipvs"]["syncPeriod"], "30s");
+    assert_eq!(of_kube_proxy["drainTimeout"], serde_json::Value::Null);
+    assert_eq!(page["kube-ipvs.io"]["drainTimeout"], "15m0s");
+}
+
+#[test]
+fn flagz_is_the_command_line() {
+    let head = "\nkube-ipvsd flagz\nWarning: this page is for people who debug. No program should read it, and its format may change.\n\n";
+    check("/flagz", "200 OK", TEXT, &format!("{head}a=1\nb=\n"));
+}
+
+#[test]
+fn slis_are_the_health_as_it_is_now() {
+    let metrics = metrics();
+    let health = Arc::new(Mutex::new(fresh()));
+    let pages = metrics_pages::Pages {
+        metrics: metrics.clone(),
+        status: Arc::default(),
+        health: health.clone(),
+        config: watch::channel(Arc::new(config())).1,
+        flags: Arc::default(),
+    };
+    let pages = metrics_pages::handler(pages);
+    let ask = |path| pages(&Request { path, query: "" });
+    let proxy = health_pages::handler(health, metrics);
+    for path in ["/healthz", "/livez", "/readyz"] {
+        proxy(&Request { path, query: "" });
+    }
+    ask("/healthz");
+    let page = ask("/metrics/slis");
+    for line in [
+        "# TYPE kubernetes_healthcheck gauge",
+        "# TYPE kubernetes_healthchecks_total counter",
+        r#"kubernetes_healthcheck{name="ping",type="healthz"} 1"#,
+        r#"kubernetes_healthcheck{name="proxy",type="livez"} 1"#,
+        r#"kubernetes_healthcheck{name="proxy",type="readyz"} 0"#,
+        r#"kubernetes_healthchecks_total{name="ping",status="success",type="healthz"} 1"#,
+        r#"kubernetes_healthchecks_total{name="proxy",status="success",type="livez"} 1"#,
+        r#"kubernetes_healthchecks_total{name="proxy",status="error",type="readyz"} 1"#,
+        r#"kubernetes_healthchecks_total{name="proxy",status="error",type="livez"} 0"#,
+    ] {
+        assert!(
+            page.body.lines().any(|shown| shown == line),
+            "{line}: {}",
+            page.body
+        );
+    }
+    assert!(!ask("/metrics").body.contains("kubernetes_healthcheck"));
+}
+
+#[test]
+fn features_are_those_of_the_configuration_in_force() {
+    let (sender, in_force) = watch::channel(Arc::new(config()));
+    let pages = metrics_pages::handler(metrics_pages::Pages {
+        metrics: metrics(),
+        status: Arc::default(),
+        health: Arc::new(Mutex::new(fresh())),
+        config: in_force,
+        flags: Arc::default(),
+    });
+    let shows = |value: u8| {
+        let page = pages(&Request {
+            path: "/metrics",
+            query: "",
+        })
+        .body;
+        let line = format!(
+            "kubernetes_feature_enabled{{name=\"AllowServiceExternalIPs\",stage=\"DEPRECATED\"}} {value}"
+        );
+        page.lines().any(|shown| shown == line)
+    };
+    assert!(shows(1));
+    let mut denies = config();
+    denies.node.external_ips = model::config::ExternalIpPolicy::Deny;
+    sender.send_replace(Arc::new(denies));
+    assert!(shows(0));
 }
 
 #[test]

@@ -149,5 +149,13 @@ fn what_is_written_reads_back() {
             (&again.node, &again.settings)
         );
         assert_eq!(first.document(), again.document());
+        let configz = first.configz();
+        assert_eq!(configz["kube-ipvs.io"], first.document());
+        let of_kube_proxy = configz["kubeproxy.config.k8s.io"].to_string();
+        let again = resolve(&of_kube_proxy).expect("a configuration of kube-proxy");
+        check_lines(&again.warnings, &[]);
+        assert_eq!(again.node.scheduler, first.node.scheduler);
+        assert_eq!(again.node.detect_local, first.node.detect_local);
+        assert_eq!(again.node.kernel_settings, first.node.kernel_settings);
     }
 }

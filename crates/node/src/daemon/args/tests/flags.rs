@@ -124,8 +124,7 @@ fn is_boolean(value: &str) -> bool {
 }
 
 fn parse(arg: &str) -> Result<Args, clap::Error> {
-    let args = ["kube-ipvsd", arg].map(OsString::from);
-    Args::try_parse_from(as_kube_proxy_reads_it(args.into_iter()))
+    Args::read(["kube-ipvsd", arg].map(OsString::from).into_iter())
 }
 
 fn warnings(arg: &str) -> Vec<String> {
@@ -242,4 +241,43 @@ fn only_names_are_rewritten() {
         "--a_b",
     ];
     assert_eq!(read(&args), expected.map(OsString::from));
+}
+
+#[test]
+fn flagz_shows_every_flag() {
+    let args = [
+        "kube-ipvsd",
+        "--ipvs_scheduler=lc",
+        "--cleanup=false",
+        "--nodeport-addresses=10.0.0.0/8",
+        "--nodeport-addresses=primary",
+        "--master=https://admin:secret@192.0.2.1:6443/",
+        "-v",
+        "4",
+    ];
+    let args = Args::read(args.map(OsString::from).into_iter()).expect("flags");
+    let names: BTreeSet<&str> = FLAGS.iter().map(|(flag, ..)| *flag).collect();
+    for name in names {
+        // These two are renamed or end the process.
+        let known = args.shown.contains_key(name);
+        assert!(
+            known || ["hostname-override", "help", "version"].contains(&name),
+            "{name}"
+        );
+    }
+    let page = crate::http::flagz::page(&args.shown);
+    for line in [
+        "ipvs-scheduler=lc",
+        "cleanup=false",
+        "nodeport-addresses=10.0.0.0/8,primary",
+        "master=https://***@192.0.2.1:6443/",
+        "v=4",
+        "once=false",
+        "ipvs-sync-period=30s",
+        "cluster-cidr=",
+        "metrics-bind-address=127.0.0.1:10249",
+    ] {
+        assert!(page.lines().any(|shown| shown == line), "{line}: {page}");
+    }
+    assert!(!page.contains("secret"));
 }

@@ -1,0 +1,36 @@
+//! The command line as `/flagz` shows it.
+
+use clap::{ArgMatches, Command};
+use sources::config::table::{EXTRA_FLAGS, FIELDS};
+
+use crate::http::flagz::Flags;
+
+/// Returns every flag of `command` with the value that `matches` gives it, or its default.
+pub(super) fn flags(command: &Command, matches: &ArgMatches) -> Flags {
+    let value = |id: &str| {
+        let values = matches.get_raw(id)?;
+        let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+        Some(values.join(","))
+    };
+    let mut flags: Flags = (command.get_arguments())
+        .filter_map(|arg| {
+            let name = arg.get_long()?;
+            let shown = value(arg.get_id().as_str()).unwrap_or_else(|| default(name).to_owned());
+            Some((name.to_owned(), shown))
+        })
+        .collect();
+    if let Some(verbosity) = value("verbosity") {
+        flags.insert("v".to_owned(), verbosity);
+    }
+    flags
+}
+
+/// The default of a flag of kube-proxy; empty for another one.
+fn default(flag: &str) -> &'static str {
+    let field = FIELDS.iter().find(|field| field.flag == Some(flag));
+    let extra = EXTRA_FLAGS.iter().find(|extra| extra.flag == flag);
+    let default = (field.map(|field| field.default)).or(extra.map(|extra| extra.default));
+    default
+        .filter(|default| *default != "[]")
+        .unwrap_or_default()
+}

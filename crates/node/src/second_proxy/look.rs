@@ -1,0 +1,141 @@
+//! A look at the node: listeners, processes, tables of nf_tables.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+
+use ipvs::AddressFamily;
+use kernel::linux::leftovers::nft_tables;
+use model::leftovers::{NFT_TABLE, nft_family};
+use procfs::net::{TcpNetEntry, TcpState, tcp, tcp6};
+use procfs::process::{FDTarget, Process, all_processes};
+use sources::config::DaemonSettings;
+use sources::proxy::{self, Identity};
+
+use super::Sign;
+
+/// kube-proxy's ports for metrics and health (`pkg/cluster/ports/ports.go`, Kubernetes 1.30).
+const PORTS: [u16; 2] = [10249, 10256];
+
+/// The name of kube-proxy's process.
+const KUBE_PROXY: &str = "kube-proxy";
+
+/// Listeners that are asked at most: each may take seconds.
+const MOST_ASKED: usize = 8;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Remembers the tables of nftables mode that are no sign.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// Tables that were there at the first look and ever since; `None` before it.
+    old_tables: Option<BTreeSet<AddressFamily>>,
+}
+
+/// Returns kube-proxy's ports, and those that `settings` gives to kube-ipvsd: kube-proxy may have the same file.
+pub(super) fn ports(settings: &DaemonSettings) -> BTreeSet<u16> {
+    let own = [settings.healthz_bind_address, settings.metrics_bind_address];
+    let own = own.into_iter().flatten().map(|address| address.port());
+    PORTS.into_iter().chain(own).collect()
+}
+
+impl Look {
+    /// Returns the signs that are there, each with the problem in words, and what could not be looked at. Takes seconds at most for each
+    /// of [`MOST_ASKED`] listeners.
+    pub(super) fn look(&mut self, ports: &BTreeSet<u16>) -> Vec<(Sign, Result<String, Error>)> {
+        let signs = [
+            (Sign::Listener, listener(ports)),
+            (Sign::Process, process()),
+            (Sign::Table, self.table()),
+        ];
+        let found = |(sign, found): (Sign, Result<Option<String>, Error>)| {
+            found.transpose().map(|found| (sign, found))
+        };
+        signs.into_iter().filter_map(found).collect()
+    }
+
+    fn table(&mut self) -> Result<Option<String>, Error> {
+        let tables = nft_tables()?;
+        Ok(self.new_tables(&tables).first().map(|family| {
+            let family = nft_family(*family);
+            format!(
+                "table {family} {NFT_TABLE} of kube-proxy's nftables mode was created since kube-ipvsd started"
+            )
+        }))
+    }
+
+    /// Returns those of `tables` that were created since the first look.
+    pub(super) fn new_tables(
+        &mut self,
+        tables: &BTreeSet<AddressFamily>,
+    ) -> BTreeSet<AddressFamily> {
+        let old = self.old_tables.get_or_insert_with(|| tables.clone());
+        old.retain(|family| tables.contains(family));
+        tables - old
+    }
+}
+
+/// Asks the processes that listen at `ports`, but for this one and those of users without rights over the tables.
+fn listener(ports: &BTreeSet<u16>) -> Result<Option<String>, Error> {
+    let user = fs::metadata("/proc/self")?.uid();
+    let own = own_sockets()?;
+    let asks = |entry: &TcpNetEntry| {
+        entry.state == TcpState::Listen
+            && ports.contains(&entry.local_address.port())
+            && [0, user].contains(&entry.uid)
+            && !own.contains(&entry.inode)
+    };
+    // A kernel without IPv6 has no second table.
+    let entries = tcp()?.into_iter().chain(tcp6().unwrap_or_default());
+    let listeners = entries.filter(asks).take(MOST_ASKED);
+    let addresses: BTreeSet<SocketAddr> = listeners
+        .map(|entry| proxy::reachable(entry.local_address))
+        .collect();
+    Ok(addresses.into_iter().find_map(answer))
+}
+
+/// The inodes of this process's sockets.
+fn own_sockets() -> Result<BTreeSet<u64>, Error> {
+    let descriptors = Process::myself()?.fd()?;
+    let inode = |target| match target {
+        FDTarget::Socket(inode) => Some(inode),
+        _ => None,
+    };
+    let targets = descriptors.filter_map(Result::ok).map(|fd| fd.target);
+    Ok(targets.filter_map(inode).collect())
+}
+
+pub(super) fn answer(address: SocketAddr) -> Option<String> {
+    match proxy::identify(address) {
+        Identity::Proxy(running) => Some(format!("{running} answers at {address}")),
+        Identity::Absent => None,
+        Identity::Other(_) => proxy::answers_health(address)
+            .then(|| format!("a service proxy answers at {address} as its health server")),
+    }
+}
+
+/// Looks for a process of root named kube-proxy in this network namespace: one in another writes tables of its own.
+fn process() -> Result<Option<String>, Error> {
+    let here = network("self")?;
+    for process in all_processes()?.filter_map(Result::ok) {
+        let pid = process.pid().to_string();
+        // A process may end at any moment.
+        let is_one = fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|name| name.trim_end() == KUBE_PROXY);
+        if is_one
+            && process.uid().is_ok_and(|user| user == 0)
+            && network(&pid).is_ok_and(|network| network == here)
+        {
+            return Ok(Some(format!("process {pid} on this node is {KUBE_PROXY}")));
+        }
+    }
+    Ok(None)
+}
+
+/// Identifies the network namespace of a process by its `/proc/PID/net`, whose files have other inodes in each namespace
+/// (`net->proc_net`, `fs/proc/proc_net.c`, Linux 6.1). `ns/net` would need `CAP_SYS_PTRACE` for processes with more rights.
+fn network(pid: &str) -> io::Result<u64> {
+    fs::metadata(format!("/proc/{pid}/net/dev")).map(|file| file.ino())
+}

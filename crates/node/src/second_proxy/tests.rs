@@ -1,0 +1,237 @@
+//! Signs of a second proxy.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+
+use ipvs::AddressFamily::{Ipv4, Ipv6};
+use ipvs::VirtualServerKey;
+use model::plan::{Op, PlannedOp, Reason, Summary};
+use reconciler::Event;
+
+use super::*;
+use crate::mailbox::{NodeInbox, mailbox};
+use crate::metrics::{SourceMetrics, Traffic, TrafficOptions};
+
+const AUDIT: Duration = Duration::from_secs(30);
+
+struct Watched {
+    watch: SecondProxyWatch,
+    inbox: NodeInbox,
+    metrics: Arc<Metrics>,
+    began: Instant,
+}
+
+impl Watched {
+    fn new(sync_period: Duration) -> Self {
+        let (events, inbox) = mailbox();
+        let sources = SourceMetrics::default();
+        let (options, traffic) = (TrafficOptions::default(), Traffic::default());
+        let metrics = Metrics::new(BTreeSet::from([Ipv4]), options, traffic, sources);
+        let metrics = Arc::new(metrics.expect("the table is right"));
+        let watch = SecondProxyWatch::new("node1".into(), sync_period, events, metrics.clone());
+        Self {
+            watch,
+            inbox,
+            metrics,
+            began: Instant::now(),
+        }
+    }
+
+    /// A sync at `at` after the begin repairs something or not.
+    fn sync(&mut self, trigger: Trigger, at: Duration, repairs: bool) {
+        let now = Moment {
+            instant: self.began + at,
+            ..Moment::now()
+        };
+        if repairs {
+            let drift = PlannedOp {
+                op: Op::DelVirtualServer(VirtualServerKey::Address {
+                    address: [10, 96, 0, 1].into(),
+                    port: 80,
+                    protocol: ipvs::Protocol::Tcp,
+                }),
+                owner: None,
+                reason: Reason::Missing,
+            };
+            self.watch.reported(&Report::Drift(drift), now);
+        }
+        let synced = Report::Synced {
+            trigger,
+            summary: Summary::default(),
+            failed: 0,
+            took: Duration::ZERO,
+        };
+        self.watch.reported(&synced, now);
+    }
+
+    fn see(&mut self, sign: Sign, at: Duration) {
+        lock(&self.watch.signs).see(sign, format!("{sign:?} at {at:?}"), self.began + at);
+    }
+
+    fn expire(&mut self, at: Duration) {
+        lock(&self.watch.signs).expire(self.began + at);
+    }
+
+    /// The signs whose findings came, and those whose findings went, since the last call.
+    fn changes(&mut self) -> (Vec<String>, Vec<String>) {
+        let (mut came, mut went) = (Vec::new(), Vec::new());
+        for event in self.inbox.try_take() {
+            match event {
+                Event::Found(finding) => came.push(finding.field),
+                Event::Gone(finding) => went.push(finding.field),
+                other => panic!("{other:?}"),
+            }
+        }
+        (came, went)
+    }
+
+    fn shows(&self, sign: Sign, value: u8) -> bool {
+        let name = sign.name();
+        let line = format!("kubeipvs_second_proxy_detected{{sign=\"{name}\"}} {value}\n");
+        let page = self.metrics.text(Instant::now()).expect("text");
+        page.contains(&line)
+    }
+}
+
+fn none() -> Vec<String> {
+    Vec::new()
+}
+
+#[test]
+fn a_sign_is_told_once_and_ends_five_minutes_after_its_last_sight() {
+    let mut watched = Watched::new(AUDIT);
+    let after = Duration::from_secs;
+    assert!(watched.shows(Sign::Listener, 0));
+    for look in 0..20 {
+        watched.see(Sign::Listener, after(30 * look));
+        watched.expire(after(30 * look));
+    }
+    assert_eq!(watched.changes(), (vec!["listener".to_owned()], none()));
+    assert!(watched.shows(Sign::Listener, 1) && watched.shows(Sign::Process, 0));
+    watched.expire(after(30 * 19 + 299));
+    assert_eq!(watched.changes(), (none(), none()));
+    watched.expire(after(30 * 19 + 300));
+    assert_eq!(watched.changes(), (none(), vec!["listener".to_owned()]));
+    assert!(watched.shows(Sign::Listener, 0));
+}
+
+#[test]
+fn a_sign_that_comes_and_goes_is_one_finding() {
+    let mut watched = Watched::new(AUDIT);
+    for minute in 0..60 {
+        watched.see(Sign::Process, Duration::from_secs(60 * minute));
+        watched.expire(Duration::from_secs(60 * minute + 30));
+    }
+    assert_eq!(watched.changes(), (vec!["process".to_owned()], none()));
+}
+
+#[test]
+fn repairs_of_two_audits_in_a_row_are_a_sign_within_a_minute() {
+    let mut watched = Watched::new(AUDIT);
+    for audit in 0..5 {
+        watched.sync(Trigger::Audit, audit * AUDIT, false);
+    }
+    watched.sync(Trigger::Audit, 5 * AUDIT, true);
+    assert_eq!(watched.changes(), (none(), none()));
+    watched.sync(Trigger::Audit, 6 * AUDIT, true);
+    assert_eq!(watched.changes(), (vec!["writes".to_owned()], none()));
+    assert!(watched.shows(Sign::Writes, 1));
+}
+
+#[test]
+fn an_audit_between_two_writes_ends_no_row_of_repairs() {
+    let mut watched = Watched::new(AUDIT);
+    for (audit, repairs) in [true, false, true].into_iter().enumerate() {
+        let audit = u32::try_from(audit).expect("small");
+        watched.sync(Trigger::Audit, audit * AUDIT, repairs);
+    }
+    assert_eq!(watched.changes(), (vec!["writes".to_owned()], none()));
+}
+
+#[test]
+fn repairs_now_and_then_are_no_sign() {
+    let mut watched = Watched::new(AUDIT);
+    for audit in 0..300 {
+        watched.sync(Trigger::Audit, audit * AUDIT, audit % 3 == 0);
+    }
+    // An administrator at work: many repairs, each soon after the other.
+    for second in 0..10 {
+        let at = 300 * AUDIT + Duration::from_secs(second);
+        watched.sync(Trigger::Node, at, true);
+        watched.sync(Trigger::AuditSlice, at, true);
+    }
+    for change in 0..300 {
+        watched.sync(Trigger::Change, 310 * AUDIT + change * AUDIT, false);
+    }
+    assert_eq!(watched.changes(), (none(), none()));
+}
+
+#[test]
+fn short_periods_take_several_repairs() {
+    let second = Duration::from_secs(1);
+    let mut watched = Watched::new(second);
+    for audit in 0..15 {
+        watched.sync(Trigger::Audit, audit * second, true);
+    }
+    assert_eq!(watched.changes(), (none(), none()));
+    watched.sync(Trigger::Audit, 15 * second, true);
+    assert_eq!(watched.changes(), (vec!["writes".to_owned()], none()));
+}
+
+#[test]
+fn tables_that_were_there_at_the_start_are_no_sign() {
+    let mut look = look::Look::default();
+    let both = BTreeSet::from([Ipv4, Ipv6]);
+    let one = BTreeSet::from([Ipv6]);
+    assert!(look.new_tables(&one).is_empty());
+    assert!(look.new_tables(&one).is_empty());
+    assert_eq!(look.new_tables(&both), BTreeSet::from([Ipv4]));
+    assert!(look.new_tables(&one).is_empty());
+    // kube-proxy is back, and writes both anew.
+    assert!(look.new_tables(&BTreeSet::new()).is_empty());
+    assert_eq!(look.new_tables(&both), both);
+}
+
+/// Starts a process that answers each path as `page` says.
+fn serve(page: fn(&str) -> Option<&'static str>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let path = head[0].split(' ').nth(1).unwrap_or_default();
+            let answer = match page(path) {
+                Some(body) => format!("HTTP/1.0 200 OK\r\n\r\n{body}"),
+                None => "HTTP/1.0 404 Not Found\r\n\r\n".to_owned(),
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_proxy_is_known_by_its_metrics_server_and_by_its_health_server() {
+    let metrics = serve(|path| (path == "/proxyMode").then_some("ipvs"));
+    let found = look::answer(metrics).expect("a proxy");
+    assert_eq!(
+        found,
+        format!("kube-proxy (mode ipvs) answers at {metrics}")
+    );
+    let health =
+        serve(|path| (path == "/healthz").then_some(r#"{"lastUpdated": "x", "currentTime": "y"}"#));
+    let found = look::answer(health).expect("a proxy");
+    assert!(found.starts_with("a service proxy answers at"), "{found}");
+    assert_eq!(look::answer(serve(|_| Some("ok"))), None);
+}
+
+#[test]
+fn this_process_is_no_other_proxy() {
+    let own = serve(|path| (path == "/proxyMode").then_some("ipvs"));
+    let found = look::Look::default().look(&BTreeSet::from([own.port()]));
+    let listeners = (found.iter()).filter(|(sign, _)| *sign == Sign::Listener);
+    assert_eq!(listeners.count(), 0, "{found:?}");
+}

@@ -121,7 +121,7 @@ impl Diagnosis {
 type Check = fn(&NodeFacts) -> Vec<Diagnosis>;
 
 /// Every check, in the order in which they are told.
-const CHECKS: [Check; 20] = [
+const CHECKS: [Check; 21] = [
     kernel::ipvs,
     kernel::modules,
     kernel::settings,
@@ -136,6 +136,7 @@ const CHECKS: [Check; 20] = [
     tables::sets,
     filter::readable,
     filter::variants,
+    filter::harmful,
     filter::leftovers,
     daemon::proxies,
     daemon::health,

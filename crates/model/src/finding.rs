@@ -134,11 +134,19 @@ pub enum Code {
     UdpTrackedTooBriefly,
     /// KIV0405: kube-proxy left something of another mode on the node.
     OtherModesLeftovers,
+    /// KIV0406: INPUT of the packet filter drops packets to Services.
+    InputDrops,
+    /// KIV0407: a rule keeps packets to Services from connection tracking.
+    NotTracked,
+    /// KIV0408: the node lacks a family of addresses.
+    MissingFamily,
+    /// KIV0409: INPUT of the packet filter drops packets to Services that no other rule of it accepts.
+    InputMayDrop,
 }
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 38] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -173,6 +181,10 @@ impl Code {
         Self::IdleTcpForgotten,
         Self::UdpTrackedTooBriefly,
         Self::OtherModesLeftovers,
+        Self::InputDrops,
+        Self::NotTracked,
+        Self::MissingFamily,
+        Self::InputMayDrop,
     ];
 
     /// The code as it is printed.
@@ -213,6 +225,10 @@ impl Code {
             Self::IdleTcpForgotten => "KIV0403",
             Self::UdpTrackedTooBriefly => "KIV0404",
             Self::OtherModesLeftovers => "KIV0405",
+            Self::InputDrops => "KIV0406",
+            Self::NotTracked => "KIV0407",
+            Self::MissingFamily => "KIV0408",
+            Self::InputMayDrop => "KIV0409",
         }
     }
 
@@ -224,6 +240,7 @@ impl Code {
             | Self::NoSlices
             | Self::NoReadyEndpoint
             | Self::OtherNodesBalancer
+            | Self::InputMayDrop
             | Self::UdpTrackedTooBriefly => Level::Info,
             Self::InvalidEndpointPort
             | Self::NoSourceRangeOfFamily
@@ -238,7 +255,10 @@ impl Code {
             | Self::UnknownNode
             | Self::NoLocalDetection
             | Self::IdleTcpForgotten
-            | Self::OtherModesLeftovers => Level::Warning,
+            | Self::OtherModesLeftovers
+            | Self::InputDrops
+            | Self::NotTracked
+            | Self::MissingFamily => Level::Warning,
             _ => Level::Error,
         }
     }

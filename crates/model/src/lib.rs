@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod config;
 pub mod finding;
 pub mod frontend;
+pub mod host_rules;
 pub mod kernel;
 pub mod leftovers;
 pub mod names;

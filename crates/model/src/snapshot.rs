@@ -7,6 +7,7 @@ use ipnetwork::IpNetwork;
 use ipset::SetName;
 use ipvs::{AddressFamily, Connections, RealServerKey, VirtualServerKey};
 
+use crate::host_rules::HostRules;
 use crate::names::Name;
 use crate::rules::ChainKey;
 use crate::tables::{NodeTables, TableKeys};
@@ -96,6 +97,8 @@ pub struct Snapshot {
     pub node: NodeState,
     /// Chains of ours to which rules of others go: they cannot be deleted.
     pub held_chains: BTreeMap<AddressFamily, BTreeSet<ChainKey>>,
+    /// Rules of other programs that could take packets of Services away.
+    pub host_rules: BTreeMap<AddressFamily, HostRules>,
     /// Somebody changed the table while it was read: an entry that is missing here may exist, and
     /// nothing is deleted on the strength of this reading.
     pub torn: bool,
@@ -147,6 +150,7 @@ impl Snapshot {
         if scope.rules {
             self.tables.rules = read.tables.rules;
             self.held_chains = read.held_chains;
+            self.host_rules = read.host_rules;
         }
         if scope.settings {
             self.tables.sysctls = read.tables.sysctls;

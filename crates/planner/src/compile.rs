@@ -300,7 +300,8 @@ impl Compiler {
         let mut keys = TableKeys::default();
         for family in FAMILIES {
             let local = self.node.local_traffic(family, &self.config);
-            let rules = rules(family, masquerade, &local);
+            let accepted = self.node.accepted(family, &self.config);
+            let rules = rules(family, masquerade, &local, accepted.as_ref());
             let known = &mut self.index.desired_mut().tables.rules;
             if known.get(&family) != Some(&rules) {
                 known.insert(family, rules);

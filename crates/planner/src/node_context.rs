@@ -15,7 +15,7 @@ use model::names::{Name, ObjectName};
 use model::snapshot::NodeState;
 
 use crate::protected::{ApiServers, NodeResource, Protected, api_servers};
-use crate::rules::LocalTraffic;
+use crate::rules::{LocalTraffic, NodePortPlaces};
 
 /// Both families, IPv4 first.
 pub(crate) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
@@ -176,6 +176,37 @@ impl NodeContext {
                 LocalTraffic::Through(format!("{prefix}+").into())
             }
         }
+    }
+
+    /// Returns the addresses at which packets to node ports of `family` are accepted; none where the configuration accepts no
+    /// served traffic. Covers every address of [`Self::node_ports_of`].
+    pub(crate) fn accepted(
+        &self,
+        family: AddressFamily,
+        config: &NodeConfig,
+    ) -> Option<NodePortPlaces> {
+        if !config.accept_served_traffic {
+            return None;
+        }
+        let (networks, primary) = match &config.node_port_addresses {
+            NodePortAddresses::Within(networks) => (networks, None),
+            NodePortAddresses::PrimaryAnd(networks) => {
+                (networks, Some(self.primary(family, config)))
+            }
+        };
+        let mut networks: Vec<IpNetwork> = (networks.iter())
+            .filter(|network| AddressFamily::of(network.ip()) == family)
+            .filter_map(|network| IpNetwork::new(network.network(), network.prefix()).ok())
+            .collect();
+        let unlimited = networks.is_empty() && primary.is_none();
+        if unlimited || networks.iter().any(|network| network.prefix() == 0) {
+            return Some(NodePortPlaces::Everywhere);
+        }
+        let primary = primary.filter(|address| !address.is_loopback());
+        networks.extend(primary.map(IpNetwork::from));
+        networks.sort_unstable();
+        networks.dedup();
+        Some(NodePortPlaces::Within(networks))
     }
 
     /// Returns the findings about the node.

@@ -84,6 +84,8 @@ pub(crate) enum Source {
     Foreign(VirtualServerKey),
     /// Idle timeouts of the kernel.
     IdleTimeouts,
+    /// Rules of other programs.
+    HarmfulRules,
     /// Reported from outside the loop; a sync never clears it.
     Reported(Box<Finding>),
 }

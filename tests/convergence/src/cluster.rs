@@ -312,7 +312,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
         external,
         networks(),
         bind,
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
         (protection, limits),
     )
         .prop_map(
@@ -322,7 +322,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                 external_ips,
                 protected_cidrs,
                 bind,
-                [all, mh],
+                [all, mh, accept_served_traffic],
                 ((api_server, protected_host_ports), service_limits),
             )| {
                 let scheduler = if mh { "mh" } else { "rr" };
@@ -341,6 +341,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                     api_server,
                     protected_host_ports,
                     service_limits,
+                    accept_served_traffic,
                     ..config()
                 }
             },

@@ -12,7 +12,9 @@ use super::{Diagnosis, Severity, count, some};
 use crate::schema::{DaemonFinding, DaemonSource, FailingEntry, FailingReading};
 
 /// Findings that checks of our own tell.
-const OWN: [&str; 3] = ["KIV0403", "KIV0404", "KIV0405"];
+const OWN: [&str; 7] = [
+    "KIV0403", "KIV0404", "KIV0405", "KIV0406", "KIV0407", "KIV0408", "KIV0409",
+];
 
 /// Checks the proxies that answer: kube-ipvsd, once, and no other.
 pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {

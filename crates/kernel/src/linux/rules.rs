@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ipvs::AddressFamily;
+use model::host_rules::HostRules;
 use model::kernel::Errno;
 use model::rules::{self, ChainKey, Rule, RulesPatch, Target};
 use model::{Op, Snapshot};
@@ -105,6 +106,12 @@ impl Rules {
                 snapshot.held_chains.remove(&family);
             } else {
                 snapshot.held_chains.insert(family, held);
+            }
+            let others = HostRules::parse(&text);
+            if others.is_empty() {
+                snapshot.host_rules.remove(&family);
+            } else {
+                snapshot.host_rules.insert(family, others);
             }
         }
         Ok(())

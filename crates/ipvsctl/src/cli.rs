@@ -499,7 +499,7 @@ pub struct NodeArgs {
     /// Without meaning: kube-proxy's file is read leniently.
     #[arg(long, hide = true)]
     pub lenient: bool,
-    /// A description of the node: its name, its interfaces and their addresses. Default: none where
+    /// A description of the node: its name, its interfaces and their addresses, its families. Default: none where
     /// --live or nothing live is read, else those of this node.
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub node_state: Option<PathBuf>,

@@ -13,6 +13,7 @@ pub mod frontend;
 pub mod host_rules;
 pub mod kernel;
 pub mod leftovers;
+pub mod missing_family;
 pub mod names;
 pub mod pack;
 pub mod plan;

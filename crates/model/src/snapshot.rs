@@ -8,6 +8,7 @@ use ipset::SetName;
 use ipvs::{AddressFamily, Connections, RealServerKey, VirtualServerKey};
 
 use crate::host_rules::HostRules;
+use crate::missing_family::MissingFamily;
 use crate::names::Name;
 use crate::rules::ChainKey;
 use crate::tables::{NodeTables, TableKeys};
@@ -156,6 +157,7 @@ impl Snapshot {
             self.tables.sysctls = read.tables.sysctls;
             self.tables.timeouts = read.tables.timeouts;
             self.node.machine = read.node.machine;
+            self.node.missing = read.node.missing;
         }
     }
 
@@ -200,6 +202,8 @@ pub struct NodeState {
     pub interfaces: Vec<Interface>,
     /// The properties of the machine that decide settings.
     pub machine: Machine,
+    /// The family that cannot be served here, with the reason. Never both families: then each is tried, and fails for all to see.
+    pub missing: Option<MissingFamily>,
 }
 
 /// The properties of the machine and its kernel that decide which settings a node needs.

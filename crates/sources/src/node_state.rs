@@ -4,15 +4,18 @@
 //! nodeName: node1
 //! kernel: 6.1.176        # as `uname -r` says; decides net.ipv4.vs.conn_reuse_mode
 //! processors: 4          # decides net.netfilter.nf_conntrack_max
+//! families: [IPv4]       # those that can be served; both where it is absent
 //! interfaces:
 //!   - {name: eth0, addresses: [192.168.77.10/24, "fd77::10/64"]}
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
 use model::Name;
+use model::missing_family::FamilyGap;
 use model::snapshot::{Interface, Machine, NodeState};
 use serde::Deserialize;
 
@@ -70,8 +73,17 @@ struct Raw {
     node_name: Option<String>,
     kernel: Option<String>,
     processors: Option<u32>,
+    families: Option<BTreeSet<RawFamily>>,
     #[serde(default)]
     interfaces: Vec<RawInterface>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+enum RawFamily {
+    #[serde(rename = "IPv4")]
+    V4,
+    #[serde(rename = "IPv6")]
+    V6,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +143,13 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
     let kernel = (raw.kernel.map(|text| text.parse()).transpose())
         .map_err(|what: String| content(None, format!("kernel: {what}")))?;
+    let families = raw
+        .families
+        .unwrap_or_else(|| [RawFamily::V4, RawFamily::V6].into());
+    if families.is_empty() {
+        return Err(content(None, "families: at least one is wanted".to_owned()));
+    }
+    let gap = |family| (!families.contains(&family)).then_some(FamilyGap::Described);
     Ok(NodeStateFile {
         node_name: raw.node_name.map(|name| name.trim().to_lowercase().into()),
         state: NodeState {
@@ -139,6 +158,7 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
                 kernel,
                 processors: raw.processors,
             },
+            missing: FamilyGap::decide([gap(RawFamily::V4), gap(RawFamily::V6)]),
         },
     })
 }

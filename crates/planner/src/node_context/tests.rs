@@ -49,7 +49,7 @@ fn view(config: &NodeConfig, nodes: Vec<Node>) -> NodeContext {
         cluster.absorb(ClusterEvent::Upsert(Object::Node(node)));
     }
     let mut view = NodeContext::default();
-    view.update_interfaces(&interfaces(), config);
+    view.update_node(&interfaces(), config);
     view.update_nodes(&cluster, config);
     view
 }
@@ -189,8 +189,8 @@ fn check_interface_change(address: &str, node_ports: NodePortAddresses, moves_no
         addresses: at(&[address.split('/').next().unwrap_or_default()]),
         ..NodeChange::default()
     };
-    assert_eq!(context.update_interfaces(&state, &config), expected);
-    assert_eq!(context.update_interfaces(&interfaces(), &config), expected);
+    assert_eq!(context.update_node(&state, &config), expected);
+    assert_eq!(context.update_node(&interfaces(), &config), expected);
 }
 
 #[test]

@@ -48,3 +48,22 @@ fn mistakes_have_places() {
     );
     check_error("a: 1\n---\nb: 1\n", "n.yaml: one document is wanted, not 2");
 }
+
+#[test]
+fn families_are_both_unless_one_is_left_out() {
+    let missing = |text: &str| {
+        let found = parse(Path::new("n.yaml"), text).expect("a node state");
+        let missing = found.state.missing;
+        missing.map(|missing| (missing.family.to_string(), missing.gap))
+    };
+    let lacks = |family: &str| Some((family.to_owned(), FamilyGap::Described));
+    assert_eq!(missing("nodeName: node1\n"), None);
+    assert_eq!(missing("families: [IPv6, IPv4]\n"), None);
+    assert_eq!(missing("families: [IPv4]\n"), lacks("IPv6"));
+    assert_eq!(missing("families: [IPv6]\n"), lacks("IPv4"));
+    check_error("families: []\n", "n.yaml: families: at least one is wanted");
+    check_error(
+        "families: [ipv4]\n",
+        "n.yaml:1:12: families[0]: unknown variant `ipv4`, expected `IPv4` or `IPv6`",
+    );
+}

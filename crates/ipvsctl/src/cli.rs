@@ -503,7 +503,7 @@ pub struct NodeArgs {
     /// Without meaning: kube-proxy's file is read leniently.
     #[arg(long, hide = true)]
     pub lenient: bool,
-    /// A description of the node, as get node-state writes it: its name, its interfaces and their addresses.
+    /// A description of the node, as get node-state writes it: its name, its interfaces and their addresses, its families.
     /// Default: status.addresses of its Node where --live or nothing live is read, else this node.
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub node_state: Option<PathBuf>,

@@ -121,9 +121,10 @@ impl Diagnosis {
 type Check = fn(&NodeFacts) -> Vec<Diagnosis>;
 
 /// Every check, in the order in which they are told.
-const CHECKS: [Check; 20] = [
+const CHECKS: [Check; 22] = [
     kernel::ipvs,
     kernel::modules,
+    kernel::families,
     kernel::settings,
     kernel::bridge,
     kernel::tracked,
@@ -136,6 +137,7 @@ const CHECKS: [Check; 20] = [
     tables::sets,
     filter::readable,
     filter::variants,
+    filter::harmful,
     filter::leftovers,
     daemon::proxies,
     daemon::health,

@@ -7,6 +7,7 @@ mod child;
 mod counters;
 pub mod decode;
 mod failure;
+mod families;
 pub mod leftovers;
 mod messages;
 mod modules;
@@ -34,6 +35,7 @@ use addresses::Addresses;
 pub use addresses::{bridges, node_state};
 use batch::{Batch, Change};
 pub use counters::{Counted, Counters};
+use families::Families;
 pub use modules::{ModulePolicy, Presence, presence};
 use rules::Rules;
 pub use rules::{Choice, IptablesBackend, Reason, Variant, Version, holders_of_our_chains};
@@ -60,6 +62,7 @@ pub struct LinuxKernel {
     sets: Sets,
     rules: Rules,
     sysctls: Sysctls,
+    families: Families,
     stop: StopSignal,
 }
 
@@ -77,6 +80,7 @@ impl LinuxKernel {
             sets: Sets::default(),
             rules: Rules::open(IptablesBackend::Auto, StopSignal::default()),
             sysctls: Sysctls::open(),
+            families: Families::open(),
             stop: StopSignal::default(),
         })
     }
@@ -127,6 +131,13 @@ impl Kernel for LinuxKernel {
         if scope.settings {
             self.virtual_servers.observe_timeouts(&mut snapshot)?;
             self.sysctls.observe(&mut snapshot)?;
+            let Self {
+                families,
+                virtual_servers,
+                rules,
+                ..
+            } = self;
+            snapshot.node.missing = families.missing(virtual_servers, rules);
         }
         if scope.addresses {
             self.go_on("the addresses")?;

@@ -174,6 +174,7 @@ impl State {
         }
         if scope.settings {
             snapshot.node.machine = self.addresses.machine();
+            snapshot.node.missing = self.addresses.missing();
         }
         self.companions.read(scope, &mut snapshot);
         snapshot

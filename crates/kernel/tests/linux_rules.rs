@@ -337,6 +337,21 @@ fn the_packet_filter_that_the_kubelet_uses_is_chosen() {
 }
 
 #[test]
+fn the_families_of_this_kernel_are_all_there() {
+    in_each(|kernel, variant| {
+        // Before rules are written, and after.
+        assert_eq!(vm::missing_family(kernel), None, "{variant}");
+        run(&format!("{variant} -t nat -N OTHER"));
+        assert_eq!(vm::missing_family(kernel), None, "{variant}");
+        run("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
+        let missing = vm::missing_family(kernel).expect("IPv6 is disabled");
+        assert_eq!(missing.to_string(), "net.ipv6.conf.all.disable_ipv6 is 1");
+        run("echo 0 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
+        assert_eq!(vm::missing_family(kernel), None, "{variant}");
+    });
+}
+
+#[test]
 fn else_the_one_with_more_rules() {
     let _shared = LOCK.read().unwrap_or_else(PoisonError::into_inner);
     let more = |nft, legacy| Reason::MoreRules { nft, legacy };

@@ -45,6 +45,8 @@ pub struct NodeConfig {
     pub protected_host_ports: BTreeSet<u16>,
     /// Limits of one Service (deviation D23).
     pub service_limits: ServiceLimits,
+    /// True if the rules accept packets that are served, once source ranges admitted them, whatever other rules of INPUT say.
+    pub accept_served_traffic: bool,
     /// Time for which a real server that left may keep its connections; zero is without end (deviation D6).
     pub drain_timeout: Duration,
     /// True if an endpoint that is gone without having been terminating is cut off at once (deviation D6).
@@ -76,6 +78,7 @@ impl NodeConfig {
             listener_ports: [10249, 10256].into(),
             protected_host_ports: [22].into(),
             service_limits: ServiceLimits::default(),
+            accept_served_traffic: false,
             drain_timeout: Duration::from_secs(15 * 60),
             cut_lost_endpoints: false,
             strict_arp: false,

@@ -134,6 +134,14 @@ pub enum Code {
     UdpTrackedTooBriefly,
     /// KIV0405: kube-proxy left something of another mode on the node.
     OtherModesLeftovers,
+    /// KIV0406: INPUT of the packet filter drops packets to Services.
+    InputDrops,
+    /// KIV0407: a rule keeps packets to Services from connection tracking.
+    NotTracked,
+    /// KIV0408: the node lacks a family of addresses.
+    MissingFamily,
+    /// KIV0409: INPUT of the packet filter drops packets to Services that no other rule of it accepts.
+    InputMayDrop,
     /// KIV0410: another program writes this node's tables, most likely a kube-proxy that started later.
     SecondProxy,
     /// KIV0415: a list lacks most objects, and is not confirmed yet (deviation D27).
@@ -142,7 +150,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 40] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -177,6 +185,10 @@ impl Code {
         Self::IdleTcpForgotten,
         Self::UdpTrackedTooBriefly,
         Self::OtherModesLeftovers,
+        Self::InputDrops,
+        Self::NotTracked,
+        Self::MissingFamily,
+        Self::InputMayDrop,
         Self::SecondProxy,
         Self::ShrunkList,
     ];
@@ -219,6 +231,10 @@ impl Code {
             Self::IdleTcpForgotten => "KIV0403",
             Self::UdpTrackedTooBriefly => "KIV0404",
             Self::OtherModesLeftovers => "KIV0405",
+            Self::InputDrops => "KIV0406",
+            Self::NotTracked => "KIV0407",
+            Self::MissingFamily => "KIV0408",
+            Self::InputMayDrop => "KIV0409",
             Self::SecondProxy => "KIV0410",
             Self::ShrunkList => "KIV0415",
         }
@@ -232,6 +248,7 @@ impl Code {
             | Self::NoSlices
             | Self::NoReadyEndpoint
             | Self::OtherNodesBalancer
+            | Self::InputMayDrop
             | Self::UdpTrackedTooBriefly => Level::Info,
             Self::InvalidEndpointPort
             | Self::NoSourceRangeOfFamily
@@ -246,7 +263,10 @@ impl Code {
             | Self::UnknownNode
             | Self::NoLocalDetection
             | Self::IdleTcpForgotten
-            | Self::OtherModesLeftovers => Level::Warning,
+            | Self::OtherModesLeftovers
+            | Self::InputDrops
+            | Self::NotTracked
+            | Self::MissingFamily => Level::Warning,
             _ => Level::Error,
         }
     }

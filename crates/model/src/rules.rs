@@ -125,6 +125,13 @@ pub enum Match {
         /// The network.
         network: IpNetwork,
     },
+    /// `[!] -d NETWORK`.
+    Destination {
+        /// True if it must not match.
+        negated: bool,
+        /// The network.
+        network: IpNetwork,
+    },
     /// `[!] -i NAME`; a name that ends in `+` stands for every name that begins so.
     InInterface {
         /// True if it must not match.

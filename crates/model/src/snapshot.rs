@@ -8,6 +8,8 @@ use ipset::SetName;
 use ipvs::{AddressFamily, Connections, RealServerKey, VirtualServerKey};
 
 use crate::cluster::Node;
+use crate::host_rules::HostRules;
+use crate::missing_family::MissingFamily;
 use crate::names::Name;
 use crate::rules::ChainKey;
 use crate::tables::{NodeTables, TableKeys};
@@ -97,6 +99,8 @@ pub struct Snapshot {
     pub node: NodeState,
     /// Chains of ours to which rules of others go: they cannot be deleted.
     pub held_chains: BTreeMap<AddressFamily, BTreeSet<ChainKey>>,
+    /// Rules of other programs that could take packets of Services away.
+    pub host_rules: BTreeMap<AddressFamily, HostRules>,
     /// Somebody changed the table while it was read: an entry that is missing here may exist, and
     /// nothing is deleted on the strength of this reading.
     pub torn: bool,
@@ -148,11 +152,13 @@ impl Snapshot {
         if scope.rules {
             self.tables.rules = read.tables.rules;
             self.held_chains = read.held_chains;
+            self.host_rules = read.host_rules;
         }
         if scope.settings {
             self.tables.sysctls = read.tables.sysctls;
             self.tables.timeouts = read.tables.timeouts;
             self.node.machine = read.node.machine;
+            self.node.missing = read.node.missing;
         }
     }
 
@@ -197,6 +203,8 @@ pub struct NodeState {
     pub interfaces: Vec<Interface>,
     /// The properties of the machine that decide settings.
     pub machine: Machine,
+    /// The family that cannot be served here, with the reason. Never both families: then each is tried, and fails for all to see.
+    pub missing: Option<MissingFamily>,
 }
 
 /// The properties of the machine and its kernel that decide which settings a node needs.
@@ -256,6 +264,7 @@ impl NodeState {
                 addresses: node.addresses.iter().copied().map(Into::into).collect(),
             }],
             machine: Machine::default(),
+            missing: None,
         }
     }
 

@@ -72,6 +72,10 @@ pub fn reason(code: Code) -> &'static str {
         Code::IdleTcpForgotten => "IdleTCPForgotten",
         Code::UdpTrackedTooBriefly => "UDPTrackedTooBriefly",
         Code::OtherModesLeftovers => "LeftoversOfOtherModes",
+        Code::InputDrops => "ServicePacketsDropped",
+        Code::NotTracked => "ServicePacketsNotTracked",
+        Code::MissingFamily => "AddressFamilyMissing",
+        Code::InputMayDrop => "ServicePacketsMayBeDropped",
         Code::SecondProxy => "SecondProxy",
         Code::ShrunkList => "ListLacksMostObjects",
     }

@@ -90,6 +90,12 @@ impl Health {
         self.node_eligible = node.is_some_and(NodeHealth::is_eligible);
     }
 
+    /// Sets the families that the node serves.
+    pub fn set_families(&mut self, families: impl IntoIterator<Item = AddressFamily>) {
+        self.families.clear();
+        self.families.extend(families);
+    }
+
     /// Age of the loop's last heartbeat.
     #[must_use]
     pub fn heartbeat_age(&self, now: Instant) -> Duration {

@@ -12,7 +12,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use ipvs::VirtualServerKey;
+use ipset::SetName;
+use ipvs::{AddressFamily, VirtualServerKey};
 use model::cluster::ObjectKind;
 use model::finding::{Finding, FindingChanges, FindingIndex};
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
@@ -126,9 +127,9 @@ impl ClaimIndex {
         &mut self.desired
     }
 
-    /// Creates every set, so that rules can look into them.
-    pub(crate) fn create_sets(&mut self) {
-        self.sets.create(&mut self.desired.tables.sets);
+    /// Creates every set of `families`, so that rules can look into them, and removes the others. Returns the sets that came or went.
+    pub(crate) fn create_sets(&mut self, families: &[AddressFamily]) -> BTreeSet<SetName> {
+        (self.sets).create(&mut self.desired.tables.sets, families)
     }
 
     /// Packs the maps that a full compilation fills in the order of names.

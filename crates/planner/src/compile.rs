@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipvs::AddressFamily;
 use model::cluster::{Changed, ClusterState, EndpointSlice, ObjectKind, Undecodable};
 use model::config::{NodeConfig, NodePortAddresses};
 use model::finding::{Code, Finding, FindingChanges};
@@ -67,7 +68,7 @@ impl Compiler {
     #[must_use]
     pub fn new(config: NodeConfig) -> Self {
         let mut index = ClaimIndex::default();
-        index.create_sets();
+        index.create_sets(&FAMILIES);
         let mut compiler = Self {
             config,
             node: NodeContext::default(),
@@ -116,7 +117,13 @@ impl Compiler {
     /// depend on it, not all.
     pub fn look_at_node(&mut self, cluster: &ClusterState, node: &NodeState) -> TableKeys {
         let mut keys = self.write_settings(node.machine);
-        let change = self.node.update_interfaces(node, &self.config);
+        let missing = self.node.missing.clone();
+        let change = self.node.update_node(node, &self.config);
+        if missing != self.node.missing {
+            keys.merge(self.write_sets());
+            keys.merge(self.write_rules());
+            self.write_node_findings(cluster);
+        }
         keys.merge(self.follow_node(cluster, &change));
         keys.merge(self.settle_node_ports(cluster));
         self.index.settle_findings();
@@ -182,7 +189,8 @@ impl Compiler {
         mut changed: impl FnMut(TableKeys),
     ) {
         changed(self.write_settings(node.machine));
-        self.node.update_interfaces(node, &self.config);
+        self.node.update_node(node, &self.config);
+        changed(self.write_sets());
         self.node.update_nodes(cluster, &self.config);
         self.node.update_api_servers(cluster, &self.config);
         changed(self.write_rules());
@@ -197,7 +205,7 @@ impl Compiler {
         self.dependents.pack();
     }
 
-    fn update_services(&mut self, cluster: &ClusterState, mut changed: impl FnMut(TableKeys)) {
+    fn update_services(&mut self, cluster: &ClusterState, changed: &mut impl FnMut(TableKeys)) {
         let mut services: BTreeSet<ObjectName> = cluster.service_names().cloned().collect();
         services.extend(self.index.services().cloned());
         for service in &services {
@@ -212,6 +220,7 @@ impl Compiler {
             self.index.set_findings(name, Vec::new());
             return self.index.replace(name, None);
         };
+        let service = self.node.in_served_families(&service);
         let slices: Vec<EndpointSlice> = cluster.slices(name).collect();
         let resolved = resolve(&service, &slices, &self.node, &self.config);
         let mut resources = resolved.unserved;
@@ -239,7 +248,7 @@ impl Compiler {
     fn follow_node(&mut self, cluster: &ClusterState, change: &NodeChange) -> TableKeys {
         let mut keys = TableKeys::default();
         if change.all_services {
-            self.update_services(cluster, |changed| keys.merge(changed));
+            self.update_services(cluster, &mut |changed| keys.merge(changed));
             return keys;
         }
         let mut resources = change.protected.clone();
@@ -319,12 +328,29 @@ impl Compiler {
         keys
     }
 
+    /// Creates the sets of the families that are served, before Services ask for entries, and removes the others.
+    fn write_sets(&mut self) -> TableKeys {
+        let families: Vec<AddressFamily> = (FAMILIES.into_iter())
+            .filter(|family| self.node.serves(*family))
+            .collect();
+        TableKeys {
+            sets: self.index.create_sets(&families),
+            ..TableKeys::default()
+        }
+    }
+
     fn write_rules(&mut self) -> TableKeys {
         let masquerade = self.config.masquerade;
         let mut keys = TableKeys::default();
         for family in FAMILIES {
+            if !self.node.serves(family) {
+                let known = &mut self.index.desired_mut().tables.rules;
+                keys.rules.extend(known.remove(&family).map(|_| family));
+                continue;
+            }
             let local = self.node.local_traffic(family, &self.config);
-            let rules = rules(family, masquerade, &local);
+            let accepted = self.node.accepted(family, &self.config);
+            let rules = rules(family, masquerade, &local, accepted.as_ref());
             let known = &mut self.index.desired_mut().tables.rules;
             if known.get(&family) != Some(&rules) {
                 known.insert(family, rules);

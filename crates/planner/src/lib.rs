@@ -10,6 +10,7 @@
 mod claim_index;
 mod compile;
 mod diff;
+mod host_rules;
 mod lower;
 mod node_context;
 mod protected;
@@ -23,4 +24,5 @@ pub use compile::{Compiler, compile, lint};
 pub use diff::{
     Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, is_marked, release,
 };
+pub use host_rules::harmful_rules;
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

@@ -3,19 +3,21 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
 use ipvs::AddressFamily;
-use model::cluster::{ClusterState, Node};
+use model::cluster::{ClusterState, Node, Service};
 use model::config::{DetectLocal, NodeConfig, NodePortAddresses};
 use model::finding::{Code, Finding};
+use model::missing_family::MissingFamily;
 use model::names::{Name, ObjectName};
 use model::snapshot::NodeState;
 
 use crate::protected::{ApiServers, NodeResource, Protected, api_servers};
-use crate::rules::LocalTraffic;
+use crate::rules::{LocalTraffic, NodePortPlaces};
 
 /// Both families, IPv4 first.
 pub(crate) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
@@ -41,6 +43,8 @@ pub(crate) struct NodeContext {
     pub(crate) protected: Protected,
     /// Addresses of the API server that its Service names.
     pub(crate) api_servers: ApiServers,
+    /// The family that cannot be served here.
+    pub(crate) missing: Option<MissingFamily>,
 }
 
 /// Parts of a [`NodeContext`] that changed, by the Services that depend on them.
@@ -71,6 +75,31 @@ impl NodeContext {
     /// Returns true if `address` is this node's own: an interface or its Node has it.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.on_interfaces.contains(&address) || self.addresses.contains(&address)
+    }
+
+    /// Returns true if Services are served in `family` here.
+    pub(crate) fn serves(&self, family: AddressFamily) -> bool {
+        (self.missing.as_ref()).is_none_or(|missing| missing.family != family)
+    }
+
+    /// Returns `service` without its addresses of a family that cannot be served here. Source ranges stay: without one of a family,
+    /// nobody of it is admitted.
+    pub(crate) fn in_served_families<'a>(&self, service: &'a Service) -> Cow<'a, Service> {
+        if self.missing.is_none() {
+            return Cow::Borrowed(service);
+        }
+        let mut service = service.clone();
+        for addresses in [
+            &mut service.cluster_ips,
+            &mut service.external_ips,
+            &mut service.load_balancer_ips,
+        ] {
+            addresses.retain(|address| match address.as_result() {
+                Ok(address) => self.serves(AddressFamily::of(*address)),
+                Err(_) => true,
+            });
+        }
+        Cow::Owned(service)
     }
 
     /// Returns every address for which [`Self::is_own`] is true.
@@ -134,17 +163,15 @@ impl NodeContext {
         change
     }
 
-    /// Updates the context from the node's interfaces, and returns what changed.
-    pub(crate) fn update_interfaces(
-        &mut self,
-        state: &NodeState,
-        config: &NodeConfig,
-    ) -> NodeChange {
+    /// Updates the context from the node's interfaces and families, and returns what changed.
+    pub(crate) fn update_node(&mut self, state: &NodeState, config: &NodeConfig) -> NodeChange {
         let addresses = state.addresses().collect();
         let before = std::mem::replace(&mut self.on_interfaces, addresses);
         let addresses = before.symmetric_difference(&self.on_interfaces).copied();
+        let all_services = self.missing != state.missing;
+        self.missing.clone_from(&state.missing);
         NodeChange {
-            all_services: false,
+            all_services,
             addresses: addresses.collect(),
             node_ports: self.choose_node_ports(config),
             protected: self.protect(config),
@@ -193,6 +220,37 @@ impl NodeContext {
         }
     }
 
+    /// Returns the addresses at which packets to node ports of `family` are accepted; none where the configuration accepts no
+    /// served traffic. Covers every address of [`Self::node_ports_of`].
+    pub(crate) fn accepted(
+        &self,
+        family: AddressFamily,
+        config: &NodeConfig,
+    ) -> Option<NodePortPlaces> {
+        if !config.accept_served_traffic {
+            return None;
+        }
+        let (networks, primary) = match &config.node_port_addresses {
+            NodePortAddresses::Within(networks) => (networks, None),
+            NodePortAddresses::PrimaryAnd(networks) => {
+                (networks, Some(self.primary(family, config)))
+            }
+        };
+        let mut networks: Vec<IpNetwork> = (networks.iter())
+            .filter(|network| AddressFamily::of(network.ip()) == family)
+            .filter_map(|network| IpNetwork::new(network.network(), network.prefix()).ok())
+            .collect();
+        let unlimited = networks.is_empty() && primary.is_none();
+        if unlimited || networks.iter().any(|network| network.prefix() == 0) {
+            return Some(NodePortPlaces::Everywhere);
+        }
+        let primary = primary.filter(|address| !address.is_loopback());
+        networks.extend(primary.map(IpNetwork::from));
+        networks.sort_unstable();
+        networks.dedup();
+        Some(NodePortPlaces::Within(networks))
+    }
+
     /// Returns the findings about the node.
     pub(crate) fn findings(&self, cluster: &ClusterState, config: &NodeConfig) -> Vec<Finding> {
         let finding = |code, field: &str, problem: &str, consequence: &str| Finding {
@@ -220,6 +278,8 @@ impl NodeContext {
                 "only traffic of the node itself to cluster IPs is masqueraded",
             ));
         }
+        let missing = self.missing.as_ref();
+        findings.extend(missing.map(|missing| missing.finding(&config.node_name)));
         findings
     }
 

@@ -1,6 +1,7 @@
 //! The packet filter's rules of one family: the chains, rules and comments of kube-proxy's ipvs mode,
 //! all of them always (deviation D20), and what is ours.
 
+mod accept;
 mod chains;
 mod comments;
 #[cfg(test)]
@@ -27,15 +28,30 @@ pub(crate) enum LocalTraffic {
     Through(Name),
 }
 
-/// Every chain and rule of `family`. They depend on the configuration alone: what Services need is in
-/// the sets that the rules look into.
+/// Addresses of this node at which node ports are accepted, of one family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NodePortPlaces {
+    /// All but loopback and IPv6 link-local ones.
+    Everywhere,
+    /// Those inside these networks, but loopback ones.
+    Within(Vec<IpNetwork>),
+}
+
+/// Every chain and rule of `family`. They depend on the configuration and the Node object alone: what Services need is in
+/// the sets that the rules look into. With `accepted` packets that are served are accepted in INPUT.
 ///
 /// The filter is iptables 1.6.2 or later: `--random-fully`.
-pub(crate) fn rules(family: AddressFamily, masquerade: Masquerade, local: &LocalTraffic) -> Rules {
+pub(crate) fn rules(
+    family: AddressFamily,
+    masquerade: Masquerade,
+    local: &LocalTraffic,
+    accepted: Option<&NodePortPlaces>,
+) -> Rules {
     let writer = Writer {
         family,
         masquerade,
         local,
+        accepted,
     };
     let chains = writer.chains().into_iter();
     Rules {

@@ -7,6 +7,7 @@ use ipvs::VirtualServerKey;
 use model::cluster::ClusterState;
 use model::config::NodeConfig;
 use model::finding::Finding;
+use model::missing_family::MissingFamily;
 use model::snapshot::Snapshot;
 
 use crate::agenda::{Due, Task};
@@ -78,6 +79,12 @@ impl Reconciler {
     pub fn foreign(&self) -> impl Iterator<Item = VirtualServerKey> {
         let keys = self.cache.tables.virtual_servers.keys().copied();
         keys.filter(|key| !self.is_ours(*key))
+    }
+
+    /// Returns the family that the node cannot serve, as far as it has been read.
+    #[must_use]
+    pub fn missing_family(&self) -> Option<&MissingFamily> {
+        self.cache.node.missing.as_ref()
     }
 
     /// All findings, in order.

@@ -85,6 +85,8 @@ pub(crate) enum Source {
     Foreign(VirtualServerKey),
     /// Idle timeouts of the kernel.
     IdleTimeouts,
+    /// Rules of other programs.
+    HarmfulRules,
     /// Reported from outside the loop, and cleared from there; a sync never clears it.
     Reported(Box<Finding>),
 }

@@ -4,15 +4,19 @@
 //! nodeName: node1
 //! kernel: 6.1.176        # as `uname -r` says; decides net.ipv4.vs.conn_reuse_mode
 //! processors: 4          # decides net.netfilter.nf_conntrack_max
+//! families: [IPv4]       # those that can be served; both where it is absent
 //! interfaces:
 //!   - {name: eth0, addresses: [192.168.77.10/24, "fd77::10/64"]}
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ipnetwork::IpNetwork;
+use ipvs::AddressFamily;
 use model::Name;
+use model::missing_family::FamilyGap;
 use model::snapshot::{Interface, Machine, NodeState};
 use serde::{Deserialize, Serialize};
 
@@ -74,8 +78,18 @@ struct Raw {
     kernel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     processors: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    families: Option<BTreeSet<RawFamily>>,
     #[serde(default)]
     interfaces: Vec<RawInterface>,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+enum RawFamily {
+    #[serde(rename = "IPv4")]
+    V4,
+    #[serde(rename = "IPv6")]
+    V6,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -91,7 +105,12 @@ impl From<NodeStateFile> for Raw {
         let NodeState {
             interfaces,
             machine: Machine { kernel, processors },
+            missing,
         } = file.state;
+        let left = missing.map(|missing| match missing.family {
+            AddressFamily::Ipv4 => RawFamily::V6,
+            AddressFamily::Ipv6 => RawFamily::V4,
+        });
         let interface = |interface: Interface| RawInterface {
             name: interface.name.to_string(),
             addresses: (interface.addresses.iter())
@@ -102,6 +121,7 @@ impl From<NodeStateFile> for Raw {
             node_name: file.node_name.map(|name| name.to_string()),
             kernel: kernel.map(|version| version.to_string()),
             processors,
+            families: left.map(|family| [family].into()),
             interfaces: interfaces.into_iter().map(interface).collect(),
         }
     }
@@ -156,6 +176,13 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
     interfaces.sort_by(|a, b| a.name.cmp(&b.name));
     let kernel = (raw.kernel.map(|text| text.parse()).transpose())
         .map_err(|what: String| content(None, format!("kernel: {what}")))?;
+    let families = raw
+        .families
+        .unwrap_or_else(|| [RawFamily::V4, RawFamily::V6].into());
+    if families.is_empty() {
+        return Err(content(None, "families: at least one is wanted".to_owned()));
+    }
+    let gap = |family| (!families.contains(&family)).then_some(FamilyGap::Described);
     Ok(NodeStateFile {
         node_name: raw.node_name.map(|name| name.trim().to_lowercase().into()),
         state: NodeState {
@@ -164,6 +191,7 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
                 kernel,
                 processors: raw.processors,
             },
+            missing: FamilyGap::decide([gap(RawFamily::V4), gap(RawFamily::V6)]),
         },
     })
 }

@@ -15,6 +15,7 @@ use model::config::{
     DetectLocal, ExternalIpPolicy, Masquerade, NodePortAddresses, ServiceLimits,
     default_scheduler_flags,
 };
+use model::missing_family::FamilyGap;
 use model::names::Name;
 use model::snapshot::{Interface, KernelVersion, Machine};
 use model::{ClusterEvent, ClusterState, Desired, NodeConfig, NodeState, Object, ObjectName};
@@ -243,19 +244,26 @@ pub fn node_state() -> impl Strategy<Value = NodeState> {
         "127.0.0.1/8",
         "10.96.0.1/32",
     ]);
-    (vec(addresses, 0..3), option::of((3_u16..8, 0_u16..20))).prop_map(|(links, kernel)| {
-        NodeState {
-            interfaces: (links.into_iter().enumerate())
-                .map(|(index, addresses)| Interface {
-                    name: format!("eth{index}").into(),
-                    addresses,
-                })
-                .collect(),
-            machine: Machine {
-                kernel: kernel.map(|(major, minor)| KernelVersion { major, minor }),
-                processors: None,
-            },
-        }
+    let missing = prop_oneof![
+        4 => Just(None),
+        1 => any::<bool>().prop_map(|six| {
+            let gap = |lacks: bool| lacks.then_some(FamilyGap::NoNat);
+            FamilyGap::decide([gap(!six), gap(six)])
+        }),
+    ];
+    let kernel = option::of((3_u16..8, 0_u16..20));
+    (vec(addresses, 0..3), kernel, missing).prop_map(|(links, kernel, missing)| NodeState {
+        missing,
+        interfaces: (links.into_iter().enumerate())
+            .map(|(index, addresses)| Interface {
+                name: format!("eth{index}").into(),
+                addresses,
+            })
+            .collect(),
+        machine: Machine {
+            kernel: kernel.map(|(major, minor)| KernelVersion { major, minor }),
+            processors: None,
+        },
     })
 }
 
@@ -312,7 +320,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
         external,
         networks(),
         bind,
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
         (protection, limits),
     )
         .prop_map(
@@ -322,7 +330,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                 external_ips,
                 protected_cidrs,
                 bind,
-                [all, mh],
+                [all, mh, accept_served_traffic],
                 ((api_server, protected_host_ports), service_limits),
             )| {
                 let scheduler = if mh { "mh" } else { "rr" };
@@ -341,6 +349,7 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
                     api_server,
                     protected_host_ports,
                     service_limits,
+                    accept_served_traffic,
                     ..config()
                 }
             },

@@ -12,7 +12,16 @@ use super::{Diagnosis, Severity, count, some};
 use crate::schema::{DaemonFinding, DaemonSource, FailingEntry, FailingReading};
 
 /// Findings that checks of our own tell.
-const OWN: [&str; 4] = ["KIV0403", "KIV0404", "KIV0405", SECOND_PROXY];
+const OWN: [&str; 8] = [
+    "KIV0403",
+    "KIV0404",
+    "KIV0405",
+    "KIV0406",
+    "KIV0407",
+    "KIV0408",
+    "KIV0409",
+    SECOND_PROXY,
+];
 
 /// The finding that another program writes the node's tables.
 const SECOND_PROXY: &str = "KIV0410";

@@ -31,7 +31,7 @@ pub struct NodeFacts {
     pub release: String,
     /// The version of IPVS; none where the kernel does not tell.
     pub ipvs_version: Option<String>,
-    /// The kernel's tables, without the rules; none where it has no IPVS.
+    /// The kernel's tables, without the rules where these cannot be read; none where it has no IPVS.
     pub live: Option<Snapshot>,
     /// Of what kind the device `kube-ipvs0` is where it is no dummy device.
     pub foreign_device: Option<String>,

@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use kernel::linux::Variant;
-use model::Code;
+use model::{Code, Level};
 
 use super::facts::{FilterFacts, NodeFacts};
 use super::{Advice, Diagnosis, Severity};
@@ -78,4 +78,40 @@ pub(super) fn leftovers(facts: &NodeFacts) -> Vec<Diagnosis> {
         },
     };
     vec![diagnosis]
+}
+
+/// Reports rules of other programs that drop packets to Services or keep them from connection tracking.
+pub(super) fn harmful(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "foreign-rules";
+    let Some(live) = facts
+        .live
+        .as_ref()
+        .filter(|live| !live.tables.rules.is_empty())
+    else {
+        return Vec::new();
+    };
+    let findings = planner::harmful_rules(live, &facts.config);
+    if findings.is_empty() {
+        let found = "no rule of another program drops packets to Services";
+        return vec![Diagnosis::ok(check, found)];
+    }
+    let diagnoses = findings.into_iter().map(|finding| {
+        let consequence = finding.consequence;
+        let (why, action) = consequence.split_once("; ").unwrap_or((&consequence, ""));
+        let severity = match finding.code.level() {
+            Level::Info => Severity::Ok,
+            Level::Warning | Level::Error => Severity::Problem,
+        };
+        Diagnosis {
+            check,
+            severity,
+            code: Some(finding.code),
+            found: finding.problem,
+            advice: (severity != Severity::Ok).then(|| Advice {
+                why: why.to_owned(),
+                action: action.to_owned(),
+            }),
+        }
+    });
+    diagnoses.collect()
 }

@@ -69,6 +69,24 @@ pub(super) fn modules(facts: &NodeFacts) -> Vec<Diagnosis> {
     vec![Diagnosis::ok(check, found)]
 }
 
+/// Reports a family that the node cannot serve.
+pub(super) fn families(facts: &NodeFacts) -> Vec<Diagnosis> {
+    let check = "families";
+    let Some(live) = facts.live.as_ref() else {
+        return Vec::new();
+    };
+    let Some(missing) = &live.node.missing else {
+        return vec![Diagnosis::ok(check, "IPv4 and IPv6 can be served")];
+    };
+    let finding = missing.finding(&facts.config.node_name);
+    let advice = format!("where {} is wanted, {}", missing.family, missing.advice());
+    let why = "Services are served in the other family alone";
+    vec![Diagnosis {
+        code: Some(finding.code),
+        ..Diagnosis::warning(check, finding.problem, why, &advice)
+    }]
+}
+
 pub(super) fn settings(facts: &NodeFacts) -> Vec<Diagnosis> {
     let Some(live) = facts.live.as_ref() else {
         return Vec::new();

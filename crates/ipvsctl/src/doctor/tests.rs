@@ -42,6 +42,7 @@ fn snapshot(tables: &str) -> Snapshot {
     ] {
         live.tables.sysctls.insert(name.into(), value.into());
     }
+    (live.tables.rules).insert(AddressFamily::Ipv4, model::rules::Rules::default());
     live.tables.timeouts.tcp = Duration::from_secs(7_300);
     live.tables.timeouts.udp = Duration::from_secs(300);
     live

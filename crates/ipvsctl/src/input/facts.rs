@@ -65,7 +65,7 @@ pub fn observe(node: Node, metrics: Option<SocketAddr>) -> Result<NodeFacts, Err
     })
 }
 
-/// The kernel's tables without the rules, and the kind of device that has our device's name where that is another one.
+/// The kernel's tables, and the kind of device that has our device's name where that is another one.
 type Live = (Option<Snapshot>, Option<String>);
 
 fn kernel(node: &Node) -> Result<Live, Error> {
@@ -92,6 +92,14 @@ fn kernel(node: &Node) -> Result<Live, Error> {
         Err(ObserveError::NotDummy { kind }) => Some(kind),
         Err(error) => return Err(Error::Observe(error)),
     };
+    // Another check says why they cannot be read.
+    let rules = Scope {
+        rules: true,
+        ..Scope::NOTHING
+    };
+    if let Ok(read) = kernel.observe(&rules) {
+        live.update(&rules, read);
+    }
     if let Some(described) = &node.state {
         live.node.clone_from(described);
     }

@@ -76,6 +76,10 @@ fn title(code: Code) -> &'static str {
         Code::IdleTcpForgotten => "idle TCP connections are forgotten before their keepalive",
         Code::UdpTrackedTooBriefly => "UDP flows are tracked for less time than IPVS keeps them",
         Code::OtherModesLeftovers => "kube-proxy left something of another mode",
+        Code::InputDrops => "INPUT drops packets to Services",
+        Code::NotTracked => "packets to a Service are not tracked",
+        Code::MissingFamily => "the node lacks a family",
+        Code::InputMayDrop => "INPUT drops packets to Services that no other rule accepts",
         Code::SecondProxy => "another program writes this node's tables",
         Code::ShrunkList => "a list lacks most of the known objects",
     }
@@ -241,6 +245,28 @@ fn meaning(code: Code) -> &'static str {
              iptables mode's `KUBE-SERVICES` of the table `filter` refuses Services that had no endpoints when it stopped, \
              and the table of nftables mode takes connections before IPVS sees them. Once kube-proxy no longer runs here, start \
              kube-ipvsd with `--remove-leftovers`: it deletes them after its first synchronisation. `ipvsctl migrate check` lists them."
+        }
+        Code::InputDrops => {
+            "IPVS stands behind INPUT of the packet filter, so INPUT sees every packet to a virtual address, also those to pods elsewhere. \
+             kube-proxy in iptables mode is not affected: its packets are forwarded. With `acceptServedTraffic: true` kube-ipvsd accepts \
+             packets to what it serves, after source ranges, in its own chain KUBE-NODE-PORT. Rules that stand before the jump to that \
+             chain still decide. The finding names one virtual server of those whose packets are dropped for certain; rules of nftables \
+             itself, as of firewalld, are not read."
+        }
+        Code::InputMayDrop => {
+            "As KIV0406, but an earlier rule accepts some of these packets by their source, interface, mark, or by a condition that \
+             kube-ipvsd does not understand. It is as it should be where the rules of INPUT are to decide which clients reach Services."
+        }
+        Code::NotTracked => {
+            "The rule is in the table `raw`. IPVS needs connection tracking to masquerade; without it answers to the node itself, and to \
+             clients of other nodes, are lost. Usual with nodelocaldns when it is told the address of the cluster DNS: in ipvs mode it listens at \
+             its link-local address alone (169.254.20.10), to which kubelet's `clusterDNS` then points."
+        }
+        Code::MissingFamily => {
+            "kube-ipvsd serves the other family alone: dual-stack Services in part, and Services of the missing family not at all, without a \
+             finding about each. It looks again at each audit, `ipvs.syncPeriod`. Missing is a family that is disabled \
+             (`net.ipv6.conf.all.disable_ipv6`), that the kernel or IPVS lacks, or for which the packet filter has no table `nat` or no \
+             programs. In a cluster without that family nothing is to be done."
         }
         Code::SecondProxy => {
             "Most likely a kube-proxy that started after kube-ipvsd: `kubeadm upgrade` brings one back. It and kube-ipvsd undo each other's work: \

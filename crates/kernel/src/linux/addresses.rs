@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use model::kernel::Errno;
+use model::missing_family::FamilyGap;
 use model::snapshot::Interface;
 use model::{DEVICE, Name, NodeState, Op, Snapshot};
 use netlink::{Connection, DumpError, Failure, Integrity, Protocol, Request};
@@ -14,6 +15,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use super::READINGS;
 use super::batch::Batch;
 use super::failure::{not_tried, observe_error, op_error};
+use super::families::Families;
 use super::messages::{self, Link, LinkAddress};
 use super::sysctls::Sysctls;
 use crate::error::OpenError;
@@ -41,7 +43,8 @@ pub(super) struct Addresses {
     connection: Connection,
 }
 
-/// Reads this machine as a node: its interfaces, its kernel and its processors. Needs neither IPVS nor privileges.
+/// Reads this machine as a node: its interfaces, its kernel and its processors. Needs neither IPVS nor privileges. IPv6 counts as missing
+/// if it is disabled; what IPVS and the packet filter lack is not looked at.
 ///
 /// # Errors
 ///
@@ -55,6 +58,7 @@ pub fn node_state() -> Result<NodeState, ObserveError> {
     let mut addresses = Addresses::open().map_err(failed)?;
     addresses.observe(&mut snapshot)?;
     snapshot.node.machine = Sysctls::open().machine();
+    snapshot.node.missing = FamilyGap::decide([None, Families::open().ipv6_gap()]);
     Ok(snapshot.node)
 }
 

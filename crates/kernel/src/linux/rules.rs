@@ -16,12 +16,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ipvs::AddressFamily;
+use model::host_rules::HostRules;
 use model::kernel::Errno;
+use model::missing_family::FamilyGap;
 use model::rules::{self, ChainKey, Rule, RulesPatch, Target};
 use model::{Op, Snapshot};
 use tracing::info;
 
 use super::child::ChildError;
+use super::families::lists_nat;
 use super::stop::StopSignal;
 
 use model::kernel::OpOutcome;
@@ -106,8 +109,37 @@ impl Rules {
             } else {
                 snapshot.held_chains.insert(family, held);
             }
+            let others = HostRules::parse(&text);
+            if others.is_empty() {
+                snapshot.host_rules.remove(&family);
+            } else {
+                snapshot.host_rules.insert(family, others);
+            }
         }
         Ok(())
+    }
+
+    /// Returns what the packet filter lacks for rules of `family`; none where it has all or where that is not known.
+    pub(super) fn gap(&mut self, family: AddressFamily) -> Option<FamilyGap> {
+        let suite = self.suite().ok()?;
+        let (Some(save), Some(_)) = (
+            suite.program(family, Tool::Save),
+            suite.program(family, Tool::Restore),
+        ) else {
+            return Some(FamilyGap::NoProgram);
+        };
+        let has_nat = match suite.variant {
+            Variant::Nft => probe::nft_has_nat(family),
+            // The kernel loads a table that is named.
+            Variant::Legacy => {
+                let named = |saved: Result<String, Why>| match saved {
+                    Err(Why::Failed(failure)) => !failure.lacks_family(),
+                    Ok(_) | Err(_) => true,
+                };
+                lists_nat(family) || named(run::save_table(save, Some("nat"), &self.stop))
+            }
+        };
+        (!has_nat).then_some(FamilyGap::NoNat)
     }
 
     /// Returns the rules of `family`, all tables; empty where the kernel lacks the family.

@@ -1,11 +1,12 @@
 //! The IPVS table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ipvs::client::{self, Client, ErrorKind, ReadError, Request, TableEntry};
-use ipvs::{Connections, RealServerKey, VirtualServerKey};
+use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
 use model::kernel::Errno;
 use model::tables::collect_real_servers;
 use model::{Selection, Snapshot, VirtualServerEntry};
@@ -117,6 +118,18 @@ impl VirtualServers {
             reading.torn = self.lacks_known(&reading)?;
         }
         Ok(reading)
+    }
+
+    /// Returns true if IPVS was built without IPv6: then a question about a key of IPv6 is `EAFNOSUPPORT`
+    /// (`ip_vs_genl_parse_service`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1).
+    pub(super) fn lacks_ipv6(&mut self) -> bool {
+        let key = VirtualServerKey::Address {
+            address: Ipv6Addr::LOCALHOST.into(),
+            port: 1,
+            protocol: Protocol::Tcp,
+        };
+        let answer = self.client.virtual_server(&key);
+        answer.is_err_and(|error| error.kind() == ErrorKind::Other(libc::EAFNOSUPPORT))
     }
 
     /// Fills in the idle timeouts.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
+use model::missing_family::MissingFamily;
 use model::snapshot::{Interface, Machine};
 use model::{NodeState, NodeTables, Snapshot};
 
@@ -74,6 +75,11 @@ impl Addresses {
 
     pub(super) fn machine(&self) -> Machine {
         self.node.machine
+    }
+
+    /// The family that the node lacks.
+    pub(super) fn missing(&self) -> Option<MissingFamily> {
+        self.node.missing.clone()
     }
 
     pub(super) fn read(&self, snapshot: &mut Snapshot) {

@@ -18,6 +18,7 @@ use ipvs::{
 };
 use kernel::linux::IptablesBackend;
 use kernel::{Kernel as _, LinuxKernel, ModulePolicy, OpErrorKind};
+use model::missing_family::MissingFamily;
 use model::rules::{ChainKey, Rule, Rules, RulesPatch, Table};
 use model::{Op, PlannedOp, Reason, Scope, Stage};
 
@@ -239,4 +240,15 @@ pub(crate) fn check_rules_of_ipv4_alone(chains: &[(Table, &str)], cause: &[&str]
     let rules = rules.expect("they are read").tables.rules;
     assert_eq!(rules[&Ipv6], Rules::default());
     assert_eq!(rules[&Ipv4].chains.len(), chains.len());
+    let missing = missing_family(&mut kernel).expect("a family is missing");
+    assert_eq!(missing.family, Ipv6, "{missing}");
+}
+
+/// Returns the family that cannot be served here.
+pub(crate) fn missing_family(kernel: &mut LinuxKernel) -> Option<MissingFamily> {
+    let settings = kernel.observe(&Scope {
+        settings: true,
+        ..Scope::NOTHING
+    });
+    settings.expect("they are read").node.missing
 }

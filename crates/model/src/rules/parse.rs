@@ -143,6 +143,10 @@ fn condition(words: &[&str]) -> Option<Match> {
             negated,
             network: network.parse().ok()?,
         }),
+        ["-d", network] => Some(Match::Destination {
+            negated,
+            network: network.parse().ok()?,
+        }),
         ["-i", name] => Some(Match::InInterface {
             negated,
             name: (*name).into(),

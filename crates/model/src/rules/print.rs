@@ -36,6 +36,7 @@ impl fmt::Display for Match {
         let not = |negated: &bool| if *negated { "! " } else { "" };
         match self {
             Self::Source { negated, network } => write!(f, "{}-s {network}", not(negated)),
+            Self::Destination { negated, network } => write!(f, "{}-d {network}", not(negated)),
             Self::InInterface { negated, name } => write!(f, "{}-i {name}", not(negated)),
             Self::Protocol(protocol) => match protocol {
                 Protocol::Tcp => f.write_str("-p tcp"),

@@ -208,6 +208,9 @@ impl Observer for TelemetryObserver {
         if reconciler.has_synced() {
             self.telemetry.synced();
         }
+        let missing = reconciler.missing_family().map(|missing| missing.family);
+        let served = FAMILIES.into_iter();
+        (self.telemetry).set_families(served.filter(|family| Some(*family) != missing));
         self.telemetry
             .set_sync_period(reconciler.config().sync_period);
         let listen_on = match reconciler.node_port_addresses() {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::{ClusterEvent, ObjectKind, ObjectName};
 use sources::Progress;
 
-use super::{Health, Moment, NodeHealth};
+use super::{Health, Moment, NodeHealth, ProxyHealth};
 
 const START: &str = "2026-01-02T03:04:05Z";
 
@@ -179,5 +179,21 @@ fn an_unhealthy_answer_has_the_date_of_the_last_progress() {
     assert_eq!(
         serde_json::to_string(&answer).expect("JSON"),
         r#"{"lastUpdated":"2026-01-02T03:04:11Z","currentTime":"2026-01-02T03:05:11Z","healthy":false,"status":{"IPv4":{"lastUpdated":"2026-01-02T03:04:11Z","healthy":false},"IPv6":{"lastUpdated":"2026-01-02T03:04:11Z","healthy":false}}}"#,
+    );
+}
+
+/// As kube-proxy on a node of one family.
+#[test]
+fn a_family_that_the_node_lacks_is_not_shown() {
+    let mut scene = Scene::new();
+    scene.applied(3, 7);
+    scene.health.set_families([Ipv4]);
+    let shown = |answer: ProxyHealth| answer.status.into_keys().collect::<Vec<_>>();
+    assert_eq!(shown(scene.health.healthz(scene.moment(10))), ["IPv4"]);
+    assert_eq!(shown(scene.health.livez(scene.moment(10))), ["IPv4"]);
+    scene.health.set_families([Ipv4, Ipv6]);
+    assert_eq!(
+        shown(scene.health.livez(scene.moment(10))),
+        ["IPv4", "IPv6"]
     );
 }

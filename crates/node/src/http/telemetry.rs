@@ -223,6 +223,11 @@ impl Telemetry {
         }
     }
 
+    /// Sets the families that the health pages show.
+    pub fn set_families(&self, families: impl IntoIterator<Item = AddressFamily>) {
+        self.health_mut().set_families(families);
+    }
+
     /// The first sync has ended.
     pub fn synced(&self) {
         self.health_mut().synced();

@@ -22,19 +22,33 @@ pub(super) struct Sets {
 }
 
 impl Sets {
-    /// Creates every set in `sets`, empty.
-    pub(super) fn create(&mut self, sets: &mut BTreeMap<SetName, Set>) {
+    /// Creates every set of `families` in `sets`, empty, where it is not there. Removes those of other families with
+    /// their entries. Returns the sets that came or went.
+    pub(super) fn create(
+        &mut self,
+        sets: &mut BTreeMap<SetName, Set>,
+        families: &[AddressFamily],
+    ) -> BTreeSet<SetName> {
+        let mut changed = BTreeSet::new();
         for kind in SetKind::ALL {
             for family in FAMILIES {
                 let name = kind.name(family);
-                let set = Set {
-                    header: kind.header(family, 0),
-                    entries: BTreeSet::new(),
-                };
-                sets.insert(name.clone(), set);
-                self.names.insert((kind, family), name);
+                if !families.contains(&family) {
+                    if self.names.remove(&(kind, family)).is_some() {
+                        sets.remove(&name);
+                        changed.insert(name);
+                    }
+                } else if self.names.insert((kind, family), name.clone()).is_none() {
+                    let set = Set {
+                        header: kind.header(family, 0),
+                        entries: BTreeSet::new(),
+                    };
+                    sets.insert(name.clone(), set);
+                    changed.insert(name);
+                }
             }
         }
+        changed
     }
 
     /// Adds one request for `entry`.

@@ -1,10 +1,14 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
-use ipvs::VirtualServerKey;
-use model::cluster::{Changed, Node, Parsed, Service};
+use ipvs::{AddressFamily, VirtualServerKey};
+use model::cluster::{Changed, EndpointSlice, Node, Parsed, Service};
 use model::config::NodePortAddresses;
+use model::finding::Code;
+use model::missing_family::{FamilyGap, MissingFamily};
+use model::sets::SetKind;
 use model::snapshot::Interface;
+use model::tables::Desired;
 use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind, ObjectName};
 
 use crate::Compiler;
@@ -338,4 +342,135 @@ fn finding_changes_follow_their_sources() {
         &[],
         &["KIV0401 node1"],
     );
+}
+
+/// Services of both families, of one, with node ports, external and load-balancer addresses and source ranges.
+fn in_families() -> (ClusterState, Vec<EndpointSlice>) {
+    let ranged = |name, cluster_ip, ranges: &[&str]| Service {
+        load_balancer_ips: vec![ip("203.0.113.9"), ip("2001:db8::9")],
+        external_ips: vec![ip("2001:db8::1")],
+        source_ranges: (ranges.iter())
+            .map(|range| Parsed::Valid(range.parse().expect("a network")))
+            .collect(),
+        ..service(name, cluster_ip)
+    };
+    let mut dual = service("dual", &["10.96.0.1", "fd00::1"]);
+    dual.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
+    let services = vec![
+        dual,
+        service("four", &["10.96.0.2"]),
+        service("six", &["fd00::2"]),
+        ranged("ranged", &["10.96.0.3", "fd00::3"], &["2001:db8:1::/64"]),
+    ];
+    let slices: Vec<EndpointSlice> = (services.iter())
+        .map(|service| {
+            let name = &service.name.name;
+            slice(name, name, vec![endpoint("10.1.0.1")])
+        })
+        .collect();
+    (cluster(services, slices.clone()), slices)
+}
+
+fn lacking(family: Option<AddressFamily>) -> NodeState {
+    NodeState {
+        missing: family.map(|family| MissingFamily {
+            family,
+            gap: FamilyGap::NoNat,
+        }),
+        ..interfaces(&["192.0.2.1/24", "fd77::1/64"])
+    }
+}
+
+/// Returns true if nothing of `family` is desired.
+fn is_without(desired: &Desired, family: AddressFamily) -> bool {
+    let tables = &desired.tables;
+    let of_family = |address: &std::net::IpAddr| AddressFamily::of(*address) == family;
+    let at_family = |key: &VirtualServerKey| match key {
+        VirtualServerKey::Address { address, .. } => of_family(address),
+        VirtualServerKey::Fwmark { .. } => false,
+    };
+    let is_six = |name: &ipset::SetName| name.to_string().starts_with("KUBE-6-");
+    let six = family == AddressFamily::Ipv6;
+    !tables.virtual_servers.keys().any(at_family)
+        && !tables.addresses.iter().any(of_family)
+        && !tables.sets.keys().any(|name| is_six(name) == six)
+        && !tables.rules.contains_key(&family)
+}
+
+#[test]
+fn a_missing_family_is_left_out_with_one_finding() {
+    let (state, _) = in_families();
+    for (missing, served) in [
+        (AddressFamily::Ipv6, AddressFamily::Ipv4),
+        (AddressFamily::Ipv4, AddressFamily::Ipv6),
+    ] {
+        let (desired, findings) = crate::compile(&state, &lacking(Some(missing)), &config());
+        assert!(is_without(&desired, missing), "{missing}");
+        let (both, before) = crate::compile(&state, &lacking(None), &config());
+        assert!(!is_without(&both, missing));
+        // The tables of the other family are those of a node that has both.
+        assert_eq!(desired.tables.rules[&served], both.tables.rules[&served]);
+        for (name, set) in &desired.tables.sets {
+            assert_eq!(Some(set), both.tables.sets.get(name));
+        }
+        for (key, entry) in &desired.tables.virtual_servers {
+            assert_eq!(Some(entry), both.tables.virtual_servers.get(key));
+        }
+        let new: Vec<_> = (findings.iter())
+            .filter(|finding| !before.contains(finding))
+            .map(|finding| finding.code)
+            .collect();
+        assert_eq!(new, [Code::MissingFamily]);
+    }
+}
+
+/// Ranges of the other family do not open the family that is served.
+#[test]
+fn source_ranges_of_a_missing_family_still_restrict() {
+    let (state, _) = in_families();
+    let (desired, _) = crate::compile(&state, &lacking(Some(AddressFamily::Ipv6)), &config());
+    let guarded = SetKind::LoadBalancerFw.name(AddressFamily::Ipv4);
+    assert_eq!(desired.tables.sets[&guarded].entries.len(), 1);
+    let admitted = SetKind::LoadBalancerSourceCidr.name(AddressFamily::Ipv4);
+    assert!(desired.tables.sets[&admitted].entries.is_empty());
+}
+
+/// However a family comes and goes, the tables are those of a compilation from nothing, and the keys name every difference.
+#[test]
+fn a_family_that_comes_and_goes_leaves_nothing_behind() {
+    let (mut state, slices) = in_families();
+    let mut compiler = Compiler::new(config());
+    compiler.update_all(&state, &lacking(None));
+    let mut steps = vec![
+        Some(AddressFamily::Ipv6),
+        None,
+        Some(AddressFamily::Ipv4),
+        Some(AddressFamily::Ipv6),
+        None,
+    ];
+    for slice in slices {
+        steps.push(Some(AddressFamily::Ipv6));
+        let changed = state.absorb(ClusterEvent::Delete(ObjectKind::EndpointSlice, slice.name));
+        compiler.update(&state, &changed);
+        steps.push(None);
+        for missing in std::mem::take(&mut steps) {
+            let before = compiler.desired().tables.clone();
+            let keys = compiler.look_at_node(&state, &lacking(missing));
+            let (expected, findings) = crate::compile(&state, &lacking(missing), &config());
+            let found = &compiler.desired().tables;
+            assert_eq!(*found, expected.tables);
+            assert_eq!(compiler.findings().cloned().collect::<Vec<_>>(), findings);
+            for (name, set) in &found.sets {
+                let same = before.sets.get(name) == Some(set);
+                let named =
+                    keys.sets.contains(name) || keys.entries.iter().any(|(of, _)| of == name);
+                assert!(same || named, "{name}");
+            }
+            let gone = before
+                .sets
+                .keys()
+                .filter(|name| !found.sets.contains_key(*name));
+            assert!(gone.into_iter().all(|name| keys.sets.contains(name)));
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ipset::{Entry, Header, Set, SetName};
 use ipvs::{AddressFamily, Protocol, Timeouts, VirtualServerKey};
+use model::missing_family::FamilyGap;
 use model::names::{Name, ServicePortName};
 use model::plan::{Difference, Op, PlannedOp, Reason};
 use model::sets::{Destination, SetKind, entries_served_by};
@@ -120,12 +121,23 @@ impl Differ<'_> {
         }
     }
 
+    /// Returns true if rules that no program can delete may look into the set.
+    fn is_out_of_reach(&self, name: &SetName) -> bool {
+        let missing = self.live.node.missing.as_ref();
+        missing.is_some_and(|missing| {
+            let mut kinds = SetKind::ALL.into_iter();
+            missing.gap == FamilyGap::NoProgram
+                && kinds.any(|kind| kind.name(missing.family) == *name)
+        })
+    }
+
     /// Compares a set with all its entries.
     fn set(&self, name: &SetName, plan: &mut PlanBuilder) {
         let desired = self.desired.tables.sets.get(name);
         let live = self.live.tables.sets.get(name);
         match (desired, live) {
             (None, None) => {}
+            (None, Some(_)) if self.is_out_of_reach(name) => {}
             (None, Some(_)) => {
                 plan.push(unowned(Op::DestroySet(name.clone()), Reason::Unwanted));
             }

@@ -7,7 +7,7 @@ use model::config::{DetectLocal, NodeConfig, NodePortAddresses};
 use model::snapshot::{Interface, NodeState};
 
 use super::{NodeChange, NodeContext};
-use crate::rules::LocalTraffic;
+use crate::rules::{LocalTraffic, NodePortPlaces};
 use crate::testing::config;
 
 /// lo, and eth0 with two addresses of each family, of which one is link-local.
@@ -49,7 +49,7 @@ fn view(config: &NodeConfig, nodes: Vec<Node>) -> NodeContext {
         cluster.absorb(ClusterEvent::Upsert(Object::Node(node)));
     }
     let mut view = NodeContext::default();
-    view.update_interfaces(&interfaces(), config);
+    view.update_node(&interfaces(), config);
     view.update_nodes(&cluster, config);
     view
 }
@@ -189,8 +189,8 @@ fn check_interface_change(address: &str, node_ports: NodePortAddresses, moves_no
         addresses: at(&[address.split('/').next().unwrap_or_default()]),
         ..NodeChange::default()
     };
-    assert_eq!(context.update_interfaces(&state, &config), expected);
-    assert_eq!(context.update_interfaces(&interfaces(), &config), expected);
+    assert_eq!(context.update_node(&state, &config), expected);
+    assert_eq!(context.update_node(&interfaces(), &config), expected);
 }
 
 #[test]
@@ -244,5 +244,45 @@ fn a_node_that_nobody_knows_is_said() {
         [
             "KIV0401 warning Node node1: metadata.name: no Node has this name; no endpoint counts as on this node"
         ]
+    );
+}
+
+/// The places at which node ports are accepted have every address at which they are served.
+#[test]
+fn node_ports_are_accepted_at_every_address_at_which_they_are_served() {
+    let places = |addresses: NodePortAddresses, accepts| {
+        let mut config = config();
+        config.node_port_addresses = addresses;
+        config.accept_served_traffic = accepts;
+        let view = view(&config, vec![node("node1", &["192.0.2.1"])]);
+        let accepted =
+            [AddressFamily::Ipv4, AddressFamily::Ipv6].map(|family| view.accepted(family, &config));
+        for address in &view.node_ports {
+            let family = usize::from(address.is_ipv6());
+            match &accepted[family] {
+                None => assert!(!accepts),
+                Some(NodePortPlaces::Everywhere) => {}
+                Some(NodePortPlaces::Within(networks)) => {
+                    assert!(networks.iter().any(|network| network.contains(*address)));
+                }
+            }
+        }
+        accepted
+    };
+    let everywhere = || Some(NodePortPlaces::Everywhere);
+    let only = |networks: &[&str]| Some(NodePortPlaces::Within(parsed(networks)));
+    assert_eq!(places(within(&[]), false), [None, None]);
+    assert_eq!(places(within(&[]), true), [everywhere(), everywhere()]);
+    assert_eq!(
+        places(within(&["192.0.2.0/24"]), true),
+        [only(&["192.0.2.0/24"]), everywhere()]
+    );
+    assert_eq!(
+        places(within(&["192.0.2.7/24", "::/0", "fd00::/64"]), true),
+        [only(&["192.0.2.0/24"]), everywhere()]
+    );
+    assert_eq!(
+        places(primary_and(&[]), true),
+        [only(&["192.0.2.1/32"]), only(&[])]
     );
 }

@@ -11,11 +11,11 @@ use model::rules::Table::{self, Filter, Nat};
 use model::rules::{Match, Rule, Target};
 use model::sets::SetKind;
 
-use super::LocalTraffic;
 use super::comments::about;
+use super::{LocalTraffic, NodePortPlaces};
 
 /// Where most sets hold what a packet goes to: address and port.
-const TO: &[Dimension] = &[Dst, Dst];
+pub(super) const TO: &[Dimension] = &[Dst, Dst];
 
 /// 127.0.0.0/8.
 const LOOPBACK: Ipv4Network =
@@ -25,6 +25,8 @@ pub(super) struct Writer<'a> {
     pub(super) family: AddressFamily,
     pub(super) masquerade: Masquerade,
     pub(super) local: &'a LocalTraffic,
+    /// Set where packets that are served are accepted in INPUT.
+    pub(super) accepted: Option<&'a NodePortPlaces>,
 }
 
 impl Writer<'_> {
@@ -39,7 +41,7 @@ impl Writer<'_> {
             (Filter, "KUBE-IPVS-FILTER", self.ipvs_filter()),
             (Filter, "KUBE-PROXY-FIREWALL", self.proxy_firewall()),
             (Filter, "KUBE-SOURCE-RANGES-FIREWALL", self.source_ranges()),
-            (Filter, "KUBE-NODE-PORT", self.health_check()),
+            (Filter, "KUBE-NODE-PORT", self.accepted_input()),
             (Filter, "KUBE-FORWARD", self.forward()),
             (Filter, "KUBE-IPVS-OUT-FILTER", self.ipvs_out_filter()),
         ]
@@ -76,7 +78,7 @@ impl Writer<'_> {
         rules
     }
 
-    fn loopback(&self) -> IpNetwork {
+    pub(super) fn loopback(&self) -> IpNetwork {
         match self.family {
             AddressFamily::Ipv4 => LOOPBACK.into(),
             AddressFamily::Ipv6 => IpAddr::from(Ipv6Addr::LOCALHOST).into(),
@@ -226,9 +228,14 @@ impl Writer<'_> {
         rules
     }
 
-    fn health_check(&self) -> Vec<Rule> {
+    /// The chain of INPUT that accepts: health-check node ports, and with `acceptServedTraffic` all that is served.
+    fn accepted_input(&self) -> Vec<Rule> {
         let about = self.about(SetKind::HealthCheckNodePort, &[Dst]);
-        vec![rule(about, Target::Accept)]
+        let mut rules = vec![rule(about, Target::Accept)];
+        if let Some(places) = self.accepted {
+            rules.extend(self.accept_served(places));
+        }
+        rules
     }
 
     fn forward(&self) -> Vec<Rule> {
@@ -260,7 +267,7 @@ impl Writer<'_> {
         1_u32.wrapping_shl(self.masquerade.drop_bit.into())
     }
 
-    fn set(&self, kind: SetKind, ends: &[Dimension]) -> Match {
+    pub(super) fn set(&self, kind: SetKind, ends: &[Dimension]) -> Match {
         Match::Set {
             negated: false,
             name: kind.name(self.family),
@@ -277,7 +284,7 @@ impl Writer<'_> {
     }
 
     /// A set behind kube-proxy's comment about it.
-    fn about(&self, kind: SetKind, ends: &[Dimension]) -> Vec<Match> {
+    pub(super) fn about(&self, kind: SetKind, ends: &[Dimension]) -> Vec<Match> {
         let comment = about(kind).map(comment);
         comment.into_iter().chain([self.set(kind, ends)]).collect()
     }
@@ -298,14 +305,14 @@ fn accept_from_outside(about: &[Match]) -> [Rule; 2] {
     ]
 }
 
-fn rule(matches: impl Into<Vec<Match>>, target: Target) -> Rule {
+pub(super) fn rule(matches: impl Into<Vec<Match>>, target: Target) -> Rule {
     Rule {
         matches: matches.into(),
         target,
     }
 }
 
-fn jump(chain: &str) -> Target {
+pub(super) fn jump(chain: &str) -> Target {
     Target::Jump(chain.into())
 }
 
@@ -343,7 +350,7 @@ fn unmarked(mark: u32) -> Match {
     }
 }
 
-fn local_address(end: Dimension) -> Match {
+pub(super) fn local_address(end: Dimension) -> Match {
     Match::Local {
         negated: false,
         end,

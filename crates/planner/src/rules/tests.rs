@@ -7,7 +7,7 @@ use model::config::Masquerade;
 use model::rules::{ChainKey, Match, OURS, Rule, Rules, Table};
 use model::sets::SetKind;
 
-use super::{LocalTraffic, rules};
+use super::{LocalTraffic, NodePortPlaces, rules};
 
 fn from(network: &str) -> LocalTraffic {
     LocalTraffic::From(network.parse().expect("a network"))
@@ -18,7 +18,7 @@ fn usual(family: AddressFamily) -> Rules {
         Ipv4 => from("10.244.0.0/16"),
         Ipv6 => from("fd00:10:244::/56"),
     };
-    rules(family, Masquerade::default(), &local)
+    rules(family, Masquerade::default(), &local, None)
 }
 
 /// kube-proxy writes a rule about a set only while that holds something, and so its rules are some of
@@ -55,7 +55,7 @@ fn chain(rules: &Rules, table: Table, chain: &str) -> Vec<String> {
 
 /// The rule about cluster addresses that are masqueraded.
 fn cluster_ip(masquerade: Masquerade, local: &LocalTraffic) -> String {
-    let rules = rules(Ipv4, masquerade, local);
+    let rules = rules(Ipv4, masquerade, local, None);
     chain(&rules, Table::Nat, "KUBE-SERVICES").swap_remove(3)
 }
 
@@ -158,7 +158,7 @@ fn marks_may_be_other_bits() {
         mark_bit: 0,
         drop_bit: 31,
     };
-    let rules = rules(Ipv4, masquerade, &LocalTraffic::Unknown);
+    let rules = rules(Ipv4, masquerade, &LocalTraffic::Unknown, None);
     assert_eq!(
         chain(&rules, Table::Nat, "KUBE-MARK-MASQ"),
         ["-j MARK --set-xmark 0x1/0x1"]
@@ -257,4 +257,62 @@ fn external_addresses_with_local_endpoints_keep_the_source() {
             format!("{about} -m addrtype --dst-type LOCAL -j ACCEPT"),
         ]
     );
+}
+
+/// The rules of `filter` KUBE-NODE-PORT behind the first, which accepts health checks.
+fn accepted(family: AddressFamily, places: &NodePortPlaces) -> Vec<String> {
+    let rules = rules(
+        family,
+        Masquerade::default(),
+        &LocalTraffic::Unknown,
+        Some(places),
+    );
+    assert_eq!(Rules::parse(&rules.print()).as_ref(), Ok(&rules));
+    chain(&rules, Table::Filter, "KUBE-NODE-PORT").split_off(1)
+}
+
+#[test]
+fn served_packets_are_accepted_once_source_ranges_admitted_them() {
+    let all = accepted(Ipv4, &NodePortPlaces::Everywhere);
+    let ranges = "-m set --match-set KUBE-LOAD-BALANCER-FW dst,dst -j KUBE-SOURCE-RANGES-FIREWALL";
+    assert!(all[0].ends_with(ranges), "{}", all[0]);
+    assert_eq!(
+        all[1..],
+        [
+            "-m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT",
+            "-m set --match-set KUBE-LOAD-BALANCER dst,dst -j ACCEPT",
+            "-m set --match-set KUBE-EXTERNAL-IP dst,dst -j ACCEPT",
+            "-m set --match-set KUBE-EXTERNAL-IP-LOCAL dst,dst -j ACCEPT",
+            "-m conntrack --ctstate RELATED,ESTABLISHED -m set --match-set KUBE-IPVS-IPS dst -j ACCEPT",
+            "-d 127.0.0.0/8 -j RETURN",
+            "-m set --match-set KUBE-IPVS-IPS dst -j RETURN",
+            "-p tcp -m set --match-set KUBE-NODE-PORT-TCP dst -m addrtype --dst-type LOCAL -j ACCEPT",
+            "-p udp -m set --match-set KUBE-NODE-PORT-UDP dst -m addrtype --dst-type LOCAL -j ACCEPT",
+            "-p sctp -m set --match-set KUBE-NODE-PORT-SCTP-HASH dst,dst -j ACCEPT",
+        ]
+    );
+    let returned = |places: &NodePortPlaces| accepted(Ipv6, places)[6..9].to_vec();
+    assert_eq!(
+        returned(&NodePortPlaces::Everywhere),
+        [
+            "-d ::1/128 -j RETURN",
+            "-d fe80::/10 -j RETURN",
+            "-m set --match-set KUBE-6-IPVS-IPS dst -j RETURN",
+        ]
+    );
+}
+
+#[test]
+fn node_ports_are_accepted_where_they_are_served() {
+    let network = "192.0.2.0/24".parse().expect("a network");
+    let within = accepted(Ipv4, &NodePortPlaces::Within(vec![network]));
+    assert_eq!(
+        within[8..10],
+        [
+            "-d 192.0.2.0/24 -p tcp -m set --match-set KUBE-NODE-PORT-TCP dst -m addrtype --dst-type LOCAL -j ACCEPT",
+            "-d 192.0.2.0/24 -p udp -m set --match-set KUBE-NODE-PORT-UDP dst -m addrtype --dst-type LOCAL -j ACCEPT",
+        ]
+    );
+    assert_eq!(within.len(), 11);
+    assert_eq!(accepted(Ipv4, &NodePortPlaces::Within(Vec::new())).len(), 9);
 }

@@ -303,6 +303,10 @@ impl Reconciler {
             let findings = planner::idle_timeouts(&self.cache, &self.config.node_name);
             self.findings.set(Source::IdleTimeouts, findings);
         }
+        if run.read.contains(&Column::Rules) {
+            let findings = planner::harmful_rules(&self.cache, &self.config);
+            self.findings.set(Source::HarmfulRules, findings);
+        }
         if run.covers.is_some() {
             self.changes_synced = Some(now);
         }

@@ -1,6 +1,7 @@
 //! Work that goes on beside a fault, and changes that another program made before.
 
 use ipset::Entry;
+use model::missing_family::{FamilyGap, MissingFamily};
 use model::sets::SetKind;
 use model::snapshot::Interface;
 use model::{NodeState, Op};
@@ -113,4 +114,70 @@ fn rules_of_the_other_family_are_repaired_when_a_retry_sees_them() {
     );
     node.kernel.release(held);
     node.settles_within(Duration::from_secs(60));
+}
+
+/// A family that the node lacks is not tried. Once the node has it, the next audit serves it.
+#[test]
+fn a_family_that_the_node_lacks_is_left_out_until_an_audit_finds_it() {
+    let lacking = |missing: Option<AddressFamily>| {
+        let gap = FamilyGap::Disabled("net.ipv6.conf.all.disable_ipv6".into());
+        let missing = missing.map(|family| MissingFamily { family, gap });
+        NodeState {
+            missing,
+            ..NodeState::default()
+        }
+    };
+    let mut service = web();
+    service
+        .cluster_ips
+        .push(Parsed::Valid("fd00:96::1".parse().expect("an address")));
+    let mut node = Node::new(config());
+    node.kernel.set_node(lacking(Some(AddressFamily::Ipv6)));
+    node.list([
+        Object::Service(service),
+        Object::EndpointSlice(web_slice(&[[10, 1, 0, 1]])),
+    ]);
+    node.settles_within(Duration::from_secs(1));
+    let of_ipv6 = |node: &Node| {
+        let addresses = node.kernel.tables().addresses;
+        addresses.iter().filter(|address| address.is_ipv6()).count()
+    };
+    assert_eq!(of_ipv6(&node), 0);
+    assert!(
+        !node
+            .kernel
+            .tables()
+            .rules
+            .contains_key(&AddressFamily::Ipv6)
+    );
+    let missing = |node: &Node| {
+        node.reconciler
+            .missing_family()
+            .map(|missing| missing.family)
+    };
+    assert_eq!(missing(&node), Some(AddressFamily::Ipv6));
+    let raised = (node.reports.iter())
+        .filter(|report| matches!(report, Report::FindingRaised(finding) if finding.code == model::Code::MissingFamily));
+    assert_eq!(raised.count(), 1);
+    node.reports.clear();
+    node.run(Duration::from_secs(300));
+    let failed =
+        |report: &&Report| matches!(report, Report::OpFailed(..) | Report::FindingRaised(_));
+    let report = node.reports.iter().find(failed);
+    assert!(report.is_none(), "{report:?}");
+
+    node.kernel.set_node(lacking(None));
+    node.run(config().sync_period + Duration::from_secs(2));
+    assert_eq!(of_ipv6(&node), 1);
+    assert!(
+        node.kernel
+            .tables()
+            .rules
+            .contains_key(&AddressFamily::Ipv6)
+    );
+    assert_eq!(missing(&node), None);
+
+    node.kernel.set_node(lacking(Some(AddressFamily::Ipv6)));
+    node.run(config().sync_period + Duration::from_secs(20));
+    assert_eq!(of_ipv6(&node), 0);
 }

@@ -35,6 +35,7 @@ pub(super) struct ConfigFile {
     pub(super) protected_cidrs: Vec<Network>,
     pub(super) protected_host_ports: Option<BTreeSet<u16>>,
     pub(super) service_limits: ServiceLimits,
+    pub(super) accept_served_traffic: Option<bool>,
     pub(super) drain_timeout: Option<GoDuration>,
     pub(super) cut_lost_endpoints: Option<bool>,
     pub(super) deletion_confirmation: Option<GoDuration>,

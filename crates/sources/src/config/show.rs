@@ -146,6 +146,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
                 entries,
                 real_servers,
             },
+        accept_served_traffic,
         drain_timeout,
         cut_lost_endpoints,
         strict_arp,
@@ -193,6 +194,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         ("serviceLimits.sourceRanges", json!(source_ranges)),
         ("serviceLimits.entries", json!(entries)),
         ("serviceLimits.realServers", json!(real_servers)),
+        ("acceptServedTraffic", json!(accept_served_traffic)),
         ("drainTimeout", duration(*drain_timeout)),
         ("cutLostEndpoints", json!(cut_lost_endpoints)),
     ]);

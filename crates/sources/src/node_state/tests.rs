@@ -50,10 +50,34 @@ fn mistakes_have_places() {
 }
 
 #[test]
+fn families_are_both_unless_one_is_left_out() {
+    let missing = |text: &str| {
+        let found = parse(Path::new("n.yaml"), text).expect("a node state");
+        let missing = found.state.missing;
+        missing.map(|missing| (missing.family.to_string(), missing.gap))
+    };
+    let lacks = |family: &str| Some((family.to_owned(), FamilyGap::Described));
+    assert_eq!(missing("nodeName: node1\n"), None);
+    assert_eq!(missing("families: [IPv6, IPv4]\n"), None);
+    assert_eq!(missing("families: [IPv4]\n"), lacks("IPv6"));
+    assert_eq!(missing("families: [IPv6]\n"), lacks("IPv4"));
+    check_error("families: []\n", "n.yaml: families: at least one is wanted");
+    check_error(
+        "families: [ipv4]\n",
+        "n.yaml:1:12: families[0]: unknown variant `ipv4`, expected `IPv4` or `IPv6`",
+    );
+}
+
+#[test]
 fn what_is_written_reads_back() {
     let text = "nodeName: node1\nkernel: '6.1'\nprocessors: 4\ninterfaces:\n\
         - {name: lo, addresses: [127.0.0.1/8, \"::1\"]}\n- {name: eth0}\n";
-    for text in [text, "interfaces: []", "kernel: 5.15.0-rc1"] {
+    for text in [
+        text,
+        "interfaces: []",
+        "kernel: 5.15.0-rc1",
+        "families: [IPv6]",
+    ] {
         let file = parse(Path::new("n.yaml"), text).expect("a node state");
         let written = serde_json::to_string(&file).expect("JSON");
         let again = parse(Path::new("n.json"), &written).expect("what was written");

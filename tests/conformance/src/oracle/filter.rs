@@ -131,6 +131,9 @@ impl<'a> Filter<'a> {
         Ok(match condition {
             Match::Comment(_) => true,
             Match::Source { negated, network } => network.contains(packet.source) != *negated,
+            Match::Destination { negated, network } => {
+                network.contains(packet.destination) != *negated
+            }
             Match::InInterface { negated, name } => {
                 let same = match name.strip_suffix('+') {
                     Some(prefix) => packet.in_interface.starts_with(prefix),

@@ -8,6 +8,7 @@ mod crash;
 mod descriptors;
 mod doctor;
 mod drift;
+mod families;
 mod faults;
 mod files;
 #[path = "../harness/mod.rs"]
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         schedulers::trials(),
         changes::trials(),
         files::trials(),
+        families::trials(),
         faults::trials(),
         crash::trials(),
         descriptors::trials(),

@@ -17,6 +17,7 @@ mod filters;
 mod flows;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod input;
 mod leftovers;
 mod matrix;
 mod nodes;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         affinity::trials(),
         refusals::trials(),
         filters::trials(),
+        input::trials(),
         flows::trials(),
         rollout::trials(),
         drains::trials(),

@@ -58,3 +58,50 @@ fn leftovers_of_other_modes_are_told() {
     assert!(action("leftovers", left).contains("--remove-leftovers"));
     check("leftovers", |facts| facts.filter.leftovers = None, &[]);
 }
+
+/// INPUT of the node has this policy, and these rules stand there.
+fn with_input(facts: &mut NodeFacts, policy: &str, rule: &str) {
+    let saved = format!("*filter\n:INPUT {policy} [0:0]\n{rule}\nCOMMIT\n");
+    let live = facts.live.as_mut().expect("tables");
+    let served = "# ipvs\n-A -t 10.96.0.30:80 -s rr\n# ipset\ncreate KUBE-CLUSTER-IP hash:ip,port family inet\n\
+         add KUBE-CLUSTER-IP 10.96.0.30,tcp:80\n";
+    live.tables = model::text::parse(served).expect("tables");
+    (live.tables.rules).insert(AddressFamily::Ipv4, model::rules::Rules::default());
+    (live.host_rules).insert(
+        AddressFamily::Ipv4,
+        model::host_rules::HostRules::parse(&saved),
+    );
+}
+
+#[test]
+fn rules_that_drop_packets_to_services_are_a_problem() {
+    let foreign = |policy: &'static str, rule: &'static str, expected: &[&str]| {
+        check(
+            "foreign-rules",
+            |facts| with_input(facts, policy, rule),
+            expected,
+        );
+    };
+    let fine = ["ok: no rule of another program drops packets to Services"];
+    foreign("ACCEPT", "", &fine);
+    foreign("DROP", "-A INPUT -d 10.96.0.0/12 -j ACCEPT", &fine);
+    foreign(
+        "DROP",
+        "-A INPUT -i lo -j ACCEPT",
+        &[
+            "problem: policy DROP of chain INPUT of the IPv4 packet filter drops packets to Services, such as \
+             10.96.0.30:80/TCP",
+        ],
+    );
+    foreign(
+        "DROP",
+        "-A INPUT -i cni0 -j ACCEPT",
+        &[
+            "ok: policy DROP of chain INPUT of the IPv4 packet filter drops packets to Services, such as 10.96.0.30:80/TCP, \
+             that no earlier rule accepts; the first one that accepts some is `-A INPUT -i cni0 -j ACCEPT`",
+        ],
+    );
+    let told = action("foreign-rules", |facts| with_input(facts, "DROP", ""));
+    assert!(told.contains("acceptServedTraffic: true"), "{told}");
+    check("foreign-rules", |facts| facts.live = None, &[]);
+}

@@ -162,3 +162,19 @@ fn a_connection_tracker_that_is_nearly_full_is_told() {
     );
     check_tracked("7", "0", &["ok: 7 connections, no limit"]);
 }
+
+#[test]
+fn a_family_that_the_node_lacks_is_a_warning() {
+    check("families", |_| {}, &["ok: IPv4 and IPv6 can be served"]);
+    let lacks = |facts: &mut NodeFacts| {
+        let live = facts.live.as_mut().expect("tables");
+        live.node.missing = Some(model::missing_family::MissingFamily {
+            family: ipvs::AddressFamily::Ipv6,
+            gap: model::missing_family::FamilyGap::NoNat,
+        });
+    };
+    let expected =
+        "warning: this node cannot serve IPv6: the packet filter has no table nat for IPv6";
+    check("families", lacks, &[expected]);
+    assert!(super::super::tests::action("families", lacks).contains("ip6table_nat"));
+}

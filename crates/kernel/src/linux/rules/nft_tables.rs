@@ -81,7 +81,7 @@ impl NftTables {
     }
 }
 
-fn protocol(family: AddressFamily) -> u8 {
+pub(super) fn protocol(family: AddressFamily) -> u8 {
     match family {
         AddressFamily::Ipv4 => IPV4,
         AddressFamily::Ipv6 => IPV6,
@@ -90,11 +90,15 @@ fn protocol(family: AddressFamily) -> u8 {
 
 /// The attribute that names a table, padded.
 pub(super) fn table_name(name: &str) -> Vec<u8> {
-    // The header of four bytes, the name and its zero.
-    let length = 4 + name.len() + 1;
+    attribute(NFTA_TABLE_NAME, &[name.as_bytes(), &[0]].concat())
+}
+
+/// An attribute with its header of four bytes, padded.
+pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let length = 4 + value.len();
     let mut bytes = Vec::from(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
-    bytes.extend(NFTA_TABLE_NAME.to_ne_bytes());
-    bytes.extend(name.as_bytes());
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend(value);
     bytes.resize(length.next_multiple_of(4), 0);
     bytes
 }

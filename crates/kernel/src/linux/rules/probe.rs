@@ -1,29 +1,73 @@
-//! Probes whether this kernel has nf_tables for IPv4. `iptables-nft-save` does not tell: it succeeds where a table cannot be
+//! Probes which parts of nf_tables this kernel has. `iptables-nft-save` does not tell: it succeeds where a table cannot be
 //! made.
 
+use ipvs::AddressFamily;
 use netlink::{Protocol, Socket, Transport};
 
 use super::nft_tables::{
-    ACK, BATCH_BEGIN, CREATE, IPV4, NEW_TABLE, NFTABLES, REQUEST, message, read_errno, table_name,
+    ACK, BATCH_BEGIN, CREATE, IPV4, NEW_TABLE, NFTABLES, REQUEST, attribute, message, protocol,
+    read_errno, table_name,
 };
+
+/// The name of the table that is asked for.
+const TABLE: &str = "kube-ipvs-probe";
+/// `NFT_MSG_NEWCHAIN`, `include/uapi/linux/netfilter/nf_tables.h`; with its attributes below.
+const NEW_CHAIN: u16 = 3;
+const NFTA_CHAIN_NAME: u16 = 3;
+const NFTA_CHAIN_HOOK: u16 = 4;
+const NFTA_CHAIN_TYPE: u16 = 7;
+const NFTA_HOOK_HOOKNUM: u16 = 1;
+const NFTA_HOOK_PRIORITY: u16 = 2;
+/// `NF_IP_PRI_NAT_DST`, the priority of chains of type `nat` before routing.
+const DESTINATION_NAT: i32 = -100;
 
 /// Asks for a new table in a batch that does not end, which the kernel checks and undoes
 /// (`nfnetlink_rcv_batch`, `net/netfilter/nfnetlink.c`, Linux 6.1): nothing changes.
 pub(super) fn nft_works() -> bool {
-    let Ok(mut socket) = Socket::open(Protocol::Netfilter) else {
-        return false;
-    };
-    let mut answer = Vec::new();
-    socket.send(&batch()).is_ok()
-        && socket.receive(&mut answer).is_ok()
-        // Who may not ask cannot know; the programs will say it.
-        && matches!(read_errno(&answer), Some(0 | libc::EPERM))
+    // Who may not ask cannot know; the programs will say it.
+    matches!(
+        ask(&[new_table(IPV4, REQUEST | ACK | CREATE)]),
+        Some(0 | libc::EPERM)
+    )
 }
 
-fn batch() -> Vec<u8> {
+/// Asks in the same way for a chain of type `nat`. False where the kernel has no tables of the family (`EOPNOTSUPP`,
+/// `EAFNOSUPPORT`) or no such type of chain (`ENOENT`, `nft_chain_parse_hook`, `net/netfilter/nf_tables_api.c`, Linux 6.1); true where it
+/// gives any other answer, or none.
+pub(super) fn nft_has_nat(family: AddressFamily) -> bool {
+    let family = protocol(family);
+    let kind = (NFTABLES << 8) | NEW_CHAIN;
+    let number = |value: i32| value.to_be_bytes();
+    let hook = [
+        attribute(NFTA_HOOK_HOOKNUM, &number(libc::NF_INET_PRE_ROUTING)),
+        attribute(NFTA_HOOK_PRIORITY, &number(DESTINATION_NAT)),
+    ];
+    let chain = [
+        table_name(TABLE),
+        attribute(NFTA_CHAIN_NAME, b"probe\0"),
+        attribute(NFTA_CHAIN_HOOK | libc::NLA_F_NESTED as u16, &hook.concat()),
+        attribute(NFTA_CHAIN_TYPE, b"nat\0"),
+    ];
+    let chain = message(kind, REQUEST | ACK | CREATE, family, 0, &chain.concat());
+    // Without ACK the first answer is the failure of the table, or the answer about the chain.
+    let answer = ask(&[new_table(family, REQUEST | CREATE), chain]);
+    !matches!(
+        answer,
+        Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::ENOENT)
+    )
+}
+
+/// Sends the messages in a batch that does not end. Returns the error number of the first answer, 0 for success; none without one.
+fn ask(messages: &[Vec<u8>]) -> Option<libc::c_int> {
+    let mut socket = Socket::open(Protocol::Netfilter).ok()?;
     let begin = message(BATCH_BEGIN, REQUEST, 0, NFTABLES, &[]);
+    let mut answer = Vec::new();
+    socket.send(&[begin, messages.concat()].concat()).ok()?;
+    socket.receive(&mut answer).ok()?;
+    read_errno(&answer)
+}
+
+fn new_table(family: u8, flags: u16) -> Vec<u8> {
     let kind = (NFTABLES << 8) | NEW_TABLE;
-    let name = table_name("kube-ipvs-probe");
-    let table = message(kind, REQUEST | ACK | CREATE, IPV4, 0, &name);
-    [begin, table].concat()
+    message(kind, flags, family, 0, &table_name(TABLE))
 }

@@ -62,8 +62,6 @@ fn condition() -> impl Strategy<Value = Match> {
         ConnectionState::Established,
     ];
     let others = [
-        "-d 10.0.0.0/8",
-        "! -d 10.0.0.0/8",
         "-f",
         "-m tcp ! --dport 80",
         "-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80",
@@ -72,6 +70,8 @@ fn condition() -> impl Strategy<Value = Match> {
     prop_oneof![
         (any::<bool>(), network())
             .prop_map(|(negated, network)| Match::Source { negated, network }),
+        (any::<bool>(), network())
+            .prop_map(|(negated, network)| Match::Destination { negated, network }),
         (any::<bool>(), "[a-z0-9.@:]{1,14}\\+?").prop_map(|(negated, name)| Match::InInterface {
             negated,
             name: name.into(),

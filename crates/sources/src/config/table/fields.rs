@@ -202,6 +202,14 @@ pub const FIELDS: &[FieldInfo] = &[
     )
     .ours(),
     field(
+        "acceptServedTraffic",
+        Bool,
+        "false",
+        "Accept packets to Services in INPUT of the packet filter, once source ranges admitted them, so that a policy DROP or rules that \
+         stand behind ours do not drop them.",
+    )
+    .ours(),
+    field(
         "drainTimeout",
         Duration,
         "15m0s",

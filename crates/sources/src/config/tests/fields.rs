@@ -53,7 +53,7 @@ fn fields_that_act() {
 #[test]
 fn our_own_fields() {
     let text = ours(
-        "drainTimeout: 0s\ncutLostEndpoints: true\nprotectedCIDRs: [10.1.0.0/16]\n\
+        "drainTimeout: 0s\ncutLostEndpoints: true\nacceptServedTraffic: true\nprotectedCIDRs: [10.1.0.0/16]\n\
          externalIPPolicy: AllowList\nallowedExternalCIDRs: [192.0.2.0/24]\niptables: {dropBit: 1}\n\
          ipvs: {scheduler: sh, schedulerFlags: [sh-fallback, sh-port]}\n",
     );
@@ -68,12 +68,14 @@ fn our_own_fields() {
         protected_cidrs: vec![network("10.1.0.0/16")],
         drain_timeout: Duration::ZERO,
         cut_lost_endpoints: true,
+        accept_served_traffic: true,
         ..NodeConfig::new("host")
     };
     assert_eq!(resolve(&text).expect("a configuration").node, expected);
     let denied = resolve(&ours("externalIPPolicy: Deny")).expect("a configuration");
     assert_eq!(denied.node.external_ips, ExternalIpPolicy::Deny);
     assert_eq!(denied.node.drain_timeout, Duration::from_secs(900));
+    assert!(!denied.node.accept_served_traffic);
 }
 
 #[test]

@@ -1,0 +1,163 @@
+//! From the text of `iptables-save`.
+
+use std::collections::BTreeMap;
+
+use super::{Action, Condition, Hook, HookRules, HostRule, HostRules};
+use crate::names::Name;
+use crate::rules::{ChainKey, Rule, Table, Target};
+
+/// Number of rules that are kept of one hook. A hook with more is not judged.
+const RULES: usize = 4096;
+
+/// Number of characters of a rule that are kept for messages.
+const TEXT: usize = 300;
+
+impl HostRules {
+    /// Reads what `iptables-save` or `ip6tables-save` printed. Lines that are not understood are skipped.
+    #[must_use]
+    pub fn parse(saved: &str) -> Self {
+        let lines: Vec<(&str, &str)> = of_tables(saved).collect();
+        let hooks = Hook::ALL.into_iter();
+        Self {
+            hooks: hooks
+                .filter_map(|hook| Some((hook, read(hook, &lines)?)))
+                .collect(),
+        }
+    }
+}
+
+/// The lines of the tables that are looked at, each behind its table.
+fn of_tables(saved: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut table = "";
+    saved.lines().filter_map(move |line| {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix('*') {
+            table = name;
+            return None;
+        }
+        matches!(table, "filter" | "raw").then_some((table, line))
+    })
+}
+
+/// Returns the rules of `hook`; none where they take no packet away, or are too many.
+fn read(hook: Hook, lines: &[(&str, &str)]) -> Option<HookRules> {
+    let lines = || (lines.iter()).filter(|(table, _)| *table == hook.table());
+    let texts = lines().map(|(_, line)| *line);
+    let policy = format!(":{} DROP", hook.chain());
+    let drops = hook == Hook::Input && texts.clone().any(|line| line.starts_with(&policy));
+    if !drops && !texts.clone().any(|line| may_harm(hook, line)) {
+        return None;
+    }
+    let mut chains: BTreeMap<Name, Vec<&str>> = BTreeMap::new();
+    for line in texts {
+        if let Some(chain) = line.strip_prefix(':') {
+            let chain = chain.split_ascii_whitespace().next().unwrap_or_default();
+            chains.entry(chain.into()).or_default();
+        } else if let Some((chain, rule)) = rule_of(line) {
+            chains.entry(chain.into()).or_default().push(rule);
+        }
+    }
+    let known = |name: &str| chains.contains_key(name);
+    let mut count = 0;
+    let mut understood = BTreeMap::new();
+    let mut next: Vec<Name> = vec![hook.chain().into()];
+    while let Some(chain) = next.pop() {
+        if understood.contains_key(&chain) {
+            continue;
+        }
+        let texts = match is_passed(hook, &chain) {
+            true => &[][..],
+            false => chains.get(&chain).map_or(&[][..], Vec::as_slice),
+        };
+        count += texts.len();
+        if count > RULES {
+            return None;
+        }
+        let rules: Vec<HostRule> = (texts.iter())
+            .map(|text| HostRule::understand(&chain, text, &Rule::parse(text), known))
+            .collect();
+        next.extend(rules.iter().filter_map(|rule| match &rule.action {
+            Action::Jump(target) | Action::Goto(target) => Some(target.clone()),
+            _ => None,
+        }));
+        understood.insert(chain, rules);
+    }
+    let harms = (understood.values().flatten()).any(|rule| hook.is_harm(&rule.action));
+    (drops || harms).then_some(HookRules {
+        drops,
+        chains: understood,
+    })
+}
+
+/// Returns true if the line is a rule that could take packets away, by its text alone. Cheap: on most nodes it is all that is done.
+fn may_harm(hook: Hook, line: &str) -> bool {
+    let Some((chain, rule)) = rule_of(line) else {
+        return false;
+    };
+    if is_passed(hook, chain) {
+        return false;
+    }
+    match hook {
+        Hook::Input => rule.contains("-j DROP") || rule.contains("-j REJECT"),
+        Hook::RawPrerouting | Hook::RawOutput => {
+            rule.contains("-j NOTRACK") || rule.contains("--notrack")
+        }
+    }
+}
+
+/// Returns the chain and the rule of `-A CHAIN RULE`, with counters before it or without.
+fn rule_of(line: &str) -> Option<(&str, &str)> {
+    let line = match line.strip_prefix('[').and_then(|line| line.split_once(']')) {
+        Some((_, line)) => line.trim_start(),
+        None => line,
+    };
+    let rule = line.strip_prefix("-A ")?;
+    Some(rule.split_once(' ').unwrap_or((rule, "")))
+}
+
+/// Returns true if `chain` is ours: what it refuses is not served.
+fn is_passed(hook: Hook, chain: &str) -> bool {
+    hook == Hook::Input && ChainKey::new(Table::Filter, chain).is_ours()
+}
+
+impl HostRule {
+    /// Understands `rule` of `chain`, which leads to no other chain.
+    pub(super) fn of(chain: &str, rule: &Rule) -> Self {
+        Self::understand(chain, &rule.to_string(), rule, |_| false)
+    }
+
+    fn understand(chain: &str, text: &str, rule: &Rule, known: impl Fn(&str) -> bool) -> Self {
+        let text = format!("-A {chain} {text}");
+        Self {
+            text: text.chars().take(TEXT).collect::<String>().into(),
+            conditions: rule.matches.iter().map(Condition::of).collect(),
+            action: action(&rule.target, known),
+        }
+    }
+}
+
+fn action(target: &Target, known: impl Fn(&str) -> bool) -> Action {
+    match target {
+        Target::Accept => Action::Accept,
+        Target::Drop | Target::Reject(_) => Action::Drop,
+        Target::Return => Action::Return,
+        Target::Jump(chain) if known(chain) => Action::Jump(chain.clone()),
+        Target::Jump(extension) => of_extension(extension),
+        Target::Nothing | Target::Mark { .. } | Target::Masquerade { .. } => Action::Pass,
+        Target::Other(text) => match text.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
+            ["-g", chain] if known(chain) => Action::Goto((*chain).into()),
+            ["-j", "CT", options @ ..] if options.contains(&"--notrack") => Action::NoTrack,
+            ["-j", extension, ..] => of_extension(extension),
+            _ => Action::Pass,
+        },
+    }
+}
+
+fn of_extension(name: &str) -> Action {
+    match name {
+        "NOTRACK" => Action::NoTrack,
+        "REJECT" => Action::Drop,
+        "QUEUE" | "NFQUEUE" | "TPROXY" | "SYNPROXY" => Action::Leave,
+        _ => Action::Pass,
+    }
+}

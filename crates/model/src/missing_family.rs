@@ -1,0 +1,104 @@
+//! A family of addresses that a node cannot serve.
+
+use std::fmt;
+
+use ipvs::AddressFamily;
+
+use crate::finding::{Code, Finding};
+use crate::names::{Name, ObjectName};
+
+/// A family that cannot be served on a node, and the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingFamily {
+    /// The family.
+    pub family: AddressFamily,
+    /// The reason.
+    pub gap: FamilyGap,
+}
+
+/// What a node lacks of a family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FamilyGap {
+    /// This setting is 1, `net.ipv6.conf.all.disable_ipv6`.
+    Disabled(Name),
+    /// The kernel has no sockets of the family, as with `ipv6.disable=1` on its command line.
+    NoSockets,
+    /// IPVS of this kernel does not know the family (`CONFIG_IP_VS_IPV6`).
+    NoIpvs,
+    /// The packet filter has no table `nat` for the family.
+    NoNat,
+    /// There is no program that changes the packet filter of the family.
+    NoProgram,
+    /// A file that describes the node says so.
+    Described,
+}
+
+impl FamilyGap {
+    /// Decides which family is missing from the gaps that were found in each, IPv4 first. None if both have one, or none has.
+    #[must_use]
+    pub fn decide(gaps: [Option<Self>; 2]) -> Option<MissingFamily> {
+        let (family, gap) = match gaps {
+            [Some(gap), None] => (AddressFamily::Ipv4, gap),
+            [None, Some(gap)] => (AddressFamily::Ipv6, gap),
+            [None, None] | [Some(_), Some(_)] => return None,
+        };
+        Some(MissingFamily { family, gap })
+    }
+}
+
+impl MissingFamily {
+    /// Returns the operator's next step.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let six = match self.family {
+            AddressFamily::Ipv4 => "",
+            AddressFamily::Ipv6 => "6",
+        };
+        match &self.gap {
+            FamilyGap::Disabled(setting) => format!("set {setting} = 0"),
+            FamilyGap::NoSockets => "start the node without ipv6.disable=1".to_owned(),
+            FamilyGap::NoIpvs => "use a kernel built with CONFIG_IP_VS_IPV6".to_owned(),
+            FamilyGap::NoNat => {
+                format!("load its module (modprobe ip{six}table_nat, or nft_chain_nat)")
+            }
+            FamilyGap::NoProgram => format!("install ip{six}tables-save and ip{six}tables-restore"),
+            FamilyGap::Described => "correct the description of the node".to_owned(),
+        }
+    }
+
+    /// Returns the finding about the node.
+    #[must_use]
+    pub fn finding(&self, node: &Name) -> Finding {
+        let served = match self.family {
+            AddressFamily::Ipv4 => AddressFamily::Ipv6,
+            AddressFamily::Ipv6 => AddressFamily::Ipv4,
+        };
+        Finding {
+            code: Code::MissingFamily,
+            kind: "Node",
+            object: ObjectName::new("", node.clone()),
+            field: "families".to_owned(),
+            problem: format!("this node cannot serve {}: {self}", self.family),
+            consequence: format!(
+                "Services are served in {served} alone; where {} is wanted, {}",
+                self.family,
+                self.advice()
+            ),
+        }
+    }
+}
+
+/// Prints the reason.
+impl fmt::Display for MissingFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = self.family;
+        match &self.gap {
+            FamilyGap::Disabled(setting) => write!(f, "{setting} is 1"),
+            FamilyGap::NoSockets => write!(f, "the kernel has no {family}"),
+            FamilyGap::NoIpvs => write!(f, "IPVS of this kernel has no {family}"),
+            FamilyGap::NoNat => write!(f, "the packet filter has no table nat for {family}"),
+            FamilyGap::NoProgram => write!(f, "there is no iptables program for {family}"),
+            FamilyGap::Described => f.write_str("the description of the node says so"),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Findings about rules of other programs that take packets of Services away.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use ipset::Entry;
+use ipvs::{AddressFamily, Protocol, VirtualServerKey};
+use model::config::NodeConfig;
+use model::finding::{Code, Finding};
+use model::host_rules::{Harm, Hook, HostPacket};
+use model::names::ObjectName;
+use model::sets::SetKind;
+use model::snapshot::Snapshot;
+
+/// Number of rules that are looked at for one family, all packets together. Packets to virtual servers behind that are not judged.
+const STEPS: usize = 200_000;
+
+/// Number of findings about one family at most.
+const FINDINGS: usize = 8;
+
+/// Returns findings about the rules of other programs in `live`: INPUT that drops packets to Services, and rules that keep them from
+/// connection tracking. One for each rule or policy, with the first virtual server that it concerns.
+#[must_use]
+pub fn harmful_rules(live: &Snapshot, config: &NodeConfig) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for family in live.host_rules.keys() {
+        let harms = harms(live, *family).into_iter().take(FINDINGS);
+        findings.extend(harms.map(|((hook, by), (packet, harm))| {
+            let by = format!("{by} of {}", text(*family));
+            finding(hook, &by, packet, &harm, config)
+        }));
+    }
+    findings
+}
+
+/// The harm of one family: of each rule or policy the first packet, if possible one that no other rule accepts.
+fn harms(live: &Snapshot, family: AddressFamily) -> BTreeMap<(Hook, String), (HostPacket, Harm)> {
+    let mut found: BTreeMap<(Hook, String), (HostPacket, Harm)> = BTreeMap::new();
+    let Some(rules) = live.host_rules.get(&family) else {
+        return found;
+    };
+    let rules = match live.tables.rules.get(&family) {
+        Some(ours) => rules.beside(ours),
+        None => rules.clone(),
+    };
+    let mut steps = STEPS;
+    for packet in packets(live, family) {
+        for hook in Hook::ALL {
+            let harm = rules.judge(hook, packet, &live.tables.sets, &mut steps);
+            let Some(harm) = harm else {
+                continue;
+            };
+            let known = found.entry((hook, harm.by.clone()));
+            let first = known.or_insert_with(|| (packet, harm.clone()));
+            if first.1.unless.is_some() && harm.unless.is_none() {
+                *first = (packet, harm);
+            }
+        }
+        if steps == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// The first packets of connections to what is served, in the order of virtual servers.
+fn packets(live: &Snapshot, family: AddressFamily) -> impl Iterator<Item = HostPacket> {
+    let holds = move |kind: SetKind, entry: Entry| {
+        let set = live.tables.sets.get(&kind.name(family));
+        set.is_some_and(|set| set.entries.contains(&entry))
+    };
+    let is_served = move |packet: &HostPacket| {
+        let protocol = ipset::Protocol(packet.protocol.number());
+        let at = Entry::IpPort(packet.address, protocol, packet.port);
+        let kinds = [
+            SetKind::ClusterIp,
+            SetKind::LoadBalancer,
+            SetKind::ExternalIp,
+            SetKind::ExternalIpLocal,
+            SetKind::NodePortSctp,
+        ];
+        let port = Entry::Port(packet.port);
+        kinds.into_iter().any(|kind| holds(kind, at))
+            || match packet.protocol {
+                Protocol::Tcp => holds(SetKind::NodePortTcp, port),
+                Protocol::Udp => holds(SetKind::NodePortUdp, port),
+                _ => false,
+            }
+    };
+    let keys = live.tables.virtual_servers.keys();
+    let packets = keys.filter_map(move |key| match *key {
+        VirtualServerKey::Address {
+            address,
+            port,
+            protocol,
+        } if AddressFamily::of(address) == family => Some(HostPacket {
+            address,
+            port,
+            protocol,
+        }),
+        _ => None,
+    });
+    packets.filter(is_served)
+}
+
+fn finding(hook: Hook, by: &str, packet: HostPacket, harm: &Harm, config: &NodeConfig) -> Finding {
+    let HostPacket {
+        address,
+        port,
+        protocol,
+    } = packet;
+    let key = VirtualServerKey::Address {
+        address,
+        port,
+        protocol,
+    };
+    let (code, field, problem, consequence) = match (hook, &harm.unless) {
+        (Hook::Input, None) => (
+            Code::InputDrops,
+            "acceptServedTraffic",
+            format!("{by} drops packets to Services, such as {key}"),
+            match config.accept_served_traffic {
+                false => {
+                    "connections from pods and from outside get no answer; set acceptServedTraffic: true, or accept them by a \
+                     rule of your own"
+                }
+                true => {
+                    "connections from pods and from outside get no answer: the rule stands before those of kube-ipvsd; move it \
+                     behind the jump to KUBE-NODE-PORT"
+                }
+            },
+        ),
+        (Hook::Input, Some(unless)) => (
+            Code::InputMayDrop,
+            "acceptServedTraffic",
+            format!(
+                "{by} drops packets to Services, such as {key}, that no earlier rule accepts; the first one that accepts some is \
+                 `{unless}`"
+            ),
+            "other connections get no answer; where they should, set acceptServedTraffic: true",
+        ),
+        (Hook::RawPrerouting | Hook::RawOutput, _) => (
+            Code::NotTracked,
+            "rules",
+            format!("{by} keeps packets to {key} from connection tracking"),
+            "IPVS cannot masquerade them, so connections that need it get no answer; delete the rule, or leave this address out \
+             of the program that wrote it",
+        ),
+    };
+    Finding {
+        code,
+        kind: "Node",
+        object: ObjectName::new("", config.node_name.clone()),
+        field: field.to_owned(),
+        problem,
+        consequence: consequence.to_owned(),
+    }
+}
+
+fn text(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::Ipv4 => "the IPv4 packet filter",
+        AddressFamily::Ipv6 => "the IPv6 packet filter",
+    }
+}

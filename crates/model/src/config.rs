@@ -47,6 +47,9 @@ pub struct NodeConfig {
     pub service_limits: ServiceLimits,
     /// Time for which a real server that left may keep its connections; zero is without end (deviation D6).
     pub drain_timeout: Duration,
+    /// Time for which a UDP real server keeps its flows while its endpoint terminates and still serves; zero deletes it at once
+    /// (deviation D26).
+    pub udp_drain_timeout: Duration,
     /// True if an endpoint that is gone without having been terminating is cut off at once (deviation D6).
     pub cut_lost_endpoints: bool,
     /// True if the node answers ARP for an address only at the interface that has it.
@@ -77,6 +80,7 @@ impl NodeConfig {
             protected_host_ports: [22].into(),
             service_limits: ServiceLimits::default(),
             drain_timeout: Duration::from_secs(15 * 60),
+            udp_drain_timeout: Duration::from_secs(5),
             cut_lost_endpoints: false,
             strict_arp: false,
             kernel_settings: KernelSettings::default(),

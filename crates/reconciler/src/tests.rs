@@ -3,6 +3,7 @@ mod beside_faults;
 mod drains;
 mod faults;
 mod large;
+mod udp_drains;
 
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};

@@ -36,6 +36,7 @@ pub(super) struct ConfigFile {
     pub(super) protected_host_ports: Option<BTreeSet<u16>>,
     pub(super) service_limits: ServiceLimits,
     pub(super) drain_timeout: Option<GoDuration>,
+    pub(super) udp_drain_timeout: Option<GoDuration>,
     pub(super) cut_lost_endpoints: Option<bool>,
     pub(super) iptables_backend: Option<IptablesBackend>,
     pub(super) service_metrics: Option<ServiceMetrics>,

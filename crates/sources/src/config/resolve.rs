@@ -72,6 +72,7 @@ impl Resolver<'_> {
             protected_host_ports,
             service_limits,
             drain_timeout,
+            udp_drain_timeout,
             cut_lost_endpoints,
             iptables_backend,
             service_metrics,
@@ -150,6 +151,7 @@ impl Resolver<'_> {
             protected_host_ports: protected_host_ports.unwrap_or_else(|| [22].into()),
             service_limits: limits(service_limits),
             drain_timeout: seconds(drain_timeout, 15 * MINUTE),
+            udp_drain_timeout: seconds(udp_drain_timeout, 5),
             cut_lost_endpoints: cut_lost_endpoints.unwrap_or(false),
             strict_arp: strict_arp.unwrap_or(false),
             kernel_settings: KernelSettings {

@@ -127,6 +127,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
                 real_servers,
             },
         drain_timeout,
+        udp_drain_timeout,
         cut_lost_endpoints,
         strict_arp,
         kernel_settings,
@@ -174,6 +175,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         ("serviceLimits.entries", json!(entries)),
         ("serviceLimits.realServers", json!(real_servers)),
         ("drainTimeout", duration(*drain_timeout)),
+        ("udpDrainTimeout", duration(*udp_drain_timeout)),
         ("cutLostEndpoints", json!(cut_lost_endpoints)),
     ]);
     of_detection(detect_local, values);

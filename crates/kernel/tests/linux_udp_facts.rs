@@ -13,7 +13,7 @@ use ipvs::{Protocol, RealServer, VirtualServerKey};
 use kernel::LinuxKernel;
 use kernel::linux::Conntrack;
 use model::Op;
-use model::udp_flows::{Servers, UdpFlows};
+use model::udp_flows::UdpFlows;
 
 use vm::{do_all, real, server};
 
@@ -179,12 +179,8 @@ impl Site {
 
     /// Deletes flows to the virtual server that another than `right` answers.
     fn clear(&self, right: Ipv4Addr) -> u64 {
-        let servers = Servers {
-            real_servers: [(right, 8080).into()].into(),
-            ..Servers::default()
-        };
         let flows = UdpFlows {
-            served: [((VIP, 53).into(), servers)].into(),
+            served: [((VIP, 53).into(), [(right, 8080).into()].into())].into(),
         };
         let mut conntrack = within(&self.node, Conntrack::open).expect("it opens");
         let cleared = conntrack.clear_stale(&flows).expect("it works");

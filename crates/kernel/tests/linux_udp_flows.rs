@@ -2,13 +2,13 @@
 
 mod vm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, ExitCode};
 
 use kernel::linux::Conntrack;
 use libtest_mimic::{Arguments, Trial};
-use model::udp_flows::{Servers, UdpFlows};
+use model::udp_flows::UdpFlows;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -95,12 +95,8 @@ fn tracked() -> BTreeMap<u16, usize> {
     ports
 }
 
-fn served_by(vip: SocketAddr, server: &str) -> (SocketAddr, Servers) {
-    let servers = Servers {
-        real_servers: [server.parse().expect("a server")].into(),
-        ..Servers::default()
-    };
-    (vip, servers)
+fn served_by(vip: SocketAddr, server: &str) -> (SocketAddr, BTreeSet<SocketAddr>) {
+    (vip, [server.parse().expect("a server")].into())
 }
 
 fn stale_flows_go_and_others_stay() {

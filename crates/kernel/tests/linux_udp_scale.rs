@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use kernel::linux::Conntrack;
-use model::udp_flows::{Servers, UdpFlows};
+use model::udp_flows::UdpFlows;
 
 /// Clients, each at a port of its own.
 const CLIENTS: u16 = 56_000;
@@ -40,11 +40,7 @@ fn peak() -> usize {
 fn flows_to(vips: &[Ipv4Addr], server: Option<SocketAddr>) -> UdpFlows {
     let served = vips.iter().map(|vip| {
         let vip = SocketAddr::from((*vip, 53));
-        let servers = Servers {
-            real_servers: [server.unwrap_or(vip)].into(),
-            ..Servers::default()
-        };
-        (vip, servers)
+        (vip, [server.unwrap_or(vip)].into())
     });
     UdpFlows {
         served: served.collect(),

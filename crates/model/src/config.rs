@@ -49,6 +49,9 @@ pub struct NodeConfig {
     pub accept_served_traffic: bool,
     /// Time for which a real server that left may keep its connections; zero is without end (deviation D6).
     pub drain_timeout: Duration,
+    /// Time for which a UDP real server keeps its flows while its endpoint terminates and still serves; zero deletes it at once
+    /// (deviation D26).
+    pub udp_drain_timeout: Duration,
     /// True if an endpoint that is gone without having been terminating is cut off at once (deviation D6).
     pub cut_lost_endpoints: bool,
     /// True if the node answers ARP for an address only at the interface that has it.
@@ -80,6 +83,7 @@ impl NodeConfig {
             service_limits: ServiceLimits::default(),
             accept_served_traffic: false,
             drain_timeout: Duration::from_secs(15 * 60),
+            udp_drain_timeout: Duration::from_secs(5),
             cut_lost_endpoints: false,
             strict_arp: false,
             kernel_settings: KernelSettings::default(),

@@ -40,6 +40,9 @@ pub struct Frontend {
     pub sources: Sources,
     /// Where traffic may go: ordered, each once, same family as `address`.
     pub backends: Vec<Backend>,
+    /// Endpoints of a UDP port that terminate and still serve, in the same order. They keep the flows that they have unless they are
+    /// among `backends`.
+    pub finishing: Arc<[Backend]>,
 }
 
 /// The way a frontend's address came to the Service.

@@ -215,11 +215,22 @@ pub struct Desired {
     pub tables: NodeTables,
     /// The owner of each entry.
     pub owners: Owners,
+    /// Endpoints of UDP virtual servers that terminate and still serve, and get no new flows: they are not among the real servers, but
+    /// one that was keeps its flows for a while (deviation D26). Never empty.
+    pub finishing: BTreeMap<VirtualServerKey, Arc<[RealServerKey]>>,
     /// The answers at health-check node ports, by Service.
     pub health_checks: BTreeMap<ObjectName, HealthCheck>,
     /// Services with a policy `Local` and no endpoint here, though there are some elsewhere: which policy, in which
     /// family. Never empty.
     pub without_local_endpoints: BTreeMap<ObjectName, WithoutLocal>,
+}
+
+impl Desired {
+    /// Returns true if `real` is an endpoint of the UDP virtual server `server` that terminates, still serves, and gets no new flows.
+    #[must_use]
+    pub fn finishes(&self, server: VirtualServerKey, real: RealServerKey) -> bool {
+        (self.finishing.get(&server)).is_some_and(|all| all.binary_search(&real).is_ok())
+    }
 }
 
 /// The policies `Local` of one Service that find no endpoint on this node, by family.

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// A tracked flow, as far as it is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +18,8 @@ pub struct Flow {
 /// The servers that may answer at each virtual server. One that nobody serves is not in it: its flows are left alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UdpFlows {
-    /// By address and port.
-    pub served: BTreeMap<SocketAddr, Servers>,
-}
-
-/// The servers that may answer at one virtual server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Servers {
-    /// Its real servers.
-    pub real_servers: BTreeSet<SocketAddr>,
-    /// Endpoints that serve what they have begun, though they get no new flows: they terminate
-    /// (k/k#45976).
-    pub finishing: BTreeSet<IpAddr>,
+    /// The servers that may answer, by the virtual server's address and port.
+    pub served: BTreeMap<SocketAddr, BTreeSet<SocketAddr>>,
 }
 
 impl UdpFlows {
@@ -37,9 +27,7 @@ impl UdpFlows {
     /// flow began, so that its packets pass it by.
     #[must_use]
     pub fn is_stale(&self, flow: &Flow) -> bool {
-        self.served.get(&flow.destination).is_some_and(|servers| {
-            !servers.real_servers.contains(&flow.answered_by)
-                && !servers.finishing.contains(&flow.answered_by.ip())
-        })
+        (self.served.get(&flow.destination))
+            .is_some_and(|servers| !servers.contains(&flow.answered_by))
     }
 }

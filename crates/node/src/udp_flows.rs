@@ -5,7 +5,7 @@
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 use ipvs::{Protocol, VirtualServerKey};
 use kernel::OpOutcome;
 use kernel::linux::{Cleared, Conntrack, ConntrackError};
-use model::cluster::ClusterState;
 use model::plan::{Op, Stage};
-use model::tables::Desired;
-use model::udp_flows::{Servers, UdpFlows};
+use model::tables::{Desired, NodeTables};
+use model::udp_flows::UdpFlows;
 use tracing::{debug, warn};
 
 use crate::health::Moment;
@@ -27,19 +26,19 @@ use reconciler::Reconciler;
 /// Times to wait after a pass that failed; twice as long after each one more, up to the second.
 const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
 
-/// Returns the servers that may answer at each UDP virtual server with real servers. Virtual servers in `foreign` are left out: their
-/// flows lead to real servers that no Service knows.
+/// Returns the servers that may answer at each UDP virtual server with real servers: those that it should have, and those that the
+/// kernel has, `live`, for one that drains answers until it is deleted. Where UDP servers do not drain, endpoints that
+/// terminate and still serve may answer what they have begun. Virtual servers in `foreign` are left out: their flows lead to real servers
+/// that no Service knows.
 #[must_use]
 pub fn wanted(
     desired: &Desired,
-    cluster: &ClusterState,
+    live: &NodeTables,
     foreign: &BTreeSet<VirtualServerKey>,
+    udp_drains: bool,
 ) -> UdpFlows {
     let mut flows = UdpFlows::default();
     for (key, entry) in &desired.tables.virtual_servers {
-        if foreign.contains(key) {
-            continue;
-        }
         let VirtualServerKey::Address {
             address,
             port,
@@ -48,34 +47,22 @@ pub fn wanted(
         else {
             continue;
         };
-        if entry.real_servers.is_empty() {
+        if entry.real_servers.is_empty() || foreign.contains(key) {
             continue;
         }
-        let owner = desired.owners.virtual_servers.get(key);
-        let servers = Servers {
-            real_servers: (entry.real_servers.keys())
+        let live = (live.virtual_servers.get(key)).map(|live| live.real_servers.keys());
+        let finishing = (desired.finishing.get(key)).filter(|_| !udp_drains);
+        let servers = (entry.real_servers.keys())
+            .chain(live.into_iter().flatten())
+            .chain(finishing.into_iter().flat_map(|all| all.iter()));
+        flows.served.insert(
+            SocketAddr::new(*address, *port),
+            servers
                 .map(|real| SocketAddr::new(real.address, real.port))
                 .collect(),
-            finishing: owner.map_or_else(Default::default, |owner| {
-                finishing(cluster, &owner.service).collect()
-            }),
-        };
-        flows
-            .served
-            .insert(SocketAddr::new(*address, *port), servers);
+        );
     }
     flows
-}
-
-/// Endpoints of `service` that terminate and still serve.
-fn finishing<'a>(
-    cluster: &'a ClusterState,
-    service: &'a model::ObjectName,
-) -> impl Iterator<Item = IpAddr> + 'a {
-    (cluster.slices(service))
-        .flat_map(|slice| slice.endpoints)
-        .filter(|endpoint| endpoint.terminating && endpoint.serving)
-        .filter_map(|endpoint| endpoint.address.as_result().ok().copied())
 }
 
 /// Returns true if `op` changes where UDP flows may go.
@@ -142,10 +129,14 @@ impl Observer for Watcher {
     }
 
     fn idle(&mut self, reconciler: &Reconciler, _now: Moment) {
-        if self.needed && reconciler.has_synced() {
+        if self.needed
+            && reconciler.has_synced()
+            && let Some(live) = reconciler.live()
+        {
             self.needed = false;
             let foreign = reconciler.foreign().collect();
-            let flows = wanted(reconciler.desired(), reconciler.cluster(), &foreign);
+            let udp_drains = !reconciler.config().udp_drain_timeout.is_zero();
+            let flows = wanted(reconciler.desired(), &live.tables, &foreign, udp_drains);
             self.cleaner.request(flows);
         }
     }

@@ -400,17 +400,25 @@ impl ClaimIndex {
         for entry in removed.difference(&added) {
             self.sets.remove(&mut tables.sets, *entry);
         }
-        match winners.first() {
+        let finishing = winners.first().map(|ranked| &ranked.claim.finishing);
+        let finishing = finishing.filter(|finishing| !finishing.is_empty());
+        let finished = match finishing {
+            Some(finishing) => self.desired.finishing.insert(key, finishing.clone()),
+            None => self.desired.finishing.remove(&key),
+        };
+        let finishes_as_before = finished.as_ref() == finishing;
+        let same = match winners.first() {
             Some(Ranked { claim, .. }) => {
                 owners.virtual_servers.insert(key, claim.owner.clone());
                 let entry = claim.entry.clone();
-                tables.virtual_servers.insert(key, entry).as_ref() != Some(&claim.entry)
+                tables.virtual_servers.insert(key, entry).as_ref() == Some(&claim.entry)
             }
             None => {
                 owners.virtual_servers.remove(&key);
-                tables.virtual_servers.remove(&key).is_some()
+                tables.virtual_servers.remove(&key).is_none()
             }
-        }
+        };
+        !(same && finishes_as_before)
     }
 
     /// Binds `address` if a winner needs it bound. Returns true if that is a change.

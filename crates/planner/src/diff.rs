@@ -40,16 +40,18 @@ pub struct Ownership {
     pub foreign: BTreeSet<VirtualServerKey>,
     /// Nothing inside these is deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
-    /// The TCP real servers to delete among those that are no endpoints any more.
+    /// The real servers to delete among those that are no endpoints any more and drain.
     pub retire: Retire,
+    /// True if UDP real servers drain ([`drains`]).
+    pub udp_drains: bool,
     /// True if anything may be deleted: not before every source has delivered a first list.
     pub deletions: bool,
     /// The node's name: it decides the order in which real servers are added (deviation D7).
     pub node_name: Name,
 }
 
-/// The TCP real servers to delete once they are no endpoints any more. Until then they have weight 0: they keep their connections
-/// and get no new ones (deviation D6).
+/// The real servers to delete once they are no endpoints any more, among those that drain. Until then they have weight 0: they keep
+/// their connections and get no new ones (deviations D6 and D26).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retire {
     /// Real servers that have weight 0 and no connection in the snapshot. For programs that run once: the weight was written
@@ -68,6 +70,7 @@ impl Ownership {
             foreign: BTreeSet::new(),
             exclude_cidrs: config.exclude_cidrs.clone(),
             retire: Retire::Idle,
+            udp_drains: !config.udp_drain_timeout.is_zero(),
             deletions: true,
             node_name: config.node_name.clone(),
         }
@@ -230,15 +233,14 @@ impl Differ<'_> {
         order::of_node(&self.own.node_name, key, real_servers)
     }
 
-    /// The change for a real server that is no endpoint any more. A TCP server gets weight 0 first, whatever connections
-    /// it has: a connection that begins between a reading and a deletion would be cut. A restart changes nothing, since
-    /// the weight is the state (deviation D6). UDP and SCTP servers are deleted at once: their clients would go on sending
-    /// into the void (k/k#71514).
+    /// The change for a real server that gets no new connections any more. One that [`drains`] gets weight 0 first, whatever
+    /// connections it has: a connection that begins between a reading and a deletion would be cut. A restart changes nothing, since
+    /// the weight is the state (deviation D6). The others are deleted at once.
     fn retire_real_server(&self, key: VirtualServerKey, real: &RealServer) -> Option<(Op, Reason)> {
         let delete = |reason| Some((Op::DelRealServer(key, real.key), reason));
         let place = (key, real.key);
         match &self.own.retire {
-            _ if !is_tcp(key) => delete(Reason::NoEndpoint),
+            _ if !drains(self.desired, self.own.udp_drains, place) => delete(Reason::NoEndpoint),
             Retire::Only(ended) if ended.contains_key(&place) => delete(ended[&place].clone()),
             _ if real.weight != 0 => {
                 let idle = RealServer { weight: 0, ..*real };
@@ -349,9 +351,17 @@ pub fn is_marked(live: &Snapshot, key: VirtualServerKey) -> bool {
         || filter_state::is_recorded(live, key)
 }
 
-fn is_tcp(key: VirtualServerKey) -> bool {
-    match key {
-        VirtualServerKey::Address { protocol, .. } => protocol == Protocol::Tcp,
+/// Returns true if the real server `place`, which gets no new connections any more, keeps its old ones for a while. One of TCP does. One of
+/// UDP does with `udp` while its endpoint terminates and still serves: an answer under way arrives (k/k#45976). Else its clients would
+/// go on sending into the void (k/k#71514), as those of an SCTP server would.
+#[must_use]
+pub fn drains(desired: &Desired, udp: bool, place: (VirtualServerKey, RealServerKey)) -> bool {
+    match place.0 {
+        VirtualServerKey::Address { protocol, .. } => match protocol {
+            Protocol::Tcp => true,
+            Protocol::Udp => udp && desired.finishes(place.0, place.1),
+            _ => false,
+        },
         VirtualServerKey::Fwmark { .. } => false,
     }
 }

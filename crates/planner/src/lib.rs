@@ -22,7 +22,8 @@ mod testing;
 
 pub use compile::{Compiler, compile, lint};
 pub use diff::{
-    Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, is_marked, release,
+    Ownership, Retire, captured, captured_scope, cleanup, diff, diff_keys, drains, is_marked,
+    release,
 };
 pub use host_rules::harmful_rules;
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

@@ -30,6 +30,8 @@ pub(crate) struct Claim {
     pub(crate) kind: FrontendKind,
     /// The virtual server with its real servers.
     pub(crate) entry: Arc<VirtualServerEntry>,
+    /// Endpoints that get no new flows and keep those they have.
+    pub(crate) finishing: Arc<[RealServerKey]>,
     /// The address, where it must be on the dummy device.
     pub(crate) bound: Option<IpAddr>,
     /// The entries by which the rules know it.
@@ -40,7 +42,11 @@ pub(crate) struct Claim {
 pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
     let backends = frontend.backends.iter();
     let real_servers = collect_real_servers(backends.map(|backend| real_server(*backend)));
+    let finishing = (frontend.finishing.iter())
+        .filter(|backend| frontend.backends.binary_search(backend).is_err())
+        .map(|backend| key_of(*backend));
     Claim {
+        finishing: finishing.collect(),
         kind: frontend.kind,
         entry: Arc::new(VirtualServerEntry {
             server: virtual_server(&frontend, config),
@@ -102,13 +108,17 @@ fn persistence_timeout(affinity: Duration) -> Duration {
 
 fn real_server(backend: Backend) -> RealServer {
     RealServer {
-        key: RealServerKey {
-            address: backend.address,
-            port: backend.port.get(),
-        },
+        key: key_of(backend),
         forwarding: Forwarding::Masquerade,
         weight: 1,
         upper_threshold: 0,
         lower_threshold: 0,
+    }
+}
+
+fn key_of(backend: Backend) -> RealServerKey {
+    RealServerKey {
+        address: backend.address,
+        port: backend.port.get(),
     }
 }

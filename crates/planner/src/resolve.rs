@@ -214,6 +214,7 @@ impl Resolver<'_> {
             port: port.name.clone(),
             protocol: port.protocol,
         });
+        let finishing = candidates.finishing(port.protocol, self.config.service_limits);
         sites.retain(|site| pass.serves(site.kind));
         for site in sites {
             let sources = self.sources(&site);
@@ -238,6 +239,7 @@ impl Resolver<'_> {
                 lacks_local,
                 sources: sources.clone(),
                 backends: backends.to_vec(),
+                finishing: finishing.clone(),
             });
         }
     }

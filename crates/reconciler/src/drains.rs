@@ -1,4 +1,4 @@
-//! Real servers that left their Service and still have connections (deviation D6).
+//! Real servers that left their Service and still have connections (deviations D6 and D26).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -146,7 +146,7 @@ impl Drains {
             let drain = self.drains.entry(key).or_insert_with(|| Drain {
                 owner: view.desired.owners.virtual_servers.get(&key.0).cloned(),
                 since: now,
-                deadline: deadline(view.config, now),
+                deadline: deadline(view.config, key.0, now),
                 connections: Connections::default(),
                 idle: false,
                 // Nothing is known of a server that drained before this process began.
@@ -167,8 +167,8 @@ impl Drains {
 
     /// Gives every drain the deadline that `config` asks for.
     pub(crate) fn follow(&mut self, config: &NodeConfig) {
-        for drain in self.drains.values_mut() {
-            drain.deadline = deadline(config, drain.since);
+        for ((server, _), drain) in &mut self.drains {
+            drain.deadline = deadline(config, *server, drain.since);
         }
     }
 }
@@ -186,11 +186,17 @@ fn weight(live: &Snapshot, (server, real): &DrainKey) -> Option<u32> {
     server.real_servers.get(real).map(|real| real.weight)
 }
 
-fn deadline(config: &NodeConfig, since: Instant) -> Option<Instant> {
-    match config.drain_timeout {
-        Duration::ZERO => None,
-        timeout => Some(since + timeout),
-    }
+/// When a drain from `server` ends at the latest. A flow of UDP has no end of its own that the kernel knows, so its drain has a limit
+/// always; no UDP server drains where that is zero.
+fn deadline(config: &NodeConfig, server: VirtualServerKey, since: Instant) -> Option<Instant> {
+    let timeout = match server {
+        VirtualServerKey::Address {
+            protocol: Protocol::Udp,
+            ..
+        } => return Some(since + config.udp_drain_timeout),
+        _ => config.drain_timeout,
+    };
+    (!timeout.is_zero()).then(|| since + timeout)
 }
 
 fn first_of(server: VirtualServerKey) -> DrainKey {
@@ -218,17 +224,19 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// TCP real servers, with their weights, that are not desired, at those virtual servers of `keys` that are ours and
+    /// Real servers, with their weights, that are not desired and drain, at those virtual servers of `keys` that are ours and
     /// desired.
     fn leaving(&self, keys: &TableKeys) -> impl Iterator<Item = (DrainKey, u32)> {
         let desired = &self.desired.tables.virtual_servers;
         let live = &self.live.tables.virtual_servers;
+        let udp = !self.config.udp_drain_timeout.is_zero();
         (keys.virtual_servers.iter().copied())
-            .filter(|key| is_tcp(*key) && self.owned.is_ours(self.live, *key))
+            .filter(|key| self.owned.is_ours(self.live, *key))
             .filter_map(move |key| Some((key, desired.get(&key)?, live.get(&key)?)))
             .flat_map(|(key, desired, live)| {
                 leaving(desired, live).map(move |(real, weight)| ((key, real), weight))
             })
+            .filter(move |(place, _)| planner::drains(self.desired, udp, *place))
     }
 
     /// Says of the endpoints behind `leaving` whether they terminate; those that their Service does not have are left out. The
@@ -270,14 +278,4 @@ fn leaving<'a>(
     (live.real_servers.values())
         .filter(|real| !desired.real_servers.contains_key(&real.key))
         .map(|real| (real.key, real.weight))
-}
-
-fn is_tcp(key: VirtualServerKey) -> bool {
-    matches!(
-        key,
-        VirtualServerKey::Address {
-            protocol: Protocol::Tcp,
-            ..
-        }
-    )
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
-use model::{NodeTables, Op, Plan, PlannedOp, Reason, Snapshot};
+use model::{Desired, NodeTables, Op, Plan, PlannedOp, Reason, Snapshot};
 use planner::{Ownership, diff};
 
 use crate::outcome::Compared;
@@ -50,7 +50,7 @@ pub fn check_takeover(now: &Compared) -> Vec<String> {
     };
     let plan = plan(&found, busy(&found), now, Knows::Nothing);
     let mut failures = Vec::new();
-    let expected = moves(&found, &left);
+    let expected = moves(&found, &left, &now.desired);
     differ("taking over", &plan, &expected, &mut failures);
     let patches = plan.ops().filter_map(|planned| match &planned.op {
         Op::PatchRules(_, patch) => Some(patch),
@@ -93,7 +93,7 @@ enum Knows {
 
 fn check_plan(from: &NodeTables, to: &NodeTables, after: &Compared, knows: Knows) -> Vec<String> {
     let mut failures = Vec::new();
-    let expected = moves(from, to);
+    let expected = moves(from, to, &after.desired);
     let busy_plan = plan(from, busy(from), after, knows);
     for (name, plan) in [
         ("with connections", &busy_plan),
@@ -153,9 +153,9 @@ fn busy(tables: &NodeTables) -> Traffic {
     traffic
 }
 
-/// The changes between two recorded tables, each with its reason. A TCP real server that leaves gets weight 0, whatever
-/// connections it has.
-fn moves(from: &NodeTables, to: &NodeTables) -> Vec<(Op, Reason)> {
+/// The changes between two recorded tables, each with its reason. A real server that leaves gets weight 0, whatever connections it has, if
+/// it is one of TCP, or of UDP and its endpoint finishes.
+fn moves(from: &NodeTables, to: &NodeTables, desired: &Desired) -> Vec<(Op, Reason)> {
     let mut moves = Vec::new();
     for (key, entry) in &to.virtual_servers {
         let old = from.virtual_servers.get(key);
@@ -182,7 +182,7 @@ fn moves(from: &NodeTables, to: &NodeTables) -> Vec<(Op, Reason)> {
             .values()
             .filter(|real| !entry.real_servers.contains_key(&real.key))
         {
-            moves.push(if is_tcp(*key) {
+            moves.push(if is_tcp(*key) || desired.finishes(*key, real.key) {
                 let drained = ipvs::RealServer { weight: 0, ..*real };
                 (Op::SetRealServer(*key, drained), Reason::Drains)
             } else {

@@ -34,7 +34,7 @@ use self::random::Random;
 use self::trouble::Active;
 use self::world::World;
 use crate::node::{Law, Node, Rules, Violation};
-use crate::subject::{Subject, address_of};
+use crate::subject::{Subject, address_of, drain_timeout};
 
 /// Time from a change to the kernel: the loop gathers for 100 ms at most, and a second for all else.
 const CHANGE: Duration = Duration::from_millis(1_100);
@@ -418,7 +418,8 @@ impl Simulation {
         self.deadlines.deletes_at_once =
             self.config.cut_lost_endpoints || self.node.guard.rules() == Rules::ReadBeforeDrain;
         self.deadlines.disown(desired, &live);
-        let wrong = self.deadlines.compare(desired, &live);
+        self.deadlines.udp_drains = !self.config.udp_drain_timeout.is_zero();
+        let wrong = self.deadlines.compare(self.compiler.desired(), &live);
         let new = self.deadlines.unknown(&wrong);
         self.justified += new.len() as u64;
         let new: Vec<_> = (new.into_iter())
@@ -491,8 +492,11 @@ impl Simulation {
         match wrong {
             Wrong::Lacking | Wrong::Extra => {}
             Wrong::Resting => time += REST,
-            Wrong::Draining if self.config.drain_timeout.is_zero() => return None,
-            Wrong::Draining => time += REST + self.config.drain_timeout,
+            Wrong::Draining => {
+                let timeout = (subject.virtual_server())
+                    .and_then(|server| drain_timeout(&self.config, server))?;
+                time += REST + timeout;
+            }
         }
         // Each sync of a few ops takes 1 ms.
         let in_parts = match ops_at_once(self.seed) {

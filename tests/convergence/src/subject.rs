@@ -1,11 +1,12 @@
 //! The one entry of the tables that a change is about.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipset::{Entry, SetName};
-use ipvs::{AddressFamily, RealServerKey, VirtualServerKey};
-use model::Op;
+use ipvs::{AddressFamily, Protocol, RealServerKey, VirtualServerKey};
 use model::names::Name;
+use model::{Desired, NodeConfig, Op};
 
 /// An entry of a node's tables.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,14 +75,29 @@ pub fn address_of(key: VirtualServerKey) -> Option<IpAddr> {
     }
 }
 
-/// Returns true for a virtual server of TCP: real servers drain from these alone.
+/// Returns true if the real server `real` of `key` keeps its connections for a while once it has left: one of TCP, and with `udp` one of UDP
+/// whose endpoint terminates and still serves.
 #[must_use]
-pub fn is_tcp(key: VirtualServerKey) -> bool {
-    matches!(
-        key,
-        VirtualServerKey::Address {
-            protocol: ipvs::Protocol::Tcp,
-            ..
-        }
-    )
+pub fn drains(desired: &Desired, udp: bool, key: VirtualServerKey, real: RealServerKey) -> bool {
+    match protocol_of(key) {
+        Some(Protocol::Tcp) => true,
+        Some(Protocol::Udp) => udp && desired.finishes(key, real),
+        _ => false,
+    }
+}
+
+/// Returns the time for which a real server of `key` drains at most under `config`; none for one of TCP that drains without end.
+#[must_use]
+pub fn drain_timeout(config: &NodeConfig, key: VirtualServerKey) -> Option<Duration> {
+    match protocol_of(key) {
+        Some(Protocol::Udp) => Some(config.udp_drain_timeout),
+        _ => Some(config.drain_timeout).filter(|timeout| !timeout.is_zero()),
+    }
+}
+
+fn protocol_of(key: VirtualServerKey) -> Option<Protocol> {
+    match key {
+        VirtualServerKey::Address { protocol, .. } => Some(protocol),
+        VirtualServerKey::Fwmark { .. } => None,
+    }
 }

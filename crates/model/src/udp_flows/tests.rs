@@ -4,16 +4,12 @@ fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address and a port")
 }
 
-/// 10.96.0.10:53 and fd00::10:53 are served by one endpoint each; 10.1.0.9 is about to end.
+/// 10.96.0.10:53 and fd00::10:53 are served by one endpoint each.
 fn flows() -> UdpFlows {
-    let servers = |real: &str| Servers {
-        real_servers: [at(real)].into(),
-        finishing: [at("10.1.0.9:53").ip()].into(),
-    };
     UdpFlows {
         served: [
-            (at("10.96.0.10:53"), servers("10.1.0.1:5353")),
-            (at("[fd00::10]:53"), servers("[fd01::1]:5353")),
+            (at("10.96.0.10:53"), [at("10.1.0.1:5353")].into()),
+            (at("[fd00::10]:53"), [at("[fd01::1]:5353")].into()),
         ]
         .into(),
     }
@@ -43,11 +39,6 @@ fn flows_to_others_are_stale() {
 #[test]
 fn flows_from_before_the_service_are_stale() {
     check("10.96.0.10:53", "10.96.0.10:53", true);
-}
-
-#[test]
-fn flows_to_endpoints_that_finish_stay() {
-    check("10.96.0.10:53", "10.1.0.9:5353", false);
 }
 
 #[test]

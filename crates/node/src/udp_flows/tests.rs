@@ -1,6 +1,6 @@
 use std::sync::mpsc;
 
-use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service};
+use model::cluster::{ClusterState, Endpoint, EndpointPort, EndpointSlice, Parsed, Service};
 use model::{NodeConfig, NodeState, Object, ObjectName};
 
 use super::*;
@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn flows(port: u16) -> UdpFlows {
     let at = SocketAddr::new([10, 96, 0, 1].into(), port);
     UdpFlows {
-        served: [(at, Servers::default())].into(),
+        served: [(at, BTreeSet::new())].into(),
     }
 }
 
@@ -89,43 +89,79 @@ fn cluster(ready: bool) -> ClusterState {
     state
 }
 
-fn wanted_of(cluster: &ClusterState) -> UdpFlows {
-    let (desired, _) = planner::compile(cluster, &NodeState::default(), &NodeConfig::new("node1"));
-    wanted(&desired, cluster, &BTreeSet::new())
+fn compiled(cluster: &ClusterState) -> Desired {
+    planner::compile(cluster, &NodeState::default(), &NodeConfig::new("node1")).0
+}
+
+fn key() -> VirtualServerKey {
+    VirtualServerKey::Address {
+        address: [10, 96, 0, 10].into(),
+        port: 53,
+        protocol: Protocol::Udp,
+    }
 }
 
 /// A virtual server of another program at a key that a Service wants. Its flows go to its own real servers.
 #[test]
 fn flows_of_a_foreign_virtual_server_are_left_alone() {
-    let cluster = cluster(true);
-    let (desired, _) = planner::compile(&cluster, &NodeState::default(), &NodeConfig::new("node1"));
-    let key = VirtualServerKey::Address {
-        address: [10, 96, 0, 10].into(),
-        port: 53,
-        protocol: Protocol::Udp,
-    };
-    assert!(desired.tables.virtual_servers.contains_key(&key));
+    let desired = compiled(&cluster(true));
+    assert!(desired.tables.virtual_servers.contains_key(&key()));
     let flow = model::udp_flows::Flow {
         destination: "10.96.0.10:53".parse().expect("an address"),
         answered_by: "192.0.2.9:53".parse().expect("a server"),
     };
-    assert!(wanted(&desired, &cluster, &BTreeSet::new()).is_stale(&flow));
-    assert!(!wanted(&desired, &cluster, &[key].into()).is_stale(&flow));
+    let live = NodeTables::default();
+    for (foreign, stale) in [(BTreeSet::new(), true), ([key()].into(), false)] {
+        let flows = wanted(&desired, &live, &foreign, true);
+        assert_eq!(flows.is_stale(&flow), stale);
+    }
+}
+
+/// Checks which of the flows to 10.1.0.1, which is ready, 10.1.0.2, which terminates and serves, and 10.1.0.3, which is gone, are stale at a
+/// kernel that has these real servers.
+fn check_servers(live: &[u8], udp_drains: bool, stale: [bool; 3]) {
+    let desired = compiled(&cluster(true));
+    let mut kernel = desired.tables.clone();
+    let entry = kernel.virtual_servers.get_mut(&key()).expect("it is there");
+    let entry = Arc::make_mut(entry);
+    let (_, first) = entry.real_servers.iter().next().expect("one");
+    let first = *first;
+    entry.real_servers = model::tables::collect_real_servers(live.iter().map(|last| {
+        let mut real = first;
+        real.key.address = [10, 1, 0, *last].into();
+        real
+    }));
+    let flows = wanted(&desired, &kernel, &BTreeSet::new(), udp_drains);
+    let vip: SocketAddr = "10.96.0.10:53".parse().expect("an address");
+    assert_eq!(flows.served.keys().collect::<Vec<_>>(), [&vip]);
+    let found = [1, 2, 3].map(|last: u8| {
+        flows.is_stale(&model::udp_flows::Flow {
+            destination: vip,
+            answered_by: SocketAddr::from(([10, 1, 0, last], 5353)),
+        })
+    });
+    assert_eq!(found, stale, "{live:?}, drains: {udp_drains}");
 }
 
 #[test]
-fn udp_flows_may_go_to_real_servers_and_to_those_that_finish() {
-    let flows = wanted_of(&cluster(true));
-    let servers = Servers {
-        real_servers: ["10.1.0.1:5353".parse().expect("a server")].into(),
-        finishing: [[10, 1, 0, 2].into()].into(),
-    };
-    let vip = "10.96.0.10:53".parse().expect("an address");
-    assert_eq!(flows.served, [(vip, servers)].into());
+fn udp_flows_may_go_to_real_servers_and_to_those_that_drain() {
+    // It drains; then its time is over.
+    check_servers(&[1, 2], true, [false, false, true]);
+    check_servers(&[1], true, [false, true, true]);
+    // Nothing was written yet: what should be there may answer, and what the kernel has still does.
+    check_servers(&[3], true, [false, true, false]);
+}
+
+/// Their real servers are deleted at once. An answer under way needs its flow.
+#[test]
+fn without_drains_udp_flows_to_endpoints_that_finish_stay() {
+    check_servers(&[1], false, [false, false, true]);
 }
 
 /// No endpoint could answer in their place.
 #[test]
 fn flows_of_a_service_without_endpoints_are_left_alone() {
-    assert_eq!(wanted_of(&cluster(false)), UdpFlows::default());
+    let desired = compiled(&cluster(false));
+    let flows = wanted(&desired, &desired.tables, &BTreeSet::new(), true);
+    assert_eq!(flows, UdpFlows::default());
 }

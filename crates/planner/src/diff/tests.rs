@@ -3,12 +3,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs::{Connections, Protocol, VirtualServerKey};
+use model::cluster::{Changed, Endpoint, Parsed};
 use model::plan::{Plan, Reason};
 use model::tables::TableKeys;
-use model::{Desired, Op, OpEffect, Snapshot};
+use model::{Desired, NodeState, ObjectName, Op, OpEffect, Snapshot};
 
 use super::{Ownership, Retire, cleanup, diff, diff_keys};
-use crate::testing::{cluster, compile, endpoint, service, slice};
+use crate::Compiler;
+use crate::testing::{cluster, compile, endpoint, port, service, slice};
 
 fn own() -> Ownership {
     Ownership::new(&model::NodeConfig::new("node1"))
@@ -363,6 +365,96 @@ fn a_real_server_that_leaves_drains_while_it_has_connections() {
     );
     // A connection may begin between a reading and a deletion.
     check_farewell(1, (0, 0), &[drains]);
+}
+
+/// Service `web` with UDP; 10.1.0.1 is ready, and 10.1.0.2 as `second` says, if it is there.
+fn udp(second: Option<Endpoint>) -> Desired {
+    let mut service = service("web", &["10.96.0.1"]);
+    service.ports = vec![port("http", 80, Protocol::Udp)];
+    let endpoints = [Some(endpoint("10.1.0.1")), second].into_iter().flatten();
+    let mut slice = slice("web", "web", endpoints.collect());
+    slice.ports[0].protocol = Parsed::Valid(Protocol::Udp);
+    compile(&cluster(vec![service], vec![slice])).0
+}
+
+fn terminating(serving: bool) -> Option<Endpoint> {
+    Some(Endpoint {
+        ready: false,
+        serving,
+        terminating: true,
+        ..endpoint("10.1.0.2")
+    })
+}
+
+#[test]
+fn a_udp_server_drains_while_its_endpoint_terminates_and_serves() {
+    let drains = "change real server 10.1.0.2:8080 of 10.96.0.1:80/UDP: no endpoint of the Service, its connections drain";
+    let deleted =
+        "delete real server 10.1.0.2:8080 of 10.96.0.1:80/UDP: no endpoint of the Service";
+    let idle = "delete real server 10.1.0.2:8080 of 10.96.0.1:80/UDP: no endpoint of the Service, its connections are gone";
+    let check = |second: Option<Endpoint>, weight: u32, flows: u32, drain, expected: &[&str]| {
+        let mut live = live(&udp(Some(endpoint("10.1.0.2"))));
+        let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
+        let (_, real) = (Arc::make_mut(entry).real_servers.iter_mut())
+            .next_back()
+            .expect("two");
+        real.weight = weight;
+        let connections = Connections {
+            inactive: flows,
+            ..Connections::default()
+        };
+        live.connections.insert((*key, real.key), connections);
+        let own = Ownership {
+            udp_drains: drain,
+            ..own()
+        };
+        let plan = diff(&udp(second), &live, &own);
+        let lines: Vec<String> = (plan.ops())
+            .map(|planned| format!("{}: {}", planned.op, planned.reason))
+            .collect();
+        assert_eq!(lines, expected);
+    };
+    check(terminating(true), 1, 1, true, &[drains]);
+    check(terminating(true), 1, 0, true, &[drains]);
+    check(terminating(true), 0, 1, true, &[]);
+    check(terminating(true), 0, 0, true, &[idle]);
+    for weight in [0, 1] {
+        check(terminating(false), weight, 1, true, &[deleted]);
+        check(None, weight, 1, true, &[deleted]);
+        check(terminating(true), weight, 1, false, &[deleted]);
+    }
+}
+
+/// No real server changes, and the virtual server is compared all the same.
+#[test]
+fn an_endpoint_that_stops_serving_touches_its_udp_virtual_servers() {
+    let state = |second| {
+        let mut service = service("web", &["10.96.0.1"]);
+        service.ports.push(port("dns", 53, Protocol::Udp));
+        let mut slice = slice("web", "web", vec![endpoint("10.1.0.1")]);
+        slice.endpoints.extend(second);
+        let mut dns = slice.ports[0].clone();
+        dns.name = Some("dns".into());
+        dns.protocol = Parsed::Valid(Protocol::Udp);
+        slice.ports.push(dns);
+        cluster(vec![service], vec![slice])
+    };
+    let mut compiler = Compiler::new(crate::testing::config());
+    compiler.compile(&state(terminating(true)), &NodeState::default(), drop);
+    let dns = VirtualServerKey::Address {
+        address: [10, 96, 0, 1].into(),
+        port: 53,
+        protocol: Protocol::Udp,
+    };
+    let all = |compiler: &Compiler| compiler.desired().finishing.clone();
+    assert_eq!(all(&compiler).keys().collect::<Vec<_>>(), [&dns]);
+    let changed = Changed {
+        services: [ObjectName::new("default", "web")].into(),
+        ..Changed::default()
+    };
+    let keys = compiler.update(&state(terminating(false)), &changed);
+    assert_eq!(keys.virtual_servers, [dns].into());
+    assert!(all(&compiler).is_empty());
 }
 
 #[test]

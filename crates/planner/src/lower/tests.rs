@@ -30,6 +30,7 @@ fn frontend() -> Frontend {
         policy: TrafficPolicy::Cluster,
         lacks_local: false,
         sources: Sources::Any,
+        finishing: Arc::default(),
         backends: vec![Backend {
             address: [10, 1, 0, 1].into(),
             port,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use ipvs::{AddressFamily, Protocol};
 use model::cluster::{Endpoint, EndpointSlice, Service, TrafficPolicy};
+use model::config::ServiceLimits;
 use model::frontend::{Backend, LocalEndpoint};
 use model::names::Name;
 
@@ -106,6 +108,19 @@ impl<'a> Candidates<'a> {
         (self.endpoints.iter())
             .filter(|(_, candidate)| candidate.local && candidate.endpoint.ready)
             .map(|(backend, _)| backend.address)
+    }
+
+    /// Endpoints of a UDP port that terminate and still serve, as many as one Service may have real servers. Those of other protocols
+    /// need no list: a TCP server that left drains whatever its endpoint does, and one of SCTP never.
+    pub(super) fn finishing(&self, protocol: Protocol, limits: ServiceLimits) -> Arc<[Backend]> {
+        if protocol != Protocol::Udp {
+            return Arc::default();
+        }
+        (self.endpoints.iter())
+            .filter(|(_, candidate)| candidate.is_last_resort())
+            .map(|(backend, _)| *backend)
+            .take(limits.real_servers)
+            .collect()
     }
 
     /// The endpoints to use, for each policy: ready ones, else those that still serve while

@@ -157,6 +157,7 @@ impl Reconciler {
             foreign: std::mem::take(&mut self.owned.foreign),
             exclude_cidrs: self.config.exclude_cidrs.clone(),
             retire,
+            udp_drains: !self.config.udp_drain_timeout.is_zero(),
             deletions: self.cluster.is_complete(),
             node_name: self.config.node_name.clone(),
         };

@@ -37,6 +37,7 @@ pub(super) struct ConfigFile {
     pub(super) service_limits: ServiceLimits,
     pub(super) accept_served_traffic: Option<bool>,
     pub(super) drain_timeout: Option<GoDuration>,
+    pub(super) udp_drain_timeout: Option<GoDuration>,
     pub(super) cut_lost_endpoints: Option<bool>,
     pub(super) deletion_confirmation: Option<GoDuration>,
     pub(super) iptables_backend: Option<IptablesBackend>,

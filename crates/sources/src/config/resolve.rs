@@ -73,6 +73,7 @@ impl Resolver<'_> {
             service_limits,
             accept_served_traffic,
             drain_timeout,
+            udp_drain_timeout,
             cut_lost_endpoints,
             deletion_confirmation,
             iptables_backend,
@@ -153,6 +154,7 @@ impl Resolver<'_> {
             service_limits: limits(service_limits),
             accept_served_traffic: accept_served_traffic.unwrap_or(false),
             drain_timeout: seconds(drain_timeout, 15 * MINUTE),
+            udp_drain_timeout: seconds(udp_drain_timeout, 5),
             cut_lost_endpoints: cut_lost_endpoints.unwrap_or(false),
             strict_arp: strict_arp.unwrap_or(false),
             kernel_settings: KernelSettings {

@@ -148,6 +148,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
             },
         accept_served_traffic,
         drain_timeout,
+        udp_drain_timeout,
         cut_lost_endpoints,
         strict_arp,
         kernel_settings,
@@ -196,6 +197,7 @@ fn of_node(node: &NodeConfig, values: &mut Values) {
         ("serviceLimits.realServers", json!(real_servers)),
         ("acceptServedTraffic", json!(accept_served_traffic)),
         ("drainTimeout", duration(*drain_timeout)),
+        ("udpDrainTimeout", duration(*udp_drain_timeout)),
         ("cutLostEndpoints", json!(cut_lost_endpoints)),
     ]);
     of_detection(detect_local, values);

@@ -11,7 +11,7 @@ use model::sets::served_by;
 use model::{NodeTables, Scope, Selection, Snapshot};
 use reconciler::{Event, Reconciler};
 
-use crate::subject::{Subject, address_of, is_tcp};
+use crate::subject::{Subject, address_of, drain_timeout, drains};
 
 /// Equal effects of one wake-up within this time are at one instant. The shortest wait of a back-off is 75 ms.
 const INSTANT: Duration = Duration::from_millis(50);
@@ -285,7 +285,7 @@ impl Guard {
                 self.deletes(planned, reconciler)?;
             }
             match &planned.op {
-                Op::DelRealServer(key, real) if is_tcp(*key) => {
+                Op::DelRealServer(key, real) if may_drain(reconciler, *key, *real) => {
                     self.ends(planned, (*key, *real), (reconciler, kernel), now)?;
                 }
                 Op::AddVirtualServer(server) => self.serves(server.key, reconciler)?,
@@ -327,7 +327,7 @@ impl Guard {
         Err(Violation::new(Law::Deletion, what))
     }
 
-    /// A TCP real server is deleted from a virtual server that stays.
+    /// A real server that may drain is deleted from a virtual server that stays.
     fn ends(
         &self,
         planned: &PlannedOp,
@@ -344,7 +344,7 @@ impl Guard {
         }
         let rested = (self.resting.get(&key)).map(|since| now.saturating_duration_since(*since));
         let busy = connections.active > 0 || connections.inactive > 0;
-        let expired = !config.drain_timeout.is_zero() && rested >= Some(config.drain_timeout);
+        let expired = drain_timeout(config, key.0).is_some_and(|timeout| rested >= Some(timeout));
         if busy && !expired {
             let what = format!("{} ({}), {connections:?}", planned.op, planned.reason);
             return Err(Violation::new(Law::Connections, what));
@@ -468,4 +468,9 @@ impl Guard {
             }
         }
     }
+}
+
+fn may_drain(reconciler: &Reconciler, key: VirtualServerKey, real: RealServerKey) -> bool {
+    let udp = !reconciler.config().udp_drain_timeout.is_zero();
+    drains(reconciler.desired(), udp, key, real)
 }

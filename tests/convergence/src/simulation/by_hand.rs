@@ -9,7 +9,7 @@ use model::{NodeTables, Op, Snapshot};
 
 use super::random::Random;
 use super::trouble::foreign_server;
-use crate::subject::{address_of, is_tcp};
+use crate::subject::address_of;
 
 /// A change of `tables` by another program. `foreign` are virtual servers that are not ours.
 pub(super) fn meddle(
@@ -89,11 +89,7 @@ pub(super) fn busy(
     random: &mut Random,
     tables: &NodeTables,
 ) -> Option<(VirtualServerKey, RealServerKey)> {
-    let tcp = tables
-        .virtual_servers
-        .iter()
-        .filter(|(key, _)| is_tcp(**key));
-    let (key, entry) = random.pick(tcp)?;
+    let (key, entry) = random.pick(&tables.virtual_servers)?;
     let real = random.pick(entry.real_servers.values().filter(|real| real.weight > 0))?;
     Some((*key, real.key))
 }

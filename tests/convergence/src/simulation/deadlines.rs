@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use ipset::Entry;
 use ipvs::{AddressFamily, VirtualServerKey};
 use model::sets::served_by;
-use model::{NodeTables, Snapshot};
+use model::{Desired, NodeTables, Snapshot};
 
-use crate::subject::{Subject, address_of, is_tcp};
+use crate::subject::{Subject, address_of, drains};
 
 /// The difference of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,9 +18,9 @@ pub(super) enum Wrong {
     Lacking,
     /// The kernel has it and the cluster does not ask for it.
     Extra,
-    /// The same of a TCP real server that has weight 0 and no connections.
+    /// The same of a real server that may drain, has weight 0 and no connections.
     Resting,
-    /// The same of a TCP real server that has weight 0, and connections.
+    /// The same of a real server that may drain, has weight 0, and connections.
     Draining,
 }
 
@@ -74,8 +74,10 @@ pub(super) struct Late {
 /// All entries that are wrong.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    /// The loop may delete a TCP real server that has a weight: one that is lost, or has no connections.
+    /// The loop may delete a real server that has a weight: one that is lost, or has no connections.
     pub(super) deletes_at_once: bool,
+    /// UDP real servers drain while their endpoints terminate and still serve.
+    pub(super) udp_drains: bool,
     waiting: BTreeMap<(Subject, Wrong), Waiting>,
     /// Families whose rules are wrong.
     rules_lacking: BTreeSet<AddressFamily>,
@@ -214,10 +216,11 @@ impl Deadlines {
 
     /// The entries of `live`, which has no rules, that are not as `desired` has them. Those that other programs are in the way of do not
     /// count.
-    pub(super) fn compare(&self, desired: &NodeTables, live: &Snapshot) -> Vec<(Subject, Wrong)> {
+    pub(super) fn compare(&self, desired: &Desired, live: &Snapshot) -> Vec<(Subject, Wrong)> {
         let mut all = Vec::new();
         let tables = &live.tables;
         self.virtual_servers(desired, live, &mut all);
+        let desired = &desired.tables;
         let missing = desired.addresses.difference(&tables.addresses);
         let missing: Vec<_> = missing
             .filter(|address| !self.is_taken(**address))
@@ -241,13 +244,9 @@ impl Deadlines {
         all
     }
 
-    fn virtual_servers(
-        &self,
-        desired: &NodeTables,
-        live: &Snapshot,
-        all: &mut Vec<(Subject, Wrong)>,
-    ) {
+    fn virtual_servers(&self, asked: &Desired, live: &Snapshot, all: &mut Vec<(Subject, Wrong)>) {
         let tables = &live.tables;
+        let desired = &asked.tables;
         for (key, wanted) in &desired.virtual_servers {
             let unbound = address_of(*key).is_some_and(|address| {
                 desired.addresses.contains(&address)
@@ -279,7 +278,7 @@ impl Deadlines {
                     continue;
                 }
                 let wrong = match live.connections.get(&(*key, *real)) {
-                    _ if !is_tcp(*key) => Wrong::Extra,
+                    _ if !drains(asked, self.udp_drains, *key, *real) => Wrong::Extra,
                     // It should have weight 0, or be gone.
                     _ if weighed.weight > 0 => match self.deletes_at_once {
                         false => Wrong::Lacking,

@@ -28,6 +28,7 @@ pub(super) fn config(random: &mut Random) -> NodeConfig {
         sync_period: seconds(random, &[10, 30, 30]),
         min_sync_period: seconds(random, &[0, 0, 1]),
         drain_timeout: seconds(random, &[0, 20, 20, 60, 900]),
+        udp_drain_timeout: seconds(random, &[0, 1, 5, 5]),
         cut_lost_endpoints: random.percent(15),
         scheduler: ipvs::Scheduler(scheduler.into()),
         ..NodeConfig::new("node1")

@@ -88,7 +88,7 @@ impl World {
         events
     }
 
-    /// An endpoint comes, goes, or terminates.
+    /// An endpoint comes, goes, terminates, or stops serving.
     pub(super) fn change_endpoints(&mut self, random: &mut Random) -> Vec<ClusterEvent> {
         let number = self.number(random);
         let name = slice_name(number);
@@ -106,8 +106,13 @@ impl World {
             4..6 if !endpoints.is_empty() => {
                 let at = random.below(endpoints.len());
                 let endpoint = &mut endpoints[at];
-                endpoint.terminating = !endpoint.terminating;
-                endpoint.ready = !endpoint.terminating;
+                if endpoint.terminating && endpoint.serving && random.percent(50) {
+                    endpoint.serving = false;
+                } else {
+                    endpoint.terminating = !endpoint.terminating;
+                    endpoint.ready = !endpoint.terminating;
+                    endpoint.serving = true;
+                }
             }
             _ => {
                 let new = endpoint(random, number, slice.family);

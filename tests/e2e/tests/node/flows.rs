@@ -11,7 +11,7 @@ use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, node_address, with_slices};
 
 /// Time after which a flow must have left (user problems with clients that keep their source port: DNS, syslog).
-const LEFT: Duration = Duration::from_secs(1);
+pub(crate) const LEFT: Duration = Duration::from_secs(1);
 
 pub(crate) fn trials() -> Vec<Trial> {
     let slow = Duration::from_millis(100);
@@ -22,7 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             move || leaves(slow, false),
         ),
         case(
-            "udp::a_flow_leaves_a_terminating_endpoint_within_a_second",
+            "udp::a_flow_leaves_an_endpoint_that_terminates_and_does_not_serve_within_a_second",
             move || leaves(slow, true),
         ),
         case(
@@ -40,7 +40,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn dns() -> Service {
+pub(crate) fn dns() -> Service {
     Service::new("dns", 1)
 }
 
@@ -54,7 +54,7 @@ fn leaves(period: Duration, terminating: bool) -> Outcome {
         within(Duration::from_secs(3), || answered_by(flow, "pod1"))?;
     }
     let endpoints: &[&str] = if terminating {
-        &["-pod1", "pod2"]
+        &["!pod1", "pod2"]
     } else {
         &["pod2"]
     };
@@ -116,7 +116,7 @@ fn missed_removal() -> Outcome {
 }
 
 /// Flows to every kind of address in both families, from the client and, to the cluster IP, from the node.
-fn flows(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
+pub(crate) fn flows(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
     let mut flows = Vec::new();
     let kinds = [Address::ClusterIp, Address::LoadBalancer, Address::External];
     for family in FAMILIES {
@@ -140,7 +140,7 @@ fn flows(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
     Ok(flows)
 }
 
-fn answered_by(flow: &Flow, pod: &str) -> Outcome {
+pub(crate) fn answered_by(flow: &Flow, pod: &str) -> Outcome {
     let last = flow.last();
     let answered =
         (last.as_ref()).is_some_and(|(name, ago)| name == pod && *ago < Duration::from_millis(400));

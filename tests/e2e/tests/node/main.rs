@@ -30,6 +30,7 @@ mod rollout;
 mod service;
 mod stage;
 mod traffic_metrics;
+mod udp_drains;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         flows::trials(),
         rollout::trials(),
         drains::trials(),
+        udp_drains::trials(),
         leftovers::trials(),
         nodes::trials(),
         protected::trials(),

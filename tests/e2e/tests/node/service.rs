@@ -36,6 +36,7 @@ pub(crate) struct Endpoint<'a> {
     pub(crate) address: IpAddr,
     pub(crate) node: &'a str,
     pub(crate) terminating: bool,
+    pub(crate) serving: bool,
 }
 
 impl Service {
@@ -154,6 +155,7 @@ impl<'a> Endpoint<'a> {
             address,
             node,
             terminating: false,
+            serving: true,
         }
     }
 
@@ -161,7 +163,7 @@ impl<'a> Endpoint<'a> {
         json!({
             "addresses": [self.address], "nodeName": self.node,
             "conditions": {
-                "ready": !self.terminating, "serving": true, "terminating": self.terminating,
+                "ready": !self.terminating, "serving": self.serving, "terminating": self.terminating,
             },
         })
     }

@@ -98,7 +98,7 @@ impl Stage {
         })
     }
 
-    /// Replaces the endpoints of a Service in both families by these pods; a pod whose name begins with `-` terminates.
+    /// Replaces the endpoints of a Service in both families by these pods; see [`slices`].
     pub(crate) fn set_endpoints(&self, service: Service, pods: &[&str]) -> Outcome {
         let slices = slices(&self.world, service, pods);
         slices.iter().try_for_each(|slice| self.api.replace(slice))
@@ -121,14 +121,16 @@ impl Stage {
     }
 }
 
-/// A Service's slices on these pods, all on the node; one whose name begins with `-` terminates.
+/// A Service's slices on these pods, all on the node; one whose name begins with `-` terminates and still serves, one with `!` terminates
+/// and does not serve.
 pub(crate) fn slices(world: &World, service: Service, pods: &[&str]) -> Vec<Value> {
     let of_family = |family: Family| {
         let endpoint = |name: &&str| {
-            let plain = name.trim_start_matches('-');
+            let plain = name.trim_start_matches(['-', '!']);
             let pod = world.pods.iter().find(|pod| pod.name == plain)?;
             Some(Endpoint {
                 terminating: plain != *name,
+                serving: !name.starts_with('!'),
                 ..Endpoint::ready(family.of(pod), "node1")
             })
         };

@@ -28,6 +28,7 @@ fn frontend(kind: FrontendKind) -> Frontend {
         lacks_local: false,
         sources: Sources::Any,
         backends: Vec::new(),
+        finishing: Arc::default(),
     }
 }
 

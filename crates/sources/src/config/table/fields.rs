@@ -217,6 +217,14 @@ pub const FIELDS: &[FieldInfo] = &[
     )
     .ours(),
     field(
+        "udpDrainTimeout",
+        Duration,
+        "5s",
+        "How long a UDP real server keeps its flows while its endpoint terminates and still serves; 0 deletes it at once. Times below \
+         1 s count as 1 s.",
+    )
+    .ours(),
+    field(
         "cutLostEndpoints",
         Bool,
         "false",

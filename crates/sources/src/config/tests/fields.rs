@@ -53,7 +53,7 @@ fn fields_that_act() {
 #[test]
 fn our_own_fields() {
     let text = ours(
-        "drainTimeout: 0s\ncutLostEndpoints: true\nacceptServedTraffic: true\nprotectedCIDRs: [10.1.0.0/16]\n\
+        "drainTimeout: 0s\nudpDrainTimeout: 0s\ncutLostEndpoints: true\nacceptServedTraffic: true\nprotectedCIDRs: [10.1.0.0/16]\n\
          externalIPPolicy: AllowList\nallowedExternalCIDRs: [192.0.2.0/24]\niptables: {dropBit: 1}\n\
          ipvs: {scheduler: sh, schedulerFlags: [sh-fallback, sh-port]}\n",
     );
@@ -67,6 +67,7 @@ fn our_own_fields() {
         external_ips: ExternalIpPolicy::AllowList(vec![network("192.0.2.0/24")]),
         protected_cidrs: vec![network("10.1.0.0/16")],
         drain_timeout: Duration::ZERO,
+        udp_drain_timeout: Duration::ZERO,
         cut_lost_endpoints: true,
         accept_served_traffic: true,
         ..NodeConfig::new("host")

@@ -385,6 +385,7 @@ fn values_and_where_they_come_from() {
             "ipvs.excludeCIDRs [10.0.0.0/8, fd00::/8] (file c.yaml)",
             "ipvs.strictARP false (file c.yaml)",
             "drainTimeout 15m0s (default)",
+            "udpDrainTimeout 5s (default)",
         ],
     );
 }

@@ -253,7 +253,7 @@ fn conntrack(site: &Site) -> Outcome {
     cell(&[("pod1", Seen::Node)]).check(site)
 }
 
-/// Deviation D11.
+/// A source range of length 0 is in no set: it restricts nothing.
 fn halves(site: &Site) -> Outcome {
     for (set, address, all, half) in [
         (

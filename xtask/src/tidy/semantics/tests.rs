@@ -200,7 +200,7 @@ fn a_deviation_without_a_row() {
         "| D19 | better | data plane |\n",
         "| nineteen | better | `one` |\n",
         &[
-            "docs/semantics.md:39: the row begins with no deviation from D1 to D23",
+            "docs/semantics.md:39: the row begins with no deviation from D1 to D25",
             "docs/semantics.md: deviation D19 has no row",
         ],
     );

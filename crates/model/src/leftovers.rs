@@ -1,8 +1,8 @@
 //! Leftovers of a kube-proxy that ran in another mode, or was an older one: rules of its iptables mode, tables of its nftables
 //! mode, sets that no proxy uses any more.
 //!
-//! The chains that its iptables mode shares with its ipvs mode are ours and no leftovers. Nor is what the
-//! kubelet keeps: `KUBE-IPTABLES-HINT`, `KUBE-KUBELET-CANARY`, `KUBE-FIREWALL`, `KUBE-MARK-DROP`.
+//! The chains that its iptables mode shares with its ipvs mode are ours and no leftovers. Nor is what the kubelet keeps:
+//! `KUBE-IPTABLES-HINT`, `KUBE-KUBELET-CANARY`, `KUBE-FIREWALL` of `filter`, and `KUBE-MARK-DROP` unless a leftover leads there.
 
 mod rules;
 #[cfg(test)]
@@ -43,7 +43,7 @@ pub fn old_sets() -> impl Iterator<Item = SetName> {
 /// Leftovers of kube-proxy's other modes on a node. Prints in words, in one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
-    /// Rules of the iptables mode; no family whose rules have none.
+    /// Rules of the iptables mode and of the ipvs mode before Kubernetes 1.26; no family whose rules have none.
     pub rules: BTreeMap<AddressFamily, RuleLeftovers>,
     /// The families that have a table of the nftables mode, [`NFT_TABLE`].
     pub nft_tables: BTreeSet<AddressFamily>,
@@ -93,7 +93,7 @@ impl fmt::Display for Leftovers {
         } = self;
         let mut parts = Vec::new();
         for (family, rules) in rules {
-            parts.push(format!("{rules} in the {family} rules of iptables mode"));
+            parts.push(format!("{rules} in the {family} rules"));
         }
         for family in nft_tables {
             let family = nft_family(*family);

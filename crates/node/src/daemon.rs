@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kernel::linux::StopSignal;
+use kernel::linux::leftovers::Sweeper;
 use kernel::{Kernel, LinuxKernel, ModulePolicy};
 use model::{Scope, chain, escaped};
 use sources::config::{Resolved, ServiceMetrics};
@@ -91,7 +92,8 @@ fn start(args: &Args, resolved: &Resolved) -> Result<ExitCode, Fatal> {
         .with_iptables(backend)
         .with_stop(stop.clone());
     if args.cleanup {
-        return Ok(clean::clean(&mut kernel, &resolved.node)?);
+        let sweeper = Sweeper::open(backend).with_stop(stop);
+        return Ok(clean::clean(&mut kernel, sweeper, &resolved.node)?);
     }
     if args.init_only {
         return Ok(settings::write(&mut kernel, &resolved.node)?);

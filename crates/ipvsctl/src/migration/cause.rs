@@ -22,7 +22,7 @@ pub enum Cause {
     ConnReuseMode,
     /// Deviation D16.
     LargerSets,
-    /// Deviation D20, and the rules of D12.
+    /// Deviation D20, and the rules of D12, D24 and D25.
     SameRules,
     /// State that every node needs and this one lacks: no deviation.
     Node,
@@ -89,7 +89,7 @@ impl Cause {
             Self::ConnReuseMode => "conn_reuse_mode is what this kernel wants",
             Self::LargerSets => "sets are as large as what they hold",
             Self::SameRules => {
-                "rules are the same at all times, also while sets are empty; with those of D12"
+                "rules are the same at all times, also while sets are empty; with those of D12, D24 and D25"
             }
             Self::Node => "what every node needs",
             Self::Services => "what the cluster asks for and the node has not",

@@ -106,13 +106,14 @@ fn meaning(code: Code) -> &'static str {
              number a slice means all ports, which no node can serve."
         }
         Code::InvalidSourceRange => {
-            "It should read like 192.0.2.0/24. It admits nobody, and the Service stays closed to everybody whom no other \
-             range admits (deviation D11): a typing mistake must not open a Service."
+            "It should read like 192.0.2.0/24. An empty text, several ranges in one text and an address without a length are none. It \
+             admits no client, and the Service stays closed to all that no other range admits (deviation D11): a typing mistake must \
+             not open a Service."
         }
         Code::NoSourceRangeOfFamily => {
             "The Service has source ranges of one family alone and a load-balancer address of the other one. kube-proxy \
-             restricts nobody there; we admit nobody (deviation D11). Add a range of that family, `::/0` if \
-             everybody is meant."
+             restricts no client there; kube-ipvs admits none (deviation D11). Add a range of that family; `::/0` or `0.0.0.0/0` \
+             admits all clients of its family."
         }
         Code::OwnAddress => {
             "An address of an interface of this node, or of its Node object. It is served, but not bound to kube-ipvs0 and not \
@@ -241,10 +242,11 @@ fn meaning(code: Code) -> &'static str {
              source. Deletions that a watch reports one by one do not wait."
         }
         Code::OtherModesLeftovers => {
-            "Rules of its iptables mode, a table of its nftables mode, or sets of an old version. Some act on traffic: \
+            "Rules of its iptables mode, a table of its nftables mode, or rules and sets of an old version. Some act on traffic: \
              iptables mode's `KUBE-SERVICES` of the table `filter` refuses Services that had no endpoints when it stopped, \
              and the table of nftables mode takes connections before IPVS sees them. Once kube-proxy no longer runs here, start \
-             kube-ipvsd with `--remove-leftovers`: it deletes them after its first synchronisation. `ipvsctl migrate check` lists them."
+             kube-ipvsd with `--remove-leftovers`: it deletes them after its first synchronisation. Chains to \
+             which a chain of another program leads stay, and that one is named. `ipvsctl migrate check` lists them."
         }
         Code::InputDrops => {
             "IPVS stands behind INPUT of the packet filter, so INPUT sees every packet to a virtual address, also those to pods elsewhere. \

@@ -60,7 +60,7 @@ pub struct Leftovers {
     pub sets: Vec<String>,
 }
 
-/// Rules of the iptables mode in one table.
+/// Rules of the iptables mode, or of an old version's ipvs mode, in one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleLeftovers {
@@ -72,8 +72,10 @@ pub struct RuleLeftovers {
     pub chains: Vec<String>,
     /// Number of rules that lead to them.
     pub jumps: usize,
-    /// Chains that have to stay, since somebody else's lead to them.
+    /// Chains that have to stay, since chains of other programs lead to them.
     pub held: Vec<String>,
+    /// These chains of other programs.
+    pub held_by: Vec<String>,
 }
 
 impl Migration {
@@ -141,6 +143,7 @@ fn rule_leftovers(
         chains: table.chains.iter().map(ToString::to_string).collect(),
         jumps: table.jumps.len(),
         held: table.held.iter().map(ToString::to_string).collect(),
+        held_by: table.held_by.iter().map(ToString::to_string).collect(),
     });
     tables.collect()
 }

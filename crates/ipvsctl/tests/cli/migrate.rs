@@ -54,7 +54,7 @@ fn a_node_of_kube_proxy_changes_by_deviations_alone() {
 Where the changes come from
 - deviation D12, this node reaches Services of policy Local that have no endpoint on it: 2 to add, 0 to \
 change, 0 to delete
-- deviation D20, rules are the same at all times, also while sets are empty; with those of D12: 0 to add, \
+- deviation D20, rules are the same at all times, also while sets are empty; with those of D12, D24 and D25: 0 to add, \
 2 to change, 0 to delete
 - what every node needs: 0 to add, 1 to change, 0 to delete
 ";

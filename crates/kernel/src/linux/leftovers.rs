@@ -1,4 +1,4 @@
-//! Leftovers of kube-proxy's other modes on the node: found, and deleted.
+//! Leftovers of kube-proxy's other modes and of old versions on the node: found, and deleted.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use ipset::client::{Client, OpenError, Request};
 use ipvs::AddressFamily;
 use model::kernel::Errno;
-use model::leftovers::{Leftovers, NFT_TABLE, nft_family, old_sets};
+use model::leftovers::{Leftovers, NFT_TABLE, RuleLeftovers, nft_family, old_sets};
 
 use super::rules::{Choice, FAMILIES, IptablesBackend, NftTables, Rules, unreadable};
 use super::stop::StopSignal;
@@ -96,6 +96,36 @@ impl Sweeper {
         }
         if failed.is_empty() {
             Ok(first)
+        } else {
+            Err(failed)
+        }
+    }
+
+    /// Deletes the rules of an old version's ipvs mode, and nothing of other modes, which may be about to serve. Returns what was found.
+    ///
+    /// # Errors
+    ///
+    /// Rules could not be read, or not be deleted: all else was.
+    pub fn sweep_old_ipvs_mode(&mut self) -> Result<Leftovers, Vec<SweepError>> {
+        let mut found = Leftovers::default();
+        let mut failed = Vec::new();
+        for family in FAMILIES {
+            match self.rules.save(family) {
+                Ok(saved) => {
+                    let rules = RuleLeftovers::of_old_ipvs_mode(&saved);
+                    if !rules.is_empty() {
+                        found.rules.insert(family, rules);
+                    }
+                }
+                Err(why) => {
+                    let what = format!("anything in the {family} rules");
+                    failed.push(SweepError::new(what, unreadable(family, why)));
+                }
+            }
+        }
+        failed.extend(self.delete(&found));
+        if failed.is_empty() {
+            Ok(found)
         } else {
             Err(failed)
         }

@@ -29,6 +29,14 @@ const ONCE: [(&str, &str); 7] = [
     ("mangle", "KUBE-PROXY-CANARY"),
 ];
 
+/// The chain of source ranges of the ipvs mode before Kubernetes 1.26, which later versions leave behind: it looks into sets that are
+/// used now, so that these cannot be deleted. The chain of the same name in `filter` is the kubelet's.
+const OLD_IPVS_MODE: (&str, &str) = ("nat", "KUBE-FIREWALL");
+
+/// The chain to which that one and the iptables mode before Kubernetes 1.26 lead. The kubelet before 1.28 makes it too, and uses it
+/// for nothing: without a leftover that leads there it is the kubelet's.
+const MARK_DROP: (&str, &str) = ("nat", "KUBE-MARK-DROP");
+
 /// Leftovers among the rules of one family, by table: `nat`, `filter`, `mangle`. No table that has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleLeftovers {
@@ -43,8 +51,10 @@ pub struct TableLeftovers {
     pub chains: BTreeSet<Name>,
     /// Rules that go to one of them, in built-in chains and in ours: what follows `-A ` in the text.
     pub jumps: Vec<Name>,
-    /// Chains that have to stay, since a chain of somebody else leads to them.
+    /// Chains that have to stay, since a chain of another program leads to them.
     pub held: BTreeSet<Name>,
+    /// The chains of other programs that lead there.
+    pub held_by: BTreeSet<Name>,
 }
 
 impl TableLeftovers {
@@ -57,9 +67,19 @@ impl RuleLeftovers {
     /// Finds the leftovers in the output of `iptables-save`. Lines that make no sense are passed over.
     #[must_use]
     pub fn of(saved: &str) -> Self {
+        Self::found(saved, is_leftover)
+    }
+
+    /// Finds what the ipvs mode of an old version left, and nothing of other modes.
+    #[must_use]
+    pub fn of_old_ipvs_mode(saved: &str) -> Self {
+        Self::found(saved, |table, chain| (table, chain) == OLD_IPVS_MODE)
+    }
+
+    fn found(saved: &str, is_leftover: impl Fn(&str, &str) -> bool) -> Self {
         let mut tables = BTreeMap::new();
         for (name, table) in read(saved) {
-            let found = table.leftovers(name);
+            let found = table.leftovers(name, |chain| is_leftover(name, chain));
             if !found.is_empty() {
                 tables.insert(name.into(), found);
             }
@@ -91,6 +111,16 @@ impl RuleLeftovers {
         self.tables.values().map(|table| table.held.len()).sum()
     }
 
+    /// Returns the chains of other programs that keep some, each with its table.
+    #[must_use]
+    pub fn held_by(&self) -> Vec<String> {
+        let chains = (self.tables.iter())
+            .flat_map(|(table, found)| found.held_by.iter().map(move |chain| (table, chain)));
+        chains
+            .map(|(table, chain)| format!("{table} {chain}"))
+            .collect()
+    }
+
     /// The input of `iptables-restore --noflush` that deletes the jumps, then the chains. Empty where all
     /// have to stay.
     #[must_use]
@@ -101,6 +131,7 @@ impl RuleLeftovers {
                 chains,
                 jumps,
                 held: _,
+                held_by: _,
             } = table;
             if chains.is_empty() && jumps.is_empty() {
                 continue;
@@ -120,6 +151,9 @@ impl RuleLeftovers {
     }
 }
 
+/// Maximum number of chains of other programs that are named.
+const NAMED: usize = 3;
+
 impl fmt::Display for RuleLeftovers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let many = |count, word: &str| match count {
@@ -131,7 +165,18 @@ impl fmt::Display for RuleLeftovers {
             write!(f, " and {} to them", many(self.jumps(), "jump"))?;
         }
         if self.held() > 0 {
-            write!(f, " ({} kept by chains of others)", self.held())?;
+            let mut by = self.held_by();
+            let more = by.len().saturating_sub(NAMED);
+            by.truncate(NAMED);
+            if more > 0 {
+                by.push(format!("{more} more"));
+            }
+            write!(
+                f,
+                " ({} kept by chains of others: {})",
+                self.held(),
+                by.join(", ")
+            )?;
         }
         Ok(())
     }
@@ -139,6 +184,7 @@ impl fmt::Display for RuleLeftovers {
 
 fn is_leftover(table: &str, chain: &str) -> bool {
     ONCE.contains(&(table, chain))
+        || (table, chain) == OLD_IPVS_MODE
         || (table == "nat" && FOR_EACH.iter().any(|prefix| chain.starts_with(prefix)))
 }
 
@@ -158,43 +204,59 @@ struct Read<'a> {
 }
 
 impl Read<'_> {
-    fn leftovers(&self, table: &str) -> TableLeftovers {
-        let found = (self.chains.iter()).filter(|chain| is_leftover(table, chain));
+    fn leftovers(&self, table: &str, is_leftover: impl Fn(&str) -> bool) -> TableLeftovers {
+        let found = (self.chains.iter()).filter(|chain| is_leftover(chain));
         let mut chains: BTreeSet<Name> = found.map(|chain| Name::from(*chain)).collect();
-        let held = self.held(table, &chains);
+        if table == MARK_DROP.0 && self.lead_to(&chains, MARK_DROP.1) {
+            chains.insert(MARK_DROP.1.into());
+        }
+        let all = chains.clone();
+        let (held, held_by) = self.held(table, &all);
         chains.retain(|chain| !held.contains(chain));
         let jumps = (self.jumps.iter())
-            .filter(|(_, from, to)| chains.contains(to) && !is_leftover(table, from))
+            .filter(|(_, from, to)| chains.contains(to) && !all.contains(*from))
             .map(|(rule, ..)| Name::from(*rule))
             .collect();
         TableLeftovers {
             chains,
             jumps,
             held,
+            held_by,
         }
     }
 
-    /// Of `chains`, those to which a chain of others leads, by way of other leftovers too.
-    fn held(&self, table: &str, chains: &BTreeSet<Name>) -> BTreeSet<Name> {
+    /// Returns true if one of `chains` leads to the chain `target`, which is there.
+    fn lead_to(&self, chains: &BTreeSet<Name>, target: &str) -> bool {
+        let mut jumps = self.jumps.iter();
+        self.chains.contains(target)
+            && jumps.any(|(_, from, to)| chains.contains(*from) && **to == *target)
+    }
+
+    /// Returns those of `chains` to which a chain of another program leads, by way of other leftovers too, and the chains of other
+    /// programs that do.
+    fn held(&self, table: &str, chains: &BTreeSet<Name>) -> (BTreeSet<Name>, BTreeSet<Name>) {
         let others = |chain: &str| {
-            !self.built_in.contains(chain) && !is_leftover(table, chain) && !is_ours(table, chain)
+            !self.built_in.contains(chain) && !chains.contains(chain) && !is_ours(table, chain)
         };
         let mut beyond: BTreeMap<&str, Vec<&Name>> = BTreeMap::new();
         for (_, from, to) in &self.jumps {
             beyond.entry(from).or_default().push(to);
         }
-        let mut held = BTreeSet::new();
-        let mut next: Vec<Name> = (self.jumps.iter())
-            .filter(|(_, from, _)| others(from))
-            .map(|(.., to)| to.clone())
-            .collect();
+        let (mut held, mut held_by) = (BTreeSet::new(), BTreeSet::new());
+        let mut next = Vec::new();
+        for (_, from, to) in &self.jumps {
+            if chains.contains(to) && others(from) {
+                held_by.insert(Name::from(*from));
+                next.push(to.clone());
+            }
+        }
         while let Some(chain) = next.pop() {
             if chains.contains(&chain) && held.insert(chain.clone()) {
                 let beyond = beyond.get(&*chain).into_iter().flatten();
                 next.extend(beyond.map(|to| Name::clone(to)));
             }
         }
-        held
+        (held, held_by)
     }
 }
 

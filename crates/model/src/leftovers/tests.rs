@@ -104,6 +104,69 @@ fn ipvs_mode_and_the_kubelet_leave_nothing() {
     check("", "");
 }
 
+/// Rules that kube-proxy 1.25 wrote in ipvs mode for a load balancer with source ranges, beside rules of the kubelet.
+const OLD_IPVS_MODE: &str = r#"*filter
+:INPUT ACCEPT [0:0]
+:KUBE-FIREWALL - [0:0]
+-A INPUT -j KUBE-FIREWALL
+-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP
+COMMIT
+*nat
+:PREROUTING ACCEPT [0:0]
+:KUBE-FIREWALL - [0:0]
+:KUBE-LOAD-BALANCER - [0:0]
+:KUBE-MARK-DROP - [0:0]
+:KUBE-SERVICES - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A KUBE-FIREWALL -m set --match-set KUBE-LOAD-BALANCER-SOURCE-CIDR dst,dst,src -j RETURN
+-A KUBE-FIREWALL -m set --match-set KUBE-LOAD-BALANCER-SOURCE-IP dst,dst,src -j RETURN
+-A KUBE-FIREWALL -j KUBE-MARK-DROP
+-A KUBE-LOAD-BALANCER -m set --match-set KUBE-LOAD-BALANCER-FW dst,dst -j KUBE-FIREWALL
+-A KUBE-MARK-DROP -j MARK --set-xmark 0x8000/0x8000
+COMMIT
+"#;
+
+#[test]
+fn what_an_old_ipvs_mode_left_goes_and_the_kubelets_chains_stay() {
+    let restore = "*nat\n:KUBE-FIREWALL - [0:0]\n:KUBE-MARK-DROP - [0:0]\n\
+         -D KUBE-LOAD-BALANCER -m set --match-set KUBE-LOAD-BALANCER-FW dst,dst -j KUBE-FIREWALL\n\
+         -X KUBE-FIREWALL\n-X KUBE-MARK-DROP\nCOMMIT\n";
+    check(OLD_IPVS_MODE, restore);
+    let found = RuleLeftovers::of_old_ipvs_mode(OLD_IPVS_MODE);
+    assert_eq!(found.to_restore(), restore);
+    // Another mode may be about to serve.
+    assert!(RuleLeftovers::of_old_ipvs_mode(IPTABLES_MODE).is_empty());
+}
+
+#[test]
+fn a_chain_that_others_use_stays_and_they_are_named() {
+    let text = OLD_IPVS_MODE.replace(
+        ":KUBE-MARK-DROP - [0:0]\n",
+        ":KUBE-MARK-DROP - [0:0]\n:MINE - [0:0]\n-A MINE -s 192.0.2.1/32 -j KUBE-MARK-DROP\n",
+    );
+    let found = nat(&text);
+    assert_eq!(found.chains, ["KUBE-FIREWALL".into()].into());
+    assert_eq!(found.held, ["KUBE-MARK-DROP".into()].into());
+    let text = RuleLeftovers::of(&text).to_string();
+    assert_eq!(
+        text,
+        "2 chains and 1 jump to them (1 kept by chains of others: nat MINE)"
+    );
+}
+
+/// A live kube-proxy of iptables mode before Kubernetes 1.26 marks what it drops, too.
+#[test]
+fn the_chain_of_drops_stays_for_another_mode() {
+    let text = OLD_IPVS_MODE.replace(
+        ":KUBE-MARK-DROP - [0:0]\n",
+        ":KUBE-MARK-DROP - [0:0]\n:KUBE-FW-A - [0:0]\n-A KUBE-FW-A -j KUBE-MARK-DROP\n",
+    );
+    let old = RuleLeftovers::of_old_ipvs_mode(&text);
+    assert_eq!(old.tables["nat"].chains, ["KUBE-FIREWALL".into()].into());
+    assert_eq!(old.held_by(), ["nat KUBE-FW-A"]);
+    assert_eq!(nat(&text).chains.len(), 3);
+}
+
 #[test]
 fn chains_of_every_kind() {
     let names = ["SVC", "SVL", "SEP", "FW", "EXT", "XLB"].map(|kind| format!("KUBE-{kind}-A"));
@@ -132,6 +195,7 @@ fn a_chain_that_others_go_to_stays_with_all_that_it_leads_to() {
         chains: ["KUBE-SVC-B".into()].into(),
         jumps: vec!["OUTPUT -g KUBE-SVC-B".into()],
         held: ["KUBE-SEP-A".into(), "KUBE-SVC-A".into()].into(),
+        held_by: ["MINE".into()].into(),
     };
     assert_eq!(found, expected);
 }
@@ -157,8 +221,7 @@ fn they_are_told_in_one_line() {
     assert_eq!(
         finding.to_string(),
         "KIV0405 warning Node node1: rules: kube-proxy left behind 8 chains and 4 jumps to them in the IPv4 \
-         rules of iptables mode, 1 chain in the IPv6 rules of iptables mode, table ip6 kube-proxy of nftables \
-         mode, set KUBE-NODE-PORT-SCTP of an old version; it stays, and may act on traffic, until kube-ipvsd \
+         rules, 1 chain in the IPv6 rules, table ip6 kube-proxy of nftables mode, set KUBE-NODE-PORT-SCTP of an old version; it stays, and may act on traffic, until kube-ipvsd \
          starts with --remove-leftovers"
     );
     found.absorb_rules(Ipv4, "");

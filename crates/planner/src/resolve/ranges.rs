@@ -9,16 +9,17 @@ use model::config::NodeConfig;
 use model::finding::{Code, Finding};
 use model::frontend::Sources;
 
+use super::addresses::text;
 use super::limits;
 use crate::node_context::{FAMILIES, NodeContext};
 
 /// The clients that may connect to the load-balancer addresses of a Service. Ranges fail closed: a Service that has any admits
-/// no other client, in neither family (deviation D11). A range of length 0 restricts nothing, in neither family, as in Kubernetes
-/// since 1.34.
+/// no other client, in neither family (deviation D11). A range of length 0 restricts nothing in its family, as in Kubernetes
+/// since 1.34, nor in a family of which the list has no range and could have none.
 #[derive(Debug)]
 pub(super) struct Ranges {
-    /// `None` if the Service restricts nothing.
-    by_family: Option<[Sources; 2]>,
+    ipv4: Sources,
+    ipv6: Sources,
 }
 
 impl Ranges {
@@ -30,34 +31,70 @@ impl Ranges {
         findings: &mut Vec<Finding>,
     ) -> Self {
         if service.source_ranges.is_empty() {
-            return Self { by_family: None };
+            return Self {
+                ipv4: Sources::Any,
+                ipv6: Sources::Any,
+            };
         }
         let valid = valid(service, config, findings);
-        if valid.iter().any(|range| range.prefix() == 0) {
-            return Self { by_family: None };
-        }
-        let by_family = FAMILIES.map(|family| {
+        // Text that is no network, or a range over the limit, may have been meant for any family.
+        let all_known = valid.len() == service.source_ranges.len();
+        let open_to_all = valid.iter().any(|range| range.prefix() == 0);
+        let sources = |family| {
             let ranges: BTreeSet<IpNetwork> = (valid.iter().copied())
                 .filter(|range| AddressFamily::of(range.ip()) == family)
                 .collect();
+            if ranges.iter().any(|range| range.prefix() == 0)
+                || ranges.is_empty() && open_to_all && all_known
+            {
+                return Sources::Any;
+            }
             let primary = node.primary(family, config);
             Sources::Only {
                 node: ranges.iter().any(|range| range.contains(primary)),
                 ranges,
             }
-        });
-        report_other_family(service, &valid, findings);
-        Self {
-            by_family: Some(by_family),
-        }
+        };
+        let found = Self {
+            ipv4: sources(AddressFamily::Ipv4),
+            ipv6: sources(AddressFamily::Ipv6),
+        };
+        found.report_closed_families(service, &valid, findings);
+        found
     }
 
     /// Returns the clients that may connect in `family`.
     pub(super) fn sources(&self, family: AddressFamily) -> &Sources {
-        match (&self.by_family, family) {
-            (None, _) => &Sources::Any,
-            (Some([sources, _]), AddressFamily::Ipv4)
-            | (Some([_, sources]), AddressFamily::Ipv6) => sources,
+        match family {
+            AddressFamily::Ipv4 => &self.ipv4,
+            AddressFamily::Ipv6 => &self.ipv6,
+        }
+    }
+
+    /// Adds a finding where ranges of one family alone close the other one, and the Service has addresses there.
+    fn report_closed_families(
+        &self,
+        service: &Service,
+        valid: &[IpNetwork],
+        findings: &mut Vec<Finding>,
+    ) {
+        for family in FAMILIES {
+            let served = (service.load_balancer_ips.iter())
+                .filter_map(|address| address.as_result().ok())
+                .any(|address| AddressFamily::of(*address) == family);
+            let closed =
+                matches!(self.sources(family), Sources::Only { ranges, .. } if ranges.is_empty());
+            if served && closed && !valid.is_empty() {
+                let name = text(family);
+                findings.push(Finding {
+                    code: Code::NoSourceRangeOfFamily,
+                    kind: "Service",
+                    object: service.name.clone(),
+                    field: "spec.loadBalancerSourceRanges".to_owned(),
+                    problem: format!("no range is of {name}, and a load-balancer address is"),
+                    consequence: format!("nobody is admitted by {name}"),
+                });
+            }
         }
     }
 }
@@ -87,29 +124,5 @@ fn problem(text: &str) -> String {
         "it is empty, and a network such as 192.0.2.0/24 is expected".to_owned()
     } else {
         format!("`{text}` is not a network such as 192.0.2.0/24")
-    }
-}
-
-/// Ranges of one family alone shut the other one: said where the Service has addresses there.
-fn report_other_family(service: &Service, valid: &[IpNetwork], findings: &mut Vec<Finding>) {
-    for family in FAMILIES {
-        let served = (service.load_balancer_ips.iter())
-            .filter_map(|address| address.as_result().ok())
-            .any(|address| AddressFamily::of(*address) == family);
-        let ranged = |range: &IpNetwork| AddressFamily::of(range.ip()) == family;
-        if served && !valid.is_empty() && !valid.iter().any(ranged) {
-            let name = match family {
-                AddressFamily::Ipv4 => "IPv4",
-                AddressFamily::Ipv6 => "IPv6",
-            };
-            findings.push(Finding {
-                code: Code::NoSourceRangeOfFamily,
-                kind: "Service",
-                object: service.name.clone(),
-                field: "spec.loadBalancerSourceRanges".to_owned(),
-                problem: format!("no range is of {name}, and a load-balancer address is"),
-                consequence: format!("nobody is admitted by {name}"),
-            });
-        }
     }
 }

@@ -1,5 +1,6 @@
 mod answers;
 mod choice;
+mod ranges;
 
 use std::num::NonZeroU16;
 

@@ -1,6 +1,7 @@
 //! kube-proxy's tables on the recorded node, made of ours: where the deviations are undone, every probe
 //! ends as it was recorded.
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use ipset::Entry;
@@ -60,10 +61,14 @@ fn open_to_all(cluster: &ClusterState) -> Vec<(SetKind, Entry)> {
         .service_names()
         .filter_map(|name| cluster.service(name))
     {
-        let is_open = (service.source_ranges.iter())
-            .any(|range| matches!(range, Parsed::Valid(range) if range.prefix() == 0));
-        let addresses = service.load_balancer_ips.iter().filter(|_| is_open);
-        for address in addresses.filter_map(|address| address.as_result().ok()) {
+        let ranges = || (service.source_ranges.iter()).filter_map(|range| range.as_result().ok());
+        let is_open = |address: &IpAddr| {
+            let family = AddressFamily::of(*address);
+            ranges().any(|range| range.prefix() == 0 && AddressFamily::of(range.ip()) == family)
+        };
+        let addresses =
+            (service.load_balancer_ips.iter()).filter_map(|address| address.as_result().ok());
+        for address in addresses.filter(|address| is_open(address)) {
             for port in &service.ports {
                 let (Parsed::Valid(number), Parsed::Valid(protocol)) = (&port.port, &port.protocol)
                 else {

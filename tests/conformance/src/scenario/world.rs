@@ -74,14 +74,17 @@ impl World {
         }
     }
 
-    /// Returns true if `object` is a Service with a cluster IP that an interface of the node has.
+    /// Returns true if `object` is a Service with a cluster IP that an interface of the node has, loopback addresses apart.
     pub(super) fn has_cluster_ip_of(&self, object: &Object) -> bool {
         let Object::Service(service) = object else {
             return false;
         };
         let mut of_service =
             (service.cluster_ips.iter()).filter_map(|address| address.as_result().ok());
-        of_service.any(|address| self.kernel.node.addresses().any(|at| at == *address))
+        of_service.any(|address| {
+            let mut own = self.kernel.node.addresses();
+            !address.is_loopback() && own.any(|at| at == *address)
+        })
     }
 
     pub(super) fn delete(&mut self, kind: ObjectKind, name: ObjectName) {

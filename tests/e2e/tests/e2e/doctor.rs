@@ -203,10 +203,7 @@ fn others() -> Outcome {
     let world = &cluster.world;
     world.tool_with_input("iptables-restore --noflush", IPTABLES_MODE)?;
     world.tool("ipvsadm -A -t 192.168.50.1:8443 -s rr")?;
-    let left = (
-        "warning leftovers",
-        "1 chain in the IPv4 rules of iptables mode",
-    );
+    let left = ("warning leftovers", "1 chain in the IPv4 rules");
     told(&cluster, &[left])?;
     let (_, said) = ask(&cluster)?;
     let checks = said["checks"].as_array().cloned().unwrap_or_default();

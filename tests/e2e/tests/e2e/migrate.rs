@@ -11,6 +11,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         case("migrate::leftovers_are_told_and_go_when_asked", leftovers),
         case(
+            "migrate::leftovers_of_an_old_ipvs_mode_go_when_asked_and_with_cleanup",
+            old_ipvs_mode,
+        ),
+        case(
             "migrate::what_drains_is_listed_by_daemon_and_kernel",
             drains,
         ),
@@ -36,6 +40,30 @@ COMMIT
 -A KUBE-SEP-IT2ZTR26TO4XFPTO -p tcp -m tcp -j DNAT --to-destination 10.244.0.10:8080
 COMMIT
 "#;
+
+/// The chains of source ranges of kube-proxy 1.25 in ipvs mode, after a later version has written its own; beside the kubelet's of the
+/// same names.
+const OLD_IPVS_MODE: &str = r#"*filter
+:KUBE-FIREWALL - [0:0]
+-A INPUT -j KUBE-FIREWALL
+-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP
+COMMIT
+*nat
+:KUBE-FIREWALL - [0:0]
+:KUBE-MARK-DROP - [0:0]
+-A KUBE-FIREWALL -m set --match-set KUBE-LOAD-BALANCER-SOURCE-CIDR dst,dst,src -j RETURN
+-A KUBE-FIREWALL -m set --match-set KUBE-LOAD-BALANCER-SOURCE-IP dst,dst,src -j RETURN
+-A KUBE-FIREWALL -j KUBE-MARK-DROP
+-A KUBE-MARK-DROP -j MARK --set-xmark 0x8000/0x8000
+COMMIT
+"#;
+
+/// A rule of another program that leads there.
+const MINE: &str = "*nat
+:MINE - [0:0]
+-A MINE -s 192.0.2.1/32 -j KUBE-FIREWALL
+COMMIT
+";
 
 fn has(text: &str, words: &[&str]) -> Outcome {
     for word in words {
@@ -66,7 +94,7 @@ fn leftovers() -> Outcome {
     world.tool_with_input("iptables-restore --noflush", IPTABLES_MODE)?;
     let before = world.tool("iptables-save")?;
     let ran = world.ipvsctl(check)?.exits(0)?;
-    let told = "3 chains and 2 jumps to them in the IPv4 rules of iptables mode";
+    let told = "3 chains and 2 jumps to them in the IPv4 rules";
     has(&ran.out, &[told, "Nothing is in the way."])?;
     let after = world.tool("iptables-save")?;
     let rules = |text: &str| text.lines().filter(|line| line.starts_with("-A")).count();
@@ -75,7 +103,7 @@ fn leftovers() -> Outcome {
     // The first synchronisation takes the chains that both modes have; the others it only tells of.
     let once: e2e::Arguments<'_> = &[&"--manifests", &manifests, &"--config", &config, &"--once"];
     let ran = world.run_daemon(once)?.exits(0)?;
-    let told = "3 chains and 1 jump to them in the IPv4 rules of iptables mode";
+    let told = "3 chains and 1 jump to them in the IPv4 rules";
     has(&ran.err, &["KIV0405 warning Node node1", told])?;
     has(&world.tool("iptables-save")?, &[":KUBE-SVC-", "-j REJECT"])?;
 
@@ -98,6 +126,54 @@ fn leftovers() -> Outcome {
 
     let ran = world.ipvsctl(check)?.exits(0)?;
     has(&ran.out, &["kube-proxy's other modes left nothing"])
+}
+
+fn old_ipvs_mode() -> Outcome {
+    let world = World::build(2)?;
+    let config = world.config(&[])?;
+    let manifests = world.write_objects("web.json", world.web("web", 1))?;
+    let once: e2e::Arguments<'_> = &[&"--manifests", &manifests, &"--config", &config, &"--once"];
+    world.run_daemon(once)?.exits(0)?;
+    world.tool_with_input("iptables-restore --noflush", OLD_IPVS_MODE)?;
+    let check: e2e::Arguments<'_> = &[
+        &"migrate",
+        &"check",
+        &"-f",
+        &manifests,
+        &"--config",
+        &config,
+    ];
+    let ran = world.ipvsctl(check)?.exits(0)?;
+    has(&ran.out, &["left behind 2 chains in the IPv4 rules"])?;
+    let swept: e2e::Arguments<'_> = &[
+        &"--manifests",
+        &manifests,
+        &"--config",
+        &config,
+        &"--once",
+        &"--remove-leftovers",
+    ];
+    world.run_daemon(swept)?.exits(0)?;
+    let nat = world.tool("iptables-save -t nat")?;
+    has_not(&nat, &["KUBE-FIREWALL", "KUBE-MARK-DROP"])?;
+    let kubelets = ["-A INPUT -j KUBE-FIREWALL"];
+    has(&world.tool("iptables-save -t filter")?, &kubelets)?;
+
+    // The chains look into sets, so these stay while another program holds the chains.
+    world.tool_with_input("iptables-restore --noflush", OLD_IPVS_MODE)?;
+    world.tool_with_input("iptables-restore --noflush", MINE)?;
+    let ran = world.run_daemon(&[&"--cleanup"])?.exits(1)?;
+    let told = "chain KUBE-FIREWALL of table nat stays: chains of other programs lead to it (MINE)";
+    has(&ran.err, &[told])?;
+    let nat = world.tool("iptables-save -t nat")?;
+    has(&nat, &[":KUBE-FIREWALL", ":KUBE-MARK-DROP"])?;
+    world.tool("iptables -t nat -F MINE")?;
+    world.run_daemon(&[&"--cleanup"])?.exits(0)?;
+    let nat = world.tool("iptables-save -t nat")?;
+    has_not(&nat, &["KUBE-FIREWALL", "KUBE-MARK-DROP"])?;
+    has(&world.tool("iptables-save -t filter")?, &kubelets)?;
+    let sets = world.tool("ipset list -n")?;
+    has_not(&sets, &["KUBE-"])
 }
 
 fn drains() -> Outcome {

@@ -24,16 +24,22 @@ pub(crate) enum Asker {
     Node,
     /// The node, from its address towards the client.
     NodeAddress,
+    /// The node, from its address towards its neighbour, which is not the first of its Node.
+    NodeSecondAddress,
 }
 
 /// The address that is asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum To {
     ClusterIp(Kind),
+    /// A cluster IP at another port.
+    ClusterIpPort(Kind, u16),
     LoadBalancer(Kind),
     /// A load-balancer address at another port.
     LoadBalancerPort(Kind, u16),
     External(Kind),
+    /// An external address at another port.
+    ExternalPort(Kind, u16),
     NodePort(Kind),
     /// [`HOST_PORT`] of an address of the Service, or of the node.
     HostPortOf(AddressKind, Kind),
@@ -152,7 +158,10 @@ impl Cell {
             Expect::Silence => {
                 let (found, _) = knock(SILENCE);
                 // What leaves the node itself is dropped before it has left.
-                let own = matches!(self.from, Asker::Node | Asker::NodeAddress);
+                let own = matches!(
+                    self.from,
+                    Asker::Node | Asker::NodeAddress | Asker::NodeSecondAddress
+                );
                 let silent = found == Knock::Silence || own && found == Knock::NotPermitted;
                 ensure(silent, || format!("{target} is not silent: {found:?}"))
             }
@@ -224,7 +233,7 @@ impl Asker {
         match self {
             Self::Client | Self::Stranger => Ok(&site.world.client),
             Self::Pod(name) => site.pod(name),
-            Self::Node | Self::NodeAddress => Ok(&site.world.node),
+            Self::Node | Self::NodeAddress | Self::NodeSecondAddress => Ok(&site.world.node),
         }
     }
 
@@ -235,6 +244,7 @@ impl Asker {
             Self::Stranger => family.client_addresses().get(1).copied(),
             Self::Pod(_) | Self::Node => None,
             Self::NodeAddress => Some(node_address(family)),
+            Self::NodeSecondAddress => Some(second_node_address(family)),
         }
     }
 }
@@ -246,6 +256,8 @@ impl To {
         };
         match self {
             Self::ClusterIp(service) => at(AddressKind::ClusterIp, service, SERVICE_PORT),
+            Self::ClusterIpPort(service, port) => at(AddressKind::ClusterIp, service, port),
+            Self::ExternalPort(service, port) => at(AddressKind::External, service, port),
             Self::LoadBalancer(service) => at(AddressKind::LoadBalancer, service, SERVICE_PORT),
             Self::LoadBalancerPort(service, port) => at(AddressKind::LoadBalancer, service, port),
             Self::External(service) => at(AddressKind::External, service, SERVICE_PORT),
@@ -267,11 +279,18 @@ fn node_address(family: Family) -> IpAddr {
     }
 }
 
+/// The node's address towards its neighbour.
+fn second_node_address(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [192, 168, 79, 10].into(),
+        Family::V6 => [0xfd00, 0x79, 0, 0, 0, 0, 0, 0x10].into(),
+    }
+}
+
 /// Returns the source to which masquerading changes another one on the way to a pod.
 fn node_towards(pod: &str, family: Family) -> IpAddr {
     match (pod, family) {
-        ("pod3", Family::V4) => [192, 168, 79, 10].into(),
-        ("pod3", Family::V6) => [0xfd00, 0x79, 0, 0, 0, 0, 0, 0x10].into(),
+        ("pod3", family) => second_node_address(family),
         (_, Family::V4) => [10, 244, 0, 1].into(),
         (_, Family::V6) => [0xfd00, 0x10, 0x244, 0, 0, 0, 0, 1].into(),
     }

@@ -33,7 +33,7 @@ pub(crate) struct Kind {
     ranges: &'static [&'static str],
     /// At whose load-balancer address it is, and at which port.
     shares: Option<u8>,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 const CLUSTER_IP: Kind = Kind {
@@ -126,16 +126,16 @@ pub(crate) const PODS_ONLY: Kind = Kind {
     ranges: &["10.244.0.0/16", "fd00:10:244::/56"],
     ..LOAD_BALANCER
 };
-/// Everybody is admitted.
+/// A range of length 0 in one family restricts nothing, in neither.
 pub(crate) const EVERYBODY: Kind = Kind {
     number: 23,
-    ranges: &["0.0.0.0/0", "::/0"],
+    ranges: &["0.0.0.0/0", "192.0.2.0/24"],
     ..LOAD_BALANCER
 };
 /// Ranges of IPv6 alone.
 pub(crate) const OTHER_FAMILY: Kind = Kind {
     number: 24,
-    ranges: &["::/0"],
+    ranges: &["fd00::/8"],
     ..LOAD_BALANCER
 };
 /// The client is admitted, and the node itself serves.
@@ -169,6 +169,58 @@ pub(crate) const NODE_ONLY_AWAY: Kind = Kind {
     ..LOAD_BALANCER
 };
 
+/// The range holds the load-balancer address, and the node's first address is in none.
+pub(crate) const BALANCER_ONLY: Kind = Kind {
+    number: 29,
+    ranges: &["203.0.113.0/24", "2001:db8:113::/64"],
+    ..LOAD_BALANCER
+};
+/// The same, and nothing but that address.
+pub(crate) const BALANCER_EXACTLY: Kind = Kind {
+    number: 30,
+    ranges: &["203.0.113.30/32", "2001:db8:113::1e/128"],
+    ..LOAD_BALANCER
+};
+/// The same with policy Local, no endpoint here.
+pub(crate) const BALANCER_ONLY_AWAY: Kind = Kind {
+    number: 31,
+    endpoints: &[Far],
+    external: "Local",
+    ranges: &["203.0.113.0/24", "2001:db8:113::/64"],
+    ..LOAD_BALANCER
+};
+/// Ranges hold the load-balancer address and the node's first address.
+pub(crate) const BALANCER_AND_NODE: Kind = Kind {
+    number: 32,
+    ranges: &[
+        "203.0.113.0/24",
+        "2001:db8:113::/64",
+        "192.168.50.1/32",
+        "fd00:50::1/128",
+    ],
+    ..LOAD_BALANCER
+};
+/// Ranges hold another address of the node than its first.
+pub(crate) const SECOND_ADDRESS_ONLY: Kind = Kind {
+    number: 33,
+    ranges: &["192.168.79.0/24", "fd00:79::/64"],
+    ..LOAD_BALANCER
+};
+/// Policy Local, at a port that is [`WIDE`]'s TCP node port.
+pub(crate) const LIKE_A_TCP_NODE_PORT: Kind = Kind {
+    number: 34,
+    external: "Local",
+    port: 30_100,
+    ..LOAD_BALANCER
+};
+/// The same with its UDP node port.
+pub(crate) const LIKE_A_UDP_NODE_PORT: Kind = Kind {
+    number: 35,
+    external: "Local",
+    port: 30_101,
+    ..LOAD_BALANCER
+};
+
 const ALL: &[Kind] = &[
     PLAIN,
     ALONE,
@@ -188,6 +240,13 @@ const ALL: &[Kind] = &[
     UNGUARDED,
     GUARDED_AWAY,
     NODE_ONLY_AWAY,
+    BALANCER_ONLY,
+    BALANCER_EXACTLY,
+    BALANCER_ONLY_AWAY,
+    BALANCER_AND_NODE,
+    SECOND_ADDRESS_ONLY,
+    LIKE_A_TCP_NODE_PORT,
+    LIKE_A_UDP_NODE_PORT,
 ];
 
 /// A kind of address.

@@ -2,7 +2,10 @@
 
 use crate::cell::Expect::{Served, Silence};
 use crate::cell::{Asker, Cell, Expect, Seen, To, cell};
-use crate::objects::{GUARDED_AWAY, LOCAL_AWAY, LOCAL_HERE, NODE_ONLY_AWAY};
+use crate::objects::{
+    GUARDED_AWAY, LIKE_A_TCP_NODE_PORT, LIKE_A_UDP_NODE_PORT, LOCAL_AWAY, LOCAL_HERE,
+    NODE_ONLY_AWAY,
+};
 
 /// The endpoint of the node, and who asked.
 const KEPT: Expect = Served(&[("pod1", Seen::Asker)]);
@@ -10,7 +13,7 @@ const KEPT: Expect = Served(&[("pod1", Seen::Asker)]);
 const D12: Expect = Served(&[("pod3", Seen::Node)]);
 
 pub(crate) fn cells() -> Vec<Cell> {
-    [with_endpoint_here(), without()].concat()
+    [with_endpoint_here(), without(), node_port_number()].concat()
 }
 
 fn with_endpoint_here() -> Vec<Cell> {
@@ -125,4 +128,49 @@ fn without() -> Vec<Cell> {
             D12,
         ),
     ]
+}
+
+/// Deviation D24: the number of another Service's node port changes nothing at a Service's own addresses.
+fn node_port_number() -> Vec<Cell> {
+    let kinds = [
+        (
+            LIKE_A_TCP_NODE_PORT,
+            [
+                "node_port_number::of_tcp_keeps_the_client_of_the_load_balancer",
+                "node_port_number::of_tcp_keeps_a_pod_at_the_load_balancer",
+                "node_port_number::of_tcp_keeps_the_client_of_the_external_ip",
+                "node_port_number::of_tcp_keeps_a_pod_at_the_cluster_ip",
+            ],
+        ),
+        (
+            LIKE_A_UDP_NODE_PORT,
+            [
+                "node_port_number::of_udp_keeps_the_client_of_the_load_balancer",
+                "node_port_number::of_udp_keeps_a_pod_at_the_load_balancer",
+                "node_port_number::of_udp_keeps_the_client_of_the_external_ip",
+                "node_port_number::of_udp_keeps_a_pod_at_the_cluster_ip",
+            ],
+        ),
+    ];
+    let of_kind =
+        |(kind, [balancer, pod, external, cluster]): (crate::objects::Kind, [&'static str; 4])| {
+            let to = To::LoadBalancerPort(kind, kind.port);
+            [
+                cell(balancer, Asker::Client, to, KEPT),
+                cell(pod, Asker::Pod("pod2"), to, KEPT),
+                cell(
+                    external,
+                    Asker::Client,
+                    To::ExternalPort(kind, kind.port),
+                    KEPT,
+                ),
+                cell(
+                    cluster,
+                    Asker::Pod("pod2"),
+                    To::ClusterIpPort(kind, kind.port),
+                    KEPT,
+                ),
+            ]
+        };
+    kinds.into_iter().flat_map(of_kind).collect()
 }

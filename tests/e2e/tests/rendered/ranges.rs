@@ -5,7 +5,8 @@ use e2e::Family;
 use crate::cell::Expect::{Served, Silence};
 use crate::cell::{Asker, Cell, Expect, Seen, To, cell};
 use crate::objects::{
-    EVERYBODY, GUARDED, GUARDED_ON_HOST, NODE_ONLY, OTHER_FAMILY, PODS_ONLY, UNGUARDED_PORT,
+    BALANCER_AND_NODE, BALANCER_EXACTLY, BALANCER_ONLY, BALANCER_ONLY_AWAY, EVERYBODY, GUARDED,
+    GUARDED_ON_HOST, NODE_ONLY, OTHER_FAMILY, PODS_ONLY, SECOND_ADDRESS_ONLY, UNGUARDED_PORT,
 };
 
 const SERVED: Expect = Served(&[("pod1", Seen::Node)]);
@@ -98,10 +99,17 @@ pub(crate) fn cells() -> Vec<Cell> {
             SERVED,
         ),
     ];
-    [cells, everybody(), other_family(), other_port()].concat()
+    [
+        cells,
+        everybody(),
+        other_family(),
+        other_port(),
+        of_the_node(),
+    ]
+    .concat()
 }
 
-/// `0.0.0.0/0` and `::/0` are held as two halves, deviation D11.
+/// `0.0.0.0/0` opens IPv6 too, as Kubernetes since 1.34.
 fn everybody() -> Vec<Cell> {
     let served = |name, from| cell(name, from, To::LoadBalancer(EVERYBODY), SERVED);
     vec![
@@ -153,6 +161,61 @@ fn other_port() -> Vec<Cell> {
         open(
             "ranges::another_port_of_the_address_is_open_to_the_node",
             Asker::Node,
+        ),
+    ]
+}
+
+/// Deviation D25.
+fn of_the_node() -> Vec<Cell> {
+    let to = To::LoadBalancer;
+    vec![
+        cell(
+            "ranges::a_range_that_holds_the_balancer_admits_no_node",
+            Asker::Node,
+            to(BALANCER_ONLY),
+            Silence,
+        ),
+        cell(
+            "ranges::a_range_that_is_the_balancer_admits_no_node",
+            Asker::Node,
+            to(BALANCER_EXACTLY),
+            Silence,
+        ),
+        cell(
+            "ranges::a_range_that_holds_the_balancer_admits_no_node_without_endpoint_here",
+            Asker::Node,
+            to(BALANCER_ONLY_AWAY),
+            Silence,
+        ),
+        cell(
+            "ranges::a_range_that_holds_the_balancer_admits_no_address_of_the_node",
+            Asker::NodeAddress,
+            to(BALANCER_ONLY),
+            Silence,
+        ),
+        cell(
+            "ranges::of_the_balancer_and_the_node_admit_the_node",
+            Asker::Node,
+            to(BALANCER_AND_NODE),
+            SERVED,
+        ),
+        cell(
+            "ranges::a_second_address_of_the_node_is_admitted_where_a_range_holds_it",
+            Asker::NodeSecondAddress,
+            to(SECOND_ADDRESS_ONLY),
+            SERVED,
+        ),
+        cell(
+            "ranges::a_second_address_of_the_node_admits_no_other",
+            Asker::NodeAddress,
+            to(SECOND_ADDRESS_ONLY),
+            Silence,
+        ),
+        cell(
+            "ranges::a_second_address_of_the_node_admits_no_connection_that_is_not_bound",
+            Asker::Node,
+            to(SECOND_ADDRESS_ONLY),
+            Silence,
         ),
     ]
 }

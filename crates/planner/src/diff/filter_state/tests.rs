@@ -284,6 +284,37 @@ fn jumps_that_are_missing_come_in_kube_proxys_order() {
     assert_eq!(after.tables, desired.tables);
 }
 
+/// A node of an older version or of kube-proxy: both chains are rewritten at one moment, and nothing is deleted.
+#[test]
+fn rules_in_an_old_order_are_rewritten_chain_by_chain() {
+    let desired = web();
+    let mut live = live(&desired);
+    let chains =
+        ["KUBE-LOAD-BALANCER", "KUBE-SERVICES"].map(|name| ChainKey::new(Table::Nat, name));
+    let [load_balancer, services] = &chains;
+    for rules in live.tables.rules.values_mut() {
+        // Without the rule of D25, and with node ports before the addresses of Services.
+        rules
+            .chains
+            .entry(load_balancer.clone())
+            .and_modify(|rules| drop(rules.remove(0)));
+        let of_services = rules.chains.get_mut(services).expect("a chain");
+        let node_ports = of_services.pop().expect("the last rule");
+        of_services.insert(of_services.len() - 2, node_ports);
+    }
+    let plan = diff(&desired, &live, &own());
+    assert_eq!(plan.ops().count(), 2);
+    for planned in plan.ops() {
+        let Op::PatchRules(_, patch) = &planned.op else {
+            panic!("{}", planned.op);
+        };
+        assert!(patch.chains.keys().eq(&chains), "{}", planned.op);
+        assert!(patch.delete_chains.is_empty() && patch.delete_jumps.is_empty());
+        live.note(&planned.op);
+    }
+    assert_eq!(live.tables, desired.tables);
+}
+
 /// Rules of others in our chains are theirs, and keep the chains from being deleted.
 #[test]
 fn cleanup_leaves_chains_that_others_use() {

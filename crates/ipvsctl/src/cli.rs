@@ -3,6 +3,7 @@
 mod analyze;
 mod doctor;
 mod migrate;
+mod spelling;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use sources::ConfigFlags;
 pub use self::analyze::{Analyze, LeastLevel};
 pub use self::doctor::Doctor;
 pub use self::migrate::{Migrate, MigrateCheck, MigrateCommand};
+pub(crate) use self::spelling::as_declared;
 
 const INPUT: &str = "Input";
 const NODE: &str = "Node";

@@ -32,7 +32,7 @@ use crate::output::style;
 
 /// Does what `args` ask, the program's name first, and gives the exit status.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.collect();
+    let args = cli::as_declared(args.collect());
     let command = Cli::command().color(style::of_help(&args));
     let cli = match command
         .try_get_matches_from(args)

@@ -21,6 +21,7 @@ pub mod reference;
 mod resolve;
 mod settings;
 mod show;
+mod spelling;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ pub use self::duration::{format_duration, parse_duration};
 pub use self::flags::{ConfigFlags, parse_boolean};
 pub use self::settings::{DaemonSettings, IptablesBackend, LogFormat, ServiceMetrics};
 pub use self::show::EffectiveValue;
+pub use self::spelling::as_declared;
 
 use self::table::{Effect, FieldInfo};
 

@@ -140,3 +140,25 @@ fn nothing_is_shown_of_a_wrong_configuration() {
          error: --proxy-mode: \"iptables\" is not supported, only ipvs\n"
     );
 }
+
+#[test]
+fn the_flags_of_a_command_line_of_kube_proxy_are_read() {
+    let desk = Desk::new();
+    let args = "config show --ipvs_scheduler=lc --cleanup=false --init_only=F --strict_config=true --masquerade_all --v=-1";
+    let ran = desk.run(args).exits(0);
+    assert_eq!(ran.err, "warning: --v: is negative: 0 is used\n");
+    let has = |path: &str, value: &str| {
+        let mut lines = ran
+            .out
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.any(|words| words.starts_with(&[path, value]))
+    };
+    assert!(
+        has("ipvs.scheduler", "lc") && has("iptables.masqueradeAll", "true"),
+        "{}",
+        ran.out
+    );
+    let ran = desk.run("config show --cleanup=true");
+    assert_ne!(ran.status, 0);
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
 
-use sources::config::parse_boolean;
+use sources::config::as_declared;
 use sources::{ConfigFlags, NodeOverrides};
 
 use crate::http::flagz::Flags;
@@ -128,10 +128,7 @@ impl Args {
     }
 }
 
-const VERSION: &str = "version";
-
-/// Writes the flags of a command line as they are declared here: kube-proxy reads `_` as `-` in their names, and a value
-/// `true` or `false` of each boolean (`WordSepNormalizeFunc` of its flag library, pflag).
+/// Writes the flags of a command line as they are declared here.
 fn as_kube_proxy_reads_it(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let command = Args::command();
     let is_switch = |name: &str| {
@@ -139,34 +136,9 @@ fn as_kube_proxy_reads_it(args: impl Iterator<Item = OsString>) -> Vec<OsString>
             .get_arguments()
             .find(|arg| arg.get_long() == Some(name));
         let switch = declared.is_some_and(|arg| matches!(arg.get_action(), ArgAction::SetTrue));
-        switch || name == VERSION
+        switch || name == "version"
     };
-    let mut flags_end = false;
-    let read = |arg: OsString| {
-        flags_end |= arg == "--";
-        let flag = arg.to_str().and_then(|text| text.strip_prefix("--"));
-        let Some(flag) = flag.filter(|_| !flags_end) else {
-            return Some(arg);
-        };
-        let (name, value) = match flag.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (flag, None),
-        };
-        let name = name.replace('_', "-");
-        let said = match value {
-            None => format!("--{name}"),
-            Some(value) if is_switch(&name) => match parse_boolean(value) {
-                Some(true) => format!("--{name}"),
-                Some(false) => return None,
-                // The version has other forms too.
-                None if name == VERSION => format!("--{name}"),
-                None => format!("--{name}={value}"),
-            },
-            Some(value) => format!("--{name}={value}"),
-        };
-        Some(said.into())
-    };
-    args.filter_map(read).collect()
+    as_declared(args, is_switch)
 }
 
 const EXAMPLES: &str = "\

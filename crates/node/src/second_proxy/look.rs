@@ -9,7 +9,6 @@ use std::os::unix::fs::MetadataExt as _;
 use ipvs::AddressFamily;
 use kernel::linux::leftovers::nft_tables;
 use model::leftovers::{NFT_TABLE, nft_family};
-use procfs::net::{TcpNetEntry, TcpState, tcp, tcp6};
 use procfs::process::{FDTarget, Process, all_processes};
 use sources::config::DaemonSettings;
 use sources::proxy::{self, Identity};
@@ -80,20 +79,17 @@ impl Look {
 /// Asks the processes that listen at `ports`, but for this one and those of users without rights over the tables.
 fn listener(ports: &BTreeSet<u16>) -> Result<Option<String>, Error> {
     let user = fs::metadata("/proc/self")?.uid();
+    let mut listeners = proxy::listeners()?;
+    listeners.retain(|listener| {
+        ports.contains(&listener.address.port()) && [0, user].contains(&listener.user)
+    });
+    // After the tables: a listener that this process opens meanwhile is not taken for another's.
     let own = own_sockets()?;
-    let asks = |entry: &TcpNetEntry| {
-        entry.state == TcpState::Listen
-            && ports.contains(&entry.local_address.port())
-            && [0, user].contains(&entry.uid)
-            && !own.contains(&entry.inode)
-    };
-    // A kernel without IPv6 has no second table.
-    let entries = tcp()?.into_iter().chain(tcp6().unwrap_or_default());
-    let listeners = entries.filter(asks).take(MOST_ASKED);
-    let addresses: BTreeSet<SocketAddr> = listeners
-        .map(|entry| proxy::reachable(entry.local_address))
+    listeners.retain(|listener| !own.contains(&listener.inode));
+    let addresses: BTreeSet<SocketAddr> = (listeners.iter())
+        .map(|listener| proxy::reachable(listener.address))
         .collect();
-    Ok(addresses.into_iter().find_map(answer))
+    Ok(addresses.into_iter().take(MOST_ASKED).find_map(answer))
 }
 
 /// The inodes of this process's sockets.

@@ -53,6 +53,12 @@ impl ConfigFlags {
         };
         let mut warnings = Vec::new();
         let over_file: Vec<_> = self.over_file().map(|(field, _)| field.flag).collect();
+        for (field, flag) in fields().filter_map(|field| Some((field, field.flag?))) {
+            let last = self.0.get(flag).and_then(|values| values.last());
+            if last.is_some_and(|last| is_negative_verbosity(field, last)) {
+                warnings.push(warning(flag, "is negative: 0 is used"));
+            }
+        }
         for (&flag, values) in &self.0 {
             if over_file.contains(&Some(flag)) {
                 continue;
@@ -94,6 +100,9 @@ impl ConfigFlags {
         let parts = || texts.iter().flat_map(|text| text.split(','));
         let parts = || parts().filter(|part| !part.is_empty());
         let text = || Value::String(last.clone());
+        if is_negative_verbosity(field, last) {
+            return Some(Value::from(0));
+        }
         Some(match field.kind {
             Kind::Networks | Kind::NodePorts | Kind::Words(_) => parts().collect(),
             Kind::Gates => Value::Object(parts().map(gate).collect()),
@@ -131,6 +140,11 @@ impl ConfigFlags {
 /// The fields whose flags are here.
 fn fields() -> impl Iterator<Item = &'static FieldInfo> {
     (FIELDS.iter()).filter(|field| field.flag.is_some() && !field.flag_wins())
+}
+
+/// Returns true for a verbosity below 0, which asks for fewer lines than there are levels for.
+fn is_negative_verbosity(field: &FieldInfo, text: &str) -> bool {
+    field.path == "logging.verbosity" && text.parse::<i32>().is_ok_and(|number| number < 0)
 }
 
 /// `Name=true`.

@@ -1,34 +1,93 @@
-//! The users whose processes listen at a port of this network namespace.
+//! The sockets that listen in this network namespace.
 
 #[cfg(test)]
 mod tests;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 
-/// Listening sockets in the kernel's tables (`net/ipv4/tcp_ipv4.c`, `get_tcp4_sock`; `include/net/tcp_states.h`).
+/// States of sockets in the kernel's tables (`net/ipv4/tcp_ipv4.c`, `get_tcp4_sock`; `include/net/tcp_states.h`, Linux 6.1).
 const LISTEN: &str = "0A";
+const SYN_RECV: &str = "03";
+
+/// A socket that listens for TCP connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it listens; an unspecified address is every address.
+    pub address: SocketAddr,
+    /// The user whose process opened it.
+    pub user: u32,
+    /// Its inode, by which a process's descriptors name it.
+    pub inode: u64,
+}
+
+/// Returns the sockets that listen. The cost grows with their number, not with that of connections.
+///
+/// # Errors
+///
+/// The kernel's table of IPv4 cannot be read.
+pub fn listeners() -> io::Result<Vec<Listener>> {
+    let mut all = read(BufReader::new(File::open("/proc/self/net/tcp")?))?;
+    // A kernel without IPv6 has no such table.
+    if let Ok(table) = File::open("/proc/self/net/tcp6") {
+        all.extend(read(BufReader::new(table))?);
+    }
+    Ok(all)
+}
 
 /// Returns true if processes listen at `port`, and all of them belong to users that are neither root nor the user of this process. False
 /// where the kernel's tables cannot be read.
 pub(super) fn are_of_others(port: u16) -> bool {
-    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
-    let tables = tables.map(|path| fs::read_to_string(path).unwrap_or_default());
     let own = fs::metadata("/proc/self").map_or(0, |process| process.uid());
-    let users: Vec<u32> = (tables.iter())
-        .flat_map(|table| users(table, port))
-        .collect();
-    !users.is_empty() && users.iter().all(|user| *user != 0 && *user != own)
+    let mut all = listeners().unwrap_or_default();
+    all.retain(|listener| listener.address.port() == port);
+    let is_other = |listener: &Listener| listener.user != 0 && listener.user != own;
+    !all.is_empty() && all.iter().all(is_other)
 }
 
-/// Returns the users of the sockets that listen at `port`, by a table of the form of `/proc/net/tcp`.
-fn users(table: &str, port: u16) -> impl Iterator<Item = u32> {
-    table.lines().filter_map(move |line| {
-        let mut fields = line.split_ascii_whitespace();
-        let (_, at) = fields.nth(1)?.rsplit_once(':')?;
-        let is_listening = fields.nth(1)? == LISTEN;
-        let user = fields.nth(3)?.parse().ok()?;
-        let is_there = u16::from_str_radix(at, 16) == Ok(port);
-        (is_listening && is_there).then_some(user)
+/// Reads the listeners of a table of the form of `/proc/net/tcp`. They come first, among requests of connections in old kernels
+/// (`tcp_seek_last_pos`); nothing after them is read.
+fn read(table: impl BufRead) -> io::Result<Vec<Listener>> {
+    let mut found = Vec::new();
+    for line in table.lines().skip(1) {
+        let line = line?;
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        match fields.get(3) {
+            Some(&LISTEN) => found.extend(listener(&fields)),
+            Some(&SYN_RECV) => {}
+            _ => break,
+        }
+    }
+    Ok(found)
+}
+
+fn listener(fields: &[&str]) -> Option<Listener> {
+    let (address, port) = fields.get(1)?.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    Some(Listener {
+        address: SocketAddr::new(ip(address)?, port),
+        user: fields.get(7)?.parse().ok()?,
+        inode: fields.get(9)?.parse().ok()?,
     })
+}
+
+/// An address as the kernel prints it: words of 32 bits in the byte order of the processor.
+fn ip(text: &str) -> Option<IpAddr> {
+    let word = |at: usize| {
+        let word = u32::from_str_radix(text.get(8 * at..8 * at + 8)?, 16).ok()?;
+        Some(word.to_ne_bytes())
+    };
+    match text.len() {
+        8 => Some(word(0)?.into()),
+        32 => {
+            let mut bytes = [0; 16];
+            for (at, chunk) in bytes.chunks_exact_mut(4).enumerate() {
+                chunk.copy_from_slice(&word(at)?);
+            }
+            Some(Ipv6Addr::from(bytes).into())
+        }
+        _ => None,
+    }
 }

@@ -208,3 +208,11 @@ fn flags_without_meaning_here() {
         &["--feature-gates: must be true or false, not \"x\""],
     );
 }
+
+#[test]
+fn a_negative_verbosity_is_told_and_counts_as_zero() {
+    let resolved = by_flags(command_line(&["--v=-1"])).expect("a configuration");
+    assert_eq!(resolved.settings.log_verbosity, 0);
+    check_lines(&resolved.warnings, &["--v: is negative: 0 is used"]);
+    check_flag_errors(&["--v=x"], &["--v: must be a whole number, not \"x\""]);
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use clap::error::ErrorKind;
+use sources::config::parse_boolean;
 use sources::config::table::{EXTRA_FLAGS, FIELDS};
 
 use super::*;

@@ -117,6 +117,46 @@ fn flows_of_a_foreign_virtual_server_are_left_alone() {
     }
 }
 
+/// Another program has the node port at one of two addresses, and a Service asks for it at both.
+#[test]
+fn flows_of_foreign_virtual_servers_at_a_node_port_stay() {
+    let at = |address: [u8; 4]| VirtualServerKey::Address {
+        address: address.into(),
+        port: 30_053,
+        protocol: Protocol::Udp,
+    };
+    let (theirs, ours) = (at([192, 0, 2, 1]), at([198, 51, 100, 1]));
+    let mut cluster = cluster(true);
+    let mut service = (cluster.service(&ObjectName::new("default", "dns"))).expect("it is there");
+    service.kind = model::cluster::ServiceKind::NodePort;
+    service.ports[0].node_port = std::num::NonZeroU16::new(30_053).map(Parsed::Valid);
+    cluster.absorb(model::ClusterEvent::Upsert(Object::Service(service)));
+    let node = NodeState {
+        interfaces: vec![model::snapshot::Interface {
+            name: "eth0".into(),
+            addresses: ["192.0.2.1/24", "198.51.100.1/24"]
+                .map(|text| text.parse().expect("a network"))
+                .into(),
+        }],
+        ..NodeState::default()
+    };
+    let (desired, _) = planner::compile(&cluster, &node, &NodeConfig::new("node1"));
+    for key in [theirs, ours] {
+        assert!(desired.tables.virtual_servers.contains_key(&key), "{key}");
+    }
+    let flows = wanted(&desired, &NodeTables::default(), &[theirs].into(), true);
+    let is_stale = |destination: &str| {
+        flows.is_stale(&model::udp_flows::Flow {
+            destination: destination.parse().expect("an address"),
+            answered_by: "192.0.2.9:53".parse().expect("a server"),
+        })
+    };
+    assert!(!is_stale("192.0.2.1:30053"));
+    assert!(is_stale("198.51.100.1:30053"));
+    // A foreign virtual server at an address that no Service has.
+    assert!(!is_stale("203.0.113.7:30053"));
+}
+
 /// Checks which of the flows to 10.1.0.1, which is ready, 10.1.0.2, which terminates and serves, and 10.1.0.3, which is gone, are stale at a
 /// kernel that has these real servers.
 fn check_servers(live: &[u8], udp_drains: bool, stale: [bool; 3]) {

@@ -176,7 +176,7 @@ fn conditions_that_we_never_write_stay_as_they_are() {
     for text in [
         "-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80",
         "-m tcp --dport 80",
-        "-d 10.0.0.0/8",
+        "-d 10.0.0.0/255.0.255.0",
         "! -o eth0",
         "-f",
         "-p gre",

@@ -145,7 +145,9 @@ fn mistakes_in_a_service_are_kept_as_text() {
         |service| {
             service.cluster_ips = vec![Parsed::Invalid("10.96.0.300".into())];
             service.external_ips = vec![Parsed::Invalid("x".into())];
-            service.source_ranges = vec![Parsed::Invalid("10.0.0.0".into())];
+            service.source_ranges = ["10.0.0.0", ""]
+                .map(|text| Parsed::Invalid(text.into()))
+                .into();
             service.ports = vec![ServicePort {
                 name: "".into(),
                 protocol: Parsed::Invalid("QUIC".into()),

@@ -435,8 +435,8 @@ impl Guard {
             return Ok(());
         }
         let seconds = now.saturating_duration_since(failing.since).as_secs_f64();
-        // Waits of 75 ms at least, doubling; audits and polls of drains in between.
-        let allowed = 5.0 + 1.5 * (1.0 + seconds / 0.075).log2() + seconds / 5.0;
+        // Waits of 75 ms at least, doubling up to the sync period; audits, slices and polls of drains in between.
+        let allowed = 5.0 + 1.5 * (1.0 + seconds / 0.075).log2() + seconds / 3.0;
         if f64::from(failing.count) > allowed {
             let what = format!(
                 "{subject:?} was tried {} times in {seconds:.1} s",

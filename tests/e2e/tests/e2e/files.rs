@@ -60,13 +60,11 @@ fn suddenly_empty() -> Outcome {
     let world = World::build(1)?;
     let config = world.config(&[])?;
     let confirmation = Duration::from_secs(8);
-    world.write(
-        "config.yaml",
-        &format!(
-            "{}\ndeletionConfirmation: 8s\n",
-            fs::read_to_string(&config).context(|| "reading the configuration")?
-        ),
-    )?;
+    let text = fs::read_to_string(&config).context(|| "reading the configuration")?;
+    let ours = text
+        .replace("kubeproxy.config.k8s.io/v1alpha1", "kube-ipvs.io/v1alpha1")
+        .replace("KubeProxyConfiguration", "KubeIpvsConfiguration");
+    world.write("config.yaml", &format!("{ours}deletionConfirmation: 8s\n"))?;
     let directory = world.path("manifests");
     let file = world.write_objects("manifests/web.json", world.web("web", 1))?;
     let _daemon = world.daemon(&[&"--manifests", &directory, &"--config", &config])?;
@@ -100,7 +98,8 @@ fn suddenly_empty() -> Outcome {
     // Empty twice: deleted, and not before.
     let emptied_again = Instant::now();
     fs::remove_file(&file).context(|| "removing the manifest")?;
-    let empty = world.rendered(&directory, &config)?;
+    let none = world.write_objects("none.json", Vec::new())?;
+    let empty = world.rendered(&none, &config)?;
     eventually(|| world.tables()?.are(&empty))?;
     let (first, second) = (emptied.elapsed(), emptied_again.elapsed());
     ensure(second >= confirmation, || {

@@ -148,9 +148,13 @@ fn work(
             chain(&problem)
         );
     }
-    let confirmation = Confirmation {
-        after: resolved.settings.deletion_confirmation,
-        of_first: has_addresses(kernel),
+    // What runs once reads once.
+    let confirmation = match args.once {
+        true => Confirmation::default(),
+        false => Confirmation {
+            after: resolved.settings.deletion_confirmation,
+            of_first: has_addresses(kernel),
+        },
     };
     let sink = EventSink::new(source.names(), to_loop).with_confirmation(confirmation);
     let progress = sink.progress().clone();

@@ -143,7 +143,8 @@ impl ListGuard {
             .filter(|list| **list != self.list)
             .count();
         let most = missing > known / 2 && (missing >= FEWEST_MISSING || missing >= known);
-        let is_shrunk = (known > 0 && most) || (known == 0 && of_first && !self.has_listed);
+        let first_is_empty = of_first && !self.has_listed && self.known.is_empty();
+        let is_shrunk = (known > 0 && most) || first_is_empty;
         if is_shrunk && !after.is_zero() {
             let doubted = *self.doubted.get_or_insert(now);
             let wait = after.saturating_sub(now.saturating_duration_since(doubted));

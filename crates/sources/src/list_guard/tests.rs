@@ -105,6 +105,7 @@ fn an_empty_first_list_is_doubted_on_a_node_with_entries() {
     list(&mut guard, 0..0, now).expect_err("a node with entries");
     list(&mut guard, 0..0, now + WAIT).expect("a second list says the same");
     list(&mut guard, 0..0, now + WAIT).expect("no longer the first");
+    list(&mut self::guard(true), 0..1, now).expect("a first list with a Service");
     let confirmation = Confirmation {
         after: WAIT,
         of_first: true,

@@ -122,10 +122,14 @@ fn drop_net_admin() -> std::io::Result<()> {
 fn broken_configuration() -> Outcome {
     let world = World::build(0)?;
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
-    let config = world.config(&["scheduler: rr", "syncPeriod: soon", "nonsense: 1"])?;
+    let config = world.config(&[
+        "scheduler: rr",
+        "syncPeriod: soon",
+        "excludeCIDRs: [nonsense]",
+    ])?;
     let ran = world.run_daemon(&[&"--manifests", &manifests, &"--config", &config, &"--once"])?;
     ensure(ran.status != 0, || "it ended as if all were well")?;
-    for word in ["ipvs.syncPeriod", "ipvs.nonsense"] {
+    for word in ["ipvs.syncPeriod", "ipvs.excludeCIDRs"] {
         if !ran.err.contains(word) {
             return Err(Failure::new(format!("no {word} in {}", ran.err)));
         }

@@ -16,7 +16,7 @@ use super::trouble::{Active, Trouble, foreign_server};
 use super::world::NODE_PORTS;
 use super::{Ended, PAUSE, REST, Simulation};
 use crate::node::{Law, Violation};
-use crate::subject::Subject;
+use crate::subject::{Subject, address_of};
 
 /// A configuration.
 pub(super) fn config(random: &mut Random) -> NodeConfig {
@@ -360,6 +360,13 @@ impl Simulation {
         }
         let state = interfaces(self.random.percent(70), self.random.percent(50));
         self.node.kernel.set_node(state.clone());
+        // A virtual server whose addition had no answer is not known to be the loop's own. Its address marked it.
+        let second = std::net::IpAddr::from(SECOND);
+        let known = self.node.reconciler.live();
+        let unanswered = (self.node.kernel.tables().virtual_servers.into_keys())
+            .filter(|key| address_of(*key) == Some(second))
+            .filter(|key| known.is_none_or(|live| !live.tables.virtual_servers.contains_key(key)));
+        self.deadlines.intruders.extend(unanswered);
         let keys = self.compiler.look_at_node(&self.cluster, &state);
         self.excuse(&keys);
         let told = self.random.percent(80);
@@ -367,7 +374,6 @@ impl Simulation {
         let fails = told && self.random.percent(30);
         if !told || fails || self.are_readings_disturbed() {
             // The loop does not know, or cannot see, that the address came or went.
-            let second = std::net::IpAddr::from(SECOND);
             self.tampered
                 .insert(Subject::Address(second), self.node.now);
         }

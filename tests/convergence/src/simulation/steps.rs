@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use ipvs::{Connections, VirtualServer, VirtualServerKey};
+use ipset::Entry;
+use ipvs::{AddressFamily, Connections, VirtualServer, VirtualServerKey};
 use kernel::memory::FaultRule;
 use model::config::NodePortAddresses;
+use model::sets::SetKind;
 use model::snapshot::Interface;
 use model::{NodeConfig, NodeState, NodeTables, ObjectKind, Op};
 use reconciler::Event;
@@ -488,6 +490,13 @@ impl Simulation {
             self.deadlines.unjudged.remove(&key);
             self.tampered
                 .insert(Subject::VirtualServer(key), self.node.now);
+            // The loop kept its address free.
+            for address in address_of(key) {
+                let set = SetKind::IpvsIps.name(AddressFamily::of(address));
+                let entry = Subject::Entry(set, Entry::Ip(address));
+                let freed = [Subject::Address(address), entry].map(|at| (at, self.node.now));
+                self.tampered.extend(freed);
+            }
             self.review(Cause::Meddled, true);
         }
         Ok(())

@@ -491,7 +491,7 @@ impl Simulation {
             self.tampered
                 .insert(Subject::VirtualServer(key), self.node.now);
             // The loop kept its address free.
-            for address in address_of(key) {
+            if let Some(address) = address_of(key) {
                 let set = SetKind::IpvsIps.name(AddressFamily::of(address));
                 let entry = Subject::Entry(set, Entry::Ip(address));
                 let freed = [Subject::Address(address), entry].map(|at| (at, self.node.now));

@@ -16,7 +16,7 @@ pub struct MissingFamily {
     pub gap: FamilyGap,
 }
 
-/// What a node lacks of a family.
+/// The part of a family that a node lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FamilyGap {
     /// This setting is 1, `net.ipv6.conf.all.disable_ipv6`.

@@ -83,7 +83,7 @@ impl NodeEvents {
         self.set_found(finding, true);
     }
 
-    /// What was found before is no longer so.
+    /// Withdraws a finding that was reported before.
     pub fn gone(&self, finding: Finding) {
         self.set_found(finding, false);
     }

@@ -33,7 +33,7 @@ pub(crate) struct NodeContext {
     pub(crate) addresses: Vec<IpAddr>,
     /// Addresses of this node's interfaces, whatever they are.
     pub(crate) on_interfaces: BTreeSet<IpAddr>,
-    /// Those among them that are cluster IPs.
+    /// Addresses of interfaces that are cluster IPs too.
     pub(crate) cluster_ips: BTreeSet<IpAddr>,
     /// Addresses of other Nodes, and whose they are.
     pub(crate) other_nodes: BTreeMap<IpAddr, Name>,

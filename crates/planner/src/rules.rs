@@ -33,7 +33,7 @@ pub(crate) enum LocalTraffic {
 pub(crate) enum NodePortPlaces {
     /// All but loopback and IPv6 link-local ones.
     Everywhere,
-    /// Those inside these networks, but loopback ones.
+    /// Addresses inside these networks, but loopback ones.
     Within(Vec<IpNetwork>),
 }
 

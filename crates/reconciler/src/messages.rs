@@ -26,7 +26,7 @@ pub enum Event {
     Lost(Lost),
     /// A check outside the loop found this. It stays until [`Event::Gone`].
     Found(Finding),
-    /// What a check outside the loop found is no longer so.
+    /// A finding of a check outside the loop no longer holds.
     Gone(Finding),
     /// The configuration is another one now.
     Configured(Box<NodeConfig>),

@@ -75,8 +75,8 @@ impl Shrunk {
 pub(crate) struct ListGuard {
     confirmation: Confirmation,
     hasher: RandomState,
-    /// Hashes of the names of known objects, each with the number of the list that named it last. Hashes take a tenth of the
-    /// memory of names; a collision changes a count by one.
+    /// Hashes of the names of known objects, each with the number of the list that named it last. A hash takes less
+    /// memory than a name; a collision changes a count by one.
     known: HashMap<u64, u64>,
     list: u64,
     /// Number of known objects when the list began, or the first of several shrunk lists.

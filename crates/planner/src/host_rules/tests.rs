@@ -106,7 +106,7 @@ fn an_earlier_rule_that_accepts_some_makes_it_information() {
     );
 }
 
-/// What the administrator accepts himself is no finding; a foreign virtual server neither.
+/// Packets that the administrator's rules accept raise no finding, and neither does a foreign virtual server.
 #[test]
 fn what_other_rules_accept_is_no_finding() {
     let rest = "-A INPUT -d 10.96.0.0/12 -j ACCEPT\n-A INPUT -d 198.51.100.50/32 -j ACCEPT\n\

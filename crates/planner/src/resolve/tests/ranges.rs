@@ -1,4 +1,4 @@
-//! Who may connect, by the source ranges of a Service of both families.
+//! Clients that the source ranges of a Service of both families admit.
 
 use std::net::IpAddr;
 

@@ -115,7 +115,9 @@ pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &Tab
         desired,
         live,
         own,
-        foreign_ports: OnceCell::new(),
+        keys,
+        foreign_at_node: OnceCell::new(),
+        foreign_anywhere: OnceCell::new(),
     };
     let mut plan = PlanBuilder::new(own.deletions, live.torn);
     let mut addresses = keys.addresses.clone();
@@ -140,8 +142,11 @@ struct Differ<'a> {
     desired: &'a Desired,
     live: &'a Snapshot,
     own: &'a Ownership,
-    /// Ports of foreign virtual servers, as far as the sets of node ports would mark them; filled when it is needed first.
-    foreign_ports: OnceCell<BTreeMap<NodePort, VirtualServerKey>>,
+    keys: &'a TableKeys,
+    /// Desired node ports that foreign virtual servers have at addresses of the node; filled when it is needed first.
+    foreign_at_node: OnceCell<BTreeSet<NodePort>>,
+    /// Desired node ports that foreign virtual servers have at any address; filled when it is needed first.
+    foreign_anywhere: OnceCell<BTreeSet<NodePort>>,
 }
 
 impl Differ<'_> {
@@ -296,27 +301,16 @@ impl Differ<'_> {
             || (!self.own.foreign.contains(&key) && is_marked(self.live, key))
     }
 
-    /// Returns the foreign virtual server that keeps `key` from being served. It has this key, or adding what marks `key` as ours
-    /// would mark it too: it is at another port of an address that is not bound yet, or at the same node port of another address.
+    /// Returns the foreign virtual server that keeps `key` from being served. It has this key, or it is at another port of an address
+    /// that is not bound yet and that would mark both.
     fn in_the_way(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
-        let is_live = self.live.tables.virtual_servers.contains_key(&key);
-        if is_live && !self.is_ours(key) {
+        if self.is_foreign(key) {
             return Some(key);
         }
         let address = address_of(key)?;
-        if self.desired.tables.addresses.contains(&address) {
-            let is_bound = self.live.tables.addresses.contains(&address);
-            return if is_bound {
-                None
-            } else {
-                self.foreign_at(address)
-            };
-        }
-        if is_live {
-            None
-        } else {
-            self.foreign_at_node_port(key)
-        }
+        let is_bound = self.live.tables.addresses.contains(&address);
+        let binds = !is_bound && self.desired.tables.addresses.contains(&address);
+        binds.then(|| self.foreign_at(address)).flatten()
     }
 
     /// A virtual server at `address` that is not ours.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use convergence::cluster::{cluster, node_state, objects, written};
 use convergence::faults::tables;
+use ipvs::VirtualServerKey;
 use kernel::{Kernel as _, MemoryKernel};
 use model::plan::{DependencyGate, Op, Plan, PlannedOp, Reason, Stage};
 use model::sets::served_by;
@@ -36,7 +37,7 @@ fn apply(kernel: &mut MemoryKernel, plan: &Plan) -> bool {
 }
 
 /// Virtual servers of `tables` that can take traffic.
-fn serving(tables: &NodeTables) -> BTreeSet<ipvs::VirtualServerKey> {
+fn serving(tables: &NodeTables) -> BTreeSet<VirtualServerKey> {
     (tables.virtual_servers.iter())
         .filter(|(_, entry)| entry.real_servers.values().any(|real| real.weight > 0))
         .map(|(key, _)| *key)
@@ -93,7 +94,7 @@ fn check_entries_come_first(
 fn check_entries(
     kernel: &MemoryKernel,
     desired: &Desired,
-    key: ipvs::VirtualServerKey,
+    key: VirtualServerKey,
 ) -> Result<(), TestCaseError> {
     let live = kernel.tables();
     for (name, set) in &desired.tables.sets {
@@ -141,16 +142,16 @@ proptest! {
         for key in &foreign {
             prop_assert_eq!(after.virtual_servers.get(key), live.virtual_servers.get(key));
         }
-        let left_out = |key: &ipvs::VirtualServerKey| match key {
-            ipvs::VirtualServerKey::Address { address, .. } => foreign.iter().any(|foreign| {
+        let left_out = |key: &VirtualServerKey| match key {
+            VirtualServerKey::Address { address, .. } => foreign.iter().any(|foreign| {
                 let binds = desired.tables.addresses.contains(address);
                 let at_address = matches!(
                     foreign,
-                    ipvs::VirtualServerKey::Address { address: at, .. } if at == address
+                    VirtualServerKey::Address { address: at, .. } if at == address
                 );
                 *foreign == key || (binds && at_address)
             }),
-            ipvs::VirtualServerKey::Fwmark { .. } => false,
+            VirtualServerKey::Fwmark { .. } => false,
         };
         for (key, entry) in &desired.tables.virtual_servers {
             if !left_out(key) {
@@ -221,7 +222,7 @@ proptest! {
         let plan = diff(&desired, &kernel.snapshot(), &own());
         for planned in plan.ops() {
             if let Op::AddVirtualServer(server) = &planned.op
-                && let ipvs::VirtualServerKey::Address { address, .. } = server.key
+                && let VirtualServerKey::Address { address, .. } = server.key
             {
                 let bound = !desired.tables.addresses.contains(&address) || kernel.has_address(address);
                 prop_assert!(bound, "{} has no address yet", server.key);
@@ -300,8 +301,24 @@ proptest! {
             let is_ours = planner::is_marked(&after, *key);
             prop_assert_eq!(is_ours, !foreign.contains_key(key), "{}", key);
         }
+        // A node port is served at each address where no other program has its port.
+        for key in desired.tables.virtual_servers.keys() {
+            let is_node_port = matches!(
+                key,
+                VirtualServerKey::Address { address, .. } if !desired.tables.addresses.contains(address)
+            );
+            let is_served = after.tables.virtual_servers.contains_key(key);
+            prop_assert!(is_served || !is_node_port, "{} is not served", key);
+        }
         let again = diff(&desired, &after, &own());
         prop_assert!(again.is_empty(), "a second plan is not empty: {again:#?}");
+        // Without the foreign ones, nothing is left of the way around them.
+        for key in foreign.keys() {
+            prop_assert!(kernel.foreign(&Op::DelVirtualServer(*key)).is_ok());
+        }
+        let rest = diff(&desired, &kernel.snapshot(), &own());
+        prop_assert!(apply(&mut kernel, &rest));
+        prop_assert_eq!(kernel.tables().sets, desired.tables.sets);
     }
 
     #[test]

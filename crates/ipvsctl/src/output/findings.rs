@@ -216,9 +216,8 @@ fn meaning(code: Code) -> &'static str {
         }
         Code::ForeignVirtualServer => {
             "It is at a key that a Service needs, and neither is its address on kube-ipvs0 nor did we make it: keepalived, or an \
-             administrator (deviation D13). It is left alone, and the Service left out there, until it is gone \
-             (`ipvsadm -D -t ADDRESS:PORT`). At a node port of the Service it keeps this port from being served at every address of the \
-             node: the sets that mark node ports as ours hold no addresses."
+             administrator (deviation D13). It is left alone, and the Service is not served there, until it is gone \
+             (`ipvsadm -D -t ADDRESS:PORT`). A node port of the Service is served at the node's other addresses."
         }
         Code::UnknownNode => {
             "Endpoints say by a Node's name where they are; by this name none is here. Traffic policies Local find nothing, and \

@@ -184,7 +184,9 @@ impl DependencyGate {
             }
             Op::DelRealServer(key, _) => self.missing_real_servers.contains(key),
             Op::DelAddress(address) => keys_at(&self.undeleted.keys, *address).next().is_some(),
-            Op::DelEntry(_, entry) => self.undeleted.needs(*entry),
+            Op::DelEntry(_, entry) => {
+                self.undeleted.needs(*entry) || self.missing_entries.replace(*entry)
+            }
             Op::DestroySet(_) => self.undeleted_rules,
             Op::DelDevice => self.is_closed,
         }
@@ -231,6 +233,19 @@ impl MissingEntries {
         socket_of(key).is_some_and(|socket @ (_, _, port)| {
             self.services.contains(&socket) || self.node_ports.contains(&port)
         })
+    }
+
+    /// Returns true if one of the entries marks a virtual server that `entry`, which is to be deleted, marks too: one may take the
+    /// place of the other.
+    fn replace(&self, entry: Entry) -> bool {
+        match entry {
+            Entry::IpPort(address, protocol, port) => {
+                self.services.contains(&(address, protocol.0, port))
+                    || self.node_ports.contains(&port)
+            }
+            Entry::Port(port) => self.services.iter().any(|(_, _, of)| *of == port),
+            Entry::Ip(_) | Entry::IpPortIp(..) | Entry::IpPortNet(..) => false,
+        }
     }
 }
 

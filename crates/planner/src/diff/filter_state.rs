@@ -1,5 +1,6 @@
 //! Filter state and settings: sets, rules and sysctls.
 
+mod node_ports;
 #[cfg(test)]
 mod tests;
 
@@ -13,17 +14,14 @@ use model::missing_family::FamilyGap;
 use model::names::{Name, ServicePortName};
 use model::plan::{Difference, Op, PlannedOp, Reason};
 use model::sets::{Destination, SetKind, entries_served_by};
-use model::snapshot::Snapshot;
-use model::tables::{NodeTables, TableKeys};
+use model::tables::TableKeys;
 
 use super::plan_builder::PlanBuilder;
 use super::rules;
 use super::{Differ, address_of};
-use crate::node_context::FAMILIES;
 use crate::settings::is_met;
 
-/// An entry of the sets that mark node ports without their addresses.
-pub(super) type NodePort = (SetKind, AddressFamily, u16);
+pub(super) use self::node_ports::{NodePort, is_recorded};
 
 impl Differ<'_> {
     /// Compares everything of `keys` but virtual servers and addresses.
@@ -37,7 +35,8 @@ impl Differ<'_> {
         for name in &keys.sets {
             self.set(name, plan);
         }
-        let needed = self.entries_needed(keys);
+        let mut needed = self.entries_needed(keys);
+        needed.extend(self.stand_ins_compared(keys));
         for (name, entry) in keys.entries.union(&needed) {
             if !keys.sets.contains(name) {
                 self.entry_of(name, *entry, plan);
@@ -133,30 +132,33 @@ impl Differ<'_> {
 
     /// Compares a set with all its entries.
     fn set(&self, name: &SetName, plan: &mut PlanBuilder) {
-        let desired = self.desired.tables.sets.get(name);
         let live = self.live.tables.sets.get(name);
-        match (desired, live) {
-            (None, None) => {}
-            (None, Some(_)) if self.is_out_of_reach(name) => {}
-            (None, Some(_)) => {
+        let Some(desired) = self.desired.tables.sets.get(name) else {
+            if live.is_some() && !self.is_out_of_reach(name) {
                 plan.push(unowned(Op::DestroySet(name.clone()), Reason::Unwanted));
             }
-            (Some(desired), None) => {
+            return;
+        };
+        let wanted = self.wanted(name, desired);
+        match live {
+            None => {
                 let create = Op::CreateSet(name.clone(), desired.header);
                 plan.push(unowned(create, Reason::Missing));
-                for entry in &desired.entries {
+                for entry in wanted.iter() {
                     self.add(name, *entry, plan);
                 }
             }
-            (Some(desired), Some(live)) if is_roomy(live.header, desired.header) => {
-                for entry in desired.entries.difference(&live.entries) {
+            Some(live) if is_roomy(live.header, desired.header) => {
+                for entry in wanted.difference(&live.entries) {
                     self.add(name, *entry, plan);
                 }
-                for entry in live.entries.difference(&desired.entries) {
-                    self.delete(name, *entry, plan);
+                for entry in live.entries.difference(&wanted) {
+                    if !self.is_stand_in(name, *entry) {
+                        self.delete(name, *entry, plan);
+                    }
                 }
             }
-            (Some(desired), Some(live)) => self.replace(name, desired, live, plan),
+            Some(live) => self.replace(name, desired, live, plan),
         }
     }
 
@@ -177,7 +179,7 @@ impl Differ<'_> {
             return;
         }
         match (
-            desired.entries.contains(&entry),
+            self.is_wanted(name, desired, entry),
             live.entries.contains(&entry),
         ) {
             (true, false) => self.add(name, entry, plan),
@@ -186,8 +188,16 @@ impl Differ<'_> {
         }
     }
 
+    /// Returns true if `entry` belongs in the set `name`, of which the compiler asks for `desired`.
+    fn is_wanted(&self, name: &SetName, desired: &Set, entry: Entry) -> bool {
+        match desired.entries.contains(&entry) {
+            true => self.is_usable(name, entry),
+            false => self.is_stand_in(name, entry),
+        }
+    }
+
     fn add(&self, name: &SetName, entry: Entry, plan: &mut PlanBuilder) {
-        if self.foreign_claimed_by(name, entry).is_some() {
+        if self.claims_foreign(name, entry) {
             return;
         }
         plan.push(PlannedOp {
@@ -245,10 +255,8 @@ impl Differ<'_> {
     fn replace(&self, name: &SetName, desired: &Set, live: &Set, plan: &mut PlanBuilder) {
         let mut set = Set {
             header: desired.header,
-            entries: (desired.entries.iter())
-                .filter(|entry| {
-                    live.entries.contains(entry) || self.foreign_claimed_by(name, **entry).is_none()
-                })
+            entries: (self.wanted(name, desired).iter())
+                .filter(|entry| live.entries.contains(entry) || !self.claims_foreign(name, **entry))
                 .copied()
                 .collect(),
         };
@@ -281,49 +289,20 @@ impl Differ<'_> {
         }
     }
 
-    /// Returns a foreign virtual server that would look like ours with `entry` in the set `name`.
-    fn foreign_claimed_by(&self, name: &SetName, entry: Entry) -> Option<VirtualServerKey> {
+    /// Returns true if a foreign virtual server would look like ours with `entry` in the set `name`.
+    fn claims_foreign(&self, name: &SetName, entry: Entry) -> bool {
         match Destination::of(entry) {
             // The rules refuse what comes to such an address and is not served by us.
-            Destination::Address(address) if !self.live.tables.addresses.contains(&address) => {
-                self.foreign_at(address)
+            Destination::Address(address) => {
+                !self.live.tables.addresses.contains(&address) && self.foreign_at(address).is_some()
             }
-            Destination::Address(_) => None,
-            Destination::VirtualServer(key) => self.is_foreign(key).then_some(key),
-            Destination::Port(port) => {
-                let (kind, family) = node_ports_in(name)?;
-                self.foreign_at_port((kind, family, port))
-            }
+            Destination::VirtualServer(key) => self.is_foreign(key),
+            Destination::Port(_) => !self.is_usable(name, entry),
         }
     }
 
-    fn is_foreign(&self, key: VirtualServerKey) -> bool {
+    pub(super) fn is_foreign(&self, key: VirtualServerKey) -> bool {
         self.live.tables.virtual_servers.contains_key(&key) && !self.is_ours(key)
-    }
-
-    /// Returns a foreign virtual server at a node port, at any address. One whose address is on no interface counts too: the
-    /// address may come later, and the entry of the port would mark it then.
-    fn foreign_at_port(&self, node_port: NodePort) -> Option<VirtualServerKey> {
-        let foreign = self.foreign_ports.get_or_init(|| {
-            (self.live.tables.virtual_servers.keys())
-                .filter(|key| !self.is_ours(**key))
-                .filter_map(|key| Some((node_port_of(*key)?, *key)))
-                .collect()
-        });
-        foreign.get(&node_port).copied()
-    }
-
-    /// Returns the foreign virtual server that keeps the node port `key` from being served. The sets of TCP and UDP node ports hold
-    /// the port alone, so a node port is ours at every address of the node or at none.
-    pub(super) fn foreign_at_node_port(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
-        let node_port = node_port_of(key)?;
-        let is_added = holds_node_port(&self.desired.tables, node_port)
-            && !holds_node_port(&self.live.tables, node_port);
-        // An external address of the node may have the port too, and an entry of its own.
-        if !is_added || holds_service(&self.desired.tables, key) {
-            return None;
-        }
-        self.foreign_at_port(node_port)
     }
 
     fn rules(&self, family: AddressFamily, loosened: bool, plan: &mut PlanBuilder) {
@@ -357,78 +336,6 @@ fn is_roomy(live: Header, wanted: Header) -> bool {
         ) => hash_type == wanted_type && family == wanted_family && max_elements >= least,
         _ => live == wanted,
     }
-}
-
-/// Returns true if the sets of `live` mark the virtual server `key` as ours: they hold its address and port or, where it is at an
-/// address of an interface, its port as a node port.
-pub(super) fn is_recorded(live: &Snapshot, key: VirtualServerKey) -> bool {
-    holds_service(&live.tables, key)
-        || (node_port_of(key).is_some_and(|node_port| holds_node_port(&live.tables, node_port))
-            && address_of(key).is_some_and(|address| is_at_node(live, address)))
-}
-
-/// Returns true if the set of `tables` that marks node ports without their addresses holds this one.
-fn holds_node_port(tables: &NodeTables, (kind, family, port): NodePort) -> bool {
-    let set = tables.sets.get(&kind.name(family));
-    set.is_some_and(|set| set.entries.contains(&Entry::Port(port)))
-}
-
-/// Returns true if a set of `tables` holds the address, protocol and port of `key`.
-fn holds_service(tables: &NodeTables, key: VirtualServerKey) -> bool {
-    let VirtualServerKey::Address {
-        address,
-        port,
-        protocol,
-    } = key
-    else {
-        return false;
-    };
-    let family = AddressFamily::of(address);
-    let entry = Entry::IpPort(address, ipset::Protocol(protocol.number()), port);
-    let kinds = [
-        SetKind::ClusterIp,
-        SetKind::ExternalIp,
-        SetKind::ExternalIpLocal,
-        SetKind::LoadBalancer,
-        SetKind::NodePortSctp,
-    ];
-    kinds.into_iter().any(|kind| {
-        let set = tables.sets.get(&kind.name(family));
-        set.is_some_and(|set| set.entries.contains(&entry))
-    })
-}
-
-/// Returns the set that marks node ports of `protocol` without their addresses.
-fn node_port_kind(protocol: Protocol) -> Option<SetKind> {
-    match protocol {
-        Protocol::Tcp => Some(SetKind::NodePortTcp),
-        Protocol::Udp => Some(SetKind::NodePortUdp),
-        _ => None,
-    }
-}
-
-/// Returns the node port that `key` is at.
-fn node_port_of(key: VirtualServerKey) -> Option<NodePort> {
-    match key {
-        VirtualServerKey::Address {
-            address,
-            port,
-            protocol,
-        } => Some((node_port_kind(protocol)?, AddressFamily::of(address), port)),
-        VirtualServerKey::Fwmark { .. } => None,
-    }
-}
-
-/// Returns the kind and family of the set `name` if it marks node ports without their addresses.
-fn node_ports_in(name: &SetName) -> Option<(SetKind, AddressFamily)> {
-    [SetKind::NodePortTcp, SetKind::NodePortUdp]
-        .into_iter()
-        .flat_map(|kind| FAMILIES.map(|family| (kind, family)))
-        .find(|(kind, family)| kind.name(*family) == *name)
-}
-
-fn is_at_node(live: &Snapshot, address: IpAddr) -> bool {
-    live.node.addresses().any(|at| at == address)
 }
 
 fn differs(field: &'static str, live: &str, desired: &str) -> Reason {

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use ipset::Entry;
 use ipvs::{AddressFamily, RealServerKey, VirtualServerKey};
 use kernel::{MemoryKernel, OpErrorKind, OpOutcome};
 use model::plan::{Op, OpEffect, PlannedOp, Reason, Stage};
-use model::sets::served_by;
+use model::sets::{SetKind, served_by};
 use model::{NodeTables, Scope, Selection, Snapshot};
-use reconciler::{Event, Reconciler};
+use reconciler::{EntryKey, Event, Reconciler};
 
 use crate::subject::{Subject, address_of, drain_timeout, drains};
 
@@ -305,6 +306,7 @@ impl Guard {
             Op::DelAddress(address) => desired.addresses.contains(address),
             Op::DelEntry(name, entry) => {
                 (desired.sets.get(name)).is_some_and(|set| set.entries.contains(entry))
+                    && !has_other_marks(*entry, &planned.op, reconciler)
             }
             Op::DestroySet(name) => desired.sets.contains_key(name),
             _ => false,
@@ -365,10 +367,14 @@ impl Guard {
             return Ok(());
         };
         let desired = &reconciler.desired().tables;
+        let is_marked = planner::is_marked(live, key);
         let live = &live.tables;
         let family = AddressFamily::of(address);
         let foreign = |entry| self.foreign.iter().any(|key| served_by(entry, *key));
-        let lacking = desired.sets.iter().find_map(|(name, set)| {
+        // Of a node port beside a foreign virtual server its address marks it, in another set.
+        let marks = [SetKind::NodePortTcp, SetKind::NodePortUdp].map(|kind| kind.name(family));
+        let mut others = (desired.sets.iter()).filter(|(name, _)| !marks.contains(name));
+        let lacking = others.find_map(|(name, set)| {
             let mut entries = (set.entries.iter()).filter(|entry| served_by(entry, key));
             let found =
                 |entry| (live.sets.get(name)).is_some_and(|set| set.entries.contains(entry));
@@ -380,6 +386,8 @@ impl Guard {
             "rules".to_owned()
         } else if let Some(entry) = lacking {
             format!("entry {entry}")
+        } else if !is_marked {
+            "an entry that marks it as ours".to_owned()
         } else {
             return Ok(());
         };
@@ -473,4 +481,16 @@ impl Guard {
 fn may_drain(reconciler: &Reconciler, key: VirtualServerKey, real: RealServerKey) -> bool {
     let udp = !reconciler.config().udp_drain_timeout.is_zero();
     drains(reconciler.desired(), udp, key, real)
+}
+
+/// Returns true if `entry`, which `op` deletes, is the entry of a node port, and each virtual server of ours at it is marked without it.
+fn has_other_marks(entry: Entry, op: &Op, reconciler: &Reconciler) -> bool {
+    let (Entry::Port(_), Some(live)) = (entry, reconciler.live()) else {
+        return false;
+    };
+    let mut after = live.clone();
+    after.note(op);
+    let at_port = (live.tables.virtual_servers.keys()).filter(|key| served_by(&entry, **key));
+    let mut ours = at_port.filter(|key| !reconciler.row(EntryKey::VirtualServer(**key)).foreign);
+    ours.all(|key| planner::is_marked(&after, *key))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ipset::Entry;
 use ipvs::{AddressFamily, VirtualServerKey};
-use model::sets::served_by;
+use model::sets::{Destination, SetKind, served_by};
 use model::{Desired, NodeTables, Snapshot};
 
 use crate::subject::{Subject, address_of, drains};
@@ -81,8 +81,6 @@ pub(super) struct Deadlines {
     waiting: BTreeMap<(Subject, Wrong), Waiting>,
     /// Families whose rules are wrong.
     rules_lacking: BTreeSet<AddressFamily>,
-    /// A node port is served at one address though another program has it at another.
-    pub(super) serves_beside_foreign: bool,
     /// Virtual servers of other programs, and those of which it cannot be told whose they are.
     pub(super) unjudged: BTreeSet<VirtualServerKey>,
     /// Virtual servers that look like ours by their address or entry alone: others added them, or a reading missed them.
@@ -257,9 +255,7 @@ impl Deadlines {
                 continue;
             }
             let Some(entry) = tables.virtual_servers.get(key) else {
-                if !self.is_foreign_node_port(desired, *key) {
-                    all.push((Subject::VirtualServer(*key), Wrong::Lacking));
-                }
+                all.push((Subject::VirtualServer(*key), Wrong::Lacking));
                 continue;
             };
             if entry == wanted {
@@ -311,7 +307,8 @@ impl Deadlines {
                     all.push((Subject::Entry(name.clone(), *entry), Wrong::Lacking));
                 }
             }
-            for entry in set.entries.difference(&wanted.entries) {
+            let extra = set.entries.difference(&wanted.entries);
+            for entry in extra.filter(|entry| !self.is_stand_in(desired, tables, entry)) {
                 all.push((Subject::Entry(name.clone(), *entry), Wrong::Extra));
             }
         }
@@ -322,24 +319,25 @@ impl Deadlines {
         }
     }
 
-    /// Returns true if another program has the node port of `key` at some address: with the entry of this port, which has no
-    /// address, that one would look like ours.
-    fn is_foreign_node_port(&self, desired: &NodeTables, key: VirtualServerKey) -> bool {
-        let parts = |key| match key {
-            VirtualServerKey::Address {
-                address,
-                port,
-                protocol,
-            } => Some((address, port, protocol)),
-            VirtualServerKey::Fwmark { .. } => None,
-        };
-        let Some((address, port, protocol)) = parts(key) else {
+    /// Returns true if `entry` marks a virtual server at a node port whose own entry would mark another program's.
+    fn is_stand_in(&self, desired: &NodeTables, live: &NodeTables, entry: &Entry) -> bool {
+        let Destination::VirtualServer(key) = Destination::of(*entry) else {
             return false;
         };
-        !self.serves_beside_foreign
-            && !desired.addresses.contains(&address)
-            && (self.unjudged.iter().copied().filter_map(parts))
-                .any(|(_, other, of)| (other, of) == (port, protocol))
+        let VirtualServerKey::Address { port, .. } = key else {
+            return false;
+        };
+        let port = Entry::Port(port);
+        let holds = |tables: &NodeTables| {
+            let kinds = [SetKind::NodePortTcp, SetKind::NodePortUdp];
+            let sets = kinds.map(|kind| tables.sets.get(&kind.name(AddressFamily::Ipv4)));
+            sets.into_iter()
+                .flatten()
+                .any(|set| set.entries.contains(&port))
+        };
+        desired.virtual_servers.contains_key(&key)
+            && holds(desired)
+            && (!holds(live) || self.would_claim(&port))
     }
 
     /// Returns true if another program has a virtual server at `address`.

@@ -12,6 +12,7 @@
 
 mod affinity;
 mod arp;
+mod beside_foreign;
 mod drains;
 mod filters;
 mod flows;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         udp_drains::trials(),
         leftovers::trials(),
         nodes::trials(),
+        beside_foreign::trials(),
         protected::trials(),
         arp::trials(),
         traffic_metrics::trials(),

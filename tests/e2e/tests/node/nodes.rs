@@ -1,6 +1,6 @@
 //! The node itself: its addresses, what it says of itself, and how it leaves.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -45,9 +45,16 @@ fn stage() -> Outcome<Stage> {
     Ok(stage)
 }
 
-const NEW: [&str; 2] = ["192.168.51.1", "fd00:51::1"];
+/// The address that [`add`] gives the node.
+pub(crate) fn second_address(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [192, 168, 51, 1].into(),
+        Family::V6 => [0xfd00, 0x51, 0, 0, 0, 0, 0, 1].into(),
+    }
+}
 
-fn add(world: &World) -> Outcome {
+/// Gives the node a second address in each family.
+pub(crate) fn add(world: &World) -> Outcome {
     world.node.ip(&[
         "address add 192.168.51.1/24 dev outside",
         "address add fd00:51::1/64 dev outside nodad",
@@ -60,8 +67,7 @@ fn add(world: &World) -> Outcome {
 
 /// Fails unless the node port is served at the new addresses, or at none.
 fn served(stage: &Stage, expected: bool) -> Outcome {
-    for address in NEW {
-        let address = address.parse().map_err(|_| e2e::Failure::new(address))?;
+    for address in FAMILIES.map(second_address) {
         for protocol in Protocol::ALL {
             let target = SocketAddr::new(address, web().node_port(protocol));
             let probe = Probe {

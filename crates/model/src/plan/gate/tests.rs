@@ -96,14 +96,28 @@ impl Naive {
             Op::DelAddress(at) => {
                 any(&|op| matches!(op, Op::DelVirtualServer(of) if address_of(*of) == Some(*at)))
             }
-            Op::DelEntry(_, entry) => {
-                any(&|op| matches!(op, Op::DelVirtualServer(key) if served_by(entry, *key)))
-            }
+            Op::DelEntry(_, entry) => any(&|op| match op {
+                Op::DelVirtualServer(key) => served_by(entry, *key),
+                Op::AddEntry(_, missing) => replaces(*missing, *entry),
+                _ => false,
+            }),
             Op::DestroySet(_) => any(&|op| matches!(op, Op::PatchRules(..))),
             Op::DelDevice => self.is_closed,
             _ => false,
         }
     }
+}
+
+/// Returns true if both entries may mark the same virtual server, and at least one of them names it.
+fn replaces(missing: Entry, deleted: Entry) -> bool {
+    let marked = |entry| match Destination::of(entry) {
+        Destination::VirtualServer(key) => Some(key),
+        Destination::Address(_) | Destination::Port(_) => None,
+    };
+    let marks = |entry| matches!(entry, Entry::IpPort(..) | Entry::Port(_));
+    marks(deleted)
+        && (marked(missing).is_some_and(|key| served_by(&deleted, key))
+            || marked(deleted).is_some_and(|key| served_by(&missing, key)))
 }
 
 fn address_of(key: VirtualServerKey) -> Option<IpAddr> {

@@ -1,25 +1,21 @@
-use std::num::NonZeroU16;
 use std::time::Duration;
 
 use ipset::{Entry, HashType, Header, Set};
-use ipvs::{AddressFamily, Timeouts, VirtualServerKey};
-use model::cluster::Parsed;
-use model::config::NodePortAddresses;
+use ipvs::{AddressFamily, Timeouts};
 use model::plan::Plan;
 use model::rules::{ChainKey, Rule, Table, Target};
 use model::sets::SetKind;
-use model::snapshot::Interface;
-use model::{Desired, NodeConfig, NodeState, Op, Snapshot, TableKeys};
+use model::{Desired, NodeConfig, Op, Snapshot, TableKeys};
 
 use crate::testing::{cluster, compile, endpoint, service, slice};
 use crate::{Ownership, cleanup, diff, diff_keys};
 
-fn own() -> Ownership {
+pub(super) fn own() -> Ownership {
     Ownership::new(&NodeConfig::new("node1"))
 }
 
 /// Service `web` at 10.96.0.1 with the endpoint 10.1.0.1.
-fn web() -> Desired {
+pub(super) fn web() -> Desired {
     let state = cluster(
         vec![service("web", &["10.96.0.1"])],
         vec![slice("web", "web", vec![endpoint("10.1.0.1")])],
@@ -27,7 +23,7 @@ fn web() -> Desired {
     compile(&state).0
 }
 
-fn live(desired: &Desired) -> Snapshot {
+pub(super) fn live(desired: &Desired) -> Snapshot {
     Snapshot {
         tables: desired.tables.clone(),
         device: true,
@@ -53,12 +49,12 @@ fn check(live: &Snapshot, desired: &Desired, expected: &[&str]) {
     assert_eq!(said(&diff(desired, live, &own())), expected);
 }
 
-fn set(kind: SetKind) -> ipset::SetName {
+pub(super) fn set(kind: SetKind) -> ipset::SetName {
     kind.name(AddressFamily::Ipv4)
 }
 
 /// In which order the kinds of ops come.
-fn order(plan: &Plan) -> Vec<&'static str> {
+pub(super) fn order(plan: &Plan) -> Vec<&'static str> {
     let mut order: Vec<&'static str> = plan
         .ops()
         .map(|planned| match planned.op {
@@ -366,127 +362,6 @@ fn a_foreign_virtual_server_gets_no_entries() {
     let entries = (after.tables.sets.values()).map(|set| set.entries.len());
     assert_eq!(entries.sum::<usize>(), 0);
     assert_eq!(plan.findings.len(), 1);
-}
-
-#[test]
-fn node_ports_of_this_nodes_addresses_are_ours_by_their_set() {
-    let node_port = |address: [u8; 4]| VirtualServerKey::Address {
-        address: address.into(),
-        port: 30080,
-        protocol: ipvs::Protocol::Tcp,
-    };
-    let mut live = live(&web());
-    live.node.interfaces = vec![Interface {
-        name: "eth0".into(),
-        addresses: vec!["192.0.2.1/24".parse().expect("a network")],
-    }];
-    let ports = live.tables.sets.get_mut(&set(SetKind::NodePortTcp));
-    ports.expect("the set").entries.insert(Entry::Port(30080));
-    assert!(crate::is_marked(&live, node_port([192, 0, 2, 1])));
-    assert!(!crate::is_marked(&live, node_port([192, 0, 2, 2])));
-}
-
-/// Interfaces with the addresses 192.0.2.1 and 198.51.100.1.
-fn two_addresses() -> NodeState {
-    let interface = |name: &str, address: &str| Interface {
-        name: name.into(),
-        addresses: vec![address.parse().expect("a network")],
-    };
-    NodeState {
-        interfaces: vec![
-            interface("eth0", "192.0.2.1/24"),
-            interface("eth1", "198.51.100.1/24"),
-        ],
-        ..NodeState::default()
-    }
-}
-
-/// Service `web` with the node port 30080 and one endpoint.
-fn node_port(endpoint_address: &str) -> Desired {
-    let mut service = service("web", &["10.96.0.1"]);
-    service.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
-    let state = cluster(
-        vec![service],
-        vec![slice("web", "web", vec![endpoint(endpoint_address)])],
-    );
-    let mut config = NodeConfig::new("node1");
-    config.node_port_addresses = NodePortAddresses::Within(Vec::new());
-    crate::compile(&state, &two_addresses(), &config).0
-}
-
-fn lines_at_node_port(live: &Snapshot) -> Vec<String> {
-    let lines = model::text::virtual_server_lines(&live.tables).into_iter();
-    lines.filter(|line| line.contains(":30080")).collect()
-}
-
-/// The live tables after a process has started and deleted what drained, and its first plan.
-fn after_start(mut live: Snapshot, desired: &Desired) -> (Snapshot, Plan) {
-    let first = diff(desired, &live, &own());
-    let mut plan = first.clone();
-    for _ in 0..2 {
-        for planned in plan.ops() {
-            live.note(&planned.op);
-        }
-        plan = diff(desired, &live, &own());
-    }
-    assert!(plan.is_empty(), "{plan:#?}");
-    (live, first)
-}
-
-/// Adds the foreign virtual server `line` to a node without tables, and checks the ones at node port 30080 after a start and after a
-/// restart with another endpoint. `findings` is the number of foreign virtual servers that are reported.
-fn check_beside_foreign(line: &str, expected: [&[&str]; 2], findings: usize) {
-    let live = Snapshot {
-        tables: model::text::parse(line).expect("it parses"),
-        node: two_addresses(),
-        ..Snapshot::default()
-    };
-    let (live, plan) = after_start(live, &node_port("10.1.0.1"));
-    assert_eq!(lines_at_node_port(&live), expected[0]);
-    assert_eq!(plan.findings.len(), findings);
-    let (live, plan) = after_start(live, &node_port("10.1.0.7"));
-    assert_eq!(lines_at_node_port(&live), expected[1]);
-    assert_eq!(plan.findings.len(), findings);
-}
-
-/// The set holds the port alone. With it, the foreign virtual server would look like ours; without it, ours would look foreign after
-/// a restart and keep its old endpoints.
-#[test]
-fn a_node_port_is_ours_at_every_address_or_at_none() {
-    let foreign = "-A -t 192.0.2.1:30080 -s rr";
-    check_beside_foreign(foreign, [&[foreign], &[foreign]], 2);
-}
-
-/// Its address may come to the node later, and the entry of the port would make it ours then.
-#[test]
-fn a_foreign_virtual_server_at_an_address_of_no_interface_keeps_its_port_too() {
-    let foreign = "-A -t 203.0.113.9:30080 -s rr";
-    check_beside_foreign(foreign, [&[foreign], &[foreign]], 2);
-}
-
-#[test]
-fn a_foreign_virtual_server_of_another_protocol_leaves_the_node_port_free() {
-    let foreign = "-A -u 192.0.2.1:30080 -s rr";
-    check_beside_foreign(
-        foreign,
-        [
-            &[
-                "-A -t 192.0.2.1:30080 -s rr",
-                "-A -t 198.51.100.1:30080 -s rr",
-                foreign,
-                "-a -t 192.0.2.1:30080 -r 10.1.0.1:8080 -m -w 1",
-                "-a -t 198.51.100.1:30080 -r 10.1.0.1:8080 -m -w 1",
-            ],
-            &[
-                "-A -t 192.0.2.1:30080 -s rr",
-                "-A -t 198.51.100.1:30080 -s rr",
-                foreign,
-                "-a -t 192.0.2.1:30080 -r 10.1.0.7:8080 -m -w 1",
-                "-a -t 198.51.100.1:30080 -r 10.1.0.7:8080 -m -w 1",
-            ],
-        ],
-        0,
-    );
 }
 
 /// The kernel exchanges no sets of different types while rules look into them.

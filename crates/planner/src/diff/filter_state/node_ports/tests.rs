@@ -1,0 +1,255 @@
+use std::num::NonZeroU16;
+
+use ipset::Entry;
+use ipvs::VirtualServerKey;
+use model::cluster::{ClusterState, Parsed};
+use model::config::NodePortAddresses;
+use model::plan::{DependencyGate, Plan};
+use model::sets::SetKind;
+use model::snapshot::Interface;
+use model::{Desired, NodeConfig, NodeState, Op, Snapshot, TableKeys};
+
+use super::super::tests::{live, order, own, set, web};
+use crate::testing::{cluster, endpoint, service, slice};
+use crate::{Ownership, diff};
+
+#[test]
+fn node_ports_of_this_nodes_addresses_are_ours_by_their_set() {
+    let node_port = |address: [u8; 4]| VirtualServerKey::Address {
+        address: address.into(),
+        port: 30080,
+        protocol: ipvs::Protocol::Tcp,
+    };
+    let mut live = live(&web());
+    live.node.interfaces = vec![Interface {
+        name: "eth0".into(),
+        addresses: vec!["192.0.2.1/24".parse().expect("a network")],
+    }];
+    let ports = live.tables.sets.get_mut(&set(SetKind::NodePortTcp));
+    ports.expect("the set").entries.insert(Entry::Port(30080));
+    assert!(crate::is_marked(&live, node_port([192, 0, 2, 1])));
+    assert!(!crate::is_marked(&live, node_port([192, 0, 2, 2])));
+}
+
+/// Interfaces with the addresses 192.0.2.1 and 198.51.100.1.
+fn two_addresses() -> NodeState {
+    let interface = |name: &str, address: &str| Interface {
+        name: name.into(),
+        addresses: vec![address.parse().expect("a network")],
+    };
+    NodeState {
+        interfaces: vec![
+            interface("eth0", "192.0.2.1/24"),
+            interface("eth1", "198.51.100.1/24"),
+        ],
+        ..NodeState::default()
+    }
+}
+
+/// Service `web` with the node port 30080 and one endpoint.
+fn node_port(endpoint_address: &str) -> Desired {
+    let mut service = service("web", &["10.96.0.1"]);
+    service.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
+    let state = cluster(
+        vec![service],
+        vec![slice("web", "web", vec![endpoint(endpoint_address)])],
+    );
+    let mut config = NodeConfig::new("node1");
+    config.node_port_addresses = NodePortAddresses::Within(Vec::new());
+    crate::compile(&state, &two_addresses(), &config).0
+}
+
+fn lines_at_node_port(live: &Snapshot) -> Vec<String> {
+    let lines = model::text::virtual_server_lines(&live.tables).into_iter();
+    lines.filter(|line| line.contains(":30080")).collect()
+}
+
+/// The live tables after a process has started and deleted what drained, and its first plan.
+fn after_start(mut live: Snapshot, desired: &Desired) -> (Snapshot, Plan) {
+    let first = diff(desired, &live, &own());
+    let mut plan = first.clone();
+    for _ in 0..2 {
+        for planned in plan.ops() {
+            live.note(&planned.op);
+        }
+        plan = diff(desired, &live, &own());
+    }
+    assert!(plan.is_empty(), "{plan:#?}");
+    (live, first)
+}
+
+/// Adds the foreign virtual server `line` to a node without tables, and checks the ones at node port 30080 after a start and after a
+/// restart with another endpoint. `findings` is the number of foreign virtual servers that are reported.
+fn check_beside_foreign(line: &str, expected: [&[&str]; 2], findings: usize) {
+    let (live, plan) = after_start(beside_foreign(line), &node_port("10.1.0.1"));
+    assert_eq!(lines_at_node_port(&live), expected[0]);
+    assert_eq!(plan.findings.len(), findings);
+    let (live, plan) = after_start(live, &node_port("10.1.0.7"));
+    assert_eq!(lines_at_node_port(&live), expected[1]);
+    assert_eq!(plan.findings.len(), findings);
+}
+
+/// The set of node ports holds the port alone. With it, the foreign virtual server would look like ours.
+#[test]
+fn a_node_port_is_served_beside_a_foreign_virtual_server_and_stays_ours() {
+    let foreign = "-A -t 192.0.2.1:30080 -s rr";
+    let server = "-A -t 198.51.100.1:30080 -s rr";
+    check_beside_foreign(
+        foreign,
+        [
+            &[
+                foreign,
+                server,
+                "-a -t 198.51.100.1:30080 -r 10.1.0.1:8080 -m -w 1",
+            ],
+            &[
+                foreign,
+                server,
+                "-a -t 198.51.100.1:30080 -r 10.1.0.7:8080 -m -w 1",
+            ],
+        ],
+        1,
+    );
+}
+
+/// Its address may come to the node later, and the entry of the port would make it ours then.
+#[test]
+fn a_foreign_virtual_server_at_an_address_of_no_interface_stays_foreign_when_the_address_comes() {
+    let foreign = key("203.0.113.9:30080");
+    let mut live = beside_foreign("-A -t 203.0.113.9:30080 -s rr");
+    let desired = node_port("10.1.0.1");
+    live = after_start(live, &desired).0;
+    let servers = &live.tables.virtual_servers;
+    assert_eq!(servers.len(), desired.tables.virtual_servers.len() + 1);
+    live.node.interfaces[0]
+        .addresses
+        .push("203.0.113.9/24".parse().expect("a network"));
+    assert!(!crate::is_marked(&live, foreign));
+}
+
+fn key(text: &str) -> VirtualServerKey {
+    let at: std::net::SocketAddr = text.parse().expect("an address and a port");
+    VirtualServerKey::Address {
+        address: at.ip(),
+        port: at.port(),
+        protocol: ipvs::Protocol::Tcp,
+    }
+}
+
+fn beside_foreign(line: &str) -> Snapshot {
+    Snapshot {
+        tables: model::text::parse(line).expect("it parses"),
+        node: two_addresses(),
+        ..Snapshot::default()
+    }
+}
+
+/// Entries of `kind`, as text.
+fn entries(live: &Snapshot, kind: SetKind) -> Vec<String> {
+    let entries = &live.tables.sets[&set(kind)].entries;
+    entries.iter().map(ToString::to_string).collect()
+}
+
+/// The entry of the port and its stand-ins replace each other: what marks a virtual server as ours is added before the other mark
+/// goes, and stays if the addition fails.
+#[test]
+fn marks_of_a_node_port_follow_the_foreign_virtual_server() {
+    let desired = node_port("10.1.0.1");
+    let foreign = key("192.0.2.1:30080");
+    let (mut live, _) = after_start(beside_foreign("-A -t 192.0.2.1:30080 -s rr"), &desired);
+    let stand_in = ["198.51.100.1,tcp:30080"];
+    assert_eq!(entries(&live, SetKind::ExternalIp), stand_in);
+    assert_eq!(entries(&live, SetKind::NodePortTcp), [""; 0]);
+
+    let server = live.tables.virtual_servers.remove(&foreign);
+    let plan = diff(&desired, &live, &own());
+    assert_eq!(
+        order(&plan),
+        ["entries", "virtual servers", "real servers", "del entries"]
+    );
+    let mut gate = DependencyGate::default();
+    let add = plan
+        .ops()
+        .find(|planned| matches!(planned.op, Op::AddEntry(..)));
+    gate.not_done(&add.expect("the port's entry").op);
+    let delete = plan
+        .ops()
+        .find(|planned| matches!(planned.op, Op::DelEntry(..)));
+    let (admitted, blocked) = gate.admit(vec![delete.expect("the stand-in").clone()]);
+    assert_eq!((admitted.len(), blocked.len()), (0, 1));
+    live = after_start(live, &desired).0;
+    assert_eq!(entries(&live, SetKind::ExternalIp), [""; 0]);
+    assert_eq!(entries(&live, SetKind::NodePortTcp), ["30080"]);
+
+    // Another program adds its virtual server at an address that the node gets later.
+    live.tables
+        .virtual_servers
+        .extend(server.map(|server| (foreign, server)));
+    let own = Ownership {
+        foreign: [foreign].into(),
+        ..own()
+    };
+    let plan = diff(&desired, &live, &own);
+    assert_eq!(order(&plan), ["entries", "del entries"]);
+    for planned in plan.ops() {
+        live.note(&planned.op);
+    }
+    assert_eq!(entries(&live, SetKind::ExternalIp), stand_in);
+    assert_eq!(entries(&live, SetKind::NodePortTcp), [""; 0]);
+    assert!(!crate::is_marked(&live, foreign));
+}
+
+/// A sync of one Service compares its entries alone: it leaves the only mark of a virtual server alone.
+#[test]
+fn a_sync_of_one_service_keeps_the_stand_in_that_is_the_only_mark() {
+    let desired = node_port("10.1.0.1");
+    let (mut live, _) = after_start(beside_foreign("-A -t 192.0.2.1:30080 -s rr"), &desired);
+    live.tables.virtual_servers.remove(&key("192.0.2.1:30080"));
+    let ours = key("198.51.100.1:30080");
+    let keys = TableKeys {
+        virtual_servers: [ours].into(),
+        ..TableKeys::default()
+    };
+    let plan = crate::diff_keys(&desired, &live, &own(), &keys);
+    assert!(plan.is_empty(), "{plan:#?}");
+    // The Service loses its port: the virtual server and its stand-in go together.
+    let (gone, _) = crate::compile(
+        &ClusterState::default(),
+        &two_addresses(),
+        &NodeConfig::new("node1"),
+    );
+    let plan = crate::diff_keys(&gone, &live, &own(), &keys);
+    let ops: Vec<String> = plan.ops().map(|planned| planned.op.to_string()).collect();
+    assert_eq!(
+        ops,
+        [
+            "delete virtual server 198.51.100.1:30080/TCP",
+            "delete 198.51.100.1,tcp:30080 from set KUBE-EXTERNAL-IP"
+        ]
+    );
+}
+
+#[test]
+fn a_foreign_virtual_server_of_another_protocol_leaves_the_node_port_free() {
+    let foreign = "-A -u 192.0.2.1:30080 -s rr";
+    check_beside_foreign(
+        foreign,
+        [
+            &[
+                "-A -t 192.0.2.1:30080 -s rr",
+                "-A -t 198.51.100.1:30080 -s rr",
+                foreign,
+                "-a -t 192.0.2.1:30080 -r 10.1.0.1:8080 -m -w 1",
+                "-a -t 198.51.100.1:30080 -r 10.1.0.1:8080 -m -w 1",
+            ],
+            &[
+                "-A -t 192.0.2.1:30080 -s rr",
+                "-A -t 198.51.100.1:30080 -s rr",
+                foreign,
+                "-a -t 192.0.2.1:30080 -r 10.1.0.7:8080 -m -w 1",
+                "-a -t 198.51.100.1:30080 -r 10.1.0.7:8080 -m -w 1",
+            ],
+        ],
+        0,
+    );
+}

@@ -1,0 +1,141 @@
+//! Node ports of which another program has a virtual server at one address of the node.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use e2e::{Family, Outcome, Probe, Protocol, World, ensure, within};
+use libtest_mimic::Trial;
+use serde_json::Value;
+
+use crate::case;
+use crate::nodes;
+use crate::service::{FAMILIES, Service};
+use crate::stage::{Stage, configuration, node_address, with_slices};
+
+/// Protocols whose node ports are marked without their addresses.
+const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+
+/// Longer than an audit.
+const SOON: Duration = Duration::from_secs(5);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        case("node_port_beside_foreign::of_policy_cluster", || {
+            beside_foreign(Service::outside, true)
+        }),
+        case("node_port_beside_foreign::of_policy_local", || {
+            beside_foreign(Service::outside_local, false)
+        }),
+    ]
+}
+
+fn web() -> Service {
+    Service::new("web", 1)
+}
+
+/// A node port at one of the node's addresses.
+#[derive(Clone, Copy)]
+struct Target {
+    family: Family,
+    protocol: Protocol,
+    at: SocketAddr,
+}
+
+/// The node ports at the node's first or second address.
+fn targets(second: bool) -> impl Iterator<Item = Target> {
+    FAMILIES.into_iter().flat_map(move |family| {
+        let address: IpAddr = match second {
+            true => nodes::second_address(family),
+            false => node_address(family),
+        };
+        PROTOCOLS.map(|protocol| Target {
+            family,
+            protocol,
+            at: SocketAddr::new(address, web().node_port(protocol)),
+        })
+    })
+}
+
+/// Fails unless this pod alone answers at the node's first or second address. Its client is the node if `masqueraded`.
+fn answers(world: &World, second: bool, pod: &str, masqueraded: bool) -> Outcome {
+    for Target {
+        family,
+        protocol,
+        at,
+    } in targets(second)
+    {
+        let tally = Probe::new(&world.client, protocol, at).ask(3).complete()?;
+        let clients = family.client_addresses();
+        let from_client = (tally.answers.iter()).all(|answer| clients.contains(&answer.seen_from));
+        ensure(
+            tally.one_pod()? == pod && from_client != masqueraded,
+            || {
+                format!(
+                    "{pod} is to answer at {at}/{protocol}, masqueraded: {masqueraded}: {tally:?}"
+                )
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Another program serves the ports at the node's first address with this pod.
+fn add_foreign(stage: &Stage, pod: &str) -> Outcome {
+    let pod = stage.pod(pod)?;
+    for Target {
+        family,
+        protocol,
+        at,
+    } in targets(false)
+    {
+        let (flag, real) = (flag(protocol), SocketAddr::new(family.of(pod), e2e::PORT));
+        let tool = |line: String| stage.world.tool(&line).map(drop);
+        tool(format!("ipvsadm -A {flag} {at} -s rr"))?;
+        tool(format!("ipvsadm -a {flag} {at} -r {real} -m"))?;
+    }
+    Ok(())
+}
+
+/// The option of `ipvsadm` for a virtual server of this protocol.
+fn flag(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Udp => "-u",
+        Protocol::Tcp | Protocol::Sctp => "-t",
+    }
+}
+
+/// Without the daemon, ours and theirs are told apart by the kernel's tables alone: a restart deletes and changes nothing of theirs,
+/// and goes on with ours.
+fn beside_foreign(object: fn(Service) -> Value, masqueraded: bool) -> Outcome {
+    let text = configuration(&[]).replace("syncPeriod: 30s", "syncPeriod: 1s");
+    let pods = ["pod1", "pod2", "theirs"];
+    let mut stage = Stage::configured(&pods, &text, |_| Vec::new())?;
+    nodes::add(&stage.world)?;
+    add_foreign(&stage, "theirs")?;
+    let objects = with_slices(&stage.world, web(), object(web()), &["pod1"]);
+    stage.api.create_all(&objects)?;
+    let served = |stage: &Stage, pod: &str| {
+        answers(&stage.world, false, "theirs", false)?;
+        answers(&stage.world, true, pod, masqueraded)
+    };
+    within(SOON, || served(&stage, "pod1"))?;
+
+    stage.daemon.kill()?;
+    stage.set_endpoints(web(), &["pod2"])?;
+    stage.start_daemon(&[])?;
+    within(SOON, || served(&stage, "pod2"))?;
+
+    for Target { protocol, at, .. } in targets(false) {
+        let delete = format!("ipvsadm -D {} {at}", flag(protocol));
+        stage.world.tool(&delete)?;
+    }
+    within(SOON, || {
+        answers(&stage.world, false, "pod2", masqueraded)?;
+        answers(&stage.world, true, "pod2", masqueraded)
+    })?;
+    let sets = stage.world.tool("ipset save")?;
+    let left = sets
+        .lines()
+        .find(|line| line.contains("-EXTERNAL-IP") && line.contains("192.168."));
+    ensure(left.is_none(), || format!("left: {left:?}"))
+}

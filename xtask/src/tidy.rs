@@ -1,11 +1,15 @@
-//! `cargo xtask tidy`: checks that need no compiler: layers, file sizes, fields that are explained, manifests.
+//! `cargo xtask tidy`: checks that need no compiler: layers, file sizes, openings of doc comments, fields that are explained, manifests.
 
+mod doc_comments;
 mod layers;
 mod manifests;
 mod semantics;
 mod sizes;
 
-use crate::error::Result;
+use std::fs;
+use std::process::Command;
+
+use crate::error::{Context, Error, Result};
 use crate::project::Project;
 use crate::say::say;
 
@@ -24,8 +28,48 @@ pub(crate) fn command(project: &Project) -> Result<u8> {
 /// Returns the complaints, one sentence each.
 pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     let mut all = layers::complaints(project);
-    all.extend(sizes::complaints(project)?);
+    let files = source_files(project)?;
+    all.extend(sizes::complaints(&files));
+    all.extend(doc_comments::complaints(&files));
     all.extend(semantics::complaints(project)?);
     all.extend(manifests::complaints(project)?);
     Ok(all)
+}
+
+/// A source file of the project.
+struct SourceFile {
+    /// The path from the project's root.
+    name: String,
+    text: String,
+}
+
+/// Returns the Rust files and shell scripts that git knows or would add.
+fn source_files(project: &Project) -> Result<Vec<SourceFile>> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(&project.root)
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .args(["--", "*.rs", "*.sh"])
+        .output()
+        .context(|| "starting git")?;
+    if !output.status.success() {
+        return Err(Error::new("`git ls-files` failed"));
+    }
+    let names = String::from_utf8_lossy(&output.stdout);
+    let names = names.split('\0').filter(|name| !name.is_empty());
+    // A file that is deleted but still in the index cannot be read.
+    let files = names.filter_map(|name| {
+        let bytes = fs::read(project.root.join(name)).ok()?;
+        Some(SourceFile {
+            name: name.to_owned(),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    });
+    Ok(files.collect())
 }

@@ -68,7 +68,7 @@
 //! comments, netmasks) or entries (`nomatch`) that are not spoken here, is listed as
 //! [`Header::Unsupported`], without its entries; it can be destroyed and replaced.
 //!
-//! What the kernel chooses by itself is not shown: `hashsize`, `bucketsize`, `initval`, references and
+//! Settings that the kernel chooses by itself are not shown: `hashsize`, `bucketsize`, `initval`, references and
 //! memory. A hash is created as large as is good for what the same requests put into it.
 
 #[cfg(feature = "client")]

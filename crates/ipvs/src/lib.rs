@@ -15,7 +15,7 @@
 //!
 //! # A tour
 //!
-//! What operators write, and what is wrong with it:
+//! Lines as operators write them, and their errors:
 //!
 //! ```
 //! use ipvs::text::{Line, parse_lines};

@@ -110,8 +110,8 @@ pub enum Command {
     /// Print the tables that files ask for, offline.
     ///
     /// Needs no privileges, no kernel with IPVS and no cluster: the answer is the same on every machine.
-    /// What is odd about the objects goes to standard error; one bad object does not keep the others from
-    /// being rendered.
+    /// Findings about the objects go to standard error; one bad object does not keep the others from being
+    /// rendered.
     Render(Render),
     /// Show what would change, without changing it.
     ///

@@ -1,6 +1,6 @@
 //! Inputs of a command: the cluster, the node, the live tables.
 //!
-//! What is wrong with a part of the input is told on standard error at once; the rest is used.
+//! An error in a part of the input is reported on standard error at once; the rest is used.
 
 pub mod cluster;
 pub mod daemon;

@@ -101,7 +101,7 @@ pub struct Snapshot {
     pub held_chains: BTreeMap<AddressFamily, BTreeSet<ChainKey>>,
     /// Rules of other programs that could take packets of Services away.
     pub host_rules: BTreeMap<AddressFamily, HostRules>,
-    /// Somebody changed the table while it was read: an entry that is missing here may exist, and
+    /// True if the table changed while it was read: an entry that is missing here may exist, and
     /// nothing is deleted on the strength of this reading.
     pub torn: bool,
 }

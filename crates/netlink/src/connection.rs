@@ -34,7 +34,7 @@ pub struct Request<M> {
 pub enum Integrity {
     /// The kernel did not say otherwise. Few families do say: see their documentation.
     Whole,
-    /// Somebody changed the table meanwhile (`NLM_F_DUMP_INTR`): entries may be missing or be there
+    /// The table changed meanwhile (`NLM_F_DUMP_INTR`): entries may be missing or be there
     /// twice.
     Torn,
 }

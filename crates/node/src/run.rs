@@ -56,9 +56,9 @@ pub enum Ended {
 /// Where the loop's events come from.
 #[derive(Debug)]
 pub struct Inputs {
-    /// What the cluster is.
+    /// Changes of the cluster.
     pub sources: mpsc::Receiver<SourceEvent>,
-    /// What happens on the node: its interfaces, its configuration.
+    /// Changes of the node: its interfaces, its configuration.
     pub node: NodeInbox,
     /// True is the end.
     pub stop: watch::Receiver<bool>,
@@ -81,7 +81,7 @@ pub trait Observer {
     fn idle(&mut self, _reconciler: &Reconciler, _now: Moment) {}
 }
 
-/// Nobody follows.
+/// An observer that does nothing.
 impl Observer for () {}
 
 /// Each of them follows.

@@ -1,4 +1,4 @@
-//! What goes into the reconciler and comes out of it.
+//! Events that go into the reconciler and effects that come out of it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use model::kernel::{ObserveError, OpError, OpOutcome};
 use model::plan::{PlannedOp, Stage, Summary};
 use model::snapshot::{Scope, Snapshot};
 
-/// What happened.
+/// An input of the reconciler.
 #[derive(Debug)]
 pub enum Event {
     /// A source spoke.
@@ -43,7 +43,7 @@ pub struct Lost {
     pub addresses: BTreeSet<IpAddr>,
 }
 
-/// What is to be done about it. An `Observe` or `Apply` is the last of its batch, and its answer is the
+/// An action that the reconciler asks for. An `Observe` or `Apply` is the last of its batch, and its answer is the
 /// next event: the kernel has one writer, and that writer waits.
 #[derive(Debug)]
 pub enum Effect {
@@ -55,14 +55,14 @@ pub enum Effect {
     Report(Report),
 }
 
-/// What an operator wants to know.
+/// A fact that is logged or counted.
 #[derive(Debug)]
 pub enum Report {
     /// A synchronisation ended.
     Synced {
-        /// What led to it.
+        /// The cause of the sync.
         trigger: Trigger,
-        /// What was planned.
+        /// The number of planned ops by kind.
         summary: Summary,
         /// How many ops failed or were not tried because one before them failed.
         failed: usize,
@@ -86,7 +86,7 @@ pub enum Report {
     DeletionsWithheld(usize),
 }
 
-/// What leads to a synchronisation.
+/// The cause of a synchronisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trigger {
     /// The cluster changed.

@@ -335,7 +335,7 @@ fn leaving(config: NodeConfig, connections: u32, terminates: bool) -> Node {
     node
 }
 
-/// What reports since the beginning say about the end of real servers.
+/// The number of real servers that were deleted since the beginning.
 fn farewells(node: &Node) -> usize {
     2 - node.real_servers().len()
 }

@@ -53,7 +53,7 @@ impl Deviations {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// The problem with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let raw: Raw = toml::from_str(text).map_err(|error| error.to_string())?;
         let entries = (1..)

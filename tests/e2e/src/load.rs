@@ -33,7 +33,7 @@ pub struct Load {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What became of the requests.
+/// Answers and failures of the requests.
 #[derive(Clone, Debug, Default)]
 pub struct Sum {
     /// Answers by pod.

@@ -6,7 +6,7 @@
 //!    └──── 192.168.60.1 ──────────── neighbour ── 10.244.1.1 (bridge cni0) ── pods 10.244.1.10…
 //! ```
 //!
-//! What its pods send to the client goes out by its own link, as in a real cluster: an answer to a
+//! Packets of its pods to the client go out by its own link, as in a real cluster: an answer to a
 //! packet that the node passed on without masquerading never comes back through the node. All else goes
 //! by the node.
 

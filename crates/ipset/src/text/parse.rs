@@ -86,7 +86,7 @@ fn add(sets: &mut BTreeMap<SetName, Set>, name: &SetName, entry: Entry) -> Resul
 ///
 /// # Errors
 ///
-/// What was found and what was expected.
+/// A text that says what was found and what was expected.
 pub fn parse_line(line: &str) -> Result<Line, String> {
     let mut words = Words(line.split_ascii_whitespace());
     let parsed = match words.next("create or add")? {

@@ -16,7 +16,7 @@ const ONE_DATAGRAM: usize = 64;
 pub struct Table {
     /// Every virtual server with its real servers.
     pub entries: BTreeMap<VirtualServerKey, TableEntry>,
-    /// Somebody else changed the table while it was read: entries may be missing. Read again before
+    /// True if the table changed while it was read: entries may be missing. Read again before
     /// concluding anything from absence.
     pub torn: bool,
 }

@@ -49,7 +49,7 @@ pub fn parse_lines(text: &str) -> Result<Vec<Line>, ParseError> {
 ///
 /// # Errors
 ///
-/// What was found and what was expected, in words.
+/// A text that says what was found and what was expected.
 pub fn parse_line(text: &str) -> Result<Line, String> {
     let mut words = Words(text.split_ascii_whitespace().peekable());
     match words.0.next() {

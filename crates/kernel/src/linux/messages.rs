@@ -1,7 +1,7 @@
 //! The rtnetlink messages that are used, to bytes and back.
 //!
-//! What is sent is built with netlink-packet-route. Of what is received two attributes of a link and
-//! two of an address are looked at, and the rest is not decoded: an attribute that some kernel adds
+//! Requests are built with netlink-packet-route. Of each answer two attributes of a link and two of an
+//! address are decoded, and the rest is skipped: an attribute that some kernel adds
 //! to some link cannot make a reading fail.
 
 use std::net::IpAddr;

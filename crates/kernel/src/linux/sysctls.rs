@@ -47,7 +47,7 @@ impl Sysctls {
 
     /// Fills in the settings that [`KNOWN`] names and the kernel has, and what the machine is.
     ///
-    /// Those of IPVS and of the connection tracker are there once their modules are loaded.
+    /// The settings of IPVS and of the connection tracker exist once their modules are loaded.
     pub(super) fn observe(&self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
         snapshot.tables.sysctls.clear();
         for name in KNOWN {

@@ -265,7 +265,7 @@ pub(super) fn unreadable(error: ReadError) -> ObserveError {
 struct Reading {
     virtual_servers: BTreeMap<VirtualServerKey, Arc<VirtualServerEntry>>,
     connections: BTreeMap<(VirtualServerKey, RealServerKey), Connections>,
-    /// Somebody else changed the table while it was read: something may be missing, or was there twice.
+    /// True if the table changed while it was read: an entry may be missing, or was there twice.
     torn: bool,
 }
 

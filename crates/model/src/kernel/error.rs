@@ -167,8 +167,8 @@ pub enum OpErrorKind {
     /// The kernel lacks the packet filter of this family, or its table `nat`: the module is not there or not loaded.
     #[error("this kernel lacks the packet filter of the family")]
     NoPacketFilter,
-    /// Somebody else holds the lock of the packet filter.
-    #[error("somebody else is changing the packet filter")]
+    /// Another program holds the lock of the packet filter.
+    #[error("another program is changing the packet filter")]
     FilterLocked,
     /// The program that changes the packet filter could not be run.
     #[error("the program that changes the packet filter cannot be run")]

@@ -1,4 +1,4 @@
-//! What the loop tells the operator. INFO is a change of state, WARN what would wake someone.
+//! Logs what the operator needs to know of the loop. INFO is a change of state, WARN what would wake someone.
 
 mod budget;
 mod repeats;

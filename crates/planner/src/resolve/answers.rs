@@ -131,9 +131,9 @@ fn called(name: &str) -> String {
 struct States {
     ready: usize,
     not_ready: usize,
-    /// Those that terminate and still serve.
+    /// Endpoints that terminate and still serve.
     last_resort: usize,
-    /// Those that terminate and do not serve any more.
+    /// Endpoints that terminate and do not serve any more.
     gone: usize,
 }
 

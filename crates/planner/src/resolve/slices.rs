@@ -60,7 +60,7 @@ pub(super) fn check(slice: &EndpointSlice, findings: &mut Vec<Finding>) {
 ///
 /// # Errors
 ///
-/// What is wrong with it. The kernel takes none of these for a real server either
+/// Returns the reason why the address cannot be used. The kernel takes none of these for a real server either
 /// (`ip_vs_new_dest`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1).
 pub(super) fn usable_address(
     endpoint: &Endpoint,

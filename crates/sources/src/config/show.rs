@@ -113,7 +113,7 @@ impl Resolved {
     ///
     /// # Errors
     ///
-    /// None that is known: it is numbers and texts.
+    /// No error is known: the document has numbers and texts alone.
     pub fn to_yaml(&self) -> Result<String, impl std::error::Error + Send + Sync + use<>> {
         serde_saphyr::to_string(&self.document())
     }

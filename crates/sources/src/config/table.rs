@@ -184,7 +184,7 @@ pub fn field(path: &str) -> Option<&'static FieldInfo> {
     FIELDS.iter().find(|field| field.path == path)
 }
 
-/// What is to be said about a field that kube-proxy had and has no longer.
+/// Returns the advice for a field that kube-proxy had and has no longer.
 pub(super) fn retired(path: &str) -> Option<&'static str> {
     let (_, instead) = fields::RETIRED
         .iter()

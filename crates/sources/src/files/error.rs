@@ -63,7 +63,7 @@ pub enum FileErrorKind {
     PassedOver {
         /// Kind, namespace and name.
         object: SafeText,
-        /// What is odd.
+        /// The problem.
         what: SafeText,
     },
     /// An object with a field that Kubernetes does not have.

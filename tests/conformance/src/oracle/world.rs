@@ -23,7 +23,7 @@ pub struct World {
     pub first_interface: Option<String>,
 }
 
-/// Somebody with addresses.
+/// A host or pod with addresses.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
@@ -69,7 +69,7 @@ impl World {
     ///
     /// # Errors
     ///
-    /// What is wrong with the text.
+    /// The problem with the text.
     pub fn parse(text: &str, node: NodeState) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         let networks = (file.networks.into_iter())

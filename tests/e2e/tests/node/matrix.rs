@@ -1,8 +1,8 @@
 //! Every kind of address, policy and asker, over every protocol and both families: who answers, and which source the pod
 //! sees.
 //!
-//! What is expected comes from [`rules`], which say it in the words of the Kubernetes API and know nothing of how it is
-//! made.
+//! The expectations come from [`rules`], which state them in terms of the Kubernetes API and know nothing of the
+//! implementation.
 
 mod objects;
 mod rules;

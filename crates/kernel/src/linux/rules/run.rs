@@ -81,7 +81,7 @@ impl Failure {
         self.said.contains("you must be root") || self.said.contains("Operation not permitted")
     }
 
-    /// Somebody else held the lock for all the time.
+    /// Returns true if another program held the lock for all the time.
     pub(super) fn locked(&self) -> bool {
         self.said.contains("holding the xtables lock")
     }

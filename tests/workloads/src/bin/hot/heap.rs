@@ -1,6 +1,6 @@
 //! A heap on which a request costs the same whatever was asked for before.
 //!
-//! What glibc's costs depends on how earlier requests left it: the length of the program's own path, which its start-up
+//! The cost of glibc's allocator depends on how earlier requests left it: the length of the program's own path, which its start-up
 //! code keeps there, moved the count of one workload by 2 %. Here a block comes from the free blocks of its size, or
 //! from the end of a large block of the system's. So an allocation that is saved or added shows, and nothing else does.
 

@@ -9,7 +9,7 @@ use sources::config::table::{EXTRA_FLAGS, FIELDS};
 
 use super::*;
 
-/// What becomes of a flag.
+/// The effect of a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Becomes {
     /// It sets a field that acts.

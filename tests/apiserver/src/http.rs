@@ -4,12 +4,9 @@ mod body;
 mod discovery;
 mod fault_routes;
 mod list;
-mod negotiate;
 mod objects;
-mod openapi;
 mod path;
 mod query;
-mod table;
 mod watch;
 
 pub(crate) use body::Body;
@@ -22,7 +19,6 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use negotiate::Form;
 use path::{Target, Topic};
 use query::Query;
 use serde_json::json;
@@ -65,15 +61,9 @@ async fn route(
     if let Some(failure) = server.faults.take_failure() {
         return Err(failure);
     }
-    let accept = parts
-        .headers
-        .get(header::ACCEPT)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
     let target = match topic {
         Topic::Resource(target) => target,
-        Topic::Other => return discovery::serve(&path, &parts.method, &accept, &faults),
+        Topic::Other => return discovery::serve(&path, &faults),
     };
     if faults.hides(target.api.resource) {
         return Ok(body::page_not_found());
@@ -90,13 +80,10 @@ async fn route(
             ns,
         ));
     }
-    let form = Form::negotiate(&accept)?;
     match (&parts.method, &target.name) {
-        (&Method::GET, None) if query.is_true("watch") => {
-            watch::serve(server, &target, &query, form)
-        }
-        (&Method::GET, None) => list::serve(server, &target, &query, form),
-        (&Method::GET, Some(name)) => objects::get(server, &target, name, form),
+        (&Method::GET, None) if query.is_true("watch") => watch::serve(server, &target, &query),
+        (&Method::GET, None) => list::serve(server, &target, &query),
+        (&Method::GET, Some(name)) => objects::get(server, &target, name),
         (&Method::DELETE, None) => objects::delete_collection(server, &target, &query),
         (method, name) => {
             let content_type = parts.headers.get(header::CONTENT_TYPE);

@@ -7,8 +7,8 @@
 //!
 //! [`TestServer`] is what tests start: it takes real binaries where `KUBEBUILDER_ASSETS` names some.
 //!
-//! Not here: protobuf bodies (`kubectl create namespace` of 1.32 sends one; `kubectl create -f` does not),
-//! aggregated discovery, ownership by managers that do not apply, anything about other kinds.
+//! Not here: protobuf bodies, discovery, tables and OpenAPI documents, ownership by managers that do not apply, anything
+//! about other kinds. `kubectl` needs some of these.
 
 mod admission;
 mod cluster;

@@ -63,16 +63,12 @@ pub struct Api {
     pub group: &'static str,
     /// The name in paths, such as `services`.
     pub plural: &'static str,
-    /// The name of one, such as `service`.
-    pub singular: &'static str,
     /// The kind, such as `Service`.
     pub kind: &'static str,
     /// True if objects live in a namespace.
     pub namespaced: bool,
     /// True if there is a `/status` subresource.
     pub has_status: bool,
-    /// Other names that `kubectl get` takes.
-    pub short_names: &'static [&'static str],
 }
 
 /// Everything served; all of it is version `v1`.
@@ -81,71 +77,57 @@ pub static APIS: [Api; 7] = [
         resource: Resource::Namespaces,
         group: "",
         plural: "namespaces",
-        singular: "namespace",
         kind: "Namespace",
         namespaced: false,
         has_status: true,
-        short_names: &["ns"],
     },
     Api {
         resource: Resource::Nodes,
         group: "",
         plural: "nodes",
-        singular: "node",
         kind: "Node",
         namespaced: false,
         has_status: true,
-        short_names: &["no"],
     },
     Api {
         resource: Resource::Services,
         group: "",
         plural: "services",
-        singular: "service",
         kind: "Service",
         namespaced: true,
         has_status: true,
-        short_names: &["svc"],
     },
     Api {
         resource: Resource::Endpoints,
         group: "",
         plural: "endpoints",
-        singular: "endpoints",
         kind: "Endpoints",
         namespaced: true,
         has_status: false,
-        short_names: &["ep"],
     },
     Api {
         resource: Resource::Events,
         group: "",
         plural: "events",
-        singular: "event",
         kind: "Event",
         namespaced: true,
         has_status: false,
-        short_names: &["ev"],
     },
     Api {
         resource: Resource::EndpointSlices,
         group: "discovery.k8s.io",
         plural: "endpointslices",
-        singular: "endpointslice",
         kind: "EndpointSlice",
         namespaced: true,
         has_status: false,
-        short_names: &[],
     },
     Api {
         resource: Resource::Events,
         group: "events.k8s.io",
         plural: "events",
-        singular: "event",
         kind: "Event",
         namespaced: true,
         has_status: false,
-        short_names: &["ev"],
     },
 ];
 

@@ -1,10 +1,8 @@
 //! Lists.
 
 use super::body::{answer, json_bytes};
-use super::negotiate::Form;
 use super::path::Target;
 use super::query::Query;
-use super::table;
 use crate::http::Body;
 use crate::object::Key;
 use crate::selectors::Selector;
@@ -35,7 +33,6 @@ pub(super) fn serve(
     server: &Inner,
     target: &Target,
     query: &Query,
-    form: Form,
 ) -> Result<Response<Body>, ApiError> {
     let api = target.api;
     let selector = query.selector(api.resource)?;
@@ -51,55 +48,26 @@ pub(super) fn serve(
             metadata["remainingItemCount"] = json!(page.remaining);
         }
     }
-    Ok(match form {
-        Form::Whole if !api.respelled() => {
-            let mut out = Vec::with_capacity(256 + page.items.len() * 1024);
-            let head = json!({"kind": format!("{}List", api.kind), "apiVersion": api.api_version(), "metadata": metadata});
-            out.extend_from_slice(head.to_string().trim_end_matches('}').as_bytes());
-            out.extend_from_slice(b"},\"items\":[");
-            for (at, object) in page.items.iter().enumerate() {
-                if at > 0 {
-                    out.push(b',');
-                }
-                object.write_item(&mut out);
-            }
-            out.extend_from_slice(b"]}");
-            json_bytes(200, out)
+    let kind = format!("{}List", api.kind);
+    if api.respelled() {
+        let items: Vec<Value> = page.items.iter().map(|o| api.encode(&o.value)).collect();
+        return Ok(answer(
+            200,
+            &json!({"kind": kind, "apiVersion": api.api_version(), "metadata": metadata, "items": items}),
+        ));
+    }
+    let mut out = Vec::with_capacity(256 + page.items.len() * 1024);
+    let head = json!({"kind": kind, "apiVersion": api.api_version(), "metadata": metadata});
+    out.extend_from_slice(head.to_string().trim_end_matches('}').as_bytes());
+    out.extend_from_slice(b"},\"items\":[");
+    for (at, object) in page.items.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
         }
-        Form::Whole => {
-            let items: Vec<Value> = page.items.iter().map(|o| api.encode(&o.value)).collect();
-            let kind = format!("{}List", api.kind);
-            answer(
-                200,
-                &json!({"kind": kind, "apiVersion": api.api_version(), "metadata": metadata, "items": items}),
-            )
-        }
-        Form::Table(version) => {
-            let now = jiff::Timestamp::now();
-            answer(
-                200,
-                &table::table(
-                    api,
-                    version,
-                    page.items.iter().map(AsRef::as_ref),
-                    &metadata,
-                    now,
-                ),
-            )
-        }
-        Form::Metadata => {
-            let items: Vec<Value> = page
-                .items
-                .iter()
-                .map(|o| table::partial(&o.value, "v1"))
-                .collect();
-            let kind = "PartialObjectMetadataList";
-            answer(
-                200,
-                &json!({"kind": kind, "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items}),
-            )
-        }
-    })
+        object.write_item(&mut out);
+    }
+    out.extend_from_slice(b"]}");
+    Ok(json_bytes(200, out))
 }
 
 /// `ValidateListOptions` for a list.

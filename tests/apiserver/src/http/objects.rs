@@ -1,10 +1,8 @@
 //! Single objects: get, create, update, patch, delete; and the deletion of collections.
 
 use super::body::{answer, json_bytes};
-use super::negotiate::Form;
 use super::path::Target;
 use super::query::Query;
-use super::table;
 use crate::admission::Part;
 use crate::cluster::{DeleteOptions, WriteOptions};
 use crate::http::Body;
@@ -17,29 +15,13 @@ use crate::store::Range;
 use http::Response;
 use serde_json::{Value, json};
 
-pub(super) fn get(
-    server: &Inner,
-    target: &Target,
-    name: &str,
-    form: Form,
-) -> Result<Response<Body>, ApiError> {
+pub(super) fn get(server: &Inner, target: &Target, name: &str) -> Result<Response<Body>, ApiError> {
     let api = target.api;
     let object = server
         .cluster
         .get(api.resource, &target.key(name))
         .ok_or_else(|| ApiError::not_found(api.group, api.plural, name))?;
-    Ok(match form {
-        Form::Whole => whole(200, api, &object),
-        Form::Metadata => answer(200, &table::partial(&object.value, "v1")),
-        Form::Table(version) => {
-            let metadata = json!({"resourceVersion": object.revision.to_string()});
-            let objects = [object.as_ref()].into_iter();
-            answer(
-                200,
-                &table::table(api, version, objects, &metadata, jiff::Timestamp::now()),
-            )
-        }
-    })
+    Ok(whole(200, api, &object))
 }
 
 /// A request that writes one object, whole.

@@ -1,10 +1,8 @@
 //! Watches.
 
 use super::body;
-use super::negotiate::Form;
 use super::path::Target;
 use super::query::Query;
-use super::table;
 use crate::faults::FaultState;
 use crate::http::Body;
 use crate::object::Object;
@@ -16,7 +14,7 @@ use crate::store::{Change, Compacted, Event, Range, bookmark, frame, write_frame
 use bytes::Bytes;
 use futures::stream;
 use http::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -34,7 +32,6 @@ pub(super) fn serve(
     server: &Arc<Inner>,
     target: &Target,
     query: &Query,
-    form: Form,
 ) -> Result<Response<Body>, ApiError> {
     let api = target.api;
     let selector = query.selector(api.resource)?;
@@ -50,8 +47,6 @@ pub(super) fn serve(
         api,
         namespace: target.namespace.clone(),
         selector,
-        form,
-        headed: false,
         sent: version,
         bookmarks,
         queue: VecDeque::new(),
@@ -150,9 +145,6 @@ struct Watch {
     api: &'static Api,
     namespace: Option<String>,
     selector: Selector,
-    form: Form,
-    /// True if a table's column definitions were sent.
-    headed: bool,
     /// All changes up to this revision are sent or queued.
     sent: u64,
     bookmarks: bool,
@@ -242,7 +234,7 @@ impl Watch {
             return;
         };
         self.sent = page.revision;
-        let plain = self.form == Form::Whole && !self.api.respelled();
+        let plain = !self.api.respelled();
         let mut chunk = Vec::with_capacity(CHUNK + 4096);
         for object in &page.items {
             if plain {
@@ -297,7 +289,7 @@ impl Watch {
 
     /// An event as this watch sees it: an object that begins to match is added, one that ceases to
     /// match is deleted.
-    fn line(&mut self, event: &Event) -> Option<Bytes> {
+    fn line(&self, event: &Event) -> Option<Bytes> {
         if self
             .namespace
             .as_ref()
@@ -310,7 +302,7 @@ impl Watch {
             .as_ref()
             .is_some_and(|o| self.selector.matches(o));
         let is = event.change != Change::Deleted && self.selector.matches(&event.object);
-        let plain = self.form == Form::Whole && !self.api.respelled();
+        let plain = !self.api.respelled();
         let change = match (was, is) {
             (false, false) => return None,
             (false, true) => Change::Added,
@@ -338,49 +330,18 @@ impl Watch {
         })
     }
 
-    /// An event line in the form this watch asked for.
-    fn spell(&mut self, change: Change, object: &Object) -> Bytes {
-        match self.form {
-            Form::Whole if !self.api.respelled() => frame(change, self.api.resource, object),
-            Form::Whole => line_of(change.as_str(), &self.api.encode(&object.value)),
-            Form::Metadata => line_of(change.as_str(), &table::partial(&object.value, "v1")),
-            Form::Table(version) => {
-                let metadata = json!({"resourceVersion": object.revision.to_string()});
-                let mut table = table::table(
-                    self.api,
-                    version,
-                    [object].into_iter(),
-                    &metadata,
-                    jiff::Timestamp::now(),
-                );
-                if self.headed {
-                    table["columnDefinitions"] = Value::Null;
-                }
-                self.headed = true;
-                line_of(change.as_str(), &table)
-            }
+    /// An event line in the spelling of this watch's API.
+    fn spell(&self, change: Change, object: &Object) -> Bytes {
+        if self.api.respelled() {
+            line_of(change.as_str(), &self.api.encode(&object.value))
+        } else {
+            frame(change, self.api.resource, object)
         }
     }
 
     fn queue_bookmark(&mut self, end_of_initial: bool) {
-        let object = match self.form {
-            Form::Table(version) => table::bookmark(version, self.sent, end_of_initial),
-            Form::Metadata => {
-                let whole = bookmark(
-                    self.api.resource,
-                    self.api.api_version(),
-                    self.sent,
-                    end_of_initial,
-                );
-                table::partial(&whole, "v1")
-            }
-            Form::Whole => bookmark(
-                self.api.resource,
-                self.api.api_version(),
-                self.sent,
-                end_of_initial,
-            ),
-        };
+        let version = self.api.api_version();
+        let object = bookmark(self.api.resource, version, self.sent, end_of_initial);
         self.queue.push_back(line_of("BOOKMARK", &object));
     }
 }

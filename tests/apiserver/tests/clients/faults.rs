@@ -111,16 +111,18 @@ async fn discovery_v1_can_be_missing() {
     let server = server().await;
     let client = server.kubeconfig().client().await.unwrap();
     let slices: Api<EndpointSlice> = Api::all(client.clone());
-    slices.list(&ListParams::default()).await.unwrap();
-    server.faults().without_discovery_v1(true);
-    refused(slices.list(&ListParams::default()).await, 404, "");
-    let groups = client.list_api_groups().await.unwrap();
-    assert!(
-        groups.groups.iter().all(|g| g.name != "discovery.k8s.io"),
-        "{groups:?}"
-    );
-    server.faults().without_discovery_v1(false);
-    slices.list(&ListParams::default()).await.unwrap();
+    for missing in [false, true, false] {
+        server.faults().without_discovery_v1(missing);
+        let listed = slices.list(&ListParams::default()).await;
+        let served = client.list_api_group_resources("discovery.k8s.io/v1").await;
+        if missing {
+            refused(listed, 404, "");
+            refused(served, 404, "");
+        } else {
+            listed.unwrap();
+            assert_eq!(served.unwrap().resources[0].name, "endpointslices");
+        }
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-pub(crate) use write::{DeleteOptions, WriteOptions, now, stamp};
+pub(crate) use write::{DeleteOptions, WriteOptions, stamp};
 
 /// Namespaces that exist from the start and cannot be deleted.
 const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];

@@ -7,8 +7,8 @@
 //!
 //! [`TestServer`] is what tests start: it takes real binaries where `KUBEBUILDER_ASSETS` names some.
 //!
-//! Not here: protobuf bodies, discovery, tables and OpenAPI documents, ownership by managers that do not apply, anything
-//! about other kinds. `kubectl` needs some of these.
+//! Not here: protobuf bodies, discovery, tables, OpenAPI documents, patches but merges (RFC 7386), anything about other kinds.
+//! `kubectl` needs some of these.
 
 mod admission;
 mod cluster;
@@ -18,7 +18,6 @@ mod http;
 mod kubeconfig;
 mod load;
 mod object;
-mod patch;
 mod real;
 mod resource;
 mod selectors;

@@ -350,13 +350,6 @@ fn same_but_revision(new: &Value, old: &Value) -> bool {
     let (mut new, mut old) = (new.clone(), old.clone());
     for object in [&mut new, &mut old] {
         object["metadata"]["resourceVersion"].take();
-        for entry in object["metadata"]["managedFields"]
-            .as_array_mut()
-            .into_iter()
-            .flatten()
-        {
-            entry["time"].take();
-        }
     }
     new == old
 }

@@ -7,13 +7,15 @@ use crate::admission::Part;
 use crate::cluster::{DeleteOptions, WriteOptions};
 use crate::http::Body;
 use crate::object::Object;
-use crate::patch::{Applier, Patch, apply};
 use crate::resource::{Api, Resource};
 use crate::server::Inner;
 use crate::status::ApiError;
 use crate::store::Range;
 use http::Response;
 use serde_json::{Value, json};
+
+const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
 
 pub(super) fn get(server: &Inner, target: &Target, name: &str) -> Result<Response<Body>, ApiError> {
     let api = target.api;
@@ -89,6 +91,7 @@ pub(super) fn update(request: &Write<'_>, name: &str) -> Result<Response<Body>, 
     Ok(whole(if created { 201 } else { 200 }, api, &object))
 }
 
+/// Merges a patch (RFC 7386), the only kind of patch here.
 pub(super) fn patch(request: &Write<'_>, name: &str) -> Result<Response<Body>, ApiError> {
     let Write {
         server,
@@ -98,31 +101,18 @@ pub(super) fn patch(request: &Write<'_>, name: &str) -> Result<Response<Body>, A
         body,
     } = *request;
     let api = target.api;
-    let patch = Patch::parse(content_type, body)?;
-    let (object, created) =
+    let patch = parse(content_type, MERGE_PATCH, body)?;
+    let (object, _) =
         server
             .cluster
             .modify(api, &target.key(name), options(target, query), |old| {
-                let Patch::Apply(config) = &patch else {
-                    let old =
-                        old.ok_or_else(|| ApiError::not_found(api.group, api.plural, name))?;
-                    return patch.patch(api.resource, old);
-                };
-                if old.is_none() && target.status {
-                    return Err(ApiError::not_found(api.group, api.plural, name));
-                }
-                check_kind(api, config)?;
-                let applier = Applier {
-                    manager: query.get("fieldManager").to_owned(),
-                    force: query.is_true("force"),
-                };
-                let mut new = apply(api, old, config, &applier, &crate::cluster::now())?;
-                if new["metadata"]["name"].is_null() {
-                    new["metadata"]["name"] = json!(name);
-                }
+                let mut new = old
+                    .cloned()
+                    .ok_or_else(|| ApiError::not_found(api.group, api.plural, name))?;
+                json_patch::merge(&mut new, &patch);
                 Ok(new)
             })?;
-    Ok(whole(if created { 201 } else { 200 }, api, &object))
+    Ok(whole(200, api, &object))
 }
 
 pub(super) fn delete(request: &Write<'_>, name: &str) -> Result<Response<Body>, ApiError> {
@@ -137,7 +127,7 @@ pub(super) fn delete(request: &Write<'_>, name: &str) -> Result<Response<Body>, 
     let body = if body.is_empty() {
         Value::Null
     } else {
-        parse(content_type, body)?
+        parse(content_type, JSON, body)?
     };
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let options = DeleteOptions {
@@ -221,7 +211,7 @@ fn options(target: &Target, query: &Query) -> WriteOptions {
 }
 
 fn decode(api: &Api, content_type: &str, body: &[u8]) -> Result<Value, ApiError> {
-    let mut object = parse(content_type, body)?;
+    let mut object = parse(content_type, JSON, body)?;
     let Some(map) = object.as_object_mut() else {
         return Err(ApiError::bad_request(format!(
             "the object provided is no {}",
@@ -249,28 +239,22 @@ fn check_kind(api: &Api, object: &Value) -> Result<(), ApiError> {
     )))
 }
 
-fn parse(content_type: &str, body: &[u8]) -> Result<Value, ApiError> {
-    match content_type.split(';').next().unwrap_or_default().trim() {
-        "" | "application/json" => serde_json::from_slice(body).map_err(|e| {
-            ApiError::bad_request(format!(
-                "the object provided is unrecognized (must be of type JSON): {e}"
-            ))
-        }),
-        "application/yaml" => {
-            let text =
-                std::str::from_utf8(body).map_err(|e| ApiError::bad_request(e.to_string()))?;
-            serde_saphyr::from_str(text)
-                .map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))
-        }
-        other => Err(ApiError::new(
+fn parse(content_type: &str, expected: &str, body: &[u8]) -> Result<Value, ApiError> {
+    let sent = content_type.split(';').next().unwrap_or_default().trim();
+    if !sent.is_empty() && sent != expected {
+        return Err(ApiError::new(
             415,
             "UnsupportedMediaType",
             format!(
-                "the body of the request was in an unknown format - accepted media types include: application/json, \
-                 application/yaml (got {other:?})"
+                "the body of the request was in an unknown format - accepted media types include: {expected} (got {sent:?})"
             ),
-        )),
+        ));
     }
+    serde_json::from_slice(body).map_err(|e| {
+        ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type JSON): {e}"
+        ))
+    })
 }
 
 /// The namespace of the path; the object may repeat it, not contradict it.

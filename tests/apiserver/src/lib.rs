@@ -35,4 +35,4 @@ pub use real::RealServer;
 pub use resource::Resource;
 pub use server::{Recorded, Server, State};
 pub use status::ApiError;
-pub use test_server::{ASSETS, RequestError, TestServer};
+pub use test_server::{ASSETS, TestServer};

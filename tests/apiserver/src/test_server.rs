@@ -5,7 +5,6 @@ use crate::kubeconfig::Kubeconfig;
 use crate::real::RealServer;
 use crate::resource::Resource;
 use crate::server::{Server, State, place};
-use crate::status::ApiError;
 use ::http::Method;
 use serde_json::Value;
 use std::io;
@@ -21,38 +20,6 @@ pub enum TestServer {
     Memory(Server),
     /// Two real processes.
     Real(Box<RealServer>),
-}
-
-/// Why a request of [`TestServer`] failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// The object's kind is not served.
-    #[error("the object has no known kind")]
-    Kind(#[source] ApiError),
-    /// The server refused, or could not be reached.
-    #[error("{method} {path} failed")]
-    Server {
-        /// The HTTP method.
-        method: Method,
-        /// The path and query.
-        path: String,
-        /// The server's `Status` or the transport's error.
-        source: Box<kube::Error>,
-    },
-}
-
-impl RequestError {
-    /// The HTTP code of the refusal, if the server answered.
-    #[must_use]
-    pub fn code(&self) -> Option<u16> {
-        match self {
-            Self::Server { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
-                _ => None,
-            },
-            Self::Kind(_) => None,
-        }
-    }
 }
 
 impl TestServer {
@@ -102,8 +69,9 @@ impl TestServer {
     ///
     /// # Errors
     /// As the server refuses it.
-    pub async fn create(&self, object: Value) -> Result<Value, RequestError> {
-        let (resource, key) = place(&object).map_err(RequestError::Kind)?;
+    pub async fn create(&self, object: Value) -> Result<Value, kube::Error> {
+        let (resource, key) =
+            place(&object).map_err(|error| kube::Error::Service(Box::new(error)))?;
         let path = resource.path(&key.namespace, "");
         self.send(Method::POST, path, "application/json", &object)
             .await
@@ -119,7 +87,7 @@ impl TestServer {
         namespace: &str,
         name: &str,
         patch: &Value,
-    ) -> Result<Value, RequestError> {
+    ) -> Result<Value, kube::Error> {
         let path = resource.path(namespace, name);
         self.send(Method::PATCH, path, "application/merge-patch+json", patch)
             .await
@@ -134,7 +102,7 @@ impl TestServer {
         resource: Resource,
         namespace: &str,
         name: &str,
-    ) -> Result<Value, RequestError> {
+    ) -> Result<Value, kube::Error> {
         let path = resource.path(namespace, name);
         self.send(Method::GET, path, "application/json", &Value::Null)
             .await
@@ -149,7 +117,7 @@ impl TestServer {
         resource: Resource,
         namespace: &str,
         name: &str,
-    ) -> Result<(), RequestError> {
+    ) -> Result<(), kube::Error> {
         let path = resource.path(namespace, name);
         self.send(Method::DELETE, path, "application/json", &Value::Null)
             .await
@@ -162,24 +130,18 @@ impl TestServer {
         path: String,
         content_type: &str,
         body: &Value,
-    ) -> Result<Value, RequestError> {
-        let failed = |e: kube::Error| RequestError::Server {
-            method: method.clone(),
-            path: path.clone(),
-            source: Box::new(e),
-        };
+    ) -> Result<Value, kube::Error> {
         let body = if body.is_null() {
             Vec::new()
         } else {
             body.to_string().into_bytes()
         };
         let request = ::http::Request::builder()
-            .method(&method)
-            .uri(&path)
+            .method(method)
+            .uri(path)
             .header(::http::header::CONTENT_TYPE, content_type)
             .body(body)
-            .map_err(|e| failed(kube::Error::HttpError(e)))?;
-        let client = self.kubeconfig().client().await.map_err(failed)?;
-        client.request(request).await.map_err(failed)
+            .map_err(kube::Error::HttpError)?;
+        self.kubeconfig().client().await?.request(request).await
     }
 }

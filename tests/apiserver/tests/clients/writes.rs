@@ -1,5 +1,5 @@
 use crate::{refused, server, service, services};
-use apiserver::{RequestError, Resource, TestServer};
+use apiserver::{Resource, TestServer};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
@@ -68,20 +68,21 @@ async fn an_event_is_patched() {
 #[tokio::test]
 async fn a_test_server_answers_as_a_real_one_does() {
     let server = TestServer::start().await.unwrap();
-    let code = |result: Result<Value, RequestError>| result.err().and_then(|e| e.code());
     let (kind, namespace) = (Resource::Services, "default");
     let patch = json!({"metadata": {"labels": {"app": null, "x": "y"}}});
+    let not_found = "services \"web\" not found";
     let early = server.patch(kind, namespace, "web", &patch).await;
-    assert_eq!(code(early), Some(404));
-    assert_eq!(code(server.create(service("web", 80)).await), None);
-    assert_eq!(code(server.create(service("web", 80)).await), Some(409));
+    refused(early, 404, not_found);
+    server.create(service("web", 80)).await.unwrap();
+    let again = server.create(service("web", 80)).await;
+    refused(again, 409, "services \"web\" already exists");
     server.patch(kind, namespace, "web", &patch).await.unwrap();
     let got = server.get(kind, namespace, "web").await.unwrap();
     assert_eq!(got["metadata"]["labels"], json!({"x": "y"}));
     server.delete(kind, namespace, "web").await.unwrap();
     let late = server.delete(kind, namespace, "web").await;
-    assert_eq!(late.err().and_then(|e| e.code()), Some(404));
-    assert_eq!(code(server.get(kind, namespace, "web").await), Some(404));
+    refused(late, 404, not_found);
+    refused(server.get(kind, namespace, "web").await, 404, not_found);
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use apiserver::{Resource, State, TestServer};
-use model::ClusterState;
 use model::names::Name;
+use model::{ClusterState, ObjectName};
 use serde_json::{Value, json};
 use sources::kube::{BackoffSettings, Connection, KubeSettings, connect, list_once};
 use sources::{EventSink, SourceConfig, SourceEvent};
@@ -197,6 +197,8 @@ async fn lists_and_changes() {
             scene.change(round).await;
             scene.agree().await;
         }
+        let first = ObjectName::new("default", "s0");
+        assert_eq!(scene.state.slices(&first).count(), 1);
         assert!(scene.troubled.is_empty());
     }
 }

@@ -238,7 +238,8 @@ fn by_pages() -> KubeSettings {
 async fn lists_and_changes() {
     for (settings, streamed) in [(settings(), true), (by_pages(), false)] {
         let mut scene = Scene::settled(settings).await;
-        assert_eq!(scene.state.service_names().count(), 11);
+        assert_eq!(scene.state.service_names().count(), 10);
+        assert_eq!(scene.state.slices(&name("s1")).count(), 1);
         assert_eq!(scene.state.nodes().count(), 2);
         let asked = scene.server.requests();
         let initial = asked
@@ -311,7 +312,7 @@ async fn a_server_loses_its_state() {
         .put(service("new", "10.96.1.1"))
         .expect("a Service");
     scene.agree().await;
-    assert_eq!(scene.state.service_names().count(), 2);
+    assert_eq!(scene.state.service_names().count(), 1);
 }
 
 #[tokio::test]
@@ -411,7 +412,7 @@ async fn credentials_are_refused() {
         "{problem}"
     );
     // What was said before stays.
-    assert_eq!(scene.state.service_names().count(), 11);
+    assert_eq!(scene.state.service_names().count(), 10);
     check(scene.server.faults(), false);
     change(&scene.server, 0);
     scene.agree().await;

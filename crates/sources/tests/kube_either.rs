@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use apiserver::{Resource, State, TestServer};
-use model::ClusterState;
 use model::names::Name;
+use model::{ClusterState, ObjectName};
 use serde_json::{Value, json};
 use sources::kube::{BackoffSettings, Connection, KubeSettings, connect, list_once};
 use sources::{EventSink, SourceConfig, SourceEvent};
@@ -49,10 +49,8 @@ impl Endpoints {
             .await
         {
             Ok(_) => Self::Slices,
-            Err(error) => {
-                assert_eq!(error.code(), Some(404), "{error:?}");
-                Self::Old
-            }
+            Err(kube::Error::Api(status)) if status.code == 404 => Self::Old,
+            Err(error) => panic!("{error:?}"),
         }
     }
 
@@ -199,6 +197,8 @@ async fn lists_and_changes() {
             scene.change(round).await;
             scene.agree().await;
         }
+        let first = ObjectName::new("default", "s0");
+        assert_eq!(scene.state.slices(&first).count(), 1);
         assert!(scene.troubled.is_empty());
     }
 }

@@ -8,7 +8,6 @@ use apiserver::{Forbid, Server, ServerConfig};
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
-use serde_json::json;
 use sources::kube::Connection;
 use sources::kube::events::{Events, ObjectEvent, Regarding, Severity};
 use tokio::time::{Instant, sleep, timeout};
@@ -26,9 +25,6 @@ impl Scene {
         let server = Server::start(ServerConfig::default())
             .await
             .expect("a server");
-        let namespace =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
-        server.put(namespace).expect("a namespace");
         let client = server.kubeconfig().client().await.expect("a client");
         let plain = Connection::without_credentials(server.url().parse().expect("a URL"));
         let connection = Connection {

@@ -95,7 +95,7 @@ impl Faults {
         self.state.send_modify(|s| s.delay = delay);
     }
 
-    /// Fails the next requests (health checks and the fault endpoints apart).
+    /// Fails the next requests, those of `/faults` apart.
     pub fn fail_next(&self, fail: FailNext) {
         self.state
             .send_modify(|s| s.fail_next = (fail.count > 0).then_some(fail));
@@ -183,28 +183,15 @@ impl FaultState {
 }
 
 fn error(fail: FailNext) -> ApiError {
-    let retry_after = (fail.retry_after > 0).then_some(fail.retry_after);
-    match fail.code {
-        429 => ApiError::too_many_requests(fail.retry_after.max(1)),
-        503 => ApiError {
-            retry_after,
-            ..ApiError::new(
-                503,
-                "ServiceUnavailable",
-                "the server is currently unable to handle the request",
-            )
-        },
-        500 => ApiError {
-            retry_after,
-            ..ApiError::new(
-                500,
-                "InternalError",
-                "Internal error occurred: a fault that a test asked for",
-            )
-        },
-        code => ApiError {
-            retry_after,
-            ..ApiError::new(code, "", "a fault that a test asked for")
-        },
+    let reason = match fail.code {
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServiceUnavailable",
+        _ => "",
+    };
+    let least = u64::from(fail.code == 429);
+    ApiError {
+        retry_after: Some(fail.retry_after.max(least)).filter(|seconds| *seconds > 0),
+        ..ApiError::new(fail.code, reason, "a fault that a test asked for")
     }
 }

@@ -4,17 +4,13 @@ mod body;
 mod discovery;
 mod fault_routes;
 mod list;
-mod negotiate;
 mod objects;
-mod openapi;
 mod path;
 mod query;
-mod table;
 mod watch;
 
 pub(crate) use body::Body;
 
-use crate::resource::Resource;
 use crate::server::Inner;
 use crate::status::ApiError;
 use body::error;
@@ -22,10 +18,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use negotiate::Form;
-use path::{Target, Topic};
+use path::Target;
 use query::Query;
-use serde_json::json;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -50,74 +44,41 @@ async fn route(
         let body = read(incoming).await?;
         return fault_routes::serve(server, &parts.method, &path, &body);
     }
-    if matches!(path.as_str(), "/healthz" | "/livez" | "/readyz") {
-        return Ok(body::text("ok"));
-    }
     let faults = server.faults.state();
     if !faults.delay.is_zero() {
         tokio::time::sleep(faults.delay).await;
     }
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    let topic = path::parse(&path);
-    let verb = verb_of(&parts.method, &topic, &query);
-    server.record(verb, &parts.method, &parts.uri);
+    let target = path::parse(&path);
+    let verb = verb_of(&parts.method, target.as_ref(), &query);
+    server.record(verb, &parts.uri);
     authenticate(server, &parts, faults.unauthorized)?;
     if let Some(failure) = server.faults.take_failure() {
         return Err(failure);
     }
-    let accept = parts
-        .headers
-        .get(header::ACCEPT)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let target = match topic {
-        Topic::Resource(target) => target,
-        Topic::Other => return discovery::serve(&path, &parts.method, &accept, &faults),
+    let Some(target) = target else {
+        return discovery::serve(&path, &faults);
     };
-    if faults.hides(target.api.resource) {
+    if faults.hides(target.resource) {
         return Ok(body::page_not_found());
     }
-    if faults.forbids(verb, target.api.plural) {
-        let name = target.name.as_deref().unwrap_or_default();
-        let ns = target.namespace.as_deref();
-        return Err(ApiError::forbidden(
-            &server.config.user,
-            verb,
-            target.api.group,
-            target.api.plural,
-            name,
-            ns,
-        ));
+    if faults.forbids(verb, target.resource.plural()) {
+        return Err(ApiError::forbidden(verb, target.resource));
     }
-    let form = Form::negotiate(&accept)?;
-    match (&parts.method, &target.name) {
-        (&Method::GET, None) if query.is_true("watch") => {
-            watch::serve(server, &target, &query, form)
+    match verb {
+        "watch" => watch::serve(server, &target, &query),
+        "list" => list::serve(server, &target, &query),
+        "get" => objects::get(server, &target),
+        "delete" => objects::delete(server, &target),
+        "create" => objects::create(server, &target, &read(incoming).await?),
+        "update" => objects::update(server, &target, &read(incoming).await?),
+        "patch" => {
+            let content_type = (parts.headers.get(header::CONTENT_TYPE))
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
+            objects::patch(server, &target, content_type, &read(incoming).await?)
         }
-        (&Method::GET, None) => list::serve(server, &target, &query, form),
-        (&Method::GET, Some(name)) => objects::get(server, &target, name, form),
-        (&Method::DELETE, None) => objects::delete_collection(server, &target, &query),
-        (method, name) => {
-            let content_type = parts.headers.get(header::CONTENT_TYPE);
-            let body = read(incoming).await?;
-            let request = objects::Write {
-                server,
-                target: &target,
-                query: &query,
-                content_type: content_type
-                    .and_then(|value| value.to_str().ok())
-                    .unwrap_or_default(),
-                body: &body,
-            };
-            match (method, name) {
-                (&Method::POST, None) => objects::create(&request),
-                (&Method::PUT, Some(name)) => objects::update(&request, name),
-                (&Method::PATCH, Some(name)) => objects::patch(&request, name),
-                (&Method::DELETE, Some(name)) => objects::delete(&request, name),
-                _ => Err(ApiError::method_not_allowed()),
-            }
-        }
+        _ => Err(ApiError::method_not_allowed()),
     }
 }
 
@@ -143,18 +104,16 @@ fn authenticate(
     }
 }
 
-fn verb_of(method: &Method, topic: &Topic, query: &Query) -> &'static str {
-    let named = matches!(topic, Topic::Resource(Target { name: Some(_), .. }))
-        || matches!(topic, Topic::Other);
-    match *method {
-        Method::GET | Method::HEAD if named => "get",
-        Method::GET | Method::HEAD if query.is_true("watch") => "watch",
-        Method::GET | Method::HEAD => "list",
-        Method::POST => "create",
-        Method::PUT => "update",
-        Method::PATCH => "patch",
-        Method::DELETE if named => "delete",
-        Method::DELETE => "deletecollection",
+fn verb_of(method: &Method, target: Option<&Target>, query: &Query) -> &'static str {
+    let named = target.is_none_or(|target| target.name.is_some());
+    match (method, named) {
+        (&Method::GET, true) => "get",
+        (&Method::GET, false) if query.is_true("watch") => "watch",
+        (&Method::GET, false) => "list",
+        (&Method::POST, false) => "create",
+        (&Method::PUT, true) => "update",
+        (&Method::PATCH, true) => "patch",
+        (&Method::DELETE, true) => "delete",
         _ => "other",
     }
 }
@@ -164,13 +123,4 @@ async fn read(body: Incoming) -> Result<Bytes, ApiError> {
     whole
         .map(http_body_util::Collected::to_bytes)
         .map_err(|e| ApiError::bad_request(format!("reading the body: {e}")))
-}
-
-/// The number of objects of each kind and the revision, for people who look.
-pub(crate) fn summary(server: &Inner) -> serde_json::Value {
-    let counts: serde_json::Map<String, serde_json::Value> = Resource::ALL
-        .into_iter()
-        .map(|r| (r.storage().plural.to_owned(), json!(server.cluster.len(r))))
-        .collect();
-    json!({"revision": server.cluster.revision(), "objects": counts, "watches": server.open_watches()})
 }

@@ -18,13 +18,7 @@ pub struct Kubeconfig {
 }
 
 impl Kubeconfig {
-    /// The file's content: JSON, which is YAML.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        format!("{:#}\n", self.to_value())
-    }
-
-    /// Writes the file, readable by its owner alone.
+    /// Writes the file, readable by its owner alone. It is JSON, which is YAML.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -37,7 +31,7 @@ impl Kubeconfig {
             .truncate(true)
             .mode(0o600)
             .open(path)?;
-        file.write_all(self.to_text().as_bytes())
+        writeln!(file, "{:#}", self.to_value())
     }
 
     /// A client of the server.

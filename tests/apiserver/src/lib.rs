@@ -1,16 +1,15 @@
 //! A Kubernetes API server in memory, for tests and the demo.
 //!
 //! It speaks HTTP/1.1 for the kinds that a service proxy reads (Service, EndpointSlice, Endpoints, Node)
-//! and writes (Event), and for Namespaces: versioned lists, watches with bookmarks, streaming lists,
-//! compaction, all kinds of writes, with the defaults, allocations and refusals of the real server.
-//! Faults are turned on by [`Faults`] or over HTTP under `/faults`.
+//! and writes (Event): versioned lists, watches with bookmarks, streaming lists, compaction. Faults are turned on by
+//! [`Faults`] or over HTTP under `/faults`.
 //!
-//! [`TestServer`] is what tests start: it takes real binaries where `KUBEBUILDER_ASSETS` names some.
+//! Objects are stored as they are written, status included: nothing is defaulted, allocated or refused. A test writes what a
+//! real server would hold. Patches are merges (RFC 7386); selectors are those of the daemon.
 //!
-//! Not here: protobuf bodies (`kubectl create namespace` of 1.32 sends one; `kubectl create -f` does not),
-//! aggregated discovery, ownership by managers that do not apply, anything about other kinds.
+//! [`TestServer`] is what a test starts that is to agree with a real server: it takes real binaries where
+//! `KUBEBUILDER_ASSETS` names some.
 
-mod admission;
 mod cluster;
 mod config;
 mod faults;
@@ -18,7 +17,6 @@ mod http;
 mod kubeconfig;
 mod load;
 mod object;
-mod patch;
 mod real;
 mod resource;
 mod selectors;
@@ -31,10 +29,10 @@ mod tls;
 pub use config::ServerConfig;
 pub use faults::{FailNext, FaultState, Faults, Forbid};
 pub use kubeconfig::Kubeconfig;
-pub use load::{LoadError, read_manifests};
+pub use load::LoadError;
 pub use object::{Key, Object};
 pub use real::RealServer;
-pub use resource::{APIS, Api, Resource};
+pub use resource::Resource;
 pub use server::{Recorded, Server, State};
 pub use status::ApiError;
-pub use test_server::{ASSETS, RequestError, TestServer, Unavailable};
+pub use test_server::{ASSETS, TestServer};

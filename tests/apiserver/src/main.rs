@@ -17,27 +17,15 @@ struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// The bearer token that clients must send.
-    #[arg(long)]
-    token: Option<String>,
-    /// Serve HTTPS with a certificate authority made at the start.
-    #[arg(long)]
-    tls: bool,
     /// Write a kubeconfig file for this server.
     #[arg(long, value_name = "OUT")]
     kubeconfig: Option<PathBuf>,
-    /// Manifests to load: files or directories, YAML or JSON.
+    /// Manifests to load: YAML or JSON.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     load: Vec<PathBuf>,
     /// The revision to begin at, for a server in the place of another.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     first_revision: u64,
-    /// The endpoint of the Service default/kubernetes.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "without_own_service")]
-    advertise: Option<SocketAddr>,
-    /// Leave out the Service default/kubernetes.
-    #[arg(long)]
-    without_own_service: bool,
 }
 
 #[tokio::main]
@@ -63,18 +51,15 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut config = ServerConfig {
+    let server = Server::start(ServerConfig {
         listen: args.listen,
-        token: args.token,
-        tls: args.tls,
         first_revision: args.first_revision,
         ..ServerConfig::default()
-    };
-    if args.advertise.is_some() || args.without_own_service {
-        config.advertise = args.advertise;
+    })
+    .await?;
+    for path in &args.load {
+        server.load(path)?;
     }
-    let server = Server::start(config).await?;
-    server.load(&args.load)?;
     if let Some(path) = &args.kubeconfig {
         server.kubeconfig().write(path)?;
     }

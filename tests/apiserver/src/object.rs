@@ -3,7 +3,6 @@
 use crate::resource::Resource;
 use bytes::Bytes;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// An object's namespace (empty for cluster-scoped kinds) and name. Its order is the order of lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +48,6 @@ pub struct Object {
     pub value: Value,
     /// The revision of this version.
     pub revision: u64,
-    pub(crate) labels: BTreeMap<String, String>,
     /// The JSON text after `apiVersion` and `kind`, from the next member's quote to the last brace:
     /// lists leave the two out, single objects and events have them.
     tail: Bytes,
@@ -58,10 +56,8 @@ pub struct Object {
 impl Object {
     /// A version of an object; `resourceVersion` is set to `revision`.
     pub(crate) fn new(resource: Resource, mut value: Value, revision: u64) -> Self {
-        let api = resource.storage();
         value["metadata"]["resourceVersion"] = json!(revision.to_string());
         let key = Key::of(&value);
-        let labels = labels_of(&value);
         if let Some(map) = value.as_object_mut() {
             map.remove("apiVersion");
             map.remove("kind");
@@ -69,25 +65,23 @@ impl Object {
         let text = value.to_string();
         let tail = Bytes::from(text).slice(1..);
         if let Some(map) = value.as_object_mut() {
-            map.insert("apiVersion".into(), json!(api.api_version()));
-            map.insert("kind".into(), json!(api.kind));
+            map.insert("apiVersion".into(), json!(resource.api_version()));
+            map.insert("kind".into(), json!(resource.kind()));
         }
         Self {
             key,
             value,
             revision,
-            labels,
             tail,
         }
     }
 
     /// Appends the object with `apiVersion` and `kind`.
     pub(crate) fn write_full(&self, resource: Resource, out: &mut Vec<u8>) {
-        let api = resource.storage();
         out.extend_from_slice(b"{\"kind\":\"");
-        out.extend_from_slice(api.kind.as_bytes());
+        out.extend_from_slice(resource.kind().as_bytes());
         out.extend_from_slice(b"\",\"apiVersion\":\"");
-        out.extend_from_slice(api.api_version().as_bytes());
+        out.extend_from_slice(resource.api_version().as_bytes());
         out.extend_from_slice(b"\",");
         out.extend_from_slice(&self.tail);
     }
@@ -97,13 +91,4 @@ impl Object {
         out.push(b'{');
         out.extend_from_slice(&self.tail);
     }
-}
-
-fn labels_of(value: &Value) -> BTreeMap<String, String> {
-    let Some(map) = value["metadata"]["labels"].as_object() else {
-        return BTreeMap::new();
-    };
-    map.iter()
-        .filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned())))
-        .collect()
 }

@@ -1,7 +1,6 @@
 //! A real `kube-apiserver` with its `etcd`, from the folder that `KUBEBUILDER_ASSETS` names (the
 //! convention of Kubernetes' own envtest).
 
-use crate::config::ServerConfig;
 use crate::kubeconfig::Kubeconfig;
 use crate::server::State;
 use crate::tls::Certificates;
@@ -42,8 +41,6 @@ struct Plan {
     etcd_port: u16,
     port: u16,
     token: String,
-    service_cidrs: String,
-    node_ports: String,
 }
 
 impl RealServer {
@@ -51,23 +48,13 @@ impl RealServer {
     ///
     /// # Errors
     /// Where a binary is missing or does not come up; the message has the end of its log.
-    pub async fn start(assets: &Path, config: &ServerConfig) -> io::Result<Self> {
+    pub async fn start(assets: &Path) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let cidrs: Vec<String> = config
-            .service_cidrs
-            .iter()
-            .map(ToString::to_string)
-            .collect();
         let plan = Plan {
             folder: folder.path().to_owned(),
             etcd_port: free_port()?,
             port: free_port()?,
-            token: config
-                .token
-                .clone()
-                .unwrap_or_else(|| "kube-ipvs-test-token".to_owned()),
-            service_cidrs: cidrs.join(","),
-            node_ports: format!("{}-{}", config.node_ports.start(), config.node_ports.end()),
+            token: "kube-ipvs-test-token".to_owned(),
         };
         let certificates = Certificates::new(HOST)?;
         let accounts = Certificates::new(HOST)?;
@@ -78,10 +65,7 @@ impl RealServer {
         write("sa.pub", &accounts.public_key_pem)?;
         write(
             "tokens.csv",
-            &format!(
-                "{},{},{},\"system:masters\"\n",
-                plan.token, config.user, config.user
-            ),
+            &format!("{},kube-ipvs,kube-ipvs,\"system:masters\"\n", plan.token),
         )?;
         let server = Self {
             assets: assets.to_owned(),
@@ -263,8 +247,7 @@ impl Plan {
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             // A loopback address cannot be an endpoint of default/kubernetes.
             "--endpoint-reconciler-type=none".to_owned(),
-            format!("--service-cluster-ip-range={}", self.service_cidrs),
-            format!("--service-node-port-range={}", self.node_ports),
+            "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112".to_owned(),
         ]
     }
 }

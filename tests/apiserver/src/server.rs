@@ -1,15 +1,16 @@
 //! The listener, its connections, and the handle that tests hold.
 
-use crate::cluster::{Cluster, DeleteOptions, WriteOptions};
+use crate::cluster::Cluster;
 use crate::config::ServerConfig;
 use crate::faults::Faults;
 use crate::http::handle;
 use crate::kubeconfig::Kubeconfig;
 use crate::object::{Key, Object};
-use crate::resource::{Api, Resource};
+use crate::resource::Resource;
 use crate::status::ApiError;
+use crate::store::Store;
 use crate::tls::Tls;
-use ::http::{Method, Uri};
+use ::http::Uri;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,6 +30,9 @@ use tokio::task::{JoinHandle, JoinSet};
 /// Number of requests that are remembered.
 const REQUESTS_KEPT: usize = 10_000;
 
+/// Number of events of each kind that are kept before the oldest are forgotten.
+const HISTORY: usize = 100_000;
+
 /// The state of a server after it was down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,13 +45,11 @@ pub enum State {
     Lost,
 }
 
-/// A request that was made, faults and health checks apart.
+/// A request that was made, those of `/faults` apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `other`.
     pub verb: &'static str,
-    /// The HTTP method.
-    pub method: Method,
     /// Path and query.
     pub uri: Uri,
 }
@@ -93,7 +95,7 @@ impl Server {
             None
         };
         let inner = Arc::new(Inner {
-            cluster: Cluster::new(&config),
+            cluster: Cluster::new(store(&config)),
             config,
             faults: Faults::default(),
             addr,
@@ -157,18 +159,20 @@ impl Server {
 
     /// Forgets the history, so that older watches and continue tokens are 410; returns the revision.
     pub fn compact(&self) -> u64 {
-        self.inner.cluster.compact()
+        self.inner.compact()
     }
 
     /// The newest revision.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.inner.cluster.revision()
+        self.inner.cluster.store().revision()
     }
 
     /// Spends revisions, as writes of kinds that are not watched do; returns the newest.
     pub fn advance(&self, by: u64) -> u64 {
-        self.inner.cluster.advance(by)
+        let mut store = self.inner.cluster.store();
+        store.advance(by);
+        store.revision()
     }
 
     /// Returns the number of open watches.
@@ -201,93 +205,49 @@ impl Server {
     /// One object, as it is stored.
     #[must_use]
     pub fn get(&self, resource: Resource, namespace: &str, name: &str) -> Option<Arc<Object>> {
-        self.inner.cluster.get(resource, &Key::new(namespace, name))
+        let key = Key::new(namespace, name);
+        self.inner.cluster.store().get(resource, &key).cloned()
     }
 
-    /// Creates an object with all admission, without HTTP; its namespace defaults to `default`.
-    ///
-    /// # Errors
-    /// As the API would refuse it.
-    pub fn create(&self, object: Value) -> Result<Arc<Object>, ApiError> {
-        let (api, key) = place(&object)?;
-        self.inner
-            .cluster
-            .create(api, &key.namespace, object, WriteOptions::default())
-    }
-
-    /// Replaces an object with all admission, without HTTP.
-    ///
-    /// # Errors
-    /// As the API would refuse it.
-    pub fn update(&self, object: Value) -> Result<Arc<Object>, ApiError> {
-        let (api, key) = place(&object)?;
-        let not_found = || ApiError::not_found(api.group, api.plural, &key.name);
-        let update = |old: Option<&Value>| old.map(|_| object).ok_or_else(not_found);
-        Ok(self
-            .inner
-            .cluster
-            .modify(api, &key, WriteOptions::default(), update)?
-            .0)
-    }
-
-    /// Creates an object or replaces the one that is there, status included; fields that only a server
-    /// sets (`uid`, `resourceVersion` and the like) are left out first.
-    ///
-    /// # Errors
-    /// As the API would refuse it.
-    pub fn put(&self, object: Value) -> Result<Arc<Object>, ApiError> {
-        crate::load::put(&self.inner.cluster, object)
-    }
-
-    /// Deletes an object.
-    ///
-    /// # Errors
-    /// 404 where there is none.
-    pub fn delete(
-        &self,
-        resource: Resource,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Arc<Object>, ApiError> {
-        self.inner.cluster.delete(
-            resource.storage(),
-            &Key::new(namespace, name),
-            &DeleteOptions::default(),
-        )
-    }
-
-    /// Stores an object as it is, past all admission: for tests of bad input that a real server would
-    /// have refused. `uid` and `creationTimestamp` are set where they are missing.
+    /// Stores an object as it is, in place of the one that is there; its namespace defaults to `default`.
     ///
     /// # Errors
     /// Only where its `apiVersion` and `kind` are not served.
-    pub fn insert_unchecked(&self, object: Value) -> Result<Arc<Object>, ApiError> {
-        self.inner.insert_unchecked(object)
+    pub fn put(&self, object: Value) -> Result<Arc<Object>, ApiError> {
+        self.inner.put(object)
     }
 
-    /// Loads manifests (YAML or JSON, several documents, `List`s; a directory means the files in it)
-    /// with all admission; what exists is replaced. Namespaces come first. Returns how many objects.
+    /// Deletes an object; returns its last version.
+    #[must_use]
+    pub fn delete(&self, resource: Resource, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        let key = Key::new(namespace, name);
+        (self.inner.cluster).write(resource, |store| store.remove(resource, &key))
+    }
+
+    /// Stores the objects of a manifest (YAML or JSON, several documents, `List`s) as they are.
     ///
     /// # Errors
-    /// The first file that cannot be read or object that is refused.
-    pub fn load(&self, paths: &[impl AsRef<Path>]) -> Result<usize, crate::LoadError> {
-        crate::load::load(&self.inner.cluster, paths)
+    /// The file cannot be read, or has an object of a kind that is not served.
+    pub fn load(&self, path: &Path) -> Result<(), crate::LoadError> {
+        crate::load::load(&self.inner, path)
     }
 }
 
-/// The API of an object and its key; a missing namespace is `default`.
-pub(crate) fn place(object: &Value) -> Result<(&'static Api, Key), ApiError> {
-    let api = Api::of(object).ok_or_else(|| {
-        ApiError::bad_request(format!(
-            "no such kind: {} {}",
-            object["apiVersion"], object["kind"]
-        ))
+/// The kind of an object and its key; a missing namespace is `default`.
+pub(crate) fn place(object: &Value) -> Result<(Resource, Key), ApiError> {
+    let resource = Resource::of(object).ok_or_else(|| {
+        let (version, kind) = (&object["apiVersion"], &object["kind"]);
+        ApiError::bad_request(format!("no such kind: {version} {kind}"))
     })?;
     let mut key = Key::of(object);
-    if api.namespaced && key.namespace.is_empty() {
+    if resource.is_namespaced() && key.namespace.is_empty() {
         key.namespace = "default".to_owned();
     }
-    Ok((api, key))
+    Ok((resource, key))
+}
+
+fn store(config: &ServerConfig) -> Store {
+    Store::new(HISTORY, config.first_revision)
 }
 
 impl Inner {
@@ -314,8 +274,8 @@ impl Inner {
     async fn up(self: &Arc<Self>, state: State) -> io::Result<()> {
         self.down().await;
         match state {
-            State::Kept => self.cluster.restart(),
-            State::Lost => self.cluster.reset(),
+            State::Kept => self.cluster.store().restart(),
+            State::Lost => *self.cluster.store() = store(&self.config),
         }
         self.run(TcpListener::bind(self.addr).await?);
         Ok(())
@@ -335,17 +295,36 @@ impl Inner {
         });
     }
 
-    /// See [`Server::insert_unchecked`].
-    pub(crate) fn insert_unchecked(&self, object: Value) -> Result<Arc<Object>, ApiError> {
-        let (api, key) = place(&object)?;
-        let mut object = api.decode(object);
-        if api.namespaced {
+    /// Stores an object as it is.
+    pub(crate) fn put(&self, mut object: Value) -> Result<Arc<Object>, ApiError> {
+        let (resource, key) = place(&object)?;
+        if resource.is_namespaced() {
             object["metadata"]["namespace"] = json!(key.namespace);
         }
-        if object["metadata"]["uid"].is_null() {
-            crate::cluster::stamp(&mut object);
-        }
-        Ok(self.cluster.insert_unchecked(api.resource, object))
+        Ok((self.cluster).write(resource, |store| store.put(resource, object)))
+    }
+
+    /// Stores an object that is not there yet.
+    pub(crate) fn create(
+        &self,
+        resource: Resource,
+        object: Value,
+    ) -> Result<Arc<Object>, ApiError> {
+        let key = Key::of(&object);
+        self.cluster.write(resource, |store| {
+            if store.get(resource, &key).is_some() {
+                return Err(ApiError::already_exists(resource, &key.name));
+            }
+            Ok(store.put(resource, object))
+        })
+    }
+
+    /// See [`Server::compact`].
+    pub(crate) fn compact(&self) -> u64 {
+        let mut store = self.cluster.store();
+        let now = store.revision();
+        store.compact(now);
+        now
     }
 
     pub(crate) fn open_watch(&self) -> OpenWatch {
@@ -357,14 +336,13 @@ impl Inner {
         self.watches.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn record(&self, verb: &'static str, method: &Method, uri: &Uri) {
+    pub(crate) fn record(&self, verb: &'static str, uri: &Uri) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         if requests.len() == REQUESTS_KEPT {
             requests.pop_front();
         }
         requests.push_back(Recorded {
             verb,
-            method: method.clone(),
             uri: uri.clone(),
         });
     }

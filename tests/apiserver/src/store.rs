@@ -6,7 +6,7 @@
 use crate::object::{Key, Object};
 use crate::resource::Resource;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
@@ -91,10 +91,8 @@ pub(crate) struct Page {
     pub(crate) items: Vec<Arc<Object>>,
     /// The revision the whole list is of.
     pub(crate) revision: u64,
-    /// The last key looked at, where there are more.
+    /// The key of the last item, where there are more.
     pub(crate) next: Option<Key>,
-    /// Number of matching objects that follow.
-    pub(crate) remaining: usize,
 }
 
 /// The part of a shelf to read.
@@ -152,12 +150,6 @@ impl Store {
     #[must_use]
     pub(crate) fn get(&self, resource: Resource, key: &Key) -> Option<&Arc<Object>> {
         self.shelves[resource.index()].objects.get(key)
-    }
-
-    /// Returns the number of objects of a kind.
-    #[must_use]
-    pub(crate) fn len(&self, resource: Resource) -> usize {
-        self.shelves[resource.index()].objects.len()
     }
 
     /// Writes an object, new or not; its `resourceVersion` becomes the new revision.
@@ -258,26 +250,20 @@ impl Store {
             .range(bounds)
             .take_while(|(k, _)| here(k))
             .filter_map(|(k, o)| Some((k, o.as_ref()?)));
-        let mut page = Page {
-            items: Vec::new(),
-            revision: range.at.unwrap_or(self.revision),
-            next: None,
-            remaining: 0,
+        let mut selected = merge(now, before)
+            .map(|(_, object)| object)
+            .filter(|object| select(object));
+        let most = match range.limit {
+            0 => usize::MAX,
+            limit => limit,
         };
-        for (_, object) in merge(now, before) {
-            if !select(object) {
-                continue;
-            }
-            if range.limit > 0 && page.items.len() == range.limit {
-                page.remaining += 1;
-                continue;
-            }
-            page.items.push(Arc::clone(object));
-        }
-        if page.remaining > 0 {
-            page.next = page.items.last().map(|o| o.key.clone());
-        }
-        Ok(page)
+        let items: Vec<_> = selected.by_ref().take(most).cloned().collect();
+        let more = selected.next().is_some();
+        Ok(Page {
+            next: items.last().filter(|_| more).map(|last| last.key.clone()),
+            items,
+            revision: range.at.unwrap_or(self.revision),
+        })
     }
 
     /// Returns the changes to undo to be at an older revision: the version of each object changed since.
@@ -336,34 +322,4 @@ fn merge<'a>(
         (Some(_), _) => left.next(),
         (None, _) => right.next(),
     })
-}
-
-/// The object of a bookmark event: nothing but a revision, spelled as each kind's empty object is.
-pub(crate) fn bookmark(
-    resource: Resource,
-    api_version: &str,
-    revision: u64,
-    end_of_initial: bool,
-) -> Value {
-    let api = resource.storage();
-    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
-    if end_of_initial {
-        metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-    }
-    let mut object = json!({"kind": api.kind, "apiVersion": api_version, "metadata": metadata});
-    let empty = match resource {
-        Resource::Namespaces => json!({"spec": {}, "status": {}}),
-        Resource::Nodes => {
-            json!({"spec": {}, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}}})
-        }
-        Resource::Services => json!({"spec": {}, "status": {"loadBalancer": {}}}),
-        Resource::Endpoints => json!({}),
-        Resource::EndpointSlices => json!({"addressType": "", "endpoints": null, "ports": null}),
-        Resource::Events if api_version == "v1" => json!({"involvedObject": {}, "source": {}}),
-        Resource::Events => json!({"eventTime": null, "regarding": {}}),
-    };
-    if let (Some(to), Value::Object(from)) = (object.as_object_mut(), empty) {
-        to.extend(from);
-    }
-    object
 }

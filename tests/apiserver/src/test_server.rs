@@ -1,20 +1,19 @@
-//! The one server that tests start: in memory, or real where there is one.
+//! A server of either kind: in memory, or real where there is one.
 
 use crate::config::ServerConfig;
 use crate::kubeconfig::Kubeconfig;
 use crate::real::RealServer;
-use crate::resource::{Api, Resource};
+use crate::resource::Resource;
 use crate::server::{Server, State, place};
-use crate::status::ApiError;
 use ::http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
 
 /// The folder with real `kube-apiserver` and `etcd` binaries.
 pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
-/// A server for tests. All its objects go over HTTP, so that both kinds refuse alike.
+/// A server for tests that hold for both kinds. All its objects go over HTTP.
 #[derive(Debug)]
 pub enum TestServer {
     /// In memory.
@@ -23,77 +22,18 @@ pub enum TestServer {
     Real(Box<RealServer>),
 }
 
-/// A knob that only the server in memory has.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{knob} is not available with the real API server of KUBEBUILDER_ASSETS")]
-pub struct Unavailable {
-    /// The knob that was asked for.
-    pub knob: &'static str,
-}
-
-/// Why a request of [`TestServer`] failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// The object's kind is not served.
-    #[error("the object has no known kind")]
-    Kind(#[source] ApiError),
-    /// The server refused, or could not be reached.
-    #[error("{method} {path} failed")]
-    Server {
-        /// The HTTP method.
-        method: Method,
-        /// The path and query.
-        path: String,
-        /// The server's `Status` or the transport's error.
-        source: Box<kube::Error>,
-    },
-}
-
-impl RequestError {
-    /// The HTTP code of the refusal, if the server answered.
-    #[must_use]
-    pub fn code(&self) -> Option<u16> {
-        match self {
-            Self::Server { source, .. } => match source.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
-                _ => None,
-            },
-            Self::Kind(_) => None,
-        }
-    }
-}
-
 impl TestServer {
-    /// Starts one with the default settings; a real one if [`ASSETS`] is set.
+    /// Starts one; a real one, with TLS and a token, if [`ASSETS`] is set.
     ///
     /// # Errors
     /// Where it does not come up.
     pub async fn start() -> io::Result<Self> {
-        Self::start_with(ServerConfig::default()).await
-    }
-
-    /// Starts one. A real server takes the token, the user and the ranges; it always has TLS and a token.
-    ///
-    /// # Errors
-    /// Where it does not come up.
-    pub async fn start_with(config: ServerConfig) -> io::Result<Self> {
         match std::env::var_os(ASSETS) {
             Some(assets) => {
-                let real = RealServer::start(&PathBuf::from(assets), &config).await?;
+                let real = RealServer::start(&PathBuf::from(assets)).await?;
                 Ok(Self::Real(Box::new(real)))
             }
-            None => Ok(Self::Memory(Server::start(config).await?)),
-        }
-    }
-
-    /// The server in memory, for what no real one can do: `knob` is what it is wanted for.
-    ///
-    /// # Errors
-    /// With a real server.
-    pub fn memory(&self, knob: &'static str) -> Result<&Server, Unavailable> {
-        match self {
-            Self::Memory(server) => Ok(server),
-            Self::Real(_) => Err(Unavailable { knob }),
+            None => Ok(Self::Memory(Server::start(ServerConfig::default()).await?)),
         }
     }
 
@@ -104,20 +44,6 @@ impl TestServer {
             Self::Memory(server) => server.kubeconfig(),
             Self::Real(server) => server.kubeconfig(),
         }
-    }
-
-    /// The base URL.
-    #[must_use]
-    pub fn url(&self) -> String {
-        self.kubeconfig().url
-    }
-
-    /// A client of it.
-    ///
-    /// # Errors
-    /// Where `kube` refuses the configuration.
-    pub async fn client(&self) -> Result<kube::Client, kube::Error> {
-        self.kubeconfig().client().await
     }
 
     /// Refuses connections from now on.
@@ -143,21 +69,11 @@ impl TestServer {
     ///
     /// # Errors
     /// As the server refuses it.
-    pub async fn create(&self, object: Value) -> Result<Value, RequestError> {
-        let (api, key) = place(&object).map_err(RequestError::Kind)?;
-        let path = api.collection_path(Some(&key.namespace));
+    pub async fn create(&self, object: Value) -> Result<Value, kube::Error> {
+        let (resource, key) =
+            place(&object).map_err(|error| kube::Error::Service(Box::new(error)))?;
+        let path = resource.path(&key.namespace, "");
         self.send(Method::POST, path, "application/json", &object)
-            .await
-    }
-
-    /// Replaces an object (with its `resourceVersion`, if it has one, as the precondition).
-    ///
-    /// # Errors
-    /// As the server refuses it.
-    pub async fn update(&self, object: Value) -> Result<Value, RequestError> {
-        let (api, key) = place(&object).map_err(RequestError::Kind)?;
-        let path = object_path(api, &key.namespace, &key.name);
-        self.send(Method::PUT, path, "application/json", &object)
             .await
     }
 
@@ -171,34 +87,10 @@ impl TestServer {
         namespace: &str,
         name: &str,
         patch: &Value,
-    ) -> Result<Value, RequestError> {
-        let path = object_path(resource.storage(), namespace, name);
+    ) -> Result<Value, kube::Error> {
+        let path = resource.path(namespace, name);
         self.send(Method::PATCH, path, "application/merge-patch+json", patch)
             .await
-    }
-
-    /// Merges a patch into an object's status.
-    ///
-    /// # Errors
-    /// As the server refuses it.
-    pub async fn patch_status(
-        &self,
-        resource: Resource,
-        namespace: &str,
-        name: &str,
-        status: &Value,
-    ) -> Result<Value, RequestError> {
-        let path = format!(
-            "{}/status",
-            object_path(resource.storage(), namespace, name)
-        );
-        self.send(
-            Method::PATCH,
-            path,
-            "application/merge-patch+json",
-            &json!({"status": status}),
-        )
-        .await
     }
 
     /// One object.
@@ -210,8 +102,8 @@ impl TestServer {
         resource: Resource,
         namespace: &str,
         name: &str,
-    ) -> Result<Value, RequestError> {
-        let path = object_path(resource.storage(), namespace, name);
+    ) -> Result<Value, kube::Error> {
+        let path = resource.path(namespace, name);
         self.send(Method::GET, path, "application/json", &Value::Null)
             .await
     }
@@ -225,8 +117,8 @@ impl TestServer {
         resource: Resource,
         namespace: &str,
         name: &str,
-    ) -> Result<(), RequestError> {
-        let path = object_path(resource.storage(), namespace, name);
+    ) -> Result<(), kube::Error> {
+        let path = resource.path(namespace, name);
         self.send(Method::DELETE, path, "application/json", &Value::Null)
             .await
             .map(drop)
@@ -238,28 +130,18 @@ impl TestServer {
         path: String,
         content_type: &str,
         body: &Value,
-    ) -> Result<Value, RequestError> {
-        let failed = |e: kube::Error| RequestError::Server {
-            method: method.clone(),
-            path: path.clone(),
-            source: Box::new(e),
-        };
+    ) -> Result<Value, kube::Error> {
         let body = if body.is_null() {
             Vec::new()
         } else {
             body.to_string().into_bytes()
         };
         let request = ::http::Request::builder()
-            .method(&method)
-            .uri(&path)
+            .method(method)
+            .uri(path)
             .header(::http::header::CONTENT_TYPE, content_type)
             .body(body)
-            .map_err(|e| failed(kube::Error::HttpError(e)))?;
-        let client = self.client().await.map_err(failed)?;
-        client.request(request).await.map_err(failed)
+            .map_err(kube::Error::HttpError)?;
+        self.kubeconfig().client().await?.request(request).await
     }
-}
-
-fn object_path(api: &Api, namespace: &str, name: &str) -> String {
-    format!("{}/{name}", api.collection_path(Some(namespace)))
 }

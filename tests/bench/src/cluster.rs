@@ -18,7 +18,7 @@ impl Cluster {
         let server = Server::start(ServerConfig::default()).await?;
         let cluster = Self { server, shape };
         for number in 0..shape.services {
-            cluster.server.insert_unchecked(cluster.service(number))?;
+            cluster.server.put(cluster.service(number))?;
             cluster.put_slices(number, &|_| true)?;
         }
         Ok(cluster)
@@ -35,7 +35,7 @@ impl Cluster {
                     .filter(|number| kept(*number))
                     .collect();
                 let slice = self.slice(service, *family, part, &kept);
-                self.server.insert_unchecked(slice)?;
+                self.server.put(slice)?;
             }
         }
         Ok(())

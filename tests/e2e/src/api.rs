@@ -40,6 +40,8 @@ pub enum Path {
     Services,
     /// EndpointSlices of the namespace `default`.
     EndpointSlices,
+    /// Nodes.
+    Nodes,
 }
 
 impl ApiServer {
@@ -81,7 +83,7 @@ impl ApiServer {
         let kubeconfig = world.path("kubeconfig");
         let mut command = place.command(program("kube-ipvs-test-apiserver"));
         command
-            .args(["--without-own-service", "--listen"])
+            .arg("--listen")
             .arg(address.to_string())
             .args(["--first-revision", &revision.to_string()])
             .arg("--kubeconfig")
@@ -131,30 +133,14 @@ impl ApiServer {
         objects.iter().try_for_each(|object| self.create(object))
     }
 
-    /// Replaces an object, whatever its version.
-    ///
-    /// # Errors
-    /// Where the server refuses it, or has none.
-    pub fn replace(&self, object: &Value) -> Outcome {
-        self.send("PUT", &path_of(object)?, Some(object)).map(drop)
-    }
-
-    /// Replaces the status of an object, which neither [`Self::create`] nor [`Self::replace`] sets: a load
-    /// balancer's controller does so.
-    ///
-    /// # Errors
-    /// Where the server refuses it, or has no such object.
-    pub fn replace_status(&self, object: &Value) -> Outcome {
-        let path = format!("{}/status", path_of(object)?);
-        self.send("PUT", &path, Some(object)).map(drop)
-    }
-
-    /// Stores an object as it is, status included and past all admission, in place of one that is there.
+    /// Stores an object as it is, in place of one that is there.
     ///
     /// # Errors
     /// Where the server does not know its kind.
-    pub fn insert_unchecked(&self, object: &Value) -> Outcome {
-        self.fault("insert-unchecked", object)
+    pub fn replace(&self, object: &Value) -> Outcome {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("{}/{name}", Path::of(object)?.text());
+        self.send("PUT", &path, Some(object)).map(drop)
     }
 
     /// Deletes an object.
@@ -226,17 +212,12 @@ impl ApiServer {
     }
 }
 
-/// Where one object is.
-fn path_of(object: &Value) -> Outcome<String> {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    Ok(format!("{}/{name}", Path::of(object)?.text()))
-}
-
 impl Path {
     fn of(object: &Value) -> Outcome<Self> {
         match object["kind"].as_str() {
             Some("Service") => Ok(Self::Services),
             Some("EndpointSlice") => Ok(Self::EndpointSlices),
+            Some("Node") => Ok(Self::Nodes),
             kind => Err(Failure::new(format!("no path for the kind {kind:?}"))),
         }
     }
@@ -245,6 +226,7 @@ impl Path {
         match self {
             Self::Services => "/api/v1/namespaces/default/services",
             Self::EndpointSlices => "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+            Self::Nodes => "/api/v1/nodes",
         }
     }
 }

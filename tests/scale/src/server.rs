@@ -29,13 +29,8 @@ struct Cluster {
 /// The server does not start or come back, or standard output is gone.
 pub(crate) fn serve() -> io::Result<()> {
     let runtime = Runtime::new()?;
-    let config = ServerConfig {
-        // Every Service here is one of ours.
-        advertise: None,
-        ..ServerConfig::default()
-    };
     let mut cluster = Cluster {
-        server: runtime.block_on(Server::start(config))?,
+        server: runtime.block_on(Server::start(ServerConfig::default()))?,
         services: 0,
         endpoints: 0,
         nodes: 0,
@@ -149,9 +144,6 @@ impl Cluster {
 
     fn put(&self, object: Value) -> io::Result<()> {
         let refused = |error: ApiError| io::Error::other(format!("{error:?}"));
-        self.server
-            .insert_unchecked(object)
-            .map(drop)
-            .map_err(refused)
+        self.server.put(object).map(drop).map_err(refused)
     }
 }

@@ -23,15 +23,6 @@ pub(super) fn json_bytes(code: u16, json: Vec<u8>) -> Response<Body> {
     bytes(code, "application/json", Bytes::from(json))
 }
 
-/// Plain text.
-pub(super) fn text(text: &'static str) -> Response<Body> {
-    bytes(
-        200,
-        "text/plain; charset=utf-8",
-        Bytes::from_static(text.as_bytes()),
-    )
-}
-
 /// Returns the answer of Go's router for a path without a handler.
 pub(super) fn page_not_found() -> Response<Body> {
     bytes(
@@ -52,8 +43,7 @@ pub(super) fn error(error: &ApiError) -> Response<Body> {
     response
 }
 
-/// Any bytes.
-pub(super) fn bytes(code: u16, content_type: &'static str, bytes: Bytes) -> Response<Body> {
+fn bytes(code: u16, content_type: &'static str, bytes: Bytes) -> Response<Body> {
     build(
         code,
         content_type,

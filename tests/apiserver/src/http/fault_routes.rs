@@ -11,11 +11,9 @@
 //! | `/faults/forbid` | `[{"resource": "services", "verb": "list"}]` |
 //! | `/faults/cut-events` | `{"count": 1}` |
 //! | `/faults/close-watches`, `/faults/compact` | none |
-//! | `/faults/insert-unchecked` | an object, which is stored as it is, past all admission |
 //! | `/faults/down` | `{"for_ms": 2000, "state": "kept"}` (or `"lost"`) |
 
 use super::body::answer;
-use super::summary;
 use crate::faults::{FailNext, Forbid};
 use crate::http::Body;
 use crate::server::{Inner, State};
@@ -79,23 +77,20 @@ pub(super) fn serve(
         (&Method::POST, "half-open") => faults.half_open(read::<Switch>(body)?.on),
         (&Method::POST, "cut-events") => faults.cut_events(read::<Count>(body)?.count),
         (&Method::POST, "close-watches") => faults.close_watches(),
-        (&Method::POST, "compact") => drop(server.cluster.compact()),
+        (&Method::POST, "compact") => drop(server.compact()),
         (&Method::POST, "without-discovery-v1") => {
             faults.without_discovery_v1(read::<Switch>(body)?.on);
         }
         (&Method::POST, "without-streaming-lists") => {
             faults.without_streaming_lists(read::<Switch>(body)?.on);
         }
-        (&Method::POST, "insert-unchecked") => drop(server.insert_unchecked(read(body)?)?),
         (&Method::POST, "down") => {
             let down: Down = read(body)?;
             server.down_for(Duration::from_millis(down.for_ms), down.state);
         }
         _ => return Err(ApiError::no_such_path()),
     }
-    let mut value = summary(server);
-    value["faults"] = serde_json::to_value(faults.state()).unwrap_or_default();
-    Ok(answer(200, &value))
+    Ok(answer(200, &serde_json::json!(faults.state())))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {

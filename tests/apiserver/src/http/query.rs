@@ -1,6 +1,5 @@
 //! Query parameters.
 
-use crate::resource::Resource;
 use crate::selectors::Selector;
 use crate::status::ApiError;
 use std::collections::BTreeMap;
@@ -30,17 +29,9 @@ impl Query {
             .is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "false" | "0"))
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    /// Returns the selector of the objects of `resource` that are meant.
-    pub(super) fn selector(&self, resource: Resource) -> Result<Selector, ApiError> {
-        Selector::parse(
-            resource,
-            self.get("labelSelector"),
-            self.get("fieldSelector"),
-        )
+    /// Returns the selector of the objects that are meant.
+    pub(super) fn selector(&self) -> Result<Selector, ApiError> {
+        Selector::parse(self.get("labelSelector"), self.get("fieldSelector"))
     }
 
     /// A number; 0 where it is missing or empty.
@@ -53,10 +44,6 @@ impl Query {
                 ))
             }),
         }
-    }
-
-    pub(super) fn dry_run(&self) -> bool {
-        self.get("dryRun") == "All"
     }
 }
 

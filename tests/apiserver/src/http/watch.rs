@@ -1,18 +1,16 @@
 //! Watches.
 
 use super::body;
-use super::negotiate::Form;
 use super::path::Target;
 use super::query::Query;
-use super::table;
 use crate::faults::FaultState;
 use crate::http::Body;
 use crate::object::Object;
-use crate::resource::Api;
+use crate::resource::Resource;
 use crate::selectors::Selector;
 use crate::server::{Inner, OpenWatch};
-use crate::status::{ApiError, FieldError};
-use crate::store::{Change, Compacted, Event, Range, bookmark, frame, write_frame};
+use crate::status::ApiError;
+use crate::store::{Change, Compacted, Event, Range, frame, write_frame};
 use bytes::Bytes;
 use futures::stream;
 use http::Response;
@@ -34,24 +32,25 @@ pub(super) fn serve(
     server: &Arc<Inner>,
     target: &Target,
     query: &Query,
-    form: Form,
 ) -> Result<Response<Body>, ApiError> {
-    let api = target.api;
-    let selector = query.selector(api.resource)?;
+    let resource = target.resource;
     let faults = server.faults.subscribe();
     let state = faults.borrow().clone();
-    check_options(query, &state)?;
+    let streaming = query.is_true("sendInitialEvents");
+    if streaming && state.without_streaming_lists {
+        let why =
+            "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
+        return Err(ApiError::new(422, "Invalid", why));
+    }
     let version = query.number("resourceVersion")?;
     let bookmarks = query.is_true("allowWatchBookmarks");
     let mut watch = Watch {
-        changed: server.cluster.subscribe(api.resource),
+        changed: server.cluster.subscribe(resource),
         server: Arc::clone(server),
         _open: server.open_watch(),
-        api,
+        resource,
         namespace: target.namespace.clone(),
-        selector,
-        form,
-        headed: false,
+        selector: query.selector()?,
         sent: version,
         bookmarks,
         queue: VecDeque::new(),
@@ -61,15 +60,8 @@ pub(super) fn serve(
         faults,
         ending: None,
     };
-    let streaming = query.is_true("sendInitialEvents");
-    let current = server.cluster.revision();
-    if streaming && version > current {
-        return Err(ApiError::too_large_revision(version, current));
-    }
-    if streaming || (version == 0 && !query.has("sendInitialEvents")) {
+    if streaming || version == 0 {
         watch.queue_initial(streaming && bookmarks);
-    } else if version == 0 {
-        watch.sent = current;
     }
     Ok(body::stream(stream::unfold(
         watch,
@@ -78,52 +70,6 @@ pub(super) fn serve(
             Some((chunk, watch))
         },
     )))
-}
-
-/// `ValidateListOptions` for a watch.
-fn check_options(query: &Query, faults: &FaultState) -> Result<(), ApiError> {
-    let mut errors = Vec::new();
-    let wanted = query.get("resourceVersionMatch");
-    if query.has("sendInitialEvents") {
-        if wanted != "NotOlderThan" {
-            errors.push(FieldError::forbidden(
-                "resourceVersionMatch",
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            ));
-        }
-        if faults.without_streaming_lists {
-            errors.push(FieldError::forbidden(
-                "sendInitialEvents",
-                "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
-            ));
-        }
-    }
-    if !wanted.is_empty() {
-        if !query.has("sendInitialEvents") {
-            errors.push(FieldError::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            ));
-        }
-        if wanted != "NotOlderThan" {
-            errors.push(FieldError::not_supported(
-                "resourceVersionMatch",
-                wanted,
-                &["NotOlderThan"],
-            ));
-        }
-        if !query.get("continue").is_empty() {
-            errors.push(FieldError::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden when continue is provided",
-            ));
-        }
-    }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &errors))
-    }
 }
 
 /// As asked, or half an hour to an hour as the real server picks at random.
@@ -147,17 +93,14 @@ enum Ending {
 struct Watch {
     server: Arc<Inner>,
     _open: OpenWatch,
-    api: &'static Api,
+    resource: Resource,
     namespace: Option<String>,
     selector: Selector,
-    form: Form,
-    /// True if a table's column definitions were sent.
-    headed: bool,
     /// All changes up to this revision are sent or queued.
     sent: u64,
     bookmarks: bool,
     queue: VecDeque<Bytes>,
-    changed: watch::Receiver<u64>,
+    changed: watch::Receiver<()>,
     deadline: Instant,
     next_bookmark: Instant,
     faults: watch::Receiver<FaultState>,
@@ -233,24 +176,14 @@ impl Watch {
             namespace: self.namespace.as_deref(),
             ..Range::default()
         };
-        let selector = &self.selector;
-        let Ok(page) = self
-            .server
-            .cluster
-            .list(self.api.resource, &range, |o| selector.matches(o))
-        else {
+        let select = |object: &Object| self.selector.matches(object);
+        let Ok(page) = (self.server.cluster.store()).list(self.resource, &range, select) else {
             return;
         };
         self.sent = page.revision;
-        let plain = self.form == Form::Whole && !self.api.respelled();
         let mut chunk = Vec::with_capacity(CHUNK + 4096);
         for object in &page.items {
-            if plain {
-                write_frame(Change::Added, self.api.resource, object, &mut chunk);
-            } else {
-                let line = self.spell(Change::Added, object);
-                chunk.extend_from_slice(&line);
-            }
+            write_frame(Change::Added, self.resource, object, &mut chunk);
             if chunk.len() >= CHUNK {
                 self.queue
                     .push_back(Bytes::from(std::mem::take(&mut chunk)));
@@ -268,7 +201,7 @@ impl Watch {
         match self
             .server
             .cluster
-            .events_after(self.api.resource, self.sent, BATCH)
+            .events_after(self.resource, self.sent, BATCH)
         {
             Ok((events, complete)) => {
                 for event in &events {
@@ -297,7 +230,7 @@ impl Watch {
 
     /// An event as this watch sees it: an object that begins to match is added, one that ceases to
     /// match is deleted.
-    fn line(&mut self, event: &Event) -> Option<Bytes> {
+    fn line(&self, event: &Event) -> Option<Bytes> {
         if self
             .namespace
             .as_ref()
@@ -310,7 +243,6 @@ impl Watch {
             .as_ref()
             .is_some_and(|o| self.selector.matches(o));
         let is = event.change != Change::Deleted && self.selector.matches(&event.object);
-        let plain = self.form == Form::Whole && !self.api.respelled();
         let change = match (was, is) {
             (false, false) => return None,
             (false, true) => Change::Added,
@@ -318,69 +250,25 @@ impl Watch {
             (true, false) => Change::Deleted,
         };
         if change == event.change {
-            return Some(if plain {
-                event.frame(self.api.resource)
-            } else {
-                self.spell(change, &event.object)
-            });
+            return Some(event.frame(self.resource));
         }
-        let before = event
-            .previous
-            .as_ref()
-            .filter(|_| change == Change::Deleted);
-        Some(match before {
+        Some(match &event.previous {
             // The last version that matched, with the revision of the change.
-            Some(before) => {
-                let last = Object::new(self.api.resource, before.value.clone(), event.revision);
-                self.spell(change, &last)
+            Some(before) if change == Change::Deleted => {
+                let last = Object::new(self.resource, before.value.clone(), event.revision);
+                frame(change, self.resource, &last)
             }
-            None => self.spell(change, &event.object),
+            _ => frame(change, self.resource, &event.object),
         })
     }
 
-    /// An event line in the form this watch asked for.
-    fn spell(&mut self, change: Change, object: &Object) -> Bytes {
-        match self.form {
-            Form::Whole if !self.api.respelled() => frame(change, self.api.resource, object),
-            Form::Whole => line_of(change.as_str(), &self.api.encode(&object.value)),
-            Form::Metadata => line_of(change.as_str(), &table::partial(&object.value, "v1")),
-            Form::Table(version) => {
-                let metadata = json!({"resourceVersion": object.revision.to_string()});
-                let mut table = table::table(
-                    self.api,
-                    version,
-                    [object].into_iter(),
-                    &metadata,
-                    jiff::Timestamp::now(),
-                );
-                if self.headed {
-                    table["columnDefinitions"] = Value::Null;
-                }
-                self.headed = true;
-                line_of(change.as_str(), &table)
-            }
-        }
-    }
-
     fn queue_bookmark(&mut self, end_of_initial: bool) {
-        let object = match self.form {
-            Form::Table(version) => table::bookmark(version, self.sent, end_of_initial),
-            Form::Metadata => {
-                let whole = bookmark(
-                    self.api.resource,
-                    self.api.api_version(),
-                    self.sent,
-                    end_of_initial,
-                );
-                table::partial(&whole, "v1")
-            }
-            Form::Whole => bookmark(
-                self.api.resource,
-                self.api.api_version(),
-                self.sent,
-                end_of_initial,
-            ),
-        };
+        let mut metadata = json!({"resourceVersion": self.sent.to_string()});
+        if end_of_initial {
+            metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let object = json!({"kind": self.resource.kind(), "apiVersion": self.resource.api_version(),
+            "metadata": metadata});
         self.queue.push_back(line_of("BOOKMARK", &object));
     }
 }

@@ -6,8 +6,6 @@ fn plan() -> Plan {
         etcd_port: 2379,
         port: 6443,
         token: "secret".into(),
-        service_cidrs: "10.96.0.0/16,fd00:10:96::/112".into(),
-        node_ports: "30000-32767".into(),
     }
 }
 
@@ -21,7 +19,6 @@ fn the_api_server_is_told_everything_it_needs() {
         "--token-auth-file=/tmp/x/tokens.csv",
         "--service-account-signing-key-file=/tmp/x/sa.key",
         "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112",
-        "--service-node-port-range=30000-32767",
         "--disable-admission-plugins=ServiceAccount",
     ] {
         assert!(

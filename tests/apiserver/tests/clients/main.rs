@@ -23,7 +23,6 @@ type Watcher = Pin<Box<dyn Stream<Item = Result<watcher::Event<Service>, watcher
 
 async fn server() -> Server {
     let config = ServerConfig {
-        advertise: None,
         bookmark_interval: Duration::from_millis(50),
         ..ServerConfig::default()
     };

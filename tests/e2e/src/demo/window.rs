@@ -45,7 +45,6 @@ pub(super) fn outside(teller: &mut Teller, stage: &Stage) -> Outcome {
         .map(|(pod, _)| Family::V4.of(pod))
         .collect();
     stage.api.create(&service(RANGES[0]))?;
-    stage.api.replace_status(&service(RANGES[0]))?;
     stage
         .api
         .create(&objects::slice(NAME, &pods, &[Protocol::Tcp]))?;

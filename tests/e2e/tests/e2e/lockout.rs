@@ -45,13 +45,13 @@ fn refused() -> Outcome {
     balanced["spec"]["type"] = json!("LoadBalancer");
     api.create(&balanced)?;
     balanced["status"] = json!({"loadBalancer": {"ingress": [{"ip": server}]}});
-    api.replace_status(&balanced)?;
+    api.replace(&balanced)?;
     daemon.wait_for_log(LIMIT, &["KIV0116", "status.loadBalancer.ingress[].ip"])?;
 
-    // No API server takes such a cluster IP, unless its own address is in the range of cluster IPs.
+    // A real API server takes such a cluster IP only if its own address is in the range of cluster IPs.
     let mut inside = objects::service("inside", &[server], &[Protocol::Tcp]);
     inside["spec"]["ports"][0]["port"] = json!(api.address.port());
-    api.insert_unchecked(&inside)?;
+    api.create(&inside)?;
     daemon.wait_for_log(LIMIT, &["KIV0116", "spec.clusterIPs[0]"])?;
 
     // The way is open: what comes later is served.

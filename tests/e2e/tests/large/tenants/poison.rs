@@ -1,4 +1,4 @@
-//! Objects that no API server takes and that mean nothing: a newer or a broken server may hold them nevertheless.
+//! Objects that no real API server takes and that mean nothing: a newer or a broken server may hold them nevertheless.
 
 use e2e::{Outcome, Protocol, ensure, objects};
 use serde_json::{Value, json};
@@ -19,12 +19,10 @@ pub(super) fn harmless() -> Outcome {
         ];
         api.create_all(&kept)?;
         let listed = poisoned("listed");
-        listed
-            .iter()
-            .try_for_each(|each| api.insert_unchecked(each))
+        listed.iter().try_for_each(|each| api.replace(each))
     })?;
     let store = |objects: &[Value]| {
-        let store = |each| scene.api.insert_unchecked(each);
+        let store = |each| scene.api.replace(each);
         objects.iter().try_for_each(store)
     };
     told(&scene, "listed")?;

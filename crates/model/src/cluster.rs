@@ -172,7 +172,7 @@ pub struct EndpointSlice {
     /// Namespace and name of the slice itself. Not part of the serialized form: it is kept by its name.
     #[serde(skip)]
     pub name: ObjectName,
-    /// The Service it belongs to: label `kubernetes.io/service-name`, same namespace.
+    /// The Service it belongs to: label `kubernetes.io/service-name`, same namespace. Empty where the label is missing or empty.
     pub service: Name,
     /// `addressType`; none for FQDN slices, which no node can use.
     pub family: Option<AddressFamily>,

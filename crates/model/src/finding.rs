@@ -118,6 +118,8 @@ pub enum Code {
     OtherNodesBalancer,
     /// KIV0126: an endpoint has several addresses.
     SeveralAddresses,
+    /// KIV0127: a slice lacks the label that names its Service.
+    UnlabelledSlice,
     /// KIV0201: two Services want the same address, port and protocol.
     ServiceClash,
     /// KIV0202: two Services want the same health-check node port.
@@ -150,7 +152,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in order.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
         Self::InvalidEndpointAddress,
@@ -177,6 +179,7 @@ impl Code {
         Self::OtherFamilyAddress,
         Self::OtherNodesBalancer,
         Self::SeveralAddresses,
+        Self::UnlabelledSlice,
         Self::ServiceClash,
         Self::HealthCheckClash,
         Self::ForeignVirtualServer,
@@ -223,6 +226,7 @@ impl Code {
             Self::OtherFamilyAddress => "KIV0124",
             Self::OtherNodesBalancer => "KIV0125",
             Self::SeveralAddresses => "KIV0126",
+            Self::UnlabelledSlice => "KIV0127",
             Self::ServiceClash => "KIV0201",
             Self::HealthCheckClash => "KIV0202",
             Self::ForeignVirtualServer => "KIV0301",
@@ -248,6 +252,7 @@ impl Code {
             | Self::NoSlices
             | Self::NoReadyEndpoint
             | Self::OtherNodesBalancer
+            | Self::UnlabelledSlice
             | Self::InputMayDrop
             | Self::UdpTrackedTooBriefly => Level::Info,
             Self::InvalidEndpointPort

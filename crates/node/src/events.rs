@@ -64,6 +64,7 @@ pub fn reason(code: Code) -> &'static str {
         Code::OtherFamilyAddress => "AddressOfOtherFamily",
         Code::OtherNodesBalancer => "BalancerAddressOfOtherNode",
         Code::SeveralAddresses => "SeveralAddresses",
+        Code::UnlabelledSlice => "UnlabelledEndpointSlice",
         Code::ServiceClash => "ServiceClash",
         Code::HealthCheckClash => "HealthCheckClash",
         Code::ForeignVirtualServer => "ForeignVirtualServer",

@@ -72,6 +72,10 @@ fn objects(text: &str) -> Vec<Value> {
             "endpoints": [],
         }),
         json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": format!("{text}-1"), "namespace": text}, "addressType": "IPv4", "endpoints": [],
+        }),
+        json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {"name": text, "labels": {"topology.kubernetes.io/zone": text}},
             "spec": {"podCIDR": text, "podCIDRs": [text], "taints": [{"key": text}]},
@@ -298,7 +302,7 @@ fn each_kind_of_finding_about_text_is_there() {
         .collect();
     for code in [
         "KIV0101", "KIV0102", "KIV0103", "KIV0104", "KIV0105", "KIV0108", "KIV0112", "KIV0114",
-        "KIV0115", "KIV0119", "KIV0201",
+        "KIV0115", "KIV0119", "KIV0127", "KIV0201",
     ] {
         assert!(codes.contains(code), "{code} is missing in {codes:?}");
     }

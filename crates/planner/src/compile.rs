@@ -24,7 +24,7 @@ use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::lower;
 use crate::node_context::{FAMILIES, NodeChange, NodeContext};
 use crate::protected::NodeResource;
-use crate::resolve::{outside_addresses, resolve};
+use crate::resolve::{outside_addresses, resolve, unlabelled};
 use crate::rules::rules;
 use crate::settings::sysctls;
 
@@ -207,6 +207,7 @@ impl Compiler {
 
     fn update_services(&mut self, cluster: &ClusterState, changed: &mut impl FnMut(TableKeys)) {
         let mut services: BTreeSet<ObjectName> = cluster.service_names().cloned().collect();
+        services.extend(cluster.without_service().cloned());
         services.extend(self.index.services().cloned());
         for service in &services {
             changed(self.update_service(cluster, service));
@@ -217,8 +218,7 @@ impl Compiler {
         let Some(service) = cluster.service(name) else {
             self.dependents.set(name, None, BTreeSet::new());
             self.shared_addresses.set(name, BTreeSet::new());
-            self.index.set_findings(name, Vec::new());
-            return self.index.replace(name, None);
+            return self.update_without_service(cluster, name);
         };
         let service = self.node.in_served_families(&service);
         let slices: Vec<EndpointSlice> = cluster.slices(name).collect();
@@ -242,6 +242,19 @@ impl Compiler {
         };
         self.index.set_findings(name, resolved.findings);
         self.index.replace(name, Some(part))
+    }
+
+    /// Forgets the claims of a Service that is gone, and reports the slices of a namespace that belong to no Service: they stand under
+    /// an empty name.
+    fn update_without_service(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
+        let findings = match name.name.is_empty() {
+            true => unlabelled(cluster.slices(name)),
+            false => Vec::new(),
+        };
+        // The index remembers the name while there are findings, so that a full compilation clears them.
+        let part = (!findings.is_empty()).then(ServiceClaims::default);
+        self.index.set_findings(name, findings);
+        self.index.replace(name, part)
     }
 
     /// Compiles the Services again that depend on `change`.

@@ -35,6 +35,7 @@ use self::policy::Policies;
 use self::ports::{UsablePort, usable_ports};
 use self::ranges::Ranges;
 use self::refusals::Refusals;
+pub(crate) use self::slices::unlabelled;
 use crate::node_context::NodeContext;
 use crate::protected::NodeResource;
 

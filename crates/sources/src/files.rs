@@ -41,7 +41,7 @@ pub struct FileObjects {
     pub objects: Vec<Object>,
     /// Errors in the files, in the order of reading.
     pub errors: Vec<FileError>,
-    /// Oddities in the files, which harm nothing: misspelt kinds and fields, and slices of no Service. Up to 100 of each file.
+    /// Oddities in the files, which harm nothing: misspelt kinds and fields. Up to 100 of each file.
     pub warnings: Vec<FileError>,
     /// Numbers of objects of other kinds that were passed over, by kind.
     pub other_kinds: BTreeMap<SafeText, usize>,

@@ -482,6 +482,38 @@ async fn a_cluster_without_slices() {
     assert_eq!(scene.troubles, []);
 }
 
+/// The selector that the server gets leaves only slices of headless Services out.
+#[tokio::test]
+async fn slices_of_no_service_are_delivered() {
+    let server = server().await;
+    let labelled = |service: &str| slice("a-1", service, "10.244.1.1");
+    let mut unlabelled = labelled("a");
+    unlabelled["metadata"]["labels"] = json!({"app": "a"});
+    server.put(unlabelled.clone()).expect("a slice");
+    let mut headless = slice("a-2", "", "10.244.1.2");
+    headless["metadata"]["labels"] = json!({"service.kubernetes.io/headless": ""});
+    server.put(headless).expect("a slice");
+    let mut scene = Scene::start(server, settings()).await;
+    for (now, of_no_service, of_a) in [
+        (None, 1, 0),
+        (Some(labelled("a")), 0, 1),
+        (Some(unlabelled), 1, 0),
+        (Some(labelled("")), 1, 0),
+    ] {
+        now.map(|slice| scene.server.put(slice).expect("a slice"));
+        scene.agree().await;
+        let counts = ["", "a"].map(|service| scene.state.slices(&name(service)).count());
+        assert_eq!(counts, [of_no_service, of_a]);
+    }
+    (scene
+        .server
+        .delete(Resource::EndpointSlices, "default", "a-1"))
+    .expect("a slice");
+    scene.agree().await;
+    assert_eq!(scene.state.without_service().count(), 0);
+    assert_eq!(scene.troubles, []);
+}
+
 #[tokio::test]
 async fn slices_are_no_longer_served() {
     let mut scene = Scene::settled(settings()).await;

@@ -311,6 +311,29 @@ impl World {
         }
         Ok(())
     }
+
+    /// Fails unless the doctor says that the node cannot serve IPv6.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn doctor_misses_ipv6(&self, config: &Path) -> Outcome {
+        let doctor = self.ipvsctl(&[&"doctor", &"--config", &config, &"--node", &self.name])?;
+        let warning = "warning  families: this node cannot serve IPv6";
+        ensure(doctor.out.contains(warning), || doctor.out.clone())
+    }
+
+    /// Cleans up, and fails if virtual servers or addresses are left.
+    ///
+    /// # Errors
+    /// If some are left, or the cleanup fails.
+    pub fn cleans_up(&self, config: &Path) -> Outcome {
+        let cleaned = self.run_daemon(&[&"--cleanup", &"--config", &config])?;
+        cleaned.exits(0)?;
+        let left = self.tables()?;
+        ensure(left.ipvs.is_empty() && left.addresses.is_empty(), || {
+            format!("{left:?}")
+        })
+    }
 }
 
 impl Drop for World {

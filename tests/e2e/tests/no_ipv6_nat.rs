@@ -52,18 +52,7 @@ fn served() -> Outcome {
     })?;
     let lines = log.lines().count();
     ensure(lines < 40, || format!("{lines} lines: {log}"))?;
-    let doctor = world.ipvsctl(&[&"doctor", &"--config", &config, &"--node", &"node1"])?;
-    ensure(
-        doctor
-            .out
-            .contains("warning  families: this node cannot serve IPv6"),
-        || doctor.out.clone(),
-    )?;
+    world.doctor_misses_ipv6(&config)?;
     drop(daemon);
-    let cleaned = world.run_daemon(&[&"--cleanup", &"--config", &config])?;
-    cleaned.exits(0)?;
-    let left = world.tables()?;
-    ensure(left.ipvs.is_empty() && left.addresses.is_empty(), || {
-        format!("{left:?}")
-    })
+    world.cleans_up(&config)
 }

@@ -68,6 +68,7 @@ fn title(code: Code) -> &'static str {
         Code::OtherFamilyAddress => "an address is of a family that the Service does not have",
         Code::OtherNodesBalancer => "a load-balancer address is another node's",
         Code::SeveralAddresses => "an endpoint has several addresses",
+        Code::UnlabelledSlice => "a slice lacks the label that names its Service",
         Code::ServiceClash => "two Services want the same address and port",
         Code::HealthCheckClash => "two Services want the same health-check port",
         Code::ForeignVirtualServer => "a virtual server is somebody else's",
@@ -205,6 +206,13 @@ fn meaning(code: Code) -> &'static str {
         Code::SeveralAddresses => {
             "An endpoint is one Pod or host, and its other addresses get no traffic (KEP-752): write an endpoint for each. Said of the first \
              endpoint of a slice."
+        }
+        Code::UnlabelledSlice => {
+            "A slice belongs to the Service that its label `kubernetes.io/service-name` names, in the slice's namespace. Without the label, \
+             or with an empty one, it serves nothing, as with kube-proxy. In a slice by hand: add the label. Slices for other programs need \
+             nothing: those of imported Services (KEP-1645) have the label `multicluster.kubernetes.io/service-name` alone. Up to 100 slices of \
+             each namespace are reported, in the order of their names. Of slices with the label `service.kubernetes.io/headless` nothing is \
+             reported: the API server is asked for all others."
         }
         Code::ServiceClash => {
             "The older Service has it (`creationTimestamp`; then namespace, name, port name), on every node alike \

@@ -154,7 +154,8 @@ impl ClusterState {
         (self.nodes.get(name)).is_some_and(|node| !node.deleting && !node.leaving)
     }
 
-    /// The slices of Service `name`, ordered by their names.
+    /// The slices of Service `name`, ordered by their names. An empty name stands for the slices of the namespace that belong to no
+    /// Service.
     pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = EndpointSlice> {
         self.slice_names(name).filter_map(|(service, slice)| {
             let name = ObjectName::new(service.namespace.clone(), slice.clone());
@@ -162,6 +163,13 @@ impl ClusterState {
             slice.service = service.name.clone();
             Some(slice)
         })
+    }
+
+    /// The names, empty but for the namespace, under which [`Self::slices`] has slices of no Service. A name may be repeated.
+    pub fn without_service(&self) -> impl Iterator<Item = &ObjectName> {
+        (self.slices_of.iter())
+            .map(|(service, _)| service)
+            .filter(|service| service.name.is_empty())
     }
 
     /// The bytes that the slices of Service `name` take here.

@@ -1,3 +1,5 @@
+mod unlabelled;
+
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 

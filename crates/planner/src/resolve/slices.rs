@@ -4,8 +4,35 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipvs::{AddressFamily, Protocol};
+use model::ObjectName;
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
 use model::finding::{Code, Finding};
+
+/// Maximum number of slices without a Service that are reported of one namespace: whoever may write one may write thousands.
+const MAX_UNLABELLED: usize = 100;
+
+/// Returns the findings about the slices of a namespace that belong to no Service.
+pub(crate) fn unlabelled(slices: impl Iterator<Item = EndpointSlice>) -> Vec<Finding> {
+    let slices = slices.take(MAX_UNLABELLED);
+    slices.map(|slice| unlabelled_slice(slice.name)).collect()
+}
+
+fn unlabelled_slice(slice: ObjectName) -> Finding {
+    let problem = "without the label kubernetes.io/service-name it belongs to no Service";
+    // A slice of the control plane is called after its Service.
+    let meant = slice.name.rsplit_once('-').map(|(service, _)| service);
+    Finding {
+        code: Code::UnlabelledSlice,
+        kind: "EndpointSlice",
+        field: "metadata.labels".to_owned(),
+        problem: match meant {
+            Some(service) if !service.is_empty() => format!("{problem} (is `{service}` meant?)"),
+            _ => problem.to_owned(),
+        },
+        consequence: "its endpoints get no traffic".to_owned(),
+        object: slice,
+    }
+}
 
 /// Adds what is wrong with `slice`.
 pub(super) fn check(slice: &EndpointSlice, findings: &mut Vec<Finding>) {

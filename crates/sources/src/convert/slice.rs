@@ -5,17 +5,30 @@ use std::time::SystemTime;
 use ipvs::AddressFamily;
 use k8s_openapi::api::discovery::v1 as discovery;
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
-use model::names::Uid;
+use model::names::{Name, Uid};
 
 use super::{ip, name, port, protocol};
 use crate::objects;
 
-/// Converts an EndpointSlice; none where the label `kubernetes.io/service-name` is missing, so that
-/// the slice belongs to no Service.
+/// Converts an EndpointSlice. One that belongs to no Service is converted without its contents, which mean nothing to a node.
 #[must_use]
-pub fn slice(given: &objects::EndpointSlice) -> Option<EndpointSlice> {
-    let service = (given.metadata.labels.service_name.as_ref()).filter(|text| !text.is_empty())?;
-    Some(EndpointSlice {
+pub fn slice(given: &objects::EndpointSlice) -> EndpointSlice {
+    let uid = given.metadata.uid.as_deref().and_then(Uid::parse);
+    let service = given.metadata.labels.service_name.as_deref();
+    let service = service.unwrap_or_default();
+    if service.is_empty() {
+        return EndpointSlice {
+            name: given.metadata.object_name(),
+            service: Name::default(),
+            family: None,
+            endpoints: Vec::new(),
+            ports: Vec::new(),
+            triggered: None,
+            uid,
+            several_addresses: None,
+        };
+    }
+    EndpointSlice {
         name: given.metadata.object_name(),
         service: name(service),
         family: match given.address_type.as_str() {
@@ -26,11 +39,11 @@ pub fn slice(given: &objects::EndpointSlice) -> Option<EndpointSlice> {
         endpoints: given.endpoints.iter().map(endpoint).collect(),
         ports: given.ports.iter().map(endpoint_port).collect(),
         triggered: triggered(&given.metadata),
-        uid: given.metadata.uid.as_deref().and_then(Uid::parse),
+        uid,
         several_addresses: (given.endpoints.iter())
             .position(|endpoint| endpoint.addresses.len() > 1)
             .and_then(|index| u32::try_from(index).ok()),
-    })
+    }
 }
 
 /// When the change was made that an object came to be of; none where nobody says so in RFC 3339.

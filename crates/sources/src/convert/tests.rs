@@ -220,20 +220,39 @@ fn a_slice_says_everything() {
         uid: model::names::Uid::parse("0a1b2c3d-0000-4000-8000-00000000001f"),
         several_addresses: Some(0),
     };
-    assert_eq!(slice(&given), Some(expected));
+    assert_eq!(slice(&given), expected);
 }
 
 #[test]
-fn a_slice_of_no_service_is_none() {
+fn of_a_slice_of_no_service_the_name_alone_counts() {
     let of = |labels| {
-        typed(
-            json!({"metadata": {"name": "x", "labels": labels}, "addressType": "FQDN", "endpoints": []}),
-        )
+        slice(&typed(json!({
+            "metadata": {"name": "x", "labels": labels, "uid": "0a1b2c3d-0000-4000-8000-00000000001f",
+                "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "1970-01-01T00:00:02.5Z"}},
+            "addressType": "IPv4", "endpoints": [{"addresses": ["10.1.0.1", "10.1.0.2"]}], "ports": [{"port": 80}],
+        })))
     };
-    assert_eq!(slice(&of(json!({"app": "x"}))), None);
-    assert_eq!(slice(&of(json!({"kubernetes.io/service-name": ""}))), None);
-    let fqdn = slice(&of(json!({"kubernetes.io/service-name": "x"}))).expect("a slice");
-    assert_eq!(fqdn.family, None);
+    let expected = EndpointSlice {
+        name: ObjectName::new("default", "x"),
+        service: "".into(),
+        family: None,
+        endpoints: Vec::new(),
+        ports: Vec::new(),
+        triggered: None,
+        uid: model::names::Uid::parse("0a1b2c3d-0000-4000-8000-00000000001f"),
+        several_addresses: None,
+    };
+    assert_eq!(of(json!({"app": "x"})), expected);
+    assert_eq!(of(json!({"kubernetes.io/service-name": ""})), expected);
+    let of_service = of(json!({"kubernetes.io/service-name": "x"}));
+    assert_eq!((of_service.endpoints.len(), of_service.ports.len()), (1, 1));
+}
+
+#[test]
+fn a_slice_of_host_names_has_no_family() {
+    let given: objects::EndpointSlice = typed(json!({"addressType": "FQDN", "endpoints": [],
+        "metadata": {"name": "x", "labels": {"kubernetes.io/service-name": "x"}}}));
+    assert_eq!(slice(&given).family, None);
 }
 
 #[test]
@@ -419,7 +438,6 @@ fn all_text_of_an_object_is_safe_to_print() {
         }],
         "ports": [{"name": odd, "protocol": odd}],
     })));
-    let given = given.expect("it has the label");
     let endpoint = &given.endpoints[0];
     assert_eq!((&given.name, &given.service), (&name, &name.name));
     assert_eq!(endpoint.address, Parsed::Invalid(safe.clone()));

@@ -33,21 +33,6 @@ pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
     })
 }
 
-/// Returns what is odd about a slice that belongs to no Service.
-pub(super) fn about_slice(kind: &str, value: &Value) -> Option<String> {
-    let metadata = &value["metadata"];
-    let service = metadata["labels"]["kubernetes.io/service-name"].as_str();
-    if kind != "EndpointSlice" || !service.unwrap_or_default().is_empty() {
-        return None;
-    }
-    let none = "without the label kubernetes.io/service-name it belongs to no Service";
-    let name = metadata["name"].as_str().unwrap_or_default();
-    Some(match name.rsplit_once('-') {
-        Some((service, _)) if !service.is_empty() => format!("{none} (is `{service}` meant?)"),
-        _ => none.to_owned(),
-    })
-}
-
 /// The least number of letters to add, drop or replace.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();

@@ -58,7 +58,7 @@ pub enum FileErrorKind {
         /// The error at that place.
         what: SafeText,
     },
-    /// An object that looks like one of ours and is none, as one with `kind: Sevice`, or a slice of no Service. It is left out.
+    /// An object that looks like one of ours and is none, as one with `kind: Sevice`. It is left out.
     #[error("{object}: {what}; it is passed over")]
     PassedOver {
         /// Kind, namespace and name.

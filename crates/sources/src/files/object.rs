@@ -41,7 +41,7 @@ pub(super) enum Outcome {
     Object(GivenKey, Given),
     /// An object that is none of ours.
     OtherKind,
-    /// An object that the label selector leaves out, or a slice of no Service.
+    /// An object that the label selector leaves out.
     NotSelected,
     Mistake {
         steps: Vec<Step>,
@@ -53,12 +53,6 @@ pub(super) enum Outcome {
 pub(super) fn doubt(api_version: &str, kind: &str, value: &Value) -> Option<FileErrorKind> {
     if is_ours(api_version, kind) {
         let object = describe(kind, value).into();
-        if let Some(what) = doubts::about_slice(kind, value) {
-            return Some(FileErrorKind::PassedOver {
-                object,
-                what: what.into(),
-            });
-        }
         let path = doubts::unknown_field(kind, value)?.into();
         return Some(FileErrorKind::UnknownField { object, path });
     }
@@ -105,24 +99,17 @@ pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
             if service.cluster_ips.is_empty() && needs_cluster_ip(given) {
                 tracing::warn!(service = %service.name, "no clusterIP is given, and none is invented: nothing is programmed for it");
             }
-            Some(object(Object::Service(service)))
+            object(Object::Service(service))
         }),
         ("v1", "Endpoints") => decode("Endpoints", value, |given: &objects::Endpoints| {
-            Some(Given::Endpoints(convert::endpoints(given)))
+            Given::Endpoints(convert::endpoints(given))
         }),
         ("v1", "Node") => decode("Node", value, |given: &objects::Node| {
-            Some(object(Object::Node(convert::node(given))))
+            object(Object::Node(convert::node(given)))
         }),
         ("discovery.k8s.io/v1", "EndpointSlice") => {
             decode("EndpointSlice", value, |given: &objects::EndpointSlice| {
-                let slice = convert::slice(given);
-                if slice.is_none() {
-                    tracing::info!(
-                        slice = %given.metadata.object_name(),
-                        "an EndpointSlice without the label kubernetes.io/service-name is left out"
-                    );
-                }
-                slice.map(|slice| object(Object::EndpointSlice(slice)))
+                object(Object::EndpointSlice(convert::slice(given)))
             })
         }
         _ => Outcome::OtherKind,
@@ -137,7 +124,7 @@ fn needs_cluster_ip(given: &objects::Service) -> bool {
         && spec.type_.as_deref() != Some("ExternalName")
 }
 
-fn decode<K>(kind: &'static str, value: Value, convert: impl Fn(&K) -> Option<Given>) -> Outcome
+fn decode<K>(kind: &'static str, value: Value, convert: impl Fn(&K) -> Given) -> Outcome
 where
     K: Kubernetes,
 {
@@ -174,10 +161,7 @@ where
         "Node" => meta.node_name(),
         _ => meta.object_name(),
     };
-    match convert(&given) {
-        Some(given) => Outcome::Object(GivenKey { kind, name }, given),
-        None => Outcome::NotSelected,
-    }
+    Outcome::Object(GivenKey { kind, name }, convert(&given))
 }
 
 fn describe(kind: &str, value: &Value) -> String {

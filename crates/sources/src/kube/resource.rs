@@ -177,17 +177,8 @@ impl Watched for EndpointSlice {
     }
 
     fn upsert(self, _memory: &mut Memory) -> Vec<ClusterEvent> {
-        match convert::slice(&self) {
-            Some(slice) => vec![ClusterEvent::Upsert(Object::EndpointSlice(slice))],
-            None => {
-                let name = self.metadata.object_name();
-                tracing::info!(
-                    slice = %name,
-                    "an EndpointSlice without the label kubernetes.io/service-name is left out"
-                );
-                vec![ClusterEvent::Delete(Self::KIND, name)]
-            }
-        }
+        let slice = convert::slice(&self);
+        vec![ClusterEvent::Upsert(Object::EndpointSlice(slice))]
     }
 }
 

@@ -9,7 +9,7 @@ mod versions;
 
 use std::time::Duration;
 
-use model::{ClusterState, Object};
+use model::ClusterState;
 use serde_json::json;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout_at};
@@ -555,22 +555,4 @@ fn an_endpoints_object_may_shrink() {
     );
     let name = model::ObjectName::new("default", "a");
     check(Endpoints::delete(name, &mut memory), &[]);
-}
-
-#[test]
-fn a_slice_that_lost_its_service_is_gone() {
-    let slice: EndpointSlice =
-        serde_json::from_value(json!({"metadata": {"name": "s", "namespace": "default"},
-        "addressType": "IPv4", "endpoints": []}))
-        .expect("a slice");
-    let events = slice.upsert(&mut Memory::default());
-    assert!(
-        matches!(&events[..], [ClusterEvent::Delete(ObjectKind::EndpointSlice, name)] if &*name.name == "s")
-    );
-    let service: Service = serde_json::from_value(service("a", 1)).expect("a Service");
-    let events = service.upsert(&mut Memory::default());
-    assert!(matches!(
-        &events[..],
-        [ClusterEvent::Upsert(Object::Service(_))]
-    ));
 }

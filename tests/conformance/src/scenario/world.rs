@@ -96,11 +96,7 @@ impl World {
         match kind {
             ObjectKind::Service => self.cluster.service(name).is_some(),
             ObjectKind::Node => self.cluster.node(&name.name).is_some(),
-            ObjectKind::EndpointSlice => (self.cluster.service_names()).any(|service| {
-                self.cluster
-                    .slices(service)
-                    .any(|slice| slice.name == *name)
-            }),
+            ObjectKind::EndpointSlice => self.cluster.slice(name).is_some(),
         }
     }
 

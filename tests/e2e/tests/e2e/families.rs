@@ -88,13 +88,7 @@ fn disabled() -> Outcome {
     ensure(lines < FEW_LINES && !log.contains("ERROR"), || {
         format!("{lines} lines: {log}")
     })?;
-    let doctor = world.ipvsctl(&[&"doctor", &"--config", &config, &"--node", &"node1"])?;
-    ensure(
-        doctor
-            .out
-            .contains("warning  families: this node cannot serve IPv6"),
-        || doctor.out.clone(),
-    )?;
+    world.doctor_misses_ipv6(&config)?;
 
     set_ipv6(&world, false)?;
     within(Duration::from_secs(60), || {
@@ -146,11 +140,5 @@ fn switched() -> Outcome {
     let status = daemon.terminate()?;
     ensure(status.success(), || format!("ended with {status}"))?;
 
-    let ran = world.run_daemon(&[&"--cleanup", &"--config", &config])?;
-    ran.exits(0)?;
-    let tables = world.tables()?;
-    ensure(
-        tables.ipvs.is_empty() && tables.addresses.is_empty(),
-        || format!("{tables:?}"),
-    )
+    world.cleans_up(&config)
 }

@@ -1,5 +1,8 @@
 //! Before, during and after a take-over: leftovers of kube-proxy's other modes, and what drains.
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
 use e2e::{Family, LongLived, Outcome, World, ensure, eventually};
 use libtest_mimic::Trial;
 use serde_json::Value;
@@ -79,81 +82,78 @@ fn has_not(text: &str, words: &[&str]) -> Outcome {
     Ok(())
 }
 
+/// A node with a Service, whose daemon runs once at a time.
+struct Node {
+    world: World,
+    config: PathBuf,
+    manifests: PathBuf,
+}
+
+impl Node {
+    fn new() -> Outcome<Self> {
+        let world = World::build(2)?;
+        Ok(Self {
+            config: world.config(&[])?,
+            manifests: world.write_objects("web.json", world.web("web", 1))?,
+            world,
+        })
+    }
+
+    /// What `ipvsctl migrate check` prints where nothing is in the way.
+    fn check(&self) -> Outcome<String> {
+        let (manifests, config) = (&self.manifests, &self.config);
+        let ran =
+            (self.world).ipvsctl(&[&"migrate", &"check", &"-f", manifests, &"--config", config])?;
+        Ok(ran.exits(0)?.out)
+    }
+
+    /// Runs the daemon for one synchronisation; returns its log.
+    fn synchronise(&self, options: &[&str]) -> Outcome<String> {
+        let (manifests, config) = (&self.manifests, &self.config);
+        let mut arguments: Vec<&dyn AsRef<OsStr>> =
+            vec![&"--manifests", manifests, &"--config", config, &"--once"];
+        arguments.extend(options.iter().map(|option| option as &dyn AsRef<OsStr>));
+        Ok(self.world.run_daemon(&arguments)?.exits(0)?.err)
+    }
+}
+
 fn leftovers() -> Outcome {
-    let world = World::build(2)?;
-    let config = world.config(&[])?;
-    let manifests = world.write_objects("web.json", world.web("web", 1))?;
-    let check: e2e::Arguments<'_> = &[
-        &"migrate",
-        &"check",
-        &"-f",
-        &manifests,
-        &"--config",
-        &config,
-    ];
+    let node = Node::new()?;
+    let world = &node.world;
     world.tool_with_input("iptables-restore --noflush", IPTABLES_MODE)?;
     let before = world.tool("iptables-save")?;
-    let ran = world.ipvsctl(check)?.exits(0)?;
     let told = "3 chains and 2 jumps to them in the IPv4 rules";
-    has(&ran.out, &[told, "Nothing is in the way."])?;
+    has(&node.check()?, &[told, "Nothing is in the way."])?;
     let after = world.tool("iptables-save")?;
     let rules = |text: &str| text.lines().filter(|line| line.starts_with("-A")).count();
     ensure(rules(&before) == rules(&after), || after)?;
 
     // The first synchronisation takes the chains that both modes have; the others it only tells of.
-    let once: e2e::Arguments<'_> = &[&"--manifests", &manifests, &"--config", &config, &"--once"];
-    let ran = world.run_daemon(once)?.exits(0)?;
+    let log = node.synchronise(&[])?;
     let told = "3 chains and 1 jump to them in the IPv4 rules";
-    has(&ran.err, &["KIV0405 warning Node node1", told])?;
+    has(&log, &["KIV0405 warning Node node1", told])?;
     has(&world.tool("iptables-save")?, &[":KUBE-SVC-", "-j REJECT"])?;
 
-    let swept: e2e::Arguments<'_> = &[
-        &"--manifests",
-        &manifests,
-        &"--config",
-        &config,
-        &"--once",
-        &"--remove-leftovers",
-    ];
-    let ran = world.run_daemon(swept)?.exits(0)?;
-    has(&ran.err, &["deleted what kube-proxy left behind: 3 chains"])?;
+    let log = node.synchronise(&["--remove-leftovers"])?;
+    has(&log, &["deleted what kube-proxy left behind: 3 chains"])?;
     let saved = world.tool("iptables-save")?;
     has(&saved, &[":KUBE-FIREWALL", "-A INPUT -j KUBE-FIREWALL"])?;
     has_not(&saved, &["KUBE-SVC-", "KUBE-SEP-", "has no endpoints"])?;
     let filter = world.tool("iptables-save -t filter")?;
     has_not(&filter, &["KUBE-SERVICES"])?;
-    world.tables()?.are(&world.rendered(&manifests, &config)?)?;
-
-    let ran = world.ipvsctl(check)?.exits(0)?;
-    has(&ran.out, &["kube-proxy's other modes left nothing"])
+    let rendered = world.rendered(&node.manifests, &node.config)?;
+    world.tables()?.are(&rendered)?;
+    has(&node.check()?, &["kube-proxy's other modes left nothing"])
 }
 
 fn old_ipvs_mode() -> Outcome {
-    let world = World::build(2)?;
-    let config = world.config(&[])?;
-    let manifests = world.write_objects("web.json", world.web("web", 1))?;
-    let once: e2e::Arguments<'_> = &[&"--manifests", &manifests, &"--config", &config, &"--once"];
-    world.run_daemon(once)?.exits(0)?;
+    let node = Node::new()?;
+    let world = &node.world;
+    node.synchronise(&[])?;
     world.tool_with_input("iptables-restore --noflush", OLD_IPVS_MODE)?;
-    let check: e2e::Arguments<'_> = &[
-        &"migrate",
-        &"check",
-        &"-f",
-        &manifests,
-        &"--config",
-        &config,
-    ];
-    let ran = world.ipvsctl(check)?.exits(0)?;
-    has(&ran.out, &["left behind 2 chains in the IPv4 rules"])?;
-    let swept: e2e::Arguments<'_> = &[
-        &"--manifests",
-        &manifests,
-        &"--config",
-        &config,
-        &"--once",
-        &"--remove-leftovers",
-    ];
-    world.run_daemon(swept)?.exits(0)?;
+    let told = "left behind 2 chains in the IPv4 rules";
+    has(&node.check()?, &[told])?;
+    node.synchronise(&["--remove-leftovers"])?;
     let nat = world.tool("iptables-save -t nat")?;
     has_not(&nat, &["KUBE-FIREWALL", "KUBE-MARK-DROP"])?;
     let kubelets = ["-A INPUT -j KUBE-FIREWALL"];

@@ -48,11 +48,7 @@ fn leaves(period: Duration, terminating: bool) -> Outcome {
     let stage = Stage::start(&["pod1", "pod2"], &[], |world| {
         with_slices(world, dns(), dns().outside(), &["pod1"])
     })?;
-    stage.soon_served_by(dns(), Address::ClusterIp, &["pod1"])?;
-    let flows = flows(&stage, period)?;
-    for flow in &flows {
-        within(Duration::from_secs(3), || answered_by(flow, "pod1"))?;
-    }
+    let flows = flows_at_pod1(&stage, period)?;
     let endpoints: &[&str] = if terminating {
         &["!pod1", "pod2"]
     } else {
@@ -95,11 +91,7 @@ fn missed_removal() -> Outcome {
     let mut stage = Stage::start(&["pod1", "pod2"], &[], |world| {
         with_slices(world, dns(), dns().outside(), &["pod1"])
     })?;
-    stage.soon_served_by(dns(), Address::ClusterIp, &["pod1"])?;
-    let flows = flows(&stage, Duration::from_millis(100))?;
-    for flow in &flows {
-        within(Duration::from_secs(3), || answered_by(flow, "pod1"))?;
-    }
+    let flows = flows_at_pod1(&stage, Duration::from_millis(100))?;
     stage.stop_daemon()?;
     stage.set_endpoints(dns(), &["pod2"])?;
     sleep(Duration::from_secs(1));
@@ -115,8 +107,18 @@ fn missed_removal() -> Outcome {
     flows.iter().try_for_each(|flow| answered_by(flow, "pod2"))
 }
 
+/// [`flows`] that `pod1`, the only endpoint, answers.
+pub(crate) fn flows_at_pod1(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
+    stage.soon_served_by(dns(), Address::ClusterIp, &["pod1"])?;
+    let flows = flows(stage, period)?;
+    for flow in &flows {
+        within(Duration::from_secs(3), || answered_by(flow, "pod1"))?;
+    }
+    Ok(flows)
+}
+
 /// Flows to every kind of address in both families, from the client and, to the cluster IP, from the node.
-pub(crate) fn flows(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
+fn flows(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
     let mut flows = Vec::new();
     let kinds = [Address::ClusterIp, Address::LoadBalancer, Address::External];
     for family in FAMILIES {

@@ -4,12 +4,12 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use e2e::{Context as _, Family, Namespace, Outcome, ensure, within};
+use e2e::{Context as _, Family, Flow, Namespace, Outcome, ensure, within};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::case;
-use crate::flows::{LEFT, answered_by, dns, flows};
+use crate::flows::{LEFT, answered_by, dns, flows_at_pod1};
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, node_address, own_configuration, with_slices};
 
@@ -212,14 +212,16 @@ fn answer_under_way(affinity: bool) -> Outcome {
     )
 }
 
-fn deadline() -> Outcome {
-    let stage = stage("udpDrainTimeout: 4s", dns(), dns().outside())?;
-    stage.soon_served_by(dns(), Address::ClusterIp, &["pod1"])?;
-    let flows = flows(&stage, Duration::from_millis(100))?;
-    for flow in &flows {
-        within(Duration::from_secs(3), || answered_by(flow, "pod1"))?;
-    }
+/// Flows that `pod1` answered, which has begun to terminate and still serves.
+fn leaving_pod1(field: &str) -> Outcome<(Stage, Vec<Flow>)> {
+    let stage = stage(field, dns(), dns().outside())?;
+    let flows = flows_at_pod1(&stage, Duration::from_millis(100))?;
     stage.set_endpoints(dns(), &["-pod1", "pod2"])?;
+    Ok((stage, flows))
+}
+
+fn deadline() -> Outcome {
+    let (_stage, flows) = leaving_pod1("udpDrainTimeout: 4s")?;
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(3) {
         flows
@@ -239,13 +241,7 @@ fn deadline() -> Outcome {
 }
 
 fn restart() -> Outcome {
-    let mut stage = stage(LONG, dns(), dns().outside())?;
-    stage.soon_served_by(dns(), Address::ClusterIp, &["pod1"])?;
-    let flows = flows(&stage, Duration::from_millis(100))?;
-    for flow in &flows {
-        within(Duration::from_secs(3), || answered_by(flow, "pod1"))?;
-    }
-    stage.set_endpoints(dns(), &["-pod1", "pod2"])?;
+    let (mut stage, flows) = leaving_pod1(LONG)?;
     stage.soon_served_by(dns(), Address::ClusterIp, &["pod2"])?;
     stage.restart_daemon(&[])?;
     sleep(Duration::from_secs(1));
@@ -262,13 +258,7 @@ fn restart() -> Outcome {
 }
 
 fn without_time() -> Outcome {
-    let stage = stage("udpDrainTimeout: 0s", dns(), dns().outside())?;
-    stage.soon_served_by(dns(), Address::ClusterIp, &["pod1"])?;
-    let flows = flows(&stage, Duration::from_millis(100))?;
-    for flow in &flows {
-        within(Duration::from_secs(3), || answered_by(flow, "pod1"))?;
-    }
-    stage.set_endpoints(dns(), &["-pod1", "pod2"])?;
+    let (_stage, flows) = leaving_pod1("udpDrainTimeout: 0s")?;
     let begin = Instant::now();
     for flow in &flows {
         let rest = LEFT.saturating_sub(begin.elapsed());

@@ -92,7 +92,7 @@ pub const EXTRA_FLAGS: &[ExtraFlag] = &[
     ),
     boolean("logtostderr", "true", FILES),
     boolean("alsologtostderr", "true", FILES),
-    text("stderrthreshold", "", FILES),
+    text("stderrthreshold", "INFO", FILES),
     text("log-dir", "", FILES),
     text("log-file", "", FILES),
     text("log-file-max-size", "1800", FILES),

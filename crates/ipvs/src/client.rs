@@ -50,7 +50,7 @@ pub use table::{Table, TableEntry};
 
 /// Virtual servers that are asked for in one send. The kernel allots some 4 KiB to each answer, so that these fit into a receive
 /// buffer of 208 KiB, which is what an unprivileged process gets.
-const QUESTIONS: usize = 32;
+const GETS_PER_SEND: usize = 32;
 
 /// The length of a generic-netlink header, `struct genlmsghdr`.
 const GENERIC_HEADER_BYTES: usize = 4;
@@ -219,7 +219,7 @@ impl<T: Transport> Client<T> {
         keys: &[VirtualServerKey],
     ) -> Result<Vec<Option<(VirtualServer, Statistics)>>, ReadError> {
         let mut servers = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(QUESTIONS) {
+        for keys in keys.chunks(GETS_PER_SEND) {
             let failed = |source| ReadError::new("virtual servers", source);
             self.go_on().map_err(failed)?;
             let mut answers = self.ask_for(keys);
@@ -240,7 +240,7 @@ impl<T: Transport> Client<T> {
         Ok(servers)
     }
 
-    /// Asks for the virtual servers `keys`, at most [`QUESTIONS`].
+    /// Asks for the virtual servers `keys`, at most [`GETS_PER_SEND`].
     fn ask_for(&mut self, keys: &[VirtualServerKey]) -> Vec<Answer> {
         let family = self.family;
         let questions =

@@ -14,9 +14,9 @@
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
 mod checkup;
-mod companions;
 mod daemon;
 mod drains;
+mod filter_state;
 mod finding;
 mod migration;
 mod plan;
@@ -28,12 +28,12 @@ mod tests;
 use serde::Serialize;
 
 pub use self::checkup::{Check, Checkup, CheckupSummary};
-pub use self::companions::{HealthCheck, IpSet};
 pub use self::daemon::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
     FailingEntry, FailingReading,
 };
 pub use self::drains::{DaemonDrain, Drain, Drains, drains};
+pub use self::filter_state::{HealthCheck, IpSet};
 pub use self::finding::{Finding, Findings};
 pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};
 pub use self::plan::{Change, Difference, Plan, ServiceChanges, ServicePort, Summary};

@@ -5,12 +5,12 @@
 //! panics where the kernel does not keep the promise.
 
 mod addresses;
-mod companions;
+mod builders;
+mod filter_state;
 mod readings;
 mod real_servers;
 mod stages;
 mod virtual_servers;
-mod words;
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,7 @@ pub fn cases() -> Vec<Case> {
         virtual_servers::CASES,
         real_servers::CASES,
         addresses::CASES,
-        companions::CASES,
+        filter_state::CASES,
         stages::CASES,
         readings::CASES,
     ]

@@ -51,7 +51,7 @@ const READINGS: u32 = 3;
 
 /// Maximum number of changes handed to a table at once: many sends, little memory however large the stage, and a
 /// moment between them in which a stop is seen.
-const AT_ONCE: usize = 4096;
+const BATCH: usize = 4096;
 
 /// The kernel of the network namespace in which it was opened, whichever namespace its thread enters
 /// later; only the packet filter's rules and the settings are those of the thread's namespace at each
@@ -178,21 +178,21 @@ impl LinuxKernel {
     ) -> Vec<OpOutcome> {
         match change {
             Change::Ipvs(request) => {
-                let batch = Batch::gather(op, request, more, AT_ONCE, |change| match change {
+                let batch = Batch::gather(op, request, more, BATCH, |change| match change {
                     Change::Ipvs(request) => Ok(request),
                     other => Err(other),
                 });
                 self.virtual_servers.apply(&batch)
             }
             Change::Address(request) => {
-                let batch = Batch::gather(op, request, more, AT_ONCE, |change| match change {
+                let batch = Batch::gather(op, request, more, BATCH, |change| match change {
                     Change::Address(request) => Ok(request),
                     other => Err(other),
                 });
                 self.addresses.apply(&batch)
             }
             Change::Set(request) => {
-                let batch = Batch::gather(op, request, more, AT_ONCE, |change| match change {
+                let batch = Batch::gather(op, request, more, BATCH, |change| match change {
                     Change::Set(request) => Ok(request),
                     other => Err(other),
                 });

@@ -2,8 +2,8 @@
 //! what other programs do to the tables.
 
 mod addresses;
-mod companions;
 mod faults;
+mod filter_state;
 mod foreign;
 #[cfg(test)]
 mod tests;
@@ -21,8 +21,8 @@ use model::kernel::{Kernel, OpOutcome};
 use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 use addresses::Addresses;
-use companions::Companions;
 pub use faults::{Fault, FaultRule, Held, Part, Tear};
+use filter_state::FilterState;
 use virtual_servers::VirtualServers;
 
 /// Number of changes in one send, as in [`crate::linux`].
@@ -43,7 +43,7 @@ pub struct MemoryKernel {
 struct State {
     virtual_servers: VirtualServers,
     addresses: Addresses,
-    companions: Companions,
+    filter_state: FilterState,
     timeouts: Timeouts,
     counts: Counts,
     faults: BTreeMap<u64, Fault>,
@@ -59,7 +59,7 @@ impl Default for State {
         Self {
             virtual_servers: VirtualServers::default(),
             addresses: Addresses::default(),
-            companions: Companions::default(),
+            filter_state: FilterState::default(),
             timeouts: Timeouts {
                 tcp: Duration::from_secs(900),
                 tcp_fin: Duration::from_secs(120),
@@ -102,7 +102,7 @@ impl MemoryKernel {
             let mut state = kernel.state();
             state.virtual_servers.set(tables);
             state.addresses.set(tables);
-            state.companions.set(tables);
+            state.filter_state.set(tables);
         }
         kernel
     }
@@ -176,7 +176,7 @@ impl State {
             snapshot.node.machine = self.addresses.machine();
             snapshot.node.missing = self.addresses.missing();
         }
-        self.companions.read(scope, &mut snapshot);
+        self.filter_state.read(scope, &mut snapshot);
         snapshot
     }
 
@@ -210,17 +210,17 @@ impl State {
 
     fn do_op(&mut self, op: &Op) -> Result<(), OpErrorKind> {
         match op {
-            Op::SetSysctl(name, value) => self.companions.set_sysctl(name, value),
+            Op::SetSysctl(name, value) => self.filter_state.set_sysctl(name, value),
             Op::SetTimeouts(timeouts) => {
                 set_timeouts(&mut self.timeouts, timeouts);
                 Ok(())
             }
-            Op::CreateSet(name, header) => self.companions.create_set(name, *header),
-            Op::ReplaceSet(name, set) => self.companions.replace_set(name, set),
-            Op::AddEntry(name, entry) => self.companions.add_entry(name, *entry),
-            Op::DelEntry(name, entry) => self.companions.delete_entry(name, *entry),
-            Op::DestroySet(name) => self.companions.destroy_set(name),
-            Op::PatchRules(family, patch) => self.companions.patch_rules(*family, patch),
+            Op::CreateSet(name, header) => self.filter_state.create_set(name, *header),
+            Op::ReplaceSet(name, set) => self.filter_state.replace_set(name, set),
+            Op::AddEntry(name, entry) => self.filter_state.add_entry(name, *entry),
+            Op::DelEntry(name, entry) => self.filter_state.delete_entry(name, *entry),
+            Op::DestroySet(name) => self.filter_state.destroy_set(name),
+            Op::PatchRules(family, patch) => self.filter_state.patch_rules(*family, patch),
             Op::EnsureDevice => self.addresses.ensure_device(),
             Op::DelDevice => self.addresses.delete_device(),
             Op::AddAddress(address) => self.addresses.add(*address),

@@ -21,7 +21,7 @@ fn check(count: u16, reals: u8) {
         let added = start.elapsed();
 
         let mut wanted = Snapshot::default();
-        ops.iter().for_each(|op| wanted.note(op));
+        ops.iter().for_each(|op| wanted.apply(op));
         let start = Instant::now();
         let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
         let read = start.elapsed();
@@ -36,7 +36,7 @@ fn check(count: u16, reals: u8) {
         assert!(counted.len() == usize::from(count) && counted.iter().all(read_back));
 
         let drain: Vec<Op> = ops.iter().filter_map(drained).collect();
-        drain.iter().for_each(|op| wanted.note(op));
+        drain.iter().for_each(|op| wanted.apply(op));
         let start = Instant::now();
         do_all(&mut kernel, drain);
         let changed = start.elapsed();

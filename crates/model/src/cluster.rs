@@ -4,8 +4,8 @@
 //! hold: text that should have been an address is kept as [`Parsed::Invalid`], so that the decision
 //! what to do about it, and the words to say it in, are the planner's.
 
-mod packed;
-mod shared_names;
+mod encoded;
+mod interner;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -182,7 +182,7 @@ pub struct EndpointSlice {
     pub ports: Vec<EndpointPort>,
     /// When the pod or Service changed that led to this version of the slice: annotation
     /// `endpoints.kubernetes.io/last-change-trigger-time`.
-    #[serde(with = "packed::since_1970")]
+    #[serde(with = "encoded::since_1970")]
     pub triggered: Option<SystemTime>,
     /// `metadata.uid`; absent in manifests, and of Endpoints.
     pub uid: Option<Uid>,

@@ -7,6 +7,7 @@ pub const DEVICE: &str = "kube-ipvs0";
 
 mod chain;
 pub mod cluster;
+pub mod compact;
 pub mod config;
 pub mod finding;
 pub mod frontend;
@@ -15,7 +16,6 @@ pub mod kernel;
 pub mod leftovers;
 pub mod missing_family;
 pub mod names;
-pub mod pack;
 pub mod plan;
 pub mod rules;
 mod safe_text;

@@ -1,7 +1,7 @@
 //! Changes to the kernel: a value that prints.
 
+mod apply;
 mod gate;
-mod mirror;
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use ipset::{Entry, Header, Set, SetName};
 use ipvs::{AddressFamily, RealServer, RealServerKey, Timeouts, VirtualServer, VirtualServerKey};
 
+pub use self::apply::set_timeouts;
 pub use self::gate::DependencyGate;
-pub use self::mirror::set_timeouts;
 use crate::finding::Finding;
 use crate::names::{Name, ServicePortName};
 use crate::rules::RulesPatch;

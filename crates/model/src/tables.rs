@@ -11,9 +11,9 @@ use ipvs::{
 use litemap::LiteMap;
 
 use crate::cluster::PolicyScope;
+use crate::compact::{pack_map, pack_set};
 use crate::frontend::HealthCheck;
 use crate::names::{Name, ObjectName, ServicePortName};
-use crate::pack::{pack_map, pack_set};
 use crate::rules::Rules;
 
 /// The tables of one node.

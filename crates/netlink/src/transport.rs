@@ -1,6 +1,6 @@
 //! The socket, behind a seam that tests can script.
 
-mod inbox;
+mod batch;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use netlink_sys::{Socket as SysSocket, SocketAddr, protocols};
 
-use self::inbox::Inbox;
+use self::batch::RecvBatch;
 use crate::error::OpenError;
 
 /// Room for the answers to a batch in which every request fails.
@@ -18,7 +18,7 @@ const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
 
 /// Time limit of an answer. The kernel answers within the send itself, or not at all: a request that ends in `EINTR` has no
 /// answer (`netlink_rcv_skb`, `net/netlink/af_netlink.c`, Linux 6.1).
-const PATIENCE: Duration = Duration::from_secs(2);
+const RECV_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A netlink protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub trait Transport {
 #[derive(Debug)]
 pub struct Socket {
     socket: SysSocket,
-    inbox: Inbox,
+    batch: RecvBatch,
 }
 
 impl Socket {
@@ -78,8 +78,8 @@ impl Socket {
         // before 4.3 and 4.12 lack these; nothing depends on them.
         let _ = socket.set_cap_ack(true);
         let _ = socket.set_ext_ack(true);
-        let inbox = Inbox::default();
-        Ok(Self { socket, inbox })
+        let batch = RecvBatch::default();
+        Ok(Self { socket, batch })
     }
 }
 
@@ -98,7 +98,7 @@ impl Transport for Socket {
         // SAFETY: the socket is open for as long as it is borrowed here.
         let socket = unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) };
         loop {
-            match self.inbox.take(socket, buffer) {
+            match self.batch.take(socket, buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 answer => return answer,
             }
@@ -114,7 +114,7 @@ fn set_receive_buffer(socket: &SysSocket) -> io::Result<()> {
 
 fn set_patience(socket: &SysSocket) -> io::Result<()> {
     let limit = libc::timeval {
-        tv_sec: libc::time_t::try_from(PATIENCE.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_sec: libc::time_t::try_from(RECV_TIMEOUT.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_usec: 0,
     };
     set_option(socket, libc::SO_RCVTIMEO, &limit)

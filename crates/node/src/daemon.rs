@@ -9,9 +9,9 @@ mod interfaces;
 mod leftovers;
 mod serve_errors;
 mod settings;
+mod single_instance;
 mod telemetry_observer;
 mod version;
-mod writers;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ fn start(args: &Args, resolved: &Resolved) -> Result<ExitCode, Fatal> {
     settings::rank_for_memory(resolved.settings.oom_score_adj);
     let descriptors = descriptors::raise_limit();
     if !args.force {
-        writers::refuse_second(resolved.settings.metrics_bind_address)?;
+        single_instance::refuse_second(resolved.settings.metrics_bind_address)?;
     }
     work(args, resolved, &mut kernel, &stop, descriptors)
 }

@@ -20,7 +20,7 @@ use crate::mailbox::NodeInbox;
 use reconciler::{Effect, Event, Reconciler, Report};
 
 /// Events of sources that are taken in for one wakeup of the loop, or between two effects.
-const AT_ONCE: usize = 256;
+const MAX_EVENTS: usize = 256;
 
 /// Longest time without a sign of life, unless the kernel is slower.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -219,7 +219,7 @@ impl Loop<'_> {
     /// Takes in what has arrived, a limited number of events.
     fn take_in(&mut self) {
         self.pending.extend(self.inputs.node.try_take());
-        for _ in 0..AT_ONCE {
+        for _ in 0..MAX_EVENTS {
             match self.inputs.sources.try_recv() {
                 Ok(event) => self.pending.extend(self.reporter.source_event(event)),
                 // The end of the sources is seen where the loop waits for them.
@@ -260,7 +260,7 @@ async fn next(inputs: &mut Inputs, sources_live: bool, deadline: Instant) -> Wak
         biased;
         _ = inputs.stop.changed() => Wake::Stop,
         events = inputs.node.recv() => Wake::Node(events),
-        _ = inputs.sources.recv_many(&mut events, AT_ONCE), if sources_live => Wake::Sources(events),
+        _ = inputs.sources.recv_many(&mut events, MAX_EVENTS), if sources_live => Wake::Sources(events),
         () = tokio::time::sleep_until(deadline.into()) => Wake::Timeout,
     }
 }

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use ipset::SetName;
 use ipvs::{AddressFamily, VirtualServerKey};
 use model::cluster::ObjectKind;
+use model::compact::pack_map;
 use model::finding::{Finding, FindingChanges, FindingIndex};
 use model::frontend::{FrontendKind, HealthCheck, LocalEndpoint};
 use model::names::{ObjectName, ServicePortName};
-use model::pack::pack_map;
 use model::tables::{Desired, TableKeys, WithoutLocal, at_address};
 
 use self::contests::Contests;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ipvs::VirtualServerKey;
-use model::pack::pack_set;
+use model::compact::pack_set;
 use model::snapshot::{Selection, Snapshot};
 
 /// Virtual servers whose ownership was seen once. It stays as long as they exist: an address that is taken away by hand does not

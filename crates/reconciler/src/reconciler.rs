@@ -265,7 +265,7 @@ impl Reconciler {
         while let Some((planned, outcome)) = ops.next() {
             match outcome.or_else(|error| gone(&planned.op, error)) {
                 Ok(()) => {
-                    cache.note(&planned.op);
+                    cache.apply(&planned.op);
                     run.done(&planned.op);
                     // A virtual server that is complete shares its memory with the desired one.
                     if let Some(key) = planned.op.real_server_of()

@@ -93,7 +93,7 @@ fn started(moment: &Moment, desired: &Desired) -> Snapshot {
     kernel.tables.timeouts = LINUX;
     let own = Ownership::new(&moment.config);
     for planned in diff(desired, &kernel, &own).ops() {
-        kernel.note(&planned.op);
+        kernel.apply(&planned.op);
     }
     kernel
 }

@@ -274,7 +274,7 @@ fn carried_out(tables: &NodeTables, plan: &Plan) -> NodeTables {
         ..Snapshot::default()
     };
     for planned in plan.ops() {
-        kernel.note(&planned.op);
+        kernel.apply(&planned.op);
     }
     kernel.tables
 }

@@ -216,7 +216,7 @@ proptest! {
     }
 
     #[test]
-    fn companions_are_there_before_a_virtual_server(objects in objects(), live in tables()) {
+    fn filter_state_is_there_before_a_virtual_server(objects in objects(), live in tables()) {
         let desired = desired(objects);
         let mut kernel = MemoryKernel::with_tables(&live);
         let plan = diff(&desired, &kernel.snapshot(), &own());

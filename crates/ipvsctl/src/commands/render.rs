@@ -28,7 +28,7 @@ pub fn run(args: &Render) -> Result<Status, Error> {
             let mut object = schema::NodeTables::empty()
                 .with_servers(tables, owners)
                 .with_addresses(tables)
-                .with_companions(&input.desired);
+                .with_filter_state(&input.desired);
             object.node_name = Some(input.config.node_name.to_string());
             object.findings = input.findings.iter().map(Into::into).collect();
             print_json(&object)?;

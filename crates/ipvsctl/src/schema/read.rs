@@ -12,7 +12,7 @@ use model::VirtualServerEntry;
 use serde_json::Value;
 
 use super::API_VERSION;
-use super::companions;
+use super::filter_state;
 use super::tables::{FLAGS, NodeTables, RealServer, Tunnel, VirtualServer, family, full_prefix};
 use crate::input::live::SavedTables;
 
@@ -100,7 +100,7 @@ fn saved_tables(given: NodeTables) -> Result<SavedTables, SchemaError> {
         saved.tables.addresses.insert(network.ip());
     }
     let sets = given.sets.unwrap_or_default();
-    let text = companions::as_text(&sets, &given.rules, &given.sysctls);
+    let text = filter_state::as_text(&sets, &given.rules, &given.sysctls);
     let read = model::text::parse(&text).map_err(|error| SchemaError::Field {
         path: "sets, rules, sysctls".to_owned(),
         problem: error.problem,

@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::API_VERSION;
-use super::companions::{self, HealthCheck, IpSet};
+use super::filter_state::{self, HealthCheck, IpSet};
 use super::finding::Finding;
 use super::plan::ServicePort;
 use crate::output::plan::host_address;
@@ -233,12 +233,12 @@ impl NodeTables {
 
     /// With all that stands beside the IPVS table of `desired`.
     #[must_use]
-    pub fn with_companions(mut self, desired: &model::Desired) -> Self {
+    pub fn with_filter_state(mut self, desired: &model::Desired) -> Self {
         let tables = &desired.tables;
-        self.sets = Some(companions::sets(tables));
-        self.rules = companions::rules(tables);
-        self.sysctls = companions::sysctls(tables);
-        self.health_checks = companions::health_checks(desired);
+        self.sets = Some(filter_state::sets(tables));
+        self.rules = filter_state::rules(tables);
+        self.sysctls = filter_state::sysctls(tables);
+        self.health_checks = filter_state::health_checks(desired);
         self
     }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use model::Op;
 
 use super::ContractKernel;
+use super::builders::{VIP4, VIP6, do_all, read, refused};
 use super::named;
-use super::words::{VIP4, VIP6, do_all, read, refused};
 use model::kernel::OpErrorKind;
 
 named![

@@ -7,8 +7,8 @@ use ipvs::Timeouts;
 use model::{NodeTables, Op, Scope, Selection};
 
 use super::ContractKernel;
+use super::builders::{VIP4, VIP6, do_all, read, read_scope, real, server, tcp};
 use super::named;
-use super::words::{VIP4, VIP6, do_all, read, read_scope, real, server, tcp};
 
 named![
     a_fresh_kernel_has_nothing,

@@ -9,8 +9,8 @@ use ipvs::{
 use model::Op;
 
 use super::ContractKernel;
+use super::builders::{VIP4, VIP6, do_all, entry, key, read, real, real_at, refused, server, tcp};
 use super::named;
-use super::words::{VIP4, VIP6, do_all, entry, key, read, real, real_at, refused, server, tcp};
 use model::kernel::OpErrorKind;
 
 named![

@@ -3,8 +3,8 @@
 use model::{Op, Stage};
 
 use super::ContractKernel;
+use super::builders::{VIP4, VIP6, do_all, read, real, refused, server, stage, tcp};
 use super::named;
-use super::words::{VIP4, VIP6, do_all, read, real, refused, server, stage, tcp};
 use model::kernel::OpErrorKind;
 
 named![

@@ -7,8 +7,8 @@ use ipvs::{AddressFamily, Protocol, Scheduler, ServiceFlags, VirtualServerKey};
 use model::Op;
 
 use super::ContractKernel;
+use super::builders::{VIP4, VIP6, do_all, entry, key, read, real, refused, server, tcp};
 use super::named;
-use super::words::{VIP4, VIP6, do_all, entry, key, read, real, refused, server, tcp};
 use model::kernel::OpErrorKind;
 
 named![

@@ -34,7 +34,7 @@ pub use choice::{Choice, IptablesBackend, Reason, holders_of_our_chains};
 pub(super) use nft_tables::NftTables;
 use programs::{Search, Suite, Tool};
 pub use programs::{Variant, Version};
-pub(super) use run::Why;
+pub(super) use run::IptablesError;
 
 /// Both, in the order in which they are read.
 pub(super) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
@@ -51,7 +51,7 @@ pub(super) struct Rules {
     /// True if the choice is logged.
     tells: bool,
     /// Rules that are wanted with `--random-fully` and were written without.
-    lessened: Vec<(AddressFamily, ChainKey, Rule)>,
+    degraded: Vec<(AddressFamily, ChainKey, Rule)>,
     stop: StopSignal,
 }
 
@@ -75,7 +75,7 @@ impl Rules {
             search,
             chosen: None,
             tells: true,
-            lessened: Vec::new(),
+            degraded: Vec::new(),
             stop,
         }
     }
@@ -100,7 +100,7 @@ impl Rules {
         for family in FAMILIES {
             let text = self.save(family).map_err(|why| unreadable(family, why))?;
             let rules = rules::Rules::parse(&text);
-            let rules = rules.map_err(|error| unreadable(family, Why::Unread(error)))?;
+            let rules = rules.map_err(|error| unreadable(family, IptablesError::Unread(error)))?;
             let rules = self.as_wanted(family, rules);
             snapshot.tables.rules.insert(family, rules);
             let held = rules::Rules::held_by_others(&text);
@@ -132,8 +132,8 @@ impl Rules {
             Variant::Nft => probe::nft_has_nat(family),
             // The kernel loads a table that is named.
             Variant::Legacy => {
-                let named = |saved: Result<String, Why>| match saved {
-                    Err(Why::Failed(failure)) => !failure.lacks_family(),
+                let named = |saved: Result<String, IptablesError>| match saved {
+                    Err(IptablesError::Failed(failure)) => !failure.lacks_family(),
                     Ok(_) | Err(_) => true,
                 };
                 lists_nat(family) || named(run::save_table(save, Some("nat"), &self.stop))
@@ -143,13 +143,13 @@ impl Rules {
     }
 
     /// Returns the rules of `family`, all tables; empty where the kernel lacks the family.
-    pub(super) fn save(&mut self, family: AddressFamily) -> Result<String, Why> {
+    pub(super) fn save(&mut self, family: AddressFamily) -> Result<String, IptablesError> {
         let suite = self.suite()?;
         let Some(program) = suite.program(family, Tool::Save) else {
             return Ok(String::new());
         };
         match run::save(program, &self.stop) {
-            Err(Why::Failed(failure)) if failure.lacks_family() => Ok(String::new()),
+            Err(IptablesError::Failed(failure)) if failure.lacks_family() => Ok(String::new()),
             saved => saved,
         }
     }
@@ -165,16 +165,16 @@ impl Rules {
         patched.map_err(|why| op_error(op, family, &why))
     }
 
-    fn patch(&mut self, family: AddressFamily, patch: &RulesPatch) -> Result<(), Why> {
+    fn patch(&mut self, family: AddressFamily, patch: &RulesPatch) -> Result<(), IptablesError> {
         if self.is_current()? {
             return self.restore(family, &patch.to_restore());
         }
-        let (lesser, lessened) = without_random_fully(patch);
-        self.restore(family, &lesser.to_restore())?;
-        (self.lessened)
+        let (patch, degraded) = without_random_fully(patch);
+        self.restore(family, &patch.to_restore())?;
+        (self.degraded)
             .retain(|(there, chain, _)| *there != family || !patch.chains.contains_key(chain));
-        (self.lessened).extend(
-            lessened
+        (self.degraded).extend(
+            degraded
                 .into_iter()
                 .map(|(chain, rule)| (family, chain, rule)),
         );
@@ -182,16 +182,22 @@ impl Rules {
     }
 
     /// Has the packet filter of `family` do what `input` says, beside all that is there.
-    pub(super) fn restore(&mut self, family: AddressFamily, input: &str) -> Result<(), Why> {
+    pub(super) fn restore(
+        &mut self,
+        family: AddressFamily,
+        input: &str,
+    ) -> Result<(), IptablesError> {
         let waits = self.is_current()?;
         let suite = self.suite()?;
         match suite.program(family, Tool::Restore) {
             Some(program) => run::restore(program, waits, input, &self.stop),
-            None => Err(Why::NotFound(self.search.missing(suite.variant, family))),
+            None => Err(IptablesError::NotFound(
+                self.search.missing(suite.variant, family),
+            )),
         }
     }
 
-    fn is_current(&mut self) -> Result<bool, Why> {
+    fn is_current(&mut self) -> Result<bool, IptablesError> {
         self.suite()?;
         let version = self.chosen().and_then(|choice| choice.version);
         Ok(version.is_none_or(|version| version >= Version::RESTORE_WAITS))
@@ -199,17 +205,17 @@ impl Rules {
 
     /// The rules as they were wanted.
     fn as_wanted(&self, family: AddressFamily, mut rules: rules::Rules) -> rules::Rules {
-        for (_, chain, wanted) in self.lessened.iter().filter(|(of, ..)| *of == family) {
-            let lesser = lesser(wanted);
+        for (_, chain, wanted) in self.degraded.iter().filter(|(of, ..)| *of == family) {
+            let plain = rule_without_random_fully(wanted);
             let there = rules.chains.get_mut(chain).into_iter().flatten();
-            for rule in there.filter(|rule| **rule == *lesser) {
+            for rule in there.filter(|rule| **rule == *plain) {
                 rule.clone_from(wanted);
             }
         }
         rules
     }
 
-    fn suite(&mut self) -> Result<Arc<Suite>, Why> {
+    fn suite(&mut self) -> Result<Arc<Suite>, IptablesError> {
         if let Some((suite, _)) = &self.chosen {
             return Ok(Arc::clone(suite));
         }
@@ -226,19 +232,19 @@ impl Rules {
 /// The patch as an old iptables takes it, and the rules that it changes.
 fn without_random_fully(patch: &RulesPatch) -> (RulesPatch, Vec<(ChainKey, Rule)>) {
     let mut patch = patch.clone();
-    let mut lessened = Vec::new();
+    let mut degraded = Vec::new();
     for (chain, rules) in &mut patch.chains {
         for rule in rules {
-            if let Cow::Owned(lesser) = lesser(rule) {
-                lessened.push((chain.clone(), std::mem::replace(rule, lesser)));
+            if let Cow::Owned(plain) = rule_without_random_fully(rule) {
+                degraded.push((chain.clone(), std::mem::replace(rule, plain)));
             }
         }
     }
-    (patch, lessened)
+    (patch, degraded)
 }
 
 /// The rule without `--random-fully`; the rule itself where it has none.
-fn lesser(rule: &Rule) -> Cow<'_, Rule> {
+fn rule_without_random_fully(rule: &Rule) -> Cow<'_, Rule> {
     match rule.target {
         Target::Masquerade { random_fully: true } => Cow::Owned(Rule {
             matches: rule.matches.clone(),
@@ -251,17 +257,17 @@ fn lesser(rule: &Rule) -> Cow<'_, Rule> {
 }
 
 /// That the rules of `family` were not read.
-pub(super) fn unreadable(family: AddressFamily, why: Why) -> ObserveError {
+pub(super) fn unreadable(family: AddressFamily, why: IptablesError) -> ObserveError {
     let what = match family {
         AddressFamily::Ipv4 => "the IPv4 packet filter",
         AddressFamily::Ipv6 => "the IPv6 packet filter",
     };
     match &why {
-        Why::Failed(failure) if failure.not_permitted() => ObserveError::NotPermitted {
+        IptablesError::Failed(failure) if failure.not_permitted() => ObserveError::NotPermitted {
             what,
             source: Errno(libc::EPERM),
         },
-        Why::Killed {
+        IptablesError::Killed {
             source: ChildError::Stopped,
             ..
         } => ObserveError::Stopping { what },
@@ -272,20 +278,20 @@ pub(super) fn unreadable(family: AddressFamily, why: Why) -> ObserveError {
     }
 }
 
-fn op_error(op: &Op, family: AddressFamily, why: &Why) -> OpError {
+fn op_error(op: &Op, family: AddressFamily, why: &IptablesError) -> OpError {
     let kind = match why {
-        Why::Failed(failure) if failure.not_permitted() => OpErrorKind::NotPermitted,
-        Why::Failed(failure) if failure.locked() => OpErrorKind::FilterLocked,
-        Why::Failed(failure) if failure.lacks_family() => OpErrorKind::NoPacketFilter,
-        Why::NotFound(_) | Why::NotRun { .. } => OpErrorKind::NoFilterProgram,
-        Why::Killed { source, .. } => match source {
+        IptablesError::Failed(failure) if failure.not_permitted() => OpErrorKind::NotPermitted,
+        IptablesError::Failed(failure) if failure.locked() => OpErrorKind::FilterLocked,
+        IptablesError::Failed(failure) if failure.lacks_family() => OpErrorKind::NoPacketFilter,
+        IptablesError::NotFound(_) | IptablesError::NotRun { .. } => OpErrorKind::NoFilterProgram,
+        IptablesError::Killed { source, .. } => match source {
             ChildError::Stopped => OpErrorKind::Stopping,
             _ => OpErrorKind::ProgramKilled,
         },
-        Why::Failed(_) | Why::Unread(_) => OpErrorKind::FilterRefused,
+        IptablesError::Failed(_) | IptablesError::Unread(_) => OpErrorKind::FilterRefused,
     };
     let message = match why {
-        Why::Failed(failure) if failure.lacks_family() => {
+        IptablesError::Failed(failure) if failure.lacks_family() => {
             let six = match family {
                 AddressFamily::Ipv4 => "",
                 AddressFamily::Ipv6 => "6",

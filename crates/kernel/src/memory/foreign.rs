@@ -40,7 +40,7 @@ impl MemoryKernel {
 
     /// A rule of another chain goes to this one of ours, which so cannot be deleted.
     pub fn hold_chain(&self, family: AddressFamily, chain: ChainKey) {
-        self.state().companions.hold(family, chain);
+        self.state().filter_state.hold(family, chain);
     }
 
     /// The kernel has, or can load, these schedulers and no other.

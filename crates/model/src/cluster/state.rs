@@ -2,24 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::packed::Packed;
-use super::shared_names::SharedNames;
+use super::encoded::Encoded;
+use super::interner::Interner;
 use super::{ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service, Undecodable};
+use crate::compact::{pack_map, pack_set};
 use crate::names::{Name, ObjectName};
-use crate::pack::{pack_map, pack_set};
 
 /// All Services, EndpointSlices and Nodes that are known.
 ///
 /// Two states are equal when they hold the same objects, whatever the order in which these came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterState {
-    services: BTreeMap<ObjectName, Packed<Service>>,
+    services: BTreeMap<ObjectName, Encoded<Service>>,
     /// By their own names, by which they are deleted.
-    slices: BTreeMap<ObjectName, Packed<EndpointSlice>>,
+    slices: BTreeMap<ObjectName, Encoded<EndpointSlice>>,
     /// Services and the names of their slices. No map within a map: most Services have one slice.
     slices_of: BTreeSet<(ObjectName, Name)>,
     nodes: BTreeMap<Name, Node>,
-    names: SharedNames,
+    names: Interner,
     /// Names that a list in progress has had so far.
     listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
     listed: BTreeSet<ObjectKind>,
@@ -101,10 +101,10 @@ impl ClusterState {
             ClusterEvent::ListStarted(_) => false,
             ClusterEvent::ListDone(_) => true,
             ClusterEvent::Upsert(Object::Service(service)) => {
-                self.services.get(&service.name) != Some(&Packed::new(service))
+                self.services.get(&service.name) != Some(&Encoded::new(service))
             }
             ClusterEvent::Upsert(Object::EndpointSlice(slice)) => {
-                self.slices.get(&slice.name) != Some(&Packed::new(slice))
+                self.slices.get(&slice.name) != Some(&Encoded::new(slice))
             }
             ClusterEvent::Upsert(Object::Node(node)) => self.nodes.get(&node.name) != Some(node),
             ClusterEvent::Undecodable(kind, name, why) => {
@@ -178,7 +178,7 @@ impl ClusterState {
         self.slice_names(name)
             .filter_map(|(service, slice)| {
                 let name = ObjectName::new(service.namespace.clone(), slice.clone());
-                self.slices.get(&name).map(Packed::len)
+                self.slices.get(&name).map(Encoded::len)
             })
             .sum()
     }
@@ -211,7 +211,7 @@ impl ClusterState {
     fn upsert(&mut self, object: Object) -> Changed {
         match object {
             Object::Service(service) => {
-                let packed = Packed::new(&service);
+                let packed = Encoded::new(&service);
                 if self.services.get(&service.name) == Some(&packed) {
                     return Changed::default();
                 }
@@ -235,7 +235,7 @@ impl ClusterState {
     }
 
     fn upsert_slice(&mut self, slice: EndpointSlice) -> Changed {
-        let packed = Packed::new(&slice);
+        let packed = Encoded::new(&slice);
         let mut changed = match self.slices.get(&slice.name) {
             Some(before) if *before == packed => return Changed::default(),
             Some(before) if before.unpack().service != slice.service => {

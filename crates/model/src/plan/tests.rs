@@ -13,25 +13,25 @@ fn the_mirror_follows_the_kernel() {
     );
     let (key, entry) = wanted.virtual_servers.iter().next().expect("one");
     let real = *entry.real_servers.values().next().expect("one");
-    let mut mirror = Snapshot::default();
+    let mut snapshot = Snapshot::default();
     for op in [
         Op::EnsureDevice,
         Op::AddAddress([10, 96, 0, 1].into()),
         Op::AddVirtualServer(entry.server.clone()),
         Op::AddRealServer(*key, real),
     ] {
-        mirror.note(&op);
+        snapshot.apply(&op);
     }
-    assert_eq!(mirror.tables, wanted);
+    assert_eq!(snapshot.tables, wanted);
     for op in [
         Op::DelRealServer(*key, real.key),
         Op::DelVirtualServer(*key),
         Op::DelAddress([10, 96, 0, 1].into()),
         Op::DelDevice,
     ] {
-        mirror.note(&op);
+        snapshot.apply(&op);
     }
-    assert_eq!(mirror, Snapshot::default());
+    assert_eq!(snapshot, Snapshot::default());
 }
 
 #[test]

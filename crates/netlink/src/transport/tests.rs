@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use netlink_packet_core::NetlinkSerializable;
 
-use super::{PATIENCE, Protocol, Socket, Transport as _};
+use super::{Protocol, RECV_TIMEOUT, Socket, Transport as _};
 use crate::connection::Connection;
 use crate::error::DumpError;
 
@@ -49,5 +49,5 @@ fn where_nothing_comes_it_is_not_waited_for_long() {
     let began = Instant::now();
     let error = socket.receive(&mut Vec::new()).expect_err("nothing came");
     assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
-    assert!(began.elapsed() + Duration::from_millis(100) > PATIENCE);
+    assert!(began.elapsed() + Duration::from_millis(100) > RECV_TIMEOUT);
 }

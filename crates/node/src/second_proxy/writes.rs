@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 const SPAN: Duration = Duration::from_secs(15);
 
 /// Audits in a row without a repair after which the count begins anew. One may fall between two writes of the other program.
-const CALM: u32 = 2;
+const QUIET_SYNCS: u32 = 2;
 
 /// Counts periods in which audits repaired something.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     strikes: u32,
     last: Option<Instant>,
-    calm: u32,
+    quiet_syncs: u32,
 }
 
 impl Writes {
@@ -26,10 +26,10 @@ impl Writes {
         }
         if repaired {
             self.strikes = self.strikes.saturating_add(1);
-            self.calm = 0;
+            self.quiet_syncs = 0;
         } else {
-            self.calm += 1;
-            if self.calm >= CALM {
+            self.quiet_syncs += 1;
+            if self.quiet_syncs >= QUIET_SYNCS {
                 *self = Self::default();
             }
         }

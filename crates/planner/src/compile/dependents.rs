@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::cluster::Service;
+use model::compact::{pack_map, pack_set};
 use model::config::ServiceLimits;
 use model::names::ObjectName;
-use model::pack::{pack_map, pack_set};
 
 use crate::protected::NodeResource;
 use crate::resolve::outside_addresses;

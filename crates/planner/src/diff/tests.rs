@@ -48,7 +48,7 @@ fn key(address: [u8; 4], port: u16) -> VirtualServerKey {
 /// `expected`: a line for each op, its mark, its words and its reason; stages are apart by `--`. Of the
 /// device, addresses and the IPVS table alone: what stands beside them has its own tests.
 fn check(plan: &Plan, expected: &[&str]) {
-    check_ops(plan, |op| !is_companion(op), expected);
+    check_ops(plan, |op| !is_filter_state(op), expected);
 }
 
 /// As [`check`], of the ops that are `admitted`.
@@ -70,7 +70,7 @@ fn check_ops(plan: &Plan, admitted: impl Fn(&Op) -> bool, expected: &[&str]) {
     assert_eq!(lines, expected);
 }
 
-fn is_companion(op: &Op) -> bool {
+fn is_filter_state(op: &Op) -> bool {
     matches!(
         op,
         Op::SetSysctl(..)
@@ -91,7 +91,7 @@ fn equal_tables_need_nothing() {
 }
 
 #[test]
-fn companions_come_first() {
+fn filter_state_comes_first() {
     check(
         &diff(&web(&["10.1.0.1"]), &Snapshot::default(), &own()),
         &[
@@ -525,7 +525,7 @@ fn an_address_goes_with_the_last_virtual_server_that_is_ours_by_it() {
         &plan(&live, first),
         &["- delete virtual server 10.96.0.1:80/TCP: no Service asks for it"],
     );
-    live.note(&Op::DelVirtualServer(first));
+    live.apply(&Op::DelVirtualServer(first));
     check(
         &plan(&live, last),
         &[

@@ -18,11 +18,11 @@ use super::settings::KubeSettings;
 use crate::sink::ReceiverGone;
 
 /// A watch that lasted this long was a good one: the next wait is a short one again.
-const GOOD: Duration = Duration::from_secs(5);
+const HEALTHY_WATCH: Duration = Duration::from_secs(5);
 
 /// A list that was followed this long had nothing to do with the trouble that leads to the next, as in
 /// client-go's reflector.
-const CALM: Duration = Duration::from_secs(120);
+const RELIST_RESET_AFTER: Duration = Duration::from_secs(120);
 
 /// Time after which a server that refused to stream a list is asked for a stream again.
 const STREAM_AGAIN: Duration = Duration::from_secs(600);
@@ -128,7 +128,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                     resource = K::PLURAL,
                     "the server has forgotten: listing anew"
                 );
-                if started.elapsed() >= CALM {
+                if started.elapsed() >= RELIST_RESET_AFTER {
                     self.relist.reset();
                 }
                 self.relist.pause(None).await;
@@ -283,7 +283,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
             watched = true;
             let opened = Instant::now();
             let ended = self.take_all(events, &mut position.version).await;
-            if opened.elapsed() >= GOOD {
+            if opened.elapsed() >= HEALTHY_WATCH {
                 self.backoff.reset();
             }
             match ended {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::notify::Notify;
 
 const QUIET: Duration = Duration::from_millis(150);
-const PATIENCE: Duration = Duration::from_secs(2);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_PERIOD: Duration = Duration::from_secs(10);
 
 /// Notices changes at a set of paths: of their content, of links that lead there, and of the `..data`
@@ -40,7 +40,7 @@ impl Changes {
 
 async fn wait_for_quiet(mut notify: Notify) {
     notify.changed().await;
-    let patience = Instant::now() + PATIENCE;
+    let patience = Instant::now() + OPEN_TIMEOUT;
     loop {
         let quiet = (Instant::now() + QUIET).min(patience);
         if timeout_at(quiet, notify.changed()).await.is_err() {

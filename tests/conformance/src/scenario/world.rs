@@ -176,7 +176,7 @@ impl World {
             if let Op::AddVirtualServer(server) = &planned.op {
                 self.wrote.insert(server.key);
             }
-            self.kernel.note(&planned.op);
+            self.kernel.apply(&planned.op);
         }
         plan
     }

@@ -51,7 +51,7 @@ pub enum Law {
     /// Deletions need all first lists, an untorn reading, and that the cluster does not ask for the entry.
     Deletion,
     /// A virtual server is added after its address, its entries of sets, and the rules.
-    Companions,
+    FilterState,
     /// A real server with connections stays until its time to drain is over.
     Connections,
     /// A real server has had weight 0 for a second before it is deleted.
@@ -392,7 +392,7 @@ impl Guard {
             return Ok(());
         };
         let what = format!("add virtual server {key} before {lacks}");
-        Err(Violation::new(Law::Companions, what))
+        Err(Violation::new(Law::FilterState, what))
     }
 
     pub(super) fn applied(
@@ -489,7 +489,7 @@ fn has_other_marks(entry: Entry, op: &Op, reconciler: &Reconciler) -> bool {
         return false;
     };
     let mut after = live.clone();
-    after.note(op);
+    after.apply(op);
     let at_port = (live.tables.virtual_servers.keys()).filter(|key| served_by(&entry, **key));
     let mut ours = at_port.filter(|key| !reconciler.row(EntryKey::VirtualServer(**key)).foreign);
     ours.all(|key| planner::is_marked(&after, *key))

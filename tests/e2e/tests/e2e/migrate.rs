@@ -99,7 +99,7 @@ impl Node {
         })
     }
 
-    /// What `ipvsctl migrate check` prints where nothing is in the way.
+    /// Returns the output of `ipvsctl migrate check`, where nothing is in the way.
     fn check(&self) -> Outcome<String> {
         let (manifests, config) = (&self.manifests, &self.config);
         let ran =

@@ -7,7 +7,7 @@ use ipvs::AddressFamily;
 use model::rules::Rules;
 
 use super::programs::{Program, Search, Suite, Tool, Variant, Version};
-use super::run::{self, Why};
+use super::run::{self, IptablesError};
 use super::{FAMILIES, probe};
 use crate::linux::stop::StopSignal;
 
@@ -132,10 +132,10 @@ pub(super) fn choose(
     backend: IptablesBackend,
     search: &Search,
     stop: &StopSignal,
-) -> Result<(Suite, Choice), Why> {
+) -> Result<(Suite, Choice), IptablesError> {
     let configured = |variant| {
         let suite = search.suite(variant, stop)?;
-        let missing = || Why::NotFound(search.missing(variant, AddressFamily::Ipv4));
+        let missing = || IptablesError::NotFound(search.missing(variant, AddressFamily::Ipv4));
         Ok((suite.ok_or_else(missing)?, Reason::Configured))
     };
     let (suite, reason) = match backend {
@@ -144,7 +144,7 @@ pub(super) fn choose(
         IptablesBackend::Auto => {
             let nft = search.suite(Variant::Nft, stop)?;
             match (nft, search.suite(Variant::Legacy, stop)?) {
-                (None, None) => Err(Why::NotFound(search.missing_both())),
+                (None, None) => Err(IptablesError::NotFound(search.missing_both())),
                 (Some(suite), None) | (None, Some(suite)) => Ok((suite, Reason::OnlyOne)),
                 (Some(nft), Some(legacy)) => find_out(nft, legacy, stop),
             }
@@ -160,7 +160,11 @@ pub(super) fn choose(
     Ok((suite, choice))
 }
 
-fn find_out(nft: Suite, legacy: Suite, stop: &StopSignal) -> Result<(Suite, Reason), Why> {
+fn find_out(
+    nft: Suite,
+    legacy: Suite,
+    stop: &StopSignal,
+) -> Result<(Suite, Reason), IptablesError> {
     let read = |variant, table: Option<&str>| {
         let suite = match variant {
             Variant::Nft => &nft,
@@ -173,7 +177,7 @@ fn find_out(nft: Suite, legacy: Suite, stop: &StopSignal) -> Result<(Suite, Reas
             };
             match run::save_table(program, table, stop) {
                 Ok(text) => all.push_str(&text),
-                Err(why @ Why::Killed { .. }) => return Err(why),
+                Err(why @ IptablesError::Killed { .. }) => return Err(why),
                 // A family that cannot be read speaks for nothing.
                 Err(_) => {}
             }
@@ -192,9 +196,9 @@ fn find_out(nft: Suite, legacy: Suite, stop: &StopSignal) -> Result<(Suite, Reas
 ///
 /// Of the legacy one all are read, since the kernel makes a table that is named and not there.
 pub(super) fn decide(
-    read: impl Fn(Variant, Option<&str>) -> Result<String, Why>,
+    read: impl Fn(Variant, Option<&str>) -> Result<String, IptablesError>,
     nft_works: impl FnOnce() -> bool,
-) -> Result<(Variant, Reason), Why> {
+) -> Result<(Variant, Reason), IptablesError> {
     if !nft_works() {
         return Ok((Variant::Legacy, Reason::NftDoesNotWork));
     }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use ipvs::AddressFamily;
 
-use super::run::{self, Why};
+use super::run::{self, IptablesError};
 use crate::linux::stop::StopSignal;
 
 /// Where the programs are when the search path has no system folders.
@@ -98,7 +98,7 @@ impl Program {
         command
     }
 
-    fn version(&self, stop: &StopSignal) -> Result<Option<(Version, Variant)>, Why> {
+    fn version(&self, stop: &StopSignal) -> Result<Option<(Version, Variant)>, IptablesError> {
         let text = run::version(self, stop)?;
         Ok(text.and_then(|text| read_version(&text)))
     }
@@ -147,7 +147,7 @@ impl Suite {
     /// # Errors
     ///
     /// A program was killed: it did not answer, or there is no time left.
-    pub(super) fn version(&self, stop: &StopSignal) -> Result<Option<Version>, Why> {
+    pub(super) fn version(&self, stop: &StopSignal) -> Result<Option<Version>, IptablesError> {
         let telling = TELLING.map(|tool| self.program(AddressFamily::Ipv4, tool));
         Ok(version_of(telling.into_iter().flatten(), stop)?.map(|(version, _)| version))
     }
@@ -160,7 +160,7 @@ const TELLING: [Tool; 2] = [Tool::Main, Tool::Restore];
 fn version_of(
     programs: impl IntoIterator<Item = impl Borrow<Program>>,
     stop: &StopSignal,
-) -> Result<Option<(Version, Variant)>, Why> {
+) -> Result<Option<(Version, Variant)>, IptablesError> {
     for program in programs {
         if let Some(version) = program.borrow().version(stop)? {
             return Ok(Some(version));
@@ -196,7 +196,11 @@ impl Search {
     /// # Errors
     ///
     /// A program was killed when it was asked for its version.
-    pub(super) fn suite(&self, variant: Variant, stop: &StopSignal) -> Result<Option<Suite>, Why> {
+    pub(super) fn suite(
+        &self,
+        variant: Variant,
+        stop: &StopSignal,
+    ) -> Result<Option<Suite>, IptablesError> {
         let named = |family, tool: Tool| self.own(&tool.name(family, Some(variant)));
         let multi = self.find(&multi(variant));
         let part = |family, tool: Tool| {

@@ -24,7 +24,7 @@ const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why rules were not read or changed.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::linux) enum Why {
+pub(in crate::linux) enum IptablesError {
     /// There is no program: which ones were looked for, and where.
     #[error("{0}")]
     NotFound(String),
@@ -125,7 +125,7 @@ fn named_line(said: &str, input: &str) -> Option<String> {
 }
 
 /// Returns the rules of all tables, as `program` prints them.
-pub(super) fn save(program: &Program, stop: &StopSignal) -> Result<String, Why> {
+pub(super) fn save(program: &Program, stop: &StopSignal) -> Result<String, IptablesError> {
     save_table(program, None, stop)
 }
 
@@ -134,14 +134,14 @@ pub(super) fn save_table(
     program: &Program,
     table: Option<&str>,
     stop: &StopSignal,
-) -> Result<String, Why> {
+) -> Result<String, IptablesError> {
     let mut command = program.command();
     command.args(table.into_iter().flat_map(|table| ["-t", table]));
     let output = run(program, command, "", LIMIT, stop)?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
-        Err(Why::Failed(Failure::new(program, &output, "")))
+        Err(IptablesError::Failed(Failure::new(program, &output, "")))
     }
 }
 
@@ -152,7 +152,7 @@ pub(super) fn restore(
     waits: bool,
     input: &str,
     stop: &StopSignal,
-) -> Result<(), Why> {
+) -> Result<(), IptablesError> {
     let mut command = program.command();
     command.arg("--noflush");
     if waits {
@@ -162,17 +162,20 @@ pub(super) fn restore(
     if output.status.success() {
         Ok(())
     } else {
-        Err(Why::Failed(Failure::new(program, &output, input)))
+        Err(IptablesError::Failed(Failure::new(program, &output, input)))
     }
 }
 
 /// Returns what `program` prints as its version; none where it cannot be run.
-pub(super) fn version(program: &Program, stop: &StopSignal) -> Result<Option<String>, Why> {
+pub(super) fn version(
+    program: &Program,
+    stop: &StopSignal,
+) -> Result<Option<String>, IptablesError> {
     let mut command = program.command();
     command.arg("--version");
     match run(program, command, "", VERSION_LIMIT, stop) {
         Ok(output) => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),
-        Err(Why::NotRun { .. }) => Ok(None),
+        Err(IptablesError::NotRun { .. }) => Ok(None),
         Err(why) => Err(why),
     }
 }
@@ -183,12 +186,12 @@ fn run(
     input: &str,
     limit: Duration,
     stop: &StopSignal,
-) -> Result<Output, Why> {
+) -> Result<Output, IptablesError> {
     child::run(command, input.as_bytes(), limit, stop).map_err(|error| {
         let program = program.to_string();
         match error {
-            ChildError::Start(source) => Why::NotRun { program, source },
-            source => Why::Killed { program, source },
+            ChildError::Start(source) => IptablesError::NotRun { program, source },
+            source => IptablesError::Killed { program, source },
         }
     })
 }

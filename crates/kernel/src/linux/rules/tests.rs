@@ -274,11 +274,11 @@ fn an_old_version_is_not_asked_for_what_it_lacks() {
         snapshot.tables.rules[&Ipv4].chains[&key].clone()
     };
     assert_eq!(read(), [wanted]);
-    let lesser = Rule::parse("-m comment --comment SNAT -j MASQUERADE");
-    assert_eq!(apply(&mut rules, &patch(&lesser.to_string())), Ok(()));
+    let plain = Rule::parse("-m comment --comment SNAT -j MASQUERADE");
+    assert_eq!(apply(&mut rules, &patch(&plain.to_string())), Ok(()));
     let mut snapshot = Snapshot::default();
     rules.observe(&mut snapshot).expect("it is read");
-    assert_eq!(snapshot.tables.rules[&Ipv4].chains[&key], [lesser]);
+    assert_eq!(snapshot.tables.rules[&Ipv4].chains[&key], [plain]);
 }
 
 #[test]

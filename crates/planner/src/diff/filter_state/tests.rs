@@ -275,7 +275,7 @@ fn jumps_that_are_missing_come_in_kube_proxys_order() {
     let plan = diff(&desired, &live, &own());
     let mut after = live.clone();
     for planned in plan.ops() {
-        after.note(&planned.op);
+        after.apply(&planned.op);
     }
     assert_eq!(after.tables, desired.tables);
 }
@@ -306,7 +306,7 @@ fn rules_in_an_old_order_are_rewritten_chain_by_chain() {
         };
         assert!(patch.chains.keys().eq(&chains), "{}", planned.op);
         assert!(patch.delete_chains.is_empty() && patch.delete_jumps.is_empty());
-        live.note(&planned.op);
+        live.apply(&planned.op);
     }
     assert_eq!(live.tables, desired.tables);
 }
@@ -329,7 +329,7 @@ fn cleanup_leaves_chains_that_others_use() {
     jumps.entry(prerouting).or_default().push(theirs.clone());
     let plan = cleanup(&live, &own());
     for planned in plan.ops() {
-        live.note(&planned.op);
+        live.apply(&planned.op);
     }
     let left = |family| -> Vec<String> {
         let rules = live.tables.rules[&family].chains.keys();
@@ -357,7 +357,7 @@ fn a_foreign_virtual_server_gets_no_entries() {
     let plan = diff(&desired, &live, &own());
     let mut after = live.clone();
     for planned in plan.ops() {
-        after.note(&planned.op);
+        after.apply(&planned.op);
     }
     let entries = (after.tables.sets.values()).map(|set| set.entries.len());
     assert_eq!(entries.sum::<usize>(), 0);
@@ -374,7 +374,7 @@ fn rules_let_go_of_a_set_that_changes_its_type_and_come_back() {
     assert_eq!(order(&plan), ["rules", "sets", "rules"]);
     let mut after = live.clone();
     for planned in plan.ops() {
-        after.note(&planned.op);
+        after.apply(&planned.op);
     }
     assert_eq!(after.tables, desired.tables);
 }

@@ -80,7 +80,7 @@ fn other_value(path: &str, kind: Kind) -> Value {
 }
 
 /// Returns the other fields that a value needs to have its meaning.
-fn companions(path: &str) -> &'static [(&'static str, &'static str)] {
+fn needed_settings(path: &str) -> &'static [(&'static str, &'static str)] {
     match path {
         "ipvs.schedulerFlags" => &[("ipvs.scheduler", "sh")],
         "detectLocal.bridgeInterface" => &[("detectLocalMode", "BridgeInterface")],
@@ -101,7 +101,7 @@ fn every_field_of_a_file_arrives() {
         put(&mut fields, "apiVersion", json!("kube-ipvs.io/v1alpha1"));
         put(&mut fields, "kind", json!("KubeIpvsConfiguration"));
         put(&mut fields, field.path, value.clone());
-        for (path, value) in companions(field.path) {
+        for (path, value) in needed_settings(field.path) {
             put(&mut fields, path, json!(value));
         }
         let resolved = resolve(&Value::Object(fields).to_string()).expect(field.path);

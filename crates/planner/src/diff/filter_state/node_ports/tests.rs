@@ -70,7 +70,7 @@ fn after_start(mut live: Snapshot, desired: &Desired) -> (Snapshot, Plan) {
     let mut plan = first.clone();
     for _ in 0..2 {
         for planned in plan.ops() {
-            live.note(&planned.op);
+            live.apply(&planned.op);
         }
         plan = diff(desired, &live, &own());
     }
@@ -192,7 +192,7 @@ fn marks_of_a_node_port_follow_the_foreign_virtual_server() {
     let plan = diff(&desired, &live, &own);
     assert_eq!(order(&plan), ["entries", "del entries"]);
     for planned in plan.ops() {
-        live.note(&planned.op);
+        live.apply(&planned.op);
     }
     assert_eq!(entries(&live, SetKind::ExternalIp), stand_in);
     assert_eq!(entries(&live, SetKind::NodePortTcp), [""; 0]);

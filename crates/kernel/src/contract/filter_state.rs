@@ -10,8 +10,8 @@ use model::sets::SetKind;
 use model::{Op, Scope};
 
 use super::ContractKernel;
+use super::builders::{VIP4, VIP6, do_all, outcomes, read, read_scope, refused};
 use super::named;
-use super::words::{VIP4, VIP6, do_all, outcomes, read, read_scope, refused};
 use model::kernel::OpErrorKind;
 
 named![

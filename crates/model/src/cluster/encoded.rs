@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 
 /// An object as bytes. Equal objects are equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Packed<T> {
+pub(super) struct Encoded<T> {
     bytes: Box<[u8]>,
     of: PhantomData<fn() -> T>,
 }
 
-impl<T: Serialize + DeserializeOwned> Packed<T> {
+impl<T: Serialize + DeserializeOwned> Encoded<T> {
     pub(super) fn new(object: &T) -> Self {
         // Writing to memory cannot fail, and all values of our types have a form.
         let bytes = postcard::to_allocvec(object).expect("an object has a form in bytes");

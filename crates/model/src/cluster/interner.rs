@@ -10,21 +10,21 @@ const FEW: usize = 1024;
 /// Names that many objects have in common, such as those of namespaces and ports, each kept once. What is in it
 /// makes no difference to anybody.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SharedNames {
+pub(super) struct Interner {
     names: HashSet<Name>,
     /// Number of names left when unused ones were last forgotten.
     in_use: usize,
 }
 
-impl PartialEq for SharedNames {
+impl PartialEq for Interner {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for SharedNames {}
+impl Eq for Interner {}
 
-impl SharedNames {
+impl Interner {
     /// `name`, as it is kept.
     pub(super) fn get(&self, name: &Name) -> Name {
         self.names.get(name).unwrap_or(name).clone()
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn names_that_nobody_uses_are_forgotten() {
-        let mut names = SharedNames::default();
+        let mut names = Interner::default();
         let mut kept: Name = "kept".into();
         names.share(&mut kept);
         for number in 0..10 * FEW {
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn many_names_in_use_are_not_looked_through_each_time() {
-        let mut names = SharedNames::default();
+        let mut names = Interner::default();
         let mut used: Vec<Name> = Vec::new();
         for number in 0..5 * FEW {
             used.push(format!("node-{number}").as_str().into());

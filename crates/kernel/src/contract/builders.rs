@@ -1,4 +1,4 @@
-//! Short ways to say what the cases need.
+//! Builds the ops and readings of the cases.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

@@ -14,7 +14,7 @@ const RECEIVE_BYTES: usize = 256 * 1024;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(super) struct RecvBatch {
     datagrams: [Vec<u8>; DATAGRAMS],
     /// The whole length of each, larger than what is kept of one that did not fit.
     lengths: [usize; DATAGRAMS],
@@ -22,7 +22,7 @@ pub(super) struct Inbox {
     count: usize,
 }
 
-impl Inbox {
+impl RecvBatch {
     /// Exchanges `buffer` for the next datagram, and answers its whole length. Receives where none is left: waits for the
     /// first, and takes what else is there.
     pub(super) fn take(

@@ -33,14 +33,14 @@ const SETTINGS: [(&str, &str); 14] = [
 
 /// The filter state and settings: all but the virtual servers and addresses.
 #[derive(Debug)]
-pub(super) struct Companions {
+pub(super) struct FilterState {
     sets: BTreeMap<SetName, Set>,
     rules: BTreeMap<AddressFamily, Rules>,
     held: BTreeMap<AddressFamily, BTreeSet<ChainKey>>,
     sysctls: BTreeMap<Name, Name>,
 }
 
-impl Default for Companions {
+impl Default for FilterState {
     fn default() -> Self {
         let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
         Self {
@@ -54,7 +54,7 @@ impl Default for Companions {
     }
 }
 
-impl Companions {
+impl FilterState {
     pub(super) fn set(&mut self, tables: &NodeTables) {
         self.sets.clone_from(&tables.sets);
         self.rules.extend(tables.rules.clone());

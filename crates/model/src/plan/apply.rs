@@ -14,7 +14,7 @@ use crate::tables::VirtualServerEntry;
 impl Snapshot {
     /// Notes that the kernel did `op`. A change of something that the picture lacks is not noted:
     /// the next reading decides.
-    pub fn note(&mut self, op: &Op) {
+    pub fn apply(&mut self, op: &Op) {
         let tables = &mut self.tables;
         match op {
             Op::SetSysctl(name, value) => {

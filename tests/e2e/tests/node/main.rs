@@ -28,6 +28,7 @@ mod ranges;
 mod refusals;
 mod rollout;
 mod service;
+mod source_ports;
 mod stage;
 mod traffic_metrics;
 mod udp_drains;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         leftovers::trials(),
         nodes::trials(),
         protected::trials(),
+        source_ports::trials(),
         arp::trials(),
         traffic_metrics::trials(),
     ];

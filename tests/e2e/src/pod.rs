@@ -1,9 +1,10 @@
 //! Pods: a network namespace each, with servers that answer with the pod's name.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ struct State {
     name: String,
     ended: AtomicBool,
     answers: AtomicUsize,
+    /// Source ports of the requests.
+    ports: Mutex<BTreeSet<u16>>,
 }
 
 impl Pod {
@@ -56,6 +59,7 @@ impl Pod {
             name: name.to_owned(),
             ended: AtomicBool::new(false),
             answers: AtomicUsize::new(0),
+            ports: Mutex::default(),
         });
         let pod = Self {
             name: name.to_owned(),
@@ -72,6 +76,13 @@ impl Pod {
     #[must_use]
     pub fn take_answers(&self) -> usize {
         self.state.answers.swap(0, Ordering::Relaxed)
+    }
+
+    /// Returns the source ports of the requests since the last call.
+    #[must_use]
+    pub fn take_ports(&self) -> BTreeSet<u16> {
+        let ports = self.state.ports.lock();
+        std::mem::take(&mut *ports.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn listen(&self) -> Outcome {
@@ -106,6 +117,8 @@ impl State {
 
     fn answer(&self, from: SocketAddr) -> String {
         self.answers.fetch_add(1, Ordering::Relaxed);
+        let ports = self.ports.lock();
+        (ports.unwrap_or_else(PoisonError::into_inner)).insert(from.port());
         format!("{} {}\n", self.name, from.ip())
     }
 

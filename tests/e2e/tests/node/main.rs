@@ -29,6 +29,7 @@ mod ranges;
 mod refusals;
 mod rollout;
 mod service;
+mod source_ports;
 mod stage;
 mod traffic_metrics;
 mod udp_drains;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         nodes::trials(),
         beside_foreign::trials(),
         protected::trials(),
+        source_ports::trials(),
         arp::trials(),
         traffic_metrics::trials(),
     ];

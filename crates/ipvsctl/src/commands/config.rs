@@ -14,8 +14,9 @@ use sources::config::{self, ConfigError, Document, EffectiveValue};
 use crate::cli::{Config, ConfigCheck, ConfigCommand, ConfigFormat, ConfigShow};
 use crate::error::{Error, Status};
 use crate::input::node;
-use crate::output::{print, print_json, print_yaml, style};
+use crate::output::{print, print_json, print_yaml};
 use crate::schema::API_VERSION;
+use crate::style;
 
 /// Checks or shows a configuration.
 ///

@@ -13,7 +13,7 @@ use sources::node_state;
 
 use crate::cli::NodeArgs;
 use crate::error::Error;
-use crate::output::style;
+use crate::style;
 
 /// Where a node's name comes from if nobody gives one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

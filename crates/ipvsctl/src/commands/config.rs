@@ -82,7 +82,11 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
         flags: flags.clone(),
         strict: *strict_config,
     };
-    let resolved = config::load(config.as_deref(), &overrides, &node::hostname());
+    let resolved = config::load(
+        config.as_deref(),
+        &overrides,
+        &sources::node_state::hostname(),
+    );
     let resolved = resolved.map_err(Error::Config)?;
     node::tell(&resolved);
     let values = resolved.values();

@@ -71,7 +71,13 @@ fn run(command: Command) -> Result<u8> {
     let project = Project::find()?;
     match command {
         Command::Demo(arguments) => demo::command(&project, &arguments),
-        Command::Vm(arguments) => vm::command(&project, &arguments),
+        Command::Vm(arguments) => {
+            let spec = arguments.spec();
+            match spec.command.is_empty() {
+                true => test::vm_only(&project, &spec),
+                false => Ok(vm::run(&project, &spec)?.status),
+            }
+        }
         Command::Test(arguments) => test::command(&project, &arguments),
         Command::E2e(arguments) => e2e::command(&project, &arguments),
         Command::Bench(arguments) => bench::command(&project, &arguments),

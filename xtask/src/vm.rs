@@ -102,12 +102,3 @@ pub(crate) fn run(project: &Project, spec: &VmSpec) -> Result<VmRun> {
     job.finish(ended.as_ref().is_ok_and(|run| run.status == 0))?;
     ended
 }
-
-/// The command line's entrance: the exit status is the command's.
-pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
-    let spec = arguments.spec();
-    if spec.command.is_empty() {
-        return crate::test::vm_only(project, &spec);
-    }
-    Ok(run(project, &spec)?.status)
-}

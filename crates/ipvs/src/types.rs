@@ -20,6 +20,9 @@ pub enum AddressFamily {
 }
 
 impl AddressFamily {
+    /// Every family.
+    pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
+
     /// The family of `address`.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {

@@ -10,8 +10,8 @@ use sources::kube::ConnectError;
 use sources::node_state::NodeStateError;
 use sources::{ConfigErrors, SourceProblem};
 
-use crate::input::live::SavedError;
-use crate::output::style;
+use crate::schema::SchemaError;
+use crate::style;
 
 /// The end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,4 +130,18 @@ impl Error {
             error => style::error(&chain(error)),
         }
     }
+}
+
+/// Why saved tables cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SavedError {
+    /// The operating system did not let us read.
+    #[error("it cannot be read")]
+    Read(#[source] io::Error),
+    /// A line makes no sense.
+    #[error(transparent)]
+    Text(model::text::TextError),
+    /// JSON or YAML that makes no sense.
+    #[error(transparent)]
+    Schema(SchemaError),
 }

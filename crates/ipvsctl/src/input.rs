@@ -12,7 +12,7 @@ use model::{ClusterState, Desired, NodeConfig, NodeState};
 
 use self::node::Node;
 
-use crate::output::style;
+use crate::style;
 
 /// A cluster and what it asks of a node.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ pub mod migration;
 pub mod output;
 pub mod reference;
 pub mod schema;
+pub mod style;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -28,7 +29,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::Cli;
-use crate::output::style;
 
 /// Does what `args` ask, the program's name first, and gives the exit status.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {

@@ -8,7 +8,6 @@ pub mod migration;
 pub mod plan;
 pub mod progress;
 pub mod servers;
-pub mod style;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +17,7 @@ use model::{escaped, escaped_json};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::style;
 
 /// Prints `text` on standard output. Its lines and the styles of [`style`] stay; all else that does not print is escaped, whatever
 /// object, file or answer it comes from.

@@ -37,7 +37,7 @@ pub use self::filter_state::{HealthCheck, IpSet};
 pub use self::finding::{Finding, Findings};
 pub use self::migration::{Cause, Leftovers, Migration, RuleLeftovers};
 pub use self::plan::{Change, Difference, Plan, ServiceChanges, ServicePort, Summary};
-pub use self::read::{SchemaError, looks_like, parse};
+pub use self::read::{SavedTables, SchemaError, looks_like, parse};
 pub use self::tables::{
     Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,
 };

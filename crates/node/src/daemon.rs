@@ -50,7 +50,11 @@ type Fatal = Box<dyn std::error::Error + Send + Sync>;
 /// Runs the daemon until it is done or told to stop.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
-    let resolved = sources::config::load(args.config.as_deref(), &args.overrides(), &hostname());
+    let resolved = sources::config::load(
+        args.config.as_deref(),
+        &args.overrides(),
+        &sources::node_state::hostname(),
+    );
     let (format, filter) = settings::log(args, resolved.as_ref().ok().map(|all| &all.settings));
     if let Err(problem) = logging::start(format, filter) {
         eprintln!("error: {}", escaped(&chain(&problem).to_string()));
@@ -190,7 +194,7 @@ fn work(
             let watcher = ConfigWatcher {
                 path: path.clone(),
                 overrides: args.overrides(),
-                hostname: hostname(),
+                hostname: sources::node_state::hostname(),
                 metrics: telemetry.metrics(),
                 config,
                 reload,
@@ -384,14 +388,6 @@ async fn stop_on_signal(stop: watch::Sender<bool>, stop_kernel: StopSignal) {
     stop.send_replace(true);
     stop_kernel.set();
     std::future::pending::<()>().await;
-}
-
-/// The host's name, or nothing where it has none.
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
 }
 
 /// Spreads the attempts of nodes that started together.

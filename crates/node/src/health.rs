@@ -17,7 +17,7 @@ use serde::Serialize;
 use sources::Progress;
 
 pub use self::moment::Moment;
-pub use self::node::{LEAVING_TAINT, NodeHealth};
+pub use self::node::NodeHealth;
 pub use self::ready::{Readiness, SourceErrorReport, SourceReport};
 
 /// Minimum limit of the heartbeat's age. The longest single call of the kernel is a child process with its

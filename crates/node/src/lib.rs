@@ -10,6 +10,7 @@ pub mod health;
 pub mod health_checks;
 pub mod heap;
 pub mod http;
+mod latest;
 pub mod logging;
 pub mod mailbox;
 pub mod metrics;

@@ -8,6 +8,7 @@
 
 mod comparison;
 mod counts;
+mod descriptor;
 mod descriptors;
 mod errno;
 mod family;
@@ -34,8 +35,9 @@ use prometheus::core::Collector as _;
 use prometheus::{Registry, TextEncoder};
 
 pub use self::counts::{ServerCount, SetCount, TableCounts};
+pub use self::descriptor::{Buckets, Descriptor, Kind};
 use self::descriptors::Handles;
-pub use self::descriptors::{Buckets, Descriptor, Kind, all, names};
+pub use self::descriptors::{all, names};
 pub use self::errno::errno_name;
 pub use self::page::page;
 use self::process::ProcessCollector;

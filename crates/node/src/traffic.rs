@@ -5,7 +5,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use model::names::ServicePortName;
 use tracing::warn;
 
 use crate::health::Moment;
+use crate::latest;
 use crate::metrics::{Traffic, VirtualServerTraffic};
 use crate::run::Observer;
 use reconciler::{Reconciler, Report};
@@ -32,7 +33,7 @@ type Owners = BTreeMap<VirtualServerKey, Arc<ServicePortName>>;
 /// Tells the reader whose the virtual servers are, whenever that changes.
 #[derive(Debug)]
 pub struct Watcher {
-    slot: Arc<Slot>,
+    owners: latest::Sender<Arc<Owners>>,
     changed: bool,
 }
 
@@ -45,10 +46,9 @@ impl Watcher {
     /// IPVS cannot be reached.
     pub fn start(traffic: Traffic, endpoints: bool) -> Result<Self, OpenError> {
         let mut counters = Counters::open()?;
-        let slot = Arc::new(Slot::default());
-        let theirs = Arc::clone(&slot);
+        let (owners, latest) = latest::channel::<Arc<Owners>>();
         thread::spawn(move || {
-            while let Some(owners) = theirs.owners() {
+            while let Some(owners) = latest.latest() {
                 let began = Instant::now();
                 match counters.read(|key| endpoints && owners.contains_key(key)) {
                     Ok(counted) => traffic.set(attribute(counted, &owners)),
@@ -56,20 +56,13 @@ impl Watcher {
                         warn!("traffic metrics are old: {}", model::chain(&problem));
                     }
                 }
-                theirs.rest(pause(began.elapsed()));
+                latest.rest(pause(began.elapsed()));
             }
         });
         Ok(Self {
-            slot,
+            owners,
             changed: true,
         })
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.slot.state().ended = true;
-        self.slot.woken.notify_all();
     }
 }
 
@@ -83,8 +76,7 @@ impl Observer for Watcher {
         if self.changed && reconciler.has_synced() {
             self.changed = false;
             let owners = reconciler.desired().owners.virtual_servers.clone();
-            self.slot.state().owners = Some(Arc::new(owners));
-            self.slot.woken.notify_all();
+            self.owners.send(Arc::new(owners));
         }
     }
 }
@@ -106,41 +98,4 @@ fn attribute(counted: Vec<Counted>, owners: &Owners) -> Arc<[VirtualServerTraffi
         })
     });
     ours.collect()
-}
-
-/// State that the loop and the reader share.
-#[derive(Debug, Default)]
-struct Slot {
-    state: Mutex<State>,
-    woken: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// `None` before they are known.
-    owners: Option<Arc<Owners>>,
-    ended: bool,
-}
-
-impl Slot {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until it is known whose the virtual servers are; none at the end.
-    fn owners(&self) -> Option<Arc<Owners>> {
-        let unknown = |state: &mut State| state.owners.is_none() && !state.ended;
-        let waited = self.woken.wait_while(self.state(), unknown);
-        let state = waited.unwrap_or_else(PoisonError::into_inner);
-        match state.ended {
-            true => None,
-            false => state.owners.clone(),
-        }
-    }
-
-    /// Waits that long, or for the end.
-    fn rest(&self, time: Duration) {
-        let going = |state: &mut State| !state.ended;
-        drop(self.woken.wait_timeout_while(self.state(), time, going));
-    }
 }

@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use model::udp_flows::UdpFlows;
 use tracing::{debug, warn};
 
 use crate::health::Moment;
+use crate::latest;
 use crate::metrics::Metrics;
 use crate::run::Observer;
 use reconciler::Reconciler;
@@ -145,78 +146,31 @@ impl Observer for Watcher {
 /// A thread that works on the last thing it was asked for. What was asked before and not begun is forgotten.
 #[derive(Debug)]
 struct Cleaner {
-    slot: Arc<Slot>,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    next: Option<UdpFlows>,
-    ended: bool,
+    flows: latest::Sender<UdpFlows>,
 }
 
 impl Cleaner {
     /// `work` says whether it succeeded; otherwise it is asked again, unless something newer came.
     fn start(mut work: impl FnMut(&UdpFlows) -> bool + Send + 'static) -> Self {
-        let slot = Arc::new(Slot::default());
-        let theirs = Arc::clone(&slot);
+        let (flows, latest) = latest::channel();
         thread::spawn(move || {
             let [first, longest] = PAUSES;
             let mut pause = first;
-            while let Some(flows) = theirs.take() {
+            while let Some(flows) = latest.take() {
                 if work(&flows) {
                     pause = first;
                 } else {
-                    if theirs.pause(pause) {
-                        theirs.put_back(flows);
+                    if latest.pause(pause) {
+                        latest.put_back(flows);
                     }
                     pause = (pause * 2).min(longest);
                 }
             }
         });
-        Self { slot }
+        Self { flows }
     }
 
     fn request(&self, flows: UdpFlows) {
-        self.slot.state().next = Some(flows);
-        self.slot.changed.notify_all();
-    }
-}
-
-impl Drop for Cleaner {
-    fn drop(&mut self) {
-        self.slot.state().ended = true;
-        self.slot.changed.notify_all();
-    }
-}
-
-impl Slot {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for something to do; none at the end.
-    fn take(&self) -> Option<UdpFlows> {
-        let idle = |state: &mut State| state.next.is_none() && !state.ended;
-        let waited = self.changed.wait_while(self.state(), idle);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
-        if state.ended { None } else { state.next.take() }
-    }
-
-    /// Waits that long, or until there is something new. Says whether there is not.
-    fn pause(&self, time: Duration) -> bool {
-        let idle = |state: &mut State| state.next.is_none() && !state.ended;
-        let waited = self.changed.wait_timeout_while(self.state(), time, idle);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.next.is_none()
-    }
-
-    fn put_back(&self, flows: UdpFlows) {
-        self.state().next.get_or_insert(flows);
+        self.flows.send(flows);
     }
 }

@@ -22,7 +22,7 @@ use self::dependents::{Dependents, asked_for};
 use self::shared_addresses::SharedAddresses;
 use crate::claim_index::{ClaimIndex, ServiceClaims};
 use crate::lower::lower;
-use crate::node_context::{FAMILIES, NodeChange, NodeContext};
+use crate::node_context::{NodeChange, NodeContext};
 use crate::protected::NodeResource;
 use crate::resolve::{outside_addresses, resolve, unlabelled};
 use crate::rules::rules;
@@ -68,7 +68,7 @@ impl Compiler {
     #[must_use]
     pub fn new(config: NodeConfig) -> Self {
         let mut index = ClaimIndex::default();
-        index.create_sets(&FAMILIES);
+        index.create_sets(&AddressFamily::ALL);
         let mut compiler = Self {
             config,
             node: NodeContext::default(),
@@ -343,7 +343,7 @@ impl Compiler {
 
     /// Creates the sets of the families that are served, before Services ask for entries, and removes the others.
     fn write_sets(&mut self) -> TableKeys {
-        let families: Vec<AddressFamily> = (FAMILIES.into_iter())
+        let families: Vec<AddressFamily> = (AddressFamily::ALL.into_iter())
             .filter(|family| self.node.serves(*family))
             .collect();
         TableKeys {
@@ -355,7 +355,7 @@ impl Compiler {
     fn write_rules(&mut self) -> TableKeys {
         let masquerade = self.config.masquerade;
         let mut keys = TableKeys::default();
-        for family in FAMILIES {
+        for family in AddressFamily::ALL {
             if !self.node.serves(family) {
                 let known = &mut self.index.desired_mut().tables.rules;
                 keys.rules.extend(known.remove(&family).map(|_| family));

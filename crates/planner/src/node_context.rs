@@ -19,9 +19,6 @@ use model::snapshot::NodeState;
 use crate::protected::{ApiServers, NodeResource, Protected, api_servers};
 use crate::rules::{LocalTraffic, NodePortPlaces};
 
-/// Both families, IPv4 first.
-pub(crate) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-
 /// Properties of this node on which its tables depend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NodeContext {
@@ -285,7 +282,7 @@ impl NodeContext {
 
     /// Chooses the addresses of node ports. Returns true if they changed.
     fn choose_node_ports(&mut self, config: &NodeConfig) -> bool {
-        let chosen = FAMILIES
+        let chosen = AddressFamily::ALL
             .into_iter()
             .flat_map(|family| self.node_ports_of(family, config))
             .collect();

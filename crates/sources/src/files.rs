@@ -20,6 +20,7 @@
 mod doubts;
 mod error;
 mod file;
+mod given;
 mod object;
 mod paths;
 #[cfg(test)]
@@ -32,7 +33,7 @@ use model::{ClusterEvent, Object, ObjectKind, ObjectName, SafeText};
 
 pub use self::error::{FileError, FileErrorKind};
 use self::file::File;
-use self::object::{Given, GivenKey};
+use self::given::{Given, GivenKey};
 
 /// The contents of a set of files.
 #[derive(Clone, Debug, Default, PartialEq)]

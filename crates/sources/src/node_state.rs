@@ -209,3 +209,11 @@ fn address(text: &str) -> Option<IpNetwork> {
 
 #[cfg(test)]
 mod tests;
+
+/// Returns the name of this host; empty if it cannot be read.
+#[must_use]
+pub fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}

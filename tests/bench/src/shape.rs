@@ -38,7 +38,7 @@ impl Shape {
     pub(crate) fn families(self) -> &'static [AddressFamily] {
         match self.dual_stack {
             false => &[AddressFamily::Ipv4],
-            true => &[AddressFamily::Ipv4, AddressFamily::Ipv6],
+            true => &AddressFamily::ALL,
         }
     }
 

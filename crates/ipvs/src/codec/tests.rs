@@ -69,7 +69,7 @@ proptest! {
         let [CommandAttribute::Destination(nested)] = &again(&message)[..] else {
             panic!("one attribute");
         };
-        for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+        for family in AddressFamily::ALL {
             let read = read_destination(&nested.attributes, family).expect("complete");
             prop_assert_eq!(read.server, real);
         }

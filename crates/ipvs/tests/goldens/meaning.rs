@@ -60,7 +60,7 @@ pub(crate) fn read_all(message: &Message) {
             match attribute {
                 CommandAttribute::Service(nested) => drop(read_service(&nested.attributes)),
                 CommandAttribute::Destination(nested) => {
-                    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+                    for family in AddressFamily::ALL {
                         let _ = read_destination(&nested.attributes, family);
                     }
                 }

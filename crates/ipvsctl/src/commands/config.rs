@@ -14,8 +14,9 @@ use sources::config::{self, ConfigError, Document, EffectiveValue};
 use crate::cli::{Config, ConfigCheck, ConfigCommand, ConfigFormat, ConfigShow};
 use crate::error::{Error, Status};
 use crate::input::node;
-use crate::output::{print, print_json, print_yaml, style};
+use crate::output::{print, print_json, print_yaml};
 use crate::schema::API_VERSION;
+use crate::style;
 
 /// Checks or shows a configuration.
 ///
@@ -81,7 +82,11 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
         flags: flags.clone(),
         strict: *strict_config,
     };
-    let resolved = config::load(config.as_deref(), &overrides, &node::hostname());
+    let resolved = config::load(
+        config.as_deref(),
+        &overrides,
+        &sources::node_state::hostname(),
+    );
     let resolved = resolved.map_err(Error::Config)?;
     node::tell(&resolved);
     let values = resolved.values();

@@ -10,8 +10,9 @@ use crate::cli::{Diff, PlanFormat};
 use crate::error::{Error, Status};
 use crate::input::node::{self, Fallback};
 use crate::input::{Input, cluster, live};
-use crate::output::{plan, print, print_json, style};
+use crate::output::{plan, print, print_json};
 use crate::schema;
+use crate::style;
 
 /// Prints the difference between what a cluster asks for and what is there.
 ///
@@ -40,7 +41,11 @@ pub fn run(args: &Diff) -> Result<Status, Error> {
     let plan = compare(&input, &live, ours);
     match args.output {
         PlanFormat::Text => print(&plan::text(&plan))?,
-        PlanFormat::Json => print_json(&schema::Plan::new(&input, &plan))?,
+        PlanFormat::Json => print_json(&schema::Plan::new(
+            &input.config.node_name,
+            &input.findings,
+            &plan,
+        ))?,
     }
     Ok(if !input.whole {
         Status::Error

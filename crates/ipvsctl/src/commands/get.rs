@@ -10,7 +10,6 @@ use sources::node_state::NodeStateFile;
 use crate::cli::{Get, GetFormat, What};
 use crate::error::{Error, Status};
 use crate::input::live;
-use crate::input::node::hostname;
 use crate::output::servers::{self, Width};
 use crate::output::{print, print_json, print_yaml};
 use crate::schema::{NodeTables, Timeouts};
@@ -48,7 +47,7 @@ fn node_state(args: &Get) -> Result<Status, Error> {
         return Err(Error::NotSaved("interfaces"));
     }
     let file = NodeStateFile {
-        node_name: Some(hostname().to_lowercase().into()),
+        node_name: Some(sources::node_state::hostname().to_lowercase().into()),
         state: linux::node_state().map_err(Error::Observe)?,
     };
     match args.output {

@@ -81,7 +81,11 @@ fn check(args: &MigrateCheck) -> Result<Status, Error> {
     };
     match args.output {
         PlanFormat::Text => print(&output::migration::text(&migration))?,
-        PlanFormat::Json => print_json(&schema::Migration::new(&input, &migration))?,
+        PlanFormat::Json => print_json(&schema::Migration::new(
+            &input.config.node_name,
+            &input.findings,
+            &migration,
+        ))?,
     }
     Ok(if !input.whole {
         Status::NotChecked

@@ -8,7 +8,7 @@ use sources::kube::{self, ConnectError, KubeSettings};
 
 use crate::cli::Source;
 use crate::error::Error;
-use crate::output::style;
+use crate::style;
 
 use super::node::Node;
 

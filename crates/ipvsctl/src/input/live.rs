@@ -7,37 +7,13 @@ use std::{fs, io};
 
 use ipvs::{Timeouts, VirtualServerKey};
 use kernel::{Kernel, LinuxKernel, ModulePolicy, ReadOnly, Saved};
-use model::text::TextError;
 use model::{Desired, NodeTables, Scope, Snapshot, text};
 
-use crate::error::Error;
+use crate::error::{Error, SavedError};
 use crate::input::Input;
 use crate::input::node::Node;
-use crate::output::style;
-use crate::schema::{self, SchemaError};
-
-/// Why saved tables cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SavedError {
-    /// The operating system did not let us read.
-    #[error("it cannot be read")]
-    Read(#[source] io::Error),
-    /// A line makes no sense.
-    #[error(transparent)]
-    Text(TextError),
-    /// JSON or YAML that makes no sense.
-    #[error(transparent)]
-    Schema(SchemaError),
-}
-
-/// Saved tables.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SavedTables {
-    /// The tables.
-    pub tables: NodeTables,
-    /// True if addresses were saved too; `ipvsadm-save` knows none.
-    pub has_addresses: bool,
-}
+use crate::schema::{self, SavedTables};
+use crate::style;
 
 /// A kernel to read, by way of nothing that could change it.
 ///

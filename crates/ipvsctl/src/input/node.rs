@@ -1,7 +1,6 @@
 //! The node's name and configuration.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -13,7 +12,7 @@ use sources::node_state;
 
 use crate::cli::NodeArgs;
 use crate::error::Error;
-use crate::output::style;
+use crate::style;
 
 /// Where a node's name comes from if nobody gives one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +75,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     let named = state.as_ref().and_then(|state| state.node_name.as_deref());
     let name = match (named, fallback) {
         (Some(name), _) => name.to_owned(),
-        (None, Fallback::Host) => hostname(),
+        (None, Fallback::Host) => sources::node_state::hostname(),
         (None, Fallback::Nothing) => String::new(),
     };
     if node.is_none() && config.is_none() && name.is_empty() {
@@ -127,11 +126,4 @@ fn api_server(path: &Path, fallback: Fallback) -> BTreeSet<SocketAddr> {
         path.display()
     ));
     BTreeSet::new()
-}
-
-/// The name of this host, empty where it cannot be read.
-pub(crate) fn hostname() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_default()
 }

@@ -109,7 +109,7 @@ impl fmt::Display for Cause {
 
 /// Returns true if it is the set that kube-proxy does not have.
 fn is_added(name: &SetName) -> bool {
-    [AddressFamily::Ipv4, AddressFamily::Ipv6]
+    AddressFamily::ALL
         .iter()
         .any(|family| SetKind::NoLocalEndpoint.name(*family) == *name)
 }

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 
-use super::style;
 use crate::doctor::{Advice, Diagnosis, Severity};
 use crate::schema::CheckupSummary;
+use crate::style;
 
 /// A line for each diagnosis, with why it matters and what to do below, and one that counts. With escape
 /// sequences for colours.

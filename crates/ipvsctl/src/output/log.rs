@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::style;
+use crate::style;
 
 /// Sends it to standard error: warnings of our own libraries, and with each `-v` more.
 pub fn start(verbose: u8) {

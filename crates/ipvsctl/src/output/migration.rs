@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use model::Summary;
 
-use super::{plan, style};
+use super::plan;
 use crate::migration::{Migration, WAY_BACK};
+use crate::style;
 
 /// The plan, its causes, what is in the way, what is good to know, and the way back. With escape sequences
 /// for colours.

@@ -9,7 +9,7 @@ use ipvs::text::{print_real_server, print_service_selector, print_virtual_server
 use ipvs::{RealServerKey, VirtualServerKey};
 use model::{Name, ObjectName, Op, Plan, PlannedOp};
 
-use super::style;
+use crate::style;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 use super::printable;
-use super::style::{DELETE, ERROR};
+use crate::style::{DELETE, ERROR};
 
 #[test]
 fn lines_and_our_own_styles_stay_and_all_else_is_escaped() {

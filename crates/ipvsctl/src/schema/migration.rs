@@ -5,7 +5,6 @@ use model::leftovers::{NFT_TABLE, nft_family};
 use serde::Serialize;
 
 use super::{API_VERSION, Connections, Plan, Summary};
-use crate::input::Input;
 use crate::migration::{self, WAY_BACK};
 
 /// The effects of a take-over of a node by kube-ipvsd.
@@ -79,14 +78,18 @@ pub struct RuleLeftovers {
 }
 
 impl Migration {
-    /// The take-over of the node that `input` is about.
+    /// Returns the take-over of the node `node`; `findings` are those about the objects.
     #[must_use]
-    pub fn new(input: &Input, migration: &migration::Migration) -> Self {
+    pub fn new(
+        node: &model::names::Name,
+        findings: &[model::Finding],
+        migration: &migration::Migration,
+    ) -> Self {
         let causes = migration.causes().into_iter();
         Self {
             api_version: API_VERSION,
             kind: "Migration",
-            node_name: input.config.node_name.to_string(),
+            node_name: node.to_string(),
             in_the_way: migration.in_the_way(),
             notes: migration.notes(),
             running_proxy: (migration.proxy.as_ref()).map(|(_, running)| running.to_string()),
@@ -94,7 +97,7 @@ impl Migration {
             cut_connections: migration.cut.map(Connections::from),
             leftovers: migration.leftovers.as_ref().map(Leftovers::from),
             way_back: WAY_BACK,
-            plan: Plan::new(input, &migration.plan),
+            plan: Plan::new(node, findings, &migration.plan),
         }
     }
 }

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
 use super::finding::Finding;
-use crate::input::Input;
 use crate::output::plan::{Group, groups, line};
 
 /// The changes that would be made.
@@ -88,9 +87,9 @@ pub struct Difference {
 }
 
 impl Plan {
-    /// The plan for what `input` asks for.
+    /// Returns the plan of the node `node`; `findings` are those about the objects.
     #[must_use]
-    pub fn new(input: &Input, plan: &model::Plan) -> Self {
+    pub fn new(node: &model::names::Name, findings: &[model::Finding], plan: &model::Plan) -> Self {
         let model::Summary {
             add,
             change,
@@ -112,7 +111,7 @@ impl Plan {
         Self {
             api_version: API_VERSION,
             kind: "Plan",
-            node_name: input.config.node_name.to_string(),
+            node_name: node.to_string(),
             summary: Summary {
                 add,
                 change,
@@ -120,7 +119,7 @@ impl Plan {
             },
             withheld_deletions: plan.withheld,
             services: services.collect(),
-            findings: (input.findings.iter())
+            findings: (findings.iter())
                 .chain(plan.findings.values())
                 .map(Finding::from)
                 .collect(),

@@ -14,7 +14,6 @@ use serde_json::Value;
 use super::API_VERSION;
 use super::filter_state;
 use super::tables::{FLAGS, NodeTables, RealServer, Tunnel, VirtualServer, family, full_prefix};
-use crate::input::live::SavedTables;
 
 /// Why an object makes no sense. Prints with the path of the field.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +44,15 @@ pub enum SchemaError {
 pub fn looks_like(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with('{') || text.starts_with("apiVersion:") || text.starts_with("kind:")
+}
+
+/// Saved tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SavedTables {
+    /// The tables.
+    pub tables: model::NodeTables,
+    /// True if addresses were saved too; `ipvsadm-save` knows none.
+    pub has_addresses: bool,
 }
 
 /// Reads an object of kind `NodeTables`.

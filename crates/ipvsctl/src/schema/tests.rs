@@ -25,7 +25,7 @@ fn everything() -> NodeTables {
             port: 80,
             protocol,
         });
-    let marks = [AddressFamily::Ipv4, AddressFamily::Ipv6].map(|family| VirtualServerKey::Fwmark {
+    let marks = AddressFamily::ALL.map(|family| VirtualServerKey::Fwmark {
         family,
         mark: 7.try_into().expect("not zero"),
     });

@@ -39,8 +39,6 @@ named![
     timeouts_that_are_zero_are_kept,
 ];
 
-const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-
 fn cluster_ip() -> SetName {
     SetKind::ClusterIp.name(AddressFamily::Ipv4)
 }
@@ -80,7 +78,7 @@ fn entries(kernel: &mut dyn ContractKernel, name: &SetName) -> Vec<Entry> {
 
 fn a_set_of_each_kind_and_family_reads_back_as_created(kernel: &mut dyn ContractKernel) {
     let all = || {
-        FAMILIES
+        AddressFamily::ALL
             .into_iter()
             .flat_map(|family| SetKind::ALL.map(|kind| (kind, family)))
     };
@@ -115,7 +113,7 @@ fn creating_a_set_again_is_no_change_and_another_of_its_name_is_refused(
 }
 
 fn entries_of_each_kind_read_back_as_added(kernel: &mut dyn ContractKernel) {
-    for (family, vip) in FAMILIES.into_iter().zip([VIP4, VIP6]) {
+    for (family, vip) in AddressFamily::ALL.into_iter().zip([VIP4, VIP6]) {
         let network = match family {
             AddressFamily::Ipv4 => "192.0.2.0/24",
             AddressFamily::Ipv6 => "2001:db8::/32",

@@ -8,7 +8,7 @@ use ipvs::AddressFamily;
 use model::kernel::Errno;
 use model::leftovers::{Leftovers, NFT_TABLE, RuleLeftovers, nft_family, old_sets};
 
-use super::rules::{Choice, FAMILIES, IptablesBackend, NftTables, Rules, unreadable};
+use super::rules::{Choice, IptablesBackend, NftTables, Rules, unreadable};
 use super::stop::StopSignal;
 use model::kernel::ObserveError;
 
@@ -56,7 +56,7 @@ impl Sweeper {
     /// Something could not be read.
     pub fn find(&mut self) -> Result<Leftovers, ObserveError> {
         let mut found = Leftovers::default();
-        for family in FAMILIES {
+        for family in AddressFamily::ALL {
             let saved = (self.rules.save(family)).map_err(|why| unreadable(family, why))?;
             found.absorb_rules(family, &saved);
         }
@@ -109,7 +109,7 @@ impl Sweeper {
     pub fn sweep_old_ipvs_mode(&mut self) -> Result<Leftovers, Vec<SweepError>> {
         let mut found = Leftovers::default();
         let mut failed = Vec::new();
-        for family in FAMILIES {
+        for family in AddressFamily::ALL {
             match self.rules.save(family) {
                 Ok(saved) => {
                     let rules = RuleLeftovers::of_old_ipvs_mode(&saved);
@@ -179,7 +179,7 @@ pub fn nft_tables() -> Result<BTreeSet<AddressFamily>, ObserveError> {
     let failed = |source| ObserveError::Failed { what: WHAT, source };
     let mut tables = NftTables::open().map_err(|error| failed(error.into()))?;
     let mut found = BTreeSet::new();
-    for family in FAMILIES {
+    for family in AddressFamily::ALL {
         let has = tables.has(family, NFT_TABLE);
         let has = has.map_err(|error| match error.raw_os_error() {
             Some(libc::EPERM) => ObserveError::NotPermitted {

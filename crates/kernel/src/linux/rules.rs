@@ -36,9 +36,6 @@ use programs::{Search, Suite, Tool};
 pub use programs::{Variant, Version};
 pub(super) use run::IptablesError;
 
-/// Both, in the order in which they are read.
-pub(super) const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-
 /// The packet filter of the network namespace of the thread that calls.
 ///
 /// Programs before 1.6.2 know no `--random-fully`, and their `iptables-restore` no `--wait`: both are left
@@ -97,7 +94,7 @@ impl Rules {
 
     /// Fills in the rules of both families and what others hold. A family that the kernel lacks has none.
     pub(super) fn observe(&mut self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
-        for family in FAMILIES {
+        for family in AddressFamily::ALL {
             let text = self.save(family).map_err(|why| unreadable(family, why))?;
             let rules = rules::Rules::parse(&text);
             let rules = rules.map_err(|error| unreadable(family, IptablesError::Unread(error)))?;

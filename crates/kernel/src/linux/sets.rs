@@ -80,7 +80,7 @@ impl Sets {
 
 /// The names of our sets; all others belong to somebody else.
 fn our_names() -> impl Iterator<Item = SetName> {
-    let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+    let families = AddressFamily::ALL;
     families
         .into_iter()
         .flat_map(|family| SetKind::ALL.map(|kind| kind.name(family)))

@@ -85,10 +85,7 @@ impl Conntrack {
     /// The flows cannot be listed, or one cannot be deleted though it is there; the first of these.
     pub fn clear_stale(&mut self, flows: &UdpFlows) -> Result<Cleared, ConntrackError> {
         let mut cleared = Cleared::default();
-        for (index, family) in [AddressFamily::Ipv4, AddressFamily::Ipv6]
-            .into_iter()
-            .enumerate()
-        {
+        for (index, family) in AddressFamily::ALL.into_iter().enumerate() {
             let wanted = |at: &std::net::SocketAddr| AddressFamily::of(at.ip()) == family;
             if !flows.served.keys().any(wanted) {
                 continue;

@@ -42,7 +42,7 @@ pub(super) struct FilterState {
 
 impl Default for FilterState {
     fn default() -> Self {
-        let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+        let families = AddressFamily::ALL;
         Self {
             sets: BTreeMap::new(),
             rules: families.map(|family| (family, Rules::default())).into(),

@@ -45,7 +45,7 @@ fn long_names_are_cut_as_kube_proxy_cuts_them() {
 
 #[test]
 fn no_two_sets_share_a_name() {
-    let names: BTreeSet<_> = [AddressFamily::Ipv4, AddressFamily::Ipv6]
+    let names: BTreeSet<_> = AddressFamily::ALL
         .into_iter()
         .flat_map(|family| SetKind::ALL.map(|kind| kind.name(family)))
         .collect();

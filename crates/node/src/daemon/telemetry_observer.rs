@@ -27,8 +27,6 @@ use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
 use crate::run::Observer;
 use reconciler::{Reconciler, Report, Trigger};
 
-const FAMILIES: [AddressFamily; 2] = [AddressFamily::Ipv4, AddressFamily::Ipv6];
-
 /// Minimum time between two looks at the entries that are not settled.
 const SHOW_PERIOD: Duration = Duration::from_secs(1);
 
@@ -78,7 +76,7 @@ impl TelemetryObserver {
             health: resolved.settings.healthz_bind_address,
             metrics: resolved.settings.metrics_bind_address,
             hard_fail: resolved.settings.bind_address_hard_fail,
-            families: BTreeSet::from(FAMILIES),
+            families: BTreeSet::from(AddressFamily::ALL),
             sync_period: resolved.node.sync_period,
             progress: sources.progress,
             requests: sources.requests,
@@ -209,7 +207,7 @@ impl Observer for TelemetryObserver {
             self.telemetry.synced();
         }
         let missing = reconciler.missing_family().map(|missing| missing.family);
-        let served = FAMILIES.into_iter();
+        let served = AddressFamily::ALL.into_iter();
         (self.telemetry).set_families(served.filter(|family| Some(*family) != missing));
         self.telemetry
             .set_sync_period(reconciler.config().sync_period);

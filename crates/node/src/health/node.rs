@@ -5,12 +5,10 @@
 pub struct NodeHealth {
     /// It has a `metadata.deletionTimestamp`.
     pub deleting: bool,
-    /// It has a taint with the key [`LEAVING_TAINT`].
+    /// It has the taint by which the cluster autoscaler marks a node that it will delete
+    /// (`ToBeDeletedByClusterAutoscaler`).
     pub leaving: bool,
 }
-
-/// The taint by which the cluster autoscaler marks a node that it will delete.
-pub const LEAVING_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
 
 impl NodeHealth {
     /// Returns true if the node is here to stay.

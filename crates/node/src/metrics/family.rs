@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use prometheus::core::Desc;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::descriptors::{Descriptor, Kind};
+use super::descriptor::{Descriptor, Kind};
 
 /// The library's descriptor, with these labels.
 pub(super) fn desc(descriptor: &Descriptor, labels: &[&str]) -> Result<Desc, prometheus::Error> {

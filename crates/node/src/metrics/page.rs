@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::comparison;
-use super::descriptors::{Buckets, Descriptor, Kind, all};
+use super::descriptor::{Buckets, Descriptor, Kind};
+use super::descriptors::all;
 use super::slis::DESCRIPTORS as SLIS;
 
 const HEAD: &str = "\

@@ -5,7 +5,7 @@ use procfs::{ProcResult, boot_time_secs, page_size, ticks_per_second};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use super::descriptors::{Descriptor, Kind};
+use super::descriptor::{Descriptor, Kind};
 use super::family::{desc, family, sample};
 
 pub(super) const DESCRIPTORS: &[Descriptor] = &[

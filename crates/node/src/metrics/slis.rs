@@ -4,7 +4,8 @@
 
 use prometheus::{GaugeVec, IntCounterVec, Registry, TextEncoder};
 
-use super::descriptors::{Descriptor, Kind, register};
+use super::descriptor::{Descriptor, Kind};
+use super::descriptors::register;
 use super::{HealthPage, Metrics, set};
 use crate::health::{Health, Moment};
 

@@ -5,7 +5,7 @@ use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily};
 use sources::kube::{LATENCY_BUCKETS, Latencies, RequestStats};
 use sources::{SourceState, SourceStatus, SourceStatuses};
 
-use super::descriptors::{Buckets, Descriptor, Kind};
+use super::descriptor::{Buckets, Descriptor, Kind};
 use super::family::{desc, family, labelled, sample};
 use super::unix;
 

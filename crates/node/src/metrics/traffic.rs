@@ -13,7 +13,7 @@ use prometheus::proto::{Metric, MetricFamily};
 
 pub use self::labels::{TrafficLabel, UnknownLabel};
 use self::sums::Sums;
-use super::descriptors::{Descriptor, Kind};
+use super::descriptor::{Descriptor, Kind};
 use super::family::{desc, family, sample};
 
 /// The figures of traffic that are shown.

@@ -6,7 +6,7 @@ use ipvs::{Protocol, Statistics, VirtualServerKey};
 use kernel::linux::Counted;
 use model::names::{ObjectName, ServicePortName};
 
-use super::{Owners, Slot, attribute, pause};
+use super::{Owners, attribute, pause};
 
 fn key(last: u8) -> VirtualServerKey {
     VirtualServerKey::Address {
@@ -48,18 +48,4 @@ fn a_long_reading_is_followed_by_a_long_rest() {
         let took = Duration::from_millis(took);
         assert_eq!(pause(took), Duration::from_millis(rest));
     }
-}
-
-#[test]
-fn nothing_is_read_before_it_is_known_whose_it_is() {
-    let slot = Slot::default();
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(|| slot.owners());
-        slot.state().owners = Some(Owners::from([(key(1), owner("web"))]).into());
-        slot.woken.notify_all();
-        let owners = reader.join().expect("it ends").expect("known");
-        assert_eq!(owners.len(), 1);
-    });
-    slot.state().ended = true;
-    assert!(slot.owners().is_none());
 }

@@ -8,7 +8,6 @@ use model::sets::SetKind;
 use model::tables::TableKeys;
 
 use crate::lower::SetEntry;
-use crate::node_context::FAMILIES;
 
 /// Number of requests for each entry, and the names of the sets.
 #[derive(Debug, Default)]
@@ -31,7 +30,7 @@ impl Sets {
     ) -> BTreeSet<SetName> {
         let mut changed = BTreeSet::new();
         for kind in SetKind::ALL {
-            for family in FAMILIES {
+            for family in AddressFamily::ALL {
                 let name = kind.name(family);
                 if !families.contains(&family) {
                     if self.names.remove(&(kind, family)).is_some() {

@@ -16,7 +16,7 @@ use super::{Ownership, diff_keys};
 /// Returns the scope that [`captured`] needs.
 #[must_use]
 pub fn captured_scope(config: &NodeConfig) -> Scope {
-    let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+    let families = AddressFamily::ALL;
     Scope {
         virtual_servers: Selection::Only(config.api_server.iter().map(key).collect()),
         addresses: true,

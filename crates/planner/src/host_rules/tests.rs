@@ -9,7 +9,6 @@ use model::snapshot::Snapshot;
 use model::text;
 
 use super::harmful_rules;
-use crate::node_context::FAMILIES;
 use crate::rules::{LocalTraffic, NodePortPlaces, rules};
 use crate::testing::config;
 
@@ -43,7 +42,7 @@ fn live(saved: &str, accepted: Option<&NodePortPlaces>) -> Snapshot {
             accepted,
         )
     };
-    for family in FAMILIES {
+    for family in AddressFamily::ALL {
         live.tables.rules.insert(family, rules(family, accepted));
     }
     live

@@ -110,8 +110,7 @@ fn check_primary(change: impl FnOnce(&mut NodeConfig), nodes: Vec<Node>, expecte
     let mut config = config();
     change(&mut config);
     let view = view(&config, nodes);
-    let found = [AddressFamily::Ipv4, AddressFamily::Ipv6]
-        .map(|family| view.primary(family, &config).to_string());
+    let found = AddressFamily::ALL.map(|family| view.primary(family, &config).to_string());
     assert_eq!(found, expected);
 }
 
@@ -225,8 +224,7 @@ fn local_traffic_is_known_by_each_mode() {
         let mut config = config();
         config.detect_local = mode;
         let view = view(&config, vec![node("node1", &[])]);
-        let found = [AddressFamily::Ipv4, AddressFamily::Ipv6]
-            .map(|family| view.local_traffic(family, &config));
+        let found = AddressFamily::ALL.map(|family| view.local_traffic(family, &config));
         assert_eq!(found, expected);
     }
 }
@@ -255,8 +253,7 @@ fn node_ports_are_accepted_at_every_address_at_which_they_are_served() {
         config.node_port_addresses = addresses;
         config.accept_served_traffic = accepts;
         let view = view(&config, vec![node("node1", &["192.0.2.1"])]);
-        let accepted =
-            [AddressFamily::Ipv4, AddressFamily::Ipv6].map(|family| view.accepted(family, &config));
+        let accepted = AddressFamily::ALL.map(|family| view.accepted(family, &config));
         for address in &view.node_ports {
             let family = usize::from(address.is_ipv6());
             match &accepted[family] {

@@ -11,7 +11,7 @@ use model::frontend::Sources;
 
 use super::addresses::text;
 use super::limits;
-use crate::node_context::{FAMILIES, NodeContext};
+use crate::node_context::NodeContext;
 
 /// The clients that may connect to the load-balancer addresses of a Service. Ranges fail closed: a Service that has any admits
 /// no other client, in neither family (deviation D11). A range of length 0 restricts nothing in its family, as in Kubernetes
@@ -78,7 +78,7 @@ impl Ranges {
         valid: &[IpNetwork],
         findings: &mut Vec<Finding>,
     ) {
-        for family in FAMILIES {
+        for family in AddressFamily::ALL {
             let served = (service.load_balancer_ips.iter())
                 .filter_map(|address| address.as_result().ok())
                 .any(|address| AddressFamily::of(*address) == family);

@@ -157,7 +157,7 @@ impl Reconciler {
         if !blocked {
             if column == Column::Rules {
                 // The reading shows the rules of both families: what differs is not left in the cache for others to build on.
-                let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+                let families = AddressFamily::ALL;
                 keys.rules.extend(families.iter().filter(|family| {
                     let retry = Task::Retry(EntryKey::Rules(**family));
                     self.agenda.get(&retry).is_none()

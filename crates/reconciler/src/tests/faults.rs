@@ -241,7 +241,7 @@ fn with_eth0(node: &Node) -> model::NodeState {
 /// A node with Service `web` whose configuration asks for other rules, which are refused.
 fn with_refused_rules() -> Node {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+    for family in AddressFamily::ALL {
         let rule = FaultRule::refuse(Part::Rules(family), OpErrorKind::FilterRefused);
         let _ = node.kernel.hold(rule);
     }

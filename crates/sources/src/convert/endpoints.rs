@@ -18,7 +18,7 @@ pub fn endpoints(given: &objects::Endpoints) -> Vec<EndpointSlice> {
     let subsets = given.subsets.iter().enumerate();
     subsets
         .flat_map(|(number, subset)| {
-            [AddressFamily::Ipv4, AddressFamily::Ipv6]
+            AddressFamily::ALL
                 .into_iter()
                 .filter_map(|family| slice(&owner, number, subset, family))
                 .collect::<Vec<_>>()

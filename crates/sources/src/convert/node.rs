@@ -30,7 +30,7 @@ pub fn node(given: &objects::Node) -> Node {
     }
 }
 
-/// By which the cluster autoscaler says that it will delete a node.
+/// The taint by which the cluster autoscaler marks a node that it will delete.
 const LEAVING_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
 
 fn has_taint(given: &objects::Node, key: &str) -> bool {

@@ -8,7 +8,7 @@ use model::SafeText;
 
 use crate::yaml::Place;
 
-use super::object::GivenKey;
+use super::given::GivenKey;
 
 /// An error of a file, or of something in it. Prints as one line that begins with `FILE:LINE:COLUMN:`, as far as known.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,8 @@ use model::SafeText;
 use serde_json::Value;
 
 use super::error::{FileError, FileErrorKind};
-use super::object::{self, Given, GivenKey, Outcome};
+use super::given::{Given, GivenKey};
+use super::object::{self, Outcome};
 use super::paths::STDIN;
 use crate::yaml::{self, Part, Place, Step};
 

@@ -1,37 +1,14 @@
 //! One object of a file.
 
-use std::fmt;
-
-use model::cluster::EndpointSlice;
-use model::{Object, ObjectName};
+use model::Object;
 use serde_json::Value;
 
 use super::doubts;
 use super::error::FileErrorKind;
+use super::given::{Given, GivenKey};
 use crate::objects::{self, Kubernetes};
 use crate::yaml::{Step, steps};
 use crate::{convert, filter};
-
-/// The name of an object among all files: its kind and name. Prints as `Service default/web`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct GivenKey {
-    pub(super) kind: &'static str,
-    pub(super) name: ObjectName,
-}
-
-impl fmt::Display for GivenKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
-    }
-}
-
-/// An object in our words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Given {
-    Object(Box<Object>),
-    /// An Endpoints object: its slices.
-    Endpoints(Vec<EndpointSlice>),
-}
 
 fn object(object: Object) -> Given {
     Given::Object(Box::new(object))

@@ -35,7 +35,7 @@ pub fn tables_of_kube_proxy(tables: &NodeTables, cluster: &ClusterState) -> Node
             set.entries.insert(entry);
         }
     }
-    for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+    for family in AddressFamily::ALL {
         theirs.sets.remove(&SetKind::NoLocalEndpoint.name(family));
         let blocked = blocked(&theirs, family);
         if let Some(rules) = theirs.rules.get_mut(&family) {

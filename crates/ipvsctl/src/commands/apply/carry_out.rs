@@ -7,7 +7,7 @@ use kernel::{Fate, Kernel};
 use model::chain;
 use model::{OpEffect, Plan, PlannedOp, Summary};
 
-use crate::output::style;
+use crate::style;
 
 #[cfg(test)]
 mod tests;

@@ -9,8 +9,9 @@ use sources::proxy;
 use crate::cli::{Get, GetFormat};
 use crate::error::{Error, Status};
 use crate::input::{daemon, live};
-use crate::output::{drains, print, print_json, print_yaml, style};
+use crate::output::{drains, print, print_json, print_yaml};
 use crate::schema::{self, DaemonDrain, Drains};
+use crate::style;
 
 /// Prints the real servers that drain, by the daemon's word and the kernel's: one of the two is enough.
 ///

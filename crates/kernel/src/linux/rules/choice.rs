@@ -6,9 +6,9 @@ use std::fmt;
 use ipvs::AddressFamily;
 use model::rules::Rules;
 
+use super::probe;
 use super::programs::{Program, Search, Suite, Tool, Variant, Version};
 use super::run::{self, IptablesError};
-use super::{FAMILIES, probe};
 use crate::linux::stop::StopSignal;
 
 /// The packet filter of the kernel's two that holds our rules.
@@ -106,7 +106,7 @@ pub fn holders_of_our_chains() -> BTreeSet<(Variant, AddressFamily)> {
         [Variant::Nft, Variant::Legacy].map(|variant| search.suite(variant, &stop).ok().flatten());
     let mut holders = BTreeSet::new();
     for suite in suites.iter().flatten() {
-        for family in FAMILIES {
+        for family in AddressFamily::ALL {
             let program = suite.program(family, Tool::Save);
             // Of the legacy one all tables are read, since the kernel makes a table that is named.
             let text = program.and_then(|program| run::save(program, &stop).ok());
@@ -171,7 +171,7 @@ fn find_out(
             Variant::Legacy => &legacy,
         };
         let mut all = String::new();
-        for family in FAMILIES {
+        for family in AddressFamily::ALL {
             let Some(program) = suite.program(family, Tool::Save) else {
                 continue;
             };

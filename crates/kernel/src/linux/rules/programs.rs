@@ -226,7 +226,7 @@ impl Search {
         find: impl Fn(AddressFamily, Tool) -> Option<Program>,
     ) -> Option<Suite> {
         let mut programs = BTreeMap::new();
-        for family in super::FAMILIES {
+        for family in super::AddressFamily::ALL {
             for tool in Tool::ALL {
                 if let Some(program) = find(family, tool) {
                     programs.insert((family, tool), program);

@@ -215,7 +215,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 
 fn op() -> impl Strategy<Value = Op> {
     let name = || select(vec!["A", "B"]).prop_map(set);
-    let family = select(vec![AddressFamily::Ipv4, AddressFamily::Ipv6]);
+    let family = select(AddressFamily::ALL.to_vec());
     prop_oneof![
         name().prop_map(|name| Op::CreateSet(name, HEADER)),
         (name(), btree_set(entry(), 0..3)).prop_map(|(name, entries)| {
@@ -258,7 +258,7 @@ proptest! {
         device in any::<bool>(),
         stages in vec(vec((op(), any::<bool>()), 0..5), 0..10),
     ) {
-        let rules: BTreeSet<_> = [AddressFamily::Ipv4, AddressFamily::Ipv6]
+        let rules: BTreeSet<_> = AddressFamily::ALL
             .into_iter()
             .zip(rules)
             .filter(|(_, failed)| *failed)

@@ -16,7 +16,7 @@ use crate::sets::SetKind;
 use crate::tables::{NodeTables, VirtualServerEntry};
 
 pub(super) fn tables() -> impl Strategy<Value = NodeTables> {
-    let families = || select(vec![AddressFamily::Ipv4, AddressFamily::Ipv6]);
+    let families = || select(AddressFamily::ALL.to_vec());
     let addresses = families().prop_flat_map(address);
     (
         prop::collection::btree_map(any::<u16>(), any::<u16>(), 0..4),

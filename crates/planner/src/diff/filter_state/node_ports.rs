@@ -19,7 +19,6 @@ use model::snapshot::Snapshot;
 use model::tables::{NodeTables, TableKeys};
 
 use crate::diff::{Differ, address_of};
-use crate::node_context::FAMILIES;
 
 /// An entry of the sets that mark node ports without their addresses.
 pub(in crate::diff) type NodePort = (SetKind, AddressFamily, u16);
@@ -52,7 +51,7 @@ impl Differ<'_> {
     /// Returns the entries that belong in the set `name`, of which the compiler asks for `desired`. The set is compared as a whole.
     pub(super) fn wanted<'s>(&self, name: &SetName, desired: &'s Set) -> Cow<'s, BTreeSet<Entry>> {
         let mut wanted = Cow::Borrowed(&desired.entries);
-        for family in FAMILIES {
+        for family in AddressFamily::ALL {
             if NODE_PORT_KINDS.map(|kind| kind.name(family)).contains(name) {
                 for (kind, _, port) in self.contested_in(family) {
                     if kind.name(family) == *name {
@@ -267,7 +266,7 @@ fn node_port_of(key: VirtualServerKey) -> Option<NodePort> {
 /// Returns the kind and family of the set `name` if it marks node ports without their addresses.
 fn node_ports_in(name: &SetName) -> Option<(SetKind, AddressFamily)> {
     (NODE_PORT_KINDS.into_iter())
-        .flat_map(|kind| FAMILIES.map(|family| (kind, family)))
+        .flat_map(|kind| AddressFamily::ALL.map(|family| (kind, family)))
         .find(|(kind, family)| kind.name(*family) == *name)
 }
 

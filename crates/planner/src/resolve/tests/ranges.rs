@@ -8,7 +8,6 @@ use model::cluster::{Parsed, Service, ServiceKind};
 use model::frontend::{FrontendKind, Sources};
 
 use super::super::{NodeContext, resolve};
-use crate::node_context::FAMILIES;
 use crate::testing::{config, service};
 
 fn parsed<T: std::str::FromStr>(text: &str) -> Parsed<T> {
@@ -27,7 +26,7 @@ fn sources(ranges: &[&str], limit: usize) -> [String; 2] {
     let mut config = config();
     config.service_limits.source_ranges = limit;
     let frontends = resolve(&service, &[], &NodeContext::default(), &config).frontends;
-    FAMILIES.map(|family| {
+    AddressFamily::ALL.map(|family| {
         let is_of_family = |address: IpAddr| AddressFamily::of(address) == family;
         let mut frontends = frontends.iter();
         let frontend = frontends.find(|frontend| {

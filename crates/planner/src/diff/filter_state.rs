@@ -35,8 +35,12 @@ impl Differ<'_> {
         for name in &keys.sets {
             self.set(name, plan);
         }
-        let mut needed = self.entries_needed(keys);
-        needed.extend(self.stand_ins_compared(keys));
+        let mut needed = BTreeSet::new();
+        let sets = &self.desired.tables.sets;
+        if !sets.keys().all(|name| keys.sets.contains(name)) {
+            needed = self.entries_needed(keys);
+            needed.extend(self.stand_ins_compared(keys));
+        }
         for (name, entry) in keys.entries.union(&needed) {
             if !keys.sets.contains(name) {
                 self.entry_of(name, *entry, plan);
@@ -53,9 +57,6 @@ impl Differ<'_> {
     fn entries_needed(&self, keys: &TableKeys) -> BTreeSet<(SetName, Entry)> {
         let (desired, live) = (&self.desired.tables, &self.live.tables);
         let mut needed = BTreeSet::new();
-        if desired.sets.keys().all(|name| keys.sets.contains(name)) {
-            return needed;
-        }
         let servers: Vec<_> = (keys.virtual_servers.iter())
             .filter(|key| !live.virtual_servers.contains_key(key))
             .filter(|key| desired.virtual_servers.contains_key(key))

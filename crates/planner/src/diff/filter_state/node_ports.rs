@@ -86,15 +86,19 @@ impl Differ<'_> {
         contested
     }
 
-    /// Returns the stand-ins of the virtual servers in `keys`, as far as sets are not compared as a whole.
+    /// Returns the stand-ins of the virtual servers in `keys`, live or wanted, in sets that are not compared as a whole.
     pub(super) fn stand_ins_compared(&self, keys: &TableKeys) -> BTreeSet<(SetName, Entry)> {
         let mut compared = BTreeSet::new();
-        for key in &keys.virtual_servers {
-            compared.extend(STAND_IN_KINDS.iter().filter_map(|kind| {
-                let (name, entry) = service_entry(*kind, *key)?;
-                let is_live = holds(&self.live.tables, &name, &entry);
-                (is_live && node_port_of(*key).is_some()).then_some((name, entry))
-            }));
+        let tables = [&self.desired.tables, &self.live.tables];
+        let at_node = keys.virtual_servers.iter().filter(|key| {
+            // Nearly all are at addresses of the device, where no node port is served.
+            let is_bound = |at| tables.iter().any(|tables| tables.addresses.contains(&at));
+            node_port_of(**key).is_some() && !address_of(**key).is_some_and(is_bound)
+        });
+        for key in at_node {
+            let live = STAND_IN_KINDS.into_iter();
+            let live = live.filter_map(|kind| service_entry(kind, *key));
+            compared.extend(live.filter(|(name, entry)| holds(&self.live.tables, name, entry)));
             compared.extend(self.stand_in_of(*key));
         }
         compared.retain(|(name, _)| {

@@ -37,13 +37,14 @@ struct Stage {
 /// # Errors
 /// At the first claim that is not so.
 pub fn run() -> Outcome {
-    let mut teller = Teller::new(12);
+    let mut teller = Teller::new(13);
     let stage = set(&mut teller)?;
     analyzed(&mut teller, &stage)?;
     before(&mut teller, &stage)?;
     let mut daemon = start(&mut teller, &stage)?;
     requests(&mut teller, &stage)?;
     window::outside(&mut teller, &stage)?;
+    window::unanswered(&mut teller, &stage)?;
     added(&mut teller, &stage)?;
     removed(&mut teller, &stage)?;
     repaired(&mut teller, &stage, &daemon)?;

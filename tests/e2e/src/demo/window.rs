@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Stage;
 use super::shop::{FRONT, PODS};
 use super::tell::Teller;
-use crate::failure::{Outcome, ensure};
+use crate::failure::{Failure, Outcome, ensure};
 use crate::objects;
 use crate::probe::Probe;
 use crate::process::Process;
@@ -74,6 +74,37 @@ pub(super) fn outside(teller: &mut Teller, stage: &Stage) -> Outcome {
         "The node port goes on: source ranges are not about it",
         &tally,
     );
+    Ok(())
+}
+
+/// A Service without a slice, then with one whose port has another name, then with the right one.
+pub(super) fn unanswered(teller: &mut Teller, stage: &Stage) -> Outcome {
+    teller.step("A new Service does not answer: why?");
+    let name = "cafe";
+    let mut service = objects::service(name, &[Family::V4.virtual_address(8)], &[Protocol::Tcp]);
+    service["spec"]["ports"][0]["name"] = json!("web");
+    stage.api.create(&service)?;
+    let finding = |code: &str| {
+        let ran = stage.ipvsctl("analyze")?;
+        let line = ran.out.lines().find(|line| line.contains(code));
+        let line = line.ok_or_else(|| Failure::new(format!("no {code}: {}", ran.out)))?;
+        teller.quote(&format!("ipvsctl analyze | grep {code}"), line);
+        Ok(())
+    };
+    finding("KIV0120")?;
+    teller.say("It gets a slice, by hand, with another port name.");
+    let pods = [Family::V4.of(&stage.world.pods[0])];
+    let mut slice = objects::slice(name, &pods, &[Protocol::Tcp]);
+    slice["ports"][0]["name"] = json!("http");
+    stage.api.create(&slice)?;
+    finding("KIV0122")?;
+    slice["ports"][0]["name"] = json!("web");
+    stage.api.replace(&slice)?;
+    let target = Family::V4.virtual_server(8);
+    let probe = Probe::new(&stage.world.client, Protocol::Tcp, target);
+    within(SOON, || probe.ask(3).complete().map(drop))?;
+    let tally = probe.ask(3).complete()?;
+    teller.count("With the Service's port name it answers", &tally);
     Ok(())
 }
 

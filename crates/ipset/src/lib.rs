@@ -52,7 +52,7 @@
 //! for (name, header) in client.headers()? {
 //!     println!("{name} {header}");
 //! }
-//! let mut set = client.set(&ports)?.ok_or("somebody destroyed it")?;
+//! let mut set = client.set(&ports)?.ok_or("it was destroyed")?;
 //!
 //! // Another size, while rules look into it: all of the old, then all of the new.
 //! set.header = Header::BitmapPort { first: 0, last: 65_535 };

@@ -9,7 +9,7 @@
 //!
 //! # Readings
 //!
-//! The kernel has no snapshots either. A list that is read while somebody else writes may lack entries
+//! The kernel has no snapshots either. A list that is read while another program writes may lack entries
 //! that exist, and the kernel does not say so: [`Client::table`] reads in a way that notices, and tells by
 //! [`Table::torn`].
 //!

@@ -75,7 +75,7 @@
 //!     }
 //! }
 //! let table = client.table()?;
-//! assert!(!table.torn, "somebody else writes at the same time: read again");
+//! assert!(!table.torn, "another program writes at the same time: read again");
 //! for status in &table.entries[&key].real_servers {
 //!     println!("{}: {} connections", status.server.key, status.connections.active);
 //! }

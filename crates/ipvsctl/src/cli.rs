@@ -220,7 +220,7 @@ Lines begin with + for what would be added, ~ for what would be changed and - fo
 deleted, in the syntax of ipvsadm, with the reason behind. They are grouped by the port of the Service \
 on whose behalf the change would be made; the last line counts them.
 
-Virtual servers that somebody else made (their address is not on kube-ipvs0) are left alone. While a \
+Virtual servers that another program made (their address is not on kube-ipvs0) are left alone. While a \
 part of the input cannot be read nothing is deleted, and the deletions that wait are counted.
 
 Examples:

@@ -72,7 +72,7 @@ impl Migration {
         }
         if self.plan.withheld > 0 {
             let why = match self.whole {
-                true => "somebody changed the table while it was read",
+                true => "the table changed while it was read",
                 false => "not all of the input could be read",
             };
             let count = self.plan.withheld;

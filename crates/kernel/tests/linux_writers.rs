@@ -20,7 +20,7 @@ fn is_whole(entry: &VirtualServerEntry) -> bool {
     entry.real_servers.len() == 2
 }
 
-/// Reads `rounds` times while somebody else deletes `foreign` of 600 virtual servers and adds them
+/// Reads `rounds` times while another program deletes `foreign` of 600 virtual servers and adds them
 /// again, with a pause after each. Every reading that does not say "torn" has all the others.
 /// Answers how many readings said it.
 fn check(foreign: &[u16], pause: Duration, rounds: u32) -> u32 {

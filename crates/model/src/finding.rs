@@ -74,9 +74,9 @@ pub enum Code {
     InvalidEndpointAddress,
     /// KIV0104: an endpoint port cannot be used.
     InvalidEndpointPort,
-    /// KIV0105: a source range is not a network: it admits nobody (deviation D11).
+    /// KIV0105: a source range is not a network: it admits no client (deviation D11).
     InvalidSourceRange,
-    /// KIV0106: all source ranges are of the other family: nobody is admitted in this one (deviation D11).
+    /// KIV0106: all source ranges are of the other family: no client is admitted in this one (deviation D11).
     NoSourceRangeOfFamily,
     /// KIV0107: an external or load-balancer address is one of this node's own (deviation D8).
     OwnAddress,
@@ -124,7 +124,7 @@ pub enum Code {
     ServiceClash,
     /// KIV0202: two Services want the same health-check node port.
     HealthCheckClash,
-    /// KIV0301: a virtual server that a Service wants belongs to somebody else.
+    /// KIV0301: a virtual server that a Service wants belongs to another program.
     ForeignVirtualServer,
     /// KIV0401: no Node has this node's name, so no endpoint counts as local.
     UnknownNode,

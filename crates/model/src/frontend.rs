@@ -63,7 +63,7 @@ pub enum FrontendKind {
 pub enum Sources {
     /// Everybody.
     Any,
-    /// Some; nobody where `ranges` is empty.
+    /// Some; no client where `ranges` is empty.
     Only {
         /// Clients inside these networks, of the frontend's family. None has length 0, which a set `hash:ip,port,net` does not
         /// hold: such a range restricts nothing.

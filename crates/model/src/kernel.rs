@@ -14,7 +14,7 @@ pub type OpOutcome = Result<(), OpError>;
 pub trait Kernel {
     /// Reads what `scope` names; all else is empty in the answer.
     ///
-    /// A reading that somebody else's changes may have left incomplete says so
+    /// A reading that another program's changes may have left incomplete says so
     /// ([`Snapshot::torn`]).
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::Name;
 
-/// Text of somebody else that is safe to print: every character prints, and there are at most [`SafeText::MAX`] of them.
+/// Text from outside that is safe to print: every character prints, and there are at most [`SafeText::MAX`] of them.
 ///
 /// Types that hold such text hold it in this form. So no output has to escape or cut it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

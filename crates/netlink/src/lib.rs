@@ -38,7 +38,7 @@
 //!     match outcome {
 //!         Ok(()) => {}
 //!         Err(Failure::Refused { errno, .. }) => println!("refused: {errno}"),
-//!         Err(Failure::Lost) => println!("nobody knows: read to find out"),
+//!         Err(Failure::Lost) => println!("unknown: read to find out"),
 //!         Err(Failure::NotSent(error)) => println!("not done: {error}"),
 //!     }
 //! }

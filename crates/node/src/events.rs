@@ -225,9 +225,11 @@ impl Repairs {
                 reason: "DriftRepaired",
                 action: "Repair",
                 note: match others {
-                    0 => format!("node {node}: somebody else changed the kernel's tables: {first}"),
+                    0 => {
+                        format!("node {node}: another program changed the kernel's tables: {first}")
+                    }
                     _ => format!(
-                        "node {node}: somebody else changed the kernel's tables: {first}; and \
+                        "node {node}: another program changed the kernel's tables: {first}; and \
                          {others} more"
                     ),
                 },

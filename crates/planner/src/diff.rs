@@ -328,7 +328,7 @@ impl Differ<'_> {
             object: owner.map_or_else(|| ObjectName::new("", ""), |owner| owner.service.clone()),
             field: "spec.ports".to_owned(),
             problem: format!(
-                "somebody else made the virtual server {foreign}: its address is not on {}, nor is it in \
+                "another program made the virtual server {foreign}: its address is not on {}, nor is it in \
                  our sets",
                 model::DEVICE
             ),

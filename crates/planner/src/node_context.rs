@@ -80,7 +80,7 @@ impl NodeContext {
     }
 
     /// Returns `service` without its addresses of a family that cannot be served here. Source ranges stay: without one of a family,
-    /// nobody of it is admitted.
+    /// no client of it is admitted.
     pub(crate) fn in_served_families<'a>(&self, service: &'a Service) -> Cow<'a, Service> {
         if self.missing.is_none() {
             return Cow::Borrowed(service);

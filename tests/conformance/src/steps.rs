@@ -39,7 +39,7 @@ pub fn check_takeover(now: &Compared) -> Vec<String> {
         (Ok(found), Ok(left)) => (found, left),
         (Err(error), _) | (_, Err(error)) => return vec![error],
     };
-    // Whether somebody else's is still there is another matter.
+    // Whether another program's is still there is another matter.
     for tables in [&mut found, &mut left] {
         let servers = &mut tables.virtual_servers;
         servers.retain(|key, _| !now.moment.found.virtual_servers.contains_key(key));

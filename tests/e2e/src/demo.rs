@@ -215,7 +215,7 @@ fn removed(teller: &mut Teller, stage: &Stage) -> Outcome {
 }
 
 fn repaired(teller: &mut Teller, stage: &Stage, daemon: &Process) -> Outcome {
-    teller.step("Somebody deletes a real server by hand");
+    teller.step("Another program deletes a real server by hand");
     // An audit may come between the deletion and the look at it: then once more.
     let (began, ran) = within(Duration::from_secs(10), || {
         stage.world.tool(BY_HAND)?;
@@ -237,7 +237,7 @@ fn repaired(teller: &mut Teller, stage: &Stage, daemon: &Process) -> Outcome {
 }
 
 fn device(teller: &mut Teller, stage: &Stage, daemon: &Process) -> Outcome {
-    teller.step("Somebody deletes kube-ipvs0 with every virtual address");
+    teller.step("Another program deletes kube-ipvs0 with every virtual address");
     let before = stage.world.tables()?.addresses;
     let began = Instant::now();
     stage.world.tool(DELETE_DEVICE)?;

@@ -66,7 +66,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Reads everything and hands it over entry by entry: the virtual servers, the real servers of each, and the virtual servers
-    /// once more. Answers whether somebody else changed the table meanwhile, so that entries may be missing; one that is handed over
+    /// once more. Answers whether another program changed the table meanwhile, so that entries may be missing; one that is handed over
     /// twice says the same.
     ///
     /// The kernel gives no notice of changes, and a disturbed dump does not say that it is; two

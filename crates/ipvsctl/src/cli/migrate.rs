@@ -30,7 +30,7 @@ pub enum MigrateCommand {
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 In the way are: kube-proxy or another kube-ipvsd that answers at the metrics address; virtual servers \
-of somebody else that a Service needs; open connections to real servers that would be deleted at once; \
+of another program that a Service needs; open connections to real servers that would be deleted at once; \
 a table that changes while it is read.
 
 Examples:
@@ -52,7 +52,7 @@ pub struct MigrateCheck {
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub live: Option<PathBuf>,
     /// Where the node's proxy serves its metrics [default: metricsBindAddress of --config, else
-    /// 127.0.0.1:10249; with --live: nobody is asked].
+    /// 127.0.0.1:10249; with --live: no program is asked].
     #[arg(long, value_name = "ADDRESS", help_heading = NODE)]
     pub metrics_address: Option<SocketAddr>,
     /// A proxy that runs is not in the way: it will be stopped.

@@ -72,7 +72,7 @@ pub(super) fn compare(
     plan.findings.values().for_each(style::finding);
     if plan.withheld > 0 {
         let why = if input.whole {
-            "somebody else changed the IPVS table while it was read"
+            "another program changed the IPVS table while it was read"
         } else {
             "not all of the input could be read"
         };

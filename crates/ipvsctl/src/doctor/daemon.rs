@@ -114,7 +114,7 @@ fn healthz(health: &HealthFacts) -> Diagnosis {
         (Err(_), Err(why)) => Diagnosis::problem(
             check,
             format!("at {address} {why}"),
-            "changes of the cluster have not reached this node for too long, or nobody listens there",
+            "changes of the cluster have not reached this node for too long, or no process listens there",
             "see /statusz and the log of kube-ipvsd",
         ),
     }

@@ -96,7 +96,7 @@ pub(super) fn addresses(facts: &NodeFacts) -> Vec<Diagnosis> {
     found
 }
 
-/// Virtual servers of somebody else.
+/// Virtual servers of other programs.
 pub(super) fn others(facts: &NodeFacts) -> Vec<Diagnosis> {
     let Some(live) = facts.live.as_ref() else {
         return Vec::new();
@@ -109,11 +109,11 @@ pub(super) fn others(facts: &NodeFacts) -> Vec<Diagnosis> {
     };
     let excluded = others.iter().filter(is_excluded).count();
     let found = match others.len() {
-        0 => "there are none of somebody else".to_owned(),
+        0 => "there are none of other programs".to_owned(),
         number => {
             let names: Vec<String> = others.iter().map(ToString::to_string).collect();
             format!(
-                "{number} of somebody else, left alone, {excluded} of them in ipvs.excludeCIDRs: {}",
+                "{number} of other programs, left alone, {excluded} of them in ipvs.excludeCIDRs: {}",
                 some(&names)
             )
         }
@@ -145,7 +145,7 @@ pub(super) fn drains(facts: &NodeFacts) -> Vec<Diagnosis> {
                 "{}, and kube-ipvsd does not know of it",
                 in_words(&forgotten)
             ),
-            "nobody deletes a real server of weight 0 but kube-ipvsd",
+            "only kube-ipvsd deletes a real server of weight 0",
             "start kube-ipvsd: it ends what drains; or ipvsadm -d, which cuts the connections",
         )
     } else if !endless.is_empty() {

@@ -193,9 +193,7 @@ fn deletions_that_wait_are_in_the_way() {
     };
     assert_eq!(
         migration(true).in_the_way(),
-        [
-            "somebody changed the table while it was read: 2 deletions are not known to be right. Try again"
-        ]
+        ["the table changed while it was read: 2 deletions are not known to be right. Try again"]
     );
     assert_eq!(
         migration(false).in_the_way(),

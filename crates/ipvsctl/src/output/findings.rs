@@ -71,7 +71,7 @@ fn title(code: Code) -> &'static str {
         Code::UnlabelledSlice => "a slice lacks the label that names its Service",
         Code::ServiceClash => "two Services want the same address and port",
         Code::HealthCheckClash => "two Services want the same health-check port",
-        Code::ForeignVirtualServer => "a virtual server is somebody else's",
+        Code::ForeignVirtualServer => "a virtual server belongs to another program",
         Code::UnknownNode => "no Node has this node's name",
         Code::NoLocalDetection => "this node's pods cannot be told from others",
         Code::IdleTcpForgotten => "idle TCP connections are forgotten before their keepalive",
@@ -147,7 +147,7 @@ fn meaning(code: Code) -> &'static str {
              `analyze` the addresses are those of `--node-state`, else those of the Node's status."
         }
         Code::UnusableSlice => {
-            "`addressType: FQDN` is not for proxies: names are resolved by nobody on the node. kube-proxy passes over such \
+            "`addressType: FQDN` is not for proxies: no program on the node resolves names. kube-proxy passes over such \
              slices, too."
         }
         Code::InvalidScheduler => {
@@ -169,7 +169,7 @@ fn meaning(code: Code) -> &'static str {
         }
         Code::ServiceLimit => {
             "One object must not fill the tables of every node. A Service over a limit of `serviceLimits` is served in part, as the finding \
-             says; source ranges over the limit admit nobody, and a virtual server keeps all of its real servers or is not served (deviation \
+             says; source ranges over the limit admit no client, and a virtual server keeps all of its real servers or is not served (deviation \
              D23). Split the Service, or raise the limit."
         }
         Code::UndecodableObject => {

@@ -56,7 +56,7 @@ fn findings_are_ordered_and_counted_and_errors_are_the_exit_status() {
     assert_eq!(
         ran.out,
         "\
-KIV0105 error Service shop/web: spec.loadBalancerSourceRanges[1]: `everybody` is not a network such as 192.0.2.0/24; it admits nobody
+KIV0105 error Service shop/web: spec.loadBalancerSourceRanges[1]: `everybody` is not a network such as 192.0.2.0/24; it admits no client
 KIV0108 error Service shop/web: spec.externalIPs[1]: 192.168.77.11 is an address of Node node2; this address is not served
 KIV0111 info Service shop/web: spec.externalTrafficPolicy: it is Local, and no endpoint is on this node; connections from outside get no answer at this node
 

@@ -135,7 +135,7 @@ fn the_environment_names_the_kubeconfig_too() {
 
 #[test]
 fn a_server_that_is_down() {
-    // Bound and closed again: nobody listens there.
+    // Bound and closed again: no process listens there.
     let address = (TcpListener::bind("127.0.0.1:0")
         .expect("a port")
         .local_addr())

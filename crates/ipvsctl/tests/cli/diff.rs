@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const DIFF: &str = "diff -f shop.yaml --node node1 --live live.txt";
 
 /// Another scheduler, another weight, a real server too many and one too few, a stale Service, a
-/// missing Service, and a virtual server that somebody else made.
+/// missing Service, and a virtual server that another program made.
 const LIVE: &str = "\
 # ipvs
 -A -t 10.96.0.10:80 -s wrr

@@ -72,7 +72,7 @@ impl Sweeper {
     }
 
     /// Deletes what there is: first what takes connections before IPVS does, the sets last, since rules
-    /// look into them. Chains that somebody else's chains lead to stay. What was found is the answer; that
+    /// look into them. Chains that another program's chains lead to stay. What was found is the answer; that
     /// nothing is there is no error.
     ///
     /// To be called once our own rules are written: until then the leftovers are what serves.

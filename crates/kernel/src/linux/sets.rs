@@ -78,7 +78,7 @@ impl Sets {
     }
 }
 
-/// The names of our sets; all others belong to somebody else.
+/// The names of our sets; all others belong to another program.
 fn our_names() -> impl Iterator<Item = SetName> {
     let families = AddressFamily::ALL;
     families

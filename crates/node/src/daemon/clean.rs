@@ -42,7 +42,7 @@ pub(super) fn clean(
         }
     });
     if plan.withheld > 0 {
-        error!("somebody else changes the IPVS table: nothing was deleted, try again");
+        error!("another program changes the IPVS table: nothing was deleted, try again");
     }
     info!(failed, "cleaned up. {}", plan.summary());
     Ok(if failed == 0 && plan.withheld == 0 {

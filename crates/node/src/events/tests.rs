@@ -162,9 +162,9 @@ fn repairs_of_one_synchronisation_are_told_once_for_each_service() {
     check(
         &told,
         &[
-            "v1 Node /node1 uid node1 | Warning DriftRepaired Repair | node node1: somebody else changed \
+            "v1 Node /node1 uid node1 | Warning DriftRepaired Repair | node node1: another program changed \
              the kernel's tables: add address 10.96.0.9 to kube-ipvs0: missing in the kernel",
-            "v1 Service shop/web | Warning DriftRepaired Repair | node node1: somebody else changed the \
+            "v1 Service shop/web | Warning DriftRepaired Repair | node node1: another program changed the \
              kernel's tables: add address 10.96.0.1 to kube-ipvs0: missing in the kernel; and 2 more",
         ],
     );

@@ -130,7 +130,7 @@ impl Reporter {
             }
             Report::DeletionsWithheld(count) => warn!(
                 count,
-                "deletions wait: somebody else changed the IPVS table while it was read"
+                "deletions wait: another program changed the IPVS table while it was read"
             ),
         }
     }

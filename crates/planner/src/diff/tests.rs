@@ -215,7 +215,7 @@ fn a_service_that_needs_a_foreign_key_is_left_out() {
     assert_eq!(
         findings,
         [
-            "KIV0301 error Service default/web: spec.ports: somebody else made the virtual server 10.96.0.1:80/TCP: its address is not on kube-ipvs0, nor is it in our sets; 10.96.0.1:80/TCP is not served until it is gone"
+            "KIV0301 error Service default/web: spec.ports: another program made the virtual server 10.96.0.1:80/TCP: its address is not on kube-ipvs0, nor is it in our sets; 10.96.0.1:80/TCP is not served until it is gone"
         ]
     );
 }

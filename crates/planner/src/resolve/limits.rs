@@ -24,7 +24,7 @@ pub(crate) fn outside_addresses(
     [external, first(&service.load_balancer_ips, left)]
 }
 
-/// Returns the source ranges of `service` that are within the limit: the first ones. The others admit nobody.
+/// Returns the source ranges of `service` that are within the limit: the first ones. The others admit no client.
 pub(super) fn source_ranges(service: &Service, limits: ServiceLimits) -> &[Parsed<IpNetwork>] {
     first(&service.source_ranges, limits.source_ranges)
 }
@@ -59,7 +59,7 @@ pub(super) fn check_lists(service: &Service, limits: ServiceLimits, findings: &m
             service,
             "spec.loadBalancerSourceRanges",
             format!("there are {ranges} ranges, and serviceLimits.sourceRanges is {limit}"),
-            &format!("the first {limit} admit clients, the others nobody"),
+            &format!("the first {limit} admit clients, the others none"),
         ));
     }
 }

@@ -92,7 +92,7 @@ impl Ranges {
                     object: service.name.clone(),
                     field: "spec.loadBalancerSourceRanges".to_owned(),
                     problem: format!("no range is of {name}, and a load-balancer address is"),
-                    consequence: format!("nobody is admitted by {name}"),
+                    consequence: format!("no client is admitted by {name}"),
                 });
             }
         }
@@ -111,7 +111,7 @@ fn valid(service: &Service, config: &NodeConfig, findings: &mut Vec<Finding>) ->
                 object: service.name.clone(),
                 field: format!("spec.loadBalancerSourceRanges[{index}]"),
                 problem: problem(text),
-                consequence: "it admits nobody".to_owned(),
+                consequence: "it admits no client".to_owned(),
             }),
         }
     }

@@ -215,6 +215,6 @@ fn others() -> Outcome {
         .map(|check| check["found"].clone())
         .unwrap_or_default();
     let expected =
-        "1 of somebody else, left alone, 0 of them in ipvs.excludeCIDRs: 192.168.50.1:8443/TCP";
+        "1 of other programs, left alone, 0 of them in ipvs.excludeCIDRs: 192.168.50.1:8443/TCP";
     ensure(found == expected, || found.to_string())
 }

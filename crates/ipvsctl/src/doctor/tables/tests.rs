@@ -84,7 +84,7 @@ fn virtual_servers_of_somebody_else_are_counted() {
     check(
         "other-virtual-servers",
         |_| {},
-        &["ok: there are none of somebody else"],
+        &["ok: there are none of other programs"],
     );
     let others = tables("# ipvs\n-A -t 192.0.2.1:80 -s rr\n-A -t 192.0.2.2:80 -s rr\n");
     let excluding = |facts: &mut NodeFacts| {
@@ -95,7 +95,7 @@ fn virtual_servers_of_somebody_else_are_counted() {
         "other-virtual-servers",
         excluding,
         &[
-            "ok: 2 of somebody else, left alone, 1 of them in ipvs.excludeCIDRs: 192.0.2.1:80/TCP, 192.0.2.2:80/TCP",
+            "ok: 2 of other programs, left alone, 1 of them in ipvs.excludeCIDRs: 192.0.2.1:80/TCP, 192.0.2.2:80/TCP",
         ],
     );
 }

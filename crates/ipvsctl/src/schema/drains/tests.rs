@@ -12,7 +12,7 @@ const DAEMON: &str = r#"[
    "since": "2026-01-02T03:04:06Z", "activeConnections": 1, "inactiveConnections": 0, "ends": null}
 ]"#;
 
-/// Two that drain, one that does not, and one of somebody else's virtual server.
+/// Two that drain, one that does not, and one of another program's virtual server.
 const KERNEL: &str = "\
 # ipvs
 -A -t 10.96.0.10:80 -s rr

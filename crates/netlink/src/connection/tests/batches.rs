@@ -293,7 +293,7 @@ fn many_questions_in_one_send() {
     assert_eq!(answers, [(0, b"one".to_vec()), (2, b"three".to_vec())]);
 }
 
-/// An answer to somebody else's question is none of ours.
+/// An answer to another program's question is none of ours.
 #[test]
 fn an_answer_with_a_strange_number_is_passed_over() {
     let mut connection = connection([

@@ -103,7 +103,7 @@ fn admitted(service: &Service, limits: [usize; 3]) -> Vec<String> {
     }
 }
 
-/// Ranges over the limit admit nobody: a limit never opens a Service.
+/// Ranges over the limit admit no client: a limit never opens a Service.
 #[test]
 fn the_first_source_ranges_admit_clients_and_no_other_does() {
     let mut service = greedy(1, 0, 1, 3);
@@ -112,7 +112,7 @@ fn the_first_source_ranges_admit_clients_and_no_other_does() {
         [9, 2, 99],
         [1, 0, 1],
         &[
-            "KIV0118 error Service default/greedy: spec.loadBalancerSourceRanges: there are 3 ranges, and serviceLimits.sourceRanges is 2; the first 2 admit clients, the others nobody; split the Service, or raise the limit",
+            "KIV0118 error Service default/greedy: spec.loadBalancerSourceRanges: there are 3 ranges, and serviceLimits.sourceRanges is 2; the first 2 admit clients, the others none; split the Service, or raise the limit",
         ],
     );
     let first = ["10.0.0.0/24", "10.0.1.0/24"];

@@ -182,7 +182,7 @@ pub const FIELDS: &[FieldInfo] = &[
         "serviceLimits.sourceRanges",
         Whole(1, 1_000_000),
         "1000",
-        "Source ranges of one Service at most; those that follow in its list admit nobody.",
+        "Source ranges of one Service at most; those that follow in its list admit no client.",
     )
     .ours(),
     field(

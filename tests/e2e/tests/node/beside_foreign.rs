@@ -3,14 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use e2e::{Family, Outcome, Probe, Protocol, World, ensure, within};
+use e2e::{Family, Outcome, Probe, Protocol, World, ensure, get_text, within};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
 use crate::case;
 use crate::nodes;
 use crate::service::{FAMILIES, Service};
-use crate::stage::{Stage, configuration, node_address, with_slices};
+use crate::stage::{METRICS, Stage, configuration, node_address, with_slices};
 
 /// Protocols whose node ports are marked without their addresses.
 const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
@@ -93,7 +93,15 @@ fn add_foreign(stage: &Stage, pod: &str) -> Outcome {
         tool(format!("ipvsadm -A {flag} {at} -s rr"))?;
         tool(format!("ipvsadm -a {flag} {at} -r {real} -m"))?;
     }
-    Ok(())
+    let count = targets(false).count();
+    // Before an audit has seen them the daemon does not know of them.
+    within(SOON, || {
+        let metrics = get_text(&stage.world.node, METRICS, "/metrics")?;
+        let line = format!("kubeipvs_foreign_virtual_servers {count}");
+        ensure(metrics.lines().any(|of| of == line), || {
+            format!("not {line}")
+        })
+    })
 }
 
 /// The option of `ipvsadm` for a virtual server of this protocol.

@@ -70,20 +70,29 @@ impl Differ<'_> {
         wanted
     }
 
-    /// Returns the desired node ports of `family` that stand-ins mark.
-    fn contested_in(&self, family: AddressFamily) -> Vec<NodePort> {
-        let mut contested = Vec::new();
+    /// Returns the desired node ports of `family` that stand-ins mark, as [`Self::has_stand_ins`] says of each. It looks at those that
+    /// may be contested alone: a node has thousands of node ports, and no foreign virtual server at nearly all of them.
+    fn contested_in(&self, family: AddressFamily) -> BTreeSet<NodePort> {
+        let mut candidates: BTreeSet<NodePort> = (self.foreign_at_node().iter())
+            .filter(|(_, of, _)| *of == family)
+            .copied()
+            .collect();
         for kind in NODE_PORT_KINDS {
-            let Some(set) = self.desired.tables.sets.get(&kind.name(family)) else {
+            let name = kind.name(family);
+            let Some(desired) = self.desired.tables.sets.get(&name) else {
                 continue;
             };
-            let ports = set.entries.iter().filter_map(|entry| match entry {
+            let live = self.live.tables.sets.get(&name);
+            let is_live = |entry: &&Entry| live.is_some_and(|live| live.entries.contains(*entry));
+            let missing = (desired.entries.iter()).filter(|entry| !is_live(entry));
+            let ports = missing.filter_map(|entry| match entry {
                 Entry::Port(port) => Some((kind, family, *port)),
                 _ => None,
             });
-            contested.extend(ports.filter(|node_port| self.has_stand_ins(*node_port)));
+            candidates.extend(ports.filter(|port| self.foreign_anywhere().contains(port)));
         }
-        contested
+        candidates.retain(|node_port| self.has_stand_ins(*node_port));
+        candidates
     }
 
     /// Returns the stand-ins of the virtual servers in `keys`, live or wanted, in sets that are not compared as a whole.

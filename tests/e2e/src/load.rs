@@ -14,6 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::probe::{Answer, parse, request};
 use crate::socket::{Protocol, bind, reset_at_end};
+use crate::speed::scaled;
 use crate::wire;
 
 /// How long an answer may take.
@@ -118,7 +119,7 @@ impl Load {
     /// With the first failure, if one was not; where there are too few answers for a minute.
     pub fn complete(self, least: usize) -> Outcome<Sum> {
         let begin = Instant::now();
-        while self.answers() < least && begin.elapsed() < ENOUGH {
+        while self.answers() < least && begin.elapsed() < scaled(ENOUGH) {
             thread::sleep(PAUSE);
         }
         let sum = self.stop();
@@ -234,7 +235,7 @@ impl Surge {
             let took = connection.since.elapsed();
             let answer = match is_ready {
                 true => self.answer(connection),
-                false if took > 3 * PATIENCE => Err(self.gives_up(connection)),
+                false if took > scaled(3 * PATIENCE) => Err(self.gives_up(connection)),
                 false => return true,
             };
             match answer {
@@ -256,7 +257,10 @@ impl Surge {
             true => "no answer on the connection",
             false => "no connection",
         };
-        io::Error::other(format!("{came} from port {port} in {:?}", 3 * PATIENCE))
+        io::Error::other(format!(
+            "{came} from port {port} in {:?}",
+            scaled(3 * PATIENCE)
+        ))
     }
 
     fn answer(&self, connection: &Waiting) -> io::Result<Answer> {

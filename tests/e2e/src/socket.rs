@@ -8,6 +8,8 @@ use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use crate::speed::scaled;
+
 /// Protocols of Services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
@@ -85,8 +87,8 @@ pub(crate) fn listen_alone(protocol: Protocol, address: SocketAddr) -> io::Resul
     Ok(TcpListener::from(socket))
 }
 
-/// A connection over TCP or SCTP, from `source` where one is given, whose every call takes `patience` at
-/// most. Port 0 is any that is fresh.
+/// A connection over TCP or SCTP, from `source` where one is given. Each call on it fails after `patience`, [`scaled`]. Port 0
+/// stands for any that is fresh.
 pub(crate) fn connect(
     protocol: Protocol,
     source: Option<SocketAddr>,
@@ -94,7 +96,7 @@ pub(crate) fn connect(
     patience: Duration,
 ) -> io::Result<TcpStream> {
     let socket = stream(protocol, target)?;
-    let time = timeval(patience);
+    let time = timeval(scaled(patience));
     // The time-out for sending is the one for connecting too.
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &time)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &time)?;

@@ -44,6 +44,8 @@ pub(crate) struct Needs {
     pub(crate) timeout_seconds: Option<u64>,
     /// `image`: the container image, which the program finds by `E2E_IMAGE`.
     pub(crate) image: bool,
+    /// `shards`: the number of guests among which the program's tests are divided, by `VM_SHARD`.
+    pub(crate) shards: Option<u64>,
 }
 
 impl Needs {
@@ -71,6 +73,9 @@ impl Needs {
                     needs.timeout_seconds = Some(value.as_u64().ok_or_else(wrong)?);
                 }
                 "image" => needs.image = value.as_bool().ok_or_else(wrong)?,
+                "shards" => {
+                    needs.shards = Some(value.as_u64().filter(|n| *n > 0).ok_or_else(wrong)?);
+                }
                 _ => return Err(wrong()),
             }
         }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use e2e::{Context as _, Failure, Namespace, Outcome, ensure, get, within};
+use e2e::{Context as _, Failure, Namespace, Outcome, ensure, get, scaled, within};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
@@ -65,9 +65,9 @@ struct Conversation {
 
 impl Conversation {
     fn open(from: &Namespace, target: SocketAddr) -> Outcome<Self> {
-        let stream = from.run(|| TcpStream::connect_timeout(&target, PATIENCE));
+        let stream = from.run(|| TcpStream::connect_timeout(&target, scaled(PATIENCE)));
         let stream = stream.context(|| format!("connecting to {target}"))?;
-        let patient = stream.set_read_timeout(Some(PATIENCE));
+        let patient = stream.set_read_timeout(Some(scaled(PATIENCE)));
         patient.context(|| "setting a timeout")?;
         let conversation = Self { target, stream };
         conversation.is_with("pod1")?;

@@ -47,7 +47,7 @@ fn a_special_vm_is_asked_for_in_the_manifest() {
     let mut package = package();
     package["metadata"] = json!({"vm": {"contract": {
         "without-modules": ["ip-vs"], "memory-mib": 2048, "timeout-seconds": 900,
-        "image": true,
+        "image": true, "shards": 3,
     }}});
     assert_eq!(
         the_wanted(&package).expect("valid")[0].needs,
@@ -56,11 +56,15 @@ fn a_special_vm_is_asked_for_in_the_manifest() {
             memory_mib: Some(2048),
             timeout_seconds: Some(900),
             image: true,
+            shards: Some(3),
         }
     );
-    package["metadata"] = json!({"vm": {"contract": {"without-module": []}}});
-    let error = the_wanted(&package).expect_err("a wrong word");
-    assert!(error.to_string().contains("without-module"), "{error}");
+    for wrong in [json!({"without-module": []}), json!({"shards": 0})] {
+        package["metadata"] = json!({"vm": {"contract": wrong}});
+        let error = the_wanted(&package).expect_err("a wrong key or value");
+        let message = error.to_string();
+        assert!(message.contains("metadata.vm.contract."), "{message}");
+    }
 }
 
 #[test]

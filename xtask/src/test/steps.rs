@@ -213,8 +213,22 @@ fn instructions(project: &Project, arguments: &[String]) -> Result<Outcome> {
 }
 
 fn unit(project: &Project, arguments: &[String]) -> Result<Outcome> {
+    let mut tests = vec!["--lib".to_owned(), "--bins".to_owned()];
+    for name in targets::host_tests(project.packages())? {
+        tests.extend(["--test".to_owned(), name]);
+    }
+    let mut sum = cargo_test(project, &tests, arguments)?;
+    sum += cargo_test(project, &["--doc".to_owned()], arguments)?;
+    Ok(Outcome::Tests(sum))
+}
+
+/// Runs `cargo test` for some targets of the workspace.
+fn cargo_test(project: &Project, which: &[String], arguments: &[String]) -> Result<Counts> {
     let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .args(["test", "--workspace", "--no-fail-fast", "--features"])
+        .arg(targets::features(project))
+        .args(which)
+        .arg("--")
         .args(arguments)
         .current_dir(&project.root)
         .stdin(Stdio::null())
@@ -237,8 +251,8 @@ fn unit(project: &Project, arguments: &[String]) -> Result<Outcome> {
         }
     }
     let status = child.wait().context(|| "waiting for `cargo test`")?;
-    Ok(Outcome::Tests(Counts::of_program(
+    Ok(Counts::of_program(
         &String::from_utf8_lossy(&all),
         status.success(),
-    )))
+    ))
 }

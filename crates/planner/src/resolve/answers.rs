@@ -1,4 +1,4 @@
-//! Findings that say why a Service does not answer, though nothing in it is wrong.
+//! Findings that explain why a valid Service does not answer.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,10 @@ use super::ports::UsablePort;
 /// Maximum number of ports of slices that a finding names.
 const MAX_NAMES: usize = 5;
 
-/// Adds the first reason that holds: no slice, no ready endpoint, or in a family no endpoint or no port of that name.
+/// Adds a finding for the first reason that applies:
+/// 1. The Service has no slice.
+/// 2. No endpoint is ready.
+/// 3. A family has no endpoint, or no slice has a port of that name.
 pub(super) fn check(
     service: &Service,
     slices: &[EndpointSlice],
@@ -43,7 +46,7 @@ pub(super) fn check(
         .filter(|slice| slice.family.is_some())
         .collect();
     if usable.is_empty() {
-        // Each has a finding of its own.
+        // Each of them has its own finding.
         return;
     }
     let states = States::of(&usable);
@@ -96,7 +99,7 @@ pub(super) fn check(
     }
 }
 
-/// The ports of `slices`, in words.
+/// Describes the ports of `slices` in a sentence.
 fn offered(slices: &[&EndpointSlice], family: AddressFamily) -> String {
     let ports: BTreeSet<String> = (slices.iter())
         .flat_map(|slice| &slice.ports)
@@ -126,14 +129,14 @@ fn called(name: &str) -> String {
     }
 }
 
-/// Numbers of endpoints by their conditions.
+/// Number of endpoints by condition.
 #[derive(Default)]
 struct States {
     ready: usize,
     not_ready: usize,
     /// Endpoints that terminate and still serve.
     last_resort: usize,
-    /// Endpoints that terminate and do not serve any more.
+    /// Endpoints that terminate and no longer serve.
     gone: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The ports of a Service.
+//! Resolves the ports of a Service.
 
 use std::num::NonZeroU16;
 
@@ -10,19 +10,19 @@ use model::names::Name;
 /// A port that can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UsablePort {
-    /// Its place in `spec.ports`.
+    /// Index in `spec.ports`.
     pub(super) index: usize,
-    /// Its name, empty where there is none.
+    /// Name of the port; empty if it has none.
     pub(super) name: Name,
     /// TCP, UDP or SCTP.
     pub(super) protocol: Protocol,
-    /// The port at the Service's addresses.
+    /// Port at the addresses of the Service.
     pub(super) number: NonZeroU16,
-    /// The port at the node's addresses.
+    /// Port at the addresses of the node.
     pub(super) node_port: Option<NonZeroU16>,
 }
 
-/// The ports of `service` that can be served.
+/// Returns the ports of `service` that can be served.
 pub(super) fn usable_ports(service: &Service, findings: &mut Vec<Finding>) -> Vec<UsablePort> {
     (service.ports.iter().enumerate())
         .filter_map(|(index, port)| usable(service, index, port, findings))

@@ -25,24 +25,24 @@ pub enum Fate {
 
 /// Applies `plan` stage by stage and reports the outcome of each op. A failed op blocks only the
 /// ops that depend on it.
-pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, mut tell: impl FnMut(&PlannedOp, Fate)) {
+pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, mut report: impl FnMut(&PlannedOp, Fate)) {
     let mut gate = DependencyGate::default();
     for stage in &plan.stages {
         for chunk in stage.ops.chunks(CHUNK) {
             let (ops, left_out) = gate.admit(chunk.to_vec());
             for planned in &left_out {
-                tell(planned, Fate::LeftOut);
+                report(planned, Fate::LeftOut);
             }
             let stage = Stage { ops };
             for (planned, outcome) in stage.ops.iter().zip(kernel.apply(&stage)) {
                 match outcome {
                     Ok(()) => {
                         gate.done(&planned.op);
-                        tell(planned, Fate::Done);
+                        report(planned, Fate::Done);
                     }
                     Err(error) => {
                         gate.not_done(&planned.op);
-                        tell(planned, Fate::Failed(error));
+                        report(planned, Fate::Failed(error));
                     }
                 }
             }

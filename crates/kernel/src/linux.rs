@@ -111,7 +111,7 @@ impl LinuxKernel {
     }
 
     /// Returns an error once the stop signal is set.
-    fn go_on(&self, what: &'static str) -> Result<(), ObserveError> {
+    fn check_stop(&self, what: &'static str) -> Result<(), ObserveError> {
         match self.stop.is_set() {
             true => Err(ObserveError::Stopping { what }),
             false => Ok(()),
@@ -142,10 +142,10 @@ impl Kernel for LinuxKernel {
             snapshot.node.missing = families.missing(virtual_servers, rules);
         }
         if scope.addresses {
-            self.go_on("the addresses")?;
+            self.check_stop("the addresses")?;
             self.addresses.observe(&mut snapshot)?;
         }
-        self.go_on("the sets")?;
+        self.check_stop("the sets")?;
         self.sets.observe(&scope.sets, &mut snapshot)?;
         if scope.rules {
             self.rules.observe(&mut snapshot)?;

@@ -42,7 +42,8 @@ struct Site {
 
 fn within<R: Send>(namespace: &File, work: impl FnOnce() -> R + Send) -> R {
     let enter = || {
-        // SAFETY: no pointers are involved, and only this thread, which ends with the work, is moved.
+        // SAFETY: no pointers are involved, and only this thread, which ends with the work, changes
+        // its namespace.
         let status = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
         assert_eq!(status, 0, "{}", io::Error::last_os_error());
         work()

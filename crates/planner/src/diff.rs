@@ -173,8 +173,8 @@ impl Differ<'_> {
                     });
                 }
             }
-            (Some(desired), live) => match self.in_the_way(key) {
-                Some(foreign) => plan.report(key, self.foreign(key, foreign)),
+            (Some(desired), live) => match self.blocking_server(key) {
+                Some(foreign) => plan.report(key, self.foreign_finding(key, foreign)),
                 None => self.entry(key, desired, live.map(AsRef::as_ref), plan),
             },
         }
@@ -200,7 +200,7 @@ impl Differ<'_> {
                 Op::AddVirtualServer(desired.server.clone()),
                 Reason::Missing,
             );
-            for real in self.in_turn(key, desired.real_servers.values()) {
+            for real in self.in_node_order(key, desired.real_servers.values()) {
                 push(Op::AddRealServer(key, *real), Reason::Missing);
             }
             return;
@@ -218,7 +218,7 @@ impl Differ<'_> {
         }
         let others = (desired.real_servers.values())
             .filter(|real| live.real_servers.get(&real.key) != Some(real));
-        for real in self.in_turn(key, others) {
+        for real in self.in_node_order(key, others) {
             match live.real_servers.get(&real.key) {
                 None => push(Op::AddRealServer(key, *real), Reason::Missing),
                 Some(live) => {
@@ -239,7 +239,7 @@ impl Differ<'_> {
     }
 
     /// Returns the real servers of `key` in the order in which they are added.
-    fn in_turn<'d>(
+    fn in_node_order<'d>(
         &self,
         key: VirtualServerKey,
         real_servers: impl Iterator<Item = &'d RealServer>,
@@ -286,7 +286,7 @@ impl Differ<'_> {
         } else if live
             && !desired
             && !self.own.excludes(address)
-            && !self.marks_others(address, plan)
+            && !self.marks_kept_server(address, plan)
         {
             plan.push(PlannedOp {
                 op: Op::DelAddress(address),
@@ -299,7 +299,7 @@ impl Differ<'_> {
     /// Returns true if `address` marks a virtual server as ours that no Service claims and that
     /// `plan` does not delete. The virtual server is deleted first, because without the address it
     /// would look foreign to the next process.
-    fn marks_others(&self, address: IpAddr, plan: &PlanBuilder) -> bool {
+    fn marks_kept_server(&self, address: IpAddr, plan: &PlanBuilder) -> bool {
         let at_address = self.live.tables.virtual_servers_at(address);
         plan.deletes()
             && at_address.map(|(key, _)| key).any(|key| {
@@ -316,7 +316,7 @@ impl Differ<'_> {
 
     /// Returns the foreign virtual server that prevents `key` from being served. It has the same
     /// key, or it is at another port of an address that is not bound yet and would mark both.
-    fn in_the_way(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
+    fn blocking_server(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
         if self.is_foreign(key) {
             return Some(key);
         }
@@ -333,7 +333,7 @@ impl Differ<'_> {
             .find(|key| !self.is_ours(*key))
     }
 
-    fn foreign(&self, key: VirtualServerKey, foreign: VirtualServerKey) -> Finding {
+    fn foreign_finding(&self, key: VirtualServerKey, foreign: VirtualServerKey) -> Finding {
         let owner = self.desired.owners.virtual_servers.get(&key);
         Finding {
             code: Code::ForeignVirtualServer,

@@ -4,7 +4,7 @@
 //! Equal inputs give equal outputs. `node::run` executes the effects.
 //!
 //! ```text
-//! Event ──▶ absorb ──▶ Agenda ──take──▶ SyncRun (read? → plan → apply, stage by stage) ──settle──▶ Agenda
+//! Event ──▶ absorb ──▶ Agenda ──take──▶ SyncRun (read? → plan → apply) ──settle──▶ Agenda
 //! ```
 //!
 //! The agenda alone decides when a [`Task`] runs. A task is taken from the agenda, runs as a sync,

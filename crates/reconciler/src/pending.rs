@@ -27,9 +27,9 @@ pub(crate) struct Pending {
     /// Maximum number of ops in one sync.
     pub(crate) ops_at_once: usize,
     /// Services that changed, in the order of their first change.
-    services: Line,
+    services: Queue,
     /// Services that changed and are too large for one sync.
-    large: Line,
+    large: Queue,
     /// Changes of other objects.
     others: Changed,
     /// Entries that are compiled and not yet written. Each part belongs to one Service, or is the
@@ -39,12 +39,12 @@ pub(crate) struct Pending {
 
 /// A queue that contains each name once.
 #[derive(Debug, Default)]
-struct Line {
+struct Queue {
     order: VecDeque<ObjectName>,
     names: BTreeSet<ObjectName>,
 }
 
-impl Line {
+impl Queue {
     fn push(&mut self, name: ObjectName) {
         if self.names.insert(name.clone()) {
             self.order.push_back(name);
@@ -62,8 +62,8 @@ impl Default for Pending {
     fn default() -> Self {
         Self {
             ops_at_once: OPS_AT_ONCE,
-            services: Line::default(),
-            large: Line::default(),
+            services: Queue::default(),
+            large: Queue::default(),
             others: Changed::default(),
             entries: VecDeque::new(),
         }
@@ -95,8 +95,8 @@ impl Pending {
 
     /// Discards changes, because everything is compiled again.
     pub(crate) fn clear_changes(&mut self) {
-        self.services = Line::default();
-        self.large = Line::default();
+        self.services = Queue::default();
+        self.large = Queue::default();
         self.others = Changed::default();
     }
 

@@ -276,7 +276,7 @@ impl Reconciler {
         let desired = &self.compiler.desired().tables;
         let mut ops = stage.ops.iter().zip(outcomes).peekable();
         while let Some((planned, outcome)) = ops.next() {
-            match outcome.or_else(|error| gone(&planned.op, error)) {
+            match outcome.or_else(|error| treat_missing_as_deleted(&planned.op, error)) {
                 Ok(()) => {
                     cache.apply(&planned.op);
                     run.done(&planned.op);
@@ -350,7 +350,7 @@ impl Reconciler {
 }
 
 /// Treats the deletion of an entry that is already gone as a success.
-fn gone(op: &Op, error: OpError) -> Result<(), OpError> {
+fn treat_missing_as_deleted(op: &Op, error: OpError) -> Result<(), OpError> {
     match (op, error.kind()) {
         (Op::DelVirtualServer(_), OpErrorKind::NoSuchVirtualServer)
         | (Op::DelRealServer(..), OpErrorKind::NoSuchRealServer)

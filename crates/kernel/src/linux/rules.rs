@@ -47,7 +47,7 @@ pub(super) struct Rules {
     search: Search,
     chosen: Option<(Arc<Suite>, Choice)>,
     /// True if the choice of programs is logged.
-    tells: bool,
+    logs_choice: bool,
     /// Rules that were written without the desired `--random-fully`.
     degraded: Vec<(AddressFamily, ChainKey, Rule)>,
     stop: StopSignal,
@@ -64,7 +64,7 @@ impl Rules {
     /// it.
     pub(super) fn open_quietly(backend: IptablesBackend, stop: StopSignal) -> Self {
         Self {
-            tells: false,
+            logs_choice: false,
             ..Self::open(backend, stop)
         }
     }
@@ -74,7 +74,7 @@ impl Rules {
             backend,
             search,
             chosen: None,
-            tells: true,
+            logs_choice: true,
             degraded: Vec::new(),
             stop,
         }
@@ -224,7 +224,7 @@ impl Rules {
             return Ok(Arc::clone(suite));
         }
         let (suite, choice) = choice::choose(self.backend, &self.search, &self.stop)?;
-        if self.tells {
+        if self.logs_choice {
             info!("the packet filter is changed by {choice}");
         }
         let suite = Arc::new(suite);

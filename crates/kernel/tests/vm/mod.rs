@@ -96,7 +96,8 @@ pub(crate) fn make_bridge(name: &str) -> io::Result<()> {
     const SIOCBRADDBR: libc::c_ulong = 0x89a0;
     let socket = control_socket()?;
     let name = std::ffi::CString::new(name)?;
-    // SAFETY: SIOCBRADDBR reads a name of at most 16 bytes that ends in a zero and outlives the call.
+    // SAFETY: SIOCBRADDBR reads a name of at most 16 bytes that ends in a zero and outlives the
+    // call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCBRADDBR as _, name.as_ptr()) })
 }
 

@@ -272,14 +272,14 @@ impl Differ<'_> {
             &desired.header.to_string(),
         );
         if !live.header.is_like(desired.header) {
-            self.let_go(name, plan);
+            self.empty_chains_of(name, plan);
         }
         plan.push(unowned(Op::ReplaceSet(name.clone(), set.into()), reason));
     }
 
     /// Empties the chains that refer to the set `name`, because a set of another type cannot be
     /// swapped in while they do. A later op writes the chains again.
-    fn let_go(&self, name: &SetName, plan: &mut PlanBuilder) {
+    fn empty_chains_of(&self, name: &SetName, plan: &mut PlanBuilder) {
         for (family, rules) in &self.live.tables.rules {
             let emptied: BTreeMap<_, _> = (rules.chains.iter())
                 .filter(|(_, rules)| rules.iter().any(|rule| rule.looks_into(name)))

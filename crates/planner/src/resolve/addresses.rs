@@ -145,9 +145,9 @@ impl Gather<'_> {
             };
             if let Some(why) = refused {
                 let problem = format!("{address} is {why}");
-                self.complain(Code::ExternalIpNotAllowed, path, problem, NOT_SERVED);
+                self.report(Code::ExternalIpNotAllowed, path, problem, NOT_SERVED);
             } else {
-                self.foreign(FrontendKind::ExternalIp, path, address);
+                self.add_outside_address(FrontendKind::ExternalIp, path, address);
             }
         }
     }
@@ -157,22 +157,22 @@ impl Gather<'_> {
         // in this list.
         let path = |_| "status.loadBalancer.ingress[].ip".to_owned();
         for (path, address) in self.usable(path, addresses) {
-            self.foreign(FrontendKind::LoadBalancerIp, path, address);
+            self.add_outside_address(FrontendKind::LoadBalancerIp, path, address);
         }
     }
 
     /// Adds an address from outside the cluster, unless it belongs to a node (deviation D8).
-    fn foreign(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
+    fn add_outside_address(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
         let family = AddressFamily::of(address);
         if !self.families.contains(&family) {
             let family = text(family);
             let problem =
                 format!("{address} is {family}, and the Service has no {family} cluster IP");
-            self.complain(Code::OtherFamilyAddress, path, problem, NOT_SERVED);
+            self.report(Code::OtherFamilyAddress, path, problem, NOT_SERVED);
         } else if self.node.is_own(address) {
             let problem = format!("{address} is an address of this node");
             let consequence = "it is served, and not bound to kube-ipvs0";
-            self.complain(Code::OwnAddress, path, problem, consequence);
+            self.report(Code::OwnAddress, path, problem, consequence);
             self.sites.insert((kind, address), false);
         } else if let Some(name) = self.node.other_nodes.get(&address) {
             let problem = format!("{address} is an address of Node {name}");
@@ -181,12 +181,12 @@ impl Gather<'_> {
                 FrontendKind::LoadBalancerIp => Code::OtherNodesBalancer,
                 _ => Code::OtherNodesAddress,
             };
-            self.complain(code, path, problem, NOT_SERVED);
+            self.report(code, path, problem, NOT_SERVED);
         } else if let Some(network) =
             (self.config.protected_cidrs.iter()).find(|network| network.contains(address))
         {
             let problem = format!("{address} is in the protected network {network}");
-            self.complain(Code::ProtectedAddress, path, problem, NOT_SERVED);
+            self.report(Code::ProtectedAddress, path, problem, NOT_SERVED);
         } else {
             self.bind(kind, path, address);
         }
@@ -199,7 +199,7 @@ impl Gather<'_> {
         if protected.contains(&address) && !self.service.name.is_api_server() {
             let problem = format!("{address} is an address of the API server");
             let consequence = format!("{NOT_SERVED}; choose another one");
-            self.complain(Code::ApiServerAddress, path, problem, &consequence);
+            self.report(Code::ApiServerAddress, path, problem, &consequence);
             self.refused.insert(NodeResource::Address(address));
         } else {
             self.sites.insert((kind, address), true);
@@ -215,7 +215,7 @@ impl Gather<'_> {
         let mut usable = Vec::new();
         for (index, address) in addresses.iter().enumerate() {
             let problem = match address.as_result() {
-                Ok(address) => match never_virtual(*address) {
+                Ok(address) => match reserved_kind(*address) {
                     None => {
                         usable.push((path(index), *address));
                         continue;
@@ -224,7 +224,7 @@ impl Gather<'_> {
                 },
                 Err(text) => format!("`{text}` is not an IP address"),
             };
-            self.complain(
+            self.report(
                 Code::InvalidServiceAddress,
                 path(index),
                 problem,
@@ -234,7 +234,7 @@ impl Gather<'_> {
         usable
     }
 
-    fn complain(&mut self, code: Code, field: String, problem: String, consequence: &str) {
+    fn report(&mut self, code: Code, field: String, problem: String, consequence: &str) {
         self.findings.push(Finding {
             code,
             kind: "Service",
@@ -250,7 +250,7 @@ const NOT_SERVED: &str = "this address is not served";
 
 /// Returns the reason why no Service can have an address. On the dummy device it would break the
 /// node's networking.
-fn never_virtual(address: IpAddr) -> Option<&'static str> {
+fn reserved_kind(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")
     } else if address.is_loopback() {

@@ -24,7 +24,7 @@ pub(super) fn check(
     addresses: &Addresses,
     findings: &mut Vec<Finding>,
 ) {
-    let mut say = |code, field: &str, problem: String, consequence: &str| {
+    let mut report = |code, field: &str, problem: String, consequence: &str| {
         findings.push(Finding {
             code,
             kind: "Service",
@@ -40,7 +40,7 @@ pub(super) fn check(
             false => "connections are refused until one is written, as the Service has no selector",
         };
         let problem = "no EndpointSlice names it in the label kubernetes.io/service-name";
-        return say(Code::NoSlices, "spec.selector", problem.to_owned(), advice);
+        return report(Code::NoSlices, "spec.selector", problem.to_owned(), advice);
     }
     let usable: Vec<&EndpointSlice> = (slices.iter())
         .filter(|slice| slice.family.is_some())
@@ -55,7 +55,7 @@ pub(super) fn check(
             0 => "connections are refused until one is ready",
             _ => "those that terminate and still serve are used",
         };
-        return say(
+        return report(
             Code::NoReadyEndpoint,
             "spec.selector",
             states.problem(),
@@ -70,7 +70,7 @@ pub(super) fn check(
         if with_endpoints.is_empty() {
             let problem = format!("it has endpoints, and none of {}", text(family));
             let consequence = format!("connections by {} are refused", text(family));
-            say(
+            report(
                 Code::NoEndpointOfFamily,
                 "spec.ipFamilies",
                 problem,
@@ -84,11 +84,11 @@ pub(super) fn check(
                 let field = format!("spec.ports[{}].name", port.index);
                 let problem = format!(
                     "no slice with endpoints has a port {} of {}; {}",
-                    called(&port.name),
+                    name_text(&port.name),
                     port.protocol,
                     offered(&with_endpoints, family)
                 );
-                say(
+                report(
                     Code::PortNotOffered,
                     &field,
                     problem,
@@ -106,8 +106,8 @@ fn offered(slices: &[&EndpointSlice], family: AddressFamily) -> String {
         .map(|port| {
             let name = port.name.as_deref().unwrap_or_default();
             match port.protocol.as_result() {
-                Ok(protocol) => format!("{} of {protocol}", called(name)),
-                Err(text) => format!("{} of `{text}`", called(name)),
+                Ok(protocol) => format!("{} of {protocol}", name_text(name)),
+                Err(text) => format!("{} of `{text}`", name_text(name)),
             }
         })
         .collect();
@@ -122,7 +122,7 @@ fn offered(slices: &[&EndpointSlice], family: AddressFamily) -> String {
     format!("there is one {}{more}", named.join(", one "))
 }
 
-fn called(name: &str) -> String {
+fn name_text(name: &str) -> String {
     match name {
         "" => "without a name".to_owned(),
         name => format!("named `{name}`"),

@@ -35,7 +35,7 @@ fn usable(
     port: &ServicePort,
     findings: &mut Vec<Finding>,
 ) -> Option<UsablePort> {
-    let mut complain = |field: &str, problem: String, consequence: &str| {
+    let mut report = |field: &str, problem: String, consequence: &str| {
         findings.push(Finding {
             code: Code::InvalidServicePort,
             kind: "Service",
@@ -48,7 +48,7 @@ fn usable(
     let mut number = |field: &str, port: &Parsed<NonZeroU16>, consequence: &str| {
         let problem = |text| format!("`{text}` is not a port from 1 to 65535");
         (port.as_result())
-            .map_err(|text| complain(field, problem(text), consequence))
+            .map_err(|text| report(field, problem(text), consequence))
             .ok()
             .copied()
     };
@@ -60,7 +60,7 @@ fn usable(
         Ok(protocol @ (Protocol::Tcp | Protocol::Udp | Protocol::Sctp)) => Some(*protocol),
         other => {
             let text = other.map_or_else(|text| format!("`{text}`"), ToString::to_string);
-            complain(
+            report(
                 "protocol",
                 format!("{text} is not TCP, UDP or SCTP"),
                 not_served,

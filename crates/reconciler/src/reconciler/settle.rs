@@ -32,12 +32,12 @@ impl Reconciler {
         let Some(mut run) = self.run.take() else {
             return;
         };
-        let learned = run.read.difference(&self.known).next().is_some();
+        let has_new_column = run.read.difference(&self.known).next().is_some();
         self.known.extend(&run.read);
         self.cache.torn |= run.torn;
-        self.record(&run, learned);
+        self.record(&run, has_new_column);
         self.compile(&mut run);
-        if learned {
+        if has_new_column {
             // Entries that depend on this column were skipped so far, and the ownership of some
             // entries was unknown.
             let desired = &self.compiler.desired().tables;
@@ -91,7 +91,7 @@ impl Reconciler {
 
     /// Records the ownership of the virtual servers that were just read, or of all if another
     /// column became known.
-    fn record(&mut self, run: &SyncRun, learned: bool) {
+    fn record(&mut self, run: &SyncRun, has_new_column: bool) {
         let knows = |column| self.known.contains(&column);
         let marks = knows(Column::Addresses) && knows(Column::Sets);
         if run.is_audit() {
@@ -101,7 +101,7 @@ impl Reconciler {
             self.unsure.clear();
         }
         self.unsure.retain(|key| !run.servers.contains(key));
-        if run.is_audit() || learned {
+        if run.is_audit() || has_new_column {
             (self.owned).record(&self.cache, &Selection::All, self.cache.torn, marks);
         } else if !run.servers.is_empty() {
             let read = Selection::Only(run.servers.clone());
@@ -215,11 +215,11 @@ impl Reconciler {
     }
 
     fn report_drift(&self, run: &SyncRun, plan: &Plan, effects: &mut Vec<Effect>) {
-        let looks = matches!(
+        let detects_drift = matches!(
             run.trigger,
             Trigger::Audit | Trigger::AuditSlice | Trigger::Node | Trigger::Drain
         );
-        if !looks || run.first {
+        if !detects_drift || run.first {
             return;
         }
         let drift = plan.ops().filter(|planned| {

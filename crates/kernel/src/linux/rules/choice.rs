@@ -152,7 +152,7 @@ pub(super) fn choose(
             match (nft, search.suite(Variant::Legacy, stop)?) {
                 (None, None) => Err(IptablesError::NotFound(search.missing_both())),
                 (Some(suite), None) | (None, Some(suite)) => Ok((suite, Reason::OnlyOne)),
-                (Some(nft), Some(legacy)) => find_out(nft, legacy, stop),
+                (Some(nft), Some(legacy)) => detect(nft, legacy, stop),
             }
         }
     }?;
@@ -166,11 +166,7 @@ pub(super) fn choose(
     Ok((suite, choice))
 }
 
-fn find_out(
-    nft: Suite,
-    legacy: Suite,
-    stop: &StopSignal,
-) -> Result<(Suite, Reason), IptablesError> {
+fn detect(nft: Suite, legacy: Suite, stop: &StopSignal) -> Result<(Suite, Reason), IptablesError> {
     let read = |variant, table: Option<&str>| {
         let suite = match variant {
             Variant::Nft => &nft,

@@ -25,7 +25,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    fn word(self) -> &'static str {
+    fn suffix(self) -> &'static str {
         match self {
             Self::Nft => "nft",
             Self::Legacy => "legacy",
@@ -36,7 +36,7 @@ impl Variant {
 /// Prints `iptables-nft` or `iptables-legacy`.
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "iptables-{}", self.word())
+        write!(f, "iptables-{}", self.suffix())
     }
 }
 
@@ -74,7 +74,7 @@ impl Tool {
             AddressFamily::Ipv4 => "iptables",
             AddressFamily::Ipv6 => "ip6tables",
         };
-        let variant = variant.map_or(String::new(), |variant| format!("-{}", variant.word()));
+        let variant = variant.map_or(String::new(), |variant| format!("-{}", variant.suffix()));
         let tool = match self {
             Self::Main => "",
             Self::Save => "-save",
@@ -150,13 +150,13 @@ impl Suite {
     ///
     /// Fails if a program was killed because it did not answer or because the daemon is stopping.
     pub(super) fn version(&self, stop: &StopSignal) -> Result<Option<Version>, IptablesError> {
-        let telling = TELLING.map(|tool| self.program(AddressFamily::Ipv4, tool));
-        Ok(version_of(telling.into_iter().flatten(), stop)?.map(|(version, _)| version))
+        let version_programs = VERSION_TOOLS.map(|tool| self.program(AddressFamily::Ipv4, tool));
+        Ok(version_of(version_programs.into_iter().flatten(), stop)?.map(|(version, _)| version))
     }
 }
 
 /// Programs that print their version. `iptables-restore` prints it only in newer versions.
-const TELLING: [Tool; 2] = [Tool::Main, Tool::Restore];
+const VERSION_TOOLS: [Tool; 2] = [Tool::Main, Tool::Restore];
 
 /// Returns the version that the first of `programs` prints.
 fn version_of(
@@ -214,7 +214,7 @@ impl Search {
             return Ok(Some(suite));
         }
         let plain = |family, tool: Tool| self.own(&tool.name(family, None));
-        let programs = TELLING.map(|tool| plain(AddressFamily::Ipv4, tool));
+        let programs = VERSION_TOOLS.map(|tool| plain(AddressFamily::Ipv4, tool));
         let version = version_of(programs.into_iter().flatten(), stop)?;
         let variant_of_plain = version.map_or(Variant::Legacy, |(_, variant)| variant);
         Ok((variant_of_plain == variant)
@@ -288,7 +288,7 @@ impl Search {
 }
 
 fn multi(variant: Variant) -> String {
-    format!("xtables-{}-multi", variant.word())
+    format!("xtables-{}-multi", variant.suffix())
 }
 
 fn is_program(path: &Path) -> bool {

@@ -63,7 +63,7 @@ pub enum Retire {
     /// Real servers with weight 0 and no connection in the snapshot. For programs that run once,
     /// because the weight was written before they read.
     Idle,
-    /// These real servers, with the reason. For the daemon, which knows when it wrote each weight.
+    /// Listed real servers, with the reason. For the daemon, which knows when it wrote each weight.
     Only(BTreeMap<(VirtualServerKey, RealServerKey), Reason>),
 }
 

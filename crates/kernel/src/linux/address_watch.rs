@@ -57,7 +57,7 @@ pub struct WatchStop {
 /// Result of [`AddressWatch::wait`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Watched {
-    /// These things changed and must be read again.
+    /// Changes that must be read again.
     Changed(Changes),
     /// The [`WatchStop`] was dropped.
     Stopped,

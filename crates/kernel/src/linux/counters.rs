@@ -20,7 +20,7 @@ pub struct Counted {
     pub key: VirtualServerKey,
     /// Total traffic of the virtual server.
     pub statistics: Statistics,
-    /// Its real servers, if they were requested.
+    /// Real servers of the virtual server, if they were requested.
     pub real_servers: Vec<RealServerStatus>,
 }
 

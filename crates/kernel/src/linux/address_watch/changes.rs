@@ -29,7 +29,7 @@ pub struct Lost {
 /// Addresses that were deleted from the dummy device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LostAddresses {
-    /// These addresses, at most 1,024. They may have been added again since.
+    /// Lost addresses, at most 1,024. They may have been added again since.
     These(BTreeSet<IpAddr>),
     /// More addresses, or notices were dropped. Any address may be missing.
     Many,

@@ -132,7 +132,7 @@ fn a_grandchild_with_open_outputs_causes_no_delay() {
     assert_ended(&String::from_utf8_lossy(&output.stdout));
 }
 
-/// It left the group, so it keeps running. The outputs that it keeps open are not awaited.
+/// The grandchild left the group, so it keeps running. Its open outputs are not awaited.
 #[test]
 fn a_grandchild_of_another_group_causes_no_delay() {
     let output =

@@ -53,9 +53,9 @@ pub enum Reason {
     Configured,
     /// The programs of the other one are not installed.
     OnlyOne,
-    /// It contains a chain of the kubelet.
+    /// A chain of the kubelet is in it.
     Kubelet,
-    /// It has more rules than the other one.
+    /// Its tables have more rules than those of the other one.
     MoreRules {
         /// Number of rules in nf_tables.
         nft: usize,

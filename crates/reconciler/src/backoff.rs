@@ -1,15 +1,17 @@
-//! When to try again what failed.
+//! Exponential back-off with jitter.
 
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-/// The wait before the first new attempt (deviation D2).
+/// The wait before the first retry (deviation D2).
 const FIRST: Duration = Duration::from_millis(100);
 
-/// Waits that double from 100 ms to a limit, each shortened by up to a quarter at random, so that what
-/// failed together does not come back together.
+/// Exponential back-off from 100 ms to a limit.
+///
+/// Each wait is shortened by up to a quarter at random, so that tasks that failed together are not
+/// retried together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     limit: Duration,
@@ -17,29 +19,30 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits up to `limit`. Equal seeds give equal waits.
+    /// Creates a back-off whose waits do not exceed `limit`. Equal seeds give equal waits.
     #[must_use]
     pub fn new(limit: Duration, seed: u64) -> Self {
         Self {
             limit: limit.max(FIRST),
-            // The generator stands still at zero.
+            // The generator never leaves the state zero.
             random: seed | 1,
         }
     }
 
-    /// Waits up to `limit` from now on.
+    /// Changes the limit of future waits.
     pub fn limit(&mut self, limit: Duration) {
         self.limit = limit.max(FIRST);
     }
 
-    /// The wait after the `failures`-th failure in a row, counted from 1.
+    /// Returns the wait after the given number of consecutive failures, counted from 1.
     pub fn wait(&mut self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(20);
         let whole = FIRST.saturating_mul(1_u32 << doublings).min(self.limit);
         whole - whole.mul_f64(self.fraction() / 4.0)
     }
 
-    /// A number from 0 to 1: xorshift64 (Marsaglia 2003), plenty for spreading attempts.
+    /// Returns a number from 0 to 1 from xorshift64 (Marsaglia 2003), which is random enough to
+    /// spread retries.
     fn fraction(&mut self) -> f64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;

@@ -23,7 +23,7 @@ fn waits_double_up_to_the_limit() {
 }
 
 #[test]
-fn what_failed_together_does_not_come_back_together() {
+fn jitter_spreads_equal_failures() {
     let waits: Vec<_> = (1..=8)
         .map(|seed| Backoff::new(Duration::from_secs(30), seed * 1_000_003).wait(9))
         .collect();
@@ -37,7 +37,7 @@ fn equal_seeds_give_equal_waits() {
 }
 
 #[test]
-fn the_limit_can_be_another_one() {
+fn the_limit_can_be_changed() {
     let mut backoff = Backoff::new(Duration::from_secs(30), 7);
     backoff.limit(Duration::from_secs(2));
     assert!(backoff.wait(400) <= Duration::from_secs(2));

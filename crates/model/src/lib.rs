@@ -5,6 +5,7 @@
 /// The dummy device that holds the virtual addresses, as kube-proxy names it.
 pub const DEVICE: &str = "kube-ipvs0";
 
+pub mod backoff;
 mod chain;
 pub mod cluster;
 pub mod compact;
@@ -26,6 +27,7 @@ pub mod tables;
 pub mod text;
 pub mod udp_flows;
 
+pub use backoff::{Backoff, BackoffSettings};
 pub use chain::chain;
 pub use cluster::{ClusterEvent, ClusterState, Object, ObjectKind, Parsed};
 pub use config::NodeConfig;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use ipvs::VirtualServerKey;
 use model::kernel::OpErrorKind;
+use model::{Backoff, BackoffSettings};
 
-use crate::backoff::Backoff;
 use crate::column::Column;
 use crate::entry::EntryKey;
 
@@ -24,6 +24,9 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// Tasks that are due within this time run together, because they need the same reading.
 const SOON: Duration = Duration::from_millis(50);
+
+/// The wait before the first retry, before jitter (deviation D2).
+const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 /// Longest wait after a failed reading, however long the reading took.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -156,14 +159,20 @@ impl Agenda {
             ran: BTreeMap::new(),
             open_at: now,
             took_changes: false,
-            backoff: Backoff::new(limit, seed),
+            backoff: Backoff::new(
+                BackoffSettings {
+                    base: FIRST_RETRY,
+                    max: limit,
+                },
+                seed,
+            ),
             epoch: now,
         }
     }
 
     /// Sets the limit of waits after failures.
     pub(crate) fn limit(&mut self, limit: Duration) {
-        self.backoff.limit(limit);
+        self.backoff.set_max(limit);
     }
 
     /// Returns the state of `task`, or `None` if it is not on the agenda.

@@ -11,7 +11,6 @@
 //! and is then removed or scheduled again. A failed task is always scheduled with a back-off.
 
 mod agenda;
-pub mod backoff;
 mod column;
 mod drains;
 mod entry;

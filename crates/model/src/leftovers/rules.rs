@@ -6,8 +6,9 @@ use std::fmt;
 use crate::names::Name;
 use crate::rules::{ChainKey, Rule, Table, Target, is_open};
 
-/// Chains that the iptables mode makes for each Service and each endpoint, in `nat` alone
-/// (pkg/proxy/iptables/proxier.go: `KUBE-XLB-` before Kubernetes 1.24, the others in 1.30).
+/// Prefixes of the chains that the iptables mode creates for each Service and each endpoint, only
+/// in `nat` (pkg/proxy/iptables/proxier.go: `KUBE-XLB-` before Kubernetes 1.24, the others in
+/// 1.30).
 const FOR_EACH: [&str; 6] = [
     "KUBE-SVC-",
     "KUBE-SVL-",
@@ -17,8 +18,8 @@ const FOR_EACH: [&str; 6] = [
     "KUBE-XLB-",
 ];
 
-/// Chains that the iptables mode makes once. `KUBE-SERVICES` of `nat` is ours; that of `filter` refuses
-/// what had no endpoints when its kube-proxy stopped.
+/// Chains that the iptables mode creates once. `KUBE-SERVICES` of `nat` is ours. `KUBE-SERVICES` of
+/// `filter` rejects traffic to Services that had no endpoints when its kube-proxy stopped.
 const ONCE: [(&str, &str); 7] = [
     ("nat", "KUBE-NODEPORTS"),
     ("nat", "KUBE-PROXY-CANARY"),
@@ -29,31 +30,33 @@ const ONCE: [(&str, &str); 7] = [
     ("mangle", "KUBE-PROXY-CANARY"),
 ];
 
-/// The chain of source ranges of the ipvs mode before Kubernetes 1.26, which later versions leave behind: it looks into sets that are
-/// used now, so that these cannot be deleted. The chain of the same name in `filter` is the kubelet's.
+/// The chain of source ranges of the ipvs mode before Kubernetes 1.26, which later versions leave
+/// behind. It uses sets that are still in use, so that these cannot be deleted. The chain of the
+/// same name in `filter` is the kubelet's.
 const OLD_IPVS_MODE: (&str, &str) = ("nat", "KUBE-FIREWALL");
 
-/// The chain to which that one and the iptables mode before Kubernetes 1.26 lead. The kubelet before 1.28 makes it too, and uses it
-/// for nothing: without a leftover that leads there it is the kubelet's.
+/// The chain to which [`OLD_IPVS_MODE`] and the iptables mode before Kubernetes 1.26 jump. The
+/// kubelet before 1.28 creates it too, without a use. If no leftover jumps to it, it is the
+/// kubelet's.
 const MARK_DROP: (&str, &str) = ("nat", "KUBE-MARK-DROP");
 
-/// Leftovers among the rules of one family, by table: `nat`, `filter`, `mangle`. No table that has none.
+/// Leftovers among the rules of one family. Prints as a description in one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleLeftovers {
-    /// The tables.
+    /// Leftovers by table: `nat`, `filter`, `mangle`. A table without leftovers is absent.
     pub tables: BTreeMap<Name, TableLeftovers>,
 }
 
 /// Leftovers in one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableLeftovers {
-    /// Chains to delete, with all that is in them.
+    /// Chains to delete, with all their rules.
     pub chains: BTreeSet<Name>,
-    /// Rules that go to one of them, in built-in chains and in ours: what follows `-A ` in the text.
+    /// Rules in built-in chains and in ours that jump to one of `chains`: the text after `-A `.
     pub jumps: Vec<Name>,
-    /// Chains that have to stay, since a chain of another program leads to them.
+    /// Chains that have to stay, since a chain of another program jumps to them.
     pub held: BTreeSet<Name>,
-    /// The chains of other programs that lead there.
+    /// Chains of other programs that jump to the chains in `held`.
     pub held_by: BTreeSet<Name>,
 }
 
@@ -64,13 +67,13 @@ impl TableLeftovers {
 }
 
 impl RuleLeftovers {
-    /// Finds the leftovers in the output of `iptables-save`. Lines that make no sense are passed over.
+    /// Finds the leftovers in the output of `iptables-save`. Lines that do not parse are skipped.
     #[must_use]
     pub fn of(saved: &str) -> Self {
         Self::found(saved, is_leftover)
     }
 
-    /// Finds what the ipvs mode of an old version left, and nothing of other modes.
+    /// Finds the leftovers of the ipvs mode of an old version; ignores those of other modes.
     #[must_use]
     pub fn of_old_ipvs_mode(saved: &str) -> Self {
         Self::found(saved, |table, chain| (table, chain) == OLD_IPVS_MODE)
@@ -87,7 +90,7 @@ impl RuleLeftovers {
         Self { tables }
     }
 
-    /// Returns true if there is nothing.
+    /// Returns true if there are no leftovers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
@@ -99,7 +102,7 @@ impl RuleLeftovers {
         self.tables.values().map(|table| table.chains.len()).sum()
     }
 
-    /// Returns the number of rules that lead to them.
+    /// Returns the number of rules that jump to chains that can be deleted.
     #[must_use]
     pub fn jumps(&self) -> usize {
         self.tables.values().map(|table| table.jumps.len()).sum()
@@ -111,7 +114,7 @@ impl RuleLeftovers {
         self.tables.values().map(|table| table.held.len()).sum()
     }
 
-    /// Returns the chains of other programs that keep some, each with its table.
+    /// Returns the chains of other programs that jump to leftovers, each with its table.
     #[must_use]
     pub fn held_by(&self) -> Vec<String> {
         let chains = (self.tables.iter())
@@ -121,8 +124,8 @@ impl RuleLeftovers {
             .collect()
     }
 
-    /// The input of `iptables-restore --noflush` that deletes the jumps, then the chains. Empty where all
-    /// have to stay.
+    /// Returns the input of `iptables-restore --noflush` that deletes the jumps, then the chains.
+    /// Empty if all chains have to stay.
     #[must_use]
     pub fn to_restore(&self) -> String {
         let mut text = String::new();
@@ -141,7 +144,7 @@ impl RuleLeftovers {
                 text.push('\n');
             };
             line(format!("*{name}"));
-            // Who names a chain that is there empties it.
+            // A `:CHAIN` line empties an existing chain.
             (chains.iter()).for_each(|chain| line(format!(":{chain} - [0:0]")));
             (jumps.iter()).for_each(|jump| line(format!("-D {jump}")));
             (chains.iter()).for_each(|chain| line(format!("-X {chain}")));
@@ -151,7 +154,7 @@ impl RuleLeftovers {
     }
 }
 
-/// Maximum number of chains of other programs that are named.
+/// Maximum number of chains of other programs in the description.
 const NAMED: usize = 3;
 
 impl fmt::Display for RuleLeftovers {
@@ -173,7 +176,7 @@ impl fmt::Display for RuleLeftovers {
             }
             write!(
                 f,
-                " ({} kept by chains of others: {})",
+                " ({} kept by chains of other programs: {})",
                 self.held(),
                 by.join(", ")
             )?;
@@ -194,12 +197,12 @@ fn is_ours(table: &str, chain: &str) -> bool {
     table.is_some_and(|table| ChainKey::new(table, chain).is_ours())
 }
 
-/// A table as far as it matters here.
+/// The chains and jumps of one table.
 #[derive(Default)]
 struct Read<'a> {
     chains: BTreeSet<&'a str>,
     built_in: BTreeSet<&'a str>,
-    /// Rules that go to another chain: what follows `-A `, the chain they are in, the one they go to.
+    /// Rules that jump to another chain: the text after `-A `, the chain of the rule, the target.
     jumps: Vec<(&'a str, &'a str, Name)>,
 }
 
@@ -225,15 +228,15 @@ impl Read<'_> {
         }
     }
 
-    /// Returns true if one of `chains` leads to the chain `target`, which is there.
+    /// Returns true if the chain `target` exists and one of `chains` jumps to it.
     fn lead_to(&self, chains: &BTreeSet<Name>, target: &str) -> bool {
         let mut jumps = self.jumps.iter();
         self.chains.contains(target)
             && jumps.any(|(_, from, to)| chains.contains(*from) && **to == *target)
     }
 
-    /// Returns those of `chains` to which a chain of another program leads, by way of other leftovers too, and the chains of other
-    /// programs that do.
+    /// Returns the chains among `chains` that a chain of another program reaches, directly or
+    /// through other leftovers, and the chains of other programs.
     fn held(&self, table: &str, chains: &BTreeSet<Name>) -> (BTreeSet<Name>, BTreeSet<Name>) {
         let others = |chain: &str| {
             !self.built_in.contains(chain) && !chains.contains(chain) && !is_ours(table, chain)
@@ -263,7 +266,7 @@ impl Read<'_> {
 fn read(saved: &str) -> BTreeMap<&str, Read<'_>> {
     let mut tables: BTreeMap<&str, Read<'_>> = BTreeMap::new();
     let mut table = None;
-    // A comment is printed with its line breaks: what follows them is no line of its own.
+    // A comment is printed with its line breaks: lines of an open comment are not rules.
     let mut open = false;
     for line in saved.lines() {
         if open {
@@ -290,7 +293,8 @@ fn read(saved: &str) -> BTreeMap<&str, Read<'_>> {
     tables
 }
 
-/// The chain that a rule goes to; or the name of a target without options, which is no chain's.
+/// Returns the chain that a rule jumps to. It may also be a target without options, which does not
+/// match the name of any chain.
 fn target(rule: &str) -> Option<Name> {
     match Rule::parse(rule).target {
         Target::Jump(chain) => Some(chain),

@@ -132,7 +132,7 @@ pub enum OpErrorKind {
     #[error("the kernel has no scheduler {name}: load its module (modprobe ip_vs_{name})", name = .0.0)]
     UnknownScheduler(Scheduler),
     /// The module `ip_vs` was unloaded after the kernel was opened. Nothing was changed.
-    #[error("the kernel has no IPVS any more: load its module (modprobe ip_vs)")]
+    #[error("the kernel no longer has IPVS: load its module (modprobe ip_vs)")]
     NoIpvs,
     /// The process lacks `CAP_NET_ADMIN` in the user namespace of its network namespace (`EPERM`).
     #[error("not permitted, CAP_NET_ADMIN is missing")]

@@ -231,13 +231,13 @@ impl<T: Transport> Client<T> {
         let mut servers = Vec::with_capacity(keys.len());
         for keys in keys.chunks(GETS_PER_SEND) {
             let failed = |source| ReadError::new("virtual servers", source);
-            self.go_on().map_err(failed)?;
-            let mut answers = self.ask_for(keys);
+            self.check_interrupt().map_err(failed)?;
+            let mut answers = self.request_chunk(keys);
             let is_unknown = |(_, outcome): &Answer| outcome.as_ref().is_err_and(is_unknown_family);
             if answers.iter().any(is_unknown) {
                 match self.renew() {
                     Renewed::Same => {}
-                    Renewed::Other => answers = self.ask_for(keys),
+                    Renewed::Other => answers = self.request_chunk(keys),
                     Renewed::Gone => return Err(failed(ReadCause::NoFamily)),
                 }
             }
@@ -251,7 +251,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Requests the virtual servers `keys`, at most [`GETS_PER_SEND`].
-    fn ask_for(&mut self, keys: &[VirtualServerKey]) -> Vec<Answer> {
+    fn request_chunk(&mut self, keys: &[VirtualServerKey]) -> Vec<Answer> {
         let family = self.family;
         let questions =
             (keys.iter()).map(|key| envelope(family, about_service(Command::GetService, key)));
@@ -377,7 +377,7 @@ impl<T: Transport> Client<T> {
         request: Message,
         mut ask: impl FnMut(&mut Connection<T>, &GenlMessage<Message>) -> Result<(), DumpError>,
     ) -> Result<(), ReadCause> {
-        self.go_on()?;
+        self.check_interrupt()?;
         let mut question = envelope(self.family, request);
         match ask(&mut self.connection, &question) {
             Err(error) if is_unknown_family(&error) => match self.renew() {
@@ -393,7 +393,7 @@ impl<T: Transport> Client<T> {
     }
 
     /// Fails if the reading was interrupted.
-    fn go_on(&self) -> Result<(), ReadCause> {
+    fn check_interrupt(&self) -> Result<(), ReadCause> {
         match self.interrupt.load(Ordering::Relaxed) {
             true => Err(ReadCause::Interrupted),
             false => Ok(()),

@@ -192,7 +192,7 @@ impl HostRules {
 }
 
 /// Maximum depth of nested jumps. Deeper chains are not evaluated.
-const DEPTH: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// Evaluation of one packet in the chains of a hook.
 struct Walk<'a> {
@@ -218,7 +218,7 @@ impl Walk<'_> {
     /// Evaluates `chain`. If `certain` is false, the packet may not reach the chain, and nothing
     /// found there is certain.
     fn chain(&mut self, chain: &str, mut certain: bool, depth: usize) -> Flow {
-        if depth > DEPTH {
+        if depth > MAX_DEPTH {
             return Flow::Safe;
         }
         let rules = self.rules;

@@ -6,10 +6,10 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 /// Size of the receive buffer: space for all messages between a program and the kernel during one
 /// command. The kernel allocates 32 KiB for each datagram of a list.
-static ROOM: libc::c_int = 64 * 1024 * 1024;
+static RECEIVE_BUFFER_BYTES: libc::c_int = 64 * 1024 * 1024;
 
 /// Size of the buffer for one datagram, larger than any netlink datagram.
-const DATAGRAM: usize = 256 * 1024;
+const DATAGRAM_BYTES: usize = 256 * 1024;
 
 /// A packet socket on a device of type `nlmon`, which captures every netlink datagram of its
 /// network namespace (drivers/net/nlmon.c, Linux 6.1).
@@ -34,14 +34,14 @@ impl Monitor {
         }
         // SAFETY: the socket was just created and has no other owner.
         let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-        // SAFETY: the pointer and the length describe `ROOM`, which outlives the call.
-        done(unsafe {
+        // SAFETY: the pointer and the length describe `RECEIVE_BUFFER_BYTES`, which outlives the call.
+        check(unsafe {
             libc::setsockopt(
                 socket.as_raw_fd(),
                 libc::SOL_SOCKET,
                 libc::SO_RCVBUFFORCE,
-                (&raw const ROOM).cast(),
-                size_of_val(&ROOM) as libc::socklen_t,
+                (&raw const RECEIVE_BUFFER_BYTES).cast(),
+                size_of_val(&RECEIVE_BUFFER_BYTES) as libc::socklen_t,
             )
         })?;
         let name = CString::new(name)?;
@@ -56,7 +56,7 @@ impl Monitor {
         address.sll_protocol = every;
         address.sll_ifindex = index.cast_signed();
         // SAFETY: the pointer and the length describe `address`, which outlives the call.
-        done(unsafe {
+        check(unsafe {
             libc::bind(
                 socket.as_raw_fd(),
                 (&raw const address).cast(),
@@ -65,7 +65,7 @@ impl Monitor {
         })?;
         Ok(Self {
             socket,
-            buffer: vec![0; DATAGRAM],
+            buffer: vec![0; DATAGRAM_BYTES],
         })
     }
 
@@ -119,7 +119,7 @@ impl Monitor {
     }
 }
 
-fn done(status: libc::c_int) -> io::Result<()> {
+fn check(status: libc::c_int) -> io::Result<()> {
     match status {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

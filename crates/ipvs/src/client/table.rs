@@ -10,7 +10,7 @@ use crate::types::{RealServerKey, RealServerStatus, Statistics, VirtualServer, V
 /// Maximum number of real servers that fit into one datagram of a dump (32 KiB, about 400 bytes
 /// each). The kernel holds its lock while it fills a datagram, so that such a list is consistent. A
 /// longer list is read twice.
-const ONE_DATAGRAM: usize = 64;
+const MAX_IN_DATAGRAM: usize = 64;
 
 /// The IPVS table of one network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,11 +38,11 @@ impl Table {
         read: impl FnOnce(&mut dyn FnMut(TableEntry)) -> Result<bool, ReadError>,
     ) -> Result<Self, ReadError> {
         let mut entries = BTreeMap::new();
-        let mut doubled = false;
+        let mut repeated = false;
         let torn = read(&mut |entry| {
-            doubled |= entries.insert(entry.server.key, entry).is_some();
+            repeated |= entries.insert(entry.server.key, entry).is_some();
         })?;
-        let torn = torn || doubled;
+        let torn = torn || repeated;
         Ok(Self { entries, torn })
     }
 }
@@ -84,7 +84,7 @@ impl<T: Transport> Client<T> {
     /// The part that could not be read.
     pub fn each_entry(&mut self, each: impl FnMut(TableEntry)) -> Result<bool, ReadError> {
         let before = self.virtual_servers()?;
-        let mut torn = self.hand_over(&before, each)?;
+        let mut torn = self.read_entries(&before, each)?;
         let mut expected = before.iter();
         self.each_virtual_server(|server, _| {
             torn |= expected.next().is_none_or(|(before, _)| *before != server);
@@ -106,7 +106,7 @@ impl<T: Transport> Client<T> {
         let before: Vec<_> = (self.virtual_servers_of(keys)?.into_iter())
             .flatten()
             .collect();
-        let torn = self.hand_over(&before, each)?;
+        let torn = self.read_entries(&before, each)?;
         // The list of real servers is not valid if its virtual server disappeared meanwhile.
         let present: Vec<VirtualServerKey> = before.iter().map(|(server, _)| server.key).collect();
         let after = self.virtual_servers_of(&present)?;
@@ -117,14 +117,14 @@ impl<T: Transport> Client<T> {
     }
 
     /// Calls `each` for `servers` with their real servers. Returns true if a list may be disturbed.
-    fn hand_over(
+    fn read_entries(
         &mut self,
         servers: &[(VirtualServer, Statistics)],
         mut each: impl FnMut(TableEntry),
     ) -> Result<bool, ReadError> {
         let mut torn = false;
         for (server, statistics) in servers {
-            let (real_servers, disturbed) = self.settled_real_servers(&server.key)?;
+            let (real_servers, disturbed) = self.consistent_real_servers(&server.key)?;
             torn |= disturbed;
             each(TableEntry {
                 server: server.clone(),
@@ -136,12 +136,12 @@ impl<T: Transport> Client<T> {
     }
 
     /// Returns the real servers of `key`, and true if the list may be disturbed.
-    fn settled_real_servers(
+    fn consistent_real_servers(
         &mut self,
         key: &VirtualServerKey,
     ) -> Result<(Vec<RealServerStatus>, bool), ReadError> {
         let real_servers = self.real_servers(key)?;
-        if real_servers.len() <= ONE_DATAGRAM {
+        if real_servers.len() <= MAX_IN_DATAGRAM {
             return Ok((real_servers, false));
         }
         let keys = |list: &[RealServerStatus]| -> Vec<RealServerKey> {

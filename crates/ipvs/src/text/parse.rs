@@ -72,12 +72,12 @@ pub fn parse_line(text: &str) -> Result<Line, String> {
 const DEFAULT_PERSISTENCE: u32 = 360;
 
 /// Address of a real server, and its port. Without a port, the virtual server's is used.
-struct Place {
+struct RealServerAddress {
     address: IpAddr,
     port: Option<u16>,
 }
 
-impl FromStr for Place {
+impl FromStr for RealServerAddress {
     type Err = AddrParseError;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
@@ -97,7 +97,7 @@ impl FromStr for Place {
     }
 }
 
-impl Place {
+impl RealServerAddress {
     fn key(&self, server: &VirtualServerKey) -> RealServerKey {
         let virtual_port = match server {
             VirtualServerKey::Address { port, .. } => *port,
@@ -134,7 +134,7 @@ struct Selector {
 
 impl Selector {
     /// Parses `option` with its value if it selects a virtual server; returns false otherwise.
-    fn take(&mut self, option: &str, words: &mut Words<'_>) -> Result<bool, String> {
+    fn parse_option(&mut self, option: &str, words: &mut Words<'_>) -> Result<bool, String> {
         let protocol = match option {
             "-t" | "--tcp-service" => Protocol::Tcp,
             "-u" | "--udp-service" => Protocol::Udp,
@@ -196,7 +196,7 @@ impl<'a> Words<'a> {
         let mut engine = None;
         let mut names = "";
         while let Some(option) = self.0.next() {
-            if selector.take(option, &mut self)? {
+            if selector.parse_option(option, &mut self)? {
                 continue;
             }
             match option {
@@ -237,12 +237,12 @@ impl<'a> Words<'a> {
         };
         let (mut weight, mut upper_threshold, mut lower_threshold) = (1, 0, 0);
         while let Some(option) = self.0.next() {
-            if selector.take(option, &mut self)? {
+            if selector.parse_option(option, &mut self)? {
                 continue;
             }
             match option {
                 "-r" | "--real-server" => {
-                    place = Some(self.value::<Place>(
+                    place = Some(self.value::<RealServerAddress>(
                         option,
                         "an address and port such as 10.1.2.3:8080, as ipvsadm-save -n writes them",
                     )?);
@@ -300,8 +300,8 @@ impl<'a> Words<'a> {
 
     /// Parses seconds; returns ipvsadm's default of 360 if another option follows.
     fn persistence(&mut self, option: &str) -> Result<Duration, String> {
-        let goes_on = self.0.peek().is_none_or(|word| word.starts_with('-'));
-        let seconds = if goes_on {
+        let is_omitted = self.0.peek().is_none_or(|word| word.starts_with('-'));
+        let seconds = if is_omitted {
             DEFAULT_PERSISTENCE
         } else {
             self.value::<u32>(option, "seconds")?

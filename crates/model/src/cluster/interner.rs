@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::names::Name;
 
 /// Minimum number of names before unused ones are dropped.
-const FEW: usize = 1024;
+const MIN_NAMES: usize = 1024;
 
 /// Names that many objects share, such as names of namespaces and ports, each stored once. The
 /// contents do not affect equality.
@@ -36,7 +36,7 @@ impl Interner {
             name.clone_from(known);
             return;
         }
-        if self.names.len() >= FEW.max(2 * self.in_use) {
+        if self.names.len() >= MIN_NAMES.max(2 * self.in_use) {
             self.names.retain(|name| Name::strong_count(name) > 1);
             self.in_use = self.names.len();
         }
@@ -53,9 +53,9 @@ mod tests {
         let mut names = Interner::default();
         let mut kept: Name = "kept".into();
         names.share(&mut kept);
-        for number in 0..10 * FEW {
+        for number in 0..10 * MIN_NAMES {
             names.share(&mut format!("node-{number}").as_str().into());
-            assert!(names.names.len() <= FEW + 1);
+            assert!(names.names.len() <= MIN_NAMES + 1);
         }
         let mut again: Name = "kept".into();
         names.share(&mut again);
@@ -66,11 +66,15 @@ mod tests {
     fn names_in_use_are_scanned_only_when_their_number_doubles() {
         let mut names = Interner::default();
         let mut used: Vec<Name> = Vec::new();
-        for number in 0..5 * FEW {
+        for number in 0..5 * MIN_NAMES {
             used.push(format!("node-{number}").as_str().into());
             names.share(used.last_mut().expect("one"));
         }
         assert_eq!(names.names.len(), used.len());
-        assert_eq!(names.in_use, 4 * FEW, "scanned at 1,024, 2,048 and 4,096");
+        assert_eq!(
+            names.in_use,
+            4 * MIN_NAMES,
+            "scanned at 1,024, 2,048 and 4,096"
+        );
     }
 }

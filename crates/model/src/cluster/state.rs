@@ -73,14 +73,14 @@ impl ClusterState {
                 self.forget_undecodable(key, &mut changed);
                 changed
             }
-            ClusterEvent::Undecodable(kind, name, why) => {
+            ClusterEvent::Undecodable(kind, name, problem) => {
                 if let Some(named) = self.listing.get_mut(&kind) {
                     named.insert(name.clone());
                 }
                 let mut changed = Changed::default();
                 let key = (kind, name);
-                if self.undecodable.get(&key) != Some(&why) {
-                    self.undecodable.insert(key.clone(), why);
+                if self.undecodable.get(&key) != Some(&problem) {
+                    self.undecodable.insert(key.clone(), problem);
                     changed.undecodable.insert(key);
                 }
                 changed
@@ -111,8 +111,8 @@ impl ClusterState {
                 self.slices.get(&slice.name) != Some(&Encoded::new(slice))
             }
             ClusterEvent::Upsert(Object::Node(node)) => self.nodes.get(&node.name) != Some(node),
-            ClusterEvent::Undecodable(kind, name, why) => {
-                self.undecodable.get(&(*kind, name.clone())) != Some(why)
+            ClusterEvent::Undecodable(kind, name, problem) => {
+                self.undecodable.get(&(*kind, name.clone())) != Some(problem)
             }
             ClusterEvent::Delete(ObjectKind::Service, name) => self.services.contains_key(name),
             ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => self.slices.contains_key(name),
@@ -226,7 +226,7 @@ impl ClusterState {
                 for mut port in service.ports {
                     self.names.share(&mut port.name);
                 }
-                let name = self.kept(service.name);
+                let name = self.stored_name(service.name);
                 self.services.insert(name.clone(), packed);
                 changed_service(name)
             }
@@ -251,7 +251,7 @@ impl ClusterState {
             }
             _ => Changed::default(),
         };
-        let service = self.kept(service_of(&slice.name, slice.service));
+        let service = self.stored_name(service_of(&slice.name, slice.service));
         let name = ObjectName::new(service.namespace.clone(), slice.name.name);
         self.slices_of.insert((service.clone(), name.name.clone()));
         self.slices.insert(name, packed);
@@ -260,7 +260,7 @@ impl ClusterState {
     }
 
     /// Returns the stored copy of a Service's name, so that equal names share their text.
-    fn kept(&mut self, mut name: ObjectName) -> ObjectName {
+    fn stored_name(&mut self, mut name: ObjectName) -> ObjectName {
         let service = self.services.get_key_value(&name).map(|(name, _)| name);
         let of_slice = || self.slice_names(&name).map(|(name, _)| name).next();
         if let Some(known) = service.or_else(of_slice) {
@@ -315,11 +315,11 @@ impl ClusterState {
         for name in known.iter().filter(|name| !named.contains(name)) {
             changed.merge(self.delete(kind, name));
         }
-        let gone: Vec<_> = (self.undecodable.keys())
+        let unlisted: Vec<_> = (self.undecodable.keys())
             .filter(|(of, name)| *of == kind && !named.contains(name))
             .cloned()
             .collect();
-        for key in gone {
+        for key in unlisted {
             self.forget_undecodable(key, &mut changed);
         }
         match kind {

@@ -7,17 +7,17 @@ use crate::names::Name;
 use crate::rules::{ChainKey, Rule, Table, Target};
 
 /// Maximum number of rules of one hook. A hook with more rules is not evaluated.
-const RULES: usize = 4096;
+const MAX_RULES: usize = 4096;
 
 /// Maximum length of a rule's text in messages, characters.
-const TEXT: usize = 300;
+const MAX_TEXT: usize = 300;
 
 impl HostRules {
     /// Parses the output of `iptables-save` or `ip6tables-save`. Lines that do not parse are
     /// skipped.
     #[must_use]
     pub fn parse(saved: &str) -> Self {
-        let lines: Vec<(&str, &str)> = of_tables(saved).collect();
+        let lines: Vec<(&str, &str)> = lines_of_tables(saved).collect();
         let hooks = Hook::ALL.into_iter();
         Self {
             hooks: hooks
@@ -28,7 +28,7 @@ impl HostRules {
 }
 
 /// Returns the lines of the tables `filter` and `raw`, each with the name of its table.
-fn of_tables(saved: &str) -> impl Iterator<Item = (&str, &str)> {
+fn lines_of_tables(saved: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut table = "";
     saved.lines().filter_map(move |line| {
         let line = line.trim();
@@ -60,33 +60,33 @@ fn read(hook: Hook, lines: &[(&str, &str)]) -> Option<HookRules> {
     }
     let known = |name: &str| chains.contains_key(name);
     let mut count = 0;
-    let mut understood = BTreeMap::new();
+    let mut parsed = BTreeMap::new();
     let mut next: Vec<Name> = vec![hook.chain().into()];
     while let Some(chain) = next.pop() {
-        if understood.contains_key(&chain) {
+        if parsed.contains_key(&chain) {
             continue;
         }
-        let texts = match is_passed(hook, &chain) {
+        let texts = match is_exempt(hook, &chain) {
             true => &[][..],
             false => chains.get(&chain).map_or(&[][..], Vec::as_slice),
         };
         count += texts.len();
-        if count > RULES {
+        if count > MAX_RULES {
             return None;
         }
         let rules: Vec<HostRule> = (texts.iter())
-            .map(|text| HostRule::understand(&chain, text, &Rule::parse(text), known))
+            .map(|text| HostRule::convert(&chain, text, &Rule::parse(text), known))
             .collect();
         next.extend(rules.iter().filter_map(|rule| match &rule.action {
             Action::Jump(target) | Action::Goto(target) => Some(target.clone()),
             _ => None,
         }));
-        understood.insert(chain, rules);
+        parsed.insert(chain, rules);
     }
-    let harms = (understood.values().flatten()).any(|rule| hook.is_harm(&rule.action));
+    let harms = (parsed.values().flatten()).any(|rule| hook.is_harm(&rule.action));
     (drops || harms).then_some(HookRules {
         drops,
-        chains: understood,
+        chains: parsed,
     })
 }
 
@@ -96,7 +96,7 @@ fn may_harm(hook: Hook, line: &str) -> bool {
     let Some((chain, rule)) = rule_of(line) else {
         return false;
     };
-    if is_passed(hook, chain) {
+    if is_exempt(hook, chain) {
         return false;
     }
     match hook {
@@ -119,20 +119,20 @@ fn rule_of(line: &str) -> Option<(&str, &str)> {
 
 /// Returns true if `chain` is ours and not evaluated: packets that our own chains drop are dropped
 /// on purpose.
-fn is_passed(hook: Hook, chain: &str) -> bool {
+fn is_exempt(hook: Hook, chain: &str) -> bool {
     hook == Hook::Input && ChainKey::new(Table::Filter, chain).is_ours()
 }
 
 impl HostRule {
     /// Converts `rule` of `chain`. The rule must not jump to another chain.
     pub(super) fn of(chain: &str, rule: &Rule) -> Self {
-        Self::understand(chain, &rule.to_string(), rule, |_| false)
+        Self::convert(chain, &rule.to_string(), rule, |_| false)
     }
 
-    fn understand(chain: &str, text: &str, rule: &Rule, known: impl Fn(&str) -> bool) -> Self {
+    fn convert(chain: &str, text: &str, rule: &Rule, known: impl Fn(&str) -> bool) -> Self {
         let text = format!("-A {chain} {text}");
         Self {
-            text: text.chars().take(TEXT).collect::<String>().into(),
+            text: text.chars().take(MAX_TEXT).collect::<String>().into(),
             conditions: rule.matches.iter().map(Condition::of).collect(),
             action: action(&rule.target, known),
         }

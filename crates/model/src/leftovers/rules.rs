@@ -9,7 +9,7 @@ use crate::rules::{ChainKey, Rule, Table, Target, is_open};
 /// Prefixes of the chains that the iptables mode creates for each Service and each endpoint, only
 /// in `nat` (pkg/proxy/iptables/proxier.go: `KUBE-XLB-` before Kubernetes 1.24, the others in
 /// 1.30).
-const FOR_EACH: [&str; 6] = [
+const PER_SERVICE: [&str; 6] = [
     "KUBE-SVC-",
     "KUBE-SVL-",
     "KUBE-SEP-",
@@ -20,7 +20,7 @@ const FOR_EACH: [&str; 6] = [
 
 /// Chains that the iptables mode creates once. `KUBE-SERVICES` of `nat` is ours. `KUBE-SERVICES` of
 /// `filter` rejects traffic to Services that had no endpoints when its kube-proxy stopped.
-const ONCE: [(&str, &str); 7] = [
+const SINGLE: [(&str, &str); 7] = [
     ("nat", "KUBE-NODEPORTS"),
     ("nat", "KUBE-PROXY-CANARY"),
     ("filter", "KUBE-EXTERNAL-SERVICES"),
@@ -81,7 +81,7 @@ impl RuleLeftovers {
 
     fn found(saved: &str, is_leftover: impl Fn(&str, &str) -> bool) -> Self {
         let mut tables = BTreeMap::new();
-        for (name, table) in read(saved) {
+        for (name, table) in parse_tables(saved) {
             let found = table.leftovers(name, |chain| is_leftover(name, chain));
             if !found.is_empty() {
                 tables.insert(name.into(), found);
@@ -155,7 +155,7 @@ impl RuleLeftovers {
 }
 
 /// Maximum number of chains of other programs in the description.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 impl fmt::Display for RuleLeftovers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -169,8 +169,8 @@ impl fmt::Display for RuleLeftovers {
         }
         if self.held() > 0 {
             let mut by = self.held_by();
-            let more = by.len().saturating_sub(NAMED);
-            by.truncate(NAMED);
+            let more = by.len().saturating_sub(MAX_NAMED);
+            by.truncate(MAX_NAMED);
             if more > 0 {
                 by.push(format!("{more} more"));
             }
@@ -186,9 +186,9 @@ impl fmt::Display for RuleLeftovers {
 }
 
 fn is_leftover(table: &str, chain: &str) -> bool {
-    ONCE.contains(&(table, chain))
+    SINGLE.contains(&(table, chain))
         || (table, chain) == OLD_IPVS_MODE
-        || (table == "nat" && FOR_EACH.iter().any(|prefix| chain.starts_with(prefix)))
+        || (table == "nat" && PER_SERVICE.iter().any(|prefix| chain.starts_with(prefix)))
 }
 
 fn is_ours(table: &str, chain: &str) -> bool {
@@ -199,14 +199,14 @@ fn is_ours(table: &str, chain: &str) -> bool {
 
 /// The chains and jumps of one table.
 #[derive(Default)]
-struct Read<'a> {
+struct ParsedTable<'a> {
     chains: BTreeSet<&'a str>,
     built_in: BTreeSet<&'a str>,
     /// Rules that jump to another chain: the text after `-A `, the chain of the rule, the target.
     jumps: Vec<(&'a str, &'a str, Name)>,
 }
 
-impl Read<'_> {
+impl ParsedTable<'_> {
     fn leftovers(&self, table: &str, is_leftover: impl Fn(&str) -> bool) -> TableLeftovers {
         let found = (self.chains.iter()).filter(|chain| is_leftover(chain));
         let mut chains: BTreeSet<Name> = found.map(|chain| Name::from(*chain)).collect();
@@ -241,9 +241,9 @@ impl Read<'_> {
         let others = |chain: &str| {
             !self.built_in.contains(chain) && !chains.contains(chain) && !is_ours(table, chain)
         };
-        let mut beyond: BTreeMap<&str, Vec<&Name>> = BTreeMap::new();
+        let mut targets: BTreeMap<&str, Vec<&Name>> = BTreeMap::new();
         for (_, from, to) in &self.jumps {
-            beyond.entry(from).or_default().push(to);
+            targets.entry(from).or_default().push(to);
         }
         let (mut held, mut held_by) = (BTreeSet::new(), BTreeSet::new());
         let mut next = Vec::new();
@@ -255,16 +255,16 @@ impl Read<'_> {
         }
         while let Some(chain) = next.pop() {
             if chains.contains(&chain) && held.insert(chain.clone()) {
-                let beyond = beyond.get(&*chain).into_iter().flatten();
-                next.extend(beyond.map(|to| Name::clone(to)));
+                let targets = targets.get(&*chain).into_iter().flatten();
+                next.extend(targets.map(|to| Name::clone(to)));
             }
         }
         (held, held_by)
     }
 }
 
-fn read(saved: &str) -> BTreeMap<&str, Read<'_>> {
-    let mut tables: BTreeMap<&str, Read<'_>> = BTreeMap::new();
+fn parse_tables(saved: &str) -> BTreeMap<&str, ParsedTable<'_>> {
+    let mut tables: BTreeMap<&str, ParsedTable<'_>> = BTreeMap::new();
     let mut table = None;
     // A comment is printed with its line breaks: lines of an open comment are not rules.
     let mut open = false;

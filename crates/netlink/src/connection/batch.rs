@@ -7,14 +7,14 @@ use crate::error::{DumpError, Failure};
 use crate::transport::Transport;
 
 /// Maximum number of requests in one send. More requests do not make it faster.
-const MESSAGES: usize = 256;
+const MAX_MESSAGES: usize = 256;
 
 /// Number of bytes after which no further request is added to a send. The kernel refuses a send
 /// that is larger than the send buffer (208 KiB by default) with `EMSGSIZE`.
-const BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 /// Outcome of a request; `None` as long as it is unknown.
-type Known = Option<Result<(), Failure>>;
+type Outcome = Option<Result<(), Failure>>;
 
 /// Message about a request other than its outcome.
 pub(super) enum Report<'a> {
@@ -39,7 +39,7 @@ pub(super) fn execute<T: Transport, M: NetlinkSerializable>(
         let first = connection.sequence.wrapping_add(1);
         let mut count = 0;
         let mut last_flags = 0;
-        while count < MESSAGES && connection.out.len() < BYTES {
+        while count < MAX_MESSAGES && connection.out.len() < MAX_BYTES {
             let Some(request) = requests.next() else {
                 break;
             };
@@ -80,7 +80,7 @@ fn send<T: Transport>(
             .map(|_| Err(Failure::NotSent(copy(&error))))
             .collect();
     }
-    let mut known: Vec<Known> = (0..count).map(|_| None).collect();
+    let mut known: Vec<Outcome> = (0..count).map(|_| None).collect();
     let complete = gather(connection, first, &mut known, listener);
     (known.into_iter())
         .map(|outcome| match outcome {
@@ -98,7 +98,7 @@ fn send<T: Transport>(
 fn gather<T: Transport>(
     connection: &mut Connection<T>,
     first: u32,
-    known: &mut [Known],
+    known: &mut [Outcome],
     listener: Listener<'_>,
 ) -> bool {
     let mut complete = true;

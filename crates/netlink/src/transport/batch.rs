@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 /// Maximum number of datagrams received with one call. A short list has two datagrams, the entries
 /// and its end; the kernel creates the second one when the first is received (`netlink_recvmsg`,
 /// `net/netlink/af_netlink.c`, Linux 6.1). A long list has many.
-const DATAGRAMS: usize = 16;
+const MAX_DATAGRAMS: usize = 16;
 
 /// Size of a receive buffer. The kernel writes at most 32 KiB into one datagram of a dump and
 /// chooses the size by that of the receive buffers (`netlink_recvmsg`, `net/netlink/af_netlink.c`,
@@ -16,9 +16,9 @@ const RECEIVE_BYTES: usize = 256 * 1024;
 /// Received datagrams that were not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct RecvBatch {
-    datagrams: [Vec<u8>; DATAGRAMS],
+    datagrams: [Vec<u8>; MAX_DATAGRAMS],
     /// Length of each datagram; larger than its buffer's length if it did not fit.
-    lengths: [usize; DATAGRAMS],
+    lengths: [usize; MAX_DATAGRAMS],
     next: usize,
     count: usize,
 }
@@ -65,7 +65,7 @@ impl RecvBatch {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
-                DATAGRAMS as libc::c_uint,
+                MAX_DATAGRAMS as libc::c_uint,
                 // The type of the flags differs between C libraries.
                 flags as _,
                 std::ptr::null_mut(),

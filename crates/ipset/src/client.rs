@@ -62,7 +62,7 @@ impl<T: Transport> Client<T> {
     ///
     /// # Errors
     ///
-    /// The same as those of [`Client::open`].
+    /// Fails as [`Client::open`] does.
     pub fn over(connection: Connection<T>) -> Result<Self, OpenError> {
         let mut client = Self {
             connection,

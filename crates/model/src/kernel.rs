@@ -1,4 +1,4 @@
-//! The interface to a node's kernel: [`Kernel`] and its errors. Implementations live in the crate `kernel`.
+//! The interface to a node's kernel: [`Kernel`] and its errors. The crate `kernel` implements it.
 
 mod error;
 

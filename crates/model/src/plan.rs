@@ -300,7 +300,8 @@ impl Stage {
 pub struct Plan {
     /// Stages, applied one after the other.
     pub stages: Vec<Stage>,
-    /// Virtual servers left out because a foreign virtual server has their address and port.
+    /// Findings about virtual servers left out because a foreign virtual server has their address
+    /// and port.
     pub findings: BTreeMap<VirtualServerKey, Finding>,
     /// Number of deletions left out because the view of the cluster or of the kernel is incomplete.
     pub withheld: usize,

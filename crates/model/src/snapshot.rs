@@ -73,7 +73,7 @@ pub enum Selection {
     All,
     /// Every virtual server without its real servers: one dump, whatever their number.
     WithoutRealServers,
-    /// These virtual servers, if they exist.
+    /// The given virtual servers, if they exist.
     Only(BTreeSet<VirtualServerKey>),
 }
 
@@ -82,7 +82,7 @@ pub enum Selection {
 pub enum SetSelection {
     /// Every set of ours.
     All,
-    /// These sets, if they exist.
+    /// The given sets, if they exist.
     Only(BTreeSet<SetName>),
 }
 

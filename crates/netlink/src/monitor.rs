@@ -34,7 +34,7 @@ impl Monitor {
         }
         // SAFETY: the socket was just created and has no other owner.
         let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-        // SAFETY: the pointer and the length describe `RECEIVE_BUFFER_BYTES`, which outlives the call.
+        // SAFETY: the pointer and the length describe a static, which outlives the call.
         check(unsafe {
             libc::setsockopt(
                 socket.as_raw_fd(),

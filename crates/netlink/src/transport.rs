@@ -124,8 +124,8 @@ fn set_receive_timeout(socket: &SysSocket) -> io::Result<()> {
 
 fn set_option<T>(socket: &SysSocket, option: libc::c_int, value: &T) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
-    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel copies
-    // it.
+    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel
+    // copies it.
     let answer = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

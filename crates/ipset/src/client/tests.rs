@@ -74,8 +74,8 @@ fn refused(sequence: u32, errno: i32, line: u32) -> Vec<u8> {
 
 fn protocols(newest: u8, oldest: u8) -> Vec<u8> {
     let attributes = vec![Attribute::Protocol(newest), Attribute::Minimum(oldest)];
-    let spoken = Message::new(Command::Protocol, attributes);
-    [answer(1, &spoken), end(1, 0)].concat()
+    let message = Message::new(Command::Protocol, attributes);
+    [answer(1, &message), end(1, 0)].concat()
 }
 
 fn over(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Connection<Script> {
@@ -129,10 +129,10 @@ fn kernel_without_sets_has_its_own_error() {
 
 #[test]
 fn newest_common_protocol_is_used() {
-    for (newest, oldest, spoken) in [(6, 6, 6), (7, 6, 7), (9, 7, 7), (9, 5, 7)] {
+    for (newest, oldest, used) in [(6, 6, 6), (7, 6, 7), (9, 7, 7), (9, 5, 7)] {
         let client =
             Client::over(over([Ok(protocols(newest, oldest))])).expect("a common protocol");
-        assert_eq!(client.protocol(), spoken);
+        assert_eq!(client.protocol(), used);
     }
     for (newest, oldest) in [(5, 5), (9, 8)] {
         let error = open_error(Ok(protocols(newest, oldest)));

@@ -44,7 +44,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<SetName, Set>, ParseError> {
 ///
 /// # Errors
 ///
-/// The same as those of [`parse`].
+/// Fails as [`parse`] does.
 pub fn parse_numbered<'a>(
     lines: impl IntoIterator<Item = (usize, &'a str)>,
 ) -> Result<BTreeMap<SetName, Set>, ParseError> {

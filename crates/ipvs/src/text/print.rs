@@ -80,7 +80,8 @@ pub fn print_real_server(key: &VirtualServerKey, real: &RealServer) -> String {
     line
 }
 
-/// Returns the options that select a virtual server: `-t 10.96.0.10:80`, `-u [fd00::1]:53`, `-f 7 -6`.
+/// Returns the options that select a virtual server: `-t 10.96.0.10:80`, `-u [fd00::1]:53`,
+/// `-f 7 -6`.
 #[must_use]
 pub fn print_service_selector(key: &VirtualServerKey) -> String {
     match key {

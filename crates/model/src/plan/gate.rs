@@ -40,7 +40,8 @@ pub struct DependencyGate {
     /// Virtual servers that could not be deleted. Without their address and set entries they would
     /// count as foreign.
     undeleted: UndeletedVirtualServers,
-    /// Virtual servers with real servers that could not be added or changed. The old real servers must stay.
+    /// Virtual servers with real servers that could not be added or changed. The old real servers
+    /// must stay.
     missing_real_servers: BTreeSet<VirtualServerKey>,
     /// True once an op was not done. Usually false, and then no op is checked.
     is_closed: bool,

@@ -84,7 +84,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// The same as those of [`Rules::parse`].
+    /// Fails as [`Rules::parse`] does.
     pub fn parse_numbered<'a>(
         lines: impl IntoIterator<Item = (usize, &'a str)>,
     ) -> Result<Self, RulesError> {

@@ -104,11 +104,11 @@ fn a_reloaded_module_is_used_without_opening_the_kernel_again() {
         let cause = error.source().expect("a cause").to_string();
         assert_eq!(
             cause,
-            "the kernel has no IPVS any more: load its module (modprobe ip_vs)"
+            "the kernel no longer has IPVS: load its module (modprobe ip_vs)"
         );
         let error = other.observe(&all()).expect_err("IPVS is unloaded");
         let chain = model::chain(&error);
-        let wanted = "failed to read the IPVS table: failed to read virtual servers: the kernel has no IPVS any more: \
+        let wanted = "failed to read the IPVS table: failed to read virtual servers: the kernel no longer has IPVS: \
                       its module ip_vs was unloaded";
         assert_eq!(chain, wanted);
 

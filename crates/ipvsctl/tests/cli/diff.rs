@@ -233,7 +233,7 @@ fn saved_tables_that_make_no_sense_are_refused() {
     };
     check(
         "-A -t 10.96.0.10 -s rr\n",
-        "line 1: -t wants an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not `10.96.0.10`",
+        "line 1: -t expects an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not `10.96.0.10`",
     );
     check(
         r#"{"apiVersion": "kube-ipvs.io/v9", "kind": "NodeTables"}"#,

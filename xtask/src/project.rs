@@ -1,4 +1,4 @@
-//! Where the project is, and what cargo knows of it.
+//! Paths of the project, and cargo's metadata.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Context, Error, Result};
 
-/// The checkout this tool was started in.
+/// The checkout in which this tool was started.
 pub(crate) struct Project {
-    /// The workspace root.
+    /// Root of the workspace.
     pub(crate) root: PathBuf,
-    /// Cargo's target directory; everything this tool writes is under its `vm/`.
+    /// Cargo's target directory. This tool writes only below its `vm/`.
     pub(crate) target: PathBuf,
     /// `cargo metadata --no-deps`: the members, their targets and their direct dependencies.
     pub(crate) metadata: Value,
 }
 
 impl Project {
-    /// Asks cargo.
+    /// Reads the metadata from cargo.
     pub(crate) fn find() -> Result<Self> {
         let output = cargo()
             .args(["metadata", "--no-deps", "--format-version=1"])
@@ -42,18 +42,18 @@ impl Project {
         })
     }
 
-    /// The cache and the working files of the VMs.
+    /// Returns the path of `part` in the cache and working files of the VMs.
     pub(crate) fn vm(&self, part: impl AsRef<Path>) -> PathBuf {
         self.target.join("vm").join(part)
     }
 
-    /// The workspace's packages.
+    /// Returns the packages of the workspace.
     pub(crate) fn packages(&self) -> impl Iterator<Item = &Value> {
         self.metadata["packages"].as_array().into_iter().flatten()
     }
 }
 
-/// The cargo that started this tool, or the one on the path.
+/// Returns the cargo that started this tool, or the one in `PATH`.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

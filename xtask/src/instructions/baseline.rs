@@ -16,8 +16,9 @@ const TOLERANCE: u128 = 2;
 
 /// Head of the file.
 const ABOUT: &str = "\
-# Instructions of each workload of tests/workloads, counted by callgrind. `cargo xtask test` fails where one takes 2 %
-# more or fewer; `cargo xtask bless --instructions` writes this file. docs/testing.md says more.
+# Instructions of each workload of tests/workloads, counted by callgrind. `cargo xtask test` fails if a
+# count differs by more than 2 %; `cargo xtask bless --instructions` writes this file. See
+# docs/testing.md.
 ";
 
 /// Instructions of each workload, and the tools with which they were counted.

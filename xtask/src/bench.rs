@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the daemon's operations beside other programs and the kernel's limit, in a VM.
+//! `cargo xtask bench`: measures the daemon's operations beside other programs and the kernel's
+//! limit, in a VM.
 
 mod measured;
 mod table;
@@ -16,45 +17,47 @@ use crate::say::say;
 use crate::vm::{self, Backend, VmSpec, shell};
 use measured::Measured;
 
-/// Sizes that are measured if none are given.
+/// Default sizes.
 const SIZES: &str =
     "100x2,100x10,1000x2,1000x10,1000x250,10000x2,10000x10,10000x10-dual,45000x2,45000x10";
 
-/// At which of them the daemon is measured as a process: that takes seven minutes and more for each, five of them churn.
+/// Default sizes at which the daemon is measured as a process. Each takes at least seven minutes,
+/// five of them with continuous changes.
 const DAEMON_SIZES: &str = "100x10,10000x10,45000x2";
 
-/// Sizes that show that all of it works.
+/// Sizes of `--quick`, which only shows that every part works.
 const QUICK_SIZES: &str = "20x2,100x3-dual";
 
-/// Packages that other programs are measured with, besides those of every guest.
+/// Packages of the other programs, in addition to the packages of every guest.
 const PACKAGES: [&str; 1] = ["keepalived"];
 
 /// `cargo xtask bench …`
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask bench                              everything; long, since the others take long
-  cargo xtask bench --quick                      that it runs; a minute
+  cargo xtask bench                              everything; long, since the other programs take long
+  cargo xtask bench --quick                      shows that it runs; a minute
   cargo xtask bench --sizes 10000x10 --runs 5    one size, more often
-  cargo xtask bench --daemon-sizes 45000x2       the daemon as a process, and nothing else
+  cargo xtask bench --daemon-sizes 45000x2       only the daemon as a process
   cargo xtask bench --backend qemu --sizes 1000x10
 
 It prints a table and writes target/bench/results.json, table.md, plot.svg and plot.png. Times depend on the machine
 and on the kind of VM; compare them within one run.")]
 pub(crate) struct Arguments {
-    /// Small sizes, once: shows that it runs
+    /// Measure small sizes once, to show that it runs
     #[arg(long)]
     quick: bool,
-    /// The kernel
+    /// Kernel of the VM
     #[arg(long, value_enum, default_value_t = Backend::Uml)]
     backend: Backend,
-    /// Sizes, Services x endpoints of each; the daemon is measured at them too unless --daemon-sizes says otherwise
+    /// Sizes, Services x endpoints of each; also the sizes for the daemon unless --daemon-sizes is
+    /// given
     #[arg(long, value_name = "LIST", conflicts_with = "quick")]
     sizes: Option<String>,
-    /// Sizes at which the daemon is measured as a process; without --sizes nothing else is
+    /// Sizes at which the daemon is measured as a process; without --sizes only these are measured
     #[arg(long, value_name = "LIST", conflicts_with = "quick")]
     daemon_sizes: Option<String>,
-    /// Number of runs of each
+    /// Number of runs of each size
     #[arg(long, value_name = "NUMBER", conflicts_with = "quick")]
     runs: Option<NonZeroU32>,
     /// Passed to the program in the VM
@@ -63,7 +66,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The sizes of which every part is measured, and those at which the daemon is.
+    /// Returns the sizes at which every part is measured, and those at which the daemon is.
     fn sizes(&self) -> (Option<&str>, Option<&str>) {
         match (self.sizes.as_deref(), self.daemon_sizes.as_deref()) {
             (None, None) if self.quick => (Some(QUICK_SIZES), Some(QUICK_SIZES)),
@@ -73,7 +76,8 @@ impl Arguments {
         }
     }
 
-    /// Returns the script of the guest's shell: one program measures part by part, the other the daemon as a process.
+    /// Returns the guest's shell script. One program measures part by part, the other the daemon as
+    /// a process.
     fn script(&self, project: &Project) -> String {
         let runs = if self.quick { 1 } else { 3 };
         let runs = self.runs.map_or(runs, NonZeroU32::get).to_string();
@@ -98,14 +102,15 @@ impl Arguments {
     }
 }
 
-/// Measures and prints.
+/// Measures and prints the table.
 pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     let measured = measure(project, arguments)?;
     println!("{}", report(project, &measured)?);
     Ok(0)
 }
 
-/// Shows that all of it works: asserts no time. Answers how many operations were measured.
+/// Runs the benchmark at [`QUICK_SIZES`] without asserting times. Returns the number of measured
+/// operations.
 pub(crate) fn quick(project: &Project) -> Result<usize> {
     let arguments = Arguments {
         quick: true,
@@ -123,7 +128,7 @@ pub(crate) fn quick(project: &Project) -> Result<usize> {
     }
 }
 
-/// Writes the results, the table and the plot, and answers the table.
+/// Writes the results, the table and the plot, and returns the table.
 fn report(project: &Project, measured: &Measured) -> Result<String> {
     let folder = project.target.join("bench");
     fs::create_dir_all(&folder).context(|| format!("creating {}", folder.display()))?;
@@ -146,7 +151,7 @@ fn program(project: &Project, name: &str) -> PathBuf {
     project.target.join("release").join(name)
 }
 
-/// Runs the program in the VM.
+/// Runs the benchmark in the VM.
 pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measured> {
     let status = cargo()
         .args(["build", "--release", "--bins"])

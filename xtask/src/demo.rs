@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the demo in a VM.
+//! `cargo xtask demo`: runs the demo in a VM.
 
 use clap::Args;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::project::{Project, cargo};
 use crate::say::say;
 use crate::vm::{self, Backend, VmSpec};
 
-/// The programs that take part, and the packages they are built from.
+/// Programs of the demo, and their packages.
 const PROGRAMS: [(&str, &str); 4] = [
     ("kube-ipvs-demo", "e2e"),
     ("kube-ipvsd", "node"),
@@ -22,17 +22,17 @@ const PROGRAMS: [(&str, &str); 4] = [
 /// `cargo xtask demo …`
 #[derive(Args)]
 #[command(after_help = "\
-It builds the programs and the container image, boots a VM and tells what it does there: a shop of Services
+It builds the programs and the container image, boots a VM and reports each step: a shop of Services
 on one node, kube-ipvsd from its image, requests that are spread over pods, a node port and a load balancer, endpoints
-that come and go, a deletion by hand that is repaired, and a cleanup. Debian packages
-that are missing are installed when this is root, else named. The exit status is 0 if all it claims is so.")]
+that are added and removed, a deletion by hand that is repaired, and a cleanup. Debian packages
+that are missing are installed if you are root, else named. The exit status is 0 if every check holds.")]
 pub(crate) struct Arguments {
-    /// The kernel
+    /// Kernel of the VM
     #[arg(long, value_enum, default_value_t = Backend::Uml)]
     backend: Backend,
 }
 
-/// Runs the demo; the exit status is its.
+/// Runs the demo. The exit status is that of the demo.
 pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     let began = Instant::now();
     say("building kube-ipvsd, ipvsctl, an API server and the demo (some minutes the first time)");
@@ -48,7 +48,7 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
         .collect();
     let program = files[0].to_string_lossy().into_owned();
     let env = match arguments.backend {
-        // crun needs the bundle's directory, which only this one sees.
+        // crun needs the bundle's directory, which only a UML guest sees.
         Backend::Uml => {
             let bundle = image::test_bundle(project)?;
             vec![(

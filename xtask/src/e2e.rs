@@ -1,4 +1,4 @@
-//! `cargo xtask e2e`: the tests that send packets, on a kernel of choice.
+//! `cargo xtask e2e`: runs the tests that send packets, on a chosen kernel.
 
 use clap::Args;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::project::Project;
 use crate::test;
 use crate::vm::{Backend, VmSpec, next_kernel};
 
-/// The test programs that send packets, and those that hold the kernel to its promises.
+/// Test programs that send packets, and those that check the kernel contract.
 const TARGETS: [&str; 9] = [
     "linux_contract",
     "linux_rules",
@@ -27,10 +27,10 @@ const TARGETS: [&str; 9] = [
 Examples:
   cargo xtask e2e                              on User-Mode Linux, with legacy iptables
   cargo xtask e2e --backend qemu               on Debian's cloud kernel, with iptables-nft
-  cargo xtask e2e --next-kernel                on that of the next Debian suite
+  cargo xtask e2e --next-kernel                on the kernel of the next Debian suite
   cargo xtask e2e --target node -- matrix      one test program, some of its cases")]
 pub(crate) struct Arguments {
-    /// Kind of kernel
+    /// Kernel of the VM
     #[arg(long, value_enum, default_value_t = Backend::Uml)]
     backend: Backend,
     /// A Debian kernel package to boot in QEMU
@@ -39,15 +39,15 @@ pub(crate) struct Arguments {
     /// Boot the cloud kernel of the next Debian suite in QEMU
     #[arg(long, conflicts_with = "kernel")]
     next_kernel: bool,
-    /// Only the test programs of this name
+    /// Run only the test programs of this name
     #[arg(long, value_name = "NAME")]
     target: Vec<String>,
-    /// Passed to the test programs
+    /// Arguments for the test programs
     #[arg(last = true)]
     arguments: Vec<String>,
 }
 
-/// Runs them; the exit status is 1 if anything failed.
+/// Runs the tests. The exit status is 1 if any test failed.
 pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     let mut spec = VmSpec::new("", Vec::new());
     spec.backend = arguments.backend;

@@ -1,16 +1,16 @@
-//! One error for a tool whose errors are all read by a person.
+//! The error type of this tool. Its text is for people.
 
 use std::fmt::{self, Display};
 
-/// A sentence that says what failed and why.
+/// A sentence that names the failed operation and the cause.
 #[derive(Debug)]
 pub(crate) struct Error(String);
 
-/// The result of everything in this tool.
+/// Result type of this tool.
 pub(crate) type Result<T = ()> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error with this sentence.
+    /// Creates an error with this sentence.
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Error(what.into())
     }
@@ -22,9 +22,9 @@ impl Display for Error {
     }
 }
 
-/// Says what was being done when a lower error came up.
+/// Adds the operation to a lower-level error.
 pub(crate) trait Context<T> {
-    /// Turns the error into "WHAT: CAUSE".
+    /// Returns an error with the text "WHAT: CAUSE".
     fn context<D: Display>(self, what: impl FnOnce() -> D) -> Result<T>;
 }
 

@@ -1,15 +1,16 @@
-//! `cargo xtask image`: the container image, without a container engine.
+//! `cargo xtask image`: builds the container image, without a container engine.
 //!
-//! Two layers: iptables in both variants from Debian packages, and our static programs. No shell, no
-//! package manager, and no `modprobe`: the kernel loads IPVS and what sets and rules need by itself.
+//! The image has two layers: iptables in both variants from Debian packages, and our static
+//! programs. It has no shell, no package manager and no `modprobe`: the kernel loads IPVS and the
+//! modules of sets and rules by itself.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`tree`] | the files of a layer, as values |
 //! | [`layer`] | a tree as a reproducible archive |
-//! | [`oci`] | layers as an OCI image: its configuration, manifest and files |
-//! | [`packages`], [`programs`] | what is in the two layers |
-//! | [`bundle`](mod@bundle) | the image unpacked, to be run by `crun` |
+//! | [`oci`] | the layers as an OCI image: configuration, manifest and files |
+//! | [`packages`], [`programs`] | contents of the two layers |
+//! | [`bundle`](mod@bundle) | the unpacked image, for `crun` |
 
 pub(crate) mod bundle;
 mod layer;
@@ -43,31 +44,32 @@ Examples:
   cargo xtask image                              target/image/oci and target/image/kube-ipvs.tar
   cargo xtask image --check-reproducible         each layer is made twice and compared
   cargo xtask image --dev --unpack /tmp/bundle -- --once --manifests /etc/kube-ipvs
-  crun run --bundle /tmp/bundle kube-ipvs        what the line before made
+  crun run --bundle /tmp/bundle kube-ipvs        runs the bundle of the line before
 
 Every file belongs to root and has the time SOURCE_DATE_EPOCH, 0 if it is not set:
 the same sources and packages give the same bytes.")]
 pub(crate) struct Arguments {
-    /// Programs of the dev profile: built sooner, larger, slower
+    /// Use programs of the dev profile: built faster, larger, slower
     #[arg(long)]
     dev: bool,
-    /// Make each layer twice, and fail if they differ
+    /// Build each layer twice, and fail if the results differ
     #[arg(long, conflicts_with = "unpack")]
     check_reproducible: bool,
-    /// Instead of an image, write a bundle for an OCI runtime to this directory, which must be empty or new
+    /// Write a bundle for an OCI runtime to this directory instead of an image; it must be empty or
+    /// new
     #[arg(long, value_name = "DIR")]
     unpack: Option<PathBuf>,
-    /// With --unpack: with the DaemonSet's rights instead of all
+    /// With --unpack: give the container the DaemonSet's rights instead of all
     #[arg(long, requires = "unpack")]
     unprivileged: bool,
-    /// With --unpack: the network namespace to run in instead of the host's
+    /// With --unpack: run in this network namespace instead of the host's
     #[arg(long, value_name = "PATH", requires = "unpack")]
     network_namespace: Option<PathBuf>,
-    /// With --unpack: a file or directory of the host that the container sees, read-only unless `:rw`; may be
+    /// With --unpack: mount this file or directory of the host, read-only unless `:rw`; may be
     /// given several times
     #[arg(long, value_name = "FROM:TO[:rw]", requires = "unpack", value_parser = bundle::parse_mount)]
     mount: Vec<Mount>,
-    /// With --unpack: what the program is given
+    /// With --unpack: arguments of the program
     #[arg(last = true, requires = "unpack")]
     arguments: Vec<String>,
 }
@@ -105,7 +107,7 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     Ok(0)
 }
 
-/// The image unpacked for the tests in the VM, with all rights and the node's network.
+/// Unpacks the image for the tests in the VM, with all rights and the node's network.
 pub(crate) fn test_bundle(project: &Project) -> Result<PathBuf> {
     let directory = project.root.join("target/vm/image");
     if directory.exists() {
@@ -124,7 +126,7 @@ pub(crate) fn test_bundle(project: &Project) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// The layers' files, lowest first.
+/// Returns the files of the layers, lowest first.
 fn trees(project: &Project, built: &[Built]) -> Result<[Tree; 2]> {
     Ok([packages::tree()?, programs::tree(project, built)?])
 }
@@ -137,7 +139,7 @@ fn layers(trees: &[Tree; 2], time: u64) -> Result<[Layer; 2]> {
     ])
 }
 
-/// The time of everything, in seconds since 1970.
+/// Returns the time of every file, in seconds since 1970.
 fn time() -> Result<u64> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) => text
@@ -177,7 +179,7 @@ fn write(project: &Project, layers: &[Layer], time: u64) -> Result {
     put(&place.join("kube-ipvs.tar"), &oci::archive(&files, time)?)
 }
 
-/// Returns the field `key` of this package's metadata in cargo. It is the same for all packages.
+/// Returns the field `key` of this package's cargo metadata, which is the same for all packages.
 fn of_package(project: &Project, key: &str) -> Result<String> {
     let mut packages = project.packages();
     packages
@@ -194,7 +196,7 @@ fn put(path: &Path, bytes: &[u8]) -> Result {
     fs::write(path, bytes).context(|| format!("writing {}", path.display()))
 }
 
-/// A line for each layer, and the sum.
+/// Returns a line for each layer, and the total.
 fn sizes(layers: &[Layer]) -> String {
     let mib = |bytes: usize| {
         let tenths = (bytes * 10).div_ceil(1 << 20);

@@ -1,9 +1,10 @@
-//! Numbers of instructions that the workloads of `tests/workloads` take, beside the committed baseline.
+//! Compares the instruction counts of the workloads in `tests/workloads` with the committed
+//! baseline.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`baseline`] | the file, and what a count says beside it |
-//! | [`callgrind`] | the program, and how its instructions are counted |
+//! | [`baseline`] | the baseline file, and the comparison of a count with it |
+//! | [`callgrind`] | the program, and counting its instructions |
 
 mod baseline;
 mod callgrind;
@@ -18,11 +19,11 @@ use crate::libtest::Counts;
 use crate::project::Project;
 use crate::say::say;
 
-/// The baseline, from the workspace's root.
+/// Path of the baseline from the workspace's root.
 const BASELINE: &str = "tests/workloads/instructions.toml";
 
-/// Counts the workloads whose name contains one of `filters`, all if there is none, and compares them with the
-/// baseline: one test for each.
+/// Counts the workloads whose name contains one of `filters`, or all without filters, and compares
+/// them with the baseline. Each workload is one test.
 ///
 /// # Errors
 /// When the program cannot be built, valgrind cannot be fetched, or the baseline cannot be read.
@@ -66,7 +67,7 @@ pub(crate) fn check(project: &Project, filters: &[String]) -> Result<Counts> {
 /// As [`check`], and when a workload cannot be counted or the baseline cannot be written.
 pub(crate) fn bless(project: &Project) -> Result {
     let path = path(project);
-    // One that is not there, or not understood, is written anew.
+    // A missing or invalid baseline is written from scratch.
     let known = read(project).unwrap_or_default();
     let callgrind = Callgrind::prepare(project)?;
     let mut baseline = Baseline {

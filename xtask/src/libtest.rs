@@ -10,11 +10,11 @@ use std::ops::AddAssign;
 pub(crate) struct Counts {
     /// Ran and passed.
     pub(crate) passed: u64,
-    /// Ran and failed; also programs and steps that failed without saying how many of their tests did.
+    /// Ran and failed. Includes programs and steps that failed without a count.
     pub(crate) failed: u64,
-    /// Marked to be left out.
+    /// Marked as ignored.
     pub(crate) ignored: u64,
-    /// Outputs of failed tests, each beginning with its name. An output may be too long to be read as a whole.
+    /// Outputs of failed tests, each beginning with the name of the test. They may be shortened.
     pub(crate) reasons: Vec<String>,
 }
 
@@ -28,7 +28,7 @@ impl AddAssign for Counts {
 }
 
 impl Counts {
-    /// The sum of all `test result: …` lines of an output, and of nothing else in it.
+    /// Returns the sum of all `test result: …` lines of an output. Other lines are ignored.
     pub(crate) fn of_output(output: &str) -> Self {
         let mut sum = Counts {
             reasons: reasons(output),
@@ -40,7 +40,7 @@ impl Counts {
         sum
     }
 
-    /// The counts of a program that could not be run to its end.
+    /// Returns the counts of a program that could not be run to its end.
     pub(crate) fn failed_run() -> Self {
         Counts {
             failed: 1,
@@ -48,7 +48,8 @@ impl Counts {
         }
     }
 
-    /// The counts of a program that ended well or not: one that did not, but reported no failed test, has one.
+    /// Returns the counts of a program. A program that failed without reporting a failed test
+    /// counts as one failure.
     pub(crate) fn of_program(output: &str, good: bool) -> Self {
         let mut counts = Counts::of_output(output);
         if !good && counts.failed == 0 {
@@ -58,7 +59,7 @@ impl Counts {
     }
 }
 
-/// The blocks between `failures:` and the list of names that follows under the same title.
+/// Returns the blocks between `failures:` and the list of names under the same title.
 fn reasons(output: &str) -> Vec<String> {
     let (mut found, mut inside) = (Vec::<String>::new(), false);
     for line in output.lines() {
@@ -73,13 +74,14 @@ fn reasons(output: &str) -> Vec<String> {
             }
             _ => {}
         }
-        // The names are listed up to here.
+        // The list of names ends here.
         inside &= !line.starts_with("test result: ");
     }
     found
 }
 
-/// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`
+/// Parses
+/// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s`.
 fn result_line(line: &str) -> Option<Counts> {
     let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let number = |name: &str| {

@@ -40,7 +40,7 @@ enum Command {
     Vm(vm::Arguments),
     /// Run every check and every test, the VM included
     Test(test::Arguments),
-    /// Run the tests that send packets, on a kernel of choice
+    /// Run the tests that send packets, on a chosen kernel
     E2e(e2e::Arguments),
     /// Time the daemon beside other programs and the kernel's limit, in a VM
     Bench(bench::Arguments),
@@ -48,11 +48,11 @@ enum Command {
     Image(image::Arguments),
     /// Simulate a node with faults and check the laws of its loop
     Simulate(passthrough::Arguments),
-    /// Give mutated inputs to the decoders and parsers
+    /// Pass mutated inputs to the decoders and parsers
     Fuzz(passthrough::Arguments),
-    /// Check the shape of the sources and the manifests
+    /// Check the structure of the sources and the manifests
     Tidy,
-    /// Write what the conformance scenarios show into them, or the counted instructions
+    /// Write the results of the conformance scenarios into them, or the counted instructions
     Bless(bless::Arguments),
 }
 

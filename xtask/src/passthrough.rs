@@ -1,4 +1,5 @@
-//! Commands that build a program of the workspace and run it: `cargo xtask fuzz`, `cargo xtask simulate`.
+//! Commands that build a program of the workspace and run it: `cargo xtask fuzz`,
+//! `cargo xtask simulate`.
 
 use clap::Args;
 use std::ffi::OsString;
@@ -13,7 +14,7 @@ pub(crate) const FUZZ: &[&str] = &["--profile", "fuzz", "-p", "fuzz"];
 /// Simulates whole nodes (`tests/convergence`).
 pub(crate) const SIMULATE: &[&str] = &["-p", "convergence", "--bin", "simulate"];
 
-/// Arguments that go to the program as they are.
+/// Arguments that are passed to the program unchanged.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Arguments {
@@ -22,7 +23,8 @@ pub(crate) struct Arguments {
     arguments: Vec<OsString>,
 }
 
-/// Builds the program that `selection` names to cargo and runs it; the exit status is the program's.
+/// Builds the program that `selection` names to cargo and runs it; the exit status is the
+/// program's.
 pub(crate) fn command(project: &Project, selection: &[&str], arguments: &Arguments) -> Result<u8> {
     let mut run = cargo();
     run.args(["run", "--quiet"])
@@ -32,7 +34,7 @@ pub(crate) fn command(project: &Project, selection: &[&str], arguments: &Argumen
         .current_dir(&project.root)
         .stdin(Stdio::null());
     let status = run.status().context(|| "starting cargo")?;
-    // None if a signal killed it.
+    // `None` if a signal killed it.
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.unwrap_or(1))
 }

@@ -1,4 +1,4 @@
-//! Where the project is, and what cargo knows of it.
+//! Paths of the project, and cargo's metadata.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Context, Error, Result};
 
-/// The checkout this tool was started in.
+/// The checkout in which this tool was started.
 pub(crate) struct Project {
-    /// The workspace root.
+    /// Root of the workspace.
     pub(crate) root: PathBuf,
-    /// Cargo's target directory; everything this tool writes is under its `vm/`.
+    /// Cargo's target directory. This tool writes only below its `vm/`.
     pub(crate) target: PathBuf,
     /// `cargo metadata --no-deps`: the members, their targets and their direct dependencies.
     pub(crate) metadata: Value,
 }
 
 impl Project {
-    /// Asks cargo.
+    /// Reads the metadata from cargo.
     pub(crate) fn find() -> Result<Self> {
         let output = cargo()
             .args(["metadata", "--no-deps", "--format-version=1"])
@@ -42,21 +42,23 @@ impl Project {
         })
     }
 
-    /// The cache and the working files of the VMs.
+    /// Returns the path of `part` in the cache and working files of the VMs.
     pub(crate) fn vm(&self, part: impl AsRef<Path>) -> PathBuf {
         self.target.join("vm").join(part)
     }
 
-    /// The workspace's packages.
+    /// Returns the packages of the workspace.
     pub(crate) fn packages(&self) -> impl Iterator<Item = &Value> {
         self.metadata["packages"].as_array().into_iter().flatten()
     }
 }
 
-/// The cargo that started this tool, or the one on the path, without the environment that `cargo run` gave this tool.
+/// Returns the cargo that started this tool, or the one in `PATH`, without the environment that
+/// `cargo run` gave this tool.
 ///
-/// Build scripts are run again where a variable that they watch has changed: that of `ring` watches `CARGO_PKG_NAME`, so
-/// that all that depends on it would be built twice, by a plain cargo and by this one.
+/// Cargo runs a build script again if a variable that it watches has changed. That of `ring`
+/// watches `CARGO_PKG_NAME`: without this, a plain cargo and this tool would rebuild everything that
+/// depends on it in turn.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {

@@ -1,9 +1,9 @@
-//! Progress in plain words, on standard error.
+//! Progress messages on standard error.
 
 use std::fmt::Display;
 use std::io::Write;
 
-/// Writes one line of progress; a closed standard error is no reason to stop.
+/// Writes one line of progress. A closed standard error is ignored.
 pub(crate) fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "xtask: {line}");
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and every test, one step after the other.
+//! `cargo xtask test`: runs every check and every test, one step after the other.
 
 mod lanes;
 mod steps;
@@ -27,26 +27,26 @@ Examples:
 The last line is the sum of the test programs' own counts: `N passed, N failed`. A check or a program that
 fails without counts is one failed.")]
 pub(crate) struct Arguments {
-    /// Only this step; may be given several times
+    /// Run only this step; may be given several times
     #[arg(long, value_enum)]
     pub(crate) only: Vec<Step>,
-    /// The kernel of the VM tests
+    /// Kernel of the VM tests
     #[arg(long, value_enum, default_value_t = Backend::Uml)]
     pub(crate) backend: Backend,
-    /// Of the VM tests only the test programs of this name
+    /// Run only the VM test programs of this name
     #[arg(long, value_name = "NAME")]
     pub(crate) target: Vec<String>,
-    /// Passed to the test programs
+    /// Arguments for the test programs
     #[arg(last = true)]
     pub(crate) arguments: Vec<String>,
 }
 
-/// A step, in the order they run.
+/// A step, in the order of execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Step {
     /// cargo fmt
     Fmt,
-    /// The shape of the sources
+    /// Structure of the sources
     Tidy,
     /// Licences, sources and duplicates of dependencies
     Deny,
@@ -54,29 +54,29 @@ pub(crate) enum Step {
     Clippy,
     /// Unit, property and conformance tests, and examples in documents
     Unit,
-    /// Instructions of the pure parts' workloads, beside the baseline
+    /// Instructions of the pure parts' workloads, compared with the baseline
     Instructions,
     /// Tests that need a kernel with IPVS
     Vm,
-    /// Some of them on other kernels, with the other packet filter
+    /// Some of the VM tests on other kernels, with the other packet filter
     Smoke,
-    /// That the benchmark runs; no time is asserted
+    /// Run of the benchmark; no time is asserted
     Bench,
 }
 
 /// Result of a step.
 pub(crate) enum Outcome {
-    /// A check without tests of its own that found nothing.
+    /// A check without its own tests that found nothing.
     Clean,
-    /// A check that found something, or a step that could not run to its end.
+    /// A check that found something, or a step that could not complete.
     Failed(String),
     /// Tests ran.
     Tests(Counts),
-    /// Could not run here; neither passed nor failed.
+    /// Could not run on this machine; neither passed nor failed.
     NotRun(String),
 }
 
-/// Runs the steps; the exit status is 1 if anything failed.
+/// Runs the steps. The exit status is 1 if anything failed.
 pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     let steps: Vec<Step> = Step::value_variants()
         .iter()
@@ -125,12 +125,12 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     Ok(u8::from(sum.failed > 0))
 }
 
-/// `cargo xtask vm` without a command: the VM tests in VMs as `spec` says.
+/// Runs `cargo xtask vm` without a command: the VM tests in VMs as `spec` describes.
 pub(crate) fn vm_only(project: &Project, spec: &VmSpec) -> Result<u8> {
     vm_targets(project, spec, &[], &[])
 }
 
-/// The VM tests of these names, all if there is none, in VMs as `spec` says.
+/// Runs the VM tests of these names, or all without names, in VMs as `spec` describes.
 pub(crate) fn vm_targets(
     project: &Project,
     spec: &VmSpec,

@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: checks that need no compiler: layers, file sizes, openings of doc comments, fields that are explained, manifests.
+//! `cargo xtask tidy`: checks that need no compiler: layers, file sizes, openings of doc comments,
+//! documented fields, manifests.
 
 mod doc_comments;
 mod layers;
@@ -13,7 +14,7 @@ use crate::error::{Context, Error, Result};
 use crate::project::Project;
 use crate::say::say;
 
-/// Prints what is to be put right; the exit status is 1 if there is anything.
+/// Prints the complaints. The exit status is 1 if there are any.
 pub(crate) fn command(project: &Project) -> Result<u8> {
     let found = complaints(project)?;
     for complaint in &found {
@@ -38,12 +39,12 @@ pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
 
 /// A source file of the project.
 struct SourceFile {
-    /// The path from the project's root.
+    /// Path from the project's root.
     name: String,
     text: String,
 }
 
-/// Returns the Rust files and shell scripts that git knows or would add.
+/// Returns the Rust files and shell scripts that git tracks or would add.
 fn source_files(project: &Project) -> Result<Vec<SourceFile>> {
     let output = Command::new("git")
         .arg("-C")
@@ -63,7 +64,7 @@ fn source_files(project: &Project) -> Result<Vec<SourceFile>> {
     }
     let names = String::from_utf8_lossy(&output.stdout);
     let names = names.split('\0').filter(|name| !name.is_empty());
-    // A file that is deleted but still in the index cannot be read.
+    // A deleted file that is still in the index cannot be read.
     let files = names.filter_map(|name| {
         let bytes = fs::read(project.root.join(name)).ok()?;
         Some(SourceFile {

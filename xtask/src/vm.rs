@@ -1,6 +1,6 @@
-//! `cargo xtask vm`: a real kernel for one command.
+//! `cargo xtask vm`: boots a real kernel for one command.
 //!
-//! [`run`] is what other project commands call.
+//! Other project commands call [`run`].
 
 mod arguments;
 pub(crate) mod cache;
@@ -32,8 +32,8 @@ use output::Output;
 /// The kernel to boot and the command to run in it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct VmSpec {
-    /// Names the log `target/vm/log/NAME.log` and the exchange directory `target/vm/out/NAME`; two VMs
-    /// that run at the same time need two names.
+    /// Names the log `target/vm/log/NAME.log` and the exchange directory `target/vm/out/NAME`. VMs
+    /// that run at the same time need different names.
     pub(crate) name: String,
     /// Kind of kernel.
     pub(crate) backend: Backend,
@@ -41,27 +41,28 @@ pub(crate) struct VmSpec {
     pub(crate) memory_mib: u64,
     /// Time limit of the whole run, after which it is killed.
     pub(crate) timeout: Duration,
-    /// More environment for the command.
+    /// Additional environment variables of the command.
     pub(crate) env: Vec<(String, String)>,
-    /// Modules that this guest's kernel does not have.
+    /// Modules that the guest's kernel lacks.
     pub(crate) without_modules: Vec<String>,
-    /// Debian packages that this guest has besides those that every guest has.
+    /// Debian packages of this guest, in addition to those of every guest.
     pub(crate) packages: Vec<String>,
     /// A Debian kernel package to boot in QEMU in place of the current cloud kernel.
     pub(crate) kernel: Option<PathBuf>,
-    /// Built files that the command needs besides those it names; UML sees all of the project anyway.
+    /// Built files that the command needs in addition to those it names. A UML guest sees the whole
+    /// project anyway.
     pub(crate) files: Vec<PathBuf>,
-    /// Where the command starts: the project's root, or a directory in it.
+    /// Working directory of the command: the project's root, or a directory in it.
     pub(crate) directory: PathBuf,
     /// The command and its arguments, found by the guest's PATH or relative to its directory.
     pub(crate) command: Vec<String>,
-    /// The guest's number among those that this process runs at the same time: UML guests of two lanes run on two
-    /// processors. A guest without a lane runs on the processor that started it.
+    /// Number of the guest among those that this process runs at the same time. UML guests of two
+    /// lanes run on two processors; a guest without a lane runs on the current processor.
     pub(crate) lane: Option<usize>,
 }
 
 impl VmSpec {
-    /// A UML guest of 1 GiB for `command`.
+    /// Returns the specification of a UML guest of 1 GiB for `command`.
     pub(crate) fn new(name: impl Into<String>, command: Vec<String>) -> Self {
         VmSpec {
             name: name.into(),
@@ -80,34 +81,35 @@ impl VmSpec {
     }
 }
 
-/// A run that came to its end.
+/// A completed run.
 #[derive(Debug)]
 pub(crate) struct VmRun {
-    /// The command's exit status, 128+n where signal n ended it.
+    /// Exit status of the command, 128+n if signal n ended it.
     pub(crate) status: u8,
     /// Standard output of the command.
     pub(crate) stdout: Vec<u8>,
-    /// From the start of the kernel to the start of the command.
+    /// Time from the start of the kernel to the start of the command.
     pub(crate) boot: Duration,
 }
 
-/// Boots, runs the command, powers off. The command's output goes to this process's own as it comes.
+/// Boots the VM, runs the command and powers off. Forwards the command's output to this process's
+/// standard output and standard error.
 ///
 /// # Errors
-/// When packages are missing, the guest cannot be built, or the kernel does not boot, stops early or
-/// runs out of time; the error then holds the end of the console and the path of its log.
+/// When packages are missing, the guest cannot be built, or the kernel does not boot, stops early
+/// or exceeds the time limit. The error has the end of the console and the path of its log.
 pub(crate) fn run(project: &Project, spec: &VmSpec) -> Result<VmRun> {
     run_into(project, spec, &Output::Streamed)
 }
 
-/// Like [`run`], and collects the command's standard output and standard error, in the order they come.
+/// Like [`run`], but collects the command's standard output and standard error in one buffer.
 pub(crate) fn run_collected(project: &Project, spec: &VmSpec) -> (Result<VmRun>, Vec<u8>) {
     let output = Output::collected();
     let run = run_into(project, spec, &output);
     (run, output.take())
 }
 
-/// Serialises the making of machines: they share packages, the root and the modules.
+/// Serializes the preparation of machines, which share packages, the root and modules.
 static MAKING: Mutex<()> = Mutex::new(());
 
 fn run_into(project: &Project, spec: &VmSpec, output: &Output) -> Result<VmRun> {

@@ -5,7 +5,8 @@ use crate::store::{Compacted, Event, Store};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// All objects of a cluster. They are stored as they are written: there are no defaults, no allocations and no validation.
+/// All objects of a cluster. They are stored unchanged: without defaults, allocations and
+/// validation.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     store: Mutex<Store>,
@@ -20,7 +21,7 @@ impl Cluster {
         }
     }
 
-    /// The store, for everything but changes of objects.
+    /// Returns the store, for everything except changes of objects.
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -32,7 +33,8 @@ impl Cluster {
         done
     }
 
-    /// The changes of a kind after `revision`, and the revision up to which they are complete.
+    /// Returns the changes of a kind after `revision`, and the revision up to which they are
+    /// complete.
     pub(crate) fn events_after(
         &self,
         resource: Resource,
@@ -48,7 +50,7 @@ impl Cluster {
         Ok((events, complete))
     }
 
-    /// Wakes at every change of a kind.
+    /// Returns a receiver that wakes at every change of a kind.
     pub(crate) fn subscribe(&self, resource: Resource) -> watch::Receiver<()> {
         self.changed[resource.index()].subscribe()
     }

@@ -6,16 +6,17 @@ use std::time::Duration;
 /// Settings of a [`Server`](crate::Server).
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Where to listen. Default `127.0.0.1:0`, a free port.
+    /// Address to listen at. Default `127.0.0.1:0`, a free port.
     pub listen: SocketAddr,
-    /// The bearer token a client must send. Default `None`: anybody is let in.
+    /// Bearer token that a client must send. Default `None`: every client is accepted.
     pub token: Option<String>,
-    /// True to serve HTTPS, with a certificate authority made at the start. Default off.
+    /// True to serve HTTPS, with a certificate authority created at the start. Default off.
     pub tls: bool,
     /// Interval of bookmarks in a quiet watch. Default one minute, as the real server.
     pub bookmark_interval: Duration,
-    /// The revision to begin at. One that takes the place of another must begin later, as an etcd does that is restored
-    /// with `etcdutl snapshot restore --bump-revision --mark-compacted`: revisions that come twice hide changes.
+    /// First revision. A server that replaces another one must start at a later revision, as an
+    /// etcd does that is restored with `etcdutl snapshot restore --bump-revision --mark-compacted`:
+    /// repeated revisions hide changes.
     pub first_revision: u64,
 }
 

@@ -19,36 +19,37 @@ pub struct FailNext {
     pub retry_after: u64,
 }
 
-/// A refusal by authorization: whatever matches is answered 403.
+/// A refusal by authorization: matching requests are answered 403.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Forbid {
     /// The plural name, such as `services`; `*` is every resource.
     pub resource: String,
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; `*` is every verb.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; `*` is
+    /// every verb.
     pub verb: String,
 }
 
-/// Everything that is wrong with a server at the moment; all off by default.
+/// All active faults of a server; all off by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FaultState {
-    /// Each response waits so long first.
+    /// Delay of each response.
     #[serde(serialize_with = "as_milliseconds", rename = "delay_ms")]
     pub delay: Duration,
     /// The next requests fail.
     pub fail_next: Option<FailNext>,
-    /// Every request fails as one with a wrong token does.
+    /// Every request fails like one with a wrong token.
     pub unauthorized: bool,
     /// These requests are refused.
     pub forbid: Vec<Forbid>,
-    /// Watches stay open and send nothing, not even at their time-out. A watch that was open while this
-    /// was on stays silent after it is off, as after a lost network path; new ones are well.
+    /// Watches stay open and send nothing, not even at their time-out. A watch that was open during
+    /// the fault stays silent afterwards, as after a lost network path. New watches work.
     pub half_open: bool,
-    /// So many events to come are cut in their middle, and their connections with them.
+    /// Number of next events that are cut in the middle, with their connections.
     pub cut_events: u32,
-    /// `discovery.k8s.io` is not served: Endpoints are all there is.
+    /// `discovery.k8s.io` is not served, so clients must use Endpoints.
     pub without_discovery_v1: bool,
-    /// `sendInitialEvents` is refused as by a server without the feature gate WatchList.
+    /// `sendInitialEvents` is refused, as by a server without the feature gate WatchList.
     pub without_streaming_lists: bool,
     /// Raised by one to end all watches, cleanly, as a server's shutdown does.
     #[serde(skip)]
@@ -59,7 +60,7 @@ fn as_milliseconds<S: serde::Serializer>(delay: &Duration, to: S) -> Result<S::O
     to.serialize_u128(delay.as_millis())
 }
 
-/// The knobs of a server in memory.
+/// Switches for the faults of a server in memory.
 #[derive(Debug)]
 pub struct Faults {
     state: watch::Sender<FaultState>,
@@ -80,7 +81,7 @@ impl Faults {
         self.state.borrow().clone()
     }
 
-    /// Turns everything off. Watches silenced by [`Faults::half_open`] stay so.
+    /// Turns all faults off. Watches silenced by [`Faults::half_open`] stay silent.
     pub fn clear(&self) {
         self.state.send_modify(|s| {
             *s = FaultState {
@@ -95,18 +96,18 @@ impl Faults {
         self.state.send_modify(|s| s.delay = delay);
     }
 
-    /// Fails the next requests, those of `/faults` apart.
+    /// Fails the next requests, except those of `/faults`.
     pub fn fail_next(&self, fail: FailNext) {
         self.state
             .send_modify(|s| s.fail_next = (fail.count > 0).then_some(fail));
     }
 
-    /// Answers every request 401, whatever its token.
+    /// Answers every request 401, with any token.
     pub fn unauthorized(&self, on: bool) {
         self.state.send_modify(|s| s.unauthorized = on);
     }
 
-    /// Answers 403 to these requests and no others; an empty list forbids nothing.
+    /// Answers 403 to exactly these requests; an empty list forbids nothing.
     pub fn forbid(&self, what: Vec<Forbid>) {
         self.state.send_modify(|s| s.forbid = what);
     }
@@ -116,12 +117,12 @@ impl Faults {
         self.state.send_modify(|s| s.half_open = on);
     }
 
-    /// Cuts the next events in the middle, each with its connection.
+    /// Cuts the next events in the middle, with their connections.
     pub fn cut_events(&self, count: u32) {
         self.state.send_modify(|s| s.cut_events = count);
     }
 
-    /// Ends every open watch with a clean end of the response.
+    /// Ends every open watch with a complete response.
     pub fn close_watches(&self) {
         self.state.send_modify(|s| s.watch_generation += 1);
     }
@@ -143,7 +144,7 @@ impl Faults {
         self.state.subscribe()
     }
 
-    /// The failure for this request, if it is to fail; counts it.
+    /// Returns the failure for this request, if there is one, and counts it.
     pub(crate) fn take_failure(&self) -> Option<ApiError> {
         let mut failure = None;
         self.state.send_if_modified(|s| {
@@ -160,7 +161,7 @@ impl Faults {
         failure
     }
 
-    /// Returns true if the event about to be sent is to be cut; counts it.
+    /// Returns true if the next event must be cut, and counts it.
     pub(crate) fn take_cut(&self) -> bool {
         self.state.send_if_modified(|s| {
             let cut = s.cut_events > 0;

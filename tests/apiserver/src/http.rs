@@ -1,4 +1,4 @@
-//! The server's HTTP face: who may ask, what for, and the answer.
+//! HTTP handling: authentication, routing, responses.
 
 mod body;
 mod discovery;

@@ -1,4 +1,4 @@
-//! Kubeconfig files.
+//! Kubeconfig files for clients.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
 
-/// The way a client reaches a server.
+/// Address and credentials of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kubeconfig {
-    /// The base URL.
+    /// Base URL.
     pub url: String,
-    /// The bearer token, if one is needed.
+    /// Bearer token, if one is needed.
     pub token: Option<String>,
-    /// The certificate authority to trust, if the URL is HTTPS.
+    /// Certificate authority to trust, if the URL is HTTPS.
     pub ca_pem: Option<String>,
 }
 
 impl Kubeconfig {
-    /// Writes the file, readable by its owner alone. It is JSON, which is YAML.
+    /// Writes the file, readable only by its owner. It is JSON, which is valid YAML.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// When it cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         use std::io::Write;
         use std::os::unix::fs::OpenOptionsExt;
@@ -34,10 +34,10 @@ impl Kubeconfig {
         writeln!(file, "{:#}", self.to_value())
     }
 
-    /// A client of the server.
+    /// Returns a client of the server.
     ///
     /// # Errors
-    /// Where `kube` refuses the configuration.
+    /// When `kube` refuses the configuration.
     pub async fn client(&self) -> Result<kube::Client, kube::Error> {
         let infer = |e: kube::config::KubeconfigError| kube::Error::Service(Box::new(e));
         let config: kube::config::Kubeconfig =

@@ -1,14 +1,15 @@
 //! A Kubernetes API server in memory, for tests and the demo.
 //!
-//! It speaks HTTP/1.1 for the kinds that a service proxy reads (Service, EndpointSlice, Endpoints, Node)
-//! and writes (Event): versioned lists, watches with bookmarks, streaming lists, compaction. Faults are turned on by
-//! [`Faults`] or over HTTP under `/faults`.
+//! It serves HTTP/1.1 for the kinds that a service proxy reads (Service, EndpointSlice, Endpoints,
+//! Node) and writes (Event): versioned lists, watches with bookmarks, streaming lists, compaction.
+//! [`Faults`], or HTTP requests to `/faults`, turn faults on.
 //!
-//! Objects are stored as they are written, status included: nothing is defaulted, allocated or refused. A test writes what a
-//! real server would hold. Patches are merges (RFC 7386); selectors are those of the daemon.
+//! Objects are stored unchanged, status included: without defaults, allocations and validation. A
+//! test writes objects as a real server would hold them. Patches are merges (RFC 7386). Only the
+//! daemon's selectors are supported.
 //!
-//! [`TestServer`] is what a test starts that is to agree with a real server: it takes real binaries where
-//! `KUBEBUILDER_ASSETS` names some.
+//! [`TestServer`] is for tests that compare with a real server: it starts real binaries if
+//! `KUBEBUILDER_ASSETS` names their folder.
 
 mod cluster;
 mod config;

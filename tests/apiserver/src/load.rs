@@ -1,40 +1,40 @@
-//! Manifests.
+//! Loads manifests.
 
 use crate::server::Inner;
 use crate::status::ApiError;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Why manifests could not be loaded.
+/// Reason for which manifests could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A file cannot be read.
     #[error("failed to read {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: std::io::Error,
     },
     /// A file is neither YAML nor JSON.
     #[error("failed to parse {}", path.display())]
     Parse {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where and why.
+        /// Place and cause.
         source: Box<serde_saphyr::Error>,
     },
-    /// An object is of a kind that is not served.
+    /// An object has a kind that is not served.
     #[error("failed to load an object from {}", path.display())]
     Refused {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: Box<ApiError>,
     },
 }
 
-/// Stores the objects of a file: documents and lists of objects.
+/// Stores the objects of a file, which may have several documents and lists.
 pub(crate) fn load(server: &Inner, path: &Path) -> Result<(), LoadError> {
     let text = std::fs::read_to_string(path).map_err(|source| LoadError::Read {
         path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! `kube-ipvs-test-apiserver`: the API server in memory as a process of its own.
+//! `kube-ipvs-test-apiserver`: the API server in memory as a separate process.
 
 use apiserver::{Server, ServerConfig};
 use clap::Parser;
@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 /// A Kubernetes API server in memory, for tests and demos.
 ///
-/// It prints its URL on the first line and serves until it gets SIGINT or SIGTERM. `GET /faults` shows the
-/// faults that are on; `POST /faults/NAME` turns one on.
+/// It prints its URL on the first line and serves until it receives SIGINT or SIGTERM.
+/// `GET /faults` returns the active faults; `POST /faults/NAME` turns one on.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where to listen; port 0 takes a free one.
+    /// Address to listen at; port 0 selects a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// Write a kubeconfig file for this server.
@@ -23,7 +23,7 @@ struct Args {
     /// Manifests to load: YAML or JSON.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     load: Vec<PathBuf>,
-    /// The revision to begin at, for a server in the place of another.
+    /// First revision, for a server that replaces another one.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     first_revision: u64,
 }

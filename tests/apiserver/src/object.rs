@@ -4,17 +4,18 @@ use crate::resource::Resource;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-/// An object's namespace (empty for cluster-scoped kinds) and name. Its order is the order of lists.
+/// Namespace (empty for cluster-scoped kinds) and name of an object. Its order is the order of
+/// lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// The namespace; empty where the kind has none.
+    /// Namespace; empty for cluster-scoped kinds.
     pub namespace: String,
-    /// The name.
+    /// Name.
     pub name: String,
 }
 
 impl Key {
-    /// A key; the namespace is empty for a cluster-scoped object.
+    /// Creates a key. The namespace is empty for a cluster-scoped object.
     #[must_use]
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
@@ -23,7 +24,7 @@ impl Key {
         }
     }
 
-    /// The key of an object, from its metadata; missing fields are empty.
+    /// Returns the key of an object from its metadata. Missing fields are empty.
     #[must_use]
     pub fn of(object: &Value) -> Self {
         let field = |name: &str| {
@@ -46,15 +47,15 @@ pub struct Object {
     pub key: Key,
     /// The whole object, `resourceVersion` included.
     pub value: Value,
-    /// The revision of this version.
+    /// Revision of this version.
     pub revision: u64,
-    /// The JSON text after `apiVersion` and `kind`, from the next member's quote to the last brace:
-    /// lists leave the two out, single objects and events have them.
+    /// JSON text after `apiVersion` and `kind`, from the next member's quote to the last brace.
+    /// Lists leave the two out; single objects and events have them.
     tail: Bytes,
 }
 
 impl Object {
-    /// A version of an object; `resourceVersion` is set to `revision`.
+    /// Creates a version of an object. Sets `resourceVersion` to `revision`.
     pub(crate) fn new(resource: Resource, mut value: Value, revision: u64) -> Self {
         value["metadata"]["resourceVersion"] = json!(revision.to_string());
         let key = Key::of(&value);

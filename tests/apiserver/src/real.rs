@@ -1,5 +1,5 @@
-//! A real `kube-apiserver` with its `etcd`, from the folder that `KUBEBUILDER_ASSETS` names (the
-//! convention of Kubernetes' own envtest).
+//! A real `kube-apiserver` with its `etcd`, from the folder in `KUBEBUILDER_ASSETS` (the convention
+//! of Kubernetes' own envtest).
 
 use crate::kubeconfig::Kubeconfig;
 use crate::server::State;
@@ -18,7 +18,7 @@ mod tests;
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Two processes and their temporary folder; both end when this is dropped.
+/// Two processes and their temporary folder. Dropping it ends both.
 #[derive(Debug)]
 pub struct RealServer {
     assets: PathBuf,
@@ -34,7 +34,7 @@ struct Processes {
     apiserver: Option<Child>,
 }
 
-/// Everything the two command lines depend on.
+/// Input of the two command lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Plan {
     folder: PathBuf,
@@ -44,10 +44,10 @@ struct Plan {
 }
 
 impl RealServer {
-    /// Starts both and waits until `/readyz` says so.
+    /// Starts both and waits for `/readyz`.
     ///
     /// # Errors
-    /// Where a binary is missing or does not come up; the message has the end of its log.
+    /// When a binary is missing or does not become ready. The error has the end of its log.
     pub async fn start(assets: &Path) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let plan = Plan {
@@ -78,7 +78,7 @@ impl RealServer {
         Ok(server)
     }
 
-    /// Returns the kubeconfig by which clients reach it.
+    /// Returns the kubeconfig for clients.
     #[must_use]
     pub fn kubeconfig(&self) -> Kubeconfig {
         Kubeconfig {
@@ -96,7 +96,7 @@ impl RealServer {
             .stop();
     }
 
-    /// Starts both again, with etcd's data or without.
+    /// Starts both again, with or without etcd's data.
     ///
     /// # Errors
     /// As [`RealServer::start`].
@@ -189,7 +189,7 @@ impl Drop for RealServer {
 }
 
 impl Processes {
-    /// The API server goes first, so that it does not complain about etcd.
+    /// Stops the API server first, so that it does not log errors about etcd.
     fn stop(&mut self) {
         for mut child in [self.apiserver.take(), self.etcd.take()]
             .into_iter()
@@ -245,7 +245,7 @@ impl Plan {
             format!("--service-account-key-file={}", file("sa.pub")),
             format!("--service-account-signing-key-file={}", file("sa.key")),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
-            // A loopback address cannot be an endpoint of default/kubernetes.
+            // An endpoint of default/kubernetes must not have a loopback address.
             "--endpoint-reconciler-type=none".to_owned(),
             "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112".to_owned(),
         ]

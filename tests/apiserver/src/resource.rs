@@ -1,4 +1,4 @@
-//! The kinds this server knows. All of them are version `v1` of their API group.
+//! The kinds that this server supports. All of them are version `v1` of their API group.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Every kind, in the order of their shelves in the store.
+    /// Every kind, in the order of the store.
     pub(crate) const ALL: [Self; 5] = [
         Self::Nodes,
         Self::Services,
@@ -27,7 +27,7 @@ impl Resource {
         Self::Events,
     ];
 
-    /// `apiVersion`, the name in paths, `kind`.
+    /// Returns `apiVersion`, the name in paths, and `kind`.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Nodes => ("v1", "nodes", "Node"),
@@ -58,20 +58,20 @@ impl Resource {
         self as usize
     }
 
-    /// The kind of a collection's path.
+    /// Returns the kind of a collection's path.
     pub(crate) fn find(api_version: &str, plural: &str) -> Option<Self> {
         let fits = |it: &Self| it.api_version() == api_version && it.plural() == plural;
         Self::ALL.into_iter().find(fits)
     }
 
-    /// The kind of an object, by its `apiVersion` and `kind`.
+    /// Returns the kind of an object, by its `apiVersion` and `kind`.
     pub(crate) fn of(object: &Value) -> Option<Self> {
         let fits =
             |it: &Self| object["apiVersion"] == it.api_version() && object["kind"] == it.kind();
         Self::ALL.into_iter().find(fits)
     }
 
-    /// The URL path of an object; with an empty name, of the collection in the namespace.
+    /// Returns the URL path of an object; with an empty name, of the collection in the namespace.
     pub(crate) fn path(self, namespace: &str, name: &str) -> String {
         let root = match self.api_version() {
             "v1" => "/api/v1".to_owned(),
@@ -86,7 +86,7 @@ impl Resource {
             .to_owned()
     }
 
-    /// The name in messages: `services`, `endpointslices.discovery.k8s.io`.
+    /// Returns the name in messages: `services`, `endpointslices.discovery.k8s.io`.
     pub(crate) fn qualified(self) -> String {
         match self.api_version().strip_suffix("/v1") {
             Some(group) => format!("{}.{group}", self.plural()),

@@ -1,5 +1,5 @@
-//! Label and field selectors in the forms that the daemon uses: labels that must be absent (`!a,!b`), fields that have a value or
-//! another one (`a=1`, `a!=1`).
+//! Label and field selectors in the forms that the daemon uses: labels that must be absent
+//! (`!a,!b`), and fields that must have or not have a value (`a=1`, `a!=1`).
 
 use crate::object::Object;
 use crate::status::ApiError;
@@ -7,7 +7,7 @@ use crate::status::ApiError;
 #[cfg(test)]
 mod tests;
 
-/// Selection of the objects that a list or watch is about.
+/// Selection of the objects of a list or watch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Selector {
     absent_labels: Vec<String>,
@@ -22,10 +22,10 @@ struct FieldTerm {
 }
 
 impl Selector {
-    /// Reads both parameters; an empty one selects everything.
+    /// Parses both parameters. An empty one selects everything.
     ///
     /// # Errors
-    /// 400 where a selector has another form.
+    /// 400 if a selector has another form.
     pub(crate) fn parse(labels: &str, fields: &str) -> Result<Self, ApiError> {
         Ok(Self {
             absent_labels: parse(labels, |term| Some(term.strip_prefix('!')?.to_owned()))?,

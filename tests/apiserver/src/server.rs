@@ -1,4 +1,4 @@
-//! The listener, its connections, and the handle that tests hold.
+//! The listener, its connections, and the handle for tests.
 
 use crate::cluster::Cluster;
 use crate::config::ServerConfig;
@@ -27,25 +27,25 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Number of requests that are remembered.
+/// Maximum number of remembered requests.
 const REQUESTS_KEPT: usize = 10_000;
 
-/// Number of events of each kind that are kept before the oldest are forgotten.
+/// Maximum number of remembered events of each kind.
 const HISTORY: usize = 100_000;
 
-/// The state of a server after it was down.
+/// State of a server after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Everything, as when the API server restarts and etcd does not: objects and revisions stay, watches
-    /// from before are too old.
+    /// Everything is kept, as when only the API server restarts: objects and revisions stay,
+    /// earlier watches are too old.
     #[default]
     Kept,
-    /// Nothing, as with a new etcd: revisions begin again.
+    /// Nothing is kept, as with a new etcd: revisions start again.
     Lost,
 }
 
-/// A request that was made, those of `/faults` apart.
+/// A received request, except those to `/faults`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `other`.
@@ -54,14 +54,15 @@ pub struct Recorded {
     pub uri: Uri,
 }
 
-/// An API server in memory. Clones are handles of the same one; it runs until the last is dropped.
+/// An API server in memory. Clones are handles of the same server, which runs until the last one is
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Server {
     inner: Arc<Inner>,
     _stop: Arc<StopOnDrop>,
 }
 
-/// The state that requests work on.
+/// State that all requests share.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) config: ServerConfig,
@@ -77,7 +78,7 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 struct StopOnDrop(Arc<Inner>);
 
-/// Counts a watch as open while it lives.
+/// Counts an open watch until it is dropped.
 #[derive(Debug)]
 pub(crate) struct OpenWatch(Arc<AtomicUsize>);
 
@@ -85,7 +86,7 @@ impl Server {
     /// Starts a server.
     ///
     /// # Errors
-    /// Where the address cannot be listened at or a certificate cannot be made.
+    /// When the address cannot be bound or a certificate cannot be created.
     pub async fn start(config: ServerConfig) -> io::Result<Self> {
         let listener = TcpListener::bind(config.listen).await?;
         let addr = listener.local_addr()?;
@@ -111,7 +112,7 @@ impl Server {
         })
     }
 
-    /// The base URL, without a slash at its end.
+    /// Returns the base URL, without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.inner.tls.is_some() {
@@ -122,13 +123,13 @@ impl Server {
         format!("{scheme}://{}", self.inner.addr)
     }
 
-    /// Where it listens; the same after it was down.
+    /// Returns the address that it listens at, which a restart does not change.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.inner.addr
     }
 
-    /// Returns the kubeconfig by which clients reach it.
+    /// Returns the kubeconfig for clients.
     #[must_use]
     pub fn kubeconfig(&self) -> Kubeconfig {
         Kubeconfig {
@@ -138,13 +139,13 @@ impl Server {
         }
     }
 
-    /// The fault knobs.
+    /// Returns the switches for faults.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
     }
 
-    /// Refuses connections from now on and closes those that are; when this returns the port is closed.
+    /// Refuses connections and closes existing ones. The port is closed when this returns.
     pub async fn down(&self) {
         self.inner.down().await;
     }
@@ -152,23 +153,24 @@ impl Server {
     /// Listens again at the same port.
     ///
     /// # Errors
-    /// Where the port was taken by another in the meantime.
+    /// When another program has bound the port in the meantime.
     pub async fn up(&self, state: State) -> io::Result<()> {
         self.inner.up(state).await
     }
 
-    /// Forgets the history, so that older watches and continue tokens are 410; returns the revision.
+    /// Drops the history, so that older watches and continue tokens are answered 410. Returns the
+    /// revision.
     pub fn compact(&self) -> u64 {
         self.inner.compact()
     }
 
-    /// The newest revision.
+    /// Returns the newest revision.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.inner.cluster.store().revision()
     }
 
-    /// Spends revisions, as writes of kinds that are not watched do; returns the newest.
+    /// Uses up revisions, as writes of kinds that are not watched do. Returns the newest.
     pub fn advance(&self, by: u64) -> u64 {
         let mut store = self.inner.cluster.store();
         store.advance(by);
@@ -181,7 +183,7 @@ impl Server {
         self.inner.open_watches()
     }
 
-    /// The latest requests, oldest first, at most 10,000.
+    /// Returns the latest requests, oldest first, at most 10,000.
     #[must_use]
     pub fn requests(&self) -> Vec<Recorded> {
         self.inner
@@ -193,7 +195,7 @@ impl Server {
             .collect()
     }
 
-    /// Forgets the requests.
+    /// Drops the remembered requests.
     pub fn clear_requests(&self) {
         self.inner
             .requests
@@ -202,38 +204,38 @@ impl Server {
             .clear();
     }
 
-    /// One object, as it is stored.
+    /// Returns one object as it is stored.
     #[must_use]
     pub fn get(&self, resource: Resource, namespace: &str, name: &str) -> Option<Arc<Object>> {
         let key = Key::new(namespace, name);
         self.inner.cluster.store().get(resource, &key).cloned()
     }
 
-    /// Stores an object as it is, in place of the one that is there; its namespace defaults to `default`.
+    /// Stores an object unchanged, replacing an existing one. Its namespace defaults to `default`.
     ///
     /// # Errors
-    /// Only where its `apiVersion` and `kind` are not served.
+    /// When its `apiVersion` and `kind` are not served.
     pub fn put(&self, object: Value) -> Result<Arc<Object>, ApiError> {
         self.inner.put(object)
     }
 
-    /// Deletes an object; returns its last version.
+    /// Deletes an object and returns its last version.
     #[must_use]
     pub fn delete(&self, resource: Resource, namespace: &str, name: &str) -> Option<Arc<Object>> {
         let key = Key::new(namespace, name);
         (self.inner.cluster).write(resource, |store| store.remove(resource, &key))
     }
 
-    /// Stores the objects of a manifest (YAML or JSON, several documents, `List`s) as they are.
+    /// Stores the objects of a manifest (YAML or JSON, several documents, `List`s) unchanged.
     ///
     /// # Errors
-    /// The file cannot be read, or has an object of a kind that is not served.
+    /// When the file cannot be read, or has an object of a kind that is not served.
     pub fn load(&self, path: &Path) -> Result<(), crate::LoadError> {
         crate::load::load(&self.inner, path)
     }
 }
 
-/// The kind of an object and its key; a missing namespace is `default`.
+/// Returns the kind of an object and its key. A missing namespace is `default`.
 pub(crate) fn place(object: &Value) -> Result<(Resource, Key), ApiError> {
     let resource = Resource::of(object).ok_or_else(|| {
         let (version, kind) = (&object["apiVersion"], &object["kind"]);
@@ -266,7 +268,7 @@ impl Inner {
     async fn down(&self) {
         if let Some(task) = self.take_task() {
             task.abort();
-            // The listener and the connections are closed once the task is gone.
+            // The listener and the connections are closed when the task has ended.
             let _ = task.await;
         }
     }
@@ -281,11 +283,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Goes down at once and comes back by itself.
+    /// Stops serving at once and resumes after `time`.
     pub(crate) fn down_for(self: &Arc<Self>, time: Duration, state: State) {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
-            // Time for the answer to the request that asked for this.
+            // Leaves time for the answer to the request that triggered this.
             tokio::time::sleep(Duration::from_millis(20)).await;
             inner.down().await;
             tokio::time::sleep(time).await;
@@ -295,7 +297,7 @@ impl Inner {
         });
     }
 
-    /// Stores an object as it is.
+    /// Stores an object unchanged.
     pub(crate) fn put(&self, mut object: Value) -> Result<Arc<Object>, ApiError> {
         let (resource, key) = place(&object)?;
         if resource.is_namespaced() {
@@ -304,7 +306,7 @@ impl Inner {
         Ok((self.cluster).write(resource, |store| store.put(resource, object)))
     }
 
-    /// Stores an object that is not there yet.
+    /// Stores an object that must not exist yet.
     pub(crate) fn create(
         &self,
         resource: Resource,
@@ -363,7 +365,7 @@ impl Drop for StopOnDrop {
 }
 
 async fn accept(server: std::sync::Weak<Inner>, listener: TcpListener, tls: Option<Tls>) {
-    // Dropped with this task, and the connections with it.
+    // Dropping this task drops the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -383,7 +385,7 @@ async fn accept(server: std::sync::Weak<Inner>, listener: TcpListener, tls: Opti
 }
 
 async fn connect(server: Arc<Inner>, stream: TcpStream, tls: Option<Tls>) {
-    // A watch's small events are wanted at once.
+    // Small events of a watch must be sent at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "setting TCP_NODELAY");
     }

@@ -1,4 +1,4 @@
-//! Errors as a Kubernetes API server answers them: a `Status` object and an HTTP code.
+//! Errors in the form of a Kubernetes API server: a `Status` object and an HTTP code.
 //!
 //! Codes, reasons and messages follow k8s.io/apimachinery `pkg/api/errors` of Kubernetes 1.32.
 
@@ -6,14 +6,14 @@ use crate::resource::Resource;
 use serde_json::{Value, json};
 use std::fmt;
 
-/// A refusal, as the API server answers it.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// The HTTP status code, repeated in the `Status` object.
+    /// HTTP status code, repeated in the `Status` object.
     pub code: u16,
-    /// The machine-readable reason (`NotFound`, `Conflict`, `Expired`, …); may be empty.
+    /// Machine-readable reason (`NotFound`, `Conflict`, `Expired`, …); may be empty.
     pub reason: &'static str,
-    /// The text for people.
+    /// Text for people.
     pub message: String,
     /// Seconds for the `Retry-After` header, if any.
     pub retry_after: Option<u64>,
@@ -70,7 +70,7 @@ impl ApiError {
         Self::new(410, "Expired", message)
     }
 
-    /// The `Status` object.
+    /// Returns the `Status` object.
     pub(crate) fn to_value(&self) -> Value {
         json!({
             "kind": "Status",

@@ -1,7 +1,7 @@
 //! The versioned store: objects, one revision counter, the history of changes, compaction.
 //!
-//! Pure: no clock, no locks, no sockets. Revisions are etcd's: one counter over all kinds, raised by
-//! one at every write; a deletion has a revision of its own.
+//! The store is pure: no clock, no locks, no sockets. Revisions are etcd's: one counter over all
+//! kinds, incremented at every write. A deletion has its own revision.
 
 use crate::object::{Key, Object};
 use crate::resource::Resource;
@@ -14,27 +14,27 @@ use std::sync::{Arc, OnceLock};
 #[cfg(test)]
 mod tests;
 
-/// The history a client asks for is gone.
+/// The requested history has been dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("revision is compacted; the oldest one kept is {oldest}")]
 pub(crate) struct Compacted {
-    /// The oldest revision that can still be asked for.
+    /// Oldest available revision.
     pub(crate) oldest: u64,
 }
 
-/// The kind of change of an object.
+/// Kind of change of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It is new.
+    /// The object is new.
     Added,
-    /// It has another version.
+    /// The object has another version.
     Modified,
-    /// It is gone.
+    /// The object was deleted.
     Deleted,
 }
 
 impl Change {
-    /// The `type` of a watch event.
+    /// Returns the `type` of a watch event.
     #[must_use]
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -48,19 +48,19 @@ impl Change {
 /// One change of one object, shared by all watchers.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// The store's revision with this change.
+    /// Revision of the store with this change.
     pub(crate) revision: u64,
     /// The change.
     pub(crate) change: Change,
-    /// The new version; for a deletion the last one, with the deletion's revision.
+    /// The new version; for a deletion the last one, with the revision of the deletion.
     pub(crate) object: Arc<Object>,
-    /// The version before, if there was one.
+    /// The previous version, if there was one.
     pub(crate) previous: Option<Arc<Object>>,
     frame: OnceLock<Bytes>,
 }
 
 impl Event {
-    /// The line a watch sends for this change, serialised at the first call and shared from then on.
+    /// Returns the line that a watch sends for this change. It is serialised once and shared.
     pub(crate) fn frame(&self, resource: Resource) -> Bytes {
         self.frame
             .get_or_init(|| frame(self.change, resource, &self.object))
@@ -68,7 +68,7 @@ impl Event {
     }
 }
 
-/// A watch line for an object.
+/// Returns a watch line for an object.
 pub(crate) fn frame(change: Change, resource: Resource, object: &Object) -> Bytes {
     let mut out = Vec::with_capacity(512);
     write_frame(change, resource, object, &mut out);
@@ -89,22 +89,22 @@ pub(crate) fn write_frame(change: Change, resource: Resource, object: &Object, o
 pub(crate) struct Page {
     /// The objects, in key order.
     pub(crate) items: Vec<Arc<Object>>,
-    /// The revision the whole list is of.
+    /// Revision of the whole list.
     pub(crate) revision: u64,
-    /// The key of the last item, where there are more.
+    /// Key of the last item, if there are more.
     pub(crate) next: Option<Key>,
 }
 
-/// The part of a shelf to read.
+/// Part of a list to read.
 #[derive(Debug, Default)]
 pub(crate) struct Range<'a> {
     /// Only this namespace.
     pub(crate) namespace: Option<&'a str>,
-    /// The state at this revision; the newest if `None`.
+    /// Read the state at this revision; the newest if `None`.
     pub(crate) at: Option<u64>,
     /// Only keys after this one.
     pub(crate) after: Option<&'a Key>,
-    /// At most so many; 0 means all.
+    /// Maximum number of objects; 0 means all.
     pub(crate) limit: usize,
 }
 
@@ -122,13 +122,13 @@ pub(crate) struct Store {
 struct Shelf {
     objects: BTreeMap<Key, Arc<Object>>,
     history: VecDeque<Arc<Event>>,
-    /// Events up to here were dropped to keep the history within its limit.
+    /// Revision up to which events were dropped to limit the history.
     dropped: u64,
 }
 
 impl Store {
-    /// An empty store that keeps at most `history_limit` events of each kind. All up to `first_revision` is
-    /// compacted: whoever knows an earlier one has to read everything again.
+    /// Creates an empty store that keeps at most `history_limit` events of each kind. Everything up
+    /// to `first_revision` is compacted: a client with an earlier revision must list again.
     #[must_use]
     pub(crate) fn new(history_limit: usize, first_revision: u64) -> Self {
         Self {
@@ -140,19 +140,19 @@ impl Store {
         }
     }
 
-    /// The newest revision.
+    /// Returns the newest revision.
     #[must_use]
     pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// One object, in its newest version.
+    /// Returns the newest version of an object.
     #[must_use]
     pub(crate) fn get(&self, resource: Resource, key: &Key) -> Option<&Arc<Object>> {
         self.shelves[resource.index()].objects.get(key)
     }
 
-    /// Writes an object, new or not; its `resourceVersion` becomes the new revision.
+    /// Writes a new or existing object. Its `resourceVersion` becomes the new revision.
     pub(crate) fn put(&mut self, resource: Resource, value: Value) -> Arc<Object> {
         self.revision += 1;
         let object = Arc::new(Object::new(resource, value, self.revision));
@@ -169,7 +169,7 @@ impl Store {
         object
     }
 
-    /// Removes an object; returns its last version with the deletion's revision.
+    /// Removes an object. Returns its last version with the revision of the deletion.
     pub(crate) fn remove(&mut self, resource: Resource, key: &Key) -> Option<Arc<Object>> {
         let previous = self.shelves[resource.index()].objects.remove(key)?;
         self.revision += 1;
@@ -201,10 +201,10 @@ impl Store {
         }
     }
 
-    /// The changes after `revision`, oldest first, at most `most` of them.
+    /// Returns the changes after `revision`, oldest first, at most `most` of them.
     ///
     /// # Errors
-    /// [`Compacted`] where some of them are no longer known.
+    /// [`Compacted`] if some of them have been dropped.
     pub(crate) fn events_after(
         &self,
         resource: Resource,
@@ -220,10 +220,10 @@ impl Store {
         Ok(shelf.history.range(start..).take(most).cloned().collect())
     }
 
-    /// The objects in a range that `select` accepts.
+    /// Returns the objects in a range that `select` accepts.
     ///
     /// # Errors
-    /// [`Compacted`] where the range's revision is no longer known.
+    /// [`Compacted`] if the revision of the range has been dropped.
     pub(crate) fn list(
         &self,
         resource: Resource,
@@ -266,7 +266,8 @@ impl Store {
         })
     }
 
-    /// Returns the changes to undo to be at an older revision: the version of each object changed since.
+    /// Returns the versions to restore an older revision: the earlier version of each object
+    /// changed since.
     fn undone_since(
         &self,
         resource: Resource,
@@ -284,7 +285,7 @@ impl Store {
         Ok(undone)
     }
 
-    /// Forgets the history up to and including `revision`, as etcd's compaction does: watches and
+    /// Drops the history up to and including `revision`, as etcd's compaction does. Watches and
     /// lists from before it are answered 410.
     pub(crate) fn compact(&mut self, revision: u64) {
         self.compacted = self.compacted.max(revision.min(self.revision));
@@ -299,19 +300,19 @@ impl Store {
         }
     }
 
-    /// Restarts the API server on a store that etcd keeps: objects and revisions stay, the window of watchable events starts
-    /// anew.
+    /// Restarts the API server on a store that etcd keeps: objects and revisions stay, the history
+    /// of watch events starts again.
     pub(crate) fn restart(&mut self) {
         self.watchable_from = self.revision;
     }
 
-    /// Spends `by` revisions, as writes to kinds that are not served here do.
+    /// Uses up `by` revisions, as writes to kinds that are not served do.
     pub(crate) fn advance(&mut self, by: u64) {
         self.revision += by;
     }
 }
 
-/// Two key-ordered sequences without common keys, as one.
+/// Merges two key-ordered sequences without common keys.
 fn merge<'a>(
     left: impl Iterator<Item = (&'a Key, &'a Arc<Object>)>,
     right: impl Iterator<Item = (&'a Key, &'a Arc<Object>)>,

@@ -1,4 +1,4 @@
-//! A server of either kind: in memory, or real where there is one.
+//! A server of either kind: in memory, or real if binaries exist.
 
 use crate::config::ServerConfig;
 use crate::kubeconfig::Kubeconfig;
@@ -10,10 +10,10 @@ use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
 
-/// The folder with real `kube-apiserver` and `etcd` binaries.
+/// Environment variable with the folder of real `kube-apiserver` and `etcd` binaries.
 pub const ASSETS: &str = "KUBEBUILDER_ASSETS";
 
-/// A server for tests that hold for both kinds. All its objects go over HTTP.
+/// A server for tests that apply to both kinds. All its objects are written over HTTP.
 #[derive(Debug)]
 pub enum TestServer {
     /// In memory.
@@ -23,10 +23,10 @@ pub enum TestServer {
 }
 
 impl TestServer {
-    /// Starts one; a real one, with TLS and a token, if [`ASSETS`] is set.
+    /// Starts a server: a real one, with TLS and a token, if [`ASSETS`] is set.
     ///
     /// # Errors
-    /// Where it does not come up.
+    /// When the server does not become ready.
     pub async fn start() -> io::Result<Self> {
         match std::env::var_os(ASSETS) {
             Some(assets) => {
@@ -37,7 +37,7 @@ impl TestServer {
         }
     }
 
-    /// Returns the kubeconfig by which clients reach it.
+    /// Returns the kubeconfig for clients.
     #[must_use]
     pub fn kubeconfig(&self) -> Kubeconfig {
         match self {
@@ -54,10 +54,10 @@ impl TestServer {
         }
     }
 
-    /// Comes back at the same port.
+    /// Serves again at the same port.
     ///
     /// # Errors
-    /// Where it cannot.
+    /// When the server cannot start.
     pub async fn up(&self, state: State) -> io::Result<()> {
         match self {
             Self::Memory(server) => server.up(state).await,
@@ -65,10 +65,10 @@ impl TestServer {
         }
     }
 
-    /// Creates an object; its namespace defaults to `default`.
+    /// Creates an object. Its namespace defaults to `default`.
     ///
     /// # Errors
-    /// As the server refuses it.
+    /// The error of the server.
     pub async fn create(&self, object: Value) -> Result<Value, kube::Error> {
         let (resource, key) =
             place(&object).map_err(|error| kube::Error::Service(Box::new(error)))?;
@@ -80,7 +80,7 @@ impl TestServer {
     /// Merges a patch (RFC 7386) into an object.
     ///
     /// # Errors
-    /// As the server refuses it.
+    /// The error of the server.
     pub async fn patch(
         &self,
         resource: Resource,
@@ -93,10 +93,10 @@ impl TestServer {
             .await
     }
 
-    /// One object.
+    /// Returns one object.
     ///
     /// # Errors
-    /// 404 where there is none.
+    /// 404 if it does not exist.
     pub async fn get(
         &self,
         resource: Resource,
@@ -111,7 +111,7 @@ impl TestServer {
     /// Deletes an object.
     ///
     /// # Errors
-    /// 404 where there is none.
+    /// 404 if it does not exist.
     pub async fn delete(
         &self,
         resource: Resource,

@@ -1,4 +1,4 @@
-//! A certificate authority and a server certificate, made at the start.
+//! A certificate authority and a server certificate, created at the start.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
@@ -14,7 +14,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::server::TlsStream;
 
-/// The server's side of TLS.
+/// TLS settings of the server.
 #[derive(Clone)]
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
@@ -38,7 +38,7 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Makes them for an address and for `localhost`.
+    /// Creates certificates for an address and for `localhost`.
     pub(crate) fn new(address: IpAddr) -> io::Result<Self> {
         let failed = |e: rcgen::Error| io::Error::other(format!("making a certificate: {e}"));
         let mut ca = CertificateParams::default();
@@ -70,7 +70,7 @@ impl Certificates {
 }
 
 impl Tls {
-    /// With new certificates for an address.
+    /// Creates the settings with new certificates for an address.
     pub(crate) fn new(address: IpAddr) -> io::Result<Self> {
         let certificates = Certificates::new(address)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certificates.key_der));
@@ -86,7 +86,7 @@ impl Tls {
         })
     }
 
-    /// The authority's certificate, which clients must trust.
+    /// Returns the authority's certificate, which clients must trust.
     pub(crate) fn ca_pem(&self) -> &str {
         &self.ca_pem
     }

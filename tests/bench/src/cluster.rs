@@ -1,4 +1,4 @@
-//! An API server with a cluster of a shape, in this process.
+//! An API server with a cluster of one shape, in this process.
 
 use apiserver::{Server, ServerConfig};
 use ipvs::AddressFamily;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::shape::{self, Shape};
 
-/// See the module.
+/// An API server and the shape of its cluster.
 pub(crate) struct Cluster {
     pub(crate) server: Server,
     shape: Shape,
@@ -24,7 +24,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Gives a Service those endpoints that `kept` names by number.
+    /// Sets the endpoints of a Service to those numbers that `kept` selects.
     pub(crate) fn put_slices(&self, service: u32, kept: &dyn Fn(u32) -> bool) -> Outcome {
         for family in self.shape.families() {
             let endpoints: Vec<u32> = (0..self.shape.endpoints).collect();

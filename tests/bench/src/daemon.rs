@@ -1,4 +1,5 @@
-//! The daemon as a process with an API server: its start, its memory, its rest, and changes by way of the API.
+//! Measures the daemon as a process with an API server: start, memory, idle load, and changes
+//! through the API.
 
 mod changes;
 mod rest;
@@ -19,10 +20,11 @@ use crate::shape::Shape;
 
 const OURS: &str = "kube-ipvs";
 
-/// Time limit of a first synchronisation.
+/// Time limit of a first sync.
 const FIRST: Duration = Duration::from_secs(900);
 
-/// The limit of connections is that of the machine, and can be set in the first network namespace alone.
+/// The limit of tracked connections belongs to the machine, and can be set only in the first
+/// network namespace.
 const CONFIG: &str = "\
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
@@ -31,18 +33,18 @@ conntrack:
   maxPerCore: 0
 ";
 
-/// Extent of each measurement.
+/// Extent of the measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measure {
-    /// Time for which it is left alone.
+    /// Duration of the idle measurement.
     pub(crate) idle: Duration,
-    /// Number of single changes that are timed.
+    /// Number of measured single changes.
     pub(crate) changes: u32,
-    /// For how long there are 1,000 changes a second.
+    /// Duration of 1,000 changes a second.
     pub(crate) churn: Duration,
 }
 
-/// Files that programs read.
+/// Files for the programs.
 struct Files {
     kubeconfig: PathBuf,
     config: PathBuf,
@@ -53,11 +55,11 @@ struct Scene<'a> {
     shape: Shape,
     cluster: &'a Cluster,
     daemon: Daemon,
-    /// To look into the table.
+    /// Reads the kernel's table.
     client: Client,
 }
 
-/// All of it, in the network namespace of this thread, which is empty.
+/// Runs all measurements, in the empty network namespace of this thread.
 pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
     limit::prepare()?;
     let runtime = Runtime::new()?;
@@ -96,7 +98,7 @@ pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
     let line = daemon.synced(FIRST)?;
     sample("daemon: restart", shape, OURS, began.elapsed());
     if !line.contains("synced, nothing to do") {
-        return Err(format!("a restart on a node that is as it should be: {line}").into());
+        return Err(format!("a restart on a node with correct tables: {line}").into());
     }
     memory("daemon: restart", shape, daemon.usage()?);
     Ok(())

@@ -1,6 +1,6 @@
-//! Times every operation of the daemon beside the programs that a user would take instead, and beside the kernel's own
-//! limit, in one kernel, in turn, each in a network namespace of its own. `cargo xtask bench` runs it in a VM and makes a
-//! table and a plot of what it prints.
+//! Measures every operation of the daemon, of the programs that a user could use instead, and of
+//! the kernel's own limit, in one kernel, in turn, each in its own network namespace.
+//! `cargo xtask bench` runs it in a VM and makes a table and a plot of the output.
 
 mod cluster;
 mod daemon;
@@ -22,34 +22,34 @@ use clap::Parser;
 
 use shape::Shape;
 
-/// Fails with whatever stood in the way.
+/// Result with any kind of error.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Times the daemon's operations beside other programs and the kernel's limit.
 #[derive(Debug, Parser)]
 pub struct Args {
-    /// Sizes, Services x endpoints of each, of which every part is measured
+    /// Sizes at which every part is measured, Services x endpoints of each
     #[arg(long, value_delimiter = ',')]
     sizes: Vec<Shape>,
     /// Sizes at which the daemon is measured as a process
     #[arg(long, value_delimiter = ',')]
     daemon_sizes: Vec<Shape>,
-    /// Number of runs of each
+    /// Number of runs of each size
     #[arg(long, default_value_t = 3)]
     runs: u32,
-    /// Number of changes of one endpoint, or one Service, that are timed in each run
+    /// Number of measured changes of one endpoint, or one Service, in each run
     #[arg(long, default_value_t = 100)]
     changes: u32,
-    /// For how many seconds the daemon is left alone
+    /// Duration of the idle measurement in seconds
     #[arg(long, default_value_t = 60)]
     idle: u64,
-    /// For how many seconds there are 1,000 changes of endpoints each
+    /// Duration of 1,000 changes of endpoints a second, in seconds
     #[arg(long, default_value_t = 300)]
     churn: u64,
-    /// Above so many virtual and real servers, other programs are left out
+    /// Leave out other programs above this number of virtual and real servers
     #[arg(long, default_value_t = 150_000)]
     peers_up_to: u64,
-    /// Where files are put that programs read
+    /// Folder for files that programs read
     #[arg(long, default_value = "/tmp")]
     folder: PathBuf,
 }
@@ -57,7 +57,7 @@ pub struct Args {
 /// Measures each part, in this process.
 ///
 /// # Errors
-/// Whatever stood in the way.
+/// The first error of a measurement.
 pub fn parts(args: &Args) -> Outcome {
     for shape in &args.sizes {
         let recorded = parts::record(*shape)?;
@@ -72,7 +72,7 @@ pub fn parts(args: &Args) -> Outcome {
     }
     for shape in &args.sizes {
         if args.runs > 0 && shape.endpoints_of_all() <= trash::AT_MOST {
-            eprintln!("bench: {shape}, what was deleted before");
+            eprintln!("bench: {shape}, real servers deleted before");
             namespace::within(|| trash::all(*shape))??;
         }
     }
@@ -82,7 +82,7 @@ pub fn parts(args: &Args) -> Outcome {
 /// Measures the daemon as a process, with an API server in this one.
 ///
 /// # Errors
-/// Whatever stood in the way.
+/// The first error of a measurement.
 pub fn daemon(args: &Args) -> Outcome {
     for shape in &args.daemon_sizes {
         let measure = daemon::Measure {

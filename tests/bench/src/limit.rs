@@ -1,5 +1,6 @@
-//! The kernel's own limit: what the daemon sent is kept, and sent again as it was, datagram by datagram, with nothing
-//! to compute in between. Each datagram holds many messages, of which the last asks for an acknowledgement.
+//! Measures the kernel's own limit. The daemon's datagrams are recorded and sent again, one by one,
+//! without any computation. Each datagram has many messages, the last of which requests an
+//! acknowledgement.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use netlink::{Monitor, Protocol, Socket, Transport as _};
 
 use crate::Outcome;
 
-/// The device by which netlink is seen.
+/// Device that records netlink.
 pub(crate) const DEVICE: &str = "nlmon0";
 
 /// Header of a message: length, type, flags, sequence number, port (`struct nlmsghdr`).
@@ -18,17 +19,17 @@ const HEADER: usize = 16;
 const REQUEST: u16 = 0x1;
 const DUMP: u16 = 0x300;
 
-/// Messages that a daemon sent to change the kernel, in order.
+/// Messages that change the kernel, in the order in which a daemon sent them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) servers: Vec<Vec<u8>>,
     pub(crate) sets: Vec<Vec<u8>>,
     pub(crate) addresses: Vec<Vec<u8>>,
-    /// Every datagram, readings too.
+    /// Number of all datagrams, readings too.
     pub(crate) datagrams: usize,
 }
 
-/// Does `work` in a network namespace that [`prepare`] prepared, and keeps what it sends.
+/// Runs `work` in a network namespace that [`prepare`] prepared, and records what it sends.
 pub(crate) fn record<T: Send>(work: impl FnOnce() -> Outcome<T> + Send) -> Outcome<(T, Sent)> {
     let mut monitor = Monitor::open(DEVICE)?;
     let ended = AtomicBool::new(false);
@@ -53,8 +54,8 @@ pub(crate) fn record<T: Send>(work: impl FnOnce() -> Outcome<T> + Send) -> Outco
     })
 }
 
-/// Makes the device by which netlink is seen. Where something is sent again it is made too: interfaces are named by
-/// number.
+/// Creates the device that records netlink. A namespace in which datagrams are sent again has the
+/// device too, because messages refer to interfaces by number.
 pub(crate) fn prepare() -> Outcome {
     for arguments in [["add", DEVICE, "type", "nlmon"], ["set", DEVICE, "up", ""]] {
         let arguments = arguments.iter().filter(|word| !word.is_empty());
@@ -80,18 +81,18 @@ impl Sent {
     }
 }
 
-/// The purpose of a datagram.
+/// Purpose of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// It asks.
+    /// A request to read.
     Read,
-    /// It changes something.
+    /// A request to change something.
     Write,
-    /// The kernel says it.
+    /// An answer of the kernel.
     Answer,
 }
 
-/// Returns the purpose of a datagram of IPVS, ipset or addresses, as its first message shows it.
+/// Returns the purpose of a datagram of IPVS, ipset or addresses, from its first message.
 pub(crate) fn direction(protocol: libc::c_int, datagram: &[u8]) -> Direction {
     let (Some(kind), Some(flags)) = (number(datagram, 4), number(datagram, 6)) else {
         return Direction::Answer;
@@ -101,7 +102,8 @@ pub(crate) fn direction(protocol: libc::c_int, datagram: &[u8]) -> Direction {
     }
     let command = datagram.get(HEADER).copied().unwrap_or_default();
     let writes = match protocol {
-        // IPVS_CMD_NEW_SERVICE to SET_CONFIG without the GETs; the family's number is above the controller's.
+        // IPVS_CMD_NEW_SERVICE to SET_CONFIG without the GETs; the family's number is above the
+        // controller's.
         libc::NETLINK_GENERIC => {
             kind > 0x10 && flags & DUMP == 0 && matches!(command, 1..=3 | 5..=7 | 12)
         }
@@ -117,7 +119,7 @@ pub(crate) fn direction(protocol: libc::c_int, datagram: &[u8]) -> Direction {
     }
 }
 
-/// Sends `datagrams` again, each after the acknowledgement of the one before. Answers how long it took.
+/// Sends `datagrams` again, each after the acknowledgement of the one before. Returns the duration.
 pub(crate) fn replay(protocol: Protocol, datagrams: &[Vec<u8>]) -> Outcome<Duration> {
     let mut socket = Socket::open(protocol)?;
     let mut answer = Vec::new();
@@ -143,7 +145,7 @@ fn number(datagram: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes([bytes[0], bytes[1]]))
 }
 
-/// The sequence number of a datagram's last message.
+/// Returns the sequence number of a datagram's last message.
 fn last_sequence(mut datagram: &[u8]) -> u32 {
     let word = |bytes: &[u8], at: usize| {
         let bytes = bytes.get(at..at + 4)?;

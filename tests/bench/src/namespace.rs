@@ -1,4 +1,5 @@
-//! Network namespaces, one for each measurement: what was deleted in one does not slow another down.
+//! Network namespaces, one for each measurement, so that deleted entries of one do not slow down
+//! another.
 
 use std::io;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::thread;
 pub(crate) fn within<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            // SAFETY: no pointers; it concerns the calling thread alone.
+            // SAFETY: no pointers; it affects only the calling thread.
             if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
                 return Err(io::Error::last_os_error());
             }

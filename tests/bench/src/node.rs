@@ -1,5 +1,6 @@
-//! A node that is driven by hand: the daemon's reconciler and the real kernel, and a clock that is told. So the time
-//! of a change is the time that is worked for it, without the pause in which others are gathered.
+//! A node that the benchmark drives directly: the daemon's reconciler, the real kernel, and a
+//! simulated clock. The duration of a change is therefore the work for it, without the pause in
+//! which changes are gathered.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use reconciler::{Effect, Event, Reconciler, Report};
 use crate::Outcome;
 use crate::shape::NODE;
 
-/// Time and extent of the work for one operation.
+/// Duration and extent of the work for one operation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Work {
     pub(crate) all: Duration,
@@ -21,14 +22,14 @@ pub(crate) struct Work {
     pub(crate) rules: Duration,
     pub(crate) addresses: Duration,
     pub(crate) settings: Duration,
-    /// Changes of the kernel.
+    /// Number of changes of the kernel.
     pub(crate) ops: usize,
-    /// Pages of memory that were taken for the first time.
+    /// Number of memory pages that were used for the first time.
     pub(crate) page_faults: i64,
 }
 
 impl Work {
-    /// Returns the time that the kernel took.
+    /// Returns the kernel's part of the duration.
     pub(crate) fn kernel(&self) -> Duration {
         self.reading + self.servers + self.sets + self.rules + self.addresses + self.settings
     }
@@ -44,7 +45,7 @@ impl Work {
     }
 }
 
-/// See the module.
+/// A node that the benchmark drives.
 pub(crate) struct Node {
     reconciler: Reconciler,
     kernel: LinuxKernel,
@@ -52,11 +53,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A daemon that starts.
+    /// Starts a daemon.
     pub(crate) fn start() -> Outcome<Self> {
         let now = Instant::now();
         let mut config = NodeConfig::new(NODE);
-        // The limit of connections is that of the machine, and can be set in the first network namespace alone.
+        // The limit of tracked connections belongs to the machine, and can be set only in the first
+        // network namespace.
         config.kernel_settings.conntrack.max_per_core = 0;
         Ok(Self {
             reconciler: Reconciler::new(config, 1, now),
@@ -65,7 +67,7 @@ impl Node {
         })
     }
 
-    /// Takes in `events`, and works until there is nothing to do at once.
+    /// Passes `events` to the reconciler and works until no task is due.
     pub(crate) fn take(&mut self, events: Vec<ClusterEvent>) -> Outcome<Work> {
         let faults = page_faults();
         let began = Instant::now();
@@ -73,7 +75,7 @@ impl Node {
         for event in events {
             self.handle(Event::Cluster(event), &mut work)?;
         }
-        // Changes wait a while for others: the clock is put on to the end of that.
+        // Changes are gathered for a while: the clock advances to the end of that.
         self.now += Duration::from_millis(20);
         self.handle(Event::Timeout, &mut work)?;
         // Many changes are compiled in pieces, one after the other.
@@ -93,7 +95,7 @@ impl Node {
         self.take(Vec::new())
     }
 
-    /// Reads all virtual and real servers, and answers how long that took.
+    /// Reads all virtual and real servers and returns the duration.
     pub(crate) fn read_servers(&mut self) -> Outcome<Duration> {
         let scope = Scope {
             virtual_servers: Selection::All,
@@ -105,11 +107,11 @@ impl Node {
         let expected = &self.desired().tables.virtual_servers;
         match read.tables.virtual_servers == *expected {
             true => Ok(took),
-            false => Err("what was read is not what was written".into()),
+            false => Err("the tables that were read differ from those that were written".into()),
         }
     }
 
-    /// The tables that are wanted.
+    /// Returns the desired tables.
     pub(crate) fn desired(&self) -> &model::Desired {
         self.reconciler.desired()
     }
@@ -140,7 +142,7 @@ impl Node {
         Ok(())
     }
 
-    /// As the kernel does it, table by table.
+    /// Applies a stage as the kernel crate does, table by table.
     fn apply(&mut self, stage: &Stage, work: &mut Work) -> Vec<kernel::OpOutcome> {
         work.ops += stage.ops.len();
         let runs: Vec<_> = stage
@@ -164,7 +166,8 @@ impl Node {
     }
 }
 
-/// Pages that this process touched for the first time (`ru_minflt`, getrusage(2)).
+/// Returns the number of pages that this process touched for the first time (`ru_minflt`,
+/// getrusage(2)).
 fn page_faults() -> i64 {
     // SAFETY: an all-zero `rusage` is valid, and outlives the call that fills it.
     unsafe {

@@ -1,4 +1,4 @@
-//! The parts of a cold synchronisation, done by others.
+//! The parts of a first sync, done by other programs.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ use crate::shape::Shape;
 
 const LIMIT: &str = "limit";
 
-/// The tables that a cold synchronisation wants, and the messages that it sends for them.
+/// Desired tables of a first sync, and its messages.
 pub(crate) struct Recorded {
     pub(crate) desired: Desired,
     sent: Sent,
 }
 
-/// Does one cold synchronisation to see what it sends.
+/// Runs one first sync and records its messages.
 pub(crate) fn record(shape: Shape) -> Outcome<Recorded> {
     let (desired, sent) = within(|| {
         limit::prepare()?;
@@ -37,7 +37,7 @@ pub(crate) fn record(shape: Shape) -> Outcome<Recorded> {
     Ok(Recorded { desired, sent })
 }
 
-/// The same datagrams sent again, and that they do the same.
+/// Sends the same datagrams again, and checks that they have the same result.
 pub(crate) fn limits(shape: Shape, recorded: &Recorded) -> Outcome {
     let Recorded { desired, sent } = recorded;
     within(|| {
@@ -56,7 +56,7 @@ pub(crate) fn limits(shape: Shape, recorded: &Recorded) -> Outcome {
             LIMIT,
             replay(Protocol::Generic, &sent.servers)?,
         );
-        // There is no other way to give rules to x_tables, so this is the limit of them.
+        // Only this program can give rules to x_tables, so it is their limit.
         let rules = peers::iptables_restore(desired)?;
         sample("write rules", shape, "iptables-restore", rules);
         let mut kernel = LinuxKernel::open(ModulePolicy::Load)?;
@@ -66,7 +66,7 @@ pub(crate) fn limits(shape: Shape, recorded: &Recorded) -> Outcome {
             && live.sets == desired.tables.sets;
         match same {
             true => Ok(()),
-            false => Err("what was sent again did not do the same".into()),
+            false => Err("the repeated datagrams had another result".into()),
         }
     })?
 }

@@ -1,4 +1,4 @@
-//! Programs that a user would take instead: those of Debian's packages, with the same tables.
+//! Programs that a user could use instead, from Debian's packages, with the same tables.
 
 use std::fs;
 use std::io::Write as _;
@@ -16,9 +16,9 @@ use model::{Desired, text};
 use crate::Outcome;
 use crate::shape::Shape;
 
-/// `ipvsadm -R`.
+/// Measures `ipvsadm -R`.
 pub(crate) fn ipvsadm_restore(desired: &Desired) -> Outcome<Duration> {
-    // Sorted, -A lines come before -a lines, as ipvsadm wants it.
+    // When sorted, -A lines come before -a lines, as ipvsadm requires.
     timed(
         "ipvsadm",
         &["-R"],
@@ -26,7 +26,7 @@ pub(crate) fn ipvsadm_restore(desired: &Desired) -> Outcome<Duration> {
     )
 }
 
-/// `ipvsadm -Ln` of a table that holds what is `desired`.
+/// Measures `ipvsadm -Ln` of a table with the `desired` servers.
 pub(crate) fn ipvsadm_list(desired: &Desired) -> Outcome<Duration> {
     let began = Instant::now();
     let listed = Command::new("ipvsadm").arg("-Ln").output()?;
@@ -43,12 +43,12 @@ pub(crate) fn ipvsadm_list(desired: &Desired) -> Outcome<Duration> {
     Ok(took)
 }
 
-/// `ipset restore`.
+/// Measures `ipset restore`.
 pub(crate) fn ipset_restore(desired: &Desired) -> Outcome<Duration> {
     timed("ipset", &["restore"], &text::set_lines(&desired.tables))
 }
 
-/// `iptables-restore` and `ip6tables-restore`; the sets are there.
+/// Measures `iptables-restore` and `ip6tables-restore`. The sets exist already.
 pub(crate) fn iptables_restore(desired: &Desired) -> Outcome<Duration> {
     let mut sum = Duration::ZERO;
     for (family, rules) in &desired.tables.rules {
@@ -61,7 +61,7 @@ pub(crate) fn iptables_restore(desired: &Desired) -> Outcome<Duration> {
     Ok(sum)
 }
 
-/// `ip -batch` with an `address add` for each address.
+/// Measures `ip -batch` with an `address add` for each address.
 pub(crate) fn ip_batch(desired: &Desired) -> Outcome<Duration> {
     run(Command::new("ip").args(["link", "add", model::DEVICE, "type", "dummy"]))?;
     let lines: Vec<String> = (desired.tables.addresses.iter())
@@ -76,7 +76,8 @@ pub(crate) fn ip_batch(desired: &Desired) -> Outcome<Duration> {
     timed("ip", &["-batch", "-"], &lines)
 }
 
-/// One local route to the networks of all Services, which would make the same addresses the node's own, and others too.
+/// Measures one local route to the networks of all Services, which makes the same addresses the
+/// node's own, and others too.
 pub(crate) fn local_routes(shape: Shape) -> Outcome<Duration> {
     run(Command::new("ip").args(["link", "add", model::DEVICE, "type", "dummy"]))?;
     run(Command::new("ip").args(["link", "set", model::DEVICE, "up"]))?;
@@ -109,13 +110,14 @@ fn bits(address: IpAddr) -> u8 {
     }
 }
 
-/// `keepalived`, without checks of real servers and without VRRP: from its start to its last entry in the table.
+/// Measures `keepalived`, without checks of real servers and without VRRP, from its start to its
+/// last entry in the table.
 pub(crate) fn keepalived(desired: &Desired, folder: &Path) -> Outcome<Duration> {
     let file = folder.join("keepalived.conf");
     fs::write(&file, keepalived_conf(desired))?;
     let servers = &desired.tables.virtual_servers;
     let Some((last, entry)) = servers.iter().next_back() else {
-        return Err("there is nothing for keepalived to do".into());
+        return Err("the tables have nothing for keepalived".into());
     };
     let mut client = Client::open()?;
     let pid = |name: &str| -> PathBuf { folder.join(name) };
@@ -144,7 +146,7 @@ pub(crate) fn keepalived(desired: &Desired, folder: &Path) -> Outcome<Duration> 
         }
         thread::sleep(Duration::from_millis(2));
     };
-    // It would take its entries away one by one; the namespace goes at once.
+    // keepalived would delete its entries one by one; deleting the namespace deletes all at once.
     // SAFETY: no pointers are involved; the group is that of the processes started here.
     unsafe { libc::kill(-daemon.id().cast_signed(), libc::SIGKILL) };
     daemon.wait()?;
@@ -171,7 +173,7 @@ fn keepalived_conf(desired: &Desired) -> String {
     conf
 }
 
-/// Runs a program that reads `lines`, and answers how long it took.
+/// Runs a program that reads `lines` and returns the duration.
 fn timed(program: &str, arguments: &[&str], lines: &[String]) -> Outcome<Duration> {
     let text = lines.join("\n") + "\n";
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! `kube-ipvsd` and `ipvsctl` as processes, seen from outside.
+//! `kube-ipvsd` and `ipvsctl` as processes, observed from outside.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::shape::NODE;
 
-/// A synchronisation that finds nothing to do is told at level debug alone.
+/// A sync without changes is logged only at level debug.
 const ARGUMENTS: [&str; 4] = [
     "--node-name",
     NODE,
@@ -22,24 +22,24 @@ const ARGUMENTS: [&str; 4] = [
 /// The kernel's figures about a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
-    /// Memory, resident, in bytes.
+    /// Resident memory in bytes.
     pub(crate) resident: u64,
-    /// The most there was of it.
+    /// Maximum of the resident memory.
     pub(crate) peak: u64,
-    /// Processor time, user and system, of the process and of those that it waited for.
+    /// Processor time, user and system, of the process and of the children that it waited for.
     pub(crate) processor: Duration,
-    /// Number of times that one of its threads waited for something.
+    /// Number of times that one of its threads waited.
     pub(crate) waits: u64,
 }
 
-/// See the module. Killed when it is dropped.
+/// A running daemon. Killed when it is dropped.
 pub(crate) struct Daemon {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Daemon {
-    /// Starts it in the network namespace of this thread.
+    /// Starts the daemon in the network namespace of this thread.
     pub(crate) fn start(kubeconfig: &Path, config: &Path) -> Outcome<Self> {
         let mut child = start("kube-ipvsd", &ARGUMENTS, kubeconfig, config)?;
         let (sender, lines) = mpsc::channel();
@@ -54,7 +54,7 @@ impl Daemon {
         Ok(Self { child, lines })
     }
 
-    /// Waits until it says that it has synchronised, and answers that line.
+    /// Waits until the daemon logs that it has synced and returns that line.
     pub(crate) fn synced(&self, patience: Duration) -> Outcome<String> {
         let deadline = Instant::now() + patience;
         let mut log = Vec::new();
@@ -64,9 +64,7 @@ impl Daemon {
                 Ok(line) if line.contains("synced") => return Ok(line),
                 Ok(line) => log.push(line),
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(
-                        format!("kube-ipvsd has not synchronised:\n{}", log.join("\n")).into(),
-                    );
+                    return Err(format!("kube-ipvsd has not synced:\n{}", log.join("\n")).into());
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(format!("kube-ipvsd has ended:\n{}", log.join("\n")).into());
@@ -75,18 +73,18 @@ impl Daemon {
         }
     }
 
-    /// The most memory there is from now on counts (proc(5), `clear_refs`).
+    /// Resets the maximum of the resident memory (proc(5), `clear_refs`).
     pub(crate) fn forget_peak(&self) -> Outcome {
         fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?;
         Ok(())
     }
 
-    /// Returns its present usage.
+    /// Returns its current usage.
     pub(crate) fn usage(&self) -> Outcome<Usage> {
         let folder = format!("/proc/{}", self.child.id());
         let stat = fs::read_to_string(format!("{folder}/stat"))?;
-        // After the name, which may hold anything but ends with the last parenthesis: utime, stime, cutime, cstime are
-        // fields 14 to 17 (proc(5)).
+        // The name may have any characters but ends with the last parenthesis. After it, utime,
+        // stime, cutime, cstime are fields 14 to 17 (proc(5)).
         let fields: Vec<&str> = stat
             .rsplit(')')
             .next()
@@ -111,19 +109,19 @@ impl Daemon {
         Ok(Usage {
             resident: bytes(&self.child, "VmRSS:")?,
             peak: bytes(&self.child, "VmHWM:")?,
-            // USER_HZ is 100 on every architecture that Linux is built for here.
+            // USER_HZ is 100 on every architecture of this benchmark.
             processor: Duration::from_millis(ticks * 10),
             waits,
         })
     }
 }
 
-/// Runs `ipvsctl diff`, which must find no difference, and answers how much memory it took at most.
+/// Runs `ipvsctl diff`, which must find no difference, and returns its maximum memory.
 pub(crate) fn difference(kubeconfig: &Path, config: &Path) -> Outcome<u64> {
     let mut child = start("ipvsctl", &["diff", "--node", NODE], kubeconfig, config)?;
     let mut peak = 0;
     loop {
-        // It has no memory any more once it has ended.
+        // A process that has ended has no memory.
         peak = peak.max(bytes(&child, "VmHWM:").unwrap_or_default());
         if let Some(status) = child.try_wait()? {
             let mut text = String::new();
@@ -154,7 +152,7 @@ fn start(name: &str, first: &[&str], kubeconfig: &Path, config: &Path) -> Outcom
     Ok(child)
 }
 
-/// A line of `/proc/PID/status` that says kibibytes.
+/// Returns a line of `/proc/PID/status` in kibibytes as bytes.
 fn bytes(child: &Child, name: &str) -> Outcome<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -164,7 +162,7 @@ fn bytes(child: &Child, name: &str) -> Outcome<u64> {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The measurements, as lines that a program reads.
+//! Prints the measurements as lines for a program.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::shape::Shape;
 
-/// Start of every line.
+/// Prefix of every line.
 const MARK: &str = "bench: ";
 
 /// Prints a time.
@@ -17,7 +17,7 @@ pub(crate) fn sample(operation: &'static str, shape: Shape, who: &'static str, t
     }));
 }
 
-/// Prints a figure that is no time.
+/// Prints a figure other than a time.
 pub(crate) fn figure(operation: &str, shape: Shape, what: &str, value: f64, unit: &str) {
     print(&json!({
         "operation": operation, "size": shape.to_string(), "services": shape.services,

@@ -10,13 +10,14 @@ use ipvs::{AddressFamily, Protocol};
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice, Parsed, Service, ServicePort};
 use model::{ClusterEvent, Object, ObjectKind, ObjectName};
 
-/// Number of nodes that the endpoints are spread over; the node that is measured is the first.
+/// Number of nodes over which the endpoints are spread. The measured node is the first.
 pub(crate) const NODES: u32 = 100;
 
-/// The node that is measured.
+/// Name of the measured node.
 pub(crate) const NODE: &str = "node-0";
 
-/// So many Services of one TCP port with so many endpoints each; the first is `default/kubernetes`.
+/// Number of Services with one TCP port, and of the endpoints of each. The first Service is
+/// `default/kubernetes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) services: u32,
@@ -25,7 +26,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Of how many virtual and real servers it makes the table.
+    /// Returns the number of virtual and real servers in the table.
     pub(crate) fn entries(self) -> u64 {
         self.endpoints_of_all() + u64::from(self.services) * self.families().len() as u64
     }
@@ -42,7 +43,7 @@ impl Shape {
         }
     }
 
-    /// A first list of everything.
+    /// Returns a first list of all objects.
     pub(crate) fn events(self) -> Vec<ClusterEvent> {
         let mut events = vec![ClusterEvent::ListStarted(ObjectKind::Service)];
         events.extend((0..self.services).map(|number| upsert(self.service(number))));
@@ -57,7 +58,8 @@ impl Shape {
         events
     }
 
-    /// The slices of a Service, a hundred endpoints each, with those endpoints that `kept` names by number.
+    /// Returns the slices of a Service, a hundred endpoints each, with the endpoints whose numbers
+    /// `kept` selects.
     pub(crate) fn slices(self, service: u32, kept: &dyn Fn(u32) -> bool) -> Vec<ClusterEvent> {
         let mut events = Vec::new();
         for family in self.families() {
@@ -94,7 +96,7 @@ impl Shape {
         }
     }
 
-    /// The address of an endpoint.
+    /// Returns the address of an endpoint.
     pub(crate) fn pod(self, service: u32, endpoint: u32, family: AddressFamily) -> IpAddr {
         let number = service * self.endpoints + endpoint + 1;
         match family {
@@ -103,7 +105,7 @@ impl Shape {
         }
     }
 
-    /// The addresses of a Service.
+    /// Returns the addresses of a Service.
     pub(crate) fn cluster_ips(self, service: u32) -> Vec<IpAddr> {
         let families = self.families().iter();
         families
@@ -111,7 +113,7 @@ impl Shape {
             .collect()
     }
 
-    /// The address of a Service in one family.
+    /// Returns the address of a Service in one family.
     pub(crate) fn cluster_ip(self, service: u32, family: AddressFamily) -> IpAddr {
         match family {
             AddressFamily::Ipv4 => v4([10, 96, 0, 0], service + 1),
@@ -119,7 +121,7 @@ impl Shape {
         }
     }
 
-    /// A Service.
+    /// Returns a Service.
     pub(crate) fn service(self, number: u32) -> Object {
         let addresses = self.cluster_ips(number).into_iter();
         Object::Service(Service {
@@ -135,7 +137,7 @@ impl Shape {
     }
 }
 
-/// On which node an endpoint is.
+/// Returns the number of an endpoint's node.
 pub(crate) fn node_of(service: u32, endpoint: u32) -> u32 {
     (service + endpoint) % NODES
 }
@@ -167,7 +169,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// `10000x10`, `10000x10-dual`.
+/// Parses `10000x10` and `10000x10-dual`.
 impl FromStr for Shape {
     type Err = Box<dyn Error + Send + Sync>;
 
@@ -184,7 +186,7 @@ impl FromStr for Shape {
             endpoints: number(endpoints)?,
             dual_stack,
         };
-        // Addresses come from 10.96.0.0/11 and 10.128.0.0/9.
+        // Addresses are in 10.96.0.0/11 and 10.128.0.0/9.
         if shape.services >= 1 << 21
             || u64::from(shape.services) * u64::from(shape.endpoints) >= 1 << 23
         {

@@ -1,4 +1,4 @@
-//! The daemon's work, step by step, as one life of it.
+//! Measures the daemon's work step by step, in one life of the daemon.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +16,11 @@ use crate::shape::{self, NODES, Shape, upsert};
 
 const OURS: &str = "kube-ipvs";
 
-/// All steps, in the network namespace of this thread, which is empty.
+/// Runs all steps, in the empty network namespace of this thread.
 pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
     let mut node = Node::start()?;
-    // One list at a time: a process of User-Mode Linux has a mapping of the host for each piece of its memory, and no more than
-    // `vm.max_map_count` of them.
+    // Only one list at a time: a process of User-Mode Linux has a mapping of the host for each
+    // piece of its memory, and at most `vm.max_map_count` of them.
     let list = shape.events();
     let (cold, first) = first_server(|| node.take(list))?;
     for (what, took) in [
@@ -67,7 +67,7 @@ pub(crate) fn all(shape: Shape, changes: u32) -> Outcome {
     node_vanishes(&mut node, shape)
 }
 
-/// One endpoint of a Service goes, and comes back.
+/// Removes one endpoint of a Service and adds it again.
 fn one_endpoint(node: &mut Node, shape: Shape, changes: u32) -> Outcome {
     let (mut ops, mut count) = (0, 0);
     for number in 0..changes {
@@ -86,10 +86,10 @@ fn one_endpoint(node: &mut Node, shape: Shape, changes: u32) -> Outcome {
     Ok(())
 }
 
-/// One Service goes, and comes back.
+/// Deletes one Service and adds it again.
 fn one_service(node: &mut Node, shape: Shape, changes: u32) -> Outcome {
-    // The kernel searches what was deleted at each addition (see docs/kernel-contract.md): few, so that it is the daemon
-    // that is timed.
+    // The kernel searches deleted entries at each addition (see docs/kernel-contract.md). Few
+    // Services are changed, so that the daemon is measured and not that search.
     for service in (1..shape.services).take(usize::try_from(changes / 10)?) {
         let name = shape::name(service);
         let mut gone: Vec<ClusterEvent> = shape
@@ -112,7 +112,7 @@ fn one_service(node: &mut Node, shape: Shape, changes: u32) -> Outcome {
     Ok(())
 }
 
-/// All endpoints of one node go at once.
+/// Removes all endpoints of one node at once.
 fn node_vanishes(node: &mut Node, shape: Shape) -> Outcome {
     let lost = NODES - 1;
     let here = |service: u32| move |endpoint: u32| shape::node_of(service, endpoint) == lost;
@@ -140,15 +140,15 @@ fn node_vanishes(node: &mut Node, shape: Shape) -> Outcome {
     Ok(())
 }
 
-/// Fails if something was written.
+/// Fails if anything was written.
 fn nothing(what: &str, work: &Work) -> Outcome {
     match work.ops {
         0 => Ok(()),
-        ops => Err(format!("{what} wrote {ops} times where there was nothing to do").into()),
+        ops => Err(format!("{what} wrote {ops} times without a difference").into()),
     }
 }
 
-/// Does `work`, and answers too after how long `default/kubernetes` was in the table.
+/// Runs `work`, and also returns the time until `default/kubernetes` was in the table.
 fn first_server(work: impl FnOnce() -> Outcome<Work>) -> Outcome<(Work, Duration)> {
     let key = VirtualServerKey::Address {
         address: IpAddr::from([10, 96, 0, 1]),

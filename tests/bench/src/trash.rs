@@ -1,5 +1,7 @@
-//! Why nothing is deleted that will be wanted again: the kernel remembers a deleted real server until it is idle for minutes, and searches
-//! all of these at each that is added (`ip_vs_trash_get_dest`, net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
+//! Measures the cost of deletions. The kernel remembers a deleted real server until it is idle for
+//! minutes, and searches all of them at each addition (`ip_vs_trash_get_dest`,
+//! net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1). This is the reason for which a plan deletes no entry
+//! that it needs again.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +13,12 @@ use crate::node::Node;
 use crate::report::sample;
 use crate::shape::Shape;
 
-/// Above so many real servers it takes minutes.
+/// Maximum number of real servers. More of them take minutes.
 pub(crate) const AT_MOST: u64 = 20_000;
 
 const OPERATION: &str = "real servers come back";
 
-/// In the network namespace of this thread, which is empty.
+/// Runs the measurements, in the empty network namespace of this thread.
 pub(crate) fn all(shape: Shape) -> Outcome {
     let mut node = Node::start()?;
     node.take(shape.events())?;
@@ -43,7 +45,7 @@ pub(crate) fn all(shape: Shape) -> Outcome {
     Ok(())
 }
 
-/// Does `ops`, all of which must go well.
+/// Applies `ops`, all of which must succeed.
 fn apply(kernel: &mut LinuxKernel, ops: Vec<Op>) -> Outcome<Duration> {
     let planned = |op| PlannedOp {
         op,

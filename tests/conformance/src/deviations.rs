@@ -1,4 +1,4 @@
-//! Where we differ from kube-proxy on purpose: the list, and what is on it.
+//! The list of deliberate differences from kube-proxy, and its matching.
 
 #[cfg(test)]
 mod tests;
@@ -9,17 +9,18 @@ use serde::Deserialize;
 use crate::difference::{Difference, Side};
 use crate::section::Section;
 
-/// The list. Every difference between the tables must be on it, and every line of it must be needed.
+/// The list of deviations. Every difference between the tables must be on it, and every line of it
+/// must be needed.
 #[derive(Clone, Debug)]
 pub struct Deviations {
-    /// In the order of the file.
+    /// Entries in the order of the file.
     pub entries: Vec<Deviation>,
 }
 
 /// One entry of the list.
 #[derive(Clone, Debug)]
 pub struct Deviation {
-    /// Its subject, for the name of a test: `D13 49-exclude-cidrs ipvs`.
+    /// Title for the name of a test: `D13 49-exclude-cidrs ipvs`.
     pub title: String,
     scenario: Regex,
     section: Section,
@@ -27,7 +28,7 @@ pub struct Deviation {
     lines: Vec<(String, Regex)>,
 }
 
-/// A line of an entry: the entry's index, and the line's within it.
+/// A line of an entry: the index of the entry, and that of the line within it.
 pub type Place = (usize, usize);
 
 #[derive(Deserialize)]
@@ -49,11 +50,11 @@ struct RawDeviation {
 }
 
 impl Deviations {
-    /// Reads the list.
+    /// Parses the list.
     ///
     /// # Errors
     ///
-    /// The problem with the text.
+    /// A mistake in the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let raw: Raw = toml::from_str(text).map_err(|error| error.to_string())?;
         let entries = (1..)
@@ -64,8 +65,8 @@ impl Deviations {
         })
     }
 
-    /// The first line of the list that allows `difference` at the moment `name` of a recording. A line that
-    /// another one makes needless is never the first.
+    /// Returns the first line of the list that allows `difference` at the moment `name` of a
+    /// recording. A line that is made redundant by another one is never the first.
     #[must_use]
     pub fn place(&self, name: &str, difference: &Difference) -> Option<Place> {
         let fits = |entry: &Deviation| {
@@ -82,7 +83,7 @@ impl Deviations {
 }
 
 impl Deviation {
-    /// Its lines as they are written.
+    /// Returns its lines, unchanged.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().map(|(text, _)| text.as_str())
     }
@@ -91,16 +92,18 @@ impl Deviation {
 fn entry(raw: RawDeviation) -> Result<Deviation, String> {
     let why = match (&raw.deviation, &raw.release) {
         (Some(number), None) if is_deviation(number) => number.clone(),
-        (Some(number), None) => return Err(format!("`{number}` is no deviation: D1, D2 …")),
+        (Some(number), None) => {
+            return Err(format!("`{number}` is not a deviation: expected D1, D2 …"));
+        }
         (None, Some(release)) => format!("since {release}"),
         _ => return Err("either `deviation` or `release` is wanted".to_owned()),
     };
     if raw.reason.trim().is_empty() || raw.lines.is_empty() {
-        return Err("a reason and lines are wanted".to_owned());
+        return Err("an entry needs a reason and lines".to_owned());
     }
     let section = Section::named(&raw.section).ok_or_else(|| {
         format!(
-            "there is no section `{}`, but {}",
+            "unknown section `{}`, expected one of {}",
             raw.section,
             Section::names()
         )
@@ -125,7 +128,7 @@ fn is_deviation(text: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `*` stands for anything, everything else for itself.
+/// Compiles a pattern in which `*` matches anything and every other character itself.
 pub(crate) fn glob(pattern: &str) -> Result<Regex, String> {
     let text = format!("^{}$", regex::escape(pattern).replace(r"\*", ".*"));
     Regex::new(&text).map_err(|error| format!("{pattern}: {error}"))

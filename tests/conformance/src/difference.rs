@@ -1,4 +1,4 @@
-//! Where two tables differ, line by line.
+//! Differences between two tables, line by line.
 
 #[cfg(test)]
 mod tests;
@@ -12,22 +12,22 @@ use serde::Deserialize;
 
 use crate::section::{Lines, Section};
 
-/// The one of two tables that has a line that the other one lacks.
+/// The table that has a line that the other one lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// Ours.
+    /// Our table.
     Ours,
-    /// kube-proxy's.
+    /// kube-proxy's table.
     Theirs,
 }
 
-/// A line that one side has and the other one lacks, or that stands elsewhere.
+/// A line that only one side has, or that has another position.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Difference {
-    /// Where.
+    /// Section of the line.
     pub section: Section,
-    /// The table that has it.
+    /// Table that has the line.
     pub side: Side,
     /// The line.
     pub line: String,
@@ -43,8 +43,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Every line that one side has and the other one lacks. Of settings, only those count that we want: a
-/// recording holds others too.
+/// Returns every line that only one side has. Only settings that we write count: a recording has
+/// others too.
 #[must_use]
 pub fn between(ours: &Lines, theirs: &Lines) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -85,14 +85,14 @@ fn here(lines: &Lines, section: Section) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Returns true if `ours` sets what `line`, a `NAME = VALUE`, is about.
+/// Returns true if `ours` writes the setting in `line`, a `NAME = VALUE`.
 fn is_set(ours: &BTreeSet<&str>, line: &str) -> bool {
     let name = |line: &str| line.split(" = ").next().map(str::to_owned);
     ours.iter().any(|own| name(own) == name(line))
 }
 
-/// Returns true if `line` is a rule that asks for membership in a set that is empty now: kube-proxy writes such a rule only while
-/// the set has entries, we always do (deviation D20).
+/// Returns true if `line` is a rule that matches a set that is empty now. kube-proxy writes such a
+/// rule only while the set has entries; ours is always present (deviation D20).
 fn matches_nothing(section: Section, line: &str, ours: &Lines) -> bool {
     static MATCH: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"-m set (! )?--match-set (\S+)").ok());
@@ -109,7 +109,7 @@ fn matches_nothing(section: Section, line: &str, ours: &Lines) -> bool {
         .any(|found| found.get(1).is_none() && is_empty(&found[2]))
 }
 
-/// Rules that both have, in each chain where they stand in different orders: the first that differs.
+/// Returns the first difference of order in each chain, among the rules that both have.
 fn out_of_order(section: Section, ours: &[String], theirs: &[String]) -> Vec<Difference> {
     let (ours, theirs) = (by_chain(ours, theirs), by_chain(theirs, ours));
     let mut found = Vec::new();
@@ -126,7 +126,7 @@ fn out_of_order(section: Section, ours: &[String], theirs: &[String]) -> Vec<Dif
     found
 }
 
-/// The rules of `lines` that `others` has too, by table and chain.
+/// Returns the rules of `lines` that `others` has too, by table and chain.
 fn by_chain<'a>(lines: &'a [String], others: &[String]) -> BTreeMap<String, Vec<&'a str>> {
     let others: BTreeSet<&str> = others.iter().map(String::as_str).collect();
     let mut chains: BTreeMap<String, Vec<&str>> = BTreeMap::new();

@@ -1,8 +1,8 @@
-//! Scenarios: manifests in, tables, plans and packets out.
+//! Conformance suites: from manifests to tables, plans and packets.
 //!
-//! - [`recording`], [`outcome`], [`steps`]: what a real kube-proxy programmed, and what we would;
-//!   [`deviations`] lists every [`difference`].
-//! - [`scenario`]: scenarios of our own, with what they expect written beside them.
+//! - [`recording`], [`outcome`], [`steps`]: the tables of a real kube-proxy, compared with ours;
+//! - [`deviations`]: the list of every allowed [`difference`];
+//! - [`scenario`]: our own scenarios, with their expectations.
 
 pub mod deviations;
 pub mod difference;

@@ -1,5 +1,5 @@
-//! The packet oracle: given a node's tables, where does a packet go, and whose address does it carry
-//! when it is there?
+//! The packet oracle. It computes where a packet goes by a node's tables, and its source address on
+//! arrival.
 //!
 //! It walks the first packet of a connection through the hooks of Linux 6.1 in their order:
 //!
@@ -10,17 +10,20 @@
 //!                                        real server: filter OUTPUT ─ nat POSTROUTING
 //! ```
 //!
-//! IPVS stands at `NF_IP_PRI_NAT_SRC - 1` in LOCAL_IN, behind the filter, and at `NF_IP_PRI_NAT_DST + 2` in
-//! LOCAL_OUT, before it (`ip_vs_ops4`, net/netfilter/ipvs/ip_vs_core.c). What it sends to a real server
-//! elsewhere goes through LOCAL_OUT and POST_ROUTING (`ip_vs_nat_send_or_cont`, ip_vs_xmit.c); what it
-//! sends to the node itself goes on in the hook where it was. It interprets rules as they are: on
-//! kube-proxy's tables it gives kube-proxy's answers.
+//! IPVS is at `NF_IP_PRI_NAT_SRC - 1` in LOCAL_IN, behind the filter, and at
+//! `NF_IP_PRI_NAT_DST + 2` in LOCAL_OUT, before it (`ip_vs_ops4`, net/netfilter/ipvs/ip_vs_core.c).
+//! A packet that it sends to a remote real server passes LOCAL_OUT and POST_ROUTING
+//! (`ip_vs_nat_send_or_cont`, ip_vs_xmit.c). A packet that it sends to the node itself continues in
+//! the same hook. The oracle interprets the given rules: on kube-proxy's tables it gives
+//! kube-proxy's results.
 //!
-//! Taken as given: `net.ipv4.vs.conntrack` is 1, without which nothing that IPVS sends is masqueraded;
-//! forwarding is on and `rp_filter` off; built-in chains hold no rules of others and have the policy
-//! ACCEPT; no connection is known yet, so that persistence and thresholds choose nothing. Packets to a
-//! real server elsewhere are answered by way of the node, besides those between two places behind the
-//! same other node or, without `bridgeCallsIptables`, on the same bridge.
+//! Assumptions:
+//! - `net.ipv4.vs.conntrack` is 1, without which no packet that IPVS sends is masqueraded.
+//! - Forwarding is on and `rp_filter` off.
+//! - Built-in chains have no rules of other programs and the policy ACCEPT.
+//! - No connection is known yet, so persistence and thresholds have no effect.
+//! - Answers of a remote real server pass the node, except those between two places behind the same
+//!   other node or, without `bridgeCallsIptables`, on the same bridge.
 
 mod filter;
 mod outcome;

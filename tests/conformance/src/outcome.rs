@@ -1,4 +1,4 @@
-//! The verdict of a recording about us.
+//! Compares a recording with our tables and plans.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::steps;
 /// The result of a scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The failures, in words.
+    /// The failures, as text.
     pub failures: Vec<String>,
-    /// The lines of the list of deviations that applied.
+    /// Lines of the list of deviations that applied.
     pub applied: BTreeSet<Place>,
 }
 
-/// A moment of a recording beside ours.
+/// A moment of a recording with our tables.
 #[derive(Clone, Debug)]
 pub struct Compared {
     /// The recording.
     pub moment: Moment,
     /// Our desired state.
     pub desired: Desired,
-    /// The recorded lines, but for the listed deviations: lines that these declare ours stand here.
+    /// The recorded lines, corrected by the listed deviations.
     pub corrected: Lines,
 }
 
@@ -53,7 +53,7 @@ pub fn outcome(moments: Vec<Moment>, deviations: &Deviations) -> Outcome {
     outcome
 }
 
-/// The tables of one moment; differences that are not on the list are failures.
+/// Compares the tables of one moment. Differences that are not on the list are failures.
 fn compare(moment: Moment, deviations: &Deviations, outcome: &mut Outcome) -> Compared {
     let (desired, _) = compile(&moment.cluster, &moment.node, &moment.config);
     let ours = section::lines(&started(&moment, &desired).tables);
@@ -76,14 +76,15 @@ fn compare(moment: Moment, deviations: &Deviations, outcome: &mut Outcome) -> Co
     }
 }
 
-/// The idle timeouts of a fresh kernel.
+/// Idle timeouts of a fresh kernel.
 const LINUX: Timeouts = Timeouts {
     tcp: Duration::from_secs(900),
     tcp_fin: Duration::from_secs(120),
     udp: Duration::from_secs(300),
 };
 
-/// Returns the kernel's tables once we have started on those of before: our tables, and entries of before that are not ours.
+/// Returns the kernel's tables after we have started on the earlier ones: our tables, and earlier
+/// entries that are not ours.
 fn started(moment: &Moment, desired: &Desired) -> Snapshot {
     let mut kernel = Snapshot {
         tables: moment.found.clone(),

@@ -1,4 +1,4 @@
-//! Probes that were sent on a node of a real kube-proxy, and what became of them.
+//! Probes that were sent on a node of a real kube-proxy, and their results.
 
 mod comparison;
 mod kube_proxy;
@@ -19,8 +19,8 @@ use crate::oracle::{Outcome, Probe, Verdict, World, trace};
 pub use comparison::Comparison;
 pub use kube_proxy::tables_of_kube_proxy;
 
-/// The recordings: a file of probes, the configuration, and whether packets between ports of a bridge
-/// passed iptables.
+/// The recordings: a file of probes, the configuration, and whether packets between ports of a
+/// bridge passed iptables.
 pub const RECORDINGS: [(&str, &str, bool); 4] = [
     ("clustercidr", "config-clustercidr.yaml", true),
     ("masqall", "config-masqall.yaml", true),
@@ -31,39 +31,41 @@ pub const RECORDINGS: [(&str, &str, bool); 4] = [
 /// One line of a recording.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// Its first seven columns with slashes between: what deviations are matched with.
+    /// The first seven columns with slashes between, which the patterns of deviations match.
     pub name: String,
     /// The probe.
     pub probe: Probe,
-    /// Its fate.
+    /// Recorded result.
     pub seen: Seen,
-    /// True if one client keeps to one pod: then not every pod that may answer does.
+    /// True if one client keeps to one pod. Then not every possible pod answers.
     pub affinity: bool,
 }
 
-/// Why a probe may end otherwise.
+/// A listed reason for which a probe may end differently.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// The recordings that it is about.
+    /// Recordings with this difference.
     pub recording: String,
-    /// The probes: `service/kind/policy/protocol/family/source/target`, `*` for anything.
+    /// Patterns of the probes: `service/kind/policy/protocol/family/source/target`, `*` for
+    /// anything.
     pub probes: Vec<String>,
-    /// A deviation's number.
+    /// Number of the deviation.
     pub deviation: Option<String>,
-    /// The release since which Kubernetes itself asks for it.
+    /// Kubernetes release that requires the difference.
     pub release: Option<String>,
-    /// Something of the recording's topology that no cluster has.
+    /// A property of the recording's topology that no cluster has.
     pub artefact: Option<String>,
-    /// Why.
+    /// Reason.
     pub reason: String,
 }
 
-/// The list of differences in `packets/deviations.toml`.
+/// Reads the list of differences in `packets/deviations.toml`.
 ///
 /// # Errors
 ///
-/// It cannot be read, makes no sense, or has an entry without exactly one of `deviation`, `release` and `artefact`.
+/// The file cannot be read, is invalid, or has an entry without exactly one of `deviation`,
+/// `release` and `artefact`.
 pub fn differences(folder: &Path) -> Result<Vec<Difference>, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -75,7 +77,7 @@ pub fn differences(folder: &Path) -> Result<Vec<Difference>, String> {
         .map_err(|error| format!("deviations.toml: {error}"))?;
     for entry in &file.difference {
         if entry.causes().count() != 1 {
-            let wanted = "one of deviation, release and artefact is wanted";
+            let wanted = "exactly one of deviation, release and artefact is needed";
             return Err(format!("deviations.toml: {:?}: {wanted}", entry.probes));
         }
     }
@@ -83,18 +85,18 @@ pub fn differences(folder: &Path) -> Result<Vec<Difference>, String> {
 }
 
 impl Difference {
-    /// The cause, where there is one.
+    /// Returns the cause, if there is one.
     pub(crate) fn causes(&self) -> impl Iterator<Item = String> {
         let release = (self.release.as_ref()).map(|release| format!("since {release}"));
         let causes = [self.deviation.clone(), release, self.artefact.clone()];
         causes.into_iter().flatten()
     }
 
-    /// The patterns of this entry, each with whether it is about a probe.
+    /// Returns the compiled patterns of this entry for a recording.
     ///
     /// # Errors
     ///
-    /// A pattern makes no sense.
+    /// A pattern is invalid.
     pub fn patterns(&self, recording: &str) -> Result<Vec<Regex>, String> {
         if !glob(&self.recording)?.is_match(recording) {
             return Ok(Vec::new());
@@ -103,8 +105,8 @@ impl Difference {
     }
 }
 
-/// The parts of a recording about a probe that is sent several times: who answered, which sources were seen, and what else
-/// happened; not who saw which source.
+/// The recorded results of a probe that is sent several times: the names that answered, the sources
+/// that were seen, and other results, without the relation between name and source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     by: BTreeSet<String>,
@@ -131,7 +133,7 @@ impl From<Verdict> for Seen {
 }
 
 impl Seen {
-    /// Returns true if all of it is in the other too.
+    /// Returns true if `other` includes all of these results.
     #[must_use]
     pub fn is_part_of(&self, other: &Self) -> bool {
         self.by.is_subset(&other.by)
@@ -139,7 +141,7 @@ impl Seen {
             && self.others.is_subset(&other.others)
     }
 
-    /// Returns true if all attempts ended in the same way, if at different sources.
+    /// Returns true if all attempts ended in the same way, possibly with different sources.
     #[must_use]
     pub fn is_one(&self) -> bool {
         self.by.len() + self.others.len() == 1
@@ -158,11 +160,11 @@ impl fmt::Display for Seen {
     }
 }
 
-/// The probes of the file `name`.
+/// Reads the probes of the file `name`.
 ///
 /// # Errors
 ///
-/// The file cannot be read or makes no sense.
+/// The file cannot be read or is invalid.
 pub fn probes(folder: &Path, name: &str) -> Result<Vec<Recorded>, String> {
     let path = folder.join(format!("{name}.tsv"));
     let text = read(&path)?;
@@ -176,11 +178,11 @@ pub fn probes(folder: &Path, name: &str) -> Result<Vec<Recorded>, String> {
 /// The recorded node.
 #[derive(Debug)]
 pub struct RecordedNode {
-    /// Its objects.
+    /// Objects of the cluster.
     pub cluster: ClusterState,
     /// Our tables.
     pub tables: NodeTables,
-    /// The world around it.
+    /// Places around the node.
     pub world: World,
 }
 
@@ -188,7 +190,7 @@ pub struct RecordedNode {
 ///
 /// # Errors
 ///
-/// A file cannot be read or makes no sense.
+/// A file cannot be read or is invalid.
 pub fn recorded_node(folder: &Path, config: &str) -> Result<RecordedNode, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let node = sources::node_state::read(&folder.join("node.yaml")).map_err(|e| text(&e))?;
@@ -211,7 +213,8 @@ pub fn recorded_node(folder: &Path, config: &str) -> Result<RecordedNode, String
     })
 }
 
-/// Where a probe goes by `tables` is not where it went, said in a line; none where it is.
+/// Returns one line with the difference between the recorded result and that of `tables`; none if
+/// they agree.
 #[must_use]
 pub fn difference(tables: &NodeTables, world: &World, recorded: &Recorded) -> Option<String> {
     let ours = match seen(tables, world, recorded) {
@@ -229,11 +232,11 @@ pub fn difference(tables: &NodeTables, world: &World, recorded: &Recorded) -> Op
     })
 }
 
-/// Where a probe goes by `tables`.
+/// Returns the results of a probe by `tables`.
 ///
 /// # Errors
 ///
-/// The tables hold what nobody can judge.
+/// The tables have a part that the oracle does not support.
 pub fn seen(tables: &NodeTables, world: &World, recorded: &Recorded) -> Result<Seen, String> {
     match trace(tables, world, &recorded.probe) {
         Ok(verdict) => Ok(verdict.into()),
@@ -256,7 +259,7 @@ fn recorded(line: &str) -> Result<Recorded, String> {
         seen,
     ] = columns[..]
     else {
-        return Err(format!("ten columns are wanted, not {}", columns.len()));
+        return Err(format!("expected ten columns, found {}", columns.len()));
     };
     let probe: Probe = format!("{source} -> {target}/{protocol}").parse()?;
     Ok(Recorded {
@@ -275,7 +278,10 @@ fn seen_by(result: &str, pods: &str, sources: &str) -> Result<Seen, String> {
             "answered" => {
                 seen.by = names(pods).map(str::to_owned).collect();
                 seen.sources = names(sources)
-                    .map(|text| text.parse().map_err(|_| format!("`{text}` is no address")))
+                    .map(|text| {
+                        text.parse()
+                            .map_err(|_| format!("`{text}` is not an address"))
+                    })
                     .collect::<Result<_, _>>()?;
                 continue;
             }
@@ -284,7 +290,7 @@ fn seen_by(result: &str, pods: &str, sources: &str) -> Result<Seen, String> {
             "send-eperm" => Outcome::NotPermitted,
             other => match other.strip_prefix("icmp-unreach-") {
                 Some(what) => Outcome::Unreachable(what.to_owned()),
-                None => return Err(format!("`{other}` is no result")),
+                None => return Err(format!("`{other}` is not a result")),
             },
         };
         seen.others.insert(other);
@@ -292,7 +298,7 @@ fn seen_by(result: &str, pods: &str, sources: &str) -> Result<Seen, String> {
     Ok(seen)
 }
 
-/// The names of a list such as `podA=2,podB=2`; `-` is none.
+/// Returns the names of a list such as `podA=2,podB=2`; `-` is an empty list.
 fn names(list: &str) -> impl Iterator<Item = &str> {
     (list.split(','))
         .filter(|part| !part.is_empty() && *part != "-")

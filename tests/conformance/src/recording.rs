@@ -11,7 +11,7 @@ use sources::NodeOverrides;
 
 use crate::section::{self, Lines, Section};
 
-/// The sections that are recorded, and their files.
+/// Recorded sections, and their files.
 const FILES: [(&str, &str); 7] = [
     ("ipvs", "ipvs.txt"),
     ("addresses", "addresses.txt"),
@@ -22,10 +22,10 @@ const FILES: [(&str, &str); 7] = [
     ("timeouts", "timeouts.txt"),
 ];
 
-/// One moment of a scenario: the cluster, and what kube-proxy made of it.
+/// One moment of a scenario: the cluster, and kube-proxy's tables for it.
 #[derive(Clone, Debug)]
 pub struct Moment {
-    /// The scenario's name, with the step's.
+    /// Name of the scenario and the step.
     pub name: String,
     /// The cluster.
     pub cluster: ClusterState,
@@ -33,17 +33,17 @@ pub struct Moment {
     pub config: NodeConfig,
     /// The node as the proxy saw it.
     pub node: NodeState,
-    /// The IPVS table before the proxy was started for the first time.
+    /// The IPVS table before the first start of the proxy.
     pub found: NodeTables,
     /// True if the proxy was stopped, and started again after the changes of this step.
     pub restarted: bool,
-    /// The recorded lines.
+    /// Recorded lines.
     pub recorded: Lines,
-    /// The rules that were recorded, comments and all.
+    /// Recorded rules with their comments.
     pub rules: BTreeMap<AddressFamily, Rules>,
 }
 
-/// The names of all scenarios in `folder`, ordered.
+/// Returns the names of all scenarios in `folder`, sorted.
 ///
 /// # Errors
 ///
@@ -60,11 +60,11 @@ pub fn scenarios(folder: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The moments of the scenario `name` in `folder`, in order.
+/// Returns the moments of the scenario `name` in `folder`, in order.
 ///
 /// # Errors
 ///
-/// A file that is missing or makes no sense, in words.
+/// A message about a missing or invalid file.
 pub fn moments(folder: &Path, name: &str) -> Result<Vec<Moment>, String> {
     let scenario = folder.join(name);
     let config = scenario.join("config.yaml");
@@ -105,11 +105,11 @@ pub fn moments(folder: &Path, name: &str) -> Result<Vec<Moment>, String> {
     Ok(moments)
 }
 
-/// The tables in `lines`, as far as a plan's beginning needs them: virtual servers, addresses and sets.
+/// Parses the tables in `lines` that a plan needs: virtual servers, addresses and sets.
 ///
 /// # Errors
 ///
-/// The line that makes no sense.
+/// The invalid line.
 pub fn tables(lines: &Lines) -> Result<NodeTables, String> {
     let part = |section| {
         lines
@@ -154,7 +154,7 @@ fn rules(folder: &Path) -> Result<BTreeMap<AddressFamily, Rules>, String> {
     files.into_iter().map(read_one).collect()
 }
 
-/// The virtual servers that the `ipvsadm` commands of `script` make.
+/// Returns the virtual servers that the `ipvsadm` commands of `script` create.
 fn found(script: &Path) -> Result<NodeTables, String> {
     if !script.exists() {
         return Ok(NodeTables::default());
@@ -170,7 +170,7 @@ fn found(script: &Path) -> Result<NodeTables, String> {
     {
         let arguments = command
             .strip_prefix("ipvsadm ")
-            .ok_or_else(|| format!("{}: `{command}` is not understood", script.display()))?;
+            .ok_or_else(|| format!("{}: unsupported command `{command}`", script.display()))?;
         lines.push_str(arguments);
         lines.push('\n');
     }
@@ -184,14 +184,11 @@ fn absorb_whole(cluster: &mut ClusterState, paths: &[PathBuf]) -> Result<(), Str
     Ok(())
 }
 
-/// Absorbs the objects that a step adds or changes, and deletes those that it deletes.
+/// Applies the objects that a step adds or changes, and the deletions of the step.
 fn absorb_step(cluster: &mut ClusterState, folder: &Path) -> Result<(), String> {
     let script = folder.join("before.sh");
     if script.exists() {
-        return Err(format!(
-            "{}: not understood within a step",
-            script.display()
-        ));
+        return Err(format!("{}: not supported within a step", script.display()));
     }
     let changed = folder.join("objects.yaml");
     if changed.exists() {

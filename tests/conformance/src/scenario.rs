@@ -1,4 +1,5 @@
-//! A scenario: objects in, tables, plans and packets out. `scenarios/README.md` describes the format.
+//! A scenario: objects in, tables, plans and packets out. `scenarios/README.md` describes the
+//! format.
 
 mod background;
 mod bless;
@@ -18,15 +19,15 @@ pub use self::bless::bless;
 pub use self::format::{File, Scenario};
 pub use self::step::{Directive, Step};
 
-/// An error in a scenario, or an expectation that was not met.
+/// An error in a scenario, or an unmet expectation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {what}")]
 pub struct Problem {
-    /// The scenario's file.
+    /// File of the scenario.
     pub file: String,
-    /// The line in it, from 1.
+    /// Line number in the file, from 1.
     pub line: usize,
-    /// The problem.
+    /// Description of the problem.
     pub what: String,
 }
 
@@ -34,7 +35,7 @@ pub struct Problem {
 ///
 /// # Errors
 ///
-/// It cannot be read, or is no scenario.
+/// The file cannot be read, or is not a scenario.
 pub fn read(path: &Path) -> Result<Scenario, Problem> {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let text = fs::read_to_string(path).map_err(|error| Problem {
@@ -45,11 +46,11 @@ pub fn read(path: &Path) -> Result<Scenario, Problem> {
     Scenario::parse(&file, &text)
 }
 
-/// Runs `scenario` as it is and then in the background's company.
+/// Runs `scenario` alone, and then with the background's objects.
 ///
 /// # Errors
 ///
-/// The first expectation that does not hold.
+/// The first unmet expectation.
 pub fn check(scenario: &Scenario) -> Result<(), Problem> {
     run::alone(scenario)?;
     run::in_company(scenario)

@@ -1,4 +1,4 @@
-//! The sections of a node's tables as lines of text, each meaningful alone.
+//! The sections of a node's tables as lines of text, each complete by itself.
 
 #[cfg(test)]
 mod tests;
@@ -16,13 +16,13 @@ pub enum Section {
     Ipvs,
     /// The addresses of the dummy device.
     Addresses,
-    /// The entries of sets, as `ipset save` prints them.
+    /// The set entries, as `ipset save` prints them.
     Ipset,
     /// The sets themselves.
     IpsetCreate,
     /// Chains and rules for IPv4, each behind its table, without comments.
     Rules4,
-    /// The same for IPv6.
+    /// Chains and rules for IPv6.
     Rules6,
     /// Kernel settings.
     Sysctl,
@@ -46,7 +46,7 @@ impl Section {
         Self::Timeouts,
     ];
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -61,26 +61,26 @@ impl Section {
         }
     }
 
-    /// The section of this name.
+    /// Returns the section of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|section| section.name() == name)
     }
 
-    /// All names, for a message.
+    /// Returns all names, for a message.
     #[must_use]
     pub fn names() -> String {
         Self::ALL.map(Self::name).join(", ")
     }
 
-    /// Returns true if its lines stand in an order that means something.
+    /// Returns true if the order of its lines is significant.
     #[must_use]
     pub fn is_ordered(self) -> bool {
         matches!(self, Self::Rules4 | Self::Rules6)
     }
 }
 
-/// The headings of [`text::print`].
+/// Headings of [`text::print`].
 const HEADINGS: [&str; 7] = [
     "ipvs",
     "addresses",
@@ -91,20 +91,20 @@ const HEADINGS: [&str; 7] = [
     "timeouts",
 ];
 
-/// All sections of `tables`.
+/// Returns all sections of `tables`.
 #[must_use]
 pub fn lines(tables: &NodeTables) -> Lines {
     of_text(&text::print(tables))
 }
 
-/// The sections of a text as [`text::print`] prints it.
+/// Returns the sections of a text that [`text::print`] printed.
 #[must_use]
 pub fn of_text(printed: &str) -> Lines {
     let mut parts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut heading = "";
     for line in printed.lines() {
         match line.strip_prefix("# ") {
-            // Any other is a comment of whoever saved it.
+            // Any other heading is a comment of the file's author.
             Some(name) => {
                 let known = HEADINGS.into_iter().find(|it| *it == name);
                 heading = known.unwrap_or(heading);
@@ -128,8 +128,8 @@ pub fn of_text(printed: &str) -> Lines {
     ])
 }
 
-/// Returns the lines of `iptables-save`, each behind its table, without comments and without those that say nothing of our
-/// chains: `nat -A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN`.
+/// Returns the lines of `iptables-save`, each behind its table, without comments and without lines
+/// that do not concern our chains: `nat -A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN`.
 #[must_use]
 pub fn rule_lines(saved: &[&str]) -> Vec<String> {
     static COMMENT: LazyLock<Option<Regex>> =
@@ -143,7 +143,7 @@ pub fn rule_lines(saved: &[&str]) -> Vec<String> {
             let comment = COMMENT.as_ref().filter(|_| line.contains("--comment"));
             let bare = comment.map(|comment| comment.replace_all(line, ""));
             let bare = bare.as_deref().unwrap_or(line);
-            // A chain of ours has no policy; its counters say nothing.
+            // Our chains have no policy, and their counters are not compared.
             let chain = bare
                 .strip_prefix(':')
                 .and_then(|chain| chain.split(' ').next());

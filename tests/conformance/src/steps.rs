@@ -1,5 +1,5 @@
-//! The plans between the moments of a recording: from kube-proxy's tables before a step to ours after it,
-//! nothing moves but what moved in the recording.
+//! Checks the plans between the moments of a recording: from kube-proxy's tables before a step to
+//! ours after it, they have only the changes of the recording.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,9 @@ use crate::recording::tables;
 /// Connections by virtual server and real server.
 type Traffic = BTreeMap<(VirtualServerKey, RealServerKey), Connections>;
 
-/// Checks the plan from the tables that kube-proxy left at this moment: it should be empty, whether we remember to have written
-/// all that or have just started. Just started, node ports and other addresses that the node has of its own look like somebody
-/// else's, and are let be.
+/// Checks the plan from the tables that kube-proxy left at this moment. It must be empty, for a
+/// process that remembers writing the tables and for one that has just started. For the latter,
+/// node ports and other addresses of the node itself look like another program's, and stay.
 #[must_use]
 pub fn check_settled(now: &Compared) -> Vec<String> {
     let left = match tables(&now.corrected) {
@@ -27,19 +27,20 @@ pub fn check_settled(now: &Compared) -> Vec<String> {
     let ops = [&remembers, &started].map(|plan| lines(&about_ipvs(plan)));
     let left_out = remembers.findings.values().map(ToString::to_string);
     (ops.into_iter().flatten().chain(left_out))
-        .map(|what| format!("there should be nothing to do: {what}"))
+        .map(|what| format!("the plan should be empty: {what}"))
         .collect()
 }
 
-/// Checks the plan that takes the node over from kube-proxy as it was at this moment, with connections to every real server:
-/// nothing changes but what a deviation says, and no rule goes to a chain of ours that did not before.
+/// Checks the plan that takes the node over from kube-proxy at this moment, with connections to
+/// every real server. It must have only changes of deviations, and no new rule that jumps to one of
+/// our chains.
 #[must_use]
 pub fn check_takeover(now: &Compared) -> Vec<String> {
     let (mut found, mut left) = match (tables(&now.moment.recorded), tables(&now.corrected)) {
         (Ok(found), Ok(left)) => (found, left),
         (Err(error), _) | (_, Err(error)) => return vec![error],
     };
-    // Whether another program's is still there is another matter.
+    // Virtual servers of other programs are not compared.
     for tables in [&mut found, &mut left] {
         let servers = &mut tables.virtual_servers;
         servers.retain(|key, _| !now.moment.found.virtual_servers.contains_key(key));
@@ -59,7 +60,9 @@ pub fn check_takeover(now: &Compared) -> Vec<String> {
     for patch in patches {
         let jumps = patch.insert_jumps.len() + patch.delete_jumps.len();
         if jumps + patch.delete_chains.len() > 0 {
-            failures.push(format!("taking over: more than rules of chains: {patch}"));
+            failures.push(format!(
+                "take-over: changes more than rules of chains: {patch}"
+            ));
         }
     }
     failures
@@ -87,7 +90,7 @@ pub fn check(before: &Compared, after: &Compared) -> Vec<String> {
 #[derive(Clone, Copy)]
 enum Knows {
     WhatItWrote,
-    /// It has just started.
+    /// The process has just started.
     Nothing,
 }
 
@@ -104,7 +107,7 @@ fn check_plan(from: &NodeTables, to: &NodeTables, after: &Compared, knows: Knows
     ] {
         differ(name, plan, &expected, &mut failures);
     }
-    // The connections end: the servers that drained are deleted, and nothing else is left to do.
+    // The connections end: the drained servers are deleted, and no other change is left.
     let drained = carried_out(from, &busy_plan);
     let last = plan(&drained, Traffic::new(), after, Knows::WhatItWrote);
     if !same(&carried_out(&drained, &last), to) {
@@ -138,7 +141,7 @@ fn plan(live: &NodeTables, connections: Traffic, now: &Compared, knows: Knows) -
     diff(&now.desired, &live, &own)
 }
 
-/// Every TCP real server has connections.
+/// Gives every TCP real server connections.
 fn busy(tables: &NodeTables) -> Traffic {
     let mut traffic = Traffic::new();
     for (key, entry) in &tables.virtual_servers {
@@ -153,8 +156,9 @@ fn busy(tables: &NodeTables) -> Traffic {
     traffic
 }
 
-/// The changes between two recorded tables, each with its reason. A real server that leaves gets weight 0, whatever connections it has, if
-/// it is one of TCP, or of UDP and its endpoint finishes.
+/// Returns the changes between two recorded tables, each with its reason. A real server that leaves
+/// gets weight 0, with or without connections, if it is one of TCP, or one of UDP whose endpoint
+/// terminates and serves.
 fn moves(from: &NodeTables, to: &NodeTables, desired: &Desired) -> Vec<(Op, Reason)> {
     let mut moves = Vec::new();
     for (key, entry) in &to.virtual_servers {
@@ -223,8 +227,8 @@ fn is_tcp(key: VirtualServerKey) -> bool {
     protocol == Protocol::Tcp
 }
 
-/// The part of a plan that is about virtual servers, real servers, addresses and sets, without what a
-/// difference is made of.
+/// Returns the part of a plan about virtual servers, real servers, addresses and sets. The details
+/// of differences are removed.
 fn about_ipvs(plan: &Plan) -> Vec<(Op, Reason)> {
     (plan.ops())
         .filter(|planned| {
@@ -253,11 +257,11 @@ fn differ(when: &str, plan: &Plan, expected: &[(Op, Reason)], failures: &mut Vec
         .collect();
     let surplus = lines(&surplus)
         .into_iter()
-        .map(|op| format!("{when}: planned, but not to be done: {op}"));
+        .map(|op| format!("{when}: planned, but not expected: {op}"));
     failures.extend(surplus);
     let lacking = lines(&lacking)
         .into_iter()
-        .map(|op| format!("{when}: to be done, but not planned: {op}"));
+        .map(|op| format!("{when}: expected, but not planned: {op}"));
     failures.extend(lacking);
 }
 

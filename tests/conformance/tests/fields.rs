@@ -1,5 +1,5 @@
-//! `fields.txt` holds every field that `docs/semantics.md` has to explain: those of the types that are read, by the
-//! types' own word, and those of the configuration. `cargo xtask tidy` compares the two.
+//! `fields.txt` has every field that `docs/semantics.md` must explain: those of the deserialised
+//! types, and those of the configuration. `cargo xtask tidy` compares the two.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use serde::de::value::Error;
 use serde::de::{Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// A deserializer that notes the names of a struct's fields and then gives up.
+/// A deserializer that records the names of a struct's fields and then fails.
 struct Names<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for Names<'_> {
@@ -38,8 +38,8 @@ impl<'de> Deserializer<'de> for Names<'_> {
     }
 }
 
-/// The fields of `T` behind `prefix`, but for `others`, which are looked into by themselves or are the same in every
-/// object. The list is complete as long as each of `others` is collected too.
+/// Returns the fields of `T` behind `prefix`, except `others`, which are collected separately or
+/// are the same in every object. The list is complete as long as each of `others` is collected too.
 fn of<'de, T: Deserialize<'de>>(prefix: &str, others: &[&str]) -> Vec<String> {
     let mut names: &[&str] = &[];
     let noted = T::deserialize(Names(&mut names)).err();
@@ -53,7 +53,8 @@ fn of<'de, T: Deserialize<'de>>(prefix: &str, others: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Fields of an object's metadata that are read: names, a time, labels and annotations. No type lists these.
+/// Fields of an object's metadata that are read: names, a time, labels and annotations. No type
+/// lists them.
 const METADATA: [&str; 14] = [
     "Service metadata.name",
     "Service metadata.namespace",
@@ -71,14 +72,14 @@ const METADATA: [&str; 14] = [
     "Node metadata.labels[topology.kubernetes.io/zone]",
 ];
 
-/// Fields that are newer than the API that the types are built for (feature `earliest` of k8s-openapi,
-/// Kubernetes 1.33), up to Kubernetes 1.37. None of them is read: one that were would have to be in a type.
+/// Fields that are newer than the API of the types (feature `earliest` of k8s-openapi, Kubernetes
+/// 1.33), up to Kubernetes 1.37. None of them is read, otherwise a type would have it.
 const NEWER: [&str; 2] = [
     "Node spec.podPreemptionPolicy",
     "Node status.declaredFeatures",
 ];
 
-/// Fields of a configuration that say which kind it is, and are in no table.
+/// Fields of a configuration that identify its kind, and are in no table.
 const KIND: [&str; 2] = ["Configuration apiVersion", "Configuration kind"];
 
 fn service() -> Vec<String> {
@@ -125,7 +126,7 @@ fn node() -> Vec<String> {
     .concat()
 }
 
-/// The parts of an object that has a wish and a state.
+/// Parts of an object with a specification and a status.
 const WHOLE: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
 fn configuration() -> impl Iterator<Item = String> {
@@ -166,7 +167,7 @@ fn fields_are_current() {
 }
 
 #[test]
-fn nothing_newer_is_in_the_types_already() {
+fn types_lack_the_newer_fields() {
     let known: Vec<String> = [service(), endpoint_slice(), node()].concat();
     for newer in NEWER {
         assert!(

@@ -1,4 +1,4 @@
-//! Where packets went on a node of a real kube-proxy, and where they go by our tables.
+//! Compares the paths of packets on a node of a real kube-proxy with those by our tables.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -56,10 +56,10 @@ fn all_apply() -> Result<(), Failed> {
     if stale.is_empty() {
         return Ok(());
     }
-    Err(format!("listed, and no probe differs so: {}", stale.join(", ")).into())
+    Err(format!("listed, but no probe differs: {}", stale.join(", ")).into())
 }
 
-/// Holds the oracle itself to the recordings: what our deviations change, they alone change.
+/// Checks the oracle itself with the recordings: only our deviations change a result.
 fn by_their_tables() -> Result<(), Failed> {
     let mut wrong = Vec::new();
     for (name, config, bridge) in RECORDINGS {

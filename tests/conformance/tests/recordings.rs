@@ -1,4 +1,5 @@
-//! Tables of a real kube-proxy and ours: equal, but for what `deviations.toml` lists.
+//! Compares the tables of a real kube-proxy with ours, except for the differences in
+//! `deviations.toml`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +22,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// A test for each scenario and one for each entry of the list, which must apply to something.
+/// Returns a test for each scenario and one for each entry of the list, which must apply to a
+/// difference.
 fn trials(folder: &Path) -> Result<Vec<Trial>, String> {
     let list = folder.join("deviations.toml");
     let text = fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;

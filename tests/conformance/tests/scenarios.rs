@@ -1,5 +1,5 @@
-//! Every scenario in `scenarios`. With `BLESS=1` in the environment, what their steps show is first written
-//! into them (`cargo xtask bless`).
+//! Runs every scenario in `scenarios`. With `BLESS=1` in the environment, the results of their
+//! steps are first written into them (`cargo xtask bless`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,8 @@ fn is_meant(name: &str, arguments: &Arguments) -> bool {
     }
 }
 
-/// A scenario that cannot be blessed is left as it is: its test says why.
+/// Writes the results into a scenario. A scenario that cannot be blessed stays unchanged: its test
+/// reports the reason.
 fn bless(path: &Path) -> Result<(), String> {
     let wrong = |error: std::io::Error| format!("{}: {error}", path.display());
     let text = fs::read_to_string(path).map_err(wrong)?;

@@ -24,7 +24,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// The configuration of the node whose tables are looked at.
+/// Returns the configuration of the simulated node.
 #[must_use]
 pub fn config() -> NodeConfig {
     NodeConfig::new("node1")
@@ -37,7 +37,7 @@ pub fn written(cluster: &ClusterState) -> Desired {
     planner::compile(cluster, &node, &config()).0
 }
 
-/// A cluster that holds `objects`, all lists done.
+/// Returns a cluster with `objects`, with all lists complete.
 #[must_use]
 pub fn cluster(objects: Vec<Object>) -> ClusterState {
     let mut state = ClusterState::default();
@@ -47,7 +47,7 @@ pub fn cluster(objects: Vec<Object>) -> ClusterState {
     state
 }
 
-/// Objects with distinct names.
+/// Generates objects with distinct names.
 pub fn objects() -> impl Strategy<Value = Vec<Object>> {
     vec(object(), 0..16).prop_map(|objects| {
         let mut seen = std::collections::BTreeSet::new();
@@ -57,7 +57,7 @@ pub fn objects() -> impl Strategy<Value = Vec<Object>> {
     })
 }
 
-/// Any object.
+/// Generates any object.
 pub fn object() -> impl Strategy<Value = Object> {
     prop_oneof![
         3 => service().prop_map(Object::Service),
@@ -66,7 +66,7 @@ pub fn object() -> impl Strategy<Value = Object> {
     ]
 }
 
-/// A change after the first lists: an object, a deletion, or a list anew.
+/// Generates a change after the first lists: an object, a deletion, or a relist.
 pub fn change() -> impl Strategy<Value = Vec<ClusterEvent>> {
     prop_oneof![
         6 => object().prop_map(|object| vec![ClusterEvent::Upsert(object)]),
@@ -136,7 +136,7 @@ fn service_port() -> impl Strategy<Value = ServicePort> {
     })
 }
 
-/// A Service in every shape, also such that no API server admits.
+/// Generates a Service of any shape, also such that no API server admits.
 pub fn service() -> impl Strategy<Value = Service> {
     let kinds = vec![
         ServiceKind::ClusterIp,
@@ -197,7 +197,7 @@ const CLUSTER_IPS: &[&str] = &[
     "192.0.2.1",
 ];
 
-/// Of nobody, of the node, of another one, of a Service, of no use.
+/// Unused addresses, those of the node, of another node, of a Service, and invalid ones.
 const EXTERNAL_IPS: &[&str] = &[
     "203.0.113.1",
     "203.0.113.2",
@@ -233,7 +233,7 @@ fn network(texts: &'static [&'static str]) -> impl Strategy<Value = Vec<IpNetwor
     vec(select(networks), 0..3)
 }
 
-/// The node's interfaces.
+/// Generates the node's interfaces.
 pub fn node_state() -> impl Strategy<Value = NodeState> {
     let addresses = network(&[
         "192.0.2.1/24",
@@ -267,7 +267,7 @@ pub fn node_state() -> impl Strategy<Value = NodeState> {
     })
 }
 
-/// The configuration of `node1`.
+/// Generates the configuration of `node1`.
 pub fn configs() -> impl Strategy<Value = NodeConfig> {
     let networks = || {
         network(&[
@@ -357,7 +357,8 @@ pub fn configs() -> impl Strategy<Value = NodeConfig> {
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
-    // The last three are addresses that a Service may ask for and a Node may have: those of an API server are protected.
+    // A Service may claim the last three, and a Node may have them: those of an API server are
+    // protected.
     let addresses = &[
         "10.1.0.1",
         "10.1.0.2",
@@ -389,7 +390,7 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
         )
 }
 
-/// A slice of any Service.
+/// Generates a slice of any Service.
 pub fn slice() -> impl Strategy<Value = EndpointSlice> {
     let families = vec![
         Some(AddressFamily::Ipv4),

@@ -14,8 +14,8 @@ use proptest::sample::{Index, select};
 
 use crate::cluster::{cluster, objects, written};
 
-/// The tables that some cluster asks for, some of it changed by hand: weights, schedulers, missing
-/// real servers, missing addresses (which makes the virtual servers there foreign).
+/// Generates the tables of some cluster with changes by hand: weights, schedulers, missing real
+/// servers, missing addresses (which make the virtual servers there foreign).
 pub fn tables() -> impl Strategy<Value = NodeTables> {
     (objects(), vec((any::<Index>(), 0_u8..4), 0..6)).prop_map(|(objects, changes)| {
         let mut tables = written(&cluster(objects)).tables;
@@ -54,12 +54,12 @@ fn change_by_hand(tables: &mut NodeTables, index: Index, what: u8) {
     }
 }
 
-/// Changes that another program may make to existing entries.
+/// Generates changes that another program may make to existing entries.
 pub fn by_hand() -> impl Strategy<Value = (Index, u8)> {
     (any::<Index>(), 0_u8..4)
 }
 
-/// The change that `by_hand` means for `tables`.
+/// Returns the op of a change by hand to `tables`.
 #[must_use]
 pub fn meddle(tables: &NodeTables, (index, what): (Index, u8)) -> Option<Op> {
     let keys: Vec<_> = tables.virtual_servers.iter().collect();
@@ -80,7 +80,7 @@ pub fn meddle(tables: &NodeTables, (index, what): (Index, u8)) -> Option<Op> {
     }
 }
 
-/// Faults, each at the change that comes after so many others.
+/// Generates faults, each with the number of changes before it.
 pub fn faults() -> impl Strategy<Value = Vec<(u64, Fault)>> {
     let kinds = vec![
         Fault::Refuse(OpErrorKind::Invalid),
@@ -91,7 +91,7 @@ pub fn faults() -> impl Strategy<Value = Vec<(u64, Fault)>> {
     vec((0_u64..40, select(kinds)), 0..12)
 }
 
-/// Faults that last, of every kind and for every part of the tables.
+/// Generates lasting faults of every kind and for every part of the tables.
 pub fn lasting() -> impl Strategy<Value = FaultRule> {
     let parts = || {
         select(vec![
@@ -121,7 +121,7 @@ pub fn lasting() -> impl Strategy<Value = FaultRule> {
     ]
 }
 
-/// A reading of `tables` that misses some entries.
+/// Returns a reading of `tables` that misses some entries.
 #[must_use]
 pub fn tear(tables: &NodeTables, index: Index) -> Tear {
     let keys: Vec<_> = tables.virtual_servers.keys().copied().collect();

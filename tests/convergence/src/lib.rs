@@ -1,7 +1,7 @@
-//! Clusters, changes and faults at random, for the laws in `tests/`.
+//! Random clusters, changes and faults, for the laws in `tests/`.
 //!
-//! Everything is drawn from a small world, so that clashes, duplicates and comings and goings are
-//! frequent. Objects go beyond what an API server would admit.
+//! All values are chosen from a small set, so that clashes, duplicates, additions and deletions are
+//! frequent. Objects include some that an API server would refuse.
 
 pub mod cluster;
 pub mod faults;

@@ -1,5 +1,5 @@
-//! A node: the reconciler on a kernel in memory, in a time of its own. It carries effects out as `node::run` does,
-//! and checks each of them ([`Guard`]).
+//! A node: the reconciler on a kernel in memory, with a simulated clock. It executes effects as
+//! `node::run` does, and checks each of them ([`Guard`]).
 
 mod guard;
 
@@ -11,48 +11,48 @@ use reconciler::{Effect, Event, Reconciler, Report};
 
 pub use self::guard::{Guard, Law, Rules, Violation};
 
-/// Wake-ups of the loop within one [`Node::pass`].
+/// Maximum number of wake-ups of the loop within one [`Node::pass`].
 const MAX_WAKES: u32 = 100_000;
 
-/// Characters of a line of the trace.
+/// Maximum number of characters of a line of the trace.
 const LINE: usize = 3_000;
 
 /// A node.
 #[derive(Debug)]
 pub struct Node {
-    /// Its kernel.
+    /// Kernel of the node.
     pub kernel: MemoryKernel,
-    /// Its reconciler.
+    /// Reconciler of the node.
     pub reconciler: Reconciler,
-    /// The reports so far.
+    /// Reports so far.
     pub reports: Vec<Report>,
-    /// The time. Only waiting and the cost of effects move it.
+    /// Current time. Only waiting and the cost of effects advance it.
     pub now: Instant,
-    /// Number of ops of one sync, if it is not the usual one.
+    /// Maximum number of ops of one sync, if it differs from the default.
     ops_at_once: Option<usize>,
     /// Duration of a reading.
     pub reading: Duration,
     /// Duration of a stage.
     pub applying: Duration,
-    /// Duration of the effects so far.
+    /// Total duration of the effects so far.
     pub spent: Duration,
-    /// Another program that adds and deletes this virtual server of its own after each effect.
+    /// Another program that adds and deletes this virtual server after each effect.
     pub writer: Option<ipvs::VirtualServer>,
     /// Checks effects.
     pub guard: Guard,
-    /// Lines about events and effects, if they are wanted.
+    /// Lines about events and effects, if tracing is on.
     pub trace: Option<Vec<String>>,
     began: Instant,
 }
 
 impl Node {
-    /// A node with this kernel whose daemon has just started.
+    /// Returns a node with this kernel whose daemon has just started.
     #[must_use]
     pub fn new(config: NodeConfig, kernel: MemoryKernel) -> Self {
         Self::with_rules(config, kernel, Rules::default())
     }
 
-    /// The same, held to `rules`.
+    /// Returns a node whose loop is checked by `rules`.
     #[must_use]
     pub fn with_rules(config: NodeConfig, kernel: MemoryKernel, rules: Rules) -> Self {
         let now = Instant::now();
@@ -72,7 +72,7 @@ impl Node {
         }
     }
 
-    /// Adds a line to the trace, if there is one.
+    /// Adds a line to the trace, if tracing is on.
     pub fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let time = self.now - self.began;
@@ -90,7 +90,7 @@ impl Node {
         self.reconciler.limit_ops(ops);
     }
 
-    /// Starts the daemon again: the kernel stays, all else is forgotten.
+    /// Restarts the daemon: the kernel keeps its tables, everything else is lost.
     pub fn restart(&mut self, config: NodeConfig, seed: u64) {
         self.reconciler = Reconciler::new(config, seed, self.now);
         if let Some(ops) = self.ops_at_once {
@@ -99,7 +99,7 @@ impl Node {
         self.guard.restarted(self.now);
     }
 
-    /// The kernel's tables, without settings that the cluster does not ask for.
+    /// Returns the kernel's tables, without settings that the cluster does not need.
     #[must_use]
     pub fn tables(&self) -> NodeTables {
         let mut tables = self.kernel.tables();
@@ -109,11 +109,11 @@ impl Node {
         tables
     }
 
-    /// Another program changes the tables.
+    /// Changes the tables as another program.
     ///
     /// # Errors
     ///
-    /// As the kernel refuses it.
+    /// The error with which the kernel refuses the change.
     pub fn meddle(&mut self, op: &Op) -> Result<(), OpErrorKind> {
         self.kernel.foreign(op)?;
         self.guard.weighed(op, &self.kernel, self.now);
@@ -121,20 +121,20 @@ impl Node {
         Ok(())
     }
 
-    /// A source sends events.
+    /// Sends events as a source.
     ///
     /// # Errors
     ///
-    /// If the loop breaks a law.
+    /// The loop breaks a law.
     pub fn feed(&mut self, events: Vec<ClusterEvent>) -> Result<(), Violation> {
         (events.into_iter()).try_for_each(|event| self.handle(Event::Cluster(event)))
     }
 
-    /// Lets time pass until nothing is left to do but the next audit.
+    /// Advances the time until only the next audit is left.
     ///
     /// # Errors
     ///
-    /// If the loop breaks a law, or has work left after 400 wake-ups.
+    /// The loop breaks a law, or still has work after 400 wake-ups.
     pub fn settle(&mut self) -> Result<(), Violation> {
         for _ in 0..400 {
             if self.reconciler.is_settled() && self.reconciler.drains().is_empty() {
@@ -148,11 +148,11 @@ impl Node {
         ))
     }
 
-    /// Lets `duration` pass.
+    /// Advances the time by `duration`.
     ///
     /// # Errors
     ///
-    /// If the loop breaks a law.
+    /// The loop breaks a law.
     pub fn pass(&mut self, duration: Duration) -> Result<(), Violation> {
         let end = self.now + duration;
         for _ in 0..MAX_WAKES {
@@ -170,11 +170,11 @@ impl Node {
         ))
     }
 
-    /// Lets time pass until the loop wants to be woken, and wakes it.
+    /// Advances the time until the loop wants to be woken, and wakes it.
     ///
     /// # Errors
     ///
-    /// If the loop breaks a law.
+    /// The loop breaks a law.
     pub fn wake(&mut self) -> Result<(), Violation> {
         if let Some(at) = self.reconciler.poll_timeout() {
             self.now = self.now.max(at);
@@ -182,11 +182,11 @@ impl Node {
         self.handle(Event::Timeout)
     }
 
-    /// Gives the loop an event and carries out all that follows from it.
+    /// Passes an event to the loop and executes all effects that follow.
     ///
     /// # Errors
     ///
-    /// If the loop breaks a law.
+    /// The loop breaks a law.
     pub fn handle(&mut self, event: Event) -> Result<(), Violation> {
         self.guard.wakes(&event, self.now);
         let mut next = Some(event);
@@ -195,7 +195,7 @@ impl Node {
                 if next.is_some() {
                     return Err(Violation::new(
                         Law::OneEffect,
-                        format!("{effect:?} follows an effect whose answer is not in"),
+                        format!("{effect:?} follows an effect without an answer yet"),
                     ));
                 }
                 next = self.carry_out(effect)?;
@@ -243,7 +243,7 @@ impl Node {
         }
     }
 
-    /// An effect ends after `cost`.
+    /// Advances the time by the cost of an effect.
     fn take(&mut self, cost: Duration) {
         self.now += cost;
         self.spent += cost;
@@ -251,7 +251,7 @@ impl Node {
             let key = server.key;
             let added = self.kernel.foreign(&Op::AddVirtualServer(server.clone()));
             if added.is_err() {
-                // It stands there from the last time.
+                // It may exist from the last time.
                 let _ = self.kernel.foreign(&Op::DelVirtualServer(key));
             }
         }

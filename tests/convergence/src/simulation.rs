@@ -1,12 +1,12 @@
-//! A whole node, simulated: a source with a cluster, the loop, a kernel that fails, other programs, and a clock. A seed
-//! decides everything, so a run can be had again.
+//! Simulates a whole node: a source with a cluster, the loop, a failing kernel, other programs, and
+//! a clock. A seed determines everything, so a run can be repeated.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`world`] | the cluster and what a source sends of it |
-//! | [`trouble`] | faults that last, and the entries that suffer from each |
+//! | [`world`] | the cluster and the events of its source |
+//! | [`trouble`] | lasting faults, and the entries that each affects |
 //! | [`by_hand`] | other programs and clients |
-//! | [`deadlines`] | entries that are wrong, and until when they may be |
+//! | [`deadlines`] | wrong entries, and their deadlines |
 //! | [`steps`] | the steps of a run |
 
 mod by_hand;
@@ -36,33 +36,35 @@ use self::world::World;
 use crate::node::{Law, Node, Rules, Violation};
 use crate::subject::{Subject, address_of, drain_timeout};
 
-/// Time from a change to the kernel: the loop gathers for 100 ms at most, and a second for all else.
+/// Deadline of a change: the loop gathers changes for at most 100 ms, and has a second for
+/// everything else.
 const CHANGE: Duration = Duration::from_millis(1_100);
 
-/// Time from a notice of the node's interfaces, another configuration or the end of the first lists.
+/// Deadline after a notice of the node's interfaces, a changed configuration or the end of the
+/// first lists.
 const NOTICE: Duration = Duration::from_secs(3);
 
-/// Time from the last connection to the deletion: two polls of 5 s and a rest.
+/// Deadline of a deletion after the last connection: two polls of 5 s and a margin.
 const REST: Duration = Duration::from_secs(12);
 
-/// Virtual servers whose real servers are read at once, and the longest pause between two such readings.
+/// Number of virtual servers in a slice, and the longest pause between two slices.
 const SLICE: usize = 256;
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// The duration of a reading of a large table.
+/// Duration of a reading of a large table.
 const LARGE_READING: Duration = Duration::from_millis(8);
 
-/// Lines of the trace that a failure shows.
+/// Number of trace lines in a failure.
 const TRACE: usize = 150;
 
 /// A run that broke a law.
 #[derive(Debug)]
 pub struct Failure {
-    /// The seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// The step, counted from 1.
+    /// Number of the step, from 1.
     pub step: u64,
-    /// The law and how it was broken.
+    /// The broken law.
     pub violation: Violation,
     /// The last events.
     pub trace: Vec<String>,
@@ -83,23 +85,23 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// A finished run in figures.
+/// Figures of a completed run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Steps.
+    /// Number of steps.
     pub steps: u64,
-    /// The time that passed for the node.
+    /// Simulated time.
     pub time: Duration,
-    /// Changes of the kernel.
+    /// Number of changes of the kernel.
     pub ops: u64,
-    /// Readings.
+    /// Number of readings.
     pub readings: u64,
-    /// Faults that began.
+    /// Number of faults that began.
     pub faults: u64,
 }
 
 impl Figures {
-    /// Adds those of another run.
+    /// Adds the figures of another run.
     pub fn add(&mut self, other: Self) {
         self.steps += other.steps;
         self.time += other.time;
@@ -109,7 +111,7 @@ impl Figures {
     }
 }
 
-/// Steps of the run of one seed. A large table takes longer for each.
+/// Returns the number of steps of the run of one seed. Steps with a large table take longer.
 #[must_use]
 pub fn steps_of(seed: u64) -> u64 {
     if is_large(seed) { 400 } else { 2_500 }
@@ -119,17 +121,18 @@ fn is_large(seed: u64) -> bool {
     seed.is_multiple_of(16)
 }
 
-/// The limit of ops of one sync, which makes each change of a third of the small nodes one that is too large for one sync.
+/// Returns the limit of ops of one sync. With it, each change of a third of the small nodes is too
+/// large for one sync.
 fn ops_at_once(seed: u64) -> Option<usize> {
     let limited = !is_large(seed) && seed % 3 == 1;
     limited.then(|| usize::try_from(6 + seed % 8).unwrap_or(6))
 }
 
-/// Runs `steps` steps from `seed`. The same arguments give the same run.
+/// Runs `steps` steps from `seed`. Equal arguments give equal runs.
 ///
 /// # Errors
 ///
-/// If the loop breaks a law; then the run is repeated for its last events.
+/// The loop breaks a law. Then the run is repeated to record its last events.
 pub fn run(seed: u64, steps: u64, rules: Rules) -> Result<Figures, Failure> {
     Simulation::new(seed, rules, None)
         .run(steps)
@@ -154,9 +157,9 @@ pub fn run(seed: u64, steps: u64, rules: Rules) -> Result<Figures, Failure> {
 #[derive(Debug)]
 struct Ended {
     fault: Active,
-    /// Until when the loop may suffer from it.
+    /// Time until which the fault may still have effects.
     until: Instant,
-    /// It needs a reading, and another fault disturbs these since.
+    /// True if recovery needs a reading that another fault disturbs since.
     lasts: bool,
 }
 
@@ -166,38 +169,38 @@ impl Ended {
     }
 }
 
-/// A node and all around it.
+/// A node and its environment.
 #[derive(Debug)]
 struct Simulation {
     seed: u64,
     random: Random,
     node: Node,
     world: World,
-    /// The cluster as the source has sent it.
+    /// The cluster as sent by the source.
     cluster: ClusterState,
     config: NodeConfig,
     compiler: Compiler,
     troubles: Vec<Active>,
     /// Faults that ended.
     ended: Vec<Ended>,
-    /// The longest pause of audits beyond `syncPeriod`, since readings were slow.
+    /// Longest pause of audits beyond `syncPeriod` since readings were slow.
     audit_pause: Duration,
-    /// The process may not have read all tables yet.
+    /// True while the process may not have read all tables.
     fresh: bool,
-    /// Entries that other programs changed a short time ago.
+    /// Entries that other programs changed recently.
     tampered: BTreeMap<Subject, Instant>,
-    /// Virtual servers that other programs added at addresses of ours.
+    /// Virtual servers that other programs added at our addresses.
     added: BTreeSet<VirtualServerKey>,
-    /// When the first fault began since when not everything was right.
+    /// Start of the first fault since the last time at which every entry was correct.
     trouble_since: Option<Instant>,
     deadlines: Deadlines,
-    /// Entries that became wrong: they justify writes.
+    /// Number of entries that became wrong, which justify writes.
     justified: u64,
     spent: Duration,
     ops: u64,
     began: Instant,
     large: bool,
-    /// The duration of a reading without a fault.
+    /// Duration of a reading without a fault.
     reading: Duration,
     faults: u64,
 }
@@ -268,7 +271,7 @@ impl Simulation {
         (self.quiesce()).map_err(|violation| (steps, violation))
     }
 
-    /// The source sends events, all at one instant.
+    /// Sends events as the source, all at one instant.
     fn feed(&mut self, events: Vec<ClusterEvent>) -> Result<(), Violation> {
         let was_complete = self.cluster.is_complete();
         let mut changed = Changed::default();
@@ -290,13 +293,13 @@ impl Simulation {
         self.look()
     }
 
-    /// Gives the loop an event.
+    /// Passes an event to the loop.
     fn tell(&mut self, event: Event) -> Result<(), Violation> {
         self.node.handle(event)?;
         self.look()
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     fn pass(&mut self, time: Duration) -> Result<(), Violation> {
         let end = self.node.now + time;
         for _ in 0..100_000 {
@@ -310,11 +313,11 @@ impl Simulation {
             self.node.wake()?;
             self.look()?;
         }
-        let what = format!("wake-ups without end within {time:?}");
+        let what = format!("endless wake-ups within {time:?}");
         Err(Violation::new(Law::AtOneInstant, what))
     }
 
-    /// Compares the tables with the cluster's wishes after the loop had its turn.
+    /// Compares the tables with the desired ones after the loop has run.
     fn look(&mut self) -> Result<(), Violation> {
         let spent = self.node.spent - self.spent;
         if !spent.is_zero() {
@@ -337,7 +340,7 @@ impl Simulation {
         self.check(self.node.now)
     }
 
-    /// Fails if an entry was wrong for too long at `at`.
+    /// Fails if the deadline of an entry is before `at`.
     fn check(&mut self, at: Instant) -> Result<(), Violation> {
         let Err(late) = self.deadlines.check(at) else {
             return Ok(());
@@ -363,12 +366,12 @@ impl Simulation {
         Err(Violation::new(Law::InTime, what))
     }
 
-    /// The tables that the cluster asks for.
+    /// Returns the desired tables.
     fn desired(&self) -> &NodeTables {
         &self.compiler.desired().tables
     }
 
-    /// Compiles all of the cluster, as after another configuration.
+    /// Compiles the whole cluster, as after a changed configuration.
     fn compile_all(&mut self) {
         self.compiler = Compiler::new(self.config.clone());
         let node = self.node.kernel.snapshot().node;
@@ -377,7 +380,8 @@ impl Simulation {
         self.node.guard.rules_written = true;
     }
 
-    /// Compiles what changed. The loop may try these entries at once, however often they failed.
+    /// Compiles the changed objects. The loop may try their entries at once, however often they
+    /// failed.
     fn compile(&mut self, changed: &Changed) {
         let keys = self.compiler.update(&self.cluster, changed);
         self.excuse(&keys);
@@ -392,7 +396,7 @@ impl Simulation {
                 keys.sets.contains(name) || keys.entries.iter().any(|(set, _)| set == name)
             }
             Subject::Rules(family) => keys.rules.contains(family),
-            // It is compared with its virtual servers.
+            // An address is compared with its virtual servers.
             Subject::Address(address) => {
                 keys.addresses.contains(address)
                     || (servers.iter()).any(|key| address_of(*key) == Some(*address))
@@ -401,7 +405,7 @@ impl Simulation {
         });
     }
 
-    /// Notes which entries are wrong now, and until when they may be.
+    /// Records the entries that are wrong now, and their deadlines.
     fn review(&mut self, cause: Cause, meddled: bool) {
         if !self.cluster.is_complete() {
             return;
@@ -447,7 +451,8 @@ impl Simulation {
         }
     }
 
-    /// The reason for which an entry is wrong: the loop cannot know of a change that others undid, or before its first readings.
+    /// Returns the reason for which an entry is wrong. The loop cannot know of a change that
+    /// another program undid, or that came before its first readings.
     fn cause(&self, subject: &Subject, cause: Cause) -> Cause {
         let reads_first = || self.are_readings_disturbed() || !self.node.reconciler.has_synced();
         match cause {
@@ -461,7 +466,8 @@ impl Simulation {
         }
     }
 
-    /// When an entry has to be right that is wrong for this reason; none while a fault excuses it.
+    /// Returns the deadline of an entry that is wrong for this reason; none while a fault excuses
+    /// it.
     fn deadline(
         &self,
         subject: &Subject,
@@ -510,20 +516,20 @@ impl Simulation {
         Some(suffering.fold(until, Instant::max))
     }
 
-    /// Returns true while readings fail, and until they have to be right again.
+    /// Returns true while readings fail, and until their recovery deadline.
     fn are_readings_disturbed(&self) -> bool {
         let ended = (self.ended.iter()).filter(|ended| ended.is_felt(self.node.now));
         (self.troubles.iter().chain(ended.map(|ended| &ended.fault))).any(Active::disturbs_readings)
     }
 
-    /// Faults that ended and are felt until readings are right again.
+    /// Returns the ended faults that still disturb readings.
     fn lasting(&self) -> impl Iterator<Item = &Active> {
         (self.ended.iter().filter(|ended| ended.lasts)).map(|ended| &ended.fault)
     }
 
-    /// Returns true if another program changed the entry, the address that it is at, or another part of its virtual server, or of
-    /// one that it is for, a short time ago. A change that fails because another program deleted a real server makes the loop read all of the virtual
-    /// server.
+    /// Returns true if another program recently changed the entry, its address, another part of its
+    /// virtual server, or of a virtual server that it serves. A change that fails because another
+    /// program deleted a real server makes the loop read the whole virtual server.
     fn is_tampered(&self, subject: &Subject) -> bool {
         let server = subject.virtual_server();
         let address = server.and_then(address_of);
@@ -549,7 +555,8 @@ impl Simulation {
             })
     }
 
-    /// The time in which a large table is read in slices; these alone show real servers.
+    /// Returns the time in which a large table is read in slices. Only slices read its real
+    /// servers.
     fn round(&self, subject: &Subject) -> Duration {
         match subject {
             Subject::RealServer(..) if self.large => {
@@ -561,17 +568,17 @@ impl Simulation {
         }
     }
 
-    /// Time after a fault: a wait doubles, so the last one is as long as all before it; and an entry may wait for one
-    /// that waits.
+    /// Returns the recovery time after a fault. A wait doubles, so the last one is as long as all
+    /// before it; and an entry may wait for another waiting entry.
     fn recovery(&self) -> Duration {
         let lasted = (self.trouble_since).map_or(Duration::ZERO, |since| self.node.now - since);
         let wait = (2 * lasted + Duration::from_millis(500)).min(self.config.sync_period);
-        // A reading that failed is not repeated sooner than after as long as it took.
+        // A failed reading is not repeated before the duration of the reading has passed.
         let wait = wait.max(self.node.reading.min(PAUSE));
         2 * wait + Duration::from_secs(2)
     }
 
-    /// A line of the trace.
+    /// Adds a line to the trace.
     fn note(&mut self, line: impl FnOnce() -> String) {
         self.node.note(line);
     }

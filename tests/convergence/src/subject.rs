@@ -1,4 +1,4 @@
-//! The one entry of the tables that a change is about.
+//! The entry of the tables that a change concerns.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub enum Subject {
     Device,
     /// An address on the dummy device.
     Address(IpAddr),
-    /// A set, its entries apart.
+    /// A set without its entries.
     Set(SetName),
     /// An entry of a set.
     Entry(SetName, Entry),
@@ -25,14 +25,14 @@ pub enum Subject {
     Sysctl(Name),
     /// The idle timeouts.
     Timeouts,
-    /// A virtual server, its real servers apart.
+    /// A virtual server without its real servers.
     VirtualServer(VirtualServerKey),
     /// A real server.
     RealServer(VirtualServerKey, RealServerKey),
 }
 
 impl Subject {
-    /// The entry that `op` changes.
+    /// Returns the entry that `op` changes.
     #[must_use]
     pub fn of(op: &Op) -> Self {
         match op {
@@ -56,7 +56,7 @@ impl Subject {
         }
     }
 
-    /// The virtual server that this is, or is a part of.
+    /// Returns the virtual server that this is, or is a part of.
     #[must_use]
     pub fn virtual_server(&self) -> Option<VirtualServerKey> {
         match self {
@@ -66,7 +66,7 @@ impl Subject {
     }
 }
 
-/// The address of a virtual server; none for one of a firewall mark.
+/// Returns the address of a virtual server; none for one of a firewall mark.
 #[must_use]
 pub fn address_of(key: VirtualServerKey) -> Option<IpAddr> {
     match key {
@@ -75,8 +75,8 @@ pub fn address_of(key: VirtualServerKey) -> Option<IpAddr> {
     }
 }
 
-/// Returns true if the real server `real` of `key` keeps its connections for a while once it has left: one of TCP, and with `udp` one of UDP
-/// whose endpoint terminates and still serves.
+/// Returns true if the real server `real` of `key` keeps its connections for a while after it left:
+/// one of TCP, and with `udp` one of UDP whose endpoint terminates and still serves.
 #[must_use]
 pub fn drains(desired: &Desired, udp: bool, key: VirtualServerKey, real: RealServerKey) -> bool {
     match protocol_of(key) {
@@ -86,7 +86,8 @@ pub fn drains(desired: &Desired, udp: bool, key: VirtualServerKey, real: RealSer
     }
 }
 
-/// Returns the time for which a real server of `key` drains at most under `config`; none for one of TCP that drains without end.
+/// Returns the maximum duration of a drain of a real server of `key` under `config`; none for one
+/// of TCP without a limit.
 #[must_use]
 pub fn drain_timeout(config: &NodeConfig, key: VirtualServerKey) -> Option<Duration> {
     match protocol_of(key) {

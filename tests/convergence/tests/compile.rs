@@ -1,4 +1,4 @@
-//! The laws of compile, for objects and configurations of every kind.
+//! Laws of compilation, for objects and configurations of every kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use planner::{Compiler, compile, diff};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// One thing that happens.
+/// An event of a test case.
 #[derive(Clone, Debug)]
 enum Happening {
     Cluster(Vec<ClusterEvent>),
@@ -27,7 +27,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// `state` as a compiler knows it that saw `own` before it went.
+/// Returns `state` as known to a compiler that saw `own` before it was deleted.
 fn with_own_node(state: &ClusterState, own: Option<&Node>) -> ClusterState {
     let mut state = state.clone();
     if let Some(node) = own {
@@ -36,12 +36,12 @@ fn with_own_node(state: &ClusterState, own: Option<&Node>) -> ClusterState {
     state
 }
 
-/// The addresses on the dummy device, by the sets that name them.
+/// Returns the addresses on the dummy device, from the sets that name them.
 fn ipvs_ips(tables: &model::NodeTables) -> BTreeSet<IpAddr> {
     let names = [ipvs::AddressFamily::Ipv4, ipvs::AddressFamily::Ipv6]
         .map(|family| SetKind::IpvsIps.name(family));
     (names.iter())
-        // A family that is missing has no sets.
+        // A missing family has no sets.
         .filter_map(|name| tables.sets.get(name))
         .flat_map(|set| &set.entries)
         .filter_map(|entry| match entry {
@@ -101,8 +101,7 @@ proptest! {
         );
     }
 
-    /// Slices get other names, endpoints another order, and every slice has belonged to another
-    /// Service before.
+    /// Renames slices, reorders endpoints, and lets every slice belong to another Service before.
     #[test]
     fn relabelling_does_not_matter(
         objects in objects(), node in node_state(), config in configs(),
@@ -137,7 +136,7 @@ proptest! {
         let mut compiler = Compiler::new(config.clone());
         compiler.update_all(&state, &node);
         let mut findings = BTreeSet::new();
-        // A Node that is gone keeps what was known of it: the full compilation must have seen it too.
+        // A deleted Node keeps its last known state: the full compilation must have seen it too.
         let mut own = state.node(&config.node_name).cloned();
         for happening in happenings {
             let before = compiler.desired().clone();
@@ -160,7 +159,7 @@ proptest! {
             check_keys(&before, &full, &keys)?;
             let FindingChanges { raised, cleared } = compiler.take_finding_changes();
             for finding in &cleared {
-                prop_assert!(findings.remove(finding), "{} was not there", finding);
+                prop_assert!(findings.remove(finding), "{} was not raised before", finding);
             }
             for finding in raised {
                 prop_assert!(findings.insert(finding), "a finding was raised twice");
@@ -194,7 +193,8 @@ proptest! {
         }
     }
 
-    /// Deviation D8: only a cluster IP may be bound where an interface or another Node has the address.
+    /// Deviation D8: if an interface or another Node has an address, only a cluster IP may be bound
+    /// there.
     #[test]
     fn addresses_of_nodes_are_not_bound(
         objects in objects(), node in node_state(), config in configs(),
@@ -215,8 +215,8 @@ proptest! {
         }
     }
 
-    /// Deviation D10: at a cluster IP that an interface has too, virtual servers are those of the cluster IP, whatever other Services
-    /// ask for at all addresses of the node.
+    /// Deviation D10: at a cluster IP that an interface has too, the only virtual servers are those
+    /// of the cluster IP, even if other Services need all addresses of the node.
     #[test]
     fn no_node_port_is_served_at_a_cluster_ip(
         objects in objects(), node in node_state(), config in configs(),
@@ -244,8 +244,8 @@ proptest! {
         }
     }
 
-    /// Deviation D22: an address of the API server is bound for `default/kubernetes` alone, and the ports that the node needs are not
-    /// served at its own addresses.
+    /// Deviation D22: an address of the API server is bound only for `default/kubernetes`, and the
+    /// ports that the node needs are not served at its own addresses.
     #[test]
     fn what_the_node_needs_is_not_served(
         objects in objects(), node in node_state(), config in configs(),
@@ -271,7 +271,8 @@ proptest! {
         }
     }
 
-    /// Deviation D23: no Service has more virtual servers than its limit of entries, and no more real servers than theirs.
+    /// Deviation D23: no Service has more virtual servers than its limit of entries, and no more
+    /// real servers than theirs.
     #[test]
     fn no_service_is_over_its_limit(
         objects in objects(), node in node_state(), config in configs(),
@@ -303,8 +304,9 @@ proptest! {
         );
     }
 
-    /// Deviation D2: whatever the youngest Service holds, the others are served as before, but for node ports at its cluster IPs, to
-    /// which the rules refuse all else that is not served there (deviation D10).
+    /// Deviation D2: with any content of the youngest Service, the others are served as before.
+    /// Exception: node ports at its cluster IPs, where the rules refuse everything else (deviation
+    /// D10).
     #[test]
     fn one_service_harms_no_other(
         objects in objects(), node in node_state(), config in configs(), mut wild in service(),
@@ -354,8 +356,8 @@ proptest! {
     }
 }
 
-/// `keys` names every virtual server and address that differs. More of them is no mistake: where several
-/// Services change at once, what one lets go another may take up as it was.
+/// Checks that `keys` names every virtual server and address that differs. It may name more: if
+/// several Services change at once, one may claim an entry that another one releases.
 fn check_keys(
     before: &model::Desired,
     after: &model::Desired,
@@ -370,7 +372,7 @@ fn check_keys(
     prop_assert!(keys.virtual_servers.is_superset(&servers));
     let mut addresses = then.addresses.symmetric_difference(&now.addresses);
     prop_assert!(addresses.all(|address| keys.addresses.contains(address)));
-    // A family that is missing has no sets.
+    // A missing family has no sets.
     let names: BTreeSet<_> = then.sets.keys().chain(now.sets.keys()).collect();
     for name in names {
         let (Some(old), Some(new)) = (then.sets.get(name), now.sets.get(name)) else {
@@ -383,7 +385,7 @@ fn check_keys(
     Ok(())
 }
 
-/// The rules of a node with `count` Services, and how many entries its sets have.
+/// Returns the rules of a node with `count` Services, and the number of entries of its sets.
 fn rules_with(count: u32) -> (BTreeMap<ipvs::AddressFamily, model::rules::Rules>, usize) {
     let objects = (0..count).map(|number| {
         let address = IpAddr::from((0x0a60_0000 + number).to_be_bytes());

@@ -1,5 +1,6 @@
-//! The laws of the loop while a fault lasts: it holds up what needs the faulty part and nothing else, no effect comes twice
-//! at one instant (checked by [`Node`] at each effect), and everything is right soon after its end.
+//! Laws of the loop during a lasting fault: it delays only entries that need the faulty part, no
+//! effect is repeated at one instant (checked by [`Node`] at each effect), and every entry is
+//! correct soon after its end.
 
 use std::time::Duration;
 
@@ -13,14 +14,14 @@ use model::{ClusterEvent, NodeConfig, Object, ObjectName, Op};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// A Service beside those of the random world, and the last byte of its address.
+/// A Service in addition to the random ones, and the last byte of its address.
 #[derive(Clone, Copy)]
 struct Probe(&'static str, u8);
 
-/// Its endpoints change while the fault lasts.
+/// Service whose endpoints change during the fault.
 const CHANGING: Probe = Probe("changing", 1);
 
-/// One of its endpoints has left and has connections.
+/// Service with an endpoint that has left and has connections.
 const DRAINING: Probe = Probe("draining", 2);
 
 impl Probe {
@@ -51,7 +52,7 @@ impl Probe {
     }
 }
 
-/// A node on which a real server drains, and its time to drain ends after a minute.
+/// Returns a node with a draining real server, whose drain ends after a minute.
 fn start(mut first: Vec<Object>) -> Result<Node, TestCaseError> {
     let config = NodeConfig {
         drain_timeout: Duration::from_secs(60),
@@ -74,7 +75,7 @@ fn start(mut first: Vec<Object>) -> Result<Node, TestCaseError> {
     Ok(node)
 }
 
-/// Returns true if an endpoint of a Service that exists can be added in spite of the fault.
+/// Returns true if an endpoint of an existing Service can be added in spite of the fault.
 fn admits_endpoint(node: &Node, rule: &FaultRule, host: u8) -> bool {
     let tables = node.kernel.tables();
     let real = tables.virtual_servers[&CHANGING.key()].real_servers[&CHANGING.real(1)];
@@ -113,20 +114,20 @@ proptest! {
             node.pass(Duration::from_secs(1))?;
             prop_assert!(
                 has_endpoint(&node, host) || !admits_endpoint(&node, &rule, host),
-                "endpoint {} is not there a second after it came", host
+                "endpoint {} is missing a second after its addition", host
             );
         }
         node.kernel.release(held);
         (node.kernel).set_connections(DRAINING.key(), DRAINING.real(2), Connections::default());
         node.pass(Duration::from_secs(100))?;
-        prop_assert!(node.reconciler.is_settled(), "work is left: {:#?}", node.reports);
+        prop_assert!(node.reconciler.is_settled(), "the loop has work left: {:#?}", node.reports);
         prop_assert_eq!(&node.tables(), &node.reconciler.desired().tables);
         let writes = node.kernel.counts().ops;
         node.pass(Duration::from_secs(120))?;
         prop_assert_eq!(node.kernel.counts().ops, writes);
     }
 
-    /// A fault that ends before anybody notices leaves no long wait behind.
+    /// A short fault causes no long wait after its end.
     #[test]
     fn a_short_fault_is_over_soon(objects in objects(), rule in lasting(), millis in 1_u64..2_000) {
         let mut node = Node::new(config(), MemoryKernel::new());
@@ -135,7 +136,7 @@ proptest! {
         node.pass(Duration::from_millis(millis))?;
         node.kernel.release(held);
         node.pass(Duration::from_millis(3 * millis + 2_000))?;
-        prop_assert!(node.reconciler.is_settled(), "work is left: {:#?}", node.reports);
+        prop_assert!(node.reconciler.is_settled(), "the loop has work left: {:#?}", node.reports);
         prop_assert_eq!(&node.tables(), &node.reconciler.desired().tables);
     }
 }

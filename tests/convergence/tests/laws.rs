@@ -1,4 +1,4 @@
-//! The laws of diff and the text form.
+//! Laws of diff and of the text form.
 
 use std::collections::BTreeSet;
 
@@ -31,12 +31,12 @@ fn snapshot(tables: &NodeTables) -> Snapshot {
     }
 }
 
-/// Applies `plan` and says whether every op went well.
+/// Applies `plan`. Returns true if every op succeeded.
 fn apply(kernel: &mut MemoryKernel, plan: &Plan) -> bool {
     (plan.stages.iter()).all(|stage| kernel.apply(stage).iter().all(Result::is_ok))
 }
 
-/// Virtual servers of `tables` that can take traffic.
+/// Returns the virtual servers of `tables` that can accept traffic.
 fn serving(tables: &NodeTables) -> BTreeSet<VirtualServerKey> {
     (tables.virtual_servers.iter())
         .filter(|(_, entry)| entry.real_servers.values().any(|real| real.weight > 0))
@@ -54,15 +54,15 @@ const PLACES: &[&str] = &[
     "198.51.100.9",
 ];
 
-/// A Service at the node port 80/TCP.
+/// Returns a Service at the node port 80/TCP.
 fn node_port_80() -> Object {
     let mut service = fixtures::service(ObjectName::new("shop", "port"), [10, 96, 0, 9]);
     service.ports[0].node_port = Some(service.ports[0].port.clone());
     Object::Service(service)
 }
 
-/// Runs `plan` with failures: the op number n fails if `fails[n % length]`. Checks that no virtual server is added while an entry
-/// that serves it is missing.
+/// Runs `plan` with failures: the op number n fails if `fails[n % length]`. Checks that no virtual
+/// server is added while an entry that it needs is missing.
 fn check_entries_come_first(
     kernel: &mut MemoryKernel,
     plan: Plan,
@@ -132,7 +132,7 @@ proptest! {
         // Real servers that leave have weight 0 now, and no connections.
         let rest = diff(&desired, &kernel.snapshot(), &own());
         let drained = |planned: &PlannedOp| planned.reason == Reason::Drained;
-        prop_assert!(rest.ops().all(drained), "more than drains is left: {rest:#?}");
+        prop_assert!(rest.ops().all(drained), "the second plan has more than drains: {rest:#?}");
         prop_assert!(apply(&mut kernel, &rest), "an op failed: {rest:#?}");
         let after = kernel.tables();
 
@@ -161,7 +161,7 @@ proptest! {
         for key in after.virtual_servers.keys() {
             prop_assert!(
                 desired.tables.virtual_servers.contains_key(key) || foreign.contains(key),
-                "{} is neither wanted nor foreign", key
+                "{} is neither desired nor foreign", key
             );
         }
         let again = diff(&desired, &kernel.snapshot(), &own());
@@ -180,12 +180,12 @@ proptest! {
             kernel.apply(&Stage { ops: vec![planned.clone()] });
             let now = serving(&kernel.tables());
             for key in &through {
-                prop_assert!(now.contains(key), "{} serves nobody after {}", key, planned.op);
+                prop_assert!(now.contains(key), "{} is not served after {}", key, planned.op);
             }
         }
     }
 
-    /// The kernel remembers real servers that were deleted, and searches them at each that is added.
+    /// The kernel remembers deleted real servers, and searches them at each addition.
     #[test]
     fn what_is_wanted_again_is_not_deleted(objects in objects(), live in tables()) {
         let desired = desired(objects);
@@ -211,7 +211,7 @@ proptest! {
                 }
                 _ => false,
             };
-            prop_assert!(!comes, "{} is deleted in the same plan", planned.op);
+            prop_assert!(!comes, "{} adds an entry that the plan deletes", planned.op);
         }
     }
 
@@ -239,7 +239,8 @@ proptest! {
         }
     }
 
-    /// A failure may leave a set without an entry. A later plan about the virtual server alone adds the entry first.
+    /// A failure may leave a set without an entry. A later plan for only the virtual server adds
+    /// the entry first.
     #[test]
     fn entries_that_failed_are_there_before_a_virtual_server(
         objects in objects(),
@@ -264,8 +265,8 @@ proptest! {
         prop_assert_eq!(kernel.tables().virtual_servers, desired.tables.virtual_servers);
     }
 
-    /// A process that starts reads from the kernel whose a virtual server is: what a plan wrote is ours, what was foreign before is
-    /// foreign.
+    /// A process that starts determines from the kernel which virtual servers are ours: those that
+    /// a plan wrote are ours, earlier foreign ones are foreign.
     #[test]
     fn a_restart_does_not_change_whose_a_virtual_server_is(
         objects in objects(),
@@ -285,7 +286,7 @@ proptest! {
             let line = format!("-A -{protocol} {address}:{port} -s rr");
             let tables = text::parse(&line).expect("it parses");
             for entry in tables.virtual_servers.values() {
-                // The same one twice is refused.
+                // A duplicate is refused.
                 let _ = kernel.foreign(&Op::AddVirtualServer(entry.server.clone()));
             }
         }
@@ -301,7 +302,7 @@ proptest! {
             let is_ours = planner::is_marked(&after, *key);
             prop_assert_eq!(is_ours, !foreign.contains_key(key), "{}", key);
         }
-        // A node port is served at each address where no other program has its port.
+        // A node port is served at each address at which no foreign virtual server has its port.
         for key in desired.tables.virtual_servers.keys() {
             let is_node_port = matches!(
                 key,
@@ -312,7 +313,7 @@ proptest! {
         }
         let again = diff(&desired, &after, &own());
         prop_assert!(again.is_empty(), "a second plan is not empty: {again:#?}");
-        // Without the foreign ones, nothing is left of the way around them.
+        // Without the foreign virtual servers, no stand-in is left.
         for key in foreign.keys() {
             prop_assert!(kernel.foreign(&Op::DelVirtualServer(*key)).is_ok());
         }

@@ -1,4 +1,4 @@
-//! The laws of the loop: whatever goes wrong, once it stops going wrong the node is as asked.
+//! Laws of the loop: once all faults have ended, the node is in the desired state.
 
 use std::time::Duration;
 
@@ -18,7 +18,8 @@ fn start(objects: Vec<Object>) -> Result<Node, Violation> {
     Ok(node)
 }
 
-/// The node's tables are what the cluster asks, an audit finds nothing, and nothing more is written.
+/// Checks that the node's tables are the desired ones, an audit finds no difference, and nothing
+/// more is written.
 fn check_converged(node: &mut Node) -> Result<(), TestCaseError> {
     node.kernel.clear_faults();
     node.pass(Duration::from_secs(120))?;
@@ -31,7 +32,7 @@ fn check_converged(node: &mut Node) -> Result<(), TestCaseError> {
     prop_assert_eq!(
         node.kernel.counts().ops,
         writes,
-        "it goes on writing: {:#?}",
+        "the loop keeps writing: {:#?}",
         node.reports
     );
     Ok(())

@@ -1,9 +1,10 @@
-//! The simulated node keeps every law. `cargo xtask simulate` runs more steps, and the run of one seed.
+//! Checks that the simulated node keeps every law. `cargo xtask simulate` runs more steps, or the
+//! run of one seed.
 
 use convergence::node::Rules;
 use convergence::simulation::{Figures, run, steps_of};
 
-/// Steps of all runs together.
+/// Number of steps of all runs together.
 const STEPS: u64 = 100_000;
 
 #[test]

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use crate::Target;
 
-/// Reads the inputs of a target in the order of their names. A file `*.hex` holds bytes in hexadecimal, with white space and
-/// comments (`#` to the end of the line) between them; any other file is the input itself.
+/// Reads the inputs of a target in the order of their names. A file `*.hex` has bytes in
+/// hexadecimal, with white space and comments (`#` to the end of the line) between them; any other
+/// file is the input itself.
 ///
 /// # Errors
 ///
-/// A file cannot be read or holds something else than hexadecimal, or there are no files.
+/// A file cannot be read or is not hexadecimal, or there are no files.
 pub fn read(target: &Target) -> io::Result<Vec<Vec<u8>>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("corpus")
@@ -42,7 +43,7 @@ pub fn read(target: &Target) -> io::Result<Vec<Vec<u8>>> {
     paths.iter().map(read).collect()
 }
 
-/// Reads bytes in hexadecimal; `None` if something else is there.
+/// Parses bytes in hexadecimal. Returns `None` for invalid text.
 #[must_use]
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let lines = text

@@ -1,12 +1,13 @@
-//! Fuzzing of every decoder and parser, on stable Rust: inputs of a corpus are mutated at random and given to each
-//! [`Target`]. An input is a function of the corpus, a seed and its number, so that a run can be repeated.
+//! Fuzzes every decoder and parser, on stable Rust: inputs of a corpus are mutated at random and
+//! passed to each [`Target`]. An input is a function of the corpus, a seed and its number, so a run
+//! can be repeated.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`corpus`] | the inputs that mutation starts from |
+//! | [`corpus`] | the unmutated inputs |
 //! | [`mutate`], [`random`] | one mutated input |
 //! | [`targets`] | the decoders and parsers |
-//! | [`run`] | the loop, and the report of what it found |
+//! | [`run`] | the loop, and the report of failures |
 
 pub mod corpus;
 pub mod mutate;

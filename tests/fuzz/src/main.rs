@@ -1,4 +1,4 @@
-//! Fuzzes for as long as wanted: `cargo xtask fuzz`.
+//! Fuzzes for a given time: `cargo xtask fuzz`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use fuzz::corpus::to_hex;
 use fuzz::run::{Replay, Until, replay, run};
 use fuzz::targets::{self, Target};
 
-/// Give mutated inputs to decoders and parsers
+/// Pass mutated inputs to decoders and parsers
 #[derive(Parser)]
 #[command(
     name = "fuzz",
@@ -20,16 +20,16 @@ printed with the seed, the number of the input, and the input in hexadecimal wit
 nothing was found. A slow input is counted and is no failure."
 )]
 struct Arguments {
-    /// The targets; all without one
+    /// Targets; all if none is given
     #[arg(value_parser = PossibleValuesParser::new(targets::ALL.iter().map(|target| target.name)))]
     targets: Vec<String>,
-    /// Minutes of all targets together
+    /// Minutes for all targets together
     #[arg(long, default_value_t = 1.0)]
     minutes: f64,
-    /// The seed; equal seeds give equal inputs
+    /// Seed; equal seeds give equal inputs
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Give this one input of the seed alone, and print it
+    /// Run only this input of the seed, and print it
     #[arg(long, conflicts_with = "minutes")]
     input: Option<u64>,
 }
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(found > 0))
 }
 
-/// Prints an input and what became of it, and returns the number of failures.
+/// Prints an input and its result, and returns the number of failures.
 fn print_replay(target: &Target, replay: &Replay) -> usize {
     println!(
         "{:12} {:.1} ms",

@@ -10,7 +10,8 @@ use crate::random::Random;
 /// Maximum length of an input in bytes.
 pub const MAX_LENGTH: usize = 16 * 1024;
 
-/// Maximum number of mutations of one input. Most inputs have few: they stay close to what is valid.
+/// Maximum number of mutations of one input. Most inputs have few, so they stay close to valid
+/// ones.
 const MAX_MUTATIONS: usize = 8;
 
 /// Maximum length of a piece that is inserted, deleted or repeated.
@@ -36,7 +37,7 @@ const NUMBERS: [u32; 16] = [
     0xffff_ffff,
 ];
 
-/// Numbers that a text may have at the end of a type.
+/// Numbers at the limits of types, as text.
 const TEXT_NUMBERS: [&str; 10] = [
     "0",
     "-1",
@@ -56,11 +57,11 @@ const MARKS: [&str; 24] = [
     ",", "/", "!", "! ", "&a ", "*a", "\u{0}", "\u{2028}",
 ];
 
-/// Mutates one of `corpus`, of which another one may become a part.
+/// Mutates one of `corpus`. A part of another one may be added.
 ///
 /// # Panics
 ///
-/// The corpus is empty.
+/// `corpus` is empty.
 #[must_use]
 pub fn mutated(corpus: &[Vec<u8>], is_text: bool, random: &mut Random) -> Vec<u8> {
     let mut input = random.choose(corpus).clone();
@@ -112,8 +113,8 @@ fn insert_bytes(input: &mut Vec<u8>, random: &mut Random) {
     input.splice(at..at, bytes);
 }
 
-/// Overwrites two or four bytes with a number: the length of a message or attribute, where it hits one. Half of the places
-/// are multiples of four.
+/// Overwrites two or four bytes with a number, for instance the length of a message or attribute.
+/// Half of the positions are multiples of four.
 fn edit_number(input: &mut [u8], random: &mut Random) {
     let mut at = random.below(input.len());
     if random.below(2) == 0 {
@@ -125,7 +126,7 @@ fn edit_number(input: &mut [u8], random: &mut Random) {
     };
     let bytes = number.to_ne_bytes();
     let width = *random.choose(&[2, 4]);
-    // The low bytes are those that a short number has.
+    // A short number has only the low bytes.
     let low = if cfg!(target_endian = "big") {
         4 - width
     } else {
@@ -136,7 +137,7 @@ fn edit_number(input: &mut [u8], random: &mut Random) {
     }
 }
 
-/// Keeps the beginning of the input and adds the end of another one.
+/// Keeps the beginning of the input and appends the end of another one.
 fn splice(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let (at, from) = (random.below(input.len() + 1), random.below(other.len() + 1));
     input.truncate(at);
@@ -169,7 +170,7 @@ fn insert_mark(input: &mut Vec<u8>, random: &mut Random) {
     input.splice(at..at, random.choose(&MARKS).bytes());
 }
 
-/// Puts a piece between two equal marks, such as quotes.
+/// Surrounds a piece with two equal marks, such as quotes.
 fn surround(input: &mut Vec<u8>, random: &mut Random) {
     let piece = piece(input, random);
     let mark = random.choose(&MARKS).as_bytes();
@@ -187,7 +188,7 @@ fn move_line(input: &mut Vec<u8>, random: &mut Random) {
     *input = lines.concat();
 }
 
-/// Returns a place in the input, which is empty where the input is.
+/// Returns a range of the input; empty if the input is empty.
 fn piece(input: &[u8], random: &mut Random) -> Range<usize> {
     let start = random.below(input.len());
     let length = 1 + random.below(MAX_PIECE);

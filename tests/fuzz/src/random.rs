@@ -1,11 +1,11 @@
 //! Random numbers from a seed.
 
-/// A generator of the kind SplitMix64: small, and the same on every machine.
+/// A generator of the kind SplitMix64: small, and equal on every machine.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The generator of input `number` of the run with this seed.
+    /// Creates the generator of input `number` of the run with this seed.
     #[must_use]
     pub fn new(seed: u64, number: u64) -> Self {
         let mut random = Self(seed);
@@ -32,7 +32,7 @@ impl Random {
     ///
     /// # Panics
     ///
-    /// There are no choices.
+    /// `choices` is empty.
     pub fn choose<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }

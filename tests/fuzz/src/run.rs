@@ -1,4 +1,4 @@
-//! The loop over inputs of one target.
+//! Runs the inputs of one target.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use crate::mutate::mutated;
 use crate::random::Random;
 use crate::targets::Target;
 
-/// Number of different failures after which a run ends.
+/// Number of different failures that ends a run.
 const MAX_FAILURES: usize = 10;
 
 /// An input is slow if it takes this many times the mean of the inputs before it …
@@ -27,22 +27,23 @@ const SLOW_BOUND: Duration = Duration::from_millis(20);
 /// Condition that ends a run.
 #[derive(Clone, Copy, Debug)]
 pub enum Until {
-    /// So many inputs were given.
+    /// This number of inputs was run.
     Inputs(u64),
-    /// So much time has passed.
+    /// This time has passed.
     Elapsed(Duration),
 }
 
-/// An input that broke its target.
+/// An input for which the check of its target failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The run's seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// The input's number in the run; `None` for an input of the corpus itself.
+    /// Number of the input in the run; `None` for an input of the corpus itself.
     pub number: Option<u64>,
-    /// The input, with everything removed that is not needed.
+    /// The input, reduced to the bytes that are needed.
     pub input: Vec<u8>,
-    /// The panic with its place, or the difference between what was parsed first and what the print of it parsed to.
+    /// The panic with its place, or the difference between the first parsed value and that of its
+    /// printed form.
     pub problem: String,
 }
 
@@ -67,20 +68,20 @@ impl fmt::Display for Failure {
 /// Result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Inputs that were given.
+    /// Number of inputs that were run.
     pub inputs: u64,
-    /// Failures, each kind once.
+    /// Failures, one of each kind.
     pub failures: Vec<Failure>,
     /// Number of slow inputs.
     pub slow: u64,
-    /// The time of the slowest input, and its number.
+    /// Duration and number of the slowest input.
     pub slowest: (Duration, u64),
-    /// Time of all inputs, without their mutation.
+    /// Duration of all inputs, without their mutation.
     pub busy: Duration,
 }
 
 impl Outcome {
-    /// Inputs per second of the target's own time.
+    /// Returns the inputs per second of the target's own time.
     #[must_use]
     pub fn rate(&self) -> u64 {
         let micros = self.busy.as_micros().max(1);
@@ -88,7 +89,7 @@ impl Outcome {
     }
 }
 
-/// Gives the corpus to `target` as it is, and then mutated inputs.
+/// Runs the corpus unchanged, and then mutated inputs.
 ///
 /// # Errors
 ///
@@ -121,18 +122,18 @@ pub fn run(target: &Target, seed: u64, until: Until) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-/// One input of a run, given to its target once more.
+/// One repeated input of a run.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// The input.
     pub input: Vec<u8>,
-    /// Time that the target took.
+    /// Duration in the target.
     pub taken: Duration,
     /// The problem, if there is one.
     pub problem: Option<String>,
 }
 
-/// Gives input `number` of the run with this seed to `target`.
+/// Repeats input `number` of the run with this seed.
 ///
 /// # Errors
 ///
@@ -182,12 +183,13 @@ impl Outcome {
     }
 }
 
-/// Returns the kind of a problem: its first line, which names the place of a panic or the check that failed.
+/// Returns the kind of a problem: its first line, which has the place of a panic or the name of the
+/// failed check.
 fn kind(problem: &str) -> &str {
     problem.lines().next().unwrap_or_default()
 }
 
-/// Removes pieces of an input for as long as the problem stays the same, each time shorter ones.
+/// Removes shorter and shorter pieces of an input while the problem stays the same.
 fn smallest(target: &Target, input: &[u8], found: String) -> (Vec<u8>, String) {
     let (mut input, mut found) = (input.to_vec(), found);
     let mut length = input.len() / 2;
@@ -207,11 +209,11 @@ fn smallest(target: &Target, input: &[u8], found: String) -> (Vec<u8>, String) {
 }
 
 thread_local! {
-    /// The panic of the input that this thread runs: `None` outside of a run.
+    /// Panic of the input that this thread runs; `None` outside of a run.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Gives one input to the target and returns the problem, if there is one.
+/// Runs one input and returns the problem, if there is one.
 fn problem(target: &Target, input: &[u8]) -> Option<String> {
     quiet();
     PANIC.set(Some(String::new()));
@@ -223,7 +225,7 @@ fn problem(target: &Target, input: &[u8]) -> Option<String> {
     }
 }
 
-/// Makes panics of runs silent: their text and place are kept instead. Panics of other threads print as before.
+/// Silences panics of runs and keeps their text and place. Panics of other threads print as before.
 fn quiet() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,4 +1,4 @@
-//! The decoders and parsers that are fuzzed.
+//! The fuzzed decoders and parsers.
 
 mod bytes;
 mod netlink;
@@ -7,20 +7,21 @@ mod yaml;
 
 use std::fmt::Debug;
 
-/// Maximum number of characters that are shown of a value.
+/// Maximum number of printed characters of a value.
 const MAX_SHOWN: usize = 1_000;
 
 /// A decoder or parser.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// The name, also of the directory of its corpus.
+    /// Name of the target and of the directory of its corpus.
     pub name: &'static str,
-    /// True if the input is text: then lines, numbers and marks are mutated too.
+    /// True if the input is text: then lines, numbers and punctuation are mutated too.
     pub is_text: bool,
-    /// Inputs of the round that runs among the unit tests: a fraction of a second without optimization.
+    /// Number of inputs of the round in the unit tests: a fraction of a second without
+    /// optimization.
     pub short_round: u64,
-    /// Decodes an input. An input that is rejected is fine; the error is a promise that was not kept. Its first line names the
-    /// promise, the others the case.
+    /// Decodes an input. A rejected input is not an error. An error is a broken promise: its first
+    /// line names the promise, the others the case.
     pub check: fn(&[u8]) -> Result<(), String>,
 }
 
@@ -124,7 +125,7 @@ pub static ALL: &[Target] = &[
     },
 ];
 
-/// Returns the target of this name.
+/// Returns the target with this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Target> {
     ALL.iter().find(|target| target.name == name)
@@ -142,7 +143,8 @@ fn equal<T: PartialEq + Debug>(promise: &str, first: &T, again: &T) -> Result<()
     }
 }
 
-/// Returns a function that makes an error which begins with `promise` of why a print or encoding was rejected.
+/// Returns a function that makes an error for a rejected print or encoding, beginning with
+/// `promise`.
 fn rejected<E: ToString>(promise: &str, printed: &str) -> impl FnOnce(E) -> String {
     move |error| {
         format!(

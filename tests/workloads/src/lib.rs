@@ -1,6 +1,7 @@
-//! Workloads of the parts that do no IO, and the tables that they use.
+//! Workloads of the parts that do no IO, and their tables.
 //!
-//! [`workload::ALL`] is the one list: the benches time each of them, `src/bin/hot.rs` runs one of them under callgrind.
+//! [`workload::ALL`] is the only list: the benches time each workload, `src/bin/hot.rs` runs one of
+//! them under callgrind.
 
 pub mod table;
 pub mod workload;

@@ -1,4 +1,4 @@
-//! Clusters of one shape: so many Services of one TCP port, so many endpoints each.
+//! Clusters of one shape: a number of Services with one TCP port and a number of endpoints each.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,7 +13,7 @@ use planner::compile;
 
 const PORT: NonZeroU16 = NonZeroU16::MIN.saturating_add(79);
 
-/// Returns the tables that such a cluster asks of a node.
+/// Returns the tables that such a cluster needs on a node.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn desired(services: u32, endpoints: u32) -> Result<Desired, Box<dyn Error +
     Ok(compile(&cluster, &node, &config()).0)
 }
 
-/// Such a cluster, every first list delivered.
+/// Returns such a cluster, with all first lists delivered.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub fn cluster(
     Ok(cluster)
 }
 
-/// The configuration of the node that is measured: defaults.
+/// Returns the configuration of the measured node: the defaults.
 #[must_use]
 pub fn config() -> NodeConfig {
     NodeConfig::new("bench")
@@ -62,7 +62,8 @@ pub fn name(service: u32) -> ObjectName {
     ObjectName::new("bench", format!("service-{service}"))
 }
 
-/// The endpoints of a Service, `count` ready ones from the pod of number `first` on.
+/// Returns the slice of a Service with `count` ready endpoints, starting with the pod of number
+/// `first`.
 #[must_use]
 pub fn slice(service: u32, first: u32, count: u32) -> ClusterEvent {
     let name = name(service);

@@ -1,4 +1,4 @@
-//! The workloads: each is prepared once, and then run as often as one likes.
+//! The workloads: each is prepared once, and can then be run repeatedly.
 
 mod change;
 mod codec;
@@ -16,20 +16,20 @@ use model::ClusterState;
 
 use crate::table;
 
-/// A workload that is ready. Every run does the same work, or the same work there and back in turn. What it
-/// gives is dropped by the caller, outside of the measurement.
+/// A prepared workload. Every run does the same work, or alternates between the work and its
+/// reverse. The caller drops the result outside of the measurement.
 pub type Run = Box<dyn FnMut() -> Box<dyn Any>>;
 
-/// Result of preparing.
+/// Result of the preparation.
 pub type Prepared = Result<Run, Box<dyn Error + Send + Sync>>;
 
-/// Something that is measured.
+/// A measured operation.
 #[derive(Clone, Copy)]
 pub struct Workload {
-    /// Its name; sizes are Services x endpoints of each.
+    /// Name; sizes are Services x endpoints of each.
     pub name: &'static str,
-    /// True if its instructions are counted too. Those left out do the work of another one on more Services, and would take
-    /// callgrind long.
+    /// True if its instructions are counted too. The others do the same work on more Services,
+    /// which takes callgrind long.
     pub counted: bool,
     prepare: fn() -> Prepared,
 }
@@ -51,11 +51,11 @@ impl Workload {
         }
     }
 
-    /// Makes everything that the workload works on.
+    /// Creates the input of the workload.
     ///
     /// # Errors
     ///
-    /// Its tables cannot be made.
+    /// Its tables cannot be created.
     pub fn prepare(self) -> Prepared {
         (self.prepare)()
     }

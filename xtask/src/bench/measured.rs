@@ -1,4 +1,4 @@
-//! Output of the program in the VM.
+//! Parses the output of the benchmark in the VM.
 
 #[cfg(test)]
 mod tests;
@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use crate::error::{Context, Result};
 
-/// Start of each of its lines.
+/// Start of each line of results.
 const MARK: &str = "bench: ";
 
-/// An operation at a size, in the order in which they were first heard of.
+/// An operation at a size, in the order of their first occurrence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Case {
     pub(crate) operation: String,
@@ -22,18 +22,18 @@ pub(crate) struct Case {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) cases: Vec<Case>,
-    /// Seconds of each case by who did it, in the order of the runs.
+    /// Seconds of each case by program, in the order of the runs.
     pub(crate) times: BTreeMap<(Case, String), Vec<f64>>,
-    /// Figures that are no times: name, values, unit.
+    /// Figures other than times: name, values, unit.
     pub(crate) figures: BTreeMap<Case, BTreeMap<String, (Vec<f64>, String)>>,
     lines: Vec<Value>,
 }
 
 impl Measured {
-    /// Takes it out of an output.
+    /// Parses the results in an output.
     ///
     /// # Errors
-    /// Where a line is not as it should be.
+    /// When a line is malformed.
     pub(crate) fn read(output: &str) -> Result<Self> {
         let mut measured = Self::default();
         for line in output.lines().filter_map(|line| line.strip_prefix(MARK)) {
@@ -64,7 +64,7 @@ impl Measured {
         }
     }
 
-    /// Returns the other programs that did this, in the order of their names.
+    /// Returns the other programs that ran this case, sorted by name.
     pub(crate) fn others<'a>(
         &'a self,
         case: &'a Case,
@@ -75,13 +75,13 @@ impl Measured {
             .map(|((_, who), times)| (who.as_str(), times.as_slice()))
     }
 
-    /// Every line as it came.
+    /// Returns every line as JSON, unchanged.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string_pretty(&self.lines).unwrap_or_default() + "\n"
     }
 }
 
-/// Some values: median, least, most, and what 99 of 100 do not exceed.
+/// Median, minimum, maximum and 99th percentile of some values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,

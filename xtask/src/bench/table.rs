@@ -1,11 +1,11 @@
-//! The table of what was measured, as Markdown.
+//! Prints the measurements as a Markdown table.
 
 use super::measured::{Case, Measured, Spread};
 
 const OURS: &str = "kube-ipvs";
 /// Name of the limit of a part.
 const LIMIT: &str = "limit";
-/// Of what the limit of everything is made.
+/// Parts whose limits add up to the limit of everything.
 const PARTS: [(&str, &str); 4] = [
     ("write servers", LIMIT),
     ("write sets", LIMIT),
@@ -14,10 +14,11 @@ const PARTS: [(&str, &str); 4] = [
 ];
 const WHOLE: &str = "cold sync";
 
-/// Above so many samples the largest one is an accident, and 99 of 100 are told in its place.
+/// Above this number of samples the maximum is an outlier, and the 99th percentile is printed
+/// instead.
 const MANY: usize = 20;
 
-/// Times with their ratios, and below them all other figures.
+/// Prints times with their ratios, followed by all other figures.
 pub(crate) fn print(measured: &Measured) -> String {
     let mut out = String::from(
         "| operation | size | kube-ipvs | beside | it takes | ratio |\n|---|---|---|---|---|---|\n",
@@ -74,7 +75,7 @@ pub(crate) fn print(measured: &Measured) -> String {
     out
 }
 
-/// The limit of everything, run by run; none where a part was not measured.
+/// Returns the sum of the parts' limits for each run, or none if a part was not measured.
 fn sum_of_limits(measured: &Measured, case: &Case) -> Option<Vec<f64>> {
     if case.operation != WHOLE {
         return None;
@@ -94,7 +95,7 @@ fn sum_of_limits(measured: &Measured, case: &Case) -> Option<Vec<f64>> {
     Some(sum)
 }
 
-/// Returns the ratio of the others' times to ours, run by run.
+/// Returns the ratio of the other program's times to ours for each run.
 fn ratio(ours: &[f64], theirs: &[f64]) -> String {
     let ratios = ours.iter().zip(theirs).map(|(ours, theirs)| theirs / ours);
     match Spread::of(ratios) {

@@ -1,4 +1,4 @@
-//! The image unpacked, with what an OCI runtime such as `crun` is to do with it.
+//! Unpacks the image and writes the configuration for an OCI runtime such as `crun`.
 //!
 //! Source: OCI runtime-spec 1.0, `config.md` and `config-linux.md`.
 
@@ -17,18 +17,18 @@ use crate::project::Project;
 /// Rights of the container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Rights {
-    /// Everything, as a privileged container.
+    /// All rights, as in a privileged container.
     #[default]
     All,
-    /// Rights of the DaemonSet's daemon: two capabilities, and the kernel's settings can only be read.
+    /// Rights of the DaemonSet's daemon: two capabilities, and read-only kernel settings.
     DaemonSet,
 }
 
-/// The capabilities of the DaemonSet's daemon: netlink of IPVS, sets, addresses and packet filters; and
-/// raw sockets, by which `iptables-legacy` speaks with the kernel.
+/// The capabilities of the DaemonSet's daemon: netlink of IPVS, sets, addresses and packet filters;
+/// and raw sockets, which `iptables-legacy` uses.
 pub(crate) const CAPABILITIES: [&str; 2] = ["NET_ADMIN", "NET_RAW"];
 
-/// All there are up to Linux 5.9.
+/// All capabilities up to Linux 5.9.
 const ALL_CAPABILITIES: [&str; 41] = [
     "AUDIT_CONTROL",
     "AUDIT_READ",
@@ -76,15 +76,15 @@ const ALL_CAPABILITIES: [&str; 41] = [
 /// A file or directory of the host that the container sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// Where it is on the host.
+    /// Path on the host.
     pub(crate) from: PathBuf,
-    /// Where it is in the container.
+    /// Path in the container.
     pub(crate) to: PathBuf,
-    /// True if it can only be read.
+    /// True for a read-only mount.
     pub(crate) read_only: bool,
 }
 
-/// Reads `FROM:TO` and `FROM:TO:rw`.
+/// Parses `FROM:TO` and `FROM:TO:rw`.
 pub(crate) fn parse_mount(text: &str) -> std::result::Result<Mount, String> {
     let (text, read_only) = match text.strip_suffix(":rw") {
         Some(rest) => (rest, false),
@@ -105,22 +105,22 @@ pub(crate) fn parse_mount(text: &str) -> std::result::Result<Mount, String> {
 /// Settings of the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BundleSpec {
-    /// The arguments of the entrypoint.
+    /// Arguments of the entrypoint.
     pub(crate) arguments: Vec<String>,
-    /// More environment, `NAME=VALUE`.
+    /// Additional environment variables, `NAME=VALUE`.
     pub(crate) environment: Vec<String>,
-    /// Its rights.
+    /// Rights of the container.
     pub(crate) rights: Rights,
-    /// The network namespace to run in; the host's without one.
+    /// Network namespace; `None` is the host's.
     pub(crate) network_namespace: Option<PathBuf>,
-    /// More of the host's files.
+    /// Additional files of the host.
     pub(crate) mounts: Vec<Mount>,
 }
 
 /// Writes `DIRECTORY/rootfs` and `DIRECTORY/config.json`, for `crun run --bundle DIRECTORY NAME`.
 ///
 /// # Errors
-/// When the directory has something in it, or the image cannot be built.
+/// When the directory is not empty, or the image cannot be built.
 pub(crate) fn bundle(
     project: &Project,
     profile: Profile,
@@ -136,7 +136,7 @@ pub(crate) fn bundle(
     for tree in trees(project, &programs::build(project, profile)?)? {
         unpack(&layer::archive(&tree, 0)?, &root)?;
     }
-    // The runtime binds the host's lock here and may not be able to make the file.
+    // The runtime mounts the host's lock here and may not be able to create the file.
     fs::write(root.join("run/xtables.lock"), "").context(writing)?;
     let text = format!("{:#}\n", configuration(spec));
     fs::write(directory.join("config.json"), text).context(writing)
@@ -152,7 +152,7 @@ fn unpack(archive: &[u8], root: &Path) -> Result {
         .context(|| format!("unpacking to {}", root.display()))
 }
 
-/// `config.json`.
+/// Returns `config.json`.
 fn configuration(spec: &BundleSpec) -> Value {
     let mut arguments = vec![oci::ENTRYPOINT.to_owned()];
     arguments.extend(spec.arguments.iter().cloned());
@@ -200,7 +200,7 @@ fn capabilities(rights: Rights) -> Value {
     json!({ "bounding": names, "effective": names, "permitted": names })
 }
 
-/// The host's network and processes, and mounts of its own.
+/// Returns the namespaces: the host's network and processes, and separate mounts.
 fn namespaces(spec: &BundleSpec) -> Value {
     let mut namespaces = vec![json!({ "type": "mount" })];
     if let Some(path) = &spec.network_namespace {

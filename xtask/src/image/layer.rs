@@ -1,6 +1,7 @@
-//! A tree as a layer: an archive with the same bytes for the same tree.
+//! Writes a tree as a layer: an archive with the same bytes for the same tree.
 //!
-//! Source: OCI image-spec 1.1, `layer.md`: entries sorted here, no extended attributes, no change marks.
+//! Source: OCI image-spec 1.1, `layer.md`: entries sorted here, no extended attributes, no change
+//! marks.
 
 #[cfg(test)]
 mod tests;
@@ -14,18 +15,18 @@ use tar::{Builder, EntryType, Header};
 use super::tree::{Entry, Tree};
 use crate::error::{Context, Result};
 
-/// The SHA-256 of some bytes. Prints as `sha256:…`.
+/// SHA-256 of some bytes. Prints as `sha256:…`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Digest(String);
 
 impl Digest {
-    /// That of these bytes.
+    /// Computes the digest of these bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let hash = Sha256::digest(bytes);
         Digest(hash.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The hexadecimal digits alone.
+    /// Returns only the hexadecimal digits.
     pub(crate) fn hex(&self) -> &str {
         &self.0
     }
@@ -40,23 +41,23 @@ impl fmt::Display for Digest {
 /// A layer of an image.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layer {
-    /// Its name in messages.
+    /// Name in messages.
     pub(crate) name: &'static str,
-    /// That of the archive before compression, the `diff_id`.
+    /// Digest of the archive before compression, the `diff_id`.
     pub(crate) diff: Digest,
-    /// That of the compressed archive.
+    /// Digest of the compressed archive.
     pub(crate) digest: Digest,
     /// The archive, compressed by gzip.
     pub(crate) compressed: Vec<u8>,
-    /// The archive's length in bytes before compression.
+    /// Length of the archive in bytes before compression.
     pub(crate) unpacked: usize,
 }
 
 impl Layer {
-    /// The tree with `time`, in seconds since 1970, as the time of everything in it.
+    /// Builds a layer. `time`, in seconds since 1970, is the time of every entry.
     pub(crate) fn new(name: &'static str, tree: &Tree, time: u64) -> Result<Self> {
         let archive = archive(tree, time)?;
-        // No name and no time in gzip's own header.
+        // gzip's own header has no name and no time.
         let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
         let compressed = (gzip.write_all(&archive))
             .and_then(|()| gzip.finish())
@@ -71,7 +72,8 @@ impl Layer {
     }
 }
 
-/// The tree as a tar archive: everything belongs to user and group 0 and was changed at `time`.
+/// Returns the tree as a tar archive. Every entry belongs to user and group 0 and has the time
+/// `time`.
 pub(crate) fn archive(tree: &Tree, time: u64) -> Result<Vec<u8>> {
     let mut archive = Builder::new(Vec::new());
     for (path, entry) in tree.entries() {

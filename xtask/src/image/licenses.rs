@@ -1,4 +1,4 @@
-//! The notices of the crates that our programs are made of.
+//! Collects the notices of the crates in our programs.
 
 #[cfg(test)]
 mod tests;
@@ -14,10 +14,10 @@ use super::programs::PROGRAMS;
 use crate::error::{Context, Error, Result};
 use crate::project::{Project, cargo};
 
-/// Starts of the names of notices.
+/// Prefixes of the file names of notices.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT"];
 
-/// All notices as one text: each text once, below the crates that it came with.
+/// Returns all notices as one text. Each text occurs once, below the crates that have it.
 pub(super) fn of_dependencies(project: &Project, target: &str) -> Result<String> {
     let metadata = metadata(project, target)?;
     let roots: Vec<&str> = PROGRAMS.iter().map(|(package, _)| *package).collect();
@@ -51,7 +51,7 @@ fn metadata(project: &Project, target: &str) -> Result<Value> {
     serde_json::from_slice(&output.stdout).context(|| "reading the answer of `cargo metadata`")
 }
 
-/// The packages from elsewhere that the packages `roots` use when they run.
+/// Returns the external packages that the packages `roots` use at run time.
 fn linked<'a>(metadata: &'a Value, roots: &[&str]) -> Vec<&'a Value> {
     let packages: BTreeMap<&str, &Value> = list(&metadata["packages"])
         .filter_map(|package| Some((package["id"].as_str()?, package)))
@@ -86,7 +86,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// The notices in a crate's folder.
+/// Returns the notices in a crate's folder.
 fn texts(folder: &Path) -> Result<Vec<String>> {
     let reading = || format!("reading {}", folder.display());
     let mut texts = Vec::new();

@@ -1,7 +1,7 @@
-//! Layers as an OCI image: its configuration, its manifest, and the files of an image layout.
+//! Writes layers as an OCI image: configuration, manifest, and the files of an image layout.
 //!
-//! Source: OCI image-spec 1.1, `config.md`, `manifest.md` and `image-layout.md`. The archive has Docker's
-//! `manifest.json` too, for `docker load` before version 25.
+//! Source: OCI image-spec 1.1, `config.md`, `manifest.md` and `image-layout.md`. The archive has
+//! Docker's `manifest.json` too, for `docker load` before version 25.
 
 #[cfg(test)]
 mod tests;
@@ -13,30 +13,30 @@ use super::layer::{self, Digest, Layer};
 use super::tree::Tree;
 use crate::error::{Context, Result};
 
-/// Where the image is published, without a tag.
+/// Repository of the published image, without a tag.
 pub(crate) const NAME: &str = "ghcr.io/kube-ipvs/kube-ipvs";
 
-/// The folders in which programs are looked for in the image.
+/// `PATH` of the image.
 pub(crate) const PATH: &str = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The program that runs if nothing else is said.
+/// Default program of the image.
 pub(crate) const ENTRYPOINT: &str = "/usr/local/bin/kube-ipvsd";
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// The image's description of itself.
+/// Metadata of the image.
 pub(crate) struct About {
-    /// The project's version, which is the tag.
+    /// Version of the project, used as the tag.
     pub(crate) version: String,
-    /// Where the sources are.
+    /// Repository of the sources.
     pub(crate) repository: String,
-    /// When it was made, in seconds since 1970.
+    /// Creation time in seconds since 1970.
     pub(crate) time: u64,
 }
 
-/// The files of an image layout, by path.
+/// Returns the files of an image layout, by path.
 pub(crate) fn files(layers: &[Layer], about: &About) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let mut blob = |bytes: Vec<u8>| {
@@ -59,7 +59,7 @@ pub(crate) fn files(layers: &[Layer], about: &About) -> Result<BTreeMap<String, 
     Ok(files)
 }
 
-/// The layout as one archive.
+/// Returns the layout as one archive.
 pub(crate) fn archive(files: &BTreeMap<String, Vec<u8>>, time: u64) -> Result<Vec<u8>> {
     let mut tree = Tree::default();
     for (path, bytes) in files {
@@ -68,7 +68,7 @@ pub(crate) fn archive(files: &BTreeMap<String, Vec<u8>>, time: u64) -> Result<Ve
     layer::archive(&tree, time)
 }
 
-/// The words of Go for this processor.
+/// Returns Go's name for this processor architecture.
 pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -157,7 +157,7 @@ fn rfc3339(seconds: u64) -> Result<String> {
         .map(|time| time.to_string())
 }
 
-/// Keys are sorted: serde_json's maps are `BTreeMap`s.
+/// Serialises with sorted keys: serde_json's maps are `BTreeMap`s.
 fn text(value: &Value) -> Vec<u8> {
     value.to_string().into_bytes()
 }

@@ -1,8 +1,9 @@
-//! The lower layer: iptables in both variants, from Debian packages.
+//! Builds the lower layer: iptables in both variants, from Debian packages.
 //!
-//! The daemon runs `iptables-restore` and `-save` of the variant that the node uses. Other programs' rules are
-//! in the same tables, so all extensions for IPv4 and IPv6 come along: without one, the program could
-//! not print a rule that uses it. Those for bridges and ARP are left out.
+//! The daemon runs `iptables-restore` and `iptables-save` of the variant that the node uses. The
+//! same tables have rules of other programs, so the layer includes all extensions for IPv4 and
+//! IPv6: without one, the program could not print a rule that uses it. Extensions for bridges and
+//! ARP are left out.
 
 #[cfg(test)]
 mod tests;
@@ -16,10 +17,10 @@ use super::tree::Tree;
 use crate::error::{Context, Error, Result};
 use crate::vm::{closure, packages, shell};
 
-/// `netbase` brings /etc/protocols, by which rules name protocols.
+/// `netbase` has /etc/protocols, which rules need for names of protocols.
 const PACKAGES: &[&str] = &["iptables", "netbase"];
 
-/// Where Debian keeps the texts that the packages' notices name.
+/// Directory of the licence texts that Debian's notices name.
 const COMMON_LICENSES: &str = "/usr/share/common-licenses/";
 
 /// Directories that runtimes mount to, or that programs expect.
@@ -35,14 +36,14 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("usr/sbin", 0o755),
 ];
 
-/// Small files of /etc. The C library of iptables looks up protocols, that of our static programs
+/// Small files of /etc. The C library of iptables looks up protocols; that of our static programs
 /// looks up the API server's name.
 const ETC: &[(&str, &str)] = &[(
     "etc/nsswitch.conf",
     "hosts: files dns\nprotocols: files\nservices: files\n",
 )];
 
-/// The layer's files, from the packages as they are installed on this machine.
+/// Returns the layer's files, from the packages installed on this machine.
 pub(crate) fn tree() -> Result<Tree> {
     packages::ensure(PACKAGES)?;
     let mut tree = Tree::default();
@@ -65,7 +66,7 @@ pub(crate) fn tree() -> Result<Tree> {
     Ok(tree)
 }
 
-/// Adds what is wanted of the packages, and gives the programs and plug-ins among it.
+/// Adds the selected files of the packages, and returns the programs and plug-ins among them.
 fn add_packages(tree: &mut Tree) -> Result<Vec<PathBuf>> {
     let mut programs = Vec::new();
     for file in shell::output("dpkg", &[&["-L"], PACKAGES].concat())?.lines() {
@@ -85,7 +86,7 @@ fn add_packages(tree: &mut Tree) -> Result<Vec<PathBuf>> {
     Ok(programs)
 }
 
-/// Returns true if a packages' file belongs in the image.
+/// Returns true if a package's file belongs in the image.
 fn wanted(inside: &Path) -> bool {
     let name = inside.file_name().unwrap_or_default().to_string_lossy();
     let folder = inside.parent().unwrap_or(Path::new(""));
@@ -102,7 +103,7 @@ fn wanted(inside: &Path) -> bool {
 
 const MULTIS: [&str; 2] = ["xtables-legacy-multi", "xtables-nft-multi"];
 
-/// The names by which the daemon and people call the two programs.
+/// Returns the names of the links to the two programs.
 fn links() -> [&'static str; 12] {
     [
         "ip6tables-legacy",
@@ -120,7 +121,7 @@ fn links() -> [&'static str; 12] {
     ]
 }
 
-/// That each program is there, whatever the distribution did to its packages.
+/// Checks that every program exists, for any distribution's packaging.
 fn complete(tree: &Tree) -> Result {
     let names = MULTIS.iter().copied().chain(links());
     let missing: Vec<&str> = names
@@ -137,7 +138,7 @@ fn complete(tree: &Tree) -> Result {
     }
 }
 
-/// A file of the host under its path; where that is a link, what it leads to.
+/// Adds a file of the host under its path, following links.
 fn add(tree: &mut Tree, host: &Path) -> Result {
     let Some(inside) = closure::guest_path(host) else {
         return Err(Error::new(format!("{} has no place", host.display())));
@@ -147,7 +148,7 @@ fn add(tree: &mut Tree, host: &Path) -> Result {
     Ok(())
 }
 
-/// A file's content and its mode: that of a program or that of data.
+/// Returns a file's content and mode: that of a program or that of data.
 fn read(host: &Path) -> Result<(u32, Vec<u8>)> {
     let reading = || format!("reading {}", host.display());
     let about = fs::metadata(host).context(reading)?;
@@ -158,7 +159,7 @@ fn read(host: &Path) -> Result<(u32, Vec<u8>)> {
     Ok((mode, fs::read(host).context(reading)?))
 }
 
-/// The notices of every package of which something is in the layer, and the licenses that they name.
+/// Adds the notices of every package with a file in the layer, and the licences that they name.
 fn add_notices(tree: &mut Tree, libraries: &BTreeSet<PathBuf>) -> Result {
     let mut names: BTreeSet<String> = PACKAGES.iter().map(|&name| name.to_owned()).collect();
     for library in libraries {
@@ -180,13 +181,13 @@ fn add_notices(tree: &mut Tree, libraries: &BTreeSet<PathBuf>) -> Result {
     Ok(())
 }
 
-/// The package that a file came with.
+/// Returns the package of a file.
 fn owner(file: &Path) -> Result<String> {
     let merged = Path::new("/usr").join(file.strip_prefix("/").unwrap_or(file));
     let split = file
         .strip_prefix("/usr")
         .map(|rest| Path::new("/").join(rest));
-    // dpkg knows a file of a merged /usr by one of two paths.
+    // dpkg lists a file of a merged /usr under one of two paths.
     [Some(file.to_path_buf()), Some(merged), split.ok()]
         .into_iter()
         .flatten()
@@ -197,14 +198,14 @@ fn owner(file: &Path) -> Result<String> {
         .ok_or_else(|| Error::new(format!("no Debian package owns {}", file.display())))
 }
 
-/// The package in `libc6:amd64: /lib/…`.
+/// Returns the package in `libc6:amd64: /lib/…`.
 fn owner_in(answer: &str) -> Option<String> {
     let (package, _) = answer.lines().next()?.split_once(": ")?;
     let name = package.split(':').next()?;
     (!name.contains(' ')).then(|| name.to_owned())
 }
 
-/// The licenses that a notice names by their place.
+/// Returns the licences that a notice names by their path.
 fn named_licenses(notice: &str) -> BTreeSet<String> {
     (notice.split(COMMON_LICENSES).skip(1))
         .map(|rest| {

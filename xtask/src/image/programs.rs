@@ -1,7 +1,7 @@
-//! The upper layer: our programs, static, so that they need nothing of the image.
+//! Builds the upper layer: our static programs, which need no library of the image.
 //!
-//! glibc's own lookups of names (files and DNS) are part of its static library since version 2.34: the
-//! API server may be named in a kubeconfig.
+//! glibc's own name lookups (files and DNS) are part of its static library since version 2.34. They
+//! are needed because a kubeconfig may name the API server.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,15 +13,15 @@ use crate::project::{Project, cargo};
 use crate::say::say;
 use crate::vm::closure;
 
-/// The packages and the program of each.
+/// Packages and the program of each.
 pub(super) const PROGRAMS: &[(&str, &str)] = &[("node", "kube-ipvsd"), ("ipvsctl", "ipvsctl")];
 
-/// Profile by which the programs are compiled.
+/// Cargo profile of the programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     /// Small and fast.
     Release,
-    /// Compiled in less time, for tests.
+    /// Compiled faster, for tests.
     Dev,
 }
 
@@ -33,7 +33,7 @@ impl Profile {
         }
     }
 
-    /// Where cargo puts what it compiles.
+    /// Returns cargo's output folder for this profile.
     fn folder(self) -> &'static str {
         match self {
             Profile::Release => "release",
@@ -42,10 +42,10 @@ impl Profile {
     }
 }
 
-/// A program's name and where it was compiled to.
+/// Name of a program and path of its executable.
 pub(super) type Built = (&'static str, PathBuf);
 
-/// The layer's files.
+/// Returns the files of the layer.
 pub(super) fn tree(project: &Project, built: &[Built]) -> Result<Tree> {
     let mut tree = Tree::default();
     for (name, path) in built {
@@ -59,8 +59,8 @@ pub(super) fn tree(project: &Project, built: &[Built]) -> Result<Tree> {
     Ok(tree)
 }
 
-/// The target, named even where it is the host's: else the flags would hold for procedural macros too,
-/// which cannot be static.
+/// Returns the target. Cargo gets it explicitly even if it is the host's: otherwise the flags would
+/// apply to procedural macros too, which cannot be static.
 pub(crate) fn target() -> String {
     format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
 }
@@ -101,7 +101,8 @@ pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
     Ok(programs)
 }
 
-/// Returns the flags of rustc: static, and without the names of this machine's directories in messages of panics.
+/// Returns the flags of rustc: static, and without the names of this machine's directories in panic
+/// messages.
 pub(crate) fn static_flags(project: &Project) -> Vec<String> {
     let mut flags = vec![
         "-Ctarget-feature=+crt-static".to_owned(),

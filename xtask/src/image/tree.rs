@@ -10,50 +10,50 @@ use std::collections::BTreeMap;
 pub(crate) enum Entry {
     /// A directory.
     Directory {
-        /// Its permissions.
+        /// Permissions.
         mode: u32,
     },
     /// A file.
     File {
-        /// Its permissions.
+        /// Permissions.
         mode: u32,
-        /// Its content.
+        /// Content.
         bytes: Vec<u8>,
     },
     /// A symbolic link.
     Link {
-        /// Where it leads, as it is written in the link.
+        /// Target of the link, unchanged.
         to: String,
     },
 }
 
-/// Entries by path: relative, without `.` and `..`, parents first.
+/// Entries by path. Paths are relative, without `.` and `..`; parents come first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tree(BTreeMap<String, Entry>);
 
 impl Tree {
-    /// A directory with this mode, whatever was there.
+    /// Adds a directory with this mode, replacing any entry.
     pub(crate) fn directory(&mut self, path: &str, mode: u32) {
         self.put(path, Entry::Directory { mode });
     }
 
-    /// A file with this mode.
+    /// Adds a file with this mode.
     pub(crate) fn file(&mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>) {
         let bytes = bytes.into();
         self.put(path, Entry::File { mode, bytes });
     }
 
-    /// A symbolic link.
+    /// Adds a symbolic link.
     pub(crate) fn link(&mut self, path: &str, to: &str) {
         self.put(path, Entry::Link { to: to.to_owned() });
     }
 
-    /// All entries, a directory before what is in it.
+    /// Returns all entries, a directory before its contents.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.0.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
-    /// Returns true if something is there.
+    /// Returns true if the path has an entry.
     pub(crate) fn contains(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }

@@ -1,4 +1,4 @@
-//! Counts that were committed, and what new ones say beside them.
+//! The committed counts, and the comparison of new ones with them.
 
 #[cfg(test)]
 mod tests;
@@ -8,29 +8,30 @@ use std::fmt::Write as _;
 
 use toml::Table;
 
-/// Command that writes the baseline anew.
+/// Command that rewrites the baseline.
 pub(super) const BLESS: &str = "cargo xtask bless --instructions";
 
 /// Maximum distance of a count from the baseline, each way, in percent.
 const TOLERANCE: u128 = 2;
 
-/// Start of the file.
+/// Head of the file.
 const ABOUT: &str = "\
-# Instructions of each workload of tests/workloads, counted by callgrind. `cargo xtask test` fails where one takes 2 %
-# more or fewer; `cargo xtask bless --instructions` writes this file. docs/testing.md says more.
+# Instructions of each workload of tests/workloads, counted by callgrind. `cargo xtask test` fails if a
+# count differs by more than 2 %; `cargo xtask bless --instructions` writes this file. See
+# docs/testing.md.
 ";
 
-/// Instructions of each workload, and what they were counted with.
+/// Instructions of each workload, and the tools with which they were counted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Baseline {
-    /// Names and versions of what decides about machine code, and of what counted it.
+    /// Names and versions of the tools that determine machine code, and of the counter.
     pub(super) tools: BTreeMap<String, String>,
     /// By the name of the workload; never zero.
     pub(super) instructions: BTreeMap<String, u64>,
 }
 
 impl Baseline {
-    /// Reads the file's text; the error says what is wrong with it.
+    /// Parses the file. The error describes the first mistake.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let table: Table = text
             .parse()
@@ -57,14 +58,14 @@ impl Baseline {
                             .ok_or_else(|| format!("{name} has no number of instructions"))?;
                         baseline.instructions.insert(name.clone(), count);
                     }
-                    _ => return Err(format!("[{title}] is not understood")),
+                    _ => return Err(format!("[{title}] is unknown")),
                 }
             }
         }
         Ok(baseline)
     }
 
-    /// The file's text.
+    /// Returns the text of the file.
     pub(super) fn print(&self) -> String {
         let mut text = format!("{ABOUT}\n[tools]\n");
         for (name, version) in &self.tools {
@@ -77,12 +78,13 @@ impl Baseline {
         text
     }
 
-    /// Judges so many instructions of the workload `name`: an error where they are too many or too few.
+    /// Compares a count of the workload `name` with the baseline: an error if it is too high or too
+    /// low.
     pub(super) fn judge(&self, name: &str, counted: u64) -> Result<String, String> {
         let instructions = format!("{} instructions", grouped(counted, ','));
         let Some(known) = self.instructions.get(name).copied() else {
             return Err(format!(
-                "{instructions}, and the baseline does not have it: `{BLESS}` adds it"
+                "{instructions}, not in the baseline: `{BLESS}` adds it"
             ));
         };
         let line = format!(
@@ -94,16 +96,16 @@ impl Baseline {
             Ok(line)
         } else if counted > known {
             Err(format!(
-                "{line}: more than {TOLERANCE} % more. If that is what a change is worth, `{BLESS}` and commit"
+                "{line}: more than {TOLERANCE} % more. If the change is worth it, run `{BLESS}` and commit"
             ))
         } else {
             Err(format!(
-                "{line}: more than {TOLERANCE} % fewer. Keep what was gained: `{BLESS}` and commit"
+                "{line}: more than {TOLERANCE} % fewer. To keep the improvement, run `{BLESS}` and commit"
             ))
         }
     }
 
-    /// The workloads of the baseline that are not among `names`.
+    /// Returns the workloads of the baseline that are not in `names`.
     pub(super) fn without_workload<'a>(
         &'a self,
         names: &'a [String],
@@ -111,7 +113,7 @@ impl Baseline {
         (self.instructions.keys()).filter(|name| !names.contains(name))
     }
 
-    /// A remark to failures where `tools` are not those of the baseline; empty where they are.
+    /// Returns a remark for failures if `tools` differ from those of the baseline; empty otherwise.
     pub(super) fn tools_that_differ(&self, tools: &BTreeMap<String, String>) -> String {
         let differ: Vec<String> = (tools.iter())
             .filter_map(|(name, version)| {
@@ -131,7 +133,7 @@ pub(super) fn percent(counted: u64, known: u64) -> String {
     format!("{:+.2} %", (counted as f64 / known as f64 - 1.0) * 100.0)
 }
 
-/// `1,234,567` with ',' between.
+/// Prints `1234567` as `1,234,567` with ',' for `between`.
 fn grouped(number: u64, between: char) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,5 @@
-//! Counting with callgrind, a tool of valgrind: the same program takes the same number of instructions in each run.
+//! Counts instructions with callgrind, a tool of valgrind. A program takes the same number of
+//! instructions in each run.
 
 #[cfg(test)]
 mod tests;
@@ -14,11 +15,11 @@ use crate::project::{Project, cargo};
 use crate::say::say;
 use crate::vm::{packages, shell};
 
-/// The function of the program whose instructions count, with those of all that it calls.
+/// Function of the program whose instructions are counted, including those of its callees.
 const COUNTED: &str = "hot::measured*";
 
-/// The C library chooses among its copying functions by what the processor can do; without all this it takes the same
-/// ones everywhere.
+/// glibc chooses its copying functions by the features of the processor. With these tunables it
+/// chooses the same ones on every processor.
 const TUNABLES: &str = "glibc.cpu.hwcaps=-AVX,-AVX_Usable,-AVX2,-AVX2_Usable,-AVX512F,-AVX512VL,\
                         -AVX_Fast_Unaligned_Load,-BMI1,-BMI2,-ERMS,-FSRM,-LZCNT,-MOVBE,-POPCNT,-RTM,-SSE4_1,\
                         -SSE4_2,-SSSE3";
@@ -27,12 +28,12 @@ const TUNABLES: &str = "glibc.cpu.hwcaps=-AVX,-AVX_Usable,-AVX2,-AVX2_Usable,-AV
 pub(super) struct Callgrind {
     valgrind: PathBuf,
     program: PathBuf,
-    /// Where it leaves what it counted, for callgrind_annotate.
+    /// Folder of callgrind's output, for callgrind_annotate.
     folder: PathBuf,
 }
 
 impl Callgrind {
-    /// Fetches the one and builds the other.
+    /// Downloads valgrind and builds the program.
     pub(super) fn prepare(project: &Project) -> Result<Self> {
         let valgrind = packages::unpacked(project, "valgrind", "valgrind")?;
         let folder = project.target.join("instructions");
@@ -44,16 +45,16 @@ impl Callgrind {
         })
     }
 
-    /// The names of the workloads.
+    /// Returns the names of the workloads.
     pub(super) fn workloads(&self) -> Result<Vec<String>> {
         let names = shell::output::<&str>(&self.program.to_string_lossy(), &[])?;
         Ok(names.lines().map(str::to_owned).collect())
     }
 
-    /// The instructions of the workload `name`.
+    /// Counts the instructions of the workload `name`.
     ///
     /// # Errors
-    /// When it fails, or callgrind does; the error names the workload.
+    /// When the workload or callgrind fails. The error names the workload.
     pub(super) fn count(&self, name: &str) -> Result<u64> {
         let out = self
             .folder
@@ -82,7 +83,7 @@ impl Callgrind {
         })
     }
 
-    /// Names and versions of what decides about machine code, and of what counts it.
+    /// Returns names and versions of the tools that determine machine code, and of the counter.
     pub(super) fn tools(&self) -> Result<BTreeMap<String, String>> {
         let valgrind = self
             .command()
@@ -91,7 +92,7 @@ impl Callgrind {
             .context(|| "starting valgrind")?;
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let rustc = shell::output(&rustc.to_string_lossy(), &["--version"])?;
-        // Elsewhere than on Debian it comes from nowhere that could be asked.
+        // Other distributions than Debian have no version to query.
         let libc = shell::output("dpkg-query", &["-W", "-f", "${Version}", "libc6-dev"]);
         let tools = [
             ("libc6-dev", libc.unwrap_or_else(|_| "unknown".to_owned())),
@@ -106,7 +107,8 @@ impl Callgrind {
             .into())
     }
 
-    /// Its environment is empty but for what it needs: the caller's would be on the program's stack.
+    /// Returns the command with a minimal environment: the caller's would be on the program's
+    /// stack.
     fn command(&self) -> Command {
         let mut command = Command::new(self.valgrind.join("usr/bin/valgrind.bin"));
         command
@@ -119,8 +121,8 @@ impl Callgrind {
     }
 }
 
-/// Compiles the program as the released ones are, but with the names of its functions; static, so that the loader and
-/// its binding of functions count nothing.
+/// Compiles the program like the released ones, but with the names of its functions. It is static,
+/// so that the loader and its symbol binding add no instructions.
 fn build(project: &Project, directory: &Path) -> Result<PathBuf> {
     say("building the program whose instructions are counted");
     let target = image::target();
@@ -143,13 +145,13 @@ fn build(project: &Project, directory: &Path) -> Result<PathBuf> {
     Ok(directory.join(target).join("release/hot"))
 }
 
-/// The sum in what callgrind left; none where it counted nothing.
+/// Returns the total in callgrind's output, or none if it counted nothing.
 fn total(text: &str) -> Option<u64> {
     let number = text.lines().find_map(|line| line.strip_prefix("totals:"))?;
     number.trim().parse().ok().filter(|total| *total > 0)
 }
 
-/// `1.95.0 (…)` of `rustc 1.95.0 (…)`, `3.19.0` of `valgrind-3.19.0`.
+/// Returns `1.95.0 (…)` of `rustc 1.95.0 (…)`, `3.19.0` of `valgrind-3.19.0`.
 fn version_of(name: &str, text: &str) -> String {
     let text = text.trim();
     let rest = text.strip_prefix(name).unwrap_or(text);

@@ -41,7 +41,7 @@ fn a_program_that_dies_has_a_failed_test() {
 }
 
 #[test]
-fn what_failed_tests_said_is_kept() {
+fn outputs_of_failed_tests_are_kept() {
     let output = "\
 test a ... FAILED
 

@@ -1,4 +1,4 @@
-//! Each step of `cargo xtask test`.
+//! The steps of `cargo xtask test`.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -54,8 +54,8 @@ pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Resul
     }
 }
 
-/// Tests that run on each of Debian's kernels, where a system call costs little and all else much: programs, and some of their
-/// tests.
+/// Tests that run on each of Debian's kernels, where a system call is cheap and everything else
+/// expensive: programs, and some of their tests.
 const SMOKE: [(&str, &[&str]); 4] = [
     ("linux_contract", &[]),
     ("linux_rules", &[]),
@@ -63,7 +63,7 @@ const SMOKE: [(&str, &[&str]); 4] = [
     ("node", &["matrix::load_balancer"]),
 ];
 
-/// On the cloud kernel of this suite and on that of the next one.
+/// Runs [`SMOKE`] on the cloud kernel of this suite and on that of the next one.
 fn smoke(project: &Project) -> Result<Counts> {
     let mut sum = Counts::default();
     for kernel in [None, Some(vm::next_kernel::package(project)?)] {
@@ -78,10 +78,10 @@ fn smoke(project: &Project) -> Result<Counts> {
     Ok(sum)
 }
 
-/// Builds the VM test programs and runs each in a VM of its own, made as `spec` says.
+/// Builds the VM test programs and runs each in its own VM, as `spec` describes.
 ///
 /// # Errors
-/// When they cannot be built, or when there are none of these names.
+/// When they cannot be built, or when no program has one of these names.
 pub(crate) fn vm(
     project: &Project,
     spec: &VmSpec,
@@ -130,7 +130,7 @@ fn shards(whole: VmSpec, count: Option<u64>, arguments: &[String]) -> Vec<VmSpec
     }
 }
 
-/// The VM for one test program.
+/// Returns the VM for one test program.
 fn spec_of(spec: &VmSpec, built: &Built, test: &VmTest, arguments: &[String]) -> VmSpec {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut spec = spec.clone();
@@ -206,7 +206,7 @@ fn instructions(project: &Project, arguments: &[String]) -> Result<Outcome> {
     if std::env::consts::ARCH != "x86_64" {
         return Ok(Outcome::NotRun("the baseline is that of x86-64".to_owned()));
     }
-    // Options are for other steps' test programs.
+    // Options are for the test programs of other steps.
     let names = arguments.iter().filter(|word| !word.starts_with('-'));
     let filters: Vec<String> = names.cloned().collect();
     instructions::check(project, &filters).map(Outcome::Tests)
@@ -245,7 +245,7 @@ fn cargo_test(project: &Project, which: &[String], arguments: &[String]) -> Resu
             if length == 0 {
                 break;
             }
-            // A reader that went away is no reason to stop.
+            // A closed output is ignored.
             let _ = std::io::stdout().write_all(&buffer[..length]);
             all.extend_from_slice(&buffer[..length]);
         }

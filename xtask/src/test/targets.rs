@@ -1,4 +1,4 @@
-//! Test programs that need the VM, and the place where cargo puts them.
+//! Finds the test programs that need the VM, and their executables.
 
 #[cfg(test)]
 mod tests;
@@ -12,24 +12,25 @@ use crate::error::{Context, Error, Result};
 use crate::project::{Project, cargo};
 use crate::say::say;
 
-/// The feature that a test target requires when it is to run in the VM.
+/// Feature that marks a test target for the VM.
 const FEATURE: &str = "vm";
 
-/// Packages whose programs no test in a VM starts. QEMU's guests hold the other programs in memory, as initrd.
+/// Packages whose programs no VM test starts. QEMU guests hold all other programs in memory, as
+/// initrd.
 const NOT_STARTED: [&str; 5] = ["bench", "convergence", "fuzz", "scale", "workloads"];
 
 /// A built test program.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct VmTest {
-    /// The package it belongs to.
+    /// Package of the test.
     pub(crate) package: String,
-    /// The name of the test target.
+    /// Name of the test target.
     pub(crate) target: String,
-    /// The package's directory, where the program starts as `cargo test` would start it.
+    /// Directory of the package, in which the program starts, as with `cargo test`.
     pub(crate) directory: PathBuf,
-    /// The program.
+    /// Executable.
     pub(crate) executable: PathBuf,
-    /// The kind of VM it needs, where that is a special one.
+    /// Requirements for the VM.
     pub(crate) needs: Needs,
 }
 
@@ -42,14 +43,14 @@ pub(crate) struct Needs {
     pub(crate) memory_mib: Option<u64>,
     /// `timeout-seconds`: more time than usual.
     pub(crate) timeout_seconds: Option<u64>,
-    /// `image`: the container image, which the program finds by `E2E_IMAGE`.
+    /// `image`: the container image, whose path is in `E2E_IMAGE`.
     pub(crate) image: bool,
     /// `shards`: the number of guests among which the program's tests are divided, by `VM_SHARD`.
     pub(crate) shards: Option<u64>,
 }
 
 impl Needs {
-    /// Reads the table; an unknown word in it is an error, as it would be a wish that is not met.
+    /// Reads the table. An unknown key is an error, because its requirement would not be met.
     fn read(package: &Value, target: &str) -> Result<Self> {
         let mut needs = Needs::default();
         let table = &package["metadata"]["vm"][target];
@@ -96,9 +97,9 @@ struct Wanted {
 pub(crate) struct Built {
     /// The test programs, by package and name.
     pub(crate) tests: BTreeSet<VmTest>,
-    /// The workspace's programs, which tests may start; known to them as `$VM_BIN/NAME`.
+    /// Programs of the workspace, which tests start as `$VM_BIN/NAME`.
     pub(crate) programs: BTreeSet<PathBuf>,
-    /// The directory of the programs.
+    /// Directory of the programs.
     pub(crate) directory: PathBuf,
 }
 
@@ -133,7 +134,8 @@ pub(crate) fn build(project: &Project) -> Result<Built> {
     })
 }
 
-/// The members' `vm` features, for cargo. Every step builds with them: what they share is then built once.
+/// Returns the members' `vm` features, for cargo. Every step that builds tests enables them, so that
+/// shared crates are built once.
 pub(crate) fn features(project: &Project) -> String {
     let features: Vec<String> = project
         .packages()
@@ -143,10 +145,11 @@ pub(crate) fn features(project: &Project) -> String {
     features.join(",")
 }
 
-/// The names of the test targets that run on the host.
+/// Returns the names of the test targets that run on the host.
 ///
 /// # Errors
-/// When a test target that needs the VM has the name of one of them: cargo chooses test targets by name alone.
+/// When a test target for the VM has the same name as one of them: cargo selects test targets by
+/// name alone.
 pub(crate) fn host_tests<'a>(
     packages: impl Iterator<Item = &'a Value>,
 ) -> Result<BTreeSet<String>> {
@@ -171,7 +174,7 @@ pub(crate) fn host_tests<'a>(
     }
 }
 
-/// The test targets that require the feature.
+/// Returns the test targets that require the feature.
 fn wanted<'a>(packages: impl Iterator<Item = &'a Value>) -> Result<Vec<Wanted>> {
     let mut all = Vec::new();
     for package in packages {
@@ -192,7 +195,7 @@ fn wanted<'a>(packages: impl Iterator<Item = &'a Value>) -> Result<Vec<Wanted>> 
     Ok(all)
 }
 
-/// The wanted ones among cargo's artifacts.
+/// Returns the wanted targets among cargo's artifacts.
 fn pick(wanted: Vec<Wanted>, artifacts: &[Value]) -> Result<BTreeSet<VmTest>> {
     wanted
         .into_iter()

@@ -1,16 +1,16 @@
-//! Doc comments start with a verb or a noun phrase, not with a word that makes the reader look for the subject.
+//! Doc comments must start with a verb or a noun phrase that names the subject.
 
 #[cfg(test)]
 mod tests;
 
 use super::SourceFile;
 
-/// Words with which no paragraph of a doc comment begins.
+/// Words that must not start a paragraph of a doc comment.
 const OPENINGS: [&str; 8] = [
     "What", "Whether", "Who", "Whose", "Those", "None", "Nobody", "Somebody",
 ];
 
-/// Returns the paragraphs of doc comments that begin with one of [`OPENINGS`].
+/// Returns the paragraphs of doc comments that start with one of [`OPENINGS`].
 pub(crate) fn complaints(files: &[SourceFile]) -> Vec<String> {
     (files.iter())
         .filter(|file| file.name.ends_with(".rs"))

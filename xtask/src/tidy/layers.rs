@@ -1,4 +1,4 @@
-//! Arrows between crates point down only.
+//! Dependencies between crates must point down only.
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Crates that may open the sockets of `ipvs` and `ipset`.
 const SOCKETS: &[&str] = &["kernel"];
 
-/// Crates of decisions and codecs, and what would give them a clock, a socket, a file or Kubernetes' words.
+/// Pure crates, and libraries that would give them a clock, a socket, a file or types of
+/// Kubernetes.
 const PURE: &[&str] = &["model", "planner", "reconciler"];
 const WORLDLY: &[&str] = &[
     "futures",
@@ -67,11 +68,11 @@ const IMPURE_CALLS: &[&str] = &[
     "std::env",
 ];
 
-/// Libraries that know nothing of Kubernetes.
+/// Libraries that must not depend on Kubernetes.
 const GENERAL: &[&str] = &["netlink", "ipvs", "ipset"];
 const KUBERNETES: &[&str] = &["kube", "k8s-openapi"];
 
-/// Every arrow that should not be.
+/// Returns a complaint for every forbidden dependency.
 pub(crate) fn complaints(project: &Project) -> Vec<String> {
     let packages: Vec<&Value> = project.packages().collect();
     let members: BTreeSet<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
@@ -83,7 +84,7 @@ pub(crate) fn complaints(project: &Project) -> Vec<String> {
         .collect()
 }
 
-/// Calls in a pure crate that depend on the world. Tests may make them.
+/// Returns calls in a pure crate that depend on the environment. Tests may make them.
 fn impure_calls(project: &Project, name: &str) -> Vec<String> {
     let folder = project.root.join("crates").join(name).join("src");
     let mut all = Vec::new();
@@ -103,7 +104,7 @@ fn impure_calls(project: &Project, name: &str) -> Vec<String> {
     all
 }
 
-/// The Rust files below `folder` that are not tests.
+/// Returns the Rust files below `folder` that are not tests.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files = Vec::new();
@@ -122,7 +123,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Tests and tools may use everything; what is in `crates/` has its place.
+/// Returns true for the crates in `crates/`. Tests and tools may use everything.
 fn is_layer(project: &Project, package: &Value) -> bool {
     let manifest = package["manifest_path"].as_str().unwrap_or_default();
     Path::new(manifest).starts_with(project.root.join("crates"))

@@ -1,9 +1,9 @@
-//! The manifests say what the code does: rights, arguments, ports, metrics and fields that exist.
+//! The manifests must match the code: rights, arguments, ports, metrics and fields.
 //!
-//! | module | what it compares |
+//! | module | compares |
 //! |---|---|
-//! | [`kustomize`] | files with what names them |
-//! | [`rights`] | the ClusterRole with what the code asks the API server for |
+//! | [`kustomize`] | files with the kustomizations that name them |
+//! | [`rights`] | the ClusterRole with the code's requests to the API server |
 //! | [`workload`] | the DaemonSet with the command line, the image and the configuration's defaults |
 //! | [`metrics`] | the dashboard and the alerts with `docs/reference/metrics.md` |
 //! | [`settings`] | the ConfigMap with `docs/reference/config.md` |
@@ -24,13 +24,13 @@ use std::path::Path;
 use crate::error::{Context, Error, Result};
 use crate::project::Project;
 
-/// Everything that is compared.
+/// Input of all comparisons.
 pub(super) struct Given {
-    /// The files of `manifests/`, by their path in it.
+    /// Files of `manifests/`, by their path in it.
     files: BTreeMap<String, String>,
-    /// Contents of those that are YAML or JSON, by the same path.
+    /// Parsed YAML and JSON files, by the same path.
     documents: BTreeMap<String, Vec<Value>>,
-    /// The sources of the crates, by path in the project.
+    /// Sources of the crates, by path in the project.
     sources: BTreeMap<String, String>,
     /// `docs/reference/daemon.md`.
     daemon: String,
@@ -38,7 +38,7 @@ pub(super) struct Given {
     config: String,
     /// `docs/reference/metrics.md`.
     metrics: String,
-    /// The project's version.
+    /// Version of the project.
     version: String,
 }
 
@@ -77,19 +77,19 @@ impl Given {
         })
     }
 
-    /// Every document of every file, with the file's path.
+    /// Returns every document of every file, with the file's path.
     fn all(&self) -> impl Iterator<Item = (&str, &Value)> {
         (self.documents.iter())
             .flat_map(|(path, values)| values.iter().map(move |value| (path.as_str(), value)))
     }
 
-    /// The documents of a kind.
+    /// Returns the documents of a kind.
     fn of_kind(&self, kind: &str) -> impl Iterator<Item = (&str, &Value)> {
         self.all().filter(move |(_, value)| value["kind"] == kind)
     }
 }
 
-/// The sources of `crates/` without their tests.
+/// Returns the sources of `crates/` without their tests.
 fn files_of_crates(root: &Path) -> Result<BTreeMap<String, String>> {
     let wanted =
         |path: &str| path.ends_with(".rs") && path.contains("/src/") && !path.contains("test");
@@ -133,17 +133,17 @@ fn documents(files: &BTreeMap<String, String>) -> Result<BTreeMap<String, Vec<Va
         .collect()
 }
 
-/// The elements of a list, none where it is none.
+/// Returns the elements of a list; empty if the value is not a list.
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// The texts of a list.
+/// Returns the strings of a list.
 fn texts(value: &Value) -> BTreeSet<&str> {
     list(value).filter_map(Value::as_str).collect()
 }
 
-/// The cells of each row of all tables of a page: without the heads and the lines below them.
+/// Returns the cells of each row of all tables of a page, without the heads and the rulers.
 fn rows(page: &str) -> Vec<Vec<&str>> {
     let lines: Vec<&str> = page.lines().collect();
     let is_line = |at: usize| lines.get(at).is_some_and(|line| line.starts_with("|---"));

@@ -1,4 +1,5 @@
-//! `docs/semantics.md` explains every field and deviation, and names a scenario for each that has the field in it.
+//! `docs/semantics.md` must explain every field and deviation, and name a scenario with the field
+//! for each.
 
 mod table;
 #[cfg(test)]
@@ -17,23 +18,23 @@ const FIELDS: &str = "tests/conformance/fields.txt";
 const SCENARIOS: &str = "tests/conformance/scenarios";
 const RECORDINGS: &str = "tests/conformance/recordings";
 
-/// The page's sections with a table of fields, by the word that begins a line of [`FIELDS`].
+/// Sections of the page with a table of fields, by the first word of a line of [`FIELDS`].
 const KINDS: [&str; 4] = ["Service", "EndpointSlice", "Node", "Configuration"];
 
-/// The section with the table of deviations.
+/// Section with the table of deviations.
 const DEVIATIONS: &str = "Deviations";
 
-/// All deviations there are: D1 to this one.
+/// Number of the last deviation; the first is D1.
 const LAST_DEVIATION: u32 = 27;
 
-/// Deviations that tables do not show. Their rows may say so in place of a scenario.
+/// Deviations that tables do not show. Their rows may state this instead of a scenario.
 const DATA_PLANE: [u32; 6] = [13, 14, 17, 19, 21, 27];
 const ELSEWHERE: [&str; 2] = ["data plane", "health"];
 
-/// Text before the name of a recording.
+/// Prefix of the name of a recording.
 const RECORDING: &str = "recording ";
 
-/// Returns complaints about rows that the page lacks or that are wrong.
+/// Returns complaints about missing and wrong rows of the page.
 pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     let read = |name: &str| {
         fs::read_to_string(project.root.join(name)).context(|| format!("reading {name}"))
@@ -42,7 +43,8 @@ pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
     Ok(check(&read(PAGE)?, &read(FIELDS)?, &shown))
 }
 
-/// The text of a scenario, or that of all manifests of a recording; none where it is not there.
+/// Returns the text of a scenario, or that of all manifests of a recording; none if the path does
+/// not exist.
 fn text_of(path: &Path) -> Option<String> {
     if path.is_file() {
         return fs::read_to_string(path).ok();
@@ -57,7 +59,7 @@ fn text_of(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// Returns the text of the scenario or recording at a path, none where there is none.
+/// Returns the text of the scenario or recording at a path; none if the path does not exist.
 type Shown<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Compares the text of [`PAGE`] with that of [`FIELDS`] and with scenarios and recordings.
@@ -79,7 +81,7 @@ fn is_of_fields(row: &Row) -> bool {
     KINDS.contains(&row.section.as_str())
 }
 
-/// Checks a row of any kind.
+/// Checks one row.
 fn about_row(row: &Row, shown: Shown<'_>) -> Vec<String> {
     let [subject, behaviour, evidence] = row.cells.as_slice() else {
         let what = format!("a row has three cells, this one {}", row.cells.len());
@@ -87,7 +89,7 @@ fn about_row(row: &Row, shown: Shown<'_>) -> Vec<String> {
     };
     let mut all = Vec::new();
     if behaviour.text.is_empty() {
-        all.push(at(row, format!("nothing is said about {}", subject.text)));
+        all.push(at(row, format!("the row of {} has no text", subject.text)));
     }
     if evidence.names.is_empty() && !is_data_plane(row) {
         let what = format!("the row of {} names no scenario", subject.text);
@@ -118,8 +120,8 @@ fn about_row(row: &Row, shown: Shown<'_>) -> Vec<String> {
     all
 }
 
-/// Returns true if a manifest in `text` has the last part of `field` as a key: `clusterIP:` for `spec.clusterIP`, the label
-/// itself for `metadata.labels[LABEL]`.
+/// Returns true if a manifest in `text` has the last part of `field` as a key: `clusterIP:` for
+/// `spec.clusterIP`, the label itself for `metadata.labels[LABEL]`.
 fn mentions(text: &str, field: &str) -> bool {
     let label = (field.split_once('[')).and_then(|(_, rest)| rest.strip_suffix(']'));
     let key = match label {
@@ -133,7 +135,7 @@ fn mentions(text: &str, field: &str) -> bool {
     })
 }
 
-/// Every field has one row, and every row's fields are there.
+/// Checks that every field has one row, and that every field in a row exists.
 fn about_fields(rows: &[Row], fields: &str) -> Vec<String> {
     let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, field) in fields.lines().enumerate() {
@@ -169,7 +171,7 @@ fn about_fields(rows: &[Row], fields: &str) -> Vec<String> {
     all
 }
 
-/// Every deviation has one row.
+/// Checks that every deviation has one row.
 fn about_deviations(rows: &[Row]) -> Vec<String> {
     let mut all = Vec::new();
     let mut explained: BTreeMap<u32, usize> = BTreeMap::new();
@@ -201,7 +203,7 @@ fn deviation(row: &Row) -> Option<u32> {
     subject.text.strip_prefix('D')?.parse().ok()
 }
 
-/// Returns true if the row says, and may say, that tables do not show it.
+/// Returns true if the row states that tables do not show it, and may do so.
 fn is_data_plane(row: &Row) -> bool {
     let says = (row.cells.last()).is_some_and(|cell| ELSEWHERE.contains(&&*cell.text));
     let may = deviation(row).is_some_and(|number| DATA_PLANE.contains(&number));

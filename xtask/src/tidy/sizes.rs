@@ -1,11 +1,11 @@
-//! No source file is too long to be read in one go.
+//! Source files must be short enough to read in one go.
 
 #[cfg(test)]
 mod tests;
 
 use super::SourceFile;
 
-/// Lines above which a file is to be split.
+/// Maximum number of lines of a file.
 const LIMIT: usize = 600;
 
 /// Returns the files that are too long.

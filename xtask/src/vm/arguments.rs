@@ -1,4 +1,4 @@
-//! From the command line to a [`VmSpec`].
+//! Converts the command line to a [`VmSpec`].
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     /// Boot a kernel that lacks this module
     #[arg(long, value_name = "MODULE")]
     pub(crate) without_module: Vec<String>,
-    /// Take this file into the guest too (QEMU; UML sees the whole project)
+    /// Copy this file into the guest too (QEMU; UML sees the whole project)
     #[arg(long, value_name = "PATH")]
     pub(crate) file: Vec<PathBuf>,
     /// A Debian kernel package to boot instead of the current cloud kernel (QEMU)
@@ -61,7 +61,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// The VM that is asked for.
+    /// Returns the VM that the arguments describe.
     pub(crate) fn spec(&self) -> VmSpec {
         let Arguments {
             backend,

@@ -1,4 +1,4 @@
-//! Things that are built once and kept under `target/vm`.
+//! Caches built directories under `target/vm`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,11 @@ use crate::error::{Context, Result};
 use crate::project::Project;
 use crate::say::say;
 
-/// The directory `target/vm/KIND-HASH`, made by `build` unless it is there. `description` says
-/// everything that the content depends on; its hash is in the name.
+/// Returns the directory `target/vm/KIND-HASH`, built by `build` unless it exists. `description`
+/// has everything that the content depends on; its hash is in the name.
 ///
-/// Two processes may build the same thing at once: each builds its own and the first to finish wins.
+/// Two processes may build the same directory at once: each builds its own and the first to finish
+/// wins.
 pub(crate) fn directory(
     project: &Project,
     kind: &str,
@@ -34,7 +35,7 @@ pub(crate) fn directory(
     built.map(|()| done)
 }
 
-/// Removes a directory tree; none there is fine.
+/// Removes a directory tree. A missing one is not an error.
 pub(crate) fn remove(path: &Path) -> Result {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -44,7 +45,7 @@ pub(crate) fn remove(path: &Path) -> Result {
     }
 }
 
-/// FNV-1a, 64 bits: the same on every machine and in every version of this tool.
+/// Computes FNV-1a, 64 bits: the same on every machine and in every version of this tool.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

@@ -9,13 +9,13 @@ use std::process::Command;
 
 use crate::error::{Context, Result};
 
-/// The libraries that `programs` are linked with, the loader included, as paths on the host.
-/// Programs that are static or not ELF need none.
+/// Returns the libraries that `programs` are linked with, the loader included, as paths on the
+/// host. Programs that are static or not ELF need none.
 pub(crate) fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     if programs.is_empty() {
         return Ok(BTreeSet::new());
     }
-    // ldd ends with 1 as soon as one file is static, so its status says nothing.
+    // ldd exits with 1 if any file is static, so its status is ignored.
     let output = Command::new("ldd")
         .args(programs)
         .env("LC_ALL", "C")
@@ -24,7 +24,7 @@ pub(crate) fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     Ok(parse_ldd(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Reads `name => /path (0x…)` and `/path (0x…)` lines.
+/// Parses `name => /path (0x…)` and `/path (0x…)` lines.
 fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
     text.lines()
         .filter(|line| line.starts_with(char::is_whitespace))
@@ -37,8 +37,8 @@ fn parse_ldd(text: &str) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// Where a host's file belongs in the guest, whose /bin, /sbin, /lib and /lib64 lead into /usr; none
-/// for files that a guest does not need, such as documentation and units.
+/// Returns the path of a host's file in the guest, whose /bin, /sbin, /lib and /lib64 are links
+/// into /usr; none for files that a guest does not need, such as documentation and units.
 pub(crate) fn guest_path(host: &Path) -> Option<PathBuf> {
     let inside = host.strip_prefix("/").ok()?;
     let first = inside.components().next()?.as_os_str().to_str()?;

@@ -21,14 +21,14 @@ const LINK: u32 = 0o120_000;
 /// Writes an archive whose files all belong to root.
 pub(crate) struct Archive<W: Write> {
     output: W,
-    /// The next inode number; the kernel joins entries of the same number.
+    /// Next inode number. The kernel joins entries of the same number.
     next: u32,
     directories: BTreeSet<PathBuf>,
 }
 
 impl<W: Write> Archive<W> {
-    /// An empty archive; `first` is its first inode number, to be different in archives that are
-    /// unpacked one after the other.
+    /// Creates an empty archive. `first` is its first inode number, which must differ between
+    /// archives that are unpacked one after the other.
     pub(crate) fn new(output: W, first: u32) -> Self {
         Archive {
             output,
@@ -37,7 +37,8 @@ impl<W: Write> Archive<W> {
         }
     }
 
-    /// Adds all that is in a directory of the host as the content of `guest` (relative to the root).
+    /// Adds the contents of a directory of the host as the content of `guest` (relative to the
+    /// root).
     pub(crate) fn tree(&mut self, host: &Path, guest: &Path) -> Result {
         self.parents(&guest.join("x"))?;
         let mut entries = fs::read_dir(host)

@@ -1,22 +1,22 @@
-//! No VM outlives this process: a signal that ends it kills them first.
+//! Ensures that no VM outlives this process: a signal that ends it kills the VMs first.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-/// The process groups of the VMs that run now; 0 is a free place.
+/// Process groups of the running VMs; 0 is a free slot.
 static GROUPS: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 static HANDLERS: Once = Once::new();
 
-/// Kills its process group when it goes out of scope.
+/// Kills its process group when it is dropped.
 pub(crate) struct Guard {
     group: i32,
     watchdog: Option<Child>,
 }
 
 impl Guard {
-    /// Watches over the process group `group`, whose leader is not yet waited for.
+    /// Guards the process group `group`, whose leader must not have been waited for yet.
     pub(crate) fn new(group: i32) -> Self {
         HANDLERS.call_once(|| {
             for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
@@ -29,7 +29,7 @@ impl Guard {
                 .compare_exchange(0, group, Ordering::SeqCst, Ordering::SeqCst)
                 .is_ok()
         };
-        // With more VMs at once than places, the rest is left to the watchdog.
+        // If there are more VMs than slots, the watchdog covers the rest.
         let _ = GROUPS.iter().find(free);
         Guard {
             group,
@@ -56,8 +56,9 @@ impl Drop for Guard {
     }
 }
 
-/// A shell that waits for the end of its input, which comes with the end of this process, whatever
-/// ended it. User-Mode Linux is several processes, and the kernel's parent-death signal reaches one.
+/// Starts a shell that waits for the end of its input, which comes with the end of this process for
+/// any reason. User-Mode Linux is several processes, and the kernel's parent-death signal reaches
+/// only one.
 fn watchdog(group: i32) -> Option<Child> {
     Command::new("/bin/sh")
         .args(["-c", "read -r line; kill -9 \"-$0\"", &group.to_string()])

@@ -1,4 +1,4 @@
-//! One run: its directories on the host and the files that tell the guest what to do.
+//! The directories of one run on the host, and the files with the guest's instructions.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +15,7 @@ use crate::say::say;
 
 /// The directories of one run.
 pub(crate) struct Job {
-    /// Seen as `/vm/job` by the guest: `command` and `settings`.
+    /// Directory that the guest sees as `/vm/job`: `command` and `settings`.
     pub(crate) directory: PathBuf,
     /// Files that the command writes to `$VM_OUT`.
     pub(crate) out: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Makes them, empty.
+    /// Creates the empty directories.
     pub(crate) fn create(project: &Project, spec: &VmSpec) -> Result<Self> {
         let job = Job {
             directory: project.vm("run").join(&spec.name),
@@ -59,17 +59,16 @@ impl Job {
         Ok(job)
     }
 
-    /// Writes what `init` reads.
+    /// Writes the settings that `init` reads.
     pub(crate) fn settings(&self, text: &str) -> Result {
         write(&self.directory.join("settings"), text)
     }
 
-    /// Removes what nobody needs after a run: all but what the command put out and, when it failed,
-    /// the log.
+    /// Removes the files of a run except the command's output and, if it failed, the log.
     pub(crate) fn finish(&self, good: bool) -> Result {
         cache::remove(&self.uml)?;
         cache::remove(&self.directory)?;
-        // Fails, and is to fail, when there is something inside.
+        // Fails, as intended, if the directory is not empty.
         if fs::remove_dir(&self.out).is_err() {
             say(format_args!("the VM's files are in {}", self.out.display()));
         }
@@ -80,7 +79,7 @@ impl Job {
     }
 }
 
-/// The shell script that becomes the command.
+/// Returns the shell script of the command.
 fn command(project: &Project, spec: &VmSpec) -> String {
     let mut text = String::from("export HOME=/root TERM=dumb VM_OUT=/vm/out\n");
     let backend = match spec.backend {

@@ -12,7 +12,7 @@ use super::cache;
 use crate::error::{Context, Error, Result};
 use crate::project::Project;
 
-/// Modules that a network guest can have a use for; disks, sound and real network cards stay out.
+/// Modules that a network guest may need. Disks, sound and real network cards are left out.
 const WANTED: &[&str] = &[
     "arch",
     "crypto",
@@ -28,9 +28,10 @@ const WANTED: &[&str] = &[
 ];
 const UNWANTED: &[&str] = &["drivers/net/ethernet", "drivers/net/wireless"];
 
-/// A directory to be seen as `/usr/lib/modules`: a copy of the wanted modules of `source` (a
-/// directory named by the kernel's release) without `without`, indexed by depmod, so that modprobe
-/// and the kernel's own loading find a missing module exactly as missing as on a kernel built so.
+/// Returns a directory for `/usr/lib/modules`: a copy of the wanted modules of `source` (a
+/// directory named by the kernel's release) without `without`, indexed by depmod. For modprobe and
+/// the kernel's own loading, a module that is left out is missing exactly as on a kernel built
+/// without it.
 pub(crate) fn tree(project: &Project, source: &Path, without: &[String]) -> Result<PathBuf> {
     let release = source
         .file_name()
@@ -79,7 +80,7 @@ pub(crate) fn tree(project: &Project, source: &Path, without: &[String]) -> Resu
     })
 }
 
-/// The module's name: the file's stem with underscores.
+/// Returns the module's name: the file's stem with underscores.
 fn module_name(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     file.split('.').next().unwrap_or_default().replace('-', "_")
@@ -118,7 +119,7 @@ fn copy(from: &Path, inside: &Path, to: &Path, keep: &mut dyn FnMut(&Path) -> bo
 }
 
 fn depmod(base: &Path, release: &str) -> Result {
-    // Warnings about a module that is left out on purpose are no news.
+    // Warnings about a module that is left out on purpose are ignored.
     let status = Command::new(program("depmod"))
         .arg("-b")
         .arg(base)
@@ -134,7 +135,7 @@ fn depmod(base: &Path, release: &str) -> Result {
     }
 }
 
-/// System programs are not on every user's path.
+/// Returns the path of a system program, which may not be in a user's `PATH`.
 fn program(name: &str) -> PathBuf {
     ["/usr/sbin", "/sbin"]
         .iter()

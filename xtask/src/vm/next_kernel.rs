@@ -1,4 +1,5 @@
-//! The cloud kernel of the next Debian suite, as a package file: the system's own sources stay as they are.
+//! Downloads the cloud kernel of the next Debian suite as a package file. The system's own sources
+//! stay unchanged.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use crate::error::{Context, Error, Result};
 use crate::project::Project;
 use crate::say::say;
 
-/// Debian's archive, as the system's own sources name it by default.
+/// Debian's archive, as in the system's default sources.
 const ARCHIVE: &str = "http://deb.debian.org/debian";
 
 /// The suite after the one whose kernel is the current one.
@@ -24,10 +25,10 @@ const SUITE: &str = "trixie";
 /// The package that always depends on the suite's current kernel.
 const CURRENT: &str = "linux-image-cloud-amd64";
 
-/// apt's own downloader: it knows the system's proxies.
+/// apt's own downloader, which uses the system's proxies.
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 
-/// The package file, fetched once for each version.
+/// Returns the package file, downloaded once for each version.
 pub(crate) fn package(project: &Project) -> Result<PathBuf> {
     let lists = cache::directory(project, "suite", SUITE, |directory| {
         let list = format!("{ARCHIVE}/dists/{SUITE}/main/binary-amd64/Packages.gz");
@@ -66,7 +67,7 @@ struct Found {
     hash: String,
 }
 
-/// The kernel that [`CURRENT`] depends on in the text of a list.
+/// Returns the kernel that [`CURRENT`] depends on in the text of a list.
 fn find(list: &str) -> Option<Found> {
     let packages = || list.split("\n\n").map(fields);
     let named = |name: &str| packages().find(|package| package.get("Package") == Some(&name));

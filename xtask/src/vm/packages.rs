@@ -1,4 +1,4 @@
-//! The Debian packages that a guest is made of, and those that are fetched without being installed.
+//! The Debian packages of a guest, and those that are downloaded without being installed.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use crate::error::{Context, Error, Result};
 use crate::project::Project;
 use crate::say::say;
 
-/// Packages of every guest; `iptables` means the legacy tables, `netbase` brings /etc/protocols.
+/// Packages of every guest. `iptables` means the legacy tables, `netbase` has /etc/protocols.
 pub(crate) const GUEST: &[&str] = &[
     "busybox-static",
     "crun",
@@ -27,10 +27,11 @@ pub(crate) const GUEST: &[&str] = &[
     "procps",
 ];
 
-/// Makes sure that the packages are installed, and gives their versions.
+/// Installs missing packages, and returns the versions of all.
 ///
 /// # Errors
-/// When some are missing and this process is not root, with the command that installs them.
+/// When packages are missing and this process is not root. The error has the command that installs
+/// them.
 pub(crate) fn ensure(names: &[&str]) -> Result<BTreeMap<String, String>> {
     let (versions, missing) = split(names, &query(names)?);
     if missing.is_empty() {
@@ -59,7 +60,7 @@ pub(crate) fn ensure(names: &[&str]) -> Result<BTreeMap<String, String>> {
     }
 }
 
-/// One `NAME <tab> STATUS <tab> VERSION` per known package; unknown ones are left out.
+/// Returns one `NAME <tab> STATUS <tab> VERSION` per known package; unknown ones are left out.
 fn query(names: &[&str]) -> Result<String> {
     let output = Command::new("dpkg-query")
         .args(["-W", "-f", "${Package}\t${db:Status-Status}\t${Version}\n"])
@@ -69,7 +70,8 @@ fn query(names: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The installed ones with their versions, and those that are missing, in the order asked for.
+/// Splits the packages into installed ones with their versions, and missing ones, in the order of
+/// `names`.
 fn split<'a>(names: &[&'a str], answer: &str) -> (BTreeMap<String, String>, Vec<&'a str>) {
     let versions: BTreeMap<String, String> = answer
         .lines()
@@ -108,11 +110,11 @@ fn install(line: &str) -> Result {
     Err(Error::new(format!("`{line}` failed")))
 }
 
-/// The directory with the files of the package `name`: fetched once for each version, and not installed. `kind` is the
-/// beginning of its name.
+/// Returns the directory with the files of the package `name`, downloaded once for each version and
+/// not installed. `kind` is the prefix of the directory's name.
 ///
 /// # Errors
-/// When apt does not know the package, or cannot fetch it.
+/// When apt does not know the package, or cannot download it.
 pub(crate) fn unpacked(project: &Project, kind: &str, name: &str) -> Result<PathBuf> {
     let version = match candidate(name) {
         Ok(version) => version,
@@ -132,7 +134,7 @@ pub(crate) fn unpacked(project: &Project, kind: &str, name: &str) -> Result<Path
     })
 }
 
-/// The line with the version that apt would install.
+/// Returns the line with the version that apt would install.
 fn candidate(name: &str) -> Result<String> {
     let about = shell::output("apt-cache", &["show", "--no-all-versions", name])?;
     let line = about.lines().find(|line| line.starts_with("Version:"));
@@ -140,7 +142,7 @@ fn candidate(name: &str) -> Result<String> {
         .ok_or_else(|| Error::new(format!("apt knows no version of {name}")))
 }
 
-/// The package file, in an empty directory.
+/// Downloads the package file to an empty directory.
 fn download(name: &str, directory: &Path) -> Result<PathBuf> {
     let status = Command::new("apt-get")
         .args(["download", "-q", name])
@@ -164,7 +166,7 @@ fn download(name: &str, directory: &Path) -> Result<PathBuf> {
 /// Writes the files of a package file to `directory`.
 ///
 /// # Errors
-/// When it is no package file, or they cannot be written.
+/// When the file is not a package, or its files cannot be written.
 pub(crate) fn unpack(package: &Path, directory: &Path) -> Result {
     shell::output(
         "dpkg-deb",

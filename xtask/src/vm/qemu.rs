@@ -1,4 +1,4 @@
-//! QEMU with a Debian cloud kernel, all files in the first root directory.
+//! Boots QEMU with a Debian cloud kernel and all files in the initramfs.
 
 #[cfg(test)]
 mod tests;
@@ -19,17 +19,17 @@ use crate::project::Project;
 /// The package that always depends on the current kernel.
 const CURRENT: &str = "linux-image-cloud-amd64";
 
-/// Settings that `init` reads here: the ports of the virtio console, in the order of the command line.
+/// Settings that `init` reads: the ports of the virtio console, in the order of the command line.
 const SETTINGS: &str = "\
 vm_stdout=/dev/vport0p1 vm_stderr=/dev/vport0p2 vm_control=/dev/vport0p3 vm_archive=/dev/vport0p4
 vm_terminals=no vm_modules='virtio_pci virtio_console ipv6'
 vm_mounts() { :; }
 ";
 
-/// The first inode number of the job's archive, above all of the kept one.
+/// First inode number of the job's archive, above all numbers of the cached one.
 const JOB_INODES: u32 = 1_000_000;
 
-/// A QEMU process that will run the job.
+/// Returns the QEMU process that will run the job.
 pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
     packages::ensure(&["qemu-system-x86", "zstd"])?;
     let root = root::root(project, &spec.packages)?;
@@ -71,8 +71,8 @@ pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Mac
     })
 }
 
-/// Hardware virtualisation only where the processor says that it has it: inside a virtual machine
-/// without it /dev/kvm may exist and hang.
+/// Returns the accelerator. Hardware virtualisation is used only if the processor has it: inside a
+/// virtual machine without it, /dev/kvm may exist and hang.
 fn accelerator(cpuinfo: &str) -> [&'static str; 4] {
     let has = cpuinfo
         .lines()
@@ -88,7 +88,8 @@ fn accelerator(cpuinfo: &str) -> [&'static str; 4] {
     }
 }
 
-/// The unpacked kernel package: the given one, or the current one, fetched but not installed.
+/// Returns the unpacked kernel package: the given one, or the current one, downloaded but not
+/// installed.
 fn kernel(project: &Project, given: Option<&Path>) -> Result<PathBuf> {
     if let Some(package) = given {
         let about = shell::output("dpkg-deb", &["-f".as_ref(), package.as_os_str()])?;
@@ -105,7 +106,7 @@ fn kernel(project: &Project, given: Option<&Path>) -> Result<PathBuf> {
     packages::unpacked(project, "kernel", &name)
 }
 
-/// The package that `apt-cache depends` names first.
+/// Returns the package that `apt-cache depends` lists first.
 fn dependency(text: &str) -> Option<String> {
     text.lines()
         .find_map(|line| line.trim().strip_prefix("Depends: "))
@@ -140,7 +141,7 @@ fn first(directory: &Path, want: impl Fn(&Path) -> bool) -> Result<Option<PathBu
         .find(|path| want(path)))
 }
 
-/// Root and modules, compressed, made once.
+/// Returns the compressed archive of root and modules, built once.
 fn kept_archive(project: &Project, root: &Path, modules: &Path) -> Result<PathBuf> {
     let description = format!("{} {}", root.display(), modules.display());
     let directory = cache::directory(project, "initrd", &description, |directory| {
@@ -155,7 +156,7 @@ fn kept_archive(project: &Project, root: &Path, modules: &Path) -> Result<PathBu
     Ok(directory.join("initrd.zst"))
 }
 
-/// The job's own files first, not compressed, then the kept ones.
+/// Writes the initrd: the job's own files first, uncompressed, then the cached ones.
 fn write_initrd(project: &Project, spec: &VmSpec, job: &Job, kept: &Path, path: &Path) -> Result {
     let mut archive = Archive::new(create(path)?, JOB_INODES);
     for name in ["command", "settings"] {
@@ -172,7 +173,7 @@ fn write_initrd(project: &Project, spec: &VmSpec, job: &Job, kept: &Path, path: 
         .context(|| format!("writing {}", path.display()))
 }
 
-/// The project's sources, the files that the command names, and those asked for.
+/// Returns the project's sources, the files that the command names, and the requested ones.
 fn files(project: &Project, spec: &VmSpec) -> Result<BTreeSet<PathBuf>> {
     let root = project.root.to_string_lossy();
     let sources = shell::output(
@@ -192,7 +193,7 @@ fn files(project: &Project, spec: &VmSpec) -> Result<BTreeSet<PathBuf>> {
         .filter(|name| !name.is_empty())
         .map(PathBuf::from);
     let named = spec.command.iter().map(PathBuf::from);
-    // What lies elsewhere, as /bin/sh, is the guest's own.
+    // Other files, such as /bin/sh, are the guest's own.
     let ours = |path: &Path| path.starts_with(&project.root) || path.starts_with(&project.target);
     let mut all: BTreeSet<PathBuf> = sources
         .chain(named)

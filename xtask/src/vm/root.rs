@@ -1,4 +1,4 @@
-//! The guest's root directory, from installed Debian packages.
+//! Builds the guest's root directory from installed Debian packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,8 @@ use crate::project::Project;
 /// The guest's first process, the same for both backends.
 const INIT: &str = include_str!("init.sh");
 
-/// Raised when this file builds a different root from the same packages.
+/// Version of the layout. Increase it when this file builds a different root from the same
+/// packages.
 const LAYOUT: u32 = 1;
 
 /// Small files of /etc.
@@ -46,8 +47,8 @@ const LIBRARIES: &[&str] = &[
     "librt.so.1",
 ];
 
-/// The root directory with `more` packages than every guest has, built unless one for the same package versions is
-/// kept. It has an empty `usr/lib/modules`; no run writes to it.
+/// Returns the root directory with the packages of every guest and `more`, built unless a root for
+/// the same package versions is cached. It has an empty `usr/lib/modules`. No run writes to it.
 pub(crate) fn root(project: &Project, more: &[String]) -> Result<PathBuf> {
     let names: Vec<&str> = (packages::GUEST.iter().copied())
         .chain(more.iter().map(String::as_str))
@@ -87,7 +88,8 @@ fn build(root: &Path, names: &[&str]) -> Result {
         std::env::current_exe().context(|| "finding this program")?
     ])?);
     copy_libraries(root, &libraries)?;
-    // Not busybox's shell, which runs its own small `ip` and `modprobe` in place of the guest's programs.
+    // Not busybox's shell, which runs its own small `ip` and `modprobe` instead of the guest's
+    // programs.
     link("dash", &root.join("usr/bin/sh"))?;
     applets(root)?;
     legacy_iptables(root)?;
@@ -97,7 +99,7 @@ fn build(root: &Path, names: &[&str]) -> Result {
     write(&root.join("init"), INIT, 0o755)
 }
 
-/// Copies what the packages own and gives the programs and plug-ins among it.
+/// Copies the files of the packages and returns the programs and plug-ins among them.
 fn copy_packages(root: &Path, names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut programs = BTreeMap::new();
     for file in shell::output("dpkg", &[&["-L"], names].concat())?.lines() {
@@ -105,12 +107,12 @@ fn copy_packages(root: &Path, names: &[&str]) -> Result<Vec<PathBuf>> {
         let Some(inside) = closure::guest_path(host) else {
             continue;
         };
-        // A package's own file may have been removed from the host, as path filters of containers do.
+        // A package's file may have been removed from the host, as path filters of containers do.
         let Ok(about) = fs::symlink_metadata(host) else {
             continue;
         };
         let guest = root.join(inside);
-        // /bin and its like are themselves links on the host.
+        // /bin and similar directories are links on the host.
         if host.is_dir() {
             create(&guest)?;
         } else if about.is_symlink() {
@@ -151,7 +153,7 @@ fn copy_libraries(root: &Path, libraries: &BTreeSet<PathBuf>) -> Result {
     Ok(())
 }
 
-/// One link for each busybox applet of which the guest has no program of its own.
+/// Creates one link for each busybox applet that the guest lacks as a program.
 fn applets(root: &Path) -> Result {
     for applet in shell::output("busybox", &["--list"])?.lines() {
         let taken = ["usr/bin", "usr/sbin"]
@@ -164,7 +166,7 @@ fn applets(root: &Path) -> Result {
     Ok(())
 }
 
-/// `iptables` is the legacy one: User-Mode Linux has no nf_tables for IPv4 and IPv6.
+/// Makes `iptables` the legacy one: User-Mode Linux has no nf_tables for IPv4 and IPv6.
 fn legacy_iptables(root: &Path) -> Result {
     for family in ["iptables", "ip6tables"] {
         for end in ["", "-save", "-restore"] {

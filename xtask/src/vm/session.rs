@@ -1,4 +1,4 @@
-//! A machine's life: start, boot, output, exit status, and the end it comes to.
+//! Runs a machine: start, boot, output, exit status, end.
 
 #[cfg(test)]
 mod tests;
@@ -26,22 +26,23 @@ pub(crate) const STDERR: i32 = 201;
 /// The machine's file descriptor for `booted` and `exit N`.
 pub(crate) const CONTROL: i32 = 202;
 
-/// A kernel that hangs before the command has started is given up after this long.
+/// Time limit for a kernel to start the command.
 const BOOT: Duration = Duration::from_secs(60);
-/// From the exit status to the power-off.
+/// Time limit from the exit status to the power-off.
 const POWER_OFF: Duration = Duration::from_secs(20);
 
-/// A process that is a kernel; its own standard output and standard error are the console.
+/// A process that runs a kernel. Its own standard output and standard error are the console.
 pub(crate) struct Machine {
-    /// Knows the three file descriptors above.
+    /// Command with the three file descriptors above.
     pub(crate) command: Command,
-    /// The tar archive in which the guest leaves the exchange directory, where it does not write it directly.
+    /// Tar archive to which the guest writes the exchange directory, if it cannot write it
+    /// directly.
     pub(crate) archive: Option<PathBuf>,
 }
 
 enum Event {
     Control(String),
-    /// The process has ended; its group has not been cleared yet.
+    /// The process has ended; its process group has not been killed yet.
     Ended,
 }
 
@@ -84,7 +85,7 @@ fn start(mut command: Command) -> Result<(Child, [PipeReader; 4])> {
     let pipe = || std::io::pipe().context(|| "making a pipe");
     let (first, second, third, console) = (pipe()?, pipe()?, pipe()?, pipe()?);
     let numbers = [STDOUT, STDERR, CONTROL];
-    // Open here until the machine has its own copies.
+    // Kept open until the machine has its own copies.
     let writers = [first.1, second.1, third.1];
     let given: [i32; 3] = [0, 1, 2].map(|n: usize| writers[n].as_raw_fd());
     command
@@ -111,7 +112,7 @@ fn start(mut command: Command) -> Result<(Child, [PipeReader; 4])> {
     Ok((child, [first.0, second.0, third.0, console.0]))
 }
 
-/// Copies a pipe to an output as it comes, and keeps it all.
+/// Copies a pipe to an output as data arrives, and returns all of it.
 fn copy(mut pipe: PipeReader, mut output: impl Write + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let (mut all, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
@@ -119,7 +120,7 @@ fn copy(mut pipe: PipeReader, mut output: impl Write + Send + 'static) -> JoinHa
             match pipe.read(&mut buffer) {
                 Ok(0) | Err(_) => return all,
                 Ok(length) => {
-                    // The guest goes on when the reader of its output has gone.
+                    // A closed output must not stop the guest.
                     let _ = output.write_all(&buffer[..length]);
                     let _ = output.flush();
                     all.extend_from_slice(&buffer[..length]);
@@ -140,7 +141,7 @@ fn listen(control: PipeReader, events: Sender<Event>) {
     });
 }
 
-/// Reports the end of a process without taking its exit status, so that its number stays taken.
+/// Reports the end of a process without reaping it, so that its number is not reused.
 fn wait(id: i32, events: Sender<Event>) {
     std::thread::spawn(move || {
         let options = libc::WEXITED | libc::WNOWAIT;
@@ -160,7 +161,7 @@ fn wait(id: i32, events: Sender<Event>) {
     });
 }
 
-/// The exit status and the time to boot, or why there is none.
+/// Returns the exit status and the boot time, or the reason for their absence.
 fn watch(
     events: &Receiver<Event>,
     started: Instant,
@@ -179,7 +180,7 @@ fn watch(
                     deadline = started.elapsed() + POWER_OFF;
                 }
             }
-            // Either the machine is off, or it hangs while it powers off: the command is over.
+            // The machine is off, or it hangs while it powers off: the command has ended.
             (_, Some(boot), Some(status)) => return Ok((status, boot)),
             (Err(RecvTimeoutError::Timeout), None, _) => {
                 return Err(format!(

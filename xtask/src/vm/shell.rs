@@ -1,19 +1,19 @@
-//! Words for a POSIX shell, and commands with a plain error.
+//! Quoting for a POSIX shell, and commands with a plain error.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use crate::error::{Context, Error, Result};
 
-/// `text` as one shell word.
+/// Returns `text` as one shell word.
 pub(crate) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// Runs a command and gives its standard output.
+/// Runs a command and returns its standard output.
 ///
 /// # Errors
-/// When it cannot start or does not end with 0; the error holds what it wrote to standard error.
+/// When it cannot start or does not exit with 0. The error has its standard error.
 pub(crate) fn output<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Result<String> {
     let output = Command::new(program)
         .args(arguments)

@@ -1,4 +1,5 @@
-//! User-Mode Linux: a kernel that is a process of the host, with the host's files as its disk.
+//! Boots User-Mode Linux: a kernel that is a process of the host, with the host's files as its
+//! disk.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,13 +16,13 @@ use crate::project::Project;
 
 const MODULES: &str = "/usr/lib/uml/modules";
 
-/// The bytes of processor state that User-Mode Linux keeps for each of its processes.
+/// Bytes of processor state that User-Mode Linux keeps for each of its processes.
 const KEPT_STATE: u32 = 2696;
 
-/// The source of a small library that makes the difference good where the processor has more.
+/// Source of a small library that handles processors with more state.
 const XSTATE: &str = include_str!("uml/xstate.rs");
 
-/// A kernel process that will run the job.
+/// Returns the kernel process that will run the job.
 pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Machine> {
     packages::ensure(&["user-mode-linux"])?;
     let root = root::root(project, &spec.packages)?;
@@ -43,7 +44,8 @@ pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Mac
         command.env("LD_PRELOAD", xstate(project)?);
     }
     let lane = spec.lane;
-    // SAFETY: the function allocates nothing and takes no lock, so it may run between fork and exec.
+    // SAFETY: the function allocates nothing and takes no lock, so it may run between fork and
+    // exec.
     unsafe { command.pre_exec(move || stay_on_one_processor(lane)) };
     Ok(Machine {
         command,
@@ -51,15 +53,16 @@ pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Mac
     })
 }
 
-/// Binds the caller, and what it starts, to one processor: that of the lane, or the current one.
+/// Binds the caller and its children to one processor: that of the lane, or the current one.
 ///
-/// The guest has one processor but is many processes, of which one runs at a time: the kernel and each program in it hand over to each
-/// other at every system call and page fault. Where the host puts them on two processors, every handover wakes a processor
-/// that sleeps, which is four times as slow in a host that is virtual itself, and as slow as the host's scheduler happens to choose.
+/// The guest has one processor but is many processes. One of them runs at a time: the kernel and
+/// each program hand over to each other at every system call and page fault. If the host runs them
+/// on two processors, every handover wakes a sleeping processor. That is four times as slow on a
+/// virtual host, and depends on the choices of the host's scheduler.
 fn stay_on_one_processor(lane: Option<usize>) -> io::Result<()> {
     const SIZE: usize = size_of::<libc::cpu_set_t>();
-    // SAFETY: a cpu_set_t is a bit field, for which zero is a valid value. CPU_SET and CPU_ISSET stay within it, and the calls read
-    // and write no more than its size.
+    // SAFETY: a cpu_set_t is a bit field, for which zero is a valid value. CPU_SET and CPU_ISSET
+    // stay within it, and the calls read and write no more than its size.
     unsafe {
         let mut allowed: libc::cpu_set_t = std::mem::zeroed();
         if libc::sched_getaffinity(0, SIZE, &raw mut allowed) < 0 {
@@ -80,7 +83,7 @@ fn stay_on_one_processor(lane: Option<usize>) -> io::Result<()> {
     Ok(())
 }
 
-/// The directory of the installed kernel's modules.
+/// Returns the directory of the installed kernel's modules.
 fn release() -> Result<PathBuf> {
     fs::read_dir(MODULES)
         .context(|| format!("reading {MODULES}"))?
@@ -110,14 +113,16 @@ fn settings(project: &Project, job: &Job, modules: &Path) -> String {
     text
 }
 
-/// The bytes of state that this processor has with the features that the host's kernel has switched on.
+/// Returns the size in bytes of the processor's state with the features that the host's kernel has
+/// enabled.
 #[cfg(target_arch = "x86_64")]
 fn processor_state() -> u32 {
     // Leaf 13, subleaf 0: EBX is the size of the area for the features now in XCR0.
     std::arch::x86_64::__cpuid_count(13, 0).ebx
 }
 
-/// User-Mode Linux is for x86 alone; elsewhere its package is missing and says so.
+/// Returns 0: User-Mode Linux exists only for x86. On other processors the error is its missing
+/// package.
 #[cfg(not(target_arch = "x86_64"))]
 fn processor_state() -> u32 {
     0

@@ -10,15 +10,15 @@ use hyper::body::Frame;
 use serde_json::Value;
 use std::io;
 
-/// The body of every response; its error cuts the connection.
+/// The body of every response. An error of it cuts the connection.
 pub(crate) type Body = BoxBody<Bytes, io::Error>;
 
-/// JSON with a status code.
+/// Returns a response with JSON and a status code.
 pub(super) fn answer(code: u16, value: &Value) -> Response<Body> {
     bytes(code, "application/json", Bytes::from(value.to_string()))
 }
 
-/// JSON text that is already written.
+/// Returns a response with serialised JSON.
 pub(super) fn json_bytes(code: u16, json: Vec<u8>) -> Response<Body> {
     bytes(code, "application/json", Bytes::from(json))
 }
@@ -32,7 +32,7 @@ pub(super) fn page_not_found() -> Response<Body> {
     )
 }
 
-/// A `Status`.
+/// Returns a response with a `Status`.
 pub(super) fn error(error: &ApiError) -> Response<Body> {
     let mut response = answer(error.code, &error.to_value());
     if let Some(seconds) = error.retry_after {
@@ -51,7 +51,7 @@ fn bytes(code: u16, content_type: &'static str, bytes: Bytes) -> Response<Body> 
     )
 }
 
-/// A response of unknown length.
+/// Returns a response of unknown length.
 pub(super) fn stream(
     chunks: impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static,
 ) -> Response<Body> {

@@ -1,4 +1,4 @@
-//! The documents about the server itself that the daemon asks for.
+//! Documents about the server itself that the daemon requests.
 
 use super::body::answer;
 use crate::faults::FaultState;
@@ -7,7 +7,7 @@ use crate::status::ApiError;
 use http::Response;
 use serde_json::json;
 
-/// Answers a path that is not about objects.
+/// Answers a path outside of the objects.
 pub(super) fn serve(path: &str, faults: &FaultState) -> Result<Response<Body>, ApiError> {
     let document = match path {
         "/version" => json!({

@@ -1,6 +1,6 @@
-//! `/faults`: the knobs of [`crate::faults`] for another process. No token is asked for.
+//! `/faults`: the switches of [`crate::faults`] for another process. They need no token.
 //!
-//! `GET /faults` shows what is on; every `POST` answers the same. A body is JSON:
+//! `GET /faults` returns the active faults; every `POST` answers the same. A body is JSON:
 //!
 //! | path | body |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Lists.
+//! List requests.
 
 use super::body::json_bytes;
 use super::path::Target;
@@ -14,7 +14,7 @@ use http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// A continue token: it goes on after a key, in the list of a revision.
+/// A continue token: the key after which to continue, and the revision of the list.
 #[derive(Debug, Serialize, Deserialize)]
 struct Token {
     revision: u64,

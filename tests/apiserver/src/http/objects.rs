@@ -1,4 +1,4 @@
-//! Single objects: get, create, update, patch, delete.
+//! Requests for single objects: get, create, update, patch, delete.
 
 use super::body::json_bytes;
 use super::path::Target;
@@ -30,7 +30,7 @@ pub(super) fn create(
     Ok(whole(201, resource, &object))
 }
 
-/// Replaces an object, or creates it. The path has the name and the namespace.
+/// Replaces or creates an object. The path has the name and the namespace.
 pub(super) fn update(
     server: &Inner,
     target: &Target,
@@ -42,7 +42,7 @@ pub(super) fn update(
     Ok(whole(200, resource, &object))
 }
 
-/// Merges a patch (RFC 7386), the only kind of patch here.
+/// Merges a patch (RFC 7386), the only supported kind of patch.
 pub(super) fn patch(
     server: &Inner,
     target: &Target,
@@ -78,7 +78,7 @@ fn whole(code: u16, resource: Resource, object: &Object) -> Response<Body> {
     json_bytes(code, out)
 }
 
-/// The object of a body, at the place that the path names.
+/// Decodes the object of a body, with the namespace and name of the path.
 fn decode(target: &Target, body: &[u8]) -> Result<Value, ApiError> {
     let mut object = parse(body)?;
     if !object["metadata"].is_object() {

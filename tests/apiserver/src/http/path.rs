@@ -1,4 +1,4 @@
-//! The subject of a path.
+//! Parses the path of a request.
 
 use crate::object::Key;
 use crate::resource::Resource;
@@ -33,7 +33,8 @@ pub(super) fn parse(path: &str) -> Option<Target> {
         _ => return None,
     };
     let resource = Resource::find(&version, plural)?;
-    // An object of a namespaced kind has a path with a namespace; a collection may be over all of them.
+    // The path of an object of a namespaced kind has a namespace. A collection may cover all of
+    // them.
     let fits = match namespace {
         Some(_) => resource.is_namespaced(),
         None => name.is_none() || !resource.is_namespaced(),

@@ -4,7 +4,7 @@ use crate::selectors::Selector;
 use crate::status::ApiError;
 use std::collections::BTreeMap;
 
-/// The parameters of a request; the first of a name counts.
+/// Parameters of a request. The first one of a name counts.
 #[derive(Debug, Default)]
 pub(super) struct Query(BTreeMap<String, String>);
 
@@ -22,19 +22,19 @@ impl Query {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// Go's rule for a boolean parameter: there, and neither `false` nor `0`.
+    /// Returns a boolean parameter by Go's rule: true if it is present and neither `false` nor `0`.
     pub(super) fn is_true(&self, name: &str) -> bool {
         self.0
             .get(name)
             .is_some_and(|v| !matches!(v.to_ascii_lowercase().as_str(), "false" | "0"))
     }
 
-    /// Returns the selector of the objects that are meant.
+    /// Returns the selector of the objects.
     pub(super) fn selector(&self) -> Result<Selector, ApiError> {
         Selector::parse(self.get("labelSelector"), self.get("fieldSelector"))
     }
 
-    /// A number; 0 where it is missing or empty.
+    /// Returns a number; 0 if it is missing or empty.
     pub(super) fn number(&self, name: &str) -> Result<u64, ApiError> {
         match self.get(name) {
             "" => Ok(0),

@@ -1,4 +1,4 @@
-//! Watches.
+//! Watch requests.
 
 use super::body;
 use super::path::Target;
@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// Initial events are sent in chunks of about this many bytes.
 const CHUNK: usize = 64 << 10;
-/// At most so many events are taken from the store at once.
+/// Maximum number of events read from the store at once.
 const BATCH: usize = 1000;
 
 pub(super) fn serve(
@@ -72,7 +72,8 @@ pub(super) fn serve(
     )))
 }
 
-/// As asked, or half an hour to an hour as the real server picks at random.
+/// Returns the requested time-out, or half an hour to an hour, which the real server chooses at
+/// random.
 fn timeout(query: &Query) -> Result<Duration, ApiError> {
     let asked = query.number("timeoutSeconds")?;
     let picked = || 1800 + RandomState::new().hash_one(0_u8) % 1800;
@@ -83,7 +84,7 @@ fn timeout(query: &Query) -> Result<Duration, ApiError> {
     }))
 }
 
-/// The end of a watch once its queue is empty.
+/// End of a watch after its queue is empty.
 #[derive(Debug, Clone, Copy)]
 enum Ending {
     Clean,
@@ -96,7 +97,7 @@ struct Watch {
     resource: Resource,
     namespace: Option<String>,
     selector: Selector,
-    /// All changes up to this revision are sent or queued.
+    /// Revision up to which all changes are sent or queued.
     sent: u64,
     bookmarks: bool,
     queue: VecDeque<Bytes>,
@@ -109,7 +110,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// The next bytes to send; `None` is the end.
+    /// Returns the next bytes to send; `None` is the end.
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             self.obey_half_open().await;
@@ -119,7 +120,7 @@ impl Watch {
             match self.ending {
                 Some(Ending::Clean) => return None,
                 Some(Ending::Cut) => {
-                    // Time for the half event to leave before the connection goes.
+                    // Lets the half event leave before the connection is cut.
                     sleep(Duration::from_millis(20)).await;
                     return Some(Err(io::Error::other("cut by a fault")));
                 }
@@ -146,7 +147,7 @@ impl Watch {
         }
     }
 
-    /// A silenced watch never speaks again; only the end of all watches ends it.
+    /// Keeps a silenced watch silent; only the end of all watches ends it.
     async fn obey_half_open(&mut self) {
         if !self.faults.borrow_and_update().half_open {
             return;
@@ -170,7 +171,7 @@ impl Watch {
         }
     }
 
-    /// The state as ADDED events, and for a streaming list the bookmark that ends it.
+    /// Queues the state as ADDED events, and for a streaming list the bookmark that ends it.
     fn queue_initial(&mut self, end_mark: bool) {
         let range = Range {
             namespace: self.namespace.as_deref(),
@@ -228,8 +229,8 @@ impl Watch {
         }
     }
 
-    /// An event as this watch sees it: an object that begins to match is added, one that ceases to
-    /// match is deleted.
+    /// Returns an event as this watch sees it: an object that starts to match is added, one that
+    /// stops matching is deleted.
     fn line(&self, event: &Event) -> Option<Bytes> {
         if self
             .namespace

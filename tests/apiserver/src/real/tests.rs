@@ -10,7 +10,7 @@ fn plan() -> Plan {
 }
 
 #[test]
-fn the_api_server_is_told_everything_it_needs() {
+fn api_server_gets_all_required_arguments() {
     let arguments = plan().apiserver_arguments();
     for wanted in [
         "--etcd-servers=http://127.0.0.1:2379",

@@ -24,7 +24,7 @@ fn names(store: &Store, range: &Range<'_>) -> Vec<String> {
 }
 
 #[test]
-fn one_counter_over_all_kinds() {
+fn all_kinds_share_one_revision_counter() {
     let mut store = store();
     assert_eq!(store.revision(), 4);
     let slice = store.put(
@@ -61,7 +61,7 @@ fn lists_are_ordered_by_namespace_and_name() {
 }
 
 #[test]
-fn an_old_revision_is_listed_as_it_was() {
+fn old_revision_can_be_listed() {
     let mut store = store();
     store.put(Services, service("a", "one", 9));
     store.put(Services, service("a", "new", 9));
@@ -93,7 +93,7 @@ fn an_old_revision_is_listed_as_it_was() {
 }
 
 #[test]
-fn pages_are_of_one_revision() {
+fn pages_have_one_revision() {
     let mut store = store();
     let first = store
         .list(
@@ -117,7 +117,7 @@ fn pages_are_of_one_revision() {
 }
 
 #[test]
-fn events_follow_a_revision() {
+fn events_after_a_revision() {
     let mut store = store();
     store.put(Services, service("a", "one", 9));
     store.remove(Services, &Key::new("a", "one"));
@@ -171,7 +171,7 @@ fn compaction_forgets() {
 }
 
 #[test]
-fn a_full_history_drops_its_oldest() {
+fn full_history_drops_the_oldest_event() {
     let mut store = Store::new(2, 1);
     for port in 1..=4 {
         store.put(Services, service("a", "one", port));
@@ -184,7 +184,7 @@ fn a_full_history_drops_its_oldest() {
 }
 
 #[test]
-fn a_store_that_begins_later_knows_nothing_of_before() {
+fn store_that_starts_later_has_no_earlier_history() {
     let mut store = Store::new(9, 1000);
     store.put(Services, service("a", "one", 1));
     assert_eq!(store.revision(), 1001);
@@ -193,7 +193,7 @@ fn a_store_that_begins_later_knows_nothing_of_before() {
 }
 
 #[test]
-fn a_restart_keeps_objects_and_revisions_but_no_watch_window() {
+fn restart_keeps_objects_and_revisions_but_no_history() {
     let mut store = store();
     store.restart();
     assert!(store.events_after(Services, 3, 9).is_err());

@@ -10,7 +10,7 @@ async fn list(kubeconfig: &Kubeconfig) -> Result<usize, kube::Error> {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for() {
+async fn token_is_required() {
     let config = ServerConfig {
         token: Some("right".into()),
         ..ServerConfig::default()

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
-async fn an_event_is_cut_in_its_middle() {
+async fn event_is_cut_in_the_middle() {
     let server = server().await;
     let api = services(&server).await;
     let mut raw = tokio::net::TcpStream::connect(server.addr()).await.unwrap();
@@ -41,7 +41,7 @@ async fn an_event_is_cut_in_its_middle() {
     assert_eq!(
         seen.last().map(String::as_str),
         Some("apply two"),
-        "the watcher asks again: {seen:?}"
+        "the watcher does not retry: {seen:?}"
     );
 }
 
@@ -60,7 +60,7 @@ async fn responses_are_delayed() {
 }
 
 #[tokio::test]
-async fn the_next_requests_fail() {
+async fn next_requests_fail() {
     let server = server().await;
     for (code, reason) in [
         (429, "TooManyRequests"),
@@ -85,7 +85,7 @@ async fn the_next_requests_fail() {
 }
 
 #[tokio::test]
-async fn a_half_open_watch_is_silent_for_ever() {
+async fn half_open_watch_stays_silent() {
     let server = server().await;
     let api = services(&server).await;
     let mut watch = Box::pin(api.watch(&WatchParams::default(), "0").await.unwrap());
@@ -93,13 +93,13 @@ async fn a_half_open_watch_is_silent_for_ever() {
     server.faults().half_open(true);
     server.put(service("one", 80)).unwrap();
     let silent = tokio::time::timeout(Duration::from_millis(300), async {
-        // Bookmarks that were under way may still come.
+        // Bookmarks in flight may still arrive.
         while next_raw(&mut watch).await.starts_with("bookmark") {}
     });
     assert!(silent.await.is_err(), "something came");
     server.faults().half_open(false);
     let silent = tokio::time::timeout(Duration::from_millis(300), next_raw(&mut watch)).await;
-    assert!(silent.is_err(), "it speaks again: {silent:?}");
+    assert!(silent.is_err(), "the watch sends again: {silent:?}");
     let mut fresh = Box::pin(api.watch(&WatchParams::default(), "0").await.unwrap());
     assert_eq!(next_raw(&mut fresh).await, "added one");
     server.faults().close_watches();
@@ -158,7 +158,7 @@ async fn refusals_by_authorization() {
 }
 
 #[tokio::test]
-async fn knobs_are_turned_over_http() {
+async fn faults_are_set_over_http() {
     let server = server().await;
     for (knob, body) in [
         ("delay", json!({"ms": 1})),
@@ -207,7 +207,7 @@ async fn knobs_are_turned_over_http() {
 }
 
 #[tokio::test]
-async fn down_over_http_comes_back() {
+async fn server_stopped_over_http_returns() {
     let server = server().await;
     server.put(service("one", 80)).unwrap();
     request(

@@ -34,7 +34,7 @@ async fn pages_are_one_consistent_list() {
 }
 
 #[tokio::test]
-async fn a_page_from_before_a_compaction_is_expired() {
+async fn page_from_before_a_compaction_is_expired() {
     let server = server().await;
     for at in 0..3 {
         server.put(service(&format!("s{at}"), 80)).unwrap();

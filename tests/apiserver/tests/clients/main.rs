@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::pin::Pin;
 use std::time::Duration;
 
-/// Longer than anything here takes; shorter than one's patience.
+/// Longer than any step takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 type Watcher = Pin<Box<dyn Stream<Item = Result<watcher::Event<Service>, watcher::Error>> + Send>>;
@@ -41,7 +41,7 @@ fn service(name: &str, port: u16) -> Value {
     })
 }
 
-/// A watcher that goes on while the test does other things.
+/// Starts a watcher that runs while the test continues.
 fn watch_services(api: Api<Service>, config: watcher::Config) -> Watcher {
     let (to, from) = futures::channel::mpsc::unbounded();
     tokio::spawn(async move {
@@ -55,11 +55,11 @@ fn watch_services(api: Api<Service>, config: watcher::Config) -> Watcher {
     Box::pin(from)
 }
 
-/// The next event of a stream, in words; an error is a word too.
+/// Returns the next event of a stream as text. An error is text too.
 async fn next(stream: &mut Watcher) -> String {
     let event = tokio::time::timeout(PATIENCE, stream.next())
         .await
-        .expect("no event came")
+        .expect("no event arrived")
         .expect("the stream ended");
     let name = |service: Service| service.metadata.name.unwrap_or_default();
     match event {
@@ -72,7 +72,7 @@ async fn next(stream: &mut Watcher) -> String {
     }
 }
 
-/// The events up to and including one.
+/// Returns the events up to and including `last`.
 async fn until(stream: &mut Watcher, last: &str) -> Vec<String> {
     let mut out = Vec::new();
     loop {
@@ -84,13 +84,13 @@ async fn until(stream: &mut Watcher, last: &str) -> Vec<String> {
     }
 }
 
-/// The next plain watch event, in words.
+/// Returns the next plain watch event as text.
 async fn next_raw(
     stream: &mut (impl Stream<Item = Result<WatchEvent<Service>, kube::Error>> + Unpin),
 ) -> String {
     let event = tokio::time::timeout(PATIENCE, stream.next())
         .await
-        .expect("no event came");
+        .expect("no event arrived");
     let name = |service: Service| service.metadata.name.unwrap_or_default();
     match event {
         None => "end".to_owned(),
@@ -103,7 +103,7 @@ async fn next_raw(
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while !holds() {

@@ -5,7 +5,7 @@ use kube::runtime::watcher::Config;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_watcher_sees_what_is_there_and_what_changes() {
+async fn watcher_gets_existing_objects_and_changes() {
     let server = server().await;
     server.put(service("one", 80)).unwrap();
     let mut watch = watch_services(services(&server).await, Config::default());
@@ -39,7 +39,7 @@ async fn a_streaming_list_ends_with_its_bookmark() {
 }
 
 #[tokio::test]
-async fn a_quiet_watch_gets_bookmarks_with_the_newest_revision() {
+async fn quiet_watch_gets_bookmarks_with_the_newest_revision() {
     let server = server().await;
     let api = services(&server).await;
     let mut watch = Box::pin(api.watch(&WatchParams::default(), "1").await.unwrap());
@@ -73,7 +73,8 @@ async fn a_watcher_recovers_from_compaction() {
     server.put(service("one", 80)).unwrap();
     let mut watch = watch_services(services(&server).await, Config::default());
     until(&mut watch, "init done").await;
-    // A watcher away while changes are made and compacted comes back to an expired revision.
+    // The watcher is disconnected while changes are made and compacted. It returns with an expired
+    // revision.
     eventually("the watch is open", || server.open_watches() == 1).await;
     server.faults().delay(std::time::Duration::from_millis(300));
     server.faults().close_watches();
@@ -93,7 +94,7 @@ async fn a_watcher_recovers_from_compaction() {
 }
 
 #[tokio::test]
-async fn an_object_that_ceases_to_match_is_deleted_from_the_watch() {
+async fn object_that_stops_matching_is_deleted_from_the_watch() {
     let server = server().await;
     let api = services(&server).await;
     let labels = WatchParams::default()
@@ -164,11 +165,11 @@ async fn a_restart_keeps_state_and_revisions_and_expires_older_watches() {
     );
     assert_eq!(next_raw(&mut watch).await, "410 Expired");
     let created = server.put(service("three", 80)).unwrap().revision;
-    assert!(created > new, "revisions go on");
+    assert!(created > new, "revisions continue");
 }
 
 #[tokio::test]
-async fn a_watcher_lives_through_a_restart_without_state() {
+async fn watcher_survives_a_restart_without_state() {
     let server = server().await;
     server.put(service("one", 80)).unwrap();
     server.put(service("two", 80)).unwrap();

@@ -64,9 +64,9 @@ async fn an_event_is_patched() {
     refused(other, 415, "application/merge-patch+json");
 }
 
-/// These answers are the same with a real API server.
+/// Checks answers that a real API server gives too.
 #[tokio::test]
-async fn a_test_server_answers_as_a_real_one_does() {
+async fn test_server_answers_like_a_real_one() {
     let server = TestServer::start().await.unwrap();
     let (kind, namespace) = (Resource::Services, "default");
     let patch = json!({"metadata": {"labels": {"app": null, "x": "y"}}});
@@ -86,7 +86,7 @@ async fn a_test_server_answers_as_a_real_one_does() {
 }
 
 #[tokio::test]
-async fn objects_of_manifests_are_stored_as_they_are() {
+async fn objects_of_manifests_are_stored_unchanged() {
     let server = server().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("objects.yaml");

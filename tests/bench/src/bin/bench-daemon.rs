@@ -1,5 +1,6 @@
-//! Measures the daemon as a process. The API server is in this one, with the C library's allocator: it fills memory in the order of its
-//! addresses, of which User-Mode Linux needs fewer mappings of the host for tens of thousands of objects.
+//! Measures the daemon as a process. This process has the API server and uses the C library's
+//! allocator, which fills memory in the order of addresses: User-Mode Linux then needs fewer
+//! mappings of the host for tens of thousands of objects.
 
 use clap::Parser as _;
 

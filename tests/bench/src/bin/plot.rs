@@ -1,5 +1,5 @@
-//! Draws how long a first synchronisation takes by the number of Services: `results.json` of a folder becomes `plot.svg`
-//! and `plot.png` there. `cargo xtask bench` runs it.
+//! Plots the duration of a first sync by the number of Services, from `results.json` in a folder to
+//! `plot.svg` and `plot.png`. `cargo xtask bench` runs it.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,13 +13,13 @@ use serde_json::Value;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Of Debian's package `fonts-dejavu-core`.
+/// From Debian's package `fonts-dejavu-core`.
 const FONT: &str = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
 
 /// Points of each line: number of Services, seconds.
 type Lines = BTreeMap<String, Vec<(f64, f64)>>;
 
-/// The curves that are drawn, as operation and program.
+/// The plotted curves, as operation and program.
 const DRAWN: [(&str, &str); 7] = [
     ("cold sync", "kube-ipvs"),
     ("restart", "kube-ipvs"),
@@ -36,10 +36,10 @@ fn main() -> Outcome {
     let results: Vec<Value> = serde_json::from_slice(&fs::read(folder.join("results.json"))?)?;
     let lines = lines(&results);
     if lines.is_empty() {
-        eprintln!("plot: nothing that is drawn was measured");
+        eprintln!("plot: the results have none of the plotted operations");
         return Ok(());
     }
-    // An SVG's reader has fonts of its own; for pixels, and to know how wide a text is, one is needed here.
+    // An SVG viewer has its own fonts. Pixels, and the width of text, need a font here.
     let font: &'static [u8] = fs::read(FONT)
         .map_err(|error| format!("{FONT}, of the package fonts-dejavu-core: {error}"))?
         .leak();
@@ -56,7 +56,8 @@ fn main() -> Outcome {
     )
 }
 
-/// Medians of IPv4 alone; where a number of Services was measured with several numbers of endpoints, those with ten.
+/// Returns medians of IPv4 only. If a number of Services was measured with several numbers of
+/// endpoints, those with ten.
 fn lines(results: &[Value]) -> Lines {
     let mut times: BTreeMap<(String, u64), Vec<f64>> = BTreeMap::new();
     let sizes: Vec<&str> = results

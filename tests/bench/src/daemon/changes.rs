@@ -1,4 +1,4 @@
-//! Changes, from the API server to the kernel.
+//! Measures changes from the API server to the kernel.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,11 +12,11 @@ use crate::report::{figure, sample};
 /// Time limit of a change.
 const SOON: Duration = Duration::from_secs(60);
 
-/// Time slice of the churn, a thousandth of a second.
+/// Time for each change: a thousandth of a second.
 const EACH: Duration = Duration::from_millis(1);
 
 impl Scene<'_> {
-    /// One endpoint goes and comes.
+    /// Removes one endpoint and adds it again.
     pub(super) fn single_changes(&mut self, count: u32) -> Outcome {
         for number in 0..count {
             let service = number % self.shape.services;
@@ -35,7 +35,8 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// 1,000 changes of endpoints a second: of each Service in turn the first endpoint goes and comes.
+    /// Makes 1,000 changes of endpoints a second: the first endpoint of each Service in turn is
+    /// removed and added.
     pub(super) fn churn(&mut self, time: Duration) -> Outcome {
         let before = self.daemon.usage()?;
         self.daemon.forget_peak()?;
@@ -57,11 +58,11 @@ impl Scene<'_> {
         }
         let took = began.elapsed();
         let after = self.daemon.usage()?;
-        // The last change is served after all before it.
+        // The last change is applied after all others.
         let behind = Instant::now();
         self.cluster.put_slices(0, &|endpoint| endpoint != 0)?;
         self.wait(0, self.shape.endpoints - 1)?;
-        let what = "daemon: churn, behind at its end";
+        let what = "daemon: churn, delay at its end";
         sample(what, self.shape, OURS, behind.elapsed());
 
         let show = |what: &str, value: f64, unit: &str| {
@@ -77,7 +78,7 @@ impl Scene<'_> {
         show("memory at the end", mebibytes(after.resident), "MiB");
         show("memory, peak", mebibytes(after.peak), "MiB");
 
-        // The Service whose endpoint may be gone.
+        // The Service whose endpoint may be missing.
         let last = (done.saturating_sub(1) / 2) % self.shape.services;
         for service in [last, 0] {
             self.cluster.put_slices(service, &|_| true)?;
@@ -86,12 +87,12 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// Waits until a Service has so many real servers that take connections.
+    /// Waits until a Service has `count` real servers with a weight.
     pub(super) fn wait(&mut self, service: u32, count: u32) -> Outcome {
         self.wait_looking(service, count, || Ok(()))
     }
 
-    /// The same, and calls `look` again and again.
+    /// Does the same, and calls `look` repeatedly.
     pub(super) fn wait_looking(
         &mut self,
         service: u32,

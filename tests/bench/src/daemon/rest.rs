@@ -1,4 +1,4 @@
-//! When there is nothing to do.
+//! Measures the daemon while nothing changes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::limit::{self, Direction};
 use crate::process;
 use crate::report::{figure, sample};
 
-/// Datagrams that were seen.
+/// Numbers of observed datagrams.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     read: u32,
@@ -19,7 +19,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Adds what came since the last time.
+    /// Adds the datagrams since the last call.
     fn look(&mut self, monitor: &mut Monitor) -> Outcome {
         while let Some((protocol, datagram)) = monitor.receive()? {
             match limit::direction(protocol, &datagram) {
@@ -33,7 +33,7 @@ impl Seen {
 }
 
 impl Scene<'_> {
-    /// Measures the daemon while it is left alone, audits included.
+    /// Measures the idle daemon, audits included.
     pub(super) fn idle(&self, time: Duration) -> Outcome {
         let mut monitor = Monitor::open(limit::DEVICE)?;
         let mut seen = Seen::default();
@@ -61,8 +61,8 @@ impl Scene<'_> {
         }
     }
 
-    /// The server forgets all versions and ends all watches: everything is listed anew, and only the change that was made
-    /// meanwhile is written.
+    /// Makes the server drop all versions and end all watches. The daemon lists everything again
+    /// and writes only the change in between.
     pub(super) fn relist(&mut self) -> Outcome {
         let mut monitor = Monitor::open(limit::DEVICE)?;
         let mut seen = Seen::default();
@@ -70,10 +70,10 @@ impl Scene<'_> {
         self.cluster.server.clear_requests();
         self.cluster.server.faults().close_watches();
         let began = Instant::now();
-        // The watches end before this version, which is the oldest that the server knows from now on.
+        // The watches end before this version, which is the oldest that the server has from now on.
         self.cluster.put_slices(0, &|endpoint| endpoint != 0)?;
         self.cluster.server.compact();
-        // What is asked while waiting is seen too, and the monitor has room for a second of that.
+        // Datagrams while waiting are counted too. The monitor has room for a second of them.
         self.wait_looking(0, self.shape.endpoints - 1, || seen.look(&mut monitor))?;
         self.check_listed_anew()?;
         let what = "daemon: relist, until a change is in the kernel";
@@ -91,7 +91,7 @@ impl Scene<'_> {
 
     fn check_listed_anew(&self) -> Outcome {
         let requests = self.cluster.server.requests();
-        // A streamed list is a watch that asks for what there is first (KEP-3157).
+        // A streamed list is a watch with initial events (KEP-3157).
         let slices = requests.iter().any(|request| {
             let uri = request.uri.to_string();
             uri.contains("endpointslices")
@@ -99,11 +99,11 @@ impl Scene<'_> {
         });
         match slices {
             true => Ok(()),
-            false => Err("the daemon went on where it was, and listed nothing anew".into()),
+            false => Err("the daemon resumed its watches and did not list again".into()),
         }
     }
 
-    /// `ipvsctl diff` where there is no difference.
+    /// Measures `ipvsctl diff` without a difference.
     pub(super) fn difference(&self, files: &Files) -> Outcome {
         let began = Instant::now();
         let peak = process::difference(&files.kubeconfig, &files.config)?;

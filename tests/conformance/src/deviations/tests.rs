@@ -27,7 +27,7 @@ fn check(name: &str, difference: &Difference, expected: Option<(usize, usize)>) 
 }
 
 #[test]
-fn an_entry_applies_to_its_scenarios_section_side_and_lines() {
+fn entry_applies_to_its_scenarios_section_side_and_lines() {
     let line = "-A -t [fd00::1]:80 -s rr";
     let good = difference(Section::Ipvs, Side::Ours, line);
     check("49-exclude-cidrs", &good, Some((0, 0)));
@@ -48,7 +48,7 @@ fn an_entry_applies_to_its_scenarios_section_side_and_lines() {
 }
 
 #[test]
-fn a_line_that_another_one_covers_does_not_apply() {
+fn redundant_line_does_not_apply() {
     let list = Deviations::parse(&format!("{ENTRY}{ENTRY}")).expect("the list is good");
     let line = difference(Section::Ipvs, Side::Ours, "-A -f 7 -s rr");
     assert_eq!(list.place("49-x", &line), Some((0, 1)));
@@ -60,8 +60,8 @@ fn refused(text: &str, expected: &str) {
 }
 
 #[test]
-fn an_entry_names_its_deviation_or_release() {
-    refused(&ENTRY.replace("D13", "13"), "`13` is no deviation");
+fn entry_needs_a_deviation_or_release() {
+    refused(&ENTRY.replace("D13", "13"), "`13` is not a deviation");
     refused(&ENTRY.replace("deviation = \"D13\"", ""), "either");
     refused(
         &ENTRY.replace("reason = ", "release = \"1.33\"\nreason = "),
@@ -70,8 +70,8 @@ fn an_entry_names_its_deviation_or_release() {
 }
 
 #[test]
-fn an_entry_has_a_reason_and_no_unknown_field() {
+fn entry_needs_a_reason_and_known_fields() {
     refused(&ENTRY.replace("\"foreign\"", "\"\""), "a reason");
     refused(&format!("{ENTRY}line = \"x\"\n"), "unknown field");
-    refused(&ENTRY.replace("ipvs", "ipv"), "no section `ipv`");
+    refused(&ENTRY.replace("ipvs", "ipv"), "unknown section `ipv`");
 }

@@ -13,7 +13,7 @@ fn check(ours: &str, theirs: &str, expected: &[&str]) {
 }
 
 #[test]
-fn equal_tables_do_not_differ() {
+fn equal_tables_have_no_differences() {
     check(
         "# ipvs\n-A -t 10.96.0.1:80 -s rr\n",
         "# ipvs\n-A -t 10.96.0.1:80 -s rr\n",
@@ -22,7 +22,7 @@ fn equal_tables_do_not_differ() {
 }
 
 #[test]
-fn a_line_of_one_side_differs() {
+fn line_of_one_side_is_a_difference() {
     check(
         "# addresses\n10.96.0.1/32\n",
         "# addresses\n10.96.0.2/32\n",
@@ -34,7 +34,7 @@ fn a_line_of_one_side_differs() {
 }
 
 #[test]
-fn a_rule_of_ours_whose_set_is_empty_does_not_count() {
+fn our_rule_with_an_empty_set_is_ignored() {
     let rule =
         "# rules4\n*nat\n-A KUBE-SERVICES -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT\n";
     check(rule, "", &[]);
@@ -53,7 +53,7 @@ fn a_rule_of_ours_whose_set_is_empty_does_not_count() {
 }
 
 #[test]
-fn a_rule_that_wants_no_membership_counts_even_if_the_set_is_empty() {
+fn negated_match_of_an_empty_set_counts() {
     check(
         "# rules4\n*nat\n-A KUBE-SERVICES -m set ! --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT\n",
         "",
@@ -64,7 +64,7 @@ fn a_rule_that_wants_no_membership_counts_even_if_the_set_is_empty() {
 }
 
 #[test]
-fn the_order_of_rules_counts_within_a_chain() {
+fn order_of_rules_counts_within_a_chain() {
     let text = |first: &str, second: &str| {
         format!("# rules4\n*nat\n-A {first} -j RETURN\n-A {second} -j DROP\n")
     };
@@ -83,7 +83,7 @@ fn the_order_of_rules_counts_within_a_chain() {
 }
 
 #[test]
-fn settings_count_where_we_want_them() {
+fn only_settings_that_we_write_count() {
     check(
         "# sysctl\nnet.ipv4.ip_forward = 1\n",
         "# sysctl\nnet.ipv4.ip_forward = 0\nnet.ipv4.conf.all.arp_ignore = 0\n",

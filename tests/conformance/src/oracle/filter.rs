@@ -1,4 +1,4 @@
-//! A packet's way through chains.
+//! The path of a packet through chains.
 
 use std::net::IpAddr;
 
@@ -9,12 +9,12 @@ use model::rules::{ChainKey, ConnectionState, Match, Rule, Rules, Table, Target}
 
 use super::World;
 
-/// Something in the tables that the oracle knows nothing about: it does not guess.
+/// A part of the tables that the oracle does not support. It does not guess.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot judge {0}")]
 pub struct Unjudged(pub String);
 
-/// The first packet of a connection under way.
+/// The first packet of a connection on its path.
 #[derive(Clone, Debug)]
 pub(super) struct Packet {
     pub(super) source: IpAddr,
@@ -25,11 +25,11 @@ pub(super) struct Packet {
     /// Empty for a packet of the node itself.
     pub(super) in_interface: String,
     pub(super) from_bridge_port: bool,
-    /// The address and port of the virtual server by which IPVS sent it on.
+    /// Address and port of the virtual server by which IPVS sent the packet.
     pub(super) sent_by: Option<(IpAddr, u16)>,
 }
 
-/// The way a packet leaves a table.
+/// Result of a table for a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Accept,
@@ -38,7 +38,7 @@ pub(super) enum Fate {
     Masquerade,
 }
 
-/// The rules of one family, and what they look into.
+/// The rules of one family, and the sets that they use.
 pub(super) struct Filter<'a> {
     tables: &'a NodeTables,
     world: &'a World,
@@ -54,7 +54,7 @@ impl<'a> Filter<'a> {
         }
     }
 
-    /// Sends `packet` through a built-in chain, whose policy is ACCEPT.
+    /// Passes `packet` through a built-in chain, whose policy is ACCEPT.
     pub(super) fn hook(
         &self,
         table: Table,
@@ -70,7 +70,7 @@ impl<'a> Filter<'a> {
         Ok(fate.unwrap_or(Fate::Accept))
     }
 
-    /// Returns `None` if the packet comes out at the end or by RETURN.
+    /// Returns `None` if the packet reaches the end of the chain or RETURN.
     fn chain(
         &self,
         table: Table,
@@ -114,7 +114,7 @@ impl<'a> Filter<'a> {
         };
         let rules = self.rules.and_then(|rules| rules.chains.get(&key));
         let rules =
-            rules.ok_or_else(|| Unjudged(format!("a jump to {chain}, which is not there")))?;
+            rules.ok_or_else(|| Unjudged(format!("a jump to {chain}, which does not exist")))?;
         self.chain(table, rules, packet)
     }
 
@@ -163,7 +163,7 @@ impl<'a> Filter<'a> {
             } => {
                 let set = self.tables.sets.get(name);
                 let set =
-                    set.ok_or_else(|| Unjudged(format!("the set {name}, which is not there")))?;
+                    set.ok_or_else(|| Unjudged(format!("the set {name}, which does not exist")))?;
                 in_set(set, dimensions, packet)? != *negated
             }
             Match::Other(text) => {
@@ -174,8 +174,8 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// `-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80`, in any order: whether IPVS sent the packet on for
-/// that virtual server (net/netfilter/xt_ipvs.c). None where `text` is anything else.
+/// Evaluates `-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80`, in any order: true if IPVS sent
+/// the packet for that virtual server (net/netfilter/xt_ipvs.c). Returns `None` for any other text.
 fn of_virtual_server(text: &str, packet: &Packet) -> Option<bool> {
     let mut words = text.strip_prefix("-m ipvs")?.split_whitespace();
     let (mut protocol, mut address, mut port) = (None, None, None);
@@ -196,7 +196,7 @@ fn of_virtual_server(text: &str, packet: &Packet) -> Option<bool> {
     )
 }
 
-/// Returns true if the node takes packets to `address`: an interface has it, or the dummy device.
+/// Returns true if the node accepts packets to `address`: an interface or the dummy device has it.
 pub(super) fn is_local(tables: &NodeTables, world: &World, address: IpAddr) -> bool {
     world.is_own(address) || tables.addresses.contains(&address)
 }
@@ -217,10 +217,10 @@ fn in_set(set: &Set, dimensions: &[Dimension], packet: &Packet) -> Result<bool, 
         Header::Unsupported => return Err(Unjudged("a set that is not supported".to_owned())),
         Header::Hash { hash_type, .. } => Some(hash_type),
     };
-    // A rule with fewer dimensions than the type never matches, one with more is matched without them
-    // (ip_set_test, net/netfilter/ipset/ip_set_core.c): either is a mistake.
+    // A rule with fewer dimensions than the type never matches, one with more is matched without
+    // them (ip_set_test, net/netfilter/ipset/ip_set_core.c): either is a mistake.
     Ok(match (kind, dimensions) {
-        // TCP and UDP alone: ip_set_get_ip_port, net/netfilter/ipset/ip_set_getport.c.
+        // Only TCP and UDP: ip_set_get_ip_port, net/netfilter/ipset/ip_set_getport.c.
         (None, &[at]) => {
             matches!(packet.protocol, Protocol::Tcp | Protocol::Udp) && has(Entry::Port(port(at)?))
         }

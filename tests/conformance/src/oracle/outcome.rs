@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-/// The possible fates of a packet. Prints as a test says it.
+/// A possible result of a packet. Prints as in tests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// A socket takes it.
+    /// A socket receives it.
     Answered {
-        /// The owner of the socket.
+        /// Owner of the socket.
         by: String,
-        /// The source address that it sees.
+        /// Source address that the socket sees.
         seeing: IpAddr,
     },
     /// An echo request is answered.
@@ -22,7 +22,7 @@ pub enum Outcome {
     Unreachable(String),
     /// Nothing comes back.
     Lost,
-    /// The node's own packet is dropped on its way out, and the system call says so: EPERM.
+    /// The node's own packet is dropped on its way out, and the system call returns EPERM.
     NotPermitted,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// All that may become of a packet: which real server it meets is the scheduler's matter.
+/// All possible results of a packet: the choice of the real server is the scheduler's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict(pub BTreeSet<Outcome>);
 

@@ -1,4 +1,4 @@
-//! A packet's way through the node.
+//! The path of a packet through the node.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -12,11 +12,11 @@ use super::filter::{Fate, Filter, Packet, Unjudged, is_local};
 use super::probe::{ICMP, Probe};
 use super::{At, Outcome, Place, Verdict, World};
 
-/// Returns the possible fates of `probe`.
+/// Returns the possible results of `probe`.
 ///
 /// # Errors
 ///
-/// The tables hold something that the oracle knows nothing about, or the probe's source is nowhere.
+/// The tables have a part that the oracle does not support, or the probe's source is unknown.
 pub fn trace(tables: &NodeTables, world: &World, probe: &Probe) -> Result<Verdict, Unjudged> {
     let node = Node {
         tables,
@@ -30,7 +30,7 @@ pub fn trace(tables: &NodeTables, world: &World, probe: &Probe) -> Result<Verdic
                 return Ok(Verdict([within(place, probe)].into()));
             }
             Some(place) => place.at.clone(),
-            None => return Err(Unjudged(format!("a packet of {name}, who is nowhere"))),
+            None => return Err(Unjudged(format!("a packet of {name}, an unknown place"))),
         },
     };
     let packet = node.packet(probe, &from)?;
@@ -73,15 +73,15 @@ impl Node<'_> {
         })
     }
 
-    /// The source that routing chooses: for an address of the node, one on the dummy device included, that
-    /// address itself, since the route in the table `local` prefers it.
+    /// Returns the source that routing chooses. For an address of the node, one on the dummy device
+    /// included, it is that address itself, because the route in the table `local` prefers it.
     fn own_source(&self, to: IpAddr) -> Option<IpAddr> {
         if is_local(self.tables, self.world, to) {
             return Some(to);
         }
         match self.world.locate(to) {
             Some(at) => self.world.address_at(at.interface(), to),
-            // No route: nothing is sent, whatever the source.
+            // No route: nothing is sent, with any source.
             None => Some(to),
         }
     }
@@ -116,7 +116,7 @@ impl Node<'_> {
         }
     }
 
-    /// From the node to itself, once IPVS has done what it does: out at `lo` and in again.
+    /// Delivers a packet from the node to itself after IPVS: out by `lo` and in again.
     fn by_loopback(&self, mut packet: Packet) -> Result<Outcome, Unjudged> {
         let hook = self.filter.hook(Table::Filter, "OUTPUT", &mut packet)?;
         if let Some(outcome) = stopped_at_output(hook, packet.protocol) {
@@ -128,7 +128,8 @@ impl Node<'_> {
         Ok(stopped(hook).unwrap_or_else(|| self.socket(&packet)))
     }
 
-    /// The virtual server that a packet meets: `ip_vs_service_find`, net/netfilter/ipvs/ip_vs_ctl.c.
+    /// Returns the virtual server that a packet matches: `ip_vs_service_find`,
+    /// net/netfilter/ipvs/ip_vs_ctl.c.
     fn virtual_server(&self, packet: &Packet) -> Result<Option<&VirtualServerEntry>, Unjudged> {
         let key = |port| VirtualServerKey::Address {
             address: packet.destination,
@@ -140,7 +141,7 @@ impl Node<'_> {
             let family = AddressFamily::of(packet.destination);
             find(VirtualServerKey::Fwmark { family, mark })
         });
-        // Nothing that a proxy for Services writes.
+        // A proxy for Services does not write such a virtual server.
         if by_mark.is_some() {
             return Err(Unjudged(format!(
                 "the virtual server of mark {}",
@@ -157,7 +158,7 @@ impl Node<'_> {
         Ok(found)
     }
 
-    /// Returns its fate at each real server that gets new connections.
+    /// Returns the result at each real server that gets new connections.
     fn balance(&self, entry: &VirtualServerEntry, packet: &Packet, from: &At) -> Outcomes {
         let mut outcomes = Vec::new();
         for real in entry.real_servers.values().filter(|real| real.weight > 0) {
@@ -171,7 +172,7 @@ impl Node<'_> {
             outcomes.push(self.to_real_server(packet, from)?);
         }
         if outcomes.is_empty() {
-            // ip_vs_leave: nobody to send it to.
+            // ip_vs_leave: there is no real server.
             outcomes.push(Outcome::Unreachable("port".to_owned()));
         }
         Ok(outcomes)
@@ -182,13 +183,14 @@ impl Node<'_> {
             return Ok(Outcome::Lost);
         };
         match (&at, from) {
-            // The packet goes on in the hook where IPVS found it (`ip_vs_nat_send_or_cont`).
+            // The packet continues in the hook where IPVS found it (`ip_vs_nat_send_or_cont`).
             (At::Host, At::Host) => return self.by_loopback(packet),
             (At::Host, _) => return Ok(self.socket(&packet)),
             _ => packet.in_interface.clear(),
         }
         if self.filter.hook(Table::Filter, "OUTPUT", &mut packet)? != Fate::Accept {
-            // The packet that IPVS sent is dropped, and the one that was sent to it is not missed.
+            // The packet that IPVS sent is dropped, which the sender of the original packet cannot
+            // detect.
             return Ok(Outcome::Lost);
         }
         let source = packet.source;
@@ -200,8 +202,8 @@ impl Node<'_> {
         self.arrived(&packet)
     }
 
-    /// Returns true if the answer reaches the client without passing this node, and so with the real server's address instead of
-    /// the virtual one.
+    /// Returns true if the answer reaches the client without passing this node, and therefore with
+    /// the real server's address instead of the virtual one.
     fn answer_goes_astray(&self, from: &At, to: &At) -> bool {
         match (from, to) {
             (At::Node(from), At::Node(to)) => from == to,
@@ -234,7 +236,7 @@ impl Node<'_> {
         Ok(vec![self.arrived(&packet)?])
     }
 
-    /// The source after nat POSTROUTING on the way to `at`.
+    /// Returns the source after nat POSTROUTING on the way to `at`.
     fn after_postrouting(&self, packet: &mut Packet, at: &At) -> Result<IpAddr, Unjudged> {
         let fate = self.filter.hook(Table::Nat, "POSTROUTING", packet)?;
         if fate != Fate::Masquerade {
@@ -247,11 +249,11 @@ impl Node<'_> {
         address.ok_or_else(|| Unjudged(format!("MASQUERADE at {}", at.interface())))
     }
 
-    /// Returns its fate at a place elsewhere than on the node.
+    /// Returns the result at a place that is not on the node.
     fn arrived(&self, packet: &Packet) -> Result<Outcome, Unjudged> {
         let address = packet.destination;
         let place = (self.world.places.iter()).find(|place| place.addresses.contains(&address));
-        let place = place.ok_or_else(|| Unjudged(format!("who is at {address}")))?;
+        let place = place.ok_or_else(|| Unjudged(format!("the place at {address}")))?;
         if packet.protocol == ICMP {
             return Ok(Outcome::Echo);
         }
@@ -266,7 +268,7 @@ impl Node<'_> {
         })
     }
 
-    /// A socket of the node itself.
+    /// Returns the result at a socket of the node itself.
     fn socket(&self, packet: &Packet) -> Outcome {
         if packet.protocol == ICMP {
             return Outcome::Echo;
@@ -282,7 +284,7 @@ impl Node<'_> {
     }
 }
 
-/// Returns the fate of a packet that never leaves its pod.
+/// Returns the result of a packet that never leaves its pod.
 fn within(place: &Place, probe: &Probe) -> Outcome {
     if place.listens.contains(&(probe.protocol, probe.to.port())) {
         Outcome::Answered {
@@ -294,7 +296,7 @@ fn within(place: &Place, probe: &Probe) -> Outcome {
     }
 }
 
-/// The answer of a host where nobody listens.
+/// Returns the answer of a host on which no program listens.
 fn nobody(protocol: Protocol) -> Outcome {
     match protocol {
         Protocol::Udp => Outcome::Unreachable("port".to_owned()),
@@ -319,8 +321,9 @@ fn stopped(fate: Fate) -> Option<Outcome> {
     }
 }
 
-/// As [`stopped`], at a packet that the node itself sends by a socket. A drop is an error of the system
-/// call, EPERM, which TCP and SCTP keep to themselves and try again (`tcp_connect`, net/ipv4/tcp_output.c).
+/// Returns the same as [`stopped`] for a packet that the node itself sends by a socket. A drop is
+/// an error of the system call, EPERM. TCP and SCTP do not report it and retry (`tcp_connect`,
+/// net/ipv4/tcp_output.c).
 fn stopped_at_output(fate: Fate, protocol: Protocol) -> Option<Outcome> {
     match (fate, protocol) {
         (Fate::Drop, Protocol::Udp | ICMP) => Some(Outcome::NotPermitted),

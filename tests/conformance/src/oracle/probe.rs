@@ -1,4 +1,4 @@
-//! Probes: the packets that are asked about.
+//! Probes: the packets that the oracle evaluates.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,20 +9,20 @@ use ipvs::Protocol;
 /// ICMP's protocol number; an echo request has no port.
 pub(super) const ICMP: Protocol = Protocol::Other(1);
 
-/// The first packet of a connection. Reads as `podA -> 10.96.0.1:80/tcp`, `host -> [fd00::1]:53/udp`,
-/// `client -> 10.96.0.1:0/icmp`.
+/// The first packet of a connection. Parsed from `podA -> 10.96.0.1:80/tcp`,
+/// `host -> [fd00::1]:53/udp`, `client -> 10.96.0.1:0/icmp`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Where it comes from: the name of a place, or `host` for the node itself.
+    /// Source: the name of a place, or `host` for the node itself.
     pub from: String,
-    /// Where it goes.
+    /// Destination.
     pub to: SocketAddr,
-    /// Its protocol; ICMP of both families is `Other(1)`.
+    /// Protocol; ICMP of both families is `Other(1)`.
     pub protocol: Protocol,
 }
 
 impl Probe {
-    /// The address it goes to.
+    /// Returns the destination address.
     #[must_use]
     pub fn address(&self) -> IpAddr {
         self.to.ip()

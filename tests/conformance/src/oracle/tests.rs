@@ -8,7 +8,7 @@ use model::{NodeState, NodeTables, text};
 
 use super::{Probe, World, trace};
 
-/// kube-proxy's own form of what guards a load balancer's address from the node itself.
+/// kube-proxy's own rules that protect a load balancer's address from the node itself.
 const TABLES: &str = "\
 # ipvs
 -A -t 10.96.0.1:80 -s rr
@@ -100,12 +100,12 @@ fn check(rules: &str, probe: &str, expected: &str) {
 }
 
 #[test]
-fn real_servers_of_weight_zero_get_nothing() {
+fn real_servers_of_weight_zero_get_no_packets() {
     check(RULES, "podB -> 10.96.0.1:80/tcp", "podA seeing 10.244.1.6");
 }
 
 #[test]
-fn marked_packets_get_the_address_of_the_way_out() {
+fn marked_packets_get_the_address_of_the_outgoing_interface() {
     check(RULES, "host -> 10.96.0.1:80/tcp", "podA seeing 10.244.1.1");
     check(
         RULES,
@@ -115,7 +115,7 @@ fn marked_packets_get_the_address_of_the_way_out() {
 }
 
 #[test]
-fn without_rules_the_node_shows_the_virtual_address() {
+fn without_rules_the_source_is_the_virtual_address() {
     check("", "host -> 10.96.0.1:80/tcp", "podA seeing 10.96.0.1");
 }
 
@@ -144,12 +144,12 @@ fn an_answer_within_a_bridge_is_lost_unless_iptables_sees_it() {
 }
 
 #[test]
-fn nothing_leads_to_an_address_that_nobody_has() {
+fn unused_address_is_unreachable() {
     check(RULES, "podB -> 203.0.113.1:80/tcp", "unreachable host");
 }
 
 #[test]
-fn what_is_unknown_is_not_guessed() {
+fn unsupported_rules_are_errors() {
     let strange = RULES.replace(
         "-A KUBE-POSTROUTING -j MASQUERADE",
         "-A KUBE-POSTROUTING -m owner --uid-owner 0 -j MASQUERADE",
@@ -162,12 +162,12 @@ fn what_is_unknown_is_not_guessed() {
     check(
         RULES,
         "nobody -> 10.96.0.1:80/tcp",
-        "cannot judge a packet of nobody, who is nowhere",
+        "cannot judge a packet of nobody, an unknown place",
     );
 }
 
 #[test]
-fn a_probe_reads_as_it_prints() {
+fn printed_probe_parses() {
     for text in [
         "podA -> 10.96.0.1:80/tcp",
         "host -> [fd00::1]:53/udp",

@@ -7,18 +7,19 @@ use ipvs::Protocol;
 use model::{NodeState, Parsed};
 use serde::Deserialize;
 
-/// A node and what it can reach.
+/// A node and the places that it can reach.
 #[derive(Clone, Debug, Default)]
 pub struct World {
-    /// The node's interfaces, the dummy device left out.
+    /// The node's interfaces, except the dummy device.
     pub node: NodeState,
     /// The places.
     pub places: Vec<Place>,
-    /// Networks that no place stands for, and where they are.
+    /// Networks without a place, and their location.
     pub networks: Vec<(IpNetwork, At)>,
-    /// True if packets between ports of a bridge pass iptables (`net.bridge.bridge-nf-call-iptables`).
+    /// True if packets between ports of a bridge pass iptables
+    /// (`net.bridge.bridge-nf-call-iptables`).
     pub bridge_calls_iptables: bool,
-    /// The interface that was made first, `lo` aside: see [`World::address_by_loopback`]. None: the one
+    /// The oldest interface except `lo`, see [`World::address_by_loopback`]. `None`: the interface
     /// that has the address in question.
     pub first_interface: Option<String>,
 }
@@ -27,19 +28,19 @@ pub struct World {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// The name.
+    /// Name of the place.
     pub name: String,
     /// One or more addresses.
     #[serde(deserialize_with = "addresses")]
     pub addresses: Vec<IpAddr>,
-    /// Where it is.
+    /// Location of the place.
     pub at: At,
     /// The ports at which it listens, with their protocol: `tcp/8080`.
     #[serde(default, deserialize_with = "ports")]
     pub listens: Vec<(Protocol, u16)>,
 }
 
-/// Where somebody is, seen from the node.
+/// Location of a place, relative to the node.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum At {
@@ -49,12 +50,12 @@ pub enum At {
     Node(String),
     /// Behind this interface.
     Link(String),
-    /// On the node itself. Without addresses it listens at all of them.
+    /// On the node itself. A place without addresses listens at all of them.
     Host,
 }
 
 impl At {
-    /// The node's interface towards it.
+    /// Returns the node's interface towards this location.
     #[must_use]
     pub fn interface(&self) -> &str {
         match self {
@@ -65,11 +66,11 @@ impl At {
 }
 
 impl World {
-    /// Reads a world: `places`, `networks`, `bridgeCallsIptables` and `firstInterface`.
+    /// Parses a world: `places`, `networks`, `bridgeCallsIptables` and `firstInterface`.
     ///
     /// # Errors
     ///
-    /// The problem with the text.
+    /// A mistake in the text.
     pub fn parse(text: &str, node: NodeState) -> Result<Self, String> {
         let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
         let networks = (file.networks.into_iter())
@@ -84,7 +85,7 @@ impl World {
         })
     }
 
-    /// The place called `name`.
+    /// Returns the place called `name`.
     #[must_use]
     pub fn place(&self, name: &str) -> Option<&Place> {
         self.places.iter().find(|place| place.name == name)
@@ -96,7 +97,7 @@ impl World {
         self.node.addresses().any(|own| own == address) || address.is_loopback()
     }
 
-    /// Where `address` is; nowhere means that no route leads there.
+    /// Returns the location of `address`, or none without a route.
     #[must_use]
     pub fn locate(&self, address: IpAddr) -> Option<At> {
         let at = |place: &&Place| place.addresses.contains(&address);
@@ -125,9 +126,10 @@ impl World {
             .find(|place| place.addresses.is_empty() || place.addresses.contains(&address))
     }
 
-    /// The node's address at `interface` for packets to `to`: what MASQUERADE chooses, and a socket. Of
-    /// several IPv4 addresses it is the one in the network of `to` (`inet_select_addr`,
-    /// net/ipv4/devinet.c, Linux 6.1). None where that does not decide it.
+    /// Returns the node's address at `interface` for packets to `to`, which MASQUERADE and a socket
+    /// choose. If there are several IPv4 addresses it is the one in the network of `to`
+    /// (`inet_select_addr`, net/ipv4/devinet.c, Linux 6.1). Returns none if this does not determine
+    /// it.
     #[must_use]
     pub fn address_at(&self, interface: &str, to: IpAddr) -> Option<IpAddr> {
         let networks = self.global_networks(interface, to.is_ipv4());
@@ -140,9 +142,10 @@ impl World {
         }
     }
 
-    /// Returns the source that MASQUERADE chooses by way of `lo`, for packets to `to` on the node itself. `lo` has no IPv4
-    /// address of global scope, so that it is the first one of the interface that was made first; IPv6 prefers `to` itself
-    /// (`inet_select_addr`; rule 1 of `ipv6_get_saddr_eval`, net/ipv6/addrconf.c).
+    /// Returns the source that MASQUERADE chooses at `lo`, for packets to `to` on the node itself.
+    /// `lo` has no IPv4 address of global scope, so it is the first one of the oldest interface;
+    /// IPv6 prefers `to` itself (`inet_select_addr`; rule 1 of `ipv6_get_saddr_eval`,
+    /// net/ipv6/addrconf.c).
     #[must_use]
     pub fn address_by_loopback(&self, to: IpAddr) -> Option<IpAddr> {
         if to.is_ipv6() {

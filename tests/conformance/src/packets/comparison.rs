@@ -1,4 +1,4 @@
-//! The tables that a recording is compared with, and the differences that are listed.
+//! Compares the results of a recording's probes with the list of differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,27 +8,28 @@ use regex::Regex;
 
 use super::{Difference, Recorded, differences};
 
-/// The results of the probes of a recording, against the list of differences.
+/// Results of the probes of a recording, compared with the list of differences.
 #[derive(Debug)]
 pub struct Comparison {
     list: Vec<Difference>,
     patterns: Vec<Vec<Regex>>,
     /// Number of probes that ended as recorded.
     pub equal: usize,
-    /// Number of probes that ended otherwise for a reason that is listed: by deviation, release or artefact.
+    /// Number of probes that ended differently for a listed reason, by deviation, release or
+    /// artefact.
     pub listed: BTreeMap<String, usize>,
-    /// Probes that ended otherwise and are not listed, or are listed and ended as recorded: a line each.
+    /// Probes with an unlisted difference, and listed probes that ended as recorded: a line each.
     pub unlisted: Vec<String>,
-    /// Patterns that a differing probe was found for, by entry and place.
+    /// Patterns that matched a differing probe, by entry and position.
     used: BTreeSet<(usize, usize)>,
 }
 
 impl Comparison {
-    /// A comparison with the recording `name`, by the list in `folder`.
+    /// Starts a comparison with the recording `name`, by the list in `folder`.
     ///
     /// # Errors
     ///
-    /// The list cannot be read or makes no sense.
+    /// The list cannot be read or is invalid.
     pub fn begin(folder: &Path, name: &str) -> Result<Self, String> {
         let list = differences(folder)?;
         let patterns = (list.iter())
@@ -44,19 +45,19 @@ impl Comparison {
         })
     }
 
-    /// Returns true if the probe is listed as one that ends otherwise.
+    /// Returns true if the list has the probe.
     #[must_use]
     pub fn lists(&self, recorded: &Recorded) -> bool {
         self.places(recorded).next().is_some()
     }
 
-    /// Counts a probe; `found` says how it ended otherwise, none that it ended as recorded.
+    /// Adds a probe. `found` is the difference, none if the probe ended as recorded.
     pub fn add(&mut self, recorded: &Recorded, found: Option<String>) {
         let places: Vec<(usize, usize)> = self.places(recorded).collect();
         match (found, places.first()) {
             (None, None) => self.equal += 1,
             (None, Some(_)) => {
-                let what = "listed as different, and is not";
+                let what = "listed as different, but ended as recorded";
                 self.unlisted.push(format!("{}: {what}", recorded.name));
             }
             (Some(text), None) => self.unlisted.push(text),
@@ -70,7 +71,7 @@ impl Comparison {
         }
     }
 
-    /// The patterns of the list, each with whether a probe differed so.
+    /// Returns the patterns of the list, each with whether a differing probe matched it.
     #[must_use]
     pub fn patterns(&self) -> Vec<(&str, bool)> {
         let mut all = Vec::new();

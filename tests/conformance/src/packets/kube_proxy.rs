@@ -1,5 +1,5 @@
-//! kube-proxy's tables on the recorded node, made of ours: where the deviations are undone, every probe
-//! ends as it was recorded.
+//! kube-proxy's tables on the recorded node, derived from ours: without the deviations, every probe
+//! ends as recorded.
 
 use std::net::IpAddr;
 use std::sync::LazyLock;
@@ -16,14 +16,14 @@ static SERVICES: LazyLock<ChainKey> = LazyLock::new(|| ChainKey::new(Table::Nat,
 static OUT_FILTER: LazyLock<ChainKey> =
     LazyLock::new(|| ChainKey::new(Table::Filter, "KUBE-IPVS-OUT-FILTER"));
 
-/// Returns the tables of kube-proxy 1.30 for the Services of `cluster`, for which ours are `tables`:
-///
-/// - without the set and the rule by which the node itself reaches addresses without a local endpoint
-///   (deviation D12);
-/// - with the addresses among the guarded ones whose source ranges have length 0 (it fails to write these ranges; since 1.34 they
-///   restrict nothing);
+/// Returns the tables of kube-proxy 1.30 for the Services of `cluster`, for which ours are
+/// `tables`:
+/// - without the set and the rule by which the node itself reaches addresses without a local
+///   endpoint (deviation D12);
+/// - with the addresses whose source ranges have length 0 among the restricted ones (kube-proxy
+///   fails to write these ranges; since 1.34 they restrict nothing);
 /// - with the node ports before the addresses of Services (deviation D24);
-/// - with a rule `-m ipvs` for each address that the node itself may not use, where we have a mark.
+/// - with a rule `-m ipvs` for each address that the node itself may not use, in place of our mark.
 #[must_use]
 pub fn tables_of_kube_proxy(tables: &NodeTables, cluster: &ClusterState) -> NodeTables {
     let mut theirs = tables.clone();
@@ -42,7 +42,7 @@ pub fn tables_of_kube_proxy(tables: &NodeTables, cluster: &ClusterState) -> Node
             for chain in rules.chains.values_mut() {
                 chain.retain(|rule| !is_ours_alone(rule, family));
             }
-            // Behind it, kube-proxy accepts cluster IPs and load-balancer addresses.
+            // After it, kube-proxy accepts cluster IPs and load-balancer addresses.
             if let Some(services) = rules.chains.get_mut(&*SERVICES) {
                 let node_ports = services.pop();
                 let at = services.len().saturating_sub(2);
@@ -54,7 +54,8 @@ pub fn tables_of_kube_proxy(tables: &NodeTables, cluster: &ClusterState) -> Node
     theirs
 }
 
-/// The entries of Services with a source range of length 0: their addresses are guarded, and the node is admitted.
+/// Returns the entries of Services with a source range of length 0: their addresses are restricted,
+/// and the node is admitted.
 fn open_to_all(cluster: &ClusterState) -> Vec<(SetKind, Entry)> {
     let mut entries = Vec::new();
     for service in cluster
@@ -89,7 +90,8 @@ fn open_to_all(cluster: &ClusterState) -> Vec<(SetKind, Entry)> {
     entries
 }
 
-/// A rule about a set that kube-proxy does not have, or one that sets our second mark.
+/// Returns true for a rule about a set that kube-proxy does not have, or one that sets our second
+/// mark.
 fn is_ours_alone(rule: &Rule, family: AddressFamily) -> bool {
     let name = SetKind::NoLocalEndpoint.name(family);
     let by_set =
@@ -104,7 +106,7 @@ fn is_ours_alone(rule: &Rule, family: AddressFamily) -> bool {
         )
 }
 
-/// A rule for each load-balancer address with source ranges that leave out the node.
+/// Returns a rule for each load-balancer address whose source ranges exclude the node.
 fn blocked(tables: &NodeTables, family: AddressFamily) -> Vec<Rule> {
     let entries = |kind: SetKind| {
         let set = tables.sets.get(&kind.name(family));

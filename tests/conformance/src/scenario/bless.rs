@@ -1,18 +1,18 @@
-//! Writing what steps show into the scenario.
+//! Writes the results of steps into the scenario.
 
 use super::format::{INDENT, Scenario};
 use super::{Problem, run};
 
-/// The text of `scenario`, read from `text`, with what its steps show now below them. Nothing else changes:
-/// no comment, no file, no `trace`.
+/// Returns the text of `scenario`, read from `text`, with the current results below its steps.
+/// Comments, files and `trace` lines do not change.
 ///
 /// # Errors
 ///
-/// A step that cannot be done.
+/// A step that cannot be executed.
 pub fn bless(scenario: &Scenario, text: &str) -> Result<String, Problem> {
     let shown = run::shown(scenario)?;
     let mut blessed = String::new();
-    // Whether the line belongs to an expectation that was replaced.
+    // True if the line belongs to an expectation that was replaced.
     let mut replaced = false;
     for (number, line) in (1..).zip(text.lines()) {
         if replaced && line.starts_with(INDENT) {

@@ -1,40 +1,40 @@
-//! The shape of a scenario's file: a comment, steps, files.
+//! Parses the file of a scenario: a comment, steps, files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Problem;
 use super::step::{Directive, Step};
 
-/// Start of a line of an expectation.
+/// Indentation of an expectation.
 pub(super) const INDENT: &str = "    ";
 
-/// A scenario as it is written.
+/// A parsed scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The name of its file.
+    /// Name of the file.
     pub file: String,
     /// The steps and expectations, in order.
     pub steps: Vec<Step>,
-    /// The files below the steps, by name.
+    /// Files below the steps, by name.
     pub files: BTreeMap<String, File>,
 }
 
 /// A file within a scenario's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// The number of its first line in the scenario's file, from 1.
+    /// Number of its first line in the scenario's file, from 1.
     pub line: usize,
-    /// Its text.
+    /// Content.
     pub text: String,
 }
 
 impl Scenario {
-    /// Reads the text of the scenario's file `file`.
+    /// Parses the text of the scenario's file `file`.
     ///
     /// # Errors
     ///
-    /// No comment on top, an unknown directive, a file that is missing, there twice or used by no step,
-    /// or no expectation at all.
+    /// A missing comment at the top, an unknown directive, a file that is missing, duplicate or
+    /// unused, or no expectation at all.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let mut scenario = Self {
             file: file.to_owned(),
@@ -42,7 +42,7 @@ impl Scenario {
             files: BTreeMap::new(),
         };
         if !text.starts_with("# ") {
-            return Err(scenario.problem(1, "a comment on top says what is shown"));
+            return Err(scenario.problem(1, "the file must start with a comment that describes it"));
         }
         let lines: Vec<(usize, &str)> = (1..).zip(text.lines()).collect();
         let below = lines.iter().position(|(_, line)| heading(line).is_some());
@@ -51,7 +51,7 @@ impl Scenario {
         scenario.read_files(files)?;
         scenario.check_names()?;
         if !scenario.steps.iter().any(|step| step.directive.expects()) {
-            return Err(scenario.problem(1, "nothing is expected"));
+            return Err(scenario.problem(1, "the scenario has no expectation"));
         }
         Ok(scenario)
     }
@@ -66,13 +66,15 @@ impl Scenario {
     }
 
     fn read_steps(&mut self, lines: &[(usize, &str)]) -> Result<(), Problem> {
-        // Whether the line before belongs to a step, so that an indented one can follow.
+        // True if the previous line belongs to a step, so that an indented one may follow.
         let mut open = false;
         for (number, line) in lines {
             if let Some(expected) = line.strip_prefix(INDENT) {
                 let step = self.steps.last_mut().filter(|_| open);
                 let Some(step) = step.filter(|step| step.directive.is_golden()) else {
-                    return Err(self.problem(*number, "belongs to no step that shows something"));
+                    return Err(
+                        self.problem(*number, "this line belongs to no step with an expectation")
+                    );
                 };
                 let block = step.expected.get_or_insert_default();
                 block.push(expected.trim_end().to_owned());
@@ -116,18 +118,18 @@ impl Scenario {
         };
         let line = file.line - 1;
         if self.files.insert(name.clone(), file).is_some() {
-            return Err(self.problem(line, format!("{name} is there twice")));
+            return Err(self.problem(line, format!("duplicate file {name}")));
         }
         Ok(())
     }
 
-    /// Every file is used, and every file that is used is there.
+    /// Checks that every file is used, and that every used file exists.
     fn check_names(&self) -> Result<(), Problem> {
         let mut used = BTreeSet::new();
         for step in &self.steps {
             for name in step.directive.files() {
                 if !self.files.contains_key(name) {
-                    return Err(self.problem(step.line, format!("there is no file {name} below")));
+                    return Err(self.problem(step.line, format!("missing file {name}")));
                 }
                 used.insert(name);
             }
@@ -140,7 +142,7 @@ impl Scenario {
     }
 }
 
-/// `-- NAME --`
+/// Parses `-- NAME --`.
 fn heading(line: &str) -> Option<&str> {
     let name = line.strip_prefix("-- ")?.trim_end().strip_suffix(" --")?;
     (!name.is_empty() && !name.contains(' ')).then_some(name)

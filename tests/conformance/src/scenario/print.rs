@@ -1,4 +1,4 @@
-//! Output of steps, as lines.
+//! Prints the results of steps as lines.
 
 use model::frontend::HealthCheck;
 use model::{Desired, Finding, NodeTables, Op, Plan, PlannedOp, Reason};
@@ -6,7 +6,7 @@ use model::{Desired, Finding, NodeTables, Op, Plan, PlannedOp, Reason};
 use super::step::Filter;
 use crate::section::{self, Section};
 
-/// Sections of `tables`, one after the other.
+/// Prints sections of `tables`, one after the other.
 pub(super) fn tables(tables: &NodeTables, sections: &[Section], filter: &Filter) -> Vec<String> {
     let all = section::lines(tables);
     let mut shown = Vec::new();
@@ -17,8 +17,8 @@ pub(super) fn tables(tables: &NodeTables, sections: &[Section], filter: &Filter)
     shown
 }
 
-/// The changes of `plan` with their reasons, then what was left out. What every node gets once, whatever
-/// the cluster, is not shown: sets, rules and settings where there are none.
+/// Prints the changes of `plan` with their reasons, followed by the skipped entries. Changes that
+/// every node needs once are left out: missing sets, rules and settings.
 pub(super) fn plan(plan: &Plan, filter: &Filter) -> Vec<String> {
     let ops = plan
         .ops()
@@ -49,14 +49,14 @@ fn is_of_every_node(planned: &PlannedOp) -> bool {
     }
 }
 
-/// Findings as `ipvsctl` prints them.
+/// Prints findings as `ipvsctl` does.
 pub(super) fn findings(findings: &[Finding], filter: &Filter) -> Vec<String> {
     (findings.iter().map(ToString::to_string))
         .filter(|line| filter.shows(line))
         .collect()
 }
 
-/// `default/web: port 31188, 2 local endpoints`
+/// Prints health checks: `default/web: port 31188, 2 local endpoints`.
 pub(super) fn health(desired: &Desired) -> Vec<String> {
     (desired.health_checks.iter())
         .map(

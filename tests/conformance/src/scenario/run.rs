@@ -1,4 +1,4 @@
-//! Running a scenario.
+//! Runs a scenario.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use super::world::{Mistake, World, objects, tables};
 use super::{Problem, background, print};
 use crate::section::{self, Lines, Section};
 
-/// Text for "no lines" below a step.
+/// Text for an empty expectation.
 const NOTHING: &str = "nothing";
 
-/// Runs `scenario` as it is written.
+/// Runs `scenario` alone.
 pub(super) fn alone(scenario: &Scenario) -> Result<(), Problem> {
     let mut run = Run::new(scenario, Company::None)?;
     for step in &scenario.steps {
@@ -25,7 +25,7 @@ pub(super) fn alone(scenario: &Scenario) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Returns the output of the steps of `scenario`, with their index. Expectations do not matter.
+/// Returns the output of the steps of `scenario`, with their index. Expectations are ignored.
 pub(super) fn shown(scenario: &Scenario) -> Result<Vec<(usize, Vec<String>)>, Problem> {
     let mut run = Run::new(scenario, Company::None)?;
     let mut all = Vec::new();
@@ -39,8 +39,8 @@ pub(super) fn shown(scenario: &Scenario) -> Result<Vec<(usize, Vec<String>)>, Pr
     Ok(all)
 }
 
-/// Runs `scenario` among Services that it does not know, its objects in the opposite order: all that it
-/// leads to is what it leads to alone, and what those Services lead to alone.
+/// Runs `scenario` among unrelated Services, its objects in the opposite order. The result must be
+/// the union of the results of the scenario and of those Services.
 pub(super) fn in_company(scenario: &Scenario) -> Result<(), Problem> {
     let mut alone = Run::new(scenario, Company::None)?;
     let mut others = Run::new(scenario, Company::OthersAlone)?;
@@ -84,23 +84,24 @@ fn add_up(
         return Ok(());
     }
     let what = format!(
-        "{what}: not the same in the background's company\n{}",
+        "{what}: different with the background's Services\n{}",
         differences.join("\n")
     );
     Err(scenario.problem(step.line, what))
 }
 
-/// Lines by where they are, `tables` or `kernel`, and section.
+/// Lines by source, `tables` or `kernel`, and section.
 type State = BTreeMap<(&'static str, Section), Vec<String>>;
 
-/// Presence of the Services of the background.
+/// Objects that take part in a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Company {
-    /// The scenario's objects alone, in their order.
+    /// Only the scenario's objects, in their order.
     None,
-    /// The background's Services alone, with the scenario's Nodes and the Services whose cluster IPs are on its interfaces.
+    /// Only the background's Services, with the scenario's Nodes and the Services whose cluster IPs
+    /// are on its interfaces.
     OthersAlone,
-    /// All, the scenario's objects in the opposite order.
+    /// All objects, the scenario's in the opposite order.
     Both,
 }
 
@@ -108,7 +109,7 @@ struct Run<'a> {
     scenario: &'a Scenario,
     company: Company,
     world: World,
-    /// The tables that were shown last.
+    /// The tables that were printed last.
     before: Option<Lines>,
 }
 
@@ -132,7 +133,7 @@ impl<'a> Run<'a> {
         section::lines(&self.world.desired().0.tables)
     }
 
-    /// All that the world has led to.
+    /// Returns the desired tables and the kernel's tables.
     fn state(&self) -> State {
         let places = [
             ("tables", self.tables()),
@@ -149,7 +150,8 @@ impl<'a> Run<'a> {
         state
     }
 
-    /// Does `step` and says what it shows. `left` is what the kernel holds beside a scenario's own tables.
+    /// Executes `step` and returns its output. `left` has the kernel's entries that do not belong
+    /// to the scenario.
     fn step(&mut self, step: &Step, left: &NodeTables) -> Result<Option<Vec<String>>, Problem> {
         let shown = match &step.directive {
             Directive::Tables(sections, filter) => {
@@ -162,7 +164,7 @@ impl<'a> Run<'a> {
             Directive::Plan(filter) => {
                 let mut plan = self.world.sync();
                 if self.company != Company::None {
-                    // The device was there before.
+                    // The device exists already.
                     (plan.stages.iter_mut()).for_each(|stage| {
                         stage.ops.retain(|planned| !planned.op.keys().is_empty());
                     });
@@ -176,7 +178,7 @@ impl<'a> Run<'a> {
         Ok(Some(shown))
     }
 
-    /// A step that shows nothing.
+    /// Executes a step without output.
     fn silent(&mut self, step: &Step, left: &NodeTables) -> Result<(), Problem> {
         let here = |what: String| self.scenario.problem(step.line, what);
         match &step.directive {
@@ -234,7 +236,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The objects of the files `names`, in the order in which they come.
+    /// Returns the objects of the files `names`, in the order of application.
     fn objects(&self, names: &[String]) -> Result<Vec<Object>, Problem> {
         let mut all = Vec::new();
         for name in names {
@@ -261,7 +263,7 @@ impl<'a> Run<'a> {
     }
 
     fn text(&self, name: &str) -> &'a str {
-        // Every file that a step names is there: the scenario was read so.
+        // Parsing the scenario checked that every named file exists.
         self.scenario
             .files
             .get(name)
@@ -279,12 +281,12 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Compares what a step shows with what is written below it.
+/// Compares the output of a step with the expectation below it.
 fn compare(scenario: &Scenario, step: &Step, shown: &[String]) -> Result<(), Problem> {
     let shown = block(shown.to_vec());
     let Some(expected) = &step.expected else {
         let what = format!(
-            "no expectation is written yet (cargo xtask bless); this is shown:\n{}",
+            "no expectation is written yet (cargo xtask bless); the result is:\n{}",
             shown.join("\n")
         );
         return Err(scenario.problem(step.line, what));
@@ -314,7 +316,7 @@ fn compare(scenario: &Scenario, step: &Step, shown: &[String]) -> Result<(), Pro
     Err(scenario.problem(step.line, what))
 }
 
-/// The lines below a step that shows `lines`.
+/// Returns the lines to write below a step with the output `lines`.
 fn block(lines: Vec<String>) -> Vec<String> {
     if lines.is_empty() {
         vec![NOTHING.to_owned()]

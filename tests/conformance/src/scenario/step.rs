@@ -6,51 +6,51 @@ use regex::Regex;
 
 use crate::section::Section;
 
-/// A step with what it expects.
+/// A step with its expectation.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Its line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// The step's action.
+    /// Action of the step.
     pub directive: Directive,
-    /// The lines below it, of a step that shows something; none where they are not written yet.
+    /// Lines below the step, for a step with an expectation; none if they are not written yet.
     pub expected: Option<Vec<String>>,
 }
 
 /// The action of a step.
 #[derive(Clone, Debug)]
 pub enum Directive {
-    /// Objects come or change.
+    /// Adds or replaces objects.
     Apply(Vec<String>),
-    /// The objects of these files go.
+    /// Deletes the objects of these files.
     DeleteFiles(Vec<String>),
-    /// One object goes.
+    /// Deletes one object.
     Delete(ObjectKind, ObjectName),
-    /// Another configuration.
+    /// Sets the configuration.
     Config(String),
-    /// Another state of the node.
+    /// Sets the state of the node.
     Node(String),
-    /// The kernel holds this.
+    /// Sets the kernel's tables.
     Live(String),
     /// Sets the real servers that have connections.
     Connections(Busy),
-    /// The process starts anew.
+    /// Restarts the process.
     Restart,
-    /// Make the plan and carry it out.
+    /// Makes the plan and applies it.
     Sync,
-    /// Show what the node should hold.
+    /// Prints the desired tables of the node.
     Tables(Vec<Section>, Filter),
-    /// Show what the kernel holds.
+    /// Prints the kernel's tables.
     Kernel(Vec<Section>, Filter),
-    /// Show the plan and carry it out.
+    /// Prints the plan and applies it.
     Plan(Filter),
-    /// Show what is odd.
+    /// Prints findings.
     Findings(Filter),
-    /// Show health checks.
+    /// Prints health checks.
     Health,
-    /// The tables are those shown last.
+    /// Compares the tables with those printed last.
     Same,
-    /// A packet's way, in the words of the packet oracle.
+    /// Path of a packet, in the syntax of the packet oracle.
     Trace(String),
 }
 
@@ -59,16 +59,16 @@ pub enum Directive {
 pub enum Busy {
     /// All of them.
     All,
-    /// These, in whichever virtual server.
+    /// These, in any virtual server.
     Only(Vec<RealServerKey>),
 }
 
-/// Selection of the lines that are shown.
+/// Selection of the printed lines.
 #[derive(Clone, Debug, Default)]
 pub struct Filter(Option<Regex>);
 
 impl Filter {
-    /// Returns true if `line` is shown.
+    /// Returns true if `line` is selected.
     #[must_use]
     pub fn shows(&self, line: &str) -> bool {
         self.0.as_ref().is_none_or(|regex| regex.is_match(line))
@@ -76,7 +76,7 @@ impl Filter {
 }
 
 impl Directive {
-    /// Reads a step's line.
+    /// Parses the line of a step.
     pub(super) fn parse(line: &str) -> Result<Self, String> {
         let line = line.trim_end();
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -102,11 +102,11 @@ impl Directive {
             "health" => none(&words).map(|()| Self::Health),
             "same" => none(&words).map(|()| Self::Same),
             "trace" => Ok(Self::Trace(line["trace".len()..].trim().to_owned())),
-            _ => Err(format!("there is no step `{word}`")),
+            _ => Err(format!("unknown step `{word}`")),
         }
     }
 
-    /// Returns true if what it shows is compared with the lines below it.
+    /// Returns true if its output is compared with the lines below it.
     #[must_use]
     pub fn is_golden(&self) -> bool {
         matches!(
@@ -115,7 +115,7 @@ impl Directive {
         )
     }
 
-    /// Returns true if the cluster, the node, the kernel or the process is another one afterwards.
+    /// Returns true if it may change the cluster, the node, the kernel or the process.
     pub(super) fn changes(&self) -> bool {
         !self.expects() && !matches!(self, Self::Same) || matches!(self, Self::Plan(_))
     }
@@ -126,7 +126,7 @@ impl Directive {
         self.is_golden() || matches!(self, Self::Trace(_))
     }
 
-    /// The files that it names.
+    /// Returns the files that it names.
     pub(super) fn files(&self) -> Vec<&str> {
         match self {
             Self::Apply(names) | Self::DeleteFiles(names) => {
@@ -138,7 +138,7 @@ impl Directive {
     }
 }
 
-/// Takes a `/REGEX/` off the end.
+/// Splits a `/REGEX/` off the end.
 fn split_filter(rest: &str) -> Result<(&str, Filter), String> {
     let found = (rest.strip_suffix('/')).and_then(|inner| {
         let start = inner
@@ -149,14 +149,14 @@ fn split_filter(rest: &str) -> Result<(&str, Filter), String> {
     let Some((rest, text)) = found else {
         return Ok((rest, Filter::default()));
     };
-    let regex =
-        Regex::new(text).map_err(|error| format!("/{text}/ is no regular expression: {error}"))?;
+    let regex = Regex::new(text)
+        .map_err(|error| format!("/{text}/ is not a regular expression: {error}"))?;
     Ok((rest, Filter(Some(regex))))
 }
 
 fn names(words: &[&str]) -> Result<Vec<String>, String> {
     if words.is_empty() {
-        return Err("a file is wanted".to_owned());
+        return Err("expected a file".to_owned());
     }
     Ok(words.iter().map(ToString::to_string).collect())
 }
@@ -164,14 +164,14 @@ fn names(words: &[&str]) -> Result<Vec<String>, String> {
 fn one(words: &[&str]) -> Result<String, String> {
     match words {
         [word] => Ok((*word).to_owned()),
-        _ => Err("one file is wanted".to_owned()),
+        _ => Err("expected one file".to_owned()),
     }
 }
 
 fn none(words: &[&str]) -> Result<(), String> {
     match words.first() {
         None => Ok(()),
-        Some(word) => Err(format!("`{word}` means nothing here")),
+        Some(word) => Err(format!("unexpected `{word}`")),
     }
 }
 
@@ -183,11 +183,11 @@ fn delete(words: &[&str]) -> Result<Directive, String> {
         _ => return names(words).map(Directive::DeleteFiles),
     };
     let [_, name] = words else {
-        return Err("one name is wanted".to_owned());
+        return Err("expected one name".to_owned());
     };
     let (namespace, name) = name.split_once('/').unwrap_or(("", name));
     if namespace.is_empty() != (kind == ObjectKind::Node) {
-        return Err("NAMESPACE/NAME is wanted, of a Node NAME".to_owned());
+        return Err("expected NAMESPACE/NAME, for a Node NAME".to_owned());
     }
     Ok(Directive::Delete(
         kind,
@@ -202,8 +202,8 @@ fn busy(words: &[&str]) -> Result<Busy, String> {
         ["none"] => Ok(Busy::Only(Vec::new())),
         _ => (words.iter())
             .map(|word| {
-                let socket: std::net::SocketAddr =
-                    (word.parse()).map_err(|_| format!("`{word}` is no address with a port"))?;
+                let socket: std::net::SocketAddr = (word.parse())
+                    .map_err(|_| format!("`{word}` is not an address with a port"))?;
                 Ok(socket.into())
             })
             .collect::<Result<_, String>>()
@@ -213,12 +213,16 @@ fn busy(words: &[&str]) -> Result<Busy, String> {
 
 fn sections(words: &[&str]) -> Result<Vec<Section>, String> {
     if words.is_empty() {
-        return Err(format!("sections are wanted: {}", Section::names()));
+        return Err(format!("expected sections: {}", Section::names()));
     }
     (words.iter())
         .map(|word| {
-            Section::named(word)
-                .ok_or_else(|| format!("there is no section `{word}`, but {}", Section::names()))
+            Section::named(word).ok_or_else(|| {
+                format!(
+                    "unknown section `{word}`, expected one of {}",
+                    Section::names()
+                )
+            })
         })
         .collect()
 }

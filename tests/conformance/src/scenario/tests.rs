@@ -10,7 +10,7 @@ spec:
   ports: [{port: 80, protocol: TCP}]
 ";
 
-/// A scenario with `steps`, which may use web.yaml.
+/// Returns a scenario with `steps`, which may use web.yaml.
 fn text(steps: &str) -> String {
     format!("# A feature.\n{steps}{SERVICE}")
 }
@@ -38,51 +38,54 @@ fn holds(steps: &str) {
 }
 
 #[test]
-fn a_scenario_says_what_it_shows() {
-    refused("apply web.yaml\n", "1: a comment on top says what is shown");
+fn scenario_needs_a_comment() {
+    refused(
+        "apply web.yaml\n",
+        "1: the file must start with a comment that describes it",
+    );
 }
 
 #[test]
-fn an_unknown_step_is_refused_with_its_line() {
-    refused(&text("\nfrobnicate\n"), "3: there is no step `frobnicate`");
+fn invalid_step_is_refused_with_its_line() {
+    refused(&text("\nfrobnicate\n"), "3: unknown step `frobnicate`");
     refused(
         &text("tables ipv\n"),
-        "2: there is no section `ipv`, but ipvs, addresses, ipset, ipset-create, rules4, rules6, sysctl, timeouts",
+        "2: unknown section `ipv`, expected one of ipvs, addresses, ipset, ipset-create, rules4, rules6, sysctl, timeouts",
     );
-    refused(&text("sync now\n"), "2: `now` means nothing here");
+    refused(&text("sync now\n"), "2: unexpected `now`");
     refused(
         &text("connections web\n"),
-        "2: `web` is no address with a port",
+        "2: `web` is not an address with a port",
     );
     refused(
         &text("delete Service web\n"),
-        "2: NAMESPACE/NAME is wanted, of a Node NAME",
+        "2: expected NAMESPACE/NAME, for a Node NAME",
     );
     refused(&text("health /x/\n"), "2: health takes no /filter/");
 }
 
 #[test]
-fn every_file_is_used_and_there() {
+fn every_file_must_be_used_and_exist() {
     refused(&text("health\n"), "3: no step uses web.yaml");
     refused(
         &text("apply web.yaml shop.yaml\nhealth\n"),
-        "2: there is no file shop.yaml below",
+        "2: missing file shop.yaml",
     );
     refused(
         &format!("{}{SERVICE}", text("apply web.yaml\nhealth\n")),
-        "11: web.yaml is there twice",
+        "11: duplicate file web.yaml",
     );
 }
 
 #[test]
-fn something_must_be_expected() {
+fn scenario_needs_an_expectation() {
     refused(
         &text("apply web.yaml\nsync\nsame\n"),
-        "1: nothing is expected",
+        "1: the scenario has no expectation",
     );
     refused(
         &text("apply web.yaml\n    10.96.0.10/32\n"),
-        "3: belongs to no step that shows something",
+        "3: this line belongs to no step with an expectation",
     );
     fails(
         "apply web.yaml\ntables addresses\n",
@@ -91,7 +94,7 @@ fn something_must_be_expected() {
 }
 
 #[test]
-fn what_is_shown_is_compared() {
+fn output_is_compared_with_the_expectation() {
     holds(
         "apply web.yaml\ntables ipvs addresses\n    -A -t 10.96.0.10:80 -s rr\n    10.96.0.10/32\n",
     );
@@ -110,7 +113,7 @@ fn what_is_shown_is_compared() {
 }
 
 #[test]
-fn the_same_tables_are_the_same() {
+fn same_compares_with_the_last_tables() {
     holds("apply web.yaml\ntables addresses\n    10.96.0.10/32\napply web.yaml\nsame\n");
     fails(
         "apply web.yaml\ntables addresses\n    10.96.0.10/32\ndelete Service default/web\nsame\n",
@@ -123,14 +126,14 @@ fn the_same_tables_are_the_same() {
 }
 
 #[test]
-fn a_plan_is_carried_out() {
+fn plan_step_applies_the_plan() {
     holds(
         "apply web.yaml\nplan /web|10.96/\n    + add 10.96.0.10,tcp:80 to set KUBE-CLUSTER-IP: missing in the kernel\n    + add 10.96.0.10 to set KUBE-IPVS-IPS: missing in the kernel\n    + add address 10.96.0.10 to kube-ipvs0: missing in the kernel\n    + add virtual server 10.96.0.10:80/TCP: missing in the kernel\nkernel addresses\n    10.96.0.10/32\nplan\n    nothing\n",
     );
 }
 
 #[test]
-fn an_object_that_is_not_there_cannot_be_deleted() {
+fn missing_object_cannot_be_deleted() {
     fails(
         "apply web.yaml\ndelete Service default/shop\nhealth\n    nothing\n",
         "3: there is no Service default/shop",
@@ -138,7 +141,7 @@ fn an_object_that_is_not_there_cannot_be_deleted() {
 }
 
 #[test]
-fn a_mistake_in_a_file_is_told_with_its_line() {
+fn mistake_in_a_file_is_reported_with_its_line() {
     let broken = text("apply web.yaml\nhealth\n    nothing\n").replace("ports: [", "ports: {");
     let scenario = Scenario::parse("x.scenario", &broken).expect("it is a scenario");
     let problem = check(&scenario).expect_err("it fails").to_string();
@@ -151,7 +154,7 @@ fn a_mistake_in_a_file_is_told_with_its_line() {
 }
 
 #[test]
-fn blessing_writes_what_is_shown_and_nothing_else() {
+fn blessing_writes_only_the_output() {
     let before = text("apply web.yaml\n# why\ntables addresses\n    old\n    older\n\nhealth\n");
     let after =
         text("apply web.yaml\n# why\ntables addresses\n    10.96.0.10/32\n\nhealth\n    nothing\n");

@@ -1,15 +1,15 @@
-//! Packets through the tables of a scenario.
+//! Traces packets through the tables of a scenario.
 
 use super::world::World;
 use crate::oracle::{self, Probe};
 
 const PLACES: &str = include_str!("../../scenarios/places.toml");
 
-/// Checks that the packet that `text` describes goes where `text` says:
+/// Checks that the packet that `text` describes has the outcome in `text`:
 /// `client -> 203.0.113.1:80/tcp : podA seeing 192.168.77.10, podB seeing 192.168.77.10`.
 pub(super) fn check(world: &World, text: &str) -> Result<(), String> {
     let (probe, expected) =
-        (text.split_once(" : ")).ok_or("no ` : ` between the packet and what becomes of it")?;
+        (text.split_once(" : ")).ok_or("no ` : ` between the packet and its outcome")?;
     let probe: Probe = probe.parse()?;
     let around = oracle::World::parse(PLACES, world.node().clone())?;
     let verdict = oracle::trace(&world.desired().0.tables, &around, &probe)

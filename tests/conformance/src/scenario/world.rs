@@ -1,4 +1,4 @@
-//! The world of a scenario: a cluster, a node, its kernel and the process that looks after it.
+//! State of a scenario: a cluster, a node, its kernel and the process that manages it.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ const NODE: &str = include_str!("../../scenarios/node.yaml");
 const CONFIG: &str = include_str!("../../scenarios/config.yaml");
 const NODE_NAME: &str = "node1";
 
-/// A mistake in a file: its line, from 1, where it is known, and what is wrong.
+/// A mistake in a file: its line, from 1, if it is known, and the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
     pub(super) line: Option<u64>,
@@ -40,14 +40,14 @@ pub(super) struct World {
     config: NodeConfig,
     kernel: Snapshot,
     busy: Busy,
-    /// The virtual servers that the process remembers to have written.
+    /// Virtual servers that the process remembers as its own.
     wrote: BTreeSet<VirtualServerKey>,
-    /// The compiled result of all that, until some of it changes.
+    /// The compiled result, until the cluster, the node or the configuration changes.
     compiled: OnceCell<Rc<(Desired, Vec<Finding>)>>,
 }
 
 impl World {
-    /// The world in which every scenario begins.
+    /// Returns the initial state of every scenario.
     pub(super) fn new() -> Result<Self, Mistake> {
         let mut world = Self {
             cluster: ClusterState::default(),
@@ -74,7 +74,8 @@ impl World {
         }
     }
 
-    /// Returns true if `object` is a Service with a cluster IP that an interface of the node has, loopback addresses apart.
+    /// Returns true if `object` is a Service with a cluster IP that an interface of the node has,
+    /// except loopback addresses.
     pub(super) fn has_cluster_ip_of(&self, object: &Object) -> bool {
         let Object::Service(service) = object else {
             return false;
@@ -121,8 +122,8 @@ impl World {
         Ok(())
     }
 
-    /// The kernel holds these virtual servers and addresses from now on; also these sets, rules and settings,
-    /// where there are any among them.
+    /// Sets the kernel's virtual servers and addresses; also its sets, rules and settings, if
+    /// `tables` has any.
     pub(super) fn set_kernel(&mut self, tables: NodeTables) {
         let before = std::mem::replace(&mut self.kernel.tables, tables);
         let now = &mut self.kernel.tables;
@@ -142,7 +143,7 @@ impl World {
         self.busy = busy;
     }
 
-    /// The process starts anew.
+    /// Restarts the process.
     pub(super) fn restart(&mut self) {
         self.wrote.clear();
     }
@@ -162,7 +163,7 @@ impl World {
         &self.kernel.node
     }
 
-    /// Makes the plan and carries it out.
+    /// Makes the plan and applies it.
     pub(super) fn sync(&mut self) -> Plan {
         let compiled = self.desired();
         let (desired, _) = &*compiled;
@@ -202,7 +203,7 @@ impl World {
     }
 }
 
-/// The tables in `text`, and `others` beside them.
+/// Parses the tables in `text`, and adds `others`.
 pub(super) fn tables(text: &str, others: &NodeTables) -> Result<NodeTables, Mistake> {
     let mut tables = text::parse(text).map_err(|error| Mistake {
         line: u64::try_from(error.line).ok(),
@@ -212,7 +213,7 @@ pub(super) fn tables(text: &str, others: &NodeTables) -> Result<NodeTables, Mist
         (tables.virtual_servers).insert(*key, Arc::clone(entry));
     }
     tables.addresses.extend(&others.addresses);
-    // A text without sets says nothing about them.
+    // A text without sets does not change them.
     let others_sets = others.sets.iter().filter(|_| !tables.sets.is_empty());
     for (name, set) in others_sets.collect::<Vec<_>>() {
         let held = tables
@@ -224,7 +225,7 @@ pub(super) fn tables(text: &str, others: &NodeTables) -> Result<NodeTables, Mist
     Ok(tables)
 }
 
-/// The objects in `text`.
+/// Parses the objects in `text`.
 pub(super) fn objects(text: &str) -> Result<Vec<Object>, Mistake> {
     let found = on_disk(text, |path| sources::files::read(&[path.to_owned()]))?;
     if let Some(error) = found.errors.first() {
@@ -234,17 +235,17 @@ pub(super) fn objects(text: &str) -> Result<Vec<Object>, Mistake> {
         });
     }
     if let Some((kind, _)) = found.other_kinds.first_key_value() {
-        return Err(format!("a {kind} means nothing here").into());
+        return Err(format!("unexpected {kind}").into());
     }
     if found.objects.is_empty() {
-        return Err("there is no object in it, or its labels leave it out"
+        return Err("the file has no object, or its labels exclude it"
             .to_owned()
             .into());
     }
     Ok(found.objects)
 }
 
-/// Shows `text` to `reader` as a file, since that is what users have.
+/// Passes `text` to `reader` as a file, as users do.
 fn on_disk<T>(text: &str, reader: impl FnOnce(&std::path::Path) -> T) -> Result<T, String> {
     use std::io::Write;
     let mut file = (tempfile::Builder::new().suffix(".yaml"))

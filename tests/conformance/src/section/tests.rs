@@ -1,7 +1,7 @@
 use super::{Section, of_text, rule_lines};
 
 #[test]
-fn a_rule_stands_behind_its_table_and_without_its_comment() {
+fn rule_is_printed_behind_its_table_without_comment() {
     let saved = [
         "*nat",
         ":PREROUTING ACCEPT [0:0]",
@@ -23,7 +23,7 @@ fn a_rule_stands_behind_its_table_and_without_its_comment() {
 }
 
 #[test]
-fn sections_are_told_apart_by_their_headings() {
+fn headings_separate_sections() {
     let lines = of_text(
         "# ipvs\n-A -t 10.96.0.1:80 -s rr\n# ipset\nadd KUBE-IPVS-IPS 10.96.0.1\ncreate KUBE-IPVS-IPS hash:ip family inet maxelem 65536\n",
     );

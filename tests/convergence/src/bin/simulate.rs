@@ -1,4 +1,4 @@
-//! Simulates nodes, seed after seed, until so many steps are done: `cargo xtask simulate`.
+//! Simulates nodes, seed after seed, up to a number of steps: `cargo xtask simulate`.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -18,16 +18,16 @@ seed is one run; equal seeds give equal runs. It ends at the first law that the 
 the last events, or with --keep-going goes on with the next seed. The exit status is 0 if no law was broken."
 )]
 struct Arguments {
-    /// Steps of all runs together
+    /// Number of steps of all runs together
     #[arg(long, default_value_t = 100_000)]
     steps: u64,
-    /// The first seed; each run has the next one
+    /// First seed; each run uses the next one
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Hold the loop to the laws of one that reads a virtual server before a real server leaves it
+    /// Check the laws of a loop that reads a virtual server before a real server leaves it
     #[arg(long)]
     old_rules: bool,
-    /// Go on with the next seed after a failure
+    /// Continue with the next seed after a failure
     #[arg(long)]
     keep_going: bool,
     /// Print broken laws without the events that led there

@@ -1,4 +1,4 @@
-//! The laws of single effects.
+//! Laws about single effects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,26 +14,28 @@ use reconciler::{EntryKey, Event, Reconciler};
 
 use crate::subject::{Subject, address_of, drain_timeout, drains};
 
-/// Equal effects of one wake-up within this time are at one instant. The shortest wait of a back-off is 75 ms.
+/// Equal effects of one wake-up within this time count as simultaneous. The shortest back-off is 75
+/// ms.
 const INSTANT: Duration = Duration::from_millis(50);
 
-/// Effects between two waits.
+/// Maximum number of effects between two waits.
 const MAX_EFFECTS: u32 = 200;
 
-/// Readings that may come one after the other without a reason.
+/// Maximum number of consecutive readings without a reason.
 const READINGS: f64 = 120.0;
 
-/// Time from weight 0 to a deletion.
+/// Minimum time from weight 0 to a deletion.
 const AT_REST: Duration = Duration::from_secs(1);
 
-/// The laws that a loop is held to.
+/// Laws that a loop is checked by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rules {
-    /// All of them.
+    /// All laws.
     #[default]
     All,
-    /// The rules of a loop that reads a virtual server before a real server leaves it, may delete that real server at once, and
-    /// serves a node port at one address though another program has it at another.
+    /// Rules of a loop that reads a virtual server before a real server leaves it, may delete that
+    /// real server at once, and serves a node port at one address even if another program has it at
+    /// another.
     ReadBeforeDrain,
 }
 
@@ -42,41 +44,41 @@ pub enum Rules {
 pub enum Law {
     /// An `Observe` or `Apply` is the last effect of its batch, so that control returns after each.
     OneEffect,
-    /// No effect twice at one instant, and few at one instant.
+    /// No effect twice at one instant, and few effects at one instant.
     AtOneInstant,
-    /// The loop never asks to be woken at an instant that has passed, and always asks while it has work.
+    /// `poll_timeout` is never in the past, and never `None` while there is work.
     Poll,
     /// Entries of other programs stay.
     Foreign,
-    /// Deletions need all first lists, an untorn reading, and that the cluster does not ask for the entry.
+    /// Deletions need all first lists and an untorn reading, and never remove a desired entry.
     Deletion,
-    /// A virtual server is added after its address, its entries of sets, and the rules.
+    /// A virtual server is added after its address, its set entries, and the rules.
     FilterState,
-    /// A real server with connections stays until its time to drain is over.
+    /// A real server with connections stays until its drain ends.
     Connections,
     /// A real server has had weight 0 for a second before it is deleted.
     AtRest,
-    /// A failing entry is tried in growing intervals.
+    /// A failing entry is retried at growing intervals.
     BackOff,
     /// Readings follow from changes, failures and time.
     Readings,
     /// Writes follow from changes.
     Writes,
-    /// An entry that is not as the cluster asks is so again in time.
+    /// A wrong entry is corrected within its deadline.
     InTime,
 }
 
-/// A law that was broken.
+/// A broken law.
 #[derive(Debug)]
 pub struct Violation {
     /// The law.
     pub law: Law,
-    /// The effect or the entry that breaks it.
+    /// Effect or entry that breaks the law.
     pub what: String,
 }
 
 impl Violation {
-    /// `what` breaks `law`.
+    /// Returns a violation of `law` by `what`.
     #[must_use]
     pub fn new(law: Law, what: String) -> Self {
         Self { law, what }
@@ -91,7 +93,7 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Attempts at an entry since it first failed.
+/// Attempts at an entry since its first failure.
 #[derive(Debug)]
 struct Failing {
     since: Instant,
@@ -104,7 +106,7 @@ pub struct Guard {
     rules: Rules,
     /// Virtual servers of other programs.
     pub foreign: BTreeSet<VirtualServerKey>,
-    /// Readings miss entries and do not say so: the loop adds them again.
+    /// Readings miss entries without a sign, so the loop adds them again.
     pub blind: bool,
     scopes: Vec<(Instant, Scope)>,
     ops: BTreeMap<Subject, (Instant, Op)>,
@@ -112,19 +114,19 @@ pub struct Guard {
     /// Virtual servers that this process wrote, or saw in an untorn reading.
     known: BTreeSet<VirtualServerKey>,
     addresses_known: bool,
-    /// Real servers of weight 0, and since when.
+    /// Real servers of weight 0, and the time of the change.
     resting: BTreeMap<(VirtualServerKey, RealServerKey), Instant>,
     failing: BTreeMap<Subject, Failing>,
     readings: f64,
     refilled: Instant,
-    /// Rules were written since this was set to false.
+    /// True if rules were written since this was set to false.
     pub rules_written: bool,
-    /// Ops that were no repetition of a failed one.
+    /// Ops that did not repeat a failed one.
     pub writes: u64,
 }
 
 impl Guard {
-    /// Checks a node whose kernel holds `tables`.
+    /// Returns a guard for a node whose kernel has `tables`.
     #[must_use]
     pub fn new(rules: Rules, tables: &NodeTables, now: Instant) -> Self {
         let long_ago = now.checked_sub(Duration::from_secs(3600)).unwrap_or(now);
@@ -152,25 +154,25 @@ impl Guard {
         }
     }
 
-    /// The laws in force.
+    /// Returns the laws that are checked.
     #[must_use]
     pub fn rules(&self) -> Rules {
         self.rules
     }
 
-    /// When the weight of a real server became 0.
+    /// Returns the time at which the weight of a real server became 0.
     #[must_use]
     pub fn resting_since(&self, key: VirtualServerKey, real: RealServerKey) -> Option<Instant> {
         self.resting.get(&(key, real)).copied()
     }
 
-    /// Entries that are failing.
+    /// Returns the number of failing entries.
     #[must_use]
     pub fn failing(&self) -> usize {
         self.failing.len()
     }
 
-    /// An attempt at this entry has a reason of its own.
+    /// Forgets the attempts at these entries, because there is a new reason for the next one.
     pub fn excuse(&mut self, of: impl Fn(&Subject) -> bool) {
         self.failing.retain(|subject, _| !of(subject));
     }
@@ -182,7 +184,7 @@ impl Guard {
         self.forget(now);
     }
 
-    /// Another program changed an entry, so the loop may write it again.
+    /// Records that another program changed an entry, so the loop may write it again.
     pub(super) fn disturbed(&mut self, op: &Op) {
         self.rules_written |= matches!(op, Op::PatchRules(..));
         self.failing.remove(&Subject::of(op));
@@ -225,7 +227,7 @@ impl Guard {
     fn count(&mut self) -> Result<(), Violation> {
         self.effects += 1;
         if self.effects > MAX_EFFECTS {
-            let what = format!("{} effects follow from one event", self.effects);
+            let what = format!("one event leads to {} effects", self.effects);
             return Err(Violation::new(Law::AtOneInstant, what));
         }
         Ok(())
@@ -317,11 +319,11 @@ impl Guard {
             _ => true,
         };
         let why = if !reconciler.cluster().is_complete() {
-            "before every list is in"
+            "before every list is complete"
         } else if wanted {
-            "though the cluster asks for it"
+            "although the cluster needs it"
         } else if !known {
-            "known from torn readings alone"
+            "known only from torn readings"
         } else {
             return Ok(());
         };
@@ -329,7 +331,7 @@ impl Guard {
         Err(Violation::new(Law::Deletion, what))
     }
 
-    /// A real server that may drain is deleted from a virtual server that stays.
+    /// Checks the deletion of a real server that may drain from a virtual server that stays.
     fn ends(
         &self,
         planned: &PlannedOp,
@@ -361,7 +363,8 @@ impl Guard {
         Ok(())
     }
 
-    /// A virtual server is added. The loop's own knowledge counts: it cannot know what others just did.
+    /// Checks the addition of a virtual server. The loop's own knowledge counts: it cannot know the
+    /// latest changes of other programs.
     fn serves(&self, key: VirtualServerKey, reconciler: &Reconciler) -> Result<(), Violation> {
         let (Some(address), Some(live)) = (address_of(key), reconciler.live()) else {
             return Ok(());
@@ -371,7 +374,8 @@ impl Guard {
         let live = &live.tables;
         let family = AddressFamily::of(address);
         let foreign = |entry| self.foreign.iter().any(|key| served_by(entry, *key));
-        // Of a node port beside a foreign virtual server its address marks it, in another set.
+        // If a foreign virtual server has the node port too, the address marks ours, in another
+        // set.
         let marks = [SetKind::NodePortTcp, SetKind::NodePortUdp].map(|kind| kind.name(family));
         let mut others = (desired.sets.iter()).filter(|(name, _)| !marks.contains(name));
         let lacking = others.find_map(|(name, set)| {
@@ -387,7 +391,7 @@ impl Guard {
         } else if let Some(entry) = lacking {
             format!("entry {entry}")
         } else if !is_marked {
-            "an entry that marks it as ours".to_owned()
+            "the entry that marks it as ours".to_owned()
         } else {
             return Ok(());
         };
@@ -443,7 +447,8 @@ impl Guard {
             return Ok(());
         }
         let seconds = now.saturating_duration_since(failing.since).as_secs_f64();
-        // Waits of 75 ms at least, doubling up to the sync period; audits, slices and polls of drains in between.
+        // Waits of at least 75 ms, doubling up to the sync period; audits, slices and polls of
+        // drains in between.
         let allowed = 5.0 + 1.5 * (1.0 + seconds / 0.075).log2() + seconds / 3.0;
         if f64::from(failing.count) > allowed {
             let what = format!(
@@ -455,7 +460,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Notes the weight of a real server after `op`, whatever its outcome.
+    /// Records the weight of a real server after `op`, for any outcome.
     pub(super) fn weighed(&mut self, op: &Op, kernel: &MemoryKernel, now: Instant) {
         let key = match op {
             Op::AddRealServer(key, real) | Op::SetRealServer(key, real) => (*key, real.key),
@@ -483,7 +488,8 @@ fn may_drain(reconciler: &Reconciler, key: VirtualServerKey, real: RealServerKey
     drains(reconciler.desired(), udp, key, real)
 }
 
-/// Returns true if `entry`, which `op` deletes, is the entry of a node port, and each virtual server of ours at it is marked without it.
+/// Returns true if `entry`, which `op` deletes, is the entry of a node port, and each of our
+/// virtual servers at it has another mark.
 fn has_other_marks(entry: Entry, op: &Op, reconciler: &Reconciler) -> bool {
     let (Entry::Port(_), Some(live)) = (entry, reconciler.live()) else {
         return false;

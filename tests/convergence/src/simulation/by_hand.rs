@@ -1,4 +1,4 @@
-//! Changes that other programs make to the tables, and clients.
+//! Changes by other programs and by clients.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use super::random::Random;
 use super::trouble::foreign_server;
 use crate::subject::address_of;
 
-/// A change of `tables` by another program. `foreign` are virtual servers that are not ours.
+/// Returns a change of `tables` by another program. `foreign` are virtual servers that are not
+/// ours.
 pub(super) fn meddle(
     random: &mut Random,
     tables: &NodeTables,
@@ -60,7 +61,7 @@ pub(super) fn meddle(
         }
         14 => Op::SetSysctl("net.ipv4.ip_forward".into(), "0".into()),
         _ => {
-            // At an address of ours it looks like ours.
+            // At our address it looks like ours.
             let address = match address_of(*key)? {
                 std::net::IpAddr::V4(address) => address.octets(),
                 std::net::IpAddr::V6(_) => return None,
@@ -84,7 +85,7 @@ fn intruder(key: VirtualServerKey, byte: u8) -> Option<RealServer> {
     })
 }
 
-/// A real server that gets connections: one with a weight, since clients come to no other.
+/// Returns a real server that gets connections. It has a weight, because others get none.
 pub(super) fn busy(
     random: &mut Random,
     tables: &NodeTables,
@@ -94,7 +95,7 @@ pub(super) fn busy(
     Some((*key, real.key))
 }
 
-/// A real server that loses its connections.
+/// Returns a real server that loses its connections.
 pub(super) fn idle(
     random: &mut Random,
     live: &Snapshot,

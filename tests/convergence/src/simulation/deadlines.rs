@@ -1,4 +1,4 @@
-//! Which entries of the tables are not as the cluster asks, and until when each may stay so.
+//! Entries of the tables that differ from the desired ones, and their deadlines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,16 +11,16 @@ use model::{Desired, NodeTables, Snapshot};
 
 use crate::subject::{Subject, address_of, drains};
 
-/// The difference of an entry.
+/// Kind of difference of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wrong {
-    /// The kernel lacks it, or has it with other settings.
+    /// The kernel lacks the entry, or has it with other settings.
     Lacking,
-    /// The kernel has it and the cluster does not ask for it.
+    /// The kernel has an entry that is not desired.
     Extra,
-    /// The same of a real server that may drain, has weight 0 and no connections.
+    /// As `Extra`: a real server that may drain, has weight 0 and no connections.
     Resting,
-    /// The same of a real server that may drain, has weight 0, and connections.
+    /// As `Extra`: a real server that may drain, has weight 0, and connections.
     Draining,
 }
 
@@ -31,59 +31,61 @@ impl Wrong {
     }
 }
 
-/// The reason for which an entry became wrong.
+/// Reason for which an entry became wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The cluster changed, or the loop wrote.
     Change,
-    /// The node's interfaces changed, and the loop was told.
+    /// The node's interfaces changed, and the loop was notified.
     Node,
-    /// Another configuration, or another process.
+    /// A changed configuration, or a restarted process.
     Anew,
-    /// Another program wrote, and the loop was not told.
+    /// Another program wrote, and the loop was not notified.
     Meddled,
     /// A fault ended.
     Fault,
 }
 
 impl Cause {
-    /// Returns true if the loop has to read the kernel to know of it.
+    /// Returns true if the loop must read the kernel to detect it.
     pub(super) fn needs_reading(self) -> bool {
         self != Self::Change
     }
 }
 
-/// An entry that is wrong.
+/// A wrong entry.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub(super) since: Instant,
     pub(super) cause: Cause,
-    /// When it has to be right; none while a fault excuses it.
+    /// Deadline; none while a fault excuses the entry.
     pub(super) until: Option<Instant>,
-    /// Another program made it wrong.
+    /// True if another program made it wrong.
     pub(super) meddled: bool,
 }
 
-/// An entry that was wrong for too long.
+/// An entry that missed its deadline.
 #[derive(Debug)]
 pub(super) struct Late {
     pub(super) subject: Subject,
     pub(super) what: String,
 }
 
-/// All entries that are wrong.
+/// All wrong entries.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    /// The loop may delete a real server that has a weight: one that is lost, or has no connections.
+    /// The loop may delete a real server that has a weight: one that is lost, or has no
+    /// connections.
     pub(super) deletes_at_once: bool,
     /// UDP real servers drain while their endpoints terminate and still serve.
     pub(super) udp_drains: bool,
     waiting: BTreeMap<(Subject, Wrong), Waiting>,
-    /// Families whose rules are wrong.
+    /// Families with wrong rules.
     rules_lacking: BTreeSet<AddressFamily>,
-    /// Virtual servers of other programs, and those of which it cannot be told whose they are.
+    /// Foreign virtual servers, and those whose owner cannot be determined.
     pub(super) unjudged: BTreeSet<VirtualServerKey>,
-    /// Virtual servers that look like ours by their address or entry alone: others added them, or a reading missed them.
+    /// Virtual servers that look like ours only by their address or entry: another program added
+    /// them, or a reading missed them.
     pub(super) intruders: BTreeSet<VirtualServerKey>,
 }
 
@@ -92,7 +94,7 @@ impl Deadlines {
         &self.waiting
     }
 
-    /// Of the entries that are wrong now, those that were not before.
+    /// Returns the entries that are wrong now and were not before.
     pub(super) fn unknown(&self, wrong: &[(Subject, Wrong)]) -> Vec<(Subject, Wrong)> {
         (wrong.iter())
             .filter(|key| !self.waiting.contains_key(key))
@@ -100,7 +102,7 @@ impl Deadlines {
             .collect()
     }
 
-    /// Takes in which entries are wrong now, and the deadlines of those that were not before.
+    /// Stores the entries that are wrong now, and the deadlines of the new ones.
     pub(super) fn update(
         &mut self,
         wrong: Vec<(Subject, Wrong)>,
@@ -111,7 +113,7 @@ impl Deadlines {
         self.waiting.extend(new);
     }
 
-    /// Compares the rules, which take longer than all else.
+    /// Compares the rules, which takes longer than all other comparisons.
     pub(super) fn compare_rules(&mut self, desired: &NodeTables, live: &NodeTables) {
         let differ = |(family, rules): (&AddressFamily, _)| {
             (live.rules.get(family) != Some(rules)).then_some(*family)
@@ -119,7 +121,7 @@ impl Deadlines {
         self.rules_lacking = desired.rules.iter().filter_map(differ).collect();
     }
 
-    /// Without address and entry an intruder is another program's.
+    /// Treats intruders without address and entry as foreign.
     pub(super) fn disown(&mut self, desired: &NodeTables, live: &Snapshot) {
         let alone = |key: &&VirtualServerKey| {
             live.tables.virtual_servers.contains_key(key)
@@ -140,7 +142,7 @@ impl Deadlines {
         }
     }
 
-    /// The kernel was busy for `time`: nothing could be done meanwhile.
+    /// Extends all deadlines by `time`, in which the kernel was busy.
     pub(super) fn postpone(&mut self, time: Duration) {
         for waiting in self.waiting.values_mut() {
             waiting.until = waiting.until.map(|until| until + time);
@@ -184,7 +186,7 @@ impl Deadlines {
         Ok(())
     }
 
-    /// A wrong entry that the loop repairs before this one, and that has more time.
+    /// Returns a wrong entry with a later deadline that the loop repairs before this one.
     fn prerequisite(&self, (subject, wrong): &(Subject, Wrong)) -> Option<&Waiting> {
         use Subject as S;
         let comes = *wrong == Wrong::Lacking;
@@ -212,8 +214,8 @@ impl Deadlines {
             .max_by_key(|waiting| (waiting.until.is_none(), waiting.until))
     }
 
-    /// The entries of `live`, which has no rules, that are not as `desired` has them. Those that other programs are in the way of do not
-    /// count.
+    /// Returns the entries of `live`, which has no rules, that differ from `desired`. Entries that
+    /// other programs prevent do not count.
     pub(super) fn compare(&self, desired: &Desired, live: &Snapshot) -> Vec<(Subject, Wrong)> {
         let mut all = Vec::new();
         let tables = &live.tables;
@@ -275,7 +277,7 @@ impl Deadlines {
                 }
                 let wrong = match live.connections.get(&(*key, *real)) {
                     _ if !drains(asked, self.udp_drains, *key, *real) => Wrong::Extra,
-                    // It should have weight 0, or be gone.
+                    // It should have weight 0, or be deleted.
                     _ if weighed.weight > 0 => match self.deletes_at_once {
                         false => Wrong::Lacking,
                         true => Wrong::Extra,
@@ -319,7 +321,8 @@ impl Deadlines {
         }
     }
 
-    /// Returns true if `entry` marks a virtual server at a node port whose own entry would mark another program's.
+    /// Returns true if `entry` marks a virtual server at a node port whose own entry would mark a
+    /// foreign one.
     fn is_stand_in(&self, desired: &NodeTables, live: &NodeTables, entry: &Entry) -> bool {
         let Destination::VirtualServer(key) = Destination::of(*entry) else {
             return false;
@@ -340,12 +343,12 @@ impl Deadlines {
             && (!holds(live) || self.would_claim(&port))
     }
 
-    /// Returns true if another program has a virtual server at `address`.
+    /// Returns true if a foreign virtual server is at `address`.
     fn is_taken(&self, address: IpAddr) -> bool {
         (self.unjudged.iter()).any(|key| address_of(*key) == Some(address))
     }
 
-    /// Returns true if `entry` would make another program's virtual server look like ours.
+    /// Returns true if `entry` would make a foreign virtual server look like ours.
     fn would_claim(&self, entry: &Entry) -> bool {
         match entry {
             Entry::Ip(address) => self.is_taken(*address),

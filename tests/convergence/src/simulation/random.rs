@@ -1,4 +1,4 @@
-//! Random choices that a seed decides.
+//! Random choices from a seed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) struct Random(u64);
 
 impl Random {
-    /// Equal seeds give equal numbers.
+    /// Creates a generator. Equal seeds give equal numbers.
     pub(super) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -20,23 +20,23 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is not zero.
+    /// Returns a number below `end`, which is not zero.
     pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.number() % end as u64).unwrap_or(0)
     }
 
-    /// True in `percent` of a hundred cases.
+    /// Returns true in `percent` of a hundred cases.
     pub(super) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    /// One of `all`, if there are any.
+    /// Returns one of `all`, if there are any.
     pub(super) fn pick<T: Clone>(&mut self, all: impl IntoIterator<Item = T>) -> Option<T> {
         let all: Vec<T> = all.into_iter().collect();
         (!all.is_empty()).then(|| all[self.below(all.len())].clone())
     }
 
-    /// A time between two.
+    /// Returns a time between two.
     pub(super) fn time(&mut self, from: Duration, to: Duration) -> Duration {
         let span = u64::try_from((to - from).as_millis()).unwrap_or(u64::MAX);
         from + Duration::from_millis(self.number() % span.max(1))

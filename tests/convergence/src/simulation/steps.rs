@@ -20,7 +20,7 @@ use super::{Ended, PAUSE, REST, Simulation};
 use crate::node::{Law, Violation};
 use crate::subject::{Subject, address_of};
 
-/// A configuration.
+/// Returns a random configuration.
 pub(super) fn config(random: &mut Random) -> NodeConfig {
     let seconds = |random: &mut Random, all: &[u64]| {
         Duration::from_secs(random.pick(all.iter().copied()).unwrap_or(0))
@@ -43,10 +43,10 @@ pub(super) fn config(random: &mut Random) -> NodeConfig {
     config
 }
 
-/// The address of the second interface.
+/// Address of the second interface.
 const SECOND: [u8; 4] = [198, 51, 100, 1];
 
-/// The interfaces of the node, with a second one and that of a pod or without.
+/// Returns the interfaces of the node, with or without a second one and that of a pod.
 pub(super) fn interfaces(second: bool, pod: bool) -> NodeState {
     let interface = |name: &str, address: &str| Interface {
         name: name.into(),
@@ -63,7 +63,7 @@ pub(super) fn interfaces(second: bool, pod: bool) -> NodeState {
 }
 
 impl Simulation {
-    /// The daemon starts on a node where other programs have virtual servers.
+    /// Starts the daemon on a node where other programs have virtual servers.
     pub(super) fn start(&mut self) -> Result<(), Violation> {
         self.add_foreign(&foreign_server([172, 16, 0, 1], 80));
         if self.random.percent(30) {
@@ -86,7 +86,7 @@ impl Simulation {
         if !add(Op::AddVirtualServer(server.clone())) {
             return;
         }
-        // One of its real servers is quiesced, as keepalived's inhibit_on_failure does it.
+        // One of its real servers is quiesced, as by keepalived's inhibit_on_failure.
         for (host, weight) in [(7, 0), (8, 5)] {
             add(Op::AddRealServer(
                 server.key,
@@ -106,7 +106,7 @@ impl Simulation {
         self.deadlines.unjudged.insert(server.key);
     }
 
-    /// One step.
+    /// Executes one step.
     pub(super) fn step(&mut self) -> Result<(), Violation> {
         match self.random.below(1000) {
             0..240 => self.endpoints(),
@@ -149,10 +149,10 @@ impl Simulation {
         self.pass(time)
     }
 
-    /// A watch broke: events are missed until the list.
+    /// Simulates a broken watch: events are missed until the list.
     fn lists(&mut self) -> Result<(), Violation> {
         for _ in 0..self.random.below(3) {
-            // Never sent.
+            // The event is never sent.
             let _ = self.world.change_endpoints(&mut self.random);
             let _ = self.world.change_service(&mut self.random);
         }
@@ -181,7 +181,7 @@ impl Simulation {
         self.pass(time)
     }
 
-    /// A rolling update: endpoints change all the time.
+    /// Simulates a rolling update: endpoints change continuously.
     fn roll(&mut self) -> Result<(), Violation> {
         let pause = self
             .random
@@ -240,12 +240,13 @@ impl Simulation {
         Ok(())
     }
 
-    /// Returns false while the process may not have read everything yet: what loses its marks then is nobody's.
+    /// Returns false while the process may not have read everything yet. A virtual server that
+    /// loses its marks then becomes foreign.
     fn knows_its_own(&self) -> bool {
         self.node.reconciler.has_synced() && !(self.fresh && self.are_readings_disturbed())
     }
 
-    /// Notes the entries that `op` of another program changed.
+    /// Records the entries that `op` of another program changed.
     fn tamper(&mut self, op: &Op, before: &NodeTables) {
         let now = self.node.now;
         self.tampered.insert(Subject::of(op), now);
@@ -295,7 +296,7 @@ impl Simulation {
             // A list has five readings, and may be a fifth of the work.
             self.audit_pause = self.audit_pause.max((20 * reading).min(PAUSE));
         }
-        // The loop may take them for gone, and forget whose they are.
+        // The loop may consider them deleted, and forget their owner.
         self.deadlines.intruders.extend(active.hidden());
         self.hide(&active);
         self.trouble_since.get_or_insert(active.since);
@@ -316,7 +317,7 @@ impl Simulation {
         self.ended.retain(|ended| ended.is_felt(now));
     }
 
-    /// Entries that readings miss in silence are as if another program took them away and put them back.
+    /// Treats entries that readings miss without a sign as deleted and restored by another program.
     fn hide(&mut self, active: &Active) {
         let now = self.node.now;
         let hidden = active.hidden().into_iter();
@@ -362,7 +363,8 @@ impl Simulation {
         }
         let state = interfaces(self.random.percent(70), self.random.percent(50));
         self.node.kernel.set_node(state.clone());
-        // A virtual server whose addition had no answer is not known to be the loop's own. Its address marked it.
+        // A virtual server whose addition had no answer is not known to be the loop's own. Its
+        // address marked it.
         let second = std::net::IpAddr::from(SECOND);
         let known = self.node.reconciler.live();
         let unanswered = (self.node.kernel.tables().virtual_servers.into_keys())
@@ -375,7 +377,7 @@ impl Simulation {
         self.note(|| format!("another interface, told: {told}"));
         let fails = told && self.random.percent(30);
         if !told || fails || self.are_readings_disturbed() {
-            // The loop does not know, or cannot see, that the address came or went.
+            // The loop does not know, or cannot see, that the address was added or removed.
             self.tampered
                 .insert(Subject::Address(second), self.node.now);
         }
@@ -401,7 +403,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Drains begin again, or have another timeout.
+    /// Extends deadlines: drains start again, or have another timeout.
     fn extend_drains(&mut self) {
         let mut deadlines = std::mem::take(&mut self.deadlines);
         deadlines.each(|subject, wrong, waiting| {
@@ -416,10 +418,11 @@ impl Simulation {
         self.deadlines = deadlines;
     }
 
-    /// The daemon is killed and started again.
+    /// Kills the daemon and starts it again.
     fn restart(&mut self) -> Result<(), Violation> {
         let live = self.node.kernel.snapshot();
-        // Without its address and its entry a virtual server is nobody's: the daemon would have repaired that first.
+        // Without its address and its entry a virtual server is foreign: the daemon would have
+        // repaired them first.
         let unmarked = (live.tables.virtual_servers.keys()).any(|key| {
             let others = self.node.guard.foreign.contains(key) || self.added.contains(key);
             !others && !planner::is_marked(&live, *key)
@@ -447,7 +450,7 @@ impl Simulation {
                 false => self.world.list(kind),
             };
             if kinds.is_empty() {
-                // From here on it has to bring the tables in order.
+                // From now on the tables must be corrected.
                 self.compile_ahead(&events);
             }
             self.feed(events)?;
@@ -459,7 +462,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// All that is wrong when the last list is in has to be right soon.
+    /// Gives all entries that are wrong when the last list is complete a short deadline.
     fn compile_ahead(&mut self, events: &[model::ClusterEvent]) {
         let before = self.cluster.clone();
         for event in events {
@@ -475,7 +478,7 @@ impl Simulation {
         self.cluster = before;
     }
 
-    /// Another program deletes one of its virtual servers.
+    /// Deletes a foreign virtual server.
     fn foreign_goes(&mut self) -> Result<(), Violation> {
         let foreign = self.node.guard.foreign.iter().copied();
         let writers = self.node.writer.as_ref().map(|server| server.key);
@@ -490,7 +493,7 @@ impl Simulation {
             self.deadlines.unjudged.remove(&key);
             self.tampered
                 .insert(Subject::VirtualServer(key), self.node.now);
-            // The loop kept its address free.
+            // The loop kept its address unbound.
             if let Some(address) = address_of(key) {
                 let set = SetKind::IpvsIps.name(AddressFamily::of(address));
                 let entry = Subject::Entry(set, Entry::Ip(address));
@@ -502,7 +505,8 @@ impl Simulation {
         Ok(())
     }
 
-    /// All faults end, and clients go. Then everything is right in time, and nothing more is written.
+    /// Ends all faults and connections. Then every entry is corrected within its deadline, and
+    /// nothing more is written.
     pub(super) fn quiesce(&mut self) -> Result<(), Violation> {
         while !self.troubles.is_empty() {
             self.end_fault(0);
@@ -525,19 +529,19 @@ impl Simulation {
         self.pass(time)?;
         self.audit_pause = Duration::ZERO;
         if let Some(((subject, wrong), waiting)) = self.deadlines.all().first_key_value() {
-            let what = format!("{subject:?} is {wrong:?} though all is well: {waiting:?}");
+            let what = format!("{subject:?} is {wrong:?} without a fault: {waiting:?}");
             return Err(Violation::new(Law::InTime, what));
         }
         let before = self.node.kernel.counts();
         self.pass(2 * period)?;
         let after = self.node.kernel.counts();
         if after.ops != before.ops {
-            let what = format!("{} writes though all is well", after.ops - before.ops);
+            let what = format!("{} writes without a fault", after.ops - before.ops);
             return Err(Violation::new(Law::Writes, what));
         }
         let readings = after.observations - before.observations;
         if readings > 60 {
-            let what = format!("{readings} readings in {:?} though all is well", 2 * period);
+            let what = format!("{readings} readings in {:?} without a fault", 2 * period);
             return Err(Violation::new(Law::Readings, what));
         }
         self.node.guard.writes = 0;

@@ -1,4 +1,4 @@
-//! Faults of the kernel that last in time, and which entries suffer from them.
+//! Lasting faults of the kernel, and the entries that each affects.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ pub(super) enum Trouble {
     Rule(FaultRule),
     /// Readings and stages take this long.
     Slow(Duration, Duration),
-    /// Another program writes the IPVS table all the time, so that readings are torn.
+    /// Another program writes the IPVS table continuously, so readings are torn.
     Writer,
 }
 
@@ -34,8 +34,8 @@ pub(super) struct Active {
 }
 
 impl Trouble {
-    /// Any fault, on a node with these tables. Readings that miss an entry and do not say so miss no `foreign` one: nobody
-    /// could know that it is there.
+    /// Returns any fault, on a node with these tables. Readings that miss an entry without a sign
+    /// never miss a `foreign` one, because the loop could not know that it exists.
     pub(super) fn any(
         random: &mut Random,
         tables: &NodeTables,
@@ -70,7 +70,7 @@ impl Trouble {
         }
     }
 
-    /// Begins the fault.
+    /// Starts the fault.
     pub(super) fn begin(self, node: &mut Node) -> Active {
         let held = match &self {
             Self::Rule(rule) => {
@@ -118,7 +118,7 @@ impl Active {
         }
     }
 
-    /// Returns true if this replaces nothing that `other` sets.
+    /// Returns true if this fault replaces no setting of `other`.
     pub(super) fn goes_with(&self, other: &Trouble) -> bool {
         let alone = |trouble: &Trouble| match trouble {
             Trouble::Rule(rule) => u8::from(is_silent(rule)),
@@ -128,7 +128,7 @@ impl Active {
         alone(&self.trouble) != alone(other) || alone(other) == 0
     }
 
-    /// The virtual servers that readings miss in silence.
+    /// Returns the virtual servers that readings miss without a sign.
     pub(super) fn hidden(&self) -> BTreeSet<VirtualServerKey> {
         match &self.trouble {
             Trouble::Rule(rule @ FaultRule::Torn(tear)) if is_silent(rule) => hidden_by(tear),
@@ -144,7 +144,7 @@ impl Active {
         )
     }
 
-    /// Returns true if only a reading tells the loop, after this fault, what the kernel holds.
+    /// Returns true if the loop needs a reading after this fault to know the kernel's state.
     pub(super) fn needs_reading(&self) -> bool {
         self.disturbs_readings()
             || matches!(
@@ -156,7 +156,7 @@ impl Active {
             )
     }
 
-    /// Returns true if an entry may stay wrong as long as this fault lasts.
+    /// Returns true if this fault excuses a wrong entry.
     pub(super) fn excuses(
         &self,
         subject: &Subject,
@@ -164,7 +164,7 @@ impl Active {
         cause: Cause,
         rules: Rules,
     ) -> bool {
-        // A change needs no reading: what was known before it still holds.
+        // A change needs no reading: the earlier state is still known.
         let must_be_read = rules == Rules::ReadBeforeDrain || cause.needs_reading();
         match &self.trouble {
             Trouble::Slow(..) => false,
@@ -184,10 +184,11 @@ impl Active {
                 fault,
             }) => {
                 let by_effect = match effect {
-                    // What became of it shows when it is read at its next attempt, whatever the cluster asks for by then.
+                    // The outcome shows when the entry is read at its next attempt, whatever is
+                    // desired by then.
                     _ if matches!(fault, Fault::LoseAnswer | Fault::LoseRequest) => true,
                     Some(OpEffect::Delete) => wrong != Wrong::Lacking || is_part_of_rules(subject),
-                    // What goes waits for what comes in its place.
+                    // A deletion waits for the addition that replaces the entry.
                     Some(OpEffect::Add | OpEffect::Change) | None => true,
                 };
                 by_effect && suffers(subject, wrong, part, fault)
@@ -214,7 +215,7 @@ fn hidden_by(tear: &Tear) -> BTreeSet<VirtualServerKey> {
         .collect()
 }
 
-/// Returns true if an entry waits for changes of `part`: its own, or those that come before it in a plan.
+/// Returns true if an entry waits for changes of `part`: its own, or earlier ones of a plan.
 fn suffers(subject: &Subject, wrong: Wrong, part: &Part, fault: &Fault) -> bool {
     use Subject as S;
     let comes = wrong == Wrong::Lacking;
@@ -232,8 +233,8 @@ fn suffers(subject: &Subject, wrong: Wrong, part: &Part, fault: &Fault) -> bool 
         | (Part::RealServers, S::RealServer(..)) => true,
         (Part::Sets | Part::Set(_) | Part::Device | Part::Addresses, S::VirtualServer(_))
         | (Part::Sets | Part::Set(_), S::Address(_)) => comes,
-        // A virtual server that fails is read when it is tried again, and so are connections. One that may not be there gets no
-        // real servers.
+        // A failed virtual server is read when it is retried, as are connections. One that may not
+        // exist gets no real servers.
         (Part::VirtualServers | Part::Scheduler(_), S::RealServer(..)) => {
             wrong.is_at_rest() || (comes && matches!(fault, Fault::LoseAnswer))
         }
@@ -290,7 +291,7 @@ fn tear(random: &mut Random, tables: &NodeTables, foreign: &BTreeSet<VirtualServ
     }
 }
 
-/// A virtual server at an address that no Service has.
+/// Returns a virtual server at an address that no Service has.
 pub(super) fn foreign_server(address: [u8; 4], port: u16) -> VirtualServer {
     VirtualServer {
         key: VirtualServerKey::Address {

@@ -1,4 +1,4 @@
-//! The cluster: its objects, and what a source sends of them.
+//! The cluster: its objects, and the events of its source.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,7 +14,7 @@ use model::{ClusterEvent, Object, ObjectKind, ObjectName};
 
 use super::random::Random;
 
-/// The node port of the first port of Service `n`.
+/// Node port of the first port of Service `n`.
 pub(super) const NODE_PORTS: u16 = 30_000;
 
 /// All objects of a cluster.
@@ -27,7 +27,8 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A cluster with room for so many Services, each with up to so many ports. Most of them exist.
+    /// Creates a cluster with room for so many Services, each with up to so many ports. Most of
+    /// them exist.
     pub(super) fn new(random: &mut Random, services: u16, ports: u16) -> Self {
         let mut world = Self {
             services,
@@ -58,7 +59,7 @@ impl World {
         }
     }
 
-    /// Everything, as a source sends it at first.
+    /// Returns all objects, as a source lists them first.
     pub(super) fn lists(&self) -> Vec<ClusterEvent> {
         ObjectKind::ALL
             .iter()
@@ -66,7 +67,7 @@ impl World {
             .collect()
     }
 
-    /// A complete list of one kind.
+    /// Returns a complete list of one kind.
     pub(super) fn list(&self, kind: ObjectKind) -> Vec<ClusterEvent> {
         let mut events = vec![ClusterEvent::ListStarted(kind)];
         events.extend(self.of(kind).cloned().map(ClusterEvent::Upsert));
@@ -80,7 +81,7 @@ impl World {
             .map(|(_, object)| object)
     }
 
-    /// A list that breaks off and begins again.
+    /// Returns a list that breaks off and starts again.
     pub(super) fn broken_list(&self, random: &mut Random, kind: ObjectKind) -> Vec<ClusterEvent> {
         let mut events = self.list(kind);
         events.truncate(1 + random.below(events.len()));
@@ -88,7 +89,7 @@ impl World {
         events
     }
 
-    /// An endpoint comes, goes, terminates, or stops serving.
+    /// Adds, removes or terminates an endpoint, or makes it stop serving.
     pub(super) fn change_endpoints(&mut self, random: &mut Random) -> Vec<ClusterEvent> {
         let number = self.number(random);
         let name = slice_name(number);
@@ -123,7 +124,7 @@ impl World {
         vec![self.put(Object::EndpointSlice(slice))]
     }
 
-    /// A Service or a slice comes, goes, or is another one.
+    /// Adds, removes or replaces a Service or a slice.
     pub(super) fn change_service(&mut self, random: &mut Random) -> Vec<ClusterEvent> {
         let number = self.number(random);
         match random.below(10) {
@@ -136,7 +137,7 @@ impl World {
         }
     }
 
-    /// An object is sent again that the source sent before.
+    /// Sends an object again that the source sent before.
     pub(super) fn repeat(&self, random: &mut Random) -> Vec<ClusterEvent> {
         let object = random.pick(self.objects.values()).cloned();
         object.map(ClusterEvent::Upsert).into_iter().collect()
@@ -148,7 +149,7 @@ impl World {
 
     fn service(&self, random: &mut Random, number: u16) -> Service {
         let [high, low] = number.to_be_bytes();
-        // Rarely it claims the address of another one.
+        // Rarely it claims the address of another Service.
         let low = if random.percent(3) { low ^ 1 } else { low };
         let mut cluster_ips = vec![valid(Ipv4Addr::new(10, 96, high, low))];
         if number % 5 == 4 {

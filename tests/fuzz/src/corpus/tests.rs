@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn hexadecimal_is_read_and_printed() {
+fn hexadecimal_is_parsed_and_printed() {
     assert_eq!(
         from_hex("# of a kernel\n00 ff\n1a # the end\n"),
         Some(vec![0, 0xff, 0x1a])

@@ -20,7 +20,7 @@ fn equal_seeds_give_equal_inputs() {
 }
 
 #[test]
-fn inputs_differ_and_have_a_maximum_length() {
+fn inputs_differ_and_are_bounded() {
     let corpus = [corpus(), vec![vec![7; MAX_LENGTH]]].concat();
     let inputs: BTreeSet<Vec<u8>> = (0..1_000)
         .map(|number| mutated(&corpus, number % 2 == 0, &mut Random::new(1, number)))

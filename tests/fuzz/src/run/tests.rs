@@ -1,7 +1,7 @@
 use super::*;
 use crate::targets::{self, Target};
 
-/// A target over the corpus of `ipvsadm-save` text.
+/// Returns a target with the corpus of `ipvsadm-save` text.
 fn target(check: fn(&[u8]) -> Result<(), String>) -> Target {
     Target {
         check,
@@ -9,9 +9,9 @@ fn target(check: fn(&[u8]) -> Result<(), String>) -> Target {
     }
 }
 
-/// Every target keeps its promises on the first inputs of seed 1.
+/// Runs the first inputs of seed 1 of every target.
 #[test]
-fn a_short_round_of_each_target_finds_nothing() {
+fn short_round_of_each_target_has_no_failure() {
     let mut found = Vec::new();
     for target in targets::ALL {
         let outcome = run(target, 1, Until::Inputs(target.short_round)).expect("a corpus");
@@ -23,7 +23,7 @@ fn a_short_round_of_each_target_finds_nothing() {
 }
 
 #[test]
-fn a_panic_is_found_once_and_made_small() {
+fn panic_is_reported_once_and_reduced() {
     let target = target(|input| {
         assert!(!input.contains(&b'9'), "a nine");
         Ok(())
@@ -42,7 +42,7 @@ fn a_panic_is_found_once_and_made_small() {
 }
 
 #[test]
-fn a_number_and_a_seed_give_the_input_again() {
+fn number_and_seed_repeat_the_input() {
     let target = target(|input| match input.iter().any(|byte| *byte > 0x7f) {
         true => Err("not ASCII".to_owned()),
         false => Ok(()),

@@ -20,7 +20,7 @@ use super::{equal, rejected};
 /// Bytes of `struct genlmsghdr`.
 const GENERIC_HEADER: usize = 4;
 
-/// Decodes a message of IPVS; what is decoded encodes to a message that decodes to the same.
+/// Decodes a message of IPVS. A decoded message encodes to one that decodes to the same.
 pub(super) fn ipvs(input: &[u8]) -> Result<(), String> {
     let Ok(header) = GenlHeader::parse(input) else {
         return Ok(());
@@ -79,8 +79,8 @@ fn ipvs_object(attribute: &CommandAttribute) -> Result<(), String> {
     Ok(())
 }
 
-/// Decodes a message of ipset, whose data is a header or an entry; what is decoded encodes to a message that decodes to the
-/// same.
+/// Decodes a message of ipset, whose data is a header or an entry. A decoded message encodes to one
+/// that decodes to the same.
 pub(super) fn ipset(input: &[u8]) -> Result<(), String> {
     for command in [SetCommand::List, SetCommand::Add] {
         let Ok(message) = SetMessage::decode(command, input) else {
@@ -95,7 +95,7 @@ pub(super) fn ipset(input: &[u8]) -> Result<(), String> {
         if let Some(header) = header_of(&message) {
             for entry in entries_of(&message, header).unwrap_or_default() {
                 equal(
-                    "an entry that was read fits its set",
+                    "a decoded entry fits its set",
                     &Ok(entry),
                     &header.fit(entry),
                 )?;
@@ -118,8 +118,9 @@ pub(super) fn rtnetlink(input: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Returns an error as [`equal`] does, except where an attribute of `input` has both flags, `NLA_F_NESTED` and
-/// `NLA_F_NET_BYTEORDER`: the kernel never sets both (`include/uapi/linux/netlink.h`), and netlink-packet-core keeps one.
+/// Returns the same error as [`equal`], except if an attribute of `input` has both flags,
+/// `NLA_F_NESTED` and `NLA_F_NET_BYTEORDER`: the kernel never sets both
+/// (`include/uapi/linux/netlink.h`), and netlink-packet-core keeps one.
 fn equal_message<T: PartialEq + Debug>(
     promise: &str,
     input: &[u8],

@@ -6,18 +6,19 @@ use ipvs::{Protocol, VirtualServerKey};
 use netlink::{Connection, Request, Transport, generic};
 use netlink_packet_core::NetlinkSerializable;
 
-/// Bytes of `struct nlmsghdr`, and the place of the sequence number in it.
+/// Bytes of `struct nlmsghdr`, and the position of the sequence number in it.
 const HEADER: usize = 16;
 const SEQUENCE: std::ops::Range<usize> = 8..12;
 
-/// Receives after which the kernel is silent. More than one: a batch waits for its last answer.
+/// Number of receives after which the kernel is silent. More than one, because a batch waits for
+/// its last answer.
 const RECEIVES: usize = 3;
 
 /// Requests of one batch.
 const BATCH: usize = 4;
 
-/// A kernel that answers every request with the same datagram. Sequence number 0 stands for that of the last message that was
-/// sent.
+/// A kernel that answers every request with the same datagram. Sequence number 0 stands for that of
+/// the last sent message.
 struct Script<'a> {
     datagram: &'a [u8],
     sequence: u32,
@@ -52,7 +53,7 @@ fn number(bytes: &[u8]) -> u32 {
     u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// Returns where each message of a datagram begins, up to the first one without a whole header.
+/// Returns the start of each message of a datagram, up to the first one without a whole header.
 fn messages(datagram: &[u8]) -> impl Iterator<Item = usize> {
     let begins = |at: usize| {
         datagram
@@ -83,7 +84,7 @@ impl NetlinkSerializable for Empty {
     fn serialize(&self, _buffer: &mut [u8]) {}
 }
 
-/// Takes the input for what the kernel answers.
+/// Uses the input as the kernel's answer.
 pub(super) fn check(datagram: &[u8]) -> Result<(), String> {
     let connection = || {
         Connection::over(Script {
@@ -99,7 +100,7 @@ pub(super) fn check(datagram: &[u8]) -> Result<(), String> {
     });
     if handed > datagram.len() * RECEIVES {
         return Err(format!(
-            "a dump hands over what was received\n  {handed} bytes"
+            "a dump returns the received messages\n  {handed} bytes"
         ));
     }
     let _ = connection().get(&Empty, |_| Ok(()));

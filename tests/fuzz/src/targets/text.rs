@@ -1,4 +1,4 @@
-//! Text of the tools: what is parsed prints to text that parses to the same.
+//! Text of the tools: parsed text prints to text that parses to the same.
 
 use ipvs::text::{Line, parse_lines, print_real_server, print_virtual_server};
 use model::rules::Rules;
@@ -18,7 +18,7 @@ pub(super) fn iptables(input: &[u8]) -> Result<(), String> {
     equal(promise, &rules, &again)
 }
 
-/// Parses `ipvsadm-save`. Only valid servers keep what they are in text.
+/// Parses `ipvsadm-save`. Only valid servers are printed without loss.
 pub(super) fn ipvsadm(input: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(input);
     let mut lines = parse_lines(&text).unwrap_or_default();

@@ -8,7 +8,7 @@ use sources::{files, node_state};
 
 use super::{equal, rejected};
 
-/// Parses a configuration. One that is accepted prints as a file that resolves to the same settings.
+/// Parses a configuration. An accepted one prints as a file that resolves to the same settings.
 pub(super) fn config(input: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(input);
     let resolve = |text: &str| -> Result<Resolved, config::ConfigErrors> {

@@ -1,4 +1,4 @@
-//! An endpoint that goes and comes.
+//! An endpoint that is removed and added.
 
 use std::error::Error;
 
@@ -10,21 +10,22 @@ use planner::Compiler;
 use super::{ENDPOINTS, cluster};
 use crate::table;
 
-/// A compiler that knows all Services, and two clusters that differ in one endpoint.
+/// A compiler that has all Services, and two clusters that differ in one endpoint.
 pub(super) struct Change {
     compiler: Compiler,
-    /// The cluster to compile next, and the one that was compiled last.
+    /// The cluster to compile next, and the one compiled last.
     clusters: [ClusterState; 2],
     changed: Changed,
 }
 
 impl Change {
-    /// So many Services, compiled; the one in the middle is about to lose an endpoint.
+    /// Creates so many Services, compiled. The one in the middle is about to lose an endpoint.
     pub(super) fn new(services: u32) -> Result<Self, Box<dyn Error + Send + Sync>> {
         Ok(Self::of(cluster(services)?, services))
     }
 
-    /// The same in a cluster where every Service has a finding: its scheduler cannot be used.
+    /// Creates the same in a cluster in which every Service has a finding: its scheduler cannot be
+    /// used.
     pub(super) fn beside_findings(services: u32) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let mut before = cluster(services)?;
         let known: Vec<_> = before.service_names().cloned().collect();
@@ -52,7 +53,7 @@ impl Change {
         }
     }
 
-    /// Compiles what changed, and returns the keys that changed.
+    /// Compiles the change and returns the changed keys.
     pub(super) fn compile(&mut self) -> TableKeys {
         let keys = self.compiler.update(&self.clusters[0], &self.changed);
         self.clusters.swap(0, 1);
@@ -64,7 +65,7 @@ impl Change {
         self.compiler.take_finding_changes()
     }
 
-    /// Returns the present desired state of the node.
+    /// Returns the current desired state of the node.
     pub(super) fn desired(&self) -> &Desired {
         self.compiler.desired()
     }

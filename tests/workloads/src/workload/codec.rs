@@ -1,4 +1,4 @@
-//! From words to bytes and back.
+//! Encoding and decoding of messages.
 
 use std::error::Error;
 
@@ -23,13 +23,13 @@ use crate::table;
 /// Number of Services whose entries are encoded and decoded.
 const SERVICES: u32 = 1_000;
 
-/// As many entries as the client puts into one message.
+/// Number of entries that the client puts into one message.
 const ENTRIES: usize = 700;
 
 /// `struct genlmsghdr`.
 const GENERIC_HEADER_BYTES: usize = 4;
 
-/// Requests for new virtual servers, one behind the other in one buffer.
+/// Encodes requests for new virtual servers, one after the other in one buffer.
 pub(super) fn encode_virtual_servers() -> Prepared {
     let servers = tables()?.virtual_servers.into_values();
     encode(
@@ -39,7 +39,7 @@ pub(super) fn encode_virtual_servers() -> Prepared {
     )
 }
 
-/// Requests for new real servers.
+/// Encodes requests for new real servers.
 pub(super) fn encode_real_servers() -> Prepared {
     let tables = tables()?;
     let mut requests = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn encode_real_servers() -> Prepared {
     encode(requests)
 }
 
-/// Entries of all sets, many in a message.
+/// Encodes the entries of all sets, many in a message.
 pub(super) fn encode_set_entries() -> Prepared {
     let mut parts = Vec::new();
     for (name, set) in tables()?.sets {
@@ -74,7 +74,7 @@ pub(super) fn encode_set_entries() -> Prepared {
     }))
 }
 
-/// The answers to a dump of all virtual servers.
+/// Decodes the answers to a dump of all virtual servers.
 pub(super) fn decode_virtual_servers() -> Prepared {
     let entries = tables()?.virtual_servers.into_values();
     let answers = entries.map(|entry| {
@@ -92,7 +92,7 @@ pub(super) fn decode_virtual_servers() -> Prepared {
     Ok(Box::new(move || Box::new(virtual_servers(&answers))))
 }
 
-/// The answers to dumps of all real servers.
+/// Decodes the answers to dumps of all real servers.
 pub(super) fn decode_real_servers() -> Prepared {
     let tables = tables()?;
     let real_servers =
@@ -135,7 +135,7 @@ fn bytes(message: Message) -> Vec<u8> {
     out
 }
 
-/// The generic header and the attributes, as the connection appends them.
+/// Appends the generic header and the attributes, as the connection does.
 fn append(out: &mut Vec<u8>, message: Message) {
     let message = GenlMessage::from_payload(message);
     let start = out.len();
@@ -176,7 +176,7 @@ fn attributes(answer: &[u8]) -> Result<Vec<CommandAttribute>, DecodeError> {
     })
 }
 
-/// Counters in 32 and in 64 bits, as the kernel writes both.
+/// Returns counters in 32 and in 64 bits, as the kernel writes both.
 fn counters() -> (Nested<StatisticsAttribute>, Nested<StatisticsAttribute>) {
     let all = |counter: fn(u32) -> Counter| {
         Nested::new(vec![

@@ -1,4 +1,4 @@
-//! From clusters to tables.
+//! Compilation of clusters to tables.
 
 use model::NodeState;
 use model::snapshot::Interface;
@@ -8,7 +8,7 @@ use super::change::Change;
 use super::{Prepared, cluster};
 use crate::table;
 
-/// Everything at once, as after a start.
+/// Compiles everything at once, as after a start.
 pub(super) fn full(services: u32) -> Prepared {
     let cluster = cluster(services)?;
     let (node, config) = (NodeState::default(), table::config());
@@ -17,13 +17,14 @@ pub(super) fn full(services: u32) -> Prepared {
     }))
 }
 
-/// One Service whose endpoint goes or comes, among so many.
+/// Compiles one Service with a removed or added endpoint, among so many.
 pub(super) fn change(services: u32) -> Prepared {
     let mut change = Change::new(services)?;
     Ok(Box::new(move || Box::new(change.compile())))
 }
 
-/// The same, with the changes of findings, where every Service has a finding.
+/// Compiles the same change, with the changes of findings, in a cluster in which every Service has
+/// a finding.
 pub(super) fn change_beside_findings(services: u32) -> Prepared {
     let mut change = Change::beside_findings(services)?;
     Ok(Box::new(move || {
@@ -31,7 +32,8 @@ pub(super) fn change_beside_findings(services: u32) -> Prepared {
     }))
 }
 
-/// A link-local address of a pod's interface that comes or goes, among so many Services.
+/// Compiles a link-local address of a pod's interface that is added or removed, among so many
+/// Services.
 pub(super) fn interface(services: u32) -> Prepared {
     let cluster = cluster(services)?;
     let without = NodeState::default();

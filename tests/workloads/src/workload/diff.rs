@@ -1,4 +1,4 @@
-//! From two tables to a plan.
+//! Comparison of two tables to a plan.
 
 use model::{NodeTables, Snapshot};
 use planner::Ownership;
@@ -7,7 +7,7 @@ use super::change::Change;
 use super::{ENDPOINTS, Prepared};
 use crate::table;
 
-/// All tables, of which nothing is to be written: an audit without drift.
+/// Compares all tables without a difference: an audit without drift.
 pub(super) fn equal(services: u32) -> Prepared {
     let desired = table::desired(services, ENDPOINTS)?;
     let live = snapshot(&desired.tables);
@@ -17,7 +17,7 @@ pub(super) fn equal(services: u32) -> Prepared {
     }))
 }
 
-/// All tables, of which everything is to be written: a node without any.
+/// Compares all tables with an empty node.
 pub(super) fn full(services: u32) -> Prepared {
     let desired = table::desired(services, ENDPOINTS)?;
     let live = Snapshot::default();
@@ -27,7 +27,7 @@ pub(super) fn full(services: u32) -> Prepared {
     }))
 }
 
-/// One virtual server that loses a real server, among so many.
+/// Compares one virtual server that loses a real server, among so many.
 pub(super) fn change(services: u32) -> Prepared {
     let mut change = Change::new(services)?;
     let live = snapshot(&change.desired().tables);
@@ -39,7 +39,7 @@ pub(super) fn change(services: u32) -> Prepared {
     }))
 }
 
-/// A node that holds these tables.
+/// Returns the snapshot of a node with these tables.
 fn snapshot(tables: &NodeTables) -> Snapshot {
     Snapshot {
         tables: tables.clone(),
@@ -48,7 +48,7 @@ fn snapshot(tables: &NodeTables) -> Snapshot {
     }
 }
 
-/// As in the daemon, which remembers what it wrote.
+/// Returns the ownership of a daemon that remembers its writes.
 fn ownership(written: &NodeTables) -> Ownership {
     Ownership {
         recorded: written.virtual_servers.keys().copied().collect(),

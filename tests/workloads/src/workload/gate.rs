@@ -7,7 +7,7 @@ use model::sets::SetKind;
 use super::{ENDPOINTS, Prepared};
 use crate::table;
 
-/// So many entries that could not be added, and the virtual servers that they serve.
+/// Entries that could not be added, and the virtual servers that need them.
 pub(super) fn entries(services: u32) -> Prepared {
     let tables = table::desired(services, ENDPOINTS)?.tables;
     let name = SetKind::ClusterIp.name(AddressFamily::Ipv4);

@@ -21,14 +21,14 @@ fn names_are_unique() {
 }
 
 #[test]
-fn a_change_is_about_one_virtual_server() {
+fn change_concerns_one_virtual_server() {
     for keys in twice::<TableKeys>("compile-change/100x10") {
         assert_eq!(keys.virtual_servers.len(), 1);
     }
 }
 
 #[test]
-fn a_change_beside_findings_changes_none() {
+fn change_beside_findings_changes_no_finding() {
     type Changes = (TableKeys, model::finding::FindingChanges);
     for (keys, findings) in twice::<Changes>("compile-change-beside-findings/100x10") {
         assert_eq!(keys.virtual_servers.len(), 1);
@@ -45,7 +45,7 @@ fn virtual_servers_without_entries_are_blocked() {
 }
 
 #[test]
-fn plans_hold_what_is_to_be_done() {
+fn plans_have_the_expected_ops() {
     let check = |name, ops| {
         for plan in twice::<Plan>(name) {
             assert_eq!(plan.ops().count(), ops, "{name}");
@@ -55,12 +55,12 @@ fn plans_hold_what_is_to_be_done() {
     check("diff-equal/1000x10", 0);
     check("diff-change/100x10", 1);
     let [plan, _] = twice::<Plan>("diff-full/1000x10");
-    // Each Service: a virtual server, an address, ten real servers and two entries of sets.
+    // Each Service: a virtual server, an address, ten real servers and two set entries.
     assert!(plan.ops().count() > 14_000);
 }
 
 #[test]
-fn a_changed_table_is_the_one_compiled_anew() {
+fn incremental_table_equals_the_full_one() {
     let mut change = change::Change::new(100).unwrap();
     change.compile();
     let mut cluster = cluster(100).unwrap();
@@ -71,7 +71,7 @@ fn a_changed_table_is_the_one_compiled_anew() {
 }
 
 #[test]
-fn answers_say_what_the_tables_hold() {
+fn answers_have_the_entries_of_the_tables() {
     type Services = Result<Vec<(ipvs::VirtualServer, ipvs::Statistics)>, DecodeError>;
     type Destinations = Result<Vec<ipvs::RealServerStatus>, DecodeError>;
     let [services, _] = twice::<Services>("decode-virtual-servers/1000");

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn lines_are_gathered_by_operation_size_and_doer() {
+fn lines_are_grouped_by_operation_size_and_program() {
     let output = r#"
 something else
 bench: {"operation":"read","size":"10x2","who":"a","seconds":2.0}
@@ -22,13 +22,13 @@ bench: {"operation":"read","size":"10x2","figure":"messages","value":3,"unit":"e
 }
 
 #[test]
-fn a_line_that_is_cut_is_told() {
+fn truncated_line_is_an_error() {
     let error = Measured::read("bench: {\"operation\":").expect_err("it is cut");
     assert!(error.to_string().contains("operation"), "{error}");
 }
 
 #[test]
-fn the_spread_of_values() {
+fn spread_of_values() {
     assert_eq!(Spread::of([]), None);
     let spread = Spread::of((1..=200).rev().map(f64::from)).expect("there are some");
     assert_eq!((spread.min, spread.median, spread.max), (1.0, 101.0, 200.0));

@@ -10,7 +10,8 @@ fn small() -> Tree {
     tree
 }
 
-/// Lists the entries of an archive: kind, mode, owner, time, path, and the link's end or the content.
+/// Lists the entries of an archive: kind, mode, owner, time, path, and the link's end or the
+/// content.
 fn listing(archive: &[u8]) -> Vec<String> {
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().expect("an archive");

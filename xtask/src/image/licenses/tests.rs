@@ -16,7 +16,7 @@ fn uses(id: &str, deps: &[(&str, Option<&str>)]) -> Value {
 }
 
 #[test]
-fn what_is_only_built_with_is_not_linked() {
+fn build_dependencies_are_not_linked() {
     let metadata = json!({
         "packages": [
             package("node", None),
@@ -42,7 +42,7 @@ fn what_is_only_built_with_is_not_linked() {
 }
 
 #[test]
-fn notices_in_a_folder() {
+fn finds_notices_in_a_folder() {
     let folder = tempfile::tempdir().expect("a directory");
     for (name, text) in [
         ("LICENSE-MIT", "MIT\n"),
@@ -57,7 +57,7 @@ fn notices_in_a_folder() {
 }
 
 #[test]
-fn the_same_text_is_there_once() {
+fn equal_texts_occur_once() {
     let names = |names: &[&str]| {
         names
             .iter()

@@ -4,7 +4,7 @@ use super::{complete, links, named_licenses, owner_in, wanted};
 use crate::image::tree::Tree;
 
 #[test]
-fn only_iptables_and_its_extensions_are_wanted() {
+fn only_iptables_and_its_extensions_are_selected() {
     let all = [
         ("usr/sbin/xtables-nft-multi", true),
         ("usr/sbin/xtables-legacy-multi", true),
@@ -30,7 +30,7 @@ fn only_iptables_and_its_extensions_are_wanted() {
 }
 
 #[test]
-fn a_missing_program_is_told() {
+fn missing_program_is_an_error() {
     let mut tree = Tree::default();
     tree.file("etc/protocols", 0o644, "");
     for name in ["xtables-legacy-multi", "xtables-nft-multi"] {

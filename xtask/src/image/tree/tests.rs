@@ -1,7 +1,7 @@
 use super::{Entry, Tree};
 
 #[test]
-fn parents_are_made_and_come_first() {
+fn parents_are_created_and_come_first() {
     let mut tree = Tree::default();
     tree.file("usr/bin/a", 0o755, "a");
     tree.link("usr-local", "usr");

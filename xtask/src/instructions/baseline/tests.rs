@@ -43,13 +43,13 @@ fn the_largest_counts_do_not_overflow() {
 fn a_workload_that_the_baseline_lacks_fails() {
     let why = baseline(&[]).judge("diff", 5).unwrap_err();
     assert!(
-        why.contains("does not have it") && why.contains(BLESS),
+        why.contains("not in the baseline") && why.contains(BLESS),
         "{why}"
     );
 }
 
 #[test]
-fn what_the_baseline_has_alone_is_named() {
+fn baseline_entries_without_workload_are_named() {
     let baseline = baseline(&[("gone", 1), ("here", 1)]);
     let names = ["here".to_owned()];
     let alone: Vec<&String> = baseline.without_workload(&names).collect();
@@ -57,7 +57,7 @@ fn what_the_baseline_has_alone_is_named() {
 }
 
 #[test]
-fn what_is_printed_is_read() {
+fn printed_baseline_parses() {
     let baseline = baseline(&[("compile/1000x10", 43_871_736), ("diff-equal", 7)]);
     let text = baseline.print();
     assert!(
@@ -68,7 +68,7 @@ fn what_is_printed_is_read() {
 }
 
 #[test]
-fn a_file_that_makes_no_sense_says_where() {
+fn invalid_file_is_an_error_with_the_place() {
     let check = |text: &str, expected: &str| {
         let why = Baseline::parse(text).unwrap_err();
         assert!(why.contains(expected), "{why}");
@@ -86,13 +86,13 @@ fn a_file_that_makes_no_sense_says_where() {
         "diff has no number of instructions",
     );
     check("[tools]\nrustc = 1", "the version of rustc is not a string");
-    check("[counts]\ndiff = 3", "[counts] is not understood");
+    check("[counts]\ndiff = 3", "[counts] is unknown");
     check("diff = 3", "diff is not a table");
     check("[instructions", "line 1");
 }
 
 #[test]
-fn other_tools_are_named() {
+fn different_tools_are_named() {
     let known = baseline(&[]);
     assert_eq!(known.tools_that_differ(&tools("1.95.0")), "");
     let remark = known.tools_that_differ(&tools("1.96.0"));

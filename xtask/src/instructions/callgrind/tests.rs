@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_sum_is_read() {
+fn total_is_parsed() {
     let text = "\
 # callgrind format
 version: 1
@@ -16,7 +16,7 @@ totals: 17046424
 }
 
 #[test]
-fn nothing_counted_is_no_sum() {
+fn output_without_counts_has_no_total() {
     let check = |text| assert_eq!(total(text), None, "{text}");
     check("");
     check("events: Ir\n");
@@ -25,7 +25,7 @@ fn nothing_counted_is_no_sum() {
 }
 
 #[test]
-fn versions_are_without_their_programs_names() {
+fn versions_lack_the_programs_names() {
     let check = |name, text, version| assert_eq!(version_of(name, text), version);
     check(
         "rustc",

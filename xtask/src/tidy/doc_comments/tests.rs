@@ -5,7 +5,7 @@ fn check(lines: &[&str], expected: &[&str]) {
 }
 
 #[test]
-fn an_opening_without_a_subject_is_found_in_each_paragraph() {
+fn finds_openings_without_a_subject_in_each_paragraph() {
     check(
         &[
             "//! Whether it works.",
@@ -25,7 +25,7 @@ fn an_opening_without_a_subject_is_found_in_each_paragraph() {
 }
 
 #[test]
-fn other_comments_and_later_lines_may_begin_so() {
+fn ignores_plain_comments_and_later_lines() {
     check(
         &[
             "/// Returns the reason, and tells",

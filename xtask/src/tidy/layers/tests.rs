@@ -33,7 +33,7 @@ fn down_is_allowed() {
 }
 
 #[test]
-fn up_and_across_are_not() {
+fn upward_and_sideways_dependencies_are_forbidden() {
     check(
         "model",
         &uses("planner"),
@@ -69,7 +69,7 @@ fn tests_may_use_test_crates_but_no_upper_layer() {
 }
 
 #[test]
-fn sockets_the_world_and_kubernetes() {
+fn sockets_impure_crates_and_kubernetes_are_forbidden() {
     let client = json!({"name": "ipvs", "kind": null, "features": ["client"]});
     check(
         "model",

@@ -1,4 +1,4 @@
-//! Every file that a kustomization names is there, and every file is named by one.
+//! Every file that a kustomization names must exist, and a kustomization must name every file.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use super::{Given, list, texts};
 
 const NAME: &str = "kustomization.yaml";
 
-/// Files for people.
+/// Documentation files, which no kustomization names.
 const PAGES: [&str; 1] = ["README.md"];
 
 pub(super) fn check(given: &Given) -> Vec<String> {
@@ -33,7 +33,7 @@ pub(super) fn check(given: &Given) -> Vec<String> {
     all
 }
 
-/// The files and folders that a kustomization names.
+/// Returns the files and folders that a kustomization names.
 fn names(document: &Value) -> Vec<&str> {
     let mut names = Vec::new();
     for key in ["resources", "components"] {
@@ -50,7 +50,7 @@ fn names(document: &Value) -> Vec<&str> {
     names
 }
 
-/// The file that a name leads to from a folder; of a folder its kustomization.
+/// Returns the file that a name refers to from a folder; for a folder its kustomization.
 fn target(given: &Given, folder: &str, name: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in name.split('/') {

@@ -1,11 +1,11 @@
-//! The metrics and labels in the dashboard and the alerts exist.
+//! The metrics and labels in the dashboard and the alerts must exist.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Given, code, rows};
 
-/// Starts of the names of this daemon's metrics.
+/// Prefixes of the names of this daemon's metrics.
 const PREFIXES: [&str; 5] = [
     "kubeipvs_",
     "kubeproxy_",
@@ -17,10 +17,11 @@ const PREFIXES: [&str; 5] = [
 /// Suffixes that Prometheus appends to a histogram's name.
 const OF_HISTOGRAM: [&str; 3] = ["_bucket", "_count", "_sum"];
 
-/// Labels that scraping adds, and that of a histogram's buckets. The job is not among them: `components/kube-proxy-job` replaces it.
+/// Labels that scraping adds, and that of a histogram's buckets. The label `job` is not among them,
+/// because `components/kube-proxy-job` replaces it.
 const LABELS: [&str; 3] = ["container", "le", "node"];
 
-/// Keys of the texts that are queries.
+/// Keys whose values are queries.
 const QUERIES: [&str; 2] = ["expr", "query"];
 
 /// A metric of `docs/reference/metrics.md`.
@@ -104,7 +105,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
 }
 
-/// The labels in `by (…)` and before `=`, `!=`, `=~` and `!~` in `{…}`.
+/// Returns the labels in `by (…)` and before `=`, `!=`, `=~` and `!~` in `{…}`.
 fn named_labels(query: &str) -> BTreeSet<&str> {
     let mut labels = BTreeSet::new();
     for list in query.split("by (").skip(1) {

@@ -1,10 +1,10 @@
-//! The ClusterRole allows what the code asks the API server for, and nothing else.
+//! The ClusterRole must allow exactly the code's requests to the API server.
 
 use std::collections::BTreeSet;
 
 use super::{Given, texts};
 
-/// The API group of each resource that the code may name.
+/// API group of each resource that the code may name.
 const GROUPS: [(&str, &str); 4] = [
     ("endpoints", ""),
     ("endpointslices", "discovery.k8s.io"),
@@ -12,13 +12,14 @@ const GROUPS: [(&str, &str); 4] = [
     ("services", ""),
 ];
 
-/// Code by which a resource that it lists and watches is named.
+/// Code that names a listed and watched resource.
 const WATCHED: &str = "const PLURAL: &'static str = \"";
 
-/// Kubernetes Events about the node and its Services; API servers show them in the old group too.
+/// Rights for Kubernetes Events about the node and its Services. API servers show them in the old
+/// group too.
 const EVENTS: [(&str, &str); 2] = [("events.k8s.io", "create"), ("events.k8s.io", "patch")];
 
-/// The one place that asks the API server.
+/// The only folder with requests to the API server.
 const PLACE: &str = "sources/src/kube";
 
 /// A group, a resource and a verb.
@@ -59,7 +60,7 @@ fn rights(rule: &serde_json::Value) -> Vec<Right> {
     all
 }
 
-/// Returns the rights that the code uses, and complaints about uses that cannot be known.
+/// Returns the rights that the code uses, and complaints about uses that cannot be determined.
 fn used(given: &Given) -> (BTreeSet<Right>, Vec<String>) {
     let mut used: BTreeSet<Right> = EVENTS
         .iter()

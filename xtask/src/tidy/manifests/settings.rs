@@ -1,6 +1,6 @@
-//! The fields of the ConfigMap's configuration are fields of the daemon's.
+//! The fields of the ConfigMap's configuration must be fields of the daemon's configuration.
 //!
-//! The values are judged by the daemon's own code, in the tests.
+//! The tests check the values with the daemon's own code.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use super::{Given, code, rows};
 
 const KIND: &str = "KubeIpvsConfiguration";
 
-/// Fields of every file.
+/// Fields of every configuration file.
 const HEAD: [&str; 2] = ["apiVersion", "kind"];
 
 pub(super) fn check(given: &Given) -> Vec<String> {

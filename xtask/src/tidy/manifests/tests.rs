@@ -4,13 +4,13 @@ use sources::NodeOverrides;
 
 use super::{Given, check, documents};
 
-/// The project's own manifests, read anew.
+/// Reads the project's own manifests.
 fn given() -> Given {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     Given::read(&root).expect("the project")
 }
 
-/// Returns the additional complaints once `from` is `to` in a file of `manifests/`.
+/// Returns the additional complaints after replacing `from` by `to` in a file of `manifests/`.
 fn broken(path: &str, from: &str, to: &str) -> Vec<String> {
     let mut given = given();
     let text = given.files.get_mut(path).expect("the file");
@@ -20,7 +20,7 @@ fn broken(path: &str, from: &str, to: &str) -> Vec<String> {
     more(&given)
 }
 
-/// Returns the complaints about this that the project does not have.
+/// Returns the complaints that the project's own manifests do not have.
 fn more(given: &Given) -> Vec<String> {
     let before = check(&self::given());
     let mut said = check(given);
@@ -28,7 +28,7 @@ fn more(given: &Given) -> Vec<String> {
     said
 }
 
-/// The one thing that is said of that change.
+/// Checks that a change causes exactly the complaint `want`.
 fn said(path: &str, from: &str, to: &str, want: &str) {
     assert_eq!(broken(path, from, to), [want]);
 }
@@ -37,12 +37,12 @@ const DAEMON_SET: &str = "base/daemonset.yaml";
 const RULES: &str = "components/monitoring/rules.yaml";
 
 #[test]
-fn the_manifests_are_right() {
+fn manifests_have_no_complaints() {
     assert_eq!(check(&given()), [""; 0]);
 }
 
 #[test]
-fn the_configuration_is_one_that_the_daemon_takes() {
+fn daemon_accepts_the_configuration() {
     let given = given();
     let path = "base/config.yaml";
     let document = sources::config::parse(path, &given.files[path]).expect("YAML");
@@ -52,7 +52,7 @@ fn the_configuration_is_one_that_the_daemon_takes() {
 }
 
 #[test]
-fn the_job_of_kube_proxy_is_added_where_the_monitor_has_a_list() {
+fn kube_proxy_job_patches_the_monitors_list() {
     let given = given();
     let of = |path: &str| &given.documents[path][0];
     let patch = &of("components/kube-proxy-job/relabeling.yaml")[0];
@@ -74,7 +74,7 @@ fn the_job_of_kube_proxy_is_added_where_the_monitor_has_a_list() {
 }
 
 #[test]
-fn no_query_selects_by_the_job() {
+fn queries_must_not_select_by_job() {
     said(
         RULES,
         "up{container=",
@@ -84,7 +84,7 @@ fn no_query_selects_by_the_job() {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn missing_file() {
     said(
         "components/monitoring/kustomization.yaml",
         "  - rules.yaml\n",
@@ -100,7 +100,7 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
-fn a_file_that_nothing_names() {
+fn unreferenced_file() {
     said(
         "base/kustomization.yaml",
         "  - rbac.yaml\n",
@@ -116,7 +116,7 @@ fn a_file_that_nothing_names() {
 }
 
 #[test]
-fn a_right_too_many() {
+fn superfluous_right() {
     said(
         "base/rbac.yaml",
         "resources: [endpointslices]\n    verbs: [list, watch]",
@@ -126,7 +126,7 @@ fn a_right_too_many() {
 }
 
 #[test]
-fn a_right_too_few() {
+fn missing_right() {
     assert_eq!(
         broken("base/rbac.yaml", "[create, patch]\n", "[create]\n"),
         [
@@ -136,7 +136,7 @@ fn a_right_too_few() {
 }
 
 #[test]
-fn a_resource_that_the_code_begins_to_watch() {
+fn new_watched_resource() {
     let mut given = given();
     let text = "const PLURAL: &'static str = \"pods\"; fn all() { Api::<Pod>::all() }";
     given
@@ -159,7 +159,7 @@ fn a_resource_that_the_code_begins_to_watch() {
 }
 
 #[test]
-fn an_argument_that_the_daemon_does_not_know() {
+fn unknown_argument() {
     said(
         DAEMON_SET,
         "--no-modprobe",
@@ -169,7 +169,7 @@ fn an_argument_that_the_daemon_does_not_know() {
 }
 
 #[test]
-fn a_configuration_that_is_not_mounted() {
+fn unmounted_configuration() {
     said(
         DAEMON_SET,
         "--config=/etc/kube-ipvs/config.yaml",
@@ -179,7 +179,7 @@ fn a_configuration_that_is_not_mounted() {
 }
 
 #[test]
-fn an_image_of_another_version() {
+fn image_of_another_version() {
     let image = format!("kube-ipvs:{}", env!("CARGO_PKG_VERSION"));
     let said = broken(DAEMON_SET, &image, "kube-ipvs:latest");
     assert_eq!(said.len(), 1);
@@ -190,7 +190,7 @@ fn an_image_of_another_version() {
 }
 
 #[test]
-fn another_port_than_the_defaults() {
+fn port_that_differs_from_the_default() {
     said(
         DAEMON_SET,
         "containerPort: 10249",
@@ -200,7 +200,7 @@ fn another_port_than_the_defaults() {
 }
 
 #[test]
-fn a_probe_of_another_page() {
+fn probe_of_another_page() {
     for (probe, from, to) in [
         ("livenessProbe", "path: /livez", "path: /live"),
         ("readinessProbe", "path: /readyz", "path: /healthz"),
@@ -215,7 +215,7 @@ fn a_probe_of_another_page() {
 }
 
 #[test]
-fn a_capability_too_many() {
+fn superfluous_capability() {
     said(
         DAEMON_SET,
         "add: [NET_ADMIN, NET_RAW]",
@@ -232,7 +232,7 @@ fn a_capability_too_many() {
 }
 
 #[test]
-fn a_monitor_that_finds_nothing() {
+fn monitor_that_selects_nothing() {
     let path = "components/monitoring/podmonitor.yaml";
     said(
         path,
@@ -249,7 +249,7 @@ fn a_monitor_that_finds_nothing() {
 }
 
 #[test]
-fn a_metric_that_does_not_exist() {
+fn unknown_metric() {
     let said = broken(RULES, "kubeipvs_audit_age_seconds", "kubeipvs_audit_age");
     assert_eq!(
         said,
@@ -271,7 +271,7 @@ fn a_metric_that_does_not_exist() {
 }
 
 #[test]
-fn a_histogram_has_no_value_of_its_own() {
+fn histogram_needs_a_suffix() {
     let said = broken(RULES, "duration_seconds_bucket", "duration_seconds");
     assert_eq!(said.len(), 1);
     assert!(
@@ -281,7 +281,7 @@ fn a_histogram_has_no_value_of_its_own() {
 }
 
 #[test]
-fn a_label_that_no_metric_has() {
+fn unknown_label() {
     said(
         RULES,
         "kubeipvs_findings{level=\"error\"}",
@@ -297,7 +297,7 @@ fn a_label_that_no_metric_has() {
 }
 
 #[test]
-fn a_field_that_the_configuration_does_not_have() {
+fn unknown_field() {
     said(
         "base/config.yaml",
         "  scheduler: rr",

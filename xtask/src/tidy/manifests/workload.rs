@@ -1,4 +1,4 @@
-//! The DaemonSet runs this image with arguments, ports and rights that the daemon knows.
+//! The DaemonSet must run this image with arguments, ports and rights that the daemon supports.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use super::{Given, code, list, rows, texts};
 use crate::image::{CAPABILITIES, NAME};
 
-/// The container's ports, by name, with the field that decides about the number.
+/// Ports of the container by name, with the field that determines the number.
 const PORTS: [(&str, &str); 2] = [
     ("healthz", "healthzBindAddress"),
     ("metrics", "metricsBindAddress"),
 ];
 
-/// The page of the health server for each probe.
+/// Page of the health server for each probe.
 const PROBES: [(&str, &str); 2] = [("livenessProbe", "/livez"), ("readinessProbe", "/readyz")];
 
 pub(super) fn check(given: &Given) -> Vec<String> {
@@ -26,7 +26,7 @@ pub(super) fn check(given: &Given) -> Vec<String> {
             wrong_image(container, given, &mut complain);
             lost_configuration(container, &mut complain);
         }
-        // A patch says nothing of what it leaves.
+        // A patch lacks the fields that it does not change.
         for container in list(&pod["containers"]).filter(|container| !container["image"].is_null())
         {
             wrong_capabilities(container, &mut complain);
@@ -38,7 +38,8 @@ pub(super) fn check(given: &Given) -> Vec<String> {
     all
 }
 
-/// Every flag of the daemon: those of its help, and kube-proxy's in the page on the configuration.
+/// Returns every flag of the daemon: those of its help, and kube-proxy's in the page on the
+/// configuration.
 fn flags(given: &Given) -> BTreeSet<&str> {
     let help = given.daemon.lines().filter_map(|line| {
         let line = line.trim_start();
@@ -55,7 +56,7 @@ fn flags(given: &Given) -> BTreeSet<&str> {
     flags
 }
 
-/// `--config` of `--config=…`, `--config <FILE>` and `--masquerade-all[=<BOOL>]`.
+/// Returns `--config` of `--config=…`, `--config <FILE>` and `--masquerade-all[=<BOOL>]`.
 fn name_of(argument: &str) -> &str {
     let end = argument.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     &argument[..end.unwrap_or(argument.len())]
@@ -76,7 +77,7 @@ fn wrong_image(container: &Value, given: &Given, complain: &mut impl FnMut(Strin
     }
 }
 
-/// `--config` names a file in a volume.
+/// Checks that `--config` names a file in a volume.
 fn lost_configuration(container: &Value, complain: &mut impl FnMut(String)) {
     let mounts: Vec<&str> = list(&container["volumeMounts"])
         .filter_map(|mount| mount["mountPath"].as_str())
@@ -117,7 +118,7 @@ fn wrong_ports(container: &Value, given: &Given, complain: &mut impl FnMut(Strin
     }
 }
 
-/// The port of `0.0.0.0:10256`, a field's default.
+/// Returns the port of `0.0.0.0:10256`, the default of a field.
 fn default_port(given: &Given, field: &str) -> Option<u64> {
     let rows = rows(&given.config);
     let row = rows.iter().find(|row| code(row[0]) == Some(field))?;
@@ -135,7 +136,7 @@ fn wrong_probes(container: &Value, complain: &mut impl FnMut(String)) {
     }
 }
 
-/// A PodMonitor looks for a port and labels that the DaemonSet's pods have.
+/// Checks that a PodMonitor selects a port and labels that the DaemonSet's pods have.
 fn wrong_monitors(given: &Given) -> Vec<String> {
     let labels: Vec<&Value> = (given.of_kind("DaemonSet"))
         .map(|(_, workload)| &workload["spec"]["template"]["metadata"]["labels"])

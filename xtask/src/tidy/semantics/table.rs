@@ -1,20 +1,20 @@
-//! The rows of a page's tables.
+//! Parses the rows of a page's tables.
 
-/// A row of a table, heads and rulers apart.
+/// A row of a table, without heads and rulers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
-    /// The heading of the second level above it, empty where there is none.
+    /// Heading of the second level above it; empty if there is none.
     pub(super) section: String,
-    /// Its line, from 1.
+    /// Line number, from 1.
     pub(super) line: usize,
-    /// Its cells.
+    /// Cells of the row.
     pub(super) cells: Vec<Cell>,
 }
 
 /// A cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
-    /// Its text.
+    /// Text of the cell.
     pub(super) text: String,
     /// The parts between backquotes.
     pub(super) names: Vec<String>,
@@ -27,11 +27,11 @@ impl Row {
     }
 }
 
-/// The rows of all tables of `page`.
+/// Returns the rows of all tables of `page`.
 pub(super) fn rows(page: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     let mut section = String::new();
-    // The head of a table is known by the ruler below it.
+    // The ruler below it identifies the head of a table.
     let mut in_table = false;
     for (index, line) in page.lines().enumerate() {
         let line = line.trim();
@@ -57,7 +57,7 @@ fn is_ruler(line: &str) -> bool {
     line.contains('-') && line.chars().all(|c| matches!(c, '|' | '-' | ':' | ' '))
 }
 
-/// `\|` is a bar inside a cell.
+/// Splits a row into cells. `\|` is a bar inside a cell.
 fn cells(line: &str) -> Vec<Cell> {
     let line = line.replace("\\|", "\u{0}");
     let inner = line.strip_prefix('|').unwrap_or(&line);

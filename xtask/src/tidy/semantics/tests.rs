@@ -3,7 +3,7 @@ use super::*;
 const FIELDS_OF_TESTS: &str =
     "Configuration mode\nNode spec.taints\nService spec.type\nService status.conditions\n";
 
-/// A page without mistakes.
+/// Returns a page without mistakes.
 fn page() -> String {
     let mut page = String::from(
         "# Semantics\n\
@@ -43,7 +43,7 @@ fn shown(path: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Puts `new` in the place of `old` on the page.
+/// Replaces `old` by `new` on the page and checks the complaints.
 #[track_caller]
 fn complains(old: &str, new: &str, expected: &[&str]) {
     let page = page();
@@ -53,12 +53,12 @@ fn complains(old: &str, new: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_page_that_explains_everything() {
+fn complete_page_has_no_complaints() {
     assert_eq!(check(&page(), FIELDS_OF_TESTS, &shown), [""; 0]);
 }
 
 #[test]
-fn one_row_may_be_about_several_fields() {
+fn row_with_several_fields() {
     complains(
         "| `spec.type` | decides | `one`, `recording 01-a` |\n| `status.conditions` |",
         "| `spec.type`, `status.conditions` | decide | `one`, `recording 01-a` |\n| |",
@@ -67,7 +67,7 @@ fn one_row_may_be_about_several_fields() {
 }
 
 #[test]
-fn a_scenario_that_has_the_field_nowhere() {
+fn scenario_without_the_field() {
     complains(
         "| `one`, `recording 01-a` |",
         "| `one` |",
@@ -76,7 +76,7 @@ fn a_scenario_that_has_the_field_nowhere() {
 }
 
 #[test]
-fn a_field_is_known_by_its_last_part() {
+fn field_matches_by_its_last_part() {
     let check = |text, field, expected| assert_eq!(mentions(text, field), expected, "{field}");
     check("ports: [{port: 80}]", "spec.ports[].port", true);
     check("ports: [{targetPort: 80}]", "spec.ports[].port", false);
@@ -92,7 +92,7 @@ fn a_field_is_known_by_its_last_part() {
 }
 
 #[test]
-fn a_field_without_a_row() {
+fn field_without_a_row() {
     complains(
         "| `status.conditions` | not read | `one` |\n",
         "",
@@ -103,7 +103,7 @@ fn a_field_without_a_row() {
 }
 
 #[test]
-fn a_field_that_is_not_there() {
+fn unknown_field() {
     complains(
         "`mode`",
         "`mode`, `proxyMode`",
@@ -114,7 +114,7 @@ fn a_field_that_is_not_there() {
 }
 
 #[test]
-fn a_field_in_the_wrong_table() {
+fn field_in_the_wrong_table() {
     complains(
         "| `spec.taints` |",
         "| `spec.type` |",
@@ -127,7 +127,7 @@ fn a_field_in_the_wrong_table() {
 }
 
 #[test]
-fn a_field_with_two_rows() {
+fn field_with_two_rows() {
     complains(
         "| `status.conditions` | not read | `one` |",
         "| `status.conditions`, `spec.type` | not read | `one`, `recording 01-a` |",
@@ -136,7 +136,7 @@ fn a_field_with_two_rows() {
 }
 
 #[test]
-fn a_row_without_a_scenario() {
+fn row_without_a_scenario() {
     complains(
         "| not read | `one` |",
         "| not read | one |",
@@ -150,11 +150,11 @@ fn a_row_without_a_scenario() {
 }
 
 #[test]
-fn a_row_that_says_nothing() {
+fn row_without_text() {
     complains(
         "| not read |",
         "| |",
-        &["docs/semantics.md:9: nothing is said about `status.conditions`"],
+        &["docs/semantics.md:9: the row of `status.conditions` has no text"],
     );
     complains(
         "| not read | `one` |",
@@ -172,7 +172,7 @@ fn a_row_that_says_nothing() {
 }
 
 #[test]
-fn a_scenario_that_is_not_there() {
+fn missing_scenario() {
     complains(
         "| ipvs | `one` |",
         "| ipvs | `two` |",
@@ -190,7 +190,7 @@ fn a_scenario_that_is_not_there() {
 }
 
 #[test]
-fn a_deviation_without_a_row() {
+fn deviation_without_a_row() {
     complains(
         "| D5 | better | `one` |\n",
         "",
@@ -215,7 +215,7 @@ fn a_deviation_without_a_row() {
 }
 
 #[test]
-fn a_deviation_without_a_scenario() {
+fn deviation_without_a_scenario() {
     complains(
         "| D5 | better | `one` |",
         "| D5 | better | data plane |",

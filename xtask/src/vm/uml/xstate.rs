@@ -1,11 +1,13 @@
-//! Preloaded into User-Mode Linux where the processor's state is larger than what it keeps.
+//! Library for `LD_PRELOAD` in User-Mode Linux, for processors with more state than User-Mode Linux
+//! keeps.
 //!
-//! User-Mode Linux 6.1 (arch/x86/um/os-Linux/registers.c) moves its processes' vector registers by
-//! ptrace with a buffer of 2,696 bytes. A host kernel accepts a write only of the whole state
-//! (arch/x86/kernel/fpu/regset.c, xstateregs_set), which is 11,008 bytes on a processor with AMX: every
-//! write fails and the guest dies on its first process. Here the state goes through a buffer that is
-//! large enough; the part that the guest's kernel does not keep is in its initial state always, because
-//! a process must ask the host's kernel before it may use AMX, and a guest's process has no way to ask.
+//! User-Mode Linux 6.1 (arch/x86/um/os-Linux/registers.c) transfers its processes' vector registers
+//! by ptrace with a buffer of 2,696 bytes. A host kernel accepts a write only of the whole state
+//! (arch/x86/kernel/fpu/regset.c, xstateregs_set), which is 11,008 bytes on a processor with AMX:
+//! every write fails and the guest dies on its first process. This library transfers the state
+//! through a buffer that is large enough. The part that the guest's kernel does not keep is always
+//! in its initial state, because a process must ask the host's kernel before it may use AMX, and a
+//! guest's process cannot ask.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_long, c_uint, c_void};
@@ -19,12 +21,13 @@ const SETREGSET: c_uint = 0x4205;
 const NT_X86_XSTATE: usize = 0x202;
 
 const ROOM: usize = 32 * 1024;
-/// The 64-bit word of the state's header that says which features are not in their initial state.
+/// Index of the 64-bit word of the state's header that names the features that are not in their
+/// initial state.
 const XSTATE_BV: usize = 512;
-/// x87, SSE, AVX, MPX, AVX-512, PT and PKRU: what lies within the bytes that are kept.
+/// x87, SSE, AVX, MPX, AVX-512, PT and PKRU: the features within the bytes that are kept.
 const KEPT_FEATURES: u64 = 0x3ff;
 
-/// The size of the host's state, known after the first read.
+/// Size of the host's state, known after the first read.
 static HOST_SIZE: AtomicUsize = AtomicUsize::new(0);
 
 #[repr(C)]
@@ -33,8 +36,8 @@ struct IoVec {
     length: usize,
 }
 
-/// Not on the stack, which is a guest kernel thread's and small. The guest has one processor and calls
-/// from one thread of the host.
+/// Not on the stack, which is a guest kernel thread's and small. The guest has one processor and
+/// calls from one thread of the host.
 #[repr(C, align(64))]
 struct State(UnsafeCell<[u8; ROOM]>);
 
@@ -48,8 +51,8 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
 }
 
-/// Takes the place of the C library's function, which is variadic; on x86-64 four integer arguments
-/// are passed the same way.
+/// Replaces the C library's function, which is variadic; on x86-64 four integer arguments are
+/// passed the same way.
 ///
 /// # Safety
 /// As ptrace(2).

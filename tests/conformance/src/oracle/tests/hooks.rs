@@ -1,4 +1,4 @@
-//! Where the hooks stand, and what they do to a packet that stops there.
+//! Order of the hooks, and their effect on a packet that stops there.
 
 use super::small::{SERVICE, check, rules};
 
@@ -11,7 +11,7 @@ const VIA_NODE: &str = "\
 ";
 
 #[test]
-fn the_filter_of_input_comes_before_ipvs() {
+fn filter_input_comes_before_ipvs() {
     let reject = rules(
         "",
         "-A KUBE-IPVS-FILTER -j REJECT --reject-with icmp-port-unreachable",
@@ -31,7 +31,7 @@ fn the_filter_of_input_comes_before_ipvs() {
 }
 
 #[test]
-fn what_ipvs_sends_on_passes_the_filter_of_output() {
+fn packets_forwarded_by_ipvs_pass_filter_output() {
     check(
         SERVICE,
         &rules("", DROP),
@@ -53,7 +53,7 @@ fn what_ipvs_sends_on_passes_the_filter_of_output() {
 }
 
 #[test]
-fn what_ipvs_gives_to_the_node_itself_passes_nothing_more() {
+fn packets_delivered_to_the_node_pass_no_further_hook() {
     let masquerade = rules("-A KUBE-POSTROUTING -j MASQUERADE", DROP);
     check(
         VIA_NODE,
@@ -64,7 +64,7 @@ fn what_ipvs_gives_to_the_node_itself_passes_nothing_more() {
 }
 
 #[test]
-fn from_the_node_to_itself_it_passes_output_postrouting_and_input() {
+fn packets_from_the_node_to_itself_pass_output_postrouting_and_input() {
     let probe = "host -> 10.96.0.1:80/tcp";
     check(VIA_NODE, "", probe, "exporter seeing 10.96.0.1");
     check(VIA_NODE, &rules("", DROP), probe, "lost");
@@ -78,7 +78,7 @@ fn from_the_node_to_itself_it_passes_output_postrouting_and_input() {
 }
 
 #[test]
-fn a_drop_at_output_is_an_error_where_the_protocol_tells() {
+fn drop_at_output_is_an_error_if_the_protocol_reports_it() {
     for (probe, expected) in [
         ("host -> 10.244.1.5:5353/udp", "not permitted"),
         ("host -> 10.244.1.5:0/icmp", "not permitted"),
@@ -123,7 +123,7 @@ fn without_a_route_the_node_sends_nothing() {
 }
 
 #[test]
-fn an_interface_is_known_on_the_way_in_only() {
+fn input_interface_matches_only_before_routing() {
     let mark = "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000\n\
         -A KUBE-POSTROUTING -m mark --mark 0x4000/0x4000 -j MASQUERADE\n";
     let probe = "podB -> 10.96.0.1:80/tcp";

@@ -1,8 +1,9 @@
-//! The meaning of conditions and targets.
+//! Conditions and targets of rules.
 
 use super::small::{SERVICE, check, rules};
 
-/// Checks that a packet from `podB` to the Service matches `condition` in nat PREROUTING, if `expected`: then it is dropped.
+/// Checks whether a packet from `podB` to the Service matches `condition` in nat PREROUTING: if
+/// `expected`, it is dropped.
 fn holds(condition: &str, expected: bool) {
     let drop = rules(&format!("-A KUBE-SERVICES {condition} -j DROP"), "");
     let verdict = if expected {
@@ -14,7 +15,7 @@ fn holds(condition: &str, expected: bool) {
 }
 
 #[test]
-fn conditions_hold_for_the_packet_as_it_is() {
+fn conditions_match_the_packet() {
     for (condition, expected) in [
         ("-s 10.244.1.0/24", true),
         ("! -s 10.244.1.0/24", false),
@@ -37,7 +38,8 @@ fn conditions_hold_for_the_packet_as_it_is() {
     }
 }
 
-/// Checks that the packet of `probe` matches the set with `entry` by `dimensions`, if `expected`: then it is dropped.
+/// Checks whether the packet of `probe` matches the set with `entry` by `dimensions`: if
+/// `expected`, it is dropped.
 fn in_set(kind: &str, entry: &str, dimensions: &str, probe: &str, expected: &str) {
     let created = match kind {
         "bitmap:port" => "bitmap:port range 0-65535".to_owned(),
@@ -49,7 +51,7 @@ fn in_set(kind: &str, entry: &str, dimensions: &str, probe: &str, expected: &str
 }
 
 #[test]
-fn sets_hold_addresses_ports_and_networks() {
+fn sets_match_addresses_ports_and_networks() {
     let (tcp, udp) = ("podB -> 192.0.2.1:9100/tcp", "podB -> 192.0.2.1:9100/udp");
     let (sctp, icmp) = ("podB -> 192.0.2.1:9100/sctp", "podB -> 192.0.2.1:9100/icmp");
     let seen = "exporter seeing 10.244.1.6";
@@ -112,7 +114,7 @@ fn sets_hold_addresses_ports_and_networks() {
 }
 
 #[test]
-fn sets_that_are_asked_wrongly_are_not_judged() {
+fn unsupported_set_matches_are_errors() {
     let probe = "podB -> 192.0.2.1:9100/tcp";
     let source_port = "cannot judge a set of source ports";
     in_set(
@@ -124,7 +126,7 @@ fn sets_that_are_asked_wrongly_are_not_judged() {
     );
     in_set("bitmap:port", "1", "src", probe, source_port);
     let nat = "-A KUBE-SERVICES -m set --match-set KUBE-Y dst -j DROP";
-    let absent = "cannot judge the set KUBE-Y, which is not there";
+    let absent = "cannot judge the set KUBE-Y, which does not exist";
     check("", &rules(nat, ""), probe, absent);
     let nat = "-A KUBE-SERVICES -m set --match-set KUBE-X dst -j DROP";
     let set = "# ipset\ncreate KUBE-X hash:ip,port family inet maxelem 65536\n";
@@ -133,7 +135,7 @@ fn sets_that_are_asked_wrongly_are_not_judged() {
 }
 
 #[test]
-fn targets_end_a_chain_or_let_it_go_on() {
+fn targets_end_or_continue_a_chain() {
     for (nat, expected) in [
         (
             "-A KUBE-SERVICES -j RETURN\n-A KUBE-SERVICES -j DROP",
@@ -216,7 +218,7 @@ fn marks_are_cleared_under_the_mask_and_then_xored() {
 }
 
 #[test]
-fn rejections_are_told_by_their_kind() {
+fn rejections_have_the_outcome_of_their_kind() {
     for (with, expected) in [
         ("icmp-port-unreachable", "unreachable port"),
         ("icmp-host-unreachable", "unreachable host"),
@@ -232,7 +234,7 @@ fn rejections_are_told_by_their_kind() {
 }
 
 #[test]
-fn kube_proxys_condition_on_the_virtual_server_holds_for_what_ipvs_sent() {
+fn virtual_server_match_holds_for_packets_that_ipvs_sent() {
     let probe = "host -> 10.96.0.1:80/tcp";
     for (condition, expected) in [
         ("--vproto 6 --vaddr 10.96.0.1 --vport 80", "lost"),
@@ -269,7 +271,7 @@ fn kube_proxys_condition_on_the_virtual_server_holds_for_what_ipvs_sent() {
 }
 
 #[test]
-fn unknown_targets_are_not_judged() {
+fn unknown_targets_are_errors() {
     let probe = "podB -> 10.96.0.1:80/tcp";
     for (target, expected) in [
         (
@@ -277,11 +279,11 @@ fn unknown_targets_are_not_judged() {
             "the target -j DNAT --to-destination 1.2.3.4",
         ),
         ("-g KUBE-MARK-MASQ", "the target -g KUBE-MARK-MASQ"),
-        ("-j TRACE", "a jump to TRACE, which is not there"),
+        ("-j TRACE", "a jump to TRACE, which does not exist"),
     ] {
         let nat = rules(&format!("-A KUBE-SERVICES {target}"), "");
         check(SERVICE, &nat, probe, &format!("cannot judge {expected}"));
-        // What is not met is not asked.
+        // A rule that does not match is not evaluated.
         let nat = rules(&format!("-A KUBE-SERVICES -s 192.0.2.0/24 {target}"), "");
         check(SERVICE, &nat, probe, "podA seeing 10.244.1.6");
     }

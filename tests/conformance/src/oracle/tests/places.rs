@@ -1,4 +1,4 @@
-//! The node's interfaces, and who is around.
+//! The node's interfaces, and the places around it.
 
 use super::small::{SERVICE, check, check_in, rules, world};
 use crate::oracle::World;
@@ -14,7 +14,7 @@ fn with_address(name: &str, address: &str) -> World {
 }
 
 #[test]
-fn of_several_addresses_the_one_in_the_network_of_the_destination_is_taken() {
+fn source_address_is_in_the_network_of_the_destination() {
     let (masquerade, probe) = (rules(MASQUERADE, ""), "podB -> 10.96.0.1:80/tcp");
     let world = with_address("cni0", "10.250.0.1/24");
     check_in(
@@ -44,7 +44,7 @@ fn of_several_addresses_the_one_in_the_network_of_the_destination_is_taken() {
 }
 
 #[test]
-fn of_several_global_addresses_of_version_six_none_is_guessed() {
+fn several_global_ipv6_addresses_are_ambiguous() {
     let servers = "\
 -A -t [fd00::1]:80 -s rr
 -a -t [fd00::1]:80 -r [fd00:1::5]:8080 -m -w 1
@@ -61,7 +61,7 @@ fd00::1/128
 }
 
 #[test]
-fn by_way_of_the_loopback_interface_the_first_one_gives_its_address() {
+fn loopback_uses_the_address_of_the_first_interface() {
     let servers = "\
 -A -t 10.96.0.1:80 -s rr
 -a -t 10.96.0.1:80 -r 192.0.2.1:9100 -m -w 1
@@ -82,7 +82,7 @@ fn by_way_of_the_loopback_interface_the_first_one_gives_its_address() {
 }
 
 #[test]
-fn packets_between_ports_of_a_bridge_pass_the_rules_where_the_kernel_is_told_so() {
+fn bridged_packets_pass_the_rules_if_configured() {
     let drop = rules("", "-A KUBE-FORWARD -j DROP");
     check("", &drop, "podB -> 10.244.1.5:8080/tcp", "lost");
     let mut world = world();
@@ -96,19 +96,19 @@ fn packets_between_ports_of_a_bridge_pass_the_rules_where_the_kernel_is_told_so(
 }
 
 #[test]
-fn nobody_answers_for_an_address_without_a_place() {
+fn address_without_a_place_is_an_error() {
     check(
         "",
         "",
         "podB -> 10.244.1.99:80/tcp",
-        "cannot judge who is at 10.244.1.99",
+        "cannot judge the place at 10.244.1.99",
     );
     check("", "", "podB -> 10.244.2.5:0/icmp", "echo");
     check("", "", "podB -> 10.244.2.5:81/tcp", "refused");
 }
 
 #[test]
-fn listeners_at_every_address_take_virtual_ones_too() {
+fn listeners_at_every_address_accept_virtual_ones_too() {
     check(
         SERVICE,
         "",
@@ -131,7 +131,7 @@ fn listeners_at_every_address_take_virtual_ones_too() {
 }
 
 #[test]
-fn a_world_says_what_it_does_not_understand() {
+fn invalid_world_is_an_error() {
     for (text, expected) in [
         (
             "[[places]]\nname = \"a\"\naddresses = [\"x\"]\nat = \"host\"\n",

@@ -1,9 +1,9 @@
-//! The virtual server that a packet meets, and its fate at the real servers.
+//! The virtual server that a packet matches, and the results at its real servers.
 
 use super::small::{SERVICE, check, rules};
 
 #[test]
-fn any_real_server_may_be_chosen_and_each_sees_its_own_source() {
+fn each_real_server_is_possible_and_has_its_own_source() {
     let servers = "\
 -A -t 10.96.0.1:80 -s rr
 -a -t 10.96.0.1:80 -r 10.244.1.5:8080 -m -w 1
@@ -26,9 +26,9 @@ fn a_real_server_with_another_port_is_refused() {
 }
 
 #[test]
-fn a_real_server_that_nobody_stands_for_is_not_judged() {
+fn real_server_without_a_place_is_an_error() {
     let servers = SERVICE.replace("10.244.1.5", "10.244.1.77");
-    let expected = "cannot judge who is at 10.244.1.77";
+    let expected = "cannot judge the place at 10.244.1.77";
     check(&servers, "", "podB -> 10.96.0.1:80/tcp", expected);
 }
 
@@ -39,14 +39,14 @@ fn a_real_server_without_a_route_is_lost() {
 }
 
 #[test]
-fn other_ways_than_translation_are_not_judged() {
+fn only_translation_is_supported() {
     let servers = SERVICE.replace(" -m -w", " -g -w");
     let expected = "cannot judge the real server 10.244.1.5:8080 by DirectRoute";
     check(&servers, "", "podB -> 10.96.0.1:80/tcp", expected);
 }
 
 #[test]
-fn a_virtual_server_of_every_port_or_of_a_mark_is_not_judged() {
+fn wildcard_and_mark_virtual_servers_are_errors() {
     let any = "-A -t 10.96.0.1:0 -s rr -p 60\n# addresses\n10.96.0.1/32\n";
     let expected = "cannot judge the virtual server of every port at 10.96.0.1";
     check(any, "", "podB -> 10.96.0.1:80/tcp", expected);
@@ -63,7 +63,7 @@ fn a_virtual_server_of_every_port_or_of_a_mark_is_not_judged() {
 }
 
 #[test]
-fn an_address_that_is_not_the_nodes_is_served_to_the_node_alone() {
+fn foreign_address_is_served_only_to_the_node() {
     let servers = SERVICE
         .replace("10.96.0.1/32", "")
         .replace("10.96.0.1", "192.0.2.9");
@@ -82,7 +82,7 @@ fn an_address_that_is_not_the_nodes_is_served_to_the_node_alone() {
 }
 
 #[test]
-fn protocols_have_servers_of_their_own() {
+fn protocols_have_separate_servers() {
     check(
         SERVICE,
         "",
@@ -108,7 +108,7 @@ fn an_answer_within_another_node_is_lost_unless_masqueraded() {
 }
 
 #[test]
-fn a_pod_that_reaches_itself_sees_what_the_hairpin_rule_says() {
+fn hairpin_rule_sets_the_source_of_a_pod_that_reaches_itself() {
     let set = "\
 # ipset
 create KUBE-LOOP-BACK hash:ip,port,ip family inet maxelem 65536
@@ -137,7 +137,7 @@ add KUBE-LOOP-BACK 10.244.1.5,tcp:8080,10.244.1.5
 }
 
 #[test]
-fn a_pod_that_uses_its_own_address_asks_nobody() {
+fn pod_reaches_its_own_address_without_the_node() {
     let drop = rules("-A KUBE-SERVICES -j DROP", "");
     check(
         "",
@@ -149,7 +149,7 @@ fn a_pod_that_uses_its_own_address_asks_nobody() {
 }
 
 #[test]
-fn version_six_is_judged_by_its_own_rules() {
+fn ipv6_uses_its_own_rules() {
     let servers = "\
 -A -t [fd00::1]:80 -s rr
 -a -t [fd00::1]:80 -r [fd00:1::5]:8080 -m -w 1

@@ -1,4 +1,4 @@
-//! A small node, and tables in which every rule is the test's own.
+//! A small node, and tables whose rules each test defines.
 
 use model::{NodeState, text};
 
@@ -45,7 +45,7 @@ pub(super) fn world() -> World {
     World::parse(PLACES, node).expect("a world")
 }
 
-/// IPv4 rules with every chain there is, each jumped to once, and `nat` and `filter` in them.
+/// Returns IPv4 rules with every chain, each with one jump to it, and `nat` and `filter` in them.
 pub(super) fn rules(nat: &str, filter: &str) -> String {
     format!(
         "\
@@ -73,7 +73,8 @@ COMMIT
     )
 }
 
-/// Checks the fate of `probe` by the virtual servers and addresses of `servers` and the sets and rules of `rest`.
+/// Checks the result of `probe` with the virtual servers and addresses of `servers` and the sets
+/// and rules of `rest`.
 pub(super) fn check(servers: &str, rest: &str, probe: &str, expected: &str) {
     check_in(&world(), servers, rest, probe, expected);
 }

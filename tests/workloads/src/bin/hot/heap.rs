@@ -1,8 +1,9 @@
-//! A heap on which a request costs the same whatever was asked for before.
+//! A heap on which the cost of a request does not depend on earlier requests.
 //!
-//! The cost of glibc's allocator depends on how earlier requests left it: the length of the program's own path, which its start-up
-//! code keeps there, moved the count of one workload by 2 %. Here a block comes from the free blocks of its size, or
-//! from the end of a large block of the system's. So an allocation that is saved or added shows, and nothing else does.
+//! The cost of glibc's allocator depends on the state that earlier requests left: the length of the
+//! program's own path, which its start-up code stores there, changed the count of one workload by 2
+//! %. Here a block is taken from the free blocks of its size, or from the end of a large block of
+//! the system's. A saved or added allocation therefore changes the count, and nothing else does.
 
 #[cfg(test)]
 mod tests;
@@ -14,19 +15,19 @@ use std::ptr::null_mut;
 /// Every size is a power of two.
 const SIZES: usize = usize::BITS as usize;
 
-/// The smallest size, in bytes, and how blocks are aligned at least.
+/// The smallest size in bytes, which is also the minimum alignment.
 const SMALLEST: usize = 16;
 
-/// Number of bytes that are taken from the system at once.
+/// Number of bytes per request to the system.
 const SUPPLY: usize = 64 << 20;
 
 /// The heap of a program with one thread.
 pub(crate) struct Heap(UnsafeCell<State>);
 
 struct State {
-    /// The first free block of each size; each holds the address of the next.
+    /// First free block of each size. Each free block has the address of the next one.
     free: [*mut u8; SIZES],
-    /// The rest of the system's block.
+    /// Rest of the system's block.
     next: *mut u8,
     left: usize,
 }
@@ -35,7 +36,7 @@ struct State {
 unsafe impl Sync for Heap {}
 
 impl Heap {
-    /// A heap without any block.
+    /// Creates a heap without any block.
     pub(crate) const fn new() -> Self {
         Self(UnsafeCell::new(State {
             free: [null_mut(); SIZES],
@@ -45,7 +46,7 @@ impl Heap {
     }
 }
 
-/// Bytes of the block for `layout`.
+/// Returns the size of the block for `layout`.
 fn block(layout: Layout) -> usize {
     layout
         .size()
@@ -54,12 +55,12 @@ fn block(layout: Layout) -> usize {
         .next_power_of_two()
 }
 
-// SAFETY: a block is given to one owner at a time, and is at least as large and as aligned as asked for: its size is a
-// power of two, and blocks are cut at multiples of their size.
+// SAFETY: a block has one owner at a time, and is at least as large and as aligned as requested:
+// its size is a power of two, and blocks are cut at multiples of their size.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let size = block(layout);
-        // SAFETY: there is one thread, and nothing below asks for memory of this heap.
+        // SAFETY: there is one thread, and the code below requests no memory of this heap.
         let state = unsafe { &mut *self.0.get() };
         let free = &mut state.free[size.trailing_zeros() as usize];
         if free.is_null() {
@@ -76,14 +77,14 @@ unsafe impl GlobalAlloc for Heap {
         // SAFETY: as above.
         let state = unsafe { &mut *self.0.get() };
         let free = &mut state.free[size.trailing_zeros() as usize];
-        // SAFETY: nobody uses the block any more; it has room for an address and is aligned for it.
+        // SAFETY: the block is no longer used; it has room for an address and is aligned for it.
         unsafe { block.cast::<*mut u8>().write(*free) };
         *free = block;
     }
 }
 
 impl State {
-    /// A new block; null where the system has no memory.
+    /// Cuts a new block; null if the system has no memory.
     fn cut(&mut self, size: usize) -> *mut u8 {
         let gap = self.next.align_offset(size);
         if self.left < size || self.left - size < gap {
@@ -97,7 +98,7 @@ impl State {
         block
     }
 
-    /// Takes a block of the system's, aligned for every size that it may be cut into.
+    /// Requests a block from the system, aligned for every size into which it may be cut.
     fn restock(&mut self, size: usize) -> *mut u8 {
         let supply = size.max(SUPPLY);
         let Ok(layout) = Layout::from_size_align(supply, supply) else {

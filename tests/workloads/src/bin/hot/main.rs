@@ -1,4 +1,5 @@
-//! Runs one workload once, so that callgrind can count its instructions. Without a name it lists the names.
+//! Runs one workload once, so that callgrind can count its instructions. Without a name it lists
+//! the names.
 //!
 //! ```text
 //! valgrind --tool=callgrind --toggle-collect=hot::measured hot compile/1000x10
@@ -31,7 +32,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         .find(|workload| workload.name == name)
         .ok_or_else(|| format!("no workload {name} is counted"))?;
     let mut run = workload.prepare()?;
-    // Once there and back: from then on the heap has free blocks of every size that the work asks for.
+    // Runs once in each direction. From then on the heap has free blocks of every size that the
+    // work needs.
     for _ in 0..2 {
         drop(run());
     }
@@ -39,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     Ok(())
 }
 
-/// Runs the part that is counted, and nothing else.
+/// Runs only the part that is counted.
 #[inline(never)]
 fn measured(run: &mut Run) -> Box<dyn Any> {
     std::hint::black_box(run())

@@ -5,7 +5,7 @@ fn layout(size: usize, align: usize) -> Layout {
 }
 
 #[test]
-fn blocks_are_aligned_and_apart() {
+fn blocks_are_aligned_and_disjoint() {
     let heap = Heap::new();
     let mut blocks = Vec::new();
     for size in [1, 16, 17, 100, 4_096, 70_000] {
@@ -25,10 +25,10 @@ fn blocks_are_aligned_and_apart() {
 }
 
 #[test]
-fn a_free_block_of_the_size_is_taken_again() {
+fn free_block_of_the_size_is_reused() {
     let heap = Heap::new();
     let (large, small) = (layout(100, 8), layout(20, 8));
-    // SAFETY: no size is zero, and each block is given back once, as it was asked for.
+    // SAFETY: no size is zero, and each block is freed once, with its own layout.
     unsafe {
         let first = heap.alloc(large);
         let other = heap.alloc(small);
@@ -41,7 +41,7 @@ fn a_free_block_of_the_size_is_taken_again() {
 }
 
 #[test]
-fn what_is_larger_than_the_supply_is_served() {
+fn request_larger_than_the_supply_succeeds() {
     let heap = Heap::new();
     let layout = layout(SUPPLY + 1, 8);
     // SAFETY: the size is not zero; the last byte is within it.

@@ -1,11 +1,11 @@
-//! Waiting longer and longer.
+//! Exponential back-off with jitter.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use super::settings::BackoffSettings;
 
-/// The time to wait after the next failure.
+/// State of a back-off.
 #[derive(Debug)]
 pub(super) struct Backoff {
     settings: BackoffSettings,
@@ -20,19 +20,20 @@ impl Backoff {
         }
     }
 
-    /// Things went well.
+    /// Returns to the first wait, after a success.
     pub(super) fn reset(&mut self) {
         self.next = self.settings.base;
     }
 
-    /// Waits, at least as long as the server asked for (but no longer than the longest wait).
+    /// Waits for the back-off or for `at_least`, the time that the server demands, whichever is
+    /// longer. `at_least` is limited to the longest wait.
     pub(super) async fn pause(&mut self, at_least: Option<Duration>) {
         let wait = self.wait(random());
         let asked = at_least.unwrap_or_default().min(self.settings.max);
         tokio::time::sleep(wait.max(asked)).await;
     }
 
-    /// The next wait, for a random number.
+    /// Returns the next wait, shortened by `random`.
     pub(super) fn wait(&mut self, random: u64) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(self.settings.max);
@@ -42,7 +43,7 @@ impl Backoff {
     }
 }
 
-/// A number between 0 and 1 in 64 bits: the standard library draws its hash keys at random.
+/// Returns 64 random bits. The source is the standard library's random hash keys.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }

@@ -30,7 +30,7 @@ fn jitter_takes_up_to_half_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_may_ask_for_more_patience() {
+async fn a_server_may_demand_a_longer_wait() {
     let start = tokio::time::Instant::now();
     backoff().pause(Some(Duration::from_millis(300))).await;
     assert_eq!(start.elapsed().as_millis(), 300);

@@ -11,8 +11,8 @@
 //! - Objects of other kinds are skipped. A kind or API version that looks like a misspelt supported
 //!   one causes a warning, as does a field that Kubernetes does not have. EndpointSlices may have
 //!   the version `discovery.k8s.io/v1beta1`.
-//! - Plain scalars have the meaning that they have for `kubectl` (YAML 1.1): `yes`, `no`, `on`,
-//!   `off`, `y` and `n` are booleans unless they are quoted.
+//! - Plain `yes`, `no`, `on`, `off`, `y` and `n` are text. `kubectl` reads them as booleans (YAML
+//!   1.1).
 //! - Objects that do not match kube-proxy's label selectors are skipped ([`crate::filter`]).
 //! - Endpoints are used only for a Service without an EndpointSlice in the same set of files, since
 //!   a cluster has the same endpoints in both.

@@ -164,7 +164,7 @@ fn ask(address: SocketAddr, path: &str, limits: Limits) -> io::Result<String> {
     match status.and_then(|status| status.parse::<u16>().ok()) {
         Some(200) if head.starts_with("HTTP/") => Ok(body.to_owned()),
         Some(status) if head.starts_with("HTTP/") => Err(io::Error::other(format!(
-            "{path} was answered with status {status}"
+            "{path} was answered by status {status}"
         ))),
         _ => Err(not_http()),
     }

@@ -85,7 +85,7 @@ fn a_missing_page_is_an_error() {
     let error = get(address, "/drains")
         .expect_err("no such page")
         .to_string();
-    assert_eq!(error, "/drains was answered with status 404");
+    assert_eq!(error, "/drains was answered by status 404");
 }
 
 /// Each byte arrives within the timeout of one read, and the answer never ends.

@@ -1,4 +1,5 @@
-//! Changes of the cluster until they are applied, for kube-proxy's metrics of them.
+//! Tracks changes of the cluster until they are applied, for kube-proxy's metrics of programming
+//! latency.
 
 #[cfg(test)]
 mod tests;
@@ -12,45 +13,45 @@ use model::names::ObjectName;
 
 use crate::metrics::Changes;
 
-/// Maximum number of changes whose time is measured at once; later ones are not measured.
+/// Maximum number of waiting changes whose latency is measured; further ones are not measured.
 const MEASURED: usize = 65_536;
 
-/// Maximum number of batches whose changes are counted apart; later changes count to the last one.
+/// Maximum number of separate batches; further changes are added to the last batch.
 const BATCHES: usize = 1024;
 
-/// Measures the time from the change of a pod or Service until this node serves it, and counts the changes that
-/// wait.
+/// Measures the time from the change of a pod or Service until this node serves it, and counts the
+/// changes that are not applied yet.
 #[derive(Debug)]
 pub struct ProgrammingLatency {
-    /// A change before this is not this daemon's delay.
+    /// Start of the daemon. Earlier changes are not measured: their delay is not this daemon's.
     started: SystemTime,
-    /// Cluster events so far.
+    /// Number of cluster events so far.
     received: u64,
     services: u64,
     endpoints: u64,
-    /// Changes that wait, oldest first.
+    /// Changes that are not applied yet, oldest first.
     waiting: VecDeque<Batch>,
-    /// Slices that wait, oldest first.
+    /// Changes of slices that are not applied yet, oldest first.
     measured: VecDeque<Measured>,
 }
 
 /// Changes that arrived between two calls of [`ProgrammingLatency::applied`].
 #[derive(Clone, Copy, Debug, Default)]
 struct Batch {
-    /// Number of its last event.
+    /// Number of the batch's last event.
     through: u64,
     services: usize,
     endpoints: usize,
 }
 
-/// A change of a slice.
+/// A change of an EndpointSlice.
 #[derive(Debug)]
 struct Measured {
-    /// Number of its event.
+    /// Number of the event.
     number: u64,
     slice: ObjectName,
     family: AddressFamily,
-    /// When the slice's controller saw the pod or Service change.
+    /// Time at which the EndpointSlice controller saw the pod or Service change.
     triggered: SystemTime,
 }
 
@@ -68,9 +69,10 @@ impl ProgrammingLatency {
         }
     }
 
-    /// An event arrived. All events count; only one that `changed` something waits and is measured. A deleted
-    /// slice is not measured: the time of its last change says nothing about the deletion
-    /// (`EndpointsChangeTracker`, pkg/proxy/endpointschangetracker.go, Kubernetes 1.34).
+    /// Records an event. Every event is counted. Only an event that `changed` something is measured
+    /// and counts as pending. A deleted slice is not measured, since the time of its last change is
+    /// not the time of its deletion (`EndpointsChangeTracker`, pkg/proxy/endpointschangetracker.go,
+    /// Kubernetes 1.34).
     pub fn received(&mut self, event: &ClusterEvent, changed: bool) {
         self.received += 1;
         let received = self.received;
@@ -116,8 +118,8 @@ impl ProgrammingLatency {
         })
     }
 
-    /// The changes of the first `through` events have been tried at `now`, whatever led to it. Unless ops
-    /// `failed`, returns how long each took from the change of the pod or Service.
+    /// Records that the changes of the first `through` events have been tried at `now`. Returns the
+    /// time that each took since the pod or Service changed, or nothing if ops `failed`.
     pub fn applied(
         &mut self,
         through: u64,
@@ -136,13 +138,13 @@ impl ProgrammingLatency {
         if failed > 0 {
             return Vec::new();
         }
-        // Clocks of two machines may differ: no time is below zero.
+        // The clocks of two machines may differ: a negative time counts as zero.
         let took = |since| now.duration_since(since).unwrap_or_default();
         done.map(|measured| (measured.family, took(measured.triggered)))
             .collect()
     }
 
-    /// Changes of Services and of slices since the last call, and those that wait.
+    /// Returns the changes of Services and of slices since the last call, and the pending ones.
     pub fn counts(&mut self) -> (Changes, Changes) {
         let pending = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum();
         let services = Changes {

@@ -1,4 +1,5 @@
-//! kube-ipvsd: from the command line to the running loop.
+//! Assembles kube-ipvsd: reads the command line, starts sources, servers and watchers, and runs the
+//! loop.
 
 mod api_server;
 mod args;
@@ -41,13 +42,13 @@ use self::api_server::{Names, resolve};
 pub use self::args::Args;
 use self::telemetry_observer::{Sources, TelemetryObserver};
 
-/// Number of events of a source that may wait for the loop; a slow loop slows the source down.
+/// Number of source events that may wait for the loop. A full queue blocks the source.
 const INPUTS: usize = 1024;
 
-/// An error that ends the daemon: one line for the operator.
+/// An error that ends the daemon. The log shows it in one line.
 type Fatal = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs the daemon until it is done or told to stop.
+/// Runs the daemon until it has finished or receives a stop signal.
 #[must_use]
 pub fn main(args: &Args) -> ExitCode {
     let resolved = sources::config::load(
@@ -74,7 +75,7 @@ pub fn main(args: &Args) -> ExitCode {
 
 fn start(args: &Args, resolved: &Resolved) -> Result<ExitCode, Fatal> {
     if let Some(place) = &resolved.taken_from {
-        info!("configuration: {place} is read");
+        info!("configuration: read from {place}");
     }
     for warning in &resolved.warnings {
         warn!("configuration: {warning}");
@@ -116,8 +117,8 @@ fn start(args: &Args, resolved: &Resolved) -> Result<ExitCode, Fatal> {
     work(args, resolved, &mut kernel, &stop, descriptors)
 }
 
-/// Follows the cluster until the end. A signal sets `stop_kernel`, which is the kernel's. `descriptors` is the limit of open
-/// files.
+/// Runs the loop with everything beside it. A stop signal sets `stop_kernel`, which ends calls of
+/// the kernel. `descriptors` is the limit of open files.
 fn work(
     args: &Args,
     resolved: &Resolved,
@@ -148,11 +149,12 @@ fn work(
         && let Err(problem) = api_server::release(kernel, &resolved.node)
     {
         warn!(
-            "the way to the API server was not checked: {}",
+            "failed to check kube-ipvs0 for addresses of the API server: {}; an address that is bound there makes the \
+             API server unreachable",
             chain(&problem)
         );
     }
-    // What runs once reads once.
+    // With `--once` there is no second list that could confirm a deletion.
     let confirmation = match args.once {
         true => Confirmation::default(),
         false => Confirmation {
@@ -262,18 +264,21 @@ async fn pass_on(mut config: watch::Receiver<Arc<Resolved>>, to_loop: NodeEvents
     }
 }
 
-/// Stale UDP flows are deleted where the kernel tracks any.
+/// Starts the deletion of stale UDP flows. Returns `None` if it cannot start.
 fn follow_udp(telemetry: &TelemetryObserver) -> Option<Box<dyn Observer>> {
     match udp_flows::Watcher::start(telemetry.metrics()) {
         Ok(watcher) => Some(Box::new(watcher)),
         Err(problem) => {
-            warn!("stale UDP flows are not deleted: {}", chain(&problem));
+            warn!(
+                "stale UDP flows are not deleted until the next start: {}",
+                chain(&problem)
+            );
             None
         }
     }
 }
 
-/// The kernel's counters are read where they are asked for.
+/// Starts the reading of the kernel's counters if `asked` enables it.
 fn follow_traffic(
     telemetry: &TelemetryObserver,
     asked: ServiceMetrics,
@@ -286,13 +291,16 @@ fn follow_traffic(
     match traffic::Watcher::start(telemetry.traffic(), endpoints) {
         Ok(watcher) => Some(Box::new(watcher)),
         Err(problem) => {
-            warn!("there are no traffic metrics: {}", chain(&problem));
+            warn!(
+                "no traffic metrics until the next start: {}",
+                chain(&problem)
+            );
             None
         }
     }
 }
 
-/// The source that the command line names.
+/// Returns the source that the command line names.
 fn source(runtime: &Runtime, args: &Args, resolved: &Resolved) -> Result<SourceConfig, Fatal> {
     if !args.manifests.is_empty() {
         return Ok(SourceConfig::Files {
@@ -310,8 +318,8 @@ fn source(runtime: &Runtime, args: &Args, resolved: &Resolved) -> Result<SourceC
     })
 }
 
-/// Returns true if the dummy device has addresses: those of an earlier process. A device that cannot be read counts as one that has
-/// none.
+/// Returns true if the dummy device has addresses of an earlier process, and false if it cannot be
+/// read.
 fn has_addresses(kernel: &mut LinuxKernel) -> bool {
     let scope = Scope {
         addresses: true,
@@ -320,7 +328,8 @@ fn has_addresses(kernel: &mut LinuxKernel) -> bool {
     (kernel.observe(&scope)).is_ok_and(|live| !live.tables.addresses.is_empty())
 }
 
-/// Starts `source`, or with `once` lists it once. Returns the API server, if it is one.
+/// Starts `source`, or with `once` lists it once. Returns the connection if the source is an API
+/// server.
 fn feed(
     runtime: &Runtime,
     source: SourceConfig,
@@ -362,11 +371,14 @@ fn conclude(ended: Ended) -> ExitCode {
             problems: 0,
         } => ExitCode::SUCCESS,
         Ended::Synced { failed, problems } => {
-            error!(failed, problems, "synced in part");
+            error!(
+                failed,
+                problems, "the sync is incomplete; see the errors above"
+            );
             ExitCode::FAILURE
         }
         Ended::NoInput => {
-            error!("the input ended before it was complete; nothing was changed");
+            error!("the sources ended before their lists were complete; nothing was changed");
             ExitCode::FAILURE
         }
     }
@@ -377,8 +389,8 @@ async fn stop_on_signal(stop: watch::Sender<bool>, stop_kernel: StopSignal) {
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
     ) else {
-        warn!("signals cannot be caught: a stop ends the process at once");
-        // The loop waits for this channel: it must stay open.
+        warn!("SIGTERM and SIGINT cannot be caught; they end the process at once");
+        // The channel must stay open: the loop waits for it.
         return std::future::pending().await;
     };
     tokio::select! {
@@ -390,7 +402,7 @@ async fn stop_on_signal(stop: watch::Sender<bool>, stop_kernel: StopSignal) {
     std::future::pending::<()>().await;
 }
 
-/// Spreads the attempts of nodes that started together.
+/// Returns a seed that spreads the retries of nodes that started at the same time.
 fn seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanoseconds = since.map_or(0, |since| since.subsec_nanos());

@@ -1,4 +1,4 @@
-//! Events for users of Kubernetes, on Services and Nodes, beside the log.
+//! Kubernetes Events on Services, EndpointSlices and Nodes, in addition to the log.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use crate::http::BindError;
 use crate::run::Observer;
 use reconciler::{Failure, Reconciler, Report, Trigger};
 
-/// The action at the start of the daemon; kube-proxy's word.
+/// Action of events about the start of the daemon, as in kube-proxy.
 const START: &str = "StartKubeProxy";
 
 /// Minimum time between two events about failures of one object.
@@ -28,13 +28,13 @@ const REPEAT: Duration = Duration::from_secs(600);
 /// Maximum number of events that wait for the UIDs of their objects.
 const MOST_PENDING: usize = 256;
 
-/// Objects at most about whose failures there are events.
+/// Maximum number of objects with events about failures.
 const MOST_FAILING: usize = 256;
 
-/// Failures in a row of a reading that are worth an event.
+/// Number of consecutive failures of a reading that cause an event.
 const FAILED_READINGS: u32 = 3;
 
-/// The reason of an event about a finding.
+/// Returns the reason of an event about a finding.
 #[must_use]
 pub fn reason(code: Code) -> &'static str {
     match code {
@@ -82,8 +82,11 @@ pub fn reason(code: Code) -> &'static str {
     }
 }
 
-/// The event about a finding, on its object. None about a mere remark: on most nodes most Services have
-/// no endpoint, and that is nothing to warn of. None about an object without a name: no event can name it.
+/// Returns the event about a finding, on the object of the finding. There is no event:
+///
+/// - about a finding of level info: most Services have no endpoint on most nodes, which is not
+///   worth a warning
+/// - about an object without a name, since an event has to name its object
 #[must_use]
 pub fn finding(finding: &Finding) -> Option<ObjectEvent> {
     let Finding {
@@ -108,7 +111,7 @@ pub fn finding(finding: &Finding) -> Option<ObjectEvent> {
     })
 }
 
-/// The daemon starts on `node`.
+/// Returns the event about the start of the daemon on `node`.
 ///
 /// Source: `birthCry` in `cmd/kube-proxy/app/server.go`, Kubernetes 1.34.
 #[must_use]
@@ -119,7 +122,7 @@ pub fn starting(node: &Name) -> ObjectEvent {
     }
 }
 
-/// `node` could not open a health-check node port.
+/// Returns the event about a health-check node port that `node` could not open.
 ///
 /// Source: `pkg/proxy/healthcheck/service_health.go`, Kubernetes 1.34.
 #[must_use]
@@ -133,9 +136,10 @@ pub fn listen_failure(node: &Name, failure: &ListenFailure) -> ObjectEvent {
     }
 }
 
-/// `node` could not open the port of its health or its metrics.
+/// Returns the event about the port of the health or metrics server that `node` could not open.
 ///
-/// Source: `pkg/proxy/healthcheck/proxy_health.go` and `cmd/kube-proxy/app/server.go`, Kubernetes 1.34.
+/// Source: `pkg/proxy/healthcheck/proxy_health.go` and `cmd/kube-proxy/app/server.go`, Kubernetes
+/// 1.34.
 #[must_use]
 pub fn bind_failure(node: &Name, failure: &BindError) -> ObjectEvent {
     let reason = match failure.name {
@@ -165,7 +169,8 @@ fn about(api_version: &'static str, kind: &'static str, object: &ObjectName) -> 
     }
 }
 
-/// Adds the UID of a Service or slice: `kubectl describe` shows no event without the right one.
+/// Adds the UID of a Service or EndpointSlice. `kubectl describe` shows only events with the
+/// object's UID.
 #[must_use]
 pub fn with_uid(mut event: ObjectEvent, cluster: &ClusterState) -> ObjectEvent {
     let regarding = &mut event.regarding;
@@ -179,7 +184,8 @@ pub fn with_uid(mut event: ObjectEvent, cluster: &ClusterState) -> ObjectEvent {
     event
 }
 
-/// The Node, with its name as its UID: so does the kubelet, and so `kubectl describe node` finds it.
+/// Returns a reference to the Node with its name as UID, as the kubelet does. `kubectl describe
+/// node` searches for it.
 fn about_node(node: &Name) -> Regarding {
     Regarding {
         api_version: "v1",
@@ -190,7 +196,7 @@ fn about_node(node: &Name) -> Regarding {
     }
 }
 
-/// Repairs of one synchronisation, by Service; those of none are the node's.
+/// Repairs of one sync, by Service. Repairs without a Service belong to the node.
 #[derive(Debug, Default)]
 pub struct Repairs(BTreeMap<Option<ObjectName>, Repaired>);
 
@@ -201,7 +207,7 @@ struct Repaired {
 }
 
 impl Repairs {
-    /// One more.
+    /// Adds a repair.
     pub fn add(&mut self, repair: &PlannedOp) {
         let PlannedOp { op, owner, reason } = repair;
         let service = owner.as_ref().map(|owner| owner.service.clone());
@@ -213,7 +219,7 @@ impl Repairs {
             });
     }
 
-    /// One event for each Service and the node; none are left.
+    /// Takes all repairs. Returns one event for each Service and one for the node.
     pub fn take(&mut self, node: &Name) -> Vec<ObjectEvent> {
         (std::mem::take(&mut self.0).into_iter())
             .map(|(service, Repaired { first, others })| ObjectEvent {
@@ -238,20 +244,22 @@ impl Repairs {
     }
 }
 
-/// Changes that the kernel refuses again and again, by Service; those of none are the node's.
+/// Changes that the kernel refuses repeatedly, by Service. Changes without a Service belong to the
+/// node.
 ///
-/// A change that fails once is retried within a fraction of a second and is no news. A Service, or the node, has an
-/// event once a retry failed or no retry can help, and again each [`REPEAT`] while that lasts.
+/// A change that fails once is retried within a fraction of a second and causes no event. A
+/// Service, or the node, gets an event as soon as a retry fails or no retry can succeed, and again
+/// after each [`REPEAT`] while the failure lasts.
 #[derive(Debug, Default)]
 pub struct Failures {
     /// Failures of the sync under way.
     failing: BTreeMap<Option<ObjectName>, Failing>,
-    /// When an event was sent; limited to [`MOST_FAILING`].
-    told: BTreeMap<Option<ObjectName>, Instant>,
+    /// Time of the last event by Service; limited to [`MOST_FAILING`].
+    sent: BTreeMap<Option<ObjectName>, Instant>,
     /// The last reading that failed.
     unread: Option<String>,
-    /// When an event about readings was sent.
-    told_unread: Option<Instant>,
+    /// Time of the last event about readings.
+    sent_unread: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -263,7 +271,7 @@ struct Failing {
 }
 
 impl Failures {
-    /// A change failed in the sync under way.
+    /// Records a change that failed in the sync under way.
     pub fn add(&mut self, planned: &PlannedOp, error: &OpError) {
         let service = planned.owner.as_ref().map(|owner| owner.service.clone());
         let permanent = Failure::Refused(error.kind().clone()).is_permanent();
@@ -281,10 +289,10 @@ impl Failures {
         }
     }
 
-    /// Ends the sync, which `retried` what had failed or not. Returns the events that are due.
+    /// Ends the sync. `retried` is true if it was a retry. Returns the events that are due.
     pub fn take(&mut self, node: &Name, retried: bool, now: Instant) -> Vec<ObjectEvent> {
-        let recent = |told: &Instant| now.saturating_duration_since(*told) < REPEAT;
-        self.told.retain(|_, told| recent(told));
+        let recent = |sent: &Instant| now.saturating_duration_since(*sent) < REPEAT;
+        self.sent.retain(|_, sent| recent(sent));
         let mut events = Vec::new();
         for (service, failing) in std::mem::take(&mut self.failing) {
             let Failing {
@@ -294,10 +302,10 @@ impl Failures {
                 permanent,
             } = failing;
             let lasts = retried || permanent;
-            if !lasts || self.told.contains_key(&service) || self.told.len() >= MOST_FAILING {
+            if !lasts || self.sent.contains_key(&service) || self.sent.len() >= MOST_FAILING {
                 continue;
             }
-            self.told.insert(service.clone(), now);
+            self.sent.insert(service.clone(), now);
             let more = match others {
                 0 => String::new(),
                 _ => format!("; and {others} more"),
@@ -316,12 +324,13 @@ impl Failures {
         events
     }
 
-    /// A reading failed.
+    /// Records a reading that failed.
     pub fn unread(&mut self, error: &ObserveError) {
         self.unread = Some(model::chain(error).to_string());
     }
 
-    /// Returns the event about a reading that failed since the last call, if `failures` in a row are enough for one.
+    /// Returns the event about a reading that failed since the last call, if its number of
+    /// consecutive `failures` is high enough.
     pub fn take_unread(
         &mut self,
         node: &Name,
@@ -329,24 +338,24 @@ impl Failures {
         now: Instant,
     ) -> Option<ObjectEvent> {
         let problem = self.unread.take()?;
-        let recent = |told: Instant| now.saturating_duration_since(told) < REPEAT;
-        if failures() < FAILED_READINGS || self.told_unread.is_some_and(recent) {
+        let recent = |sent: Instant| now.saturating_duration_since(sent) < REPEAT;
+        if failures() < FAILED_READINGS || self.sent_unread.is_some_and(recent) {
             return None;
         }
-        self.told_unread = Some(now);
+        self.sent_unread = Some(now);
         Some(ObjectEvent {
             regarding: about_node(node),
             severity: Severity::Warning,
             reason: "ReadingFails",
             action: "Observe",
             note: format!(
-                "node {node}: {problem}; what depends on it is not compared with the cluster"
+                "node {node}: {problem}; until a reading succeeds, kube-ipvsd does not repair these entries"
             ),
         })
     }
 }
 
-/// Sends events about what the loop does.
+/// Sends events about the reports of the loop.
 #[derive(Debug)]
 pub struct EventRecorder {
     events: Events,
@@ -358,7 +367,7 @@ pub struct EventRecorder {
 }
 
 impl EventRecorder {
-    /// Sends that `node` starts. Later reports follow.
+    /// Sends the event about the start of `node`.
     #[must_use]
     pub fn start(events: Events, node: Name) -> Self {
         events.tell(starting(&node));
@@ -371,7 +380,8 @@ impl EventRecorder {
         }
     }
 
-    /// Sends `event` when the loop is idle; without a UID if too many wait.
+    /// Queues `event` until the loop is idle and can add the UID. If the queue is full, sends it
+    /// without a UID.
     fn send(&mut self, event: ObjectEvent) {
         if self.pending.len() < MOST_PENDING {
             self.pending.push(event);

@@ -1,7 +1,8 @@
-//! Liveness and readiness of the proxy, as load balancers and the kubelet ask for them. No IO: time is an argument.
+//! Liveness and readiness of the proxy for load balancers and the kubelet. No IO: time is an
+//! argument.
 //!
-//! Source: `pkg/proxy/healthcheck/proxy_health.go`, Kubernetes 1.34; KEP-3836 (node eligibility). Deviation D21
-//! says where `/livez` differs.
+//! Source: `pkg/proxy/healthcheck/proxy_health.go`, Kubernetes 1.34; KEP-3836 (node eligibility).
+//! Deviation D21 describes how `/livez` differs.
 
 mod moment;
 mod node;
@@ -20,11 +21,11 @@ pub use self::moment::Moment;
 pub use self::node::NodeHealth;
 pub use self::ready::{Readiness, SourceErrorReport, SourceReport};
 
-/// Minimum limit of the heartbeat's age. The longest single call of the kernel is a child process with its
-/// deadline of 25 s.
+/// Lower bound of the limit on the heartbeat's age. The longest single call of the kernel is a
+/// child process with a deadline of 25 s.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
-/// Health of the proxy: the heartbeat of its loop and the age of what it has not applied.
+/// Health of the proxy: the heartbeat of its loop and the age of the oldest unapplied event.
 #[derive(Clone, Debug)]
 pub struct Health {
     families: Vec<AddressFamily>,
@@ -32,7 +33,7 @@ pub struct Health {
     progress: Progress,
     /// Last heartbeat of the loop.
     alive: Instant,
-    /// Last time at which the loop applied changes, or nothing waited.
+    /// Last time at which the loop applied changes or had none to apply.
     updated: Instant,
     /// The first sync has ended.
     synced: bool,
@@ -40,7 +41,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// A proxy that is healthy at `now`. The node counts as eligible until [`Self::node`] is called.
+    /// Returns the state of a proxy that is healthy at `now`. The node counts as eligible until
+    /// [`Self::node`] is called.
     #[must_use]
     pub fn new(
         families: impl IntoIterator<Item = AddressFamily>,
@@ -59,18 +61,19 @@ impl Health {
         }
     }
 
-    /// Sets the period that decides about both limits.
+    /// Sets the period from which both limits are computed.
     pub fn set_sync_period(&mut self, sync_period: Duration) {
         self.sync_period = sync_period;
     }
 
-    /// The loop runs at `now`.
+    /// Records a heartbeat of the loop.
     pub fn alive(&mut self, now: Instant) {
         self.alive = self.alive.max(now);
     }
 
-    /// The loop has tried the changes of the first `through` cluster events, at `now`. Returns true if the tables
-    /// are newer than before: some of these events waited until now, or none waits.
+    /// Records that the loop has tried the changes of the first `through` cluster events. Returns
+    /// true if the tables are newer than before: some of these events were pending until now, or no
+    /// event is pending.
     pub fn applied(&mut self, through: u64, now: Instant) -> bool {
         let backlog = &self.progress.backlog;
         let newer = backlog.applied(through) || backlog.is_empty();
@@ -80,12 +83,12 @@ impl Health {
         newer
     }
 
-    /// The first sync has ended, with or without failures.
+    /// Records that the first sync has ended, with or without failures.
     pub fn synced(&mut self) {
         self.synced = true;
     }
 
-    /// Sets what the API server says of this node; `None` without a Node of this name.
+    /// Sets the state of this node's Node object; `None` if the API server has none.
     pub fn node(&mut self, node: Option<NodeHealth>) {
         self.node_eligible = node.is_some_and(NodeHealth::is_eligible);
     }
@@ -96,27 +99,27 @@ impl Health {
         self.families.extend(families);
     }
 
-    /// Age of the loop's last heartbeat.
+    /// Returns the age of the loop's last heartbeat.
     #[must_use]
     pub fn heartbeat_age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.alive)
     }
 
-    /// Age of the oldest cluster event that is not applied; zero without one.
+    /// Returns the age of the oldest cluster event that is not applied, or zero without one.
     #[must_use]
     pub fn backlog_age(&self, now: Instant) -> Duration {
         let oldest = self.progress.backlog.oldest();
         oldest.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent))
     }
 
-    /// Number of cluster events that are not applied.
+    /// Returns the number of cluster events that are not applied.
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.progress.backlog.len()
     }
 
-    /// Returns true if the loop runs and nothing waits for too long: the answer to `/livez`, and what health-check
-    /// node ports report with their count.
+    /// Returns true if the loop runs and no event waits for too long. `/livez` and health-check
+    /// node ports report this value.
     #[must_use]
     pub fn is_healthy(&self, now: Instant) -> bool {
         // kube-proxy's limit (proxy_health.go).
@@ -124,7 +127,7 @@ impl Health {
         self.heartbeat_age(now) <= late.max(LONGEST_SILENCE) && self.backlog_age(now) <= late
     }
 
-    /// The answer to `/livez`.
+    /// Returns the answer to `/livez`.
     #[must_use]
     pub fn livez(&self, now: Moment) -> ProxyHealth {
         let healthy = self.is_healthy(now.instant);
@@ -137,7 +140,7 @@ impl Health {
             (family_name(*family), status)
         };
         ProxyHealth {
-            // As in kube-proxy: some clients read this field alone.
+            // As in kube-proxy: some clients read only this field.
             last_updated: if healthy {
                 now.time.to_string()
             } else {
@@ -150,7 +153,8 @@ impl Health {
         }
     }
 
-    /// The answer to `/healthz`: load balancers should send new connections to this node.
+    /// Returns the answer to `/healthz`: whether load balancers should send new connections to this
+    /// node.
     #[must_use]
     pub fn healthz(&self, now: Moment) -> ProxyHealth {
         let livez = self.livez(now);
@@ -161,19 +165,20 @@ impl Health {
         }
     }
 
-    /// The answer to `/readyz`.
+    /// Returns the answer to `/readyz`.
     #[must_use]
     pub fn readyz(&self, now: Moment) -> Readiness {
         Readiness::new(&self.progress.statuses, self.synced, now)
     }
 
-    /// The state of every source by name.
+    /// Returns the state of every source by name.
     #[must_use]
     pub fn sources(&self) -> BTreeMap<&'static str, SourceReport> {
         SourceReport::all(&self.progress.statuses)
     }
 
-    /// Returns true if the node serves what the cluster asks for. It stays true.
+    /// Returns true once every source has delivered a full list and the first sync has ended. It
+    /// stays true.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.synced && self.progress.statuses.have_listed()
@@ -184,30 +189,30 @@ impl Health {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyHealth {
-    /// Last time at which changes were applied, or nothing waited; the present if healthy.
+    /// Last time at which changes were applied or none was pending; the current time if healthy.
     pub last_updated: String,
-    /// The present.
+    /// Current time.
     pub current_time: String,
-    /// Load balancers should use the node; only in `/healthz`.
+    /// True if load balancers should use the node; only in `/healthz`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_eligible: Option<bool>,
-    /// The answer.
+    /// Result of the check.
     pub healthy: bool,
-    /// By family: `IPv4`, `IPv6`. One loop serves both, so they are equal.
+    /// State by family: `IPv4`, `IPv6`. One loop serves both, so the states are equal.
     pub status: BTreeMap<&'static str, FamilyStatus>,
 }
 
-/// The same for one family.
+/// State of one family in [`ProxyHealth`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FamilyStatus {
-    /// Last time at which changes were applied, or nothing waited.
+    /// Last time at which changes were applied or none was pending.
     pub last_updated: String,
-    /// The loop runs and no change waits for too long.
+    /// True if the loop runs and no change waits for too long.
     pub healthy: bool,
 }
 
-/// The family as Kubernetes writes it.
+/// Returns the family in Kubernetes' spelling.
 #[must_use]
 pub fn family_name(family: AddressFamily) -> &'static str {
     match family {

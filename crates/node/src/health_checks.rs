@@ -1,4 +1,4 @@
-//! Health-check node ports: where a load balancer asks whether this node has endpoints of a Service.
+//! Health-check node ports: load balancers query them to find nodes with endpoints of a Service.
 //!
 //! One listener for each port serves both families (deviation D18).
 //!
@@ -22,42 +22,42 @@ use tokio::sync::{mpsc, watch};
 use self::listener::{Count, Listener};
 use crate::http::{ConnectionPool, Limits};
 
-/// Returns true if the proxy does its work, now.
+/// Returns true if the proxy is healthy at the moment.
 pub type ProxyHealthy = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// The addresses at which health checks are answered.
+/// Addresses at which health checks are answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ListenOn {
     /// Every address of the node, in both families.
     #[default]
     Everywhere,
-    /// These, where `nodePortAddresses` limits them. None answers nowhere.
+    /// Addresses that `nodePortAddresses` selects. An empty set disables the listeners.
     Addresses(BTreeSet<IpAddr>),
 }
 
-/// The health checks that are wanted, and the addresses at which they are answered.
+/// The desired health checks and the addresses at which they are answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Where.
+    /// Addresses to listen at.
     pub listen_on: ListenOn,
-    /// The health checks by Service.
+    /// Health checks by Service.
     pub checks: BTreeMap<ObjectName, HealthCheck>,
 }
 
-/// A port that could not be opened. It is tried again at the next update.
+/// A port that could not be opened. The next update tries again.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to listen at {address} for the health check of Service {service}")]
 pub struct ListenFailure {
-    /// The Service.
+    /// Service of the health check.
     pub service: ObjectName,
-    /// Its address; `[::]` stands for all of both families.
+    /// Address of the listener; `[::]` stands for every address of both families.
     pub address: SocketAddr,
-    /// Why.
+    /// Reason of the failure.
     pub source: io::Error,
 }
 
-/// Returns the number of listeners for a process that may have `descriptors` open files: whoever writes Services must not be able to
-/// use up those of the daemon's own work.
+/// Returns the maximum number of listeners for a process that may have `descriptors` open files.
+/// The limit keeps users who create Services from exhausting the descriptors of the daemon.
 #[must_use]
 pub fn max_listeners(descriptors: u64) -> usize {
     usize::try_from(descriptors / 4).unwrap_or(usize::MAX)
@@ -79,8 +79,9 @@ struct Open {
     listeners: Vec<Listener>,
 }
 
-/// Keeps the health-check node ports as `wanted` says; ends when its sender is gone, and closes them. Ports
-/// that cannot be opened go to `failures`, and are tried again with every value that is sent. Connections count in `pool`.
+/// Opens and closes health-check node ports as `wanted` changes. Closes all of them and returns
+/// when the sender of `wanted` is dropped. Ports that cannot be opened are sent to `failures` and
+/// tried again with every new value. Connections count in `pool`.
 pub async fn run(
     mut wanted: watch::Receiver<Arc<Wanted>>,
     proxy_healthy: ProxyHealthy,
@@ -102,7 +103,8 @@ pub async fn run(
 }
 
 impl HealthChecks {
-    /// Returns a value without open ports. It opens `max_listeners` at most; a port has one for each address.
+    /// Returns a value without open ports. It opens at most `max_listeners` listeners. A port has
+    /// one for each address.
     #[must_use]
     pub fn new(
         proxy_healthy: ProxyHealthy,
@@ -119,23 +121,23 @@ impl HealthChecks {
         }
     }
 
-    /// Returns the number of Services that are answered for.
+    /// Returns the number of Services with an open port.
     #[must_use]
     pub fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Returns true if there are none.
+    /// Returns true if no port is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Opens, closes and counts as `wanted` says, and says what could not be opened. A port that stays is
-    /// not opened anew. Needs a tokio runtime.
+    /// Opens and closes ports and updates the counts of endpoints as in `wanted`. Returns the ports
+    /// that could not be opened. An unchanged port keeps its listener. Needs a tokio runtime.
     pub async fn update(&mut self, wanted: &Wanted) -> Vec<ListenFailure> {
         let Wanted { listen_on, checks } = wanted;
-        // First all that goes: what comes may want its port.
+        // Close before opening: a new health check may use a port that another one had.
         let gone = self.open.extract_if(.., |service, open| {
             let check = checks.get(service);
             check.is_none_or(|check| check.port != open.port || *listen_on != open.listen_on)
@@ -159,14 +161,15 @@ impl HealthChecks {
         failures
     }
 
-    /// Closes all.
+    /// Closes all ports.
     pub async fn close(self) {
         for open in self.open.into_values() {
             open.close().await;
         }
     }
 
-    /// All addresses, or none: half a health check would be taken for a whole one.
+    /// Opens the port at all addresses or at none: a load balancer cannot detect that some are
+    /// missing.
     async fn open(
         &self,
         service: &ObjectName,

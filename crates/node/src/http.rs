@@ -1,10 +1,10 @@
-//! The daemon's pages over HTTP: for load balancers and the kubelet ([`health_pages`]), for Prometheus and people
-//! ([`metrics_pages`]).
+//! The daemon's HTTP pages: [`health_pages`] for load balancers and the kubelet, [`metrics_pages`]
+//! for Prometheus and operators.
 //!
-//! [`telemetry`] is all of it, with the health-check node ports, for the loop.
+//! [`telemetry`] combines them with the health-check node ports behind one interface for the loop.
 //!
-//! The server answers one request for each connection, and each connection within a time: who sends
-//! slowly, or reads slowly, is cut off. A [`ConnectionPool`] bounds the connections of all listeners together.
+//! The server answers one request for each connection. It closes connections of clients that send
+//! or read too slowly. A [`ConnectionPool`] limits the connections of all listeners together.
 
 pub mod flagz;
 pub mod health_pages;
@@ -31,40 +31,40 @@ pub use self::pool::{ConnectionPool, Share};
 pub use self::serve::{Connections, Limits, accept, serve};
 pub use self::server::{BindError, Server};
 
-/// The path and query of a request. Methods and bodies make no difference to any page.
+/// Path and query of a request. Every page ignores methods and bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// The path, as it was sent.
+    /// Path as it was sent.
     pub path: &'a str,
-    /// The query behind the question mark; empty without one.
+    /// Query after the question mark; empty without one.
     pub query: &'a str,
 }
 
-/// Answers requests, at once: a page is made from what is at hand.
+/// Answers a request from data in memory, without blocking.
 pub type Handler = Arc<dyn Fn(&Request<'_>) -> Reply + Send + Sync>;
 
-/// An answer.
+/// An HTTP response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The status.
+    /// Status code.
     pub status: StatusCode,
-    /// Headers besides those of HTTP itself.
+    /// Headers in addition to those of HTTP itself.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body.
+    /// Body.
     pub body: String,
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// Says that the type is what it is said to be.
+/// Keeps browsers from guessing another content type.
 const NOSNIFF: (HeaderName, HeaderValue) = (
     hyper::header::X_CONTENT_TYPE_OPTIONS,
     HeaderValue::from_static("nosniff"),
 );
 
 impl Reply {
-    /// JSON, as kube-proxy's servers send it.
+    /// Returns JSON, as kube-proxy's servers send it.
     #[must_use]
     pub fn json(status: StatusCode, body: String) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Reply {
         }
     }
 
-    /// Text, as kube-proxy's servers send it.
+    /// Returns text, as kube-proxy's servers send it.
     #[must_use]
     pub fn text(status: StatusCode, body: impl Into<String>) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl Reply {
         }
     }
 
-    /// For paths behind which there is nothing, in the words of Go's servers.
+    /// Returns the answer for unknown paths, with the text of Go's servers.
     #[must_use]
     pub fn not_found() -> Self {
         Self::text(StatusCode::NOT_FOUND, "404 page not found\n")

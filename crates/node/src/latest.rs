@@ -1,4 +1,4 @@
-//! The latest value that a thread works on. An earlier value that was not taken yet is forgotten.
+//! A channel of capacity one. A new value replaces a value that was not taken yet.
 
 #[cfg(test)]
 mod tests;
@@ -6,7 +6,7 @@ mod tests;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Sends values to a [`Receiver`]. Dropping it ends the receiver's waits.
+/// Sends values to a [`Receiver`]. Dropping the sender ends every wait of the receiver.
 #[derive(Debug)]
 pub(crate) struct Sender<T>(Arc<Slot<T>>);
 
@@ -55,7 +55,7 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Waits for a value and takes it. Returns `None` at the end.
+    /// Waits for a value and takes it. Returns `None` once the sender is dropped.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.0.wait();
         if state.ended {
@@ -65,7 +65,8 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Waits for a value and returns it, also again later. Returns `None` at the end.
+    /// Waits for a value and returns it, without taking it. Returns `None` once the sender is
+    /// dropped.
     pub(crate) fn latest(&self) -> Option<T>
     where
         T: Clone,
@@ -78,18 +79,18 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Gives a value back that was taken, unless there is a newer one.
+    /// Puts a taken value back, unless there is a newer one.
     pub(crate) fn put_back(&self, value: T) {
         self.0.state().value.get_or_insert(value);
     }
 
-    /// Waits that long, or until there is a value or the end. Returns true if there is no value.
+    /// Waits for `time`, a value or the end of the sender. Returns true if there is no value.
     pub(crate) fn pause(&self, time: Duration) -> bool {
         let state = self.0.wait_at_most(time, |state| state.value.is_none());
         state.value.is_none()
     }
 
-    /// Waits that long, or until the end.
+    /// Waits for `time` or the end of the sender.
     pub(crate) fn rest(&self, time: Duration) {
         drop(self.0.wait_at_most(time, |_| true));
     }
@@ -100,13 +101,13 @@ impl<T> Slot<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a value or the end.
+    /// Waits for a value or the end of the sender.
     fn wait(&self) -> MutexGuard<'_, State<T>> {
         let idle = |state: &mut State<T>| state.value.is_none() && !state.ended;
         (self.changed.wait_while(self.state(), idle)).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits that long at most, while `waits` holds, or until the end.
+    /// Waits while `waits` holds, for at most `time` or until the end of the sender.
     fn wait_at_most(
         &self,
         time: Duration,

@@ -1,7 +1,7 @@
-//! The node's loop: what comes in from the cluster, what goes out to the kernel.
+//! The node daemon: events of the cluster go in, writes to the kernel come out.
 //!
-//! The crate `reconciler` decides and does nothing; [`run`](mod@run) does and decides nothing; [`daemon`] is
-//! what `kube-ipvsd` is made of.
+//! The crate `reconciler` makes every decision and does no IO. [`run`](mod@run) carries the
+//! decisions out. [`daemon`] assembles `kube-ipvsd`.
 
 pub mod changes;
 pub mod daemon;

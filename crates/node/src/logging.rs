@@ -1,4 +1,4 @@
-//! Logs: text for people, JSON for machines.
+//! Log lines as text or JSON.
 
 #[cfg(test)]
 mod tests;
@@ -21,18 +21,18 @@ pub enum LogFormat {
     /// One line of text.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object in each line.
     Json,
 }
 
-/// Sends what this process logs to standard error. `filter` is a level or a list of directives
+/// Writes the log of this process to standard error. `filter` is a level or a list of directives
 /// (`info,node=debug`).
 ///
 /// # Errors
 ///
-/// Says what is wrong with `filter`.
+/// `filter` is invalid.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), LogFilterError> {
-    // What the client says of broken connections, the sources say again in our own words.
+    // The sources log broken connections themselves, with more detail than the client.
     let directives = format!("kube_client=off,{filter}");
     let filter = EnvFilter::try_new(directives).map_err(|source| LogFilterError {
         filter: filter.to_owned(),
@@ -42,7 +42,8 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), LogFilterError> {
     Ok(())
 }
 
-/// Returns what writes a line of `format` to `writer` for each event that `filter` lets through.
+/// Returns a subscriber that writes a line of `format` to `writer` for each event that passes
+/// `filter`.
 #[must_use]
 pub fn lines<W: Write>(
     format: LogFormat,
@@ -64,7 +65,7 @@ pub fn lines<W: Write>(
     }
 }
 
-/// Escapes the lines of JSON that are written, each at once.
+/// Escapes lines of JSON. Each write is one line.
 struct EscapedJson<W>(W);
 
 impl<W: Write> Write for EscapedJson<W> {
@@ -79,7 +80,8 @@ impl<W: Write> Write for EscapedJson<W> {
     }
 }
 
-/// The fields of a line of text, each escaped: whatever they hold, an event stays one line.
+/// Returns a formatter that escapes each field, so that an event stays one line whatever its fields
+/// contain.
 fn fields() -> impl for<'a> FormatFields<'a> + Send + Sync + 'static {
     fmt::format::debug_fn(|writer, field, value| {
         let mut writer = Escaping(writer);
@@ -96,9 +98,11 @@ fn is_terminal() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// A log filter that makes no sense.
+/// An invalid log filter.
 #[derive(Debug, thiserror::Error)]
-#[error("--log-level {filter} is not a level (error, warn, info, debug, trace) or a filter")]
+#[error(
+    "invalid --log-level {filter}: use a level (error, warn, info, debug, trace) or a filter such as info,node=debug"
+)]
 pub struct LogFilterError {
     filter: String,
     source: tracing_subscriber::filter::ParseError,

@@ -1,4 +1,5 @@
-//! Events of the node for the loop. Bounded, whatever the kernel reports: an event that repeats another is kept once.
+//! Events of the node for the loop. Equal events are merged, so the mailbox stays bounded whatever
+//! the kernel reports.
 
 #[cfg(test)]
 mod tests;
@@ -11,13 +12,14 @@ use model::{Finding, NodeConfig};
 use reconciler::{Event, Lost};
 use tokio::sync::Notify;
 
-/// Addresses that are named one by one. Above that the device counts as lost, which leads to the same reading.
+/// Maximum number of lost addresses that are listed. Above it the device counts as lost, which
+/// causes the same reading.
 const MOST_ADDRESSES: usize = 1024;
 
-/// Changes of findings that wait at most.
+/// Maximum number of waiting changes of findings.
 const MOST_FINDINGS: usize = 64;
 
-/// Sends events to a [`NodeInbox`]. A clone sends to the same one.
+/// Sends events to a [`NodeInbox`]. Clones send to the same inbox.
 #[derive(Clone, Debug)]
 pub struct NodeEvents {
     shared: Arc<Shared>,
@@ -29,7 +31,7 @@ pub struct NodeInbox {
     shared: Arc<Shared>,
 }
 
-/// A mailbox without events.
+/// Returns the two ends of a mailbox without events.
 #[must_use]
 pub fn mailbox() -> (NodeEvents, NodeInbox) {
     let shared = Arc::<Shared>::default();
@@ -50,17 +52,18 @@ struct Pending {
     interfaces: bool,
     lost: Option<Lost>,
     config: Option<Box<NodeConfig>>,
-    /// Findings that came, with true, or went.
+    /// Changed findings: true if raised, false if withdrawn.
     found: BTreeMap<Finding, bool>,
 }
 
 impl NodeEvents {
-    /// An interface of the node changed.
+    /// Reports that an interface of the node changed.
     pub fn interfaces_changed(&self) {
         self.change(|pending| pending.interfaces = true);
     }
 
-    /// Entries left the dummy device: these addresses, or the device itself.
+    /// Reports that `addresses` were deleted from the dummy device, or with `device` that the
+    /// device itself was deleted.
     pub fn lost(&self, device: bool, addresses: impl IntoIterator<Item = IpAddr>) {
         self.change(|pending| {
             let lost = pending.lost.get_or_insert_default();
@@ -73,12 +76,12 @@ impl NodeEvents {
         });
     }
 
-    /// The configuration is another one. Only the last one is kept.
+    /// Reports a new configuration. Only the latest one is kept.
     pub fn configured(&self, config: NodeConfig) {
         self.change(|pending| pending.config = Some(Box::new(config)));
     }
 
-    /// Something was found on the node that no sync solves.
+    /// Reports a finding that no sync clears.
     pub fn found(&self, finding: Finding) {
         self.set_found(finding, true);
     }
@@ -103,7 +106,7 @@ impl NodeEvents {
 }
 
 impl NodeInbox {
-    /// Waits for events, and takes all that there are.
+    /// Waits for events and takes all of them.
     pub async fn recv(&mut self) -> Vec<Event> {
         loop {
             let events = self.try_take();
@@ -114,7 +117,7 @@ impl NodeInbox {
         }
     }
 
-    /// Takes the events that there are.
+    /// Takes all events without waiting.
     pub fn try_take(&mut self) -> Vec<Event> {
         let Pending {
             interfaces,

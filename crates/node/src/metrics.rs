@@ -1,10 +1,12 @@
-//! The metrics that Prometheus scrapes: kube-proxy's under their own names, and ours, `kubeipvs_…`.
+//! Metrics for Prometheus: kube-proxy's metrics under their own names, and our metrics
+//! `kubeipvs_…`.
 //!
-//! Exposed as text 0.0.4, kube-proxy's default. `docs/reference/metrics.md` is made from the same
-//! table from which the metrics are registered.
+//! They are exposed as text 0.0.4, kube-proxy's default. The metrics are registered from the same
+//! table from which `docs/reference/metrics.md` is generated.
 //!
-//! Source of names, types, labels and buckets: `pkg/proxy/metrics/metrics.go` and, for `rest_client_…`,
-//! `k8s.io/component-base/metrics/prometheus/restclient/metrics.go`, Kubernetes 1.34.
+//! Source of names, types, labels and buckets: `pkg/proxy/metrics/metrics.go` and, for
+//! `rest_client_…`, `k8s.io/component-base/metrics/prometheus/restclient/metrics.go`, Kubernetes
+//! 1.34.
 
 mod comparison;
 mod counts;
@@ -53,13 +55,13 @@ use crate::http::Share;
 use crate::second_proxy::Sign;
 use reconciler::{Column, EntryKey, Trigger};
 
-/// The type of what [`Metrics::text`] gives.
+/// Content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The stage of a gate whose feature will end.
+/// Stage of feature gates that will be removed.
 const DEPRECATED: &str = "DEPRECATED";
 
-/// Every metric of the daemon. Methods take values, and may be called from any thread.
+/// All metrics of the daemon. The methods may be called from any thread.
 pub struct Metrics {
     registry: Registry,
     handles: Handles,
@@ -68,7 +70,7 @@ pub struct Metrics {
     audited: Mutex<Option<Instant>>,
 }
 
-/// The page of the health server that was asked for.
+/// A page of the health server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HealthPage {
     /// `/healthz`.
@@ -83,7 +85,7 @@ impl HealthPage {
     /// Every page.
     pub const ALL: [Self; 3] = [Self::Healthz, Self::Livez, Self::Readyz];
 
-    /// Its path, without the slash.
+    /// Returns the path without the slash.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -94,21 +96,21 @@ impl HealthPage {
     }
 }
 
-/// Changes of the cluster that came since the last word of them, and those that wait.
+/// Numbers of changes of the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Changes that came.
+    /// Changes since the last report.
     pub came: u64,
-    /// Changes that wait now.
+    /// Changes that are not applied yet.
     pub pending: usize,
 }
 
 impl Metrics {
-    /// The metrics of a daemon that serves `families`.
+    /// Returns the metrics of a daemon that serves `families`.
     ///
     /// # Errors
     ///
-    /// When two metrics have one name, which is a mistake in the table.
+    /// Two metrics have the same name, which is a bug in the table.
     pub fn new(
         families: BTreeSet<AddressFamily>,
         options: TrafficOptions,
@@ -131,7 +133,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A series that is not there until something fails cannot be seen to rise.
+    /// Creates the series at start, so that `rate()` sees the first increment.
     fn start_at_zero(&self) {
         let handles = &self.handles;
         handles
@@ -196,11 +198,11 @@ impl Metrics {
         }
     }
 
-    /// All of it, for Prometheus.
+    /// Returns the page `/metrics`.
     ///
     /// # Errors
     ///
-    /// When a metric cannot be written, which is a mistake in the table.
+    /// A metric cannot be encoded, which is a bug in the table.
     pub fn text(&self, now: Instant) -> Result<String, prometheus::Error> {
         let audited = *self.audited.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(audited) = audited {
@@ -210,8 +212,8 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    /// Sets the version that this proxy stands for in `kubernetes_build_info`: the one that the API server gives (`v1.34.2`), or
-    /// the alerts about clusters of mixed versions ring.
+    /// Sets the version in `kubernetes_build_info` to that of the API server (`v1.34.2`). Any other
+    /// version would trigger alerts about clusters with mixed versions.
     pub fn stands_for(&self, major: &str, minor: &str, git_version: &str) {
         let platform = format!("linux/{}", std::env::consts::ARCH);
         let info = &self.handles.kubernetes_build_info;
@@ -230,7 +232,7 @@ impl Metrics {
         set(info, &labels, 1.0);
     }
 
-    /// A synchronisation was asked for.
+    /// Records that a sync was requested.
     pub fn queued(&self, now: SystemTime) {
         for family in &self.families {
             let family = family_name(*family);
@@ -238,7 +240,7 @@ impl Metrics {
         }
     }
 
-    /// A synchronisation ended. `cause` is as in [`Trigger::name`](reconciler::Trigger::name).
+    /// Records the end of a sync. `cause` is a [`Trigger::name`](reconciler::Trigger::name).
     pub fn synced(&self, cause: &str, took: Duration, failed: usize) {
         let handles = &self.handles;
         let result = if failed == 0 { "ok" } else { "partial" };
@@ -257,7 +259,7 @@ impl Metrics {
         }
     }
 
-    /// Changes of the cluster were applied, or none waits.
+    /// Records that changes of the cluster were applied or that none is pending.
     pub fn settled(&self, now: SystemTime) {
         for family in &self.families {
             set(
@@ -268,7 +270,7 @@ impl Metrics {
         }
     }
 
-    /// Sets what `/livez` and `/readyz` depend on.
+    /// Sets the values on which `/livez` and `/readyz` depend.
     pub fn health(&self, health: &Health, now: Instant) {
         let handles = &self.handles;
         let heartbeat = health.heartbeat_age(now).as_secs_f64();
@@ -283,13 +285,13 @@ impl Metrics {
         set(&handles.ready, &[], ready);
     }
 
-    /// The whole table was compared with the wanted one.
+    /// Records that all tables of the kernel were compared with the desired ones.
     pub fn audited(&self, now: Instant) {
         *self.audited.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// A change of a pod or Service is served here, so long after it was made
-    /// (`endpoints.kubernetes.io/last-change-trigger-time`).
+    /// Records the time from a change of a pod or Service
+    /// (`endpoints.kubernetes.io/last-change-trigger-time`) until this node serves it.
     pub fn programmed(&self, family: AddressFamily, took: Duration) {
         let programming = &self.handles.programming;
         programming
@@ -297,7 +299,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Changes of Services and of EndpointSlices.
+    /// Counts changes of Services and of EndpointSlices.
     pub fn changes(&self, services: Changes, endpoints: Changes) {
         let handles = &self.handles;
         let none: [&str; 0] = [];
@@ -318,23 +320,23 @@ impl Metrics {
         }
     }
 
-    /// Sets the numbers of Services that have a policy `Local` and no endpoint here.
+    /// Sets the numbers of Services with a traffic policy `Local` and no local endpoint.
     pub fn without_local_endpoints(&self, services: &BTreeMap<ObjectName, WithoutLocal>) {
         for family in &self.families {
             for scope in PolicyScope::ALL {
                 let here = |without: &&WithoutLocal| without.contains(&(*family, scope));
                 let count = services.values().filter(here).count();
-                let word = match scope {
+                let policy = match scope {
                     PolicyScope::Internal => "internal",
                     PolicyScope::External => "external",
                 };
-                let labels = [family_name(*family), word];
+                let labels = [family_name(*family), policy];
                 set(&self.handles.no_local_endpoints, &labels, count as f64);
             }
         }
     }
 
-    /// The health server answered with this status.
+    /// Counts an answer of the health server.
     pub fn health_asked(&self, page: HealthPage, status: u16) {
         let counter = match page {
             HealthPage::Healthz => &self.handles.healthz,
@@ -345,7 +347,7 @@ impl Metrics {
         self.slis.asked(page, status);
     }
 
-    /// Sets the number of HTTP connections that may be open at once.
+    /// Sets the limit of open HTTP connections.
     pub fn connection_limit(&self, share: Share, limit: usize) {
         set(
             &self.handles.connection_limit,
@@ -354,7 +356,7 @@ impl Metrics {
         );
     }
 
-    /// Counts an HTTP connection that is open from now on.
+    /// Counts a new HTTP connection.
     pub fn connection_opened(&self, share: Share) {
         let open = &self.handles.connections;
         open.with_label_values(&[share.name()]).inc();
@@ -378,7 +380,7 @@ impl Metrics {
         failures.with_label_values(&[share.name()]).inc();
     }
 
-    /// Stale UDP connections of `family` were deleted.
+    /// Records one deletion of stale UDP connections of `family`.
     pub fn conntrack_cleaned(&self, family: AddressFamily, took: Duration, deleted: u64) {
         let family = [family_name(family)];
         let handles = &self.handles;
@@ -392,23 +394,23 @@ impl Metrics {
             .inc_by(deleted);
     }
 
-    /// Virtual servers of others in the table.
+    /// Sets the number of foreign virtual servers.
     pub fn foreign(&self, virtual_servers: usize) {
         set(&self.handles.foreign, &[], virtual_servers as f64);
     }
 
-    /// Deletions that wait now.
+    /// Sets the number of deletions that wait.
     pub fn withheld(&self, deletions: usize) {
         set(&self.handles.withheld, &[], deletions as f64);
     }
 
-    /// The kernel could not be read.
+    /// Counts a failed reading of the kernel.
     pub fn observe_failed(&self) {
         let none: [&str; 0] = [];
         self.handles.observe_failures.with_label_values(&none).inc();
     }
 
-    /// Kubernetes Events were not sent.
+    /// Counts Kubernetes Events that were not sent.
     pub fn events_dropped(&self, events: u64) {
         let none: [&str; 0] = [];
         self.handles
@@ -417,13 +419,14 @@ impl Metrics {
             .inc_by(events);
     }
 
-    /// A sign of a second program that writes the tables came, or went.
+    /// Sets or clears a sign of another program that writes the tables.
     pub fn second_proxy(&self, sign: Sign, holds: bool) {
         let holds = f64::from(u8::from(holds));
         set(&self.handles.second_proxy, &[sign.name()], holds);
     }
 
-    /// Sets kube-proxy's feature gates that decide something in ipvs mode. `external_ips` is false where no external address is served.
+    /// Sets kube-proxy's feature gates that have an effect in ipvs mode. `external_ips` is false if
+    /// no external address is served.
     ///
     /// Source of names and stages: `pkg/features/kube_features.go`, Kubernetes 1.37.
     pub fn features(&self, external_ips: bool) {
@@ -434,11 +437,11 @@ impl Metrics {
             &["AllowServiceExternalIPs", DEPRECATED],
             external_ips,
         );
-        // kube-ipvsd is the ipvs mode, whatever the gate says.
+        // kube-ipvsd always runs in the ipvs mode.
         set(features, &["KubeProxyIPVS", DEPRECATED], 1.0);
     }
 
-    /// The configuration was read, at the start or again.
+    /// Records a reading of the configuration: the first one, or with `again` a later one.
     pub fn config_loaded(&self, ok: bool, again: bool, now: SystemTime) {
         let handles = &self.handles;
         if again {
@@ -475,7 +478,7 @@ fn none(counter: &prometheus::IntCounterVec) {
     counter.with_label_values(&none);
 }
 
-/// Seconds since 1970; zero before.
+/// Returns Unix time in seconds, or zero for earlier times.
 fn unix(time: SystemTime) -> f64 {
     (time.duration_since(UNIX_EPOCH)).map_or(0.0, |since| since.as_secs_f64())
 }

@@ -1,5 +1,5 @@
-//! Watches the configuration file. Fields that decide about the tables take effect at once, the rest after a
-//! restart.
+//! Watches the configuration file. Fields that affect the tables take effect at once, the other
+//! fields after a restart.
 
 #[cfg(test)]
 mod tests;
@@ -19,14 +19,14 @@ use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
 
-/// A field that has another value now.
+/// A field with a new value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The field: `ipvs.scheduler`.
+    /// Path of the field: `ipvs.scheduler`.
     pub path: &'static str,
-    /// Its value so far, on one line.
+    /// Old value, on one line.
     pub from: String,
-    /// Its value in the file.
+    /// Value in the file.
     pub to: String,
 }
 
@@ -39,24 +39,26 @@ impl fmt::Display for Change {
 /// Result of reading the file again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReloadOutcome {
-    /// Nothing that matters has changed.
+    /// No field has changed.
     Same,
-    /// The file is wrong. What holds goes on to hold.
+    /// The file is invalid. The configuration in force stays.
     Broken(ConfigErrors),
-    /// Some fields have other values.
+    /// Some fields have new values.
     Changed {
-        /// The configuration that holds from now on.
+        /// Configuration in force from now on.
         holds: Box<Resolved>,
-        /// The fields that take effect at once, in the order of the table of fields.
+        /// Fields that take effect at once, in the order of the table of fields.
         applied: Vec<Change>,
-        /// The fields that take effect when the daemon starts again; `holds` has them as they were.
+        /// Fields that take effect after a restart. `holds` has their old values.
         restart: Vec<Change>,
     },
 }
 
-/// Compares what holds with what was read. All of [`NodeConfig`] takes effect at once but the node's name, the API server's addresses
-/// and the daemon's own ports; these, [`sources::config::DaemonSettings`] and the way to the API server were used at the start and
-/// need another one.
+/// Compares the configuration in force with a reading of the file.
+///
+/// The fields of [`NodeConfig`] take effect at once, except the node's name, the API server's
+/// addresses and the daemon's own ports. These fields, [`sources::config::DaemonSettings`] and the
+/// kubeconfig are used at the start and need a restart.
 #[must_use]
 pub fn compare(old: &Resolved, new: Result<Resolved, ConfigErrors>) -> ReloadOutcome {
     let new = match new {
@@ -88,7 +90,7 @@ pub fn compare(old: &Resolved, new: Result<Resolved, ConfigErrors>) -> ReloadOut
 }
 
 fn changes(from: &Resolved, to: &Resolved) -> Vec<Change> {
-    // Both lists hold every field, in the order of the table.
+    // Both lists contain every field in the order of the table.
     (from.values().iter().zip(to.values()))
         .filter(|(from, to)| from.value != to.value)
         .map(|(from, to)| Change {
@@ -99,44 +101,44 @@ fn changes(from: &Resolved, to: &Resolved) -> Vec<Change> {
         .collect()
 }
 
-/// Time after which a file that is wrong, or could not be read, is read again without a change: file descriptors may have been
-/// short.
+/// Time after which a file that is invalid or could not be read is read again even if it does not
+/// change: the reason may be a lack of file descriptors.
 const RETRY_READ: Duration = Duration::from_secs(10);
 
 /// Reads the file again whenever it changes.
 #[derive(Debug)]
 pub struct ConfigWatcher {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// The command line's settings; the same as at the start.
+    /// Settings of the command line, as at the start.
     pub overrides: NodeOverrides,
-    /// The name of this host; the same as at the start.
+    /// Name of this host, as at the start.
     pub hostname: String,
-    /// Counts the readings.
+    /// Metrics that count the readings.
     pub metrics: Arc<Metrics>,
-    /// The configuration in force; only the latest one matters.
+    /// Configuration in force.
     pub config: watch::Sender<Arc<Resolved>>,
-    /// Asks for a reading at once, which is logged whatever it finds (SIGHUP).
+    /// Requests a reading at once (SIGHUP). Its result is always logged.
     pub reload: Arc<Notify>,
 }
 
 impl ConfigWatcher {
-    /// Watches the file until no receiver of the configuration is left. The first reading comes at once: the file
-    /// may have changed since the start.
+    /// Watches the file until the configuration has no receiver. The first reading is immediate,
+    /// since the file may have changed since the start.
     pub async fn run(mut self) {
         let paths = [self.path.clone()];
         let reload = Arc::clone(&self.reload);
-        let mut told = None;
-        let mut asked = false;
+        let mut logged = None;
+        let mut requested = false;
         loop {
-            // Watch first, read then: what changes in between is read again.
+            // The watch starts before the reading, so that no change is missed.
             let changes = Changes::at(&paths);
             let read = load(Some(&self.path), &self.overrides, &self.hostname);
             let outcome = compare(&self.in_force(), read);
-            self.act(outcome, &mut told, asked);
-            asked = tokio::select! {
+            self.act(outcome, &mut logged, requested);
+            requested = tokio::select! {
                 () = changes.settled() => false,
-                () = sleep(RETRY_READ), if told.is_some() => false,
+                () = sleep(RETRY_READ), if logged.is_some() => false,
                 () = reload.notified() => true,
                 () = self.config.closed() => return,
             }
@@ -147,21 +149,22 @@ impl ConfigWatcher {
         Arc::clone(&self.config.borrow())
     }
 
-    /// Applies the outcome of a reading. `told` holds the logged errors of the file. An `asked` reading is logged and counted
-    /// whatever it found.
-    fn act(&mut self, outcome: ReloadOutcome, told: &mut Option<ConfigErrors>, asked: bool) {
+    /// Applies the outcome of a reading. `logged` has the errors of the file that were logged. A
+    /// `requested` reading is always logged and counted.
+    fn act(&mut self, outcome: ReloadOutcome, logged: &mut Option<ConfigErrors>, requested: bool) {
         match outcome {
-            // A file that is right again counts, even if it is what it was before.
-            ReloadOutcome::Same if told.take().is_some() => {
-                info!("configuration: the file is right again");
+            // A file that is valid again counts as a reload, even if it equals the configuration in
+            // force.
+            ReloadOutcome::Same if logged.take().is_some() => {
+                info!("configuration: the file is valid again and has no changes");
             }
-            ReloadOutcome::Same if asked => info!("configuration: the file has no changes"),
+            ReloadOutcome::Same if requested => info!("configuration: the file has no changes"),
             ReloadOutcome::Same => return,
             ReloadOutcome::Broken(errors) => {
-                if asked {
-                    *told = None;
+                if requested {
+                    *logged = None;
                 }
-                self.refuse(errors, told);
+                self.refuse(errors, logged);
                 return;
             }
             ReloadOutcome::Changed {
@@ -169,22 +172,22 @@ impl ConfigWatcher {
                 applied,
                 restart,
             } => {
-                *told = None;
+                *logged = None;
                 self.apply(*holds, &applied, &restart);
             }
         }
         self.metrics.config_loaded(true, true, SystemTime::now());
     }
 
-    fn refuse(&self, errors: ConfigErrors, told: &mut Option<ConfigErrors>) {
-        if told.as_ref() == Some(&errors) {
+    fn refuse(&self, errors: ConfigErrors, logged: &mut Option<ConfigErrors>) {
+        if logged.as_ref() == Some(&errors) {
             return;
         }
         for problem in &errors.0 {
-            error!("configuration: {problem}; the old one holds");
+            error!("configuration: {problem}; the configuration in force stays");
         }
         self.metrics.config_loaded(false, true, SystemTime::now());
-        *told = Some(errors);
+        *logged = Some(errors);
     }
 
     fn apply(&mut self, mut holds: Resolved, applied: &[Change], restart: &[Change]) {
@@ -198,13 +201,14 @@ impl ConfigWatcher {
             info!("configuration: {change}");
         }
         for change in restart {
-            warn!("configuration: {change}, which takes effect when kube-ipvsd starts again");
+            warn!("configuration: {change}; it takes effect after a restart of kube-ipvsd");
         }
         self.config.send_if_modified(|config| {
-            // Another task follows these, and may have found others since the reading.
+            // Another task updates these addresses and may have changed them since the reading.
             holds.node.api_server.clone_from(&config.node.api_server);
             *config = Arc::new(holds);
-            // Else nothing changes for the receivers; the next reading is compared with this one.
+            // Without an applied change nothing is new for the receivers; the value is kept for the
+            // next comparison.
             !applied.is_empty()
         });
     }

@@ -1,4 +1,5 @@
-//! The loop: feeds the reconciler and carries out what it says, on the one thread that owns the kernel.
+//! The loop: feeds events to the reconciler and carries out its effects, on the one thread that
+//! owns the kernel.
 
 mod report;
 #[cfg(test)]
@@ -19,72 +20,73 @@ use crate::health::Moment;
 use crate::mailbox::NodeInbox;
 use reconciler::{Effect, Event, Reconciler, Report};
 
-/// Events of sources that are taken in for one wakeup of the loop, or between two effects.
+/// Maximum number of source events handled per wakeup of the loop, or between two effects.
 const MAX_EVENTS: usize = 256;
 
-/// Longest time without a sign of life, unless the kernel is slower.
+/// Maximum time between two signs of life, unless a call of the kernel takes longer.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Time after which the observer sees the reconciler although the loop is not idle.
+/// Maximum time between two updates of the observer while the loop is busy.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// When the loop ends by itself.
+/// Condition for the end of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Not before it is stopped.
+    /// Runs until it is stopped.
     Stopped,
-    /// Once everything has been synchronised.
+    /// Ends after the first full sync.
     Synced,
 }
 
-/// How the loop ended.
+/// Reason for the end of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It was told to stop.
+    /// The loop was stopped.
     Stopped,
-    /// Everything has been synchronised.
+    /// The first full sync has ended.
     Synced {
-        /// Ops that failed or were left out because of one that failed.
+        /// Ops that failed or were skipped because another op had failed.
         failed: usize,
         /// Problems that sources reported.
         problems: usize,
     },
-    /// The sources ended before they had delivered what there is.
+    /// The sources ended before their first lists were complete.
     NoInput,
 }
 
-/// Where the loop's events come from.
+/// Inputs of the loop.
 #[derive(Debug)]
 pub struct Inputs {
     /// Changes of the cluster.
     pub sources: mpsc::Receiver<SourceEvent>,
-    /// Changes of the node: its interfaces, its configuration.
+    /// Changes of the node: interfaces, configuration, findings.
     pub node: NodeInbox,
-    /// True is the end.
+    /// Stops the loop when it becomes true.
     pub stop: watch::Receiver<bool>,
 }
 
-/// Follows what the loop does, without a say in it.
+/// Observes the loop without influence on it.
 ///
-/// `now` is the loop's time: that of its last waking or of the kernel's last answer. A list of objects wakes the loop for
-/// each of them, so nothing here looks at the clock again.
+/// `now` is the time of the loop's last wakeup or of the kernel's last answer. A list of objects
+/// calls an observer once for each object, so an observer should not read the clock again.
 pub trait Observer {
-    /// A source spoke; `_changed` is whether it said something new. What is listed again is nothing new.
+    /// Called for each event of a source. `_changed` is true if the event changes an object; a
+    /// relisted, unchanged object is not a change.
     fn queued(&mut self, _event: &ClusterEvent, _changed: bool, _now: Moment) {}
-    /// The reconciler said this.
+    /// Called for each report of the reconciler.
     fn reported(&mut self, _report: &Report, _now: Moment) {}
-    /// This was done to the kernel: one outcome for each op, same order.
+    /// Called after each stage, with one outcome for each op in the same order.
     fn applied(&mut self, _stage: &Stage, _outcomes: &[OpOutcome]) {}
-    /// The loop is alive: called at each turn, between effects, and every few seconds while it is idle.
+    /// Called at each turn, between effects, and every few seconds while the loop is idle.
     fn alive(&mut self, _now: Instant) {}
-    /// Everything that arrived has been handled, or a second has passed with more to do.
+    /// Called when all pending events have been handled, and once a second while the loop is busy.
     fn idle(&mut self, _reconciler: &Reconciler, _now: Moment) {}
 }
 
 /// An observer that does nothing.
 impl Observer for () {}
 
-/// Each of them follows.
+/// Forwards every call to each observer.
 impl Observer for Vec<Box<dyn Observer>> {
     fn queued(&mut self, event: &ClusterEvent, changed: bool, now: Moment) {
         self.iter_mut()
@@ -111,17 +113,19 @@ impl Observer for Vec<Box<dyn Observer>> {
 
 /// A reason for the loop to wake.
 enum Wake {
-    /// Events of the sources; none once the sources have ended.
+    /// Events of the sources; empty once the sources have ended.
     Sources(Vec<SourceEvent>),
     Node(Vec<Event>),
     Timeout,
     Stop,
 }
 
-/// Keeps `kernel` as `inputs` ask. Called on a thread of its own: it blocks.
+/// Runs the loop, which keeps the tables of `kernel` in the state that `inputs` require. It blocks
+/// the calling thread.
 ///
-/// Between two effects it takes in what has arrived, tells the observer that it is alive and looks at the stop, so that no
-/// chain of effects, however long, starves the sources or a stop. When it ends, the kernel stays as it is.
+/// Between two effects it receives new events, reports a sign of life to the observer and checks
+/// for a stop, so that no chain of effects starves the sources or a stop. When the loop ends, the
+/// kernel's tables stay unchanged.
 pub fn run(
     kernel: &mut dyn Kernel,
     reconciler: Reconciler,
@@ -152,7 +156,7 @@ pub fn run(
     }
 }
 
-/// The loop under way.
+/// State of the running loop.
 struct Loop<'a> {
     kernel: &'a mut dyn Kernel,
     reconciler: Reconciler,
@@ -161,14 +165,14 @@ struct Loop<'a> {
     sources_live: bool,
     reporter: Reporter,
     pending: VecDeque<Event>,
-    /// The last waking, or the kernel's last answer.
+    /// Time of the last wakeup or of the kernel's last answer.
     now: Moment,
-    /// When the observer saw the reconciler last.
+    /// Time of the last call of [`Observer::idle`].
     looked: Instant,
 }
 
 impl Loop<'_> {
-    /// Handles what is pending, and what comes of it.
+    /// Handles the pending events and carries out their effects.
     fn turn(&mut self, until: Until) -> Option<Ended> {
         self.advance_clock();
         while let Some(event) = self.pending.pop_front() {
@@ -185,7 +189,7 @@ impl Loop<'_> {
                     continue;
                 };
                 self.advance_clock();
-                // Before the answer, which may lead to the next effect.
+                // New events precede the answer, which may cause the next effect.
                 self.take_in();
                 self.pending.push_back(answer);
                 if self.now.instant.duration_since(self.looked) >= LOOK {
@@ -216,13 +220,13 @@ impl Loop<'_> {
         self.observer.idle(&self.reconciler, self.now);
     }
 
-    /// Takes in what has arrived, a limited number of events.
+    /// Receives a limited number of new events without waiting.
     fn take_in(&mut self) {
         self.pending.extend(self.inputs.node.try_take());
         for _ in 0..MAX_EVENTS {
             match self.inputs.sources.try_recv() {
                 Ok(event) => self.pending.extend(self.reporter.source_event(event)),
-                // The end of the sources is seen where the loop waits for them.
+                // `wait` detects the end of the sources.
                 Err(_) => return,
             }
         }

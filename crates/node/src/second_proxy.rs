@@ -1,8 +1,10 @@
-//! Notices another program that writes this node's tables, most likely a kube-proxy that started after kube-ipvsd.
+//! Detects another program that writes this node's tables, most likely a kube-proxy that started
+//! after kube-ipvsd.
 //!
-//! The check at start ([`sources::proxy`]) cannot see it. There are four [`Sign`]s: three are looked for every [`PERIOD`] outside the
-//! loop, and the fourth is what the loop's audits repair. Each is a finding of its own (KIV0410) and a metric. A sign stops nothing:
-//! a process of a tenant may raise a false one.
+//! The check at start ([`sources::proxy`]) cannot detect it. There are four [`Sign`]s. Three are
+//! checked every [`PERIOD`] outside the loop; the fourth comes from repairs of the loop's audits.
+//! Each sign is a separate finding (KIV0410) and a metric. A sign does not stop kube-ipvsd, since a
+//! user's process may cause a false one.
 
 mod look;
 #[cfg(test)]
@@ -27,10 +29,11 @@ use crate::mailbox::NodeEvents;
 use crate::metrics::Metrics;
 use crate::run::Observer;
 
-/// Time between two looks.
+/// Time between two checks.
 const PERIOD: Duration = Duration::from_secs(30);
 
-/// Time for which a sign holds after it was last seen. It bounds the Events of one that comes and goes.
+/// Time for which a sign holds after it was last seen. It limits the Events about a sign that
+/// appears repeatedly.
 const HOLD: Duration = Duration::from_secs(300);
 
 /// A sign of a second program that writes the tables.
@@ -38,11 +41,12 @@ const HOLD: Duration = Duration::from_secs(300);
 pub enum Sign {
     /// A service proxy answers at kube-proxy's health or metrics port.
     Listener,
-    /// A process of root in this network namespace is named kube-proxy. Needs the host's processes in `/proc`.
+    /// A process of root in this network namespace has the name kube-proxy. The check needs the
+    /// host's processes in `/proc`.
     Process,
     /// A table of kube-proxy's nftables mode was created since kube-ipvsd started.
     Table,
-    /// Audits that follow each other repair entries of kube-ipvsd.
+    /// Consecutive audits repair entries of kube-ipvsd.
     Writes,
 }
 
@@ -50,7 +54,7 @@ impl Sign {
     /// Every sign.
     pub const ALL: [Self; 4] = [Self::Listener, Self::Process, Self::Table, Self::Writes];
 
-    /// Its name in metrics and findings.
+    /// Returns the name in metrics and findings.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -62,7 +66,7 @@ impl Sign {
     }
 }
 
-/// The signs that hold now.
+/// Signs that hold at the moment.
 #[derive(Debug)]
 struct Signs {
     node: Name,
@@ -78,7 +82,7 @@ struct Held {
 }
 
 impl Signs {
-    /// `sign` is seen at `now`. One that holds already keeps the text of its first sight, so that it is reported once.
+    /// Records `sign`. A sign that holds already keeps its first text, so that it is reported once.
     fn see(&mut self, sign: Sign, problem: String, now: Instant) {
         if let Some(held) = self.held.get_mut(&sign) {
             held.seen = now;
@@ -90,8 +94,8 @@ impl Signs {
             object: ObjectName::new("", self.node.clone()),
             field: sign.name().to_owned(),
             problem,
-            consequence: "two programs that write the same tables undo each other's work, and kube-ipvsd repairs its entries at its \
-                          audits; keep kube-proxy away from this node"
+            consequence: "two programs that write the same tables undo each other's work; each audit of kube-ipvsd repairs its \
+                          entries; remove kube-proxy from this node"
                 .to_owned(),
         };
         self.events.found(finding.clone());
@@ -109,18 +113,18 @@ impl Signs {
     }
 }
 
-/// Follows what the loop repairs, and shares the signs with [`Self::follow`].
+/// Observes repairs of the loop, and shares the signs with [`Self::follow`].
 #[derive(Debug)]
 pub struct SecondProxyWatch {
     signs: Arc<Mutex<Signs>>,
     writes: Writes,
-    /// The sync under way repaired something.
+    /// True if the sync under way repaired an entry.
     repaired: bool,
     sync_period: Duration,
 }
 
 impl SecondProxyWatch {
-    /// Starts without signs. Findings about `node` go to `events`.
+    /// Returns a watch without signs. It sends findings about `node` to `events`.
     #[must_use]
     pub fn new(
         node: Name,
@@ -142,7 +146,8 @@ impl SecondProxyWatch {
         }
     }
 
-    /// Looks for signs on the node every 30 s, at the addresses of `config` too, until the future is dropped.
+    /// Checks the node for signs every 30 s until the future is dropped. The checked ports include
+    /// those of `config`.
     pub fn follow(
         &self,
         config: watch::Receiver<Arc<Resolved>>,
@@ -157,7 +162,9 @@ impl SecondProxyWatch {
                     (look, found)
                 });
                 let Ok((next, found)) = looked.await else {
-                    warn!("another proxy that starts on this node is not looked for any more");
+                    warn!(
+                        "the check for a second proxy on this node panicked; restart kube-ipvsd to check again"
+                    );
                     return;
                 };
                 look = next;
@@ -168,7 +175,11 @@ impl SecondProxyWatch {
                         match seen {
                             Ok(problem) => signs.see(sign, problem, now),
                             Err(error) => {
-                                debug!(sign = sign.name(), "not looked for: {}", chain(&*error));
+                                debug!(
+                                    sign = sign.name(),
+                                    "failed to check for a second proxy: {}",
+                                    chain(&*error)
+                                );
                             }
                         }
                     }
@@ -190,7 +201,7 @@ impl Observer for SecondProxyWatch {
                 if (repaired || is_audit)
                     && (self.writes).looked(repaired, self.sync_period, now.instant)
                 {
-                    let problem = "another program changes entries of kube-ipvsd: audits that follow each other repair some".to_owned();
+                    let problem = "another program changes entries of kube-ipvsd: consecutive audits repair some".to_owned();
                     lock(&self.signs).see(Sign::Writes, problem, now.instant);
                 }
             }

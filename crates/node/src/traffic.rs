@@ -1,5 +1,5 @@
-//! Reads the kernel's counters for `/metrics`, in a thread of its own: a list of 45,000 virtual servers holds up no
-//! rule and no scrape.
+//! Reads the kernel's counters for `/metrics` in a separate thread, so that a list of 45,000
+//! virtual servers delays neither the loop nor a scrape.
 
 #[cfg(test)]
 mod tests;
@@ -21,16 +21,16 @@ use crate::metrics::{Traffic, VirtualServerTraffic};
 use crate::run::Observer;
 use reconciler::{Reconciler, Report};
 
-/// The time from one reading to the next: Prometheus asks every 15 s or less often.
+/// Time between two readings. Prometheus scrapes every 15 s or less often.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Readings take one part in so many of a processor's time at most.
+/// The pause after a reading is at least this many times its duration.
 const SHARE: u32 = 20;
 
-/// Owners of the virtual servers.
+/// Service ports by the virtual servers that they own.
 type Owners = BTreeMap<VirtualServerKey, Arc<ServicePortName>>;
 
-/// Tells the reader whose the virtual servers are, whenever that changes.
+/// Sends the owners of the virtual servers to the reader thread whenever they change.
 #[derive(Debug)]
 pub struct Watcher {
     owners: latest::Sender<Arc<Owners>>,
@@ -38,8 +38,9 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Starts to read into `traffic`, in the calling thread's network namespace, once it is known whose the
-    /// virtual servers are; with `endpoints` real servers too.
+    /// Starts the reader thread. It reads into `traffic`, in the calling thread's network
+    /// namespace, as soon as the owners of the virtual servers are known. With `endpoints` it also
+    /// reads real servers.
     ///
     /// # Errors
     ///
@@ -53,7 +54,10 @@ impl Watcher {
                 match counters.read(|key| endpoints && owners.contains_key(key)) {
                     Ok(counted) => traffic.set(attribute(counted, &owners)),
                     Err(problem) => {
-                        warn!("traffic metrics are old: {}", model::chain(&problem));
+                        warn!(
+                            "failed to read the counters of IPVS: {}; traffic metrics keep their last values",
+                            model::chain(&problem)
+                        );
                     }
                 }
                 latest.rest(pause(began.elapsed()));
@@ -67,7 +71,7 @@ impl Watcher {
 }
 
 impl Observer for Watcher {
-    // A virtual server may come to be another Service's without any change of the kernel.
+    // A virtual server may get another owner without a change in the kernel.
     fn reported(&mut self, report: &Report, _now: Moment) {
         self.changed |= matches!(report, Report::Synced { .. });
     }
@@ -81,7 +85,7 @@ impl Observer for Watcher {
     }
 }
 
-/// Returns the time to rest after a reading that took so long.
+/// Returns the pause after a reading that took `took`.
 fn pause(took: Duration) -> Duration {
     PERIOD.max(took * SHARE)
 }

@@ -1,5 +1,5 @@
-//! Deletes stale UDP flows in a thread of its own, so that a table of a million flows holds up no rule
-//! (deviation D17, k/k#135323).
+//! Deletes stale UDP flows in a separate thread, so that a table of a million flows does not delay
+//! the loop (deviation D17, k/k#135323).
 
 #[cfg(test)]
 mod tests;
@@ -31,10 +31,15 @@ const WAITS: BackoffSettings = BackoffSettings {
     max: Duration::from_secs(300),
 };
 
-/// Returns the servers that may answer at each UDP virtual server with real servers: those that it should have, and those that the
-/// kernel has, `live`, for one that drains answers until it is deleted. Where UDP servers do not drain, endpoints that
-/// terminate and still serve may answer what they have begun. Virtual servers in `foreign` are left out: their flows lead to real servers
-/// that no Service knows.
+/// Returns the real servers that may answer for each UDP virtual server with real servers:
+///
+/// - its desired real servers
+/// - its real servers in the kernel (`live`), since a draining one answers until it is deleted
+/// - if UDP servers do not drain, terminating endpoints that still serve, since they may finish
+///   their answers
+///
+/// Virtual servers in `foreign` are skipped, since their flows use real servers that no Service
+/// has.
 #[must_use]
 pub fn wanted(
     desired: &Desired,
@@ -70,11 +75,12 @@ pub fn wanted(
     flows
 }
 
-/// Returns true if `op` changes where UDP flows may go.
+/// Returns true if `op` changes the allowed real servers of UDP flows.
 fn concerns_udp(op: &Op) -> bool {
     let key = match op {
         Op::AddVirtualServer(server) => server.key,
-        // The first one to serve takes over what led nowhere; one that goes leaves flows behind.
+        // Flows that had no real server may use the first one. A deleted real server leaves stale
+        // flows.
         Op::AddRealServer(key, _) | Op::DelRealServer(key, _) => *key,
         _ => return false,
     };
@@ -87,7 +93,7 @@ fn concerns_udp(op: &Op) -> bool {
     )
 }
 
-/// Asks for a pass at the start, and whenever UDP real servers change.
+/// Requests a pass at the start and whenever UDP real servers change.
 #[derive(Debug)]
 pub struct Watcher {
     cleaner: Cleaner,
@@ -105,7 +111,7 @@ impl Watcher {
         let cleaner = Cleaner::start(move |flows| {
             let began = Instant::now();
             let outcome = conntrack.clear_stale(flows);
-            tell(&outcome, began.elapsed(), &metrics);
+            report(&outcome, began.elapsed(), &metrics);
             outcome.is_ok()
         });
         Ok(Self {
@@ -115,16 +121,19 @@ impl Watcher {
     }
 }
 
-fn tell(outcome: &Result<Cleared, ConntrackError>, took: Duration, metrics: &Metrics) {
+fn report(outcome: &Result<Cleared, ConntrackError>, took: Duration, metrics: &Metrics) {
     match outcome {
         Ok(cleared) => {
             let families = [ipvs::AddressFamily::Ipv4, ipvs::AddressFamily::Ipv6];
             for (family, deleted) in families.into_iter().zip(cleared.deleted) {
                 metrics.conntrack_cleaned(family, took, deleted);
             }
-            debug!(?cleared, ?took, "looked for stale UDP flows");
+            debug!(?cleared, ?took, "checked for stale UDP flows");
         }
-        Err(problem) => warn!("stale UDP flows stay: {}", model::chain(problem)),
+        Err(problem) => warn!(
+            "failed to delete stale UDP flows: {}; trying again",
+            model::chain(problem)
+        ),
     }
 }
 
@@ -147,14 +156,15 @@ impl Observer for Watcher {
     }
 }
 
-/// A thread that works on the last thing it was asked for. What was asked before and not begun is forgotten.
+/// A thread that works on the latest request. A newer request replaces one that has not begun.
 #[derive(Debug)]
 struct Cleaner {
     flows: latest::Sender<UdpFlows>,
 }
 
 impl Cleaner {
-    /// `work` says whether it succeeded; otherwise it is asked again, unless something newer came.
+    /// Starts the thread. `work` returns true on success. After a failure the request is repeated,
+    /// unless there is a newer one.
     fn start(mut work: impl FnMut(&UdpFlows) -> bool + Send + 'static) -> Self {
         let (flows, latest) = latest::channel();
         thread::spawn(move || {

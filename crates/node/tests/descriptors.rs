@@ -1,5 +1,5 @@
-//! File descriptors run short: the limit of this very process is low, and clients are a process of their own. The tests are in a
-//! program of their own for that, and run one after the other.
+//! Tests with a lack of file descriptors. They lower the limit of their own process, so they are a
+//! separate test program, run one after the other, and use clients in other processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -27,13 +27,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-/// The limit of open files in these tests.
+/// Limit of open files in these tests.
 const DESCRIPTORS: u64 = 128;
 
-/// Environment variable with the addresses that [`flood_client`] floods. With it this program is that client.
+/// Environment variable with the addresses that [`flood_client`] floods. If it is set, this program
+/// runs as that client.
 const FLOOD: &str = "FLOOD";
 
-/// Connections of the flood to each address.
+/// Number of connections of the flood to each address.
 const EACH: usize = 100;
 
 fn main() -> ExitCode {
@@ -75,12 +76,13 @@ struct Node {
     _runtime: Runtime,
 }
 
-/// A port of this program alone, below those that the kernel gives to clients.
+/// Returns an address with a port that only this program uses, below the kernel's range of
+/// ephemeral ports.
 fn free() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 31;
-        let port = 10_000 + u16::try_from(number % 20_000).expect("it is small");
+        let port = 10_000 + u16::try_from(number % 20_000).expect("a small number");
         if TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).is_ok() {
             return (Ipv4Addr::LOCALHOST, port).into();
         }
@@ -95,7 +97,7 @@ fn lower_limit() {
     setrlimit(Resource::Nofile, limit).expect("a lower limit");
 }
 
-/// Opens files until the process may open no more.
+/// Opens files until the limit of the process is reached.
 fn all_descriptors() -> Vec<File> {
     std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
 }
@@ -106,9 +108,9 @@ impl Node {
         let runtime = Runtime::new().expect("a runtime");
         let (stop, stopped) = watch::channel(false);
         let text = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
-        let file = sources::config::parse("file", text).expect("a right file");
+        let file = sources::config::parse("file", text).expect("a valid file");
         let resolved = file.resolve(&NodeOverrides::default(), "host");
-        let (_, config) = watch::channel(Arc::new(resolved.expect("a right file")));
+        let (_, config) = watch::channel(Arc::new(resolved.expect("a valid file")));
         let (health, metrics) = (free(), free());
         let settings = Settings {
             health: Some(health),
@@ -135,7 +137,7 @@ impl Node {
             _stop: stop,
             _runtime: runtime,
         };
-        // An answer shows that the connection was accepted, and does not wait to be.
+        // An answer proves that the connection was accepted.
         for address in [health, metrics] {
             status(&mut wait_for(address), "/");
         }
@@ -143,7 +145,8 @@ impl Node {
         node
     }
 
-    /// Waits until the servers closed all connections: a descriptor that a server frees later is free for the next connection.
+    /// Waits until the servers have closed all connections, so that no descriptor becomes free
+    /// during a test.
     fn wait_until_closed(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         for share in Share::ALL {
@@ -175,17 +178,17 @@ fn wait_for(address: SocketAddr) -> TcpStream {
     }
 }
 
-/// Returns the status line of `path`.
+/// Requests `path` and returns the status line.
 fn status(stream: &mut TcpStream, path: &str) -> String {
-    let patience = Some(Duration::from_secs(60));
-    stream.set_read_timeout(patience).expect("a time limit");
+    let limit = Some(Duration::from_secs(60));
+    stream.set_read_timeout(limit).expect("a time limit");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// The client of the flood. It holds its connections until its input ends.
+/// Runs the client of the flood. It holds its connections until its standard input ends.
 fn flood_client(addresses: &str) {
     let addresses: Vec<SocketAddr> = (addresses.split(','))
         .map(|address| address.parse().expect("an address"))
@@ -194,7 +197,7 @@ fn flood_client(addresses: &str) {
     for _ in 0..EACH {
         for address in &addresses {
             let mut stream = TcpStream::connect(address).expect("a connection");
-            // A head that never ends.
+            // Send an incomplete head.
             let _ = stream.write_all(b"GET / HTTP/1.1\r\n");
             connections.push(stream);
         }
@@ -205,7 +208,7 @@ fn flood_client(addresses: &str) {
 
 fn flood(addresses: &[SocketAddr]) -> Child {
     let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-    // The client has a limit of its own: the hard one of this process, if a shell can raise it.
+    // The client uses the hard limit of this process, if a shell can raise it.
     Command::new("sh")
         .args(["-c", "ulimit -n $(ulimit -Hn); exec \"$@\"", "sh"])
         .arg(std::env::current_exe().expect("this program"))
@@ -238,9 +241,11 @@ fn a_flood_of_every_other_port_leaves_descriptors_for_the_health_pages() {
         wait_for(port);
     }
     let mut client = flood(&[node.metrics, ports[0], ports[1], ports[2]]);
-    let mut said = client.stderr.take().expect("its words");
+    let mut output = client.stderr.take().expect("an output");
     let mut flooded = [0; 7];
-    said.read_exact(&mut flooded).expect("the client connects");
+    output
+        .read_exact(&mut flooded)
+        .expect("the client connects");
     assert_eq!(&flooded, b"flooded");
     for path in ["/livez", "/healthz"] {
         let mut stream = TcpStream::connect(node.health).expect("a connection");
@@ -263,7 +268,7 @@ fn without_descriptors_a_connection_waits_and_nothing_spins() {
     let node = Node::start();
     let series = r#"kubeipvs_http_accept_failures_total{share="health"}"#;
     let mut files = all_descriptors();
-    // One is left, for the client.
+    // Free one descriptor for the client.
     files.pop();
     let began = Instant::now();
     let mut client = TcpStream::connect(node.health).expect("a connection");
@@ -272,14 +277,15 @@ fn without_descriptors_a_connection_waits_and_nothing_spins() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let failures = node.metric(series);
-    // A busy machine makes fewer, never more.
+    // A busy machine has fewer failures, never more.
     let most = began.elapsed().as_secs_f64() / 0.1 + 2.0;
     assert!(failures <= most, "{failures} in {:?}", began.elapsed());
     drop(files);
     assert_eq!(status(&mut client, "/livez"), "HTTP/1.1 200 OK");
 }
 
-/// The watch for changes takes the one descriptor that is free, and then the folder cannot be listed. No change follows.
+/// The watch for changes takes the only free descriptor, so the folder cannot be listed. No further
+/// change follows.
 fn a_change_that_could_not_be_read_is_read_later() {
     lower_limit();
     let runtime = Runtime::new().expect("a runtime");

@@ -1,4 +1,4 @@
-//! The page about the daemon says what the daemon's own help says.
+//! Checks that the reference page about the daemon equals the daemon's help.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn page() -> String {
     let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
     format!(
         "# kube-ipvsd\n\n\
-         <!-- Made from the program's own help; `BLESS=1 cargo test -p node docs_are_current` writes it anew. -->\n\n\
+         <!-- Generated from the program's help by `BLESS=1 cargo test -p node docs_are_current`. -->\n\n\
          ```text\n{}\n```\n",
         lines.join("\n")
     )

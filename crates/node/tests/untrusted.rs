@@ -1,4 +1,5 @@
-//! Text that the author of an object chose, in what the daemon says of it: findings, Events, log lines, and the pages of its metrics server.
+//! Text from objects of users in the output of the daemon: findings, Events, log lines and pages of
+//! its metrics server.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
@@ -22,7 +23,7 @@ use sources::{NodeOverrides, ProblemKind, Progress, SourceProblem, SourceStatuse
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-/// Returns objects of which every text that is read, and some that are not, is `text`.
+/// Returns objects with `text` in every field that is read, and in some that are not.
 fn objects(text: &str) -> Vec<Value> {
     let labels = json!({"kubernetes.io/service-name": text});
     let service = |name: &str, spec: Value| {
@@ -81,13 +82,13 @@ fn objects(text: &str) -> Vec<Value> {
             "spec": {"podCIDR": text, "podCIDRs": [text], "taints": [{"key": text}]},
             "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}, {"type": text, "address": text}]},
         }),
-        // Of no use to a proxy.
+        // Kinds that a proxy ignores.
         json!({"apiVersion": "v1", "kind": text, "metadata": {"name": text, "namespace": text}}),
         json!({"apiVersion": text, "kind": "Service", "metadata": {"name": text, "namespace": text}}),
     ]
 }
 
-/// Returns the events of `objects` as a file has them, and checks what is said of the file.
+/// Returns the events of a file with `objects`, and checks the errors about the file.
 fn in_a_file(objects: &[Value]) -> Vec<ClusterEvent> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("objects.json");
@@ -103,7 +104,7 @@ fn in_a_file(objects: &[Value]) -> Vec<ClusterEvent> {
     found.into_events()
 }
 
-/// Returns the event of an object that cannot be decoded, as a source has it, and `None` for all others.
+/// Returns the event of a source about an object that cannot be decoded, or `None` if it can.
 fn undecodable(object: &Value) -> Option<ClusterEvent> {
     let text = object.to_string();
     let why = decode::<Service>(&text).err()?;
@@ -112,7 +113,7 @@ fn undecodable(object: &Value) -> Option<ClusterEvent> {
     Some(ClusterEvent::Undecodable(ObjectKind::Service, name, why))
 }
 
-/// Returns what a node wants, and finds, where every text of the objects is `text`.
+/// Returns the desired tables and the findings for objects with `text` in every field.
 fn compile(text: &str) -> (model::Desired, Vec<Finding>) {
     let objects = objects(text);
     let mut state = ClusterState::default();
@@ -124,7 +125,7 @@ fn compile(text: &str) -> (model::Desired, Vec<Finding>) {
     planner::compile(&state, &NodeState::default(), &config)
 }
 
-/// Checks that `text` is one line that commands no terminal, and holds no long piece of what an author wrote.
+/// Checks that `text` has no control characters and no long piece of a user's text.
 #[track_caller]
 fn check(what: &str, text: &str) {
     let turns = [
@@ -139,7 +140,7 @@ fn check(what: &str, text: &str) {
     assert!(!text.contains(&"q".repeat(256)), "{what}: {text:?}");
 }
 
-/// Checks each line of an output.
+/// Checks each line of an output, as [`check`].
 #[track_caller]
 fn check_lines(what: &str, text: &str) {
     for line in text.split('\n') {
@@ -163,7 +164,7 @@ fn check_all(text: &str) {
     check_pages(&desired, &findings, text);
 }
 
-/// Returns the lines of the log about findings, and about the trouble of a source whose server said `text`.
+/// Returns the log lines about findings and about a problem of a source with `text` in it.
 fn logged(format: LogFormat, findings: &[Finding], text: &str) -> String {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let writer = file.reopen().expect("the same file");
@@ -173,7 +174,7 @@ fn logged(format: LogFormat, findings: &[Finding], text: &str) -> String {
         for finding in findings {
             tracing::error!(code = %finding.code, object = ?finding.object, "{finding}");
         }
-        // What is not an object's own is escaped and stays as long as it is.
+        // Text that is not from an object is escaped but not cut.
         let problem = text.replace('q', "");
         tracing::warn!(problem, shown = %problem, debug = ?problem, "{problem}");
     });
@@ -183,7 +184,7 @@ fn logged(format: LogFormat, findings: &[Finding], text: &str) -> String {
     without_colors(&log)
 }
 
-/// Text without the logger's own colours.
+/// Removes the logger's own colours.
 fn without_colors(text: &str) -> String {
     let mut pieces = text.split("\u{1b}[");
     let first = pieces.next().unwrap_or_default().to_owned();
@@ -239,7 +240,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
     };
     let families = BTreeSet::from([AddressFamily::Ipv4]);
     let metrics = Metrics::new(families, options, traffic, SourceMetrics::default());
-    let metrics = Arc::new(metrics.expect("the table is right"));
+    let metrics = Arc::new(metrics.expect("a valid table"));
     let health = Arc::new(Mutex::new(health));
     let proxy_health = health_pages::handler(Arc::clone(&health), Arc::clone(&metrics));
     let pages = metrics_pages::handler(Pages {
@@ -247,7 +248,7 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
         health,
         status: Arc::new(RwLock::new(status)),
         config: watch::channel(Arc::new(config(text))).1,
-        // The administrator's own, as the configuration is.
+        // Flags come from the administrator, as the configuration does.
         flags: Arc::new([("kubeconfig".to_owned(), text.replace('q', ""))].into()),
     });
     for (handler, path, query) in [
@@ -268,18 +269,20 @@ fn check_pages(desired: &model::Desired, findings: &[Finding], text: &str) {
     }
 }
 
-/// A configuration with a text that nobody checks: the administrator's own, so it is escaped and not cut.
+/// Returns a configuration with an unchecked text. It comes from the administrator, so it is
+/// escaped but not cut.
 fn config(text: &str) -> Resolved {
     let file = json!({
         "apiVersion": "kube-ipvs.io/v1alpha1", "kind": "KubeIpvsConfiguration",
         "clientConnection": {"kubeconfig": format!("/{}", text.replace('q', ""))},
     });
-    let file = sources::config::parse("file", &file.to_string()).expect("a right file");
+    let file = sources::config::parse("file", &file.to_string()).expect("a valid file");
     let resolved = file.resolve(&NodeOverrides::default(), "host");
-    resolved.expect("a right file")
+    resolved.expect("a valid file")
 }
 
-/// Text with what commands terminals, ends lines and turns text round, between other characters.
+/// Generates text with characters that control terminals, end lines or change the direction of
+/// text, among others.
 fn hostile() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(vec![
         '\n', '\r', '\0', '\t', '\u{1b}', '\u{7}', '\u{7f}', '\u{85}', '\u{9b}', '\u{2028}',
@@ -294,7 +297,7 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn each_kind_of_finding_about_text_is_there() {
+fn every_finding_that_quotes_text_occurs() {
     let (_, findings) = compile("x\n");
     let codes: BTreeSet<&str> = findings
         .iter()

@@ -1,6 +1,7 @@
 //! Cluster events that were sent and are not applied yet.
 //!
-//! The source stamps an event before it sends it, so a receiver that hangs shows: its backlog grows older.
+//! The source stamps an event before it sends it, so a hung receiver is detected by the growing age
+//! of its backlog.
 
 #[cfg(test)]
 mod tests;
@@ -11,17 +12,18 @@ use std::time::{Duration, Instant};
 
 use model::{ClusterEvent, ObjectKind};
 
-/// Minimum time between two marks while there is room for more of them.
+/// Initial minimum time between two marks.
 const SPACING: Duration = Duration::from_millis(100);
 
-/// Maximum number of marks. When it is reached, neighbours are merged and later marks are twice as far apart.
+/// Maximum number of marks. When it is reached, neighbouring marks are merged and the minimum time
+/// between marks doubles.
 const MARKS: usize = 1024;
 
-/// Counts cluster events from sending to applying and knows when the oldest unapplied one arrived. Clones
-/// share the counts.
+/// Counts cluster events from sending to applying and keeps the arrival time of the oldest
+/// unapplied one. Clones share the counts.
 ///
-/// Events are numbered from 1 in the order in which they are sent. All events of a source are sent by one
-/// task, so this is the order of arrival too.
+/// Events are numbered from 1 in the order in which they are sent. One task sends all events of a
+/// source, so this is also their order of arrival.
 #[derive(Clone, Debug, Default)]
 pub struct Backlog(Arc<Mutex<Counts>>);
 
@@ -40,9 +42,9 @@ struct Counts {
 /// Consecutive events.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
-    /// Time at which the oldest of them arrived at its source.
+    /// Time at which the oldest of these events arrived at its source.
     arrived: Instant,
-    /// Number of the last of them.
+    /// Number of the last of these events.
     through: u64,
 }
 
@@ -60,8 +62,9 @@ impl Default for Counts {
 }
 
 impl Backlog {
-    /// Numbers `event`, which arrived at its source at `arrived`. Call it before the event is put into a channel:
-    /// waiting for room there counts. Sources that wait for room take turns, so a time may be older than the one before.
+    /// Numbers `event`, which arrived at its source at `arrived`. Call it before the event is sent
+    /// to a channel, so that waiting for room in the channel counts. Sources wait for room in
+    /// turns, so a time may be older than the previous one.
     pub fn stamp(&self, event: &ClusterEvent, arrived: Instant) {
         let mut counts = self.counts();
         counts.sent += 1;
@@ -82,8 +85,8 @@ impl Backlog {
         }
     }
 
-    /// Drops the events up to number `through`: their changes have been tried, failed ones included. Returns
-    /// true if there were any.
+    /// Drops the events up to number `through`, whose changes have been tried, successfully or not.
+    /// Returns true if there were any.
     pub fn applied(&self, through: u64) -> bool {
         let mut counts = self.counts();
         let before = counts.applied;
@@ -97,10 +100,12 @@ impl Backlog {
         counts.applied > before
     }
 
-    /// Time at which the oldest unapplied event arrived at its source; `None` without one. An event that came before
-    /// every kind delivered its first list counts from that moment: until then nothing is late.
+    /// Returns the time at which the oldest unapplied event arrived at its source, or `None`
+    /// without one. Events from before the last first list count from the end of that list: until
+    /// then no event is late.
     ///
-    /// The time may be too early by one part in 512 of the backlog's age, or by 100 ms, never too late.
+    /// The time may be too early by one part in 512 of the backlog's age, or by 100 ms, but never
+    /// too late.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
         let counts = self.counts();
@@ -109,7 +114,7 @@ impl Backlog {
         Some(oldest.max(complete))
     }
 
-    /// Number of unapplied events.
+    /// Returns the number of unapplied events.
     #[must_use]
     pub fn len(&self) -> u64 {
         let counts = self.counts();
@@ -138,7 +143,7 @@ impl Counts {
     }
 }
 
-/// Merges two consecutive marks, or keeps the last one: the older time holds for both.
+/// Merges two consecutive marks; the result has the older time. A single mark is kept.
 fn merge(marks: &[Mark]) -> Mark {
     let [first, last] = [marks[0], marks[marks.len() - 1]];
     Mark {

@@ -1,9 +1,11 @@
-//! Kubernetes' typed objects become the words of [`model::cluster`].
+//! Converts Kubernetes' typed objects to types of [`model::cluster`].
 //!
-//! Every conversion is total: what an object says wrongly is kept as text, and what to do about it is
-//! the planner's decision. All text of an object, names too, becomes [`SafeText`] here: Kubernetes allows no name that this
-//! changes, but files can hold any. Fields that an API server would have filled in are filled in, so that an
-//! object from a file and the same object from a watch are equal.
+//! - Every conversion is total. Invalid values are kept as text; the planner decides how to handle
+//!   them.
+//! - All text of an object, including names, becomes [`SafeText`]. This changes no name that
+//!   Kubernetes allows, but files can contain any text.
+//! - Defaults of the API server are filled in, so that an object from a file equals the same object
+//!   from a watch.
 
 mod address;
 mod endpoints;
@@ -25,7 +27,7 @@ pub use self::node::node;
 pub use self::service::service;
 pub use self::slice::slice;
 
-/// `TCP` where the API server would have filled it in.
+/// Parses a protocol. The default is `TCP`, as in the API server.
 fn protocol(text: Option<&str>) -> Parsed<Protocol> {
     match text.unwrap_or("TCP") {
         "TCP" | "" => Parsed::Valid(Protocol::Tcp),

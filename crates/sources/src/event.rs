@@ -7,26 +7,27 @@ use model::{ClusterEvent, Name};
 /// One message of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceEvent {
-    /// The cluster is different now.
+    /// A change of the cluster.
     Cluster(ClusterEvent),
-    /// Something is in the way. The source goes on trying, and what it said before stays true.
-    /// Repeated at intervals while it lasts, at once when it changes.
+    /// A problem of the source. The source keeps trying, and earlier events stay valid. A lasting
+    /// problem is repeated at intervals; a different problem is reported at once.
     Trouble(SourceProblem),
-    /// The problem of `subject` is gone; sent once after one or more troubles.
+    /// The end of the problem of `subject`; sent once after one or more troubles.
     Recovered {
-        /// The [`SourceProblem::subject`] of those.
+        /// The [`SourceProblem::subject`] of these troubles.
         subject: Name,
     },
 }
 
-/// Why a source cannot deliver. Prints as one line that says what failed, where, and what to do.
+/// Reason why a source cannot deliver. Prints as one line with the failed action, its place and
+/// advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceProblem {
-    /// The objects that cannot be delivered: `services`, `endpointslices`, `nodes`, or a path.
+    /// Objects that cannot be delivered: `services`, `endpointslices`, `nodes`, or a path.
     pub subject: Name,
-    /// The kind of problem, for a metric.
+    /// Kind of problem, for a metric.
     pub kind: ProblemKind,
-    /// The failed action, and its place.
+    /// Failed action and its place.
     pub message: String,
     /// Advice for an operator.
     pub advice: Option<String>,
@@ -49,23 +50,23 @@ impl std::error::Error for SourceProblem {}
 pub enum ProblemKind {
     /// No connection, or no answer in time.
     Unreachable,
-    /// The connection could not be secured.
+    /// The TLS handshake failed.
     Tls,
-    /// 401: the server does not know who asks.
+    /// 401: the server does not accept the credentials.
     Unauthorized,
-    /// 403: the server does not let us.
+    /// 403: the user lacks a permission.
     Forbidden,
-    /// 429: the server asks for patience.
+    /// 429: the server limits the rate of requests.
     Throttled,
     /// 5xx: the server failed.
     ServerFailed,
     /// 404: the server has no such resource.
     NotServed,
-    /// The answer made no sense, or the request none to the server.
+    /// The answer is invalid, or the server considers the request invalid.
     Protocol,
-    /// A file could not be read, or holds a mistake.
+    /// A file could not be read or has an error.
     File,
-    /// A complete list would delete most objects, and waits for a second one.
+    /// A complete list would delete most objects and waits for confirmation by a second one.
     Shrunk,
 }
 

@@ -1,21 +1,23 @@
 //! Manifests: Services, EndpointSlices, Endpoints and Nodes in YAML or JSON files.
 //!
 //! - A path is a file, a directory, or `-` for standard input.
-//! - Of a directory, the files `*.yaml`, `*.yml` and `*.json` are read in the order of their names.
-//!   Names that begin with a dot are left out (editors' and ConfigMap mounts' own), and so is every
-//!   other name, such as `web.yaml~` or `#web.yaml#`; directories inside it are not entered.
-//! - A file holds up to 250,000 documents; empty ones do not count, and later ones are reported and ignored.
-//!   A document holds an object or a list (`kind: List`,
-//!   `ServiceList` and so on), so the output of `kubectl get svc,endpointslices,nodes -A -o yaml` is one.
-//!   Objects of other kinds are passed over; one whose kind or API version looks like a misspelt one of ours is warned of, and so is
-//!   a field that Kubernetes does not have. EndpointSlices may be of `discovery.k8s.io/v1beta1`.
-//! - Plain words are what they are to `kubectl` (YAML 1.1): `yes`, `no`, `on`, `off`, `y` and `n` are no
-//!   text unless they are quoted.
-//! - Objects that kube-proxy's label selectors leave out are left out here too ([`crate::filter`]).
-//! - Endpoints count only for a Service that has no EndpointSlice in the same set of files, because a
-//!   cluster shows the same endpoints in both.
-//! - A mistake harms its own document, a field of the wrong type its own object, and nothing else.
-//! - The last object of a name wins, and the clash is reported.
+//! - In a directory, the files `*.yaml`, `*.yml` and `*.json` are read in the order of their names.
+//!   Names that begin with a dot (of editors and ConfigMap mounts) and all other names, such as
+//!   `web.yaml~` or `#web.yaml#`, are skipped. Subdirectories are not read.
+//! - A file may have up to 250,000 documents, not counting empty ones. Further documents are
+//!   reported and ignored.
+//! - A document is an object or a list (`kind: List`, `ServiceList` and so on), such as the output
+//!   of `kubectl get svc,endpointslices,nodes -A -o yaml`.
+//! - Objects of other kinds are skipped. A kind or API version that looks like a misspelt supported
+//!   one causes a warning, as does a field that Kubernetes does not have. EndpointSlices may have
+//!   the version `discovery.k8s.io/v1beta1`.
+//! - Plain `yes`, `no`, `on`, `off`, `y` and `n` are text. `kubectl` reads them as booleans (YAML
+//!   1.1).
+//! - Objects that do not match kube-proxy's label selectors are skipped ([`crate::filter`]).
+//! - Endpoints are used only for a Service without an EndpointSlice in the same set of files, since
+//!   a cluster has the same endpoints in both.
+//! - A syntax error affects only its document, and a field with a wrong type only its object.
+//! - Of several objects with the same name the last one is used, and the duplicate is reported.
 
 mod doubts;
 mod error;
@@ -35,23 +37,23 @@ pub use self::error::{FileError, FileErrorKind};
 use self::file::File;
 use self::given::{Given, GivenKey};
 
-/// The contents of a set of files.
+/// Contents of a set of files.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FileObjects {
-    /// Services, EndpointSlices and Nodes, each name once; ordered by kind and name.
+    /// Services, EndpointSlices and Nodes with unique names, ordered by kind and name.
     pub objects: Vec<Object>,
     /// Errors in the files, in the order of reading.
     pub errors: Vec<FileError>,
-    /// Oddities in the files, which harm nothing: misspelt kinds and fields. Up to 100 of each file.
+    /// Warnings about misspelt kinds and fields, up to 100 for each file.
     pub warnings: Vec<FileError>,
-    /// Numbers of objects of other kinds that were passed over, by kind.
+    /// Numbers of skipped objects of other kinds, by kind.
     pub other_kinds: BTreeMap<SafeText, usize>,
-    /// True if a path that was asked for could not be read at all: then the absence of an object means nothing.
+    /// True if a path could not be read at all. A missing object does not count as deleted then.
     pub incomplete: bool,
 }
 
 impl FileObjects {
-    /// The objects as complete lists of every kind.
+    /// Converts the objects to complete lists of every kind.
     #[must_use]
     pub fn into_events(self) -> Vec<ClusterEvent> {
         let mut events = Vec::new();
@@ -73,7 +75,7 @@ pub fn read(paths: &[PathBuf]) -> FileObjects {
     FileSet::new(paths.to_vec()).read()
 }
 
-/// Parses a text that came from `path`, which the errors name.
+/// Parses the text of the file at `path`. Errors contain the path.
 #[must_use]
 pub fn parse(path: &Path, text: &str) -> FileObjects {
     let mut found = FileObjects::default();
@@ -83,11 +85,11 @@ pub fn parse(path: &Path, text: &str) -> FileObjects {
     found
 }
 
-/// A set of files that is read again and again.
+/// A set of files that is read repeatedly.
 ///
-/// While a file has a mistake, what was read from it before and is not in it now stays, because it
-/// may stand in the broken part; what is readable counts as it is now. While one of the paths that
-/// were asked for cannot be read at all, all that was read from it stays.
+/// - While a file has an error, objects that were read from it before and are missing now are kept,
+///   since they may be in the invalid part. The other objects of the file are updated.
+/// - While a path cannot be read at all, all objects that were read from it are kept.
 #[derive(Debug)]
 pub struct FileSet {
     paths: Vec<PathBuf>,
@@ -95,7 +97,7 @@ pub struct FileSet {
 }
 
 impl FileSet {
-    /// The files at `paths`. Nothing is read yet.
+    /// Returns the set of the files at `paths`, without reading them.
     #[must_use]
     pub fn new(paths: Vec<PathBuf>) -> Self {
         Self {
@@ -104,13 +106,13 @@ impl FileSet {
         }
     }
 
-    /// Returns the paths that were asked for.
+    /// Returns the paths of the set.
     #[must_use]
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
     }
 
-    /// Reads everything.
+    /// Reads all files.
     pub fn read(&mut self) -> FileObjects {
         let mut found = FileObjects::default();
         let mut merged = Merged::default();
@@ -165,7 +167,7 @@ impl FileSet {
     }
 }
 
-/// The objects of all files.
+/// Objects of all files.
 #[derive(Default)]
 struct Merged {
     objects: BTreeMap<GivenKey, (PathBuf, Given)>,
@@ -198,7 +200,7 @@ impl Merged {
             match given {
                 Given::Object(object) => objects.push(*object),
                 Given::Endpoints(_) if with_slices.contains(&key.name) => {
-                    tracing::debug!(endpoints = %key.name, "EndpointSlices are there: Endpoints are not used");
+                    tracing::debug!(endpoints = %key.name, "ignored Endpoints: the Service has EndpointSlices");
                 }
                 Given::Endpoints(slices) => {
                     objects.extend(slices.into_iter().map(Object::EndpointSlice));
@@ -210,7 +212,7 @@ impl Merged {
     }
 }
 
-/// The Service of a slice.
+/// Returns the Service of a slice.
 fn service_of(object: &Object) -> Option<ObjectName> {
     match object {
         Object::EndpointSlice(slice) => Some(ObjectName::new(

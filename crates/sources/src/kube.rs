@@ -1,15 +1,17 @@
 //! A Kubernetes API server as a source.
 //!
-//! Services, EndpointSlices and Nodes are listed, then watched. Lists are streamed as watch events
-//! where the server can do that (KEP-3157), else read page by page, so that neither side holds all of
-//! them at once; either way they are consistent reads and never go back in time. A watch that ends is
-//! resumed where it stopped; one whose place the server has forgotten (410 Gone) begins with a new
-//! list. A watch on which nothing is heard for longer than bookmarks keep coming is taken as dead and
-//! resumed over a new connection, unless the
-//! server turns out to have lost state since: then everything is listed anew. Failures are retried with back-off and jitter, for ever; lists anew
-//! have longer waits than watches, since all nodes need them at the same time.
+//! Services, EndpointSlices and Nodes are listed, then watched.
 //!
-//! A cluster that does not serve `discovery.k8s.io/v1` has its Endpoints watched instead.
+//! - Lists are streamed as watch events if the server supports it (KEP-3157), else read page by
+//!   page, so that neither side holds all objects at once. Both are consistent reads and never go
+//!   back in time.
+//! - A watch that ends is resumed where it stopped. If the server has forgotten that version (410
+//!   Gone), a new list begins.
+//! - A watch that is silent for longer than the interval of bookmarks counts as dead and is resumed
+//!   over a new connection. If the server has lost state meanwhile, a new list begins.
+//! - Failures are retried for ever with back-off and jitter. Relists wait longer than watches,
+//!   since all nodes need them at the same time.
+//! - If a cluster does not serve `discovery.k8s.io/v1`, its Endpoints are watched.
 
 mod answer;
 mod backoff;
@@ -48,10 +50,10 @@ use crate::event::SourceProblem;
 use crate::objects::{EndpointSlice, Endpoints, Node, Service};
 use crate::sink::EventSink;
 
-/// The API group and version of EndpointSlices.
+/// API group and version of EndpointSlices.
 const DISCOVERY: &str = "discovery.k8s.io/v1";
 
-/// The names of the sources: one for each resource.
+/// Names of the sources: one for each resource.
 pub const SOURCES: [&str; 3] = [
     source_name(ObjectKind::Service),
     source_name(ObjectKind::EndpointSlice),
@@ -66,7 +68,7 @@ const fn source_name(kind: ObjectKind) -> &'static str {
     }
 }
 
-/// Watches Services, EndpointSlices and Nodes until the receiver is gone.
+/// Watches Services, EndpointSlices and Nodes until the receiver is dropped.
 pub async fn run(connection: Connection, settings: KubeSettings, sink: EventSink) {
     let source = Source {
         connection,
@@ -84,11 +86,11 @@ pub async fn run(connection: Connection, settings: KubeSettings, sink: EventSink
     }
 }
 
-/// Lists Services, EndpointSlices and Nodes once, trying nothing twice.
+/// Lists Services, EndpointSlices and Nodes once, without retries.
 ///
 /// # Errors
 ///
-/// The first request that fails, in the words that [`run`] would report.
+/// The first failed request, with the text that [`run`] would report.
 pub async fn list_once(
     connection: &Connection,
     settings: &KubeSettings,
@@ -124,7 +126,7 @@ async fn list_kind<K: Watched>(
     Ok(events)
 }
 
-/// Returns true if the server has EndpointSlices. One that does not let us ask is taken to have them.
+/// Returns true if the server has EndpointSlices, or if the user may not query it (403).
 async fn serves_slices(client: &Client, settings: &KubeSettings) -> Result<bool, RequestError> {
     match RequestError::within(settings.request_timeout, resources(client)).await {
         Ok(list) => {
@@ -136,7 +138,7 @@ async fn serves_slices(client: &Client, settings: &KubeSettings) -> Result<bool,
     }
 }
 
-/// The resources of an API group (`APIResourceList`).
+/// Resources of an API group (`APIResourceList`).
 #[derive(Deserialize)]
 struct Resources {
     resources: Vec<ResourceName>,
@@ -180,8 +182,8 @@ impl Source {
         }
     }
 
-    /// Watches EndpointSlices, or Endpoints, whatever the server has. It is asked again when it turns
-    /// out to have them no longer.
+    /// Watches EndpointSlices, or Endpoints if the server has no EndpointSlices. If the server
+    /// stops serving the resource, checks again which one it has.
     async fn watch_endpoints(&self) {
         let mut sink = self.resource_sink(ObjectKind::EndpointSlice);
         let mut backoff = Retries::new(self.settings.backoff);
@@ -191,7 +193,7 @@ impl Source {
                     let ended = if slices {
                         self.watch::<EndpointSlice>(&mut sink, &mut backoff).await
                     } else {
-                        tracing::info!(server = %self.connection.server, "the API server has no {DISCOVERY}: Endpoints are watched");
+                        tracing::info!(server = %self.connection.server, "the API server has no {DISCOVERY}; watching Endpoints instead");
                         self.watch::<Endpoints>(&mut sink, &mut backoff).await
                     };
                     match ended {

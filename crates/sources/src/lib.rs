@@ -1,16 +1,18 @@
-//! Inputs of kube-ipvs: the cluster from files or from a Kubernetes API server, and the configuration. All of it leaves here as
-//! words of [`model`]; Kubernetes' own types end in [`convert`].
+//! Inputs of kube-ipvs: the cluster from files or from a Kubernetes API server, and the
+//! configuration. The crate returns types of [`model`]; [`convert`] is the last module that sees
+//! Kubernetes' own types.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`source`] | one way to run either source |
-//! | [`event`] | what a source says |
-//! | [`sink`], [`backlog`], [`status`] | delivery of events, those that wait, and the state of each source |
-//! | `list_guard` | lists that would delete most objects at once |
-//! | [`files`], [`watch_files`] | manifests, once or for as long as they change |
+//! | [`source`] | one interface to both sources |
+//! | [`event`] | events of a source |
+//! | [`sink`], [`backlog`], [`status`] | delivery of events, unapplied events, state of each source |
+//! | `list_guard` | guard against lists that would delete most objects at once |
+//! | [`files`], [`watch_files`] | manifests, read once or watched |
 //! | [`kube`] | an API server |
-//! | [`objects`], [`convert`], [`filter`] | an object as it is read, its meaning, and which ones count |
+//! | [`objects`], [`convert`], [`filter`] | decoding of objects, conversion to the model, selectors |
 //! | [`config`], [`node_state`] | kube-proxy's configuration and ours; a node described in a file |
+//! | [`proxy`] | detection of another service proxy on the node |
 
 pub mod backlog;
 pub mod config;

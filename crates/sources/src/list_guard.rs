@@ -1,10 +1,11 @@
 //! Guard against lists that would delete most objects at once (deviation D27).
 //!
-//! An API server whose storage was lost, a cache that is still empty, or a directory that is not mounted yet delivers a complete
-//! list that lacks nearly everything. A list counts as shrunk if it lacks more than half of the known objects, and at least
-//! [`FEWEST_MISSING`] of them or all. A shrunk list deletes nothing until a later list is shrunk too.
+//! A complete list may lack nearly all objects by mistake: the API server lost its storage, a cache
+//! is still empty, or a directory is not mounted yet. A list counts as shrunk if it lacks more than
+//! half of the known objects, and either at least [`FEWEST_MISSING`] or all of them. A shrunk list
+//! deletes nothing until a later list is shrunk too.
 //!
-//! Deletions that a watch reports one by one are never held back.
+//! Deletions that a watch reports one by one are never delayed.
 
 #[cfg(test)]
 mod tests;
@@ -16,15 +17,16 @@ use std::time::{Duration, Instant};
 
 use model::{ClusterEvent, ObjectKind, ObjectName};
 
-/// Number of missing objects below which a list that still holds some is never shrunk.
+/// Minimum number of missing objects in a shrunk list that still contains some objects.
 const FEWEST_MISSING: usize = 10;
 
 /// Settings of the guard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Confirmation {
-    /// Time between a shrunk list and the list that confirms it; zero switches the guard off.
+    /// Time between a shrunk list and the list that confirms it; zero disables the guard.
     pub after: Duration,
-    /// True if a first list without any Service needs confirmation too: the node still has entries of an earlier process.
+    /// True if a first list without Services needs confirmation too, because the node has entries
+    /// of an earlier process.
     pub of_first: bool,
 }
 
@@ -33,7 +35,7 @@ pub struct Confirmation {
 pub(crate) struct Shrunk {
     /// Number of objects that were known before.
     known: usize,
-    /// Number of those that the list lacks.
+    /// Number of known objects that the list lacks.
     missing: usize,
     /// Time between a shrunk list and the list that confirms it.
     after: Duration,
@@ -64,22 +66,22 @@ impl fmt::Display for Shrunk {
 impl Shrunk {
     /// Returns the advice for an operator.
     pub(crate) fn advice() -> String {
-        "if they were deleted on purpose, wait; else check the source: a directory that is not mounted, an API server that lost its \
-         storage (deletionConfirmation)"
+        "if the objects were deleted on purpose, wait; else check the source: a directory may be unmounted, or the API server may \
+         have lost its storage (see deletionConfirmation)"
             .to_owned()
     }
 }
 
-/// The guard of one kind of objects.
+/// Guard of one kind of objects.
 #[derive(Debug)]
 pub(crate) struct ListGuard {
     confirmation: Confirmation,
     hasher: RandomState,
-    /// Hashes of the names of known objects, each with the number of the list that named it last. A hash takes less
-    /// memory than a name; a collision changes a count by one.
+    /// Hashes of the names of known objects with the number of the last list that contained them. A
+    /// hash takes less memory than a name; a collision changes a count by one.
     known: HashMap<u64, u64>,
     list: u64,
-    /// Number of known objects when the list began, or the first of several shrunk lists.
+    /// Number of known objects at the start of the list, or of the first of several shrunk lists.
     before: usize,
     has_listed: bool,
     /// Time of the first of several shrunk lists.
@@ -87,11 +89,12 @@ pub(crate) struct ListGuard {
 }
 
 impl ListGuard {
-    /// A guard that knows no object yet, of objects of `kind`.
+    /// Returns a guard of objects of `kind` without known objects.
     pub(crate) fn new(confirmation: Confirmation, kind: ObjectKind) -> Self {
         Self {
             confirmation: Confirmation {
-                // A cluster may have no Nodes and no slices that it shows; `default/kubernetes` it has.
+                // A source may have no Nodes and no slices, but every cluster has the Service
+                // `default/kubernetes`.
                 of_first: confirmation.of_first && kind == ObjectKind::Service,
                 ..confirmation
             },
@@ -104,7 +107,7 @@ impl ListGuard {
         }
     }
 
-    /// Counts `event` in. The end of a list is [`Self::end_list`].
+    /// Records `event`. [`Self::end_list`] handles the end of a list.
     pub(crate) fn see(&mut self, event: &ClusterEvent) {
         if self.confirmation.after.is_zero() {
             return;
@@ -131,11 +134,11 @@ impl ListGuard {
         self.known.insert(hash, self.list);
     }
 
-    /// Judges the list that is complete at `now`.
+    /// Checks the list that is complete at `now`.
     ///
     /// # Errors
     ///
-    /// The list is shrunk and not confirmed yet: it must not be delivered as complete.
+    /// The list is shrunk and not confirmed yet. It must not be delivered as complete.
     pub(crate) fn end_list(&mut self, now: Instant) -> Result<(), Shrunk> {
         let Confirmation { after, of_first } = self.confirmation;
         let known = self.before;

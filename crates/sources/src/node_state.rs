@@ -1,10 +1,11 @@
-//! A node described in a file, so that an answer is the same on every machine. `ipvsctl get node-state` writes one.
+//! Description of a node in a file, for results that do not depend on the machine. `ipvsctl get
+//! node-state` writes such a file.
 //!
 //! ```yaml
 //! nodeName: node1
-//! kernel: 6.1.176        # as `uname -r` says; decides net.ipv4.vs.conn_reuse_mode
-//! processors: 4          # decides net.netfilter.nf_conntrack_max
-//! families: [IPv4]       # those that can be served; both where it is absent
+//! kernel: 6.1.176        # output of `uname -r`; determines net.ipv4.vs.conn_reuse_mode
+//! processors: 4          # determines net.netfilter.nf_conntrack_max
+//! families: [IPv4]       # families that the node can serve; default: both
 //! interfaces:
 //!   - {name: eth0, addresses: [192.168.77.10/24, "fd77::10/64"]}
 //! ```
@@ -23,34 +24,35 @@ use serde::{Deserialize, Serialize};
 use crate::convert::{ip, parse_cidr};
 use crate::yaml;
 
-/// The contents of a node-state file.
+/// Contents of a node-state file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(into = "Raw")]
 pub struct NodeStateFile {
-    /// `nodeName`, if it is there.
+    /// `nodeName`, if present.
     pub node_name: Option<Name>,
-    /// `interfaces`, ordered by name, the dummy device left out. An address without a prefix length stands alone (`/32`, `/128`).
+    /// `interfaces`, ordered by name, without the dummy device. An address without a prefix length
+    /// gets `/32` or `/128`.
     pub state: NodeState,
 }
 
-/// Why a node-state file cannot be used. Prints the file and, where known, line and column.
+/// Reason why a node-state file cannot be used. Prints the file and, if known, line and column.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeStateError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error("failed to read the node state {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The operating system's error.
+        /// Error of the operating system.
         #[source]
         cause: std::io::Error,
     },
-    /// It does not hold what it should.
+    /// The contents of the file are invalid.
     #[error("{}: {what}", place.as_deref().unwrap_or("node state"))]
     Content {
         /// File, line and column.
         place: Option<String>,
-        /// The error.
+        /// Description of the error.
         what: String,
     },
 }
@@ -59,8 +61,8 @@ pub enum NodeStateError {
 ///
 /// # Errors
 ///
-/// The file cannot be read, is no YAML or JSON, has an unknown or wrongly typed field, or an address
-/// that is none.
+/// The file cannot be read, is neither YAML nor JSON, or has an unknown field, a field of the wrong
+/// type or an invalid address.
 pub fn read(path: &Path) -> Result<NodeStateFile, NodeStateError> {
     let text = fs::read_to_string(path).map_err(|cause| NodeStateError::Read {
         path: path.to_owned(),
@@ -127,11 +129,11 @@ impl From<NodeStateFile> for Raw {
     }
 }
 
-/// Parses a text that came from `path`, which the errors name.
+/// Parses the text of the file at `path`. Errors contain the path.
 ///
 /// # Errors
 ///
-/// As [`read`], but for a file that cannot be read.
+/// The errors of [`read`] except for a file that cannot be read.
 pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
     let content = |place: Option<yaml::Place>, what: String| NodeStateError::Content {
         place: Some(match place {
@@ -149,7 +151,7 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         count => {
             return Err(content(
                 None,
-                format!("one document is wanted, not {count}"),
+                format!("the file has {count} documents; it must have one"),
             ));
         }
     };
@@ -163,7 +165,7 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         let mut addresses = Vec::new();
         for (at, text) in interface.addresses.iter().enumerate() {
             let address = address(text).ok_or_else(|| {
-                let what = format!("{text:?} is no address with a prefix length");
+                let what = format!("{text:?} is not an address with a prefix length");
                 content(None, format!("interfaces[{index}].addresses[{at}]: {what}"))
             })?;
             addresses.push(address);
@@ -180,7 +182,10 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         .families
         .unwrap_or_else(|| [RawFamily::V4, RawFamily::V6].into());
     if families.is_empty() {
-        return Err(content(None, "families: at least one is wanted".to_owned()));
+        return Err(content(
+            None,
+            "families: the list is empty; name at least one family".to_owned(),
+        ));
     }
     let gap = |family| (!families.contains(&family)).then_some(FamilyGap::Described);
     Ok(NodeStateFile {
@@ -196,7 +201,7 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
     })
 }
 
-/// An address that keeps the bits behind its prefix.
+/// Parses an address with an optional prefix length. The bits after the prefix are kept.
 fn address(text: &str) -> Option<IpNetwork> {
     let (head, length) = match text.split_once('/') {
         Some((head, _)) => (head, Some(parse_cidr(text)?.prefix())),

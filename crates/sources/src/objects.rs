@@ -1,8 +1,9 @@
-//! Kubernetes objects, as far as they are read.
+//! The parts of Kubernetes objects that are read.
 //!
-//! A field that is not read is skipped whatever it holds, so that an object can be refused only for a mistake in a field
-//! that decides something. Types of k8s-openapi are used below `spec` and `status` where they hold no times: a time out of
-//! range, or in another form than RFC 3339, would refuse the whole object.
+//! Other fields are skipped whatever they contain, so that only errors in fields with an effect
+//! make an object undecodable. Types of k8s-openapi are used below `spec` and `status` if they
+//! contain no times. A time that is out of range or not in RFC 3339 would make the whole object
+//! undecodable.
 
 #[cfg(test)]
 mod tests;
@@ -22,38 +23,39 @@ use crate::convert::name;
 
 /// An object with metadata.
 pub trait Kubernetes: DeserializeOwned {
-    /// Its metadata.
+    /// Returns the metadata.
     fn metadata(&self) -> &Metadata;
 }
 
-/// Metadata of an object: the fields that are read. `managedFields` is none of them.
+/// Fields of an object's metadata that are read. `managedFields` is not read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
-    /// Its name.
+    /// Name.
     pub name: Option<String>,
-    /// Its namespace; `None` for a Node.
+    /// Namespace; `None` for a Node.
     pub namespace: Option<String>,
-    /// Its UID.
+    /// UID.
     pub uid: Option<String>,
-    /// Its version in the API server.
+    /// Resource version.
     pub resource_version: Option<String>,
-    /// When the API server stored it first, seconds since 1970. `None` if that is no time of this calendar.
+    /// Time of creation as Unix time. `None` if it is not a valid time.
     #[serde(deserialize_with = "seconds")]
     pub creation_timestamp: Option<i64>,
-    /// The object is being deleted.
+    /// True if the object is being deleted.
     #[serde(deserialize_with = "is_present")]
     pub deletion_timestamp: bool,
-    /// Its labels.
+    /// Labels.
     #[serde(deserialize_with = "map")]
     pub labels: Labels,
-    /// Its annotations.
+    /// Annotations.
     #[serde(deserialize_with = "map")]
     pub annotations: Annotations,
 }
 
 impl Metadata {
-    /// The name of a namespaced object. One without a namespace is in `default`, as `kubectl` has it.
+    /// Returns the name of a namespaced object. Without a namespace it is in `default`, as in
+    /// `kubectl`.
     #[must_use]
     pub fn object_name(&self) -> ObjectName {
         let namespace = self.namespace.as_deref().filter(|text| !text.is_empty());
@@ -63,30 +65,30 @@ impl Metadata {
         )
     }
 
-    /// The name of a Node, which has no namespace.
+    /// Returns the name of a Node, which has no namespace.
     #[must_use]
     pub fn node_name(&self) -> ObjectName {
         ObjectName::new("", name(self.name.as_deref().unwrap_or_default()))
     }
 }
 
-/// The labels that are read.
+/// Labels that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Labels {
-    /// The Service that a slice belongs to.
+    /// Service of a slice.
     #[serde(rename = "kubernetes.io/service-name")]
     pub service_name: Option<String>,
-    /// The zone of a Node.
+    /// Zone of a Node.
     #[serde(rename = "topology.kubernetes.io/zone")]
     pub zone: Option<String>,
-    /// Another proxy serves the object.
+    /// True if another proxy serves the object.
     #[serde(
         rename = "service.kubernetes.io/service-proxy-name",
         deserialize_with = "is_present"
     )]
     pub other_proxy: bool,
-    /// The slice belongs to a headless Service.
+    /// True if the slice belongs to a headless Service.
     #[serde(
         rename = "service.kubernetes.io/headless",
         deserialize_with = "is_present"
@@ -94,18 +96,18 @@ pub struct Labels {
     pub headless: bool,
 }
 
-/// The annotations that are read.
+/// Annotations that are read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Annotations {
-    /// The scheduler of a Service.
+    /// Scheduler of a Service.
     #[serde(rename = "kube-ipvs.io/scheduler")]
     pub scheduler: Option<String>,
-    /// When the change was made that a slice comes from (`EndpointsLastChangeTriggerTime`,
+    /// Time of the change that caused this version of a slice (`EndpointsLastChangeTriggerTime`,
     /// staging/src/k8s.io/api/core/v1/annotation_key_constants.go, Kubernetes 1.34).
     #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
     pub trigger_time: Option<String>,
-    /// Ends a list that is streamed (KEP-3157).
+    /// True in the bookmark that ends a streamed list (KEP-3157).
     #[serde(rename = "k8s.io/initial-events-end", deserialize_with = "is_present")]
     pub initial_events_end: bool,
 }
@@ -122,11 +124,11 @@ macro_rules! kubernetes {
 
 kubernetes!(Service, EndpointSlice, Endpoints, Node, Unread);
 
-/// An object of any kind of which nothing but the metadata is read.
+/// An object of any kind with only its metadata.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Unread {
-    /// Its metadata.
+    /// Metadata.
     #[serde(deserialize_with = "map")]
     pub metadata: Metadata,
 }
@@ -135,22 +137,22 @@ pub struct Unread {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Service {
-    /// Its metadata.
+    /// Metadata.
     #[serde(deserialize_with = "map")]
     pub metadata: Metadata,
-    /// Its specification.
+    /// Specification.
     #[serde(deserialize_with = "map")]
     pub spec: core::ServiceSpec,
-    /// Its status.
+    /// Status.
     #[serde(deserialize_with = "map")]
     pub status: ServiceStatus,
 }
 
-/// The status of a Service. Its conditions hold times, and are not read.
+/// Status of a Service. Its conditions contain times and are not read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceStatus {
-    /// The load balancer's addresses.
+    /// Addresses of the load balancer.
     pub load_balancer: Option<core::LoadBalancerStatus>,
 }
 
@@ -158,16 +160,16 @@ pub struct ServiceStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointSlice {
-    /// Its metadata.
+    /// Metadata.
     #[serde(deserialize_with = "map")]
     pub metadata: Metadata,
-    /// `IPv4`, `IPv6` or `FQDN`.
+    /// Address type: `IPv4`, `IPv6` or `FQDN`.
     #[serde(deserialize_with = "or_default")]
     pub address_type: String,
-    /// Its endpoints.
+    /// Endpoints.
     #[serde(deserialize_with = "or_default")]
     pub endpoints: Vec<discovery::Endpoint>,
-    /// The ports of each endpoint.
+    /// Ports of each endpoint.
     #[serde(deserialize_with = "or_default")]
     pub ports: Vec<discovery::EndpointPort>,
 }
@@ -176,7 +178,7 @@ pub struct EndpointSlice {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Endpoints {
-    /// Its metadata.
+    /// Metadata.
     #[serde(deserialize_with = "map")]
     pub metadata: Metadata,
     /// Addresses with ports.
@@ -188,28 +190,28 @@ pub struct Endpoints {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Node {
-    /// Its metadata.
+    /// Metadata.
     #[serde(deserialize_with = "map")]
     pub metadata: Metadata,
-    /// Its specification.
+    /// Specification.
     #[serde(deserialize_with = "map")]
     pub spec: NodeSpec,
-    /// Its status.
+    /// Status.
     #[serde(deserialize_with = "map")]
     pub status: NodeStatus,
 }
 
-/// The specification of a Node. Times of taints are not read.
+/// Specification of a Node. Times of taints are not read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeSpec {
-    /// The network of its pods.
+    /// Network of its pods.
     #[serde(rename = "podCIDR")]
     pub pod_cidr: Option<String>,
-    /// The networks of its pods, one of each family.
+    /// Networks of its pods, one for each family.
     #[serde(rename = "podCIDRs", deserialize_with = "or_default")]
     pub pod_cidrs: Vec<String>,
-    /// Its taints.
+    /// Taints.
     #[serde(deserialize_with = "or_default")]
     pub taints: Vec<Taint>,
 }
@@ -218,16 +220,16 @@ pub struct NodeSpec {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Taint {
-    /// Its key.
+    /// Key.
     #[serde(deserialize_with = "or_default")]
     pub key: String,
 }
 
-/// The status of a Node. Its conditions hold times, and are not read.
+/// Status of a Node. Its conditions contain times and are not read.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeStatus {
-    /// Its addresses.
+    /// Addresses.
     #[serde(deserialize_with = "or_default")]
     pub addresses: Vec<core::NodeAddress>,
 }
@@ -236,9 +238,9 @@ pub struct NodeStatus {
 ///
 /// # Errors
 ///
-/// A field that is read has another type than it should, or `text` is no JSON.
+/// A field that is read has the wrong type, or `text` is not JSON.
 pub fn decode<K: DeserializeOwned>(text: &str) -> Result<K, Undecodable> {
-    // The path costs time, and is needed where something is wrong alone.
+    // Tracking the path costs time, so it is done only after an error.
     if let Ok(object) = serde_json::from_str(text) {
         return Ok(object);
     }
@@ -249,8 +251,8 @@ pub fn decode<K: DeserializeOwned>(text: &str) -> Result<K, Undecodable> {
     })
 }
 
-/// A JSON object, or `null`, for which Go writes an empty one. Derived code alone takes an array for the fields of a struct in
-/// their order.
+/// Deserializes a JSON object, or `null` as an empty one, as Go writes it. Derived code would also
+/// accept an array with the fields of the struct in order.
 fn map<'de, D, T>(given: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -277,7 +279,7 @@ impl<'de, T: Default + Deserialize<'de>> Visitor<'de> for MapVisitor<T> {
     }
 }
 
-/// `null` is what Go writes for an empty list.
+/// Deserializes a value, or `null` as the default. Go writes `null` for an empty list.
 fn or_default<'de, D, T>(given: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,5 +1,6 @@
-//! A service proxy that runs on this node: kube-proxy, or kube-ipvsd itself, asked over HTTP at its metrics
-//! address. No process needs to be visible, so that it works from within a pod with the host's network.
+//! Detects a service proxy on this node, kube-proxy or kube-ipvsd, by HTTP requests to its metrics
+//! address. This works from a pod with the host's network, since the proxy's process need not be
+//! visible.
 
 mod listeners;
 #[cfg(test)]
@@ -11,18 +12,18 @@ use std::time::{Duration, Instant};
 
 pub use self::listeners::{Listener, listeners};
 
-/// Where both serve metrics unless they are told otherwise.
+/// Default metrics address of kube-proxy and kube-ipvsd.
 pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
-/// The modes that kube-proxy has had. kube-ipvsd answers `ipvs`.
+/// Modes of all versions of kube-proxy. kube-ipvsd answers `ipvs`.
 const MODES: [&str; 5] = ["iptables", "ipvs", "nftables", "kernelspace", "userspace"];
 
-/// Bounds of one answer. Any process may have the port.
+/// Limits of one answer, since any process may use the port.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Time for all of it, from the connection to the last byte.
+    /// Time from the connection to the last byte.
     time: Duration,
-    /// Bytes of head and body.
+    /// Maximum number of bytes of head and body.
     bytes: usize,
 }
 
@@ -32,13 +33,13 @@ const PAGE: Limits = Limits {
     bytes: 16 << 20,
 };
 
-/// Limits of the question which proxy it is. It delays the start.
+/// Limits of the identification of a proxy, which delays the start.
 const IDENTITY: Limits = Limits {
     time: Duration::from_secs(2),
     bytes: 16 << 20,
 };
 
-/// A service proxy that answers.
+/// A running service proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Running {
     /// kube-proxy in this mode.
@@ -56,18 +57,18 @@ impl std::fmt::Display for Running {
     }
 }
 
-/// Result of asking a process which service proxy it is.
+/// Result of the identification of a process.
 #[derive(Debug)]
 pub enum Identity {
     /// No process listens.
     Absent,
     /// A service proxy.
     Proxy(Running),
-    /// A process that does not answer as a service proxy does, or not in time.
+    /// A process that does not answer like a service proxy, or not in time.
     Other(io::Error),
 }
 
-/// Returns the proxy that answers at `address`, if one does.
+/// Returns the proxy that answers at `address`, if any.
 #[must_use]
 pub fn running(address: SocketAddr) -> Option<Running> {
     match identify(address) {
@@ -76,8 +77,9 @@ pub fn running(address: SocketAddr) -> Option<Running> {
     }
 }
 
-/// Asks the process at `address` which service proxy it is. The answer at `/proxyMode` must be a mode of kube-proxy. Takes a few
-/// seconds at most, whatever the process sends. A service proxy belongs to root: a process of another user is none, whatever it answers.
+/// Identifies the process at `address`. The answer at `/proxyMode` must be a mode of kube-proxy.
+/// Takes at most a few seconds, whatever the process sends. A process of a user other than root is
+/// never a service proxy.
 #[must_use]
 pub fn identify(address: SocketAddr) -> Identity {
     identify_within(address, IDENTITY)
@@ -96,7 +98,7 @@ fn identify_within(address: SocketAddr, limits: Limits) -> Identity {
     };
     if listeners::are_of_others(address.port()) {
         return Identity::Other(io::Error::other(
-            "the process that answers as kube-proxy does is not root's",
+            "the process answers like kube-proxy but does not run as root",
         ));
     }
     let status = ask(address, "/statusz?format=json", limits).unwrap_or_default();
@@ -107,7 +109,8 @@ fn identify_within(address: SocketAddr, limits: Limits) -> Identity {
     })
 }
 
-/// Returns an address at which a listener at `address` answers: loopback, if it listens at every address.
+/// Returns an address at which a listener at `address` can be reached: loopback if it listens at
+/// every address.
 #[must_use]
 pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
@@ -118,8 +121,8 @@ pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Returns true if the process at `address` answers at `/healthz` as the health server of kube-proxy, or of kube-ipvsd, does. Takes a few
-/// seconds at most, whatever the process sends.
+/// Returns true if the process at `address` answers at `/healthz` like the health server of
+/// kube-proxy or kube-ipvsd. Takes at most a few seconds, whatever the process sends.
 ///
 /// Source: `pkg/proxy/healthcheck/proxy_health.go`, Kubernetes 1.34.
 #[must_use]
@@ -129,7 +132,7 @@ pub fn answers_health(address: SocketAddr) -> bool {
     page.last_updated.is_some() && page.current_time.is_some()
 }
 
-/// The health page of a service proxy, in part.
+/// Fields of the health page of a service proxy that identify it.
 #[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct HealthPage {
@@ -137,7 +140,7 @@ struct HealthPage {
     current_time: Option<String>,
 }
 
-/// The page `path` at `address`.
+/// Returns the page `path` at `address`.
 ///
 /// # Errors
 ///
@@ -150,7 +153,7 @@ fn ask(address: SocketAddr, path: &str, limits: Limits) -> io::Result<String> {
     let deadline = Instant::now() + limits.time;
     let mut stream = TcpStream::connect_timeout(&address, limits.time)?;
     stream.set_write_timeout(Some(remaining(deadline)?))?;
-    // Version 1.0: the answer ends with the connection and comes in one piece.
+    // With HTTP 1.0 the answer is not chunked and ends with the connection.
     let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let answer = read(&mut stream, limits.bytes, deadline)?;
@@ -167,7 +170,7 @@ fn ask(address: SocketAddr, path: &str, limits: Limits) -> io::Result<String> {
     }
 }
 
-/// Reads to the end. A time limit of the socket bounds each reading alone, and a byte now and then would renew it: the limit is what
+/// Reads to the end. A timeout of the socket limits only one read, so each read gets the time that
 /// remains until `deadline`.
 fn read(stream: &mut TcpStream, most: usize, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
@@ -190,7 +193,8 @@ fn read(stream: &mut TcpStream, most: usize, deadline: Instant) -> io::Result<Ve
     }
 }
 
-/// Returns the time until `deadline`: more than zero, which would stand for no limit.
+/// Returns the time until `deadline`, or an error if it is zero: a socket timeout of zero would
+/// mean no limit.
 fn remaining(deadline: Instant) -> io::Result<Duration> {
     let remaining = deadline.saturating_duration_since(Instant::now());
     if remaining.is_zero() {

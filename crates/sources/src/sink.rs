@@ -10,21 +10,21 @@ use crate::event::{SourceEvent, SourceProblem};
 use crate::list_guard::Confirmation;
 use crate::status::SourceStatuses;
 
-/// The receiver has been dropped.
+/// Error: the receiver was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceiverGone;
 
-/// Progress of the sources, shared with those who show it.
+/// Progress of the sources, shared with health pages and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// Events that were sent and are not applied yet.
     pub backlog: Backlog,
-    /// The state of each source.
+    /// State of each source.
     pub statuses: SourceStatuses,
 }
 
-/// The only way from a source to the receiver: it stamps every cluster event. Clones send to the same
-/// receiver.
+/// Sends the events of the sources to the receiver and stamps every cluster event. Clones send to
+/// the same receiver.
 #[derive(Clone, Debug)]
 pub struct EventSink {
     events: Sender<SourceEvent>,
@@ -33,8 +33,8 @@ pub struct EventSink {
 }
 
 impl EventSink {
-    /// A sink of the sources `names`. The channel may be small: a slow receiver slows the sources down and loses
-    /// nothing.
+    /// Returns a sink of the sources `names`. The channel may be small: a full channel blocks the
+    /// sources, and no event is lost.
     #[must_use]
     pub fn new(names: &[&'static str], events: Sender<SourceEvent>) -> Self {
         let progress = Progress {
@@ -48,30 +48,31 @@ impl EventSink {
         }
     }
 
-    /// Asks for confirmation of lists that would delete most objects; without it every list counts.
+    /// Requires confirmation of lists that would delete most objects. By default every list is
+    /// applied.
     #[must_use]
     pub fn with_confirmation(mut self, confirmation: Confirmation) -> Self {
         self.confirmation = confirmation;
         self
     }
 
-    /// The confirmation that sources ask for.
+    /// Returns the settings of the confirmation.
     pub(crate) fn confirmation(&self) -> Confirmation {
         self.confirmation
     }
 
-    /// The progress of these sources.
+    /// Returns the progress of these sources.
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Stamps and sends `event`, and waits while the channel is full. `arrived` is when the source got it: events that
-    /// came together share one look at the clock.
+    /// Stamps and sends `event`, and waits while the channel is full. `arrived` is the time at
+    /// which the source received it.
     ///
     /// # Errors
     ///
-    /// The receiver is gone.
+    /// The receiver was dropped.
     pub async fn cluster(&self, event: ClusterEvent, arrived: Instant) -> Result<(), ReceiverGone> {
         self.progress.backlog.stamp(&event, arrived);
         self.send(SourceEvent::Cluster(event)).await
@@ -85,7 +86,7 @@ impl EventSink {
         self.send(SourceEvent::Recovered { subject }).await
     }
 
-    /// Returns when the receiver is gone.
+    /// Waits until the receiver is dropped.
     pub(crate) async fn closed(&self) {
         self.events.closed().await;
     }

@@ -1,4 +1,4 @@
-//! One way to run either source.
+//! One interface to both sources.
 
 use std::path::PathBuf;
 
@@ -6,27 +6,27 @@ use crate::kube::{self, Connection, KubeSettings};
 use crate::sink::EventSink;
 use crate::watch_files;
 
-/// Where the cluster's objects come from.
+/// Source of the cluster's objects.
 #[derive(Clone)]
 pub enum SourceConfig {
     /// Manifests, see [`crate::files`].
     Files {
         /// Files and directories, or `-` for standard input.
         paths: Vec<PathBuf>,
-        /// True to read them again whenever they change.
+        /// True to watch the files for changes.
         watch: bool,
     },
     /// An API server, see [`crate::kube`].
     Kube {
-        /// The connection to it.
+        /// Connection to the server.
         connection: Connection,
-        /// The settings of its requests.
+        /// Settings of the requests.
         settings: Box<KubeSettings>,
     },
 }
 
 impl SourceConfig {
-    /// The names of the sources, for [`EventSink::new`].
+    /// Returns the names of the sources, for [`EventSink::new`].
     #[must_use]
     pub fn names(&self) -> &'static [&'static str] {
         match self {
@@ -36,11 +36,10 @@ impl SourceConfig {
     }
 }
 
-/// Delivers the events of `source` into `sink` until the receiver is gone; needs a tokio runtime with IO and
-/// time. Without `watch`, files are read once and the function returns, which does not mean that the cluster
-/// is empty now.
+/// Sends the events of `source` to `sink` until the receiver is dropped. Without `watch`, files are
+/// read once and the function returns. Needs a tokio runtime with IO and time.
 ///
-/// Only the receiver ends it: problems are sent as [`SourceEvent::Trouble`](crate::SourceEvent::Trouble).
+/// Problems do not end it; they are sent as [`SourceEvent::Trouble`](crate::SourceEvent::Trouble).
 pub async fn run(source: SourceConfig, sink: EventSink) {
     match source {
         SourceConfig::Files { paths, watch: true } => watch_files::run(paths, sink).await,

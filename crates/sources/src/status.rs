@@ -1,4 +1,4 @@
-//! The state of each source, for health pages and metrics.
+//! State of each source, for health pages and metrics.
 
 #[cfg(test)]
 mod tests;
@@ -14,15 +14,15 @@ use crate::event::{ProblemKind, SourceProblem};
 /// State of a source. Prints as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SourceState {
-    /// The full list is awaited or arrives.
+    /// The full list is not complete yet.
     Listing,
-    /// The full list was delivered and changes are followed.
+    /// The full list is complete, and changes are watched.
     Watching,
     /// The server refuses the credentials (401) or the request (403).
     Refused,
     /// The server cannot be reached.
     Unreachable,
-    /// Another problem: the server fails or throttles, or a file has a mistake.
+    /// Another problem: the server fails or limits the rate of requests, or a file has an error.
     Failing,
 }
 
@@ -36,7 +36,7 @@ impl SourceState {
         Self::Failing,
     ];
 
-    /// The word for it.
+    /// Returns the name of the state.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl SourceState {
         }
     }
 
-    /// State of a source with a problem of this kind.
+    /// Returns the state of a source with a problem of this kind.
     fn of(kind: ProblemKind) -> Self {
         match kind {
             ProblemKind::Unauthorized | ProblemKind::Forbidden => Self::Refused,
@@ -69,31 +69,31 @@ impl std::fmt::Display for SourceState {
     }
 }
 
-/// One source: a resource of the API server, or the files.
+/// Status of one source: a resource of the API server, or the files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
-    /// The state.
+    /// Current state.
     pub state: SourceState,
     /// Time of the last change of state.
     pub since: SystemTime,
-    /// Complete lists delivered so far.
+    /// Number of complete lists so far.
     pub lists: u64,
-    /// Times at which a watch that had ended was opened again.
+    /// Number of watches that were opened again after they had ended.
     pub watch_restarts: u64,
-    /// Last time the server or a file delivered what was asked for.
+    /// Time of the last successful request or reading of a file.
     pub last_success: Option<SystemTime>,
-    /// The last problem, which may be over.
+    /// Last problem; it may be over.
     pub last_error: Option<SourceError>,
 }
 
 /// A problem of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceError {
-    /// When it occurred last.
+    /// Time of the last occurrence.
     pub time: SystemTime,
-    /// Its kind.
+    /// Kind of problem.
     pub kind: ProblemKind,
-    /// Its text: it holds what a server or a file said.
+    /// Text, which may quote a server or a file.
     pub message: SafeText,
 }
 
@@ -109,13 +109,13 @@ impl SourceStatus {
         }
     }
 
-    /// Returns true if a full list was delivered once.
+    /// Returns true once a full list was delivered.
     #[must_use]
     pub fn has_listed(&self) -> bool {
         self.lists > 0
     }
 
-    /// Complete lists after the first one.
+    /// Returns the number of complete lists after the first one.
     #[must_use]
     pub fn relists(&self) -> u64 {
         self.lists.saturating_sub(1)
@@ -129,19 +129,20 @@ impl SourceStatus {
     }
 }
 
-/// The state of every source by its name: `services`, `endpointslices`, `nodes`, or `files`. Clones share it.
+/// Status of every source by name: `services`, `endpointslices`, `nodes`, or `files`. Clones share
+/// it.
 #[derive(Clone, Debug, Default)]
 pub struct SourceStatuses(Arc<Mutex<BTreeMap<&'static str, SourceStatus>>>);
 
 impl SourceStatuses {
-    /// Sources that have delivered nothing since `now`.
+    /// Returns the statuses of sources that start at `now`.
     #[must_use]
     pub fn new(names: &[&'static str], now: SystemTime) -> Self {
         let fresh = |name: &&'static str| (*name, SourceStatus::new(now));
         Self(Arc::new(Mutex::new(names.iter().map(fresh).collect())))
     }
 
-    /// A copy of all states.
+    /// Returns a copy of all statuses.
     #[must_use]
     pub fn all(&self) -> BTreeMap<&'static str, SourceStatus> {
         (self.0.lock())
@@ -149,15 +150,15 @@ impl SourceStatuses {
             .clone()
     }
 
-    /// Returns true if there are sources and each has delivered a full list once.
+    /// Returns true if there are sources and each has delivered a full list.
     #[must_use]
     pub fn have_listed(&self) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         !all.is_empty() && all.values().all(SourceStatus::has_listed)
     }
 
-    /// A complete list begins. A problem lasts until the list is complete: one that breaks off each time must not
-    /// look like a success in between.
+    /// Records the start of a list. A problem lasts until the list is complete, so that a list that
+    /// always aborts does not look successful in between.
     pub fn list_started(&self, name: &'static str, now: SystemTime) {
         self.update(name, now, |status| {
             if status.state == SourceState::Watching {
@@ -166,7 +167,7 @@ impl SourceStatuses {
         });
     }
 
-    /// A complete list was delivered.
+    /// Records a complete list.
     pub fn list_done(&self, name: &'static str, now: SystemTime) {
         self.update(name, now, |status| {
             status.enter(SourceState::Watching, now);
@@ -175,13 +176,13 @@ impl SourceStatuses {
         });
     }
 
-    /// A watch that had ended was opened again.
+    /// Records that an ended watch was opened again.
     pub fn watch_restarted(&self, name: &'static str, now: SystemTime) {
         self.update(name, now, |status| status.watch_restarts += 1);
         self.succeeded(name, now);
     }
 
-    /// The server answered a watch or sent an event, or a file was read.
+    /// Records that the server answered a watch or sent an event, or that a file was read.
     pub fn succeeded(&self, name: &'static str, now: SystemTime) {
         self.update(name, now, |status| {
             status.enter(SourceState::Watching, now);
@@ -189,7 +190,7 @@ impl SourceStatuses {
         });
     }
 
-    /// The source has a problem. The source goes on trying.
+    /// Records a problem.
     pub fn failed(&self, name: &'static str, problem: &SourceProblem, now: SystemTime) {
         self.update(name, now, |status| {
             status.enter(SourceState::of(problem.kind), now);

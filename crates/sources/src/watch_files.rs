@@ -1,19 +1,17 @@
-//! Manifests for as long as they change.
+//! Watches manifests.
 //!
-//! After a change the files are read again as a whole once nothing has changed for 150 ms (at the
-//! latest after 2 s of changes), and what they say then is delivered as complete lists. So a change of
-//! many files, or a ConfigMap mount that swaps its `..data` link, comes in at once, and a file that is
-//! just being written is read when it is done.
-//!
-//! While a file has a mistake, its objects stay as [`FileSet`] says; while a path that was asked for is
-//! missing, nothing is deleted, and before it was there once no list is complete.
-//!
-//! A reading that lacks most of the known objects deletes them only if a later one lacks them too (`list_guard`).
-//!
-//! Files that could not be read, for instance for want of descriptors, are read again after 5 s, without a further change.
-//!
-//! Changes are noticed by inotify, which does not see what other machines do to a network file system.
-//! Where inotify is not to be had, the files are read every 10 s.
+//! - After a change all files are read again once nothing has changed for 150 ms, or after 2 s of
+//!   constant changes. The objects are delivered as complete lists. So a change of many files, or a
+//!   ConfigMap mount that replaces its `..data` link, arrives as one change, and a file that is
+//!   being written is read when it is complete.
+//! - While a file has an error, its objects are kept ([`FileSet`]). While a path is missing,
+//!   nothing is deleted. Before all paths have existed once, no list is complete.
+//! - A reading that lacks most of the known objects deletes them only if a later one lacks them too
+//!   (`list_guard`).
+//! - Files that could not be read, for example for lack of descriptors, are read again after 5 s
+//!   even without a change.
+//! - Changes are detected by inotify, which does not detect changes by other machines in a network
+//!   file system. Without inotify the files are read every 10 s.
 
 mod changes;
 mod notify;
@@ -34,19 +32,19 @@ use crate::files::{FileErrorKind, FileObjects, FileSet};
 use crate::list_guard::{ListGuard, Shrunk};
 use crate::sink::{EventSink, ReceiverGone};
 
-/// The name of the source.
+/// Name of the source.
 pub const SOURCE: &str = "files";
 
 /// Time after which files that could not be read are read again.
 const RETRY_READ: Duration = Duration::from_secs(5);
 
-/// Delivers what is at `paths` until the receiver is gone. Standard input cannot change: it is read
-/// once, and read again as empty, so do not watch it.
+/// Reads and watches `paths` until the receiver is dropped. Do not watch standard input: a second
+/// reading of it is empty.
 pub async fn run(paths: Vec<PathBuf>, sink: EventSink) {
     let mut sender = FileSender::new(sink);
     let mut files = FileSet::new(paths);
     loop {
-        // Watch first, read then: what changes in between is read again.
+        // The watch starts before the reading, so that no change is missed.
         let changes = Changes::at(files.paths());
         let (after, found) = read(files).await;
         files = after;
@@ -64,15 +62,15 @@ pub async fn run(paths: Vec<PathBuf>, sink: EventSink) {
     }
 }
 
-/// Delivers what is at `paths` once.
+/// Reads `paths` once.
 pub async fn run_once(paths: Vec<PathBuf>, sink: EventSink) {
     let (_, found) = read(FileSet::new(paths)).await;
     let mut sender = FileSender::new(sink);
-    // A receiver that is gone needs nothing.
+    // A dropped receiver needs no events.
     let _ = sender.send(found).await;
 }
 
-/// Reads on a thread where blocking harms nobody.
+/// Reads on a thread for blocking calls.
 async fn read(mut files: FileSet) -> (FileSet, FileObjects) {
     let reading = tokio::task::spawn_blocking(move || {
         let found = files.read();
@@ -84,7 +82,7 @@ async fn read(mut files: FileSet) -> (FileSet, FileObjects) {
     }
 }
 
-/// Sends the differences from one reading to the next.
+/// Sends new readings and their problems.
 struct FileSender {
     sink: EventSink,
     sent: Option<FileObjects>,
@@ -104,10 +102,11 @@ impl FileSender {
         }
     }
 
-    /// Sends what is new in `found`. Returns when to read again if `found` is held back until then.
+    /// Sends `found` if it differs from the last reading. If it needs confirmation, returns the
+    /// time until the next reading instead.
     async fn send(&mut self, found: FileObjects) -> Result<Option<Duration>, ReceiverGone> {
         for (kind, count) in &found.other_kinds {
-            tracing::debug!(%kind, count, "skipping objects of this kind");
+            tracing::debug!(%kind, count, "ignored objects of this kind");
         }
         let known = self.sent.as_ref().map_or(&[][..], |sent| &sent.warnings);
         for warning in &found.warnings {
@@ -136,7 +135,7 @@ impl FileSender {
         Ok(shrunk.map(|shrunk| shrunk.wait))
     }
 
-    /// Returns why complete lists must not be delivered yet.
+    /// Returns the reason why the lists must not be delivered yet, if any.
     fn judge(&mut self, events: &[ClusterEvent]) -> Option<Shrunk> {
         let now = Instant::now();
         let mut shrunk = None;
@@ -164,7 +163,7 @@ impl FileSender {
         }
     }
 
-    /// Sends what is wrong with the files where that is new, and what is right again. Returns all problems.
+    /// Sends new problems of the files, and the end of earlier ones. Returns all current problems.
     async fn send_troubles(
         &mut self,
         found: &FileObjects,

@@ -1,4 +1,4 @@
-//! YAML with limits and places: what files of objects and of configuration have in common.
+//! Reads YAML and JSON with limits and places of errors, for files of objects and of configuration.
 
 mod locate;
 #[cfg(test)]
@@ -16,7 +16,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The same place in a text that has `lines` more lines in front.
+    /// Returns the place after `lines` lines are inserted in front of the text.
     pub(crate) fn below(self, lines: u64) -> Self {
         Self {
             line: self.line + lines,
@@ -25,25 +25,25 @@ impl Place {
     }
 }
 
-/// A text that is no YAML and no JSON.
+/// A syntax error of YAML or JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {
     pub(crate) place: Option<Place>,
-    /// One line.
+    /// Description in one line.
     pub(crate) what: String,
 }
 
-/// A part of a stream of YAML documents: from one `---` to the next.
+/// A part of a stream of YAML documents, from one `---` to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part<'a> {
-    /// Number of lines of the stream before it.
+    /// Number of lines in front of the part.
     pub(crate) lines_before: u64,
     pub(crate) text: &'a str,
 }
 
-/// Splits a stream at its `---` lines, so that a mistake in one document leaves the others readable.
-/// A line that begins with `---` and white space or nothing is a document marker wherever it stands,
-/// in block and quoted text too (YAML 1.2.2, production 206, `c-forbidden`).
+/// Splits a stream at its `---` lines, so that an error in one document does not affect the others.
+/// A line that begins with `---`, followed by white space or the end of the line, is always a
+/// document marker, even in block and quoted text (YAML 1.2.2, production 206, `c-forbidden`).
 pub(crate) fn parts(stream: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let (mut start, mut start_line, mut offset) = (0, 0, 0);
@@ -67,8 +67,9 @@ pub(crate) fn parts(stream: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// Returns true if a text holds nothing but document markers, comments and white space. A carriage return alone ends a line
-/// in YAML, so that content may follow a comment there: then the answer is false.
+/// Returns true if a text contains only document markers, comments and white space. A carriage
+/// return alone ends a line in YAML, so content may follow a comment there; such a text is not
+/// empty.
 pub(crate) fn is_empty(text: &str) -> bool {
     let blank = [' ', '\t'];
     text.split('\n').all(|line| {
@@ -83,13 +84,13 @@ pub(crate) fn is_empty(text: &str) -> bool {
     })
 }
 
-/// Reads all documents of a text, YAML or JSON; empty ones are left out. Beside the mistake come the
-/// documents before it.
+/// Reads all documents of a YAML or JSON text. Empty documents are skipped. After an error the
+/// documents before it are returned, too.
 pub(crate) fn documents(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
     documents_by(text, options())
 }
 
-/// Reads documents in which the last one of equal keys counts.
+/// Reads documents in which keys may be repeated. The last value of a key is used.
 pub(crate) fn documents_with_repeated_keys(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
     let mut options = options();
     options.duplicate_keys = serde_saphyr::DuplicateKeyPolicy::LastWins;
@@ -102,7 +103,7 @@ fn documents_by(text: &str, options: serde_saphyr::Options) -> (Vec<Value>, Opti
         if error.is_none() || !values.is_empty() {
             return (values, error);
         }
-        // Perhaps it is a YAML flow mapping, which looks like JSON at first.
+        // The text may be a YAML flow mapping, which begins like JSON.
     }
     match serde_saphyr::from_multiple_with_options::<Value>(text, options) {
         Ok(values) => (
@@ -141,11 +142,11 @@ fn json_documents(text: &str) -> (Vec<Value>, Option<SyntaxError>) {
     (values, None)
 }
 
-/// Large inputs are fine: a cluster of 10,000 Services makes tens of millions of nodes. What grows
-/// beyond its own size, by aliases and merge keys, is not.
+/// Returns options that accept large inputs, since a cluster of 10,000 Services has tens of
+/// millions of YAML nodes, and refuse inputs that grow by aliases and merge keys.
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
-        // `y`, `no` and `on` are text; a field that holds a boolean may take them for one.
+        // `y`, `no` and `on` are read as text; boolean fields may accept them as booleans.
         strict_booleans: true,
         budget: serde_saphyr::budget! {
             max_events: 400_000_000,
@@ -175,7 +176,7 @@ fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
         });
     let what = error.to_string();
     let mut what = what.lines().next().unwrap_or_default().to_owned();
-    // The place is told in front of the message, once.
+    // The place is printed in front of the message, so it is removed here.
     if let Some(end) = what.find(" at line ") {
         what.truncate(end);
     }

@@ -1,5 +1,5 @@
-//! The Kubernetes source against a whole API server: whatever happens to the server or on the way to
-//! it, what the source said is in the end what the server holds.
+//! Tests of the Kubernetes source against a whole API server: whatever fails at the server or in
+//! the network, in the end the events of the source add up to the objects of the server.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -59,7 +59,7 @@ fn node(name: &str) -> Value {
         "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.10"}]}})
 }
 
-/// Ten Services with slices, and two Nodes.
+/// Creates ten Services with slices, and two Nodes.
 fn fill(server: &Server) {
     for number in 0..10 {
         let name = format!("s{number}");
@@ -78,7 +78,7 @@ fn fill(server: &Server) {
     server.put(node("node2")).expect("a Node");
 }
 
-/// Adds, changes and deletes something of every kind, differently for every `round`.
+/// Adds, changes and deletes objects of every kind, differently for every `round`.
 fn change(server: &Server, round: u8) {
     let name = format!("n{round}");
     server
@@ -94,9 +94,9 @@ fn change(server: &Server, round: u8) {
     server
         .put(slice("s1-x", "s1", &format!("10.244.3.{round}")))
         .expect("a slice");
-    let gone = format!("s{}", round + 2);
+    let deleted = format!("s{}", round + 2);
     server
-        .delete(Resource::Services, "default", &gone)
+        .delete(Resource::Services, "default", &deleted)
         .expect("a Service");
     let mut own = node("node1");
     own["metadata"]["labels"] = json!({"topology.kubernetes.io/zone": format!("zone-{round}")});
@@ -136,7 +136,7 @@ impl Scene {
         }
     }
 
-    /// A full server whose state has been heard.
+    /// Starts a source at a filled server and waits until the states agree.
     async fn settled(settings: KubeSettings) -> Self {
         let server = server().await;
         fill(&server);
@@ -145,7 +145,7 @@ impl Scene {
         scene
     }
 
-    async fn hear(&mut self) {
+    async fn receive(&mut self) {
         let event = timeout_at(self.deadline, self.events.recv()).await;
         match event.expect("an event in time").expect("a running source") {
             SourceEvent::Cluster(event) => {
@@ -166,23 +166,23 @@ impl Scene {
             SourceEvent::Recovered { subject } => {
                 assert!(
                     self.open.remove(&subject),
-                    "{subject} recovered from nothing"
+                    "{subject} recovered without a problem"
                 );
             }
         }
     }
 
-    /// Hears until the state is what the server holds now.
+    /// Receives events until the state equals that of the server.
     async fn agree(&mut self) {
         let wanted = held(&self.server, &self.settings).await;
         while !self.state.is_complete() || self.state != wanted {
-            self.hear().await;
+            self.receive().await;
         }
     }
 
     async fn until_troubles(&mut self, kind: ProblemKind) -> &SourceProblem {
         while !self.troubles.iter().any(|problem| problem.kind == kind) {
-            self.hear().await;
+            self.receive().await;
         }
         (self.troubles.iter())
             .find(|problem| problem.kind == kind)
@@ -191,7 +191,7 @@ impl Scene {
 
     async fn until_recovered(&mut self) {
         while !self.open.is_empty() {
-            self.hear().await;
+            self.receive().await;
         }
     }
 
@@ -211,7 +211,7 @@ fn connection(server: &Server) -> Connection {
     Connection::without_credentials(server.url().parse().expect("a URL")).expect("a client")
 }
 
-/// Returns the objects that the server holds, by lists alone.
+/// Returns the objects of the server, read by lists.
 async fn held(server: &Server, settings: &KubeSettings) -> ClusterState {
     let mut state = ClusterState::default();
     let events = list_once(&connection(server), settings)
@@ -235,7 +235,7 @@ fn by_pages() -> KubeSettings {
 }
 
 #[tokio::test]
-async fn lists_and_changes() {
+async fn lists_and_changes_are_delivered() {
     for (settings, streamed) in [(settings(), true), (by_pages(), false)] {
         let mut scene = Scene::settled(settings).await;
         assert_eq!(scene.state.service_names().count(), 10);
@@ -257,7 +257,7 @@ async fn lists_and_changes() {
 }
 
 #[tokio::test]
-async fn a_server_without_streamed_lists() {
+async fn a_server_without_streamed_lists_is_read_by_pages() {
     let server = server().await;
     server.faults().without_streaming_lists(true);
     fill(&server);
@@ -269,7 +269,7 @@ async fn a_server_without_streamed_lists() {
 }
 
 #[tokio::test]
-async fn the_selectors_and_all_nodes() {
+async fn the_selectors_apply_and_all_nodes_are_watched() {
     let all = KubeSettings {
         nodes: Nodes::All,
         ..settings()
@@ -291,7 +291,7 @@ async fn the_selectors_and_all_nodes() {
 }
 
 #[tokio::test]
-async fn a_server_restarts() {
+async fn a_restarted_server_recovers() {
     let mut scene = Scene::settled(settings()).await;
     scene.server.down().await;
     let problem = scene.until_troubles(ProblemKind::Unreachable).await;
@@ -303,7 +303,7 @@ async fn a_server_restarts() {
 }
 
 #[tokio::test]
-async fn a_server_loses_its_state() {
+async fn lost_state_of_a_server_is_detected() {
     let mut scene = Scene::settled(settings()).await;
     scene.server.down().await;
     scene.server.up(State::Lost).await.expect("the port");
@@ -316,7 +316,7 @@ async fn a_server_loses_its_state() {
 }
 
 #[tokio::test]
-async fn history_is_compacted_during_changes() {
+async fn a_compacted_history_causes_relists() {
     for settings in [settings(), by_pages()] {
         let mut scene = Scene::settled(settings).await;
         scene.until_watches(3).await;
@@ -338,7 +338,7 @@ async fn history_is_compacted_during_changes() {
 }
 
 #[tokio::test]
-async fn connections_break_in_the_middle_of_events() {
+async fn connections_that_break_in_the_middle_of_events_lose_nothing() {
     let mut scene = Scene::settled(settings()).await;
     for round in 0..5 {
         scene.server.faults().cut_events(2);
@@ -349,7 +349,7 @@ async fn connections_break_in_the_middle_of_events() {
 }
 
 #[tokio::test]
-async fn watches_end() {
+async fn ended_watches_are_resumed() {
     let mut scene = Scene::settled(settings()).await;
     for round in 0..5 {
         scene.until_watches(3).await;
@@ -373,7 +373,7 @@ async fn connections_are_half_open() {
 }
 
 #[tokio::test]
-async fn a_server_is_busy_or_fails() {
+async fn busy_and_failing_servers_are_reported_and_retried() {
     for (code, kind) in [
         (429, ProblemKind::Throttled),
         (500, ProblemKind::ServerFailed),
@@ -389,7 +389,7 @@ async fn a_server_is_busy_or_fails() {
         let mut scene = Scene::start(server, settings()).await;
         scene.until_troubles(kind).await;
         while scene.server.faults().state().fail_next.is_some() {
-            scene.hear().await;
+            scene.receive().await;
         }
         scene.agree().await;
         scene.until_recovered().await;
@@ -397,7 +397,7 @@ async fn a_server_is_busy_or_fails() {
 }
 
 #[tokio::test]
-async fn credentials_are_refused() {
+async fn refused_credentials_are_reported_and_objects_kept() {
     let mut scene = Scene::settled(settings()).await;
     let check = |faults: &Faults, on: bool| {
         faults.unauthorized(on);
@@ -408,10 +408,10 @@ async fn credentials_are_refused() {
     assert!(
         problem
             .to_string()
-            .ends_with("has expired, or is of another cluster"),
+            .ends_with("has expired, or belongs to another cluster"),
         "{problem}"
     );
-    // What was said before stays.
+    // Earlier objects are kept.
     assert_eq!(scene.state.service_names().count(), 10);
     check(scene.server.faults(), false);
     change(&scene.server, 0);
@@ -425,7 +425,7 @@ async fn credentials_are_refused() {
 }
 
 #[tokio::test]
-async fn a_role_is_missing() {
+async fn a_missing_role_is_reported() {
     let server = server().await;
     fill(&server);
     server.faults().forbid(vec![Forbid {
@@ -452,7 +452,7 @@ async fn a_role_is_missing() {
 }
 
 #[tokio::test]
-async fn a_cluster_without_slices() {
+async fn endpoints_are_watched_in_a_cluster_without_slices() {
     let server = server().await;
     server.faults().without_discovery_v1(true);
     server.put(service("a", "10.96.1.1")).expect("a Service");
@@ -482,9 +482,9 @@ async fn a_cluster_without_slices() {
     assert_eq!(scene.troubles, []);
 }
 
-/// The selector that the server gets leaves only slices of headless Services out.
+/// The selector excludes only slices of headless Services.
 #[tokio::test]
-async fn slices_of_no_service_are_delivered() {
+async fn slices_without_a_service_are_delivered() {
     let server = server().await;
     let labelled = |service: &str| slice("a-1", service, "10.244.1.1");
     let mut unlabelled = labelled("a");
@@ -515,7 +515,7 @@ async fn slices_of_no_service_are_delivered() {
 }
 
 #[tokio::test]
-async fn slices_are_no_longer_served() {
+async fn endpoints_are_watched_once_slices_are_no_longer_served() {
     let mut scene = Scene::settled(settings()).await;
     scene
         .server
@@ -556,7 +556,7 @@ async fn events_are_delivered_in_lists_of_every_kind() {
 }
 
 #[tokio::test]
-async fn over_tls_with_a_token() {
+async fn tls_and_tokens_are_used() {
     let config = ServerConfig {
         tls: true,
         token: Some("secret".to_owned()),
@@ -574,7 +574,7 @@ async fn over_tls_with_a_token() {
     let events = list_once(&connection, &settings()).await.expect("lists");
     assert!(events.len() > 20);
 
-    // A client that does not know the authority.
+    // A client without the certificate authority.
     let problem = list_once(&self::connection(&server), &settings())
         .await
         .expect_err("no trust");

@@ -1,5 +1,6 @@
-//! The Kubernetes source against a server of either kind: in memory, or `kube-apiserver` with `etcd` where `KUBEBUILDER_ASSETS` names
-//! the folder with both. One without `discovery.k8s.io/v1` (before Kubernetes 1.21) gets Endpoints in place of slices.
+//! Tests of the Kubernetes source against a server in memory, or against `kube-apiserver` and
+//! `etcd` of the folder `KUBEBUILDER_ASSETS`. A server without `discovery.k8s.io/v1` (before
+//! Kubernetes 1.21) gets Endpoints instead of slices.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use sources::{EventSink, SourceConfig, SourceEvent};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
-/// Longer than a real server takes to come back.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Limit of every wait, longer than the restart of a real server takes.
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 fn settings(streaming_lists: bool) -> KubeSettings {
     let backoff = || BackoffSettings {
@@ -35,7 +36,7 @@ fn service(name: &str, address: &str) -> Value {
         "spec": {"clusterIP": address, "ports": [{"port": 80}]}})
 }
 
-/// The kind of object that says where endpoints are.
+/// Kind of objects with endpoints.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Endpoints {
     Slices,
@@ -54,7 +55,7 @@ impl Endpoints {
         }
     }
 
-    /// Endpoints of the Service `name` at `address`.
+    /// Returns an object with an endpoint of the Service `name` at `address`.
     fn object(self, name: &str, address: &str) -> Value {
         match self {
             Self::Slices => {
@@ -89,7 +90,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A source that follows a server with eight Services.
+    /// Starts a source at a server with eight Services.
     async fn start(streaming_lists: bool) -> Self {
         let server = TestServer::start().await.expect("a server");
         let endpoints = Endpoints::of(&server).await;
@@ -135,7 +136,7 @@ impl Scene {
         self.create(node).await;
     }
 
-    /// Changes something of every kind.
+    /// Changes objects of every kind.
     async fn change(&self, round: u8) {
         let name = format!("n{round}");
         self.create(service(&name, &format!("10.96.2.{round}")))
@@ -149,15 +150,15 @@ impl Scene {
         let label = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": name}}});
         let labelled = self.server.patch(Resource::Nodes, "", "node1", &label);
         labelled.await.expect("a patch");
-        let gone = format!("s{}", round + 1);
+        let other = format!("s{}", round + 1);
         for kind in [Resource::Services, kind] {
-            let deleted = self.server.delete(kind, "default", &gone).await;
-            // Endpoints go with their Service in some versions.
+            let deleted = self.server.delete(kind, "default", &other).await;
+            // Some versions delete Endpoints together with their Service.
             assert!(deleted.is_ok() || kind == Resource::Endpoints);
         }
     }
 
-    /// Hears until the state is what the server lists.
+    /// Receives events until the state equals that of the server.
     async fn agree(&mut self) {
         let mut wanted = ClusterState::default();
         let listed = list_once(&self.connection, &self.settings).await;
@@ -165,21 +166,21 @@ impl Scene {
             wanted.absorb(event);
         }
         while !self.state.is_complete() || self.state != wanted {
-            self.hear().await;
+            self.receive().await;
         }
     }
 
-    /// Stops the server, and waits until each kind of object was asked for in vain.
+    /// Stops the server and waits until a problem was reported for each kind of objects.
     async fn down(&mut self) {
         self.troubled.clear();
         self.server.down().await;
         while self.troubled.len() < 3 {
-            self.hear().await;
+            self.receive().await;
         }
     }
 
-    async fn hear(&mut self) {
-        let event = timeout(PATIENCE, self.events.recv()).await;
+    async fn receive(&mut self) {
+        let event = timeout(TIMEOUT, self.events.recv()).await;
         match event.expect("an event in time").expect("a running source") {
             SourceEvent::Cluster(event) => drop(self.state.absorb(event)),
             SourceEvent::Trouble(problem) => drop(self.troubled.insert(problem.subject)),
@@ -189,7 +190,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn lists_and_changes() {
+async fn lists_and_changes_are_delivered() {
     for streaming_lists in [true, false] {
         let mut scene = Scene::start(streaming_lists).await;
         scene.agree().await;
@@ -204,7 +205,7 @@ async fn lists_and_changes() {
 }
 
 #[tokio::test]
-async fn a_server_restarts_and_loses_its_state() {
+async fn a_restart_and_lost_state_are_detected() {
     let mut scene = Scene::start(true).await;
     scene.agree().await;
     scene.down().await;

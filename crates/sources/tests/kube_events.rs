@@ -1,4 +1,4 @@
-//! Events against a whole API server.
+//! Tests of Events against a whole API server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use sources::kube::Connection;
 use sources::kube::events::{Events, ObjectEvent, Regarding, Severity};
 use tokio::time::{Instant, sleep, timeout};
 
-/// A server, and events that are sent there.
+/// A server and events for it.
 struct Scene {
     server: Server,
     api: Api<Event>,
@@ -46,7 +46,7 @@ impl Scene {
         }
     }
 
-    /// Waits until `wanted` is true of the server's Events; returns them.
+    /// Waits until `wanted` returns true for the server's Events, and returns them.
     async fn until(&self, wanted: impl Fn(&[Event]) -> bool) -> Vec<Event> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -67,7 +67,7 @@ impl Scene {
         };
         timeout(Duration::from_secs(10), all)
             .await
-            .expect("so many");
+            .expect("drops in time");
         assert_eq!(self.dropped.load(Ordering::Relaxed), wanted);
     }
 }
@@ -109,16 +109,16 @@ fn count(event: &Event) -> i32 {
 }
 
 #[tokio::test]
-async fn an_event_says_who_what_and_why() {
+async fn every_field_of_an_event_is_sent() {
     let scene = Scene::start().await;
     scene
         .events
         .tell(about_service("web", "InvalidServiceAddress"));
     let [event] = &scene.until(|events| events.len() == 1).await[..] else {
-        unreachable!("one is waited for");
+        unreachable!("one event");
     };
     let regarding = event.regarding.clone().unwrap_or_default();
-    let said = [
+    let sent = [
         event.metadata.namespace.as_deref(),
         event.type_.as_deref(),
         event.reason.as_deref(),
@@ -142,7 +142,7 @@ async fn an_event_says_who_what_and_why() {
         "shop",
         "web",
     ];
-    assert_eq!(said, expected.map(Some));
+    assert_eq!(sent, expected.map(Some));
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn an_event_about_a_node_is_in_the_default_namespace() {
 }
 
 #[tokio::test]
-async fn equal_events_become_one_with_a_count() {
+async fn equal_events_are_merged_with_a_count() {
     let scene = Scene::start().await;
     for _ in 0..3 {
         scene.events.tell(about_service("web", "ServiceClash"));
@@ -185,7 +185,7 @@ async fn one_object_cannot_flood_the_server() {
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_is_counted_and_the_next_is_sent() {
+async fn refused_events_are_counted_and_later_ones_are_sent() {
     let scene = Scene::start().await;
     scene.server.faults().forbid(vec![Forbid {
         resource: "events".to_owned(),
@@ -201,7 +201,7 @@ async fn what_the_server_refuses_is_counted_and_the_next_is_sent() {
 #[tokio::test]
 async fn a_full_queue_drops_and_never_waits() {
     let scene = Scene::start().await;
-    // Nothing is sent before this task waits: the queue holds 256.
+    // Nothing is sent before this task waits, so the queue fills up to its limit of 256.
     for number in 0..300 {
         scene
             .events

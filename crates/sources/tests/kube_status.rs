@@ -1,4 +1,5 @@
-//! The state of each source, the backlog and the counts of requests, while an API server fails in its ways.
+//! Tests of the state of each source, the backlog and the counts of requests while an API server
+//! fails.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,12 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 const SOURCES: [&str; 3] = ["endpointslices", "nodes", "services"];
 
-/// A source that runs; what it sends is taken and counted, unless the receiver hangs.
+/// A running source. Its events are received and counted unless the receiver hangs.
 struct Scene {
     server: Server,
     requests: RequestStats,
     progress: Progress,
-    /// Kept by a receiver that hangs.
+    /// Channel of a hung receiver.
     events: Option<Receiver<SourceEvent>>,
 }
 
@@ -112,7 +113,7 @@ fn forbid_slices(server: &Server, on: bool) {
 }
 
 #[tokio::test]
-async fn sources_list_and_watch() {
+async fn sources_are_watching_after_their_lists() {
     let scene = Scene::start(server().await, false).await;
     scene.until_all(SourceState::Watching).await;
     assert!(scene.progress.statuses.have_listed());
@@ -124,14 +125,14 @@ async fn sources_list_and_watch() {
     }
     assert!(scene.answered("200") >= 3);
     assert_eq!(scene.answered("<error>"), 0);
-    // A watch counts when it is answered, not when it ends.
+    // A watch counts once it is answered, not when it ends.
     let latencies = scene.requests.counts().latencies;
     let count: u64 = latencies.values().map(|latencies| latencies.count).sum();
     assert_eq!(count, scene.answered("200"));
 }
 
 #[tokio::test]
-async fn a_list_is_forbidden_from_the_start_and_later() {
+async fn forbidden_lists_are_refused_from_the_start_and_later() {
     let server = server().await;
     forbid_slices(&server, true);
     let scene = Scene::start(server, false).await;
@@ -163,7 +164,7 @@ async fn a_list_is_forbidden_from_the_start_and_later() {
         .await;
     assert!(scene.progress.statuses.have_listed(), "it has listed once");
     scene
-        .until("the other watches go on", |scene| {
+        .until("the other watches continue", |scene| {
             let status = scene.status("services");
             status.state == SourceState::Watching && status.watch_restarts == 1
         })
@@ -171,7 +172,7 @@ async fn a_list_is_forbidden_from_the_start_and_later() {
 }
 
 #[tokio::test]
-async fn credentials_are_refused_and_a_server_fails() {
+async fn refused_credentials_and_failing_servers_are_states() {
     let server = server().await;
     server.faults().unauthorized(true);
     let scene = Scene::start(server, false).await;
@@ -191,7 +192,7 @@ async fn credentials_are_refused_and_a_server_fails() {
 }
 
 #[tokio::test]
-async fn a_server_is_unreachable_from_the_start() {
+async fn an_unreachable_server_is_a_state() {
     let server = server().await;
     server.down().await;
     let scene = Scene::start(server, false).await;
@@ -203,7 +204,7 @@ async fn a_server_is_unreachable_from_the_start() {
 }
 
 #[tokio::test]
-async fn a_history_that_is_gone_is_listed_anew() {
+async fn a_compacted_history_is_a_relist() {
     let server = server().await;
     server.advance(10);
     let scene = Scene::start(server, false).await;
@@ -219,14 +220,14 @@ async fn a_history_that_is_gone_is_listed_anew() {
         .await;
 }
 
-/// A receiver that hangs does not stop the clock: events are stamped before they are sent.
+/// Events are stamped before they are sent, so their age grows while the receiver hangs.
 #[tokio::test]
-async fn what_a_receiver_that_hangs_does_not_take_grows_old() {
+async fn events_age_while_the_receiver_hangs() {
     let mut scene = Scene::start(server().await, true).await;
     let mut events = scene.events.take().expect("a receiver");
     let mut taken = 0;
     while scene.progress.backlog.oldest().is_none() {
-        // The first lists; then nothing more is taken.
+        // Receive the first lists and nothing more.
         let event = events.recv().await.expect("a running source");
         taken += u64::from(matches!(event, SourceEvent::Cluster(_)));
     }
@@ -236,15 +237,11 @@ async fn what_a_receiver_that_hangs_does_not_take_grows_old() {
         scene.server.put(service(name)).expect("a Service");
     }
     scene
-        .until("an event that nobody takes", |scene| {
+        .until("an unapplied event", |scene| {
             !scene.progress.backlog.is_empty()
         })
         .await;
-    let oldest = scene
-        .progress
-        .backlog
-        .oldest()
-        .expect("an event that waits");
+    let oldest = scene.progress.backlog.oldest().expect("an unapplied event");
     assert!(oldest <= Instant::now());
     assert!(taken > 0);
 }

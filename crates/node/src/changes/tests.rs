@@ -28,7 +28,8 @@ fn service(name: &str) -> ClusterEvent {
     ClusterEvent::Upsert(Object::Service(Service::new(ObjectName::new("shop", name))))
 }
 
-/// The seconds that these events took in a daemon that started after 100 s and applied them after 110 s.
+/// Checks the seconds that `events` took in a daemon that started after 100 s and applied them
+/// after 110 s.
 fn check(events: &[ClusterEvent], failed: usize, expected: &[(AddressFamily, u64)]) {
     let mut latency = ProgrammingLatency::new(at(100));
     (events.iter()).for_each(|event| latency.received(event, true));
@@ -48,7 +49,7 @@ fn each_change_is_timed_from_when_it_was_made() {
 }
 
 #[test]
-fn changes_before_the_start_are_not_timed() {
+fn changes_before_the_start_are_not_measured() {
     check(
         &[slice("a", Ipv4, Some(99)), slice("a", Ipv4, None)],
         0,
@@ -57,7 +58,7 @@ fn changes_before_the_start_are_not_timed() {
 }
 
 #[test]
-fn a_deleted_slice_is_not_timed() {
+fn deleted_slices_are_not_measured() {
     let gone = ClusterEvent::Delete(ObjectKind::EndpointSlice, ObjectName::new("shop", "a"));
     let events = [
         slice("a", Ipv4, Some(103)),
@@ -68,18 +69,18 @@ fn a_deleted_slice_is_not_timed() {
 }
 
 #[test]
-fn nothing_is_timed_where_something_failed() {
+fn nothing_is_measured_after_a_failed_op() {
     check(&[slice("a", Ipv4, Some(103))], 1, &[]);
 }
 
 #[test]
-fn a_clock_that_is_ahead_makes_no_time_negative() {
+fn negative_latency_counts_as_zero() {
     check(&[slice("a", Ipv4, Some(115))], 0, &[(Ipv4, 0)]);
 }
 
-/// A change is over when its event is applied, not when some sync ends.
+/// A change ends when its event is applied, not when any sync ends.
 #[test]
-fn only_applied_events_are_timed() {
+fn only_applied_events_are_measured() {
     let mut latency = ProgrammingLatency::new(at(100));
     latency.received(&slice("a", Ipv4, Some(103)), true);
     latency.received(&slice("b", Ipv6, Some(104)), true);
@@ -95,7 +96,7 @@ fn changes(came: u64, pending: usize) -> Changes {
 }
 
 #[test]
-fn changes_wait_until_they_are_applied() {
+fn changes_are_pending_until_they_are_applied() {
     let mut latency = ProgrammingLatency::new(at(100));
     for event in [service("a"), service("b"), slice("a", Ipv4, None)] {
         latency.received(&event, true);
@@ -104,7 +105,7 @@ fn changes_wait_until_they_are_applied() {
     assert_eq!(latency.counts(), (changes(2, 2), changes(1, 1)));
     latency.received(&service("a"), true);
     assert_eq!(latency.counts(), (changes(1, 3), changes(0, 1)));
-    // A later change waits on.
+    // The later change stays pending.
     latency.applied(3, 0, at(110));
     assert_eq!(latency.counts(), (changes(0, 1), changes(0, 0)));
     latency.applied(4, 0, at(111));
@@ -112,7 +113,7 @@ fn changes_wait_until_they_are_applied() {
 }
 
 #[test]
-fn an_event_without_a_change_counts_and_does_not_wait() {
+fn an_event_without_a_change_is_counted_and_not_pending() {
     let mut latency = ProgrammingLatency::new(at(100));
     latency.received(&slice("a", Ipv4, Some(103)), false);
     latency.received(&service("a"), false);

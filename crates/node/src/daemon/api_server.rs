@@ -1,4 +1,4 @@
-//! The API server's addresses, which no Service gets (deviation D22).
+//! Protects the API server's addresses: no Service may use them (deviation D22).
 
 mod names;
 #[cfg(test)]
@@ -15,8 +15,12 @@ use tracing::{error, info, warn};
 
 pub(super) use self::names::{Names, resolve};
 
-/// Returns the API server that `source` asks, or without one the server in `kubeconfig`, and the one that the environment of a pod
-/// names. What is not known is logged: it is not protected then.
+/// Returns the API servers to protect:
+///
+/// - the server of `source`; if the source is files, the server in `kubeconfig`
+/// - the server that the environment of a pod names
+///
+/// An unknown server is logged. It is not protected.
 pub(super) fn hosts(source: &SourceConfig, kubeconfig: Option<&Path>) -> Vec<ServerHost> {
     let asked = match source {
         SourceConfig::Kube { connection, .. } => ServerHost::of_url(&connection.server),
@@ -33,14 +37,15 @@ fn of_kubeconfig(path: &Path) -> Option<ServerHost> {
         Err(error) => chain(&error),
     };
     warn!(
-        "{}: {problem}; Services may take the API server's address: name its network in protectedCIDRs",
+        "{}: {problem}; the API server's address is not protected from Services: list its network in protectedCIDRs",
         path.display()
     );
     None
 }
 
-/// Takes addresses of the API server off the dummy device, where an older version bound them for a Service. This comes before the first
-/// list: as long as they are bound, the node cannot reach the API server, and no list comes.
+/// Deletes addresses of the API server from the dummy device, where an older version bound them for
+/// a Service. This runs before the first list: as long as they are bound, the node cannot reach the
+/// API server and receives no list.
 ///
 /// # Errors
 ///
@@ -57,7 +62,7 @@ pub(super) fn release(kernel: &mut dyn Kernel, config: &NodeConfig) -> Result<()
     let plan = planner::release(&live, &Ownership::new(config), config);
     carry_out(kernel, &plan, |planned, fate| match fate {
         Fate::Done => info!(
-            "{}: it kept the node from the API server at its address",
+            "{}: the address belongs to the API server, which the node could not reach",
             planned.op
         ),
         Fate::Failed(problem) => error!("{}", chain(&problem)),
@@ -68,7 +73,8 @@ pub(super) fn release(kernel: &mut dyn Kernel, config: &NodeConfig) -> Result<()
     });
     if plan.withheld > 0 {
         error!(
-            "another program changes the IPVS table: the API server's addresses stay on kube-ipvs0; restart kube-ipvsd"
+            "another program changed the IPVS table during the reading: the API server's addresses stay on kube-ipvs0; \
+             restart kube-ipvsd"
         );
     }
     Ok(())

@@ -15,22 +15,23 @@ mod shown;
 #[cfg(test)]
 mod tests;
 
-/// Keeps this node's IPVS table as the cluster's Services ask.
+/// Programs this node's IPVS tables for the Services of a cluster.
 ///
-/// Reads Services, EndpointSlices and the own Node from a Kubernetes API server or from files, compares
-/// what they ask for with the kernel's tables, and applies the difference. Entries of others are left
-/// alone. When it stops, the tables stay: traffic goes on.
+/// Reads Services, EndpointSlices and the own Node from a Kubernetes API server or from files,
+/// computes the tables that they require, compares them with the kernel's tables, and applies the
+/// difference. Entries of other programs are never changed. When kube-ipvsd stops, the tables stay
+/// and traffic continues.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kube-ipvsd", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// A kubeconfig file; without it $KUBECONFIG, then the pod's service account, then ~/.kube/config
+    /// kubeconfig file. Default: $KUBECONFIG, then the pod's service account, then ~/.kube/config
     #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
     pub kubeconfig: Option<PathBuf>,
-    /// Files or directories with Services and EndpointSlices instead of an API server; read again
-    /// whenever they change. `-` is standard input
+    /// Files or directories with Services and EndpointSlices, in place of an API server. They are
+    /// watched for changes. `-` is standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub manifests: Vec<PathBuf>,
-    /// The node's name in Kubernetes, if it is not the host's
+    /// Name of the Node object. Default: the host's name
     #[arg(
         long,
         value_name = "NAME",
@@ -39,45 +40,46 @@ pub struct Args {
         hide_env_values = true
     )]
     pub node_name: Option<String>,
-    /// The configuration: kube-proxy's file, KubeProxyConfiguration v1alpha1, or ours,
-    /// KubeIpvsConfiguration; it decides alone, whatever kube-proxy's flags below say
+    /// Configuration file: kube-proxy's KubeProxyConfiguration v1alpha1, or KubeIpvsConfiguration.
+    /// With a file, kube-proxy's flags below are ignored, except those of logging
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// End at fields of kube-proxy's file that it does not know or has no longer, instead of a warning
+    /// Exit with an error, not a warning, if kube-proxy's file has unknown or removed fields
     #[arg(long)]
     pub strict_config: bool,
-    /// Without meaning: kube-proxy's file is read leniently
+    /// No effect: kube-proxy's file is read leniently by default
     #[arg(long, hide = true)]
     pub lenient: bool,
-    /// Write the configuration that holds, with all defaults, to this file, and exit
+    /// Write the effective configuration with all defaults to this file, and exit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "cleanup"])]
     pub write_config_to: Option<PathBuf>,
-    /// Synchronise once and exit; status 1 if anything failed
+    /// Sync once and exit. The status is 1 if anything failed
     #[arg(long, conflicts_with = "cleanup")]
     pub once: bool,
-    /// Delete what this program made on this node, and exit
+    /// Delete everything that kube-ipvsd created on this node, and exit
     #[arg(long)]
     pub cleanup: bool,
-    /// Write the kernel settings that differ, and exit: what takes privileges, so that the daemon itself
-    /// runs with CAP_NET_ADMIN alone
+    /// Write the kernel settings that differ, and exit. Writing them takes privileges; after that
+    /// the daemon needs only CAP_NET_ADMIN
     #[arg(long, conflicts_with_all = ["once", "cleanup"])]
     pub init_only: bool,
-    /// Delete, once, what kube-proxy's iptables and nftables modes and old versions left on this node:
-    /// after the first synchronisation, since until then it may be what serves
+    /// Delete leftovers of kube-proxy's iptables and nftables modes and of its old versions, once,
+    /// after the first sync. Until that sync they may still serve traffic
     #[arg(long, conflicts_with_all = ["cleanup", "init_only", "force"])]
     pub remove_leftovers: bool,
-    /// Start though kube-proxy, or another kube-ipvsd, runs on this node
+    /// Start even if kube-proxy or another kube-ipvsd runs on this node
     #[arg(long)]
     pub force: bool,
-    /// Do not run `modprobe` for IPVS and its scheduler; load `ip_vs` and `ip_vs_NAME` before
+    /// Do not run `modprobe` for IPVS and its scheduler. `ip_vs` and `ip_vs_NAME` must be loaded
+    /// before
     #[arg(long)]
     pub no_modprobe: bool,
-    /// Format of log lines on standard error; without it --logging-format, then the file's logging.format,
-    /// then text
+    /// Format of log lines on standard error. Default: --logging-format, then the file's
+    /// logging.format, then text
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
-    /// Log lines to write: error, warn, info, debug, trace, or a filter such as `info,sources=debug`; without
-    /// it as -v or the file's logging.verbosity says, then info
+    /// Log level: error, warn, info, debug, trace, or a filter such as `info,sources=debug`.
+    /// Default: from -v, then the file's logging.verbosity, then info
     #[arg(
         long,
         value_name = "LEVEL",
@@ -85,7 +87,7 @@ pub struct Args {
         hide_env_values = true
     )]
     pub log_level: Option<String>,
-    /// The short form of --v
+    /// Short form of --v
     #[arg(short = 'v', value_name = "NUMBER", hide = true)]
     pub verbosity: Option<String>,
     /// kube-proxy's flags.
@@ -97,7 +99,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Reads the command line of this process. Ends the process where it is wrong, and where it asks for the help or the version.
+    /// Reads the command line of this process. Exits if it is invalid or asks for the help or the
+    /// version.
     #[must_use]
     pub fn of_process() -> Self {
         Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
@@ -112,7 +115,7 @@ impl Args {
         Ok(args)
     }
 
-    /// Returns the settings of the command line, which are added to the configuration file.
+    /// Returns the settings of the command line that are added to those of the configuration file.
     #[must_use]
     pub fn overrides(&self) -> NodeOverrides {
         let flags = self.flags.clone();
@@ -128,7 +131,7 @@ impl Args {
     }
 }
 
-/// Writes the flags of a command line as they are declared here.
+/// Rewrites a command line in kube-proxy's syntax with the flags as they are declared here.
 fn as_kube_proxy_reads_it(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let command = Args::command();
     let is_switch = |name: &str| {
@@ -147,7 +150,7 @@ Examples:
     kube-ipvsd --config=/var/lib/kube-proxy/config.conf --node-name=$(NODE_NAME)
   Without Kubernetes, from a directory that is watched:
     kube-ipvsd --manifests /etc/kube-ipvs --node-name node1
-  Once, from what kubectl prints:
+  Once, from the output of kubectl:
     kubectl get svc,endpointslices,nodes -A -o yaml | kube-ipvsd --manifests - --once
-  Leave the node as it was before:
+  Remove everything that kube-ipvsd created:
     kube-ipvsd --cleanup";

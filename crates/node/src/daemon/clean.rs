@@ -8,8 +8,8 @@ use model::{Leftovers, NodeConfig, Op, Scope, chain};
 use planner::Ownership;
 use tracing::{error, info};
 
-/// Deletes what is ours from the node, and with `sweeper` the rules of an old version's ipvs mode, which look into our sets. Status 1 if
-/// anything could not be deleted.
+/// Deletes our entries from the node, and with `sweeper` the rules of an old kube-proxy's ipvs
+/// mode, which refer to our sets. The status is 1 if anything could not be deleted.
 pub(super) fn clean(
     kernel: &mut dyn Kernel,
     mut sweeper: Sweeper,
@@ -17,10 +17,11 @@ pub(super) fn clean(
 ) -> Result<ExitCode, ObserveError> {
     let live = kernel.observe(&Scope::EVERYTHING)?;
     let plan = planner::cleanup(&live, &Ownership::new(config));
-    // Until then these rules keep clients out of what is still served; the sets cannot go before the rules.
+    // The rules restrict access to Services that are still served, so they are deleted late. They
+    // must be deleted before the sets that they refer to.
     let is_set = |planned: &model::PlannedOp| matches!(planned.op, Op::DestroySet(_));
     let before_sets = (plan.ops().position(is_set)).unwrap_or_else(|| plan.ops().count());
-    let (mut failed, mut told) = (0, 0);
+    let (mut failed, mut reported) = (0, 0);
     if before_sets == 0 {
         failed += sweep(&mut sweeper);
     }
@@ -33,16 +34,21 @@ pub(super) fn clean(
             }
             Fate::LeftOut => {
                 failed += 1;
-                error!("left out, for what failed before: {}", planned.op);
+                error!(
+                    "skipped, since an operation before it failed: {}",
+                    planned.op
+                );
             }
         }
-        told += 1;
-        if told == before_sets {
+        reported += 1;
+        if reported == before_sets {
             failed += sweep(&mut sweeper);
         }
     });
     if plan.withheld > 0 {
-        error!("another program changes the IPVS table: nothing was deleted, try again");
+        error!(
+            "another program changed the IPVS table during the reading: nothing was deleted; run --cleanup again"
+        );
     }
     info!(failed, "cleaned up. {}", plan.summary());
     Ok(if failed == 0 && plan.withheld == 0 {
@@ -52,12 +58,12 @@ pub(super) fn clean(
     })
 }
 
-/// Returns the number of problems.
+/// Deletes the rules of an old kube-proxy's ipvs mode. Returns the number of problems.
 fn sweep(sweeper: &mut Sweeper) -> usize {
     match sweeper.sweep_old_ipvs_mode() {
         Ok(found) => {
             if !found.is_empty() {
-                info!("deleted what an old kube-proxy left behind: {found}");
+                info!("deleted leftovers of an old kube-proxy: {found}");
             }
             report_held(&found)
         }
@@ -70,7 +76,7 @@ fn sweep(sweeper: &mut Sweeper) -> usize {
     }
 }
 
-/// Reports chains that stay, with the chains of other programs that lead to them. Returns their number.
+/// Reports chains that stay because chains of other programs jump to them. Returns their number.
 fn report_held(found: &Leftovers) -> usize {
     let mut count = 0;
     for (family, rules) in &found.rules {
@@ -78,8 +84,8 @@ fn report_held(found: &Leftovers) -> usize {
             for kept in &held.held {
                 let by: Vec<&str> = held.held_by.iter().map(|name| &**name).collect();
                 error!(
-                    "{family} chain {kept} of table {table} stays: chains of other programs lead to it ({}); delete their rules \
-                     and clean up again",
+                    "{family} chain {kept} of table {table} was not deleted: chains of other programs jump to it ({}); delete \
+                     their rules and run --cleanup again",
                     by.join(", ")
                 );
                 count += 1;

@@ -3,10 +3,12 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
-/// Raises the soft limit to the hard limit, as Go's runtime does: the soft one is 1024 on many systems, for programs that
-/// use `select`. Returns the limit in force; `u64::MAX` stands for none.
+/// Raises the soft limit to the hard limit, as Go's runtime does. The soft limit is 1024 on many
+/// systems, for the sake of programs that use `select`. Returns the limit in force; `u64::MAX`
+/// stands for no limit.
 ///
-/// Child processes inherit it. The programs that are started, iptables and modprobe, do not use `select`.
+/// Child processes inherit the limit. The child processes, iptables and modprobe, do not use
+/// `select`.
 pub(super) fn raise_limit() -> u64 {
     let before = getrlimit(Resource::Nofile);
     let Some(raised) = raised(before) else {
@@ -22,13 +24,13 @@ pub(super) fn raise_limit() -> u64 {
             in_force(raised)
         }
         Err(problem) => {
-            warn!("the limit of open file descriptors was not raised: {problem}");
+            warn!("failed to raise the limit of open file descriptors: {problem}; the limit stays");
             in_force(before)
         }
     }
 }
 
-/// Returns the limits to set; `None` if the soft limit is as high as it can be.
+/// Returns the limits to set, or `None` if the soft limit equals the hard limit.
 fn raised(limits: Rlimit) -> Option<Rlimit> {
     let soft = in_force(limits);
     let hard = limits.maximum.unwrap_or(u64::MAX);
@@ -59,9 +61,9 @@ mod tests {
         assert_eq!(raised_from(None, None), None);
     }
 
-    /// Every test of this process may have as many descriptors afterwards; none depends on fewer.
+    /// The limit stays raised for the other tests of this process; no test depends on a lower one.
     #[test]
-    fn the_process_gets_what_the_hard_limit_allows() {
+    fn the_process_gets_the_hard_limit() {
         let hard = getrlimit(Resource::Nofile).maximum;
         assert_eq!(raise_limit(), hard.unwrap_or(u64::MAX));
         assert_eq!(getrlimit(Resource::Nofile).current, hard);

@@ -1,4 +1,5 @@
-//! SIGHUP: reads the configuration file again. Without a file it does nothing, where the default would end the daemon.
+//! SIGHUP reloads the configuration file. Without a file it is ignored; the default action would
+//! end the daemon.
 
 use std::io;
 use std::sync::Arc;
@@ -8,12 +9,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-/// Catches SIGHUP from now on. Each one notifies `reload`; `None` where there is no configuration file.
+/// Catches SIGHUP from now on. Each one notifies `reload`, which is `None` without a configuration
+/// file.
 pub(super) fn follow(runtime: &Handle, reload: Option<Arc<Notify>>) {
     let inside = runtime.enter();
     match catch() {
         Ok(hangups) => drop(runtime.spawn(pass_on(hangups, reload))),
-        Err(problem) => warn!("SIGHUP cannot be caught and ends the daemon: {problem}"),
+        Err(problem) => warn!("failed to catch SIGHUP: {problem}; SIGHUP ends the daemon"),
     }
     drop(inside);
 }
@@ -44,9 +46,9 @@ mod tests {
 
     use super::*;
 
-    /// Without the handler the signal ends the process of the tests.
+    /// Without a handler the signal would end the process of the tests.
     #[test]
-    fn a_hangup_asks_for_a_reading() {
+    fn each_hangup_notifies_reload() {
         let runtime = Runtime::new().expect("a runtime");
         let reload = Arc::new(Notify::new());
         follow(runtime.handle(), None);

@@ -12,14 +12,14 @@ use crate::mailbox::NodeEvents;
 /// Time to wait after the watch failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Watches the interfaces until the answer is dropped. None where that cannot be done: then changes are
-/// seen at the next audit.
+/// Watches the interfaces until the returned value is dropped. Returns `None` if the watch cannot
+/// be opened; then the next audit detects changes.
 pub(super) fn watch(events: NodeEvents) -> Option<WatchStop> {
     let (watch, stop) = match AddressWatch::open() {
         Ok(opened) => opened,
         Err(problem) => {
             warn!(
-                "changes of interfaces are seen at the next audit only: {}",
+                "failed to watch the interfaces: {}; changes are detected by the next audit",
                 chain(&problem)
             );
             return None;
@@ -35,7 +35,7 @@ fn follow(mut watch: AddressWatch, events: &NodeEvents) {
             Ok(Watched::Stopped) => return,
             Ok(Watched::Changed(changes)) => changes,
             Err(problem) => {
-                warn!("failed to watch the interfaces: {problem}");
+                warn!("failed to watch the interfaces: {problem}; reading all of them again");
                 thread::sleep(PAUSE);
                 anything()
             }
@@ -57,7 +57,7 @@ fn report(events: &NodeEvents, Changes { interfaces, lost }: Changes) {
     }
 }
 
-/// Changes while the watch did not work: any.
+/// Returns every possible change, for the time in which the watch did not work.
 fn anything() -> Changes {
     Changes {
         interfaces: true,

@@ -1,4 +1,4 @@
-//! Leftovers of kube-proxy's other modes: reported, or deleted, once.
+//! Reports or deletes leftovers of kube-proxy's other modes, once.
 
 use std::thread::JoinHandle;
 
@@ -12,13 +12,13 @@ use crate::mailbox::NodeEvents;
 use crate::run::Observer;
 use reconciler::{Reconciler, Report};
 
-/// Waits for the first synchronisation in which nothing failed: until then the leftovers may be what
-/// serves. Then looks, in a thread of its own, since many rules take long.
+/// Waits for the first sync without failures, since the leftovers may serve traffic until then.
+/// Then searches in a separate thread, since reading many rules takes long.
 pub(super) struct Leftovers {
     backend: IptablesBackend,
     node: Name,
     remove: bool,
-    /// Receiver of reports; without one, the log.
+    /// Receiver of the finding; `None` writes it to the log.
     events: Option<NodeEvents>,
     stop: StopSignal,
     phase: Phase,
@@ -26,13 +26,14 @@ pub(super) struct Leftovers {
 
 enum Phase {
     Waiting,
-    /// A synchronisation has just ended well: that of all, if all was known.
+    /// A sync ended without failures. It was the first full sync if every list is complete.
     Synced,
     Begun(Option<JoinHandle<()>>),
 }
 
 impl Leftovers {
-    /// Nothing is looked at yet. With `remove` they are deleted, else told: to `events`, as long as the loop runs. `stop` ends the search.
+    /// Returns a search that has not begun. With `remove` it deletes leftovers, else it reports
+    /// them to `events` or to the log. `stop` ends the search.
     pub(super) fn new(
         backend: IptablesBackend,
         node: Name,
@@ -53,18 +54,20 @@ impl Leftovers {
     fn begin(&self) -> Option<JoinHandle<()>> {
         let (backend, node, remove) = (self.backend, self.node.clone(), self.remove);
         let (events, stop) = (self.events.clone(), self.stop.clone());
-        let look = move || {
+        let search = move || {
             let sweeper = Sweeper::open(backend).with_stop(stop);
             if remove {
                 sweep(sweeper);
             } else {
-                tell(sweeper, &node, events.as_ref());
+                report(sweeper, &node, events.as_ref());
             }
         };
         let thread = std::thread::Builder::new().name("leftovers".to_owned());
-        let started = thread.spawn(look);
+        let started = thread.spawn(search);
         if let Err(problem) = &started {
-            warn!("leftovers of kube-proxy's other modes are not looked for: {problem}");
+            warn!(
+                "failed to start the search for leftovers of kube-proxy's other modes: {problem}"
+            );
         }
         started.ok()
     }
@@ -87,14 +90,15 @@ impl Observer for Leftovers {
     }
 }
 
-/// Waits for a search under way, which a stop ends: rules of a table are deleted together or not at all.
+/// Waits until a running search has ended; a stop ends it early. The rules of a table are deleted
+/// together or not at all.
 impl Drop for Leftovers {
     fn drop(&mut self) {
         if let Phase::Begun(thread) = &mut self.phase
             && let Some(thread) = thread.take()
             && thread.join().is_err()
         {
-            error!("the search for leftovers of kube-proxy's other modes broke off");
+            error!("the search for leftovers of kube-proxy's other modes panicked");
         }
     }
 }
@@ -113,7 +117,7 @@ fn sweep(mut sweeper: Sweeper) {
     }
 }
 
-fn tell(mut sweeper: Sweeper, node: &Name, events: Option<&NodeEvents>) {
+fn report(mut sweeper: Sweeper, node: &Name, events: Option<&NodeEvents>) {
     match sweeper.find() {
         Ok(found) => {
             let Some(finding) = found.finding(node) else {
@@ -125,7 +129,7 @@ fn tell(mut sweeper: Sweeper, node: &Name, events: Option<&NodeEvents>) {
             }
         }
         Err(problem) => warn!(
-            "leftovers of kube-proxy's other modes are not looked for: {}",
+            "failed to search for leftovers of kube-proxy's other modes: {}; kube-ipvsd searches again after a restart",
             chain(&problem)
         ),
     }

@@ -1,4 +1,4 @@
-//! Errors of the servers: logged, sent as Events, and the end of the daemon where configured.
+//! Errors of the HTTP servers: logged, sent as Events, and fatal if `bindAddressHardFail` is set.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::events;
 use crate::http::telemetry::ServeErrors;
 use crate::metrics::Metrics;
 
-/// Where Events about `node` are told; what is not sent is counted.
+/// Starts the sender of Events about `node`. Dropped Events are counted in `metrics`.
 pub(super) fn publish(
     connection: &Connection,
     node: &Name,
@@ -26,15 +26,15 @@ pub(super) fn publish(
     events
 }
 
-/// Follows `errors` for as long as there is a server. Ends the daemon by `stop` where an address that must be
-/// bound cannot be.
+/// Handles `errors` as long as a server runs. Stops the daemon by `stop` if a mandatory address
+/// cannot be bound.
 pub(super) async fn follow(
     mut errors: ServeErrors,
     node: Name,
     events: Option<Events>,
     stop: watch::Sender<bool>,
 ) {
-    let tell = |event| {
+    let send = |event| {
         if let Some(events) = &events {
             events.tell(event);
         }
@@ -43,14 +43,14 @@ pub(super) async fn follow(
         tokio::select! {
             Some(problem) = errors.fatal.recv() => {
                 error!("{}", model::chain(&problem));
-                tell(events::bind_failure(&node, &problem));
+                send(events::bind_failure(&node, &problem));
                 stop.send_replace(true);
             }
-            // It is logged where it is tried again.
-            Some(problem) = errors.refused.recv() => tell(events::bind_failure(&node, &problem)),
+            // The server logs it with each attempt.
+            Some(problem) = errors.refused.recv() => send(events::bind_failure(&node, &problem)),
             Some(failure) = errors.checks.recv() => {
                 warn!("{}", model::chain(&failure));
-                tell(events::listen_failure(&node, &failure));
+                send(events::listen_failure(&node, &failure));
             }
             else => return,
         }

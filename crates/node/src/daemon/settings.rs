@@ -1,4 +1,4 @@
-//! `--init-only`, and what the daemon asks for itself.
+//! `--init-only`, and the settings of the daemon's own process.
 
 use std::fs;
 use std::process::ExitCode;
@@ -13,9 +13,8 @@ use tracing::{error, info, warn};
 use super::Args;
 use crate::logging::LogFormat;
 
-/// The kernel's word for a packet filter.
-/// Returns the format of log lines and the filter for them: by the daemon's own flags, then by `settings`, then text from the level
-/// info on.
+/// Returns the format of log lines and the log filter. The daemon's own flags take precedence over
+/// `settings`. The default is text with level info.
 pub(super) fn log<'a>(args: &'a Args, settings: Option<&DaemonSettings>) -> (LogFormat, &'a str) {
     let format = match settings.map(|settings| settings.log_format) {
         Some(config::LogFormat::Json) => LogFormat::Json,
@@ -38,8 +37,8 @@ pub(super) fn iptables_backend(backend: config::IptablesBackend) -> IptablesBack
     }
 }
 
-/// Writes the kernel settings that differ, and nothing else: what takes privileges. Status 1 if one could
-/// not be written.
+/// Writes the kernel settings that differ, which takes privileges, and nothing else. The status is
+/// 1 if a setting could not be written.
 pub(super) fn write(
     kernel: &mut dyn Kernel,
     config: &NodeConfig,
@@ -78,7 +77,7 @@ pub(super) fn write(
     });
     info!(
         failed,
-        "the kernel's settings are as they should. {}",
+        "wrote the kernel settings that differed. {}",
         plan.summary()
     );
     Ok(if failed == 0 {
@@ -88,9 +87,12 @@ pub(super) fn write(
     })
 }
 
-/// `oomScoreAdj`: how the kernel ranks this process when memory is short.
+/// Sets `oomScoreAdj`, by which the kernel ranks this process when memory is short.
 pub(super) fn rank_for_memory(score: i32) {
     if let Err(problem) = fs::write("/proc/self/oom_score_adj", score.to_string()) {
-        warn!(score, "oomScoreAdj could not be set: {problem}");
+        warn!(
+            score,
+            "failed to set oomScoreAdj: {problem}; the process keeps its rank"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Two programs that keep one table undo each other's work.
+//! Detects a second proxy at the start: two programs that write the same tables undo each other's
+//! work.
 
 use std::net::SocketAddr;
 
@@ -7,19 +8,21 @@ use tracing::warn;
 
 use super::Fatal;
 
-/// Refuses to start beside kube-proxy or another kube-ipvsd of this node: what answers at the metrics
-/// address is one. Another process there does not hold up the start: the address is then tried again later, as any
-/// address that is taken.
+/// Fails if kube-proxy or another kube-ipvsd runs on this node, that is, answers at the metrics
+/// address. Any other process at that address does not delay the start: the metrics server tries to
+/// bind the address again later.
 pub(super) fn refuse_second(metrics: Option<SocketAddr>) -> Result<(), Fatal> {
     let address = metrics.map_or(proxy::METRICS, proxy::reachable);
     match proxy::identify(address) {
         Identity::Absent => Ok(()),
         Identity::Other(problem) => {
-            warn!("no service proxy is known to run on this node, but {address} is in use: {problem}");
+            warn!(
+                "{address} is in use by a program that does not answer like kube-proxy: {problem}; starting anyway"
+            );
             Ok(())
         }
         Identity::Proxy(running) => Err(format!(
-            "{running} runs on this node and answers at {address}: two that write the same tables undo \
+            "{running} runs on this node and answers at {address}: two programs that write the same tables undo \
              each other's work. Stop it first, or start with --force"
         )
         .into()),
@@ -34,14 +37,14 @@ mod tests {
 
     use super::*;
 
-    /// Starts beside a process that gives `answer` to every question.
+    /// Checks for a second proxy beside a process that sends `answer` to every request.
     fn beside(answer: &'static str) -> Result<(), String> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("its address");
         spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.expect("a client");
-                // The whole head: what is unread when the connection is closed resets it.
+                // Read the whole head: closing a connection with unread bytes resets it.
                 let lines = BufReader::new(&stream).lines().map_while(Result::ok);
                 lines.take_while(|line| !line.is_empty()).for_each(drop);
                 let _ = stream.write_all(answer.as_bytes());
@@ -56,7 +59,7 @@ mod tests {
         assert_eq!(
             beside("HTTP/1.0 200 OK\r\n\r\niptables"),
             Err(
-                "kube-proxy (mode iptables) runs on this node and answers at ADDRESS: two that write the same tables undo \
+                "kube-proxy (mode iptables) runs on this node and answers at ADDRESS: two programs that write the same tables undo \
                  each other's work. Stop it first, or start with --force"
                     .to_owned()
             )
@@ -64,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_does_not_hold_up_the_start() {
+    fn another_process_does_not_prevent_the_start() {
         for answer in [
             "HTTP/1.0 200 OK\r\n\r\nhello",
             "HTTP/1.0 404 Not Found\r\n\r\niptables",

@@ -1,4 +1,4 @@
-//! Reports the loop's work to the servers: metrics, health, health-check node ports.
+//! Reports the loop's work to the HTTP servers: metrics, health, health-check node ports.
 
 #[cfg(test)]
 mod tests;
@@ -27,20 +27,20 @@ use crate::metrics::{Metrics, TableCounts, Traffic, TrafficOptions};
 use crate::run::Observer;
 use reconciler::{Reconciler, Report, Trigger};
 
-/// Minimum time between two looks at the entries that are not settled.
+/// Minimum time between two updates of the unsettled entries on `/statusz`.
 const SHOW_PERIOD: Duration = Duration::from_secs(1);
 
-/// Maximum age of what is shown of them while the loop is idle.
+/// Maximum age of the shown unsettled entries while the loop is idle.
 const SHOW_LIMIT: Duration = Duration::from_secs(4);
 
-/// The sources whose state is shown, and the command line that named them.
+/// The sources whose state the pages show, and the command line.
 pub(super) struct Sources {
-    /// Their progress.
+    /// Progress of the sources.
     pub(super) progress: Progress,
-    /// Requests to the API server; `None` if the cluster comes from files. Files may have no Nodes, and then the
-    /// node is not judged by its own.
+    /// Requests to the API server; `None` if the cluster is read from files. Files may contain no
+    /// Nodes, so a missing Node does not make this node ineligible then.
     pub(super) requests: Option<RequestStats>,
-    /// The command line.
+    /// Flags of the command line.
     pub(super) flags: Flags,
 }
 
@@ -48,21 +48,22 @@ pub(super) struct Sources {
 pub(super) struct TelemetryObserver {
     telemetry: Telemetry,
     from_cluster: bool,
-    /// The whole kernel was read since the counts were taken.
+    /// An audit read the whole kernel since the tables were counted.
     audited: bool,
     /// A sync ended since Services without local endpoints were counted.
     synced: bool,
-    /// Entries or readings may be in another state than shown.
+    /// The state of entries or readings may have changed since it was shown.
     unsettled: bool,
-    /// When they were shown last.
+    /// Time of the last update.
     shown: Option<Instant>,
-    /// Ops that failed in syncs since the loop was idle.
+    /// Number of ops that failed in syncs since the loop was idle.
     failed: usize,
     changes: ProgrammingLatency,
 }
 
 impl TelemetryObserver {
-    /// Starts the servers. `config` is the configuration in force, `descriptors` the limit of open files.
+    /// Starts the servers. `config` is the configuration in force, `descriptors` the limit of open
+    /// files.
     pub(super) fn start(
         resolved: &Resolved,
         sources: Sources,
@@ -101,17 +102,17 @@ impl TelemetryObserver {
         Ok((observer, errors))
     }
 
-    /// The metrics, for those that count what the loop does not.
+    /// Returns the metrics, for components beside the loop.
     pub(super) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(self.telemetry.metrics())
     }
 
-    /// Where readings of the kernel's counters go.
+    /// Returns the receiver of readings of the kernel's counters.
     pub(super) fn traffic(&self) -> Traffic {
         self.telemetry.traffic().clone()
     }
 
-    /// The changes of the first `through` cluster events have been tried.
+    /// Records that the changes of the first `through` cluster events have been tried.
     fn settle(&mut self, through: u64, now: Moment) {
         self.telemetry.settled(through, now);
         let failed = std::mem::take(&mut self.failed);
@@ -124,8 +125,8 @@ impl TelemetryObserver {
         metrics.changes(services, endpoints);
     }
 
-    /// Shows the entries that are not settled and the readings that fail: once a second at most while syncs end or
-    /// readings fail, else with the heartbeat of the loop.
+    /// Updates the unsettled entries and the failing readings: at most once a second while syncs
+    /// end or readings fail, else with the heartbeat of the loop.
     fn show_unsettled(&mut self, reconciler: &Reconciler, now: Moment) {
         let wait = if self.unsettled {
             SHOW_PERIOD
@@ -156,7 +157,7 @@ impl TelemetryObserver {
     }
 }
 
-/// The traffic metrics that the configuration asks for.
+/// Returns the options of the traffic metrics that the configuration enables.
 fn traffic(settings: &DaemonSettings) -> TrafficOptions {
     let (services, endpoints) = match settings.service_metrics {
         ServiceMetrics::Off => (false, false),

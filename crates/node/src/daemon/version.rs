@@ -1,4 +1,4 @@
-//! The version of Kubernetes of the cluster: alerts compare it among the components.
+//! The cluster's Kubernetes version, for the metric that alerts compare between components.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use tracing::debug;
 
 use crate::metrics::Metrics;
 
-/// A cluster is upgraded now and then.
+/// Time between two requests while the version is known. Upgrades are rare.
 const KNOWN: Duration = Duration::from_secs(3600);
+/// Time between two requests while the version is unknown.
 const UNKNOWN: Duration = Duration::from_secs(30);
 
-/// Asks the API server for its version, for as long as the daemon runs. Whoever is authenticated may ask (ClusterRole
-/// `system:public-info-viewer`).
+/// Requests the API server's version as long as the daemon runs. Every authenticated client may do
+/// so (ClusterRole `system:public-info-viewer`).
 pub(super) async fn follow(connection: Connection, metrics: Arc<Metrics>) {
     loop {
         let answer = connection.client.apiserver_version().await;
@@ -23,7 +24,7 @@ pub(super) async fn follow(connection: Connection, metrics: Arc<Metrics>) {
                 KNOWN
             }
             Err(error) => {
-                debug!(%error, "the API server does not say its version");
+                debug!(%error, "failed to get the version of the API server; trying again");
                 UNKNOWN
             }
         };

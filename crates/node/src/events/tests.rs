@@ -1,4 +1,4 @@
-//! Events that are sent about reports.
+//! Tests of the events about reports.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use model::plan::{Op, Reason};
 
 use super::*;
 
-/// An event in one line: where, how bad, reason, action, note.
+/// Prints an event in one line: object, severity, reason, action, note.
 fn printed(event: &ObjectEvent) -> String {
     let ObjectEvent {
         regarding,
@@ -74,7 +74,7 @@ fn a_finding_is_a_warning_on_its_object() {
 }
 
 #[test]
-fn a_mere_remark_is_not_told() {
+fn findings_of_level_info_have_no_event() {
     assert_eq!(
         found(Code::NoLocalEndpoints, "Service", "shop", "web"),
         None
@@ -88,7 +88,7 @@ fn an_object_without_a_name_has_no_event() {
 }
 
 #[test]
-fn every_code_has_a_reason_of_its_own_in_camel_case() {
+fn every_code_has_a_distinct_reason_in_camel_case() {
     let reasons: BTreeSet<_> = Code::ALL.into_iter().map(reason).collect();
     assert_eq!(reasons.len(), Code::ALL.len());
     for reason in reasons {
@@ -99,7 +99,7 @@ fn every_code_has_a_reason_of_its_own_in_camel_case() {
 }
 
 #[test]
-fn the_start_is_told_on_the_node() {
+fn the_start_is_an_event_on_the_node() {
     check(
         &[starting(&"node1".into())],
         &["v1 Node /node1 uid node1 | Normal Starting StartKubeProxy | "],
@@ -107,7 +107,7 @@ fn the_start_is_told_on_the_node() {
 }
 
 #[test]
-fn ports_that_cannot_be_opened_are_told_with_kube_proxys_reasons() {
+fn ports_that_cannot_be_opened_are_events_with_kube_proxys_reasons() {
     let (node, address) = ("node1".into(), SocketAddr::from(([0, 0, 0, 0], 32000)));
     let taken = || io::Error::from(io::ErrorKind::AddrInUse);
     let bind = |name| BindError {
@@ -152,15 +152,14 @@ fn repair(service: Option<&str>, address: &str) -> PlannedOp {
 }
 
 #[test]
-fn repairs_of_one_synchronisation_are_told_once_for_each_service() {
+fn repairs_of_one_sync_are_one_event_for_each_service() {
     let (node, mut repairs) = ("node1".into(), Repairs::default());
     repairs.add(&repair(Some("web"), "10.96.0.1"));
     repairs.add(&repair(None, "10.96.0.9"));
     repairs.add(&repair(Some("web"), "10.96.0.2"));
     repairs.add(&repair(Some("web"), "10.96.0.3"));
-    let told = repairs.take(&node);
     check(
-        &told,
+        &repairs.take(&node),
         &[
             "v1 Node /node1 uid node1 | Warning DriftRepaired Repair | node node1: another program changed \
              the kernel's tables: add address 10.96.0.9 to kube-ipvs0: missing in the kernel",
@@ -177,7 +176,7 @@ fn fail(failures: &mut Failures, planned: &PlannedOp, kind: OpErrorKind) {
 }
 
 #[test]
-fn a_change_that_fails_again_is_told_once_for_each_service() {
+fn a_change_that_fails_again_is_one_event_for_each_service() {
     let (node, mut failures, start) = ("node1".into(), Failures::default(), Instant::now());
     let sync = |failures: &mut Failures, retried: bool, seconds: u64| {
         fail(
@@ -206,7 +205,7 @@ fn a_change_that_fails_again_is_told_once_for_each_service() {
 }
 
 #[test]
-fn a_change_that_no_retry_helps_is_told_at_once() {
+fn a_permanent_failure_is_an_event_at_once() {
     let (node, mut failures) = ("node1".into(), Failures::default());
     let planned = PlannedOp {
         op: Op::SetSysctl("net.ipv4.ip_forward".into(), "1".into()),
@@ -217,7 +216,7 @@ fn a_change_that_no_retry_helps_is_told_at_once() {
 }
 
 #[test]
-fn failures_of_many_services_are_limited() {
+fn events_about_failing_services_are_limited() {
     let (node, mut failures) = ("node1".into(), Failures::default());
     for number in 0..1000 {
         let planned = repair(Some(&format!("s{number}")), "10.96.0.1");
@@ -231,7 +230,7 @@ fn failures_of_many_services_are_limited() {
 }
 
 #[test]
-fn a_reading_that_keeps_failing_is_told() {
+fn a_reading_that_keeps_failing_is_an_event() {
     let (node, mut failures, start) = ("node1".into(), Failures::default(), Instant::now());
     let mut fail = |count: u32, seconds: u64| {
         failures.unread(&ObserveError::Failed {
@@ -239,20 +238,20 @@ fn a_reading_that_keeps_failing_is_told() {
             source: "no module".into(),
         });
         let now = start + Duration::from_secs(seconds);
-        let told: Vec<_> = failures
+        let events: Vec<_> = failures
             .take_unread(&node, || count, now)
             .into_iter()
             .collect();
         assert_eq!(
             failures.take_unread(&node, || count, now),
             None,
-            "told already"
+            "sent already"
         );
-        told
+        events
     };
     check(&fail(2, 0), &[]);
     let expected = "v1 Node /node1 uid node1 | Warning ReadingFails Observe | node node1: failed to read sets: no \
-                    module; what depends on it is not compared with the cluster";
+                    module; until a reading succeeds, kube-ipvsd does not repair these entries";
     check(&fail(3, 1), &[expected]);
     check(&fail(9, 600), &[]);
     check(&fail(9, 601), &[expected]);

@@ -1,20 +1,20 @@
-//! Two clocks.
+//! A moment by the monotonic clock and by the wall clock.
 
 use std::time::{Instant, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// One moment by both clocks: the monotonic one for ages and the wall clock for answers.
+/// One moment by both clocks: the monotonic clock for ages and the wall clock for answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// For ages.
+    /// Monotonic time, for ages.
     pub instant: Instant,
-    /// For answers.
+    /// Wall-clock time, for answers.
     pub time: Timestamp,
 }
 
 impl Moment {
-    /// The present.
+    /// Returns the current moment.
     #[must_use]
     pub fn now() -> Self {
         Self {
@@ -23,7 +23,7 @@ impl Moment {
         }
     }
 
-    /// The date of `then` by the present wall clock.
+    /// Converts `then` to wall-clock time as RFC 3339.
     pub(super) fn date(self, then: Instant) -> String {
         let age = self.instant.saturating_duration_since(then);
         let age = SignedDuration::try_from(age).unwrap_or(SignedDuration::MAX);
@@ -31,7 +31,7 @@ impl Moment {
     }
 }
 
-/// `time` as RFC 3339.
+/// Formats `time` as RFC 3339.
 pub(super) fn date(time: SystemTime) -> String {
     let earliest = |_| Timestamp::MIN;
     Timestamp::try_from(time)

@@ -3,15 +3,15 @@
 /// Fields of a Node that decide whether load balancers should use it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeHealth {
-    /// It has a `metadata.deletionTimestamp`.
+    /// True if the Node has a `metadata.deletionTimestamp`.
     pub deleting: bool,
-    /// It has the taint by which the cluster autoscaler marks a node that it will delete
-    /// (`ToBeDeletedByClusterAutoscaler`).
+    /// True if the Node has the taint with which the cluster autoscaler marks nodes that it will
+    /// delete (`ToBeDeletedByClusterAutoscaler`).
     pub leaving: bool,
 }
 
 impl NodeHealth {
-    /// Returns true if the node is here to stay.
+    /// Returns true if the node is not about to be deleted.
     #[must_use]
     pub fn is_eligible(self) -> bool {
         let Self { deleting, leaving } = self;

@@ -1,4 +1,4 @@
-//! Readiness: the node serves what the cluster asks for, or the reason why not.
+//! Readiness of the node, with the reasons if it is not ready.
 
 use std::collections::BTreeMap;
 
@@ -11,35 +11,37 @@ use super::moment::{Moment, date};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Readiness {
-    /// Every source has delivered a full list once, and the first sync has ended. It stays true.
+    /// True once every source has delivered a full list and the first sync has ended. It stays
+    /// true.
     pub ready: bool,
-    /// The present.
+    /// Current time.
     pub current_time: String,
     /// Conditions that are not met yet, each with its reason.
     pub missing: Vec<String>,
-    /// Problems of sources that have delivered a list before: the node serves what it knew then.
+    /// Problems of sources that have delivered a list before. The node serves their last known
+    /// objects.
     pub stale: Vec<String>,
-    /// Every source by name.
+    /// Sources by name.
     pub sources: BTreeMap<&'static str, SourceReport>,
 }
 
-/// The state of one source. Times are RFC 3339.
+/// State of one source. Times are RFC 3339.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceReport {
     /// `listing`, `watching`, `refused`, `unreachable` or `failing`.
     pub state: String,
-    /// Since when.
+    /// Start of the current state.
     pub since: String,
-    /// It has delivered a full list once.
+    /// True once the source has delivered a full list.
     pub listed: bool,
-    /// Last time the server or a file delivered what was asked for.
+    /// Time of the last successful request or reading of a file.
     pub last_success: Option<String>,
-    /// The last problem, which may be over.
+    /// Last problem; it may be over.
     pub last_error: Option<SourceErrorReport>,
-    /// Times at which a watch that had ended was opened again.
+    /// Number of watches that were opened again after they had ended.
     pub watch_restarts: u64,
-    /// Full lists after the first one.
+    /// Number of full lists after the first one.
     pub relists: u64,
 }
 
@@ -47,11 +49,11 @@ pub struct SourceReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SourceErrorReport {
-    /// When it occurred last.
+    /// Time of the last occurrence.
     pub time: String,
-    /// Its kind: `forbidden`, `unreachable` and so on.
+    /// Kind: `forbidden`, `unreachable` and so on.
     pub kind: String,
-    /// Its text, escaped, at most 256 characters.
+    /// Text, escaped, at most 256 characters.
     pub message: String,
 }
 
@@ -91,7 +93,7 @@ impl Readiness {
 }
 
 impl SourceReport {
-    /// Every source by name.
+    /// Returns the reports of all sources by name.
     #[must_use]
     pub fn all(statuses: &SourceStatuses) -> BTreeMap<&'static str, Self> {
         let all = statuses.all().into_iter();
@@ -115,7 +117,7 @@ impl SourceReport {
         }
     }
 
-    /// The problem that lasts, as `: text`.
+    /// Returns the current problem as `: text`, or `None` if the source works.
     fn problem(&self) -> Option<String> {
         if matches!(&*self.state, "listing" | "watching") {
             return None;
@@ -125,7 +127,7 @@ impl SourceReport {
     }
 }
 
-/// A line for a terminal.
+/// Formats the report as one line for a terminal.
 impl std::fmt::Display for SourceReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {

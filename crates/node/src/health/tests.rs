@@ -1,4 +1,4 @@
-//! When the proxy is healthy and what it answers.
+//! Tests of the health of the proxy and of its answers.
 
 mod of_the_loop;
 
@@ -13,7 +13,8 @@ use super::{Health, Moment, NodeHealth, ProxyHealth};
 
 const START: &str = "2026-01-02T03:04:05Z";
 
-/// A proxy with a sync period of 30 s. Its sources have listed and the loop has applied that, all at the start.
+/// A proxy with a sync period of 30 s. At the start its sources have listed and the loop has
+/// applied the lists.
 struct Scene {
     health: Health,
     progress: Progress,
@@ -60,7 +61,7 @@ impl Scene {
         self.sent
     }
 
-    /// A source sends a change; returns its number.
+    /// Sends a change of a source and returns its number.
     fn change(&mut self, seconds: u64) -> u64 {
         let web = ObjectName::new("shop", "web");
         let event = ClusterEvent::Delete(ObjectKind::Service, web);
@@ -72,7 +73,7 @@ impl Scene {
         self.health.applied(through, now);
     }
 
-    /// The answers after so many seconds, at which the loop still runs.
+    /// Checks the answers at `seconds`, with a loop that still runs.
     fn check(&mut self, seconds: u32, livez: bool, healthz: bool) {
         let now = self.moment(seconds);
         self.health.alive(now.instant);
@@ -105,7 +106,7 @@ fn a_change_may_wait_for_twice_the_sync_period() {
 }
 
 #[test]
-fn the_oldest_change_counts() {
+fn the_oldest_pending_change_decides() {
     let mut scene = Scene::new();
     let first = scene.change(10);
     scene.change(60);
@@ -115,9 +116,9 @@ fn the_oldest_change_counts() {
     scene.check(121, false, false);
 }
 
-/// A loop that hangs takes no event and cannot report it. The heartbeat's limit is 60 s at least.
+/// A loop that hangs cannot report it. The heartbeat's limit is at least 60 s.
 #[test]
-fn a_heartbeat_that_is_too_old_is_not_healthy() {
+fn an_old_heartbeat_is_not_healthy() {
     let mut scene = Scene::new();
     for (period, limit) in [(1, 60), (30, 60), (300, 600)] {
         scene.health.set_sync_period(Duration::from_secs(period));
@@ -133,7 +134,7 @@ fn a_heartbeat_that_is_too_old_is_not_healthy() {
 }
 
 #[test]
-fn another_sync_period_counts_at_once() {
+fn a_new_sync_period_applies_at_once() {
     let mut scene = Scene::new();
     scene.change(10);
     for (period, healthy) in [(5, false), (300, true)] {
@@ -143,7 +144,7 @@ fn another_sync_period_counts_at_once() {
 }
 
 #[test]
-fn a_node_that_leaves_is_alive_and_gets_no_new_connections() {
+fn a_node_that_is_being_deleted_is_alive_and_not_eligible() {
     let mut scene = Scene::new();
     for (node, eligible) in [
         (Some((false, false)), true),
@@ -159,7 +160,7 @@ fn a_node_that_leaves_is_alive_and_gets_no_new_connections() {
 }
 
 #[test]
-fn a_healthy_answer_has_the_present_as_its_date() {
+fn a_healthy_answer_has_the_current_time() {
     let mut scene = Scene::new();
     scene.applied(3, 7);
     let answer = scene.health.healthz(scene.moment(10));
@@ -170,7 +171,7 @@ fn a_healthy_answer_has_the_present_as_its_date() {
 }
 
 #[test]
-fn an_unhealthy_answer_has_the_date_of_the_last_progress() {
+fn an_unhealthy_answer_has_the_time_of_the_last_progress() {
     let mut scene = Scene::new();
     let first = scene.change(4);
     scene.change(5);
@@ -182,9 +183,9 @@ fn an_unhealthy_answer_has_the_date_of_the_last_progress() {
     );
 }
 
-/// As kube-proxy on a node of one family.
+/// kube-proxy on a node with one family shows only that family, too.
 #[test]
-fn a_family_that_the_node_lacks_is_not_shown() {
+fn a_missing_family_is_not_shown() {
     let mut scene = Scene::new();
     scene.applied(3, 7);
     scene.health.set_families([Ipv4]);

@@ -1,4 +1,4 @@
-//! One open port.
+//! One listener of a health-check node port.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::http::{ConnectionPool, Handler, Limits, accept, listen};
 
-/// Number of endpoints that a Service has here; none once it is gone.
+/// Number of local endpoints of a Service; `None` once the Service is deleted.
 #[derive(Clone, Debug)]
 pub(super) struct Count(Arc<Mutex<Option<usize>>>);
 
@@ -27,7 +27,7 @@ impl Count {
     }
 }
 
-/// A port that is served. Dropped, it closes soon.
+/// A listener that accepts connections. It closes soon after it is dropped.
 #[derive(Debug)]
 pub(super) struct Listener {
     stop: watch::Sender<bool>,
@@ -50,10 +50,11 @@ impl Listener {
         Ok(Self { stop, accepting })
     }
 
-    /// Closes it; afterwards the port is free. Open connections are answered still.
+    /// Closes the listener. When it returns, the port is free. Open connections still get their
+    /// answer.
     pub(super) async fn close(self) {
         self.stop.send_replace(true);
-        // It fails only where the task is gone, and the port with it.
+        // An error means that the task has ended, and the listener with it.
         let _ = self.accepting.await;
     }
 }

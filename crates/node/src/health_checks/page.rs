@@ -1,4 +1,4 @@
-//! The answer of a health-check node port, the same for every request.
+//! The answer of a health-check node port. It is the same for every path.
 
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
@@ -10,10 +10,10 @@ use super::ProxyHealthy;
 use super::listener::Count;
 use crate::http::{Handler, Reply};
 
-/// Number of endpoints that are here: load balancers that can weigh nodes read it (KEP-3669).
+/// Header with the number of local endpoints, for load balancers that support weights (KEP-3669).
 const WEIGHT: HeaderName = HeaderName::from_static("x-load-balancing-endpoint-weight");
 
-/// The body.
+/// Body of the answer.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {
@@ -28,11 +28,11 @@ struct Service<'a> {
     name: &'a str,
 }
 
-/// Answers for `service`.
+/// Returns the handler of the health check of `service`.
 pub(super) fn handler(service: ObjectName, count: Count, proxy_healthy: ProxyHealthy) -> Handler {
     std::sync::Arc::new(move |_| match count.get() {
         Some(count) => reply(&service, count, proxy_healthy()),
-        // The Service went while it was asked about: kube-proxy says nothing, in so many words.
+        // The Service was deleted during the request. kube-proxy sends an empty answer, too.
         None => Reply {
             status: StatusCode::OK,
             headers: Vec::new(),
@@ -60,11 +60,11 @@ fn reply(service: &ObjectName, count: usize, proxy_healthy: bool) -> Reply {
     reply
 }
 
-/// Indented by tabs, as kube-proxy does.
+/// Formats the answer as JSON that is indented by tabs, as kube-proxy does.
 fn text(answer: &Answer<'_>) -> String {
     let mut bytes = Vec::new();
     let mut to = Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"\t"));
-    // Text, a number and a truth value into memory: nothing that can fail.
+    // Writing text, a number and a boolean to memory cannot fail.
     let _ = answer.serialize(&mut to);
     String::from_utf8_lossy(&bytes).into_owned()
 }

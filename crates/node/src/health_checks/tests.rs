@@ -1,4 +1,4 @@
-//! Health-check node ports on real sockets.
+//! Tests of health-check node ports on real sockets.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -64,12 +64,12 @@ fn everywhere(checks: &[(&str, u16, usize)]) -> Wanted {
     wanted(ListenOn::Everywhere, checks)
 }
 
-/// The answer without its date; none where nobody listens.
+/// Returns the answer without its date, or `None` if no server listens.
 fn ask(address: impl Into<IpAddr>, port: u16) -> Option<String> {
     let address = SocketAddr::new(address.into(), port);
     let mut stream = TcpStream::connect(address).ok()?;
-    let patience = Some(Duration::from_secs(10));
-    stream.set_read_timeout(patience).expect("a time limit");
+    let limit = Some(Duration::from_secs(10));
+    stream.set_read_timeout(limit).expect("a time limit");
     write!(stream, "GET /any/path HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
@@ -95,7 +95,7 @@ const OK: &str = "200 OK";
 const UNAVAILABLE: &str = "503 Service Unavailable";
 
 #[test]
-fn a_node_with_endpoints_says_how_many() {
+fn the_answer_has_the_number_of_endpoints() {
     let (mut node, port) = (Node::new(), free_port());
     node.update_well(&everywhere(&[("web", port, 3)]));
     assert_eq!(ask(Ipv4Addr::LOCALHOST, port), answer(OK, "web", 3, true));
@@ -119,7 +119,7 @@ fn a_node_without_endpoints_is_unavailable() {
 }
 
 #[test]
-fn a_proxy_that_does_not_work_is_unavailable() {
+fn an_unhealthy_proxy_is_unavailable() {
     let (mut node, port) = (Node::new(), free_port());
     node.update_well(&everywhere(&[("web", port, 2)]));
     node.healthy.store(false, Ordering::Relaxed);
@@ -128,10 +128,10 @@ fn a_proxy_that_does_not_work_is_unavailable() {
 }
 
 #[test]
-fn a_new_count_needs_no_new_listener() {
+fn a_new_count_keeps_the_listener() {
     let (mut node, port) = (Node::new(), free_port());
     node.update_well(&everywhere(&[("web", port, 2)]));
-    // Before the change it waits for its turn, after it it is answered by the same listener.
+    // The connection is opened before the change and answered after it, by the same listener.
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut open = TcpStream::connect(address).expect("a connection");
     node.update_well(&everywhere(&[("web", port, 5)]));
@@ -143,7 +143,7 @@ fn a_new_count_needs_no_new_listener() {
 }
 
 #[test]
-fn a_service_that_goes_closes_its_port() {
+fn a_deleted_service_closes_its_port() {
     let (mut node, port) = (Node::new(), free_port());
     node.update_well(&everywhere(&[("web", port, 2)]));
     assert_eq!(node.checks.len(), 1);
@@ -154,12 +154,12 @@ fn a_service_that_goes_closes_its_port() {
 }
 
 #[test]
-fn a_service_that_went_while_asked_says_nothing() {
+fn a_service_deleted_during_a_request_gets_an_empty_answer() {
     let (mut node, port) = (Node::new(), free_port());
     node.update_well(&everywhere(&[("web", port, 2)]));
     let mut open = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection");
     open.write_all(b"GET / HTTP/1.0\r\n").expect("it is sent");
-    // Once this one is answered, the one before is known to the listener.
+    // The listener has accepted the first connection once the second one is answered.
     ask(Ipv4Addr::LOCALHOST, port);
     node.update_well(&everywhere(&[]));
     open.write_all(b"\r\n").expect("it is sent");
@@ -170,7 +170,7 @@ fn a_service_that_went_while_asked_says_nothing() {
 }
 
 #[test]
-fn another_port_closes_the_first() {
+fn a_changed_port_closes_the_old_one() {
     let (mut node, first, second) = (Node::new(), free_port(), free_port());
     node.update_well(&everywhere(&[("web", first, 2)]));
     node.update_well(&everywhere(&[("web", second, 2)]));
@@ -179,7 +179,7 @@ fn another_port_closes_the_first() {
 }
 
 #[test]
-fn two_services_may_change_ports() {
+fn two_services_may_swap_ports() {
     let (mut node, a, b) = (Node::new(), free_port(), free_port());
     for (web, api) in [(a, b), (b, a), (a, b), (b, a)] {
         node.update_well(&everywhere(&[("web", web, 1), ("api", api, 2)]));
@@ -189,7 +189,7 @@ fn two_services_may_change_ports() {
 }
 
 #[test]
-fn a_limit_of_addresses_holds() {
+fn only_the_given_addresses_are_served() {
     let (mut node, port) = (Node::new(), free_port());
     let second = Ipv4Addr::new(127, 0, 0, 2);
     let addresses = |addresses: &[IpAddr]| {
@@ -202,7 +202,7 @@ fn a_limit_of_addresses_holds() {
     assert_eq!(ask(second, port), expected);
     assert_eq!(ask(Ipv6Addr::LOCALHOST, port), expected);
     assert_eq!(ask(Ipv4Addr::LOCALHOST, port), None);
-    // The node has other addresses now.
+    // The addresses of the node change.
     node.update_well(&wanted(addresses(&[Ipv4Addr::LOCALHOST.into()]), &checks));
     assert_eq!(ask(Ipv4Addr::LOCALHOST, port), expected);
     assert_eq!(ask(second, port), None);
@@ -211,7 +211,7 @@ fn a_limit_of_addresses_holds() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_reported_and_tried_again() {
+fn a_taken_port_is_reported_and_tried_again() {
     let (mut node, port) = (Node::new(), free_port());
     let other = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("the port is free");
     let both = everywhere(&[("web", port, 1), ("api", free_port(), 1)]);
@@ -233,7 +233,7 @@ fn a_port_that_is_taken_is_reported_and_tried_again() {
 }
 
 #[test]
-fn one_address_that_is_taken_closes_the_others() {
+fn one_taken_address_closes_the_others() {
     let (mut node, port) = (Node::new(), free_port());
     let second = Ipv4Addr::new(127, 0, 0, 2);
     let _other = TcpListener::bind((second, port)).expect("the port is free");
@@ -245,7 +245,7 @@ fn one_address_that_is_taken_closes_the_others() {
 }
 
 #[test]
-fn listeners_have_a_limit() {
+fn the_number_of_listeners_is_limited() {
     let (mut node, ports) = (Node::new(), [free_port(), free_port(), free_port()]);
     node.checks.max_listeners = 2;
     let [a, b, c] = ports;
@@ -261,13 +261,13 @@ fn listeners_have_a_limit() {
     );
     assert_eq!(ask(Ipv4Addr::LOCALHOST, a), answer(OK, "a", 1, true));
     assert_eq!(ask(Ipv4Addr::LOCALHOST, c), None);
-    // One that goes makes room.
+    // A closed listener makes room for another one.
     node.update_well(&everywhere(&[("a", a, 1), ("c", c, 1)]));
     assert_eq!(ask(Ipv4Addr::LOCALHOST, c), answer(OK, "c", 1, true));
 }
 
 #[test]
-fn the_task_follows_what_is_wanted() {
+fn the_task_follows_the_desired_checks() {
     let port = free_port();
     let runtime = Runtime::new().expect("a runtime");
     let (sender, receiver) = watch::channel(Arc::new(Wanted::default()));

@@ -1,12 +1,13 @@
 //! The page `/flagz`: the command line.
 //!
-//! Source of the form: `k8s.io/apiserver/pkg/server/flagz`, Kubernetes 1.36. The separator there is drawn by lot; here it is `=`.
+//! Source of the format: `k8s.io/apiserver/pkg/server/flagz`, Kubernetes 1.36. Kubernetes chooses
+//! the separator at random; here it is always `=`.
 
 use std::collections::BTreeMap;
 
 use model::escaped;
 
-/// The flags of a command line with their values, defaults included, by name without the dashes.
+/// Flags of a command line with their values, including defaults, by name without the dashes.
 pub type Flags = BTreeMap<String, String>;
 
 const HEAD: &str = "
@@ -15,10 +16,10 @@ Warning: this page is for people who debug. No program should read it, and its f
 
 ";
 
-/// Stands for a name and a password in a URL.
+/// Replaces user name and password in a URL.
 const HIDDEN: &str = "***";
 
-/// Returns the page: a line for each flag, without credentials in URLs.
+/// Returns the page with one line for each flag. Credentials in URLs are hidden.
 #[must_use]
 pub fn page(flags: &Flags) -> String {
     let line = |(name, value): (&String, &String)| {
@@ -29,7 +30,7 @@ pub fn page(flags: &Flags) -> String {
         .fold(HEAD.to_owned(), |page, flag| page + &line(flag))
 }
 
-/// Hides what stands before `@` in the authority of each URL in `text`.
+/// Hides the part before `@` in the authority of each URL in `text`.
 fn without_credentials(text: &str) -> String {
     let mut pieces = text.split("://");
     let first = pieces.next().unwrap_or_default().to_owned();

@@ -42,7 +42,7 @@ fn reply(good: bool, answer: &impl Serialize) -> Reply {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    // Text, numbers and booleans: JSON can hold all of them.
+    // Text, numbers and booleans can always be written as JSON.
     let body = serde_json::to_string(answer).unwrap_or_default();
     Reply::json(status, body)
 }

@@ -6,17 +6,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that may wait to be accepted.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens at `address`. An unspecified one, `0.0.0.0` or `::`, stands for every address of both
-/// families, as it does in Go and so for kube-proxy; without IPv6 in the kernel, for every IPv4 address.
+/// Listens at `address`. The unspecified addresses `0.0.0.0` and `::` stand for every address of
+/// both families, as in Go and kube-proxy. If the kernel has no IPv6, they stand for every IPv4
+/// address.
 ///
-/// Needs to be called within a tokio runtime.
+/// Must be called within a tokio runtime.
 ///
 /// # Errors
 ///
-/// As the kernel gives them: the port is taken, the address is not this node's.
+/// Errors of the kernel, for example if the port is taken or the address does not belong to this
+/// node.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if !address.ip().is_unspecified() {
         return open(address, true);
@@ -30,7 +32,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// IPv6 is not in the kernel, or is switched off (`net.ipv6.conf.all.disable_ipv6`).
+/// Returns true if the kernel has no IPv6 or IPv6 is disabled (`net.ipv6.conf.all.disable_ipv6`).
 fn lacks_ipv6(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -44,10 +46,10 @@ fn open(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    // A restart does not wait for connections of the process before.
+    // After a restart the port is available even if connections of the earlier process linger.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // Said in words: the default is a kernel setting (`net.ipv6.bindv6only`).
+        // Explicit, since the default is a kernel setting (`net.ipv6.bindv6only`).
         socket.set_only_v6(only_v6)?;
     }
     socket.set_nonblocking(true)?;

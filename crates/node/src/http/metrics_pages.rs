@@ -16,7 +16,7 @@ use super::{Handler, NOSNIFF, Reply, Request};
 use crate::health::{Health, Moment};
 use crate::metrics::{CONTENT_TYPE as METRICS, HealthPage, Metrics};
 
-/// The contents of the pages.
+/// Contents of the pages.
 #[derive(Clone, Debug)]
 pub struct Pages {
     /// `/metrics`.
@@ -31,7 +31,8 @@ pub struct Pages {
     pub flags: Arc<Flags>,
 }
 
-/// Answers `/metrics`, `/metrics/slis`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/flagz`, `/statusz` and `/drains`.
+/// Answers `/metrics`, `/metrics/slis`, `/healthz`, `/livez`, `/proxyMode`, `/configz`, `/flagz`,
+/// `/statusz` and `/drains`.
 #[must_use]
 pub fn handler(pages: Pages) -> Handler {
     Arc::new(move |request| pages.reply(request))
@@ -69,7 +70,7 @@ impl Pages {
         exposition(self.metrics.text(now))
     }
 
-    /// Answers that the server is there.
+    /// Answers `ok`.
     fn ping(&self, page: HealthPage) -> Reply {
         self.metrics.pinged(page);
         Reply::text(StatusCode::OK, "ok")

@@ -1,4 +1,4 @@
-//! The budget of connections that several listeners share.
+//! A pool of connections that several listeners share.
 
 #[cfg(test)]
 mod tests;
@@ -14,20 +14,20 @@ use tracing::debug;
 
 use crate::metrics::Metrics;
 
-/// The listeners that share a budget.
+/// A group of listeners that share one pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// The health pages alone, so that no flood elsewhere makes them unreachable.
+    /// The health pages. Their own pool keeps them reachable when other listeners are flooded.
     Health,
-    /// All others: metrics and the health-check node ports.
+    /// Metrics and health-check node ports.
     Common,
 }
 
 impl Share {
-    /// Both.
+    /// Every share.
     pub const ALL: [Self; 2] = [Self::Health, Self::Common];
 
-    /// Its name in metrics.
+    /// Returns the name in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -36,9 +36,10 @@ impl Share {
         }
     }
 
-    /// Returns the number of connections for a process that may have `descriptors` open files: an eighth for the health
-    /// pages and a quarter for all others. Another quarter is for [health-check listeners](crate::health_checks::max_listeners), and the
-    /// rest for the daemon's work.
+    /// Returns the maximum number of connections for a process that may have `descriptors` open
+    /// files: an eighth for the health pages and a quarter for the other pages. Another quarter is
+    /// reserved for [health-check listeners](crate::health_checks::max_listeners), and the rest for
+    /// the daemon's other work.
     #[must_use]
     pub fn limit(self, descriptors: u64) -> usize {
         let (part, ceiling) = match self {
@@ -50,24 +51,25 @@ impl Share {
     }
 }
 
-/// Bounds the open connections of all listeners that use it. A connection too many closes the oldest one of the listener that
-/// has most: who floods one listener displaces its own connections first.
+/// Limits the open connections of all listeners that use it. A connection above the limit closes
+/// the oldest connection of the listener that has most, so a client that floods one listener
+/// displaces its own connections first.
 #[derive(Clone)]
 pub struct ConnectionPool(Arc<Inner>);
 
 struct Inner {
     share: Share,
-    /// One permit for each connection. It is held until the connection's descriptor is closed.
+    /// One permit for each connection, held until the connection's descriptor is closed.
     permits: Arc<Semaphore>,
     lanes: Mutex<Lanes>,
     metrics: Arc<Metrics>,
 }
 
-/// The open connections that have not been told to close.
+/// Open connections that are not closing, by listener.
 #[derive(Default)]
 struct Lanes {
     last: u64,
-    /// By listener, then oldest first. A connection closes when its sender is dropped.
+    /// Connections by listener, oldest first. A connection closes when its sender is dropped.
     open: BTreeMap<u64, BTreeMap<u64, oneshot::Sender<()>>>,
 }
 
@@ -77,7 +79,8 @@ impl Lanes {
         self.last
     }
 
-    /// Takes out the oldest connection of the fullest lane; of equal lanes, the oldest of all.
+    /// Removes the oldest connection of the fullest lane. Of equally full lanes, the lane with the
+    /// oldest connection is chosen.
     fn displace(&mut self) -> Option<oneshot::Sender<()>> {
         let fullest = self.open.values_mut().max_by_key(|lane| {
             let oldest = lane.first_key_value().map(|(number, _)| *number);
@@ -88,7 +91,7 @@ impl Lanes {
 }
 
 impl ConnectionPool {
-    /// Returns a pool of `limit` connections, one at least.
+    /// Returns a pool of `limit` connections, at least one.
     #[must_use]
     pub fn new(share: Share, limit: usize, metrics: Arc<Metrics>) -> Self {
         let limit = limit.max(1);
@@ -101,7 +104,7 @@ impl ConnectionPool {
         }))
     }
 
-    /// Returns the connections of one more listener: none.
+    /// Adds a listener without connections.
     pub(super) fn lane(&self) -> Lane {
         let mut lanes = self.lanes();
         let number = lanes.next();
@@ -118,19 +121,19 @@ impl ConnectionPool {
         self.0.metrics.accept_failed(self.0.share);
     }
 
-    /// Returns the permit for one more connection. Where there is none, closes another connection and waits until its descriptor
-    /// is free.
+    /// Returns a permit for one more connection. If the pool is full, closes another connection and
+    /// waits until its descriptor is free.
     async fn admit(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.0.permits).try_acquire_owned() {
             return Some(permit);
         }
-        // Without one, all permits belong to connections that are closing.
+        // If there is none to displace, all permits belong to connections that are closing.
         let displaced = self.lanes().displace();
         if displaced.is_some() {
             drop(displaced);
             self.0.metrics.connection_displaced(self.0.share);
         }
-        // An error means that the semaphore was closed. It never is.
+        // An error would mean a closed semaphore. It is never closed.
         Arc::clone(&self.0.permits).acquire_owned().await.ok()
     }
 
@@ -148,7 +151,7 @@ impl fmt::Debug for ConnectionPool {
     }
 }
 
-/// The connections of one listener in a pool. Dropped, it closes them.
+/// The connections of one listener in a pool. They are closed when the lane is dropped.
 #[derive(Debug)]
 pub(super) struct Lane {
     pool: ConnectionPool,
@@ -196,8 +199,8 @@ impl Drop for Lane {
     }
 }
 
-/// The place of an open connection in its pool. Dropped, it takes the connection out first and frees its permit after that, so
-/// that each displaced connection frees a permit.
+/// The place of an open connection in its pool. Dropping it first removes the connection from the
+/// lanes and then releases the permit, so that each displaced connection frees a permit.
 struct Place {
     pool: ConnectionPool,
     lane: u64,

@@ -18,16 +18,16 @@ use tracing::{debug, warn};
 use super::pool::{ConnectionPool, Lane};
 use super::{Handler, Request};
 
-/// Limits of a client.
+/// Limits of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Time for the request's head.
     pub head: Duration,
-    /// Time for all, from the first byte to the last.
+    /// Time for the whole connection, from the first byte to the last.
     pub whole: Duration,
-    /// Bytes of the head, 8192 at least.
+    /// Maximum number of bytes of the head, at least 8192.
     pub head_bytes: usize,
-    /// Time that open connections have when the server stops.
+    /// Time until open connections are cut when the server stops.
     pub farewell: Duration,
 }
 
@@ -42,11 +42,11 @@ impl Default for Limits {
     }
 }
 
-/// Time to wait after an accept that failed: without descriptors it fails at once, again and again.
+/// Time to wait after a failed accept. Without free descriptors every accept fails at once.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` is true or its sender is gone; then closes the listener and lets open connections
-/// end. Connections count in `pool`.
+/// Serves until `stop` is true or its sender is dropped. Then closes the listener and lets open
+/// connections end. Connections count in `pool`.
 pub async fn serve(
     listener: TcpListener,
     handler: Handler,
@@ -60,7 +60,8 @@ pub async fn serve(
         .await;
 }
 
-/// The first half of [`serve`]: at its end the listener is closed, and connections may be open.
+/// Accepts connections until the stop, as the first part of [`serve`]. When it returns, the
+/// listener is closed and connections may be open.
 pub async fn accept(
     listener: TcpListener,
     handler: Handler,
@@ -87,9 +88,11 @@ pub async fn accept(
             Err(error) => {
                 pool.accept_failed();
                 if !std::mem::replace(&mut failing, true) && lacks_descriptors(&error) {
-                    warn!("connections wait to be accepted: {error}; trying again");
+                    warn!(
+                        "failed to accept a connection: {error}; clients wait until the daemon has closed other files"
+                    );
                 } else {
-                    debug!(%error, "accepting a connection");
+                    debug!(%error, "failed to accept a connection");
                 }
                 sleep(AFTER_FAILURE).await;
             }
@@ -97,12 +100,12 @@ pub async fn accept(
     }
 }
 
-/// The process, or the system, has as many open files as it may have.
+/// Returns true if the process or the system has reached its limit of open files.
 fn lacks_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// The connections of one listener. Dropped, they are cut.
+/// The connections of one listener. They are cut when this is dropped.
 #[derive(Debug)]
 pub struct Connections {
     tasks: JoinSet<()>,
@@ -116,11 +119,11 @@ impl Connections {
         self.lane.spawn(&mut self.tasks, connection).await;
     }
 
-    /// Waits until all have ended, for `farewell` at most, and cuts the others.
+    /// Waits for at most `farewell` until all connections have ended, then cuts the remaining ones.
     pub async fn finish(mut self, farewell: Duration) {
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(farewell, ended).await.is_err() {
-            debug!("connections were cut");
+            debug!("cut connections that were open after the stop");
         }
     }
 }
@@ -137,14 +140,14 @@ async fn converse(stream: TcpStream, handler: Handler, limits: Limits) {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(limits.head_bytes)
-        // Clients are few and ask seldom; nobody holds a connection that does nothing.
+        // Clients are few and send requests rarely, so idle connections are not kept.
         .keep_alive(false)
-        // Some clients say that they are done before they read.
+        // Some clients close their side before they read.
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     match timeout(limits.whole, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "connection"),
-        Err(_) => debug!("a slow connection was cut"),
+        Ok(Err(error)) => debug!(%error, "a connection failed"),
+        Err(_) => debug!("cut a connection that was too slow"),
     }
 }

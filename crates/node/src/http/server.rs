@@ -1,4 +1,4 @@
-//! A server that is to be at its address whatever stands in the way at the start.
+//! A server that binds its address, with retries if the address is taken at the start.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,32 +14,32 @@ use super::{ConnectionPool, Handler, Limits, listen, serve};
 /// One server of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Its name in logs: `proxy health server`.
+    /// Name in logs: `proxy health server`.
     pub name: &'static str,
-    /// Where it listens.
+    /// Address to listen at.
     pub address: SocketAddr,
-    /// True if the daemon ends where an address cannot be had (`bindAddressHardFail`).
+    /// True if the daemon ends when the address cannot be bound (`bindAddressHardFail`).
     pub hard_fail: bool,
-    /// After how long it is tried again otherwise.
+    /// Time between two attempts to bind the address otherwise.
     pub retry: Duration,
-    /// Limits of clients.
+    /// Limits of connections.
     pub limits: Limits,
 }
 
-/// An address at which a server cannot listen.
+/// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to start the {name} at {address}")]
 pub struct BindError {
-    /// The server.
+    /// Name of the server.
     pub name: &'static str,
-    /// Its address.
+    /// Address of the server.
     pub address: SocketAddr,
-    /// Why.
+    /// Reason of the failure.
     pub source: io::Error,
 }
 
 impl Server {
-    /// A server with kube-proxy's ways: it tries again every 5 s.
+    /// Returns a server that tries to bind its address every 5 s, as kube-proxy does.
     #[must_use]
     pub fn new(name: &'static str, address: SocketAddr, hard_fail: bool) -> Self {
         Self {
@@ -51,12 +51,12 @@ impl Server {
         }
     }
 
-    /// Serves until `stop` is true or its sender is gone; connections count in `pool`. When the address cannot be had at first, and
-    /// is tried again, `refused` is told once.
+    /// Serves until `stop` is true or its sender is dropped. Connections count in `pool`. If the
+    /// first attempt to bind the address fails, sends the error to `refused` once and tries again.
     ///
     /// # Errors
     ///
-    /// With `hard_fail`, when the address cannot be had at once.
+    /// With `hard_fail`, the first attempt to bind the address failed.
     pub async fn run(
         self,
         handler: Handler,
@@ -72,7 +72,7 @@ impl Server {
         Ok(())
     }
 
-    /// Binds the address; `None` if told to stop before it was free.
+    /// Binds the address. Returns `None` if `stop` became true before.
     async fn bind(
         &self,
         stop: &mut watch::Receiver<bool>,
@@ -93,7 +93,7 @@ impl Server {
             }
             warn!("{}; trying again", model::chain(&error));
             if let Some(refused) = refused.take() {
-                // It is logged above; an Event more or less does not matter.
+                // The error is logged above, so a lost Event does not matter.
                 let _ = refused.try_send(error);
             }
             tokio::select! {

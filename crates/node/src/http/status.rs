@@ -1,4 +1,4 @@
-//! The daemon's own status, for people and for tools.
+//! The daemon's status: `/statusz` as text for people and as JSON for tools.
 
 mod reports;
 
@@ -9,53 +9,54 @@ use serde::Serialize;
 
 use crate::health::SourceReport;
 
-/// Number of failures that are kept.
+/// Number of recent failures that are kept.
 const FAILURES: usize = 32;
 
-/// Number of findings, drains and failures that the text shows of each; JSON has all.
+/// Maximum number of items in each section of the text. JSON has all of them.
 const SHOWN: usize = 50;
 
 /// The daemon's state. Times are RFC 3339.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// The daemon's version.
+    /// Version of the daemon.
     pub version: String,
-    /// The node's name in Kubernetes.
+    /// Name of the Node object.
     pub node_name: String,
-    /// When the daemon started.
+    /// Start of the daemon.
     pub started: String,
-    /// The last synchronisation that ended; none before the first.
+    /// Last sync that ended; `None` before the first.
     pub last_sync: Option<LastSync>,
-    /// The sources of the cluster's objects, by name.
+    /// Sources of the cluster's objects, by name.
     pub sources: BTreeMap<&'static str, SourceReport>,
     /// Sizes of the node's tables.
     pub counts: Counts,
     /// Findings about the cluster or the node.
     pub findings: BTreeSet<FindingStatus>,
-    /// Real servers that get no new connections and keep old ones, the first ones; their number is in the counts.
+    /// Real servers that get no new connections and keep existing ones. The list is limited;
+    /// `counts` has the total.
     pub drains: Vec<DrainStatus>,
-    /// Failed entries, the first ones; their number is in the counts.
+    /// Failed entries. The list is limited; `counts` has the total.
     pub failing_entries: Vec<FailingEntry>,
-    /// Readings of the kernel that fail, the first ones.
+    /// Failing readings of the kernel. The list is limited.
     pub failing_readings: Vec<FailingReading>,
-    /// The last failures, oldest first.
+    /// Most recent failures, oldest first.
     pub recent_failures: VecDeque<Failure>,
 }
 
-/// A synchronisation that ended.
+/// A sync that ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastSync {
-    /// When it ended.
+    /// End of the sync.
     pub time: String,
-    /// Its cause: `change`, `retry`, `audit`, `drain` or `node`.
+    /// Cause: `change`, `retry`, `audit`, `drain` or `node`.
     pub cause: String,
-    /// Its duration, seconds.
+    /// Duration in seconds.
     pub took_seconds: f64,
-    /// Additions, changes and deletions that were planned.
+    /// Numbers of planned additions, changes and deletions.
     pub planned: [usize; 3],
-    /// Ops that failed, or were not tried because one before them had failed.
+    /// Number of ops that failed or were skipped because an op before them had failed.
     pub failed: usize,
 }
 
@@ -63,25 +64,25 @@ pub struct LastSync {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
-    /// Virtual servers that are ours.
+    /// Our virtual servers.
     pub virtual_servers: usize,
-    /// Their real servers.
+    /// Real servers of our virtual servers.
     pub real_servers: usize,
     /// Addresses on the dummy device.
     pub addresses: usize,
     /// Entries of our sets.
     pub set_entries: usize,
-    /// Virtual servers of others.
+    /// Virtual servers of other programs.
     pub foreign_virtual_servers: usize,
-    /// Health-check node ports that are open.
+    /// Health-check node ports.
     pub health_checks: usize,
-    /// Entries of which a change failed.
+    /// Entries with a failed change.
     pub failing_entries: usize,
-    /// Real servers that drain.
+    /// Draining real servers.
     pub draining_real_servers: usize,
-    /// Services that wait for their turn because each needs more than one synchronisation.
+    /// Changed Services that wait because each needs more than one sync.
     pub large_services_waiting: usize,
-    /// Entries that are to be compared with the kernel in the next synchronisations.
+    /// Entries that the next syncs compare with the kernel.
     pub entries_waiting: usize,
 }
 
@@ -89,87 +90,87 @@ pub struct Counts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FindingStatus {
-    /// Its stable code.
+    /// Stable code.
     pub code: String,
-    /// `info`, `warning` or `error`.
+    /// Level: `info`, `warning` or `error`.
     pub level: String,
-    /// All of it, in words.
+    /// Full text.
     pub text: String,
 }
 
-/// One real server that drains.
+/// A draining real server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainStatus {
-    /// The virtual server, `10.96.0.10:80/TCP`.
+    /// Virtual server, `10.96.0.10:80/TCP`.
     pub virtual_server: String,
-    /// The real server, `10.1.2.3:8080`.
+    /// Real server, `10.1.2.3:8080`.
     pub real_server: String,
-    /// The Service port, where it is known.
+    /// Service port; `None` if it is unknown.
     pub service: Option<String>,
-    /// When it was first seen to drain; a restart of the daemon begins anew.
+    /// Time since which this process has known the drain. A restart of the daemon resets it.
     pub since: String,
     /// Connections that carry data.
     pub active_connections: u32,
     /// Connections in any other state.
     pub inactive_connections: u32,
-    /// When it goes at the latest; none where it has as long as it needs.
+    /// Deadline; `None` if the drain has no limit.
     pub ends: Option<String>,
 }
 
-/// An entry of the kernel's tables of which a change failed.
+/// An entry of the kernel's tables with a failed change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailingEntry {
-    /// The kind, as in `kubeipvs_failing_entries`.
+    /// Kind, as in `kubeipvs_failing_entries`.
     pub kind: &'static str,
-    /// The entry: `virtual server 10.96.0.10:80/TCP`.
+    /// Entry: `virtual server 10.96.0.10:80/TCP`.
     pub entry: String,
-    /// The Service port that asks for it; `None` if it belongs to no Service.
+    /// Service port that requires the entry; `None` if the entry belongs to no Service.
     pub service: Option<String>,
     /// False if the entry should be deleted.
     pub desired: bool,
-    /// When its first failure in a row happened.
+    /// Time of the first of the consecutive failures.
     pub since: String,
-    /// Failures in a row.
+    /// Number of consecutive failures.
     pub failures: u32,
-    /// When it is tried again; `None` if retries cannot succeed before the node is set up in another way, or while it is
-    /// tried.
+    /// Time of the next attempt; `None` during an attempt, or if no retry can succeed until the
+    /// node's setup changes.
     pub next_attempt: Option<String>,
-    /// Why the last attempt failed.
+    /// Reason of the last failure.
     pub reason: String,
-    /// The operator's next step.
+    /// Next step for the operator.
     pub advice: &'static str,
 }
 
-/// A reading of the kernel that fails.
+/// A failing reading of the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailingReading {
-    /// The column, as in `kubeipvs_failing_readings`.
+    /// Column, as in `kubeipvs_failing_readings`.
     pub column: &'static str,
-    /// The task that needs the reading.
+    /// Task that needs the reading.
     pub task: String,
-    /// When its first failure in a row happened.
+    /// Time of the first of the consecutive failures.
     pub since: String,
-    /// Failures in a row.
+    /// Number of consecutive failures.
     pub failures: u32,
-    /// When it is tried again; `None` while it is tried.
+    /// Time of the next attempt; `None` during an attempt.
     pub next_attempt: Option<String>,
 }
 
-/// Something that failed.
+/// A failure of an op or a reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// When.
+    /// Time of the failure.
     pub time: String,
-    /// The failed op or reading, and the reason.
+    /// Failed op or reading, and the reason.
     pub problem: String,
 }
 
 impl Status {
-    /// Keeps a failure; the oldest makes room.
+    /// Adds a failure. If the list is full, the oldest one is removed.
     pub fn failed(&mut self, failure: Failure) {
         if self.recent_failures.len() >= FAILURES {
             self.recent_failures.pop_front();
@@ -178,7 +179,7 @@ impl Status {
     }
 }
 
-/// A page for a terminal.
+/// Formats the page for a terminal.
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -197,7 +198,7 @@ impl fmt::Display for Status {
         writeln!(f, "kube-ipvsd {version} on {node_name}, since {started}")?;
         match last_sync {
             Some(sync) => writeln!(f, "{sync}")?,
-            None => writeln!(f, "No synchronisation yet.")?,
+            None => writeln!(f, "No sync yet.")?,
         }
         for (name, source) in sources {
             writeln!(f, "Source {name}: {source}")?;
@@ -218,7 +219,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// Writes the first of `count` items.
+/// Writes a section with the first of `count` items.
 fn section<T: fmt::Display>(
     f: &mut fmt::Formatter<'_>,
     title: &str,
@@ -246,7 +247,7 @@ impl fmt::Display for LastSync {
         } = self;
         write!(
             f,
-            "Last synchronisation: {time}, {cause}, {took_seconds:.3} s, {add} added, {change} changed, \
+            "Last sync: {time}, {cause}, {took_seconds:.3} s, {add} added, {change} changed, \
              {delete} deleted, {failed} failed"
         )
     }
@@ -270,7 +271,7 @@ impl fmt::Display for Counts {
         writeln!(f, "Real servers: {real_servers}")?;
         writeln!(f, "Addresses: {addresses}")?;
         writeln!(f, "Set entries: {set_entries}")?;
-        writeln!(f, "Virtual servers of others: {foreign_virtual_servers}")?;
+        writeln!(f, "Foreign virtual servers: {foreign_virtual_servers}")?;
         writeln!(f, "Health-check ports: {health_checks}")?;
         writeln!(
             f,

@@ -1,4 +1,4 @@
-//! Everything that the daemon serves over HTTP, in one piece; the loop reports to it.
+//! One interface to everything that the daemon serves over HTTP. The loop reports to it.
 
 #[cfg(test)]
 mod tests;
@@ -28,40 +28,40 @@ use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
 use crate::metrics::{Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions};
 use reconciler::{Reconciler, Report};
 
-/// The pages that are served, and where.
+/// Settings of the servers and contents of their pages.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `healthzBindAddress`; none serves no health.
+    /// `healthzBindAddress`; `None` disables the health server.
     pub health: Option<SocketAddr>,
-    /// `metricsBindAddress`; none serves no metrics.
+    /// `metricsBindAddress`; `None` disables the metrics server.
     pub metrics: Option<SocketAddr>,
     /// `bindAddressHardFail`.
     pub hard_fail: bool,
-    /// The families that the proxy serves.
+    /// Families that the proxy serves.
     pub families: BTreeSet<AddressFamily>,
-    /// A change that waits for twice as long is not healthy.
+    /// Sync period. The proxy is unhealthy when a change waits for more than twice this time.
     pub sync_period: Duration,
     /// Progress of the sources.
     pub progress: Progress,
-    /// Requests to the API server; `None` if the cluster comes from files.
+    /// Requests to the API server; `None` if the cluster is read from files.
     pub requests: Option<RequestStats>,
-    /// The node's name in Kubernetes.
+    /// Name of the Node object.
     pub node_name: Name,
-    /// The figures of traffic that are shown.
+    /// Options of the traffic metrics.
     pub traffic: TrafficOptions,
-    /// The configuration in force.
+    /// Configuration in force.
     pub config: watch::Receiver<Arc<Resolved>>,
-    /// The command line, for `/flagz`.
+    /// Command line, for `/flagz`.
     pub flags: Flags,
-    /// Number of files that the process may have open (`RLIMIT_NOFILE`). Connections get a part of it.
+    /// Limit of open files of the process (`RLIMIT_NOFILE`). Connections get a part of it.
     pub descriptors: u64,
 }
 
-/// Maximum number of errors of servers, and of health-check ports, that wait to be logged. More are dropped:
-/// each is tried again and fails again.
+/// Maximum number of errors of servers, and of health-check ports, that wait to be logged. Further
+/// errors are dropped; the next attempt reports them again.
 const ERRORS: usize = 64;
 
-/// The servers, and what they show.
+/// The servers and the data that they show.
 #[derive(Debug)]
 pub struct Telemetry {
     metrics: Arc<Metrics>,
@@ -74,21 +74,21 @@ pub struct Telemetry {
 /// Errors of the servers.
 #[derive(Debug)]
 pub struct ServeErrors {
-    /// Addresses that could not be bound where this ends the daemon.
+    /// Addresses that could not be bound with `hard_fail`. They end the daemon.
     pub fatal: mpsc::Receiver<BindError>,
-    /// Addresses that could not be bound and are tried again; each once.
+    /// Addresses that could not be bound and are tried again. Each is reported once.
     pub refused: mpsc::Receiver<BindError>,
     /// Health-check node ports that could not be opened.
     pub checks: mpsc::Receiver<ListenFailure>,
 }
 
 impl Telemetry {
-    /// Starts the servers, which end when `stop` is true, and the health-check node ports, which end with
-    /// this.
+    /// Starts the servers and the health-check node ports. The servers end when `stop` is true, the
+    /// health-check node ports when the returned value is dropped.
     ///
     /// # Errors
     ///
-    /// When the table of metrics is wrong.
+    /// The table of metrics is invalid.
     pub fn start(
         settings: Settings,
         runtime: &Handle,
@@ -194,29 +194,29 @@ impl Telemetry {
         })
     }
 
-    /// The metrics, for what no report says.
+    /// Returns the metrics, for values that are in no report.
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// Where readings of the kernel's counters go.
+    /// Returns the receiver of readings of the kernel's counters.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
     }
 
-    /// A cluster event arrived at `now` that changes something.
+    /// Records a cluster event that changes something.
     pub fn queued(&self, now: SystemTime) {
         self.metrics.queued(now);
     }
 
-    /// The loop runs at `now`.
+    /// Records a heartbeat of the loop.
     pub fn alive(&self, now: Instant) {
         self.health_mut().alive(now);
     }
 
-    /// The changes of the first `through` cluster events have been tried, at `now`.
+    /// Records that the changes of the first `through` cluster events have been tried.
     pub fn settled(&self, through: u64, now: Moment) {
         if self.health_mut().applied(through, now.instant) {
             self.metrics.settled(SystemTime::from(now.time));
@@ -228,7 +228,7 @@ impl Telemetry {
         self.health_mut().set_families(families);
     }
 
-    /// The first sync has ended.
+    /// Records that the first sync has ended.
     pub fn synced(&self) {
         self.health_mut().synced();
     }
@@ -239,12 +239,12 @@ impl Telemetry {
         self.status_mut().observe(report, now);
     }
 
-    /// This was done to the kernel: one outcome for each op, same order.
+    /// Records the outcomes of the ops of `stage`, in the same order.
     pub fn applied(&self, stage: &Stage, outcomes: &[OpOutcome]) {
         self.metrics.applied(stage, outcomes);
     }
 
-    /// So much is in our tables, and so many virtual servers are others'.
+    /// Sets the sizes of our tables and the number of foreign virtual servers.
     pub fn counted(&self, counts: &TableCounts, foreign: usize) {
         self.metrics.counted(counts);
         self.metrics.foreign(foreign);
@@ -253,19 +253,20 @@ impl Telemetry {
         status.counts.foreign_virtual_servers = foreign;
     }
 
-    /// Shows the entries that are not settled, those that wait, and the readings that fail. The cost grows with their number.
+    /// Updates the entries that drain, fail or wait, and the failing readings. The cost grows with
+    /// their number.
     pub fn unsettled(&self, reconciler: &Reconciler, now: Moment) {
         self.metrics.unsettled(reconciler);
         self.status_mut().unsettled(reconciler, now);
     }
 
-    /// The API server says this of the node; none where it has no such Node.
+    /// Sets the state of this node's Node object; `None` if the API server has none.
     pub fn node(&self, node: Option<NodeHealth>) {
         self.health_mut().node(node);
     }
 
-    /// These health checks are to be answered. Ports that could not be opened are tried again when one
-    /// changes, and with `retry`.
+    /// Sets the health checks to answer. Ports that could not be opened are tried again when a
+    /// health check changes, and with `retry`.
     pub fn health_checks(
         &self,
         listen_on: &ListenOn,
@@ -285,7 +286,7 @@ impl Telemetry {
         self.status_mut().counts.health_checks = checks.len();
     }
 
-    /// From now on a change that waits for twice as long is not healthy.
+    /// Sets the sync period, from which the limits of health are computed.
     pub fn set_sync_period(&self, sync_period: Duration) {
         self.health_mut().set_sync_period(sync_period);
     }
@@ -304,7 +305,7 @@ async fn watch_over(
     failed: mpsc::Sender<BindError>,
 ) {
     if let Err(error) = running.await {
-        // Without a receiver the daemon is about to end.
+        // The receiver is dropped only when the daemon is about to end.
         let _ = failed.try_send(error);
     }
 }

@@ -1,4 +1,4 @@
-//! Real sockets on loopback: what is sent, byte by byte, and what bad clients can do.
+//! Tests on real loopback sockets: the exact bytes of answers, and misbehaving clients.
 
 mod pages;
 mod status;
@@ -18,29 +18,30 @@ use tokio::task::JoinHandle;
 use super::{BindError, ConnectionPool, Handler, Limits, Reply, Server, Share, listen};
 use crate::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions};
 
-/// A port of this test alone, free in both families. Ports that the kernel gives out itself, for which it
-/// takes higher numbers (`net.ipv4.ip_local_port_range`), may be another's a moment later.
+/// Returns a port that is free in both families and that only this test uses. It is below the
+/// kernel's range of ephemeral ports (`net.ipv4.ip_local_port_range`), which another process could
+/// get at any time.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let runtime = Runtime::new().expect("a runtime");
     let _inside = runtime.enter();
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 31;
-        let port = 10_000 + u16::try_from(number % 20_000).expect("it is small");
+        let port = 10_000 + u16::try_from(number % 20_000).expect("a small number");
         if listen((Ipv6Addr::UNSPECIFIED, port).into()).is_ok() {
             return port;
         }
     }
 }
 
-/// A listener at such a port, and its address.
+/// Returns a listener at a port of [`free_port`], and its address.
 pub(crate) fn taken_port() -> (std::net::TcpListener, SocketAddr) {
     let address = (Ipv4Addr::LOCALHOST, free_port()).into();
-    let listener = std::net::TcpListener::bind(address).expect("it is free");
+    let listener = std::net::TcpListener::bind(address).expect("a free port");
     (listener, address)
 }
 
-/// Returns once a server listens at `address`.
+/// Waits until a server listens at `address`.
 pub(crate) fn wait_for(address: SocketAddr) {
     let deadline = Instant::now() + Duration::from_secs(5);
     while TcpStream::connect(address).is_err() {
@@ -49,7 +50,7 @@ pub(crate) fn wait_for(address: SocketAddr) {
     }
 }
 
-/// A pool of `limit` connections.
+/// Returns a pool of `limit` connections.
 pub(crate) fn pool(limit: usize) -> ConnectionPool {
     ConnectionPool::new(Share::Common, limit, metrics())
 }
@@ -58,7 +59,7 @@ pub(crate) fn metrics() -> Arc<Metrics> {
     let options = TrafficOptions::default();
     let sources = SourceMetrics::default();
     let metrics = Metrics::new(BTreeSet::new(), options, Traffic::default(), sources);
-    Arc::new(metrics.expect("the table is right"))
+    Arc::new(metrics.expect("a valid table"))
 }
 
 /// A server that runs beside the test.
@@ -79,7 +80,7 @@ impl Running {
         let (stop, stopped) = watch::channel(false);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let inside = runtime.enter();
-        let listener = listen(address).expect("it is free");
+        let listener = listen(address).expect("a free port");
         let server = tokio::spawn(async move {
             super::serve(listener, handler, limits, &pool, stopped).await;
         });
@@ -92,7 +93,7 @@ impl Running {
         }
     }
 
-    /// Tells it to stop and waits until it has.
+    /// Stops the server and returns the time until it has ended.
     fn stop(self) -> Duration {
         let began = Instant::now();
         self.stop.send_replace(true);
@@ -103,19 +104,19 @@ impl Running {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("a connection");
-    let patience = Some(Duration::from_secs(10));
-    stream.set_read_timeout(patience).expect("a time limit");
+    let limit = Some(Duration::from_secs(10));
+    stream.set_read_timeout(limit).expect("a time limit");
     stream
 }
 
-/// All that comes; an end by force ends it too.
+/// Reads to the end of the stream or to a reset.
 fn read(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
     let _ = stream.read_to_end(&mut text);
     String::from_utf8(text).expect("text")
 }
 
-/// Sends a request for `path`; the answer without its date.
+/// Sends a request for `path` and returns the answer without its date.
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = connect(address);
     write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
@@ -127,7 +128,7 @@ fn without_date(answer: &str) -> String {
     lines.filter(|line| !line.starts_with("date: ")).collect()
 }
 
-/// Says the path and the query.
+/// Returns a handler that answers with the path and the query.
 fn echo() -> Handler {
     Arc::new(|request| {
         let body = format!("{} {}\n", request.path, request.query);
@@ -144,7 +145,7 @@ fn answer(status: &str, body: &str) -> String {
 }
 
 #[test]
-fn an_answer_says_what_it_is() {
+fn an_answer_has_type_and_length() {
     let server = Running::of(echo(), Limits::default());
     assert_eq!(
         get(server.address, "/a/b?c=d&e"),
@@ -183,7 +184,7 @@ fn a_client_may_end_its_side_before_it_reads() {
 }
 
 #[test]
-fn a_client_that_says_nothing_is_cut_off() {
+fn a_silent_client_is_cut_off() {
     let limits = Limits {
         head: Duration::from_millis(100),
         ..Limits::default()
@@ -211,8 +212,8 @@ fn a_client_that_does_not_read_is_cut_off() {
     write!(stream, "GET / HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
     std::thread::sleep(Duration::from_millis(900));
     let got = read(&mut stream).len();
-    assert!(got > 0, "the beginning came");
-    assert!(got < expected, "{got} of {expected} bytes came");
+    assert!(got > 0, "nothing arrived");
+    assert!(got < expected, "{got} of {expected} bytes arrived");
 }
 
 #[test]
@@ -221,7 +222,7 @@ fn a_head_that_is_too_large_is_refused() {
     let mut stream = connect(server.address);
     let large = "x".repeat(32 << 10);
     let request = format!("GET / HTTP/1.1\r\nHost: node\r\nLarge: {large}\r\n\r\n");
-    // The end of it may come after the refusal.
+    // The server may refuse the head before the client has sent all of it.
     let _ = stream.write_all(request.as_bytes());
     assert!(!read(&mut stream).contains("200 OK"));
     assert_eq!(get(server.address, "/"), answer("200 OK", "/ \n"));
@@ -238,7 +239,7 @@ fn the_oldest_connection_makes_room() {
     let began = Instant::now();
     assert_eq!(get(server.address, "/"), answer("200 OK", "/ \n"));
     assert_eq!(read(&mut idle[0]), "", "the oldest is cut");
-    assert!(began.elapsed() < limits.head, "nobody waited");
+    assert!(began.elapsed() < limits.head, "a connection waited");
     write!(idle[2], "ET / HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
     assert_eq!(without_date(&read(&mut idle[2])), answer("200 OK", "/ \n"));
 }
@@ -249,11 +250,11 @@ fn a_stop_lets_an_open_connection_end() {
     let address = server.address;
     let mut open = connect(address);
     open.write_all(b"GET / HTTP/1.1\r\n").expect("it is sent");
-    // Once this one is answered, the one before is known to the server.
+    // The server has accepted the first connection once the second one is answered.
     get(address, "/");
     let late = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(200));
-        assert!(TcpStream::connect(address).is_err(), "it listens no more");
+        assert!(TcpStream::connect(address).is_err(), "it still listens");
         open.write_all(b"Host: node\r\n\r\n").expect("it is sent");
         without_date(&read(&mut open))
     });
@@ -263,7 +264,7 @@ fn a_stop_lets_an_open_connection_end() {
 }
 
 #[test]
-fn a_stop_waits_for_nobody_for_long() {
+fn a_stop_cuts_slow_connections() {
     let limits = Limits {
         farewell: Duration::from_millis(100),
         ..Limits::default()
@@ -277,7 +278,7 @@ fn a_stop_waits_for_nobody_for_long() {
 }
 
 #[test]
-fn unspecified_stands_for_both_families() {
+fn unspecified_addresses_stand_for_both_families() {
     let runtime = Runtime::new().expect("a runtime");
     let _inside = runtime.enter();
     for unspecified in [
@@ -295,7 +296,7 @@ fn unspecified_stands_for_both_families() {
     }
 }
 
-/// A server whose port is taken, and who takes it.
+/// Returns a server with a taken port, and the listener that occupies it.
 fn taken(hard_fail: bool) -> (Runtime, std::net::TcpListener, Server) {
     let runtime = Runtime::new().expect("a runtime");
     let (other, address) = taken_port();
@@ -305,15 +306,16 @@ fn taken(hard_fail: bool) -> (Runtime, std::net::TcpListener, Server) {
 }
 
 #[test]
-fn an_address_that_is_taken_is_tried_again() {
+fn a_taken_address_is_tried_again() {
     let (runtime, other, server) = taken(false);
     let (stop, stopped) = watch::channel(false);
-    let (refused, mut told) = mpsc::channel(1);
+    let (refused, mut reported) = mpsc::channel(1);
     let running = runtime.spawn(server.run(echo(), pool(256), stopped, refused));
     std::thread::sleep(Duration::from_millis(60));
     assert!(!running.is_finished());
-    assert_eq!(told.try_recv().expect("it is told").address, server.address);
-    assert!(told.try_recv().is_err(), "it is told once");
+    let failure = reported.try_recv().expect("a report");
+    assert_eq!(failure.address, server.address);
+    assert!(reported.try_recv().is_err(), "reported twice");
     drop(other);
     let deadline = Instant::now() + Duration::from_secs(5);
     while TcpStream::connect(server.address).is_err() {
@@ -327,7 +329,7 @@ fn an_address_that_is_taken_is_tried_again() {
 }
 
 #[test]
-fn an_address_that_is_taken_does_not_hold_up_a_stop() {
+fn a_taken_address_does_not_delay_a_stop() {
     let (runtime, _other, mut server) = taken(false);
     server.retry = Duration::from_secs(3600);
     let (stop, stopped) = watch::channel(false);
@@ -338,7 +340,7 @@ fn an_address_that_is_taken_does_not_hold_up_a_stop() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_fatal_where_asked() {
+fn a_taken_address_is_fatal_with_hard_fail() {
     let (runtime, _other, server) = taken(true);
     let (_stop, stopped) = watch::channel(false);
     let ended = runtime.block_on(server.run(echo(), pool(256), stopped, mpsc::channel(1).0));

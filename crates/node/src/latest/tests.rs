@@ -3,7 +3,7 @@ use std::thread;
 use super::*;
 
 #[test]
-fn the_latest_value_is_taken_once_and_the_end_is_seen() {
+fn the_latest_value_is_taken_once() {
     let (sender, receiver) = channel();
     sender.send(1);
     sender.send(2);
@@ -15,7 +15,7 @@ fn the_latest_value_is_taken_once_and_the_end_is_seen() {
 }
 
 #[test]
-fn a_value_that_is_given_back_does_not_replace_a_newer_one() {
+fn put_back_does_not_replace_a_newer_value() {
     let (sender, receiver) = channel();
     receiver.put_back(1);
     assert_eq!(receiver.take(), Some(1));
@@ -27,7 +27,7 @@ fn a_value_that_is_given_back_does_not_replace_a_newer_one() {
 }
 
 #[test]
-fn a_waiting_receiver_is_woken_by_a_value_and_by_the_end() {
+fn a_value_and_the_end_wake_the_receiver() {
     let (sender, receiver) = channel();
     let waiting = thread::spawn(move || (receiver.take(), receiver.take()));
     sender.send(1);

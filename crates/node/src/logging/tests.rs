@@ -36,7 +36,7 @@ fn written(format: LogFormat, log: impl FnOnce()) -> String {
 
 const FORGED: &str = "x\n ERROR node: forged\r\u{1b}]0;title\u{7}\u{7f}\u{9b}2J\u{202e}\u{2028}y";
 
-/// Returns the line of an event with [`FORGED`] in its message and fields, without its end.
+/// Returns the line of an event with [`FORGED`] in its message and fields, without the line break.
 fn forged(format: LogFormat) -> String {
     let log = || tracing::error!(plain = FORGED, shown = %FORGED, debug = ?FORGED, "{FORGED}");
     let mut line = written(format, log);

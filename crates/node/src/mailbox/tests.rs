@@ -10,7 +10,7 @@ fn address(number: u32) -> IpAddr {
 }
 
 #[test]
-fn what_repeats_is_kept_once() {
+fn equal_events_are_merged() {
     let (events, mut inbox) = mailbox();
     for number in 0..1_000 {
         events.interfaces_changed();

@@ -1,25 +1,26 @@
-//! kube-proxy's metrics in ipvs mode, and what stands for each here.
+//! kube-proxy's metrics in ipvs mode, compared with ours.
 //!
-//! Source: `pkg/proxy/metrics/metrics.go`, `cmd/kube-proxy/app/server.go` and `k8s.io/component-base/metrics`, Kubernetes 1.37.
+//! Source: `pkg/proxy/metrics/metrics.go`, `cmd/kube-proxy/app/server.go` and
+//! `k8s.io/component-base/metrics`, Kubernetes 1.37.
 
 use std::fmt::Write as _;
 
-/// A metric of kube-proxy and what stands for it.
+/// Counterpart of a metric of kube-proxy.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Here {
-    /// The same metric: name, type, labels, buckets.
+    /// The same metric, with equal name, type, labels and buckets.
     Same,
-    /// Nothing. The reason, or what to look at instead.
+    /// No counterpart. The text gives the reason or an alternative.
     NotApplicable(&'static str),
 }
 
 use Here::{NotApplicable, Same};
 
-const RUNTIME: &str = "Go's own; the nearest are `process_threads`, `process_resident_memory_bytes` and `kubeipvs_heartbeat_age_seconds`";
-const OTHER_MODE: &str = "of another mode";
-const CLIENT: &str = "of parts of client-go that are not here";
+const RUNTIME: &str = "metrics of the Go runtime; the nearest are `process_threads`, `process_resident_memory_bytes` and `kubeipvs_heartbeat_age_seconds`";
+const OTHER_MODE: &str = "belongs to another mode";
+const CLIENT: &str = "belongs to parts of client-go without a counterpart";
 
-/// Every metric of a kube-proxy 1.37, those of its libraries by their common start.
+/// Every metric of kube-proxy 1.37. Metrics of its libraries are grouped by their common prefix.
 pub(super) const KUBE_PROXY: &[(&str, Here)] = &[
     ("kubeproxy_sync_proxy_rules_duration_seconds", Same),
     (
@@ -57,7 +58,7 @@ pub(super) const KUBE_PROXY: &[(&str, Here)] = &[
     ),
     (
         "process_network_…",
-        NotApplicable("bytes of the whole network namespace: see node_exporter"),
+        NotApplicable("bytes of the whole network namespace; node_exporter has them"),
     ),
     ("rest_client_requests_total", Same),
     ("rest_client_request_duration_seconds", Same),
@@ -65,11 +66,11 @@ pub(super) const KUBE_PROXY: &[(&str, Here)] = &[
     ("go_…", NotApplicable(RUNTIME)),
     (
         "registered_metrics_total",
-        NotApplicable("of the library that Go's components share"),
+        NotApplicable("belongs to the library that Go's components share"),
     ),
     (
         "disabled_metrics_total, hidden_metrics_total",
-        NotApplicable("of the library that Go's components share"),
+        NotApplicable("belongs to the library that Go's components share"),
     ),
     (
         "leader_election_…, workqueue_…",
@@ -105,13 +106,14 @@ pub(super) const KUBE_PROXY: &[(&str, Here)] = &[
 const HEAD: &str = "
 ## Compared with kube-proxy 1.37
 
-Metrics of kube-proxy in ipvs mode. *Same* is the same name, type, labels and buckets; the label `ip_family` is that of 1.33 and later.
+The table lists kube-proxy's metrics in ipvs mode. *same* means equal name, type, labels and
+buckets. The label `ip_family` is as in 1.33 and later.
 
 | kube-proxy 1.37 | kube-ipvsd |
 |---|---|
 ";
 
-/// Appends the section to the page about metrics.
+/// Appends the comparison to the page about metrics.
 pub(super) fn section(page: &mut String) {
     page.push_str(HEAD);
     for (name, here) in KUBE_PROXY {

@@ -8,10 +8,11 @@ use model::NodeTables;
 
 use super::{Metrics, family_name, set};
 
-/// Sizes of our part of the tables. Counting costs a look at every virtual server: at an audit, not at each change.
+/// Sizes of our part of the tables. Counting visits every virtual server, so it runs after audits,
+/// not after each change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableCounts {
-    /// Virtual servers, real servers and, of these, draining ones.
+    /// Counts of virtual and real servers by family and protocol.
     pub servers: BTreeMap<(AddressFamily, ServerProtocol), ServerCount>,
     /// Sets by name.
     pub sets: BTreeMap<String, SetCount>,
@@ -19,26 +20,26 @@ pub struct TableCounts {
     pub addresses: usize,
 }
 
-/// A protocol, or the traffic of a firewall mark, which has every one.
+/// A protocol, or `None` for a firewall mark, which has all protocols.
 type ServerProtocol = Option<Protocol>;
 
-/// Servers of one family and protocol.
+/// Counts of one family and protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerCount {
     /// Virtual servers.
     pub virtual_servers: usize,
-    /// Their real servers.
+    /// Real servers of these virtual servers.
     pub real_servers: usize,
-    /// Of these, those of weight 0: the weight is the drain.
+    /// Draining real servers: those with weight 0.
     pub drains: usize,
 }
 
-/// One set.
+/// Size of one set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetCount {
-    /// Its entries.
+    /// Number of entries.
     pub entries: usize,
-    /// Maximum number of entries; none where its type is not known.
+    /// Maximum number of entries; `None` if the type of the set is unknown.
     pub limit: Option<u32>,
 }
 
@@ -71,7 +72,7 @@ impl TableCounts {
         counts
     }
 
-    /// All virtual servers and real servers together.
+    /// Returns the sum over all families and protocols.
     #[must_use]
     pub fn total(&self) -> ServerCount {
         let mut total = ServerCount::default();
@@ -93,7 +94,7 @@ fn limit(header: Header) -> Option<u32> {
 }
 
 impl Metrics {
-    /// Replaces what is shown of the tables.
+    /// Replaces the sizes of the tables.
     pub fn counted(&self, counts: &TableCounts) {
         let handles = &self.handles;
         for gauges in [
@@ -106,7 +107,7 @@ impl Metrics {
             gauges.reset();
         }
         for family in &self.families {
-            // Nothing is shown as nothing, not as a series that ends.
+            // An empty table has a series with value 0, not an ended series.
             self.count(*family, "TCP", ServerCount::default());
         }
         for ((family, protocol), count) in &counts.servers {

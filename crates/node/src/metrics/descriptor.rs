@@ -1,33 +1,33 @@
-//! The description of one metric.
+//! Description of one metric.
 
 use sources::kube::LATENCY_BUCKETS;
 
 /// One metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Descriptor {
-    /// The name as it is exposed.
+    /// Exposed name.
     pub name: &'static str,
-    /// The meaning of its value.
+    /// Type.
     pub kind: Kind,
-    /// The names of its labels, in order. Those of traffic are a matter of configuration.
+    /// Names of the labels, in order. The labels of traffic metrics are configurable.
     pub labels: &'static [&'static str],
-    /// Its help text.
+    /// Help text.
     pub help: &'static str,
 }
 
 /// The types of metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// Never falls, but for restarts.
+    /// A value that never falls except at a restart.
     Counter,
-    /// Rises and falls.
+    /// A value that rises and falls.
     Gauge,
-    /// Counts by size.
+    /// Counts of values in buckets.
     Histogram(Buckets),
 }
 
 impl Kind {
-    /// The word of the exposition format.
+    /// Returns the name of the type in the exposition format.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ pub enum Buckets {
 }
 
 impl Buckets {
-    /// The bounds, without the last one, infinity.
+    /// Returns the bounds without the last one, infinity.
     #[must_use]
     pub fn bounds(self) -> Vec<f64> {
         match self {

@@ -1,4 +1,4 @@
-//! Descriptions of metrics: the one table from which metrics are registered and their page is written.
+//! Table of all metrics. Registration and the reference page are generated from it.
 
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
@@ -29,7 +29,7 @@ impl Descriptor {
     }
 }
 
-/// Makes a [`Descriptor`] of each line, and a struct with a registered metric for each.
+/// Generates a [`Descriptor`] for each line, and a struct with a registered metric for each.
 macro_rules! metrics {
     (@type counter) => { IntCounterVec };
     (@type gauge) => { GaugeVec };
@@ -59,7 +59,7 @@ macro_rules! metrics {
             }
         }
 
-        /// The metrics that are set as things happen.
+        /// Metrics that are set by events. The other metrics are read during a scrape.
         pub(super) const SET: &[Descriptor] =
             &[$( metrics!(@descriptor $kind $name $labels $help), )*];
     };
@@ -67,26 +67,26 @@ macro_rules! metrics {
 
 metrics! {
     sync_duration: sync "kubeproxy_sync_proxy_rules_duration_seconds" ["ip_family"]
-        "How long synchronisations took, reading included; one serves both families.";
+        "Duration of syncs including their readings. One sync serves both families.";
     last_queued: gauge "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds" ["ip_family"]
-        "When a synchronisation was last asked for, Unix time.";
+        "Unix time of the last change that requested a sync.";
     last_synced: gauge "kubeproxy_sync_proxy_rules_last_timestamp_seconds" ["ip_family"]
-        "When changes of the cluster were last applied, or none waited, failed entries included, Unix time.";
+        "Unix time at which changes of the cluster were last applied, even with failed entries, or none was pending.";
     programming: programming "kubeproxy_network_programming_duration_seconds" ["ip_family"]
-        "Time from the change of a pod or a Service to its being served here.";
+        "Time from the change of a pod or Service until this node serves it.";
     endpoint_changes_pending: gauge "kubeproxy_sync_proxy_rules_endpoint_changes_pending" []
-        "Changes of EndpointSlices that wait.";
+        "Changes of EndpointSlices that are not applied yet.";
     endpoint_changes: counter "kubeproxy_sync_proxy_rules_endpoint_changes_total" []
         "Changes of EndpointSlices.";
     service_changes_pending: gauge "kubeproxy_sync_proxy_rules_service_changes_pending" []
-        "Changes of Services that wait.";
+        "Changes of Services that are not applied yet.";
     service_changes: counter "kubeproxy_sync_proxy_rules_service_changes_total" []
         "Changes of Services.";
     restore_failures: counter "kubeproxy_sync_proxy_rules_iptables_restore_failures_total" ["ip_family"]
         "Changes of the packet filter's rules that failed.";
     no_local_endpoints: gauge "kubeproxy_sync_proxy_rules_no_local_endpoints_total"
         ["ip_family", "traffic_policy"]
-        "Services with a Local traffic policy (internal, external) and no endpoint on this node, though there are some elsewhere.";
+        "Services with a Local traffic policy (internal, external) and endpoints on other nodes only.";
     healthz: counter "kubeproxy_proxy_healthz_total" ["code"]
         "Answers of the health server at /healthz.";
     livez: counter "kubeproxy_proxy_livez_total" ["code"]
@@ -96,82 +96,83 @@ metrics! {
     ready: gauge "kubeipvs_ready" []
         "1 once every source has delivered a full list and the first sync has ended, else 0; the answer at /readyz.";
     heartbeat_age: gauge "kubeipvs_heartbeat_age_seconds" []
-        "Time since the loop's last sign of life.";
+        "Time since the last heartbeat of the loop.";
     backlog: gauge "kubeipvs_unapplied_events" []
-        "Events of the cluster that were sent by a source and are not applied yet.";
+        "Events of the cluster that a source has sent and the loop has not applied yet.";
     backlog_age: gauge "kubeipvs_unapplied_event_age_seconds" []
-        "Age of the oldest of them, 0 without one or before every source has delivered a full list.";
+        "Age of the oldest unapplied event; 0 without one or before every source has delivered a full list.";
     conntrack_duration: sync "kubeproxy_conntrack_reconciler_sync_duration_seconds" ["ip_family"]
-        "How long cleanings of stale UDP connections took.";
+        "Duration of deletions of stale UDP connections.";
     conntrack_deleted: counter "kubeproxy_conntrack_reconciler_deleted_entries_total" ["ip_family"]
         "Stale UDP connections that were deleted.";
     kubernetes_build_info: gauge "kubernetes_build_info"
         ["major", "minor", "git_version", "git_commit", "git_tree_state", "build_date", "go_version",
          "compiler", "platform"]
-        "1. The Kubernetes version that this proxy stands for, in the labels of Kubernetes' components.";
+        "Always 1. The labels have the Kubernetes version of the API server, as in Kubernetes' components.";
     features: gauge "kubernetes_feature_enabled" ["name", "stage"]
-        "1 where the feature gate of kube-proxy is on here, else 0: those that decide something in ipvs mode.";
+        "1 if the feature gate of kube-proxy is enabled, else 0. Only gates with an effect in ipvs mode are shown.";
     build_info: gauge "kubeipvs_build_info" ["version"]
-        "1. The daemon's version.";
+        "Always 1. The label has the version of kube-ipvsd.";
     virtual_servers: gauge "kubeipvs_virtual_servers" ["ip_family", "protocol"]
-        "Virtual servers of ours.";
+        "Virtual servers that belong to kube-ipvs.";
     real_servers: gauge "kubeipvs_real_servers" ["ip_family", "protocol"]
-        "Real servers of our virtual servers, draining ones included.";
+        "Real servers of these virtual servers, including draining ones.";
     drains: gauge "kubeipvs_draining_real_servers" ["ip_family", "protocol"]
-        "Real servers that get no new connections and keep old ones.";
+        "Real servers that get no new connections and keep existing ones.";
     foreign: gauge "kubeipvs_foreign_virtual_servers" []
-        "Virtual servers of others in the same table, which are left alone.";
+        "Virtual servers of other programs in the IPVS table. kube-ipvs never changes them.";
     drift: counter "kubeipvs_drift_repaired_total" ["operation"]
-        "Repairs of what others did to the kernel's tables.";
+        "Repairs of changes that other programs made in the kernel's tables.";
     second_proxy: gauge "kubeipvs_second_proxy_detected" ["sign"]
-        "1 while there is a sign of another program that writes the tables, such as a kube-proxy that started later (listener, process, table, writes), else 0.";
+        "1 while there is a sign of another program that writes the tables, such as a running kube-proxy (listener, process, table, writes), else 0.";
     findings: gauge "kubeipvs_findings" ["code", "level"]
-        "What is odd about the cluster or the node now, by code (see findings.md).";
+        "Current findings about the cluster or the node, by code (see findings.md).";
     operations: counter "kubeipvs_kernel_operations_total" ["operation"]
-        "Changes of the kernel's tables that were tried.";
+        "Attempted changes of the kernel's tables.";
     errors: counter "kubeipvs_kernel_errors_total" ["operation", "errno"]
-        "Changes of the kernel's tables that failed; they are tried again.";
+        "Failed changes of the kernel's tables. They are retried.";
     observe_failures: counter "kubeipvs_observe_failures_total" []
-        "Readings of the kernel's tables that failed.";
+        "Failed readings of the kernel's tables.";
     failing_entries: gauge "kubeipvs_failing_entries" ["kind"]
-        "Entries of the kernel's tables of which a change failed, by kind (timeouts, device, set, rules, setting, address, virtual_server).";
+        "Entries of the kernel's tables with a failed change, by kind (timeouts, device, set, rules, setting, address, virtual_server).";
     failing_readings: gauge "kubeipvs_failing_readings" ["column"]
-        "Readings of the kernel's tables that fail, by column (virtual_servers, addresses, sets, rules, settings).";
+        "Failing readings of the kernel's tables, by column (virtual_servers, addresses, sets, rules, settings).";
     large_services: gauge "kubeipvs_large_services_waiting" []
-        "Services that changed and wait for their turn because each needs more than one synchronisation.";
+        "Changed Services that wait because each needs more than one sync.";
     waiting_entries: gauge "kubeipvs_entries_waiting" []
-        "Virtual servers, addresses and set entries that are to be compared with the kernel in the next synchronisations.";
+        "Virtual servers, addresses and set entries that the next syncs compare with the kernel.";
     withheld: gauge "kubeipvs_deletions_withheld" []
-        "Deletions that wait until the view of the cluster and of the kernel is complete.";
+        "Deletions that wait until the lists of the cluster and the readings of the kernel are complete.";
     audit_age: gauge "kubeipvs_audit_age_seconds" []
-        "Time since the kernel's whole table was last compared with the wanted one.";
+        "Time since all tables of the kernel were last compared with the desired ones.";
     syncs: counter "kubeipvs_syncs_total" ["cause", "result"]
-        "Synchronisations by what led to them (change, retry, audit, audit_slice, drain, node) and result (ok, partial).";
+        "Syncs by cause (change, retry, audit, audit_slice, drain, node) and result (ok, partial).";
     cause_duration: sync "kubeipvs_sync_duration_seconds" ["cause"]
-        "How long synchronisations took, by what led to them (change, retry, audit, audit_slice, drain, node).";
+        "Duration of syncs by cause (change, retry, audit, audit_slice, drain, node).";
     events_dropped: counter "kubeipvs_events_dropped_total" []
-        "Kubernetes Events that were not sent, since there were too many or the API server refused them.";
+        "Kubernetes Events that were dropped: too many, or refused by the API server.";
     set_entries: gauge "kubeipvs_set_entries" ["set"]
-        "Entries of each set of ours.";
+        "Entries of each ipset of kube-ipvs.";
     set_limit: gauge "kubeipvs_set_entries_limit" ["set"]
-        "Entries that each set of ours can hold (maxelem).";
+        "Maximum number of entries of each ipset of kube-ipvs (maxelem).";
     config_reloads: counter "kubeipvs_config_reloads_total" ["result"]
-        "Readings of the configuration after the first (ok, failed).";
+        "Reloads of the configuration by result (ok, failed).";
     config_ok: gauge "kubeipvs_config_last_reload_successful" []
-        "1 where the configuration was last read without a mistake, else 0.";
+        "1 if the last reading of the configuration succeeded, else 0.";
     config_time: gauge "kubeipvs_config_last_reload_success_timestamp_seconds" []
-        "When the configuration was last read without a mistake, Unix time.";
+        "Unix time of the last successful reading of the configuration.";
     connections: gauge "kubeipvs_http_connections" ["share"]
-        "Open HTTP connections by the listeners that share a limit (health: the health pages; common: metrics and health-check node ports).";
+        "Open HTTP connections, by the group of listeners that share a limit (health: health pages; common: metrics and health-check node ports).";
     connection_limit: gauge "kubeipvs_http_connections_limit" ["share"]
-        "HTTP connections that may be open at once; a part of process_max_fds.";
+        "Maximum number of open HTTP connections, a part of process_max_fds.";
     connections_displaced: counter "kubeipvs_http_connections_displaced_total" ["share"]
         "HTTP connections that were closed to make room for another one.";
     accept_failures: counter "kubeipvs_http_accept_failures_total" ["share"]
-        "HTTP connections that could not be accepted at once, for want of file descriptors above all.";
+        "Failed attempts to accept an HTTP connection, mostly for lack of file descriptors.";
 }
 
-/// Every metric: those of the process, of traffic and of sources are read when they are asked for.
+/// Returns every metric. Metrics of the process, of traffic and of sources are read during a
+/// scrape.
 pub fn all() -> impl Iterator<Item = &'static Descriptor> {
     (SET.iter())
         .chain(super::process::DESCRIPTORS)
@@ -179,8 +180,8 @@ pub fn all() -> impl Iterator<Item = &'static Descriptor> {
         .chain(super::sources::DESCRIPTORS)
 }
 
-/// The name of every metric as it is exposed; a histogram's series have the endings `_bucket`, `_sum` and
-/// `_count` too.
+/// Returns the exposed name of every metric. The series of a histogram also have the suffixes
+/// `_bucket`, `_sum` and `_count`.
 pub fn names() -> impl Iterator<Item = &'static str> {
     all().map(|descriptor| descriptor.name)
 }

@@ -1,6 +1,7 @@
 //! Names of error numbers.
 
-/// The name of what the kernel answers to changes of its tables, `EEXIST`; the number of any other one.
+/// Returns the name of an error number with which the kernel answers changes of its tables, such as
+/// `EEXIST`. Other numbers are returned as digits.
 ///
 /// Source: `include/uapi/asm-generic/errno-base.h` and `errno.h`, Linux 6.1.
 #[must_use]

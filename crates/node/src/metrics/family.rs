@@ -1,4 +1,4 @@
-//! Metrics whose values are read when they are asked for, in the words of the library.
+//! Conversion of values that are read during a scrape to types of the Prometheus library.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 
 use super::descriptor::{Descriptor, Kind};
 
-/// The library's descriptor, with these labels.
+/// Returns the library's descriptor with `labels`.
 pub(super) fn desc(descriptor: &Descriptor, labels: &[&str]) -> Result<Desc, prometheus::Error> {
     Desc::new(
         descriptor.name.to_owned(),
@@ -17,7 +17,7 @@ pub(super) fn desc(descriptor: &Descriptor, labels: &[&str]) -> Result<Desc, pro
     )
 }
 
-/// All values of one metric.
+/// Returns all values of one metric.
 pub(super) fn family(descriptor: &Descriptor, samples: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(descriptor.name.to_owned());
@@ -31,7 +31,7 @@ pub(super) fn family(descriptor: &Descriptor, samples: Vec<Metric>) -> MetricFam
     family
 }
 
-/// One value of a counter or gauge.
+/// Returns one value of a counter or gauge.
 pub(super) fn sample(kind: Kind, labels: &[&str], values: &[&str], value: f64) -> Metric {
     let mut metric = labelled(labels, values);
     if kind == Kind::Counter {
@@ -46,7 +46,7 @@ pub(super) fn sample(kind: Kind, labels: &[&str], values: &[&str], value: f64) -
     metric
 }
 
-/// A metric without a value.
+/// Returns a metric with labels and without a value.
 pub(super) fn labelled(labels: &[&str], values: &[&str]) -> Metric {
     Metric::from_label((labels.iter().zip(values)).map(pair).collect())
 }

@@ -1,4 +1,4 @@
-//! The page about the metrics.
+//! The reference page about metrics.
 
 use std::fmt::Write as _;
 
@@ -10,17 +10,21 @@ use super::slis::DESCRIPTORS as SLIS;
 const HEAD: &str = "\
 # Metrics
 
-<!-- Made from the program's own table; `BLESS=1 cargo test -p node docs_are_current` writes it anew. -->
+<!-- Generated from the program's table of metrics by `BLESS=1 cargo test -p node docs_are_current`. -->
 
-`kube-ipvsd` exposes these at `/metrics` of `metricsBindAddress`, as text 0.0.4. Those that begin with
-`kubeproxy_` have the names, types, labels and buckets of kube-proxy's, so that dashboards and alerts go on; those
-that begin with `rest_client_` have client-go's. Those of the health checks are at `/metrics/slis`, as in Kubernetes' components.
-Metrics marked opt-in show what goes through each Service and to each endpoint; their labels and how many
-series there may be at most are configured, and the labels below are the usual ones. They are the kernel's own
-counts: those of an entry that is deleted go with it, so a sum falls then, and what is made again counts from 0.
+`kube-ipvsd` exposes its metrics at `/metrics` of `metricsBindAddress`, as text 0.0.4.
+
+- Metrics `kubeproxy_…` have the names, types, labels and buckets of kube-proxy, so that existing
+  dashboards and alerts keep working.
+- Metrics `rest_client_…` are those of client-go.
+- Metrics of the health checks are at `/metrics/slis`, as in Kubernetes' components.
+- Metrics marked opt-in show the traffic of each Service and endpoint. Their labels and the maximum
+  number of series are configurable; the tables show the default labels. The values are the kernel's
+  counters. The counters of an entry are lost when it is deleted, so a sum falls then, and an entry
+  that is created again starts at 0.
 ";
 
-/// The text of `docs/reference/metrics.md`.
+/// Returns the text of `docs/reference/metrics.md`.
 #[must_use]
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
@@ -37,7 +41,7 @@ pub fn page() -> String {
     let _ = write!(
         page,
         "\n## Buckets\n\nUpper bounds, seconds.\n\n- {}\n- {}\n- {}\n",
-        buckets("Durations of synchronisations", Buckets::Sync),
+        buckets("Durations of syncs", Buckets::Sync),
         buckets(
             "`kubeproxy_network_programming_duration_seconds`",
             Buckets::Programming
@@ -82,7 +86,7 @@ fn buckets(what: &str, buckets: Buckets) -> String {
 }
 
 impl Kind {
-    /// The endings that its series have beside the name.
+    /// Returns the suffixes of the names of its series.
     #[must_use]
     pub fn endings(self) -> &'static [&'static str] {
         match self {

@@ -1,4 +1,4 @@
-//! The metrics that every process of Kubernetes has, read from /proc when they are asked for.
+//! Process metrics that every Kubernetes component has, read from /proc during a scrape.
 
 use procfs::process::{LimitValue, Process};
 use procfs::{ProcResult, boot_time_secs, page_size, ticks_per_second};
@@ -11,23 +11,20 @@ use super::family::{desc, family, sample};
 pub(super) const DESCRIPTORS: &[Descriptor] = &[
     gauge(
         "process_max_fds",
-        "File descriptors that the process may have open.",
+        "Maximum number of open file descriptors of the process.",
     ),
-    gauge(
-        "process_open_fds",
-        "File descriptors that the process has open.",
-    ),
+    gauge("process_open_fds", "Open file descriptors of the process."),
     gauge(
         "process_resident_memory_bytes",
-        "Memory of the process, resident.",
+        "Resident memory of the process.",
     ),
     gauge(
         "process_start_time_seconds",
-        "When the process started, Unix time.",
+        "Unix time of the start of the process.",
     ),
     gauge(
         "process_virtual_memory_bytes",
-        "Memory of the process, virtual.",
+        "Virtual memory of the process.",
     ),
     gauge("process_threads", "Threads of the process."),
     Descriptor {
@@ -67,7 +64,7 @@ impl Collector for ProcessCollector {
         self.descs.iter().collect()
     }
 
-    /// Without /proc there is nothing to say.
+    /// Returns no metrics if /proc cannot be read.
     fn collect(&self) -> Vec<MetricFamily> {
         let Ok(values) = read() else {
             return Vec::new();
@@ -80,7 +77,7 @@ impl Collector for ProcessCollector {
     }
 }
 
-/// The values, in the order of [`DESCRIPTORS`].
+/// Returns the values in the order of [`DESCRIPTORS`].
 fn read() -> ProcResult<[f64; 7]> {
     let process = Process::myself()?;
     let stat = process.stat()?;

@@ -1,4 +1,4 @@
-//! Metrics from what the loop sees: reports of the reconciler and outcomes of the kernel.
+//! Updates metrics from reports of the reconciler and outcomes of the kernel.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use super::{Metrics, errno_name, family_name, set};
 use crate::health::Moment;
 use reconciler::{Column, EntryKey, Reconciler, Report};
 
-/// Stands for an errno where there is none: the answer was lost, or a program failed.
+/// Label for failures without an errno: the answer was lost, or a program failed.
 const NO_ERRNO: &str = "none";
 
 impl Metrics {
-    /// Counts what the reconciler says. Ops are counted by [`Self::applied`].
+    /// Counts a report of the reconciler. [`Self::applied`] counts ops.
     pub fn observe(&self, report: &Report, now: Moment) {
         match report {
             Report::Synced {
@@ -35,7 +35,7 @@ impl Metrics {
         }
     }
 
-    /// Counts what was done to the kernel: one outcome for each op, same order.
+    /// Counts the outcomes of the ops of `stage`, in the same order.
     pub fn applied(&self, stage: &Stage, outcomes: &[OpOutcome]) {
         for (planned, outcome) in stage.ops.iter().zip(outcomes) {
             let errno = outcome.as_ref().map_err(kernel::OpError::errno);
@@ -43,7 +43,8 @@ impl Metrics {
         }
     }
 
-    /// Counts what fails now, by kind of entry and by column, and what waits for later syncs.
+    /// Sets the numbers of failing entries by kind, of failing readings by column, and of entries
+    /// that wait for later syncs.
     pub fn unsettled(&self, reconciler: &Reconciler) {
         let handles = &self.handles;
         set(
@@ -72,7 +73,7 @@ impl Metrics {
         }
     }
 
-    /// One op was tried.
+    /// Counts one attempted op.
     pub fn op(&self, op: &Op, outcome: Result<(), Option<Errno>>) {
         let handles = &self.handles;
         let name = op_name(op);
@@ -88,7 +89,7 @@ impl Metrics {
     }
 }
 
-/// The word for a kind of op, as the label `operation` has it.
+/// Returns the value of the label `operation` for an op.
 #[must_use]
 pub fn op_name(op: &Op) -> &'static str {
     match op {

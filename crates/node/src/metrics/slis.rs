@@ -1,4 +1,4 @@
-//! The metrics of `/metrics/slis`, by the names and labels of Kubernetes' components.
+//! Metrics of `/metrics/slis`, with the names and labels of Kubernetes' components.
 //!
 //! Source: `k8s.io/component-base/metrics/prometheus/slis`, Kubernetes 1.34.
 
@@ -15,23 +15,23 @@ const CHECK: Descriptor = Descriptor {
     name: "kubernetes_healthcheck",
     kind: Kind::Gauge,
     labels: &["name", "type"],
-    help: "1 where the check holds now, else 0: `proxy` as the health server answers, `ping` that the metrics server does.",
+    help: "1 if the check succeeds now, else 0: `proxy` is the answer of the health server, `ping` that of the metrics server.",
 };
 
 const CHECKS: Descriptor = Descriptor {
     name: "kubernetes_healthchecks_total",
     kind: Kind::Counter,
     labels: &["name", "type", "status"],
-    help: "Answers to questions for health, by result (success, error).",
+    help: "Answered health requests by result (success, error).",
 };
 
-/// The check that the health server answers.
+/// Check that the health server answers.
 const PROXY: &str = "proxy";
 
-/// The check that the metrics server answers, kube-proxy's only one.
+/// Check that the metrics server answers. kube-proxy has only this one.
 const PING: &str = "ping";
 
-/// Metrics in a registry of their own: `/metrics` does not have them.
+/// Metrics in a separate registry, since `/metrics` does not show them.
 #[derive(Debug)]
 pub(super) struct Slis {
     registry: Registry,
@@ -59,7 +59,7 @@ impl Slis {
         Ok(slis)
     }
 
-    /// The health server answered with this status.
+    /// Counts an answer of the health server.
     pub(super) fn asked(&self, page: HealthPage, status: u16) {
         let status = if status == 200 { "success" } else { "error" };
         let labels = [PROXY, page.name(), status];
@@ -68,7 +68,7 @@ impl Slis {
 }
 
 impl Metrics {
-    /// The metrics server answered that it is there.
+    /// Counts an answer of the metrics server.
     pub fn pinged(&self, page: HealthPage) {
         let labels = [PING, page.name(), "success"];
         self.slis.checks.with_label_values(&labels).inc();
@@ -78,7 +78,7 @@ impl Metrics {
     ///
     /// # Errors
     ///
-    /// When a metric cannot be written, which is a mistake in the table.
+    /// A metric cannot be encoded, which is a bug in the table.
     pub fn slis_text(&self, health: &Health, now: Moment) -> Result<String, prometheus::Error> {
         for page in HealthPage::ALL {
             let holds = match page {

@@ -1,4 +1,4 @@
-//! The state of the sources and the requests to the API server, read when they are asked for.
+//! State of the sources and requests to the API server, read during a scrape.
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily};
@@ -9,25 +9,25 @@ use super::descriptor::{Buckets, Descriptor, Kind};
 use super::family::{desc, family, labelled, sample};
 use super::unix;
 
-/// Values of each source.
+/// Metrics with one value for each source.
 const SOURCES: [Descriptor; 4] = [
     Descriptor {
         name: "kubeipvs_source_listed",
         kind: Kind::Gauge,
         labels: &["source"],
-        help: "1 if the source (services, endpointslices, nodes, or files) has delivered a full list once, else 0.",
+        help: "1 once the source (services, endpointslices, nodes, or files) has delivered a full list, else 0.",
     },
     Descriptor {
         name: "kubeipvs_source_last_success_timestamp_seconds",
         kind: Kind::Gauge,
         labels: &["source"],
-        help: "When the source last delivered something, a bookmark included, Unix time; 0 before.",
+        help: "Unix time at which the source last delivered data or a bookmark; 0 before.",
     },
     Descriptor {
         name: "kubeipvs_source_watch_restarts_total",
         kind: Kind::Counter,
         labels: &["source"],
-        help: "Times at which a watch that had ended was opened again; API servers end them after some minutes.",
+        help: "Watches that were opened again after they had ended. API servers end watches after some minutes.",
     },
     Descriptor {
         name: "kubeipvs_source_relists_total",
@@ -48,14 +48,14 @@ const REQUESTS: Descriptor = Descriptor {
     name: "rest_client_requests_total",
     kind: Kind::Counter,
     labels: &["code", "method", "host"],
-    help: "Requests to the API server by status code (`<error>` without an answer), method and host.",
+    help: "Requests to the API server by status code (`<error>` if there was no answer), method and host.",
 };
 
 const DURATION: Descriptor = Descriptor {
     name: "rest_client_request_duration_seconds",
     kind: Kind::Histogram(Buckets::Requests),
     labels: &["verb", "host"],
-    help: "Time until the headers of an answer of the API server; a watch's is not its length.",
+    help: "Time until the API server sent the headers of its answer. The length of a watch does not count.",
 };
 
 const fn descriptors() -> [Descriptor; 7] {
@@ -65,12 +65,12 @@ const fn descriptors() -> [Descriptor; 7] {
 
 pub(super) const DESCRIPTORS: &[Descriptor] = &descriptors();
 
-/// The sources that are shown.
+/// Sources and requests to show.
 #[derive(Clone, Debug, Default)]
 pub struct SourceMetrics {
-    /// Their states.
+    /// States of the sources.
     pub statuses: SourceStatuses,
-    /// Requests to the API server; `None` if there is none.
+    /// Requests to the API server; `None` if the cluster is read from files.
     pub requests: Option<RequestStats>,
 }
 
@@ -87,7 +87,7 @@ impl SourceMetrics {
     }
 }
 
-/// Reads the sources.
+/// Collects the metrics of the sources.
 #[derive(Debug)]
 pub(super) struct SourceCollector {
     sources: SourceMetrics,
@@ -122,7 +122,7 @@ impl Collector for SourceCollector {
     }
 }
 
-/// The values of a source, in the order of [`SOURCES`].
+/// Returns the values of a source in the order of [`SOURCES`].
 fn values(status: &SourceStatus) -> [f64; 4] {
     [
         f64::from(u8::from(status.has_listed())),

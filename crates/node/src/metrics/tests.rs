@@ -1,4 +1,4 @@
-//! Metrics are exposed as the table describes them.
+//! Tests that metrics are exposed as the table describes them.
 
 mod exposition;
 mod reports;
@@ -30,7 +30,7 @@ fn metrics_with(options: TrafficOptions, traffic: Traffic) -> Metrics {
 
 fn metrics_of(options: TrafficOptions, traffic: Traffic, sources: SourceMetrics) -> Metrics {
     let families = BTreeSet::from([Ipv4, Ipv6]);
-    Metrics::new(families, options, traffic, sources).expect("the table is right")
+    Metrics::new(families, options, traffic, sources).expect("a valid table")
 }
 
 fn metrics() -> Metrics {
@@ -42,7 +42,7 @@ fn scrape(metrics: &Metrics) -> Exposition {
     Exposition::parse(&text)
 }
 
-/// That every line is exposed, each with its value.
+/// Checks that every line is exposed.
 fn check(metrics: &Metrics, lines: &[&str]) {
     let text = metrics.text(Instant::now()).expect("text");
     for line in lines {
@@ -57,7 +57,7 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// Metrics of which each has a value.
+/// Returns metrics with a value for every descriptor.
 fn full() -> Metrics {
     let traffic = Traffic::default();
     traffic.set(Arc::from(traffic::reading(1, 1)));
@@ -146,7 +146,7 @@ fn counters_end_in_total_and_only_one_gauge_does() {
 }
 
 #[test]
-fn kube_proxys_names_are_its_own() {
+fn metrics_with_kube_proxys_prefix_exist_in_kube_proxy() {
     let ours: BTreeSet<&str> = names()
         .filter(|name| name.starts_with("kubeproxy_"))
         .collect();
@@ -193,7 +193,7 @@ fn buckets_are_kube_proxys() {
 }
 
 #[test]
-fn a_synchronisation_counts_for_both_families() {
+fn a_sync_counts_for_both_families() {
     let metrics = metrics();
     metrics.queued(at(100));
     metrics.synced("change", Duration::from_millis(3), 0);
@@ -211,7 +211,7 @@ fn a_synchronisation_counts_for_both_families() {
 }
 
 #[test]
-fn a_synchronisation_in_part_counts_apart() {
+fn partial_syncs_are_counted_separately() {
     let metrics = metrics();
     metrics.synced("retry", Duration::from_millis(3), 0);
     metrics.synced("retry", Duration::from_millis(3), 2);
@@ -225,7 +225,7 @@ fn a_synchronisation_in_part_counts_apart() {
 }
 
 #[test]
-fn the_age_of_the_audit_is_that_of_the_scrape() {
+fn the_age_of_the_audit_is_computed_at_the_scrape() {
     let metrics = metrics();
     let start = Instant::now();
     let text = |seconds| {
@@ -239,7 +239,7 @@ fn the_age_of_the_audit_is_that_of_the_scrape() {
 }
 
 #[test]
-fn what_may_fail_is_there_before_it_fails() {
+fn failure_series_exist_before_the_first_failure() {
     check(
         &metrics(),
         &[
@@ -256,9 +256,9 @@ fn what_may_fail_is_there_before_it_fails() {
 }
 
 #[test]
-fn the_process_is_this_one() {
+fn process_metrics_describe_this_process() {
     let exposition = scrape(&metrics());
-    let value = |name: &str| exposition.value(name).expect("it is there");
+    let value = |name: &str| exposition.value(name).expect("a series");
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("a time");
@@ -272,11 +272,11 @@ fn the_process_is_this_one() {
     let busy = Instant::now();
     while busy.elapsed() < Duration::from_millis(100) {}
     let later = scrape(&metrics()).value("process_cpu_seconds_total");
-    assert!(later.expect("it is there") > cpu);
+    assert!(later.expect("a series") > cpu);
 }
 
 #[test]
-fn the_configuration_that_was_refused_shows() {
+fn a_refused_configuration_is_shown() {
     let metrics = metrics();
     metrics.config_loaded(true, false, at(50));
     metrics.config_loaded(false, true, at(60));
@@ -292,7 +292,7 @@ fn the_configuration_that_was_refused_shows() {
 }
 
 #[test]
-fn one_version_is_stood_for_at_a_time() {
+fn only_the_latest_kubernetes_version_is_shown() {
     let metrics = metrics();
     metrics.stands_for("1", "33", "v1.33.1");
     metrics.stands_for("1", "34", "v1.34.2");
@@ -305,13 +305,13 @@ fn one_version_is_stood_for_at_a_time() {
 }
 
 #[test]
-fn numbers_of_errors_have_names() {
+fn error_numbers_have_names() {
     assert_eq!(errno_name(libc::EEXIST), "EEXIST");
     assert_eq!(errno_name(4352), "4352");
 }
 
 #[test]
-fn what_is_said_to_be_the_same_as_kube_proxys_is_here() {
+fn metrics_compared_as_same_exist() {
     let here: BTreeSet<&str> = names().collect();
     let slis = super::slis::DESCRIPTORS.iter();
     let here = &here | &slis.map(|descriptor| descriptor.name).collect();

@@ -1,4 +1,5 @@
-//! Traffic through each Service and to each endpoint. Off unless asked for: there may be tens of thousands of series.
+//! Traffic through each Service and to each endpoint. Off by default, since there may be tens of
+//! thousands of series.
 
 mod labels;
 mod sums;
@@ -16,20 +17,20 @@ use self::sums::Sums;
 use super::descriptor::{Descriptor, Kind};
 use super::family::{desc, family, sample};
 
-/// The figures of traffic that are shown.
+/// Options of the traffic metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrafficOptions {
-    /// The labels of Services' series: what they leave out is summed. None shows no Services. A label of
-    /// an endpoint is left out.
+    /// Labels of the metrics of Services. Values with equal labels are summed. An empty set
+    /// disables these metrics. The label of endpoints is ignored.
     pub services: BTreeSet<TrafficLabel>,
-    /// The same of endpoints.
+    /// Labels of the metrics of endpoints. An empty set disables them.
     pub endpoints: BTreeSet<TrafficLabel>,
-    /// Label sets at most, of Services and of endpoints each. The first by name are shown, the same ones
-    /// each time; the others are counted in `kubeipvs_traffic_series_omitted`.
+    /// Maximum number of label sets of Services, and of endpoints. The first ones by name are
+    /// shown; the number of the others is in `kubeipvs_traffic_series_omitted`.
     pub limit: usize,
 }
 
-/// Nothing.
+/// No metrics of traffic.
 impl Default for TrafficOptions {
     fn default() -> Self {
         Self {
@@ -41,7 +42,7 @@ impl Default for TrafficOptions {
 }
 
 impl TrafficOptions {
-    /// The labels of Services that are shown unless others are asked for.
+    /// Default labels of the metrics of Services.
     pub const SERVICE_LABELS: [TrafficLabel; 4] = [
         TrafficLabel::Namespace,
         TrafficLabel::Service,
@@ -49,7 +50,7 @@ impl TrafficOptions {
         TrafficLabel::Protocol,
     ];
 
-    /// The same of endpoints.
+    /// Default labels of the metrics of endpoints.
     pub const ENDPOINT_LABELS: [TrafficLabel; 5] = [
         TrafficLabel::Namespace,
         TrafficLabel::Service,
@@ -59,20 +60,20 @@ impl TrafficOptions {
     ];
 }
 
-/// One virtual server of ours as the kernel counts it.
+/// The kernel's counters of one of our virtual servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualServerTraffic {
-    /// The virtual server.
+    /// Key of the virtual server.
     pub key: VirtualServerKey,
-    /// The Service port behind it; without one it is not shown.
+    /// Service port of the virtual server. A virtual server without an owner is not shown.
     pub owner: Option<Arc<ServicePortName>>,
-    /// Its counters.
+    /// Counters of the virtual server.
     pub statistics: Statistics,
-    /// Its real servers.
+    /// Real servers with their counters.
     pub real_servers: Vec<RealServerStatus>,
 }
 
-/// The last reading of the kernel's counters, which the loop puts here and `/metrics` shows.
+/// The last reading of the kernel's counters, for `/metrics`.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic(Arc<Mutex<Arc<[VirtualServerTraffic]>>>);
 
@@ -87,7 +88,7 @@ impl Traffic {
     }
 }
 
-/// Services' metrics; with other labels where the configuration says so.
+/// Metrics of Services with their default labels.
 const SERVICES: [Descriptor; 3] = [
     Descriptor {
         name: "kubeipvs_service_connections_total",
@@ -98,7 +99,7 @@ const SERVICES: [Descriptor; 3] = [
             "service_port",
             "protocol",
         ],
-        help: "Connections to the Service's addresses, as the kernel counts them (opt-in).",
+        help: "Connections to the Service's addresses that the kernel has counted (opt-in).",
     },
     Descriptor {
         name: "kubeipvs_service_packets_total",
@@ -126,13 +127,13 @@ const SERVICES: [Descriptor; 3] = [
     },
 ];
 
-/// Endpoints' metrics; with other labels where the configuration says so.
+/// Metrics of endpoints with their default labels.
 const ENDPOINTS: [Descriptor; 5] = [
     Descriptor {
         name: "kubeipvs_endpoint_connections_total",
         kind: Kind::Counter,
         labels: ENDPOINT_LABELS,
-        help: "Connections that were given to the endpoint (opt-in).",
+        help: "Connections that IPVS has scheduled to the endpoint (opt-in).",
     },
     Descriptor {
         name: "kubeipvs_endpoint_packets_total",
@@ -156,7 +157,7 @@ const ENDPOINTS: [Descriptor; 5] = [
         name: "kubeipvs_endpoint_inactive_connections",
         kind: Kind::Gauge,
         labels: ENDPOINT_LABELS,
-        help: "Connections of the endpoint in any other state; UDP counts here (opt-in).",
+        help: "Connections of the endpoint in any other state, including UDP (opt-in).",
     },
 ];
 
@@ -164,7 +165,7 @@ const OMITTED: Descriptor = Descriptor {
     name: "kubeipvs_traffic_series_omitted",
     kind: Kind::Gauge,
     labels: &["of"],
-    help: "Label sets of Services and endpoints (service, endpoint) above the limit, not shown.",
+    help: "Label sets of Services and endpoints (service, endpoint) that are not shown because of the limit.",
 };
 
 const ENDPOINT_LABELS: &[&str] = &[
@@ -194,7 +195,7 @@ const fn descriptors() -> [Descriptor; 9] {
 
 pub(super) const DESCRIPTORS: &[Descriptor] = &descriptors();
 
-/// Shows the last reading.
+/// Collects the metrics of the last reading.
 #[derive(Debug)]
 pub(super) struct TrafficCollector {
     options: TrafficOptions,
@@ -271,7 +272,7 @@ impl Collector for TrafficCollector {
     }
 }
 
-/// The names of a metric's labels.
+/// Returns the names of a metric's labels.
 fn names(descriptor: &Descriptor, labels: &BTreeSet<TrafficLabel>) -> Vec<&'static str> {
     let direction = descriptor.labels.contains(&DIRECTION).then_some(DIRECTION);
     labels
@@ -281,7 +282,7 @@ fn names(descriptor: &Descriptor, labels: &BTreeSet<TrafficLabel>) -> Vec<&'stat
         .collect()
 }
 
-/// The values of the `index`-th metric of its kind, in the order of [`Totals::values`](sums::Totals).
+/// Returns the values of the metric with the number `index` in [`Totals::values`](sums::Totals).
 fn samples<'a>(
     descriptor: &Descriptor,
     index: usize,

@@ -1,4 +1,4 @@
-//! Changes that take effect at once, wait, or are refused.
+//! Tests of changes that take effect at once, need a restart, or are refused.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,9 +19,10 @@ fn resolve(fields: &str) -> Result<Resolved, ConfigErrors> {
     parse("file", &format!("{HEAD}{fields}"))?.resolve(&NodeOverrides::default(), "host")
 }
 
-/// Checks the fields that take effect at once, and those that wait, when a file with `old` becomes `new`.
+/// Checks the fields that take effect at once, and the fields that need a restart, when `new`
+/// replaces `old` in the file.
 fn check(old: &str, new: &str, applied: &[&str], restart: &[&str]) {
-    let old = resolve(old).expect("a right file");
+    let old = resolve(old).expect("a valid file");
     let (now, later, holds) = match compare(&old, resolve(new)) {
         ReloadOutcome::Same => (Vec::new(), Vec::new(), old.clone()),
         ReloadOutcome::Changed {
@@ -45,7 +46,7 @@ fn an_equal_file_changes_nothing() {
 }
 
 #[test]
-fn what_the_tables_depend_on_takes_effect_at_once() {
+fn fields_that_affect_the_tables_take_effect_at_once() {
     check(
         "",
         "ipvs: {scheduler: wrr, excludeCIDRs: [10.0.0.0/8]}\nconntrack: {min: 7}\n",
@@ -59,7 +60,7 @@ fn what_the_tables_depend_on_takes_effect_at_once() {
 }
 
 #[test]
-fn what_was_used_at_the_start_waits_for_another() {
+fn fields_used_at_the_start_need_a_restart() {
     check(
         "",
         "hostnameOverride: other\nclientConnection: {kubeconfig: /k}\noomScoreAdj: -5\n",
@@ -72,10 +73,10 @@ fn what_was_used_at_the_start_waits_for_another() {
     );
 }
 
-/// The daemon goes on to listen where it did, and to ask the server that it asked: these stay protected.
+/// The daemon keeps its listeners and its API server until a restart, so these stay protected.
 #[test]
-fn what_protects_the_daemon_itself_waits_for_another_start() {
-    let mut old = resolve("").expect("a right file");
+fn own_ports_and_the_api_server_stay_protected_until_a_restart() {
+    let mut old = resolve("").expect("a valid file");
     old.node.api_server = ["192.0.2.100:6443".parse().expect("a socket")].into();
     let new = resolve("healthzBindAddress: 0.0.0.0:9999\nprotectedHostPorts: [2222]\n");
     let ReloadOutcome::Changed { holds, .. } = compare(&old, new) else {
@@ -87,7 +88,7 @@ fn what_protects_the_daemon_itself_waits_for_another_start() {
 }
 
 #[test]
-fn each_field_is_judged_by_itself() {
+fn some_fields_take_effect_while_others_need_a_restart() {
     check(
         "ipvs: {scheduler: sh}\n",
         "metricsBindAddress: 0.0.0.0:10250\n",
@@ -98,7 +99,7 @@ fn each_field_is_judged_by_itself() {
 
 #[test]
 fn a_broken_file_names_the_field() {
-    let old = resolve("").expect("a right file");
+    let old = resolve("").expect("a valid file");
     let outcome = compare(&old, resolve("ipvs: {syncPeriod: soon}\n"));
     let ReloadOutcome::Broken(ConfigErrors(errors)) = outcome else {
         panic!("{outcome:?}");
@@ -107,7 +108,7 @@ fn a_broken_file_names_the_field() {
     assert_eq!(paths, ["ipvs.syncPeriod"]);
 }
 
-/// A mounted ConfigMap: `config.conf` leads through `..data`, which is swapped.
+/// A mounted ConfigMap: `config.conf` is a link through `..data`, which each update replaces.
 struct Mount {
     directory: TempDir,
     version: u32,
@@ -142,7 +143,7 @@ impl Mount {
     }
 }
 
-/// A watcher at work.
+/// A running watcher.
 struct Scene {
     mount: Mount,
     metrics: Arc<Metrics>,
@@ -156,9 +157,9 @@ impl Scene {
         let options = TrafficOptions::default();
         let sources = SourceMetrics::default();
         let metrics = Metrics::new(BTreeSet::new(), options, Traffic::default(), sources);
-        let metrics = Arc::new(metrics.expect("the table is right"));
+        let metrics = Arc::new(metrics.expect("a valid table"));
         let overrides = NodeOverrides::default();
-        let read = load(Some(&mount.file()), &overrides, "host").expect("a right file");
+        let read = load(Some(&mount.file()), &overrides, "host").expect("a valid file");
         let (sender, config) = watch::channel(Arc::new(read));
         let reload = Arc::new(Notify::new());
         let watcher = ConfigWatcher {
@@ -178,7 +179,7 @@ impl Scene {
         }
     }
 
-    /// The scheduler of the next configuration.
+    /// Waits for the next configuration and returns its scheduler.
     async fn scheduler(&mut self) -> String {
         let changed = timeout(Duration::from_secs(10), self.config.changed()).await;
         changed.expect("a change in time").expect("a watcher");
@@ -198,7 +199,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_config_map_is_followed_and_a_broken_one_left() {
+async fn a_config_map_is_followed_and_a_broken_one_ignored() {
     let mut scene = Scene::start("");
     scene.mount.swap("ipvs: {scheduler: wrr}\n");
     assert_eq!(scene.scheduler().await, "wrr");
@@ -211,7 +212,7 @@ async fn a_config_map_is_followed_and_a_broken_one_left() {
         .await;
     assert!(
         !scene.config.has_changed().expect("a watcher"),
-        "nothing else happens"
+        "an unexpected change"
     );
     scene.mount.swap("ipvs: {scheduler: sh}\n");
     assert_eq!(scene.scheduler().await, "sh");
@@ -221,15 +222,15 @@ async fn a_config_map_is_followed_and_a_broken_one_left() {
 }
 
 #[tokio::test]
-async fn what_changed_before_the_watch_began_is_seen() {
+async fn changes_before_the_watch_began_are_applied() {
     let mut scene = Scene::start("");
-    // The watcher has not run yet: it does once this task waits.
+    // The watcher does not run before this task waits.
     scene.mount.swap("ipvs: {scheduler: lc}\n");
     assert_eq!(scene.scheduler().await, "lc");
 }
 
 #[tokio::test]
-async fn a_file_that_is_right_again_counts() {
+async fn a_file_that_is_valid_again_is_counted() {
     let mut scene = Scene::start("");
     scene.mount.swap("ipvs: 7\n");
     scene
@@ -241,13 +242,13 @@ async fn a_file_that_is_right_again_counts() {
         .await;
     assert!(
         !scene.config.has_changed().expect("a watcher"),
-        "nothing has changed"
+        "an unexpected change"
     );
 }
 
-/// A receiver that is busy finds the latest configuration, not a queue of them.
+/// A busy receiver gets the latest configuration, not a queue.
 #[tokio::test]
-async fn only_the_latest_configuration_waits() {
+async fn only_the_latest_configuration_is_kept() {
     let mut scene = Scene::start("");
     for (count, scheduler) in [(1, "wrr"), (2, "sh")] {
         scene
@@ -260,9 +261,9 @@ async fn only_the_latest_configuration_waits() {
     assert!(!scene.config.has_changed().expect("a watcher"));
 }
 
-/// Each reading that is asked for counts, the same file or the same mistakes again.
+/// A requested reading is counted even if the file, or its errors, are the same as before.
 #[tokio::test]
-async fn a_reading_that_is_asked_for_counts() {
+async fn each_requested_reading_is_counted() {
     let mut scene = Scene::start("");
     for count in 1..3 {
         scene.reload.notify_one();
@@ -271,7 +272,7 @@ async fn a_reading_that_is_asked_for_counts() {
     }
     assert!(
         !scene.config.has_changed().expect("a watcher"),
-        "nothing has changed"
+        "an unexpected change"
     );
     scene.mount.swap("ipvs: 7\n");
     for count in 1..3 {

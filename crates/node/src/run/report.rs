@@ -1,4 +1,5 @@
-//! Logs what the operator needs to know of the loop. INFO is a change of state, WARN what would wake someone.
+//! Logs the reports of the loop. INFO is a change of state, WARN a problem that may need an
+//! operator.
 
 mod budget;
 mod repeats;
@@ -16,27 +17,29 @@ use self::budget::{Line, LineBudget};
 use self::repeats::{Repeats, Seen};
 use reconciler::{Event, Report, Trigger};
 
-/// How many failed ops, and how many repairs, of one synchronisation are told one by one: where one
-/// cause fails ten thousand, ten say what it is.
+/// Maximum number of failed ops, and of repairs, of one sync that are logged one by one. Ten
+/// examples show the cause of ten thousand failures.
 const SHOWN: usize = 10;
 
-/// Logs reports and remembers how it ended.
+/// Logs reports and keeps the result of the last sync.
 #[derive(Debug, Default)]
 pub(super) struct Reporter {
-    /// The name of this node's Node.
+    /// Name of this node's Node object.
     node: Name,
     failed: usize,
     drifted: usize,
-    /// Errors that were logged before, so that one that lasts does not fill the log.
+    /// Errors that were logged before, so that a lasting error does not fill the log.
     repeats: Repeats,
-    /// Lines about findings of each code, and about syncs: tenants can cause both.
+    /// Budgets of log lines about findings, by code. Users of the cluster can cause findings and
+    /// syncs.
     findings: BTreeMap<Code, LineBudget>,
+    /// Budget of log lines about syncs.
     syncs: Option<LineBudget>,
     /// True if the sync under way logged an error.
     logged: bool,
-    /// Failed ops of the last synchronisation.
+    /// Number of failed ops of the last sync.
     pub(super) last_failed: usize,
-    /// Problems that sources had.
+    /// Number of problems that sources reported.
     pub(super) problems: usize,
     /// Findings about lists that wait for confirmation, by source.
     shrunk: BTreeMap<Name, Finding>,
@@ -61,7 +64,7 @@ impl Reporter {
                 self.last_failed = *failed;
                 for (count, what) in [(self.failed, "ops failed"), (self.drifted, "repairs")] {
                     if count > SHOWN {
-                        warn!("{} more {what}, not shown", count - SHOWN);
+                        warn!("{} more {what} in this sync are not logged", count - SHOWN);
                     }
                 }
                 (self.failed, self.drifted) = (0, 0);
@@ -75,7 +78,10 @@ impl Reporter {
                     return;
                 }
                 if *failed > 0 && !logged && !is_change {
-                    debug!(cause, milliseconds, failed, "synced in part. {summary}");
+                    debug!(
+                        cause,
+                        milliseconds, failed, "synced with failures. {summary}"
+                    );
                     return;
                 }
                 let budget = self.syncs.get_or_insert_with(|| LineBudget::new(now));
@@ -85,13 +91,15 @@ impl Reporter {
                 if *failed > 0 {
                     warn!(
                         cause,
-                        milliseconds, failed, "synced in part. {summary}{left_out}"
+                        milliseconds,
+                        failed,
+                        "synced with failures, which are retried. {summary}{left_out}"
                     );
                 } else {
                     info!(cause, milliseconds, "synced. {summary}{left_out}");
                 }
             }
-            Report::Audited => debug!("all of the kernel was compared"),
+            Report::Audited => debug!("audit: compared all tables with the kernel"),
             Report::Drift(planned) => {
                 self.drifted += 1;
                 if self.drifted <= SHOWN {
@@ -125,28 +133,30 @@ impl Reporter {
             }
             Report::FindingCleared(finding) => {
                 if let Some(left_out) = self.finding(finding, now) {
-                    info!(code = %finding.code, "solved: {finding}{left_out}");
+                    info!(code = %finding.code, "cleared: {finding}{left_out}");
                 }
             }
             Report::DeletionsWithheld(count) => warn!(
                 count,
-                "deletions wait: another program changed the IPVS table while it was read"
+                "deletions wait: another program changed the IPVS table during the reading; reading again"
             ),
         }
     }
 
-    /// Text about lines on findings of this code that were left out; `None` if this one is to be left out too.
+    /// Returns a note about skipped lines on findings of this code, or `None` if this line is
+    /// skipped too.
     fn finding(&mut self, finding: &Finding, now: Instant) -> Option<String> {
         let budget = self.findings.entry(finding.code);
         let line = budget.or_insert_with(|| LineBudget::new(now)).line(now);
         left_out(line, finding.code.as_str())
     }
 
-    /// Text about the repetitions of an error since it was logged last; `None` if it is not to be logged.
+    /// Returns a note about repetitions of an error since it was last logged, or `None` if it
+    /// should not be logged.
     fn is_news(&mut self, text: &str, now: Instant) -> Option<String> {
         let times = match self.repeats.see(text, now) {
             Seen::First => String::new(),
-            Seen::Due { times } => format!(" ({times} times since it was logged last)"),
+            Seen::Due { times } => format!(" ({times} times since it was last logged)"),
             Seen::Known => {
                 debug!("again: {text}");
                 return None;
@@ -156,7 +166,7 @@ impl Reporter {
         Some(times)
     }
 
-    /// Logs problems of a source. Returns the event for the reconciler, if there is one.
+    /// Logs problems of a source. Returns the event for the reconciler, if any.
     pub(super) fn source_event(&mut self, event: SourceEvent) -> Option<Event> {
         match event {
             SourceEvent::Cluster(event) => Some(Event::Cluster(event)),
@@ -183,14 +193,14 @@ impl Reporter {
             object: ObjectName::new("", self.node.clone()),
             field: problem.subject.to_string(),
             problem: problem.message,
-            consequence: "the node's entries stay as they are until then".to_owned(),
+            consequence: "the node's entries stay unchanged until then".to_owned(),
         };
         let known = (self.shrunk.entry(problem.subject)).or_insert(finding);
         Some(known.clone())
     }
 }
 
-/// The end of a line about `subject`; `None` if the line is to be left out.
+/// Returns the end of a log line about `subject`, or `None` if the line is skipped.
 fn left_out(line: Line, subject: &str) -> Option<String> {
     let (left_out, is_last) = match line {
         Line::Write { left_out } => (left_out, false),
@@ -199,12 +209,12 @@ fn left_out(line: Line, subject: &str) -> Option<String> {
     };
     let mut text = String::new();
     if left_out > 0 {
-        text = format!(" ({left_out} lines about {subject} before this one were left out)");
+        text = format!(" ({left_out} lines about {subject} before this one were skipped)");
     }
     if is_last {
-        text.push_str(" (there are many: only a line a second about ");
+        text.push_str(" (too many lines about ");
         text.push_str(subject);
-        text.push_str(" follows; /statusz and /metrics have all)");
+        text.push_str(": at most one a second from now on; see /statusz and /metrics)");
     }
     Some(text)
 }

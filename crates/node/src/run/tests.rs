@@ -1,4 +1,4 @@
-//! The loop on a thread of its own, with a kernel in memory.
+//! Tests of the loop on a separate thread, with a kernel in memory.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -17,17 +17,17 @@ use tokio::sync::mpsc::Sender;
 use super::*;
 use crate::mailbox::mailbox;
 
-/// Limit of everything that the tests wait for and that has no limit of its own.
+/// Default limit of every wait.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Something that the loop did.
+/// A step of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Did {
-    /// It carried out an effect.
+    /// Carried out an effect.
     Effect,
-    /// It gave a sign of life.
+    /// Gave a sign of life.
     Alive,
-    /// It handled an event of a source.
+    /// Handled an event of a source.
     Queued,
 }
 
@@ -116,7 +116,7 @@ impl Kernel for SlowKernel {
     }
 }
 
-/// A loop that runs.
+/// A running loop.
 struct Running {
     kernel: MemoryKernel,
     log: Log,
@@ -158,7 +158,7 @@ impl Running {
                 &handle,
                 Until::Stopped,
             );
-            // The test may have failed and gone.
+            // The test may have failed and dropped the receiver.
             let _ = to_ended.send(ended);
         });
         Self {
@@ -176,14 +176,15 @@ impl Running {
         self.to_loop.blocking_send(event).expect("a loop");
     }
 
-    /// Sends the first lists: Service `web` with these endpoints.
+    /// Sends the first lists: Service `web` with `endpoints`.
     fn send_lists(&self, endpoints: &[u8]) {
         for event in fixtures::lists([web(), web_slice(endpoints)]) {
             self.send(event);
         }
     }
 
-    /// The weight of an endpoint's real server; `None` if the kernel has none.
+    /// Returns the weight of an endpoint's real server, or `None` if the kernel has no such real
+    /// server.
     fn weight(&self, endpoint: u8) -> Option<u32> {
         let tables = self.kernel.tables();
         let server = tables.virtual_servers.get(&WEB)?;
@@ -199,7 +200,7 @@ impl Running {
         }
     }
 
-    /// Stops the loop, which ends within a second.
+    /// Stops the loop and checks that it ends within a second.
     fn stop(&self) {
         self.stop.send_replace(true);
         let ended = self.ended.recv_timeout(Duration::from_secs(1));
@@ -238,7 +239,7 @@ fn web_slice(endpoints: &[u8]) -> Object {
 }
 
 #[test]
-fn a_drain_that_cannot_be_read_stops_neither_changes_nor_the_end() {
+fn a_failing_drain_reading_delays_neither_changes_nor_the_stop() {
     let node = Running::start(Duration::ZERO);
     node.send_lists(&[1, 2]);
     node.until("served", LIMIT, |node| node.weight(2) == Some(1));
@@ -261,10 +262,15 @@ fn a_drain_that_cannot_be_read_stops_neither_changes_nor_the_end() {
         node.weight(3) == Some(1)
     });
     thread::sleep(Duration::from_secs(1));
-    // Waits double from 100 ms: of two tasks that fail, each is tried at most 5 times in 1.5 s, and less often later.
+    // Waits double from 100 ms: each of two failing tasks is tried at most 5 times in 1.5 s, and
+    // less often later.
     let allowed = 20 + 20 * since.elapsed().as_secs();
     assert!(failed() < allowed, "{} readings", failed());
-    assert_eq!(node.weight(2), Some(0), "its connections are not known");
+    assert_eq!(
+        node.weight(2),
+        Some(0),
+        "unknown connections keep the drain"
+    );
     node.stop();
 }
 
@@ -292,7 +298,7 @@ fn events_are_handled_between_the_effects_of_one_sync() {
 }
 
 #[test]
-fn work_without_end_starves_neither_changes_nor_the_end() {
+fn constant_work_starves_neither_changes_nor_the_stop() {
     let node = Running::start(Duration::from_millis(50));
     node.send_lists(&[1]);
     node.until("served", LIMIT, |node| node.weight(1) == Some(1));
@@ -325,7 +331,8 @@ fn work_without_end_starves_neither_changes_nor_the_end() {
     feeder.join().expect("a feeder");
 }
 
-/// Both a loop that has no deadline, since its lists are not complete, and one whose next task is far away.
+/// Tests a loop without a deadline, since its lists are incomplete, and a loop with a distant next
+/// task.
 #[test]
 fn an_idle_loop_gives_signs_of_life() {
     let empty = Running::start(Duration::ZERO);
@@ -343,7 +350,7 @@ fn an_idle_loop_gives_signs_of_life() {
     assert_eq!(empty.log.count(Did::Effect), 0);
 }
 
-/// A list that waits for confirmation is a finding until its source recovers; other problems are none.
+/// The finding lasts until the source recovers. Other problems of a source cause no finding.
 #[test]
 fn a_list_that_waits_for_confirmation_is_a_finding() {
     let node = Running::start(Duration::ZERO);

@@ -1,4 +1,4 @@
-//! A look at the node: listeners, processes, tables of nf_tables.
+//! Checks the node for signs of a second proxy: listeners, processes, nftables tables.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,22 +18,23 @@ use super::Sign;
 /// kube-proxy's ports for metrics and health (`pkg/cluster/ports/ports.go`, Kubernetes 1.30).
 const PORTS: [u16; 2] = [10249, 10256];
 
-/// The name of kube-proxy's process.
+/// Name of kube-proxy's process.
 const KUBE_PROXY: &str = "kube-proxy";
 
-/// Listeners that are asked at most: each may take seconds.
+/// Maximum number of queried listeners. Each query may take seconds.
 const MOST_ASKED: usize = 8;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Remembers the tables of nftables mode that are no sign.
+/// Keeps the tables of the nftables mode that existed before, which are not a sign.
 #[derive(Debug, Default)]
 pub(super) struct Look {
-    /// Tables that were there at the first look and ever since; `None` before it.
+    /// Tables that have existed since the first check; `None` before it.
     old_tables: Option<BTreeSet<AddressFamily>>,
 }
 
-/// Returns kube-proxy's ports, and those that `settings` gives to kube-ipvsd: kube-proxy may have the same file.
+/// Returns kube-proxy's default ports and the ports in `settings`, since kube-proxy may use the
+/// same configuration file.
 pub(super) fn ports(settings: &DaemonSettings) -> BTreeSet<u16> {
     let own = [settings.healthz_bind_address, settings.metrics_bind_address];
     let own = own.into_iter().flatten().map(|address| address.port());
@@ -41,8 +42,8 @@ pub(super) fn ports(settings: &DaemonSettings) -> BTreeSet<u16> {
 }
 
 impl Look {
-    /// Returns the signs that are there, each with the problem in words, and what could not be looked at. Takes seconds at most for each
-    /// of [`MOST_ASKED`] listeners.
+    /// Returns the detected signs with their descriptions, and the checks that failed. Takes at
+    /// most a few seconds for each of [`MOST_ASKED`] listeners.
     pub(super) fn look(&mut self, ports: &BTreeSet<u16>) -> Vec<(Sign, Result<String, Error>)> {
         let signs = [
             (Sign::Listener, listener(ports)),
@@ -65,7 +66,7 @@ impl Look {
         }))
     }
 
-    /// Returns those of `tables` that were created since the first look.
+    /// Returns the `tables` that were created since the first check.
     pub(super) fn new_tables(
         &mut self,
         tables: &BTreeSet<AddressFamily>,
@@ -76,14 +77,16 @@ impl Look {
     }
 }
 
-/// Asks the processes that listen at `ports`, but for this one and those of users without rights over the tables.
+/// Queries the processes that listen at `ports`, except this process and processes of users who
+/// cannot write the tables.
 fn listener(ports: &BTreeSet<u16>) -> Result<Option<String>, Error> {
     let user = fs::metadata("/proc/self")?.uid();
     let mut listeners = proxy::listeners()?;
     listeners.retain(|listener| {
         ports.contains(&listener.address.port()) && [0, user].contains(&listener.user)
     });
-    // After the tables: a listener that this process opens meanwhile is not taken for another's.
+    // Read the own sockets last, so that a listener that this process has just opened is excluded
+    // too.
     let own = own_sockets()?;
     listeners.retain(|listener| !own.contains(&listener.inode));
     let addresses: BTreeSet<SocketAddr> = (listeners.iter())
@@ -92,7 +95,7 @@ fn listener(ports: &BTreeSet<u16>) -> Result<Option<String>, Error> {
     Ok(addresses.into_iter().take(MOST_ASKED).find_map(answer))
 }
 
-/// The inodes of this process's sockets.
+/// Returns the inodes of this process's sockets.
 fn own_sockets() -> Result<BTreeSet<u64>, Error> {
     let descriptors = Process::myself()?.fd()?;
     let inode = |target| match target {
@@ -112,7 +115,8 @@ pub(super) fn answer(address: SocketAddr) -> Option<String> {
     }
 }
 
-/// Looks for a process of root named kube-proxy in this network namespace: one in another writes tables of its own.
+/// Searches for a process of root named kube-proxy in this network namespace. Processes in other
+/// namespaces write other tables.
 fn process() -> Result<Option<String>, Error> {
     let here = network("self")?;
     for process in all_processes()?.filter_map(Result::ok) {
@@ -130,8 +134,9 @@ fn process() -> Result<Option<String>, Error> {
     Ok(None)
 }
 
-/// Identifies the network namespace of a process by its `/proc/PID/net`, whose files have other inodes in each namespace
-/// (`net->proc_net`, `fs/proc/proc_net.c`, Linux 6.1). `ns/net` would need `CAP_SYS_PTRACE` for processes with more rights.
+/// Identifies the network namespace of a process by its `/proc/PID/net`: the inodes of its files
+/// differ between namespaces (`net->proc_net`, `fs/proc/proc_net.c`, Linux 6.1). `ns/net` would
+/// need `CAP_SYS_PTRACE` for processes with more rights.
 fn network(pid: &str) -> io::Result<u64> {
     fs::metadata(format!("/proc/{pid}/net/dev")).map(|file| file.ino())
 }

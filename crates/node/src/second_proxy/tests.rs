@@ -1,4 +1,4 @@
-//! Signs of a second proxy.
+//! Tests of the signs of a second proxy.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -28,7 +28,7 @@ impl Watched {
         let sources = SourceMetrics::default();
         let (options, traffic) = (TrafficOptions::default(), Traffic::default());
         let metrics = Metrics::new(BTreeSet::from([Ipv4]), options, traffic, sources);
-        let metrics = Arc::new(metrics.expect("the table is right"));
+        let metrics = Arc::new(metrics.expect("a valid table"));
         let watch = SecondProxyWatch::new("node1".into(), sync_period, events, metrics.clone());
         Self {
             watch,
@@ -38,7 +38,7 @@ impl Watched {
         }
     }
 
-    /// A sync at `at` after the begin repairs something or not.
+    /// Reports a sync at the time `at`, with or without a repair.
     fn sync(&mut self, trigger: Trigger, at: Duration, repairs: bool) {
         let now = Moment {
             instant: self.began + at,
@@ -73,17 +73,17 @@ impl Watched {
         lock(&self.watch.signs).expire(self.began + at);
     }
 
-    /// The signs whose findings came, and those whose findings went, since the last call.
+    /// Returns the signs whose findings were raised, and cleared, since the last call.
     fn changes(&mut self) -> (Vec<String>, Vec<String>) {
-        let (mut came, mut went) = (Vec::new(), Vec::new());
+        let (mut raised, mut cleared) = (Vec::new(), Vec::new());
         for event in self.inbox.try_take() {
             match event {
-                Event::Found(finding) => came.push(finding.field),
-                Event::Gone(finding) => went.push(finding.field),
+                Event::Found(finding) => raised.push(finding.field),
+                Event::Gone(finding) => cleared.push(finding.field),
                 other => panic!("{other:?}"),
             }
         }
-        (came, went)
+        (raised, cleared)
     }
 
     fn shows(&self, sign: Sign, value: u8) -> bool {
@@ -99,7 +99,7 @@ fn none() -> Vec<String> {
 }
 
 #[test]
-fn a_sign_is_told_once_and_ends_five_minutes_after_its_last_sight() {
+fn a_sign_is_reported_once_and_ends_five_minutes_after_it_was_last_seen() {
     let mut watched = Watched::new(AUDIT);
     let after = Duration::from_secs;
     assert!(watched.shows(Sign::Listener, 0));
@@ -117,7 +117,7 @@ fn a_sign_is_told_once_and_ends_five_minutes_after_its_last_sight() {
 }
 
 #[test]
-fn a_sign_that_comes_and_goes_is_one_finding() {
+fn a_sign_that_appears_repeatedly_is_one_finding() {
     let mut watched = Watched::new(AUDIT);
     for minute in 0..60 {
         watched.see(Sign::Process, Duration::from_secs(60 * minute));
@@ -127,7 +127,7 @@ fn a_sign_that_comes_and_goes_is_one_finding() {
 }
 
 #[test]
-fn repairs_of_two_audits_in_a_row_are_a_sign_within_a_minute() {
+fn repairs_of_two_consecutive_audits_are_a_sign() {
     let mut watched = Watched::new(AUDIT);
     for audit in 0..5 {
         watched.sync(Trigger::Audit, audit * AUDIT, false);
@@ -140,7 +140,7 @@ fn repairs_of_two_audits_in_a_row_are_a_sign_within_a_minute() {
 }
 
 #[test]
-fn an_audit_between_two_writes_ends_no_row_of_repairs() {
+fn one_audit_without_repairs_does_not_reset_the_count() {
     let mut watched = Watched::new(AUDIT);
     for (audit, repairs) in [true, false, true].into_iter().enumerate() {
         let audit = u32::try_from(audit).expect("small");
@@ -150,12 +150,12 @@ fn an_audit_between_two_writes_ends_no_row_of_repairs() {
 }
 
 #[test]
-fn repairs_now_and_then_are_no_sign() {
+fn occasional_repairs_are_no_sign() {
     let mut watched = Watched::new(AUDIT);
     for audit in 0..300 {
         watched.sync(Trigger::Audit, audit * AUDIT, audit % 3 == 0);
     }
-    // An administrator at work: many repairs, each soon after the other.
+    // An administrator who runs many commands causes repairs in quick succession.
     for second in 0..10 {
         let at = 300 * AUDIT + Duration::from_secs(second);
         watched.sync(Trigger::Node, at, true);
@@ -168,7 +168,7 @@ fn repairs_now_and_then_are_no_sign() {
 }
 
 #[test]
-fn short_periods_take_several_repairs() {
+fn short_periods_need_several_repairs() {
     let second = Duration::from_secs(1);
     let mut watched = Watched::new(second);
     for audit in 0..15 {
@@ -180,7 +180,7 @@ fn short_periods_take_several_repairs() {
 }
 
 #[test]
-fn tables_that_were_there_at_the_start_are_no_sign() {
+fn tables_that_existed_at_the_start_are_no_sign() {
     let mut look = look::Look::default();
     let both = BTreeSet::from([Ipv4, Ipv6]);
     let one = BTreeSet::from([Ipv6]);
@@ -188,12 +188,12 @@ fn tables_that_were_there_at_the_start_are_no_sign() {
     assert!(look.new_tables(&one).is_empty());
     assert_eq!(look.new_tables(&both), BTreeSet::from([Ipv4]));
     assert!(look.new_tables(&one).is_empty());
-    // kube-proxy is back, and writes both anew.
+    // A new kube-proxy deletes and creates both tables.
     assert!(look.new_tables(&BTreeSet::new()).is_empty());
     assert_eq!(look.new_tables(&both), both);
 }
 
-/// Starts a process that answers each path as `page` says.
+/// Starts a server that answers each path with the result of `page`.
 fn serve(page: fn(&str) -> Option<&'static str>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -214,7 +214,7 @@ fn serve(page: fn(&str) -> Option<&'static str>) -> SocketAddr {
 }
 
 #[test]
-fn a_proxy_is_known_by_its_metrics_server_and_by_its_health_server() {
+fn a_proxy_is_detected_by_its_metrics_server_and_by_its_health_server() {
     let metrics = serve(|path| (path == "/proxyMode").then_some("ipvs"));
     let found = look::answer(metrics).expect("a proxy");
     assert_eq!(

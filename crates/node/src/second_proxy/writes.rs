@@ -1,14 +1,16 @@
-//! Repairs that do not end.
+//! Detects another writer by repairs in consecutive audits.
 
 use std::time::{Duration, Instant};
 
-/// Shortest time over which repairs must go on: several commands of an administrator are no second proxy.
+/// Minimum time over which repairs must continue. Several commands of an administrator are not a
+/// second proxy.
 const SPAN: Duration = Duration::from_secs(15);
 
-/// Audits in a row without a repair after which the count begins anew. One may fall between two writes of the other program.
+/// Number of consecutive audits without a repair that reset the count. A single one may fall
+/// between two writes of the other program.
 const QUIET_SYNCS: u32 = 2;
 
-/// Counts periods in which audits repaired something.
+/// Counts audit periods with repairs.
 #[derive(Debug, Default)]
 pub(super) struct Writes {
     strikes: u32,
@@ -17,8 +19,9 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    /// Takes in that the tables were compared at `now` and `repaired` or not. Audits are `period` apart; repairs closer than half of it
-    /// count once. Returns true if this repair and those before it are a sign.
+    /// Records a comparison of the tables at `now`, with or without a repair. Audits are `period`
+    /// apart; repairs within half a period count once. Returns true if this repair and the earlier
+    /// ones are a sign.
     pub(super) fn looked(&mut self, repaired: bool, period: Duration, now: Instant) -> bool {
         let since = self.last.map(|last| now.saturating_duration_since(last));
         if since.is_some_and(|since| since < period / 2) {
@@ -37,7 +40,8 @@ impl Writes {
         repaired && self.is_sign(period)
     }
 
-    /// Returns true after two repairs, or after as many as last [`SPAN`] where periods are short.
+    /// Returns true after two repairs, or with short periods after as many repairs as fit into
+    /// [`SPAN`].
     fn is_sign(&self, period: Duration) -> bool {
         let periods = SPAN.as_millis().div_ceil(period.as_millis().max(1));
         u128::from(self.strikes) > periods

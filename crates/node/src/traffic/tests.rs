@@ -25,7 +25,7 @@ fn owner(service: &str) -> Arc<ServicePortName> {
 }
 
 #[test]
-fn what_others_made_is_not_shown() {
+fn foreign_virtual_servers_are_not_shown() {
     let counted = [1, 2].map(|last| Counted {
         key: key(last),
         statistics: Statistics {
@@ -43,7 +43,7 @@ fn what_others_made_is_not_shown() {
 }
 
 #[test]
-fn a_long_reading_is_followed_by_a_long_rest() {
+fn the_pause_grows_with_the_duration_of_the_reading() {
     for (took, rest) in [(0, 10_000), (400, 10_000), (2_000, 40_000)] {
         let took = Duration::from_millis(took);
         assert_eq!(pause(took), Duration::from_millis(rest));

@@ -5,7 +5,7 @@ use model::{NodeConfig, NodeState, Object, ObjectName};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn flows(port: u16) -> UdpFlows {
     let at = SocketAddr::new([10, 96, 0, 1].into(), port);
@@ -23,31 +23,32 @@ fn what_is_asked_for_meanwhile_is_done_once_and_last() {
         wait.recv().is_ok()
     });
     cleaner.request(flows(1));
-    assert_eq!(begun.recv_timeout(PATIENCE), Ok(flows(1)));
+    assert_eq!(begun.recv_timeout(TIMEOUT), Ok(flows(1)));
     for port in 2..=9 {
         cleaner.request(flows(port));
     }
     go.send(()).expect("it waits");
-    assert_eq!(begun.recv_timeout(PATIENCE), Ok(flows(9)));
+    assert_eq!(begun.recv_timeout(TIMEOUT), Ok(flows(9)));
     go.send(()).expect("it waits");
     drop(cleaner);
-    assert!(begun.recv_timeout(PATIENCE).is_err(), "nothing more");
+    assert!(begun.recv_timeout(TIMEOUT).is_err(), "nothing more");
 }
 
 #[test]
-fn what_failed_gives_way_to_what_is_newer() {
+fn a_newer_request_replaces_a_failed_one() {
     let (started, begun) = mpsc::channel();
     let cleaner = Cleaner::start(move |flows| {
         started.send(flows.clone()).expect("the test listens");
         *flows != super::tests::flows(1)
     });
     cleaner.request(flows(1));
-    assert_eq!(begun.recv_timeout(PATIENCE), Ok(flows(1)));
+    assert_eq!(begun.recv_timeout(TIMEOUT), Ok(flows(1)));
     cleaner.request(flows(2));
-    assert_eq!(begun.recv_timeout(PATIENCE), Ok(flows(2)));
+    assert_eq!(begun.recv_timeout(TIMEOUT), Ok(flows(2)));
 }
 
-/// Service `dns` with UDP and TCP 53 and two endpoints, of which the second terminates and serves.
+/// Returns a cluster with Service `dns` at UDP and TCP port 53 and two endpoints. The second
+/// endpoint is terminating and serving.
 fn cluster(ready: bool) -> ClusterState {
     let port = |protocol: Protocol| {
         fixtures::service_port(&format!("{protocol:?}").to_lowercase(), 53, protocol)
@@ -101,9 +102,10 @@ fn key() -> VirtualServerKey {
     }
 }
 
-/// A virtual server of another program at a key that a Service wants. Its flows go to its own real servers.
+/// Another program has a virtual server at the key of a Service. Its flows use its own real
+/// servers.
 #[test]
-fn flows_of_a_foreign_virtual_server_are_left_alone() {
+fn flows_of_a_foreign_virtual_server_are_kept() {
     let desired = compiled(&cluster(true));
     assert!(desired.tables.virtual_servers.contains_key(&key()));
     let flow = model::udp_flows::Flow {
@@ -117,7 +119,7 @@ fn flows_of_a_foreign_virtual_server_are_left_alone() {
     }
 }
 
-/// Another program has the node port at one of two addresses, and a Service asks for it at both.
+/// Another program has the node port at one of two addresses, and a Service uses it at both.
 #[test]
 fn flows_of_foreign_virtual_servers_at_a_node_port_stay() {
     let at = |address: [u8; 4]| VirtualServerKey::Address {
@@ -127,7 +129,7 @@ fn flows_of_foreign_virtual_servers_at_a_node_port_stay() {
     };
     let (theirs, ours) = (at([192, 0, 2, 1]), at([198, 51, 100, 1]));
     let mut cluster = cluster(true);
-    let mut service = (cluster.service(&ObjectName::new("default", "dns"))).expect("it is there");
+    let mut service = (cluster.service(&ObjectName::new("default", "dns"))).expect("an entry");
     service.kind = model::cluster::ServiceKind::NodePort;
     service.ports[0].node_port = std::num::NonZeroU16::new(30_053).map(Parsed::Valid);
     cluster.absorb(model::ClusterEvent::Upsert(Object::Service(service)));
@@ -157,12 +159,12 @@ fn flows_of_foreign_virtual_servers_at_a_node_port_stay() {
     assert!(!is_stale("203.0.113.7:30053"));
 }
 
-/// Checks which of the flows to 10.1.0.1, which is ready, 10.1.0.2, which terminates and serves, and 10.1.0.3, which is gone, are stale at a
-/// kernel that has these real servers.
+/// Checks which flows are stale if the kernel has the real servers `live`: flows to 10.1.0.1
+/// (ready), to 10.1.0.2 (terminating and serving) and to 10.1.0.3 (deleted).
 fn check_servers(live: &[u8], udp_drains: bool, stale: [bool; 3]) {
     let desired = compiled(&cluster(true));
     let mut kernel = desired.tables.clone();
-    let entry = kernel.virtual_servers.get_mut(&key()).expect("it is there");
+    let entry = kernel.virtual_servers.get_mut(&key()).expect("an entry");
     let entry = Arc::make_mut(entry);
     let (_, first) = entry.real_servers.iter().next().expect("one");
     let first = *first;
@@ -185,22 +187,22 @@ fn check_servers(live: &[u8], udp_drains: bool, stale: [bool; 3]) {
 
 #[test]
 fn udp_flows_may_go_to_real_servers_and_to_those_that_drain() {
-    // It drains; then its time is over.
+    // Server 2 drains, and is then deleted.
     check_servers(&[1, 2], true, [false, false, true]);
     check_servers(&[1], true, [false, true, true]);
-    // Nothing was written yet: what should be there may answer, and what the kernel has still does.
+    // Before the first write, both desired real servers and those in the kernel may answer.
     check_servers(&[3], true, [false, true, false]);
 }
 
-/// Their real servers are deleted at once. An answer under way needs its flow.
+/// Without drains their real servers are deleted at once, but an answer under way needs its flow.
 #[test]
-fn without_drains_udp_flows_to_endpoints_that_finish_stay() {
+fn without_drains_udp_flows_to_serving_endpoints_stay() {
     check_servers(&[1], false, [false, false, true]);
 }
 
-/// No endpoint could answer in their place.
+/// No other endpoint could answer these flows.
 #[test]
-fn flows_of_a_service_without_endpoints_are_left_alone() {
+fn flows_of_a_service_without_endpoints_are_kept() {
     let desired = compiled(&cluster(false));
     let flows = wanted(&desired, &desired.tables, &BTreeSet::new(), true);
     assert_eq!(flows, UdpFlows::default());

@@ -8,7 +8,7 @@ fn change() -> ClusterEvent {
     ClusterEvent::Delete(ObjectKind::Service, ObjectName::new("shop", "web"))
 }
 
-/// A backlog whose three first lists were sent and applied at its start.
+/// A backlog with three first lists that were sent and applied at its start.
 struct Scene {
     backlog: Backlog,
     start: Instant,
@@ -29,7 +29,7 @@ impl Scene {
         scene
     }
 
-    /// Sends an event so many milliseconds after the start; returns its number.
+    /// Sends an event `at` milliseconds after the start and returns its number.
     fn send(&mut self, event: &ClusterEvent, at: u64) -> u64 {
         let now = self.start + Duration::from_millis(at);
         self.backlog.stamp(event, now);
@@ -70,7 +70,7 @@ fn nothing_is_late_before_every_kind_was_listed() {
         scene.send(&ClusterEvent::ListDone(kind), at);
     }
     scene.check(Some(90_000), 6);
-    // A second list changes nothing about that.
+    // A second list does not change it.
     scene.send(&ClusterEvent::ListDone(ObjectKind::Node), 200_000);
     scene.check(Some(90_000), 7);
 }
@@ -80,13 +80,13 @@ fn events_close_to_each_other_share_a_mark() {
     let mut scene = Scene::listed();
     let numbers: Vec<u64> = (0..10).map(|n| scene.send(&change(), 1_000 + n)).collect();
     scene.backlog.applied(numbers[4]);
-    // Too early by less than the spacing.
+    // The time is too early by less than the spacing.
     scene.check(Some(1_000), 5);
     scene.backlog.applied(numbers[9]);
     scene.check(None, 0);
 }
 
-/// Twenty minutes of one event each 10 ms, none of which is applied.
+/// Sends an event every 10 ms for twenty minutes without applying any.
 #[test]
 fn memory_is_bounded_and_the_age_is_never_too_young() {
     let mut scene = Scene::listed();
@@ -97,7 +97,7 @@ fn memory_is_bounded_and_the_age_is_never_too_young() {
     let marks = scene.backlog.counts().marks.len();
     assert!(marks <= MARKS, "{marks} marks");
     scene.check(Some(0), minutes / 10);
-    // Half of them are applied: the oldest one left was sent after ten minutes.
+    // Half of the events are applied: the oldest remaining one was sent after ten minutes.
     scene.backlog.applied(3 + minutes / 20 - 1);
     let oldest = scene.backlog.oldest().expect("one") - scene.start;
     let oldest = u64::try_from(oldest.as_millis()).expect("small");
@@ -107,7 +107,7 @@ fn memory_is_bounded_and_the_age_is_never_too_young() {
 }
 
 #[test]
-fn what_was_never_sent_cannot_be_applied() {
+fn applied_ignores_numbers_that_were_never_sent() {
     let mut scene = Scene::listed();
     scene.backlog.applied(1_000);
     scene.send(&change(), 10);

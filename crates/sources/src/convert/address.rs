@@ -1,19 +1,19 @@
-//! Addresses and networks as kube-proxy reads them.
+//! Parses addresses and networks as kube-proxy does.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use model::Parsed;
 
-/// Reads an address as kube-proxy does (`ParseIPSloppy`): zeros may lead the numbers of an IPv4
-/// address and mean nothing, and an IPv4-mapped IPv6 address is the IPv4 address.
+/// Parses an address as kube-proxy does (`ParseIPSloppy`): leading zeros in the numbers of an IPv4
+/// address are ignored, and an IPv4-mapped IPv6 address becomes the IPv4 address.
 #[must_use]
 pub fn ip(text: &str) -> Parsed<IpAddr> {
     parse_ip(text).map_or_else(|| Parsed::Invalid(text.into()), Parsed::Valid)
 }
 
-/// Reads a network in the form `address/length`, surrounded by any space; bits behind the prefix
-/// length are dropped (`ParseCIDRSloppy`).
+/// Parses a network in the form `address/length`, with optional surrounding space. Bits after the
+/// prefix length are dropped (`ParseCIDRSloppy`).
 #[must_use]
 pub fn cidr(text: &str) -> Parsed<IpNetwork> {
     parse_cidr(text.trim()).map_or_else(|| Parsed::Invalid(text.into()), Parsed::Valid)
@@ -23,7 +23,7 @@ pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {
     if !text.contains(':') {
         return parse_ipv4(text).map(IpAddr::V4);
     }
-    // A dotted tail is an IPv4 address too, zeros and all.
+    // A dotted tail is an IPv4 address, which may have leading zeros.
     let address: Ipv6Addr = match text.rsplit_once(':') {
         Some((head, tail)) if tail.contains('.') => {
             format!("{head}:{}", parse_ipv4(tail)?).parse().ok()?
@@ -46,7 +46,7 @@ pub(crate) fn parse_cidr(text: &str) -> Option<IpNetwork> {
                 .ok()
                 .map(IpNetwork::V4)
         }
-        // The length of an IPv4-mapped network counts from the front of the IPv6 address.
+        // The length of an IPv4-mapped network includes the 96 bits in front of the IPv4 address.
         IpAddr::V4(address) => {
             let network = Ipv4Network::new(address, length.checked_sub(96)?).ok()?;
             Ipv4Network::new(network.network(), network.prefix())

@@ -1,4 +1,4 @@
-//! core/v1 Endpoints, where a cluster has no EndpointSlices.
+//! core/v1 Endpoints, for clusters without EndpointSlices.
 
 use ipvs::AddressFamily;
 use k8s_openapi::api::core::v1 as core;
@@ -8,10 +8,10 @@ use model::{ObjectName, Parsed};
 use super::{ip, name, port, protocol};
 use crate::objects;
 
-/// Converts an Endpoints object into slices: one for each subset and family that has an address.
+/// Converts an Endpoints object to slices: one for each subset and family with an address.
 ///
-/// A slice is named `ENDPOINTS:ipv4:0`, with the family and the number of the subset. No
-/// EndpointSlice can be named so, because `:` is in no Kubernetes name.
+/// A slice has the name `ENDPOINTS:ipv4:0`, with the family and the number of the subset. No
+/// EndpointSlice can have such a name, since Kubernetes names do not contain `:`.
 #[must_use]
 pub fn endpoints(given: &objects::Endpoints) -> Vec<EndpointSlice> {
     let owner = given.metadata.object_name();
@@ -42,14 +42,14 @@ fn slice(
     if endpoints.is_empty() {
         return None;
     }
-    let word = match family {
+    let suffix = match family {
         AddressFamily::Ipv4 => "ipv4",
         AddressFamily::Ipv6 => "ipv6",
     };
     Some(EndpointSlice {
         name: ObjectName::new(
             owner.namespace.clone(),
-            format!("{}:{word}:{number}", owner.name),
+            format!("{}:{suffix}:{number}", owner.name),
         ),
         service: owner.name.clone(),
         family: Some(family),

@@ -8,8 +8,8 @@ use super::address::{parse_cidr, parse_ip};
 use super::name;
 use crate::objects;
 
-/// Converts a Node. Addresses come in kube-proxy's order, InternalIPs before ExternalIPs; text that
-/// is no address, and a pod network that is none, are left out.
+/// Converts a Node. Addresses are in kube-proxy's order: InternalIPs before ExternalIPs. Invalid
+/// addresses and pod networks are skipped.
 #[must_use]
 pub fn node(given: &objects::Node) -> Node {
     let zone = given.metadata.labels.zone.as_ref();
@@ -30,7 +30,7 @@ pub fn node(given: &objects::Node) -> Node {
     }
 }
 
-/// The taint by which the cluster autoscaler marks a node that it will delete.
+/// Taint with which the cluster autoscaler marks a node that it will delete.
 const LEAVING_TAINT: &str = "ToBeDeletedByClusterAutoscaler";
 
 fn has_taint(given: &objects::Node, key: &str) -> bool {

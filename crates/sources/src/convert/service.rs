@@ -12,11 +12,15 @@ use model::names::Uid;
 use super::{cidr, ip, name, port, protocol};
 use crate::objects;
 
-/// The default of the API server for `sessionAffinityConfig.clientIP.timeoutSeconds`.
+/// Default of the API server for `sessionAffinityConfig.clientIP.timeoutSeconds`.
 const AFFINITY_TIMEOUT_SECONDS: u32 = 10_800;
 
-/// Converts a Service. Load-balancer addresses with `ipMode: Proxy` are left out, as are blank texts among the addresses;
-/// `clusterIP: None` gives no cluster address. A blank source range is an invalid one: without it the Service would be open.
+/// Converts a Service.
+///
+/// - Load-balancer addresses with `ipMode: Proxy` and blank addresses are skipped.
+/// - `clusterIP: None` yields no cluster address.
+/// - A blank source range is kept as an invalid one: skipping it would open the Service to all
+///   clients.
 #[must_use]
 pub fn service(given: &objects::Service) -> Service {
     let spec = &given.spec;
@@ -76,7 +80,7 @@ fn number(given: i32) -> Parsed<NonZeroU16> {
     port(given).map_or_else(|| Parsed::Invalid(given.to_string().into()), Parsed::Valid)
 }
 
-/// Zero is what the API server writes for none.
+/// Converts a node port. The API server writes zero for a missing one.
 fn node_port(given: Option<i32>) -> Option<Parsed<NonZeroU16>> {
     given.filter(|port| *port != 0).map(number)
 }

@@ -10,7 +10,8 @@ use model::names::{Name, Uid};
 use super::{ip, name, port, protocol};
 use crate::objects;
 
-/// Converts an EndpointSlice. One that belongs to no Service is converted without its contents, which mean nothing to a node.
+/// Converts an EndpointSlice. A slice without a Service is converted without its contents, since no
+/// node uses them.
 #[must_use]
 pub fn slice(given: &objects::EndpointSlice) -> EndpointSlice {
     let uid = given.metadata.uid.as_deref().and_then(Uid::parse);
@@ -46,7 +47,8 @@ pub fn slice(given: &objects::EndpointSlice) -> EndpointSlice {
     }
 }
 
-/// When the change was made that an object came to be of; none where nobody says so in RFC 3339.
+/// Returns the time of the change that caused this version of an object, or `None` if the
+/// annotation is missing or not in RFC 3339.
 fn triggered(metadata: &objects::Metadata) -> Option<SystemTime> {
     let time = metadata.annotations.trigger_time.as_ref()?;
     let time: jiff::Timestamp = time.parse().ok()?;
@@ -77,8 +79,8 @@ fn endpoint(given: &discovery::Endpoint) -> Endpoint {
     }
 }
 
-/// The API server fills in an empty name and TCP (`SetDefaults_EndpointPort`,
-/// pkg/apis/discovery/v1/defaults.go, Kubernetes 1.33).
+/// Converts a port with the defaults of the API server: an empty name and TCP
+/// (`SetDefaults_EndpointPort`, pkg/apis/discovery/v1/defaults.go, Kubernetes 1.33).
 fn endpoint_port(given: &discovery::EndpointPort) -> EndpointPort {
     EndpointPort {
         name: Some(name(given.name.as_deref().unwrap_or_default())),

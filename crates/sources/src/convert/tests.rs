@@ -15,7 +15,7 @@ fn typed<K: DeserializeOwned>(value: serde_json::Value) -> K {
     serde_json::from_value(value).expect("a typed object")
 }
 
-/// A Service with nothing but a name.
+/// Returns a Service with only a name.
 fn bare(name: &str) -> Service {
     Service {
         name: ObjectName::new("default", name),
@@ -36,7 +36,7 @@ fn bare(name: &str) -> Service {
     }
 }
 
-/// Checks `spec` and `status` of a Service against what `change` does to a bare one.
+/// Checks that `spec` and `status` convert to a bare Service with `change` applied.
 fn check_service(
     spec: &serde_json::Value,
     status: &serde_json::Value,
@@ -69,7 +69,7 @@ fn a_service_has_the_api_servers_defaults() {
 }
 
 #[test]
-fn a_service_says_everything() {
+fn every_field_of_a_service_is_converted() {
     let given = json!({
         "metadata": {"name": "web", "namespace": "shop", "creationTimestamp": "2024-01-02T03:04:05Z",
             "uid": "0a1B2c3d-0000-4000-8000-00000000000f",
@@ -113,7 +113,7 @@ fn a_service_says_everything() {
 }
 
 #[test]
-fn a_service_without_an_address() {
+fn services_without_cluster_ip_have_no_address() {
     check_service(&json!({"clusterIP": "None"}), &json!({}), |_| {});
     check_service(
         &json!({"clusterIP": "None", "clusterIPs": ["None"]}),
@@ -133,7 +133,7 @@ fn a_service_without_an_address() {
 }
 
 #[test]
-fn mistakes_in_a_service_are_kept_as_text() {
+fn invalid_values_of_a_service_are_kept_as_text() {
     check_service(
         &json!({
             "clusterIP": "10.96.0.300", "externalIPs": ["x", " ", ""],
@@ -180,7 +180,7 @@ fn tcp(name: &str, port: u16) -> EndpointPort {
 }
 
 #[test]
-fn a_slice_says_everything() {
+fn every_field_of_a_slice_is_converted() {
     let given: objects::EndpointSlice = typed(json!({
         "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"},
             "uid": "0a1b2c3d-0000-4000-8000-00000000001f",
@@ -337,7 +337,7 @@ fn a_node_has_internal_addresses_first() {
 }
 
 #[test]
-fn a_node_that_goes_is_known() {
+fn a_node_that_is_being_deleted_is_marked() {
     let check = |text: serde_json::Value, deleting, leaving| {
         let given = node(&typed(text));
         assert_eq!((given.deleting, given.leaving), (deleting, leaving));
@@ -353,7 +353,7 @@ fn a_node_that_goes_is_known() {
 }
 
 #[test]
-fn addresses_are_read_as_kube_proxy_reads_them() {
+fn addresses_are_parsed_as_in_kube_proxy() {
     let check = |text: &str, expected: Option<&str>| {
         let found = ip(text).as_result().ok().map(ToString::to_string);
         assert_eq!(found.as_deref(), expected, "{text}");
@@ -377,7 +377,7 @@ fn addresses_are_read_as_kube_proxy_reads_them() {
 }
 
 #[test]
-fn networks_are_read_as_kube_proxy_reads_them() {
+fn networks_are_parsed_as_in_kube_proxy() {
     let check = |text: &str, expected: Option<&str>| {
         let found = cidr(text).as_result().ok().map(ToString::to_string);
         assert_eq!(found.as_deref(), expected, "{text}");
@@ -399,7 +399,8 @@ fn networks_are_read_as_kube_proxy_reads_them() {
     }
 }
 
-/// Files can hold what no API server takes. Each text of an object prints, and is short.
+/// Files can contain text that no API server accepts. All text of a converted object is short and
+/// printable.
 #[test]
 fn all_text_of_an_object_is_safe_to_print() {
     let odd = format!("x\n\u{1b}[2J\u{202e}{}", "y".repeat(1000));

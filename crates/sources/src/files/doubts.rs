@@ -1,9 +1,9 @@
-//! Kinds and fields that look like a slip of the pen.
+//! Kinds and fields that look misspelt.
 
 use serde_json::Value;
 
-/// Our kinds: name, API versions that are read, and the number of changed letters up to which another word is taken for it. `Pod` and
-/// `Role` are two letters from `Node`.
+/// Supported kinds with their API versions and the maximum number of different letters in a
+/// misspelt name. `Pod` and `Role` differ from `Node` by two letters.
 const KINDS: [(&str, &[&str], usize); 4] = [
     ("Service", &["v1"], 2),
     (
@@ -15,28 +15,28 @@ const KINDS: [(&str, &[&str], usize); 4] = [
     ("Node", &["v1"], 1),
 ];
 
-/// Returns what is odd about an object that is none of ours, if it may have been meant to be. Other kinds are nothing to speak of: a
-/// manifest holds many.
+/// Returns a warning about an object of another kind if its kind or API version looks like a
+/// misspelt supported one. Other kinds are common in manifests and cause no warning.
 pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     if group.contains('.') && distance(group, "discovery.k8s.io") > 2 {
-        // Others have a `Service` and a `Node` of their own.
+        // Other API groups have their own `Service` and `Node`.
         return None;
     }
     let (name, versions, _) =
         (KINDS.iter()).find(|(name, _, most)| distance(kind, name) <= *most)?;
     let versions = versions.join(" or ");
     Some(match (kind == *name, api_version) {
-        (false, _) => format!("`{kind}` is no kind that is known (is {name} meant?)"),
-        (true, "") => format!("a {name} without apiVersion; it should be {versions}"),
-        (true, _) => format!("a {name} is of apiVersion {versions}, not `{api_version}`"),
+        (false, _) => format!("unknown kind `{kind}` (did you mean {name}?)"),
+        (true, "") => format!("a {name} without apiVersion; use {versions}"),
+        (true, _) => format!("unknown apiVersion `{api_version}` of a {name}; use {versions}"),
     })
 }
 
-/// The least number of letters to add, drop or replace.
+/// Returns the edit distance: the minimum number of letters to add, remove or replace.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
-    // A word that is far longer is far away: no need to look at all of it.
+    // The end of a much longer word does not matter: the distance is large anyway.
     let one: Vec<char> = one.chars().take(other.len() + 4).collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.iter().enumerate() {
@@ -51,11 +51,11 @@ fn distance(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
-/// The fields of an object; those of lists are their items'.
+/// Allowed fields of an object. The shape of a list is that of its items.
 enum Shape {
-    /// Any: nothing below it is looked at.
+    /// Any value; it is not checked.
     Any,
-    /// These.
+    /// An object with these fields.
     Fields(&'static [(&'static str, Shape)]),
 }
 
@@ -205,7 +205,7 @@ const NODE: Shape = Fields(&[
     ("status", Any),
 ]);
 
-/// Returns the path of the first field of an object of ours that Kubernetes 1.36 does not have.
+/// Returns the path of the first field of a supported object that Kubernetes 1.36 does not have.
 pub(super) fn unknown_field(kind: &str, value: &Value) -> Option<String> {
     let shape = match kind {
         "Service" => &SERVICE,

@@ -10,60 +10,61 @@ use crate::yaml::Place;
 
 use super::given::GivenKey;
 
-/// An error of a file, or of something in it. Prints as one line that begins with `FILE:LINE:COLUMN:`, as far as known.
+/// An error of a file or of its contents. Prints as one line that begins with `FILE:LINE:COLUMN:`,
+/// as far as known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
-    /// The file, as it was asked for; `-` for standard input.
+    /// Path of the file as it was given; `-` for standard input.
     pub file: PathBuf,
-    /// The line, from 1.
+    /// Line, counted from 1.
     pub line: Option<u64>,
-    /// The column, from 1.
+    /// Column, counted from 1.
     pub column: Option<u64>,
-    /// The kind of error.
+    /// Kind of error.
     pub kind: FileErrorKind,
 }
 
-/// Kinds of mistakes.
+/// Kinds of errors and warnings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileErrorKind {
-    /// The operating system did not let us read.
+    /// The operating system refused to read the file.
     #[error("{action}: {cause}")]
     Read {
-        /// The action that failed.
+        /// Failed action.
         action: &'static str,
-        /// The operating system's message.
+        /// Message of the operating system.
         cause: String,
     },
-    /// Neither YAML nor JSON. The document is left out.
+    /// Neither YAML nor JSON. The document is ignored.
     #[error("{0}")]
     Syntax(SafeText),
-    /// More documents than are read from one file. This one and all later ones are left out.
+    /// More documents than the maximum for one file. This document and all later ones are ignored.
     #[error(
         "the file has more than {max} documents: this one and the later ones are ignored; split the file"
     )]
     TooManyDocuments {
-        /// The maximum.
+        /// Maximum number of documents.
         max: usize,
     },
-    /// A document that is no Kubernetes object. It is left out.
+    /// A document that is not a Kubernetes object. It is ignored.
     #[error("no Kubernetes object: {0}")]
     NoObject(String),
-    /// An object with a field of the wrong type. It is left out.
+    /// An object with a field of the wrong type. It is ignored.
     #[error("{object}: {path}: {what}")]
     Object {
         /// Kind, namespace and name.
         object: SafeText,
-        /// Where in the object, as in `spec.ports[0].port`.
+        /// Path of the field, such as `spec.ports[0].port`.
         path: SafeText,
-        /// The error at that place.
+        /// Error of the field.
         what: SafeText,
     },
-    /// An object that looks like one of ours and is none, as one with `kind: Sevice`. It is left out.
-    #[error("{object}: {what}; it is passed over")]
+    /// An object with a misspelt kind or API version, such as `kind: Sevice`. It is ignored.
+    #[error("{object}: {what}; the object is ignored")]
     PassedOver {
         /// Kind, namespace and name.
         object: SafeText,
-        /// The problem.
+        /// Problem of the object.
         what: SafeText,
     },
     /// An object with a field that Kubernetes does not have.
@@ -71,15 +72,15 @@ pub enum FileErrorKind {
     UnknownField {
         /// Kind, namespace and name.
         object: SafeText,
-        /// The first one.
+        /// Path of the first unknown field.
         path: SafeText,
     },
-    /// The same object was there before. This one counts.
-    #[error("{object} is in {} as well; the last one counts", .first.display())]
+    /// A second object with the same name. The last one is used.
+    #[error("{object} is also in {}; the last one is used", .first.display())]
     Twice {
         /// Kind, namespace and name.
         object: String,
-        /// Where it was first.
+        /// File of the earlier object.
         first: PathBuf,
     },
 }

@@ -17,15 +17,17 @@ use super::object::{self, Outcome};
 use super::paths::STDIN;
 use crate::yaml::{self, Part, Place, Step};
 
-/// Maximum number of documents that are read from one file: enough for 100,000 Services with their slices. A document takes
-/// some 20 µs to read however small it is, so that a file of a few megabytes could stall the daemon for minutes.
+/// Maximum number of documents in one file: enough for 100,000 Services with their slices. Even a
+/// tiny document takes about 20 µs to read, so without a limit a file of a few megabytes could
+/// stall the daemon for minutes.
 const MAX_DOCUMENTS: usize = 250_000;
 
-/// Maximum number of errors in one file that get a line and a column, and of warnings. The whole document is read again to find one: without a
-/// maximum a list of many bad objects takes time that grows with its square.
+/// Maximum number of errors in one file with line and column, and of warnings. Finding a line needs
+/// another reading of the whole document, so without a limit a list of many invalid objects would
+/// take quadratic time.
 const MAX_PLACES: usize = 100;
 
-/// The contents of a file, in its order.
+/// Contents of a file, in the order of the file.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) objects: Vec<(GivenKey, Given)>,
@@ -89,14 +91,14 @@ fn read_text(path: &Path) -> io::Result<String> {
 
 struct Document<'a> {
     path: &'a Path,
-    /// The text, where it holds this document alone.
+    /// Text of the document; `None` if the text contains several documents or an error.
     text: Option<Part<'a>>,
     file: &'a mut File,
 }
 
 impl Document<'_> {
-    /// Reads a value: an object, or a list of values whose kind is that of the list where they say
-    /// none.
+    /// Reads a value: an object, or a list of values. Items without a kind have the kind of the
+    /// list.
     fn read(&mut self, mut value: Value, at: &mut Vec<Step>, kind_of_list: Option<(&str, &str)>) {
         if let (Some((api_version, kind)), Some(map)) = (kind_of_list, value.as_object_mut())
             && !map.contains_key("kind")

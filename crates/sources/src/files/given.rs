@@ -1,11 +1,11 @@
-//! Objects as files give them.
+//! Objects of files.
 
 use std::fmt;
 
 use model::cluster::EndpointSlice;
 use model::{Object, ObjectName};
 
-/// The name of an object among all files: its kind and name. Prints as `Service default/web`.
+/// Key of an object among all files. Prints as `Service default/web`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GivenKey {
     pub(super) kind: &'static str,
@@ -18,10 +18,10 @@ impl fmt::Display for GivenKey {
     }
 }
 
-/// An object as a type of the model.
+/// An object converted to types of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Given {
     Object(Box<Object>),
-    /// An Endpoints object: its slices.
+    /// Slices of an Endpoints object.
     Endpoints(Vec<EndpointSlice>),
 }

@@ -1,4 +1,4 @@
-//! One object of a file.
+//! Reads one object of a file.
 
 use model::Object;
 use serde_json::Value;
@@ -16,9 +16,9 @@ fn object(object: Object) -> Given {
 
 pub(super) enum Outcome {
     Object(GivenKey, Given),
-    /// An object that is none of ours.
+    /// An object of another kind.
     OtherKind,
-    /// An object that the label selector leaves out.
+    /// An object that the label selector excludes.
     NotSelected,
     Mistake {
         steps: Vec<Step>,
@@ -26,7 +26,7 @@ pub(super) enum Outcome {
     },
 }
 
-/// Returns what is odd about an object, though it can be read.
+/// Returns a warning about a misspelt kind, API version or field.
 pub(super) fn doubt(api_version: &str, kind: &str, value: &Value) -> Option<FileErrorKind> {
     if is_ours(api_version, kind) {
         let object = describe(kind, value).into();
@@ -46,12 +46,12 @@ fn is_ours(api_version: &str, kind: &str) -> bool {
     }
 }
 
-/// The API version of slices up to Kubernetes 1.24.
+/// API version of slices up to Kubernetes 1.24.
 const BETA: &str = "discovery.k8s.io/v1beta1";
 
-/// Makes a slice of [`BETA`] one of today: the node's name may be in a map of its place alone
-/// (`Convert_v1beta1_Endpoint_To_discovery_Endpoint`, pkg/apis/discovery/v1beta1/conversion.go, Kubernetes 1.24). Where the zone is
-/// told there means nothing here, as today.
+/// Converts a slice of [`BETA`] to v1: an endpoint may have its node's name only in `topology`
+/// (`Convert_v1beta1_Endpoint_To_discovery_Endpoint`, pkg/apis/discovery/v1beta1/conversion.go,
+/// Kubernetes 1.24). The zone in `topology` is ignored, since endpoints' zones are not used.
 fn from_beta(mut value: Value) -> Value {
     let endpoints = value.get_mut("endpoints").and_then(Value::as_array_mut);
     for endpoint in endpoints.into_iter().flatten() {
@@ -93,7 +93,7 @@ pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
     }
 }
 
-/// Returns true if an API server would have given this Service an address.
+/// Returns true if an API server would assign an address to this Service.
 fn needs_cluster_ip(given: &objects::Service) -> bool {
     let spec = &given.spec;
     spec.cluster_ip.as_deref() != Some("None")

@@ -1,4 +1,4 @@
-//! The files that a path means.
+//! Files of a path.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::error::FileError;
 
-/// Standard input.
+/// Path that stands for standard input.
 pub(super) const STDIN: &str = "-";
 
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// The files that `path` means, ordered by name.
+/// Returns the files of `path`, ordered by name.
 pub(super) fn files_of(path: &Path) -> Result<Vec<PathBuf>, Box<FileError>> {
     if path == Path::new(STDIN) {
         return Ok(vec![path.to_owned()]);

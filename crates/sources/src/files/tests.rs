@@ -27,9 +27,9 @@ fn names(found: &FileObjects) -> Vec<String> {
         .collect()
 }
 
-/// Reads a directory of files and checks what was found and which mistakes were made; `DIR` in a
-/// mistake stands for the directory.
-fn check(files: &[(&str, &str)], expected: &[&str], mistakes: &[&str]) -> FileObjects {
+/// Reads a directory of files and checks the objects and errors; `DIR` in an error stands for the
+/// directory.
+fn check(files: &[(&str, &str)], expected: &[&str], expected_errors: &[&str]) -> FileObjects {
     let folder = folder(files);
     let found = read(&[folder.path().to_owned()]);
     let directory = folder.path().display().to_string();
@@ -37,7 +37,7 @@ fn check(files: &[(&str, &str)], expected: &[&str], mistakes: &[&str]) -> FileOb
         .map(|error| error.to_string().replace(&directory, "DIR"))
         .collect();
     assert_eq!(names(&found), expected);
-    assert_eq!(errors, mistakes);
+    assert_eq!(errors, expected_errors);
     found
 }
 
@@ -63,7 +63,7 @@ fn documents_and_lists_are_read() {
 }
 
 #[test]
-fn of_a_directory_manifests_are_read_in_order() {
+fn manifests_in_a_directory_are_read_in_order() {
     let a = named(SERVICE, "a");
     check(
         &[
@@ -81,7 +81,7 @@ fn of_a_directory_manifests_are_read_in_order() {
 }
 
 #[test]
-fn a_broken_document_harms_no_other() {
+fn a_syntax_error_affects_only_its_document() {
     let text = format!(
         "{}---\nkind: [Service\n---\n{}",
         named(SERVICE, "a"),
@@ -107,7 +107,7 @@ fn check_places(files: &[(&str, &str)]) -> Vec<(String, Option<u64>)> {
 }
 
 #[test]
-fn a_field_of_the_wrong_type_harms_its_object() {
+fn a_field_of_the_wrong_type_affects_only_its_object() {
     let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: bad\nspec:\n  ports:\n  - port: eighty\n";
     let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Service, metadata: {name: ok}}\n\
                 - apiVersion: v1\n  kind: Service\n  metadata: {name: x, namespace: ns}\n  spec: {clusterIPs: 10.0.0.1}\n";
@@ -123,7 +123,7 @@ fn a_field_of_the_wrong_type_harms_its_object() {
 }
 
 #[test]
-fn what_is_no_object_is_reported() {
+fn documents_that_are_not_objects_are_reported() {
     check(
         &[
             ("1.yaml", "just text\n"),
@@ -139,7 +139,7 @@ fn what_is_no_object_is_reported() {
 }
 
 #[test]
-fn the_last_object_of_a_name_wins() {
+fn the_last_object_with_a_name_is_used() {
     let first = named(SERVICE, "a");
     let second = first.replace("10.96.0.1", "10.96.0.2");
     let third = first.replace("10.96.0.1", "10.96.0.3");
@@ -150,8 +150,8 @@ fn the_last_object_of_a_name_wins() {
         ],
         &["Service default/a"],
         &[
-            "DIR/2.yaml: Service default/a is in DIR/2.yaml as well; the last one counts",
-            "DIR/2.yaml: Service default/a is in DIR/1.yaml as well; the last one counts",
+            "DIR/2.yaml: Service default/a is also in DIR/2.yaml; the last one is used",
+            "DIR/2.yaml: Service default/a is also in DIR/1.yaml; the last one is used",
         ],
     );
     let Object::Service(service) = &found.objects[0] else {
@@ -191,7 +191,7 @@ fn the_label_selectors_apply() {
 }
 
 #[test]
-fn misspelt_kinds_and_fields_are_warned_of_and_others_are_not() {
+fn misspelt_kinds_and_fields_cause_warnings() {
     let other = [
         "apps/v1 Deployment",
         "v1 ConfigMap",
@@ -236,7 +236,7 @@ fn misspelt_kinds_and_fields_are_warned_of_and_others_are_not() {
     let found = parse(Path::new("f"), &text("v1 Sevice"));
     assert_eq!(
         found.warnings[0].to_string(),
-        "f:1:1: Sevice default/a: `Sevice` is no kind that is known (is Service meant?); it is passed over"
+        "f:1:1: Sevice default/a: unknown kind `Sevice` (did you mean Service?); the object is ignored"
     );
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {clusterIP: 10.96.0.1, ports: [{port: 80}, {port: 81, nodeport: 1}]}\n";
     let found = parse(Path::new("f"), service);
@@ -248,7 +248,7 @@ fn misspelt_kinds_and_fields_are_warned_of_and_others_are_not() {
 }
 
 #[test]
-fn a_slice_of_no_service_is_an_object_too() {
+fn a_slice_without_a_service_is_read() {
     for labels in ["{app: web}", "{kubernetes.io/service-name: \"\"}"] {
         let text = format!(
             "{{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {{name: web-1, labels: {labels}}}, addressType: IPv4}}"
@@ -278,7 +278,7 @@ fn slices_of_v1beta1_are_read() {
 }
 
 #[test]
-fn endpoints_count_without_slices_only() {
+fn endpoints_are_used_only_without_slices() {
     let text = [
         named(ENDPOINTS, "a"),
         named(SLICE, "a"),
@@ -306,7 +306,7 @@ fn a_missing_path_is_an_error() {
 }
 
 #[test]
-fn while_a_file_is_broken_its_objects_stay() {
+fn objects_of_an_invalid_file_are_kept() {
     let folder = folder(&[(
         "1.yaml",
         &format!("{}---\n{}", named(SERVICE, "a"), named(SERVICE, "b")),
@@ -333,7 +333,7 @@ fn while_a_file_is_broken_its_objects_stay() {
 }
 
 #[test]
-fn while_a_path_is_missing_its_objects_stay() {
+fn objects_of_a_missing_path_are_kept() {
     let folder = folder(&[("1.yaml", &named(SERVICE, "a"))]);
     let file = folder.path().join("1.yaml");
     let mut files = FileSet::new(vec![file.clone()]);

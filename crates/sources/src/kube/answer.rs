@@ -1,6 +1,5 @@
-//! Answers of the API server, as bytes with limits.
-//!
-//! A server, or whoever answers in its place, decides how long an answer is. Nothing here holds more of one than its limit.
+//! Reads answers of the API server with limits on their length, since a hostile server could send
+//! endless ones.
 
 use std::time::{Duration, Instant};
 
@@ -17,21 +16,23 @@ use tokio::time::timeout;
 
 use super::problem::RequestError;
 
-/// Maximum length of a page of a list, bytes. A longer one is asked for again with fewer objects.
+/// Maximum length of a page of a list, bytes. A longer page is requested again with fewer objects.
 pub(super) const PAGE_LENGTH: usize = 64 << 20;
 
-/// Maximum length of one event of a watch, bytes. The largest object that etcd stores by default has 1.5 MiB.
+/// Maximum length of one event of a watch, bytes. By default the largest object in etcd has 1.5
+/// MiB.
 const EVENT_LENGTH: usize = 16 << 20;
 
-/// Maximum length of a refusal that is read, bytes. Of a longer one the status code alone counts.
+/// Maximum length of a refusal, bytes. Of a longer refusal only the status code is used.
 const REFUSAL_LENGTH: usize = 64 << 10;
 
-/// A page of a list. Each object is its own text: one that cannot be decoded spoils no other.
+/// A page of a list. Each object is kept as text, so that an object that cannot be decoded does not
+/// affect the others.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
     #[serde(default)]
     pub(super) metadata: PageMetadata,
-    /// `null` is what Go writes for no objects.
+    /// Objects. Go writes `null` for an empty list.
     #[serde(default)]
     pub(super) items: Option<Vec<Box<RawValue>>>,
 }
@@ -64,7 +65,7 @@ pub(super) enum EventKind {
     Error,
 }
 
-/// Sends `request`, and returns the body of an answer that is no refusal.
+/// Sends `request` and returns the body of a successful answer.
 pub(super) async fn ask(client: &Client, request: Request<Vec<u8>>) -> Result<Body, RequestError> {
     let answer = client.send(request.map(Body::from)).await?;
     let (head, body) = answer.into_parts();
@@ -84,11 +85,11 @@ pub(super) async fn ask(client: &Client, request: Request<Vec<u8>>) -> Result<Bo
     Err(RequestError::Server(Box::new(status)))
 }
 
-/// Reads a body whole.
+/// Reads a whole body.
 ///
 /// # Errors
 ///
-/// It is longer than `limit`, or the connection breaks.
+/// The body is longer than `limit`, or the connection breaks.
 pub(super) async fn whole(mut body: Body, limit: usize) -> Result<Bytes, RequestError> {
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -102,13 +103,13 @@ pub(super) async fn whole(mut body: Body, limit: usize) -> Result<Bytes, Request
     Ok(read.freeze())
 }
 
-/// Events of a watch in the order of the server. What the connection has received already comes without a look at the
-/// clock, which is most of a list.
+/// Events of a watch in the order of the server. Events that are already in the buffer, which is
+/// most of a list, are returned without reading the clock.
 pub(super) struct Incoming {
     body: Body,
-    /// Received, and not handed out.
+    /// Received bytes that are not yet returned.
     received: BytesMut,
-    /// Length of the start of `received` that holds no end of a line.
+    /// Length of the start of `received` without a line break.
     searched: usize,
     arrived: Instant,
 }
@@ -123,12 +124,13 @@ impl Incoming {
         }
     }
 
-    /// When the last event came.
+    /// Returns the time at which the last event arrived.
     pub(super) fn arrived(&self) -> Instant {
         self.arrived
     }
 
-    /// The next event; `None` at the end of the watch. The outer error is that none was complete within `limit`.
+    /// Returns the next event, or `None` at the end of the watch. The outer error means that no
+    /// event was complete within `limit`.
     pub(super) async fn next(
         &mut self,
         limit: Duration,
@@ -147,7 +149,7 @@ impl Incoming {
         }))
     }
 
-    /// Takes the next line that has been received; lines without text are skipped.
+    /// Takes the next received line. Blank lines are skipped.
     fn line(&mut self) -> Option<BytesMut> {
         loop {
             let rest = &self.received[self.searched..];
@@ -163,7 +165,7 @@ impl Incoming {
         }
     }
 
-    /// Receives until there is a line. The end of the watch ends a line too.
+    /// Receives until a line is complete. The end of the watch also ends a line.
     async fn receive(&mut self) -> Result<Option<BytesMut>, RequestError> {
         loop {
             match self.body.frame().await {

@@ -13,21 +13,21 @@ use model::SafeText;
 pub(super) use self::kubeconfig::selected;
 use super::requests::RequestStats;
 
-/// A client and the server that it asks.
+/// A client and its server.
 #[derive(Clone)]
 pub struct Connection {
-    /// The client. It asks for JSON and retries nothing by itself.
+    /// Client that requests JSON and does not retry.
     pub client: Client,
-    /// The server's URL, for messages.
+    /// URL of the server, for messages.
     pub server: String,
-    /// Counts of the requests that the client sends.
+    /// Counts of the client's requests.
     pub requests: RequestStats,
 }
 
-/// Where a way to the server was looked for.
+/// Origin of a connection's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tried {
-    /// The kubeconfig that was asked for.
+    /// The given kubeconfig.
     Asked(PathBuf),
     /// The environment variable KUBECONFIG, with its value.
     Environment(PathBuf),
@@ -35,7 +35,7 @@ pub enum Tried {
     InCluster,
     /// `.kube/config` in the home directory.
     Home(PathBuf),
-    /// A URL and nothing else.
+    /// A URL without further configuration.
     Url,
 }
 
@@ -53,38 +53,38 @@ impl std::fmt::Display for Tried {
     }
 }
 
-/// Why there is no client.
+/// Reason why no client could be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nothing says where the API server is.
+    /// No API server is configured.
     #[error(
         "no API server is configured: no kubeconfig was given, KUBECONFIG is not set, this is no pod \
          (KUBERNETES_SERVICE_HOST is not set), and {} does not exist",
         home.display()
     )]
     NotConfigured {
-        /// The last place that was looked at.
+        /// Default path of the kubeconfig.
         home: PathBuf,
     },
     /// A kubeconfig cannot be used.
     #[error("failed to use {tried}")]
     Kubeconfig {
-        /// The file.
+        /// Origin of the kubeconfig.
         tried: Tried,
-        /// Why.
+        /// Reason of the failure.
         #[source]
         cause: Box<KubeconfigError>,
     },
-    /// The proxy on the way to the server is no URL.
+    /// The URL of the proxy for the server is invalid.
     #[error(
         "failed to use the proxy `{proxy}` for {server}: check HTTPS_PROXY, or proxy-url of the kubeconfig"
     )]
     Proxy {
-        /// The server.
+        /// URL of the server.
         server: String,
-        /// The text.
+        /// URL of the proxy.
         proxy: SafeText,
-        /// Why.
+        /// Reason of the failure.
         #[source]
         cause: http::uri::InvalidUri,
     },
@@ -94,25 +94,28 @@ pub enum ConnectError {
     /// The credentials or certificates cannot be used.
     #[error("failed to prepare the connection to {server} by {tried}")]
     Client {
-        /// The server.
+        /// URL of the server.
         server: String,
-        /// Where it was found.
+        /// Origin of the configuration.
         tried: Tried,
-        /// Why.
+        /// Reason of the failure.
         #[source]
         cause: Box<kube::Error>,
     },
 }
 
-/// Prepares a client; nothing is sent yet. The way to the server is, in this order: `kubeconfig`; the
-/// files that the environment variable KUBECONFIG names; in a pod its service account;
-/// `~/.kube/config`. `context` chooses another context than a kubeconfig's current one.
+/// Creates a client without sending a request. The configuration is the first of:
 ///
-/// Call it inside a tokio runtime.
+/// 1. `kubeconfig`
+/// 2. the files in the environment variable KUBECONFIG
+/// 3. in a pod, its service account
+/// 4. `~/.kube/config`
+///
+/// `context` replaces the current context of a kubeconfig. Call it inside a tokio runtime.
 ///
 /// # Errors
 ///
-/// Nothing is configured, or the first way that is configured cannot be used.
+/// No server is configured, or the first configuration found cannot be used.
 pub async fn connect(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
@@ -147,7 +150,7 @@ pub async fn connect(
 }
 
 impl Connection {
-    /// A connection to `server` without credentials, as `kubectl proxy` and tests offer it. Call it
+    /// Returns a connection to `server` without credentials, for `kubectl proxy` and tests. Call it
     /// inside a tokio runtime.
     ///
     /// # Errors
@@ -188,12 +191,13 @@ fn use_proxy(config: &mut Config, proxy: String) -> Result<(), ConnectError> {
 }
 
 fn prepare(tried: Tried, mut config: Config) -> Result<Connection, ConnectError> {
-    // Waiting is done where it is reported, and silence is judged there too.
+    // The sources implement retries and timeouts themselves, and report them.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = None;
     if config.cluster_url.scheme_str() == Some("http") || config.accept_invalid_certs {
-        // Nothing is to be verified. Else the host's certificates are asked for, and a small host has none.
+        // Without verification no certificates are needed. The default would load the host's
+        // certificates, which may not exist.
         config.root_cert.get_or_insert_default();
     }
     if config.proxy_url.is_none()

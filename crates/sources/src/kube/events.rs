@@ -1,8 +1,8 @@
-//! Tells the API server's users what happens, as Events (`events.k8s.io/v1`).
+//! Sends Kubernetes Events (`events.k8s.io/v1`); rate-limits repeated ones.
 //!
-//! Events are worth less than anything else that is asked of the API server: they wait in a short
-//! queue, and what does not fit, comes too often or is refused is counted and forgotten. Equal ones
-//! within six minutes become one with a count.
+//! Events have the lowest priority of all requests. They wait in a short queue. An Event that does
+//! not fit, exceeds the rate limit or is refused is dropped and counted. Equal Events within six
+//! minutes are merged into one with a count.
 
 mod spam;
 #[cfg(test)]
@@ -21,64 +21,64 @@ use tokio::time::timeout;
 use self::spam::SpamFilter;
 use super::Connection;
 
-/// The name under which all nodes report.
+/// Controller name in the Events of all nodes.
 const CONTROLLER: &str = "kube-ipvs";
 
-/// Number of events that may wait.
+/// Maximum number of waiting events.
 const QUEUE: usize = 256;
 
 /// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest note and the longest name of an instance, in bytes: `pkg/apis/core/validation/events.go`,
-/// Kubernetes 1.34.
+/// Maximum lengths of a note and of the name of an instance, in bytes:
+/// `pkg/apis/core/validation/events.go`, Kubernetes 1.34.
 const NOTE: usize = 1024;
 const INSTANCE: usize = 128;
 
-/// The object that an event is about.
+/// Object of an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Regarding {
-    /// Its group and version: `v1`.
+    /// Group and version: `v1`.
     pub api_version: &'static str,
-    /// Its kind.
+    /// Kind.
     pub kind: &'static str,
-    /// Its namespace; empty where it has none. The event is then in `default`.
+    /// Namespace; empty for cluster-scoped objects, whose events are in `default`.
     pub namespace: Name,
-    /// Its name.
+    /// Name.
     pub name: Name,
-    /// Its UID, if it is known. `kubectl describe` shows events with the right one alone.
+    /// UID, if known. `kubectl describe` shows only events with the object's UID.
     pub uid: Option<Name>,
 }
 
 /// Severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// All is well.
+    /// Normal operation.
     Normal,
-    /// Something is not as it was meant.
+    /// A problem.
     Warning,
 }
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectEvent {
-    /// The object that it is about.
+    /// Object of the event.
     pub regarding: Regarding,
     /// Severity of the event.
     pub severity: Severity,
-    /// Why, in one word in CamelCase, at most 128 bytes.
+    /// Reason, one word in CamelCase, at most 128 bytes.
     pub reason: &'static str,
-    /// The action that was done or tried, in one word in CamelCase, at most 128 bytes.
+    /// Action that was done or tried, one word in CamelCase, at most 128 bytes.
     pub action: &'static str,
-    /// The same in a sentence; what is longer than 1024 bytes is cut. Of equal events only the first
-    /// one's note is kept.
+    /// Description in a sentence, cut at 1024 bytes. Of equal events only the note of the first one
+    /// is kept.
     pub note: String,
 }
 
-/// Called with a number of events that were not sent.
+/// Callback with the number of dropped events.
 pub type OnDropped = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// Where events are told. Clones share the queue.
+/// Queue of events. Clones share it.
 #[derive(Clone)]
 pub struct Events {
     queue: Sender<ObjectEvent>,
@@ -93,7 +93,7 @@ impl fmt::Debug for Events {
 }
 
 impl Events {
-    /// A queue, and what sends from it.
+    /// Returns a queue and the publisher that sends its events.
     #[must_use]
     pub fn new(connection: &Connection, node: &Name, dropped: OnDropped) -> (Self, Publisher) {
         let (queue, waiting) = channel(QUEUE);
@@ -110,7 +110,7 @@ impl Events {
         (Self { queue, dropped }, publisher)
     }
 
-    /// Queues `event`, or drops it where too many wait. Never waits.
+    /// Queues `event`, or drops it if the queue is full. Never waits.
     pub fn tell(&self, event: ObjectEvent) {
         if self.queue.try_send(event).is_err() {
             (self.dropped)(1);
@@ -118,7 +118,7 @@ impl Events {
     }
 }
 
-/// Sends what is told.
+/// Sends the events of a queue.
 pub struct Publisher {
     recorder: Recorder,
     waiting: Receiver<ObjectEvent>,
@@ -133,7 +133,7 @@ impl fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// Sends until the last [`Events`] is gone, each event once: one that fails is dropped.
+    /// Sends events until the last [`Events`] is dropped. A failed event is dropped, not retried.
     pub async fn run(mut self) {
         while let Some(event) = self.waiting.recv().await {
             if !self.filter.admits(&event.regarding, Instant::now()) {
@@ -147,7 +147,7 @@ impl Publisher {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
             };
-            tracing::debug!(reason, object = %name, error, "failed to send an event");
+            tracing::debug!(reason, object = %name, error, "failed to send an Event; it is dropped");
             (self.dropped)(1);
         }
     }
@@ -183,7 +183,7 @@ fn kubernetes(event: ObjectEvent) -> (Event, ObjectReference) {
     (event, reference)
 }
 
-/// At most `bytes` of `text`, whole characters.
+/// Cuts `text` to at most `bytes` bytes, between characters.
 fn cut(mut text: String, bytes: usize) -> String {
     let fits = (0..=bytes)
         .rev()

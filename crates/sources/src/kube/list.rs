@@ -1,4 +1,4 @@
-//! Lists, page by page.
+//! Reads lists page by page.
 
 use kube::Client;
 use kube::api::ListParams;
@@ -11,7 +11,7 @@ use super::resource::{Selection, Watched};
 use super::settings::KubeSettings;
 use super::watch::given;
 
-/// A list that is read page by page. All pages together are the state at one moment.
+/// A list that is read page by page. All pages show the state at one moment.
 pub(super) struct Pages<'a> {
     client: &'a Client,
     path: &'static str,
@@ -49,7 +49,8 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// The objects of the next page, or none after the last. After an error the list must begin anew.
+    /// Returns the objects of the next page, or `None` after the last. After an error the list must
+    /// be started again.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Box<RawValue>>>, RequestError> {
         if self.done {
             return Ok(None);
@@ -79,12 +80,12 @@ impl<'a> Pages<'a> {
         serde_json::from_slice(&text).map_err(|error| RequestError::BadAnswer(error.to_string()))
     }
 
-    /// The field selector that the server takes, once a page is in.
+    /// Returns the field selector that the server accepts. Valid after the first page.
     pub(super) fn fields(&self) -> Option<&String> {
         self.params.field_selector.as_ref()
     }
 
-    /// From where to watch, once the last page is in.
+    /// Returns the version from which to watch. Valid after the last page.
     pub(super) fn version(self) -> Result<String, RequestError> {
         self.version.ok_or(RequestError::NoVersion)
     }

@@ -1,13 +1,13 @@
-//! The permissions that the API server must give.
+//! Permissions that this source needs at the API server.
 
 /// Verbs on one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// The API group; empty is the core group.
+    /// API group; empty for the core group.
     pub group: &'static str,
-    /// The resource's plural name.
+    /// Plural name of the resource.
     pub resource: &'static str,
-    /// The verbs, in order of the alphabet.
+    /// Verbs in alphabetical order.
     pub verbs: &'static [&'static str],
 }
 
@@ -19,9 +19,8 @@ const fn read(group: &'static str, resource: &'static str) -> Permission {
     }
 }
 
-/// Every resource that is asked for, with the verbs, ordered by group and resource: what a ClusterRole
-/// for this source holds. `endpoints` is for clusters without EndpointSlices; without `events` nothing
-/// is lost but [`super::events`].
+/// Rules of a ClusterRole for this source, ordered by group and resource. `endpoints` is needed
+/// only in clusters without EndpointSlices. Without `events` only [`super::events`] does not work.
 pub const PERMISSIONS: &[Permission] = &[
     read("", "endpoints"),
     read("", "nodes"),

@@ -1,4 +1,4 @@
-//! A failed request, and the reaction to it.
+//! Errors of requests and the reactions to them.
 
 use std::future::Future;
 use std::io;
@@ -11,32 +11,33 @@ use super::resource::Watched;
 use crate::event::{ProblemKind, SourceProblem};
 use crate::list_guard::Shrunk;
 
-/// Why a request, or the watch that it began, failed.
+/// Error of a request or of a watch.
 #[derive(Debug)]
 pub(super) enum RequestError {
-    /// The client could not ask, or could not make sense of the answer.
+    /// The client could not send the request or decode the answer.
     Client(Box<kube::Error>),
-    /// The server said no.
+    /// The server refused the request.
     Server(Box<Status>),
-    /// Nothing was heard for this long.
+    /// No data arrived for this time.
     Silent(Duration),
-    /// A streamed list came to no end: the server knows watches, but not as lists.
+    /// A streamed list did not end: the server supports watches, but not as lists.
     ListWithoutEnd,
     /// The connection ended in the middle of a streamed list.
     CutShort,
-    /// The answer to a list is no list, and why.
+    /// The answer to a list is invalid, with the reason.
     BadAnswer(String),
-    /// A line of a watch is no event, and why. What changed is not known.
+    /// A line of a watch is invalid, with the reason. The change is unknown.
     BadEvent(String),
-    /// An answer, or one event of a watch, is longer than this, bytes.
+    /// An answer, or one event of a watch, is longer than this number of bytes.
     TooLong(usize),
     /// The connection broke while an answer was read.
     Broken(Box<kube::Error>),
-    /// The server is not as far as it was before.
+    /// The server is at an earlier version than before.
     StateLost,
     /// The list lacks most of the known objects, and no other list has confirmed it.
     Shrunk(Shrunk),
-    /// The server left out the resource version of a list or a changed object: from where to watch is not known.
+    /// A list or a changed object has no resource version, so the version from which to watch is
+    /// unknown.
     NoVersion,
 }
 
@@ -53,7 +54,7 @@ impl From<kube::core::request::Error> for RequestError {
 }
 
 impl RequestError {
-    /// Waits for an answer, but not for ever.
+    /// Waits for an answer for at most `limit`.
     pub(super) async fn within<T>(
         limit: Duration,
         request: impl Future<Output = Result<T, Self>>,
@@ -64,7 +65,7 @@ impl RequestError {
         }
     }
 
-    /// The status code of the server's answer.
+    /// Returns the status code of the server's answer.
     pub(super) fn code(&self) -> Option<u16> {
         match self {
             Self::Server(status) => Some(status.code),
@@ -72,8 +73,8 @@ impl RequestError {
         }
     }
 
-    /// Returns true if the place to go on from is of no use to the server: it has been forgotten (410), or the server has lost
-    /// state and has not come so far yet.
+    /// Returns true if the server cannot resume a watch from the given version: it has forgotten
+    /// the version (410), or it has lost state and has not reached the version yet.
     pub(super) fn is_gone(&self) -> bool {
         let status = match self {
             Self::StateLost => return true,
@@ -86,18 +87,19 @@ impl RequestError {
         status.code == 410 || status.reason == "Expired" || status.reason == "Gone" || ahead
     }
 
-    /// Returns true if the request makes no sense to the server, as one with a selector that it does not know.
+    /// Returns true if the server considers the request invalid, for example because of an unknown
+    /// selector.
     pub(super) fn is_bad_request(&self) -> bool {
         matches!(self.code(), Some(400 | 422))
     }
 
-    /// Returns true if the server does not stream lists: it said no, whatever the reason, or the list had no end. Some say that
-    /// something is wrong with themselves, as one without a feature of its etcd does (500).
+    /// Returns true if the server does not stream lists: it refused with any code, or the list had
+    /// no end. Some servers answer 500, for example if their etcd lacks a feature.
     pub(super) fn is_refused(&self) -> bool {
         matches!(self, Self::ListWithoutEnd | Self::Server(_))
     }
 
-    /// Returns the time that the server asks us to wait, or the guard of lists.
+    /// Returns the wait that the server or the guard of lists demands.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let status = match self {
             Self::Shrunk(shrunk) => return Some(shrunk.wait),
@@ -108,12 +110,12 @@ impl RequestError {
         (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
     }
 
-    /// Returns true if a change may have been missed, so that only a list tells how things are.
+    /// Returns true if a change may have been missed, so that a new list is needed.
     pub(super) fn needs_list(&self) -> bool {
         self.is_gone() || matches!(self, Self::BadEvent(_) | Self::TooLong(_) | Self::NoVersion)
     }
 
-    /// In words for an operator. `verb` is what was tried.
+    /// Describes the error for an operator. `verb` is the action that failed.
     pub(super) fn problem<K: Watched>(&self, verb: &str, server: &str) -> SourceProblem {
         let kind = self.kind();
         SourceProblem {
@@ -155,10 +157,10 @@ impl RequestError {
             Self::Silent(limit) => format!("no answer in {} s", limit.as_secs_f32()),
             Self::CutShort => "the connection ended in the middle of the list".to_owned(),
             Self::ListWithoutEnd => "the streamed list has no end".to_owned(),
-            Self::BadAnswer(why) => format!("the answer is no list: {why}"),
-            Self::BadEvent(why) => format!("the answer holds a line that is no event: {why}"),
+            Self::BadAnswer(why) => format!("the answer is not a list: {why}"),
+            Self::BadEvent(why) => format!("a line of the watch is not an event: {why}"),
             Self::TooLong(limit) => format!("the answer is longer than {} MiB", limit >> 20),
-            Self::StateLost => "the server has lost state".to_owned(),
+            Self::StateLost => "the server is at an earlier resourceVersion than before".to_owned(),
             Self::Shrunk(shrunk) => shrunk.to_string(),
             Self::NoVersion => "the answer has no resourceVersion".to_owned(),
             Self::Server(status) => {
@@ -188,7 +190,7 @@ fn client_kind(error: &kube::Error) -> ProblemKind {
             let mut cause = Some(error as &dyn std::error::Error);
             let mut tls = false;
             while let Some(error) = cause {
-                // rustls' own errors come wrapped as invalid data.
+                // Errors of rustls are wrapped as invalid data.
                 tls |= (error.downcast_ref::<io::Error>())
                     .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
                 cause = error.source();
@@ -202,8 +204,8 @@ fn client_kind(error: &kube::Error) -> ProblemKind {
     }
 }
 
-/// The text of the last cause: "Connection refused", where those before it speak of services and
-/// clients.
+/// Returns the text of the innermost cause, such as "Connection refused". The outer ones describe
+/// the client's layers.
 fn innermost(error: &kube::Error) -> String {
     let mut last: &dyn std::error::Error = error;
     while let Some(cause) = last.source() {
@@ -215,7 +217,7 @@ fn innermost(error: &kube::Error) -> String {
 fn advice<K: Watched>(kind: ProblemKind) -> Option<String> {
     let text = match kind {
         ProblemKind::Unauthorized => {
-            "check the credentials: the token or client certificate is missing, has expired, or is of another cluster"
+            "check the credentials: the token or client certificate is missing, has expired, or belongs to another cluster"
         }
         ProblemKind::Forbidden => {
             let group = match K::GROUP {
@@ -231,7 +233,7 @@ fn advice<K: Watched>(kind: ProblemKind) -> Option<String> {
             "check the server's name and the certificate authority in the kubeconfig"
         }
         ProblemKind::Unreachable => {
-            "check that the API server runs and that this node has a way to it"
+            "check that the API server runs and is reachable from this node"
         }
         ProblemKind::Shrunk => return Some(Shrunk::advice()),
         ProblemKind::NotServed => "check that this is the URL of a Kubernetes API server",

@@ -35,25 +35,25 @@ pub struct RequestStats {
 /// Requests so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestCounts {
-    /// By status code (`<error>` without an answer) and HTTP method.
+    /// Number of requests by status code (`<error>` without an answer) and HTTP method.
     pub results: BTreeMap<(String, Method), u64>,
-    /// Time until the headers of the answer, by HTTP method. A watch's is not its length.
+    /// Time until the headers of the answer, by HTTP method. The length of a watch does not count.
     pub latencies: BTreeMap<Method, Latencies>,
 }
 
 /// A histogram of durations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Latencies {
-    /// Requests within each bound of [`LATENCY_BUCKETS`] and above the bound before it.
+    /// Number of requests within each bound of [`LATENCY_BUCKETS`] and above the previous bound.
     pub buckets: [u64; LATENCY_BUCKETS.len()],
-    /// All requests, above the last bound too.
+    /// Number of all requests, including those above the last bound.
     pub count: u64,
     /// Sum of the durations.
     pub sum: Duration,
 }
 
 impl RequestStats {
-    /// No requests yet to `server`.
+    /// Returns counts without requests to `server`.
     pub(super) fn new(server: &Uri) -> Self {
         let results = KNOWN_CODES.map(|code| ((code.to_owned(), Method::GET), 0));
         let counts = RequestCounts {
@@ -66,20 +66,20 @@ impl RequestStats {
         }
     }
 
-    /// Host and port of the server.
+    /// Returns host and port of the server.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// A copy of the counts.
+    /// Returns a copy of the counts.
     #[must_use]
     pub fn counts(&self) -> RequestCounts {
         self.lock().clone()
     }
 
-    /// A client that counts what is sent by `client`. A request that is given up counts as one without an
-    /// answer.
+    /// Returns a client that counts the requests of `client`. An abandoned request counts as one
+    /// without an answer.
     pub(super) fn watch(&self, client: Client) -> Client {
         let stats = self.clone();
         let send = move |request: Request<Body>| {
@@ -113,7 +113,7 @@ impl RequestStats {
     }
 }
 
-/// A request that is recorded when this is dropped.
+/// A pending request. It is recorded when it is dropped.
 struct Pending {
     stats: RequestStats,
     method: Method,

@@ -1,4 +1,4 @@
-//! The resources that are watched, and their conversion into our types.
+//! Watched resources and their conversion to types of the model.
 
 use std::collections::BTreeMap;
 
@@ -27,39 +27,40 @@ fn slices() -> Selection {
     }
 }
 
-/// Names under which an Endpoints object went out, because it may have fewer parts the next time.
+/// Names of the slices that were sent for each Endpoints object, since its next version may have
+/// fewer slices.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     parts: BTreeMap<ObjectName, Vec<ObjectName>>,
-    /// The same of the list before, while another one is read.
+    /// Names from before the list that is being read.
     listed_before: BTreeMap<ObjectName, Vec<ObjectName>>,
 }
 
 impl Memory {
-    /// A list begins: objects that it does not name are gone.
+    /// Begins a list. Objects that it does not contain are deleted.
     pub(super) fn start_list(&mut self) {
-        // A list that broke off was none.
+        // Names of an aborted list are kept.
         self.listed_before.append(&mut self.parts);
     }
 
-    /// The list is complete.
+    /// Ends a complete list.
     pub(super) fn end_list(&mut self) {
         self.listed_before = BTreeMap::new();
     }
 }
 
-/// A resource that is watched.
+/// A watched resource.
 pub(super) trait Watched: Kubernetes + Send + 'static {
-    /// As what it is delivered.
+    /// Kind of its objects in events.
     const KIND: ObjectKind;
-    /// Its API group; empty is the core group.
+    /// API group; empty for the core group.
     const GROUP: &'static str;
-    /// Its name in RBAC rules.
+    /// Name in RBAC rules.
     const PLURAL: &'static str;
     /// Path of its list.
     const PATH: &'static str;
 
-    /// Its name in messages, with the API group.
+    /// Returns its name in messages, with the API group.
     fn resource() -> String {
         match Self::GROUP {
             "" => Self::PLURAL.to_owned(),
@@ -67,37 +68,38 @@ pub(super) trait Watched: Kubernetes + Send + 'static {
         }
     }
 
-    /// Returns the selection of objects: that of kube-proxy.
+    /// Returns the selection of objects, as in kube-proxy.
     fn selection(settings: &KubeSettings) -> Selection;
 
-    /// The name of the object with this metadata.
+    /// Returns the name of the object with this metadata.
     fn name(metadata: &Metadata) -> ObjectName {
         metadata.object_name()
     }
 
-    /// Returns the events for an object that exists.
+    /// Returns the events for an existing object.
     fn upsert(self, memory: &mut Memory) -> Vec<ClusterEvent>;
 
-    /// Returns the events for an object that is gone.
+    /// Returns the events for a deleted object.
     fn delete(name: ObjectName, _memory: &mut Memory) -> Vec<ClusterEvent> {
         vec![ClusterEvent::Delete(Self::KIND, name)]
     }
 
-    /// Returns the names that an object has in our types: those that stay known while it cannot be decoded.
+    /// Returns the names that an object has in the model. They stay known while the object cannot
+    /// be decoded.
     fn parts(name: ObjectName, _memory: &mut Memory) -> Vec<ObjectName> {
         vec![name]
     }
 }
 
-/// The meaning of an object's text.
+/// Events for an object's text.
 pub(super) struct Meaning {
     pub(super) events: Vec<ClusterEvent>,
-    /// The object's version.
+    /// Resource version of the object.
     pub(super) version: Option<String>,
 }
 
-/// Returns the meaning of the text of an object that exists. One that cannot be decoded stays as it was
-/// known before.
+/// Decodes the text of an existing object. An object that cannot be decoded keeps its last known
+/// state.
 pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meaning {
     match decode_named::<K>(text) {
         Ok(object) => {
@@ -108,7 +110,7 @@ pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meanin
         Err(error) => {
             let metadata = metadata(text);
             let name = K::name(&metadata);
-            tracing::debug!(resource = K::PLURAL, object = %name, %error, "an object cannot be decoded");
+            tracing::debug!(resource = K::PLURAL, object = %name, %error, "failed to decode an object; it keeps its last known state");
             let events = (K::parts(name, memory).into_iter())
                 .map(|name| ClusterEvent::Undecodable(K::KIND, name, error.clone()))
                 .collect();
@@ -118,7 +120,8 @@ pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meanin
     }
 }
 
-/// Decodes an object. One without a name is none: it could not be told from another one without.
+/// Decodes an object. An object without a name is an error, since several of them could not be
+/// distinguished.
 fn decode_named<K: Watched>(text: &RawValue) -> Result<K, Undecodable> {
     let object: K = objects::decode(text.get())?;
     let name = object.metadata().name.as_deref();
@@ -131,7 +134,7 @@ fn decode_named<K: Watched>(text: &RawValue) -> Result<K, Undecodable> {
     }
 }
 
-/// Returns the meaning of the text of an object that is gone.
+/// Decodes the text of a deleted object.
 pub(super) fn delete<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meaning {
     let metadata = metadata(text);
     Meaning {
@@ -140,7 +143,7 @@ pub(super) fn delete<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meanin
     }
 }
 
-/// The metadata of any object, as far as they can be decoded.
+/// Returns the metadata of any object, as far as it can be decoded.
 pub(super) fn metadata(text: &RawValue) -> Metadata {
     let unread: Unread = objects::decode(text.get()).unwrap_or_default();
     unread.metadata

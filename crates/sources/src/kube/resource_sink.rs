@@ -19,7 +19,7 @@ pub(super) struct ResourceSink {
 }
 
 impl ResourceSink {
-    /// A sink that repeats a problem of the same kind once in `repeat`.
+    /// Returns a sink that repeats problems of the same kind once in `repeat`.
     pub(super) fn new(kind: ObjectKind, sink: EventSink, repeat: Duration) -> Self {
         Self {
             resource: source_name(kind),
@@ -62,7 +62,7 @@ impl ResourceSink {
         self.sink.cluster(event, Instant::now()).await.map(Ok)
     }
 
-    /// Records a problem. It is sent at once if its kind is another one than before, else rate-limited.
+    /// Records a problem. A problem of a new kind is sent at once; others are rate-limited.
     pub(super) async fn trouble(&mut self, problem: SourceProblem) -> Result<(), ReceiverGone> {
         let statuses = &self.sink.progress().statuses;
         statuses.failed(self.resource, &problem, SystemTime::now());
@@ -83,13 +83,13 @@ impl ResourceSink {
         }
     }
 
-    /// Records that a watch that had ended was opened again.
+    /// Records that an ended watch was opened again.
     pub(super) fn watch_restarted(&self) {
         let statuses = &self.sink.progress().statuses;
         statuses.watch_restarted(self.resource, SystemTime::now());
     }
 
-    /// Records that the server answered a watch or sent something in it.
+    /// Records that the server answered a watch or sent an event in it.
     pub(super) fn succeeded(&self) {
         let statuses = &self.sink.progress().statuses;
         statuses.succeeded(self.resource, SystemTime::now());

@@ -1,4 +1,4 @@
-//! The API server's host and port, as the configuration and the environment name them.
+//! Host and port of the API server, from the configuration and the environment.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -9,12 +9,12 @@ use kube::config::{Kubeconfig, KubeconfigError};
 
 use super::connect;
 
-/// Host and port of a server. Prints as a URL has them.
+/// Host and port of a server. Prints as in a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerHost {
-    /// A name or an address, an IPv6 address without brackets.
+    /// Name or address; an IPv6 address has no brackets.
     pub(super) host: String,
-    /// The port, 443 or 80 where the URL names none.
+    /// Port; 443 or 80 if the URL has none.
     pub(super) port: u16,
 }
 
@@ -30,7 +30,7 @@ impl std::fmt::Display for ServerHost {
 }
 
 impl ServerHost {
-    /// Reads the host and port of a URL. Returns none if it has no host.
+    /// Reads host and port of a URL. Returns `None` if it has no host.
     #[must_use]
     pub fn of_url(url: &str) -> Option<Self> {
         Self::of(&url.parse().ok()?)
@@ -48,12 +48,12 @@ impl ServerHost {
         })
     }
 
-    /// Reads the server of the current context of the kubeconfig at `path`, and no other part of that file. Returns none if there is
-    /// no such context, or its cluster has no usable URL.
+    /// Reads only the server of the current context of the kubeconfig at `path`. Returns `None` if
+    /// there is no current context or its cluster has no valid URL.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, or is no kubeconfig.
+    /// The file cannot be read or is not a kubeconfig.
     pub fn of_kubeconfig(path: &Path) -> Result<Option<Self>, KubeconfigError> {
         let kubeconfig = Kubeconfig::read_from(path)?;
         let server = (connect::selected(&kubeconfig, None).ok())
@@ -61,7 +61,8 @@ impl ServerHost {
         Ok(server.and_then(Self::of_url))
     }
 
-    /// Returns the server that the environment of a pod names: `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`.
+    /// Returns the server in the environment of a pod: `KUBERNETES_SERVICE_HOST` and
+    /// `KUBERNETES_SERVICE_PORT`.
     #[must_use]
     pub fn of_pod() -> Option<Self> {
         let host = std::env::var("KUBERNETES_SERVICE_HOST").ok()?;
@@ -72,13 +73,13 @@ impl ServerHost {
         })
     }
 
-    /// Returns true if the host is an address and no name.
+    /// Returns true if the host is an address, not a name.
     #[must_use]
     pub fn is_address(&self) -> bool {
         self.host.parse::<std::net::IpAddr>().is_ok()
     }
 
-    /// Returns its addresses now. A name is resolved, which blocks for as long as the resolver takes.
+    /// Returns the current addresses. Resolving a name blocks.
     ///
     /// # Errors
     ///

@@ -8,48 +8,49 @@ use serde::{Deserialize, Serialize};
 /// Settings of requests to an API server. Every duration must be above zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeSettings {
-    /// The name of our own Node.
+    /// Name of this node's Node object.
     pub node_name: Name,
-    /// The Nodes to watch.
+    /// Nodes to watch.
     pub nodes: Nodes,
-    /// True to ask for lists as streams where the server can do that.
+    /// True to request lists as streams if the server supports it.
     pub streaming_lists: bool,
-    /// Number of objects to ask for at once in a list that is not streamed.
+    /// Number of objects in a page of a list that is not streamed.
     pub page_size: u32,
-    /// Times to wait after failures.
+    /// Waits after failures.
     pub backoff: BackoffSettings,
-    /// Times to wait before listing anew what a server has forgotten. All nodes learn of that at the same time and a list is
-    /// large, so these waits are longer, and grow while lists follow each other within two minutes.
+    /// Waits before a relist after the server has forgotten a version. They are longer, since all
+    /// nodes relist at the same time and lists are large. They grow while lists follow each other
+    /// within two minutes.
     pub relist: BackoffSettings,
     /// Time limit of an answer: a page of a list, or the start of a watch.
     pub request_timeout: Duration,
-    /// Time for which a watch may be silent before it is taken as dead. API servers send a bookmark every minute.
+    /// Time after which a silent watch counts as dead. API servers send a bookmark every minute.
     pub silence: Duration,
-    /// Time for which a streamed list may be silent before it is taken as not served.
+    /// Time after which a silent streamed list counts as not supported.
     pub list_silence: Duration,
-    /// Maximum duration of a watch; it is asked for a quarter less to the full time, so that nodes that started together do not
-    /// stay together. Whole seconds.
+    /// Maximum duration of a watch in whole seconds. The requested duration is random, between
+    /// three quarters of it and all of it, so that nodes that started together spread out.
     pub watch_timeout: Duration,
-    /// The same for a watch that begins with a list: the server counts from the list's start and cuts one
-    /// that is not through by then, and when all nodes list at once it takes long.
+    /// Maximum duration of a watch that begins with a list. The server counts from the start of the
+    /// list and cuts an unfinished one, and lists take long when all nodes list at once.
     pub list_timeout: Duration,
-    /// Interval at which a trouble that lasts is reported again.
+    /// Interval at which a lasting problem is reported again.
     pub repeat_trouble: Duration,
 }
 
-/// The Nodes to watch.
+/// Nodes to watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Nodes {
-    /// Our own, by name: the addresses of other nodes are not known then, and not protected.
+    /// Only this node's. The addresses of other nodes are then unknown and not protected.
     Own,
-    /// All of them.
+    /// All Nodes.
     #[default]
     All,
 }
 
 impl KubeSettings {
-    /// The settings for the node `node_name`.
+    /// Returns the default settings for the node `node_name`.
     #[must_use]
     pub fn new(node_name: impl Into<Name>) -> Self {
         Self {

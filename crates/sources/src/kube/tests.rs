@@ -1,4 +1,4 @@
-//! Against a server that follows a script; a whole API server is asked in `tests/kube.rs`.
+//! Tests against a scripted server. Tests against a whole API server are in `tests/kube.rs`.
 
 mod hostile;
 mod relist;
@@ -65,8 +65,8 @@ fn refuse(code: u16, reason: &str) -> Reply {
     Reply::Body(code, status(code, reason, "no").to_string())
 }
 
-/// An ordinary server without objects, whose watches stay open; `services` answers what is asked
-/// of Services.
+/// Returns the script of an ordinary server without objects and with open watches. `services`
+/// answers requests for Services.
 fn script(
     services: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
 ) -> impl Fn(&str, usize) -> Reply + Send + Sync + 'static {
@@ -95,7 +95,7 @@ struct Scene {
     troubles: Vec<SourceProblem>,
     recovered: usize,
     lists: usize,
-    /// Fewest Services that were known after the first list.
+    /// Minimum number of known Services after the first list.
     fewest: usize,
 }
 
@@ -106,7 +106,7 @@ impl Scene {
     ) -> Self {
         Self::with_all(settings, move |path, before| {
             match path.ends_with("limit=1") {
-                // How far the server is: that far, whatever the script says.
+                // Answer requests for the current version.
                 true => list(99, &[]),
                 false => script(path, before),
             }
@@ -114,7 +114,7 @@ impl Scene {
         .await
     }
 
-    /// The same; the script answers how far the server is, too.
+    /// Starts a scene; the script also answers requests for the current version.
     async fn with_all(
         settings: KubeSettings,
         script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
@@ -142,7 +142,7 @@ impl Scene {
         }
     }
 
-    /// Hears until `done`, or panics.
+    /// Receives events until `done`; panics if that takes too long.
     async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !done(self) {
@@ -171,7 +171,7 @@ impl Scene {
         .await;
     }
 
-    /// Hears for a while.
+    /// Receives events for `duration`.
     async fn linger(&mut self, duration: Duration) {
         let end = Instant::now() + duration;
         while let Ok(Some(event)) = timeout_at(end, self.events.recv()).await {
@@ -189,7 +189,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn lists_come_in_pages() {
+async fn lists_are_read_in_pages() {
     let script = script(|path, _| {
         if path.contains("watch=true") {
             Reply::Open(vec![])
@@ -217,7 +217,7 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_list_that_expires_between_pages_begins_anew() {
+async fn a_list_that_expires_between_pages_is_restarted() {
     let script = script(|path, before| {
         if path.contains("watch=true") {
             Reply::Open(vec![])
@@ -297,7 +297,7 @@ fn script_with_discovery(
 
 #[tokio::test]
 async fn servers_without_streamed_lists_are_listed_by_pages() {
-    // One refuses, one takes it for an ordinary watch from now on.
+    // One server refuses; the other treats the request as an ordinary watch.
     let replies: [fn(&str) -> Reply; 2] = [
         |_| refuse(422, "Invalid"),
         |path| match path.starts_with(SERVICES) {
@@ -327,7 +327,7 @@ async fn servers_without_streamed_lists_are_listed_by_pages() {
 }
 
 #[tokio::test]
-async fn a_watch_that_the_server_forgot_is_listed_anew() {
+async fn a_forgotten_version_causes_a_relist() {
     let gones: [fn() -> Reply; 3] = [
         || refuse(410, "Expired"),
         || {
@@ -379,7 +379,7 @@ async fn a_silent_watch_is_resumed_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn watches_that_end_at_once_are_not_opened_in_haste() {
+async fn watches_that_end_at_once_are_reopened_with_backoff() {
     let script = script(|path, _| match path.contains("watch=true") {
         true => Reply::Watch(vec![]),
         false => list(7, &[]),
@@ -393,7 +393,7 @@ async fn watches_that_end_at_once_are_not_opened_in_haste() {
 }
 
 #[tokio::test]
-async fn an_event_that_makes_no_sense_leads_to_a_list() {
+async fn an_invalid_event_causes_a_relist() {
     let script = script(|path, before| match (path.contains("watch=true"), before) {
         (true, 0) => Reply::Open(vec![event(
             "MODIFIED",
@@ -413,7 +413,7 @@ async fn an_event_that_makes_no_sense_leads_to_a_list() {
 }
 
 #[tokio::test]
-async fn refusals_are_told_once_and_recover() {
+async fn refusals_are_reported_once_and_recover() {
     let cases = [
         (
             401,
@@ -465,7 +465,7 @@ async fn refusals_are_told_once_and_recover() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_told() {
+async fn a_silent_server_is_reported() {
     let mut scene = Scene::start(settings(), script(|_, _| Reply::Nothing)).await;
     scene
         .until("a trouble", |scene| !scene.troubles.is_empty())
@@ -480,7 +480,7 @@ async fn a_server_that_does_not_answer_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told() {
+async fn a_missing_server_is_reported() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
@@ -488,18 +488,18 @@ async fn a_server_that_is_not_there_is_told() {
         Connection::without_credentials(url.parse().expect("a URL")).expect("a client");
     let problem = list_once(&connection, &settings())
         .await
-        .expect_err("nobody there");
+        .expect_err("no server");
     assert_eq!(
         problem.to_string(),
         format!(
             "failed to list services at {url}: Connection refused (os error 111); \
-                 check that the API server runs and that this node has a way to it"
+                 check that the API server runs and is reachable from this node"
         )
     );
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_told() {
+async fn a_server_without_tls_is_reported() {
     let server = Server::start(script(|_, _| list(1, &[]))).await;
     let url = server.connection.server.replace("http:", "https:");
     let connection =

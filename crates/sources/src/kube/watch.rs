@@ -1,4 +1,4 @@
-//! One resource: list, watch, and again.
+//! Lists and watches one resource.
 
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -17,20 +17,21 @@ use super::resource_sink::ResourceSink;
 use super::settings::KubeSettings;
 use crate::sink::ReceiverGone;
 
-/// A watch that lasted this long was a good one: the next wait is a short one again.
+/// Duration after which a watch counts as healthy and resets the back-off.
 const HEALTHY_WATCH: Duration = Duration::from_secs(5);
 
-/// A list that was followed this long had nothing to do with the trouble that leads to the next, as in
-/// client-go's reflector.
+/// Time since the last list after which the back-off of relists is reset, as in client-go's
+/// reflector.
 const RELIST_RESET_AFTER: Duration = Duration::from_secs(120);
 
-/// Time after which a server that refused to stream a list is asked for a stream again.
+/// Time after which a streamed list is tried again at a server that refused one.
 const STREAM_AGAIN: Duration = Duration::from_secs(600);
 
-/// Time limit of the question how far the server is. A server that is away is asked by the next watch.
+/// Time limit of the request for the server's current version. If the server does not answer, the
+/// next watch reports it.
 const STATE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The factor by which a page that was too long is made smaller.
+/// Factor by which the page size is divided after a page that was too long.
 const SHORTER: u32 = 8;
 
 /// Watches one resource.
@@ -42,23 +43,23 @@ pub(super) struct Watcher<'a, K> {
     backoff: &'a mut Retries,
     relist: Retries,
     memory: Memory,
-    /// When the server refused to stream a list.
+    /// Time at which the server refused to stream a list.
     refused: Option<Instant>,
     selection: Selection,
     page_size: u32,
     resource: PhantomData<K>,
 }
 
-/// Why watching ended.
+/// Reason for the end of a watcher.
 pub(super) enum Ended {
     ReceiverGone,
     /// The server has no such resource.
     NotServed(RequestError),
 }
 
-/// The end of a watch that may go on.
+/// End of a watch that can be resumed.
 enum Closed {
-    /// Time is up, or the connection broke.
+    /// The timeout of the watch expired, or the connection broke.
     ByServer,
     InSilence,
 }
@@ -80,7 +81,8 @@ impl From<RequestError> for Stop {
     }
 }
 
-/// Up to where the state is known, and the watch that goes on from there if one is open.
+/// The version up to which the state is known, and the open watch that continues from there, if
+/// any.
 struct Position {
     version: String,
     events: Option<Incoming>,
@@ -109,7 +111,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
         }
     }
 
-    /// Lists and watches until there is nobody to tell or nothing to watch.
+    /// Lists and watches until the receiver is dropped or the server does not serve the resource.
     pub(super) async fn run(mut self) -> Ended {
         loop {
             let started = Instant::now();
@@ -126,7 +128,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
             if error.is_gone() {
                 tracing::debug!(
                     resource = K::PLURAL,
-                    "the server has forgotten: listing anew"
+                    "the server has forgotten the version: relisting"
                 );
                 if started.elapsed() >= RELIST_RESET_AFTER {
                     self.relist.reset();
@@ -165,7 +167,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                 tracing::debug!(
                     resource = K::PLURAL,
                     ?error,
-                    "no streamed list: listing page by page"
+                    "the server does not stream lists: listing page by page"
                 );
                 self.refused = Some(Instant::now());
                 self.list_by_pages().await?
@@ -198,7 +200,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
             }
             let arrived = Instant::now();
             for object in page {
-                self.tell(&object, resource::upsert::<K>, arrived).await?;
+                self.send(&object, resource::upsert::<K>, arrived).await?;
             }
         }
         self.selection.fields = pages.fields().cloned();
@@ -221,10 +223,10 @@ impl<'a, K: Watched> Watcher<'a, K> {
             let arrived = events.arrived();
             match kind {
                 EventKind::Added | EventKind::Modified => {
-                    self.tell(&object, resource::upsert::<K>, arrived).await?;
+                    self.send(&object, resource::upsert::<K>, arrived).await?;
                 }
                 EventKind::Deleted => {
-                    self.tell(&object, resource::delete::<K>, arrived).await?;
+                    self.send(&object, resource::delete::<K>, arrived).await?;
                 }
                 EventKind::Bookmark => {
                     let bookmark = resource::metadata(&object);
@@ -243,13 +245,13 @@ impl<'a, K: Watched> Watcher<'a, K> {
         }
     }
 
-    /// Watches from `position` on, over as many connections as it takes, until a list is needed again.
-    /// Returns why, and what was tried.
+    /// Watches from `position` on, over any number of connections, until a list is needed. Returns
+    /// the error that needs it and the failed action.
     async fn follow(
         &mut self,
         mut position: Position,
     ) -> Result<(&'static str, RequestError), ReceiverGone> {
-        // A list by pages has no watch yet: the first one is no restart.
+        // The first watch after a list by pages is not a restart.
         let mut watched = false;
         let mut was_away = false;
         loop {
@@ -263,7 +265,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
                             self.sink.succeeded();
                         }
                         self.sink.recovered().await?;
-                        // A server whose state was set back was away meanwhile.
+                        // A server can lose state only during an outage.
                         if was_away && self.has_lost_state(&position.version).await {
                             return Ok(("watch", RequestError::StateLost));
                         }
@@ -301,19 +303,19 @@ impl<'a, K: Watched> Watcher<'a, K> {
         }
     }
 
-    /// Returns true if the server is behind `version`: then it was set back, as by a restored backup, and a watch from there says
-    /// nothing of what happens before the server gets so far again.
+    /// Returns true if the server is behind `version`, for example after the restore of a backup. A
+    /// watch from `version` would then miss all changes until the server reaches it again.
     async fn has_lost_state(&self, version: &str) -> bool {
         let mut pages = Pages::new::<K>(&self.client, self.settings, 1);
         let limit = self.settings.request_timeout.min(STATE_TIMEOUT);
         if RequestError::within(limit, pages.next()).await.is_err() {
-            // Opening the watch will tell what is wrong.
+            // The next watch reports the error.
             return false;
         }
         (pages.version()).is_ok_and(|current| is_before(&current, version))
     }
 
-    /// Takes events until the watch ends or is silent for too long.
+    /// Sends events until the watch ends or is silent for too long.
     async fn take_all(
         &mut self,
         mut events: Incoming,
@@ -324,16 +326,16 @@ impl<'a, K: Watched> Watcher<'a, K> {
             let Ok(event) = events.next(self.settings.silence).await else {
                 tracing::debug!(
                     resource = K::PLURAL,
-                    "the watch is silent: opening another one"
+                    "the watch is silent: opening a new one"
                 );
                 return Ok(Closed::InSilence);
             };
             let WatchEvent { kind, object } = match event {
                 Some(Ok(event)) => event,
                 None => return Ok(Closed::ByServer),
-                // The watch goes on where it was.
+                // The watch is resumed at its last version.
                 Some(Err(RequestError::Broken(cause))) => {
-                    tracing::debug!(resource = K::PLURAL, %cause, "the watch broke");
+                    tracing::debug!(resource = K::PLURAL, %cause, "the connection of the watch broke: opening a new one");
                     return Ok(Closed::ByServer);
                 }
                 Some(Err(error)) => return Err(error.into()),
@@ -345,9 +347,9 @@ impl<'a, K: Watched> Watcher<'a, K> {
             }
             let next = match kind {
                 EventKind::Added | EventKind::Modified => {
-                    self.tell(&object, resource::upsert::<K>, arrived).await?
+                    self.send(&object, resource::upsert::<K>, arrived).await?
                 }
-                EventKind::Deleted => self.tell(&object, resource::delete::<K>, arrived).await?,
+                EventKind::Deleted => self.send(&object, resource::delete::<K>, arrived).await?,
                 EventKind::Bookmark => resource::metadata(&object).resource_version,
                 EventKind::Error => return Err(refusal(&object).into()),
             };
@@ -393,8 +395,8 @@ impl<'a, K: Watched> Watcher<'a, K> {
         self.sink.list_started(K::KIND).await
     }
 
-    /// Sends the events of `object`, and returns its version. Kubernetes' object ends here.
-    async fn tell(
+    /// Decodes `object`, sends its events and returns its version.
+    async fn send(
         &mut self,
         object: &RawValue,
         meaning: fn(&RawValue, &mut Memory) -> Meaning,
@@ -408,7 +410,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
     }
 }
 
-/// The error that an event of a watch holds.
+/// Decodes the error of a watch event.
 fn refusal(object: &RawValue) -> RequestError {
     match serde_json::from_str::<Status>(object.get()) {
         Ok(status) => RequestError::Server(Box::new(status)),
@@ -416,13 +418,15 @@ fn refusal(object: &RawValue) -> RequestError {
     }
 }
 
-/// Returns the resource version that an answer gives. To watch from an empty one, or from 0, is to begin at any state: it is none.
+/// Returns the resource version of an answer. An empty one or 0 counts as missing: a watch from
+/// there could begin at any state.
 pub(super) fn given(version: Option<String>) -> Option<String> {
     version.filter(|version| !matches!(version.as_str(), "" | "0"))
 }
 
-/// Returns true if version `next` is older than `known`. A server that has lost state, as one that was restored from a backup,
-/// counts from there again. Versions are numbers (KEP-5504); those that are none are not compared.
+/// Returns true if version `next` is older than `known`. A server that has lost state, for example
+/// after the restore of a backup, continues from an older version. Versions are numbers (KEP-5504);
+/// other texts are not compared.
 fn is_before(next: &str, known: &str) -> bool {
     let number = |version: &str| version.parse::<u64>().ok();
     number(next)

@@ -55,19 +55,19 @@ fn a_list_that_lacks_most_objects_needs_a_second_one() {
         assert_eq!(held, is_held, "{before:?} then {after:?}");
         let early = now + WAIT - Duration::from_millis(1);
         assert_eq!(list(&mut guard, after.clone(), early).is_err(), is_held);
-        list(&mut guard, after.clone(), now + WAIT).expect("a second list says the same");
-        list(&mut guard, after, now + WAIT).expect("nothing is missing any more");
+        list(&mut guard, after.clone(), now + WAIT).expect("a confirmed list");
+        list(&mut guard, after, now + WAIT).expect("a list without missing objects");
     }
 }
 
 #[test]
-fn a_list_that_is_whole_again_ends_the_doubt() {
+fn a_full_list_resets_the_guard() {
     let now = Instant::now();
     let mut guard = guard(false);
     list(&mut guard, 0..100, now).expect("the first list");
     list(&mut guard, 0..0, now).expect_err("an empty list");
-    list(&mut guard, 0..100, now + WAIT).expect("a whole list");
-    list(&mut guard, 0..0, now + WAIT * 2).expect_err("the doubt begins anew");
+    list(&mut guard, 0..100, now + WAIT).expect("a full list");
+    list(&mut guard, 0..0, now + WAIT * 2).expect_err("another empty list");
 }
 
 #[test]
@@ -79,11 +79,11 @@ fn objects_that_a_watch_deleted_are_not_missing() {
         let name = ObjectName::new("default", format!("web{number}"));
         guard.see(&ClusterEvent::Delete(KIND, name));
     }
-    list(&mut guard, 95..100, now).expect("five are left");
+    list(&mut guard, 95..100, now).expect("a list of the other five");
 }
 
 #[test]
-fn objects_of_a_watch_and_of_a_list_that_broke_off_are_known() {
+fn objects_of_a_watch_and_of_an_aborted_list_are_known() {
     let now = Instant::now();
     let mut guard = guard(false);
     list(&mut guard, 0..10, now).expect("the first list");
@@ -98,24 +98,24 @@ fn objects_of_a_watch_and_of_a_list_that_broke_off_are_known() {
 }
 
 #[test]
-fn an_empty_first_list_is_doubted_on_a_node_with_entries() {
+fn an_empty_first_list_needs_confirmation_on_a_node_with_entries() {
     let now = Instant::now();
     list(&mut guard(false), 0..0, now).expect("a node without entries");
     let mut guard = guard(true);
     list(&mut guard, 0..0, now).expect_err("a node with entries");
-    list(&mut guard, 0..0, now + WAIT).expect("a second list says the same");
-    list(&mut guard, 0..0, now + WAIT).expect("no longer the first");
+    list(&mut guard, 0..0, now + WAIT).expect("a confirmed list");
+    list(&mut guard, 0..0, now + WAIT).expect("a later list");
     list(&mut self::guard(true), 0..1, now).expect("a first list with a Service");
     let confirmation = Confirmation {
         after: WAIT,
         of_first: true,
     };
     let mut nodes = ListGuard::new(confirmation, ObjectKind::Node);
-    list(&mut nodes, 0..0, now).expect("files name no Nodes");
+    list(&mut nodes, 0..0, now).expect("a list without Nodes");
 }
 
 #[test]
-fn without_a_time_every_list_counts() {
+fn a_time_of_zero_disables_the_guard() {
     let now = Instant::now();
     let mut guard = ListGuard::new(Confirmation::default(), KIND);
     list(&mut guard, 0..100, now).expect("the first list");

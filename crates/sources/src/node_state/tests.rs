@@ -1,12 +1,12 @@
 use super::*;
 
 fn check_error(text: &str, expected: &str) {
-    let error = parse(Path::new("n.yaml"), text).expect_err("a mistake");
+    let error = parse(Path::new("n.yaml"), text).expect_err("an error");
     assert_eq!(error.to_string(), expected);
 }
 
 #[test]
-fn a_node_is_read() {
+fn a_node_state_is_read() {
     let text = "nodeName: Node1\nkernel: 6.1.176\ninterfaces:\n\
         - {name: vec0, addresses: [192.168.77.10/24, \"fd77::10/64\"]}\n\
         - {name: lo, addresses: [127.0.0.1/8, \"::1\"]}\n";
@@ -37,20 +37,23 @@ fn a_node_is_read() {
 }
 
 #[test]
-fn mistakes_have_places() {
+fn errors_have_places() {
     check_error(
         "interfaces:\n- name: lo\n  addresses: [127.0.0.300/8]\n",
-        "n.yaml: interfaces[0].addresses[0]: \"127.0.0.300/8\" is no address with a prefix length",
+        "n.yaml: interfaces[0].addresses[0]: \"127.0.0.300/8\" is not an address with a prefix length",
     );
     check_error(
         "interfaces:\n- name: [lo]\n",
         "n.yaml:2:9: interfaces[0].name: invalid type: sequence, expected a string",
     );
-    check_error("a: 1\n---\nb: 1\n", "n.yaml: one document is wanted, not 2");
+    check_error(
+        "a: 1\n---\nb: 1\n",
+        "n.yaml: the file has 2 documents; it must have one",
+    );
 }
 
 #[test]
-fn families_are_both_unless_one_is_left_out() {
+fn the_default_is_both_families() {
     let missing = |text: &str| {
         let found = parse(Path::new("n.yaml"), text).expect("a node state");
         let missing = found.state.missing;
@@ -61,7 +64,10 @@ fn families_are_both_unless_one_is_left_out() {
     assert_eq!(missing("families: [IPv6, IPv4]\n"), None);
     assert_eq!(missing("families: [IPv4]\n"), lacks("IPv6"));
     assert_eq!(missing("families: [IPv6]\n"), lacks("IPv4"));
-    check_error("families: []\n", "n.yaml: families: at least one is wanted");
+    check_error(
+        "families: []\n",
+        "n.yaml: families: the list is empty; name at least one family",
+    );
     check_error(
         "families: [ipv4]\n",
         "n.yaml:1:12: families[0]: unknown variant `ipv4`, expected `IPv4` or `IPv6`",
@@ -69,7 +75,7 @@ fn families_are_both_unless_one_is_left_out() {
 }
 
 #[test]
-fn what_is_written_reads_back() {
+fn a_written_node_state_reads_back() {
     let text = "nodeName: node1\nkernel: '6.1'\nprocessors: 4\ninterfaces:\n\
         - {name: lo, addresses: [127.0.0.1/8, \"::1\"]}\n- {name: eth0}\n";
     for text in [
@@ -80,7 +86,7 @@ fn what_is_written_reads_back() {
     ] {
         let file = parse(Path::new("n.yaml"), text).expect("a node state");
         let written = serde_json::to_string(&file).expect("JSON");
-        let again = parse(Path::new("n.json"), &written).expect("what was written");
+        let again = parse(Path::new("n.json"), &written).expect("a written node state");
         assert_eq!(again, file, "{written}");
     }
 }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A Service as an API server stores it, with `change` made to it.
+/// Returns a Service as an API server stores it, with `change` applied.
 fn with(change: impl FnOnce(&mut serde_json::Value)) -> String {
     let mut service = json!({
         "apiVersion": "v1", "kind": "Service",
@@ -40,9 +40,9 @@ fn fields_that_are_not_read_may_hold_anything() {
     }
 }
 
-/// Deeper than serde_json follows by recursion.
+/// The nesting is deeper than the recursion limit of serde_json.
 #[test]
-fn what_is_not_read_may_be_nested_as_deeply_as_it_likes() {
+fn fields_that_are_not_read_may_be_deeply_nested() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let text = with(|_| {}).replacen("\"spec\"", &format!("\"x\": {deep}, \"spec\""), 1);
     assert!(decode::<Service>(&text).is_ok());
@@ -51,7 +51,7 @@ fn what_is_not_read_may_be_nested_as_deeply_as_it_likes() {
 }
 
 #[test]
-fn times_of_no_calendar_are_no_times() {
+fn invalid_times_are_ignored() {
     for time in ["9999-12-31T23:59:59Z", "yesterday", ""] {
         let text = with(|service| service["metadata"]["creationTimestamp"] = json!(time));
         let service: Service = decode(&text).expect("a Service");
@@ -85,9 +85,9 @@ fn null_is_the_default() {
 }
 
 #[test]
-fn a_mistake_is_named_by_its_field() {
+fn errors_name_the_field() {
     let check = |change: fn(&mut serde_json::Value), field: &str| {
-        let error = decode::<Service>(&with(change)).expect_err("a mistake");
+        let error = decode::<Service>(&with(change)).expect_err("an error");
         assert_eq!(&*error.field, field);
         assert!(!error.problem.is_empty());
         assert!(error.problem.chars().count() <= 256);
@@ -107,7 +107,7 @@ fn a_mistake_is_named_by_its_field() {
 }
 
 #[test]
-fn an_array_is_no_object() {
+fn an_array_is_not_an_object() {
     let check = |change: fn(&mut serde_json::Value)| {
         assert!(decode::<Service>(&with(change)).is_err());
     };

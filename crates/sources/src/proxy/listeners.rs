@@ -1,4 +1,4 @@
-//! The sockets that listen in this network namespace.
+//! Listening TCP sockets of this network namespace.
 
 #[cfg(test)]
 mod tests;
@@ -8,22 +8,24 @@ use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 
-/// States of sockets in the kernel's tables (`net/ipv4/tcp_ipv4.c`, `get_tcp4_sock`; `include/net/tcp_states.h`, Linux 6.1).
+/// States of sockets in the kernel's tables (`net/ipv4/tcp_ipv4.c`, `get_tcp4_sock`;
+/// `include/net/tcp_states.h`, Linux 6.1).
 const LISTEN: &str = "0A";
 const SYN_RECV: &str = "03";
 
 /// A socket that listens for TCP connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Where it listens; an unspecified address is every address.
+    /// Address of the listener; an unspecified address stands for every address.
     pub address: SocketAddr,
-    /// The user whose process opened it.
+    /// User of the process that opened the socket.
     pub user: u32,
-    /// Its inode, by which a process's descriptors name it.
+    /// Inode, by which a process's descriptors refer to the socket.
     pub inode: u64,
 }
 
-/// Returns the sockets that listen. The cost grows with their number, not with that of connections.
+/// Returns the listening sockets. The cost grows with their number, not with the number of
+/// connections.
 ///
 /// # Errors
 ///
@@ -37,8 +39,8 @@ pub fn listeners() -> io::Result<Vec<Listener>> {
     Ok(all)
 }
 
-/// Returns true if processes listen at `port`, and all of them belong to users that are neither root nor the user of this process. False
-/// where the kernel's tables cannot be read.
+/// Returns true if processes listen at `port` and none of them belongs to root or to the user of
+/// this process. Returns false if the kernel's tables cannot be read.
 pub(super) fn are_of_others(port: u16) -> bool {
     let own = fs::metadata("/proc/self").map_or(0, |process| process.uid());
     let mut all = listeners().unwrap_or_default();
@@ -47,8 +49,8 @@ pub(super) fn are_of_others(port: u16) -> bool {
     !all.is_empty() && all.iter().all(is_other)
 }
 
-/// Reads the listeners of a table of the form of `/proc/net/tcp`. They come first, among requests of connections in old kernels
-/// (`tcp_seek_last_pos`); nothing after them is read.
+/// Reads the listeners of a table in the format of `/proc/net/tcp`. They are at the start, in old
+/// kernels mixed with connection requests (`tcp_seek_last_pos`). Reading ends after them.
 fn read(table: impl BufRead) -> io::Result<Vec<Listener>> {
     let mut found = Vec::new();
     for line in table.lines().skip(1) {
@@ -73,7 +75,7 @@ fn listener(fields: &[&str]) -> Option<Listener> {
     })
 }
 
-/// An address as the kernel prints it: words of 32 bits in the byte order of the processor.
+/// Parses an address as the kernel prints it: 32-bit words in the byte order of the processor.
 fn ip(text: &str) -> Option<IpAddr> {
     let word = |at: usize| {
         let word = u32::from_str_radix(text.get(8 * at..8 * at + 8)?, 16).ok()?;

@@ -7,10 +7,10 @@ use super::{
     Identity, Limits, Running, answers_health, get, identify, identify_within, reachable, running,
 };
 
-/// More time than any test takes.
+/// A time that no test reaches.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// A hostile process: it gives each client to `answer`.
+/// Starts a hostile server that passes each client to `answer`.
 fn hostile(answer: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -29,7 +29,7 @@ fn problem(identity: Identity) -> String {
     }
 }
 
-/// Answers each path that is in `pages` until nobody asks any more.
+/// Starts a server that answers the paths in `pages`.
 fn serve(pages: &'static [(&'static str, &'static str)]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -53,7 +53,7 @@ fn serve(pages: &'static [(&'static str, &'static str)]) -> SocketAddr {
 }
 
 #[test]
-fn kube_proxy_says_its_mode() {
+fn kube_proxy_is_identified_by_its_mode() {
     let address = serve(&[("/proxyMode", "iptables\n")]);
     assert_eq!(
         running(address),
@@ -62,7 +62,7 @@ fn kube_proxy_says_its_mode() {
 }
 
 #[test]
-fn kube_ipvsd_has_a_status_of_its_own() {
+fn kube_ipvsd_is_identified_by_its_status() {
     let address = serve(&[
         ("/proxyMode", "ipvs"),
         ("/statusz?format=json", "{\"nodeName\":\"node1\"}"),
@@ -71,7 +71,7 @@ fn kube_ipvsd_has_a_status_of_its_own() {
 }
 
 #[test]
-fn where_nobody_answers_nothing_runs() {
+fn a_port_without_a_listener_is_absent() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     drop(listener);
@@ -80,7 +80,7 @@ fn where_nobody_answers_nothing_runs() {
 }
 
 #[test]
-fn a_page_that_is_not_there_is_an_error() {
+fn a_missing_page_is_an_error() {
     let address = serve(&[]);
     let error = get(address, "/drains")
         .expect_err("no such page")
@@ -88,9 +88,9 @@ fn a_page_that_is_not_there_is_an_error() {
     assert_eq!(error, "/drains was answered by status 404");
 }
 
-/// Each byte comes long before a limit of one reading, and the last one never does.
+/// Each byte arrives within the timeout of one read, and the answer never ends.
 #[test]
-fn an_answer_that_drips_has_a_deadline() {
+fn a_dripping_answer_has_a_deadline() {
     let address = hostile(|mut stream| {
         while stream.write_all(b"H").is_ok() {
             sleep(Duration::from_millis(20));
@@ -105,8 +105,8 @@ fn an_answer_that_drips_has_a_deadline() {
 }
 
 #[test]
-fn a_process_that_says_nothing_has_a_deadline() {
-    // The kernel accepts, and nobody reads.
+fn a_silent_process_has_a_deadline() {
+    // The kernel accepts the connection, but no process reads from it.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let limits = Limits {
         time: Duration::from_millis(100),
@@ -144,14 +144,14 @@ fn another_program_is_not_a_proxy() {
 }
 
 #[test]
-fn an_answer_that_is_not_http_names_no_proxy() {
+fn an_answer_that_is_not_http_is_not_a_proxy() {
     let address = hostile(|mut stream| {
         let mut line = String::new();
         let _ = BufReader::new(&stream).read_line(&mut line);
         let _ = stream.write_all(b"SMTP 200 hello\r\n\r\niptables");
     });
     let problem = problem(identify(address));
-    // The rest of the request may be unread when the connection is closed, which resets it.
+    // Closing a connection with unread bytes of the request resets it.
     assert!(
         problem == "the answer is not HTTP" || problem.contains("reset"),
         "{problem}"
@@ -159,7 +159,7 @@ fn an_answer_that_is_not_http_names_no_proxy() {
 }
 
 #[test]
-fn every_mode_is_kube_proxy() {
+fn every_mode_identifies_kube_proxy() {
     for mode in super::MODES {
         let pages: &'static [(&str, &str)] = Box::leak(Box::new([("/proxyMode", mode)]));
         let expected = Running::KubeProxy(mode.to_owned());
@@ -168,7 +168,7 @@ fn every_mode_is_kube_proxy() {
 }
 
 #[test]
-fn a_health_server_is_known_by_its_page() {
+fn a_health_server_is_identified_by_its_page() {
     let page = r#"{"lastUpdated": "2026-01-02 03:04:05 +0000 UTC","currentTime": "2026-01-02 03:04:06 +0000 UTC", "nodeEligible": true}"#;
     assert!(answers_health(serve(Box::leak(Box::new([(
         "/healthz", page
@@ -181,7 +181,7 @@ fn a_health_server_is_known_by_its_page() {
 }
 
 #[test]
-fn a_listener_at_every_address_is_asked_at_loopback() {
+fn a_listener_at_every_address_is_reached_at_loopback() {
     for (address, expected) in [
         ("0.0.0.0:10256", "127.0.0.1:10256"),
         ("[::]:10256", "[::1]:10256"),

@@ -19,11 +19,11 @@ fn problem(kind: ProblemKind, message: &str) -> SourceProblem {
 }
 
 fn services(statuses: &SourceStatuses) -> SourceStatus {
-    statuses.all().remove(SERVICES).expect("it is there")
+    statuses.all().remove(SERVICES).expect("a status")
 }
 
 #[test]
-fn a_source_lists_and_watches() {
+fn a_source_is_listing_and_then_watching() {
     let statuses = SourceStatuses::new(&[SERVICES, "nodes"], at(1));
     assert!(!statuses.have_listed());
     statuses.list_started(SERVICES, at(2));
@@ -58,12 +58,12 @@ fn each_kind_of_problem_is_a_state() {
         assert_eq!((status.state, status.since), (state, at(seconds)));
         assert_eq!(status.last_error.expect("one").kind, kind);
     }
-    // The same again is no change of state.
+    // A repeated problem does not change the state.
     statuses.failed(SERVICES, &problem(ProblemKind::Forbidden, "why"), at(60));
     let status = services(&statuses);
     assert_eq!(status.since, at(5));
     assert_eq!(status.last_error.expect("one").time, at(60));
-    // A problem that is over can still be seen.
+    // The last problem stays visible after it is over.
     statuses.watch_restarted(SERVICES, at(61));
     let status = services(&statuses);
     assert_eq!(
@@ -75,7 +75,7 @@ fn each_kind_of_problem_is_a_state() {
 
 /// An alert that waits for minutes would never fire if each attempt reset the state.
 #[test]
-fn a_list_that_breaks_off_each_time_keeps_failing() {
+fn a_list_that_always_aborts_keeps_failing() {
     let statuses = SourceStatuses::new(&[SERVICES], at(1));
     for attempt in 0..3 {
         statuses.list_started(SERVICES, at(10 * attempt));

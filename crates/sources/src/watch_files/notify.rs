@@ -1,4 +1,4 @@
-//! inotify: when to look again.
+//! Detects changes by inotify.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use tokio::io::unix::AsyncFd;
 
-/// Says when something changed at a set of paths, as they were when it was made.
+/// Detects changes at a set of paths. Links are resolved once, when it is created.
 pub(super) struct Notify {
     inotify: AsyncFd<Fd>,
     watches: Vec<(WatchDescriptor, Names)>,
 }
 
-/// inotify is not to be had.
+/// Error: inotify cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to watch {} for changes", path.display())]
 pub(super) struct NotifyError {
@@ -24,7 +24,7 @@ pub(super) struct NotifyError {
     pub(super) cause: io::Error,
 }
 
-/// The names in a directory that matter.
+/// Relevant names in a directory.
 enum Names {
     All,
     Only(BTreeSet<OsString>),
@@ -39,9 +39,11 @@ impl AsRawFd for Fd {
 }
 
 impl Notify {
-    /// Watches everything that can change what is at `paths`: a directory's entries; for every path its
-    /// own entry in the directory above; and the same again for where a link leads. A directory above
-    /// that is missing is left out.
+    /// Watches everything that can change `paths`:
+    ///
+    /// - the entries of directories
+    /// - the entry of each path in its parent directory; a missing parent directory is skipped
+    /// - the same for the targets of links
     pub(super) fn new(paths: &[PathBuf]) -> Result<Self, NotifyError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -57,17 +59,17 @@ impl Notify {
                 Err(cause) => return Err(failed(&directory)(cause)),
             }
         }
-        // SAFETY: the descriptor is owned by the value that is registered: it is the same one, and open,
-        // until that value is dropped, which deregisters it first.
+        // SAFETY: the descriptor is owned by the value that is registered: it is the same one, and
+        // open, until that value is dropped, which deregisters it first.
         let inotify = unsafe { AsyncFd::register(Fd(inotify)) }
             .map_err(|error| failed(Path::new("."))(error.into()))?;
         Ok(Self { inotify, watches })
     }
 
-    /// Returns when something that matters has changed.
+    /// Waits for a relevant change.
     pub(super) async fn changed(&mut self) {
         loop {
-            // The descriptor is ours and open; if the runtime is being shut down, wait for that.
+            // The descriptor is open, so an error means that the runtime is shutting down.
             let Ok(mut ready) = self.inotify.readable_mut().await else {
                 return std::future::pending().await;
             };
@@ -118,7 +120,7 @@ fn wanted(paths: &[PathBuf]) -> Vec<(PathBuf, Names)> {
         ways.extend(path.canonicalize().ok().filter(|real| real != path));
         if path.is_dir() {
             wanted.push((path.clone(), Names::All));
-            // Links among the entries lead to where changes are made, too.
+            // Changes may also be made at the targets of links among the entries.
             for file in std::fs::read_dir(path).into_iter().flatten().flatten() {
                 let link = file.file_type().is_ok_and(|kind| kind.is_symlink());
                 ways.extend(link.then(|| file.path().canonicalize().ok()).flatten());

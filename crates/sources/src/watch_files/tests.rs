@@ -19,7 +19,7 @@ fn service(name: &str) -> String {
     )
 }
 
-/// A watched path, and what was heard of it.
+/// A watched path and the events about it.
 struct Scene {
     events: Receiver<SourceEvent>,
     statuses: SourceStatuses,
@@ -53,7 +53,7 @@ impl Scene {
             .collect()
     }
 
-    async fn hear(&mut self) {
+    async fn receive(&mut self) {
         let event = timeout(Duration::from_secs(10), self.events.recv()).await;
         match event.expect("an event in time").expect("a running source") {
             SourceEvent::Cluster(event) => drop(self.state.absorb(event)),
@@ -72,7 +72,7 @@ impl Scene {
 
     async fn until(&mut self, services: &[&str]) {
         while !(self.state.is_complete() && self.services() == services) {
-            self.hear().await;
+            self.receive().await;
         }
     }
 }
@@ -86,7 +86,7 @@ fn write(path: impl AsRef<Path>, text: &str) {
 }
 
 #[tokio::test]
-async fn changes_in_a_directory_are_noticed() {
+async fn changes_in_a_directory_are_detected() {
     let folder = folder();
     let file = |name: &str| folder.path().join(name);
     write(file("a.yaml"), &service("a"));
@@ -103,7 +103,7 @@ async fn changes_in_a_directory_are_noticed() {
 }
 
 #[tokio::test]
-async fn a_configmap_mount_is_swapped() {
+async fn an_update_of_a_configmap_mount_is_detected() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
     fs::create_dir(at("..1")).expect("to create");
@@ -125,7 +125,7 @@ async fn a_configmap_mount_is_swapped() {
 }
 
 #[tokio::test]
-async fn a_broken_file_keeps_its_objects_and_recovers() {
+async fn an_invalid_file_keeps_its_objects_and_recovers() {
     let folder = folder();
     let file = folder.path().join("a.yaml");
     write(&file, &service("a"));
@@ -133,7 +133,7 @@ async fn a_broken_file_keeps_its_objects_and_recovers() {
     scene.until(&["a"]).await;
     write(&file, "kind: [\n");
     while scene.troubles.is_empty() {
-        scene.hear().await;
+        scene.receive().await;
     }
     assert!(
         scene.troubles[0].contains("a.yaml:1:7:"),
@@ -147,11 +147,11 @@ async fn a_broken_file_keeps_its_objects_and_recovers() {
 }
 
 #[tokio::test]
-async fn before_a_path_is_there_nothing_is_complete() {
+async fn lists_are_incomplete_until_the_path_exists() {
     let folder = folder();
     let path = folder.path().join("later");
     let mut scene = Scene::watch(&path);
-    scene.hear().await;
+    scene.receive().await;
     assert_eq!(scene.troubles.len(), 1);
     assert!(!scene.state.is_complete());
     let staged = folder.path().join("staged");
@@ -160,10 +160,10 @@ async fn before_a_path_is_there_nothing_is_complete() {
     fs::rename(&staged, &path).expect("to rename");
     scene.until(&["a"]).await;
     assert_eq!(scene.recovered.len(), 1);
-    // The directory goes, its objects stay, and another one comes in its place.
+    // The directory disappears, its objects are kept, and another directory replaces it.
     fs::rename(&path, &staged).expect("to rename");
     while scene.troubles.len() < 2 {
-        scene.hear().await;
+        scene.receive().await;
     }
     assert_eq!(scene.services(), ["a"]);
     write(staged.join("a.yaml"), &service("b"));
@@ -172,7 +172,7 @@ async fn before_a_path_is_there_nothing_is_complete() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_being_written_is_read_when_it_is_done() {
+async fn a_file_that_is_being_written_is_read_when_it_is_complete() {
     let folder = folder();
     let file = folder.path().join("a.yaml");
     write(&file, &service("a"));
@@ -190,7 +190,7 @@ async fn a_file_that_is_being_written_is_read_when_it_is_done() {
 }
 
 #[tokio::test]
-async fn it_ends_with_its_receiver() {
+async fn the_source_ends_when_the_receiver_is_dropped() {
     let folder = folder();
     let (sender, mut events) = channel(4);
     let sink = EventSink::new(&[SOURCE], sender);
@@ -204,7 +204,7 @@ async fn it_ends_with_its_receiver() {
 }
 
 #[tokio::test]
-async fn the_state_says_whether_the_files_can_be_read() {
+async fn the_state_is_failing_while_files_are_invalid() {
     let folder = folder();
     let file = folder.path().join("a.yaml");
     std::fs::write(&file, service("a")).expect("a file");
@@ -214,7 +214,7 @@ async fn the_state_says_whether_the_files_can_be_read() {
     assert!(scene.statuses.have_listed());
     std::fs::write(&file, "{kind: [").expect("a file");
     while scene.troubles.is_empty() {
-        scene.hear().await;
+        scene.receive().await;
     }
     scene.until_state(SourceState::Failing).await;
     let error = scene.statuses.all()[SOURCE].last_error.clone();
@@ -224,13 +224,12 @@ async fn the_state_says_whether_the_files_can_be_read() {
     scene.until_state(SourceState::Watching).await;
 }
 
-/// A path that is not there has delivered nothing.
 #[tokio::test]
 async fn a_missing_path_has_not_listed() {
     let folder = folder();
     let mut scene = Scene::watch(&folder.path().join("missing"));
     while scene.troubles.is_empty() {
-        scene.hear().await;
+        scene.receive().await;
     }
     scene.until_state(SourceState::Failing).await;
     assert!(!scene.statuses.have_listed());
@@ -254,7 +253,7 @@ async fn a_directory_that_is_suddenly_empty_deletes_only_what_stays_away() {
 
     fs::remove_file(&file).expect("to remove");
     while scene.troubles.is_empty() {
-        scene.hear().await;
+        scene.receive().await;
     }
     assert!(
         scene.troubles[0].contains("the list lacks 3 of 3 known objects"),
@@ -264,19 +263,19 @@ async fn a_directory_that_is_suddenly_empty_deletes_only_what_stays_away() {
     scene.until_state(SourceState::Failing).await;
     write(&file, &all.join("---\n"));
     while scene.recovered.is_empty() {
-        scene.hear().await;
+        scene.receive().await;
     }
     assert_eq!(scene.services(), ["a", "b", "c"]);
 
     let removed = Instant::now();
     fs::remove_file(&file).expect("to remove");
     scene.until(&[]).await;
-    assert!(removed.elapsed() >= after, "a second reading confirms it");
+    assert!(removed.elapsed() >= after, "deleted without confirmation");
     scene.until_state(SourceState::Watching).await;
 }
 
 #[tokio::test]
-async fn a_first_reading_without_services_waits_on_a_node_with_entries() {
+async fn a_first_reading_without_services_needs_confirmation_on_a_node_with_entries() {
     let folder = folder();
     let confirmation = Confirmation {
         after: Duration::from_millis(300),
@@ -284,8 +283,8 @@ async fn a_first_reading_without_services_waits_on_a_node_with_entries() {
     };
     let mut scene = Scene::confirming(folder.path(), confirmation);
     while scene.troubles.is_empty() {
-        scene.hear().await;
+        scene.receive().await;
     }
-    assert!(!scene.state.is_complete(), "nothing is complete yet");
+    assert!(!scene.state.is_complete(), "complete without confirmation");
     scene.until(&[]).await;
 }

@@ -1,4 +1,4 @@
-//! Where in a text a value stands.
+//! Finds the place of a value in a text.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use super::{Place, options};
 /// One step from a value to a value inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Into a mapping.
+    /// Step into a mapping.
     Key(String),
-    /// Into a sequence.
+    /// Step into a sequence.
     Index(usize),
 }
 
-/// The steps of a path, as far as they are known.
+/// Returns the steps of a path, as far as they are known.
 pub(crate) fn steps(path: &serde_path_to_error::Path) -> Vec<Step> {
     use serde_path_to_error::Segment;
     path.iter()
@@ -29,8 +29,8 @@ pub(crate) fn steps(path: &serde_path_to_error::Path) -> Vec<Step> {
         .collect()
 }
 
-/// Finds the value at `path` in a text of one document; where the path leads further than the text,
-/// the last value on the way. None where the text cannot be read.
+/// Finds the value at `path` in a text of one document. If the path does not exist, returns its
+/// last existing value. Returns `None` if the text cannot be read.
 pub(crate) fn locate(text: &str, path: &[Step]) -> Option<Place> {
     (0..=path.len()).rev().find_map(|length| {
         let seed = Locate(&path[..length]);

@@ -22,7 +22,7 @@ fn a_stream_is_split_at_document_markers() {
 }
 
 #[test]
-fn dashes_elsewhere_are_text() {
+fn other_dashes_are_text() {
     check_parts("a: |\n  ---\n---x: 1\n", &[(0, "a: |\n  ---\n---x: 1\n")]);
 }
 
@@ -63,21 +63,21 @@ fn yaml_and_json_are_read() {
 
 fn check_error(text: &str, line: u64, word: &str) {
     let (_, error) = documents(text);
-    let error = error.expect("a mistake");
+    let error = error.expect("an error");
     assert_eq!(error.place.expect("a place").line, line, "{error:?}");
     assert!(error.what.contains(word), "{error:?}");
     assert!(!error.what.contains('\n') && !error.what.contains(" at line "));
 }
 
 #[test]
-fn mistakes_have_places() {
+fn syntax_errors_have_places() {
     check_error("a: 1\nb: [1, 2\nc: 3\n", 3, "");
     check_error("a: 1\na: 2\n", 2, "duplicate");
     check_error("{\"a\": 1}\n{\"b\": }", 2, "expected value");
 }
 
 #[test]
-fn json_before_a_mistake_is_read() {
+fn json_before_an_error_is_read() {
     let (values, error) = documents("{\"a\": 1}\n{\"b\": }");
     assert_eq!((values.len(), error.is_some()), (1, true));
 }

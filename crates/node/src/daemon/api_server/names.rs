@@ -1,4 +1,4 @@
-//! Addresses of the API server's names, which may change while the daemon runs.
+//! Resolves the API server's host names again and again, since their addresses may change.
 
 #[cfg(test)]
 mod tests;
@@ -15,18 +15,20 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-/// Longest time to wait for a name's addresses. It delays the start.
+/// Maximum time to wait for the resolver. It delays the start.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Time after which names are resolved again.
+/// Time between two resolutions.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// The same after a failure; twice as long after each further one, up to the longest.
+/// Time until the next resolution after a failure. It doubles with each further failure.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// Maximum time until the next resolution after failures.
 const LONGEST_RETRY: Duration = Duration::from_secs(600);
 
-/// Time for which an address stays protected that a name no longer has. Connections to it may be open, and a resolver may name
-/// some addresses of many by turns.
+/// Time for which an address stays protected after the resolver last returned it. Connections to it
+/// may be open, and a resolver may return the addresses of a name in turns.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// The API server's hosts and their addresses.
@@ -36,14 +38,14 @@ pub(in super::super) struct Names(Vec<Name>);
 #[derive(Debug)]
 struct Name {
     host: ServerHost,
-    /// The addresses, and when the resolver named them last.
+    /// Addresses with the time at which the resolver last returned them.
     known: BTreeMap<SocketAddr, Instant>,
-    /// The last answer was a failure, which has been told.
+    /// The last resolution failed, and the failure was logged.
     failed: bool,
 }
 
 impl Names {
-    /// Resolves `hosts` by `resolve` for the first time.
+    /// Resolves `hosts` with `resolve` for the first time.
     pub(in super::super) async fn of<F>(
         hosts: Vec<ServerHost>,
         resolve: impl Fn(ServerHost) -> F,
@@ -67,7 +69,8 @@ impl Names {
         known.copied().collect()
     }
 
-    /// Resolves the names again and again, and puts their addresses into the configuration, until nobody follows it.
+    /// Resolves the names periodically and writes their addresses into the configuration, until
+    /// `config` has no receiver.
     pub(in super::super) async fn follow<F>(
         mut self,
         config: watch::Sender<Arc<Resolved>>,
@@ -75,7 +78,7 @@ impl Names {
     ) where
         F: Future<Output = Result<Vec<SocketAddr>, String>>,
     {
-        // An address stays what it is.
+        // Literal addresses need no resolution.
         if self.0.iter().all(|name| name.host.is_address()) {
             return;
         }
@@ -117,23 +120,25 @@ impl Names {
 }
 
 impl Name {
-    /// Takes an answer in. A failure changes nothing: what is known stays protected.
+    /// Handles an answer of the resolver. After a failure the known addresses stay protected.
     fn take(&mut self, answer: Result<Vec<SocketAddr>, String>, now: Instant) {
         let host = &self.host;
         let problem = match answer {
-            Ok(addresses) if addresses.is_empty() => "it has none".to_owned(),
+            Ok(addresses) if addresses.is_empty() => "the resolver returned no address".to_owned(),
             Ok(addresses) => {
                 let first = self.known.is_empty();
                 for address in addresses {
                     if self.known.insert(address, now).is_none() && (!first || self.failed) {
-                        info!("the API server {host} has the address {address}: it is protected");
+                        info!(
+                            "the API server {host} has the new address {address}; it is protected from Services"
+                        );
                     }
                 }
                 self.known.retain(|address, seen| {
                     let stays = now.duration_since(*seen) < KEPT;
                     if !stays {
                         info!(
-                            "the API server {host} has no longer the address {address}: it is not protected any more"
+                            "the API server {host} no longer has the address {address}; it is not protected any more"
                         );
                     }
                     stays
@@ -148,17 +153,18 @@ impl Name {
         }
         if self.known.is_empty() {
             warn!(
-                "the API server {host} has no known address: {problem}; Services may take it: name its network in protectedCIDRs"
+                "failed to resolve the API server {host}: {problem}; its addresses are not protected from Services: \
+                 list its network in protectedCIDRs"
             );
         } else {
             warn!(
-                "the addresses of the API server {host} are not known anew: {problem}; those known before stay protected"
+                "failed to resolve the API server {host} again: {problem}; its known addresses stay protected"
             );
         }
     }
 }
 
-/// Asks the resolver for the addresses of `host`, on a thread of its own.
+/// Resolves `host` on a separate thread.
 pub(in super::super) async fn resolve(host: ServerHost) -> Result<Vec<SocketAddr>, String> {
     match timeout(RESOLVE_TIMEOUT, spawn_blocking(move || host.addresses())).await {
         Ok(Ok(Ok(addresses))) => Ok(addresses),

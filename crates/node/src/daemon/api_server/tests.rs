@@ -8,7 +8,8 @@ use sources::kube::ServerHost;
 
 use super::{hosts, release};
 
-/// A kernel as a version left it that protects nothing: `greedy` has the API server's address 192.0.2.100.
+/// Returns a kernel in which Service `greedy` has bound the API server's address 192.0.2.100, as an
+/// old version left it.
 fn captured() -> MemoryKernel {
     let mut kernel = MemoryKernel::new();
     let name = |name| ObjectName::new("default", name);
@@ -27,7 +28,8 @@ fn captured() -> MemoryKernel {
     kernel
 }
 
-/// `expected`: addresses on the dummy device after the start of a daemon whose API server is at `server`.
+/// Checks the addresses on the dummy device after the start of a daemon with the API server
+/// `server`.
 fn check(server: Option<&str>, expected: &[&str]) {
     let mut kernel = captured();
     let config = NodeConfig {
@@ -48,23 +50,23 @@ fn check(server: Option<&str>, expected: &[&str]) {
     );
 }
 
-/// The first list would never come: the API server is not reached as long as its address is bound.
+/// As long as the address is bound, the API server is unreachable and the first list never arrives.
 #[test]
 fn a_captured_api_server_is_released_before_the_first_list() {
     check(Some("192.0.2.100:6443"), &["10.96.0.1", "10.96.0.9"]);
 }
 
 #[test]
-fn what_does_not_capture_the_api_server_stays() {
+fn addresses_of_other_servers_stay() {
     let all = ["10.96.0.1", "10.96.0.9", "192.0.2.100"];
     check(Some("10.96.0.1:80"), &all);
     check(Some("198.51.100.1:443"), &all);
     check(None, &all);
 }
 
-/// With files as the source, the kubeconfig still says which server the node needs.
+/// With files as the source, the kubeconfig still names the server that the node needs.
 #[test]
-fn the_servers_address_is_that_of_the_kubeconfig() {
+fn the_server_of_the_kubeconfig_is_protected() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("kubeconfig");
     let kubeconfig = "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n\

@@ -25,7 +25,7 @@ pub(super) fn flags(command: &Command, matches: &ArgMatches) -> Flags {
     flags
 }
 
-/// The default of a flag of kube-proxy; empty for another one.
+/// Returns the default of a flag of kube-proxy, or an empty text for other flags.
 fn default(flag: &str) -> &'static str {
     let field = FIELDS.iter().find(|field| field.flag == Some(flag));
     let extra = EXTRA_FLAGS.iter().find(|extra| extra.flag == flag);

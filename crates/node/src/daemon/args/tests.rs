@@ -11,12 +11,12 @@ fn resolve(args: &[&str]) -> sources::config::Resolved {
 }
 
 #[test]
-fn the_command_line_is_sound() {
+fn the_command_line_definition_is_valid() {
     Args::command().debug_assert();
 }
 
 #[test]
-fn a_command_line_of_kube_proxy() {
+fn kube_proxys_command_line_is_accepted() {
     let resolved = resolve(&[
         "--cluster-cidr=100.96.0.0/11",
         "--conntrack-max-per-core=131072",
@@ -40,7 +40,7 @@ fn a_command_line_of_kube_proxy() {
 }
 
 #[test]
-fn log_lines_are_as_the_first_of_the_own_flags_kube_proxys_flags_and_the_file_says() {
+fn own_log_flags_precede_kube_proxys_flags_and_the_file() {
     let desk = tempfile::tempdir().expect("a directory");
     let file = desk.path().join("config.conf");
     std::fs::write(&file, "logging: {format: json, verbosity: 5}").expect("a file");

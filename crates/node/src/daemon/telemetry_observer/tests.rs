@@ -1,4 +1,4 @@
-//! A whole node but for its kernel, which is in memory, against an API server that fails in its ways.
+//! A whole node with a kernel in memory, against an API server with faults.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -42,13 +42,13 @@ fn resolved(health: SocketAddr, metrics: SocketAddr) -> Resolved {
         "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
          healthzBindAddress: {health}\nmetricsBindAddress: {metrics}\n"
     );
-    let file = parse("file", &text).expect("a right file");
+    let file = parse("file", &text).expect("a valid file");
     let resolved = file.resolve(&NodeOverrides::default(), "node1");
-    resolved.expect("a right file")
+    resolved.expect("a valid file")
 }
 
 impl Node {
-    /// Starts a node after `before` was done to its API server.
+    /// Starts a node after `before` has prepared its API server.
     fn start(before: impl AsyncFnOnce(&Server)) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let inside = runtime.enter();
@@ -134,7 +134,7 @@ impl Node {
         }
     }
 
-    /// Status and body of a page of the health server.
+    /// Returns status and body of a page of the health server.
     fn health(&self, path: &str) -> (u16, Value) {
         let answer = get(self.health, path);
         let status = answer["HTTP/1.1 ".len()..][..3].parse().expect("a status");
@@ -142,14 +142,14 @@ impl Node {
         (status, serde_json::from_str(body).expect("JSON"))
     }
 
-    /// `/statusz` as JSON.
+    /// Returns `/statusz` as JSON.
     fn status(&self) -> Value {
         let answer = get(self.metrics, "/statusz?format=json");
         let body = answer.split_once("\r\n\r\n").expect("a body").1;
         serde_json::from_str(body).expect("JSON")
     }
 
-    /// The value of a series of `/metrics`.
+    /// Returns the value of a series of `/metrics`.
     fn metric(&self, series: &str) -> f64 {
         let text = get(self.metrics, "/metrics");
         let value = text
@@ -178,7 +178,8 @@ impl Node {
         self.until("ready", |node| node.health("/readyz").0 == 200);
     }
 
-    /// Waits until `source` is in `state`, for a reason that holds `why`, and compares every page with that.
+    /// Waits until `source` is in `state`, for a reason that contains `why`, and compares every
+    /// page with that.
     fn check(&self, source: &str, state: SourceState, ready: bool, why: &str) {
         self.until_state(source, state);
         assert_eq!(self.health("/livez").0, 200);
@@ -221,7 +222,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         if let Some(running) = self.running.take() {
-            // A loop that panicked has printed why.
+            // A loop that panicked has printed its message.
             let _ = running.join();
         }
     }
@@ -256,7 +257,7 @@ fn one_resource_is_forbidden_from_the_start_and_later() {
 
     forbid_slices(&node.server, true);
     node.check("endpointslices", SourceState::Refused, true, "403");
-    // The other sources go on.
+    // The other sources keep working.
     node.until_state("services", SourceState::Watching);
 
     forbid_slices(&node.server, false);
@@ -340,9 +341,9 @@ fn entries_and_readings_that_fail_are_shown_until_they_succeed() {
     assert_eq!(status["failingReadings"], json!([]));
 }
 
-/// The alert names every state in which a source delivers nothing, and the series exists.
+/// The alert names every state in which a source delivers nothing, and uses series that exist.
 #[test]
-fn the_alert_is_about_the_states_that_there_are() {
+fn alerts_name_existing_states_and_series() {
     let rules = include_str!("../../../../../manifests/components/monitoring/rules.yaml");
     let bad: Vec<&str> = (SourceState::ALL.iter())
         .filter(|state| !matches!(state, SourceState::Listing | SourceState::Watching))

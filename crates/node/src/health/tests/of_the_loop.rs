@@ -1,4 +1,4 @@
-//! Health while a reconciler works on a kernel in memory, by a clock that is moved by hand.
+//! Health while a reconciler works on a kernel in memory, with a manual clock.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use sources::Progress;
 
 use crate::health::Health;
 
-/// More than an audit reads at once.
+/// Number of Services: more than one reading of an audit covers.
 const SERVICES: u16 = 1_000;
 
 struct Node {
@@ -25,7 +25,7 @@ struct Node {
 }
 
 impl Node {
-    /// A node that has synced, in a quiet cluster.
+    /// Returns a node that has synced, in a cluster without changes.
     fn settled() -> Self {
         let config = NodeConfig::new("node1");
         let (now, progress) = (Instant::now(), Progress::default());
@@ -46,7 +46,7 @@ impl Node {
         node
     }
 
-    /// A source sends `event`, and the loop takes it.
+    /// Sends `event` of a source to the loop.
     fn cluster(&mut self, event: ClusterEvent) {
         self.progress.backlog.stamp(&event, self.now);
         self.handle(Event::Cluster(event));
@@ -75,7 +75,8 @@ impl Node {
         self.health.applied(applied, self.now);
     }
 
-    /// Lets so many seconds pass; returns those at which the proxy was not healthy.
+    /// Advances the clock by `seconds`. Returns the number of seconds in which the proxy was not
+    /// healthy.
     fn sick_seconds(&mut self, seconds: u32) -> u32 {
         let mut sick = 0;
         for _ in 0..seconds {
@@ -101,7 +102,7 @@ fn service(number: u16) -> Object {
     Object::Service(fixtures::service(name, [10, 96, high, low]))
 }
 
-/// The endpoints 10.1.0.`last` of the first Service.
+/// Returns the slice of the first Service with the endpoints 10.1.0.`last`.
 fn first_slice(last: &[u8]) -> Object {
     let name = ObjectName::new("default", "s0-1");
     let endpoints = fixtures::endpoints(last.iter().map(|last| [10, 1, 0, *last]));
@@ -112,7 +113,7 @@ fn slice(last: &[u8]) -> ClusterEvent {
     ClusterEvent::Upsert(first_slice(last))
 }
 
-/// After an API server restarted at night, everything is listed anew and nothing is different.
+/// A restarted API server causes a relist in which no object differs.
 #[test]
 fn a_relist_of_a_quiet_cluster_stays_healthy() {
     let mut node = Node::settled();
@@ -133,7 +134,8 @@ fn a_change_that_succeeds_by_a_retry_stays_healthy() {
     assert_eq!(node.endpoints(), 1);
 }
 
-/// Something that the kernel refuses for ever is reported elsewhere: a restart of the daemon does not help.
+/// A change that the kernel always refuses does not affect liveness, since a restart of the daemon
+/// does not help.
 #[test]
 fn a_change_that_cannot_succeed_stays_healthy() {
     let mut node = Node::settled();
@@ -146,7 +148,7 @@ fn a_change_that_cannot_succeed_stays_healthy() {
     assert_eq!(node.endpoints(), 2, "it was refused");
 }
 
-/// The loop hangs in a call: it takes nothing, and its heart does not beat.
+/// A loop that hangs in a call handles no event and sends no heartbeat.
 #[test]
 fn a_loop_that_hangs_is_not_healthy() {
     let mut node = Node::settled();
@@ -155,7 +157,7 @@ fn a_loop_that_hangs_is_not_healthy() {
     let late = Duration::from_secs(61);
     assert!(node.health.is_healthy(hung + late - Duration::from_secs(2)));
     assert!(!node.health.is_healthy(hung + late + Duration::from_secs(1)));
-    // A heart that beats is not enough while the change waits.
+    // A heartbeat does not suffice while the change is pending.
     node.health.alive(hung + late);
     assert!(!node.health.is_healthy(hung + late + Duration::from_secs(1)));
 }

@@ -1,11 +1,11 @@
-//! The order in which connections are displaced.
+//! Tests of the order in which connections are displaced.
 
 use std::future::pending;
 
 use super::*;
 use crate::http::tests::metrics;
 
-/// A listener whose connections stay open until they are displaced.
+/// A listener with connections that stay open until they are displaced.
 struct Listener {
     lane: Lane,
     tasks: JoinSet<()>,
@@ -39,7 +39,7 @@ async fn the_fullest_listener_makes_room() {
         flooded.connect().await;
     }
     assert_eq!((quiet.open(), flooded.open()), (1, 3));
-    // The newcomer is served although it came last.
+    // The new connection is accepted, although it came last.
     quiet.connect().await;
     assert_eq!((quiet.open(), flooded.open()), (2, 2));
     let text = metrics.text(std::time::Instant::now()).expect("text");
@@ -54,7 +54,7 @@ async fn the_fullest_listener_makes_room() {
 }
 
 #[tokio::test]
-async fn of_equal_listeners_the_oldest_connection_makes_room() {
+async fn among_equally_full_listeners_the_oldest_connection_makes_room() {
     let pool = ConnectionPool::new(Share::Common, 2, metrics());
     let mut listeners: Vec<_> = (0..3).map(|_| Listener::of(&pool)).collect();
     for listener in &mut listeners {
@@ -65,7 +65,7 @@ async fn of_equal_listeners_the_oldest_connection_makes_room() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_frees_its_place() {
+async fn an_ended_connection_frees_its_place() {
     let pool = ConnectionPool::new(Share::Common, 1, metrics());
     let mut listener = Listener::of(&pool);
     for _ in 0..3 {
@@ -82,7 +82,7 @@ async fn a_connection_that_ends_frees_its_place() {
 }
 
 #[tokio::test]
-async fn a_listener_that_goes_frees_its_places() {
+async fn a_dropped_listener_frees_its_places() {
     let pool = ConnectionPool::new(Share::Common, 2, metrics());
     let mut listener = Listener::of(&pool);
     listener.connect().await;
@@ -96,7 +96,7 @@ async fn a_listener_that_goes_frees_its_places() {
 }
 
 #[test]
-fn the_limit_follows_that_of_descriptors() {
+fn the_limit_follows_the_limit_of_descriptors() {
     let limits = |descriptors| Share::ALL.map(|share| share.limit(descriptors));
     assert_eq!(limits(0), [1, 1]);
     assert_eq!(limits(64), [8, 16]);

@@ -1,4 +1,4 @@
-//! The daemon's state from what the loop sees.
+//! Updates the daemon's status from reports of the loop.
 
 use std::time::Instant;
 
@@ -10,14 +10,14 @@ use crate::health::Moment;
 use crate::metrics::TableCounts;
 use reconciler::{Drain, DrainKey, Due, EntryState, Reconciler, Report, Row, Task};
 
-/// Failing entries, and failing readings, that are shown at most.
+/// Maximum number of failing entries, and of failing readings, that are shown.
 const MOST_FAILING: usize = 100;
 
-/// Draining real servers that are shown at most.
+/// Maximum number of draining real servers that are shown.
 const MOST_DRAINS: usize = 1000;
 
 impl Status {
-    /// Takes over what the reconciler says.
+    /// Applies a report of the reconciler.
     pub fn observe(&mut self, report: &Report, now: Moment) {
         match report {
             Report::Synced {
@@ -46,7 +46,7 @@ impl Status {
         }
     }
 
-    /// Something failed now.
+    /// Adds a failure that happened at `now`.
     pub fn problem(&mut self, problem: String, now: Moment) {
         self.failed(Failure {
             time: now.time.to_string(),
@@ -54,7 +54,7 @@ impl Status {
         });
     }
 
-    /// Takes over how much there is; the rest of the counts stays.
+    /// Sets the sizes of the tables. The other counts stay unchanged.
     pub fn counted(&mut self, counts: &TableCounts) {
         let total = counts.total();
         self.counts.virtual_servers = total.virtual_servers;
@@ -63,7 +63,8 @@ impl Status {
         self.counts.set_entries = counts.sets.values().map(|set| set.entries).sum();
     }
 
-    /// Shows the entries that are not settled and the readings that fail. The cost is that of the entries shown.
+    /// Updates draining and failing entries and failing readings. The cost grows with the number of
+    /// shown entries.
     pub fn unsettled(&mut self, reconciler: &Reconciler, now: Moment) {
         let drains = reconciler.drains();
         self.counts.draining_real_servers = drains.len();
@@ -97,7 +98,7 @@ impl DrainStatus {
 }
 
 impl FailingEntry {
-    /// `None` if the entry has not failed.
+    /// Returns `None` if the entry has not failed.
     fn of(row: &Row, now: Moment) -> Option<Self> {
         let EntryState::Failed {
             failures,
@@ -134,7 +135,7 @@ impl FailingReading {
     }
 }
 
-/// The time of day at `instant`.
+/// Converts `instant` to wall-clock time as RFC 3339.
 fn time_of(instant: Instant, now: Moment) -> String {
     let span = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
     let ahead = span(instant.saturating_duration_since(now.instant));

@@ -1,4 +1,4 @@
-//! All servers on real sockets.
+//! Tests of all servers on real sockets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -109,14 +109,14 @@ fn resolved(scheduler: &str) -> Resolved {
     let text = format!(
         "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\nipvs: {{scheduler: {scheduler}}}\n"
     );
-    let file = sources::config::parse("file", &text).expect("a right file");
+    let file = sources::config::parse("file", &text).expect("a valid file");
     let resolved = file.resolve(&NodeOverrides::default(), "host");
-    resolved.expect("a right file")
+    resolved.expect("a valid file")
 }
 
 #[test]
-fn a_change_that_waits_for_too_long_shows() {
-    // A change is late at once.
+fn a_late_change_is_unhealthy() {
+    // With a period of zero every change is late.
     let node = start(Duration::ZERO, free(), false);
     node.check("200", "200");
     for kind in ObjectKind::ALL {
@@ -127,9 +127,9 @@ fn a_change_that_waits_for_too_long_shows() {
     node.check("200", "200");
 }
 
-/// A change that does not wait for the loop cannot tell of it: the heartbeat does.
+/// The heartbeat reveals a hung loop even if no change waits.
 #[test]
-fn a_loop_that_hangs_shows() {
+fn a_hung_loop_is_unhealthy() {
     let node = start(Duration::from_secs(30), free(), false);
     let start = Instant::now();
     let health = node.telemetry.health_mut();
@@ -138,7 +138,7 @@ fn a_loop_that_hangs_shows() {
 }
 
 #[test]
-fn readiness_shows() {
+fn readiness_is_on_every_page() {
     let node = start(Duration::from_secs(30), free(), false);
     assert_eq!(node.status("/readyz"), "503");
     (node.progress.statuses).list_done("services", SystemTime::now());
@@ -154,7 +154,7 @@ fn readiness_shows() {
 }
 
 #[test]
-fn a_node_that_leaves_shows() {
+fn a_node_that_is_being_deleted_is_not_eligible() {
     let node = start(Duration::from_secs(30), free(), false);
     node.telemetry.node(Some(NodeHealth {
         deleting: true,
@@ -164,7 +164,7 @@ fn a_node_that_leaves_shows() {
 }
 
 #[test]
-fn what_happens_is_in_metrics_and_status() {
+fn reports_are_in_metrics_and_status() {
     let node = start(Duration::from_secs(30), free(), false);
     node.telemetry
         .observe(&synced(Duration::from_secs(1)), Moment::now());
@@ -181,7 +181,7 @@ fn what_happens_is_in_metrics_and_status() {
     );
     assert!(status.contains(" change, 1.000 s, 0 added"), "{status}");
     assert!(
-        status.contains("\nVirtual servers of others: 4\n"),
+        status.contains("\nForeign virtual servers: 4\n"),
         "{status}"
     );
     let shown = other.configz().to_string();
@@ -189,7 +189,7 @@ fn what_happens_is_in_metrics_and_status() {
 }
 
 #[test]
-fn health_checks_are_opened_and_failures_told() {
+fn health_checks_are_opened_and_failures_reported() {
     let mut node = start(Duration::from_secs(30), free(), false);
     let (taken, address) = taken_port();
     let check = HealthCheck {
@@ -203,7 +203,7 @@ fn health_checks_are_opened_and_failures_told() {
     let failure = node.runtime.block_on(node.errors.checks.recv());
     assert_eq!(failure.expect("a failure").address, address);
     drop(taken);
-    // Nothing changed: it is tried again when asked to.
+    // Without a change it is tried again only with `retry`.
     node.telemetry.health_checks(&listen_on, &checks, false);
     std::thread::sleep(Duration::from_millis(50));
     assert!(TcpStream::connect(address).is_err());
@@ -213,7 +213,7 @@ fn health_checks_are_opened_and_failures_told() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_told_where_that_is_the_end() {
+fn a_taken_address_is_a_fatal_error_with_hard_fail() {
     let (_taken, address) = taken_port();
     let mut node = start(Duration::from_secs(30), address, true);
     let fatal = node.runtime.block_on(node.errors.fatal.recv());
@@ -224,10 +224,11 @@ fn an_address_that_is_taken_is_told_where_that_is_the_end() {
     );
 }
 
-/// The attack: connections that send nothing, to the metrics and to health-check node ports, more than there are descriptors.
+/// The flood: silent connections to the metrics and health-check node ports, more than the limit of
+/// descriptors.
 #[test]
 fn a_flood_elsewhere_leaves_the_health_pages_reachable() {
-    // 8 connections for the health pages, 16 for all others.
+    // The limits are 8 connections for the health pages and 16 for the other pages.
     let node = start_with(Duration::from_secs(30), free(), false, 64);
     let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
     let check = |port: &u16| {

@@ -1,4 +1,4 @@
-//! The pages of both servers.
+//! Tests of the pages of both servers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
@@ -22,14 +22,14 @@ fn metrics() -> Arc<Metrics> {
     let sources = SourceMetrics::default();
     let (options, traffic) = (TrafficOptions::default(), Traffic::default());
     let metrics = Metrics::new(families, options, traffic, sources);
-    Arc::new(metrics.expect("the table is right"))
+    Arc::new(metrics.expect("a valid table"))
 }
 
 fn config() -> Resolved {
     let text = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
-    let file = sources::config::parse("file", text).expect("a right file");
+    let file = sources::config::parse("file", text).expect("a valid file");
     let resolved = file.resolve(&NodeOverrides::default(), "host");
-    resolved.expect("a right file")
+    resolved.expect("a valid file")
 }
 
 fn metrics_server() -> Running {
@@ -61,7 +61,7 @@ fn metrics_server() -> Running {
     Running::of(metrics_pages::handler(pages), Limits::default())
 }
 
-/// Checks the answer of the metrics server: status, type, body.
+/// Checks status, content type and body of an answer of the metrics server.
 fn check(path: &str, status: &str, kind: &str, body: &str) {
     let server = metrics_server();
     assert_eq!(
@@ -77,13 +77,13 @@ fn check(path: &str, status: &str, kind: &str, body: &str) {
 const TEXT: &str = "text/plain; charset=utf-8";
 
 #[test]
-fn the_metrics_server_says_that_it_is_there() {
+fn the_metrics_server_answers_ok() {
     check("/healthz", "200 OK", TEXT, "ok");
     check("/livez", "200 OK", TEXT, "ok");
 }
 
 #[test]
-fn proxy_mode_is_what_tools_look_for() {
+fn proxy_mode_is_ipvs() {
     check("/proxyMode", "200 OK", TEXT, "ipvs");
 }
 
@@ -110,7 +110,7 @@ fn flagz_is_the_command_line() {
 }
 
 #[test]
-fn slis_are_the_health_as_it_is_now() {
+fn slis_show_the_current_health() {
     let metrics = metrics();
     let health = Arc::new(Mutex::new(fresh()));
     let pages = metrics_pages::Pages {
@@ -149,7 +149,7 @@ fn slis_are_the_health_as_it_is_now() {
 }
 
 #[test]
-fn features_are_those_of_the_configuration_in_force() {
+fn features_follow_the_configuration_in_force() {
     let (sender, in_force) = watch::channel(Arc::new(config()));
     let pages = metrics_pages::handler(metrics_pages::Pages {
         metrics: metrics(),
@@ -205,7 +205,7 @@ fn drains_are_json() {
 }
 
 #[test]
-fn statusz_is_for_people_and_for_tools() {
+fn statusz_is_text_or_json() {
     let server = metrics_server();
     let text = get(server.address, "/statusz");
     assert!(
@@ -233,7 +233,8 @@ fn metrics_are_text_of_version_0_0_4() {
     );
 }
 
-/// Checks the answer of the health server at `path`, its body's times aside, and its count.
+/// Checks the answer of the health server at `path`, without the times in its body, and the metric
+/// that counts it.
 fn check_health(health: Health, path: &str, status: &str, body: &str, counted: &str) {
     let metrics = metrics();
     let handler = health_pages::handler(Arc::new(Mutex::new(health)), Arc::clone(&metrics));
@@ -253,7 +254,7 @@ fn check_health(health: Health, path: &str, status: &str, body: &str, counted: &
     assert!(text.contains(&format!("\n{counted}\n")), "{text}");
 }
 
-/// Each time as `T`; that they are times is seen.
+/// Replaces each time by `T` after checking that it is one.
 fn without_times(body: &str) -> String {
     let mut value: serde_json::Value = serde_json::from_str(body).expect("JSON");
     let mut text = body.to_owned();
@@ -285,7 +286,7 @@ fn late() -> Health {
     health(Duration::ZERO, progress)
 }
 
-/// Health of a node with one source, which may have listed; the first sync has ended.
+/// Returns the health of a node with one source. The first sync has ended.
 fn with_source(listed: bool, refused: bool) -> Health {
     let statuses = SourceStatuses::new(&["services"], SystemTime::now());
     if listed {
@@ -309,7 +310,7 @@ fn with_source(listed: bool, refused: bool) -> Health {
     health
 }
 
-/// Compares the answer of `/readyz`: status, `missing`, `stale`.
+/// Checks status, `missing` and `stale` of the answer of `/readyz`.
 fn check_ready(health: Health, status: &str, missing: &[&str], stale: &[&str]) {
     assert_eq!(health.is_ready(), status == "200", "the metric");
     let metrics = metrics();
@@ -334,7 +335,7 @@ fn check_ready(health: Health, status: &str, missing: &[&str], stale: &[&str]) {
 }
 
 #[test]
-fn readyz_names_what_is_missing() {
+fn readyz_names_missing_conditions() {
     check_ready(
         fresh(),
         "503",
@@ -352,7 +353,7 @@ fn readyz_names_what_is_missing() {
 }
 
 #[test]
-fn a_node_that_serves_stays_ready_and_says_what_is_stale() {
+fn a_ready_node_stays_ready_and_names_stale_sources() {
     check_ready(with_source(true, false), "200", &[], &[]);
     let refused = [": failed to list services: 403"];
     check_ready(with_source(true, true), "200", &[], &refused);
@@ -368,7 +369,7 @@ fn leaving() -> Health {
 }
 
 #[test]
-fn healthz_says_that_the_proxy_works_and_the_node_stays() {
+fn healthz_depends_on_the_proxy_and_the_node() {
     check_health(
         fresh(),
         "/healthz",
@@ -386,7 +387,7 @@ fn healthz_says_that_the_proxy_works_and_the_node_stays() {
 }
 
 #[test]
-fn livez_says_that_the_proxy_works() {
+fn livez_depends_on_the_proxy() {
     check_health(
         leaving(),
         "/livez",

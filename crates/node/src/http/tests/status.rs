@@ -1,4 +1,4 @@
-//! The daemon's state in words.
+//! Tests of the daemon's status as text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -97,14 +97,14 @@ fn the_text_shows_everything() {
         status.to_string(),
         "\
 kube-ipvsd 0.1.0 on node1, since 2026-01-02T03:04:05Z
-Last synchronisation: 2026-01-02T03:05:05Z, change, 0.012 s, 3 added, 2 changed, 1 deleted, 1 failed
+Last sync: 2026-01-02T03:05:05Z, change, 0.012 s, 3 added, 2 changed, 1 deleted, 1 failed
 Source nodes: refused since 2026-01-02T03:05:00Z, last success 2026-01-02T03:04:50Z, 3 watch restarts, 1 relists; last \
 error 2026-01-02T03:05:05Z: failed to watch nodes: 403
 Virtual servers: 20
 Real servers: 60
 Addresses: 12
 Set entries: 40
-Virtual servers of others: 1
+Foreign virtual servers: 1
 Health-check ports: 2
 Waiting: 1 large Services, 4000 entries
 
@@ -129,7 +129,7 @@ Recent failures: 2
 }
 
 #[test]
-fn the_text_is_short_where_there_is_much() {
+fn long_sections_are_cut() {
     let finding = |number: u32| FindingStatus {
         text: number.to_string(),
         ..FindingStatus::default()
@@ -145,7 +145,7 @@ fn the_text_is_short_where_there_is_much() {
 }
 
 #[test]
-fn the_oldest_failure_makes_room() {
+fn recent_failures_are_limited() {
     let mut status = Status::default();
     for number in 0..100 {
         status.failed(Failure {
@@ -161,7 +161,7 @@ fn the_oldest_failure_makes_room() {
 }
 
 #[test]
-fn reports_make_the_state() {
+fn reports_update_the_status() {
     let mut status = Status::default();
     let now = Moment::now();
     let finding = Finding {
@@ -202,7 +202,7 @@ fn reports_make_the_state() {
 }
 
 #[test]
-fn counts_leave_the_rest_as_it_was() {
+fn new_counts_keep_the_other_counts() {
     let mut status = Status::default();
     status.counts.health_checks = 3;
     status.counted(&TableCounts {

@@ -1,4 +1,4 @@
-//! Reads text 0.0.4, as Prometheus does.
+//! Parser of text 0.0.4 for the tests.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,14 @@ pub(super) type Labels = BTreeMap<String, String>;
 
 /// The exposed metrics.
 pub(super) struct Exposition {
-    /// The type of each metric.
+    /// Types by metric.
     pub(super) types: BTreeMap<String, String>,
     series: Vec<(String, Labels, f64)>,
 }
 
 impl Exposition {
-    /// Reads it, and sees that each metric has its help, its type, then its series, each once.
+    /// Parses `text` and checks that each metric has its help, its type and then its series, each
+    /// once.
     pub(super) fn parse(text: &str) -> Self {
         let mut types = BTreeMap::new();
         let mut series: Vec<(String, Labels, f64)> = Vec::new();
@@ -26,7 +27,7 @@ impl Exposition {
                 assert_eq!(help.as_deref(), Some(name), "help comes first");
                 metric = name.to_owned();
                 let before = types.insert(name.to_owned(), kind.to_owned());
-                assert_eq!(before, None, "{name} comes twice");
+                assert_eq!(before, None, "{name} is exposed twice");
             } else {
                 let (name, labels, value) = sample(line);
                 let ending = name.strip_prefix(&metric);
@@ -38,7 +39,7 @@ impl Exposition {
                 let known = |(other, others, _): &(String, Labels, f64)| {
                     *other == name && *others == labels
                 };
-                assert!(!series.iter().any(known), "{line} comes twice");
+                assert!(!series.iter().any(known), "{line} is exposed twice");
                 series.push((name, labels, value));
             }
         }
@@ -50,7 +51,7 @@ impl Exposition {
         of.map(|(_, labels, _)| labels)
     }
 
-    /// The value of the only series of this name.
+    /// Returns the value of the only series with this name.
     pub(super) fn value(&self, name: &str) -> Option<f64> {
         let mut of = self.series.iter().filter(|(of, ..)| of == name);
         let (_, _, value) = of.next()?;

@@ -1,4 +1,4 @@
-//! Metrics that reports of the reconciler and outcomes of the kernel change.
+//! Tests of metrics that reports of the reconciler and outcomes of the kernel change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::{Metrics, TableCounts, check, metrics};
 use crate::health::Moment;
 use reconciler::{Report, Trigger};
 
-/// So many seconds after 1970.
+/// Returns the moment at Unix time `seconds`.
 fn moment(seconds: i64) -> Moment {
     Moment {
         instant: Instant::now(),
@@ -61,7 +61,7 @@ fn server(port: u16, weights: &[u32]) -> VirtualServerEntry {
     }
 }
 
-/// Two virtual servers, one real server of which drains, and two sets.
+/// Returns two virtual servers with one draining real server, and two sets.
 pub(super) fn tables() -> NodeTables {
     let servers = [server(80, &[1, 1, 0]), server(443, &[1])];
     let hash = Header::Hash {
@@ -100,7 +100,7 @@ fn planned(op: Op) -> PlannedOp {
     }
 }
 
-/// Two ops that went well and two that did not.
+/// Applies two ops that succeed and two that fail.
 pub(super) fn apply(metrics: &Metrics) {
     let add = Op::AddVirtualServer(server(80, &[]).server);
     let delete = Op::DelVirtualServer(key(81));
@@ -139,7 +139,7 @@ fn ops_are_counted_by_kind_and_errors_by_number() {
 }
 
 #[test]
-fn findings_come_and_go() {
+fn findings_are_counted_until_they_are_cleared() {
     let metrics = metrics();
     let finding = |name: &str| Finding {
         code: Code::ServiceClash,
@@ -173,7 +173,7 @@ fn synced(trigger: Trigger, failed: usize) -> Report {
 }
 
 #[test]
-fn a_synchronisation_counts_by_its_cause() {
+fn syncs_are_counted_by_cause() {
     let metrics = metrics();
     metrics.observe(&synced(Trigger::Audit, 0), moment(100));
     metrics.observe(&synced(Trigger::Change, 3), moment(200));
@@ -219,11 +219,11 @@ fn tables_are_counted() {
     metrics.counted(&TableCounts::default());
     let text = metrics.text(Instant::now()).expect("text");
     assert!(text.contains("kubeipvs_virtual_servers{ip_family=\"IPv4\",protocol=\"TCP\"} 0\n"));
-    assert!(!text.contains("KUBE-CLUSTER-IP"), "a set that is gone");
+    assert!(!text.contains("KUBE-CLUSTER-IP"), "a deleted set");
 }
 
 #[test]
-fn kinds_of_ops_have_one_name_each() {
+fn each_kind_of_op_has_a_distinct_name() {
     let set = SetName::cut("KUBE-CLUSTER-IP");
     let ops = [
         Op::EnsureDevice,

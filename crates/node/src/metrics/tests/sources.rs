@@ -1,4 +1,4 @@
-//! Sources and requests as they are exposed.
+//! Tests of the metrics of sources and requests.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
-/// A source that watches, of an API server that was asked nothing.
+/// Returns a watching source and an API server without requests.
 pub(super) fn watching() -> SourceMetrics {
     let runtime = Runtime::new().expect("a runtime");
     let _inside = runtime.enter();
@@ -30,7 +30,7 @@ pub(super) fn watching() -> SourceMetrics {
     }
 }
 
-/// Health in which nothing has happened.
+/// Returns the health of a loop that has just started.
 pub(super) fn health() -> Health {
     let (period, progress) = (Duration::from_secs(30), Progress::default());
     Health::new([Ipv4], period, progress, Instant::now())
@@ -95,9 +95,8 @@ fn requests_have_client_gos_names_and_labels() {
     );
 }
 
-/// Files have no requests, and no series of them.
 #[test]
-fn without_an_api_server_no_request_is_exposed() {
+fn files_have_no_series_of_requests() {
     let files = SourceMetrics {
         statuses: SourceStatuses::new(&["files"], at(1)),
         requests: None,
@@ -108,7 +107,7 @@ fn without_an_api_server_no_request_is_exposed() {
 }
 
 #[test]
-fn the_health_of_the_loop_is_that_of_the_scrape() {
+fn the_health_of_the_loop_is_computed_at_the_scrape() {
     let progress = Progress::default();
     let start = Instant::now();
     for kind in ObjectKind::ALL {

@@ -1,4 +1,4 @@
-//! Traffic by Service and endpoint, and how much of it may be shown.
+//! Tests of the traffic metrics by Service and endpoint, and of their limit.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,7 +24,7 @@ fn statistics(unit: u64) -> Statistics {
     }
 }
 
-/// So many Services of one port, each with so many endpoints.
+/// Returns `services` Services with one port, each with `endpoints` endpoints.
 pub(super) fn reading(services: u8, endpoints: u8) -> Vec<VirtualServerTraffic> {
     (1..=services)
         .map(|service| VirtualServerTraffic {
@@ -80,13 +80,13 @@ fn metrics(
         limit,
     };
     let metrics = metrics_with(options, traffic.clone());
-    // The reading comes later, and again and again.
+    // The reading arrives after the registration and is replaced periodically.
     traffic.set(Arc::from(reading));
     metrics
 }
 
 #[test]
-fn nothing_is_shown_unless_asked_for() {
+fn traffic_is_not_shown_by_default() {
     let exposition = scrape(&metrics(&[], &[], 10, reading(3, 3)));
     let traffic = (exposition.types.keys())
         .filter(|name| name.contains("_service_") || name.contains("_endpoint_"))
@@ -114,7 +114,7 @@ fn services_have_connections_packets_and_bytes() {
 }
 
 #[test]
-fn endpoints_have_their_connections_too() {
+fn endpoints_have_connections_packets_and_bytes() {
     let labels = [TrafficLabel::Service, TrafficLabel::Endpoint];
     check(
         &metrics(&[], &labels, 10, reading(1, 2)),
@@ -128,7 +128,7 @@ fn endpoints_have_their_connections_too() {
 }
 
 #[test]
-fn what_labels_do_not_tell_apart_is_summed() {
+fn traffic_with_equal_labels_is_summed() {
     check(
         &metrics(
             &[TrafficLabel::Namespace],
@@ -144,7 +144,7 @@ fn what_labels_do_not_tell_apart_is_summed() {
 }
 
 #[test]
-fn the_label_of_endpoints_is_none_of_services() {
+fn services_have_no_endpoint_label() {
     let labels = [TrafficLabel::Service, TrafficLabel::Endpoint];
     check(
         &metrics(&labels, &[], 10, reading(1, 2)),
@@ -153,7 +153,7 @@ fn the_label_of_endpoints_is_none_of_services() {
 }
 
 #[test]
-fn a_server_of_nobody_is_not_shown() {
+fn a_virtual_server_without_an_owner_is_not_shown() {
     let mut reading = reading(2, 1);
     reading[0].owner = None;
     let exposition = scrape(&metrics(&[TrafficLabel::VirtualAddress], &[], 10, reading));
@@ -165,7 +165,7 @@ fn a_server_of_nobody_is_not_shown() {
 }
 
 #[test]
-fn there_are_never_more_series_than_the_limit() {
+fn the_number_of_series_is_limited() {
     let endpoint = [TrafficLabel::Endpoint];
     let metrics = metrics(&[TrafficLabel::Service], &endpoint, 5, reading(7, 100));
     check(
@@ -187,7 +187,7 @@ fn there_are_never_more_series_than_the_limit() {
 }
 
 #[test]
-fn the_same_series_are_shown_each_time() {
+fn the_shown_series_do_not_depend_on_the_order_of_the_reading() {
     let mut backwards = reading(7, 1);
     backwards.reverse();
     let shown = |reading| -> BTreeSet<String> {
@@ -208,9 +208,9 @@ fn labels_have_names() {
     assert_eq!(
         "pod"
             .parse::<TrafficLabel>()
-            .expect_err("no label")
+            .expect_err("an unknown label")
             .to_string(),
-        "\"pod\" is no label: known are service_namespace, service_name, service_port, protocol, \
+        "unknown label \"pod\": use one of service_namespace, service_name, service_port, protocol, \
          ip_family, virtual_address, endpoint_address"
     );
 }

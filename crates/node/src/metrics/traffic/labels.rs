@@ -1,4 +1,4 @@
-//! By what traffic is told apart.
+//! Labels of the traffic metrics.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,29 +8,29 @@ use ipvs::RealServerKey;
 use super::VirtualServerTraffic;
 use crate::health::family_name;
 
-/// One label of the series of traffic. The names are not those that Prometheus gives to what it scrapes
-/// (`namespace`, `service`, `endpoint`), which would move ours aside.
+/// A label of the traffic metrics. The names differ from the labels that Prometheus adds to targets
+/// (`namespace`, `service`, `endpoint`), since Prometheus would rename ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TrafficLabel {
     /// `service_namespace`.
     Namespace,
     /// `service_name`.
     Service,
-    /// `service_port`: the port's name, empty where it has none.
+    /// `service_port`: the port's name; empty for ports without a name.
     Port,
     /// `protocol`: `TCP`, `UDP`, `SCTP`.
     Protocol,
     /// `ip_family`: `IPv4`, `IPv6`.
     IpFamily,
-    /// `virtual_address`: address and port at which clients ask, `10.96.0.10:80/TCP`.
+    /// `virtual_address`: address and port to which clients connect, `10.96.0.10:80/TCP`.
     VirtualAddress,
     /// `endpoint_address`: the endpoint's address and port, `10.1.2.3:8080`.
     Endpoint,
 }
 
-/// A word that names no label.
+/// A text that is not the name of a label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no label: known are {known}", known = TrafficLabel::ALL.map(TrafficLabel::name).join(", "))]
+#[error("unknown label {0:?}: use one of {known}", known = TrafficLabel::ALL.map(TrafficLabel::name).join(", "))]
 pub struct UnknownLabel(pub String);
 
 impl TrafficLabel {
@@ -45,7 +45,7 @@ impl TrafficLabel {
         Self::Endpoint,
     ];
 
-    /// The label's name.
+    /// Returns the label's name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl TrafficLabel {
         }
     }
 
-    /// The label's value; none where the virtual server is nobody's.
+    /// Returns the label's value, or `None` if the virtual server has no owner.
     pub(super) fn value(
         self,
         server: &VirtualServerTraffic,

@@ -10,7 +10,7 @@ use super::{TrafficLabel, VirtualServerTraffic};
 #[derive(Debug, Default)]
 pub(super) struct Sums(BTreeMap<Vec<String>, Totals>);
 
-/// The sums.
+/// Sums of counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     statistics: Statistics,
@@ -74,7 +74,8 @@ impl Sums {
         self.0.len()
     }
 
-    /// The first `limit`: the same ones each time, since a series that comes and goes is worth nothing.
+    /// Returns the first `limit` label sets in a fixed order, so that each scrape shows the same
+    /// series.
     pub(super) fn first(&self, limit: usize) -> impl Iterator<Item = (&[String], &Totals)> {
         (self.0.iter())
             .take(limit)
@@ -94,7 +95,8 @@ impl Totals {
         self.inactive += u64::from(connections.inactive);
     }
 
-    /// Connections, packets, bytes, active and inactive ones; the other direction beside the first.
+    /// Returns connections, packets, bytes, active and inactive connections. Packets and bytes are
+    /// pairs of the two directions.
     pub(super) fn values(&self) -> [(u64, Option<u64>); 5] {
         let sum = &self.statistics;
         [

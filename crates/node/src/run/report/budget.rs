@@ -1,34 +1,36 @@
-//! A limit of log lines about one subject, so that nobody who can cause such lines fills the log.
+//! Rate limit of log lines about one subject, so that users who can cause such lines cannot flood
+//! the log.
 
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant};
 
-/// Lines that may follow each other without a pause.
+/// Maximum number of lines without a pause.
 const BURST: u32 = 1_000;
 
-/// Time after which one more line may be logged.
+/// Time after which the budget grows by one line.
 const REFILL: Duration = Duration::from_secs(1);
 
-/// Log lines about one subject that may still be written: [`BURST`] at first, and one more after each [`REFILL`].
+/// A token bucket of log lines about one subject: [`BURST`] lines at first, and one more after each
+/// [`REFILL`].
 #[derive(Debug)]
 pub(super) struct LineBudget {
     left: u32,
-    /// Up to when refills are counted.
+    /// Time up to which refills are counted.
     counted: Instant,
-    /// Lines left out since the last one that was written.
+    /// Number of lines skipped since the last written line.
     left_out: u64,
 }
 
-/// The answer to one more line.
+/// Decision about one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// Write it, after this number of lines that were left out.
+    /// Write the line. `left_out` lines before it were skipped.
     Write { left_out: u64 },
-    /// Write it, and that later ones are left out.
+    /// Write the line, and announce that later ones are skipped.
     Last { left_out: u64 },
-    /// Leave it out.
+    /// Skip the line.
     LeaveOut,
 }
 

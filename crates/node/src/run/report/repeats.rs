@@ -1,4 +1,5 @@
-//! Errors that happen again and again: logged at first, then at most every few minutes.
+//! Rate limit of repeated errors: the first occurrence is logged, repetitions at most every few
+//! minutes.
 
 #[cfg(test)]
 mod tests;
@@ -10,13 +11,14 @@ use std::time::{Duration, Instant};
 /// Time between two log lines about the same error.
 const REMIND: Duration = Duration::from_mins(5);
 
-/// Time after which an error that did not happen again is forgotten. Longer than the longest usual wait of the back-off.
+/// Time after which an error that did not repeat counts as new. It is longer than the longest usual
+/// back-off.
 const FORGET: Duration = Duration::from_mins(10);
 
-/// Maximum number of errors that are remembered. While there are as many, others are not logged.
+/// Maximum number of known errors. While the table is full, further errors are not logged.
 const LIMIT: usize = 65_536;
 
-/// Errors by their texts, of which only hashes are kept.
+/// Known errors by the hashes of their texts.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
     errors: BTreeMap<u64, Repeat>,
@@ -26,18 +28,18 @@ pub(super) struct Repeats {
 struct Repeat {
     logged: Instant,
     last: Instant,
-    /// Number of repetitions since it was logged.
+    /// Number of repetitions since the error was logged.
     times: u32,
 }
 
-/// The novelty of an error.
+/// Novelty of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// It happened for the first time, or for the first time in a while.
+    /// First occurrence, or the first one after [`FORGET`].
     First,
-    /// It was logged long ago and happened `times` times since.
+    /// Repeated `times` times since it was logged, and due to be logged again.
     Due { times: u32 },
-    /// It was logged not long ago.
+    /// Logged within [`REMIND`].
     Known,
 }
 

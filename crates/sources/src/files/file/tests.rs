@@ -2,7 +2,7 @@ use super::*;
 
 const NODE: &str = "kind: Node\napiVersion: v1\nmetadata: {name: node1}\n";
 
-/// Checks how many objects are read from a text of which at most two documents are read, and the errors.
+/// Checks the number of objects and the errors of a text, with a limit of two documents.
 fn check(text: &str, objects: usize, errors: &[&str]) {
     let file = parse_at_most(2, Path::new("f.yaml"), text);
     assert_eq!(file.objects.len(), objects);

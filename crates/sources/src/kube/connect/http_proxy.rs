@@ -1,7 +1,8 @@
-//! The HTTP proxy on the way to the API server.
+//! The HTTP proxy between this node and the API server.
 //!
-//! Source: `FromEnvironment`, `parseProxy`, `init`, `useProxy` and `canonicalAddr` of golang.org/x/net/http/httpproxy/proxy.go, which
-//! client-go asks; `proxy-url` of a kubeconfig comes first, and no `NO_PROXY` speaks against it
+//! Source: `FromEnvironment`, `parseProxy`, `init`, `useProxy` and `canonicalAddr` of
+//! golang.org/x/net/http/httpproxy/proxy.go, which client-go uses. `proxy-url` of a kubeconfig
+//! takes precedence, and `NO_PROXY` does not apply to it
 //! (`k8s.io/client-go/tools/clientcmd/client_config.go`, Kubernetes 1.34).
 
 mod no_proxy;
@@ -13,11 +14,13 @@ use http::Uri;
 use super::super::ServerHost;
 use no_proxy::NoProxy;
 
-/// Returns the proxy for requests to `server` that the environment asks for, as text; `None` without one.
-/// `variable` looks a variable of the environment up.
+/// Returns the URL of the proxy for requests to `server` that the environment configures, or `None`
+/// without one. `variable` returns a variable of the environment.
 ///
-/// `HTTPS_PROXY` counts for an `https` URL and `HTTP_PROXY` for an `http` one, unless `NO_PROXY` has the server. Names in small letters
-/// count where those in capitals are not set. This machine itself is never asked by a proxy.
+/// - `HTTPS_PROXY` applies to an `https` URL and `HTTP_PROXY` to an `http` URL, unless `NO_PROXY`
+///   contains the server.
+/// - The lowercase names apply if the uppercase ones are not set.
+/// - Loopback addresses and `localhost` never use a proxy.
 pub(super) fn of_environment(
     server: &Uri,
     variable: impl Fn(&str) -> Option<String>,
@@ -36,8 +39,9 @@ pub(super) fn of_environment(
     (!direct).then(|| with_scheme(proxy))
 }
 
-/// Completes a proxy without a scheme, which is an HTTP proxy. The client library knows `socks5` alone, and has names resolved by the
-/// proxy, which is what `socks5h` asks for.
+/// Adds the scheme `http` to a proxy without one. Replaces `socks5h` by `socks5`: the client
+/// library supports only `socks5` and lets the proxy resolve names, which is the meaning of
+/// `socks5h`.
 fn with_scheme(proxy: String) -> String {
     match proxy.split_once("://") {
         Some(("socks5h", address)) => format!("socks5://{address}"),

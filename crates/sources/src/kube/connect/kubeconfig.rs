@@ -1,18 +1,19 @@
-//! The connection that a kubeconfig describes.
+//! Reads the connection from a kubeconfig.
 //!
-//! The client library's own reading of one asks the environment for a proxy too, by other rules than client-go's, and refuses the whole
-//! kubeconfig where it does not understand `NO_PROXY`. Here the environment has no say.
+//! The client library's own reader also takes a proxy from the environment, by other rules than
+//! client-go, and refuses the whole kubeconfig if it cannot parse `NO_PROXY`. This reader ignores
+//! the environment.
 
 use http::Uri;
 use kube::Config;
 use kube::config::{Cluster, Context, ExecAuthCluster, Kubeconfig, KubeconfigError};
 
-/// Returns the connection to the cluster of `context`, or of the current context; a proxy is left to the caller. A user that is missing
-/// is one without credentials, as in client-go.
+/// Returns the connection to the cluster of `context` or of the current context. The caller sets
+/// the proxy. A missing user means no credentials, as in client-go.
 ///
 /// # Errors
 ///
-/// There is no such context or cluster, or the authority of its certificates cannot be read.
+/// The context or its cluster does not exist, or its certificate authority cannot be read.
 pub(super) fn config(
     kubeconfig: &Kubeconfig,
     context: Option<&str>,
@@ -43,11 +44,11 @@ pub(super) fn config(
     Ok(config)
 }
 
-/// Returns the context with that name, or the current one, and its cluster.
+/// Returns the named context, or the current one, and its cluster.
 ///
 /// # Errors
 ///
-/// There is none.
+/// The context or its cluster does not exist.
 pub(in crate::kube) fn selected<'a>(
     kubeconfig: &'a Kubeconfig,
     context: Option<&str>,

@@ -20,7 +20,7 @@ fn kubeconfig(text: &str) -> (TempDir, PathBuf) {
 
 async fn check_error(path: &Path, context: Option<&str>, cause: &str) {
     let Err(error) = connect(Some(path), context).await else {
-        panic!("no client can come of this");
+        panic!("a client from an invalid kubeconfig");
     };
     assert_eq!(
         error.to_string(),
@@ -31,7 +31,7 @@ async fn check_error(path: &Path, context: Option<&str>, cause: &str) {
 }
 
 #[tokio::test]
-async fn a_kubeconfig_says_where_the_server_is() {
+async fn the_context_of_a_kubeconfig_names_the_server() {
     let (_folder, path) = kubeconfig(KUBECONFIG);
     let server = |context| {
         let path = path.clone();
@@ -47,7 +47,7 @@ async fn a_kubeconfig_says_where_the_server_is() {
 }
 
 #[tokio::test]
-async fn a_kubeconfig_that_cannot_be_used_is_named() {
+async fn errors_name_the_kubeconfig() {
     let (_folder, path) = kubeconfig(KUBECONFIG);
     check_error(&path, Some("none"), "none").await;
     check_error(Path::new("/nonexistent/config"), None, "No such file").await;
@@ -55,9 +55,9 @@ async fn a_kubeconfig_that_cannot_be_used_is_named() {
     check_error(&path, None, "YAML").await;
 }
 
-/// A server with a certificate that nothing here knows, and a proxy that is asked for the way to it.
+/// The server has an unknown certificate and is reached through a proxy.
 #[tokio::test]
-async fn a_proxy_of_the_kubeconfig_is_asked_for_the_way() {
+async fn the_proxy_of_the_kubeconfig_is_used() {
     use tokio::io::{AsyncBufReadExt, BufReader};
 
     let proxy = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -89,7 +89,7 @@ async fn a_proxy_of_the_kubeconfig_is_asked_for_the_way() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_no_url_is_named() {
+async fn an_invalid_proxy_url_is_an_error() {
     let text = KUBECONFIG.replace(
         "'http://10.0.0.1:8080/'",
         "'http://10.0.0.1:8080/', proxy-url: 'a b'",
@@ -98,7 +98,7 @@ async fn a_proxy_that_is_no_url_is_named() {
     assert!(connect(Some(&path), None).await.is_err());
 }
 
-/// Runs the test `name` of this module in a process of its own with `environment`.
+/// Runs the test `name` of this module in another process with `environment`.
 fn check_with(environment: &[(&str, &str)], name: &str) {
     let program = std::env::current_exe().expect("a program");
     let path = module_path!().split_once("::").expect("a module").1;
@@ -116,7 +116,7 @@ fn check_with(environment: &[(&str, &str)], name: &str) {
 
 /// The client library refuses a `NO_PROXY` with an empty item, and a proxy without a scheme.
 #[test]
-fn no_environment_has_a_kubeconfig_refused() {
+fn the_environment_does_not_invalidate_a_kubeconfig() {
     for environment in [
         [
             ("HTTPS_PROXY", "http://127.0.0.1:9"),
@@ -125,22 +125,23 @@ fn no_environment_has_a_kubeconfig_refused() {
         [("HTTPS_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", " ")],
         [("HTTPS_PROXY", "a b"), ("no_proxy", "example.com:x")],
     ] {
-        check_with(&environment, "a_kubeconfig_says_where_the_server_is");
+        check_with(&environment, "the_context_of_a_kubeconfig_names_the_server");
     }
 }
 
-/// client-go asks neither variable where the kubeconfig names a proxy.
+/// client-go ignores both variables if the kubeconfig has a proxy.
 #[test]
-fn a_proxy_of_the_kubeconfig_comes_before_the_environment() {
+fn the_proxy_of_the_kubeconfig_precedes_the_environment() {
     check_with(
         &[("HTTPS_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", "*,,")],
-        "a_proxy_of_the_kubeconfig_is_asked_for_the_way",
+        "the_proxy_of_the_kubeconfig_is_used",
     );
 }
 
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n";
 
-/// Returns the configuration of `cluster`, fields of a kubeconfig's cluster in YAML, and `user`, fields of its user.
+/// Returns the configuration of a kubeconfig with the YAML fields `cluster` and `user` of its
+/// cluster and user.
 fn read(cluster: &str, user: &str) -> Result<Config, KubeconfigError> {
     let text = format!(
         "current-context: a\nclusters: [{{name: c, cluster: {{{cluster}}}}}]\n\
@@ -150,7 +151,7 @@ fn read(cluster: &str, user: &str) -> Result<Config, KubeconfigError> {
 }
 
 #[test]
-fn a_kubeconfig_says_how_the_server_is_verified() {
+fn the_kubeconfig_configures_tls() {
     let (_folder, path) = kubeconfig(CERTIFICATE);
     let cluster = format!(
         "server: 'https://a', certificate-authority: '{}', tls-server-name: b, disable-compression: true",
@@ -167,7 +168,7 @@ fn a_kubeconfig_says_how_the_server_is_verified() {
 }
 
 #[test]
-fn a_command_for_credentials_gets_to_know_the_cluster_where_it_asks() {
+fn a_credential_command_gets_the_cluster_if_it_requires_it() {
     for (asks, server) in [("true", Some("https://a")), ("false", None)] {
         let user = format!(
             "exec: {{apiVersion: client.authentication.k8s.io/v1, command: c, provideClusterInfo: {asks}}}"
@@ -183,7 +184,7 @@ fn a_command_for_credentials_gets_to_know_the_cluster_where_it_asks() {
 }
 
 #[test]
-fn a_cluster_that_cannot_be_used_is_an_error() {
+fn an_invalid_cluster_is_an_error() {
     for (cluster, expected) in [
         ("", "cluster url is missing"),
         ("server: 'a b'", "failed to parse cluster url"),

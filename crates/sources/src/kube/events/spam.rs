@@ -5,29 +5,29 @@ use std::time::{Duration, Instant};
 
 use super::Regarding;
 
-/// At once.
+/// Maximum number of events without a pause.
 const BURST: u32 = 25;
-/// One more after each of these.
+/// Time after which one more event is admitted.
 const PERIOD: Duration = Duration::from_secs(5 * 60);
-/// Number of objects that are remembered.
+/// Maximum number of objects with a bucket.
 const OBJECTS: usize = 4096;
 
-/// A bucket of tokens for each object.
+/// A token bucket for each object.
 ///
-/// Source: `EventSourceObjectSpamFilter` in `client-go/tools/record/events_cache.go`, Kubernetes 1.34, with
-/// its numbers.
+/// Source: `EventSourceObjectSpamFilter` in `client-go/tools/record/events_cache.go`, Kubernetes
+/// 1.34, with its numbers.
 #[derive(Debug, Default)]
 pub(super) struct SpamFilter(BTreeMap<Regarding, Bucket>);
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     tokens: u32,
-    /// Since when the next token fills.
+    /// Time from which the next token counts.
     since: Instant,
 }
 
 impl SpamFilter {
-    /// Returns true if one more event about `object` is to be sent at `now`; if so it counts.
+    /// Returns true, and takes a token, if an event about `object` may be sent at `now`.
     pub(super) fn admits(&mut self, object: &Regarding, now: Instant) -> bool {
         if !self.0.contains_key(object) {
             self.make_room(now);
@@ -43,7 +43,7 @@ impl SpamFilter {
         admitted
     }
 
-    /// Forgets objects whose bucket is full again, or else the one that was quiet for longest.
+    /// Removes objects with full buckets, or else the object that has been quiet for longest.
     fn make_room(&mut self, now: Instant) {
         if self.0.len() < OBJECTS {
             return;

@@ -1,4 +1,5 @@
-//! The rate limit for events about one object; against a server: `tests/kube_events.rs`.
+//! Tests of the rate limit for events about one object. Tests with a server are in
+//! `tests/kube_events.rs`.
 
 use super::*;
 
@@ -27,7 +28,7 @@ fn check(
 }
 
 #[test]
-fn an_object_has_twenty_five_at_once_and_one_more_every_five_minutes() {
+fn an_object_has_a_burst_of_25_events_and_one_more_every_five_minutes() {
     let (mut filter, start) = (SpamFilter::default(), Instant::now());
     check(&mut filter, start, "a", 0, 30, 25);
     check(&mut filter, start, "a", 299, 5, 0);
@@ -38,14 +39,14 @@ fn an_object_has_twenty_five_at_once_and_one_more_every_five_minutes() {
 }
 
 #[test]
-fn objects_do_not_count_for_each_other() {
+fn each_object_has_its_own_limit() {
     let (mut filter, start) = (SpamFilter::default(), Instant::now());
     check(&mut filter, start, "a", 0, 30, 25);
     check(&mut filter, start, "b", 0, 30, 25);
 }
 
 #[test]
-fn no_more_than_4096_objects_are_remembered_and_the_quietest_goes_first() {
+fn at_most_4096_objects_are_kept_and_the_quietest_is_removed_first() {
     let (mut filter, start) = (SpamFilter::default(), Instant::now());
     check(&mut filter, start, "first", 0, 25, 25);
     for number in 1..4096 {

@@ -12,7 +12,7 @@ fn watched<K: Watched>() -> (String, String) {
 }
 
 #[test]
-fn what_is_watched_is_what_may_be_listed_and_watched() {
+fn every_watched_resource_may_be_listed_and_watched() {
     let expected = BTreeSet::from([
         watched::<Service>(),
         watched::<EndpointSlice>(),
@@ -27,12 +27,12 @@ fn what_is_watched_is_what_may_be_listed_and_watched() {
 }
 
 #[test]
-fn what_is_told_may_be_created_and_counted_up() {
-    let told: Vec<_> = (PERMISSIONS.iter())
+fn events_may_be_created_and_patched() {
+    let other: Vec<_> = (PERMISSIONS.iter())
         .filter(|permission| permission.verbs != ["list", "watch"])
         .map(|permission| (permission.group, permission.resource, permission.verbs))
         .collect();
     let verbs: &[&str] = &["create", "patch"];
-    assert_eq!(told, [(Event::GROUP, "events", verbs)]);
+    assert_eq!(other, [(Event::GROUP, "events", verbs)]);
     assert!(PERMISSIONS.is_sorted_by_key(|permission| (permission.group, permission.resource)));
 }

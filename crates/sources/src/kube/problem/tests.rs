@@ -15,7 +15,7 @@ fn check(error: &RequestError, kind: ProblemKind, text: &str) {
 }
 
 #[test]
-fn forbidden_says_which_rule_is_missing() {
+fn forbidden_names_the_missing_rule() {
     check(
         &refused(403, "endpointslices is forbidden"),
         ProblemKind::Forbidden,
@@ -32,12 +32,12 @@ fn forbidden_says_which_rule_is_missing() {
 }
 
 #[test]
-fn unauthorized_points_at_the_credentials() {
+fn unauthorized_names_the_credentials() {
     check(
         &refused(401, "Unauthorized"),
         ProblemKind::Unauthorized,
         "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: 401 Unauthorized; \
-         check the credentials: the token or client certificate is missing, has expired, or is of \
+         check the credentials: the token or client certificate is missing, has expired, or belongs to \
          another cluster",
     );
 }
@@ -48,12 +48,12 @@ fn silence_is_unreachable() {
         &RequestError::Silent(Duration::from_secs(60)),
         ProblemKind::Unreachable,
         "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: no answer in 60 s; \
-         check that the API server runs and that this node has a way to it",
+         check that the API server runs and is reachable from this node",
     );
 }
 
 #[test]
-fn forgotten_and_future_places_need_a_list() {
+fn forgotten_and_future_versions_need_a_list() {
     assert!(refused(410, "too old resource version").is_gone());
     assert!(refused(504, "Timeout: Too large resource version: 9, current: 3").is_gone());
     let details = StatusDetails {
@@ -76,7 +76,7 @@ fn forgotten_and_future_places_need_a_list() {
 }
 
 #[test]
-fn text_of_the_server_is_one_short_line() {
+fn the_servers_text_is_one_short_line() {
     let message = "no\n\u{1b}[2JERROR forged\n".repeat(1000);
     let problem = refused(500, &message).problem::<EndpointSlice>("list", SERVER);
     let text = problem.to_string();

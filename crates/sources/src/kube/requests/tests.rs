@@ -33,7 +33,7 @@ fn results_are_counted_by_code_and_method() {
 }
 
 #[test]
-fn a_duration_counts_in_the_first_bucket_that_holds_it() {
+fn a_duration_counts_in_the_first_bucket_that_contains_it() {
     let mut latencies = Latencies::default();
     for milliseconds in [5, 6, 60_000, 60_001] {
         latencies.record(Duration::from_millis(milliseconds));

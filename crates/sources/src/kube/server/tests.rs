@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::ServerHost;
 
-/// `expected`: host and port, and the addresses they have without a resolver.
+/// Checks host and port of `url`.
 #[track_caller]
 fn check_url(url: &str, expected: Option<&str>) {
     let host = ServerHost::of_url(url);
@@ -49,7 +49,7 @@ fn check_kubeconfig(text: &str, expected: Option<&str>) {
     assert_eq!(host.map(|host| host.to_string()).as_deref(), expected);
 }
 
-/// Certificates and credentials are not read: they may be elsewhere.
+/// Certificates and credentials are not read, so they may be missing.
 #[test]
 fn a_kubeconfig_names_the_server_of_its_current_context() {
     let clusters = "clusters: [{name: c, cluster: {server: 'https://10.0.0.1:6443', certificate-authority: /gone}}, \

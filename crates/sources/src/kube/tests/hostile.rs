@@ -1,10 +1,10 @@
-//! Objects and answers that a tenant, or whoever answers in the server's place, made up.
+//! Tests of hostile objects from users and hostile answers from a server.
 
 use model::ObjectName;
 
 use super::*;
 
-/// A Service whose port is out of every range, so that it cannot be decoded.
+/// Returns a Service with an out-of-range port, which cannot be decoded.
 fn poisoned(name: &str, version: u32) -> serde_json::Value {
     let mut service = service(name, version);
     service["spec"]["ports"] = json!([{ "port": 1_u64 << 40 }]);
@@ -32,7 +32,7 @@ fn bookmark(version: u32) -> String {
     event("BOOKMARK", &object)
 }
 
-/// Names of the Services that cannot be decoded.
+/// Returns the names of the objects that cannot be decoded, with the field.
 fn undecodable(scene: &Scene) -> Vec<String> {
     (scene.state.undecodable().iter())
         .map(|((_, name), why)| format!("{} {}", name.name, why.field))
@@ -77,7 +77,7 @@ async fn an_object_that_cannot_be_decoded_stays_as_it_was() {
     let mut scene = Scene::start(streaming(), script).await;
     scene.until_services(&["a", "b", "poison"]).await;
     assert_eq!(undecodable(&scene), [POISON]);
-    // The watch goes on behind the object.
+    // The watch continues after the object.
     let resumed = |scene: &Scene| !scene.server.asked("resourceVersion=9").is_empty();
     while !resumed(&scene) {
         scene.linger(Duration::from_millis(20)).await;
@@ -86,7 +86,7 @@ async fn an_object_that_cannot_be_decoded_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_object_that_could_not_be_decoded_may_be_mended_and_deleted() {
+async fn an_undecodable_object_can_be_repaired_and_deleted() {
     let script = script(
         |path, before| match (path.contains("sendInitialEvents"), before) {
             (true, 0) => Reply::Open(vec![
@@ -108,7 +108,7 @@ async fn an_object_that_could_not_be_decoded_may_be_mended_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_list_without_an_object_that_could_not_be_decoded_ends_it() {
+async fn a_list_without_an_undecodable_object_deletes_it() {
     let script = script(|path, before| match (path.contains("watch=true"), before) {
         (false, 0) => list(7, &[poisoned("poison", 5)]),
         (false, _) => list(9, &[service("a", 8)]),
@@ -123,7 +123,7 @@ async fn a_list_without_an_object_that_could_not_be_decoded_ends_it() {
 }
 
 #[tokio::test]
-async fn slices_and_nodes_are_decoded_one_by_one_too() {
+async fn undecodable_slices_and_nodes_do_not_affect_others() {
     let endpoints = |name: &str, endpoints: serde_json::Value| {
         json!({"metadata": {"name": name, "namespace": "default", "resourceVersion": "3",
             "labels": {"kubernetes.io/service-name": "a"}}, "addressType": "IPv4", "endpoints": endpoints})
@@ -158,14 +158,14 @@ async fn slices_and_nodes_are_decoded_one_by_one_too() {
     assert!(scene.state.node("node1").is_some());
 }
 
-/// A Service whose name is `name`, which may be none.
+/// Returns a Service with the name `name`, which may be `null`.
 fn nameless(name: serde_json::Value, version: u32) -> serde_json::Value {
     let mut service = service("a", version);
     service["metadata"]["name"] = name;
     service
 }
 
-/// As many as there are in a namespace are one finding. They can be deleted.
+/// All nameless objects of a namespace are one finding. They can be deleted.
 #[tokio::test]
 async fn objects_without_a_name_are_one_finding_and_harm_no_other() {
     let script = script(|path, before| match (path.contains("watch=true"), before) {
@@ -194,7 +194,7 @@ async fn objects_without_a_name_are_one_finding_and_harm_no_other() {
 }
 
 #[tokio::test]
-async fn slices_and_nodes_without_a_name_are_findings_too() {
+async fn slices_and_nodes_without_a_name_are_findings() {
     let ordinary = script(|path, _| match path.contains("watch=true") {
         true => Reply::Open(vec![]),
         false => list(7, &[service("a", 3)]),
@@ -223,7 +223,7 @@ async fn slices_and_nodes_without_a_name_are_findings_too() {
     assert!(scene.state.node("node1").is_some() && scene.state.nodes().count() == 1);
 }
 
-/// kube-apiserver answers 500 where its etcd is too old for consistent reads from the cache.
+/// kube-apiserver answers 500 if its etcd is too old for consistent reads from the cache.
 #[tokio::test]
 async fn a_server_that_refuses_to_stream_is_listed_by_pages_whatever_its_reason() {
     for code in [400, 401, 403, 404, 405, 422, 429, 500, 501, 503, 504] {
@@ -254,7 +254,7 @@ async fn a_stream_that_ends_in_an_error_is_listed_by_pages() {
     assert_eq!(scene.troubles, []);
 }
 
-/// As after an etcd backup was restored: the server counts from an earlier version.
+/// After the restore of an etcd backup the server continues from an earlier version.
 #[tokio::test]
 async fn a_version_that_goes_backwards_leads_to_a_list() {
     let backwards = [
@@ -271,17 +271,17 @@ async fn a_version_that_goes_backwards_leads_to_a_list() {
                 (true, _) => Reply::Open(vec![]),
             },
         );
-        let mut patient = settings();
-        patient.silence = Duration::from_secs(60);
-        let mut scene = Scene::start(patient, script).await;
+        let mut settings = settings();
+        settings.silence = Duration::from_secs(60);
+        let mut scene = Scene::start(settings, script).await;
         scene.until_services(&["a"]).await;
         assert_eq!(scene.lists, 2);
     }
 }
 
-/// While an etcd backup is restored no server answers.
+/// No server answers during the restore of an etcd backup.
 #[tokio::test]
-async fn a_server_that_was_away_is_asked_how_far_it_is() {
+async fn the_version_is_checked_after_an_outage() {
     let script = script(|path, before| match (path.contains("watch=true"), before) {
         (true, 0) => Reply::Watch(vec![]),
         (true, 1) => refuse(503, "ServiceUnavailable"),
@@ -291,9 +291,9 @@ async fn a_server_that_was_away_is_asked_how_far_it_is() {
         }
         (false, _) => list(5, &[service("a", 3)]),
     });
-    let mut patient = settings();
-    patient.silence = Duration::from_secs(60);
-    let mut scene = Scene::with_all(patient, script).await;
+    let mut settings = settings();
+    settings.silence = Duration::from_secs(60);
+    let mut scene = Scene::with_all(settings, script).await;
     scene.until_services(&["a"]).await;
     assert_eq!(scene.lists, 2);
 }
@@ -309,9 +309,9 @@ async fn an_endless_line_is_given_up() {
             (true, _) => Reply::Open(vec![]),
         },
     );
-    let mut patient = settings();
-    patient.silence = Duration::from_secs(60);
-    let mut scene = Scene::start(patient, script).await;
+    let mut settings = settings();
+    settings.silence = Duration::from_secs(60);
+    let mut scene = Scene::start(settings, script).await;
     scene.until_services(&["a"]).await;
     let [trouble] = &scene.troubles[..] else {
         panic!("{:?}", scene.troubles);
@@ -331,9 +331,9 @@ async fn a_page_that_is_too_long_is_asked_for_in_parts() {
             false => list(7, &[service("a", 3)]),
         }
     });
-    let mut patient = settings();
-    patient.request_timeout = Duration::from_secs(30);
-    let mut scene = Scene::start(patient, script).await;
+    let mut settings = settings();
+    settings.request_timeout = Duration::from_secs(30);
+    let mut scene = Scene::start(settings, script).await;
     scene.until_services(&["a"]).await;
     let [trouble] = &scene.troubles[..] else {
         panic!("{:?}", scene.troubles);

@@ -1,9 +1,9 @@
-//! The time after which a server that has forgotten is asked for everything again.
+//! Tests of the waits before relists.
 
 use super::super::backoff::Retries;
 use super::*;
 
-/// A server that forgets each version at once.
+/// Script of a server that forgets each version at once.
 fn forgetful(path: &str, _before: usize) -> Reply {
     match path.contains("watch=true") {
         true => refuse(410, "Expired"),
@@ -12,13 +12,13 @@ fn forgetful(path: &str, _before: usize) -> Reply {
 }
 
 #[tokio::test]
-async fn lists_that_follow_each_other_wait_longer_and_longer() {
-    let mut patient = settings();
-    patient.backoff.base = Duration::from_millis(1);
-    patient.relist.base = Duration::from_millis(200);
-    patient.relist.max = Duration::from_millis(400);
+async fn waits_before_consecutive_relists_grow() {
+    let mut settings = settings();
+    settings.backoff.base = Duration::from_millis(1);
+    settings.relist.base = Duration::from_millis(200);
+    settings.relist.max = Duration::from_millis(400);
     let start = Instant::now();
-    let mut scene = Scene::start(patient, script(forgetful)).await;
+    let mut scene = Scene::start(settings, script(forgetful)).await;
     scene.until("four lists", |scene| scene.lists == 4).await;
     // 200, 400 and 400 ms, each up to half as long.
     assert!(start.elapsed() >= Duration::from_millis(500));
@@ -26,14 +26,14 @@ async fn lists_that_follow_each_other_wait_longer_and_longer() {
 }
 
 #[tokio::test]
-async fn a_streamed_list_has_more_time_than_a_watch() {
+async fn a_streamed_list_has_a_longer_timeout_than_a_watch() {
     let settings = KubeSettings {
         streaming_lists: true,
         watch_timeout: Duration::from_secs(100),
         list_timeout: Duration::from_secs(1000),
         ..settings()
     };
-    // What begins with a list ends right after it, so that a watch follows.
+    // The stream ends right after the list, so that a watch follows.
     let end = json!({"kind": "Service", "apiVersion": "v1", "metadata": {"resourceVersion": "7",
         "annotations": {"k8s.io/initial-events-end": "true"}}});
     let script = script(move |path, _| match path.contains("sendInitialEvents") {
@@ -52,7 +52,7 @@ async fn a_streamed_list_has_more_time_than_a_watch() {
 }
 
 #[test]
-fn nodes_that_were_forgotten_together_do_not_list_together() {
+fn relists_of_many_nodes_are_spread() {
     let settings = KubeSettings::new("node1");
     let mut waits: Vec<_> = (0..1000)
         .map(|_| Retries::new(settings.relist).wait())

@@ -1,10 +1,10 @@
-//! Which objects are asked for.
+//! Tests of the selectors in requests.
 
 use super::hostile::streaming;
 use super::*;
 
 #[tokio::test]
-async fn what_is_asked_for() {
+async fn requests_have_the_selectors_of_kube_proxy() {
     let mut scene = Scene::start(
         KubeSettings {
             nodes: Nodes::Own,
@@ -43,7 +43,7 @@ async fn what_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_the_field_selector_sends_headless_services_too() {
+async fn a_refused_field_selector_is_omitted() {
     for (code, settings) in [(400, settings()), (422, streaming()), (400, streaming())] {
         let mut scene = Scene::start(
             settings,

@@ -1,4 +1,4 @@
-//! A server that follows a script, for answers that no well-behaved API server gives.
+//! A scripted server, for answers that no correct API server sends.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,15 +7,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::super::Connection;
 
-/// The script's answer to a request.
+/// Answer of the script to a request.
 pub(super) enum Reply {
     /// A status and a JSON body.
     Body(u16, String),
-    /// Lines of a watch, after which the watch ends.
+    /// Lines of a watch, which then ends.
     Watch(Vec<String>),
-    /// Lines of a watch, after which nothing comes any more.
+    /// Lines of a watch, which then stays open and silent.
     Open(Vec<String>),
-    /// Not even a status.
+    /// No answer.
     Nothing,
 }
 
@@ -25,8 +25,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server that answers with what `script` says to a path with its query, and to how many
-    /// requests with the same path and query were there before.
+    /// Starts a server. The arguments of `script` are the path with its query, and the number of
+    /// earlier requests with the same path and query.
     pub(super) async fn start(
         script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -47,7 +47,7 @@ impl Server {
         }
     }
 
-    /// Paths with queries that were asked for and contain `word`, in order.
+    /// Returns the requested paths with queries that contain `word`, in order.
     pub(super) fn asked(&self, word: &str) -> Vec<String> {
         let asked = self.asked.lock().expect("no panic");
         (asked.iter())

@@ -1,10 +1,11 @@
-//! Lists that lack most of the known objects.
+//! Tests of lists that lack most of the known objects.
 
 use super::*;
 
 const AFTER: Duration = Duration::from_millis(700);
 
-/// A server that forgets each version at once, and whose lists of Services hold what `listed` says of their number.
+/// Returns the script of a server that forgets each version at once. `listed` returns the number of
+/// Services in each list.
 fn lists_of(
     listed: impl Fn(usize) -> usize + Send + Sync + 'static,
 ) -> impl Fn(&str, usize) -> Reply + Send + Sync + 'static {
@@ -26,7 +27,7 @@ async fn scene(listed: impl Fn(usize) -> usize + Send + Sync + 'static) -> Scene
         after: AFTER,
         ..Confirmation::default()
     };
-    // Pauses are cut at the longest wait of the back-off.
+    // The wait must not be cut at the longest wait of the back-off.
     let mut settings = settings();
     settings.backoff.max = AFTER * 2;
     Scene::confirming(confirmation, settings, lists_of(listed)).await
@@ -41,7 +42,7 @@ async fn a_server_that_lost_its_objects_for_a_moment_deletes_nothing() {
         })
         .await;
     assert_eq!(scene.services().len(), 30);
-    assert_eq!(scene.fewest, 30, "no list deleted any");
+    assert_eq!(scene.fewest, 30, "a list deleted objects");
     let problem = &scene.troubles[0];
     assert_eq!(problem.kind, ProblemKind::Shrunk);
     assert!(

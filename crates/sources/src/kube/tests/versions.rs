@@ -1,9 +1,9 @@
-//! Answers without a resource version, from which no watch can go on.
+//! Tests of answers without a resource version, from which no watch can continue.
 
 use super::hostile::streaming;
 use super::*;
 
-/// Resource versions that are none.
+/// Missing and invalid resource versions.
 const NONE: [Option<&str>; 3] = [None, Some(""), Some("0")];
 
 fn with_version(mut object: serde_json::Value, version: Option<&str>) -> serde_json::Value {
@@ -21,7 +21,8 @@ fn bookmark(version: Option<&str>, ends_list: bool) -> String {
     event("BOOKMARK", &with_version(bookmark, version))
 }
 
-/// Follows `script` until the Service `a` is known, and returns the text of the only trouble. No watch began at any state.
+/// Follows `script` until the Service `a` is known, and returns the text of the only problem.
+/// Checks that every watch had a version.
 async fn check(
     settings: KubeSettings,
     script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
@@ -86,9 +87,9 @@ async fn a_list_without_a_version_is_a_trouble() {
     }
 }
 
-/// The change is taken in. A list follows, since no version says from where to go on.
+/// The change is applied. A relist follows, since the version from which to continue is unknown.
 #[tokio::test]
-async fn a_changed_object_without_a_version_leads_to_a_list() {
+async fn a_changed_object_without_a_version_causes_a_relist() {
     for kind in ["ADDED", "MODIFIED", "DELETED"] {
         for version in NONE {
             let change = event(kind, &with_version(service("stale", 5), version));
@@ -108,7 +109,7 @@ async fn a_changed_object_without_a_version_leads_to_a_list() {
 }
 
 #[tokio::test]
-async fn a_bookmark_without_a_version_says_nothing() {
+async fn a_bookmark_without_a_version_is_ignored() {
     for version in NONE {
         let script = script(
             move |path, before| match (path.contains("watch=true"), before) {

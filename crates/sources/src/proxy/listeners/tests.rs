@@ -24,20 +24,24 @@ fn found(table: &str) -> Vec<(String, u32, u64)> {
         .collect()
 }
 
-/// The tables are those of a processor with the low byte first.
+/// The tables are from a little-endian processor.
 #[cfg(target_endian = "little")]
 #[test]
 fn a_listener_is_known_by_its_address_and_user() {
     let expected = [("127.0.0.1:10249", 1000, 30712), ("0.0.0.0:22", 0, 30714)];
     let expected = expected.map(|(address, user, inode)| (address.to_owned(), user, inode));
-    assert_eq!(found(TABLE), expected, "nothing behind a connection");
+    assert_eq!(
+        found(TABLE),
+        expected,
+        "reading ends at the first connection"
+    );
     let expected = [("[::]:10249", 65534, 1), ("[::1]:10256", 0, 2)];
     let expected = expected.map(|(address, user, inode)| (address.to_owned(), user, inode));
     assert_eq!(found(TABLE_6), expected);
 }
 
 #[test]
-fn a_table_of_another_form_has_none() {
+fn invalid_tables_have_no_listeners() {
     for table in [
         "",
         "x",
@@ -49,9 +53,9 @@ fn a_table_of_another_form_has_none() {
 }
 
 #[test]
-fn a_listener_of_this_user_is_no_other() {
+fn a_listener_of_this_user_is_not_of_others() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("its address");
+    let address = listener.local_addr().expect("an address");
     let all = listeners().expect("the kernel's tables");
     assert!(all.iter().any(|listener| listener.address == address));
     assert!(!are_of_others(address.port()));

@@ -14,14 +14,14 @@ fn sockets(texts: &[&str]) -> Vec<SocketAddr> {
     texts.iter().map(parse).collect()
 }
 
-/// An answer of the resolver: addresses, or none where it fails.
+/// An answer of the resolver; `None` stands for a failure.
 type Answer = Option<&'static [&'static str]>;
 
 fn answer(given: Answer) -> Result<Vec<SocketAddr>, String> {
     given.map(sockets).ok_or_else(|| "no answer".to_owned())
 }
 
-/// Takes `answers` in, each so long after the last, and checks what is protected at last.
+/// Handles `answers`, each after a delay, and checks the protected addresses at the end.
 #[track_caller]
 fn check(answers: &[(Duration, Answer)], expected: &[&str]) {
     let mut name = Name {
@@ -44,13 +44,13 @@ const NEW: Answer = Some(&["192.0.2.2:6443"]);
 const BOTH: &[&str] = &["192.0.2.1:6443", "192.0.2.2:6443"];
 
 #[test]
-fn an_address_that_a_name_no_longer_has_stays_protected_for_a_while() {
+fn removed_addresses_stay_protected_for_a_while() {
     check(&[(MINUTE, OLD), (MINUTE, NEW)], BOTH);
     check(
         &[(MINUTE, OLD), (MINUTE, NEW), (KEPT, NEW)],
         &["192.0.2.2:6443"],
     );
-    // By turns.
+    // The resolver alternates.
     let mut answers = vec![(MINUTE, OLD), (MINUTE, NEW)];
     answers.extend([(KEPT / 2, OLD), (KEPT / 2, NEW), (KEPT / 2, OLD)]);
     check(&answers, BOTH);
@@ -76,8 +76,8 @@ fn configuration() -> Resolved {
     sources::config::load(None, &NodeOverrides::default(), "host").expect("the defaults")
 }
 
-/// Follows `url` while the resolver gives `answers`, the last one for ever, and returns the addresses in the configuration at each
-/// change of it, as many as `changes`.
+/// Follows `url` while the resolver returns `answers`, and then the last one for ever. Returns the
+/// addresses in the configuration at the start and after each of `changes` changes.
 async fn follow(
     url: &str,
     answers: &'static [Answer],
@@ -100,7 +100,7 @@ async fn follow(
         found.push(receiver.borrow_and_update().node.api_server.clone());
     }
     drop(receiver);
-    following.await.expect("an end without a panic");
+    following.await.expect("no panic");
     found
 }
 
@@ -115,15 +115,15 @@ async fn a_change_of_a_names_addresses_is_followed() {
     assert_eq!(found, expected.map(set));
 }
 
-/// The node's resolver may come up after the daemon.
+/// The node's resolver may start after the daemon.
 #[tokio::test(start_paused = true)]
-async fn a_name_that_was_not_known_at_the_start_is_protected_later() {
+async fn names_that_do_not_resolve_at_the_start_are_protected_later() {
     let found = follow("https://api.example:6443", &[None, None, None, NEW], 1).await;
     assert_eq!(found, [set(&[]), set(&BOTH[1..])]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_address_is_not_followed() {
+async fn literal_addresses_are_not_followed() {
     let found = follow("https://192.0.2.1:6443", &[OLD, NEW], 0).await;
     assert_eq!(found, [set(&BOTH[..1])]);
 }

@@ -12,25 +12,26 @@ use super::*;
 /// The effect of a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Becomes {
-    /// It sets a field that acts.
+    /// Sets a field that has an effect.
     Acts,
-    /// It sets a field that acts with another `detectLocalMode`; one warning says so.
+    /// Sets a field that has an effect only with another `detectLocalMode`; one warning reports it.
     OfMode,
-    /// It is the program's own.
+    /// Belongs to kube-ipvsd itself.
     Own,
-    /// It has a field that will act later; one warning.
+    /// Sets a field that has no effect yet; one warning.
     NotYet,
-    /// It acts, and one warning names the flag to use.
+    /// Has an effect, and one warning names the flag to use.
     Deprecated,
-    /// One warning.
+    /// Has no effect; one warning.
     NoEffect,
-    /// It means nothing in the ipvs mode, whatever its value.
+    /// Has no meaning in the ipvs mode, whatever its value; no warning.
     Nothing,
 }
 
 use Becomes::{Acts, Deprecated, NoEffect, NotYet, Nothing, OfMode, Own};
 
-/// The flags with a value that asks for something, the minor releases among these that have them, and what becomes of them here.
+/// Flags with a value that is not the default, the minor releases that have the flag, and its
+/// effect here.
 const FLAGS: &[(&str, &str, RangeInclusive<u8>, Becomes)] = &[
     ("add-dir-header", "true", 20..=25, NoEffect),
     ("alsologtostderr", "false", 20..=25, NoEffect),
@@ -119,7 +120,7 @@ const FLAGS: &[(&str, &str, RangeInclusive<u8>, Becomes)] = &[
     ("write-config-to", "/w", 20..=37, Own),
 ];
 
-/// Flags whose value may be left out.
+/// Returns true for values of flags whose value is optional.
 fn is_boolean(value: &str) -> bool {
     parse_boolean(value).is_some() && value.len() > 1
 }
@@ -136,9 +137,9 @@ fn warnings(arg: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_flag_acts_or_is_told_once() {
+fn every_flag_has_an_effect_or_one_warning() {
     for (flag, value, releases, becomes) in FLAGS {
-        let told = match becomes {
+        let expected = match becomes {
             _ if ["help", "version"].contains(flag) => continue,
             Acts | Own | Nothing => vec![],
             OfMode => vec!["has no effect while detectLocalMode is ClusterCIDR"],
@@ -148,10 +149,10 @@ fn every_flag_acts_or_is_told_once() {
         };
         for name in [flag.replace('-', "_"), (*flag).to_owned()] {
             let found = warnings(&format!("--{name}={value}"));
-            let fits = (found.iter().zip(&told))
-                .all(|(found, told)| found.starts_with(&format!("--{flag}: {told}")));
+            let fits = (found.iter().zip(&expected))
+                .all(|(found, text)| found.starts_with(&format!("--{flag}: {text}")));
             let which = format!("--{name} of 1.{} to 1.{}", releases.start(), releases.end());
-            assert!(fits && found.len() == told.len(), "{which}: {found:?}");
+            assert!(fits && found.len() == expected.len(), "{which}: {found:?}");
         }
         if is_boolean(value) {
             for arg in ["", "=true", "=false", "=0", "=T"] {
@@ -183,7 +184,7 @@ fn the_list_of_flags_is_complete() {
 }
 
 #[test]
-fn a_value_that_is_so_anyway_is_no_reason_to_warn() {
+fn default_values_cause_no_warning() {
     for arg in [
         "--logtostderr=true",
         "--logtostderr",
@@ -260,7 +261,7 @@ fn flagz_shows_every_flag() {
     let args = Args::read(args.map(OsString::from).into_iter()).expect("flags");
     let names: BTreeSet<&str> = FLAGS.iter().map(|(flag, ..)| *flag).collect();
     for name in names {
-        // These two are renamed or end the process.
+        // `hostname-override` is renamed; `help` and `version` end the process.
         let known = args.shown.contains_key(name);
         assert!(
             known || ["hostname-override", "help", "version"].contains(&name),

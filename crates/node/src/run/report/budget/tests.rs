@@ -34,7 +34,7 @@ fn a_lasting_flood_is_a_line_a_second() {
 }
 
 #[test]
-fn a_pause_gives_the_burst_back_and_no_more() {
+fn a_pause_refills_at_most_one_burst() {
     let start = Instant::now();
     let mut budget = LineBudget::new(start);
     let lines = |budget: &mut LineBudget, now| {

@@ -3,7 +3,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn an_error_that_lasts_is_logged_every_few_minutes_with_its_count() {
+fn a_lasting_error_is_logged_every_few_minutes_with_its_count() {
     let (mut repeats, start) = (Repeats::default(), Instant::now());
     assert_eq!(repeats.see("no rules", start), Seen::First);
     for second in 1..300 {
@@ -26,14 +26,14 @@ fn another_error_is_logged_at_once() {
 }
 
 #[test]
-fn an_error_that_comes_back_after_a_while_is_new() {
+fn an_error_that_returns_after_a_while_is_new() {
     let (mut repeats, start) = (Repeats::default(), Instant::now());
     assert_eq!(repeats.see("no rules", start), Seen::First);
     assert_eq!(repeats.see("no rules", start + FORGET), Seen::First);
 }
 
 #[test]
-fn memory_has_a_limit_and_old_errors_make_room() {
+fn the_table_is_limited_and_drops_old_errors() {
     let (mut repeats, start) = (Repeats::default(), Instant::now());
     for number in 0..LIMIT {
         assert_eq!(repeats.see(&number.to_string(), start), Seen::First);

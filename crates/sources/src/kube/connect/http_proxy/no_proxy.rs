@@ -1,4 +1,4 @@
-//! `NO_PROXY`: servers that are asked without a proxy.
+//! `NO_PROXY`: servers that are reached without a proxy.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-/// The items of `NO_PROXY`. Those that mean nothing are left out, as empty ones are.
+/// Items of `NO_PROXY`. Empty and invalid items are skipped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoProxy(Vec<Item>);
 
@@ -15,20 +15,21 @@ pub(super) struct NoProxy(Vec<Item>);
 enum Item {
     /// `*`
     All,
-    /// `10.0.0.0/8`, whatever the port.
+    /// `10.0.0.0/8`, with any port.
     Network(IpNetwork),
     /// `10.0.0.1`, `10.0.0.1:443`, `[fd00::1]:443`
     Address(IpAddr, Port),
-    /// `example.com`, `example.com:6443`: the domain with all below it. `.example.com`, `*.example.com`: those below it alone.
+    /// `example.com`, `example.com:6443`: the domain and its subdomains. `.example.com`,
+    /// `*.example.com`: only the subdomains.
     Domain {
-        /// With a dot in front.
+        /// Domain with a leading dot.
         below: String,
         itself: bool,
         port: Port,
     },
 }
 
-/// A port as it is written; an empty one is any.
+/// A port as text; an empty text matches every port.
 #[derive(Debug, PartialEq, Eq)]
 struct Port(String);
 
@@ -38,7 +39,8 @@ impl NoProxy {
         Self(items.filter_map(|item| Item::parse(&item)).collect())
     }
 
-    /// Returns true if one of the items has `host`, an address without brackets or a name, or that port of it.
+    /// Returns true if an item matches `host` and `port`. `host` is a name or an address without
+    /// brackets.
     pub(super) fn has(&self, host: &str, port: u16) -> bool {
         let host = host.to_lowercase();
         let address = address(&host);
@@ -98,7 +100,7 @@ impl Port {
     }
 }
 
-/// An address; IPv4 in IPv6 is that IPv4 address (`net.IP.Equal`).
+/// Parses an address. An IPv4-mapped IPv6 address becomes the IPv4 address (`net.IP.Equal`).
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     text.parse()
         .ok()
@@ -110,7 +112,7 @@ fn network(text: &str) -> Option<IpNetwork> {
     IpNetwork::new(address.parse().ok()?, prefix.parse().ok()?).ok()
 }
 
-/// Splits `HOST:PORT` or `[HOST]:PORT` (`net.SplitHostPort`). The brackets are left out.
+/// Splits `HOST:PORT` or `[HOST]:PORT` (`net.SplitHostPort`). The brackets are removed.
 fn split_port(text: &str) -> Option<(&str, &str)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => rest.split_once("]:")?,

@@ -15,19 +15,19 @@ const SERVER: &str = "https://api.example.com:6443";
 const PROXY: &str = "http://proxy:3128";
 
 #[test]
-fn the_scheme_chooses_the_variable() {
+fn the_scheme_selects_the_variable() {
     let both = [("HTTPS_PROXY", PROXY), ("HTTP_PROXY", "http://other:80")];
     check(SERVER, &both, Some(PROXY));
     check("http://10.0.0.1:8080", &both, Some("http://other:80"));
     check(SERVER, &both[1..], None);
     check("http://10.0.0.1:8080", &both[..1], None);
     check(SERVER, &[], None);
-    // Go does not know this one.
+    // Go ignores this variable.
     check(SERVER, &[("ALL_PROXY", PROXY), ("all_proxy", PROXY)], None);
 }
 
 #[test]
-fn names_in_small_letters_count_where_those_in_capitals_are_not_set() {
+fn lowercase_names_apply_if_uppercase_ones_are_not_set() {
     check(SERVER, &[("https_proxy", PROXY)], Some(PROXY));
     check(
         "http://10.0.0.1",
@@ -57,7 +57,7 @@ fn a_proxy_without_a_scheme_is_an_http_proxy() {
     }
 }
 
-/// A URL without a port has that of its scheme, and brackets are no part of an address.
+/// A URL without a port has the default port of its scheme. Brackets are not part of an address.
 #[test]
 fn no_proxy_is_compared_with_host_and_port_of_the_url() {
     for (server, no_proxy, direct) in [
@@ -81,7 +81,7 @@ fn no_proxy_is_compared_with_host_and_port_of_the_url() {
 }
 
 #[test]
-fn this_machine_is_asked_directly() {
+fn loopback_servers_use_no_proxy() {
     for server in [
         "https://localhost:6443",
         "https://127.0.0.1",

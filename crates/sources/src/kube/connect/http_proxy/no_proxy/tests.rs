@@ -1,10 +1,10 @@
 use super::NoProxy;
 
-/// `text`: a `NO_PROXY`. `asked_directly`: servers that it has. `by_proxy`: servers that it does not have.
+/// Checks that the `NO_PROXY` `text` matches the servers `direct` and not the servers `by_proxy`.
 #[track_caller]
-fn check(text: &str, asked_directly: &[(&str, u16)], by_proxy: &[(&str, u16)]) {
+fn check(text: &str, direct: &[(&str, u16)], by_proxy: &[(&str, u16)]) {
     let no_proxy = NoProxy::parse(text);
-    for (servers, expected) in [(asked_directly, true), (by_proxy, false)] {
+    for (servers, expected) in [(direct, true), (by_proxy, false)] {
         for (host, port) in servers {
             assert_eq!(
                 no_proxy.has(host, *port),
@@ -37,13 +37,13 @@ fn an_item_may_have_a_port() {
         &[("api.example.com", 6443)],
         &[("example.com", 6443)],
     );
-    // No port after the colon is any port; a name of a service is none.
+    // An empty port matches every port; a service name matches none.
     check("example.com:", &[("example.com", 6443)], &[]);
     check("example.com:https", &[], &[("example.com", 443)]);
 }
 
 #[test]
-fn an_address_is_itself() {
+fn an_address_matches_only_itself() {
     check(
         "10.96.0.1",
         &[("10.96.0.1", 1), ("::ffff:10.96.0.1", 2)],
@@ -55,12 +55,12 @@ fn an_address_is_itself() {
         &[("fd00::1", 443), ("fd00:0::1", 443)],
         &[("fd00::11", 443)],
     );
-    // Brackets are for ports.
+    // Brackets are valid only with a port.
     check("[fd00::1]", &[], &[("fd00::1", 443)]);
 }
 
 #[test]
-fn a_network_has_addresses_and_no_ports() {
+fn a_network_matches_its_addresses_at_every_port() {
     check(
         "10.96.0.1/12,fd00::/8",
         &[("10.111.0.1", 443), ("fd00::1", 443)],
@@ -71,7 +71,7 @@ fn a_network_has_addresses_and_no_ports() {
 }
 
 #[test]
-fn a_domain_has_all_below_it() {
+fn a_domain_matches_its_subdomains() {
     let below = ("api.example.com", 443);
     check(
         "example.com",
@@ -82,12 +82,12 @@ fn a_domain_has_all_below_it() {
     for below_alone in [".example.com", "*.example.com"] {
         check(below_alone, &[below], &[("example.com", 443)]);
     }
-    // An address has no domain.
+    // A domain does not match an address.
     check("0.0.1", &[], &[("10.0.0.1", 443)]);
 }
 
 #[test]
-fn an_asterisk_is_everything() {
+fn an_asterisk_matches_everything() {
     let servers = [("example.com", 443), ("10.0.0.1", 6443), ("fd00::1", 1)];
     check("*", &servers, &[]);
     check(" x , * ,", &servers, &[]);
@@ -95,7 +95,7 @@ fn an_asterisk_is_everything() {
 }
 
 #[test]
-fn items_that_mean_nothing_are_skipped() {
+fn invalid_items_are_skipped() {
     for text in [
         "", " ", ",", " , ,", ":443", "[]:443", "a:b:c", "[a", "a]:1",
     ] {

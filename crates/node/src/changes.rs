@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use ipvs::AddressFamily;
-use model::cluster::{ClusterEvent, EndpointSlice, Object, ObjectKind};
+use model::cluster::{ClusterEvent, Object, ObjectKind};
 use model::names::ObjectName;
 
 use crate::metrics::Changes;
@@ -55,6 +55,48 @@ struct Measured {
     triggered: SystemTime,
 }
 
+/// The parts of a [`ClusterEvent`] that are needed after the reconciler has taken it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The start or the end of a list.
+    List,
+    /// An object of this kind.
+    Object(ObjectKind),
+    /// An EndpointSlice.
+    Slice {
+        /// Its name.
+        name: ObjectName,
+        /// The family of its addresses.
+        family: Option<AddressFamily>,
+        /// Time at which the EndpointSlice controller saw the pod or Service change.
+        triggered: Option<SystemTime>,
+    },
+    /// An EndpointSlice that was deleted.
+    DeletedSlice(ObjectName),
+}
+
+impl Arrival {
+    /// Extracts the parts of `event`.
+    #[must_use]
+    pub fn of(event: &ClusterEvent) -> Self {
+        match event {
+            ClusterEvent::Upsert(Object::EndpointSlice(slice)) => Self::Slice {
+                name: slice.name.clone(),
+                family: slice.family,
+                triggered: slice.triggered,
+            },
+            ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => {
+                Self::DeletedSlice(name.clone())
+            }
+            ClusterEvent::Upsert(object) => Self::Object(object.kind()),
+            ClusterEvent::Undecodable(kind, ..) | ClusterEvent::Delete(kind, _) => {
+                Self::Object(*kind)
+            }
+            ClusterEvent::ListStarted(_) | ClusterEvent::ListDone(_) => Self::List,
+        }
+    }
+}
+
 impl ProgrammingLatency {
     /// Measures changes since `started`.
     #[must_use]
@@ -73,14 +115,14 @@ impl ProgrammingLatency {
     /// and counts as pending. A deleted slice is not measured, since the time of its last change is
     /// not the time of its deletion (`EndpointsChangeTracker`, pkg/proxy/endpointschangetracker.go,
     /// Kubernetes 1.34).
-    pub fn received(&mut self, event: &ClusterEvent, changed: bool) {
+    pub fn received(&mut self, arrival: &Arrival, changed: bool) {
         self.received += 1;
         let received = self.received;
         let waits = usize::from(changed);
-        let kind = match event {
-            ClusterEvent::Upsert(object) => object.kind(),
-            ClusterEvent::Undecodable(kind, ..) | ClusterEvent::Delete(kind, _) => *kind,
-            ClusterEvent::ListStarted(_) | ClusterEvent::ListDone(_) => return,
+        let kind = match arrival {
+            Arrival::List => return,
+            Arrival::Object(kind) => *kind,
+            Arrival::Slice { .. } | Arrival::DeletedSlice(_) => ObjectKind::EndpointSlice,
         };
         if let Some(batch) = self.waiting.back_mut() {
             batch.through = received;
@@ -95,27 +137,24 @@ impl ProgrammingLatency {
             ObjectKind::EndpointSlice => self.endpoints += 1,
             ObjectKind::Node => {}
         }
-        match event {
-            ClusterEvent::Upsert(Object::EndpointSlice(slice))
-                if changed && self.measured.len() < MEASURED =>
-            {
-                self.measured.extend(self.measure(slice));
+        match arrival {
+            Arrival::Slice {
+                name,
+                family: Some(family),
+                triggered: Some(triggered),
+            } if changed && self.measured.len() < MEASURED && *triggered > self.started => {
+                self.measured.push_back(Measured {
+                    number: received,
+                    slice: name.clone(),
+                    family: *family,
+                    triggered: *triggered,
+                });
             }
-            ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => {
+            Arrival::DeletedSlice(name) => {
                 self.measured.retain(|measured| measured.slice != *name);
             }
             _ => {}
         }
-    }
-
-    fn measure(&self, slice: &EndpointSlice) -> Option<Measured> {
-        let triggered = slice.triggered.filter(|time| *time > self.started)?;
-        Some(Measured {
-            number: self.received,
-            slice: slice.name.clone(),
-            family: slice.family?,
-            triggered,
-        })
     }
 
     /// Records that the changes of the first `through` events have been tried at `now`. Returns the

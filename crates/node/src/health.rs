@@ -5,7 +5,6 @@
 //! Deviation D21 describes how `/livez` differs.
 
 mod moment;
-mod node;
 mod ready;
 #[cfg(test)]
 mod tests;
@@ -18,7 +17,6 @@ use serde::Serialize;
 use sources::Progress;
 
 pub use self::moment::Moment;
-pub use self::node::NodeHealth;
 pub use self::ready::{Readiness, SourceErrorReport, SourceReport};
 
 /// Lower bound of the limit on the heartbeat's age. The longest single call of the kernel is a
@@ -88,9 +86,10 @@ impl Health {
         self.synced = true;
     }
 
-    /// Sets the state of this node's Node object; `None` if the API server has none.
-    pub fn node(&mut self, node: Option<NodeHealth>) {
-        self.node_eligible = node.is_some_and(NodeHealth::is_eligible);
+    /// Sets whether load balancers may send new connections to this node
+    /// ([`ClusterState::node_eligible`](model::ClusterState::node_eligible)).
+    pub fn set_node_eligible(&mut self, eligible: bool) {
+        self.node_eligible = eligible;
     }
 
     /// Sets the families that the node serves.

@@ -9,13 +9,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use kernel::{Kernel, OpOutcome};
-use model::cluster::ClusterEvent;
 use model::plan::Stage;
 use sources::SourceEvent;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use self::report::Reporter;
+use crate::changes::Arrival;
 use crate::health::Moment;
 use crate::mailbox::NodeInbox;
 use reconciler::{Effect, Event, Reconciler, Report};
@@ -72,7 +72,7 @@ pub struct Inputs {
 pub trait Observer {
     /// Called for each event of a source. `_changed` is true if the event changes an object; a
     /// relisted, unchanged object is not a change.
-    fn queued(&mut self, _event: &ClusterEvent, _changed: bool, _now: Moment) {}
+    fn queued(&mut self, _arrival: &Arrival, _changed: bool, _now: Moment) {}
     /// Called for each report of the reconciler.
     fn reported(&mut self, _report: &Report, _now: Moment) {}
     /// Called after each stage, with one outcome for each op in the same order.
@@ -88,9 +88,9 @@ impl Observer for () {}
 
 /// Forwards every call to each observer.
 impl Observer for Vec<Box<dyn Observer>> {
-    fn queued(&mut self, event: &ClusterEvent, changed: bool, now: Moment) {
+    fn queued(&mut self, arrival: &Arrival, changed: bool, now: Moment) {
         self.iter_mut()
-            .for_each(|each| each.queued(event, changed, now));
+            .for_each(|each| each.queued(arrival, changed, now));
     }
 
     fn reported(&mut self, report: &Report, now: Moment) {
@@ -176,11 +176,16 @@ impl Loop<'_> {
     fn turn(&mut self, until: Until) -> Option<Ended> {
         self.advance_clock();
         while let Some(event) = self.pending.pop_front() {
-            if let Event::Cluster(event) = &event {
-                let changed = self.reconciler.cluster().is_changed_by(event);
-                self.observer.queued(event, changed, self.now);
+            let arrival = match &event {
+                Event::Cluster(event) => Some(Arrival::of(event)),
+                _ => None,
+            };
+            let effects = self.reconciler.handle(event, self.now.instant);
+            if let Some(arrival) = arrival {
+                let changed = self.reconciler.changed_last();
+                self.observer.queued(&arrival, changed, self.now);
             }
-            for effect in self.reconciler.handle(event, self.now.instant) {
+            for effect in effects {
                 if let Effect::Report(report) = &effect {
                     self.reporter.log(report, self.now.instant);
                     self.observer.reported(report, self.now);

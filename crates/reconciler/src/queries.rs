@@ -49,6 +49,13 @@ impl Reconciler {
         self.applied
     }
 
+    /// Returns true if the last cluster event changed an object. A relisted, unchanged object is not
+    /// a change.
+    #[must_use]
+    pub fn changed_last(&self) -> bool {
+        self.changed_last
+    }
+
     /// Returns the number of Services that wait to be compiled because they are too large for one
     /// sync.
     #[must_use]

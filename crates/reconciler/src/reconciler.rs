@@ -83,6 +83,8 @@ pub struct Reconciler {
     /// changes.
     absorbed: u64,
     pub(crate) applied: u64,
+    /// True if the last cluster event changed an object.
+    pub(crate) changed_last: bool,
 }
 
 /// Origin of a finding that is not about an object of the cluster.
@@ -125,6 +127,7 @@ impl Reconciler {
             compiled: false,
             synced: false,
             absorbed: 0,
+            changed_last: false,
             applied: 0,
         }
     }
@@ -189,6 +192,7 @@ impl Reconciler {
     fn absorb(&mut self, event: ClusterEvent, now: Instant) {
         let was_complete = self.cluster.is_complete();
         let changed = self.cluster.absorb(event);
+        self.changed_last = !changed.is_empty();
         self.absorbed += 1;
         if !self.cluster.is_complete() {
             // The first audit compiles the whole cluster once the lists are complete.

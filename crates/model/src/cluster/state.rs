@@ -97,29 +97,6 @@ impl ClusterState {
         }
     }
 
-    /// Returns true if [`Self::absorb`] of `event` may change something. The end of a list may,
-    /// since it deletes the objects that the list did not name.
-    #[must_use]
-    pub fn is_changed_by(&self, event: &ClusterEvent) -> bool {
-        match event {
-            ClusterEvent::ListStarted(_) => false,
-            ClusterEvent::ListDone(_) => true,
-            ClusterEvent::Upsert(Object::Service(service)) => {
-                self.services.get(&service.name) != Some(&Encoded::new(service))
-            }
-            ClusterEvent::Upsert(Object::EndpointSlice(slice)) => {
-                self.slices.get(&slice.name) != Some(&Encoded::new(slice))
-            }
-            ClusterEvent::Upsert(Object::Node(node)) => self.nodes.get(&node.name) != Some(node),
-            ClusterEvent::Undecodable(kind, name, problem) => {
-                self.undecodable.get(&(*kind, name.clone())) != Some(problem)
-            }
-            ClusterEvent::Delete(ObjectKind::Service, name) => self.services.contains_key(name),
-            ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => self.slices.contains_key(name),
-            ClusterEvent::Delete(ObjectKind::Node, name) => self.nodes.contains_key(&name.name),
-        }
-    }
-
     /// Returns true if every kind has been listed at least once. Before that, a missing object may
     /// exist.
     #[must_use]

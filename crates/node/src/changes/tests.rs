@@ -4,7 +4,7 @@ use ipvs::AddressFamily::{self, Ipv4, Ipv6};
 use model::cluster::{ClusterEvent, EndpointSlice, Object, ObjectKind, Service};
 use model::names::ObjectName;
 
-use super::{BATCHES, ProgrammingLatency};
+use super::{Arrival, BATCHES, ProgrammingLatency};
 use crate::metrics::Changes;
 
 fn at(seconds: u64) -> SystemTime {
@@ -32,7 +32,7 @@ fn service(name: &str) -> ClusterEvent {
 /// after 110 s.
 fn check(events: &[ClusterEvent], failed: usize, expected: &[(AddressFamily, u64)]) {
     let mut latency = ProgrammingLatency::new(at(100));
-    (events.iter()).for_each(|event| latency.received(event, true));
+    (events.iter()).for_each(|event| latency.received(&Arrival::of(event), true));
     let took: Vec<_> = (latency
         .applied(events.len() as u64, failed, at(110))
         .into_iter())
@@ -82,8 +82,8 @@ fn negative_latency_counts_as_zero() {
 #[test]
 fn only_applied_events_are_measured() {
     let mut latency = ProgrammingLatency::new(at(100));
-    latency.received(&slice("a", Ipv4, Some(103)), true);
-    latency.received(&slice("b", Ipv6, Some(104)), true);
+    latency.received(&Arrival::of(&slice("a", Ipv4, Some(103))), true);
+    latency.received(&Arrival::of(&slice("b", Ipv6, Some(104))), true);
     assert_eq!(latency.applied(0, 0, at(105)), []);
     let first = [(Ipv4, Duration::from_secs(7))];
     assert_eq!(latency.applied(1, 0, at(110)), first);
@@ -99,11 +99,11 @@ fn changes(came: u64, pending: usize) -> Changes {
 fn changes_are_pending_until_they_are_applied() {
     let mut latency = ProgrammingLatency::new(at(100));
     for event in [service("a"), service("b"), slice("a", Ipv4, None)] {
-        latency.received(&event, true);
+        latency.received(&Arrival::of(&event), true);
     }
     latency.applied(0, 0, at(101));
     assert_eq!(latency.counts(), (changes(2, 2), changes(1, 1)));
-    latency.received(&service("a"), true);
+    latency.received(&Arrival::of(&service("a")), true);
     assert_eq!(latency.counts(), (changes(1, 3), changes(0, 1)));
     // The later change stays pending.
     latency.applied(3, 0, at(110));
@@ -115,8 +115,8 @@ fn changes_are_pending_until_they_are_applied() {
 #[test]
 fn an_event_without_a_change_is_counted_and_not_pending() {
     let mut latency = ProgrammingLatency::new(at(100));
-    latency.received(&slice("a", Ipv4, Some(103)), false);
-    latency.received(&service("a"), false);
+    latency.received(&Arrival::of(&slice("a", Ipv4, Some(103))), false);
+    latency.received(&Arrival::of(&service("a")), false);
     assert_eq!(latency.counts(), (changes(1, 0), changes(1, 0)));
     assert_eq!(latency.applied(2, 0, at(110)), []);
 }
@@ -126,7 +126,7 @@ fn memory_is_bounded_while_nothing_is_applied() {
     let mut latency = ProgrammingLatency::new(at(100));
     let events = 3 * BATCHES;
     for _ in 0..events {
-        latency.received(&service("a"), true);
+        latency.received(&Arrival::of(&service("a")), true);
         latency.applied(0, 0, at(110));
     }
     assert!(latency.waiting.len() <= BATCHES);

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::AddressFamily;
 use kernel::OpOutcome;
-use model::cluster::ClusterEvent;
 use model::plan::Stage;
 use sources::Progress;
 use sources::config::{DaemonSettings, Resolved, ServiceMetrics};
@@ -18,8 +17,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::Fatal;
-use crate::changes::ProgrammingLatency;
-use crate::health::{Moment, NodeHealth};
+use crate::changes::{Arrival, ProgrammingLatency};
+use crate::health::Moment;
 use crate::health_checks::ListenOn;
 use crate::http::flagz::Flags;
 use crate::http::telemetry::{ServeErrors, Settings, Telemetry};
@@ -174,11 +173,11 @@ fn traffic(settings: &DaemonSettings) -> TrafficOptions {
 }
 
 impl Observer for TelemetryObserver {
-    fn queued(&mut self, event: &ClusterEvent, changed: bool, now: Moment) {
+    fn queued(&mut self, arrival: &Arrival, changed: bool, now: Moment) {
         if changed {
             self.telemetry.queued(SystemTime::from(now.time));
         }
-        self.changes.received(event, changed);
+        self.changes.received(arrival, changed);
     }
 
     fn reported(&mut self, report: &Report, now: Moment) {
@@ -220,11 +219,8 @@ impl Observer for TelemetryObserver {
         (self.telemetry).health_checks(&listen_on, &reconciler.desired().health_checks, audited);
         self.show_unsettled(reconciler, now);
         if self.from_cluster && reconciler.cluster().is_complete() {
-            let node = reconciler.cluster().node(&reconciler.config().node_name);
-            self.telemetry.node(node.map(|node| NodeHealth {
-                deleting: node.deleting,
-                leaving: node.leaving,
-            }));
+            let eligible = (reconciler.cluster()).node_eligible(&reconciler.config().node_name);
+            self.telemetry.set_node_eligible(eligible);
         }
         if std::mem::take(&mut self.synced) {
             let without_local = &reconciler.desired().without_local_endpoints;

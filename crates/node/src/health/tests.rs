@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::{ClusterEvent, ObjectKind, ObjectName};
 use sources::Progress;
 
-use super::{Health, Moment, NodeHealth, ProxyHealth};
+use super::{Health, Moment, ProxyHealth};
 
 const START: &str = "2026-01-02T03:04:05Z";
 
@@ -144,17 +144,10 @@ fn a_new_sync_period_applies_at_once() {
 }
 
 #[test]
-fn a_node_that_is_being_deleted_is_alive_and_not_eligible() {
+fn an_ineligible_node_is_alive() {
     let mut scene = Scene::new();
-    for (node, eligible) in [
-        (Some((false, false)), true),
-        (Some((true, false)), false),
-        (Some((false, true)), false),
-        (None, false),
-        (Some((false, false)), true),
-    ] {
-        let health = node.map(|(deleting, leaving)| NodeHealth { deleting, leaving });
-        scene.health.node(health);
+    for eligible in [true, false, true] {
+        scene.health.set_node_eligible(eligible);
         scene.check(1, true, eligible);
     }
 }

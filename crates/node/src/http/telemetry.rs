@@ -23,7 +23,7 @@ use super::flagz::Flags;
 use super::metrics_pages::Pages;
 use super::status::Status;
 use super::{BindError, ConnectionPool, Handler, Server, Share, health_pages, metrics_pages};
-use crate::health::{Health, Moment, NodeHealth};
+use crate::health::{Health, Moment};
 use crate::health_checks::{self, ListenFailure, ListenOn, Wanted};
 use crate::metrics::{Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions};
 use reconciler::{Reconciler, Report};
@@ -260,9 +260,9 @@ impl Telemetry {
         self.status_mut().unsettled(reconciler, now);
     }
 
-    /// Sets the state of this node's Node object; `None` if the API server has none.
-    pub fn node(&self, node: Option<NodeHealth>) {
-        self.health_mut().node(node);
+    /// Sets whether load balancers may send new connections to this node.
+    pub fn set_node_eligible(&self, eligible: bool) {
+        self.health_mut().set_node_eligible(eligible);
     }
 
     /// Sets the health checks to answer. Ports that could not be opened are tried again when a

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
 use kernel::{MemoryKernel, ObserveError};
+use model::cluster::ClusterEvent;
 use model::finding::Code;
 use model::snapshot::{Scope, Snapshot};
 use model::{Finding, NodeConfig, Object, ObjectName};
@@ -15,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Sender;
 
 use super::*;
+use crate::changes::Arrival;
 use crate::mailbox::mailbox;
 
 /// Default limit of every wait.
@@ -86,7 +88,7 @@ impl Observer for Log {
         }
     }
 
-    fn queued(&mut self, _event: &ClusterEvent, _changed: bool, _now: Moment) {
+    fn queued(&mut self, _arrival: &Arrival, _changed: bool, _now: Moment) {
         self.add(Did::Queued);
     }
 

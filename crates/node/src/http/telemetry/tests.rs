@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use super::{ServeErrors, Settings, Telemetry};
-use crate::health::{Moment, NodeHealth};
+use crate::health::Moment;
 use crate::health_checks::ListenOn;
 use crate::http::flagz::Flags;
 use crate::http::tests::{free_port, get, taken_port, wait_for};
@@ -154,12 +154,9 @@ fn readiness_is_on_every_page() {
 }
 
 #[test]
-fn a_node_that_is_being_deleted_is_not_eligible() {
+fn an_ineligible_node_is_alive() {
     let node = start(Duration::from_secs(30), free(), false);
-    node.telemetry.node(Some(NodeHealth {
-        deleting: true,
-        leaving: false,
-    }));
+    node.telemetry.set_node_eligible(false);
     node.check("200", "503");
 }
 

@@ -11,7 +11,7 @@ use sources::{NodeOverrides, ProblemKind, Progress, SourceProblem, SourceStatuse
 use tokio::sync::watch;
 
 use super::{Running, get};
-use crate::health::{Health, NodeHealth};
+use crate::health::Health;
 use crate::http::flagz::Flags;
 use crate::http::status::{DrainStatus, Status};
 use crate::http::{Limits, Request, health_pages, metrics_pages};
@@ -361,10 +361,7 @@ fn a_ready_node_stays_ready_and_names_stale_sources() {
 
 fn leaving() -> Health {
     let mut health = fresh();
-    health.node(Some(NodeHealth {
-        deleting: false,
-        leaving: true,
-    }));
+    health.set_node_eligible(false);
     health
 }
 

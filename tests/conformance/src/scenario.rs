@@ -53,5 +53,5 @@ pub fn read(path: &Path) -> Result<Scenario, Problem> {
 /// The first unmet expectation.
 pub fn check(scenario: &Scenario) -> Result<(), Problem> {
     run::alone(scenario)?;
-    run::in_company(scenario)
+    run::with_background(scenario)
 }

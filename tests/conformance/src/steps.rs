@@ -22,8 +22,8 @@ pub fn check_settled(now: &Compared) -> Vec<String> {
         Ok(left) => left,
         Err(error) => return vec![error],
     };
-    let remembers = plan(&left, busy(&left), now, Knows::WhatItWrote);
-    let started = plan(&left, busy(&left), now, Knows::Nothing);
+    let remembers = plan(&left, busy(&left), now, Knowledge::OwnWrites);
+    let started = plan(&left, busy(&left), now, Knowledge::Nothing);
     let ops = [&remembers, &started].map(|plan| lines(&about_ipvs(plan)));
     let left_out = remembers.findings.values().map(ToString::to_string);
     (ops.into_iter().flatten().chain(left_out))
@@ -49,7 +49,7 @@ pub fn check_takeover(now: &Compared) -> Vec<String> {
         rules: now.moment.rules.clone(),
         ..found
     };
-    let plan = plan(&found, busy(&found), now, Knows::Nothing);
+    let plan = plan(&found, busy(&found), now, Knowledge::Nothing);
     let mut failures = Vec::new();
     let expected = moves(&found, &left, &now.desired);
     differ("taking over", &plan, &expected, &mut failures);
@@ -74,12 +74,12 @@ pub fn check(before: &Compared, after: &Compared) -> Vec<String> {
     let mut failures = check_settled(after);
     match (tables(&before.corrected), tables(&after.corrected)) {
         (Ok(from), Ok(to)) => {
-            let knows = if after.moment.restarted {
-                Knows::Nothing
+            let knowledge = if after.moment.restarted {
+                Knowledge::Nothing
             } else {
-                Knows::WhatItWrote
+                Knowledge::OwnWrites
             };
-            failures.extend(check_plan(&from, &to, after, knows));
+            failures.extend(check_plan(&from, &to, after, knowledge));
         }
         (Err(error), _) | (_, Err(error)) => failures.push(error),
     }
@@ -88,35 +88,41 @@ pub fn check(before: &Compared, after: &Compared) -> Vec<String> {
 
 /// The process's knowledge of its own writes.
 #[derive(Clone, Copy)]
-enum Knows {
-    WhatItWrote,
+enum Knowledge {
+    /// The process remembers its own writes.
+    OwnWrites,
     /// The process has just started.
     Nothing,
 }
 
-fn check_plan(from: &NodeTables, to: &NodeTables, after: &Compared, knows: Knows) -> Vec<String> {
+fn check_plan(
+    from: &NodeTables,
+    to: &NodeTables,
+    after: &Compared,
+    knowledge: Knowledge,
+) -> Vec<String> {
     let mut failures = Vec::new();
     let expected = moves(from, to, &after.desired);
-    let busy_plan = plan(from, busy(from), after, knows);
+    let busy_plan = plan(from, busy(from), after, knowledge);
     for (name, plan) in [
         ("with connections", &busy_plan),
         (
             "without connections",
-            &plan(from, Traffic::new(), after, knows),
+            &plan(from, Traffic::new(), after, knowledge),
         ),
     ] {
         differ(name, plan, &expected, &mut failures);
     }
     // The connections end: the drained servers are deleted, and no other change is left.
     let drained = carried_out(from, &busy_plan);
-    let last = plan(&drained, Traffic::new(), after, Knows::WhatItWrote);
+    let last = plan(&drained, Traffic::new(), after, Knowledge::OwnWrites);
     if !same(&carried_out(&drained, &last), to) {
         failures.push("drains do not lead to the recorded tables".to_owned());
     }
     failures
 }
 
-fn plan(live: &NodeTables, connections: Traffic, now: &Compared, knows: Knows) -> Plan {
+fn plan(live: &NodeTables, connections: Traffic, now: &Compared, knowledge: Knowledge) -> Plan {
     let config = &now.moment.config;
     let live = Snapshot {
         tables: live.clone(),
@@ -126,15 +132,15 @@ fn plan(live: &NodeTables, connections: Traffic, now: &Compared, knows: Knows) -
         ..Snapshot::default()
     };
     let own = Ownership {
-        recorded: match knows {
-            Knows::WhatItWrote => {
+        recorded: match knowledge {
+            Knowledge::OwnWrites => {
                 let found = &now.moment.found.virtual_servers;
                 let ours = live.tables.virtual_servers.keys();
                 ours.filter(|key| !found.contains_key(key))
                     .copied()
                     .collect()
             }
-            Knows::Nothing => BTreeSet::new(),
+            Knowledge::Nothing => BTreeSet::new(),
         },
         ..Ownership::new(config)
     };

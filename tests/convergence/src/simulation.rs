@@ -290,13 +290,13 @@ impl Simulation {
         for event in events {
             self.node.handle(Event::Cluster(event))?;
         }
-        self.look()
+        self.compare()
     }
 
     /// Passes an event to the loop.
-    fn tell(&mut self, event: Event) -> Result<(), Violation> {
+    fn send(&mut self, event: Event) -> Result<(), Violation> {
         self.node.handle(event)?;
-        self.look()
+        self.compare()
     }
 
     /// Advances the time.
@@ -311,14 +311,14 @@ impl Simulation {
             };
             self.check(at)?;
             self.node.wake()?;
-            self.look()?;
+            self.compare()?;
         }
         let what = format!("endless wake-ups within {time:?}");
         Err(Violation::new(Law::AtOneInstant, what))
     }
 
     /// Compares the tables with the desired ones after the loop has run.
-    fn look(&mut self) -> Result<(), Violation> {
+    fn compare(&mut self) -> Result<(), Violation> {
         let spent = self.node.spent - self.spent;
         if !spent.is_zero() {
             self.spent = self.node.spent;

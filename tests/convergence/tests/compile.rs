@@ -172,7 +172,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_bound_is_in_the_set_of_bound_addresses(
+    fn bound_addresses_are_in_their_set(
         objects in objects(), node in node_state(), config in configs(),
     ) {
         let (desired, _) = compile(&cluster(objects), &node, &config);

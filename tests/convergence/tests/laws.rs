@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn a_plan_leads_to_what_is_desired_and_leaves_the_rest(
+    fn a_plan_reaches_the_desired_tables_and_keeps_the_rest(
         objects in objects(),
         live in tables(),
     ) {
@@ -187,7 +187,7 @@ proptest! {
 
     /// The kernel remembers deleted real servers, and searches them at each addition.
     #[test]
-    fn what_is_wanted_again_is_not_deleted(objects in objects(), live in tables()) {
+    fn entries_that_are_needed_again_are_not_deleted(objects in objects(), live in tables()) {
         let desired = desired(objects);
         let plan = diff(&desired, &snapshot(&live), &own());
         let mut gone = BTreeSet::new();

@@ -75,7 +75,7 @@ impl Scene<'_> {
         self.cluster.server.compact();
         // Datagrams while waiting are counted too. The monitor has room for a second of them.
         self.wait_looking(0, self.shape.endpoints - 1, || seen.look(&mut monitor))?;
-        self.check_listed_anew()?;
+        self.check_relisted()?;
         let what = "daemon: relist, until a change is in the kernel";
         sample(what, self.shape, OURS, began.elapsed());
         seen.look(&mut monitor)?;
@@ -89,7 +89,7 @@ impl Scene<'_> {
         self.wait(0, self.shape.endpoints)
     }
 
-    fn check_listed_anew(&self) -> Outcome {
+    fn check_relisted(&self) -> Outcome {
         let requests = self.cluster.server.requests();
         // A streamed list is a watch with initial events (KEP-3157).
         let slices = requests.iter().any(|request| {

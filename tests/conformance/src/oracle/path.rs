@@ -196,7 +196,7 @@ impl Node<'_> {
         let source = packet.source;
         packet.source = self.after_postrouting(&mut packet, &at)?;
         let kept = packet.source == source;
-        if kept && self.answer_goes_astray(from, &at) {
+        if kept && self.answer_bypasses_node(from, &at) {
             return Ok(Outcome::Lost);
         }
         self.arrived(&packet)
@@ -204,7 +204,7 @@ impl Node<'_> {
 
     /// Returns true if the answer reaches the client without passing this node, and therefore with
     /// the real server's address instead of the virtual one.
-    fn answer_goes_astray(&self, from: &At, to: &At) -> bool {
+    fn answer_bypasses_node(&self, from: &At, to: &At) -> bool {
         match (from, to) {
             (At::Node(from), At::Node(to)) => from == to,
             (At::Bridge(from), At::Bridge(to)) => from == to && !self.world.bridge_calls_iptables,
@@ -264,7 +264,7 @@ impl Node<'_> {
                 seeing: packet.source,
             }
         } else {
-            nobody(packet.protocol)
+            no_listener(packet.protocol)
         })
     }
 
@@ -279,7 +279,7 @@ impl Node<'_> {
                 by: place.name.clone(),
                 seeing: packet.source,
             },
-            None => nobody(packet.protocol),
+            None => no_listener(packet.protocol),
         }
     }
 }
@@ -292,12 +292,12 @@ fn within(place: &Place, probe: &Probe) -> Outcome {
             seeing: probe.address(),
         }
     } else {
-        nobody(probe.protocol)
+        no_listener(probe.protocol)
     }
 }
 
 /// Returns the answer of a host on which no program listens.
-fn nobody(protocol: Protocol) -> Outcome {
+fn no_listener(protocol: Protocol) -> Outcome {
     match protocol {
         Protocol::Udp => Outcome::Unreachable("port".to_owned()),
         _ => Outcome::Refused,

@@ -15,7 +15,7 @@ const NOTHING: &str = "nothing";
 
 /// Runs `scenario` alone.
 pub(super) fn alone(scenario: &Scenario) -> Result<(), Problem> {
-    let mut run = Run::new(scenario, Company::None)?;
+    let mut run = Run::new(scenario, Participants::Scenario)?;
     for step in &scenario.steps {
         let shown = run.step(step, &NodeTables::default())?;
         if let Some(shown) = shown {
@@ -27,7 +27,7 @@ pub(super) fn alone(scenario: &Scenario) -> Result<(), Problem> {
 
 /// Returns the output of the steps of `scenario`, with their index. Expectations are ignored.
 pub(super) fn shown(scenario: &Scenario) -> Result<Vec<(usize, Vec<String>)>, Problem> {
-    let mut run = Run::new(scenario, Company::None)?;
+    let mut run = Run::new(scenario, Participants::Scenario)?;
     let mut all = Vec::new();
     for (index, step) in scenario.steps.iter().enumerate() {
         match run.step(step, &NodeTables::default()) {
@@ -41,10 +41,10 @@ pub(super) fn shown(scenario: &Scenario) -> Result<Vec<(usize, Vec<String>)>, Pr
 
 /// Runs `scenario` among unrelated Services, its objects in the opposite order. The result must be
 /// the union of the results of the scenario and of those Services.
-pub(super) fn in_company(scenario: &Scenario) -> Result<(), Problem> {
-    let mut alone = Run::new(scenario, Company::None)?;
-    let mut others = Run::new(scenario, Company::OthersAlone)?;
-    let mut both = Run::new(scenario, Company::Both)?;
+pub(super) fn with_background(scenario: &Scenario) -> Result<(), Problem> {
+    let mut alone = Run::new(scenario, Participants::Scenario)?;
+    let mut others = Run::new(scenario, Participants::Background)?;
+    let mut both = Run::new(scenario, Participants::Both)?;
     for step in &scenario.steps {
         let left = others.world.desired();
         let shown = [
@@ -95,35 +95,35 @@ type State = BTreeMap<(&'static str, Section), Vec<String>>;
 
 /// Objects that take part in a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Company {
+enum Participants {
     /// Only the scenario's objects, in their order.
-    None,
+    Scenario,
     /// Only the background's Services, with the scenario's Nodes and the Services whose cluster IPs
     /// are on its interfaces.
-    OthersAlone,
+    Background,
     /// All objects, the scenario's in the opposite order.
     Both,
 }
 
 struct Run<'a> {
     scenario: &'a Scenario,
-    company: Company,
+    participants: Participants,
     world: World,
     /// The tables that were printed last.
     before: Option<Lines>,
 }
 
 impl<'a> Run<'a> {
-    fn new(scenario: &'a Scenario, company: Company) -> Result<Self, Problem> {
+    fn new(scenario: &'a Scenario, participants: Participants) -> Result<Self, Problem> {
         let wrong = |mistake: Mistake| scenario.problem(1, mistake.what);
         let mut world = World::new().map_err(wrong)?;
-        if company != Company::None {
+        if participants != Participants::Scenario {
             world.apply(objects(background::OBJECTS).map_err(wrong)?);
             world.sync();
         }
         Ok(Self {
             scenario,
-            company,
+            participants,
             world,
             before: None,
         })
@@ -163,7 +163,7 @@ impl<'a> Run<'a> {
             }
             Directive::Plan(filter) => {
                 let mut plan = self.world.sync();
-                if self.company != Company::None {
+                if self.participants != Participants::Scenario {
                     // The device exists already.
                     (plan.stages.iter_mut()).for_each(|stage| {
                         stage.ops.retain(|planned| !planned.op.keys().is_empty());
@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
                 }
             }
             Directive::Delete(kind, name) => {
-                if self.company != Company::OthersAlone && !self.world.has(*kind, name) {
+                if self.participants != Participants::Background && !self.world.has(*kind, name) {
                     return Err(here(format!("there is no {kind:?} {name}")));
                 }
                 self.world.delete(*kind, name.clone());
@@ -201,7 +201,7 @@ impl<'a> Run<'a> {
             Directive::Node(name) => self.with(name, World::set_node)?,
             Directive::Live(name) => {
                 let own = self.text(name);
-                let text = if self.company == Company::OthersAlone {
+                let text = if self.participants == Participants::Background {
                     ""
                 } else {
                     own
@@ -223,7 +223,7 @@ impl<'a> Run<'a> {
                 }
             }
             Directive::Trace(text) => {
-                if self.company != Company::OthersAlone {
+                if self.participants != Participants::Background {
                     super::trace::check(&self.world, text).map_err(here)?;
                 }
             }
@@ -243,10 +243,10 @@ impl<'a> Run<'a> {
             let found = objects(self.text(name));
             all.extend(found.map_err(|mistake| self.in_file(name, &mistake))?);
         }
-        match self.company {
-            Company::None => {}
-            Company::Both => all.reverse(),
-            Company::OthersAlone => all.retain(|object| {
+        match self.participants {
+            Participants::Scenario => {}
+            Participants::Both => all.reverse(),
+            Participants::Background => all.retain(|object| {
                 object.kind() == ObjectKind::Node || self.world.has_cluster_ip_of(object)
             }),
         }

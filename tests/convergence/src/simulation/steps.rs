@@ -235,7 +235,7 @@ impl Simulation {
         self.review(if told { Cause::Node } else { Cause::Meddled }, true);
         if told {
             self.note(|| "the interfaces changed".to_owned());
-            self.tell(Event::NodeChanged)?;
+            self.send(Event::NodeChanged)?;
         }
         Ok(())
     }
@@ -386,7 +386,7 @@ impl Simulation {
             if fails {
                 self.node.kernel.fail_observations(1);
             }
-            self.tell(Event::NodeChanged)?;
+            self.send(Event::NodeChanged)?;
         }
         Ok(())
     }
@@ -398,7 +398,7 @@ impl Simulation {
         self.compile_all();
         self.review(Cause::Anew, false);
         let config = self.config.clone();
-        self.tell(Event::Configured(Box::new(config)))?;
+        self.send(Event::Configured(Box::new(config)))?;
         self.extend_drains();
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! A node described in a file, so that an answer is the same on every machine. `ipvsctl get node-state` writes one.
+//! A node described in a file, so that an answer is the same on every machine. `ipvsctl get
+//! node-state` writes one.
 //!
 //! ```yaml
 //! nodeName: node1
@@ -29,7 +30,8 @@ use crate::yaml;
 pub struct NodeStateFile {
     /// `nodeName`, if it is there.
     pub node_name: Option<Name>,
-    /// `interfaces`, ordered by name, the dummy device left out. An address without a prefix length stands alone (`/32`, `/128`).
+    /// `interfaces`, ordered by name, the dummy device left out. An address without a prefix length
+    /// stands alone (`/32`, `/128`).
     pub state: NodeState,
 }
 
@@ -59,8 +61,8 @@ pub enum NodeStateError {
 ///
 /// # Errors
 ///
-/// The file cannot be read, is no YAML or JSON, has an unknown or wrongly typed field, or an address
-/// that is none.
+/// The file cannot be read, is no YAML or JSON, has an unknown or wrongly typed field, or an
+/// address that is none.
 pub fn read(path: &Path) -> Result<NodeStateFile, NodeStateError> {
     let text = fs::read_to_string(path).map_err(|cause| NodeStateError::Read {
         path: path.to_owned(),
@@ -149,7 +151,7 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         count => {
             return Err(content(
                 None,
-                format!("one document is wanted, not {count}"),
+                format!("expected one YAML or JSON document, found {count}"),
             ));
         }
     };
@@ -163,7 +165,9 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         let mut addresses = Vec::new();
         for (at, text) in interface.addresses.iter().enumerate() {
             let address = address(text).ok_or_else(|| {
-                let what = format!("{text:?} is no address with a prefix length");
+                let what = format!(
+                    "{text:?} is not an address with a prefix length, such as 192.0.2.7/24"
+                );
                 content(None, format!("interfaces[{index}].addresses[{at}]: {what}"))
             })?;
             addresses.push(address);

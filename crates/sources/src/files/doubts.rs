@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// Our kinds: name, API versions that are read, and the number of changed letters up to which another word is taken for it. `Pod` and
-/// `Role` are two letters from `Node`.
+/// Our kinds: name, API versions that are read, and the number of changed letters up to which
+/// another word is taken for it. `Pod` and `Role` are two letters from `Node`.
 const KINDS: [(&str, &[&str], usize); 4] = [
     ("Service", &["v1"], 2),
     (
@@ -15,8 +15,8 @@ const KINDS: [(&str, &[&str], usize); 4] = [
     ("Node", &["v1"], 1),
 ];
 
-/// Returns what is odd about an object that is none of ours, if it may have been meant to be. Other kinds are nothing to speak of: a
-/// manifest holds many.
+/// Returns what is odd about an object that is none of ours, if it may have been meant to be. Other
+/// kinds are nothing to speak of: a manifest holds many.
 pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     if group.contains('.') && distance(group, "discovery.k8s.io") > 2 {
@@ -27,9 +27,9 @@ pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
         (KINDS.iter()).find(|(name, _, most)| distance(kind, name) <= *most)?;
     let versions = versions.join(" or ");
     Some(match (kind == *name, api_version) {
-        (false, _) => format!("`{kind}` is no kind that is known (is {name} meant?)"),
-        (true, "") => format!("a {name} without apiVersion; it should be {versions}"),
-        (true, _) => format!("a {name} is of apiVersion {versions}, not `{api_version}`"),
+        (false, _) => format!("unknown kind `{kind}` (did you mean {name}?)"),
+        (true, "") => format!("apiVersion is missing, expected {versions}"),
+        (true, _) => format!("unknown apiVersion `{api_version}`, expected {versions}"),
     })
 }
 

@@ -10,7 +10,8 @@ use crate::yaml::Place;
 
 use super::given::GivenKey;
 
-/// An error of a file, or of something in it. Prints as one line that begins with `FILE:LINE:COLUMN:`, as far as known.
+/// An error of a file, or of something in it. Prints as one line that begins with
+/// `FILE:LINE:COLUMN:`, as far as known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileError {
     /// The file, as it was asked for; `-` for standard input.
@@ -35,7 +36,7 @@ pub enum FileErrorKind {
         cause: String,
     },
     /// Neither YAML nor JSON. The document is left out.
-    #[error("{0}")]
+    #[error("invalid YAML or JSON: {0}; the document is ignored")]
     Syntax(SafeText),
     /// More documents than are read from one file. This one and all later ones are left out.
     #[error(
@@ -46,10 +47,10 @@ pub enum FileErrorKind {
         max: usize,
     },
     /// A document that is no Kubernetes object. It is left out.
-    #[error("no Kubernetes object: {0}")]
+    #[error("not a Kubernetes object: {0}; it is ignored")]
     NoObject(String),
     /// An object with a field of the wrong type. It is left out.
-    #[error("{object}: {path}: {what}")]
+    #[error("{object}: {path}: {what}; the object is ignored")]
     Object {
         /// Kind, namespace and name.
         object: SafeText,
@@ -58,8 +59,9 @@ pub enum FileErrorKind {
         /// The error at that place.
         what: SafeText,
     },
-    /// An object that looks like one of ours and is none, as one with `kind: Sevice`. It is left out.
-    #[error("{object}: {what}; it is passed over")]
+    /// An object that looks like one of ours and is none, as one with `kind: Sevice`. It is left
+    /// out.
+    #[error("{object}: {what}; the object is ignored")]
     PassedOver {
         /// Kind, namespace and name.
         object: SafeText,
@@ -67,7 +69,7 @@ pub enum FileErrorKind {
         what: SafeText,
     },
     /// An object with a field that Kubernetes does not have.
-    #[error("{object}: {path}: there is no such field; it is ignored")]
+    #[error("{object}: {path}: unknown field; it is ignored")]
     UnknownField {
         /// Kind, namespace and name.
         object: SafeText,
@@ -75,7 +77,7 @@ pub enum FileErrorKind {
         path: SafeText,
     },
     /// The same object was there before. This one counts.
-    #[error("{object} is in {} as well; the last one counts", .first.display())]
+    #[error("{object} is also defined in {}; the last definition is used", .first.display())]
     Twice {
         /// Kind, namespace and name.
         object: String,

@@ -17,12 +17,14 @@ use super::object::{self, Outcome};
 use super::paths::STDIN;
 use crate::yaml::{self, Part, Place, Step};
 
-/// Maximum number of documents that are read from one file: enough for 100,000 Services with their slices. A document takes
-/// some 20 µs to read however small it is, so that a file of a few megabytes could stall the daemon for minutes.
+/// Maximum number of documents that are read from one file: enough for 100,000 Services with their
+/// slices. A document takes some 20 µs to read however small it is, so that a file of a few
+/// megabytes could stall the daemon for minutes.
 const MAX_DOCUMENTS: usize = 250_000;
 
-/// Maximum number of errors in one file that get a line and a column, and of warnings. The whole document is read again to find one: without a
-/// maximum a list of many bad objects takes time that grows with its square.
+/// Maximum number of errors in one file that get a line and a column, and of warnings. The whole
+/// document is read again to find one: without a maximum a list of many bad objects takes time that
+/// grows with its square.
 const MAX_PLACES: usize = 100;
 
 /// The contents of a file, in its order.
@@ -105,7 +107,7 @@ impl Document<'_> {
             map.insert("kind".to_owned(), kind.into());
         }
         let Some(kind) = value.get("kind").and_then(Value::as_str) else {
-            let what = "it has no kind".to_owned();
+            let what = "the field kind is missing".to_owned();
             return self.fail(at, FileErrorKind::NoObject(what));
         };
         let api_version = value.get("apiVersion").and_then(Value::as_str);

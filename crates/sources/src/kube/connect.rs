@@ -58,7 +58,7 @@ impl std::fmt::Display for Tried {
 pub enum ConnectError {
     /// Nothing says where the API server is.
     #[error(
-        "no API server is configured: no kubeconfig was given, KUBECONFIG is not set, this is no pod \
+        "no API server is configured: no kubeconfig was given, KUBECONFIG is not set, this is not a pod \
          (KUBERNETES_SERVICE_HOST is not set), and {} does not exist",
         home.display()
     )]
@@ -104,8 +104,8 @@ pub enum ConnectError {
     },
 }
 
-/// Prepares a client; nothing is sent yet. The way to the server is, in this order: `kubeconfig`; the
-/// files that the environment variable KUBECONFIG names; in a pod its service account;
+/// Prepares a client; nothing is sent yet. The way to the server is, in this order: `kubeconfig`;
+/// the files that the environment variable KUBECONFIG names; in a pod its service account;
 /// `~/.kube/config`. `context` chooses another context than a kubeconfig's current one.
 ///
 /// Call it inside a tokio runtime.
@@ -193,7 +193,8 @@ fn prepare(tried: Tried, mut config: Config) -> Result<Connection, ConnectError>
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = None;
     if config.cluster_url.scheme_str() == Some("http") || config.accept_invalid_certs {
-        // Nothing is to be verified. Else the host's certificates are asked for, and a small host has none.
+        // Nothing is to be verified. Else the host's certificates are asked for, and a small host
+        // has none.
         config.root_cert.get_or_insert_default();
     }
     if config.proxy_url.is_none()

@@ -40,13 +40,16 @@ fn a_node_is_read() {
 fn mistakes_have_places() {
     check_error(
         "interfaces:\n- name: lo\n  addresses: [127.0.0.300/8]\n",
-        "n.yaml: interfaces[0].addresses[0]: \"127.0.0.300/8\" is no address with a prefix length",
+        "n.yaml: interfaces[0].addresses[0]: \"127.0.0.300/8\" is not an address with a prefix length, such as 192.0.2.7/24",
     );
     check_error(
         "interfaces:\n- name: [lo]\n",
         "n.yaml:2:9: interfaces[0].name: invalid type: sequence, expected a string",
     );
-    check_error("a: 1\n---\nb: 1\n", "n.yaml: one document is wanted, not 2");
+    check_error(
+        "a: 1\n---\nb: 1\n",
+        "n.yaml: expected one YAML or JSON document, found 2",
+    );
 }
 
 #[test]

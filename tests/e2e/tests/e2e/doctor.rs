@@ -56,7 +56,8 @@ fn ask(cluster: &Cluster) -> Outcome<(i32, Value)> {
     Ok((ran.status, said))
 }
 
-/// Fails unless all that is not ok is `expected`, as `warning bridge`, each of which names its words.
+/// Fails unless all that is not ok is `expected`, as `warning bridge`, each of which names its
+/// words.
 fn told(cluster: &Cluster, expected: &[(&str, &str)]) -> Outcome {
     let (status, said) = ask(cluster)?;
     let checks = said["checks"].as_array().cloned().unwrap_or_default();
@@ -94,7 +95,7 @@ fn good() -> Outcome {
         &[&"doctor", &"--config", &cluster.config, &"--node", &"node1"];
     let ran = cluster.world.ipvsctl(doctor)?.exits(0)?;
     let told = [
-        "ok       bridge: what goes over cni0 passes by the rules\n",
+        "ok       bridge: packets over bridge cni0 pass the rules\n",
         "Node node1: 0 problems, 0 warnings, 23 ok\n",
     ];
     ensure(told.iter().all(|words| ran.out.contains(words)), || ran.out)
@@ -122,11 +123,11 @@ fn settings() -> Outcome {
             ),
             (
                 "warning bridge",
-                "there is the bridge cni0: net.bridge.bridge-nf-call-iptables is 0, should be 1",
+                "packets over bridge cni0 bypass the rules: net.bridge.bridge-nf-call-iptables is 0, should be 1",
             ),
             (
                 "warning idle-tcp",
-                "after 900 s, by IPVS (by the connection tracker after 86400 s); this node's keepalive begins after \
+                "after 900 s in IPVS (86400 s in the connection tracker); TCP keepalive of this node starts after \
                  7200 s",
             ),
             NO_DAEMON,
@@ -151,7 +152,7 @@ fn device() -> Outcome {
         &[
             (
                 "warning addresses",
-                "no virtual server is at 1 address of kube-ipvs0: 10.96.7.7",
+                "1 address of kube-ipvs0 without a virtual server: 10.96.7.7",
             ),
             (
                 "problem addresses",
@@ -161,10 +162,13 @@ fn device() -> Outcome {
         ],
     )?;
     cluster.world.tool("ip link delete kube-ipvs0")?;
-    let gone = ("problem device", "there is no device kube-ipvs0");
+    let gone = ("problem device", "device kube-ipvs0 does not exist");
     told(&cluster, &[gone, NO_DAEMON])?;
     cluster.world.tool("ip link add kube-ipvs0 type bridge")?;
-    let foreign = ("problem device", "kube-ipvs0 is of kind bridge, not dummy");
+    let foreign = (
+        "problem device",
+        "kube-ipvs0 is a device of kind bridge, not a dummy device",
+    );
     told(&cluster, &[foreign, NO_DAEMON])
 }
 
@@ -189,7 +193,7 @@ fn drains() -> Outcome {
     cluster.daemon.kill()?;
     let left = (
         "warning drains",
-        "(1 active, 0 inactive connections), and kube-ipvsd does not know of it",
+        "(1 active, 0 inactive connections), not reported by kube-ipvsd",
     );
     told(&cluster, &[left, NO_DAEMON])?;
     connection.close()
@@ -214,7 +218,6 @@ fn others() -> Outcome {
         .next()
         .map(|check| check["found"].clone())
         .unwrap_or_default();
-    let expected =
-        "1 of other programs, left alone, 0 of them in ipvs.excludeCIDRs: 192.168.50.1:8443/TCP";
+    let expected = "1 virtual server of other programs, not changed by kube-ipvsd, 0 of them in ipvs.excludeCIDRs: 192.168.50.1:8443/TCP";
     ensure(found == expected, || found.to_string())
 }

@@ -24,8 +24,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Rules of kube-proxy's iptables mode for one Service with an endpoint and for one without, beside a chain of the kubelet. The
-/// former is the one that is served here: it has been programmed before.
+/// Rules of kube-proxy's iptables mode for one Service with an endpoint and for one without, beside
+/// a chain of the kubelet. The former is the one that is served here: it has been programmed
+/// before.
 const IPTABLES_MODE: &str = r#"*filter
 :KUBE-FIREWALL - [0:0]
 :KUBE-SERVICES - [0:0]
@@ -44,8 +45,8 @@ COMMIT
 COMMIT
 "#;
 
-/// The chains of source ranges of kube-proxy 1.25 in ipvs mode, after a later version has written its own; beside the kubelet's of the
-/// same names.
+/// The chains of source ranges of kube-proxy 1.25 in ipvs mode, after a later version has written
+/// its own; beside the kubelet's of the same names.
 const OLD_IPVS_MODE: &str = r#"*filter
 :KUBE-FIREWALL - [0:0]
 -A INPUT -j KUBE-FIREWALL
@@ -123,7 +124,7 @@ fn leftovers() -> Outcome {
     world.tool_with_input("iptables-restore --noflush", IPTABLES_MODE)?;
     let before = world.tool("iptables-save")?;
     let told = "3 chains and 2 jumps to them in the IPv4 rules";
-    has(&node.check()?, &[told, "Nothing is in the way."])?;
+    has(&node.check()?, &[told, "No blockers."])?;
     let after = world.tool("iptables-save")?;
     let rules = |text: &str| text.lines().filter(|line| line.starts_with("-A")).count();
     ensure(rules(&before) == rules(&after), || after)?;
@@ -143,7 +144,10 @@ fn leftovers() -> Outcome {
     has_not(&filter, &["KUBE-SERVICES"])?;
     let rendered = world.rendered(&node.manifests, &node.config)?;
     world.tables()?.are(&rendered)?;
-    has(&node.check()?, &["kube-proxy's other modes left nothing"])
+    has(
+        &node.check()?,
+        &["no leftovers of kube-proxy's other modes"],
+    )
 }
 
 fn old_ipvs_mode() -> Outcome {
@@ -214,7 +218,7 @@ fn drains() -> Outcome {
         &cluster.config,
     ];
     let ran = world.ipvsctl(check)?.exits(2)?;
-    has(&ran.out, &["In the way\n- kube-ipvsd answers at "])?;
+    has(&ran.out, &["Blockers\n- kube-ipvsd answers at "])?;
 
     // Without the daemon the kernel still knows what, not since when.
     let mut cluster = cluster;

@@ -2,7 +2,8 @@ use super::*;
 
 const NODE: &str = "kind: Node\napiVersion: v1\nmetadata: {name: node1}\n";
 
-/// Checks how many objects are read from a text of which at most two documents are read, and the errors.
+/// Checks how many objects are read from a text of which at most two documents are read, and the
+/// errors.
 fn check(text: &str, objects: usize, errors: &[&str]) {
     let file = parse_at_most(2, Path::new("f.yaml"), text);
     assert_eq!(file.objects.len(), objects);
@@ -43,6 +44,6 @@ fn the_first_errors_of_a_list_have_places() {
     assert_eq!(file.errors[MAX_PLACES - 1].line, Some(103));
     assert_eq!(
         file.errors[MAX_PLACES].to_string(),
-        "f.yaml: no Kubernetes object: it has no kind"
+        "f.yaml: not a Kubernetes object: the field kind is missing; it is ignored"
     );
 }

@@ -1,4 +1,4 @@
-//! Waiting for what comes to be.
+//! Waiting for a condition.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 
 const STEP: Duration = Duration::from_millis(20);
 
-/// Tries until `attempt` succeeds; answers what it gave.
+/// Repeats `attempt` until it succeeds. Returns its result.
 ///
 /// # Errors
 /// The last failure, when `time` is over.
@@ -25,7 +25,7 @@ pub fn within<T>(time: Duration, mut attempt: impl FnMut() -> Outcome<T>) -> Out
     }
 }
 
-/// [`within`] a time that is long for everything that should come soon, on a slow machine too.
+/// Repeats `attempt` for at most 15 s, which is enough on a slow machine too.
 ///
 /// # Errors
 /// The last failure.

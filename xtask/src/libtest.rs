@@ -40,6 +40,14 @@ impl Counts {
         sum
     }
 
+    /// The counts of a program that could not be run to its end.
+    pub(crate) fn failed_run() -> Self {
+        Counts {
+            failed: 1,
+            ..Counts::default()
+        }
+    }
+
     /// The counts of a program that ended well or not: one that did not, but reported no failed test, has one.
     pub(crate) fn of_program(output: &str, good: bool) -> Self {
         let mut counts = Counts::of_output(output);

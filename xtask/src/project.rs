@@ -53,7 +53,17 @@ impl Project {
     }
 }
 
-/// The cargo that started this tool, or the one on the path.
+/// The cargo that started this tool, or the one on the path, without the environment that `cargo run` gave this tool.
+///
+/// Build scripts are run again where a variable that they watch has changed: that of `ring` watches `CARGO_PKG_NAME`, so
+/// that all that depends on it would be built twice, by a plain cargo and by this one.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
 }

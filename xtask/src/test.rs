@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check and every test, one step after the other.
 
+mod lanes;
 mod steps;
 mod targets;
 

@@ -10,6 +10,7 @@ mod guard;
 mod job;
 mod modules;
 pub(crate) mod next_kernel;
+mod output;
 pub(crate) mod packages;
 mod qemu;
 mod root;
@@ -21,10 +22,12 @@ pub(crate) use arguments::Arguments;
 pub(crate) use arguments::Backend;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::project::Project;
+use output::Output;
 
 /// The kernel to boot and the command to run in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,12 +55,13 @@ pub(crate) struct VmSpec {
     pub(crate) directory: PathBuf,
     /// The command and its arguments, found by the guest's PATH or relative to its directory.
     pub(crate) command: Vec<String>,
-    /// True if the command's output goes to this process's standard output and standard error as it comes.
-    pub(crate) stream: bool,
+    /// The guest's number among those that this process runs at the same time: UML guests of two lanes run on two
+    /// processors. A guest without a lane runs on the processor that started it.
+    pub(crate) lane: Option<usize>,
 }
 
 impl VmSpec {
-    /// A UML guest of 1 GiB for `command`, whose output is streamed.
+    /// A UML guest of 1 GiB for `command`.
     pub(crate) fn new(name: impl Into<String>, command: Vec<String>) -> Self {
         VmSpec {
             name: name.into(),
@@ -71,7 +75,7 @@ impl VmSpec {
             files: Vec::new(),
             directory: PathBuf::new(),
             command,
-            stream: true,
+            lane: None,
         }
     }
 }
@@ -87,18 +91,35 @@ pub(crate) struct VmRun {
     pub(crate) boot: Duration,
 }
 
-/// Boots, runs the command, powers off.
+/// Boots, runs the command, powers off. The command's output goes to this process's own as it comes.
 ///
 /// # Errors
 /// When packages are missing, the guest cannot be built, or the kernel does not boot, stops early or
 /// runs out of time; the error then holds the end of the console and the path of its log.
 pub(crate) fn run(project: &Project, spec: &VmSpec) -> Result<VmRun> {
+    run_into(project, spec, &Output::Streamed)
+}
+
+/// Like [`run`], and collects the command's standard output and standard error, in the order they come.
+pub(crate) fn run_collected(project: &Project, spec: &VmSpec) -> (Result<VmRun>, Vec<u8>) {
+    let output = Output::collected();
+    let run = run_into(project, spec, &output);
+    (run, output.take())
+}
+
+/// Serialises the making of machines: they share packages, the root and the modules.
+static MAKING: Mutex<()> = Mutex::new(());
+
+fn run_into(project: &Project, spec: &VmSpec, output: &Output) -> Result<VmRun> {
     let job = job::Job::create(project, spec)?;
-    let machine = match spec.backend {
-        Backend::Uml => uml::machine(project, spec, &job),
-        Backend::Qemu => qemu::machine(project, spec, &job),
+    let machine = {
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        match spec.backend {
+            Backend::Uml => uml::machine(project, spec, &job),
+            Backend::Qemu => qemu::machine(project, spec, &job),
+        }
     };
-    let ended = machine.and_then(|machine| session::run(machine, spec, &job));
+    let ended = machine.and_then(|machine| session::run(machine, spec, &job, output));
     job.finish(ended.as_ref().is_ok_and(|run| run.status == 0))?;
     ended
 }

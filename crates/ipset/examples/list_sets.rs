@@ -1,4 +1,4 @@
-//! Prints the sets of the kernel as `ipset save` does. Needs root.
+//! Prints the kernel's sets as `ipset save` does. Needs root.
 //!
 //! ```text
 //! cargo run -p ipset --features client --example list_sets [NAME…]
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for name in names {
         let set = client.set(&name)?;
-        let set = set.ok_or_else(|| format!("there is no set {name}"))?;
+        let set = set.ok_or_else(|| format!("set {name} does not exist"))?;
         sets.insert(name, set);
     }
     print!("{}", ipset::text::print(&sets));

@@ -1,7 +1,7 @@
-//! Records what `ipset` and the kernel say to each other, as the goldens of `tests/goldens/captured`.
+//! Records the messages between `ipset` and the kernel as the goldens of `tests/goldens/captured`.
 //!
-//! It needs root, `ipset`, `ip`, and a kernel with ip_set and `nlmon`, a device that shows every netlink
-//! message of its network namespace. In a VM:
+//! The program needs root, `ipset`, `ip`, and a kernel with ip_set and `nlmon`, a device that
+//! captures every netlink message of its network namespace. In a VM:
 //!
 //! ```text
 //! cargo build -p ipset --features client --example record_ipset
@@ -9,7 +9,7 @@
 //! cp target/vm/out/goldens/*.txt crates/ipset/tests/goldens/captured/
 //! ```
 //!
-//! A second run changes nothing but what the kernel or ipset do differently.
+//! A second run changes a golden only if the kernel or ipset behaves differently.
 
 #[expect(dead_code, reason = "only the tests read goldens")]
 #[path = "../tests/goldens/format.rs"]
@@ -28,12 +28,12 @@ use netlink_packet_core::{NLM_F_REQUEST, NLMSG_ERROR};
 
 use format::{Captured, FROM_KERNEL, Golden, REFUSED, TO_KERNEL, explain};
 
-/// `struct nlmsghdr`.
+/// Length of `struct nlmsghdr`.
 const HEADER_BYTES: usize = 16;
 
-/// File names and what is run for them, in this order: later commands find what earlier ones did. Lines
-/// beyond the first are the input of `ipset restore`. Hashes begin at a known value, so that their entries
-/// come in the same order each time.
+/// File names and the arguments of `ipset`. The order matters: later commands use entries of
+/// earlier ones. Lines after the first are the input of `ipset restore`. Hashes have a fixed
+/// `initval`, so that their entries have the same order in each run.
 const CASES: &[(&str, &str)] = &[
     (
         "create_bitmap_port",
@@ -148,7 +148,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os()
         .nth(1)
         .ok_or("usage: record_ipset FOLDER")?;
-    // SAFETY: there is one thread.
+    // SAFETY: the process has one thread.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
         return Err(io::Error::last_os_error().into());
     }
@@ -157,7 +157,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("ip {arguments} failed").into());
         }
     }
-    // The module is there before anybody looks.
+    // Loads the module before the capture starts.
     drop(Client::open()?);
     let mut monitor = Monitor::open("nlmon0")?;
     let origin = origin()?;
@@ -186,7 +186,7 @@ fn record(
     let mut messages = Vec::new();
     for datagram in monitor.drain(libc::NETLINK_NETFILTER)? {
         for (direction, command, bytes) in messages_of(&datagram) {
-            // ipset begins by asking for the protocol, whatever it is to do.
+            // ipset requests the protocol first, for every command.
             if command == Command::Protocol && name != "create_bitmap_port" {
                 continue;
             }
@@ -198,9 +198,9 @@ fn record(
             });
         }
     }
-    // What ipset refuses by itself is not sent.
+    // ipset itself rejects some commands, without a message to the kernel.
     if messages.is_empty() && name != "add_unfit" {
-        return Err(format!("ipset {words}: no messages were seen").into());
+        return Err(format!("ipset {words}: no netlink message was captured").into());
     }
     Ok(Golden {
         command: format!("ipset {}", words.trim_end().replace('\n', "; ")),
@@ -223,7 +223,7 @@ fn run(program: &str, arguments: &str, input: &str) -> io::Result<(bool, String)
     Ok((output.status.success(), text))
 }
 
-/// Versions of the two that talk.
+/// Returns the versions of ipset and the kernel.
 fn origin() -> Result<String, Box<dyn Error>> {
     let (_, version) = run("ipset", "--version", "")?;
     let version = version.split([' ', ',']).nth(1).unwrap_or("?");
@@ -235,7 +235,7 @@ fn origin() -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// The messages of ipset: where they go, their commands and payloads.
+/// Returns the messages of ipset: direction, command and payload.
 fn messages_of(datagram: &[u8]) -> Vec<(String, Command, Vec<u8>)> {
     let mut messages = Vec::new();
     let mut rest = datagram;

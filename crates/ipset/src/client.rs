@@ -1,11 +1,11 @@
-//! Talking to the running kernel. Every command needs `CAP_NET_ADMIN` in the user namespace that owns the
-//! network namespace.
+//! Client of the running kernel. Every command needs `CAP_NET_ADMIN` in the user namespace that
+//! owns the network namespace.
 //!
-//! [`Client::execute`] does each [`Request`] by itself, in order, and gives one outcome for each. Entries
-//! of one set that follow each other travel many in a message. Adding an entry that is there, and
-//! deleting one that is not, is no error: what is asked for is so afterwards.
+//! [`Client::execute`] executes each [`Request`] separately, in order, and returns one outcome for
+//! each. Consecutive entries of one set share messages. It is not an error to add an entry that
+//! exists or to delete one that does not, since the result is the requested one.
 //!
-//! [`Client::list`] reads sets with all that they hold.
+//! [`Client::list`] reads sets with all their entries.
 
 mod entries;
 mod error;
@@ -30,8 +30,8 @@ pub use error::{ErrorKind, OpenError, ReadError, RequestError};
 pub use request::Request;
 use request::{Part, additions, parts};
 
-/// The highest revision of a type that is asked for. Later ones bring options that are not used here,
-/// and a set of an early one can be read by old programs too.
+/// Highest revision of a type that is requested. Later revisions only add options that this crate
+/// does not use, and older programs can read sets of earlier ones.
 const REVISION_MAX: u8 = 5;
 
 /// A connection to the sets of one network namespace.
@@ -39,17 +39,17 @@ const REVISION_MAX: u8 = 5;
 pub struct Client<T = Socket> {
     connection: Connection<T>,
     protocol: u8,
-    /// Revision of each set type that the kernel reported.
+    /// Revision of each set type, as negotiated with the kernel.
     revisions: BTreeMap<(String, u8), u8>,
 }
 
 impl Client<Socket> {
-    /// Connects to the sets of the network namespace of the calling thread. The kernel loads its module
-    /// where it may.
+    /// Connects to the sets of the network namespace of the calling thread. The kernel loads its
+    /// module if it may.
     ///
     /// # Errors
     ///
-    /// [`OpenError::NoModule`] where the kernel has no `ip_set`; [`OpenError::NotPermitted`] without
+    /// [`OpenError::NoModule`] if the kernel has no `ip_set`; [`OpenError::NotPermitted`] without
     /// `CAP_NET_ADMIN`.
     pub fn open() -> Result<Self, OpenError> {
         let connection = Connection::open(NetlinkProtocol::Netfilter).map_err(no_socket)?;
@@ -58,11 +58,11 @@ impl Client<Socket> {
 }
 
 impl<T: Transport> Client<T> {
-    /// Uses `connection`, which is one of netfilter.
+    /// Creates a client that uses `connection`, a connection to netfilter.
     ///
     /// # Errors
     ///
-    /// As [`Client::open`].
+    /// Fails as [`Client::open`] does.
     pub fn over(connection: Connection<T>) -> Result<Self, OpenError> {
         let mut client = Self {
             connection,
@@ -94,7 +94,7 @@ impl<T: Transport> Client<T> {
             Ok(()) => Ok((newest, oldest)),
             Err(DumpError::Refused { errno, .. }) => Err(match errno.0 {
                 libc::EPERM => OpenError::NotPermitted,
-                // nfnetlink has no such subsystem (`nfnetlink_rcv_msg`).
+                // nfnetlink does not have the subsystem (`nfnetlink_rcv_msg`).
                 libc::EINVAL | libc::EOPNOTSUPP => OpenError::NoModule,
                 _ => OpenError::Refused(errno),
             }),
@@ -102,17 +102,17 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// The protocol that is spoken with the kernel.
+    /// Returns the protocol version that is used with the kernel.
     #[must_use]
     pub fn protocol(&self) -> u8 {
         self.protocol
     }
 
-    /// Returns true if the set `name` holds `entry`, as a packet would find it.
+    /// Returns true if the set `name` contains `entry`, in the way that a packet is matched.
     ///
     /// # Errors
     ///
-    /// There is no such set, or the entry is none of its.
+    /// The set does not exist, or the entry does not fit its type.
     pub fn test(&mut self, name: &SetName, entry: Entry) -> Result<bool, RequestError> {
         let message = Message::new(
             Command::Test,
@@ -134,8 +134,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Does every request, in order, whatever becomes of the ones before. One outcome for each, in the
-    /// same order.
+    /// Executes every request in order. A failed request does not stop the later ones. Returns one
+    /// outcome for each, in the same order.
     pub fn execute(&mut self, requests: &[Request]) -> Vec<Result<(), RequestError>> {
         let additions = additions(requests);
         let mut outcomes = Vec::with_capacity(requests.len());
@@ -157,7 +157,7 @@ impl<T: Transport> Client<T> {
         outcomes
     }
 
-    /// Does a request that is about one set and needs nothing but one message, or is a [`Request::Replace`].
+    /// Executes a request that needs a single message, or a [`Request::Replace`].
     fn request(&mut self, request: &Request) -> Result<(), RequestError> {
         if let Request::Replace(name, set) = request {
             return self.replace(name, set);
@@ -168,7 +168,7 @@ impl<T: Transport> Client<T> {
         let done = self.one(message, 0);
         let outcome = done.map_err(|failure| RequestError::new(request.clone(), failure));
         match (request, outcome) {
-            // Older kernels, Linux 5.4 among them, refuse to destroy what is not there.
+            // Older kernels, for example Linux 5.4, refuse to destroy a set that does not exist.
             (Request::Destroy(_), Err(error)) if error.kind() == ErrorKind::NoSuchSet => Ok(()),
             (_, outcome) => outcome,
         }
@@ -191,7 +191,7 @@ impl<T: Transport> Client<T> {
         self.one(message, NLM_F_CREATE)
     }
 
-    /// The revision of a type to ask for.
+    /// Returns the revision of a type to request.
     fn revision(&mut self, type_name: String, family: u8) -> Result<u8, Failure> {
         let key = (type_name, family);
         if let Some(revision) = self.revisions.get(&key) {
@@ -228,7 +228,8 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// Without nfnetlink there is no such socket, and nothing that sets could be asked by.
+/// Converts the failure to open a socket. Without nfnetlink the kernel has no such socket, and so
+/// no sets.
 fn no_socket(error: netlink::OpenError) -> OpenError {
     let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
     let number = cause.and_then(std::io::Error::raw_os_error);

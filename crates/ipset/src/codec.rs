@@ -1,8 +1,9 @@
-//! The bytes of ipset's netlink messages: subsystem 6 of nfnetlink, protocol 6 and 7
-//! (`include/uapi/linux/netfilter/ipset/ip_set.h` and `net/netfilter/ipset/ip_set_core.c`, Linux 6.1).
+//! Codec of ipset's netlink messages: subsystem 6 of nfnetlink, protocol versions 6 and 7
+//! (`include/uapi/linux/netfilter/ipset/ip_set.h` and `net/netfilter/ipset/ip_set_core.c`, Linux
+//! 6.1).
 //!
-//! A [`Message`] is what follows the netlink header: `struct nfgenmsg` and attributes. [`Message::encode`]
-//! and [`Message::decode`] are each other's inverse.
+//! A [`Message`] is the part after the netlink header: `struct nfgenmsg` and attributes.
+//! [`Message::encode`] and [`Message::decode`] are inverse to each other.
 
 mod attributes;
 pub mod convert;
@@ -16,32 +17,32 @@ use netlink_packet_core::{
 
 pub use attributes::{Attribute, EntryAttribute, HeaderAttribute};
 
-/// The subsystem's number, `NFNL_SUBSYS_IPSET` (`include/uapi/linux/netfilter/nfnetlink.h`).
+/// Number of the subsystem, `NFNL_SUBSYS_IPSET` (`include/uapi/linux/netfilter/nfnetlink.h`).
 pub const SUBSYSTEM: u8 = 6;
 
-/// The newest protocol that is spoken here, of Linux 4.20 and later.
+/// Newest supported protocol version, of Linux 4.20 and later.
 pub const PROTOCOL: u8 = 7;
 
-/// The oldest one, of Linux 2.6.39 and later.
+/// Oldest supported protocol version, of Linux 2.6.39 and later.
 pub const PROTOCOL_MIN: u8 = 6;
 
-/// Values of [`Message::family`].
+/// Value of [`Message::family`].
 const AF_INET: u8 = 2;
 
-/// `struct nfgenmsg`: family, version, resource.
+/// Length of `struct nfgenmsg`: family, version, resource.
 const HEADER_BYTES: usize = 4;
 
-/// In [`Attribute::Flags`] of a list: names alone (`IPSET_FLAG_LIST_SETNAME`).
+/// Value of [`Attribute::Flags`] that lists only names (`IPSET_FLAG_LIST_SETNAME`).
 pub const LIST_NAMES: u32 = 1 << 1;
 
-/// In [`Attribute::Flags`] of a list: no entries (`IPSET_FLAG_LIST_HEADER`).
+/// Value of [`Attribute::Flags`] that lists sets without entries (`IPSET_FLAG_LIST_HEADER`).
 pub const LIST_HEADERS: u32 = 1 << 2;
 
-/// Command of a request or an answer, `IPSET_CMD_*`.
+/// Command of a request or answer, `IPSET_CMD_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Command {
-    /// The protocol versions that the kernel speaks (1).
+    /// Read the kernel's protocol versions (1).
     Protocol = 1,
     /// Create a set (2).
     Create = 2,
@@ -61,20 +62,20 @@ pub enum Command {
     Add = 9,
     /// Delete entries from a set (10).
     Del = 10,
-    /// Ask for an entry of a set (11).
+    /// Query an entry of a set (11).
     Test = 11,
-    /// Ask for the header of a set (12).
+    /// Read the header of a set (12).
     Header = 12,
-    /// Ask for the revisions of a type (13).
+    /// Read the revisions of a type (13).
     Type = 13,
-    /// Ask for a set by its name (14, protocol 7).
+    /// Find a set by its name (14, protocol 7).
     ByName = 14,
-    /// Ask for a set by its index (15, protocol 7).
+    /// Find a set by its index (15, protocol 7).
     ByIndex = 15,
 }
 
 impl Command {
-    /// Every command, in order of their numbers.
+    /// Every command, ordered by number.
     pub const ALL: [Self; 15] = [
         Self::Protocol,
         Self::Create,
@@ -93,13 +94,14 @@ impl Command {
         Self::ByIndex,
     ];
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     #[must_use]
     pub fn number(self) -> u8 {
         self as u8
     }
 
-    /// Returns true if its `IPSET_ATTR_DATA` is an entry rather than what a set is created with.
+    /// Returns true if the attribute `IPSET_ATTR_DATA` of this command is an entry, not the header
+    /// of a set.
     fn is_about_entries(self) -> bool {
         matches!(self, Self::Add | Self::Del | Self::Test)
     }
@@ -111,24 +113,24 @@ impl TryFrom<u8> for Command {
     fn try_from(number: u8) -> Result<Self, DecodeError> {
         let mut all = Self::ALL.into_iter();
         all.find(|command| command.number() == number)
-            .ok_or_else(|| format!("{number} is no command of ipset").into())
+            .ok_or_else(|| format!("{number} is not a command of ipset").into())
     }
 }
 
-/// One message.
+/// A message without its netlink header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The command.
     pub command: Command,
-    /// `nfgen_family`: 2 (`AF_INET`) whatever the set's family, from the ipset program and from the kernel;
-    /// neither looks at it.
+    /// `nfgen_family`. The ipset program and the kernel send 2 (`AF_INET`) whatever the set's
+    /// family, and ignore it.
     pub family: u8,
     /// The attributes in order.
     pub attributes: Vec<Attribute>,
 }
 
 impl Message {
-    /// A message of `command` with `attributes`.
+    /// Returns a message of `command` with `attributes`.
     #[must_use]
     pub fn new(command: Command, attributes: Vec<Attribute>) -> Self {
         Self {
@@ -138,7 +140,7 @@ impl Message {
         }
     }
 
-    /// The bytes behind the netlink header.
+    /// Returns the bytes after the netlink header.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.buffer_len()];
@@ -146,11 +148,12 @@ impl Message {
         bytes
     }
 
-    /// Reads the bytes behind the netlink header of a message of `command`.
+    /// Parses the bytes after the netlink header of a message of `command`.
     ///
     /// # Errors
     ///
-    /// The message or an attribute is cut short, or an attribute has another length than its type.
+    /// The message or an attribute is truncated, or the length of an attribute does not match its
+    /// type.
     pub fn decode(command: Command, bytes: &[u8]) -> Result<Self, DecodeError> {
         let family = *bytes
             .first()

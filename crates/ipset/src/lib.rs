@@ -1,14 +1,14 @@
 //! ipset, the Linux kernel's sets for packet filters: types, text, codec and client.
 //!
-//! - **Words**: a [`Set`] has a [`SetName`], a [`Header`] and entries.
+//! - **Types**: a [`Set`] has a [`SetName`], a [`Header`] and entries.
 //! - **Text**: [`text`] prints and parses the lines of `ipset save`.
-//! - **Bytes**: [`codec`] has the messages of ipset's netlink protocol, 6 and 7.
-//! - **The running kernel**: with the feature `client`, [`client::Client`] lists, creates, fills, swaps
-//!   and destroys sets. No `ipset` program is needed.
+//! - **Codec**: [`codec`] has the messages of ipset's netlink protocol, versions 6 and 7.
+//! - **Client**: with the feature `client`, `client::Client` lists, creates, fills, swaps and
+//!   destroys the kernel's sets. It does not need the program `ipset`.
 //!
-//! Nothing but the client does any input or output.
+//! Only the client does input and output.
 //!
-//! # A tour
+//! # Usage
 //!
 //! ```
 //! use ipset::{Entry, Family, HashType, Header, Protocol, SetName};
@@ -25,7 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With the kernel, which takes `CAP_NET_ADMIN`:
+//! With the running kernel, which needs `CAP_NET_ADMIN`:
 //!
 //! ```no_run
 //! # #[cfg(feature = "client")] {
@@ -33,7 +33,7 @@
 //! # use ipset::{Entry, Header, SetName};
 //! let mut client = Client::open()?;
 //!
-//! // Changes: as many as there are, an outcome for each. Entries of a set travel many in a message.
+//! // Any number of changes, with an outcome for each. Entries of a set share messages.
 //! let ports = SetName::new("ports")?;
 //! let mut requests = vec![
 //!     Request::Create(ports.clone(), Header::BitmapPort { first: 0, last: 1_023 }),
@@ -48,13 +48,13 @@
 //! }
 //! assert!(client.test(&ports, Entry::Port(80))?);
 //!
-//! // Everything, or what is asked for.
+//! // Read the headers of all sets, or one set with its entries.
 //! for (name, header) in client.headers()? {
 //!     println!("{name} {header}");
 //! }
-//! let mut set = client.set(&ports)?.ok_or("it was destroyed")?;
+//! let mut set = client.set(&ports)?.ok_or("the set does not exist")?;
 //!
-//! // Another size, while rules look into it: all of the old, then all of the new.
+//! // Change the size of a set. Rules that use it match all old entries, then all new ones.
 //! set.header = Header::BitmapPort { first: 0, last: 65_535 };
 //! requests = vec![Request::Replace(ports, set)];
 //! assert!(client.execute(&requests).iter().all(Result::is_ok));
@@ -64,12 +64,12 @@
 //!
 //! # Limits
 //!
-//! Types known are those of [`Header`]. A set of another type, or with options (timeouts, counters,
-//! comments, netmasks) or entries (`nomatch`) that are not spoken here, is listed as
-//! [`Header::Unsupported`], without its entries; it can be destroyed and replaced.
+//! The supported types are those of [`Header`]. A set of another type, or with unsupported options
+//! (timeouts, counters, comments, netmasks) or entries (`nomatch`), is listed as
+//! [`Header::Unsupported`], without its entries. Such a set can be destroyed and replaced.
 //!
-//! Settings that the kernel chooses by itself are not shown: `hashsize`, `bucketsize`, `initval`, references and
-//! memory. A hash is created as large as is good for what the same requests put into it.
+//! Settings that the kernel chooses are not shown: `hashsize`, `bucketsize`, `initval`, references
+//! and memory. A hash is created with a size that suits the entries that the same requests add.
 
 #[cfg(feature = "client")]
 pub mod client;

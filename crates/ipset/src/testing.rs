@@ -1,4 +1,4 @@
-//! Words of ipset at random, for tests.
+//! Generators of random values for tests.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -25,7 +25,7 @@ fn network(family: Family) -> impl Strategy<Value = IpNetwork> {
     })
 }
 
-/// Entries of a set like `header`.
+/// Returns entries of a set with this header.
 pub(crate) fn entry(header: Header) -> BoxedStrategy<Entry> {
     let (hash_type, family) = match header {
         Header::BitmapPort { first, last } => {
@@ -34,7 +34,7 @@ pub(crate) fn entry(header: Header) -> BoxedStrategy<Entry> {
         Header::Hash {
             hash_type, family, ..
         } => (hash_type, family),
-        Header::Unsupported => panic!("no entry is known of it"),
+        Header::Unsupported => panic!("an unsupported set has no entries"),
     };
     let place = || {
         let protocol = any::<u8>().prop_map(Protocol);
@@ -58,7 +58,7 @@ pub(crate) fn entry(header: Header) -> BoxedStrategy<Entry> {
     }
 }
 
-/// Headers of every type that can be created.
+/// Returns headers of every type that can be created.
 pub(crate) fn header() -> impl Strategy<Value = Header> {
     let hash_type = prop::sample::select(vec![
         HashType::Ip,
@@ -81,7 +81,7 @@ pub(crate) fn header() -> impl Strategy<Value = Header> {
     prop_oneof![4 => hash, 1 => ports]
 }
 
-/// Sets of every type.
+/// Returns sets of every type.
 pub(crate) fn set() -> impl Strategy<Value = Set> {
     header().prop_flat_map(|header| {
         prop::collection::btree_set(entry(header), 0..8)
@@ -89,7 +89,7 @@ pub(crate) fn set() -> impl Strategy<Value = Set> {
     })
 }
 
-/// Names that can be printed.
+/// Returns printable names.
 pub(crate) fn name() -> impl Strategy<Value = SetName> {
     "[!-~]{1,31}".prop_map(|name| SetName::new(&name).expect("a name"))
 }

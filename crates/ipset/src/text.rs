@@ -5,7 +5,7 @@
 //! add KUBE-CLUSTER-IP 10.96.0.1,tcp:443
 //! ```
 //!
-//! Left out of a `create` is what the kernel chooses by itself: `hashsize`, `bucketsize` and `initval`.
+//! A `create` omits the options that the kernel chooses: `hashsize`, `bucketsize` and `initval`.
 //!
 //! ```
 //! let text = "create B bitmap:port range 0-65535\nadd B 80\n";
@@ -25,19 +25,20 @@ pub use parse::{Line, ParseError, parse, parse_line, parse_numbered};
 
 use crate::{Entry, Header, Set, SetName};
 
-/// `create KUBE-CLUSTER-IP hash:ip,port family inet maxelem 65536`: the line that creates the set.
+/// Returns the line that creates the set: `create KUBE-CLUSTER-IP hash:ip,port family inet maxelem
+/// 65536`.
 #[must_use]
 pub fn print_create(name: &SetName, header: &Header) -> String {
     format!("create {name} {header}")
 }
 
-/// `add KUBE-CLUSTER-IP 10.96.0.1,tcp:443`: the line that adds the entry.
+/// Returns the line that adds the entry: `add KUBE-CLUSTER-IP 10.96.0.1,tcp:443`.
 #[must_use]
 pub fn print_entry(name: &SetName, entry: &Entry) -> String {
     format!("add {name} {entry}")
 }
 
-/// All lines of `sets`: of each its `create`, then its entries in order.
+/// Returns the lines of `sets`: for each set its `create`, then its entries in order.
 #[must_use]
 pub fn print(sets: &BTreeMap<SetName, Set>) -> String {
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Sets and what they hold.
+//! Sets and their entries.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,22 +7,22 @@ use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 
-/// The longest name of a set in bytes: `IPSET_MAXNAMELEN` (32) with its closing zero,
+/// Maximum length of a set's name, bytes: `IPSET_MAXNAMELEN` (32) without its closing zero,
 /// include/uapi/linux/netfilter/ipset/ip_set.h, Linux 6.1.
 pub const NAME_MAX: usize = 31;
 
-/// The name of a set: 1 to [`NAME_MAX`] bytes without a zero byte. Cheap to clone.
+/// Name of a set: 1 to [`NAME_MAX`] bytes without a zero byte. A clone shares the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SetName(Arc<str>);
 
-/// A text that cannot name a set.
+/// Text that is not a valid name of a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no name of a set: 1 to {NAME_MAX} bytes are wanted, and no zero byte")]
+#[error("`{0}` is not a name of a set: a name has 1 to {NAME_MAX} bytes and no zero byte")]
 pub struct NameError(pub String);
 
 impl SetName {
-    /// The set called `name`. Where it is to be printed as text it must be free of white space too:
-    /// ipset takes such a name and prints it as it is.
+    /// Returns `name` as a set's name. A name with white space is valid for the kernel and for
+    /// ipset, but lines with it do not parse back.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl SetName {
         Ok(Self(name.into()))
     }
 
-    /// The name, cut to [`NAME_MAX`] bytes. Meant for constants; of an empty text it makes `_`.
+    /// Returns `name` cut to [`NAME_MAX`] bytes, for constants. An empty text becomes `_`.
     #[must_use]
     pub fn cut(name: &str) -> Self {
         let mut end = name.len().min(NAME_MAX);
@@ -44,7 +44,7 @@ impl SetName {
         Self::new(&name[..end]).unwrap_or_else(|_| Self("_".into()))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -57,7 +57,7 @@ impl fmt::Display for SetName {
     }
 }
 
-/// The family of the addresses that a hash set holds.
+/// Family of the addresses in a hash set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// IPv4, `inet`, `NFPROTO_IPV4` (2).
@@ -67,7 +67,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The family of `address`.
+    /// Returns the family of `address`.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address {
@@ -77,7 +77,7 @@ impl Family {
     }
 }
 
-/// A transport protocol by its number.
+/// A transport protocol, identified by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Protocol(pub u8);
 
@@ -90,7 +90,7 @@ impl Protocol {
     pub const SCTP: Self = Self(132);
 }
 
-/// The kinds of hash sets.
+/// Types of hash sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HashType {
     /// `hash:ip`.
@@ -103,44 +103,44 @@ pub enum HashType {
     IpPortNet,
 }
 
-/// The properties that a set is created with.
+/// Type and properties of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Header {
     /// A hash set.
     Hash {
-        /// The type of its entries.
+        /// The type of the entries.
         hash_type: HashType,
-        /// The family of their addresses.
+        /// The family of the addresses.
         family: Family,
-        /// `maxelem`: how many entries it takes; the next one is refused with
+        /// `maxelem`: the maximum number of entries. The kernel refuses a further one with
         /// `IPSET_ERR_HASH_FULL`.
         max_elements: u32,
     },
     /// `bitmap:port`, whose entries are ports of any protocol.
     BitmapPort {
-        /// The first port that it can hold.
+        /// The first port of the range.
         first: u16,
-        /// The last one.
+        /// The last port of the range.
         last: u16,
     },
-    /// Another type, or one of these with options that are not known here. Such a set can be listed,
-    /// destroyed and replaced, not created or changed.
+    /// Another type, or one of these types with unsupported options. Such a set can be listed,
+    /// destroyed and replaced, but not created or changed.
     Unsupported,
 }
 
-/// An entry that a set cannot hold.
+/// An entry that does not fit a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{entry}` is no entry of a set of type {header}")]
+#[error("`{entry}` does not fit a set of type {header}")]
 pub struct UnfitError {
     /// The entry.
     pub entry: Entry,
-    /// The header that the set was created with.
+    /// The header of the set.
     pub header: Header,
 }
 
 impl Header {
-    /// Returns true if the two are of one type and family, whatever their sizes: only then can a set take the other's place while
-    /// rules look into it.
+    /// Returns true if the two have the same type and family, whatever their sizes. Only then can
+    /// one set replace the other while rules use it.
     #[must_use]
     pub fn is_like(self, other: Self) -> bool {
         let shape = |header| match header {
@@ -153,13 +153,15 @@ impl Header {
         shape(self).is_some() && shape(self) == shape(other)
     }
 
-    /// `entry` as a set of this kind holds it. `ipset save` prints a network of one host without its
-    /// length, so that `ip,proto:port,ip` may be an entry of `hash:ip,port,net`; here each becomes
-    /// the other where it means the same.
+    /// Converts `entry` to the form that a set with this header stores.
+    ///
+    /// `ipset save` prints a network of one host without its length, so that `ip,proto:port,ip` may
+    /// also be an entry of `hash:ip,port,net`. This method converts between the two if they mean
+    /// the same.
     ///
     /// # Errors
     ///
-    /// The entry is of another kind or family, or outside the range.
+    /// The entry has another type or family, or is outside the range.
     pub fn fit(self, entry: Entry) -> Result<Entry, UnfitError> {
         let unfit = UnfitError {
             entry,
@@ -182,7 +184,7 @@ impl Header {
 }
 
 impl HashType {
-    /// `entry` as an entry of this type; none where it is of another one.
+    /// Returns `entry` as an entry of this type; `None` if it has another type.
     fn shape(self, entry: Entry) -> Option<Entry> {
         match (self, entry) {
             (Self::Ip, Entry::Ip(..))
@@ -203,7 +205,7 @@ impl HashType {
 }
 
 impl Entry {
-    /// The address that comes first in it; none of a port.
+    /// Returns the first address of the entry; `None` for a port.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         match *self {
@@ -215,7 +217,7 @@ impl Entry {
         }
     }
 
-    /// Returns true if every address of it is of `family`.
+    /// Returns true if every address of the entry is of `family`.
     fn is_of(self, family: Family) -> bool {
         let (address, other) = match self {
             Self::Port(_) => return true,
@@ -227,20 +229,20 @@ impl Entry {
     }
 }
 
-/// An entry of a set. Its kind is that of the set's header.
+/// An entry of a set. The variant must match the type of the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entry {
-    /// Of `hash:ip`.
+    /// Entry of `hash:ip`.
     Ip(IpAddr),
-    /// Of `hash:ip,port`.
+    /// Entry of `hash:ip,port`.
     IpPort(IpAddr, Protocol, u16),
-    /// Of `hash:ip,port,ip`.
+    /// Entry of `hash:ip,port,ip`.
     IpPortIp(IpAddr, Protocol, u16, IpAddr),
-    /// Of `hash:ip,port,net`, without bits behind the network's length: the kernel clears them. It
-    /// takes no network of length 0 here (`cidr == 0` is `IPSET_ERR_INVALID_CIDR`,
-    /// net/netfilter/ipset/ip_set_hash_ipportnet.c, Linux 6.1).
+    /// Entry of `hash:ip,port,net`. The network has no bits after its length, since the kernel
+    /// clears them. The kernel refuses a network of length 0 (`cidr == 0` is
+    /// `IPSET_ERR_INVALID_CIDR`, net/netfilter/ipset/ip_set_hash_ipportnet.c, Linux 6.1).
     IpPortNet(IpAddr, Protocol, u16, IpNetwork),
-    /// Of `bitmap:port`.
+    /// Entry of `bitmap:port`.
     Port(u16),
 }
 
@@ -256,8 +258,8 @@ pub enum Dimension {
 /// A set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {
-    /// The properties that it was created with.
+    /// Type and properties of the set.
     pub header: Header,
-    /// Its entries.
+    /// The entries.
     pub entries: BTreeSet<Entry>,
 }

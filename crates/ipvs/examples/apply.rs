@@ -1,12 +1,12 @@
-//! Adds what `ipvsadm-save -n` printed, in as few sends as possible.
+//! Adds the entries of a saved `ipvsadm-save -n` output, in as few sends as possible.
 //!
 //! ```text
 //! ipvsadm-save -n > saved
 //! cargo run -p ipvs --features client --example apply -- saved
 //! ```
 //!
-//! Each line has its own outcome: one that fails, for example because it is there already, stops no
-//! other.
+//! Each line has its own outcome: a failed line, for example because the entry exists, does not
+//! stop the others.
 
 use std::error::Error;
 use std::time::Instant;
@@ -43,18 +43,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("{error}: {:?}", error.kind());
     }
     println!(
-        "{} of {} done in {seconds:.3} s",
+        "{} of {} requests done in {seconds:.3} s",
         requests.len() - failures,
         requests.len(),
     );
     if failures == 0 {
         Ok(())
     } else {
-        Err(format!("{failures} failed").into())
+        Err(format!("{failures} requests failed").into())
     }
 }
 
-/// Reports settings that the kernel may accept silently and not apply.
+/// Warns about settings that the kernel may accept silently and not apply.
 fn check(key: &impl std::fmt::Display, validity: Result<(), Vec<ipvs::Invalid>>) {
     for problem in validity.err().into_iter().flatten() {
         eprintln!("warning: {key}: {problem}");

@@ -1,12 +1,12 @@
-//! Takes a real server out of service without breaking a connection: no new ones, then wait until
-//! the old ones have ended, then delete it.
+//! Takes a real server out of service without breaking connections: sets its weight to 0, waits
+//! until its connections have ended, and deletes it.
 //!
 //! ```text
 //! cargo run -p ipvs --features client --example drain -- 10.1.2.3:8080 60
 //! ```
 //!
-//! The server is drained from every virtual server that has it; after the seconds given (60 unless
-//! told otherwise) it is deleted with what is left.
+//! The server is drained in every virtual server that has it. It is deleted after the given number
+//! of seconds (default 60), even if it still has connections.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut client = Client::open()?;
     let places = places(&client.table()?, key);
-    // Weight 0 takes no new connections and keeps the old ones.
+    // A server with weight 0 gets no new connections and keeps the old ones.
     let idle = |(server, status): &(VirtualServerKey, RealServerStatus)| {
         let weightless = RealServer {
             weight: 0,
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Every virtual server that has `key`, with what is known of `key` there.
+/// Returns every virtual server that has `key`, with the status of `key` there.
 fn places(table: &Table, key: RealServerKey) -> Vec<(VirtualServerKey, RealServerStatus)> {
     let of_entry = |entry: &ipvs::client::TableEntry| {
         let statuses = entry.real_servers.iter();

@@ -1,11 +1,11 @@
-//! Prints what `ipvsadm -Ln` prints: every virtual server with its real servers and their
+//! Prints the output of `ipvsadm -Ln`: every virtual server with its real servers and their
 //! connections.
 //!
 //! ```text
 //! cargo run -p ipvs --features client --example list
 //! ```
 //!
-//! It needs `CAP_NET_ADMIN`, and the kernel's module `ip_vs`.
+//! The example needs `CAP_NET_ADMIN` and the kernel's module `ip_vs`.
 
 use std::error::Error;
 

@@ -1,8 +1,8 @@
-//! Records what `ipvsadm` and the kernel say to each other, as the goldens of
+//! Records the messages between `ipvsadm` and the kernel as the goldens of
 //! `tests/goldens/captured`.
 //!
-//! It needs root, `ipvsadm`, `ip`, and a kernel with IPVS and `nlmon`, a device that shows every
-//! netlink message of its network namespace. In a VM:
+//! The program needs root, `ipvsadm`, `ip`, and a kernel with IPVS and `nlmon`, a device that
+//! captures every netlink message of its network namespace. In a VM:
 //!
 //! ```text
 //! cargo build -p ipvs --features client --example record
@@ -10,7 +10,7 @@
 //! cp target/vm/out/goldens/*.txt crates/ipvs/tests/goldens/captured/
 //! ```
 //!
-//! A second run changes nothing but what the kernel or ipvsadm do differently.
+//! A second run changes a golden only if the kernel or ipvsadm behaves differently.
 
 #[expect(dead_code, reason = "only the tests read goldens")]
 #[path = "../tests/goldens/format.rs"]
@@ -30,7 +30,8 @@ use netlink_packet_generic::GenlHeader;
 
 use format::{Captured, Golden, explain};
 
-/// File names and what is run for them, in this order: later commands find what earlier ones did.
+/// File names and the arguments of `ipvsadm`. The order matters: later commands use entries of
+/// earlier ones.
 const CASES: &[(&str, &str)] = &[
     ("add_virtual_server", "-A -t 10.0.0.1:80 -s rr"),
     ("add_virtual_server_ipv6", "-A -t [fd00::1]:80 -s wlc"),
@@ -129,7 +130,7 @@ const CASES: &[(&str, &str)] = &[
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).ok_or("usage: record FOLDER")?;
-    // SAFETY: there is one thread.
+    // SAFETY: the process has one thread.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
         return Err(io::Error::last_os_error().into());
     }
@@ -144,7 +145,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         run("ip", arguments)?;
     }
-    // The module is there before anybody looks.
+    // Loads the module before the capture starts.
     drop(Client::open()?);
     let mut connection = Connection::open(Protocol::Generic)?;
     let family = netlink::generic::resolve(&mut connection, ipvs::codec::FAMILY_NAME)?;
@@ -157,14 +158,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         for datagram in monitor.drain(libc::NETLINK_GENERIC)? {
             for (is_request, bytes) in messages_of(&datagram, family) {
                 let message = captured(!is_request, bytes)?;
-                // ipvsadm begins by asking for the version, whatever it is to do.
+                // ipvsadm requests the version first, for every command.
                 if *name == "info" || !message.meaning.lines().any(|line| line.ends_with("Info")) {
                     messages.push(message);
                 }
             }
         }
         if messages.is_empty() {
-            return Err(format!("ipvsadm {arguments}: no messages were seen").into());
+            return Err(format!("ipvsadm {arguments}: no netlink message was captured").into());
         }
         let golden = Golden {
             command: format!("ipvsadm {arguments}"),
@@ -192,7 +193,7 @@ fn run(program: &str, arguments: &str) -> Result<String, Box<dyn Error>> {
     }
 }
 
-/// Versions of the two that talk.
+/// Returns the versions of ipvsadm and the kernel.
 fn origin() -> Result<String, Box<dyn Error>> {
     let version = run("ipvsadm", "--version")?;
     let version = version.split_ascii_whitespace().nth(1).unwrap_or("?");
@@ -204,7 +205,7 @@ fn origin() -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// The payloads of the messages of this type, and whether each is a request.
+/// Returns the payloads of the messages of this type, each with true for a request.
 fn messages_of(datagram: &[u8], kind: u16) -> Vec<(bool, Vec<u8>)> {
     let mut messages = Vec::new();
     let mut rest = datagram;

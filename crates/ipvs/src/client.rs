@@ -1,25 +1,29 @@
-//! Talking to the running kernel. Every command, reading too, needs `CAP_NET_ADMIN` in the user
-//! namespace that owns the network namespace.
+//! Client of the running kernel. Every command, including the reading ones, needs `CAP_NET_ADMIN`
+//! in the user namespace that owns the network namespace.
 //!
 //! # Changes
 //!
-//! The kernel has no transactions: [`Client::execute`] does each [`Request`] by itself, in order, and
-//! gives one outcome for each. Hundreds travel in one send. A [`RequestError`] names what was asked and
-//! its key; [`ErrorKind`] says what the error number means there.
+//! The kernel has no transactions. [`Client::execute`] executes each [`Request`] separately, in
+//! order, and returns one outcome for each. It sends hundreds of requests at once. A
+//! [`RequestError`] names the request and its key; [`ErrorKind`] is the meaning of the error number
+//! for that request.
 //!
 //! # Readings
 //!
-//! The kernel has no snapshots either. A list that is read while another program writes may lack entries
-//! that exist, and the kernel does not say so: [`Client::table`] reads in a way that notices, and tells by
-//! [`Table::torn`].
+//! The kernel has no snapshots either. A list that is read while another program writes may lack
+//! existing entries, and the kernel does not report that. [`Client::table`] reads in a way that
+//! detects it, and reports it in [`Table::torn`].
 //!
 //! # Reloading of the module
 //!
-//! Each load of the module `ip_vs` gives the family another number (`genl_register_family`, which allots them
-//! cyclically). Requests with an old number are answered `ENOENT` and not done (`genl_rcv_msg`,
-//! net/netlink/genetlink.c, Linux 6.1); IPVS has that number among its own errors too. So on `ENOENT` a client asks for the
-//! family again and repeats, with the new number, what was answered so. [`Client::family_id`] tells that the
-//! module is another one, whose table was empty at first.
+//! Each load of the module `ip_vs` gives the generic-netlink family another number
+//! (`genl_register_family` allocates them cyclically). The kernel answers requests with an old
+//! number with `ENOENT` and does not execute them (`genl_rcv_msg`, net/netlink/genetlink.c, Linux
+//! 6.1). IPVS itself also returns `ENOENT`.
+//!
+//! On `ENOENT` a client therefore resolves the family again. If the number has changed, it repeats
+//! the refused requests with the new one. [`Client::family_id`] shows that the module was loaded
+//! again; its table was empty at first.
 
 mod error;
 mod request;
@@ -48,11 +52,12 @@ use error::{ReadCause, RequestCause};
 pub use request::Request;
 pub use table::{Table, TableEntry};
 
-/// Virtual servers that are asked for in one send. The kernel allots some 4 KiB to each answer, so that these fit into a receive
-/// buffer of 208 KiB, which is what an unprivileged process gets.
+/// Number of virtual servers requested in one send. The kernel allocates about 4 KiB for each
+/// answer, so that the answers fit into a receive buffer of 208 KiB, the size for an unprivileged
+/// process.
 const GETS_PER_SEND: usize = 32;
 
-/// The length of a generic-netlink header, `struct genlmsghdr`.
+/// Length of a generic-netlink header, `struct genlmsghdr`.
 const GENERIC_HEADER_BYTES: usize = 4;
 
 /// A connection to IPVS in one network namespace.
@@ -68,7 +73,7 @@ impl Client<Socket> {
     ///
     /// # Errors
     ///
-    /// [`OpenError::NoFamily`] where the kernel's module `ip_vs` is not loaded.
+    /// [`OpenError::NoFamily`] if the kernel's module `ip_vs` is not loaded.
     pub fn open() -> Result<Self, OpenError> {
         let connection = Connection::open(NetlinkProtocol::Generic).map_err(OpenError::Socket)?;
         Self::over(connection)
@@ -76,11 +81,11 @@ impl Client<Socket> {
 }
 
 impl<T: Transport> Client<T> {
-    /// Uses `connection`, which is one of generic netlink.
+    /// Creates a client that uses `connection`, a connection to generic netlink.
     ///
     /// # Errors
     ///
-    /// [`OpenError::NoFamily`] where the kernel's module `ip_vs` is not loaded.
+    /// [`OpenError::NoFamily`] if the kernel's module `ip_vs` is not loaded.
     pub fn over(mut connection: Connection<T>) -> Result<Self, OpenError> {
         match resolve(&mut connection, FAMILY_NAME) {
             Ok(family) => Ok(Self {
@@ -93,14 +98,15 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Ends readings, once `interrupt` is true, before their next list or question: with
-    /// [`ErrorKind::Interrupted`]. A reading of everything asks for one list for each virtual server.
+    /// Sets a flag that ends readings: once `interrupt` is true, a reading fails with
+    /// [`ErrorKind::Interrupted`] before its next list or request. A reading of the whole table
+    /// requests one list for each virtual server.
     pub fn set_interrupt(&mut self, interrupt: Arc<AtomicBool>) {
         self.interrupt = interrupt;
     }
 
-    /// Does every request, in order, whatever becomes of the ones before. One outcome for each, in the
-    /// same order; many travel in one send.
+    /// Executes every request in order, many in one send. A failed request does not stop the later
+    /// ones. Returns one outcome for each, in the same order.
     pub fn execute(&mut self, requests: &[Request]) -> Vec<Result<(), RequestError>> {
         let mut outcomes = self.send(requests.iter());
         let refused: Vec<usize> = (0..requests.len())
@@ -144,7 +150,7 @@ impl<T: Transport> Client<T> {
             .collect()
     }
 
-    /// Asks for the family again.
+    /// Resolves the family again.
     fn renew(&mut self) -> Renewed {
         match resolve(&mut self.connection, FAMILY_NAME) {
             Ok(family) if family != self.family => {
@@ -152,36 +158,39 @@ impl<T: Transport> Client<T> {
                 Renewed::Other
             }
             Err(ResolveError::NoFamily { .. }) => Renewed::Gone,
-            // Where the kernel cannot be asked, its first answer stands.
+            // If the kernel does not answer, its first answer stands.
             Ok(_) | Err(ResolveError::Ask { .. }) => Renewed::Same,
         }
     }
 
-    /// Number of the generic-netlink family. It changes when the module `ip_vs` is loaded again.
+    /// Returns the number of the generic-netlink family. It changes when the module `ip_vs` is
+    /// loaded again.
     #[must_use]
     pub fn family_id(&self) -> u16 {
         self.family
     }
 
-    /// Every virtual server with its counters, in the kernel's order.
+    /// Returns every virtual server with its counters, in the kernel's order.
     ///
-    /// A dump of the kernel that is disturbed by another writer may lack entries that exist, and does
-    /// not say so (measured on Linux 6.1): absence proves nothing. See [`Client::table`].
+    /// A dump that another writer disturbs may lack existing entries, and the kernel does not
+    /// report that (measured on Linux 6.1). A missing entry therefore proves nothing. See
+    /// [`Client::table`].
     ///
     /// # Errors
     ///
-    /// The list is not complete.
+    /// The list could not be read to its end.
     pub fn virtual_servers(&mut self) -> Result<Vec<(VirtualServer, Statistics)>, ReadError> {
         let mut servers = Vec::new();
         self.each_virtual_server(|server, statistics| servers.push((server, statistics)))?;
         Ok(servers)
     }
 
-    /// Hands over what [`Client::virtual_servers`] answers one by one, as it comes.
+    /// Reads the list of [`Client::virtual_servers`] and calls `each` for every entry as it
+    /// arrives.
     ///
     /// # Errors
     ///
-    /// The list is not complete.
+    /// The list could not be read to its end.
     pub fn each_virtual_server(
         &mut self,
         mut each: impl FnMut(VirtualServer, Statistics),
@@ -196,11 +205,11 @@ impl<T: Transport> Client<T> {
         .map_err(|source| ReadError::new("virtual servers", source))
     }
 
-    /// The virtual server `key`, none where there is none.
+    /// Returns the virtual server `key`, or `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// It could not be read.
+    /// The virtual server could not be read.
     pub fn virtual_server(
         &mut self,
         key: &VirtualServerKey,
@@ -209,11 +218,12 @@ impl<T: Transport> Client<T> {
         Ok(servers.pop().flatten())
     }
 
-    /// The virtual servers `keys`, in this order, none in the place of each that does not exist. Many are asked for in one send.
+    /// Returns the virtual servers `keys` in this order, with `None` for each that does not exist.
+    /// Many are requested in one send.
     ///
     /// # Errors
     ///
-    /// One of them could not be read.
+    /// A virtual server could not be read.
     pub fn virtual_servers_of(
         &mut self,
         keys: &[VirtualServerKey],
@@ -221,13 +231,13 @@ impl<T: Transport> Client<T> {
         let mut servers = Vec::with_capacity(keys.len());
         for keys in keys.chunks(GETS_PER_SEND) {
             let failed = |source| ReadError::new("virtual servers", source);
-            self.go_on().map_err(failed)?;
-            let mut answers = self.ask_for(keys);
+            self.check_interrupt().map_err(failed)?;
+            let mut answers = self.request_chunk(keys);
             let is_unknown = |(_, outcome): &Answer| outcome.as_ref().is_err_and(is_unknown_family);
             if answers.iter().any(is_unknown) {
                 match self.renew() {
                     Renewed::Same => {}
-                    Renewed::Other => answers = self.ask_for(keys),
+                    Renewed::Other => answers = self.request_chunk(keys),
                     Renewed::Gone => return Err(failed(ReadCause::NoFamily)),
                 }
             }
@@ -240,8 +250,8 @@ impl<T: Transport> Client<T> {
         Ok(servers)
     }
 
-    /// Asks for the virtual servers `keys`, at most [`GETS_PER_SEND`].
-    fn ask_for(&mut self, keys: &[VirtualServerKey]) -> Vec<Answer> {
+    /// Requests the virtual servers `keys`, at most [`GETS_PER_SEND`].
+    fn request_chunk(&mut self, keys: &[VirtualServerKey]) -> Vec<Answer> {
         let family = self.family;
         let questions =
             (keys.iter()).map(|key| envelope(family, about_service(Command::GetService, key)));
@@ -262,12 +272,12 @@ impl<T: Transport> Client<T> {
         answers
     }
 
-    /// The real servers of `key`, in the kernel's order. Empty where there is no such virtual server:
-    /// the kernel does not tell the two apart.
+    /// Returns the real servers of `key`, in the kernel's order. Also empty if the virtual server
+    /// does not exist, since the kernel does not distinguish the two cases.
     ///
     /// # Errors
     ///
-    /// The list is not complete.
+    /// The list could not be read to its end.
     pub fn real_servers(
         &mut self,
         key: &VirtualServerKey,
@@ -287,11 +297,11 @@ impl<T: Transport> Client<T> {
         Ok(servers)
     }
 
-    /// The idle timeouts.
+    /// Returns the idle timeouts.
     ///
     /// # Errors
     ///
-    /// They could not be read.
+    /// The timeouts could not be read.
     pub fn timeouts(&mut self) -> Result<Timeouts, ReadError> {
         let mut timeouts = Timeouts::default();
         self.get(Message::new(Command::GetConfig, Vec::new()), |message| {
@@ -302,11 +312,12 @@ impl<T: Transport> Client<T> {
         Ok(timeouts)
     }
 
-    /// The kernel's version of IPVS and the size of its connection table.
+    /// Returns the kernel's version of IPVS and the size of its connection table.
     ///
     /// # Errors
     ///
-    /// They could not be read; without `CAP_NET_ADMIN` the kind is [`ErrorKind::NotPermitted`].
+    /// The information could not be read. Without `CAP_NET_ADMIN` the kind is
+    /// [`ErrorKind::NotPermitted`].
     pub fn info(&mut self) -> Result<Info, ReadError> {
         let mut info = Info::default();
         self.get(Message::new(Command::GetInfo, Vec::new()), |message| {
@@ -317,11 +328,11 @@ impl<T: Transport> Client<T> {
         Ok(info)
     }
 
-    /// The synchronisation daemons that run.
+    /// Returns the running synchronisation daemons.
     ///
     /// # Errors
     ///
-    /// The list is not complete.
+    /// The list could not be read to its end.
     pub fn sync_daemons(&mut self) -> Result<Vec<SyncDaemon>, ReadError> {
         let mut daemons = Vec::new();
         self.dump(Message::new(Command::GetDaemon, Vec::new()), |message| {
@@ -342,7 +353,8 @@ impl<T: Transport> Client<T> {
         mut each: impl FnMut(Message) -> Result<(), DecodeError>,
     ) -> Result<(), ReadCause> {
         self.read(request, |connection, question| {
-            // The family's dumps carry no mark of interruption, so there is nothing to learn from it.
+            // The integrity is ignored: dumps of this family never carry the mark of an
+            // interruption.
             let integrity = connection.dump(question, |payload| each(decode(payload)?));
             integrity.map(|_integrity| ())
         })
@@ -358,14 +370,14 @@ impl<T: Transport> Client<T> {
         })
     }
 
-    /// Reads once, and once more where the family has another number now. An unknown number is refused before anything is
-    /// handed over.
+    /// Reads once, and again if the family has got another number. The kernel refuses an unknown
+    /// number before it sends any entry.
     fn read(
         &mut self,
         request: Message,
         mut ask: impl FnMut(&mut Connection<T>, &GenlMessage<Message>) -> Result<(), DumpError>,
     ) -> Result<(), ReadCause> {
-        self.go_on()?;
+        self.check_interrupt()?;
         let mut question = envelope(self.family, request);
         match ask(&mut self.connection, &question) {
             Err(error) if is_unknown_family(&error) => match self.renew() {
@@ -380,8 +392,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Fails once the reading is to end.
-    fn go_on(&self) -> Result<(), ReadCause> {
+    /// Fails if the reading was interrupted.
+    fn check_interrupt(&self) -> Result<(), ReadCause> {
         match self.interrupt.load(Ordering::Relaxed) {
             true => Err(ReadCause::Interrupted),
             false => Ok(()),
@@ -389,18 +401,20 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// A virtual server, if there is one, unless it could not be read.
+/// A virtual server if it exists, and the outcome of its request.
 type Answer = (Option<(VirtualServer, Statistics)>, Result<(), DumpError>);
 
-/// Result of looking the family up again.
+/// Result of resolving the family again.
 enum Renewed {
-    /// It has the number that it had, or could not be asked for.
+    /// The number is unchanged, or the kernel did not answer.
     Same,
+    /// The module was loaded again: the family has another number.
     Other,
+    /// The module is not loaded.
     Gone,
 }
 
-/// Returns true if the kernel may not know the number of the family.
+/// Returns true if the kernel may not know the family's number.
 fn is_unknown_family(error: &DumpError) -> bool {
     matches!(error, DumpError::Refused { errno, .. } if errno.0 == libc::ENOENT)
 }
@@ -431,7 +445,7 @@ fn command_attributes(message: &Message) -> &[CommandAttribute] {
     }
 }
 
-/// The virtual server of an answer, none where it tells of none.
+/// Returns the virtual server of an answer; `None` if the answer has none.
 fn service_of(message: &Message) -> Result<Option<(VirtualServer, Statistics)>, DecodeError> {
     for attribute in command_attributes(message) {
         if let CommandAttribute::Service(nested) = attribute {

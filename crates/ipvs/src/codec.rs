@@ -1,9 +1,9 @@
 //! The generic-netlink protocol of IPVS, family `IPVS`, version 1.
 //!
-//! A [`Message`] is a command and its attributes, as they are on the wire: every command and every
-//! attribute of `include/uapi/linux/ip_vs.h` up to Linux 7.0, and any other one as
-//! [`DefaultNla`](netlink_packet_core::DefaultNla). What attributes mean together is said by
-//! [`convert`].
+//! A [`Message`] is a command and its attributes, as they are on the wire. The codec has every
+//! command and attribute of `include/uapi/linux/ip_vs.h` up to Linux 7.0. It keeps any other
+//! attribute as [`DefaultNla`](netlink_packet_core::DefaultNla). [`convert`] translates between
+//! attributes and the types of this crate.
 
 pub mod attributes;
 pub mod convert;

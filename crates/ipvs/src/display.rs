@@ -1,4 +1,4 @@
-//! The words of IPVS as people read them.
+//! Display of the types.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -28,7 +28,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// `10.96.0.10:80/TCP`, `[fd00::1]:80/UDP` or `fwmark 7 (IPv4)`.
+/// Prints as `10.96.0.10:80/TCP`, `[fd00::1]:80/UDP` or `fwmark 7 (IPv4)`.
 impl fmt::Display for VirtualServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -42,7 +42,7 @@ impl fmt::Display for VirtualServerKey {
     }
 }
 
-/// `10.1.2.3:8080` or `[fd00::1]:8080`.
+/// Prints as `10.1.2.3:8080` or `[fd00::1]:8080`.
 impl fmt::Display for RealServerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         socket(self.address, self.port).fmt(f)
@@ -55,7 +55,7 @@ impl fmt::Display for Scheduler {
     }
 }
 
-/// As `ipvsadm -L` prints it: `Masq`, `Local`, `Tunnel`, `Route`, `Bypass`.
+/// Prints as in `ipvsadm -L`: `Masq`, `Local`, `Tunnel`, `Route`, `Bypass`.
 impl fmt::Display for Forwarding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -84,7 +84,7 @@ fn socket(address: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(address, port)
 }
 
-/// `master synchronisation daemon 7 on eth0`.
+/// Prints as `master synchronisation daemon 7 on eth0`.
 impl fmt::Display for SyncDaemon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

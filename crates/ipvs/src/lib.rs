@@ -1,21 +1,22 @@
 //! IPVS, the Linux kernel's layer-4 load balancer: its types, `ipvsadm-save` text, and its
 //! generic-netlink protocol.
 //!
-//! - **Words**: [`VirtualServer`] and [`RealServer`] are what is configured; [`RealServerStatus`],
-//!   [`Statistics`] and [`Connections`] what goes on. Each has one [`VirtualServerKey`] or
-//!   [`RealServerKey`].
+//! - **Types**: [`VirtualServer`] and [`RealServer`] are the configuration; [`RealServerStatus`],
+//!   [`Statistics`] and [`Connections`] are the state. [`VirtualServerKey`] and [`RealServerKey`]
+//!   identify an entry.
 //! - **Text**: [`text`] prints and parses the lines of `ipvsadm-save -n`.
-//! - **Checks**: [`validate`] finds what the kernel takes in silence and cannot do.
-//! - **Bytes**: [`codec`] has every command and attribute of the family `IPVS`, for those who bring a
-//!   transport of their own, on the crates of the netlink-packet family.
-//! - **The socket**: with the feature `client`, `client` talks to the running kernel: many changes in one
-//!   send with an outcome for each, and readings that know when they are not whole.
+//! - **Checks**: [`validate`] finds settings that the kernel accepts silently but does not apply.
+//! - **Codec**: [`codec`] has every command and attribute of the family `IPVS`, on the
+//!   netlink-packet crates, for use with any transport.
+//! - **Client**: with the feature `client`, the module `client` sends requests to the running
+//!   kernel: many changes in one send with an outcome for each, and readings that detect changes by
+//!   other programs.
 //!
-//! Nothing but `client` does any input or output.
+//! Only `client` does input and output.
 //!
-//! # A tour
+//! # Usage
 //!
-//! Lines as operators write them, and their errors:
+//! Parse and check lines of `ipvsadm-save`:
 //!
 //! ```
 //! use ipvs::text::{Line, parse_lines};
@@ -32,7 +33,8 @@
 //! # Ok::<(), ipvs::text::ParseError>(())
 //! ```
 //!
-//! The same told to the kernel, and read back (feature `client`; needs `CAP_NET_ADMIN`):
+//! Send the same configuration to the kernel and read it back (feature `client`; needs
+//! `CAP_NET_ADMIN`):
 //!
 //! ```no_run
 //! # #[cfg(feature = "client")]
@@ -67,7 +69,7 @@
 //! };
 //!
 //! let mut client = Client::open()?;
-//! // Two changes in one send, an outcome for each.
+//! // Two changes in one send, with an outcome for each.
 //! for outcome in client.execute(&[Request::NewService(server), Request::NewDest(key, real)]) {
 //!     match outcome {
 //!         Err(error) if error.kind() == ErrorKind::AlreadyExists => println!("{error}"),
@@ -85,10 +87,11 @@
 //! # fn main() {}
 //! ```
 //!
-//! The examples `list`, `apply` and `drain` are small programs of the same kind.
+//! The examples `list`, `apply` and `drain` are small programs of this kind.
 //!
-//! Kernels from 5.4 on have every command and attribute that is named here; older ones lack some, as
-//! each says. What a later kernel may add is kept as it is (`Other`).
+//! Kernels since 5.4 support every command and attribute of this crate. For those that older
+//! kernels lack, the documentation names the first version. Unknown commands and attributes of
+//! later kernels are kept unchanged (`Other`).
 
 #[cfg(feature = "client")]
 pub mod client;

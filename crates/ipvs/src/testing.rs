@@ -1,4 +1,4 @@
-//! Words of IPVS at random, for tests.
+//! Generators of random values for tests.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -16,7 +16,7 @@ fn family() -> impl Strategy<Value = AddressFamily> {
     prop_oneof![Just(AddressFamily::Ipv4), Just(AddressFamily::Ipv6)]
 }
 
-/// Protocols, also those that are not balanced.
+/// Returns protocols, including those that IPVS does not balance.
 fn protocol() -> impl Strategy<Value = Protocol> {
     prop_oneof![
         Just(Protocol::Tcp),
@@ -26,7 +26,7 @@ fn protocol() -> impl Strategy<Value = Protocol> {
     ]
 }
 
-/// Keys of every kind.
+/// Returns keys of both kinds.
 pub(crate) fn key() -> impl Strategy<Value = VirtualServerKey> {
     let address =
         (any::<IpAddr>(), any::<u16>(), protocol()).prop_map(|(address, port, protocol)| {
@@ -42,7 +42,7 @@ pub(crate) fn key() -> impl Strategy<Value = VirtualServerKey> {
 }
 
 fn flags() -> impl Strategy<Value = ServiceFlags> {
-    // Flags that have a name, and all others but the kernel's own.
+    // Only named flags, or any flags except the kernel's own.
     prop_oneof![
         (0_u32..0x40).prop_map(|bits| bits & !0x2),
         any::<u32>().prop_map(|bits| bits & !0x2),
@@ -50,7 +50,7 @@ fn flags() -> impl Strategy<Value = ServiceFlags> {
     .prop_map(ServiceFlags::from_bits_retain)
 }
 
-/// Virtual servers that can be sent, valid or not.
+/// Returns virtual servers that can be encoded, valid or not.
 pub(crate) fn virtual_server() -> impl Strategy<Value = VirtualServer> {
     let scheduler = prop_oneof![Just("rr"), Just("sh"), Just("mh"), Just("a-long-one-of-15")];
     let timeout = prop_oneof![Just(0), 1_u64..100_000];
@@ -84,7 +84,7 @@ fn forwarding() -> impl Strategy<Value = Forwarding> {
     (0_u8..8, tunnel).prop_map(|(number, tunnel)| Forwarding::from_number(number, tunnel))
 }
 
-/// Real servers that can be sent, valid or not.
+/// Returns real servers that can be encoded, valid or not.
 pub(crate) fn real_server() -> impl Strategy<Value = RealServer> {
     let thresholds = prop_oneof![Just((0, 0)), any::<(u32, u32)>()];
     (
@@ -106,7 +106,7 @@ pub(crate) fn real_server() -> impl Strategy<Value = RealServer> {
         )
 }
 
-/// Synchronisation daemons.
+/// Returns synchronisation daemons.
 pub(crate) fn sync_daemon() -> impl Strategy<Value = SyncDaemon> {
     let role = (0_u32..5).prop_map(SyncRole::from);
     let optional = any::<(Option<u16>, Option<IpAddr>, Option<u16>, Option<u8>)>();

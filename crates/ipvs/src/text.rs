@@ -1,15 +1,16 @@
-//! The text of `ipvsadm-save -n` and `ipvsadm-restore`: what operators read, write and keep.
+//! The text format of `ipvsadm-save -n` and `ipvsadm-restore`.
 //!
-//! A printed line is what Debian's ipvsadm 1.31 prints for the same entry (`ipvsadm.c`,
-//! `print_service_entry` with `FMT_RULE`), without its trailing blank, and with what ipvsadm has no
-//! words for or forgets:
+//! A printed line is the same as that of Debian's ipvsadm 1.31 for the same entry (`ipvsadm.c`,
+//! `print_service_entry` with `FMT_RULE`), except that it has no trailing blank, and has options
+//! that ipvsadm lacks or omits:
 //!
-//! - thresholds (`-x`, `-y`), which `ipvsadm-restore` takes and `ipvsadm-save` does not print;
-//! - `--protocol-N` for protocols besides TCP, UDP and SCTP; `--local`, `--bypass` and
-//!   `--forwarding-N` for forwarding methods besides `-m`, `-g` and `-i`; numbers for tunnel types.
+//! - thresholds (`-x`, `-y`), which `ipvsadm-restore` accepts and `ipvsadm-save` does not print;
+//! - `--protocol-N` for protocols other than TCP, UDP and SCTP;
+//! - `--local`, `--bypass` and `--forwarding-N` for forwarding methods other than `-m`, `-g` and
+//!   `-i`;
+//! - numbers for unknown tunnel types.
 //!
-//! Read back, a line gives the entry that it was printed from, wherever that is
-//! [valid](crate::validate).
+//! A printed line parses to the same entry if the entry is [valid](crate::validate).
 //!
 //! ```
 //! use ipvs::text::{Line, parse_line, print_virtual_server};

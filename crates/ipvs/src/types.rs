@@ -1,4 +1,4 @@
-//! The words of IPVS.
+//! The types of IPVS.
 
 mod numbers;
 mod status;
@@ -23,7 +23,7 @@ impl AddressFamily {
     /// Every family.
     pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
 
-    /// The family of `address`.
+    /// Returns the family of `address`.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address {
@@ -47,21 +47,21 @@ pub enum Protocol {
     Other(u8),
 }
 
-/// The key of a virtual server: the kernel holds at most one for each key.
+/// Key of a virtual server. The kernel has at most one virtual server for each key.
 ///
 /// Source: `ip_vs_genl_parse_service`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum VirtualServerKey {
-    /// Traffic to one address and port. Port 0 with persistence means every port.
+    /// Traffic to one address and port. With persistence, port 0 means every port.
     Address {
         /// The virtual address.
         address: IpAddr,
-        /// The virtual port, 0 for any.
+        /// The virtual port; 0 for every port.
         port: u16,
         /// The transport protocol.
         protocol: Protocol,
     },
-    /// Traffic that carries a firewall mark.
+    /// Traffic with a firewall mark.
     Fwmark {
         /// The family of the traffic.
         family: AddressFamily,
@@ -70,19 +70,19 @@ pub enum VirtualServerKey {
     },
 }
 
-/// The name of a scheduler, for example `rr`. At most 15 bytes (`IP_VS_SCHEDNAME_MAXLEN` 16).
+/// Name of a scheduler, for example `rr`. At most 15 bytes (`IP_VS_SCHEDNAME_MAXLEN` 16).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scheduler(pub std::sync::Arc<str>);
 
 bitflags::bitflags! {
     /// Flags of a virtual server, `IP_VS_SVC_F_*` of `include/uapi/linux/ip_vs.h`.
     ///
-    /// The kernel's own bit `HASHED` (0x2) is removed when decoding and never sent.
+    /// The kernel's own bit `HASHED` (0x2) is removed when decoding, and never sent.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct ServiceFlags: u32 {
         /// Clients stay with one real server.
         const PERSISTENT = 0x1;
-        /// One-packet scheduling: every UDP datagram is balanced alone.
+        /// One-packet scheduling: every UDP datagram is balanced separately.
         const ONE_PACKET = 0x4;
         /// First flag of the scheduler: `sh-fallback`, `mh-fallback`.
         const SCHED_1 = 0x8;
@@ -90,34 +90,36 @@ bitflags::bitflags! {
         const SCHED_2 = 0x10;
         /// Third flag of the scheduler.
         const SCHED_3 = 0x20;
-        // Bits that no kernel names survive a round trip.
+        // Unknown bits survive a round trip.
         const _ = !0;
     }
 }
 
-/// A virtual server as it is configured: its key and its settings, without its real servers.
+/// Configuration of a virtual server: its key and settings, without its real servers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VirtualServer {
-    /// Its key.
+    /// The key.
     pub key: VirtualServerKey,
     /// The scheduler that chooses a real server.
     pub scheduler: Scheduler,
     /// Flags, without the kernel's own.
     pub flags: ServiceFlags,
-    /// The time for which a client stays with its real server, whole seconds; zero without `PERSISTENT`.
+    /// Time for which a client stays with its real server, whole seconds; zero without
+    /// `PERSISTENT`.
     pub persistence_timeout: Duration,
-    /// The clients that count as one for persistence: a prefix length, 32 or 128 for each alone.
+    /// Prefix length of the clients that count as one for persistence; 32 or 128 keeps every client
+    /// separate.
     pub persistence_prefix: u8,
     /// The persistence engine, for example `sip`.
     pub persistence_engine: Option<std::sync::Arc<str>>,
 }
 
-/// The key of a real server within its virtual server.
+/// Key of a real server within its virtual server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RealServerKey {
     /// The server's address.
     pub address: IpAddr,
-    /// The server's port; with direct routing or tunnelling the kernel wants the virtual one.
+    /// The server's port. With direct routing or tunnelling the kernel expects the virtual port.
     pub port: u16,
 }
 
@@ -130,35 +132,35 @@ impl From<SocketAddr> for RealServerKey {
     }
 }
 
-/// The way packets reach a real server, `IP_VS_CONN_F_FWD_MASK` of `include/uapi/linux/ip_vs.h`.
+/// Forwarding method, `IP_VS_CONN_F_FWD_MASK` of `include/uapi/linux/ip_vs.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Forwarding {
     /// Network address translation (0).
     Masquerade,
-    /// Delivered on this host (1).
+    /// Delivery on this host (1).
     LocalNode,
-    /// Encapsulated (2).
+    /// Encapsulation (2).
     Tunnel(Tunnel),
-    /// Sent to the server's link-layer address, unchanged (3).
+    /// Direct routing: the unchanged packet is sent to the server's link-layer address (3).
     DirectRoute,
-    /// To a cache server, unchanged (4).
+    /// Bypass: the unchanged packet is sent to its destination, for cache clusters (4).
     Bypass,
     /// Any other value that the kernel reports.
     Other(u8),
 }
 
-/// Encapsulation towards a real server.
+/// Encapsulation of packets to a real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tunnel {
-    /// The encapsulation.
+    /// The kind of encapsulation.
     pub kind: TunnelKind,
-    /// Destination port of the outer UDP header, GUE alone.
+    /// Destination port of the outer UDP header; only for GUE.
     pub port: u16,
-    /// Checksums of the outer header.
+    /// Checksum options of the outer header.
     pub flags: TunnelFlags,
 }
 
-/// An encapsulation, `IP_VS_CONN_F_TUNNEL_TYPE_*`.
+/// Kind of encapsulation, `IP_VS_CONN_F_TUNNEL_TYPE_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TunnelKind {
     /// IP in IP (0).
@@ -179,45 +181,47 @@ bitflags::bitflags! {
         const CSUM = 0x1;
         /// Remote checksum offload.
         const REMCSUM = 0x2;
-        // Bits that no kernel names survive a round trip.
+        // Unknown bits survive a round trip.
         const _ = !0;
     }
 }
 
-/// A real server as it is configured.
+/// Configuration of a real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RealServer {
-    /// Its key.
+    /// The key.
     pub key: RealServerKey,
-    /// The way packets reach it.
+    /// The forwarding method.
     pub forwarding: Forwarding,
-    /// Its share, 0 to 2^31-1. Weight 0 takes no new connections and keeps the old ones.
+    /// Share of new connections, 0 to 2^31-1. A server with weight 0 gets no new connections and
+    /// keeps the old ones.
     pub weight: u32,
-    /// Connections above which it gets no new ones; 0 for no limit.
+    /// Number of connections above which the server gets no new ones; 0 sets no limit.
     pub upper_threshold: u32,
-    /// Connections below which it gets new ones again; 0 for three quarters of the upper one.
+    /// Number of connections below which the server gets new ones again; 0 means three quarters of
+    /// the upper threshold.
     pub lower_threshold: u32,
 }
 
-/// Connections of a real server as the kernel counts them.
+/// Number of connections of a real server, as the kernel counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Connections {
-    /// In a state that carries data.
+    /// Connections in a state that carries data.
     pub active: u32,
-    /// In any other state; UDP counts here.
+    /// Connections in any other state, and all UDP flows.
     pub inactive: u32,
     /// Persistence templates.
     pub persistent: u32,
 }
 
-/// Idle times after which the kernel forgets a connection, whole seconds. Zero in a request keeps
-/// the present value.
+/// Idle times after which the kernel drops a connection, whole seconds. In a request, zero leaves
+/// the kernel's value unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timeouts {
-    /// An established TCP connection; the kernel starts with 900 s.
+    /// Timeout of an established TCP connection; the kernel's default is 900 s.
     pub tcp: Duration,
-    /// A TCP connection after a FIN; the kernel starts with 120 s.
+    /// Timeout of a TCP connection after a FIN; the kernel's default is 120 s.
     pub tcp_fin: Duration,
-    /// A UDP flow; the kernel starts with 300 s.
+    /// Timeout of a UDP flow; the kernel's default is 300 s.
     pub udp: Duration,
 }

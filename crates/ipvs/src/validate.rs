@@ -1,8 +1,8 @@
-//! Checks before sending: the kernel accepts many a contradiction silently, and refuses others with an error number that names
-//! nothing.
+//! Checks of settings before they are sent. The kernel accepts many contradictions silently, and
+//! refuses others with an error number that does not name the setting.
 //!
-//! [`VirtualServer::validate`] and [`RealServer::validate`] find every problem at once. What each
-//! [`Invalid`] says of the kernel was seen on Linux 6.1.
+//! [`VirtualServer::validate`] and [`RealServer::validate`] return every problem at once. The
+//! documentation of each [`Invalid`] describes the behaviour of Linux 6.1.
 
 mod real_server;
 #[cfg(test)]
@@ -13,63 +13,69 @@ use std::time::Duration;
 
 use crate::types::{AddressFamily, Protocol, RealServer, VirtualServer, VirtualServerKey};
 
-/// The longest persistence timeout that every kernel counts right: the kernel multiplies the seconds
-/// by its ticks (at most 1,000 each second) in 32 bits, and takes what is left of an overflow
+/// Longest persistence timeout that every kernel handles correctly. The kernel multiplies the
+/// seconds by its ticks (at most 1,000 per second) in 32 bits and ignores an overflow
 /// (`ip_vs_add_service`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1).
 pub const LONGEST_PERSISTENCE: Duration = Duration::from_secs(4_294_967);
 
-/// The longest name of a scheduler or persistence engine, bytes: `IP_VS_SCHEDNAME_MAXLEN` and
-/// `IP_VS_PENAME_MAXLEN` less the zero at the end.
+/// Maximum length of the name of a scheduler or persistence engine, bytes: `IP_VS_SCHEDNAME_MAXLEN`
+/// and `IP_VS_PENAME_MAXLEN` without the zero at the end.
 pub const LONGEST_NAME: usize = 15;
 
-/// A fault of a virtual server or real server.
+/// An invalid setting of a virtual server or real server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Invalid {
-    /// Empty it is no scheduler's (`ENOENT`), too long it is refused (`EINVAL`); of one that holds a
-    /// zero byte the part before is taken.
+    /// The scheduler's name is invalid:
+    ///
+    /// - empty: no scheduler has this name (`ENOENT`),
+    /// - too long: refused (`EINVAL`),
+    /// - with a zero byte: the part before it is used.
     #[error("scheduler: the name {0}")]
     Scheduler(InvalidName),
-    /// Empty it is taken for none; too long no engine has it (`ENOENT`) or it is refused (`EINVAL`); of
-    /// one that holds a zero byte the part before is taken.
+    /// The persistence engine's name is invalid:
+    ///
+    /// - empty: means no engine,
+    /// - too long: no engine has this name (`ENOENT`), or it is refused (`EINVAL`),
+    /// - with a zero byte: the part before it is used.
     #[error("persistence_engine: the name {0}")]
     PersistenceEngine(InvalidName),
-    /// Bits that no kernel gives a meaning. Accepted, stored and without effect; `HASHED` (0x2) is
-    /// the kernel's own.
+    /// Bits without a meaning in any kernel, or `HASHED` (0x2), which is the kernel's own. They are
+    /// accepted and stored, without effect.
     #[error("flags: no kernel knows the bits {unknown:#x}")]
     Flags {
         /// The bits.
         unknown: u32,
     },
-    /// Accepted; without effect but for UDP.
+    /// Accepted; has an effect only for UDP.
     #[error("flags: ONE_PACKET does nothing for {protocol}")]
     OnePacket {
         /// The protocol.
         protocol: Protocol,
     },
-    /// Accepted; such a virtual server takes no traffic.
+    /// Accepted; such a virtual server gets no traffic.
     #[error("key: IPVS balances TCP, UDP and SCTP, not {protocol}")]
     Protocol {
         /// The protocol.
         protocol: Protocol,
     },
-    /// Accepted; port 0 means every port only to a persistent virtual server, and one that is not
-    /// takes no traffic.
-    #[error("key: port 0 wants the flag PERSISTENT")]
+    /// Accepted. Port 0 means every port only for a persistent virtual server; any other virtual
+    /// server with port 0 gets no traffic.
+    #[error("key: port 0 needs the flag PERSISTENT")]
     PortWithoutPersistence,
-    /// Accepted; clients do not stay.
-    #[error("persistence_timeout: PERSISTENT without time")]
+    /// Accepted; clients do not stay with their real server.
+    #[error("persistence_timeout: PERSISTENT without a timeout")]
     PersistenceWithoutTimeout,
     /// Accepted and stored, without effect.
     #[error("persistence_timeout: {0:?} without the flag PERSISTENT")]
     TimeoutWithoutPersistence(Duration),
-    /// The fraction would be cut off.
+    /// The encoding drops the fraction.
     #[error("persistence_timeout: {0:?} is not whole seconds")]
     TimeoutFraction(Duration),
-    /// Accepted, and another time is stored. See [`LONGEST_PERSISTENCE`].
-    #[error("persistence_timeout: {0:?} is more than the kernel can count")]
+    /// Accepted; the kernel stores another time. See [`LONGEST_PERSISTENCE`].
+    #[error("persistence_timeout: {0:?} exceeds the maximum of the kernel")]
     TimeoutTooLong(Duration),
-    /// For IPv4 this cannot be sent as it is; for IPv6 the kernel refuses it (`EINVAL`).
-    #[error("persistence_prefix: {prefix} is no prefix length of {family} clients")]
+    /// For IPv4 the length cannot be encoded; for IPv6 the kernel refuses it (`EINVAL`).
+    #[error("persistence_prefix: {prefix} is not a prefix length of {family} clients")]
     Prefix {
         /// The prefix length.
         prefix: u8,
@@ -86,34 +92,34 @@ pub enum Invalid {
     #[error("persistence_engine: an engine without the flag PERSISTENT")]
     EngineWithoutPersistence,
     /// Refused (`EINVAL`).
-    #[error("key: no packet can be sent to {0} alone")]
+    #[error("key: {0} is not the address of a single host")]
     Address(std::net::IpAddr),
-    /// Refused (`EINVAL`): only a tunnel joins two families.
-    #[error("key: a real server of {real} wants a tunnel for {virtual_server} traffic")]
+    /// Refused (`EINVAL`): only a tunnel connects two families.
+    #[error("key: a real server of {real} needs a tunnel for {virtual_server} traffic")]
     Family {
         /// The real server's family.
         real: AddressFamily,
         /// The virtual server's family.
         virtual_server: AddressFamily,
     },
-    /// Accepted; packets keep the virtual port, for only masquerading changes it.
-    #[error("key: without masquerading the port stays {virtual_port} and cannot become {port}")]
+    /// Accepted; packets keep the virtual port, since only masquerading changes it.
+    #[error("key: the port stays {virtual_port} instead of {port}: only masquerading changes it")]
     Port {
         /// The real server's port.
         port: u16,
         /// The virtual server's port.
         virtual_port: u16,
     },
-    /// Accepted; packets are dropped. Numbers above 7 are cut to three bits.
+    /// Accepted; packets are dropped. The kernel cuts numbers above 7 to three bits.
     #[error("forwarding: no kernel knows method {0}")]
     Forwarding(u8),
     /// Accepted; packets are dropped.
     #[error("forwarding: no kernel knows tunnel type {0}")]
     TunnelKind(u8),
     /// Refused (`EINVAL`).
-    #[error("forwarding: a GUE tunnel wants a port")]
+    #[error("forwarding: a GUE tunnel needs a port")]
     TunnelPort,
-    /// Bits that no kernel gives a meaning: accepted and stored.
+    /// Bits without a meaning in any kernel: accepted and stored.
     #[error("forwarding: no kernel knows the tunnel flags {unknown:#x}")]
     TunnelFlags {
         /// The bits.
@@ -122,7 +128,7 @@ pub enum Invalid {
     /// Refused (`ERANGE`).
     #[error("weight: {0} is above 2147483647")]
     Weight(u32),
-    /// Refused (`ERANGE`), with an upper threshold of 0 (none) too.
+    /// Refused (`ERANGE`), also with an upper threshold of 0 (none).
     #[error("lower_threshold: {lower} is above the upper threshold {upper}")]
     Thresholds {
         /// The lower threshold.
@@ -132,25 +138,25 @@ pub enum Invalid {
     },
 }
 
-/// A fault of a name.
+/// Problem of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum InvalidName {
-    /// It has no bytes.
+    /// The name is empty.
     #[error("is empty")]
     Empty,
-    /// It has more than [`LONGEST_NAME`] bytes.
-    #[error("has {bytes} bytes, of {LONGEST_NAME} at most")]
+    /// The name has more than [`LONGEST_NAME`] bytes.
+    #[error("has {bytes} bytes, the maximum is {LONGEST_NAME}")]
     TooLong {
-        /// Its length.
+        /// Length of the name, bytes.
         bytes: usize,
     },
-    /// The kernel takes a zero byte for the end.
-    #[error("holds a zero byte")]
+    /// The name contains a zero byte, which ends it for the kernel.
+    #[error("contains a zero byte")]
     HoldsZero,
 }
 
 impl VirtualServer {
-    /// Checks that the kernel can do what this says.
+    /// Checks that the kernel applies these settings as they are.
     ///
     /// # Errors
     ///
@@ -161,7 +167,7 @@ impl VirtualServer {
 }
 
 impl RealServer {
-    /// Checks that the kernel can do what this says in the virtual server `key`.
+    /// Checks that the kernel applies these settings as they are, in the virtual server `key`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Runs a whole plan, for programs that run one and exit.
+//! Applies a whole plan, for programs that run once and exit.
 
 #[cfg(test)]
 mod tests;
@@ -9,39 +9,40 @@ use model::{Plan, PlannedOp, Stage};
 use model::kernel::Kernel;
 use model::kernel::OpError;
 
-/// Number of changes that are handed over at once: an observer sees progress in between.
+/// Maximum number of ops passed to the kernel at once, so that an observer sees progress.
 const CHUNK: usize = 1024;
 
-/// The outcome of one op of a plan.
+/// Outcome of one op of a plan.
 #[derive(Debug)]
 pub enum Fate {
-    /// It was done.
+    /// The op succeeded.
     Done,
-    /// It failed.
+    /// The op failed.
     Failed(OpError),
-    /// It was skipped, because it depends on an op that failed ([`DependencyGate`]).
+    /// The op was skipped, because it depends on an op that failed ([`DependencyGate`]).
     LeftOut,
 }
 
-/// Runs `plan` stage by stage and reports the outcome of each op. An op that fails blocks only the ops that depend on it.
-pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, mut tell: impl FnMut(&PlannedOp, Fate)) {
+/// Applies `plan` stage by stage and reports the outcome of each op. A failed op blocks only the
+/// ops that depend on it.
+pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, mut report: impl FnMut(&PlannedOp, Fate)) {
     let mut gate = DependencyGate::default();
     for stage in &plan.stages {
         for chunk in stage.ops.chunks(CHUNK) {
             let (ops, left_out) = gate.admit(chunk.to_vec());
             for planned in &left_out {
-                tell(planned, Fate::LeftOut);
+                report(planned, Fate::LeftOut);
             }
             let stage = Stage { ops };
             for (planned, outcome) in stage.ops.iter().zip(kernel.apply(&stage)) {
                 match outcome {
                     Ok(()) => {
                         gate.done(&planned.op);
-                        tell(planned, Fate::Done);
+                        report(planned, Fate::Done);
                     }
                     Err(error) => {
                         gate.not_done(&planned.op);
-                        tell(planned, Fate::Failed(error));
+                        report(planned, Fate::Failed(error));
                     }
                 }
             }

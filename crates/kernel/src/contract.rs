@@ -1,8 +1,8 @@
-//! The promises of a kernel, as named cases: run on [`crate::memory`] everywhere and on [`crate::linux`] in a VM.
-//! `docs/kernel-contract.md` lists them with the facts behind them.
+//! The kernel contract as named test cases, which run on [`crate::memory`] everywhere and on
+//! [`crate::linux`] in a VM. `docs/kernel-contract.md` lists the cases with the facts behind them.
 //!
-//! A case takes a kernel with nothing in it, as of a fresh network namespace whose `lo` is up, and
-//! panics where the kernel does not keep the promise.
+//! Each case gets an empty kernel, like a fresh network namespace whose `lo` is up. It panics if
+//! the kernel violates the contract.
 
 mod addresses;
 mod builders;
@@ -16,16 +16,16 @@ use std::net::SocketAddr;
 
 use model::kernel::Kernel;
 
-/// A kernel, and what a case needs besides.
+/// A kernel with the additional actions that cases need.
 pub trait ContractKernel: Kernel {
-    /// A client on this node sends one datagram to `to`, from a port of its own.
+    /// Sends one datagram from a client on this node, with its own port, to `to`.
     fn send_datagram(&mut self, to: SocketAddr);
 }
 
-/// One promise: its name and its check.
+/// A case: its name and its check.
 pub type Case = (&'static str, fn(&mut dyn ContractKernel));
 
-/// Every promise.
+/// Returns all cases.
 #[must_use]
 pub fn cases() -> Vec<Case> {
     [
@@ -39,7 +39,7 @@ pub fn cases() -> Vec<Case> {
     .concat()
 }
 
-/// A table of cases from functions, named as they are.
+/// Defines the table of cases from functions, named after the functions.
 macro_rules! named {
     ($($name:ident),* $(,)?) => {
         pub(super) const CASES: &[$crate::contract::Case] = &[$((stringify!($name), $name)),*];

@@ -1,25 +1,25 @@
-//! Linux error numbers and what they mean as answers to changes.
+//! Converts Linux error numbers of changes to error kinds and back.
 
 use std::net::IpAddr;
 
 use model::Op;
 use model::kernel::{Errno, OpError, OpErrorKind};
 
-/// The error of `op`, which the kernel answered with `errno`.
+/// Returns the error for `op`, which the kernel answered with `errno`.
 #[must_use]
 pub fn op_error(op: Op, errno: Errno) -> OpError {
     let kind = kind_of(&op, errno);
     OpError::new(op, kind, Some(errno))
 }
 
-/// Returns the meaning of `errno` as the answer to `op`.
+/// Returns the meaning of `errno` as an answer to `op`.
 ///
 /// Source: `ip_vs_genl_set_cmd`, `net/netfilter/ipvs/ip_vs_ctl.c`; `inet_rtm_newaddr`,
 /// `net/ipv4/devinet.c`; `inet6_rtm_newaddr`, `net/ipv6/addrconf.c`; Linux 6.1.
 #[must_use]
 pub fn kind_of(op: &Op, errno: Errno) -> OpErrorKind {
     match (errno.0, op) {
-        // `addrconf_add_dev`; whoever lacks the capability is answered EPERM.
+        // From `addrconf_add_dev`. A process without the capability gets EPERM instead.
         (libc::EACCES, Op::AddAddress(IpAddr::V6(_))) => OpErrorKind::Ipv6Disabled,
         (libc::EPERM | libc::EACCES, _) => OpErrorKind::NotPermitted,
         (libc::EEXIST, _) => OpErrorKind::AlreadyExists,
@@ -29,7 +29,7 @@ pub fn kind_of(op: &Op, errno: Errno) -> OpErrorKind {
             OpErrorKind::NoDevice
         }
         (libc::EADDRNOTAVAIL, Op::DelAddress(_)) => OpErrorKind::NoSuchAddress,
-        // A persistence engine that the kernel lacks has the same number.
+        // A missing persistence engine has the same number.
         (libc::ENOENT, Op::AddVirtualServer(server) | Op::SetVirtualServer(server))
             if server.persistence_engine.is_none() =>
         {
@@ -50,7 +50,7 @@ pub fn kind_of(op: &Op, errno: Errno) -> OpErrorKind {
     }
 }
 
-/// The number with which the kernel says this; none where it says nothing.
+/// Returns the kernel's number for an error kind, or `None` if the kernel has no number for it.
 #[must_use]
 pub fn errno_of(kind: &OpErrorKind) -> Option<Errno> {
     let number = match kind {

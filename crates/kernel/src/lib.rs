@@ -1,5 +1,9 @@
-//! Implementations of [`Kernel`], which reads a node's tables and changes them: [`linux`] and [`memory`] answer
-//! alike, and [`contract`] is the suite that both pass. [`read_only`] has kernels that cannot change anything.
+//! Implementations of [`Kernel`], which reads and changes the tables of a node.
+//!
+//! - [`linux`] is the Linux kernel.
+//! - [`memory`] is a kernel in memory with the same behaviour.
+//! - [`read_only`] contains kernels that reject every change.
+//! - [`contract`] is the test suite that [`linux`] and [`memory`] pass.
 
 mod carry_out;
 pub mod contract;

@@ -46,16 +46,17 @@ pub use sysctls::setting;
 pub use udp_flows::{Cleared, Conntrack, ConntrackError};
 use virtual_servers::VirtualServers;
 
-/// Number of attempts at a reading that changes of another program may have torn, before it is given as torn.
+/// Maximum number of readings until a reading that another program disturbed is returned as torn.
 const READINGS: u32 = 3;
 
-/// Maximum number of changes handed to a table at once: many sends, little memory however large the stage, and a
-/// moment between them in which a stop is seen.
+/// Maximum number of changes in one batch of a table. It allows large sends, limits the memory, and
+/// gives a stop signal the chance to take effect.
 const BATCH: usize = 4096;
 
-/// The kernel of the network namespace in which it was opened, whichever namespace its thread enters
-/// later; only the packet filter's rules and the settings are those of the thread's namespace at each
-/// call.
+/// The kernel of the network namespace in which it was opened, whichever namespace its thread
+/// enters later.
+///
+/// Only iptables rules and settings belong to the namespace of the calling thread.
 pub struct LinuxKernel {
     virtual_servers: VirtualServers,
     addresses: Addresses,
@@ -67,12 +68,12 @@ pub struct LinuxKernel {
 }
 
 impl LinuxKernel {
-    /// Opens the kernel for reading and writing; finds out whether IPVS is there and may be used.
+    /// Opens the kernel for reading and writing, and checks that IPVS is available and may be used.
     ///
     /// # Errors
     ///
-    /// [`OpenError::NoModule`] where the kernel has no IPVS, after `modules` was followed;
-    /// [`OpenError::NotPermitted`] without `CAP_NET_ADMIN`.
+    /// - [`OpenError::NoModule`] if the kernel has no IPVS, after `modules` was applied
+    /// - [`OpenError::NotPermitted`] without `CAP_NET_ADMIN`
     pub fn open(modules: ModulePolicy) -> Result<Self, OpenError> {
         Ok(Self {
             virtual_servers: VirtualServers::open(modules)?,
@@ -85,15 +86,15 @@ impl LinuxKernel {
         })
     }
 
-    /// The same with the packet filter that `backend` says, which otherwise is found out.
+    /// Selects the packet filter. Without this call it is detected.
     #[must_use]
     pub fn with_iptables(mut self, backend: IptablesBackend) -> Self {
         self.rules.set_backend(backend);
         self
     }
 
-    /// The same, ended by `stop`: from then on programs that run are killed, and readings and changes end before their
-    /// next step, with an error that says so.
+    /// Sets the stop signal. Once it is set, running programs are killed, and readings and changes
+    /// end before their next step with an error that names the stop.
     #[must_use]
     pub fn with_stop(mut self, stop: StopSignal) -> Self {
         self.virtual_servers.set_stop(stop.clone());
@@ -102,14 +103,15 @@ impl LinuxKernel {
         self
     }
 
-    /// Returns the programs that change the packet filter, and why; none before rules were first read or changed.
+    /// Returns the iptables programs in use and the reason for their choice, or `None` before rules
+    /// were first read or changed.
     #[must_use]
     pub fn iptables(&self) -> Option<&Choice> {
         self.rules.chosen()
     }
 
-    /// Fails once the stop is set.
-    fn go_on(&self, what: &'static str) -> Result<(), ObserveError> {
+    /// Returns an error once the stop signal is set.
+    fn check_stop(&self, what: &'static str) -> Result<(), ObserveError> {
         match self.stop.is_set() {
             true => Err(ObserveError::Stopping { what }),
             false => Ok(()),
@@ -140,10 +142,10 @@ impl Kernel for LinuxKernel {
             snapshot.node.missing = families.missing(virtual_servers, rules);
         }
         if scope.addresses {
-            self.go_on("the addresses")?;
+            self.check_stop("the addresses")?;
             self.addresses.observe(&mut snapshot)?;
         }
-        self.go_on("the sets")?;
+        self.check_stop("the sets")?;
         self.sets.observe(&scope.sets, &mut snapshot)?;
         if scope.rules {
             self.rules.observe(&mut snapshot)?;
@@ -169,7 +171,7 @@ impl Kernel for LinuxKernel {
 }
 
 impl LinuxKernel {
-    /// Does the change of `op`, and with it those after it that the same table does.
+    /// Applies the change of `op` together with the following changes of the same table.
     fn apply_batch<'a>(
         &mut self,
         op: &'a Op,
@@ -198,7 +200,7 @@ impl LinuxKernel {
                 });
                 self.sets.apply(&batch)
             }
-            // The others are done one by one.
+            // Other changes are applied one by one.
             Change::Device(change) => vec![self.addresses.change_device(op, change)],
             Change::Rules(family, patch) => vec![self.rules.apply(op, family, patch)],
             Change::Setting(name, value) => vec![self.sysctls.apply(op, name, value)],

@@ -1,5 +1,5 @@
-//! A kernel in memory: a second implementation, as strict as Linux, with knobs for faults and for
-//! what other programs do to the tables.
+//! A kernel in memory: a second implementation that is as strict as Linux. Tests can inject faults
+//! and changes of other programs.
 
 mod addresses;
 mod faults;
@@ -28,17 +28,17 @@ use virtual_servers::VirtualServers;
 /// Number of changes in one send, as in [`crate::linux`].
 const OPS_PER_SEND: usize = 256;
 
-/// A kernel in memory. A clone is another handle to the same kernel: a test keeps one while a loop
-/// owns the other.
+/// A kernel in memory. A clone is another handle to the same kernel, so a test can keep one handle
+/// while a loop owns the other.
 ///
-/// It starts like a fresh network namespace whose `lo` is up: no virtual servers, no dummy device, and
-/// every scheduler of Linux at hand.
+/// It starts like a fresh network namespace whose `lo` is up: without virtual servers and without
+/// the dummy device. All schedulers of Linux are available.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryKernel {
     state: Arc<Mutex<State>>,
 }
 
-/// All that the kernel holds, and what is to go wrong.
+/// Tables of the kernel and pending faults.
 #[derive(Debug)]
 struct State {
     virtual_servers: VirtualServers,
@@ -76,25 +76,25 @@ impl Default for State {
     }
 }
 
-/// Number of uses of the kernel, failures included.
+/// Number of calls of the kernel, including failed ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Changes asked for.
+    /// Changes requested.
     pub ops: u64,
-    /// Sends: one for each started 256 changes of a stage.
+    /// Sends: one per started 256 changes of a stage.
     pub sends: u64,
     /// Readings.
     pub observations: u64,
 }
 
 impl MemoryKernel {
-    /// A kernel with nothing in it.
+    /// Creates an empty kernel.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A kernel that holds `tables`, and the dummy device if they have addresses.
+    /// Creates a kernel with `tables`, and with the dummy device if they contain addresses.
     #[must_use]
     pub fn with_tables(tables: &NodeTables) -> Self {
         let kernel = Self::default();
@@ -107,25 +107,25 @@ impl MemoryKernel {
         kernel
     }
 
-    /// Returns the tables as they are now, faults or not. Not counted as a reading.
+    /// Returns the current tables, unaffected by faults. This does not count as a reading.
     #[must_use]
     pub fn tables(&self) -> NodeTables {
         self.snapshot().tables
     }
 
-    /// A true reading of everything, faults or not. Not counted as a reading.
+    /// Returns a complete snapshot, unaffected by faults. This does not count as a reading.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.look(&Scope::EVERYTHING)
     }
 
-    /// A true reading of `scope`, faults or not. Not counted as a reading.
+    /// Returns a snapshot of `scope`, unaffected by faults. This does not count as a reading.
     #[must_use]
     pub fn look(&self, scope: &Scope) -> Snapshot {
         self.state().read(scope)
     }
 
-    /// Returns the number of uses of the kernel so far.
+    /// Returns the number of calls so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.state().counts
@@ -180,7 +180,7 @@ impl State {
         snapshot
     }
 
-    /// Does `op`, or what the fault that waits for it says.
+    /// Applies `op`, or the fault that is pending for it.
     fn answer(&mut self, op: &Op) -> OpOutcome {
         let number = self.counts.ops;
         self.counts.ops += 1;
@@ -196,7 +196,7 @@ impl State {
                 Some(Fault::Refuse(kind)) => Err(kind),
                 Some(Fault::LoseRequest) => Err(OpErrorKind::Unknown),
                 Some(Fault::LoseAnswer) => {
-                    // Whatever it was, nobody hears of it.
+                    // The outcome is dropped, because the answer is lost.
                     let _ = self.do_op(op);
                     Err(OpErrorKind::Unknown)
                 }

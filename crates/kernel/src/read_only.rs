@@ -1,4 +1,4 @@
-//! Kernels that cannot change anything: what `ipvsctl diff` holds.
+//! Kernels that reject every change, as used by `ipvsctl diff`.
 
 use model::{NodeTables, Scope, Snapshot, Stage};
 
@@ -8,13 +8,13 @@ use model::kernel::{ObserveError, OpError, OpErrorKind};
 #[cfg(test)]
 mod tests;
 
-/// Reads through another kernel, which it never asks to change anything: the kernel inside is out of
-/// reach, and the one call made to it is [`Kernel::observe`].
+/// Reads through another kernel and never changes it. The inner kernel is not accessible, and the
+/// only call to it is [`Kernel::observe`].
 #[derive(Debug)]
 pub struct ReadOnly<K>(K);
 
 impl<K: Kernel> ReadOnly<K> {
-    /// Takes the pen away from `kernel`.
+    /// Wraps `kernel`.
     #[must_use]
     pub fn new(kernel: K) -> Self {
         Self(kernel)
@@ -26,13 +26,13 @@ impl<K: Kernel> Kernel for ReadOnly<K> {
         self.0.observe(scope)
     }
 
-    /// Refuses every change with [`OpErrorKind::ReadOnly`].
+    /// Rejects every change with [`OpErrorKind::ReadOnly`].
     fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome> {
         refuse(stage)
     }
 }
 
-/// A kernel that was read earlier, or elsewhere: answers from a value.
+/// A kernel that answers from a snapshot, which was read earlier or elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Saved(Snapshot);
 
@@ -42,7 +42,8 @@ impl From<Snapshot> for Saved {
     }
 }
 
-/// The dummy device exists if there are addresses; of the rest nothing is known.
+/// Assumes that the dummy device exists if there are addresses. Other properties of the node are
+/// unknown.
 impl From<NodeTables> for Saved {
     fn from(tables: NodeTables) -> Self {
         Self(Snapshot {
@@ -60,7 +61,7 @@ impl Kernel for Saved {
         Ok(snapshot)
     }
 
-    /// Refuses every change with [`OpErrorKind::ReadOnly`].
+    /// Rejects every change with [`OpErrorKind::ReadOnly`].
     fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome> {
         refuse(stage)
     }

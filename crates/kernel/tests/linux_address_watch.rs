@@ -1,4 +1,4 @@
-//! Notices of changed addresses from a real kernel.
+//! Address-change notices of a real kernel.
 
 mod vm;
 
@@ -12,17 +12,17 @@ use model::Op;
 
 use vm::{do_all, in_namespace, make_bridge, open};
 
-/// Long enough for any change to be told.
+/// Longer than any change takes to be reported.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Long enough for a change to be told if it were one.
+/// Longer than a change would take to be reported.
 const QUIET: Duration = Duration::from_millis(300);
 
 fn ip(arguments: &str) {
     let status = Command::new("ip").args(arguments.split(' ')).status();
-    assert!(status.expect("ip is there").success(), "ip {arguments}");
+    assert!(status.expect("ip is installed").success(), "ip {arguments}");
 }
 
-/// A watch in a thread of its own, which tells what it saw.
+/// A watch in a separate thread, which forwards what it reports.
 struct Watch {
     seen: mpsc::Receiver<Watched>,
     stop: Option<WatchStop>,
@@ -48,7 +48,8 @@ impl Watch {
         Self { seen, stop }
     }
 
-    /// Checks that `change` is one of other interfaces than the dummy device, if `is_change`; nothing is lost.
+    /// Checks that `change` is reported as a change of other interfaces if `is_change` is true, and
+    /// that nothing is lost.
     fn check(&self, what: &str, change: impl FnOnce(), is_change: bool) {
         change();
         let seen = self.seen(if is_change { PATIENCE } else { QUIET });
@@ -63,15 +64,16 @@ impl Watch {
         self.check(arguments, || ip(arguments), is_change);
     }
 
-    /// Returns the part of the dummy device that `change` deletes, and whether other interfaces change.
+    /// Returns the losses of the dummy device that `change` causes, and true if other interfaces
+    /// change.
     fn loses(&self, change: impl FnOnce()) -> (Lost, bool) {
         change();
         let seen = self.seen(PATIENCE);
         (seen.lost, seen.interfaces)
     }
 
-    /// All changes from the first one, which comes within `limit`, until nothing more comes: the kernel makes addresses of
-    /// its own.
+    /// Returns all changes, from the first one, which arrives within `limit`, until the kernel is
+    /// quiet. The kernel also creates addresses itself.
     fn seen(&self, mut limit: Duration) -> Changes {
         let mut all = Changes::default();
         loop {
@@ -100,7 +102,7 @@ fn addresses(last: impl IntoIterator<Item = u8>) -> LostAddresses {
 }
 
 #[test]
-fn interfaces_and_addresses_that_come_and_go_are_told() {
+fn added_and_deleted_interfaces_and_addresses_are_reported() {
     in_namespace(|| {
         let watch = Watch::new();
         watch.runs("link add eth0 type dummy", true);
@@ -113,7 +115,7 @@ fn interfaces_and_addresses_that_come_and_go_are_told() {
 }
 
 #[test]
-fn what_is_there_already_is_no_change() {
+fn existing_interfaces_are_not_changes() {
     in_namespace(|| {
         ip("link add eth0 type dummy");
         ip("address add 192.0.2.1/24 dev eth0");
@@ -185,7 +187,7 @@ fn a_deleted_device_with_addresses_is_lost() {
 }
 
 #[test]
-fn a_device_that_was_there_before_is_ours_too() {
+fn an_existing_dummy_device_is_watched() {
     in_namespace(|| {
         let mut kernel = open();
         do_all(&mut kernel, [Op::EnsureDevice]);
@@ -195,7 +197,7 @@ fn a_device_that_was_there_before_is_ours_too() {
         let (lost, interfaces) = watch.loses(|| ip("link set kube-ipvs0 name other"));
         assert_eq!((lost.device, interfaces), (true, true));
         watch.runs("address add 10.96.0.11/32 dev other", true);
-        // Another device of its name.
+        // Another device takes its name.
         let (lost, _) = watch.loses(|| ip("link add kube-ipvs0 type bridge"));
         assert!(lost.device);
     });
@@ -208,7 +210,7 @@ fn a_port_that_leaves_its_bridge_does_not_vanish() {
         ip("link add eth0 type dummy");
         ip("link set eth0 up");
         ip("link set br0 up");
-        // The kernel makes addresses of its own now.
+        // The kernel now creates addresses itself.
         std::thread::sleep(Duration::from_secs(3));
         ip("link set eth0 master br0");
         std::thread::sleep(Duration::from_secs(1));
@@ -219,7 +221,7 @@ fn a_port_that_leaves_its_bridge_does_not_vanish() {
 }
 
 #[test]
-fn a_burst_is_told_once() {
+fn a_burst_is_reported_once() {
     in_namespace(|| {
         let watch = Watch::new();
         let script: String = (0..200)
@@ -241,9 +243,9 @@ fn a_burst_is_told_once() {
     });
 }
 
-/// More than its buffer holds, while nobody waits.
+/// Sends more notices than the buffer holds while nothing reads them.
 #[test]
-fn dropped_notices_are_a_change_and_later_ones_are_told() {
+fn dropped_notices_are_a_change_and_later_ones_are_reported() {
     in_namespace(|| {
         let mut kernel = open();
         do_all(&mut kernel, [Op::EnsureDevice]);
@@ -266,7 +268,7 @@ fn dropped_notices_are_a_change_and_later_ones_are_told() {
 }
 
 #[test]
-fn the_watch_ends_when_it_is_told_to() {
+fn the_watch_ends_when_it_is_stopped() {
     in_namespace(|| {
         let mut watch = Watch::new();
         drop(watch.stop.take());

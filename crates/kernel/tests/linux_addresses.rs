@@ -24,7 +24,7 @@ fn observe(kernel: &mut LinuxKernel) -> Snapshot {
     kernel.observe(&scope).expect("a reading")
 }
 
-/// `count` addresses, both families in turn.
+/// Returns `count` addresses, alternating between both families.
 fn addresses(count: u16) -> Vec<IpAddr> {
     (0..count)
         .map(|number| {
@@ -48,19 +48,19 @@ fn an_address_is_usable_at_once_though_the_device_is_down() {
             let server = UdpSocket::bind((address, 5353)).expect("the address is local");
             server
                 .set_read_timeout(Some(Duration::from_secs(5)))
-                .expect("a timeout");
+                .expect("the timeout is valid");
             let client = UdpSocket::bind((address, 0)).expect("the address is local");
             client.send_to(b"hello", (address, 5353)).expect("a route");
             let mut buffer = [0; 16];
-            let (length, _) = server.recv_from(&mut buffer).expect("the datagram");
+            let (length, _) = server.recv_from(&mut buffer).expect("a datagram arrives");
             assert_eq!(&buffer[..length], b"hello");
         }
-        assert!(!is_up(DEVICE).expect("its flags"));
+        assert!(!is_up(DEVICE).expect("the device has flags"));
     });
 }
 
 #[test]
-fn an_address_serves_no_more_once_it_is_deleted() {
+fn a_deleted_address_is_not_served() {
     in_namespace(|| {
         let mut kernel = open();
         do_all(&mut kernel, [Op::EnsureDevice]);
@@ -74,10 +74,10 @@ fn an_address_serves_no_more_once_it_is_deleted() {
     });
 }
 
-/// Why one route to the network of all Services does not stand in for their addresses.
+/// Shows why one route to the network of all Services cannot replace their addresses.
 #[test]
 fn a_local_route_makes_addresses_that_nobody_has_the_nodes_own() {
-    const NOBODYS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 200, 200));
+    const UNASSIGNED: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 200, 200));
     let source_to = |destination: IpAddr| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
         socket.connect((destination, 53))?;
@@ -87,21 +87,21 @@ fn a_local_route_makes_addresses_that_nobody_has_the_nodes_own() {
         let mut kernel = open();
         do_all(&mut kernel, [Op::EnsureDevice, Op::AddAddress(VIP4)]);
         assert_eq!(source_to(VIP4).expect("a route"), VIP4);
-        assert!(source_to(NOBODYS).is_err(), "there is no way to it");
+        assert!(source_to(UNASSIGNED).is_err(), "no route leads to it");
 
         do_all(&mut kernel, [Op::DelAddress(VIP4)]);
-        bring_up(DEVICE).expect("it comes up");
+        bring_up(DEVICE).expect("the device can be set up");
         let status = Command::new("ip")
             .args(["route", "add", "local", "10.96.0.0/16", "dev", DEVICE])
             .status();
-        assert!(status.expect("ip").success());
+        assert!(status.expect("ip is installed").success());
         assert_eq!(source_to(VIP4).expect("a route"), VIP4);
-        let server = UdpSocket::bind((NOBODYS, 53)).expect("it is local");
+        let server = UdpSocket::bind((UNASSIGNED, 53)).expect("it is local");
         let client = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
-        client.send_to(b"hello", (NOBODYS, 53)).expect("a route");
+        client.send_to(b"hello", (UNASSIGNED, 53)).expect("a route");
         let mut buffer = [0; 16];
-        let (length, from) = server.recv_from(&mut buffer).expect("the datagram");
-        assert_eq!((&buffer[..length], from.ip()), (&b"hello"[..], NOBODYS));
+        let (length, from) = server.recv_from(&mut buffer).expect("a datagram arrives");
+        assert_eq!((&buffer[..length], from.ip()), (&b"hello"[..], UNASSIGNED));
         assert!(observe(&mut kernel).tables.addresses.is_empty());
     });
 }
@@ -111,7 +111,7 @@ fn link_local_addresses_of_the_device_are_not_ours() {
     in_namespace(|| {
         let mut kernel = open();
         do_all(&mut kernel, [Op::EnsureDevice, Op::AddAddress(VIP6)]);
-        bring_up(DEVICE).expect("it comes up");
+        bring_up(DEVICE).expect("the device can be set up");
         let deadline = Instant::now() + Duration::from_secs(5);
         while !has_link_local() {
             assert!(Instant::now() < deadline, "no link-local address appeared");
@@ -122,7 +122,7 @@ fn link_local_addresses_of_the_device_are_not_ours() {
 }
 
 fn has_link_local() -> bool {
-    // The link of this thread's namespace, not of the process's.
+    // The table of this thread's namespace, not of the process's.
     let table = std::fs::read_to_string("/proc/thread-self/net/if_inet6").expect("a table");
     table
         .lines()
@@ -176,7 +176,7 @@ fn a_device_deleted_in_between_fails_the_addresses_that_come_after() {
             for kind in &kinds {
                 assert!(kind.is_none() || *kind == no_device, "{kind:?}");
             }
-            // Once it was gone it stayed away.
+            // After the deletion, the device stays deleted.
             let first = kinds.iter().position(Option::is_some);
             let after = &kinds[first.unwrap_or(kinds.len())..];
             assert!(after.iter().all(|kind| *kind == no_device));
@@ -204,13 +204,14 @@ fn ten_thousand_addresses_are_added_and_read_back() {
     });
 }
 
-/// As `net.ipv6.conf.default.disable_ipv6 = 1` does to a device that is made after it. The rest of IPv6 works.
+/// Simulates `net.ipv6.conf.default.disable_ipv6 = 1` for a device that is created later. Other
+/// uses of IPv6 work.
 #[test]
 fn a_device_on_which_ipv6_is_disabled_takes_no_address_of_ipv6() {
     in_namespace(|| {
         for name in ["all", "default"] {
             let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
-            std::fs::write(path, "1").expect("it can be set");
+            std::fs::write(path, "1").expect("the setting can be written");
         }
         let mut kernel = open();
         let v6: IpAddr = "fd00::10".parse().expect("an address");
@@ -238,7 +239,7 @@ fn a_device_on_which_ipv6_is_disabled_takes_no_address_of_ipv6() {
         assert_eq!(outcomes, [None, refused, None, None, None]);
         // The setting of the device itself decides.
         let path = format!("/proc/sys/net/ipv6/conf/{DEVICE}/disable_ipv6");
-        std::fs::write(path, "0").expect("it can be set");
+        std::fs::write(path, "0").expect("the setting can be written");
         do_all(&mut kernel, [Op::AddAddress(v6)]);
     });
 }

@@ -1,4 +1,4 @@
-//! The contract suite on Linux: each case in a network namespace of its own.
+//! The contract suite on Linux, with each case in a separate network namespace.
 
 mod vm;
 

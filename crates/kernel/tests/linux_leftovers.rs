@@ -1,5 +1,5 @@
-//! Leftovers of kube-proxy's other modes, with real programs. Legacy tables are everywhere; nf_tables where the kernel has it,
-//! which User-Mode Linux has not.
+//! Leftovers of kube-proxy's other modes, with real programs. Legacy tables exist everywhere.
+//! nf_tables are tested if the kernel has them; User-Mode Linux does not.
 
 mod vm;
 
@@ -13,7 +13,8 @@ use model::Leftovers;
 use netlink::{Protocol, Socket, Transport as _};
 use vm::in_namespace;
 
-/// Rules of kube-proxy 1.30 in iptables mode for one Service with an endpoint, and one without; and a rule and a chain of others.
+/// Rules of kube-proxy 1.30 in iptables mode for one Service with an endpoint and one without, and
+/// a foreign rule and chain.
 const IPTABLES_MODE: &str = r#"*mangle
 :KUBE-IPTABLES-HINT - [0:0]
 :KUBE-PROXY-CANARY - [0:0]
@@ -51,7 +52,7 @@ COMMIT
 COMMIT
 "#;
 
-/// The part of it that is not specific to kube-proxy's iptables mode.
+/// The part that is not specific to kube-proxy's iptables mode.
 const KEPT: &str = r#"*filter
 :FORWARD ACCEPT
 :INPUT ACCEPT
@@ -101,7 +102,7 @@ fn run(program: &str, args: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The saved rules, of each table its lines in order of the alphabet, without counters.
+/// Returns the saved rules without counters, with the lines of each table in alphabetical order.
 fn saved(program: &str) -> String {
     let text = run(program, &[], "");
     let mut tables: Vec<Vec<String>> = Vec::new();
@@ -121,7 +122,7 @@ fn saved(program: &str) -> String {
 }
 
 #[test]
-fn rules_of_iptables_mode_go_and_all_others_stay() {
+fn rules_of_iptables_mode_are_deleted_and_others_kept() {
     let variants: &[_] = if has_nf_tables() {
         &[(Legacy, "legacy"), (Nft, "nft")]
     } else {
@@ -149,7 +150,7 @@ fn rules_of_iptables_mode_go_and_all_others_stay() {
 }
 
 #[test]
-fn on_a_node_without_leftovers_there_are_none() {
+fn a_clean_node_has_no_leftovers() {
     in_namespace(|| {
         let found = Sweeper::open(Legacy).find().expect("it can be read");
         assert_eq!(found, Leftovers::default());
@@ -157,7 +158,7 @@ fn on_a_node_without_leftovers_there_are_none() {
 }
 
 #[test]
-fn sets_of_old_versions_go_and_all_others_stay() {
+fn sets_of_old_versions_are_deleted_and_others_kept() {
     in_namespace(|| {
         for set in [
             "KUBE-NODE-PORT-SCTP",
@@ -209,7 +210,7 @@ fn a_set_in_use_stays_and_is_named() {
     });
 }
 
-/// Makes the table `name`, and says whether it was not there: the guest has no `nft`.
+/// Creates the table `name` and returns true if it did not exist. The guest has no `nft`.
 fn make_table(family: u8, name: &str) -> bool {
     const NFTABLES: u16 = 10;
     let message = |kind: u16, flags: u16, family: u8, resource: u16, attributes: &[u8]| {
@@ -237,13 +238,13 @@ fn make_table(family: u8, name: &str) -> bool {
     socket.send(&batch.concat()).expect("it is sent");
     let mut answer = Vec::new();
     socket.receive(&mut answer).expect("an answer");
-    let errno = i32::from_ne_bytes(answer[16..20].try_into().expect("four bytes"));
+    let errno = i32::from_ne_bytes(answer[16..20].try_into().expect("the answer has an errno"));
     assert!([0, -libc::EEXIST].contains(&errno), "table {name}: {errno}");
     errno == 0
 }
 
 #[test]
-fn tables_of_nftables_mode_go_and_all_others_stay() {
+fn tables_of_nftables_mode_are_deleted_and_others_kept() {
     in_namespace(|| {
         let mut sweeper = Sweeper::open(Legacy);
         if has_nf_tables() {
@@ -252,7 +253,7 @@ fn tables_of_nftables_mode_go_and_all_others_stay() {
             }
             let found = sweeper.sweep().expect("all goes");
             assert_eq!(found.nft_tables, [Ipv4, Ipv6].into());
-            assert!(!make_table(2, "mine"), "it is not ours");
+            assert!(!make_table(2, "mine"), "the foreign table was deleted");
         }
         assert_eq!(sweeper.find().expect("none left"), Leftovers::default());
     });

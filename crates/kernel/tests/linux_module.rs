@@ -1,16 +1,16 @@
-//! A kernel without IPVS: to be run by `cargo xtask vm --without-module ip_vs`, in a guest whose
-//! modules lack it.
+//! A kernel without IPVS. Run it with `cargo xtask vm --without-module ip_vs`, in a guest without
+//! these modules.
 
 mod vm;
 
 use kernel::{LinuxKernel, ModulePolicy, OpenError};
 
 #[test]
-fn a_missing_module_is_named_with_the_way_to_get_it() {
+fn a_missing_module_is_named_with_its_remedy() {
     vm::in_namespace(|| {
         for policy in [ModulePolicy::DoNotLoad, ModulePolicy::Load] {
             let error = LinuxKernel::open(policy).expect_err(
-                "this kernel has IPVS: run this by `cargo xtask vm --without-module ip_vs`",
+                "this kernel has IPVS: run this test with `cargo xtask vm --without-module ip_vs`",
             );
             let OpenError::NoModule { source, .. } = &error else {
                 panic!("{error:?}");

@@ -14,8 +14,9 @@ use vm::{apply, do_all, drop_capabilities, in_namespace, make_bridge, open, serv
 fn opening_without_cap_net_admin_names_the_capability() {
     in_namespace(|| {
         drop(open());
-        drop_capabilities().expect("fewer capabilities");
-        let error = LinuxKernel::open(ModulePolicy::DoNotLoad).expect_err("it is not permitted");
+        drop_capabilities().expect("capabilities can be dropped");
+        let error =
+            LinuxKernel::open(ModulePolicy::DoNotLoad).expect_err("the capability is missing");
         assert!(matches!(error, OpenError::NotPermitted { .. }), "{error:?}");
         assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
     });
@@ -26,7 +27,7 @@ fn changes_and_readings_without_cap_net_admin_are_not_permitted() {
     in_namespace(|| {
         let mut kernel = open();
         do_all(&mut kernel, [Op::EnsureDevice]);
-        drop_capabilities().expect("fewer capabilities");
+        drop_capabilities().expect("capabilities can be dropped");
         let vip = Ipv4Addr::new(10, 96, 0, 10);
         let ops = [
             Op::AddVirtualServer(server(tcp(vip, 80), "rr")),
@@ -37,7 +38,7 @@ fn changes_and_readings_without_cap_net_admin_are_not_permitted() {
         assert_eq!(apply(&mut kernel, ops), wanted);
         let error = kernel
             .observe(&Scope::EVERYTHING)
-            .expect_err("it is not permitted");
+            .expect_err("the capability is missing");
         assert!(
             matches!(error, ObserveError::NotPermitted { .. }),
             "{error:?}"
@@ -54,7 +55,7 @@ fn an_unknown_scheduler_is_named_with_the_module_to_load() {
         let outcomes = kernel.apply(&stage([Op::AddVirtualServer(server(key, "nonesuch"))]));
         let error = outcomes[0]
             .as_ref()
-            .expect_err("there is no such scheduler");
+            .expect_err("the scheduler does not exist");
         assert_eq!(
             error.to_string(),
             "failed to add virtual server 10.96.0.10:80/TCP"

@@ -1,4 +1,5 @@
-//! The module `ip_vs` unloaded and loaded again under an open kernel. One test: a module is the whole machine's.
+//! Unloads and reloads the module `ip_vs` under an open kernel. This file has one test, because a
+//! module belongs to the whole machine.
 
 mod vm;
 
@@ -18,10 +19,13 @@ fn tool(line: &str) {
     let status = Command::new(words.next().expect("a program"))
         .args(words)
         .status();
-    assert!(status.expect("it is there").success(), "{line}");
+    assert!(
+        status.expect("the program is installed").success(),
+        "{line}"
+    );
 }
 
-/// Empties the table and unloads all of IPVS.
+/// Empties the table and unloads IPVS.
 fn unload() {
     tool("ipvsadm -C");
     tool("modprobe -r ip_vs_rr");
@@ -41,7 +45,7 @@ fn all() -> Scope {
 }
 
 fn servers(kernel: &mut LinuxKernel) -> usize {
-    let snapshot = kernel.observe(&all()).expect("it can be read");
+    let snapshot = kernel.observe(&all()).expect("the table can be read");
     assert!(!snapshot.torn);
     snapshot.tables.virtual_servers.len()
 }
@@ -62,46 +66,53 @@ fn a_reloaded_module_is_used_without_opening_the_kernel_again() {
         do_all(&mut kernel, ops());
         assert_eq!(servers(&mut kernel), 1);
 
-        // Writing first.
+        // The first access is a write.
         let before = family();
         unload();
         tool("modprobe ip_vs");
-        assert_ne!(family(), before, "each load gives another number");
+        assert_ne!(family(), before, "each load assigns another family number");
         do_all(&mut kernel, ops());
         assert_eq!(servers(&mut kernel), 1);
-        assert_eq!(counters.read(|_| true).expect("they are read").len(), 1);
+        assert_eq!(
+            counters
+                .read(|_| true)
+                .expect("the counters are read")
+                .len(),
+            1
+        );
 
-        // Reading first. A key that was known is no sign of a torn reading.
+        // The first access is a reading. A previously known key must not make it look torn.
         unload();
         tool("modprobe ip_vs");
         assert_eq!(servers(&mut kernel), 0);
 
-        // An unknown scheduler is still one.
+        // An unknown scheduler is still reported as such.
         let unknown = apply(&mut kernel, [Op::AddVirtualServer(server(key, "nosuch"))]);
         assert!(
             matches!(&unknown[..], [Some(OpErrorKind::UnknownScheduler(_))]),
             "{unknown:?}"
         );
 
-        // The kernel loads by itself what is asked for, unless it has no program for that.
-        let mut other = LinuxKernel::open(ModulePolicy::DoNotLoad).expect("IPVS is there");
-        std::fs::write("/proc/sys/kernel/modprobe", "/bin/false").expect("it can be set");
+        // The kernel itself loads the module on request, unless it has no program for that.
+        let mut other = LinuxKernel::open(ModulePolicy::DoNotLoad).expect("IPVS is loaded");
+        std::fs::write("/proc/sys/kernel/modprobe", "/bin/false")
+            .expect("the setting can be written");
         unload();
         let outcome = other.apply(&stage(ops())).remove(0);
-        let error = outcome.expect_err("there is no IPVS");
+        let error = outcome.expect_err("IPVS is unloaded");
         assert_eq!(error.kind(), &OpErrorKind::NoIpvs);
         let cause = error.source().expect("a cause").to_string();
         assert_eq!(
             cause,
-            "the kernel has no IPVS any more: load its module (modprobe ip_vs)"
+            "the kernel no longer has IPVS: load its module (modprobe ip_vs)"
         );
-        let error = other.observe(&all()).expect_err("there is no IPVS");
+        let error = other.observe(&all()).expect_err("IPVS is unloaded");
         let chain = model::chain(&error);
-        let wanted = "failed to read the IPVS table: failed to read virtual servers: the kernel has no IPVS any more: \
+        let wanted = "failed to read the IPVS table: failed to read virtual servers: the kernel no longer has IPVS: \
                       its module ip_vs was unloaded";
         assert_eq!(chain, wanted);
 
-        // Where that is allowed it is loaded by the next reading.
+        // If the policy allows it, the next reading loads the module.
         assert_eq!(servers(&mut kernel), 0);
         do_all(&mut kernel, ops());
         assert_eq!(servers(&mut kernel), 1);

@@ -1,5 +1,5 @@
-//! The packet filter's rules, by the programs of iptables. Legacy tables are everywhere; nf_tables for IPv4
-//! and IPv6 where the kernel has it, which User-Mode Linux has not.
+//! iptables rules with the real iptables programs. Legacy tables exist everywhere. nf_tables for
+//! IPv4 and IPv6 are tested if the kernel has them; User-Mode Linux does not.
 
 mod vm;
 
@@ -16,13 +16,14 @@ use model::{Op, Scope, Snapshot};
 
 use vm::{do_all, in_namespace, open, stage};
 
-/// Held for writing by the test that holds the lock of the legacy tables, which all namespaces share.
+/// Held for writing by the test that holds the lock of the legacy tables, which all namespaces
+/// share.
 static LOCK: RwLock<()> = RwLock::new(());
 
 const LEGACY: (Variant, IptablesBackend) = (Variant::Legacy, IptablesBackend::Legacy);
 const NFT: (Variant, IptablesBackend) = (Variant::Nft, IptablesBackend::Nft);
 
-/// The packet filters of this kernel.
+/// Returns the packet filters of this kernel.
 fn variants() -> Vec<(Variant, IptablesBackend)> {
     match std::env::var("VM_BACKEND").as_deref() {
         Ok("uml") => vec![LEGACY],
@@ -30,7 +31,7 @@ fn variants() -> Vec<(Variant, IptablesBackend)> {
     }
 }
 
-/// Runs `test` for each packet filter in a namespace that has our sets.
+/// Runs `test` for each packet filter in a namespace with our sets.
 fn in_each(test: impl Fn(&mut LinuxKernel, Variant) + Sync) {
     let _shared = LOCK.read().unwrap_or_else(PoisonError::into_inner);
     for (variant, backend) in variants() {
@@ -43,7 +44,7 @@ fn in_each(test: impl Fn(&mut LinuxKernel, Variant) + Sync) {
 
 fn run(command: &str) {
     let status = Command::new("sh").args(["-ec", command]).status();
-    assert!(status.expect("sh is there").success(), "{command}");
+    assert!(status.expect("sh is installed").success(), "{command}");
 }
 
 fn make_sets() {
@@ -59,7 +60,7 @@ fn make_sets() {
          done");
 }
 
-/// One of each kind of rule that a proxy writes, for IPv4.
+/// One rule of each kind that a proxy writes, for IPv4.
 const RULES: &str = r#"*nat
 :KUBE-LOAD-BALANCER -
 :KUBE-MARK-MASQ -
@@ -115,10 +116,10 @@ fn rules(family: AddressFamily) -> Rules {
             .replace("10.244.0.0/16", "fd00:10:244::/56")
             .replace("10.244.3.7/32", "fd00:10:244::7/128"),
     };
-    Rules::parse(&text).expect("it is what iptables prints")
+    Rules::parse(&text).expect("the rules have the format of iptables-save")
 }
 
-/// Returns the patch that gives these rules to a packet filter without rules of ours.
+/// Returns the patch that adds these rules to a packet filter without rules of ours.
 fn all(rules: &Rules) -> RulesPatch {
     let jumps = rules.jumps.iter().flat_map(|(chain, rules)| {
         let rules = rules.iter().rev();
@@ -157,11 +158,11 @@ fn failure(kernel: &mut LinuxKernel, op: Op) -> OpError {
 }
 
 fn cause(error: &OpError) -> String {
-    error.source().expect("there is a cause").to_string()
+    error.source().expect("the error has a cause").to_string()
 }
 
 #[test]
-fn rules_are_read_as_they_are_written() {
+fn rules_read_back_as_written() {
     in_each(|kernel, variant| {
         for family in [Ipv4, Ipv6] {
             let wanted = rules(family);
@@ -208,7 +209,7 @@ fn a_change_leaves_all_else_as_it_is() {
         let places: Vec<_> = ["eth0", "lo ", "health", "lo2"]
             .map(|word| saved.find(word))
             .to_vec();
-        // The jump was put first, before what was there; our other one had been, too.
+        // The jump was inserted before the existing rules, as our other jump was earlier.
         assert!(places.iter().all(Option::is_some), "{saved}");
         assert!(places[0] < places[2] && places[2] < places[1] && places[1] < places[3]);
     });
@@ -256,7 +257,7 @@ fn a_refusal_names_the_rule_and_changes_nothing_of_its_table() {
             words.contains(&format!("`-A KUBE-FORWARD {bad}`")),
             "{words}"
         );
-        // The table before it is committed by then.
+        // The table before it is already committed.
         let mut left = good;
         mark.apply(&mut left);
         assert_eq!(read(kernel).tables.rules[&Ipv4].print(), left.print());
@@ -264,7 +265,7 @@ fn a_refusal_names_the_rule_and_changes_nothing_of_its_table() {
 }
 
 #[test]
-fn a_jump_that_is_not_there_cannot_be_deleted() {
+fn a_missing_jump_cannot_be_deleted() {
     in_each(|kernel, _| {
         let input = ChainKey::new(Table::Filter, "INPUT");
         let patch = RulesPatch {
@@ -286,8 +287,8 @@ fn the_lock_is_waited_for_but_not_for_ever() {
         let mut kernel = open().with_iptables(IptablesBackend::Legacy);
         let op = || change(Ipv4, chain(Table::Nat, "KUBE-SERVICES", &["-j RETURN"]));
         do_all(&mut kernel, [op()]);
-        let lock = File::create("/run/xtables.lock").expect("the lock is there");
-        lock.lock().expect("nobody else holds it");
+        let lock = File::create("/run/xtables.lock").expect("the lock file exists");
+        lock.lock().expect("the lock is free");
         let error = failure(&mut kernel, op());
         assert_eq!(
             error.kind(),
@@ -299,21 +300,22 @@ fn the_lock_is_waited_for_but_not_for_ever() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(std::time::Duration::from_secs(1));
-                lock.unlock().expect("it was held");
+                lock.unlock().expect("the lock was held");
             });
             do_all(&mut kernel, [op()]);
         });
     });
 }
 
-/// Runs `command` in a namespace and checks what is chosen there: `wanted`, or legacy where this kernel has no nf_tables.
+/// Runs `command` in a namespace and checks the choice there: `wanted`, or legacy if this kernel
+/// has no nf_tables.
 fn check_choice(command: &str, wanted: (Variant, Reason)) {
     let choice = in_namespace(|| {
         run(command);
         let mut kernel = open();
         assert_eq!(kernel.iptables(), None);
         read(&mut kernel);
-        let choice = kernel.iptables().expect("it is chosen by now");
+        let choice = kernel.iptables().expect("a packet filter was chosen");
         assert!(choice.version.is_some(), "{choice}");
         (choice.variant, choice.reason)
     });

@@ -1,4 +1,4 @@
-//! The packet filter of a kernel without that of IPv6.
+//! The packet filter of a kernel without IPv6 support in the packet filter.
 
 mod vm;
 

@@ -1,4 +1,4 @@
-//! The packet filter of a kernel that has that of IPv6 without its table `nat`.
+//! The packet filter of a kernel whose IPv6 packet filter lacks the table `nat`.
 
 mod vm;
 

@@ -10,8 +10,8 @@ use model::{Op, Scope, Snapshot};
 
 use vm::{do_all, in_namespace, open, stage, table};
 
-/// Adds `count` virtual servers with `reals` real servers each, reads them back, changes each real
-/// server, reads again, and deletes all.
+/// Adds `count` virtual servers with `reals` real servers each, reads them, changes each real
+/// server, reads again, and deletes everything.
 fn check(count: u16, reals: u8) {
     in_namespace(|| {
         let mut kernel = open();
@@ -26,7 +26,7 @@ fn check(count: u16, reals: u8) {
         let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
         let read = start.elapsed();
         assert!(!live.torn);
-        assert!(same(&live, &wanted), "it reads back as added");
+        assert!(same(&live, &wanted), "the tables must read back as added");
 
         let start = Instant::now();
         let mut counters = Counters::open().expect("IPVS");
@@ -41,7 +41,7 @@ fn check(count: u16, reals: u8) {
         do_all(&mut kernel, drain);
         let changed = start.elapsed();
         let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
-        assert!(same(&live, &wanted), "it reads back as changed");
+        assert!(same(&live, &wanted), "the tables must read back as changed");
 
         let keys = wanted.tables.virtual_servers.keys();
         let delete: Vec<Op> = keys.map(|key| Op::DelVirtualServer(*key)).collect();
@@ -57,7 +57,8 @@ fn check(count: u16, reals: u8) {
     });
 }
 
-/// Returns true if the virtual servers are the same. A namespace has settings and rules besides, whatever is added.
+/// Returns true if the virtual servers are equal. A namespace also has settings and rules, which
+/// are ignored.
 fn same(live: &Snapshot, wanted: &Snapshot) -> bool {
     live.tables.virtual_servers == wanted.tables.virtual_servers
 }

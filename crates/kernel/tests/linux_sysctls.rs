@@ -14,7 +14,7 @@ use model::{Op, Scope, Snapshot};
 
 use vm::{do_all, in_namespace, open, stage};
 
-/// Held by tests that change what all namespaces share.
+/// Held by tests that change settings that all namespaces share.
 static SHARED: Mutex<()> = Mutex::new(());
 
 fn set(name: &str, value: &str) -> Op {
@@ -33,19 +33,19 @@ fn value(kernel: &mut LinuxKernel, name: &str) -> String {
     let settings = read(kernel).tables.sysctls;
     let value = settings.get(name);
     value
-        .unwrap_or_else(|| panic!("there is no {name}"))
+        .unwrap_or_else(|| panic!("setting {name} is missing"))
         .to_string()
 }
 
 fn failure(kernel: &mut LinuxKernel, name: &str, value: &str) -> (OpErrorKind, String, String) {
     let outcome = kernel.apply(&stage([set(name, value)])).remove(0);
     let error = outcome.expect_err("it is refused");
-    let cause = error.source().expect("there is a cause").to_string();
+    let cause = error.source().expect("the error has a cause").to_string();
     (error.kind().clone(), error.to_string(), cause)
 }
 
 #[test]
-fn every_setting_that_is_known_is_read() {
+fn every_known_setting_is_read() {
     in_namespace(|| {
         let settings = read(&mut open()).tables.sysctls;
         let names: Vec<&str> = settings.keys().map(|name| &**name).collect();
@@ -55,7 +55,7 @@ fn every_setting_that_is_known_is_read() {
 }
 
 #[test]
-fn the_machine_is_known() {
+fn the_machine_is_read() {
     in_namespace(|| {
         let machine = read(&mut open()).node.machine;
         let kernel = machine.kernel.expect("the kernel has a version");
@@ -100,7 +100,7 @@ fn settings_are_those_of_the_network_namespace() {
     });
 }
 
-/// In the first namespace: nobody else may change them.
+/// Runs in the initial namespace. No other namespace may change these settings.
 #[test]
 fn the_connection_trackers_size_is_set_in_the_nodes_own_namespace() {
     let _alone = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +139,7 @@ fn the_connection_trackers_size_is_set_in_the_nodes_own_namespace() {
 }
 
 #[test]
-fn a_value_that_makes_no_sense_is_invalid() {
+fn a_meaningless_value_is_invalid() {
     in_namespace(|| {
         let mut kernel = open();
         let (kind, what, _) = failure(&mut kernel, "net.ipv4.ip_forward", "maybe");
@@ -149,7 +149,7 @@ fn a_value_that_makes_no_sense_is_invalid() {
 }
 
 #[test]
-fn a_setting_that_does_not_exist_is_said() {
+fn a_missing_setting_is_reported() {
     in_namespace(|| {
         let (kind, what, _) = failure(&mut open(), "net.ipv4.vs.no_such_thing", "1");
         assert_eq!(kind, OpErrorKind::NoSuchSetting);
@@ -161,7 +161,7 @@ fn a_setting_that_does_not_exist_is_said() {
 fn where_settings_are_held_read_only_the_way_out_is_named() {
     in_namespace(|| {
         let mut kernel = open();
-        hold_read_only("/proc/sys").expect("a mount of this thread's own");
+        hold_read_only("/proc/sys").expect("the mount succeeds");
         for name in ["net.ipv4.ip_forward", "net.ipv4.vs.conntrack"] {
             let (kind, _, cause) = failure(&mut kernel, name, "1");
             assert_eq!(kind, OpErrorKind::ReadOnlySetting, "{name}");
@@ -171,14 +171,14 @@ fn where_settings_are_held_read_only_the_way_out_is_named() {
     });
 }
 
-/// Where only `/proc/sys` is, as kube-proxy finds it.
+/// Only `/proc/sys` is read-only, as in the container of kube-proxy.
 #[test]
-fn the_module_takes_the_connection_trackers_size_too() {
+fn the_conntrack_size_can_be_set_through_the_module() {
     let _alone = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let mut kernel = open();
-            hold_read_only("/proc/sys").expect("a mount of this thread's own");
+            hold_read_only("/proc/sys").expect("the mount succeeds");
             let name = "net.netfilter.nf_conntrack_buckets";
             let wanted = match &*value(&mut kernel, name) {
                 "65536" => "16384",
@@ -193,7 +193,8 @@ fn the_module_takes_the_connection_trackers_size_too() {
     });
 }
 
-/// As container runtimes mount it; for this thread, in a mount namespace of its own.
+/// Mounts the path read-only as container runtimes do, for this thread, in a separate mount
+/// namespace.
 fn hold_read_only(path: &str) -> io::Result<()> {
     let target = CString::new(path)?;
     let mount = |source: Option<&CString>, target: &CString, flags| {

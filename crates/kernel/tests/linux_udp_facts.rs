@@ -1,4 +1,4 @@
-//! The kernel's treatment of UDP flows that were tracked before: the facts behind the deletion of stale flows.
+//! Facts about UDP flows that are already tracked, on which the deletion of stale flows relies.
 
 mod vm;
 
@@ -21,19 +21,19 @@ const VIP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
 
-/// Time limit of one answer: the way is a virtual cable.
+/// Time limit of one answer over a virtual cable.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The way of answers to the client.
+/// Route of the answers to the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// The servers know no way to the client: they answer what the node masquerades.
+    /// The servers have no route to the client, so they answer only masqueraded packets.
     Masqueraded,
-    /// The servers answer by way of the node.
+    /// The servers answer through the node.
     Routed,
 }
 
-/// A client, a node and two servers that have the node between them.
+/// A client, a node and two servers behind the node.
 struct Site {
     client: File,
     node: File,
@@ -42,7 +42,8 @@ struct Site {
 
 fn within<R: Send>(namespace: &File, work: impl FnOnce() -> R + Send) -> R {
     let enter = || {
-        // SAFETY: no pointers are involved, and only this thread, which ends with the work, is moved.
+        // SAFETY: no pointers are involved, and only this thread, which ends with the work, changes
+        // its namespace.
         let status = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
         assert_eq!(status, 0, "{}", io::Error::last_os_error());
         work()
@@ -79,7 +80,7 @@ fn set(namespace: &File, name: &str, value: &str) {
     });
 }
 
-/// A cable from the node (`.1`) to `far` (`.2`) in 10.NUMBER.0.0/24.
+/// Connects the node (`.1`) and `far` (`.2`) by a cable with the network 10.NUMBER.0.0/24.
 fn cable(node: &File, far: &File, number: u8) {
     let path = format!("/proc/{}/fd/{}", std::process::id(), far.as_raw_fd());
     run(
@@ -114,7 +115,7 @@ impl Site {
             &site.client,
             &["ip route add default via 10.0.0.1".to_owned()],
         );
-        // Where there is no virtual server yet, a datagram leaves the node and is lost.
+        // Without a virtual server, a datagram leaves the node and is lost.
         run(
             &site.node,
             &["ip route add default via 10.2.0.2".to_owned()],
@@ -131,7 +132,7 @@ impl Site {
                 }
             }
         }
-        // Flows are tracked where somebody looks at them.
+        // Flows are tracked only in a namespace with rules that need it.
         run(
             &site.node,
             &["iptables -A FORWARD -m conntrack --ctstate NEW -j ACCEPT".to_owned()],
@@ -148,7 +149,7 @@ impl Site {
         site
     }
 
-    /// Each server answers with its own address, for as long as the process lives.
+    /// Starts servers that answer with their own address for the lifetime of the process.
     fn serve(&self) {
         for (namespace, address) in self.servers.iter().zip([FIRST, SECOND]) {
             let socket = within(namespace, || UdpSocket::bind((address, 8080))).expect("a socket");
@@ -165,7 +166,7 @@ impl Site {
         within(&self.node, vm::open)
     }
 
-    /// A client's socket whose datagrams all have the same addresses and ports.
+    /// Returns a client socket whose datagrams all have the same addresses and ports.
     fn client(&self) -> UdpSocket {
         let socket = within(&self.client, || UdpSocket::bind("10.0.0.2:4000")).expect("a socket");
         socket
@@ -177,7 +178,7 @@ impl Site {
         socket
     }
 
-    /// Deletes flows to the virtual server that another than `right` answers.
+    /// Deletes flows to the virtual server that are answered by another server than `right`.
     fn clear(&self, right: Ipv4Addr) -> u64 {
         let flows = UdpFlows {
             served: [((VIP, 53).into(), [(right, 8080).into()].into())].into(),
@@ -197,14 +198,14 @@ impl Site {
     }
 }
 
-/// Asks by a datagram; returns the name of the server that answers, if one does.
+/// Sends a datagram and returns the name of the server that answers, if any.
 fn ask(socket: &UdpSocket) -> Option<String> {
-    // What came too late for the last question.
+    // Discards late answers to the previous datagram.
     socket.set_nonblocking(true).expect("no waiting");
     let mut room = [0; 64];
     while socket.recv(&mut room).is_ok() {}
     socket.set_nonblocking(false).expect("waiting");
-    // An ICMP error for the last datagram is told at the next one.
+    // An ICMP error for the previous datagram is reported by the next send.
     while socket.send(b"who").is_err() {}
     let length = socket.recv(&mut room).ok()?;
     Some(String::from_utf8_lossy(&room[..length]).into_owned())
@@ -232,7 +233,7 @@ fn from(address: Ipv4Addr) -> Option<String> {
     Some(address.to_string())
 }
 
-/// Asks `times` times, and says who answered.
+/// Sends `times` datagrams and returns who answered each.
 fn ask_often(socket: &UdpSocket, times: usize) -> Vec<Option<String>> {
     (0..times).map(|_| ask(socket)).collect()
 }
@@ -243,7 +244,7 @@ fn a_flow_from_before_its_virtual_server_is_not_masqueraded_until_it_is_deleted(
     let client = site.client();
     assert_eq!(ask(&client), None, "there is no virtual server yet");
     add(&mut site.kernel(), real(FIRST, 1));
-    // IPVS hands it on, but NAT decides at a flow's first datagram alone.
+    // IPVS forwards the datagram, but NAT is decided only at the first datagram of a flow.
     assert_eq!(ask_often(&client, 5), vec![None; 5]);
     assert!(
         site.tracked().contains("src=10.96.0.10 "),
@@ -267,7 +268,7 @@ fn a_flow_from_before_its_virtual_server_is_answered_where_answers_need_no_masqu
     assert_eq!(ask(&client), from(FIRST));
 }
 
-/// A client that a real server answered, which was then deleted in favour of another.
+/// Returns a client whose real server was deleted and replaced by another.
 fn moved(expire_nodest_conn: &str) -> (Site, UdpSocket) {
     let site = Site::build(Way::Masqueraded);
     set(&site.node, "ipv4/vs/expire_nodest_conn", expire_nodest_conn);
@@ -285,8 +286,9 @@ fn moved(expire_nodest_conn: &str) -> (Site, UdpSocket) {
     (site, client)
 }
 
-/// Work that is queued when the real server is deleted, a tick later (`ip_vs_enqueue_expire_nodest_conns`,
-/// include/net/ip_vs.h, Linux 5.9 and later). A datagram that comes before it may be lost.
+/// The expiry is queued when the real server is deleted and runs one tick later
+/// (`ip_vs_enqueue_expire_nodest_conns`, include/net/ip_vs.h, Linux 5.9 and later). A datagram
+/// before it may be lost.
 #[test]
 fn ipvs_itself_forgets_the_flow_of_a_deleted_real_server_within_a_second() {
     let (site, client) = moved("1");
@@ -318,7 +320,7 @@ fn the_flow_of_a_deleted_real_server_stays_where_ipvs_is_not_to_expire_it() {
 #[test]
 fn no_datagram_is_lost_once_the_flow_of_a_deleted_real_server_is_gone() {
     let (site, client) = moved("1");
-    // IPVS deletes it at the same time: whoever is first.
+    // IPVS deletes the flow at the same time, so either may be first.
     assert!(site.clear(SECOND) <= 1);
     assert_eq!(ask_often(&client, 3), vec![from(SECOND); 3]);
 }

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials.into()).exit_code()
 }
 
-/// Sets the number of flows that may be tracked, for all network namespaces at once.
+/// Sets the maximum number of tracked flows, for all network namespaces together.
 fn room_for(flows: u32) {
     run("modprobe", "nf_conntrack");
     let limit = "/proc/sys/net/netfilter/nf_conntrack_max";
@@ -49,7 +49,7 @@ const VIP6: SocketAddr = SocketAddr::new(
     53,
 );
 
-/// The virtual addresses on this node, and flows that are tracked.
+/// Adds the virtual addresses to this node and enables tracking.
 fn prepare() {
     for arguments in [
         "address add 10.96.0.10/32 dev lo",
@@ -77,13 +77,13 @@ fn any(of: SocketAddr) -> SocketAddr {
     }
 }
 
-/// A flow to `to`, which answers for itself.
+/// Creates a flow to `to`, which answers from its own address.
 fn flow(to: SocketAddr) {
     let socket = UdpSocket::bind(any(to)).expect("a socket");
     socket.send_to(b"hello", to).expect("it is sent");
 }
 
-/// Tracked flows by the port they were sent to.
+/// Returns the number of tracked flows by destination port.
 fn tracked() -> BTreeMap<u16, usize> {
     let table = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").expect("the table");
     let mut ports = BTreeMap::new();
@@ -108,10 +108,13 @@ fn stale_flows_go_and_others_stay() {
     flow(SocketAddr::new(VIP4.ip(), 54));
     let _stream = TcpStream::connect(tcp.local_addr().expect("its address")).expect("it connects");
     let before = tracked();
-    assert_eq!(before[&53], 3, "two of UDP and one of TCP: {before:?}");
+    assert_eq!(
+        before[&53], 3,
+        "expected two UDP flows and one TCP flow: {before:?}"
+    );
 
     let mut conntrack = Conntrack::open().expect("it opens");
-    // The virtual addresses themselves may answer: nothing is stale.
+    // The virtual addresses themselves may answer, so no flow is stale.
     let right = UdpFlows {
         served: [VIP4, VIP6]
             .map(|vip| served_by(vip, &vip.to_string()))
@@ -132,8 +135,11 @@ fn stale_flows_go_and_others_stay() {
     let cleared = conntrack.clear_stale(&wrong).expect("it works");
     assert_eq!(cleared.deleted, [1, 1]);
     let after = tracked();
-    assert_eq!(after[&53], 1, "TCP stays: {after:?}");
-    assert_eq!(after[&54], 1, "another port stays: {after:?}");
+    assert_eq!(after[&53], 1, "the TCP flow must stay: {after:?}");
+    assert_eq!(
+        after[&54], 1,
+        "the flow to another port must stay: {after:?}"
+    );
 }
 
 fn nothing_wanted_nothing_deleted() {

@@ -9,10 +9,10 @@ use std::time::Instant;
 use kernel::linux::Conntrack;
 use model::udp_flows::UdpFlows;
 
-/// Clients, each at a port of its own.
+/// Number of clients, each at a different port.
 const CLIENTS: u16 = 56_000;
 
-/// Flows to each of them from each client: 504,000.
+/// Virtual addresses to which each client has a flow: 504,000 flows in total.
 const VIPS: [Ipv4Addr; 9] = [
     Ipv4Addr::new(127, 96, 0, 1),
     Ipv4Addr::new(127, 96, 0, 2),
@@ -25,10 +25,10 @@ const VIPS: [Ipv4Addr; 9] = [
     Ipv4Addr::new(127, 96, 0, 9),
 ];
 
-/// Memory that deleting may need besides, in KiB (k/k#129982: 12 GB).
+/// Additional memory that the deletion may need, in KiB (k/k#129982: 12 GB).
 const ROOM: usize = 16 * 1024;
 
-/// The most memory that this process has had so far, in KiB (`VmHWM`, proc(5)).
+/// Returns the peak memory of this process so far, in KiB (`VmHWM`, proc(5)).
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("its status");
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -36,7 +36,7 @@ fn peak() -> usize {
     number.expect("a number").parse().expect("a number")
 }
 
-/// `vips`, each served by `server`, or by itself where that is none.
+/// Returns flows to `vips`, each served by `server`, or by itself if `server` is `None`.
 fn flows_to(vips: &[Ipv4Addr], server: Option<SocketAddr>) -> UdpFlows {
     let served = vips.iter().map(|vip| {
         let vip = SocketAddr::from((*vip, 53));
@@ -54,11 +54,11 @@ fn run(line: &str) {
     assert!(status.is_ok_and(|status| status.success()), "{line}");
 }
 
-/// Flows of every client to each virtual address; nobody answers.
+/// Creates flows of every client to each virtual address. No server answers.
 fn fill() {
-    // Nobody takes them; to refuse each would cost time.
+    // Dropping the datagrams is cheaper than rejecting each of them.
     run("iptables -A INPUT -p udp -m conntrack --ctstate NEW -j DROP");
-    // Filling takes time; they are not to end meanwhile.
+    // Filling the table takes time, and the flows must not expire meanwhile.
     run("sysctl -qw net.netfilter.nf_conntrack_udp_timeout=600");
     for port in 1..=CLIENTS {
         let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).expect("a socket");
@@ -71,8 +71,8 @@ fn fill() {
 #[test]
 fn a_large_table_is_cleared_in_little_memory() {
     run("modprobe nf_conntrack");
-    // Of all network namespaces together. A flow is refused where its bucket holds many already
-    // (`nf_conntrack_confirm`, net/netfilter/nf_conntrack_core.c, Linux 6.1).
+    // The limit applies to all network namespaces together. A flow is refused if its bucket already
+    // contains many flows (`nf_conntrack_confirm`, net/netfilter/nf_conntrack_core.c, Linux 6.1).
     for (setting, value) in [
         ("/proc/sys/net/netfilter/nf_conntrack_max", "1000000"),
         ("/sys/module/nf_conntrack/parameters/hashsize", "524288"),

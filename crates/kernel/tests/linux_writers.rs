@@ -1,4 +1,4 @@
-//! Linux with other writers, and in other namespaces.
+//! Linux with concurrent writers, and with several namespaces.
 
 mod vm;
 
@@ -20,9 +20,9 @@ fn is_whole(entry: &VirtualServerEntry) -> bool {
     entry.real_servers.len() == 2
 }
 
-/// Reads `rounds` times while another program deletes `foreign` of 600 virtual servers and adds them
-/// again, with a pause after each. Every reading that does not say "torn" has all the others.
-/// Answers how many readings said it.
+/// Reads `rounds` times while another program deletes and adds `foreign` of 600 virtual servers,
+/// with a pause after each. A reading that is not torn must contain all others. Returns the number
+/// of torn readings.
 fn check(foreign: &[u16], pause: Duration, rounds: u32) -> u32 {
     const COUNT: u16 = 600;
     in_namespace(|| {
@@ -42,10 +42,10 @@ fn check(foreign: &[u16], pause: Duration, rounds: u32) -> u32 {
                     std::thread::sleep(pause);
                 }
             });
-            // Looked at later: a panic here would leave the writer running.
+            // The result is checked later, since a panic here would leave the writer running.
             let read = |round| match round % 2 {
                 0 => reader.observe(&Scope::EVERYTHING),
-                // One that has not seen the table before.
+                // This kernel has not read the table before.
                 _ => open().observe(&Scope::EVERYTHING),
             };
             let readings: Vec<_> = (0..rounds).map(read).collect();
@@ -66,14 +66,14 @@ fn check(foreign: &[u16], pause: Duration, rounds: u32) -> u32 {
             }
         }
         let after = reader.observe(&Scope::EVERYTHING).expect("a reading");
-        assert!(!after.torn, "nobody writes any more");
+        assert!(!after.torn, "the writer has ended");
         println!("{torn} of {rounds} readings were torn");
         torn
     })
 }
 
 #[test]
-fn a_reading_while_half_the_table_is_rewritten_is_whole_or_says_that_it_is_torn() {
+fn a_reading_during_many_changes_is_complete_or_torn() {
     let odd: Vec<u16> = (0..600).filter(|number| number % 2 == 1).collect();
     assert!(check(&odd, Duration::ZERO, 10) > 0);
 }
@@ -142,7 +142,7 @@ fn each_network_namespace_has_tables_of_its_own() {
 }
 
 #[test]
-fn what_others_deleted_or_added_is_reported_as_such() {
+fn foreign_deletions_and_additions_are_reported() {
     in_namespace(|| {
         let (mut ours, mut theirs) = (open(), open());
         do_all(&mut ours, table(2, 1));
@@ -171,7 +171,7 @@ fn ipset(arguments: &str) -> String {
 }
 
 #[test]
-fn a_set_half_made_by_a_writer_that_was_killed_goes_with_the_first_change() {
+fn temporary_sets_of_a_killed_process_are_deleted() {
     in_namespace(|| {
         for set in ["~KUBE-CLUSTER-IP", "~CALICO", "KUBE-CLUSTER-IP"] {
             ipset(&format!("create {set} hash:ip,port"));

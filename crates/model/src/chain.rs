@@ -1,6 +1,6 @@
-//! Errors in one line.
+//! Formats an error with its causes.
 
-/// An error and its causes in one line.
+/// Returns `error` and its causes in one line, separated by `: `.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

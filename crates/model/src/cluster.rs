@@ -1,8 +1,8 @@
-//! The cluster's wishes: Services, EndpointSlices and Nodes in compact form.
+//! The desired state of the cluster: Services, EndpointSlices and Nodes in compact form.
 //!
-//! These types hold what a node needs and nothing else. They can hold every mistake an object can
-//! hold: text that should have been an address is kept as [`Parsed::Invalid`], so that the decision
-//! what to do about it, and the words to say it in, are the planner's.
+//! The types have only the fields that a node needs. They can represent every invalid value that an
+//! object may have: text that does not parse is kept as [`Parsed::Invalid`]. The planner decides
+//! how to handle it and how to report it.
 
 mod encoded;
 mod interner;
@@ -23,21 +23,21 @@ pub use self::state::{Changed, ClusterState};
 use crate::names::{Name, ObjectName, Uid};
 use crate::safe_text::SafeText;
 
-/// A value that was read from text.
+/// A value parsed from text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Parsed<T> {
-    /// The text made sense.
+    /// The text was valid.
     Valid(T),
-    /// The text that was found.
+    /// The text was not valid; it is kept as found.
     Invalid(SafeText),
 }
 
 impl<T> Parsed<T> {
-    /// The value, or the text that is none.
+    /// Returns the value.
     ///
     /// # Errors
     ///
-    /// The text that was found.
+    /// The text that was not valid.
     pub fn as_result(&self) -> Result<&T, &str> {
         match self {
             Self::Valid(value) => Ok(value),
@@ -49,21 +49,23 @@ impl<T> Parsed<T> {
 /// A core/v1 Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
-    /// Namespace and name. Not part of the serialized form: it is kept by its name.
+    /// Namespace and name. Not part of the serialized form, since the name is the key of the stored
+    /// object.
     #[serde(skip)]
     pub name: ObjectName,
-    /// `metadata.creationTimestamp`, seconds since 1970; absent in manifests. The older Service wins
-    /// a clash (deviation D3); without a time it counts as younger than any with one.
+    /// `metadata.creationTimestamp`, seconds since 1970; absent in manifests. If two Services claim
+    /// an entry, the older one wins (deviation D3). A Service without a time counts as younger than
+    /// any Service with one.
     pub created: Option<i64>,
     /// `metadata.uid`; absent in manifests.
     pub uid: Option<Uid>,
     /// `spec.type`.
     pub kind: ServiceKind,
-    /// `spec.clusterIPs`, else `spec.clusterIP`; empty for a headless Service.
+    /// `spec.clusterIPs`, or `spec.clusterIP` if that is absent; empty for a headless Service.
     pub cluster_ips: Vec<Parsed<IpAddr>>,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
-    /// `spec.sessionAffinity: ClientIP` and how long a client stays with its endpoint.
+    /// Time for which a client stays with its endpoint under `spec.sessionAffinity: ClientIP`.
     pub affinity: Option<Duration>,
     /// `spec.internalTrafficPolicy`.
     pub internal_policy: TrafficPolicy,
@@ -73,18 +75,19 @@ pub struct Service {
     pub external_ips: Vec<Parsed<IpAddr>>,
     /// `status.loadBalancer.ingress[].ip` where `ipMode` is absent or `VIP`.
     pub load_balancer_ips: Vec<Parsed<IpAddr>>,
-    /// `spec.loadBalancerSourceRanges`; empty means every source.
+    /// `spec.loadBalancerSourceRanges`; an empty list admits every client.
     pub source_ranges: Vec<Parsed<IpNetwork>>,
     /// `spec.healthCheckNodePort`.
     pub health_check_node_port: Option<Parsed<NonZeroU16>>,
-    /// True if `spec.selector` has an entry: then the control plane makes its slices.
+    /// True if `spec.selector` has an entry. The control plane then creates the EndpointSlices.
     pub has_selector: bool,
-    /// Annotation `kube-ipvs.io/scheduler`: the scheduler that the Service asks for, whether it may have it or not.
+    /// Scheduler of the annotation `kube-ipvs.io/scheduler`. It is not checked here.
     pub scheduler: Option<SafeText>,
 }
 
 impl Service {
-    /// A ClusterIP Service without addresses and ports; all else as the API server would default it.
+    /// Returns a ClusterIP Service without addresses and ports. The other fields have the API
+    /// server's defaults.
     #[must_use]
     pub fn new(name: ObjectName) -> Self {
         Self {
@@ -116,24 +119,24 @@ pub enum ServiceKind {
     NodePort,
     /// `LoadBalancer`.
     LoadBalancer,
-    /// `ExternalName`: nothing to do on a node.
+    /// `ExternalName`: a node serves nothing for it.
     ExternalName,
 }
 
-/// The endpoints that traffic may go to.
+/// Endpoints that may receive traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrafficPolicy {
-    /// All of them.
+    /// Every endpoint.
     #[default]
     Cluster,
-    /// The endpoints on this node.
+    /// Endpoints on this node.
     Local,
 }
 
 /// One of `spec.ports` of a Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePort {
-    /// The port's name, empty where there is none.
+    /// The port's name; empty if it has none.
     pub name: Name,
     /// The transport protocol.
     pub protocol: Parsed<Protocol>,
@@ -143,20 +146,20 @@ pub struct ServicePort {
     pub node_port: Option<Parsed<NonZeroU16>>,
 }
 
-/// The traffic that a policy of a Service is about.
+/// Traffic that a traffic policy of a Service applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyScope {
-    /// To cluster IPs: `internalTrafficPolicy`.
+    /// Traffic to cluster IPs: `internalTrafficPolicy`.
     Internal,
-    /// To all other addresses: `externalTrafficPolicy`.
+    /// Traffic to all other addresses: `externalTrafficPolicy`.
     External,
 }
 
 impl PolicyScope {
-    /// Both.
+    /// Both scopes.
     pub const ALL: [Self; 2] = [Self::Internal, Self::External];
 
-    /// The field of a Service.
+    /// Returns the path of the field in a Service.
     #[must_use]
     pub fn field(self) -> &'static str {
         match self {
@@ -169,37 +172,39 @@ impl PolicyScope {
 /// A discovery.k8s.io/v1 EndpointSlice, or one family of a core/v1 Endpoints object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSlice {
-    /// Namespace and name of the slice itself. Not part of the serialized form: it is kept by its name.
+    /// Namespace and name of the slice itself. Not part of the serialized form, since the name is
+    /// the key of the stored object.
     #[serde(skip)]
     pub name: ObjectName,
-    /// The Service it belongs to: label `kubernetes.io/service-name`, same namespace. Empty where the label is missing or empty.
+    /// Name of the Service that the slice belongs to, in the same namespace: label
+    /// `kubernetes.io/service-name`. Empty if the label is missing or empty.
     pub service: Name,
-    /// `addressType`; none for FQDN slices, which no node can use.
+    /// `addressType`; `None` for FQDN slices, which a node cannot use.
     pub family: Option<AddressFamily>,
     /// `endpoints`.
     pub endpoints: Vec<Endpoint>,
-    /// `ports`: every endpoint serves on all of them.
+    /// `ports`: every endpoint serves all of them.
     pub ports: Vec<EndpointPort>,
-    /// When the pod or Service changed that led to this version of the slice: annotation
+    /// Time of the change of a pod or Service that led to this version of the slice: annotation
     /// `endpoints.kubernetes.io/last-change-trigger-time`.
     #[serde(with = "encoded::since_1970")]
     pub triggered: Option<SystemTime>,
-    /// `metadata.uid`; absent in manifests, and of Endpoints.
+    /// `metadata.uid`; absent in manifests, and for Endpoints objects.
     pub uid: Option<Uid>,
-    /// Place of the first endpoint with more than one address.
+    /// Index of the first endpoint with more than one address.
     pub several_addresses: Option<u32>,
 }
 
 /// One of `endpoints` of an EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Endpoint {
-    /// `addresses[0]`: by KEP-752 the others are alternatives that nobody uses.
+    /// `addresses[0]`: by KEP-752 consumers ignore the other addresses.
     pub address: Parsed<IpAddr>,
-    /// `conditions.ready`, true where absent.
+    /// `conditions.ready`; true if absent.
     pub ready: bool,
-    /// `conditions.serving`, true where absent.
+    /// `conditions.serving`; true if absent.
     pub serving: bool,
-    /// `conditions.terminating`, false where absent.
+    /// `conditions.terminating`; false if absent.
     pub terminating: bool,
     /// `nodeName`.
     pub node: Option<Name>,
@@ -210,7 +215,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// A ready endpoint on no node in particular, without hints.
+    /// Returns a ready endpoint without node and hints.
     #[must_use]
     pub fn ready(address: Parsed<IpAddr>) -> Self {
         Self {
@@ -228,11 +233,11 @@ impl Endpoint {
 /// One of `ports` of an EndpointSlice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct EndpointPort {
-    /// The name that a Service's port refers to; absent names match nothing.
+    /// The name that a Service port refers to. A port without name matches no Service port.
     pub name: Option<Name>,
     /// The transport protocol.
     pub protocol: Parsed<Protocol>,
-    /// Where the endpoint listens; absent means all ports, which no node can use.
+    /// The port at which the endpoint listens. Absent means all ports, which a node cannot use.
     pub port: Option<NonZeroU16>,
 }
 
@@ -247,9 +252,10 @@ pub struct Node {
     pub addresses: Vec<IpAddr>,
     /// `spec.podCIDRs`.
     pub pod_cidrs: Vec<IpNetwork>,
-    /// True if it has a `metadata.deletionTimestamp`.
+    /// True if the Node has a `metadata.deletionTimestamp`.
     pub deleting: bool,
-    /// True if it has the taint `ToBeDeletedByClusterAutoscaler`: load balancers are to leave it out.
+    /// True if the Node has the taint `ToBeDeletedByClusterAutoscaler`, by which load balancers
+    /// leave it out.
     pub leaving: bool,
 }
 
@@ -265,7 +271,7 @@ pub enum Object {
 }
 
 impl Object {
-    /// Returns its kind.
+    /// Returns the object's kind.
     #[must_use]
     pub fn kind(&self) -> ObjectKind {
         match self {
@@ -275,7 +281,7 @@ impl Object {
         }
     }
 
-    /// Its name; a Node's has an empty namespace.
+    /// Returns the object's name; that of a Node has an empty namespace.
     #[must_use]
     pub fn name(&self) -> ObjectName {
         match self {
@@ -286,22 +292,22 @@ impl Object {
     }
 }
 
-/// The kinds of objects that a source delivers.
+/// Kinds of objects that a source delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ObjectKind {
     /// Services.
     Service,
-    /// EndpointSlices, or Endpoints where a cluster has no slices.
+    /// EndpointSlices, or Endpoints in a cluster without EndpointSlices.
     EndpointSlice,
     /// Nodes.
     Node,
 }
 
 impl ObjectKind {
-    /// Every kind; a first list of each must be in before anything is deleted.
+    /// Every kind. Nothing is deleted before the first list of each kind is complete.
     pub const ALL: [Self; 3] = [Self::Service, Self::EndpointSlice, Self::Node];
 
-    /// The name as Kubernetes writes it.
+    /// Returns the kind's name as Kubernetes writes it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -312,25 +318,30 @@ impl ObjectKind {
     }
 }
 
-/// An event of a source. For each kind: `ListStarted`, an `Upsert` or `Undecodable` for every object there is, `ListDone`; then changes one by
-/// one; and again a list whenever the source had to start anew. What a new list does not name is gone once that list is done, not
-/// before.
+/// An event of a source. The events of one kind arrive in this order:
+///
+/// 1. `ListStarted`.
+/// 2. An `Upsert` or `Undecodable` for every existing object.
+/// 3. `ListDone`. Objects that the list did not name are deleted now, not earlier.
+/// 4. Single changes.
+///
+/// A source that has to list again sends the whole sequence again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterEvent {
-    /// A complete list of this kind begins.
+    /// A complete list of this kind starts.
     ListStarted(ObjectKind),
-    /// This object is so now.
+    /// The object was created or changed.
     Upsert(Object),
-    /// This object exists and cannot be decoded. What was known of it before stays true.
+    /// The object exists and cannot be decoded. Its last decoded version stays valid.
     Undecodable(ObjectKind, ObjectName, Undecodable),
-    /// This object is gone.
+    /// The object was deleted.
     Delete(ObjectKind, ObjectName),
     /// The list of this kind is complete.
     ListDone(ObjectKind),
 }
 
 impl ClusterEvent {
-    /// Returns the kind of objects that it is about.
+    /// Returns the kind of objects that the event is about.
     #[must_use]
     pub fn kind(&self) -> ObjectKind {
         match self {
@@ -343,12 +354,12 @@ impl ClusterEvent {
     }
 }
 
-/// Why an object cannot be decoded.
+/// Reason why an object cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undecodable {
-    /// Path of the field: `spec.ports[0].port`.
+    /// Path of the field, for example `spec.ports[0].port`.
     pub field: SafeText,
-    /// The problem with it.
+    /// The problem with the field's value.
     pub problem: SafeText,
 }
 

@@ -1,4 +1,4 @@
-//! The resolved configuration: complete, validated, every field with a value.
+//! The resolved configuration: complete and validated; every field has a value.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,59 +9,66 @@ use ipvs::{Scheduler, ServiceFlags, Timeouts};
 
 use crate::names::Name;
 
-/// The settings that decide, besides the cluster and the node itself, what a node's tables hold and how they are kept.
+/// Settings that decide, together with the cluster and the node, the node's tables and how they are
+/// maintained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
     /// The node's name in Kubernetes, lower case.
     pub node_name: Name,
-    /// Replaces the node's primary address in its family; none where it is unspecified.
+    /// Address that replaces the node's primary address in its family; `None` if it is unspecified.
     pub bind_address: Option<std::net::IpAddr>,
-    /// The scheduler of every virtual server whose Service names no other.
+    /// Scheduler of every virtual server whose Service does not choose one.
     pub scheduler: Scheduler,
-    /// Flags of that scheduler, [`ServiceFlags::SCHED_1`] and [`ServiceFlags::SCHED_2`] alone.
+    /// Flags of that scheduler; only [`ServiceFlags::SCHED_1`] and [`ServiceFlags::SCHED_2`].
     pub scheduler_flags: ServiceFlags,
-    /// Virtual servers and addresses inside these are never deleted.
+    /// Networks whose virtual servers and addresses are never deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
-    /// Interval between comparisons of the whole table with the wanted one, even when nothing changed.
+    /// Interval between audits, which compare all tables with the desired ones even if nothing
+    /// changed.
     pub sync_period: Duration,
-    /// Time for which changes are gathered before they are applied; zero applies at once.
+    /// Minimum time between two syncs of changes; zero applies a change at once.
     pub min_sync_period: Duration,
-    /// The packets that get an address of this node as their source.
+    /// Packets that get an address of this node as their source.
     pub masquerade: Masquerade,
-    /// The way traffic from this node's pods is recognised.
+    /// Method to recognize traffic from this node's pods.
     pub detect_local: DetectLocal,
-    /// The addresses of this node at which node ports are served.
+    /// Addresses of this node at which node ports are served.
     pub node_port_addresses: NodePortAddresses,
-    /// The external addresses of a Service that are served (deviation D9).
+    /// External addresses of a Service that are served (deviation D9).
     pub external_ips: ExternalIpPolicy,
-    /// External and load-balancer addresses inside these are not served (deviation D8).
+    /// Networks whose external and load-balancer addresses are not served (deviation D8).
     pub protected_cidrs: Vec<IpNetwork>,
-    /// Addresses of the API server as the daemon's connection names them; no field holds them. Only `default/kubernetes` is served
-    /// there (deviation D22).
+    /// Addresses of the API server, taken from the daemon's connection; the configuration has no
+    /// field for them. Only `default/kubernetes` is served there (deviation D22).
     pub api_server: BTreeSet<SocketAddr>,
-    /// Ports on which the daemon serves health and metrics. No Service is served at them on the node's own addresses (deviation D22).
+    /// Ports at which the daemon serves health and metrics. No Service is served at them on the
+    /// node's own addresses (deviation D22).
     pub listener_ports: BTreeSet<u16>,
-    /// Ports of other programs on the node, protected in the same way (deviation D22).
+    /// Ports of other programs on the node, protected like `listener_ports` (deviation D22).
     pub protected_host_ports: BTreeSet<u16>,
     /// Limits of one Service (deviation D23).
     pub service_limits: ServiceLimits,
-    /// True if the rules accept packets that are served, once source ranges admitted them, whatever other rules of INPUT say.
+    /// True if the rules accept packets to served addresses, after the check of source ranges,
+    /// whatever other rules of INPUT do.
     pub accept_served_traffic: bool,
-    /// Time for which a real server that left may keep its connections; zero is without end (deviation D6).
+    /// Maximum time for which a removed real server keeps its connections; zero sets no limit
+    /// (deviation D6).
     pub drain_timeout: Duration,
-    /// Time for which a UDP real server keeps its flows while its endpoint terminates and still serves; zero deletes it at once
-    /// (deviation D26).
+    /// Time for which a UDP real server keeps its flows while its endpoint terminates and still
+    /// serves; zero deletes it at once (deviation D26).
     pub udp_drain_timeout: Duration,
-    /// True if an endpoint that is gone without having been terminating is cut off at once (deviation D6).
+    /// True if connections to an endpoint that disappeared without terminating first are cut at
+    /// once (deviation D6).
     pub cut_lost_endpoints: bool,
-    /// True if the node answers ARP for an address only at the interface that has it.
+    /// True if the node answers ARP requests for an address only on the interface that has the
+    /// address.
     pub strict_arp: bool,
     /// Timeouts and limits of the kernel.
     pub kernel_settings: KernelSettings,
 }
 
 impl NodeConfig {
-    /// The defaults of kube-proxy's ipvs mode for the node `node_name`.
+    /// Returns the defaults of kube-proxy's ipvs mode for the node `node_name`.
     #[must_use]
     pub fn new(node_name: impl Into<Name>) -> Self {
         Self {
@@ -91,22 +98,24 @@ impl NodeConfig {
     }
 }
 
-/// Schedulers of Linux up to 6.12, `net/netfilter/ipvs/Kconfig`. A Service may choose one of these; another one is the
-/// administrator's choice alone ([`NodeConfig::scheduler`]), because its name becomes that of a kernel module to load.
+/// Schedulers of Linux up to 6.12, `net/netfilter/ipvs/Kconfig`. A Service may choose one of these.
+/// Only the administrator may choose another one ([`NodeConfig::scheduler`]), because its name
+/// selects the kernel module to load.
 pub const SCHEDULERS: [&str; 14] = [
     "dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed", "sh", "twos", "wlc", "wrr",
 ];
 
-/// Limits of one Service, so that no single object fills the node's tables. All are above zero.
+/// Limits of one Service, so that no single Service fills the node's tables. All limits are above
+/// zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceLimits {
-    /// Number of external and load-balancer addresses that are served.
+    /// Number of served external and load-balancer addresses.
     pub addresses: usize,
-    /// Number of source ranges that admit clients.
+    /// Number of source ranges.
     pub source_ranges: usize,
-    /// Number of virtual servers and of entries for source ranges, together.
+    /// Total number of virtual servers and set entries for source ranges.
     pub entries: usize,
-    /// Number of real servers of all virtual servers, together.
+    /// Total number of real servers of all virtual servers.
     pub real_servers: usize,
 }
 
@@ -121,8 +130,9 @@ impl Default for ServiceLimits {
     }
 }
 
-/// The flags of a scheduler about which nothing is said: `mh` hashes the source port too, or one client
-/// would never leave its first real server (k/k#115527); the others have none.
+/// Returns the flags of a scheduler for which none are configured. `mh` also hashes the source
+/// port, since otherwise a client would never leave its first real server (k/k#115527); the other
+/// schedulers have no flags.
 #[must_use]
 pub fn default_scheduler_flags(scheduler: &str) -> ServiceFlags {
     match scheduler {
@@ -131,35 +141,36 @@ pub fn default_scheduler_flags(scheduler: &str) -> ServiceFlags {
     }
 }
 
-/// Timeouts and limits of the kernel that the node sets. Zero leaves what there is.
+/// Timeouts and limits that the node sets in the kernel. Zero leaves the kernel's value unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSettings {
-    /// Times for which connections in the IPVS table may be idle.
+    /// Idle timeouts of connections in the IPVS table.
     pub timeouts: Timeouts,
-    /// The connection tracker.
+    /// Settings of the connection tracker.
     pub conntrack: ConntrackSettings,
 }
 
-/// Settings of the connection tracker that kube-proxy's `conntrack` section asks for. Zero leaves what there is.
+/// Settings of the connection tracker, from kube-proxy's `conntrack` section. Zero leaves the
+/// kernel's value unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConntrackSettings {
-    /// Connections for each processor.
+    /// Maximum number of connections for each processor.
     pub max_per_core: u32,
-    /// The least number of connections; without meaning while `max_per_core` is zero.
+    /// Lower bound of the maximum number of connections; ignored if `max_per_core` is zero.
     pub min: u32,
-    /// Time for which an established TCP connection may be idle.
+    /// Idle timeout of an established TCP connection.
     pub tcp_established_timeout: Duration,
-    /// The same of a TCP connection that one side has closed.
+    /// Idle timeout of a TCP connection that one side has closed.
     pub tcp_close_wait_timeout: Duration,
-    /// True if packets outside the TCP window are valid.
+    /// True if packets outside the TCP window count as valid.
     pub tcp_be_liberal: bool,
-    /// Time for which a UDP flow without an answer may be idle.
+    /// Idle timeout of a UDP flow without answers.
     pub udp_timeout: Duration,
-    /// The same of a UDP flow with answers.
+    /// Idle timeout of a UDP flow with answers.
     pub udp_stream_timeout: Duration,
 }
 
-/// kube-proxy's defaults.
+/// Returns kube-proxy's defaults.
 impl Default for KernelSettings {
     fn default() -> Self {
         Self {
@@ -177,15 +188,17 @@ impl Default for KernelSettings {
     }
 }
 
-/// The packets that get an address of this node as their source, and the marks that say so.
+/// Selection of the packets that get an address of this node as their source, and the packet marks
+/// used for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Masquerade {
-    /// Every packet to a cluster address, not only those from outside.
+    /// True to masquerade every packet to a cluster address, not only those from outside the
+    /// cluster.
     pub all: bool,
-    /// The bit of the packet mark for packets to be masqueraded, 0 to 31.
+    /// Bit of the packet mark for packets to be masqueraded, 0 to 31.
     pub mark_bit: u8,
-    /// The bit for packets of this node to be dropped, since a Service's source ranges leave the node
-    /// out; 0 to 31, another one than `mark_bit`.
+    /// Bit of the packet mark for packets of this node that are to be dropped because a Service's
+    /// source ranges exclude the node, 0 to 31. It differs from `mark_bit`.
     pub drop_bit: u8,
 }
 
@@ -199,24 +212,26 @@ impl Default for Masquerade {
     }
 }
 
-/// The way traffic from this node's pods is recognised: `detectLocalMode` with what belongs to it.
+/// Method to recognize traffic from this node's pods: `detectLocalMode` with its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DetectLocal {
-    /// By source: the first of these networks in each family. None of a family means unknown.
+    /// By source address: the first of these networks in each family. In a family without a
+    /// network, traffic of pods is not recognized.
     ClusterCidr(Vec<IpNetwork>),
-    /// By source: the first of the Node's `podCIDRs` in each family.
+    /// By source address: the first of the Node's `podCIDRs` in each family.
     NodeCidr,
-    /// By this bridge, at which the pods are.
+    /// By input interface: the bridge that the pods are connected to.
     BridgeInterface(Name),
-    /// By the beginning of the name of the interfaces to the pods.
+    /// By input interface: the prefix of the names of the pods' interfaces.
     InterfaceNamePrefix(Name),
 }
 
-/// The addresses of this node at which node ports are served.
+/// Addresses of this node at which node ports are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodePortAddresses {
-    /// Addresses inside these networks. In a family without a network, or with one of length 0: every address but loopback and
-    /// link-local ones. At loopback addresses there are none.
+    /// Addresses inside these networks. A family without a network, or with a network of length 0,
+    /// uses every address except loopback and link-local ones. Node ports are never served at
+    /// loopback addresses.
     Within(Vec<IpNetwork>),
     /// The Node's first address of each family, and addresses inside these networks.
     PrimaryAnd(Vec<IpNetwork>),
@@ -228,10 +243,10 @@ impl Default for NodePortAddresses {
     }
 }
 
-/// The `externalIPs` of a Service that are served.
+/// `externalIPs` of a Service that are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExternalIpPolicy {
-    /// All, as in kube-proxy.
+    /// All addresses, as in kube-proxy.
     Allow,
     /// Addresses inside these networks.
     AllowList(Vec<IpNetwork>),

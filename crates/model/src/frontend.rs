@@ -1,5 +1,5 @@
-//! The neutral middle: where traffic arrives and where it may go, after Kubernetes' rules and before
-//! those of any data plane.
+//! Frontends: the addresses at which traffic arrives and the endpoints that may receive it. They
+//! follow from Kubernetes' rules and do not depend on a data plane.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -13,39 +13,42 @@ use ipvs::{AddressFamily, Protocol};
 use crate::cluster::TrafficPolicy;
 use crate::names::{Name, ServicePortName};
 
-/// One address and port at which a Service's port is served on this node.
+/// One address and port at which this node serves a Service port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frontend {
-    /// The Service port behind it.
+    /// The Service port that the frontend belongs to.
     pub owner: Arc<ServicePortName>,
     /// The kind of address.
     pub kind: FrontendKind,
-    /// Where traffic arrives.
+    /// The address at which traffic arrives.
     pub address: IpAddr,
     /// The port at which it arrives.
     pub port: NonZeroU16,
-    /// Its protocol.
+    /// The transport protocol.
     pub protocol: Protocol,
-    /// Time for which a client stays with its backend.
+    /// Time for which a client stays with its backend; `None` without session affinity.
     pub affinity: Option<Duration>,
-    /// The scheduler that the Service chose, one of [`SCHEDULERS`](crate::config::SCHEDULERS); none leaves it to the configuration.
+    /// The scheduler that the Service chose, one of [`SCHEDULERS`](crate::config::SCHEDULERS);
+    /// `None` selects the configured one.
     pub scheduler: Option<Name>,
-    /// True if the address is to be made this node's own; otherwise it is so already.
+    /// True if the address must be added to the dummy device; false if the node has it already.
     pub bind: bool,
-    /// The traffic policy of this kind of address. `Local` keeps the client's address.
+    /// The traffic policy for this kind of address. `Local` preserves the client's address.
     pub policy: TrafficPolicy,
-    /// True if the policy is `Local` and no backend is on this node: `backends` are then those of the whole cluster, if any.
+    /// True if the policy is `Local` and no backend is on this node. `backends` then has those of
+    /// the whole cluster.
     pub lacks_local: bool,
-    /// The clients that may connect.
+    /// Clients that may connect.
     pub sources: Sources,
-    /// Where traffic may go: ordered, each once, same family as `address`.
+    /// Backends that may receive traffic: ordered, without duplicates, of the same family as
+    /// `address`.
     pub backends: Vec<Backend>,
-    /// Endpoints of a UDP port that terminate and still serve, in the same order. They keep the flows that they have unless they are
-    /// among `backends`.
+    /// Endpoints of a UDP port that terminate and still serve, in the same order. They keep their
+    /// existing flows; they get new ones only if they are among `backends` too.
     pub finishing: Arc<[Backend]>,
 }
 
-/// The way a frontend's address came to the Service.
+/// Field of the Service or Node that a frontend's address was taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FrontendKind {
     /// One of `spec.clusterIPs`.
@@ -58,23 +61,23 @@ pub enum FrontendKind {
     NodePort,
 }
 
-/// The clients that may connect to a frontend.
+/// Clients that may connect to a frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sources {
-    /// Everybody.
+    /// Every client.
     Any,
-    /// Some; no client where `ranges` is empty.
+    /// Clients in `ranges`; no client if `ranges` is empty.
     Only {
-        /// Clients inside these networks, of the frontend's family. None has length 0, which a set `hash:ip,port,net` does not
-        /// hold: such a range restricts nothing.
+        /// Networks of the clients, of the frontend's family. No network has length 0: such a range
+        /// restricts nothing, and a set `hash:ip,port,net` cannot hold it.
         ranges: BTreeSet<IpNetwork>,
-        /// True if this node's own address is in one of them.
+        /// True if this node's own address is in one of the networks.
         node: bool,
     },
 }
 
 impl Sources {
-    /// Returns the number of ranges.
+    /// Returns the number of networks; 0 if every client may connect.
     #[must_use]
     pub fn ranges(&self) -> usize {
         match self {
@@ -84,7 +87,7 @@ impl Sources {
     }
 }
 
-/// A place that serves a frontend's traffic.
+/// An endpoint that receives a frontend's traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Backend {
     /// The endpoint's address.
@@ -93,23 +96,24 @@ pub struct Backend {
     pub port: NonZeroU16,
 }
 
-/// An endpoint on this node that is reached through a Service.
+/// An endpoint on this node that receives traffic of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LocalEndpoint {
-    /// Its address and port.
+    /// The endpoint's address and port.
     pub backend: Backend,
-    /// Its protocol.
+    /// The endpoint's protocol.
     pub protocol: Protocol,
 }
 
-/// The answer to a load balancer at a Service's `healthCheckNodePort`: the number of the Service's ready endpoints that are here.
-/// One listener serves both families (deviation D18).
+/// Answer to a load balancer at a Service's `healthCheckNodePort`: the number of ready endpoints on
+/// this node. One listener serves both families (deviation D18).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HealthCheck {
-    /// Where it is asked, on the node's addresses.
+    /// The port on the node's addresses that the load balancer probes.
     pub port: NonZeroU16,
-    /// Ready endpoints on this node, each once whatever its ports and families.
+    /// Number of ready endpoints on this node. An endpoint counts once, whatever its ports and
+    /// families.
     pub local_endpoints: usize,
-    /// The families that the Service has addresses of.
+    /// Families in which the Service has addresses.
     pub families: BTreeSet<AddressFamily>,
 }

@@ -1,7 +1,9 @@
-//! Rules of other programs that packets to Services pass: `filter` INPUT, and `raw` PREROUTING and OUTPUT.
+//! Rules of other programs that packets to Services traverse: `filter` INPUT, and `raw` PREROUTING
+//! and OUTPUT.
 //!
-//! The rules are judged for one packet at a time: the first one of a connection, whose destination is known and whose source and
-//! interface are not. A condition that depends on these, or that is not understood, may hold or not.
+//! The rules are evaluated for one packet: the first one of a connection. Its destination is known;
+//! its source and interface are not. A condition on an unknown property, or one that is not
+//! understood, may hold or not.
 
 mod condition;
 mod read;
@@ -19,29 +21,30 @@ use crate::rules::{ChainKey, Rules, Table};
 
 use self::condition::{Condition, Holds};
 
-/// Rules of one family that could take packets of Services away from IPVS or from the connection tracker. Empty on most nodes:
-/// kept are the chains of a hook that has a rule or a policy of that kind, with all chains that they lead to.
+/// Rules of one family that could drop packets of Services or exempt them from connection tracking.
+/// Empty on most nodes: the chains of a hook are kept only if the hook has such a rule or policy,
+/// together with all chains that they jump to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostRules {
     hooks: BTreeMap<Hook, HookRules>,
 }
 
-/// The chain of ours in `filter` that accepts packets.
+/// Our chain in `filter` that accepts packets.
 const ACCEPTING: &str = "KUBE-NODE-PORT";
 
-/// A built-in chain that is looked at.
+/// A built-in chain whose rules are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hook {
-    /// `filter` INPUT: a packet that it drops never reaches IPVS.
+    /// `filter` INPUT: a packet dropped here never reaches IPVS.
     Input,
-    /// `raw` PREROUTING: packets from pods and other machines.
+    /// `raw` PREROUTING: packets from pods and from other machines.
     RawPrerouting,
     /// `raw` OUTPUT: packets of the node itself.
     RawOutput,
 }
 
 impl Hook {
-    /// All of them.
+    /// Every hook.
     pub const ALL: [Self; 3] = [Self::Input, Self::RawPrerouting, Self::RawOutput];
 
     fn table(self) -> &'static str {
@@ -59,7 +62,7 @@ impl Hook {
         }
     }
 
-    /// Returns true if `action` is what this hook is looked at for.
+    /// Returns true if `action` is harmful at this hook: a drop in `filter`, no tracking in `raw`.
     fn is_harm(self, action: &Action) -> bool {
         match self {
             Self::Input => *action == Action::Drop,
@@ -71,7 +74,7 @@ impl Hook {
 /// The chains of one hook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct HookRules {
-    /// True if packets that no rule decides are dropped.
+    /// True if the chain's policy is DROP.
     drops: bool,
     chains: BTreeMap<Name, Vec<HostRule>>,
 }
@@ -79,13 +82,13 @@ struct HookRules {
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct HostRule {
-    /// As `iptables-save` prints it, `-A INPUT -j DROP`.
+    /// The rule as `iptables-save` prints it, `-A INPUT -j DROP`.
     text: Name,
     conditions: Vec<Condition>,
     action: Action,
 }
 
-/// The action of a rule, as far as it matters here.
+/// Action of a rule, reduced to the cases that the evaluation distinguishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Action {
     Accept,
@@ -94,41 +97,42 @@ enum Action {
     Return,
     Jump(Name),
     Goto(Name),
-    /// The packet leaves the chains in a way that is not understood, as with NFQUEUE.
+    /// The packet leaves the chains, and its fate is unknown, as with NFQUEUE.
     Leave,
-    /// The next rule follows.
+    /// The packet continues with the next rule.
     Pass,
 }
 
-/// The first packet of a connection, as far as it is known.
+/// The first packet of a connection, with its known properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostPacket {
-    /// Its destination: a virtual address, or an address of the node.
+    /// Destination address: a virtual address, or an address of the node.
     pub address: IpAddr,
-    /// Its destination port.
+    /// Destination port.
     pub port: u16,
-    /// Its protocol.
+    /// Transport protocol.
     pub protocol: Protocol,
 }
 
-/// The rule or policy that takes a packet away.
+/// A rule or policy that drops a packet or exempts it from connection tracking.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Harm {
-    /// The rule in quotes, or the policy.
+    /// The rule in backquotes, or the policy.
     pub by: String,
-    /// The first rule before it that accepts some of these packets, by properties that are not known.
+    /// The first earlier rule that accepts some of these packets, depending on unknown properties.
     pub unless: Option<Name>,
 }
 
 impl HostRules {
-    /// Returns true if no packet can be taken away.
+    /// Returns true if no rule or policy can be harmful.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.hooks.is_empty()
     }
 
-    /// Returns these rules with our accepting chain as `ours` has it now, which may be newer than this reading. Where no rule of INPUT
-    /// leads there, it comes first: kube-ipvsd inserts its jumps at the head.
+    /// Returns these rules with the current contents of our accepting chain, taken from `ours`,
+    /// which may be newer than this reading. If no rule of INPUT jumps to the chain, a jump is
+    /// added at the head, where kube-ipvsd inserts its jumps.
     #[must_use]
     pub fn beside(&self, ours: &Rules) -> Self {
         let mut all = self.clone();
@@ -151,11 +155,13 @@ impl HostRules {
         all
     }
 
-    /// Judges `packet` at `hook`. Rules look into `sets`; sets that are not among them may hold the packet or not. `steps` is the
-    /// number of rules that may still be looked at.
+    /// Evaluates `packet` at `hook`.
     ///
-    /// Returns the harm that is certain, at least for packets that [`Harm::unless`] leaves; none where there is none, or where that
-    /// cannot be known.
+    /// - `sets` has the contents of our sets. Any other set may contain the packet or not.
+    /// - `steps` is the number of rules that may still be evaluated, over several calls.
+    ///
+    /// Returns the harm that is certain for all packets that no [`Harm::unless`] accepts; `None` if
+    /// there is no harm, or none that is certain.
     #[must_use]
     pub fn judge(
         &self,
@@ -185,10 +191,10 @@ impl HostRules {
     }
 }
 
-/// Chains that jump to each other no deeper than this are looked at.
-const DEPTH: usize = 16;
+/// Maximum depth of nested jumps. Deeper chains are not evaluated.
+const MAX_DEPTH: usize = 16;
 
-/// The way of one packet through the chains of a hook.
+/// Evaluation of one packet in the chains of a hook.
 struct Walk<'a> {
     hook: Hook,
     rules: &'a HookRules,
@@ -198,20 +204,21 @@ struct Walk<'a> {
     unless: Option<Name>,
 }
 
-/// Where a packet is after a chain.
+/// State of a packet at the end of a chain.
 enum Flow {
-    /// Behind the rule that led there.
+    /// The packet continues after the rule that jumped to the chain.
     Next,
-    /// Out of reach of further rules, or it is not known where.
+    /// The packet left all chains unharmed, or its fate is unknown.
     Safe,
-    /// Taken away by this rule.
+    /// The packet was dropped or exempted from tracking by this rule.
     Harmed(Name),
 }
 
 impl Walk<'_> {
-    /// Goes through `chain`. Without `certain` it is not known if the packet comes there: nothing there is then certain either.
+    /// Evaluates `chain`. If `certain` is false, the packet may not reach the chain, and nothing
+    /// found there is certain.
     fn chain(&mut self, chain: &str, mut certain: bool, depth: usize) -> Flow {
-        if depth > DEPTH {
+        if depth > MAX_DEPTH {
             return Flow::Safe;
         }
         let rules = self.rules;

@@ -1,4 +1,4 @@
-//! The interface to a node's kernel: [`Kernel`] and its errors. Implementations live in the crate `kernel`.
+//! The interface to a node's kernel: [`Kernel`] and its errors. The crate `kernel` implements it.
 
 mod error;
 
@@ -6,27 +6,30 @@ pub use self::error::{Errno, ObserveError, OpError, OpErrorKind};
 use crate::plan::Stage;
 use crate::snapshot::{Scope, Snapshot};
 
-/// The outcome of one change.
+/// Outcome of one op.
 pub type OpOutcome = Result<(), OpError>;
 
-/// A node's kernel: reads its tables and changes them. Synchronous, as netlink is; `&mut self` proves
-/// that there is one writer.
+/// A node's kernel: reads its tables and changes them.
+///
+/// The methods block, as netlink does. `&mut self` ensures that there is one writer.
 pub trait Kernel {
-    /// Reads what `scope` names; all else is empty in the answer.
+    /// Reads the parts that `scope` selects; the other parts of the snapshot are empty.
     ///
-    /// A reading that another program's changes may have left incomplete says so
-    /// ([`Snapshot::torn`]).
+    /// If another program changed a table during the reading, the snapshot may be incomplete and is
+    /// marked as [`torn`](Snapshot::torn).
     ///
     /// # Errors
     ///
-    /// Says what could not be read; nothing is to be concluded about the tables.
+    /// The part that could not be read. The caller must not draw conclusions about any table.
     fn observe(&mut self, scope: &Scope) -> Result<Snapshot, ObserveError>;
 
-    /// Does every change of the stage, in the order in which they stand, whatever becomes of the ones
-    /// before. One outcome for each, in the same order. Reports; never decides, retries or ignores.
+    /// Applies every op of the stage in order. A failed op does not stop the later ones.
     ///
-    /// An outcome of kind [`Unknown`](OpErrorKind::Unknown) means that the answer was lost:
-    /// the change may have been done, and the tables are to be read again.
+    /// Returns one outcome for each op, in the same order. The implementation reports failures; it
+    /// does not decide, retry or ignore.
+    ///
+    /// The outcome [`Unknown`](OpErrorKind::Unknown) means that the answer was lost: the kernel may
+    /// have applied the op, and the caller must read the tables again.
     fn apply(&mut self, stage: &Stage) -> Vec<OpOutcome>;
 }
 

@@ -1,8 +1,14 @@
-//! Leftovers of a kube-proxy that ran in another mode, or was an older one: rules of its iptables mode, tables of its nftables
-//! mode, sets that no proxy uses any more.
+//! Leftovers of a kube-proxy that ran in another mode or was older:
 //!
-//! The chains that its iptables mode shares with its ipvs mode are ours and no leftovers. Nor is what the kubelet keeps:
-//! `KUBE-IPTABLES-HINT`, `KUBE-KUBELET-CANARY`, `KUBE-FIREWALL` of `filter`, and `KUBE-MARK-DROP` unless a leftover leads there.
+//! - rules of its iptables mode,
+//! - tables of its nftables mode,
+//! - sets that no proxy uses any more.
+//!
+//! The following are not leftovers:
+//!
+//! - the chains that the iptables mode shares with the ipvs mode; they are ours,
+//! - the chains of the kubelet: `KUBE-IPTABLES-HINT`, `KUBE-KUBELET-CANARY`, `KUBE-FIREWALL` of
+//!   `filter`, and `KUBE-MARK-DROP` unless a leftover jumps to it.
 
 mod rules;
 #[cfg(test)]
@@ -19,20 +25,22 @@ use crate::names::{Name, ObjectName};
 
 pub use self::rules::{RuleLeftovers, TableLeftovers};
 
-/// The nf_tables table of kube-proxy's nftables mode, one of this name in each family (`kubeProxyTable`,
+/// Name of the nf_tables table of kube-proxy's nftables mode, in each family (`kubeProxyTable`,
 /// pkg/proxy/nftables/proxier.go, Kubernetes 1.30).
 pub const NFT_TABLE: &str = "kube-proxy";
 
-/// Names of the sets of older versions that no proxy uses any more, without `KUBE-` or `KUBE-6-`: the SCTP node ports from before
-/// they were `hash:ip,port`, and a set of the first ipvs mode. kube-router has sets of names `KUBE-SRC-…` and `KUBE-DST-…`, so
-/// that the beginning of a name says nothing.
+/// Sets of older versions that no proxy uses any more, without the prefix `KUBE-` or `KUBE-6-`: the
+/// SCTP node ports from before they were `hash:ip,port`, and a set of the first ipvs mode.
+///
+/// A match of the prefix alone would be wrong, since kube-router has sets with names `KUBE-SRC-…`
+/// and `KUBE-DST-…`.
 const OLD_SETS: [&str; 3] = [
     "NODE-PORT-SCTP",
     "NODE-PORT-LOCAL-SCTP",
     "LOAD-BALANCER-MASQ",
 ];
 
-/// The names of the sets that are leftovers where they exist.
+/// Returns the names of the sets that are leftovers if they exist.
 pub fn old_sets() -> impl Iterator<Item = SetName> {
     let names = |prefix: &'static str| {
         (OLD_SETS.iter()).map(move |name| SetName::cut(&format!("{prefix}{name}")))
@@ -40,25 +48,27 @@ pub fn old_sets() -> impl Iterator<Item = SetName> {
     names("KUBE-").chain(names("KUBE-6-"))
 }
 
-/// Leftovers of kube-proxy's other modes on a node. Prints in words, in one line.
+/// Leftovers of kube-proxy's other modes on a node. Prints as a description in one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
-    /// Rules of the iptables mode and of the ipvs mode before Kubernetes 1.26; no family whose rules have none.
+    /// Rules of the iptables mode and of the ipvs mode before Kubernetes 1.26, by family. A family
+    /// without leftovers is absent.
     pub rules: BTreeMap<AddressFamily, RuleLeftovers>,
-    /// The families that have a table of the nftables mode, [`NFT_TABLE`].
+    /// Families with a table of the nftables mode, [`NFT_TABLE`].
     pub nft_tables: BTreeSet<AddressFamily>,
     /// The sets of [`old_sets`] that exist.
     pub sets: BTreeSet<SetName>,
 }
 
 impl Leftovers {
-    /// Returns true if there is nothing.
+    /// Returns true if there are no leftovers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Takes in the rules of `family`, as `iptables-save` or `ip6tables-save` printed them.
+    /// Sets the leftovers among the rules of `family`. `saved` is the output of `iptables-save` or
+    /// `ip6tables-save`.
     pub fn absorb_rules(&mut self, family: AddressFamily, saved: &str) {
         let found = RuleLeftovers::of(saved);
         if found.is_empty() {
@@ -68,7 +78,7 @@ impl Leftovers {
         }
     }
 
-    /// Returns the finding about the node that has them; none if there are no leftovers.
+    /// Returns the finding that reports the leftovers on the Node `node`; `None` if there are none.
     #[must_use]
     pub fn finding(&self, node: &Name) -> Option<Finding> {
         (!self.is_empty()).then(|| Finding {
@@ -77,8 +87,8 @@ impl Leftovers {
             object: ObjectName::new("", node.clone()),
             field: "rules".to_owned(),
             problem: format!("kube-proxy left behind {self}"),
-            consequence: "it stays, and may act on traffic, until kube-ipvsd starts with \
-                          --remove-leftovers"
+            consequence: "the leftovers stay and may affect traffic; to delete them, start \
+                          kube-ipvsd with --remove-leftovers"
                 .to_owned(),
         })
     }
@@ -109,7 +119,7 @@ impl fmt::Display for Leftovers {
     }
 }
 
-/// Returns the name of the family in `nft`.
+/// Returns the family's name in `nft`.
 #[must_use]
 pub fn nft_family(family: AddressFamily) -> &'static str {
     match family {

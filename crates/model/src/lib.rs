@@ -1,10 +1,16 @@
-//! The words of kube-ipvs. Kubernetes words at the left end ([`cluster`]), neutral ones in the middle
-//! ([`frontend`]), IPVS words at the right ([`tables`], [`plan`]). Nothing here does IO, reads a clock
-//! or fails because of the world.
+//! Data types that the crates of kube-ipvs share.
+//!
+//! - [`cluster`]: objects of Kubernetes, as sources deliver them.
+//! - [`frontend`]: served addresses and their endpoints, independent of Kubernetes and IPVS.
+//! - [`tables`] and [`plan`]: the kernel's tables and the changes to them.
+//!
+//! The crate is pure: it does no IO, reads no clock, and its functions do not depend on the
+//! environment.
 
-/// The dummy device that holds the virtual addresses, as kube-proxy names it.
+/// Name of the dummy device that holds the virtual addresses; kube-proxy uses the same name.
 pub const DEVICE: &str = "kube-ipvs0";
 
+pub mod backoff;
 mod chain;
 pub mod cluster;
 pub mod compact;
@@ -26,6 +32,7 @@ pub mod tables;
 pub mod text;
 pub mod udp_flows;
 
+pub use backoff::{Backoff, BackoffSettings};
 pub use chain::chain;
 pub use cluster::{ClusterEvent, ClusterState, Object, ObjectKind, Parsed};
 pub use config::NodeConfig;

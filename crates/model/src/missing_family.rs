@@ -1,4 +1,4 @@
-//! A family of addresses that a node cannot serve.
+//! An address family that a node cannot serve.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use ipvs::AddressFamily;
 use crate::finding::{Code, Finding};
 use crate::names::{Name, ObjectName};
 
-/// A family that cannot be served on a node, and the reason.
+/// An address family that the node cannot serve, with the reason. Prints the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingFamily {
     /// The family.
@@ -16,25 +16,27 @@ pub struct MissingFamily {
     pub gap: FamilyGap,
 }
 
-/// The part of a family that a node lacks.
+/// Prerequisite of a family that the node lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FamilyGap {
-    /// This setting is 1, `net.ipv6.conf.all.disable_ipv6`.
+    /// The setting of this name, `net.ipv6.conf.all.disable_ipv6`, is 1.
     Disabled(Name),
-    /// The kernel has no sockets of the family, as with `ipv6.disable=1` on its command line.
+    /// The kernel has no sockets of the family, for example because of `ipv6.disable=1` on its
+    /// command line.
     NoSockets,
-    /// IPVS of this kernel does not know the family (`CONFIG_IP_VS_IPV6`).
+    /// The kernel's IPVS was built without the family (`CONFIG_IP_VS_IPV6`).
     NoIpvs,
     /// The packet filter has no table `nat` for the family.
     NoNat,
-    /// There is no program that changes the packet filter of the family.
+    /// No program is installed that changes the packet filter of the family.
     NoProgram,
-    /// A file that describes the node says so.
+    /// A file that describes the node declares the family as missing.
     Described,
 }
 
 impl FamilyGap {
-    /// Decides which family is missing from the gaps that were found in each, IPv4 first. None if both have one, or none has.
+    /// Returns the missing family, given the gap found in each family, IPv4 first. Returns `None`
+    /// if no family has a gap, or if both have one.
     #[must_use]
     pub fn decide(gaps: [Option<Self>; 2]) -> Option<MissingFamily> {
         let (family, gap) = match gaps {
@@ -66,7 +68,7 @@ impl MissingFamily {
         }
     }
 
-    /// Returns the finding about the node.
+    /// Returns the finding that reports the missing family of the Node `node`.
     #[must_use]
     pub fn finding(&self, node: &Name) -> Finding {
         let served = match self.family {

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use ipvs::Protocol;
 use serde::{Deserialize, Serialize};
 
-/// A name as Kubernetes writes it. Cheap to clone.
+/// A name as Kubernetes writes it. A clone shares the text.
 pub type Name = Arc<str>;
 
-/// A namespaced object's name. Prints as `namespace/name`.
+/// Name of a namespaced object. Prints as `namespace/name`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName {
-    /// The namespace; empty for objects that have none, such as Nodes.
+    /// The namespace; empty for objects without one, such as Nodes.
     pub namespace: Name,
     /// The name within the namespace.
     pub name: Name,
 }
 
 impl ObjectName {
-    /// The object `name` in `namespace`.
+    /// Returns the name of the object `name` in `namespace`.
     #[must_use]
     pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
         Self {
@@ -28,14 +28,14 @@ impl ObjectName {
         }
     }
 
-    /// The Service of the API server, `default/kubernetes`.
+    /// Returns `default/kubernetes`, the name of the API server's Service.
     #[must_use]
     pub fn api_server() -> Self {
         Self::new("default", "kubernetes")
     }
 
-    /// Returns true if this is `default/kubernetes`, the Service through which a node reaches its API server: it is programmed
-    /// before all others (deviation D1).
+    /// Returns true if this is `default/kubernetes`, the Service through which a node reaches its
+    /// API server. It is programmed before all other Services (deviation D1).
     #[must_use]
     pub fn is_api_server(&self) -> bool {
         &*self.namespace == "default" && &*self.name == "kubernetes"
@@ -52,15 +52,15 @@ impl fmt::Display for ObjectName {
     }
 }
 
-/// One port of a Service. Prints as `namespace/name:port`, without the colon where the port has no
-/// name.
+/// One port of a Service. Prints as `namespace/name:port`, or as `namespace/name` if the port has
+/// no name.
 ///
-/// The protocol belongs to the identity: a Service may use one port name once for each protocol.
+/// The protocol is part of the identity: a Service may use one port name once for each protocol.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServicePortName {
     /// The Service.
     pub service: ObjectName,
-    /// The port's name; empty where a single port has none.
+    /// The port's name; empty if the Service's only port has no name.
     pub port: Name,
     /// The port's protocol.
     pub protocol: Protocol,
@@ -76,15 +76,15 @@ impl fmt::Display for ServicePortName {
     }
 }
 
-/// A UID of Kubernetes: a UUID (RFC 9562). Prints as the API server writes it.
+/// UID of a Kubernetes object: a UUID (RFC 9562). Prints as the API server writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Uid([u8; 16]);
 
 impl Uid {
-    /// Lengths of the parts between hyphens, in digits.
+    /// Number of hexadecimal digits in each part between hyphens.
     const PARTS: [usize; 5] = [8, 4, 4, 4, 12];
 
-    /// Reads a UUID; `None` if `text` is none.
+    /// Parses a UUID; returns `None` if `text` is not a UUID.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let lengths = text.split('-').map(str::len);

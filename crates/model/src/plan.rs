@@ -1,4 +1,4 @@
-//! Changes to the kernel: a value that prints.
+//! Changes of the kernel's tables, as a value that prints.
 
 mod apply;
 mod gate;
@@ -20,49 +20,49 @@ use crate::names::{Name, ServicePortName};
 use crate::rules::RulesPatch;
 use crate::tables::TableKeys;
 
-/// One change of the kernel.
+/// One change of one entry in the kernel's tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// Give the kernel setting of this name (`net.ipv4.ip_forward`) this value.
+    /// Set the kernel setting of this name (`net.ipv4.ip_forward`) to this value.
     SetSysctl(Name, Name),
-    /// Set the idle timeouts of IPVS; those that are zero stay as they are.
+    /// Set the idle timeouts of IPVS; a zero leaves the kernel's value unchanged.
     SetTimeouts(Timeouts),
-    /// Create a set, empty.
+    /// Create an empty set.
     CreateSet(SetName, Header),
-    /// Put a new set in the place of the one of this name, at one moment. Rules that look into it go on.
+    /// Replace the set of this name atomically. Rules that use it remain in place.
     ReplaceSet(SetName, Arc<Set>),
     /// Add an entry to a set.
     AddEntry(SetName, Entry),
     /// Delete an entry from a set.
     DelEntry(SetName, Entry),
-    /// Delete a set with all that it holds. Refused while a rule looks into it.
+    /// Delete a set with all its entries. The kernel refuses this while a rule uses the set.
     DestroySet(SetName),
     /// Change the packet filter's rules of one family.
     PatchRules(AddressFamily, Arc<RulesPatch>),
-    /// Create the dummy device where it does not exist.
+    /// Create the dummy device if it does not exist.
     EnsureDevice,
     /// Add a host address to the dummy device.
     AddAddress(IpAddr),
-    /// Add a virtual server, empty.
+    /// Add a virtual server without real servers.
     AddVirtualServer(VirtualServer),
-    /// Give an existing virtual server these settings.
+    /// Change the settings of an existing virtual server.
     SetVirtualServer(VirtualServer),
     /// Add a real server.
     AddRealServer(VirtualServerKey, RealServer),
-    /// Give an existing real server these settings.
+    /// Change the settings of an existing real server.
     SetRealServer(VirtualServerKey, RealServer),
     /// Delete a real server.
     DelRealServer(VirtualServerKey, RealServerKey),
-    /// Delete a virtual server and, with it, its real servers.
+    /// Delete a virtual server with its real servers.
     DelVirtualServer(VirtualServerKey),
     /// Delete a host address from the dummy device.
     DelAddress(IpAddr),
-    /// Delete the dummy device: the last step of a cleanup, in no other plan.
+    /// Delete the dummy device. Only the last step of a cleanup does this.
     DelDevice,
 }
 
 impl Op {
-    /// The one key that this change touches.
+    /// Returns the key that the op changes, as a set of one key.
     #[must_use]
     pub fn keys(&self) -> TableKeys {
         let mut keys = TableKeys::default();
@@ -97,7 +97,8 @@ impl Op {
         keys
     }
 
-    /// The virtual server of the real server that this change is about; none where it is about something else.
+    /// Returns the virtual server whose real server the op changes; `None` if it changes another
+    /// kind of entry.
     #[must_use]
     pub fn real_server_of(&self) -> Option<VirtualServerKey> {
         match self {
@@ -108,7 +109,7 @@ impl Op {
         }
     }
 
-    /// Returns the kind of change: add, change or delete.
+    /// Returns the effect of the op: add, change or delete.
     #[must_use]
     pub fn effect(&self) -> OpEffect {
         match self {
@@ -134,19 +135,19 @@ impl Op {
     }
 }
 
-/// The kind of change that an [`Op`] makes, as `ipvsctl diff` marks it: `+`, `~` or `-`.
+/// Effect of an [`Op`], which `ipvsctl diff` marks with `+`, `~` or `-`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OpEffect {
-    /// Something new.
+    /// Creates an entry.
     Add,
-    /// Something with other settings.
+    /// Changes the settings of an entry.
     Change,
-    /// Something gone.
+    /// Deletes an entry.
     Delete,
 }
 
 impl OpEffect {
-    /// The mark at the beginning of a line.
+    /// Returns the mark for the start of a line.
     #[must_use]
     pub fn mark(self) -> char {
         match self {
@@ -157,7 +158,7 @@ impl OpEffect {
     }
 }
 
-/// In words, as errors and logs want it: "add real server 10.1.2.3:8080 to 10.96.0.10:80/TCP".
+/// Prints the op as errors and logs show it: "add real server 10.1.2.3:8080 to 10.96.0.10:80/TCP".
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -193,42 +194,46 @@ impl fmt::Display for Op {
     }
 }
 
-/// A change with its why.
+/// An op with its owner and reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedOp {
-    /// The change.
+    /// The op.
     pub op: Op,
-    /// On whose behalf; none where nobody asks for the key any more.
+    /// The Service port that the entry belongs to; `None` if no Service asks for the entry any
+    /// more.
     pub owner: Option<Arc<ServicePortName>>,
-    /// Why.
+    /// The reason for the op.
     pub reason: Reason,
 }
 
-/// Why a change is planned.
+/// Reason for a planned op.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
-    /// The kernel lacks what a Service asks for.
+    /// The kernel lacks an entry that a Service asks for.
     Missing,
-    /// The kernel has it with other settings: which, from what, to what.
+    /// The kernel's entry has other settings than the desired one.
     Differs(Vec<Difference>),
-    /// Rules that look into a set of which the type is about to change.
+    /// The rules use a set whose type changes later in the plan.
     Loosened,
-    /// Ours, and no Service asks for it.
+    /// The entry is ours, and no Service asks for it.
     Unwanted,
-    /// A real server that is no endpoint of the Service.
+    /// The real server is not an endpoint of the Service.
     NoEndpoint,
-    /// The same, and it still has connections: it gets no new ones and goes when these are gone.
+    /// The real server is not an endpoint of the Service and may have connections. It gets weight
+    /// 0, and is deleted once they are closed.
     Drains,
-    /// The same, and its connections are gone.
+    /// The real server is not an endpoint of the Service, and its connections are closed.
     Drained,
-    /// The same, it has drained for as long as it may, and still has connections.
+    /// The real server is not an endpoint of the Service and still has connections at the end of
+    /// the time to drain.
     DrainExpired,
-    /// A real server whose endpoint is gone without having been terminating, as when its node died: its
-    /// clients are cut off rather than left to wait.
+    /// The endpoint of the real server disappeared without terminating first, for example because
+    /// its node died. The clients' connections are cut, so that the clients do not wait for a
+    /// timeout.
     Lost,
 }
 
-/// One setting that differs.
+/// A setting with different live and desired values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Difference {
     /// The setting's name.
@@ -243,7 +248,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("missing in the kernel"),
-            Self::Loosened => f.write_str("a set that it looks into gets another type"),
+            Self::Loosened => f.write_str("a set that it uses gets another type"),
             Self::Unwanted => f.write_str("no Service asks for it"),
             Self::NoEndpoint => f.write_str("no endpoint of the Service"),
             Self::Drained => f.write_str("no endpoint of the Service, its connections are gone"),
@@ -270,17 +275,18 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Changes that commute: each may be done before or after any other of the same stage. The order in
-/// which they stand is kept all the same, since the kernel remembers it: real servers take turns in
-/// the order in which they were added.
+/// Ops that commute: each may be applied before or after any other op of the stage.
+///
+/// The kernel crate still applies them in this order, because the kernel keeps real servers in the
+/// order in which they were added, and round robin follows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stage {
-    /// The changes. Never empty within a [`Plan`].
+    /// The ops. Never empty within a [`Plan`].
     pub ops: Vec<PlannedOp>,
 }
 
 impl Stage {
-    /// Returns true if it changes kernel settings and nothing else.
+    /// Returns true if the stage only changes kernel settings.
     #[must_use]
     pub fn is_about_settings(&self) -> bool {
         (self.ops.iter())
@@ -288,30 +294,32 @@ impl Stage {
     }
 }
 
-/// Everything that turns the live tables into the desired ones. A plan holds no choices.
+/// Changes that turn the live tables into the desired ones. A plan leaves no decisions to the crate
+/// that applies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// To be done one after the other.
+    /// Stages, applied one after the other.
     pub stages: Vec<Stage>,
-    /// Virtual servers that were left out because a foreign one is in their way.
+    /// Findings about virtual servers left out because a foreign virtual server has their address
+    /// and port.
     pub findings: BTreeMap<VirtualServerKey, Finding>,
-    /// Number of deletions that were left out because the view of the cluster or of the kernel is not complete.
+    /// Number of deletions left out because the view of the cluster or of the kernel is incomplete.
     pub withheld: usize,
 }
 
 impl Plan {
-    /// Returns true if there is nothing to do.
+    /// Returns true if the plan has no ops.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty()
     }
 
-    /// Every change, in order.
+    /// Returns every op in order.
     pub fn ops(&self) -> impl Iterator<Item = &PlannedOp> {
         self.stages.iter().flat_map(|stage| &stage.ops)
     }
 
-    /// Keeps the first `at` changes, and returns the others.
+    /// Keeps the first `at` ops and returns the others as a plan.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {
         let mut left = at;
@@ -335,7 +343,7 @@ impl Plan {
         }
     }
 
-    /// Counts the changes of each kind.
+    /// Counts the ops by effect.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::default();
@@ -350,14 +358,14 @@ impl Plan {
     }
 }
 
-/// Numbers of changes in a plan. Prints as `Plan: 1 to add, 0 to change, 2 to delete`.
+/// Number of ops of each effect in a plan. Prints as `Plan: 1 to add, 0 to change, 2 to delete`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Additions.
+    /// Number of additions.
     pub add: usize,
-    /// Changes of settings.
+    /// Number of changes.
     pub change: usize,
-    /// Deletions.
+    /// Number of deletions.
     pub delete: usize,
 }
 

@@ -1,7 +1,8 @@
-//! Packet-filter rules of one family, in the words of iptables.
+//! Packet-filter rules of one family, in the terms of iptables.
 //!
-//! Rules print as `iptables-save` 1.8.9 prints them and parse back. [`Rules::parse`] takes what
-//! `iptables-save` printed on a node and keeps what is ours: whatever others wrote never makes it fail.
+//! Rules print as `iptables-save` 1.8.9 prints them, and parse back. [`Rules::parse`] reads the
+//! output of `iptables-save` on a node and keeps our part. Rules of other programs never make it
+//! fail.
 
 mod parse;
 mod patch;
@@ -22,17 +23,17 @@ pub(crate) use parse::is_open;
 pub use patch::RulesPatch;
 pub use save::RulesError;
 
-/// Our part of the packet filter of one family: chains of ours, whole, and jumps to them from the built-in chains, which hold
-/// rules of others too.
+/// Our part of one family's packet filter: our chains, and the rules in built-in chains that jump
+/// to them. Built-in chains contain rules of other programs too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Every chain of ours with its rules in order; an empty chain counts.
+    /// Every chain of ours with its rules in order. A chain may be empty.
     pub chains: BTreeMap<ChainKey, Vec<Rule>>,
-    /// Rules of ours in built-in chains, in the order in which they stand there.
+    /// Our rules in built-in chains, in their order there.
     pub jumps: BTreeMap<ChainKey, Vec<Rule>>,
 }
 
-/// A chain by its table and name.
+/// A chain, identified by its table and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainKey {
     /// The table.
@@ -42,7 +43,7 @@ pub struct ChainKey {
 }
 
 impl ChainKey {
-    /// The chain `chain` of `table`.
+    /// Returns the key of the chain `chain` of `table`.
     #[must_use]
     pub fn new(table: Table, chain: impl Into<Name>) -> Self {
         Self {
@@ -51,15 +52,15 @@ impl ChainKey {
         }
     }
 
-    /// Returns true if the chain is kube-proxy's, and so ours.
+    /// Returns true if the chain is one of [`OURS`].
     #[must_use]
     pub fn is_ours(&self) -> bool {
         OURS.contains(&(self.table, &self.chain))
     }
 }
 
-/// The chains that are ours: those of kube-proxy's ipvs mode, by which a change between the two is
-/// seamless.
+/// Chains that are ours. kube-proxy's ipvs mode uses the same ones, so that either can take over
+/// from the other without a gap.
 pub const OURS: [(Table, &str); 11] = [
     (Table::Nat, "KUBE-LOAD-BALANCER"),
     (Table::Nat, "KUBE-MARK-MASQ"),
@@ -74,7 +75,7 @@ pub const OURS: [(Table, &str); 11] = [
     (Table::Filter, "KUBE-SOURCE-RANGES-FIREWALL"),
 ];
 
-/// The tables that we use, in the order in which `iptables-save` prints them here.
+/// Tables that kube-ipvs uses, in the order in which `iptables-save` prints them here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// `nat`.
@@ -84,10 +85,10 @@ pub enum Table {
 }
 
 impl Table {
-    /// Both.
+    /// Both tables.
     pub const ALL: [Self; 2] = [Self::Nat, Self::Filter];
 
-    /// The chains that the kernel has in this table, in the order in which `iptables-save` prints them.
+    /// Returns the built-in chains of the table, in the order in which `iptables-save` prints them.
     #[must_use]
     pub fn built_in(self) -> &'static [&'static str] {
         match self {
@@ -97,7 +98,7 @@ impl Table {
     }
 }
 
-/// One rule: all of `matches` must hold for `target` to happen.
+/// One rule: if all of `matches` hold, `target` is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Conditions, in the order in which `iptables-save` prints them.
@@ -107,7 +108,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Returns true if it looks into the set `name`.
+    /// Returns true if a condition uses the set `name`.
     #[must_use]
     pub fn looks_into(&self, name: &SetName) -> bool {
         (self.matches.iter())
@@ -120,41 +121,41 @@ impl Rule {
 pub enum Match {
     /// `[!] -s NETWORK`.
     Source {
-        /// True if it must not match.
+        /// True if the condition is negated.
         negated: bool,
         /// The network.
         network: IpNetwork,
     },
     /// `[!] -d NETWORK`.
     Destination {
-        /// True if it must not match.
+        /// True if the condition is negated.
         negated: bool,
         /// The network.
         network: IpNetwork,
     },
-    /// `[!] -i NAME`; a name that ends in `+` stands for every name that begins so.
+    /// `[!] -i NAME`; a name that ends in `+` stands for every name with that prefix.
     InInterface {
-        /// True if it must not match.
+        /// True if the condition is negated.
         negated: bool,
         /// The name.
         name: Name,
     },
-    /// `-p tcp`: TCP, UDP or SCTP; others by their number.
+    /// `-p tcp`: TCP, UDP or SCTP by name, other protocols by number.
     Protocol(Protocol),
     /// `-m comment --comment "…"`: always holds.
     Comment(Name),
     /// `-m set [!] --match-set NAME dst,dst`.
     Set {
-        /// True if it must not match.
+        /// True if the condition is negated.
         negated: bool,
         /// The set.
         name: SetName,
-        /// The end of the packet that each dimension is compared with.
+        /// The end of the packet, source or destination, that each dimension is compared with.
         dimensions: Vec<Dimension>,
     },
-    /// `-m mark [!] --mark 0x4000/0x4000`; the mask is not printed where it is all ones.
+    /// `-m mark [!] --mark 0x4000/0x4000`; a mask with all bits set is not printed.
     Mark {
-        /// True if it must not match.
+        /// True if the condition is negated.
         negated: bool,
         /// The value under the mask.
         value: u32,
@@ -163,19 +164,19 @@ pub enum Match {
     },
     /// `-m addrtype [!] --src-type LOCAL` or `--dst-type LOCAL`: an address of this node.
     Local {
-        /// True if it must not match.
+        /// True if the condition is negated.
         negated: bool,
-        /// The address that is compared.
+        /// The address of the packet that is compared.
         end: Dimension,
     },
-    /// `-m physdev [!] --physdev-is-in`: it came in by a port of a bridge.
+    /// `-m physdev [!] --physdev-is-in`: the packet entered through a port of a bridge.
     PhysdevIsIn {
-        /// True if it must not match.
+        /// True if the condition is negated.
         negated: bool,
     },
     /// `-m conntrack --ctstate …`.
     ConnectionState(Vec<ConnectionState>),
-    /// A condition that we never write, as it was found: `-m ipvs --vaddr 203.0.113.16`.
+    /// A condition that kube-ipvs never writes, as found: `-m ipvs --vaddr 203.0.113.16`.
     Other(Name),
 }
 
@@ -190,13 +191,13 @@ pub enum ConnectionState {
     Established,
 }
 
-/// The action of a rule on a packet.
+/// Action of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// No target: the packet is only counted. We never write it.
+    /// No target: the packet is only counted. kube-ipvs never writes it.
     Nothing,
-    /// `-j CHAIN`: go through that chain, then on. Also a target of an extension without options, which
-    /// nothing tells from a chain.
+    /// `-j CHAIN`: traverse that chain, then continue. Also a target of an extension without
+    /// options, which cannot be distinguished from a chain.
     Jump(Name),
     /// `-j RETURN`: leave this chain.
     Return,
@@ -204,20 +205,20 @@ pub enum Target {
     Accept,
     /// `-j DROP`.
     Drop,
-    /// `-j REJECT --reject-with …`: drop it and answer with that ICMP error.
+    /// `-j REJECT --reject-with …`: drop the packet and answer with that ICMP error.
     Reject(Name),
-    /// `-j MARK --set-xmark VALUE/MASK`: the bits of the mask are cleared, then the value is xored in.
+    /// `-j MARK --set-xmark VALUE/MASK`: clear the bits of the mask, then xor the value.
     Mark {
         /// The value.
         value: u32,
         /// The mask.
         mask: u32,
     },
-    /// `-j MASQUERADE`: the source becomes an address of the way out.
+    /// `-j MASQUERADE`: replace the source by an address of the output interface.
     Masquerade {
         /// `--random-fully`.
         random_fully: bool,
     },
-    /// A target that we never write, as it was found: `-j LOG --log-prefix x`, `-g CHAIN`.
+    /// A target that kube-ipvs never writes, as found: `-j LOG --log-prefix x`, `-g CHAIN`.
     Other(Name),
 }

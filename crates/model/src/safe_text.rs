@@ -1,4 +1,4 @@
-//! Text that tenants, servers and files chose, made safe for logs, terminals, Events and metrics.
+//! Text chosen by tenants, servers and files, made safe for logs, terminals, Events and metrics.
 
 #[cfg(test)]
 mod tests;
@@ -10,19 +10,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::names::Name;
 
-/// Text from outside that is safe to print: every character prints, and there are at most [`SafeText::MAX`] of them.
+/// Text from outside that is safe to print: it has only printable characters, and at most
+/// [`SafeText::MAX`] of them.
 ///
-/// Types that hold such text hold it in this form. So no output has to escape or cut it.
+/// Types store text from outside in this form, so that no output has to escape or cut it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SafeText(Name);
 
 impl SafeText {
-    /// Maximum length, characters. Names and label values of Kubernetes are shorter.
+    /// Maximum length, characters. Names and label values in Kubernetes are shorter.
     pub const MAX: usize = 256;
 
-    /// Escapes and cuts `text`. Characters that do not print are written as [`char::escape_debug`] has them: controls (C0, C1,
-    /// DEL), line and paragraph separators, bidirectional overrides, characters without width. An ellipsis ends text that was
-    /// cut. Safe text stays as it is.
+    /// Escapes and cuts `text`. Characters that do not print are escaped as by
+    /// [`char::escape_debug`]:
+    ///
+    /// - controls (C0, C1, DEL),
+    /// - line and paragraph separators,
+    /// - bidirectional overrides,
+    /// - characters without width.
+    ///
+    /// Text that was cut ends in an ellipsis. Safe text stays unchanged.
     #[must_use]
     pub fn new(text: &str) -> Self {
         if text.len() < Self::MAX && text.chars().all(prints) {
@@ -77,7 +84,8 @@ impl From<String> for SafeText {
     }
 }
 
-/// Escapes what is written, as [`SafeText`] does, and cuts nothing. For lines that hold several texts, such as log lines.
+/// Writer that escapes text as [`SafeText`] does, without cutting it. Used for lines with several
+/// texts, such as log lines.
 #[derive(Debug)]
 pub struct Escaping<W>(pub W);
 
@@ -90,7 +98,7 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
-/// Escapes `text` as [`SafeText`] does, and cuts nothing.
+/// Escapes `text` as [`SafeText`] does, without cutting it.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut safe = String::new();
@@ -99,8 +107,9 @@ pub fn escaped(text: &str) -> String {
     safe
 }
 
-/// Escapes what does not print in `text`, which is JSON and stays the same JSON: white space between its tokens stays, and all else is
-/// within strings. Writers of JSON escape the controls of ASCII alone.
+/// Escapes characters that do not print in the JSON document `text`. The result is the same JSON:
+/// whitespace between tokens stays, and all other such characters are within strings. JSON writers
+/// escape only the ASCII controls.
 #[must_use]
 pub fn escaped_json(text: String) -> String {
     let stays = |character: char| character.is_ascii_whitespace() || prints(character);
@@ -129,7 +138,8 @@ fn write_escaped(out: &mut impl Write, character: char) -> fmt::Result {
     }
 }
 
-/// Returns true if `character` prints by itself. Quotes and backslashes do: they mean something in Rust alone.
+/// Returns true if `character` prints as itself. Quotes and backslashes do: only Rust's debug
+/// format escapes them.
 fn prints(character: char) -> bool {
     (' '..='~').contains(&character) || character.escape_debug().len() == 1
 }

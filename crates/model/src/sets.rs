@@ -1,4 +1,4 @@
-//! The sets of a node: kube-proxy's seventeen in each family, and one of ours.
+//! The sets of a node: kube-proxy's seventeen in each family, and one that kube-ipvs adds.
 
 #[cfg(test)]
 mod tests;
@@ -13,51 +13,56 @@ use ipvs::{AddressFamily, VirtualServerKey};
 /// The purpose of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SetKind {
-    /// `KUBE-LOOP-BACK`: local endpoints, for an endpoint that reaches itself through a Service.
+    /// `KUBE-LOOP-BACK`: local endpoints, for connections of an endpoint to itself through a
+    /// Service.
     LoopBack,
     /// `KUBE-CLUSTER-IP`: cluster addresses and ports.
     ClusterIp,
-    /// `KUBE-EXTERNAL-IP`: external addresses and ports, externalTrafficPolicy Cluster.
+    /// `KUBE-EXTERNAL-IP`: external addresses and ports with externalTrafficPolicy Cluster.
     ExternalIp,
-    /// `KUBE-EXTERNAL-IP-LOCAL`: the same, externalTrafficPolicy Local.
+    /// `KUBE-EXTERNAL-IP-LOCAL`: external addresses and ports with externalTrafficPolicy Local.
     ExternalIpLocal,
     /// `KUBE-LOAD-BALANCER`: load-balancer addresses and ports.
     LoadBalancer,
-    /// `KUBE-LOAD-BALANCER-FW`: those of them with source ranges.
+    /// `KUBE-LOAD-BALANCER-FW`: load-balancer addresses and ports with source ranges.
     LoadBalancerFw,
-    /// `KUBE-LOAD-BALANCER-LOCAL`: those of them with externalTrafficPolicy Local.
+    /// `KUBE-LOAD-BALANCER-LOCAL`: load-balancer addresses and ports with externalTrafficPolicy
+    /// Local.
     LoadBalancerLocal,
-    /// `KUBE-LOAD-BALANCER-SOURCE-IP`: those whose ranges hold this node's address.
+    /// `KUBE-LOAD-BALANCER-SOURCE-IP`: load-balancer addresses and ports whose source ranges
+    /// contain this node's address.
     LoadBalancerSourceIp,
-    /// `KUBE-LOAD-BALANCER-SOURCE-CIDR`: the source ranges.
+    /// `KUBE-LOAD-BALANCER-SOURCE-CIDR`: load-balancer addresses and ports with their source
+    /// ranges.
     LoadBalancerSourceCidr,
-    /// `KUBE-NODE-PORT-TCP`.
+    /// `KUBE-NODE-PORT-TCP`: TCP node ports.
     NodePortTcp,
-    /// `KUBE-NODE-PORT-LOCAL-TCP`: externalTrafficPolicy Local.
+    /// `KUBE-NODE-PORT-LOCAL-TCP`: TCP node ports with externalTrafficPolicy Local.
     NodePortLocalTcp,
-    /// `KUBE-NODE-PORT-UDP`.
+    /// `KUBE-NODE-PORT-UDP`: UDP node ports.
     NodePortUdp,
-    /// `KUBE-NODE-PORT-LOCAL-UDP`.
+    /// `KUBE-NODE-PORT-LOCAL-UDP`: UDP node ports with externalTrafficPolicy Local.
     NodePortLocalUdp,
-    /// `KUBE-NODE-PORT-SCTP-HASH`: with addresses, since `bitmap:port` does not match SCTP.
+    /// `KUBE-NODE-PORT-SCTP-HASH`: SCTP node ports with addresses, since `bitmap:port` does not
+    /// match SCTP.
     NodePortSctp,
-    /// `KUBE-NODE-PORT-LOCAL-SCTP-HASH`.
+    /// `KUBE-NODE-PORT-LOCAL-SCTP-HASH`: SCTP node ports with externalTrafficPolicy Local.
     NodePortLocalSctp,
-    /// `KUBE-HEALTH-CHECK-NODE-PORT`: ports of health checks.
+    /// `KUBE-HEALTH-CHECK-NODE-PORT`: health-check node ports.
     HealthCheckNodePort,
-    /// `KUBE-IPVS-IPS`: the addresses on the dummy device.
+    /// `KUBE-IPVS-IPS`: addresses on the dummy device.
     IpvsIps,
     /// `KUBE-IPVS-NO-LOCAL-ENDPOINT`: load-balancer and external addresses with
-    /// externalTrafficPolicy Local that have no endpoint on this node, so that connections from the
-    /// node itself are masqueraded (deviation D12). kube-proxy has no such set.
+    /// externalTrafficPolicy Local that have no endpoint on this node. Connections from the node
+    /// itself to them are masqueraded (deviation D12). kube-proxy has no such set.
     NoLocalEndpoint,
 }
 
-/// Minimum size of a set, as kube-proxy creates it.
+/// Minimum value of a set's `maxelem`: the size with which kube-proxy creates its sets.
 pub const MIN_ELEMENTS: u32 = 65_536;
 
 impl SetKind {
-    /// Every kind, in the order in which kube-proxy names them, ours last.
+    /// Every kind, in kube-proxy's order, with the set that kube-ipvs adds last.
     pub const ALL: [Self; 18] = [
         Self::LoopBack,
         Self::ClusterIp,
@@ -79,7 +84,7 @@ impl SetKind {
         Self::NoLocalEndpoint,
     ];
 
-    /// The name after `KUBE-` or `KUBE-6-`, and the type; none for `bitmap:port`.
+    /// Returns the name after `KUBE-` or `KUBE-6-`, and the type; `None` stands for `bitmap:port`.
     fn shape(self) -> (&'static str, Option<HashType>) {
         match self {
             Self::LoopBack => ("LOOP-BACK", Some(HashType::IpPortIp)),
@@ -105,7 +110,8 @@ impl SetKind {
         }
     }
 
-    /// The set's name in `family`. IPv6 names are cut to the kernel's limit, as kube-proxy cuts them.
+    /// Returns the set's name in `family`. IPv6 names are cut to the kernel's maximum length, as in
+    /// kube-proxy.
     #[must_use]
     pub fn name(self, family: AddressFamily) -> SetName {
         let (name, _) = self.shape();
@@ -115,8 +121,9 @@ impl SetKind {
         }
     }
 
-    /// Returns the header with which the set is created in `family` to hold `entries`. Its limit grows with what it holds
-    /// (deviation D16): the next power of two, and no less than [`MIN_ELEMENTS`].
+    /// Returns the header with which the set is created in `family` to hold `entries`. Its
+    /// `maxelem` grows with the number of entries (deviation D16): the next power of two, at least
+    /// [`MIN_ELEMENTS`].
     #[must_use]
     pub fn header(self, family: AddressFamily, entries: usize) -> Header {
         let (_, hash_type) = self.shape();
@@ -141,19 +148,19 @@ impl SetKind {
     }
 }
 
-/// Destination of the packets that an entry of a set matches.
+/// Destination of the packets that a set entry matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// Every port of an address.
     Address(IpAddr),
-    /// An address, protocol and port: those of a virtual server.
+    /// The address, port and protocol of a virtual server.
     VirtualServer(VirtualServerKey),
     /// A port of every address.
     Port(u16),
 }
 
 impl Destination {
-    /// Returns the destination that `entry` names. Its source, if it has one, is left out.
+    /// Returns the destination of `entry`. A source in the entry is ignored.
     #[must_use]
     pub fn of(entry: Entry) -> Self {
         match entry {
@@ -172,8 +179,8 @@ impl Destination {
     }
 }
 
-/// Returns true if `entry` may be there for the virtual server `key`: it has the address, port and protocol of `key`, or the port if
-/// it is a port alone.
+/// Returns true if `entry` may belong to the virtual server `key`: it has the address, port and
+/// protocol of `key`, or is a port alone that equals the port of `key`.
 #[must_use]
 pub fn served_by(entry: &Entry, key: VirtualServerKey) -> bool {
     match Destination::of(*entry) {
@@ -185,18 +192,20 @@ pub fn served_by(entry: &Entry, key: VirtualServerKey) -> bool {
     }
 }
 
-/// The least network in the order of networks.
+/// The smallest network in the order of `IpNetwork`.
 const LEAST_NETWORK: Ipv4Network = match Ipv4Network::new_checked(Ipv4Addr::UNSPECIFIED, 0) {
     Some(network) => network,
     None => panic!("0.0.0.0/0 is a network"),
 };
 
-/// Returns the entries that are [`served_by`] the virtual server `key`, in order. Costs O(log n) for each.
+/// Returns the entries that are [`served_by`] the virtual server `key`, in order. The cost is O(log
+/// n) for each.
 pub fn entries_served_by(
     entries: &BTreeSet<Entry>,
     key: VirtualServerKey,
 ) -> impl Iterator<Item = &Entry> {
-    // The least entry of each type that has this port and, except in a bitmap, this address and protocol.
+    // The smallest possible entry of each type with this port and, except in a bitmap, this address
+    // and protocol.
     let firsts = match key {
         VirtualServerKey::Address {
             address,

@@ -1,4 +1,4 @@
-//! The reading of a node's kernel.
+//! Readings of a node's kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,23 +14,23 @@ use crate::names::Name;
 use crate::rules::ChainKey;
 use crate::tables::{NodeTables, TableKeys};
 
-/// The parts to read: reading costs a dump for each virtual server.
+/// The parts of the kernel's tables to read. A reading costs a dump for each virtual server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// The virtual servers to read, with their real servers.
+    /// Virtual servers to read, with their real servers.
     pub virtual_servers: Selection,
-    /// True to read the dummy device and its addresses, and the other interfaces.
+    /// True to read the dummy device with its addresses, and the other interfaces.
     pub addresses: bool,
-    /// The sets of ours to read.
+    /// Sets of ours to read.
     pub sets: SetSelection,
-    /// True to read the packet filter's rules: a process for each family.
+    /// True to read the packet filter's rules, which runs a process for each family.
     pub rules: bool,
-    /// True to read kernel settings and what the machine is.
+    /// True to read kernel settings and the properties of the machine.
     pub settings: bool,
 }
 
 impl Scope {
-    /// All there is.
+    /// Every part.
     pub const EVERYTHING: Self = Self {
         virtual_servers: Selection::All,
         addresses: true,
@@ -39,7 +39,7 @@ impl Scope {
         settings: true,
     };
 
-    /// Nothing.
+    /// No part.
     pub const NOTHING: Self = Self {
         virtual_servers: Selection::Only(BTreeSet::new()),
         addresses: false,
@@ -48,7 +48,7 @@ impl Scope {
         settings: false,
     };
 
-    /// The scope that reads `keys`.
+    /// Returns the scope that reads `keys`.
     #[must_use]
     pub fn of(keys: &TableKeys) -> Self {
         Self {
@@ -69,47 +69,50 @@ impl Scope {
 /// Selection of the virtual servers to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Every one.
+    /// Every virtual server.
     All,
-    /// Every one, but none of their real servers: one list, however many there are.
+    /// Every virtual server without its real servers: one dump, whatever their number.
     WithoutRealServers,
-    /// These, where they exist.
+    /// The given virtual servers, if they exist.
     Only(BTreeSet<VirtualServerKey>),
 }
 
 /// Selection of the sets of ours to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetSelection {
-    /// Every one.
+    /// Every set of ours.
     All,
-    /// These, where they exist.
+    /// The given sets, if they exist.
     Only(BTreeSet<SetName>),
 }
 
-/// One reading of the kernel. Fields outside the scope that was asked for are empty.
+/// One reading of the kernel. Parts outside its [`Scope`] are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The tables.
     pub tables: NodeTables,
     /// True if the dummy device exists.
     pub device: bool,
-    /// Connections of each real server that has any.
+    /// Number of connections of each real server that has any.
     pub connections: BTreeMap<(VirtualServerKey, RealServerKey), Connections>,
-    /// The node's other interfaces.
+    /// The node's other interfaces, and the properties of the machine.
     pub node: NodeState,
-    /// Chains of ours to which rules of others go: they cannot be deleted.
+    /// Chains of ours to which rules of other programs jump. They cannot be deleted.
     pub held_chains: BTreeMap<AddressFamily, BTreeSet<ChainKey>>,
-    /// Rules of other programs that could take packets of Services away.
+    /// Rules of other programs that could drop packets of Services or exempt them from connection
+    /// tracking.
     pub host_rules: BTreeMap<AddressFamily, HostRules>,
-    /// True if the table changed while it was read: an entry that is missing here may exist, and
-    /// nothing is deleted on the strength of this reading.
+    /// True if a table changed while it was read. An entry that is missing here may exist, so
+    /// nothing is deleted because of this reading.
     pub torn: bool,
 }
 
 impl Snapshot {
-    /// Takes over `read`, a reading of `scope`; the rest stays as it was, [`torn`](Self::torn) too. A list without real
-    /// servers shows which virtual servers are gone; those that are [unlike](Self::unlike) what was known are to be read
-    /// with their real servers.
+    /// Replaces the parts of `scope` by those of `read`. The rest stays as it was, including
+    /// [`torn`](Self::torn).
+    ///
+    /// A list without real servers only removes virtual servers that no longer exist. Those that
+    /// are [unlike](Self::unlike) the known ones have to be read with their real servers.
     pub fn update(&mut self, scope: &Scope, read: Self) {
         match &scope.virtual_servers {
             Selection::All => {
@@ -162,7 +165,8 @@ impl Snapshot {
         }
     }
 
-    /// Takes over `read`, a list of `scope` that may lack virtual servers: those that it lacks stay as they were.
+    /// Adds `read`, a possibly incomplete list of `scope`. Virtual servers that it lacks stay as
+    /// they were.
     pub fn add_listed(&mut self, scope: &Scope, read: Self) {
         if scope.virtual_servers == Selection::All {
             for key in read.tables.virtual_servers.keys() {
@@ -174,7 +178,8 @@ impl Snapshot {
         }
     }
 
-    /// The virtual servers of `listed`, a reading without real servers, that are not known, or known to be others.
+    /// Returns the virtual servers of `listed`, a reading without real servers, that are unknown or
+    /// have other settings than the known ones.
     #[must_use]
     pub fn unlike(&self, listed: &Self) -> BTreeSet<VirtualServerKey> {
         let known = &self.tables.virtual_servers;
@@ -187,7 +192,7 @@ impl Snapshot {
             .collect()
     }
 
-    /// Removes a virtual server from the picture.
+    /// Removes a virtual server from the snapshot.
     pub(crate) fn forget(&mut self, key: &VirtualServerKey) {
         let gone = self.tables.virtual_servers.remove(key);
         for real in gone.iter().flat_map(|entry| entry.real_servers.keys()) {
@@ -196,45 +201,48 @@ impl Snapshot {
     }
 }
 
-/// The state of the node that a proxy can see besides the tables.
+/// State of the node besides its tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeState {
     /// Interfaces other than the dummy device, ordered by name.
     pub interfaces: Vec<Interface>,
-    /// The properties of the machine that decide settings.
+    /// Properties of the machine that decide settings.
     pub machine: Machine,
-    /// The family that cannot be served here, with the reason. Never both families: then each is tried, and fails for all to see.
+    /// The family that the node cannot serve, with the reason. `None` if both families have a gap:
+    /// then both are tried, and their ops fail with the reason.
     pub missing: Option<MissingFamily>,
 }
 
-/// The properties of the machine and its kernel that decide which settings a node needs.
+/// Properties of the machine and its kernel that decide which settings a node needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// The kernel's version, where it is known.
+    /// The kernel's version, if known.
     pub kernel: Option<KernelVersion>,
-    /// Number of processors, where that is known.
+    /// Number of processors, if known.
     pub processors: Option<u32>,
 }
 
-/// A kernel's version, as far as behaviour depends on it.
+/// Version of a kernel: the numbers that behaviour depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KernelVersion {
     /// The first number of `uname -r`.
     pub major: u16,
-    /// The second one.
+    /// The second number of `uname -r`.
     pub minor: u16,
 }
 
 impl std::str::FromStr for KernelVersion {
     type Err = String;
 
-    /// Reads a release as `uname -r` prints it, `6.1.0-42-cloud-amd64`.
+    /// Parses a release as `uname -r` prints it, for example `6.1.0-42-cloud-amd64`.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(|c: char| !c.is_ascii_digit());
         let mut number = || parts.next().and_then(|part| part.parse().ok());
         match (number(), number()) {
             (Some(major), Some(minor)) => Ok(Self { major, minor }),
-            _ => Err(format!("`{text}` is no release of a kernel")),
+            _ => Err(format!(
+                "`{text}` is not a kernel release such as 6.1.0-42-amd64"
+            )),
         }
     }
 }
@@ -248,14 +256,15 @@ impl std::fmt::Display for KernelVersion {
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name.
+    /// The interface's name.
     pub name: Name,
-    /// Its addresses with their prefix lengths.
+    /// The interface's addresses with their prefix lengths.
     pub addresses: Vec<IpNetwork>,
 }
 
 impl NodeState {
-    /// Returns the state of a node of which its Node object alone is known: one interface with `status.addresses`.
+    /// Returns the state of a node of which only the Node object is known: one interface with the
+    /// addresses of `status.addresses`.
     #[must_use]
     pub fn of_status(node: &Node) -> Self {
         Self {
@@ -268,7 +277,7 @@ impl NodeState {
         }
     }
 
-    /// Every address of every interface.
+    /// Returns every address of every interface.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.interfaces
             .iter()

@@ -1,7 +1,7 @@
-//! The kernel settings that a proxy may have to set.
+//! Kernel settings that a proxy may set.
 
-/// Every setting below `/proc/sys` that a node's tables may name, dots between its parts, in order: what a
-/// kernel has of these is read with its tables.
+/// Every setting below `/proc/sys` that a node's tables may name, in order, with dots between the
+/// parts of the path. A reading of the settings returns those of them that the kernel has.
 pub const KNOWN: [&str; 15] = [
     "net.ipv4.conf.all.arp_announce",
     "net.ipv4.conf.all.arp_ignore",

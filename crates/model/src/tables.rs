@@ -1,4 +1,4 @@
-//! The contents of a node's kernel, as they are or should be: desired and live are this one type.
+//! The tables of a node's kernel. Desired and live tables have the same type.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -23,31 +23,32 @@ pub struct NodeTables {
     pub virtual_servers: BTreeMap<VirtualServerKey, Arc<VirtualServerEntry>>,
     /// Host addresses (/32 and /128) on the dummy device `kube-ipvs0`.
     pub addresses: BTreeSet<IpAddr>,
-    /// The sets that the rules look into.
+    /// The sets that the rules use.
     pub sets: BTreeMap<SetName, Set>,
     /// The packet filter's rules, by family.
     pub rules: BTreeMap<AddressFamily, Rules>,
-    /// Kernel settings by their name under `/proc/sys`, dots between its parts.
+    /// Kernel settings by their name under `/proc/sys`, with dots between the parts of the path.
     pub sysctls: BTreeMap<Name, Name>,
-    /// The idle timeouts of IPVS' connections. In desired tables zero means: as they are, as it does to
-    /// the kernel (`ip_vs_set_timeout`, net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
+    /// Idle timeouts of IPVS connections. In desired tables zero leaves the kernel's value
+    /// unchanged, as it does for the kernel (`ip_vs_set_timeout`, net/netfilter/ipvs/ip_vs_ctl.c,
+    /// Linux 6.1).
     pub timeouts: Timeouts,
 }
 
 /// A virtual server and its real servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualServerEntry {
-    /// The virtual server's settings.
+    /// Settings of the virtual server.
     pub server: VirtualServer,
-    /// Its real servers; `RealServer::key` equals the map's key.
+    /// Real servers by key; `RealServer::key` equals the map's key.
     pub real_servers: RealServers,
 }
 
-/// The real servers of one virtual server, ordered by their keys. In one piece: most are few, and a `BTreeMap` takes room for
-/// eleven.
+/// The real servers of one virtual server, ordered by key. A sorted vector, since most virtual
+/// servers have few real servers and a `BTreeMap` allocates room for eleven.
 pub type RealServers = LiteMap<RealServerKey, RealServer>;
 
-/// Collects real servers in no more room than they need.
+/// Collects real servers into a map without spare capacity.
 pub fn collect_real_servers(real_servers: impl IntoIterator<Item = RealServer>) -> RealServers {
     let real_servers = real_servers.into_iter().map(|real| (real.key, real));
     let mut sorted = real_servers.collect::<RealServers>().into_tuple_vec();
@@ -56,7 +57,7 @@ pub fn collect_real_servers(real_servers: impl IntoIterator<Item = RealServer>) 
 }
 
 impl NodeTables {
-    /// The virtual servers at `address`, whatever their port and protocol.
+    /// Returns the virtual servers at `address`, whatever their port and protocol.
     pub fn virtual_servers_at(
         &self,
         address: IpAddr,
@@ -64,7 +65,7 @@ impl NodeTables {
         at_address(&self.virtual_servers, address)
     }
 
-    /// Packs all that may be large.
+    /// Rebuilds the large maps and sets so that they use as little memory as possible.
     pub fn pack(&mut self) {
         pack_map(&mut self.virtual_servers);
         pack_set(&mut self.addresses);
@@ -73,7 +74,8 @@ impl NodeTables {
         }
     }
 
-    /// Shares with `other` what is equal to it, among `keys`, or all: two tables that are equal take the room of one.
+    /// Shares equal virtual servers with `other`, among `keys` or all, so that two equal tables use
+    /// the memory of one.
     pub fn share(&mut self, other: &Self, keys: Option<&TableKeys>) {
         match keys {
             None => {
@@ -89,7 +91,7 @@ impl NodeTables {
         }
     }
 
-    /// The same of one virtual server.
+    /// Shares the virtual server `key` with `other` if the two are equal.
     pub fn share_virtual_server(&mut self, other: &Self, key: &VirtualServerKey) {
         if let Some(entry) = self.virtual_servers.get_mut(key) {
             share_entry(entry, other.virtual_servers.get(key));
@@ -105,7 +107,7 @@ fn share_entry(entry: &mut Arc<VirtualServerEntry>, other: Option<&Arc<VirtualSe
     }
 }
 
-/// Returns the entries of a map of virtual servers at `address`, whatever the port and protocol.
+/// Returns the entries at `address` of a map by virtual server, whatever the port and protocol.
 pub fn at_address<T>(
     map: &BTreeMap<VirtualServerKey, T>,
     address: IpAddr,
@@ -133,24 +135,24 @@ fn is_at(key: &VirtualServerKey, address: IpAddr) -> bool {
     matches!(key, VirtualServerKey::Address { address: at, .. } if *at == address)
 }
 
-/// Keys of a node's tables: what a change touches.
+/// Keys of entries in a node's tables, for example those that a change affects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableKeys {
     /// Virtual servers.
     pub virtual_servers: BTreeSet<VirtualServerKey>,
     /// Addresses.
     pub addresses: BTreeSet<IpAddr>,
-    /// Sets, each with all that it holds.
+    /// Sets, each with all its entries.
     pub sets: BTreeSet<SetName>,
     /// Single entries of sets.
     pub entries: BTreeSet<(SetName, Entry)>,
-    /// The packet filter's rules.
+    /// Families of the packet filter's rules.
     pub rules: BTreeSet<AddressFamily>,
     /// Kernel settings.
     pub sysctls: BTreeSet<Name>,
-    /// The idle timeouts.
+    /// True if the idle timeouts are meant.
     pub timeouts: bool,
-    /// The dummy device.
+    /// True if the dummy device is meant.
     pub device: bool,
 }
 
@@ -161,7 +163,8 @@ impl TableKeys {
         *self == Self::default()
     }
 
-    /// Returns true if the two have a key in common.
+    /// Returns true if the two have a key in common. A set has its entries in common with single
+    /// entries of the set.
     #[must_use]
     pub fn touches(&self, other: &Self) -> bool {
         !self.virtual_servers.is_disjoint(&other.virtual_servers)
@@ -192,7 +195,7 @@ impl TableKeys {
         self.device |= other.device;
     }
 
-    /// Every key of `tables`.
+    /// Returns every key of `tables`.
     #[must_use]
     pub fn of(tables: &NodeTables) -> Self {
         Self {
@@ -208,40 +211,42 @@ impl TableKeys {
     }
 }
 
-/// The tables that the cluster asks of a node, and on whose behalf.
+/// The desired tables of a node and the Services that they follow from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// The tables.
     pub tables: NodeTables,
-    /// The owner of each entry.
+    /// Owner of each entry.
     pub owners: Owners,
-    /// Endpoints of UDP virtual servers that terminate and still serve, and get no new flows: they are not among the real servers, but
-    /// one that was keeps its flows for a while (deviation D26). Never empty.
+    /// Endpoints of UDP virtual servers that terminate, still serve, and get no new flows. They are
+    /// not among the real servers, but a real server that exists for one keeps its flows for a
+    /// while (deviation D26). A list is never empty.
     pub finishing: BTreeMap<VirtualServerKey, Arc<[RealServerKey]>>,
-    /// The answers at health-check node ports, by Service.
+    /// Answers at health-check node ports, by Service.
     pub health_checks: BTreeMap<ObjectName, HealthCheck>,
-    /// Services with a policy `Local` and no endpoint here, though there are some elsewhere: which policy, in which
-    /// family. Never empty.
+    /// Services with a policy `Local` that have endpoints, but none on this node: the policies and
+    /// families. A set is never empty.
     pub without_local_endpoints: BTreeMap<ObjectName, WithoutLocal>,
 }
 
 impl Desired {
-    /// Returns true if `real` is an endpoint of the UDP virtual server `server` that terminates, still serves, and gets no new flows.
+    /// Returns true if `real` is an endpoint of the UDP virtual server `server` that terminates,
+    /// still serves, and gets no new flows.
     #[must_use]
     pub fn finishes(&self, server: VirtualServerKey, real: RealServerKey) -> bool {
         (self.finishing.get(&server)).is_some_and(|all| all.binary_search(&real).is_ok())
     }
 }
 
-/// The policies `Local` of one Service that find no endpoint on this node, by family.
+/// Policies `Local` of one Service without endpoint on this node, by family.
 pub type WithoutLocal = BTreeSet<(AddressFamily, PolicyScope)>;
 
-/// The Service ports behind the entries of a node's tables.
+/// The Service ports that the entries of a node's tables belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owners {
-    /// The Service port that each virtual server belongs to.
+    /// Owner of each virtual server.
     pub virtual_servers: BTreeMap<VirtualServerKey, Arc<ServicePortName>>,
-    /// The Service port that each address belongs to. Of several ports, even Services, that share one it is a port of the API
-    /// server's Service, else the first by name.
+    /// Owner of each address. If several Service ports share an address, it is a port of the API
+    /// server's Service, otherwise the first port by name.
     pub addresses: BTreeMap<IpAddr, Arc<ServicePortName>>,
 }

@@ -1,4 +1,4 @@
-//! The canonical text of a node's tables, in the syntax of the tools that operators know.
+//! Canonical text of a node's tables, in the syntax of the tools that operators know.
 //!
 //! ```text
 //! # ipvs
@@ -21,9 +21,11 @@
 //! --set 900 120 300
 //! ```
 //!
-//! A section is what its tool takes: `ipvsadm-restore`, `ipset restore`, `iptables-restore --noflush`,
-//! `ip6tables-restore --noflush`, `sysctl -p`, `ipvsadm`. The first two are always printed, the others where the
-//! tables hold something of theirs. What is printed parses back to the same tables.
+//! Each section is an input of its tool: `ipvsadm-restore`, `ipset restore`, `iptables-restore
+//! --noflush`, `ip6tables-restore --noflush`, `sysctl -p`, `ipvsadm`. The addresses have no tool.
+//!
+//! The first two sections are always printed, the others only if they have entries. The text parses
+//! back to the same tables.
 
 mod sysctl;
 #[cfg(test)]
@@ -42,11 +44,11 @@ use crate::rules::Rules;
 use crate::tables::RealServers;
 use crate::tables::{NodeTables, VirtualServerEntry};
 
-/// Text that is no node's tables.
+/// Text that does not describe a node's tables.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct TextError {
-    /// The line's number, from 1.
+    /// Line number, starting at 1.
     pub line: usize,
     /// The text that was found and what was expected.
     pub problem: String,
@@ -71,7 +73,7 @@ pub fn print(tables: &NodeTables) -> String {
     text
 }
 
-/// The lines of `ipvsadm-save -n`, sorted.
+/// Returns the lines of `ipvsadm-save -n`, sorted.
 #[must_use]
 pub fn virtual_server_lines(tables: &NodeTables) -> Vec<String> {
     let mut lines = Vec::new();
@@ -84,7 +86,7 @@ pub fn virtual_server_lines(tables: &NodeTables) -> Vec<String> {
     lines
 }
 
-/// The addresses as `ip addr` prints them, `10.96.0.1/32`, sorted as text.
+/// Returns the addresses as `ip addr` prints them, `10.96.0.1/32`, sorted as text.
 #[must_use]
 pub fn address_lines(tables: &NodeTables) -> Vec<String> {
     let mut lines: Vec<String> = (tables.addresses.iter())
@@ -94,26 +96,27 @@ pub fn address_lines(tables: &NodeTables) -> Vec<String> {
     lines
 }
 
-/// The lines of `ipset save`, sets by name, each followed by its entries in order.
+/// Returns the lines of `ipset save`: sets by name, each followed by its entries in order.
 #[must_use]
 pub fn set_lines(tables: &NodeTables) -> Vec<String> {
     lines_of(&ipset::text::print(&tables.sets))
 }
 
-/// The lines of `iptables-save`, or of `ip6tables-save`, for what is ours.
+/// Returns the lines of `iptables-save` or `ip6tables-save` for our rules.
 #[must_use]
 pub fn rule_lines(rules: &Rules) -> Vec<String> {
     lines_of(&rules.print())
 }
 
-/// The lines of `sysctl`, by name: `net.ipv4.vs.conntrack = 1`.
+/// Returns the lines of `sysctl`, by name: `net.ipv4.vs.conntrack = 1`.
 #[must_use]
 pub fn sysctl_lines(tables: &NodeTables) -> Vec<String> {
     sysctl::print(&tables.sysctls)
 }
 
-/// The idle timeouts as `ipvsadm --set` wants them, in seconds: TCP, TCP after a FIN, UDP; 0 keeps what
-/// there is. No line where all are 0.
+/// Returns the idle timeouts as arguments of `ipvsadm`: `--set` with the timeouts of TCP, TCP after
+/// a FIN, and UDP in seconds. A 0 leaves the kernel's value unchanged. If all are 0, there is no
+/// line.
 #[must_use]
 pub fn timeout_lines(tables: &NodeTables) -> Vec<String> {
     timeouts::print(tables.timeouts)
@@ -123,22 +126,25 @@ fn lines_of(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Reads what [`print()`] prints. Sections may come in any order or be left out; before the first
-/// heading, lines belong to `# ipvs`, so that a saved `ipvsadm-save -n` is read as it is. Within a
-/// section lines may come in any order, besides those of rules. The outputs of `ipset save`,
-/// `iptables-save` and `ip6tables-save` are read as they are behind their headings; of the last two
-/// only what is ours is kept.
+/// Parses the output of [`print()`].
+///
+/// - Sections may be in any order, and may be missing.
+/// - Lines before the first heading belong to `# ipvs`, so that the output of `ipvsadm-save -n`
+///   parses as it is.
+/// - Lines of a section may be in any order, except those of rules.
+/// - The outputs of `ipset save`, `iptables-save` and `ip6tables-save` parse as they are after
+///   their headings. Of the last two only our rules are kept.
 ///
 /// # Errors
 ///
-/// A line that makes no sense, says what another line says, or names something that no other line has:
-/// the first one of the first such section.
+/// The first invalid line of the first section with an invalid line. A line is invalid if it does
+/// not parse, repeats the key of another line, or refers to an entry that no line defines.
 pub fn parse(text: &str) -> Result<NodeTables, TextError> {
     let mut section = Section::Ipvs;
     let mut sections: BTreeMap<Section, Vec<(usize, &str)>> = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines().map(str::trim)) {
         if let Some(heading) = line.strip_prefix('#') {
-            // Any other is a comment of whoever saved it.
+            // Any other heading is a comment of the program that saved the text.
             let mut sections_named = Section::ALL.into_iter();
             let named = sections_named.find(|named| named.heading() == heading.trim());
             section = named.unwrap_or(section);
@@ -187,7 +193,7 @@ impl Section {
         }
     }
 
-    /// Its lines; none where the section is left out.
+    /// Returns the section's lines; `None` if the section is left out.
     fn lines(self, tables: &NodeTables) -> Option<Vec<String>> {
         match self {
             Self::Ipvs => Some(virtual_server_lines(tables)),
@@ -242,7 +248,7 @@ fn virtual_servers(
                     real_servers: RealServers::new(),
                 };
                 if entries.insert(key, entry).is_some() {
-                    return Err(at(*line)(format!("virtual server {key} is there twice")));
+                    return Err(at(*line)(format!("virtual server {key} is listed twice")));
                 }
             }
             Line::RealServer(key, real) => real_servers.push((*line, key, real)),
@@ -258,9 +264,9 @@ fn virtual_servers(
 }
 
 fn host_address(line: &str) -> Result<IpAddr, String> {
-    let network: IpNetwork = line
-        .parse()
-        .map_err(|_| format!("`{line}` is not an address with its length"))?;
+    let network: IpNetwork = line.parse().map_err(|_| {
+        format!("`{line}` is not an address with prefix length, such as 10.96.0.1/32")
+    })?;
     if IpNetwork::from(network.ip()) == network {
         Ok(network.ip())
     } else {

@@ -1,4 +1,4 @@
-//! UDP flows that the kernel tracks, and which of them lead to the wrong place.
+//! UDP flows that the kernel tracks, and the test for stale ones.
 
 #[cfg(test)]
 mod tests;
@@ -6,25 +6,29 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-/// A tracked flow, as far as it is judged.
+/// A flow of the connection tracker: the fields that decide whether it is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// Where its first packet was sent to.
+    /// Destination of the flow's first packet.
     pub destination: SocketAddr,
-    /// Where answers come from.
+    /// Source of the answers.
     pub answered_by: SocketAddr,
 }
 
-/// The servers that may answer at each virtual server. One that nobody serves is not in it: its flows are left alone.
+/// Real servers that may answer at each UDP virtual server. Flows to a virtual server that is not
+/// in the map are never stale.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UdpFlows {
-    /// The servers that may answer, by the virtual server's address and port.
+    /// Addresses of the real servers, by address and port of the virtual server.
     pub served: BTreeMap<SocketAddr, BTreeSet<SocketAddr>>,
 }
 
 impl UdpFlows {
-    /// Returns true if `flow` leads to the wrong place: a virtual server that others serve, or one that was not there when the
-    /// flow began, so that its packets pass it by.
+    /// Returns true if `flow` is stale: its destination is a virtual server, but the answers come
+    /// from an address that is not one of its real servers. This happens when
+    ///
+    /// - the real server was removed, or
+    /// - the flow is older than the virtual server, so that its packets bypass IPVS.
     #[must_use]
     pub fn is_stale(&self, flow: &Flow) -> bool {
         (self.served.get(&flow.destination))

@@ -12,11 +12,11 @@ use netlink_packet_core::{
 };
 
 use self::answers::{Answer, Answers};
-use self::batch::Said;
+use self::batch::Report;
 use crate::error::{DumpError, Failure, OpenError};
 use crate::transport::{Protocol, Socket, Transport};
 
-/// A message's header: `struct nlmsghdr`, RFC 3549 section 2.2.
+/// Length of a message's header: `struct nlmsghdr`, RFC 3549 section 2.2.
 const HEADER_BYTES: usize = 16;
 
 /// One message of a batch.
@@ -24,22 +24,23 @@ const HEADER_BYTES: usize = 16;
 pub struct Request<M> {
     /// The message.
     pub message: M,
-    /// Flags besides `NLM_F_REQUEST` and `NLM_F_ACK`, for example `NLM_F_CREATE`.
+    /// Flags in addition to `NLM_F_REQUEST` and `NLM_F_ACK`, for example `NLM_F_CREATE`.
     pub flags: u16,
 }
 
-/// Result of a dump: the table as it was at one moment, or a torn view of it.
+/// Integrity of a dump: the table at one moment, or a torn view of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Integrity {
-    /// The kernel did not say otherwise. Few families do say: see their documentation.
+    /// The kernel did not mark the dump as interrupted. Few families set the mark; see their
+    /// documentation.
     Whole,
-    /// The table changed meanwhile (`NLM_F_DUMP_INTR`): entries may be missing or be there
+    /// The table changed during the dump (`NLM_F_DUMP_INTR`): entries may be missing or occur
     /// twice.
     Torn,
 }
 
-/// A connection to the kernel. One request, batch or dump at a time.
+/// A connection to the kernel. It handles one request, batch or dump at a time.
 #[derive(Debug)]
 pub struct Connection<T = Socket> {
     transport: T,
@@ -49,18 +50,18 @@ pub struct Connection<T = Socket> {
 }
 
 impl Connection<Socket> {
-    /// Opens a connection from the network namespace of the calling thread.
+    /// Opens a connection in the network namespace of the calling thread.
     ///
     /// # Errors
     ///
-    /// Says which step failed.
+    /// The step that failed.
     pub fn open(protocol: Protocol) -> Result<Self, OpenError> {
         Ok(Self::over(Socket::open(protocol)?))
     }
 }
 
 impl<T: Transport> Connection<T> {
-    /// A connection over `transport`.
+    /// Creates a connection over `transport`.
     pub fn over(transport: T) -> Self {
         Self {
             transport,
@@ -70,8 +71,8 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Does every request, in order, whatever becomes of the ones before. One outcome for each, in the
-    /// same order.
+    /// Executes every request in order, many in one send. A failed request does not stop the later
+    /// ones. Returns one outcome for each, in the same order.
     pub fn execute<M: NetlinkSerializable>(
         &mut self,
         requests: impl IntoIterator<Item = Request<M>>,
@@ -79,24 +80,27 @@ impl<T: Transport> Connection<T> {
         batch::execute(self, requests, &mut |_, _| {})
     }
 
-    /// Does every request as [`Connection::execute`] does. Where the kernel sends a refused request back,
-    /// `echo` is given its number, from 0 in the order of `requests`, and the payload that came back: some
-    /// subsystems write into it what was wrong (`call_ad`, net/netfilter/ipset/ip_set_core.c, Linux 6.1).
+    /// Executes every request as [`Connection::execute`] does.
+    ///
+    /// If the kernel sends a refused request back, `echo` is called with the request's index in
+    /// `requests` and the payload that the kernel sent. Some subsystems write the problem into the
+    /// payload (`call_ad`, net/netfilter/ipset/ip_set_core.c, Linux 6.1).
     pub fn execute_echoing<M: NetlinkSerializable>(
         &mut self,
         requests: impl IntoIterator<Item = Request<M>>,
         mut echo: impl FnMut(usize, &[u8]),
     ) -> Vec<Result<(), Failure>> {
-        batch::execute(self, requests, &mut |index, said| match said {
-            Said::Echo(payload) => echo(index, payload),
-            Said::Data(_) => {}
+        batch::execute(self, requests, &mut |index, report| match report {
+            Report::Echo(payload) => echo(index, payload),
+            Report::Data(_) => {}
         })
     }
 
-    /// Asks for one thing by each of `requests`, many in one send, and hands the payload of each message of the answers
-    /// to `each`, with the number of the request, from 0. One outcome for each request, in the same order.
+    /// Sends `requests` that each ask for one object, many in one send. Calls `each` for every
+    /// message of the answers, with the request's index and the payload. Returns one outcome for
+    /// each request, in the same order.
     ///
-    /// Lists cannot be asked for like this: a socket has one under way at a time.
+    /// Lists cannot be requested like this: a socket allows only one dump at a time.
     pub fn get_each<M: NetlinkSerializable>(
         &mut self,
         requests: impl IntoIterator<Item = M>,
@@ -105,17 +109,17 @@ impl<T: Transport> Connection<T> {
         let requests = requests
             .into_iter()
             .map(|message| Request { message, flags: 0 });
-        batch::execute(self, requests, &mut |index, said| match said {
-            Said::Data(payload) => each(index, payload),
-            Said::Echo(_) => {}
+        batch::execute(self, requests, &mut |index, report| match report {
+            Report::Data(payload) => each(index, payload),
+            Report::Echo(_) => {}
         })
     }
 
-    /// Asks for a list and hands the payload of each message of the answer to `each`.
+    /// Requests a list and calls `each` with the payload of every message of the answer.
     ///
     /// # Errors
     ///
-    /// The list is not complete.
+    /// The list could not be read to its end.
     pub fn dump<M: NetlinkSerializable>(
         &mut self,
         message: &M,
@@ -124,11 +128,11 @@ impl<T: Transport> Connection<T> {
         self.ask(message, NLM_F_DUMP, each)
     }
 
-    /// Asks for one thing and hands the payload of each message of the answer to `each`.
+    /// Requests one object and calls `each` with the payload of every message of the answer.
     ///
     /// # Errors
     ///
-    /// There is no answer.
+    /// The request has no valid answer.
     pub fn get<M: NetlinkSerializable>(
         &mut self,
         message: &M,
@@ -147,8 +151,8 @@ impl<T: Transport> Connection<T> {
         let sequence = self.append(message, NLM_F_REQUEST | flags);
         (self.transport.send(&self.out)).map_err(DumpError::Send)?;
         let mut integrity = Integrity::Whole;
-        // A mistake in one entry does not end the reading: what is still to come would be taken for
-        // the answer to the next question.
+        // An entry that cannot be decoded does not end the reading. The remaining messages would
+        // otherwise be taken for the answer to the next request.
         let mut mistake = None;
         loop {
             let reply = self.answers.next(&mut self.transport)?;
@@ -177,7 +181,7 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Appends a message to what will be sent and returns its sequence number.
+    /// Appends a message to the send buffer and returns its sequence number.
     fn append<M: NetlinkSerializable>(&mut self, message: &M, flags: u16) -> u32 {
         let body = message.buffer_len();
         let start = self.append_header(message.message_type(), flags, body);
@@ -187,7 +191,7 @@ impl<T: Transport> Connection<T> {
         self.sequence
     }
 
-    /// Appends a header and room for `body` bytes, and returns where these begin.
+    /// Appends a header and space for `body` bytes, and returns the start of that space.
     fn append_header(&mut self, kind: u16, flags: u16, body: usize) -> usize {
         self.sequence = self.sequence.wrapping_add(1);
         let length = u32::try_from(HEADER_BYTES + body).unwrap_or(u32::MAX);
@@ -195,7 +199,7 @@ impl<T: Transport> Connection<T> {
         self.out.extend_from_slice(&kind.to_ne_bytes());
         self.out.extend_from_slice(&flags.to_ne_bytes());
         self.out.extend_from_slice(&self.sequence.to_ne_bytes());
-        // The sender's port: the kernel fills it in.
+        // The sender's port; the kernel fills it in.
         self.out.extend_from_slice(&0_u32.to_ne_bytes());
         let start = self.out.len();
         self.out.resize(start + body.next_multiple_of(4), 0);

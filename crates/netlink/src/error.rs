@@ -1,11 +1,12 @@
-//! Errors of netlink.
+//! Errors of the crate.
 
 use std::fmt;
 use std::io;
 
 use netlink_packet_core::DecodeError;
 
-/// An error number of the kernel, positive, for example `EEXIST` (17).
+/// An error number of the kernel, positive, for example `EEXIST` (17). Prints as the system's
+/// message for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Errno(pub i32);
 
@@ -17,7 +18,7 @@ impl fmt::Display for Errno {
 
 impl std::error::Error for Errno {}
 
-/// A socket could not be opened.
+/// Failure to open a socket.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {action} a netlink socket")]
 pub struct OpenError {
@@ -25,21 +26,22 @@ pub struct OpenError {
     pub(crate) source: io::Error,
 }
 
-/// Why a request was not done, or why that is not known.
+/// Failure of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The kernel refused it.
+    /// The kernel refused the request.
     #[error("the kernel refused: {errno}{}", text(.message.as_deref()))]
     Refused {
-        /// Why.
+        /// The error number.
         errno: Errno,
         /// The kernel's text beside the number (`NLMSGERR_ATTR_MSG`, since Linux 4.12).
         message: Option<String>,
     },
-    /// The kernel's answer was dropped or did not come in time: the request may have been done.
+    /// The kernel's answer was dropped or did not arrive in time. The request may have been
+    /// executed.
     #[error("the kernel's answer was lost")]
     Lost,
-    /// The request could not be sent: it was not done.
+    /// The request could not be sent and was not executed.
     #[error("failed to send to the kernel")]
     NotSent(#[source] io::Error),
 }
@@ -48,13 +50,14 @@ fn text(message: Option<&str>) -> String {
     message.map_or_else(String::new, |message| format!(" ({message})"))
 }
 
-/// Why a dump or a query has no answer. What was handed over until then is part of the truth at best.
+/// Failure of a dump or a query. Entries that were passed before the failure may be incomplete or
+/// outdated.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
-    /// The kernel refused it.
+    /// The kernel refused the request.
     #[error("the kernel refused: {errno}{}", text(.message.as_deref()))]
     Refused {
-        /// Why.
+        /// The error number.
         errno: Errno,
         /// The kernel's text beside the number.
         message: Option<String>,
@@ -62,17 +65,17 @@ pub enum DumpError {
     /// The request could not be sent.
     #[error("failed to send to the kernel")]
     Send(#[source] io::Error),
-    /// The answer could not be received; `ENOBUFS` and time-outs are among these.
+    /// The answer could not be received, for example because of `ENOBUFS` or a timeout.
     #[error("failed to receive from the kernel")]
     Receive(#[source] io::Error),
     /// A datagram did not fit the receive buffer.
     #[error("the kernel's answer has {length} bytes and was truncated")]
     Truncated {
-        /// Its length in bytes.
+        /// Length of the datagram, bytes.
         length: usize,
     },
-    /// An answer made no sense.
-    #[error("the kernel's answer makes no sense")]
+    /// An answer could not be decoded.
+    #[error("the kernel's answer could not be decoded")]
     Decode(#[source] DecodeError),
 }
 

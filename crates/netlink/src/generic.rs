@@ -1,4 +1,4 @@
-//! Families of generic netlink, which are known by name and have numbers that differ between boots.
+//! Generic netlink: families with fixed names and numbers that differ between boots.
 
 #[cfg(test)]
 mod tests;
@@ -13,32 +13,33 @@ use crate::connection::Connection;
 use crate::error::DumpError;
 use crate::transport::Transport;
 
-/// A family could not be resolved.
+/// Failure to resolve a family.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// The kernel has no family of this name: its module is not loaded (`ENOENT`).
+    /// The kernel has no family with this name: its module is not loaded (`ENOENT`).
     #[error("the kernel has no generic-netlink family {name}")]
     NoFamily {
-        /// The name.
+        /// Name of the family.
         name: String,
     },
-    /// The kernel could not be asked.
+    /// The kernel did not answer the request.
     #[error("failed to look up the generic-netlink family {name}")]
     Ask {
-        /// The name.
+        /// Name of the family.
         name: String,
-        /// Why.
+        /// The cause.
         source: DumpError,
     },
 }
 
-/// The number of the family `name`: the message type of its requests. Asking for a family that is not
-/// there makes the kernel try to load the module that has it, where it may load modules
+/// Returns the number of the family `name`, which is the message type of its requests.
+///
+/// If the family is missing, the kernel tries to load its module, if it may load modules
 /// (`genl_family_find_byname`, `ctrl_getfamily`, `net/netlink/genetlink.c`, Linux 6.1).
 ///
 /// # Errors
 ///
-/// As [`ResolveError`] says.
+/// The kernel has no such family, or did not answer.
 pub fn resolve<T: Transport>(
     connection: &mut Connection<T>,
     name: &str,
@@ -65,12 +66,13 @@ pub fn resolve<T: Transport>(
     }
 }
 
-/// Reads the family's number from the payload of an answer. Only this attribute is decoded. netlink-packet-generic would
-/// decode all of them: it panics where a policy is cut short, and rejects attributes that it does not know.
+/// Returns the family's number from the payload of an answer. Only this attribute is decoded:
+/// netlink-packet-generic decodes all of them, panics if a policy is cut short, and rejects unknown
+/// attributes.
 fn family_id(payload: &[u8]) -> Result<Option<u16>, DecodeError> {
     let header = GenlHeader::parse(payload)?;
     if header.cmd != u8::from(GenlCtrlCmd::NewFamily) {
-        return Err(format!("command {} is no answer to GetFamily", header.cmd).into());
+        return Err(format!("command {} is not an answer to GetFamily", header.cmd).into());
     }
     let attributes = payload.get(GENL_HDRLEN..).unwrap_or_default();
     let mut id = None;

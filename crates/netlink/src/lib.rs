@@ -1,17 +1,18 @@
-//! Blocking netlink for programs that write much and must know what became of it.
+//! Blocking netlink for programs that send many requests and need the outcome of each.
 //!
-//! - **Batches**: [`Connection::execute`] puts many requests into one send and asks for the
-//!   acknowledgement of the last alone. The kernel answers in order and always reports failures, so the
-//!   last answer tells the outcome of all.
-//! - **Outcomes**: one for each request, in the same order. An answer that the kernel dropped is
-//!   reported as [`Failure::Lost`], never taken for success.
-//! - **Dumps**: [`Connection::dump`] hands over entry by entry and says whether the kernel's table
-//!   changed meanwhile ([`Integrity`]). A truncated datagram is an error, never a short list.
+//! - **Batches**: [`Connection::execute`] sends many requests at once and requests an
+//!   acknowledgement only for the last. The kernel answers in order and always reports failures, so
+//!   that the last answer decides the outcome of all.
+//! - **Outcomes**: one for each request, in the same order. If the kernel dropped an answer, the
+//!   outcome is [`Failure::Lost`], never success.
+//! - **Dumps**: [`Connection::dump`] passes entry by entry to the caller and reports if the
+//!   kernel's table changed during the dump ([`Integrity`]). A truncated datagram is an error,
+//!   never a short list.
 //!
-//! The requests' types come from the crates of the netlink-packet family, for example
-//! netlink-packet-route; [`generic`] resolves generic-netlink families.
+//! The message types come from the netlink-packet crates, for example netlink-packet-route.
+//! [`generic`] resolves generic-netlink families.
 //!
-//! # A tour
+//! # Usage
 //!
 //! ```no_run
 //! use netlink::{Connection, Failure, Integrity, Protocol, Request};
@@ -24,7 +25,7 @@
 //!     nlas: Vec::new(),
 //! });
 //!
-//! // A list: entry by entry, and whether it is whole.
+//! // A list: entry by entry, with its integrity.
 //! let mut families = 0;
 //! let integrity = connection.dump(&list, |_payload| {
 //!     families += 1;
@@ -32,20 +33,20 @@
 //! })?;
 //! assert_eq!(integrity, Integrity::Whole);
 //!
-//! // Changes: as many as there are, an outcome for each.
+//! // A batch of any size, with an outcome for each request.
 //! let requests = (0..1_000).map(|_| Request { message: list.clone(), flags: 0 });
 //! for outcome in connection.execute(requests) {
 //!     match outcome {
 //!         Ok(()) => {}
 //!         Err(Failure::Refused { errno, .. }) => println!("refused: {errno}"),
-//!         Err(Failure::Lost) => println!("unknown: read to find out"),
-//!         Err(Failure::NotSent(error)) => println!("not done: {error}"),
+//!         Err(Failure::Lost) => println!("outcome unknown: read the table"),
+//!         Err(Failure::NotSent(error)) => println!("not executed: {error}"),
 //!     }
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Tests bring a [`Transport`] of their own to [`Connection::over`].
+//! Tests pass their own [`Transport`] to [`Connection::over`].
 
 mod connection;
 mod error;

@@ -1,18 +1,18 @@
-//! Sees what others say by netlink.
+//! Captures the netlink messages of other programs.
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
-/// Room for all that one command makes a program and the kernel say: the kernel allots 32 KiB to each
-/// datagram of a list.
-static ROOM: libc::c_int = 64 * 1024 * 1024;
+/// Size of the receive buffer: space for all messages between a program and the kernel during one
+/// command. The kernel allocates 32 KiB for each datagram of a list.
+static RECEIVE_BUFFER_BYTES: libc::c_int = 64 * 1024 * 1024;
 
-/// Larger than any datagram of netlink.
-const DATAGRAM: usize = 256 * 1024;
+/// Size of the buffer for one datagram, larger than any netlink datagram.
+const DATAGRAM_BYTES: usize = 256 * 1024;
 
-/// A packet socket on a device of type `nlmon`, which shows every datagram of netlink in its network
-/// namespace (drivers/net/nlmon.c, Linux 6.1).
+/// A packet socket on a device of type `nlmon`, which captures every netlink datagram of its
+/// network namespace (drivers/net/nlmon.c, Linux 6.1).
 #[derive(Debug)]
 pub struct Monitor {
     socket: OwnedFd,
@@ -20,11 +20,11 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Listens on the device `name`, which must be up.
+    /// Opens a socket on the device `name`, which must be up.
     ///
     /// # Errors
     ///
-    /// There is no such device, or `CAP_NET_RAW` or `CAP_NET_ADMIN` is missing.
+    /// The device does not exist, or `CAP_NET_RAW` or `CAP_NET_ADMIN` is missing.
     pub fn open(name: &str) -> io::Result<Self> {
         let every = (libc::ETH_P_ALL as u16).to_be();
         // SAFETY: no pointers are involved.
@@ -32,16 +32,16 @@ impl Monitor {
         if socket < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the socket was just made and is owned by nobody else.
+        // SAFETY: the socket was just created and has no other owner.
         let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-        // SAFETY: the pointer and the length describe `ROOM`, which outlives the call.
-        done(unsafe {
+        // SAFETY: the pointer and the length describe a static, which outlives the call.
+        check(unsafe {
             libc::setsockopt(
                 socket.as_raw_fd(),
                 libc::SOL_SOCKET,
                 libc::SO_RCVBUFFORCE,
-                (&raw const ROOM).cast(),
-                size_of_val(&ROOM) as libc::socklen_t,
+                (&raw const RECEIVE_BUFFER_BYTES).cast(),
+                size_of_val(&RECEIVE_BUFFER_BYTES) as libc::socklen_t,
             )
         })?;
         let name = CString::new(name)?;
@@ -56,7 +56,7 @@ impl Monitor {
         address.sll_protocol = every;
         address.sll_ifindex = index.cast_signed();
         // SAFETY: the pointer and the length describe `address`, which outlives the call.
-        done(unsafe {
+        check(unsafe {
             libc::bind(
                 socket.as_raw_fd(),
                 (&raw const address).cast(),
@@ -65,16 +65,16 @@ impl Monitor {
         })?;
         Ok(Self {
             socket,
-            buffer: vec![0; DATAGRAM],
+            buffer: vec![0; DATAGRAM_BYTES],
         })
     }
 
-    /// Every datagram of this netlink protocol, such as `NETLINK_GENERIC`, that was seen since the last call.
-    /// Waits for none.
+    /// Returns every datagram of this netlink protocol, such as `NETLINK_GENERIC`, captured since
+    /// the last call. Does not wait.
     ///
     /// # Errors
     ///
-    /// The socket failed; `ENOBUFS` if more was said than there was room for.
+    /// The socket failed; `ENOBUFS` if the receive buffer was too small.
     pub fn drain(&mut self, protocol: libc::c_int) -> io::Result<Vec<Vec<u8>>> {
         let mut datagrams = Vec::new();
         while let Some((of, datagram)) = self.receive()? {
@@ -85,11 +85,12 @@ impl Monitor {
         Ok(datagrams)
     }
 
-    /// The next datagram that was seen, with its netlink protocol; none where there was none since the last call.
+    /// Returns the next captured datagram with its netlink protocol; `None` if there is none. Does
+    /// not wait.
     ///
     /// # Errors
     ///
-    /// The socket failed; `ENOBUFS` if more was said than there was room for.
+    /// The socket failed; `ENOBUFS` if the receive buffer was too small.
     pub fn receive(&mut self) -> io::Result<Option<(libc::c_int, Vec<u8>)>> {
         // SAFETY: an all-zero `sockaddr_ll` is valid.
         let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
@@ -112,13 +113,13 @@ impl Monitor {
                 _ => Err(error),
             };
         };
-        // The device tells the netlink protocol in place of an Ethernet one.
+        // The device reports the netlink protocol instead of an Ethernet protocol.
         let protocol = libc::c_int::from(u16::from_be(from.sll_protocol));
         Ok(Some((protocol, self.buffer[..count].to_vec())))
     }
 }
 
-fn done(status: libc::c_int) -> io::Result<()> {
+fn check(status: libc::c_int) -> io::Result<()> {
     match status {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

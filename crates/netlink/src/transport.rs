@@ -1,4 +1,4 @@
-//! The socket, behind a seam that tests can script.
+//! The socket, and the trait by which tests replace it.
 
 mod batch;
 #[cfg(test)]
@@ -13,11 +13,11 @@ use netlink_sys::{Socket as SysSocket, SocketAddr, protocols};
 use self::batch::RecvBatch;
 use crate::error::OpenError;
 
-/// Room for the answers to a batch in which every request fails.
+/// Size of the receive buffer: space for the answers to a batch in which every request fails.
 const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
 
-/// Time limit of an answer. The kernel answers within the send itself, or not at all: a request that ends in `EINTR` has no
-/// answer (`netlink_rcv_skb`, `net/netlink/af_netlink.c`, Linux 6.1).
+/// Timeout of an answer. The kernel answers during the send or not at all: a request that ends in
+/// `EINTR` has no answer (`netlink_rcv_skb`, `net/netlink/af_netlink.c`, Linux 6.1).
 const RECV_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A netlink protocol.
@@ -27,29 +27,30 @@ pub enum Protocol {
     Route,
     /// `NETLINK_NETFILTER`: ipset, conntrack, nftables.
     Netfilter,
-    /// `NETLINK_GENERIC`: families by name.
+    /// `NETLINK_GENERIC`: families resolved by name.
     Generic,
 }
 
-/// Sends and receives datagrams.
+/// A transport of netlink datagrams.
 pub trait Transport {
     /// Sends one datagram to the kernel.
     ///
     /// # Errors
     ///
-    /// Nothing was sent.
+    /// The datagram was not sent.
     fn send(&mut self, datagram: &[u8]) -> io::Result<()>;
 
-    /// Receives one datagram into `buffer`, whose content it replaces, and returns its whole length,
-    /// which is larger than the buffer's where the datagram did not fit.
+    /// Receives one datagram into `buffer`, whose content it replaces. Returns the length of the
+    /// datagram, which is larger than that of the buffer if the datagram did not fit.
     ///
     /// # Errors
     ///
-    /// `ENOBUFS` where the kernel dropped an answer; `EAGAIN` where none came in time.
+    /// `ENOBUFS` if the kernel dropped an answer; `EAGAIN` if no answer arrived in time.
     fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize>;
 }
 
-/// A netlink socket of the network namespace in which it was opened, wherever the thread goes later.
+/// A netlink socket. It stays in the network namespace in which it was opened, even if the thread
+/// changes its own.
 #[derive(Debug)]
 pub struct Socket {
     socket: SysSocket,
@@ -61,7 +62,7 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// Says which step failed; a kernel without the protocol answers `EPROTONOSUPPORT`.
+    /// The step that failed. A kernel without the protocol answers `EPROTONOSUPPORT`.
     pub fn open(protocol: Protocol) -> Result<Self, OpenError> {
         let number = match protocol {
             Protocol::Route => protocols::NETLINK_ROUTE,
@@ -73,9 +74,9 @@ impl Socket {
         socket.bind_auto().map_err(step("bind"))?;
         (socket.connect(&SocketAddr::new(0, 0))).map_err(step("connect"))?;
         set_receive_buffer(&socket).map_err(step("size the receive buffer of"))?;
-        set_patience(&socket).map_err(step("set the time limit of"))?;
-        // Error answers without the request that they answer, and with the kernel's words. Kernels
-        // before 4.3 and 4.12 lack these; nothing depends on them.
+        set_receive_timeout(&socket).map_err(step("set the time limit of"))?;
+        // Error answers without the request (since Linux 4.3) and with the kernel's error text
+        // (since 4.12). Older kernels refuse the options; nothing depends on them.
         let _ = socket.set_cap_ack(true);
         let _ = socket.set_ext_ack(true);
         let batch = RecvBatch::default();
@@ -95,7 +96,7 @@ impl Transport for Socket {
     }
 
     fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        // SAFETY: the socket is open for as long as it is borrowed here.
+        // SAFETY: the socket stays open while it is borrowed here.
         let socket = unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) };
         loop {
             match self.batch.take(socket, buffer) {
@@ -106,13 +107,14 @@ impl Transport for Socket {
     }
 }
 
-/// Beyond the system's limit where privileged, else up to it.
+/// Sets the size of the receive buffer: beyond the system's limit if privileged, otherwise up to
+/// it.
 fn set_receive_buffer(socket: &SysSocket) -> io::Result<()> {
     let forced = set_option(socket, libc::SO_RCVBUFFORCE, &SOCKET_RECEIVE_BYTES);
     forced.or_else(|_| set_option(socket, libc::SO_RCVBUF, &SOCKET_RECEIVE_BYTES))
 }
 
-fn set_patience(socket: &SysSocket) -> io::Result<()> {
+fn set_receive_timeout(socket: &SysSocket) -> io::Result<()> {
     let limit = libc::timeval {
         tv_sec: libc::time_t::try_from(RECV_TIMEOUT.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_usec: 0,
@@ -122,8 +124,8 @@ fn set_patience(socket: &SysSocket) -> io::Result<()> {
 
 fn set_option<T>(socket: &SysSocket, option: libc::c_int, value: &T) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
-    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel copies
-    // it.
+    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel
+    // copies it.
     let answer = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),

@@ -7,8 +7,8 @@ mod tests;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use ipvs::{Protocol, VirtualServerKey};
 use kernel::OpOutcome;
@@ -16,6 +16,7 @@ use kernel::linux::{Cleared, Conntrack, ConntrackError};
 use model::plan::{Op, Stage};
 use model::tables::{Desired, NodeTables};
 use model::udp_flows::UdpFlows;
+use model::{Backoff, BackoffSettings};
 use tracing::{debug, warn};
 
 use crate::health::Moment;
@@ -24,8 +25,11 @@ use crate::metrics::Metrics;
 use crate::run::Observer;
 use reconciler::Reconciler;
 
-/// Times to wait after a pass that failed; twice as long after each one more, up to the second.
-const PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(300)];
+/// Waits after failed passes.
+const WAITS: BackoffSettings = BackoffSettings {
+    base: Duration::from_secs(5),
+    max: Duration::from_secs(300),
+};
 
 /// Returns the servers that may answer at each UDP virtual server with real servers: those that it should have, and those that the
 /// kernel has, `live`, for one that drains answers until it is deleted. Where UDP servers do not drain, endpoints that
@@ -154,16 +158,16 @@ impl Cleaner {
     fn start(mut work: impl FnMut(&UdpFlows) -> bool + Send + 'static) -> Self {
         let (flows, latest) = latest::channel();
         thread::spawn(move || {
-            let [first, longest] = PAUSES;
-            let mut pause = first;
+            let mut backoff = Backoff::new(WAITS, u64::from(process::id()));
+            let mut failures = 0;
             while let Some(flows) = latest.take() {
                 if work(&flows) {
-                    pause = first;
+                    failures = 0;
                 } else {
-                    if latest.pause(pause) {
+                    failures += 1;
+                    if latest.pause(backoff.wait(failures)) {
                         latest.put_back(flows);
                     }
-                    pause = (pause * 2).min(longest);
                 }
             }
         });

@@ -1,4 +1,4 @@
-//! The claims of all Services, with clashes settled.
+//! Indexes the claims of all Services and resolves clashes.
 
 mod clashes;
 mod contests;
@@ -29,21 +29,23 @@ use crate::lower::{self, Claim};
 /// Claims of one Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServiceClaims {
-    /// When the Service was created, seconds since 1970.
+    /// Creation time of the Service, in seconds since 1970.
     pub(crate) created: Option<i64>,
-    /// Virtual servers, addresses and set entries that it needs.
+    /// Virtual servers, addresses and set entries that the Service needs.
     pub(crate) claims: Box<[Arc<Claim>]>,
-    /// Its endpoints on this node.
+    /// Endpoints of the Service on this node.
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
-    /// The answer at its health-check node port.
+    /// Answer at its health-check node port.
     pub(crate) health_check: Option<Box<HealthCheck>>,
-    /// Policies `Local` that find no endpoint on this node.
+    /// Policies `Local` without an endpoint on this node.
     pub(crate) without_local: WithoutLocal,
 }
 
-/// A claim at a key and its rank. First comes the older Service, then the order of names (deviation D3): the same on
-/// every node. A Service port may have several at one key, where it has the same address in several ways, as its
-/// external and its load-balancer address.
+/// A claim at a key, with its rank.
+///
+/// The older Service precedes, then the order of names decides (deviation D3), which is the same on
+/// every node. A Service port may have several claims at one key, for example if the same address
+/// is both its external and its load-balancer address.
 #[derive(Clone, Debug)]
 struct Ranked {
     created: i64,
@@ -67,7 +69,8 @@ impl Ranked {
     }
 }
 
-/// Returns the claims at one key that are programmed: those of the Service port that comes first.
+/// Returns the claims at one key that are programmed. They belong to the Service port with the
+/// highest precedence.
 fn winning(claims: &[Ranked]) -> &[Ranked] {
     let others = claims
         .iter()
@@ -80,14 +83,14 @@ fn is_contested(claims: &[Ranked]) -> bool {
     claims.len() > 1 && winning(claims).len() < claims.len()
 }
 
-/// The claims at one key.
+/// State of the claims at one key.
 struct Standing {
     winners: Vec<Ranked>,
-    /// Another Service port claims the key too.
+    /// True if another Service port claims the key as well.
     is_contested: bool,
 }
 
-/// Parts of the input whose findings are judged on their own.
+/// Source of findings that are replaced together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum FindingSource {
     /// The node and its Node object.
@@ -96,18 +99,18 @@ enum FindingSource {
     Undecodable(ObjectKind, ObjectName),
     /// A Service and its slices.
     Service(ObjectName),
-    /// A Service port that does not get the virtual server it claims.
+    /// A Service port that lost the virtual server it claims.
     Clash(VirtualServerKey, Arc<ServicePortName>),
-    /// A Service that does not get the health-check node port it asks for.
+    /// A Service that lost the health-check node port it requests.
     HealthCheckClash(NonZeroU16, ObjectName),
 }
 
-/// The claims of all Services and the tables that follow from them. Replacing the claims of one Service costs what these claims
-/// cost, whatever the number of other Services.
+/// Claims of all Services and the tables that follow from them. The cost of a replacement depends
+/// on the claims of one Service, not on the number of Services.
 #[derive(Debug, Default)]
 pub(crate) struct ClaimIndex {
     parts: BTreeMap<ObjectName, Arc<ServiceClaims>>,
-    /// By rank.
+    /// Claims at each key, ordered by rank.
     claims: BTreeMap<VirtualServerKey, Vec<Ranked>>,
     contests: Contests<VirtualServerKey, Arc<ServicePortName>>,
     health_checks: HealthChecks,
@@ -122,17 +125,18 @@ impl ClaimIndex {
         &self.desired
     }
 
-    /// Returns the same tables, to add rules and settings, which no Service asks for.
+    /// Returns the desired tables for the addition of rules and settings, which no Service claims.
     pub(crate) fn desired_mut(&mut self) -> &mut Desired {
         &mut self.desired
     }
 
-    /// Creates every set of `families`, so that rules can look into them, and removes the others. Returns the sets that came or went.
+    /// Creates all sets of `families`, so that rules can refer to them, and removes the other sets.
+    /// Returns the sets that were created or removed.
     pub(crate) fn create_sets(&mut self, families: &[AddressFamily]) -> BTreeSet<SetName> {
         (self.sets).create(&mut self.desired.tables.sets, families)
     }
 
-    /// Packs the maps that a full compilation fills in the order of names.
+    /// Releases unused memory of the maps after a full compilation.
     pub(crate) fn pack(&mut self) {
         pack_map(&mut self.parts);
         pack_map(&mut self.claims);
@@ -153,7 +157,8 @@ impl ClaimIndex {
         claims.map(|claim| 1 + claim.entry.real_servers.len()).sum()
     }
 
-    /// Returns the ports claimed at `address`, and the Services that claim them, also those that do not get them.
+    /// Returns the ports claimed at `address` with the claiming Services, including Services that
+    /// lost the claim.
     pub(crate) fn services_at(&self, address: IpAddr) -> impl Iterator<Item = (u16, &ObjectName)> {
         at_address(&self.claims, address).flat_map(|(key, claims)| {
             let port = match key {
@@ -164,7 +169,8 @@ impl ClaimIndex {
         })
     }
 
-    /// Returns every finding once, in order. [`ClaimIndex::settle_findings`] must have been called after the last change.
+    /// Returns all findings, each once, in order. [`ClaimIndex::settle_findings`] must have been
+    /// called after the last change.
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter()
     }
@@ -179,7 +185,7 @@ impl ClaimIndex {
         self.findings.set(FindingSource::Node, findings);
     }
 
-    /// Replaces the findings about `service` alone.
+    /// Replaces the findings about `service` and its slices.
     pub(crate) fn set_findings(&mut self, service: &ObjectName, findings: Vec<Finding>) {
         let source = FindingSource::Service(service.clone());
         self.findings.set(source, findings);
@@ -196,7 +202,7 @@ impl ClaimIndex {
         self.findings.set(source, findings);
     }
 
-    /// Brings the findings about clashes in line with the claims.
+    /// Updates the findings about clashes.
     pub(crate) fn settle_findings(&mut self) {
         for (key, contest) in self.contests.take() {
             let claims: &[Ranked] = self.claims.get(&key).map_or(&[], Vec::as_slice);
@@ -215,7 +221,8 @@ impl ClaimIndex {
         }
     }
 
-    /// Replaces the claims of `service`, and returns the keys that changed. `part` is none for a Service that is gone.
+    /// Replaces the claims of `service`, and returns the keys that changed. `part` is `None` for a
+    /// deleted Service.
     pub(crate) fn replace(
         &mut self,
         service: &ObjectName,
@@ -257,7 +264,7 @@ impl ClaimIndex {
     }
 
     fn insert(&mut self, created: Option<i64>, claim: &Arc<Claim>) {
-        // One, nearly always.
+        // Nearly every key has one claim.
         let claims =
             (self.claims.entry(claim.entry.server.key)).or_insert_with(|| Vec::with_capacity(1));
         let ranked = Ranked::new(created, claim);
@@ -294,8 +301,8 @@ impl ClaimIndex {
         }
     }
 
-    /// Records the claims of `part` at keys that are contested, or were. `exist` is true for claims that exist now. `before` is the
-    /// standing before the change.
+    /// Records the claims of `part` at keys that are or were contested. `exist` is true for claims
+    /// that exist now. `before` is the state before the change.
     fn record_contests(
         &mut self,
         before: &BTreeMap<VirtualServerKey, Standing>,
@@ -314,7 +321,8 @@ impl ClaimIndex {
         }
     }
 
-    /// Replaces the set entries and the health check of a Service, which need no virtual server.
+    /// Replaces the set entries and the health check of a Service, which belong to no virtual
+    /// server.
     fn replace_filter_state(
         &mut self,
         service: &ObjectName,
@@ -351,7 +359,7 @@ impl ClaimIndex {
         }
     }
 
-    /// Answers at `port` for the Service that gets it and for no other. `holder` had it until now.
+    /// Assigns the health check at `port` to the winning Service. `holder` is the previous winner.
     fn settle_health_check(&mut self, port: NonZeroU16, holder: Option<&ObjectName>) {
         let answered = &mut self.desired.health_checks;
         let winner = self.health_checks.winner(port);
@@ -370,8 +378,8 @@ impl ClaimIndex {
         }
     }
 
-    /// Brings the desired tables in line with the claims, and returns the keys that changed. `before` is the standing before the
-    /// change.
+    /// Updates the desired tables, and returns the keys that changed. `before` is the state before
+    /// the change.
     fn settle(&mut self, before: BTreeMap<VirtualServerKey, Standing>) -> TableKeys {
         let mut touched = TableKeys::default();
         let mut addresses = BTreeSet::new();
@@ -388,7 +396,8 @@ impl ClaimIndex {
         touched
     }
 
-    /// Replaces the claims `before` at `key` by those of the winner. Returns true if the virtual server is different now.
+    /// Replaces the claims `before` at `key` with the winning claims. Returns true if the virtual
+    /// server changed.
     fn set_winner(&mut self, key: VirtualServerKey, before: &[Ranked], winners: &[Ranked]) -> bool {
         let tables = &mut self.desired.tables;
         let owners = &mut self.desired.owners;
@@ -421,13 +430,13 @@ impl ClaimIndex {
         !(same && finishes_as_before)
     }
 
-    /// Binds `address` if a winner needs it bound. Returns true if that is a change.
+    /// Binds `address` if a winning claim needs it. Returns true if the desired addresses changed.
     fn settle_address(&mut self, address: IpAddr) -> bool {
         let wanted_by = at_address(&self.claims, address)
             .flat_map(|(_, claims)| winning(claims))
             .filter(|ranked| ranked.claim.bound == Some(address))
             .map(|ranked| &ranked.claim.owner);
-        // Shared with the API server's Service, it comes as early as that one.
+        // An address shared with the API server's Service is added as early as that Service.
         let owner = wanted_by.min_by_key(|owner| (!owner.service.is_api_server(), *owner));
         let owner = owner.cloned();
         let wanted = owner.is_some();

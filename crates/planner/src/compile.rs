@@ -1,4 +1,4 @@
-//! From a cluster to the tables of one node.
+//! Compiles the state of the cluster into the tables of one node.
 
 mod dependents;
 mod shared_addresses;
@@ -28,10 +28,10 @@ use crate::resolve::{outside_addresses, resolve, unlabelled};
 use crate::rules::rules;
 use crate::settings::sysctls;
 
-/// Bytes of an endpoint in [`ClusterState::slice_bytes`], about.
+/// Approximate size of an endpoint in [`ClusterState::slice_bytes`].
 const ENDPOINT_BYTES: usize = 32;
 
-/// Returns the tables that the cluster asks of the node, and findings about it. Total: any state has an answer.
+/// Returns the desired tables of the node, and the findings. It accepts any state.
 #[must_use]
 pub fn compile(
     cluster: &ClusterState,
@@ -44,14 +44,14 @@ pub fn compile(
     (compiler.index.desired().clone(), findings)
 }
 
-/// Returns the findings about the cluster's objects, ordered.
+/// Returns the findings about the objects of the cluster, in order.
 #[must_use]
 pub fn lint(cluster: &ClusterState, node: &NodeState, config: &NodeConfig) -> Vec<Finding> {
     compile(cluster, node, config).1
 }
 
-/// Keeps what the cluster asks of the node up to date, Service by Service: a change costs what the
-/// Services that changed cost, not what all of them do.
+/// Keeps the desired tables up to date, Service by Service. The cost of a change depends on the
+/// changed Services, not on the number of all Services.
 #[derive(Debug)]
 pub struct Compiler {
     config: NodeConfig,
@@ -64,7 +64,7 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// A compiler that has seen nothing yet.
+    /// Creates a compiler without any objects.
     #[must_use]
     pub fn new(config: NodeConfig) -> Self {
         let mut index = ClaimIndex::default();
@@ -82,18 +82,19 @@ impl Compiler {
         compiler
     }
 
-    /// Takes another configuration. [`Compiler::update_all`] is to follow.
+    /// Sets another configuration. The caller must call [`Compiler::update_all`] next.
     pub fn configure(&mut self, config: NodeConfig) {
         self.config = config;
     }
 
-    /// Returns the tables that the cluster asks of the node.
+    /// Returns the desired tables of the node.
     #[must_use]
     pub fn desired(&self) -> &Desired {
         self.index.desired()
     }
 
-    /// The addresses at which the node answers for node ports; none where that is everywhere.
+    /// Returns the addresses at which node ports are served, or `None` if they are served at every
+    /// address.
     #[must_use]
     pub fn node_port_addresses(&self) -> Option<&BTreeSet<IpAddr>> {
         match &self.config.node_port_addresses {
@@ -102,19 +103,19 @@ impl Compiler {
         }
     }
 
-    /// Returns every finding about the cluster's objects and the node once, in order.
+    /// Returns all findings about the objects of the cluster and the node, each once, in order.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.index.findings()
     }
 
-    /// Returns the findings raised and cleared since the last call, or since the compiler was created. The cost follows the changes,
-    /// not the number of findings.
+    /// Returns the findings raised and cleared since the last call, or since the compiler was
+    /// created. The cost depends on the changes, not on the number of findings.
     pub fn take_finding_changes(&mut self) -> FindingChanges {
         self.index.take_finding_changes()
     }
 
-    /// Takes in what the node is, and names the entries that are different now. An address that came or went costs the Services that
-    /// depend on it, not all.
+    /// Updates the properties of the node, and returns the keys of the entries that changed. An
+    /// added or deleted address costs only the Services that depend on it.
     pub fn look_at_node(&mut self, cluster: &ClusterState, node: &NodeState) -> TableKeys {
         let mut keys = self.write_settings(node.machine);
         let missing = self.node.missing.clone();
@@ -130,8 +131,9 @@ impl Compiler {
         keys
     }
 
-    /// Estimates the entries that [`Self::update`] of `service` compares at most: the virtual servers and real servers that it has, or
-    /// those that its objects ask for. It costs little: slices are measured and not decoded.
+    /// Estimates the maximum number of entries that [`Self::update`] of `service` compares: the
+    /// virtual servers and real servers that the Service has or that its objects request. Slices
+    /// are measured, not decoded.
     #[must_use]
     pub fn cost(&self, cluster: &ClusterState, service: &ObjectName) -> usize {
         let now = self.index.size(service);
@@ -151,7 +153,8 @@ impl Compiler {
         now.max(asked).max(object.source_ranges.len())
     }
 
-    /// Compiles again what `changed` concerns, and names the entries that are different now.
+    /// Compiles the Services that `changed` affects, and returns the keys of the entries that
+    /// changed.
     pub fn update(&mut self, cluster: &ClusterState, changed: &Changed) -> TableKeys {
         let mut keys = TableKeys::default();
         let mut change = NodeChange::default();
@@ -173,15 +176,18 @@ impl Compiler {
         keys
     }
 
-    /// Takes in what the node is, compiles every Service again, and names the entries that are different now.
+    /// Updates the properties of the node, compiles every Service, and returns the keys of the
+    /// entries that changed.
     pub fn update_all(&mut self, cluster: &ClusterState, node: &NodeState) -> TableKeys {
         let mut keys = TableKeys::default();
         self.compile(cluster, node, |changed| keys.merge(changed));
         keys
     }
 
-    /// Takes in what the node is, and compiles every Service. What is different then is handed over piece by piece; of a first
-    /// compilation that is everything, and nobody needs it.
+    /// Updates the properties of the node and compiles every Service.
+    ///
+    /// The keys of changed entries are passed to `changed` piece by piece. In a first compilation
+    /// these are all keys, and the caller drops them.
     pub fn compile(
         &mut self,
         cluster: &ClusterState,
@@ -244,20 +250,20 @@ impl Compiler {
         self.index.replace(name, Some(part))
     }
 
-    /// Forgets the claims of a Service that is gone, and reports the slices of a namespace that belong to no Service: they stand under
-    /// an empty name.
+    /// Removes the claims of a deleted Service. For an empty Service name it reports the slices of
+    /// the namespace that belong to no Service.
     fn update_without_service(&mut self, cluster: &ClusterState, name: &ObjectName) -> TableKeys {
         let findings = match name.name.is_empty() {
             true => unlabelled(cluster.slices(name)),
             false => Vec::new(),
         };
-        // The index remembers the name while there are findings, so that a full compilation clears them.
+        // The index keeps the name while it has findings, so that a full compilation clears them.
         let part = (!findings.is_empty()).then(ServiceClaims::default);
         self.index.set_findings(name, findings);
         self.index.replace(name, part)
     }
 
-    /// Compiles the Services again that depend on `change`.
+    /// Compiles the Services that depend on `change`.
     fn follow_node(&mut self, cluster: &ClusterState, change: &NodeChange) -> TableKeys {
         let mut keys = TableKeys::default();
         if change.all_services {
@@ -280,8 +286,8 @@ impl Compiler {
         keys
     }
 
-    /// Takes node ports off the interfaces' addresses that became cluster IPs, and adds them at those that are none any more
-    /// (deviation D10).
+    /// Removes node ports from interface addresses that became cluster IPs, and adds them at
+    /// addresses that no longer are (deviation D10).
     fn settle_node_ports(&mut self, cluster: &ClusterState) -> TableKeys {
         let Some(shared) = self.shared_addresses.take_changed() else {
             return TableKeys::default();
@@ -341,7 +347,8 @@ impl Compiler {
         keys
     }
 
-    /// Creates the sets of the families that are served, before Services ask for entries, and removes the others.
+    /// Creates the sets of the served families, which must exist before Services request entries,
+    /// and removes the other sets.
     fn write_sets(&mut self) -> TableKeys {
         let families: Vec<AddressFamily> = (AddressFamily::ALL.into_iter())
             .filter(|family| self.node.serves(*family))
@@ -381,6 +388,7 @@ fn undecodable((kind, name): &(ObjectKind, ObjectName), why: &Undecodable) -> Fi
         object: name.clone(),
         field: why.field.to_string(),
         problem: format!("the object cannot be decoded: {}", why.problem),
-        consequence: "it is served as it was before, or not at all if it is new".to_owned(),
+        consequence: "the last decodable version stays in effect; a new object is ignored"
+            .to_owned(),
     }
 }

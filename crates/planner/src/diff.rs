@@ -1,4 +1,4 @@
-//! From desired and live tables to a plan.
+//! Compares desired and live tables and returns a plan.
 
 mod fields;
 mod filter_state;
@@ -26,43 +26,50 @@ use self::filter_state::NodePort;
 use self::plan_builder::PlanBuilder;
 pub use self::release::{captured, captured_scope, release};
 
-/// The objects that we may touch (deviation D13), and the way the node goes about it.
+/// Objects that kube-ipvs owns (deviation D13), and the policy for deletions.
 ///
-/// Ours is an address on the dummy device, an entry of our sets, a rule of our chains, a virtual server
-/// whose address is on the dummy device or whose address and port are in our sets, and a virtual server
-/// in `recorded`. All else is foreign.
+/// These objects are ours:
+/// - an address on the dummy device
+/// - an entry of our sets and a rule of our chains
+/// - a virtual server whose address is on the dummy device, or whose address and port are in our
+///   sets
+/// - a virtual server in `recorded`
+///
+/// Everything else is foreign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ownership {
-    /// Virtual servers known to be ours wherever their address is: those that this process wrote.
+    /// Virtual servers that are ours whatever their address, because this process wrote them.
     pub recorded: BTreeSet<VirtualServerKey>,
-    /// Virtual servers known to be foreign, although the kernel may hold something since that marks them as ours: an entry for their
-    /// port that came later.
+    /// Virtual servers that are foreign although the kernel now marks them as ours. An entry for
+    /// their port was added later.
     pub foreign: BTreeSet<VirtualServerKey>,
-    /// Nothing inside these is deleted.
+    /// Networks inside which nothing is deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
-    /// The real servers to delete among those that are no endpoints any more and drain.
+    /// Selects the draining real servers to delete.
     pub retire: Retire,
     /// True if UDP real servers drain ([`drains`]).
     pub udp_drains: bool,
-    /// True if anything may be deleted: not before every source has delivered a first list.
+    /// True if deletions are allowed. They are not before every source has delivered a first list.
     pub deletions: bool,
-    /// The node's name: it decides the order in which real servers are added (deviation D7).
+    /// Name of the node. It determines the order in which real servers are added (deviation D7).
     pub node_name: Name,
 }
 
-/// The real servers to delete once they are no endpoints any more, among those that drain. Until then they have weight 0: they keep
-/// their connections and get no new ones (deviations D6 and D26).
+/// Selects the real servers to delete among those that are no longer endpoints and drain. Until
+/// their deletion they have weight 0: they keep their connections and get no new ones (deviations
+/// D6 and D26).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retire {
-    /// Real servers that have weight 0 and no connection in the snapshot. For programs that run once: the weight was written
-    /// before they read.
+    /// Real servers with weight 0 and no connection in the snapshot. For programs that run once,
+    /// because the weight was written before they read.
     Idle,
-    /// These, and why. For the daemon, which knows when it wrote each weight.
+    /// Listed real servers, with the reason. For the daemon, which knows when it wrote each weight.
     Only(BTreeMap<(VirtualServerKey, RealServerKey), Reason>),
 }
 
 impl Ownership {
-    /// Returns the ownership that follows from the kernel alone, on a node with this configuration. Deletions are allowed.
+    /// Returns the ownership that follows from the kernel alone, for a node with this
+    /// configuration. Deletions are allowed.
     #[must_use]
     pub fn new(config: &NodeConfig) -> Self {
         Self {
@@ -81,7 +88,8 @@ impl Ownership {
     }
 }
 
-/// Everything that turns `live` into `desired` within `own`. `diff` of equal tables is empty.
+/// Returns the plan that turns `live` into `desired` within `own`. The plan is empty for equal
+/// tables.
 #[must_use]
 pub fn diff(desired: &Desired, live: &Snapshot, own: &Ownership) -> Plan {
     let mut keys = TableKeys::of(&desired.tables);
@@ -89,8 +97,8 @@ pub fn diff(desired: &Desired, live: &Snapshot, own: &Ownership) -> Plan {
     diff_keys(desired, live, own, &keys)
 }
 
-/// Everything that takes what is ours off the node, the dummy device included. What `own` excludes
-/// stays, and the device with it where it still holds an address.
+/// Returns the plan that removes everything that is ours from the node, including the dummy device.
+/// Entries that `own` excludes stay. The device stays if it still has such an address.
 #[must_use]
 pub fn cleanup(live: &Snapshot, own: &Ownership) -> Plan {
     let mut plan = diff(&Desired::default(), live, own);
@@ -107,8 +115,7 @@ pub fn cleanup(live: &Snapshot, own: &Ownership) -> Plan {
     plan
 }
 
-/// As [`diff`], for these keys alone: the plan is what `diff` says about them. A virtual server's key
-/// stands for its address too.
+/// Returns the part of [`diff`] for these keys. The key of a virtual server includes its address.
 #[must_use]
 pub fn diff_keys(desired: &Desired, live: &Snapshot, own: &Ownership, keys: &TableKeys) -> Plan {
     let differ = Differ {
@@ -143,9 +150,11 @@ struct Differ<'a> {
     live: &'a Snapshot,
     own: &'a Ownership,
     keys: &'a TableKeys,
-    /// Desired node ports that foreign virtual servers have at addresses of the node; filled when it is needed first.
+    /// Desired node ports that foreign virtual servers have at addresses of the node. Computed at
+    /// the first use.
     foreign_at_node: OnceCell<BTreeSet<NodePort>>,
-    /// Desired node ports that foreign virtual servers have at any address; filled when it is needed first.
+    /// Desired node ports that foreign virtual servers have at any address. Computed at the first
+    /// use.
     foreign_anywhere: OnceCell<BTreeSet<NodePort>>,
 }
 
@@ -164,8 +173,8 @@ impl Differ<'_> {
                     });
                 }
             }
-            (Some(desired), live) => match self.in_the_way(key) {
-                Some(foreign) => plan.report(key, self.foreign(key, foreign)),
+            (Some(desired), live) => match self.blocking_server(key) {
+                Some(foreign) => plan.report(key, self.foreign_finding(key, foreign)),
                 None => self.entry(key, desired, live.map(AsRef::as_ref), plan),
             },
         }
@@ -191,12 +200,12 @@ impl Differ<'_> {
                 Op::AddVirtualServer(desired.server.clone()),
                 Reason::Missing,
             );
-            for real in self.in_turn(key, desired.real_servers.values()) {
+            for real in self.in_node_order(key, desired.real_servers.values()) {
                 push(Op::AddRealServer(key, *real), Reason::Missing);
             }
             return;
         };
-        // Nearly always, and less work than to ask for each part.
+        // Entries are nearly always equal, and this comparison is cheaper than the detailed one.
         if live == desired {
             return;
         }
@@ -209,7 +218,7 @@ impl Differ<'_> {
         }
         let others = (desired.real_servers.values())
             .filter(|real| live.real_servers.get(&real.key) != Some(real));
-        for real in self.in_turn(key, others) {
+        for real in self.in_node_order(key, others) {
             match live.real_servers.get(&real.key) {
                 None => push(Op::AddRealServer(key, *real), Reason::Missing),
                 Some(live) => {
@@ -229,8 +238,8 @@ impl Differ<'_> {
         }
     }
 
-    /// Real servers of `key` in the order in which they are added.
-    fn in_turn<'d>(
+    /// Returns the real servers of `key` in the order in which they are added.
+    fn in_node_order<'d>(
         &self,
         key: VirtualServerKey,
         real_servers: impl Iterator<Item = &'d RealServer>,
@@ -238,9 +247,12 @@ impl Differ<'_> {
         order::of_node(&self.own.node_name, key, real_servers)
     }
 
-    /// The change for a real server that gets no new connections any more. One that [`drains`] gets weight 0 first, whatever
-    /// connections it has: a connection that begins between a reading and a deletion would be cut. A restart changes nothing, since
-    /// the weight is the state (deviation D6). The others are deleted at once.
+    /// Returns the op for a real server that gets no new connections.
+    ///
+    /// A real server that [`drains`] gets weight 0 first, even without connections. A connection
+    /// that starts between a reading and a deletion would otherwise be cut. The weight itself is
+    /// the state, so a restart changes nothing (deviation D6). Other real servers are deleted at
+    /// once.
     fn retire_real_server(&self, key: VirtualServerKey, real: &RealServer) -> Option<(Op, Reason)> {
         let delete = |reason| Some((Op::DelRealServer(key, real.key), reason));
         let place = (key, real.key);
@@ -274,7 +286,7 @@ impl Differ<'_> {
         } else if live
             && !desired
             && !self.own.excludes(address)
-            && !self.marks_others(address, plan)
+            && !self.marks_kept_server(address, plan)
         {
             plan.push(PlannedOp {
                 op: Op::DelAddress(address),
@@ -284,9 +296,10 @@ impl Differ<'_> {
         }
     }
 
-    /// Returns true if a virtual server that no Service asks for is ours by `address` and not deleted by `plan`. It goes first: without
-    /// the address it would look foreign to the next process.
-    fn marks_others(&self, address: IpAddr, plan: &PlanBuilder) -> bool {
+    /// Returns true if `address` marks a virtual server as ours that no Service claims and that
+    /// `plan` does not delete. The virtual server is deleted first, because without the address it
+    /// would look foreign to the next process.
+    fn marks_kept_server(&self, address: IpAddr, plan: &PlanBuilder) -> bool {
         let at_address = self.live.tables.virtual_servers_at(address);
         plan.deletes()
             && at_address.map(|(key, _)| key).any(|key| {
@@ -301,9 +314,9 @@ impl Differ<'_> {
             || (!self.own.foreign.contains(&key) && is_marked(self.live, key))
     }
 
-    /// Returns the foreign virtual server that keeps `key` from being served. It has this key, or it is at another port of an address
-    /// that is not bound yet and that would mark both.
-    fn in_the_way(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
+    /// Returns the foreign virtual server that prevents `key` from being served. It has the same
+    /// key, or it is at another port of an address that is not bound yet and would mark both.
+    fn blocking_server(&self, key: VirtualServerKey) -> Option<VirtualServerKey> {
         if self.is_foreign(key) {
             return Some(key);
         }
@@ -313,14 +326,14 @@ impl Differ<'_> {
         binds.then(|| self.foreign_at(address)).flatten()
     }
 
-    /// A virtual server at `address` that is not ours.
+    /// Returns a foreign virtual server at `address`.
     fn foreign_at(&self, address: IpAddr) -> Option<VirtualServerKey> {
         (self.live.tables.virtual_servers_at(address))
             .map(|(key, _)| *key)
             .find(|key| !self.is_ours(*key))
     }
 
-    fn foreign(&self, key: VirtualServerKey, foreign: VirtualServerKey) -> Finding {
+    fn foreign_finding(&self, key: VirtualServerKey, foreign: VirtualServerKey) -> Finding {
         let owner = self.desired.owners.virtual_servers.get(&key);
         Finding {
             code: Code::ForeignVirtualServer,
@@ -337,17 +350,21 @@ impl Differ<'_> {
     }
 }
 
-/// Returns true if what the kernel holds says that the virtual server `key` is ours: its address is on the dummy device, or its
-/// address and port are in our sets.
+/// Returns true if the kernel's tables mark the virtual server `key` as ours: its address is on the
+/// dummy device, or its address and port are in our sets.
 #[must_use]
 pub fn is_marked(live: &Snapshot, key: VirtualServerKey) -> bool {
     address_of(key).is_some_and(|at| live.tables.addresses.contains(&at))
         || filter_state::is_recorded(live, key)
 }
 
-/// Returns true if the real server `place`, which gets no new connections any more, keeps its old ones for a while. One of TCP does. One of
-/// UDP does with `udp` while its endpoint terminates and still serves: an answer under way arrives (k/k#45976). Else its clients would
-/// go on sending into the void (k/k#71514), as those of an SCTP server would.
+/// Returns true if the real server `place` keeps its connections for a while after it left.
+///
+/// - A TCP real server does.
+/// - A UDP real server does if `udp` is true and its endpoint terminates and still serves, so that
+///   pending answers arrive (k/k#45976). Otherwise its clients would keep sending to a dead
+///   endpoint (k/k#71514).
+/// - An SCTP real server does not, for the same reason.
 #[must_use]
 pub fn drains(desired: &Desired, udp: bool, place: (VirtualServerKey, RealServerKey)) -> bool {
     match place.0 {

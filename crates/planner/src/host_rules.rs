@@ -1,4 +1,4 @@
-//! Findings about rules of other programs that take packets of Services away.
+//! Findings about rules of other programs that block packets to Services.
 
 #[cfg(test)]
 mod tests;
@@ -14,14 +14,16 @@ use model::names::ObjectName;
 use model::sets::SetKind;
 use model::snapshot::Snapshot;
 
-/// Number of rules that are looked at for one family, all packets together. Packets to virtual servers behind that are not judged.
+/// Maximum number of rules evaluated for one family, over all packets. Packets to later virtual
+/// servers are not evaluated.
 const STEPS: usize = 200_000;
 
-/// Number of findings about one family at most.
+/// Maximum number of findings about one family.
 const FINDINGS: usize = 8;
 
-/// Returns findings about the rules of other programs in `live`: INPUT that drops packets to Services, and rules that keep them from
-/// connection tracking. One for each rule or policy, with the first virtual server that it concerns.
+/// Returns findings about rules of other programs in `live`: rules of INPUT that drop packets to
+/// Services, and rules that disable connection tracking for them. Each rule or policy has one
+/// finding, with the first virtual server that it affects.
 #[must_use]
 pub fn harmful_rules(live: &Snapshot, config: &NodeConfig) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -35,7 +37,8 @@ pub fn harmful_rules(live: &Snapshot, config: &NodeConfig) -> Vec<Finding> {
     findings
 }
 
-/// The harm of one family: of each rule or policy the first packet, if possible one that no other rule accepts.
+/// Returns the harm in one family: for each rule or policy the first packet, preferring packets
+/// that no other rule accepts.
 fn harms(live: &Snapshot, family: AddressFamily) -> BTreeMap<(Hook, String), (HostPacket, Harm)> {
     let mut found: BTreeMap<(Hook, String), (HostPacket, Harm)> = BTreeMap::new();
     let Some(rules) = live.host_rules.get(&family) else {
@@ -65,7 +68,8 @@ fn harms(live: &Snapshot, family: AddressFamily) -> BTreeMap<(Hook, String), (Ho
     found
 }
 
-/// The first packets of connections to what is served, in the order of virtual servers.
+/// Returns the first packets of connections to served virtual servers, in the order of virtual
+/// servers.
 fn packets(live: &Snapshot, family: AddressFamily) -> impl Iterator<Item = HostPacket> {
     let holds = move |kind: SetKind, entry: Entry| {
         let set = live.tables.sets.get(&kind.name(family));

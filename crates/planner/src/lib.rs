@@ -1,11 +1,11 @@
-//! The decisions of kube-ipvs, as functions from values to values.
+//! Computes the desired tables and the plan as pure functions.
 //!
 //! ```text
 //! ClusterState ──resolve──▶ Frontends ──lower──▶ claims ──claim_index──▶ Desired ──diff──▶ Plan
 //!                (Kubernetes)           (IPVS)             (winners)               (live)
 //! ```
 //!
-//! Nothing here does IO, reads a clock or fails because of the world.
+//! This crate does no IO, reads no clock, and accepts any input without an error.
 
 mod claim_index;
 mod compile;

@@ -1,4 +1,5 @@
-//! IPVS' rules: the virtual server, real servers, address and set entries that make a frontend.
+//! Applies the rules of IPVS: the virtual server, real servers, address and set entries of a
+//! frontend.
 
 mod entries;
 #[cfg(test)]
@@ -21,24 +22,24 @@ use model::tables::{VirtualServerEntry, collect_real_servers};
 
 pub(crate) use self::entries::{SetEntry, health_check, loop_back};
 
-/// The needs of one frontend in the kernel.
+/// Kernel entries that one frontend needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// The Service port behind it.
+    /// Service port of the frontend.
     pub(crate) owner: Arc<ServicePortName>,
-    /// The kind of address that it is at.
+    /// Kind of the frontend's address.
     pub(crate) kind: FrontendKind,
-    /// The virtual server with its real servers.
+    /// Virtual server with its real servers.
     pub(crate) entry: Arc<VirtualServerEntry>,
-    /// Endpoints that get no new flows and keep those they have.
+    /// Endpoints that get no new flows and keep existing ones.
     pub(crate) finishing: Arc<[RealServerKey]>,
-    /// The address, where it must be on the dummy device.
+    /// Address to bind to the dummy device, if any.
     pub(crate) bound: Option<IpAddr>,
-    /// The entries by which the rules know it.
+    /// Set entries by which the rules match the frontend.
     pub(crate) set_entries: Box<[SetEntry]>,
 }
 
-/// Returns the needs of `frontend` in the kernel.
+/// Returns the kernel entries that `frontend` needs.
 pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
     let backends = frontend.backends.iter();
     let real_servers = collect_real_servers(backends.map(|backend| real_server(*backend)));
@@ -58,7 +59,7 @@ pub(crate) fn lower(frontend: Frontend, config: &NodeConfig) -> Claim {
     }
 }
 
-/// The entry of [`SetKind::IpvsIps`] for an address on the dummy device.
+/// Returns the entry of [`SetKind::IpvsIps`] for an address on the dummy device.
 pub(crate) fn bound(address: IpAddr) -> SetEntry {
     SetEntry {
         kind: SetKind::IpvsIps,
@@ -91,7 +92,8 @@ fn virtual_server(frontend: &Frontend, config: &NodeConfig) -> VirtualServer {
     }
 }
 
-/// The configured flags are those of the configured scheduler.
+/// Returns the scheduler and its flags. The configured flags apply to the configured scheduler
+/// only.
 fn scheduler(frontend: &Frontend, config: &NodeConfig) -> (Scheduler, ServiceFlags) {
     match &frontend.scheduler {
         Some(name) if **name != *config.scheduler.0 => {
@@ -101,7 +103,8 @@ fn scheduler(frontend: &Frontend, config: &NodeConfig) -> (Scheduler, ServiceFla
     }
 }
 
-/// The kernel counts whole seconds in 32 bits, and a persistence of none is none.
+/// Converts a session affinity to whole seconds in 32 bits, as the kernel stores it. Zero would
+/// disable it.
 fn persistence_timeout(affinity: Duration) -> Duration {
     Duration::from_secs(affinity.as_secs().clamp(1, u64::from(u32::MAX)))
 }

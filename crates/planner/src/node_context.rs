@@ -28,38 +28,39 @@ pub(crate) struct NodeContext {
     pub(crate) pod_cidrs: Vec<IpNetwork>,
     /// The Node's InternalIPs, then its ExternalIPs.
     pub(crate) addresses: Vec<IpAddr>,
-    /// Addresses of this node's interfaces, whatever they are.
+    /// Addresses of all interfaces of this node.
     pub(crate) on_interfaces: BTreeSet<IpAddr>,
-    /// Addresses of interfaces that are cluster IPs too.
+    /// Addresses that are both on an interface and a cluster IP.
     pub(crate) cluster_ips: BTreeSet<IpAddr>,
-    /// Addresses of other Nodes, and whose they are.
+    /// Addresses of other Nodes, with the name of the Node.
     pub(crate) other_nodes: BTreeMap<IpAddr, Name>,
-    /// The addresses at which node ports are served.
+    /// Addresses at which node ports are served.
     pub(crate) node_ports: BTreeSet<IpAddr>,
     /// Addresses and ports that no Service gets.
     pub(crate) protected: Protected,
-    /// Addresses of the API server that its Service names.
+    /// Addresses of the API server, as its Service states them.
     pub(crate) api_servers: ApiServers,
-    /// The family that cannot be served here.
+    /// IP family that cannot be served on this node.
     pub(crate) missing: Option<MissingFamily>,
 }
 
-/// Parts of a [`NodeContext`] that changed, by the Services that depend on them.
+/// Changed parts of a [`NodeContext`], grouped by the Services that depend on them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NodeChange {
-    /// The zone or the own Node's addresses changed. Any Service may depend on them.
+    /// True if the zone or the addresses of the own Node changed. Every Service may depend on them.
     pub(crate) all_services: bool,
-    /// Node ports are served at other addresses. Services with node ports depend on them.
+    /// True if node ports are served at other addresses. Services with node ports depend on them.
     pub(crate) node_ports: bool,
-    /// Addresses that an interface or another Node got or lost. Services that ask for one of them from outside the cluster depend
-    /// on them (deviation D8).
+    /// Addresses that an interface or another Node gained or lost. Services with such an external
+    /// or load-balancer address depend on them (deviation D8).
     pub(crate) addresses: BTreeSet<IpAddr>,
-    /// Addresses and ports that became protected or are no longer. Services that got or asked for one of them depend on them.
+    /// Addresses and ports whose protection changed. Services that have or request one of them
+    /// depend on them.
     pub(crate) protected: BTreeSet<NodeResource>,
 }
 
 impl NodeChange {
-    /// Adds what `other` changed.
+    /// Merges another change into this one.
     pub(crate) fn merge(&mut self, other: Self) {
         self.all_services |= other.all_services;
         self.node_ports |= other.node_ports;
@@ -69,18 +70,18 @@ impl NodeChange {
 }
 
 impl NodeContext {
-    /// Returns true if `address` is this node's own: an interface or its Node has it.
+    /// Returns true if an interface or the Node object of this node has `address`.
     pub(crate) fn is_own(&self, address: IpAddr) -> bool {
         self.on_interfaces.contains(&address) || self.addresses.contains(&address)
     }
 
-    /// Returns true if Services are served in `family` here.
+    /// Returns true if Services of `family` are served on this node.
     pub(crate) fn serves(&self, family: AddressFamily) -> bool {
         (self.missing.as_ref()).is_none_or(|missing| missing.family != family)
     }
 
-    /// Returns `service` without its addresses of a family that cannot be served here. Source ranges stay: without one of a family,
-    /// no client of it is admitted.
+    /// Returns `service` without its addresses of a family that cannot be served on this node.
+    /// Source ranges are kept, since the ranges of one family alone must not open the other family.
     pub(crate) fn in_served_families<'a>(&self, service: &'a Service) -> Cow<'a, Service> {
         if self.missing.is_none() {
             return Cow::Borrowed(service);
@@ -99,7 +100,7 @@ impl NodeContext {
         Cow::Owned(service)
     }
 
-    /// Returns every address for which [`Self::is_own`] is true.
+    /// Returns all addresses for which [`Self::is_own`] is true.
     pub(crate) fn own_addresses(&self) -> BTreeSet<IpAddr> {
         let of_node = self.addresses.iter().copied();
         of_node.chain(self.on_interfaces.iter().copied()).collect()
@@ -118,15 +119,17 @@ impl NodeContext {
         }
     }
 
-    /// Determines what no Service gets, and returns what changed.
+    /// Recomputes the protected addresses and ports, and returns the changes.
     fn protect(&mut self, config: &NodeConfig) -> BTreeSet<NodeResource> {
         let protected = Protected::new(config, &self.api_servers, |at| self.is_own(at));
         let before = std::mem::replace(&mut self.protected, protected);
         before.changes(&self.protected)
     }
 
-    /// Updates the context from the Nodes of the cluster, and returns what changed. A Node that is gone keeps what was known of it,
-    /// as in kube-proxy: the object may be deleted while the node still serves.
+    /// Updates the context from the Nodes of the cluster, and returns the changes.
+    ///
+    /// The properties of a deleted Node are kept, as in kube-proxy. The object may be deleted while
+    /// the node still serves.
     pub(crate) fn update_nodes(
         &mut self,
         cluster: &ClusterState,
@@ -160,7 +163,7 @@ impl NodeContext {
         change
     }
 
-    /// Updates the context from the node's interfaces and families, and returns what changed.
+    /// Updates the context from the interfaces and families of the node, and returns the changes.
     pub(crate) fn update_node(&mut self, state: &NodeState, config: &NodeConfig) -> NodeChange {
         let addresses = state.addresses().collect();
         let before = std::mem::replace(&mut self.on_interfaces, addresses);
@@ -175,7 +178,7 @@ impl NodeContext {
         }
     }
 
-    /// Takes in which addresses of interfaces are cluster IPs, and returns what changed.
+    /// Updates the set of interface addresses that are cluster IPs, and returns the changes.
     pub(crate) fn update_cluster_ips(
         &mut self,
         cluster_ips: BTreeSet<IpAddr>,
@@ -188,8 +191,11 @@ impl NodeContext {
         }
     }
 
-    /// The node's own address in `family`: the first of the Node, unless the configuration names one;
-    /// the loopback address while nothing is known, as `getNodeIPs` does (cmd/kube-proxy/app/server.go, 1.34).
+    /// Returns the node's own address in `family`: the configured bind address, or the first
+    /// address of the Node.
+    ///
+    /// Returns the loopback address while neither is known, as `getNodeIPs` does
+    /// (cmd/kube-proxy/app/server.go, 1.34).
     pub(crate) fn primary(&self, family: AddressFamily, config: &NodeConfig) -> IpAddr {
         let of_family = |address: &IpAddr| AddressFamily::of(*address) == family;
         let named = config.bind_address.filter(of_family);
@@ -200,7 +206,7 @@ impl NodeContext {
         })
     }
 
-    /// Returns the way traffic from this node's pods is recognised in `family`.
+    /// Returns how traffic from this node's pods is recognised in `family`.
     pub(crate) fn local_traffic(&self, family: AddressFamily, config: &NodeConfig) -> LocalTraffic {
         let first = |networks: &[IpNetwork]| {
             (networks.iter().copied())
@@ -217,8 +223,9 @@ impl NodeContext {
         }
     }
 
-    /// Returns the addresses at which packets to node ports of `family` are accepted; none where the configuration accepts no
-    /// served traffic. Covers every address of [`Self::node_ports_of`].
+    /// Returns the addresses at which packets to node ports of `family` are accepted, or `None` if
+    /// the configuration does not accept served traffic. The result includes every address of
+    /// [`Self::node_ports_of`].
     pub(crate) fn accepted(
         &self,
         family: AddressFamily,
@@ -280,7 +287,7 @@ impl NodeContext {
         findings
     }
 
-    /// Chooses the addresses of node ports. Returns true if they changed.
+    /// Recomputes the addresses of node ports. Returns true if they changed.
     fn choose_node_ports(&mut self, config: &NodeConfig) -> bool {
         let chosen = AddressFamily::ALL
             .into_iter()
@@ -290,9 +297,14 @@ impl NodeContext {
         before != self.node_ports
     }
 
-    /// Section 5.5 of kube-proxy's behaviour. The dummy device is no interface here, and a cluster IP on another device is no address
-    /// for node ports either (deviation D10). An external or a load-balancer address on an interface is: it is the node's own (deviation
-    /// D8), and whoever writes one into a Service takes no node ports off the node.
+    /// Returns the addresses at which node ports of `family` are served, as section 5.5 of
+    /// kube-proxy's behaviour defines them.
+    ///
+    /// - The dummy device does not count as an interface.
+    /// - A cluster IP on another device is excluded (deviation D10).
+    /// - An external or load-balancer address on an interface is included, since it is the node's
+    ///   own (deviation D8). A Service with such an address must not disable the node ports of the
+    ///   node.
     fn node_ports_of(&self, family: AddressFamily, config: &NodeConfig) -> BTreeSet<IpAddr> {
         let mut own: BTreeSet<IpAddr> = (self.on_interfaces.iter().copied())
             .filter(|at| AddressFamily::of(*at) == family && !at.is_loopback())

@@ -1,8 +1,10 @@
 //! Addresses and ports that the node itself needs (deviation D22).
 //!
-//! An address on the dummy device is the node's own: packets to it no longer leave the node. So no address of the API server is ever
-//! bound, whatever the port. The node's own addresses are not bound, and keep all ports but those of virtual servers. There the ports
-//! of the programs that the node needs are refused.
+//! The kernel delivers packets to an address on the dummy device locally. Therefore no address of
+//! the API server is ever bound, whatever the port.
+//!
+//! The node's own addresses are not bound. They keep all ports except those of virtual servers. At
+//! these addresses, the ports of programs that the node needs are refused to Services.
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +17,13 @@ use model::cluster::{ClusterState, Parsed};
 use model::config::NodeConfig;
 use model::names::ObjectName;
 
-/// The port of the kubelet: its default, which `kubectl logs` and `exec` reach.
+/// Default port of the kubelet, which `kubectl logs` and `exec` use.
 const KUBELET_PORT: u16 = 10250;
 
-/// Addresses of the API server, each with the ports that it is known to listen on there.
+/// Addresses of the API server, each with its known ports.
 pub(crate) type ApiServers = BTreeMap<IpAddr, BTreeSet<u16>>;
 
-/// Something that a Service gets or does not get by what the node needs.
+/// A resource of the node that a Service may request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NodeResource {
     /// An address.
@@ -30,17 +32,19 @@ pub(crate) enum NodeResource {
     Port(u16),
 }
 
-/// The addresses and ports that no Service gets.
+/// Addresses and ports that no Service gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Protected {
     /// Addresses of the API server. They are never bound.
     pub(crate) addresses: BTreeSet<IpAddr>,
-    /// Ports that are not served at the node's own addresses, whatever the protocol, and the programs that need them.
+    /// Ports that are not served at the node's own addresses, in any protocol, with the programs
+    /// that need them.
     pub(crate) ports: BTreeMap<u16, &'static str>,
 }
 
 impl Protected {
-    /// Returns what the configuration and the API server's Service protect on a node for whose addresses `is_own` is true.
+    /// Returns the addresses and ports that the configuration and the API server's Service protect.
+    /// `is_own` identifies the addresses of this node.
     pub(crate) fn new(
         config: &NodeConfig,
         in_cluster: &ApiServers,
@@ -74,7 +78,7 @@ impl Protected {
         }
     }
 
-    /// Returns what is in one of both and not in the other, or differs.
+    /// Returns the resources that differ between the two.
     pub(crate) fn changes(&self, other: &Self) -> BTreeSet<NodeResource> {
         let addresses = (self.addresses.symmetric_difference(&other.addresses))
             .map(|address| NodeResource::Address(*address));
@@ -85,7 +89,8 @@ impl Protected {
     }
 }
 
-/// Returns the addresses of the API server that its Service names: its endpoints, whatever their conditions, and its cluster IPs.
+/// Returns the addresses of the API server according to its Service: its endpoints, in any
+/// condition, and its cluster IPs.
 pub(crate) fn api_servers(cluster: &ClusterState) -> ApiServers {
     let name = ObjectName::api_server();
     let mut found = ApiServers::new();

@@ -1,4 +1,5 @@
-//! Kubernetes' rules: which addresses a Service is served at on this node, and by which endpoints.
+//! Applies the rules of Kubernetes: at which addresses a Service is served on this node, and by
+//! which endpoints.
 
 mod addresses;
 mod answers;
@@ -39,21 +40,21 @@ pub(crate) use self::slices::unlabelled;
 use crate::node_context::NodeContext;
 use crate::protected::NodeResource;
 
-/// One Service on this node.
+/// One Service as this node serves it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resolved {
-    /// Where it is served.
+    /// Addresses and ports of the Service with their endpoints.
     pub(crate) frontends: Vec<Frontend>,
-    /// Its endpoints on this node, whatever their conditions.
+    /// Endpoints on this node, in any condition.
     pub(crate) local_endpoints: BTreeSet<LocalEndpoint>,
-    /// The answer to load balancers about it.
+    /// Health-check answer for load balancers.
     pub(crate) health_check: Option<HealthCheck>,
-    /// Where a policy `Local` finds no endpoint on this node.
+    /// Policies `Local` without an endpoint on this node.
     pub(crate) without_local: WithoutLocal,
-    /// Addresses and ports that it asks for and is not served at, and the port of its health check. No frontend shows that it depends on
-    /// them.
+    /// Requested addresses and ports at which the Service is not served, and the port of its health
+    /// check. No frontend shows that the Service depends on them.
     pub(crate) unserved: BTreeSet<NodeResource>,
-    /// Findings about it or its slices.
+    /// Findings about the Service and its slices.
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -118,7 +119,7 @@ pub(crate) fn resolve(
     resolved
 }
 
-/// All that the ports of one Service have in common.
+/// Properties that all ports of one Service share.
 struct Resolver<'a> {
     service: &'a Service,
     slices: &'a [EndpointSlice],
@@ -129,7 +130,7 @@ struct Resolver<'a> {
     ranges: Ranges,
 }
 
-/// The addresses that one pass over the ports of a Service serves.
+/// Selects the addresses that one pass over the ports of a Service serves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     All,
@@ -147,7 +148,7 @@ impl Pass {
     }
 }
 
-/// Facts about the ports of one Service, gathered port by port.
+/// Facts about one Service, collected port by port.
 #[derive(Default)]
 struct Notes {
     policies: Policies,
@@ -156,7 +157,7 @@ struct Notes {
     budget: Budget,
 }
 
-/// Where a port is served.
+/// An address and port at which a Service port is served.
 struct Site {
     kind: FrontendKind,
     address: IpAddr,
@@ -165,8 +166,11 @@ struct Site {
 }
 
 impl Resolver<'_> {
-    /// The passes over `ports`. Where the Service may be over a limit, cluster IPs come before all others, so that no list of addresses
-    /// or ranges takes it from the cluster's own clients.
+    /// Returns the passes over `ports`.
+    ///
+    /// If the Service may exceed a limit, cluster IPs are served before all other addresses. A long
+    /// list of addresses or ranges then cannot take the Service away from the clients of the
+    /// cluster.
     fn passes(&self, ports: &[UsablePort]) -> &'static [Pass] {
         let mut demand = Demand::default();
         for port in ports {
@@ -202,7 +206,7 @@ impl Resolver<'_> {
         }
         let name = &self.config.node_name;
         let candidates = Candidates::gather(self.slices, port, family, name);
-        // One more than may be, so that it is known.
+        // One endpoint above the limit is kept, so that the excess is detected.
         let room = (self.config.service_limits.real_servers + 1)
             .saturating_sub(resolved.local_endpoints.len());
         resolved
@@ -274,7 +278,7 @@ impl Resolver<'_> {
 
     fn sources(&self, site: &Site) -> &Sources {
         match site.kind {
-            // kube-proxy guards nothing else either (k/k#33586).
+            // As in kube-proxy, source ranges restrict load-balancer addresses only (k/k#33586).
             FrontendKind::LoadBalancerIp => self.ranges.sources(AddressFamily::of(site.address)),
             FrontendKind::ClusterIp | FrontendKind::ExternalIp | FrontendKind::NodePort => {
                 &Sources::Any
@@ -283,8 +287,10 @@ impl Resolver<'_> {
     }
 }
 
-/// Returns the scheduler that `service` chose. None leaves it to the configuration, as where it chose nothing, the configured one,
-/// or something that is not for a Service to choose.
+/// Returns the scheduler that the annotation of `service` selects.
+///
+/// Returns `None` if the configured scheduler applies: without an annotation, if the annotation
+/// names the configured scheduler, or if it names a scheduler that a Service cannot select.
 fn scheduler(service: &Service, config: &NodeConfig, findings: &mut Vec<Finding>) -> Option<Name> {
     let asked = service.scheduler.as_deref()?;
     let configured = &*config.scheduler.0;

@@ -1,5 +1,5 @@
-//! The packet filter's rules of one family: the chains, rules and comments of kube-proxy's ipvs mode,
-//! all of them always (deviation D20), and what is ours.
+//! Rules of the packet filter for one family: all chains, rules and comments of kube-proxy's ipvs
+//! mode (deviation D20), independent of the Services.
 
 mod accept;
 mod chains;
@@ -17,30 +17,32 @@ use model::rules::{ChainKey, Match, Rule, Rules, Table, Target};
 
 use chains::Writer;
 
-/// The way traffic from this node's pods is recognised in one family.
+/// Method to recognise traffic from this node's pods in one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LocalTraffic {
-    /// Not at all.
+    /// Such traffic cannot be recognised.
     Unknown,
-    /// By its source.
+    /// By the source address.
     From(IpNetwork),
-    /// By the interface at which it comes in; a name that ends in `+` stands for all that begin so.
+    /// By the input interface. A name that ends in `+` matches all interfaces with this prefix.
     Through(Name),
 }
 
-/// Addresses of this node at which node ports are accepted, of one family.
+/// Addresses of this node at which node ports of one family are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NodePortPlaces {
-    /// All but loopback and IPv6 link-local ones.
+    /// All addresses except loopback and IPv6 link-local ones.
     Everywhere,
-    /// Addresses inside these networks, but loopback ones.
+    /// Addresses inside these networks, except loopback ones.
     Within(Vec<IpNetwork>),
 }
 
-/// Every chain and rule of `family`. They depend on the configuration and the Node object alone: what Services need is in
-/// the sets that the rules look into. With `accepted` packets that are served are accepted in INPUT.
+/// Returns all chains and rules of `family`.
 ///
-/// The filter is iptables 1.6.2 or later: `--random-fully`.
+/// The rules depend on the configuration and the Node object only, because they refer to sets for
+/// the entries of Services. With `accepted`, packets that are served are accepted in INPUT.
+///
+/// The rules use `--random-fully`, which requires iptables 1.6.2 or later.
 pub(crate) fn rules(
     family: AddressFamily,
     masquerade: Masquerade,
@@ -62,8 +64,10 @@ pub(crate) fn rules(
     }
 }
 
-/// The ways into our chains. kube-proxy puts each before what is there, and so the last one of its
-/// list comes first: this is the order in which they stand on a fresh node.
+/// Jumps from built-in chains into our chains.
+///
+/// kube-proxy inserts each jump at the start of its chain, so the last jump of its list comes
+/// first. This is the resulting order on a fresh node.
 pub(crate) const JUMPS: [(Table, &str, &str, &str); 9] = [
     (
         Table::Nat,

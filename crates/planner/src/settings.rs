@@ -1,5 +1,5 @@
-//! Kernel settings that a node must have: those of kube-proxy (pkg/proxy/ipvs/proxier.go and cmd/kube-proxy/app/conntrack.go, 1.34)
-//! and of deviations D15 and D19.
+//! Kernel settings that a node needs: those of kube-proxy (pkg/proxy/ipvs/proxier.go and
+//! cmd/kube-proxy/app/conntrack.go, 1.34) and those of deviations D15 and D19.
 
 #[cfg(test)]
 mod tests;
@@ -12,18 +12,18 @@ use model::finding::{Code, Finding};
 use model::names::{Name, ObjectName};
 use model::snapshot::{KernelVersion, Machine, Snapshot};
 
-/// Settings that are least values, the size of the connection tracker's table: a larger one stays. A smaller table would lose
-/// connections, and it is as large as it is since somebody made it so (k/k#142035).
+/// Settings with a minimum: the size of the connection tracker's table. A larger value is kept. A
+/// smaller table would lose connections, and an administrator chose the larger value (k/k#142035).
 const LEAST: [&str; 2] = [
     "net.netfilter.nf_conntrack_max",
     "net.netfilter.nf_conntrack_buckets",
 ];
 
-/// The number of tracked connections at which the number of processors asks for no more, as in kube-proxy since 1.36: some
-/// 400 MB of the kernel's memory.
+/// Limit of the number of tracked connections that is derived from the number of processors, as in
+/// kube-proxy since 1.36. It corresponds to about 400 MB of kernel memory.
 const CONNECTIONS_BY_PROCESSORS_MAX: u64 = 1 << 20;
 
-/// The settings below `/proc/sys`.
+/// Returns the settings below `/proc/sys`.
 pub(crate) fn sysctls(config: &NodeConfig, machine: Machine) -> BTreeMap<Name, Name> {
     let always = [
         ("net.ipv4.vs.conntrack", "1"),
@@ -45,7 +45,7 @@ pub(crate) fn sysctls(config: &NodeConfig, machine: Machine) -> BTreeMap<Name, N
         .collect()
 }
 
-/// Returns true if the kernel's value of a setting is as good as the wanted one.
+/// Returns true if the kernel's value of a setting satisfies the wanted value.
 pub(crate) fn is_met(name: &str, live: &str, wanted: &str) -> bool {
     let numbers = live.parse::<u64>().ok().zip(wanted.parse::<u64>().ok());
     match numbers {
@@ -54,18 +54,18 @@ pub(crate) fn is_met(name: &str, live: &str, wanted: &str) -> bool {
     }
 }
 
-/// A setting whose value in the kernel is not as good as the wanted one.
+/// A setting whose value in the kernel does not satisfy the wanted value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnmetSetting {
-    /// Its name, dots between its parts.
+    /// Name of the setting, with dots between its parts.
     pub name: Name,
-    /// The kernel's value; none where the kernel has no such setting, or not yet.
+    /// The kernel's value; `None` if the kernel does not have the setting, or not yet.
     pub live: Option<Name>,
     /// The wanted value.
     pub wanted: Name,
 }
 
-/// The settings of the node that was read that are not as `config` wants them, ordered by name.
+/// Returns the settings of the node that do not satisfy `config`, ordered by name.
 #[must_use]
 pub fn unmet_settings(live: &Snapshot, config: &NodeConfig) -> Vec<UnmetSetting> {
     let unmet = sysctls(config, live.node.machine)
@@ -82,28 +82,27 @@ pub fn unmet_settings(live: &Snapshot, config: &NodeConfig) -> Vec<UnmetSetting>
     unmet.filter(is_unmet).collect()
 }
 
-/// For how long connections are known without a packet, and when keepalive speaks; seconds. None is not
-/// known.
+/// Idle timeouts of connections and the start of TCP keepalive, in seconds. `None` if unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdleTimes {
-    /// IPVS, an established TCP connection.
+    /// IPVS timeout of an established TCP connection.
     pub ipvs_tcp: Option<u64>,
-    /// The connection tracker, the same.
+    /// Connection tracker timeout of an established TCP connection.
     pub tracked_tcp: Option<u64>,
-    /// IPVS, a UDP flow.
+    /// IPVS timeout of a UDP flow.
     pub ipvs_udp: Option<u64>,
-    /// The connection tracker, a UDP flow with answers.
+    /// Connection tracker timeout of a UDP flow with replies.
     pub tracked_udp: Option<u64>,
-    /// After how long without a packet the node's own sockets ask whether the other end is there.
+    /// Idle time after which the node's own sockets send keepalive probes.
     pub keepalive: Option<u64>,
 }
 
 impl IdleTimes {
-    /// As `live` has them.
+    /// Returns the times in `live`.
     #[must_use]
     pub fn of(live: &Snapshot) -> Self {
         let setting = |name: &str| live.tables.sysctls.get(name)?.parse::<u64>().ok();
-        // Zero is what was not read.
+        // Zero stands for a value that was not read.
         let timeout = |time: Duration| Some(time.as_secs()).filter(|seconds| *seconds > 0);
         let timeouts = live.tables.timeouts;
         Self {
@@ -115,15 +114,16 @@ impl IdleTimes {
         }
     }
 
-    /// After how long a TCP connection is forgotten: the shorter time counts.
+    /// Returns the idle time after which a TCP connection is forgotten: the shorter of the two
+    /// timeouts.
     #[must_use]
     pub fn tcp(&self) -> Option<u64> {
         self.ipvs_tcp.into_iter().chain(self.tracked_tcp).min()
     }
 }
 
-/// Returns findings about the times for which idle connections are known (deviation D19). A connection must be known to IPVS and
-/// to the connection tracker: the shorter time counts (k/k#120076).
+/// Returns findings about the idle timeouts (deviation D19). A connection must be known to both
+/// IPVS and the connection tracker, so the shorter timeout counts (k/k#120076).
 #[must_use]
 pub fn idle_timeouts(live: &Snapshot, node: &Name) -> Vec<Finding> {
     let times = IdleTimes::of(live);
@@ -166,9 +166,10 @@ pub fn idle_timeouts(live: &Snapshot, node: &Name) -> Vec<Finding> {
     findings
 }
 
-/// Returns the setting for a packet that opens a connection where an old one with the same ports is known. With 1 a new real
-/// server is chosen; before Linux 5.9 that cost the client a second, since the first packet was dropped, and 0 is better
-/// (k/k#93297). Where the setting is unknown, it is left alone (deviation D15).
+/// Returns the setting for a packet that opens a connection with the ports of an old one. The value
+/// 1 selects a new real server. Before Linux 5.9 it dropped the first packet, which delayed the
+/// client by a second, so 0 is better there (k/k#93297). Kernels without the setting are left alone
+/// (deviation D15).
 fn conn_reuse_mode(kernel: KernelVersion) -> Option<(&'static str, &'static str)> {
     let value = match (kernel.major, kernel.minor) {
         (..4, _) | (4, 0) => return None,
@@ -201,7 +202,8 @@ fn conntrack(settings: &ConntrackSettings, processors: Option<u32>) -> Vec<(Name
         .collect()
 }
 
-/// Returns the maximum number of tracked connections; 0 leaves that as it is. `min` may be above what processors ask for.
+/// Returns the maximum number of tracked connections, or 0 to keep the current one. `min` may
+/// exceed the number derived from the processors.
 fn limit(settings: &ConntrackSettings, processors: u32) -> u64 {
     match settings.max_per_core {
         0 => 0,

@@ -1,4 +1,4 @@
-//! Short ways to say what a cluster holds.
+//! Shortcuts to build clusters in tests.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ pub(crate) fn config() -> NodeConfig {
     NodeConfig::new("node1")
 }
 
-/// Service `default/NAME` with one TCP port `http` 80.
+/// Returns Service `default/NAME` with one TCP port `http` 80.
 pub(crate) fn service(name: &str, cluster_ips: &[&str]) -> Service {
     Service {
         created: Some(1_000),
@@ -23,13 +23,13 @@ pub(crate) fn service(name: &str, cluster_ips: &[&str]) -> Service {
     }
 }
 
-/// A slice of `default/SERVICE` whose endpoints serve `http` on 8080. Its family is that of the first
-/// endpoint.
+/// Returns a slice of `default/SERVICE` whose endpoints serve `http` on 8080. The first endpoint
+/// determines its family.
 pub(crate) fn slice(service: &str, name: &str, endpoints: Vec<Endpoint>) -> EndpointSlice {
     fixtures::slice(ObjectName::new("default", name), service, endpoints)
 }
 
-/// A ready endpoint on `node2`.
+/// Returns a ready endpoint on `node2`.
 pub(crate) fn endpoint(text: &str) -> Endpoint {
     Endpoint {
         node: Some("node2".into()),
@@ -37,13 +37,14 @@ pub(crate) fn endpoint(text: &str) -> Endpoint {
     }
 }
 
-/// Everything that the cluster asks of a node without interfaces, and what is odd about it.
+/// Returns the desired tables of a node without interfaces, and the findings about mistakes.
 pub(crate) fn compile(cluster: &ClusterState) -> (Desired, Vec<Finding>) {
     let (desired, findings) = crate::compile(cluster, &NodeState::default(), &config());
     (desired, findings.into_iter().filter(is_mistake).collect())
 }
 
-/// Returns true unless a finding says why a Service does not answer: few of the Services here have endpoints.
+/// Returns false for findings about Services that do not answer. Few Services in these tests have
+/// endpoints.
 pub(crate) fn is_mistake(finding: &Finding) -> bool {
     !matches!(
         finding.code,
@@ -51,7 +52,7 @@ pub(crate) fn is_mistake(finding: &Finding) -> bool {
     )
 }
 
-/// A compiler of everything.
+/// Creates a compiler without any objects.
 pub(crate) fn compiler() -> Compiler {
     Compiler::new(config())
 }

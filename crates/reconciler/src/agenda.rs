@@ -1,4 +1,4 @@
-//! The only place that knows when something is done next.
+//! Decides when each task runs.
 
 #[cfg(test)]
 mod tests;
@@ -9,69 +9,75 @@ use std::time::{Duration, Instant};
 
 use ipvs::VirtualServerKey;
 use model::kernel::OpErrorKind;
+use model::{Backoff, BackoffSettings};
 
-use crate::backoff::Backoff;
 use crate::column::Column;
 use crate::entry::EntryKey;
 
-/// Time between the starts of two syncs at least. So no effect is repeated at one instant, whatever is due.
+/// Minimum time between the starts of two syncs. It guarantees that no effect is repeated at one
+/// instant.
 const GAP: Duration = Duration::from_millis(1);
 
-/// Waits of this length and more end on a common beat, so that entries that keep failing are tried together: one
-/// reading a second at most, however many they are.
+/// Waits of at least this length end on a common beat. Entries that keep failing are then retried
+/// together, with at most one reading per second for any number of entries.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Tasks that are due within this time are done together: they need the same reading.
+/// Tasks that are due within this time run together, because they need the same reading.
 const SOON: Duration = Duration::from_millis(50);
 
-/// Longest wait after a reading that failed, however long it took.
+/// The wait before the first retry, before jitter (deviation D2).
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+
+/// Longest wait after a failed reading, however long the reading took.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// Something to be done.
+/// A task of the loop.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     /// Compile the Services that changed and apply the difference.
     Changes,
-    /// Compile and apply the next part of what is too much for one sync.
+    /// Compile and apply the next part of a change that is too large for one sync.
     Large,
     /// Read and compare everything but the real servers of a large table.
     Audit,
-    /// Read and compare one column: its reading failed, or the kernel reported a change.
+    /// Read and compare one column, after its reading failed or after the kernel reported a change.
     Read(Column),
     /// Read and compare the next slice of real servers of a large table.
     Slice,
-    /// Count connections of the real servers that drain from this virtual server.
+    /// Count the connections of the real servers that drain from this virtual server.
     Drain(VirtualServerKey),
-    /// Read, compare and write an entry of which a change failed.
+    /// Read, compare and write an entry whose last change failed.
     Retry(EntryKey),
 }
 
-/// When a task is due, and how it went before.
+/// Schedule and failure history of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
-    /// When it is due; `None` while it runs, or if only another configuration can help it.
+    /// Time when the task is due. `None` while the task runs, or if it is parked until the
+    /// configuration changes.
     pub at: Option<Instant>,
-    /// Failures in a row.
+    /// Number of consecutive failures.
     pub failures: u32,
-    /// When the first of these failures happened.
+    /// Time of the first of these failures.
     pub failing_since: Option<Instant>,
-    /// Why the last attempt failed.
+    /// Reason of the last failure.
     pub failure: Option<Failure>,
 }
 
-/// Why a task failed.
+/// Reason why a task failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The kernel could not be read, or the reading was torn.
     Unread,
     /// The kernel refused a change.
     Refused(OpErrorKind),
-    /// It was not tried, because a change failed that it depends on.
+    /// The change was skipped because a change that it depends on failed.
     Blocked,
 }
 
 impl Task {
-    /// The column that it reads first. A failure of the task that is no entry's is a failure to read this column.
+    /// Returns the column that the task reads first. If the task is not a retry of an entry, its
+    /// failure is a failure to read this column.
     #[must_use]
     pub fn column(&self) -> Column {
         match self {
@@ -99,17 +105,17 @@ impl fmt::Display for Task {
 }
 
 impl Failure {
-    /// The operator's next step if the failure persists.
+    /// Returns the operator's next step if the failure persists.
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Unread => "see the log of kube-ipvsd for what cannot be read",
+            Self::Unread => "the log of kube-ipvsd names the table that cannot be read",
             Self::Refused(error) => error.advice(),
-            Self::Blocked => "solve the failing device, set or rules first",
+            Self::Blocked => "fix the failing device, set or rules first",
         }
     }
 
-    /// Returns true if retries cannot succeed before the node is set up in another way.
+    /// Returns true if no retry can succeed until the node is set up differently.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Refused(error) if is_permanent(error))
@@ -121,22 +127,22 @@ impl fmt::Display for Failure {
         match self {
             Self::Unread => f.write_str("the kernel could not be read"),
             Self::Refused(error) => error.fmt(f),
-            Self::Blocked => f.write_str("it waits for an entry that it depends on"),
+            Self::Blocked => f.write_str("waits for an entry that it depends on"),
         }
     }
 }
 
-/// Every task, with the time at which it is due.
+/// All tasks with the time when each is due.
 ///
-/// A task is [taken](Self::take) to be run. While it runs it keeps its history here; [`Self::done`] forgets it,
-/// [`Self::failed`] puts it back with a longer wait.
+/// A task that was [taken](Self::take) keeps its history while it runs. [`Self::done`] clears the
+/// history, [`Self::failed`] schedules the task again with a longer wait.
 #[derive(Debug)]
 pub(crate) struct Agenda {
     due: BTreeMap<Task, Due>,
     order: BTreeSet<(Instant, Task)>,
-    /// When each task that is scheduled by events ran last.
+    /// Last start of each task that events schedule.
     ran: BTreeMap<Task, Instant>,
-    /// When a task may be taken next.
+    /// Earliest time for the next task.
     open_at: Instant,
     /// True if the last task taken was [`Task::Changes`].
     took_changes: bool,
@@ -145,7 +151,7 @@ pub(crate) struct Agenda {
 }
 
 impl Agenda {
-    /// An empty agenda. Waits after failures double up to `limit`; `seed` spreads them.
+    /// Creates an empty agenda. Waits after failures double up to `limit`. `seed` randomizes them.
     pub(crate) fn new(limit: Duration, seed: u64, now: Instant) -> Self {
         Self {
             due: BTreeMap::new(),
@@ -153,33 +159,40 @@ impl Agenda {
             ran: BTreeMap::new(),
             open_at: now,
             took_changes: false,
-            backoff: Backoff::new(limit, seed),
+            backoff: Backoff::new(
+                BackoffSettings {
+                    base: FIRST_RETRY,
+                    max: limit,
+                },
+                seed,
+            ),
             epoch: now,
         }
     }
 
-    /// Limits waits after failures from now on.
+    /// Sets the limit of waits after failures.
     pub(crate) fn limit(&mut self, limit: Duration) {
-        self.backoff.limit(limit);
+        self.backoff.set_max(limit);
     }
 
-    /// The state of `task`; `None` if it is not on the agenda.
+    /// Returns the state of `task`, or `None` if it is not on the agenda.
     pub(crate) fn get(&self, task: &Task) -> Option<&Due> {
         self.due.get(task)
     }
 
-    /// When the next task can be taken.
+    /// Returns the time when the next task can be taken.
     pub(crate) fn next(&self) -> Option<Instant> {
         (self.order.first()).map(|(at, _)| (*at).max(self.open_at))
     }
 
-    /// When `task` ran last.
+    /// Returns the last start of `task`.
     pub(crate) fn last_run(&self, task: &Task) -> Option<Instant> {
         self.ran.get(task).copied()
     }
 
-    /// Takes the first task that is due, one for each instant. Changes of the cluster go first, but not twice in a row while
-    /// something else is due.
+    /// Takes the first task that is due. At most one task is taken at one instant.
+    ///
+    /// Changes of the cluster go first, but not twice in a row while another task is due.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Task> {
         if now < self.open_at {
             return None;
@@ -200,13 +213,14 @@ impl Agenda {
         Some(task)
     }
 
-    /// A sync ended at `now`. The next one begins after the gap, so that the loop gets control however long each of them takes.
+    /// Records that a sync ended at `now`. The next sync starts after the gap, so that the loop
+    /// regains control however long a sync takes.
     pub(crate) fn close(&mut self, now: Instant) {
         self.open_at = now + GAP;
     }
 
-    /// Takes further tasks for which `like` holds, `limit` at most: those that are due, and those that would be due while
-    /// the sync of the first one has barely ended.
+    /// Takes up to `limit` further tasks that `like` selects and that are due now or within
+    /// [`SOON`].
     pub(crate) fn take_like(
         &mut self,
         now: Instant,
@@ -246,15 +260,17 @@ impl Agenda {
         }
     }
 
-    /// Puts `task` at `at`, wherever it was. That is no failure: its history stays.
+    /// Schedules `task` at `at`, whether or not it was scheduled before. The failure history is
+    /// kept.
     pub(crate) fn schedule(&mut self, task: Task, at: Instant) {
         let due = self.due.entry(task.clone()).or_default();
         let before = due.at.replace(at);
         self.place(task, before, at);
     }
 
-    /// Brings `task` forward to `at` if it is later or not on the agenda. A task that fails keeps its wait; one that runs
-    /// will run again.
+    /// Moves `task` forward to `at` if it is due later or not on the agenda.
+    ///
+    /// A task that failed keeps its wait. A running task will run again.
     pub(crate) fn advance(&mut self, task: Task, at: Instant) {
         match self.due.get(&task).map(|due| (due.at, due.failures)) {
             Some((Some(_), 1..)) => {}
@@ -263,7 +279,7 @@ impl Agenda {
         }
     }
 
-    /// `task` ended well. If it was scheduled again while it ran, that stays.
+    /// Records a success of `task`. A schedule that was set while the task ran is kept.
     pub(crate) fn done(&mut self, task: &Task) {
         match self.due.get_mut(task) {
             Some(due) if due.at.is_some() => {
@@ -278,7 +294,7 @@ impl Agenda {
         }
     }
 
-    /// Takes `task` off the agenda; whether it was on it.
+    /// Removes `task` from the agenda and returns true if it was there.
     pub(crate) fn remove(&mut self, task: &Task) -> bool {
         let removed = self.due.remove(task);
         if let Some(Due { at: Some(at), .. }) = removed {
@@ -287,8 +303,11 @@ impl Agenda {
         removed.is_some()
     }
 
-    /// A reading for `task` failed at `now` after `took`: it is due again after its wait, which is at least as long as the reading
-    /// took, so that a slow kernel is not read all the time. Returns when.
+    /// Records a failed reading for `task` that ended at `now` after `took`, and returns when the
+    /// task is due again.
+    ///
+    /// The wait is at least as long as the reading took, so that a slow kernel is not read all the
+    /// time.
     pub(crate) fn unread(&mut self, task: Task, took: Duration, now: Instant) -> Instant {
         self.failed(task.clone(), Failure::Unread, now);
         let wait = now + took.min(LONGEST_WAIT);
@@ -299,7 +318,7 @@ impl Agenda {
         at.max(wait)
     }
 
-    /// `task` failed at `now`: it is due again after its wait.
+    /// Records a failure of `task` at `now` and schedules the task after its back-off.
     pub(crate) fn failed(&mut self, task: Task, failure: Failure, now: Instant) {
         let due = self.due.entry(task.clone()).or_default();
         due.failures = due.failures.saturating_add(1);
@@ -311,7 +330,8 @@ impl Agenda {
         self.place(task, before, at);
     }
 
-    /// `task` failed, and only another configuration can help: see [`Self::unpark`].
+    /// Records a failure of `task` that only another configuration can fix. [`Self::unpark`] ends
+    /// the wait.
     pub(crate) fn park(&mut self, task: Task, error: OpErrorKind, now: Instant) {
         let due = self.due.entry(task.clone()).or_default();
         due.failures = due.failures.saturating_add(1);
@@ -322,13 +342,13 @@ impl Agenda {
         }
     }
 
-    /// Forgets the tasks that were parked.
+    /// Removes all parked tasks.
     pub(crate) fn unpark(&mut self) {
         self.due.retain(|_, due| !due.is_parked());
     }
 
-    /// Entries that were blocked are due now, if `may_go` holds for them: what blocked them may be there. Their waits begin anew:
-    /// they were not tried themselves.
+    /// Schedules blocked entries at `now` if `may_go` holds for them, because their prerequisite
+    /// may exist now. Their back-off restarts, since they were never tried.
     pub(crate) fn release_blocked(&mut self, now: Instant, may_go: impl Fn(&EntryKey) -> bool) {
         let waits = |due: &Due| due.at.is_some_and(|at| at > now);
         let blocked: Vec<Task> = (self.retries())
@@ -343,17 +363,18 @@ impl Agenda {
         }
     }
 
-    /// Returns true if `task` waits for another entry and was not tried itself: the kernel still holds of it what is known.
+    /// Returns true if `task` was skipped because of another entry. The cache still shows the
+    /// kernel's state of its entry.
     pub(crate) fn is_blocked(&self, task: &Task) -> bool {
         self.due.get(task).is_some_and(Due::is_blocked)
     }
 
-    /// Returns true if `task` is put to some time.
+    /// Returns true if `task` is scheduled.
     pub(crate) fn waits(&self, task: &Task) -> bool {
         self.due.get(task).is_some_and(|due| due.at.is_some())
     }
 
-    /// Entries of which a change failed.
+    /// Returns the entries whose last change failed.
     pub(crate) fn retries(&self) -> impl Iterator<Item = (&EntryKey, &Due)> {
         let first = Task::Retry(EntryKey::FIRST);
         self.due
@@ -364,13 +385,14 @@ impl Agenda {
             })
     }
 
-    /// Failing entries that others depend on: sets, rules, the device. Few, however many entries fail.
+    /// Returns the failing entries that others depend on: sets, rules and the device. Their number
+    /// is small, however many entries fail.
     pub(crate) fn failing_guards(&self) -> impl Iterator<Item = &EntryKey> {
         let entries = self.retries().map(|(entry, _)| entry);
         (entries.take_while(|entry| !entry.is_one_of_many())).filter(|entry| entry.blocks_others())
     }
 
-    /// Tasks that fail and are not retries of an entry.
+    /// Returns the failing tasks that are not retries of an entry.
     pub(crate) fn failing_readings(&self) -> impl Iterator<Item = (&Task, &Due)> {
         let first = Task::Retry(EntryKey::FIRST);
         (self.due.range(..first)).filter(|(_, due)| due.failures > 0)
@@ -396,7 +418,7 @@ impl Due {
     }
 }
 
-/// Returns true if trying again is of no use before the node is set up in another way.
+/// Returns true if no retry can succeed until the node is set up differently.
 pub(crate) fn is_permanent(error: &OpErrorKind) -> bool {
     matches!(
         error,
@@ -404,7 +426,7 @@ pub(crate) fn is_permanent(error: &OpErrorKind) -> bool {
     )
 }
 
-/// The end of a wait that begins at `now`. Long waits end on the next beat.
+/// Returns the end of a wait that starts at `now`. A long wait ends on the next beat.
 fn on_the_beat(epoch: Instant, now: Instant, wait: Duration) -> Instant {
     let at = now + wait;
     if wait < BEAT {

@@ -1,4 +1,4 @@
-//! Parts of the kernel's tables that are read and compared on their own.
+//! Parts of the kernel's tables that are read and compared separately.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,12 +6,13 @@ use std::fmt;
 use model::snapshot::{Scope, Selection, SetSelection, Snapshot};
 use model::tables::{NodeTables, TableKeys};
 
-/// A part of the kernel's tables. One that cannot be read keeps only those from being written that depend on it.
+/// A part of the kernel's tables. A failed reading of one column blocks only the writes that depend
+/// on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Column {
-    /// The IPVS table. Without it nothing is written: it decides which entries are foreign.
+    /// The IPVS table. Without it nothing is written, since it decides which entries are foreign.
     VirtualServers,
-    /// The dummy device with its addresses, and the node's other interfaces.
+    /// The dummy device with its addresses, and the other interfaces of the node.
     Addresses,
     /// Our sets.
     Sets,
@@ -31,7 +32,7 @@ impl Column {
         Self::Settings,
     ];
 
-    /// The name, as a label of metrics.
+    /// Returns the name used as a metric label.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -43,7 +44,7 @@ impl Column {
         }
     }
 
-    /// The scope that reads this column, with the virtual servers that `servers` selects.
+    /// Returns the scope that reads this column. `servers` selects the virtual servers.
     pub(crate) fn scope(self, servers: Selection) -> Scope {
         let nothing = Scope::NOTHING;
         match self {
@@ -70,7 +71,7 @@ impl Column {
         }
     }
 
-    /// Every key of this column in `tables`.
+    /// Adds every key of this column in `tables` to `keys`.
     fn add_keys(self, tables: &NodeTables, keys: &mut TableKeys) {
         match self {
             Self::VirtualServers => keys.virtual_servers.extend(tables.virtual_servers.keys()),
@@ -97,7 +98,7 @@ impl fmt::Display for Column {
     }
 }
 
-/// Every key of `columns` in either of the tables.
+/// Returns every key of `columns` in the desired or the live tables.
 pub(crate) fn keys_of(
     columns: &BTreeSet<Column>,
     desired: &NodeTables,
@@ -111,9 +112,11 @@ pub(crate) fn keys_of(
     keys
 }
 
-/// Leaves out of `keys` those that cannot be compared yet because a column was never read. What is new is not served
-/// before addresses, sets and rules are known: without its rules a virtual server would be open to everybody. The first
-/// reading of a column compares everything, so that what is left out here is not lost.
+/// Removes keys that cannot be compared yet because a column was never read.
+///
+/// No new virtual server is served before addresses, sets and rules are known. Without its rules a
+/// virtual server would be open to every client. The first reading of a column compares everything,
+/// so the removed keys are not lost.
 pub(crate) fn restrict(keys: &mut TableKeys, known: &BTreeSet<Column>, live: &Snapshot) {
     let knows = |column| known.contains(&column);
     if !knows(Column::Addresses) {

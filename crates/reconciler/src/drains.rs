@@ -1,4 +1,4 @@
-//! Real servers that left their Service and still have connections (deviations D6 and D26).
+//! Draining of real servers whose endpoints left their Service (deviations D6 and D26).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,35 +14,37 @@ use model::plan::Reason;
 use model::snapshot::Snapshot;
 use model::tables::{Desired, TableKeys, VirtualServerEntry};
 
-/// Time between two counts of the connections of draining real servers. Nothing is read while none drains.
+/// Time between two counts of the connections of draining real servers. No reading happens while no
+/// real server drains.
 const POLL: Duration = Duration::from_secs(5);
 
-/// Time between the weight 0 of a real server and the first reading that may end its drain. A packet that was being
-/// scheduled when the weight was written has created its connection by then, so the reading shows it.
+/// Time between the weight 0 of a real server and the first reading that may end its drain. A
+/// packet that was being scheduled when the weight was written has created its connection by then,
+/// so the reading shows it.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// A real server that gets no new connections and keeps those it has.
+/// A real server that gets no new connections and keeps its existing ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
     /// The Service port that it left.
     pub owner: Option<Arc<ServicePortName>>,
-    /// Since when it is known to have weight 0. A restart of the daemon begins anew, and so does a weight that another program
-    /// gave it.
+    /// Time when its weight 0 was first seen. A restart of the daemon restarts the drain, and so
+    /// does a weight that another program set.
     pub since: Instant,
-    /// When it is deleted at the latest; `None` is never.
+    /// Latest time of its deletion; `None` if it has no deadline.
     pub deadline: Option<Instant>,
-    /// The connections that it had when they were counted last.
+    /// Connections at the last count.
     pub connections: Connections,
     /// True if a reading at least [`GRACE`] after `since` showed no connection.
     idle: bool,
-    /// True if its endpoint was seen to terminate, so that its vanishing is no loss.
+    /// True if its endpoint was seen terminating, so that its removal does not count as a loss.
     terminated: bool,
 }
 
-/// A real server by its virtual server's key and its own.
+/// Identifies a draining real server by the key of its virtual server and its own key.
 pub type DrainKey = (VirtualServerKey, RealServerKey);
 
-/// Every real server that drains.
+/// All draining real servers.
 #[derive(Debug, Default)]
 pub(crate) struct Drains {
     drains: BTreeMap<DrainKey, Drain>,
@@ -53,12 +55,13 @@ impl Drains {
         &self.drains
     }
 
-    /// Real servers that drain from `server`.
+    /// Returns the real servers that drain from `server`.
     pub(crate) fn of(&self, server: VirtualServerKey) -> impl Iterator<Item = (&DrainKey, &Drain)> {
         at(&self.drains, server)
     }
 
-    /// Takes in a reading of the virtual servers `keys` (`None`: of all) that began at `began`, now in `live`.
+    /// Counts the connections after a reading that started at `began` and is now in `live`. `keys`
+    /// names the virtual servers that were read, `None` stands for all.
     pub(crate) fn counted(
         &mut self,
         keys: Option<&BTreeSet<VirtualServerKey>>,
@@ -74,7 +77,7 @@ impl Drains {
         };
         for key in counted {
             if weight(live, &key).is_some_and(|weight| weight != 0) {
-                // The sync that read this writes weight 0 again, and another drain begins.
+                // The sync that read this weight writes 0 again, which starts another drain.
                 self.drains.remove(&key);
             } else if let Some(drain) = self.drains.get_mut(&key) {
                 drain.connections = live.connections.get(&key).copied().unwrap_or_default();
@@ -86,8 +89,10 @@ impl Drains {
         }
     }
 
-    /// The real servers leaving `keys` that are to be deleted, and why. No drain ends at a virtual server that this sync has not
-    /// `read`: another program may have given the real server a weight since, and with it connections.
+    /// Returns the real servers leaving `keys` that are to be deleted, each with the reason.
+    ///
+    /// A drain ends only at a virtual server that this sync has `read`. Another program may have
+    /// set a weight since, and the real server may have got new connections.
     pub(crate) fn ended(
         &self,
         view: &View<'_>,
@@ -118,8 +123,8 @@ impl Drains {
         ended
     }
 
-    /// Takes in what the kernel holds after a sync of `keys`. Returns when the connections of each of their virtual
-    /// servers are to be counted next; virtual servers without drains are not named.
+    /// Updates the drains after a sync of `keys`. Returns the time of the next count for each
+    /// virtual server of `keys` that has draining real servers.
     pub(crate) fn refresh(
         &mut self,
         view: &View<'_>,
@@ -149,7 +154,7 @@ impl Drains {
                 deadline: deadline(view.config, key.0, now),
                 connections: Connections::default(),
                 idle: false,
-                // Nothing is known of a server that drained before this process began.
+                // The state of its endpoint before the start of this process is unknown.
                 terminated: terminating.is_none(),
             });
             drain.terminated |= terminating == Some(true);
@@ -165,7 +170,7 @@ impl Drains {
         next
     }
 
-    /// Gives every drain the deadline that `config` asks for.
+    /// Recomputes the deadlines of all drains for `config`.
     pub(crate) fn follow(&mut self, config: &NodeConfig) {
         for ((server, _), drain) in &mut self.drains {
             drain.deadline = deadline(config, *server, drain.since);
@@ -174,20 +179,22 @@ impl Drains {
 }
 
 impl Drain {
-    /// Returns true if its deadline has come and it has had weight 0 for long enough.
+    /// Returns true if the deadline has passed and the weight has been 0 for at least [`GRACE`].
     fn is_over(&self, now: Instant) -> bool {
         now >= self.since + GRACE && self.deadline.is_some_and(|deadline| deadline <= now)
     }
 }
 
-/// The weight of a real server that the kernel has.
+/// Returns the weight of a real server in the kernel.
 fn weight(live: &Snapshot, (server, real): &DrainKey) -> Option<u32> {
     let server = live.tables.virtual_servers.get(server)?;
     server.real_servers.get(real).map(|real| real.weight)
 }
 
-/// When a drain from `server` ends at the latest. A flow of UDP has no end of its own that the kernel knows, so its drain has a limit
-/// always; no UDP server drains where that is zero.
+/// Returns the deadline of a drain from `server`.
+///
+/// The kernel does not know the end of a UDP flow, so a UDP drain always has a deadline. With a UDP
+/// drain timeout of zero, no UDP real server drains.
 fn deadline(config: &NodeConfig, server: VirtualServerKey, since: Instant) -> Option<Instant> {
     let timeout = match server {
         VirtualServerKey::Address {
@@ -214,7 +221,7 @@ fn at(
     (drains.range(first_of(server)..)).take_while(move |((at, _), _)| *at == server)
 }
 
-/// The state that decides which real servers leave, and why.
+/// The state that decides which real servers leave, and for which reason.
 pub(crate) struct View<'a> {
     pub(crate) config: &'a NodeConfig,
     pub(crate) cluster: &'a ClusterState,
@@ -224,8 +231,8 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// Real servers, with their weights, that are not desired and drain, at those virtual servers of `keys` that are ours and
-    /// desired.
+    /// Returns the real servers that are not desired and drain, with their weights, at those
+    /// virtual servers of `keys` that are ours and desired.
     fn leaving(&self, keys: &TableKeys) -> impl Iterator<Item = (DrainKey, u32)> {
         let desired = &self.desired.tables.virtual_servers;
         let live = &self.live.tables.virtual_servers;
@@ -239,8 +246,11 @@ impl View<'_> {
             .filter(move |(place, _)| planner::drains(self.desired, udp, *place))
     }
 
-    /// Says of the endpoints behind `leaving` whether they terminate; those that their Service does not have are left out. The
-    /// endpoints of a Service are looked at once for each virtual server, however many of them leave.
+    /// Returns for each endpoint behind `leaving` whether it terminates. Endpoints that their
+    /// Service no longer has are left out.
+    ///
+    /// The endpoints of a Service are read once for each virtual server, however many of them
+    /// leave.
     fn terminating<'k>(
         &self,
         leaving: impl IntoIterator<Item = &'k DrainKey>,

@@ -1,4 +1,4 @@
-//! Entries of the kernel's tables, as far as they are tried again one by one.
+//! Entries of the kernel's tables that are retried one by one.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +11,9 @@ use model::tables::TableKeys;
 
 use crate::column::Column;
 
-/// An entry that is read, compared and written as one. A set is one, whichever of its entries failed: reading it again
-/// costs little.
+/// An entry that is read, compared and written as one unit.
+///
+/// A set is one unit with all its entries, because reading it again costs little.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntryKey {
     /// The idle timeouts of IPVS.
@@ -32,10 +33,10 @@ pub enum EntryKey {
 }
 
 impl EntryKey {
-    /// The first in order.
+    /// The first key in order.
     pub(crate) const FIRST: Self = Self::Timeouts;
 
-    /// Every value of [`Self::kind`].
+    /// All values of [`Self::kind`].
     pub const KINDS: [&str; 7] = [
         "timeouts",
         "device",
@@ -46,7 +47,7 @@ impl EntryKey {
         "virtual_server",
     ];
 
-    /// The kind of entry, as a label of metrics.
+    /// Returns the kind of the entry, as a metric label.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -60,7 +61,7 @@ impl EntryKey {
         }
     }
 
-    /// The column that holds the entry.
+    /// Returns the column that holds the entry.
     #[must_use]
     pub fn column(&self) -> Column {
         match self {
@@ -72,12 +73,13 @@ impl EntryKey {
         }
     }
 
-    /// Returns true if others depend on this entry: sets, rules and the device.
+    /// Returns true if other entries depend on this one: a set, rules or the device.
     pub(crate) fn blocks_others(&self) -> bool {
         matches!(self, Self::Device | Self::Set(_) | Self::Rules(_))
     }
 
-    /// Returns true if there may be one of its kind for each Service. These are the last in order.
+    /// Returns true if each Service may have an entry of this kind. These kinds are the last in
+    /// order.
     pub(crate) fn is_one_of_many(&self) -> bool {
         matches!(self, Self::Address(_) | Self::VirtualServer(_))
     }
@@ -129,7 +131,7 @@ impl EntryKey {
         }
     }
 
-    /// The entries of `keys`, each once.
+    /// Returns the entries of `keys`, each once.
     pub(crate) fn all_of(keys: &TableKeys) -> impl Iterator<Item = Self> {
         let sets: BTreeSet<&SetName> = (keys.entries.iter().map(|(set, _)| set))
             .chain(&keys.sets)

@@ -1,15 +1,16 @@
-//! Keeps a node's kernel as the cluster asks, without IO: events and the time go in, effects come out, and equal
-//! inputs give equal outputs. `node::run` carries the effects out.
+//! Reconciles the kernel tables of one node with the state of the cluster, without IO.
+//!
+//! [`Reconciler::handle`] receives an [`Event`] and the current time, and returns [`Effect`]s.
+//! Equal inputs give equal outputs. `node::run` executes the effects.
 //!
 //! ```text
-//! Event ──▶ absorb ──▶ Agenda ──take──▶ SyncRun (read? → plan → apply, stage by stage) ──settle──▶ Agenda
+//! Event ──▶ absorb ──▶ Agenda ──take──▶ SyncRun (read? → plan → apply) ──settle──▶ Agenda
 //! ```
 //!
-//! The [agenda](agenda) is the only place that knows *when*: a task is taken from it, and success or failure puts it
-//! back, failure always with back-off.
+//! The agenda alone decides when a [`Task`] runs. A task is taken from the agenda, runs as a sync,
+//! and is then removed or scheduled again. A failed task is always scheduled with a back-off.
 
 mod agenda;
-pub mod backoff;
 mod column;
 mod drains;
 mod entry;

@@ -1,4 +1,4 @@
-//! Events that go into the reconciler and effects that come out of it.
+//! Events that the reconciler receives and effects that it returns.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -14,88 +14,91 @@ use model::snapshot::{Scope, Snapshot};
 /// An input of the reconciler.
 #[derive(Debug)]
 pub enum Event {
-    /// A source spoke.
+    /// A source reported a change of the cluster.
     Cluster(ClusterEvent),
-    /// An [`Effect::Observe`] was carried out.
+    /// Answer to [`Effect::Observe`].
     Observed(Scope, Result<Snapshot, ObserveError>),
-    /// An [`Effect::Apply`] was carried out: one outcome for each op, same order.
+    /// Answer to [`Effect::Apply`]: one outcome for each op, in the same order.
     Applied(Stage, Vec<OpOutcome>),
     /// An interface of the node changed.
     NodeChanged,
     /// The kernel reported that entries left the dummy device.
     Lost(Lost),
-    /// A check outside the loop found this. It stays until [`Event::Gone`].
+    /// A check outside the loop reports a finding. It stays until [`Event::Gone`].
     Found(Finding),
-    /// A finding of a check outside the loop no longer holds.
+    /// A finding of a check outside the loop is resolved.
     Gone(Finding),
-    /// The configuration is another one now.
+    /// The configuration changed.
     Configured(Box<NodeConfig>),
-    /// [`poll_timeout`](crate::Reconciler::poll_timeout) has come.
+    /// The time [`poll_timeout`](crate::Reconciler::poll_timeout) has passed.
     Timeout,
 }
 
-/// Entries that left the dummy device, by us or by another program.
+/// Entries that left the dummy device, deleted by this process or by another program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// The device itself, or more addresses than are named.
+    /// True if the device itself was deleted, or if more addresses were lost than are named.
     pub device: bool,
-    /// Addresses.
+    /// Addresses that were deleted.
     pub addresses: BTreeSet<IpAddr>,
 }
 
-/// An action that the reconciler asks for. An `Observe` or `Apply` is the last of its batch, and its answer is the
-/// next event: the kernel has one writer, and that writer waits.
+/// An action that the caller executes.
+///
+/// An `Observe` or `Apply` is the last effect of its batch, and its answer is the next event. The
+/// kernel has one writer, and that writer waits for each answer.
 #[derive(Debug)]
 pub enum Effect {
-    /// Read this.
+    /// Read this part of the kernel's tables.
     Observe(Scope),
-    /// Do this.
+    /// Apply the ops of this stage.
     Apply(Stage),
-    /// Tell the operator.
+    /// Log or count this fact.
     Report(Report),
 }
 
-/// A fact that is logged or counted.
+/// A fact to log or count.
 #[derive(Debug)]
 pub enum Report {
-    /// A synchronisation ended.
+    /// A sync ended.
     Synced {
         /// The cause of the sync.
         trigger: Trigger,
         /// The number of planned ops by kind.
         summary: Summary,
-        /// How many ops failed or were not tried because one before them failed.
+        /// Number of ops that failed or were skipped because a prerequisite failed.
         failed: usize,
-        /// How long it took, reading included.
+        /// Duration of the sync, including its readings.
         took: Duration,
     },
-    /// All of the kernel was read and compared since the one before, in one piece or in several.
+    /// All kernel tables were read and compared since the last such report, in one audit or in
+    /// several slices.
     Audited,
-    /// The kernel was not as it had been left; this repairs it.
+    /// Another program changed the kernel. This op repairs the difference.
     Drift(PlannedOp),
-    /// An op failed. It is tried again.
+    /// An op failed. Its entry is retried.
     OpFailed(PlannedOp, OpError),
-    /// The kernel could not be read. It is tried again.
+    /// A reading of the kernel failed. It is retried.
     ObserveFailed(ObserveError),
-    /// Something is odd now.
+    /// A problem was found.
     FindingRaised(Finding),
-    /// It no longer is.
+    /// A problem was resolved.
     FindingCleared(Finding),
-    /// Deletions wait: a source has not delivered its first list, or the kernel's table changed while it
-    /// was read.
+    /// Number of deletions that wait, because a source has not delivered its first list or because
+    /// the last dump was torn.
     DeletionsWithheld(usize),
 }
 
-/// The cause of a synchronisation.
+/// The cause of a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trigger {
-    /// The cluster changed.
+    /// The cluster or the configuration changed.
     Change,
-    /// Something that failed is tried again.
+    /// A failed entry or reading is retried.
     Retry,
-    /// All tables are compared. Where virtual servers are many, their real servers are read later.
+    /// All tables are compared. In a large table, slices compare the real servers.
     Audit,
-    /// The real servers of some virtual servers are compared, as a part of an audit.
+    /// A slice of a large table is compared with its real servers.
     AuditSlice,
     /// Connections of draining real servers are counted.
     Drain,
@@ -104,7 +107,7 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// Every trigger.
+    /// All triggers.
     pub const ALL: [Self; 6] = [
         Self::Change,
         Self::Retry,
@@ -114,7 +117,7 @@ impl Trigger {
         Self::Node,
     ];
 
-    /// The name, for logs, `/statusz` and labels of metrics.
+    /// Returns the name used in logs, in `/statusz` and as a metric label.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -127,7 +130,7 @@ impl Trigger {
         }
     }
 
-    /// Returns true if the kernel is read to find out what others did to it.
+    /// Returns true if the sync looks for changes that other programs made.
     #[must_use]
     pub fn is_audit(self) -> bool {
         matches!(self, Self::Audit | Self::AuditSlice)

@@ -1,4 +1,4 @@
-//! Which virtual servers are ours, and which are foreign.
+//! Ownership of virtual servers: ours or foreign.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,10 @@ use ipvs::VirtualServerKey;
 use model::compact::pack_set;
 use model::snapshot::{Selection, Snapshot};
 
-/// Virtual servers whose ownership was seen once. It stays as long as they exist: an address that is taken away by hand does not
-/// make ours foreign, and an entry of ours that comes later does not make a foreign one ours.
+/// Virtual servers whose ownership is known. Ownership is decided once and stays as long as the
+/// virtual server exists:
+/// - An address that is deleted by hand does not make our virtual server foreign.
+/// - A set entry of ours that is added later does not make a foreign virtual server ours.
 #[derive(Debug, Default)]
 pub(crate) struct Owned {
     pub(crate) ours: BTreeSet<VirtualServerKey>,
@@ -15,14 +17,21 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Returns true if the live virtual server `key` is ours: as was seen, else by what the kernel holds.
+    /// Returns true if the live virtual server `key` is ours. If its ownership was never recorded,
+    /// the marks in `live` decide.
     pub(crate) fn is_ours(&self, live: &Snapshot, key: VirtualServerKey) -> bool {
         self.ours.contains(&key) || (!self.foreign.contains(&key) && planner::is_marked(live, key))
     }
 
-    /// Takes in a reading: `live` is the cache after it, `read` the virtual servers that were read, and `torn` that it may lack
-    /// some. `marks` is whether addresses and sets are known, which mark ours. A virtual server that is gone may come back as a
-    /// foreign one.
+    /// Records the ownership of virtual servers after a reading.
+    ///
+    /// - `live` is the cache after the reading.
+    /// - `read` selects the virtual servers that were read.
+    /// - `torn` is true if the reading may lack some of them.
+    /// - `marks` is true if addresses and sets are known. They mark our virtual servers.
+    ///
+    /// The ownership of a deleted virtual server is discarded, since another program may create it
+    /// again.
     pub(crate) fn record(&mut self, live: &Snapshot, read: &Selection, torn: bool, marks: bool) {
         let servers = &live.tables.virtual_servers;
         match read {
@@ -59,18 +68,18 @@ impl Owned {
         }
     }
 
-    /// This process created the virtual server.
+    /// Records that this process created the virtual server.
     pub(crate) fn created(&mut self, key: VirtualServerKey) {
         self.foreign.remove(&key);
         self.ours.insert(key);
     }
 
-    /// This process deleted the virtual server.
+    /// Records that this process deleted the virtual server.
     pub(crate) fn deleted(&mut self, key: VirtualServerKey) {
         self.ours.remove(&key);
     }
 
-    /// Gives back unused memory.
+    /// Releases unused memory.
     pub(crate) fn pack(&mut self) {
         pack_set(&mut self.ours);
     }

@@ -1,7 +1,8 @@
-//! Changes of the cluster that wait: first to be compiled, then to be written.
+//! Cluster changes that wait to be compiled, and compiled entries that wait to be written.
 //!
-//! One sync does a bounded number of ops. Services are compiled in the order in which they changed, except that one which is too
-//! large for a sync stands in a line of its own, so that no other waits for it. See docs/adr/0022-bounded-syncs.md.
+//! One sync applies a bounded number of ops. Services are compiled in the order of their first
+//! change. A Service that is too large for one sync waits in a separate queue, so that it does not
+//! delay others. See docs/adr/0022-bounded-syncs.md.
 
 #[cfg(test)]
 mod tests;
@@ -13,35 +14,37 @@ use model::cluster::Changed;
 use model::names::ObjectName;
 use model::tables::TableKeys;
 
-/// Ops of one sync at most; the first sync of a process has no limit. A change that comes meanwhile waits for them.
+/// Maximum number of ops in one sync. The first sync of a process has no limit. A change that
+/// arrives during a sync waits for these ops.
 const OPS_AT_ONCE: usize = 1_024;
 
-/// Services that are compiled for one sync at most.
+/// Maximum number of Services compiled for one sync.
 const SERVICES_AT_ONCE: usize = 1_024;
 
 /// Changes that wait.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    /// Ops of one sync at most.
+    /// Maximum number of ops in one sync.
     pub(crate) ops_at_once: usize,
     /// Services that changed, in the order of their first change.
-    services: Line,
+    services: Queue,
     /// Services that changed and are too large for one sync.
-    large: Line,
+    large: Queue,
     /// Changes of other objects.
     others: Changed,
-    /// Entries that are compiled and not written. Each part is about one Service, or is the rest of one sync.
+    /// Entries that are compiled and not yet written. Each part belongs to one Service, or is the
+    /// rest of one sync.
     entries: VecDeque<TableKeys>,
 }
 
-/// Names in the order in which they came, each once.
+/// A queue that contains each name once.
 #[derive(Debug, Default)]
-struct Line {
+struct Queue {
     order: VecDeque<ObjectName>,
     names: BTreeSet<ObjectName>,
 }
 
-impl Line {
+impl Queue {
     fn push(&mut self, name: ObjectName) {
         if self.names.insert(name.clone()) {
             self.order.push_back(name);
@@ -59,8 +62,8 @@ impl Default for Pending {
     fn default() -> Self {
         Self {
             ops_at_once: OPS_AT_ONCE,
-            services: Line::default(),
-            large: Line::default(),
+            services: Queue::default(),
+            large: Queue::default(),
             others: Changed::default(),
             entries: VecDeque::new(),
         }
@@ -68,7 +71,7 @@ impl Default for Pending {
 }
 
 impl Pending {
-    /// Adds changes after those that wait.
+    /// Appends changes to those that wait.
     pub(crate) fn add(&mut self, mut changed: Changed) {
         for name in std::mem::take(&mut changed.services) {
             self.services.push(name);
@@ -76,29 +79,30 @@ impl Pending {
         self.others.merge(changed);
     }
 
-    /// Adds entries that a sync left unwritten, before all others that wait.
+    /// Inserts entries that a sync did not write before all other entries.
     pub(crate) fn add_left(&mut self, keys: TableKeys) {
         if !keys.is_empty() {
             self.entries.push_front(keys);
         }
     }
 
-    /// Adds entries that were compiled, after all others that wait.
+    /// Appends compiled entries to those that wait.
     pub(crate) fn add_compiled(&mut self, keys: TableKeys) {
         if !keys.is_empty() {
             self.entries.push_back(keys);
         }
     }
 
-    /// Forgets changes, because everything is compiled anew.
+    /// Discards changes, because everything is compiled again.
     pub(crate) fn clear_changes(&mut self) {
-        self.services = Line::default();
-        self.large = Line::default();
+        self.services = Queue::default();
+        self.large = Queue::default();
         self.others = Changed::default();
     }
 
-    /// Takes the next changes to compile together. A Service of which `cost` says that it needs more ops than one sync has goes to the
-    /// end of its own line.
+    /// Takes the next changes to compile together. `cost` returns the number of ops that a Service
+    /// needs. A Service that needs more ops than one sync has moves to the end of the queue of
+    /// large Services.
     pub(crate) fn take_changed(&mut self, cost: impl Fn(&ObjectName) -> usize) -> Changed {
         let mut changed = std::mem::take(&mut self.others);
         let mut left = self.ops_at_once;
@@ -117,7 +121,7 @@ impl Pending {
         changed
     }
 
-    /// Takes the first Service that is too large for one sync, once no compiled entries wait.
+    /// Takes the first Service that is too large for one sync if no compiled entries wait.
     pub(crate) fn take_large(&mut self) -> Option<ObjectName> {
         match self.entries.is_empty() {
             true => self.large.pop(),
@@ -125,8 +129,8 @@ impl Pending {
         }
     }
 
-    /// Takes the next entries to write: about as many as need the ops of one sync, where `cost` is the ops that a virtual server needs
-    /// at most.
+    /// Takes the next entries to write, up to about as many as one sync has ops for. `cost` returns
+    /// the maximum number of ops that a virtual server needs.
     pub(crate) fn take_entries(&mut self, cost: impl Fn(&VirtualServerKey) -> usize) -> TableKeys {
         let mut left = self.ops_at_once;
         let Some(part) = self.entries.front_mut() else {
@@ -162,22 +166,22 @@ impl Pending {
         self.entries.iter().any(|part| part.touches(keys))
     }
 
-    /// Returns true if changes wait that fit into one sync, or were not looked at.
+    /// Returns true if changes wait that fit into one sync or whose size is not known yet.
     pub(crate) fn has_changes(&self) -> bool {
         !self.services.order.is_empty() || !self.others.is_empty()
     }
 
-    /// Returns true if there is work that is too much for one sync.
+    /// Returns true if work waits that is too large for one sync.
     pub(crate) fn has_large(&self) -> bool {
         !self.large.order.is_empty() || !self.entries.is_empty()
     }
 
-    /// The number of Services that are too large for one sync and wait to be compiled.
+    /// Returns the number of Services that are too large for one sync and wait to be compiled.
     pub(crate) fn large(&self) -> usize {
         self.large.order.len()
     }
 
-    /// The number of entries that are compiled and wait to be written.
+    /// Returns the number of compiled entries that wait to be written.
     pub(crate) fn entries(&self) -> usize {
         let parts = self.entries.iter();
         parts
@@ -186,7 +190,7 @@ impl Pending {
     }
 }
 
-/// Takes the first keys of `keys` until their costs use up what is `left`.
+/// Takes keys from the start of `keys` until their costs use up `left`.
 fn take<T: Ord>(
     keys: &mut BTreeSet<T>,
     left: &mut usize,

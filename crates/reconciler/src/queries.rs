@@ -1,4 +1,4 @@
-//! Queries of what a reconciler knows.
+//! Read access to the state of the reconciler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::column::Column;
 use crate::{Drain, DrainKey, Reconciler};
 
 impl Reconciler {
-    /// Returns true if the node is as the cluster asks, as far as is known.
+    /// Returns true if the node is in the desired state, as far as is known.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.synced
@@ -32,92 +32,98 @@ impl Reconciler {
         self.cluster.is_complete()
     }
 
-    /// Returns true if a sync of everything has ended, well or not.
+    /// Returns true if the first sync has ended, with or without failures.
     #[must_use]
     pub fn has_synced(&self) -> bool {
         self.synced
     }
 
-    /// The number of events of the cluster, in the order of their arrival, whose changes have been compiled and tried.
-    /// Entries that failed count: they are tried again in their own time. So does what is too much for one
-    /// sync and [waits](Self::large_services) for others: its size must not make the proxy look late.
+    /// Returns the number of cluster events whose changes have been compiled and tried, in the
+    /// order of their arrival.
+    ///
+    /// Two kinds of unfinished work count as applied, so that they do not make the proxy look late:
+    /// - entries that failed, since they are retried separately
+    /// - Services that are too large for one sync and [wait](Self::large_services)
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.applied
     }
 
-    /// The number of Services that wait to be compiled because they are too large for one sync.
+    /// Returns the number of Services that wait to be compiled because they are too large for one
+    /// sync.
     #[must_use]
     pub fn large_services(&self) -> usize {
         self.pending.large()
     }
 
-    /// The number of virtual servers, addresses and set entries that are compiled and wait to be written.
+    /// Returns the number of compiled virtual servers, addresses and set entries that wait to be
+    /// written.
     #[must_use]
     pub fn pending_entries(&self) -> usize {
         self.pending.entries()
     }
 
-    /// The tables that the cluster asks for, as compiled last.
+    /// Returns the desired tables as last compiled.
     #[must_use]
     pub fn desired(&self) -> &model::Desired {
         self.compiler.desired()
     }
 
-    /// The kernel's tables as far as they are known; `None` before the first sync.
+    /// Returns the kernel's tables as far as they are known, or `None` before the first sync.
     #[must_use]
     pub fn live(&self) -> Option<&Snapshot> {
         (self.known.contains(&Column::VirtualServers)).then_some(&self.cache)
     }
 
-    /// Returns true if the virtual server `key` of the kernel is ours.
+    /// Returns true if the live virtual server `key` is ours.
     pub(crate) fn is_ours(&self, key: VirtualServerKey) -> bool {
         self.owned.is_ours(&self.cache, key)
     }
 
-    /// Foreign virtual servers, as far as is known.
+    /// Returns the foreign virtual servers, as far as they are known.
     pub fn foreign(&self) -> impl Iterator<Item = VirtualServerKey> {
         let keys = self.cache.tables.virtual_servers.keys().copied();
         keys.filter(|key| !self.is_ours(*key))
     }
 
-    /// Returns the family that the node cannot serve, as far as it has been read.
+    /// Returns the IP family that the node cannot serve, as far as it has been read.
     #[must_use]
     pub fn missing_family(&self) -> Option<&MissingFamily> {
         self.cache.node.missing.as_ref()
     }
 
-    /// All findings, in order.
+    /// Returns all findings in order.
     #[must_use]
     pub fn findings(&self) -> BTreeSet<Finding> {
         let compiled = self.compiler.findings().cloned();
         (self.findings.iter().cloned()).chain(compiled).collect()
     }
 
-    /// Readings that fail, with their history.
+    /// Returns the readings that fail, with their history.
     pub fn failing_readings(&self) -> impl Iterator<Item = (&Task, &Due)> {
         self.agenda.failing_readings()
     }
 
-    /// The addresses at which the node answers for node ports; `None` if that is everywhere.
+    /// Returns the addresses at which node ports are served, or `None` if they are served at every
+    /// address.
     #[must_use]
     pub fn node_port_addresses(&self) -> Option<&BTreeSet<IpAddr>> {
         self.compiler.node_port_addresses()
     }
 
-    /// Real servers that drain.
+    /// Returns the draining real servers.
     #[must_use]
     pub fn drains(&self) -> &BTreeMap<DrainKey, Drain> {
         self.drains.all()
     }
 
-    /// The state of the cluster, as far as is known.
+    /// Returns the state of the cluster, as far as it is known.
     #[must_use]
     pub fn cluster(&self) -> &ClusterState {
         &self.cluster
     }
 
-    /// The configuration in force.
+    /// Returns the current configuration.
     #[must_use]
     pub fn config(&self) -> &NodeConfig {
         &self.config

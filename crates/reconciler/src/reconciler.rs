@@ -1,7 +1,8 @@
-//! The state machine.
+//! The state machine of the reconcile loop.
 //!
-//! A sync reads what it needs, compares the entries it is about with the cache of the kernel's tables, and applies the
-//! difference stage by stage. The [agenda](crate::agenda) decides which sync is next and when.
+//! A sync reads the entries that it needs, compares them with the cache of the kernel's tables, and
+//! applies the difference stage by stage. The [agenda](crate::agenda) decides which sync runs next
+//! and when.
 
 mod begin;
 mod notices;
@@ -32,67 +33,75 @@ use crate::sync_run::SyncRun;
 
 use self::notices::Notices;
 
-/// Time that a change waits for others: one roll-out step changes several objects at once.
+/// Debounce time of a change. One step of a roll-out changes several objects at once.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
-/// Time that a first change waits at most while others keep coming.
+/// Longest debounce time of the first change while further changes arrive.
 const DEBOUNCE_LIMIT: Duration = Duration::from_millis(100);
 
-/// Time between two readings of the interfaces that the kernel's notices ask for.
+/// Minimum time between two readings of the interfaces that kernel notices request.
 const NOTICE_GAP: Duration = Duration::from_millis(200);
 
-/// The state machine.
+/// Reconciles the kernel tables of one node with the state of the cluster.
+///
+/// The reconciler does no IO. It receives [`Event`]s and the current time, and returns [`Effect`]s.
+/// It owns the state of the cluster, the desired tables, a cache of the kernel's tables, and the
+/// agenda.
 #[derive(Debug)]
 pub struct Reconciler {
     pub(crate) config: NodeConfig,
     pub(crate) cluster: ClusterState,
     pub(crate) compiler: Compiler,
-    /// Changes that are not compiled or not written yet.
+    /// Changes that are not yet compiled or not yet written.
     pub(crate) pending: Pending,
-    /// When the first of those came that are not compiled.
+    /// Arrival of the first change that is not yet compiled.
     changed_since: Option<Instant>,
-    /// When changes were synced last.
+    /// End of the last sync of changes.
     changes_synced: Option<Instant>,
-    /// The kernel's tables as far as they are known; torn if the last list may lack entries.
+    /// The kernel's tables as far as they are known. Torn if the last list may lack entries.
     pub(crate) cache: Snapshot,
     /// Columns of the cache that have been read.
     pub(crate) known: BTreeSet<Column>,
-    /// Which virtual servers are ours, and which are foreign.
+    /// Virtual servers that are ours and virtual servers that are foreign.
     pub(crate) owned: Owned,
     pub(crate) agenda: Agenda,
     pub(crate) drains: Drains,
     slices: Slices,
     notices: Notices,
     pub(crate) run: Option<SyncRun>,
-    /// Entries that could not be added to their sets. They are tried again with the set.
+    /// Entries that could not be added to their sets. They are retried with the set.
     failed_entries: BTreeSet<(SetName, Entry)>,
-    /// Virtual servers that this process may have added: the kernel's answer was lost, and they were not read since.
+    /// Virtual servers that this process may have added. The kernel's answer was lost, and they
+    /// have not been read since.
     unsure: BTreeSet<VirtualServerKey>,
-    /// Findings that the compiler does not know.
+    /// Findings that the compiler does not report.
     pub(crate) findings: FindingIndex<Source>,
-    /// True if the compiler follows `config` and the node.
+    /// True if the desired tables follow from `config` and the node as last read.
     compiled: bool,
     pub(crate) synced: bool,
-    /// Events of the cluster taken in, and how many of them no longer wait for a sync of changes.
+    /// Number of cluster events received, and the number of those that no longer wait for a sync of
+    /// changes.
     absorbed: u64,
     pub(crate) applied: u64,
 }
 
-/// Where a finding comes from that is not about the cluster's objects.
+/// Origin of a finding that is not about an object of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
-    /// A foreign virtual server stands in the way of this one.
+    /// A foreign virtual server that occupies the key of a desired one.
     Foreign(VirtualServerKey),
     /// Idle timeouts of the kernel.
     IdleTimeouts,
     /// Rules of other programs.
     HarmfulRules,
-    /// Reported from outside the loop, and cleared from there; a sync never clears it.
+    /// Reported from outside the loop and cleared from there. A sync never clears it.
     Reported(Box<Finding>),
 }
 
 impl Reconciler {
-    /// A reconciler that has seen nothing. `seed` spreads its attempts; `now` is when it begins.
+    /// Creates a reconciler that knows neither the cluster nor the kernel.
+    ///
+    /// `seed` randomizes the back-off. `now` is the start of the process.
     #[must_use]
     pub fn new(config: NodeConfig, seed: u64, now: Instant) -> Self {
         Self {
@@ -120,13 +129,16 @@ impl Reconciler {
         }
     }
 
-    /// Sets the number of ops of one sync at most, one at least. A small one shows in a simulation that a change may be written in parts.
+    /// Sets the maximum number of ops in one sync, at least 1. Simulations use a small limit to
+    /// test changes that are written in parts.
     pub fn limit_ops(&mut self, ops: usize) {
         self.pending.ops_at_once = ops.max(1);
     }
 
-    /// Takes in what happened at `now`, and returns what is to be done. An observe or apply effect is the last of
-    /// its batch; the next event is to be its answer.
+    /// Handles an event that happened at `now` and returns the effects to execute.
+    ///
+    /// An [`Effect::Observe`] or [`Effect::Apply`] is the last effect of its batch. The next event
+    /// must be its answer.
     pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
@@ -149,8 +161,9 @@ impl Reconciler {
         effects
     }
 
-    /// When to come back at the latest; `None` while an effect is being carried out, or while the first lists are not
-    /// in.
+    /// Returns the latest time for the next call of [`Self::handle`].
+    ///
+    /// Returns `None` while an effect is being executed, and before the first lists are complete.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.run.is_some() || !self.cluster.is_complete() {
@@ -167,7 +180,7 @@ impl Reconciler {
         self.config = config;
         self.compiled = false;
         if self.synced {
-            // What is known of the kernel is enough, even while it cannot be read.
+            // The cached tables are sufficient, even while the kernel cannot be read.
             self.agenda.advance(Task::Changes, now);
         }
         self.agenda.advance(Task::Audit, now);
@@ -178,7 +191,7 @@ impl Reconciler {
         let changed = self.cluster.absorb(event);
         self.absorbed += 1;
         if !self.cluster.is_complete() {
-            // Compiled as a whole once the lists are in.
+            // The first audit compiles the whole cluster once the lists are complete.
             return;
         }
         if !was_complete {
@@ -190,7 +203,7 @@ impl Reconciler {
         self.count_applied();
     }
 
-    /// Schedules the sync of the changes gathered so far.
+    /// Schedules the sync of the pending changes.
     fn debounce(&mut self, now: Instant) {
         let first = *self.changed_since.get_or_insert(now);
         let gathered = (now + DEBOUNCE).min(first + DEBOUNCE_LIMIT);
@@ -199,7 +212,7 @@ impl Reconciler {
         self.agenda.schedule(Task::Changes, at);
     }
 
-    /// An interface other than the dummy device changed.
+    /// Schedules a reading of the addresses after an interface other than the dummy device changed.
     fn interfaces_changed(&mut self, now: Instant) {
         let task = Task::Read(Column::Addresses);
         let last = self.agenda.last_run(&task);
@@ -209,7 +222,7 @@ impl Reconciler {
         }
     }
 
-    /// Entries left the dummy device. Unless that was this process, the kernel is read again.
+    /// Schedules an audit if entries left the dummy device that this process did not delete.
     fn lost(&mut self, lost: &Lost, now: Instant) {
         let addresses = &self.cache.tables.addresses;
         let unexpected = (lost.device && self.cache.device)
@@ -221,7 +234,7 @@ impl Reconciler {
         }
     }
 
-    /// Begins or continues a sync.
+    /// Starts or continues a sync.
     fn proceed(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         loop {
             match &mut self.run {
@@ -263,11 +276,11 @@ impl Reconciler {
         let desired = &self.compiler.desired().tables;
         let mut ops = stage.ops.iter().zip(outcomes).peekable();
         while let Some((planned, outcome)) = ops.next() {
-            match outcome.or_else(|error| gone(&planned.op, error)) {
+            match outcome.or_else(|error| treat_missing_as_deleted(&planned.op, error)) {
                 Ok(()) => {
                     cache.apply(&planned.op);
                     run.done(&planned.op);
-                    // A virtual server that is complete shares its memory with the desired one.
+                    // A complete virtual server shares its memory with the desired one.
                     if let Some(key) = planned.op.real_server_of()
                         && (ops.peek())
                             .is_none_or(|(next, _)| next.op.real_server_of() != Some(key))
@@ -306,7 +319,7 @@ impl Reconciler {
         run.stage_done();
     }
 
-    /// Counts the events taken in as applied if nothing of them waits.
+    /// Counts all received events as applied if no change is pending.
     fn count_applied(&mut self) {
         let waits = self.pending.has_changes() || self.run.is_some() || !self.compiled;
         if self.synced && !waits {
@@ -326,7 +339,7 @@ impl Reconciler {
         if reports.is_empty() {
             return;
         }
-        // An effect that waits for an answer stays the last one.
+        // An effect that waits for an answer stays the last of its batch.
         let last = match effects.last() {
             Some(Effect::Observe(_) | Effect::Apply(_)) => effects.pop(),
             _ => None,
@@ -336,8 +349,8 @@ impl Reconciler {
     }
 }
 
-/// A deletion of what another program deleted before is done.
-fn gone(op: &Op, error: OpError) -> Result<(), OpError> {
+/// Treats the deletion of an entry that is already gone as a success.
+fn treat_missing_as_deleted(op: &Op, error: OpError) -> Result<(), OpError> {
     match (op, error.kind()) {
         (Op::DelVirtualServer(_), OpErrorKind::NoSuchVirtualServer)
         | (Op::DelRealServer(..), OpErrorKind::NoSuchRealServer)

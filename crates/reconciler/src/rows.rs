@@ -1,7 +1,8 @@
-//! Everything that is known of one entry, in one row.
+//! Combined state of one entry.
 //!
-//! Each fact has one owner: the compiler holds what is desired, the cache what is live, the agenda which entries failed,
-//! [`Drains`](crate::drains::Drains) which drain. A row brings them together; it is not stored.
+//! Each fact has one owner: the compiler owns the desired state, the cache the live state, the
+//! agenda the failures, and [`Drains`](crate::drains::Drains) the drains. A row combines these
+//! facts and is not stored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,60 +15,61 @@ use crate::Reconciler;
 use crate::agenda::{Due, Failure, Task};
 use crate::entry::EntryKey;
 
-/// One entry of the kernel's tables.
+/// Combined state of one entry of the kernel's tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// The entry.
+    /// Identifies the entry.
     pub entry: EntryKey,
-    /// The Service port that asks for it; `None` if none does, or if it belongs to no Service.
+    /// The Service port that claims the entry; `None` if no Service port does.
     pub owner: Option<Arc<ServicePortName>>,
-    /// True if it is desired.
+    /// True if the entry is desired.
     pub desired: bool,
-    /// True if the kernel has it, as far as is known.
+    /// True if the entry exists in the kernel, as far as is known.
     pub live: bool,
-    /// True if it is another program's.
+    /// True if another program owns the entry.
     pub foreign: bool,
-    /// Its distance from the desired state.
+    /// Progress of the entry towards its desired state.
     pub state: EntryState,
 }
 
-/// The distance of an entry from its desired state.
+/// Progress of an entry towards its desired state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryState {
-    /// It is as desired.
+    /// The entry is in its desired state.
     Settled,
-    /// It differs and is about to be written.
+    /// The entry differs and waits to be written.
     Pending,
-    /// A change of it failed.
+    /// The last change of the entry failed.
     Failed {
-        /// Attempts in a row that failed.
+        /// Number of consecutive failures.
         failures: u32,
-        /// When the first of them failed.
+        /// Time of the first of these failures.
         since: Instant,
-        /// When it is tried again; `None` while it is being tried, or if only another configuration can help.
+        /// Time of the next attempt; `None` during the attempt, or if only another configuration
+        /// can help.
         next: Option<Instant>,
-        /// Why the last attempt failed.
+        /// Reason of the last failure.
         failure: Failure,
     },
-    /// Real servers of it drain.
+    /// Real servers of the entry drain.
     Draining(Vec<Draining>),
 }
 
-/// A real server that drains.
+/// A draining real server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draining {
-    /// The real server.
+    /// Identifies the real server.
     pub real: RealServerKey,
-    /// When it was first seen to drain.
+    /// Time when the drain was first seen.
     pub since: Instant,
-    /// When it is deleted at the latest; `None` is never.
+    /// Latest time of the deletion; `None` if there is no deadline.
     pub deadline: Option<Instant>,
-    /// Its connections when they were counted last.
+    /// Connections at the last count.
     pub connections: Connections,
 }
 
 impl Reconciler {
-    /// The row of `entry`.
+    /// Returns the combined state of `entry`.
     #[must_use]
     pub fn row(&self, entry: EntryKey) -> Row {
         let desired = self.compiler.desired();
@@ -133,7 +135,8 @@ impl Reconciler {
         }
     }
 
-    /// Rows that are not settled: failed entries first, then those with draining real servers; `limit` at most of each.
+    /// Returns the rows that are not settled: failed entries first, then entries with draining real
+    /// servers, at most `limit` of each.
     #[must_use]
     pub fn unsettled(&self, limit: usize) -> Vec<Row> {
         let mut draining: Vec<EntryKey> = (self.drains.all().keys())
@@ -150,14 +153,15 @@ impl Reconciler {
         rows
     }
 
-    /// Rows of failed entries, `limit` at most.
+    /// Returns the rows of at most `limit` failed entries.
     #[must_use]
     pub fn failed(&self, limit: usize) -> Vec<Row> {
         let entries = self.agenda.retries().map(|(entry, _)| entry.clone());
         entries.take(limit).map(|entry| self.row(entry)).collect()
     }
 
-    /// The number of entries of which a change failed, by [`EntryKey::kind`]. Kinds without one are left out.
+    /// Returns the number of entries whose last change failed, by [`EntryKey::kind`]. Kinds without
+    /// failures are left out.
     #[must_use]
     pub fn failing_kinds(&self) -> BTreeMap<&'static str, usize> {
         let mut kinds = BTreeMap::new();
@@ -167,7 +171,7 @@ impl Reconciler {
         kinds
     }
 
-    /// The number of entries of which a change failed.
+    /// Returns the number of entries whose last change failed.
     #[must_use]
     pub fn failing(&self) -> usize {
         self.agenda.retries().count()

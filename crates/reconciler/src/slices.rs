@@ -1,8 +1,9 @@
-//! Real servers of a large table, read slice by slice.
+//! Schedules the slices in which the real servers of a large table are read.
 //!
-//! Reading costs a request for each virtual server. A table of few is read whole with each list. The real servers of a
-//! larger one are read slice by slice on a clock of their own, with pauses that keep the work below a hundredth of the
-//! time, unless that would be more than a minute.
+//! Reading real servers costs one request for each virtual server. A small table is read completely
+//! in each audit. The real servers of a large table are read slice by slice on a separate schedule.
+//! The pauses keep the work below one hundredth of the time, unless that needs a pause of more than
+//! a minute.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -11,16 +12,19 @@ use std::time::{Duration, Instant};
 use ipvs::VirtualServerKey;
 use model::snapshot::Snapshot;
 
-/// Virtual servers whose real servers are read at once: a change that comes meanwhile waits for them.
+/// Number of virtual servers whose real servers are read at once. A change that arrives meanwhile
+/// waits for them.
 pub(crate) const SLICE: usize = 256;
 
-/// The pause after a reading, as a multiple of the time that it took: with comparing on top, less than a hundredth is work.
+/// The pause after a reading, as a multiple of its duration. Including the comparison, the work
+/// stays below one hundredth of the time.
 const PAUSE: u32 = 124;
 
-/// The longest pause. A reading that took long because the process was stopped must not put off the next one for hours.
+/// The longest pause. A reading that took long because the process was stopped must not delay the
+/// next one for hours.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Where the next slice begins.
+/// Position of the next slice.
 #[derive(Debug)]
 pub(crate) struct Slices {
     from: Bound<VirtualServerKey>,
@@ -35,7 +39,7 @@ impl Slices {
         }
     }
 
-    /// The virtual servers of the next slice.
+    /// Returns the virtual servers of the next slice.
     pub(crate) fn next(&mut self, live: &Snapshot, now: Instant) -> BTreeSet<VirtualServerKey> {
         if self.from == Bound::Unbounded {
             self.round_began = now;
@@ -43,8 +47,10 @@ impl Slices {
         servers_from(live, self.from).take(SLICE).collect()
     }
 
-    /// The slice that ends with `last` was compared; reading took `took`. Returns when the next one is due, and whether
-    /// this one ended a round. A round takes `period` at least.
+    /// Records that the slice that ends with `last` was compared; its reading took `took`.
+    ///
+    /// Returns when the next slice is due, and true if this slice ended a round. A round takes at
+    /// least `period`.
     pub(crate) fn done(
         &mut self,
         live: &Snapshot,
@@ -71,7 +77,7 @@ pub(crate) fn is_large(live: &Snapshot) -> bool {
     live.tables.virtual_servers.len() > SLICE
 }
 
-/// The pause after a reading that took `took`.
+/// Returns the pause after a reading that took `took`.
 pub(crate) fn pause(took: Duration) -> Duration {
     took.saturating_mul(PAUSE).min(LONGEST_PAUSE)
 }

@@ -1,4 +1,4 @@
-//! One sync under way: readings, then a plan, applied stage by stage.
+//! A sync in progress: its readings, then its plan, applied stage by stage.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -23,50 +23,52 @@ struct Reading {
     scope: Scope,
 }
 
-/// The subject of a sync and how far it is.
+/// The entries of a sync and its progress.
 #[derive(Debug)]
 pub(crate) struct SyncRun {
     pub(crate) trigger: Trigger,
-    /// The tasks that were taken for it.
+    /// The tasks that this sync runs.
     pub(crate) tasks: Vec<Task>,
     pub(crate) began: Instant,
-    /// Readings to be done before it is planned.
+    /// Readings to execute before the plan is made.
     readings: VecDeque<Reading>,
-    /// The reading that is being done, and when it began.
+    /// The reading in progress and its start.
     reading: Option<(Column, Instant)>,
-    /// Columns of which everything was read.
+    /// Columns that were read completely.
     pub(crate) read: BTreeSet<Column>,
     /// Virtual servers that were read with their real servers.
     pub(crate) servers: BTreeSet<VirtualServerKey>,
     /// True if every virtual server was read with its real servers.
     pub(crate) all_servers: bool,
-    /// Addresses of the dummy device that are not as the cache had them, and whether the device is not.
+    /// Addresses of the dummy device that differ from the cache.
     pub(crate) moved: BTreeSet<IpAddr>,
+    /// True if the existence of the dummy device differs from the cache.
     pub(crate) device_moved: bool,
-    /// Entries that are compared.
+    /// Entries to compare.
     pub(crate) keys: TableKeys,
-    /// Of these, those that the cluster changed since the last sync: a difference there is no drift.
+    /// The part of `keys` that the cluster changed since the last sync. A difference there is not
+    /// drift.
     pub(crate) expected: TableKeys,
-    /// The first sync of this process: no difference is drift.
+    /// True in the first sync of this process, where no difference is drift.
     pub(crate) first: bool,
-    /// A reading was disturbed by another writer: nothing is deleted.
+    /// True if another writer disturbed a reading. Nothing is deleted then.
     pub(crate) torn: bool,
-    /// The number of events of the cluster that are applied once it ends.
+    /// Number of cluster events that are applied once this sync ends.
     pub(crate) covers: Option<u64>,
     pub(crate) summary: Summary,
-    /// Entries of which an op failed, and why.
+    /// Entries with a failed op, and the error.
     pub(crate) failures: BTreeMap<EntryKey, OpErrorKind>,
-    /// Entries of which an op was not tried because one that it needs had failed.
+    /// Entries with an op that was skipped because a prerequisite failed.
     pub(crate) blocked: BTreeSet<EntryKey>,
     pub(crate) failed_ops: usize,
-    /// Entries of the ops that are too many for one sync.
+    /// Entries of the ops that exceed the limit of one sync.
     pub(crate) left: TableKeys,
-    /// Virtual servers among them of which a drain ends: they are read again before that.
+    /// Virtual servers in `left` with a drain that ends. They are read again before the drain ends.
     pub(crate) left_drains: BTreeSet<VirtualServerKey>,
     gate: DependencyGate,
     stages: VecDeque<Stage>,
     applying: bool,
-    /// When the last reading ended and the plan was made.
+    /// Time when the readings ended and the plan was made.
     planned_at: Option<Instant>,
 }
 
@@ -101,13 +103,13 @@ impl SyncRun {
         }
     }
 
-    /// The same, with a reading to be done first.
+    /// Adds a reading to a new sync.
     pub(crate) fn reading(mut self, column: Column, scope: Scope) -> Self {
         self.readings.push_back(Reading { column, scope });
         self
     }
 
-    /// Adds readings of these virtual servers with their real servers, before those that wait.
+    /// Inserts readings of these virtual servers with their real servers before the other readings.
     pub(crate) fn read_servers(&mut self, keys: &[VirtualServerKey]) {
         self.servers.extend(keys);
         for keys in keys.chunks(SLICE) {
@@ -117,24 +119,24 @@ impl SyncRun {
         }
     }
 
-    /// Adds a reading after those that wait.
+    /// Appends a reading.
     pub(crate) fn read_later(&mut self, column: Column, scope: Scope) {
         self.readings.push_back(Reading { column, scope });
     }
 
-    /// Begins the next reading; `None` if there is none.
+    /// Starts the next reading. Returns `None` if no reading is left.
     pub(crate) fn next_reading(&mut self, now: Instant) -> Option<Scope> {
         let Reading { column, scope } = self.readings.pop_front()?;
         self.reading = Some((column, now));
         Some(scope)
     }
 
-    /// Ends the reading that is being done: its column, and when it began.
+    /// Ends the reading in progress and returns its column and its start.
     pub(crate) fn take_reading(&mut self) -> Option<(Column, Instant)> {
         self.reading.take()
     }
 
-    /// Returns true if an effect of it is being carried out.
+    /// Returns true if an effect of this sync is being executed.
     pub(crate) fn is_waiting(&self) -> bool {
         self.applying || self.reading.is_some()
     }
@@ -143,7 +145,8 @@ impl SyncRun {
         self.planned_at.is_some()
     }
 
-    /// The duration of its readings: the time up to `now` if it has no plan. Writing is not counted.
+    /// Returns the duration of the readings, up to `now` if there is no plan yet. The time of
+    /// writing is not counted.
     pub(crate) fn time_of_reading(&self, now: Instant) -> Duration {
         let end = self.planned_at.unwrap_or(now);
         end.saturating_duration_since(self.began)
@@ -153,12 +156,12 @@ impl SyncRun {
         self.trigger == Trigger::Audit
     }
 
-    /// Returns true if it was begun to read a column again.
+    /// Returns true if this sync reads one column again.
     pub(crate) fn is_of_column(&self) -> bool {
         matches!(self.tasks[..], [Task::Read(_)])
     }
 
-    /// Returns true if `entry` was read whole.
+    /// Returns true if `entry` was read completely.
     pub(crate) fn has_read(&self, entry: &EntryKey) -> bool {
         match entry {
             EntryKey::VirtualServer(key) => self.all_servers || self.servers.contains(key),
@@ -166,8 +169,12 @@ impl SyncRun {
         }
     }
 
-    /// Leaves ops of `plan` after the first `limit` to later syncs: none of the first ones depends on them. The first sync does them
-    /// all, since nothing else is done before it has ended, and so does one whose reading was torn, since it has read what it adds.
+    /// Leaves the ops after the first `limit` to later syncs. No op within the limit depends on
+    /// them.
+    ///
+    /// Two kinds of syncs have no limit:
+    /// - the first sync, since no other task runs before it ends
+    /// - a sync with a torn reading, since it has read the entries that it adds
     pub(crate) fn limit(&mut self, plan: &mut Plan, limit: usize) {
         if !self.first && !self.torn {
             for planned in plan.split_off(limit).ops() {
@@ -179,7 +186,7 @@ impl SyncRun {
         }
     }
 
-    /// Gives it its plan, made at `now`. `gate` knows what earlier syncs left undone.
+    /// Sets the plan, made at `now`. `gate` knows the entries that earlier syncs could not write.
     pub(crate) fn plan(&mut self, plan: Plan, gate: DependencyGate, now: Instant) {
         self.summary = plan.summary();
         self.stages = plan.stages.into();
@@ -187,7 +194,8 @@ impl SyncRun {
         self.planned_at = Some(now);
     }
 
-    /// The next ops to apply; `None` at the end. Ops that depend on one that failed are skipped.
+    /// Returns the next ops to apply, or `None` at the end. Ops with a failed prerequisite are
+    /// skipped.
     pub(crate) fn next_stage(&mut self) -> Option<Stage> {
         while let Some(stage) = self.stages.pop_front() {
             let (ops, blocked) = self.gate.admit(stage.ops);

@@ -17,14 +17,14 @@ use model::{ClusterEvent, NodeConfig, Object, ObjectKind, ObjectName, text};
 
 use crate::{Column, Effect, Event, Reconciler, Report, Trigger};
 
-/// A node whose time is moved by hand.
+/// A node with a simulated clock.
 struct Node {
     kernel: MemoryKernel,
     reconciler: Reconciler,
     now: Instant,
     /// The duration of a reading.
     reading: Duration,
-    /// The duration of the next reading, if it is another one.
+    /// Duration of the next reading, if it differs.
     next_reading: Option<Duration>,
     /// The duration of a stage of changes.
     writing: Duration,
@@ -45,7 +45,7 @@ impl Node {
         }
     }
 
-    /// A node with Service `web` and these endpoints, synchronised.
+    /// Creates a synced node with Service `web` and these endpoints.
     fn with_web(config: NodeConfig, endpoints: &[[u8; 4]]) -> Self {
         let mut node = Self::new(config);
         node.start(endpoints);
@@ -53,7 +53,7 @@ impl Node {
         node
     }
 
-    /// The first lists come in: Service `web` with these endpoints.
+    /// Completes the first lists with Service `web` and these endpoints.
     fn start(&mut self, endpoints: &[[u8; 4]]) {
         self.list([
             Object::Service(web()),
@@ -61,14 +61,14 @@ impl Node {
         ]);
     }
 
-    /// The first lists come in with these objects.
+    /// Completes the first lists with these objects.
     fn list(&mut self, objects: impl IntoIterator<Item = Object>) {
         for event in fixtures::lists(objects) {
             self.cluster(event);
         }
     }
 
-    /// The number of the op, from now, by which IPv4 rules are first written on an empty node.
+    /// Returns the number of the op that first writes IPv4 rules on an empty node.
     fn rules_op() -> u64 {
         let node = Self::with_web(config(), &[[10, 1, 0, 1]]);
         let desired = node.reconciler.desired();
@@ -77,14 +77,14 @@ impl Node {
         let place = plan
             .ops()
             .position(|planned| matches!(planned.op, model::Op::PatchRules(..)));
-        place.expect("rules are written") as u64
+        place.expect("the plan writes IPv4 rules") as u64
     }
 
     fn cluster(&mut self, event: ClusterEvent) {
         self.handle(Event::Cluster(event));
     }
 
-    /// Lets the time pass, and then what is due at its end, one task after the other.
+    /// Advances the clock, then runs all tasks that are due, one after the other.
     fn pass(&mut self, time: Duration) {
         self.now += time;
         self.handle(Event::Timeout);
@@ -143,7 +143,7 @@ fn config() -> NodeConfig {
 }
 
 #[test]
-fn the_first_lists_lead_to_one_synchronisation() {
+fn complete_lists_lead_to_one_sync() {
     let node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     assert!(node.reconciler.is_settled());
     let live = node.kernel.tables();
@@ -168,7 +168,7 @@ fn changes_are_gathered_for_a_moment() {
 }
 
 #[test]
-fn changes_that_keep_coming_do_not_wait_forever() {
+fn continuous_changes_are_applied_within_the_debounce_limit() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let writes = node.kernel.counts().ops;
     for number in 2..=30 {
@@ -185,7 +185,7 @@ fn changes_that_keep_coming_do_not_wait_forever() {
 }
 
 #[test]
-fn min_sync_period_keeps_synchronisations_apart() {
+fn min_sync_period_spaces_syncs() {
     let config = NodeConfig {
         min_sync_period: Duration::from_secs(1),
         ..config()
@@ -199,7 +199,7 @@ fn min_sync_period_keeps_synchronisations_apart() {
 }
 
 #[test]
-fn a_change_that_changes_nothing_leads_to_nothing() {
+fn an_unchanged_object_causes_no_sync() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.cluster(slice(&[[10, 1, 0, 1]]));
     assert!(node.reconciler.is_settled());
@@ -238,7 +238,7 @@ fn a_failure_holds_up_nothing_else() {
     assert_eq!(node.real_servers().len(), 2);
 }
 
-/// Deleting the old endpoint would leave the Service with none.
+/// Deleting the old endpoint would leave the Service without endpoints.
 #[test]
 fn an_old_real_server_stays_while_the_new_one_cannot_be_added() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
@@ -249,7 +249,7 @@ fn an_old_real_server_stays_while_the_new_one_cannot_be_added() {
     assert_eq!(
         node.real_servers(),
         ["-a -t 10.96.0.1:80 -r 10.1.0.1:8080 -m -w 1"],
-        "it goes on getting connections"
+        "the old endpoint still gets connections"
     );
     node.pass(Duration::from_millis(100));
     assert_eq!(
@@ -266,9 +266,10 @@ fn an_old_real_server_stays_while_the_new_one_cannot_be_added() {
     );
 }
 
-/// The pause after a long list keeps readings rare. A first sync writes for minutes, which is no reason to wait.
+/// The pause after a slow audit keeps readings rare. Slow writes of the first sync must not extend
+/// it.
 #[test]
-fn slow_writing_does_not_put_off_the_next_audit() {
+fn slow_writes_do_not_delay_the_next_audit() {
     let mut node = Node::new(config());
     node.writing = Duration::from_secs(20);
     node.start(&[[10, 1, 0, 1]]);
@@ -278,7 +279,7 @@ fn slow_writing_does_not_put_off_the_next_audit() {
 }
 
 #[test]
-fn an_audit_comes_each_sync_period() {
+fn an_audit_runs_each_sync_period() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let readings = node.kernel.counts().observations;
     node.pass(Duration::from_secs(29));
@@ -289,7 +290,7 @@ fn an_audit_comes_each_sync_period() {
 }
 
 #[test]
-fn a_kernel_that_cannot_be_read_is_asked_again() {
+fn a_failed_reading_is_retried() {
     let mut node = Node::new(config());
     node.kernel.fail_observations(2);
     for kind in ObjectKind::ALL {
@@ -314,8 +315,8 @@ fn web_key() -> VirtualServerKey {
     }
 }
 
-/// A node whose endpoint 10.1.0.2 has `connections` and leaves: terminating at first where `terminates`,
-/// then gone.
+/// Returns a node whose endpoint 10.1.0.2 has `connections` and leaves. If `terminates` is true,
+/// the endpoint terminates before it is removed.
 fn leaving(config: NodeConfig, connections: u32, terminates: bool) -> Node {
     let mut node = Node::with_web(config, &[[10, 1, 0, 1], [10, 1, 0, 2]]);
     let count = Connections {
@@ -335,13 +336,13 @@ fn leaving(config: NodeConfig, connections: u32, terminates: bool) -> Node {
     node
 }
 
-/// The number of real servers that were deleted since the beginning.
-fn farewells(node: &Node) -> usize {
+/// Returns the number of real servers deleted so far.
+fn deletions(node: &Node) -> usize {
     2 - node.real_servers().len()
 }
 
 #[test]
-fn another_configuration_is_applied_at_once_and_is_no_drift() {
+fn a_new_configuration_is_applied_at_once_and_is_not_drift() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let mut config = config();
     config.scheduler = ipvs::Scheduler("wrr".into());
@@ -360,7 +361,7 @@ fn another_configuration_is_applied_at_once_and_is_no_drift() {
 }
 
 #[test]
-fn an_address_that_the_node_gets_is_served_at_once() {
+fn a_new_node_address_is_served_at_once() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let mut service = web();
     service.kind = model::cluster::ServiceKind::NodePort;
@@ -382,7 +383,7 @@ fn an_address_that_the_node_gets_is_served_at_once() {
 }
 
 #[test]
-fn what_others_found_is_told_once_and_stays() {
+fn an_external_finding_is_reported_once_and_stays() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let finding = model::Finding {
         code: model::Code::OtherModesLeftovers,
@@ -408,7 +409,7 @@ fn what_others_found_is_told_once_and_stays() {
 }
 
 #[test]
-fn what_hands_took_from_a_set_or_a_chain_is_put_back() {
+fn deleted_set_entries_and_rules_are_restored() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let tables = node.kernel.tables();
     let set = model::sets::SetKind::ClusterIp.name(AddressFamily::Ipv4);
@@ -420,7 +421,7 @@ fn what_hands_took_from_a_set_or_a_chain_is_put_back() {
     assert!((node.reports.iter()).any(|report| matches!(report, Report::Drift(_))));
 }
 
-/// Without rules a virtual server would be open to everybody.
+/// Without rules a virtual server would be open to every client.
 #[test]
 fn nothing_new_is_served_while_the_rules_cannot_be_written() {
     let mut node = Node::new(config());
@@ -434,9 +435,9 @@ fn nothing_new_is_served_while_the_rules_cannot_be_written() {
     assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
 }
 
-/// Each entry has a time of its own to be tried again, and the rules are behind.
+/// The retries of the virtual server and of the rules run at different times.
 #[test]
-fn nothing_new_is_served_however_often_the_rules_fail() {
+fn no_new_virtual_server_during_repeated_rule_failures() {
     let mut node = Node::new(config());
     let rules = Part::Rules(AddressFamily::Ipv4);
     let held = (node.kernel).hold(FaultRule::refuse(rules, OpErrorKind::FilterRefused));
@@ -451,7 +452,7 @@ fn nothing_new_is_served_however_often_the_rules_fail() {
     assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
 }
 
-/// As in a container without privileges, or in another network namespace.
+/// A container without privileges, or another network namespace, refuses writes of settings.
 #[test]
 fn a_setting_that_cannot_be_written_is_told_once() {
     let mut node = Node::new(config());
@@ -469,7 +470,8 @@ fn a_setting_that_cannot_be_written_is_told_once() {
     assert_eq!(failures(&node), 1);
 }
 
-/// Whoever writes a Service chooses no name that the kernel makes a module's: each gets the configured scheduler.
+/// The name of a scheduler in a Service must not load a kernel module. Each Service gets the
+/// configured scheduler.
 #[test]
 fn services_with_unknown_schedulers_are_served_with_the_configured_one() {
     let mut node = Node::new(config());

@@ -36,9 +36,10 @@ pub use self::connect::{ConnectError, Connection, Tried, connect};
 pub use self::permissions::{PERMISSIONS, Permission};
 pub use self::requests::{LATENCY_BUCKETS, Latencies, RequestCounts, RequestStats};
 pub use self::server::ServerHost;
-pub use self::settings::{BackoffSettings, KubeSettings, Nodes};
+pub use self::settings::{KubeSettings, Nodes};
+pub use model::BackoffSettings;
 
-use self::backoff::Backoff;
+use self::backoff::Retries;
 use self::problem::RequestError;
 use self::resource::{Memory, Watched};
 use self::resource_sink::ResourceSink;
@@ -164,7 +165,7 @@ impl Source {
     /// Watches resources that every API server has.
     async fn watch_always<K: Watched>(&self) {
         let mut sink = self.resource_sink(K::KIND);
-        let mut backoff = Backoff::new(&self.settings.backoff);
+        let mut backoff = Retries::new(self.settings.backoff);
         loop {
             match self.watch::<K>(&mut sink, &mut backoff).await {
                 Ended::ReceiverGone => return,
@@ -183,7 +184,7 @@ impl Source {
     /// out to have them no longer.
     async fn watch_endpoints(&self) {
         let mut sink = self.resource_sink(ObjectKind::EndpointSlice);
-        let mut backoff = Backoff::new(&self.settings.backoff);
+        let mut backoff = Retries::new(self.settings.backoff);
         loop {
             let error = match serves_slices(&self.connection.client, &self.settings).await {
                 Ok(slices) => {
@@ -208,7 +209,7 @@ impl Source {
         }
     }
 
-    async fn watch<K: Watched>(&self, sink: &mut ResourceSink, backoff: &mut Backoff) -> Ended {
+    async fn watch<K: Watched>(&self, sink: &mut ResourceSink, backoff: &mut Retries) -> Ended {
         let Connection { client, server, .. } = &self.connection;
         Watcher::<K>::new(client.clone(), server, &self.settings, sink, backoff)
             .run()

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::namespace::Namespace;
 use crate::socket::{Protocol, bind, check, length_of, raw, stream};
+use crate::speed::scaled;
 
 /// Result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,14 +127,14 @@ fn attempt(
     }
 }
 
-/// Waits for one of the events or an error. Returns false after `patience`.
+/// Waits for one of the events or an error. Returns false after `patience`, [`scaled`].
 fn happens(socket: &OwnedFd, events: libc::c_short, patience: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd {
         fd: socket.as_raw_fd(),
         events,
         revents: 0,
     };
-    let time = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
+    let time = libc::c_int::try_from(scaled(patience).as_millis()).unwrap_or(libc::c_int::MAX);
     // SAFETY: one descriptor is passed, and it outlives the call.
     let count = unsafe { libc::poll(&raw mut poll, 1, time) };
     check(count.min(0))?;

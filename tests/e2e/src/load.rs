@@ -14,6 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::probe::{Answer, parse, request};
 use crate::socket::{Protocol, bind, reset_at_end};
+use crate::speed::scaled;
 use crate::wire;
 
 /// Time limit of an answer.
@@ -118,7 +119,7 @@ impl Load {
     /// A request was not answered, or there were too few answers in a minute.
     pub fn complete(self, least: usize) -> Outcome<Sum> {
         let begin = Instant::now();
-        while self.answers() < least && begin.elapsed() < ENOUGH {
+        while self.answers() < least && begin.elapsed() < scaled(ENOUGH) {
             thread::sleep(PAUSE);
         }
         let sum = self.stop();
@@ -235,7 +236,7 @@ impl Surge {
             let took = connection.since.elapsed();
             let answer = match is_ready {
                 true => self.answer(connection),
-                false if took > 3 * PATIENCE => Err(self.gives_up(connection)),
+                false if took > scaled(3 * PATIENCE) => Err(self.gives_up(connection)),
                 false => return true,
             };
             match answer {
@@ -257,7 +258,10 @@ impl Surge {
             true => "no answer on the connection",
             false => "no connection",
         };
-        io::Error::other(format!("{came} from port {port} in {:?}", 3 * PATIENCE))
+        io::Error::other(format!(
+            "{came} from port {port} in {:?}",
+            scaled(3 * PATIENCE)
+        ))
     }
 
     fn answer(&self, connection: &Waiting) -> io::Result<Answer> {

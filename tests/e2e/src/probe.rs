@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::socket::{Protocol, connect, fresh, reset_at_end};
+use crate::speed::scaled;
 use crate::wire::routed;
 
 /// Requests to a Service: a new connection, or a datagram from a new socket, for each request.
@@ -116,7 +117,7 @@ fn datagram(
 ) -> io::Result<String> {
     let socket = UdpSocket::bind(fresh(source, target))?;
     socket.connect(target)?;
-    socket.set_read_timeout(Some(patience))?;
+    socket.set_read_timeout(Some(scaled(patience)))?;
     socket.send(b"who?\n")?;
     let mut buffer = [0; 512];
     let length = socket.recv(&mut buffer)?;

@@ -8,6 +8,8 @@ use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use crate::speed::scaled;
+
 /// Protocol of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
@@ -85,8 +87,8 @@ pub(crate) fn listen_alone(protocol: Protocol, address: SocketAddr) -> io::Resul
     Ok(TcpListener::from(socket))
 }
 
-/// Connects over TCP or SCTP, from `source` if given. Every call takes at most `patience`. Port 0
-/// means a fresh port.
+/// Connects over TCP or SCTP, from `source` if given. Every call takes at most `patience`,
+/// [`scaled`]. Port 0 means a fresh port.
 pub(crate) fn connect(
     protocol: Protocol,
     source: Option<SocketAddr>,
@@ -94,7 +96,7 @@ pub(crate) fn connect(
     patience: Duration,
 ) -> io::Result<TcpStream> {
     let socket = stream(protocol, target)?;
-    let time = timeval(patience);
+    let time = timeval(scaled(patience));
     // The timeout for sending applies to connecting too.
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &time)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &time)?;

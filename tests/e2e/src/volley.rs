@@ -14,6 +14,7 @@ use crate::failure::{Context as _, Outcome};
 use crate::namespace::Namespace;
 use crate::probe::{Answer, parse};
 use crate::socket::{Protocol, bind};
+use crate::speed::scaled;
 use crate::wire::{connect, local_port, readable, receive, routed, send, socket};
 use icmp::{Icmp, Key, Message};
 
@@ -148,7 +149,7 @@ impl Sky {
                     place,
                     key,
                     socket,
-                    deadline: now + time,
+                    deadline: now + scaled(time),
                     then,
                 });
             }

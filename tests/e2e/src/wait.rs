@@ -4,14 +4,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
+use crate::speed::scaled;
 
 const STEP: Duration = Duration::from_millis(20);
 
-/// Repeats `attempt` until it succeeds. Returns its result.
+/// Repeats `attempt` until it succeeds. Returns its result. The time limit is [`scaled`].
 ///
 /// # Errors
 /// The last failure, when `time` is over.
 pub fn within<T>(time: Duration, mut attempt: impl FnMut() -> Outcome<T>) -> Outcome<T> {
+    let time = scaled(time);
     let end = Instant::now() + time;
     loop {
         match attempt() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use super::lanes;
 use super::targets::{self, Built, VmTest};
 use super::{Arguments, Outcome, Step};
 use crate::bench;
@@ -96,37 +97,37 @@ pub(crate) fn vm(
     if chosen.is_empty() {
         return Err(Error::new("the workspace has no such VM tests"));
     }
-    let mut sum = Counts::default();
-    let mut bundle = None;
+    let needs_image = |test: &&VmTest| test.needs.image && spec.backend == Backend::Uml;
+    let bundle = match chosen.iter().copied().any(|test| needs_image(&test)) {
+        true => Some(image::test_bundle(project)?),
+        false => None,
+    };
+    let mut specs = Vec::new();
     for test in chosen {
-        let mut spec = spec_of(spec, &built, test, arguments);
-        if test.needs.image && spec.backend == Backend::Uml {
-            let bundle = match &bundle {
-                Some(bundle) => bundle,
-                None => bundle.insert(image::test_bundle(project)?),
-            };
+        let mut whole = spec_of(spec, &built, test, arguments);
+        if let Some(bundle) = bundle.as_ref().filter(|_| needs_image(&test)) {
             let name = bundle.to_string_lossy().into_owned();
-            spec.env.push(("E2E_IMAGE".to_owned(), name));
+            whole.env.push(("E2E_IMAGE".to_owned(), name));
         }
-        say(format_args!("VM: test {} of {}", test.target, test.package));
-        sum += match vm::run(project, &spec) {
-            Ok(run) => {
-                say(format_args!(
-                    "VM: booted in {:.1} s",
-                    run.boot.as_secs_f64()
-                ));
-                Counts::of_program(&String::from_utf8_lossy(&run.stdout), run.status == 0)
-            }
-            Err(error) => {
-                say(error);
-                Counts {
-                    failed: 1,
-                    ..Counts::default()
-                }
-            }
-        };
+        specs.extend(shards(whole, test.needs.shards, arguments));
     }
-    Ok(sum)
+    Ok(lanes::run(project, specs))
+}
+
+/// The VMs among which the tests of one program are divided. Chosen tests run in one.
+fn shards(whole: VmSpec, count: Option<u64>, arguments: &[String]) -> Vec<VmSpec> {
+    match count {
+        Some(count) if count > 1 && arguments.is_empty() => (1..=count)
+            .map(|number| {
+                let mut shard = whole.clone();
+                shard.name = format!("{}-{number}", whole.name);
+                let which = format!("{number}/{count}");
+                shard.env.push(("VM_SHARD".to_owned(), which));
+                shard
+            })
+            .collect(),
+        _ => vec![whole],
+    }
 }
 
 /// The VM for one test program.
@@ -212,8 +213,22 @@ fn instructions(project: &Project, arguments: &[String]) -> Result<Outcome> {
 }
 
 fn unit(project: &Project, arguments: &[String]) -> Result<Outcome> {
+    let mut tests = vec!["--lib".to_owned(), "--bins".to_owned()];
+    for name in targets::host_tests(project.packages())? {
+        tests.extend(["--test".to_owned(), name]);
+    }
+    let mut sum = cargo_test(project, &tests, arguments)?;
+    sum += cargo_test(project, &["--doc".to_owned()], arguments)?;
+    Ok(Outcome::Tests(sum))
+}
+
+/// Runs `cargo test` for some targets of the workspace.
+fn cargo_test(project: &Project, which: &[String], arguments: &[String]) -> Result<Counts> {
     let mut child = cargo()
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .args(["test", "--workspace", "--no-fail-fast", "--features"])
+        .arg(targets::features(project))
+        .args(which)
+        .arg("--")
         .args(arguments)
         .current_dir(&project.root)
         .stdin(Stdio::null())
@@ -236,8 +251,8 @@ fn unit(project: &Project, arguments: &[String]) -> Result<Outcome> {
         }
     }
     let status = child.wait().context(|| "waiting for `cargo test`")?;
-    Ok(Outcome::Tests(Counts::of_program(
+    Ok(Counts::of_program(
         &String::from_utf8_lossy(&all),
         status.success(),
-    )))
+    ))
 }

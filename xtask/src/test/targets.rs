@@ -15,7 +15,7 @@ use crate::say::say;
 /// The feature that a test target requires when it is to run in the VM.
 const FEATURE: &str = "vm";
 
-/// Packages whose programs no test in a VM starts. QEMU's guests hold all other programs in memory, as initrd.
+/// Packages whose programs no test in a VM starts. QEMU's guests hold the other programs in memory, as initrd.
 const NOT_STARTED: [&str; 5] = ["bench", "convergence", "fuzz", "scale", "workloads"];
 
 /// A built test program.
@@ -44,6 +44,8 @@ pub(crate) struct Needs {
     pub(crate) timeout_seconds: Option<u64>,
     /// `image`: the container image, which the program finds by `E2E_IMAGE`.
     pub(crate) image: bool,
+    /// `shards`: the number of guests among which the program's tests are divided, by `VM_SHARD`.
+    pub(crate) shards: Option<u64>,
 }
 
 impl Needs {
@@ -71,6 +73,9 @@ impl Needs {
                     needs.timeout_seconds = Some(value.as_u64().ok_or_else(wrong)?);
                 }
                 "image" => needs.image = value.as_bool().ok_or_else(wrong)?,
+                "shards" => {
+                    needs.shards = Some(value.as_u64().filter(|n| *n > 0).ok_or_else(wrong)?);
+                }
                 _ => return Err(wrong()),
             }
         }
@@ -105,22 +110,19 @@ pub(crate) fn build(project: &Project) -> Result<Built> {
             "no test target of the workspace requires the feature `vm`",
         ));
     }
-    let features: Vec<String> = project
-        .packages()
-        .filter(|package| package["features"].get(FEATURE).is_some())
-        .filter_map(|package| Some(format!("{}/{FEATURE}", package["name"].as_str()?)))
-        .collect();
-    let features = features.join(",");
     say("building the VM tests");
-    let mut build = vec!["build", "--workspace", "--bins", "--features", &*features];
-    build.extend(NOT_STARTED.iter().flat_map(|name| ["--exclude", name]));
-    let programs = cargo_json(project, &build)?;
-    let tests = cargo_json(
+    let artifacts = cargo_json(
         project,
-        &["test", "--no-run", "--workspace", "--features", &features],
+        &[
+            "test",
+            "--no-run",
+            "--workspace",
+            "--features",
+            &features(project),
+        ],
     )?;
-    let tests = pick(wanted, &tests)?;
-    let programs = programs_of(&programs);
+    let tests = pick(wanted, &artifacts)?;
+    let programs = programs_of(&artifacts);
     Ok(Built {
         directory: programs
             .first()
@@ -129,6 +131,44 @@ pub(crate) fn build(project: &Project) -> Result<Built> {
         tests,
         programs,
     })
+}
+
+/// The members' `vm` features, for cargo. Every step builds with them: what they share is then built once.
+pub(crate) fn features(project: &Project) -> String {
+    let features: Vec<String> = project
+        .packages()
+        .filter(|package| package["features"].get(FEATURE).is_some())
+        .filter_map(|package| Some(format!("{}/{FEATURE}", package["name"].as_str()?)))
+        .collect();
+    features.join(",")
+}
+
+/// The names of the test targets that run on the host.
+///
+/// # Errors
+/// When a test target that needs the VM has the name of one of them: cargo chooses test targets by name alone.
+pub(crate) fn host_tests<'a>(
+    packages: impl Iterator<Item = &'a Value>,
+) -> Result<BTreeSet<String>> {
+    let (mut host, mut vm) = (BTreeSet::new(), BTreeSet::new());
+    for package in packages {
+        for target in package["targets"].as_array().into_iter().flatten() {
+            let name = target["name"].as_str().unwrap_or_default().to_owned();
+            let required = &target["required-features"];
+            if !contains(&target["kind"], "test") {
+            } else if contains(required, FEATURE) {
+                vm.insert(name);
+            } else if required.as_array().is_none_or(Vec::is_empty) {
+                host.insert(name);
+            }
+        }
+    }
+    match host.intersection(&vm).next() {
+        Some(name) => Err(Error::new(format!(
+            "two test targets are named {name}, of which one needs the VM: rename one"
+        ))),
+        None => Ok(host),
+    }
 }
 
 /// The test targets that require the feature.
@@ -187,9 +227,18 @@ fn programs_of(artifacts: &[Value]) -> BTreeSet<PathBuf> {
     artifacts
         .iter()
         .filter(|artifact| contains(&artifact["target"]["kind"], "bin"))
+        .filter(|artifact| artifact["profile"]["test"] == false)
         .filter(|artifact| artifact["target"]["name"] != env!("CARGO_PKG_NAME"))
+        .filter(|artifact| !NOT_STARTED.iter().any(|name| is_of(artifact, name)))
         .filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from))
         .collect()
+}
+
+/// Returns true if an artifact is of the member `package`, whose directory has its name.
+fn is_of(artifact: &Value, package: &str) -> bool {
+    let manifest = artifact["manifest_path"].as_str().map(Path::new);
+    let directory = manifest.and_then(Path::parent);
+    directory.is_some_and(|directory| directory.ends_with(package))
 }
 
 fn contains(list: &Value, word: &str) -> bool {

@@ -91,7 +91,7 @@ impl Arguments {
             files: file.clone(),
             directory: PathBuf::new(),
             command: command.clone(),
-            stream: true,
+            lane: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::guard::Guard;
 use super::job::Job;
+use super::output::Output;
 use super::{VmRun, VmSpec};
 use crate::error::{Context, Error, Result};
 
@@ -45,7 +46,7 @@ enum Event {
 }
 
 /// Runs the machine to its end.
-pub(crate) fn run(machine: Machine, spec: &VmSpec, job: &Job) -> Result<VmRun> {
+pub(crate) fn run(machine: Machine, spec: &VmSpec, job: &Job, output: &Output) -> Result<VmRun> {
     let Machine { command, archive } = machine;
     let started = Instant::now();
     let log = File::create(&job.log).context(|| format!("creating {}", job.log.display()))?;
@@ -53,9 +54,9 @@ pub(crate) fn run(machine: Machine, spec: &VmSpec, job: &Job) -> Result<VmRun> {
     let id = i32::try_from(child.id()).unwrap_or(0);
     let guard = Guard::new(id);
     let [stdout, stderr, control, console] = pipes;
-    let console = copy(console, true, || log);
-    let stdout = copy(stdout, spec.stream, std::io::stdout);
-    let stderr = copy(stderr, spec.stream, std::io::stderr);
+    let console = copy(console, log);
+    let stdout = copy(stdout, output.writer(std::io::stdout()));
+    let stderr = copy(stderr, output.writer(std::io::stderr()));
     let (sender, events) = channel();
     listen(control, sender.clone());
     wait(id, sender);
@@ -111,22 +112,16 @@ fn start(mut command: Command) -> Result<(Child, [PipeReader; 4])> {
 }
 
 /// Copies a pipe to an output as it comes, and keeps it all.
-fn copy<W: Write>(
-    mut pipe: PipeReader,
-    stream: bool,
-    output: impl FnOnce() -> W + Send + 'static,
-) -> JoinHandle<Vec<u8>> {
+fn copy(mut pipe: PipeReader, mut output: impl Write + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
-        let (mut all, mut buffer, mut output) = (Vec::new(), vec![0; 64 * 1024], output());
+        let (mut all, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
         loop {
             match pipe.read(&mut buffer) {
                 Ok(0) | Err(_) => return all,
                 Ok(length) => {
-                    if stream {
-                        // A reader that went away is no reason to stop the guest.
-                        let _ = output.write_all(&buffer[..length]);
-                        let _ = output.flush();
-                    }
+                    // The guest goes on when the reader of its output has gone.
+                    let _ = output.write_all(&buffer[..length]);
+                    let _ = output.flush();
                     all.extend_from_slice(&buffer[..length]);
                 }
             }

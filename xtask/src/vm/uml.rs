@@ -42,29 +42,38 @@ pub(crate) fn machine(project: &Project, spec: &VmSpec, job: &Job) -> Result<Mac
     if processor_state() > KEPT_STATE {
         command.env("LD_PRELOAD", xstate(project)?);
     }
+    let lane = spec.lane;
     // SAFETY: the function allocates nothing and takes no lock, so it may run between fork and exec.
-    unsafe { command.pre_exec(stay_on_this_processor) };
+    unsafe { command.pre_exec(move || stay_on_one_processor(lane)) };
     Ok(Machine {
         command,
         archive: None,
     })
 }
 
-/// Binds the caller, and what it starts, to the processor it runs on.
+/// Binds the caller, and what it starts, to one processor: that of the lane, or the current one.
 ///
 /// The guest has one processor but is many processes, of which one runs at a time: the kernel and each program in it hand over to each
 /// other at every system call and page fault. Where the host puts them on two processors, every handover wakes a processor
 /// that sleeps, which is four times as slow in a host that is virtual itself, and as slow as the host's scheduler happens to choose.
-fn stay_on_this_processor() -> io::Result<()> {
-    // SAFETY: a cpu_set_t is a field of bits, for which zero is a value; CPU_SET stays within it, and both calls only read it.
+fn stay_on_one_processor(lane: Option<usize>) -> io::Result<()> {
+    const SIZE: usize = size_of::<libc::cpu_set_t>();
+    // SAFETY: a cpu_set_t is a bit field, for which zero is a valid value. CPU_SET and CPU_ISSET stay within it, and the calls read
+    // and write no more than its size.
     unsafe {
-        let current = libc::sched_getcpu();
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        match usize::try_from(current) {
-            Ok(current) => libc::CPU_SET(current, &mut set),
-            Err(_) => return Err(io::Error::last_os_error()),
+        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, SIZE, &raw mut allowed) < 0 {
+            return Err(io::Error::last_os_error());
         }
-        if libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) < 0 {
+        let count = usize::try_from(libc::CPU_COUNT(&allowed)).unwrap_or(1);
+        let mut processors = (0..SIZE * 8).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed));
+        let chosen = match lane {
+            Some(lane) => processors.nth(lane % count.max(1)),
+            None => usize::try_from(libc::sched_getcpu()).ok(),
+        };
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(chosen.ok_or(io::ErrorKind::NotFound)?, &mut set);
+        if libc::sched_setaffinity(0, SIZE, &raw const set) < 0 {
             return Err(io::Error::last_os_error());
         }
     }

@@ -1,4 +1,4 @@
-//! Entries, many in a message.
+//! Adds and deletes entries, many in one message.
 
 use std::ops::Range;
 
@@ -9,35 +9,38 @@ use super::request::{self, Request};
 use crate::codec::convert::refused_line;
 use crate::codec::{Command, Message};
 
-/// Numbers of entries that travel in one message: an entry has 84 bytes at most, an attribute 64 KiB. Behind a failing entry the
-/// kernel does nothing of a message, so the rest is sent again, in smaller pieces each time: where every entry fails, each
-/// travels four times at most.
-const SIZES: [usize; 4] = [700, 64, 8, 1];
+/// Numbers of entries in one message, for successive attempts. The first is limited by the size of
+/// an attribute (64 KiB) and of an entry (at most 84 bytes).
+///
+/// The kernel ignores the entries after a failing one. They are sent again, in smaller messages
+/// each time. If every entry fails, each is sent at most four times.
+const MESSAGE_SIZES: [usize; 4] = [700, 64, 8, 1];
 
-/// Outcome of adding or deleting an entry; none while nothing is known.
-type Known = Option<Result<(), Failure>>;
+/// Outcome of an addition or deletion; `None` as long as it is unknown.
+type Outcome = Option<Result<(), Failure>>;
 
-/// Adds or deletes entries, all of one kind and one set. One outcome for each.
+/// Adds or deletes entries of one set; all requests are of the same kind. Returns one outcome for
+/// each.
 pub(super) fn execute<T: Transport>(
     connection: &mut Connection<T>,
     protocol: u8,
     requests: &[Request],
 ) -> Vec<Result<(), RequestError>> {
-    let mut known: Vec<Known> = requests.iter().map(|_| None).collect();
-    let mut open: Vec<Range<usize>> = std::iter::once(0..requests.len()).collect();
-    for size in SIZES {
-        let pieces: Vec<Range<usize>> = open
+    let mut outcomes: Vec<Outcome> = requests.iter().map(|_| None).collect();
+    let mut unknown: Vec<Range<usize>> = std::iter::once(0..requests.len()).collect();
+    for size in MESSAGE_SIZES {
+        let pieces: Vec<Range<usize>> = unknown
             .iter()
             .flat_map(|range| pieces(range.clone(), size))
             .collect();
-        open = send(connection, protocol, requests, pieces, &mut known);
-        if open.is_empty() {
+        unknown = send(connection, protocol, requests, pieces, &mut outcomes);
+        if unknown.is_empty() {
             break;
         }
     }
-    (known.into_iter().zip(requests))
-        .map(|(known, request)| {
-            (known.unwrap_or(Err(Failure::Lost)))
+    (outcomes.into_iter().zip(requests))
+        .map(|(outcome, request)| {
+            (outcome.unwrap_or(Err(Failure::Lost)))
                 .map_err(|failure| RequestError::new(request.clone(), failure))
         })
         .collect()
@@ -50,13 +53,13 @@ fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>
         .map(move |start| start..end.min(start + size))
 }
 
-/// Sends a message for each piece and returns what is still to be done.
+/// Sends one message for each piece. Returns the ranges whose outcome is still unknown.
 fn send<T: Transport>(
     connection: &mut Connection<T>,
     protocol: u8,
     requests: &[Request],
     pieces: Vec<Range<usize>>,
-    known: &mut [Known],
+    outcomes: &mut [Outcome],
 ) -> Vec<Range<usize>> {
     let mut lines: Vec<Option<usize>> = vec![None; pieces.len()];
     let messages = pieces.iter().map(|piece| netlink::Request {
@@ -64,48 +67,57 @@ fn send<T: Transport>(
         flags: 0,
     });
     let answers = connection.execute_echoing(messages, |index, payload| {
-        // What is looked for is the same in an addition and a deletion.
+        // The command does not matter: the number of the line has the same place for additions and
+        // deletions.
         let message = Message::decode(Command::Add, payload).ok();
         if let Some(line) = lines.get_mut(index) {
             *line = message.as_ref().and_then(refused_line);
         }
     });
-    let mut open = Vec::new();
+    let mut unknown = Vec::new();
     for ((piece, answer), line) in pieces.into_iter().zip(answers).zip(lines) {
-        open.extend(learn(&mut known[piece.clone()], answer, line).map(|rest| {
-            let start = piece.start + rest;
-            start..piece.end
-        }));
+        unknown.extend(
+            record_outcomes(&mut outcomes[piece.clone()], answer, line).map(|rest| {
+                let start = piece.start + rest;
+                start..piece.end
+            }),
+        );
     }
-    open
+    unknown
 }
 
-/// Takes down what the answer to one message says about its entries. Returns where the ones begin of which
-/// it says nothing.
-fn learn(known: &mut [Known], answer: Result<(), Failure>, line: Option<usize>) -> Option<usize> {
+/// Records the outcomes that follow from the answer to one message. Returns the index of the first
+/// entry whose outcome is still unknown.
+fn record_outcomes(
+    outcomes: &mut [Outcome],
+    answer: Result<(), Failure>,
+    line: Option<usize>,
+) -> Option<usize> {
     let failure = match answer {
         Ok(()) => {
-            known.fill_with(|| Some(Ok(())));
+            outcomes.fill_with(|| Some(Ok(())));
             return None;
         }
         Err(failure) => failure,
     };
     let failing = match (&failure, line) {
-        (Failure::Refused { .. }, Some(line)) if line <= known.len() => line - 1,
-        (Failure::Refused { errno, .. }, None) if known.len() > 1 && !is_about_all(*errno) => {
+        (Failure::Refused { .. }, Some(line)) if line <= outcomes.len() => line - 1,
+        (Failure::Refused { errno, .. }, None)
+            if outcomes.len() > 1 && !concerns_the_set(*errno) =>
+        {
             return Some(0);
         }
         _ => {
-            known.fill_with(|| Some(Err(copy(&failure))));
+            outcomes.fill_with(|| Some(Err(copy(&failure))));
             return None;
         }
     };
-    known[..failing].fill_with(|| Some(Ok(())));
-    known[failing] = Some(Err(failure));
-    (failing + 1 < known.len()).then_some(failing + 1)
+    outcomes[..failing].fill_with(|| Some(Ok(())));
+    outcomes[failing] = Some(Err(failure));
+    (failing + 1 < outcomes.len()).then_some(failing + 1)
 }
 
-/// Returns true if a refusal without a line is about the set, and so about each of its entries.
-fn is_about_all(errno: Errno) -> bool {
+/// Returns true if a refusal without a line concerns the set, and thus each of its entries.
+fn concerns_the_set(errno: Errno) -> bool {
     matches!(errno.0, libc::ENOENT | libc::EPERM)
 }

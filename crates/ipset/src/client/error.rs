@@ -1,4 +1,4 @@
-//! Errors between here and the kernel.
+//! Errors of the client.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use netlink::{DumpError, Errno, Failure};
 
 use super::Request;
 
-/// `IPSET_ERR_PRIVATE` and what follows it: numbers of ipset's own
+/// `IPSET_ERR_PRIVATE` and the numbers after it, which are specific to ipset
 /// (`include/uapi/linux/netfilter/ipset/ip_set.h`, Linux 6.1).
 const PROTOCOL: i32 = 4097;
 const FIND_TYPE: i32 = 4098;
@@ -14,49 +14,49 @@ const MAX_SETS: i32 = 4099;
 const BUSY: i32 = 4100;
 const EXIST_SETNAME2: i32 = 4101;
 const TYPE_MISMATCH: i32 = 4102;
-/// An entry that is there already, or that is not there.
+/// `IPSET_ERR_EXIST`: the entry to add exists, or the entry to delete does not.
 const EXISTS: i32 = 4103;
 const INVALID_CIDR: i32 = 4104;
 const INVALID_FAMILY: i32 = 4106;
 const REFERENCED: i32 = 4108;
 const IPADDR_IPV4: i32 = 4109;
 const IPADDR_IPV6: i32 = 4110;
-/// `IPSET_ERR_TYPE_SPECIFIC`: the numbers from here on are each type's own
-/// (`ip_set_hash.h` and `ip_set_bitmap.h` beside it).
+/// `IPSET_ERR_TYPE_SPECIFIC`: the numbers from here on depend on the type of the set
+/// (`ip_set_hash.h` and `ip_set_bitmap.h` in the same folder).
 const HASH_FULL: i32 = 4352;
 const BITMAP_RANGE: i32 = 4352;
 const INVALID_PROTO: i32 = 4354;
 const MISSING_PROTO: i32 = 4355;
 
-/// The sets could not be reached.
+/// Failure to open a client.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no netlink socket to be had.
-    #[error("failed to reach netfilter by netlink")]
+    /// The netlink socket could not be opened.
+    #[error("failed to open a netlink socket to netfilter")]
     Socket(#[source] netlink::OpenError),
-    /// The kernel has no sets: the module `ip_set` is not there and could not be loaded.
+    /// The kernel has no sets: the module `ip_set` does not exist or could not be loaded.
     #[error("the kernel has no sets: its module ip_set is not loaded (modprobe ip_set)")]
     NoModule,
     /// The process lacks `CAP_NET_ADMIN`.
-    #[error("not permitted to use the kernel's sets, CAP_NET_ADMIN is missing")]
+    #[error("not permitted to use the kernel's sets: CAP_NET_ADMIN is missing")]
     NotPermitted,
-    /// The kernel speaks other protocols.
-    #[error("the kernel speaks ipset protocols {oldest} to {newest}, known here are 6 and 7")]
+    /// The kernel supports only other protocol versions.
+    #[error("the kernel supports ipset protocols {oldest} to {newest}, this program 6 and 7")]
     Protocol {
-        /// Its newest.
+        /// The kernel's newest version.
         newest: u8,
-        /// Its oldest.
+        /// The kernel's oldest version.
         oldest: u8,
     },
-    /// The kernel refused to say which protocol it speaks.
-    #[error("failed to ask the kernel for its ipset protocol")]
+    /// The kernel refused the request for its protocol versions.
+    #[error("failed to read the kernel's ipset protocol")]
     Refused(#[source] Errno),
-    /// The kernel could not be asked.
-    #[error("failed to ask the kernel for its ipset protocol")]
+    /// The kernel did not answer the request for its protocol versions.
+    #[error("failed to read the kernel's ipset protocol")]
     Ask(#[source] DumpError),
 }
 
-/// Something could not be read.
+/// A failed reading. Prints the part that was read; the cause is the error's source.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read {what}")]
 pub struct ReadError {
@@ -72,7 +72,7 @@ impl ReadError {
         }
     }
 
-    /// Why.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.source {
@@ -82,8 +82,8 @@ impl ReadError {
     }
 }
 
-/// A request that was not done, or whose outcome is not known. Names what was asked and its set; the
-/// cause is its source.
+/// A request that failed, or whose outcome is unknown. Prints the request and its set; the cause is
+/// the error's source.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {request}")]
 pub struct RequestError {
@@ -104,26 +104,26 @@ impl RequestError {
         }
     }
 
-    /// The request.
+    /// Returns the request.
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// The failure.
+    /// Returns the failure that netlink reported.
     #[must_use]
     pub fn failure(&self) -> &Failure {
         &self.source.failure
     }
 
-    /// Why it failed.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.source.kind
     }
 }
 
-/// The meaning of a number, and the number.
+/// The kind of failure with the error number behind it.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}{}", number(.failure))]
 struct Cause {
@@ -139,53 +139,54 @@ fn number(failure: &Failure) -> String {
     }
 }
 
-/// Why a request failed.
+/// Kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ErrorKind {
-    /// There is no such set (`ENOENT`).
+    /// The set does not exist (`ENOENT`).
     #[error("there is no such set")]
     NoSuchSet,
-    /// The set does not hold this entry (`IPSET_ERR_EXIST`).
+    /// The set does not contain the entry (`IPSET_ERR_EXIST`).
     #[error("the set does not hold this entry")]
     NoSuchEntry,
-    /// There is a set of this name that is another one (`EEXIST`, `IPSET_ERR_EXIST_SETNAME2`).
+    /// A different set has this name (`EEXIST`, `IPSET_ERR_EXIST_SETNAME2`), or the entry exists.
     #[error("there is another set of this name")]
     AlreadyExists,
-    /// A rule or another set uses it (`IPSET_ERR_BUSY`, `IPSET_ERR_REFERENCED`), or somebody is reading it
-    /// (`EBUSY`).
+    /// A rule or another set uses the set (`IPSET_ERR_BUSY`, `IPSET_ERR_REFERENCED`), or a program
+    /// is reading it (`EBUSY`).
     #[error("a rule or another set uses it")]
     InUse,
-    /// The set holds as many entries as it may (`IPSET_ERR_HASH_FULL`).
+    /// The set has its maximum number of entries (`IPSET_ERR_HASH_FULL`).
     #[error("the set is full")]
     Full,
     /// The port is outside the range of the set (`IPSET_ERR_BITMAP_RANGE`).
     #[error("the port is outside the range of the set")]
     OutOfRange,
-    /// The two sets are of different types (`IPSET_ERR_TYPE_MISMATCH`).
+    /// The two sets have different types (`IPSET_ERR_TYPE_MISMATCH`).
     #[error("the two sets are of different types")]
     TypeMismatch,
-    /// The kernel has no such type, or not this revision of it (`IPSET_ERR_FIND_TYPE`).
-    #[error("the kernel has no such type of sets")]
+    /// The kernel does not have the type, or not in this revision (`IPSET_ERR_FIND_TYPE`).
+    #[error("the kernel does not have this type of sets")]
     NoSuchType,
-    /// The kernel can hold no more sets (`IPSET_ERR_MAX_SETS`).
-    #[error("the kernel holds as many sets as it can")]
+    /// The kernel has its maximum number of sets (`IPSET_ERR_MAX_SETS`).
+    #[error("the kernel has its maximum number of sets")]
     TooManySets,
-    /// The entry is none of this set's: another family, a network of length 0, a missing part.
+    /// The entry does not fit the set: it has another family, a network of length 0, or lacks a
+    /// part.
     #[error("the entry does not fit the set")]
     Unfit,
     /// The process lacks `CAP_NET_ADMIN` (`EPERM`).
     #[error("not permitted, CAP_NET_ADMIN is missing")]
     NotPermitted,
-    /// The message makes no sense to the kernel (`IPSET_ERR_PROTOCOL`, `EINVAL`).
+    /// The kernel rejects the message as malformed (`IPSET_ERR_PROTOCOL`, `EINVAL`).
     #[error("the kernel does not understand the request")]
     Invalid,
-    /// The answer was lost: it may have been done.
+    /// The answer was lost: the request may have been executed.
     #[error("the kernel's answer was lost")]
     Lost,
-    /// It could not be sent.
-    #[error("it could not be sent")]
+    /// The request could not be sent.
+    #[error("the request could not be sent")]
     NotSent,
-    /// Any other number.
+    /// Any other error number.
     #[error("the kernel refused")]
     Other,
 }
@@ -193,7 +194,7 @@ pub enum ErrorKind {
 fn kind_of(number: i32, request: Option<&Request>) -> ErrorKind {
     match number {
         libc::ENOENT => ErrorKind::NoSuchSet,
-        // Of two sets that should be exchanged, the second one is missing.
+        // For a swap this number means that the second set is missing.
         EXIST_SETNAME2 if matches!(request, Some(Request::Swap(..))) => ErrorKind::NoSuchSet,
         EXISTS if matches!(request, Some(Request::Del(..) | Request::Test(..))) => {
             ErrorKind::NoSuchEntry
@@ -207,7 +208,8 @@ fn kind_of(number: i32, request: Option<&Request>) -> ErrorKind {
         MAX_SETS => ErrorKind::TooManySets,
         INVALID_CIDR | INVALID_FAMILY | IPADDR_IPV4 | IPADDR_IPV6 | INVALID_PROTO
         | MISSING_PROTO => ErrorKind::Unfit,
-        // How a type refuses addresses of another family, and an entry that lacks a part.
+        // A type refuses an address of another family, or an entry that lacks a part, with this
+        // number.
         PROTOCOL
             if matches!(
                 request,
@@ -222,7 +224,8 @@ fn kind_of(number: i32, request: Option<&Request>) -> ErrorKind {
     }
 }
 
-/// The number that says "full" of a hash says "out of range" of a bitmap.
+/// Returns true if the request is about a port of a bitmap. Then the number of "full" for a hash
+/// means "out of range".
 fn is_of_ports(request: Option<&Request>) -> bool {
     use crate::types::Entry::Port;
     matches!(
@@ -231,7 +234,7 @@ fn is_of_ports(request: Option<&Request>) -> bool {
     )
 }
 
-/// The same failure once more.
+/// Copies a failure; `io::Error` does not implement `Clone`.
 pub(super) fn copy(failure: &Failure) -> Failure {
     match failure {
         Failure::Refused { errno, message } => Failure::Refused {

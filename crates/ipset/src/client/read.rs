@@ -1,4 +1,4 @@
-//! Reading sets.
+//! Reads sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,21 +12,21 @@ use crate::codec::{Attribute, Command, LIST_HEADERS, LIST_NAMES, Message};
 use crate::types::{Header, Set, SetName};
 
 impl<T: Transport> Client<T> {
-    /// Every set, by name, with its entries.
+    /// Returns every set with its entries, by name.
     ///
     /// # Errors
     ///
-    /// The list is not complete.
+    /// The list could not be read to its end.
     pub fn list(&mut self) -> Result<BTreeMap<SetName, Set>, ReadError> {
         self.read(None, None)
             .map_err(|source| ReadError::new("sets", source))
     }
 
-    /// The set `name` with its entries, none where there is none.
+    /// Returns the set `name` with its entries, or `None` if it does not exist.
     ///
     /// # Errors
     ///
-    /// It could not be read.
+    /// The set could not be read.
     pub fn set(&mut self, name: &SetName) -> Result<Option<Set>, ReadError> {
         match self.read(Some(name), None) {
             Ok(mut sets) => Ok(sets.remove(name)),
@@ -35,12 +35,12 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Returns the header of every set, by name. Its entries stay where they are: reading headers takes the same time however
-    /// much the sets hold.
+    /// Returns the header of every set, by name. Entries are not read, so that the time does not
+    /// depend on their number.
     ///
     /// # Errors
     ///
-    /// The list is not complete.
+    /// The list could not be read to its end.
     pub fn headers(&mut self) -> Result<BTreeMap<SetName, Header>, ReadError> {
         let sets = self
             .read(None, Some(LIST_HEADERS))
@@ -51,11 +51,11 @@ impl<T: Transport> Client<T> {
             .collect())
     }
 
-    /// The names of all sets.
+    /// Returns the names of all sets.
     ///
     /// # Errors
     ///
-    /// The list is not complete.
+    /// The list could not be read to its end.
     pub fn names(&mut self) -> Result<BTreeSet<SetName>, ReadError> {
         let mut names = BTreeSet::new();
         self.dump(None, Some(LIST_NAMES), |message| {
@@ -89,8 +89,9 @@ impl<T: Transport> Client<T> {
         attributes.extend(name.map(|name| Attribute::SetName(name.to_string())));
         attributes.extend(flags.map(Attribute::Flags));
         let request = Message::new(Command::List, attributes);
-        // The kernel never calls a list of sets torn. Each set is kept as it is while it is read
-        // (`ref_netlink`), but for entries that others add and delete.
+        // The integrity is ignored: the kernel never marks a list of sets as interrupted. It keeps
+        // each set alive while the set is read (`ref_netlink`), but other programs may add and
+        // delete entries.
         let _integrity = self.connection.dump(&request, |payload| {
             each(&Message::decode(Command::List, payload)?);
             Ok::<(), DecodeError>(())
@@ -99,8 +100,8 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// Adds what a message says about the set `name`. A set of many entries comes in many messages, of which
-/// the first alone has its header.
+/// Adds the contents of a message to the set `name`. A set with many entries has several messages;
+/// only the first one has the header.
 fn absorb(sets: &mut BTreeMap<SetName, Set>, name: &SetName, message: &Message) {
     if let Some(header) = header_of(message) {
         let entries = BTreeSet::new();

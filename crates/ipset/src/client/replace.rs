@@ -1,4 +1,4 @@
-//! One set in the place of another.
+//! Replaces sets.
 
 use netlink::Transport;
 
@@ -7,13 +7,15 @@ use super::{Client, Request};
 use crate::types::{Set, SetName};
 
 impl<T: Transport> Client<T> {
-    /// Fills a set of another name, then exchanges the two: rules that look into it go on, and find all
-    /// of the old or all of the new. Two of different types cannot be exchanged
-    /// (`ip_set_swap`, net/netfilter/ipset/ip_set_core.c, Linux 6.1): then the old one is destroyed first,
-    /// which the kernel refuses while a rule looks into it.
+    /// Fills a temporary set and swaps it with the one named `name`. Rules that use the set match
+    /// either all old entries or all new ones.
+    ///
+    /// The kernel does not swap sets of different types (`ip_set_swap`,
+    /// net/netfilter/ipset/ip_set_core.c, Linux 6.1). In that case the old set is destroyed first,
+    /// which the kernel refuses while a rule uses it.
     pub(super) fn replace(&mut self, name: &SetName, set: &Set) -> Result<(), RequestError> {
         let temporary = temporary_name(name);
-        // Left by a process that was killed.
+        // A killed process may have left a temporary set.
         let _ = self.single(Request::Destroy(temporary.clone()));
         self.create(&temporary, set.header, set.entries.len())
             .map_err(|failure| {
@@ -21,7 +23,7 @@ impl<T: Transport> Client<T> {
             })?;
         let replaced = self
             .fill(&temporary, set)
-            .and_then(|()| self.take_place(&temporary, name));
+            .and_then(|()| self.swap_in(&temporary, name));
         let _ = self.single(Request::Destroy(temporary));
         replaced
     }
@@ -33,7 +35,7 @@ impl<T: Transport> Client<T> {
         self.execute(&adds).into_iter().collect()
     }
 
-    fn take_place(&mut self, new: &SetName, name: &SetName) -> Result<(), RequestError> {
+    fn swap_in(&mut self, new: &SetName, name: &SetName) -> Result<(), RequestError> {
         match self.single(Request::Swap(new.clone(), name.clone())) {
             Err(error) if error.kind() == ErrorKind::NoSuchSet => {}
             Err(error) if error.kind() == ErrorKind::TypeMismatch => {
@@ -44,10 +46,11 @@ impl<T: Transport> Client<T> {
         self.single(Request::Rename(new.clone(), name.clone()))
     }
 
-    /// Destroys what [`Request::Replace`] of the sets `names` left behind where its process was killed: sets
-    /// that are theirs, under another name. A later [`Request::Replace`] of the same set does so too.
+    /// Destroys temporary sets that a killed process left behind during a [`Request::Replace`] of
+    /// the sets `names`. A later [`Request::Replace`] of the same set does so too.
     ///
-    /// Returns what could not be destroyed, and why; that there is nothing to destroy is no error.
+    /// Returns the errors of sets that could not be destroyed. A temporary set that does not exist
+    /// is not an error.
     pub fn destroy_leftovers<'a>(
         &mut self,
         names: impl IntoIterator<Item = &'a SetName>,
@@ -60,7 +63,7 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// The name under which a set is filled that is to take the place of `name`: never `name` itself.
+/// Returns the name of the temporary set that replaces `name`; it differs from `name`.
 pub(super) fn temporary_name(name: &SetName) -> SetName {
     let mark = if name.as_str().starts_with('~') {
         '_'

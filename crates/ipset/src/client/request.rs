@@ -7,33 +7,34 @@ use crate::codec::convert::{changes, entry_attributes};
 use crate::codec::{Attribute, Command, Message};
 use crate::types::{Entry, Header, Set, SetName};
 
-/// One change, or a question.
+/// A change, or a query for an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Create a set. One of the same name, type and size is no error.
+    /// Create a set. An existing set with the same name, type and size is not an error.
     Create(SetName, Header),
-    /// Destroy a set. Refused while a rule or another set uses it; one that is not there is no error.
+    /// Destroy a set. The kernel refuses this while a rule or another set uses it. A set that does
+    /// not exist is not an error.
     Destroy(SetName),
     /// Delete all entries of a set.
     Flush(SetName),
-    /// Give a set another name. Refused while a rule uses it.
+    /// Rename a set. The kernel refuses this while a rule uses it.
     Rename(SetName, SetName),
-    /// Exchange what two sets of the same family hold. Rules keep to the names.
+    /// Swap the contents of two sets of the same family. Rules keep referring to the names.
     Swap(SetName, SetName),
     /// Add an entry.
     Add(SetName, Entry),
     /// Delete an entry.
     Del(SetName, Entry),
-    /// Put a new set in the place of the one of this name, in one moment. Where the old one is of another
-    /// type that takes two moments, and is refused while a rule or another set uses it.
+    /// Replace the set of this name atomically. If the old set has another type, this takes two
+    /// steps, and the kernel refuses it while a rule or another set uses the old one.
     Replace(SetName, Set),
-    /// Ask for an entry: fails with [`ErrorKind::NoSuchEntry`](super::ErrorKind::NoSuchEntry) where it is
-    /// not there.
+    /// Query an entry. Fails with [`ErrorKind::NoSuchEntry`](super::ErrorKind::NoSuchEntry) if the
+    /// set does not contain it.
     Test(SetName, Entry),
 }
 
 impl Request {
-    /// The message that does it; none where one message does not.
+    /// Returns the message of the request; `None` if it needs several messages.
     pub(super) fn message(&self, protocol: u8) -> Option<Message> {
         let about = |command, name: &SetName| {
             let attributes = vec![
@@ -63,7 +64,8 @@ impl Request {
         })
     }
 
-    /// The set, and whether entries are added; none where it is about no entry.
+    /// Returns true for an addition, the set and the entry; `None` if the request is not about an
+    /// entry.
     fn entry(&self) -> Option<(bool, &SetName, Entry)> {
         match self {
             Self::Add(name, entry) => Some((true, name, *entry)),
@@ -73,7 +75,8 @@ impl Request {
     }
 }
 
-/// The message for requests of which all add, or all delete, entries of one set. Of none it is empty.
+/// Returns the message for requests that all add, or all delete, entries of one set. Without
+/// requests the message has no effect.
 pub(super) fn of_entries(protocol: u8, requests: &[Request]) -> Message {
     let entries = || requests.iter().filter_map(Request::entry);
     match entries().next() {
@@ -101,15 +104,15 @@ pub(super) fn additions(requests: &[Request]) -> BTreeMap<&SetName, usize> {
     additions
 }
 
-/// Requests that go together.
+/// Consecutive requests that are executed together.
 pub(super) enum Part<'a> {
-    /// Entries of one set, all added or all deleted.
+    /// Entries of one set, all to be added or all to be deleted.
     Entries(&'a [Request]),
-    /// Anything else.
+    /// Any other request.
     One(&'a Request),
 }
 
-/// Parts `requests` without changing their order.
+/// Groups `requests` without changing their order.
 pub(super) fn parts(requests: &[Request]) -> impl Iterator<Item = Part<'_>> {
     let together = |a: &Request, b: &Request| match (a.entry(), b.entry()) {
         (Some((adds, name, _)), Some((also, other, _))) => adds == also && name == other,
@@ -121,7 +124,7 @@ pub(super) fn parts(requests: &[Request]) -> impl Iterator<Item = Part<'_>> {
     })
 }
 
-/// In words: "add 10.96.0.1,tcp:80 to set KUBE-CLUSTER-IP".
+/// Prints the request as errors show it: "add 10.96.0.1,tcp:80 to set KUBE-CLUSTER-IP".
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

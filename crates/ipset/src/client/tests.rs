@@ -17,7 +17,7 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const CAPPED: u16 = 0x100;
 
-/// A kernel that answers as it was told to, and keeps what it was sent.
+/// A transport that returns prepared answers and records the sent datagrams.
 #[derive(Debug, Default)]
 struct Script {
     answers: VecDeque<Result<Vec<u8>, i32>>,
@@ -57,14 +57,14 @@ fn answer(sequence: u32, message_: &Message) -> Vec<u8> {
     message(kind, 0, sequence, &message_.encode())
 }
 
-/// The kernel's last word about the request of this number: 0 is success.
+/// Returns the acknowledgement of the request with this number; `errno` 0 is success.
 fn end(sequence: u32, errno: i32) -> Vec<u8> {
     let mut payload = (-errno).to_ne_bytes().to_vec();
     payload.extend([0; 16]);
     message(ERROR, CAPPED, sequence, &payload)
 }
 
-/// A refusal of the entry `line` of the request of this number, which is sent back.
+/// Returns a refusal of the entry `line` of the request with this number, with the request in it.
 fn refused(sequence: u32, errno: i32, line: u32) -> Vec<u8> {
     let attributes = vec![Attribute::Protocol(7), Attribute::Line(line)];
     let request = answer(sequence, &Message::new(Command::Add, attributes));
@@ -74,8 +74,8 @@ fn refused(sequence: u32, errno: i32, line: u32) -> Vec<u8> {
 
 fn protocols(newest: u8, oldest: u8) -> Vec<u8> {
     let attributes = vec![Attribute::Protocol(newest), Attribute::Minimum(oldest)];
-    let spoken = Message::new(Command::Protocol, attributes);
-    [answer(1, &spoken), end(1, 0)].concat()
+    let message = Message::new(Command::Protocol, attributes);
+    [answer(1, &message), end(1, 0)].concat()
 }
 
 fn over(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Connection<Script> {
@@ -85,14 +85,14 @@ fn over(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Connection<S
     })
 }
 
-/// A client whose requests have numbers from 2.
+/// Returns a client whose next request has the sequence number 2.
 fn client(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Client<Script> {
     let answers = std::iter::once(Ok(protocols(7, 6))).chain(answers);
-    Client::over(over(answers)).expect("it speaks 7")
+    Client::over(over(answers)).expect("protocol 7 is supported")
 }
 
 fn open_error(answer: Result<Vec<u8>, i32>) -> OpenError {
-    Client::over(over([answer])).expect_err("not to be used")
+    Client::over(over([answer])).expect_err("the client cannot be opened")
 }
 
 fn name() -> SetName {
@@ -113,7 +113,7 @@ fn kinds(outcomes: Vec<Result<(), super::RequestError>>) -> Vec<Option<ErrorKind
 }
 
 #[test]
-fn a_kernel_without_sets_is_told_apart() {
+fn kernel_without_sets_has_its_own_error() {
     let error = open_error(Ok(end(1, libc::EINVAL)));
     assert!(matches!(error, OpenError::NoModule));
     assert_eq!(
@@ -128,23 +128,24 @@ fn a_kernel_without_sets_is_told_apart() {
 }
 
 #[test]
-fn the_newest_protocol_of_both_is_spoken() {
-    for (newest, oldest, spoken) in [(6, 6, 6), (7, 6, 7), (9, 7, 7), (9, 5, 7)] {
-        let client = Client::over(over([Ok(protocols(newest, oldest))])).expect("one of both");
-        assert_eq!(client.protocol(), spoken);
+fn newest_common_protocol_is_used() {
+    for (newest, oldest, used) in [(6, 6, 6), (7, 6, 7), (9, 7, 7), (9, 5, 7)] {
+        let client =
+            Client::over(over([Ok(protocols(newest, oldest))])).expect("a common protocol");
+        assert_eq!(client.protocol(), used);
     }
     for (newest, oldest) in [(5, 5), (9, 8)] {
         let error = open_error(Ok(protocols(newest, oldest)));
         assert_eq!(
             error.to_string(),
             format!(
-                "the kernel speaks ipset protocols {oldest} to {newest}, known here are 6 and 7"
+                "the kernel supports ipset protocols {oldest} to {newest}, this program 6 and 7"
             )
         );
     }
 }
 
-/// Entries behind a refused one are sent again.
+/// Entries after a refused one are sent again.
 #[test]
 fn an_entry_is_refused_by_its_line() {
     let script = Script {
@@ -154,7 +155,7 @@ fn an_entry_is_refused_by_its_line() {
         sent: Sent::default(),
     };
     let sent = Rc::clone(&script.sent);
-    let mut client = Client::over(Connection::over(script)).expect("it speaks 7");
+    let mut client = Client::over(Connection::over(script)).expect("protocol 7 is supported");
     let outcomes = kinds(client.execute(&adds(4)));
     assert_eq!(outcomes, [None, Some(ErrorKind::AlreadyExists), None, None]);
     let again = sent.borrow().last().map(|bytes| bytes[16..].to_vec());
@@ -166,9 +167,9 @@ fn an_entry_is_refused_by_its_line() {
     );
 }
 
-/// A refusal that names no entry says nothing about any, so each goes alone.
+/// A refusal without a line does not name an entry, so that each entry is sent separately.
 #[test]
-fn a_refusal_without_a_line() {
+fn refusal_without_line_sends_entries_separately() {
     let mut client = client([
         Ok(end(2, libc::ENOMEM)),
         Ok(end(3, libc::ENOMEM)),
@@ -179,17 +180,17 @@ fn a_refusal_without_a_line() {
     assert_eq!(outcomes, [Some(ErrorKind::Other), None]);
 }
 
-/// But where there is no set each entry has the same reason.
+/// If the set does not exist, all entries have the same error.
 #[test]
-fn a_refusal_of_all() {
+fn missing_set_fails_every_entry() {
     let mut client = client([Ok(end(2, libc::ENOENT))]);
     let outcomes = kinds(client.execute(&adds(3)));
     assert_eq!(outcomes, [Some(ErrorKind::NoSuchSet); 3]);
 }
 
-/// A line that there is not: the kernel speaks of something else.
+/// A line beyond the last entry does not name an entry.
 #[test]
-fn a_line_beyond_the_last() {
+fn line_beyond_the_last_entry_fails_every_entry() {
     let mut client = client([Ok(refused(2, 4103, 9))]);
     let outcomes = kinds(client.execute(&adds(2)));
     assert_eq!(outcomes, [Some(ErrorKind::AlreadyExists); 2]);
@@ -209,9 +210,9 @@ fn lost_answers_are_not_success() {
     assert_eq!(outcomes, [Some(ErrorKind::Lost)]);
 }
 
-/// Older kernels, Linux 5.4 among them, say that it is not there.
+/// Older kernels, for example Linux 5.4, report `ENOENT` for a set that does not exist.
 #[test]
-fn destroying_what_is_not_there_is_no_error() {
+fn destroying_a_missing_set_is_not_an_error() {
     let mut client = client([Ok(end(2, libc::ENOENT)), Ok(end(3, 4100))]);
     let destroy = Request::Destroy(name());
     let outcomes = kinds(client.execute(&[destroy.clone(), destroy]));
@@ -219,7 +220,7 @@ fn destroying_what_is_not_there_is_no_error() {
 }
 
 #[test]
-fn a_list_in_several_messages() {
+fn list_may_have_several_messages() {
     let header = Header::BitmapPort { first: 0, last: 9 };
     let head = create(7, &name(), header, 0, 0).expect("a known type");
     let entries = |ports: [u16; 2]| {

@@ -1,8 +1,10 @@
-//! Attributes: names, numbers and types of `include/uapi/linux/netfilter/ipset/ip_set.h`, Linux 6.1.
+//! Attributes. Names, numbers and types are those of `include/uapi/linux/netfilter/ipset/ip_set.h`,
+//! Linux 6.1.
 //!
-//! Numbers of more than one byte travel in network order and say so by `NLA_F_NET_BYTEORDER`. Addresses
-//! of the kernel come without that mark and are in network order all the same; here they are written with it,
-//! as by the ipset program. Nothing else differs between what is read and what is written.
+//! Numbers of more than one byte are in network order and have the flag `NLA_F_NET_BYTEORDER`.
+//! Addresses from the kernel are in network order too, but lack the flag; the codec writes them
+//! with it, as the ipset program does. Apart from that flag, decoding and encoding a message
+//! preserves its bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,14 +13,14 @@ use netlink_packet_core::{
     Nla, NlaBuffer, NlasIterator, Parseable, ParseableParametrized,
 };
 
-/// `IPSET_ATTR_*` at the level of a command.
+/// Attributes of a message, `IPSET_ATTR_*` at the level of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
     /// The protocol of this message (1).
     Protocol(u8),
     /// The set's name (2).
     SetName(String),
-    /// The set's type; the other set's name in `Rename` and `Swap` (3).
+    /// The set's type; for `Rename` and `Swap` the name of the other set (3).
     TypeName(String),
     /// The type's revision (4).
     Revision(u8),
@@ -26,23 +28,23 @@ pub enum Attribute {
     Family(u8),
     /// Flags of the command (6).
     Flags(u32),
-    /// The properties that a set is created with, or has (7).
+    /// The properties of a set (7).
     Header(Vec<HeaderAttribute>),
     /// One entry (7).
     Entry(Vec<EntryAttribute>),
     /// Many entries (8).
     Entries(Vec<Vec<EntryAttribute>>),
-    /// The line of a file, which the kernel hands back with an error (9).
+    /// The number of a line, which the kernel returns with an error (9).
     Line(u32),
-    /// The oldest protocol or revision (10).
+    /// The oldest supported protocol or revision (10).
     Minimum(u8),
-    /// The number by which rules know a set, not its name (11).
+    /// The index by which rules refer to a set (11).
     Index(u16),
     /// Any other attribute.
     Other(DefaultNla),
 }
 
-/// `IPSET_ATTR_*` of what a set is created with.
+/// Attributes of a set's header, `IPSET_ATTR_*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderAttribute {
     /// The first port (4).
@@ -57,17 +59,17 @@ pub enum HeaderAttribute {
     Elements(u32),
     /// The number of rules and sets that use it (25).
     References(u32),
-    /// The memory that it takes, in bytes (26).
+    /// The memory use of the set, bytes (26).
     MemorySize(u32),
     /// The number of entries in a bucket of the hash (21).
     BucketSize(u8),
-    /// Where the hash begins (17).
+    /// `initval`: the initial value of the hash function (17).
     InitialValue(u32),
-    /// Any other: the set was made in a way that is not spoken here.
+    /// Any other attribute: the set has options that this crate does not support.
     Other(DefaultNla),
 }
 
-/// `IPSET_ATTR_*` of an entry.
+/// Attributes of an entry, `IPSET_ATTR_*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryAttribute {
     /// The first address (1).
@@ -78,11 +80,11 @@ pub enum EntryAttribute {
     Protocol(u8),
     /// The second address (20).
     Ip2(IpAddr),
-    /// The length of the second address' network (21).
+    /// The prefix length of the second address (21).
     Cidr2(u8),
-    /// The place of this entry among many; the kernel names it where it refuses one (9).
+    /// The number of the entry in its message, by which the kernel names a refused one (9).
     Line(u32),
-    /// Any other: a timeout, a counter, a comment, `nomatch`.
+    /// Any other attribute: a timeout, a counter, a comment, `nomatch`.
     Other(DefaultNla),
 }
 
@@ -152,7 +154,7 @@ impl Nla for Attribute {
     }
 }
 
-/// Each entry is an attribute of its own, `IPSET_ATTR_DATA`.
+/// Writes each entry as a nested attribute `IPSET_ATTR_DATA`.
 fn emit_entries(entries: &[Vec<EntryAttribute>], buffer: &mut [u8]) {
     let mut rest = buffer;
     for entry in entries {
@@ -167,7 +169,8 @@ fn emit_entries(entries: &[Vec<EntryAttribute>], buffer: &mut [u8]) {
     }
 }
 
-/// `of_entry` tells what `IPSET_ATTR_DATA` is: an entry, or what a set has.
+/// Parses an attribute. If the parameter is true, `IPSET_ATTR_DATA` is an entry, otherwise the
+/// header of a set.
 impl<'a, T: AsRef<[u8]> + ?Sized> ParseableParametrized<NlaBuffer<&'a T>, bool> for Attribute {
     fn parse_with_param(buffer: &NlaBuffer<&'a T>, of_entry: bool) -> Result<Self, DecodeError> {
         let value = buffer.value();
@@ -316,7 +319,7 @@ impl<'a, T: AsRef<[u8]> + ?Sized> Parseable<NlaBuffer<&'a T>> for EntryAttribute
     }
 }
 
-/// An attribute within the attribute, whose number is the family.
+/// Writes the address as a nested attribute, whose type is the family.
 fn emit_address(address: IpAddr, buffer: &mut [u8]) {
     let (head, value) = buffer.split_at_mut(4);
     let kind = match address {
@@ -341,7 +344,7 @@ fn address(value: &[u8]) -> Result<IpAddr, DecodeError> {
     Ok(match inner.kind() {
         IPV4 => Ipv4Addr::from(array::<4>(inner.value())?).into(),
         IPV6 => Ipv6Addr::from(array::<16>(inner.value())?).into(),
-        other => return Err(format!("{other} is no family of addresses").into()),
+        other => return Err(format!("{other} is not an address family").into()),
     })
 }
 
@@ -352,12 +355,12 @@ fn byte(value: &[u8]) -> Result<u8, DecodeError> {
 fn array<const N: usize>(value: &[u8]) -> Result<[u8; N], DecodeError> {
     value
         .try_into()
-        .map_err(|_| format!("{} bytes where {N} are expected", value.len()).into())
+        .map_err(|_| format!("{} bytes instead of {N}", value.len()).into())
 }
 
-/// Text up to its closing zero.
+/// Parses text that ends with a zero byte.
 fn text(value: &[u8]) -> Result<String, DecodeError> {
     let end = value.iter().position(|byte| *byte == 0);
     let text = std::str::from_utf8(&value[..end.unwrap_or(value.len())]);
-    Ok(text.map_err(|_| "a name is no UTF-8")?.to_owned())
+    Ok(text.map_err(|_| "a name is not UTF-8")?.to_owned())
 }

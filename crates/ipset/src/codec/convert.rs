@@ -1,4 +1,4 @@
-//! Between messages and words.
+//! Conversion between the types of this crate and messages.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 use super::{Attribute, Command, EntryAttribute, HeaderAttribute, Message};
 use crate::types::{Entry, Family, HashType, Header, Protocol, SetName};
 
-/// The largest initial hash: beyond it the kernel lets the hash grow by itself.
+/// Largest initial size of a hash. The kernel lets the hash grow beyond it when needed.
 const HASH_SIZE_MAX: u32 = 1 << 20;
 
 /// `NFPROTO_IPV4`, `NFPROTO_IPV6` and `NFPROTO_UNSPEC`.
@@ -15,8 +15,8 @@ const INET: u8 = 2;
 const INET6: u8 = 10;
 const UNSPECIFIED: u8 = 0;
 
-/// Creates a set for about `expected` entries. The hash begins large enough: growing it means moving
-/// all that it holds.
+/// Returns the message that creates a set for about `expected` entries. The hash starts large
+/// enough for them, since growing it moves every entry.
 #[must_use]
 pub fn create(
     protocol: u8,
@@ -49,7 +49,8 @@ pub fn create(
     ))
 }
 
-/// ipset's own default is 1024; a bucket holds 12 entries by default, half full is good.
+/// Returns the initial size of a hash: a quarter of the entries, at least ipset's default of 1024.
+/// A bucket has room for 12 entries by default and should be about half full.
 fn hash_size(expected: usize, max_elements: u32) -> u32 {
     let expected = u32::try_from(expected)
         .unwrap_or(u32::MAX)
@@ -60,7 +61,8 @@ fn hash_size(expected: usize, max_elements: u32) -> u32 {
         .unwrap_or(HASH_SIZE_MAX)
 }
 
-/// The name of the type and the number of the family of a set like `header`.
+/// Returns the type's name and the family's number for a set with this header; `None` if the header
+/// is unsupported.
 #[must_use]
 pub fn create_type(header: Header) -> Option<(String, u8)> {
     match header {
@@ -78,7 +80,7 @@ pub fn create_type(header: Header) -> Option<(String, u8)> {
     }
 }
 
-/// Asks for the revisions of a type.
+/// Returns the request for the revisions of a type.
 #[must_use]
 pub fn type_request(protocol: u8, type_name: String, family: u8) -> Message {
     Message::new(
@@ -91,8 +93,10 @@ pub fn type_request(protocol: u8, type_name: String, family: u8) -> Message {
     )
 }
 
-/// Adds or deletes `entries`, which are numbered from 1: where the kernel refuses one it sends the message
-/// back with [`Attribute::Line`] set to its number, and does none behind it (`ip_set_ad` and `call_ad`,
+/// Returns the message that adds or deletes `entries`, numbered from 1.
+///
+/// If the kernel refuses an entry, it ignores the later ones and sends the message back with
+/// [`Attribute::Line`] set to the number (`ip_set_ad` and `call_ad`,
 /// net/netfilter/ipset/ip_set_core.c, Linux 6.1).
 #[must_use]
 pub fn changes(
@@ -117,8 +121,8 @@ pub fn changes(
     )
 }
 
-/// The number of the entry that the kernel refused, in a message of [`changes`] that it sent back. None
-/// where the refusal is not about an entry.
+/// Returns the number of the refused entry in a message of [`changes`] that the kernel sent back;
+/// `None` if the refusal does not concern an entry.
 #[must_use]
 pub fn refused_line(message: &Message) -> Option<usize> {
     let line = (message.attributes.iter()).find_map(|attribute| match attribute {
@@ -128,7 +132,7 @@ pub fn refused_line(message: &Message) -> Option<usize> {
     usize::try_from(line).ok().filter(|line| *line > 0)
 }
 
-/// Returns the attributes by which the kernel knows an entry.
+/// Returns the attributes that identify an entry.
 #[must_use]
 pub fn entry_attributes(entry: Entry) -> Vec<EntryAttribute> {
     use EntryAttribute as A;
@@ -152,7 +156,7 @@ pub fn entry_attributes(entry: Entry) -> Vec<EntryAttribute> {
     }
 }
 
-/// The name of the set that a message of a list is about.
+/// Returns the name of the set in a message of a list.
 #[must_use]
 pub fn set_name_of(message: &Message) -> Option<SetName> {
     message
@@ -164,7 +168,8 @@ pub fn set_name_of(message: &Message) -> Option<SetName> {
         })
 }
 
-/// Returns the header of the set in a list; none in a message that goes on with the entries of the set before.
+/// Returns the header of the set in a message of a list; `None` if the message continues the
+/// entries of the previous set.
 #[must_use]
 pub fn header_of(message: &Message) -> Option<Header> {
     let mut type_name = None;
@@ -192,7 +197,7 @@ fn known_header(
             HeaderAttribute::Port(port) => ports.0 = Some(*port),
             HeaderAttribute::PortTo(port) => ports.1 = Some(*port),
             HeaderAttribute::MaxElements(number) => max_elements = Some(*number),
-            // A timeout, counters, comments, a netmask.
+            // A set with a timeout, counters, comments or a netmask is not supported.
             HeaderAttribute::Other(_) => return None,
             _ => {}
         }
@@ -220,8 +225,9 @@ fn hash_type(name: &str) -> Option<HashType> {
     types.find(|known| known.to_string() == name)
 }
 
-/// The entries in a message about a set like `header`. None where one of them cannot be told: it has what
-/// is not known here, such as a time-out or `nomatch`, or does not fit the set. Of sets that are not supported nothing is read.
+/// Returns the entries in a message about a set with this header; `None` if an entry has an
+/// unsupported attribute, such as a timeout or `nomatch`, or does not fit the set. For an
+/// unsupported header the result is empty.
 #[must_use]
 pub fn entries_of(message: &Message, header: Header) -> Option<Vec<Entry>> {
     if header == Header::Unsupported {
@@ -269,7 +275,7 @@ fn entry(attributes: &[EntryAttribute], header: Header) -> Option<Entry> {
     })
 }
 
-/// A network of one host may come without its length.
+/// Returns the network. The length may be missing for a network of one host.
 fn network(address: IpAddr, length: Option<u8>) -> Option<IpNetwork> {
     let length = length.unwrap_or(match address {
         IpAddr::V4(_) => Ipv4Addr::BITS,

@@ -14,7 +14,7 @@ fn command() -> impl Strategy<Value = Command> {
     prop::sample::select(Command::ALL.to_vec())
 }
 
-/// Numbers that no attribute here has.
+/// Returns attributes with unknown numbers.
 fn other() -> impl Strategy<Value = DefaultNla> {
     let value = prop::collection::vec(any::<u8>(), 0..9);
     (100_u16..200, value).prop_map(|(kind, value)| DefaultNla::new(kind, value))
@@ -89,27 +89,27 @@ fn message() -> impl Strategy<Value = Message> {
 
 proptest! {
     #[test]
-    fn what_is_written_reads_back(message in message()) {
+    fn encoded_message_decodes_unchanged(message in message()) {
         let read = Message::decode(message.command, &message.encode());
         prop_assert_eq!(read.ok(), Some(message));
     }
 
     #[test]
-    fn anything_can_be_read(command in command(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn decode_never_panics(command in command(), bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(message) = Message::decode(command, &bytes) {
             let _ = (set_name_of(&message), header_of(&message), refused_line(&message));
         }
     }
 
     #[test]
-    fn headers_read_back(name in name(), header in header(), expected in any::<usize>()) {
+    fn headers_decode_unchanged(name in name(), header in header(), expected in any::<usize>()) {
         let message = create(7, &name, header, 5, expected).expect("a type that can be created");
         prop_assert_eq!(set_name_of(&message), Some(name));
         prop_assert_eq!(header_of(&message), Some(header));
     }
 
     #[test]
-    fn entries_read_back(name in name(), set in set()) {
+    fn entries_decode_unchanged(name in name(), set in set()) {
         let message = changes(7, Command::Add, &name, set.entries.iter().copied());
         let message = Message::decode(Command::Add, &message.encode()).expect("readable");
         let entries = entries_of(&message, set.header).expect("all of them");
@@ -117,9 +117,9 @@ proptest! {
         prop_assert_eq!(refused_line(&message), None);
     }
 
-    /// A message of as many entries as are sent fits an attribute's 64 KiB.
+    /// The maximum number of entries in a message fits an attribute's 64 KiB.
     #[test]
-    fn an_entry_has_84_bytes_at_most(entry in header().prop_flat_map(entry)) {
+    fn entry_has_at_most_84_bytes(entry in header().prop_flat_map(entry)) {
         let name = SetName::cut("A");
         let length = |count| changes(7, Command::Add, &name, std::iter::repeat_n(entry, count)).buffer_len();
         prop_assert!(length(2) - length(1) <= 84);
@@ -135,10 +135,10 @@ fn commands_have_their_numbers() {
         assert_eq!(message.message_type(), 0x0600 | u16::from(number));
     }
     let error = Command::try_from(16).expect_err("unknown");
-    assert_eq!(error.to_string(), "16 is no command of ipset");
+    assert_eq!(error.to_string(), "16 is not a command of ipset");
 }
 
-/// The initial size of a hash.
+/// Checks the initial size of a hash.
 fn check_size(expected: usize, max_elements: u32, size: u32) {
     let header = match crate::text::parse_line("create A hash:ip") {
         Ok(crate::text::Line::Create(
@@ -162,19 +162,19 @@ fn check_size(expected: usize, max_elements: u32, size: u32) {
 }
 
 #[test]
-fn hashes_begin_as_large_as_is_good() {
+fn initial_hash_size_fits_the_entries() {
     check_size(0, 65_536, 1_024);
     check_size(4_096, 65_536, 1_024);
     check_size(5_000, 65_536, 2_048);
     check_size(20_000, 65_536, 8_192);
-    // No more than fits, and no more than the kernel would make of it by itself.
+    // At most the set's limit, and at most the size that the kernel reaches by growing.
     check_size(20_000, 100, 1_024);
     check_size(usize::MAX, u32::MAX, 1 << 20);
 }
 
-/// Of a set that is not supported nothing is read, and of one that is, all or nothing.
+/// No entry is decoded for an unsupported set, and all or none for a supported one.
 #[test]
-fn an_entry_that_cannot_be_told() {
+fn unsupported_entry_rejects_the_message() {
     let (name, entry) = match crate::text::parse_line("add A 10.0.0.1,tcp:80") {
         Ok(crate::text::Line::Add(name, entry)) => (name, entry),
         other => panic!("{other:?}"),
@@ -202,7 +202,7 @@ fn an_entry_that_cannot_be_told() {
 }
 
 #[test]
-fn lines_of_a_refusal() {
+fn refused_line_is_found() {
     let check = |attributes: Vec<Attribute>, line: Option<usize>| {
         assert_eq!(refused_line(&Message::new(Command::Add, attributes)), line);
     };

@@ -1,4 +1,4 @@
-//! From words to text.
+//! Display of the types.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use ipnetwork::IpNetwork;
 
 use crate::{Entry, Family, HashType, Header, Protocol};
 
-/// `family inet maxelem 65536` after the type, or `bitmap:port range 0-65535`.
+/// Prints as `hash:ip family inet maxelem 65536` or `bitmap:port range 0-65535`.
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -42,8 +42,8 @@ impl fmt::Display for Family {
     }
 }
 
-/// The protocols whose ports ipset looks at, by the name that it prints. For the others it asks
-/// `/etc/protocols`, and prints the number where that has no name.
+/// Protocols with ports that ipset evaluates, with the names that it prints. For other protocols
+/// ipset uses `/etc/protocols`, and prints the number if that has no name.
 pub(super) const NAMES: [(Protocol, &str); 4] = [
     (Protocol::TCP, "tcp"),
     (Protocol::UDP, "udp"),
@@ -60,7 +60,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// `10.96.0.1,tcp:443`; the network of `hash:ip,port,net` without its length where it is one host.
+/// Prints as `10.96.0.1,tcp:443`. For one host, the network of `hash:ip,port,net` has no length.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = |f: &mut fmt::Formatter<'_>,

@@ -1,4 +1,4 @@
-//! From text to words.
+//! Parses lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,37 +14,37 @@ use crate::{Entry, Family, HashType, Header, Protocol, Set, SetName};
 pub enum Line {
     /// `create NAME TYPE …`.
     Create(SetName, Header),
-    /// `add NAME ENTRY`. A last address without a length reads as that of `hash:ip,port,ip`;
-    /// [`Header::fit`] makes it what the set holds.
+    /// `add NAME ENTRY`. If the third part is an address without a length, the entry is parsed as
+    /// one of `hash:ip,port,ip`; [`Header::fit`] converts it to the type of the set.
     Add(SetName, Entry),
 }
 
-/// Text that is not what `ipset save` prints.
+/// Text that is not an output of `ipset save`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ParseError {
-    /// The line's number, from 1.
+    /// Line number, starting at 1.
     pub line: usize,
     /// The text that was found and what was expected.
     pub problem: String,
 }
 
-/// Reads what [`print`](super::print) or `ipset save` prints, in any order of its lines. Empty lines and
-/// lines that begin with `#` are passed over.
+/// Parses the output of [`print`](super::print()) or `ipset save`, with its lines in any order.
+/// Skips empty lines and lines that start with `#`.
 ///
 /// # Errors
 ///
-/// A line that makes no sense, creates a set that another line creates, or adds an entry to a set that
-/// no line creates or that cannot hold it.
+/// A line that does not parse, creates a set that another line creates, or adds an entry to a set
+/// that no line creates or that cannot contain it.
 pub fn parse(text: &str) -> Result<BTreeMap<SetName, Set>, ParseError> {
     parse_numbered((1..).zip(text.lines()))
 }
 
-/// Reads lines as [`parse`] does, whose numbers are given: those of a larger text.
+/// Parses lines as [`parse`] does. The caller gives the line numbers, for a part of a larger text.
 ///
 /// # Errors
 ///
-/// As [`parse`].
+/// Fails as [`parse`] does.
 pub fn parse_numbered<'a>(
     lines: impl IntoIterator<Item = (usize, &'a str)>,
 ) -> Result<BTreeMap<SetName, Set>, ParseError> {
@@ -82,11 +82,11 @@ fn add(sets: &mut BTreeMap<SetName, Set>, name: &SetName, entry: Entry) -> Resul
     Ok(())
 }
 
-/// Reads one line. Of a `create`, options that the kernel chooses by itself are passed over.
+/// Parses one line. Skips options of a `create` that the kernel chooses.
 ///
 /// # Errors
 ///
-/// A text that says what was found and what was expected.
+/// A message with the text that was found and what was expected.
 pub fn parse_line(line: &str) -> Result<Line, String> {
     let mut words = Words(line.split_ascii_whitespace());
     let parsed = match words.next("create or add")? {
@@ -96,7 +96,7 @@ pub fn parse_line(line: &str) -> Result<Line, String> {
     };
     match words.0.next() {
         None => Ok(parsed),
-        Some(more) => Err(format!("`{more}` is left over at the end of the line")),
+        Some(more) => Err(format!("unexpected `{more}` at the end of the line")),
     }
 }
 
@@ -104,7 +104,7 @@ struct Words<'a>(SplitAsciiWhitespace<'a>);
 
 impl<'a> Words<'a> {
     fn next(&mut self, expected: &str) -> Result<&'a str, String> {
-        (self.0.next()).ok_or_else(|| format!("the line ends where {expected} is expected"))
+        (self.0.next()).ok_or_else(|| format!("expected {expected}, but the line ends"))
     }
 
     fn name(&mut self) -> Result<SetName, String> {
@@ -118,7 +118,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Without `family` or `maxelem` these are ipset's defaults, `inet` and 65536.
+    /// Parses the options of a hash. The defaults are ipset's: `family inet maxelem 65536`.
     fn hash(&mut self, hash_type: HashType) -> Result<Header, String> {
         let mut family = Family::Inet;
         let mut max_elements = 65_536;
@@ -129,7 +129,7 @@ impl<'a> Words<'a> {
                 "hashsize" | "bucketsize" | "initval" => {
                     self.next("a number")?;
                 }
-                other => return Err(format!("`{other}` is no option of {hash_type} here")),
+                other => return Err(format!("option `{other}` of {hash_type} is not supported")),
             }
         }
         Ok(Header::Hash {
@@ -142,7 +142,7 @@ impl<'a> Words<'a> {
     fn bitmap_port(&mut self) -> Result<Header, String> {
         let option = self.next("range")?;
         if option != "range" {
-            return Err(format!("`{option}` is no option of bitmap:port here"));
+            return Err(format!("option `{option}` of bitmap:port is not supported"));
         }
         let range = self.next("a range such as 0-65535")?;
         range
@@ -161,9 +161,7 @@ impl FromStr for HashType {
         [Self::Ip, Self::IpPort, Self::IpPortIp, Self::IpPortNet]
             .into_iter()
             .find(|hash_type| hash_type.to_string() == word)
-            .ok_or_else(|| {
-                format!("`{word}` is not bitmap:port or a type of hash that is used here")
-            })
+            .ok_or_else(|| format!("`{word}` is not bitmap:port or a supported type of hash"))
     }
 }
 
@@ -191,8 +189,8 @@ impl FromStr for Protocol {
     }
 }
 
-/// Reads an entry without its set: a last address without a length is that of
-/// [`Entry::IpPortIp`], also where it was printed from [`Entry::IpPortNet`].
+/// Parses an entry without knowing its set. If the third part is an address without a length, the
+/// result is [`Entry::IpPortIp`], even if the text was printed from an [`Entry::IpPortNet`].
 impl FromStr for Entry {
     type Err = String;
 
@@ -232,7 +230,7 @@ fn with_last(address: IpAddr, protocol: Protocol, port: u16, last: &str) -> Resu
     same_family(address, network.ip())?;
     if network.prefix() == 0 {
         return Err(format!(
-            "`{last}` has length 0, which no set of this type takes"
+            "`{last}` has length 0, which sets of this type do not accept"
         ));
     }
     let masked = IpNetwork::new(network.network(), network.prefix());

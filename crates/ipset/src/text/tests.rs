@@ -7,7 +7,7 @@ use super::{Line, parse, parse_line, print, print_create, print_entry};
 use crate::testing::{name, set};
 use crate::{Entry, Protocol};
 
-/// The line is read and printed again as `expected`.
+/// Checks that the line parses and prints as `expected`.
 fn check_becomes(line: &str, expected: &str) {
     let printed = match parse_line(line) {
         Ok(Line::Create(name, header)) => print_create(&name, &header),
@@ -61,7 +61,7 @@ fn entries() {
 }
 
 #[test]
-fn what_the_kernel_chooses_is_passed_over() {
+fn options_chosen_by_the_kernel_are_skipped() {
     check_becomes(
         "create N hash:ip,port,net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0xdf1a4c84",
         "create N hash:ip,port,net family inet maxelem 65536",
@@ -69,7 +69,7 @@ fn what_the_kernel_chooses_is_passed_over() {
 }
 
 #[test]
-fn what_ipset_takes_for_granted_is_added() {
+fn defaults_of_ipset_are_added() {
     check_becomes(
         "create N hash:ip",
         "create N hash:ip family inet maxelem 65536",
@@ -77,16 +77,16 @@ fn what_ipset_takes_for_granted_is_added() {
 }
 
 #[test]
-fn bits_behind_a_networks_length_are_cleared() {
+fn host_bits_of_networks_are_cleared() {
     check_becomes(
         "add N 10.0.0.1,tcp:80,10.2.3.4/25",
         "add N 10.0.0.1,tcp:80,10.2.3.0/25",
     );
 }
 
-/// As ipset 7.17 does.
+/// ipset 7.17 prints such networks in the same way.
 #[test]
-fn a_network_of_one_host_has_no_length() {
+fn network_of_one_host_prints_without_length() {
     check_becomes(
         "add N 10.0.0.1,tcp:80,10.2.3.4/32",
         "add N 10.0.0.1,tcp:80,10.2.3.4",
@@ -98,7 +98,7 @@ fn a_network_of_one_host_has_no_length() {
 }
 
 #[test]
-fn a_last_address_is_what_its_set_holds() {
+fn last_address_is_converted_to_the_type_of_the_set() {
     let add = "add S 10.0.0.1,tcp:80,10.2.3.4";
     let host = "10.2.3.4".parse().expect("an address");
     let cases = [
@@ -132,19 +132,19 @@ fn a_last_address_is_what_its_set_holds() {
 }
 
 #[test]
-fn what_is_wrong_in_a_line_is_named() {
+fn errors_in_a_line_name_the_problem() {
     let cases = [
-        ("", "the line ends where create or add is expected"),
+        ("", "expected create or add, but the line ends"),
         ("flush X", "`flush` is not create or add"),
-        ("create", "the line ends where a set's name is expected"),
-        ("create X", "the line ends where a set's type is expected"),
+        ("create", "expected a set's name, but the line ends"),
+        ("create X", "expected a set's type, but the line ends"),
         (
             "create X hash:mac",
-            "`hash:mac` is not bitmap:port or a type of hash that is used here",
+            "`hash:mac` is not bitmap:port or a supported type of hash",
         ),
         (
             "create X hash:ip family inet timeout 5",
-            "`timeout` is no option of hash:ip here",
+            "option `timeout` of hash:ip is not supported",
         ),
         (
             "create X hash:ip family inet4",
@@ -156,11 +156,11 @@ fn what_is_wrong_in_a_line_is_named() {
         ),
         (
             "create X hash:ip hashsize",
-            "the line ends where a number is expected",
+            "expected a number, but the line ends",
         ),
         (
             "create X bitmap:port timeout 5",
-            "`timeout` is no option of bitmap:port here",
+            "option `timeout` of bitmap:port is not supported",
         ),
         (
             "create X bitmap:port range 9-1",
@@ -168,14 +168,14 @@ fn what_is_wrong_in_a_line_is_named() {
         ),
         (
             "create X bitmap:port range 0-1 counters",
-            "`counters` is left over at the end of the line",
+            "unexpected `counters` at the end of the line",
         ),
         (
             "create KUBE-6-LOAD-BALANCER-SOURCE-CIDR hash:ip",
-            "`KUBE-6-LOAD-BALANCER-SOURCE-CIDR` is no name of a set: \
-             1 to 31 bytes are wanted, and no zero byte",
+            "`KUBE-6-LOAD-BALANCER-SOURCE-CIDR` is not a name of a set: \
+             a name has 1 to 31 bytes and no zero byte",
         ),
-        ("add X", "the line ends where an entry is expected"),
+        ("add X", "expected an entry, but the line ends"),
         ("add X 70000", "`70000` is not an address"),
         ("add X 10.0.0.300", "`10.0.0.300` is not an address"),
         (
@@ -196,7 +196,7 @@ fn what_is_wrong_in_a_line_is_named() {
         ),
         (
             "add X 10.0.0.1,tcp:80,0.0.0.0/0",
-            "`0.0.0.0/0` has length 0, which no set of this type takes",
+            "`0.0.0.0/0` has length 0, which sets of this type do not accept",
         ),
         (
             "add X 10.0.0.1,tcp:80,fd00::1",
@@ -212,7 +212,7 @@ fn what_is_wrong_in_a_line_is_named() {
         ),
         (
             "add X 10.0.0.1 timeout 5",
-            "`timeout` is left over at the end of the line",
+            "unexpected `timeout` at the end of the line",
         ),
     ];
     for (line, problem) in cases {
@@ -221,7 +221,7 @@ fn what_is_wrong_in_a_line_is_named() {
 }
 
 #[test]
-fn what_is_wrong_between_lines_is_named() {
+fn errors_between_lines_name_the_line() {
     let cases = [
         ("add X 80\n", "line 1: no line creates the set X"),
         (
@@ -230,19 +230,19 @@ fn what_is_wrong_between_lines_is_named() {
         ),
         (
             "create X hash:ip\nadd X 80\n",
-            "line 2: `80` is no entry of a set of type hash:ip family inet maxelem 65536",
+            "line 2: `80` does not fit a set of type hash:ip family inet maxelem 65536",
         ),
         (
             "create X hash:ip\nadd X fd00::1\n",
-            "line 2: `fd00::1` is no entry of a set of type hash:ip family inet maxelem 65536",
+            "line 2: `fd00::1` does not fit a set of type hash:ip family inet maxelem 65536",
         ),
         (
             "create X bitmap:port range 1-9\nadd X 10\n",
-            "line 2: `10` is no entry of a set of type bitmap:port range 1-9",
+            "line 2: `10` does not fit a set of type bitmap:port range 1-9",
         ),
         (
             "create X hash:ip,port,ip\nadd X 10.0.0.1,tcp:1,10.0.0.0/8\n",
-            "line 2: `10.0.0.1,tcp:1,10.0.0.0/8` is no entry of a set of type \
+            "line 2: `10.0.0.1,tcp:1,10.0.0.0/8` does not fit a set of type \
              hash:ip,port,ip family inet maxelem 65536",
         ),
     ];
@@ -254,7 +254,7 @@ fn what_is_wrong_between_lines_is_named() {
 
 proptest! {
     #[test]
-    fn what_is_printed_parses_back(sets in prop::collection::btree_map(name(), set(), 0..5)) {
+    fn printed_sets_parse_back(sets in prop::collection::btree_map(name(), set(), 0..5)) {
         prop_assert_eq!(parse(&print(&sets)), Ok(sets));
     }
 
@@ -266,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn no_line_makes_it_panic(line in "\\PC{0,60}") {
+    fn parse_never_panics(line in "\\PC{0,60}") {
         let _ = parse_line(&line);
         let _ = parse_line(&format!("add X {line}"));
         let _ = parse_line(&format!("create X {line}"));

@@ -1,5 +1,6 @@
-//! The bytes of `ipset` and of the kernel, as `examples/record_ipset.rs` saw them, and what neither of them
-//! sends, by hand. Lengths are in the order of the machine, so the files are those of one kind of machine.
+//! Tests with messages between `ipset` and the kernel that `examples/record_ipset.rs` captured, and
+//! with handmade messages that neither of them sends. Lengths are in host order, so that the files
+//! are valid only on little-endian machines.
 #![cfg(target_endian = "little")]
 
 mod format;
@@ -12,7 +13,7 @@ use ipset::codec::{Attribute, Command, Message};
 
 use format::{Captured, FROM_KERNEL, Golden, TO_KERNEL, explain};
 
-/// Every golden, with its file's name and text, in order of names.
+/// Returns every golden with its file's name and text, ordered by name.
 fn goldens() -> Vec<(String, String, Golden)> {
     let mut goldens = Vec::new();
     for folder in ["captured", "by_hand"] {
@@ -34,21 +35,21 @@ fn goldens() -> Vec<(String, String, Golden)> {
     goldens
 }
 
-/// The golden of this name.
+/// Returns the golden `name`.
 fn golden(name: &str) -> Golden {
     let mut goldens = goldens().into_iter();
     let found = goldens.find(|(known, ..)| known == name);
     found.unwrap_or_else(|| panic!("no golden {name}")).2
 }
 
-/// The message of a golden.
+/// Decodes the message of a golden.
 fn message(captured: &Captured) -> Message {
     Message::decode(captured.command(), &captured.bytes)
         .unwrap_or_else(|error| panic!("{}: {error}", captured.meaning))
 }
 
 #[test]
-fn bytes_mean_what_is_written_beside_them() {
+fn bytes_decode_to_the_recorded_meaning() {
     for (name, _, golden) in goldens() {
         assert!(!golden.messages.is_empty(), "{name} has no messages");
         for captured in &golden.messages {
@@ -58,7 +59,7 @@ fn bytes_mean_what_is_written_beside_them() {
 }
 
 #[test]
-fn what_the_program_sends_is_written_byte_for_byte() {
+fn messages_of_ipset_encode_to_the_same_bytes() {
     for (name, _, golden) in goldens() {
         for captured in golden
             .messages
@@ -71,9 +72,9 @@ fn what_the_program_sends_is_written_byte_for_byte() {
     }
 }
 
-/// The kernel does not mark its addresses as being in network order.
+/// The kernel does not set the flag of network order for its addresses.
 #[test]
-fn what_the_kernel_sends_is_written_but_for_the_mark_of_addresses() {
+fn messages_of_the_kernel_encode_to_the_same_bytes_except_flags() {
     const MARK: u8 = 0x40;
     for (name, _, golden) in goldens() {
         for captured in (golden.messages.iter()).filter(|one| one.direction == FROM_KERNEL) {
@@ -93,7 +94,7 @@ fn what_the_kernel_sends_is_written_but_for_the_mark_of_addresses() {
 }
 
 #[test]
-fn files_are_as_they_would_be_written() {
+fn files_have_the_canonical_format() {
     for (name, text, golden) in goldens() {
         assert_eq!(golden.print(), text, "{name}");
         assert!(
@@ -103,7 +104,7 @@ fn files_are_as_they_would_be_written() {
     }
 }
 
-/// Cut at any length a message is read in part or not at all; nothing panics, and nothing is made up.
+/// A message cut at any length decodes to its first attributes or not at all. Nothing panics.
 #[test]
 fn messages_cut_at_every_length() {
     for (_, _, golden) in goldens() {
@@ -121,7 +122,7 @@ fn messages_cut_at_every_length() {
     }
 }
 
-/// A wrong byte anywhere is a wrong value or an error, never a panic.
+/// A wrong byte results in a wrong value or an error, never a panic.
 #[test]
 fn messages_with_a_wrong_byte() {
     for (_, _, golden) in goldens() {
@@ -149,7 +150,7 @@ fn every_command_has_a_golden() {
     }
 }
 
-/// By the words with which they print.
+/// Finds attributes by the names with which they print.
 #[test]
 fn every_attribute_has_a_golden() {
     let mut seen = BTreeSet::new();

@@ -1,4 +1,5 @@
-//! The words of ipset's command line, found again in its bytes and in the kernel's answers.
+//! Tests that the arguments of ipset's command line are in its requests and in the kernel's
+//! answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +33,7 @@ const HEADERS: [Header; 4] = [
     Header::Unsupported,
 ];
 
-/// Reads all that can be read, for its panics.
+/// Calls every conversion, to find panics.
 pub(crate) fn read_all(message: &Message) {
     let _ = (
         set_name_of(message),
@@ -44,7 +45,7 @@ pub(crate) fn read_all(message: &Message) {
     }
 }
 
-/// The requests of this command in the golden `name`.
+/// Returns the requests of this command in the golden `name`.
 fn requests(name: &str, command: Command) -> Vec<Message> {
     let golden = golden(name);
     let requests = (golden.messages.iter()).filter(|one| one.direction == TO_KERNEL);
@@ -75,7 +76,7 @@ fn sets_are_created_as_the_program_does() {
         assert_eq!(ours.attributes[..5], theirs[..5], "{name}");
         assert_eq!(limits(&ours.attributes), limits(&theirs), "{name}");
         let (type_name, family) = create_type(header).expect("a known type");
-        // The program asks for the type before it has read which family is wanted.
+        // The program requests the type before it has parsed the family.
         let family = if family == INET6 { INET } else { family };
         let ours = type_request(PROTOCOL, type_name, family);
         assert_eq!(requests(&name, Command::Type), [ours], "{name}");
@@ -83,8 +84,8 @@ fn sets_are_created_as_the_program_does() {
     assert_eq!(count, 11);
 }
 
-/// Returns the limits of a set. The program leaves out what is the kernel's own choice, and the kernel takes more buckets for a
-/// suggestion.
+/// Returns the limits of a set. The program omits options that the kernel chooses, and the kernel
+/// may create more buckets than requested.
 fn limits(attributes: &[Attribute]) -> Vec<HeaderAttribute> {
     let header = attributes.iter().find_map(|attribute| match attribute {
         Attribute::Header(header) => Some(header),
@@ -109,7 +110,7 @@ fn entries_are_written_as_the_program_does() {
         let Some(line) = golden.command.strip_prefix("ipset ") else {
             continue;
         };
-        // It refuses a network of length 0 in a text, and these have words behind the entry.
+        // The parser rejects a network of length 0, and options after the entry.
         let Ok(Line::Add(_, entry)) = parse_line(line) else {
             continue;
         };
@@ -127,7 +128,7 @@ fn entries_are_written_as_the_program_does() {
     assert_eq!(count, 11);
 }
 
-/// The lines of a golden's `restore`.
+/// Returns the entries in the `restore` input of a golden.
 fn entries(name: &str, word: &str) -> (SetName, Vec<Entry>) {
     let mut set = None;
     let command = golden(name).command;
@@ -153,7 +154,7 @@ fn many_entries_are_written_as_the_program_does() {
     ] {
         let (set, entries) = entries(name, word);
         let mut ours = changes(PROTOCOL, command, &set, entries.into_iter());
-        // The number that the whole message has is one to be overwritten.
+        // The kernel overwrites the line number of the whole message.
         ours.attributes[2] = Attribute::Line(1);
         assert_eq!(requests(name, command), [ours]);
     }
@@ -167,7 +168,7 @@ fn the_kernel_names_the_entry_that_it_refuses() {
     assert_eq!(refused_line(&message(refused)), Some(2));
 }
 
-/// Sets that the commands before `ipset list` and `ipset save` made.
+/// Sets created by the commands before `ipset list` and `ipset save`.
 const LISTED: &str = "\
 create ANOTHER unsupported
 create IP hash:ip family inet maxelem 65536
@@ -217,7 +218,7 @@ fn lists_of_the_kernel_are_read() {
     assert!(LISTED.contains(&of_one) && of_one.lines().count() == 6);
 }
 
-/// A set with an entry that cannot be told (`nomatch`) has a header that can.
+/// A set with an unsupported entry (`nomatch`) still has a supported header.
 #[test]
 fn headers_alone_are_read() {
     let headers = sets("list_headers");

@@ -1,4 +1,4 @@
-//! Many entries.
+//! Tests of many entries.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
@@ -17,7 +17,7 @@ fn at(number: u32) -> Entry {
     Entry::IpPort(address(number), Protocol::TCP, 80)
 }
 
-/// Returns an entry that the set does not take: an address of the other family.
+/// Returns an entry that the set does not accept: an address of the other family.
 fn unfit() -> Entry {
     Entry::IpPort(Ipv6Addr::LOCALHOST.into(), Protocol::TCP, 80)
 }
@@ -64,7 +64,7 @@ fn twenty_thousand_entries_of_each_family() {
                 .map(|entry| Request::Del(name("A"), *entry))
                 .collect();
             do_all(client, &deletes);
-            // What is gone can be deleted once more.
+            // Deleted entries can be deleted again.
             do_all(client, &deletes);
             let left = client.set(&name("A")).expect("read").expect("there");
             assert!(left.entries.is_empty());
@@ -83,10 +83,10 @@ fn every_port() {
     });
 }
 
-/// Each entry has its own outcome, whatever surrounds it.
+/// Each entry has its own outcome, whatever the outcomes of its neighbours.
 #[test]
 fn entries_that_fail_among_others() {
-    // The first and last of a message, several in a row, and one in ten.
+    // The first and last entry of a message, several in a row, and one in ten.
     let fails =
         |number: u32| matches!(number, 0 | 699 | 700 | 1_399 | 1_500..1_520) || number % 10 == 3;
     let expected: Vec<Option<ErrorKind>> = (0..3_000)
@@ -142,7 +142,7 @@ fn a_set_takes_as_many_as_it_may() {
         );
         let cause = std::error::Error::source(error).expect("a cause");
         assert_eq!(cause.to_string(), "the set is full (error 4352)");
-        // What it holds can be added again, and makes room when it is deleted.
+        // An existing entry can be added again, and a deleted one makes room.
         let again = [
             add(at(5)),
             Request::Del(name("A"), at(5)),
@@ -179,16 +179,17 @@ fn entries_of_several_sets_in_turn() {
 }
 
 #[test]
-fn nothing_to_do_is_nothing_done() {
+fn empty_batch_has_no_outcomes() {
     in_namespace(|client| {
         assert!(client.execute(&[]).is_empty());
         assert_eq!(kernel(client), "");
     });
 }
 
-/// As large as is good for what the same requests add; the kernel would have to grow it otherwise.
+/// The initial size suits the entries that the same requests add; otherwise the kernel would have
+/// to grow the hash.
 #[test]
-fn a_set_is_created_as_large_as_what_comes() {
+fn initial_size_suits_the_added_entries() {
     in_namespace(|client| {
         let all = set(ip_port(65_536), (0..20_000).map(at));
         do_all(client, &[Request::Create(name("A"), all.header)]);

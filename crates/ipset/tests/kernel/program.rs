@@ -1,11 +1,11 @@
-//! ipset and this library understand each other, in both directions.
+//! Tests that ipset and this crate understand each other's sets.
 
 use ipset::client::Request;
 use ipset::text;
 
 use crate::namespace::{in_namespace, kernel, make, name, one, parse, run};
 
-/// Every type and family, sorted.
+/// Sets of every type and family, sorted.
 const SETS: &str = "\
 create H hash:ip family inet maxelem 65536
 add H 10.96.0.1
@@ -38,7 +38,7 @@ add R 90
 ";
 
 #[test]
-fn we_read_back_what_we_write() {
+fn client_reads_back_its_own_sets() {
     in_namespace(|client| {
         make(client, SETS);
         assert_eq!(kernel(client), SETS);
@@ -49,7 +49,7 @@ fn we_read_back_what_we_write() {
 }
 
 #[test]
-fn the_program_reads_what_we_write() {
+fn ipset_lists_our_sets() {
     in_namespace(|client| {
         make(client, SETS);
         assert_eq!(text::print(&parse(&run("ipset", "save", ""))), SETS);
@@ -57,7 +57,7 @@ fn the_program_reads_what_we_write() {
 }
 
 #[test]
-fn we_read_what_the_program_writes() {
+fn client_reads_sets_of_ipset() {
     in_namespace(|client| {
         run("ipset", "restore", SETS);
         assert_eq!(kernel(client), SETS);
@@ -65,7 +65,7 @@ fn we_read_what_the_program_writes() {
 }
 
 #[test]
-fn names_and_headers_alone() {
+fn names_and_headers_without_entries() {
     in_namespace(|client| {
         make(client, SETS);
         let sets = parse(SETS);
@@ -77,7 +77,7 @@ fn names_and_headers_alone() {
 }
 
 #[test]
-fn what_is_not_there() {
+fn missing_sets() {
     in_namespace(|client| {
         assert_eq!(client.set(&name("A")).expect("read"), None);
         assert_eq!(kernel(client), "");
@@ -86,9 +86,9 @@ fn what_is_not_there() {
     });
 }
 
-/// They are named, and hold up no other.
+/// Unsupported sets are listed by name and do not affect the others.
 #[test]
-fn sets_that_are_not_spoken_here() {
+fn unsupported_sets() {
     const FOREIGN: &str = "\
 create ADDRESSES hash:ip,mark
 add ADDRESSES 10.0.0.1,7
@@ -126,7 +126,7 @@ add TIMES 10.0.0.1,80 timeout 60 comment words
 }
 
 #[test]
-fn entries_that_are_asked_for() {
+fn queried_entries() {
     in_namespace(|client| {
         make(client, SETS);
         for (name, set) in parse(SETS) {
@@ -169,8 +169,8 @@ fn sets_are_flushed_renamed_swapped_and_destroyed() {
     });
 }
 
-/// Linux 4.20 and later speak 7.
+/// Linux 4.20 and later support protocol 7.
 #[test]
-fn the_newest_protocol_of_both() {
+fn newest_common_protocol_is_used() {
     in_namespace(|client| assert_eq!(client.protocol(), 7));
 }

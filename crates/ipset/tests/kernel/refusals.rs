@@ -1,4 +1,4 @@
-//! Requests that the kernel refuses, and the error's text.
+//! Tests of requests that the kernel refuses, and of the errors' texts.
 
 use std::error::Error as _;
 
@@ -12,7 +12,7 @@ use crate::namespace::{
 const SETS: &str = "create A hash:ip,port maxelem 1\nadd A 10.0.0.1,tcp:80\n\
                     create B bitmap:port range 80-90\ncreate N hash:ip,port,net\n";
 
-/// `request` fails with `kind` and these words.
+/// Checks that `request` fails with `kind` and these texts.
 fn check(request: &Request, kind: ErrorKind, words: &str, cause: &str) {
     in_namespace(|client| {
         make(client, SETS);
@@ -51,7 +51,7 @@ fn another_set_of_this_name() {
 }
 
 #[test]
-fn the_same_set_once_more_is_no_error() {
+fn creating_an_equal_set_is_not_an_error() {
     in_namespace(|client| {
         make(client, SETS);
         make(client, SETS);
@@ -59,7 +59,7 @@ fn the_same_set_once_more_is_no_error() {
 }
 
 #[test]
-fn a_type_that_is_not_spoken_here() {
+fn an_unsupported_type() {
     check(
         &Request::Create(name("X"), Header::Unsupported),
         ErrorKind::Invalid,
@@ -181,7 +181,7 @@ fn entries_that_do_not_fit() {
 }
 
 #[test]
-fn an_entry_that_is_not_there() {
+fn a_missing_entry() {
     check(
         &Request::Test(name("B"), Entry::Port(85)),
         ErrorKind::NoSuchEntry,
@@ -195,7 +195,7 @@ fn without_capabilities() {
     in_namespace(|client| {
         make(client, SETS);
         drop_capabilities();
-        // The socket was opened with them, yet each request is looked at.
+        // The socket was opened with capabilities, but the kernel checks them for each request.
         let requests = [Request::Flush(name("A")), add("A", "10.0.0.2,tcp:80")];
         let outcomes = attempts(client, &requests);
         assert_eq!(outcomes, [Some(ErrorKind::NotPermitted); 2]);
@@ -207,7 +207,7 @@ fn without_capabilities() {
 }
 
 #[test]
-fn a_refusal_holds_up_nothing() {
+fn refusal_does_not_stop_others() {
     in_namespace(|client| {
         do_all(client, &[Request::Create(name("A"), ip_port(9))]);
         let requests = [

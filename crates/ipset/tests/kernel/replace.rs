@@ -1,4 +1,4 @@
-//! One set in the place of another.
+//! Tests of replacing sets.
 
 use ipset::SetName;
 use ipset::client::{Client, ErrorKind, Request};
@@ -16,7 +16,8 @@ fn replace(lines: &str) -> Request {
     Request::Replace(name, set)
 }
 
-/// The set of these lines takes the place of those before; nothing else is left.
+/// Checks that the set of the lines `after` replaces that of `before`, and that no other set
+/// remains.
 fn check(client: &mut Client, before: &str, after: &str) {
     make(client, before);
     do_all(client, &[replace(after)]);
@@ -53,7 +54,7 @@ fn a_set_of_another_type() {
 }
 
 #[test]
-fn a_set_that_is_not_spoken_here() {
+fn an_unsupported_set() {
     in_namespace(|client| {
         run("ipset", "create A hash:ip,port timeout 7", "");
         run("ipset", "add A 10.0.0.1,80", "");
@@ -63,18 +64,18 @@ fn a_set_that_is_not_spoken_here() {
 }
 
 #[test]
-fn a_set_that_a_rule_looks_into() {
+fn a_set_that_a_rule_uses() {
     under_a_rule(|client| {
         do_all(client, &[replace(NEW)]);
         assert_eq!(kernel(client), NEW);
-        // The rule looks into the new one: it is the new one that is in use.
+        // The rule uses the new set, so that it is the new one that is in use.
         let destroy = [Request::Destroy(name("A"))];
         assert_eq!(attempts(client, &destroy), [Some(ErrorKind::InUse)]);
     });
 }
 
 #[test]
-fn a_set_of_another_type_that_a_rule_looks_into_stays() {
+fn used_set_of_another_type_stays() {
     under_a_rule(|client| {
         let outcome = client.execute(&[replace(OTHER_TYPE)]).remove(0);
         assert_eq!(outcome.expect_err("in use").kind(), ErrorKind::InUse);
@@ -83,7 +84,7 @@ fn a_set_of_another_type_that_a_rule_looks_into_stays() {
 }
 
 #[test]
-fn what_cannot_be_filled_leaves_the_old_one() {
+fn unfit_entry_keeps_the_old_set() {
     under_a_rule(|client| {
         let (name, mut set) = one(NEW);
         set.entries.extend(
@@ -100,7 +101,7 @@ fn what_cannot_be_filled_leaves_the_old_one() {
 }
 
 #[test]
-fn what_is_too_much_leaves_the_old_one() {
+fn overfull_set_keeps_the_old_set() {
     in_namespace(|client| {
         make(client, OLD);
         let full = NEW.replace("maxelem 20", "maxelem 1");
@@ -110,7 +111,7 @@ fn what_is_too_much_leaves_the_old_one() {
     });
 }
 
-/// Of a process that was killed between filling a set and exchanging it.
+/// Destroys the temporary sets of a process that was killed between filling and swapping.
 #[test]
 fn leftovers_are_destroyed() {
     const LONG: &str = "a-name-of-thirty-one-bytes-long";
@@ -124,7 +125,7 @@ fn leftovers_are_destroyed() {
         assert!(client.destroy_leftovers(&names).is_empty());
         assert_eq!(client.names().expect("read"), [name("~B")].into());
         make(client, &left.replace("~B", "~C"));
-        // One of another type and with other entries is in the way of the next one.
+        // A leftover of another type and with other entries does not disturb the next replacement.
         do_all(client, &[replace(NEW)]);
         let (_, set) = one(NEW);
         assert_eq!(client.set(&name("A")).expect("read"), Some(set));
@@ -147,9 +148,9 @@ fn a_leftover_that_cannot_be_destroyed() {
     });
 }
 
-/// Rules find all of the old or all of the new, however many there are.
+/// Rules match all old entries or all new ones, whatever their number.
 #[test]
-fn many_entries_in_one_moment() {
+fn many_entries_are_replaced_atomically() {
     under_a_rule(|client| {
         let mut lines = "create A hash:ip,port family inet maxelem 65536\n".to_owned();
         for number in 0..10_000_u16 {

@@ -1,28 +1,28 @@
-//! Errors between here and the kernel.
+//! Errors of the client.
 
 use netlink::generic::ResolveError;
 use netlink::{DumpError, Failure};
 
 use super::Request;
 
-/// Text of a cause: `ip_vs` was loaded when the client was opened.
-const GONE: &str = "the kernel has no IPVS any more: its module ip_vs was unloaded";
+/// Text of a cause: `ip_vs` was loaded when the client was opened and is not any more.
+const GONE: &str = "the kernel no longer has IPVS: its module ip_vs was unloaded";
 
 /// IPVS could not be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no netlink socket to be had.
+    /// The netlink socket could not be opened.
     #[error("failed to reach generic netlink")]
     Socket(#[source] netlink::OpenError),
-    /// The kernel has no IPVS: the module `ip_vs` is not loaded, or not built.
+    /// The kernel has no IPVS: the module `ip_vs` is not loaded, or was not built.
     #[error("the kernel has no IPVS: its module ip_vs is not loaded")]
     NoFamily,
-    /// The kernel could not be asked.
+    /// The kernel did not answer the request for the family.
     #[error("failed to look for IPVS in the kernel")]
     Resolve(#[source] ResolveError),
 }
 
-/// Something could not be read.
+/// A failed reading. Prints the part that was read; the cause is the error's source.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read {what}")]
 pub struct ReadError {
@@ -30,14 +30,14 @@ pub struct ReadError {
     source: ReadCause,
 }
 
-/// Why something could not be read.
+/// Cause of a failed reading.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadCause {
     #[error(transparent)]
     Dump(#[from] DumpError),
     #[error("{GONE}")]
     NoFamily,
-    /// [`Client::set_interrupt`](super::Client::set_interrupt).
+    /// The flag of [`Client::set_interrupt`](super::Client::set_interrupt) is true.
     #[error("the reading was interrupted")]
     Interrupted,
 }
@@ -50,7 +50,7 @@ impl ReadError {
         }
     }
 
-    /// Why.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.source {
@@ -62,8 +62,8 @@ impl ReadError {
     }
 }
 
-/// A request that was not done, or whose outcome is not known. Names what was asked and its key; the
-/// cause is its source.
+/// A request that failed, or whose outcome is unknown. Prints the request and its key; the cause is
+/// the error's source.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {request}")]
 pub struct RequestError {
@@ -71,7 +71,7 @@ pub struct RequestError {
     source: RequestCause,
 }
 
-/// Why a request was not done.
+/// Cause of a failed request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestCause {
     #[error(transparent)]
@@ -88,13 +88,13 @@ impl RequestError {
         }
     }
 
-    /// The request.
+    /// Returns the request.
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
     }
 
-    /// The failure that netlink reported; none with [`ErrorKind::NoFamily`].
+    /// Returns the failure that netlink reported; `None` for [`ErrorKind::NoFamily`].
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
         match &self.source {
@@ -103,7 +103,7 @@ impl RequestError {
         }
     }
 
-    /// Why it failed.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.source {
@@ -117,38 +117,40 @@ impl RequestError {
     }
 }
 
-/// The meaning of an error number: it means something only together with the request.
+/// Meaning of an error number, which depends on the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorKind {
-    /// `ESRCH`: no such virtual server; or, of a daemon, none that runs.
+    /// `ESRCH`: the virtual server does not exist, or the synchronisation daemon is not running.
     NoSuchService,
-    /// `ENOENT` about a real server: the virtual server has none of this key.
+    /// `ENOENT` for a real server: the virtual server has no real server with this key.
     NoSuchDestination,
-    /// `ENOENT` about a virtual server: the kernel has no such scheduler or persistence engine and
-    /// could not load its module.
+    /// `ENOENT` for a virtual server: the kernel does not have the scheduler or persistence engine
+    /// and could not load its module.
     UnknownScheduler,
-    /// `EEXIST`.
+    /// `EEXIST`: the entry already exists.
     AlreadyExists,
     /// `EPERM`: `CAP_NET_ADMIN` is missing.
     NotPermitted,
     /// `ERANGE`: a weight above 2^31-1, or a lower threshold above the upper one.
     OutOfRange,
-    /// `EINVAL`: contradictory, for example a real server of another family without a tunnel, or the
-    /// network namespace's loopback device is down.
+    /// `EINVAL`: contradictory settings, for example a real server of another family without a
+    /// tunnel; or the loopback device of the network namespace is down.
     Invalid,
-    /// The kernel's answer was lost: the request may have been done.
+    /// The kernel's answer was lost: the request may have been executed.
     Lost,
-    /// The request could not be sent: it was not done.
+    /// The request could not be sent and was not executed.
     NotSent,
-    /// The module `ip_vs` was unloaded: nothing was done.
+    /// The module `ip_vs` was unloaded; nothing was executed.
     NoFamily,
-    /// The reading was ended before its next list.
+    /// The reading was interrupted before its next list.
     Interrupted,
     /// Any other error number.
     Other(i32),
 }
 
-/// Source: `ip_vs_genl_set_cmd` and what it calls, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
+/// Returns the meaning of `errno`.
+///
+/// Source: `ip_vs_genl_set_cmd` and its callees, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
 fn kind_of(request: Option<&Request>, errno: i32) -> ErrorKind {
     match errno {
         libc::ESRCH => ErrorKind::NoSuchService,

@@ -1,4 +1,4 @@
-//! Requests to the kernel, besides reading.
+//! Requests that change the kernel's state.
 
 use std::fmt;
 
@@ -17,34 +17,34 @@ use crate::types::{
 pub enum Request {
     /// Add a virtual server.
     NewService(VirtualServer),
-    /// Give an existing virtual server these settings.
+    /// Change the settings of an existing virtual server.
     SetService(VirtualServer),
     /// Delete a virtual server with its real servers.
     DelService(VirtualServerKey),
     /// Add a real server.
     NewDest(VirtualServerKey, RealServer),
-    /// Give an existing real server these settings.
+    /// Change the settings of an existing real server.
     SetDest(VirtualServerKey, RealServer),
     /// Delete a real server.
     DelDest(VirtualServerKey, RealServerKey),
-    /// Set the counters of one virtual server, or of all, to zero.
+    /// Reset the counters of one virtual server, or of all.
     Zero(Option<VirtualServerKey>),
     /// Delete all virtual servers.
     Flush,
-    /// Set the idle timeouts that are not zero.
+    /// Set the idle timeouts; a zero leaves the kernel's value unchanged.
     SetTimeouts(Timeouts),
     /// Start a synchronisation daemon.
     NewDaemon(SyncDaemon),
-    /// Stop a synchronisation daemon: role and id count.
+    /// Stop the synchronisation daemon with this role and id; its other fields are ignored.
     ///
-    /// One that is stopped before its thread ever ran is stopped without an answer (`kthread_stop`
-    /// gives `EINTR`, which netlink does not report; seen on Linux 6.1): the outcome is
-    /// [`Failure::Lost`](netlink::Failure::Lost).
+    /// The kernel does not answer if it stops a daemon before its thread ever ran (`kthread_stop`
+    /// returns `EINTR`, which netlink does not report; seen on Linux 6.1). The daemon is stopped,
+    /// but the outcome is [`Failure::Lost`](netlink::Failure::Lost).
     DelDaemon(SyncDaemon),
 }
 
 impl Request {
-    /// The request as it is sent.
+    /// Returns the message that is sent.
     #[must_use]
     pub fn message(&self) -> Message {
         match self {
@@ -96,7 +96,7 @@ fn with_daemon(command: Command, daemon: &SyncDaemon) -> Message {
     Message::new(command, vec![CommandAttribute::Daemon(daemon)])
 }
 
-/// In words: "add real server 10.1.2.3:8080 to 10.96.0.10:80/TCP".
+/// Prints the request as errors show it: "add real server 10.1.2.3:8080 to 10.96.0.10:80/TCP".
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

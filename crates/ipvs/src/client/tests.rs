@@ -14,11 +14,11 @@ use crate::types::{RealServer, VirtualServer, VirtualServerKey};
 
 const FAMILY: u16 = 0x21;
 
-/// A kernel that answers as it was told to.
+/// A transport that returns prepared answers.
 #[derive(Debug, Default)]
 struct Script {
     answers: VecDeque<Result<Vec<u8>, i32>>,
-    /// The type of each message that was sent.
+    /// Type of each message that was sent.
     sent: Rc<RefCell<Vec<u16>>>,
 }
 
@@ -51,14 +51,15 @@ fn message(kind: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The kernel's last word about the request of this number: 0 is success.
+/// Returns the acknowledgement of the request with this number; `errno` 0 is success.
 fn end(sequence: u32, errno: i32) -> Vec<u8> {
     let mut payload = (-errno).to_ne_bytes().to_vec();
     payload.extend([0; 16]);
     message(2, sequence, &payload)
 }
 
-/// The answer to the question for IPVS: `CTRL_CMD_NEWFAMILY` with `CTRL_ATTR_FAMILY_ID`.
+/// Returns the answer to the request for the family: `CTRL_CMD_NEWFAMILY` with
+/// `CTRL_ATTR_FAMILY_ID`.
 fn family(sequence: u32, id: u16) -> Vec<u8> {
     let mut payload = vec![1, 2, 0, 0, 6, 0, 1, 0];
     payload.extend(id.to_ne_bytes());
@@ -72,7 +73,7 @@ fn client(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Client<Scr
     let mut script = Script::default();
     script.answers.push_back(Ok(family(1, FAMILY)));
     script.answers.extend(answers);
-    Client::over(Connection::over(script)).expect("the family is there")
+    Client::over(Connection::over(script)).expect("the family exists")
 }
 
 fn open_error(answer: Result<Vec<u8>, i32>) -> OpenError {
@@ -98,7 +99,7 @@ fn real() -> (VirtualServerKey, RealServer) {
 }
 
 #[test]
-fn a_kernel_without_ipvs_is_told_apart() {
+fn kernel_without_ipvs_has_its_own_error() {
     let error = open_error(Ok(end(1, libc::ENOENT)));
     assert!(matches!(error, OpenError::NoFamily));
     assert_eq!(
@@ -107,11 +108,11 @@ fn a_kernel_without_ipvs_is_told_apart() {
     );
     let error = open_error(Ok(end(1, libc::ENOMEM)));
     assert!(matches!(error, OpenError::Resolve(_)));
-    // An answer that names no family.
+    // An answer without a family.
     assert!(matches!(open_error(Ok(end(1, 0))), OpenError::NoFamily));
 }
 
-/// `request` is refused with `errno`.
+/// Checks the error of `request` if the kernel refuses it with `errno`.
 fn check(request: &Request, errno: i32, kind: ErrorKind, text: &str) {
     let mut client = client([Ok(end(2, errno))]);
     let error = client.execute(std::slice::from_ref(request)).remove(0);
@@ -119,13 +120,13 @@ fn check(request: &Request, errno: i32, kind: ErrorKind, text: &str) {
     assert_eq!(error.kind(), kind);
     assert_eq!(error.to_string(), text);
     assert_eq!(error.request(), request);
-    // The cause is the source, and not said twice.
+    // The source has the cause; the error itself does not repeat it.
     let source = error.source().expect("a cause").to_string();
     assert!(source.starts_with("the kernel refused: "), "{source}");
 }
 
 #[test]
-fn errors_name_what_was_asked_and_its_key() {
+fn errors_name_the_request_and_its_key() {
     let (key, real) = real();
     check(
         &Request::NewService(server()),
@@ -178,14 +179,14 @@ fn errors_name_what_was_asked_and_its_key() {
 }
 
 #[test]
-fn a_lost_answer_is_no_success() {
+fn lost_answer_is_not_success() {
     let mut client = client([Err(libc::EAGAIN)]);
     let error = client.execute(&[Request::Flush]).remove(0);
     assert_eq!(error.expect_err("lost").kind(), ErrorKind::Lost);
 }
 
 #[test]
-fn reading_errors_name_what_was_read() {
+fn errors_of_readings_name_the_part() {
     let (key, _) = real();
     let refused = |errno| client([Ok(end(2, errno))]);
     let check = |error: super::ReadError, kind, text: &str| {
@@ -220,12 +221,13 @@ fn reading_errors_name_what_was_read() {
     assert_eq!(missing.expect("an answer"), None);
 }
 
-/// The number of IPVS after its module was loaded again.
+/// Number of the family after the module was loaded again.
 const OTHER: u16 = 0x22;
-/// `GENL_ID_CTRL`, to which the question for the family goes.
+/// `GENL_ID_CTRL`: the family that resolves names of families.
 const CONTROL: u16 = 0x10;
 
-/// A client whose first request has the sequence number 2, and the types of all messages that it sends.
+/// Returns a client whose next request has the sequence number 2, and the types of all messages
+/// that it will send.
 fn watched(
     answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>,
 ) -> (Client<Script>, Rc<RefCell<Vec<u16>>>) {
@@ -233,13 +235,13 @@ fn watched(
     script.answers.push_back(Ok(family(1, FAMILY)));
     script.answers.extend(answers);
     let sent = Rc::clone(&script.sent);
-    let client = Client::over(Connection::over(script)).expect("the family is there");
+    let client = Client::over(Connection::over(script)).expect("the family exists");
     sent.borrow_mut().clear();
     (client, sent)
 }
 
 #[test]
-fn what_an_unloaded_module_did_not_do_is_asked_of_the_new_one() {
+fn refused_requests_are_repeated_after_a_reload() {
     let (key, real) = real();
     let requests = [
         Request::DelService(key),
@@ -257,7 +259,7 @@ fn what_an_unloaded_module_did_not_do_is_asked_of_the_new_one() {
     let kinds: Vec<_> = (outcomes.iter())
         .map(|outcome| outcome.as_ref().err().map(super::RequestError::kind))
         .collect();
-    // What was refused for a reason of its own is not repeated.
+    // A request that was refused for another reason is not repeated.
     assert_eq!(kinds, [Some(ErrorKind::NoSuchService), None, None]);
     assert_eq!(
         *sent.borrow(),
@@ -267,7 +269,7 @@ fn what_an_unloaded_module_did_not_do_is_asked_of_the_new_one() {
 }
 
 #[test]
-fn a_scheduler_is_unknown_only_to_the_family_that_is_there() {
+fn unknown_scheduler_is_not_a_reload() {
     let (mut client, sent) = watched([Ok(end(2, libc::ENOENT)), Ok(family(3, FAMILY))]);
     let error = client.execute(&[Request::NewService(server())]).remove(0);
     assert_eq!(
@@ -278,7 +280,7 @@ fn a_scheduler_is_unknown_only_to_the_family_that_is_there() {
 }
 
 #[test]
-fn a_change_without_the_module_says_that_it_is_gone() {
+fn change_without_the_module_reports_no_family() {
     let (mut client, _) = watched([Ok(end(2, libc::ENOENT)), Ok(end(3, libc::ENOENT))]);
     let error = client.execute(&[Request::NewService(server())]).remove(0);
     let error = error.expect_err("refused");
@@ -287,12 +289,12 @@ fn a_change_without_the_module_says_that_it_is_gone() {
     let cause = error.source().expect("a cause").to_string();
     assert_eq!(
         cause,
-        "the kernel has no IPVS any more: its module ip_vs was unloaded"
+        "the kernel no longer has IPVS: its module ip_vs was unloaded"
     );
 }
 
 #[test]
-fn a_reading_follows_a_reloaded_module() {
+fn reading_follows_a_reload() {
     let (key, _) = real();
     let reloaded = || {
         [
@@ -317,7 +319,7 @@ fn a_reading_follows_a_reloaded_module() {
 }
 
 #[test]
-fn a_reading_without_the_module_says_that_it_is_gone() {
+fn reading_without_the_module_reports_no_family() {
     let (key, _) = real();
     let gone = || watched([Ok(end(2, libc::ENOENT)), Ok(end(3, libc::ENOENT))]).0;
     let errors = [
@@ -332,7 +334,7 @@ fn a_reading_without_the_module_says_that_it_is_gone() {
 }
 
 #[test]
-fn an_interrupted_reading_ends_before_its_next_list() {
+fn interrupted_reading_ends_before_its_next_list() {
     let (key, _) = real();
     let interrupt: Arc<AtomicBool> = Arc::default();
     let mut client = client([Ok(end(2, 0))]);
@@ -351,9 +353,9 @@ fn an_interrupted_reading_ends_before_its_next_list() {
     }
 }
 
-/// More keys than go into one send, of which every third exists.
+/// Requests more keys than fit into one send; every third exists.
 #[test]
-fn many_virtual_servers_are_asked_for_in_few_sends() {
+fn many_virtual_servers_are_requested_in_few_sends() {
     let keys: Vec<VirtualServerKey> = (1..=80)
         .map(
             |number| match parse_line(&format!("-A -t 10.96.0.{number}:80 -s rr")) {
@@ -364,7 +366,7 @@ fn many_virtual_servers_are_asked_for_in_few_sends() {
         .collect();
     let mut answers = Vec::new();
     for (sequence, key) in (2..).zip(&keys) {
-        // What is asked for by key is answered in the form of a new one.
+        // The answer to a request by key has the form of a `NewService` request.
         let found = server_with(*key);
         let last = (sequence - 1) % 32 == 0 || sequence == 81;
         if sequence % 3 == 0 {
@@ -379,7 +381,9 @@ fn many_virtual_servers_are_asked_for_in_few_sends() {
         }
     }
     let mut client = client(answers);
-    let found = client.virtual_servers_of(&keys).expect("they are read");
+    let found = client
+        .virtual_servers_of(&keys)
+        .expect("the kernel answers");
     let expected: Vec<_> = (2..)
         .zip(&keys)
         .map(|(sequence, key)| (sequence % 3 == 0).then_some(*key))
@@ -392,7 +396,7 @@ fn many_virtual_servers_are_asked_for_in_few_sends() {
 }
 
 #[test]
-fn one_of_many_that_cannot_be_read_is_named() {
+fn error_names_the_virtual_server_that_could_not_be_read() {
     let (key, _) = real();
     let other = match parse_line("-A -u 10.96.0.11:53 -s rr") {
         Ok(Line::VirtualServer(server)) => server.key,
@@ -411,7 +415,7 @@ fn server_with(key: VirtualServerKey) -> VirtualServer {
     VirtualServer { key, ..server() }
 }
 
-/// A request as it is sent, without the header of netlink.
+/// Returns the request as sent, without the netlink header.
 fn payload(request: &Request) -> Vec<u8> {
     let message = super::envelope(FAMILY, request.message());
     let mut bytes = vec![0; netlink_packet_core::NetlinkSerializable::buffer_len(&message)];

@@ -1,5 +1,5 @@
-//! Attributes as they are on the wire: names, numbers and types of `include/uapi/linux/ip_vs.h` and of
-//! the policies in `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
+//! Attributes on the wire. Names, numbers and types are those of `include/uapi/linux/ip_vs.h` and
+//! of the policies in `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
 
 use netlink_packet_core::{
     DecodeError, DefaultNla, Emitable as _, ErrorContext as _, NLA_F_NESTED, Nla, NlaBuffer,
@@ -9,17 +9,18 @@ use netlink_packet_core::{
 use super::fields::Field;
 pub use super::fields::{MaskedFlags, NetworkOrder};
 
-/// Attributes within an attribute.
+/// Attributes nested in an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nested<T> {
-    /// The attributes within.
+    /// The nested attributes.
     pub attributes: Vec<T>,
-    /// True if the type carries `NLA_F_NESTED`. The kernel takes it either way and never sets it; libnl, and so ipvsadm, does.
+    /// True if the type has the bit `NLA_F_NESTED`. The kernel accepts both forms and never sets
+    /// the bit; libnl, and thus ipvsadm, sets it.
     pub flagged: bool,
 }
 
 impl<T> Nested<T> {
-    /// `attributes` as the kernel itself writes them.
+    /// Nests `attributes` in the kernel's form, without `NLA_F_NESTED`.
     #[must_use]
     pub fn new(attributes: Vec<T>) -> Self {
         Self {
@@ -29,17 +30,17 @@ impl<T> Nested<T> {
     }
 }
 
-/// An attribute's header: `struct nlattr`, length and type.
+/// Length of an attribute's header, `struct nlattr`: length and type.
 const HEADER: usize = 4;
 
-/// Writes itself without being asked for its length first: within attributes within attributes, asking each at every
-/// level takes longer than writing.
+/// An attribute that writes itself without a call of `value_len` first. With several levels of
+/// nesting, asking every attribute for its length on every level takes longer than writing.
 pub(super) trait Attribute: Nla {
-    /// Writes the value to the beginning of `buffer`, and returns its length.
+    /// Writes the value to the start of `buffer` and returns its length.
     fn write_value(&self, buffer: &mut [u8]) -> usize;
 }
 
-/// Writes `attributes` to the beginning of `buffer`, and returns their length.
+/// Writes `attributes` to the start of `buffer` and returns their length.
 pub(super) fn write_all<T: Attribute>(attributes: &[T], buffer: &mut [u8]) -> usize {
     let mut at = 0;
     for attribute in attributes {
@@ -55,12 +56,13 @@ pub(super) fn write_all<T: Attribute>(attributes: &[T], buffer: &mut [u8]) -> us
     at
 }
 
-/// Reads the attributes that fill `buffer`.
+/// Parses the attributes that fill `buffer`.
 pub(super) fn read_all<T>(buffer: &[u8]) -> Result<Vec<T>, DecodeError>
 where
     T: for<'a> Parseable<NlaBuffer<&'a [u8]>>,
 {
-    // An attribute with a value takes eight bytes at least: the list grows but for those without one.
+    // An attribute with a value has at least eight bytes. Only attributes without one make the list
+    // grow.
     let mut attributes = Vec::with_capacity(buffer.len() / 8);
     for attribute in NlasIterator::new(buffer) {
         attributes.push(T::parse(&attribute?)?);
@@ -68,8 +70,8 @@ where
     Ok(attributes)
 }
 
-/// Declares an enum of attributes with its codec, so that a number, its name and its type stand in one
-/// place.
+/// Declares an enum of attributes with its codec. The number, name and type of an attribute are in
+/// one place.
 macro_rules! attributes {
     (
         $(#[$about:meta])*
@@ -88,7 +90,7 @@ macro_rules! attributes {
         }
 
         impl $name {
-            /// Numbers and names of the attributes that have one, in order.
+            /// Numbers and names of the known attributes, in order.
             pub const ALL: &[(u16, &str)] = &[
                 $(($nested_number, stringify!($nested)),)*
                 $(($number, stringify!($variant)),)*
@@ -156,7 +158,7 @@ macro_rules! attributes {
 }
 
 attributes! {
-    /// `IPVS_CMD_ATTR_*`: what a message is about.
+    /// Attributes of a message, `IPVS_CMD_ATTR_*`.
     CommandAttribute {
         nested {
             /// A virtual server.
@@ -167,23 +169,23 @@ attributes! {
             Daemon(DaemonAttribute) = 3,
         }
         plain {
-            /// Seconds for an established TCP connection.
+            /// Idle timeout of an established TCP connection, seconds.
             TimeoutTcp(u32) = 4,
-            /// Seconds for a TCP connection after a FIN.
+            /// Idle timeout of a TCP connection after a FIN, seconds.
             TimeoutTcpFin(u32) = 5,
-            /// Seconds for a UDP flow.
+            /// Idle timeout of a UDP flow, seconds.
             TimeoutUdp(u32) = 6,
         }
     }
 }
 
 attributes! {
-    /// `IPVS_SVC_ATTR_*`: a virtual server.
+    /// Attributes of a virtual server, `IPVS_SVC_ATTR_*`.
     ServiceAttribute {
         nested {
-            /// Counters, packets in 32 bits.
+            /// Counters; those of packets have 32 bits.
             Statistics(StatisticsAttribute) = 10,
-            /// Counters, all in 64 bits; since Linux 4.1.
+            /// Counters of 64 bits; since Linux 4.1.
             Statistics64(StatisticsAttribute) = 12,
         }
         plain {
@@ -191,20 +193,20 @@ attributes! {
             AddressFamily(u16) = 1,
             /// Transport protocol number.
             Protocol(u16) = 2,
-            /// The address, IPv4 in the first four bytes.
+            /// The address; IPv4 uses the first four bytes.
             Address([u8; 16]) = 3,
             /// The port.
             Port(NetworkOrder<u16>) = 4,
-            /// The firewall mark, in place of protocol, address and port.
+            /// The firewall mark, instead of protocol, address and port.
             Fwmark(u32) = 5,
             /// The scheduler's name.
             SchedulerName(String) = 6,
             /// Flags.
             Flags(MaskedFlags) = 7,
-            /// Seconds of persistence.
+            /// Persistence timeout, seconds.
             Timeout(u32) = 8,
-            /// Persistence granularity: an IPv4 mask in network order, or an IPv6 prefix length in the
-            /// machine's.
+            /// Persistence granularity: an IPv4 mask in network order, or an IPv6 prefix length in
+            /// host order.
             Netmask([u8; 4]) = 9,
             /// The persistence engine's name.
             PersistenceEngine(String) = 11,
@@ -213,20 +215,20 @@ attributes! {
 }
 
 attributes! {
-    /// `IPVS_DEST_ATTR_*`: a real server.
+    /// Attributes of a real server, `IPVS_DEST_ATTR_*`.
     DestinationAttribute {
         nested {
-            /// Counters, packets in 32 bits.
+            /// Counters; those of packets have 32 bits.
             Statistics(StatisticsAttribute) = 10,
-            /// Counters, all in 64 bits; since Linux 4.1.
+            /// Counters of 64 bits; since Linux 4.1.
             Statistics64(StatisticsAttribute) = 12,
         }
         plain {
-            /// The address, IPv4 in the first four bytes.
+            /// The address; IPv4 uses the first four bytes.
             Address([u8; 16]) = 1,
             /// The port.
             Port(NetworkOrder<u16>) = 2,
-            /// `IP_VS_CONN_F_FWD_MASK`.
+            /// Forwarding method, `IP_VS_CONN_F_FWD_MASK`.
             ForwardingMethod(u32) = 3,
             /// The weight.
             Weight(u32) = 4,
@@ -234,42 +236,42 @@ attributes! {
             UpperThreshold(u32) = 5,
             /// Lower threshold of connections.
             LowerThreshold(u32) = 6,
-            /// Connections that carry data.
+            /// Number of connections in a state that carries data.
             ActiveConnections(u32) = 7,
-            /// Other connections.
+            /// Number of other connections.
             InactiveConnections(u32) = 8,
-            /// Persistence templates.
+            /// Number of persistence templates.
             PersistentConnections(u32) = 9,
             /// `AF_INET` or `AF_INET6`; since Linux 3.18.
             AddressFamily(u16) = 11,
-            /// `IP_VS_CONN_F_TUNNEL_TYPE_*`; since Linux 5.3.
+            /// Tunnel type, `IP_VS_CONN_F_TUNNEL_TYPE_*`; since Linux 5.3.
             TunnelType(u8) = 13,
             /// UDP port of a GUE tunnel; since Linux 5.3.
             TunnelPort(NetworkOrder<u16>) = 14,
-            /// `IP_VS_TUNNEL_ENCAP_FLAG_*`; since Linux 5.3.
+            /// Tunnel flags, `IP_VS_TUNNEL_ENCAP_FLAG_*`; since Linux 5.3.
             TunnelFlags(u16) = 15,
         }
     }
 }
 
 attributes! {
-    /// `IPVS_DAEMON_ATTR_*`: a synchronisation daemon.
+    /// Attributes of a synchronisation daemon, `IPVS_DAEMON_ATTR_*`.
     DaemonAttribute {
         nested {}
         plain {
-            /// `IP_VS_STATE_MASTER` (1) or `IP_VS_STATE_BACKUP` (2).
+            /// Role: `IP_VS_STATE_MASTER` (1) or `IP_VS_STATE_BACKUP` (2).
             State(u32) = 1,
-            /// The interface for multicast.
+            /// The multicast interface.
             MulticastInterface(String) = 2,
             /// Identifier of the group of directors.
             SyncId(u32) = 3,
-            /// Largest message, bytes.
+            /// Maximum length of a message, bytes.
             MaximumLength(u16) = 4,
             /// IPv4 multicast group.
             Group([u8; 4]) = 5,
             /// IPv6 multicast group.
             Group6([u8; 16]) = 6,
-            /// UDP port, in the machine's order.
+            /// UDP port, in host order.
             Port(u16) = 7,
             /// Time to live of the multicast packets.
             TimeToLive(u8) = 8,
@@ -278,19 +280,19 @@ attributes! {
 }
 
 attributes! {
-    /// `IPVS_INFO_ATTR_*`: what the kernel says of itself.
+    /// Attributes of the answer to `GetInfo`, `IPVS_INFO_ATTR_*`.
     InfoAttribute {
         nested {}
         plain {
             /// The version of IPVS, a byte each for major, minor and patch.
             Version(u32) = 1,
-            /// Buckets of the connection table.
+            /// Number of buckets of the connection table.
             ConnectionTableSize(u32) = 2,
         }
     }
 }
 
-/// A counter: the kernel uses 32 or 64 bits.
+/// A counter. The kernel uses 32 or 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counter {
     /// 32 bits.
@@ -300,7 +302,7 @@ pub enum Counter {
 }
 
 impl Counter {
-    /// Its value.
+    /// Returns the counter's value.
     #[must_use]
     pub fn value(self) -> u64 {
         match self {
@@ -334,7 +336,7 @@ impl Field for Counter {
     }
 }
 
-/// Padding that aligns what follows: its bytes are kept as they are.
+/// Padding that aligns the next attribute. Its bytes are kept unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Padding(pub Vec<u8>);
 
@@ -353,7 +355,7 @@ impl Field for Padding {
 }
 
 attributes! {
-    /// `IPVS_STATS_ATTR_*`: counters since the last `Zero`, and rates.
+    /// Attributes of counters since the last `Zero`, and of rates, `IPVS_STATS_ATTR_*`.
     StatisticsAttribute {
         nested {}
         plain {

@@ -1,4 +1,4 @@
-//! Between words and attributes.
+//! Conversion between the types of this crate and attributes.
 
 mod daemon;
 mod destination;
@@ -19,14 +19,14 @@ pub use destination::{destination_attributes, destination_key_attributes, read_d
 pub use service::{key_attributes, read_service, service_attributes};
 pub use statistics::read_statistics;
 
-/// A request about the virtual server `key`.
+/// Returns a request `command` for the virtual server `key`.
 #[must_use]
 pub fn about_service(command: Command, key: &VirtualServerKey) -> Message {
     let service = Nested::new(key_attributes(key));
     Message::new(command, vec![CommandAttribute::Service(service)])
 }
 
-/// A request to set the idle timeouts. Zero leaves one as it is.
+/// Returns a request that sets the idle timeouts. A zero leaves the kernel's value unchanged.
 #[must_use]
 pub fn set_timeouts(timeouts: &Timeouts) -> Message {
     let Timeouts { tcp, tcp_fin, udp } = timeouts;
@@ -40,7 +40,7 @@ pub fn set_timeouts(timeouts: &Timeouts) -> Message {
     )
 }
 
-/// The answer to `GetConfig`; what it lacks is zero.
+/// Reads the answer to `GetConfig`; missing timeouts are zero.
 #[must_use]
 pub fn read_timeouts(message: &Message) -> Timeouts {
     let mut timeouts = Timeouts::default();
@@ -58,7 +58,7 @@ pub fn read_timeouts(message: &Message) -> Timeouts {
     timeouts
 }
 
-/// The answer to `GetInfo`.
+/// Reads the answer to `GetInfo`.
 #[must_use]
 pub fn read_info(message: &Message) -> Info {
     let mut info = Info::default();
@@ -77,12 +77,12 @@ pub fn read_info(message: &Message) -> Info {
     info
 }
 
-/// Whole seconds, as many as the kernel can count.
+/// Returns the whole seconds, at most the kernel's maximum.
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// `AF_INET` and `AF_INET6`, the same on every architecture.
+/// Returns `AF_INET` or `AF_INET6`, which are the same on every architecture.
 fn family_number(family: AddressFamily) -> u16 {
     match family {
         AddressFamily::Ipv4 => 2,
@@ -98,7 +98,7 @@ fn read_family(number: u16) -> Result<AddressFamily, DecodeError> {
     }
 }
 
-/// `union nf_inet_addr`: IPv4 takes the first four bytes.
+/// Returns the address as `union nf_inet_addr`: IPv4 uses the first four bytes.
 fn address_bytes(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => {

@@ -1,20 +1,20 @@
-//! Attributes that hold one value.
+//! Attributes with a single value.
 
 use netlink_packet_core::DecodeError;
 
-/// A value with a fixed form on the wire.
+/// A value with a fixed format on the wire.
 pub(super) trait Field: Sized {
-    /// Its length in bytes, without the attribute's header and padding.
+    /// Returns the length in bytes, without the attribute's header and padding.
     fn length(&self) -> usize;
-    /// Writes it; `buffer` has [`Field::length`] bytes.
+    /// Writes the value; `buffer` has [`Field::length`] bytes.
     fn write(&self, buffer: &mut [u8]);
-    /// Reads it.
+    /// Parses the value.
     fn read(value: &[u8]) -> Result<Self, DecodeError>;
 }
 
 macro_rules! number {
     ($($kind:ty),*) => {$(
-        /// In the order of the machine.
+        /// A number in host order.
         impl Field for $kind {
             fn length(&self) -> usize {
                 size_of::<Self>()
@@ -89,12 +89,12 @@ impl Field for String {
     }
 }
 
-/// `struct ip_vs_flags`: which bits are to have which value.
+/// Values of some flags: `struct ip_vs_flags`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskedFlags {
     /// The values.
     pub flags: u32,
-    /// The bits concerned; the kernel keeps the others as they are.
+    /// The bits to change; the kernel keeps the others.
     pub mask: u32,
 }
 

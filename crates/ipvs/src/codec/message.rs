@@ -1,4 +1,4 @@
-//! A message: its command decides how the attributes are read.
+//! Messages of the family. The command decides how the attributes are parsed.
 
 use netlink_packet_core::{DecodeError, Emitable, ParseableParametrized};
 use netlink_packet_generic::{GenlFamily, GenlHeader};
@@ -11,14 +11,14 @@ pub const FAMILY_NAME: &str = "IPVS";
 /// The family's version, `IPVS_GENL_VERSION`.
 pub const FAMILY_VERSION: u8 = 1;
 
-/// Command of a request or an answer, `IPVS_CMD_*` of `include/uapi/linux/ip_vs.h`.
+/// Command of a request or answer, `IPVS_CMD_*` of `include/uapi/linux/ip_vs.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Command {
     /// Add a virtual server (1); also the answer to `GetService`.
     NewService,
     /// Change a virtual server (2).
     SetService,
-    /// Delete a virtual server and its real servers (3).
+    /// Delete a virtual server with its real servers (3).
     DelService,
     /// Read one virtual server, or all (4).
     GetService,
@@ -44,7 +44,7 @@ pub enum Command {
     SetInfo,
     /// Read the version and the size of the connection table (15).
     GetInfo,
-    /// Set the counters of one virtual server, or of all, to zero (16).
+    /// Reset the counters of one virtual server, or of all (16).
     Zero,
     /// Delete all virtual servers (17).
     Flush,
@@ -53,7 +53,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Every command that has a name, in order of their numbers.
+    /// Every named command, ordered by number.
     pub const ALL: [Self; 17] = [
         Self::NewService,
         Self::SetService,
@@ -74,7 +74,7 @@ impl Command {
         Self::Flush,
     ];
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -114,12 +114,12 @@ impl From<u8> for Command {
 pub struct Message {
     /// The command.
     pub command: Command,
-    /// About what.
+    /// The attributes.
     pub attributes: Attributes,
 }
 
-/// The attributes of a message. Their numbers mean one thing in the answer to `GetInfo` and another
-/// everywhere else.
+/// Attributes of a message. Their numbers have another meaning in the answer to `GetInfo` than in
+/// all other messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attributes {
     /// `IPVS_CMD_ATTR_*`.
@@ -129,7 +129,7 @@ pub enum Attributes {
 }
 
 impl Message {
-    /// A message with `IPVS_CMD_ATTR_*` attributes.
+    /// Returns a message with `IPVS_CMD_ATTR_*` attributes.
     #[must_use]
     pub fn new(command: Command, attributes: Vec<CommandAttribute>) -> Self {
         Self {
@@ -169,7 +169,7 @@ impl Emitable for Message {
     }
 }
 
-/// Reads the attributes behind the generic header.
+/// Parses the attributes after the generic-netlink header.
 impl ParseableParametrized<[u8], GenlHeader> for Message {
     fn parse_with_param(buffer: &[u8], header: GenlHeader) -> Result<Self, DecodeError> {
         let command = Command::from(header.cmd);

@@ -14,7 +14,7 @@ use super::{
 use crate::testing::{key, real_server, sync_daemon, virtual_server};
 use crate::types::{AddressFamily, Forwarding, Timeouts};
 
-/// The bytes of `message` behind the generic header.
+/// Returns the bytes of `message` after the generic-netlink header.
 fn bytes(message: &Message) -> Vec<u8> {
     let mut bytes = vec![0xaa; message.buffer_len()];
     message.emit(&mut bytes);
@@ -26,16 +26,16 @@ fn decode(command: Command, bytes: &[u8]) -> Message {
         cmd: command.number(),
         version: 1,
     };
-    Message::parse_with_param(bytes, header).expect("what was written can be read")
+    Message::parse_with_param(bytes, header).expect("an encoded message parses")
 }
 
-/// Writes `message` and reads it again.
+/// Encodes `message` and parses it again.
 fn again(message: &Message) -> Vec<CommandAttribute> {
     let read = decode(message.command, &bytes(message));
     assert_eq!(read, *message);
     match read.attributes {
         Attributes::Command(attributes) => attributes,
-        Attributes::Info(_) => panic!("{:?} is no answer to GetInfo", message.command),
+        Attributes::Info(_) => panic!("{:?} is not an answer to GetInfo", message.command),
     }
 }
 
@@ -86,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_panic(number in 0_u8..20, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn parse_never_panics(number in 0_u8..20, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let header = GenlHeader { cmd: number, version: 1 };
         if let Ok(message) = Message::parse_with_param(&bytes[..], header) {
             let _ = (read_info(&message), read_timeouts(&message));
@@ -120,7 +120,7 @@ fn timeouts() {
 }
 
 #[test]
-fn the_kernels_own_flag_does_not_show() {
+fn kernels_own_flag_is_removed() {
     let mut attributes = key_of_port_80();
     attributes.push(ServiceAttribute::Flags(MaskedFlags {
         flags: 0xffff_ffff,
@@ -140,7 +140,7 @@ fn key_of_port_80() -> Vec<ServiceAttribute> {
 }
 
 #[test]
-fn what_names_a_virtual_server_must_be_there() {
+fn attributes_of_the_key_are_required() {
     for missing in 0..4 {
         let mut attributes = key_of_port_80();
         attributes.remove(missing);
@@ -162,18 +162,18 @@ fn what_names_a_virtual_server_must_be_there() {
     );
 }
 
-/// The kernel names both a mark of 0 and an address where there is no mark.
+/// For a virtual server without mark, the kernel sends a mark of 0 and an address.
 #[test]
-fn a_mark_of_zero_is_none() {
+fn mark_of_zero_means_no_mark() {
     let mut attributes = key_of_port_80();
     attributes.push(ServiceAttribute::Fwmark(0));
     let (server, _) = read_service(&attributes).expect("complete");
     assert_eq!(server.key.to_string(), "10.0.0.1:80/TCP");
 }
 
-/// ipvsadm leaves an empty engine out; an empty name is none.
+/// ipvsadm does not send an empty engine; the kernel's empty name means no engine.
 #[test]
-fn an_empty_engine_is_none() {
+fn empty_engine_means_no_engine() {
     let mut attributes = key_of_port_80();
     attributes.push(ServiceAttribute::PersistenceEngine(String::new()));
     let (server, _) = read_service(&attributes).expect("complete");
@@ -218,9 +218,10 @@ fn counters_of_64_bits_are_preferred_in_any_order() {
     assert_eq!(statistics.connections, 1);
 }
 
-/// As kernels before 3.18 list it; bits besides the forwarding method are the kernel's own.
+/// Kernels before 3.18 send such a real server. Bits besides the forwarding method are the kernel's
+/// own.
 #[test]
-fn a_real_server_without_a_family_has_the_virtual_servers() {
+fn real_server_without_family_inherits_the_virtual_servers() {
     let attributes = [
         DestinationAttribute::Address([10, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         DestinationAttribute::Port(NetworkOrder(8080)),
@@ -233,6 +234,6 @@ fn a_real_server_without_a_family_has_the_virtual_servers() {
 }
 
 #[test]
-fn a_daemon_without_a_name_is_none() {
+fn daemon_without_interface_is_an_error() {
     assert!(read_daemon(&[DaemonAttribute::State(1)]).is_err());
 }

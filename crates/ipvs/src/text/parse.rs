@@ -1,4 +1,4 @@
-//! From text to words.
+//! Parses lines.
 
 use std::iter::Peekable;
 use std::net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr};
@@ -17,25 +17,25 @@ use crate::types::{
 pub enum Line {
     /// `-A`: a virtual server.
     VirtualServer(VirtualServer),
-    /// `-a`: a real server of the virtual server that is named.
+    /// `-a`: a real server of the given virtual server.
     RealServer(VirtualServerKey, RealServer),
 }
 
-/// Text that is no line of `ipvsadm-save`.
+/// Text that is not a line of `ipvsadm-save`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct ParseError {
-    /// The line's number, from 1.
+    /// Line number, starting at 1.
     pub line: usize,
     /// The text that was found and what was expected.
     pub problem: String,
 }
 
-/// Reads the lines of `text`. Empty lines and lines that begin with `#` are passed over.
+/// Parses the lines of `text`. Skips empty lines and lines that start with `#`.
 ///
 /// # Errors
 ///
-/// The first line that makes no sense.
+/// The first invalid line.
 pub fn parse_lines(text: &str) -> Result<Vec<Line>, ParseError> {
     (1..)
         .zip(text.lines())
@@ -45,11 +45,11 @@ pub fn parse_lines(text: &str) -> Result<Vec<Line>, ParseError> {
         .collect()
 }
 
-/// Reads one line.
+/// Parses one line.
 ///
 /// # Errors
 ///
-/// A text that says what was found and what was expected.
+/// A message with the text that was found and what was expected.
 pub fn parse_line(text: &str) -> Result<Line, String> {
     let mut words = Words(text.split_ascii_whitespace().peekable());
     match words.0.next() {
@@ -57,9 +57,9 @@ pub fn parse_line(text: &str) -> Result<Line, String> {
         Some("-a" | "--add-server") => words
             .real_server()
             .map(|(key, real)| Line::RealServer(key, real)),
-        // The columns of `ipvsadm -L`.
+        // First words of the output of `ipvsadm -L`.
         Some(other @ ("IP" | "Prot" | "->" | "TCP" | "UDP" | "SCTP" | "FWM")) => Err(format!(
-            "`{other}` is of a table of ipvsadm -L; save the table with ipvsadm-save -n"
+            "`{other}` belongs to the output of ipvsadm -L; save the table with ipvsadm-save -n"
         )),
         Some(other) => Err(format!(
             "`{other}` is not -A (a virtual server) or -a (a real server)"
@@ -68,16 +68,16 @@ pub fn parse_line(text: &str) -> Result<Line, String> {
     }
 }
 
-/// The seconds that ipvsadm takes for `-p` without a number, `DEF_TIMEOUT` of its `ipvsadm.c`.
+/// Seconds that ipvsadm uses for `-p` without a number, `DEF_TIMEOUT` in its `ipvsadm.c`.
 const DEFAULT_PERSISTENCE: u32 = 360;
 
-/// Where a real server is: with the virtual port where its own is left out.
-struct Place {
+/// Address of a real server, and its port. Without a port, the virtual server's is used.
+struct RealServerAddress {
     address: IpAddr,
     port: Option<u16>,
 }
 
-impl FromStr for Place {
+impl FromStr for RealServerAddress {
     type Err = AddrParseError;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
@@ -97,7 +97,7 @@ impl FromStr for Place {
     }
 }
 
-impl Place {
+impl RealServerAddress {
     fn key(&self, server: &VirtualServerKey) -> RealServerKey {
         let virtual_port = match server {
             VirtualServerKey::Address { port, .. } => *port,
@@ -110,7 +110,7 @@ impl Place {
     }
 }
 
-/// A firewall mark; `ipvsadm-save` prints those above 2^31-1 as negative numbers.
+/// A firewall mark. `ipvsadm-save` prints marks above 2^31-1 as negative numbers.
 struct Mark(NonZeroU32);
 
 impl FromStr for Mark {
@@ -124,7 +124,7 @@ impl FromStr for Mark {
     }
 }
 
-/// The selection of a virtual server, gathered from several options.
+/// Options that select a virtual server.
 #[derive(Default)]
 struct Selector {
     address: Option<(Protocol, SocketAddr)>,
@@ -133,8 +133,8 @@ struct Selector {
 }
 
 impl Selector {
-    /// Takes `option` if it is one of a selector's.
-    fn take(&mut self, option: &str, words: &mut Words<'_>) -> Result<bool, String> {
+    /// Parses `option` with its value if it selects a virtual server; returns false otherwise.
+    fn parse_option(&mut self, option: &str, words: &mut Words<'_>) -> Result<bool, String> {
         let protocol = match option {
             "-t" | "--tcp-service" => Protocol::Tcp,
             "-u" | "--udp-service" => Protocol::Udp,
@@ -176,7 +176,9 @@ impl Selector {
                 },
                 mark,
             }),
-            (None, None) => Err("no virtual server is named: -t, -u, --sctp-service or -f".into()),
+            (None, None) => {
+                Err("the virtual server is missing: use -t, -u, --sctp-service or -f".into())
+            }
             (Some(_), Some(_)) => Err("an address and a firewall mark exclude each other".into()),
         }
     }
@@ -194,7 +196,7 @@ impl<'a> Words<'a> {
         let mut engine = None;
         let mut names = "";
         while let Some(option) = self.0.next() {
-            if selector.take(option, &mut self)? {
+            if selector.parse_option(option, &mut self)? {
                 continue;
             }
             match option {
@@ -207,7 +209,7 @@ impl<'a> Words<'a> {
                 "--pe" => engine = Some(self.word(option, "a persistence engine")?.into()),
                 "-o" | "--ops" => flags |= ServiceFlags::ONE_PACKET,
                 "-b" | "--set-scheduler-flags" => names = self.word(option, "flags")?,
-                other => return Err(format!("`{other}` is no option of a virtual server")),
+                other => return Err(format!("`{other}` is not an option of a virtual server")),
             }
         }
         let key = selector.key()?;
@@ -235,12 +237,12 @@ impl<'a> Words<'a> {
         };
         let (mut weight, mut upper_threshold, mut lower_threshold) = (1, 0, 0);
         while let Some(option) = self.0.next() {
-            if selector.take(option, &mut self)? {
+            if selector.parse_option(option, &mut self)? {
                 continue;
             }
             match option {
                 "-r" | "--real-server" => {
-                    place = Some(self.value::<Place>(
+                    place = Some(self.value::<RealServerAddress>(
                         option,
                         "an address and port such as 10.1.2.3:8080, as ipvsadm-save -n writes them",
                     )?);
@@ -268,7 +270,7 @@ impl<'a> Words<'a> {
                 "--tun-nocsum" => tunnel.flags = TunnelFlags::empty(),
                 "--tun-csum" => tunnel.flags |= TunnelFlags::CSUM,
                 "--tun-remcsum" => tunnel.flags |= TunnelFlags::REMCSUM,
-                // A forwarding method that this ipvsadm has no option for.
+                // ipvsadm prints this for a forwarding method that it does not know.
                 "(null)" => {
                     return Err(
                         "`(null)` is a forwarding method that ipvsadm does not know; save the table with ipvsctl get tables -o text"
@@ -277,14 +279,14 @@ impl<'a> Words<'a> {
                 }
                 other => match other.strip_prefix("--forwarding-").map(str::parse) {
                     Some(Ok(number)) => forwarding = Forwarding::Other(number),
-                    _ => return Err(format!("`{other}` is no option of a real server")),
+                    _ => return Err(format!("`{other}` is not an option of a real server")),
                 },
             }
         }
         if let Forwarding::Tunnel(of_line) = &mut forwarding {
             *of_line = tunnel;
         }
-        let place = place.ok_or("no real server is named: -r")?;
+        let place = place.ok_or("the real server is missing: use -r")?;
         let key = selector.key()?;
         let real = RealServer {
             key: place.key(&key),
@@ -296,10 +298,10 @@ impl<'a> Words<'a> {
         Ok((key, real))
     }
 
-    /// Seconds, or ipvsadm's 360 where the line goes on.
+    /// Parses seconds; returns ipvsadm's default of 360 if another option follows.
     fn persistence(&mut self, option: &str) -> Result<Duration, String> {
-        let goes_on = self.0.peek().is_none_or(|word| word.starts_with('-'));
-        let seconds = if goes_on {
+        let is_omitted = self.0.peek().is_none_or(|word| word.starts_with('-'));
+        let seconds = if is_omitted {
             DEFAULT_PERSISTENCE
         } else {
             self.value::<u32>(option, "seconds")?
@@ -308,13 +310,13 @@ impl<'a> Words<'a> {
     }
 
     fn word(&mut self, option: &str, expected: &str) -> Result<&'a str, String> {
-        (self.0.next()).ok_or_else(|| format!("{option} wants {expected}, and the line ends"))
+        (self.0.next()).ok_or_else(|| format!("{option} expects {expected}, but the line ends"))
     }
 
     fn value<T: FromStr>(&mut self, option: &str, expected: &str) -> Result<T, String> {
         let word = self.word(option, expected)?;
         word.parse()
-            .map_err(|_| format!("{option} wants {expected}, not `{word}`"))
+            .map_err(|_| format!("{option} expects {expected}, not `{word}`"))
     }
 }
 
@@ -329,12 +331,12 @@ fn scheduler_flag(scheduler: &str, name: &str) -> Result<ServiceFlags, String> {
     (flags.into_iter().zip(own).zip(generic))
         .find(|((_, own), generic)| *own == name || *generic == name)
         .map(|((flag, _), _)| flag)
-        .ok_or_else(|| format!("`{name}` is no flag of scheduler {scheduler}"))
+        .ok_or_else(|| format!("`{name}` is not a flag of scheduler {scheduler}"))
 }
 
 fn prefix(key: &VirtualServerKey, mask: Option<&str>) -> Result<u8, String> {
     let family = key.family();
-    let wrong = |mask: &str| format!("-M wants a netmask or, for IPv6, a length, not `{mask}`");
+    let wrong = |mask: &str| format!("-M expects a netmask or, for IPv6, a length, not `{mask}`");
     match (family, mask) {
         (AddressFamily::Ipv4, None) => Ok(32),
         (AddressFamily::Ipv6, None) => Ok(128),

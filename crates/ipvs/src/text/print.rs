@@ -1,4 +1,4 @@
-//! From words to text.
+//! Prints lines.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use crate::types::{
     VirtualServer, VirtualServerKey,
 };
 
-/// The line that adds `server`: `-A -t 10.96.0.10:80 -s rr -p 10800`.
+/// Returns the line that adds `server`: `-A -t 10.96.0.10:80 -s rr -p 10800`.
 #[must_use]
 pub fn print_virtual_server(server: &VirtualServer) -> String {
-    // Taken apart by name: a new setting is not forgotten here.
+    // The destructuring makes sure that a new field is not forgotten here.
     let VirtualServer {
         key,
         scheduler,
@@ -45,8 +45,8 @@ pub fn print_virtual_server(server: &VirtualServer) -> String {
     line
 }
 
-/// The line that adds `real` to the virtual server `key`:
-/// `-a -t 10.96.0.10:80 -r 10.1.2.3:8080 -m -w 1`.
+/// Returns the line that adds `real` to the virtual server `key`: `-a -t 10.96.0.10:80 -r
+/// 10.1.2.3:8080 -m -w 1`.
 #[must_use]
 pub fn print_real_server(key: &VirtualServerKey, real: &RealServer) -> String {
     let RealServer {
@@ -70,7 +70,7 @@ pub fn print_real_server(key: &VirtualServerKey, real: &RealServer) -> String {
     if let Forwarding::Tunnel(tunnel) = forwarding {
         line.push_str(&tunnel_options(*tunnel));
     }
-    // ipvsadm-save forgets these; ipvsadm-restore takes them.
+    // ipvsadm-save does not print these; ipvsadm-restore accepts them.
     if *upper_threshold != 0 {
         let _ = write!(line, " -x {upper_threshold}");
     }
@@ -80,7 +80,8 @@ pub fn print_real_server(key: &VirtualServerKey, real: &RealServer) -> String {
     line
 }
 
-/// Returns the options that select a virtual server: `-t 10.96.0.10:80`, `-u [fd00::1]:53`, `-f 7 -6`.
+/// Returns the options that select a virtual server: `-t 10.96.0.10:80`, `-u [fd00::1]:53`,
+/// `-f 7 -6`.
 #[must_use]
 pub fn print_service_selector(key: &VirtualServerKey) -> String {
     match key {
@@ -135,7 +136,7 @@ fn netmask(prefix: u8) -> std::net::Ipv4Addr {
     bits.into()
 }
 
-/// Names of the scheduler's flags, as `ipvsadm --set-scheduler-flags` wants them.
+/// Returns the names of the scheduler's flags, as `ipvsadm --set-scheduler-flags` expects them.
 pub(super) fn scheduler_flags(scheduler: &str, flags: ServiceFlags) -> Vec<&'static str> {
     let names = flag_names(scheduler);
     [

@@ -4,7 +4,7 @@ use super::{Line, parse_line, parse_lines, print_real_server, print_virtual_serv
 use crate::testing::{key, real_server, virtual_server};
 use crate::types::{Forwarding, ServiceFlags};
 
-/// Each line is read and printed again.
+/// Checks that `line` parses and prints as itself.
 fn check(line: &str) {
     let printed = match parse_line(line) {
         Ok(Line::VirtualServer(server)) => print_virtual_server(&server),
@@ -58,9 +58,9 @@ fn real_servers() {
     }
 }
 
-/// Text that ipvsadm lets one leave out.
+/// ipvsadm accepts lines without these options.
 #[test]
-fn what_is_left_out_is_filled_in() {
+fn missing_options_get_defaults() {
     let check = |short: &str, long: &str| assert_eq!(parse_line(short), parse_line(long));
     check("-A -t 10.0.0.1:80", "-A -t 10.0.0.1:80 -s wlc");
     check(
@@ -83,34 +83,34 @@ fn what_is_left_out_is_filled_in() {
 }
 
 #[test]
-fn what_is_wrong_is_named() {
+fn errors_name_the_problem() {
     check_error(
         "-X -t 10.0.0.1:80",
         "`-X` is not -A (a virtual server) or -a (a real server)",
     );
     check_error(
         "-A -t 10.0.0.300:80 -s rr",
-        "-t wants an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not `10.0.0.300:80`",
+        "-t expects an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not `10.0.0.300:80`",
     );
     check_error(
         "-A -t 10.0.0.1:80 -s",
-        "-s wants a scheduler, and the line ends",
+        "-s expects a scheduler, but the line ends",
     );
     check_error(
         "-A -t 10.0.0.1:80 -q",
-        "`-q` is no option of a virtual server",
+        "`-q` is not an option of a virtual server",
     );
     check_error(
         "-A -s rr",
-        "no virtual server is named: -t, -u, --sctp-service or -f",
+        "the virtual server is missing: use -t, -u, --sctp-service or -f",
     );
     check_error(
         "-A -t 10.0.0.1:80 -s sh -b mh-port",
-        "`mh-port` is no flag of scheduler sh",
+        "`mh-port` is not a flag of scheduler sh",
     );
     check_error(
         "-A -t 10.0.0.1:80 -s rr -p 9 -M 255.0.255.0",
-        "-M wants a netmask or, for IPv6, a length, not `255.0.255.0`",
+        "-M expects a netmask or, for IPv6, a length, not `255.0.255.0`",
     );
 }
 
@@ -121,10 +121,10 @@ fn lines_are_counted_from_one() {
 }
 
 proptest! {
-    /// Whatever is valid prints as what it is.
+    /// Holds for every valid virtual server.
     #[test]
-    fn a_virtual_server_is_read_as_it_was_printed(mut server in virtual_server()) {
-        // What has no words of its own is left out of the text.
+    fn printed_virtual_server_parses_back(mut server in virtual_server()) {
+        // The text has no form for other flags.
         server.flags &= ServiceFlags::from_bits_retain(0x3d);
         if !server.flags.contains(ServiceFlags::PERSISTENT) {
             server.persistence_timeout = std::time::Duration::ZERO;
@@ -137,9 +137,9 @@ proptest! {
     }
 
     #[test]
-    fn a_real_server_is_read_as_it_was_printed(key in key(), mut real in real_server()) {
+    fn printed_real_server_parses_back(key in key(), mut real in real_server()) {
         if let Forwarding::Tunnel(tunnel) = &mut real.forwarding {
-            // ipvsadm prints one of the two.
+            // ipvsadm prints one of the two flags.
             if tunnel.flags.bits() == 3 {
                 tunnel.flags = crate::TunnelFlags::REMCSUM;
             }
@@ -149,7 +149,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_a_panic(text in "[-A-Za-z0-9.:\\[\\] ]{0,80}") {
+    fn parse_never_panics(text in "[-A-Za-z0-9.:\\[\\] ]{0,80}") {
         let _ = parse_lines(&text);
         let _ = parse_line(&format!("-A {text}"));
         let _ = parse_line(&format!("-a -t 10.0.0.1:80 {text}"));

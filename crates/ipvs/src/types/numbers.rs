@@ -3,7 +3,7 @@
 use super::{AddressFamily, Forwarding, Protocol, Tunnel, TunnelKind, VirtualServerKey};
 
 impl Protocol {
-    /// The protocol's number, as IANA assigns it.
+    /// Returns the protocol number that IANA assigned.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -27,7 +27,7 @@ impl From<u8> for Protocol {
 }
 
 impl Forwarding {
-    /// `IP_VS_CONN_F_*` of the method.
+    /// Returns the number of the method, `IP_VS_CONN_F_*`.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -40,7 +40,7 @@ impl Forwarding {
         }
     }
 
-    /// The method of this number; `tunnel` counts where it is tunnelling.
+    /// Returns the method with this number. `tunnel` is used if the method is tunnelling.
     #[must_use]
     pub fn from_number(number: u8, tunnel: Tunnel) -> Self {
         match number {
@@ -55,7 +55,7 @@ impl Forwarding {
 }
 
 impl TunnelKind {
-    /// `IP_VS_CONN_F_TUNNEL_TYPE_*`.
+    /// Returns the number of the kind, `IP_VS_CONN_F_TUNNEL_TYPE_*`.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -79,7 +79,7 @@ impl From<u8> for TunnelKind {
 }
 
 impl VirtualServerKey {
-    /// The family of the traffic.
+    /// Returns the family of the traffic.
     #[must_use]
     pub fn family(&self) -> AddressFamily {
         match self {

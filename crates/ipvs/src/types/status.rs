@@ -1,19 +1,19 @@
-//! State that the kernel reports beside the configuration.
+//! State that the kernel reports in addition to the configuration.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Connections, RealServer};
 
-/// Counters since the last `Zero`, and rates. The kernel sums and estimates both every two seconds
-/// (`net/netfilter/ipvs/ip_vs_est.c`, Linux 6.1), so that they lag by as much.
+/// Counters since the last `Zero`, and rates. The kernel updates both every two seconds
+/// (`net/netfilter/ipvs/ip_vs_est.c`, Linux 6.1), so that the values may be that old.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Statistics {
-    /// Connections scheduled.
+    /// Number of scheduled connections.
     pub connections: u64,
     /// Packets from clients.
     pub packets_in: u64,
-    /// Packets to clients; zero where these pass the director by.
+    /// Packets to clients; zero if they bypass the director.
     pub packets_out: u64,
     /// Bytes from clients.
     pub bytes_in: u64,
@@ -31,59 +31,59 @@ pub struct Statistics {
     pub byte_rate_out: u64,
 }
 
-/// A real server with what goes on there.
+/// A real server with its configuration and state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RealServerStatus {
-    /// As it is configured.
+    /// The configuration.
     pub server: RealServer,
-    /// Its connections.
+    /// Number of connections.
     pub connections: Connections,
-    /// Its counters.
+    /// Counters and rates.
     pub statistics: Statistics,
 }
 
-/// The kernel's description of itself.
+/// Version and limits of the kernel's IPVS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Info {
     /// The version of IPVS: major, minor, patch.
     pub version: (u8, u8, u8),
-    /// Buckets of the connection table. Kernels with the setting `conn_lfactor` (7.x) give each network
-    /// namespace a table that grows, and report 0 before the first connection.
+    /// Number of buckets of the connection table. Kernels with the setting `conn_lfactor` (7.x)
+    /// give each network namespace a table that grows, and report 0 before the first connection.
     pub connection_table_size: u32,
 }
 
-/// A thread of the kernel that tells other directors of connections, or listens to one.
+/// A kernel thread that sends connections to other directors, or receives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncDaemon {
-    /// One of the two roles.
+    /// The role.
     pub role: SyncRole,
-    /// The interface for multicast.
+    /// The multicast interface.
     pub interface: Arc<str>,
     /// Identifier of the group of directors, 0 to 255.
     pub sync_id: u32,
-    /// Largest message, bytes; none leaves it to the kernel.
+    /// Maximum length of a message, bytes; `None` uses the kernel's default.
     pub maximum_length: Option<u16>,
-    /// The multicast group; none means 224.0.0.81.
+    /// The multicast group; `None` means 224.0.0.81.
     pub group: Option<IpAddr>,
-    /// The UDP port; none means 8848.
+    /// The UDP port; `None` means 8848.
     pub port: Option<u16>,
-    /// Time to live of the packets; none means 1.
+    /// Time to live of the packets; `None` means 1.
     pub time_to_live: Option<u8>,
 }
 
-/// The role of a synchronisation daemon, `IP_VS_STATE_*`.
+/// Role of a synchronisation daemon, `IP_VS_STATE_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SyncRole {
-    /// Tells (1).
+    /// Sends connections (1).
     Master,
-    /// Listens (2).
+    /// Receives connections (2).
     Backup,
     /// Any other number that the kernel reports.
     Other(u32),
 }
 
 impl SyncRole {
-    /// The number on the wire.
+    /// Returns the number on the wire.
     #[must_use]
     pub fn number(self) -> u32 {
         match self {

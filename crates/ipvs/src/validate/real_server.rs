@@ -1,4 +1,4 @@
-//! Real servers.
+//! Checks of real servers.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -8,11 +8,11 @@ use crate::types::{
     VirtualServerKey,
 };
 
-/// The kernel holds weights in an `int`.
+/// The kernel stores weights in an `int`.
 const HIGHEST_WEIGHT: u32 = i32::MAX.unsigned_abs();
 
 pub(super) fn problems(real: &RealServer, key: &VirtualServerKey) -> Vec<Invalid> {
-    // Taken apart by name: a new setting is not forgotten here.
+    // The destructuring makes sure that a new field is not forgotten here.
     let RealServer {
         key: real_key,
         forwarding,
@@ -46,7 +46,7 @@ pub(super) fn problems(real: &RealServer, key: &VirtualServerKey) -> Vec<Invalid
     problems
 }
 
-/// Returns true if one host may have it, as far as the address itself tells.
+/// Returns true if the address can belong to a single host.
 fn is_host(address: IpAddr) -> bool {
     !address.is_unspecified() && !address.is_multicast() && address != Ipv4Addr::BROADCAST
 }

@@ -8,10 +8,10 @@ use crate::types::{
     TunnelKind, VirtualServer, VirtualServerKey,
 };
 
-/// `line` after `change` has these problems.
+/// Checks the problems of the virtual server of `line` after `change`.
 fn check_virtual(line: &str, change: impl FnOnce(&mut VirtualServer), problems: &[Invalid]) {
     let Ok(Line::VirtualServer(mut server)) = parse_line(line) else {
-        panic!("{line} is no virtual server");
+        panic!("{line} is not a virtual server");
     };
     change(&mut server);
     assert_eq!(server.validate().err().unwrap_or_default(), problems);
@@ -19,7 +19,7 @@ fn check_virtual(line: &str, change: impl FnOnce(&mut VirtualServer), problems: 
 
 fn check_real(line: &str, change: impl FnOnce(&mut RealServer), problems: &[Invalid]) {
     let Ok(Line::RealServer(key, mut real)) = parse_line(line) else {
-        panic!("{line} is no real server");
+        panic!("{line} is not a real server");
     };
     change(&mut real);
     assert_eq!(real.validate(&key).err().unwrap_or_default(), problems);
@@ -31,7 +31,7 @@ const REAL: &str = "-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 1";
 const TUNNEL: &str = "-a -t 10.0.0.1:80 -r 10.1.0.1:80 -i -w 1";
 
 #[test]
-fn what_ipvsadm_prints_is_valid() {
+fn output_of_ipvsadm_is_valid() {
     for line in [
         PLAIN,
         PERSISTENT,
@@ -181,14 +181,14 @@ fn real_servers() {
         "-a -t [fd00::1]:80 -r [ff02::1]:80 -m -w 1",
     ] {
         let Ok(Line::RealServer(_, real)) = parse_line(line) else {
-            panic!("{line} is no real server");
+            panic!("{line} is not a real server");
         };
         check_real(line, |_| {}, &[Invalid::Address(real.key.address)]);
     }
 }
 
 #[test]
-fn families_join_by_tunnel_alone() {
+fn only_tunnels_connect_two_families() {
     let mixed = Invalid::Family {
         real: AddressFamily::Ipv6,
         virtual_server: AddressFamily::Ipv4,
@@ -248,7 +248,7 @@ fn tunnels() {
 }
 
 #[test]
-fn every_problem_is_told_at_once() {
+fn every_problem_is_returned_at_once() {
     let mut server = VirtualServer {
         key: VirtualServerKey::Fwmark {
             family: AddressFamily::Ipv4,
@@ -266,11 +266,11 @@ fn every_problem_is_told_at_once() {
 }
 
 #[test]
-fn a_problem_names_its_field() {
+fn problem_names_its_field() {
     let check = |problem: Invalid, text: &str| assert_eq!(problem.to_string(), text);
     check(
         Invalid::Scheduler(InvalidName::TooLong { bytes: 20 }),
-        "scheduler: the name has 20 bytes, of 15 at most",
+        "scheduler: the name has 20 bytes, the maximum is 15",
     );
     check(
         Invalid::OnePacket {
@@ -280,6 +280,6 @@ fn a_problem_names_its_field() {
     );
     check(
         Invalid::TimeoutTooLong(Duration::from_secs(5_000_000)),
-        "persistence_timeout: 5000000s is more than the kernel can count",
+        "persistence_timeout: 5000000s exceeds the maximum of the kernel",
     );
 }

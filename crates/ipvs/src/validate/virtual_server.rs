@@ -1,4 +1,4 @@
-//! Virtual servers.
+//! Checks of virtual servers.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const KNOWN_FLAGS: u32 = ServiceFlags::PERSISTENT.bits()
     | ServiceFlags::SCHED_3.bits();
 
 pub(super) fn problems(server: &VirtualServer) -> Vec<Invalid> {
-    // Taken apart by name: a new setting is not forgotten here.
+    // The destructuring makes sure that a new field is not forgotten here.
     let VirtualServer {
         key,
         scheduler,
@@ -93,7 +93,7 @@ fn timeout_problems(timeout: Duration, persistent: bool) -> Vec<Invalid> {
 
 fn prefix_problem(family: AddressFamily, prefix: u8, persistent: bool) -> Option<Invalid> {
     let (range, each_alone) = match family {
-        // Length 0 makes one client of all.
+        // With length 0 all clients count as one.
         AddressFamily::Ipv4 => (0..=32, 32),
         AddressFamily::Ipv6 => (1..=128, 128),
     };

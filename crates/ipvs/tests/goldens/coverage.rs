@@ -1,4 +1,4 @@
-//! Every command and every attribute has a golden.
+//! Tests that every command and every attribute has a golden.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use netlink_packet_core::{NLA_TYPE_MASK, Nla};
 
 use crate::{goldens, message};
 
-/// Numbers of attributes, and of which table.
+/// Numbers of attributes, each with its table.
 type Seen = BTreeSet<(&'static str, u16)>;
 
 fn see<T: Nla>(seen: &mut Seen, table: &'static str, attributes: &[T]) {

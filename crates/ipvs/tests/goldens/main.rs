@@ -1,6 +1,6 @@
-//! The bytes of `ipvsadm` and of the kernel, as `examples/record.rs` saw them, and what neither of
-//! them sends, by hand. Numbers are in the order of the machine, so the files are those of one kind of
-//! machine.
+//! Tests with messages between `ipvsadm` and the kernel that `examples/record.rs` captured, and
+//! with handmade messages that neither of them sends. Numbers are in host order, so that the files
+//! are valid only on little-endian machines.
 #![cfg(target_endian = "little")]
 
 mod coverage;
@@ -15,7 +15,7 @@ use netlink_packet_generic::GenlHeader;
 
 use format::{Captured, Golden, explain};
 
-/// Every golden, with its file's name and text, in order of names.
+/// Returns every golden with its file's name and text, ordered by name.
 fn goldens() -> Vec<(String, String, Golden)> {
     let mut goldens = Vec::new();
     for folder in ["captured", "by_hand"] {
@@ -46,13 +46,13 @@ fn decode(bytes: &[u8]) -> Result<Message, DecodeError> {
     Message::parse_with_param(bytes.get(4..).unwrap_or_default(), header)
 }
 
-/// The message of a golden.
+/// Decodes the message of a golden.
 fn message(captured: &Captured) -> Message {
     decode(&captured.bytes).unwrap_or_else(|error| panic!("{}: {error}", captured.meaning))
 }
 
 #[test]
-fn bytes_mean_what_is_written_beside_them() {
+fn bytes_decode_to_the_recorded_meaning() {
     for (name, _, golden) in goldens() {
         assert!(!golden.messages.is_empty(), "{name} has no messages");
         for captured in &golden.messages {
@@ -62,7 +62,7 @@ fn bytes_mean_what_is_written_beside_them() {
 }
 
 #[test]
-fn what_was_read_is_written_byte_for_byte() {
+fn decoded_messages_encode_to_the_same_bytes() {
     for (name, _, golden) in goldens() {
         for captured in &golden.messages {
             let message = message(captured);
@@ -75,7 +75,7 @@ fn what_was_read_is_written_byte_for_byte() {
 }
 
 #[test]
-fn files_are_as_they_would_be_written() {
+fn files_have_the_canonical_format() {
     for (name, text, golden) in goldens() {
         assert_eq!(golden.print(), text, "{name}");
         assert!(
@@ -85,7 +85,7 @@ fn files_are_as_they_would_be_written() {
     }
 }
 
-/// Cut at any length a message is read in part or not at all; nothing panics, and nothing is made up.
+/// A message cut at any length decodes to its first attributes or not at all. Nothing panics.
 #[test]
 fn messages_cut_at_every_length() {
     for (_, _, golden) in goldens() {
@@ -102,7 +102,7 @@ fn messages_cut_at_every_length() {
     }
 }
 
-/// A wrong byte anywhere is a wrong value or an error, never a panic.
+/// A wrong byte results in a wrong value or an error, never a panic.
 #[test]
 fn messages_with_a_wrong_byte() {
     for (_, _, golden) in goldens() {

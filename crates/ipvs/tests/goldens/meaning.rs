@@ -1,4 +1,5 @@
-//! The words of ipvsadm's command line, found again in its bytes and in the kernel's answers.
+//! Tests that the arguments of ipvsadm's command line are in its requests and in the kernel's
+//! answers.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use ipvs::{AddressFamily, Timeouts};
 use crate::format::explain;
 use crate::{goldens, message};
 
-/// Returns the line that `ipvsadm -A`, `-E`, `-a` or `-e` was given.
+/// Returns the line for the arguments of `ipvsadm -A`, `-E`, `-a` or `-e`.
 fn line_of(command: &str) -> Option<Line> {
     let arguments = command.strip_prefix("ipvsadm ")?;
     let text = match arguments.split_at_checked(2)? {
@@ -26,7 +27,7 @@ fn line_of(command: &str) -> Option<Line> {
     Some(parse_line(&text).unwrap_or_else(|problem| panic!("{command}: {problem}")))
 }
 
-/// The lines of `ipvsadm-save` in this message.
+/// Returns the lines of `ipvsadm-save` for this message.
 fn lines(message: &Message) -> Vec<String> {
     let Attributes::Command(attributes) = &message.attributes else {
         return Vec::new();
@@ -52,7 +53,7 @@ fn lines(message: &Message) -> Vec<String> {
     lines
 }
 
-/// Reads all that can be read, for its panics.
+/// Calls every conversion, to find panics.
 pub(crate) fn read_all(message: &Message) {
     let _ = (read_info(message), read_timeouts(message));
     if let Attributes::Command(attributes) = &message.attributes {
@@ -72,7 +73,7 @@ pub(crate) fn read_all(message: &Message) {
 }
 
 #[test]
-fn requests_of_ipvsadm_are_read_as_they_were_told() {
+fn requests_of_ipvsadm_decode_to_their_arguments() {
     let mut count = 0;
     for (name, _, golden) in goldens() {
         let Some(line) = line_of(&golden.command) else {
@@ -89,9 +90,9 @@ fn requests_of_ipvsadm_are_read_as_they_were_told() {
     assert!(count > 15, "{count} requests");
 }
 
-/// Each of our attributes is among ipvsadm's, with the same value.
+/// Every attribute that this crate sends is among those that ipvsadm sends, with the same value.
 #[test]
-fn we_ask_for_what_ipvsadm_asks_for() {
+fn requests_have_the_attributes_of_ipvsadm() {
     for (name, _, golden) in goldens() {
         let Some(line) = line_of(&golden.command) else {
             continue;
@@ -120,7 +121,7 @@ fn we_ask_for_what_ipvsadm_asks_for() {
 #[test]
 fn the_kernel_lists_what_ipvsadm_added() {
     let goldens = goldens();
-    // What was changed comes after what was added, in the order of names too.
+    // In the order of names, changes come after additions.
     let mut table: BTreeMap<String, String> = BTreeMap::new();
     for (_, _, golden) in &goldens {
         match line_of(&golden.command) {
@@ -170,7 +171,7 @@ fn the_kernel_lists_what_ipvsadm_added() {
     assert_eq!(listed, expected);
 }
 
-/// One golden's first message to the kernel.
+/// Returns the first message to the kernel of the golden `name`.
 fn request(name: &str) -> Message {
     let goldens = goldens();
     let (_, _, golden) = (goldens.iter())

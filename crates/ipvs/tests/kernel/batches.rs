@@ -1,11 +1,11 @@
-//! Many requests in one send.
+//! Tests of many requests in one send.
 
 use ipvs::client::{ErrorKind, Request};
 
 use crate::namespace::{add, attempts, in_namespace, real, requests, server, table_text, text};
 
 #[test]
-fn a_failing_request_stops_no_other() {
+fn failed_request_does_not_stop_others() {
     in_namespace(|client| {
         add(client, "-A -t 10.0.0.2:80 -s rr");
         let batch = requests(
@@ -53,7 +53,7 @@ fn a_thousand_failures_have_a_thousand_outcomes() {
 }
 
 #[test]
-fn nothing_to_do_is_nothing_done() {
+fn empty_batch_has_no_outcomes() {
     in_namespace(|client| {
         assert!(client.execute(&[]).is_empty());
         assert!(text(client).is_empty());

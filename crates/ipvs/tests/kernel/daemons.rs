@@ -1,4 +1,4 @@
-//! Synchronisation daemons.
+//! Tests of synchronisation daemons.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -26,7 +26,7 @@ fn add_interface() {
     run("ip", "address add fd00:9::1/64 dev sync0 nodad", "");
 }
 
-/// A daemon that is stopped before its thread ever ran is stopped without an answer.
+/// Waits, because the kernel does not answer if it stops a daemon before its thread ever ran.
 fn let_threads_run() {
     std::thread::sleep(std::time::Duration::from_millis(200));
 }
@@ -39,7 +39,7 @@ fn a_master_and_a_backup_start_and_stop() {
         for role in [SyncRole::Master, SyncRole::Backup] {
             assert_eq!(attempt(client, Request::NewDaemon(plain(role))), None);
         }
-        // The kernel says what it chose itself.
+        // The kernel reports its defaults.
         let daemons = client.sync_daemons().expect("read");
         let chosen = |role| SyncDaemon {
             maximum_length: daemons[0].maximum_length,

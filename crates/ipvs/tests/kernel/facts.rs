@@ -1,4 +1,5 @@
-//! The kernel's answers to changes: `ip_vs_genl_set_cmd` and what it calls, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
+//! Tests of the kernel's answers to changes: `ip_vs_genl_set_cmd` and its callees,
+//! `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
 
 use ipvs::RealServer;
 use ipvs::client::{ErrorKind, OpenError, Request};
@@ -32,7 +33,7 @@ fn a_missing_virtual_server_is_esrch_for_every_command_but_new() {
 }
 
 #[test]
-fn what_exists_is_not_added_again() {
+fn existing_entries_are_not_added_again() {
     in_namespace(|client| {
         add(client, &format!("{SERVER}\n{REAL}"));
         let (key, real) = real(REAL);
@@ -128,7 +129,7 @@ fn flushing_deletes_everything() {
 }
 
 #[test]
-fn with_lo_down_no_real_server_can_be_added() {
+fn real_servers_need_lo_to_be_up() {
     in_bare_namespace(|client| {
         add(client, SERVER);
         let (key, real) = real(REAL);
@@ -140,7 +141,7 @@ fn with_lo_down_no_real_server_can_be_added() {
 }
 
 #[test]
-fn each_network_namespace_has_a_table_of_its_own() {
+fn each_network_namespace_has_its_own_table() {
     in_namespace(|client| {
         add(client, SERVER);
         in_namespace(|other| assert!(text(other).is_empty()));
@@ -149,10 +150,10 @@ fn each_network_namespace_has_a_table_of_its_own() {
 }
 
 #[test]
-fn a_socket_stays_in_the_namespace_where_it_was_opened() {
+fn socket_stays_in_its_network_namespace() {
     in_namespace(|client| {
         add(client, SERVER);
-        // SAFETY: this thread is the test's own.
+        // SAFETY: the test runs in a thread of its own.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
         assert_eq!(text(client), [SERVER]);
         assert!(text(&mut open()).is_empty());
@@ -160,12 +161,12 @@ fn a_socket_stays_in_the_namespace_where_it_was_opened() {
 }
 
 #[test]
-fn without_cap_net_admin_nothing_is_permitted() {
+fn every_command_needs_cap_net_admin() {
     in_namespace(|client| {
         add(client, SERVER);
         let (key, real) = real(REAL);
         drop_capabilities();
-        // Asking for the family is open to all.
+        // The request for the family needs no capability.
         let mut client = ipvs::client::Client::open().unwrap_or_else(|error| match error {
             OpenError::NoFamily => panic!("the family was there a moment ago"),
             other => panic!("{other}"),

@@ -1,8 +1,8 @@
-//! ipvsadm and this library understand each other, in both directions.
+//! Tests that ipvsadm and this crate understand each other's entries.
 
 use crate::namespace::{add, in_namespace, requests, run, text};
 
-/// Every option that `ipvsadm-save` prints.
+/// Lines with every option that `ipvsadm-save` prints.
 const LINES: &str = "\
 -A -t 10.0.0.1:80 -s rr
 -a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 1
@@ -51,7 +51,7 @@ fn sorted(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn ipvsadm_reads_what_we_write() {
+fn ipvsadm_lists_our_entries() {
     in_namespace(|client| {
         add(client, LINES);
         assert_eq!(sorted(&run("ipvsadm", "-Sn", "")), sorted(LINES));
@@ -59,7 +59,7 @@ fn ipvsadm_reads_what_we_write() {
 }
 
 #[test]
-fn we_read_what_ipvsadm_writes() {
+fn client_reads_entries_of_ipvsadm() {
     in_namespace(|client| {
         run("ipvsadm", "-R", LINES);
         assert_eq!(text(client), sorted(LINES));
@@ -67,7 +67,7 @@ fn we_read_what_ipvsadm_writes() {
 }
 
 #[test]
-fn we_read_back_what_we_write() {
+fn client_reads_back_its_own_entries() {
     in_namespace(|client| {
         add(client, LINES);
         assert_eq!(text(client), sorted(LINES));
@@ -85,9 +85,9 @@ fn marks_of_32_bits() {
     });
 }
 
-/// `ipvsadm-restore` takes thresholds, `ipvsadm-save` does not print them.
+/// `ipvsadm-restore` accepts thresholds; `ipvsadm-save` does not print them.
 #[test]
-fn thresholds_are_ours_to_print() {
+fn thresholds_are_printed_unlike_in_ipvsadm_save() {
     in_namespace(|client| {
         let server = "-A -t 10.0.0.1:80 -s rr";
         let real = "-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 1";
@@ -106,7 +106,7 @@ fn thresholds_are_ours_to_print() {
 }
 
 #[test]
-fn ipvsadm_shows_our_timeouts_and_daemons() {
+fn ipvsadm_lists_our_timeouts_and_daemons() {
     use std::time::Duration;
 
     use ipvs::Timeouts;

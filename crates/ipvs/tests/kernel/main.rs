@@ -1,5 +1,5 @@
-//! The running kernel, as this library meets it. These tests need root and a kernel with IPVS:
-//! `cargo xtask vm` runs them.
+//! Tests with the running kernel. They need root and a kernel with IPVS; `cargo xtask vm` runs
+//! them.
 
 mod batches;
 mod daemons;

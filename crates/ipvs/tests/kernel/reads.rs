@@ -1,4 +1,4 @@
-//! Completeness of what was read.
+//! Tests that readings are complete.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use ipvs::client::Request;
 use crate::namespace::{add, do_all, in_namespace, open, real, server, table_text, text};
 
 #[test]
-fn ten_thousand_real_servers_of_one_virtual_server_are_all_there() {
+fn list_of_ten_thousand_real_servers_is_complete() {
     in_namespace(|client| {
         let server = server("-A -t 10.0.0.1:80 -s rr");
         let (key, template) = real("-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 1");
@@ -22,7 +22,7 @@ fn ten_thousand_real_servers_of_one_virtual_server_are_all_there() {
             expected.insert(real);
             batch.push(Request::NewDest(key, real));
         }
-        // 10.1.0.0 is an address like any other.
+        // 10.1.0.0 is a valid address of a real server.
         do_all(client, &batch);
         let read = client.real_servers(&key).expect("read");
         assert_eq!(read.len(), 10_000);
@@ -45,7 +45,7 @@ fn real_servers_of_a_missing_virtual_server_are_an_empty_list() {
 }
 
 #[test]
-fn entries_are_those_asked_for() {
+fn entries_returns_the_requested_ones() {
     in_namespace(|client| {
         add(client, &table_text(3, 2));
         let present = server("-A -t 10.96.0.1:80 -s rr").key;
@@ -58,14 +58,14 @@ fn entries_are_those_asked_for() {
     });
 }
 
-/// The kernel's dumps resume by index, so that a list read while another writer deletes may lack
-/// entries that exist. The table must then say that it is torn.
+/// The kernel's dumps resume by index. A list that is read while another writer deletes entries may
+/// lack existing ones, and the table must then be torn.
 #[test]
-fn a_table_read_while_another_writes_is_whole_or_torn() {
+fn table_read_during_writes_is_whole_or_torn() {
     const READS: usize = 8;
     in_namespace(|client| {
         add(client, &table_text(2_000, 0));
-        // Every second one stays; the others come and go.
+        // Every second entry stays; the others are added and deleted.
         let (go, stay): (Vec<_>, Vec<_>) = (table_text(2_000, 0).lines())
             .map(server)
             .enumerate()

@@ -1,4 +1,4 @@
-//! Timeouts, version, counters, connections.
+//! Tests of timeouts, version, counters and connections.
 
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use ipvs::{Statistics, Timeouts};
 use crate::namespace::{add, attempt, in_namespace, real};
 
 #[test]
-fn timeouts_start_as_the_kernel_has_them_and_zero_keeps_one() {
+fn zero_keeps_a_default_timeout() {
     let seconds = Duration::from_secs;
     in_namespace(|client| {
         let start = Timeouts {
@@ -37,7 +37,7 @@ fn the_version_and_the_table_size_are_known() {
     in_namespace(|client| {
         let info = client.info().expect("read");
         assert_eq!(info.version, (1, 2, 1));
-        // None where the kernel makes the table with the first connection.
+        // 0 if the kernel creates the table with the first connection.
         assert!(info.connection_table_size.count_ones() <= 1);
     });
 }
@@ -54,7 +54,7 @@ fn connections_are_counted_until_zeroed() {
         let accepted = listener.accept().expect("accept");
         let status = client.real_servers(&key).expect("read")[0];
         assert_eq!(status.connections.active, 1);
-        // Counters are summed up every two seconds, `ip_vs_est.c`.
+        // The kernel updates the counters every two seconds, `ip_vs_est.c`.
         let deadline = Instant::now() + Duration::from_secs(10);
         let statistics = loop {
             let (_, statistics) = client.virtual_server(&key).expect("read").expect("there");
@@ -78,7 +78,7 @@ fn connections_are_counted_until_zeroed() {
 }
 
 #[test]
-fn a_real_server_that_comes_back_has_its_connections_again() {
+fn readded_real_server_keeps_its_connections() {
     in_namespace(|client| {
         add(client, TO_THIS_HOST);
         let (key, server) = real("-a -t 127.0.0.2:80 -r 127.0.0.1:8080 -m -w 1");

@@ -1,4 +1,4 @@
-//! Each problem that `validate` finds, and what the kernel makes of it.
+//! Tests of each problem that `validate` finds, with the kernel's reaction to it.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use ipvs::{
 
 use crate::namespace::{add, attempt, in_namespace, real, server};
 
-/// The kernel's reaction to something invalid.
+/// Reaction of the kernel to an invalid setting.
 enum Kernel {
-    /// Takes it, and gives it back as it is.
+    /// The kernel accepts it and returns it unchanged.
     Keeps,
-    /// Takes it, and gives back something else.
+    /// The kernel accepts it and returns another value.
     Alters,
-    /// Refuses it.
+    /// The kernel refuses it.
     Refuses(ErrorKind),
 }
 
@@ -195,7 +195,7 @@ fn persistence_timeouts() {
 }
 
 #[test]
-fn the_longest_persistence_reads_back() {
+fn longest_persistence_reads_back() {
     in_namespace(|client| {
         let mut server = server(PERSISTENT);
         server.persistence_timeout = ipvs::validate::LONGEST_PERSISTENCE;
@@ -320,7 +320,7 @@ fn families() {
 }
 
 #[test]
-fn addresses_of_no_host() {
+fn addresses_of_more_than_one_host() {
     for address in ["0.0.0.0", "224.0.0.1", "255.255.255.255"] {
         let lines = format!("-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r {address}:80 -m -w 1");
         let address = address.parse().expect("an address");
@@ -357,9 +357,9 @@ fn ports_that_stay() {
     }
 }
 
-/// Valid settings are accepted and read back as they are, the odd forms too.
+/// Valid settings, including unusual ones, are accepted and read back unchanged.
 #[test]
-fn what_is_valid_reads_back() {
+fn valid_settings_read_back() {
     in_namespace(|client| {
         add(client, "-A -t 10.0.0.1:80 -s rr");
         for option in ["--local", "--bypass"] {

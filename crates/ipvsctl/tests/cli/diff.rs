@@ -233,7 +233,7 @@ fn invalid_saved_tables_are_an_error() {
     };
     check(
         "-A -t 10.96.0.10 -s rr\n",
-        "line 1: -t wants an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not `10.96.0.10`",
+        "line 1: -t expects an address and port such as 10.96.0.10:80, as ipvsadm-save -n writes them, not `10.96.0.10`",
     );
     check(
         r#"{"apiVersion": "kube-ipvs.io/v9", "kind": "NodeTables"}"#,

@@ -15,7 +15,7 @@ fn stage(op: Op) -> Stage {
     }
 }
 
-/// Without its address a virtual server of ours would look like another program's.
+/// Without its address, a virtual server of ours would look foreign.
 #[test]
 fn an_address_stays_while_its_virtual_server_cannot_be_deleted() {
     let tables =

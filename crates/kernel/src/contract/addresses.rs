@@ -1,4 +1,4 @@
-//! The dummy device and its addresses.
+//! Cases about the dummy device and its addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

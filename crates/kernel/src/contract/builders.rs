@@ -1,4 +1,4 @@
-//! Builds the ops and readings of the cases.
+//! Helpers that build the ops and readings of the cases.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -72,7 +72,7 @@ pub(super) fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
     Stage { ops: ops.collect() }
 }
 
-/// Applies `ops` as one stage; every one succeeds.
+/// Applies `ops` as one stage. Panics unless all of them succeed.
 pub(super) fn do_all(kernel: &mut dyn ContractKernel, ops: impl IntoIterator<Item = Op>) {
     for outcome in outcomes(kernel, ops) {
         if let Err(error) = outcome {
@@ -92,7 +92,7 @@ pub(super) fn outcomes(
     outcomes
 }
 
-/// Applies `op` alone; answers why it failed.
+/// Applies `op` alone and returns the reason of its failure.
 pub(super) fn refused(kernel: &mut dyn ContractKernel, op: Op) -> OpErrorKind {
     let stage = stage([op]);
     let op = &stage.ops[0].op;
@@ -101,7 +101,7 @@ pub(super) fn refused(kernel: &mut dyn ContractKernel, op: Op) -> OpErrorKind {
         panic!("{op}: one outcome for each op, not {}", outcomes.len());
     };
     match outcome {
-        Ok(()) => panic!("{op}: done, where it must be refused"),
+        Ok(()) => panic!("{op}: succeeded, but must be refused"),
         Err(error) => {
             assert_eq!(error.op(), op, "the error names the op");
             error.kind().clone()
@@ -109,7 +109,7 @@ pub(super) fn refused(kernel: &mut dyn ContractKernel, op: Op) -> OpErrorKind {
     }
 }
 
-/// Everything but the rules, which take a process for each family.
+/// Reads everything except the rules, which need one process per family.
 pub(super) fn read(kernel: &mut dyn ContractKernel) -> Snapshot {
     read_scope(
         kernel,
@@ -120,8 +120,11 @@ pub(super) fn read(kernel: &mut dyn ContractKernel) -> Snapshot {
     )
 }
 
-/// A reading that nobody disturbed. Other namespaces of the same kernel, in which other cases run, may: a list counts their virtual
-/// servers too (`ip_vs_genl_dump_services`, net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1).
+/// Returns a reading that is not torn.
+///
+/// Other cases run in other namespaces of the same kernel and may disturb a reading, since a list
+/// also counts their virtual servers (`ip_vs_genl_dump_services`, net/netfilter/ipvs/ip_vs_ctl.c,
+/// Linux 6.1).
 pub(super) fn read_scope(kernel: &mut dyn ContractKernel, scope: &Scope) -> Snapshot {
     for _ in 0..20 {
         match kernel.observe(scope) {
@@ -130,10 +133,10 @@ pub(super) fn read_scope(kernel: &mut dyn ContractKernel, scope: &Scope) -> Snap
             Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
         }
     }
-    panic!("each of twenty readings is torn, though nobody writes in this namespace");
+    panic!("twenty readings in a row are torn, though no program writes in this namespace");
 }
 
-/// The virtual server `key` and its real servers, as they are read now.
+/// Reads the virtual server `key` with its real servers.
 pub(super) fn entry(
     kernel: &mut dyn ContractKernel,
     key: VirtualServerKey,

@@ -1,4 +1,4 @@
-//! Sets, packet-filter rules and settings.
+//! Cases about sets, iptables rules and settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,7 +118,7 @@ fn entries_of_each_kind_read_back_as_added(kernel: &mut dyn ContractKernel) {
             AddressFamily::Ipv4 => "192.0.2.0/24",
             AddressFamily::Ipv6 => "2001:db8::/32",
         };
-        let network = network.parse().expect("a network");
+        let network = network.parse().expect("a valid network");
         let added = [
             (SetKind::IpvsIps, Entry::Ip(vip)),
             (SetKind::ClusterIp, Entry::IpPort(vip, Protocol::SCTP, 99)),
@@ -168,7 +168,7 @@ fn a_network_of_length_zero_is_refused_and_its_halves_are_not(kernel: &mut dyn C
     let family = AddressFamily::Ipv4;
     do_all(kernel, [create(SetKind::LoadBalancerSourceCidr, family)]);
     let add = |network: &str| {
-        let network = network.parse().expect("a network");
+        let network = network.parse().expect("a valid network");
         Op::AddEntry(ranges(), Entry::IpPortNet(VIP4, Protocol::TCP, 80, network))
     };
     check_refused(kernel, add("0.0.0.0/0"), &OpErrorKind::Invalid);
@@ -217,7 +217,11 @@ fn a_set_is_replaced_by_a_larger_one_and_by_another_type(kernel: &mut dyn Contra
         entries: [Entry::Ip(VIP4)].into(),
     };
     replace(kernel, &other);
-    assert_eq!(read(kernel).tables.sets.len(), 1, "nothing is left over");
+    assert_eq!(
+        read(kernel).tables.sets.len(),
+        1,
+        "no temporary set remains"
+    );
 }
 
 fn replace(kernel: &mut dyn ContractKernel, set: &Set) {
@@ -255,7 +259,7 @@ fn key(table: Table, chain: &str) -> ChainKey {
     ChainKey::new(table, chain)
 }
 
-/// Two chains, of which one looks into a set, and a jump to it.
+/// Returns a patch with two chains and a jump. One chain refers to a set.
 fn patch() -> RulesPatch {
     let known = Match::Set {
         negated: false,
@@ -346,7 +350,7 @@ fn a_set_that_rules_look_into_is_not_destroyed_and_can_be_replaced(
     assert_eq!(rules(kernel), expected);
 }
 
-/// Two sets of different types cannot be exchanged.
+/// Sets of different types cannot be swapped.
 fn a_set_that_rules_look_into_keeps_its_type(kernel: &mut dyn ContractKernel) {
     with_rules(kernel);
     let set = Set {
@@ -355,7 +359,11 @@ fn a_set_that_rules_look_into_keeps_its_type(kernel: &mut dyn ContractKernel) {
     };
     let op = Op::ReplaceSet(cluster_ip(), Arc::new(set.clone()));
     check_refused(kernel, op, &OpErrorKind::SetInUse);
-    assert_eq!(read(kernel).tables.sets.len(), 1, "nothing is left over");
+    assert_eq!(
+        read(kernel).tables.sets.len(),
+        1,
+        "no temporary set remains"
+    );
     let empty = RulesPatch {
         chains: [(key(Table::Nat, "KUBE-SERVICES"), Vec::new())].into(),
         ..RulesPatch::default()

@@ -1,4 +1,4 @@
-//! Readings.
+//! Cases about readings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn a_fresh_kernel_has_nothing(kernel: &mut dyn ContractKernel) {
     let snapshot = read(kernel);
     assert!(!snapshot.device);
     assert!(snapshot.connections.is_empty());
-    // It has settings and timeouts of its own.
+    // A fresh kernel has settings and timeouts, which are ignored here.
     let tables = NodeTables {
         sysctls: BTreeMap::new(),
         timeouts: Timeouts::default(),
@@ -115,7 +115,7 @@ fn a_full_read_has_every_real_server_of_every_virtual_server(kernel: &mut dyn Co
     }
 }
 
-/// Virtual servers of the ports from 1 to `count`, with 0 to 9 real servers each.
+/// Adds virtual servers at the ports from 1 to `count`, with 0 to 9 real servers each.
 fn fill(kernel: &mut dyn ContractKernel, count: u16) {
     let ops = (1..=count).flat_map(|port| {
         let key = tcp(VIP4, port);

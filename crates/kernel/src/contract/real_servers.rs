@@ -1,4 +1,4 @@
-//! Real servers.
+//! Cases about real servers.
 
 use std::net::SocketAddr;
 

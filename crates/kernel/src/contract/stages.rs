@@ -1,4 +1,4 @@
-//! Stages: many changes at once.
+//! Cases about stages with many changes.
 
 use model::{Op, Stage};
 
@@ -103,7 +103,10 @@ fn every_change_may_fail_and_each_has_its_outcome(kernel: &mut dyn ContractKerne
     let outcomes = kernel.apply(&stage(missing));
     assert_eq!(outcomes.len(), 600);
     for outcome in outcomes {
-        let kind = outcome.expect_err("nothing is there").kind().clone();
+        let kind = outcome
+            .expect_err("the virtual server does not exist")
+            .kind()
+            .clone();
         assert_eq!(kind, OpErrorKind::NoSuchVirtualServer);
     }
 }
@@ -116,7 +119,7 @@ fn an_error_names_the_change_its_key_and_the_cause(kernel: &mut dyn ContractKern
         OpErrorKind::NoSuchVirtualServer
     );
     let outcomes = kernel.apply(&stage([op]));
-    let error = outcomes[0].as_ref().expect_err("it is refused");
+    let error = outcomes[0].as_ref().expect_err("the change is refused");
     assert_eq!(
         error.to_string(),
         "failed to add real server 10.1.0.1:8080 to 10.96.0.10:80/TCP"

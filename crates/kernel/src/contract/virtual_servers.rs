@@ -1,4 +1,4 @@
-//! Virtual servers.
+//! Cases about virtual servers.
 
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -92,7 +92,7 @@ fn an_errno_means_something_only_with_its_op() {
 }
 
 #[test]
-fn the_kernels_own_words_are_kept() {
+fn the_kernels_message_is_kept() {
     let errno = Errno(libc::EINVAL);
     let message = Some("ipv6: Invalid address".to_owned());
     let error = op_error(Op::AddAddress(VIP), errno).with_message(message);
@@ -114,7 +114,7 @@ fn a_lost_answer_has_no_errno() {
 }
 
 #[test]
-fn a_missing_module_says_which_and_how_to_get_it() {
+fn a_missing_module_is_named_with_its_remedy() {
     let error = OpenError::NoModule {
         release: "6.1.0-40-cloud-amd64".into(),
         source: Some(ModprobeError::Failed {

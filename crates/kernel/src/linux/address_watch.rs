@@ -1,4 +1,4 @@
-//! Reports changes of the node's addresses, and losses of the dummy device.
+//! Watches the addresses of the node and losses of the dummy device.
 
 mod changes;
 mod known;
@@ -21,20 +21,26 @@ use known::Known;
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`, `include/uapi/linux/rtnetlink.h`.
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 
-/// Changes come together, as when an interface goes: for so long after the first one more are waited for.
+/// Changes often arrive together, for example when an interface is deleted. After the first change,
+/// further ones are collected for this time.
 const BURST: Duration = Duration::from_millis(50);
 
-/// Room for the notices of some ten thousand addresses of our own, which one send may make.
+/// Receive buffer for the notices of about ten thousand addresses of our own, which one send may
+/// cause.
 const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
 
-/// The longest notice known is that of a link with many virtual functions.
+/// Size of the receive buffer for one datagram. The longest known notice is that of a link with
+/// many virtual functions.
 const RECEIVE_BYTES: usize = 64 * 1024;
 
-/// Waits for changes of the interfaces of the network namespace in which it was opened.
+/// Watches the interfaces of the network namespace in which it was opened.
 ///
-/// A change is an interface that appears, vanishes or is renamed, or an address that an interface gains or loses; not that
-/// a link goes up or down, nor that the lifetime of an address is extended. Of the dummy device `kube-ipvs0` only losses
-/// are changes: what it gains is our own doing.
+/// These events are changes:
+/// - an interface appears, disappears or is renamed
+/// - an interface gains or loses an address
+///
+/// The state of a link and the lifetime of an address do not count. Of the dummy device
+/// `kube-ipvs0` only losses count, since kube-ipvsd itself adds to it.
 pub struct AddressWatch {
     socket: Socket,
     known: Known,
@@ -42,22 +48,22 @@ pub struct AddressWatch {
     buffer: Vec<u8>,
 }
 
-/// Ends the waiting of its [`AddressWatch`] when it is dropped, from any thread.
+/// Ends the wait of its [`AddressWatch`] when dropped, from any thread.
 #[derive(Debug)]
 pub struct WatchStop {
     _writer: PipeWriter,
 }
 
-/// Why [`AddressWatch::wait`] returned.
+/// Result of [`AddressWatch::wait`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Watched {
-    /// These things changed: read them again.
+    /// Changes that must be read again.
     Changed(Changes),
-    /// The [`WatchStop`] is gone.
+    /// The [`WatchStop`] was dropped.
     Stopped,
 }
 
-/// Result of one wait: more messages, or the order to stop.
+/// Result of one wait: more messages, or a request to stop.
 #[derive(PartialEq, Eq)]
 enum Wait {
     More,
@@ -65,11 +71,11 @@ enum Wait {
 }
 
 impl AddressWatch {
-    /// Opens the watch. Every change after this is told.
+    /// Opens the watch. Every later change is reported.
     ///
     /// # Errors
     ///
-    /// A socket could not be opened, or the interfaces could not be listed.
+    /// Fails if a socket cannot be opened or the interfaces cannot be listed.
     pub fn open() -> Result<(Self, WatchStop), WatchError> {
         let socket = subscribe().map_err(|error| failed("subscribe to", error))?;
         let known = read()?;
@@ -83,13 +89,15 @@ impl AddressWatch {
         Ok((watch, WatchStop { _writer: writer }))
     }
 
-    /// Waits for a change, gathers what follows within 50 ms, and returns all of it; or waits for the end. Where the kernel
-    /// had to drop notices, everything may have changed.
+    /// Waits for a change, collects further changes for 50 ms, and returns all of them. It also
+    /// returns when the watch is stopped.
+    ///
+    /// If the kernel dropped notices, everything may have changed.
     ///
     /// # Errors
     ///
-    /// The socket failed, or the interfaces could not be listed after notices were dropped. What
-    /// happened meanwhile is not known; waiting again may succeed.
+    /// Fails if the socket fails, or if the interfaces cannot be listed after notices were dropped.
+    /// Changes in the meantime are unknown. Another wait may succeed.
     pub fn wait(&mut self) -> io::Result<Watched> {
         let mut changes = Changes::default();
         while changes.is_empty() {
@@ -109,7 +117,7 @@ impl AddressWatch {
         }
     }
 
-    /// Waits for one datagram, for so long, and adds to `changes` what it says.
+    /// Waits up to `limit` for one datagram, and adds its changes to `changes`.
     fn notice(&mut self, limit: Option<Duration>, changes: &mut Changes) -> io::Result<Wait> {
         let polled = [
             poll::readable(self.stopped.as_raw_fd()),
@@ -141,11 +149,13 @@ impl AddressWatch {
         }
     }
 
-    /// Notices were dropped. The kernel drops all further ones, and says nothing more, until none is
-    /// left to be received (`netlink_overrun` and `netlink_rcv_wake`, `net/netlink/af_netlink.c`,
-    /// Linux 6.1): so these go first.
+    /// Reads the interfaces again after notices were dropped.
+    ///
+    /// The kernel silently drops all further notices until the receive queue is empty
+    /// (`netlink_overrun` and `netlink_rcv_wake`, `net/netlink/af_netlink.c`, Linux 6.1). Therefore
+    /// the queue is emptied first.
     fn read_again(&mut self, changes: &mut Changes) -> io::Result<()> {
-        debug!("notices of changed addresses were dropped");
+        debug!("the kernel dropped notices of address changes; reading all interfaces again");
         loop {
             self.buffer.clear();
             match self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT) {
@@ -170,12 +180,15 @@ impl std::fmt::Debug for AddressWatch {
 }
 
 impl Known {
-    /// Takes over a datagram, and adds to `changes` what it changed. A message that is not understood may be any change.
+    /// Processes a datagram and adds its changes to `changes`. A message that cannot be decoded may
+    /// be any change.
     fn take_all(&mut self, mut datagram: &[u8], changes: &mut Changes) {
         while let Ok(message) = NetlinkBuffer::new_checked(datagram) {
             let taken = self.take(message.message_type(), message.payload(), changes);
             if let Err(error) = taken {
-                debug!("a notice is not understood: {error}");
+                debug!(
+                    "cannot decode a notice of an interface change, treating it as a change: {error}"
+                );
                 changes.interfaces = true;
             }
             let length = usize::try_from(message.length()).unwrap_or(usize::MAX);
@@ -186,7 +199,7 @@ impl Known {
     }
 }
 
-/// A watch that could not be opened.
+/// Reason why a watch could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to {action} the network interfaces")]
 pub struct WatchError {
@@ -229,12 +242,13 @@ fn set_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> io::R
     }
 }
 
-/// Receiving again may go well.
+/// Returns true if another receive may succeed.
 fn is_passing(error: &io::Error) -> bool {
     error.kind() == ErrorKind::Interrupted || error.raw_os_error() == Some(libc::ENOBUFS)
 }
 
-/// Lists the interfaces and their addresses. A list that was changed under way lacks what notices tell.
+/// Lists the interfaces and their addresses. Notices deliver the changes that a disturbed list
+/// lacks.
 fn read() -> Result<Known, WatchError> {
     let mut connection =
         Connection::open(Protocol::Route).map_err(|error| failed("ask for", error))?;

@@ -38,17 +38,19 @@ pub(super) enum AddressChange {
     Delete(IpAddr),
 }
 
-/// The node's interfaces.
+/// Reads the interfaces of the node and changes the dummy device.
 pub(super) struct Addresses {
     connection: Connection,
 }
 
-/// Reads this machine as a node: its interfaces, its kernel and its processors. Needs neither IPVS nor privileges. IPv6 counts as missing
-/// if it is disabled; what IPVS and the packet filter lack is not looked at.
+/// Reads this machine as a node: its interfaces, its kernel and its processors.
+///
+/// Neither IPVS nor privileges are required. IPv6 counts as missing if it is disabled. Support in
+/// IPVS and in the packet filter is not checked.
 ///
 /// # Errors
 ///
-/// The interfaces cannot be read.
+/// Fails if the interfaces cannot be read.
 pub fn node_state() -> Result<NodeState, ObserveError> {
     let failed = |source| ObserveError::Failed {
         what: WHAT,
@@ -62,7 +64,7 @@ pub fn node_state() -> Result<NodeState, ObserveError> {
     Ok(snapshot.node)
 }
 
-/// The owner of the dummy device's name.
+/// Device with the name of the dummy device.
 enum Device {
     Absent,
     Dummy(u32),
@@ -79,7 +81,8 @@ impl Addresses {
         Ok(Self { connection })
     }
 
-    /// Fills in the interfaces; says "torn" where they changed during each of several readings.
+    /// Adds the interfaces to `snapshot`. Marks it as torn if they changed during each of several
+    /// readings.
     pub(super) fn observe(&mut self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
         for _ in 0..READINGS {
             let reading = self.read().map_err(|error| observe_error(WHAT, error))?;
@@ -124,11 +127,11 @@ impl Addresses {
             }
             Ok(())
         });
-        // A link that comes or goes meanwhile may be among them or not.
+        // A link that changes meanwhile may or may not be included.
         read.map(|_integrity| names)
     }
 
-    /// Does a change of the device itself.
+    /// Creates or deletes the device.
     pub(super) fn change_device(&mut self, op: &Op, change: DeviceChange) -> OpOutcome {
         match change {
             DeviceChange::Ensure => self.ensure_device(op),
@@ -144,7 +147,7 @@ impl Addresses {
             Err(error) => return Err(not_tried(op, &error)),
         }
         match self.change(create(messages::new_device())) {
-            // Somebody made it in between: what matters is what it is.
+            // Another program created the device meanwhile, so its kind must be checked.
             Err(Failure::Refused { errno, .. }) if errno.0 == libc::EEXIST => {
                 self.dummy(op).map(|_| ())
             }
@@ -158,7 +161,7 @@ impl Addresses {
         deleted.map_err(|failure| op_error(op, &failure))
     }
 
-    /// Does the changes of addresses that follow each other in a stage.
+    /// Applies consecutive address changes of a stage.
     pub(super) fn apply(&mut self, batch: &Batch<'_, AddressChange>) -> Vec<OpOutcome> {
         let index = match self.device() {
             Ok(Device::Dummy(index)) => index,
@@ -207,11 +210,11 @@ impl Addresses {
     }
 }
 
-/// The Linux bridges of the network namespace of the thread that calls.
+/// Returns the Linux bridges of the network namespace of the calling thread.
 ///
 /// # Errors
 ///
-/// They could not be read.
+/// Fails if they cannot be read.
 pub fn bridges() -> Result<BTreeSet<Name>, ObserveError> {
     let failed = |error: OpenError| ObserveError::Failed {
         what: WHAT,
@@ -295,7 +298,7 @@ impl Reading {
     }
 }
 
-/// The kernel gives one to each device that comes up.
+/// Returns true for a link-local address, which the kernel adds to each device that comes up.
 fn is_link_local(network: IpNetwork) -> bool {
     match network {
         IpNetwork::V4(_) => false,

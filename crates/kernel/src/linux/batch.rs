@@ -1,4 +1,4 @@
-//! Ops of one stage, converted into the requests of the tables that they change.
+//! Converts the ops of a stage into requests of the tables that they change.
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use model::{Name, Op};
 
 use super::addresses::{AddressChange, DeviceChange};
 
-/// The change that an op asks for, in the terms of the one table that does it.
+/// The change of an op, as a request of the table that applies it.
 #[derive(Debug)]
 pub(super) enum Change<'a> {
     Ipvs(ipvs::client::Request),
@@ -24,7 +24,7 @@ pub(super) enum Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// The one place that says which table does an op.
+    /// Returns the change of `op`. Only this function decides which table applies an op.
     pub(super) fn of(op: &'a Op) -> Self {
         use ipset::client::Request as Set;
         use ipvs::client::Request as Ipvs;
@@ -54,8 +54,8 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Ops that follow each other in a stage and are done by the same table, each with its request. A table sees requests of its
-/// own type alone, and outcomes are joined with the ops that these requests came from.
+/// Consecutive ops of a stage that the same table applies, each with its request. A table receives
+/// only requests of its own type, and its outcomes are matched with the ops of these requests.
 #[derive(Debug)]
 pub(super) struct Batch<'a, R> {
     ops: Vec<&'a Op>,
@@ -63,7 +63,7 @@ pub(super) struct Batch<'a, R> {
 }
 
 impl<'a, R> Batch<'a, R> {
-    /// A batch of one op.
+    /// Creates a batch of one op.
     pub(super) fn new(op: &'a Op, request: R) -> Self {
         Self {
             ops: vec![op],
@@ -71,7 +71,8 @@ impl<'a, R> Batch<'a, R> {
         }
     }
 
-    /// A batch of `op` and of those after it in `changes` that `is_alike` takes, `limit` at most.
+    /// Creates a batch of `op` and the following ops in `changes` that `is_alike` accepts, at most
+    /// `limit` in total.
     pub(super) fn gather<I: Iterator<Item = (&'a Op, Change<'a>)>>(
         op: &'a Op,
         request: R,
@@ -97,7 +98,8 @@ impl<'a, R> Batch<'a, R> {
         &self.requests
     }
 
-    /// The outcomes of the ops; `answers` has one for each request, in the same order.
+    /// Returns the outcomes of the ops. `answers` contains one answer for each request, in the same
+    /// order.
     pub(super) fn outcomes<E>(
         &self,
         answers: impl IntoIterator<Item = Result<(), E>>,
@@ -109,7 +111,7 @@ impl<'a, R> Batch<'a, R> {
             .collect()
     }
 
-    /// The outcomes where nothing was tried.
+    /// Returns the outcomes of a batch that was not sent.
     pub(super) fn refused(&self, error: impl Fn(&Op) -> OpError) -> Vec<OpOutcome> {
         self.ops.iter().map(|op| Err(error(op))).collect()
     }

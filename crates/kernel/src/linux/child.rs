@@ -1,4 +1,4 @@
-//! Child processes: every one has a deadline, can be stopped, and is reaped.
+//! Child processes with a deadline and a stop signal. Each child is reaped.
 
 #[cfg(test)]
 mod tests;
@@ -13,31 +13,32 @@ use std::time::{Duration, Instant};
 use super::poll;
 use super::stop::StopSignal;
 
-/// Maximum length of each of a child's outputs in bytes. The rules of kube-proxy's mode `iptables` for 45,000 Services
-/// of 4 endpoints print as some 130 MB.
+/// Maximum size of each output of a child in bytes. The rules of kube-proxy's mode `iptables` for
+/// 45,000 Services with 4 endpoints print as about 130 MB.
 const MAX_OUTPUT: usize = 256 << 20;
 
-/// Bytes that a pipe takes without blocking once `poll` calls it writable: `PIPE_BUF`, `pipe_poll`, `fs/pipe.c`,
-/// Linux 6.1.
+/// Number of bytes that a pipe accepts without blocking once `poll` reports it as writable:
+/// `PIPE_BUF`, `pipe_poll`, `fs/pipe.c`, Linux 6.1.
 const PIPE_BUF: usize = 4096;
 
-/// Read at once: as much as a pipe holds.
+/// Number of bytes read at once, the capacity of a pipe.
 const READ_BYTES: usize = 64 << 10;
 
-/// Time that a killed child may take to end before the caller goes on without it. `SIGKILL` ends a process at once unless it is
-/// in an uninterruptible call of the kernel, such as a module's initialisation.
+/// Time to wait for the end of a killed child. `SIGKILL` ends a process at once unless it is in an
+/// uninterruptible system call, such as the initialisation of a module.
 const KILL_WAIT: Duration = Duration::from_millis(300);
 
-/// Maximum number of process groups that were killed and have not ended.
+/// Maximum number of killed process groups that have not ended.
 const MAX_UNENDING: usize = 16;
 
-/// Process groups that were killed and have not ended yet. Each run of another child reaps those that have.
+/// Killed process groups that have not ended yet. Each run of another child reaps those that have
+/// ended since.
 static UNENDING: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
 
-/// A child process that gave no result.
+/// Reason why a child process gave no result.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChildError {
-    /// It was not started.
+    /// The child was not started.
     #[error(transparent)]
     Start(io::Error),
     #[error(
@@ -58,15 +59,16 @@ pub(super) enum ChildError {
     Io(io::Error),
 }
 
-/// Runs `command` to its end in a process group of its own, with `input` as its standard input, and returns its
-/// status and outputs.
+/// Runs `command` to its end in a separate process group, with `input` as its standard input.
+/// Returns its status and outputs.
 ///
-/// At the end of the child, at its deadline and on `stop` the whole group is killed: a program that the child left
-/// running neither survives nor holds up the caller by keeping an output open.
+/// The whole group is killed when the child ends, at the deadline, and on `stop`. A program that
+/// the child left running therefore neither survives nor delays the caller by keeping an output
+/// open.
 ///
 /// # Errors
 ///
-/// The child was not started, or was killed. What it did until then stays done.
+/// Fails if the child was not started or was killed. Its effects until then remain.
 pub(super) fn run(
     mut command: Command,
     input: &[u8],
@@ -87,7 +89,7 @@ pub(super) fn run(
     });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(ChildError::Start)?;
-    // The id stays the child's, and the group's, until it is reaped.
+    // The id belongs to the child and its group until the child is reaped.
     let group = child.id().cast_signed();
     let ended = match open_process(group) {
         Ok(ended) => ended,
@@ -115,10 +117,11 @@ pub(super) fn run(
     }
 }
 
-/// Feeds the child and listens to it until it ends. Returns what it wrote to its standard output and standard error.
+/// Writes the input to the child and reads its outputs until it ends. Returns the standard output
+/// and the standard error.
 ///
-/// A program that the child left running may keep these open: what the child itself wrote is in the pipes once the child
-/// has ended, so that an empty pipe is the end.
+/// A program that the child left running may keep the outputs open. Once the child has ended, its
+/// own output is in the pipes, so an empty pipe is the end.
 fn talk(
     child: &mut Child,
     ended: &OwnedFd,
@@ -156,7 +159,7 @@ fn talk(
             match pipe.write(&input[..input.len().min(PIPE_BUF)]) {
                 Ok(length) => input = &input[length..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // It reads no more; its status says why.
+                // The child closed its input. Its status explains why.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => input = &[],
                 Err(error) => return Err(ChildError::Io(error)),
             }
@@ -173,9 +176,9 @@ fn talk(
     }
 }
 
-/// One of a child's outputs.
+/// An output of a child.
 struct Reader<R> {
-    /// `None` after its end.
+    /// `None` after the end of the output.
     pipe: Option<R>,
     bytes: Vec<u8>,
 }
@@ -190,7 +193,7 @@ impl<R: Read + AsRawFd> Reader<R> {
         self.pipe.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
-    /// Takes over what is there, or the end.
+    /// Reads the available bytes, or the end.
     fn read(&mut self) -> Result<(), ChildError> {
         let Some(pipe) = &mut self.pipe else {
             return Ok(());
@@ -209,8 +212,8 @@ impl<R: Read + AsRawFd> Reader<R> {
     }
 }
 
-/// Opens a descriptor of the process `id` that is readable once the process has ended (`pidfd_open(2)`, since Linux
-/// 5.3).
+/// Opens a descriptor of the process `id` that becomes readable when the process ends
+/// (`pidfd_open(2)`, since Linux 5.3).
 fn open_process(id: libc::pid_t) -> io::Result<OwnedFd> {
     // SAFETY: no pointers are involved.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) };
@@ -221,13 +224,14 @@ fn open_process(id: libc::pid_t) -> io::Result<OwnedFd> {
     }
 }
 
-/// Kills every process of the group. Its leader is a child that was not reaped, so the id belongs to no other group.
+/// Kills every process of the group. Its leader is a child that has not been reaped, so no other
+/// group has this id.
 fn kill_group(group: libc::pid_t) {
     // SAFETY: no pointers are involved.
     unsafe { libc::kill(-group, libc::SIGKILL) };
 }
 
-/// Waits for a killed process.
+/// Waits for the end of a killed process.
 fn wait_for_end(process: &OwnedFd) {
     let end = Instant::now() + KILL_WAIT;
     loop {
@@ -239,8 +243,9 @@ fn wait_for_end(process: &OwnedFd) {
     }
 }
 
-/// Reaps the processes of the group that have ended and are ours: its leader, and as process 1 of a container what the
-/// leader left. Returns the status of the leader if it is among them, and whether none is left.
+/// Reaps the ended processes of the group that are our children: the leader and, if we are process
+/// 1 of a container, the processes that the leader left. Returns the status of the leader if it was
+/// reaped, and true if no child of the group is left.
 fn reap_group(group: libc::pid_t) -> (Option<ExitStatus>, bool) {
     let mut leader = None;
     loop {
@@ -250,13 +255,13 @@ fn reap_group(group: libc::pid_t) -> (Option<ExitStatus>, bool) {
             0 => return (leader, false),
             id if id == group => leader = Some(ExitStatus::from_raw(status)),
             id if id > 0 => {}
-            // ECHILD.
+            // ECHILD: no child is left.
             _ => return (leader, true),
         }
     }
 }
 
-/// Reaps earlier children that have ended since; returns how many have not.
+/// Reaps earlier children that have ended, and returns the number of those that have not.
 fn reap_unending() -> usize {
     let mut groups = unending();
     groups.retain(|group| !reap_group(*group).1);

@@ -1,4 +1,4 @@
-//! The kernel's counters of traffic.
+//! Reads the traffic counters of IPVS.
 
 use ipvs::client::Client;
 use ipvs::{RealServerStatus, Statistics, VirtualServerKey};
@@ -7,8 +7,8 @@ use super::virtual_servers::{failed, unreadable};
 use crate::error::OpenError;
 use model::kernel::ObserveError;
 
-/// The counters of IPVS in the network namespace in which it was opened, over a connection of its own: who reads
-/// them holds up nobody who writes.
+/// Reads the counters of IPVS in the network namespace in which it was opened. It has a separate
+/// connection, so a reader does not delay a writer.
 pub struct Counters {
     client: Client,
 }
@@ -18,30 +18,31 @@ pub struct Counters {
 pub struct Counted {
     /// The virtual server.
     pub key: VirtualServerKey,
-    /// All of it.
+    /// Total traffic of the virtual server.
     pub statistics: Statistics,
-    /// Its real servers, where they were asked for.
+    /// Real servers of the virtual server, if they were requested.
     pub real_servers: Vec<RealServerStatus>,
 }
 
 impl Counters {
-    /// Connects to IPVS. Loads no module.
+    /// Connects to IPVS without loading a module.
     ///
     /// # Errors
     ///
-    /// IPVS is not there, or may not be reached.
+    /// Fails if IPVS does not exist or may not be used.
     pub fn open() -> Result<Self, OpenError> {
         let client = Client::open().map_err(failed)?;
         Ok(Self { client })
     }
 
-    /// Reads all virtual servers in one list, and of those that `with_real_servers` names the real servers, in a
-    /// list each: IPVS has no list of all real servers (`ip_vs_genl_dump_dests`,
-    /// net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1). What comes or goes meanwhile may be missing.
+    /// Reads all virtual servers in one list, and the real servers of those that
+    /// `with_real_servers` selects in one list each. IPVS has no list of all real servers
+    /// (`ip_vs_genl_dump_dests`, net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.1). Entries that change
+    /// meanwhile may be missing.
     ///
     /// # Errors
     ///
-    /// Something could not be read.
+    /// Fails if a list cannot be read.
     pub fn read(
         &mut self,
         with_real_servers: impl Fn(&VirtualServerKey) -> bool,

@@ -1,4 +1,4 @@
-//! Decoders of what the kernel sends, as functions of bytes: fuzzing calls them. No bytes make them panic.
+//! Decoders of kernel messages as functions of bytes, for fuzzing. They never panic.
 
 use ipnetwork::IpNetwork;
 use model::udp_flows::Flow;
@@ -7,11 +7,12 @@ use netlink_packet_core::DecodeError;
 use super::messages::{Link, LinkAddress};
 use super::udp_flows;
 
-/// Decodes the payload of a message of the connection tracker; `None` for a flow that is not UDP or in a zone.
+/// Decodes the payload of a message of the connection tracker. Returns `None` for a flow that is
+/// not UDP or is in a zone.
 ///
 /// # Errors
 ///
-/// An attribute is cut short or has the wrong length.
+/// Fails if an attribute is truncated or has the wrong length.
 pub fn tracked_flow(payload: &[u8]) -> Result<Option<Flow>, DecodeError> {
     udp_flows::decode(payload)
 }
@@ -20,16 +21,16 @@ pub fn tracked_flow(payload: &[u8]) -> Result<Option<Flow>, DecodeError> {
 ///
 /// # Errors
 ///
-/// An attribute is cut short or has the wrong length, or a name is not UTF-8.
+/// Fails if an attribute is truncated or has the wrong length, or if a name is not UTF-8.
 pub fn link_name(payload: &[u8]) -> Result<String, DecodeError> {
     Link::decode(payload).map(|link| link.name)
 }
 
-/// Decodes the payload of an `RTM_NEWADDR`; `None` for a family that is neither IPv4 nor IPv6.
+/// Decodes the payload of an `RTM_NEWADDR`. Returns `None` for a family other than IPv4 and IPv6.
 ///
 /// # Errors
 ///
-/// An attribute is cut short or has the wrong length, or there is no address.
+/// Fails if an attribute is truncated or has the wrong length, or if the address is missing.
 pub fn link_address(payload: &[u8]) -> Result<Option<IpNetwork>, DecodeError> {
     Ok(LinkAddress::decode(payload)?.map(|address| address.network))
 }

@@ -1,4 +1,4 @@
-//! Errors of netlink as errors of the seam.
+//! Converts netlink errors to the errors of the trait `Kernel`.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use netlink::{DumpError, Failure};
 
 use model::kernel::{ObserveError, OpError, OpErrorKind};
 
-/// Why `op` failed, or why that is not known.
+/// Returns the error of `op`, which failed or whose outcome is unknown.
 pub(super) fn op_error(op: &Op, failure: &Failure) -> OpError {
     match failure {
         Failure::Refused { errno, message } => {
@@ -19,7 +19,7 @@ pub(super) fn op_error(op: &Op, failure: &Failure) -> OpError {
     }
 }
 
-/// `op` was not tried, since what it needs could not be read.
+/// Returns the error of `op`, which was not tried because a reading that it needs failed.
 pub(super) fn not_tried(op: &Op, error: &DumpError) -> OpError {
     match error {
         DumpError::Refused { errno, .. } => other(op, Errno(errno.0)),
@@ -28,7 +28,7 @@ pub(super) fn not_tried(op: &Op, error: &DumpError) -> OpError {
     }
 }
 
-/// Why `what` could not be read.
+/// Returns the error of a reading of `what`.
 pub(super) fn observe_error(what: &'static str, error: DumpError) -> ObserveError {
     match error {
         DumpError::Refused { errno, .. } if errno.0 == libc::EPERM => {
@@ -42,7 +42,7 @@ pub(super) fn observe_error(what: &'static str, error: DumpError) -> ObserveErro
     }
 }
 
-/// An error number of the socket means nothing about the change itself.
+/// An error number of the socket has no meaning for the change itself.
 fn not_sent(op: &Op, error: &io::Error) -> OpError {
     other(op, Errno(error.raw_os_error().unwrap_or(libc::EIO)))
 }

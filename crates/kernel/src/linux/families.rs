@@ -1,4 +1,4 @@
-//! The families of addresses that this kernel and its programs can serve.
+//! Detects the IP families that this kernel and its programs can serve.
 
 #[cfg(test)]
 mod tests;
@@ -12,10 +12,10 @@ use model::missing_family::{FamilyGap, MissingFamily};
 use super::rules::Rules;
 use super::virtual_servers::VirtualServers;
 
-/// Files that tell about IPv6 in the network namespace of the thread that calls.
+/// Files about IPv6 in the network namespace of the calling thread.
 #[derive(Debug)]
 pub(super) struct Families {
-    /// `/`, where it is not a test's.
+    /// `/`, or the root of a test.
     root: PathBuf,
 }
 
@@ -24,11 +24,11 @@ impl Families {
         Self { root: "/".into() }
     }
 
-    /// Returns the family that cannot be served. A gap counts where it is certain: what cannot be read, or is refused for lack of
-    /// permission, is no gap.
+    /// Returns the family that cannot be served. Only certain gaps count: an unreadable file or a
+    /// refused permission is not a gap.
     ///
-    /// Costs a few files and one request. Where the packet filter of x_tables does not list its table `nat`, also one process, which
-    /// makes the kernel load the table.
+    /// The check costs a few files and one request. If x_tables does not list its table `nat`, it
+    /// also costs one process, which makes the kernel load the table.
     pub(super) fn missing(
         &self,
         virtual_servers: &mut VirtualServers,
@@ -40,8 +40,11 @@ impl Families {
         FamilyGap::decide([rules.gap(AddressFamily::Ipv4), ipv6])
     }
 
-    /// The gap of IPv6 that files tell. `if_inet6` is there as soon as the kernel has IPv6 (`if6_proc_net_init`, net/ipv6/addrconf.c,
-    /// Linux 6.1). The dummy device takes its own setting from `default` when it is created, and writing `all` sets both.
+    /// Returns the gap of IPv6 according to files.
+    ///
+    /// `if_inet6` exists as soon as the kernel has IPv6 (`if6_proc_net_init`, net/ipv6/addrconf.c,
+    /// Linux 6.1). The dummy device copies the setting of `default` when it is created. Writing
+    /// `all` sets both.
     pub(super) fn ipv6_gap(&self) -> Option<FamilyGap> {
         let proc = self.root.join("proc");
         let is_there = |path: &str| proc.join(path).try_exists().unwrap_or(true);
@@ -67,7 +70,7 @@ fn is_one(path: &Path) -> bool {
     std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1")
 }
 
-/// Returns true if the list of tables in `/proc/net/ip_tables_names` or `ip6_tables_names` has `nat`.
+/// Returns true if `/proc/net/ip_tables_names` or `ip6_tables_names` lists the table `nat`.
 pub(super) fn lists_nat(family: AddressFamily) -> bool {
     let path = match family {
         AddressFamily::Ipv4 => "/proc/net/ip_tables_names",

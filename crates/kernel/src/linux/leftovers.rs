@@ -1,4 +1,4 @@
-//! Leftovers of kube-proxy's other modes and of old versions on the node: found, and deleted.
+//! Finds and deletes leftovers of kube-proxy's other modes and of old versions on the node.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,29 +12,30 @@ use super::rules::{Choice, IptablesBackend, NftTables, Rules, unreadable};
 use super::stop::StopSignal;
 use model::kernel::ObserveError;
 
-/// Number of times that leftovers are read and deleted anew where another program changed them in between.
+/// Maximum number of attempts to read and delete leftovers that another program changes meanwhile.
 const TRIES: u32 = 3;
 
-/// Finds leftovers in the network namespace of the thread that calls, and deletes them. Of the two packet
-/// filters it looks at the one that our rules are in.
+/// Finds and deletes leftovers in the network namespace of the calling thread. It checks only the
+/// packet filter that contains our rules.
 ///
-/// It knows no [`Kernel`](crate::Kernel): leftovers are no part of what is kept as the cluster asks.
+/// Leftovers are not part of the desired state, so this type does not use
+/// [`Kernel`](crate::Kernel).
 pub struct Sweeper {
     rules: Rules,
 }
 
-/// A leftover that was not deleted.
+/// Reason why a leftover was not deleted.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to delete {what} that kube-proxy left")]
 pub struct SweepError {
-    /// The leftovers.
+    /// Description of the leftovers.
     what: String,
-    /// Why.
+    /// The cause.
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl Sweeper {
-    /// Runs nothing yet.
+    /// Creates a sweeper without running a program.
     #[must_use]
     pub fn open(backend: IptablesBackend) -> Self {
         Self {
@@ -42,18 +43,19 @@ impl Sweeper {
         }
     }
 
-    /// The same, ended by `stop`: programs that run are killed. Rules of a sweep that was ended may be deleted in part.
+    /// Sets the stop signal, which kills running programs. A sweep that was stopped may have
+    /// deleted only some of the rules.
     #[must_use]
     pub fn with_stop(mut self, stop: StopSignal) -> Self {
         self.rules.set_stop(stop);
         self
     }
 
-    /// Returns the leftovers. Reads all rules once for each family.
+    /// Returns the leftovers. Reads all rules once per family.
     ///
     /// # Errors
     ///
-    /// Something could not be read.
+    /// Fails if a table cannot be read.
     pub fn find(&mut self) -> Result<Leftovers, ObserveError> {
         let mut found = Leftovers::default();
         for family in AddressFamily::ALL {
@@ -65,21 +67,24 @@ impl Sweeper {
         Ok(found)
     }
 
-    /// Returns the programs that read and change the packet filter, and why; none before they were first needed.
+    /// Returns the iptables programs in use and the reason for their choice, or `None` before their
+    /// first use.
     #[must_use]
     pub fn iptables(&self) -> Option<&Choice> {
         self.rules.chosen()
     }
 
-    /// Deletes what there is: first what takes connections before IPVS does, the sets last, since rules
-    /// look into them. Chains that another program's chains lead to stay. What was found is the answer; that
-    /// nothing is there is no error.
+    /// Deletes all leftovers and returns them. It succeeds if there are none.
     ///
-    /// To be called once our own rules are written: until then the leftovers are what serves.
+    /// Leftovers that handle connections before IPVS are deleted first. Sets are deleted last,
+    /// because rules refer to them. Chains to which foreign rules jump stay.
+    ///
+    /// Call it after our own rules were written, since until then the leftovers serve the traffic.
     ///
     /// # Errors
     ///
-    /// Something could not be read; or what could not be deleted: all else was.
+    /// Fails if a table cannot be read, or with the leftovers that cannot be deleted. All others
+    /// are deleted.
     pub fn sweep(&mut self) -> Result<Leftovers, Vec<SweepError>> {
         let unread = |source: ObserveError| {
             let what = "anything".to_owned();
@@ -101,11 +106,12 @@ impl Sweeper {
         }
     }
 
-    /// Deletes the rules of an old version's ipvs mode, and nothing of other modes, which may be about to serve. Returns what was found.
+    /// Deletes the rules of an old version's ipvs mode and returns them. Leftovers of other modes
+    /// stay, since these modes may be about to serve.
     ///
     /// # Errors
     ///
-    /// Rules could not be read, or not be deleted: all else was.
+    /// Fails if rules cannot be read or deleted. All others are deleted.
     pub fn sweep_old_ipvs_mode(&mut self) -> Result<Leftovers, Vec<SweepError>> {
         let mut found = Leftovers::default();
         let mut failed = Vec::new();
@@ -169,11 +175,12 @@ impl SweepError {
     }
 }
 
-/// Returns the families that have a table of kube-proxy's nftables mode. A few messages to the kernel.
+/// Returns the families that have a table of kube-proxy's nftables mode, at the cost of a few
+/// messages.
 ///
 /// # Errors
 ///
-/// The tables could not be asked for, `CAP_NET_ADMIN` missing above all.
+/// Fails if the tables cannot be read, usually because `CAP_NET_ADMIN` is missing.
 pub fn nft_tables() -> Result<BTreeSet<AddressFamily>, ObserveError> {
     const WHAT: &str = "the tables of nf_tables";
     let failed = |source| ObserveError::Failed { what: WHAT, source };

@@ -1,8 +1,8 @@
-//! The rtnetlink messages that are used, to bytes and back.
+//! Encodes and decodes rtnetlink messages.
 //!
-//! Requests are built with netlink-packet-route. Of each answer two attributes of a link and two of an
-//! address are decoded, and the rest is skipped: an attribute that some kernel adds
-//! to some link cannot make a reading fail.
+//! Requests are built with netlink-packet-route. From answers, only two attributes of a link and
+//! two of an address are decoded. Unknown attributes are skipped, so a new attribute of some kernel
+//! cannot make a reading fail.
 
 use std::net::IpAddr;
 
@@ -28,21 +28,22 @@ const ADDRESS_HEADER: usize = 8;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
-/// `IFA_ADDRESS`, `include/uapi/linux/if_addr.h`: the peer's, where there is a local one.
+/// `IFA_ADDRESS`, `include/uapi/linux/if_addr.h`. On a point-to-point link it is the address of the
+/// peer.
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
-/// A link as far as it is looked at.
+/// The decoded attributes of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) index: u32,
     pub(super) name: String,
-    /// `dummy`, `veth`, …; none for hardware and `lo`.
+    /// Kind such as `dummy` or `veth`; `None` for hardware and `lo`.
     pub(super) kind: Option<String>,
 }
 
 impl Link {
-    /// Reads the payload of an `RTM_NEWLINK`.
+    /// Decodes the payload of an `RTM_NEWLINK`.
     pub(super) fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         let header = header(payload, LINK_HEADER)?;
         let mut link = Self {
@@ -81,7 +82,8 @@ pub(super) struct LinkAddress {
 }
 
 impl LinkAddress {
-    /// Reads the payload of an `RTM_NEWADDR`; none for a family that is neither IPv4 nor IPv6.
+    /// Decodes the payload of an `RTM_NEWADDR`. Returns `None` for a family other than IPv4 and
+    /// IPv6.
     pub(super) fn decode(payload: &[u8]) -> Result<Option<Self>, DecodeError> {
         let header = header(payload, ADDRESS_HEADER)?;
         let family = i32::from(header[0]);
@@ -108,7 +110,7 @@ impl LinkAddress {
         }))
     }
 
-    /// Returns true if the prefix is all of the address, as of every virtual address.
+    /// Returns true if the prefix covers the whole address, as for every virtual address.
     pub(super) fn is_host(&self) -> bool {
         self.network.prefix() == full_prefix(self.network.ip())
     }
@@ -123,7 +125,7 @@ fn attributes(bytes: &[u8]) -> impl Iterator<Item = Result<NlaBuffer<&[u8]>, Dec
     NlasIterator::new(bytes)
 }
 
-/// Asks for all links, without their counters.
+/// Requests all links, without their counters.
 pub(super) fn all_links() -> RouteNetlinkMessage {
     let mut link = LinkMessage::default();
     let mask = vec![LinkExtentMask::SkipStats];
@@ -131,12 +133,12 @@ pub(super) fn all_links() -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetLink(link)
 }
 
-/// Asks for all addresses of both families.
+/// Requests all addresses of both families.
 pub(super) fn all_addresses() -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetAddress(AddressMessage::default())
 }
 
-/// Asks for the link that has the dummy device's name.
+/// Requests the link with the name of the dummy device.
 pub(super) fn device() -> RouteNetlinkMessage {
     let mut link = LinkMessage::default();
     let name = LinkAttribute::IfName(DEVICE.to_owned());
@@ -144,8 +146,8 @@ pub(super) fn device() -> RouteNetlinkMessage {
     RouteNetlinkMessage::GetLink(link)
 }
 
-/// Makes the dummy device. It stays down, as kube-proxy leaves it: its addresses are local all the
-/// same, and it takes part in no routing and answers no neighbour.
+/// Creates the dummy device. It stays down, as with kube-proxy: its addresses are local anyway, and
+/// it neither takes part in routing nor answers neighbours.
 pub(super) fn new_device() -> RouteNetlinkMessage {
     let mut link = LinkMessage::default();
     let info = vec![LinkInfo::Kind(InfoKind::Dummy)];
@@ -163,8 +165,8 @@ pub(super) fn delete_link(index: u32) -> RouteNetlinkMessage {
     RouteNetlinkMessage::DelLink(link)
 }
 
-/// Adds `address` to the link `index`, for itself alone (/32 or /128). Of IPv6 it is usable at once:
-/// no duplicate address is looked for.
+/// Adds `address` with prefix /32 or /128 to the link `index`. An IPv6 address is usable at once,
+/// because duplicate address detection is disabled.
 pub(super) fn new_address(index: u32, address: IpAddr) -> RouteNetlinkMessage {
     let mut message = host_address(index, address);
     if address.is_ipv6() {

@@ -1,4 +1,4 @@
-//! The modules of IPVS.
+//! Kernel modules of IPVS.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -12,49 +12,51 @@ use crate::error::ModprobeError;
 #[cfg(test)]
 mod tests;
 
-/// The module behind the generic-netlink family `IPVS`.
+/// Module that provides the generic-netlink family `IPVS`.
 pub(super) const MODULE: &str = "ip_vs";
 
-/// Where `modprobe` may be when the search path has no system folders.
+/// Paths of `modprobe`, for a search path without system folders.
 const PROGRAMS: [&str; 3] = ["modprobe", "/usr/sbin/modprobe", "/sbin/modprobe"];
 
-/// Time limit of `modprobe`: it reads some files and initialises a module, in milliseconds. One that waits longer waits for a
-/// module that never finishes.
+/// Time limit of `modprobe`, which normally takes milliseconds to read some files and initialise a
+/// module. A longer run waits for a module that never finishes.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Policy for missing modules: `ip_vs` when the kernel is opened, and a scheduler's before a virtual server first wants it.
+/// Policy for missing modules: `ip_vs` when the kernel is opened, and the module of a scheduler
+/// before a virtual server first uses it.
 ///
-/// Whatever this says, the kernel itself looks for `ip_vs` when the family is asked for
-/// (`ctrl_getfamily`, `net/netlink/genetlink.c`, Linux 6.1), and for a scheduler's module when a virtual
-/// server wants it (`ip_vs_scheduler_get`, `net/netfilter/ipvs/ip_vs_sched.c`), where it can run
-/// `modprobe` in the host's file system.
+/// Regardless of this policy, the kernel itself loads two modules if it can run `modprobe` in the
+/// file system of the host:
+/// - `ip_vs` when the family is requested (`ctrl_getfamily`, `net/netlink/genetlink.c`, Linux 6.1)
+/// - the module of a scheduler when a virtual server uses it (`ip_vs_scheduler_get`,
+///   `net/netfilter/ipvs/ip_vs_sched.c`)
 ///
-/// The latter it does with the mutex of IPVS locked. The modules `ip_vs_lblc` and `ip_vs_lblcr` wait for
-/// network namespaces that are being deleted, and these wait for the mutex: both wait for ever, and
-/// with them all of the node's network configuration (seen on Debian's Linux 6.1.192). So a scheduler's
-/// module is loaded beforehand where that is allowed.
+/// The kernel loads a scheduler's module with the mutex of IPVS locked. The modules `ip_vs_lblc`
+/// and `ip_vs_lblcr` wait for network namespaces that are being deleted, and these wait for the
+/// mutex. This deadlock blocks all network configuration of the node (seen on Debian's Linux
+/// 6.1.192). Therefore the module of a scheduler is loaded beforehand if the policy allows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModulePolicy {
-    /// Run `modprobe` for what is missing.
+    /// Run `modprobe` for missing modules.
     Load,
-    /// Run nothing.
+    /// Run no program.
     DoNotLoad,
 }
 
-/// Presence of a module of the running kernel, as far as files tell.
+/// Presence of a module of the running kernel, according to files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Presence {
-    /// It is loaded, or a part of the kernel.
+    /// The module is loaded or built in.
     Loaded,
-    /// It can be loaded.
+    /// The module can be loaded.
     Loadable,
-    /// There is none.
+    /// The module does not exist.
     Missing,
-    /// Its files are not to be seen, as in a container without `/lib/modules`.
+    /// The files are not visible, for example in a container without `/lib/modules`.
     Unknown,
 }
 
-/// Returns the presence of `module` of the running kernel. Loads nothing.
+/// Returns the presence of `module` in the running kernel. Loads nothing.
 #[must_use]
 pub fn presence(module: &str) -> Presence {
     presence_below(Path::new("/"), &kernel_release(), module)
@@ -66,7 +68,8 @@ fn presence_below(root: &Path, release: &str, module: &str) -> Presence {
     }
     let folder = root.join("lib/modules").join(release);
     let list = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
-    // Lines of the one are paths, of the other a path, a colon, and paths that it needs.
+    // Lines of `modules.builtin` are paths. Lines of `modules.dep` contain a path, a colon, and the
+    // paths of dependencies.
     let names = |list: &str| list.lines().any(|line| is_of(line, module));
     match (list("modules.builtin"), list("modules.dep")) {
         (Some(list), _) if names(&list) => Presence::Loaded,
@@ -76,7 +79,8 @@ fn presence_below(root: &Path, release: &str, module: &str) -> Presence {
     }
 }
 
-/// Returns true if `line` begins with the path of `module`, `kernel/net/netfilter/xt_set.ko.xz`. Files may have `-` for `_`.
+/// Returns true if `line` starts with the path of `module`, for example
+/// `kernel/net/netfilter/xt_set.ko.xz`. File names may contain `-` for `_`.
 fn is_of(line: &str, module: &str) -> bool {
     let path = line.split(':').next().unwrap_or_default();
     let file = path.rsplit('/').next().unwrap_or_default();
@@ -125,7 +129,7 @@ pub(super) fn modprobe(module: &str, stop: &StopSignal) -> Result<(), ModprobeEr
     })
 }
 
-/// The running kernel's release, for example `6.1.0-40-cloud-amd64`.
+/// Returns the release of the running kernel, for example `6.1.0-40-cloud-amd64`.
 pub(super) fn kernel_release() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
     release.map_or_else(|_| "this kernel".to_owned(), |text| text.trim().to_owned())

@@ -1,8 +1,8 @@
-//! The packet filter's rules, by the programs of iptables.
+//! Reads and writes iptables rules with the iptables programs.
 //!
-//! A reading is one process for each family, which prints all tables; a change is one process, which
-//! reads all of it from its standard input and commits each table at one moment, `nat` before `filter`: a
-//! failure in `filter` leaves `nat` done.
+//! A reading runs one process per family, which prints all tables. A change runs one process, which
+//! reads the whole change from its standard input and commits each table atomically, `nat` before
+//! `filter`. A failure in `filter` leaves the change of `nat` applied.
 
 mod choice;
 mod nft_tables;
@@ -36,32 +36,35 @@ use programs::{Search, Suite, Tool};
 pub use programs::{Variant, Version};
 pub(super) use run::IptablesError;
 
-/// The packet filter of the network namespace of the thread that calls.
+/// The packet filter of the network namespace of the calling thread.
 ///
-/// Programs before 1.6.2 know no `--random-fully`, and their `iptables-restore` no `--wait`: both are left
-/// out, as kube-proxy does (`MasqueradeRandomFullyMinVersion` and `WaitRestoreMinVersion`,
-/// pkg/util/iptables/iptables.go, Kubernetes 1.30). What was written without the former reads as with it.
+/// Programs before 1.6.2 lack `--random-fully`, and their `iptables-restore` lacks `--wait`. Both
+/// options are then omitted, as in kube-proxy (`MasqueradeRandomFullyMinVersion` and
+/// `WaitRestoreMinVersion`, pkg/util/iptables/iptables.go, Kubernetes 1.30). Rules that were
+/// written without `--random-fully` read as if they had it.
 pub(super) struct Rules {
     backend: IptablesBackend,
     search: Search,
     chosen: Option<(Arc<Suite>, Choice)>,
-    /// True if the choice is logged.
-    tells: bool,
-    /// Rules that are wanted with `--random-fully` and were written without.
+    /// True if the choice of programs is logged.
+    logs_choice: bool,
+    /// Rules that were written without the desired `--random-fully`.
     degraded: Vec<(AddressFamily, ChainKey, Rule)>,
     stop: StopSignal,
 }
 
 impl Rules {
-    /// Runs nothing yet: which programs there are is seen when they are first needed. `stop` ends programs that run.
+    /// Creates the packet filter without running a program. The programs are detected at their
+    /// first use. `stop` ends running programs.
     pub(super) fn open(backend: IptablesBackend, stop: StopSignal) -> Self {
         Self::search(backend, Search::of_system(), stop)
     }
 
-    /// The same, beside another that tells which programs there are.
+    /// Creates a packet filter that does not log its choice of programs, because another one logs
+    /// it.
     pub(super) fn open_quietly(backend: IptablesBackend, stop: StopSignal) -> Self {
         Self {
-            tells: false,
+            logs_choice: false,
             ..Self::open(backend, stop)
         }
     }
@@ -71,13 +74,13 @@ impl Rules {
             backend,
             search,
             chosen: None,
-            tells: true,
+            logs_choice: true,
             degraded: Vec::new(),
             stop,
         }
     }
 
-    /// Uses the packet filter that `backend` says.
+    /// Selects the packet filter `backend`.
     pub(super) fn set_backend(&mut self, backend: IptablesBackend) {
         let stop = self.stop.clone();
         *self = Self::open(backend, stop);
@@ -87,12 +90,14 @@ impl Rules {
         self.stop = stop;
     }
 
-    /// Returns the programs that are used and why; none before their first use.
+    /// Returns the programs in use and the reason for their choice, or `None` before their first
+    /// use.
     pub(super) fn chosen(&self) -> Option<&Choice> {
         self.chosen.as_ref().map(|(_, choice)| choice)
     }
 
-    /// Fills in the rules of both families and what others hold. A family that the kernel lacks has none.
+    /// Adds the rules of both families and of other programs to `snapshot`. A family that the
+    /// kernel lacks has no rules.
     pub(super) fn observe(&mut self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
         for family in AddressFamily::ALL {
             let text = self.save(family).map_err(|why| unreadable(family, why))?;
@@ -116,7 +121,8 @@ impl Rules {
         Ok(())
     }
 
-    /// Returns what the packet filter lacks for rules of `family`; none where it has all or where that is not known.
+    /// Returns the feature that the packet filter of `family` lacks, or `None` if it is complete or
+    /// unknown.
     pub(super) fn gap(&mut self, family: AddressFamily) -> Option<FamilyGap> {
         let suite = self.suite().ok()?;
         let (Some(save), Some(_)) = (
@@ -127,7 +133,7 @@ impl Rules {
         };
         let has_nat = match suite.variant {
             Variant::Nft => probe::nft_has_nat(family),
-            // The kernel loads a table that is named.
+            // Naming a table makes the kernel load it.
             Variant::Legacy => {
                 let named = |saved: Result<String, IptablesError>| match saved {
                     Err(IptablesError::Failed(failure)) => !failure.lacks_family(),
@@ -139,7 +145,8 @@ impl Rules {
         (!has_nat).then_some(FamilyGap::NoNat)
     }
 
-    /// Returns the rules of `family`, all tables; empty where the kernel lacks the family.
+    /// Returns the rules of all tables of `family`. The text is empty if the kernel lacks the
+    /// family.
     pub(super) fn save(&mut self, family: AddressFamily) -> Result<String, IptablesError> {
         let suite = self.suite()?;
         let Some(program) = suite.program(family, Tool::Save) else {
@@ -151,7 +158,7 @@ impl Rules {
         }
     }
 
-    /// Does `op`, which asks for this patch.
+    /// Applies `op`, which asks for this patch.
     pub(super) fn apply(
         &mut self,
         op: &Op,
@@ -178,7 +185,7 @@ impl Rules {
         Ok(())
     }
 
-    /// Has the packet filter of `family` do what `input` says, beside all that is there.
+    /// Applies `input` to the packet filter of `family` without flushing other rules.
     pub(super) fn restore(
         &mut self,
         family: AddressFamily,
@@ -200,7 +207,7 @@ impl Rules {
         Ok(version.is_none_or(|version| version >= Version::RESTORE_WAITS))
     }
 
-    /// The rules as they were wanted.
+    /// Restores `--random-fully` in rules that were written without it.
     fn as_wanted(&self, family: AddressFamily, mut rules: rules::Rules) -> rules::Rules {
         for (_, chain, wanted) in self.degraded.iter().filter(|(of, ..)| *of == family) {
             let plain = rule_without_random_fully(wanted);
@@ -217,7 +224,7 @@ impl Rules {
             return Ok(Arc::clone(suite));
         }
         let (suite, choice) = choice::choose(self.backend, &self.search, &self.stop)?;
-        if self.tells {
+        if self.logs_choice {
             info!("the packet filter is changed by {choice}");
         }
         let suite = Arc::new(suite);
@@ -226,7 +233,7 @@ impl Rules {
     }
 }
 
-/// The patch as an old iptables takes it, and the rules that it changes.
+/// Returns the patch for an old iptables, and the rules that it changes.
 fn without_random_fully(patch: &RulesPatch) -> (RulesPatch, Vec<(ChainKey, Rule)>) {
     let mut patch = patch.clone();
     let mut degraded = Vec::new();
@@ -240,7 +247,7 @@ fn without_random_fully(patch: &RulesPatch) -> (RulesPatch, Vec<(ChainKey, Rule)
     (patch, degraded)
 }
 
-/// The rule without `--random-fully`; the rule itself where it has none.
+/// Returns the rule without `--random-fully`, borrowed if the option is not set.
 fn rule_without_random_fully(rule: &Rule) -> Cow<'_, Rule> {
     match rule.target {
         Target::Masquerade { random_fully: true } => Cow::Owned(Rule {
@@ -253,7 +260,7 @@ fn rule_without_random_fully(rule: &Rule) -> Cow<'_, Rule> {
     }
 }
 
-/// That the rules of `family` were not read.
+/// Returns the error of a failed reading of the rules of `family`.
 pub(super) fn unreadable(family: AddressFamily, why: IptablesError) -> ObserveError {
     let what = match family {
         AddressFamily::Ipv4 => "the IPv4 packet filter",

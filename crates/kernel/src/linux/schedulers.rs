@@ -1,4 +1,4 @@
-//! The schedulers of virtual servers: their modules, and those that the kernel lacks.
+//! Loads the modules of schedulers and remembers missing schedulers.
 
 #[cfg(test)]
 mod tests;
@@ -14,57 +14,59 @@ use tracing::debug;
 use super::modules::{self, ModulePolicy, Presence};
 use super::stop::StopSignal;
 
-/// Time after which a scheduler that the kernel lacks is asked for again.
+/// Time after which a missing scheduler is requested again.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Schedulers whose modules the kernel must not load itself, because that can hang the node's network configuration: see
-/// [`ModulePolicy`]. The kernel is asked for them only if they are there.
+/// Schedulers whose modules the kernel must not load itself, because that can block the network
+/// configuration of the node: see [`ModulePolicy`]. They are requested only if their modules are
+/// already present.
 const NEVER_LOADED_BY_THE_KERNEL: [&str; 2] = ["lblc", "lblcr"];
 
-/// Sends requests, and none that needs a scheduler which the kernel is known to lack.
+/// Sends requests, except those that need a scheduler known to be missing.
 ///
-/// Such a request is expensive: the kernel runs `modprobe` for it, with the mutex of IPVS locked. So the first request with a
-/// scheduler goes alone, after its module was loaded. If the kernel lacks the scheduler, further requests with it are
-/// refused here for [`ASK_AGAIN`], or until its module appears.
+/// Such a request is expensive, since the kernel runs `modprobe` with the mutex of IPVS locked.
+/// Therefore the first request with a scheduler is sent alone, after its module was loaded. If the
+/// kernel lacks the scheduler, further requests with it are refused here for [`ASK_AGAIN`], or
+/// until its module appears.
 pub(super) struct Schedulers {
     policy: ModulePolicy,
     states: BTreeMap<Scheduler, State>,
 }
 
-/// State of a scheduler that was asked for.
+/// State of a requested scheduler.
 #[derive(Clone, Copy)]
 enum State {
-    /// Its module was looked for, and the kernel has not said yet whether it has the scheduler.
+    /// Its module was searched, and the kernel has not answered yet.
     Untried,
-    /// The kernel took a virtual server with it.
+    /// The kernel accepted a virtual server with it.
     Present,
     /// The kernel lacks it.
     Missing {
         until: Instant,
-        /// True if a module of its name was loaded nevertheless.
+        /// True if a module with its name is loaded anyway.
         loaded: bool,
     },
 }
 
-/// Why a request was not done.
+/// Reason why a request failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refusal<E> {
-    /// The kernel's answer.
+    /// The kernel refused the request.
     Kernel(E),
-    /// It was not sent: the kernel lacks its scheduler.
+    /// The request was not sent, because the kernel lacks its scheduler.
     NoScheduler,
 }
 
-/// The modules of the running kernel.
+/// Modules of the running kernel.
 pub(super) trait Modules {
     fn is_loaded(&self, module: &str) -> bool;
-    /// Returns true if `module` is a part of the kernel. Slower.
+    /// Returns true if `module` is built in. Slower than [`Self::is_loaded`].
     fn is_built_in(&self, module: &str) -> bool;
-    /// Loads `module` if that is possible.
+    /// Loads `module` if possible.
     fn load(&mut self, module: &str);
 }
 
-/// Modules by `modprobe`, which ends when the signal is set.
+/// Loads modules with `modprobe`, which is killed when the signal is set.
 pub(super) struct Modprobe<'a>(pub(super) &'a StopSignal);
 
 impl Modules for Modprobe<'_> {
@@ -91,8 +93,8 @@ impl Schedulers {
         }
     }
 
-    /// Sends `requests` in order by `send`, which answers each of them. `is_missing` tells answers that say that the kernel lacks
-    /// the scheduler. Returns one answer for each request.
+    /// Sends `requests` in order through `send`, which answers each of them. `is_missing`
+    /// recognises errors that report a missing scheduler. Returns one answer for each request.
     pub(super) fn execute<E>(
         &mut self,
         requests: &[Request],
@@ -124,8 +126,8 @@ impl Schedulers {
         answers
     }
 
-    /// Returns the first of `requests`, as many as can be sent at once. They end before one whose scheduler is missing, and with one
-    /// whose scheduler is untried.
+    /// Returns the longest prefix of `requests` that can be sent at once. It ends before a request
+    /// whose scheduler is missing, and after one whose scheduler is untried.
     fn run<'a>(
         &mut self,
         requests: &'a [Request],
@@ -145,7 +147,8 @@ impl Schedulers {
         requests
     }
 
-    /// Returns the state of `scheduler`. Loads its module if that was not tried within [`ASK_AGAIN`].
+    /// Returns the state of `scheduler`. Loads its module unless that was tried within
+    /// [`ASK_AGAIN`].
     fn state(&mut self, scheduler: &Scheduler, now: Instant, modules: &mut impl Modules) -> State {
         let state = match self.states.get(scheduler) {
             Some(State::Missing { until, .. }) if *until <= now => None,
@@ -176,7 +179,7 @@ impl Schedulers {
         state
     }
 
-    /// Notes what an answer says about `scheduler`; an error is true if it says that the kernel lacks it.
+    /// Records the answer about `scheduler`. An error of true reports that the kernel lacks it.
     fn learn(
         &mut self,
         scheduler: &Scheduler,
@@ -207,7 +210,7 @@ fn is_loaded(scheduler: &Scheduler, modules: &impl Modules) -> bool {
     module_of(scheduler).is_some_and(|module| modules.is_loaded(&module))
 }
 
-/// The module of `scheduler`; none if its name can be no module's.
+/// Returns the module of `scheduler`, or `None` if its name cannot be that of a module.
 fn module_of(scheduler: &Scheduler) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let name = &scheduler.0;

@@ -1,4 +1,4 @@
-//! Our sets.
+//! Reads and writes our ipsets.
 
 use std::collections::BTreeMap;
 
@@ -16,17 +16,17 @@ use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 const WHAT: &str = "the sets";
 
-/// The sets of one network namespace. Opened when they are first needed: a kernel without sets can be
-/// read all the same.
+/// The sets of one network namespace. The socket is opened at the first use, so that a kernel
+/// without sets can be read.
 #[derive(Default)]
 pub(super) struct Sets {
     client: Option<Client>,
-    /// True once the half-made sets of a killed writer are gone.
+    /// True once the temporary sets of a killed process have been removed.
     swept: bool,
 }
 
 impl Sets {
-    /// Fills in the sets of `selection` that are ours.
+    /// Adds our sets of `selection` to `snapshot`.
     pub(super) fn observe(
         &mut self,
         selection: &SetSelection,
@@ -42,7 +42,7 @@ impl Sets {
         };
         snapshot.tables.sets = match selection {
             SetSelection::All => {
-                // Those of others may be large, and are not read.
+                // Foreign sets may be large and are not read.
                 let there = client.names().map_err(unreadable)?;
                 read(client, our_names().filter(|name| there.contains(name)))?
             }
@@ -51,7 +51,7 @@ impl Sets {
         Ok(())
     }
 
-    /// Does the changes of sets that follow each other in a stage.
+    /// Applies consecutive set changes of a stage.
     pub(super) fn apply(&mut self, batch: &Batch<'_, Request>) -> Vec<OpOutcome> {
         let swept = std::mem::replace(&mut self.swept, true);
         let client = match self.client() {
@@ -62,7 +62,7 @@ impl Sets {
             }
         };
         if !swept {
-            // One that stays holds up nothing: replacing its set tries again.
+            // A temporary set that remains does no harm: replacing its set retries the deletion.
             let names: Vec<SetName> = our_names().collect();
             let _ = client.destroy_leftovers(&names);
         }
@@ -78,7 +78,7 @@ impl Sets {
     }
 }
 
-/// The names of our sets; all others belong to another program.
+/// Returns the names of our sets. All other sets are foreign.
 fn our_names() -> impl Iterator<Item = SetName> {
     let families = AddressFamily::ALL;
     families
@@ -86,7 +86,7 @@ fn our_names() -> impl Iterator<Item = SetName> {
         .flat_map(|family| SetKind::ALL.map(|kind| kind.name(family)))
 }
 
-/// Reads those of these sets that exist.
+/// Reads the sets in `names` that exist.
 fn read(
     client: &mut Client,
     names: impl Iterator<Item = SetName>,
@@ -117,7 +117,7 @@ fn op_error(op: &Op, error: &RequestError) -> OpError {
         .with_message(Some(model::chain(error)))
 }
 
-/// Numbers from here on are ipset's own, which no C library can name.
+/// Error numbers from here on are private to ipset, so no C library has names for them.
 const PRIVATE: i32 = 4096;
 
 fn not_open(op: &Op, message: &str, error: &OpenError) -> OpError {

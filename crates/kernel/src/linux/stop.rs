@@ -1,19 +1,19 @@
-//! A request to stop that wakes threads which wait.
+//! A stop signal that wakes waiting threads.
 
 use std::io::{self, PipeReader, PipeWriter, Write as _};
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A stop that one thread requests and others see at once, even while they wait for a child process. Clones are
-/// the same signal. It is set once and stays set. The default is a signal that is never set.
+/// A stop signal that other threads notice at once, even while they wait for a child process.
+/// Clones share the signal. It is set once and stays set. The default signal is never set.
 #[derive(Clone, Debug, Default)]
 pub struct StopSignal(Option<Arc<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
     flag: Arc<AtomicBool>,
-    /// Readable once the signal is set: nothing ever reads the byte.
+    /// Becomes readable once the signal is set. The byte is never read.
     reader: PipeReader,
     writer: PipeWriter,
 }
@@ -33,28 +33,29 @@ impl StopSignal {
         }))))
     }
 
-    /// Requests the stop. Children that the kernel crate waits for are killed.
+    /// Sets the signal. Child processes that the kernel crate waits for are killed.
     pub fn set(&self) {
         if let Some(shared) = &self.0
             && !shared.flag.swap(true, Ordering::SeqCst)
         {
-            // One byte always fits into an empty pipe, and both of its ends are open.
+            // An empty pipe always has room for one byte, and both ends are open.
             let _ = (&shared.writer).write(&[1]);
         }
     }
 
-    /// Returns whether the stop was requested.
+    /// Returns true if the signal is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
         (self.0.as_ref()).is_some_and(|shared| shared.flag.load(Ordering::SeqCst))
     }
 
-    /// The flag alone, for code that looks at it between two steps.
+    /// Returns the flag alone, for code that checks it between two steps.
     pub(super) fn flag(&self) -> Arc<AtomicBool> {
         (self.0.as_ref()).map_or_else(Arc::default, |shared| Arc::clone(&shared.flag))
     }
 
-    /// The descriptor that becomes readable; -1, which `poll` ignores, where the signal is never set.
+    /// Returns the descriptor that becomes readable, or -1, which `poll` ignores, for a signal that
+    /// is never set.
     pub(super) fn descriptor(&self) -> RawFd {
         self.0
             .as_ref()

@@ -1,6 +1,6 @@
-//! Kernel settings and what the machine is.
+//! Reads and writes kernel settings, and reads the properties of the machine.
 //!
-//! A file below `/proc/sys/net` is that of the network namespace of the thread that opens it
+//! A file below `/proc/sys/net` belongs to the network namespace of the thread that opens it
 //! (`net_ctl_root`, `net/sysctl_net.c`, Linux 6.1).
 
 #[cfg(test)]
@@ -19,11 +19,11 @@ use model::{Op, Snapshot};
 use model::kernel::OpOutcome;
 use model::kernel::{ObserveError, OpError, OpErrorKind};
 
-/// The number of rows of the connection tracker's table.
+/// Setting with the number of buckets of the connection tracker's table.
 const BUCKETS: &str = "net.netfilter.nf_conntrack_buckets";
 
-/// The value of the setting `name`, dots between its parts; none where there is none, or it may not be
-/// read. For settings of which nothing is wanted, and which no [`Snapshot`] has.
+/// Returns the value of the setting `name`, with dots between its parts, or `None` if it does not
+/// exist or cannot be read. For settings without a desired value, which no [`Snapshot`] contains.
 #[must_use]
 pub fn setting(name: &str) -> Option<String> {
     if !is_name(name) {
@@ -33,10 +33,10 @@ pub fn setting(name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-/// The settings of the network namespace of the thread that calls.
+/// The settings of the network namespace of the calling thread.
 #[derive(Debug)]
 pub(super) struct Sysctls {
-    /// `/`, where it is not a test's.
+    /// `/`, or the root of a test.
     root: PathBuf,
 }
 
@@ -45,7 +45,8 @@ impl Sysctls {
         Self { root: "/".into() }
     }
 
-    /// Fills in the settings that [`KNOWN`] names and the kernel has, and what the machine is.
+    /// Adds the settings in [`KNOWN`] that the kernel has and the properties of the machine to
+    /// `snapshot`.
     ///
     /// The settings of IPVS and of the connection tracker exist once their modules are loaded.
     pub(super) fn observe(&self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
@@ -74,8 +75,8 @@ impl Sysctls {
         let here = || std::thread::available_parallelism().ok();
         Machine {
             kernel: read("proc/sys/kernel/osrelease").and_then(|text| text.parse().ok()),
-            // All that the machine has, whichever of them this process may use: the settings are the
-            // machine's (k/k#99225).
+            // Counts all processors of the machine, not only those that this process may use,
+            // because the settings affect the whole machine (k/k#99225).
             processors: read("sys/devices/system/cpu/online")
                 .and_then(|text| count(text.trim()))
                 .or_else(|| {
@@ -86,16 +87,18 @@ impl Sysctls {
         }
     }
 
-    /// Does `op`, which gives the setting this value.
+    /// Applies `op`, which sets the setting to this value.
     pub(super) fn apply(&self, op: &Op, name: &Name, value: &Name) -> OpOutcome {
         let set = self.set(name, value);
         set.map_err(|error| op_error(op, name, &error))
     }
 
-    /// Writes the setting, whatever its value was. The rows of the connection tracker's table are settings
-    /// since Linux 4.8; before, as where `/proc/sys` is held read-only and `/sys` is not, they are set
-    /// as kube-proxy sets them: as a parameter of the module (`nf_conntrack_set_hashsize`,
-    /// `net/netfilter/nf_conntrack_core.c`). Both are refused outside the first network namespace.
+    /// Writes the setting, whatever its current value.
+    ///
+    /// The number of conntrack buckets is a setting since Linux 4.8. Before, or if `/proc/sys` is
+    /// read-only and `/sys` is not, it is written as kube-proxy does: as a parameter of the module
+    /// (`nf_conntrack_set_hashsize`, `net/netfilter/nf_conntrack_core.c`). Both are refused outside
+    /// the initial network namespace.
     fn set(&self, name: &Name, value: &Name) -> io::Result<()> {
         if !is_name(name) {
             return Err(ErrorKind::NotFound.into());
@@ -115,7 +118,7 @@ impl Sysctls {
     }
 }
 
-/// Writes into a file that exists, in one call, as the kernel wants it.
+/// Writes an existing file in one call, as the kernel requires.
 fn write(path: &Path, value: &str) -> io::Result<()> {
     use io::Write as _;
 
@@ -123,7 +126,7 @@ fn write(path: &Path, value: &str) -> io::Result<()> {
     file.write_all(value.as_bytes())
 }
 
-/// Returns true if it names a file below `/proc/sys` and none elsewhere.
+/// Returns true if the name can only be that of a file below `/proc/sys`.
 fn is_name(name: &str) -> bool {
     let part = |part: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -165,7 +168,7 @@ fn op_error(op: &Op, name: &str, error: &io::Error) -> OpError {
             Some("load the module nf_conntrack")
         }
         libc::EACCES | libc::EPERM => {
-            Some("it takes root, and for some settings the node's own network namespace")
+            Some("writing needs root and, for some settings, the node's own network namespace")
         }
         _ => None,
     };

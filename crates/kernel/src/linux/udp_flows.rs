@@ -1,5 +1,5 @@
-//! The connection tracker: stale UDP flows are deleted, so that their next packet finds a real server
-//! that is there (deviation D17).
+//! Deletes stale UDP flows from the connection tracker, so that their next packet reaches an
+//! existing real server (deviation D17).
 
 mod codec;
 #[cfg(test)]
@@ -12,18 +12,18 @@ use netlink_packet_core::DecodeError;
 
 use self::codec::{Entry, Message};
 
-/// Number of flows that are deleted at once: no more of them are remembered, however many are stale.
+/// Number of flows deleted at once. It limits the memory, however many flows are stale.
 const BATCH: usize = 1_024;
 
 /// The connection tracker of the network namespace in which it was opened.
 #[derive(Debug)]
 pub struct Conntrack {
     list: Connection,
-    /// A list is under way on the other one while flows are deleted.
+    /// Connection for deletions, because the other one has a list in progress.
     delete: Connection,
 }
 
-/// Decodes a message of a list to the flow that it is about.
+/// Decodes a message of a list and returns its flow.
 pub(super) fn decode(payload: &[u8]) -> Result<Option<Flow>, DecodeError> {
     Ok(Entry::decode(payload)?.map(|entry| entry.flow))
 }
@@ -31,18 +31,18 @@ pub(super) fn decode(payload: &[u8]) -> Result<Option<Flow>, DecodeError> {
 /// Result of one pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cleared {
-    /// UDP flows that were looked at.
+    /// Number of UDP flows that were checked.
     pub seen: u64,
-    /// Flows that were deleted, IPv4 and IPv6.
+    /// Number of deleted flows, IPv4 and IPv6.
     pub deleted: [u64; 2],
-    /// True if the table changed while it was read: a stale flow may have been missed.
+    /// True if the table changed during the reading, so that a stale flow may have been missed.
     pub torn: bool,
 }
 
-/// The connection tracker could not be cleared. What was deleted before is gone.
+/// Reason why stale flows could not be deleted. Earlier deletions remain.
 #[derive(Debug, thiserror::Error)]
 pub enum ConntrackError {
-    /// There is no netlink socket to be had.
+    /// A netlink socket could not be opened.
     #[error("failed to reach the connection tracker")]
     Open(#[source] netlink::OpenError),
     /// The kernel lacks the module that lists flows.
@@ -58,7 +58,7 @@ pub enum ConntrackError {
     Delete {
         /// The flow.
         flow: String,
-        /// Why.
+        /// The cause.
         source: Failure,
     },
 }
@@ -68,7 +68,7 @@ impl Conntrack {
     ///
     /// # Errors
     ///
-    /// There is no netlink socket to be had.
+    /// Fails if a netlink socket cannot be opened.
     pub fn open() -> Result<Self, ConntrackError> {
         let open = || Connection::open(Protocol::Netfilter).map_err(ConntrackError::Open);
         Ok(Self {
@@ -77,12 +77,13 @@ impl Conntrack {
         })
     }
 
-    /// Deletes every UDP flow that leads to the wrong place. Flows are looked at as they come, and only
-    /// some of the stale ones are held at any time.
+    /// Deletes every UDP flow that leads to a wrong destination. Flows are processed as they are
+    /// read, so only a limited number of stale flows is in memory at any time.
     ///
     /// # Errors
     ///
-    /// The flows cannot be listed, or one cannot be deleted though it is there; the first of these.
+    /// Fails with the first error if the flows cannot be listed or an existing flow cannot be
+    /// deleted.
     pub fn clear_stale(&mut self, flows: &UdpFlows) -> Result<Cleared, ConntrackError> {
         let mut cleared = Cleared::default();
         for (index, family) in AddressFamily::ALL.into_iter().enumerate() {
@@ -120,7 +121,7 @@ impl Conntrack {
     }
 }
 
-/// nfnetlink answers so for a subsystem that it does not have (`nfnetlink_rcv_msg`, Linux 6.1).
+/// nfnetlink answers with EINVAL for a missing subsystem (`nfnetlink_rcv_msg`, Linux 6.1).
 fn unlisted(family: AddressFamily, error: DumpError) -> ConntrackError {
     match &error {
         DumpError::Refused { errno, .. } if errno.0 == libc::EINVAL => {
@@ -130,7 +131,7 @@ fn unlisted(family: AddressFamily, error: DumpError) -> ConntrackError {
     }
 }
 
-/// Flows to be deleted together.
+/// Flows to delete together.
 struct Batch<'a> {
     connection: &'a mut Connection,
     stale: Vec<Entry>,
@@ -155,7 +156,7 @@ impl Batch<'_> {
         for (outcome, entry) in self.connection.execute(requests).into_iter().zip(&stale) {
             match outcome {
                 Ok(()) => self.deleted += 1,
-                // It ended by itself meanwhile, or its tuple is another flow's by now.
+                // The flow ended meanwhile, or another flow has its tuple now.
                 Err(Failure::Refused { errno, .. }) if errno.0 == libc::ENOENT => {}
                 Err(source) => {
                     let flow = entry.to_string();

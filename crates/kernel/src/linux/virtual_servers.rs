@@ -1,4 +1,4 @@
-//! The IPVS table.
+//! Reads and writes the IPVS table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv6Addr;
@@ -25,16 +25,18 @@ const WHAT: &str = "the IPVS table";
 
 /// The IPVS table of one network namespace.
 ///
-/// A list of the kernel that another writer disturbs may lack an entry that exists, with no sign; and
-/// two lists may lack the same one, for it stands where a datagram ends: seen on Linux 6.1 beside a
-/// writer that deletes and adds again. What shows it: a virtual server that is added again stands at
-/// another place of the list, and a question about one key has a true answer.
+/// If another program writes during a list, the list may lack an existing entry without any sign.
+/// Two consecutive lists may lack the same entry, because it is at the end of a datagram (seen on
+/// Linux 6.1 beside a writer that deletes and adds entries). Two facts reveal it: a virtual server
+/// that is added again appears at another place of the list, and a lookup of one key is always
+/// correct.
 pub(super) struct VirtualServers {
     client: Client,
-    /// The family's number when `known` and `schedulers` were last true.
+    /// Number of the netlink family for which `known` and `schedulers` are valid.
     family: u16,
     policy: ModulePolicy,
-    /// Keys that existed when last heard of. A list that lacks one is not believed.
+    /// Keys that existed according to the last answers. A list that lacks one of them is treated as
+    /// torn.
     known: BTreeSet<VirtualServerKey>,
     schedulers: Schedulers,
     stop: StopSignal,
@@ -57,7 +59,7 @@ impl VirtualServers {
             schedulers: Schedulers::new(policy),
             stop: StopSignal::default(),
         };
-        // The family is shown to everybody; what may be done with it is seen by doing something.
+        // Every process can see the family. Only a request shows whether it may be used.
         match table.client.info() {
             Ok(_) => Ok(table),
             Err(error) if error.kind() == ErrorKind::NotPermitted => Err(OpenError::NotPermitted {
@@ -67,14 +69,15 @@ impl VirtualServers {
         }
     }
 
-    /// Ends readings before their next list, and programs, once `stop` is set.
+    /// Sets the stop signal. Once it is set, readings end before their next list, and programs are
+    /// killed.
     pub(super) fn set_stop(&mut self, stop: StopSignal) {
         self.client.set_interrupt(stop.flag());
         self.stop = stop;
     }
 
-    /// Fills in the virtual servers of `selection`; says "torn" where others wrote during each of
-    /// several readings.
+    /// Adds the virtual servers of `selection` to `snapshot`. Marks it as torn if other programs
+    /// wrote during each of several readings.
     pub(super) fn observe(
         &mut self,
         selection: &Selection,
@@ -93,7 +96,7 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// Reads once. A list of all is held against what is known.
+    /// Reads once. A list of all virtual servers is compared with the known keys.
     fn read(&mut self, selection: &Selection) -> Result<Reading, ReadError> {
         let mut reading = Reading::default();
         let torn = match selection {
@@ -120,8 +123,8 @@ impl VirtualServers {
         Ok(reading)
     }
 
-    /// Returns true if IPVS was built without IPv6: then a question about a key of IPv6 is `EAFNOSUPPORT`
-    /// (`ip_vs_genl_parse_service`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1).
+    /// Returns true if IPVS was built without IPv6, which makes a lookup of an IPv6 key fail with
+    /// `EAFNOSUPPORT` (`ip_vs_genl_parse_service`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1).
     pub(super) fn lacks_ipv6(&mut self) -> bool {
         let key = VirtualServerKey::Address {
             address: Ipv6Addr::LOCALHOST.into(),
@@ -132,13 +135,13 @@ impl VirtualServers {
         answer.is_err_and(|error| error.kind() == ErrorKind::Other(libc::EAFNOSUPPORT))
     }
 
-    /// Fills in the idle timeouts.
+    /// Adds the idle timeouts to `snapshot`.
     pub(super) fn observe_timeouts(&mut self, snapshot: &mut Snapshot) -> Result<(), ObserveError> {
         snapshot.tables.timeouts = self.loading(|table| table.client.timeouts())?;
         Ok(())
     }
 
-    /// Reads, and once more where the module `ip_vs` was unloaded and is to be loaded.
+    /// Reads, and retries once if the module `ip_vs` was unloaded and may be loaded.
     fn loading<R>(
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<R, ReadError>,
@@ -159,7 +162,7 @@ impl VirtualServers {
         reading.map_err(unreadable)
     }
 
-    /// Forgets what was true of a module `ip_vs` that was unloaded since.
+    /// Discards the known keys and schedulers if the module `ip_vs` was unloaded.
     fn notice_reload(&mut self) {
         let family = self.client.family_id();
         if family != self.family {
@@ -170,7 +173,8 @@ impl VirtualServers {
         }
     }
 
-    /// Returns true if a list of all virtual servers lacks one that is there. One that is gone is forgotten.
+    /// Returns true if a list of all virtual servers lacks an existing one. Keys of deleted virtual
+    /// servers are forgotten.
     fn lacks_known(&mut self, reading: &Reading) -> Result<bool, ReadError> {
         let missing: Vec<_> = (self.known.iter().copied())
             .filter(|key| !reading.virtual_servers.contains_key(key))
@@ -189,7 +193,7 @@ impl VirtualServers {
         Ok(lacks)
     }
 
-    /// Does the changes of the table that follow each other in a stage.
+    /// Applies consecutive IPVS changes of a stage.
     pub(super) fn apply(&mut self, batch: &Batch<'_, Request>) -> Vec<OpOutcome> {
         let answers = self.schedulers.execute(
             batch.requests(),
@@ -260,12 +264,12 @@ pub(super) fn unreadable(error: ReadError) -> ObserveError {
     }
 }
 
-/// The table in the words of the model.
+/// The IPVS table as types of the model.
 #[derive(Default)]
 struct Reading {
     virtual_servers: BTreeMap<VirtualServerKey, Arc<VirtualServerEntry>>,
     connections: BTreeMap<(VirtualServerKey, RealServerKey), Connections>,
-    /// True if the table changed while it was read: an entry may be missing, or was there twice.
+    /// True if the table changed during the reading: an entry may be missing, or appeared twice.
     torn: bool,
 }
 

@@ -10,7 +10,7 @@ use model::{NodeState, NodeTables, Snapshot};
 
 use model::kernel::OpErrorKind;
 
-/// The owner of the dummy device's name.
+/// Device with the name of the dummy device.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Device {
     /// There is no such device.
@@ -22,7 +22,7 @@ enum Device {
     Foreign(String),
 }
 
-/// The interfaces.
+/// All interfaces of the node.
 #[derive(Debug)]
 pub(super) struct Addresses {
     device: Device,
@@ -77,7 +77,7 @@ impl Addresses {
         self.node.machine
     }
 
-    /// The family that the node lacks.
+    /// Returns the family that the node lacks.
     pub(super) fn missing(&self) -> Option<MissingFamily> {
         self.node.missing.clone()
     }

@@ -1,4 +1,4 @@
-//! Knobs: what is to go wrong.
+//! Fault injection.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,35 +11,37 @@ use model::{Scope, Selection, SetSelection, Snapshot};
 
 use super::{MemoryKernel, State};
 
-/// Result of one change.
+/// A fault of one change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Not done; the outcome is this.
+    /// The change is not applied and fails with this error.
     Refuse(OpErrorKind),
-    /// Not done, and no answer comes: the outcome is [`OpErrorKind::Unknown`].
+    /// The change is not applied, and the answer is lost: the outcome is [`OpErrorKind::Unknown`].
     LoseRequest,
-    /// Done, where the kernel does not refuse it, and no answer comes: the outcome is
+    /// The change is applied unless the kernel refuses it, and the answer is lost: the outcome is
     /// [`OpErrorKind::Unknown`].
     LoseAnswer,
-    /// Not done, nor any later one, as if the process were killed here: every outcome is
-    /// [`OpErrorKind::Unknown`] and every reading fails until [`MemoryKernel::revive`].
+    /// Simulates that the process is killed here. Neither this change nor a later one is applied.
+    /// Every outcome is [`OpErrorKind::Unknown`] and every reading fails until
+    /// [`MemoryKernel::revive`].
     Kill,
 }
 
 /// Entries that one reading misses although they exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tear {
-    /// Virtual servers.
+    /// Missing virtual servers.
     pub virtual_servers: BTreeSet<VirtualServerKey>,
-    /// Real servers of a virtual server that is seen.
+    /// Missing real servers of virtual servers that the reading contains.
     pub real_servers: BTreeSet<(VirtualServerKey, RealServerKey)>,
-    /// True if the reading says so. Linux loses entries in silence too, rarely: a reader that believes it would add what exists.
+    /// True if the reading is marked as torn. Linux sometimes loses entries without a sign. A
+    /// reader that trusts such a reading would add existing entries.
     pub flagged: bool,
 }
 
 impl Tear {
-    /// Takes out of `snapshot` the entries that a reading of `selection` misses. One by key misses no virtual server: the kernel is
-    /// asked for it, not for a list.
+    /// Removes the entries that a reading of `selection` misses from `snapshot`. A reading by key
+    /// misses no virtual server, since the kernel looks up the key.
     pub(super) fn apply(&self, selection: &Selection, snapshot: &mut Snapshot) {
         let tables = &mut snapshot.tables.virtual_servers;
         let touches = match selection {
@@ -64,7 +66,7 @@ impl Tear {
     }
 }
 
-/// Part of the tables, as a [`FaultRule`] selects it.
+/// Part of the tables that a [`FaultRule`] selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     /// All tables.
@@ -81,9 +83,9 @@ pub enum Part {
     Device,
     /// Addresses on the dummy device.
     Addresses,
-    /// Virtual servers without their real servers.
+    /// Virtual servers, without their real servers.
     VirtualServers,
-    /// Virtual servers with this scheduler, as on a kernel that lacks its module.
+    /// Virtual servers with this scheduler. It simulates a kernel without its module.
     Scheduler(Scheduler),
     /// Real servers.
     RealServers,
@@ -114,7 +116,7 @@ impl Part {
         }
     }
 
-    /// Returns true if a reading of `scope` covers this part or some of it.
+    /// Returns true if a reading of `scope` covers at least a portion of this part.
     #[must_use]
     pub fn is_read_by(&self, scope: &Scope) -> bool {
         let servers = |with_real: bool| match &scope.virtual_servers {
@@ -152,17 +154,17 @@ fn set_of(op: &Op) -> Option<&SetName> {
 /// A fault that lasts from [`MemoryKernel::hold`] to [`MemoryKernel::release`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultRule {
-    /// Readings that cover the part fail.
+    /// Readings that cover this part fail.
     Unreadable(Part),
     /// Readings of virtual servers miss these entries.
     Torn(Tear),
     /// Changes of `part` with this effect have this fault.
     Ops {
-        /// The changes: those of this part.
+        /// The part whose changes are affected.
         part: Part,
-        /// Of these, the ones with this effect; all where there is none.
+        /// Effect of the affected changes; `None` for all effects.
         effect: Option<OpEffect>,
-        /// The outcome.
+        /// The fault of these changes.
         fault: Fault,
     },
 }
@@ -178,7 +180,7 @@ impl FaultRule {
         }
     }
 
-    /// Returns true if the rule is about changes, and `op` is one of them.
+    /// Returns true if the rule affects the change `op`.
     #[must_use]
     pub fn hits(&self, op: &Op) -> bool {
         match self {
@@ -190,13 +192,15 @@ impl FaultRule {
     }
 }
 
-/// Names a fault that is held.
+/// Identifies a fault that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Held(u64);
 
 impl MemoryKernel {
-    /// Lets a fault last until it is [released](Self::release). Of several rules that hit one change the oldest
-    /// decides; a fault [injected](Self::inject) for that change comes first.
+    /// Starts a fault that lasts until it is [released](Self::release).
+    ///
+    /// If several rules match a change, the oldest one applies. A fault [injected](Self::inject)
+    /// for that change takes precedence.
     #[must_use]
     pub fn hold(&self, rule: FaultRule) -> Held {
         let mut state = self.state();
@@ -206,20 +210,20 @@ impl MemoryKernel {
         held
     }
 
-    /// Ends a fault. Does nothing for one that has ended.
+    /// Ends a held fault. Does nothing if it has already ended.
     pub fn release(&self, held: Held) {
         self.state().held.remove(&held);
     }
 
-    /// Lets `fault` happen to the change that comes after `skip` others. A change has one fault at
-    /// most: the last one set.
+    /// Injects `fault` into the change that follows `skip` other changes. Each change has at most
+    /// one fault, the last one set.
     pub fn inject(&self, skip: u64, fault: Fault) {
         let mut state = self.state();
         let number = state.counts.ops.saturating_add(skip);
         state.faults.insert(number, fault);
     }
 
-    /// Forgets all faults that have not happened, ends those that are held, and revives a killed process.
+    /// Removes all pending and held faults, and revives a killed process.
     pub fn clear_faults(&self) {
         let mut state = self.state();
         state.faults.clear();
@@ -229,12 +233,12 @@ impl MemoryKernel {
         state.killed = false;
     }
 
-    /// Tears the next reading; several tears are for one reading each.
+    /// Tears the next reading. Several tears apply to one reading each.
     pub fn tear(&self, tear: Tear) {
         self.state().tears.push_back(tear);
     }
 
-    /// Lets the next `count` readings fail.
+    /// Makes the next `count` readings fail.
     pub fn fail_observations(&self, count: u32) {
         self.state().failing_observations = count;
     }
@@ -245,7 +249,7 @@ impl MemoryKernel {
         self.state().killed
     }
 
-    /// Starts the process again after [`Fault::Kill`].
+    /// Restarts the process after [`Fault::Kill`].
     pub fn revive(&self) {
         self.state().killed = false;
     }
@@ -261,9 +265,9 @@ impl State {
             "the process was killed"
         } else if self.failing_observations > 0 {
             self.failing_observations -= 1;
-            "this reading was to fail"
+            "injected fault: this reading fails"
         } else if self.held.values().any(unreadable) {
-            "readings of this part are to fail"
+            "injected fault: readings of this part fail"
         } else {
             return Ok(());
         };
@@ -272,7 +276,7 @@ impl State {
             source: message.into(),
         })
     }
-    /// Applies the tear that waits for this reading, and those that are held.
+    /// Applies the tear that is pending for this reading, and all held ones.
     pub(super) fn tear(&mut self, scope: &Scope, snapshot: &mut Snapshot) {
         if let Some(tear) = self.tears.pop_front() {
             tear.apply(&scope.virtual_servers, snapshot);
@@ -286,7 +290,7 @@ impl State {
         }
     }
 
-    /// The fault of `op`, which has this number.
+    /// Returns the fault of `op`, which has this number.
     pub(super) fn fault_of(&mut self, number: u64, op: &Op) -> Option<Fault> {
         self.faults.remove(&number).or_else(|| {
             self.held.values().find_map(|rule| match rule {

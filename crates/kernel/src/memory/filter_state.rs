@@ -1,4 +1,4 @@
-//! Sets, packet-filter rules and settings.
+//! Sets, iptables rules and settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use model::{NodeTables, Scope, SetSelection, Snapshot};
 
 use model::kernel::OpErrorKind;
 
-/// The settings of Linux before any change.
+/// Settings of Linux before any change.
 const SETTINGS: [(&str, &str); 14] = [
     ("net.ipv4.vs.conntrack", "0"),
     ("net.ipv4.vs.conn_reuse_mode", "1"),
@@ -31,7 +31,7 @@ const SETTINGS: [(&str, &str); 14] = [
     ("net.netfilter.nf_conntrack_udp_timeout_stream", "120"),
 ];
 
-/// The filter state and settings: all but the virtual servers and addresses.
+/// Filter state and settings: all tables except virtual servers and addresses.
 #[derive(Debug)]
 pub(super) struct FilterState {
     sets: BTreeMap<SetName, Set>,

@@ -1,4 +1,4 @@
-//! Changes by others: programs that write the tables behind the reader's back, and clients.
+//! Changes that other programs and clients make.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -12,45 +12,45 @@ use super::MemoryKernel;
 use model::kernel::OpErrorKind;
 
 impl MemoryKernel {
-    /// Another program makes a change. It is refused as ours would be, counted nowhere, and no fault
-    /// happens to it.
+    /// Applies a change of another program. The kernel may refuse it as it refuses ours. It is not
+    /// counted and has no injected fault.
     ///
     /// # Errors
     ///
-    /// As the kernel refuses it.
+    /// Returns the error with which the kernel refuses the change.
     pub fn foreign(&self, op: &Op) -> Result<(), OpErrorKind> {
         self.state().do_op(op)
     }
 
-    /// Another program makes a device of another kind, for example `bridge`, with the dummy device's
-    /// name, in place of what has it now.
+    /// Replaces the device with the name of the dummy device by a device of another kind, for
+    /// example `bridge`.
     pub fn set_foreign_device(&self, kind: &str) {
         self.state().addresses.set_foreign_device(kind);
     }
 
-    /// The node's other interfaces become these.
+    /// Replaces the node's other interfaces.
     pub fn set_node(&self, node: NodeState) {
         self.state().addresses.set_node(node);
     }
 
-    /// The idle timeouts become these.
+    /// Replaces the idle timeouts.
     pub fn set_timeouts(&self, timeouts: Timeouts) {
         self.state().timeouts = timeouts;
     }
 
-    /// A rule of another chain goes to this one of ours, which so cannot be deleted.
+    /// Adds a foreign rule that jumps to this chain of ours, so that the chain cannot be deleted.
     pub fn hold_chain(&self, family: AddressFamily, chain: ChainKey) {
         self.state().filter_state.hold(family, chain);
     }
 
-    /// The kernel has, or can load, these schedulers and no other.
+    /// Sets the schedulers that the kernel has or can load.
     pub fn set_schedulers<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         let names: BTreeSet<Arc<str>> = names.into_iter().map(Arc::from).collect();
         self.state().virtual_servers.set_schedulers(names);
     }
 
-    /// A real server has this many connections. Counts of a deleted one are kept until it is added
-    /// again, as long as they are not zero.
+    /// Sets the connections of a real server. Connections of a deleted real server are kept until
+    /// it is added again, unless they are zero.
     pub fn set_connections(
         &self,
         key: VirtualServerKey,
@@ -63,7 +63,7 @@ impl MemoryKernel {
             .set_connections((key, real), connections);
     }
 
-    /// A real server as it is now, and its connections. Not counted as a reading.
+    /// Returns a real server and its connections. This does not count as a reading.
     #[must_use]
     pub fn real_server(
         &self,
@@ -73,8 +73,8 @@ impl MemoryKernel {
         self.state().virtual_servers.real_server((key, real))
     }
 
-    /// A client sends the first packet of a flow; answers which real server gets it. The real server
-    /// counts an inactive connection more.
+    /// Simulates the first packet of a flow, and returns the real server that gets it. The real
+    /// server then has one more inactive connection.
     #[must_use]
     pub fn connect(&self, key: VirtualServerKey) -> Option<RealServerKey> {
         self.state().virtual_servers.connect(key)

@@ -51,7 +51,7 @@ fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
     Stage { ops: ops.collect() }
 }
 
-/// Applies `ops`; answers how each failed.
+/// Applies `ops` and returns the error of each.
 fn kinds(kernel: &mut MemoryKernel, ops: impl IntoIterator<Item = Op>) -> Vec<Option<OpErrorKind>> {
     let outcomes = kernel.apply(&stage(ops)).into_iter();
     outcomes
@@ -70,7 +70,7 @@ fn ports(kernel: &MemoryKernel) -> Vec<u16> {
 }
 
 #[test]
-fn a_fault_happens_to_the_change_it_was_set_for_and_once() {
+fn a_fault_affects_its_change_once() {
     let mut kernel = MemoryKernel::new();
     kernel.inject(1, Fault::Refuse(OpErrorKind::NotPermitted));
     let first = kinds(&mut kernel, [add(1), add(2), add(3)]);
@@ -80,7 +80,7 @@ fn a_fault_happens_to_the_change_it_was_set_for_and_once() {
 }
 
 #[test]
-fn a_lost_request_is_not_done_and_a_lost_answer_is() {
+fn only_a_lost_request_leaves_the_change_undone() {
     let mut kernel = MemoryKernel::new();
     kernel.inject(0, Fault::LoseRequest);
     kernel.inject(1, Fault::LoseAnswer);
@@ -91,7 +91,7 @@ fn a_lost_request_is_not_done_and_a_lost_answer_is() {
 }
 
 #[test]
-fn after_a_kill_nothing_is_done_or_read_until_the_revival() {
+fn a_killed_process_does_nothing_until_its_revival() {
     let mut kernel = MemoryKernel::new();
     kernel.inject(2, Fault::Kill);
     let unknown = Some(OpErrorKind::Unknown);
@@ -134,7 +134,7 @@ fn a_torn_reading_misses_entries_and_the_next_one_has_them() {
 }
 
 #[test]
-fn readings_fail_as_often_as_asked() {
+fn the_given_number_of_readings_fails() {
     let mut kernel = MemoryKernel::new();
     kernel.fail_observations(2);
     assert!(kernel.observe(&Scope::EVERYTHING).is_err());
@@ -158,7 +158,7 @@ fn a_held_fault_lasts_until_it_is_released() {
 }
 
 #[test]
-fn a_held_fault_may_be_about_deletions_alone() {
+fn a_held_fault_may_affect_only_deletions() {
     let mut kernel = MemoryKernel::new();
     let _held = kernel.hold(FaultRule::Ops {
         part: Part::RealServers,
@@ -204,7 +204,7 @@ fn readings_fail_where_they_cover_the_unreadable_part() {
 }
 
 #[test]
-fn a_held_tear_is_for_every_reading() {
+fn a_held_tear_affects_every_reading() {
     let mut kernel = MemoryKernel::new();
     kinds(&mut kernel, [add(1), add(2)]);
     let held = kernel.hold(FaultRule::Torn(Tear {
@@ -222,7 +222,7 @@ fn a_held_tear_is_for_every_reading() {
 }
 
 #[test]
-fn others_write_without_being_counted_or_hit_by_a_fault() {
+fn foreign_changes_are_not_counted_and_have_no_fault() {
     let mut kernel = MemoryKernel::new();
     kernel.inject(0, Fault::LoseRequest);
     assert_eq!(kernel.foreign(&add(7)), Ok(()));
@@ -235,7 +235,7 @@ fn others_write_without_being_counted_or_hit_by_a_fault() {
 }
 
 #[test]
-fn a_foreign_device_of_the_name_is_refused_and_left_alone() {
+fn a_foreign_device_is_refused_and_unchanged() {
     let mut kernel = MemoryKernel::new();
     kernel.set_foreign_device("bridge");
     let not_dummy = Some(OpErrorKind::NotDummy);
@@ -249,7 +249,7 @@ fn a_foreign_device_of_the_name_is_refused_and_left_alone() {
 }
 
 #[test]
-fn only_the_schedulers_at_hand_are_accepted() {
+fn only_available_schedulers_are_accepted() {
     let mut kernel = MemoryKernel::new();
     kernel.set_schedulers(["wlc"]);
     let unknown = OpErrorKind::UnknownScheduler(Scheduler("rr".into()));

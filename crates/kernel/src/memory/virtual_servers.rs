@@ -13,23 +13,23 @@ use model::{NodeTables, Selection, Snapshot, VirtualServerEntry};
 
 use model::kernel::OpErrorKind;
 
-/// The schedulers of Linux 6.1, `net/netfilter/ipvs/Kconfig`.
+/// Schedulers of Linux 6.1, `net/netfilter/ipvs/Kconfig`.
 const SCHEDULERS: [&str; 13] = [
     "rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq",
 ];
 
-/// `IP_VS_SCHEDNAME_MAXLEN` less the closing zero.
+/// `IP_VS_SCHEDNAME_MAXLEN` without the terminating zero.
 const SCHEDULER_BYTES: usize = 15;
 
 type FullKey = (VirtualServerKey, RealServerKey);
 
-/// The IPVS table, and what the kernel keeps beside it.
+/// The IPVS table and the kernel's related state.
 #[derive(Debug)]
 pub(super) struct VirtualServers {
     entries: BTreeMap<VirtualServerKey, Arc<VirtualServerEntry>>,
     schedulers: BTreeSet<Arc<str>>,
     connections: BTreeMap<FullKey, Connections>,
-    /// Connections of real servers that were deleted; one that is added again has them back.
+    /// Connections of deleted real servers. A real server that is added again gets them back.
     trash: BTreeMap<FullKey, Connections>,
 }
 
@@ -85,7 +85,7 @@ impl VirtualServers {
         }
     }
 
-    /// `ip_vs_add_service`.
+    /// Implements `ip_vs_add_service`.
     pub(super) fn add(&mut self, server: &VirtualServer) -> Result<(), OpErrorKind> {
         check_name(&server.scheduler)?;
         if self.entries.contains_key(&server.key) {
@@ -100,7 +100,7 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// `ip_vs_edit_service`.
+    /// Implements `ip_vs_edit_service`.
     pub(super) fn change(&mut self, server: &VirtualServer) -> Result<(), OpErrorKind> {
         check_name(&server.scheduler)?;
         self.entry(server.key)?;
@@ -109,7 +109,7 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// `ip_vs_del_service`: its real servers go with it.
+    /// Implements `ip_vs_del_service`. It also deletes the real servers.
     pub(super) fn delete(&mut self, key: VirtualServerKey) -> Result<(), OpErrorKind> {
         let gone = self.entries.remove(&key);
         let gone = gone.ok_or(OpErrorKind::NoSuchVirtualServer)?;
@@ -119,7 +119,7 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// `ip_vs_add_dest`.
+    /// Implements `ip_vs_add_dest`.
     pub(super) fn add_real(
         &mut self,
         key: VirtualServerKey,
@@ -139,7 +139,7 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// `ip_vs_edit_dest`.
+    /// Implements `ip_vs_edit_dest`.
     pub(super) fn change_real(
         &mut self,
         key: VirtualServerKey,
@@ -153,7 +153,7 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// `ip_vs_del_dest`.
+    /// Implements `ip_vs_del_dest`.
     pub(super) fn delete_real(
         &mut self,
         key: VirtualServerKey,
@@ -165,7 +165,7 @@ impl VirtualServers {
         Ok(())
     }
 
-    /// Sets how many connections a real server has, whether it exists or waits in the trash.
+    /// Sets the connections of a real server that exists or is in the trash.
     pub(super) fn set_connections(&mut self, key: FullKey, connections: Connections) {
         let exists = self
             .entries
@@ -183,14 +183,14 @@ impl VirtualServers {
         }
     }
 
-    /// A real server with its connections.
+    /// Returns a real server with its connections.
     pub(super) fn real_server(&self, key: FullKey) -> Option<(RealServer, Connections)> {
         let real = *self.entries.get(&key.0)?.real_servers.get(&key.1)?;
         let connections = self.connections.get(&key).copied();
         Some((real, connections.unwrap_or_default()))
     }
 
-    /// A connection of a client, in a state without data: to the first real server that takes any.
+    /// Opens a connection without data to the first real server with a weight.
     pub(super) fn connect(&mut self, key: VirtualServerKey) -> Option<RealServerKey> {
         let entry = self.entries.get(&key)?;
         let mut reals = entry.real_servers.values();
@@ -232,7 +232,7 @@ fn family(key: VirtualServerKey) -> AddressFamily {
     }
 }
 
-/// The name's length is checked before anything is looked up.
+/// Checks the length of the name, before any lookup.
 fn check_name(scheduler: &Scheduler) -> Result<(), OpErrorKind> {
     if scheduler.0.len() > SCHEDULER_BYTES {
         return Err(OpErrorKind::Invalid);
@@ -240,7 +240,8 @@ fn check_name(scheduler: &Scheduler) -> Result<(), OpErrorKind> {
     Ok(())
 }
 
-/// Another family than the virtual server's is for tunnels alone: `ip_vs_genl_set_cmd`.
+/// Checks that the families match. Only tunnels allow another family than that of the virtual
+/// server (`ip_vs_genl_set_cmd`).
 fn check_family(key: VirtualServerKey, real: &RealServer) -> Result<(), OpErrorKind> {
     let same = AddressFamily::of(real.key.address) == family(key);
     if same || matches!(real.forwarding, Forwarding::Tunnel(_)) {
@@ -262,7 +263,7 @@ fn check_numbers(real: &RealServer) -> Result<(), OpErrorKind> {
     }
 }
 
-/// `ip_vs_new_dest`: a real server has an address that one host can have.
+/// Checks that a host can have the address of a real server (`ip_vs_new_dest`).
 fn check_address(address: IpAddr) -> Result<(), OpErrorKind> {
     let good = match address {
         IpAddr::V4(v4) => v4.octets()[0] != 0 && !v4.is_multicast() && v4 != Ipv4Addr::BROADCAST,

@@ -24,14 +24,14 @@ fn check_refuses(kernel: &mut dyn Kernel) {
     let outcomes = kernel.apply(&stage);
     assert_eq!(outcomes.len(), 2);
     for (planned, outcome) in stage.ops.iter().zip(outcomes) {
-        let error = outcome.expect_err("nothing may be changed");
+        let error = outcome.expect_err("every change is refused");
         assert_eq!(*error.kind(), OpErrorKind::ReadOnly);
         assert_eq!(*error.op(), planned.op);
     }
 }
 
 #[test]
-fn a_read_only_kernel_asks_the_one_inside_to_read_and_never_to_change() {
+fn a_read_only_kernel_reads_and_never_changes() {
     let inside = MemoryKernel::new();
     let mut kernel = ReadOnly::new(inside.clone());
     check_refuses(&mut kernel);
@@ -53,7 +53,7 @@ fn a_read_only_kernel_may_be_boxed() {
 }
 
 #[test]
-fn a_saved_kernel_answers_what_is_asked_for() {
+fn a_saved_kernel_answers_the_requested_scope() {
     let tables = NodeTables {
         addresses: [VIP].into(),
         ..NodeTables::default()

@@ -1,4 +1,4 @@
-//! Shared parts of the tests that need a kernel with IPVS.
+//! Helpers for tests that need a kernel with IPVS.
 
 #![allow(
     dead_code,
@@ -28,7 +28,7 @@ const NEEDS_VM: &str = "this test needs root and a kernel with IPVS: run it by `
 ///
 /// # Panics
 ///
-/// Panics as `test` does, and where there is no such namespace to be had.
+/// Panics as `test` does, and if the namespace cannot be created.
 pub(crate) fn in_namespace<R: Send>(test: impl FnOnce() -> R + Send) -> R {
     let in_thread = || {
         // SAFETY: only this thread, which ends with the test, changes its namespace.
@@ -46,7 +46,7 @@ pub(crate) fn in_namespace<R: Send>(test: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// The kernel of this thread's network namespace.
+/// Opens the kernel of this thread's network namespace.
 pub(crate) fn open() -> LinuxKernel {
     match LinuxKernel::open(ModulePolicy::Load) {
         Ok(kernel) => kernel,
@@ -54,7 +54,7 @@ pub(crate) fn open() -> LinuxKernel {
     }
 }
 
-/// Brings `name` up.
+/// Sets the interface `name` up.
 pub(crate) fn bring_up(name: &str) -> io::Result<()> {
     let socket = control_socket()?;
     // SAFETY: an all-zero `ifreq` is valid.
@@ -90,13 +90,14 @@ pub(crate) fn is_up(name: &str) -> io::Result<bool> {
     Ok(libc::c_int::from(flags) & libc::IFF_UP != 0)
 }
 
-/// Makes a bridge.
+/// Creates a bridge.
 pub(crate) fn make_bridge(name: &str) -> io::Result<()> {
     /// `include/uapi/linux/sockios.h`.
     const SIOCBRADDBR: libc::c_ulong = 0x89a0;
     let socket = control_socket()?;
     let name = std::ffi::CString::new(name)?;
-    // SAFETY: SIOCBRADDBR reads a name of at most 16 bytes that ends in a zero and outlives the call.
+    // SAFETY: SIOCBRADDBR reads a name of at most 16 bytes that ends in a zero and outlives the
+    // call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCBRADDBR as _, name.as_ptr()) })
 }
 
@@ -123,7 +124,7 @@ fn check(status: libc::c_int) -> io::Result<()> {
     }
 }
 
-/// Takes every capability from this thread.
+/// Drops all capabilities of this thread.
 pub(crate) fn drop_capabilities() -> io::Result<()> {
     /// `_LINUX_CAPABILITY_VERSION_3`, `include/uapi/linux/capability.h`.
     const VERSION_3: u32 = 0x2008_0522;
@@ -175,7 +176,7 @@ pub(crate) fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
     Stage { ops: ops.collect() }
 }
 
-/// Applies `ops` as one stage; answers how each failed.
+/// Applies `ops` as one stage and returns the error of each.
 pub(crate) fn apply(
     kernel: &mut LinuxKernel,
     ops: impl IntoIterator<Item = Op>,
@@ -186,7 +187,7 @@ pub(crate) fn apply(
         .collect()
 }
 
-/// Applies `ops` as one stage; every one succeeds.
+/// Applies `ops` as one stage. Panics unless all of them succeed.
 pub(crate) fn do_all(kernel: &mut LinuxKernel, ops: impl IntoIterator<Item = Op>) {
     for outcome in kernel.apply(&stage(ops)) {
         if let Err(error) = outcome {
@@ -195,7 +196,7 @@ pub(crate) fn do_all(kernel: &mut LinuxKernel, ops: impl IntoIterator<Item = Op>
     }
 }
 
-/// Virtual servers 10.96.x.y:80/TCP, `count` of them, with `reals` real servers each.
+/// Returns ops for `count` virtual servers 10.96.x.y:80/TCP with `reals` real servers each.
 pub(crate) fn table(count: u16, reals: u8) -> Vec<Op> {
     (0..count)
         .flat_map(|number| {
@@ -210,8 +211,8 @@ pub(crate) fn table(count: u16, reals: u8) -> Vec<Op> {
         .collect()
 }
 
-/// Checks that rules of `chains` are written for IPv4 and that none is for IPv6, whose packet filter the kernel lacks in whole or in
-/// part. The error's cause contains each text of `cause`.
+/// Checks that rules of `chains` are written for IPv4, and none for IPv6, whose packet filter the
+/// kernel lacks completely or partly. The cause of the error contains each text of `cause`.
 pub(crate) fn check_rules_of_ipv4_alone(chains: &[(Table, &str)], cause: &[&str]) {
     let mut kernel = open().with_iptables(IptablesBackend::Legacy);
     let patch = |family| {
@@ -227,9 +228,9 @@ pub(crate) fn check_rules_of_ipv4_alone(chains: &[(Table, &str)], cause: &[&str]
     };
     do_all(&mut kernel, [patch(Ipv4)]);
     let outcome = kernel.apply(&stage([patch(Ipv6)])).remove(0);
-    let error = outcome.expect_err("the kernel has no such packet filter");
+    let error = outcome.expect_err("the kernel lacks the packet filter");
     assert_eq!(error.kind(), &OpErrorKind::NoPacketFilter);
-    let found = error.source().expect("there is a cause").to_string();
+    let found = error.source().expect("the error has a cause").to_string();
     for wanted in cause {
         assert!(found.contains(wanted), "{found}");
     }
@@ -237,18 +238,18 @@ pub(crate) fn check_rules_of_ipv4_alone(chains: &[(Table, &str)], cause: &[&str]
         rules: true,
         ..Scope::NOTHING
     });
-    let rules = rules.expect("they are read").tables.rules;
+    let rules = rules.expect("the rules are read").tables.rules;
     assert_eq!(rules[&Ipv6], Rules::default());
     assert_eq!(rules[&Ipv4].chains.len(), chains.len());
     let missing = missing_family(&mut kernel).expect("a family is missing");
     assert_eq!(missing.family, Ipv6, "{missing}");
 }
 
-/// Returns the family that cannot be served here.
+/// Returns the family that cannot be served on this node.
 pub(crate) fn missing_family(kernel: &mut LinuxKernel) -> Option<MissingFamily> {
     let settings = kernel.observe(&Scope {
         settings: true,
         ..Scope::NOTHING
     });
-    settings.expect("they are read").node.missing
+    settings.expect("the settings are read").node.missing
 }

@@ -1,12 +1,13 @@
-//! Objects in as little room as they need: as bytes. Tens of thousands of them stay for as long as the process does, and one is looked at
-//! when it changes, or what it needs on the node does (docs/adr/0016-objects-as-bytes.md).
+//! Objects encoded as bytes, which saves memory. Tens of thousands of objects stay in memory, and
+//! each is needed only when it changes or when its Service is compiled
+//! (docs/adr/0016-objects-as-bytes.md).
 
 use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// An object as bytes. Equal objects are equal bytes.
+/// An object as bytes. Equal objects have equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Encoded<T> {
     bytes: Box<[u8]>,
@@ -15,26 +16,26 @@ pub(super) struct Encoded<T> {
 
 impl<T: Serialize + DeserializeOwned> Encoded<T> {
     pub(super) fn new(object: &T) -> Self {
-        // Writing to memory cannot fail, and all values of our types have a form.
-        let bytes = postcard::to_allocvec(object).expect("an object has a form in bytes");
+        // Writing to memory cannot fail, and every value of these types can be serialized.
+        let bytes = postcard::to_allocvec(object).expect("the object serializes");
         Self {
             bytes: bytes.into(),
             of: PhantomData,
         }
     }
 
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
     pub(super) fn unpack(&self) -> T {
-        postcard::from_bytes(&self.bytes).expect("the bytes are those of an object")
+        postcard::from_bytes(&self.bytes).expect("the bytes were written by `new`")
     }
 }
 
-/// A time as what has passed since 1970. The wire format of `SystemTime` has no time before that, and none such is the time of a change
-/// in a cluster: it is dropped.
+/// Serializes a time as the duration since 1970. Serde's format of `SystemTime` has no earlier
+/// time; an earlier time is dropped, since no change in a cluster has one.
 pub(super) mod since_1970 {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

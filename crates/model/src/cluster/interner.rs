@@ -1,18 +1,18 @@
-//! Names that many objects have in common.
+//! Interner of names that many objects share.
 
 use std::collections::HashSet;
 
 use crate::names::Name;
 
-/// Minimum number of names before any is forgotten.
-const FEW: usize = 1024;
+/// Minimum number of names before unused ones are dropped.
+const MIN_NAMES: usize = 1024;
 
-/// Names that many objects have in common, such as those of namespaces and ports, each kept once. What is in it
-/// makes no difference to anybody.
+/// Names that many objects share, such as names of namespaces and ports, each stored once. The
+/// contents do not affect equality.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interner {
     names: HashSet<Name>,
-    /// Number of names left when unused ones were last forgotten.
+    /// Number of names after unused ones were last dropped.
     in_use: usize,
 }
 
@@ -25,18 +25,18 @@ impl PartialEq for Interner {
 impl Eq for Interner {}
 
 impl Interner {
-    /// `name`, as it is kept.
+    /// Returns the stored name that equals `name`, or `name` itself.
     pub(super) fn get(&self, name: &Name) -> Name {
         self.names.get(name).unwrap_or(name).clone()
     }
 
-    /// Keeps `name`, and makes it the one that is kept.
+    /// Replaces `name` by the stored name that equals it; stores `name` if there is none.
     pub(super) fn share(&mut self, name: &mut Name) {
         if let Some(known) = self.names.get(name) {
             name.clone_from(known);
             return;
         }
-        if self.names.len() >= FEW.max(2 * self.in_use) {
+        if self.names.len() >= MIN_NAMES.max(2 * self.in_use) {
             self.names.retain(|name| Name::strong_count(name) > 1);
             self.in_use = self.names.len();
         }
@@ -49,13 +49,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_nobody_uses_are_forgotten() {
+    fn unused_names_are_dropped() {
         let mut names = Interner::default();
         let mut kept: Name = "kept".into();
         names.share(&mut kept);
-        for number in 0..10 * FEW {
+        for number in 0..10 * MIN_NAMES {
             names.share(&mut format!("node-{number}").as_str().into());
-            assert!(names.names.len() <= FEW + 1);
+            assert!(names.names.len() <= MIN_NAMES + 1);
         }
         let mut again: Name = "kept".into();
         names.share(&mut again);
@@ -63,14 +63,18 @@ mod tests {
     }
 
     #[test]
-    fn many_names_in_use_are_not_looked_through_each_time() {
+    fn names_in_use_are_scanned_only_when_their_number_doubles() {
         let mut names = Interner::default();
         let mut used: Vec<Name> = Vec::new();
-        for number in 0..5 * FEW {
+        for number in 0..5 * MIN_NAMES {
             used.push(format!("node-{number}").as_str().into());
             names.share(used.last_mut().expect("one"));
         }
         assert_eq!(names.names.len(), used.len());
-        assert_eq!(names.in_use, 4 * FEW, "at 1,024, 2,048 and 4,096");
+        assert_eq!(
+            names.in_use,
+            4 * MIN_NAMES,
+            "scanned at 1,024, 2,048 and 4,096"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The state of the cluster, built from what sources say.
+//! The state of the cluster, built from the events of the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,44 +8,46 @@ use super::{ClusterEvent, EndpointSlice, Node, Object, ObjectKind, Service, Unde
 use crate::compact::{pack_map, pack_set};
 use crate::names::{Name, ObjectName};
 
-/// All Services, EndpointSlices and Nodes that are known.
+/// All known Services, EndpointSlices and Nodes.
 ///
-/// Two states are equal when they hold the same objects, whatever the order in which these came.
+/// Two states are equal if they have the same objects, whatever the order in which the objects
+/// arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterState {
     services: BTreeMap<ObjectName, Encoded<Service>>,
-    /// By their own names, by which they are deleted.
+    /// EndpointSlices by their own names, which deletions use.
     slices: BTreeMap<ObjectName, Encoded<EndpointSlice>>,
-    /// Services and the names of their slices. No map within a map: most Services have one slice.
+    /// Pairs of a Service and one of its slices. A map of sets would need more memory, since most
+    /// Services have one slice.
     slices_of: BTreeSet<(ObjectName, Name)>,
     nodes: BTreeMap<Name, Node>,
     names: Interner,
-    /// Names that a list in progress has had so far.
+    /// Names that the list in progress has had so far.
     listing: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
     listed: BTreeSet<ObjectKind>,
-    /// Objects that exist and cannot be decoded as they are now.
+    /// Objects whose current version cannot be decoded.
     undecodable: BTreeMap<(ObjectKind, ObjectName), Undecodable>,
 }
 
 /// Objects that an event changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Services whose own object or slices are different now.
+    /// Services that changed, or whose slices changed.
     pub services: BTreeSet<ObjectName>,
-    /// Nodes that are different now.
+    /// Nodes that changed.
     pub nodes: BTreeSet<Name>,
-    /// Objects that cannot be decoded now, or could not before.
+    /// Objects that have become undecodable, or decodable again, or undecodable for another reason.
     pub undecodable: BTreeSet<(ObjectKind, ObjectName)>,
 }
 
 impl Changed {
-    /// Returns true if nothing changed.
+    /// Returns true if no object changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.services.is_empty() && self.nodes.is_empty() && self.undecodable.is_empty()
     }
 
-    /// Adds what `other` changed.
+    /// Adds the changes of `other`.
     pub fn merge(&mut self, other: Self) {
         self.services.extend(other.services);
         self.nodes.extend(other.nodes);
@@ -54,7 +56,8 @@ impl Changed {
 }
 
 impl ClusterState {
-    /// Takes in `event` and says what it changed. An object equal to the one known changes nothing.
+    /// Applies `event` and returns the objects that it changed. An object that equals the known one
+    /// is not a change.
     pub fn absorb(&mut self, event: ClusterEvent) -> Changed {
         match event {
             ClusterEvent::ListStarted(kind) => {
@@ -70,14 +73,14 @@ impl ClusterState {
                 self.forget_undecodable(key, &mut changed);
                 changed
             }
-            ClusterEvent::Undecodable(kind, name, why) => {
+            ClusterEvent::Undecodable(kind, name, problem) => {
                 if let Some(named) = self.listing.get_mut(&kind) {
                     named.insert(name.clone());
                 }
                 let mut changed = Changed::default();
                 let key = (kind, name);
-                if self.undecodable.get(&key) != Some(&why) {
-                    self.undecodable.insert(key.clone(), why);
+                if self.undecodable.get(&key) != Some(&problem) {
+                    self.undecodable.insert(key.clone(), problem);
                     changed.undecodable.insert(key);
                 }
                 changed
@@ -94,7 +97,8 @@ impl ClusterState {
         }
     }
 
-    /// Returns true if [`Self::absorb`] of `event` may change something. The end of a list may: what it did not name goes.
+    /// Returns true if [`Self::absorb`] of `event` may change something. The end of a list may,
+    /// since it deletes the objects that the list did not name.
     #[must_use]
     pub fn is_changed_by(&self, event: &ClusterEvent) -> bool {
         match event {
@@ -107,8 +111,8 @@ impl ClusterState {
                 self.slices.get(&slice.name) != Some(&Encoded::new(slice))
             }
             ClusterEvent::Upsert(Object::Node(node)) => self.nodes.get(&node.name) != Some(node),
-            ClusterEvent::Undecodable(kind, name, why) => {
-                self.undecodable.get(&(*kind, name.clone())) != Some(why)
+            ClusterEvent::Undecodable(kind, name, problem) => {
+                self.undecodable.get(&(*kind, name.clone())) != Some(problem)
             }
             ClusterEvent::Delete(ObjectKind::Service, name) => self.services.contains_key(name),
             ClusterEvent::Delete(ObjectKind::EndpointSlice, name) => self.slices.contains_key(name),
@@ -116,7 +120,8 @@ impl ClusterState {
         }
     }
 
-    /// Returns true if every kind has been listed at least once. Until then absence means nothing.
+    /// Returns true if every kind has been listed at least once. Before that, a missing object may
+    /// exist.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         ObjectKind::ALL
@@ -124,18 +129,19 @@ impl ClusterState {
             .all(|kind| self.listed.contains(kind))
     }
 
-    /// Objects that exist and cannot be decoded as they are now: the rest of the state holds what they were before, if anything.
+    /// Returns the objects whose current version cannot be decoded. The other methods return their
+    /// last decoded version, if there was one.
     #[must_use]
     pub fn undecodable(&self) -> &BTreeMap<(ObjectKind, ObjectName), Undecodable> {
         &self.undecodable
     }
 
-    /// Every name that has a Service, slices, or both, in order.
+    /// Returns the names of all Services, in order. Names that only have slices are not among them.
     pub fn service_names(&self) -> impl Iterator<Item = &ObjectName> {
         self.services.keys()
     }
 
-    /// The Service `name`.
+    /// Returns the Service `name`.
     #[must_use]
     pub fn service(&self, name: &ObjectName) -> Option<Service> {
         let (name, packed) = self.services.get_key_value(name)?;
@@ -147,15 +153,16 @@ impl ClusterState {
         Some(service)
     }
 
-    /// Returns true if load balancers may send new connections to the node `name`: it is known, not being deleted, and not about
-    /// to be removed by the cluster autoscaler (KEP-3836). An unknown one may not be sent any, as in kube-proxy.
+    /// Returns true if load balancers may send new connections to the node `name`: the Node is
+    /// known, is not being deleted, and is not about to be removed by the cluster autoscaler
+    /// (KEP-3836). An unknown Node is not eligible, as in kube-proxy.
     #[must_use]
     pub fn node_eligible(&self, name: &str) -> bool {
         (self.nodes.get(name)).is_some_and(|node| !node.deleting && !node.leaving)
     }
 
-    /// The slices of Service `name`, ordered by their names. An empty name stands for the slices of the namespace that belong to no
-    /// Service.
+    /// Returns the slices of the Service `name`, ordered by name. An empty name selects the slices
+    /// of the namespace that belong to no Service.
     pub fn slices(&self, name: &ObjectName) -> impl Iterator<Item = EndpointSlice> {
         self.slice_names(name).filter_map(|(service, slice)| {
             let name = ObjectName::new(service.namespace.clone(), slice.clone());
@@ -165,14 +172,15 @@ impl ClusterState {
         })
     }
 
-    /// The names, empty but for the namespace, under which [`Self::slices`] has slices of no Service. A name may be repeated.
+    /// Returns the names under which [`Self::slices`] returns slices without Service: a namespace
+    /// with an empty name. A name may be repeated.
     pub fn without_service(&self) -> impl Iterator<Item = &ObjectName> {
         (self.slices_of.iter())
             .map(|(service, _)| service)
             .filter(|service| service.name.is_empty())
     }
 
-    /// The bytes that the slices of Service `name` take here.
+    /// Returns the number of bytes that the slices of the Service `name` use in this state.
     #[must_use]
     pub fn slice_bytes(&self, name: &ObjectName) -> usize {
         self.slice_names(name)
@@ -183,7 +191,7 @@ impl ClusterState {
             .sum()
     }
 
-    /// The slice `name`.
+    /// Returns the slice `name`.
     #[must_use]
     pub fn slice(&self, name: &ObjectName) -> Option<EndpointSlice> {
         let (name, packed) = self.slices.get_key_value(name)?;
@@ -197,13 +205,13 @@ impl ClusterState {
         (self.slices_of.range(first.clone()..)).take_while(move |(service, _)| *service == first.0)
     }
 
-    /// The Node `name`.
+    /// Returns the Node `name`.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.get(name)
     }
 
-    /// All Nodes, ordered by name.
+    /// Returns all Nodes, ordered by name.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.values()
     }
@@ -218,7 +226,7 @@ impl ClusterState {
                 for mut port in service.ports {
                     self.names.share(&mut port.name);
                 }
-                let name = self.kept(service.name);
+                let name = self.stored_name(service.name);
                 self.services.insert(name.clone(), packed);
                 changed_service(name)
             }
@@ -243,7 +251,7 @@ impl ClusterState {
             }
             _ => Changed::default(),
         };
-        let service = self.kept(service_of(&slice.name, slice.service));
+        let service = self.stored_name(service_of(&slice.name, slice.service));
         let name = ObjectName::new(service.namespace.clone(), slice.name.name);
         self.slices_of.insert((service.clone(), name.name.clone()));
         self.slices.insert(name, packed);
@@ -251,8 +259,8 @@ impl ClusterState {
         changed
     }
 
-    /// The name of a Service, as the objects have it that are known.
-    fn kept(&mut self, mut name: ObjectName) -> ObjectName {
+    /// Returns the stored copy of a Service's name, so that equal names share their text.
+    fn stored_name(&mut self, mut name: ObjectName) -> ObjectName {
         let service = self.services.get_key_value(&name).map(|(name, _)| name);
         let of_slice = || self.slice_names(&name).map(|(name, _)| name).next();
         if let Some(known) = service.or_else(of_slice) {
@@ -307,11 +315,11 @@ impl ClusterState {
         for name in known.iter().filter(|name| !named.contains(name)) {
             changed.merge(self.delete(kind, name));
         }
-        let gone: Vec<_> = (self.undecodable.keys())
+        let unlisted: Vec<_> = (self.undecodable.keys())
             .filter(|(of, name)| *of == kind && !named.contains(name))
             .cloned()
             .collect();
-        for key in gone {
+        for key in unlisted {
             self.forget_undecodable(key, &mut changed);
         }
         match kind {

@@ -44,7 +44,7 @@ fn list(state: &mut ClusterState, kind: ObjectKind, objects: Vec<Object>) -> Vec
 }
 
 #[test]
-fn it_is_complete_once_every_kind_was_listed() {
+fn state_is_complete_after_a_list_of_every_kind() {
     let mut state = ClusterState::default();
     for kind in ObjectKind::ALL {
         assert!(!state.is_complete());
@@ -54,7 +54,7 @@ fn it_is_complete_once_every_kind_was_listed() {
 }
 
 #[test]
-fn a_new_list_replaces_the_old_one_when_it_is_done() {
+fn new_list_replaces_the_old_one_at_its_end() {
     let mut state = ClusterState::default();
     let kind = ObjectKind::EndpointSlice;
     list(&mut state, kind, vec![slice("a", "web"), slice("b", "dns")]);
@@ -65,7 +65,7 @@ fn a_new_list_replaces_the_old_one_when_it_is_done() {
     assert_eq!(
         state.slices(&web).count(),
         1,
-        "not yet done, nothing is gone"
+        "the list is not done, nothing is deleted"
     );
     let changed = state.absorb(ClusterEvent::ListDone(kind));
     assert_eq!(changed.services, [web.clone()].into());
@@ -73,7 +73,7 @@ fn a_new_list_replaces_the_old_one_when_it_is_done() {
 }
 
 #[test]
-fn an_equal_object_changes_nothing() {
+fn equal_object_is_not_a_change() {
     let mut state = ClusterState::default();
     let upsert = || ClusterEvent::Upsert(slice("a", "web"));
     assert!(!state.absorb(upsert()).is_empty());
@@ -81,7 +81,7 @@ fn an_equal_object_changes_nothing() {
 }
 
 #[test]
-fn a_slice_that_changes_its_service_concerns_both() {
+fn moved_slice_changes_both_services() {
     let mut state = ClusterState::default();
     state.absorb(ClusterEvent::Upsert(slice("a", "web")));
     let changed = state.absorb(ClusterEvent::Upsert(slice("a", "dns")));
@@ -91,7 +91,7 @@ fn a_slice_that_changes_its_service_concerns_both() {
 }
 
 #[test]
-fn deleting_what_is_not_there_changes_nothing() {
+fn deletion_of_an_unknown_object_is_not_a_change() {
     let mut state = ClusterState::default();
     for kind in ObjectKind::ALL {
         let gone = ClusterEvent::Delete(kind, ObjectName::new("default", "web"));
@@ -100,7 +100,7 @@ fn deleting_what_is_not_there_changes_nothing() {
 }
 
 #[test]
-fn nodes_come_and_go() {
+fn nodes_are_added_and_deleted() {
     let mut state = ClusterState::default();
     assert!(!state.absorb(ClusterEvent::Upsert(node("node1"))).is_empty());
     assert!(state.node("node1").is_some());
@@ -110,7 +110,7 @@ fn nodes_come_and_go() {
 }
 
 #[test]
-fn a_node_is_eligible_while_it_is_known_and_stays() {
+fn known_node_that_stays_is_eligible() {
     let check = |deleting, leaving, expected| {
         let mut state = ClusterState::default();
         assert!(!state.node_eligible("node1"), "unknown");
@@ -127,14 +127,14 @@ fn a_node_is_eligible_while_it_is_known_and_stays() {
 }
 
 #[test]
-fn what_is_told_again_changes_nothing() {
+fn repeated_event_is_not_a_change() {
     let mut state = ClusterState::default();
-    let told = [
+    let events = [
         ClusterEvent::Upsert(slice("a", "web")),
         ClusterEvent::Upsert(node("n")),
         ClusterEvent::Upsert(Object::Service(Service::new(ObjectName::new("d", "web")))),
     ];
-    for event in told {
+    for event in events {
         assert!(state.is_changed_by(&event), "{event:?}");
         state.absorb(event.clone());
         assert!(!state.is_changed_by(&event), "{event:?}");
@@ -155,7 +155,7 @@ fn what_is_told_again_changes_nothing() {
 
 fn on_node(name: &str, node: &str) -> Object {
     let Object::EndpointSlice(slice) = slice(name, "web") else {
-        unreachable!("it is one");
+        unreachable!("`slice` returns an EndpointSlice");
     };
     let address = Parsed::Valid([10, 1, 0, 1].into());
     let endpoint = Endpoint {
@@ -169,14 +169,14 @@ fn on_node(name: &str, node: &str) -> Object {
     })
 }
 
-/// Every name in `state` that objects may have in common.
+/// Returns, for each slice of `service`, the names that it shares with other objects.
 fn shared_names(state: &ClusterState, service: &ObjectName) -> Vec<Vec<Name>> {
     let of = |slice: EndpointSlice| vec![slice.name.namespace, slice.service];
     state.slices(service).map(of).collect()
 }
 
 #[test]
-fn names_in_common_are_kept_once() {
+fn shared_names_are_stored_once() {
     let web = ObjectName::new("default", "web");
     let service = Object::Service(Service::new(web.clone()));
     for service_first in [true, false] {
@@ -197,7 +197,7 @@ fn names_in_common_are_kept_once() {
 }
 
 #[test]
-fn names_of_ports_are_kept_once() {
+fn port_names_are_stored_once() {
     let mut state = ClusterState::default();
     let names = ["a", "b"].map(|name| ObjectName::new("default", name));
     for name in &names {
@@ -221,7 +221,7 @@ fn names_of_ports_are_kept_once() {
 }
 
 #[test]
-fn objects_come_back_as_they_were() {
+fn objects_are_decoded_unchanged() {
     let mut service = Service::new(ObjectName::new("default", "web"));
     service.created = Some(-1);
     service.cluster_ips = vec![
@@ -236,7 +236,7 @@ fn objects_come_back_as_they_were() {
     service.health_check_node_port = NonZeroU16::new(30_000).map(Parsed::Valid);
     service.scheduler = Some("mh".into());
     let Object::EndpointSlice(mut slice) = on_node("a", "node1") else {
-        unreachable!("it is one");
+        unreachable!("`on_node` returns an EndpointSlice");
     };
     slice.triggered = Some(SystemTime::UNIX_EPOCH + Duration::new(1, 1));
     slice.uid = crate::names::Uid::parse("0a1b2c3d-0000-4000-8000-00000000000f");
@@ -259,5 +259,5 @@ fn objects_come_back_as_they_were() {
     slice.triggered = Some(SystemTime::UNIX_EPOCH - Duration::from_secs(1));
     state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
     let triggered = state.slices(&service.name).map(|slice| slice.triggered);
-    assert!(triggered.eq([None]), "no change of a cluster is that old");
+    assert!(triggered.eq([None]), "a time before 1970 is dropped");
 }

@@ -1,4 +1,4 @@
-//! Conditions of rules, judged for a packet of which only the destination is known.
+//! Conditions of rules, evaluated for a packet of which only the destination is known.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use ipvs::Protocol;
 use super::HostPacket;
 use crate::rules::{ConnectionState, Match};
 
-/// The truth of a condition.
+/// Result of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
     Yes,
@@ -29,7 +29,7 @@ impl Holds {
 /// A condition of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// The same for each packet.
+    /// The result does not depend on the packet.
     Constant(bool),
     Destination {
         negated: bool,
@@ -39,7 +39,7 @@ pub(super) enum Condition {
         negated: bool,
         protocol: Protocol,
     },
-    /// One of these ports, first and last of each range.
+    /// The destination port is in one of these ranges, given by first and last port.
     Ports {
         negated: bool,
         ranges: Vec<(u16, u16)>,
@@ -53,7 +53,7 @@ pub(super) enum Condition {
 }
 
 impl Condition {
-    /// Understands `condition`.
+    /// Converts a condition of a parsed rule.
     pub(super) fn of(condition: &Match) -> Self {
         match condition {
             Match::Comment(_) => Self::Constant(true),
@@ -65,7 +65,7 @@ impl Condition {
                 negated: false,
                 protocol: *protocol,
             },
-            // Connections of the node to itself pass IPVS before they come in there.
+            // Connections of the node to itself pass IPVS before they arrive at `lo`.
             Match::InInterface { negated, name } if &**name == "lo" => Self::Constant(*negated),
             Match::Local {
                 negated,
@@ -93,7 +93,7 @@ impl Condition {
         }
     }
 
-    /// Understands a condition that kube-ipvsd never writes.
+    /// Parses a condition that kube-ipvsd never writes.
     fn of_text(text: &str) -> Self {
         let mut words: Vec<&str> = text.split_ascii_whitespace().collect();
         let negations = words.iter().filter(|word| **word == "!").count();
@@ -107,7 +107,7 @@ impl Condition {
             ["-p", "tcp"] => Self::protocol(negated, Protocol::Tcp),
             ["-p", "udp"] => Self::protocol(negated, Protocol::Udp),
             ["-p", "sctp"] => Self::protocol(negated, Protocol::Sctp),
-            // No Service has another protocol.
+            // No Service has another protocol than those above.
             ["-p", _] | ["-f"] => Self::Constant(negated),
             ["-m", "tcp" | "udp" | "sctp", "--dport", ports] => {
                 Self::ports(negated, std::iter::once(*ports))
@@ -144,7 +144,7 @@ impl Condition {
         }
     }
 
-    /// Judges `packet`, with the contents of our own sets.
+    /// Evaluates the condition for `packet`. `sets` has the contents of our sets.
     pub(super) fn holds(&self, packet: HostPacket, sets: &BTreeMap<SetName, Set>) -> Holds {
         match self {
             Self::Constant(holds) => Holds::of(*holds),

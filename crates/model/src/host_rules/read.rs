@@ -1,4 +1,4 @@
-//! From the text of `iptables-save`.
+//! Parses the output of `iptables-save`.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,18 @@ use super::{Action, Condition, Hook, HookRules, HostRule, HostRules};
 use crate::names::Name;
 use crate::rules::{ChainKey, Rule, Table, Target};
 
-/// Number of rules that are kept of one hook. A hook with more is not judged.
-const RULES: usize = 4096;
+/// Maximum number of rules of one hook. A hook with more rules is not evaluated.
+const MAX_RULES: usize = 4096;
 
-/// Number of characters of a rule that are kept for messages.
-const TEXT: usize = 300;
+/// Maximum length of a rule's text in messages, characters.
+const MAX_TEXT: usize = 300;
 
 impl HostRules {
-    /// Reads what `iptables-save` or `ip6tables-save` printed. Lines that are not understood are skipped.
+    /// Parses the output of `iptables-save` or `ip6tables-save`. Lines that do not parse are
+    /// skipped.
     #[must_use]
     pub fn parse(saved: &str) -> Self {
-        let lines: Vec<(&str, &str)> = of_tables(saved).collect();
+        let lines: Vec<(&str, &str)> = lines_of_tables(saved).collect();
         let hooks = Hook::ALL.into_iter();
         Self {
             hooks: hooks
@@ -26,8 +27,8 @@ impl HostRules {
     }
 }
 
-/// The lines of the tables that are looked at, each behind its table.
-fn of_tables(saved: &str) -> impl Iterator<Item = (&str, &str)> {
+/// Returns the lines of the tables `filter` and `raw`, each with the name of its table.
+fn lines_of_tables(saved: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut table = "";
     saved.lines().filter_map(move |line| {
         let line = line.trim();
@@ -39,7 +40,7 @@ fn of_tables(saved: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Returns the rules of `hook`; none where they take no packet away, or are too many.
+/// Returns the rules of `hook`; `None` if they cannot be harmful, or are too many.
 fn read(hook: Hook, lines: &[(&str, &str)]) -> Option<HookRules> {
     let lines = || (lines.iter()).filter(|(table, _)| *table == hook.table());
     let texts = lines().map(|(_, line)| *line);
@@ -59,42 +60,43 @@ fn read(hook: Hook, lines: &[(&str, &str)]) -> Option<HookRules> {
     }
     let known = |name: &str| chains.contains_key(name);
     let mut count = 0;
-    let mut understood = BTreeMap::new();
+    let mut parsed = BTreeMap::new();
     let mut next: Vec<Name> = vec![hook.chain().into()];
     while let Some(chain) = next.pop() {
-        if understood.contains_key(&chain) {
+        if parsed.contains_key(&chain) {
             continue;
         }
-        let texts = match is_passed(hook, &chain) {
+        let texts = match is_exempt(hook, &chain) {
             true => &[][..],
             false => chains.get(&chain).map_or(&[][..], Vec::as_slice),
         };
         count += texts.len();
-        if count > RULES {
+        if count > MAX_RULES {
             return None;
         }
         let rules: Vec<HostRule> = (texts.iter())
-            .map(|text| HostRule::understand(&chain, text, &Rule::parse(text), known))
+            .map(|text| HostRule::convert(&chain, text, &Rule::parse(text), known))
             .collect();
         next.extend(rules.iter().filter_map(|rule| match &rule.action {
             Action::Jump(target) | Action::Goto(target) => Some(target.clone()),
             _ => None,
         }));
-        understood.insert(chain, rules);
+        parsed.insert(chain, rules);
     }
-    let harms = (understood.values().flatten()).any(|rule| hook.is_harm(&rule.action));
+    let harms = (parsed.values().flatten()).any(|rule| hook.is_harm(&rule.action));
     (drops || harms).then_some(HookRules {
         drops,
-        chains: understood,
+        chains: parsed,
     })
 }
 
-/// Returns true if the line is a rule that could take packets away, by its text alone. Cheap: on most nodes it is all that is done.
+/// Returns true if the line is a rule that could be harmful, by its text alone. This check is
+/// cheap, and on most nodes it is the only one.
 fn may_harm(hook: Hook, line: &str) -> bool {
     let Some((chain, rule)) = rule_of(line) else {
         return false;
     };
-    if is_passed(hook, chain) {
+    if is_exempt(hook, chain) {
         return false;
     }
     match hook {
@@ -105,7 +107,7 @@ fn may_harm(hook: Hook, line: &str) -> bool {
     }
 }
 
-/// Returns the chain and the rule of `-A CHAIN RULE`, with counters before it or without.
+/// Returns the chain and the rule of `-A CHAIN RULE`, with or without counters before it.
 fn rule_of(line: &str) -> Option<(&str, &str)> {
     let line = match line.strip_prefix('[').and_then(|line| line.split_once(']')) {
         Some((_, line)) => line.trim_start(),
@@ -115,21 +117,22 @@ fn rule_of(line: &str) -> Option<(&str, &str)> {
     Some(rule.split_once(' ').unwrap_or((rule, "")))
 }
 
-/// Returns true if `chain` is ours: what it refuses is not served.
-fn is_passed(hook: Hook, chain: &str) -> bool {
+/// Returns true if `chain` is ours and not evaluated: packets that our own chains drop are dropped
+/// on purpose.
+fn is_exempt(hook: Hook, chain: &str) -> bool {
     hook == Hook::Input && ChainKey::new(Table::Filter, chain).is_ours()
 }
 
 impl HostRule {
-    /// Understands `rule` of `chain`, which leads to no other chain.
+    /// Converts `rule` of `chain`. The rule must not jump to another chain.
     pub(super) fn of(chain: &str, rule: &Rule) -> Self {
-        Self::understand(chain, &rule.to_string(), rule, |_| false)
+        Self::convert(chain, &rule.to_string(), rule, |_| false)
     }
 
-    fn understand(chain: &str, text: &str, rule: &Rule, known: impl Fn(&str) -> bool) -> Self {
+    fn convert(chain: &str, text: &str, rule: &Rule, known: impl Fn(&str) -> bool) -> Self {
         let text = format!("-A {chain} {text}");
         Self {
-            text: text.chars().take(TEXT).collect::<String>().into(),
+            text: text.chars().take(MAX_TEXT).collect::<String>().into(),
             conditions: rule.matches.iter().map(Condition::of).collect(),
             action: action(&rule.target, known),
         }

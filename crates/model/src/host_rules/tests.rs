@@ -19,7 +19,7 @@ fn judged(hook: Hook, saved: &str) -> Option<(String, Option<String>)> {
     Some((harm.by, harm.unless.map(|rule| rule.to_string())))
 }
 
-/// A `filter` table whose INPUT has this policy and these rules.
+/// Returns a `filter` table whose INPUT has this policy and these rules.
 fn filter(policy: &str, rules: &[&str]) -> String {
     let rules: String = rules.iter().map(|rule| format!("{rule}\n")).collect();
     format!(
@@ -36,7 +36,7 @@ fn check_input(policy: &str, rules: &[&str], by: Option<&str>, unless: Option<&s
 const POLICY: Option<&str> = Some("policy DROP of chain INPUT");
 
 #[test]
-fn a_policy_drops_what_no_rule_accepts() {
+fn policy_drop_applies_if_no_rule_accepts() {
     check_input("ACCEPT", &[], None, None);
     check_input("DROP", &[], POLICY, None);
     let usual = [
@@ -55,7 +55,7 @@ fn a_policy_drops_what_no_rule_accepts() {
 }
 
 #[test]
-fn a_rule_that_accepts_the_packet_ends_the_search() {
+fn accepting_rule_ends_the_evaluation() {
     for rule in [
         "-A INPUT -j ACCEPT",
         "-A INPUT -d 10.96.0.0/12 -j ACCEPT",
@@ -73,7 +73,7 @@ fn a_rule_that_accepts_the_packet_ends_the_search() {
 }
 
 #[test]
-fn a_rule_that_accepts_some_sources_is_named() {
+fn rule_that_may_accept_is_reported() {
     for rule in [
         "-A INPUT -s 10.0.0.0/8 -j ACCEPT",
         "-A INPUT -i cni0 -j ACCEPT",
@@ -86,7 +86,7 @@ fn a_rule_that_accepts_some_sources_is_named() {
 }
 
 #[test]
-fn a_rule_that_drops_counts_where_it_is_certain() {
+fn dropping_rule_counts_only_if_certain() {
     let reject = "-A INPUT -j REJECT --reject-with icmp-host-prohibited";
     let by = format!("rule `{reject}`");
     check_input("ACCEPT", &[reject], Some(&by), None);
@@ -111,7 +111,7 @@ fn a_rule_that_drops_counts_where_it_is_certain() {
 }
 
 #[test]
-fn chains_are_followed() {
+fn jumps_are_followed() {
     let jump = "-A INPUT -j own";
     check_input("DROP", &[jump, "-A own -j ACCEPT"], None, None);
     check_input(
@@ -145,7 +145,7 @@ fn chains_are_followed() {
         None,
         None,
     );
-    // A loop, which the kernel refuses, ends.
+    // The kernel refuses a loop; the evaluation of one ends.
     check_input(
         "DROP",
         &[jump, "-A own -j more", "-A more -j own"],
@@ -155,7 +155,7 @@ fn chains_are_followed() {
 }
 
 #[test]
-fn what_our_own_chains_refuse_is_no_harm() {
+fn drops_in_our_own_chains_are_ignored() {
     let saved = "*filter\n:INPUT ACCEPT [0:0]\n:KUBE-IPVS-FILTER - [0:0]\n:KUBE-SOURCE-RANGES-FIREWALL - [0:0]\n\
          -A INPUT -j KUBE-IPVS-FILTER\n-A KUBE-IPVS-FILTER -j REJECT --reject-with icmp-port-unreachable\n\
          -A KUBE-SOURCE-RANGES-FIREWALL -j DROP\nCOMMIT\n";
@@ -163,7 +163,7 @@ fn what_our_own_chains_refuse_is_no_harm() {
 }
 
 #[test]
-fn our_accepting_chain_counts_as_it_is_now() {
+fn current_accepting_chain_is_used() {
     let ours = Rules::parse(
         "*filter\n:KUBE-NODE-PORT - [0:0]\n\
          -A KUBE-NODE-PORT -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT\nCOMMIT\n",
@@ -184,7 +184,7 @@ fn our_accepting_chain_counts_as_it_is_now() {
         assert_eq!(harm.is_some(), harmed, "{rules:?}");
     };
     let known = "-A INPUT -j KUBE-NODE-PORT";
-    // The jump is there, or comes to the head.
+    // The jump exists, or is added at the head.
     check(&[known], &with, false);
     check(&["-A INPUT -j DROP"], &with, false);
     check(&[], &entries(&[]), true);
@@ -194,7 +194,7 @@ fn our_accepting_chain_counts_as_it_is_now() {
 }
 
 #[test]
-fn rules_without_tracking_count_by_destination() {
+fn notrack_rules_are_matched_by_destination() {
     let saved = |rule: &str| {
         format!(
             "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{rule}\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\nCOMMIT\n"
@@ -224,7 +224,7 @@ fn rules_without_tracking_count_by_destination() {
 }
 
 #[test]
-fn hooks_with_too_many_rules_and_packets_without_steps_are_not_judged() {
+fn evaluation_is_limited_in_rules_and_steps() {
     let many: Vec<String> = (0..5_000)
         .map(|number| {
             format!(
@@ -246,7 +246,7 @@ fn hooks_with_too_many_rules_and_packets_without_steps_are_not_judged() {
 }
 
 #[test]
-fn text_that_is_no_rule_is_skipped() {
+fn malformed_lines_are_skipped() {
     for text in [
         "",
         "*filter",

@@ -1,4 +1,4 @@
-//! Errors of reading and changing a kernel.
+//! Errors of reading and changing the kernel's tables.
 
 use std::{fmt, io};
 
@@ -7,7 +7,7 @@ use ipvs::Scheduler;
 use crate::DEVICE;
 use crate::plan::Op;
 
-/// An error number of the kernel, for example 3 for `ESRCH`. Prints as the system's text for it.
+/// An error number of the kernel, for example 3 for `ESRCH`. Prints as the system's message for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
 
@@ -19,12 +19,11 @@ impl fmt::Display for Errno {
 
 impl std::error::Error for Errno {}
 
-/// A change that was not done, or whose outcome is not known. Names the change and its key; the cause
-/// is its source.
+/// An op that failed, or whose outcome is unknown. Prints the op; the cause is the error's source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpError(Box<FailedOp>);
 
-/// Boxed, since most changes succeed.
+/// Contents of an [`OpError`], boxed since most ops succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct FailedOp {
     op: Op,
@@ -32,7 +31,7 @@ struct FailedOp {
 }
 
 impl OpError {
-    /// `op` failed with `kind`; `errno` is the kernel's own word, where there is one.
+    /// Returns the error of `op`. `errno` is the kernel's error number, if it reported one.
     #[must_use]
     pub fn new(op: Op, kind: OpErrorKind, errno: Option<Errno>) -> Self {
         let cause = Cause {
@@ -43,26 +42,26 @@ impl OpError {
         Self(Box::new(FailedOp { op, cause }))
     }
 
-    /// The same, with what the kernel said beside the number.
+    /// Adds the message that the kernel or a program reported beside the number.
     #[must_use]
     pub fn with_message(mut self, message: Option<String>) -> Self {
         self.0.cause.message = message;
         self
     }
 
-    /// The change.
+    /// Returns the op.
     #[must_use]
     pub fn op(&self) -> &Op {
         &self.0.op
     }
 
-    /// Why it failed.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> &OpErrorKind {
         &self.0.cause.kind
     }
 
-    /// The kernel's own word, where there is one.
+    /// Returns the kernel's error number, if it reported one.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         self.0.cause.errno
@@ -81,7 +80,7 @@ impl std::error::Error for OpError {
     }
 }
 
-/// A kind, and the error number and words behind it.
+/// The kind of failure with the error number and message behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Cause {
     kind: OpErrorKind,
@@ -105,66 +104,67 @@ impl fmt::Display for Cause {
 
 impl std::error::Error for Cause {}
 
-/// Why a change failed.
+/// Kind of an op's failure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpErrorKind {
-    /// The kernel has an entry of this key (`EEXIST`).
-    #[error("it exists already")]
+    /// The kernel already has an entry with this key (`EEXIST`).
+    #[error("it already exists")]
     AlreadyExists,
-    /// The kernel has no virtual server of this key (`ESRCH`).
+    /// The kernel has no virtual server with this key (`ESRCH`).
     #[error("there is no such virtual server")]
     NoSuchVirtualServer,
-    /// The virtual server has no real server of this key (`ENOENT`).
+    /// The virtual server has no real server with this key (`ENOENT`).
     #[error("the virtual server has no such real server")]
     NoSuchRealServer,
-    /// The dummy device has no such address (`EADDRNOTAVAIL`).
+    /// The dummy device does not have this address (`EADDRNOTAVAIL`).
     #[error("{DEVICE} has no such address")]
     NoSuchAddress,
     /// The dummy device does not exist (`ENODEV`).
     #[error("there is no device {DEVICE}")]
     NoDevice,
-    /// A device has the dummy device's name and is none.
+    /// A device of another kind has the dummy device's name.
     #[error(
         "a device named {DEVICE} exists and is not a dummy device: rename or delete it \
          (ip link delete {DEVICE})"
     )]
     NotDummy,
-    /// The kernel has no such scheduler and could not load its module (`ENOENT`).
+    /// The kernel does not have the scheduler and could not load its module (`ENOENT`).
     #[error("the kernel has no scheduler {name}: load its module (modprobe ip_vs_{name})", name = .0.0)]
     UnknownScheduler(Scheduler),
-    /// The module `ip_vs` was unloaded since the kernel was opened: nothing was done.
-    #[error("the kernel has no IPVS any more: load its module (modprobe ip_vs)")]
+    /// The module `ip_vs` was unloaded after the kernel was opened. Nothing was changed.
+    #[error("the kernel no longer has IPVS: load its module (modprobe ip_vs)")]
     NoIpvs,
     /// The process lacks `CAP_NET_ADMIN` in the user namespace of its network namespace (`EPERM`).
     #[error("not permitted, CAP_NET_ADMIN is missing")]
     NotPermitted,
-    /// IPv6 is disabled on the dummy device, which takes the setting from `default` when it is created: it takes no IPv6
-    /// address (`EACCES`). Tables of IPv6 other than addresses work.
+    /// IPv6 is disabled on the dummy device, so that IPv6 addresses cannot be added (`EACCES`). The
+    /// device inherits the setting from `default` when it is created. Other IPv6 tables work.
     #[error(
         "IPv6 is disabled on {DEVICE}: set net.ipv6.conf.{DEVICE}.disable_ipv6 = 0, or use Services without IPv6"
     )]
     Ipv6Disabled,
-    /// There is no such set (`ENOENT`).
+    /// The set does not exist (`ENOENT`).
     #[error("there is no such set")]
     NoSuchSet,
-    /// A rule looks into the set (`IPSET_ERR_BUSY`, `IPSET_ERR_REFERENCED`).
-    #[error("a rule looks into the set")]
+    /// A rule uses the set (`IPSET_ERR_BUSY`, `IPSET_ERR_REFERENCED`).
+    #[error("a rule still uses the set")]
     SetInUse,
-    /// The set holds as much as it may (`IPSET_ERR_HASH_FULL`).
+    /// The set has reached its maximum number of entries (`IPSET_ERR_HASH_FULL`).
     #[error("the set is full")]
     SetFull,
-    /// The kernel has no such setting (`ENOENT`).
+    /// The kernel does not have the setting (`ENOENT`).
     #[error("the kernel has no such setting")]
     NoSuchSetting,
-    /// The setting is mounted read-only (`EROFS`), as in a container without privileges.
+    /// The setting is mounted read-only (`EROFS`), as in an unprivileged container.
     #[error(
-        "settings cannot be written here: run `kube-ipvsd --init-only` in a privileged container first"
+        "kernel settings are read-only here: run `kube-ipvsd --init-only` in a privileged container first"
     )]
     ReadOnlySetting,
     /// The packet filter refused the rules.
     #[error("the packet filter refused the rules")]
     FilterRefused,
-    /// The kernel lacks the packet filter of this family, or its table `nat`: the module is not there or not loaded.
+    /// The kernel lacks the packet filter of this family, or its table `nat`: the module does not
+    /// exist or is not loaded.
     #[error("this kernel lacks the packet filter of the family")]
     NoPacketFilter,
     /// Another program holds the lock of the packet filter.
@@ -173,23 +173,24 @@ pub enum OpErrorKind {
     /// The program that changes the packet filter could not be run.
     #[error("the program that changes the packet filter cannot be run")]
     NoFilterProgram,
-    /// The program that changes the packet filter was killed, for example because it did not end in time. What it did until
-    /// then stays done.
+    /// The program that changes the packet filter was killed, for example at its timeout. Changes
+    /// that it had made remain.
     #[error("the program that changes the packet filter was killed")]
     ProgramKilled,
-    /// The daemon is stopping: the change was not tried, or the program that does it was killed.
+    /// The daemon is stopping: the op was not tried, or its program was killed.
     #[error("the daemon is stopping")]
     Stopping,
-    /// The kernel is held read-only: nothing was sent.
-    #[error("the kernel is opened for reading only")]
+    /// The kernel was opened read-only. Nothing was sent.
+    #[error("the kernel was opened read-only: nothing was changed")]
     ReadOnly,
     /// A number is out of range, for example a lower threshold above the upper one (`ERANGE`).
     #[error("a number is out of range")]
     OutOfRange,
-    /// Malformed or contradictory, for example a real server of another family (`EINVAL`).
+    /// The op is malformed or contradictory, for example a real server of another family
+    /// (`EINVAL`).
     #[error("the kernel does not accept these settings")]
     Invalid,
-    /// The kernel's answer was lost: whether the change was done is not known. Read again.
+    /// The kernel's answer was lost: the change may have been made. The tables must be read again.
     #[error("the kernel's answer was lost, the outcome is not known")]
     Unknown,
     /// Any other error number.
@@ -198,7 +199,7 @@ pub enum OpErrorKind {
 }
 
 impl OpErrorKind {
-    /// The operator's next step if the error persists.
+    /// Returns the operator's next step if the error persists.
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match self {
@@ -230,7 +231,7 @@ impl OpErrorKind {
                 "install iptables-restore and ip6tables-restore, or fix iptablesBackend"
             }
             Self::ProgramKilled => {
-                "see if the node is overloaded or has too many rules of other programs"
+                "check whether the node is overloaded or has too many rules of other programs"
             }
             Self::AlreadyExists
             | Self::NoSuchVirtualServer
@@ -248,25 +249,25 @@ impl OpErrorKind {
     }
 }
 
-/// A reading that failed.
+/// A failed reading.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ObserveError {
-    /// The process lacks `CAP_NET_ADMIN`, which reading needs too.
+    /// The process lacks `CAP_NET_ADMIN`, which readings also need.
     #[error("failed to read {what}: not permitted, CAP_NET_ADMIN is missing")]
     NotPermitted {
         /// The part that was being read.
         what: &'static str,
-        /// The kernel's word.
+        /// The kernel's error number.
         source: Errno,
     },
-    /// A device has the dummy device's name and is none.
+    /// A device of another kind has the dummy device's name.
     #[error(
         "device {DEVICE} is of kind {kind}, not dummy: rename or delete it \
          (ip link delete {DEVICE})"
     )]
     NotDummy {
-        /// Its kind; "unknown" where the kernel does not tell, as for hardware.
+        /// Kind of the device; "unknown" if the kernel does not report it, as for hardware.
         kind: String,
     },
     /// The daemon is stopping.
@@ -275,7 +276,7 @@ pub enum ObserveError {
         /// The part that was being read.
         what: &'static str,
     },
-    /// The kernel refused or what it said could not be read.
+    /// The kernel refused the reading, or its answer could not be decoded.
     #[error("failed to read {what}")]
     Failed {
         /// The part that was being read.

@@ -6,9 +6,10 @@ use std::fmt;
 use crate::names::Name;
 use crate::rules::{ChainKey, Rule, Table, Target, is_open};
 
-/// Chains that the iptables mode makes for each Service and each endpoint, in `nat` alone
-/// (pkg/proxy/iptables/proxier.go: `KUBE-XLB-` before Kubernetes 1.24, the others in 1.30).
-const FOR_EACH: [&str; 6] = [
+/// Prefixes of the chains that the iptables mode creates for each Service and each endpoint, only
+/// in `nat` (pkg/proxy/iptables/proxier.go: `KUBE-XLB-` before Kubernetes 1.24, the others in
+/// 1.30).
+const PER_SERVICE: [&str; 6] = [
     "KUBE-SVC-",
     "KUBE-SVL-",
     "KUBE-SEP-",
@@ -17,9 +18,9 @@ const FOR_EACH: [&str; 6] = [
     "KUBE-XLB-",
 ];
 
-/// Chains that the iptables mode makes once. `KUBE-SERVICES` of `nat` is ours; that of `filter` refuses
-/// what had no endpoints when its kube-proxy stopped.
-const ONCE: [(&str, &str); 7] = [
+/// Chains that the iptables mode creates once. `KUBE-SERVICES` of `nat` is ours. `KUBE-SERVICES` of
+/// `filter` rejects traffic to Services that had no endpoints when its kube-proxy stopped.
+const SINGLE: [(&str, &str); 7] = [
     ("nat", "KUBE-NODEPORTS"),
     ("nat", "KUBE-PROXY-CANARY"),
     ("filter", "KUBE-EXTERNAL-SERVICES"),
@@ -29,31 +30,33 @@ const ONCE: [(&str, &str); 7] = [
     ("mangle", "KUBE-PROXY-CANARY"),
 ];
 
-/// The chain of source ranges of the ipvs mode before Kubernetes 1.26, which later versions leave behind: it looks into sets that are
-/// used now, so that these cannot be deleted. The chain of the same name in `filter` is the kubelet's.
+/// The chain of source ranges of the ipvs mode before Kubernetes 1.26, which later versions leave
+/// behind. It uses sets that are still in use, so that these cannot be deleted. The chain of the
+/// same name in `filter` is the kubelet's.
 const OLD_IPVS_MODE: (&str, &str) = ("nat", "KUBE-FIREWALL");
 
-/// The chain to which that one and the iptables mode before Kubernetes 1.26 lead. The kubelet before 1.28 makes it too, and uses it
-/// for nothing: without a leftover that leads there it is the kubelet's.
+/// The chain to which [`OLD_IPVS_MODE`] and the iptables mode before Kubernetes 1.26 jump. The
+/// kubelet before 1.28 creates it too, without a use. If no leftover jumps to it, it is the
+/// kubelet's.
 const MARK_DROP: (&str, &str) = ("nat", "KUBE-MARK-DROP");
 
-/// Leftovers among the rules of one family, by table: `nat`, `filter`, `mangle`. No table that has none.
+/// Leftovers among the rules of one family. Prints as a description in one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RuleLeftovers {
-    /// The tables.
+    /// Leftovers by table: `nat`, `filter`, `mangle`. A table without leftovers is absent.
     pub tables: BTreeMap<Name, TableLeftovers>,
 }
 
 /// Leftovers in one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableLeftovers {
-    /// Chains to delete, with all that is in them.
+    /// Chains to delete, with all their rules.
     pub chains: BTreeSet<Name>,
-    /// Rules that go to one of them, in built-in chains and in ours: what follows `-A ` in the text.
+    /// Rules in built-in chains and in ours that jump to one of `chains`: the text after `-A `.
     pub jumps: Vec<Name>,
-    /// Chains that have to stay, since a chain of another program leads to them.
+    /// Chains that have to stay, since a chain of another program jumps to them.
     pub held: BTreeSet<Name>,
-    /// The chains of other programs that lead there.
+    /// Chains of other programs that jump to the chains in `held`.
     pub held_by: BTreeSet<Name>,
 }
 
@@ -64,13 +67,13 @@ impl TableLeftovers {
 }
 
 impl RuleLeftovers {
-    /// Finds the leftovers in the output of `iptables-save`. Lines that make no sense are passed over.
+    /// Finds the leftovers in the output of `iptables-save`. Lines that do not parse are skipped.
     #[must_use]
     pub fn of(saved: &str) -> Self {
         Self::found(saved, is_leftover)
     }
 
-    /// Finds what the ipvs mode of an old version left, and nothing of other modes.
+    /// Finds the leftovers of the ipvs mode of an old version; ignores those of other modes.
     #[must_use]
     pub fn of_old_ipvs_mode(saved: &str) -> Self {
         Self::found(saved, |table, chain| (table, chain) == OLD_IPVS_MODE)
@@ -78,7 +81,7 @@ impl RuleLeftovers {
 
     fn found(saved: &str, is_leftover: impl Fn(&str, &str) -> bool) -> Self {
         let mut tables = BTreeMap::new();
-        for (name, table) in read(saved) {
+        for (name, table) in parse_tables(saved) {
             let found = table.leftovers(name, |chain| is_leftover(name, chain));
             if !found.is_empty() {
                 tables.insert(name.into(), found);
@@ -87,7 +90,7 @@ impl RuleLeftovers {
         Self { tables }
     }
 
-    /// Returns true if there is nothing.
+    /// Returns true if there are no leftovers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
@@ -99,7 +102,7 @@ impl RuleLeftovers {
         self.tables.values().map(|table| table.chains.len()).sum()
     }
 
-    /// Returns the number of rules that lead to them.
+    /// Returns the number of rules that jump to chains that can be deleted.
     #[must_use]
     pub fn jumps(&self) -> usize {
         self.tables.values().map(|table| table.jumps.len()).sum()
@@ -111,7 +114,7 @@ impl RuleLeftovers {
         self.tables.values().map(|table| table.held.len()).sum()
     }
 
-    /// Returns the chains of other programs that keep some, each with its table.
+    /// Returns the chains of other programs that jump to leftovers, each with its table.
     #[must_use]
     pub fn held_by(&self) -> Vec<String> {
         let chains = (self.tables.iter())
@@ -121,8 +124,8 @@ impl RuleLeftovers {
             .collect()
     }
 
-    /// The input of `iptables-restore --noflush` that deletes the jumps, then the chains. Empty where all
-    /// have to stay.
+    /// Returns the input of `iptables-restore --noflush` that deletes the jumps, then the chains.
+    /// Empty if all chains have to stay.
     #[must_use]
     pub fn to_restore(&self) -> String {
         let mut text = String::new();
@@ -141,7 +144,7 @@ impl RuleLeftovers {
                 text.push('\n');
             };
             line(format!("*{name}"));
-            // Who names a chain that is there empties it.
+            // A `:CHAIN` line empties an existing chain.
             (chains.iter()).for_each(|chain| line(format!(":{chain} - [0:0]")));
             (jumps.iter()).for_each(|jump| line(format!("-D {jump}")));
             (chains.iter()).for_each(|chain| line(format!("-X {chain}")));
@@ -151,8 +154,8 @@ impl RuleLeftovers {
     }
 }
 
-/// Maximum number of chains of other programs that are named.
-const NAMED: usize = 3;
+/// Maximum number of chains of other programs in the description.
+const MAX_NAMED: usize = 3;
 
 impl fmt::Display for RuleLeftovers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,14 +169,14 @@ impl fmt::Display for RuleLeftovers {
         }
         if self.held() > 0 {
             let mut by = self.held_by();
-            let more = by.len().saturating_sub(NAMED);
-            by.truncate(NAMED);
+            let more = by.len().saturating_sub(MAX_NAMED);
+            by.truncate(MAX_NAMED);
             if more > 0 {
                 by.push(format!("{more} more"));
             }
             write!(
                 f,
-                " ({} kept by chains of others: {})",
+                " ({} kept by chains of other programs: {})",
                 self.held(),
                 by.join(", ")
             )?;
@@ -183,9 +186,9 @@ impl fmt::Display for RuleLeftovers {
 }
 
 fn is_leftover(table: &str, chain: &str) -> bool {
-    ONCE.contains(&(table, chain))
+    SINGLE.contains(&(table, chain))
         || (table, chain) == OLD_IPVS_MODE
-        || (table == "nat" && FOR_EACH.iter().any(|prefix| chain.starts_with(prefix)))
+        || (table == "nat" && PER_SERVICE.iter().any(|prefix| chain.starts_with(prefix)))
 }
 
 fn is_ours(table: &str, chain: &str) -> bool {
@@ -194,16 +197,16 @@ fn is_ours(table: &str, chain: &str) -> bool {
     table.is_some_and(|table| ChainKey::new(table, chain).is_ours())
 }
 
-/// A table as far as it matters here.
+/// The chains and jumps of one table.
 #[derive(Default)]
-struct Read<'a> {
+struct ParsedTable<'a> {
     chains: BTreeSet<&'a str>,
     built_in: BTreeSet<&'a str>,
-    /// Rules that go to another chain: what follows `-A `, the chain they are in, the one they go to.
+    /// Rules that jump to another chain: the text after `-A `, the chain of the rule, the target.
     jumps: Vec<(&'a str, &'a str, Name)>,
 }
 
-impl Read<'_> {
+impl ParsedTable<'_> {
     fn leftovers(&self, table: &str, is_leftover: impl Fn(&str) -> bool) -> TableLeftovers {
         let found = (self.chains.iter()).filter(|chain| is_leftover(chain));
         let mut chains: BTreeSet<Name> = found.map(|chain| Name::from(*chain)).collect();
@@ -225,22 +228,22 @@ impl Read<'_> {
         }
     }
 
-    /// Returns true if one of `chains` leads to the chain `target`, which is there.
+    /// Returns true if the chain `target` exists and one of `chains` jumps to it.
     fn lead_to(&self, chains: &BTreeSet<Name>, target: &str) -> bool {
         let mut jumps = self.jumps.iter();
         self.chains.contains(target)
             && jumps.any(|(_, from, to)| chains.contains(*from) && **to == *target)
     }
 
-    /// Returns those of `chains` to which a chain of another program leads, by way of other leftovers too, and the chains of other
-    /// programs that do.
+    /// Returns the chains among `chains` that a chain of another program reaches, directly or
+    /// through other leftovers, and the chains of other programs.
     fn held(&self, table: &str, chains: &BTreeSet<Name>) -> (BTreeSet<Name>, BTreeSet<Name>) {
         let others = |chain: &str| {
             !self.built_in.contains(chain) && !chains.contains(chain) && !is_ours(table, chain)
         };
-        let mut beyond: BTreeMap<&str, Vec<&Name>> = BTreeMap::new();
+        let mut targets: BTreeMap<&str, Vec<&Name>> = BTreeMap::new();
         for (_, from, to) in &self.jumps {
-            beyond.entry(from).or_default().push(to);
+            targets.entry(from).or_default().push(to);
         }
         let (mut held, mut held_by) = (BTreeSet::new(), BTreeSet::new());
         let mut next = Vec::new();
@@ -252,18 +255,18 @@ impl Read<'_> {
         }
         while let Some(chain) = next.pop() {
             if chains.contains(&chain) && held.insert(chain.clone()) {
-                let beyond = beyond.get(&*chain).into_iter().flatten();
-                next.extend(beyond.map(|to| Name::clone(to)));
+                let targets = targets.get(&*chain).into_iter().flatten();
+                next.extend(targets.map(|to| Name::clone(to)));
             }
         }
         (held, held_by)
     }
 }
 
-fn read(saved: &str) -> BTreeMap<&str, Read<'_>> {
-    let mut tables: BTreeMap<&str, Read<'_>> = BTreeMap::new();
+fn parse_tables(saved: &str) -> BTreeMap<&str, ParsedTable<'_>> {
+    let mut tables: BTreeMap<&str, ParsedTable<'_>> = BTreeMap::new();
     let mut table = None;
-    // A comment is printed with its line breaks: what follows them is no line of its own.
+    // A comment is printed with its line breaks: lines of an open comment are not rules.
     let mut open = false;
     for line in saved.lines() {
         if open {
@@ -290,7 +293,8 @@ fn read(saved: &str) -> BTreeMap<&str, Read<'_>> {
     tables
 }
 
-/// The chain that a rule goes to; or the name of a target without options, which is no chain's.
+/// Returns the chain that a rule jumps to. It may also be a target without options, which does not
+/// match the name of any chain.
 fn target(rule: &str) -> Option<Name> {
     match Rule::parse(rule).target {
         Target::Jump(chain) => Some(chain),

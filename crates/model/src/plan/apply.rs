@@ -1,4 +1,4 @@
-//! Keeping a picture of the kernel true without reading it again.
+//! Applies ops to a snapshot, so that the kernel need not be read again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::tables::RealServers;
 use crate::tables::VirtualServerEntry;
 
 impl Snapshot {
-    /// Notes that the kernel did `op`. A change of something that the picture lacks is not noted:
-    /// the next reading decides.
+    /// Records that the kernel applied `op`. A change of an entry that the snapshot lacks is
+    /// ignored; the next reading corrects the snapshot.
     pub fn apply(&mut self, op: &Op) {
         let tables = &mut self.tables;
         match op {
@@ -86,7 +86,7 @@ impl Snapshot {
     }
 }
 
-/// Sets idle timeouts as the kernel does: what is zero stays as it was.
+/// Changes idle timeouts as the kernel does: a zero in `asked` leaves the value unchanged.
 pub fn set_timeouts(kept: &mut Timeouts, asked: &Timeouts) {
     let Timeouts { tcp, tcp_fin, udp } = asked;
     for (kept, asked) in [

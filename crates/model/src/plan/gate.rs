@@ -14,36 +14,40 @@ use crate::rules::{Match, RulesPatch};
 use crate::sets::Destination;
 use crate::tables::keys_at;
 
-/// Ops of a plan that were not done, because they failed or were blocked, and so which later ops are blocked. Each run of a plan
-/// has a gate of its own: pass every stage to [`DependencyGate::admit`], and report each outcome to [`DependencyGate::done`] or
-/// [`DependencyGate::not_done`].
+/// Blocks ops that depend on ops that failed or were blocked. Each run of a plan has its own gate.
 ///
-/// An op is admitted in O(log n) of the ops that were not done.
+/// 1. Pass every stage to [`DependencyGate::admit`].
+/// 2. Report each outcome to [`DependencyGate::done`] or [`DependencyGate::not_done`].
+///
+/// The check of an op costs O(log n) in the number of ops that were not done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DependencyGate {
-    /// The dummy device could not be created.
+    /// True if the dummy device could not be created.
     missing_device: bool,
-    /// Sets that could not be created, though rules look into them.
+    /// Sets that could not be created, though rules use them.
     missing_sets: BTreeSet<SetName>,
-    /// Entries that could not be added to their sets, though rules need them there.
+    /// Entries that could not be added to their sets, though rules need them.
     missing_entries: MissingEntries,
-    /// Families whose rules could not be written. A virtual server added now would be open to everybody.
+    /// Families whose rules could not be written. A virtual server added now would be reachable for
+    /// every client.
     outdated_rules: BTreeSet<AddressFamily>,
-    /// Rules could not be deleted. The sets that they look into must stay.
+    /// True if rules could not be deleted. The sets that they use must stay.
     undeleted_rules: bool,
     /// Addresses that could not be added to the device.
     missing_addresses: BTreeSet<IpAddr>,
     /// Virtual servers that could not be created.
     missing_virtual_servers: BTreeSet<VirtualServerKey>,
-    /// Virtual servers that could not be deleted. Without their address and entries they would look foreign.
+    /// Virtual servers that could not be deleted. Without their address and set entries they would
+    /// count as foreign.
     undeleted: UndeletedVirtualServers,
-    /// Virtual servers with real servers that could not be added or changed. The old real servers must stay.
+    /// Virtual servers with real servers that could not be added or changed. The old real servers
+    /// must stay.
     missing_real_servers: BTreeSet<VirtualServerKey>,
-    /// Something was not done. False nearly always, and then no op is looked at.
+    /// True once an op was not done. Usually false, and then no op is checked.
     is_closed: bool,
 }
 
-/// Entries of sets by what they are needed for.
+/// Set entries, by the virtual servers or addresses that need them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct MissingEntries {
     addresses: BTreeSet<IpAddr>,
@@ -51,7 +55,8 @@ struct MissingEntries {
     node_ports: BTreeSet<u16>,
 }
 
-/// Address, protocol number and port of a virtual server. Two of them take fewer instructions to compare than two keys.
+/// Address, protocol number and port of a virtual server. Comparing two of them takes fewer
+/// instructions than comparing two keys.
 type Socket = (IpAddr, u8, u16);
 
 /// Virtual servers by key and by port.
@@ -62,9 +67,11 @@ struct UndeletedVirtualServers {
 }
 
 impl DependencyGate {
-    /// Returns a gate for a plan that does not retry everything that failed before: rules of these families, creation of these sets,
-    /// and of the device if `device` is true. These ops and those that depend on them are blocked; rules are blocked by nothing, and
-    /// unblock what depends on them when they are written.
+    /// Returns a gate for a plan that does not retry every earlier failure: `rules` and `sets`
+    /// failed to be written, and so did the device if `device` is true.
+    ///
+    /// The gate blocks the creation of these sets and of the device, and all ops that depend on a
+    /// failure. Ops on rules are not blocked; once they are done, they unblock their dependents.
     #[must_use]
     pub fn with_failed(
         rules: impl IntoIterator<Item = AddressFamily>,
@@ -90,7 +97,7 @@ impl DependencyGate {
                 self.missing_sets.insert(set.clone());
             }
             Op::AddEntry(_, entry) => self.missing_entries.insert(*entry),
-            // The set in its place may lack any of them.
+            // The old set in its place may lack any of these entries.
             Op::ReplaceSet(_, set) => {
                 for entry in &set.entries {
                     self.missing_entries.insert(*entry);
@@ -109,7 +116,7 @@ impl DependencyGate {
             Op::AddVirtualServer(server) => {
                 self.missing_virtual_servers.insert(server.key);
             }
-            // A real server that goes on getting connections hurts no other.
+            // Nothing depends on a real server that keeps its weight for now.
             Op::SetRealServer(_, real) if real.weight == 0 => {}
             Op::AddRealServer(key, _) | Op::SetRealServer(key, _) => {
                 self.missing_real_servers.insert(*key);
@@ -126,7 +133,8 @@ impl DependencyGate {
         }
     }
 
-    /// Records that `op` was done. Rules, a set or the device that failed earlier no longer block anything.
+    /// Records that `op` was done. If it wrote rules, a set or the device, ops that depend on these
+    /// are no longer blocked.
     pub fn done(&mut self, op: &Op) {
         if !self.is_closed {
             return;
@@ -143,9 +151,10 @@ impl DependencyGate {
         }
     }
 
-    /// Splits `ops` into those that may be done and those that are blocked. The blocked ones are recorded as not done.
+    /// Splits `ops` into admitted and blocked ones, in this order. Records the blocked ones as not
+    /// done.
     pub fn admit(&mut self, ops: Vec<PlannedOp>) -> (Vec<PlannedOp>, Vec<PlannedOp>) {
-        // A first sync has hundreds of thousands of ops.
+        // Fast path: a first sync has hundreds of thousands of ops.
         if !self.is_closed {
             return (ops, Vec::new());
         }
@@ -165,7 +174,7 @@ impl DependencyGate {
             | Op::SetSysctl(..)
             | Op::SetTimeouts(_)
             | Op::ReplaceSet(..) => false,
-            // Failed before, and not due yet.
+            // Failed before and not due for a retry yet.
             Op::EnsureDevice => self.missing_device,
             Op::CreateSet(set, _) => self.missing_sets.contains(set),
             Op::AddEntry(set, _) => self.missing_sets.contains(set),
@@ -192,7 +201,8 @@ impl DependencyGate {
         }
     }
 
-    /// Returns true if the address, the rules or an entry for the virtual server `key` could not be added.
+    /// Returns true if the address, the rules or a set entry of the virtual server `key` could not
+    /// be added.
     fn lacks_filter_state_of(&self, key: VirtualServerKey) -> bool {
         let VirtualServerKey::Address { address, .. } = key else {
             return false;
@@ -235,8 +245,8 @@ impl MissingEntries {
         })
     }
 
-    /// Returns true if one of the entries marks a virtual server that `entry`, which is to be deleted, marks too: one may take the
-    /// place of the other.
+    /// Returns true if a missing entry and `entry` mark the same virtual server. The missing entry
+    /// may be the replacement of `entry`, which must then stay.
     fn replace(&self, entry: Entry) -> bool {
         match entry {
             Entry::IpPort(address, protocol, port) => {

@@ -7,7 +7,7 @@ fn tables(lines: &str) -> crate::NodeTables {
 }
 
 #[test]
-fn the_mirror_follows_the_kernel() {
+fn applied_ops_update_the_snapshot() {
     let wanted = tables(
         "-A -t 10.96.0.1:80 -s rr\n-a -t 10.96.0.1:80 -r 10.1.0.1:80 -m -w 1\n# addresses\n10.96.0.1/32\n",
     );
@@ -35,7 +35,7 @@ fn the_mirror_follows_the_kernel() {
 }
 
 #[test]
-fn the_summary_counts_marks() {
+fn summary_counts_ops_by_effect() {
     let planned = |op| PlannedOp {
         op,
         owner: None,

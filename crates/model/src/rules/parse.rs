@@ -1,5 +1,5 @@
-//! From the text of one rule to words. Reading a rule never fails: what is not understood is kept as it
-//! was found, so that it differs from every rule that we write.
+//! Parses one rule. Parsing never fails: a condition or target that is not understood is kept as
+//! text, so that it differs from every rule that kube-ipvs writes.
 
 use std::ops::Range;
 
@@ -9,13 +9,13 @@ use ipvs::Protocol;
 use super::{ConnectionState, Match, Rule, Target};
 
 impl Rule {
-    /// Reads what follows `-A CHAIN ` in a line of `iptables-save`. Of conditions and targets that
-    /// are not understood the text is kept.
+    /// Parses the text after `-A CHAIN ` in a line of `iptables-save`. Conditions and targets that
+    /// are not understood are kept as text.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
         let Some(words) = words(text) else {
-            // A quote that does not end.
+            // The text has an unterminated quote.
             return Self {
                 matches: vec![Match::Other(text.into())],
                 target: Target::Nothing,
@@ -29,7 +29,8 @@ impl Rule {
         while let [first, ..] = rest {
             let (group, after) = rest.split_at(length(rest));
             let values: Vec<&str> = group.iter().map(|word| word.value.as_str()).collect();
-            // Only the text of a comment is printed in quotes: any other word in quotes stays as it was found.
+            // iptables prints only the text of a comment in quotes. Any other quoted word is kept
+            // as found.
             let is_comment = matches!(values.as_slice(), ["-m", "comment", "--comment", _]);
             let words = if is_comment { &group[..3] } else { group };
             let is_bare = words.iter().all(|word| word.bare().is_some());
@@ -48,25 +49,25 @@ impl Rule {
     }
 }
 
-/// A word without its quotes, and where it is with them.
+/// A word without its quotes, and its place in the text, with quotes.
 struct Word {
     value: String,
     place: Range<usize>,
 }
 
 impl Word {
-    /// The word where it is not in quotes: options are not.
+    /// Returns the word if it is not quoted. Options never are.
     fn bare(&self) -> Option<&str> {
         (self.value.len() == self.place.len()).then_some(&self.value)
     }
 }
 
-/// Returns true if a quote in `text` does not end.
+/// Returns true if `text` has an unterminated quote.
 pub(crate) fn is_open(text: &str) -> bool {
     words(text).is_none()
 }
 
-/// The words of `text`; none where a quote does not end.
+/// Splits `text` into words; returns `None` if a quote is unterminated.
 fn words(text: &str) -> Option<Vec<Word>> {
     let mut words = Vec::new();
     let mut characters = text.char_indices().peekable();
@@ -101,13 +102,14 @@ fn words(text: &str) -> Option<Vec<Word>> {
     Some(words)
 }
 
-/// Returns the number of `words` that belong to the first condition, or to the target, which takes all that is left.
+/// Returns the number of `words` that belong to the first condition, or to the target, which is
+/// always last.
 fn length(words: &[Word]) -> usize {
     let value = |index: usize| words.get(index).and_then(Word::bare);
     if matches!(value(0), Some("-j" | "-g")) {
         return words.len();
     }
-    // The option itself is no beginning of the next condition, be it behind a `!`.
+    // The search for the next condition starts after the first option and its `!`.
     let own = if value(0) == Some("!") { 2 } else { 1 };
     (own..words.len())
         .find(|&index| {
@@ -119,7 +121,7 @@ fn length(words: &[Word]) -> usize {
         .unwrap_or(words.len())
 }
 
-/// Returns true if a condition or the target begins at this word: options of matches are all long ones.
+/// Returns true if a condition or the target starts at this word. Options of matches are long ones.
 fn begins(word: Option<&str>) -> bool {
     matches!(
         word,
@@ -127,12 +129,12 @@ fn begins(word: Option<&str>) -> bool {
     )
 }
 
-/// The condition that `words` print as.
+/// Parses the words of one condition.
 fn condition(words: &[&str]) -> Option<Match> {
     if let ["-m", "comment", "--comment", text] = words {
         return Some(Match::Comment((*text).into()));
     }
-    // `! -s NETWORK`, but `-m set ! --match-set NAME dst`.
+    // The `!` stands first in `! -s NETWORK`, but third in `-m set ! --match-set NAME dst`.
     let (negated, words) = match words {
         ["!", words @ ..] => (true, words.to_vec()),
         ["-m", module, "!", words @ ..] => (true, [&["-m", *module], words].concat()),
@@ -187,7 +189,7 @@ fn condition(words: &[&str]) -> Option<Match> {
     }
 }
 
-/// The target that `words` print as.
+/// Parses the words of a target.
 fn target(words: &[&str]) -> Option<Target> {
     match words {
         ["-j", "RETURN"] => Some(Target::Return),
@@ -205,7 +207,7 @@ fn target(words: &[&str]) -> Option<Target> {
             random_fully: false,
         }),
         ["-j", "MASQUERADE", "--random-fully"] => Some(Target::Masquerade { random_fully: true }),
-        // Never without options.
+        // These targets always have options.
         ["-j", "REJECT" | "MARK"] => None,
         ["-j", chain] => Some(Target::Jump((*chain).into())),
         _ => None,

@@ -1,4 +1,4 @@
-//! A change of the packet filter's rules, small enough to leave alone what needs none.
+//! Changes of the packet filter's rules. A patch leaves unchanged chains alone.
 
 #[cfg(test)]
 mod tests;
@@ -9,29 +9,29 @@ use std::fmt;
 use super::{ChainKey, Rule, Rules, Table};
 use crate::plan::OpEffect;
 
-/// The changes that turn the rules of one family into others. Each table of it happens at one moment, as `iptables-restore`
-/// commits it: no packet sees half of it.
+/// Changes that turn the rules of one family into others. `iptables-restore` commits the changes of
+/// a table atomically: no packet sees only some of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RulesPatch {
     /// Chains of ours that are created or rewritten, with all their rules.
     pub chains: BTreeMap<ChainKey, Vec<Rule>>,
-    /// Chains of ours that go. No rule may jump to them any more.
+    /// Chains of ours that are deleted. After the patch no rule may jump to them.
     pub delete_chains: BTreeSet<ChainKey>,
-    /// Rules that are put at the head of built-in chains, one after the other: the last one of a chain
-    /// stands first in the end.
+    /// Rules that are inserted at the head of built-in chains, one after the other. The last one
+    /// inserted into a chain ends up first.
     pub insert_jumps: Vec<(ChainKey, Rule)>,
-    /// Rules that are taken out of built-in chains, once each.
+    /// Rules that are deleted from built-in chains, each once.
     pub delete_jumps: Vec<(ChainKey, Rule)>,
 }
 
 impl RulesPatch {
-    /// Returns true if it changes nothing.
+    /// Returns true if the patch changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Returns the kind of change that all of it makes, seen as one: add, change or delete.
+    /// Returns the effect of the patch as a whole: delete if it only deletes, otherwise change.
     #[must_use]
     pub fn effect(&self) -> OpEffect {
         if self.chains.is_empty() && self.insert_jumps.is_empty() {
@@ -41,8 +41,8 @@ impl RulesPatch {
         }
     }
 
-    /// The input of `iptables-restore --noflush`: of each table a line that creates or empties each
-    /// chain concerned, then the rules, then `COMMIT`.
+    /// Returns the input of `iptables-restore --noflush`. For each table it has a line that creates
+    /// or empties each affected chain, then the rules, then `COMMIT`.
     #[must_use]
     pub fn to_restore(&self) -> String {
         let lines = Table::ALL.into_iter().flat_map(|table| self.table(table));
@@ -75,7 +75,7 @@ impl RulesPatch {
         lines
     }
 
-    /// Does to `rules` what the packet filter does when the patch is applied to it.
+    /// Changes `rules` as the packet filter does when it applies the patch.
     pub fn apply(&self, rules: &mut Rules) {
         for (key, rule) in &self.delete_jumps {
             if let Some(jumps) = rules.jumps.get_mut(key) {
@@ -100,7 +100,8 @@ impl RulesPatch {
     }
 }
 
-/// In words: "rewrite nat KUBE-SERVICES, jump from nat OUTPUT to KUBE-SERVICES".
+/// Prints the changes in one line: "write nat KUBE-SERVICES; insert into nat OUTPUT: -j
+/// KUBE-SERVICES".
 impl fmt::Display for RulesPatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let chains = self.chains.keys().map(|key| format!("write {key}"));
@@ -116,7 +117,7 @@ impl fmt::Display for RulesPatch {
     }
 }
 
-/// `nat KUBE-SERVICES`.
+/// Prints as `nat KUBE-SERVICES`.
 impl fmt::Display for ChainKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.table, self.chain)

@@ -1,4 +1,4 @@
-//! From words to text.
+//! Prints rules.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Prints the text behind `-A CHAIN ` in the rule's line.
+/// Prints the text after `-A CHAIN ` in the rule's line.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut space = "";
@@ -97,7 +97,7 @@ impl fmt::Display for ConnectionState {
     }
 }
 
-/// [`Target::Nothing`] prints as nothing.
+/// Prints [`Target::Nothing`] as an empty text.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -119,8 +119,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// `text` as iptables writes a word (`xtables_save_string`): bare where every character is a letter, a
-/// digit, `_` or `-`, else in double quotes, with a backslash before quotes and backslashes.
+/// Quotes `text` as iptables does (`xtables_save_string`). Text of letters, digits, `_` and `-`
+/// stays bare. Other text gets double quotes, with a backslash before quotes and backslashes.
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !text.is_empty() && text.chars().all(plain) {

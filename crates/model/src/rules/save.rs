@@ -1,23 +1,23 @@
-//! The text of `iptables-save`.
+//! Prints and parses the output of `iptables-save`.
 
 use std::collections::BTreeSet;
 
 use super::parse::is_open;
 use super::{ChainKey, Rule, Rules, Table, Target};
 
-/// Text that is not what `iptables-save` prints.
+/// Text that is not an output of `iptables-save`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct RulesError {
-    /// The line's number, from 1.
+    /// Line number, starting at 1.
     pub line: usize,
     /// The text that was found and what was expected.
     pub problem: String,
 }
 
 impl Rules {
-    /// Prints the rules as `iptables-save` does, without counters: of each table that has any, the
-    /// chains of ours, the jumps from built-in chains, the rules of our chains, and `COMMIT`.
+    /// Prints the rules as `iptables-save` does, without counters. For each table with rules: our
+    /// chains, the jumps from built-in chains, the rules of our chains, and `COMMIT`.
     #[must_use]
     pub fn print(&self) -> String {
         let lines = Table::ALL.into_iter().flat_map(|table| self.table(table));
@@ -44,20 +44,20 @@ impl Rules {
         lines
     }
 
-    /// Reads what [`Rules::print`] or `iptables-save` prints, with counters or without. Kept are the
-    /// chains that are [ours](ChainKey::is_ours) and, of the built-in chains, the rules that go to
-    /// one of them; other chains, rules and tables are passed over.
+    /// Parses the output of [`Rules::print`] or `iptables-save`, with or without counters. Keeps
+    /// the chains that are [ours](ChainKey::is_ours) and the rules in built-in chains that jump to
+    /// one of them. Skips other chains, rules and tables.
     ///
     /// # Errors
     ///
-    /// A line outside a table, a table that does not end, or a line in one of our tables that is no
-    /// chain and no rule.
+    /// A line outside a table, a table without end, or a line in one of our tables that is neither
+    /// a chain nor a rule.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
         Self::parse_numbered((1..).zip(text.lines()))
     }
 
-    /// The chains of ours to which chains of others go, by what `iptables-save` prints: these cannot be
-    /// deleted.
+    /// Returns our chains to which chains of other programs jump, according to the output of
+    /// `iptables-save`. These chains cannot be deleted.
     #[must_use]
     pub fn held_by_others(text: &str) -> BTreeSet<ChainKey> {
         let mut table = None;
@@ -79,11 +79,12 @@ impl Rules {
         held
     }
 
-    /// Reads lines as [`Rules::parse`] does, whose numbers are given: those of a larger text.
+    /// Parses lines as [`Rules::parse`] does. The caller gives the line numbers, for a part of a
+    /// larger text.
     ///
     /// # Errors
     ///
-    /// As [`Rules::parse`].
+    /// Fails as [`Rules::parse`] does.
     pub fn parse_numbered<'a>(
         lines: impl IntoIterator<Item = (usize, &'a str)>,
     ) -> Result<Self, RulesError> {
@@ -97,13 +98,13 @@ impl Rules {
             None => Ok(reader.rules),
             Some((name, _)) => Err(RulesError {
                 line: last,
-                problem: format!("the text ends where COMMIT of table {name} is expected"),
+                problem: format!("the text ends without COMMIT of table {name}"),
             }),
         }
     }
 }
 
-/// `-A CHAIN …`.
+/// Returns the line `-A CHAIN …`.
 fn rule_line(key: &ChainKey, rule: &Rule) -> String {
     let line = format!("-A {} {rule}", key.chain);
     line.trim_end().to_owned()
@@ -112,10 +113,10 @@ fn rule_line(key: &ChainKey, rule: &Rule) -> String {
 #[derive(Default)]
 struct Reader<'a> {
     rules: Rules,
-    /// The table that was begun, by its name; with what it is to us, if anything.
+    /// The table that was started: its name, and its `Table` if it is one of ours.
     table: Option<(&'a str, Option<Table>)>,
-    /// True if the last rule has a quote that does not end: iptables prints a comment with its line breaks, so that more of it
-    /// may follow.
+    /// True if the last rule has an unterminated quote. iptables prints a comment with its line
+    /// breaks, so that its rest may follow.
     open: bool,
 }
 
@@ -127,9 +128,7 @@ impl<'a> Reader<'a> {
         match self.table {
             None => {
                 let name = line.strip_prefix('*').ok_or_else(|| {
-                    format!(
-                        "`{line}` is outside a table: `*nat` or `*filter` is expected before it"
-                    )
+                    format!("`{line}` is outside a table; expected `*nat` or `*filter` before it")
                 })?;
                 let known = Table::ALL
                     .into_iter()
@@ -138,9 +137,7 @@ impl<'a> Reader<'a> {
             }
             Some(_) if line == "COMMIT" => self.table = None,
             Some((name, _)) if line.starts_with('*') => {
-                return Err(format!(
-                    "`{line}` is where COMMIT of table {name} is expected"
-                ));
+                return Err(format!("expected COMMIT of table {name}, found `{line}`"));
             }
             Some((_, None)) => {}
             Some((_, Some(table))) => self.line_of(table, line)?,
@@ -183,7 +180,7 @@ fn first_word(text: &str) -> (&str, &str) {
         .unwrap_or((text, ""))
 }
 
-/// The line without the `[packets:bytes]` of `iptables-save -c`.
+/// Returns the line without the `[packets:bytes]` of `iptables-save -c`.
 fn without_counters(line: &str) -> &str {
     match line.strip_prefix('[').and_then(|line| line.split_once(']')) {
         Some((_, line)) => line.trim_start(),
@@ -191,7 +188,7 @@ fn without_counters(line: &str) -> &str {
     }
 }
 
-/// The chain of ours to which `target` goes, if it goes to one.
+/// Returns the chain of ours that `target` jumps to, if any.
 fn chain_of_ours(table: Table, target: &Target) -> Option<ChainKey> {
     let chain = match target {
         Target::Jump(chain) => chain,

@@ -12,7 +12,7 @@ fn check(text: &str, matches: Vec<Match>, target: Target) {
     assert_eq!(rule.to_string(), text);
 }
 
-/// Nothing of `text` is understood as something else.
+/// Checks that no part of `text` parses as a known condition.
 fn check_other(text: &str) {
     check(text, vec![Match::Other(text.into())], Target::Nothing);
 }
@@ -172,7 +172,7 @@ fn masquerading() {
 }
 
 #[test]
-fn conditions_that_we_never_write_stay_as_they_are() {
+fn unknown_conditions_are_kept_as_text() {
     for text in [
         "-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80",
         "-m tcp --dport 80",
@@ -197,7 +197,7 @@ fn conditions_that_we_never_write_stay_as_they_are() {
 }
 
 #[test]
-fn targets_that_we_never_write_stay_as_they_are() {
+fn unknown_targets_are_kept_as_text() {
     for text in [
         "-j LOG --log-prefix -j",
         "-g KUBE-SERVICES",
@@ -212,7 +212,7 @@ fn targets_that_we_never_write_stay_as_they_are() {
 }
 
 #[test]
-fn conditions_are_told_apart() {
+fn conditions_are_separated() {
     let ipvs = "-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80";
     check(
         &format!(
@@ -237,9 +237,9 @@ fn a_rule_may_be_empty() {
     check("", Vec::new(), Target::Nothing);
 }
 
-/// iptables prints line breaks as they are.
+/// iptables prints line breaks in comments as they are.
 #[test]
-fn a_quote_that_does_not_end_is_kept() {
+fn unterminated_quote_is_kept_as_text() {
     check_other("-m comment --comment \"two");
 }
 
@@ -299,21 +299,21 @@ COMMIT
 ";
 
 #[test]
-fn of_what_a_node_has_our_chains_and_the_jumps_to_them_are_kept() {
+fn our_chains_and_jumps_are_kept() {
     let rules = Rules::parse(SAVED).expect("it parses");
     assert_eq!(rules.print(), OURS);
     assert_eq!(Rules::parse(OURS), Ok(rules));
 }
 
 #[test]
-fn no_rules_are_no_text() {
+fn empty_rules_print_as_empty_text() {
     assert_eq!(Rules::default().print(), "");
     assert_eq!(Rules::parse(""), Ok(Rules::default()));
     assert_eq!(Rules::parse("*nat\nCOMMIT\n"), Ok(Rules::default()));
 }
 
 #[test]
-fn a_chain_of_ours_belongs_to_its_table() {
+fn ownership_of_a_chain_depends_on_its_table() {
     let services = |table| ChainKey::new(table, "KUBE-SERVICES");
     assert!(services(Table::Nat).is_ours());
     assert!(!services(Table::Filter).is_ours());
@@ -324,16 +324,16 @@ fn a_chain_of_ours_belongs_to_its_table() {
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_line() {
+fn errors_name_the_line() {
     for (text, problem) in [
         (
             "-A KUBE-SERVICES -j RETURN\n",
-            "line 1: `-A KUBE-SERVICES -j RETURN` is outside a table: \
-             `*nat` or `*filter` is expected before it",
+            "line 1: `-A KUBE-SERVICES -j RETURN` is outside a table; \
+             expected `*nat` or `*filter` before it",
         ),
         (
             "*nat\nCOMMIT\nCOMMIT\n",
-            "line 3: `COMMIT` is outside a table: `*nat` or `*filter` is expected before it",
+            "line 3: `COMMIT` is outside a table; expected `*nat` or `*filter` before it",
         ),
         (
             "*nat\n\n-I KUBE-SERVICES -j RETURN\nCOMMIT\n",
@@ -341,11 +341,11 @@ fn what_is_wrong_is_named_with_its_line() {
         ),
         (
             "*nat\n:KUBE-SERVICES -\n*filter\nCOMMIT\n",
-            "line 3: `*filter` is where COMMIT of table nat is expected",
+            "line 3: expected COMMIT of table nat, found `*filter`",
         ),
         (
             "*mangle\n:INPUT ACCEPT\n",
-            "line 2: the text ends where COMMIT of table mangle is expected",
+            "line 2: the text ends without COMMIT of table mangle",
         ),
     ] {
         let error = Rules::parse(text).expect_err(text);
@@ -355,30 +355,30 @@ fn what_is_wrong_is_named_with_its_line() {
 
 proptest! {
     #[test]
-    fn a_rule_that_is_printed_parses_back(rule in any::rule()) {
+    fn printed_rule_parses_back(rule in any::rule()) {
         prop_assert_eq!(Rule::parse(&rule.to_string()), rule);
     }
 
     #[test]
-    fn what_is_printed_parses_back(rules in any::rules()) {
+    fn printed_rules_parse_back(rules in any::rules()) {
         prop_assert_eq!(Rules::parse(&rules.print()), Ok(rules));
     }
 
-    /// Of a rule that makes no sense too.
+    /// Also holds for text that is not a valid rule.
     #[test]
-    fn a_rule_that_is_read_prints_as_one_that_reads_the_same(text in "[-!a-z\"' \\\\]{0,40}") {
+    fn parsed_text_survives_print_and_parse(text in "[-!a-z\"' \\\\]{0,40}") {
         let rule = Rule::parse(&text);
         prop_assert_eq!(Rule::parse(&rule.to_string()), rule);
     }
 
     #[test]
-    fn no_text_makes_it_panic(lines in prop::collection::vec("(\\*nat|:|-A INPUT|COMMIT|\\[)?\\PC{0,30}", 0..6)) {
+    fn parse_never_panics(lines in prop::collection::vec("(\\*nat|:|-A INPUT|COMMIT|\\[)?\\PC{0,30}", 0..6)) {
         let _ = Rules::parse(&lines.join("\n"));
     }
 }
 
 #[test]
-fn chains_that_others_go_to_are_known() {
+fn chains_used_by_other_programs_are_found() {
     let text = "*nat\n:KUBE-MARK-MASQ - [0:0]\n:CNI-HOSTPORT - [0:0]\n-A OUTPUT -j KUBE-SERVICES\n\
                 [1:60] -A CNI-HOSTPORT -p tcp -j KUBE-MARK-MASQ\n\
                 -A KUBE-SERVICES -j KUBE-NODE-PORT\nCOMMIT\n";
@@ -386,9 +386,9 @@ fn chains_that_others_go_to_are_known() {
     assert_eq!(held, [ChainKey::new(Table::Nat, "KUBE-MARK-MASQ")].into());
 }
 
-/// Printed without its quotes, the word would be two words or none.
+/// Without its quotes, such a word would print as two words or none.
 #[test]
-fn quoted_words_stay_as_they_were_found() {
+fn quoted_words_are_kept_as_text() {
     check_other("-i \"eth0 -p\"");
     check_other("-i \"\"");
     check_other_target("-j \"\"");

@@ -7,14 +7,14 @@ fn check(text: &str, expected: &str) {
 }
 
 #[test]
-fn text_that_prints_stays_as_it_is() {
+fn printable_text_stays_unchanged() {
     check("", "");
     check("10.96.0.300", "10.96.0.300");
     check(r#"Größe "1" 'x' \n 漢字 🙂"#, r#"Größe "1" 'x' \n 漢字 🙂"#);
 }
 
 #[test]
-fn characters_that_do_not_print_are_escaped() {
+fn unprintable_characters_are_escaped() {
     check("a\nb\r\tc", r"a\nb\r\tc");
     check("\u{1b}]0;title\u{7}\u{7f}", r"\u{1b}]0;title\u{7}\u{7f}");
     check("\u{9b}2J\u{85}", r"\u{9b}2J\u{85}");
@@ -24,7 +24,7 @@ fn characters_that_do_not_print_are_escaped() {
 }
 
 #[test]
-fn long_text_is_cut_and_no_escape_is_cut_in_two() {
+fn long_text_is_cut_between_escapes() {
     let longest = "x".repeat(SafeText::MAX - 1);
     check(&longest, &longest);
     let cut = format!("{longest}…");
@@ -36,7 +36,7 @@ fn long_text_is_cut_and_no_escape_is_cut_in_two() {
     );
 }
 
-/// General category Cf of Unicode 16, and what separates lines and paragraphs.
+/// Characters of general category Cf in Unicode 16, and the separators of lines and paragraphs.
 const FORMATS: [(u32, u32); 20] = [
     (0xad, 0xad),
     (0x600, 0x605),
@@ -96,7 +96,7 @@ fn escaped_json_is_the_same_json() {
 
 proptest! {
     #[test]
-    fn safe_text_prints_has_a_limit_and_stays_as_it_is(text in prop::collection::vec(any::<char>(), 0..300)) {
+    fn safe_text_is_printable_limited_and_stable(text in prop::collection::vec(any::<char>(), 0..300)) {
         let text: String = text.into_iter().collect();
         let safe = SafeText::new(&text);
         prop_assert!(safe.chars().count() <= SafeText::MAX);

@@ -29,13 +29,13 @@ fn a_set_is_sized_to_what_it_holds() {
 }
 
 #[test]
-fn a_bitmap_holds_every_port() {
+fn bitmap_covers_every_port() {
     let expected = "KUBE-NODE-PORT-TCP bitmap:port range 0-65535";
     check(SetKind::NodePortTcp, AddressFamily::Ipv4, 70_000, expected);
 }
 
 #[test]
-fn long_names_are_cut_as_kube_proxy_cuts_them() {
+fn long_names_are_cut_as_in_kube_proxy() {
     let family = AddressFamily::Ipv6;
     let cidr = "KUBE-6-LOAD-BALANCER-SOURCE-CID hash:ip,port,net family inet6 maxelem 65536";
     check(SetKind::LoadBalancerSourceCidr, family, 0, cidr);
@@ -79,7 +79,7 @@ proptest! {
     })]
 
     #[test]
-    fn entries_of_a_virtual_server_are_found_without_a_search(
+    fn indexed_lookup_equals_a_linear_search(
         entries in btree_set(entry(), 0..40),
         address in address(),
         port in select(vec![0_u16, 80, 81, 65_535]),

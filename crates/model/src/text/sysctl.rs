@@ -24,7 +24,7 @@ pub(super) fn parse(lines: &[(usize, &str)]) -> Result<BTreeMap<Name, Name>, Tex
             .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| wrong(format!("`{text}` is not a setting such as a.b = 1")))?;
         if settings.insert(name.into(), value.into()).is_some() {
-            return Err(wrong(format!("{name} is there twice")));
+            return Err(wrong(format!("setting {name} is listed twice")));
         }
     }
     Ok(settings)

@@ -45,7 +45,7 @@ fn check_error(text: &str, line: usize, problem: &str) {
 }
 
 #[test]
-fn what_is_printed_parses_back() {
+fn printed_tables_parse_back() {
     let tables = parse(SAVED).expect("it parses");
     assert_eq!(print(&tables), SAVED);
     assert_eq!(tables.sets.len(), 3);
@@ -54,13 +54,13 @@ fn what_is_printed_parses_back() {
 }
 
 #[test]
-fn sections_without_anything_are_left_out_besides_the_first_two() {
+fn empty_sections_after_the_first_two_are_left_out() {
     let tables = parse("").expect("it parses");
     assert_eq!(print(&tables), "# ipvs\n# addresses\n");
 }
 
 #[test]
-fn sections_may_come_in_any_order() {
+fn sections_may_be_in_any_order() {
     let tables = parse(SAVED).expect("it parses");
     let mut sections: Vec<_> = SAVED.split("# ").collect();
     sections.reverse();
@@ -71,14 +71,14 @@ fn sections_may_come_in_any_order() {
 }
 
 #[test]
-fn a_saved_ipvs_table_alone_is_read_as_it_is() {
+fn ipvsadm_save_output_parses_without_a_heading() {
     let saved = "-a -t 10.96.0.1:443 -r 192.168.77.1:6443 -m -w 1\n-A -t 10.96.0.1:443 -s rr\n";
     let tables = parse(saved).expect("it parses");
     assert_eq!(tables.virtual_servers.len(), 1);
 }
 
 #[test]
-fn what_the_tools_print_is_read_as_it_is() {
+fn ipset_save_and_iptables_save_output_parses() {
     let text = "\
 # ipset
 create KUBE-IPVS-IPS hash:ip family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0x1
@@ -100,7 +100,7 @@ COMMIT
 }
 
 #[test]
-fn what_is_wrong_is_named_with_its_line() {
+fn errors_name_the_line() {
     for (text, line, problem) in [
         (
             "# addresses\n10.96.0.0/16\n",
@@ -110,7 +110,7 @@ fn what_is_wrong_is_named_with_its_line() {
         (
             "# addresses\nnonsense\n",
             2,
-            "`nonsense` is not an address with its length",
+            "`nonsense` is not an address with prefix length, such as 10.96.0.1/32",
         ),
         (
             "-a -t 10.96.0.1:443 -r 192.168.77.1:6443 -m -w 1\n",
@@ -120,7 +120,7 @@ fn what_is_wrong_is_named_with_its_line() {
         (
             "-A -t 10.96.0.1:443 -s rr\n-A -t 10.96.0.1:443 -s wrr\n",
             2,
-            "virtual server 10.96.0.1:443/TCP is there twice",
+            "virtual server 10.96.0.1:443/TCP is listed twice",
         ),
         (
             "# addresses\n\n# ipset\nadd X 80\n",
@@ -135,7 +135,7 @@ fn what_is_wrong_is_named_with_its_line() {
         (
             "# rules4\n*nat\n\n# sysctl\n",
             2,
-            "the text ends where COMMIT of table nat is expected",
+            "the text ends without COMMIT of table nat",
         ),
         (
             "# sysctl\nnonsense\n",
@@ -147,7 +147,7 @@ fn what_is_wrong_is_named_with_its_line() {
             2,
             "`= 1` is not a setting such as a.b = 1",
         ),
-        ("# sysctl\na = 1\na=2\n", 3, "a is there twice"),
+        ("# sysctl\na = 1\na=2\n", 3, "setting a is listed twice"),
     ] {
         check_error(text, line, problem);
     }
@@ -155,7 +155,7 @@ fn what_is_wrong_is_named_with_its_line() {
 
 proptest! {
     #[test]
-    fn any_tables_that_are_printed_parse_back(tables in any::tables()) {
+    fn any_printed_tables_parse_back(tables in any::tables()) {
         prop_assert_eq!(parse(&print(&tables)), Ok(tables));
     }
 }

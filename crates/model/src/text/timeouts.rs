@@ -1,4 +1,4 @@
-//! The section `# timeouts`.
+//! Prints and parses the section `# timeouts`.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address and a port")
 }
 
-/// 10.96.0.10:53 and fd00::10:53 are served by one endpoint each.
+/// Flows with one endpoint each for 10.96.0.10:53 and fd00::10:53.
 fn flows() -> UdpFlows {
     UdpFlows {
         served: [
@@ -30,14 +30,14 @@ fn flows_to_real_servers_stay() {
 }
 
 #[test]
-fn flows_to_others_are_stale() {
+fn flows_to_other_servers_are_stale() {
     check("10.96.0.10:53", "10.1.0.2:5353", true);
     check("10.96.0.10:53", "10.1.0.1:5354", true);
     check("[fd00::10]:53", "[fd01::2]:5353", true);
 }
 
 #[test]
-fn flows_from_before_the_service_are_stale() {
+fn flows_older_than_the_service_are_stale() {
     check("10.96.0.10:53", "10.96.0.10:53", true);
 }
 

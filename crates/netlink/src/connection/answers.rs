@@ -1,4 +1,4 @@
-//! Datagrams taken apart into messages.
+//! Splits datagrams into messages.
 
 use netlink_packet_core::{
     DecodeError, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NlaBuffer,
@@ -12,7 +12,7 @@ use crate::transport::Transport;
 /// `NLMSGERR_ATTR_MSG`, `include/uapi/linux/netlink.h`.
 const ATTRIBUTE_MESSAGE: u16 = 1;
 
-/// Messages that were received and not handled yet.
+/// Received messages that are not handled yet.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     datagram: Vec<u8>,
@@ -27,7 +27,7 @@ pub(super) struct Reply<'a> {
     payload: &'a [u8],
 }
 
-/// The meaning of a message.
+/// Meaning of a message.
 pub(super) enum Answer<'a> {
     /// A part of the answer.
     Data(&'a [u8]),
@@ -36,7 +36,7 @@ pub(super) enum Answer<'a> {
 }
 
 impl Answers {
-    /// The next message; receives where none is left.
+    /// Returns the next message; receives a datagram if none is left.
     pub(super) fn next(&mut self, transport: &mut impl Transport) -> Result<Reply<'_>, DumpError> {
         while self.position >= self.datagram.len() {
             self.position = 0;
@@ -72,11 +72,11 @@ impl Answers {
 }
 
 impl<'a> Reply<'a> {
-    /// Returns its meaning.
+    /// Returns the meaning of the message.
     pub(super) fn answer(&self) -> Answer<'a> {
         match self.kind {
             NLMSG_ERROR => Answer::End(self.result()),
-            // Since Linux 4.13 the end of a list carries a result; before, an empty payload.
+            // Since Linux 4.13 the end of a list has a result; before, its payload was empty.
             NLMSG_DONE => Answer::End(code(self.payload).map_or(Ok(()), |code| {
                 if code < 0 {
                     Err((Errno(code.saturating_neg()), None))
@@ -92,13 +92,14 @@ impl<'a> Reply<'a> {
         match code(self.payload) {
             Some(0) => Ok(()),
             Some(code) => Err((Errno(code.saturating_neg()), self.message())),
-            // A refusal too short to say why.
+            // The message is too short for an error number.
             None => Err((Errno(libc::EBADMSG), None)),
         }
     }
 
-    /// The payload of the request that is refused, where the kernel sent it back. Sockets of this library
-    /// ask it not to; some subsystems do so all the same, to tell more by it.
+    /// Returns the payload of the refused request if the kernel sent it back. Sockets of this crate
+    /// ask the kernel to omit it (`NETLINK_CAP_ACK`); some subsystems send it anyway, to report the
+    /// problem in it.
     pub(super) fn echo(&self) -> Option<&'a [u8]> {
         if self.kind != NLMSG_ERROR || self.flags & NLM_F_CAPPED != 0 {
             return None;
@@ -108,7 +109,8 @@ impl<'a> Reply<'a> {
         request.get(HEADER_BYTES..usize::try_from(length).ok()?)
     }
 
-    /// The kernel's words, behind the header of the request and, unless capped, its payload.
+    /// Returns the kernel's error text. It follows the header of the request and, unless capped,
+    /// the request's payload.
     fn message(&self) -> Option<String> {
         if self.flags & NLM_F_ACK_TLVS == 0 {
             return None;

@@ -1,4 +1,4 @@
-//! Many requests in one send.
+//! Batches: many requests in one send.
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NLMSG_NOOP, NetlinkSerializable};
 
@@ -6,26 +6,26 @@ use super::{Answer, Connection, Request, is_overrun};
 use crate::error::{DumpError, Failure};
 use crate::transport::Transport;
 
-/// Requests in one send: beyond this nothing is gained.
-const MESSAGES: usize = 256;
+/// Maximum number of requests in one send. More requests do not make it faster.
+const MAX_MESSAGES: usize = 256;
 
-/// Bytes in one send. The kernel refuses what is larger than the send buffer (208 KiB unless the system
-/// says otherwise) with `EMSGSIZE`.
-const BYTES: usize = 64 * 1024;
+/// Number of bytes after which no further request is added to a send. The kernel refuses a send
+/// that is larger than the send buffer (208 KiB by default) with `EMSGSIZE`.
+const MAX_BYTES: usize = 64 * 1024;
 
-/// The outcome of a request; none while nothing is known.
-type Known = Option<Result<(), Failure>>;
+/// Outcome of a request; `None` as long as it is unknown.
+type Outcome = Option<Result<(), Failure>>;
 
-/// Something that the kernel reports about a request besides how it ended.
-pub(super) enum Said<'a> {
-    /// A part of the answer.
+/// Message about a request other than its outcome.
+pub(super) enum Report<'a> {
+    /// Payload of a part of the answer.
     Data(&'a [u8]),
-    /// The payload of the request, which is refused, as the kernel sent it back.
+    /// Payload of the refused request, as the kernel sent it back.
     Echo(&'a [u8]),
 }
 
-/// Called with the number of a request, from 0, and what the kernel reports about it.
-type Listener<'a> = &'a mut dyn FnMut(usize, Said<'_>);
+/// Callback with the index of a request and a message about it.
+type Listener<'a> = &'a mut dyn FnMut(usize, Report<'_>);
 
 pub(super) fn execute<T: Transport, M: NetlinkSerializable>(
     connection: &mut Connection<T>,
@@ -39,7 +39,7 @@ pub(super) fn execute<T: Transport, M: NetlinkSerializable>(
         let first = connection.sequence.wrapping_add(1);
         let mut count = 0;
         let mut last_flags = 0;
-        while count < MESSAGES && connection.out.len() < BYTES {
+        while count < MAX_MESSAGES && connection.out.len() < MAX_BYTES {
             let Some(request) = requests.next() else {
                 break;
             };
@@ -49,13 +49,13 @@ pub(super) fn execute<T: Transport, M: NetlinkSerializable>(
         }
         acknowledge(&mut connection.out, last_flags);
         let before = outcomes.len();
-        let mut listener = |index: usize, said: Said<'_>| listener(before + index, said);
+        let mut listener = |index: usize, report: Report<'_>| listener(before + index, report);
         outcomes.extend(send(connection, first, count, &mut listener));
     }
     outcomes
 }
 
-/// Asks for an acknowledgement of the message whose flags are at `position`.
+/// Requests an acknowledgement of the message whose flags are at `position`.
 fn acknowledge(out: &mut [u8], position: usize) {
     if let Some(bytes) = out.get_mut(position..position + 2) {
         let flags = u16::from_ne_bytes([bytes[0], bytes[1]]) | NLM_F_ACK;
@@ -63,8 +63,8 @@ fn acknowledge(out: &mut [u8], position: usize) {
     }
 }
 
-/// Sends what is prepared, `count` messages from sequence number `first`, and gathers what became of
-/// them.
+/// Sends the prepared buffer, `count` messages from sequence number `first`, and collects their
+/// outcomes.
 fn send<T: Transport>(
     connection: &mut Connection<T>,
     first: u32,
@@ -80,24 +80,25 @@ fn send<T: Transport>(
             .map(|_| Err(Failure::NotSent(copy(&error))))
             .collect();
     }
-    let mut known: Vec<Known> = (0..count).map(|_| None).collect();
+    let mut known: Vec<Outcome> = (0..count).map(|_| None).collect();
     let complete = gather(connection, first, &mut known, listener);
     (known.into_iter())
         .map(|outcome| match outcome {
             Some(outcome) => outcome,
-            // The kernel works in order and reports failures, but for `EINTR` (`netlink_rcv_skb`):
-            // all before the last answer that say nothing went well, unless answers were dropped.
+            // The kernel works in order and reports every failure except `EINTR`
+            // (`netlink_rcv_skb`). A request without an answer before the last one therefore
+            // succeeded, unless answers were dropped.
             None if complete => Ok(()),
             None => Err(Failure::Lost),
         })
         .collect()
 }
 
-/// Receives until the last request is answered. Returns whether no answer was dropped.
+/// Receives until the last request is answered. Returns true if no answer was dropped.
 fn gather<T: Transport>(
     connection: &mut Connection<T>,
     first: u32,
-    known: &mut [Known],
+    known: &mut [Outcome],
     listener: Listener<'_>,
 ) -> bool {
     let mut complete = true;
@@ -107,8 +108,8 @@ fn gather<T: Transport>(
             Ok(reply) => reply,
             Err(DumpError::Receive(error)) if is_overrun(&error) => {
                 complete = false;
-                // Is the last answer among the dropped ones? A message that does nothing is answered
-                // after all the others.
+                // The last answer may be among the dropped ones. The kernel answers a message
+                // without effect after all others.
                 let Some(barrier) = send_barrier(connection) else {
                     return false;
                 };
@@ -121,12 +122,12 @@ fn gather<T: Transport>(
             continue;
         };
         match reply.answer() {
-            Answer::Data(payload) if index < known.len() => listener(index, Said::Data(payload)),
+            Answer::Data(payload) if index < known.len() => listener(index, Report::Data(payload)),
             Answer::Data(_) => {}
             Answer::End(result) => {
                 if let Some(known) = known.get_mut(index) {
                     if let (Err(_), Some(payload)) = (&result, reply.echo()) {
-                        listener(index, Said::Echo(payload));
+                        listener(index, Report::Echo(payload));
                     }
                     let refused = |(errno, message)| Failure::Refused { errno, message };
                     *known = Some(result.map_err(refused));
@@ -139,7 +140,7 @@ fn gather<T: Transport>(
     }
 }
 
-/// Sends a message that does nothing but be acknowledged, and returns its sequence number.
+/// Sends a message whose only effect is its acknowledgement, and returns its sequence number.
 fn send_barrier<T: Transport>(connection: &mut Connection<T>) -> Option<u32> {
     connection.out.clear();
     connection.append_header(NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, 0);

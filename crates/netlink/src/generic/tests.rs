@@ -17,7 +17,8 @@ fn answer(command: GenlCtrlCmd, attributes: &[(u16, &[u8])]) -> Vec<u8> {
     bytes
 }
 
-/// Checks the number that an answer with these attributes gives; `None` for an answer that is rejected.
+/// Checks the family's number in an answer with these attributes. `None` stands for a rejected
+/// answer.
 #[track_caller]
 fn check(attributes: &[(u16, &[u8])], expected: Option<Option<u16>>) {
     let payload = answer(GenlCtrlCmd::NewFamily, attributes);
@@ -25,7 +26,7 @@ fn check(attributes: &[(u16, &[u8])], expected: Option<Option<u16>>) {
 }
 
 #[test]
-fn the_number_stands_among_other_attributes() {
+fn other_attributes_are_ignored() {
     let id = 35_u16.to_ne_bytes();
     check(
         &[
@@ -42,7 +43,7 @@ fn the_number_stands_among_other_attributes() {
 }
 
 #[test]
-fn attributes_that_are_cut_short_do_not_panic() {
+fn truncated_attributes_do_not_panic() {
     let id = 35_u16.to_ne_bytes();
     for kind in [CTRL_ATTR_POLICY, CTRL_ATTR_OP_POLICY] {
         for length in 0..4 {
@@ -51,7 +52,7 @@ fn attributes_that_are_cut_short_do_not_panic() {
                 Some(Some(35)),
             );
         }
-        // A length that reaches beyond the attribute.
+        // The inner length exceeds the attribute.
         check(
             &[(CTRL_ATTR_FAMILY_ID, &id), (kind, &[0xff; 4])],
             Some(Some(35)),
@@ -62,7 +63,7 @@ fn attributes_that_are_cut_short_do_not_panic() {
 }
 
 #[test]
-fn an_answer_that_is_cut_short_is_rejected() {
+fn truncated_answer_is_rejected() {
     let whole = answer(
         GenlCtrlCmd::NewFamily,
         &[(CTRL_ATTR_FAMILY_ID, &35_u16.to_ne_bytes())],
@@ -75,7 +76,7 @@ fn an_answer_that_is_cut_short_is_rejected() {
 }
 
 #[test]
-fn an_answer_to_another_question_is_rejected() {
+fn answer_to_another_command_is_rejected() {
     let id = 35_u16.to_ne_bytes();
     let answer = answer(GenlCtrlCmd::DelFamily, &[(CTRL_ATTR_FAMILY_ID, &id)]);
     assert!(family_id(&answer).is_err());

@@ -1,30 +1,31 @@
-//! Datagrams that one call has received, until they are asked for.
+//! Receives several datagrams with one call and keeps them until they are needed.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
-/// Datagrams received at once. A list of few entries is two, the entries and its end, and the second is made when
-/// the first is taken (`netlink_recvmsg`, `net/netlink/af_netlink.c`, Linux 6.1); a long one is many.
-const DATAGRAMS: usize = 16;
+/// Maximum number of datagrams received with one call. A short list has two datagrams, the entries
+/// and its end; the kernel creates the second one when the first is received (`netlink_recvmsg`,
+/// `net/netlink/af_netlink.c`, Linux 6.1). A long list has many.
+const MAX_DATAGRAMS: usize = 16;
 
-/// The kernel writes at most 32 KiB into one datagram of a dump, and looks at the size of the
-/// receive buffers to choose (`netlink_recvmsg`, `net/netlink/af_netlink.c`, Linux 6.1). A single
-/// message may be larger.
+/// Size of a receive buffer. The kernel writes at most 32 KiB into one datagram of a dump and
+/// chooses the size by that of the receive buffers (`netlink_recvmsg`, `net/netlink/af_netlink.c`,
+/// Linux 6.1). A single message may be larger.
 const RECEIVE_BYTES: usize = 256 * 1024;
 
-/// See the module.
+/// Received datagrams that were not taken yet.
 #[derive(Debug, Default)]
 pub(super) struct RecvBatch {
-    datagrams: [Vec<u8>; DATAGRAMS],
-    /// The whole length of each, larger than what is kept of one that did not fit.
-    lengths: [usize; DATAGRAMS],
+    datagrams: [Vec<u8>; MAX_DATAGRAMS],
+    /// Length of each datagram; larger than its buffer's length if it did not fit.
+    lengths: [usize; MAX_DATAGRAMS],
     next: usize,
     count: usize,
 }
 
 impl RecvBatch {
-    /// Exchanges `buffer` for the next datagram, and answers its whole length. Receives where none is left: waits for the
-    /// first, and takes what else is there.
+    /// Swaps `buffer` for the next datagram and returns the datagram's length. If none is left,
+    /// waits for one and receives all that are available.
     pub(super) fn take(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -58,14 +59,14 @@ impl RecvBatch {
             header
         });
         let flags = libc::MSG_WAITFORONE | libc::MSG_TRUNC;
-        // SAFETY: each header has one place, of memory that `datagrams` owns and that is as long as it says; all of it outlives
-        // the call.
+        // SAFETY: each header has one `iovec` with a buffer that `datagrams` owns and that has the
+        // given length; all of it outlives the call.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
-                DATAGRAMS as libc::c_uint,
-                // Its type differs between C libraries.
+                MAX_DATAGRAMS as libc::c_uint,
+                // The type of the flags differs between C libraries.
                 flags as _,
                 std::ptr::null_mut(),
             )
@@ -77,7 +78,8 @@ impl RecvBatch {
             .map(|header| header.msg_len as usize);
         for (at, length) in received.enumerate() {
             let datagram = &mut self.datagrams[at];
-            // SAFETY: the kernel has written so many bytes, or as many as there was room for where the whole is longer.
+            // SAFETY: the kernel has written this many bytes, or has filled the buffer if the
+            // datagram is longer.
             unsafe { datagram.set_len(length.min(datagram.capacity())) };
             self.lengths[at] = length;
         }

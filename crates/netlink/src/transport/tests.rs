@@ -1,4 +1,4 @@
-//! Against the kernel that runs the tests: a list of its interfaces needs no privilege.
+//! Tests with the running kernel. A list of its interfaces needs no privileges.
 
 use std::time::{Duration, Instant};
 
@@ -34,9 +34,10 @@ fn links(connection: &mut Connection) -> Result<usize, DumpError> {
     integrity.map(|_| count)
 }
 
-/// Datagrams received by one call are handed out one by one, and the end of a list is never left for the next.
+/// Datagrams that one call received are returned one by one, and the end of a list is not left for
+/// the next list.
 #[test]
-fn lists_one_after_the_other() {
+fn consecutive_lists_are_complete() {
     let mut connection = Connection::open(Protocol::Route).expect("a socket");
     for _ in 0..3 {
         assert!(links(&mut connection).expect("a list") > 0);
@@ -44,7 +45,7 @@ fn lists_one_after_the_other() {
 }
 
 #[test]
-fn where_nothing_comes_it_is_not_waited_for_long() {
+fn receive_ends_after_the_timeout() {
     let mut socket = Socket::open(Protocol::Route).expect("a socket");
     let began = Instant::now();
     let error = socket.receive(&mut Vec::new()).expect_err("nothing came");

@@ -1,4 +1,4 @@
-//! Findings about Services that claim the same.
+//! Findings about Services with the same claim.
 
 use ipvs::VirtualServerKey;
 use model::finding::{Code, Finding};

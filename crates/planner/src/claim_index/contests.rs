@@ -1,11 +1,12 @@
-//! Keys that several claimants want, until their findings are written.
+//! Contested keys whose findings are not yet updated.
 
 use std::collections::BTreeMap;
 
 /// Contested keys whose claimants changed since the last [`Contests::take`].
 ///
-/// Findings name the winner, so a new winner changes the findings of every claimant of its key. They are written once at the end of
-/// an update: a list in which each claimant beats the one before would otherwise cost n² findings.
+/// Findings name the winner, so a new winner changes the findings of every claimant of its key.
+/// Findings are written once at the end of an update. Otherwise a list in which each claimant beats
+/// the previous one would cost n² findings.
 #[derive(Debug)]
 pub(super) struct Contests<K, C> {
     changed: BTreeMap<K, Contest<C>>,
@@ -16,7 +17,8 @@ pub(super) struct Contests<K, C> {
 pub(super) struct Contest<C> {
     /// Winner before the changes.
     winner: Option<C>,
-    /// Claimants that came, went or stayed with another claim. The value is true if it claims the key now.
+    /// Claimants that were added, removed, or changed their claim. The value is true if the
+    /// claimant still claims the key.
     claimants: BTreeMap<C, bool>,
 }
 
@@ -29,9 +31,11 @@ impl<K, C> Default for Contests<K, C> {
 }
 
 impl<K: Ord, C: Ord + Clone> Contests<K, C> {
-    /// Records that `claimant` claims `key`, or no longer does. `winner` is the winner before this change. `is_contested` is true if
-    /// several claim the key, now or before this change. Other keys have no findings, unless they were contested before in this
-    /// update.
+    /// Records that `claimant` claims `key`, or no longer does.
+    ///
+    /// `winner` is the winner before this change. `is_contested` is true if several claimants claim
+    /// the key, now or before this change. Other keys need no findings, unless they were contested
+    /// earlier in this update.
     pub(super) fn record(
         &mut self,
         key: K,
@@ -57,8 +61,8 @@ impl<K: Ord, C: Ord + Clone> Contests<K, C> {
 }
 
 impl<C: Ord + Clone> Contest<C> {
-    /// Returns the claimants whose findings may be different now, each with true if it lost the key. `claimants` are all that claim
-    /// the key now, the winner first.
+    /// Returns the claimants whose findings may have changed, each with true if it lost the key.
+    /// `claimants` lists all current claimants, the winner first.
     pub(super) fn outcomes<'a>(self, claimants: impl Iterator<Item = &'a C>) -> Vec<(C, bool)>
     where
         C: 'a,

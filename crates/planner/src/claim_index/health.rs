@@ -1,4 +1,4 @@
-//! Owners of health-check node ports.
+//! Assigns health-check node ports to Services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
@@ -8,7 +8,7 @@ use model::names::ObjectName;
 
 use super::contests::Contests;
 
-/// Services that ask for each health-check node port. The first one gets it (deviation D3).
+/// Services that request each health-check node port. The first one gets it (deviation D3).
 #[derive(Debug, Default)]
 pub(super) struct HealthChecks {
     ports: BTreeMap<NonZeroU16, BTreeSet<(i64, ObjectName)>>,
@@ -16,7 +16,7 @@ pub(super) struct HealthChecks {
 }
 
 impl HealthChecks {
-    /// Records that `service`, created then, asks for `port`, or that it no longer does.
+    /// Records that `service`, created at `created`, requests `port`, or no longer does.
     pub(super) fn exchange(
         &mut self,
         port: NonZeroU16,
@@ -45,7 +45,8 @@ impl HealthChecks {
         self.at(port).next()
     }
 
-    /// Returns the findings that may be different since the last call, by port and Service. No finding: the Service has none.
+    /// Returns the findings that may have changed since the last call, by port and Service. `None`
+    /// clears the finding of a Service.
     pub(super) fn take_findings(&mut self) -> Vec<(NonZeroU16, ObjectName, Option<Finding>)> {
         let mut findings = Vec::new();
         for (port, contest) in self.contests.take() {

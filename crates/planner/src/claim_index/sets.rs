@@ -1,4 +1,4 @@
-//! Sets as the union of what many ask for.
+//! Sets as the union of the entries that many claims request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,20 +9,20 @@ use model::tables::TableKeys;
 
 use crate::lower::SetEntry;
 
-/// Number of requests for each entry, and the names of the sets.
+/// Names of the sets, and the number of requests for each entry.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
-    /// Empty until the sets are created: then nothing is kept.
+    /// Names of the created sets. While it is empty, requests are ignored.
     names: BTreeMap<(SetKind, AddressFamily), SetName>,
-    /// Of entries asked for more than once: how often beyond the first time.
+    /// Number of requests beyond the first, for entries with more than one.
     more: BTreeMap<SetEntry, usize>,
-    /// The entries that came or went since they were last asked for.
+    /// Entries added or removed since the last [`Sets::take_touched`].
     touched: BTreeSet<(SetName, Entry)>,
 }
 
 impl Sets {
-    /// Creates every set of `families` in `sets`, empty, where it is not there. Removes those of other families with
-    /// their entries. Returns the sets that came or went.
+    /// Creates the missing sets of `families`, empty, and removes the sets of other families.
+    /// Returns the sets that were created or removed.
     pub(super) fn create(
         &mut self,
         sets: &mut BTreeMap<SetName, Set>,
@@ -62,7 +62,7 @@ impl Sets {
         }
     }
 
-    /// Takes one request for `entry` back.
+    /// Removes one request for `entry`.
     pub(super) fn remove(&mut self, sets: &mut BTreeMap<SetName, Set>, entry: SetEntry) {
         if let Some(more) = self.more.get_mut(&entry) {
             *more -= 1;
@@ -76,7 +76,7 @@ impl Sets {
         }
     }
 
-    /// The entries that came or went since this was asked last.
+    /// Returns the entries added or removed since the last call.
     pub(super) fn take_touched(&mut self) -> TableKeys {
         TableKeys {
             entries: std::mem::take(&mut self.touched),

@@ -43,7 +43,7 @@ fn the_older_service_wins_a_clash() {
 }
 
 #[test]
-fn equal_age_is_settled_by_name() {
+fn names_decide_between_services_of_equal_age() {
     check_winner(
         vec![
             created("a", "10.96.0.1", Some(1)),
@@ -54,7 +54,7 @@ fn equal_age_is_settled_by_name() {
 }
 
 #[test]
-fn no_age_is_younger_than_any() {
+fn a_service_without_age_is_the_youngest() {
     check_winner(
         vec![
             created("a", "10.96.0.1", None),
@@ -85,8 +85,12 @@ fn the_loser_takes_over_when_the_winner_goes() {
     let a = ObjectName::new("default", "a");
     let changed = state.absorb(ClusterEvent::Delete(ObjectKind::Service, a));
     let keys = compiler.update(&state, &changed);
-    assert_eq!(keys.virtual_servers.len(), 1, "the server changed hands");
-    assert!(keys.addresses.is_empty(), "the address did not");
+    assert_eq!(
+        keys.virtual_servers.len(),
+        1,
+        "the virtual server has another owner"
+    );
+    assert!(keys.addresses.is_empty(), "the address has not changed");
     assert_eq!(compiler.findings().filter(|one| is_mistake(one)).count(), 0);
     assert_eq!(*compiler.desired(), compile(&state).0);
 }

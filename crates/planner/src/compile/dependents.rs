@@ -1,4 +1,4 @@
-//! Services whose tables depend on addresses of nodes.
+//! Services whose tables depend on addresses or ports of nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,19 +10,22 @@ use model::names::ObjectName;
 use crate::protected::NodeResource;
 use crate::resolve::outside_addresses;
 
-/// Services by the addresses and ports of nodes that they depend on. Services without node ports, external and load-balancer
-/// addresses depend on none, unless they are not served at one, and take no room here.
+/// Index of Services by the node addresses and ports on which they depend.
+///
+/// A Service depends on them if it has node ports, external or load-balancer addresses, or if it is
+/// not served at a requested address or port. Other Services use no memory here.
 #[derive(Debug, Default)]
 pub(super) struct Dependents {
     node_ports: BTreeSet<ObjectName>,
     /// Resources of each Service that depends on any.
     resources: BTreeMap<ObjectName, Box<[NodeResource]>>,
-    /// The reverse.
+    /// Services by resource, the inverse of `resources`.
     services: BTreeSet<(NodeResource, ObjectName)>,
 }
 
 impl Dependents {
-    /// Replaces what is known of the Service `name`, which depends on `resources`. `service` is none if it is gone.
+    /// Replaces the entries of the Service `name`, which depends on `resources`. `service` is
+    /// `None` if it was deleted.
     pub(super) fn set(
         &mut self,
         name: &ObjectName,
@@ -56,8 +59,8 @@ impl Dependents {
         self.node_ports.iter()
     }
 
-    /// Returns the Services that depend on `resource`: they ask for the address from outside the cluster, or are not
-    /// served at it.
+    /// Returns the Services that depend on `resource`: they request it as an address from outside
+    /// the cluster, or they are not served at it.
     pub(super) fn on(&self, resource: NodeResource) -> impl Iterator<Item = &ObjectName> {
         let first = (resource, ObjectName::default());
         (self.services.range(first..))
@@ -65,7 +68,7 @@ impl Dependents {
             .map(|(_, name)| name)
     }
 
-    /// Packs the maps, once they are filled.
+    /// Releases unused memory of the maps after they were filled.
     pub(super) fn pack(&mut self) {
         pack_set(&mut self.node_ports);
         pack_map(&mut self.resources);
@@ -73,7 +76,8 @@ impl Dependents {
     }
 }
 
-/// Returns the external and load-balancer addresses of `service` that may be served, also those that are not.
+/// Returns the requested external and load-balancer addresses of `service` within the limits,
+/// including those that are refused.
 pub(super) fn asked_for(
     service: &Service,
     limits: ServiceLimits,

@@ -1,16 +1,17 @@
-//! Cluster IPs that an interface of the node has too.
+//! Cluster IPs that an interface of the node has as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use model::names::ObjectName;
 
-/// Addresses that are cluster IPs and on an interface, as with a DNS cache that has the cluster's DNS address on a device of its
-/// own. Replacing those of one Service costs what they cost.
+/// Addresses that are both cluster IPs and on an interface. A node-local DNS cache, for example,
+/// has the DNS address of the cluster on its own device. The cost of a replacement depends on the
+/// addresses of one Service.
 #[derive(Debug, Default)]
 pub(super) struct SharedAddresses {
     of_services: BTreeMap<ObjectName, BTreeSet<IpAddr>>,
-    /// The number of Services that have each.
+    /// Number of Services that have each address.
     holders: BTreeMap<IpAddr, usize>,
     is_changed: bool,
 }
@@ -43,7 +44,7 @@ impl SharedAddresses {
         }
     }
 
-    /// Returns all addresses if there are others since the last call.
+    /// Returns all addresses if they changed since the last call.
     pub(super) fn take_changed(&mut self) -> Option<BTreeSet<IpAddr>> {
         std::mem::take(&mut self.is_changed).then(|| self.holders.keys().copied().collect())
     }

@@ -42,7 +42,7 @@ fn a_change_touches_the_entries_of_its_service_alone() {
 }
 
 #[test]
-fn the_zone_of_the_own_node_concerns_every_service() {
+fn the_zone_of_the_own_node_affects_every_service() {
     let mut near = endpoint("10.1.0.1");
     near.zone_hints = Box::new(["zone-a".into()]);
     let mut far = endpoint("10.1.0.2");
@@ -70,7 +70,7 @@ fn the_zone_of_the_own_node_concerns_every_service() {
 }
 
 #[test]
-fn nothing_changed_touches_nothing() {
+fn an_empty_change_affects_no_entry() {
     let state = cluster(vec![service("a", &["10.96.0.1"])], Vec::new());
     let mut compiler = compiler();
     assert!(
@@ -103,7 +103,8 @@ fn ip(text: &str) -> Parsed<std::net::IpAddr> {
     Parsed::Valid(text.parse().expect("an address"))
 }
 
-/// A Service of each kind. `own` asks for an address of the node, `protected` for one that is refused.
+/// Returns one Service of each kind. `own` requests an address of the node, `protected` an address
+/// that is refused.
 fn services() -> Vec<Service> {
     let mut port = service("port", &["10.96.0.2"]);
     port.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
@@ -125,8 +126,8 @@ fn services() -> Vec<Service> {
     ]
 }
 
-/// A compiler of [`services`] that has not seen that each Service has lost its endpoint: a Service that is compiled again shows
-/// in the keys that changed.
+/// Returns a compiler of [`services`] and a cluster in which each Service lost its endpoint
+/// afterwards. The changed keys then show which Services were compiled again.
 fn unseen(node: &NodeState) -> (ClusterState, Compiler) {
     let services = services();
     let slices = (services.iter()).map(|service| {
@@ -151,7 +152,7 @@ fn unseen(node: &NodeState) -> (ClusterState, Compiler) {
     (state, compiler)
 }
 
-/// Names of the Services that were compiled again, by the keys that this touched.
+/// Returns the names of the Services whose entries are in `keys`, because they were compiled again.
 fn compiled(keys: &model::TableKeys, state: &ClusterState) -> BTreeSet<String> {
     let at = |key: &VirtualServerKey| match key {
         VirtualServerKey::Address { address, .. } => Parsed::Valid(*address),
@@ -182,7 +183,7 @@ fn check_compiled_by_address(address: &str, expected: &[&str]) {
 }
 
 #[test]
-fn an_address_of_an_interface_concerns_the_services_that_depend_on_it() {
+fn an_interface_address_affects_its_dependent_services() {
     check_compiled_by_address("fe80::1/64", &[]);
     check_compiled_by_address("192.0.2.2/24", &["port"]);
     check_compiled_by_address("203.0.113.3/24", &["external", "port"]);
@@ -205,7 +206,8 @@ fn a_cluster_ip_on_an_interface_has_no_node_ports() {
     let (mut state, mut compiler) = unseen(&node);
     assert_eq!(served(&compiler), elsewhere);
 
-    // The address is a cluster IP no more, and is one again: the Services with node ports are compiled again, and no others.
+    // The address stops being a cluster IP and becomes one again. Only the Services with node ports
+    // are compiled again.
     let changed = state.absorb(ClusterEvent::Delete(ObjectKind::Service, plain));
     let keys = compiler.update(&state, &changed);
     assert_eq!(served(&compiler), everywhere);
@@ -215,7 +217,7 @@ fn a_cluster_ip_on_an_interface_has_no_node_ports() {
     compiler.update(&state, &changed);
     assert_eq!(served(&compiler), elsewhere);
 
-    // A second Service at the address changes nothing for others, and nor does its end.
+    // Adding and deleting a second Service at the address changes nothing for other Services.
     let second = service("second", &["10.96.0.1"]);
     let name = second.name.clone();
     let come = ClusterEvent::Upsert(Object::Service(second));
@@ -231,7 +233,8 @@ fn a_cluster_ip_on_an_interface_has_no_node_ports() {
     assert_eq!(served(&compiler), elsewhere);
 }
 
-/// Deviation D8: such an address is the node's own, and whoever writes one into a Service takes no node ports off the node.
+/// Deviation D8: such an address is the node's own, and a Service with it must not disable the node
+/// ports of the node.
 #[test]
 fn an_external_address_on_an_interface_keeps_its_node_ports() {
     for address in ["192.0.2.1", "203.0.113.3", "203.0.113.5"] {
@@ -264,7 +267,7 @@ fn check_compiled_by_node(node: Node, expected: &[&str]) {
 }
 
 #[test]
-fn a_node_concerns_the_services_that_depend_on_it() {
+fn a_node_affects_its_dependent_services() {
     check_compiled_by_node(node("node2", &["192.0.2.9"]), &[]);
     check_compiled_by_node(node("node2", &["203.0.113.3"]), &["external"]);
     check_compiled_by_node(node("node1", &[]), &[]);
@@ -273,7 +276,7 @@ fn a_node_concerns_the_services_that_depend_on_it() {
 }
 
 #[test]
-fn a_service_that_is_gone_depends_on_nothing() {
+fn a_deleted_service_depends_on_nothing() {
     let (mut state, mut compiler) = unseen(&interfaces(&[]));
     for name in ["external", "port"] {
         let name = ObjectName::new("default", name);
@@ -284,7 +287,7 @@ fn a_service_that_is_gone_depends_on_nothing() {
     assert!(keys.is_empty());
 }
 
-/// Findings of a Service, of a clash and of the node each follow their own changes.
+/// Findings of a Service, of a clash and of the node change independently.
 #[test]
 fn finding_changes_follow_their_sources() {
     let odd = |name: &str, created| Service {
@@ -314,10 +317,10 @@ fn finding_changes_follow_their_sources() {
     };
     let nothing = ClusterEvent::ListStarted(ObjectKind::Service);
     check(step(nothing), &["KIV0115 default/a"], &[]);
-    // The newcomer is younger and loses.
+    // The new Service is younger and loses.
     let raised = ["KIV0115 default/c", "KIV0201 default/c"];
     check(step(upsert(odd("c", 3))), &raised, &[]);
-    // This one is older and wins: `c` now loses to another Service.
+    // This Service is older and wins: `c` now loses to another Service.
     check(
         step(upsert(Service {
             created: Some(1),
@@ -346,7 +349,8 @@ fn finding_changes_follow_their_sources() {
     );
 }
 
-/// Services of both families, of one, with node ports, external and load-balancer addresses and source ranges.
+/// Returns Services of both families and of one family, with node ports, external and load-balancer
+/// addresses and source ranges.
 fn in_families() -> (ClusterState, Vec<EndpointSlice>) {
     let ranged = |name, cluster_ip, ranges: &[&str]| Service {
         load_balancer_ips: vec![ip("203.0.113.9"), ip("2001:db8::9")],
@@ -383,7 +387,7 @@ fn lacking(family: Option<AddressFamily>) -> NodeState {
     }
 }
 
-/// Returns true if nothing of `family` is desired.
+/// Returns true if `desired` contains nothing of `family`.
 fn is_without(desired: &Desired, family: AddressFamily) -> bool {
     let tables = &desired.tables;
     let of_family = |address: &std::net::IpAddr| AddressFamily::of(*address) == family;
@@ -400,7 +404,7 @@ fn is_without(desired: &Desired, family: AddressFamily) -> bool {
 }
 
 #[test]
-fn a_missing_family_is_left_out_with_one_finding() {
+fn a_missing_family_is_skipped_with_one_finding() {
     let (state, _) = in_families();
     for (missing, served) in [
         (AddressFamily::Ipv6, AddressFamily::Ipv4),
@@ -410,7 +414,7 @@ fn a_missing_family_is_left_out_with_one_finding() {
         assert!(is_without(&desired, missing), "{missing}");
         let (both, before) = crate::compile(&state, &lacking(None), &config());
         assert!(!is_without(&both, missing));
-        // The tables of the other family are those of a node that has both.
+        // The tables of the other family equal those of a node that has both.
         assert_eq!(desired.tables.rules[&served], both.tables.rules[&served]);
         for (name, set) in &desired.tables.sets {
             assert_eq!(Some(set), both.tables.sets.get(name));
@@ -426,7 +430,7 @@ fn a_missing_family_is_left_out_with_one_finding() {
     }
 }
 
-/// Ranges of the other family do not open the family that is served.
+/// Ranges of the missing family do not open the served family.
 #[test]
 fn source_ranges_of_a_missing_family_still_restrict() {
     let (state, _) = in_families();
@@ -437,9 +441,10 @@ fn source_ranges_of_a_missing_family_still_restrict() {
     assert!(desired.tables.sets[&admitted].entries.is_empty());
 }
 
-/// However a family comes and goes, the tables are those of a compilation from nothing, and the keys name every difference.
+/// However families change, the tables equal those of a full compilation, and the keys contain
+/// every difference.
 #[test]
-fn a_family_that_comes_and_goes_leaves_nothing_behind() {
+fn a_removed_family_leaves_no_entries() {
     let (mut state, slices) = in_families();
     let mut compiler = Compiler::new(config());
     compiler.update_all(&state, &lacking(None));

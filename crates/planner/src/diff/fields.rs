@@ -1,16 +1,16 @@
-//! The settings that differ, as `ipvsadm` names them.
+//! Compares the fields of virtual and real servers, named as in `ipvsadm`.
 
 use std::fmt::Display;
 
 use ipvs::{RealServer, VirtualServer};
 use model::plan::Difference;
 
-/// Settings that differ, in the order in which they were compared.
+/// Differences in the order of comparison.
 #[derive(Default)]
 struct Differences(Vec<Difference>);
 
 impl Differences {
-    /// Compares one setting. It is made text where it differs alone.
+    /// Compares one field. Only a difference is converted to text.
     fn compare<T: PartialEq, S: Display>(
         &mut self,
         field: &'static str,
@@ -28,9 +28,9 @@ impl Differences {
     }
 }
 
-/// Settings of a virtual server that differ. The keys are equal.
+/// Returns the fields of a virtual server that differ. The keys are equal.
 pub(super) fn of_virtual_server(live: &VirtualServer, desired: &VirtualServer) -> Vec<Difference> {
-    // Taken apart by name: a new setting is not forgotten here.
+    // The exhaustive pattern makes the compiler report a new field.
     let VirtualServer {
         key: _,
         scheduler,
@@ -67,7 +67,7 @@ pub(super) fn of_virtual_server(live: &VirtualServer, desired: &VirtualServer) -
     differences.0
 }
 
-/// Settings of a real server that differ. The keys are equal.
+/// Returns the fields of a real server that differ. The keys are equal.
 pub(super) fn of_real_server(live: &RealServer, desired: &RealServer) -> Vec<Difference> {
     let RealServer {
         key: _,

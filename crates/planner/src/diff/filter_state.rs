@@ -1,4 +1,4 @@
-//! Filter state and settings: sets, rules and sysctls.
+//! Compares filter state and settings: sets, rules and sysctls.
 
 mod node_ports;
 #[cfg(test)]
@@ -24,7 +24,7 @@ use crate::settings::is_met;
 pub(super) use self::node_ports::{NodePort, is_recorded};
 
 impl Differ<'_> {
-    /// Compares everything of `keys` but virtual servers and addresses.
+    /// Compares all keys except virtual servers and addresses.
     pub(super) fn filter_state(&self, keys: &TableKeys, plan: &mut PlanBuilder) {
         for name in &keys.sysctls {
             self.sysctl(name, plan);
@@ -52,8 +52,9 @@ impl Differ<'_> {
         }
     }
 
-    /// Returns the entries that the virtual servers and addresses added by this plan need and that are missing. An earlier sync may
-    /// have failed to add them. Sets in `keys` are left out, since each of their entries is compared.
+    /// Returns the missing entries that virtual servers and addresses added by this plan need. An
+    /// earlier sync may have failed to add them. Sets in `keys` are skipped, since all their
+    /// entries are compared anyway.
     fn entries_needed(&self, keys: &TableKeys) -> BTreeSet<(SetName, Entry)> {
         let (desired, live) = (&self.desired.tables, &self.live.tables);
         let mut needed = BTreeSet::new();
@@ -121,7 +122,7 @@ impl Differ<'_> {
         }
     }
 
-    /// Returns true if rules that no program can delete may look into the set.
+    /// Returns true if rules that no available program can delete may refer to the set.
     fn is_out_of_reach(&self, name: &SetName) -> bool {
         let missing = self.live.node.missing.as_ref();
         missing.is_some_and(|missing| {
@@ -189,7 +190,7 @@ impl Differ<'_> {
         }
     }
 
-    /// Returns true if `entry` belongs in the set `name`, of which the compiler asks for `desired`.
+    /// Returns true if `entry` belongs in the set `name`. `desired` is the set of the compiler.
     fn is_wanted(&self, name: &SetName, desired: &Set, entry: Entry) -> bool {
         match desired.entries.contains(&entry) {
             true => self.is_usable(name, entry),
@@ -216,8 +217,8 @@ impl Differ<'_> {
         }
     }
 
-    /// Deletes the virtual servers that are ours by `entry` and that no Service asks for. Without the entry they would look foreign
-    /// and stay for ever.
+    /// Deletes the undesired virtual servers that `entry` marks as ours. Without the entry they
+    /// would look foreign and stay forever.
     fn delete_marked_by(&self, entry: Entry, plan: &mut PlanBuilder) {
         let keys: Vec<VirtualServerKey> = match Destination::of(entry) {
             Destination::Address(_) => Vec::new(),
@@ -251,8 +252,8 @@ impl Differ<'_> {
         }
     }
 
-    /// Replaces a set of another type, or one that is too small. The new set keeps the old entries that are still desired and, before
-    /// deletions are allowed, every old entry that fits.
+    /// Replaces a set that has another type or is too small. The new set keeps the old entries that
+    /// are still desired. While deletions are not allowed, it keeps every old entry that fits.
     fn replace(&self, name: &SetName, desired: &Set, live: &Set, plan: &mut PlanBuilder) {
         let mut set = Set {
             header: desired.header,
@@ -271,14 +272,14 @@ impl Differ<'_> {
             &desired.header.to_string(),
         );
         if !live.header.is_like(desired.header) {
-            self.let_go(name, plan);
+            self.empty_chains_of(name, plan);
         }
         plan.push(unowned(Op::ReplaceSet(name.clone(), set.into()), reason));
     }
 
-    /// Empties the chains that look into the set `name`: one of another type cannot take its place while
-    /// they do. They are written again afterwards.
-    fn let_go(&self, name: &SetName, plan: &mut PlanBuilder) {
+    /// Empties the chains that refer to the set `name`, because a set of another type cannot be
+    /// swapped in while they do. A later op writes the chains again.
+    fn empty_chains_of(&self, name: &SetName, plan: &mut PlanBuilder) {
         for (family, rules) in &self.live.tables.rules {
             let emptied: BTreeMap<_, _> = (rules.chains.iter())
                 .filter(|(_, rules)| rules.iter().any(|rule| rule.looks_into(name)))
@@ -290,10 +291,11 @@ impl Differ<'_> {
         }
     }
 
-    /// Returns true if a foreign virtual server would look like ours with `entry` in the set `name`.
+    /// Returns true if `entry` in the set `name` would make a foreign virtual server look like
+    /// ours.
     fn claims_foreign(&self, name: &SetName, entry: Entry) -> bool {
         match Destination::of(entry) {
-            // The rules refuse what comes to such an address and is not served by us.
+            // The rules reject packets to such an address that no virtual server of ours serves.
             Destination::Address(address) => {
                 !self.live.tables.addresses.contains(&address) && self.foreign_at(address).is_some()
             }
@@ -320,7 +322,8 @@ impl Differ<'_> {
     }
 }
 
-/// Returns true if a set with the header `live` can be used as it is: it has the same type and at least as much room.
+/// Returns true if a set with the header `live` can be kept: it has the wanted type and is large
+/// enough.
 fn is_roomy(live: Header, wanted: Header) -> bool {
     match (live, wanted) {
         (

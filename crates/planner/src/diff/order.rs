@@ -1,12 +1,12 @@
-//! The order in which real servers are added (deviation D7).
+//! Order in which real servers are added (deviation D7).
 
 use std::net::IpAddr;
 
 use ipvs::{AddressFamily, RealServer, RealServerKey, VirtualServerKey};
 
-/// The real servers of `key`, ordered so that each node has an order of its own, the
-/// same at every start: `rr` begins with the first one, and would otherwise begin with the same
-/// one on every node.
+/// Orders the real servers of `key`. Each node has a different order, which is the same at every
+/// start. The scheduler `rr` begins with the first real server, and would otherwise begin with the
+/// same one on every node.
 pub(super) fn of_node<'a>(
     node_name: &str,
     key: VirtualServerKey,
@@ -40,8 +40,8 @@ fn rank(node_name: &str, key: VirtualServerKey, real: RealServerKey) -> u64 {
     hash.finish()
 }
 
-/// FNV-1a, then a mix so that every input bit reaches the high ones: the same on all machines and
-/// in all releases, which the standard library's hasher does not promise.
+/// FNV-1a with a final mix, so that every input bit affects the high bits. The result is the same
+/// on all machines and in all releases, unlike that of the standard library's hasher.
 struct Hash(u64);
 
 impl Hash {

@@ -11,16 +11,16 @@ use model::rules::{ChainKey, Rule, RulesPatch};
 
 use super::address_of;
 
-/// Maximum number of ops in one stage. A first sync has hundreds of thousands: chunks of this size fit into freed memory, and each
-/// is freed as soon as it is done.
+/// Maximum number of ops in one stage. A first sync has hundreds of thousands of ops. Chunks of
+/// this size fit into freed memory, and each chunk is freed as soon as it is applied.
 const CHUNK: usize = 4_096;
 
-/// Ops by their order (deviation D1). Additions come first: filter state, then the API server's Service, then the others. Deletions
-/// follow in the reverse order.
+/// Ops in their order (deviation D1). Additions come first: filter state, then the API server's
+/// Service, then other Services. Deletions follow in the reverse order.
 pub(super) struct PlanBuilder {
     deletions: bool,
-    /// True if real servers that leave get weight 0. A torn reading does not keep them from it: it may lack entries, but has none
-    /// that does not exist.
+    /// True if leaving real servers get weight 0. A torn reading does not prevent it, since it may
+    /// lack entries but contains no entry that does not exist.
     retirements: bool,
     settings: ChunkedVec,
     device: ChunkedVec,
@@ -33,7 +33,7 @@ pub(super) struct PlanBuilder {
     /// Chains that are emptied before sets are replaced.
     loose: BTreeMap<AddressFamily, RulesPatch>,
     api_server: Additions,
-    /// Addresses of its virtual servers. One may be owned by another Service.
+    /// Addresses of the API server's virtual servers. Another Service may own such an address.
     api_server_at: BTreeSet<IpAddr>,
     additions: Additions,
     del_real_servers: ChunkedVec,
@@ -46,7 +46,7 @@ pub(super) struct PlanBuilder {
     withheld: usize,
 }
 
-/// Ops that commute, in the order in which they were pushed.
+/// Ops that commute, in the order of insertion.
 #[derive(Default)]
 struct ChunkedVec(Vec<Vec<PlannedOp>>);
 
@@ -54,7 +54,7 @@ impl ChunkedVec {
     fn push(&mut self, planned: PlannedOp) {
         match self.0.last_mut() {
             Some(chunk) if chunk.len() < CHUNK => chunk.push(planned),
-            // A second chunk: more are likely to follow.
+            // A second chunk suggests that more ops follow.
             Some(_) => {
                 let mut chunk = Vec::with_capacity(CHUNK);
                 chunk.push(planned);
@@ -77,7 +77,8 @@ struct Additions {
 }
 
 impl PlanBuilder {
-    /// Returns an empty plan. It drops and counts deletions if they are not `allowed` or the reading was `torn`.
+    /// Creates an empty plan. It drops and counts deletions if they are not `allowed` or the
+    /// reading was `torn`.
     pub(super) fn new(allowed: bool, torn: bool) -> Self {
         Self {
             deletions: allowed && !torn,
@@ -143,7 +144,7 @@ impl PlanBuilder {
             Op::DestroySet(_) => &mut self.del_sets,
             Op::AddAddress(_) => &mut additions.addresses,
             Op::AddVirtualServer(_) | Op::SetVirtualServer(_) => &mut additions.virtual_servers,
-            // A server that leaves gets no new connections only once those that replace it are there.
+            // A leaving real server gets weight 0 only after its replacements were added.
             Op::SetRealServer(..) if retires => &mut self.del_real_servers,
             Op::AddRealServer(..) | Op::SetRealServer(..) => &mut additions.real_servers,
             Op::DelRealServer(..) => &mut self.del_real_servers,
@@ -173,7 +174,7 @@ impl PlanBuilder {
         self.loose.get(&family).cloned().unwrap_or_default()
     }
 
-    /// Returns true if the set `name` is created, replaced or destroyed, with all that it holds.
+    /// Returns true if the set `name` is created, replaced or destroyed with all its entries.
     pub(super) fn writes_set(&self, name: &SetName) -> bool {
         self.sets_written.contains(name)
     }

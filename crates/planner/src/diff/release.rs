@@ -1,4 +1,4 @@
-//! Frees the way to the API server (deviation D22).
+//! Restores the route to the API server (deviation D22).
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -29,9 +29,12 @@ pub fn captured_scope(config: &NodeConfig) -> Scope {
     }
 }
 
-/// Returns the addresses on the dummy device that keep the node from its API server: an address of the server that is there for
-/// another reason than being a cluster IP, and the endpoints behind such a cluster IP. An older version binds them for a Service that
-/// asks for one. The node then gets no list, and without a list nothing else is deleted.
+/// Returns the addresses on the dummy device that keep the node from its API server:
+/// - an address of the API server that is bound although it is not a cluster IP
+/// - the endpoints behind an address of the API server that is a cluster IP
+///
+/// An older version bound such an address for a Service that requested it. The node then cannot
+/// complete a list, and without a list nothing else is deleted.
 #[must_use]
 pub fn captured(live: &Snapshot, config: &NodeConfig) -> BTreeSet<IpAddr> {
     let mut captured = BTreeSet::new();
@@ -49,8 +52,8 @@ pub fn captured(live: &Snapshot, config: &NodeConfig) -> BTreeSet<IpAddr> {
     captured
 }
 
-/// Takes the [`captured`] addresses off the dummy device, with the virtual servers at them, within `own`. The next sync brings the sets
-/// in line.
+/// Plans the deletion of the [`captured`] addresses and of the virtual servers at them, within
+/// `own`. The next sync updates the sets.
 #[must_use]
 pub fn release(live: &Snapshot, own: &Ownership, config: &NodeConfig) -> Plan {
     let addresses = captured(live, config);
@@ -74,7 +77,7 @@ fn key(socket: &SocketAddr) -> VirtualServerKey {
     }
 }
 
-/// Returns true if the sets say that the socket is a cluster IP with its port.
+/// Returns true if the sets contain the socket as a cluster IP with its port.
 fn is_cluster_ip(live: &Snapshot, socket: &SocketAddr) -> bool {
     let address = socket.ip().to_canonical();
     let tcp = ipset::Protocol(Protocol::Tcp.number());

@@ -1,4 +1,4 @@
-//! The packet filter's rules of one family.
+//! Compares the rules of one family.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use model::rules::{ChainKey, OURS, Rule, Rules, RulesPatch, Target};
 
 use crate::rules::JUMPS;
 
-/// Returns the patch that turns `live` into `wanted`, and the reason; none where nothing needs to change. Chains in `held` cannot
-/// go, since rules of others go there.
+/// Returns the patch that turns `live` into `wanted` and its reason, or `None` if nothing changes.
+/// Chains in `held` cannot be deleted, since rules of other programs jump to them.
 pub(super) fn compare(
     wanted: Option<&Rules>,
     live: Option<&Rules>,
@@ -26,7 +26,7 @@ pub(super) fn compare(
     };
     for (key, rules) in &wanted.jumps {
         let there = live.jumps.get(key);
-        // The last one first: each is put before what is there.
+        // Jumps are inserted at the start of a chain, so the last one is inserted first.
         let missing = (rules.iter().rev())
             .filter(|rule| !there.is_some_and(|there| there.contains(rule)))
             .map(|rule| (key.clone(), rule.clone()));
@@ -49,7 +49,8 @@ pub(super) fn compare(
     (!patch.is_empty()).then_some((patch, reason))
 }
 
-/// A rule in a built-in chain that kube-proxy or we put there. Others may go to our chains too.
+/// Returns true for a jump that kube-proxy or kube-ipvs inserted into a built-in chain. Other
+/// programs may also jump to our chains.
 fn is_our_jump(key: &ChainKey, rule: &Rule) -> bool {
     (JUMPS.iter()).any(|(table, from, _, to)| {
         key.table == *table
@@ -58,7 +59,7 @@ fn is_our_jump(key: &ChainKey, rule: &Rule) -> bool {
     })
 }
 
-/// Chains that are not wanted and that can go: no rule that stays leads there.
+/// Returns the unwanted chains that can be deleted, because no remaining rule jumps to them.
 fn removable(
     wanted: &Rules,
     live: &Rules,
@@ -73,7 +74,7 @@ fn removable(
         let others = rules.iter().filter(|rule| !is_our_jump(key, rule));
         kept.extend(others.filter_map(|rule| goes_to(key, rule)));
     }
-    // What a chain that stays goes to stays too.
+    // The target of a remaining chain remains too.
     while let Some(key) = kept.pop() {
         if gone.remove(&key) {
             let rules = live.chains.get(&key).into_iter().flatten();
@@ -90,7 +91,7 @@ fn goes_to(from: &ChainKey, rule: &Rule) -> Option<ChainKey> {
     }
 }
 
-/// Of each chain of the patch the first rule that differs.
+/// Returns the first rule that differs in each chain of the patch.
 fn differences(patch: &RulesPatch, live: &Rules) -> Vec<Difference> {
     let text = |rule: Option<&Rule>| rule.map_or_else(|| "none".to_owned(), Rule::to_string);
     let mut differences = Vec::new();

@@ -16,7 +16,7 @@ fn own() -> Ownership {
     Ownership::new(&model::NodeConfig::new("node1"))
 }
 
-/// Service `web` at 10.96.0.1 with endpoints 10.1.0.N.
+/// Returns the tables of Service `web` at 10.96.0.1 with endpoints 10.1.0.N.
 fn web(endpoints: &[&str]) -> Desired {
     let state = cluster(
         vec![service("web", &["10.96.0.1"])],
@@ -45,13 +45,15 @@ fn key(address: [u8; 4], port: u16) -> VirtualServerKey {
     }
 }
 
-/// `expected`: a line for each op, its mark, its words and its reason; stages are apart by `--`. Of the
-/// device, addresses and the IPVS table alone: what stands beside them has its own tests.
+/// Checks the ops for the device, addresses and the IPVS table. Other ops have their own tests.
+///
+/// `expected` contains a line for each op with its sign, its text and its reason. Stages are
+/// separated by `--`.
 fn check(plan: &Plan, expected: &[&str]) {
     check_ops(plan, |op| !is_filter_state(op), expected);
 }
 
-/// As [`check`], of the ops that are `admitted`.
+/// Checks the ops that `admitted` selects, as [`check`] does.
 fn check_ops(plan: &Plan, admitted: impl Fn(&Op) -> bool, expected: &[&str]) {
     let mut lines = Vec::new();
     for stage in &plan.stages {
@@ -107,7 +109,7 @@ fn filter_state_comes_first() {
 }
 
 #[test]
-fn deletions_go_the_other_way_round_and_leave_the_device() {
+fn deletions_are_in_reverse_order_and_keep_the_device() {
     let before = web(&["10.1.0.1"]);
     check(
         &diff(&Desired::default(), &live(&before), &own()),
@@ -153,7 +155,7 @@ fn the_api_server_comes_before_all_others() {
 
 /// A load balancer of the API server's Service has the cluster IP of another Service.
 #[test]
-fn the_api_server_does_not_come_before_its_addresses() {
+fn addresses_precede_the_api_servers_virtual_servers() {
     let mut kubernetes = service("kubernetes", &["10.96.0.1"]);
     kubernetes.kind = model::cluster::ServiceKind::LoadBalancer;
     kubernetes.load_balancer_ips = vec![model::cluster::Parsed::Valid([10, 96, 0, 9].into())];
@@ -172,7 +174,7 @@ fn the_api_server_does_not_come_before_its_addresses() {
 }
 
 #[test]
-fn settings_that_differ_are_named() {
+fn differing_fields_are_named() {
     let desired = web(&["10.1.0.1"]);
     let mut snapshot = live(&desired);
     let entry = snapshot
@@ -180,7 +182,7 @@ fn settings_that_differ_are_named() {
         .virtual_servers
         .values_mut()
         .next()
-        .expect("one");
+        .expect("one real server");
     let entry = std::sync::Arc::make_mut(entry);
     entry.server.scheduler = ipvs::Scheduler("wrr".into());
     let (_, real) = entry.real_servers.iter_mut().next().expect("one");
@@ -220,7 +222,8 @@ fn a_service_that_needs_a_foreign_key_is_left_out() {
     );
 }
 
-/// Binding the address for one port would make the foreign server at the other look like ours.
+/// Binding the address for one port would make the foreign virtual server at the other port look
+/// like ours.
 #[test]
 fn a_foreign_server_at_another_port_keeps_the_address_unbound() {
     let desired = web(&["10.1.0.1"]);
@@ -234,7 +237,7 @@ fn a_foreign_server_at_another_port_keeps_the_address_unbound() {
 }
 
 #[test]
-fn what_this_process_wrote_is_ours_without_its_address() {
+fn recorded_virtual_servers_are_ours_without_their_address() {
     let desired = web(&["10.1.0.1"]);
     let mut snapshot = live(&desired);
     snapshot.tables.addresses.clear();
@@ -295,7 +298,8 @@ fn cleanup_ends_with_the_device() {
     );
 }
 
-/// The sets say whose it is where nobody remembers: after a restart, and after kube-proxy.
+/// The sets mark virtual servers that this process has not recorded: after a restart, and after
+/// kube-proxy.
 #[test]
 fn what_the_sets_hold_is_ours_without_its_address() {
     let desired = web(&["10.1.0.1"]);
@@ -329,13 +333,14 @@ fn every_node_adds_real_servers_in_an_order_of_its_own() {
     assert!(distinct.len() > 15, "only {} orders", distinct.len());
 }
 
-/// Checks the fate of the real server 10.1.0.2 that leaves `web` with this weight and these connections.
-fn check_farewell(weight: u32, connections: (u32, u32), expected: &[&str]) {
+/// Checks the plan for the real server 10.1.0.2 that leaves `web` with this weight and these
+/// connections.
+fn check_drain(weight: u32, connections: (u32, u32), expected: &[&str]) {
     let mut live = live(&web(&["10.1.0.1", "10.1.0.2"]));
     let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
     let (_, real) = (Arc::make_mut(entry).real_servers.iter_mut())
         .find(|(key, _)| key.address == IpAddr::from([10, 1, 0, 2]))
-        .expect("it is there");
+        .expect("the real server exists");
     real.weight = weight;
     let connections = Connections {
         active: connections.0,
@@ -353,21 +358,22 @@ fn check_farewell(weight: u32, connections: (u32, u32), expected: &[&str]) {
 #[test]
 fn a_real_server_that_leaves_drains_while_it_has_connections() {
     let drains = "change real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service, its connections drain";
-    check_farewell(1, (1, 0), &[drains]);
-    check_farewell(1, (0, 1), &[drains]);
-    check_farewell(0, (0, 1), &[]);
-    check_farewell(
+    check_drain(1, (1, 0), &[drains]);
+    check_drain(1, (0, 1), &[drains]);
+    check_drain(0, (0, 1), &[]);
+    check_drain(
         0,
         (0, 0),
         &[
             "delete real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service, its connections are gone",
         ],
     );
-    // A connection may begin between a reading and a deletion.
-    check_farewell(1, (0, 0), &[drains]);
+    // A connection may start between a reading and a deletion.
+    check_drain(1, (0, 0), &[drains]);
 }
 
-/// Service `web` with UDP; 10.1.0.1 is ready, and 10.1.0.2 as `second` says, if it is there.
+/// Returns the tables of Service `web` with UDP. The endpoint 10.1.0.1 is ready; `second`, if
+/// present, is 10.1.0.2.
 fn udp(second: Option<Endpoint>) -> Desired {
     let mut service = service("web", &["10.96.0.1"]);
     service.ports = vec![port("http", 80, Protocol::Udp)];
@@ -397,7 +403,7 @@ fn a_udp_server_drains_while_its_endpoint_terminates_and_serves() {
         let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
         let (_, real) = (Arc::make_mut(entry).real_servers.iter_mut())
             .next_back()
-            .expect("two");
+            .expect("two real servers");
         real.weight = weight;
         let connections = Connections {
             inactive: flows,
@@ -425,7 +431,7 @@ fn a_udp_server_drains_while_its_endpoint_terminates_and_serves() {
     }
 }
 
-/// No real server changes, and the virtual server is compared all the same.
+/// No real server changes, but the virtual server is compared.
 #[test]
 fn an_endpoint_that_stops_serving_touches_its_udp_virtual_servers() {
     let state = |second| {
@@ -491,7 +497,7 @@ fn an_endpoint_that_comes_back_has_its_weight_again() {
         .virtual_servers
         .values_mut()
         .next()
-        .expect("one");
+        .expect("one real server");
     for (_, real) in Arc::make_mut(entry).real_servers.iter_mut() {
         real.weight = 0;
     }
@@ -505,9 +511,9 @@ fn an_endpoint_that_comes_back_has_its_weight_again() {
     );
 }
 
-/// A part of a large Service may go before the rest of it.
+/// One part of a large Service may be deleted before the rest.
 #[test]
-fn an_address_goes_with_the_last_virtual_server_that_is_ours_by_it() {
+fn an_address_is_deleted_with_the_last_virtual_server_that_it_marks() {
     let mut live = live(&web(&[]));
     let first = key([10, 96, 0, 1], 80);
     let last = key([10, 96, 0, 1], 81);

@@ -12,7 +12,7 @@ use super::harmful_rules;
 use crate::rules::{LocalTraffic, NodePortPlaces, rules};
 use crate::testing::config;
 
-/// A cluster IP, a load balancer, a node port, and a foreign virtual server.
+/// A cluster IP, a load balancer, a node port and a foreign virtual server.
 const TABLES: &str = "# ipvs\n-A -t 10.96.0.30:80 -s rr\n-A -u 10.96.0.10:53 -s rr\n-A -t 192.0.2.11:30080 -s rr\n\
      -A -t 192.0.2.11:443 -s rr\n-A -t 198.51.100.50:80 -s rr\n\
      # ipset\ncreate KUBE-CLUSTER-IP hash:ip,port family inet\nadd KUBE-CLUSTER-IP 10.96.0.30,tcp:80\n\
@@ -77,7 +77,7 @@ fn a_policy_is_named_once_and_with_the_setting() {
 }
 
 #[test]
-fn with_the_setting_a_rule_before_ours_is_named() {
+fn a_rule_before_ours_is_named_despite_the_setting() {
     let before = "*filter\n:INPUT ACCEPT [0:0]\n:KUBE-NODE-PORT - [0:0]\n-A INPUT -p udp -j DROP\n\
          -A INPUT -j KUBE-NODE-PORT\nCOMMIT\n";
     check(
@@ -92,7 +92,7 @@ fn with_the_setting_a_rule_before_ours_is_named() {
 }
 
 #[test]
-fn an_earlier_rule_that_accepts_some_makes_it_information() {
+fn an_earlier_accepting_rule_lowers_the_severity() {
     let saved = DROP.replace("-i lo", "-i cni0");
     check(
         &saved,
@@ -105,15 +105,16 @@ fn an_earlier_rule_that_accepts_some_makes_it_information() {
     );
 }
 
-/// Packets that the administrator's rules accept raise no finding, and neither does a foreign virtual server.
+/// Packets that the administrator's rules accept raise no finding, nor do packets to a foreign
+/// virtual server.
 #[test]
-fn what_other_rules_accept_is_no_finding() {
+fn accepted_packets_raise_no_finding() {
     let rest = "-A INPUT -d 10.96.0.0/12 -j ACCEPT\n-A INPUT -d 198.51.100.50/32 -j ACCEPT\n\
          -A INPUT -p tcp -m tcp --dport 30000:32767 -j ACCEPT\nCOMMIT\n";
     check(&DROP.replace("COMMIT\n", rest), false, &[]);
 }
 
-/// nodelocaldns, which has the address of the cluster DNS.
+/// node-local-dns has the address of the cluster DNS and disables tracking for it.
 #[test]
 fn a_rule_against_tracking_of_a_virtual_address_is_named() {
     let saved = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n\
@@ -133,7 +134,7 @@ fn a_rule_against_tracking_of_a_virtual_address_is_named() {
 }
 
 #[test]
-fn findings_have_a_limit() {
+fn findings_are_limited() {
     let rules: String = (0..20)
         .map(|port| {
             format!(

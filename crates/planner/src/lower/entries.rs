@@ -1,4 +1,5 @@
-//! Entries of sets by which the packet filter knows a frontend: those of `syncProxyRules` (pkg/proxy/ipvs/proxier.go, 1.34).
+//! Set entries by which the rules match a frontend, as `syncProxyRules` writes them
+//! (pkg/proxy/ipvs/proxier.go, 1.34).
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ pub(crate) struct SetEntry {
     pub(crate) entry: Entry,
 }
 
-/// The entries that `frontend` needs.
+/// Returns the entries that `frontend` needs.
 pub(super) fn of(frontend: &Frontend) -> Vec<SetEntry> {
     let local = frontend.policy == TrafficPolicy::Local;
     let sites = Site {
@@ -43,7 +44,7 @@ pub(super) fn of(frontend: &Frontend) -> Vec<SetEntry> {
     .entries
 }
 
-/// The entry for an endpoint that reaches itself through a Service.
+/// Returns the entry for an endpoint that connects to itself through a Service.
 pub(crate) fn loop_back(endpoint: LocalEndpoint) -> SetEntry {
     let LocalEndpoint { backend, protocol } = endpoint;
     let (address, port) = (backend.address, backend.port.get());
@@ -54,7 +55,7 @@ pub(crate) fn loop_back(endpoint: LocalEndpoint) -> SetEntry {
     }
 }
 
-/// The entries, one in each family of the Service, for a port at which load balancers ask.
+/// Returns the entries for the health-check node port of a Service, one per family.
 pub(crate) fn health_check(check: &HealthCheck) -> impl Iterator<Item = SetEntry> {
     check.families.iter().map(|family| SetEntry {
         kind: SetKind::HealthCheckNodePort,
@@ -69,7 +70,7 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// `ip,proto:port`, where `wanted`.
+    /// Adds an entry `ip,proto:port` if `wanted` is true.
     fn address(self, kind: SetKind, wanted: bool) -> Self {
         let Frontend { address, port, .. } = *self.frontend;
         if wanted {
@@ -80,7 +81,8 @@ impl Site<'_> {
         }
     }
 
-    /// Adds the clients that may connect. A frontend with ranges is in the first set, however many ranges are left.
+    /// Adds the clients that may connect. A frontend with ranges is always in the first set, even
+    /// if no range is valid.
     fn sources(self) -> Self {
         let Sources::Only { ranges, node } = &self.frontend.sources else {
             return self;
@@ -93,7 +95,7 @@ impl Site<'_> {
             site = site.add(SetKind::LoadBalancerSourceCidr, entry);
         }
         if *node {
-            // A packet from the node itself has the virtual address as its source, too.
+            // A packet of the node itself also has the virtual address as its source.
             let entry = Entry::IpPortIp(address, protocol, port, address);
             site = site.add(SetKind::LoadBalancerSourceIp, entry);
         }

@@ -10,7 +10,7 @@ use super::{NodeChange, NodeContext};
 use crate::rules::{LocalTraffic, NodePortPlaces};
 use crate::testing::config;
 
-/// lo, and eth0 with two addresses of each family, of which one is link-local.
+/// Returns lo, and eth0 with two addresses of each family, one of them link-local.
 fn interfaces() -> NodeState {
     let interface = |name: &str, addresses: &[&str]| Interface {
         name: name.into(),
@@ -128,7 +128,7 @@ fn the_primary_address_is_the_nodes_first_of_its_family() {
 }
 
 #[test]
-fn a_node_that_is_gone_keeps_what_was_known() {
+fn a_deleted_node_keeps_its_properties() {
     let config = config();
     let mut view = view(&config, vec![node("node1", &["192.0.2.1"])]);
     let before = view.clone();
@@ -154,7 +154,7 @@ fn check_node_change(nodes: Vec<Node>, expected: &NodeChange) {
 }
 
 #[test]
-fn an_address_of_another_node_concerns_the_services_at_it_alone() {
+fn an_address_of_another_node_affects_only_services_at_it() {
     let own = || node("node1", &["192.0.2.1"]);
     check_node_change(vec![own()], &NodeChange::default());
     check_node_change(
@@ -193,7 +193,7 @@ fn check_interface_change(address: &str, node_ports: NodePortAddresses, moves_no
 }
 
 #[test]
-fn an_address_of_an_interface_concerns_node_ports_where_it_serves_them() {
+fn an_interface_address_affects_node_ports_that_it_serves() {
     check_interface_change("fe80::2/64", within(&[]), false);
     check_interface_change("192.0.2.9/24", primary_and(&[]), false);
     check_interface_change("192.0.2.9/24", within(&[]), true);
@@ -230,7 +230,7 @@ fn local_traffic_is_known_by_each_mode() {
 }
 
 #[test]
-fn a_node_that_nobody_knows_is_said() {
+fn an_unknown_node_has_a_finding() {
     let config = config();
     let mut cluster = ClusterState::default();
     assert_eq!(NodeContext::default().findings(&cluster, &config), []);
@@ -245,9 +245,9 @@ fn a_node_that_nobody_knows_is_said() {
     );
 }
 
-/// The places at which node ports are accepted have every address at which they are served.
+/// The accepted places include every address at which node ports are served.
 #[test]
-fn node_ports_are_accepted_at_every_address_at_which_they_are_served() {
+fn node_ports_are_accepted_where_they_are_served() {
     let places = |addresses: NodePortAddresses, accepts| {
         let mut config = config();
         config.node_port_addresses = addresses;

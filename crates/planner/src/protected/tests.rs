@@ -1,4 +1,5 @@
-//! Protection of addresses and ports from a cluster to the tables: no trace of a refused address is in them.
+//! Protection of addresses and ports, from the cluster to the tables. A refused address does not
+//! appear in the tables.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -11,7 +12,7 @@ use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectKin
 use crate::testing::{cluster, compile, config, endpoint, is_mistake, port, service, slice};
 use crate::{Compiler, Ownership, diff};
 
-/// `default/kubernetes` with endpoints that listen on 6443.
+/// Returns `default/kubernetes` with endpoints that listen on 6443.
 fn kubernetes(endpoints: &[&str]) -> (Service, Vec<EndpointSlice>) {
     let mut kubernetes = service("kubernetes", &["10.96.0.1", "fd00:96::1"]);
     kubernetes.ports = vec![port("http", 443, Protocol::Tcp)];
@@ -27,7 +28,7 @@ fn ip(text: &str) -> Parsed<std::net::IpAddr> {
     Parsed::Valid(text.parse().expect("an address"))
 }
 
-/// A load balancer `NAME` that asks for `address` by each kind of address.
+/// Returns load balancers `NAME` that request `address`, one for each kind of address.
 fn greedy(name: &str, address: &str) -> [(&'static str, Service); 3] {
     let plain = || Service {
         kind: ServiceKind::LoadBalancer,
@@ -56,12 +57,12 @@ fn with(objects: &(Service, Vec<EndpointSlice>), others: &[Service]) -> ClusterS
     cluster(services.collect(), slices)
 }
 
-/// Checks that no line of the tables names `address`, and that a finding names the field.
+/// Checks that no line of the tables contains `address`, and that a finding names the field.
 #[track_caller]
 fn check_refused(state: &ClusterState, config: &NodeConfig, address: &str, field: &str) {
     let (desired, findings) = crate::compile(state, &NodeState::default(), config);
     let text = model::text::print(&desired.tables);
-    // Real servers of the API server's own Service have it.
+    // Real servers of the API server's own Service have the address.
     let lines: Vec<&str> = (text.lines())
         .filter(|line| !line.starts_with("-a "))
         .filter(|line| {
@@ -116,7 +117,7 @@ fn an_endpoint_of_the_api_server_is_served_by_no_service() {
 }
 
 #[test]
-fn a_cluster_ip_of_the_api_server_is_served_by_its_service_alone() {
+fn a_cluster_ip_of_the_api_server_is_served_only_by_its_service() {
     let mut config = config();
     config.api_server = ["10.96.0.1:443".parse().expect("a socket")].into();
     let (_, greedy) = greedy("greedy", "10.96.0.1")[1].clone();
@@ -131,7 +132,8 @@ fn a_cluster_ip_of_the_api_server_is_served_by_its_service_alone() {
     assert_eq!(findings.iter().filter(|one| is_mistake(one)).count(), 1);
 }
 
-/// Endpoints come and go: each change gives the tables of a full compilation, and touches no Service but those at the address.
+/// Each change of endpoints gives the tables of a full compilation, and affects only Services at
+/// the address.
 #[test]
 fn a_change_of_endpoints_concerns_the_services_at_the_address_alone() {
     for (_, greedy) in greedy("greedy", "192.0.2.21") {
@@ -160,7 +162,7 @@ fn a_change_of_endpoints_concerns_the_services_at_the_address_alone() {
     }
 }
 
-/// A node with the address 192.0.2.1 on an interface.
+/// Returns a node with the address 192.0.2.1 on an interface.
 fn node() -> NodeState {
     NodeState {
         interfaces: vec![Interface {
@@ -171,7 +173,8 @@ fn node() -> NodeState {
     }
 }
 
-/// A Service with these ports and node ports at the node's address 192.0.2.1 and at 203.0.113.9.
+/// Returns a Service with these ports and node ports at the node's address 192.0.2.1 and at
+/// 203.0.113.9.
 fn at_the_node(ports: &[u16], node_ports: &[u16]) -> Service {
     let mut greedy = service("greedy", &["10.96.0.9"]);
     greedy.external_ips = vec![ip("192.0.2.1"), ip("203.0.113.9")];
@@ -188,7 +191,8 @@ fn at_the_node(ports: &[u16], node_ports: &[u16]) -> Service {
     greedy
 }
 
-/// `served`: virtual servers at the node's address. `findings`: the field and the problem of each, besides KIV0107.
+/// Checks the virtual servers at the node's address, and the field and problem of each finding
+/// except KIV0107.
 #[track_caller]
 fn check_ports(state: &ClusterState, config: &NodeConfig, served: &[&str], findings: &[&str]) {
     let (desired, found) = crate::compile(state, &node(), config);
@@ -238,7 +242,7 @@ fn ports_that_the_node_needs_are_refused_at_its_addresses_alone() {
 }
 
 #[test]
-fn node_ports_that_the_node_needs_are_refused() {
+fn protected_node_ports_are_refused() {
     let state = cluster(vec![at_the_node(&[], &[10250, 30080])], Vec::new());
     check_ports(
         &state,
@@ -248,7 +252,8 @@ fn node_ports_that_the_node_needs_are_refused() {
     );
 }
 
-/// On a node of the control plane the address is not bound: the API server keeps its port, a Service gets the others.
+/// On a control-plane node the address is not bound. The API server keeps its port, and a Service
+/// gets the others.
 #[test]
 fn the_api_server_on_this_node_keeps_its_port() {
     let (kubernetes, slices) = kubernetes(&["192.0.2.1"]);
@@ -281,7 +286,7 @@ fn the_api_server_on_this_node_keeps_its_port() {
     assert!(!full(&state).tables.virtual_servers.is_empty());
 }
 
-/// A load balancer that asks this node at `port` for its endpoints.
+/// Returns a load balancer with the health-check node port `port`.
 fn with_health_check(port: u16) -> Service {
     Service {
         kind: ServiceKind::LoadBalancer,
@@ -291,7 +296,8 @@ fn with_health_check(port: u16) -> Service {
     }
 }
 
-/// `user`: the program that keeps `port`, or none if load balancers are answered there.
+/// Checks the health-check node port `port`. `user` is the program that keeps it; `None` if it is
+/// answered.
 #[track_caller]
 fn check_health_port(state: &ClusterState, config: &NodeConfig, port: u16, user: Option<&str>) {
     let (desired, found) = crate::compile(state, &node(), config);
@@ -336,9 +342,9 @@ fn a_health_check_port_that_the_node_needs_is_refused() {
     }
 }
 
-/// The API server may come to this node, and go, while the Service stays as it is.
+/// The API server may move to this node or away while the Service stays unchanged.
 #[test]
-fn a_health_check_port_follows_what_the_node_needs() {
+fn a_health_check_port_follows_the_protected_ports() {
     let (kubernetes, slices) = kubernetes(&["192.0.2.1"]);
     let mut state = cluster(vec![kubernetes, with_health_check(6443)], Vec::new());
     let mut compiler = Compiler::new(config());
@@ -355,7 +361,8 @@ fn a_health_check_port_follows_what_the_node_needs() {
     }
 }
 
-/// A version without protection bound the address. The first sync after the restart takes all of it off.
+/// A version without protection bound the address. The first sync after the restart removes it
+/// completely.
 #[test]
 fn a_restart_takes_off_what_an_older_version_bound() {
     let (_, greedy) = greedy("greedy", "192.0.2.100")[1].clone();
@@ -379,7 +386,7 @@ fn a_restart_takes_off_what_an_older_version_bound() {
         plan.ops().map(|planned| planned.op.to_string()).collect()
     };
     assert_eq!(ops(&state), expected);
-    // Whether the Service still exists or is gone.
+    // The Service still exists, or it was deleted.
     let name = ObjectName::new("default", "greedy");
     state.absorb(ClusterEvent::Delete(ObjectKind::Service, name));
     let gone = ops(&state);

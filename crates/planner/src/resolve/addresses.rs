@@ -1,4 +1,4 @@
-//! The addresses of a Service.
+//! Resolves the addresses of a Service.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,18 +13,18 @@ use super::limits::outside_addresses;
 use crate::node_context::NodeContext;
 use crate::protected::NodeResource;
 
-/// The addresses at which a Service is served, node ports apart.
+/// Addresses at which a Service is served, except those of node ports.
 #[derive(Debug)]
 pub(super) struct Addresses {
     families: BTreeSet<AddressFamily>,
-    /// By kind; whether the address is to be made this node's own.
+    /// Address by kind. The value is true if the address is bound to the dummy device.
     sites: BTreeMap<(FrontendKind, IpAddr), bool>,
-    /// Addresses of the API server that it asks for.
+    /// Requested addresses that belong to the API server.
     refused: BTreeSet<NodeResource>,
 }
 
 impl Addresses {
-    /// The addresses of `service`, each once in each kind.
+    /// Returns the addresses of `service`, each once per kind.
     pub(super) fn of(
         service: &Service,
         node: &NodeContext,
@@ -51,13 +51,13 @@ impl Addresses {
         }
     }
 
-    /// The families that the Service has cluster IPs of; it has no addresses of another, as in
-    /// `newBaseServiceInfo` (pkg/proxy/serviceport.go, 1.34).
+    /// Returns the families of the cluster IPs. The Service has no addresses of another family, as
+    /// in `newBaseServiceInfo` (pkg/proxy/serviceport.go, 1.34).
     pub(super) fn families(&self) -> impl Iterator<Item = AddressFamily> {
         self.families.iter().copied()
     }
 
-    /// Returns the addresses that the Service asks for and does not get, since they are the API server's.
+    /// Returns the requested addresses that are refused because they belong to the API server.
     pub(super) fn refused(&self) -> &BTreeSet<NodeResource> {
         &self.refused
     }
@@ -70,7 +70,7 @@ impl Addresses {
             .map(|(_, address)| *address)
     }
 
-    /// Kind, address, and whether to bind it, of all addresses of `family`.
+    /// Returns the kind of each address of `family`, the address, and true if it is bound.
     pub(super) fn all(
         &self,
         family: AddressFamily,
@@ -80,7 +80,7 @@ impl Addresses {
             .filter(move |(_, address, _)| AddressFamily::of(*address) == family)
     }
 
-    /// Says so where a Service with node ports finds no address for them.
+    /// Adds a finding for each family in which a Service with node ports has no address for them.
     pub(super) fn check_node_ports(
         &self,
         service: &Service,
@@ -101,7 +101,7 @@ impl Addresses {
     }
 }
 
-/// Returns the name of `family`.
+/// Returns the display name of `family`.
 pub(super) fn text(family: AddressFamily) -> &'static str {
     match family {
         AddressFamily::Ipv4 => "IPv4",
@@ -145,66 +145,68 @@ impl Gather<'_> {
             };
             if let Some(why) = refused {
                 let problem = format!("{address} is {why}");
-                self.complain(Code::ExternalIpNotAllowed, path, problem, NOT_SERVED);
+                self.report(Code::ExternalIpNotAllowed, path, problem, NOT_SERVED);
             } else {
-                self.foreign(FrontendKind::ExternalIp, path, address);
+                self.add_outside_address(FrontendKind::ExternalIp, path, address);
             }
         }
     }
 
     fn load_balancer_ips(&mut self, addresses: &[Parsed<IpAddr>]) {
-        // Without a place in the list: entries without an address, or of another ipMode, are not here.
+        // The path has no index, because entries without an address or with another ipMode are not
+        // in this list.
         let path = |_| "status.loadBalancer.ingress[].ip".to_owned();
         for (path, address) in self.usable(path, addresses) {
-            self.foreign(FrontendKind::LoadBalancerIp, path, address);
+            self.add_outside_address(FrontendKind::LoadBalancerIp, path, address);
         }
     }
 
-    /// An address that comes from outside the cluster: not one that belongs to a node (deviation D8).
-    fn foreign(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
+    /// Adds an address from outside the cluster, unless it belongs to a node (deviation D8).
+    fn add_outside_address(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
         let family = AddressFamily::of(address);
         if !self.families.contains(&family) {
             let family = text(family);
             let problem =
                 format!("{address} is {family}, and the Service has no {family} cluster IP");
-            self.complain(Code::OtherFamilyAddress, path, problem, NOT_SERVED);
+            self.report(Code::OtherFamilyAddress, path, problem, NOT_SERVED);
         } else if self.node.is_own(address) {
             let problem = format!("{address} is an address of this node");
             let consequence = "it is served, and not bound to kube-ipvs0";
-            self.complain(Code::OwnAddress, path, problem, consequence);
+            self.report(Code::OwnAddress, path, problem, consequence);
             self.sites.insert((kind, address), false);
         } else if let Some(name) = self.node.other_nodes.get(&address) {
             let problem = format!("{address} is an address of Node {name}");
             let code = match kind {
-                // Those who hand out nodes' addresses hand out all of them.
+                // A load balancer that publishes node addresses publishes those of all nodes.
                 FrontendKind::LoadBalancerIp => Code::OtherNodesBalancer,
                 _ => Code::OtherNodesAddress,
             };
-            self.complain(code, path, problem, NOT_SERVED);
+            self.report(code, path, problem, NOT_SERVED);
         } else if let Some(network) =
             (self.config.protected_cidrs.iter()).find(|network| network.contains(address))
         {
             let problem = format!("{address} is in the protected network {network}");
-            self.complain(Code::ProtectedAddress, path, problem, NOT_SERVED);
+            self.report(Code::ProtectedAddress, path, problem, NOT_SERVED);
         } else {
             self.bind(kind, path, address);
         }
     }
 
-    /// Serves `address` on the dummy device, unless it is the API server's (deviation D22). Every address that is bound comes by here.
+    /// Serves `address` on the dummy device, unless it belongs to the API server (deviation D22).
+    /// Every bound address passes through this function.
     fn bind(&mut self, kind: FrontendKind, path: String, address: IpAddr) {
         let protected = &self.node.protected.addresses;
         if protected.contains(&address) && !self.service.name.is_api_server() {
             let problem = format!("{address} is an address of the API server");
             let consequence = format!("{NOT_SERVED}; choose another one");
-            self.complain(Code::ApiServerAddress, path, problem, &consequence);
+            self.report(Code::ApiServerAddress, path, problem, &consequence);
             self.refused.insert(NodeResource::Address(address));
         } else {
             self.sites.insert((kind, address), true);
         }
     }
 
-    /// The addresses that can be served at all, each with its field.
+    /// Returns the addresses that can be served, each with its field.
     fn usable(
         &mut self,
         path: impl Fn(usize) -> String,
@@ -213,7 +215,7 @@ impl Gather<'_> {
         let mut usable = Vec::new();
         for (index, address) in addresses.iter().enumerate() {
             let problem = match address.as_result() {
-                Ok(address) => match never_virtual(*address) {
+                Ok(address) => match reserved_kind(*address) {
                     None => {
                         usable.push((path(index), *address));
                         continue;
@@ -222,7 +224,7 @@ impl Gather<'_> {
                 },
                 Err(text) => format!("`{text}` is not an IP address"),
             };
-            self.complain(
+            self.report(
                 Code::InvalidServiceAddress,
                 path(index),
                 problem,
@@ -232,7 +234,7 @@ impl Gather<'_> {
         usable
     }
 
-    fn complain(&mut self, code: Code, field: String, problem: String, consequence: &str) {
+    fn report(&mut self, code: Code, field: String, problem: String, consequence: &str) {
         self.findings.push(Finding {
             code,
             kind: "Service",
@@ -246,8 +248,9 @@ impl Gather<'_> {
 
 const NOT_SERVED: &str = "this address is not served";
 
-/// Why an address can be no Service's: on the dummy device it would take the node apart.
-fn never_virtual(address: IpAddr) -> Option<&'static str> {
+/// Returns the reason why no Service can have an address. On the dummy device it would break the
+/// node's networking.
+fn reserved_kind(address: IpAddr) -> Option<&'static str> {
     if address.is_unspecified() {
         Some("the unspecified address")
     } else if address.is_loopback() {

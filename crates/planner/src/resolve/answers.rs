@@ -1,4 +1,4 @@
-//! Findings that say why a Service does not answer, though nothing in it is wrong.
+//! Findings that explain why a valid Service does not answer.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,10 @@ use super::ports::UsablePort;
 /// Maximum number of ports of slices that a finding names.
 const MAX_NAMES: usize = 5;
 
-/// Adds the first reason that holds: no slice, no ready endpoint, or in a family no endpoint or no port of that name.
+/// Adds a finding for the first reason that applies:
+/// 1. The Service has no slice.
+/// 2. No endpoint is ready.
+/// 3. A family has no endpoint, or no slice has a port of that name.
 pub(super) fn check(
     service: &Service,
     slices: &[EndpointSlice],
@@ -21,7 +24,7 @@ pub(super) fn check(
     addresses: &Addresses,
     findings: &mut Vec<Finding>,
 ) {
-    let mut say = |code, field: &str, problem: String, consequence: &str| {
+    let mut report = |code, field: &str, problem: String, consequence: &str| {
         findings.push(Finding {
             code,
             kind: "Service",
@@ -37,13 +40,13 @@ pub(super) fn check(
             false => "connections are refused until one is written, as the Service has no selector",
         };
         let problem = "no EndpointSlice names it in the label kubernetes.io/service-name";
-        return say(Code::NoSlices, "spec.selector", problem.to_owned(), advice);
+        return report(Code::NoSlices, "spec.selector", problem.to_owned(), advice);
     }
     let usable: Vec<&EndpointSlice> = (slices.iter())
         .filter(|slice| slice.family.is_some())
         .collect();
     if usable.is_empty() {
-        // Each has a finding of its own.
+        // Each of them has its own finding.
         return;
     }
     let states = States::of(&usable);
@@ -52,7 +55,7 @@ pub(super) fn check(
             0 => "connections are refused until one is ready",
             _ => "those that terminate and still serve are used",
         };
-        return say(
+        return report(
             Code::NoReadyEndpoint,
             "spec.selector",
             states.problem(),
@@ -67,7 +70,7 @@ pub(super) fn check(
         if with_endpoints.is_empty() {
             let problem = format!("it has endpoints, and none of {}", text(family));
             let consequence = format!("connections by {} are refused", text(family));
-            say(
+            report(
                 Code::NoEndpointOfFamily,
                 "spec.ipFamilies",
                 problem,
@@ -81,11 +84,11 @@ pub(super) fn check(
                 let field = format!("spec.ports[{}].name", port.index);
                 let problem = format!(
                     "no slice with endpoints has a port {} of {}; {}",
-                    called(&port.name),
+                    name_text(&port.name),
                     port.protocol,
                     offered(&with_endpoints, family)
                 );
-                say(
+                report(
                     Code::PortNotOffered,
                     &field,
                     problem,
@@ -96,15 +99,15 @@ pub(super) fn check(
     }
 }
 
-/// The ports of `slices`, in words.
+/// Describes the ports of `slices` in a sentence.
 fn offered(slices: &[&EndpointSlice], family: AddressFamily) -> String {
     let ports: BTreeSet<String> = (slices.iter())
         .flat_map(|slice| &slice.ports)
         .map(|port| {
             let name = port.name.as_deref().unwrap_or_default();
             match port.protocol.as_result() {
-                Ok(protocol) => format!("{} of {protocol}", called(name)),
-                Err(text) => format!("{} of `{text}`", called(name)),
+                Ok(protocol) => format!("{} of {protocol}", name_text(name)),
+                Err(text) => format!("{} of `{text}`", name_text(name)),
             }
         })
         .collect();
@@ -119,21 +122,21 @@ fn offered(slices: &[&EndpointSlice], family: AddressFamily) -> String {
     format!("there is one {}{more}", named.join(", one "))
 }
 
-fn called(name: &str) -> String {
+fn name_text(name: &str) -> String {
     match name {
         "" => "without a name".to_owned(),
         name => format!("named `{name}`"),
     }
 }
 
-/// Numbers of endpoints by their conditions.
+/// Number of endpoints by condition.
 #[derive(Default)]
 struct States {
     ready: usize,
     not_ready: usize,
     /// Endpoints that terminate and still serve.
     last_resort: usize,
-    /// Endpoints that terminate and do not serve any more.
+    /// Endpoints that terminate and no longer serve.
     gone: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The choice of endpoints for one Service port.
+//! Chooses the endpoints of one Service port.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,7 +14,8 @@ use model::names::Name;
 use super::ports::UsablePort;
 use super::slices::usable_address;
 
-/// Returns a number of endpoints that is not exceeded by those that serve `port` in `family`, without a look at each.
+/// Returns an upper bound of the number of endpoints that serve `port` in `family`, without reading
+/// each of them.
 pub(super) fn offered(slices: &[EndpointSlice], port: &UsablePort, family: AddressFamily) -> usize {
     (slices.iter())
         .filter(|slice| slice.family == Some(family))
@@ -33,7 +34,7 @@ pub(super) fn numbers(
         .filter_map(|offered| offered.port)
 }
 
-/// Every endpoint that could serve one Service port in one family.
+/// All endpoints that could serve one Service port in one family.
 pub(super) struct Candidates<'a> {
     endpoints: BTreeMap<Backend, Candidate<'a>>,
 }
@@ -45,10 +46,16 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Rank among the entries of one address and port: the greatest counts. An address is in two entries where its endpoint moves from
-    /// one slice to another, or where a pod has taken it over from one that terminates; the latter may be on another node (k/k#135266).
-    /// So readiness decides first, and whether the entry is on this node only among equals. Its content settles the rest, so that the
-    /// order of slices does not matter.
+    /// Returns the rank among the entries of one address and port. The entry with the greatest rank
+    /// is used.
+    ///
+    /// An address has two entries in two cases:
+    /// - Its endpoint moves from one slice to another.
+    /// - A pod took the address over from a terminating pod, which may be on another node
+    ///   (k/k#135266).
+    ///
+    /// Readiness decides first. Among equals, an entry on this node precedes others. The content of
+    /// the endpoint decides the rest, so that the order of slices does not matter.
     fn rank(&self) -> (bool, bool, bool, &Endpoint) {
         let Endpoint {
             ready, terminating, ..
@@ -56,14 +63,16 @@ impl Candidate<'_> {
         (ready, !terminating, self.local, self.endpoint)
     }
 
-    /// Takes connections although it is going away: better than none (KEP-1669).
+    /// Returns true if the endpoint terminates and still serves, so that it is used if no endpoint
+    /// is ready (KEP-1669).
     fn is_last_resort(&self) -> bool {
         self.endpoint.serving && self.endpoint.terminating
     }
 }
 
 impl<'a> Candidates<'a> {
-    /// Endpoints of all `slices` of this family that serve `port`, each address and port once ([`Candidate::rank`]).
+    /// Collects the endpoints of all `slices` of this family that serve `port`. Each address and
+    /// port is kept once, by [`Candidate::rank`].
     pub(super) fn gather(
         slices: &'a [EndpointSlice],
         port: &UsablePort,
@@ -94,7 +103,7 @@ impl<'a> Candidates<'a> {
         Self { endpoints }
     }
 
-    /// Endpoints on this node, whatever their conditions.
+    /// Returns the endpoints on this node, in any condition.
     pub(super) fn local(&self, protocol: Protocol) -> impl Iterator<Item = LocalEndpoint> {
         let local = (self.endpoints.iter()).filter(|(_, candidate)| candidate.local);
         local.map(move |(backend, _)| LocalEndpoint {
@@ -103,15 +112,18 @@ impl<'a> Candidates<'a> {
         })
     }
 
-    /// Addresses of ready endpoints on this node.
+    /// Returns the addresses of ready endpoints on this node.
     pub(super) fn local_ready(&self) -> impl Iterator<Item = IpAddr> {
         (self.endpoints.iter())
             .filter(|(_, candidate)| candidate.local && candidate.endpoint.ready)
             .map(|(backend, _)| backend.address)
     }
 
-    /// Endpoints of a UDP port that terminate and still serve, as many as one Service may have real servers. Those of other protocols
-    /// need no list: a TCP server that left drains whatever its endpoint does, and one of SCTP never.
+    /// Returns the endpoints of a UDP port that terminate and still serve, at most as many as one
+    /// Service may have real servers.
+    ///
+    /// Other protocols need no list: a TCP real server drains whatever its endpoint does, and an
+    /// SCTP real server never drains.
     pub(super) fn finishing(&self, protocol: Protocol, limits: ServiceLimits) -> Arc<[Backend]> {
         if protocol != Protocol::Udp {
             return Arc::default();
@@ -123,9 +135,11 @@ impl<'a> Candidates<'a> {
             .collect()
     }
 
-    /// The endpoints to use, for each policy: ready ones, else those that still serve while
-    /// terminating. `external` says whether the port is reached from outside the cluster too: only
-    /// then does a Service with internalTrafficPolicy Local use endpoints of other nodes, as
+    /// Chooses the endpoints for each policy: the ready ones, or else those that terminate and
+    /// still serve.
+    ///
+    /// `external` is true if the port is also reached from outside the cluster. Only then does a
+    /// Service with internalTrafficPolicy Local use endpoints of other nodes, as
     /// `CategorizeEndpoints` does (pkg/proxy/topology.go, 1.34).
     pub(super) fn choose(
         &self,
@@ -164,8 +178,9 @@ impl<'a> Candidates<'a> {
         pass(&|candidate| candidate.is_last_resort() && admits(candidate))
     }
 
-    /// Hints count only where every ready endpoint has them and one of them names this node or its
-    /// zone: otherwise they were made for another state of the cluster (KEP-2433, KEP-3015).
+    /// Returns the topology constraint. Hints apply only if every ready endpoint has them and one
+    /// of them names this node or its zone. Otherwise they were computed for another state of the
+    /// cluster (KEP-2433, KEP-3015).
     fn topology<'n>(&self, node: &'n Name, zone: Option<&'n Name>) -> Topology<'n> {
         let ready = || {
             (self.endpoints.values())
@@ -184,20 +199,22 @@ impl<'a> Candidates<'a> {
     }
 }
 
-/// The endpoints of one Service port in one family.
+/// Endpoints chosen for one Service port in one family.
 pub(super) struct Choice {
-    /// Of the whole cluster, nearest alone where the control plane gave hints.
+    /// Endpoints of the whole cluster, or the nearest ones if the control plane set hints.
     cluster: Vec<Backend>,
-    /// Of this node.
+    /// Endpoints of this node.
     local: Vec<Backend>,
-    /// True if there is one anywhere.
+    /// True if any usable endpoint exists.
     pub(super) anywhere: bool,
 }
 
 impl Choice {
-    /// The endpoints for `policy`, and whether it is `Local` and found none on this node. Then those
-    /// of the cluster are used: pods and the node itself reach them, while answers to a client
-    /// outside are lost, as that policy wants (k/k#97081).
+    /// Returns the endpoints for `policy`, and true if the policy is `Local` and no endpoint is on
+    /// this node.
+    ///
+    /// In that case the endpoints of the cluster are used. Pods and the node itself reach them, but
+    /// answers to a client outside the cluster are lost, as the policy demands (k/k#97081).
     pub(super) fn backends(&self, policy: TrafficPolicy) -> (&[Backend], bool) {
         match policy {
             TrafficPolicy::Cluster => (&self.cluster, false),

@@ -1,4 +1,4 @@
-//! `spec.healthCheckNodePort`.
+//! Resolves `spec.healthCheckNodePort`.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -18,21 +18,23 @@ use crate::protected::{NodeResource, Protected};
 pub(super) struct LocalReady(BTreeSet<IpAddr>);
 
 impl LocalReady {
-    /// Adds addresses; each counts once, whatever its ports.
+    /// Adds addresses. Each address counts once, whatever its ports.
     pub(super) fn extend(&mut self, addresses: impl Iterator<Item = IpAddr>) {
         self.0.extend(addresses);
     }
 
-    /// Returns the number of these endpoints: one has an address in each of its families.
+    /// Returns the number of endpoints. An endpoint has one address in each of its families.
     fn count(&self) -> usize {
         let ipv4 = self.0.iter().filter(|address| address.is_ipv4()).count();
         ipv4.max(self.0.len() - ipv4)
     }
 }
 
-/// Decides about the answer to load balancers about `service`. Only those with type LoadBalancer and externalTrafficPolicy Local ask
-/// each node. A port that the node needs is not answered at (deviation D22): the program that listens there would lose it to us, or
-/// we to it.
+/// Sets the health-check answer of `service`.
+///
+/// Load balancers ask each node only about Services of type LoadBalancer with externalTrafficPolicy
+/// Local. A port that the node itself needs is not opened (deviation D22), since kube-ipvsd and the
+/// program of the node would compete for it.
 pub(super) fn check(
     service: &Service,
     ready: &LocalReady,
@@ -69,7 +71,7 @@ pub(super) fn check(
             families,
         });
     }
-    // Either way it depends on what the node needs.
+    // In both cases the Service depends on the ports that the node needs.
     resolved.unserved.insert(NodeResource::Port(port.get()));
 }
 

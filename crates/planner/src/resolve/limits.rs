@@ -13,8 +13,8 @@ use model::config::ServiceLimits;
 use model::finding::{Code, Finding};
 use model::frontend::LocalEndpoint;
 
-/// Returns the external and the load-balancer addresses of `service` that are within the limit: the first ones, external ones before
-/// the others.
+/// Returns the external and the load-balancer addresses of `service` within the limit. External
+/// addresses come first.
 pub(crate) fn outside_addresses(
     service: &Service,
     limits: ServiceLimits,
@@ -24,7 +24,7 @@ pub(crate) fn outside_addresses(
     [external, first(&service.load_balancer_ips, left)]
 }
 
-/// Returns the source ranges of `service` that are within the limit: the first ones. The others admit no client.
+/// Returns the first source ranges of `service` up to the limit. The others admit no client.
 pub(super) fn source_ranges(service: &Service, limits: ServiceLimits) -> &[Parsed<IpNetwork>] {
     first(&service.source_ranges, limits.source_ranges)
 }
@@ -64,7 +64,7 @@ pub(super) fn check_lists(service: &Service, limits: ServiceLimits, findings: &m
     }
 }
 
-/// Takes off the endpoint on this node that is one too many, and says so.
+/// Removes the endpoint on this node that exceeds the limit, and adds a finding.
 pub(super) fn cut_local_endpoints(
     service: &Service,
     limits: ServiceLimits,
@@ -94,7 +94,7 @@ fn finding(service: &Service, field: &str, problem: String, served: &str) -> Fin
     }
 }
 
-/// The number of virtual servers, of entries for them and their source ranges, and of their real servers.
+/// Number of virtual servers, of their entries including source ranges, and of their real servers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Demand {
     virtual_servers: usize,
@@ -103,7 +103,7 @@ pub(super) struct Demand {
 }
 
 impl Demand {
-    /// The demand of one virtual server.
+    /// Returns the demand of one virtual server.
     pub(super) fn new(ranges: usize, real_servers: usize) -> Self {
         Self {
             virtual_servers: 1,
@@ -112,7 +112,7 @@ impl Demand {
         }
     }
 
-    /// Returns true if this is within the limits of one Service.
+    /// Returns true if the demand is within the limits of one Service.
     pub(super) fn fits(self, limits: ServiceLimits) -> bool {
         self.entries <= limits.entries && self.real_servers <= limits.real_servers
     }
@@ -130,7 +130,7 @@ impl Add for Demand {
     }
 }
 
-/// The virtual servers that one Service asked for, and those among them that fit.
+/// Demand of one Service: all of it, and the part within the limits.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     asked: Demand,
@@ -138,8 +138,8 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Returns true if a virtual server of this demand fits, and takes it off the budget then. One that does not fit leaves the
-    /// budget to those after it.
+    /// Returns true and charges the budget if a virtual server with this demand fits. A virtual
+    /// server that does not fit leaves the budget to later ones.
     pub(super) fn take(&mut self, demand: Demand, limits: ServiceLimits) -> bool {
         self.asked = self.asked + demand;
         let granted = self.granted + demand;
@@ -150,7 +150,7 @@ impl Budget {
         fits
     }
 
-    /// Adds a finding for each limit that was too low.
+    /// Adds a finding for each limit that was exceeded.
     pub(super) fn report(
         &self,
         service: &Service,

@@ -1,4 +1,4 @@
-//! Traffic policies, and what to say where they leave a node without endpoints.
+//! Traffic policies, and findings about policies without endpoints on a node.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use model::finding::{Code, Finding};
 use model::frontend::FrontendKind;
 use model::tables::WithoutLocal;
 
-/// The policy of traffic to an address of this kind.
+/// Returns the traffic policy for an address of this kind.
 pub(super) fn of(service: &Service, kind: FrontendKind) -> TrafficPolicy {
     match kind {
         FrontendKind::ClusterIp => service.internal_policy,
@@ -18,8 +18,9 @@ pub(super) fn of(service: &Service, kind: FrontendKind) -> TrafficPolicy {
     }
 }
 
-/// externalTrafficPolicy means nothing for a Service of type ClusterIP, unless it has external addresses
-/// (`ExternalPolicyLocal`, k/k pkg/apis/core/v1/helper, Kubernetes 1.30).
+/// Returns the externalTrafficPolicy of a Service. It has no effect for a Service of type ClusterIP
+/// without external addresses (`ExternalPolicyLocal`, k/k pkg/apis/core/v1/helper, Kubernetes
+/// 1.30).
 pub(super) fn external(service: &Service) -> TrafficPolicy {
     match service.kind {
         ServiceKind::LoadBalancer | ServiceKind::NodePort => service.external_policy,
@@ -28,14 +29,15 @@ pub(super) fn external(service: &Service) -> TrafficPolicy {
     }
 }
 
-/// The policies of a Service that found no endpoint on this node though there are some elsewhere.
+/// Policies `Local` of a Service without an endpoint on this node, though endpoints exist
+/// elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
     pub(super) without_local: WithoutLocal,
 }
 
 impl Policies {
-    /// Notes whether an address of this kind and family lacks local endpoints.
+    /// Records an address of this kind and family that lacks local endpoints.
     pub(super) fn note(&mut self, kind: FrontendKind, family: AddressFamily, lacks_local: bool) {
         if lacks_local {
             let scope = match kind {
@@ -46,7 +48,7 @@ impl Policies {
         }
     }
 
-    /// Says so, once for each policy.
+    /// Adds a finding for each such policy.
     pub(super) fn report(&self, service: &Service, findings: &mut Vec<Finding>) {
         let scopes: BTreeSet<_> = self.without_local.iter().map(|(_, scope)| *scope).collect();
         for scope in scopes {

@@ -1,4 +1,4 @@
-//! The ports of a Service.
+//! Resolves the ports of a Service.
 
 use std::num::NonZeroU16;
 
@@ -10,19 +10,19 @@ use model::names::Name;
 /// A port that can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UsablePort {
-    /// Its place in `spec.ports`.
+    /// Index in `spec.ports`.
     pub(super) index: usize,
-    /// Its name, empty where there is none.
+    /// Name of the port; empty if it has none.
     pub(super) name: Name,
     /// TCP, UDP or SCTP.
     pub(super) protocol: Protocol,
-    /// The port at the Service's addresses.
+    /// Port at the addresses of the Service.
     pub(super) number: NonZeroU16,
-    /// The port at the node's addresses.
+    /// Port at the addresses of the node.
     pub(super) node_port: Option<NonZeroU16>,
 }
 
-/// The ports of `service` that can be served.
+/// Returns the ports of `service` that can be served.
 pub(super) fn usable_ports(service: &Service, findings: &mut Vec<Finding>) -> Vec<UsablePort> {
     (service.ports.iter().enumerate())
         .filter_map(|(index, port)| usable(service, index, port, findings))
@@ -35,7 +35,7 @@ fn usable(
     port: &ServicePort,
     findings: &mut Vec<Finding>,
 ) -> Option<UsablePort> {
-    let mut complain = |field: &str, problem: String, consequence: &str| {
+    let mut report = |field: &str, problem: String, consequence: &str| {
         findings.push(Finding {
             code: Code::InvalidServicePort,
             kind: "Service",
@@ -48,7 +48,7 @@ fn usable(
     let mut number = |field: &str, port: &Parsed<NonZeroU16>, consequence: &str| {
         let problem = |text| format!("`{text}` is not a port from 1 to 65535");
         (port.as_result())
-            .map_err(|text| complain(field, problem(text), consequence))
+            .map_err(|text| report(field, problem(text), consequence))
             .ok()
             .copied()
     };
@@ -60,7 +60,7 @@ fn usable(
         Ok(protocol @ (Protocol::Tcp | Protocol::Udp | Protocol::Sctp)) => Some(*protocol),
         other => {
             let text = other.map_or_else(|text| format!("`{text}`"), ToString::to_string);
-            complain(
+            report(
                 "protocol",
                 format!("{text} is not TCP, UDP or SCTP"),
                 not_served,

@@ -1,4 +1,4 @@
-//! `spec.loadBalancerSourceRanges`.
+//! Resolves `spec.loadBalancerSourceRanges`.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,12 @@ use super::addresses::text;
 use super::limits;
 use crate::node_context::NodeContext;
 
-/// The clients that may connect to the load-balancer addresses of a Service. Ranges fail closed: a Service that has any admits
-/// no other client, in neither family (deviation D11). A range of length 0 restricts nothing in its family, as in Kubernetes
-/// since 1.34, nor in a family of which the list has no range and could have none.
+/// Clients that may connect to the load-balancer addresses of a Service.
+///
+/// Ranges fail closed: a Service with ranges admits no other client, in either family (deviation
+/// D11). Two cases open a family:
+/// - a range of length 0 in this family, as in Kubernetes since 1.34
+/// - a range of length 0 in the other family, if all ranges are valid and none is of this family
 #[derive(Debug)]
 pub(super) struct Ranges {
     ipv4: Sources,
@@ -23,7 +26,7 @@ pub(super) struct Ranges {
 }
 
 impl Ranges {
-    /// The ranges of `service`.
+    /// Returns the ranges of `service`.
     pub(super) fn of(
         service: &Service,
         node: &NodeContext,
@@ -37,7 +40,7 @@ impl Ranges {
             };
         }
         let valid = valid(service, config, findings);
-        // Text that is no network, or a range over the limit, may have been meant for any family.
+        // An invalid range, or a range over the limit, may have been meant for either family.
         let all_known = valid.len() == service.source_ranges.len();
         let open_to_all = valid.iter().any(|range| range.prefix() == 0);
         let sources = |family| {
@@ -71,7 +74,7 @@ impl Ranges {
         }
     }
 
-    /// Adds a finding where ranges of one family alone close the other one, and the Service has addresses there.
+    /// Adds a finding for each family with addresses that ranges of the other family close.
     fn report_closed_families(
         &self,
         service: &Service,
@@ -118,7 +121,7 @@ fn valid(service: &Service, config: &NodeConfig, findings: &mut Vec<Finding>) ->
     valid
 }
 
-/// The problem with a range that is `text`.
+/// Describes the problem of the invalid range `text`.
 fn problem(text: &str) -> String {
     if text.trim().is_empty() {
         "it is empty, and a network such as 192.0.2.0/24 is expected".to_owned()

@@ -1,4 +1,5 @@
-//! Addresses and ports at which a Service is not served, since the node itself needs them (deviation D22) or the Service is over a limit.
+//! Addresses and ports at which a Service is not served because the node itself needs them
+//! (deviation D22) or because the Service exceeds a limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +16,13 @@ use crate::protected::NodeResource;
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     unserved: BTreeSet<NodeResource>,
-    /// Fields with ports of the node, their ports, and the programs that need them.
+    /// Fields with refused ports, with the port and the program of the node that needs it.
     ports: BTreeMap<String, (u16, &'static str)>,
 }
 
 impl Refusals {
-    /// Returns true if the node itself needs the port of `site` at this address, and notes it.
+    /// Returns true and records the refusal if the node itself needs the port of `site` at this
+    /// address.
     pub(super) fn refuse(&mut self, site: &Site, port: &UsablePort, node: &NodeContext) -> bool {
         let number = site.port.get();
         let Some(user) = node.protected.ports.get(&number) else {
@@ -41,7 +43,7 @@ impl Refusals {
         true
     }
 
-    /// Notes that `site` is not served.
+    /// Records that `site` is not served.
     pub(super) fn note(&mut self, site: &Site) {
         self.unserved.extend([
             NodeResource::Port(site.port.get()),
@@ -49,7 +51,8 @@ impl Refusals {
         ]);
     }
 
-    /// Adds a finding for each field with a refused port, and returns what is not served.
+    /// Adds a finding for each field with a refused port, and returns the addresses and ports that
+    /// are not served.
     pub(super) fn report(
         self,
         service: &Service,
@@ -69,7 +72,7 @@ impl Refusals {
     }
 }
 
-/// The problem with a port of the node that a Service asks for.
+/// Describes the problem of a requested port that the node needs.
 pub(super) fn taken(port: u16, user: &str) -> String {
     format!("port {port} at this node's addresses belongs to {user}")
 }

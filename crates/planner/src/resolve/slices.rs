@@ -1,4 +1,4 @@
-//! Findings about an EndpointSlice. Said once for each slice, whatever refers to it.
+//! Findings about EndpointSlices. Each slice is reported once, whatever refers to it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -8,7 +8,8 @@ use model::ObjectName;
 use model::cluster::{Endpoint, EndpointPort, EndpointSlice};
 use model::finding::{Code, Finding};
 
-/// Maximum number of slices without a Service that are reported of one namespace: whoever may write one may write thousands.
+/// Maximum number of reported slices without a Service in one namespace. A user who can create one
+/// can create thousands.
 const MAX_UNLABELLED: usize = 100;
 
 /// Returns the findings about the slices of a namespace that belong to no Service.
@@ -19,7 +20,7 @@ pub(crate) fn unlabelled(slices: impl Iterator<Item = EndpointSlice>) -> Vec<Fin
 
 fn unlabelled_slice(slice: ObjectName) -> Finding {
     let problem = "without the label kubernetes.io/service-name it belongs to no Service";
-    // A slice of the control plane is called after its Service.
+    // The control plane prefixes the name of a slice with the name of its Service.
     let meant = slice.name.rsplit_once('-').map(|(service, _)| service);
     Finding {
         code: Code::UnlabelledSlice,
@@ -34,7 +35,7 @@ fn unlabelled_slice(slice: ObjectName) -> Finding {
     }
 }
 
-/// Adds what is wrong with `slice`.
+/// Adds findings for the problems of `slice`.
 pub(super) fn check(slice: &EndpointSlice, findings: &mut Vec<Finding>) {
     let Some(family) = slice.family else {
         findings.push(Finding {
@@ -83,12 +84,12 @@ pub(super) fn check(slice: &EndpointSlice, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The address of `endpoint`, where a real server of a slice of `family` can have it.
+/// Returns the address of `endpoint` if it can be a real server of a slice of `family`.
 ///
 /// # Errors
 ///
-/// Returns the reason why the address cannot be used. The kernel takes none of these for a real server either
-/// (`ip_vs_new_dest`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1).
+/// Returns the reason why the address cannot be used. The kernel rejects these addresses for real
+/// servers as well (`ip_vs_new_dest`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1).
 pub(super) fn usable_address(
     endpoint: &Endpoint,
     family: AddressFamily,
@@ -111,11 +112,11 @@ pub(super) fn usable_address(
     Err(AddressProblem::Unusable(address, what))
 }
 
-/// Why an endpoint's address cannot be used.
+/// Reason why the address of an endpoint cannot be used.
 pub(super) enum AddressProblem<'a> {
-    /// The text is no address.
+    /// The text is not an address.
     NoAddress(&'a str),
-    /// The address is something that no real server can have.
+    /// No real server can have the address. The text describes its kind.
     Unusable(IpAddr, &'static str),
 }
 

@@ -11,7 +11,8 @@ use model::cluster::{EndpointSlice, Parsed, PolicyScope, Service, ServiceKind, T
 use super::{NodeContext, resolve};
 use crate::testing::{config, endpoint, is_mistake, port, service, slice};
 
-/// `expected`: a line for each frontend, `address:port/protocol backend backend…`.
+/// Checks the frontends. `expected` contains a line `address:port/protocol backend backend…` for
+/// each.
 fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
     let node = NodeContext {
         zone: Some("zone-a".into()),
@@ -34,7 +35,7 @@ fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
     assert_eq!(lines, expected);
 }
 
-/// `expected`: the end of each finding's text, after the code.
+/// Checks the text of each finding.
 fn check_findings(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
     let node = NodeContext {
         zone: None,
@@ -67,12 +68,12 @@ fn each_family_gets_its_own_endpoints() {
 }
 
 #[test]
-fn a_service_without_endpoints_is_served_by_none() {
+fn a_service_without_endpoints_has_no_backends() {
     check(&service("web", &["10.96.0.1"]), &[], &["10.96.0.1:80/TCP"]);
 }
 
 #[test]
-fn headless_and_external_name_are_left_out() {
+fn headless_and_external_name_services_are_skipped() {
     check(&service("web", &[]), &[], &[]);
     let mut external = service("web", &["10.96.0.1"]);
     external.kind = ServiceKind::ExternalName;
@@ -112,7 +113,7 @@ fn several_slices_add_up_and_duplicates_count_once() {
 }
 
 #[test]
-fn terminating_endpoints_serve_where_nothing_else_does() {
+fn terminating_endpoints_serve_as_a_last_resort() {
     let mut leaving = endpoint("10.1.0.1");
     (leaving.ready, leaving.terminating) = (false, true);
     let mut gone = endpoint("10.1.0.2");
@@ -148,7 +149,7 @@ fn internal_traffic_policy_local_stays_on_the_node() {
 }
 
 #[test]
-fn zone_hints_count_only_where_every_ready_endpoint_has_them() {
+fn zone_hints_apply_only_if_every_ready_endpoint_has_them() {
     let hinted = |text: &str, zone: &str| {
         let mut endpoint = endpoint(text);
         endpoint.zone_hints = Box::new([zone.into()]);
@@ -175,7 +176,7 @@ fn zone_hints_count_only_where_every_ready_endpoint_has_them() {
 }
 
 #[test]
-fn node_hints_come_before_zone_hints() {
+fn node_hints_precede_zone_hints() {
     let mut here = endpoint("10.1.0.1");
     here.node_hints = Box::new(["node1".into()]);
     here.zone_hints = Box::new(["zone-a".into()]);
@@ -190,7 +191,7 @@ fn node_hints_come_before_zone_hints() {
 }
 
 #[test]
-fn a_bad_address_harms_only_itself() {
+fn an_invalid_address_affects_only_itself() {
     let web = service(
         "web",
         &["10.96.0.300", "fd00:96::1", "127.0.0.1", "0.0.0.0"],
@@ -208,7 +209,7 @@ fn a_bad_address_harms_only_itself() {
 }
 
 #[test]
-fn a_bad_port_harms_only_itself() {
+fn an_invalid_port_affects_only_itself() {
     let mut web = service("web", &["10.96.0.1"]);
     web.ports.push(port("zero", 0, Protocol::Tcp));
     check(&web, &[], &["10.96.0.1:80/TCP"]);
@@ -222,7 +223,7 @@ fn a_bad_port_harms_only_itself() {
 }
 
 #[test]
-fn a_bad_endpoint_harms_only_itself() {
+fn an_invalid_endpoint_affects_only_itself() {
     let slices = [slice(
         "web",
         "a",
@@ -246,7 +247,8 @@ fn a_bad_endpoint_harms_only_itself() {
     );
 }
 
-/// A load balancer with a node port at 203.0.113.1, and endpoints here and there.
+/// Returns a load balancer at 203.0.113.1 with a node port. Its endpoints are on this node and on
+/// another one.
 fn balancer() -> Service {
     let mut web = service("web", &["10.96.0.1"]);
     web.kind = ServiceKind::LoadBalancer;
@@ -256,8 +258,8 @@ fn balancer() -> Service {
     web
 }
 
-/// `expected`: a line for each frontend, `KIND address:port backend…`, on a node at 192.0.2.1 beside one
-/// at 192.0.2.2.
+/// Checks the frontends on a node at 192.0.2.1 beside one at 192.0.2.2. `expected` contains a line
+/// `KIND address:port backend…` for each.
 fn check_kinds(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
     let node = NodeContext {
         on_interfaces: [[192, 0, 2, 1].into()].into(),
@@ -307,7 +309,7 @@ fn each_kind_of_address_has_a_frontend() {
 }
 
 #[test]
-fn external_traffic_policy_local_uses_local_endpoints_else_all() {
+fn external_traffic_policy_local_prefers_local_endpoints() {
     let mut web = balancer();
     web.external_policy = TrafficPolicy::Local;
     check_kinds(
@@ -337,7 +339,7 @@ fn external_traffic_policy_local_uses_local_endpoints_else_all() {
 }
 
 #[test]
-fn internal_traffic_policy_local_falls_back_only_where_it_is_reached_from_outside() {
+fn internal_traffic_policy_local_falls_back_only_if_reached_from_outside() {
     let slices = [slice("web", "a", vec![endpoint("10.1.0.2")])];
     let mut plain = service("web", &["10.96.0.1"]);
     plain.internal_policy = TrafficPolicy::Local;
@@ -380,10 +382,10 @@ fn a_service_lacks_local_endpoints_once_in_each_family() {
         resolve(&web, slices, &NodeContext::default(), &config()).without_local
     };
     assert_eq!(lacks(&elsewhere), [(Ipv4, PolicyScope::Internal)].into());
-    assert_eq!(lacks(&[]), [].into(), "there are none at all");
+    assert_eq!(lacks(&[]), [].into(), "there are no endpoints at all");
 }
 
-/// The port and the number that load balancers are told.
+/// Checks the health-check port and the number of endpoints in its answer.
 fn check_health(service: &Service, slices: &[EndpointSlice], expected: Option<(u16, usize)>) {
     let node = NodeContext::default();
     let check = resolve(service, slices, &node, &config()).health_check;
@@ -392,7 +394,7 @@ fn check_health(service: &Service, slices: &[EndpointSlice], expected: Option<(u
 }
 
 #[test]
-fn load_balancers_are_told_of_ready_endpoints_on_this_node() {
+fn health_checks_count_ready_endpoints_on_this_node() {
     let mut web = balancer();
     web.cluster_ips
         .push(Parsed::Valid("fd00::96".parse().expect("an address")));
@@ -419,8 +421,8 @@ fn load_balancers_are_told_of_ready_endpoints_on_this_node() {
     check_health(&web, &slices, None);
 }
 
-/// Resolves a Service with the annotation `asked` where `wlc` is configured, and checks the scheduler of its frontend and the
-/// beginning of its finding's problem.
+/// Resolves a Service with the annotation `asked` while `wlc` is configured. Checks the scheduler
+/// of its frontend and the start of its finding's problem.
 fn check_scheduler(asked: &str, scheduler: Option<&str>, problem: Option<&str>) {
     let mut config = config();
     config.scheduler = ipvs::Scheduler("wlc".into());
@@ -459,7 +461,7 @@ fn a_service_chooses_a_scheduler_of_linux() {
     }
 }
 
-/// Names of modules that are no schedulers, and no names at all: none of them reaches the kernel.
+/// Names of modules that are not schedulers, and invalid names. None of them may reach the kernel.
 #[test]
 fn no_other_scheduler_is_for_a_service_to_choose() {
     let long = "r".repeat(250_000);
@@ -480,9 +482,10 @@ fn no_other_scheduler_is_for_a_service_to_choose() {
     }
 }
 
-/// The administrator may name a scheduler that is not Linux's own; a Service that names the same one asks for nothing else.
+/// The administrator may configure a scheduler that is not part of Linux. A Service may name it
+/// too.
 #[test]
-fn the_configured_scheduler_is_for_every_service() {
+fn a_service_may_name_the_configured_scheduler() {
     let mut config = config();
     config.scheduler = ipvs::Scheduler("fastest".into());
     let service = Service {

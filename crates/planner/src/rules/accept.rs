@@ -1,4 +1,4 @@
-//! Acceptance of served packets in INPUT: the setting `acceptServedTraffic`.
+//! Accepts served packets in INPUT, for the setting `acceptServedTraffic`.
 
 use std::net::Ipv6Addr;
 
@@ -18,11 +18,11 @@ const LINK_LOCAL: Ipv6Network =
         .expect("10 is a length");
 
 impl Writer<'_> {
-    /// Accepts packets to what is served, whatever their connection's state: IPVS stands behind INPUT, which sees the
-    /// virtual address in every packet of a connection.
+    /// Accepts packets to served addresses in any connection state. IPVS follows INPUT, so INPUT
+    /// sees the virtual address in every packet of a connection.
     ///
-    /// Source ranges are checked here once more. Where jumps of INPUT were deleted by another program and inserted again, this
-    /// chain may stand before KUBE-PROXY-FIREWALL.
+    /// Source ranges are checked here again. If another program deletes jumps of INPUT and they are
+    /// inserted again, this chain may precede KUBE-PROXY-FIREWALL.
     pub(super) fn accept_served(&self, places: &NodePortPlaces) -> Vec<Rule> {
         let mut rules = vec![rule(
             self.about(SetKind::LoadBalancerFw, TO),
@@ -36,7 +36,8 @@ impl Writer<'_> {
         ] {
             rules.push(rule([self.set(kind, TO)], Target::Accept));
         }
-        // Answers to the node's own connections, whose source is the virtual address, and ICMP errors about those of clients.
+        // Matches answers to the node's own connections, whose source is the virtual address, and
+        // ICMP errors about client connections.
         rules.push(rule(
             [
                 Match::ConnectionState(vec![Related, Established]),
@@ -48,7 +49,8 @@ impl Writer<'_> {
         rules
     }
 
-    /// Accepts packets to node ports at addresses at which they are served. Sets of TCP and UDP hold ports alone.
+    /// Accepts packets to node ports at the addresses at which they are served. The sets of TCP and
+    /// UDP contain ports only.
     fn accept_node_ports(&self, places: &NodePortPlaces) -> Vec<Rule> {
         let mut unserved = vec![destination(self.loopback())];
         if self.family == AddressFamily::Ipv6 && *places == NodePortPlaces::Everywhere {

@@ -1,4 +1,4 @@
-//! The rules of each of our chains.
+//! Rules of each of our chains.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ use model::sets::SetKind;
 use super::comments::about;
 use super::{LocalTraffic, NodePortPlaces};
 
-/// Where most sets hold what a packet goes to: address and port.
+/// Dimensions that match the destination of a packet: address and port.
 pub(super) const TO: &[Dimension] = &[Dst, Dst];
 
 /// 127.0.0.0/8.
@@ -25,12 +25,12 @@ pub(super) struct Writer<'a> {
     pub(super) family: AddressFamily,
     pub(super) masquerade: Masquerade,
     pub(super) local: &'a LocalTraffic,
-    /// Set where packets that are served are accepted in INPUT.
+    /// Addresses at which served packets are accepted in INPUT, if the configuration asks for it.
     pub(super) accepted: Option<&'a NodePortPlaces>,
 }
 
 impl Writer<'_> {
-    /// Every chain of ours.
+    /// Returns all our chains.
     pub(super) fn chains(&self) -> [(Table, &'static str, Vec<Rule>); 11] {
         [
             (Nat, "KUBE-SERVICES", self.services()),
@@ -47,15 +47,15 @@ impl Writer<'_> {
         ]
     }
 
-    /// Of the first packet of each connection, whatever goes to a Service.
+    /// KUBE-SERVICES: handles the first packet of each connection to a Service.
     fn services(&self) -> Vec<Rule> {
         let masq = || jump("KUBE-MARK-MASQ");
         let external = self.about(SetKind::ExternalIp, TO);
         let external_local = self.about(SetKind::ExternalIpLocal, TO);
         let mut rules = vec![
             rule([source(self.loopback())], Target::Return),
-            // Deviation D12: no endpoint here can answer a connection of the node itself, and those
-            // elsewhere would answer the node by another way.
+            // Deviation D12: no endpoint on this node can answer a connection of the node itself,
+            // and endpoints of other nodes would answer by another path.
             rule(
                 [self.set(SetKind::NoLocalEndpoint, TO), local_address(Src)],
                 masq(),
@@ -69,8 +69,9 @@ impl Writer<'_> {
         ];
         rules.extend(accept_from_outside(&external));
         rules.extend(accept_from_outside(&external_local));
-        // Keeps later rules of other programs off, such as host ports (k/k#62718). Deviation D24: they stand before the node ports,
-        // whose sets hold no addresses. A Service's own address and port is no node port of another Service (k/k#132068).
+        // Bypasses later rules of other programs, such as host ports (k/k#62718). Deviation D24:
+        // these rules precede the node ports, whose sets contain no addresses. The address and port
+        // of a Service are not a node port of another Service (k/k#132068).
         for kind in [SetKind::ClusterIp, SetKind::LoadBalancer] {
             rules.push(rule([self.set(kind, TO)], Target::Accept));
         }
@@ -85,8 +86,9 @@ impl Writer<'_> {
         }
     }
 
-    /// Matches traffic to a cluster address that is masqueraded: all that no pod of this node sent, as far as that can be known.
-    /// Where it cannot, what the node itself sent, whose source is the address it goes to.
+    /// Matches the traffic to a cluster IP that is masqueraded: all traffic that no pod of this
+    /// node sent. If pod traffic cannot be recognised, it matches the traffic of the node itself,
+    /// whose source equals its destination.
     fn elsewhere_to_cluster_ip(&self) -> Vec<Match> {
         let to = self.about(SetKind::ClusterIp, TO);
         match self.local {
@@ -110,11 +112,18 @@ impl Writer<'_> {
     }
 
     fn load_balancer(&self) -> Vec<Rule> {
-        // Connections of the node itself that the ranges do not admit: kube-proxy has a rule for each such address and port in
-        // KUBE-IPVS-OUT-FILTER (k/k#119656), here the sets say which. The first rule is about connections from a virtual address,
-        // nearly always the one that they go to: such a source is not the node's, so it does not matter that a range holds it. The
-        // second is about connections that a program binds to an address of the node (deviation D25). In both, the entry with the
-        // virtual address as its source stands for ranges that hold the node's first address.
+        // Drops connections of the node itself that the ranges do not admit. kube-proxy has a rule
+        // for each such address and port in KUBE-IPVS-OUT-FILTER (k/k#119656). Here the sets
+        // contain them.
+        //
+        // 1. The first rule matches connections from a virtual address, nearly always the address
+        //    that they go to. Such a source is not an address of the node, so a range that contains
+        //    it does not matter.
+        // 2. The second rule matches connections that a program binds to an address of the node
+        //    (deviation D25).
+        //
+        // In both rules, the entry with the virtual address as its source stands for ranges that
+        // contain the node's first address.
         let not_admitted = [
             self.set(SetKind::LoadBalancerFw, TO),
             self.not_in(SetKind::LoadBalancerSourceIp, &[Dst, Dst, Dst]),
@@ -136,7 +145,7 @@ impl Writer<'_> {
         ]
     }
 
-    /// Local ones first: what returns is not masqueraded (k/k#104755).
+    /// Local node ports come first: returned packets are not masqueraded (k/k#104755).
     fn node_port(&self) -> Vec<Rule> {
         use SetKind::{
             NodePortLocalSctp, NodePortLocalTcp, NodePortLocalUdp, NodePortSctp, NodePortTcp,
@@ -169,7 +178,8 @@ impl Writer<'_> {
                 masquerade(false),
             ),
             rule([unmarked(mark)], Target::Return),
-            // Taken off, so that the packet is not masqueraded again where it comes by once more.
+            // Clears the mark, so that the packet is not masqueraded again if it passes this chain
+            // once more.
             rule(
                 [],
                 Target::Mark {
@@ -184,8 +194,9 @@ impl Writer<'_> {
         ]
     }
 
-    /// Keeps what listens at every address of the node off the Services' addresses. Returns, so that
-    /// the chains behind it see the packet too (k/k#112463).
+    /// KUBE-IPVS-FILTER: rejects connections at Service addresses that would reach programs
+    /// listening at all addresses of the node. It returns, so that the following chains see the
+    /// packet too (k/k#112463).
     fn ipvs_filter(&self) -> Vec<Rule> {
         let reject = match self.family {
             AddressFamily::Ipv4 => "icmp-port-unreachable",
@@ -228,7 +239,8 @@ impl Writer<'_> {
         rules
     }
 
-    /// The chain of INPUT that accepts: health-check node ports, and with `acceptServedTraffic` all that is served.
+    /// KUBE-NODE-PORT of the filter table: accepts health-check node ports in INPUT and, with
+    /// `acceptServedTraffic`, all served traffic.
     fn accepted_input(&self) -> Vec<Rule> {
         let about = self.about(SetKind::HealthCheckNodePort, &[Dst]);
         let mut rules = vec![rule(about, Target::Accept)];
@@ -254,7 +266,7 @@ impl Writer<'_> {
         ]
     }
 
-    /// The mark is from KUBE-LOAD-BALANCER.
+    /// KUBE-IPVS-OUT-FILTER: drops packets that KUBE-LOAD-BALANCER marked.
     fn ipvs_out_filter(&self) -> Vec<Rule> {
         vec![rule([marked(self.drop_mark())], Target::Drop)]
     }
@@ -283,14 +295,15 @@ impl Writer<'_> {
         }
     }
 
-    /// A set behind kube-proxy's comment about it.
+    /// Matches a set and adds kube-proxy's comment about it.
     pub(super) fn about(&self, kind: SetKind, ends: &[Dimension]) -> Vec<Match> {
         let comment = about(kind).map(comment);
         comment.into_iter().chain([self.set(kind, ends)]).collect()
     }
 }
 
-/// Accepts traffic that does not come from a port of a bridge or from this node, and traffic to this node.
+/// Accepts two kinds of traffic: traffic that comes neither from a bridge port nor from this node,
+/// and traffic to this node.
 fn accept_from_outside(about: &[Match]) -> [Rule; 2] {
     let from_outside = [
         Match::PhysdevIsIn { negated: true },
@@ -357,7 +370,7 @@ pub(super) fn local_address(end: Dimension) -> Match {
     }
 }
 
-/// As the kernel holds it: without bits behind its length.
+/// Clears the host bits of a network, as the kernel stores it.
 fn masked(network: IpNetwork) -> IpNetwork {
     IpNetwork::new(network.network(), network.prefix()).unwrap_or(network)
 }

@@ -1,9 +1,9 @@
-//! Comments of kube-proxy's rules about the sets that they look into.
+//! Comments of kube-proxy's rules about the sets that they match.
 
 use model::sets::SetKind;
 
-/// kube-proxy's comment about a set, `pkg/proxy/ipvs/ipset.go` of Kubernetes 1.30: people and tools look
-/// for them. None where no rule of kube-proxy has one.
+/// Returns kube-proxy's comment about a set (`pkg/proxy/ipvs/ipset.go`, Kubernetes 1.30), which
+/// people and tools search for. Returns `None` if kube-proxy has no comment for it.
 pub(super) fn about(kind: SetKind) -> Option<&'static str> {
     let text = match kind {
         SetKind::LoopBack => {

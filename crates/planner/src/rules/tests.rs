@@ -21,8 +21,10 @@ fn usual(family: AddressFamily) -> Rules {
     rules(family, Masquerade::default(), &local, None)
 }
 
-/// kube-proxy writes a rule about a set only while that holds something, and so its rules are some of
-/// ours in the same order, but for the node ports (deviation D24). Its KUBE-IPVS-OUT-FILTER is another one.
+/// Checks that recorded rules of kube-proxy are a subsequence of ours.
+///
+/// kube-proxy writes a rule about a set only while the set has entries. Node ports have another
+/// place (deviation D24), and KUBE-IPVS-OUT-FILTER differs.
 fn check(ours: &Rules, recorded: &str) {
     let recorded = Rules::parse(recorded).expect("it parses");
     for (key, theirs) in &recorded.chains {
@@ -30,7 +32,7 @@ fn check(ours: &Rules, recorded: &str) {
         theirs.sort_by_key(|rule| {
             key.table == Table::Nat && *key.chain == *"KUBE-SERVICES" && goes_to_node_ports(rule)
         });
-        let chain = ours.chains.get(key).expect("a chain of ours");
+        let chain = ours.chains.get(key).expect("one of our chains");
         let mut left = chain.iter();
         for rule in &theirs {
             let found = &*key.chain == "KUBE-IPVS-OUT-FILTER" || left.any(|ours| ours == rule);
@@ -46,14 +48,14 @@ fn goes_to_node_ports(rule: &Rule) -> bool {
     rule.target.to_string() == "-j KUBE-NODE-PORT"
 }
 
-/// The rules of one of our chains, as they print.
+/// Returns the rules of one of our chains as text.
 fn chain(rules: &Rules, table: Table, chain: &str) -> Vec<String> {
     let rules = rules.chains.get(&ChainKey::new(table, chain));
-    let rules = rules.expect("a chain of ours").iter();
+    let rules = rules.expect("one of our chains").iter();
     rules.map(Rule::to_string).collect()
 }
 
-/// The rule about cluster addresses that are masqueraded.
+/// Returns the rule that masquerades traffic to cluster IPs.
 fn cluster_ip(masquerade: Masquerade, local: &LocalTraffic) -> String {
     let rules = rules(Ipv4, masquerade, local, None);
     chain(&rules, Table::Nat, "KUBE-SERVICES").swap_remove(3)
@@ -63,7 +65,7 @@ const CLUSTER_IP: &str = "-m comment --comment \"Kubernetes service cluster ip +
      purpose\" -m set --match-set KUBE-CLUSTER-IP";
 
 #[test]
-fn kube_proxys_rules_are_among_ours() {
+fn our_rules_include_those_of_kube_proxy() {
     for recorded in recorded::IPV4 {
         check(&usual(Ipv4), recorded);
     }
@@ -71,7 +73,7 @@ fn kube_proxys_rules_are_among_ours() {
 }
 
 #[test]
-fn every_chain_is_there_and_each_is_reached() {
+fn all_chains_exist_and_are_reachable() {
     for family in [Ipv4, Ipv6] {
         let rules = usual(family);
         let chains: Vec<_> = rules.chains.keys().cloned().collect();
@@ -91,7 +93,7 @@ fn every_chain_is_there_and_each_is_reached() {
 }
 
 #[test]
-fn every_set_is_looked_into_and_no_other() {
+fn the_rules_refer_to_every_set() {
     for family in [Ipv4, Ipv6] {
         let rules = usual(family);
         let all = rules.chains.values().flatten();
@@ -108,7 +110,7 @@ fn every_set_is_looked_into_and_no_other() {
 }
 
 #[test]
-fn they_print_and_parse_back() {
+fn rules_parse_as_printed() {
     for family in [Ipv4, Ipv6] {
         let rules = usual(family);
         assert_eq!(Rules::parse(&rules.print()), Ok(rules));
@@ -116,7 +118,7 @@ fn they_print_and_parse_back() {
 }
 
 #[test]
-fn from_elsewhere_than_the_pods_is_masqueraded() {
+fn traffic_from_outside_the_pods_is_masqueraded() {
     let to_cluster_ip = format!("{CLUSTER_IP} dst,dst -j KUBE-MARK-MASQ");
     for (local, not_local) in [
         (from("10.244.0.0/16"), "! -s 10.244.0.0/16"),
@@ -130,13 +132,13 @@ fn from_elsewhere_than_the_pods_is_masqueraded() {
 }
 
 #[test]
-fn without_knowing_the_pods_only_the_node_itself_is_masqueraded() {
+fn without_local_detection_only_the_node_is_masqueraded() {
     let rule = cluster_ip(Masquerade::default(), &LocalTraffic::Unknown);
     assert_eq!(rule, format!("{CLUSTER_IP} src,dst -j KUBE-MARK-MASQ"));
 }
 
 #[test]
-fn all_may_be_masqueraded_whatever_is_known_of_the_pods() {
+fn masquerade_all_ignores_local_detection() {
     let masquerade = Masquerade {
         all: true,
         ..Masquerade::default()
@@ -152,7 +154,7 @@ fn all_may_be_masqueraded_whatever_is_known_of_the_pods() {
 }
 
 #[test]
-fn marks_may_be_other_bits() {
+fn marks_are_configurable() {
     let masquerade = Masquerade {
         all: false,
         mark_bit: 0,
@@ -243,7 +245,7 @@ fn the_node_itself_is_masqueraded_where_no_endpoint_is_local() {
     );
 }
 
-/// No recording has a Service with external addresses and externalTrafficPolicy Local.
+/// No recording contains a Service with external addresses and externalTrafficPolicy Local.
 #[test]
 fn external_addresses_with_local_endpoints_keep_the_source() {
     let about = "-m comment --comment \"Kubernetes service external ip + port with \
@@ -259,7 +261,7 @@ fn external_addresses_with_local_endpoints_keep_the_source() {
     );
 }
 
-/// The rules of `filter` KUBE-NODE-PORT behind the first, which accepts health checks.
+/// Returns the rules of `filter` KUBE-NODE-PORT after the first, which accepts health checks.
 fn accepted(family: AddressFamily, places: &NodePortPlaces) -> Vec<String> {
     let rules = rules(
         family,
@@ -272,7 +274,7 @@ fn accepted(family: AddressFamily, places: &NodePortPlaces) -> Vec<String> {
 }
 
 #[test]
-fn served_packets_are_accepted_once_source_ranges_admitted_them() {
+fn served_packets_are_accepted_after_source_ranges() {
     let all = accepted(Ipv4, &NodePortPlaces::Everywhere);
     let ranges = "-m set --match-set KUBE-LOAD-BALANCER-FW dst,dst -j KUBE-SOURCE-RANGES-FIREWALL";
     assert!(all[0].ends_with(ranges), "{}", all[0]);

@@ -35,7 +35,7 @@ fn connections_are_reused_as_the_kernel_does_it_well() {
 }
 
 #[test]
-fn strict_arp_is_set_where_it_is_asked_for() {
+fn strict_arp_is_set_if_configured() {
     check("6.1", "net.ipv4.conf.all.arp_ignore", None);
     let mut config = NodeConfig::new("node1");
     config.strict_arp = true;
@@ -50,7 +50,7 @@ fn connections_to_real_servers_that_are_gone_expire() {
     check("6.1", "net.ipv4.vs.expire_quiescent_template", Some("1"));
 }
 
-/// The limit of tracked connections and the size of their table.
+/// Checks the limit of tracked connections and the size of their table.
 fn check_conntrack(processors: u32, config: &NodeConfig, expected: Option<[&str; 2]>) {
     let machine = Machine {
         kernel: None,
@@ -65,11 +65,11 @@ fn check_conntrack(processors: u32, config: &NodeConfig, expected: Option<[&str;
 }
 
 #[test]
-fn the_tracker_grows_with_the_processors() {
+fn the_conntrack_table_grows_with_the_processors() {
     let mut config = NodeConfig::new("node1");
     check_conntrack(1, &config, Some(["131072", "32768"]));
     check_conntrack(16, &config, Some(["524288", "131072"]));
-    // Up to a limit, above which is the configured least number alone.
+    // Above a limit, only the configured minimum counts.
     for processors in [33, 128] {
         check_conntrack(processors, &config, Some(["1048576", "262144"]));
     }
@@ -95,7 +95,7 @@ fn a_table_larger_than_needed_is_left_alone() {
 }
 
 #[test]
-fn timeouts_of_the_tracker_are_kube_proxys() {
+fn conntrack_timeouts_are_those_of_kube_proxy() {
     for (name, seconds) in [
         ("tcp_timeout_established", Some("86400")),
         ("tcp_timeout_close_wait", Some("3600")),
@@ -111,7 +111,7 @@ fn timeouts_of_the_tracker_are_kube_proxys() {
 }
 
 #[test]
-fn whatever_may_be_set_is_read_from_the_kernel() {
+fn every_setting_is_read_from_the_kernel() {
     let mut config = NodeConfig::new("node1");
     config.strict_arp = true;
     let conntrack = &mut config.kernel_settings.conntrack;
@@ -123,15 +123,15 @@ fn whatever_may_be_set_is_read_from_the_kernel() {
         processors: Some(4),
     };
     let mut settings: Vec<_> = sysctls(&config, machine).into_keys().collect();
-    // That of the host is read and never set.
+    // The keepalive setting of the host is read and never set.
     settings.push("net.ipv4.tcp_keepalive_time".into());
     settings.sort();
     let settings: Vec<_> = settings.iter().map(AsRef::as_ref).collect();
     assert_eq!(settings, model::sysctls::KNOWN);
 }
 
-/// The codes of what is odd where IPVS forgets TCP and UDP after so many seconds, and the tracker too, and
-/// keepalive begins after the last number.
+/// Checks the codes of the findings for these timeouts of TCP and UDP in IPVS and in the connection
+/// tracker, and this start of keepalive, in seconds.
 fn check_idle(ipvs: [u64; 2], tracked: [u64; 2], keepalive: u64, expected: &[&str]) {
     let mut live = model::Snapshot::default();
     let [tcp, udp] = ipvs.map(std::time::Duration::from_secs);
@@ -164,7 +164,7 @@ fn idle_timeouts_below_the_keepalive_are_told() {
     check_idle([10_000, 300], [86_400, 120], 7_200, &["KIV0404"]);
 }
 
-/// The settings that are not as they should where the kernel has these, each as `name is/should`.
+/// Checks the unmet settings of a kernel with these values, each as `name live/wanted`.
 fn check_unmet(live: &[(&str, &str)], expected: &[&str]) {
     let mut config = NodeConfig::new("node1");
     config.kernel_settings.conntrack.max_per_core = 0;
@@ -190,7 +190,7 @@ fn check_unmet(live: &[(&str, &str)], expected: &[&str]) {
 }
 
 #[test]
-fn settings_that_are_not_as_wanted_are_named() {
+fn unmet_settings_are_named() {
     check_unmet(&[], &[]);
     check_unmet(
         &[

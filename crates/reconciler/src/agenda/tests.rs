@@ -34,7 +34,7 @@ fn tasks_are_taken_in_the_order_of_their_times() {
     assert_eq!(agenda.next(), Some(now + SECOND));
     let later = now + 3 * SECOND;
     assert_eq!(agenda.take(later), Some(Task::Audit));
-    assert_eq!(agenda.take(later), None, "one task for each instant");
+    assert_eq!(agenda.take(later), None, "at most one task at one instant");
     assert_eq!(agenda.next(), Some(later + GAP));
     assert_eq!(agenda.take(later + GAP), Some(Task::Slice));
     assert_eq!(agenda.next(), None);
@@ -59,7 +59,7 @@ fn changes_and_other_tasks_take_turns() {
 }
 
 #[test]
-fn a_task_that_is_scheduled_while_it_runs_stays_scheduled() {
+fn a_task_scheduled_while_it_runs_stays_scheduled() {
     let (mut agenda, mut now) = agenda();
     for task in [Task::Audit, Task::Changes, Task::Slice] {
         agenda.schedule(task.clone(), now);
@@ -76,13 +76,13 @@ fn a_task_that_is_scheduled_while_it_runs_stays_scheduled() {
 }
 
 #[test]
-fn failures_double_the_wait_up_to_the_limit_and_success_forgets_them() {
+fn failures_double_the_wait_and_success_resets_it() {
     let (mut agenda, mut now) = agenda();
     let task = retry(1);
     let mut waits = Vec::new();
     for _ in 0..12 {
         agenda.failed(task.clone(), refused(), now);
-        let at = agenda.next().expect("it is on the agenda");
+        let at = agenda.next().expect("the task is on the agenda");
         waits.push(at - now);
         now = at;
         assert_eq!(agenda.take(now), Some(task.clone()));
@@ -100,7 +100,7 @@ fn failures_double_the_wait_up_to_the_limit_and_success_forgets_them() {
 }
 
 #[test]
-fn a_failing_task_keeps_its_wait_whatever_events_ask_for() {
+fn events_do_not_shorten_the_wait_of_a_failing_task() {
     let (mut agenda, now) = agenda();
     agenda.schedule(Task::Audit, now);
     agenda.take(now);
@@ -110,7 +110,7 @@ fn a_failing_task_keeps_its_wait_whatever_events_ask_for() {
     assert_eq!(agenda.next(), at);
 }
 
-/// However many entries fail for good, they cost one sync a second at most.
+/// Any number of permanently failing entries costs at most one sync per second.
 #[test]
 fn long_waits_end_together() {
     let (mut agenda, mut now) = agenda();
@@ -134,7 +134,7 @@ fn long_waits_end_together() {
 }
 
 #[test]
-fn blocked_entries_are_released_and_refused_ones_are_not() {
+fn only_blocked_entries_are_released() {
     let (mut agenda, now) = agenda();
     for _ in 0..8 {
         agenda.failed(retry(1), Failure::Blocked, now);
@@ -146,7 +146,7 @@ fn blocked_entries_are_released_and_refused_ones_are_not() {
 }
 
 #[test]
-fn a_setting_that_cannot_be_written_waits_for_another_configuration() {
+fn a_parked_setting_waits_for_another_configuration() {
     let (mut agenda, now) = agenda();
     let task = Task::Retry(EntryKey::Sysctl("net.ipv4.ip_forward".into()));
     agenda.park(task.clone(), OpErrorKind::ReadOnlySetting, now);
@@ -157,7 +157,7 @@ fn a_setting_that_cannot_be_written_waits_for_another_configuration() {
 }
 
 #[test]
-fn guards_are_found_without_a_look_at_every_failing_entry() {
+fn failing_guards_are_found_among_many_failing_entries() {
     let (mut agenda, now) = agenda();
     agenda.failed(retry(1), refused(), now);
     let rules = EntryKey::Rules(ipvs::AddressFamily::Ipv4);

@@ -48,7 +48,7 @@ fn services_wait_in_the_order_in_which_they_changed() {
 }
 
 #[test]
-fn one_sync_takes_as_many_as_it_has_ops_for() {
+fn a_sync_takes_services_up_to_its_limit_of_ops() {
     let mut pending = Pending::default();
     pending.add(changed(&["a", "b", "c"]));
     let taken = pending.take_changed(|_| OPS_AT_ONCE / 2);
@@ -57,7 +57,7 @@ fn one_sync_takes_as_many_as_it_has_ops_for() {
 }
 
 #[test]
-fn services_that_cost_nothing_have_a_limit_too() {
+fn services_without_ops_are_limited_too() {
     let mut pending = Pending::default();
     let many: Vec<String> = (0..3_000).map(|number| format!("s{number:04}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -67,7 +67,7 @@ fn services_that_cost_nothing_have_a_limit_too() {
 }
 
 #[test]
-fn a_large_service_is_in_nobodys_way() {
+fn a_large_service_delays_no_other() {
     let mut pending = Pending::default();
     pending.add(changed(&["large"]));
     pending.add(changed(&["other-large"]));
@@ -78,7 +78,8 @@ fn a_large_service_is_in_nobodys_way() {
     };
     assert_eq!(pending.take_changed(cost).services, names(&["small"]));
     assert!(!pending.has_changes());
-    // Compiled one after the other, each once the entries of the one before are taken.
+    // Large Services are compiled one by one, each after the entries of the previous one were
+    // taken.
     for name in ["large", "other-large"] {
         let taken = pending.take_large().expect("it waits");
         assert_eq!(&*taken.name, name);
@@ -98,7 +99,7 @@ fn entries_are_taken_in_parts() {
     assert_eq!(
         pending.take_entries(|_| 1),
         servers(3),
-        "what was left over is first"
+        "the rest of a sync comes first"
     );
     let cost = |_: &VirtualServerKey| OPS_AT_ONCE / 4;
     let parts: Vec<usize> = std::iter::from_fn(|| {
@@ -107,7 +108,7 @@ fn entries_are_taken_in_parts() {
     })
     .collect();
     assert_eq!(parts, [4, 4, 2]);
-    // One that costs more than a sync is taken alone.
+    // An entry that costs more than one sync is taken alone.
     pending.add_compiled(servers(2));
     assert_eq!(pending.take_entries(|_| 10 * OPS_AT_ONCE), servers(1));
 }

@@ -1,4 +1,4 @@
-//! From a task to a sync with the readings that it needs.
+//! Turns a task into a sync with the readings that it needs.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -16,12 +16,12 @@ use crate::messages::Trigger;
 use crate::slices::{SLICE, is_large};
 use crate::sync_run::SyncRun;
 
-/// Entries that are tried again in one sync.
+/// Maximum number of entries retried in one sync.
 const RETRIES_AT_ONCE: usize = 1024;
 
 impl Reconciler {
     pub(super) fn begin(&mut self, task: Task, now: Instant) {
-        // Before the first sync an audit reads and compiles everything, and brings all changes with it.
+        // The first audit reads and compiles everything, so all other tasks are dropped before it.
         if !self.synced && task != Task::Audit {
             self.agenda.remove(&task);
             return;
@@ -57,13 +57,15 @@ impl Reconciler {
         });
     }
 
-    /// When a column that cannot be read is read again; `None` if it can be read. Its entries are not read one by one until then.
+    /// Returns the next reading of a column that cannot be read, or `None` if it can be read. Until
+    /// then its entries are not read one by one.
     fn waits_for_column(&self, column: Column) -> Option<Instant> {
         let due = self.agenda.get(&Task::Read(column))?;
         due.at.filter(|_| due.failures > 0)
     }
 
-    /// A list of everything but the real servers of a large table. Columns that could not be read wait for their time.
+    /// Starts an audit, which reads everything but the real servers of a large table. Columns that
+    /// could not be read wait for their own retry.
     fn begin_audit(&mut self, now: Instant) -> SyncRun {
         let mut run = SyncRun::new(Trigger::Audit, vec![Task::Audit], now);
         run.first = !self.synced;
@@ -76,7 +78,8 @@ impl Reconciler {
         run
     }
 
-    /// Compiles Services that changed, or all of them for another configuration. No reading: the cache knows what the kernel holds.
+    /// Compiles the Services that changed, or all Services after a change of the configuration.
+    /// Nothing is read, since the cache holds the kernel's tables.
     fn begin_changes(&mut self, now: Instant) -> SyncRun {
         let mut run = SyncRun::new(Trigger::Change, vec![Task::Changes], now);
         if !self.compiled {
@@ -93,7 +96,8 @@ impl Reconciler {
         run
     }
 
-    /// Writes entries that wait, after compiling a Service that is too large for one sync if there are none.
+    /// Writes compiled entries that wait. If none waits, it first compiles a Service that is too
+    /// large for one sync.
     fn begin_large(&mut self, now: Instant) -> SyncRun {
         let mut run = SyncRun::new(Trigger::Change, vec![Task::Large], now);
         if let Some(service) = self.pending.take_large() {
@@ -113,7 +117,7 @@ impl Reconciler {
                 .map(|entry| entry.real_servers.len())
                 .sum::<usize>()
         });
-        // Several parts may name an address. One that failed is tried again in its own time.
+        // Several parts may contain the same address. A failed address is retried by its own task.
         let agenda = &self.agenda;
         (run.keys.addresses)
             .retain(|at| agenda.get(&Task::Retry(EntryKey::Address(*at))).is_none());
@@ -133,8 +137,9 @@ impl Reconciler {
         servers_run(Trigger::Drain, tasks, keys, now)
     }
 
-    /// Entries of one column, so that one that cannot be read does not keep the others from being tried. Those that were only
-    /// blocked are as the cache knows them: they need no reading.
+    /// Retries entries of one column. Retries of other columns run separately, so that a column
+    /// that cannot be read does not delay them. Blocked entries need no reading, since the cache
+    /// still shows them.
     fn begin_retries(&mut self, first: Task, column: Column, now: Instant) -> SyncRun {
         let blocked = self.agenda.is_blocked(&first);
         let is_like = |task: &Task, failure: Option<&Failure>| {
@@ -156,7 +161,9 @@ impl Reconciler {
         let mut run = SyncRun::new(Trigger::Retry, tasks, now);
         if !blocked {
             if column == Column::Rules {
-                // The reading shows the rules of both families: what differs is not left in the cache for others to build on.
+                // The reading returns the rules of both families. A difference in the other family
+                // is repaired too, so that the cache has no difference that other entries could
+                // build on.
                 let families = AddressFamily::ALL;
                 keys.rules.extend(families.iter().filter(|family| {
                     let retry = Task::Retry(EntryKey::Rules(**family));
@@ -170,7 +177,8 @@ impl Reconciler {
         run
     }
 
-    /// The list of virtual servers that an audit reads: without real servers once a large table is known.
+    /// Returns the selection of virtual servers that an audit reads. Once a large table is known,
+    /// the audit omits real servers.
     fn selection(&self) -> Selection {
         match self.known.contains(&Column::VirtualServers) && is_large(&self.cache) {
             true => Selection::WithoutRealServers,
@@ -179,7 +187,7 @@ impl Reconciler {
     }
 }
 
-/// A sync that reads these virtual servers with their real servers and compares them.
+/// Creates a sync that reads and compares these virtual servers with their real servers.
 fn servers_run(
     trigger: Trigger,
     tasks: Vec<Task>,

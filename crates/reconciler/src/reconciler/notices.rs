@@ -1,22 +1,25 @@
-//! Audits that the kernel's notices ask for.
+//! Audits that kernel notices request.
 
 use std::time::{Duration, Instant};
 
-/// Time between two such audits at least.
+/// Minimum time between two such audits.
 const GAP: Duration = Duration::from_secs(1);
 
-/// Spaces audits that notices of lost entries ask for, so that a program that goes on deleting entries is answered at the rate of
-/// audits: the first loss is repaired within [`GAP`], and the wait doubles up to the sync period while losses go on.
+/// Rate limit of the audits that notices of lost entries request.
+///
+/// The first loss is repaired within [`GAP`]. The wait doubles up to the sync period while losses
+/// continue, so that a program that keeps deleting entries causes only a bounded number of audits.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    /// The wait after the audit that ran last.
+    /// The wait after the last audit.
     gap: Duration,
-    /// When a notice last asked for an audit that had not been asked for.
+    /// Time of the last notice that requested a new audit.
     asked: Option<Instant>,
 }
 
 impl Notices {
-    /// Returns when the audit is due that a notice at `now` asks for. `last` is when the last audit began.
+    /// Returns when the audit that a notice at `now` requests is due. `last` is the start of the
+    /// last audit.
     pub(super) fn next_audit(
         &mut self,
         last: Option<Instant>,

@@ -1,4 +1,4 @@
-//! Readings of the kernel.
+//! Handles the results of kernel readings.
 
 use std::time::Instant;
 
@@ -11,7 +11,8 @@ use crate::column::Column;
 use crate::messages::{Effect, Report};
 use crate::sync_run::SyncRun;
 
-/// Torn lists in a row that are read again. After that a torn list is taken as it is, for additions.
+/// Number of consecutive torn lists that are read again. A further torn list is accepted, for
+/// additions only.
 const TORN_LISTS: u32 = 5;
 
 impl Reconciler {
@@ -42,12 +43,12 @@ impl Reconciler {
         }
         let took = now.saturating_duration_since(began);
         if run.is_audit() && column != Column::VirtualServers {
-            // The audit goes on without this column.
+            // The audit continues without this column.
             self.agenda.unread(Task::Read(column), took, now);
             self.run = Some(run);
             return;
         }
-        // Nothing can be compared: the tasks wait for their time.
+        // Without the reading nothing can be compared, so the tasks wait for their retry.
         self.agenda.close(now);
         if column == Column::VirtualServers {
             for task in run.tasks {
@@ -64,7 +65,7 @@ impl Reconciler {
         }
     }
 
-    /// Puts a reading into the cache; `false` if it cannot be used.
+    /// Merges a reading into the cache. Returns false if the reading cannot be used.
     fn accept(
         &mut self,
         run: &mut SyncRun,
@@ -91,7 +92,7 @@ impl Reconciler {
                     run.all_servers = true;
                 }
                 if torn {
-                    // What it lacks may be there.
+                    // An entry that the torn list lacks may exist.
                     self.cache.add_listed(scope, snapshot);
                 } else {
                     self.cache.update(scope, snapshot);
@@ -118,8 +119,8 @@ impl Reconciler {
         true
     }
 
-    /// Returns true if a torn list is good enough: nothing better is known, or it was read again often enough. Virtual servers that
-    /// are read one by one are read again.
+    /// Returns true if a torn list is accepted, because no better list is known or because it was
+    /// read again often enough. Virtual servers that are read by key are always read again.
     fn accepts_torn(&self, run: &SyncRun, column: Column) -> bool {
         let task = match column {
             Column::VirtualServers if run.is_audit() => Task::Audit,

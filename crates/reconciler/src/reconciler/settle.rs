@@ -1,4 +1,4 @@
-//! Planning a sync, and its end.
+//! Plans a sync and handles its end.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -19,25 +19,27 @@ use crate::messages::{Effect, Report, Trigger};
 use crate::slices::{self, is_large};
 use crate::sync_run::SyncRun;
 
-/// The share of the time that audits may take at most, as a multiple of the time of the last one.
+/// Pause after an audit, as a multiple of the duration of its readings. It limits the share of time
+/// that audits take.
 const AUDIT_PAUSE: u32 = 4;
 
-/// The longest pause between two audits beyond `syncPeriod`, however long the last one took.
+/// Longest pause after an audit, however long the audit took.
 const LONGEST_AUDIT_PAUSE: Duration = Duration::from_secs(60);
 
 impl Reconciler {
-    /// Compares the entries that the sync is about.
+    /// Compares the entries of the sync and plans the ops.
     pub(super) fn plan(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let Some(mut run) = self.run.take() else {
             return;
         };
-        let learned = run.read.difference(&self.known).next().is_some();
+        let has_new_column = run.read.difference(&self.known).next().is_some();
         self.known.extend(&run.read);
         self.cache.torn |= run.torn;
-        self.record(&run, learned);
+        self.record(&run, has_new_column);
         self.compile(&mut run);
-        if learned {
-            // What depends on this column was left out so far, and whose entries are ours was not known.
+        if has_new_column {
+            // Entries that depend on this column were skipped so far, and the ownership of some
+            // entries was unknown.
             let desired = &self.compiler.desired().tables;
             run.keys = column::keys_of(&self.known, desired, &self.cache.tables);
             run.first = true;
@@ -58,7 +60,7 @@ impl Reconciler {
             self.findings.set(source, finding.into_iter().collect());
         }
         if !self.failed_entries.is_empty() {
-            // The sets are compared as a whole: what fails again is noted again.
+            // The sets are compared completely, so entries that fail again are recorded again.
             (self.failed_entries).retain(|(set, _)| !run.keys.sets.contains(set));
         }
         let mut gate = self.gate(&run.keys);
@@ -68,8 +70,11 @@ impl Reconciler {
         self.run = Some(run);
     }
 
-    /// After a torn list, virtual servers that would be added are read by key first: one that is there, and another program's,
-    /// would get an address and entries that make it look like ours. Returns true if there are any.
+    /// After a torn list, reads by key the virtual servers that would be added. Returns true if
+    /// there are any.
+    ///
+    /// A foreign virtual server that the list lacks would otherwise get an address and set entries
+    /// that make it look like ours.
     fn reads_absent(&self, run: &mut SyncRun) -> bool {
         if !run.torn {
             return false;
@@ -84,8 +89,9 @@ impl Reconciler {
         !absent.is_empty()
     }
 
-    /// Takes in whose the virtual servers are that were just read, or all of them if one more column is known.
-    fn record(&mut self, run: &SyncRun, learned: bool) {
+    /// Records the ownership of the virtual servers that were just read, or of all if another
+    /// column became known.
+    fn record(&mut self, run: &SyncRun, has_new_column: bool) {
         let knows = |column| self.known.contains(&column);
         let marks = knows(Column::Addresses) && knows(Column::Sets);
         if run.is_audit() {
@@ -95,7 +101,7 @@ impl Reconciler {
             self.unsure.clear();
         }
         self.unsure.retain(|key| !run.servers.contains(key));
-        if run.is_audit() || learned {
+        if run.is_audit() || has_new_column {
             (self.owned).record(&self.cache, &Selection::All, self.cache.torn, marks);
         } else if !run.servers.is_empty() {
             let read = Selection::Only(run.servers.clone());
@@ -103,7 +109,7 @@ impl Reconciler {
         }
     }
 
-    /// Brings the desired tables up to date with what was read, and decides what is compared.
+    /// Updates the desired tables with the readings and decides which entries are compared.
     fn compile(&mut self, run: &mut SyncRun) {
         let node = &self.cache.node;
         if !self.compiled {
@@ -123,13 +129,13 @@ impl Reconciler {
                 .merge(self.compiler.look_at_node(&self.cluster, node));
         }
         if !run.read.is_empty() {
-            // What waits to be written is among what is compared.
+            // Entries that wait to be written are compared by this sync as well.
             run.expected.merge(self.pending.take_all_entries());
         }
         let desired = &self.compiler.desired().tables;
         let mut compared = run.read.clone();
         if !run.is_audit() && compared.remove(&Column::Addresses) {
-            // The other addresses are as they were when they were compared last.
+            // The other addresses have not changed since the last comparison.
             run.keys.addresses.append(&mut run.moved);
             run.keys.device |= run.device_moved;
         }
@@ -152,7 +158,7 @@ impl Reconciler {
         let read = |key| run.has_read(&EntryKey::VirtualServer(key));
         let retire = Retire::Only(self.drains.ended(&view, &run.keys, read, now));
         let own = Ownership {
-            // Lent for the time of the comparison: it may be large.
+            // Moved out and back, because the sets may be large.
             recorded: std::mem::take(&mut self.owned.ours),
             foreign: std::mem::take(&mut self.owned.foreign),
             exclude_cidrs: self.config.exclude_cidrs.clone(),
@@ -166,7 +172,8 @@ impl Reconciler {
         self.owned.foreign = own.foreign;
         self.leave_out_parked(&mut plan, run.read.contains(&Column::Settings));
         if !self.known.contains(&Column::Addresses) {
-            // Without the node's addresses no node port is asked for. Entries that mark virtual servers as ours would be lost.
+            // Without the node's addresses no node port is desired. Deletions would remove the
+            // entries that mark virtual servers as ours.
             retain(&mut plan, |op| {
                 op.effect() != OpEffect::Delete || matches!(op, Op::DelRealServer(..))
             });
@@ -174,7 +181,8 @@ impl Reconciler {
         plan
     }
 
-    /// Takes settings that cannot be written out of `plan`. Those that were read and are right by now are forgotten.
+    /// Removes settings that cannot be written from `plan`. Parked settings that now have the right
+    /// value are forgotten.
     fn leave_out_parked(&mut self, plan: &mut Plan, read: bool) {
         let mut parked: BTreeSet<Name> = (self.agenda.retries())
             .take_while(|(entry, _)| !entry.is_one_of_many())
@@ -207,11 +215,11 @@ impl Reconciler {
     }
 
     fn report_drift(&self, run: &SyncRun, plan: &Plan, effects: &mut Vec<Effect>) {
-        let looks = matches!(
+        let detects_drift = matches!(
             run.trigger,
             Trigger::Audit | Trigger::AuditSlice | Trigger::Node | Trigger::Drain
         );
-        if !looks || run.first {
+        if !detects_drift || run.first {
             return;
         }
         let drift = plan.ops().filter(|planned| {
@@ -225,8 +233,8 @@ impl Reconciler {
         effects.extend(drift.cloned().map(|op| Effect::Report(Report::Drift(op))));
     }
 
-    /// A gate that knows the entries that earlier syncs left undone and this one does not try again: ops that depend on them are
-    /// blocked.
+    /// Returns a gate with the entries that earlier syncs could not write and that this sync does
+    /// not retry. Ops that depend on them are blocked.
     fn gate(&self, keys: &TableKeys) -> DependencyGate {
         let mut rules = Vec::new();
         let mut sets = Vec::new();
@@ -245,8 +253,8 @@ impl Reconciler {
         DependencyGate::with_failed(rules, sets, device)
     }
 
-    /// Takes ops out of `plan` that are there for the sake of others, failed before, and are not due yet. What depends on them is
-    /// blocked.
+    /// Removes prerequisite ops that failed before and are not due yet from `plan`. Ops that depend
+    /// on them are blocked.
     fn leave_to_retries(
         &self,
         mut plan: Plan,
@@ -257,11 +265,11 @@ impl Reconciler {
             return plan;
         }
         for key in &self.unsure {
-            // What marks it as ours stays until it is known whether it is there.
+            // The marks of this virtual server stay until a reading shows whether it exists.
             gate.not_done(&Op::DelVirtualServer(*key));
         }
         let waits = |op: &Op| match op {
-            // It goes with the entry that marks it.
+            // The deletion waits together with the entry that marks the virtual server.
             Op::DelVirtualServer(key) => {
                 let retry = Task::Retry(EntryKey::VirtualServer(*key));
                 !keys.virtual_servers.contains(key) && self.agenda.get(&retry).is_some()
@@ -287,7 +295,7 @@ impl Reconciler {
         plan
     }
 
-    /// The sync is over: its tasks go back to the agenda, or are done.
+    /// Ends the sync: its tasks are done or scheduled again.
     pub(super) fn finish(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let Some(mut run) = self.run.take() else {
             return;
@@ -322,9 +330,11 @@ impl Reconciler {
         }));
     }
 
-    /// Entries that failed or were blocked are tried again in their time; those that were read and are as they should be
-    /// are done. An entry that waits for an attempt of its own does not wait longer because of a sync that did not read it: each
-    /// change of the cluster at a set that fails would put its next attempt off.
+    /// Schedules retries of failed and blocked entries, and removes the retries of entries that
+    /// were read and need no change.
+    ///
+    /// A sync that did not read an entry does not postpone its scheduled retry. Otherwise each
+    /// change of the cluster at a failing set would postpone the set's next attempt.
     fn settle_entries(&mut self, run: &SyncRun, now: Instant) {
         for (entry, error) in &run.failures {
             let task = Task::Retry(entry.clone());
@@ -370,15 +380,16 @@ impl Reconciler {
             }
         }
         if solves_server || solves_other {
-            // Addresses and sets wait for the deletion of virtual servers; no virtual server waits for another.
+            // Addresses and sets wait for the deletion of virtual servers. No virtual server waits
+            // for another virtual server.
             let waits = |entry: &EntryKey| !matches!(entry, EntryKey::VirtualServer(_));
             let may_go = |entry: &EntryKey| solves_other || waits(entry);
             self.agenda.release_blocked(now, may_go);
         }
     }
 
-    /// Leaves to other syncs the entries that were too many for this one. An entry that failed in it keeps its task, and one that it was
-    /// to try again is due at once.
+    /// Leaves the entries beyond the limit of this sync to later syncs. An entry that failed in
+    /// this sync keeps its task. An entry that this sync should have retried is due at once.
     fn settle_left(&mut self, run: &mut SyncRun, now: Instant) {
         let mut left = std::mem::take(&mut run.left);
         let entries: Vec<EntryKey> = EntryKey::all_of(&left).collect();
@@ -453,7 +464,7 @@ impl Reconciler {
         }
     }
 
-    /// Shares memory between cache and desired tables, and takes in which real servers drain.
+    /// Shares memory between the cache and the desired tables, and updates the drains.
     fn refresh_cache(&mut self, run: &SyncRun, now: Instant) {
         let desired = self.compiler.desired();
         (self.cache.tables).share(&desired.tables, Some(&run.keys));
@@ -473,8 +484,8 @@ impl Reconciler {
         }
     }
 
-    /// Has the connections of draining real servers counted at `at`. A virtual server that fails is read when it is tried again, not
-    /// sooner.
+    /// Schedules a count of the connections of draining real servers at `at`. A failing virtual
+    /// server is not read before its retry.
     fn count_drains(&mut self, server: VirtualServerKey, at: Instant) {
         let retry = Task::Retry(EntryKey::VirtualServer(server));
         let retry = self.agenda.get(&retry).and_then(|due| due.at);
@@ -483,7 +494,7 @@ impl Reconciler {
     }
 }
 
-/// Leaves in `plan` the ops for which `keeps` holds.
+/// Keeps the ops of `plan` for which `keeps` returns true.
 fn retain(plan: &mut Plan, mut keeps: impl FnMut(&Op) -> bool) {
     for stage in &mut plan.stages {
         stage.ops.retain(|planned| keeps(&planned.op));

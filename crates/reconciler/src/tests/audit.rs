@@ -1,4 +1,4 @@
-//! Audits of tables that are not read at once.
+//! Audits of tables that are read in slices.
 
 use ipvs::{RealServer, Scheduler, VirtualServer};
 use model::Op;
@@ -6,12 +6,13 @@ use model::Op;
 use super::*;
 use crate::slices::SLICE;
 
-/// As many as take three slices.
+/// A number of Services that needs three slices.
 const SERVICES: u16 = 600;
 
 const READING: Duration = Duration::from_millis(100);
 
-/// A node with so many Services of one endpoint each, synchronised, at which a reading takes time from now on.
+/// Returns a synced node with [`SERVICES`] Services of one endpoint each. Readings take [`READING`]
+/// from now on.
 fn large_node() -> Node {
     let mut node = Node::new(config());
     node.list((0..SERVICES).flat_map(|number| {
@@ -44,19 +45,19 @@ fn real(node: &Node, key: VirtualServerKey) -> RealServer {
         .real_servers
         .values()
         .next()
-        .expect("one")
+        .expect("one real server")
 }
 
 impl Node {
-    /// Lets time pass until the reconciler wants to do something, and lets it. Returns how long it rested.
+    /// Advances the clock to the next task and runs it. Returns the length of the wait.
     fn rest(&mut self) -> Duration {
-        let next = self.reconciler.poll_timeout().expect("it goes on");
+        let next = self.reconciler.poll_timeout().expect("a task is scheduled");
         let rested = next.saturating_duration_since(self.now);
         self.pass(rested);
         rested
     }
 
-    /// The same until a sync of this trigger ends. Returns how long that took.
+    /// Runs tasks until a sync of this trigger ends. Returns the time until then.
     fn until(&mut self, trigger: Trigger) -> Duration {
         let began = self.now;
         for _ in 0..20 {
@@ -86,7 +87,7 @@ impl Node {
         self.reports.iter().filter_map(drift).collect()
     }
 
-    fn others(&self, op: &Op) {
+    fn foreign(&self, op: &Op) {
         self.kernel.foreign(op).expect("it is done");
     }
 
@@ -103,14 +104,14 @@ impl Node {
 }
 
 #[test]
-fn slices_take_less_than_a_hundredth_of_the_time() {
+fn slices_use_less_than_a_hundredth_of_the_time() {
     let mut node = large_node();
     let ops = node.kernel.counts().ops;
     node.until(Trigger::AuditSlice);
     for slice in 2..=3 {
         assert!(!node.take_audited());
         let rested = node.until(Trigger::AuditSlice);
-        // Lists come in between, and what they take is not the slices' doing.
+        // Lists run in between. Their time does not count for the slices.
         assert!(
             rested >= READING * 124 && rested <= READING * 140,
             "{slice}: {rested:?}"
@@ -121,7 +122,7 @@ fn slices_take_less_than_a_hundredth_of_the_time() {
 }
 
 #[test]
-fn a_round_takes_a_period_at_least() {
+fn a_round_of_slices_takes_at_least_a_period() {
     let mut node = large_node();
     node.reading = Duration::from_millis(1);
     node.until(Trigger::AuditSlice);
@@ -134,7 +135,7 @@ fn a_round_takes_a_period_at_least() {
 }
 
 #[test]
-fn lists_come_each_period_whatever_the_slices_do() {
+fn lists_run_each_period_beside_slices() {
     let mut node = large_node();
     node.reading = Duration::from_millis(5);
     for _ in 0..20 {
@@ -146,9 +147,9 @@ fn lists_come_each_period_whatever_the_slices_do() {
     }
 }
 
-/// The process was stopped while it read, or the machine was.
+/// Simulates a process or a machine that was stopped during a reading.
 #[test]
-fn one_slow_reading_puts_off_no_other_for_longer_than_a_minute() {
+fn a_slow_reading_delays_the_next_by_at_most_a_minute() {
     for trigger in [Trigger::Audit, Trigger::AuditSlice] {
         let mut node = large_node();
         node.reading = Duration::from_millis(3);
@@ -161,7 +162,7 @@ fn one_slow_reading_puts_off_no_other_for_longer_than_a_minute() {
 }
 
 #[test]
-fn a_small_table_is_read_at_once() {
+fn a_small_table_is_read_completely() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.reading = Duration::from_millis(10);
     for _ in 0..3 {
@@ -171,7 +172,7 @@ fn a_small_table_is_read_at_once() {
 }
 
 #[test]
-fn what_others_do_to_real_servers_is_found_by_their_slice() {
+fn a_slice_finds_foreign_changes_of_real_servers() {
     let mut node = large_node();
     node.until(Trigger::AuditSlice);
     let last = key(SERVICES - 1);
@@ -179,25 +180,25 @@ fn what_others_do_to_real_servers_is_found_by_their_slice() {
         weight: 7,
         ..real(&node, last)
     };
-    node.others(&Op::SetRealServer(last, changed));
+    node.foreign(&Op::SetRealServer(last, changed));
     node.until(Trigger::AuditSlice);
-    assert_eq!(node.drifts(), [""; 0], "its slice is the third");
+    assert_eq!(node.drifts(), [""; 0], "the third slice has not run yet");
     node.until(Trigger::AuditSlice);
     let address = changed.key.address;
     node.check_is_repaired(&[&format!("change real server {address}:8080 of {last}")]);
 }
 
 #[test]
-fn what_others_do_to_virtual_servers_is_found_by_the_list() {
+fn the_list_finds_foreign_changes_of_virtual_servers() {
     let mut node = large_node();
     let tables = node.kernel.tables();
     let changed = VirtualServer {
         scheduler: Scheduler("wrr".into()),
         ..tables.virtual_servers[&key(3)].server.clone()
     };
-    node.others(&Op::SetVirtualServer(changed));
-    node.others(&Op::DelVirtualServer(key(500)));
-    // At an address that is ours: one that nobody asked for.
+    node.foreign(&Op::SetVirtualServer(changed));
+    node.foreign(&Op::DelVirtualServer(key(500)));
+    // An undesired virtual server at an address that is ours.
     let strange = VirtualServerKey::Address {
         address: [10, 96, 0, 9].into(),
         port: 81,
@@ -207,8 +208,8 @@ fn what_others_do_to_virtual_servers_is_found_by_the_list() {
         key: strange,
         ..tables.virtual_servers[&key(9)].server.clone()
     };
-    node.others(&Op::AddVirtualServer(server));
-    node.others(&Op::AddRealServer(strange, real(&node, key(9))));
+    node.foreign(&Op::AddVirtualServer(server));
+    node.foreign(&Op::AddRealServer(strange, real(&node, key(9))));
     node.until(Trigger::Audit);
     node.check_is_repaired(&[
         &format!("change virtual server {}", key(3)),
@@ -219,7 +220,7 @@ fn what_others_do_to_virtual_servers_is_found_by_the_list() {
 }
 
 #[test]
-fn changes_of_the_cluster_are_served_between_slices() {
+fn cluster_changes_are_applied_between_slices() {
     let mut node = large_node();
     node.until(Trigger::AuditSlice);
     node.cluster(ClusterEvent::Delete(
@@ -235,7 +236,7 @@ fn changes_of_the_cluster_are_served_between_slices() {
 }
 
 #[test]
-fn a_list_that_cannot_be_read_is_read_again_soon() {
+fn a_failed_list_is_retried_soon() {
     let mut node = large_node();
     node.until(Trigger::Audit);
     node.reading = Duration::ZERO;

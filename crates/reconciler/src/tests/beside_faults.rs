@@ -1,4 +1,4 @@
-//! Work that goes on beside a fault, and changes that another program made before.
+//! Work that continues beside a fault, and changes of another program before the fault.
 
 use ipset::Entry;
 use model::missing_family::{FamilyGap, MissingFamily};
@@ -77,7 +77,7 @@ fn blocked_entries_are_written_without_a_reading() {
 }
 
 #[test]
-fn a_deletion_of_what_is_gone_already_is_no_failure() {
+fn deleting_a_missing_entry_is_not_a_failure() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let key = *(node.kernel.tables().virtual_servers.keys().next()).expect("web is served");
     (node.kernel.foreign(&Op::DelVirtualServer(key))).expect("another program deletes it");
@@ -104,7 +104,7 @@ fn rules_of_the_other_family_are_repaired_when_a_retry_sees_them() {
     (node.kernel.foreign(&empty(AddressFamily::Ipv6))).expect("another program writes");
     let refused = FaultRule::refuse(Part::Rules(AddressFamily::Ipv6), OpErrorKind::FilterRefused);
     let held = node.kernel.hold(refused);
-    // The next audit finds the first difference, and fails to repair it.
+    // The next audit finds the first difference, but its repair fails.
     node.run(Duration::from_secs(31));
     (node.kernel.foreign(&empty(AddressFamily::Ipv4))).expect("another program writes again");
     node.run(Duration::from_secs(5));
@@ -116,9 +116,9 @@ fn rules_of_the_other_family_are_repaired_when_a_retry_sees_them() {
     node.settles_within(Duration::from_secs(60));
 }
 
-/// A family that the node lacks is not tried. Once the node has it, the next audit serves it.
+/// A family that the node lacks is not tried. The next audit serves it once the node has it.
 #[test]
-fn a_family_that_the_node_lacks_is_left_out_until_an_audit_finds_it() {
+fn a_missing_family_is_skipped_until_an_audit_finds_it() {
     let lacking = |missing: Option<AddressFamily>| {
         let gap = FamilyGap::Disabled("net.ipv6.conf.all.disable_ipv6".into());
         let missing = missing.map(|family| MissingFamily { family, gap });

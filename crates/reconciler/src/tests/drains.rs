@@ -1,23 +1,26 @@
-//! Real servers that leave.
+//! Drains of real servers.
 
 use super::*;
 use crate::Lost;
 
-/// Checks the last real server of `web` after 10.1.0.2 left with this many connections: at once, a second later, and
-/// after the connections are gone.
-fn check_farewell(connections: u32, expected: [&str; 3]) {
+/// Checks the last real server of `web` after 10.1.0.2 left with this many connections: at once,
+/// after one second, and after the connections ended.
+fn check_drain(connections: u32, expected: [&str; 3]) {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1], [10, 1, 0, 2]]);
     let count = |active| Connections {
         active,
         ..Connections::default()
     };
-    // They came after the last reading: the cache does not know them.
+    // These connections appear after the last reading, so the cache does not contain them.
     (node.kernel).set_connections(web_key(), LEAVING, count(connections));
     let before = node.kernel.counts();
     node.cluster(slice(&[[10, 1, 0, 1]]));
     node.pass(Duration::from_millis(10));
     let after = node.kernel.counts();
-    assert_eq!(after.observations, before.observations, "no reading before");
+    assert_eq!(
+        after.observations, before.observations,
+        "the weight needs no reading"
+    );
     assert_eq!(after.ops, before.ops + 1);
     let last = |node: &Node| node.real_servers().last().cloned().unwrap_or_default();
     assert_eq!(last(&node), expected[0]);
@@ -29,19 +32,19 @@ fn check_farewell(connections: u32, expected: [&str; 3]) {
     assert_eq!(last(&node), expected[2]);
     assert!(
         !(node.reports.iter()).any(|report| matches!(report, Report::Drift(_))),
-        "the end of a drain is no drift"
+        "the end of a drain is not drift"
     );
 }
 
 #[test]
-fn a_real_server_that_leaves_gets_weight_0_and_goes_by_a_later_reading() {
+fn a_leaving_real_server_gets_weight_0_and_is_deleted_after_a_later_reading() {
     let stays = "-a -t 10.96.0.1:80 -r 10.1.0.1:8080 -m -w 1";
     let drains = "-a -t 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 0";
-    check_farewell(1, [drains, drains, stays]);
-    check_farewell(0, [drains, stays, stays]);
+    check_drain(1, [drains, drains, stays]);
+    check_drain(0, [drains, stays, stays]);
 }
 
-/// A reading sooner than a second after the weight may miss a connection that is being made.
+/// A reading less than a second after the weight may miss a connection that is being created.
 #[test]
 fn a_reading_too_soon_after_the_weight_ends_no_drain() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1], [10, 1, 0, 2]]);
@@ -49,7 +52,7 @@ fn a_reading_too_soon_after_the_weight_ends_no_drain() {
     node.cluster(slice(&[[10, 1, 0, 1]]));
     node.pass(Duration::from_millis(10));
     node.pass(Duration::from_millis(800));
-    // The device's addresses are gone: everything is read again at once.
+    // The device lost its addresses, so everything is read again at once.
     let lost = Lost {
         device: true,
         ..Lost::default()
@@ -57,9 +60,9 @@ fn a_reading_too_soon_after_the_weight_ends_no_drain() {
     let readings = node.kernel.counts().observations;
     node.handle(Event::Lost(lost));
     assert!(node.kernel.counts().observations > readings);
-    assert_eq!(farewells(&node), 0);
+    assert_eq!(deletions(&node), 0);
     node.pass(Duration::from_millis(200));
-    assert_eq!(farewells(&node), 1);
+    assert_eq!(deletions(&node), 1);
 }
 
 #[test]
@@ -73,9 +76,9 @@ fn a_drain_ends_at_its_deadline() {
     for _ in 0..11 {
         node.pass(Duration::from_secs(5));
     }
-    assert_eq!(farewells(&node), 0);
+    assert_eq!(deletions(&node), 0);
     node.pass(Duration::from_secs(5));
-    assert_eq!(farewells(&node), 1);
+    assert_eq!(deletions(&node), 1);
     assert!(node.reconciler.drains().is_empty());
 }
 
@@ -89,18 +92,18 @@ fn a_drain_without_deadline_ends_with_its_connections() {
     for _ in 0..1_000 {
         node.pass(Duration::from_secs(5));
     }
-    assert_eq!(farewells(&node), 0);
+    assert_eq!(deletions(&node), 0);
     let none = Connections::default();
     node.kernel.set_connections(web_key(), LEAVING, none);
     node.pass(Duration::from_secs(5));
-    assert_eq!(farewells(&node), 1);
+    assert_eq!(deletions(&node), 1);
 }
 
 #[test]
 fn connections_are_counted_only_while_something_drains() {
     let mut node = leaving(config(), 0, true);
     node.pass(Duration::from_secs(1));
-    assert_eq!(farewells(&node), 1);
+    assert_eq!(deletions(&node), 1);
     let readings = node.kernel.counts().observations;
     node.pass(Duration::from_secs(15));
     assert_eq!(node.kernel.counts().observations, readings);
@@ -125,7 +128,7 @@ fn lost_endpoints_are_cut_where_that_is_asked_for() {
     for (cut, terminates, expected) in [
         (false, false, 0),
         (true, false, 1),
-        // Its clients were told: they have the time to go.
+        // The terminating state gave its clients time to leave.
         (true, true, 0),
     ] {
         let config = NodeConfig {
@@ -133,12 +136,12 @@ fn lost_endpoints_are_cut_where_that_is_asked_for() {
             ..config()
         };
         let node = leaving(config, 3, terminates);
-        assert_eq!(farewells(&node), expected, "{cut} {terminates}");
+        assert_eq!(deletions(&node), expected, "{cut} {terminates}");
     }
 }
 
 #[test]
-fn of_endpoints_that_leave_together_only_the_lost_ones_are_cut() {
+fn only_lost_endpoints_among_leaving_ones_are_cut() {
     let config = NodeConfig {
         cut_lost_endpoints: true,
         ..config()
@@ -152,7 +155,7 @@ fn of_endpoints_that_leave_together_only_the_lost_ones_are_cut() {
     }
     node.cluster(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
     node.pass(Duration::from_millis(10));
-    // All but the first three are gone: three of them without a word before.
+    // All but the first three endpoints are removed. Three of the removed ones never terminated.
     node.cluster(super::slice(&all[..3]));
     node.pass(Duration::from_millis(10));
     let expected: Vec<String> = (1..=6)
@@ -170,17 +173,17 @@ fn a_drain_goes_on_after_a_restart() {
     let mut node = Node::new(config());
     node.kernel = before.kernel.clone();
     node.start(&[[10, 1, 0, 1]]);
-    assert_eq!(farewells(&node), 0);
+    assert_eq!(deletions(&node), 0);
     assert_eq!(node.reconciler.drains().len(), 1);
     node.kernel
         .set_connections(web_key(), LEAVING, Connections::default());
     node.pass(Duration::from_secs(5));
-    assert_eq!(farewells(&node), 1);
+    assert_eq!(deletions(&node), 1);
 }
 
-/// The reading of a drain shows what another program did, as an audit does.
+/// The reading of a drain shows changes of other programs, as an audit does.
 #[test]
-fn what_a_drain_repairs_is_reported_as_drift() {
+fn a_repair_during_a_drain_is_reported_as_drift() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1], [10, 1, 0, 2]]);
     node.cluster(slice(&[[10, 1, 0, 1]]));
     node.pass(Duration::from_millis(10));

@@ -1,4 +1,5 @@
-//! Faults that last: no effect is repeated at one instant, and what does not need the faulty part goes on.
+//! Lasting faults: no effect is repeated at one instant, and work that does not need the faulty
+//! part continues.
 
 mod combined;
 
@@ -8,11 +9,12 @@ use model::{Op, OpEffect};
 use super::*;
 use crate::Lost;
 
-/// Effects of one event at most. A sync of these small clusters has a dozen.
+/// Maximum number of effects of one event. A sync of these small clusters has a dozen.
 const LIMIT: usize = 40;
 
 impl Node {
-    /// As [`Node::handle`]. Fails if the event leads to too many effects, or to the same reading twice.
+    /// Handles an event as [`Node::handle`] does. Panics if the event causes too many effects, or
+    /// the same reading twice.
     fn handle_bounded(&mut self, event: Event) {
         let mut next = Some(event);
         let mut effects = 0;
@@ -39,7 +41,7 @@ impl Node {
         }
     }
 
-    /// Lets the time pass, with a wakeup whenever the reconciler asks for one.
+    /// Advances the clock and runs each task at its time.
     pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(at) = self.reconciler.poll_timeout().filter(|at| *at <= end) {
@@ -51,7 +53,7 @@ impl Node {
         self.now = end;
     }
 
-    /// The same, and the node is as asked at the end.
+    /// Runs for `time`, then checks that the node is in the desired state.
     pub(super) fn settles_within(&mut self, time: Duration) {
         self.run(time);
         assert!(self.reconciler.is_settled());
@@ -62,13 +64,13 @@ impl Node {
         assert_eq!(live.rules, desired.rules);
     }
 
-    /// The same, and the node has so many virtual servers.
+    /// Runs as [`Self::settles_within`] and checks the number of virtual servers.
     fn serves_within(&mut self, time: Duration, virtual_servers: usize) {
         self.settles_within(time);
         assert_eq!(self.kernel.tables().virtual_servers.len(), virtual_servers);
     }
 
-    /// As [`Node::list`]. Fails as [`Node::handle_bounded`] does.
+    /// Lists objects as [`Node::list`] does, with the checks of [`Node::handle_bounded`].
     fn list_bounded(&mut self, objects: impl IntoIterator<Item = Object>) {
         for event in fixtures::lists(objects) {
             self.handle_bounded(Event::Cluster(event));
@@ -104,7 +106,10 @@ fn a_drain_waits_while_the_kernel_cannot_be_read() {
     let held = node.kernel.hold(everything);
     node.run(Duration::from_secs(600));
     let readings = node.kernel.counts().observations - readings;
-    assert!(readings < 150, "{readings} readings in ten minutes");
+    assert!(
+        readings < 150,
+        "{readings} readings in ten minutes: they must back off"
+    );
     node.kernel.release(held);
     node.kernel.set_connections(web_key(), LEAVING, none());
     node.settles_within(Duration::from_secs(60));
@@ -117,16 +122,19 @@ fn an_expired_drain_waits_while_deletions_are_refused() {
     let held = refuse(&node, Part::RealServers, OpEffect::Delete);
     node.run(Duration::from_secs(600));
     let tries = node.kernel.counts().ops - ops;
-    assert!((1..100).contains(&tries), "{tries} tries in ten minutes");
-    assert_eq!(farewells(&node), 0);
+    assert!(
+        (1..100).contains(&tries),
+        "{tries} tries in ten minutes: they must back off"
+    );
+    assert_eq!(deletions(&node), 0);
     node.kernel.release(held);
     node.settles_within(Duration::from_secs(60));
-    assert_eq!(farewells(&node), 1);
+    assert_eq!(deletions(&node), 1);
 }
 
-/// keepalived sets weight 0 to what it takes out of service (`inhibit_on_failure`).
+/// keepalived sets weight 0 on a real server that it takes out of service (`inhibit_on_failure`).
 #[test]
-fn a_foreign_real_server_with_weight_0_is_no_drain() {
+fn a_foreign_real_server_with_weight_0_does_not_drain() {
     let mut node = Node::new(short_drains());
     let theirs = text::parse(
         "-A -t 10.96.0.1:80 -s wlc\n-a -t 10.96.0.1:80 -r 192.0.2.7:80 -m -w 0\n\
@@ -155,7 +163,10 @@ fn a_refused_addition_beside_an_expired_drain_waits() {
     node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 9]]));
     node.run(Duration::from_secs(600));
     let tries = node.kernel.counts().ops - ops;
-    assert!((1..100).contains(&tries), "{tries} tries in ten minutes");
+    assert!(
+        (1..100).contains(&tries),
+        "{tries} tries in ten minutes: they must back off"
+    );
     node.kernel.release(held);
     node.settles_within(Duration::from_secs(60));
 }
@@ -169,13 +180,13 @@ fn an_expired_drain_waits_while_lists_are_torn() {
     };
     let held = node.kernel.hold(FaultRule::Torn(torn));
     node.run(Duration::from_secs(600));
-    assert_eq!(farewells(&node), 0, "nothing is deleted after a torn list");
+    assert_eq!(deletions(&node), 0, "a torn list causes no deletion");
     node.kernel.release(held);
     node.settles_within(Duration::from_secs(60));
 }
 
 #[test]
-fn a_change_of_interfaces_is_not_lost_if_its_reading_fails() {
+fn an_interface_change_survives_a_failed_reading() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.cluster(ClusterEvent::Upsert(Object::Service(node_port())));
     node.run(Duration::from_millis(20));
@@ -186,8 +197,9 @@ fn a_change_of_interfaces_is_not_lost_if_its_reading_fails() {
     assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
 }
 
-/// The addresses are read when `first` is handled, and an address comes once the kernel has given its answer.
-fn an_address_comes_during_the_reading(first: Event) {
+/// Handles `first`, whose sync reads the addresses, and adds an address right after the kernel
+/// answered.
+fn add_an_address_during_the_reading(first: Event) {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.cluster(ClusterEvent::Upsert(Object::Service(node_port())));
     node.run(Duration::from_millis(20));
@@ -213,13 +225,13 @@ fn an_address_comes_during_the_reading(first: Event) {
 }
 
 #[test]
-fn a_change_of_interfaces_while_they_are_read_is_not_lost() {
-    an_address_comes_during_the_reading(Event::NodeChanged);
+fn an_interface_change_during_its_reading_is_not_lost() {
+    add_an_address_during_the_reading(Event::NodeChanged);
 }
 
 #[test]
-fn a_change_of_interfaces_during_an_audit_is_not_lost() {
-    an_address_comes_during_the_reading(Event::Timeout);
+fn an_interface_change_during_an_audit_is_not_lost() {
+    add_an_address_during_the_reading(Event::Timeout);
 }
 
 fn node_port() -> Service {
@@ -238,7 +250,8 @@ fn with_eth0(node: &Node) -> model::NodeState {
     state
 }
 
-/// A node with Service `web` whose configuration asks for other rules, which are refused.
+/// Returns a node with Service `web` whose new configuration needs other rules, which the kernel
+/// refuses.
 fn with_refused_rules() -> Node {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     for family in AddressFamily::ALL {
@@ -252,7 +265,7 @@ fn with_refused_rules() -> Node {
     node
 }
 
-/// Each attempt may wait for the lock of the packet filter.
+/// Each attempt may wait for the lock of iptables.
 #[test]
 fn rules_that_fail_are_not_tried_with_every_change() {
     let mut node = with_refused_rules();
@@ -260,7 +273,7 @@ fn rules_that_fail_are_not_tried_with_every_change() {
     for number in 0..100 {
         node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 1, number + 1]]));
         node.run(Duration::from_millis(10));
-        // Two families, and attempts after 100, 200, 400 ms.
+        // Two families with attempts after 100, 200 and 400 ms.
     }
     let is_rules = |report: &&Report| matches!(report, Report::OpFailed(planned, _) if matches!(planned.op, Op::PatchRules(..)));
     let tries = node.reports.iter().filter(is_rules).count();
@@ -271,7 +284,7 @@ fn rules_that_fail_are_not_tried_with_every_change() {
     node.settles_within(Duration::from_secs(60));
 }
 
-/// New virtual servers would be open to everybody.
+/// New virtual servers would be open to every client.
 #[test]
 fn a_change_adds_no_virtual_server_while_rules_fail() {
     let mut node = with_refused_rules();
@@ -299,7 +312,8 @@ fn a_column_that_cannot_be_read_holds_up_no_other() {
     }
 }
 
-/// As if iptables-save hung from the start: what is served goes on, and nothing new is open to everybody.
+/// Simulates an iptables-save that hangs from the start. Existing virtual servers are updated, and
+/// no new one is opened to every client.
 #[test]
 fn a_restart_without_rules_follows_endpoints_and_adds_nothing() {
     let before = Node::with_web(config(), &[[10, 1, 0, 1]]);
@@ -320,15 +334,15 @@ fn a_restart_without_rules_follows_endpoints_and_adds_nothing() {
     node.serves_within(Duration::from_secs(60), 2);
 }
 
-/// An op whose answer was lost may have been done: only a reading shows it.
+/// An op whose answer was lost may have succeeded. Only a reading shows it.
 #[test]
-fn a_lost_answer_is_not_forgotten_with_the_next_change() {
+fn a_lost_answer_survives_the_next_change() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.kernel.inject(0, Fault::LoseAnswer);
     node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
     node.pass(Duration::from_millis(10));
-    assert_eq!(node.real_servers().len(), 2, "it was done");
-    // The endpoint goes again before the entry is read.
+    assert_eq!(node.real_servers().len(), 2, "the op took effect");
+    // The endpoint leaves again before the entry is read.
     node.cluster(slice(&[[10, 1, 0, 1]]));
     node.pass(Duration::from_millis(10));
     node.settles_within(Duration::from_secs(5));
@@ -354,7 +368,7 @@ fn a_deleted_device_comes_back_at_once() {
 }
 
 #[test]
-fn our_own_deletions_start_no_audit() {
+fn own_deletions_start_no_audit() {
     let mut node = many(300);
     node.pass(Duration::from_secs(2));
     let name = ObjectName::new("default", "s7");
@@ -389,7 +403,8 @@ fn taken_entries_are_back_within_a_period_in_a_large_table() {
     assert_eq!(node.kernel.tables(), tables);
 }
 
-/// Changes that keep coming, with a pause between syncs, while the real servers of a large table are read slice by slice.
+/// Changes keep coming, with a pause between syncs, while the real servers of a large table are
+/// read in slices.
 #[test]
 fn slices_do_not_starve_changes_nor_changes_the_slices() {
     let config = NodeConfig {
@@ -438,17 +453,21 @@ fn a_relist_without_changes_is_applied_at_once() {
 }
 
 #[test]
-fn a_change_that_fails_is_applied_and_tried_again() {
+fn a_failed_change_counts_as_applied_and_is_retried() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let applied = node.reconciler.applied();
     node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
     node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
-    assert_eq!(node.reconciler.applied(), applied, "it waits");
+    assert_eq!(
+        node.reconciler.applied(),
+        applied,
+        "the change is debounced"
+    );
     node.pass(Duration::from_millis(10));
     assert_eq!(node.reconciler.applied(), applied + 1);
     assert_eq!(node.reconciler.failing(), 1);
     let [row] = &node.reconciler.unsettled(10)[..] else {
-        panic!("one row");
+        panic!("expected one failed row");
     };
     assert!(matches!(
         row.state,
@@ -458,7 +477,7 @@ fn a_change_that_fails_is_applied_and_tried_again() {
 }
 
 #[test]
-fn nothing_is_applied_while_the_ipvs_table_cannot_be_read() {
+fn no_event_counts_as_applied_while_ipvs_cannot_be_read() {
     let mut node = Node::new(config());
     let _held = (node.kernel).hold(FaultRule::Unreadable(Part::VirtualServers));
     node.list_bounded([]);
@@ -467,9 +486,10 @@ fn nothing_is_applied_while_the_ipvs_table_cannot_be_read() {
     assert!(!node.reconciler.has_synced());
 }
 
-/// Without the set type every virtual server is blocked: the work is one attempt for each sync, not one for each pair.
+/// Without the set type every virtual server is blocked. Each sync makes one attempt per set, not
+/// one per virtual server.
 #[test]
-fn missing_sets_block_without_a_storm() {
+fn missing_sets_cause_no_retry_storm() {
     let mut node = Node::new(config());
     let held = refuse(&node, Part::Sets, OpEffect::Add);
     node.list_bounded((0..500).map(numbered));
@@ -511,7 +531,7 @@ fn swaps_and_reloads_are_applied() {
 }
 
 #[test]
-fn more_set_entries_than_fit_are_placed_in_a_larger_set() {
+fn a_full_set_is_replaced_by_a_larger_one() {
     let mut node = Node::new(config());
     node.list((0..65_535).map(numbered));
     for number in 65_535..65_540 {
@@ -538,14 +558,14 @@ fn new_service() -> Object {
     named("new", [10, 96, 0, 9], 80, Protocol::Tcp)
 }
 
-/// Service `s0`, `s1` … at an address of its own.
+/// Returns Service `s0`, `s1` … at an address of its own.
 fn numbered(number: u32) -> Object {
     let [_, third, high, low] = number.to_be_bytes();
     let at = [10, 97 + third, high, low];
     named(&format!("s{number}"), at, 80, Protocol::Tcp)
 }
 
-/// A synchronised node with so many Services without endpoints beside `web`.
+/// Returns a synced node with `web` and this many Services without endpoints.
 fn many(services: u32) -> Node {
     many_with(config(), services)
 }

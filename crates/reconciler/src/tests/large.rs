@@ -6,13 +6,13 @@ use model::plan::Summary;
 
 use super::*;
 
-/// Ops of one sync at most.
+/// Maximum number of ops in one sync.
 const OPS: usize = 1_024;
 
 impl Node {
-    /// Lets time pass until the next sync, and lets that one run.
+    /// Advances the clock to the next sync and runs it.
     fn sync(&mut self) {
-        let next = self.reconciler.poll_timeout().expect("it goes on");
+        let next = self.reconciler.poll_timeout().expect("a sync is scheduled");
         self.now = self.now.max(next);
         self.handle(Event::Timeout);
     }
@@ -21,14 +21,14 @@ impl Node {
     fn serves(&self, endpoint: [u8; 4]) -> bool {
         let desired = self.reconciler.desired();
         let web = desired.tables.virtual_servers.values().next();
-        let key = web.expect("it is the first one").server.key;
-        let live = self.reconciler.live().expect("it was read");
+        let key = web.expect("web has the lowest key").server.key;
+        let live = self.reconciler.live().expect("the tables were read");
         let real_servers = live.tables.virtual_servers[&key].real_servers.values();
         let mut weights = real_servers.filter(|real| real.key.address == IpAddr::from(endpoint));
         weights.any(|real| real.weight > 0)
     }
 
-    /// The number of ops of each sync so far.
+    /// Returns the number of ops of each sync so far.
     fn syncs(&self) -> Vec<usize> {
         let ops = |report: &Report| match report {
             Report::Synced { summary, .. } => {
@@ -44,19 +44,19 @@ impl Node {
         self.reports.iter().filter_map(ops).collect()
     }
 
-    /// Panics if the kernel is not as desired.
-    fn is_as_desired(&self) {
+    /// Panics if the kernel differs from the desired tables.
+    fn assert_desired(&self) {
         assert!(self.reconciler.is_settled());
         let live = self.kernel.tables();
         let desired = &self.reconciler.desired().tables;
-        // Too large to be printed.
+        // `assert_eq` would print too much.
         assert!(live.virtual_servers == desired.virtual_servers);
         assert!(live.addresses == desired.addresses);
         assert!(live.sets == desired.sets);
     }
 }
 
-/// A Service of 8,000 virtual servers.
+/// Returns a Service with 8,000 virtual servers.
 fn large(name: &str, third: u8) -> Service {
     let address = |last: u8| Parsed::Valid(IpAddr::from([198, 51, third, last]));
     Service {
@@ -81,17 +81,21 @@ fn endpoints(count: u16) -> Vec<[u8; 4]> {
 }
 
 #[test]
-fn large_services_are_written_in_parts_while_others_change() {
+fn large_services_are_written_in_parts_beside_other_changes() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     for number in 0..3 {
         node.cluster(upsert(large(&format!("large-{number}"), number)));
     }
-    assert_eq!(node.reconciler.large_services(), 0, "nobody looked at them");
+    assert_eq!(
+        node.reconciler.large_services(),
+        0,
+        "their size is not known yet"
+    );
     node.pass(Duration::from_millis(10));
     for number in 2..20 {
         node.cluster(slice(&[[10, 1, 0, number]]));
         let began = node.now;
-        // One sync may be under way when the change is due; then comes its own.
+        // A sync may be running when the change is due. The sync of the change follows it.
         while node.now < began + Duration::from_millis(10) {
             node.sync();
         }
@@ -102,7 +106,7 @@ fn large_services_are_written_in_parts_while_others_change() {
     while !(node.reconciler.is_settled() && node.reconciler.drains().is_empty()) {
         node.sync();
     }
-    node.is_as_desired();
+    node.assert_desired();
     assert!(node.kernel.tables().virtual_servers.len() > 24_000);
     let syncs = node.syncs();
     assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
@@ -110,24 +114,24 @@ fn large_services_are_written_in_parts_while_others_change() {
 }
 
 #[test]
-fn a_large_service_waits_behind_nothing_but_time() {
+fn continuous_changes_do_not_starve_a_large_service() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.cluster(upsert(large("large", 1)));
     let mut number = 0;
     while node.kernel.tables().virtual_servers.len() < 8_000 {
-        // Another Service changes all the time.
+        // Another Service changes continuously.
         number += 1;
-        assert!(number < 200, "it does not get its turn");
+        assert!(number < 200, "the large Service is never compiled");
         node.cluster(slice(&[[10, 1, 0, number]]));
         node.sync();
     }
 }
 
 #[test]
-fn nothing_looks_foreign_while_a_large_service_goes() {
+fn deleting_a_large_service_leaves_no_unmarked_server() {
     let mut node = Node::new(config());
     node.list([Object::Service(web()), Object::Service(large("large", 1))]);
-    node.is_as_desired();
+    node.assert_desired();
     node.reports.clear();
     let name = ObjectName::new("default", "large");
     node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
@@ -139,14 +143,14 @@ fn nothing_looks_foreign_while_a_large_service_goes() {
         assert_eq!(unmarked, None);
         node.sync();
     }
-    node.is_as_desired();
+    node.assert_desired();
     assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
     let syncs = node.syncs();
     assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
 }
 
 #[test]
-fn ten_thousand_endpoints_come_and_go_in_parts() {
+fn ten_thousand_endpoints_are_added_and_deleted_in_parts() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     for count in [10_000, 1] {
         node.cluster(slice(&endpoints(count)));
@@ -162,25 +166,26 @@ fn ten_thousand_endpoints_come_and_go_in_parts() {
     assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
 }
 
-/// An audit compares everything, also what waits: that is no drift, and its ops have a limit too.
+/// An audit compares everything, including pending entries. Their differences are not drift, and
+/// the ops of the audit are limited too.
 #[test]
-fn an_audit_reports_no_drift_of_what_waits() {
+fn pending_entries_are_not_drift() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.cluster(upsert(large("large", 1)));
     node.pass(Duration::from_millis(9));
     node.sync();
     node.sync();
     assert!(node.reconciler.pending_entries() > OPS);
-    // Somebody's address came to the dummy device, and with it a reason to read.
+    // A foreign address on the dummy device is a reason to read.
     node.kernel
         .foreign(&model::Op::AddAddress([192, 0, 2, 1].into()))
-        .expect("it is added");
+        .expect("the address is added");
     let config = Box::new(config());
     node.handle(Event::Configured(config));
     while !node.reconciler.is_settled() {
         node.sync();
     }
-    node.is_as_desired();
+    node.assert_desired();
     let drift: Vec<&Report> = (node.reports.iter())
         .filter(|report| matches!(report, Report::Drift(_)))
         .collect();
@@ -189,9 +194,9 @@ fn an_audit_reports_no_drift_of_what_waits() {
     assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
 }
 
-/// An entry that fails is tried again in its time, however much of it was left for later.
+/// A failed entry is retried by its own task, however much of it is still pending.
 #[test]
-fn a_failure_within_a_part_waits_for_its_time() {
+fn a_failure_within_a_part_waits_for_its_retry() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let rule = FaultRule::refuse(Part::RealServers, OpErrorKind::Invalid);
     let _ = node.kernel.hold(rule);
@@ -208,5 +213,5 @@ fn a_failure_within_a_part_waits_for_its_time() {
     while !(node.reconciler.is_settled() && node.reconciler.drains().is_empty()) {
         node.sync();
     }
-    node.is_as_desired();
+    node.assert_desired();
 }

@@ -1,4 +1,4 @@
-//! UDP real servers that leave (deviation D26).
+//! Drains of UDP real servers (deviation D26).
 
 use model::cluster::Endpoint;
 
@@ -18,7 +18,7 @@ fn dns_key() -> VirtualServerKey {
     }
 }
 
-/// The UDP Service, and its slice with the ready endpoint 10.1.0.1 and `second`, if there is one.
+/// Returns a UDP Service and its slice with the ready endpoint 10.1.0.1 and, if present, `second`.
 fn dns(protocol: Protocol, second: Option<Endpoint>) -> [Object; 2] {
     let mut service = web();
     service.ports[0].protocol = Parsed::Valid(protocol);
@@ -32,8 +32,8 @@ fn ready() -> Endpoint {
     Endpoint::ready(Parsed::Valid([10, 1, 0, 2].into()))
 }
 
-/// It terminates.
-fn finishing(serving: bool) -> Endpoint {
+/// Returns a terminating endpoint.
+fn terminating(serving: bool) -> Endpoint {
     Endpoint {
         ready: false,
         serving,
@@ -48,7 +48,7 @@ fn follow(node: &mut Node, second: Option<Endpoint>) {
     node.pass(Duration::from_millis(10));
 }
 
-/// A node whose endpoint 10.1.0.2 has a flow.
+/// Returns a node whose endpoint 10.1.0.2 has a flow.
 fn node(config: NodeConfig) -> Node {
     let mut node = Node::new(config);
     node.list(dns(Protocol::Udp, Some(ready())));
@@ -66,7 +66,7 @@ fn set_flows(node: &mut Node, inactive: u32) {
     node.kernel.set_connections(dns_key(), LEAVING, flows);
 }
 
-fn no_drift(node: &Node) {
+fn assert_no_drift(node: &Node) {
     let drift = (node.reports.iter()).find(|report| matches!(report, Report::Drift(_)));
     assert!(drift.is_none(), "{drift:?}");
 }
@@ -74,7 +74,7 @@ fn no_drift(node: &Node) {
 #[test]
 fn one_that_terminates_and_serves_keeps_its_flows_until_the_deadline() {
     let mut node = node(config());
-    follow(&mut node, Some(finishing(true)));
+    follow(&mut node, Some(terminating(true)));
     for _ in 0..4 {
         assert_eq!(node.real_servers(), [STAYS, DRAINS]);
         assert_eq!(node.reconciler.drains().len(), 1);
@@ -84,49 +84,49 @@ fn one_that_terminates_and_serves_keeps_its_flows_until_the_deadline() {
     node.pass(SECOND);
     assert_eq!(node.real_servers(), [STAYS]);
     assert!(node.reconciler.drains().is_empty());
-    // It goes on terminating, and is not added again.
+    // The endpoint still terminates and is not added again.
     node.pass(60 * SECOND);
     assert_eq!(node.real_servers(), [STAYS]);
-    no_drift(&node);
+    assert_no_drift(&node);
 }
 
 #[test]
-fn one_without_flows_is_deleted_a_second_later() {
+fn an_endpoint_without_flows_is_deleted_after_a_second() {
     let mut node = node(config());
     set_flows(&mut node, 0);
-    follow(&mut node, Some(finishing(true)));
+    follow(&mut node, Some(terminating(true)));
     assert_eq!(node.real_servers(), [STAYS, DRAINS]);
     node.pass(SECOND);
     assert_eq!(node.real_servers(), [STAYS]);
 }
 
-/// Checks the node after 10.1.0.2 terminated and, in the midst of its drain, became `second`.
-fn check_midst(second: Option<Endpoint>, expected: &[&str]) {
+/// Checks the node after 10.1.0.2 terminated and became `second` during its drain.
+fn check_change_during_drain(second: Option<Endpoint>, expected: &[&str]) {
     let mut node = node(config());
-    follow(&mut node, Some(finishing(true)));
+    follow(&mut node, Some(terminating(true)));
     node.pass(2 * SECOND);
     let readings = node.kernel.counts().observations;
     follow(&mut node, second);
     assert_eq!(node.real_servers(), expected);
     assert_eq!(node.kernel.counts().observations, readings, "no reading");
     assert!(node.reconciler.drains().is_empty());
-    no_drift(&node);
+    assert_no_drift(&node);
 }
 
 #[test]
 fn one_that_stops_serving_or_disappears_while_it_drains_is_deleted_at_once() {
-    check_midst(Some(finishing(false)), &[STAYS]);
-    check_midst(None, &[STAYS]);
+    check_change_during_drain(Some(terminating(false)), &[STAYS]);
+    check_change_during_drain(None, &[STAYS]);
 }
 
 #[test]
-fn one_that_comes_back_while_it_drains_has_its_weight_again() {
-    check_midst(Some(ready()), &[STAYS, SERVES]);
+fn an_endpoint_that_returns_during_its_drain_gets_its_weight_back() {
+    check_change_during_drain(Some(ready()), &[STAYS, SERVES]);
 }
 
 #[test]
-fn one_that_does_not_serve_or_disappears_is_deleted_at_once() {
-    for second in [Some(finishing(false)), None] {
+fn an_endpoint_that_does_not_serve_is_deleted_at_once() {
+    for second in [Some(terminating(false)), None] {
         let mut node = node(config());
         follow(&mut node, second);
         assert_eq!(node.real_servers(), [STAYS]);
@@ -134,18 +134,18 @@ fn one_that_does_not_serve_or_disappears_is_deleted_at_once() {
 }
 
 #[test]
-fn without_a_time_to_drain_all_are_deleted_at_once() {
+fn without_a_drain_timeout_endpoints_are_deleted_at_once() {
     let config = NodeConfig {
         udp_drain_timeout: Duration::ZERO,
         ..config()
     };
     let mut node = node(config);
-    follow(&mut node, Some(finishing(true)));
+    follow(&mut node, Some(terminating(true)));
     assert_eq!(node.real_servers(), [STAYS]);
 }
 
 #[test]
-fn another_time_to_drain_counts_from_the_beginning() {
+fn a_new_drain_timeout_counts_from_the_start_of_the_drain() {
     let with = |seconds: u64| {
         Event::Configured(Box::new(NodeConfig {
             udp_drain_timeout: Duration::from_secs(seconds),
@@ -153,7 +153,7 @@ fn another_time_to_drain_counts_from_the_beginning() {
         }))
     };
     let mut node = node(config());
-    follow(&mut node, Some(finishing(true)));
+    follow(&mut node, Some(terminating(true)));
     node.handle(with(8));
     node.pass(7 * SECOND);
     assert_eq!(node.real_servers(), [STAYS, DRAINS]);
@@ -161,18 +161,18 @@ fn another_time_to_drain_counts_from_the_beginning() {
     assert_eq!(node.real_servers(), [STAYS]);
 
     let mut node = self::node(config());
-    follow(&mut node, Some(finishing(true)));
+    follow(&mut node, Some(terminating(true)));
     node.handle(with(0));
     node.pass(Duration::from_millis(10));
     assert_eq!(node.real_servers(), [STAYS]);
 }
 
-/// The kernel does not know since when it drains.
+/// The kernel does not store the start of a drain.
 #[test]
 fn after_a_restart_its_time_begins_anew() {
-    for (second, kept) in [(Some(finishing(true)), true), (None, false)] {
+    for (second, kept) in [(Some(terminating(true)), true), (None, false)] {
         let mut before = node(config());
-        follow(&mut before, Some(finishing(true)));
+        follow(&mut before, Some(terminating(true)));
         before.pass(4 * SECOND);
         let mut node = Node::new(config());
         node.kernel = before.kernel.clone();
@@ -194,9 +194,9 @@ fn a_refused_weight_keeps_no_endpoint_that_stopped_serving() {
         effect: Some(model::plan::OpEffect::Change),
         fault: Fault::Refuse(OpErrorKind::Invalid),
     });
-    follow(&mut node, Some(finishing(true)));
+    follow(&mut node, Some(terminating(true)));
     assert_eq!(node.real_servers(), [STAYS, SERVES]);
-    follow(&mut node, Some(finishing(false)));
+    follow(&mut node, Some(terminating(false)));
     assert_eq!(node.real_servers(), [STAYS]);
 }
 
@@ -206,7 +206,7 @@ fn sctp_servers_are_deleted_at_once() {
     let mut node = Node::new(config());
     node.list(dns(sctp, Some(ready())));
     assert_eq!(node.real_servers().len(), 2);
-    let [_, slice] = dns(sctp, Some(finishing(true)));
+    let [_, slice] = dns(sctp, Some(terminating(true)));
     node.cluster(ClusterEvent::Upsert(slice));
     node.pass(Duration::from_millis(10));
     assert_eq!(node.real_servers().len(), 1);

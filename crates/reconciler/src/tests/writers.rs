@@ -1,18 +1,19 @@
-//! A second program that keeps writing the node's tables.
+//! Another program that continuously writes the node's tables.
 
 use model::Op;
 
 use super::*;
 use crate::Lost;
 
-/// Number of syncs that write or read since the reports were cleared.
+/// Returns the number of syncs that wrote or read since the reports were cleared.
 fn syncs(node: &Node) -> usize {
     let synced = |report: &&Report| matches!(report, Report::Synced { .. });
     node.reports.iter().filter(synced).count()
 }
 
-/// Lets another program undo everything that it can, each 100 ms for `time`, as the kernel reports it.
-fn undo_all_the_time(node: &mut Node, time: Duration, ops: &[Op], notices: bool) {
+/// Undoes `ops` as another program would, every 100 ms for `time`. The kernel reports each loss if
+/// `notices` is true.
+fn undo_continuously(node: &mut Node, time: Duration, ops: &[Op], notices: bool) {
     let end = node.now + time;
     while node.now < end {
         for op in ops {
@@ -43,8 +44,8 @@ fn a_program_that_keeps_deleting_is_answered_at_the_rate_of_audits() {
     ops.extend([Op::DelVirtualServer(web_server())]);
     let period = config().sync_period;
     node.reports.clear();
-    undo_all_the_time(&mut node, 20 * period, &ops, true);
-    // 1, 2, 4, 8 and 16 s, and then each period.
+    undo_continuously(&mut node, 20 * period, &ops, true);
+    // Audits after 1, 2, 4, 8 and 16 s, and then once per period.
     let syncs = syncs(&node);
     assert!((20..=26).contains(&syncs), "{syncs} syncs in 20 periods");
     let failed = |report: &Report| matches!(report, Report::OpFailed(..));
@@ -52,18 +53,18 @@ fn a_program_that_keeps_deleting_is_answered_at_the_rate_of_audits() {
 }
 
 #[test]
-fn a_loss_after_a_calm_time_is_repaired_at_once() {
+fn a_loss_after_a_quiet_time_is_repaired_at_once() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.pass(Duration::from_secs(2));
     let ops = addresses(&node);
     let tables = node.kernel.tables();
-    undo_all_the_time(&mut node, Duration::from_secs(120), &ops, true);
+    undo_continuously(&mut node, Duration::from_secs(120), &ops, true);
     for _ in 0..3 {
         node.pass(config().sync_period);
     }
     assert_eq!(node.kernel.tables().addresses, tables.addresses);
     node.pass(Duration::from_secs(2));
-    undo_all_the_time(&mut node, Duration::from_millis(100), &ops, true);
+    undo_continuously(&mut node, Duration::from_millis(100), &ops, true);
     node.pass(Duration::from_secs(1));
     assert_eq!(node.kernel.tables().addresses, tables.addresses);
 }
@@ -73,7 +74,7 @@ fn changes_are_written_beside_another_program() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.pass(Duration::from_secs(2));
     let ops = addresses(&node);
-    undo_all_the_time(&mut node, Duration::from_secs(30), &ops, true);
+    undo_continuously(&mut node, Duration::from_secs(30), &ops, true);
     node.cluster(slice(&[[10, 1, 0, 2]]));
     node.pass(Duration::from_millis(20));
     assert!((node.real_servers().iter()).any(|line| line.contains("10.1.0.2:8080")));

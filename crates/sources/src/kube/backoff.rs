@@ -1,48 +1,46 @@
-//! Waiting longer and longer.
+//! Exponential back-off of requests.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use super::settings::BackoffSettings;
+use model::{Backoff, BackoffSettings};
 
-/// The time to wait after the next failure.
+/// A back-off and the number of failures in a row.
 #[derive(Debug)]
-pub(super) struct Backoff {
-    settings: BackoffSettings,
-    next: Duration,
+pub(super) struct Retries {
+    backoff: Backoff,
+    failures: u32,
+    max: Duration,
 }
 
-impl Backoff {
-    pub(super) fn new(settings: &BackoffSettings) -> Self {
+impl Retries {
+    pub(super) fn new(settings: BackoffSettings) -> Self {
         Self {
-            settings: *settings,
-            next: settings.base,
+            backoff: Backoff::new(settings, random()),
+            failures: 0,
+            max: settings.max,
         }
     }
 
-    /// Things went well.
+    /// Starts again from the shortest wait.
     pub(super) fn reset(&mut self) {
-        self.next = self.settings.base;
+        self.failures = 0;
     }
 
-    /// Waits, at least as long as the server asked for (but no longer than the longest wait).
+    /// Waits, at least as long as the server asked for, but no longer than the longest wait.
     pub(super) async fn pause(&mut self, at_least: Option<Duration>) {
-        let wait = self.wait(random());
-        let asked = at_least.unwrap_or_default().min(self.settings.max);
-        tokio::time::sleep(wait.max(asked)).await;
+        let asked = at_least.unwrap_or_default().min(self.max);
+        tokio::time::sleep(self.wait().max(asked)).await;
     }
 
-    /// The next wait, for a random number.
-    pub(super) fn wait(&mut self, random: u64) -> Duration {
-        let full = self.next;
-        self.next = (full * 2).min(self.settings.max);
-        // 2^53 numbers between 0 and 1/2.
-        let cut = (random >> 11) as f64 / (1_u64 << 54) as f64;
-        full.mul_f64(1.0 - cut)
+    /// Returns the wait after one more failure.
+    pub(super) fn wait(&mut self) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        self.backoff.wait(self.failures)
     }
 }
 
-/// A number between 0 and 1 in 64 bits: the standard library draws its hash keys at random.
+/// Returns a random number: the standard library draws its hash keys at random.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::Name;
+use model::{BackoffSettings, Name};
 use serde::{Deserialize, Serialize};
 
 /// Settings of requests to an API server. Every duration must be above zero.
@@ -46,15 +46,6 @@ pub enum Nodes {
     /// All of them.
     #[default]
     All,
-}
-
-/// Waits double from `base` to `max`; each is shortened by up to half at random.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BackoffSettings {
-    /// The first wait.
-    pub base: Duration,
-    /// The longest wait.
-    pub max: Duration,
 }
 
 impl KubeSettings {

@@ -9,7 +9,7 @@ use kube::core::{Request, Status};
 use serde_json::value::RawValue;
 
 use super::answer::{self, EventKind, Incoming, WatchEvent};
-use super::backoff::{Backoff, random};
+use super::backoff::{Retries, random};
 use super::list::Pages;
 use super::problem::RequestError;
 use super::resource::{self, Meaning, Memory, Selection, Watched};
@@ -39,8 +39,8 @@ pub(super) struct Watcher<'a, K> {
     server: &'a str,
     settings: &'a KubeSettings,
     sink: &'a mut ResourceSink,
-    backoff: &'a mut Backoff,
-    relist: Backoff,
+    backoff: &'a mut Retries,
+    relist: Retries,
     memory: Memory,
     /// When the server refused to stream a list.
     refused: Option<Instant>,
@@ -92,7 +92,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
         server: &'a str,
         settings: &'a KubeSettings,
         sink: &'a mut ResourceSink,
-        backoff: &'a mut Backoff,
+        backoff: &'a mut Retries,
     ) -> Self {
         Self {
             client,
@@ -100,7 +100,7 @@ impl<'a, K: Watched> Watcher<'a, K> {
             settings,
             sink,
             backoff,
-            relist: Backoff::new(&settings.relist),
+            relist: Retries::new(settings.relist),
             memory: Memory::default(),
             refused: None,
             selection: K::selection(settings),

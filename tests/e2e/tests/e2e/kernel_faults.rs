@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     ApiServer, Context as _, Family, Outcome, Process, Tables, World, ensure, eventually, get_text,
-    within,
+    scaled, within,
 };
 use libtest_mimic::Trial;
 
@@ -238,7 +238,7 @@ fn stopped_while_hanging() -> Outcome {
     let status = cluster.daemon.terminate()?;
     let took = start.elapsed();
     ensure(status.success(), || format!("ended with {status}"))?;
-    ensure(took < STOP, || format!("the stop took {took:?}"))?;
+    ensure(took < scaled(STOP), || format!("the stop took {took:?}"))?;
     eventually(none_is_left)?;
 
     // The programs work again, and a new daemon repairs the rules.

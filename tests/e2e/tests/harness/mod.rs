@@ -8,6 +8,18 @@ use libtest_mimic::{Arguments, Failed, Trial};
 /// Runs the trials as the command line specifies, if `suitable` accepts this kernel.
 pub(crate) fn run(trials: Vec<Trial>, suitable: fn() -> Outcome) -> ExitCode {
     let mut arguments = Arguments::from_args();
+    let trials = match std::env::var("VM_SHARD") {
+        Ok(shard) => match of_shard(trials, &shard) {
+            Some(trials) => trials,
+            None => {
+                eprintln!(
+                    "invalid value {shard:?} of VM_SHARD; no test was run: use NUMBER/COUNT, such as 1/3"
+                );
+                return ExitCode::FAILURE;
+            }
+        },
+        Err(_) => trials,
+    };
     // Worlds do not affect each other, but the machine has only one processor.
     arguments.test_threads = Some(1);
     if !arguments.list {
@@ -22,7 +34,17 @@ pub(crate) fn run(trials: Vec<Trial>, suitable: fn() -> Outcome) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    println!("time limits were stretched to {} % at most", e2e::slowest());
+    conclusion.exit_code()
+}
+
+/// Returns every `COUNT`th trial from the `NUMBER`th on, for the shard `NUMBER/COUNT`.
+fn of_shard(trials: Vec<Trial>, shard: &str) -> Option<Vec<Trial>> {
+    let (number, count) = shard.split_once('/')?;
+    let (number, count): (usize, usize) = (number.parse().ok()?, count.parse().ok()?);
+    let is_shard = (1..=count).contains(&number);
+    is_shard.then(|| trials.into_iter().skip(number - 1).step_by(count).collect())
 }
 
 /// Returns a case; its name states what it shows. If it fails, the ends of the logs of its
@@ -33,6 +55,7 @@ pub(crate) fn case(
 ) -> Trial {
     Trial::test(name, move || {
         e2e::forget_logs();
+        e2e::measure();
         case().map_err(|failure| Failed::from(format!("{failure}\n{}", e2e::logs())))
     })
 }

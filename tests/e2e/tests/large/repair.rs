@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use e2e::{Failure, Outcome, Process, Tables, World, ensure, objects, within};
+use e2e::{Failure, Outcome, Process, Tables, World, ensure, objects, scaled, within};
 use libtest_mimic::Trial;
 
 use crate::case;
@@ -51,7 +51,7 @@ fn repaired() -> Outcome {
     println!(
         "kube-ipvs0 with {SERVICES} addresses is restored after {took:.1?}; `ip` alone adds as many in {adding:.1?}"
     );
-    ensure(took <= AT_ONCE + adding, || {
+    ensure(took <= scaled(AT_ONCE) + adding, || {
         format!("the repair of kube-ipvs0 took {took:.1?}")
     })?;
     within(SYNC_PERIOD + BUSY, || before.is_back(&world))?;

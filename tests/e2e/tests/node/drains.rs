@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use e2e::{Context as _, Failure, Namespace, Outcome, ensure, get, within};
+use e2e::{Context as _, Failure, Namespace, Outcome, ensure, get, scaled, within};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
@@ -66,9 +66,9 @@ struct Conversation {
 
 impl Conversation {
     fn open(from: &Namespace, target: SocketAddr) -> Outcome<Self> {
-        let stream = from.run(|| TcpStream::connect_timeout(&target, TIMEOUT));
+        let stream = from.run(|| TcpStream::connect_timeout(&target, scaled(TIMEOUT)));
         let stream = stream.context(|| format!("connecting to {target}"))?;
-        let set = stream.set_read_timeout(Some(TIMEOUT));
+        let set = stream.set_read_timeout(Some(scaled(TIMEOUT)));
         set.context(|| "setting a timeout")?;
         let conversation = Self { target, stream };
         conversation.is_with("pod1")?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     ApiServer, Context as _, Family, Knock, Namespace, Outcome, Pod, Probe, Process, Protocol,
-    World, ensure, get, knock, within,
+    World, ensure, get, knock, scaled, within,
 };
 use serde_json::Value;
 
@@ -180,7 +180,7 @@ pub(crate) fn refused(from: &Namespace, target: SocketAddr) -> Outcome {
         let time = begin.elapsed();
         let reset = Knock::Other("Connection refused (os error 111)".to_owned());
         let refused = found == Knock::PortUnreachable || found == reset;
-        ensure(refused && time < AT_ONCE, || {
+        ensure(refused && time < scaled(AT_ONCE), || {
             format!("{target}/{protocol} is not refused at once: {found:?} after {time:?}")
         })?;
     }

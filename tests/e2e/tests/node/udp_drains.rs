@@ -4,7 +4,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use e2e::{Context as _, Family, Flow, Namespace, Outcome, ensure, within};
+use e2e::{Context as _, Family, Flow, Namespace, Outcome, ensure, scaled, within};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ fn servers(stage: &Stage, pod: &str) -> Outcome<[UdpSocket; 2]> {
 
 fn with_timeout(socket: std::io::Result<UdpSocket>, what: &str) -> Outcome<UdpSocket> {
     let socket = socket.context(|| what.to_owned())?;
-    let set = socket.set_read_timeout(Some(TIMEOUT));
+    let set = socket.set_read_timeout(Some(scaled(TIMEOUT)));
     set.context(|| "setting a timeout")?;
     Ok(socket)
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use e2e::{Failure, Family, Knock, Namespace, Outcome, Probe, Protocol, ensure, knock};
+use e2e::{Failure, Family, Knock, Namespace, Outcome, Probe, Protocol, ensure, knock, scaled};
 use libtest_mimic::Trial;
 
 use crate::case;
@@ -171,7 +171,7 @@ impl Cell {
             }
             Expect::Refused => {
                 let (found, time) = knock(SILENCE);
-                let refused = found == Knock::PortUnreachable && time < AT_ONCE;
+                let refused = found == Knock::PortUnreachable && time < scaled(AT_ONCE);
                 ensure(refused, || {
                     format!("{target}: expected a refusal at once, found {found:?} after {time:?}")
                 })

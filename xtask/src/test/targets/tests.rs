@@ -20,6 +20,7 @@ fn artifact(target: &str, kind: &str, executable: Option<&str>) -> Value {
     json!({
         "manifest_path": "/p/crates/kernel/Cargo.toml",
         "target": {"name": target, "kind": [kind]},
+        "profile": {"test": kind == "test"},
         "executable": executable,
     })
 }
@@ -47,7 +48,7 @@ fn a_special_vm_is_asked_for_in_the_manifest() {
     let mut package = package();
     package["metadata"] = json!({"vm": {"contract": {
         "without-modules": ["ip-vs"], "memory-mib": 2048, "timeout-seconds": 900,
-        "image": true,
+        "image": true, "shards": 3,
     }}});
     assert_eq!(
         the_wanted(&package).expect("valid")[0].needs,
@@ -56,11 +57,15 @@ fn a_special_vm_is_asked_for_in_the_manifest() {
             memory_mib: Some(2048),
             timeout_seconds: Some(900),
             image: true,
+            shards: Some(3),
         }
     );
-    package["metadata"] = json!({"vm": {"contract": {"without-module": []}}});
-    let error = the_wanted(&package).expect_err("a wrong word");
-    assert!(error.to_string().contains("without-module"), "{error}");
+    for wrong in [json!({"without-module": []}), json!({"shards": 0})] {
+        package["metadata"] = json!({"vm": {"contract": wrong}});
+        let error = the_wanted(&package).expect_err("a wrong key or value");
+        let message = error.to_string();
+        assert!(message.contains("metadata.vm.contract."), "{message}");
+    }
 }
 
 #[test]
@@ -96,7 +101,27 @@ fn programs_for_the_guest() {
         artifact("kube-ipvsd", "bin", Some("/t/kube-ipvsd")),
         artifact("xtask", "bin", Some("/t/xtask")),
         artifact("node", "lib", None),
+        {
+            let mut own_tests = artifact("kube-ipvsd", "bin", Some("/t/kube-ipvsd-1"));
+            own_tests["profile"]["test"] = json!(true);
+            own_tests
+        },
+        {
+            let mut benchmark = artifact("bench", "bin", Some("/t/bench"));
+            benchmark["manifest_path"] = json!("/p/tests/bench/Cargo.toml");
+            benchmark
+        },
     ];
     let found: Vec<_> = programs_of(&artifacts).into_iter().collect();
     assert_eq!(found, [PathBuf::from("/t/kube-ipvsd")]);
+}
+
+#[test]
+fn host_tests_are_those_without_features() {
+    let found = host_tests([&package()].into_iter()).expect("no name twice");
+    assert!(found.iter().eq(["plain"]));
+    let mut other = package();
+    other["targets"] = json!([{"name": "contract", "kind": ["test"]}]);
+    let error = host_tests([&package(), &other].into_iter()).expect_err("a name twice");
+    assert!(error.to_string().contains("named contract"), "{error}");
 }

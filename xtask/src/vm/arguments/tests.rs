@@ -41,7 +41,7 @@ fn every_option_reaches_the_spec() {
             files: vec![PathBuf::from("target/debug/x")],
             directory: PathBuf::new(),
             command: vec!["sh".into(), "-c".into(), "true".into()],
-            stream: true,
+            lane: None,
         }
     );
 }

@@ -1,4 +1,4 @@
-//! Synchronisation daemons.
+//! Conversion of synchronisation daemons.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,7 +8,7 @@ use super::missing;
 use crate::codec::attributes::DaemonAttribute;
 use crate::types::{SyncDaemon, SyncRole};
 
-/// A synchronisation daemon with all its settings.
+/// Returns the attributes of a synchronisation daemon with all its settings.
 #[must_use]
 pub fn daemon_attributes(daemon: &SyncDaemon) -> Vec<DaemonAttribute> {
     let SyncDaemon {
@@ -35,11 +35,11 @@ pub fn daemon_attributes(daemon: &SyncDaemon) -> Vec<DaemonAttribute> {
     attributes
 }
 
-/// A synchronisation daemon.
+/// Reads a synchronisation daemon.
 ///
 /// # Errors
 ///
-/// An attribute that names it is missing.
+/// The attribute of the role or the interface is missing.
 pub fn read_daemon(attributes: &[DaemonAttribute]) -> Result<SyncDaemon, DecodeError> {
     let (mut role, mut interface, mut sync_id) = (None, None, 0);
     let (mut maximum_length, mut group, mut port, mut time_to_live) = (None, None, None, None);

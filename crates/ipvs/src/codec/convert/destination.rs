@@ -1,4 +1,4 @@
-//! Real servers.
+//! Conversion of real servers.
 
 use netlink_packet_core::DecodeError;
 
@@ -9,10 +9,10 @@ use crate::types::{
     TunnelFlags, TunnelKind,
 };
 
-/// `IP_VS_CONN_F_FWD_MASK`: the bits of the forwarding method.
+/// `IP_VS_CONN_F_FWD_MASK`: bits of the forwarding method.
 const FORWARDING_MASK: u32 = 0x7;
 
-/// Returns the attributes that name a real server.
+/// Returns the attributes that identify a real server.
 #[must_use]
 pub fn destination_key_attributes(key: &RealServerKey) -> Vec<DestinationAttribute> {
     key_attributes(key).into()
@@ -26,7 +26,7 @@ fn key_attributes(key: &RealServerKey) -> [DestinationAttribute; 3] {
     ]
 }
 
-/// A real server with all its settings.
+/// Returns the attributes of a real server with all its settings.
 #[must_use]
 pub fn destination_attributes(real: &RealServer) -> Vec<DestinationAttribute> {
     let RealServer {
@@ -54,12 +54,12 @@ pub fn destination_attributes(real: &RealServer) -> Vec<DestinationAttribute> {
     attributes
 }
 
-/// A real server, its connections and its counters. `family` is the virtual server's: kernels before
-/// 3.18 do not say the real server's own.
+/// Reads a real server with its connections and counters. `family` is the virtual server's; it is
+/// used if the real server's is missing, as in kernels before 3.18.
 ///
 /// # Errors
 ///
-/// An attribute that names it is missing, or makes no sense.
+/// The address or port is missing, or the family is unknown.
 pub fn read_destination(
     attributes: &[DestinationAttribute],
     family: AddressFamily,

@@ -1,4 +1,4 @@
-//! Virtual servers.
+//! Conversion of virtual servers.
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
@@ -14,10 +14,10 @@ use crate::types::{
     AddressFamily, Protocol, Scheduler, ServiceFlags, Statistics, VirtualServer, VirtualServerKey,
 };
 
-/// `IP_VS_SVC_F_HASHED`: the kernel's own mark, set on every virtual server that it lists.
+/// `IP_VS_SVC_F_HASHED`: a flag that the kernel sets on every virtual server that it lists.
 const HASHED: u32 = 0x2;
 
-/// Returns the attributes that name a virtual server.
+/// Returns the attributes that identify a virtual server.
 #[must_use]
 pub fn key_attributes(key: &VirtualServerKey) -> Vec<ServiceAttribute> {
     match key {
@@ -38,7 +38,7 @@ pub fn key_attributes(key: &VirtualServerKey) -> Vec<ServiceAttribute> {
     }
 }
 
-/// A virtual server with all its settings.
+/// Returns the attributes of a virtual server with all its settings.
 #[must_use]
 pub fn service_attributes(server: &VirtualServer) -> Vec<ServiceAttribute> {
     let VirtualServer {
@@ -67,11 +67,12 @@ pub fn service_attributes(server: &VirtualServer) -> Vec<ServiceAttribute> {
     attributes
 }
 
-/// A virtual server and its counters. 64-bit counters are preferred where both are there.
+/// Reads a virtual server and its counters. If the answer has both kinds of counters, those of 64
+/// bits are used.
 ///
 /// # Errors
 ///
-/// An attribute that names it is missing, or makes no sense.
+/// An attribute of the key is missing or invalid, or the prefix length is invalid.
 pub fn read_service(
     attributes: &[ServiceAttribute],
 ) -> Result<(VirtualServer, Statistics), DecodeError> {
@@ -129,8 +130,8 @@ fn mask(prefix: u8) -> [u8; 4] {
     bits.to_be_bytes()
 }
 
-/// The kernel takes any 32 bits for a mask; a mask with holes is read as the length of its leading
-/// ones.
+/// Reads the persistence granularity. The kernel accepts any 32 bits as a mask; for a mask with
+/// gaps the number of leading ones counts.
 fn read_prefix(family: AddressFamily, netmask: Option<[u8; 4]>) -> Result<u8, DecodeError> {
     let length = match (family, netmask) {
         (AddressFamily::Ipv4, Some(bytes)) => u32::from(Ipv4Addr::from(bytes)).leading_ones(),

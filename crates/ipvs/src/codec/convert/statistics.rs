@@ -1,9 +1,9 @@
-//! Counters.
+//! Conversion of counters.
 
 use crate::codec::attributes::{Nested, StatisticsAttribute};
 use crate::types::Statistics;
 
-/// Counters; what is missing is zero.
+/// Reads counters; missing ones are zero.
 #[must_use]
 pub fn read_statistics(nested: &Nested<StatisticsAttribute>) -> Statistics {
     let mut statistics = Statistics::default();

@@ -1,36 +1,37 @@
-//! Changes that a watch reports.
+//! Changes that the watch reports.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// Maximum number of addresses that are named one by one.
+/// Maximum number of addresses that are reported one by one.
 const MAX_ADDRESSES: usize = 1024;
 
 /// Changes of one burst.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// An interface other than the dummy device appeared, vanished or was renamed, or gained or lost an address.
+    /// True if an interface other than the dummy device appeared, disappeared or was renamed, or
+    /// gained or lost an address.
     pub interfaces: bool,
     /// Losses of the dummy device `kube-ipvs0`.
     pub lost: Lost,
 }
 
-/// Losses of the dummy device `kube-ipvs0`, whoever caused them: deletions of this process are among them.
+/// Losses of the dummy device `kube-ipvs0`, including deletions by this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// The device vanished or was renamed, or a device of its name is no dummy device. All of its addresses are lost then,
-    /// named or not.
+    /// True if the device disappeared or was renamed, or if the device with its name is not a dummy
+    /// device. All its addresses are then lost, whether named or not.
     pub device: bool,
-    /// Addresses (/32 and /128) that left the device.
+    /// Addresses (/32 and /128) that were deleted from the device.
     pub addresses: LostAddresses,
 }
 
-/// Addresses that left the dummy device.
+/// Addresses that were deleted from the dummy device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LostAddresses {
-    /// These, at most 1,024. They may have come back since.
+    /// Lost addresses, at most 1,024. They may have been added again since.
     These(BTreeSet<IpAddr>),
-    /// More, or notices were dropped: any address may be missing.
+    /// More addresses, or notices were dropped. Any address may be missing.
     Many,
 }
 
@@ -41,7 +42,7 @@ impl Default for LostAddresses {
 }
 
 impl Changes {
-    /// Everything may have changed.
+    /// Returns the value for dropped notices: everything may have changed.
     pub(super) fn unknown() -> Self {
         Self {
             interfaces: true,

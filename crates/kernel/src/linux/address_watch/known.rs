@@ -1,4 +1,4 @@
-//! The interfaces and their addresses, as notices tell.
+//! Interfaces and their addresses according to the notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub(super) const DEL_LINK: u16 = 17;
 pub(super) const NEW_ADDRESS: u16 = 20;
 pub(super) const DEL_ADDRESS: u16 = 21;
 
-/// Every interface, and every address of those that are not the dummy device.
+/// All interfaces, and all addresses except those of the dummy device.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
     names: BTreeMap<u32, String>,
@@ -24,7 +24,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Takes over a message, and adds to `changes` what it changed.
+    /// Processes a message and adds its changes to `changes`.
     pub(super) fn take(
         &mut self,
         kind: u16,
@@ -85,7 +85,7 @@ impl Known {
         }
     }
 
-    /// A change also where the address was not known: it may have been missing in a list.
+    /// Reports a change even if the address was unknown, since a list may have missed it.
     fn remove(&mut self, gone: LinkAddress, changes: &mut Changes) {
         self.addresses.remove(&(gone.link, gone.network));
         if !self.is_ours(gone.link) {
@@ -100,8 +100,9 @@ impl Known {
     }
 }
 
-/// Not of a bridge: when a port leaves it, the bridge says that the link is gone, with its own family
-/// (`br_ifinfo_notify`, `net/bridge/br_netlink.c`, Linux 6.1).
+/// Returns false for a notice of a bridge. When a port leaves it, the bridge sends a notice with
+/// its own family as if the link were deleted (`br_ifinfo_notify`, `net/bridge/br_netlink.c`, Linux
+/// 6.1).
 fn is_of_link(payload: &[u8]) -> bool {
     payload.first().copied().map(i32::from) == Some(libc::AF_UNSPEC)
 }

@@ -13,7 +13,7 @@ fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A `struct ifinfomsg` with a name.
+/// Encodes a `struct ifinfomsg` with a name.
 fn link(family: u8, index: u32, name: &str) -> Vec<u8> {
     let mut bytes = vec![family, 0, 0, 0];
     bytes.extend(index.to_ne_bytes());
@@ -22,7 +22,7 @@ fn link(family: u8, index: u32, name: &str) -> Vec<u8> {
     bytes
 }
 
-/// The dummy device, or a device of its name and of this kind.
+/// Encodes a device with the name of the dummy device and this kind.
 fn device(index: u32, kind: &str) -> Vec<u8> {
     let mut bytes = link(UNSPEC, index, "kube-ipvs0");
     let kind = attribute(1, format!("{kind}\0").as_bytes());
@@ -30,7 +30,7 @@ fn device(index: u32, kind: &str) -> Vec<u8> {
     bytes
 }
 
-/// A `struct ifaddrmsg` with an address of 24 bits.
+/// Encodes a `struct ifaddrmsg` with an address of prefix 24.
 fn address(index: u32, last: u8) -> Vec<u8> {
     let mut bytes = vec![INET, 24, 0, 0];
     bytes.extend(index.to_ne_bytes());
@@ -38,7 +38,7 @@ fn address(index: u32, last: u8) -> Vec<u8> {
     bytes
 }
 
-/// A `struct ifaddrmsg` with a virtual address.
+/// Encodes a `struct ifaddrmsg` with a virtual address.
 fn virtual_address(index: u32, last: u8) -> Vec<u8> {
     let mut bytes = vec![INET, 32, 0, 0];
     bytes.extend(index.to_ne_bytes());
@@ -46,7 +46,8 @@ fn virtual_address(index: u32, last: u8) -> Vec<u8> {
     bytes
 }
 
-/// Checks that each message changes other interfaces than the dummy device, or does not, and that nothing is lost.
+/// Checks whether each message changes interfaces other than the dummy device, and that nothing is
+/// lost.
 fn check(messages: &[(u16, Vec<u8>, bool)]) {
     let mut known = Known::default();
     for (place, (kind, payload, interfaces)) in messages.iter().enumerate() {
@@ -61,18 +62,18 @@ fn check(messages: &[(u16, Vec<u8>, bool)]) {
 fn take(known: &mut Known, kind: u16, payload: &[u8]) -> Changes {
     let mut changes = Changes::default();
     let taken = known.take(kind, payload, &mut changes);
-    taken.expect("it is well formed");
+    taken.expect("the message is well formed");
     changes
 }
 
-/// Losses of the dummy device 5 by these messages, all in one burst.
+/// Returns the losses of the dummy device 5 by these messages, in one burst.
 fn lost(messages: &[(u16, Vec<u8>)]) -> Lost {
     let mut known = Known::default();
     assert!(take(&mut known, NEW_LINK, &device(5, "dummy")).is_empty());
     let mut changes = Changes::default();
     for (kind, payload) in messages {
         let taken = known.take(*kind, payload, &mut changes);
-        taken.expect("it is well formed");
+        taken.expect("the message is well formed");
     }
     changes.lost
 }
@@ -93,7 +94,7 @@ fn links_that_appear_vanish_or_are_renamed() {
 }
 
 #[test]
-fn addresses_that_come_and_go() {
+fn added_and_deleted_addresses_are_changes() {
     check(&[
         (NEW_LINK, link(UNSPEC, 2, "eth0"), true),
         (NEW_ADDRESS, address(2, 1), true),
@@ -105,12 +106,12 @@ fn addresses_that_come_and_go() {
 }
 
 #[test]
-fn an_address_that_is_not_known_to_be_there_can_go() {
+fn deleting_an_unknown_address_is_a_change() {
     check(&[(DEL_ADDRESS, address(2, 1), true)]);
 }
 
 #[test]
-fn gains_of_our_own_device_are_no_changes() {
+fn gains_of_the_dummy_device_are_not_changes() {
     check(&[
         (NEW_LINK, device(5, "dummy"), false),
         (NEW_LINK, device(5, "dummy"), false),
@@ -119,12 +120,12 @@ fn gains_of_our_own_device_are_no_changes() {
 }
 
 #[test]
-fn addresses_that_leave_our_own_device_are_named() {
+fn addresses_lost_by_the_dummy_device_are_named() {
     let gone = lost(&[
         (NEW_ADDRESS, virtual_address(5, 1)),
         (DEL_ADDRESS, virtual_address(5, 1)),
         (DEL_ADDRESS, virtual_address(5, 2)),
-        // No virtual address.
+        // This address is not a virtual address.
         (DEL_ADDRESS, address(5, 3)),
     ]);
     assert_eq!(gone.addresses, addresses([1, 2]));
@@ -132,7 +133,7 @@ fn addresses_that_leave_our_own_device_are_named() {
 }
 
 #[test]
-fn addresses_that_left_our_own_device_are_named_up_to_a_limit() {
+fn lost_addresses_are_named_up_to_a_limit() {
     let gone = |count: u16| {
         let messages: Vec<_> = (0..count)
             .map(|number| {
@@ -149,7 +150,7 @@ fn addresses_that_left_our_own_device_are_named_up_to_a_limit() {
 }
 
 #[test]
-fn our_own_device_can_vanish_be_renamed_or_be_another_kind_of_device() {
+fn the_dummy_device_can_be_deleted_renamed_or_replaced() {
     let renamed = link(UNSPEC, 5, "other");
     for messages in [
         vec![(DEL_LINK, device(5, "dummy"))],
@@ -166,9 +167,9 @@ fn our_own_device_can_vanish_be_renamed_or_be_another_kind_of_device() {
     }
 }
 
-/// And its index may then be another's.
+/// Another device may then get its index.
 #[test]
-fn our_device_with_another_name_is_another_device() {
+fn a_renamed_dummy_device_is_an_ordinary_device() {
     let mut known = Known::default();
     take(&mut known, NEW_LINK, &device(5, "dummy"));
     let renamed = take(&mut known, NEW_LINK, &link(UNSPEC, 5, "other"));
@@ -181,7 +182,7 @@ fn our_device_with_another_name_is_another_device() {
 }
 
 #[test]
-fn a_port_that_leaves_its_bridge_is_still_there() {
+fn a_port_that_leaves_its_bridge_is_not_deleted() {
     check(&[
         (NEW_LINK, link(UNSPEC, 2, "eth0"), true),
         (NEW_LINK, link(BRIDGE, 2, "eth0"), false),
@@ -191,7 +192,7 @@ fn a_port_that_leaves_its_bridge_is_still_there() {
 }
 
 #[test]
-fn the_addresses_of_a_link_go_with_it() {
+fn a_deleted_link_loses_its_addresses() {
     check(&[
         (NEW_LINK, link(UNSPEC, 2, "eth0"), true),
         (NEW_ADDRESS, address(2, 1), true),
@@ -202,7 +203,7 @@ fn the_addresses_of_a_link_go_with_it() {
 }
 
 #[test]
-fn what_else_the_kernel_tells_is_no_change() {
+fn other_notices_are_not_changes() {
     check(&[(24, vec![0; 12], false)]);
 }
 
@@ -234,7 +235,7 @@ fn a_datagram_may_have_several_messages() {
 }
 
 #[test]
-fn a_message_that_is_not_understood_is_a_change() {
+fn an_undecodable_message_is_a_change() {
     let mut known = Known::default();
     assert!(take_all(&mut known, &message(NEW_LINK, &[0, 0, 0])).interfaces);
     assert!(take_all(&mut known, &[]).is_empty());

@@ -10,11 +10,11 @@ fn address(last: u8) -> Op {
     Op::AddAddress(IpAddr::V4(Ipv4Addr::new(10, 96, 0, last)))
 }
 
-/// The first batch of addresses of `ops`, and how many ops stay behind it.
+/// Checks the size of the first batch of addresses of `ops`.
 fn check(ops: &[Op], limit: usize, gathered: usize) {
     let mut changes = ops.iter().map(|op| (op, Change::of(op))).peekable();
     let Some((op, Change::Address(first))) = changes.next() else {
-        panic!("the first op is one of an address of {DEVICE}");
+        panic!("the first op must change an address of {DEVICE}");
     };
     let batch = Batch::gather(op, first, &mut changes, limit, |change| match change {
         Change::Address(request) => Ok(request),
@@ -27,7 +27,7 @@ fn check(ops: &[Op], limit: usize, gathered: usize) {
         };
         assert_eq!(op, &Op::AddAddress(*request));
     }
-    // What was not taken is still there, the next one first.
+    // The remaining ops are still available, in order.
     let left: Vec<&Op> = changes.map(|(op, _)| op).collect();
     assert_eq!(left, ops[gathered..].iter().collect::<Vec<_>>());
 }
@@ -42,16 +42,16 @@ fn a_batch_ends_at_the_first_op_of_another_table() {
 }
 
 #[test]
-fn a_batch_has_a_limit() {
+fn a_batch_is_limited() {
     check(&[address(1), address(2), address(3)], 2, 2);
 }
 
 #[test]
-fn each_outcome_is_that_of_the_op_behind_the_request() {
+fn outcomes_are_matched_with_their_ops() {
     let ops = [address(1), address(2), address(3)];
     let mut changes = ops.iter().map(|op| (op, Change::of(op))).peekable();
     let Some((op, Change::Address(first))) = changes.next() else {
-        panic!("it is an address");
+        panic!("the op must change an address");
     };
     let batch = Batch::gather(op, first, &mut changes, 10, |change| match change {
         Change::Address(request) => Ok(request),

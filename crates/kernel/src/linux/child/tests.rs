@@ -1,4 +1,4 @@
-//! Children are shell scripts here.
+//! The children in these tests are shell scripts.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::linux::stop::StopSignal;
 
 /// Far longer than any of these scripts takes unless it hangs.
 const LONG: Duration = Duration::from_secs(60);
-/// For scripts that hang.
+/// Time limit for scripts that hang.
 const SHORT: Duration = Duration::from_millis(300);
 
 fn script(text: &str) -> Command {
@@ -27,35 +27,37 @@ fn run_script(
     run(script(text), input, limit, &StopSignal::default())
 }
 
-/// Returns true if a process runs; a zombie does not.
+/// Returns true if a process runs. A zombie does not run.
 fn is_running(id: &str) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/stat", id.trim()));
     status.is_ok_and(|status| !status.contains(") Z "))
 }
 
-fn has_ended(id: &str) {
+fn assert_ended(id: &str) {
     let end = Instant::now() + LONG;
     while is_running(id) {
-        assert!(Instant::now() < end, "process {id} runs on");
+        assert!(Instant::now() < end, "process {id} still runs");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Runs a script that writes the id of a process into a file, and fails; the process has ended then.
+/// Runs a failing script that writes the id of a process into a file, and checks that the process
+/// has ended.
 fn check_killed(text: &str, stop: &StopSignal, limit: Duration) -> ChildError {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let mut command = script(text);
     command.env("FILE", file.path());
     let error = run(command, b"", limit, stop).expect_err("it is killed");
-    let id = fs::read_to_string(file.path()).expect("the file is there");
-    assert!(!id.is_empty(), "the script did not come so far");
-    has_ended(&id);
+    let id = fs::read_to_string(file.path()).expect("the file exists");
+    assert!(!id.is_empty(), "the script did not write the id");
+    assert_ended(&id);
     error
 }
 
 #[test]
-fn status_and_outputs_are_the_childs() {
-    let output = run_script("cat; echo problem >&2; exit 3", b"input", LONG).expect("it ends");
+fn status_and_outputs_are_those_of_the_child() {
+    let output =
+        run_script("cat; echo problem >&2; exit 3", b"input", LONG).expect("the script ends");
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(output.stdout, b"input");
     assert_eq!(output.stderr, b"problem\n");
@@ -70,9 +72,10 @@ fn megabytes_pass_all_three_pipes_at_once() {
 }
 
 #[test]
-fn a_child_that_reads_nothing_is_heard_all_the_same() {
+fn a_child_that_reads_nothing_is_still_read() {
     let input = vec![b'x'; 3 << 20];
-    let output = run_script("exec <&-; echo no >&2; exit 1", &input, LONG).expect("it ends");
+    let output =
+        run_script("exec <&-; echo no >&2; exit 1", &input, LONG).expect("the script ends");
     assert_eq!(
         (output.status.code(), &*output.stderr),
         (Some(1), &b"no\n"[..])
@@ -80,14 +83,14 @@ fn a_child_that_reads_nothing_is_heard_all_the_same() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_not_started() {
+fn a_missing_program_is_not_started() {
     let error = run(
         Command::new("/nowhere/program"),
         b"",
         LONG,
         &StopSignal::default(),
     );
-    match error.expect_err("it is not started") {
+    match error.expect_err("the program is missing") {
         ChildError::Start(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
         error => panic!("{error}"),
     }
@@ -124,19 +127,20 @@ fn a_grandchild_is_killed_with_its_parent() {
 }
 
 #[test]
-fn a_grandchild_that_keeps_the_outputs_open_holds_nothing_up() {
+fn a_grandchild_with_open_outputs_causes_no_delay() {
     let output = run_script("sleep 1000 & echo $!; exit 0", b"", LONG).expect("it ends");
-    has_ended(&String::from_utf8_lossy(&output.stdout));
+    assert_ended(&String::from_utf8_lossy(&output.stdout));
 }
 
-/// It left the group, so it runs on; the outputs that it holds open are not waited for.
+/// The grandchild left the group, so it keeps running. Its open outputs are not awaited.
 #[test]
-fn a_grandchild_of_another_group_holds_nothing_up() {
-    let output = run_script("setsid sleep 1000 & sleep 0.1; echo $!", b"", LONG).expect("it ends");
+fn a_grandchild_of_another_group_causes_no_delay() {
+    let output =
+        run_script("setsid sleep 1000 & sleep 0.1; echo $!", b"", LONG).expect("the script ends");
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     assert!(is_running(&id));
     let killed = Command::new("kill").arg(&id).status();
-    assert!(killed.expect("kill is there").success());
+    assert!(killed.expect("kill is installed").success());
 }
 
 #[test]
@@ -156,20 +160,21 @@ fn a_stop_kills_a_child() {
 }
 
 #[test]
-fn nothing_is_started_after_a_stop() {
+fn no_child_is_started_after_a_stop() {
     let stop = StopSignal::new().expect("a pipe");
     stop.set();
     let file = tempfile::NamedTempFile::new().expect("a file");
     let mut command = script("echo here >$FILE");
     command.env("FILE", file.path());
-    let error = run(command, b"", LONG, &stop).expect_err("it is not started");
+    let error = run(command, b"", LONG, &stop).expect_err("the stop is set");
     assert!(matches!(error, ChildError::Stopped), "{error}");
-    assert_eq!(fs::read(file.path()).expect("the file is there"), b"");
+    assert_eq!(fs::read(file.path()).expect("the file exists"), b"");
 }
 
 #[test]
-fn endless_output_ends() {
-    let error = run_script("exec cat /dev/zero", b"", LONG).expect_err("it is killed");
+fn endless_output_is_cut() {
+    let error =
+        run_script("exec cat /dev/zero", b"", LONG).expect_err("the output exceeds the limit");
     assert!(matches!(error, ChildError::TooMuchOutput), "{error}");
 }
 
@@ -187,8 +192,8 @@ fn no_child_is_left_as_a_zombie() {
         };
         let outcome = run(command, b"", limit, &StopSignal::default());
         assert_eq!(outcome.is_err(), is_killed);
-        let id = fs::read_to_string(file.path()).expect("the file is there");
+        let id = fs::read_to_string(file.path()).expect("the file exists");
         let process = format!("/proc/{}", id.trim());
-        assert!(fs::metadata(&process).is_err(), "{process} is there");
+        assert!(fs::metadata(&process).is_err(), "{process} was not reaped");
     }
 }

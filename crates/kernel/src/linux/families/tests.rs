@@ -42,7 +42,7 @@ fn setting(place: &str) -> String {
 }
 
 #[test]
-fn ipv6_is_there_unless_a_file_says_no() {
+fn ipv6_is_available_unless_a_file_is_missing() {
     check("nothing-is-known", &[], None);
     check("enabled", &[DEV, INET6, (&setting("all"), "0\n")], None);
     check("no-sockets", &[DEV], Some(&FamilyGap::NoSockets));
@@ -64,7 +64,7 @@ fn a_setting_disables_ipv6_for_all_or_for_the_dummy_device() {
         &[DEV, INET6, (&all, off), (&default, on)],
         Some(&disabled("default")),
     );
-    // The device keeps what it took when it was created.
+    // The device keeps the setting that it copied when it was created.
     check(
         "device-on",
         &[DEV, INET6, (&default, on), (&device, off)],

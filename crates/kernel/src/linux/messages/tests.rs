@@ -10,7 +10,7 @@ fn bytes(message: &RouteNetlinkMessage) -> Vec<u8> {
 }
 
 #[test]
-fn the_device_is_asked_for_and_made_by_its_name() {
+fn the_device_is_requested_and_created_by_name() {
     let asked = Link::decode(&bytes(&device())).expect("a link");
     assert_eq!(
         (asked.name.as_str(), asked.is_dummy()),
@@ -21,7 +21,7 @@ fn the_device_is_asked_for_and_made_by_its_name() {
 }
 
 #[test]
-fn an_address_is_sent_for_itself_alone() {
+fn an_address_has_a_host_prefix() {
     for (address, network) in [
         ("10.96.0.10", "10.96.0.10/32"),
         ("fd00::10", "fd00::10/128"),
@@ -38,7 +38,7 @@ fn an_address_is_sent_for_itself_alone() {
 }
 
 #[test]
-fn no_duplicate_address_is_looked_for() {
+fn duplicate_address_detection_is_disabled() {
     const IFA_F_NODAD: u8 = 2;
     let v6 = bytes(&new_address(7, "fd00::10".parse().expect("an address")));
     assert_eq!(v6[2], IFA_F_NODAD);
@@ -58,13 +58,13 @@ fn the_local_end_of_a_point_to_point_link_is_the_nodes_address() {
 }
 
 #[test]
-fn other_families_are_passed_over() {
+fn other_families_are_skipped() {
     let payload = [28, 24, 0, 0, 3, 0, 0, 0]; // AF_MPLS
     assert!(matches!(LinkAddress::decode(&payload), Ok(None)));
 }
 
 #[test]
-fn unknown_attributes_of_a_link_are_passed_over() {
+fn unknown_link_attributes_are_skipped() {
     let mut payload = bytes(&new_device());
     payload.extend([7, 0, 0xff, 0x7f, 1, 2, 3, 0]);
     let link = Link::decode(&payload).expect("a link");
@@ -72,7 +72,7 @@ fn unknown_attributes_of_a_link_are_passed_over() {
 }
 
 #[test]
-fn cut_messages_do_not_panic() {
+fn truncated_messages_do_not_panic() {
     let link = bytes(&new_device());
     let address = bytes(&new_address(7, "fd00::10".parse().expect("an address")));
     for length in 0..link.len() {

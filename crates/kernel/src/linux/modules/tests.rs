@@ -2,12 +2,13 @@ use std::fs;
 
 use super::{Presence, presence_below};
 
-/// Checks the presence of `module` where there are these files below `/`.
+/// Checks the presence of `module` on a system with these files below `/`.
 fn check(files: &[(&str, &str)], module: &str, expected: Presence) {
     let root = tempfile::tempdir().expect("a temporary folder");
     for (path, text) in files {
         let path = root.path().join(path);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
+        fs::create_dir_all(path.parent().expect("the path has a folder"))
+            .expect("the folder is created");
         fs::write(path, text).expect("the file is written");
     }
     let found = presence_below(root.path(), "6.1.0", module);
@@ -46,13 +47,13 @@ fn a_module_with_a_file_can_be_loaded() {
 
 #[test]
 fn a_module_without_a_file_is_missing() {
-    // What a module needs is listed behind it, and that is no file of its own here.
+    // A dependency is listed after the path of another module, and has no file here.
     check(&[BUILT_IN, DEPENDENCIES], "ip_set", Presence::Missing);
     check(&[BUILT_IN, DEPENDENCIES], "xt", Presence::Missing);
 }
 
 #[test]
-fn without_lists_nothing_is_known() {
+fn without_lists_the_presence_is_unknown() {
     check(&[], "ip_vs_mh", Presence::Unknown);
     check(&[BUILT_IN], "ip_vs_mh", Presence::Unknown);
     check(&[DEPENDENCIES], "ip_vs_mh", Presence::Unknown);

@@ -1,4 +1,4 @@
-//! Choice of one of the kernel's two packet filters.
+//! Chooses between the two packet filters of the kernel.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,53 +11,58 @@ use super::programs::{Program, Search, Suite, Tool, Variant, Version};
 use super::run::{self, IptablesError};
 use crate::linux::stop::StopSignal;
 
-/// The packet filter of the kernel's two that holds our rules.
+/// Selects the packet filter that contains our rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IptablesBackend {
-    /// The one that the node uses: found out once, when rules are first read or changed.
+    /// The packet filter that the node uses, detected once when rules are first read or changed.
     ///
-    /// As the scripts of kubernetes-sigs/iptables-wrappers v2 do it: the one in whose `mangle` the kubelet has
-    /// `KUBE-IPTABLES-HINT` (since Kubernetes 1.24) or `KUBE-KUBELET-CANARY` (since 1.17), nf_tables looked at
-    /// first; else the one that holds more rules of any kind. Where both hold as many, the one of
-    /// nf_tables if this kernel has nf_tables for IPv4, which those scripts do not look at.
+    /// The detection follows the scripts of kubernetes-sigs/iptables-wrappers v2:
+    /// 1. It selects the packet filter whose table `mangle` contains the chain `KUBE-IPTABLES-HINT`
+    ///    (since Kubernetes 1.24) or `KUBE-KUBELET-CANARY` (since 1.17) of the kubelet. nf_tables
+    ///    is checked first.
+    /// 2. Otherwise it selects the packet filter with more rules of any kind.
+    /// 3. If both have the same number of rules, it selects nf_tables.
+    ///
+    /// Unlike these scripts it first checks whether the kernel supports nf_tables for IPv4. If not,
+    /// it selects x_tables.
     #[default]
     Auto,
-    /// nf_tables, by `iptables-nft`.
+    /// nf_tables, through `iptables-nft`.
     Nft,
-    /// x_tables, by `iptables-legacy`.
+    /// x_tables, through `iptables-legacy`.
     Legacy,
 }
 
-/// The programs that were chosen, and why. Prints in words.
+/// The chosen programs and the reason for the choice. Prints as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// The packet filter.
     pub variant: Variant,
-    /// The programs' version; none where they do not tell.
+    /// Version of the programs; `None` if they do not print it.
     pub version: Option<Version>,
     /// The program that changes the rules of IPv4.
     pub program: String,
-    /// Why.
+    /// Reason for the choice.
     pub reason: Reason,
 }
 
-/// Why a packet filter was chosen.
+/// Reason why a packet filter was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It is configured.
+    /// The configuration selects it.
     Configured,
-    /// There are no programs for the other one.
+    /// The programs of the other one are not installed.
     OnlyOne,
     /// A chain of the kubelet is in it.
     Kubelet,
-    /// It holds more rules than the other one.
+    /// Its tables have more rules than those of the other one.
     MoreRules {
         /// Number of rules in nf_tables.
         nft: usize,
         /// Number of rules in x_tables.
         legacy: usize,
     },
-    /// Both hold as many rules, and this kernel has nf_tables for IPv4.
+    /// Both have the same number of rules, and this kernel has nf_tables for IPv4.
     NftWorks,
     /// This kernel has no nf_tables for IPv4.
     NftDoesNotWork,
@@ -88,16 +93,16 @@ impl fmt::Display for Reason {
             Self::MoreRules { nft, legacy } => {
                 write!(f, "nf_tables holds {nft} rules and x_tables {legacy}")
             }
-            Self::NftWorks => f.write_str("no rules speak for the other one"),
+            Self::NftWorks => f.write_str("both hold the same number of rules"),
             Self::NftDoesNotWork => f.write_str("this kernel has no nf_tables for IPv4"),
         }
     }
 }
 
-/// Where chains of ours are: in which packet filters, and of which families. A variant whose programs are not
-/// there, and a family that cannot be read, tell nothing.
+/// Returns the packet filters and families that contain chains of ours. A variant without programs
+/// and a family that cannot be read are skipped.
 ///
-/// Looks at both packet filters, whichever is used.
+/// Both packet filters are checked, whichever is in use.
 #[must_use]
 pub fn holders_of_our_chains() -> BTreeSet<(Variant, AddressFamily)> {
     let search = Search::of_system();
@@ -108,7 +113,8 @@ pub fn holders_of_our_chains() -> BTreeSet<(Variant, AddressFamily)> {
     for suite in suites.iter().flatten() {
         for family in AddressFamily::ALL {
             let program = suite.program(family, Tool::Save);
-            // Of the legacy one all tables are read, since the kernel makes a table that is named.
+            // Reads all tables of the legacy variant, since naming a table makes the kernel create
+            // it.
             let text = program.and_then(|program| run::save(program, &stop).ok());
             if text.is_some_and(|text| has_ours(&text)) {
                 holders.insert((suite.variant, family));
@@ -118,16 +124,16 @@ pub fn holders_of_our_chains() -> BTreeSet<(Variant, AddressFamily)> {
     holders
 }
 
-/// Returns true if there are chains of ours in what a program saved.
+/// Returns true if the saved rules `text` contain chains of ours.
 pub(super) fn has_ours(text: &str) -> bool {
     Rules::parse(text).is_ok_and(|rules| !rules.chains.is_empty())
 }
 
-/// The programs to use.
+/// Chooses the programs.
 ///
 /// # Errors
 ///
-/// There are none, or one was killed: a choice without its answer could be the wrong one.
+/// Fails if no program exists, or if one was killed. A choice without its answer could be wrong.
 pub(super) fn choose(
     backend: IptablesBackend,
     search: &Search,
@@ -146,7 +152,7 @@ pub(super) fn choose(
             match (nft, search.suite(Variant::Legacy, stop)?) {
                 (None, None) => Err(IptablesError::NotFound(search.missing_both())),
                 (Some(suite), None) | (None, Some(suite)) => Ok((suite, Reason::OnlyOne)),
-                (Some(nft), Some(legacy)) => find_out(nft, legacy, stop),
+                (Some(nft), Some(legacy)) => detect(nft, legacy, stop),
             }
         }
     }?;
@@ -160,11 +166,7 @@ pub(super) fn choose(
     Ok((suite, choice))
 }
 
-fn find_out(
-    nft: Suite,
-    legacy: Suite,
-    stop: &StopSignal,
-) -> Result<(Suite, Reason), IptablesError> {
+fn detect(nft: Suite, legacy: Suite, stop: &StopSignal) -> Result<(Suite, Reason), IptablesError> {
     let read = |variant, table: Option<&str>| {
         let suite = match variant {
             Variant::Nft => &nft,
@@ -178,7 +180,7 @@ fn find_out(
             match run::save_table(program, table, stop) {
                 Ok(text) => all.push_str(&text),
                 Err(why @ IptablesError::Killed { .. }) => return Err(why),
-                // A family that cannot be read speaks for nothing.
+                // A family that cannot be read is ignored.
                 Err(_) => {}
             }
         }
@@ -191,10 +193,11 @@ fn find_out(
     })
 }
 
-/// Decides by whether the kernel has nf_tables at all, and then by what `read` says that a variant's tables hold, all or
-/// one.
+/// Decides first by the kernel's support of nf_tables, then by the contents of each variant's
+/// tables. `read` returns all tables, or one.
 ///
-/// Of the legacy one all are read, since the kernel makes a table that is named and not there.
+/// Of the legacy variant all tables are read, since naming a missing table makes the kernel create
+/// it.
 pub(super) fn decide(
     read: impl Fn(Variant, Option<&str>) -> Result<String, IptablesError>,
     nft_works: impl FnOnce() -> bool,

@@ -1,4 +1,5 @@
-//! Whole tables of nf_tables, found and deleted by netlink: the program `nft` need not be there.
+//! Finds and deletes whole tables of nf_tables by netlink, so that the program `nft` is not
+//! required.
 
 use std::io;
 
@@ -10,7 +11,7 @@ pub(super) const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// `NFNL_SUBSYS_NFTABLES`.
 pub(super) const NFTABLES: u16 = 10;
-/// `NFT_MSG_NEWTABLE` and those after it, `include/uapi/linux/netfilter/nf_tables.h`.
+/// `NFT_MSG_NEWTABLE` and the following messages, `include/uapi/linux/netfilter/nf_tables.h`.
 pub(super) const NEW_TABLE: u16 = 0;
 const GET_TABLE: u16 = 1;
 const DEL_TABLE: u16 = 2;
@@ -18,14 +19,14 @@ const NFTA_TABLE_NAME: u16 = 1;
 /// `NFPROTO_IPV4` and `NFPROTO_IPV6`, `include/uapi/linux/netfilter.h`.
 pub(super) const IPV4: u8 = 2;
 const IPV6: u8 = 10;
-/// The answer's type, `include/uapi/linux/netlink.h`.
+/// Message type of the answer, `include/uapi/linux/netlink.h`.
 const NLMSG_ERROR: u16 = 2;
 pub(super) const REQUEST: u16 = 1;
 pub(super) const ACK: u16 = 4;
 pub(super) const CREATE: u16 = 0x400;
 const NETLINK_HEADER: usize = 16;
 
-/// The tables of the network namespace in which it was opened.
+/// Tables of nf_tables in the network namespace in which it was opened.
 pub(in crate::linux) struct NftTables(Socket);
 
 impl NftTables {
@@ -33,11 +34,12 @@ impl NftTables {
         Socket::open(Protocol::Netfilter).map(Self)
     }
 
-    /// Returns true if there is a table `name` of `family`. A kernel without nf_tables has none.
+    /// Returns true if the table `name` of `family` exists. A kernel without nf_tables has no
+    /// tables.
     ///
     /// # Errors
     ///
-    /// `EPERM` without `CAP_NET_ADMIN`; or there was no answer.
+    /// Fails with `EPERM` without `CAP_NET_ADMIN`, or if the kernel does not answer.
     pub(in crate::linux) fn has(&mut self, family: AddressFamily, name: &str) -> io::Result<bool> {
         let kind = (NFTABLES << 8) | GET_TABLE;
         let answer = self.ask(&message(
@@ -50,17 +52,18 @@ impl NftTables {
         match (read_kind(&answer), read_errno(&answer)) {
             (Some(kind), _) if kind == (NFTABLES << 8) | NEW_TABLE => Ok(true),
             (_, Some(libc::EPERM)) => Err(io::Error::from_raw_os_error(libc::EPERM)),
-            // ENOENT; EINVAL, EOPNOTSUPP or EAFNOSUPPORT where nf_tables or this family is missing.
+            // ENOENT, or EINVAL, EOPNOTSUPP or EAFNOSUPPORT without support of nf_tables or this
+            // family.
             (_, Some(_)) => Ok(false),
             (..) => Err(io::Error::other("the kernel's answer is not understood")),
         }
     }
 
-    /// Deletes the table `name` of `family` with all that is in it, in one transaction.
+    /// Deletes the table `name` of `family` with its contents in one transaction.
     ///
     /// # Errors
     ///
-    /// The kernel's word; nothing was deleted then.
+    /// Returns the kernel's error. Nothing was deleted then.
     pub(in crate::linux) fn delete(&mut self, family: AddressFamily, name: &str) -> io::Result<()> {
         let begin = message(BATCH_BEGIN, REQUEST, 0, NFTABLES, &[]);
         let kind = (NFTABLES << 8) | DEL_TABLE;
@@ -88,12 +91,12 @@ pub(super) fn protocol(family: AddressFamily) -> u8 {
     }
 }
 
-/// The attribute that names a table, padded.
+/// Encodes the attribute with the name of a table, padded.
 pub(super) fn table_name(name: &str) -> Vec<u8> {
     attribute(NFTA_TABLE_NAME, &[name.as_bytes(), &[0]].concat())
 }
 
-/// An attribute with its header of four bytes, padded.
+/// Encodes an attribute with its header of four bytes, padded.
 pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = 4 + value.len();
     let mut bytes = Vec::from(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
@@ -103,7 +106,7 @@ pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A netlink message with a `struct nfgenmsg` before its attributes.
+/// Encodes a netlink message with a `struct nfgenmsg` before its attributes.
 pub(super) fn message(
     kind: u16,
     flags: u16,
@@ -115,7 +118,7 @@ pub(super) fn message(
     let mut bytes = Vec::from(length.to_ne_bytes());
     bytes.extend(kind.to_ne_bytes());
     bytes.extend(flags.to_ne_bytes());
-    // Sequence and port.
+    // Sequence number and port.
     bytes.extend([0; 8]);
     bytes.extend([family, 0]);
     bytes.extend(resource.to_be_bytes());
@@ -127,7 +130,7 @@ fn read_kind(answer: &[u8]) -> Option<u16> {
     Some(u16::from_ne_bytes(*answer.get(4..6)?.first_chunk()?))
 }
 
-/// The error number of an answer, 0 for success.
+/// Returns the error number of an answer, 0 for success.
 pub(super) fn read_errno(answer: &[u8]) -> Option<libc::c_int> {
     let errno = answer
         .get(NETLINK_HEADER..NETLINK_HEADER + 4)?

@@ -1,5 +1,5 @@
-//! Probes which parts of nf_tables this kernel has. `iptables-nft-save` does not tell: it succeeds where a table cannot be
-//! made.
+//! Probes the kernel's support of nf_tables. `iptables-nft-save` does not reveal it, because it
+//! succeeds even if a table cannot be created.
 
 use ipvs::AddressFamily;
 use netlink::{Protocol, Socket, Transport};
@@ -11,7 +11,7 @@ use super::nft_tables::{
 
 /// The name of the table that is asked for.
 const TABLE: &str = "kube-ipvs-probe";
-/// `NFT_MSG_NEWCHAIN`, `include/uapi/linux/netfilter/nf_tables.h`; with its attributes below.
+/// `NFT_MSG_NEWCHAIN`, `include/uapi/linux/netfilter/nf_tables.h`, followed by its attributes.
 const NEW_CHAIN: u16 = 3;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
@@ -21,19 +21,22 @@ const NFTA_HOOK_PRIORITY: u16 = 2;
 /// `NF_IP_PRI_NAT_DST`, the priority of chains of type `nat` before routing.
 const DESTINATION_NAT: i32 = -100;
 
-/// Asks for a new table in a batch that does not end, which the kernel checks and undoes
-/// (`nfnetlink_rcv_batch`, `net/netfilter/nfnetlink.c`, Linux 6.1): nothing changes.
+/// Returns true if a table can be created. The request is in a batch without an end, which the
+/// kernel checks and rolls back (`nfnetlink_rcv_batch`, `net/netfilter/nfnetlink.c`, Linux 6.1), so
+/// nothing changes.
 pub(super) fn nft_works() -> bool {
-    // Who may not ask cannot know; the programs will say it.
+    // Without permission the support is unknown, and the programs report the error.
     matches!(
         ask(&[new_table(IPV4, REQUEST | ACK | CREATE)]),
         Some(0 | libc::EPERM)
     )
 }
 
-/// Asks in the same way for a chain of type `nat`. False where the kernel has no tables of the family (`EOPNOTSUPP`,
-/// `EAFNOSUPPORT`) or no such type of chain (`ENOENT`, `nft_chain_parse_hook`, `net/netfilter/nf_tables_api.c`, Linux 6.1); true where it
-/// gives any other answer, or none.
+/// Returns true if a chain of type `nat` can be created, probed in the same way.
+///
+/// Returns false if the kernel has no tables of the family (`EOPNOTSUPP`, `EAFNOSUPPORT`) or no
+/// such type of chain (`ENOENT`, `nft_chain_parse_hook`, `net/netfilter/nf_tables_api.c`, Linux
+/// 6.1). Any other answer, or none, counts as true.
 pub(super) fn nft_has_nat(family: AddressFamily) -> bool {
     let family = protocol(family);
     let kind = (NFTABLES << 8) | NEW_CHAIN;
@@ -49,7 +52,8 @@ pub(super) fn nft_has_nat(family: AddressFamily) -> bool {
         attribute(NFTA_CHAIN_TYPE, b"nat\0"),
     ];
     let chain = message(kind, REQUEST | ACK | CREATE, family, 0, &chain.concat());
-    // Without ACK the first answer is the failure of the table, or the answer about the chain.
+    // Without ACK for the table, the first answer is an error of the table or the answer for the
+    // chain.
     let answer = ask(&[new_table(family, REQUEST | CREATE), chain]);
     !matches!(
         answer,
@@ -57,7 +61,8 @@ pub(super) fn nft_has_nat(family: AddressFamily) -> bool {
     )
 }
 
-/// Sends the messages in a batch that does not end. Returns the error number of the first answer, 0 for success; none without one.
+/// Sends the messages in a batch without an end. Returns the error number of the first answer, 0
+/// for success, or `None` without an answer.
 fn ask(messages: &[Vec<u8>]) -> Option<libc::c_int> {
     let mut socket = Socket::open(Protocol::Netfilter).ok()?;
     let begin = message(BATCH_BEGIN, REQUEST, 0, NFTABLES, &[]);

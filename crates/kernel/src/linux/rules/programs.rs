@@ -1,4 +1,4 @@
-//! The programs of iptables and where they are.
+//! Finds the iptables programs.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -12,20 +12,20 @@ use ipvs::AddressFamily;
 use super::run::{self, IptablesError};
 use crate::linux::stop::StopSignal;
 
-/// Where the programs are when the search path has no system folders.
+/// Folders of the programs, for a search path without system folders.
 const FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 
-/// The packet filter of the kernel's two that a program of iptables changes.
+/// Packet filter that an iptables program changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variant {
-    /// nf_tables, by `iptables-nft`.
+    /// nf_tables, through `iptables-nft`.
     Nft,
-    /// x_tables, by `iptables-legacy`: the only one before iptables 1.8.
+    /// x_tables, through `iptables-legacy`. It is the only variant before iptables 1.8.
     Legacy,
 }
 
 impl Variant {
-    fn word(self) -> &'static str {
+    fn suffix(self) -> &'static str {
         match self {
             Self::Nft => "nft",
             Self::Legacy => "legacy",
@@ -33,10 +33,10 @@ impl Variant {
     }
 }
 
-/// `iptables-nft` or `iptables-legacy`.
+/// Prints `iptables-nft` or `iptables-legacy`.
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "iptables-{}", self.word())
+        write!(f, "iptables-{}", self.suffix())
     }
 }
 
@@ -45,7 +45,8 @@ impl fmt::Display for Variant {
 pub struct Version(pub u32, pub u32, pub u32);
 
 impl Version {
-    /// The first one whose `iptables-restore` knows `--wait`, and that knows `--random-fully`.
+    /// First version whose `iptables-restore` supports `--wait`, and that supports
+    /// `--random-fully`.
     pub(super) const RESTORE_WAITS: Self = Self(1, 6, 2);
 }
 
@@ -55,7 +56,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// The purpose of a program of a family.
+/// Purpose of a program of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tool {
     Main,
@@ -66,13 +67,14 @@ pub(super) enum Tool {
 impl Tool {
     const ALL: [Self; 3] = [Self::Main, Self::Save, Self::Restore];
 
-    /// `iptables-nft-save`; `iptables-save` without a variant.
+    /// Returns the name of the program, for example `iptables-nft-save`, or `iptables-save` without
+    /// a variant.
     fn name(self, family: AddressFamily, variant: Option<Variant>) -> String {
         let family = match family {
             AddressFamily::Ipv4 => "iptables",
             AddressFamily::Ipv6 => "ip6tables",
         };
-        let variant = variant.map_or(String::new(), |variant| format!("-{}", variant.word()));
+        let variant = variant.map_or(String::new(), |variant| format!("-{}", variant.suffix()));
         let tool = match self {
             Self::Main => "",
             Self::Save => "-save",
@@ -82,7 +84,7 @@ impl Tool {
     }
 }
 
-/// A program to run: of one file that is several programs, with the name of one of them.
+/// A program to run. A multi-call binary takes the name of the applet as its first argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program {
     pub(super) path: PathBuf,
@@ -90,7 +92,7 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// A command that runs it and prints in English.
+    /// Returns a command that runs the program with English output.
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.args(&self.applet);
@@ -114,7 +116,7 @@ impl fmt::Display for Program {
     }
 }
 
-/// Reads `iptables v1.8.9 (nf_tables)`; before 1.8 there was nothing in brackets.
+/// Parses a version such as `iptables v1.8.9 (nf_tables)`. Before 1.8 the variant is missing.
 pub(super) fn read_version(text: &str) -> Option<(Version, Variant)> {
     let mut words = text.split_ascii_whitespace();
     let version = words.find_map(|word| {
@@ -130,7 +132,7 @@ pub(super) fn read_version(text: &str) -> Option<(Version, Variant)> {
     Some((version, variant))
 }
 
-/// The programs of one variant. Those of IPv4 are all there; those of IPv6 may be missing.
+/// The programs of one variant. The programs of IPv4 exist; those of IPv6 may be missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Suite {
     pub(super) variant: Variant,
@@ -142,21 +144,21 @@ impl Suite {
         self.programs.get(&(family, tool))
     }
 
-    /// Asks the programs for their version; none where no program tells.
+    /// Returns the version that the programs print, or `None` if no program prints it.
     ///
     /// # Errors
     ///
-    /// A program was killed: it did not answer, or there is no time left.
+    /// Fails if a program was killed because it did not answer or because the daemon is stopping.
     pub(super) fn version(&self, stop: &StopSignal) -> Result<Option<Version>, IptablesError> {
-        let telling = TELLING.map(|tool| self.program(AddressFamily::Ipv4, tool));
-        Ok(version_of(telling.into_iter().flatten(), stop)?.map(|(version, _)| version))
+        let version_programs = VERSION_TOOLS.map(|tool| self.program(AddressFamily::Ipv4, tool));
+        Ok(version_of(version_programs.into_iter().flatten(), stop)?.map(|(version, _)| version))
     }
 }
 
-/// Programs that print their version. `iptables-restore` does in newer ones only.
-const TELLING: [Tool; 2] = [Tool::Main, Tool::Restore];
+/// Programs that print their version. `iptables-restore` prints it only in newer versions.
+const VERSION_TOOLS: [Tool; 2] = [Tool::Main, Tool::Restore];
 
-/// The version that the first of `programs` prints which prints one.
+/// Returns the version that the first of `programs` prints.
 fn version_of(
     programs: impl IntoIterator<Item = impl Borrow<Program>>,
     stop: &StopSignal,
@@ -169,14 +171,14 @@ fn version_of(
     Ok(None)
 }
 
-/// The folders in which programs are looked for.
+/// Folders in which programs are searched.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
     pub(super) folders: Vec<PathBuf>,
 }
 
 impl Search {
-    /// Returns the programs of the search path, then the system's.
+    /// Returns the folders of the search path, followed by the system folders.
     pub(super) fn of_system() -> Self {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -189,13 +191,13 @@ impl Search {
         Self { folders }
     }
 
-    /// The programs of `variant`, if its two for IPv4 are there: each by its own name
-    /// (`iptables-nft-save`), else as a part of `xtables-nft-multi`, else by the name without a variant
-    /// where that is of this one.
+    /// Returns the programs of `variant` if the two required ones for IPv4 exist. Each is searched
+    /// by its own name (`iptables-nft-save`), then as an applet of `xtables-nft-multi`, then by the
+    /// name without a variant if that program belongs to the variant.
     ///
     /// # Errors
     ///
-    /// A program was killed when it was asked for its version.
+    /// Fails if a program was killed while it printed its version.
     pub(super) fn suite(
         &self,
         variant: Variant,
@@ -212,7 +214,7 @@ impl Search {
             return Ok(Some(suite));
         }
         let plain = |family, tool: Tool| self.own(&tool.name(family, None));
-        let programs = TELLING.map(|tool| plain(AddressFamily::Ipv4, tool));
+        let programs = VERSION_TOOLS.map(|tool| plain(AddressFamily::Ipv4, tool));
         let version = version_of(programs.into_iter().flatten(), stop)?;
         let variant_of_plain = version.map_or(Variant::Legacy, |(_, variant)| variant);
         Ok((variant_of_plain == variant)
@@ -250,7 +252,7 @@ impl Search {
         paths.find(|path| is_program(path))
     }
 
-    /// In words: which names were looked for and where.
+    /// Describes the names that were searched and the folders.
     pub(super) fn missing(&self, variant: Variant, family: AddressFamily) -> String {
         let restore = Tool::Restore;
         self.missing_names(&[
@@ -260,7 +262,7 @@ impl Search {
         ])
     }
 
-    /// The same of both variants.
+    /// Describes the names of both variants that were searched and the folders.
     pub(super) fn missing_both(&self) -> String {
         let restore = |variant| Tool::Restore.name(AddressFamily::Ipv4, variant);
         let (nft, legacy) = (Variant::Nft, Variant::Legacy);
@@ -286,7 +288,7 @@ impl Search {
 }
 
 fn multi(variant: Variant) -> String {
-    format!("xtables-{}-multi", variant.word())
+    format!("xtables-{}-multi", variant.suffix())
 }
 
 fn is_program(path: &Path) -> bool {

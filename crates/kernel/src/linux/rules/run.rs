@@ -1,4 +1,4 @@
-//! Runs a program of iptables.
+//! Runs an iptables program.
 
 use std::fmt;
 use std::io;
@@ -11,36 +11,37 @@ use super::programs::Program;
 use crate::linux::child::{self, ChildError};
 use crate::linux::stop::StopSignal;
 
-/// Seconds to wait for other programs that hold the lock of the legacy tables, `/run/xtables.lock`. nf_tables has no lock: the
-/// kernel refuses what is based on old rules, and the program does it again.
+/// Seconds to wait for the lock of the legacy tables, `/run/xtables.lock`. nf_tables has no lock:
+/// the kernel refuses a change that is based on old rules, and the program retries it.
 const WAIT: &str = "5";
 
-/// Time limit of a program that reads or changes rules: the 5 s of its own waiting for the lock, and 20 s. Programs of nf_tables
-/// read all rules of the node before they change one; tens of thousands of them take seconds.
+/// Time limit of a program that reads or changes rules: 5 s of its own wait for the lock, plus 20
+/// s. Programs of nf_tables read all rules of the node before a change, which takes seconds for
+/// tens of thousands of rules.
 const LIMIT: Duration = Duration::from_secs(25);
 
-/// Time limit of a program that prints its version, which needs no kernel and no lock.
+/// Time limit of a program that prints its version, which needs neither the kernel nor a lock.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why rules were not read or changed.
+/// Reason why rules were not read or changed.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::linux) enum IptablesError {
-    /// There is no program: which ones were looked for, and where.
+    /// No program was found. The text names the programs and folders that were searched.
     #[error("{0}")]
     NotFound(String),
     #[error("failed to run {program}: {source}")]
     NotRun { program: String, source: io::Error },
-    /// It was killed; what it did until then stays done.
+    /// The program was killed. Its effects until then remain.
     #[error("{program}: {source}")]
     Killed { program: String, source: ChildError },
     #[error("{0}")]
     Failed(Failure),
-    #[error("it is not understood: {0}")]
+    #[error("cannot parse the output of iptables-save: {0}")]
     Unread(RulesError),
 }
 
-/// A program that failed. Prints in one line: the program, what it said, and of its input the line that it
-/// names.
+/// A program that failed. Prints in one line: the program, its message, and the line of the input
+/// that the message names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::linux) struct Failure {
     pub(super) program: String,
@@ -60,11 +61,11 @@ impl Failure {
         }
     }
 
-    /// The kernel has no such packet filter for this family. Legacy: there is no such table, or there
-    /// are no such sockets (`ipv6.disable=1`). nf_tables: `EOPNOTSUPP` for a new table.
+    /// Returns true if the kernel has no packet filter for this family. x_tables: the table or the
+    /// sockets do not exist (`ipv6.disable=1`). nf_tables: `EOPNOTSUPP` for a new table.
     ///
-    /// The legacy iptables-restore says the same without `CAP_NET_ADMIN`, but then IPVS was not to be
-    /// opened either.
+    /// The legacy iptables-restore prints the same message without `CAP_NET_ADMIN`, but without it
+    /// IPVS cannot be opened either.
     pub(super) fn lacks_family(&self) -> bool {
         [
             "do you need to insmod?",
@@ -76,12 +77,12 @@ impl Failure {
         .any(|words| self.said.contains(words))
     }
 
-    /// `EPERM`.
+    /// Returns true for `EPERM`.
     pub(super) fn not_permitted(&self) -> bool {
         self.said.contains("you must be root") || self.said.contains("Operation not permitted")
     }
 
-    /// Returns true if another program held the lock for all the time.
+    /// Returns true if another program held the lock during the whole wait.
     pub(super) fn locked(&self) -> bool {
         self.said.contains("holding the xtables lock")
     }
@@ -109,8 +110,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The line of the input that the program complains about: "Error occurred at line: 3" or "line 3
-/// failed".
+/// Returns the line of the input that the program's message names: "Error occurred at line: 3" or
+/// "line 3 failed".
 fn named_line(said: &str, input: &str) -> Option<String> {
     let after = ["at line: ", "line "].iter().find_map(|words| {
         let (_, after) = said.split_once(words)?;
@@ -129,7 +130,7 @@ pub(super) fn save(program: &Program, stop: &StopSignal) -> Result<String, Iptab
     save_table(program, None, stop)
 }
 
-/// The same of one table.
+/// Returns the rules of one table, or of all tables.
 pub(super) fn save_table(
     program: &Program,
     table: Option<&str>,
@@ -145,8 +146,8 @@ pub(super) fn save_table(
     }
 }
 
-/// Has `program` do what `input` says, beside all that is there. `waits` is whether it knows how to wait
-/// for its lock.
+/// Applies `input` with `program` without flushing other rules. `waits` is true if the program can
+/// wait for its lock.
 pub(super) fn restore(
     program: &Program,
     waits: bool,
@@ -166,7 +167,7 @@ pub(super) fn restore(
     }
 }
 
-/// Returns what `program` prints as its version; none where it cannot be run.
+/// Returns the output of `program --version`, or `None` if the program cannot be run.
 pub(super) fn version(
     program: &Program,
     stop: &StopSignal,

@@ -1,4 +1,4 @@
-//! Programs of other versions are shell scripts here; real ones are run in the VM.
+//! Programs of other versions are shell scripts here. The VM tests run real ones.
 
 use std::cell::RefCell;
 use std::error::Error as _;
@@ -15,7 +15,7 @@ use super::*;
 use AddressFamily::{Ipv4, Ipv6};
 use Variant::{Legacy, Nft};
 
-/// A folder of programs of this test's own.
+/// A folder with the programs of one test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -28,17 +28,17 @@ impl Folder {
 
     fn with(self, name: &str, script: &str) -> Self {
         let text = format!("#!/bin/sh\nhere={}\n{script}\n", self.0.display());
-        // By a process of its own: one that another test starts just now would hold the file open for
-        // writing, and so keep it from being run.
+        // A separate process writes the file. Otherwise a child that another test starts meanwhile
+        // would inherit the open file, and the program could not be run.
         let made = Command::new("sh")
             .args(["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh"])
             .args([self.0.join(name).as_os_str(), text.as_ref()])
             .status();
-        assert!(made.expect("sh is there").success());
+        assert!(made.expect("sh is installed").success());
         self
     }
 
-    /// Programs without a variant, of this version, that keep what they are given.
+    /// Adds programs without a variant, of this version, that store their input.
     fn with_plain(self, version: &str) -> Self {
         self.with("iptables", &format!("echo '{version}'"))
             .with("iptables-save", "cat $here/saved 2>/dev/null; exit 0")
@@ -59,7 +59,7 @@ impl Folder {
     }
 
     fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.join(name)).expect("the file is there")
+        fs::read_to_string(self.0.join(name)).expect("the file exists")
     }
 }
 
@@ -80,7 +80,7 @@ fn patch(rule: &str) -> Op {
 
 fn apply(rules: &mut Rules, op: &Op) -> OpOutcome {
     let Op::PatchRules(family, patch) = op else {
-        panic!("{op} is no change of rules");
+        panic!("{op} does not change rules");
     };
     rules.apply(op, *family, patch)
 }
@@ -88,11 +88,11 @@ fn apply(rules: &mut Rules, op: &Op) -> OpOutcome {
 fn failure(rules: &mut Rules, op: &Op) -> (OpErrorKind, String) {
     let outcome = apply(rules, op);
     let error = outcome.expect_err("it fails");
-    let cause = error.source().expect("there is a cause").to_string();
+    let cause = error.source().expect("the error has a cause").to_string();
     (error.kind().clone(), cause)
 }
 
-/// Decides by what each variant prints; nf_tables works.
+/// Returns the choice for these outputs of the variants. nf_tables works.
 fn decided(nft: &str, legacy: &str) -> (Variant, Reason) {
     let read = |variant, _: Option<&str>| {
         Ok(match variant {
@@ -100,7 +100,7 @@ fn decided(nft: &str, legacy: &str) -> (Variant, Reason) {
             Legacy => legacy.to_owned(),
         })
     };
-    decide(read, || true).expect("all can be read")
+    decide(read, || true).expect("all tables can be read")
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn versions_are_read() {
 }
 
 #[test]
-fn the_kubelets_chain_decides() {
+fn the_kubelets_chain_selects_the_variant() {
     let two = "*filter\n-A INPUT -j ACCEPT\n-A INPUT -j DROP\nCOMMIT\n";
     for hint in ["KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"] {
         let hint = format!("*mangle\n:{hint} - [0:0]\nCOMMIT\n");
@@ -137,7 +137,7 @@ fn the_kubelets_chain_decides() {
 }
 
 #[test]
-fn else_more_rules_decide() {
+fn more_rules_select_the_variant() {
     let one = "*filter\n-A INPUT -j ACCEPT\nCOMMIT\n";
     let two =
         "*filter\n-A INPUT -j ACCEPT\n-A INPUT -m comment --comment KUBE-IPTABLES-HINT\nCOMMIT\n";
@@ -147,25 +147,25 @@ fn else_more_rules_decide() {
 }
 
 #[test]
-fn else_nf_tables() {
+fn equal_numbers_of_rules_select_nf_tables() {
     assert_eq!(decided("", ""), (Nft, Reason::NftWorks));
 }
 
 #[test]
-fn a_kernel_without_nf_tables_decides_before_all_and_nothing_is_read() {
-    let read = |_, _: Option<&str>| panic!("it was read");
-    let decided = decide(read, || false).expect("there is no doubt");
+fn without_nf_tables_nothing_is_read() {
+    let read = |_, _: Option<&str>| panic!("no table may be read");
+    let decided = decide(read, || false).expect("the choice needs no reading");
     assert_eq!(decided, (Legacy, Reason::NftDoesNotWork));
 }
 
 #[test]
-fn no_legacy_table_is_named_since_that_makes_it() {
+fn legacy_tables_are_not_named() {
     let asked = RefCell::new(Vec::new());
     let read = |variant, table: Option<&str>| {
         asked.borrow_mut().push((variant, table.map(str::to_owned)));
         Ok(String::new())
     };
-    decide(read, || true).expect("all can be read");
+    decide(read, || true).expect("all tables can be read");
     let asked = asked.into_inner();
     assert_eq!(
         asked
@@ -178,7 +178,7 @@ fn no_legacy_table_is_named_since_that_makes_it() {
 }
 
 #[test]
-fn one_file_may_be_all_programs() {
+fn a_multi_call_binary_provides_all_programs() {
     let folder = Folder::new("multi").with(
         "xtables-nft-multi",
         "case \"$2\" in --version) echo 'x v1.8.7 (nf_tables)';; *) echo \"$@\" >>$here/ran;; esac",
@@ -190,7 +190,10 @@ fn one_file_may_be_all_programs() {
         folder.read("ran"),
         "iptables-save\nip6tables-save\niptables-restore --noflush -w 5\n"
     );
-    let chosen = rules.chosen().expect("they are chosen").to_string();
+    let chosen = rules
+        .chosen()
+        .expect("the programs were chosen")
+        .to_string();
     let wanted = format!(
         "iptables-nft 1.8.7 ({}/xtables-nft-multi iptables-restore): the other one is not installed",
         folder.0.display()
@@ -199,7 +202,7 @@ fn one_file_may_be_all_programs() {
 }
 
 #[test]
-fn programs_without_a_variant_are_of_the_one_that_they_say() {
+fn plain_programs_print_their_variant() {
     let folder = Folder::new("plain").with_plain("iptables v1.8.9 (nf_tables)");
     let of = |variant| (folder.search()).suite(variant, &StopSignal::default());
     assert!(matches!(of(Nft), Ok(Some(_))));
@@ -207,7 +210,7 @@ fn programs_without_a_variant_are_of_the_one_that_they_say() {
 }
 
 #[test]
-fn programs_that_are_missing_are_named_with_their_package() {
+fn missing_programs_are_named_with_their_package() {
     let folder = Folder::new("none");
     let here = folder.0.display();
     for (backend, wanted) in [
@@ -233,14 +236,14 @@ fn programs_that_are_missing_are_named_with_their_package() {
         assert!(cause.contains(&wanted), "{cause}");
         assert_eq!(rules.chosen(), None);
         let error = rules.observe(&mut Snapshot::default());
-        let error = error.expect_err("nothing can be read");
+        let error = error.expect_err("no program can be run");
         assert_eq!(error.to_string(), "failed to read the IPv4 packet filter");
     }
 }
 
-/// They come with those of IPv4, but not everywhere.
+/// They are usually installed with those of IPv4, but not everywhere.
 #[test]
-fn missing_programs_for_ipv6_do_no_harm_to_ipv4() {
+fn missing_ipv6_programs_do_not_affect_ipv4() {
     let folder = Folder::new("no-ipv6").with_plain("iptables v1.8.9 (legacy)");
     let mut rules = folder.rules(IptablesBackend::Auto);
     let Op::PatchRules(_, change) = patch("-j RETURN") else {
@@ -257,7 +260,7 @@ fn missing_programs_for_ipv6_do_no_harm_to_ipv4() {
 }
 
 #[test]
-fn an_old_version_is_not_asked_for_what_it_lacks() {
+fn an_old_version_gets_no_unknown_options() {
     let folder = Folder::new("old").with_plain("iptables v1.6.1");
     let mut rules = folder.rules(IptablesBackend::Auto);
     let wanted = Rule::parse("-m comment --comment SNAT -j MASQUERADE --random-fully");
@@ -266,7 +269,7 @@ fn an_old_version_is_not_asked_for_what_it_lacks() {
     let written = "*nat\n:KUBE-POSTROUTING - [0:0]\n\
                    -A KUBE-POSTROUTING -m comment --comment SNAT -j MASQUERADE\nCOMMIT\n";
     assert_eq!(folder.read("saved"), written);
-    // And reads as it was wanted, until something else is.
+    // The rule reads as desired until another rule replaces it.
     let key = ChainKey::new(Table::Nat, "KUBE-POSTROUTING");
     let mut read = || {
         let mut snapshot = Snapshot::default();
@@ -304,7 +307,7 @@ fn a_refusal_names_the_program_and_the_rule() {
 }
 
 #[test]
-fn a_program_that_reads_nothing_is_heard_all_the_same() {
+fn the_message_of_a_program_that_reads_nothing_is_kept() {
     let folder = Folder::new("deaf")
         .with_plain("iptables v1.8.9 (legacy)")
         .with(
@@ -318,9 +321,9 @@ fn a_program_that_reads_nothing_is_heard_all_the_same() {
     assert!(cause.contains("exit status: 3: out of order"), "{cause}");
 }
 
-/// The wrong packet filter might be chosen without its answer: the next change asks again.
+/// Without its answer the wrong packet filter might be chosen. The next change runs it again.
 #[test]
-fn a_program_that_hangs_is_killed_and_decides_nothing() {
+fn a_hanging_program_is_killed_without_a_choice() {
     let folder = Folder::new("hangs")
         .with_plain("iptables v1.8.9 (nf_tables)")
         .with("iptables", "exec sleep 1000");
@@ -340,7 +343,7 @@ fn a_program_that_hangs_is_killed_and_decides_nothing() {
 }
 
 #[test]
-fn a_stop_ends_a_program_and_says_so() {
+fn a_stop_kills_the_program_and_is_named() {
     let folder = Folder::new("stopped")
         .with_plain("iptables v1.8.9 (legacy)")
         .with("iptables-restore", "exec sleep 1000")
@@ -357,7 +360,7 @@ fn a_stop_ends_a_program_and_says_so() {
     assert_eq!(kind, OpErrorKind::Stopping);
     assert!(cause.starts_with("the daemon is stopping ("), "{cause}");
     let error = rules.observe(&mut Snapshot::default());
-    let error = error.expect_err("nothing is read");
+    let error = error.expect_err("the reading was stopped");
     assert_eq!(
         error.to_string(),
         "stopped reading the IPv4 packet filter: the daemon is stopping"
@@ -365,7 +368,7 @@ fn a_stop_ends_a_program_and_says_so() {
 }
 
 #[test]
-fn chains_of_a_proxy_are_seen_among_others() {
+fn chains_of_a_proxy_are_found_among_others() {
     let kubelets = ":KUBE-KUBELET-CANARY - [0:0]\n:KUBE-FIREWALL - [0:0]\n";
     let table = |chains: &str| format!("*nat\n:PREROUTING ACCEPT [0:0]\n{chains}COMMIT\n");
     assert!(!super::choice::has_ours(""));

@@ -7,13 +7,13 @@ use ipvs::{Protocol, Scheduler, ServiceFlags, VirtualServer, VirtualServerKey};
 
 use super::{ASK_AGAIN, ModulePolicy, Modules, Refusal, Schedulers};
 
-/// A node that has the modules of some schedulers and counts what it is asked.
+/// A node with the modules of some schedulers, which records its calls.
 struct Node {
     schedulers: Schedulers,
-    /// Schedulers that the kernel has.
+    /// Schedulers of the kernel.
     present: BTreeSet<&'static str>,
     modules: FakeModules,
-    /// Names of the schedulers of the requests that reached the kernel, one inner list for each send.
+    /// Schedulers of the requests that reached the kernel, with one inner list for each send.
     sent: Vec<Vec<String>>,
     now: Instant,
 }
@@ -75,7 +75,7 @@ fn add(scheduler: &str) -> Request {
 }
 
 impl Node {
-    /// The answers as letters: `.` done, `!` refused by the kernel, `-` not sent.
+    /// Returns the answers as letters: `.` succeeded, `!` refused by the kernel, `-` not sent.
     fn execute(&mut self, requests: &[Request]) -> String {
         let (sent, present) = (&mut self.sent, &self.present);
         let answers = self.schedulers.execute(
@@ -91,7 +91,7 @@ impl Node {
                 };
                 sent.push(requests.iter().map(name).collect());
                 let answer = |request: &Request| match request {
-                    // Port 1 exists already.
+                    // Port 1 already exists.
                     Request::NewService(server) if server.key == self::server("", 1).key => {
                         Err(Errno::Eexist)
                     }
@@ -129,7 +129,7 @@ fn a_missing_scheduler_costs_one_modprobe_and_one_request_however_many_need_it()
 }
 
 #[test]
-fn a_missing_scheduler_is_asked_for_again_after_a_while() {
+fn a_missing_scheduler_is_requested_again_later() {
     let mut node = node(ModulePolicy::Load, &[]);
     assert_eq!(node.execute(&[add("mh"), add("mh")]), "!-");
     node.now += ASK_AGAIN;
@@ -159,7 +159,7 @@ fn a_module_without_a_scheduler_does_not_end_the_wait() {
 }
 
 #[test]
-fn other_schedulers_and_other_requests_go_on_in_order() {
+fn other_requests_are_sent_in_order() {
     let mut node = node(ModulePolicy::Load, &["rr", "wrr"]);
     let delete = Request::DelService(server("", 2).key);
     let requests = [
@@ -175,7 +175,7 @@ fn other_schedulers_and_other_requests_go_on_in_order() {
     assert_eq!(node.execute(&requests), ".!..-...");
     let sent: Vec<String> = node.sent.iter().map(|sent| sent.join(" ")).collect();
     assert_eq!(sent, ["rr", "mh", "other rr", "wrr", "other wrr"]);
-    // What is known to be there travels together.
+    // Requests with known schedulers are sent together.
     assert_eq!(node.execute(&[add("rr"), add("wrr"), add("rr")]), "...");
     assert_eq!(node.sent.last().expect("a send").len(), 3);
     assert_eq!(node.modules.asked, ["ip_vs_rr", "ip_vs_mh", "ip_vs_wrr"]);
@@ -190,7 +190,7 @@ fn an_answer_about_something_else_leaves_a_scheduler_untried() {
 }
 
 #[test]
-fn the_kernel_is_not_asked_to_load_what_hangs_it() {
+fn modules_that_block_the_kernel_are_not_requested() {
     for policy in [ModulePolicy::Load, ModulePolicy::DoNotLoad] {
         let mut node = node(policy, &["lblc", "lblcr"]);
         node.modules.built_in.insert("ip_vs_lblcr".to_owned());
@@ -205,7 +205,7 @@ fn the_kernel_is_not_asked_to_load_what_hangs_it() {
 }
 
 #[test]
-fn a_name_that_no_module_has_is_not_loaded() {
+fn an_invalid_module_name_is_not_loaded() {
     let mut node = node(ModulePolicy::Load, &[]);
     assert_eq!(node.execute(&[add("../x"), add("a b")]), "!!");
     assert_eq!(node.modules.asked.len(), 0);

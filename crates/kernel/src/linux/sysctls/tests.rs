@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// A directory of this test's own, in the place of `/`.
+/// A directory of one test, used in place of `/`.
 struct Root(PathBuf);
 
 impl Root {
@@ -12,7 +12,8 @@ impl Root {
         let root = Self(std::env::temp_dir().join(name));
         for (path, text) in files {
             let path = root.0.join(path);
-            fs::create_dir_all(path.parent().expect("it has one")).expect("a directory");
+            fs::create_dir_all(path.parent().expect("the path has a folder"))
+                .expect("the folder is created");
             fs::write(path, text).expect("a file");
         }
         root
@@ -24,7 +25,7 @@ impl Root {
     }
 
     fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.0.join(path)).expect("the file is there")
+        fs::read_to_string(self.0.join(path)).expect("the file exists")
     }
 }
 
@@ -34,7 +35,7 @@ impl Drop for Root {
     }
 }
 
-/// Gives a setting a value.
+/// Sets a setting to a value.
 fn set(settings: &Sysctls, name: &str, value: &str) -> OpOutcome {
     let (name, value): (Name, Name) = (name.into(), value.into());
     let op = Op::SetSysctl(name.clone(), value.clone());
@@ -66,7 +67,7 @@ fn settings_that_exist_are_read_without_their_line_ends() {
 }
 
 #[test]
-fn the_machine_is_its_kernel_and_its_processors() {
+fn the_machine_has_a_kernel_and_processors() {
     let root = Root::new(
         "machine",
         &[
@@ -118,7 +119,7 @@ fn only_the_file_of_the_setting_is_written() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_no_settings() {
+fn names_with_other_paths_are_rejected() {
     let root = Root::new("elsewhere", &[("etc/hosts", "x"), ("proc/sys/a", "x")]);
     for name in ["", ".", "...etc.hosts", "../etc.hosts", "a.", "a b"] {
         let error = set(&root.settings(), name, "y").expect_err(name);
@@ -138,7 +139,7 @@ fn a_setting_that_is_missing_names_its_module() {
         assert_eq!(error.kind(), &OpErrorKind::NoSuchSetting);
         assert_eq!(error.to_string(), format!("failed to set {name} = 1"));
         let cause = std::error::Error::source(&error)
-            .expect("a cause")
+            .expect("the error has a cause")
             .to_string();
         assert!(
             cause.contains(&format!("load the module {module}")),

@@ -1,5 +1,6 @@
-//! The messages of ctnetlink that are needed: subsystem 1 of nfnetlink
-//! (`include/uapi/linux/netfilter/nfnetlink_conntrack.h`, `net/netfilter/nf_conntrack_netlink.c`, Linux 6.1).
+//! Encodes and decodes the messages of ctnetlink, subsystem 1 of nfnetlink
+//! (`include/uapi/linux/netfilter/nfnetlink_conntrack.h`, `net/netfilter/nf_conntrack_netlink.c`,
+//! Linux 6.1).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,8 +29,7 @@ const TUPLE_PROTO: u16 = 2;
 const PROTO_NUM: u16 = 1;
 const PROTO_SRC_PORT: u16 = 2;
 const PROTO_DST_PORT: u16 = 3;
-/// `CTA_FILTER_ORIG_FLAGS`, and in it the bit of the protocol's number
-/// (`net/netfilter/nf_internals.h`).
+/// `CTA_FILTER_ORIG_FLAGS` and its bit for the protocol number (`net/netfilter/nf_internals.h`).
 const FILTER_ORIG_FLAGS: u16 = 1;
 const FILTER_REPLY_FLAGS: u16 = 2;
 const FLAG_PROTO_NUM: u32 = 1 << 3;
@@ -37,7 +37,7 @@ const FLAG_PROTO_NUM: u32 = 1 << 3;
 const UDP: u8 = 17;
 const HEADER_BYTES: usize = 4;
 
-/// A request.
+/// A request message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     kind: u16,
@@ -45,7 +45,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Asks for all UDP flows of `family`. Kernels before 5.8 do not know the filter and send all flows.
+    /// Requests all UDP flows of `family`. Kernels before 5.8 ignore the filter and send all flows.
     pub(super) fn list(family: AddressFamily) -> Self {
         let mut body = header(family);
         let flags = [
@@ -58,7 +58,8 @@ impl Message {
         Self { kind: GET, body }
     }
 
-    /// Deletes this flow and no later one with the same addresses and ports: it has another id.
+    /// Deletes this flow. A later flow with the same addresses and ports has another id and is
+    /// kept.
     pub(super) fn delete(entry: &Entry) -> Self {
         let mut body = header(AddressFamily::of(entry.flow.destination.ip()));
         body.extend(attribute(TUPLE_ORIG | NLA_F_NESTED, &entry.tuple));
@@ -66,7 +67,7 @@ impl Message {
         Self { kind: DELETE, body }
     }
 
-    /// The bytes behind the netlink header.
+    /// Returns the bytes after the netlink header.
     #[cfg(test)]
     pub(super) fn body(&self) -> &[u8] {
         &self.body
@@ -87,7 +88,7 @@ impl NetlinkSerializable for Message {
     }
 }
 
-/// `struct nfgenmsg`.
+/// Encodes a `struct nfgenmsg`.
 fn header(family: AddressFamily) -> Vec<u8> {
     // `AF_INET` and `AF_INET6`.
     let number = match family {
@@ -114,9 +115,9 @@ fn nested(kind: u16, value: &[u8]) -> Vec<u8> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) flow: Flow,
-    /// The sender of its first packet.
+    /// Sender of the first packet.
     source: SocketAddr,
-    /// The attributes of the original tuple, as the kernel wrote them.
+    /// Attributes of the original tuple, as the kernel wrote them.
     tuple: Vec<u8>,
     id: [u8; 4],
 }
@@ -136,7 +137,7 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
-    /// Reads a message of a list; none of another protocol or in a zone.
+    /// Decodes a message of a list. Returns `None` for another protocol and for a flow in a zone.
     pub(super) fn decode(payload: &[u8]) -> Result<Option<Self>, DecodeError> {
         let attributes = payload
             .get(HEADER_BYTES..)
@@ -153,7 +154,7 @@ impl Entry {
                 }
                 TUPLE_REPLY => reply = tuple(value)?,
                 ID => id = Some(array(value)?),
-                // Flows in zones are those of virtual switches: no virtual server has seen them.
+                // Flows in zones belong to virtual switches. No virtual server handles them.
                 ZONE => return Ok(None),
                 _ => {}
             }
@@ -180,7 +181,7 @@ struct Tuple {
     protocol: u8,
 }
 
-/// Decodes a tuple; `None` for a protocol without ports.
+/// Decodes a tuple. Returns `None` for a protocol without ports.
 fn tuple(value: &[u8]) -> Result<Option<Tuple>, DecodeError> {
     let (mut addresses, mut numbers) = ((None, None), (None, None, None));
     for attribute in NlasIterator::new(value) {

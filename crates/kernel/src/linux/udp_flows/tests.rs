@@ -5,8 +5,8 @@ use model::udp_flows::Flow;
 
 use super::codec::{Entry, Message};
 
-/// A UDP flow as the kernel lists it (Linux 6.1): 10.0.0.2:4000 asks 10.96.0.10:53 and is answered by
-/// 10.1.0.1:5353. Little-endian machine.
+/// A UDP flow as the kernel lists it (Linux 6.1): 10.0.0.2:4000 sends to 10.96.0.10:53, and
+/// 10.1.0.1:5353 answers. From a little-endian machine.
 #[rustfmt::skip]
 const LISTED: &[u8] = &[
     // family, version, resource
@@ -29,23 +29,23 @@ const LISTED: &[u8] = &[
             5, 0, 1, 0, 17, 0, 0, 0,
             6, 0, 2, 0, 0x14, 0xe9, 0, 0,
             6, 0, 3, 0, 0x0f, 0xa0, 0, 0,
-    // CTA_STATUS, which is not looked at
+    // CTA_STATUS, which is not decoded
     8, 0, 3, 0, 0, 0, 1, 0x88,
     // CTA_ID
     8, 0, 12, 0, 0xde, 0xad, 0xbe, 0xef,
 ];
 
 fn at(text: &str) -> SocketAddr {
-    text.parse().expect("an address and a port")
+    text.parse().expect("valid address and port")
 }
 
 fn listed() -> Entry {
-    let entry = Entry::decode(LISTED).expect("the kernel wrote it");
+    let entry = Entry::decode(LISTED).expect("the message is valid");
     entry.expect("it is UDP")
 }
 
 #[test]
-fn a_flow_is_read() {
+fn a_flow_is_decoded() {
     let flow = Flow {
         destination: at("10.96.0.10:53"),
         answered_by: at("10.1.0.1:5353"),
@@ -58,20 +58,20 @@ fn a_flow_is_read() {
 }
 
 #[test]
-fn flows_of_other_protocols_are_passed_over() {
+fn flows_of_other_protocols_are_skipped() {
     let mut tcp = LISTED.to_vec();
     let place = tcp
         .iter()
         .position(|byte| *byte == 17)
-        .expect("UDP's number");
+        .expect("the protocol attribute exists");
     tcp[place] = 6;
-    assert_eq!(Entry::decode(&tcp).expect("it is whole"), None);
+    assert_eq!(Entry::decode(&tcp).expect("the message is valid"), None);
 }
 
 #[test]
-fn a_flow_that_is_cut_short_is_no_panic() {
+fn a_truncated_flow_does_not_panic() {
     for length in 0..LISTED.len() {
-        // Cut between two attributes it may make sense.
+        // A message that is cut between two attributes may be valid.
         let _ = Entry::decode(&LISTED[..length]);
     }
 }
@@ -85,7 +85,7 @@ fn a_flow_is_deleted_by_its_tuple_and_id() {
 }
 
 #[test]
-fn udp_alone_is_asked_for() {
+fn only_udp_is_requested() {
     let message = Message::list(AddressFamily::Ipv6);
     #[rustfmt::skip]
     let expected = [

@@ -21,7 +21,7 @@ const HEADER: Header = Header::Hash {
     max_elements: 65_536,
 };
 
-/// The same rules as [`DependencyGate`], with a search through all that was not done.
+/// A [`DependencyGate`] that searches all ops that were not done.
 #[derive(Default)]
 struct Naive {
     ops: Vec<Op>,
@@ -108,7 +108,8 @@ impl Naive {
     }
 }
 
-/// Returns true if both entries may mark the same virtual server, and at least one of them names it.
+/// Returns true if both entries may mark the same virtual server, and at least one of them names
+/// its address and port.
 fn replaces(missing: Entry, deleted: Entry) -> bool {
     let marked = |entry| match Destination::of(entry) {
         Destination::VirtualServer(key) => Some(key),
@@ -153,7 +154,7 @@ const REAL: RealServer = RealServer {
     lower_threshold: 0,
 };
 
-/// Writes a chain that looks into the set, or deletes that chain.
+/// Returns a patch that writes a chain that uses the set, or deletes that chain.
 fn patch(name: &SetName, deletes: bool) -> Arc<RulesPatch> {
     let key = ChainKey::new(Table::Nat, "KUBE-SERVICES");
     let mut patch = RulesPatch::default();
@@ -252,7 +253,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_gate_equals_a_search_through_all_that_was_not_done(
+    fn gate_equals_a_linear_search(
         rules in any::<[bool; 2]>(),
         sets in any::<[bool; 2]>(),
         device in any::<bool>(),
@@ -304,9 +305,9 @@ fn check_admitted(gate: &mut DependencyGate, op: Op, expected: bool) {
     assert_eq!(!admitted.is_empty(), expected);
 }
 
-/// An earlier sync failed to write the rules, and this plan is about one Service.
+/// An earlier sync failed to write the rules, and this plan changes one Service.
 #[test]
-fn what_failed_earlier_blocks_until_it_is_done() {
+fn earlier_failures_block_until_done() {
     let at: IpAddr = [10, 96, 0, 1].into();
     let mut gate = DependencyGate::with_failed([AddressFamily::Ipv4], [set("A")], false);
     check_admitted(&mut gate, Op::AddAddress(at), false);

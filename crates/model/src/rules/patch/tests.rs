@@ -2,7 +2,7 @@ use super::*;
 use crate::rules::Target;
 
 fn rules(text: &str) -> Rules {
-    Rules::parse(text).expect("the text is iptables-save's")
+    Rules::parse(text).expect("output of iptables-save")
 }
 
 fn key(table: Table, chain: &str) -> ChainKey {
@@ -36,7 +36,7 @@ fn patch() -> RulesPatch {
 }
 
 #[test]
-fn prints_as_iptables_restore_wants_it() {
+fn prints_input_of_iptables_restore() {
     let text = "\
 *nat
 :KUBE-MARK-MASQ - [0:0]
@@ -54,12 +54,12 @@ COMMIT
 }
 
 #[test]
-fn of_a_table_without_changes_nothing_is_printed() {
+fn unchanged_tables_are_not_printed() {
     assert_eq!(RulesPatch::default().to_restore(), "");
 }
 
 #[test]
-fn does_to_a_picture_what_it_does_to_the_kernel() {
+fn apply_changes_rules_as_the_kernel_does() {
     let mut live = rules(
         "*filter\n:KUBE-FORWARD -\n-A FORWARD -j KUBE-FORWARD\n-A FORWARD -j KUBE-FORWARD\nCOMMIT\n\
          *nat\n-A OUTPUT -j KUBE-POSTROUTING\nCOMMIT\n",
@@ -74,7 +74,7 @@ fn does_to_a_picture_what_it_does_to_the_kernel() {
 }
 
 #[test]
-fn says_what_it_does_in_words() {
+fn displays_changes_in_one_line() {
     assert_eq!(
         patch().to_string(),
         "delete from filter FORWARD: -j KUBE-FORWARD; write nat KUBE-MARK-MASQ; \

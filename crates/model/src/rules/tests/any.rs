@@ -1,4 +1,4 @@
-//! Any rules.
+//! Generators of rules.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -27,7 +27,7 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     })
 }
 
-/// A rule of a built-in chain that goes to one of ours.
+/// Returns a rule of a built-in chain that jumps to one of our chains.
 fn jump() -> impl Strategy<Value = (ChainKey, Rule)> {
     let chain = |table: Table| select(table.built_in().to_vec());
     let ours = |table| {

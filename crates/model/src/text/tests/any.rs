@@ -1,4 +1,4 @@
-//! Any tables.
+//! Generators of node tables.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -57,7 +57,8 @@ fn seconds(timeouts: [u16; 3]) -> Timeouts {
     Timeouts { tcp, tcp_fin, udp }
 }
 
-/// Settings of virtual servers are the business of ipvs's own tests.
+/// Returns a virtual server with one real server. Their settings are fixed, since the tests of
+/// `ipvs` cover them.
 fn virtual_server((port, target): (u16, u16)) -> (VirtualServerKey, Arc<VirtualServerEntry>) {
     let selector = format!("-t 10.96.0.1:{port}");
     let server = match parse_line(&format!("-A {selector} -s rr")) {

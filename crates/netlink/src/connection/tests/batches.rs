@@ -1,13 +1,13 @@
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST, NLMSG_NOOP};
 
 use super::script::{
-    Receive, Script, WORD, Word, ack, connection, datagram, headers, message, refusal,
-    refusal_in_words, words,
+    Receive, Script, TEST_TYPE, TestMessage, ack, connection, datagram, headers, message, refusal,
+    refusal_with_text, requests,
 };
 use crate::connection::{Connection, Request};
 use crate::error::Failure;
 
-/// Outcomes in short: done, an error number, lost, not sent.
+/// Short form of an outcome.
 #[derive(Debug, PartialEq)]
 enum Short {
     Done,
@@ -19,7 +19,7 @@ enum Short {
 use Short::{Done, Errno, Lost, NotSent};
 
 fn execute(connection: &mut Connection<Script>, count: usize) -> Vec<Short> {
-    let outcomes = connection.execute(words(count)).into_iter();
+    let outcomes = connection.execute(requests(count)).into_iter();
     outcomes
         .map(|outcome| match outcome {
             Ok(()) => Done,
@@ -33,18 +33,18 @@ fn execute(connection: &mut Connection<Script>, count: usize) -> Vec<Short> {
 fn check(receives: impl IntoIterator<Item = Receive>, outcomes: &[Short]) {
     let mut connection = connection(receives);
     assert_eq!(execute(&mut connection, outcomes.len()), outcomes);
-    assert!(connection.transport.receives.is_empty(), "answers are left");
+    assert!(connection.transport.receives.is_empty(), "unread answers");
 }
 
 #[test]
-fn nothing_is_not_sent() {
+fn empty_batch_sends_nothing() {
     let mut connection = connection([]);
     assert_eq!(execute(&mut connection, 0), []);
     assert!(connection.transport.sent.is_empty());
 }
 
 #[test]
-fn the_last_alone_is_to_be_acknowledged() {
+fn only_the_last_request_is_acknowledged() {
     let mut connection = connection([datagram([ack(3)])]);
     assert_eq!(execute(&mut connection, 3), [Done, Done, Done]);
     let sent = &connection.transport.sent;
@@ -52,9 +52,9 @@ fn the_last_alone_is_to_be_acknowledged() {
     assert_eq!(
         headers(&sent[0]),
         [
-            (WORD, NLM_F_REQUEST, 1),
-            (WORD, NLM_F_REQUEST, 2),
-            (WORD, NLM_F_REQUEST | NLM_F_ACK, 3),
+            (TEST_TYPE, NLM_F_REQUEST, 1),
+            (TEST_TYPE, NLM_F_REQUEST, 2),
+            (TEST_TYPE, NLM_F_REQUEST | NLM_F_ACK, 3),
         ]
     );
 }
@@ -63,7 +63,7 @@ fn the_last_alone_is_to_be_acknowledged() {
 fn flags_and_payloads_are_sent_as_given() {
     let mut connection = connection([datagram([ack(1)])]);
     let request = Request {
-        message: Word(b"odd".to_vec()),
+        message: TestMessage(b"odd".to_vec()),
         flags: 0x400,
     };
     assert!(connection.execute([request])[0].is_ok());
@@ -74,7 +74,7 @@ fn flags_and_payloads_are_sent_as_given() {
 }
 
 #[test]
-fn a_refusal_belongs_to_its_request() {
+fn refusal_belongs_to_its_request() {
     check(
         [datagram([refusal(2, 17)]), datagram([ack(3)])],
         &[Done, Errno(17), Done],
@@ -83,7 +83,7 @@ fn a_refusal_belongs_to_its_request() {
 }
 
 #[test]
-fn several_answers_come_in_one_datagram() {
+fn one_datagram_may_have_several_answers() {
     check(
         [datagram([refusal(1, 3), refusal(2, 17), ack(3)])],
         &[Errno(3), Errno(17), Done],
@@ -91,7 +91,7 @@ fn several_answers_come_in_one_datagram() {
 }
 
 #[test]
-fn a_batch_too_long_for_one_send_goes_in_several() {
+fn long_batch_is_split_into_sends() {
     let mut connection = connection([
         datagram([refusal(256, 1)]),
         datagram([refusal(257, 2), ack(512)]),
@@ -108,9 +108,9 @@ fn a_batch_too_long_for_one_send_goes_in_several() {
 }
 
 #[test]
-fn large_requests_go_in_smaller_batches() {
+fn large_requests_are_sent_in_smaller_batches() {
     let large = Request {
-        message: Word(vec![0; 30_000]),
+        message: TestMessage(vec![0; 30_000]),
         flags: 0,
     };
     let mut connection = connection([datagram([ack(3)]), datagram([ack(4)])]);
@@ -120,25 +120,29 @@ fn large_requests_go_in_smaller_batches() {
 }
 
 #[test]
-fn stale_answers_are_passed_over() {
+fn stale_answers_are_skipped() {
     let mut connection = connection([datagram([ack(1)])]);
     assert_eq!(execute(&mut connection, 1), [Done]);
-    // Numbers before the batch, and beyond it.
-    let stale = [refusal(1, 17), refusal(77, 2), message(WORD, 0, 3, b"news")];
+    // Sequence numbers before the batch and after it.
+    let stale = [
+        refusal(1, 17),
+        refusal(77, 2),
+        message(TEST_TYPE, 0, 3, b"news"),
+    ];
     (connection.transport.receives).extend([datagram(stale), datagram([ack(3)])]);
     assert_eq!(execute(&mut connection, 2), [Done, Done]);
 }
 
 #[test]
-fn sequence_numbers_go_round() {
+fn sequence_numbers_wrap_around() {
     let mut connection = connection([datagram([refusal(u32::MAX, 17), refusal(0, 2), ack(1)])]);
     connection.sequence = u32::MAX - 1;
     assert_eq!(execute(&mut connection, 3), [Errno(17), Errno(2), Done]);
 }
 
 #[test]
-fn what_was_dropped_is_lost_and_what_was_said_is_known() {
-    // The barrier's number follows the batch's.
+fn dropped_answers_are_lost_and_received_ones_count() {
+    // The barrier has the sequence number after the batch.
     let mut connection = connection([
         datagram([refusal(1, 17)]),
         Receive::Error(libc::ENOBUFS),
@@ -157,7 +161,7 @@ fn what_was_dropped_is_lost_and_what_was_said_is_known() {
 }
 
 #[test]
-fn a_last_answer_that_was_dropped_is_not_waited_for() {
+fn dropped_last_answer_does_not_block() {
     check(
         [
             Receive::Error(libc::ENOBUFS),
@@ -168,7 +172,7 @@ fn a_last_answer_that_was_dropped_is_not_waited_for() {
 }
 
 #[test]
-fn answers_dropped_again_need_another_barrier() {
+fn second_overrun_sends_another_barrier() {
     let mut connection = connection([
         Receive::Error(libc::ENOBUFS),
         Receive::Error(libc::ENOBUFS),
@@ -180,7 +184,7 @@ fn answers_dropped_again_need_another_barrier() {
 }
 
 #[test]
-fn without_a_last_answer_nothing_is_taken_for_done() {
+fn without_the_last_answer_nothing_counts_as_done() {
     check(
         [datagram([refusal(1, 17)]), Receive::Error(libc::EAGAIN)],
         &[Errno(17), Lost, Lost],
@@ -188,7 +192,7 @@ fn without_a_last_answer_nothing_is_taken_for_done() {
 }
 
 #[test]
-fn the_next_batch_is_not_confused_by_a_late_answer() {
+fn late_answer_is_not_taken_for_the_next_batch() {
     let mut connection = connection([Receive::Error(libc::EAGAIN)]);
     assert_eq!(execute(&mut connection, 2), [Lost, Lost]);
     (connection.transport.receives).extend([datagram([ack(2)]), datagram([refusal(3, 2), ack(4)])]);
@@ -196,27 +200,27 @@ fn the_next_batch_is_not_confused_by_a_late_answer() {
 }
 
 #[test]
-fn a_truncated_answer_is_lost() {
+fn truncated_answer_is_lost() {
     check([Receive::Cut(ack(2), 4_096)], &[Lost, Lost]);
 }
 
 #[test]
-fn an_answer_that_makes_no_sense_is_lost() {
+fn malformed_answer_is_lost() {
     check([Receive::Datagram(vec![1, 2, 3])], &[Lost, Lost]);
-    // It claims to be longer than it is.
+    // The length in the header exceeds the datagram.
     let mut long = ack(2);
     long[0] += 4;
     check([Receive::Datagram(long)], &[Lost, Lost]);
 }
 
 #[test]
-fn what_could_not_be_sent_was_not_done() {
+fn failed_send_reports_not_sent() {
     let mut connection = connection([datagram([ack(256)])]);
     connection
         .transport
         .sends
         .extend([None, Some(libc::EMSGSIZE)]);
-    let outcomes = connection.execute(words(258));
+    let outcomes = connection.execute(requests(258));
     assert!(outcomes[..256].iter().all(Result::is_ok));
     for outcome in &outcomes[256..] {
         let Err(Failure::NotSent(error)) = outcome else {
@@ -227,11 +231,11 @@ fn what_could_not_be_sent_was_not_done() {
 }
 
 #[test]
-fn the_kernels_words_are_kept() {
+fn error_text_of_the_kernel_is_kept() {
     for capped in [true, false] {
-        let answer = refusal_in_words(1, 22, "loopback is down", capped);
+        let answer = refusal_with_text(1, 22, "loopback is down", capped);
         let mut connection = connection([datagram([answer])]);
-        let outcome = connection.execute(words(1)).remove(0);
+        let outcome = connection.execute(requests(1)).remove(0);
         let Err(failure @ Failure::Refused { .. }) = outcome else {
             panic!("{outcome:?}");
         };
@@ -242,27 +246,27 @@ fn the_kernels_words_are_kept() {
     }
 }
 
-/// Whatever the kernel's answer is cut to, the outcome is known to be unknown.
+/// A cut answer never counts as success, whatever its length.
 #[test]
-fn answers_cut_at_every_length() {
-    let answer = refusal_in_words(1, 22, "loopback is down", false);
+fn cut_answers_are_never_success() {
+    let answer = refusal_with_text(1, 22, "loopback is down", false);
     for length in 1..answer.len() {
         let mut connection = connection([Receive::Datagram(answer[..length].to_vec())]);
-        let outcome = connection.execute(words(1)).remove(0);
+        let outcome = connection.execute(requests(1)).remove(0);
         assert!(outcome.is_err(), "{length}: {outcome:?}");
     }
 }
 
-/// Requests are counted over all sends; a capped refusal brings nothing back.
+/// The index counts requests over all sends. A capped refusal has no payload.
 #[test]
-fn a_request_that_the_kernel_sends_back() {
-    let echoed = refusal_in_words(258, 22, "", false);
+fn echoed_request_is_passed_with_its_index() {
+    let echoed = refusal_with_text(258, 22, "", false);
     let mut connection = connection([
         datagram([refusal(1, 17), ack(256)]),
         datagram([ack(257), echoed, ack(259)]),
     ]);
     let mut echoes = Vec::new();
-    let outcomes = connection.execute_echoing(words(259), |index, payload| {
+    let outcomes = connection.execute_echoing(requests(259), |index, payload| {
         echoes.push((index, payload.to_vec()));
     });
     assert_eq!(
@@ -272,15 +276,16 @@ fn a_request_that_the_kernel_sends_back() {
     assert_eq!(echoes, [(257, b"a request of 23 bytes..".to_vec())]);
 }
 
-/// Answers come before the last acknowledgement, each with the number of its question; a refused one has none.
+/// Answers arrive before the last acknowledgement, each with the sequence number of its request. A
+/// refused request has no answer.
 #[test]
-fn many_questions_in_one_send() {
+fn many_gets_are_sent_at_once() {
     let mut connection = connection([
-        datagram([message(WORD, 0, 1, b"one")]),
+        datagram([message(TEST_TYPE, 0, 1, b"one")]),
         datagram([refusal(2, libc::ESRCH)]),
-        datagram([message(WORD, 0, 3, b"three"), ack(3)]),
+        datagram([message(TEST_TYPE, 0, 3, b"three"), ack(3)]),
     ]);
-    let questions = words(3).into_iter().map(|request| request.message);
+    let questions = requests(3).into_iter().map(|request| request.message);
     let mut answers = Vec::new();
     let outcomes = connection.get_each(questions, |index, payload| {
         answers.push((index, payload.to_vec()));
@@ -293,15 +298,15 @@ fn many_questions_in_one_send() {
     assert_eq!(answers, [(0, b"one".to_vec()), (2, b"three".to_vec())]);
 }
 
-/// An answer to another program's question is none of ours.
+/// An answer with an unknown sequence number belongs to another request.
 #[test]
-fn an_answer_with_a_strange_number_is_passed_over() {
+fn answer_with_unknown_sequence_number_is_skipped() {
     let mut connection = connection([
-        datagram([message(WORD, 0, 77, b"what?")]),
-        datagram([message(WORD, 0, 1, b"one"), ack(1)]),
+        datagram([message(TEST_TYPE, 0, 77, b"what?")]),
+        datagram([message(TEST_TYPE, 0, 1, b"one"), ack(1)]),
     ]);
     let mut answers = Vec::new();
-    let question = words(1).remove(0).message;
+    let question = requests(1).remove(0).message;
     let outcomes = connection.get_each([question], |index, payload| {
         answers.push((index, payload.to_vec()));
     });

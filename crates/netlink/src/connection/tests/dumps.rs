@@ -1,18 +1,19 @@
 use netlink_packet_core::{DecodeError, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST};
 
 use super::script::{
-    Receive, WORD, Word, ack, connection, datagram, done, headers, message, part, refusal, words,
+    Receive, TEST_TYPE, TestMessage, ack, connection, datagram, done, headers, message, part,
+    refusal, requests,
 };
 use crate::connection::{Connection, Integrity};
 use crate::error::DumpError;
 use crate::transport::Transport;
 
-/// Returns the messages that a dump hands over, and its end.
+/// Returns the payloads of a dump, and its result.
 fn dump<T: Transport>(
     connection: &mut Connection<T>,
 ) -> (Vec<Vec<u8>>, Result<Integrity, DumpError>) {
     let mut parts = Vec::new();
-    let answer = connection.dump(&Word(Vec::new()), |payload| {
+    let answer = connection.dump(&TestMessage(Vec::new()), |payload| {
         parts.push(payload.to_vec());
         if payload == b"nonsense" {
             return Err(DecodeError::from("nonsense"));
@@ -23,7 +24,7 @@ fn dump<T: Transport>(
 }
 
 #[test]
-fn a_list_comes_in_several_datagrams() {
+fn list_may_have_several_datagrams() {
     let mut connection = connection([
         datagram([part(1, b"one."), part(1, b"two.")]),
         datagram([part(1, b"three")]),
@@ -34,20 +35,20 @@ fn a_list_comes_in_several_datagrams() {
     assert_eq!(parts, [&b"one."[..], b"two.", b"three"]);
     assert_eq!(
         headers(&connection.transport.sent[0]),
-        [(WORD, NLM_F_REQUEST | NLM_F_DUMP, 1)]
+        [(TEST_TYPE, NLM_F_REQUEST | NLM_F_DUMP, 1)]
     );
 }
 
 #[test]
-fn an_empty_list_is_a_list() {
+fn empty_list_is_whole() {
     let (parts, answer) = dump(&mut connection([datagram([done(1, 0)])]));
     assert_eq!(answer.expect("whole"), Integrity::Whole);
     assert!(parts.is_empty());
 }
 
 #[test]
-fn a_list_that_was_disturbed_is_torn() {
-    let disturbed = message(WORD, NLM_F_DUMP_INTR, 1, b"two.");
+fn interrupted_list_is_torn() {
+    let disturbed = message(TEST_TYPE, NLM_F_DUMP_INTR, 1, b"two.");
     let (parts, answer) = dump(&mut connection([
         datagram([part(1, b"one."), disturbed]),
         datagram([part(1, b"three"), done(1, 0)]),
@@ -57,7 +58,7 @@ fn a_list_that_was_disturbed_is_torn() {
 }
 
 #[test]
-fn the_end_alone_may_say_that_it_is_torn() {
+fn mark_at_the_end_makes_the_list_torn() {
     let mut end = done(1, 0);
     end[6] |= 0x10;
     let (_, answer) = dump(&mut connection([datagram([end])]));
@@ -65,7 +66,7 @@ fn the_end_alone_may_say_that_it_is_torn() {
 }
 
 #[test]
-fn a_list_may_end_in_an_error() {
+fn list_may_end_with_an_error() {
     let (parts, answer) = dump(&mut connection([datagram([
         part(1, b"one."),
         done(1, 105),
@@ -75,20 +76,20 @@ fn a_list_may_end_in_an_error() {
 }
 
 #[test]
-fn an_end_without_a_result_is_an_end() {
+fn end_without_result_is_success() {
     let end = message(netlink_packet_core::NLMSG_DONE, 0, 1, &[]);
     let (_, answer) = dump(&mut connection([datagram([end])]));
     assert_eq!(answer.expect("whole"), Integrity::Whole);
 }
 
 #[test]
-fn a_list_may_be_refused() {
+fn list_may_be_refused() {
     let (_, answer) = dump(&mut connection([datagram([refusal(1, libc::EPERM)])]));
     assert!(matches!(answer, Err(DumpError::Refused { errno, .. }) if errno.0 == libc::EPERM));
 }
 
 #[test]
-fn a_truncated_datagram_is_an_error_not_a_short_list() {
+fn truncated_datagram_is_an_error() {
     let (_, answer) = dump(&mut connection([
         datagram([part(1, b"one.")]),
         Receive::Cut(part(1, b"two."), 70_000),
@@ -101,7 +102,7 @@ fn a_truncated_datagram_is_an_error_not_a_short_list() {
 }
 
 #[test]
-fn a_list_that_does_not_end_is_an_error() {
+fn list_without_end_is_an_error() {
     for errno in [libc::EAGAIN, libc::ENOBUFS] {
         let (_, answer) = dump(&mut connection([
             datagram([part(1, b"one.")]),
@@ -115,11 +116,11 @@ fn a_list_that_does_not_end_is_an_error() {
 }
 
 #[test]
-fn what_belongs_to_another_question_is_passed_over() {
+fn answers_to_an_earlier_request_are_skipped() {
     let mut connection = connection([Receive::Error(libc::EAGAIN)]);
     let (_, answer) = dump(&mut connection);
     assert!(answer.is_err());
-    // The first question's answer comes late.
+    // The answer to the first request arrives late.
     (connection.transport.receives).extend([
         datagram([part(1, b"old"), done(1, 0)]),
         datagram([part(2, b"new"), done(2, 0)]),
@@ -130,7 +131,7 @@ fn what_belongs_to_another_question_is_passed_over() {
 }
 
 #[test]
-fn the_rest_of_a_broken_list_is_not_the_answer_to_the_next_question() {
+fn undecodable_entry_does_not_end_the_reading() {
     let mut connection = connection([
         datagram([part(1, b"nonsense"), part(1, b"sense")]),
         datagram([done(1, 0)]),
@@ -139,17 +140,17 @@ fn the_rest_of_a_broken_list_is_not_the_answer_to_the_next_question() {
     let (parts, answer) = dump(&mut connection);
     assert!(matches!(answer, Err(DumpError::Decode(_))));
     assert_eq!(parts.len(), 2);
-    assert!(connection.execute(words(1))[0].is_ok());
+    assert!(connection.execute(requests(1))[0].is_ok());
 }
 
 #[test]
-fn bytes_that_are_no_message_are_an_error() {
+fn malformed_message_is_an_error() {
     let (_, answer) = dump(&mut connection([Receive::Datagram(vec![7; 9])]));
     assert!(matches!(answer, Err(DumpError::Decode(_))));
 }
 
 #[test]
-fn a_question_that_cannot_be_sent_has_no_answer() {
+fn failed_send_is_an_error() {
     let mut connection = connection([]);
     connection.transport.sends.push_back(Some(libc::EBADF));
     let (_, answer) = dump(&mut connection);
@@ -157,10 +158,10 @@ fn a_question_that_cannot_be_sent_has_no_answer() {
 }
 
 #[test]
-fn one_thing_ends_with_an_acknowledgement() {
-    let mut connection = connection([datagram([message(WORD, 0, 1, b"it"), ack(1)])]);
+fn get_ends_with_an_acknowledgement() {
+    let mut connection = connection([datagram([message(TEST_TYPE, 0, 1, b"it"), ack(1)])]);
     let mut got = Vec::new();
-    let answer = connection.get(&Word(Vec::new()), |payload| {
+    let answer = connection.get(&TestMessage(Vec::new()), |payload| {
         got.push(payload.to_vec());
         Ok(())
     });

@@ -1,4 +1,4 @@
-//! A transport that answers as it was told to, and remembers what was sent.
+//! A transport that returns prepared answers and records the sent datagrams.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,9 +12,9 @@ use crate::transport::Transport;
 
 /// Result of the next receive.
 pub(super) enum Receive {
-    /// A datagram of these messages.
+    /// A datagram with these bytes.
     Datagram(Vec<u8>),
-    /// A datagram of this whole length, of which only these bytes fit.
+    /// A datagram of this length, truncated to these bytes.
     Cut(Vec<u8>, usize),
     /// An error number.
     Error(i32),
@@ -23,7 +23,7 @@ pub(super) enum Receive {
 #[derive(Default)]
 pub(super) struct Script {
     pub(super) receives: VecDeque<Receive>,
-    /// Error numbers of the next sends; none is success, as is what is beyond the end.
+    /// Error numbers of the next sends; `None`, or the end of the queue, is success.
     pub(super) sends: VecDeque<Option<i32>>,
     pub(super) sent: Vec<Vec<u8>>,
 }
@@ -51,7 +51,7 @@ impl Transport for Script {
                 Ok(length)
             }
             Some(Receive::Error(errno)) => Err(io::Error::from_raw_os_error(errno)),
-            // As the socket does when nothing came in time.
+            // The socket returns the same if no answer arrives in time.
             None => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
         }
     }
@@ -59,13 +59,13 @@ impl Transport for Script {
 
 /// A request of type 99 with this payload.
 #[derive(Clone, Debug)]
-pub(super) struct Word(pub(super) Vec<u8>);
+pub(super) struct TestMessage(pub(super) Vec<u8>);
 
-pub(super) const WORD: u16 = 99;
+pub(super) const TEST_TYPE: u16 = 99;
 
-impl NetlinkSerializable for Word {
+impl NetlinkSerializable for TestMessage {
     fn message_type(&self) -> u16 {
-        WORD
+        TEST_TYPE
     }
 
     fn buffer_len(&self) -> usize {
@@ -84,16 +84,16 @@ pub(super) fn connection(receives: impl IntoIterator<Item = Receive>) -> Connect
     })
 }
 
-/// `count` requests.
-pub(super) fn words(count: usize) -> Vec<Request<Word>> {
-    let word = |number: usize| Request {
-        message: Word(number.to_ne_bytes().to_vec()),
+/// Returns `count` requests.
+pub(super) fn requests(count: usize) -> Vec<Request<TestMessage>> {
+    let request = |number: usize| Request {
+        message: TestMessage(number.to_ne_bytes().to_vec()),
         flags: 0,
     };
-    (0..count).map(word).collect()
+    (0..count).map(request).collect()
 }
 
-/// A header as it was sent: type, flags, sequence number.
+/// Returns the sent headers: type, flags, sequence number.
 pub(super) fn headers(datagram: &[u8]) -> Vec<(u16, u16, u32)> {
     let mut headers = Vec::new();
     let mut rest = datagram;
@@ -120,50 +120,50 @@ pub(super) fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> V
     bytes
 }
 
-/// An acknowledgement, capped.
+/// Returns a capped acknowledgement.
 pub(super) fn ack(sequence: u32) -> Vec<u8> {
     refusal(sequence, 0)
 }
 
-/// A refusal with this error number, capped.
+/// Returns a capped refusal with this error number.
 pub(super) fn refusal(sequence: u32, errno: i32) -> Vec<u8> {
     let mut payload = (-errno).to_ne_bytes().to_vec();
-    payload.extend(message(WORD, 0, sequence, &[]));
+    payload.extend(message(TEST_TYPE, 0, sequence, &[]));
     message(NLMSG_ERROR, NLM_F_CAPPED, sequence, &payload)
 }
 
-/// A refusal with the kernel's words, behind the request or, `capped`, its header alone.
-pub(super) fn refusal_in_words(sequence: u32, errno: i32, words: &str, capped: bool) -> Vec<u8> {
+/// Returns a refusal with an error text after the request or, if `capped`, after its header.
+pub(super) fn refusal_with_text(sequence: u32, errno: i32, text: &str, capped: bool) -> Vec<u8> {
     let mut payload = (-errno).to_ne_bytes().to_vec();
-    let request = message(WORD, 0, sequence, b"a request of 23 bytes..");
+    let request = message(TEST_TYPE, 0, sequence, b"a request of 23 bytes..");
     payload.extend(if capped {
         &request[..HEADER_BYTES]
     } else {
         &request[..]
     });
-    // An offset (2) before the words (1).
+    // Attribute 2, an offset, stands before attribute 1, the text.
     payload.extend([8, 0, 2, 0, 7, 7, 7, 7]);
-    let length = u16::try_from(4 + words.len() + 1).expect("short");
+    let length = u16::try_from(4 + text.len() + 1).expect("short");
     payload.extend(length.to_ne_bytes());
     payload.extend(1_u16.to_ne_bytes());
-    payload.extend(words.as_bytes());
+    payload.extend(text.as_bytes());
     payload.push(0);
     let flags = NLM_F_ACK_TLVS | if capped { NLM_F_CAPPED } else { 0 };
     message(NLMSG_ERROR, flags, sequence, &payload)
 }
 
-/// A part of a list.
+/// Returns a part of a list.
 pub(super) fn part(sequence: u32, payload: &[u8]) -> Vec<u8> {
-    message(WORD, NLM_F_MULTIPART, sequence, payload)
+    message(TEST_TYPE, NLM_F_MULTIPART, sequence, payload)
 }
 
-/// The end of a list.
+/// Returns the end of a list.
 pub(super) fn done(sequence: u32, errno: i32) -> Vec<u8> {
     let code = (-errno).to_ne_bytes();
     message(NLMSG_DONE, NLM_F_MULTIPART, sequence, &code)
 }
 
-/// Messages in one datagram.
+/// Joins messages into one datagram.
 pub(super) fn datagram(messages: impl IntoIterator<Item = Vec<u8>>) -> Receive {
     Receive::Datagram(messages.into_iter().flatten().collect())
 }

@@ -1,4 +1,4 @@
-//! Slices that belong to no Service.
+//! Slices without a Service.
 
 use model::cluster::EndpointSlice;
 use model::finding::{Code, FindingChanges};
@@ -8,7 +8,7 @@ use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind};
 use crate::Compiler;
 use crate::testing::{compiler, endpoint, slice};
 
-/// A compiler that follows a cluster.
+/// A compiler and its cluster.
 struct Scene {
     state: ClusterState,
     compiler: Compiler,
@@ -42,7 +42,7 @@ impl Scene {
         self.apply(ClusterEvent::Delete(ObjectKind::EndpointSlice, name))
     }
 
-    /// Namespaces and names of the slices that are reported.
+    /// Returns the namespaces and names of the reported slices.
     fn reported(&self) -> Vec<String> {
         (self.compiler.findings())
             .filter(|finding| finding.code == Code::UnlabelledSlice)
@@ -52,7 +52,7 @@ impl Scene {
 }
 
 #[test]
-fn a_slice_of_no_service_is_reported_until_it_is_labelled_or_deleted() {
+fn an_unlabelled_slice_is_reported_until_it_is_labelled_or_deleted() {
     let mut scene = Scene::new();
     let raised = scene.put("default", "web-x2b", "").raised;
     let texts: Vec<String> = raised.iter().map(ToString::to_string).collect();
@@ -95,9 +95,9 @@ fn one_namespace_cannot_fill_the_findings_nor_hide_those_of_others() {
     );
 }
 
-/// Nothing is said of what changed before everything is compiled anew.
+/// Changes are reported only when everything is compiled again.
 #[test]
-fn a_full_compilation_finds_and_clears_them_too() {
+fn a_full_compilation_reports_and_clears_unlabelled_slices() {
     let mut scene = Scene::new();
     scene.put("default", "gone", "");
     let event = ClusterEvent::Delete(

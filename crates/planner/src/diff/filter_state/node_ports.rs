@@ -1,9 +1,11 @@
 //! Marks of node ports: the port alone, or each address with the port.
 //!
-//! A virtual server at a node port is ours by the port's entry in `KUBE-NODE-PORT-TCP` or `KUBE-NODE-PORT-UDP`, which has no address.
-//! Where a foreign virtual server has the port at another address, that entry would mark it too. The node port is contested then, and
-//! stand-ins replace the entry: each virtual server of ours has its address and port in `KUBE-EXTERNAL-IP` or
-//! `KUBE-EXTERNAL-IP-LOCAL`, whose rules treat its packets as those of `KUBE-NODE-PORT` do (ADR 13).
+//! The entry of its port in `KUBE-NODE-PORT-TCP` or `KUBE-NODE-PORT-UDP`, which has no address,
+//! marks a virtual server at a node port as ours. If a foreign virtual server has the port at
+//! another address, this entry would mark it as well. Such a node port is contested, and stand-ins
+//! replace the entry: the address and port of each virtual server of ours are in `KUBE-EXTERNAL-IP`
+//! or `KUBE-EXTERNAL-IP-LOCAL`. The rules of these sets treat its packets as those of
+//! `KUBE-NODE-PORT` do (ADR 13).
 
 #[cfg(test)]
 mod tests;
@@ -20,17 +22,18 @@ use model::tables::{NodeTables, TableKeys};
 
 use crate::diff::{Differ, address_of};
 
-/// An entry of the sets that mark node ports without their addresses.
+/// Identifies an entry of the sets that mark node ports without addresses.
 pub(in crate::diff) type NodePort = (SetKind, AddressFamily, u16);
 
-/// Sets that mark node ports without their addresses.
+/// Sets that mark node ports without addresses.
 const NODE_PORT_KINDS: [SetKind; 2] = [SetKind::NodePortTcp, SetKind::NodePortUdp];
 
-/// Sets that hold stand-ins, for externalTrafficPolicy Cluster and Local.
+/// Sets that contain stand-ins, for externalTrafficPolicy Cluster and Local.
 const STAND_IN_KINDS: [SetKind; 2] = [SetKind::ExternalIp, SetKind::ExternalIpLocal];
 
 impl Differ<'_> {
-    /// Returns true if `entry`, which is desired, is to be in the set `name`: it is not the entry of a contested node port.
+    /// Returns true if the desired `entry` belongs in the set `name`. The entry of a contested node
+    /// port does not.
     pub(super) fn is_usable(&self, name: &SetName, entry: Entry) -> bool {
         let Entry::Port(port) = entry else {
             return true;
@@ -48,7 +51,8 @@ impl Differ<'_> {
         }
     }
 
-    /// Returns the entries that belong in the set `name`, of which the compiler asks for `desired`. The set is compared as a whole.
+    /// Returns the entries that belong in the set `name` when the set is compared as a whole.
+    /// `desired` is the set of the compiler.
     pub(super) fn wanted<'s>(&self, name: &SetName, desired: &'s Set) -> Cow<'s, BTreeSet<Entry>> {
         let mut wanted = Cow::Borrowed(&desired.entries);
         for family in AddressFamily::ALL {
@@ -70,8 +74,9 @@ impl Differ<'_> {
         wanted
     }
 
-    /// Returns the desired node ports of `family` that stand-ins mark, as [`Self::has_stand_ins`] says of each. It looks at those that
-    /// may be contested alone: a node has thousands of node ports, and no foreign virtual server at nearly all of them.
+    /// Returns the desired node ports of `family` that stand-ins mark, as [`Self::has_stand_ins`]
+    /// decides. Only candidates are checked: a node has thousands of node ports, and nearly all of
+    /// them have no foreign virtual server.
     fn contested_in(&self, family: AddressFamily) -> BTreeSet<NodePort> {
         let mut candidates: BTreeSet<NodePort> = (self.foreign_at_node().iter())
             .filter(|(_, of, _)| *of == family)
@@ -95,12 +100,14 @@ impl Differ<'_> {
         candidates
     }
 
-    /// Returns the stand-ins of the virtual servers in `keys`, live or wanted, in sets that are not compared as a whole.
+    /// Returns the live and desired stand-ins of the virtual servers in `keys`, in sets that are
+    /// not compared as a whole.
     pub(super) fn stand_ins_compared(&self, keys: &TableKeys) -> BTreeSet<(SetName, Entry)> {
         let mut compared = BTreeSet::new();
         let tables = [&self.desired.tables, &self.live.tables];
         let at_node = keys.virtual_servers.iter().filter(|key| {
-            // Nearly all are at addresses of the device, where no node port is served.
+            // Nearly all virtual servers are at addresses of the dummy device, where no node port
+            // is served.
             let is_bound = |at| tables.iter().any(|tables| tables.addresses.contains(&at));
             node_port_of(**key).is_some() && !address_of(**key).is_some_and(is_bound)
         });
@@ -148,10 +155,14 @@ impl Differ<'_> {
         (self.has_stand_ins(node_port) || is_last_mark()).then_some(stand_in)
     }
 
-    /// Returns true if stand-ins mark the virtual servers at the desired node port: its entry would mark a foreign one. One whose
-    /// address is on no interface counts before the entry is there: the address may come to the node later.
+    /// Returns true if stand-ins mark the virtual servers at the desired node port, because its
+    /// entry would mark a foreign one.
     ///
-    /// The entry and its stand-ins replace each other only where all of them are compared: one plan adds before it deletes.
+    /// Before the entry exists, a foreign virtual server counts even if no interface has its
+    /// address, since the node may get the address later.
+    ///
+    /// The entry and its stand-ins replace each other only if all of them are compared, because one
+    /// plan adds before it deletes.
     fn has_stand_ins(&self, node_port @ (_, family, _): NodePort) -> bool {
         if holds_node_port(&self.live.tables, node_port) {
             self.compares_marks(family) && self.foreign_at_node().contains(&node_port)
@@ -160,7 +171,7 @@ impl Differ<'_> {
         }
     }
 
-    /// Returns true if the sets that mark node ports and those that hold stand-ins are all compared as a whole.
+    /// Returns true if all sets that mark node ports or contain stand-ins are compared as a whole.
     fn compares_marks(&self, family: AddressFamily) -> bool {
         (NODE_PORT_KINDS.into_iter().chain(STAND_IN_KINDS))
             .all(|kind| self.keys.sets.contains(&kind.name(family)))
@@ -212,19 +223,19 @@ fn keys_at_node(
         })
 }
 
-/// Returns true if the sets of `live` mark the virtual server `key` as ours: they hold its address and port or, where it is at an
-/// address of an interface, its port as a node port.
+/// Returns true if the sets of `live` mark the virtual server `key` as ours. They contain its
+/// address and port or, if its address is on an interface, its port as a node port.
 pub(in crate::diff) fn is_recorded(live: &Snapshot, key: VirtualServerKey) -> bool {
     holds_service(&live.tables, key)
         || (node_port_of(key).is_some_and(|node_port| holds_node_port(&live.tables, node_port))
             && address_of(key).is_some_and(|address| is_at_node(live, address)))
 }
-/// Returns true if the set of `tables` that marks node ports without their addresses holds this one.
+/// Returns true if the set of `tables` that marks node ports without addresses contains this one.
 fn holds_node_port(tables: &NodeTables, (kind, family, port): NodePort) -> bool {
     holds(tables, &kind.name(family), &Entry::Port(port))
 }
 
-/// Returns true if a set of `tables` holds the address, protocol and port of `key`.
+/// Returns true if a set of `tables` contains the address, protocol and port of `key`.
 fn holds_service(tables: &NodeTables, key: VirtualServerKey) -> bool {
     let kinds = [
         SetKind::ClusterIp,
@@ -239,7 +250,8 @@ fn holds_service(tables: &NodeTables, key: VirtualServerKey) -> bool {
     .any(|(name, entry)| holds(tables, &name, &entry))
 }
 
-/// Returns the entry with the address, protocol and port of `key` and the name of its set of this kind.
+/// Returns the entry with the address, protocol and port of `key`, and the name of its set of this
+/// kind.
 fn service_entry(kind: SetKind, key: VirtualServerKey) -> Option<(SetName, Entry)> {
     let VirtualServerKey::Address {
         address,
@@ -258,7 +270,7 @@ fn holds(tables: &NodeTables, name: &SetName, entry: &Entry) -> bool {
     set.is_some_and(|set| set.entries.contains(entry))
 }
 
-/// Returns the node port that `key` is at.
+/// Returns the node port of `key`.
 fn node_port_of(key: VirtualServerKey) -> Option<NodePort> {
     let VirtualServerKey::Address {
         address,
@@ -276,7 +288,7 @@ fn node_port_of(key: VirtualServerKey) -> Option<NodePort> {
     Some((kind, AddressFamily::of(address), port))
 }
 
-/// Returns the kind and family of the set `name` if it marks node ports without their addresses.
+/// Returns the kind and family of the set `name` if it marks node ports without addresses.
 fn node_ports_in(name: &SetName) -> Option<(SetKind, AddressFamily)> {
     (NODE_PORT_KINDS.into_iter())
         .flat_map(|kind| AddressFamily::ALL.map(|family| (kind, family)))

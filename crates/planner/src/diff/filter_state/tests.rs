@@ -14,7 +14,7 @@ pub(super) fn own() -> Ownership {
     Ownership::new(&NodeConfig::new("node1"))
 }
 
-/// Service `web` at 10.96.0.1 with the endpoint 10.1.0.1.
+/// Returns the tables of Service `web` at 10.96.0.1 with the endpoint 10.1.0.1.
 pub(super) fn web() -> Desired {
     let state = cluster(
         vec![service("web", &["10.96.0.1"])],
@@ -31,8 +31,8 @@ pub(super) fn live(desired: &Desired) -> Snapshot {
     }
 }
 
-/// The ops of what stands beside the virtual servers, with their reasons, in order.
-fn said(plan: &Plan) -> Vec<String> {
+/// Returns all ops except those for virtual servers and addresses, with their reasons, in order.
+fn filter_state_ops(plan: &Plan) -> Vec<String> {
     plan.ops()
         .filter(|planned| {
             let keys = planned.op.keys();
@@ -46,14 +46,14 @@ fn said(plan: &Plan) -> Vec<String> {
 }
 
 fn check(live: &Snapshot, desired: &Desired, expected: &[&str]) {
-    assert_eq!(said(&diff(desired, live, &own())), expected);
+    assert_eq!(filter_state_ops(&diff(desired, live, &own())), expected);
 }
 
 pub(super) fn set(kind: SetKind) -> ipset::SetName {
     kind.name(AddressFamily::Ipv4)
 }
 
-/// In which order the kinds of ops come.
+/// Returns the kinds of ops in the order of the plan.
 pub(super) fn order(plan: &Plan) -> Vec<&'static str> {
     let mut order: Vec<&'static str> = plan
         .ops()
@@ -112,7 +112,7 @@ fn cleanup_goes_the_other_way_round() {
 }
 
 #[test]
-fn a_setting_that_differs_is_written_alone() {
+fn only_a_differing_setting_is_written() {
     let desired = web();
     let mut live = live(&desired);
     let forward = "net.ipv4.ip_forward";
@@ -145,11 +145,11 @@ fn timeouts_that_are_asked_for_are_set() {
 }
 
 #[test]
-fn entries_come_and_go() {
+fn entries_are_added_and_deleted() {
     let desired = web();
     let mut live = live(&desired);
     let entries = &mut (live.tables.sets.get_mut(&set(SetKind::IpvsIps)))
-        .expect("the set is there")
+        .expect("the set exists")
         .entries;
     entries.clear();
     entries.insert(Entry::Ip([10, 96, 0, 9].into()));
@@ -164,7 +164,7 @@ fn entries_come_and_go() {
 }
 
 #[test]
-fn of_some_entries_no_others_are_looked_at() {
+fn only_given_entries_are_compared() {
     let desired = web();
     let mut live = live(&desired);
     for set in live.tables.sets.values_mut() {
@@ -175,7 +175,7 @@ fn of_some_entries_no_others_are_looked_at() {
         ..TableKeys::default()
     };
     assert_eq!(
-        said(&diff_keys(&desired, &live, &own(), &keys)),
+        filter_state_ops(&diff_keys(&desired, &live, &own(), &keys)),
         ["+ add 10.96.0.1 to set KUBE-IPVS-IPS: missing in the kernel"]
     );
 }
@@ -193,8 +193,10 @@ fn a_set_of_another_type_is_replaced_with_all_it_should_hold() {
     let mut live = live(&desired);
     live.tables.sets.insert(set(SetKind::IpvsIps), of_ports());
     let plan = diff(&desired, &live, &own());
-    let said = said(&plan);
-    let replaced = said.iter().filter(|line| line.contains("replace set"));
+    let filter_state_ops = filter_state_ops(&plan);
+    let replaced = filter_state_ops
+        .iter()
+        .filter(|line| line.contains("replace set"));
     assert_eq!(
         replaced.collect::<Vec<_>>(),
         [
@@ -207,7 +209,7 @@ fn a_set_of_another_type_is_replaced_with_all_it_should_hold() {
             Op::ReplaceSet(_, set) => Some(set),
             _ => None,
         })
-        .expect("it is replaced");
+        .expect("the plan replaces the set");
     assert_eq!(set.entries, [Entry::Ip([10, 96, 0, 1].into())].into());
 }
 
@@ -217,7 +219,7 @@ fn a_set_that_is_too_small_is_replaced_and_a_larger_one_is_kept() {
         let desired = web();
         let mut live = live(&desired);
         let there = live.tables.sets.get_mut(&set(SetKind::IpvsIps));
-        there.expect("the set is there").header = Header::Hash {
+        there.expect("the set exists").header = Header::Hash {
             hash_type: HashType::Ip,
             family: ipset::Family::Inet,
             max_elements,
@@ -227,12 +229,12 @@ fn a_set_that_is_too_small_is_replaced_and_a_larger_one_is_kept() {
     }
 }
 
-/// While a list is not complete, what the old set held may still be wanted.
+/// While a list is incomplete, the entries of the old set may still be desired.
 #[test]
-fn a_set_that_is_replaced_early_loses_nothing_that_fits() {
+fn a_set_replaced_before_deletions_keeps_old_entries() {
     let desired = web();
     let mut live = live(&desired);
-    let there = (live.tables.sets.get_mut(&set(SetKind::IpvsIps))).expect("the set is there");
+    let there = (live.tables.sets.get_mut(&set(SetKind::IpvsIps))).expect("the set exists");
     there.entries.insert(Entry::Ip([10, 96, 0, 9].into()));
     there.header = Header::Hash {
         hash_type: HashType::Ip,
@@ -251,7 +253,7 @@ fn a_set_that_is_replaced_early_loses_nothing_that_fits() {
 }
 
 #[test]
-fn a_chain_that_differs_is_rewritten_and_no_other() {
+fn only_a_differing_chain_is_rewritten() {
     let desired = web();
     let mut live = live(&desired);
     let rules = live.tables.rules.get_mut(&AddressFamily::Ipv4);
@@ -266,7 +268,7 @@ fn a_chain_that_differs_is_rewritten_and_no_other() {
 }
 
 #[test]
-fn jumps_that_are_missing_come_in_kube_proxys_order() {
+fn missing_jumps_are_inserted_in_the_order_of_kube_proxy() {
     let desired = web();
     let mut live = live(&desired);
     let input = ChainKey::new(Table::Filter, "INPUT");
@@ -280,16 +282,17 @@ fn jumps_that_are_missing_come_in_kube_proxys_order() {
     assert_eq!(after.tables, desired.tables);
 }
 
-/// A node of an older version or of kube-proxy: both chains are rewritten at one moment, and nothing is deleted.
+/// A node of an older version or of kube-proxy: both chains are rewritten at the same time, and
+/// nothing is deleted.
 #[test]
-fn rules_in_an_old_order_are_rewritten_chain_by_chain() {
+fn rules_in_an_old_order_are_rewritten_by_chain() {
     let desired = web();
     let mut live = live(&desired);
     let chains =
         ["KUBE-LOAD-BALANCER", "KUBE-SERVICES"].map(|name| ChainKey::new(Table::Nat, name));
     let [load_balancer, services] = &chains;
     for rules in live.tables.rules.values_mut() {
-        // Without the rule of D25, and with node ports before the addresses of Services.
+        // Removes the rule of D25, and moves the node ports before the addresses of Services.
         rules
             .chains
             .entry(load_balancer.clone())
@@ -311,7 +314,7 @@ fn rules_in_an_old_order_are_rewritten_chain_by_chain() {
     assert_eq!(live.tables, desired.tables);
 }
 
-/// Rules of others in our chains are theirs, and keep the chains from being deleted.
+/// Rules of other programs in our chains are foreign and keep the chains from being deleted.
 #[test]
 fn cleanup_leaves_chains_that_others_use() {
     let desired = web();
@@ -336,7 +339,7 @@ fn cleanup_leaves_chains_that_others_use() {
         rules.map(ToString::to_string).collect()
     };
     assert_eq!(left(AddressFamily::Ipv6), ["nat KUBE-MARK-MASQ"]);
-    // Their rule leads to this one, and from there to the other.
+    // The foreign rule jumps to this chain, which jumps to the other one.
     assert_eq!(
         left(AddressFamily::Ipv4),
         ["nat KUBE-LOAD-BALANCER", "nat KUBE-MARK-MASQ"]
@@ -345,8 +348,8 @@ fn cleanup_leaves_chains_that_others_use() {
     assert_eq!(jumps.values().flatten().collect::<Vec<_>>(), [&theirs]);
 }
 
-/// With its entry in a set, a foreign virtual server would look like ours next time, and the rules would
-/// refuse its clients.
+/// An entry in a set would make the foreign virtual server look like ours next time, and the rules
+/// would reject its clients.
 #[test]
 fn a_foreign_virtual_server_gets_no_entries() {
     let desired = web();
@@ -364,7 +367,7 @@ fn a_foreign_virtual_server_gets_no_entries() {
     assert_eq!(plan.findings.len(), 1);
 }
 
-/// The kernel exchanges no sets of different types while rules look into them.
+/// The kernel does not swap sets of different types while rules refer to them.
 #[test]
 fn rules_let_go_of_a_set_that_changes_its_type_and_come_back() {
     let desired = web();

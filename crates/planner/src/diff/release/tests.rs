@@ -4,14 +4,14 @@ use model::cluster::{Parsed, Service};
 use super::{Ownership, captured, release};
 use crate::testing::{cluster, compile, config, endpoint, service, slice};
 
-/// The tables that a version without protection left: a Service has the cluster IP 10.96.0.1 and the endpoint 192.0.2.21, another one
-/// has the address `external`.
+/// Returns the tables of a version without protection: one Service has the cluster IP 10.96.0.1 and
+/// the endpoint 192.0.2.21, another one has the address `external`.
 fn left(external: &str) -> Snapshot {
     let greedy = Service {
         external_ips: vec![Parsed::Valid(external.parse().expect("an address"))],
         ..service("greedy", &["10.96.0.9"])
     };
-    // Not by its own name, which protects.
+    // The real name of the API server's Service would protect its addresses.
     let api_server = service("api-server", &["10.96.0.1"]);
     let endpoints = slice("api-server", "a", vec![endpoint("192.0.2.21")]);
     let (desired, _) = compile(&cluster(vec![api_server, greedy], vec![endpoints]));
@@ -34,7 +34,7 @@ fn check(server: &str, external: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_server_that_an_external_address_captured_is_released() {
+fn a_captured_external_address_is_released() {
     check(
         "192.0.2.100:6443",
         "192.0.2.100",
@@ -55,7 +55,7 @@ fn a_server_that_an_external_address_captured_is_released() {
 }
 
 #[test]
-fn the_cluster_ip_of_the_server_stays_and_its_endpoints_are_released() {
+fn endpoints_behind_the_api_servers_cluster_ip_are_released() {
     check("10.96.0.1:80", "203.0.113.9", &[]);
     check(
         "10.96.0.1:80",

@@ -74,7 +74,7 @@ fn a_load_balancer_ip_with_policy_local_is_in_both_sets() {
 }
 
 #[test]
-fn an_address_without_local_endpoints_is_in_a_set_of_its_own() {
+fn an_address_without_local_endpoints_is_in_a_separate_set() {
     let lacking = |frontend: &mut Frontend| {
         local(frontend);
         frontend.lacks_local = true;

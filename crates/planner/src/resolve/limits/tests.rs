@@ -11,7 +11,8 @@ use model::frontend::{FrontendKind, Sources};
 use super::super::{NodeContext, Resolved, resolve};
 use crate::testing::{config, port, service, slice};
 
-/// A load balancer with this number of ports, external and load-balancer addresses and source ranges.
+/// Returns a load balancer with this number of ports, external and load-balancer addresses and
+/// source ranges.
 fn greedy(ports: u16, external: u8, balanced: u8, ranges: u16) -> Service {
     let address = |third, last| Parsed::Valid(IpAddr::from([203, 0, third, last]));
     let range = |number: u16| {
@@ -44,7 +45,8 @@ fn resolved(service: &Service, limits: [usize; 3]) -> Resolved {
     resolve(service, &[], &NodeContext::default(), &config)
 }
 
-/// `served`: number of virtual servers at cluster, external and load-balancer addresses. `findings`: the text of each.
+/// Checks the number of virtual servers at cluster, external and load-balancer addresses, and the
+/// text of each finding.
 #[track_caller]
 fn check(service: &Service, limits: [usize; 3], served: [usize; 3], findings: &[&str]) {
     check_resolved(&resolved(service, limits), served, findings);
@@ -68,7 +70,7 @@ fn check_resolved(resolved: &Resolved, served: [usize; 3], findings: &[&str]) {
 }
 
 #[test]
-fn a_service_within_its_limits_is_served_whole() {
+fn a_service_within_its_limits_is_served_completely() {
     check(&greedy(2, 3, 2, 4), [5, 4, 28], [2, 6, 4], &[]);
 }
 
@@ -92,18 +94,18 @@ fn the_first_addresses_are_served() {
     );
 }
 
-/// The networks that may connect to the load-balancer address.
+/// Returns the networks that may connect to the load-balancer address.
 fn admitted(service: &Service, limits: [usize; 3]) -> Vec<String> {
     let resolved = resolved(service, limits);
     let mut frontends = resolved.frontends.iter();
     let frontend = frontends.find(|frontend| frontend.kind == FrontendKind::LoadBalancerIp);
-    match &frontend.expect("a load balancer").sources {
+    match &frontend.expect("a load-balancer frontend").sources {
         Sources::Any => vec!["any".to_owned()],
         Sources::Only { ranges, .. } => ranges.iter().map(ToString::to_string).collect(),
     }
 }
 
-/// Ranges over the limit admit no client: a limit never opens a Service.
+/// Ranges over the limit admit no client. A limit never opens a Service.
 #[test]
 fn the_first_source_ranges_admit_clients_and_no_other_does() {
     let mut service = greedy(1, 0, 1, 3);
@@ -156,7 +158,7 @@ fn source_ranges_of_each_virtual_server_count() {
     assert_eq!(admitted(&greedy(3, 0, 1, 4), [9, 9, 14]).len(), 4);
 }
 
-/// An external address at which no port fits is not bound.
+/// An external address without room for any port is not bound.
 #[test]
 fn an_address_without_virtual_servers_is_not_bound() {
     let resolved = resolved(&greedy(1, 3, 0, 0), [9, 9, 2]);
@@ -166,7 +168,7 @@ fn an_address_without_virtual_servers_is_not_bound() {
     assert_eq!(bound, ["10.96.0.9:1", "203.0.113.0:1"]);
 }
 
-/// One slice of `greedy` with this number of endpoints, which serve all of its ports.
+/// Returns one slice of `greedy` with this number of endpoints, which serve all of its ports.
 fn endpoints(service: &Service, number: u16) -> EndpointSlice {
     let address = |number: u16| {
         let [high, low] = number.to_be_bytes();
@@ -184,7 +186,7 @@ fn endpoints(service: &Service, number: u16) -> EndpointSlice {
     }
 }
 
-/// `greedy`, with a name for each port.
+/// Returns `greedy` with a name for each port.
 fn named(mut service: Service) -> Service {
     for (number, port) in service.ports.iter_mut().enumerate() {
         port.name = format!("p{number}").into();
@@ -228,9 +230,9 @@ fn real_servers_of_all_virtual_servers_count() {
     );
 }
 
-/// The estimate that decides the order counts endpoints that are not used in the end: those are no demand.
+/// The estimate that decides the order also counts unused endpoints. They must not count as demand.
 #[test]
-fn endpoints_that_are_not_used_do_not_count() {
+fn unused_endpoints_do_not_count() {
     let greedy = named(greedy(2, 1, 0, 0));
     let mut slice = endpoints(&greedy, 5);
     for endpoint in &mut slice.endpoints[1..] {
@@ -256,7 +258,7 @@ fn ten_thousand_endpoints_of_one_port_are_served_at_every_kind_of_address() {
     assert_eq!(real_servers(&resolved), 50_000);
 }
 
-/// 80 million would be asked for. No list of that length is made: the test would not end soon.
+/// The Service requests 80 million real servers. The test must not build a list of that length.
 #[test]
 fn ten_thousand_endpoints_at_a_hundred_ports_and_eighty_addresses_are_served_in_part() {
     let greedy = named(greedy(100, 79, 0, 0));
@@ -271,7 +273,8 @@ fn ten_thousand_endpoints_at_a_hundred_ports_and_eighty_addresses_are_served_in_
     assert_eq!(real_servers(&resolved), 130_000);
 }
 
-/// A slice may name this node for any endpoint: each is an entry of a set, served or not.
+/// A slice may name this node for any endpoint. Each such endpoint is an entry of a set, even if it
+/// is not served.
 #[test]
 fn endpoints_on_this_node_count_too() {
     let mut greedy = named(greedy(2, 0, 0, 0));

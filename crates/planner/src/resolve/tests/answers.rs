@@ -1,4 +1,4 @@
-//! Reasons why a Service does not answer.
+//! Findings that explain why a Service does not answer.
 
 use ipvs::Protocol;
 use model::cluster::{Endpoint, EndpointSlice, Service};
@@ -6,7 +6,7 @@ use model::cluster::{Endpoint, EndpointSlice, Service};
 use super::super::{NodeContext, resolve};
 use crate::testing::{config, endpoint, port, service, slice};
 
-/// `expected`: code and problem of each finding, and its consequence.
+/// Checks the code, problem and consequence of each finding.
 fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
     let findings = resolve(service, slices, &NodeContext::default(), &config()).findings;
     let texts: Vec<String> = (findings.iter())
@@ -30,7 +30,7 @@ fn unready(text: &str, serving: bool, terminating: bool) -> Endpoint {
 }
 
 #[test]
-fn no_slice_names_the_service() {
+fn a_service_without_slices_has_a_finding() {
     let mut web = service("web", &["10.96.0.1"]);
     check(
         &web,
@@ -47,7 +47,7 @@ fn no_slice_names_the_service() {
             "KIV0120 spec.selector: no EndpointSlice names it in the label kubernetes.io/service-name; connections are refused until the control plane makes one",
         ],
     );
-    // A headless one has nothing that could answer.
+    // A headless Service has no address that could answer.
     check(&service("web", &[]), &[], &[]);
 }
 
@@ -97,7 +97,7 @@ fn endpoints_that_are_not_ready_are_counted_by_state() {
 }
 
 #[test]
-fn no_slice_has_a_port_of_the_name() {
+fn a_port_without_a_matching_name_has_a_finding() {
     let mut web = service("web", &["10.96.0.1"]);
     web.ports = vec![
         port("http", 80, Protocol::Tcp),
@@ -125,7 +125,7 @@ fn no_slice_has_a_port_of_the_name() {
 }
 
 #[test]
-fn endpoints_and_addresses_are_of_the_other_family() {
+fn endpoints_and_addresses_of_the_other_family_have_findings() {
     let ipv6 = [slice("web", "a", vec![endpoint("fd00::1")])];
     let mut web = service("web", &["10.96.0.1"]);
     check(

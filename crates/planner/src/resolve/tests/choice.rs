@@ -1,4 +1,5 @@
-//! The choice of endpoints against a second statement of the rule, for any conditions, hints, policies and duplicates.
+//! Compares the choice of endpoints with a second implementation of the rule, for any conditions,
+//! hints, policies and duplicates.
 
 use model::cluster::{Endpoint, EndpointSlice, Service, TrafficPolicy};
 use model::frontend::FrontendKind;
@@ -12,10 +13,11 @@ const ADDRESSES: [&str; 4] = ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4"];
 const CLUSTER_IP: &str = "10.96.0.1";
 const EXTERNAL_IP: &str = "198.51.100.1";
 
-/// Hints of an address: whether it has some for nodes and zones, and whether those name this node and its zone.
+/// Hints of an address for nodes and for zones. The value is true if they name this node or its
+/// zone, `None` without hints.
 type Hints = [Option<bool>; 2];
 
-/// One entry of a slice.
+/// An entry of a slice.
 #[derive(Clone, Debug)]
 struct Entry {
     address: usize,
@@ -52,7 +54,7 @@ fn real(entry: &Entry, hints: &[Hints]) -> Endpoint {
     made
 }
 
-/// Real servers at `address`.
+/// Returns the real servers of the frontend of this kind.
 fn served(service: &Service, slices: &[EndpointSlice], kind: FrontendKind) -> Vec<String> {
     let node = NodeContext {
         zone: Some("zone-a".into()),
@@ -65,7 +67,7 @@ fn served(service: &Service, slices: &[EndpointSlice], kind: FrontendKind) -> Ve
     backends.map(|one| one.address.to_string()).collect()
 }
 
-/// An address after its entries were put together.
+/// An address after its entries were merged.
 #[derive(Clone, Copy)]
 struct Known {
     address: usize,
@@ -74,8 +76,10 @@ struct Known {
     last_resort: bool,
 }
 
-/// One that is ready anywhere is ready. Those that go away count only without others of the same readiness. It is here if one of those
-/// that count is.
+/// Merges the entries of an address:
+/// - The address is ready if any entry is ready.
+/// - Terminating entries count only without others of the same readiness.
+/// - The address is local if a counted entry is local.
 fn known(address: usize, entries: &[Entry]) -> Option<Known> {
     let all: Vec<&Entry> = entries
         .iter()
@@ -103,7 +107,8 @@ fn known(address: usize, entries: &[Entry]) -> Option<Known> {
     })
 }
 
-/// `CategorizeEndpoints` (pkg/proxy/topology.go, Kubernetes 1.36), with ipvs mode's fall-back of policy Local.
+/// Implements `CategorizeEndpoints` (pkg/proxy/topology.go, Kubernetes 1.36) with the fallback of
+/// policy Local in ipvs mode.
 fn expected(
     entries: &[Entry],
     hints: &[Hints],
@@ -118,7 +123,7 @@ fn expected(
     let leaving: Vec<Known> = (all.iter().copied())
         .filter(|one| !one.ready && one.last_resort)
         .collect();
-    // Nodes before zones.
+    // Node hints precede zone hints.
     let hint = (0..2).find(|&kind| {
         let of = |one: &Known| hints[one.address][kind];
         ready.iter().all(|one| of(one).is_some()) && ready.iter().any(|one| of(one) == Some(true))
@@ -158,7 +163,7 @@ proptest! {
     })]
 
     #[test]
-    fn endpoints_are_chosen_by_the_rule(
+    fn the_choice_follows_the_reference_rule(
         entries in vec(entry(), 0..8),
         cut in 0_usize..8,
         hints in vec(any::<Hints>(), ADDRESSES.len()),

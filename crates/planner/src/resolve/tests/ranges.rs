@@ -1,4 +1,4 @@
-//! Clients that the source ranges of a Service of both families admit.
+//! Clients that source ranges admit to a dual-stack Service.
 
 use std::net::IpAddr;
 
@@ -68,7 +68,7 @@ fn a_range_of_length_0_restricts_nothing() {
     check(&["0.0.0.0/0", "::/0"], ["any", "any"]);
 }
 
-/// A list that names clients of a family keeps others of it out, whatever it says of the other family.
+/// Ranges of a family exclude its other clients, whatever the ranges of the other family are.
 #[test]
 fn a_range_of_length_0_opens_no_family_with_ranges() {
     check(&["10.0.0.0/8", "::/0"], ["10.0.0.0/8", "any"]);

@@ -2,7 +2,7 @@
 
 /// IPv4, pods in 10.244.0.0/16.
 pub(super) const IPV4: [&str; 4] = [
-    // Load balancers with source ranges, all of it.
+    // Load balancers with source ranges: all rules.
     r#"
 *nat
 :KUBE-LOAD-BALANCER -
@@ -56,7 +56,7 @@ COMMIT
 -A KUBE-SOURCE-RANGES-FIREWALL -j DROP
 COMMIT
 "#,
-    // Node ports of the three protocols with externalTrafficPolicy Local: what differs.
+    // Node ports of the three protocols with externalTrafficPolicy Local: the rules that differ.
     r#"
 *nat
 -A KUBE-NODE-PORT -p tcp -m comment --comment "Kubernetes nodeport TCP port with externalTrafficPolicy=local" -m set --match-set KUBE-NODE-PORT-LOCAL-TCP dst -j RETURN
@@ -71,7 +71,7 @@ COMMIT
 -A KUBE-SERVICES -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT
 COMMIT
 "#,
-    // Load balancers with externalTrafficPolicy Local: what differs.
+    // Load balancers with externalTrafficPolicy Local: the rules that differ.
     r#"
 *nat
 -A KUBE-LOAD-BALANCER -m comment --comment "Kubernetes service load balancer ip + port with externalTrafficPolicy=local" -m set --match-set KUBE-LOAD-BALANCER-LOCAL dst,dst -j RETURN
@@ -84,7 +84,7 @@ COMMIT
 -A KUBE-SERVICES -m set --match-set KUBE-LOAD-BALANCER dst,dst -j ACCEPT
 COMMIT
 "#,
-    // External addresses: what differs.
+    // External addresses: the rules that differ.
     r#"
 *nat
 -A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN

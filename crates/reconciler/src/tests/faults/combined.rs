@@ -1,9 +1,9 @@
-//! Faults that meet a change of the configuration, of a Service, or of a set.
+//! Faults during a change of the configuration, of a Service, or of a set.
 
 use super::*;
 
 #[test]
-fn another_configuration_is_written_while_ipvs_cannot_be_read() {
+fn a_new_configuration_is_written_while_ipvs_cannot_be_read() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let unread = FaultRule::Unreadable(Part::VirtualServers);
     let held = node.kernel.hold(unread);
@@ -21,9 +21,9 @@ fn another_configuration_is_written_while_ipvs_cannot_be_read() {
     node.settles_within(Duration::from_secs(60));
 }
 
-/// An address and entries of sets would make it look like ours after the next restart.
+/// An address and set entries would make the foreign server look like ours after the next restart.
 #[test]
-fn a_foreign_server_that_a_torn_list_lacks_gets_no_marks() {
+fn a_foreign_server_missing_from_a_torn_list_gets_no_marks() {
     let mut node = Node::new(config());
     let theirs = text::parse("-A -t 10.96.0.1:80 -s wlc\n").expect("tables");
     let server = theirs.virtual_servers[&web_key()].server.clone();
@@ -52,7 +52,7 @@ fn a_foreign_server_that_a_torn_list_lacks_gets_no_marks() {
 }
 
 #[test]
-fn a_virtual_server_whose_addition_had_no_answer_goes_with_its_service() {
+fn an_unconfirmed_virtual_server_is_deleted_with_its_service() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let unread = FaultRule::Unreadable(Part::VirtualServers);
     let unread = node.kernel.hold(unread);
@@ -63,7 +63,11 @@ fn a_virtual_server_whose_addition_had_no_answer_goes_with_its_service() {
     });
     node.cluster(ClusterEvent::Upsert(new_service()));
     node.run(Duration::from_millis(20));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 2, "it was done");
+    assert_eq!(
+        node.kernel.tables().virtual_servers.len(),
+        2,
+        "the op took effect"
+    );
     node.kernel.release(lost);
     let name = ObjectName::new("default", "new");
     node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
@@ -75,7 +79,7 @@ fn a_virtual_server_whose_addition_had_no_answer_goes_with_its_service() {
 }
 
 #[test]
-fn changes_at_a_set_that_fails_do_not_put_its_next_attempt_off() {
+fn changes_at_a_failing_set_do_not_delay_its_retry() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let set = model::sets::SetKind::ClusterIp.name(AddressFamily::Ipv4);
     let held = refuse(&node, Part::Set(set), OpEffect::Add);

@@ -1,6 +1,6 @@
 //! The time after which a server that has forgotten is asked for everything again.
 
-use super::super::backoff::random;
+use super::super::backoff::Retries;
 use super::*;
 
 /// A server that forgets each version at once.
@@ -55,7 +55,7 @@ async fn a_streamed_list_has_more_time_than_a_watch() {
 fn nodes_that_were_forgotten_together_do_not_list_together() {
     let settings = KubeSettings::new("node1");
     let mut waits: Vec<_> = (0..1000)
-        .map(|_| Backoff::new(&settings.relist).wait(random()))
+        .map(|_| Retries::new(settings.relist).wait())
         .collect();
     waits.sort();
     let (first, last) = (waits[0].as_millis(), waits[999].as_millis());

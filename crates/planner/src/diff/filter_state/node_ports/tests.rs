@@ -14,7 +14,7 @@ use crate::testing::{cluster, endpoint, service, slice};
 use crate::{Ownership, diff};
 
 #[test]
-fn node_ports_of_this_nodes_addresses_are_ours_by_their_set() {
+fn the_set_marks_node_ports_at_addresses_of_the_node() {
     let node_port = |address: [u8; 4]| VirtualServerKey::Address {
         address: address.into(),
         port: 30080,
@@ -26,12 +26,15 @@ fn node_ports_of_this_nodes_addresses_are_ours_by_their_set() {
         addresses: vec!["192.0.2.1/24".parse().expect("a network")],
     }];
     let ports = live.tables.sets.get_mut(&set(SetKind::NodePortTcp));
-    ports.expect("the set").entries.insert(Entry::Port(30080));
+    ports
+        .expect("the set exists")
+        .entries
+        .insert(Entry::Port(30080));
     assert!(crate::is_marked(&live, node_port([192, 0, 2, 1])));
     assert!(!crate::is_marked(&live, node_port([192, 0, 2, 2])));
 }
 
-/// Interfaces with the addresses 192.0.2.1 and 198.51.100.1.
+/// Returns interfaces with the addresses 192.0.2.1 and 198.51.100.1.
 fn two_addresses() -> NodeState {
     let interface = |name: &str, address: &str| Interface {
         name: name.into(),
@@ -46,7 +49,7 @@ fn two_addresses() -> NodeState {
     }
 }
 
-/// Service `web` with the node port 30080 and one endpoint.
+/// Returns the tables of Service `web` with the node port 30080 and one endpoint.
 fn node_port(endpoint_address: &str) -> Desired {
     let mut service = service("web", &["10.96.0.1"]);
     service.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
@@ -64,7 +67,8 @@ fn lines_at_node_port(live: &Snapshot) -> Vec<String> {
     lines.filter(|line| line.contains(":30080")).collect()
 }
 
-/// The live tables after a process has started and deleted what drained, and its first plan.
+/// Returns the live tables after the start of a process and the deletion of drained real servers,
+/// and its first plan.
 fn after_start(mut live: Snapshot, desired: &Desired) -> (Snapshot, Plan) {
     let first = diff(desired, &live, &own());
     let mut plan = first.clone();
@@ -78,8 +82,9 @@ fn after_start(mut live: Snapshot, desired: &Desired) -> (Snapshot, Plan) {
     (live, first)
 }
 
-/// Adds the foreign virtual server `line` to a node without tables, and checks the ones at node port 30080 after a start and after a
-/// restart with another endpoint. `findings` is the number of foreign virtual servers that are reported.
+/// Adds the foreign virtual server `line` to a node without tables. Checks the virtual servers at
+/// node port 30080 after a start, and after a restart with another endpoint. `findings` is the
+/// number of reported foreign virtual servers.
 fn check_beside_foreign(line: &str, expected: [&[&str]; 2], findings: usize) {
     let (live, plan) = after_start(beside_foreign(line), &node_port("10.1.0.1"));
     assert_eq!(lines_at_node_port(&live), expected[0]);
@@ -89,9 +94,10 @@ fn check_beside_foreign(line: &str, expected: [&[&str]; 2], findings: usize) {
     assert_eq!(plan.findings.len(), findings);
 }
 
-/// The set of node ports holds the port alone. With it, the foreign virtual server would look like ours.
+/// The set of node ports contains only the port. Its entry would make the foreign virtual server
+/// look like ours.
 #[test]
-fn a_node_port_is_served_beside_a_foreign_virtual_server_and_stays_ours() {
+fn a_node_port_beside_a_foreign_server_is_served_and_stays_ours() {
     let foreign = "-A -t 192.0.2.1:30080 -s rr";
     let server = "-A -t 198.51.100.1:30080 -s rr";
     check_beside_foreign(
@@ -112,9 +118,10 @@ fn a_node_port_is_served_beside_a_foreign_virtual_server_and_stays_ours() {
     );
 }
 
-/// Its address may come to the node later, and the entry of the port would make it ours then.
+/// The node may get the address later. The entry of the port would then mark the foreign virtual
+/// server as ours.
 #[test]
-fn a_foreign_virtual_server_at_an_address_of_no_interface_stays_foreign_when_the_address_comes() {
+fn a_foreign_server_stays_foreign_when_the_node_gets_its_address() {
     let foreign = key("203.0.113.9:30080");
     let mut live = beside_foreign("-A -t 203.0.113.9:30080 -s rr");
     let desired = node_port("10.1.0.1");
@@ -128,7 +135,7 @@ fn a_foreign_virtual_server_at_an_address_of_no_interface_stays_foreign_when_the
 }
 
 fn key(text: &str) -> VirtualServerKey {
-    let at: std::net::SocketAddr = text.parse().expect("an address and a port");
+    let at: std::net::SocketAddr = text.parse().expect("valid address and port");
     VirtualServerKey::Address {
         address: at.ip(),
         port: at.port(),
@@ -144,14 +151,14 @@ fn beside_foreign(line: &str) -> Snapshot {
     }
 }
 
-/// Entries of `kind`, as text.
+/// Returns the entries of the set of this kind as text.
 fn entries(live: &Snapshot, kind: SetKind) -> Vec<String> {
     let entries = &live.tables.sets[&set(kind)].entries;
     entries.iter().map(ToString::to_string).collect()
 }
 
-/// The entry of the port and its stand-ins replace each other: what marks a virtual server as ours is added before the other mark
-/// goes, and stays if the addition fails.
+/// The entry of the port and its stand-ins replace each other. The new mark of a virtual server is
+/// added before the old one is deleted, and the old one stays if the addition fails.
 #[test]
 fn marks_of_a_node_port_follow_the_foreign_virtual_server() {
     let desired = node_port("10.1.0.1");
@@ -171,11 +178,12 @@ fn marks_of_a_node_port_follow_the_foreign_virtual_server() {
     let add = plan
         .ops()
         .find(|planned| matches!(planned.op, Op::AddEntry(..)));
-    gate.not_done(&add.expect("the port's entry").op);
+    gate.not_done(&add.expect("the plan adds the entry of the port").op);
     let delete = plan
         .ops()
         .find(|planned| matches!(planned.op, Op::DelEntry(..)));
-    let (admitted, blocked) = gate.admit(vec![delete.expect("the stand-in").clone()]);
+    let (admitted, blocked) =
+        gate.admit(vec![delete.expect("the plan deletes the stand-in").clone()]);
     assert_eq!((admitted.len(), blocked.len()), (0, 1));
     live = after_start(live, &desired).0;
     assert_eq!(entries(&live, SetKind::ExternalIp), [""; 0]);
@@ -199,9 +207,10 @@ fn marks_of_a_node_port_follow_the_foreign_virtual_server() {
     assert!(!crate::is_marked(&live, foreign));
 }
 
-/// A sync of one Service compares its entries alone: it leaves the only mark of a virtual server alone.
+/// A sync of one Service compares only its entries, so it must keep the last mark of a virtual
+/// server.
 #[test]
-fn a_sync_of_one_service_keeps_the_stand_in_that_is_the_only_mark() {
+fn a_sync_of_one_service_keeps_the_last_mark() {
     let desired = node_port("10.1.0.1");
     let (mut live, _) = after_start(beside_foreign("-A -t 192.0.2.1:30080 -s rr"), &desired);
     live.tables.virtual_servers.remove(&key("192.0.2.1:30080"));
@@ -212,7 +221,7 @@ fn a_sync_of_one_service_keeps_the_stand_in_that_is_the_only_mark() {
     };
     let plan = crate::diff_keys(&desired, &live, &own(), &keys);
     assert!(plan.is_empty(), "{plan:#?}");
-    // The Service loses its port: the virtual server and its stand-in go together.
+    // The Service loses its port: the virtual server and its stand-in are deleted together.
     let (gone, _) = crate::compile(
         &ClusterState::default(),
         &two_addresses(),
@@ -230,7 +239,7 @@ fn a_sync_of_one_service_keeps_the_stand_in_that_is_the_only_mark() {
 }
 
 #[test]
-fn a_foreign_virtual_server_of_another_protocol_leaves_the_node_port_free() {
+fn a_foreign_server_of_another_protocol_does_not_contest_the_node_port() {
     let foreign = "-A -u 192.0.2.1:30080 -s rr";
     check_beside_foreign(
         foreign,

@@ -1,0 +1,73 @@
+//! Test programs in VMs that run side by side.
+
+use std::io::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use crate::libtest::Counts;
+use crate::project::Project;
+use crate::say::say;
+use crate::vm::{self, VmSpec};
+
+/// Runs each test program in its VM, as many VMs at a time as there are processors, those with the longest time limits first.
+/// Prints the output of a program when it has ended; that of a single program as it comes.
+pub(crate) fn run(project: &Project, mut specs: Vec<VmSpec>) -> Counts {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let lanes = processors.min(specs.len());
+    specs.sort_by_key(|spec| spec.timeout);
+    let (queue, sum) = (Mutex::new(specs), Mutex::new(Counts::default()));
+    thread::scope(|scope| {
+        for lane in 0..lanes {
+            let (queue, sum) = (&queue, &sum);
+            scope.spawn(move || {
+                loop {
+                    // The lock is not held while the VM runs.
+                    let next = lock(queue).pop();
+                    let Some(mut spec) = next else { return };
+                    spec.lane = (lanes > 1).then_some(lane);
+                    let counts = one(project, &spec);
+                    *lock(sum) += counts;
+                }
+            });
+        }
+    });
+    sum.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn one(project: &Project, spec: &VmSpec) -> Counts {
+    let started = Instant::now();
+    say(format_args!("VM {}: started", spec.name));
+    let run = match spec.lane {
+        None => vm::run(project, spec),
+        Some(_) => {
+            let (run, output) = vm::run_collected(project, spec);
+            // A closed standard output is no reason to stop.
+            let _ = std::io::stdout().lock().write_all(&output);
+            run
+        }
+    };
+    let (counts, boot) = match run {
+        Ok(run) => {
+            let output = String::from_utf8_lossy(&run.stdout);
+            (Counts::of_program(&output, run.status == 0), run.boot)
+        }
+        Err(error) => {
+            say(format_args!("VM {}: {error}", spec.name));
+            return Counts::failed_run();
+        }
+    };
+    say(format_args!(
+        "VM {}: {} passed, {} failed in {:.1} s, booted in {:.1} s",
+        spec.name,
+        counts.passed,
+        counts.failed,
+        started.elapsed().as_secs_f64(),
+        boot.as_secs_f64(),
+    ));
+    counts
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

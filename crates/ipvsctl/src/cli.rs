@@ -23,30 +23,30 @@ const GLOBAL: &str = "Global options";
 
 const EXIT_STATUS: &str = "\
 Exit status:
-  0  it was done; of diff: there is no difference
-  1  of diff: there are differences; of config check: there are mistakes; of
-     analyze: there are findings of level error; of doctor: there are warnings or problems
-  2  an error: bad arguments, no access to the kernel or the cluster, or a part of the input could
-     not be read (whatever could be read is answered all the same)
-  3  of apply: some of the changes failed
-  migrate check has its own: 0 nothing is in the way, 2 something has to be done first, 1 an error";
+  0  success; for diff: no difference
+  1  diff: there are differences; config check: the file has mistakes;
+     analyze: there are findings of level error; doctor: there are warnings or problems
+  2  error: wrong arguments, no access to the kernel or the cluster, or a part of the input could
+     not be read (the result covers the rest)
+  3  apply: some changes failed
+  migrate check differs: 0 no blockers, 1 an error, 2 blockers or wrong arguments";
 
 const EXAMPLES: &str = "\
 Examples:
-  # What would this node's tables be? Needs no privileges and no kernel with IPVS.
+  # Print the tables of a node. Needs no privileges and no kernel with IPVS.
   kubectl get svc,endpointslices,nodes -A -o yaml | ipvsctl render -f - --node node1
 
-  # What would change on this node, by a cluster or by files?
+  # Compare this node with a cluster, or with files.
   sudo ipvsctl diff --kubeconfig ~/.kube/config
   sudo ipvsctl diff -f manifests/
 
-  # What does the kernel hold?
+  # Print the kernel's virtual servers.
   sudo ipvsctl get servers -o wide";
 
-/// See and change a node's IPVS table the way kube-ipvsd does.
+/// Show and change a node's IPVS tables with the rules of kube-ipvsd.
 ///
-/// ipvsctl turns Services and EndpointSlices into virtual servers, real servers and addresses with the
-/// same rules as the daemon kube-ipvsd, compares them with what the kernel holds, and can apply the
+/// ipvsctl turns Services and EndpointSlices into virtual servers, real servers and addresses as
+/// the daemon kube-ipvsd does. It compares them with the kernel's tables and can apply the
 /// difference. Lines are printed in the syntax of ipvsadm.
 #[derive(Debug, Parser)]
 #[command(name = "ipvsctl", version, after_help = EXIT_STATUS, after_long_help = format!("{EXAMPLES}\n\n{EXIT_STATUS}"))]
@@ -55,7 +55,7 @@ pub struct Cli {
     /// When to use colours.
     #[command(flatten)]
     pub colors: Colors,
-    /// Say more on standard error; -vv and -vvv say still more.
+    /// Print log lines on standard error; -vv and -vvv print more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
     /// The command.
@@ -66,7 +66,7 @@ pub struct Cli {
 /// When to use colours.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Colors {
-    /// When to use colours: auto, always or never; auto means on a terminal, unless NO_COLOR is set.
+    /// When to use colours: auto, always or never. With auto, on a terminal unless NO_COLOR is set.
     #[arg(
         long,
         global = true,
@@ -76,13 +76,13 @@ pub struct Colors {
         help_heading = GLOBAL
     )]
     pub color: ColorWhen,
-    /// The same as --color never.
+    /// Same as --color never.
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub no_color: bool,
 }
 
 impl Colors {
-    /// Returns the choice that the two options amount to.
+    /// Returns the choice that the two options make together.
     #[must_use]
     pub fn when(self) -> ColorWhen {
         if self.no_color {
@@ -107,44 +107,44 @@ pub enum ColorWhen {
 /// The command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print the tables that files ask for, offline.
+    /// Print the tables for the objects in files, offline.
     ///
-    /// Needs no privileges, no kernel with IPVS and no cluster: the answer is the same on every machine.
-    /// Findings about the objects go to standard error; one bad object does not keep the others from being
-    /// rendered.
+    /// Needs no privileges, no kernel with IPVS and no cluster; the result is the same on every
+    /// machine. Findings about the objects go to standard error. An invalid object does not stop
+    /// the others from being rendered.
     Render(Render),
-    /// Show what would change, without changing it.
+    /// Show what apply would change, without changing anything.
     ///
-    /// Compares what the cluster or the files ask for with what the kernel holds, or with a file of saved
-    /// tables. It cannot change anything: it holds a kernel that refuses to.
+    /// Compares the tables for the objects of a cluster or of files with the kernel's tables, or
+    /// with a file of saved tables. The kernel is opened read-only.
     ///
-    /// Without -f the objects come from a cluster: --kubeconfig, else the kubeconfig of the configuration
-    /// file, else the environment variable KUBECONFIG, else the service account of the pod, else
-    /// ~/.kube/config.
+    /// Without -f the objects come from a cluster. Its kubeconfig is the first of: --kubeconfig,
+    /// the kubeconfig of the configuration file, the environment variable KUBECONFIG, the service
+    /// account of the pod, ~/.kube/config.
     Diff(Diff),
-    /// Show what would change, ask, and change it.
+    /// Show the changes, ask for confirmation, and apply them.
     ///
-    /// Shows the plan as diff does and applies it once it is confirmed. A change that fails is reported
-    /// with its cause, what builds on it is left out, and all else is done.
+    /// Shows the plan as diff does and applies it after confirmation. A failed change is reported
+    /// with its cause. Changes that depend on it are skipped; all others are applied.
     Apply(Apply),
-    /// Say what is odd about the objects of a cluster.
+    /// Report problems of the objects of a cluster.
     ///
-    /// Looks at Services, EndpointSlices and Nodes as the daemon does and prints what cannot be served,
-    /// what is served otherwise than its author may think, and why. Nothing is changed and no kernel is
-    /// looked at.
+    /// Checks Services, EndpointSlices and Nodes as the daemon does. Prints which of them cannot be
+    /// served, which are served in another way than their author may expect, and why. Changes
+    /// nothing and does not read the kernel.
     ///
     /// Without -f the objects come from a cluster, as with diff.
     Analyze(Analyze),
-    /// Look before kube-ipvsd takes a node over from kube-proxy.
+    /// Check a node before kube-ipvsd takes it over from kube-proxy.
     Migrate(Migrate),
-    /// Say what is wrong with this node, why it matters and what to do.
+    /// Check this node: problems, why they matter and what to do.
     ///
-    /// Looks at the kernel, the tables, the packet filter and the proxies that answer, and says of each
-    /// check whether it is ok, a warning or a problem. It changes nothing and does not load IPVS.
+    /// Checks the kernel, the tables, the packet filter and the running proxies. Each check is ok,
+    /// a warning or a problem. Changes nothing and does not load IPVS.
     Doctor(Doctor),
-    /// Print what the kernel holds.
+    /// Print the kernel's tables.
     Get(Get),
-    /// Check a configuration file, or show the configuration that holds.
+    /// Check a configuration file, or show the effective configuration.
     Config(Config),
     /// Print the versions of ipvsctl and of the kernel's IPVS.
     Version(Version),
@@ -155,22 +155,24 @@ pub enum Command {
 /// Arguments of `render`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Text has two sections: '# ipvs' with the lines of ipvsadm-save -n, '# addresses' with the addresses \
-of the device kube-ipvs0. JSON is an object of kind NodeTables.
+Text has a section for each table: '# ipvs' with the lines of ipvsadm-save -n, '# addresses' with the \
+addresses of the device kube-ipvs0, then sets, rules, kernel settings and health checks. JSON is an \
+object of kind NodeTables.
 
 Examples:
   ipvsctl render -f manifests/ --node node1
   kubectl get svc,endpointslices,nodes -A -o yaml | ipvsctl render -f - --node node1 -o json
 
-Exit status: 0 rendered, 2 an error or a file that could not be read in whole.")]
+Exit status: 0 rendered, 2 an error or a file that could not be read completely.")]
 pub struct Render {
-    /// Where the objects come from.
+    /// Source of the objects.
     #[command(flatten)]
     pub files: Files,
-    /// For which node. Node ports are served at the addresses that --node-state names, else at those of the Node's status.
+    /// The node. Node ports are served at the addresses of --node-state, else at those of the
+    /// Node's status.
     #[command(flatten)]
     pub node: NodeArgs,
-    /// Print this section alone; may be given several times. For text only.
+    /// Print only this section; may be given several times. For text only.
     #[arg(long = "section", value_name = "SECTION")]
     pub sections: Vec<Section>,
     /// Output format.
@@ -187,18 +189,18 @@ pub enum Section {
     Addresses,
     /// Sets and their entries, as `ipset save`.
     Ipset,
-    /// The rules of IPv4, as `iptables-save`.
+    /// Rules for IPv4, as `iptables-save`.
     Rules4,
-    /// The rules of IPv6, as `ip6tables-save`.
+    /// Rules for IPv6, as `ip6tables-save`.
     Rules6,
     /// Kernel settings, as `sysctl`.
     Sysctl,
-    /// Ports at which load balancers ask.
+    /// Health-check node ports, with the number of ready endpoints on the node.
     HealthChecks,
 }
 
 impl Section {
-    /// Its heading in the text.
+    /// Returns the heading of the section in text output.
     #[must_use]
     pub fn heading(self) -> &'static str {
         match self {
@@ -216,28 +218,27 @@ impl Section {
 /// Arguments of `diff`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Lines begin with + for what would be added, ~ for what would be changed and - for what would be \
-deleted, in the syntax of ipvsadm, with the reason behind. They are grouped by the port of the Service \
-on whose behalf the change would be made; the last line counts them.
+A line begins with + for an addition, ~ for a change and - for a deletion. The entry follows in the syntax \
+of ipvsadm, then the reason. Lines are grouped by Service port; the last line counts them.
 
-Virtual servers that another program made (their address is not on kube-ipvs0) are left alone. While a \
-part of the input cannot be read nothing is deleted, and the deletions that wait are counted.
+Virtual servers of other programs (their address is not on kube-ipvs0) are never changed. If a part of \
+the input cannot be read, nothing is deleted and the withheld deletions are counted.
 
 Examples:
   sudo ipvsctl diff --kubeconfig ~/.kube/config
   sudo ipvsctl diff -f manifests/
-  ipvsctl diff -f manifests/ --node node1 --live saved.txt   # by ipvsctl get tables -o text
+  ipvsctl diff -f manifests/ --node node1 --live saved.txt   # saved by ipvsctl get tables -o text
 
-Exit status: 0 no difference, 1 differences, 2 an error or input that could not be read in whole.")]
+Exit status: 0 no difference, 1 differences, 2 an error or input that could not be read completely.")]
 pub struct Diff {
-    /// Where the objects come from.
+    /// Source of the objects.
     #[command(flatten)]
     pub source: Source,
-    /// For which node.
+    /// The node.
     #[command(flatten)]
     pub node: NodeArgs,
-    /// Compare with these saved tables in place of the kernel: what get tables or ipvsadm-save -n
-    /// printed, - for standard input.
+    /// Compare with the saved tables in this file instead of the kernel: output of get tables or of
+    /// ipvsadm-save -n; - for standard input.
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub live: Option<PathBuf>,
     /// Output format.
@@ -248,22 +249,22 @@ pub struct Diff {
 /// Arguments of `apply`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Where kube-ipvsd runs on the node it will undo at once what its own source does not ask for.
+If kube-ipvsd runs on the node, it undoes changes that its own source does not ask for.
 
 Examples:
   sudo ipvsctl apply -f manifests/
   sudo ipvsctl apply -f manifests/ --yes      # in a script
 
-Exit status: 0 applied or nothing to do, 2 an error, or input that could not be read in whole (nothing \
-is deleted then), 3 some of the changes failed.")]
+Exit status: 0 applied or nothing to do, 2 an error, or input that could not be read completely (nothing \
+is deleted then), 3 some changes failed.")]
 pub struct Apply {
-    /// Where the objects come from.
+    /// Source of the objects.
     #[command(flatten)]
     pub files: Files,
-    /// For which node.
+    /// The node.
     #[command(flatten)]
     pub node: NodeArgs,
-    /// Apply without asking.
+    /// Apply without asking for confirmation.
     #[arg(short, long)]
     pub yes: bool,
 }
@@ -279,20 +280,20 @@ Examples:
   sudo ipvsctl get drains
   ipvsctl get node-state > node1.yaml                   # for --node-state, on another machine
 
-Drains are told by kube-ipvsd, and by the kernel as real servers of weight 0 behind virtual servers of \
-ours. What the kernel alone knows has no Service and no times: they are shown as unknown.")]
+Drains are read from kube-ipvsd and from the kernel, where they are real servers of weight 0 of our \
+virtual servers. Service and times of a drain that only the kernel reports are shown as unknown.")]
 pub struct Get {
     /// Tables to print.
     pub what: What,
     /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: GetFormat,
-    /// Print these saved tables in place of the kernel's, - for standard input.
+    /// Print the saved tables in this file instead of the kernel's; - for standard input.
     #[arg(long, value_name = "FILE", help_heading = INPUT)]
     pub live: Option<PathBuf>,
-    /// Of drains: where kube-ipvsd serves its metrics [default: 127.0.0.1:10249; with --live: nobody is
-    /// asked].
-    #[arg(long, value_name = "ADDRESS", help_heading = INPUT)]
+    /// For drains: metrics address of kube-ipvsd [default: 127.0.0.1:10249; with --live: kube-ipvsd
+    /// is not asked].
+    #[arg(long, value_name = "ADDRESS", value_parser = socket_address, help_heading = INPUT)]
     pub metrics_address: Option<SocketAddr>,
 }
 
@@ -302,18 +303,19 @@ pub enum What {
     /// Virtual servers and their real servers.
     #[value(alias = "server")]
     Servers,
-    /// The addresses of the device kube-ipvs0.
+    /// Addresses of the device kube-ipvs0.
     #[value(alias = "address")]
     Addresses,
-    /// The idle timeouts of connections.
+    /// Idle timeouts of connections.
     #[value(alias = "timeout")]
     Timeouts,
-    /// Servers and addresses together: what diff --live reads.
+    /// Servers and addresses together, for diff --live.
     Tables,
-    /// This machine as a file for --node-state: interfaces, addresses, kernel, processors. Needs no privileges.
+    /// A file for --node-state: interfaces, addresses, kernel and processors of this machine. Needs
+    /// no privileges.
     #[value(alias = "nodestate")]
     NodeState,
-    /// Real servers that get no new connections and keep those they have.
+    /// Real servers that get no new connections and keep their open ones.
     #[value(alias = "drain")]
     Drains,
 }
@@ -329,7 +331,7 @@ pub enum GetFormat {
     Json,
     /// YAML.
     Yaml,
-    /// The lines of ipvsadm-save -n; addresses one a line.
+    /// Lines of ipvsadm-save -n; one address a line.
     Text,
 }
 
@@ -350,17 +352,17 @@ pub struct Config {
     pub command: ConfigCommand,
 }
 
-/// Command about a configuration.
+/// Subcommand of `config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Say what is wrong with a configuration file.
+    /// Check a configuration file.
     ///
-    /// All mistakes are told at once, each with the path of its field. Warnings are about what is accepted
-    /// and has no effect; they change nothing about the exit status.
+    /// Prints all mistakes at once, each with the path of its field. Warnings are about accepted
+    /// fields that have no effect; they do not change the exit status.
     Check(ConfigCheck),
-    /// Print every setting that holds, and where it comes from.
+    /// Print every effective setting and its source.
     ///
-    /// Give the configuration file and the flags that kube-ipvsd gets, or those of kube-proxy.
+    /// Give the configuration file and the flags of kube-ipvsd, or those of kube-proxy.
     Show(ConfigShow),
 }
 
@@ -372,14 +374,14 @@ Examples:
   kubectl -n kube-system get configmap kube-proxy -o jsonpath='{.data.config\\.conf}' |
     ipvsctl config check /dev/stdin
 
-Exit status: 0 the file is good, 1 it has mistakes, 2 it cannot be read.")]
+Exit status: 0 the file is valid, 1 it has mistakes, 2 it cannot be read.")]
 pub struct ConfigCheck {
-    /// The file: a KubeProxyConfiguration or a KubeIpvsConfiguration.
+    /// File with a KubeProxyConfiguration or a KubeIpvsConfiguration.
     pub file: PathBuf,
-    /// Fields that kube-proxy does not know or has no longer are mistakes in its file, no warnings.
+    /// Treat unknown and removed fields of kube-proxy's file as mistakes, not as warnings.
     #[arg(long)]
     pub strict_config: bool,
-    /// Without meaning: kube-proxy's file is read leniently.
+    /// Has no effect: kube-proxy's file is read leniently by default.
     #[arg(long, hide = true)]
     pub lenient: bool,
 }
@@ -393,25 +395,25 @@ Examples:
 
 Exit status: 0 printed, 2 the configuration has mistakes.")]
 pub struct ConfigShow {
-    /// The configuration file; without it the flags of kube-proxy.
+    /// Configuration file; without it the flags of kube-proxy decide.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Fields that kube-proxy does not know or has no longer are mistakes in its file, no warnings.
+    /// Treat unknown and removed fields of kube-proxy's file as mistakes, not as warnings.
     #[arg(long)]
     pub strict_config: bool,
-    /// Without meaning: kube-proxy's file is read leniently.
+    /// Has no effect: kube-proxy's file is read leniently by default.
     #[arg(long, hide = true)]
     pub lenient: bool,
-    /// The node's name in Kubernetes; wins over the file.
+    /// Name of the node in Kubernetes; overrides the file.
     #[arg(long, value_name = "NAME", aliases = ["hostname-override", "node-name"])]
     pub node: Option<String>,
-    /// Kubeconfig by which to reach the API server; wins over the file.
+    /// Kubeconfig of the API server; overrides the file.
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: ConfigFormat,
-    /// kube-proxy's flags.
+    /// Flags of kube-proxy.
     #[command(flatten)]
     pub flags: ConfigFlags,
 }
@@ -439,7 +441,7 @@ pub enum LineFormat {
 /// Arguments of `version`.
 #[derive(Args, Debug)]
 pub struct Version {
-    /// Do not ask the kernel.
+    /// Print only the version of ipvsctl.
     #[arg(long)]
     pub client: bool,
     /// Output format.
@@ -459,14 +461,20 @@ pub struct Completion {
     pub shell: Shell,
 }
 
+/// Parses an address with a port.
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address with a port, such as 127.0.0.1:10249".to_owned())
+}
+
 /// Objects in files.
 #[derive(Args, Debug)]
 pub struct Files {
-    /// A file or directory with Services, EndpointSlices and Nodes in YAML or JSON, - for standard
+    /// File or directory with Services, EndpointSlices and Nodes in YAML or JSON; - for standard
     /// input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., required = true, help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
-    /// Take misspelt kinds and fields of the files for errors, not for warnings.
+    /// Treat unknown kinds and fields in the files as errors, not as warnings.
     #[arg(long, help_heading = INPUT)]
     pub strict: bool,
 }
@@ -474,39 +482,40 @@ pub struct Files {
 /// Objects in files or in a cluster.
 #[derive(Args, Debug)]
 pub struct Source {
-    /// A file or directory with Services, EndpointSlices and Nodes in YAML or JSON, - for standard
+    /// File or directory with Services, EndpointSlices and Nodes in YAML or JSON; - for standard
     /// input; may be given several times.
     #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., help_heading = INPUT)]
     pub paths: Vec<PathBuf>,
-    /// Take misspelt kinds and fields of the files for errors, not for warnings.
+    /// Treat unknown kinds and fields in the files as errors, not as warnings.
     #[arg(long, help_heading = INPUT)]
     pub strict: bool,
-    /// Kubeconfig by which to reach a cluster, in place of files.
+    /// Kubeconfig of a cluster to read instead of files.
     #[arg(long, value_name = "FILE", conflicts_with = "paths", help_heading = INPUT)]
     pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig, in place of its current one.
+    /// Context of the kubeconfig, instead of its current one.
     #[arg(long, value_name = "NAME", conflicts_with = "paths", help_heading = INPUT)]
     pub context: Option<String>,
 }
 
-/// For which node.
+/// The node and its configuration.
 #[derive(Args, Debug)]
 pub struct NodeArgs {
-    /// The node's name in Kubernetes. Default: hostnameOverride of --config, else nodeName of
-    /// --node-state; then, but not for render, the name of this host.
+    /// Name of the node in Kubernetes. Default: hostnameOverride of --config, else nodeName of
+    /// --node-state, else (but not for render) the name of this host.
     #[arg(long, value_name = "NAME", help_heading = NODE)]
     pub node: Option<String>,
-    /// The configuration file: kube-proxy's (KubeProxyConfiguration) or ours (KubeIpvsConfiguration).
+    /// Configuration file: kube-proxy's (KubeProxyConfiguration) or kube-ipvsd's
+    /// (KubeIpvsConfiguration).
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub config: Option<PathBuf>,
-    /// Fields of --config that kube-proxy does not know or has no longer are mistakes, no warnings.
+    /// Treat unknown and removed fields of kube-proxy's --config as mistakes, not as warnings.
     #[arg(long, help_heading = NODE)]
     pub strict_config: bool,
-    /// Without meaning: kube-proxy's file is read leniently.
+    /// Has no effect: kube-proxy's file is read leniently by default.
     #[arg(long, hide = true)]
     pub lenient: bool,
-    /// A description of the node, as get node-state writes it: its name, its interfaces and their addresses, its families.
-    /// Default: status.addresses of its Node where --live or nothing live is read, else this node.
+    /// Description of the node, as get node-state prints it: name, interfaces with their addresses,
+    /// families. Default: this node if the kernel is read, else status.addresses of its Node.
     #[arg(long, value_name = "FILE", help_heading = NODE)]
     pub node_state: Option<PathBuf>,
 }

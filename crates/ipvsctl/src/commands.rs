@@ -14,12 +14,12 @@ pub mod version;
 use crate::cli::Command;
 use crate::error::{Error, Status};
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 ///
 /// # Errors
 ///
-/// Why it could not be done. Whatever concerns a part of the input alone was told on standard error
-/// and is in the status.
+/// The command failed. Errors in a part of the input are reported on standard error and by the
+/// status.
 pub fn run(command: Command) -> Result<Status, Error> {
     match command {
         Command::Render(args) => render::run(&args),

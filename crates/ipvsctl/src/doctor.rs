@@ -1,13 +1,13 @@
-//! Problems of a node, as values: checks of what was found on it.
+//! Checks of a node. They judge collected facts and do no IO.
 //!
-//! | module | is about |
+//! | module | checks |
 //! |---|---|
-//! | [`facts`] | what was found |
+//! | [`facts`] | none: the collected facts |
 //! | `kernel` | IPVS, modules, settings, the connection tracker |
-//! | `idle` | idle connections (deviation D19) |
-//! | `tables` | the device, virtual servers, sets, what drains |
+//! | `idle` | timeouts of idle connections (deviation D19) |
+//! | `tables` | the device, virtual servers, sets, draining real servers |
 //! | `filter` | the packet filter, leftovers |
-//! | `daemon` | kube-ipvsd, and who else keeps the node |
+//! | `daemon` | kube-ipvsd, and other proxies on the node |
 
 mod daemon;
 pub mod facts;
@@ -27,16 +27,16 @@ use self::facts::NodeFacts;
 /// The severity of a diagnosis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// All is well.
+    /// The check found nothing to report.
     Ok,
-    /// Something can go wrong.
+    /// Something may fail.
     Warning,
     /// Something does not work.
     Problem,
 }
 
 impl Severity {
-    /// The word that is printed.
+    /// Returns the name that is printed.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,24 +66,24 @@ impl From<model::Level> for Severity {
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// The name of the check, one of a fixed list.
+    /// Name of the check, one of a fixed list.
     pub check: &'static str,
-    /// Its severity.
+    /// Severity of the result.
     pub severity: Severity,
-    /// The finding that says the same, where there is one.
+    /// Code of the finding with the same meaning, if one exists.
     pub code: Option<Code>,
-    /// The finding, in words.
+    /// Result as text.
     pub found: String,
-    /// Why it matters, and what to do; none where all is well.
+    /// Advice; `None` if the result is ok.
     pub advice: Option<Advice>,
 }
 
-/// Why something matters, and what to do.
+/// Advice for a warning or a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// Why it matters.
+    /// Reason why the problem matters.
     pub why: String,
-    /// The action to take.
+    /// Action to take.
     pub action: String,
 }
 
@@ -117,10 +117,10 @@ impl Diagnosis {
     }
 }
 
-/// Looks at one side of a node. Says nothing where nothing is known.
+/// One check of a node. Returns nothing if the facts that it needs are unknown.
 type Check = fn(&NodeFacts) -> Vec<Diagnosis>;
 
-/// Every check, in the order in which they are told.
+/// Every check, in the order of the report.
 const CHECKS: [Check; 22] = [
     kernel::ipvs,
     kernel::modules,
@@ -159,7 +159,7 @@ pub fn worst(diagnoses: &[Diagnosis]) -> Severity {
     severities.max().unwrap_or(Severity::Ok)
 }
 
-/// `one thing`, `2 things`: the word takes an s where there are several.
+/// Returns `1 thing` or `2 things`.
 fn count(number: usize, word: &str) -> String {
     match number {
         1 => format!("1 {word}"),
@@ -167,7 +167,7 @@ fn count(number: usize, word: &str) -> String {
     }
 }
 
-/// The first of `items`, and how many more there are.
+/// Returns the first `items` and the number of the others.
 fn some(items: &[String]) -> String {
     const SHOWN: usize = 5;
 

@@ -1,4 +1,4 @@
-//! Errors, and the exit status.
+//! Errors and exit status.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use sources::{ConfigErrors, SourceProblem};
 use crate::schema::SchemaError;
 use crate::style;
 
-/// The end of a command.
+/// Outcome of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// It was done; for `diff`, there is no difference.
+    /// Success; for `diff`, no difference.
     Done,
     /// `diff`: there are differences.
     Differences,
-    /// `config check`: the file has mistakes; `analyze`: so have objects.
+    /// `config check`: the file has mistakes; `analyze`: there are findings of level error.
     Mistakes,
     /// `doctor`: there are warnings or problems.
     Unwell,
@@ -28,7 +28,7 @@ pub enum Status {
     Error,
     /// `apply`: some of the changes failed.
     PartlyApplied,
-    /// `migrate check`: something has to be done first.
+    /// `migrate check`: there are blockers.
     InTheWay,
     /// `migrate check`: there was an error, or a part of the input could not be read.
     NotChecked,
@@ -45,16 +45,16 @@ impl From<Status> for ExitCode {
     }
 }
 
-/// Why a command could not be done.
+/// Reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The output could not be written.
     #[error("failed to write the output")]
     Output(#[source] io::Error),
-    /// It is not known for which node to answer.
+    /// No node is named.
     #[error(
-        "no node is named: give --node NAME, or nodeName in the --node-state file, or \
-         hostnameOverride in the --config file"
+        "the node is not named; nothing was done: give --node NAME, or set nodeName in the --node-state \
+         file or hostnameOverride in the --config file"
     )]
     NoNode,
     /// The configuration has mistakes.
@@ -67,12 +67,12 @@ pub enum Error {
     #[error("failed to start the network runtime")]
     Runtime(#[source] io::Error),
     /// Neither files nor a cluster are named.
-    #[error("nothing to compare with, give -f PATH or --kubeconfig FILE")]
+    #[error("no objects to read: give -f PATH or --kubeconfig FILE")]
     NoCluster(#[source] ConnectError),
-    /// There is no way to the API server.
+    /// The connection to the API server cannot be set up.
     #[error(transparent)]
     Connect(ConnectError),
-    /// The API server did not deliver.
+    /// The API server cannot be read.
     #[error(transparent)]
     Source(SourceProblem),
     /// The kernel could not be opened.
@@ -86,39 +86,41 @@ pub enum Error {
     Saved {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: SavedError,
     },
-    /// A saved table has no such thing.
-    #[error("a file of saved tables holds no {0}: leave --live out to read the kernel")]
+    /// The file of saved tables does not contain this part.
+    #[error("--live FILE: saved tables contain no {0}: leave out --live to read the kernel")]
     NotSaved(&'static str),
-    /// Two inputs want the same stream.
-    #[error("standard input can be read once: -f - and --live - exclude each other")]
+    /// Two inputs are standard input.
+    #[error(
+        "-f - and --live - are both standard input, which can be read only once: name a file for one of them"
+    )]
     StandardInputTwice,
-    /// The answer could not be put into words that a machine reads.
-    #[error("failed to print {format}")]
+    /// The result could not be encoded.
+    #[error("failed to encode the output as {format}")]
     Format {
         /// JSON or YAML.
         format: &'static str,
-        /// Why.
+        /// Cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No one can be asked.
+    /// Without a terminal there is no confirmation.
     #[error(
-        "nothing was changed: there is no terminal on which to ask; give --yes to apply without a question"
+        "nothing was changed: apply needs a terminal to ask for confirmation; give --yes to apply without asking"
     )]
     NobodyToAsk,
-    /// The question could not be asked.
+    /// The confirmation could not be read.
     #[error("nothing was changed: failed to read the answer")]
     Ask(#[source] io::Error),
-    /// The operator said no.
+    /// The operator declined.
     #[error("nothing was changed: the answer was not yes")]
     Declined,
 }
 
 impl Error {
-    /// Prints one line for each mistake on standard error; nothing where whoever read the output has
-    /// gone.
+    /// Prints one line for each mistake on standard error. A closed pipe at standard output is not
+    /// reported.
     pub fn report(&self) {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -132,16 +134,16 @@ impl Error {
     }
 }
 
-/// Why saved tables cannot be used.
+/// Reason why saved tables cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
-    /// The operating system did not let us read.
-    #[error("it cannot be read")]
+    /// The file cannot be read.
+    #[error("the file cannot be read")]
     Read(#[source] io::Error),
-    /// A line makes no sense.
+    /// A line cannot be parsed.
     #[error(transparent)]
     Text(model::text::TextError),
-    /// JSON or YAML that makes no sense.
+    /// JSON or YAML that cannot be parsed.
     #[error(transparent)]
     Schema(SchemaError),
 }

@@ -1,6 +1,6 @@
 //! Inputs of a command: the cluster, the node, the live tables.
 //!
-//! An error in a part of the input is reported on standard error at once; the rest is used.
+//! An error in a part of the input is reported on standard error, and the rest is used.
 
 pub mod cluster;
 pub mod daemon;
@@ -14,25 +14,26 @@ use self::node::Node;
 
 use crate::style;
 
-/// A cluster and what it asks of a node.
+/// Input of a command: a cluster and its desired tables for a node.
 #[derive(Debug)]
 pub struct Input {
-    /// The node's configuration.
+    /// Configuration of the node.
     pub config: NodeConfig,
-    /// Its interfaces and its machine, as far as they are known.
+    /// Interfaces and machine of the node, as far as they are known.
     pub node: NodeState,
-    /// The desired state of the cluster.
+    /// Desired tables of the node.
     pub desired: Desired,
     /// Findings about the objects, ordered.
     pub findings: Vec<model::Finding>,
-    /// Number of Services of the cluster.
+    /// Number of Services in the cluster.
     pub services: usize,
-    /// True if all of the input was read. Otherwise the absence of an object means nothing.
+    /// True if all of the input was read. Otherwise a missing object may exist, and nothing is
+    /// deleted.
     pub whole: bool,
 }
 
 impl Input {
-    /// Compiles the tables.
+    /// Compiles the desired tables.
     #[must_use]
     pub fn compile(cluster: &ClusterState, whole: bool, node: Node) -> Self {
         let config = node.config.node;
@@ -49,7 +50,7 @@ impl Input {
         }
     }
 
-    /// Tells the findings on standard error.
+    /// Prints the findings on standard error.
     #[must_use]
     pub fn tell(self) -> Self {
         self.findings.iter().for_each(style::finding);

@@ -1,15 +1,15 @@
 //! ipvsctl, the operator's view of a node's IPVS table.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`cli`] | the command line |
-//! | [`input`] | what a command works on: the cluster, the node, the live tables |
-//! | [`migration`] | what a take-over amounts to |
-//! | [`doctor`] | what is wrong with a node |
+//! | [`input`] | inputs of a command: the cluster, the node, the live tables |
+//! | [`migration`] | effects of a take-over from kube-proxy |
+//! | [`doctor`] | checks of a node |
 //! | [`commands`] | one file for each command |
-//! | [`output`] | what people read |
-//! | [`schema`] | what machines read, JSON and YAML |
-//! | [`error`] | what can go wrong, and the exit status |
+//! | [`output`] | text output |
+//! | [`schema`] | JSON and YAML output |
+//! | [`error`] | errors and exit status |
 //! | [`mod@reference`] | the command line as a page of documentation |
 
 pub mod cli;
@@ -30,7 +30,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::Cli;
 
-/// Does what `args` ask, the program's name first, and gives the exit status.
+/// Runs the program with `args`, the first of which is its name, and returns the exit status.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args = cli::as_declared(args.collect());
     let command = Cli::command().color(style::of_help(&args));

@@ -1,4 +1,4 @@
-//! The effects of a take-over of a node by kube-ipvsd, as a value.
+//! Effects of a take-over of a node by kube-ipvsd.
 
 mod cause;
 #[cfg(test)]
@@ -13,22 +13,22 @@ use sources::proxy::Running;
 
 pub use self::cause::Cause;
 
-/// A node that kube-ipvsd is to take over.
+/// Effects of a take-over.
 #[derive(Clone, Debug)]
 pub struct Migration {
-    /// The changes that would be made.
+    /// Changes that kube-ipvsd would make.
     pub plan: Plan,
-    /// The proxy that runs there; none where none answers, or nobody was asked.
+    /// Proxy that runs on the node; `None` if none answers or none was asked.
     pub proxy: Option<(SocketAddr, Running)>,
-    /// True if that proxy will be stopped before.
+    /// True if that proxy will be stopped before the take-over.
     pub forced: bool,
-    /// Leftovers of kube-proxy's other modes; none where they were not looked for.
+    /// Leftovers of kube-proxy's other modes; `None` if they were not read.
     pub leftovers: Option<Leftovers>,
-    /// Connections to real servers that would be deleted at once; none where they are not known.
+    /// Connections to real servers that would be deleted without a drain; `None` if unknown.
     pub cut: Option<Connections>,
     /// True if all of the input was read.
     pub whole: bool,
-    /// True if the kernel has IPVS now; where it has not, kube-ipvsd will load it.
+    /// True if IPVS is loaded. Otherwise kube-ipvsd will load it.
     pub has_ipvs: bool,
 }
 
@@ -48,14 +48,14 @@ impl Migration {
         causes
     }
 
-    /// Returns what has to be done before, a sentence each.
+    /// Returns the blockers, a text each.
     #[must_use]
     pub fn in_the_way(&self) -> Vec<String> {
         let mut found = Vec::new();
         if let (Some((address, running)), false) = (&self.proxy, self.forced) {
             found.push(format!(
-                "{running} answers at {address}: two that write the same tables undo each other's work. \
-                 Stop it, and do not clean up: its tables go on serving"
+                "{running} answers at {address}: two proxies that write the same tables undo each \
+                 other's changes. Stop it without a cleanup: its tables keep serving"
             ));
         }
         let errors = (self.plan.findings.values())
@@ -66,65 +66,65 @@ impl Migration {
             && active > 0
         {
             found.push(format!(
-                "open connections are to real servers that would be deleted at once: {active}. Wait until \
-                 they end, or look why the cluster does not have these real servers"
+                "{active} open connections to real servers that would be deleted without a drain. Wait \
+                 until they end, or find out why the cluster lacks these real servers"
             ));
         }
         if self.plan.withheld > 0 {
             let why = match self.whole {
-                true => "the table changed while it was read",
-                false => "not all of the input could be read",
+                true => "the table changed while it was read. Run the check again",
+                false => {
+                    "a part of the input could not be read. Fix the errors and run the check again"
+                }
             };
             let count = self.plan.withheld;
-            found.push(format!(
-                "{why}: {count} deletions are not known to be right. Try again"
-            ));
+            found.push(format!("{count} deletions are withheld: {why}"));
         }
         found
     }
 
-    /// Returns what is good to know, a sentence each.
+    /// Returns notes about the take-over, a text each.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if let (Some((address, running)), true) = (&self.proxy, self.forced) {
-            notes.push(format!("{running} answers at {address}: to be stopped"));
+            notes.push(format!("{running} answers at {address}: stop it first"));
         }
         if !self.has_ipvs {
-            notes.push("the kernel has no IPVS yet: kube-ipvsd will load its module".to_owned());
+            notes.push("IPVS is not loaded: kube-ipvsd will load its module".to_owned());
         }
         notes.push(match &self.leftovers {
-            None => "leftovers of kube-proxy's other modes were not looked for".to_owned(),
-            Some(none) if none.is_empty() => "kube-proxy's other modes left nothing".to_owned(),
+            None => "leftovers of kube-proxy's other modes were not read".to_owned(),
+            Some(none) if none.is_empty() => "no leftovers of kube-proxy's other modes".to_owned(),
             Some(some) => format!(
-                "kube-proxy left behind {some}. Start kube-ipvsd with --remove-leftovers: it deletes them \
-                 after its first synchronisation"
+                "kube-proxy left behind {some}. Start kube-ipvsd with --remove-leftovers, which deletes \
+                 them after the first sync"
             ),
         });
         notes.push(match self.cut {
-            None => "connections to real servers that would be deleted are not known".to_owned(),
+            None => "connections to real servers that would be deleted are unknown".to_owned(),
             Some(Connections {
                 active, inactive, ..
             }) => format!(
-                "connections to real servers that would be deleted at once: {active} active, {inactive} \
-                 inactive"
+                "connections to real servers that would be deleted without a drain: {active} active, \
+                 {inactive} inactive"
             ),
         });
         notes
     }
 }
 
-/// The steps that undo a take-over, a sentence each.
+/// Steps that undo a take-over.
 pub const WAY_BACK: [&str; 3] = [
-    "To kube-proxy in ipvs mode: stop kube-ipvsd, do not clean up, start kube-proxy. It writes its chains anew \
-     and finds the rest as it left it.",
-    "The sets KUBE-IPVS-NO-LOCAL-ENDPOINT and KUBE-6-IPVS-NO-LOCAL-ENDPOINT, conn_reuse_mode and larger sets stay, \
-     and do no harm; once kube-proxy has synchronised, `ipset destroy` takes the two sets away.",
-    "To another mode of kube-proxy: stop kube-ipvsd, run `kube-ipvsd --cleanup`, start kube-proxy. Services do not \
-     answer in between.",
+    "To kube-proxy in ipvs mode: stop kube-ipvsd without a cleanup, then start kube-proxy. It rewrites its chains \
+     and uses the other tables as they are.",
+    "The sets KUBE-IPVS-NO-LOCAL-ENDPOINT and KUBE-6-IPVS-NO-LOCAL-ENDPOINT, conn_reuse_mode and larger sets stay; \
+     they do no harm. After the first sync of kube-proxy, `ipset destroy` deletes the two sets.",
+    "To another mode of kube-proxy: stop kube-ipvsd, run `kube-ipvsd --cleanup`, then start kube-proxy. Services do \
+     not answer in between.",
 ];
 
-/// The connections to real servers that `plan` deletes rather than drains.
+/// Returns the connections to real servers that `plan` deletes without a drain.
 #[must_use]
 pub fn cut(plan: &Plan, live: &Snapshot) -> Connections {
     let mut total = Connections::default();

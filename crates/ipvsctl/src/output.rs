@@ -1,4 +1,4 @@
-//! Output for people.
+//! Text output.
 
 pub mod doctor;
 pub mod drains;
@@ -19,8 +19,8 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::style;
 
-/// Prints `text` on standard output. Its lines and the styles of [`style`] stay; all else that does not print is escaped, whatever
-/// object, file or answer it comes from.
+/// Prints `text` on standard output. Keeps its line ends and the styles of [`style`], and escapes
+/// all other characters that do not print, since objects, files and answers may contain them.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     write(&printable(text))
 }
@@ -30,7 +30,8 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     write(&json(value)?)
 }
 
-/// Prints `value` as YAML; as JSON, which is YAML, where a text needs escapes that writers of YAML do not make.
+/// Prints `value` as YAML. If a text needs escapes that the YAML encoder does not write, prints
+/// JSON, which is valid YAML.
 pub(crate) fn print_yaml(value: &impl Serialize) -> Result<(), Error> {
     let text = serde_saphyr::to_string(value).map_err(|error| Error::Format {
         format: "YAML",

@@ -1,4 +1,4 @@
-//! The command line as a page of documentation.
+//! Renders the command line as a page of documentation.
 
 use std::fmt::Write as _;
 
@@ -9,13 +9,13 @@ use crate::cli::Cli;
 /// Width of a line of help on the page.
 const WIDTH: usize = 100;
 
-/// The page `docs/reference/cli.md`: each command's own help.
+/// Returns the page `docs/reference/cli.md`, with the help of each command.
 #[must_use]
 pub fn markdown() -> String {
     let mut page = "\
 # ipvsctl
 
-<!-- Made from the program's own help; `BLESS=1 cargo test -p ipvsctl docs_are_current` writes it anew. -->
+<!-- Generated from the program's help by `BLESS=1 cargo test -p ipvsctl docs_are_current`. -->
 "
     .to_owned();
     let mut command = Cli::command().term_width(WIDTH);

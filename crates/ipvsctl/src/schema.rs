@@ -1,6 +1,6 @@
-//! Output for machines: JSON and YAML objects with a version, as Kubernetes' own have.
+//! JSON and YAML output: objects with a kind and a version, as in Kubernetes.
 //!
-//! The model's words are not serializable, so that they may change while this format stays.
+//! Types of the model are not serialized, so that they can change without a change of this format.
 //!
 //! | kind | printed by |
 //! |---|---|
@@ -42,10 +42,10 @@ pub use self::tables::{
     Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,
 };
 
-/// The version of the format. A field that changes its meaning changes it.
+/// Version of the format. It changes if the meaning of a field changes.
 pub const API_VERSION: &str = "kube-ipvs.io/v1alpha1";
 
-/// Idle times after which the kernel forgets a connection.
+/// Idle timeouts of connections in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeouts {
@@ -53,11 +53,11 @@ pub struct Timeouts {
     pub api_version: &'static str,
     /// `Timeouts`.
     pub kind: &'static str,
-    /// An established TCP connection.
+    /// Timeout of an established TCP connection.
     pub tcp_seconds: u64,
-    /// A TCP connection after a FIN.
+    /// Timeout of a TCP connection after a FIN.
     pub tcp_fin_seconds: u64,
-    /// A UDP flow.
+    /// Timeout of a UDP flow.
     pub udp_seconds: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Colours, and the lines on standard error.
+//! Colours, and messages on standard error.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -9,11 +9,11 @@ use model::{Finding, Level, OpEffect, escaped};
 
 use crate::cli::ColorWhen;
 
-/// Column titles, headings.
+/// Style of headings.
 pub const HEADING: Style = Style::new().bold();
 /// Style of an addition.
 pub const ADD: Style = AnsiColor::Green.on_default();
-/// Style of other settings.
+/// Style of a change.
 pub const CHANGE: Style = AnsiColor::Yellow.on_default();
 /// Style of a deletion.
 pub const DELETE: Style = AnsiColor::Red.on_default();
@@ -25,7 +25,7 @@ pub const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// Style of a warning.
 pub const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
-/// Returns the sequences of characters that begin and end the styles.
+/// Returns the escape sequences that begin and end the styles.
 #[must_use]
 pub fn sequences() -> Vec<String> {
     let styles = [HEADING, ADD, CHANGE, DELETE, QUIET, ERROR, WARNING];
@@ -33,37 +33,37 @@ pub fn sequences() -> Vec<String> {
     begins.chain([Reset.render().to_string()]).collect()
 }
 
-/// Decides about colours for all output from here on. `Auto` means: on a terminal, unless `NO_COLOR`
+/// Sets when to use colours for all further output. `Auto` means: on a terminal, unless `NO_COLOR`
 /// is set or the terminal is dumb.
 pub fn choose(when: ColorWhen) {
     choice(when).write_global();
 }
 
-/// Returns the choice of colours in the arguments, before they are parsed: `--help` and mistakes in the arguments are printed by
-/// the parser itself.
+/// Returns the choice of colours in the arguments before they are parsed, since the parser itself
+/// prints `--help` and mistakes in the arguments.
 #[must_use]
 pub fn of_help(args: &[OsString]) -> clap::ColorChoice {
     let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-    let says = |word: &str| {
+    let has_choice = |word: &str| {
         args.iter().any(|arg| *arg == format!("--color={word}"))
             || (args.windows(2)).any(|pair| pair[0] == "--color" && pair[1] == word)
     };
-    if args.iter().any(|arg| arg == "--no-color") || says("never") {
+    if args.iter().any(|arg| arg == "--no-color") || has_choice("never") {
         clap::ColorChoice::Never
-    } else if says("always") {
+    } else if has_choice("always") {
         clap::ColorChoice::Always
     } else {
         clap::ColorChoice::Auto
     }
 }
 
-/// Returns true if standard error gets colours.
+/// Returns true if standard error has colours.
 #[must_use]
 pub fn colored_stderr() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
-/// The style of a line of a plan.
+/// Returns the style of a line of a plan.
 #[must_use]
 pub fn of_effect(effect: OpEffect) -> Style {
     match effect {
@@ -102,14 +102,14 @@ pub fn finding(finding: &Finding) {
     match code.level() {
         Level::Error => error(&text),
         Level::Warning => warning(&text),
-        // All is as asked: for those who look closer.
+        // Shown with -v only: the node does what the objects ask for.
         Level::Info => tracing::info!("{text}"),
     }
 }
 
 fn line(style: Style, word: &str, text: &str) {
     let mut err = anstream::stderr().lock();
-    // Where standard error is gone there is nobody left to tell.
+    // A closed standard error leaves no place for a report.
     let _ = writeln!(err, "{style}{word}:{style:#} {}", escaped(text));
 }
 

@@ -1,4 +1,4 @@
-//! The built program on a kernel with IPVS: to be run by `cargo xtask vm`.
+//! Tests of the built program on a kernel with IPVS, run by `cargo xtask vm`.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
@@ -13,7 +13,7 @@ const SHOP: &str = include_str!("data/shop.yaml");
 const SHOP_TABLES: &str = include_str!("data/shop.txt");
 const CAP_NET_ADMIN: libc::c_ulong = 12;
 
-/// A network namespace of its own, a folder with the shop's manifests, and the program.
+/// A separate network namespace, with a folder of manifests.
 struct Node {
     folder: TempDir,
 }
@@ -42,7 +42,7 @@ impl Ran {
     }
 }
 
-/// Runs `test` on a thread in a fresh network namespace, which the programs it starts share.
+/// Runs `test` on a thread in a new network namespace, which its child processes share.
 fn on_node(test: impl FnOnce(&Node) + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
@@ -88,7 +88,7 @@ impl Node {
         Ran::from(output.unwrap_or_else(|error| panic!("ipvsctl did not start: {error}")))
     }
 
-    /// Runs one of the operator's own tools, which must succeed.
+    /// Runs a tool of the system, which must succeed.
     fn tool(&self, line: &str) -> String {
         let mut words = line.split_ascii_whitespace();
         let output = Command::new(words.next().expect("a program"))
@@ -100,7 +100,7 @@ impl Node {
         ran.out
     }
 
-    /// The table as ipvsadm sees it, sorted.
+    /// Returns the sorted lines of `ipvsadm --save`.
     fn saved(&self) -> Vec<String> {
         let text = self.tool("ipvsadm --save --numeric");
         let mut lines: Vec<String> = text
@@ -112,8 +112,8 @@ impl Node {
     }
 }
 
-/// A configuration with these lines. How many connections are tracked is set for the whole kernel, not in
-/// a namespace.
+/// Returns a configuration with `lines`. It does not set the size of the connection tracker, which
+/// all namespaces share.
 fn config(lines: &str) -> String {
     format!(
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
@@ -128,9 +128,10 @@ fn server_lines(tables: &str) -> Vec<&str> {
         .collect()
 }
 
-// The shop's 13 entries, all sets and rules, and the settings that differ in a fresh namespace.
+// Expects the 13 entries of the shop, all sets and rules, and the settings that differ in a new
+// namespace.
 #[test]
-fn what_is_applied_is_there_and_no_difference_is_left() {
+fn apply_leaves_no_difference() {
     on_node(|node| {
         let ran = node
             .run("apply -f shop.yaml --node node1 --config node.yaml --yes")
@@ -173,7 +174,7 @@ spec:
 ";
 
 #[test]
-fn node_ports_are_at_the_addresses_that_the_node_has() {
+fn node_ports_are_served_at_addresses_of_the_node() {
     on_node(|node| {
         node.tool("ip link add eth0 type dummy");
         node.tool("ip link set eth0 up");
@@ -199,7 +200,7 @@ fn node_ports_are_at_the_addresses_that_the_node_has() {
 }
 
 #[test]
-fn diff_shows_drift_and_touches_nothing_and_apply_repairs_it() {
+fn diff_shows_drift_and_apply_repairs_it() {
     on_node(|node| {
         node.run("apply -f shop.yaml --node node1 --config node.yaml --yes")
             .exits(0);
@@ -247,7 +248,7 @@ Plan: 4 to add, 1 to change, 1 to delete
 }
 
 #[test]
-fn an_unknown_scheduler_is_named_and_the_rest_is_done() {
+fn failed_changes_do_not_stop_the_others() {
     on_node(|node| {
         node.write("config.yaml", &config("ipvs: {scheduler: fastest}\n"));
         let ran = node
@@ -258,7 +259,7 @@ fn an_unknown_scheduler_is_named_and_the_rest_is_done() {
         assert!(ran.err.contains(start), "{}", ran.err);
         assert!(
             ran.out.ends_with(
-                "\nApplied: 51 added, 8 changed, 0 deleted; 4 failed; 5 left out because they build \
+                "\nApplied: 51 added, 8 changed, 0 deleted; 4 failed; 5 skipped because they depend \
                  on a failed one\n"
             ),
             "{}",
@@ -268,7 +269,7 @@ fn an_unknown_scheduler_is_named_and_the_rest_is_done() {
 }
 
 #[test]
-fn without_the_capability_the_error_names_it() {
+fn error_names_the_missing_capability() {
     on_node(|node| {
         for args in [
             "get servers",
@@ -299,7 +300,7 @@ fn without_the_capability_the_error_names_it() {
 }
 
 #[test]
-fn live_tables_in_every_format() {
+fn get_prints_live_tables_in_every_format() {
     on_node(|node| {
         node.run("apply -f shop.yaml --node node1 --config node.yaml --yes")
             .exits(0);
@@ -333,14 +334,14 @@ fn live_tables_in_every_format() {
     });
 }
 
-/// Runs `apply` on a terminal on which `answer` is typed; returns its output and its exit status.
+/// Runs `apply` on a terminal with `answer` as input. Returns its output and its exit status.
 fn apply_on_terminal(node: &Node, answer: &str) -> (String, i32) {
     let (mut master, mut slave) = (0, 0);
     let none = std::ptr::null_mut();
     // SAFETY: openpty writes two descriptors; name, settings and size may be null.
     let opened = unsafe { libc::openpty(&mut master, &mut slave, none, none.cast(), none.cast()) };
     assert_eq!(opened, 0, "{}", io::Error::last_os_error());
-    // SAFETY: both were just opened and belong to nobody else.
+    // SAFETY: both were just opened and have no other owner.
     let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
     let mut terminal = std::fs::File::from(master);
     terminal
@@ -351,32 +352,35 @@ fn apply_on_terminal(node: &Node, answer: &str) -> (String, i32) {
     command.stdin(copy()).stdout(copy()).stderr(copy());
     let mut child = command.spawn().expect("ipvsctl runs");
     drop((command, slave));
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     // The end of a terminal is an error (EIO).
-    let _ = terminal.read_to_end(&mut said);
+    let _ = terminal.read_to_end(&mut output);
     let status = child.wait().expect("it ends").code().expect("by itself");
-    (String::from_utf8_lossy(&said).replace("\r\n", "\n"), status)
+    (
+        String::from_utf8_lossy(&output).replace("\r\n", "\n"),
+        status,
+    )
 }
 
 #[test]
-fn on_a_terminal_it_asks() {
+fn apply_asks_on_a_terminal() {
     on_node(|node| {
         for answer in ["n\n", "\n", "perhaps\n"] {
-            let (said, status) = apply_on_terminal(node, answer);
-            assert!(said.contains("Apply these changes? [y/N] "), "{said}");
+            let (output, status) = apply_on_terminal(node, answer);
+            assert!(output.contains("Apply these changes? [y/N] "), "{output}");
             assert!(
-                said.contains("error: nothing was changed: the answer was not yes"),
-                "{said}"
+                output.contains("error: nothing was changed: the answer was not yes"),
+                "{output}"
             );
-            assert_eq!(status, 2, "{said}");
+            assert_eq!(status, 2, "{output}");
             assert_eq!(node.saved(), [""; 0]);
         }
-        let (said, status) = apply_on_terminal(node, "y\n");
+        let (output, status) = apply_on_terminal(node, "y\n");
         assert!(
-            said.contains("Applied: 60 added, 8 changed, 0 deleted"),
-            "{said}"
+            output.contains("Applied: 60 added, 8 changed, 0 deleted"),
+            "{output}"
         );
-        assert_eq!(status, 0, "{said}");
+        assert_eq!(status, 0, "{output}");
         assert_eq!(node.saved(), server_lines(SHOP_TABLES));
     });
 }

@@ -1,10 +1,11 @@
-//! The built program on a kernel without IPVS: to be run by `cargo xtask vm --without-module ip_vs`.
+//! Tests of the built program on a kernel without IPVS, run by `cargo xtask vm --without-module
+//! ip_vs`.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 #[test]
-fn the_error_says_which_module_is_missing_and_rendering_needs_none() {
+fn error_names_the_missing_module_and_render_works() {
     let program = match std::env::var_os("VM_BIN") {
         Some(folder) => PathBuf::from(folder).join("ipvsctl"),
         None => PathBuf::from(env!("CARGO_BIN_EXE_ipvsctl")),
@@ -60,9 +61,10 @@ fn the_error_says_which_module_is_missing_and_rendering_needs_none() {
     assert_eq!(out, include_str!("data/shop.txt"));
     let (status, out, err) = run("doctor");
     assert_eq!((status, err.as_str()), (Some(1), ""), "{out}");
-    let told = "problem  ipvs: the kernel has no IPVS, or its module is not loaded\n         why: ";
-    assert!(out.starts_with(told), "{out}");
+    let problem =
+        "problem  ipvs: the kernel has no IPVS, or the module ip_vs is not loaded\n         why: ";
+    assert!(out.starts_with(problem), "{out}");
     assert!(out.contains("\nok       leftovers: "), "{out}");
     let (_, out, _) = run("version");
-    assert!(out.contains("IPVS     not known"), "{out}");
+    assert!(out.contains("IPVS     unknown"), "{out}");
 }

@@ -1,4 +1,4 @@
-//! Problems of the input, worded for the person who wrote it.
+//! Findings: problems of objects and of the node, with stable codes.
 
 mod index;
 
@@ -7,21 +7,21 @@ use std::fmt;
 pub use self::index::{FindingChanges, FindingIndex};
 use crate::names::ObjectName;
 
-/// One remark about one object. Findings never stop anything: the rest of the cluster is programmed
-/// as if the object were not there, or as [`Finding::consequence`] says.
+/// Problem of one object. A finding stops nothing: [`Finding::consequence`] says how the object is
+/// served, and all other objects are served as usual.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// The kind of remark, for search and for metrics.
+    /// Code of the finding, for search and metrics.
     pub code: Code,
-    /// The kind of the object, as Kubernetes writes it.
+    /// Kind of the object, as Kubernetes writes it.
     pub kind: &'static str,
-    /// The object.
+    /// Name of the object.
     pub object: ObjectName,
     /// Path of the field, for example `spec.clusterIPs[0]`.
     pub field: String,
-    /// The problem.
+    /// Problem of the field.
     pub problem: String,
-    /// The consequence: what was done instead.
+    /// Consequence for the node, often with what to do.
     pub consequence: String,
 }
 
@@ -41,14 +41,14 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The severity of a finding.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// All is as asked; worth knowing when something looks odd.
+    /// The node does what the objects ask for; useful when something looks wrong.
     Info,
-    /// Something does not do what its author meant.
+    /// An object behaves in another way than its author meant.
     Warning,
-    /// Something that was asked for is not there.
+    /// A part of the input is not served.
     Error,
 }
 
@@ -62,96 +62,101 @@ impl fmt::Display for Level {
     }
 }
 
-/// The stable codes of findings. `KIV01xx` is about one object alone, `KIV02xx` about objects that
-/// stand in each other's way, `KIV03xx` about what is on the node, `KIV04xx` about the node itself.
+/// Stable codes of findings:
+///
+/// - `KIV01xx`: one object
+/// - `KIV02xx`: conflicts between objects
+/// - `KIV03xx`: conflicts with entries of other programs
+/// - `KIV04xx`: the node
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
-    /// KIV0101: a Service's address is not an address that can be served.
+    /// KIV0101: an address of a Service cannot be served.
     InvalidServiceAddress,
-    /// KIV0102: a Service's port, node port or protocol cannot be used.
+    /// KIV0102: a port, node port or protocol of a Service cannot be served.
     InvalidServicePort,
-    /// KIV0103: an endpoint's address cannot be used.
+    /// KIV0103: an address of an endpoint cannot be used.
     InvalidEndpointAddress,
-    /// KIV0104: an endpoint port cannot be used.
+    /// KIV0104: a port of an EndpointSlice cannot be used.
     InvalidEndpointPort,
-    /// KIV0105: a source range is not a network: it admits no client (deviation D11).
+    /// KIV0105: a source range is not a network and admits no client (deviation D11).
     InvalidSourceRange,
-    /// KIV0106: all source ranges are of the other family: no client is admitted in this one (deviation D11).
+    /// KIV0106: a Service has no source range of a family, which admits no client (deviation D11).
     NoSourceRangeOfFamily,
-    /// KIV0107: an external or load-balancer address is one of this node's own (deviation D8).
+    /// KIV0107: an external or load-balancer address is an address of this node (deviation D8).
     OwnAddress,
-    /// KIV0108: an external address is another node's (deviation D8).
+    /// KIV0108: an external address is an address of another node (deviation D8).
     OtherNodesAddress,
     /// KIV0109: an external or load-balancer address is inside a protected network (deviation D8).
     ProtectedAddress,
     /// KIV0110: an external address is not allowed (deviation D9).
     ExternalIpNotAllowed,
-    /// KIV0111: a traffic policy is Local and no endpoint is on this node.
+    /// KIV0111: a traffic policy is Local, and no endpoint is on this node.
     NoLocalEndpoints,
-    /// KIV0112: a load balancer with policy Local has no health check, or one that cannot be used.
+    /// KIV0112: a load balancer with policy Local has no usable health-check node port.
     NoHealthCheck,
-    /// KIV0113: a node port is served nowhere, since the node has no address for it.
+    /// KIV0113: the node has no address for node ports.
     NoNodePortAddress,
-    /// KIV0114: a slice of a kind of addresses that no node can use.
+    /// KIV0114: a slice has an address type that no node can use.
     UnusableSlice,
-    /// KIV0115: a Service names a scheduler that it cannot choose.
+    /// KIV0115: a Service names a scheduler that it may not choose.
     InvalidScheduler,
-    /// KIV0116: a Service asks for an address of the API server (deviation D22).
+    /// KIV0116: an address of a Service is an address of the API server (deviation D22).
     ApiServerAddress,
-    /// KIV0117: a Service asks for a port that the node itself uses at its addresses (deviation D22).
+    /// KIV0117: a port of a Service is a protected port of the node (deviation D22).
     HostPort,
-    /// KIV0118: a Service asks for more than one Service may have (deviation D23).
+    /// KIV0118: a Service exceeds a limit of `serviceLimits` (deviation D23).
     ServiceLimit,
     /// KIV0119: an object cannot be decoded.
     UndecodableObject,
-    /// KIV0120: no slice belongs to a Service.
+    /// KIV0120: a Service has no slices.
     NoSlices,
-    /// KIV0121: no endpoint of a Service is ready.
+    /// KIV0121: a Service has no ready endpoint.
     NoReadyEndpoint,
-    /// KIV0122: no slice of a Service has a port of a name and protocol of the Service's.
+    /// KIV0122: no slice of a Service has a port with the name and protocol of a Service port.
     PortNotOffered,
-    /// KIV0123: a Service has endpoints, and none of a family in which it has a cluster IP.
+    /// KIV0123: a Service has endpoints, but none of a family of its cluster IPs.
     NoEndpointOfFamily,
-    /// KIV0124: an external or load-balancer address is of a family in which the Service has no cluster IP.
+    /// KIV0124: the Service has no cluster IP of the family of an external or load-balancer
+    /// address.
     OtherFamilyAddress,
-    /// KIV0125: a load-balancer address is another node's (deviation D8).
+    /// KIV0125: a load-balancer address is an address of another node (deviation D8).
     OtherNodesBalancer,
     /// KIV0126: an endpoint has several addresses.
     SeveralAddresses,
     /// KIV0127: a slice lacks the label that names its Service.
     UnlabelledSlice,
-    /// KIV0201: two Services want the same address, port and protocol.
+    /// KIV0201: two Services claim the same address, port and protocol.
     ServiceClash,
-    /// KIV0202: two Services want the same health-check node port.
+    /// KIV0202: two Services claim the same health-check node port.
     HealthCheckClash,
-    /// KIV0301: a virtual server that a Service wants belongs to another program.
+    /// KIV0301: another program has a virtual server at the address and port of a Service.
     ForeignVirtualServer,
-    /// KIV0401: no Node has this node's name, so no endpoint counts as local.
+    /// KIV0401: no Node object has the name of this node, so that no endpoint counts as local.
     UnknownNode,
-    /// KIV0402: this node's pods cannot be told from others.
+    /// KIV0402: pods of this node cannot be distinguished from others.
     NoLocalDetection,
-    /// KIV0403: a TCP connection that is idle is forgotten before its keepalive speaks (deviation D19).
+    /// KIV0403: idle TCP connections expire before their keepalive (deviation D19).
     IdleTcpForgotten,
-    /// KIV0404: the connection tracker forgets UDP flows before IPVS does (deviation D19).
+    /// KIV0404: UDP flows expire in the connection tracker before they do in IPVS (deviation D19).
     UdpTrackedTooBriefly,
-    /// KIV0405: kube-proxy left something of another mode on the node.
+    /// KIV0405: leftovers of another mode of kube-proxy are on the node.
     OtherModesLeftovers,
-    /// KIV0406: INPUT of the packet filter drops packets to Services.
+    /// KIV0406: chain INPUT drops packets to Services.
     InputDrops,
-    /// KIV0407: a rule keeps packets to Services from connection tracking.
+    /// KIV0407: a rule excludes packets to Services from connection tracking.
     NotTracked,
-    /// KIV0408: the node lacks a family of addresses.
+    /// KIV0408: the node lacks an address family.
     MissingFamily,
-    /// KIV0409: INPUT of the packet filter drops packets to Services that no other rule of it accepts.
+    /// KIV0409: chain INPUT drops packets to Services that no earlier rule accepts.
     InputMayDrop,
-    /// KIV0410: another program writes this node's tables, most likely a kube-proxy that started later.
+    /// KIV0410: another program writes the tables of this node, most likely a kube-proxy.
     SecondProxy,
-    /// KIV0415: a list lacks most objects, and is not confirmed yet (deviation D27).
+    /// KIV0415: a list lacks most of the known objects and is not confirmed yet (deviation D27).
     ShrunkList,
 }
 
 impl Code {
-    /// Every code, in order.
+    /// All codes, in order.
     pub const ALL: [Self; 41] = [
         Self::InvalidServiceAddress,
         Self::InvalidServicePort,
@@ -196,7 +201,7 @@ impl Code {
         Self::ShrunkList,
     ];
 
-    /// The code as it is printed.
+    /// Returns the code as it is printed.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -244,7 +249,7 @@ impl Code {
         }
     }
 
-    /// Returns its severity.
+    /// Returns the severity of findings with this code.
     #[must_use]
     pub fn level(self) -> Level {
         match self {

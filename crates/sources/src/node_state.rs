@@ -151,7 +151,7 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         count => {
             return Err(content(
                 None,
-                format!("the file has {count} documents; it must have one"),
+                format!("expected one YAML or JSON document, found {count}"),
             ));
         }
     };
@@ -165,7 +165,9 @@ pub fn parse(path: &Path, text: &str) -> Result<NodeStateFile, NodeStateError> {
         let mut addresses = Vec::new();
         for (at, text) in interface.addresses.iter().enumerate() {
             let address = address(text).ok_or_else(|| {
-                let what = format!("{text:?} is not an address with a prefix length");
+                let what = format!(
+                    "{text:?} is not an address with a prefix length, such as 192.0.2.7/24"
+                );
                 content(None, format!("interfaces[{index}].addresses[{at}]: {what}"))
             })?;
             addresses.push(address);

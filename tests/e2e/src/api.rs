@@ -1,4 +1,4 @@
-//! The API server, as a process on the node.
+//! The API server, a process on the node.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{self, PathBuf};
@@ -16,24 +16,24 @@ use crate::programs::program;
 use crate::wait::within;
 use crate::world::{Family, World};
 
-/// Where it listens; the namespace is its own, so the port is free.
+/// Address of the API server. Its port is free, since each node has its own network namespace.
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
 
-/// The port at which it listens outside.
+/// Port of an API server outside the node.
 const PORT: u16 = 6443;
 
-/// An API server, asked from the node's namespace.
+/// An API server that is reached from the namespace of the node.
 #[derive(Debug)]
 pub struct ApiServer {
-    /// The file by which clients find it.
+    /// Kubeconfig for clients.
     pub kubeconfig: PathBuf,
-    /// Where it listens.
+    /// Address of the server.
     pub address: SocketAddr,
     node: Arc<Namespace>,
     process: Process,
 }
 
-/// Where a kind of object is served.
+/// Path of a kind of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Path {
     /// Services of the namespace `default`.
@@ -45,31 +45,31 @@ pub enum Path {
 }
 
 impl ApiServer {
-    /// Starts it, empty but for what the files in `load` hold.
+    /// Starts the server with the objects of the files in `load`.
     ///
     /// # Errors
-    /// Where it does not come up.
+    /// If it does not come up.
     pub fn start(world: &World, load: &[&path::Path]) -> Outcome<Self> {
         Self::start_at(world, load, 1)
     }
 
-    /// The same in the place of one that is gone; `revision` is later than any of that one.
+    /// Starts the server in place of an earlier one, with a `revision` later than all of that one.
     ///
     /// # Errors
-    /// Where it does not come up.
+    /// If it does not come up.
     pub fn start_at(world: &World, load: &[&path::Path], revision: u32) -> Outcome<Self> {
         Self::start_in(world, &world.node, ADDRESS, load, revision)
     }
 
-    /// Starts it on the client's side, at the first of the client's addresses: the node reaches it over the network.
+    /// Starts the server in the client's namespace, at the first address of the client.
     ///
     /// # Errors
-    /// Where it does not come up.
+    /// If it does not come up.
     pub fn start_outside(world: &World, load: &[&path::Path]) -> Outcome<Self> {
         let addresses = Family::V4.client_addresses();
         let first = addresses
             .first()
-            .ok_or_else(|| Failure::new("a client without addresses"))?;
+            .ok_or_else(|| Failure::new("the client has no addresses"))?;
         Self::start_in(world, &world.client, SocketAddr::new(*first, PORT), load, 1)
     }
 
@@ -97,7 +97,7 @@ impl ApiServer {
             node: Arc::clone(&world.node),
             process: Process::start("apiserver", command)?,
         };
-        // Its first line is its URL: it has loaded all by then.
+        // The server prints its URL as the first line, after it has loaded all files.
         let ready = within(Duration::from_secs(20), || {
             let ready = server.process.log().starts_with("http");
             let ended = !ready && server.process.has_ended()?;
@@ -108,10 +108,10 @@ impl ApiServer {
         Ok(server)
     }
 
-    /// Kills it as `kill -9` does; its state is lost.
+    /// Kills the server with SIGKILL. Its state is lost.
     ///
     /// # Errors
-    /// Where it is gone already.
+    /// If it is gone already.
     pub fn kill(mut self) -> Outcome {
         self.process.kill()
     }
@@ -119,7 +119,7 @@ impl ApiServer {
     /// Creates an object.
     ///
     /// # Errors
-    /// Where the server refuses it.
+    /// If the server refuses it.
     pub fn create(&self, object: &Value) -> Outcome {
         let path = Path::of(object)?.text();
         self.send("POST", path, Some(object)).map(drop)
@@ -133,10 +133,10 @@ impl ApiServer {
         objects.iter().try_for_each(|object| self.create(object))
     }
 
-    /// Stores an object as it is, in place of one that is there.
+    /// Replaces an object.
     ///
     /// # Errors
-    /// Where the server does not know its kind.
+    /// If the server does not know its kind.
     pub fn replace(&self, object: &Value) -> Outcome {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let path = format!("{}/{name}", Path::of(object)?.text());
@@ -146,25 +146,25 @@ impl ApiServer {
     /// Deletes an object.
     ///
     /// # Errors
-    /// Where the server has none.
+    /// If the server has none.
     pub fn delete(&self, path: Path, name: &str) -> Outcome {
         self.send("DELETE", &format!("{}/{name}", path.text()), None)
             .map(drop)
     }
 
-    /// Turns one of the server's faults on, or off.
+    /// Turns a fault of the server on or off.
     ///
     /// # Errors
-    /// Where there is no such fault.
+    /// If there is no such fault.
     pub fn fault(&self, name: &str, settings: &Value) -> Outcome {
         self.send("POST", &format!("/faults/{name}"), Some(settings))
             .map(drop)
     }
 
-    /// All Services and EndpointSlices, as a file has them.
+    /// Returns all Services and EndpointSlices as a list object.
     ///
     /// # Errors
-    /// Where the server does not answer.
+    /// If the server does not answer.
     pub fn objects(&self) -> Outcome<Value> {
         let mut all = Vec::new();
         for path in [Path::Services, Path::EndpointSlices] {
@@ -175,7 +175,7 @@ impl ApiServer {
             let Value::Array(items) = answer["items"].take() else {
                 return Err(Failure::new(format!("GET {}: no list", path.text())));
             };
-            // In a list the items do not say what they are.
+            // Items of a list have no kind and apiVersion.
             all.extend(items.into_iter().map(|mut item| {
                 item["kind"] = json!(kind);
                 item["apiVersion"] = version.clone();
@@ -185,10 +185,10 @@ impl ApiServer {
         Ok(objects::list(all))
     }
 
-    /// The Events of the namespace `default`, in which those about Nodes are.
+    /// Returns the Events of the namespace `default`, which includes those about Nodes.
     ///
     /// # Errors
-    /// Where the server does not answer.
+    /// If the server does not answer.
     pub fn events(&self) -> Outcome<Vec<Value>> {
         let path = "/apis/events.k8s.io/v1/namespaces/default/events";
         let mut answer = self.send("GET", path, None)?;

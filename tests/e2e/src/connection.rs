@@ -1,4 +1,4 @@
-//! A connection that is to live.
+//! A long-lived connection.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -15,10 +15,10 @@ use crate::socket::{Protocol, connect};
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A TCP connection over which a line goes back and forth all the time.
+/// A TCP connection over which lines are exchanged all the time.
 #[derive(Debug)]
 pub struct LongLived {
-    /// The pod at its other end.
+    /// Pod at the other end.
     pub pod: String,
     ended: Arc<AtomicBool>,
     lines: Arc<AtomicUsize>,
@@ -26,10 +26,10 @@ pub struct LongLived {
 }
 
 impl LongLived {
-    /// Connects, and begins.
+    /// Connects and starts to exchange lines.
     ///
     /// # Errors
-    /// Where there is no connection, or no pod at its other end.
+    /// If there is no connection, or no pod at its other end.
     pub fn open(from: &Namespace, target: SocketAddr) -> Outcome<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let lines = Arc::new(AtomicUsize::new(0));
@@ -54,27 +54,27 @@ impl LongLived {
         self.lines.load(Ordering::Relaxed)
     }
 
-    /// Ends it.
+    /// Closes the connection.
     ///
     /// # Errors
-    /// Where the connection has broken, stood still for five seconds, or was answered by another pod.
+    /// If the connection has broken, stood still for five seconds, or was answered by another pod.
     pub fn close(self) -> Outcome {
         self.ended.store(true, Ordering::Relaxed);
         let ended = self.thread.join();
         ended
             .map_err(|_| Failure::new("the connection's thread panicked"))?
-            .context(|| "a connection that was to live")
+            .context(|| "the long-lived connection broke")
     }
 }
 
 fn talk(stream: &TcpStream, pod: &str, ended: &AtomicBool, count: &AtomicUsize) -> io::Result<()> {
-    // One line more after the end is asked for: that shows that it lives.
+    // One more line after `close` shows that the connection still works.
     let mut last = false;
     while !last {
         last = ended.load(Ordering::Relaxed);
         let now = exchange(stream)?;
         if now != pod {
-            return Err(io::Error::other(format!("{now} answers in place of {pod}")));
+            return Err(io::Error::other(format!("{now} answers instead of {pod}")));
         }
         count.fetch_add(1, Ordering::Relaxed);
         thread::sleep(PAUSE);
@@ -82,11 +82,11 @@ fn talk(stream: &TcpStream, pod: &str, ended: &AtomicBool, count: &AtomicUsize) 
     Ok(())
 }
 
-/// One line there, and one back: the pod's name.
+/// Sends a line and returns the name of the pod in the answer.
 fn exchange(mut stream: &TcpStream) -> io::Result<String> {
     stream.write_all(b"still there?\n")?;
     let mut line = String::new();
-    // Nothing is sent unasked, so no part of a second line is lost with the buffer.
+    // The pod sends one line for each request, so that the buffer contains no part of a second one.
     BufReader::new(stream).read_line(&mut line)?;
     Ok(parse(&line)?.pod)
 }

@@ -1,6 +1,8 @@
-//! The daemon as its image has it: run by `crun` from a bundle, with all rights and the node's network.
+//! The daemon in its image, run by `crun` from a bundle with all capabilities and the node's
+//! network.
 //!
-//! `E2E_IMAGE` names the bundle, as `cargo xtask image --unpack` writes it. Without it the daemon is the program itself.
+//! `E2E_IMAGE` names the bundle that `cargo xtask image --unpack` writes. Without it the plain
+//! program runs.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,21 +17,22 @@ use crate::namespace::Namespace;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// The bundle, if the image is what is to be tested.
+/// Returns the bundle, if the image is to be tested.
 #[must_use]
 pub fn image() -> Option<PathBuf> {
     let name = std::env::var_os("E2E_IMAGE")?;
     (!name.is_empty()).then(|| name.into())
 }
 
-/// A command that runs the image, and the file that tells the daemon's process id.
+/// A command that runs the image, and the file for the daemon's process id.
 pub(crate) struct Container {
     pub(crate) command: Command,
     pub(crate) process_id: PathBuf,
 }
 
 impl Container {
-    /// Of the bundle's image with these arguments; it sees `folder`, where all files are that it is told of.
+    /// Returns a container of the bundle's image. It mounts `folder`, which contains all files of
+    /// `arguments`.
     pub(crate) fn new(
         bundle: &Path,
         node: &Namespace,
@@ -60,7 +63,8 @@ impl Container {
     }
 }
 
-/// The lock that `iptables` of the host and of the container share: the bundle binds it.
+/// Creates the lock file that `iptables` of the host and of the container share. The bundle mounts
+/// it.
 fn lock() -> Outcome {
     let path = "/run/xtables.lock";
     let open = fs::File::options().create(true).append(true).open(path);

@@ -1,15 +1,15 @@
-//! The demo: a shop of Services on one node, told in plain words. What it claims it checks.
+//! The demo: a shop of Services on one node. It checks every claim that it prints.
 
+mod output;
 mod shop;
-mod tell;
 mod window;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use self::output::Output;
 use self::shop::{FRONT, FRONT_PODS, PODS, SERVICES};
-use self::tell::Teller;
 use crate::api::ApiServer;
 use crate::failure::{Failure, Outcome, ensure};
 use crate::http::get_text;
@@ -21,62 +21,62 @@ use crate::world::{Family, World};
 
 /// Interval of the daemon's audits.
 const AUDIT: &str = "4s";
-/// Deletion by hand.
+/// Command that deletes a real server.
 const BY_HAND: &str = "ipvsadm -d -t 10.96.1.1:80 -r 10.244.0.11:8080";
 const DELETE_DEVICE: &str = "ip link delete kube-ipvs0";
 const NO_DIFFERENCE: &str = "Plan: 0 to add, 0 to change, 0 to delete";
 
-/// Everything that takes part.
+/// World and API server of the demo.
 struct Stage {
     world: World,
     api: ApiServer,
 }
 
-/// Runs it.
+/// Runs the demo.
 ///
 /// # Errors
-/// At the first claim that is not so.
+/// A claim does not hold.
 pub fn run() -> Outcome {
-    let mut teller = Teller::new(13);
-    let stage = set(&mut teller)?;
-    analyzed(&mut teller, &stage)?;
-    before(&mut teller, &stage)?;
-    let mut daemon = start(&mut teller, &stage)?;
-    requests(&mut teller, &stage)?;
-    window::outside(&mut teller, &stage)?;
-    window::unanswered(&mut teller, &stage)?;
-    added(&mut teller, &stage)?;
-    removed(&mut teller, &stage)?;
-    repaired(&mut teller, &stage, &daemon)?;
-    device(&mut teller, &stage, &daemon)?;
-    after(&mut teller, &stage)?;
-    window::cleaned(&mut teller, &stage, &mut daemon)?;
-    teller.end();
+    let mut output = Output::new(13);
+    let stage = set(&mut output)?;
+    analyzed(&mut output, &stage)?;
+    before(&mut output, &stage)?;
+    let mut daemon = start(&mut output, &stage)?;
+    requests(&mut output, &stage)?;
+    window::outside(&mut output, &stage)?;
+    window::unanswered(&mut output, &stage)?;
+    added(&mut output, &stage)?;
+    removed(&mut output, &stage)?;
+    repaired(&mut output, &stage, &daemon)?;
+    device(&mut output, &stage, &daemon)?;
+    after(&mut output, &stage)?;
+    window::cleaned(&mut output, &stage, &mut daemon)?;
+    output.finish();
     Ok(())
 }
 
-fn set(teller: &mut Teller) -> Outcome<Stage> {
-    teller.step("A node, its pods and a client outside, each a network namespace of its own");
+fn set(output: &mut Output) -> Outcome<Stage> {
+    output.step("A node, its pods and an external client, each in its own network namespace");
     let world = World::with_pods(&PODS)?;
-    // On a node kubelet, which has rules of its own, has loaded them; a container has no modprobe.
+    // On a real node kubelet has loaded these modules for its rules; the container has no modprobe.
     world.tool("modprobe -a ip_tables ip6_tables")?;
     let names = PODS.join(", ");
-    teller.say(&format!("{} pods with tiny servers: {names}", PODS.len()));
-    teller.say("The pods route through the node, and so does the client.");
+    output.line(&format!("{} pods with small servers: {names}", PODS.len()));
+    output.line("The pods and the client route through the node.");
     let api = ApiServer::start(&world, &[])?;
-    teller.say("A Kubernetes API server runs on the node, with a shop of Services:");
+    output.line("A Kubernetes API server runs on the node, with a shop of Services:");
     for service in &SERVICES {
         api.create_all(&service.objects(&world))?;
-        teller.say(&format!("  {service}"));
+        output.line(&format!("  {service}"));
     }
-    teller.say(&format!(
-        "{} has another pod, {}, for later.",
+    output.line(&format!(
+        "A further pod of {}, {}, is added later.",
         FRONT.name, PODS[3]
     ));
     Ok(Stage { world, api })
 }
 
-/// A load balancer that the shop might want, with a mistake: another node has its second address.
+/// A load balancer with a mistake: its second external address belongs to another node.
 const BALANCER: &str = "\
 apiVersion: v1
 kind: Service
@@ -99,9 +99,8 @@ metadata: {name: node2}
 status: {addresses: [{type: InternalIP, address: 192.168.50.77}]}
 ";
 
-fn analyzed(teller: &mut Teller, stage: &Stage) -> Outcome {
-    teller
-        .step("What would a load balancer make of a node, and what is odd about it? Asked offline");
+fn analyzed(output: &mut Output, stage: &Stage) -> Outcome {
+    output.step("ipvsctl analyze and render check a load balancer offline, before it is created");
     let world = &stage.world;
     let file = world.write("balancer.yaml", BALANCER)?;
     let node = world.write(
@@ -109,11 +108,11 @@ fn analyzed(teller: &mut Teller, stage: &Stage) -> Outcome {
         "nodeName: node1\ninterfaces: [{name: eth0, addresses: [192.168.50.1/24]}]\n",
     )?;
     let ran = world.ipvsctl(&[&"analyze", &"-f", &file, &"--node-state", &node])?;
-    let said = ran.exits(1)?.out;
-    teller.quote("ipvsctl analyze -f balancer.yaml", &said);
+    let findings = ran.exits(1)?.out;
+    output.command("ipvsctl analyze -f balancer.yaml", &findings);
     ensure(
-        said.contains("KIV0108"),
-        || "the other node's address is not told",
+        findings.contains("KIV0108"),
+        || "no finding about the address of the other node",
     )?;
     let render: [&dyn AsRef<std::ffi::OsStr>; 7] = [
         &"render",
@@ -128,53 +127,58 @@ fn analyzed(teller: &mut Teller, stage: &Stage) -> Outcome {
     let entries: Vec<&str> = (sets.lines())
         .filter(|line| line.starts_with("add "))
         .collect();
-    teller.quote(
+    output.command(
         "ipvsctl render --section ipset -f balancer.yaml | grep add",
         &entries.join("\n"),
     );
     ensure(entries.len() == 9, || format!("{} entries", entries.len()))
 }
 
-fn before(teller: &mut Teller, stage: &Stage) -> Outcome {
-    teller.step("What would kube-ipvsd do? It does not run yet; ipvsctl diff only looks");
+fn before(output: &mut Output, stage: &Stage) -> Outcome {
+    output.step("ipvsctl diff shows what kube-ipvsd would do, without changing anything");
     let ran = stage.ipvsctl("diff")?.exits(1)?;
-    teller.quote("ipvsctl diff", &ran.out);
-    let nobody = FRONT.probe(&stage.world, Family::V4).ask(1);
-    ensure(nobody.answers.is_empty(), || "somebody answers already")?;
-    teller.say("The kernel's table is empty, and nobody answers at a virtual address.");
+    output.command("ipvsctl diff", &ran.out);
+    let tally = FRONT.probe(&stage.world, Family::V4).ask(1);
+    ensure(
+        tally.answers.is_empty(),
+        || "a virtual address answers before the daemon started",
+    )?;
+    output.line("The kernel's table is empty, and no virtual address answers.");
     Ok(())
 }
 
-fn start(teller: &mut Teller, stage: &Stage) -> Outcome<Process> {
-    teller.step("kube-ipvsd starts and programs the kernel over netlink");
+fn start(output: &mut Output, stage: &Stage) -> Outcome<Process> {
+    output.step("kube-ipvsd starts and programs the kernel over netlink");
     let config = stage.config()?;
     let kubeconfig = &stage.api.kubeconfig;
     let daemon = stage
         .world
         .daemon(&[&"--kubeconfig", kubeconfig, &"--config", &config])?;
     eventually(|| stage.has_no_difference())?;
-    teller.log(&daemon, "synced. Plan");
+    output.log(&daemon, "synced. Plan");
     let table = stage.world.ipvsctl(&[&"get", &"servers"])?.exits(0)?.out;
-    teller.quote("ipvsctl get servers", &table);
+    output.command("ipvsctl get servers", &table);
     Ok(daemon)
 }
 
-fn requests(teller: &mut Teller, stage: &Stage) -> Outcome {
-    teller.step("The client asks the virtual addresses; every answer has the name of a pod");
+fn requests(output: &mut Output, stage: &Stage) -> Outcome {
+    output.step(
+        "The client connects to the virtual addresses; each answer contains the name of a pod",
+    );
     for service in &SERVICES {
         for family in service.families {
             let probe = service.probe(&stage.world, *family);
             let count = 10 * service.pods.len();
             let tally = probe.ask(count).complete()?;
-            teller.count(&service.question(*family), &tally);
+            output.count(&service.question(*family), &tally);
             in_equal_shares(&tally, service.pods)?;
         }
     }
     Ok(())
 }
 
-fn added(teller: &mut Teller, stage: &Stage) -> Outcome {
-    teller.step("An endpoint is added: the API server is told of the pod front-4");
+fn added(output: &mut Output, stage: &Stage) -> Outcome {
+    output.step("An endpoint is added: pod front-4");
     let began = Instant::now();
     stage.set_front(&FRONT_PODS)?;
     let probe = FRONT.probe(&stage.world, Family::V4);
@@ -182,22 +186,23 @@ fn added(teller: &mut Teller, stage: &Stage) -> Outcome {
         let tally = probe.ask(FRONT_PODS.len()).complete()?;
         in_equal_shares(&tally, &FRONT_PODS)
     })?;
-    teller.say(&format!(
-        "{} ms later it gets its share.",
+    output.line(&format!(
+        "After {} ms it gets its share of the connections.",
         began.elapsed().as_millis()
     ));
     let tally = probe.ask(40).complete()?;
-    teller.count(&FRONT.question(Family::V4), &tally);
+    output.count(&FRONT.question(Family::V4), &tally);
     in_equal_shares(&tally, &FRONT_PODS)
 }
 
-fn removed(teller: &mut Teller, stage: &Stage) -> Outcome {
-    teller.step("An endpoint is removed: front-1 goes");
+fn removed(output: &mut Output, stage: &Stage) -> Outcome {
+    output.step("An endpoint is removed: pod front-1");
     let rest = &FRONT_PODS[1..];
     let began = Instant::now();
     stage.set_front(rest)?;
     let probe = FRONT.probe(&stage.world, Family::V4);
-    // What is on its way to a real server that is deleted is lost with it: no long waiting for that.
+    // Packets to a real server that is being deleted are lost, so that a long wait for an answer is
+    // useless.
     let hasty = Probe {
         patience: Duration::from_millis(300),
         ..probe
@@ -205,69 +210,69 @@ fn removed(teller: &mut Teller, stage: &Stage) -> Outcome {
     within(Duration::from_secs(5), || {
         in_equal_shares(&hasty.ask(rest.len()).complete()?, rest)
     })?;
-    teller.say(&format!(
-        "{} ms later it gets nothing more.",
+    output.line(&format!(
+        "After {} ms it gets no more connections.",
         began.elapsed().as_millis()
     ));
     let tally = probe.ask(30).complete()?;
-    teller.count(&FRONT.question(Family::V4), &tally);
+    output.count(&FRONT.question(Family::V4), &tally);
     in_equal_shares(&tally, rest)
 }
 
-fn repaired(teller: &mut Teller, stage: &Stage, daemon: &Process) -> Outcome {
-    teller.step("Another program deletes a real server by hand");
-    // An audit may come between the deletion and the look at it: then once more.
+fn repaired(output: &mut Output, stage: &Stage, daemon: &Process) -> Outcome {
+    output.step("Another program deletes a real server");
+    // An audit may repair the deletion before `diff` reads it. Then the loop tries again.
     let (began, ran) = within(Duration::from_secs(10), || {
         stage.world.tool(BY_HAND)?;
         Ok((Instant::now(), stage.ipvsctl("diff")?.exits(1)?))
     })?;
-    teller.quote(BY_HAND, "");
-    teller.quote("ipvsctl diff", &ran.out);
+    output.command(BY_HAND, "");
+    output.command("ipvsctl diff", &ran.out);
     within(Duration::from_secs(10), || stage.has_no_difference())?;
-    teller.say(&format!(
-        "{:.1} s later the audit, which runs every {AUDIT} here, has put it back:",
+    output.line(&format!(
+        "After {:.1} s the audit, which runs every {AUDIT} here, has repaired it:",
         began.elapsed().as_secs_f64()
     ));
     daemon.wait_for_log(Duration::from_secs(5), &["repairing drift"])?;
-    teller.log(daemon, "repairing drift");
+    output.log(daemon, "repairing drift");
     let probe = FRONT.probe(&stage.world, Family::V4);
     let tally = probe.ask(30).complete()?;
-    teller.count(&FRONT.question(Family::V4), &tally);
+    output.count(&FRONT.question(Family::V4), &tally);
     in_equal_shares(&tally, &FRONT_PODS[1..])
 }
 
-fn device(teller: &mut Teller, stage: &Stage, daemon: &Process) -> Outcome {
-    teller.step("Another program deletes kube-ipvs0 with every virtual address");
+fn device(output: &mut Output, stage: &Stage, daemon: &Process) -> Outcome {
+    output.step("Another program deletes kube-ipvs0 with all virtual addresses");
     let before = stage.world.tables()?.addresses;
     let began = Instant::now();
     stage.world.tool(DELETE_DEVICE)?;
-    teller.quote(DELETE_DEVICE, "");
+    output.command(DELETE_DEVICE, "");
     within(Duration::from_secs(10), || {
-        let there = stage.world.tables()?.addresses;
-        ensure(there == before, || format!("addresses: {there:?}"))
+        let live = stage.world.tables()?.addresses;
+        ensure(live == before, || format!("addresses: {live:?}"))
     })?;
-    teller.say(&format!(
-        "{} ms later its {} addresses are back: the kernel reports the loss, and no audit has to find it.",
+    output.line(&format!(
+        "After {} ms its {} addresses are restored: the kernel reports the deletion, so that no audit is needed.",
         began.elapsed().as_millis(),
         before.len(),
     ));
     within(Duration::from_secs(10), || stage.has_no_difference())?;
     let server = SocketAddr::from(([127, 0, 0, 1], 10256));
     for path in ["/livez", "/readyz"] {
-        let said = get_text(&stage.world.node, server, path)?;
-        teller.quote(&format!("curl 127.0.0.1:10256{path}"), &said);
+        let page = get_text(&stage.world.node, server, path)?;
+        output.command(&format!("curl 127.0.0.1:10256{path}"), &page);
     }
     daemon.wait_for_log(Duration::from_secs(5), &["repairing drift", "kube-ipvs0"])?;
     let probe = FRONT.probe(&stage.world, Family::V4);
     let tally = probe.ask(30).complete()?;
-    teller.count(&FRONT.question(Family::V4), &tally);
+    output.count(&FRONT.question(Family::V4), &tally);
     in_equal_shares(&tally, &FRONT_PODS[1..])
 }
 
-fn after(teller: &mut Teller, stage: &Stage) -> Outcome {
-    teller.step("Is the kernel as the cluster asks?");
+fn after(output: &mut Output, stage: &Stage) -> Outcome {
+    output.step("ipvsctl diff finds no difference");
     let ran = stage.ipvsctl("diff")?.exits(0)?;
-    teller.quote("ipvsctl diff", &ran.out);
+    output.command("ipvsctl diff", &ran.out);
     ensure(ran.out.trim() == NO_DIFFERENCE, || ran.out)
 }
 
@@ -301,7 +306,7 @@ impl Stage {
     }
 }
 
-/// As many answers from each of these pods, and none from others.
+/// Fails unless each of these pods, and no other, gave the same number of answers.
 fn in_equal_shares(tally: &Tally, pods: &[&str]) -> Outcome {
     let by_pod = tally.by_pod();
     let share = tally.answers.len() / pods.len();
@@ -316,7 +321,7 @@ fn in_equal_shares(tally: &Tally, pods: &[&str]) -> Outcome {
     }
 }
 
-/// Returns the kind of request by which a protocol is asked.
+/// Returns the kind of request for a protocol.
 fn tool(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "HTTP GET",

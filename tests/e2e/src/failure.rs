@@ -1,16 +1,16 @@
-//! One error for a library whose errors are all read by a person.
+//! The error type of this library. All errors are texts for people.
 
 use std::fmt::{self, Display};
 
-/// A sentence that says what is not as it should be.
+/// Description of a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 
-/// The result of everything in this library.
+/// Result of the functions of this library.
 pub type Outcome<T = ()> = Result<T, Failure>;
 
 impl Failure {
-    /// A failure with this sentence.
+    /// Returns a failure with this text.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
@@ -24,12 +24,12 @@ impl Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Says what was being done when a lower error came up.
+/// Adds the failed action to an error.
 pub trait Context<T> {
-    /// Turns the error into "WHAT: CAUSE".
+    /// Turns an error into `WHAT: CAUSE`.
     ///
     /// # Errors
-    /// Where there was one.
+    /// The result was an error.
     fn context<D: Display>(self, what: impl FnOnce() -> D) -> Outcome<T>;
 }
 
@@ -39,10 +39,10 @@ impl<T, E: Display> Context<T> for Result<T, E> {
     }
 }
 
-/// Fails with the sentence unless `holds`.
+/// Fails with the text of `else_say` unless `holds`.
 ///
 /// # Errors
-/// Where it does not hold.
+/// If it does not hold.
 pub fn ensure<D: Display>(holds: bool, else_say: impl FnOnce() -> D) -> Outcome {
     if holds {
         Ok(())

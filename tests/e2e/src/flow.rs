@@ -1,4 +1,4 @@
-//! A client that sends datagrams from one port and never changes it.
+//! A client that sends datagrams from one port.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -11,7 +11,7 @@ use crate::failure::{Context as _, Outcome};
 use crate::namespace::Namespace;
 use crate::probe::parse;
 
-/// A flow of datagrams of one source and one target.
+/// A flow of datagrams with one source and one target.
 #[derive(Debug)]
 pub struct Flow {
     ended: Arc<AtomicBool>,
@@ -19,19 +19,19 @@ pub struct Flow {
     _thread: JoinHandle<()>,
 }
 
-/// The datagrams that came back.
+/// Sent datagrams and their answers.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     sent: usize,
-    /// The pod that answered last, and when.
+    /// Pod of the last answer, and its time.
     last: Option<(String, Instant)>,
 }
 
 impl Flow {
-    /// Begins to send a datagram each `period`.
+    /// Starts to send a datagram each `period`.
     ///
     /// # Errors
-    /// Where there is no socket.
+    /// If there is no socket.
     pub fn start(from: &Namespace, target: SocketAddr, period: Duration) -> Outcome<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -43,7 +43,7 @@ impl Flow {
             let begin = Instant::now();
             while !end.load(Ordering::Relaxed) {
                 let sent = exchange(&socket, &own);
-                // Behind where the machine is slow: what was missed is sent at once.
+                // On a slow machine, late datagrams are sent at once.
                 let next = begin + period * u32::try_from(sent).unwrap_or(u32::MAX);
                 thread::sleep(next.saturating_duration_since(Instant::now()));
             }
@@ -55,7 +55,7 @@ impl Flow {
         })
     }
 
-    /// The pod that answered last, and how long ago.
+    /// Returns the pod of the last answer, and the time since then.
     #[must_use]
     pub fn last(&self) -> Option<(String, Duration)> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ impl Flow {
         last.map(|(pod, when)| (pod, when.elapsed()))
     }
 
-    /// Returns the number of datagrams that were sent.
+    /// Returns the number of sent datagrams.
     #[must_use]
     pub fn sent(&self) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,11 +88,11 @@ fn open(target: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Takes what has come and sends one; answers how many were sent.
+/// Receives the answers and sends a datagram. Returns the number of sent datagrams.
 fn exchange(socket: &UdpSocket, seen: &Mutex<Seen>) -> usize {
     let mut last = None;
     let mut buffer = [0; 128];
-    // Errors, such as a refusal while there is no endpoint, are no answers.
+    // Errors, such as a refusal without endpoints, end the loop and are ignored.
     while let Ok(length) = socket.recv(&mut buffer) {
         last = parse(&String::from_utf8_lossy(&buffer[..length])).ok();
     }

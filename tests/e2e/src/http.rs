@@ -1,4 +1,4 @@
-//! As much of an HTTP client as talking to an API server needs.
+//! A minimal HTTP client.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -16,27 +16,27 @@ const TEXT: &str = "text/plain";
 /// Time limit of a page.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Gets a page of JSON; answers the status and the body, null if empty.
+/// Gets a page of JSON. Returns the status and the body, null if empty.
 ///
 /// # Errors
-/// Where there is no answer in two seconds.
+/// If there is no answer in two seconds.
 pub fn get(from: &Namespace, server: SocketAddr, path: &str) -> Outcome<(u16, Value)> {
     let (status, body) = from.run(|| exchange(server, "GET", path, JSON, None, PATIENCE))?;
     Ok((status, json(path, &body)?))
 }
 
-/// Gets a page of text, which must be there.
+/// Gets a page of text. The status must be 200.
 ///
 /// # Errors
-/// Where there is no answer in two seconds, or another one than 200.
+/// If there is no answer in two seconds, or its status is not 200.
 pub fn get_text(from: &Namespace, server: SocketAddr, path: &str) -> Outcome<String> {
     let (status, body) = from.run(|| exchange(server, "GET", path, TEXT, None, PATIENCE))?;
     ensure(status == 200, || format!("{path}: {status}"))?;
     Ok(body)
 }
 
-/// Sends one request over a connection of its own; answers the status and the body, null if empty. In
-/// HTTP 1.0 the answer ends with its connection.
+/// Sends one request over a new connection. Returns the status and the body, null if empty. With
+/// HTTP 1.0 the end of the connection ends the answer.
 pub(crate) fn request(
     server: SocketAddr,
     method: &str,
@@ -68,14 +68,14 @@ fn exchange(
     stream.write_all(text.as_bytes()).context(what)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).context(what)?;
-    let not_http = || Failure::new(format!("{}: no HTTP but {answer:?}", what()));
+    let not_http = || Failure::new(format!("{}: not an HTTP answer: {answer:?}", what()));
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_http)?;
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
     let status = status.ok_or_else(not_http)?;
     Ok((status, body.to_owned()))
 }
 
-/// Null if empty.
+/// Parses a body; an empty one is null.
 fn json(path: &str, body: &str) -> Outcome<Value> {
     if body.is_empty() {
         return Ok(Value::Null);

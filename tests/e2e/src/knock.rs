@@ -1,4 +1,4 @@
-//! One attempt, and how it was turned away.
+//! A single connection attempt or datagram, and its result.
 
 use std::io;
 use std::mem;
@@ -13,20 +13,20 @@ use crate::speed::scaled;
 /// Result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Knock {
-    /// There is a connection, or an answer to the datagram.
+    /// The connection is established, or the datagram was answered.
     Open,
-    /// ICMP said that the port cannot be reached.
+    /// ICMP reported the port as unreachable.
     PortUnreachable,
-    /// Nothing came back.
+    /// No answer.
     Silence,
-    /// It was dropped on the way out of the own stack (`EPERM`).
+    /// The client's own stack dropped the packet (`EPERM`).
     NotPermitted,
     /// Something else, such as a reset.
     Other(String),
 }
 
-/// Asks once: a connection is begun, or a datagram is sent. `source` is the address to ask from; none
-/// leaves it to routing.
+/// Starts a connection or sends a datagram. Routing chooses the source address if `source` is
+/// `None`.
 #[must_use]
 pub fn knock(
     from: &Namespace,
@@ -46,7 +46,7 @@ pub fn knock(
     }
 }
 
-/// A socket that does not wait and keeps ICMP errors.
+/// Returns a non-blocking socket that keeps ICMP errors.
 fn socket(protocol: Protocol, source: Option<IpAddr>, target: SocketAddr) -> io::Result<OwnedFd> {
     let any = match target {
         SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -108,7 +108,8 @@ fn attempt(
         let sent = unsafe { libc::send(socket.as_raw_fd(), text.as_ptr().cast(), text.len(), 0) };
         if sent < 0 {
             let error = io::Error::last_os_error();
-            // IPVS drops what it refuses to the node itself, and then says so by ICMP as to all others.
+            // IPVS drops refused packets of the node itself, and reports the refusal by ICMP as to
+            // other clients.
             let refused = happens(socket, 0, patience)?;
             let icmp = if refused { icmp_error(socket)? } else { None };
             return icmp.ok_or(error);
@@ -126,7 +127,7 @@ fn attempt(
     }
 }
 
-/// Waits for one of the events, or an error, for a time that is [`scaled`].
+/// Waits for one of the events or an error. Returns false after `patience`, [`scaled`].
 fn happens(socket: &OwnedFd, events: libc::c_short, patience: Duration) -> io::Result<bool> {
     let mut poll = libc::pollfd {
         fd: socket.as_raw_fd(),
@@ -156,9 +157,9 @@ fn error_of(socket: &OwnedFd) -> io::Result<libc::c_int> {
     Ok(error)
 }
 
-/// The ICMP error that the socket keeps, if there is one.
+/// Returns the ICMP error in the error queue of the socket, if there is one.
 fn icmp_error(socket: &OwnedFd) -> io::Result<Option<Knock>> {
-    // Aligned as a header of control data must be.
+    // An array of u64 has the alignment of control headers.
     let mut control = [0_u64; 64];
     // SAFETY: an all-zero `msghdr` is valid.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };

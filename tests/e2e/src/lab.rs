@@ -1,4 +1,4 @@
-//! The node on which the packets of a kube-proxy were recorded, made again.
+//! The node on which the packets of a kube-proxy were recorded.
 //!
 //! ```text
 //!  router 192.168.77.1 ── (vec0 192.168.77.10) ──┐
@@ -9,9 +9,9 @@
 //!                                                   └ podB 10.244.1.6                 └ podD 10.244.2.6
 //! ```
 //!
-//! All answers come back through the node, also those to packets that were not masqueraded: what is missing there shows
-//! in the source that a pod sees. node2 has no proxy and sends all to the node. Virtual addresses are unreachable where nobody
-//! has taken them.
+//! All answers return through the node, even to packets that were not masqueraded: the source that
+//! a pod sees shows if a packet was masqueraded. node2 has no proxy and sends all packets to the
+//! node. Virtual addresses that are not bound are unreachable.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -21,10 +21,10 @@ use crate::responder::Responder;
 use crate::socket::Protocol;
 use crate::world::{Family, NODE, World};
 
-/// See the module.
+/// The network that the module describes.
 #[derive(Debug)]
 pub struct Lab {
-    /// The node and the client; no pods.
+    /// World with the node and the client, without pods.
     pub world: World,
     /// The second node.
     pub node2: Namespace,
@@ -33,14 +33,14 @@ pub struct Lab {
     _responders: Vec<Responder>,
 }
 
-/// The ports of the pods' servers.
+/// Ports of the servers in the pods.
 const PORTS: [(Protocol, u16); 3] = [
     (Protocol::Tcp, 8080),
     (Protocol::Udp, 5353),
     (Protocol::Sctp, 9998),
 ];
 
-/// The pods: their name, the number of their node, and the last number of their addresses.
+/// Pods: name, number of the node, last number of the addresses.
 const PODS: [(&str, u16, u16); 4] = [
     ("podA", 1, 5),
     ("podB", 1, 6),
@@ -48,7 +48,7 @@ const PODS: [(&str, u16, u16); 4] = [
     ("podD", 2, 6),
 ];
 
-/// Virtual addresses; what nobody took is unreachable.
+/// Networks of virtual addresses. Unbound addresses are unreachable.
 const VIRTUAL: [&str; 4] = [
     "10.96.0.0/16",
     "203.0.113.0/24",
@@ -57,11 +57,11 @@ const VIRTUAL: [&str; 4] = [
 ];
 
 impl Lab {
-    /// Builds it. Servers listen in the pods, as `hostpod` at the node's first address, and as `host22` at port 22 of all
-    /// addresses of the node.
+    /// Builds the lab. Servers listen in the pods, as `hostpod` at the first address of the node,
+    /// and as `host22` at port 22 of all addresses of the node.
     ///
     /// # Errors
-    /// Where this is not root, or the kernel lacks something.
+    /// If this is not root, or the kernel lacks something.
     pub fn build() -> Outcome<Self> {
         let mut lab = Self::quiet()?;
         lab._responders = host_servers(&lab.world.node)?;
@@ -74,10 +74,10 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The same without any server.
+    /// Builds the lab without servers.
     ///
     /// # Errors
-    /// Where this is not root, or the kernel lacks something.
+    /// If this is not root, or the kernel lacks something.
     pub fn quiet() -> Outcome<Self> {
         let node = Namespace::create()?;
         let router = link(&node, "vec0", "192.168.77.10/24", "fd77::10/64")?;
@@ -127,10 +127,10 @@ impl Lab {
         })
     }
 
-    /// The place of this name: `podA` to `podD`, `host`, `client`, `node2`, or `router`.
+    /// Returns the namespace of `podA` to `podD`, `host`, `client`, `node2` or `router`.
     ///
     /// # Errors
-    /// Where there is none.
+    /// If there is none.
     pub fn place(&self, name: &str) -> Outcome<&Namespace> {
         match name {
             "host" => Ok(&self.world.node),
@@ -144,10 +144,10 @@ impl Lab {
         }
     }
 
-    /// The address of a pod, of the client, or of `hostpod`.
+    /// Returns the address of a pod, of the client or of `hostpod`.
     ///
     /// # Errors
-    /// Where there is none.
+    /// If there is none.
     pub fn address(&self, name: &str, family: Family) -> Outcome<IpAddr> {
         let text = match (name, family) {
             ("hostpod", Family::V4) => "192.168.77.10",
@@ -162,11 +162,11 @@ impl Lab {
             }
         };
         text.parse()
-            .map_err(|_| Failure::new(format!("{text} is no address")))
+            .map_err(|_| Failure::new(format!("{text} is not an address")))
     }
 }
 
-/// A link from the node with these addresses to a new namespace, where it is `eth0` and up.
+/// Creates a link with these addresses from the node to `eth0` of a new namespace.
 fn link(node: &Namespace, name: &str, v4: &str, v6: &str) -> Outcome<Namespace> {
     let other = Namespace::create()?;
     other.unlimited_icmp()?;
@@ -183,7 +183,7 @@ fn link(node: &Namespace, name: &str, v4: &str, v6: &str) -> Outcome<Namespace> 
     Ok(other)
 }
 
-/// Makes a router with a bridge of a node.
+/// Makes the node a router with a bridge.
 fn route(node: &Namespace, number: u16) -> Outcome {
     node.unlimited_icmp()?;
     node.sysctl("ipv4/ip_forward", "1")?;

@@ -10,20 +10,20 @@ use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::world::{World, pod, routes};
 
-/// See the module. The client of each world is on the segment too.
+/// The network that the module describes. The client of each world is on the segment too.
 #[derive(Debug)]
 pub struct Lan {
     /// `node1` and `node2`.
     pub nodes: [World; 2],
-    /// The namespace of the bridge; no requests come from here.
+    /// Namespace of the bridge.
     _switch: Namespace,
 }
 
 impl Lan {
-    /// Builds it.
+    /// Builds the segment.
     ///
     /// # Errors
-    /// Where this is not root, or the kernel lacks something.
+    /// If this is not root, or the kernel lacks something.
     pub fn build() -> Outcome<Self> {
         let switch = Namespace::create()?;
         switch.ip(&["link add lan type bridge", "link set lan up"])?;
@@ -33,7 +33,7 @@ impl Lan {
         for (subnet, node) in [(0, &first), (1, &second)] {
             routes(node, subnet)?;
         }
-        // Both ways to the pod lead over the first node.
+        // All routes to the pod lead over the first node.
         for place in [&second, &one, &two] {
             place.ip(&["route add 10.244.0.0/24 via 192.168.90.11"])?;
         }
@@ -46,10 +46,10 @@ impl Lan {
         })
     }
 
-    /// The hardware address of a node on the segment.
+    /// Returns the hardware address of a node on the segment.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub fn hardware_address(node: &World) -> Outcome<String> {
         let link = node.tool("ip -oneline link show dev eth0")?;
         let mut words = link.split_ascii_whitespace();
@@ -61,7 +61,7 @@ impl Lan {
     }
 }
 
-/// A namespace whose `eth0` is on the segment as 192.168.90.NUMBER.
+/// Creates a namespace with `eth0` on the segment, address 192.168.90.NUMBER.
 fn attach(switch: &Namespace, number: u8) -> Outcome<Namespace> {
     let place = Namespace::create()?;
     switch.ip(&[

@@ -1,12 +1,18 @@
 //! End-to-end tests and the demo: packets through a real kernel in a VM.
 //!
-//! A [`World`] is a node, its pods and a client outside, each a network namespace; IPVS is one per
-//! namespace, so that worlds do not see each other. A [`Neighbour`] is a second node beside it. [`Pod`]s answer with their name over TCP, UDP and
-//! SCTP, a [`Probe`] asks and counts who answered. The programs under test are processes in the node's
-//! namespace: [`World::daemon`], [`World::ipvsctl`], [`ApiServer`].
+//! | type | contents |
+//! |---|---|
+//! | [`World`] | a node, its pods and an external client, each in a network namespace |
+//! | [`Neighbour`] | a second node beside it |
+//! | [`Lab`] | the node on which packets of a kube-proxy were recorded |
+//! | [`Lan`] | two nodes on one segment |
+//! | [`Pod`], [`Responder`] | servers that answer with their name over TCP, UDP and SCTP |
+//! | [`Probe`] | a client that sends requests and counts the answers of each pod |
+//! | [`Volley`] | thousands of requests from one thread |
+//! | [`Load`], [`Flow`] | clients that send requests until they are stopped |
 //!
-//! A [`Lab`] is the node on which packets of a kube-proxy were recorded, a [`Lan`] two nodes on one segment. A [`Volley`]
-//! asks thousands of times from one thread, a [`Load`] and a [`Flow`] never stop.
+//! The programs under test are processes in the namespace of the node: [`World::daemon`],
+//! [`World::ipvsctl`], [`ApiServer`].
 //!
 //! All of this needs root and a kernel with IPVS: `cargo xtask vm`.
 

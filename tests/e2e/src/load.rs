@@ -1,4 +1,4 @@
-//! Clients that never stop asking.
+//! Clients that send requests until they are stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,16 +17,16 @@ use crate::socket::{Protocol, bind, reset_at_end};
 use crate::speed::scaled;
 use crate::wire;
 
-/// How long an answer may take.
+/// Time limit of an answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long it may take until there were enough requests.
+/// Time limit for the required number of answers.
 const ENOUGH: Duration = Duration::from_secs(60);
-/// Failures that are shown.
+/// Number of failures in an error message.
 const SHOWN: usize = 20;
-/// How long a client rests between two requests.
+/// Pause of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Clients that ask, each one request after the other over a connection of its own.
+/// Clients that send one request after the other, each over a new connection.
 #[derive(Debug)]
 pub struct Load {
     ended: Arc<AtomicBool>,
@@ -39,14 +39,14 @@ pub struct Load {
 pub struct Sum {
     /// Answers by pod.
     pub answers: BTreeMap<String, usize>,
-    /// Why requests were not answered, and when since the beginning.
+    /// Failed requests: time since the start, and reason.
     pub failures: Vec<(Duration, String)>,
-    /// The longest time that an answer took.
+    /// Longest time of an answer.
     pub slowest: Duration,
 }
 
 impl Load {
-    /// Begins with as many clients for each of the targets.
+    /// Starts `clients` clients for each target.
     #[must_use]
     pub fn start(from: &Namespace, targets: &[(Protocol, SocketAddr)], clients: usize) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
@@ -84,10 +84,10 @@ impl Load {
         }
     }
 
-    /// Begins with so many connections a second over TCP, spread over the targets, where a
-    /// [`Responder`](crate::Responder) is expected. One thread opens them, whether those before are answered or not, and resets
-    /// each once its answer is there, so that neither end keeps it. An answer may take three times as long: these are many
-    /// connections on a busy machine.
+    /// Starts to open `rate` TCP connections a second, spread over the targets. A
+    /// [`Responder`](crate::Responder) is expected there. One thread opens them without waiting for
+    /// earlier answers, and resets each after its answer, so that neither end keeps it. The time
+    /// limit of an answer is three times as long, since the machine is busy.
     #[must_use]
     pub fn surge(from: &Namespace, targets: &[SocketAddr], rate: u32) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
@@ -106,17 +106,17 @@ impl Load {
         }
     }
 
-    /// How many answers there were so far.
+    /// Returns the number of answers so far.
     #[must_use]
     pub fn answers(&self) -> usize {
         let sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
         sum.answers.values().sum()
     }
 
-    /// Ends it once there were at least `least` answers, where every request was answered.
+    /// Stops the clients after at least `least` answers. Every request must have been answered.
     ///
     /// # Errors
-    /// With the first failure, if one was not; where there are too few answers for a minute.
+    /// A request was not answered, or there were too few answers in a minute.
     pub fn complete(self, least: usize) -> Outcome<Sum> {
         let begin = Instant::now();
         while self.answers() < least && begin.elapsed() < scaled(ENOUGH) {
@@ -138,7 +138,7 @@ impl Load {
                 )))
             }
             None if answers < least => Err(Failure::new(format!(
-                "{answers} requests are too few to show anything"
+                "only {answers} answers in {ENOUGH:?}, expected {least}"
             ))),
             None => Ok(sum),
         }
@@ -147,7 +147,7 @@ impl Load {
     fn stop(self) -> Sum {
         self.ended.store(true, Ordering::Relaxed);
         for thread in self.threads {
-            // What it counted before it panicked counts.
+            // The counts of a thread that panicked are used too.
             let _ = thread.join();
         }
         let sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +155,7 @@ impl Load {
     }
 }
 
-/// Connections by a clock.
+/// Opens connections at a fixed rate.
 struct Surge {
     targets: Vec<SocketAddr>,
     /// Connections a second.
@@ -164,7 +164,7 @@ struct Surge {
     sum: Arc<Mutex<Sum>>,
 }
 
-/// A connection that waits for its answer.
+/// A connection without an answer yet.
 struct Waiting {
     socket: OwnedFd,
     target: SocketAddr,
@@ -172,13 +172,14 @@ struct Waiting {
 }
 
 impl Surge {
-    /// Connections that wait for an answer at a time.
+    /// Maximum number of connections that wait for an answer.
     const WIDTH: usize = 256;
-    /// The longest wait for answers before it looks whether more connections are due.
+    /// Longest wait for answers before new connections are opened.
     const TICK: Duration = Duration::from_millis(2);
-    /// The ports that connections come from, one after the other. IPVS keeps the client's port, so two connections from one port to
-    /// two Services would be one to the pod that both have; the kernel, left alone, chooses ports for each target. Each comes
-    /// again after 25 s at 2,000 connections a second, when nobody remembers it any more.
+    /// Source ports, used in turn. IPVS keeps the port of the client. With ports that the kernel
+    /// chooses for each target, two connections from one port to two Services would be the same
+    /// connection to a pod of both. At 2,000 connections a second a port is used again after 25 s,
+    /// when its connection is forgotten.
     const PORTS: Range<u16> = 15_000..65_000;
 
     fn run(&self) {
@@ -221,7 +222,7 @@ impl Surge {
         })
     }
 
-    /// Takes the answers that are there, and gives up what has waited for too long.
+    /// Receives answers, and gives up connections that have waited for too long.
     fn take_answers(&self, begin: Instant, waiting: &mut Vec<Waiting>) {
         let descriptors: Vec<RawFd> =
             (waiting.iter().map(|each| each.socket.as_raw_fd())).collect();
@@ -250,7 +251,7 @@ impl Surge {
         });
     }
 
-    /// The connection is given up: how far it came.
+    /// Returns the error for a connection that is given up.
     fn gives_up(&self, connection: &Waiting) -> io::Error {
         let port = wire::local_port(&connection.socket).unwrap_or_default();
         let came = match wire::is_connected(&connection.socket) {

@@ -6,9 +6,9 @@
 //!    └──── 192.168.60.1 ──────────── neighbour ── 10.244.1.1 (bridge cni0) ── pods 10.244.1.10…
 //! ```
 //!
-//! Packets of its pods to the client go out by its own link, as in a real cluster: an answer to a
-//! packet that the node passed on without masquerading never comes back through the node. All else goes
-//! by the node.
+//! Packets of its pods to the client use its own link, as in a real cluster: an answer to a packet
+//! that the node forwarded without masquerading does not return through the node. All other packets
+//! go through the node.
 
 use std::net::IpAddr;
 
@@ -17,20 +17,20 @@ use crate::namespace::Namespace;
 use crate::pod::Pod;
 use crate::world::{World, pod, routes};
 
-/// See the module.
+/// The node that the module describes.
 #[derive(Debug)]
 pub struct Neighbour {
-    /// The node itself.
+    /// Namespace of the node.
     pub node: Namespace,
-    /// Its pods.
+    /// Pods of the node.
     pub pods: Vec<Pod>,
 }
 
 impl Neighbour {
-    /// Puts it beside the world's node, with pods of these names.
+    /// Creates the node beside the world's node, with pods of these names.
     ///
     /// # Errors
-    /// Where there is one already.
+    /// If there is one already.
     pub fn beside(world: &World, names: &[&str]) -> Outcome<Self> {
         let node = Namespace::create()?;
         routes(&node, 1)?;
@@ -43,11 +43,11 @@ impl Neighbour {
         Ok(Self { node, pods })
     }
 
-    /// Takes addresses of Services as its own, as every node with a proxy does: what its pods send there
-    /// does not leave it.
+    /// Binds addresses of Services, as a node with a proxy does. Packets of its pods to these
+    /// addresses do not leave it.
     ///
     /// # Errors
-    /// Where it has one already.
+    /// If it has one already.
     pub fn hold(&self, addresses: impl IntoIterator<Item = IpAddr>) -> Outcome {
         let mut lines = vec!["link add kube-ipvs0 type dummy".to_owned()];
         lines.extend(
@@ -98,7 +98,7 @@ fn link_to_client(world: &World, node: &Namespace) -> Outcome {
         "link set outside up",
         "route add 192.168.50.0/24 via 192.168.60.2",
         "route add fd00:50::/64 via fd00:60::2",
-        // But the node's own address there.
+        // Except for the node's own address in this network.
         "route add 192.168.50.1 via 192.168.79.10",
         "route add fd00:50::1 via fd00:79::10",
     ])

@@ -1,4 +1,4 @@
-//! Kubernetes objects.
+//! Builders of Kubernetes objects.
 
 use std::net::IpAddr;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::pod::PORT;
 use crate::socket::Protocol;
 
-/// A ClusterIP Service with an address of one or both families and a port 80 for each protocol, named as
-/// the protocol.
+/// Returns a ClusterIP Service with these addresses and port 80 of each protocol, named as the
+/// protocol.
 #[must_use]
 pub fn service(name: &str, addresses: &[IpAddr], protocols: &[Protocol]) -> Value {
     let families: Vec<&str> = addresses.iter().map(|address| family(*address)).collect();
@@ -32,14 +32,14 @@ pub fn service(name: &str, addresses: &[IpAddr], protocols: &[Protocol]) -> Valu
     })
 }
 
-/// The EndpointSlice of a Service with these pods, all of one family, ready.
+/// Returns the EndpointSlice of a Service with these ready pods, which have one family.
 #[must_use]
 pub fn slice(service: &str, pods: &[IpAddr], protocols: &[Protocol]) -> Value {
     let family = pods.first().map_or("IPv4", |address| family(*address));
     empty_slice(service, family, pods, protocols)
 }
 
-/// The same where there may be no pod to tell the family by.
+/// As [`slice`], with a family that does not depend on the pods.
 #[must_use]
 pub fn empty_slice(service: &str, family: &str, pods: &[IpAddr], protocols: &[Protocol]) -> Value {
     let endpoints: Vec<Value> = pods
@@ -64,20 +64,21 @@ pub fn empty_slice(service: &str, family: &str, pods: &[IpAddr], protocols: &[Pr
     })
 }
 
-/// The name of such a slice.
+/// Returns the name of such a slice.
 #[must_use]
 pub fn slice_name(service: &str, family: &str) -> String {
     format!("{service}-{}", family.to_lowercase())
 }
 
-/// Several objects as one, as a file has them.
+/// Returns a list object.
 #[must_use]
 pub fn list(objects: impl IntoIterator<Item = Value>) -> Value {
     let items: Vec<Value> = objects.into_iter().collect();
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-/// `count` Services named `many-N` with `reals` endpoints each, none of which is a real pod. TCP over IPv4.
+/// Returns `count` Services named `many-N` with `reals` endpoints each. No pods have these
+/// addresses. TCP over IPv4.
 #[must_use]
 pub fn many(count: u16, reals: u8) -> Vec<Value> {
     let mut objects = Vec::new();

@@ -1,4 +1,4 @@
-//! Pods: a network namespace each, with servers that answer with the pod's name.
+//! Pods: network namespaces with servers that answer with the name of the pod.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -12,25 +12,25 @@ use crate::failure::{Context as _, Outcome};
 use crate::namespace::Namespace;
 use crate::socket::{Protocol, listen};
 
-/// The port of all servers of a pod.
+/// Port of all servers of a pod.
 pub const PORT: u16 = 8080;
 
-/// Time after which a server checks whether it is to end.
+/// Interval at which a server checks if it must end.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// A pod. Its servers end when it is dropped.
 ///
-/// To each line over TCP or SCTP, and to each datagram, it answers `NAME ADDRESS`, where the address is the
-/// one from which it was asked. To an HTTP request over TCP it answers the same as a page.
+/// It answers each line over TCP or SCTP, and each datagram, with `NAME ADDRESS`, where the address
+/// is the source of the request. It answers an HTTP request over TCP with a page of the same text.
 #[derive(Debug)]
 pub struct Pod {
-    /// Its name.
+    /// Name of the pod.
     pub name: String,
-    /// Its IPv4 address.
+    /// IPv4 address of the pod.
     pub v4: Ipv4Addr,
-    /// Its IPv6 address.
+    /// IPv6 address of the pod.
     pub v6: Ipv6Addr,
-    /// Where it is: in a network of its own, or in that of its node.
+    /// Network namespace: its own, or that of its node.
     pub namespace: Arc<Namespace>,
     state: Arc<State>,
 }
@@ -45,10 +45,10 @@ struct State {
 }
 
 impl Pod {
-    /// Starts the servers in `namespace`, which has both addresses.
+    /// Starts the servers in `namespace`, which must have both addresses.
     ///
     /// # Errors
-    /// Where one cannot listen.
+    /// If one cannot listen.
     pub(crate) fn start(
         namespace: &Arc<Namespace>,
         name: &str,
@@ -128,7 +128,7 @@ impl State {
                 continue;
             };
             let state = Arc::clone(self);
-            // A connection that breaks is the client's to notice.
+            // The client detects a broken connection.
             thread::spawn(move || drop(state.lines(&stream, from)));
         }
     }
@@ -173,7 +173,7 @@ impl State {
             let Ok((_, from)) = socket.recv_from(&mut buffer) else {
                 continue;
             };
-            // A datagram that cannot be sent is one that is lost.
+            // A datagram that cannot be sent counts as lost.
             let _ = socket.send_to(self.answer(from).as_bytes(), from);
         }
     }

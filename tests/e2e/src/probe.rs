@@ -1,4 +1,4 @@
-//! Clients that ask once and count who answers.
+//! Clients that send single requests and count the answers of each pod.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -11,43 +11,43 @@ use crate::socket::{Protocol, connect, fresh, reset_at_end};
 use crate::speed::scaled;
 use crate::wire::routed;
 
-/// The way a Service is asked: one connection, or one datagram from a socket of its own, for each request.
+/// Requests to a Service: a new connection, or a datagram from a new socket, for each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Probe<'a> {
-    /// From where.
+    /// Namespace of the client.
     pub from: &'a Namespace,
-    /// From which of its addresses and ports; port 0 is one that the kernel chooses, and none chooses both.
+    /// Source address and port. The kernel chooses port 0, and both if `None`.
     pub source: Option<SocketAddr>,
-    /// Over what.
+    /// Protocol of the requests.
     pub protocol: Protocol,
-    /// The address that is asked.
+    /// Target of the requests.
     pub target: SocketAddr,
-    /// True if a page is asked for by HTTP, over TCP.
+    /// True for HTTP requests over TCP.
     pub http: bool,
     /// Time limit of an answer.
     pub patience: Duration,
 }
 
-/// The pod that answered.
+/// Answer of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The pod.
+    /// Name of the pod.
     pub pod: String,
-    /// The address from which the pod was asked, as it says.
+    /// Source address of the request, as the pod saw it.
     pub seen_from: IpAddr,
 }
 
-/// The answers to several requests, in their order.
+/// Answers to several requests, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// The answers that came.
+    /// Received answers.
     pub answers: Vec<Answer>,
-    /// Why the others did not.
+    /// Reasons of failed requests.
     pub failures: Vec<String>,
 }
 
 impl<'a> Probe<'a> {
-    /// A probe with a patience of two seconds, from the address that the kernel chooses.
+    /// Returns a probe with a time limit of two seconds and a source that the kernel chooses.
     #[must_use]
     pub fn new(from: &'a Namespace, protocol: Protocol, target: SocketAddr) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Asks `count` times, one after the other.
+    /// Sends `count` requests, one after the other.
     #[must_use]
     pub fn ask(&self, count: usize) -> Tally {
         self.from.run(|| {
@@ -84,14 +84,15 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// Asks once, from the namespace of this thread.
+/// Sends a request from the namespace of this thread.
 pub(crate) fn request(
     protocol: Protocol,
     source: Option<SocketAddr>,
     target: SocketAddr,
     patience: Duration,
 ) -> io::Result<Answer> {
-    // SCTP would tell all its addresses to the other end, and each of them would be a client of its own.
+    // SCTP would announce all its addresses to the other end, each of which would count as a
+    // client.
     let source = match (source, protocol) {
         (None, Protocol::Sctp) => Some(SocketAddr::new(routed(target)?, 0)),
         (source, _) => source,
@@ -123,11 +124,11 @@ fn datagram(
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
-/// Asks once over TCP from an address and a port, and resets the connection, so that the port can be used again at once;
-/// answers how long it took too.
+/// Sends a request over TCP from `source`, and resets the connection, so that the port can be used
+/// again at once. Returns also the time that the answer took.
 ///
 /// # Errors
-/// Where there is no answer in two seconds.
+/// If there is no answer in two seconds.
 pub fn ask_and_reset(
     from: &Namespace,
     source: SocketAddr,
@@ -141,7 +142,7 @@ pub fn ask_and_reset(
     asked.map_err(|error: io::Error| Failure::new(format!("{source} to {target}: {error}")))
 }
 
-/// Asks once over TCP, from the namespace of this thread, and resets the connection.
+/// Sends a request over TCP from the namespace of this thread, and resets the connection.
 pub(crate) fn request_and_reset(
     source: Option<SocketAddr>,
     target: SocketAddr,
@@ -162,7 +163,9 @@ fn page(mut stream: &TcpStream, host: SocketAddr) -> io::Result<String> {
     stream.read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {
         Some((head, body)) if head.starts_with("HTTP/1.1 200 ") => Ok(body.to_owned()),
-        _ => Err(io::Error::other(format!("no page but {answer:?}"))),
+        _ => Err(io::Error::other(format!(
+            "not a page with status 200: {answer:?}"
+        ))),
     }
 }
 
@@ -177,10 +180,10 @@ impl Tally {
         count
     }
 
-    /// Itself, if every request was answered.
+    /// Returns the tally if every request was answered.
     ///
     /// # Errors
-    /// With the first reason, if not.
+    /// A request failed. The error contains the first reason.
     pub fn complete(self) -> Outcome<Self> {
         match self.failures.first() {
             None => Ok(self),
@@ -192,22 +195,22 @@ impl Tally {
         }
     }
 
-    /// The only pod that answered.
+    /// Returns the only pod that answered.
     ///
     /// # Errors
-    /// Where there was none, or another one too.
+    /// If no pod or several pods answered.
     pub fn one_pod(&self) -> Outcome<&str> {
         let by_pod = self.by_pod();
         match by_pod.keys().next() {
             Some(pod) if by_pod.len() == 1 => Ok(pod),
             _ => Err(Failure::new(format!(
-                "one pod is expected to answer, not {by_pod:?}"
+                "expected answers of one pod, got {by_pod:?}"
             ))),
         }
     }
 }
 
-/// Reads what a [`Pod`](crate::Pod) says.
+/// Parses the answer of a [`Pod`](crate::Pod).
 pub(crate) fn parse(text: &str) -> io::Result<Answer> {
     let words = text.trim().split_once(' ');
     words
@@ -217,5 +220,5 @@ pub(crate) fn parse(text: &str) -> io::Result<Answer> {
                 seen_from: address.parse().ok()?,
             })
         })
-        .ok_or_else(|| io::Error::other(format!("the answer {text:?} is not a pod's")))
+        .ok_or_else(|| io::Error::other(format!("not an answer of a pod: {text:?}")))
 }

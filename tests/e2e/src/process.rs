@@ -1,4 +1,4 @@
-//! Processes: those that run on, with their log, and those that run to their end.
+//! Background processes with a log, and commands that run to their end.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -12,10 +12,10 @@ use crate::container::Container;
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::wait::within;
 
-/// Number of lines of a log that are shown: the end says what went wrong.
+/// Number of lines at the end of a log that are shown.
 const SHOWN: usize = 60;
 
-/// The logs of all processes since [`forget_logs`].
+/// Logs of all processes since [`forget_logs`].
 static LOGS: Mutex<Vec<Arc<Log>>> = Mutex::new(Vec::new());
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -25,19 +25,19 @@ struct Log {
     path: PathBuf,
 }
 
-/// A process that runs on. Killed when dropped.
+/// A background process, killed when dropped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    /// Where the id of the process itself is, if it is the child's child.
+    /// File with the process id, if a container runtime starts the process.
     process_id: Option<PathBuf>,
     log: Arc<Log>,
 }
 
-/// A process that ran to its end.
+/// Result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
-    /// The exit status; 128 and the signal where one ended it.
+    /// Exit status, or 128 plus the signal that ended the process.
     pub status: i32,
     /// Standard output.
     pub out: String,
@@ -46,10 +46,10 @@ pub struct Ran {
 }
 
 impl Process {
-    /// Starts it; both its outputs go to its log.
+    /// Starts a process with its log as standard output and standard error.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub fn start(name: &str, mut command: Command) -> Outcome<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let file = format!("e2e-{}-{number}-{name}.log", std::process::id());
@@ -76,10 +76,10 @@ impl Process {
         })
     }
 
-    /// Starts a container: signals go to the process in it.
+    /// Starts a container. Signals are sent to the process in it.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub(crate) fn start_container(name: &str, container: Container) -> Outcome<Self> {
         let mut process = Self::start(name, container.command)?;
         process.process_id = Some(container.process_id);
@@ -95,7 +95,7 @@ impl Process {
     /// Waits until a line of the log has all of `words`.
     ///
     /// # Errors
-    /// When there is none in `time`.
+    /// If no such line appears in `time`.
     pub fn wait_for_log(&self, time: Duration, words: &[&str]) -> Outcome<String> {
         within(time, || {
             let log = self.log();
@@ -107,10 +107,10 @@ impl Process {
         })
     }
 
-    /// Returns true if it has ended by itself.
+    /// Returns true if the process has ended by itself.
     ///
     /// # Errors
-    /// Where that cannot be told.
+    /// If its state cannot be read.
     pub fn has_ended(&mut self) -> Outcome<bool> {
         let status = self.child.try_wait();
         status
@@ -121,7 +121,7 @@ impl Process {
     /// Sends a signal.
     ///
     /// # Errors
-    /// Where the process is gone.
+    /// If the process is gone.
     pub fn signal(&self, signal: libc::c_int) -> Outcome {
         let id = self.id()?;
         // SAFETY: no pointers are involved; the child is not yet waited for, so the id is its.
@@ -134,15 +134,15 @@ impl Process {
         }
     }
 
-    /// Returns the ID of the process, also where a container runtime started it.
+    /// Returns the id of the process, even if a container runtime started it.
     ///
     /// # Errors
-    /// Where the container runtime does not say it in time.
+    /// If the container runtime does not write it in time.
     pub fn id(&self) -> Outcome<libc::pid_t> {
         let Some(path) = &self.process_id else {
             return libc::pid_t::try_from(self.child.id()).context(|| "a process id");
         };
-        // The container runtime writes it when all is ready.
+        // The container runtime writes the file when the process runs.
         within(Duration::from_secs(5), || {
             let text =
                 fs::read_to_string(path).context(|| format!("reading {}", path.display()))?;
@@ -150,32 +150,32 @@ impl Process {
         })
     }
 
-    /// Kills it as `kill -9` does, and waits for its end.
+    /// Kills the process with SIGKILL and waits for its end.
     ///
     /// # Errors
-    /// Where it is gone already.
+    /// If it is gone already.
     pub fn kill(&mut self) -> Outcome {
         self.signal(libc::SIGKILL)?;
         self.wait(Duration::from_secs(5)).map(drop)
     }
 
-    /// Ends it as `kill` does; answers its exit status.
+    /// Ends the process with SIGTERM. Returns its exit status.
     ///
     /// # Errors
-    /// When it does not end.
+    /// If it does not end.
     pub fn terminate(&mut self) -> Outcome<ExitStatus> {
         self.signal(libc::SIGTERM)?;
         self.wait(Duration::from_secs(5))
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     ///
     /// # Errors
-    /// When it has not ended after `time`.
+    /// If it has not ended after `time`.
     pub fn wait(&mut self, time: Duration) -> Outcome<ExitStatus> {
         within(time, || match self.child.try_wait() {
             Ok(Some(status)) => Ok(status),
-            Ok(None) => Err(Failure::new(format!("{} still runs", self.log.name))),
+            Ok(None) => Err(Failure::new(format!("{} is still running", self.log.name))),
             Err(error) => Err(Failure::new(format!(
                 "waiting for {}: {error}",
                 self.log.name
@@ -209,16 +209,16 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Itself, if it ended with this status.
+    /// Returns the result if the exit status is `status`.
     ///
     /// # Errors
-    /// With all it wrote, if not.
+    /// The exit status is another one. The error contains the output.
     pub fn exits(self, status: i32) -> Outcome<Self> {
         if self.status == status {
             Ok(self)
         } else {
             Err(Failure::new(format!(
-                "exit status {} where {status} is expected\n{}{}",
+                "exit status {}, expected {status}\n{}{}",
                 self.status, self.out, self.err
             )))
         }
@@ -240,7 +240,7 @@ pub(crate) fn run_with_input(mut command: Command, input: &str) -> Outcome<Ran> 
         .spawn()
         .context(|| format!("starting {name}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // Who does not read its input says elsewhere why.
+        // A program that does not read its input reports its problem otherwise.
         let _ = stdin.write_all(input.as_bytes());
     }
     let output = child
@@ -249,20 +249,20 @@ pub(crate) fn run_with_input(mut command: Command, input: &str) -> Outcome<Ran> 
     Ok(output.into())
 }
 
-/// Forgets the logs of processes that are gone: a new case begins.
+/// Deletes the logs of ended processes before a new case.
 pub fn forget_logs() {
     let mut logs = LOGS.lock().unwrap_or_else(PoisonError::into_inner);
     logs.retain(|log| {
         let runs = Arc::strong_count(log) > 1;
         if !runs {
-            // Nobody needs it, so nobody misses it either.
+            // A leftover temporary file does no harm.
             let _ = fs::remove_file(&log.path);
         }
         runs
     });
 }
 
-/// The ends of the logs there are, for a case that failed.
+/// Returns the ends of all logs, for a failed case.
 #[must_use]
 pub fn logs() -> String {
     let mut text = String::new();

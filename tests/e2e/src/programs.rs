@@ -1,22 +1,22 @@
-//! Where the programs under test are.
+//! Paths of the programs under test.
 
 use std::path::PathBuf;
 
-/// The programs, and the packages they are built from.
+/// Programs and their packages.
 const PROGRAMS: [(&str, &str); 3] = [
     ("kube-ipvsd", "node"),
     ("ipvsctl", "ipvsctl"),
     ("kube-ipvs-test-apiserver", "apiserver"),
 ];
 
-/// The path of a program: in the directory `$VM_BIN`, else beside this program, or above it where this
-/// is a test that cargo put into `deps`.
+/// Returns the path of a program: in the directory `$VM_BIN`, else in that of this program, or in
+/// its parent if this is a test in `deps`.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     directory().join(name)
 }
 
-/// Returns a text for a person about missing programs; none if all are there.
+/// Returns a text about missing programs; `None` if all exist.
 #[must_use]
 pub fn missing() -> Option<String> {
     let absent: Vec<_> = PROGRAMS

@@ -1,4 +1,4 @@
-//! Output of `ipvsctl render`, and its way into a kernel by the operator's own tools.
+//! Output of `ipvsctl render`, and its loading into a kernel with the usual tools.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -7,15 +7,15 @@ use crate::failure::Outcome;
 use crate::namespace::Namespace;
 use crate::world::World;
 
-/// A node's tables as text, in sections.
+/// Tables of a node as text in sections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered(String);
 
 impl Rendered {
-    /// Renders objects by a configuration on the node that a file describes.
+    /// Renders `objects` for the node that `node_state` describes.
     ///
     /// # Errors
-    /// Where a file makes no sense.
+    /// If a file cannot be parsed.
     pub fn of(world: &World, objects: &Path, node_state: &Path, config: &Path) -> Outcome<Self> {
         let ran = world.ipvsctl(&[
             &"render",
@@ -29,13 +29,13 @@ impl Rendered {
         Ok(Self(ran.exits(0)?.out))
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// The lines of a section.
+    /// Returns the lines of a section.
     #[must_use]
     pub fn section(&self, heading: &str) -> String {
         let mut inside = false;
@@ -50,7 +50,7 @@ impl Rendered {
         lines
     }
 
-    /// The virtual addresses.
+    /// Returns the virtual addresses.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
         (self.section("addresses").lines())
@@ -58,11 +58,11 @@ impl Rendered {
             .collect()
     }
 
-    /// Loads all of it on the world's node, in the order in which a daemon would: what a virtual server needs comes
-    /// before it.
+    /// Loads the tables on the world's node in the order of the daemon: virtual servers last, after
+    /// all entries that they need.
     ///
     /// # Errors
-    /// Where a tool refuses a line.
+    /// If a tool refuses a line.
     pub fn load(&self, world: &World) -> Outcome {
         self.load_settings(&world.node)?;
         for (tool, heading) in [

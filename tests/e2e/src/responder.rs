@@ -1,4 +1,4 @@
-//! Servers that answer at once, all from one thread: made for thousands of attempts.
+//! Servers for thousands of requests, all in one thread.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -13,11 +13,11 @@ use crate::namespace::Namespace;
 use crate::socket::{Protocol, listen_alone};
 use crate::wire::readable;
 
-/// Time after which it checks whether it is to end.
+/// Interval at which the servers check if they must end.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Answers `NAME ADDRESS` to every connection before it is asked, and to every datagram; the address is the one from
-/// which it was asked. It ends when dropped.
+/// Servers that send `NAME ADDRESS` on every new connection and for every datagram, where the
+/// address is the source of the request. They end when dropped.
 #[derive(Debug)]
 pub struct Responder {
     ended: Arc<AtomicBool>,
@@ -33,22 +33,22 @@ enum Socket {
     Datagrams(UdpSocket),
 }
 
-/// Where a server listens.
+/// Protocols and addresses of a server.
 pub type Places<'a> = &'a [(Protocol, SocketAddr)];
 
 impl Responder {
-    /// Starts it in `namespace`.
+    /// Starts the servers in `namespace`.
     ///
     /// # Errors
-    /// Where it cannot listen.
+    /// If it cannot listen.
     pub fn start(namespace: &Namespace, name: &str, places: Places<'_>) -> Outcome<Self> {
         Self::start_all(&[(namespace, name, places)])
     }
 
-    /// Starts servers of several names, each in its namespace, all from one thread.
+    /// Starts servers with several names, each in its namespace, all in one thread.
     ///
     /// # Errors
-    /// Where one cannot listen.
+    /// If one cannot listen.
     pub fn start_all(all: &[(&Namespace, &str, Places<'_>)]) -> Outcome<Self> {
         let mut servers = Vec::new();
         for (namespace, name, places) in all {
@@ -64,7 +64,7 @@ impl Responder {
         thread::spawn(move || {
             let descriptors: Vec<RawFd> = servers.iter().map(Server::descriptor).collect();
             while !end.load(Ordering::Relaxed) {
-                // Nothing but a signal keeps it from waiting.
+                // Only a signal can interrupt the wait.
                 for place in readable(&descriptors, LOOK).unwrap_or_default() {
                     servers[place].serve();
                 }
@@ -105,20 +105,20 @@ impl Server {
         }
     }
 
-    /// Answers all that wait.
+    /// Answers all waiting requests.
     fn serve(&self) {
         let text = |from: IpAddr| format!("{} {from}\n", self.name);
         match &self.socket {
             Socket::Streams(listener) => {
                 while let Ok((mut stream, from)) = listener.accept() {
-                    // A connection that breaks is the client's to notice.
+                    // The client detects a broken connection.
                     let _ = stream.write_all(text(from.ip()).as_bytes());
                 }
             }
             Socket::Datagrams(socket) => {
                 let mut buffer = [0; 64];
                 while let Ok((_, from)) = socket.recv_from(&mut buffer) {
-                    // A datagram that cannot be sent is one that is lost.
+                    // A datagram that cannot be sent counts as lost.
                     let _ = socket.send_to(text(from.ip()).as_bytes(), from);
                 }
             }

@@ -1,4 +1,4 @@
-//! Sockets of the three protocols, made by hand where the standard library has none.
+//! Sockets of the three protocols, created with libc if the standard library lacks them.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::speed::scaled;
 
-/// Protocols of Services.
+/// Protocol of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// TCP.
@@ -22,10 +22,10 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// All of them.
+    /// All protocols.
     pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
 
-    /// As `ipvsadm` spells the option.
+    /// Returns the option of `ipvsadm`.
     #[must_use]
     pub fn option(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl Protocol {
         }
     }
 
-    /// As Kubernetes spells it.
+    /// Returns the name in Kubernetes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -52,8 +52,8 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A listening socket of TCP or SCTP. What it accepts reads and writes as TCP does: the calls are the same.
-/// Waiting for a connection, or for data on one, takes `patience` at most.
+/// Returns a listening socket of TCP or SCTP. Both use the same system calls, so that
+/// [`TcpListener`] serves both. Waiting for a connection or for data takes at most `patience`.
 pub(crate) fn listen(
     protocol: Protocol,
     address: SocketAddr,
@@ -73,8 +73,8 @@ pub(crate) fn listen(
     Ok(TcpListener::from(socket))
 }
 
-/// A listening socket of TCP or SCTP of one family: at the address that means all, the other family's packets are
-/// not its own. Many may wait.
+/// Returns a listening socket of TCP or SCTP for only one family, even at an unspecified address,
+/// with a long queue.
 pub(crate) fn listen_alone(protocol: Protocol, address: SocketAddr) -> io::Result<TcpListener> {
     let socket = stream(protocol, address)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32)?;
@@ -87,8 +87,8 @@ pub(crate) fn listen_alone(protocol: Protocol, address: SocketAddr) -> io::Resul
     Ok(TcpListener::from(socket))
 }
 
-/// A connection over TCP or SCTP, from `source` where one is given. Each call on it fails after `patience`, [`scaled`]. Port 0
-/// stands for any that is fresh.
+/// Connects over TCP or SCTP, from `source` if given. Every call takes at most `patience`,
+/// [`scaled`]. Port 0 means a fresh port.
 pub(crate) fn connect(
     protocol: Protocol,
     source: Option<SocketAddr>,
@@ -97,10 +97,10 @@ pub(crate) fn connect(
 ) -> io::Result<TcpStream> {
     let socket = stream(protocol, target)?;
     let time = timeval(scaled(patience));
-    // The time-out for sending is the one for connecting too.
+    // The timeout for sending applies to connecting too.
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &time)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &time)?;
-    // An old connection from this port may still be waited for.
+    // An old connection from this port may still be in TIME_WAIT.
     set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32)?;
     bind(&socket, fresh(source, target))?;
     let (address, length) = raw(target);
@@ -109,13 +109,14 @@ pub(crate) fn connect(
     Ok(TcpStream::from(socket))
 }
 
-/// `source` with a port of its own, by default any address of `target`'s family.
+/// Returns `source` with a fresh port; by default the unspecified address of `target`'s family.
 ///
-/// The kernel chooses a port that is free towards `target` alone, and IPVS leaves it as it is. Two connections from
-/// one port to two addresses of one endpoint are then one to the endpoint, and one of them stands still; and a
-/// datagram from a port that IPVS knows goes where the one before it went, out of turn.
+/// The kernel would choose a port that is free only towards `target`, and IPVS keeps the port. Two
+/// connections from one port to two addresses of one endpoint would be the same connection to the
+/// endpoint, and one of them would hang. A datagram from a port that IPVS knows would go to the
+/// previous real server.
 pub(crate) fn fresh(source: Option<SocketAddr>, target: SocketAddr) -> SocketAddr {
-    // Below node ports, which answers to such a port would be taken for.
+    // Below the node ports, so that answers are not taken for packets to a node port.
     const FIRST: u16 = 12_000;
     const COUNT: u16 = 18_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -143,7 +144,7 @@ pub(crate) fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<Owne
     // SAFETY: no pointers are involved.
     let socket = unsafe { libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, number) };
     check(socket.min(0))?;
-    // SAFETY: the socket was just made and is owned by nobody else.
+    // SAFETY: the socket was just created and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     if protocol == Protocol::Sctp {
         set(&socket, libc::IPPROTO_SCTP, libc::SCTP_RTOINFO, &SOON_AGAIN)?;
@@ -151,7 +152,8 @@ pub(crate) fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<Owne
     Ok(socket)
 }
 
-/// `struct sctp_rtoinfo` (include/uapi/linux/sctp.h, Linux 6.1); times in milliseconds, 0 leaves one as it is.
+/// `struct sctp_rtoinfo` (include/uapi/linux/sctp.h, Linux 6.1); times in milliseconds, 0 leaves
+/// one as it is.
 #[repr(C)]
 struct RetransmissionTimes {
     association: i32,
@@ -160,9 +162,9 @@ struct RetransmissionTimes {
     min: u32,
 }
 
-/// IPVS drops the first packet from a port that it still knows, and expects it again (`ip_vs_in_hook`,
-/// net/netfilter/ipvs/ip_vs_core.c, Linux 6.1). SCTP would send it after three seconds (RFC 9260, 16), by when a
-/// probe has given up.
+/// IPVS drops the first packet from a port that it still knows, and expects a retransmission
+/// (`ip_vs_in_hook`, net/netfilter/ipvs/ip_vs_core.c, Linux 6.1). SCTP would retransmit after three
+/// seconds (RFC 9260, 16), later than the time limit of a probe.
 const SOON_AGAIN: RetransmissionTimes = RetransmissionTimes {
     association: 0,
     initial: 500,
@@ -195,7 +197,7 @@ pub(crate) fn set<T>(
     })
 }
 
-/// Has the connection end with an RST when it is dropped, so that nothing of it stays at this end.
+/// Lets the connection end with an RST when it is dropped, so that this end keeps no state of it.
 pub(crate) fn reset_at_end(stream: &impl AsRawFd) -> io::Result<()> {
     let linger = libc::linger {
         l_onoff: 1,
@@ -224,7 +226,7 @@ pub(crate) fn raw(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen
                 },
                 sin_zero: [0; 8],
             };
-            // SAFETY: the storage is made to hold every kind of address.
+            // SAFETY: the storage is large enough for every kind of address.
             unsafe { (&raw mut storage).cast::<libc::sockaddr_in>().write(raw) };
             (storage, length_of::<libc::sockaddr_in>())
         }
@@ -238,7 +240,7 @@ pub(crate) fn raw(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen
                 },
                 sin6_scope_id: address.scope_id(),
             };
-            // SAFETY: the storage is made to hold every kind of address.
+            // SAFETY: the storage is large enough for every kind of address.
             unsafe { (&raw mut storage).cast::<libc::sockaddr_in6>().write(raw) };
             (storage, length_of::<libc::sockaddr_in6>())
         }

@@ -1,7 +1,8 @@
-//! Speed of this guest, by which the time limits of tests scale.
+//! The speed of this guest, by which the time limits of tests scale.
 //!
-//! A limit that suits an idle machine fails on one that has other work. The work of [`measure`] is what these tests mostly
-//! cost: starting programs. Its time, compared with that in an idle guest, stretches every limit.
+//! A time limit for an idle machine is too short on a busy one. [`measure`] does what takes these
+//! tests most time: it starts programs. The ratio of its time to the time in an idle guest
+//! stretches every limit.
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 const STARTS: u32 = 8;
 /// Time to start that many programs in an idle User-Mode Linux guest on a virtual machine of 2024.
 const IDLE: Duration = Duration::from_millis(40);
-/// Largest factor: a slower guest is broken.
+/// Largest factor, in percent. A slower guest is considered broken.
 const MOST: u32 = 2000;
 
 /// The factor in percent.
@@ -20,7 +21,7 @@ static PERCENT: AtomicU32 = AtomicU32::new(100);
 /// The largest factor so far, in percent.
 static SLOWEST: AtomicU32 = AtomicU32::new(100);
 
-/// Measures the speed of this guest, by which limits are stretched until the next measurement.
+/// Measures the speed of this guest. Limits are stretched accordingly until the next measurement.
 pub fn measure() {
     let begin = Instant::now();
     for _ in 0..STARTS {
@@ -38,7 +39,7 @@ pub fn slowest() -> u32 {
     SLOWEST.load(Ordering::Relaxed)
 }
 
-/// Returns a time limit as this guest needs it.
+/// Returns the time limit, stretched for the speed of this guest.
 #[must_use]
 pub fn scaled(limit: Duration) -> Duration {
     limit * PERCENT.load(Ordering::Relaxed) / 100

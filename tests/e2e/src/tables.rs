@@ -1,4 +1,4 @@
-//! The tables of the node's kernel, read by the operator's own tools.
+//! Tables of the node's kernel, read with the usual tools.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,17 +7,17 @@ use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::process::run;
 
-/// A node's tables, as they are or as they should be.
+/// Live or desired tables of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
     /// Lines of `ipvsadm-save -n`.
     pub ipvs: BTreeSet<String>,
-    /// The addresses of `kube-ipvs0` as `ADDRESS/LENGTH`.
+    /// Addresses of `kube-ipvs0` as `ADDRESS/LENGTH`.
     pub addresses: BTreeSet<String>,
 }
 
 impl Tables {
-    /// Reads them from the kernel.
+    /// Reads the tables from the kernel.
     pub(crate) fn read(node: &Namespace) -> Outcome<Self> {
         let mut ipvsadm = node.command("ipvsadm");
         ipvsadm.args(["--save", "--numeric"]);
@@ -31,7 +31,7 @@ impl Tables {
         })
     }
 
-    /// Reads what `ipvsctl render` prints.
+    /// Parses the output of `ipvsctl render`.
     pub(crate) fn parse(text: &str) -> Self {
         let (ipvs, addresses) = lines(text)
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -39,16 +39,17 @@ impl Tables {
         Self { ipvs, addresses }
     }
 
-    /// Returns true if `line` is a real server that gets no new connections: one that drains, as long as nobody asks for it.
+    /// Returns true if `line` is a real server of weight 0, which drains unless it is desired.
     #[must_use]
     pub fn is_drained(line: &str) -> bool {
         line.starts_with("-a ") && line.ends_with(" -w 0")
     }
 
-    /// Fails with the difference unless the tables are these. Real servers that drain do not count.
+    /// Fails with the difference unless the tables equal `expected`. Draining real servers are
+    /// ignored.
     ///
     /// # Errors
-    /// Where there is a difference.
+    /// If there is a difference.
     pub fn are(&self, expected: &Self) -> Outcome {
         let drains = |line: &&String| Self::is_drained(line) && !expected.ipvs.contains(*line);
         let settled = Self {
@@ -61,14 +62,14 @@ impl Tables {
         if settled == *expected {
             return Ok(());
         }
-        let mut text = String::from("the tables are not as they should be");
+        let mut text = String::from("the tables differ");
         let pairs = [
             (&settled.ipvs, &expected.ipvs),
             (&settled.addresses, &expected.addresses),
         ];
         for (is, should) in pairs {
             let missing = should.difference(is).map(|line| ("missing", line));
-            let excess = is.difference(should).map(|line| ("in excess", line));
+            let excess = is.difference(should).map(|line| ("unexpected", line));
             let all: Vec<_> = missing.chain(excess).collect();
             for (what, line) in all.iter().take(10) {
                 text.push_str(&format!("\n  {what}: {line}"));
@@ -94,7 +95,7 @@ fn lines(text: &str) -> impl Iterator<Item = String> {
     text.lines().map(|line| line.trim_end().to_owned())
 }
 
-/// The address in a line of `ip -oneline address`, if it is one of our device's own.
+/// Returns the address in a line of `ip -oneline address`, if it is on our device.
 fn address(line: &str) -> Option<String> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let address = words.get(3)?;

@@ -1,5 +1,5 @@
-//! Many attempts at the same time, from one thread without processes: thousands of questions in a minute,
-//! also where a thread or a process costs milliseconds.
+//! Many concurrent requests from one thread, without processes: thousands in a minute, even if a
+//! thread or a process costs milliseconds.
 
 mod icmp;
 
@@ -18,27 +18,27 @@ use crate::speed::scaled;
 use crate::wire::{connect, local_port, readable, receive, routed, send, socket};
 use icmp::{Icmp, Key, Message};
 
-/// Time in which ICMP gives the reason why a packet could not be sent: IPVS drops what it refuses to the node itself, which is
-/// `EPERM`, and says why by ICMP as to all others.
+/// Time limit for an ICMP message after `EPERM`: IPVS drops refused packets of the node itself, and
+/// reports the refusal by ICMP as to other clients.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// Over what an attempt goes.
+/// Protocol of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Over {
-    /// A protocol of Services. A [`Responder`](crate::Responder) is expected at the other end.
+    /// Protocol of a Service. A [`Responder`](crate::Responder) is expected at the other end.
     Transport(Protocol),
-    /// An echo request.
+    /// ICMP echo request.
     Ping,
 }
 
-/// A question, put with several attempts.
+/// Request that is sent several times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Over what.
+    /// Protocol of the request.
     pub over: Over,
-    /// The address that is asked; the port means nothing to an echo request.
+    /// Target of the request; an echo request ignores the port.
     pub target: SocketAddr,
-    /// From which address; none leaves it to routing. An echo request always does.
+    /// Source address; routing chooses it if `None`, and always for an echo request.
     pub source: Option<IpAddr>,
 }
 
@@ -53,29 +53,29 @@ pub enum Reply {
     Refused,
     /// ICMP: `port`, `host`, `net` …
     Unreachable(&'static str),
-    /// Nothing came back.
+    /// No answer.
     Timeout,
-    /// Dropped on the way out of the own stack (`EPERM`), and nobody said why.
+    /// The client's own stack dropped the packet (`EPERM`), without an ICMP message.
     NotPermitted,
     /// Something else.
     Other(String),
 }
 
-/// The way questions are put.
+/// Settings of a volley of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Volley<'a> {
-    /// From where.
+    /// Namespace of the client.
     pub from: &'a Namespace,
-    /// Number of attempts for each question, all at the same moment.
+    /// Number of attempts for each request, all at the same time.
     pub attempts: usize,
     /// Time limit of an answer.
     pub patience: Duration,
-    /// Number of questions that are under way at a time.
+    /// Maximum number of concurrent requests.
     pub width: usize,
 }
 
 impl<'a> Volley<'a> {
-    /// Eight attempts for each question, a second and a half, and 32 questions at a time.
+    /// Returns the defaults: eight attempts, a time limit of 1.5 s, 32 concurrent requests.
     #[must_use]
     pub fn new(from: &'a Namespace) -> Self {
         Self {
@@ -86,10 +86,10 @@ impl<'a> Volley<'a> {
         }
     }
 
-    /// Puts the questions, in their order; the replies to each are in its place.
+    /// Sends the requests. Returns the replies to each, in the order of `asks`.
     ///
     /// # Errors
-    /// Where no attempt can be made at all.
+    /// If the raw sockets cannot be opened or read.
     pub fn ask(&self, asks: &[Ask]) -> Outcome<Vec<Vec<Reply>>> {
         let replies = self.from.run(|| self.fly(asks));
         replies.context(|| "asking")
@@ -119,7 +119,7 @@ impl<'a> Volley<'a> {
     }
 }
 
-/// The questions under way.
+/// Requests in progress.
 struct Sky {
     icmp: Icmp,
     flights: Vec<Flight>,
@@ -132,7 +132,7 @@ struct Flight {
     /// `None` for an echo request.
     socket: Option<OwnedFd>,
     deadline: Instant,
-    /// The reply when the time is over.
+    /// Reply after the deadline.
     then: Reply,
 }
 
@@ -154,17 +154,17 @@ impl Sky {
                 });
             }
             Err(error) => {
-                let reply = self.told_already(ask).unwrap_or_else(|| failed(&error));
+                let reply = self.early_reply(ask).unwrap_or_else(|| failed(&error));
                 self.replies[place].push(reply);
             }
         }
     }
 
-    /// Returns the reply by ICMP to an attempt that failed while it began.
-    fn told_already(&mut self, ask: &Ask) -> Option<Reply> {
+    /// Returns the ICMP reply to an attempt that failed at its start.
+    fn early_reply(&mut self, ask: &Ask) -> Option<Reply> {
         let mut reply = None;
         while let Some(message) = self.icmp.next() {
-            if self.told(message) {
+            if self.record(message) {
                 continue;
             }
             if let Message::Unreachable(key, why) = message
@@ -176,7 +176,7 @@ impl Sky {
         reply
     }
 
-    /// Waits until something happens, and sees to it.
+    /// Waits for replies or a deadline, and records the results.
     fn wait(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let next = self.flights.iter().map(|flight| flight.deadline).min();
@@ -188,9 +188,9 @@ impl Sky {
             .into_iter()
             .map(|place| descriptors[place])
             .collect();
-        // Raw sockets see a message before the socket that it is for.
+        // Raw sockets receive a message before the socket that it belongs to.
         while let Some(message) = self.icmp.next() {
-            let _ = self.told(message);
+            let _ = self.record(message);
         }
         let now = Instant::now();
         for flight in std::mem::take(&mut self.flights) {
@@ -208,8 +208,8 @@ impl Sky {
         Ok(())
     }
 
-    /// Records the reply that the message is to a request under way; returns true if there was one.
-    fn told(&mut self, message: Message) -> bool {
+    /// Records a message as the reply to its request. Returns false if there is no such request.
+    fn record(&mut self, message: Message) -> bool {
         let (key, reply) = match message {
             Message::Echo(key) => (key, Reply::Echo),
             Message::Unreachable(key, why) => (key, Reply::Unreachable(why)),
@@ -236,7 +236,7 @@ fn begin(icmp: &Icmp, ask: &Ask) -> io::Result<(Key, Option<OwnedFd>, Begun)> {
         Over::Transport(Protocol::Udp) => (libc::SOCK_DGRAM, libc::IPPROTO_UDP),
     };
     let socket = socket(ask.target, kind, number)?;
-    // SCTP would tell all its addresses to the other end.
+    // SCTP would announce all its addresses to the other end.
     let source = match (ask.source, ask.over) {
         (Some(source), _) => Some(source),
         (None, Over::Transport(Protocol::Sctp)) => Some(routed(ask.target)?),

@@ -1,4 +1,4 @@
-//! Waiting for what comes to be.
+//! Waiting for a condition.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::speed::scaled;
 
 const STEP: Duration = Duration::from_millis(20);
 
-/// Tries until `attempt` succeeds and returns its value. The time is [`scaled`].
+/// Repeats `attempt` until it succeeds. Returns its result. The time limit is [`scaled`].
 ///
 /// # Errors
 /// The last failure, when `time` is over.
@@ -27,7 +27,7 @@ pub fn within<T>(time: Duration, mut attempt: impl FnMut() -> Outcome<T>) -> Out
     }
 }
 
-/// [`within`] a time that is long for everything that should come soon, on a slow machine too.
+/// Repeats `attempt` for at most 15 s, which is enough on a slow machine too.
 ///
 /// # Errors
 /// The last failure.

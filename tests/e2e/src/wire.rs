@@ -1,4 +1,4 @@
-//! Shared parts of the engine and the servers of many attempts: sockets that do not wait.
+//! Non-blocking sockets for clients and servers of many requests.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::socket::{check, length_of, raw};
 
-/// Waits until one of the descriptors can be read or has an error; answers which, by place.
+/// Waits until descriptors are readable or have an error. Returns their indices.
 pub(crate) fn readable(descriptors: &[RawFd], time: Duration) -> io::Result<Vec<usize>> {
     let mut polled: Vec<libc::pollfd> = descriptors
         .iter()
@@ -30,7 +30,7 @@ pub(crate) fn readable(descriptors: &[RawFd], time: Duration) -> io::Result<Vec<
         .collect())
 }
 
-/// A socket of this kind and protocol that does not wait.
+/// Returns a non-blocking socket of this kind and protocol.
 pub(crate) fn socket(
     address: SocketAddr,
     kind: libc::c_int,
@@ -48,7 +48,7 @@ pub(crate) fn socket(
     Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
 
-/// Begins to connect.
+/// Starts to connect.
 pub(crate) fn connect(socket: &OwnedFd, target: SocketAddr) -> io::Result<()> {
     let (address, length) = raw(target);
     // SAFETY: the address is initialized and outlives the call; the length is its.
@@ -66,7 +66,7 @@ pub(crate) fn send(socket: &OwnedFd, text: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Sends on a socket that is not connected.
+/// Sends a datagram on an unconnected socket.
 pub(crate) fn send_to(socket: &OwnedFd, text: &[u8], target: SocketAddr) -> io::Result<()> {
     let (address, length) = raw(target);
     let (start, count) = (text.as_ptr().cast(), text.len());
@@ -82,7 +82,7 @@ pub(crate) fn send_to(socket: &OwnedFd, text: &[u8], target: SocketAddr) -> io::
     }
 }
 
-/// Receives what there is.
+/// Receives available data.
 pub(crate) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (start, count) = (buffer.as_mut_ptr().cast(), buffer.len());
     // SAFETY: the buffer outlives the call; the length is its.
@@ -90,7 +90,7 @@ pub(crate) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> 
     usize::try_from(read).map_err(|_| io::Error::last_os_error())
 }
 
-/// Receives a datagram, and whence it came.
+/// Receives a datagram and its source.
 pub(crate) fn receive_from(
     socket: &OwnedFd,
     buffer: &mut [u8],
@@ -128,7 +128,7 @@ pub(crate) fn is_connected(socket: &OwnedFd) -> bool {
     status == 0
 }
 
-/// The port that the socket has.
+/// Returns the local port of the socket.
 pub(crate) fn local_port(socket: &OwnedFd) -> io::Result<u16> {
     // SAFETY: an all-zero `sockaddr_storage` is valid.
     let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
@@ -148,10 +148,10 @@ pub(crate) fn local_port(socket: &OwnedFd) -> io::Result<u16> {
     Ok(u16::from_be(port))
 }
 
-/// The address from which routing asks `target`.
+/// Returns the source address that routing chooses for `target`.
 ///
 /// # Errors
-/// Where there is no route.
+/// If there is no route.
 pub(crate) fn routed(target: SocketAddr) -> io::Result<std::net::IpAddr> {
     let any: std::net::IpAddr = match target {
         SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -165,11 +165,11 @@ pub(crate) fn routed(target: SocketAddr) -> io::Result<std::net::IpAddr> {
 fn address(storage: &libc::sockaddr_storage) -> std::net::IpAddr {
     let start = &raw const *storage;
     if libc::c_int::from(storage.ss_family) == libc::AF_INET6 {
-        // SAFETY: the family says that this is what the storage holds.
+        // SAFETY: the family determines the type of the address in the storage.
         let address = unsafe { start.cast::<libc::sockaddr_in6>().read() };
         std::net::Ipv6Addr::from(address.sin6_addr.s6_addr).into()
     } else {
-        // SAFETY: the family says that this is what the storage holds.
+        // SAFETY: the family determines the type of the address in the storage.
         let address = unsafe { start.cast::<libc::sockaddr_in>().read() };
         std::net::Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr)).into()
     }

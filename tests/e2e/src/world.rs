@@ -1,4 +1,4 @@
-//! A node with pods, and a client outside.
+//! A node with pods, and an external client.
 //!
 //! ```text
 //!  client 192.168.50.10-17            pods 10.244.0.10…
@@ -8,8 +8,8 @@
 //!          fd00:50::1              fd00:10:244::1
 //! ```
 //!
-//! All routes lead through the node, so that what a pod answers comes back the way it went: IPVS
-//! needs no masquerading here, and pods see who asks.
+//! All routes lead through the node, so that answers of pods return through it. IPVS needs no
+//! masquerading here, and pods see the address of the client.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -34,17 +34,17 @@ use crate::socket::Protocol;
 use crate::tables::Tables;
 use crate::wait::eventually;
 
-/// The node's name in Kubernetes.
+/// Name of the node in Kubernetes.
 pub(crate) const NODE: &str = "node1";
-/// Number of addresses of each family that the client has.
+/// Number of addresses of the client in each family.
 const CLIENT_ADDRESSES: u16 = 8;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// Arguments of a program, texts and paths mixed.
+/// Arguments of a program, texts and paths.
 pub type Arguments<'a> = &'a [&'a dyn AsRef<OsStr>];
 
-/// A family of addresses.
+/// Address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// IPv4.
@@ -53,32 +53,32 @@ pub enum Family {
     V6,
 }
 
-/// See the module.
+/// The network that the module describes.
 #[derive(Debug)]
 pub struct World {
     /// The node.
     pub node: Arc<Namespace>,
-    /// The client outside.
+    /// The external client.
     pub client: Namespace,
     /// The pods, named `pod1`, `pod2` …
     pub pods: Vec<Pod>,
-    /// The node's name in Kubernetes.
+    /// Name of the node in Kubernetes.
     name: &'static str,
     folder: PathBuf,
 }
 
 impl World {
-    /// Builds it.
+    /// Builds a world with `pods` pods.
     ///
     /// # Errors
-    /// Where this is not root, or the kernel lacks something.
+    /// If this is not root, or the kernel lacks something.
     pub fn build(pods: usize) -> Outcome<Self> {
         let names: Vec<String> = (1..=pods).map(|number| format!("pod{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         Self::with_pods(&names)
     }
 
-    /// Builds it with pods of these names.
+    /// Builds a world with pods of these names.
     ///
     /// # Errors
     /// As [`World::build`].
@@ -95,10 +95,10 @@ impl World {
         Ok(world)
     }
 
-    /// A world without pods of a node and a client that are joined already.
+    /// Returns a world without pods, for a node and a client that are already linked.
     ///
     /// # Errors
-    /// Where its directory cannot be created.
+    /// If its directory cannot be created.
     pub(crate) fn around(name: &'static str, node: Namespace, client: Namespace) -> Outcome<Self> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder =
@@ -113,25 +113,26 @@ impl World {
         })
     }
 
-    /// A pod in the node's own network, with the node's addresses towards the client.
+    /// Starts a pod in the network of the node, at the node's addresses in the network of the
+    /// client.
     ///
     /// # Errors
-    /// Where it cannot listen.
+    /// If it cannot listen.
     pub fn host_pod(&self, name: &str) -> Outcome<Pod> {
         let v6 = Ipv6Addr::new(0xfd00, 0x50, 0, 0, 0, 0, 0, 1);
         Pod::start(&self.node, name, Ipv4Addr::new(192, 168, 50, 1), v6)
     }
 
-    /// A path in the world's own directory.
+    /// Returns a path in the directory of the world.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Writes a file into the world's own directory, in one step as careful writers do.
+    /// Writes a file into the directory of the world, atomically.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, name: &str, text: &str) -> Outcome<PathBuf> {
         let (path, new) = (self.path(name), self.path(&format!("{name}.new~")));
         let action = || format!("writing {}", path.display());
@@ -146,16 +147,17 @@ impl World {
     /// Writes objects as one file.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn write_objects(&self, name: &str, objects: Vec<Value>) -> Outcome<PathBuf> {
         self.write(name, &objects::list(objects).to_string())
     }
 
-    /// Writes a configuration with lines of its section `ipvs`, such as `scheduler: rr`. The limit of tracked
-    /// connections is not touched: it can be set in the first network namespace alone.
+    /// Writes a configuration with lines of its section `ipvs`, such as `scheduler: rr`. It does
+    /// not set the limit of tracked connections, which can be set only in the first network
+    /// namespace.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn config(&self, ipvs: &[&str]) -> Outcome<PathBuf> {
         let lines: String = ipvs.iter().map(|line| format!("\n  {line}")).collect();
         let text = format!(
@@ -165,13 +167,14 @@ impl World {
         self.write("config.yaml", &text)
     }
 
-    /// The addresses of all pods of one family.
+    /// Returns the addresses of all pods in one family.
     #[must_use]
     pub fn endpoints(&self, family: Family) -> Vec<IpAddr> {
         self.pods.iter().map(|pod| family.of(pod)).collect()
     }
 
-    /// A Service of all protocols and families on all pods, with its slices; `number` gives its addresses.
+    /// Returns a Service of all protocols and families on all pods, with its slices. `number`
+    /// determines its addresses.
     #[must_use]
     pub fn web(&self, name: &str, number: u8) -> Vec<Value> {
         let addresses = [Family::V4, Family::V6].map(|family| family.virtual_address(number));
@@ -182,10 +185,10 @@ impl World {
         ]
     }
 
-    /// Starts `kube-ipvsd` with the source and the configuration that the arguments name.
+    /// Starts `kube-ipvsd` with these arguments.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub fn daemon(&self, arguments: Arguments<'_>) -> Outcome<Process> {
         match self.container(arguments)? {
             Some(container) => Process::start_container("kube-ipvsd", container),
@@ -196,7 +199,7 @@ impl World {
     /// Runs `kube-ipvsd` to its end.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub fn run_daemon(&self, arguments: Arguments<'_>) -> Outcome<Ran> {
         match self.container(arguments)? {
             Some(container) => run(container.command),
@@ -204,7 +207,7 @@ impl World {
         }
     }
 
-    /// A command of `kube-ipvsd` itself on the node.
+    /// Returns a command that runs `kube-ipvsd` on the node, without its image.
     #[must_use]
     pub fn daemon_command(&self) -> Command {
         let mut command = self.node.command(program("kube-ipvsd"));
@@ -218,7 +221,7 @@ impl World {
         command
     }
 
-    /// The daemon in its image, if that is to be tested.
+    /// Returns the daemon in its image, if the image is to be tested.
     fn container(&self, arguments: Arguments<'_>) -> Outcome<Option<Container>> {
         let Some(bundle) = image() else {
             return Ok(None);
@@ -231,25 +234,25 @@ impl World {
     /// Runs `ipvsctl` on the node.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub fn ipvsctl(&self, arguments: Arguments<'_>) -> Outcome<Ran> {
         let mut command = self.node.command(program("ipvsctl"));
         command.args(arguments.iter().map(AsRef::as_ref));
         run(command)
     }
 
-    /// Runs one of the operator's own tools on the node, which must succeed.
+    /// Runs a tool on the node, which must succeed.
     ///
     /// # Errors
-    /// Where it does not.
+    /// If the tool fails.
     pub fn tool(&self, line: &str) -> Outcome<String> {
         self.tool_with_input(line, "")
     }
 
-    /// The same with a small text as its standard input.
+    /// Runs a tool on the node with `input` as its standard input.
     ///
     /// # Errors
-    /// Where it does not succeed.
+    /// If it does not succeed.
     pub fn tool_with_input(&self, line: &str, input: &str) -> Outcome<String> {
         let mut words = line.split_ascii_whitespace();
         let mut command = self.node.command(words.next().unwrap_or_default());
@@ -261,15 +264,15 @@ impl World {
     /// Returns the kernel's tables.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub fn tables(&self) -> Outcome<Tables> {
         Tables::read(&self.node)
     }
 
-    /// Returns the tables that files ask for, as `ipvsctl render` prints them.
+    /// Returns the desired tables for the objects in a file, as `ipvsctl render` prints them.
     ///
     /// # Errors
-    /// Where it cannot be rendered.
+    /// If it cannot be rendered.
     pub fn rendered(&self, objects: &Path, config: &Path) -> Outcome<Tables> {
         let ran = self.ipvsctl(&[
             &"render",
@@ -287,8 +290,8 @@ impl World {
         Ok(Tables::parse(&ran.exits(0)?.out))
     }
 
-    /// Waits until the node has the IPv4 virtual servers that files ask for, then has the client ask Service 1 over every protocol.
-    /// Virtual servers of IPv6 may be missing.
+    /// Waits until the node has the desired IPv4 virtual servers, then sends requests to Service 1
+    /// over every protocol. Virtual servers of IPv6 may be missing.
     ///
     /// # Errors
     /// If the virtual servers are not there in time, or a pod does not answer.
@@ -299,8 +302,8 @@ impl World {
         };
         let expected = of_ipv4(self.rendered(objects, config)?);
         eventually(|| {
-            let there = of_ipv4(self.tables()?);
-            ensure(there == expected, || format!("{there:?}"))
+            let live = of_ipv4(self.tables()?);
+            ensure(live == expected, || format!("{live:?}"))
         })?;
         for protocol in Protocol::ALL {
             let probe = Probe::new(&self.client, protocol, Family::V4.virtual_server(1));
@@ -312,7 +315,7 @@ impl World {
         Ok(())
     }
 
-    /// Fails unless the doctor says that the node cannot serve IPv6.
+    /// Fails unless the doctor reports that the node cannot serve IPv6.
     ///
     /// # Errors
     /// If it does not.
@@ -322,7 +325,7 @@ impl World {
         ensure(doctor.out.contains(warning), || doctor.out.clone())
     }
 
-    /// Cleans up, and fails if virtual servers or addresses are left.
+    /// Runs the cleanup, and fails if virtual servers or addresses are left.
     ///
     /// # Errors
     /// If some are left, or the cleanup fails.
@@ -338,13 +341,13 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // What is left in a directory for temporary files does no harm.
+        // A leftover temporary directory does no harm.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
 impl Family {
-    /// The virtual address of this number.
+    /// Returns the virtual address with this number.
     #[must_use]
     pub fn virtual_address(self, number: u8) -> IpAddr {
         match self {
@@ -355,13 +358,13 @@ impl Family {
         }
     }
 
-    /// Port 80 of the virtual address of this number.
+    /// Returns port 80 of the virtual address with this number.
     #[must_use]
     pub fn virtual_server(self, number: u8) -> SocketAddr {
         SocketAddr::new(self.virtual_address(number), 80)
     }
 
-    /// The pod's address of this family.
+    /// Returns the address of the pod in this family.
     #[must_use]
     pub fn of(self, pod: &Pod) -> IpAddr {
         match self {
@@ -370,7 +373,7 @@ impl Family {
         }
     }
 
-    /// The address of the node among its pods.
+    /// Returns the address of the node on the bridge of its pods.
     #[must_use]
     pub fn bridge_address(self) -> IpAddr {
         match self {
@@ -379,7 +382,7 @@ impl Family {
         }
     }
 
-    /// The addresses of the client.
+    /// Returns the addresses of the client.
     #[must_use]
     pub fn client_addresses(self) -> Vec<IpAddr> {
         (0x10..0x10 + CLIENT_ADDRESSES)
@@ -390,7 +393,7 @@ impl Family {
             .collect()
     }
 
-    /// As EndpointSlices spell it.
+    /// Returns the name in EndpointSlices.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -400,7 +403,7 @@ impl Family {
     }
 }
 
-/// Makes a router of a node, with the bridge of its pods.
+/// Makes the node a router with the bridge of its pods.
 pub(crate) fn routes(node: &Namespace, subnet: u8) -> Outcome {
     node.sysctl("ipv4/ip_forward", "1")?;
     node.sysctl("ipv6/conf/all/forwarding", "1")?;
@@ -437,9 +440,9 @@ fn client(node: &Namespace) -> Outcome<Namespace> {
     Ok(client)
 }
 
-/// A pod on a node whose pods have the addresses 10.244.SUBNET.0/24 and fd00:10:244:SUBNET::/64, at the bridge
-/// `cni0`. Its port of the bridge gives back what it sent, as CNI plug-ins set it up for pods that ask
-/// themselves.
+/// Creates a pod on a node with the pod networks 10.244.SUBNET.0/24 and fd00:10:244:SUBNET::/64, at
+/// the bridge `cni0`. Its bridge port is in hairpin mode, as CNI plug-ins configure it for pods
+/// that connect to themselves through a Service.
 pub(crate) fn pod(node: &Namespace, subnet: u8, number: u8, name: &str) -> Outcome<Pod> {
     let namespace = Arc::new(Namespace::create()?);
     let v4 = Ipv4Addr::new(10, 244, subnet, number);

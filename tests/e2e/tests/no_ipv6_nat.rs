@@ -1,4 +1,5 @@
-//! A kernel without the table `nat` of IPv6: to be run by `cargo xtask vm`, which boots one for this program.
+//! A kernel without table `nat` for IPv6. To be run by `cargo xtask vm`, which boots such a kernel
+//! for this program.
 
 mod harness;
 
@@ -15,13 +16,13 @@ fn main() -> ExitCode {
     harness::run(trials, suitable)
 }
 
-/// Root, IPVS, and no such table.
+/// Fails unless there are root privileges, IPVS, and no table `nat` for IPv6.
 fn suitable() -> Outcome {
     let world = World::build(0)?;
     world.tables()?;
     ensure(
         world.tool("ip6tables -t nat -S").is_err(),
-        || "this kernel has the table nat of IPv6",
+        || "this kernel has table nat for IPv6",
     )
 }
 
@@ -35,7 +36,7 @@ fn served() -> Outcome {
     world.serves_ipv4(&manifests, &config)?;
     let rules = world.tool("iptables-save -t nat")?;
     ensure(rules.contains("-A KUBE-SERVICES"), || rules.clone())?;
-    // Several lists and audits.
+    // Time for several lists and audits.
     thread::sleep(Duration::from_secs(15));
     let health = SocketAddr::from(([127, 0, 0, 1], 10256));
     for path in ["/livez", "/readyz", "/healthz"] {
@@ -45,13 +46,13 @@ fn served() -> Outcome {
     let of_ipv6 = tables.ipvs.iter().filter(|line| line.contains('['));
     ensure(of_ipv6.count() == 0, || format!("{tables:?}"))?;
     let log = daemon.log();
-    let told = log.matches("KIV0408 warning").count();
+    let count = log.matches("KIV0408 warning").count();
     let reason = log.contains("the packet filter has no table nat for IPv6");
-    ensure(told == 1 && reason && !log.contains("ERROR"), || {
-        format!("it was reported {told} times: {log}")
+    ensure(count == 1 && reason && !log.contains("ERROR"), || {
+        format!("expected one report KIV0408, found {count}; log:\n{log}")
     })?;
     let lines = log.lines().count();
-    ensure(lines < 40, || format!("{lines} lines: {log}"))?;
+    ensure(lines < 40, || format!("the log has {lines} lines:\n{log}"))?;
     world.doctor_misses_ipv6(&config)?;
     drop(daemon);
     world.cleans_up(&config)

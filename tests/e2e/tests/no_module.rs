@@ -1,4 +1,5 @@
-//! A kernel without IPVS: to be run by `cargo xtask vm`, which boots one for this program.
+//! A kernel without IPVS. To be run by `cargo xtask vm`, which boots such a kernel for this
+//! program.
 
 mod harness;
 
@@ -10,24 +11,24 @@ use harness::case;
 
 fn main() -> ExitCode {
     let trials = vec![
-        case("daemon_says_what_is_missing", daemon),
-        case("ipvsctl_says_what_is_missing", ipvsctl),
+        case("daemon_names_the_missing_module", daemon),
+        case("ipvsctl_names_the_missing_module", ipvsctl),
         case("render_needs_no_kernel", render),
     ];
     harness::run(trials, suitable)
 }
 
-/// The module, and how to get it.
-fn told(text: &str) -> Outcome {
+/// Fails unless the text names the module and `modprobe`.
+fn names_module(text: &str) -> Outcome {
     for word in ["ip_vs", "modprobe"] {
         if !text.contains(word) {
-            return Err(Failure::new(format!("no {word} in {text}")));
+            return Err(Failure::new(format!("{word} is missing in: {text}")));
         }
     }
     Ok(())
 }
 
-/// Root, and no IPVS.
+/// Fails unless there are root privileges and no IPVS.
 fn suitable() -> Outcome {
     World::build(0)?;
     ensure(
@@ -40,18 +41,18 @@ fn daemon() -> Outcome {
     let world = World::build(0)?;
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
     let ran = world.run_daemon(&[&"--manifests", &manifests])?.exits(1)?;
-    told(&ran.err)?;
+    names_module(&ran.err)?;
     let ran = world
         .run_daemon(&[&"--manifests", &manifests, &"--no-modprobe"])?
         .exits(1)?;
-    told(&ran.err)
+    names_module(&ran.err)
 }
 
 fn ipvsctl() -> Outcome {
     let world = World::build(0)?;
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
-    told(&world.ipvsctl(&[&"get", &"servers"])?.exits(2)?.err)?;
-    told(&world.ipvsctl(&[&"diff", &"-f", &manifests])?.exits(2)?.err)
+    names_module(&world.ipvsctl(&[&"get", &"servers"])?.exits(2)?.err)?;
+    names_module(&world.ipvsctl(&[&"diff", &"-f", &manifests])?.exits(2)?.err)
 }
 
 fn render() -> Outcome {

@@ -1,4 +1,4 @@
-//! One node: the real source, the real loop on a thread of its own, and a kernel in memory.
+//! One node: the real source, the real loop on its own thread, and a kernel in memory.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,10 +19,10 @@ use crate::message::{Nanoseconds, now};
 use crate::meter::Meter;
 use crate::objects;
 
-/// As many words as the daemon lets wait for its loop.
+/// Length of the queue of source events, as in the daemon.
 const INPUTS: usize = 1024;
 
-/// A node's pipeline, running. It is stopped when this is dropped.
+/// Running pipeline of a node, stopped when dropped.
 pub(crate) struct Daemon {
     pub(crate) meter: Arc<Meter>,
     seen: Arc<Mutex<Seen>>,
@@ -32,19 +32,20 @@ pub(crate) struct Daemon {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The changes that reached the kernel, and when.
+/// Times at which changes reached the kernel.
 #[derive(Debug)]
 struct Seen {
     synced: Option<Nanoseconds>,
-    /// When each change did; 0 is not yet, or never, because a later one of the same slice came first.
+    /// Time of each change; 0 if it has not arrived, or was superseded by a later one of the same
+    /// slice.
     changes: Vec<Nanoseconds>,
 }
 
-/// Notes what reaches the kernel.
+/// Records changes that reach the kernel.
 struct Watcher(Arc<Mutex<Seen>>);
 
 impl Daemon {
-    /// Starts the node `name`; at most `changes` changes will be noted.
+    /// Starts the node `name`, which records at most `changes` changes.
     ///
     /// # Errors
     ///
@@ -109,19 +110,19 @@ impl Daemon {
         })
     }
 
-    /// When all was synchronised for the first time.
+    /// Returns the time of the first complete sync.
     pub(crate) fn synced(&self) -> Option<Nanoseconds> {
         lock(&self.seen).synced
     }
 
-    /// Returns true if the kernel has had all changes with these numbers.
+    /// Returns true if all changes with these numbers have reached the kernel.
     pub(crate) fn has_had(&self, changes: &std::ops::Range<usize>) -> bool {
         let seen = lock(&self.seen);
         let times = seen.changes.get(changes.clone());
         times.is_some_and(|times| times.iter().all(|at| *at > 0))
     }
 
-    /// When each change with one of these numbers reached the kernel; 0 is never.
+    /// Returns the time at which each change with these numbers reached the kernel; 0 is never.
     pub(crate) fn times(&self, changes: std::ops::Range<usize>) -> Vec<Nanoseconds> {
         let seen = lock(&self.seen);
         seen.changes.get(changes).unwrap_or_default().to_vec()
@@ -137,7 +138,7 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         if let Some(thread) = self.thread.take() {
-            // A loop that panicked has said so.
+            // A loop that panicked has printed its message.
             let _ = thread.join();
         }
     }

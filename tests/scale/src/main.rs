@@ -1,10 +1,10 @@
-//! Many daemons on one API server: what they ask of it, how fast they follow, what a restart costs.
+//! Many daemons on one API server: their requests, the lag of their changes, the cost of a restart.
 //!
 //! `cargo run --release -p scale -- --daemons 50 --services 1000`
 //!
-//! The API server, and whoever writes to it, is a process of its own. The daemons share this one: each is a
-//! whole pipeline with its own connections, the node's loop on its own thread and a kernel in memory; they
-//! share a tokio runtime, which a real daemon has for itself.
+//! The API server and its writers run in a separate process. The daemons share this process. Each
+//! is a complete pipeline with its own connections, a thread for the loop and a kernel in memory.
+//! They share a tokio runtime, unlike real daemons.
 
 mod daemon;
 mod message;
@@ -25,16 +25,17 @@ use clap::Parser;
 
 use crate::report::Size;
 
-/// Runs many daemons with kernels in memory on the test API server, and measures.
+/// Runs many daemons with kernels in memory on a test API server, and measures them.
 #[derive(Debug, Parser)]
 struct Args {
     /// Number of daemons.
     #[arg(long, default_value_t = 50)]
     daemons: usize,
-    /// Number of Nodes; as many as daemons, unless given. Each is changed every 300 s, as kubelets do.
+    /// Number of Nodes [default: the number of daemons]. Each is changed every 300 s, as kubelets
+    /// do.
     #[arg(long)]
     nodes: Option<usize>,
-    /// Daemons watch their own Node only, as with `watchedNodes: own`.
+    /// Let daemons watch only their own Node, as with `watchedNodes: own`.
     #[arg(long)]
     own_node: bool,
     /// Number of Services, each with one port and one EndpointSlice.
@@ -43,22 +44,22 @@ struct Args {
     /// Endpoints of each Service, at most 100.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=100))]
     endpoints: u8,
-    /// Changes of EndpointSlices per second: one endpoint is replaced.
+    /// Changes of EndpointSlices per second. A change replaces one endpoint.
     #[arg(long, default_value_t = 100)]
     changes_per_second: u32,
-    /// For how long, in seconds.
+    /// Duration of the changes, in seconds.
     #[arg(long, default_value_t = 30)]
     seconds: u32,
-    /// Time for which the API server is down when it restarts, in milliseconds.
+    /// Downtime of the API server in its restart, in milliseconds.
     #[arg(long, default_value_t = 2000)]
     down_milliseconds: u64,
-    /// Write what was measured to this file.
+    /// Write the measurements to this file.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Print how large typical objects are, and do nothing else.
+    /// Only print the sizes of typical objects.
     #[arg(long)]
     sizes: bool,
-    /// Be the API server's process.
+    /// Run as the process of the API server.
     #[arg(long, hide = true)]
     serve: bool,
 }
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what the arguments ask for; returns true if all kernels were in the end as the cluster asks.
+/// Runs the program. Returns true if all kernels have the desired tables at the end.
 fn start(args: Args) -> Result<bool, Box<dyn std::error::Error>> {
     if args.serve {
         server::serve()?;

@@ -1,4 +1,4 @@
-//! Messages between the two processes: one JSON object a line, a command in, its answer out.
+//! Messages between the two processes: commands and their answers, one JSON object in each line.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 /// Command to the API server's process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Command {
-    /// Fill the cluster.
+    /// Create the objects.
     Load {
         /// Number of Services, each with one EndpointSlice.
         services: usize,
-        /// Endpoints of each.
+        /// Number of endpoints of each Service.
         endpoints: usize,
         /// Number of Nodes.
         nodes: usize,
     },
-    /// Change EndpointSlices, one after the other, and Nodes as their heartbeats do.
+    /// Change EndpointSlices in turn, and Nodes by heartbeats.
     Change {
         /// Changes of EndpointSlices per second.
         per_second: u32,
@@ -25,14 +25,15 @@ pub(crate) enum Command {
         /// Changes of Nodes per second.
         heartbeats: f64,
     },
-    /// End all watches, as a load balancer does that goes; the history stays. Then change so many slices.
+    /// End all watches, as a stopped load balancer does. The server keeps its history. Then change
+    /// slices.
     Cut {
-        /// Number of changes.
+        /// Number of slices to change.
         changes: usize,
     },
-    /// Go down, change so many slices, come back without the history from before.
+    /// Stop the server, change slices, and start it without its history.
     Restart {
-        /// Time to be down, in milliseconds.
+        /// Downtime, in milliseconds.
         down: u64,
         /// Number of slices to change.
         changes: usize,
@@ -42,21 +43,22 @@ pub(crate) enum Command {
 /// Answer to a command.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    /// The cluster is filled.
+    /// The objects are created.
     Loaded {
-        /// The server's URL.
+        /// URL of the server.
         url: String,
     },
     /// Slices were changed.
     Changed {
-        /// When connections were cut or, after a restart, accepted again; else when changes began.
+        /// Time at which connections were cut, or accepted after a restart; otherwise the start of
+        /// the changes.
         at: Nanoseconds,
-        /// When each change was written, in order. Changes are numbered over all commands, from 0.
+        /// Time of each write, in order. Changes are numbered from 0 over all commands.
         written: Vec<Nanoseconds>,
     },
 }
 
-/// Nanoseconds since 1970: a clock that two processes of one machine share.
+/// Nanoseconds since 1970, a clock that both processes share.
 pub(crate) type Nanoseconds = u64;
 
 pub(crate) fn now() -> Nanoseconds {

@@ -1,4 +1,4 @@
-//! Counts what a client asks and is sent: requests, bytes of bodies, lines of watches.
+//! Counts requests of a client, and bytes and lines of their answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use kube::client::Body;
 
 use crate::message::{Nanoseconds, now};
 
-/// The subject of a request.
+/// Resource of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
     Services,
@@ -20,18 +20,18 @@ pub(crate) enum Resource {
     Other,
 }
 
-/// The kind of request.
+/// Kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
-    /// Everything: a page of a list, or a watch that begins with a list.
+    /// All objects: a page of a list, or a watch that begins with a list.
     List,
-    /// Changes from some version on.
+    /// Changes after a version.
     Watch,
     /// Discovery.
     Get,
 }
 
-/// One request.
+/// A request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
     pub(crate) at: Nanoseconds,
@@ -39,16 +39,16 @@ pub(crate) struct Asked {
     pub(crate) verb: Verb,
 }
 
-/// Answers that came back so far.
+/// Received answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Received {
-    /// Bytes of bodies; what HTTP and TCP add is not in it.
+    /// Bytes of bodies, without the overhead of HTTP and TCP.
     pub(crate) bytes: u64,
-    /// Lines: events and bookmarks of watches.
+    /// Number of lines: events and bookmarks of watches.
     pub(crate) lines: u64,
 }
 
-/// The counts of one client.
+/// Counters of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     asked: Mutex<Vec<Asked>>,
@@ -56,10 +56,10 @@ pub(crate) struct Meter {
 }
 
 impl Resource {
-    /// The resources with objects.
+    /// Resources with objects.
     pub(crate) const ALL: [Self; 3] = [Self::Services, Self::EndpointSlices, Self::Nodes];
 
-    /// The plural name.
+    /// Returns the plural name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Services => "services",
@@ -71,7 +71,7 @@ impl Resource {
 }
 
 impl Meter {
-    /// A client that counts and leaves all else to `client`.
+    /// Returns a client that counts and delegates to `client`.
     pub(crate) fn client(self: &Arc<Self>, client: Client) -> Client {
         let meter = Arc::clone(self);
         let send = move |request: Request<Body>| {
@@ -91,13 +91,13 @@ impl Meter {
         Client::new(tower::service_fn(send), "default")
     }
 
-    /// All requests so far, oldest first.
+    /// Returns all requests so far, oldest first.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.clone()
     }
 
-    /// Returns the answers about `resource` that came so far.
+    /// Returns the answers for `resource` so far.
     pub(crate) fn received(&self, resource: Resource) -> Received {
         let (bytes, lines) = &self.received[resource as usize];
         Received {

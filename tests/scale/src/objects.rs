@@ -1,26 +1,26 @@
-//! Objects as a cluster's controllers write them, with all that nodes are sent and do not read: its bytes
-//! are what is measured.
+//! Objects as the controllers of a cluster write them, including fields that daemons do not read,
+//! since their bytes are measured.
 
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-/// Changed endpoints have addresses from here on: the number of the change is the rest.
+/// First address of changed endpoints. The offset is the number of the change.
 const CHANGED: u32 = 0x0A80_0000;
-/// Endpoints that were there from the start.
+/// First address of initial endpoints.
 const ENDPOINTS: u32 = 0x0A00_0000;
-/// Cluster IPs.
+/// First cluster IP.
 const CLUSTER_IPS: u32 = 0xAC14_0000;
 
 const CREATED: &str = "2026-11-24T00:00:00Z";
 
-/// Returns the change that wrote this endpoint, if one did.
+/// Returns the number of the change that wrote this endpoint, if there is one.
 pub(crate) fn change_of(address: Ipv4Addr) -> Option<usize> {
     let number = u32::from(address).checked_sub(CHANGED)?;
     (number < 1 << 23).then_some(number as usize)
 }
 
-/// Service number `at`.
+/// Returns Service number `at`.
 pub(crate) fn service(at: usize) -> Value {
     let address = address(CLUSTER_IPS, at);
     let fields = json!({
@@ -47,7 +47,8 @@ pub(crate) fn service(at: usize) -> Value {
     })
 }
 
-/// The EndpointSlice of Service number `at`. With a change's number its first endpoint is a new one.
+/// Returns the EndpointSlice of Service number `at`. With `change` its first endpoint is that of
+/// the change.
 pub(crate) fn slice(at: usize, endpoints: usize, change: Option<usize>) -> Value {
     let all: Vec<Value> = (0..endpoints)
         .map(|each| {
@@ -93,7 +94,7 @@ pub(crate) fn slice(at: usize, endpoints: usize, change: Option<usize>) -> Value
     })
 }
 
-/// Node number `at`, with the 50 images that a kubelet reports by default.
+/// Returns Node number `at`, with the 50 images that a kubelet reports by default.
 pub(crate) fn node(at: usize, heartbeat: u64) -> Value {
     let images: Vec<Value> = (0..50)
         .map(|image| {
@@ -145,7 +146,7 @@ pub(crate) fn node(at: usize, heartbeat: u64) -> Value {
     })
 }
 
-/// The name of Node number `at`.
+/// Returns the name of Node number `at`.
 pub(crate) fn node_name(at: usize) -> String {
     format!("node-pool-a-{at:05}")
 }

@@ -1,24 +1,24 @@
-//! Usage of the machine by processes.
+//! Resource usage of processes.
 
 use std::time::Duration;
 
 use procfs::ProcResult;
 use procfs::process::Process;
 
-/// Resources that a process has used so far, and holds now.
+/// Resource usage of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// Processor time, of user and kernel.
+    /// Processor time in user and kernel mode.
     pub(crate) cpu: Duration,
-    /// Resident memory, in bytes.
+    /// Resident memory in bytes.
     pub(crate) resident: u64,
 }
 
-/// Asks the kernel about the process `id`.
+/// Returns the usage of the process `id`.
 ///
 /// # Errors
 ///
-/// There is no such process.
+/// The process does not exist.
 pub(crate) fn usage(id: i32) -> ProcResult<Usage> {
     let stat = Process::new(id)?.stat()?;
     let ticks = (stat.utime + stat.stime) as f64;
@@ -28,7 +28,7 @@ pub(crate) fn usage(id: i32) -> ProcResult<Usage> {
     })
 }
 
-/// Asks the kernel about this process.
+/// Returns the usage of this process.
 ///
 /// # Errors
 ///

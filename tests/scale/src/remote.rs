@@ -1,11 +1,11 @@
-//! The API server's process, from outside.
+//! Control of the process of the API server.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command as Program, Stdio};
 
 use crate::message::{Answer, Command, Nanoseconds};
 
-/// A process that is this program with `--serve`. It ends when this is dropped.
+/// A process of this program with `--serve`. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Remote {
     process: Child,
@@ -14,7 +14,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Starts it.
+    /// Starts the process.
     ///
     /// # Errors
     ///
@@ -34,12 +34,12 @@ impl Remote {
         })
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> i32 {
         i32::try_from(self.process.id()).unwrap_or_default()
     }
 
-    /// Fills the cluster; the answer is the server's URL.
+    /// Creates the objects. Returns the URL of the server.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Remote {
         }
     }
 
-    /// Makes changes; the answer is when it began, and when each was written.
+    /// Makes changes. Returns their start and the time of each write.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        // The end of its input is the end of it.
+        // The process ends when its standard input is closed.
         self.commands = None;
         let _ = self.process.wait();
     }

@@ -1,44 +1,44 @@
-//! The measurements.
+//! Measurements of a run.
 
 use serde::Serialize;
 
-/// All of one run.
+/// All measurements of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// The requested size.
+    /// Requested size.
     pub(crate) size: Size,
     pub(crate) initial: Initial,
     pub(crate) memory: Memory,
     pub(crate) steady: Steady,
-    /// All watches end; the server knows where they stopped.
+    /// Recovery after all watches ended, while the server kept its history.
     pub(crate) cut: Recovery,
-    /// The server restarts; it does not.
+    /// Recovery after a restart of the server, which lost its history.
     pub(crate) restart: Recovery,
-    /// True if in the end all kernels hold all that the cluster asks for.
+    /// True if all kernels have the desired tables at the end.
     pub(crate) converged: bool,
 }
 
-/// The requested size.
+/// Requested size.
 #[derive(Debug, Serialize)]
 pub(crate) struct Size {
     pub(crate) daemons: usize,
     pub(crate) nodes: usize,
-    /// True if daemons watch their own Node only.
+    /// True if daemons watch only their own Node.
     pub(crate) own_node: bool,
     pub(crate) services: usize,
     pub(crate) endpoints: usize,
     pub(crate) changes_per_second: u32,
     pub(crate) seconds: u32,
-    /// Time for which the server that restarts is down.
+    /// Downtime of the server in its restart.
     pub(crate) down_milliseconds: u64,
 }
 
-/// The first lists.
+/// Measurements of the first lists.
 #[derive(Debug, Serialize)]
 pub(crate) struct Initial {
-    /// Until the first daemon's first synchronisation ended.
+    /// Time until the first daemon completed its first sync.
     pub(crate) first_synced_seconds: f64,
-    /// Until the last one's did.
+    /// Time until the last daemon completed its first sync.
     pub(crate) last_synced_seconds: f64,
     pub(crate) per_daemon: Vec<Traffic>,
     pub(crate) cpu: Cpu,
@@ -56,11 +56,11 @@ pub(crate) struct Traffic {
 /// Processor time of both processes, in seconds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Cpu {
-    /// All daemons.
+    /// Time of all daemons.
     pub(crate) daemons: f64,
-    /// The API server and who writes to it.
+    /// Time of the API server and its writers.
     pub(crate) server: f64,
-    /// Over what time.
+    /// Length of the measured period.
     pub(crate) of: f64,
 }
 
@@ -72,26 +72,26 @@ pub(crate) struct Memory {
     pub(crate) per_daemon: f64,
 }
 
-/// Changes at a steady rate.
+/// Measurements of changes at a steady rate.
 #[derive(Debug, Serialize)]
 pub(crate) struct Steady {
-    /// Changes that were written.
+    /// Number of written changes.
     pub(crate) written: usize,
     /// Writes per second.
     pub(crate) written_per_second: f64,
-    /// From the last write until the last kernel had it.
+    /// Time from the last write until the last kernel has it.
     pub(crate) caught_up_seconds: f64,
-    /// For one second: what came while changes were written and until all had caught up.
+    /// Traffic of one second, from the first write until all daemons have caught up.
     pub(crate) per_second_and_daemon: Vec<Traffic>,
-    /// From a write to the kernel's change.
+    /// Time from a write to the change in the kernel.
     pub(crate) lag: Lag,
-    /// Changes that no kernel saw, because a later one of the same slice was applied with them; mean
-    /// of the daemons.
+    /// Number of changes that did not reach the kernel, because a later one of the same slice was
+    /// applied with them; mean of the daemons.
     pub(crate) superseded: f64,
     pub(crate) cpu: Cpu,
 }
 
-/// Milliseconds.
+/// Lag in milliseconds.
 #[derive(Debug, Serialize)]
 pub(crate) struct Lag {
     pub(crate) samples: usize,
@@ -100,40 +100,41 @@ pub(crate) struct Lag {
     pub(crate) max: f64,
 }
 
-/// After connections were cut. Times are from when they were cut or, after a restart, accepted again.
+/// Measurements after connections were cut. Times begin at the cut, or when connections are
+/// accepted after a restart.
 #[derive(Debug, Serialize)]
 pub(crate) struct Recovery {
-    /// Changes that were made meanwhile.
+    /// Number of changes in the meantime.
     pub(crate) changes: usize,
-    /// Until each kernel had them.
+    /// Time until all kernels have these changes.
     pub(crate) converged_seconds: f64,
     pub(crate) lists: usize,
     pub(crate) watches: usize,
-    /// Requests that a server that was down did not take.
+    /// Number of requests while the server was down.
     pub(crate) while_down: usize,
-    /// Bytes that one daemon was sent.
+    /// Bytes that one daemon received.
     pub(crate) bytes_per_daemon: f64,
-    /// When lists were asked for.
+    /// Times of list requests.
     pub(crate) list_times: Spread,
-    /// When watches were asked for.
+    /// Times of watch requests.
     pub(crate) watch_times: Spread,
     pub(crate) cpu: Cpu,
 }
 
-/// When requests were made.
+/// Times of requests.
 #[derive(Debug, Serialize)]
 pub(crate) struct Spread {
     pub(crate) first_seconds: f64,
     pub(crate) last_seconds: f64,
-    /// Number in each quarter of a second.
+    /// Number of requests in each quarter of a second.
     pub(crate) quarters: Vec<usize>,
 }
 
-/// Quarters of a second that a table shows at most.
+/// Maximum number of quarters of a second in a table.
 const SHOWN: usize = 40;
 
 impl Lag {
-    /// Of nanoseconds in any order.
+    /// Computes the lag from nanoseconds in any order.
     pub(crate) fn of(mut lags: Vec<u64>) -> Self {
         lags.sort_unstable();
         let at = |part: usize| {
@@ -150,7 +151,7 @@ impl Lag {
 }
 
 impl Spread {
-    /// Of moments in seconds.
+    /// Computes the spread of times in seconds.
     pub(crate) fn of(times: &[f64]) -> Self {
         let mut quarters = Vec::new();
         for time in times {

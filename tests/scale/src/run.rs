@@ -1,4 +1,4 @@
-//! One run: fill, start, change, cut, restart.
+//! One run: create objects, start daemons, change slices, cut watches, restart the server.
 
 use std::ops::Range;
 use std::thread::sleep;
@@ -15,27 +15,27 @@ use crate::process::{own_usage, usage};
 use crate::remote::Remote;
 use crate::report::{Cpu, Initial, Lag, Memory, Recovery, Report, Size, Spread, Steady, Traffic};
 
-/// Kubelets report a status without news so often, in seconds (`nodeStatusReportFrequency`).
+/// Interval in seconds at which kubelets report an unchanged status (`nodeStatusReportFrequency`).
 const HEARTBEAT: f64 = 300.0;
-/// Maximum number of slices that change around a cut or a restart.
+/// Maximum number of slices that change during a cut or a restart.
 const MEANWHILE: usize = 100;
-/// Time for the answers to the last requests.
+/// Time to wait for the answers to the last requests.
 const ANSWERS: Duration = Duration::from_secs(1);
-/// Time to wait for a state before the run is given up.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Time limit for a state.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// The API server's process and all daemons.
+/// The process of the API server and all daemons.
 struct Scene {
     remote: Remote,
     daemons: Vec<Daemon>,
-    /// Number of changes.
+    /// Number of changes so far.
     changes: usize,
     services: usize,
 }
 
-/// The moment from which something is measured.
+/// Start of a measured period.
 struct Mark {
     at: Nanoseconds,
     daemons: Duration,
@@ -43,7 +43,7 @@ struct Mark {
     received: [Received; 3],
 }
 
-/// Runs everything.
+/// Runs all phases.
 ///
 /// # Errors
 ///
@@ -88,7 +88,7 @@ pub(crate) fn run(size: Size) -> Fallible<Report> {
     };
     let restart = scene.recover(restart, Verb::List)?;
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    // Real servers that left are deleted a second after they got weight 0.
+    // Removed real servers are deleted a second after they got weight 0.
     let converged = wait(|| scene.is_as_asked(size.endpoints)).is_ok();
     Ok(Report {
         initial,
@@ -152,14 +152,14 @@ impl Scene {
         })
     }
 
-    /// Does what `command` says, until all changes are in all kernels and each daemon has asked for each
-    /// resource by `verb`.
+    /// Runs `command`, and waits until all changes are in all kernels and each daemon has requested
+    /// each resource by `verb`.
     fn recover(&mut self, command: Command, verb: Verb) -> Fallible<Recovery> {
         let mark = self.mark()?;
         let (at, written) = self.remote.change(command)?;
         self.wait_for(written.len())?;
         let converged = now();
-        // What did not change may be asked for after the last change is in.
+        // Unchanged resources may be requested after the last change has arrived.
         let expected = Resource::ALL.len() * self.daemons.len();
         wait(|| {
             let asked = self.asked(at, verb);
@@ -188,7 +188,8 @@ impl Scene {
         })
     }
 
-    /// Waits until each kernel has had the last change of each slice, among the next `many`; their numbers.
+    /// Waits until the last of the next `many` changes of each slice is in all kernels. Returns
+    /// their numbers.
     fn wait_for(&mut self, many: usize) -> Fallible<Range<usize>> {
         let numbers = self.changes..self.changes + many;
         self.changes = numbers.end;
@@ -197,7 +198,7 @@ impl Scene {
         Ok(numbers)
     }
 
-    /// Returns true if each kernel holds each Service with all its endpoints, the same in all.
+    /// Returns true if all kernels have the same tables, with every Service and all its endpoints.
     fn is_as_asked(&self, endpoints: usize) -> bool {
         let mut all = self
             .daemons
@@ -240,7 +241,7 @@ impl Scene {
         sum
     }
 
-    /// Returns the traffic of one daemon since then, divided by `by`.
+    /// Returns the traffic of one daemon since `since`, divided by `by`.
     fn traffic(&self, since: &Mark, by: f64) -> Vec<Traffic> {
         let share = |count: u64| count as f64 / by / self.daemons.len() as f64;
         (Resource::ALL.into_iter().zip(since.received))
@@ -269,8 +270,10 @@ impl Scene {
 fn wait(mut done: impl FnMut() -> bool) -> Fallible<()> {
     let start = Instant::now();
     while !done() {
-        if start.elapsed() > PATIENCE {
-            return Err("the daemons did not get there".into());
+        if start.elapsed() > TIMEOUT {
+            return Err(
+                format!("the daemons did not reach the expected state in {TIMEOUT:?}").into(),
+            );
         }
         sleep(Duration::from_millis(5));
     }

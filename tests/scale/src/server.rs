@@ -1,4 +1,4 @@
-//! The process with the API server, and whoever writes to it: it obeys what comes on standard input.
+//! The process of the API server and its writers, which executes commands from standard input.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::message::{Answer, Command, Nanoseconds, now};
 use crate::objects;
 
-/// The cluster and what was done to it.
+/// The cluster and the number of its changes.
 struct Cluster {
     server: Server,
     services: usize,
     endpoints: usize,
     nodes: usize,
-    /// Number of changes.
+    /// Number of changes so far.
     changes: usize,
     heartbeats: u64,
 }
@@ -26,7 +26,7 @@ struct Cluster {
 ///
 /// # Errors
 ///
-/// The server does not start or come back, or standard output is gone.
+/// The server does not start or restart, or standard output is closed.
 pub(crate) fn serve() -> io::Result<()> {
     let runtime = Runtime::new()?;
     let mut cluster = Cluster {
@@ -40,7 +40,7 @@ pub(crate) fn serve() -> io::Result<()> {
     let mut out = io::stdout().lock();
     for line in io::stdin().lines() {
         let command = serde_json::from_str(&line?)?;
-        let answer = runtime.block_on(cluster.obey(command))?;
+        let answer = runtime.block_on(cluster.execute(command))?;
         serde_json::to_writer(&mut out, &answer)?;
         out.write_all(b"\n")?;
         out.flush()?;
@@ -49,7 +49,7 @@ pub(crate) fn serve() -> io::Result<()> {
 }
 
 impl Cluster {
-    async fn obey(&mut self, command: Command) -> io::Result<Answer> {
+    async fn execute(&mut self, command: Command) -> io::Result<Answer> {
         match command {
             Command::Load {
                 services,
@@ -106,7 +106,7 @@ impl Cluster {
         for each in 0..many {
             let due = end * each / many;
             sleep_until(start + due).await;
-            // One that cannot keep up writes for as long as it was asked and no longer.
+            // A slow writer stops at the end of the requested period.
             if start.elapsed() >= end {
                 break;
             }
@@ -123,7 +123,7 @@ impl Cluster {
         (0..many).map(|_| self.change_one()).collect()
     }
 
-    /// Replaces one endpoint of the slice whose turn it is. The answer is the moment before.
+    /// Replaces one endpoint of the next slice. Returns the time before the write.
     fn change_one(&mut self) -> io::Result<Nanoseconds> {
         let slice = objects::slice(
             self.changes % self.services,

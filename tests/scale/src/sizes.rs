@@ -1,14 +1,14 @@
-//! Sizes of typical objects, as JSON that is measured and as protobuf that is computed.
+//! Sizes of typical objects, measured as JSON and estimated as protobuf.
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use crate::objects;
 
-/// Bytes around an object in a watch's line.
+/// Bytes around an object in a line of a watch.
 const FRAME: usize = r#"{"type":"MODIFIED","object":}"#.len() + 1;
 
-/// Sizes of watch events, in bytes.
+/// Returns a table of the sizes of watch events, in bytes.
 pub(crate) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
@@ -28,8 +28,9 @@ pub(crate) fn table() -> Table {
     table
 }
 
-/// Returns the approximate length of a value in Kubernetes' protobuf: a tag for each field, a length where it has one. Fields'
-/// names are not sent, keys of maps are, and managed fields are JSON there too.
+/// Returns the approximate length of a value in Kubernetes' protobuf. Each field has a tag and
+/// perhaps a length. Names of fields are not encoded, keys of maps are, and managed fields are JSON
+/// too.
 fn protobuf(value: &Value) -> usize {
     let with_length = |bytes: usize| 1 + if bytes < 128 { 1 } else { 2 } + bytes;
     match value {
@@ -54,7 +55,7 @@ fn protobuf(value: &Value) -> usize {
     }
 }
 
-/// A map: each entry is a message of a key and a value.
+/// Returns the length of a map, each entry of which is a message with a key and a value.
 fn entries(map: &Value) -> usize {
     let Some(map) = map.as_object() else {
         return 0;

@@ -1,10 +1,10 @@
-//! The report for people.
+//! Text output of a report.
 
 use comfy_table::{Table, presets};
 
 use crate::report::{Recovery, Report, Traffic};
 
-/// The report as a table that Markdown understands.
+/// Returns the report as a Markdown table.
 pub(crate) fn table(report: &Report) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
@@ -95,7 +95,7 @@ pub(crate) fn table(report: &Report) -> Table {
         }
     }
     row(
-        "all kernels as the cluster asks",
+        "all kernels have the desired tables",
         if report.converged { "yes" } else { "NO" }.to_owned(),
     );
     table

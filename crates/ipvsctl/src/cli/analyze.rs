@@ -8,27 +8,27 @@ use super::{NodeArgs, PlanFormat, Source};
 /// Arguments of `analyze`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-A line for each finding, the most severe first: code, level, object, field, what is wrong; what is done \
-instead. The last line counts them. `--explain CODE` says more about one code.
+Prints one line for each finding, the most severe first: code, level, object, field, problem; consequence. \
+The last line counts the findings. `--explain CODE` explains one code.
 
 Examples:
   kubectl get svc,endpointslices,nodes -A -o yaml | ipvsctl analyze -f - --node node1
   ipvsctl analyze --kubeconfig ~/.kube/config --level warning
   ipvsctl analyze --explain KIV0108
 
-Exit status: 0 no finding of level error, 1 there is one, 2 an error or a file that could not be read \
-in whole.")]
+Exit status: 0 no finding of level error, 1 at least one, 2 an error or a file that could not be read \
+completely.")]
 pub struct Analyze {
-    /// Where the objects come from.
+    /// Source of the objects.
     #[command(flatten)]
     pub source: Source,
-    /// For which node.
+    /// The node.
     #[command(flatten)]
     pub node: NodeArgs,
-    /// The least level to show; all are counted.
+    /// Lowest level to show; all levels are counted.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub level: LeastLevel,
-    /// Say what a code means and what to do about it, and nothing else.
+    /// Only explain this code and what to do about it.
     #[arg(long, value_name = "CODE", value_parser = code)]
     pub explain: Option<Code>,
     /// Output format.
@@ -36,19 +36,19 @@ pub struct Analyze {
     pub output: PlanFormat,
 }
 
-/// The least level of findings.
+/// Lowest level of findings to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LeastLevel {
-    /// Everything.
+    /// All findings.
     Info,
-    /// Something does not do what its author meant.
+    /// Problems that make an object behave in another way than its author meant, and worse.
     Warning,
-    /// Something that was asked for is not there.
+    /// Parts of the input that are not served.
     Error,
 }
 
 impl LeastLevel {
-    /// The level itself.
+    /// Returns the level.
     #[must_use]
     pub fn level(self) -> Level {
         match self {
@@ -63,7 +63,7 @@ fn code(text: &str) -> Result<Code, String> {
     let known = |code: &&Code| code.as_str().eq_ignore_ascii_case(text);
     let unknown = || {
         format!(
-            "there is no such code; they are KIV0101 to {}",
+            "unknown code; codes are from KIV0101 to {}, as ipvsctl analyze prints them",
             Code::ALL[Code::ALL.len() - 1]
         )
     };

@@ -1,4 +1,4 @@
-//! Flags of kube-proxy in its own spellings.
+//! Flags in the spellings that kube-proxy accepts.
 
 use std::ffi::OsString;
 
@@ -6,7 +6,8 @@ use clap::{ArgAction, Args as _, Command};
 
 use super::ConfigShow;
 
-/// Switches of kube-ipvsd and kube-proxy that say nothing about the configuration: a command line of theirs may hold them as `=false`.
+/// Switches of kube-ipvsd and kube-proxy that are no part of the configuration. A command line may
+/// contain them as `=false`.
 const DAEMON: [&str; 6] = [
     "cleanup",
     "init-only",
@@ -16,7 +17,8 @@ const DAEMON: [&str; 6] = [
     "remove-leftovers",
 ];
 
-/// Writes the flags behind `config show` as they are declared; they may be taken from a command line of kube-proxy.
+/// Rewrites the flags after `config show` to their declared spellings, since they may come from a
+/// command line of kube-proxy.
 pub(crate) fn as_declared(mut args: Vec<OsString>) -> Vec<OsString> {
     let show = (args.windows(2)).position(|words| words[0] == "config" && words[1] == "show");
     let Some(show) = show else {

@@ -12,7 +12,7 @@ use crate::input::{Input, cluster};
 use crate::output::{findings, print, print_json};
 use crate::schema;
 
-/// Prints what is odd about the objects of a cluster.
+/// Prints the findings about the objects of a cluster.
 ///
 /// # Errors
 ///
@@ -48,7 +48,7 @@ pub fn run(args: &Analyze) -> Result<Status, Error> {
     })
 }
 
-/// A line for each finding, and one that counts.
+/// Returns a line for each finding and one with their numbers.
 fn text(found: &[&Finding], input: &Input) -> String {
     let mut text = String::new();
     for finding in found {

@@ -19,7 +19,8 @@ pub use self::carry_out::{Applied, carry_out};
 ///
 /// # Errors
 ///
-/// The node, the files or the kernel cannot be read, or nobody said yes: nothing was changed then.
+/// The node, the files or the kernel cannot be read, or the changes were not confirmed. Nothing was
+/// changed then.
 pub fn run(args: &Apply) -> Result<Status, Error> {
     if !args.yes && !can_ask() {
         return Err(Error::NobodyToAsk);
@@ -54,7 +55,7 @@ fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks on the terminal.
+/// Asks for confirmation on the terminal.
 fn confirm() -> Result<(), Error> {
     let mut err = anstream::stderr().lock();
     write!(err, "Apply these changes? [y/N] ")

@@ -22,7 +22,8 @@ use crate::style;
 ///
 /// # Errors
 ///
-/// The file cannot be read, what is to be shown has mistakes, or the output cannot be written.
+/// The file cannot be read, the configuration to show has mistakes, or the output cannot be
+/// written.
 pub fn run(args: &Config) -> Result<Status, Error> {
     match &args.command {
         ConfigCommand::Check(args) => check(args),
@@ -41,7 +42,7 @@ fn check(args: &ConfigCheck) -> Result<Status, Error> {
         ..NodeOverrides::default()
     };
     let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
-    // A file is good or bad whatever the name of this host.
+    // The result must not depend on the name of this host.
     let resolve = |document: Document| document.resolve(&overrides, "host");
     let name = file.display().to_string();
     match config::parse(&name, &text).and_then(resolve) {
@@ -98,7 +99,7 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
     Ok(Status::Done)
 }
 
-/// The configuration that holds.
+/// The effective configuration.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Effective {
@@ -107,7 +108,7 @@ struct Effective {
     values: Vec<Shown>,
 }
 
-/// One field.
+/// One field of the effective configuration.
 #[derive(Serialize)]
 struct Shown {
     path: &'static str,

@@ -14,11 +14,11 @@ use crate::output::{plan, print, print_json};
 use crate::schema;
 use crate::style;
 
-/// Prints the difference between what a cluster asks for and what is there.
+/// Prints the difference between the desired and the live tables.
 ///
 /// # Errors
 ///
-/// The node, the cluster or the live table cannot be read, or the output cannot be written.
+/// The node, the cluster or the live tables cannot be read, or the output cannot be written.
 pub fn run(args: &Diff) -> Result<Status, Error> {
     let stdin = Path::new("-");
     if args.live.as_deref() == Some(stdin) && args.source.paths.iter().any(|path| path == stdin) {
@@ -56,8 +56,9 @@ pub fn run(args: &Diff) -> Result<Status, Error> {
     })
 }
 
-/// The plan that makes `live` what `input` asks for, and what to know about it on standard error.
-/// `ours` are virtual servers known to be ours wherever their address is.
+/// Returns the plan that turns `live` into the desired tables of `input`. Prints findings and
+/// withheld deletions on standard error. `ours` are virtual servers that are ours whatever their
+/// address.
 pub(super) fn compare(
     input: &Input,
     live: &Snapshot,
@@ -72,14 +73,11 @@ pub(super) fn compare(
     plan.findings.values().for_each(style::finding);
     if plan.withheld > 0 {
         let why = if input.whole {
-            "another program changed the IPVS table while it was read"
+            "another program changed the IPVS table while it was read: run the command again"
         } else {
-            "not all of the input could be read"
+            "a part of the input could not be read: see the errors above"
         };
-        style::warning(&format!(
-            "{why}: nothing is deleted, {} deletions wait",
-            plan.withheld
-        ));
+        style::warning(&format!("{} deletions are withheld: {why}", plan.withheld));
     }
     plan
 }

@@ -8,11 +8,11 @@ use crate::input::node::{self, Fallback};
 use crate::output::{self, print, print_json};
 use crate::schema::Checkup;
 
-/// Says what is wrong with this node.
+/// Checks this node and prints the results.
 ///
 /// # Errors
 ///
-/// The node could not be looked at, or the output cannot be written.
+/// The node cannot be checked, or the output cannot be written.
 pub fn run(args: &Doctor) -> Result<Status, Error> {
     let node = node::read(&args.node, Fallback::Host)?;
     let name = node.config.node.node_name.clone();

@@ -14,11 +14,11 @@ use crate::output::servers::{self, Width};
 use crate::output::{print, print_json, print_yaml};
 use crate::schema::{NodeTables, Timeouts};
 
-/// Prints what the kernel, or a file of saved tables, holds.
+/// Prints tables of the kernel or of a file.
 ///
 /// # Errors
 ///
-/// It cannot be read, or the output cannot be written.
+/// The tables cannot be read, or the output cannot be written.
 pub fn run(args: &Get) -> Result<Status, Error> {
     match args.what {
         What::Drains => return drains::run(args),
@@ -41,7 +41,7 @@ pub fn run(args: &Get) -> Result<Status, Error> {
     Ok(Status::Done)
 }
 
-/// Prints this machine as a node-state file; the columns of a table are none here.
+/// Prints this machine as a node-state file: as JSON if asked for, else as YAML.
 fn node_state(args: &Get) -> Result<Status, Error> {
     if args.live.is_some() {
         return Err(Error::NotSaved("interfaces"));
@@ -61,7 +61,7 @@ fn read(args: &Get) -> Result<Snapshot, Error> {
     let Some(path) = &args.live else {
         let mut kernel = live::read_only_kernel()?;
         return match args.what {
-            // Reading all the real servers for three numbers would be a waste.
+            // Three numbers do not need a dump of all real servers.
             What::Timeouts => {
                 let scope = Scope {
                     settings: true,

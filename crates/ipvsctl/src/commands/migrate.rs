@@ -18,7 +18,8 @@ use crate::migration::{Migration, cut};
 use crate::output::{self, print, print_json};
 use crate::schema;
 
-/// Says what a take-over amounts to. Errors are told here: their exit status is one of its own.
+/// Prints the effects of a take-over. Reports errors itself, since they have another exit status
+/// than those of other commands.
 pub fn run(args: &Migrate) -> Status {
     let MigrateCommand::Check(args) = &args.command;
     check(args).unwrap_or_else(|error| {
@@ -27,10 +28,10 @@ pub fn run(args: &Migrate) -> Status {
     })
 }
 
-/// The kernel as it is.
+/// Live state of a node.
 struct Found {
     live: Snapshot,
-    /// Virtual servers known to be ours wherever their address is.
+    /// Virtual servers that are ours whatever their address.
     ours: BTreeSet<VirtualServerKey>,
     has_ipvs: bool,
 }
@@ -96,11 +97,11 @@ fn check(args: &MigrateCheck) -> Result<Status, Error> {
     })
 }
 
-/// The kernel of this node.
+/// Reads the kernel of this node.
 fn observe(node: &mut Node) -> Result<Found, Error> {
     let (live, has_ipvs) = match live::read_only_kernel() {
         Ok(mut kernel) => (live::of_kernel(&mut kernel, node)?, true),
-        // As on a node of kube-proxy's other modes.
+        // A node of another mode of kube-proxy may not have loaded IPVS.
         Err(Error::Open(OpenError::NoModule { .. })) => (Snapshot::default(), false),
         Err(error) => return Err(error),
     };
@@ -111,7 +112,7 @@ fn observe(node: &mut Node) -> Result<Found, Error> {
     })
 }
 
-/// Where to ask for a proxy; nowhere for saved tables, which may be another node's.
+/// Returns the metrics address to ask; `None` for saved tables, which may be from another node.
 fn metrics(args: &MigrateCheck, configured: Option<SocketAddr>) -> Option<SocketAddr> {
     if args.metrics_address.is_some() {
         return args.metrics_address;

@@ -11,7 +11,7 @@ use crate::input::{Input, cluster};
 use crate::output::{print, print_json};
 use crate::schema;
 
-/// Prints the tables that files ask for.
+/// Prints the desired tables for the objects in files.
 ///
 /// # Errors
 ///
@@ -40,7 +40,7 @@ pub fn run(args: &Render) -> Result<Status, Error> {
     })
 }
 
-/// The sections that were asked for, all where none was.
+/// Returns the text of the `wanted` sections; of all sections if `wanted` is empty.
 fn sections(desired: &Desired, wanted: &[Section]) -> String {
     let whole = text::print(&desired.tables) + &health_checks(desired);
     if wanted.is_empty() {
@@ -59,8 +59,8 @@ fn sections(desired: &Desired, wanted: &[Section]) -> String {
     lines
 }
 
-/// `31188 default/web 2`: port, Service, ready endpoints on this node. Comments to whoever reads the tables
-/// back, since these are in no kernel.
+/// Returns lines such as `#31188 default/web 2`: port, Service, ready endpoints on this node. They
+/// are comments for `--live`, since no kernel table contains them.
 fn health_checks(desired: &Desired) -> String {
     let mut text = String::new();
     for (index, (service, check)) in desired.health_checks.iter().enumerate() {

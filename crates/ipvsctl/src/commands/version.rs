@@ -9,26 +9,26 @@ use crate::error::{Error, Status};
 use crate::output::{print, print_json};
 use crate::schema::API_VERSION;
 
-/// The table as the kernel prints it for people. Its first line needs no privileges and no netlink.
+/// File with the IPVS table as text. Reading its first line needs no privileges and no netlink.
 ///
 /// Source: `ip_vs_info_seq_show`, `net/netfilter/ipvs/ip_vs_ctl.c`, Linux 6.1.
 const TABLE: &str = "/proc/net/ip_vs";
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
 
-/// Versions.
+/// Versions of the program and the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Versions {
-    /// The version of the format.
+    /// Version of the format.
     pub api_version: &'static str,
     /// `Versions`.
     pub kind: &'static str,
-    /// Of this program.
+    /// Version of this program.
     pub client: &'static str,
-    /// Of the running kernel.
+    /// Version of the running kernel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<String>,
-    /// Of the kernel's IPVS; absent where the kernel has none or its module is not loaded.
+    /// Version of IPVS; absent if the kernel has no IPVS or the module is not loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipvs: Option<String>,
 }
@@ -57,7 +57,7 @@ pub fn run(args: &Version) -> Result<Status, Error> {
     Ok(Status::Done)
 }
 
-/// The version of the kernel's IPVS; none where the kernel has none, or its module is not loaded.
+/// Returns the version of IPVS; `None` if the kernel has no IPVS or the module is not loaded.
 pub(crate) fn of_ipvs() -> Option<String> {
     let table = fs::read_to_string(TABLE).ok()?;
     ipvs_version(&table).map(ToOwned::to_owned)
@@ -66,15 +66,15 @@ pub(crate) fn of_ipvs() -> Option<String> {
 fn text(versions: &Versions, client_only: bool) -> String {
     let mut text = format!("ipvsctl  {}\n", versions.client);
     if !client_only {
-        let kernel = versions.kernel.as_deref().unwrap_or("not known");
+        let kernel = versions.kernel.as_deref().unwrap_or("unknown");
         let ipvs = (versions.ipvs.as_deref())
-            .unwrap_or("not known: the kernel has none, or its module ip_vs is not loaded");
+            .unwrap_or("unknown: the kernel has no IPVS, or the module ip_vs is not loaded");
         text.push_str(&format!("Linux    {kernel}\nIPVS     {ipvs}\n"));
     }
     text
 }
 
-/// Out of `IP Virtual Server version 1.2.1 (size=4096)`.
+/// Parses `IP Virtual Server version 1.2.1 (size=4096)`.
 fn ipvs_version(table: &str) -> Option<&str> {
     let rest = table.strip_prefix("IP Virtual Server version ")?;
     rest.split_whitespace().next()
@@ -85,7 +85,7 @@ mod tests {
     use super::ipvs_version;
 
     #[test]
-    fn the_version_stands_in_the_first_line() {
+    fn version_is_parsed_from_first_line() {
         let table = "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port\n";
         assert_eq!(ipvs_version(table), Some("1.2.1"));
         assert_eq!(ipvs_version("nonsense"), None);

@@ -1,4 +1,4 @@
-//! kube-ipvsd, and who else keeps the node.
+//! Checks of kube-ipvsd, and of other proxies on the node.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +11,7 @@ use super::facts::{DaemonFacts, HealthFacts, NodeFacts};
 use super::{Diagnosis, Severity, count, some};
 use crate::schema::{DaemonFinding, DaemonSource, FailingEntry, FailingReading};
 
-/// Findings that checks of our own tell.
+/// Findings that other checks report.
 const OWN: [&str; 8] = [
     "KIV0403",
     "KIV0404",
@@ -26,17 +26,17 @@ const OWN: [&str; 8] = [
 /// The finding that another program writes the node's tables.
 const SECOND_PROXY: &str = "KIV0410";
 
-/// Checks the proxies that answer: kube-ipvsd, once, and no other.
+/// Checks that exactly one kube-ipvsd answers, and no other proxy.
 pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "proxies";
-    let why = "two that write the same tables undo each other's work";
+    let why = "two proxies that write the same tables undo each other's changes";
     let of_kube_proxy = |running: &Running| matches!(running, Running::KubeProxy(_));
     let others = (facts.proxies.iter()).filter(|(_, running)| of_kube_proxy(running));
     let mut found: Vec<Diagnosis> = others
         .map(|(address, running)| {
             let found = format!("{running} answers at {address}");
             let action =
-                "stop it, and do not clean up: its tables go on serving until kube-ipvsd starts";
+                "stop it without a cleanup: its tables keep serving until kube-ipvsd starts";
             Diagnosis::problem(check, found, why, action)
         })
         .collect();
@@ -44,21 +44,22 @@ pub(super) fn proxies(facts: &NodeFacts) -> Vec<Diagnosis> {
     let noticed = status.flat_map(|status| &status.findings);
     let noticed: Vec<Diagnosis> = (noticed.filter(|finding| finding.code == SECOND_PROXY))
         .map(|finding| {
-            let action = "keep kube-proxy away from this node, and do not run its --cleanup; where none runs, stop the program that \
-                          changes what kube-ipvsd's log lines `repairing drift` name";
+            let action = "keep kube-proxy off this node, and do not run its --cleanup; if no kube-proxy runs, stop the \
+                          program that changes the entries in kube-ipvsd's log lines `repairing drift`";
             Diagnosis::problem(check, finding.text.clone(), why, action)
         })
         .collect();
     let ours = (facts.proxies.iter()).filter(|(_, running)| *running == Running::KubeIpvs);
     let ours: Vec<String> = ours.map(|(address, _)| address.to_string()).collect();
     match (&ours[..], facts.daemon.metrics) {
-        // The other one is told already.
+        // The other proxy is reported above.
         ([], Some(_)) if !found.is_empty() => {}
         ([], Some(address)) => found.push(Diagnosis::problem(
             check,
             format!("kube-ipvsd does not answer at {address}"),
-            "what changes in the cluster does not reach this node",
-            "start it; where it runs, give this its configuration (--config), which says where it listens",
+            "changes of the cluster do not reach this node",
+            "start kube-ipvsd; if it runs, give its configuration with --config, so that ipvsctl asks at its \
+             metrics address",
         )),
         ([], None) => {}
         ([address], _) => found.push(Diagnosis::ok(check, format!("kube-ipvsd answers at {address}"))),
@@ -80,7 +81,8 @@ pub(super) fn health(facts: &NodeFacts) -> Vec<Diagnosis> {
         ..
     } = &facts.daemon;
     let mut found = Vec::new();
-    // Where metrics are served nowhere, nothing else tells of it. Another proxy's health is not asked for.
+    // Without a metrics address health is the only sign of kube-ipvsd. Health of other proxies is
+    // ignored.
     if let Some(health) = health
         && (facts.is_kept() || metrics.is_none())
     {
@@ -100,21 +102,18 @@ fn healthz(health: &HealthFacts) -> Diagnosis {
         livez,
     } = health;
     match (healthz, livez) {
-        (Ok(()), _) => Diagnosis::ok(
-            check,
-            format!("/healthz at {address} says that all is well"),
-        ),
+        (Ok(()), _) => Diagnosis::ok(check, format!("/healthz at {address} reports healthy")),
         (Err(why), Ok(())) => Diagnosis::warning(
             check,
-            format!("at {address} {why}, while /livez says that kube-ipvsd is well"),
-            "load balancers that ask there send this node no new connections",
-            "none where the node is about to go; else see by kubectl get node whether it is there by the name that \
-             kube-ipvsd has, is being deleted, or has the taint ToBeDeletedByClusterAutoscaler",
+            format!("at {address} {why}, but /livez reports healthy"),
+            "load balancers that check /healthz send no new connections to this node",
+            "nothing if the node is being removed; else check by kubectl get node that a Node with the name that \
+             kube-ipvsd uses exists, is not being deleted, and has no taint ToBeDeletedByClusterAutoscaler",
         ),
         (Err(_), Err(why)) => Diagnosis::problem(
             check,
             format!("at {address} {why}"),
-            "changes of the cluster have not reached this node for too long, or no process listens there",
+            "kube-ipvsd has not applied changes of the cluster for too long, or no process listens there",
             "see /statusz and the log of kube-ipvsd",
         ),
     }
@@ -125,45 +124,45 @@ fn last_sync(status: Option<&crate::schema::DaemonStatus>) -> Diagnosis {
     let Some(status) = status else {
         return Diagnosis::warning(
             check,
-            "/statusz of kube-ipvsd is not understood",
-            "what it knows of itself is not looked at",
-            "use an ipvsctl of the same version",
+            "/statusz of kube-ipvsd cannot be read",
+            "the state that kube-ipvsd reports is not checked",
+            "use an ipvsctl of the same version as kube-ipvsd",
         );
     };
     match &status.last_sync {
         None => Diagnosis::warning(
             check,
-            format!("kube-ipvsd {} has not synchronised yet", status.version),
-            "until then the node is served as it was found",
-            "wait; where it lasts, see its log: the API server has not delivered all lists",
+            format!("kube-ipvsd {} has not completed a sync yet", status.version),
+            "until then the tables stay as kube-ipvsd found them",
+            "wait; if it lasts, see the log of kube-ipvsd: the API server has not delivered every list",
         ),
         Some(sync) if sync.failed > 0 => {
             let last = status.recent_failures.last();
             let last = last.map_or(String::new(), |failure| {
-                format!(", the last: {}", failure.problem)
+                format!("; the last failure: {}", failure.problem)
             });
             Diagnosis::problem(
                 check,
                 format!(
-                    "{} failed at {}{last}",
+                    "{} failed in the sync of {}{last}",
                     count(sync.failed, "change"),
                     sync.time
                 ),
-                "a part of what the cluster asks for is not there; kube-ipvsd tries it again",
-                "see /statusz and the log of kube-ipvsd for all of them",
+                "some entries are missing or wrong in the kernel; kube-ipvsd retries",
+                "see /statusz and the log of kube-ipvsd for all failures",
             )
         }
         Some(sync) => {
             let version = &status.version;
             Diagnosis::ok(
                 check,
-                format!("kube-ipvsd {version} synchronised at {}", sync.time),
+                format!("last sync of kube-ipvsd {version} at {}", sync.time),
             )
         }
     }
 }
 
-/// Entries that the kernel refuses, those of one reason together, and readings that fail.
+/// Reports failing readings, and failing entries grouped by their reason.
 pub(super) fn failing(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "failing";
     let Some(status) = facts.daemon.status.as_ref().filter(|_| facts.is_kept()) else {
@@ -184,7 +183,7 @@ pub(super) fn failing(facts: &NodeFacts) -> Vec<Diagnosis> {
         Diagnosis::problem(
             check,
             format!("{task}: {failures} since {since}"),
-            "what depends on the reading is not compared with the cluster",
+            "the tables of this reading are not compared with the cluster",
             "see the log of kube-ipvsd; it retries",
         )
     });
@@ -196,7 +195,7 @@ pub(super) fn failing(facts: &NodeFacts) -> Vec<Diagnosis> {
         Diagnosis::problem(
             check,
             format!("{}: {reason}, since {since}", some(&names)),
-            "a part of what the cluster asks for is missing; kube-ipvsd retries at most every syncPeriod",
+            "these entries are missing or wrong in the kernel; kube-ipvsd retries with a back-off of at most syncPeriod",
             advice,
         )
     }));
@@ -204,15 +203,15 @@ pub(super) fn failing(facts: &NodeFacts) -> Vec<Diagnosis> {
     if hidden > 0 {
         found.push(Diagnosis::problem(
             check,
-            format!("{hidden} more entries fail, which /statusz does not list"),
-            "a part of what the cluster asks for is missing",
-            "solve the ones above first",
+            format!("{hidden} more failing entries, which /statusz does not list"),
+            "these entries are missing or wrong in the kernel",
+            "fix the failures above first",
         ));
     }
     if found.is_empty() {
         found.push(Diagnosis::ok(
             check,
-            "kube-ipvsd reads and writes all that it needs",
+            "no reading and no write of kube-ipvsd fails",
         ));
     }
     found
@@ -225,7 +224,7 @@ fn named(FailingEntry { entry, service, .. }: &FailingEntry) -> String {
     }
 }
 
-/// The sources from which kube-ipvsd gets the cluster's objects.
+/// Checks the sources from which kube-ipvsd reads objects.
 pub(super) fn sources(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "sources";
     let Some(status) = facts.daemon.status.as_ref().filter(|_| facts.is_kept()) else {
@@ -240,18 +239,18 @@ pub(super) fn sources(facts: &NodeFacts) -> Vec<Diagnosis> {
             last_error,
         } = source;
         let consequence = if *listed {
-            "the node serves what it knew before; changes do not reach it"
+            "the node serves its last known state; changes of the cluster do not reach it"
         } else {
-            "nothing of the cluster reaches this node before each source has delivered a full list"
+            "kube-ipvsd waits until every source has delivered a full list"
         };
         match (&**state, last_error) {
             ("watching", _) => {}
             ("listing", _) if *listed => {}
             ("listing", _) => found.push(Diagnosis::warning(
                 check,
-                format!("{name}: no full list yet, since {since}"),
+                format!("{name}: no full list yet, listing since {since}"),
                 consequence,
-                "wait; where it lasts, see the log of kube-ipvsd",
+                "wait; if it lasts, see the log of kube-ipvsd",
             )),
             (_, error) => {
                 let why = error
@@ -261,7 +260,7 @@ pub(super) fn sources(facts: &NodeFacts) -> Vec<Diagnosis> {
                     check,
                     format!("{name}: {state} since {since}{why}"),
                     consequence,
-                    "see the log of kube-ipvsd, which says what to do; kube-ipvsd goes on trying",
+                    "see the log of kube-ipvsd for what to do; kube-ipvsd retries",
                 ));
             }
         }
@@ -269,7 +268,7 @@ pub(super) fn sources(facts: &NodeFacts) -> Vec<Diagnosis> {
     if found.is_empty() && !status.sources.is_empty() {
         let names: Vec<String> = status.sources.keys().cloned().collect();
         let all = some(&names);
-        found.push(Diagnosis::ok(check, format!("kube-ipvsd follows {all}")));
+        found.push(Diagnosis::ok(check, format!("kube-ipvsd watches {all}")));
     }
     found
 }
@@ -287,7 +286,7 @@ pub(super) fn findings(facts: &NodeFacts) -> Vec<Diagnosis> {
     let Some(worst) = odd.first().map(|finding| severity(finding)) else {
         return vec![Diagnosis::ok(
             check,
-            "kube-ipvsd finds nothing wrong with the cluster's objects",
+            "kube-ipvsd reports no warnings or errors about objects",
         )];
     };
     let texts: Vec<String> = odd.iter().map(|finding| finding.text.clone()).collect();
@@ -296,8 +295,8 @@ pub(super) fn findings(facts: &NodeFacts) -> Vec<Diagnosis> {
         ..Diagnosis::warning(
             check,
             some(&texts),
-            "something that a Service asks for is not there, or not as its author means",
-            "ipvsctl analyze lists them, and ipvsctl analyze --explain CODE says what to do",
+            "a part of a Service is not served, or not as its author means",
+            "list them with ipvsctl analyze; ipvsctl analyze --explain CODE gives advice",
         )
     }]
 }

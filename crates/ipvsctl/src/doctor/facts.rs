@@ -1,4 +1,4 @@
-//! Facts that were found on a node.
+//! Facts about a node, input of the checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -10,79 +10,80 @@ use sources::proxy::Running;
 
 use crate::schema::{DaemonDrain, DaemonStatus};
 
-/// Settings that are looked at beside those that a proxy sets.
+/// Settings that are read in addition to those that kube-ipvsd sets.
 pub const SETTINGS: [&str; 4] = [TRACKED, TRACKED_MAX, BRIDGE_V4, BRIDGE_V6];
 
-/// Number of connections that the tracker has.
+/// Number of tracked connections.
 pub const TRACKED: &str = "net.netfilter.nf_conntrack_count";
-/// Number of connections that it takes.
+/// Maximum number of tracked connections.
 pub const TRACKED_MAX: &str = "net.netfilter.nf_conntrack_max";
-/// Setting by which packets that go over a bridge pass the rules of IPv4.
+/// Setting that sends bridged IPv4 packets through the rules.
 pub const BRIDGE_V4: &str = "net.bridge.bridge-nf-call-iptables";
-/// The same of IPv6.
+/// Setting that sends bridged IPv6 packets through the rules.
 pub const BRIDGE_V6: &str = "net.bridge.bridge-nf-call-ip6tables";
 
-/// Facts that were found on a node.
+/// Facts about a node.
 #[derive(Clone, Debug)]
 pub struct NodeFacts {
-    /// The configuration of kube-ipvsd here.
+    /// Configuration of kube-ipvsd on the node.
     pub config: NodeConfig,
-    /// The kernel's release, `6.1.0-42-amd64`; empty where it is not known.
+    /// Release of the kernel, `6.1.0-42-amd64`; empty if unknown.
     pub release: String,
-    /// The version of IPVS; none where the kernel does not tell.
+    /// Version of IPVS; `None` if unknown.
     pub ipvs_version: Option<String>,
-    /// The kernel's tables, without the rules where these cannot be read; none where it has no IPVS.
+    /// Tables of the kernel, without rules if these cannot be read; `None` if the kernel has no
+    /// IPVS.
     pub live: Option<Snapshot>,
-    /// Of what kind the device `kube-ipvs0` is where it is no dummy device.
+    /// Kind of the device `kube-ipvs0` if it is not a dummy device.
     pub foreign_device: Option<String>,
-    /// The values of those [`SETTINGS`] that the kernel has.
+    /// Values of those [`SETTINGS`] that the kernel has.
     pub settings: BTreeMap<&'static str, String>,
-    /// The modules that are wanted.
+    /// Modules that are needed.
     pub modules: BTreeMap<String, Presence>,
-    /// The node's Linux bridges.
+    /// Linux bridges of the node.
     pub bridges: BTreeSet<Name>,
     /// The packet filter.
     pub filter: FilterFacts,
-    /// The service proxies that answer, each once.
+    /// Service proxies that answer, each once.
     pub proxies: Vec<(SocketAddr, Running)>,
-    /// The answers of kube-ipvsd.
+    /// Answers of kube-ipvsd.
     pub daemon: DaemonFacts,
 }
 
 /// Facts about the packet filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilterFacts {
-    /// Why it cannot be read.
+    /// Reason why the packet filter cannot be read.
     pub unreadable: Option<String>,
-    /// The one that is used and the reason, in words; none where that is not known.
+    /// Variant in use, and the reason for this choice as text; `None` if unknown.
     pub used: Option<(Variant, String)>,
-    /// Where chains of ours are.
+    /// Variants and families that contain chains of ours.
     pub holders: BTreeSet<(Variant, AddressFamily)>,
-    /// Leftovers of kube-proxy's other modes; none where it was not possible to look for them.
+    /// Leftovers of kube-proxy's other modes; `None` if they could not be read.
     pub leftovers: Option<Leftovers>,
 }
 
-/// The answers of kube-ipvsd.
+/// Answers of kube-ipvsd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DaemonFacts {
-    /// Where it was asked; none where its configuration serves metrics nowhere.
+    /// Metrics address that was asked; `None` if the configuration disables it.
     pub metrics: Option<SocketAddr>,
-    /// Its own status; none where it does not answer.
+    /// Status; `None` if kube-ipvsd does not answer.
     pub status: Option<DaemonStatus>,
-    /// Drains that it reports; none where it does not answer.
+    /// Reported drains; `None` if kube-ipvsd does not answer.
     pub drains: Option<Vec<DaemonDrain>>,
-    /// Health that it reports; none where its configuration serves that nowhere.
+    /// Reported health; `None` if the configuration disables it.
     pub health: Option<HealthFacts>,
 }
 
-/// The answer about a proxy's health: yes, or why not.
+/// Health that a proxy reports: healthy, or a reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthFacts {
-    /// Where it was asked.
+    /// Health address that was asked.
     pub address: SocketAddr,
-    /// `/healthz`: whether load balancers should use the node.
+    /// Answer of `/healthz`, which tells load balancers to use the node.
     pub healthz: Result<(), String>,
-    /// `/livez`: whether the proxy does its work, whatever becomes of the node.
+    /// Answer of `/livez`, which does not depend on the state of the Node.
     pub livez: Result<(), String>,
 }
 
@@ -92,7 +93,7 @@ impl NodeFacts {
         (self.proxies.iter()).any(|(_, running)| *running == Running::KubeIpvs)
     }
 
-    /// A setting that is a number.
+    /// Returns the setting `name` as a number.
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         self.settings.get(name)?.parse().ok()
     }

@@ -1,4 +1,4 @@
-//! The packet filter, and what kube-proxy's other modes left there.
+//! Checks of the packet filter, and of leftovers of kube-proxy's other modes.
 
 #[cfg(test)]
 mod tests;
@@ -20,16 +20,16 @@ pub(super) fn readable(facts: &NodeFacts) -> Vec<Diagnosis> {
         (Some(why), _) => Diagnosis::problem(
             check,
             why.clone(),
-            "Services that are masqueraded, restricted or closed need its rules",
-            "install iptables, nft or legacy as the node uses it, with the kernel's modules for it",
+            "kube-ipvsd cannot masquerade, restrict or refuse connections without its rules",
+            "install iptables in the variant that the node uses (nft or legacy), and the kernel modules for it",
         ),
-        (None, Some((_, words))) => Diagnosis::ok(check, words.clone()),
+        (None, Some((_, reason))) => Diagnosis::ok(check, reason.clone()),
         (None, None) => return Vec::new(),
     };
     vec![diagnosis]
 }
 
-/// Checks that chains of ours are where they should be and nowhere else.
+/// Checks that only the variant in use contains chains of ours.
 pub(super) fn variants(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "iptables-variants";
     let FilterFacts { used, holders, .. } = &facts.filter;
@@ -39,18 +39,15 @@ pub(super) fn variants(facts: &NodeFacts) -> Vec<Diagnosis> {
     let elsewhere = holders.iter().filter(|(variant, _)| variant != used);
     let elsewhere: BTreeSet<Variant> = elsewhere.map(|(variant, _)| *variant).collect();
     let diagnosis = match elsewhere.first() {
-        None if holders.is_empty() => Diagnosis::ok(check, "there are no chains of a proxy"),
-        None => Diagnosis::ok(
-            check,
-            format!("the chains of the proxy are in {used} alone"),
-        ),
+        None if holders.is_empty() => Diagnosis::ok(check, "no chains of a proxy"),
+        None => Diagnosis::ok(check, format!("all chains of the proxy are in {used}")),
         Some(other) => Diagnosis::problem(
             check,
-            format!("{used} is used, and {other} holds chains of a proxy"),
-            "every packet passes by both: old rules masquerade, admit and drop beside the new ones",
+            format!("{used} is in use, but {other} contains chains of a proxy too"),
+            "packets pass both: old rules masquerade, accept and drop in addition to the new ones",
             &format!(
-                "take the chains KUBE-* out of {other} with its own programs, or start the node again; \
-                 iptablesBackend says which one to use"
+                "delete the chains KUBE-* of {other} with its own programs, or reboot the node; \
+                 iptablesBackend selects the variant"
             ),
         ),
     };
@@ -63,7 +60,7 @@ pub(super) fn leftovers(facts: &NodeFacts) -> Vec<Diagnosis> {
         return Vec::new();
     };
     let diagnosis = match leftovers.finding(&facts.config.node_name) {
-        None => Diagnosis::ok(check, "kube-proxy's other modes left nothing"),
+        None => Diagnosis::ok(check, "no leftovers of kube-proxy's other modes"),
         Some(finding) => Diagnosis {
             check,
             severity: Severity::from(finding.code.level()),
@@ -72,7 +69,7 @@ pub(super) fn leftovers(facts: &NodeFacts) -> Vec<Diagnosis> {
             advice: Some(Advice {
                 why: finding.consequence,
                 action:
-                    "once kube-proxy no longer runs here, start kube-ipvsd with --remove-leftovers"
+                    "stop kube-proxy on this node, then start kube-ipvsd with --remove-leftovers"
                         .to_owned(),
             }),
         },
@@ -80,7 +77,8 @@ pub(super) fn leftovers(facts: &NodeFacts) -> Vec<Diagnosis> {
     vec![diagnosis]
 }
 
-/// Reports rules of other programs that drop packets to Services or keep them from connection tracking.
+/// Reports rules of other programs that drop packets to Services or keep them from connection
+/// tracking.
 pub(super) fn harmful(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "foreign-rules";
     let Some(live) = facts

@@ -1,4 +1,4 @@
-//! The times for which idle connections are known (deviation D19).
+//! Checks of the timeouts of idle connections (deviation D19).
 
 #[cfg(test)]
 mod tests;
@@ -10,43 +10,55 @@ use super::facts::NodeFacts;
 use super::{Advice, Diagnosis};
 
 pub(super) fn tcp(facts: &NodeFacts) -> Vec<Diagnosis> {
-    let told = |times: &IdleTimes| {
+    let describe = |times: &IdleTimes| {
         let keepalive = match times.keepalive {
-            Some(seconds) => format!("this node's keepalive begins after {seconds} s"),
-            None => "this node's keepalive is not known".to_owned(),
+            Some(seconds) => format!("TCP keepalive of this node starts after {seconds} s"),
+            None => "TCP keepalive of this node is unknown".to_owned(),
         };
         let both = both(times.ipvs_tcp, times.tracked_tcp)?;
         Some(format!(
-            "an idle TCP connection is forgotten {both}; {keepalive}"
+            "idle TCP connections expire after {both}; {keepalive}"
         ))
     };
-    check(facts, "idle-tcp", Code::IdleTcpForgotten, told, mend_tcp)
+    check(
+        facts,
+        "idle-tcp",
+        Code::IdleTcpForgotten,
+        describe,
+        mend_tcp,
+    )
 }
 
 pub(super) fn udp(facts: &NodeFacts) -> Vec<Diagnosis> {
-    let told = |times: &IdleTimes| {
+    let describe = |times: &IdleTimes| {
         let both = both(times.ipvs_udp, times.tracked_udp)?;
-        Some(format!("an idle UDP flow is forgotten {both}"))
+        Some(format!("idle UDP flows expire after {both}"))
     };
-    check(facts, "idle-udp", Code::UdpTrackedTooBriefly, told, |_| {
-        "where flows must last, set conntrack.udpStreamTimeout to ipvs.udpTimeout or above"
-            .to_owned()
-    })
+    check(
+        facts,
+        "idle-udp",
+        Code::UdpTrackedTooBriefly,
+        describe,
+        |_| {
+            "if flows must last, set conntrack.udpStreamTimeout to ipvs.udpTimeout or above"
+                .to_owned()
+        },
+    )
 }
 
-/// Checks one pair of times; the planner's finding decides the severity.
+/// Checks one pair of timeouts. The planner's finding decides the severity.
 fn check(
     facts: &NodeFacts,
     check: &'static str,
     code: Code,
-    told: impl Fn(&IdleTimes) -> Option<String>,
+    describe: impl Fn(&IdleTimes) -> Option<String>,
     mend: impl Fn(&IdleTimes) -> String,
 ) -> Vec<Diagnosis> {
     let Some(live) = facts.live.as_ref() else {
         return Vec::new();
     };
     let times = IdleTimes::of(live);
-    let Some(found) = told(&times) else {
+    let Some(found) = describe(&times) else {
         return Vec::new();
     };
     let diagnosis = Diagnosis::ok(check, found);
@@ -70,17 +82,17 @@ fn finding(live: &Snapshot, facts: &NodeFacts, code: Code) -> Option<Finding> {
     { findings }.find(|finding| finding.code == code)
 }
 
-/// The two times, and which of them counts.
+/// Returns both timeouts as text, the shorter one first.
 fn both(ipvs: Option<u64>, tracked: Option<u64>) -> Option<String> {
     Some(match (ipvs, tracked) {
         (Some(ipvs), Some(tracked)) if ipvs <= tracked => {
-            format!("after {ipvs} s, by IPVS (by the connection tracker after {tracked} s)")
+            format!("{ipvs} s in IPVS ({tracked} s in the connection tracker)")
         }
         (Some(ipvs), Some(tracked)) => {
-            format!("after {tracked} s, by the connection tracker (by IPVS after {ipvs} s)")
+            format!("{tracked} s in the connection tracker ({ipvs} s in IPVS)")
         }
-        (Some(ipvs), None) => format!("after {ipvs} s, by IPVS"),
-        (None, Some(tracked)) => format!("after {tracked} s, by the connection tracker"),
+        (Some(ipvs), None) => format!("{ipvs} s in IPVS"),
+        (None, Some(tracked)) => format!("{tracked} s in the connection tracker"),
         (None, None) => return None,
     })
 }
@@ -96,7 +108,7 @@ fn mend_tcp(times: &IdleTimes) -> String {
         .filter(|(_, seconds)| seconds.is_some_and(|seconds| seconds < keepalive));
     let short: Vec<&str> = short.map(|(field, _)| *field).collect();
     format!(
-        "set {} above {keepalive} s, or in the pods net.ipv4.tcp_keepalive_time below {} s",
+        "set {} above {keepalive} s, or net.ipv4.tcp_keepalive_time in the pods below {} s",
         short.join(" and "),
         times.tcp().unwrap_or_default()
     )

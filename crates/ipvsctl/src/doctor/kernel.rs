@@ -1,4 +1,4 @@
-//! IPVS itself, modules, settings, and the connection tracker.
+//! Checks of IPVS, kernel modules, kernel settings and the connection tracker.
 
 #[cfg(test)]
 mod tests;
@@ -10,7 +10,7 @@ use planner::UnmetSetting;
 use super::facts::{BRIDGE_V4, BRIDGE_V6, NodeFacts, TRACKED, TRACKED_MAX};
 use super::{Diagnosis, count, some};
 
-/// From how full a table on, in percent, it is a warning; and from how full on, a problem.
+/// Fill levels in percent at which the connection tracker is a warning and a problem.
 const FULL: [u64; 2] = [75, 95];
 
 pub(super) fn ipvs(facts: &NodeFacts) -> Vec<Diagnosis> {
@@ -21,16 +21,16 @@ pub(super) fn ipvs(facts: &NodeFacts) -> Vec<Diagnosis> {
             let release = &facts.release;
             Diagnosis::ok(
                 check,
-                format!("version {version} of Linux {release} answers"),
+                format!("IPVS {version} of Linux {release} is available"),
             )
         }
         None => Diagnosis::problem(
             check,
-            "the kernel has no IPVS, or its module is not loaded",
+            "the kernel has no IPVS, or the module ip_vs is not loaded",
             "without IPVS no Service is served",
             &format!(
-                "modprobe ip_vs; where there is none, install the distribution's package of kernel modules for {}, \
-                 or a kernel built with CONFIG_IP_VS",
+                "run modprobe ip_vs; if the module does not exist, install the distribution's package of kernel \
+                 modules for {}, or a kernel built with CONFIG_IP_VS",
                 facts.release
             ),
         ),
@@ -49,9 +49,9 @@ pub(super) fn modules(facts: &NodeFacts) -> Vec<Diagnosis> {
     if !missing.is_empty() {
         return vec![Diagnosis::problem(
             check,
-            format!("this kernel has no {}", some(&missing)),
-            "virtual servers of that scheduler, sets of that type, or rules that use it cannot be made",
-            "install the distribution's package with all modules of this kernel; for ip_vs_…, choose another \
+            format!("this kernel lacks the modules {}", some(&missing)),
+            "virtual servers with that scheduler, sets of that type, or rules that use them cannot be created",
+            "install the distribution's package with all modules of this kernel; for ip_vs_…, or choose another \
              ipvs.scheduler",
         )];
     }
@@ -59,10 +59,10 @@ pub(super) fn modules(facts: &NodeFacts) -> Vec<Diagnosis> {
     if known == 0 {
         return Vec::new();
     }
-    let mut found = format!("{} loaded or to be loaded", count(known, "module"));
+    let mut found = format!("{} loaded or loadable", count(known, "module"));
     if !unknown.is_empty() {
         found.push_str(&format!(
-            "; whether this kernel has {} is not to be seen here",
+            "; unknown whether this kernel has {}",
             some(&unknown)
         ));
     }
@@ -79,8 +79,8 @@ pub(super) fn families(facts: &NodeFacts) -> Vec<Diagnosis> {
         return vec![Diagnosis::ok(check, "IPv4 and IPv6 can be served")];
     };
     let finding = missing.finding(&facts.config.node_name);
-    let advice = format!("where {} is wanted, {}", missing.family, missing.advice());
-    let why = "Services are served in the other family alone";
+    let advice = format!("if {} is needed, {}", missing.family, missing.advice());
+    let why = "Services are served only in the other family";
     vec![Diagnosis {
         code: Some(finding.code),
         ..Diagnosis::warning(check, finding.problem, why, &advice)
@@ -93,7 +93,7 @@ pub(super) fn settings(facts: &NodeFacts) -> Vec<Diagnosis> {
     };
     let unmet = planner::unmet_settings(live, &facts.config);
     if unmet.is_empty() {
-        let found = "the kernel's settings are what kube-ipvsd wants";
+        let found = "kernel settings are as kube-ipvsd needs them";
         return vec![Diagnosis::ok("settings", found)];
     }
     unmet.iter().map(setting).collect()
@@ -101,10 +101,10 @@ pub(super) fn settings(facts: &NodeFacts) -> Vec<Diagnosis> {
 
 fn setting(unmet: &UnmetSetting) -> Diagnosis {
     let UnmetSetting { name, live, wanted } = unmet;
-    let live = live.as_deref().unwrap_or("not there");
+    let live = live.as_deref().unwrap_or("missing");
     let found = format!("{name} is {live}, should be {wanted}");
-    let action = "kube-ipvsd sets it when it starts and at each audit; where /proc/sys is read-only to it, \
-                  run it once with --init-only and all rights, or set it by sysctl";
+    let action = "kube-ipvsd sets it at its start and at each audit; if /proc/sys is read-only for it, \
+                  run it once with --init-only and full privileges, or set it with sysctl";
     let (is_vital, why) = meaning(name, wanted);
     if is_vital {
         Diagnosis::problem("settings", found, why, action)
@@ -113,37 +113,37 @@ fn setting(unmet: &UnmetSetting) -> Diagnosis {
     }
 }
 
-/// Returns true if Services cannot work without the setting, and the purpose of the setting.
+/// Returns true if Services cannot work without the setting, and the reason why it matters.
 fn meaning(name: &str, wanted: &str) -> (bool, &'static str) {
     match (name, wanted) {
-        ("net.ipv4.ip_forward", _) => (true, "otherwise the node forwards nothing to pods"),
+        ("net.ipv4.ip_forward", _) => (true, "without it the node forwards no packets to pods"),
         ("net.ipv4.vs.conntrack", _) => (
             true,
-            "otherwise the connection tracker does not see what IPVS does, and nothing is masqueraded",
+            "without it connections through IPVS are not tracked, and nothing is masqueraded",
         ),
         ("net.ipv4.vs.conn_reuse_mode", "0") => (
             false,
-            "with 1 a client of this kernel that uses a port again waits for a second",
+            "with 1 this kernel delays a client that reuses a port by a second",
         ),
         ("net.ipv4.vs.conn_reuse_mode", _) => (
             false,
-            "with 0 a client that uses a port again is sent to the real server of before, even one that drains",
+            "with 0 a client that reuses a port is sent to its previous real server, even if that one drains",
         ),
         ("net.ipv4.vs.expire_nodest_conn", _) => (
             false,
-            "otherwise clients of a real server that is gone get no answer until they time out",
+            "without it clients of a deleted real server get no answer until they time out",
         ),
         ("net.ipv4.vs.expire_quiescent_template", _) => (
             false,
-            "otherwise clients with affinity stay with a real server that drains",
+            "without it clients with session affinity stay with a draining real server",
         ),
         (name, _) if name.starts_with("net.ipv4.conf.all.arp_") => (
             false,
-            "otherwise the node answers ARP for every Service address: strictARP asks that it does not",
+            "without it the node answers ARP for every Service address, which strictARP excludes",
         ),
         _ => (
             false,
-            "it is what conntrack.* of the configuration asks for",
+            "conntrack.* of the configuration asks for this value",
         ),
     }
 }
@@ -156,9 +156,9 @@ pub(super) fn bridge(facts: &NodeFacts) -> Vec<Diagnosis> {
     }
     let bridges: Vec<String> = bridges.iter().map(ToString::to_string).collect();
     if bridges.is_empty() {
-        return vec![Diagnosis::ok(check, "there is no Linux bridge")];
+        return vec![Diagnosis::ok(check, "no Linux bridge")];
     }
-    let value = |name| facts.settings.get(name).map_or("not there", String::as_str);
+    let value = |name| facts.settings.get(name).map_or("missing", String::as_str);
     let off = [BRIDGE_V4, BRIDGE_V6].map(|name| (name, value(name)));
     let off: Vec<String> = off
         .iter()
@@ -166,14 +166,18 @@ pub(super) fn bridge(facts: &NodeFacts) -> Vec<Diagnosis> {
         .map(|(name, value)| format!("{name} is {value}, should be 1"))
         .collect();
     if off.is_empty() {
-        let found = format!("what goes over {} passes by the rules", some(&bridges));
+        let found = format!("packets over bridge {} pass the rules", some(&bridges));
         return vec![Diagnosis::ok(check, found)];
     }
     vec![Diagnosis::warning(
         check,
-        format!("there is the bridge {}: {}", some(&bridges), off.join(", ")),
-        "where pods are on a bridge, a pod that reaches one beside it through a Service gets no answer",
-        "where pods are on it: modprobe br_netfilter, and set it to 1 by sysctl",
+        format!(
+            "packets over bridge {} bypass the rules: {}",
+            some(&bridges),
+            off.join(", ")
+        ),
+        "a pod gets no answer from a pod on the same bridge if it connects through a Service",
+        "if the bridge has pods, run modprobe br_netfilter and set these settings to 1 with sysctl",
     )]
 }
 
@@ -185,14 +189,13 @@ pub(super) fn tracked(facts: &NodeFacts) -> Vec<Diagnosis> {
     if max == 0 {
         return vec![Diagnosis::ok(
             check,
-            format!("{tracked} connections, no limit"),
+            format!("{tracked} tracked connections, no limit"),
         )];
     }
     let percent = tracked.saturating_mul(100) / max;
-    let found = format!("{tracked} of at most {max} connections are tracked, {percent} %");
-    let why = "once it is full, packets of new connections are dropped";
-    let action =
-        "raise conntrack.maxPerCore or conntrack.min; conntrack -L says whose connections they are";
+    let found = format!("{tracked} of at most {max} tracked connections, {percent} %");
+    let why = "if the connection tracker is full, packets of new connections are dropped";
+    let action = "raise conntrack.maxPerCore or conntrack.min; conntrack -L lists the connections";
     let diagnosis = match percent {
         percent if percent >= FULL[1] => Diagnosis::problem(check, found, why, action),
         percent if percent >= FULL[0] => Diagnosis::warning(check, found, why, action),

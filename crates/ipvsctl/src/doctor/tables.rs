@@ -1,4 +1,4 @@
-//! The device, virtual servers, sets, and what drains.
+//! Checks of the device, virtual servers, sets and draining real servers.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use super::facts::NodeFacts;
 use super::{Diagnosis, count, some};
 use crate::schema::{self, Drain};
 
-/// From how full a set on, in percent, it is told.
+/// Fill level in percent at which a set is reported.
 const NEARLY_FULL: u64 = 90;
 
 pub(super) fn device(facts: &NodeFacts) -> Vec<Diagnosis> {
@@ -21,19 +21,19 @@ pub(super) fn device(facts: &NodeFacts) -> Vec<Diagnosis> {
     let Some(live) = facts.live.as_ref() else {
         return Vec::new();
     };
-    let why = "Services are served at the addresses of this device, and at none without it";
+    let why = "Services are served at the addresses of this device; without it they are not served";
     let diagnosis = match &facts.foreign_device {
         Some(kind) => Diagnosis::problem(
             check,
-            format!("{DEVICE} is of kind {kind}, not dummy"),
+            format!("{DEVICE} is a device of kind {kind}, not a dummy device"),
             why,
-            &format!("rename it or delete it (ip link delete {DEVICE}); kube-ipvsd makes its own"),
+            &format!("rename or delete it (ip link delete {DEVICE}); kube-ipvsd creates its own"),
         ),
         None if !live.device => Diagnosis::problem(
             check,
-            format!("there is no device {DEVICE}"),
+            format!("device {DEVICE} does not exist"),
             why,
-            "start kube-ipvsd: it makes it (module dummy)",
+            "start kube-ipvsd, which creates it (module dummy)",
         ),
         None => {
             let addresses = match live.tables.addresses.len() {
@@ -49,7 +49,7 @@ pub(super) fn device(facts: &NodeFacts) -> Vec<Diagnosis> {
     vec![diagnosis]
 }
 
-/// Addresses and virtual servers, each of which needs the other.
+/// Checks that each address has a virtual server, and each virtual server of ours its address.
 pub(super) fn addresses(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "addresses";
     let Some(live) = facts.live.as_ref().filter(|live| live.device) else {
@@ -73,30 +73,30 @@ pub(super) fn addresses(facts: &NodeFacts) -> Vec<Diagnosis> {
     if !idle.is_empty() {
         found.push(Diagnosis::warning(
             check,
-            format!("no virtual server is at {} of {DEVICE}: {}", count_addresses(idle.len()), some(&idle)),
-            "what is sent there from this node reaches the node's own ports in place of a Service",
-            "kube-ipvsd deletes them at its next audit; see ipvsctl diff, and whether a change of it fails",
+            format!("{} of {DEVICE} without a virtual server: {}", count_addresses(idle.len()), some(&idle)),
+            "connections of this node to it reach ports of the node instead of a Service",
+            "kube-ipvsd deletes it at its next audit; if it stays, see ipvsctl diff and the log of kube-ipvsd",
         ));
     }
     if !astray.is_empty() {
         found.push(Diagnosis::problem(
             check,
             format!("no interface has the address of {}", some(&astray)),
-            "packets to it are not taken by this node, so that IPVS never sees them",
-            "kube-ipvsd adds it at its next audit; see ipvsctl diff, and whether a change of it fails",
+            "this node does not accept packets to it, so that IPVS never sees them",
+            "kube-ipvsd adds it at its next audit; if it stays missing, see ipvsctl diff and the log of kube-ipvsd",
         ));
     }
     if found.is_empty() {
         let servers = count(tables.virtual_servers.len(), "virtual server");
         found.push(Diagnosis::ok(
             check,
-            format!("{servers}, and those of ours have their addresses"),
+            format!("{servers}; ours have their addresses"),
         ));
     }
     found
 }
 
-/// Virtual servers of other programs.
+/// Counts virtual servers of other programs.
 pub(super) fn others(facts: &NodeFacts) -> Vec<Diagnosis> {
     let Some(live) = facts.live.as_ref() else {
         return Vec::new();
@@ -109,11 +109,12 @@ pub(super) fn others(facts: &NodeFacts) -> Vec<Diagnosis> {
     };
     let excluded = others.iter().filter(is_excluded).count();
     let found = match others.len() {
-        0 => "there are none of other programs".to_owned(),
+        0 => "no virtual servers of other programs".to_owned(),
         number => {
             let names: Vec<String> = others.iter().map(ToString::to_string).collect();
             format!(
-                "{number} of other programs, left alone, {excluded} of them in ipvs.excludeCIDRs: {}",
+                "{} of other programs, not changed by kube-ipvsd, {excluded} of them in ipvs.excludeCIDRs: {}",
+                count(number, "virtual server"),
                 some(&names)
             )
         }
@@ -121,14 +122,14 @@ pub(super) fn others(facts: &NodeFacts) -> Vec<Diagnosis> {
     vec![Diagnosis::ok("other-virtual-servers", found)]
 }
 
-/// Real servers that get no new connections.
+/// Checks that draining real servers will be deleted.
 pub(super) fn drains(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "drains";
     let Some(live) = facts.live.as_ref() else {
         return Vec::new();
     };
-    let told = facts.daemon.drains.as_deref().unwrap_or_default();
-    let drains = schema::drains(told, Some(live));
+    let reported = facts.daemon.drains.as_deref().unwrap_or_default();
+    let drains = schema::drains(reported, Some(live));
     if drains.is_empty() {
         return vec![Diagnosis::ok(check, "no real server drains")];
     }
@@ -141,22 +142,19 @@ pub(super) fn drains(facts: &NodeFacts) -> Vec<Diagnosis> {
     let diagnosis = if !forgotten.is_empty() {
         Diagnosis::warning(
             check,
-            format!(
-                "{}, and kube-ipvsd does not know of it",
-                in_words(&forgotten)
-            ),
-            "only kube-ipvsd deletes a real server of weight 0",
-            "start kube-ipvsd: it ends what drains; or ipvsadm -d, which cuts the connections",
+            format!("{}, not reported by kube-ipvsd", describe(&forgotten)),
+            "only kube-ipvsd deletes real servers of weight 0",
+            "start kube-ipvsd, which ends drains; or delete the real server with ipvsadm -d, which cuts its connections",
         )
     } else if !endless.is_empty() {
         Diagnosis::warning(
             check,
-            format!("{}, without a deadline", in_words(&endless)),
-            "connections that clients never close keep a real server for ever",
-            "set drainTimeout above 0, or have the clients close them",
+            format!("{}, without a deadline", describe(&endless)),
+            "the real server stays as long as clients keep their connections open",
+            "set drainTimeout above 0, or close the connections at the clients",
         )
     } else {
-        Diagnosis::ok(check, in_words(&drains.iter().collect::<Vec<_>>()))
+        Diagnosis::ok(check, describe(&drains.iter().collect::<Vec<_>>()))
     };
     vec![diagnosis]
 }
@@ -166,7 +164,7 @@ fn connections(drain: &Drain) -> u32 {
     active.saturating_add(drain.inactive_connections.unwrap_or(0))
 }
 
-fn in_words(drains: &[&Drain]) -> String {
+fn describe(drains: &[&Drain]) -> String {
     let each: Vec<String> = drains
         .iter()
         .map(|drain| {
@@ -188,7 +186,7 @@ fn in_words(drains: &[&Drain]) -> String {
     )
 }
 
-/// Checks the room in the sets.
+/// Checks the fill levels of the sets.
 pub(super) fn sets(facts: &NodeFacts) -> Vec<Diagnosis> {
     let check = "sets";
     let Some(live) = facts.live.as_ref() else {
@@ -204,13 +202,14 @@ pub(super) fn sets(facts: &NodeFacts) -> Vec<Diagnosis> {
     let filled: Vec<_> = filled
         .filter(|(_, entries, room)| nearly(*entries, *room))
         .collect();
-    let words = filled
+    let texts = filled
         .iter()
         .map(|(name, entries, room)| format!("{name} has {entries} of {room} entries"));
-    let words = some(&words.collect::<Vec<_>>());
+    let found = some(&texts.collect::<Vec<_>>());
     let is_full = (filled.iter()).any(|(_, entries, room)| *entries as u64 >= u64::from(*room));
-    let why = "a full set takes no further entry, and that Service's packets are not masqueraded or admitted";
-    let action = "start kube-ipvsd: it replaces a set by a larger one (deviation D16)";
+    let why =
+        "a full set rejects further entries, whose packets are then not masqueraded or accepted";
+    let action = "start kube-ipvsd, which replaces a set by a larger one (deviation D16)";
     let diagnosis = match (filled.is_empty(), facts.is_kept(), is_full) {
         (true, ..) => Diagnosis::ok(
             check,
@@ -218,15 +217,16 @@ pub(super) fn sets(facts: &NodeFacts) -> Vec<Diagnosis> {
         ),
         (false, true, _) => Diagnosis::ok(
             check,
-            format!("{words}; kube-ipvsd makes it larger when it has to"),
+            format!("{found}; kube-ipvsd enlarges sets as needed"),
         ),
-        (false, false, true) => Diagnosis::problem(check, words, why, action),
-        (false, false, false) => Diagnosis::warning(check, words, why, action),
+        (false, false, true) => Diagnosis::problem(check, found, why, action),
+        (false, false, false) => Diagnosis::warning(check, found, why, action),
     };
     vec![diagnosis]
 }
 
-/// Returns the maximum number of entries of the set; none where it takes all that there can be.
+/// Returns the maximum number of entries of the set; `None` if it has room for every possible
+/// entry.
 fn room(set: &Set) -> Option<u32> {
     match set.header {
         Header::Hash { max_elements, .. } => Some(max_elements),

@@ -1,4 +1,4 @@
-//! A node that is well, and what is said of one that differs from it.
+//! A healthy node, and helpers that check the diagnoses of a changed one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const TABLES: &str = "\
 10.96.0.10
 ";
 
-/// Returns the snapshot of a node that kube-ipvsd keeps, with `tables` beside its settings.
+/// Returns the snapshot of a node of kube-ipvsd, with `tables` and its settings.
 fn snapshot(tables: &str) -> Snapshot {
     let mut live = Snapshot {
         tables: text::parse(tables).expect("tables"),
@@ -48,8 +48,8 @@ fn snapshot(tables: &str) -> Snapshot {
     live
 }
 
-/// A node that is well.
-pub(super) fn well() -> NodeFacts {
+/// Returns the facts of a healthy node.
+pub(super) fn healthy() -> NodeFacts {
     let variant = Variant::Nft;
     NodeFacts {
         config: NodeConfig::new("node1"),
@@ -94,7 +94,7 @@ pub(super) fn well() -> NodeFacts {
     }
 }
 
-/// A source that is well.
+/// Returns a healthy source.
 pub(super) fn watching() -> DaemonSource {
     DaemonSource {
         state: "watching".to_owned(),
@@ -104,22 +104,22 @@ pub(super) fn watching() -> DaemonSource {
     }
 }
 
-/// The live tables of a node whose kernel has IPVS.
+/// Returns the live tables.
 pub(super) fn live(facts: &mut NodeFacts) -> &mut Snapshot {
     facts.live.as_mut().expect("IPVS")
 }
 
-/// Checks the diagnoses of the check `name` on a node after `change`, each as `warning: what was found`.
+/// Checks the diagnoses of the check `name` on a node after `change`, each as `warning: found`.
 #[track_caller]
 pub(super) fn check(name: &str, change: impl FnOnce(&mut NodeFacts), expected: &[&str]) {
-    let mut facts = well();
+    let mut facts = healthy();
     change(&mut facts);
-    let said = diagnoses(&facts, name);
-    let lines: Vec<String> = (said.iter())
+    let found = diagnoses(&facts, name);
+    let lines: Vec<String> = (found.iter())
         .map(|diagnosis| format!("{}: {}", diagnosis.severity, diagnosis.found))
         .collect();
     assert_eq!(lines, expected);
-    for diagnosis in said {
+    for diagnosis in found {
         let advised = diagnosis.advice.is_some();
         assert!(
             advised || diagnosis.severity == Severity::Ok,
@@ -128,9 +128,9 @@ pub(super) fn check(name: &str, change: impl FnOnce(&mut NodeFacts), expected: &
     }
 }
 
-/// Returns the action that the check `name` advises on such a node.
+/// Returns the action that the check `name` advises on a node after `change`.
 pub(super) fn action(name: &str, change: impl FnOnce(&mut NodeFacts)) -> String {
-    let mut facts = well();
+    let mut facts = healthy();
     change(&mut facts);
     let advice = diagnoses(&facts, name).remove(0).advice;
     advice.expect("advice").action
@@ -142,19 +142,19 @@ fn diagnoses(facts: &NodeFacts, name: &str) -> Vec<Diagnosis> {
 }
 
 #[test]
-fn of_a_node_that_is_well_every_check_says_ok() {
-    let said = examine(&well());
-    assert_eq!(worst(&said), Severity::Ok, "{said:#?}");
-    assert_eq!(said.len(), super::CHECKS.len() + 1, "{said:#?}");
+fn every_check_is_ok_on_a_healthy_node() {
+    let found = examine(&healthy());
+    assert_eq!(worst(&found), Severity::Ok, "{found:#?}");
+    assert_eq!(found.len(), super::CHECKS.len() + 1, "{found:#?}");
 }
 
 #[test]
-fn a_node_without_ipvs_is_looked_at_all_the_same() {
-    let mut facts = well();
+fn other_checks_run_without_ipvs() {
+    let mut facts = healthy();
     facts.live = None;
-    let said = examine(&facts);
-    assert_eq!(worst(&said), Severity::Problem);
-    let names: Vec<_> = said.iter().map(|diagnosis| diagnosis.check).collect();
+    let found = examine(&facts);
+    assert_eq!(worst(&found), Severity::Problem);
+    let names: Vec<_> = found.iter().map(|diagnosis| diagnosis.check).collect();
     assert!(names.contains(&"leftovers"), "{names:?}");
     assert!(!names.contains(&"device"), "{names:?}");
 }

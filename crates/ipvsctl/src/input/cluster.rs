@@ -1,4 +1,4 @@
-//! The cluster, from files or from an API server.
+//! Reads the cluster from files or from an API server.
 
 use std::path::{Path, PathBuf};
 
@@ -12,17 +12,17 @@ use crate::style;
 
 use super::node::Node;
 
-/// A cluster as far as it could be read.
+/// Objects of a cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Its objects.
+    /// Objects that could be read.
     pub state: ClusterState,
     /// True if all of the input was read.
     pub whole: bool,
 }
 
-/// Reads files, directories and standard input. Mistakes are told on standard error; what is
-/// readable counts. With `strict`, oddities are mistakes.
+/// Reads files, directories and standard input. Reports mistakes on standard error and returns the
+/// readable objects. With `strict`, warnings are mistakes.
 #[must_use]
 pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
     let found = files::read(paths);
@@ -44,7 +44,7 @@ pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
         }
     }
     for (kind, count) in &found.other_kinds {
-        tracing::info!("objects of kind {kind} mean nothing to a proxy, passed over: {count}");
+        tracing::info!("skipped {count} objects of kind {kind}, which kube-ipvs does not use");
     }
     let services = (found.objects.iter()).any(|object| matches!(object, Object::Service(_)));
     if !services && whole {
@@ -52,7 +52,7 @@ pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        style::warning(&format!("{}: no Services are in it", paths.join(", ")));
+        style::warning(&format!("{}: no Services found", paths.join(", ")));
     }
     Cluster {
         state: state_of(found.into_events()),
@@ -60,11 +60,11 @@ pub fn from_files(paths: &[PathBuf], strict: bool) -> Cluster {
     }
 }
 
-/// Reads what `source` names: files, or all lists of a cluster.
+/// Reads the files of `source`, or all lists of its cluster.
 ///
 /// # Errors
 ///
-/// There is no way to a cluster, or it does not answer as it should.
+/// The connection to the cluster cannot be set up, or a list fails.
 pub fn from_source(source: &Source, node: &Node) -> Result<Cluster, Error> {
     let Source {
         paths,

@@ -1,4 +1,4 @@
-//! The status of kube-ipvsd, asked at its metrics address.
+//! Reads the status of kube-ipvsd from its metrics address.
 
 #[cfg(test)]
 mod tests;
@@ -12,16 +12,16 @@ use sources::proxy;
 
 use crate::schema::{DaemonDrain, DaemonStatus};
 
-/// Returns its status.
+/// Returns the status of kube-ipvsd.
 ///
 /// # Errors
 ///
-/// In words: it does not answer, or is kube-proxy.
+/// The program at `address` does not answer, or is kube-proxy. The error is a text.
 pub fn status(address: SocketAddr) -> Result<DaemonStatus, String> {
     ask(address, "/statusz?format=json")
 }
 
-/// Returns the drains.
+/// Returns the drains of kube-ipvsd.
 ///
 /// # Errors
 ///
@@ -32,14 +32,14 @@ pub fn drains(address: SocketAddr) -> Result<Vec<DaemonDrain>, String> {
 
 fn ask<T: DeserializeOwned>(address: SocketAddr, path: &str) -> Result<T, String> {
     let page = proxy::get(address, path).map_err(|problem| problem.to_string())?;
-    read(&page).map_err(|problem| format!("it is not understood: {problem}"))
+    read(&page).map_err(|problem| format!("the answer to {path} cannot be parsed: {problem}"))
 }
 
 fn read<T: DeserializeOwned>(page: &str) -> Result<T, serde_json::Error> {
     serde_json::from_value(safe(serde_json::from_str(page)?))
 }
 
-/// Returns `value` with its texts escaped: it is the answer of whatever process has the port.
+/// Returns `value` with its texts escaped, since any process may listen at the port.
 fn safe(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(escaped(&text)),

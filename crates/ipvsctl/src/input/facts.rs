@@ -1,4 +1,4 @@
-//! The doctor's facts. Nothing is changed, and no module is loaded by us.
+//! Collects the facts for the doctor. Changes nothing and loads no module.
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ use super::node::{Node, on_loopback};
 use crate::doctor::facts::{DaemonFacts, FilterFacts, HealthFacts, NodeFacts, SETTINGS};
 use crate::error::Error;
 
-/// The modules that rules and sets need besides schedulers.
+/// Modules of rules and sets. Those of schedulers are added to them.
 const MODULES: [&str; 11] = [
     "dummy",
     "ip_set",
@@ -33,11 +33,12 @@ const MODULES: [&str; 11] = [
     "xt_set",
 ];
 
-/// Looks at this node. A proxy is asked at `metrics`, else where the configuration says.
+/// Collects the facts of this node. The metrics address of its proxy is `metrics`, else the one of
+/// the configuration.
 ///
 /// # Errors
 ///
-/// The kernel may not be read, or what it says is not understood.
+/// The kernel cannot be read, or its answer cannot be decoded.
 pub fn observe(node: Node, metrics: Option<SocketAddr>) -> Result<NodeFacts, Error> {
     let settings = &node.config.settings;
     let configured = metrics.or(settings.metrics_bind_address);
@@ -65,7 +66,7 @@ pub fn observe(node: Node, metrics: Option<SocketAddr>) -> Result<NodeFacts, Err
     })
 }
 
-/// The kernel's tables, and the kind of device that has our device's name where that is another one.
+/// Tables of the kernel, and the kind of the device `kube-ipvs0` if it is not a dummy device.
 type Live = (Option<Snapshot>, Option<String>);
 
 fn kernel(node: &Node) -> Result<Live, Error> {
@@ -92,7 +93,7 @@ fn kernel(node: &Node) -> Result<Live, Error> {
         Err(ObserveError::NotDummy { kind }) => Some(kind),
         Err(error) => return Err(Error::Observe(error)),
     };
-    // Another check says why they cannot be read.
+    // The check `packet-filter` reports why they cannot be read.
     let rules = Scope {
         rules: true,
         ..Scope::NOTHING
@@ -143,11 +144,12 @@ fn proxies(configured: Option<SocketAddr>) -> Vec<(SocketAddr, Running)> {
         .collect()
 }
 
-/// Where a proxy may serve metrics: where kube-ipvsd is told to, and where both do untold. No listener is
-/// there twice.
+/// Returns the addresses where a proxy may serve metrics: the configured one, and the default of
+/// kube-proxy and kube-ipvsd. No listener is in the list twice.
 fn metrics_addresses(configured: Option<SocketAddr>) -> Vec<SocketAddr> {
     let mut addresses: Vec<SocketAddr> = configured.map(on_loopback).into_iter().collect();
-    // One that listens at every address of both families answers at the other's loopback, too.
+    // A listener at every address of both families answers at the loopback address of the other one
+    // too.
     let is_everywhere = |address: SocketAddr| {
         address.ip().is_unspecified() && address.port() == proxy::METRICS.port()
     };

@@ -1,4 +1,4 @@
-//! The live tables: the kernel's, or saved ones.
+//! Reads the live tables from the kernel or from a file.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -15,18 +15,18 @@ use crate::input::node::Node;
 use crate::schema::{self, SavedTables};
 use crate::style;
 
-/// A kernel to read, by way of nothing that could change it.
+/// Opens the kernel read-only.
 ///
 /// # Errors
 ///
 /// There is no access to IPVS.
 pub fn read_only_kernel() -> Result<ReadOnly<LinuxKernel>, Error> {
-    // A look loads no module.
+    // Commands that only read must not load a module.
     let kernel = LinuxKernel::open(ModulePolicy::DoNotLoad).map_err(Error::Open)?;
     Ok(ReadOnly::new(kernel))
 }
 
-/// Reads everything.
+/// Reads all tables of `kernel`.
 ///
 /// # Errors
 ///
@@ -35,8 +35,8 @@ pub fn observe(kernel: &mut dyn Kernel) -> Result<Snapshot, Error> {
     kernel.observe(&Scope::EVERYTHING).map_err(Error::Observe)
 }
 
-/// Reads everything. The interfaces and the machine are those of the file that describes the node; without
-/// one, `node` has those of this node from then on.
+/// Reads all tables of `kernel`. Interfaces and machine are those of the file of `--node-state`;
+/// without one they are this node's, and are stored in `node`.
 ///
 /// # Errors
 ///
@@ -50,12 +50,12 @@ pub fn of_kernel(kernel: &mut dyn Kernel, node: &mut Node) -> Result<Snapshot, E
     Ok(live)
 }
 
-/// Reads the tables saved at `path`, to compare them with what `input` asks for; and finds what in them is ours wherever its
-/// address is.
+/// Reads the saved tables at `path` to compare them with the desired tables of `input`. Returns
+/// also the virtual servers that are ours whatever their address.
 ///
 /// # Errors
 ///
-/// The file cannot be read, or makes no sense.
+/// The file cannot be read or parsed.
 pub fn of_file(
     path: &Path,
     input: &Input,
@@ -70,7 +70,7 @@ pub fn of_file(
 ///
 /// # Errors
 ///
-/// It cannot be read, or makes no sense.
+/// The file cannot be read or parsed.
 pub fn saved(path: &Path) -> Result<SavedTables, Error> {
     read_text(path)
         .map_err(SavedError::Read)
@@ -81,9 +81,11 @@ pub fn saved(path: &Path) -> Result<SavedTables, Error> {
         })
 }
 
-/// A live table to compare with `desired`, and what in it is ours wherever its address is.
+/// Returns tables to compare with `desired`, and the virtual servers that are ours whatever their
+/// address.
 ///
-/// Where no addresses were saved, all that was saved counts as ours and addresses are not compared.
+/// If no addresses were saved, every saved virtual server with an address counts as ours, and
+/// addresses are not compared.
 fn comparable(saved: SavedTables, desired: &Desired) -> (NodeTables, BTreeSet<VirtualServerKey>) {
     let SavedTables {
         mut tables,
@@ -92,20 +94,21 @@ fn comparable(saved: SavedTables, desired: &Desired) -> (NodeTables, BTreeSet<Vi
     let mut ours = BTreeSet::new();
     if !has_addresses {
         style::warning(
-            "the saved tables have no addresses: these are not compared, and every virtual server \
-             with an address counts as ours",
+            "the saved tables contain no addresses: addresses are not compared, and every virtual \
+             server with an address counts as ours; ipvsctl get tables -o text saves both",
         );
-        // No Service asks for a firewall mark.
+        // Virtual servers by firewall mark never belong to a Service.
         let addresses = |key: &&VirtualServerKey| matches!(key, VirtualServerKey::Address { .. });
         ours.extend(tables.virtual_servers.keys().filter(addresses));
         tables.addresses.clone_from(&desired.tables.addresses);
     }
-    leave_out_what_is_not_saved(&mut tables, &desired.tables);
+    fill_in_unsaved(&mut tables, &desired.tables);
     (tables, ours)
 }
 
-/// Sets, rules and settings of which the saved text says nothing are taken to be as they should.
-fn leave_out_what_is_not_saved(saved: &mut NodeTables, desired: &NodeTables) {
+/// Fills in sets, rules and settings that were not saved with the desired ones, so that they do not
+/// differ.
+fn fill_in_unsaved(saved: &mut NodeTables, desired: &NodeTables) {
     if saved.sets.is_empty() {
         saved.sets.clone_from(&desired.sets);
     }

@@ -1,4 +1,4 @@
-//! The node's name and configuration.
+//! Reads the name and the configuration of the node.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,26 +14,26 @@ use crate::cli::NodeArgs;
 use crate::error::Error;
 use crate::style;
 
-/// Where a node's name comes from if nobody gives one.
+/// Name of the node if none is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fallback {
     /// The name of this host.
     Host,
-    /// No machine: the answer must not depend on this one.
+    /// No name, since the result must not depend on this machine.
     Nothing,
 }
 
 /// A node as the command line describes it.
 #[derive(Debug)]
 pub struct Node {
-    /// Its configuration, and the way to the API server.
+    /// Configuration of the node, with the kubeconfig of the API server.
     pub config: Resolved,
-    /// Its interfaces, where a file describes them.
+    /// Interfaces and machine of the node, from the file of `--node-state`.
     pub state: Option<NodeState>,
 }
 
 impl Node {
-    /// Returns the packet filter that holds its rules.
+    /// Returns the configured packet filter.
     #[must_use]
     pub fn backend(&self) -> IptablesBackend {
         match self.config.settings.iptables_backend {
@@ -44,7 +44,8 @@ impl Node {
     }
 }
 
-/// Where to ask whoever listens at `address`: every address is also that of loopback.
+/// Returns the address to reach a listener at `address`: for an unspecified address that of
+/// loopback.
 #[must_use]
 pub fn on_loopback(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
@@ -56,11 +57,11 @@ pub fn on_loopback(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Reads the files that `args` name; fields without effect are told on standard error.
+/// Reads the files of `args`. Reports fields without effect on standard error.
 ///
 /// # Errors
 ///
-/// A file is wrong, or no node is named.
+/// A file has mistakes, or no node is named.
 pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     let NodeArgs {
         node,
@@ -78,7 +79,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
         (None, Fallback::Host) => sources::node_state::hostname(),
         (None, Fallback::Nothing) => String::new(),
     };
-    if node.is_none() && config.is_none() && name.is_empty() {
+    if node.as_deref().unwrap_or_default().is_empty() && config.is_none() && name.is_empty() {
         return Err(Error::NoNode);
     }
     let overrides = NodeOverrides {
@@ -97,32 +98,33 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     })
 }
 
-/// Tells on standard error what is odd about a configuration, and the part of its file that was read.
+/// Prints the warnings about a configuration on standard error, and the part of its file that was
+/// read.
 pub fn tell(config: &Resolved) {
     if let Some(place) = &config.taken_from {
-        style::note(&format!("{place} is read"));
+        style::note(&format!("reading {place}"));
     }
     for warning in &config.warnings {
         style::warning(&warning.to_string());
     }
 }
 
-/// Returns the addresses of the API server that the kubeconfig at `path` names. A name is resolved only where the answer may depend
-/// on this machine.
+/// Returns the addresses of the API server in the kubeconfig at `path`. A host name is resolved
+/// only if the result may depend on this machine.
 fn api_server(path: &Path, fallback: Fallback) -> BTreeSet<SocketAddr> {
     let problem = match ServerHost::of_kubeconfig(path) {
         Ok(Some(host)) if fallback == Fallback::Nothing && !host.is_address() => {
-            format!("names are not resolved here, and the server is {host}")
+            format!("the server is {host}, and this command does not resolve names")
         }
         Ok(Some(host)) => match host.addresses() {
             Ok(addresses) => return addresses.into_iter().collect(),
             Err(error) => format!("{host}: {error}"),
         },
-        Ok(None) => "its current context names no server".to_owned(),
+        Ok(None) => "the current context names no server".to_owned(),
         Err(error) => model::chain(&error),
     };
     style::warning(&format!(
-        "{}: {problem}; Services that ask for the API server's address are not found",
+        "kubeconfig {}: {problem}; Services at an address of the API server (KIV0116) are not detected",
         path.display()
     ));
     BTreeSet::new()

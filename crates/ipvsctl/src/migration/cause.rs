@@ -1,4 +1,4 @@
-//! Why a node that kube-proxy keeps is to be changed.
+//! Causes of the changes on a node of kube-proxy.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use ipvs::AddressFamily;
 use model::sets::SetKind;
 use model::{Op, PlannedOp, Reason};
 
-/// Where a change comes from: one of our deviations from kube-proxy, or what kube-proxy would do itself.
+/// Cause of a change: a deviation from kube-proxy, or a change that kube-proxy would make itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// Deviation D4.
@@ -24,15 +24,15 @@ pub enum Cause {
     LargerSets,
     /// Deviation D20, and the rules of D12, D24 and D25.
     SameRules,
-    /// State that every node needs and this one lacks: no deviation.
+    /// State that every node needs; no deviation.
     Node,
-    /// State that the cluster asks for and this node has not, or has no longer to have: no deviation.
+    /// Differences between the Services and the node; no deviation.
     Services,
 }
 
 impl Cause {
-    /// The cause of a change. Other deviations (D3, D8, D11) change what is asked for: they are among the
-    /// Services, and findings tell of them.
+    /// Returns the cause of a change. Other deviations (D3, D8, D11) change the desired tables:
+    /// they count as [`Self::Services`], and findings report them.
     #[must_use]
     pub fn of(planned: &PlannedOp) -> Self {
         match &planned.op {
@@ -61,7 +61,7 @@ impl Cause {
         }
     }
 
-    /// The number of the deviation; none where it is none.
+    /// Returns the number of the deviation, if the cause is one.
     #[must_use]
     pub fn deviation(self) -> Option<&'static str> {
         match self {
@@ -76,28 +76,28 @@ impl Cause {
         }
     }
 
-    /// Returns its name, in words.
+    /// Returns a description of the cause.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::Weights => "weights are enforced",
-            Self::WeightBack => "an endpoint that comes back gets its weight back",
-            Self::Draining => "what leaves drains, and draining ends",
+            Self::WeightBack => "an endpoint that returns gets its weight back",
+            Self::Draining => "removed real servers drain, for a limited time",
             Self::LocalWithoutEndpoint => {
                 "this node reaches Services of policy Local that have no endpoint on it"
             }
-            Self::ConnReuseMode => "conn_reuse_mode is what this kernel wants",
-            Self::LargerSets => "sets are as large as what they hold",
+            Self::ConnReuseMode => "conn_reuse_mode is set as this kernel needs it",
+            Self::LargerSets => "sets are large enough for their entries",
             Self::SameRules => {
-                "rules are the same at all times, also while sets are empty; with those of D12, D24 and D25"
+                "rules are the same at all times, even if sets are empty; with the rules of D12, D24 and D25"
             }
-            Self::Node => "what every node needs",
-            Self::Services => "what the cluster asks for and the node has not",
+            Self::Node => "state that every node needs",
+            Self::Services => "differences between the Services and the node",
         }
     }
 }
 
-/// `D12, this node reaches …`.
+/// Prints `deviation D12, this node reaches …`.
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.deviation() {
@@ -107,7 +107,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// Returns true if it is the set that kube-proxy does not have.
+/// Returns true if kube-proxy does not have this set.
 fn is_added(name: &SetName) -> bool {
     AddressFamily::ALL
         .iter()

@@ -49,7 +49,8 @@ fn weight(live: &str, desired: &str) -> Reason {
     }])
 }
 
-/// The first virtual server of [`LIVE`] with its first real server, each connection of which counts.
+/// Returns the tables of [`LIVE`] with connections: real server number n has n active and 10 n
+/// inactive ones.
 fn live() -> Snapshot {
     let tables = text::parse(LIVE).expect("tables");
     let keys = (tables.virtual_servers.iter())
@@ -83,7 +84,7 @@ fn migration() -> Migration {
 }
 
 #[test]
-fn changes_name_the_deviation_that_they_come_from() {
+fn changes_name_their_deviation() {
     let header = Header::BitmapPort { first: 0, last: 1 };
     let create = |name| Op::CreateSet(set(name), header);
     check(
@@ -119,7 +120,7 @@ fn changes_name_the_deviation_that_they_come_from() {
 }
 
 #[test]
-fn weights_name_theirs() {
+fn weight_changes_name_their_deviation() {
     let live = live();
     let (key, entry) = live.tables.virtual_servers.iter().next().expect("one");
     let real = entry.real_servers.values().next().expect("one");
@@ -132,7 +133,7 @@ fn weights_name_theirs() {
 }
 
 #[test]
-fn connections_of_what_is_deleted_at_once_are_counted() {
+fn connections_to_deleted_real_servers_are_counted() {
     let live = live();
     let servers = &live.tables.virtual_servers;
     let keys: Vec<_> = servers.keys().copied().collect();
@@ -148,7 +149,7 @@ fn connections_of_what_is_deleted_at_once_are_counted() {
 }
 
 #[test]
-fn open_connections_are_in_the_way_and_closed_ones_are_not() {
+fn active_connections_are_a_blocker() {
     let migration = |active| Migration {
         cut: Some(Connections {
             active,
@@ -158,31 +159,31 @@ fn open_connections_are_in_the_way_and_closed_ones_are_not() {
         ..migration()
     };
     assert_eq!(migration(0).in_the_way(), [""; 0]);
-    let [told] = &migration(2).in_the_way()[..] else {
-        panic!("one thing is in the way");
+    let [blocker] = &migration(2).in_the_way()[..] else {
+        panic!("expected one blocker");
     };
-    let start = "open connections are to real servers that would be deleted at once: 2. ";
-    assert!(told.starts_with(start), "{told}");
+    let start = "2 open connections to real servers that would be deleted without a drain. ";
+    assert!(blocker.starts_with(start), "{blocker}");
 }
 
 #[test]
-fn a_proxy_that_runs_is_in_the_way_unless_it_will_be_stopped() {
+fn running_proxy_is_a_blocker_without_force() {
     let migration = |forced| Migration {
         proxy: Some((METRICS, Running::KubeProxy("ipvs".to_owned()))),
         forced,
         ..migration()
     };
-    let [told] = &migration(false).in_the_way()[..] else {
-        panic!("one thing is in the way");
+    let [blocker] = &migration(false).in_the_way()[..] else {
+        panic!("expected one blocker");
     };
     let start = "kube-proxy (mode ipvs) answers at 127.0.0.1:10249: ";
-    assert!(told.starts_with(start), "{told}");
+    assert!(blocker.starts_with(start), "{blocker}");
     assert_eq!(migration(true).in_the_way(), [""; 0]);
     assert!(migration(true).notes()[0].starts_with(start));
 }
 
 #[test]
-fn deletions_that_wait_are_in_the_way() {
+fn withheld_deletions_are_a_blocker() {
     let migration = |whole| Migration {
         plan: Plan {
             withheld: 2,
@@ -193,16 +194,18 @@ fn deletions_that_wait_are_in_the_way() {
     };
     assert_eq!(
         migration(true).in_the_way(),
-        ["the table changed while it was read: 2 deletions are not known to be right. Try again"]
+        ["2 deletions are withheld: the table changed while it was read. Run the check again"]
     );
     assert_eq!(
         migration(false).in_the_way(),
-        ["not all of the input could be read: 2 deletions are not known to be right. Try again"]
+        [
+            "2 deletions are withheld: a part of the input could not be read. Fix the errors and run the check again"
+        ]
     );
 }
 
 #[test]
-fn leftovers_are_told_with_what_to_do() {
+fn leftovers_are_noted_with_advice() {
     let mut leftovers = Leftovers::default();
     leftovers.nft_tables.insert(AddressFamily::Ipv4);
     let migration = Migration {
@@ -213,10 +216,10 @@ fn leftovers_are_told_with_what_to_do() {
     assert_eq!(
         migration.notes(),
         [
-            "the kernel has no IPVS yet: kube-ipvsd will load its module",
+            "IPVS is not loaded: kube-ipvsd will load its module",
             "kube-proxy left behind table ip kube-proxy of nftables mode. Start kube-ipvsd with \
-             --remove-leftovers: it deletes them after its first synchronisation",
-            "connections to real servers that would be deleted at once: 0 active, 0 inactive",
+             --remove-leftovers, which deletes them after the first sync",
+            "connections to real servers that would be deleted without a drain: 0 active, 0 inactive",
         ]
     );
     assert_eq!(migration.in_the_way(), [""; 0]);

@@ -1,4 +1,4 @@
-//! The doctor's output for people.
+//! Text output of the doctor.
 
 #[cfg(test)]
 mod tests;
@@ -11,8 +11,8 @@ use crate::doctor::{Advice, Diagnosis, Severity};
 use crate::schema::CheckupSummary;
 use crate::style;
 
-/// A line for each diagnosis, with why it matters and what to do below, and one that counts. With escape
-/// sequences for colours.
+/// Returns a line for each diagnosis with its advice below, and a line with their numbers. Contains
+/// escape sequences for colours.
 #[must_use]
 pub fn text(node_name: &str, diagnoses: &[Diagnosis]) -> String {
     let mut text = String::new();

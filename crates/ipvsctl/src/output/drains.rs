@@ -1,12 +1,12 @@
-//! Draining real servers as people read them.
+//! Text output of draining real servers.
 
 use super::servers::table;
 use crate::schema::Drain;
 
-/// Shown in place of an unknown value.
+/// Text for an unknown value.
 const UNKNOWN: &str = "unknown";
 
-/// A line for each.
+/// Returns a table with a row for each drain.
 #[must_use]
 pub fn text(drains: &[Drain]) -> String {
     let titles = [

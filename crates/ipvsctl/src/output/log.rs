@@ -1,4 +1,4 @@
-//! Log lines of the libraries, printed like the program's own.
+//! Prints log lines in the format of the program's own messages.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::style;
 
-/// Sends it to standard error: warnings of our own libraries, and with each `-v` more.
+/// Starts logging to standard error: warnings of our own libraries, and more with each `-v`.
 pub fn start(verbose: u8) {
     let filter = match verbose {
-        // What goes wrong in the libraries of others comes back as an error.
+        // Third-party libraries return their failures as errors.
         0 => "off,sources=warn,kernel=warn,planner=warn,netlink=warn,ipvs=warn,ipvsctl=warn",
         1 => "info",
         2 => "debug",
@@ -29,7 +29,7 @@ pub fn start(verbose: u8) {
     let _ = lines.try_init();
 }
 
-/// `warning: …` and so on.
+/// Format of a line: `warning: …`.
 struct Lines;
 
 impl<S, N> FormatEvent<S, N> for Lines

@@ -1,4 +1,4 @@
-//! A take-over as people read it.
+//! Text output of a take-over.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use super::plan;
 use crate::migration::{Migration, WAY_BACK};
 use crate::style;
 
-/// The plan, its causes, what is in the way, what is good to know, and the way back. With escape sequences
-/// for colours.
+/// Returns the plan, its causes, blockers, notes and the rollback. Contains escape sequences for
+/// colours.
 #[must_use]
 pub fn text(migration: &Migration) -> String {
     let mut text = plan::text(&migration.plan);
@@ -21,22 +21,22 @@ pub fn text(migration: &Migration) -> String {
         } = summary;
         format!("{cause}: {add} to add, {change} to change, {delete} to delete")
     });
-    section(&mut text, "Where the changes come from", causes);
+    section(&mut text, "Causes of the changes", causes);
     let in_the_way = migration.in_the_way();
-    section(&mut text, "In the way", in_the_way.iter());
-    section(&mut text, "To know", migration.notes().iter());
-    section(&mut text, "The way back", WAY_BACK.iter());
+    section(&mut text, "Blockers", in_the_way.iter());
+    section(&mut text, "Notes", migration.notes().iter());
+    section(&mut text, "Rollback", WAY_BACK.iter());
     let heading = style::HEADING;
     let verdict = match in_the_way.len() {
-        0 => "Nothing is in the way.".to_owned(),
-        1 => "1 thing has to be done first.".to_owned(),
-        count => format!("{count} things have to be done first."),
+        0 => "No blockers.".to_owned(),
+        1 => "1 blocker: resolve it first.".to_owned(),
+        count => format!("{count} blockers: resolve them first."),
     };
     let _ = writeln!(text, "\n{heading}{verdict}{heading:#}");
     text
 }
 
-/// Nothing where there is no line.
+/// Appends a section, unless it has no lines.
 fn section(text: &mut String, title: &str, lines: impl Iterator<Item: std::fmt::Display>) {
     let heading = style::HEADING;
     let mut lines = lines.peekable();

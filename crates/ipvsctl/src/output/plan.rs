@@ -1,4 +1,4 @@
-//! A plan as people read it.
+//! Text output of a plan.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,17 +14,17 @@ use crate::style;
 #[cfg(test)]
 mod tests;
 
-/// The widest line that still moves the column of reasons.
+/// Maximum width of the column of changes. Longer lines do not move the column of reasons.
 const WIDEST: usize = 72;
 
-/// On whose behalf changes are made. Prints as a heading of a plan.
+/// Group of changes by their Service port. Prints as a heading of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Changes that all Services need.
+    /// Changes for all Services.
     Node,
-    /// A Service's port, in all its protocols.
+    /// Changes for a port of a Service, in all protocols.
     Service(ObjectName, Name),
-    /// Changes at keys that no Service asks for any more.
+    /// Changes of entries that no Service needs.
     NoService,
 }
 
@@ -39,7 +39,7 @@ impl std::fmt::Display for Group {
     }
 }
 
-/// The changes of `plan` by group, and within a group address by address.
+/// Returns the changes of `plan` by group, ordered by address within a group.
 #[must_use]
 pub fn groups(plan: &Plan) -> BTreeMap<Group, Vec<&PlannedOp>> {
     let mut groups: BTreeMap<Group, Vec<&PlannedOp>> = BTreeMap::new();
@@ -52,7 +52,8 @@ pub fn groups(plan: &Plan) -> BTreeMap<Group, Vec<&PlannedOp>> {
     groups
 }
 
-/// The changes by Service and, last, how many there are. With escape sequences for colours.
+/// Returns the changes by group, and a line with their numbers. Contains escape sequences for
+/// colours.
 #[must_use]
 pub fn text(plan: &Plan) -> String {
     let groups = groups(plan);
@@ -79,7 +80,7 @@ pub fn text(plan: &Plan) -> String {
     text
 }
 
-/// Returns the change, in the words of `ipvsadm`, `ip`, `ipset`, `iptables` or `sysctl`.
+/// Returns the change in the syntax of `ipvsadm`, `ip`, `ipset`, `iptables` or `sysctl`.
 #[must_use]
 pub fn line(op: &Op) -> String {
     match op {
@@ -107,7 +108,7 @@ pub fn line(op: &Op) -> String {
     }
 }
 
-/// `10.96.0.10/32`, `fd00::10/128`.
+/// Returns `10.96.0.10/32` or `fd00::10/128`.
 #[must_use]
 pub fn host_address(address: IpAddr) -> String {
     IpNetwork::from(address).to_string()
@@ -155,7 +156,7 @@ fn address(op: &Op) -> Option<IpAddr> {
     }
 }
 
-/// Where a change stands among those of its address: as a plan does them, then by its keys.
+/// Sort key of a change among those of its address: the order of a plan, then the entry's keys.
 fn place(op: &Op) -> (u8, Option<VirtualServerKey>, Option<RealServerKey>) {
     match op {
         Op::SetSysctl(..) | Op::SetTimeouts(_) => (0, None, None),
@@ -177,7 +178,7 @@ fn place(op: &Op) -> (u8, Option<VirtualServerKey>, Option<RealServerKey>) {
     }
 }
 
-/// The line that edits what `line` would add.
+/// Returns `line` with the command `add` replaced by `edit`.
 fn edit(line: &str, add: &str, edit: &str) -> String {
     match line.strip_prefix(add) {
         Some(rest) => format!("{edit}{rest}"),

@@ -1,8 +1,8 @@
-//! A progress bar where there is a terminal.
+//! A progress bar for terminals.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// A bar of `length` changes on standard error; invisible where that is no terminal.
+/// Returns a bar of `length` changes on standard error, invisible if that is not a terminal.
 #[must_use]
 pub fn bar(length: usize) -> ProgressBar {
     let length = u64::try_from(length).unwrap_or(u64::MAX);

@@ -1,4 +1,4 @@
-//! Live tables as people read them.
+//! Text output of live tables.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,16 +12,16 @@ use model::Snapshot;
 use super::plan::host_address;
 use crate::schema::flag_names;
 
-/// The width of a table.
+/// Width of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
     /// Columns that fit on a screen.
     Narrow,
-    /// Everything.
+    /// All columns.
     Wide,
 }
 
-/// Virtual servers, each with its real servers below one another.
+/// Returns a table of virtual servers with their real servers.
 #[must_use]
 pub fn servers(snapshot: &Snapshot, width: Width) -> String {
     let wide = width == Width::Wide;
@@ -75,7 +75,8 @@ pub fn servers(snapshot: &Snapshot, width: Width) -> String {
     table(&titles, rows, "No virtual servers.\n")
 }
 
-/// The addresses of the dummy device; wide, how many virtual servers are at each.
+/// Returns a table of the addresses of the dummy device; if wide, with their numbers of virtual
+/// servers.
 #[must_use]
 pub fn addresses(snapshot: &Snapshot, width: Width) -> String {
     let mut titles = vec!["ADDRESS"];
@@ -97,12 +98,12 @@ pub fn addresses(snapshot: &Snapshot, width: Width) -> String {
     });
     let nothing = match snapshot.device {
         true => format!("No addresses on {}.\n", model::DEVICE),
-        false => format!("There is no device {}.\n", model::DEVICE),
+        false => format!("Device {} does not exist.\n", model::DEVICE),
     };
     table(&titles, rows.collect(), &nothing)
 }
 
-/// The idle timeouts.
+/// Returns a table of the idle timeouts.
 #[must_use]
 pub fn timeouts(timeouts: Timeouts) -> String {
     let Timeouts { tcp, tcp_fin, udp } = timeouts;
@@ -117,7 +118,7 @@ pub fn timeouts(timeouts: Timeouts) -> String {
     table(&["CONNECTION", "IDLE TIMEOUT"], rows, "")
 }
 
-/// The timeouts as `ipvsadm --set` wants them.
+/// Returns the timeouts as arguments of `ipvsadm`.
 #[must_use]
 pub fn timeout_line(timeouts: Timeouts) -> String {
     let Timeouts { tcp, tcp_fin, udp } = timeouts;

@@ -2,7 +2,7 @@ use super::printable;
 use crate::style::{DELETE, ERROR};
 
 #[test]
-fn lines_and_our_own_styles_stay_and_all_else_is_escaped() {
+fn only_line_ends_and_our_styles_are_not_escaped() {
     let styled = format!("{ERROR}error:{ERROR:#} a\n{DELETE}-{DELETE:#} ö\n");
     assert_eq!(printable(&styled), styled);
     assert_eq!(

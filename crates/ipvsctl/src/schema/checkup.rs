@@ -1,11 +1,11 @@
-//! The doctor's report on a node.
+//! Report of the doctor on a node.
 
 use serde::Serialize;
 
 use super::API_VERSION;
 use crate::doctor::{Diagnosis, Severity};
 
-/// The results of every check of a node.
+/// Results of all checks of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkup {
@@ -17,7 +17,7 @@ pub struct Checkup {
     pub node_name: String,
     /// Number of results of each severity.
     pub summary: CheckupSummary,
-    /// In a fixed order; a check may say several things.
+    /// Results in a fixed order. A check may have several.
     pub checks: Vec<Check>,
 }
 
@@ -25,16 +25,16 @@ pub struct Checkup {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckupSummary {
-    /// All is well.
+    /// Results without anything to report.
     pub ok: usize,
-    /// Something can go wrong.
+    /// Results about something that may fail.
     pub warning: usize,
-    /// Something does not work.
+    /// Results about something that does not work.
     pub problem: usize,
 }
 
 impl CheckupSummary {
-    /// Counts.
+    /// Counts `diagnoses` by severity.
     #[must_use]
     pub fn of(diagnoses: &[Diagnosis]) -> Self {
         let count = |severity| {
@@ -53,17 +53,17 @@ impl CheckupSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
-    /// The check's name, `idle-tcp`.
+    /// Name of the check, `idle-tcp`.
     pub check: &'static str,
     /// `ok`, `warning` or `problem`.
     pub severity: &'static str,
-    /// The code of the finding that says the same, `KIV0403`; null where there is none.
+    /// Code of the finding with the same meaning, `KIV0403`; null if there is none.
     pub code: Option<&'static str>,
-    /// The finding, in words.
+    /// Result as text.
     pub found: String,
-    /// Why it matters, in words; null where all is well.
+    /// Reason why it matters; null if the result is ok.
     pub why: Option<String>,
-    /// The action to take, in words; null where all is well.
+    /// Action to take; null if the result is ok.
     pub action: Option<String>,
 }
 

@@ -1,18 +1,18 @@
-//! The status of kube-ipvsd at `/statusz`, as far as it is used here.
+//! Fields of kube-ipvsd's `/statusz` that ipvsctl reads.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// Its state.
+/// Status of kube-ipvsd.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonStatus {
-    /// Its version.
+    /// Version of kube-ipvsd.
     pub version: String,
-    /// The last synchronisation that ended; none before the first.
+    /// Last completed sync; `None` before the first.
     pub last_sync: Option<DaemonSync>,
-    /// The sources of the cluster's objects, by name.
+    /// Sources of objects, by name.
     #[serde(default)]
     pub sources: BTreeMap<String, DaemonSource>,
     /// Findings about the cluster or the node.
@@ -20,57 +20,57 @@ pub struct DaemonStatus {
     /// Sizes of the node's tables.
     #[serde(default)]
     pub counts: DaemonCounts,
-    /// Failed entries, the first ones.
+    /// First failing entries.
     #[serde(default)]
     pub failing_entries: Vec<FailingEntry>,
-    /// Readings of the kernel that fail, the first ones.
+    /// First failing readings of the kernel.
     #[serde(default)]
     pub failing_readings: Vec<FailingReading>,
-    /// The last failures, oldest first.
+    /// Last failures, oldest first.
     pub recent_failures: Vec<DaemonFailure>,
 }
 
-/// A synchronisation that ended.
+/// Completed sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonSync {
-    /// When it ended, RFC 3339.
+    /// Time of its end, RFC 3339.
     pub time: String,
-    /// Changes that failed, or were not tried because one before them had failed.
+    /// Number of changes that failed or were skipped because of a failed one.
     pub failed: usize,
 }
 
-/// One source.
+/// State of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonSource {
     /// `listing`, `watching`, `refused`, `unreachable` or `failing`.
     pub state: String,
-    /// Since when, RFC 3339.
+    /// Time of the last change of the state, RFC 3339.
     pub since: String,
-    /// It has delivered a full list once.
+    /// True if the source has delivered a full list.
     pub listed: bool,
-    /// The last problem, which may be over.
+    /// Last problem, which may be over.
     pub last_error: Option<DaemonSourceError>,
 }
 
-/// A problem of a source.
+/// Problem of a source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonSourceError {
-    /// Its text, escaped.
+    /// Text of the problem, escaped.
     pub message: String,
 }
 
-/// One finding.
+/// Finding that kube-ipvsd reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonFinding {
-    /// Its stable code.
+    /// Stable code of the finding.
     pub code: String,
     /// `info`, `warning` or `error`.
     pub level: String,
-    /// All of it, in words.
+    /// Text of the finding.
     pub text: String,
 }
 
@@ -78,43 +78,43 @@ pub struct DaemonFinding {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonCounts {
-    /// Entries of which a change failed.
+    /// Number of failing entries.
     #[serde(default)]
     pub failing_entries: usize,
 }
 
-/// An entry of the kernel's tables of which a change failed.
+/// Failing entry of the kernel's tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailingEntry {
     /// The entry: `virtual server 10.96.0.10:80/TCP`.
     pub entry: String,
-    /// The Service port that asks for it; `None` if it belongs to no Service.
+    /// Service port of the entry; `None` if it belongs to no Service.
     pub service: Option<String>,
-    /// When its first failure in a row happened, RFC 3339.
+    /// Time of the first of its consecutive failures, RFC 3339.
     pub since: String,
-    /// Why the last attempt failed.
+    /// Reason of the last failure.
     pub reason: String,
-    /// The operator's next step.
+    /// Action that the operator can take.
     pub advice: String,
 }
 
-/// A reading of the kernel that fails.
+/// Failing reading of the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailingReading {
-    /// The task that needs the reading: `reading of sets`.
+    /// Task that needs the reading: `reading of sets`.
     pub task: String,
-    /// When its first failure in a row happened, RFC 3339.
+    /// Time of the first of its consecutive failures, RFC 3339.
     pub since: String,
-    /// Failures in a row.
+    /// Number of consecutive failures.
     pub failures: u32,
 }
 
-/// Something that failed.
+/// Recent failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonFailure {
-    /// The failed op or reading, and the reason.
+    /// Failed op or reading, with the reason.
     pub problem: String,
 }

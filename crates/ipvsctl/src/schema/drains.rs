@@ -1,4 +1,4 @@
-//! Draining real servers: the daemon's word and the kernel's.
+//! Draining real servers as kube-ipvsd and the kernel report them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::API_VERSION;
 #[cfg(test)]
 mod tests;
 
-/// Real servers that get no new connections and keep those they have.
+/// List of draining real servers, which get no new connections and keep their open ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drains {
@@ -19,12 +19,12 @@ pub struct Drains {
     pub api_version: &'static str,
     /// `Drains`.
     pub kind: &'static str,
-    /// By virtual server, then by real server.
+    /// Drains, ordered by virtual server and real server.
     pub drains: Vec<Drain>,
 }
 
 impl Drains {
-    /// The list of `drains`.
+    /// Returns the object with `drains`.
     #[must_use]
     pub fn new(drains: Vec<Drain>) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Drains {
     }
 }
 
-/// One real server that drains. What is null is not known, but for the deadline.
+/// Draining real server. Null means unknown; for the deadline see its description.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
@@ -43,22 +43,22 @@ pub struct Drain {
     pub virtual_server: String,
     /// The real server, `10.1.2.3:8080`.
     pub real_server: String,
-    /// The Service port that it left, `namespace/name:port`.
+    /// Service port of the real server before the drain, `namespace/name:port`.
     pub service: Option<String>,
-    /// Since when, RFC 3339.
+    /// Start of the drain, RFC 3339.
     pub since: Option<String>,
-    /// Connections that carry data.
+    /// Number of active connections.
     pub active_connections: Option<u32>,
-    /// Connections in any other state.
+    /// Number of connections in any other state.
     pub inactive_connections: Option<u32>,
-    /// When it goes at the latest, RFC 3339; null also where it has as long as it needs and
-    /// `known_to_daemon`.
+    /// Time of the deletion at the latest, RFC 3339. Null with `known_to_daemon` means that the
+    /// drain has no deadline.
     pub deadline: Option<String>,
-    /// True if the daemon reported it; otherwise the kernel alone did, by its weight 0.
+    /// True if kube-ipvsd reports the drain. Otherwise only the kernel does, by weight 0.
     pub known_to_daemon: bool,
 }
 
-/// A drain that the daemon shows at `/drains`.
+/// Drain that kube-ipvsd reports at `/drains`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DaemonDrain {
@@ -71,9 +71,12 @@ pub struct DaemonDrain {
     ends: Option<String>,
 }
 
-/// Brings the two together, ordered as text. Connections are the kernel's where it was read, as are the real
-/// servers of weight 0 of virtual servers that are ours. Of what the daemon alone knows, the kernel has
-/// just lost it: it is left out.
+/// Merges the drains of kube-ipvsd with those of the kernel, ordered as text. If the kernel was
+/// read:
+///
+/// - its real servers of weight 0 of our virtual servers are the drains,
+/// - connection counts are the kernel's,
+/// - drains that only kube-ipvsd reports have just been deleted and are left out.
 #[must_use]
 pub fn drains(daemon: &[DaemonDrain], kernel: Option<&Snapshot>) -> Vec<Drain> {
     let mut drains: BTreeMap<(String, String), Drain> = BTreeMap::new();
@@ -97,7 +100,7 @@ pub fn drains(daemon: &[DaemonDrain], kernel: Option<&Snapshot>) -> Vec<Drain> {
     found
 }
 
-/// Returns the drains that the kernel shows.
+/// Returns the real servers of weight 0 of our virtual servers.
 fn of_kernel(kernel: &Snapshot) -> impl Iterator<Item = Drain> {
     let servers =
         (kernel.tables.virtual_servers.iter()).filter(|(key, _)| planner::is_marked(kernel, **key));

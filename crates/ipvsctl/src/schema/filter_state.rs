@@ -1,5 +1,5 @@
-//! State beside the IPVS table: sets, rules, settings, health checks. Entries and rules are in the tools' own words, which are
-//! read back as such.
+//! Sets, rules, settings and health checks. Entries and rules are in the syntax of `ipset` and
+//! `iptables`, and are read back from it.
 
 use std::collections::BTreeMap;
 
@@ -14,27 +14,27 @@ use serde::{Deserialize, Serialize};
 pub struct IpSet {
     /// The name.
     pub name: String,
-    /// Type and options as `ipset save` prints them: `hash:ip,port family inet maxelem 65536`.
+    /// Type and options in the syntax of `ipset save`: `hash:ip,port family inet maxelem 65536`.
     pub header: String,
-    /// The entries as `ipset save` prints them.
+    /// Entries in the syntax of `ipset save`.
     pub entries: Vec<String>,
 }
 
-/// The answer at a Service's health-check node port.
+/// Health-check node port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
-    /// The port on the node.
+    /// Port on the node.
     pub port: u16,
-    /// The Service's namespace.
+    /// Namespace of the Service.
     pub namespace: String,
-    /// The Service's name.
+    /// Name of the Service.
     pub name: String,
-    /// Number of its ready endpoints on the node.
+    /// Number of ready endpoints on the node.
     pub local_endpoints: usize,
 }
 
-/// The sets of `tables`, ordered by name.
+/// Returns the sets of `tables`, ordered by name.
 pub(super) fn sets(tables: &model::NodeTables) -> Vec<IpSet> {
     let behind = |line: String, name: &str| {
         let rest = line.split_once(name).map_or("", |(_, rest)| rest);
@@ -51,21 +51,21 @@ pub(super) fn sets(tables: &model::NodeTables) -> Vec<IpSet> {
         .collect()
 }
 
-/// The lines of `iptables-save` and `ip6tables-save`, by family.
+/// Returns the lines of `iptables-save` and `ip6tables-save`, by family.
 pub(super) fn rules(tables: &model::NodeTables) -> BTreeMap<String, Vec<String>> {
     (tables.rules.iter())
         .map(|(family, rules)| (family.to_string(), text::rule_lines(rules)))
         .collect()
 }
 
-/// The settings by name.
+/// Returns the settings by name.
 pub(super) fn sysctls(tables: &model::NodeTables) -> BTreeMap<String, String> {
     (tables.sysctls.iter())
         .map(|(name, value)| (name.to_string(), value.to_string()))
         .collect()
 }
 
-/// The answers of `desired`, ordered by Service.
+/// Returns the health checks of `desired`, ordered by Service.
 pub(super) fn health_checks(desired: &model::Desired) -> Vec<HealthCheck> {
     (desired.health_checks.iter())
         .map(|(service, check)| HealthCheck {
@@ -77,7 +77,7 @@ pub(super) fn health_checks(desired: &model::Desired) -> Vec<HealthCheck> {
         .collect()
 }
 
-/// The text of `model::text` for what was read.
+/// Returns the sets, rules and settings in the syntax of `model::text`.
 pub(super) fn as_text(
     sets: &[IpSet],
     rules: &BTreeMap<String, Vec<String>>,

@@ -1,4 +1,4 @@
-//! Findings.
+//! Findings about objects.
 
 use serde::Serialize;
 
@@ -6,21 +6,21 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// The stable code, `KIV0101`.
+    /// Stable code, `KIV0101`.
     pub code: &'static str,
     /// `info`, `warning` or `error`.
     pub level: String,
-    /// The object's kind.
+    /// Kind of the object.
     pub kind: &'static str,
-    /// The object's namespace; empty where it has none.
+    /// Namespace of the object; empty if it has none.
     pub namespace: String,
-    /// The object's name.
+    /// Name of the object.
     pub name: String,
-    /// The field, as in `spec.clusterIPs[0]`.
+    /// Path of the field, `spec.clusterIPs[0]`.
     pub field: String,
-    /// The problem.
+    /// Problem of the field.
     pub problem: String,
-    /// The consequence: what was done instead.
+    /// Consequence for the node.
     pub consequence: String,
 }
 
@@ -32,11 +32,11 @@ pub struct Findings {
     pub api_version: &'static str,
     /// `Findings`.
     pub kind: &'static str,
-    /// For which node.
+    /// Name of the node.
     pub node_name: String,
     /// Number of Services that were examined.
     pub services: usize,
-    /// The most severe first.
+    /// Findings, the most severe first.
     pub findings: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! Take-overs.
+//! Effects of a take-over.
 
 use ipvs::AddressFamily;
 use model::leftovers::{NFT_TABLE, nft_family};
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{API_VERSION, Connections, Plan, Summary};
 use crate::migration::{self, WAY_BACK};
 
-/// The effects of a take-over of a node by kube-ipvsd.
+/// Effects of a take-over of a node by kube-ipvsd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Migration {
@@ -15,22 +15,22 @@ pub struct Migration {
     pub api_version: &'static str,
     /// `Migration`.
     pub kind: &'static str,
-    /// For which node.
+    /// Name of the node.
     pub node_name: String,
-    /// Steps that have to be done first, in words; empty where nothing is in the way.
+    /// Blockers of the take-over, with what to do.
     pub in_the_way: Vec<String>,
-    /// Remarks that are good to know, in words.
+    /// Notes about the take-over.
     pub notes: Vec<String>,
-    /// The proxy that runs on the node, `kube-proxy (mode ipvs)`; null where none answers or nobody was
+    /// Proxy that runs on the node, `kube-proxy (mode ipvs)`; null if none answers or none was
     /// asked.
     pub running_proxy: Option<String>,
-    /// Where the changes come from.
+    /// Causes of the changes.
     pub causes: Vec<Cause>,
-    /// Connections to real servers that would be deleted at once; null where they are not known.
+    /// Connections to real servers that would be deleted without a drain; null if unknown.
     pub cut_connections: Option<Connections>,
-    /// Leftovers of kube-proxy's other modes; null where they were not looked for.
+    /// Leftovers of kube-proxy's other modes; null if they were not read.
     pub leftovers: Option<Leftovers>,
-    /// The steps that undo it, in words.
+    /// Steps of a rollback.
     pub way_back: [&'static str; 3],
     /// The changes.
     pub plan: Plan,
@@ -39,11 +39,11 @@ pub struct Migration {
 /// Changes of one cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cause {
-    /// Our deviation from kube-proxy, `D12`; null where it is none.
+    /// Deviation from kube-proxy, `D12`; null if the cause is none.
     pub deviation: Option<&'static str>,
-    /// In words.
+    /// Description of the cause.
     pub description: &'static str,
-    /// Their number.
+    /// Numbers of changes.
     pub changes: Summary,
 }
 
@@ -51,15 +51,15 @@ pub struct Cause {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Leftovers {
-    /// Rules of the iptables mode.
+    /// Rules of iptables mode.
     pub rules: Vec<RuleLeftovers>,
-    /// Tables of the nftables mode, `ip kube-proxy`.
+    /// Tables of nftables mode, `ip kube-proxy`.
     pub nft_tables: Vec<String>,
     /// Sets of old versions.
     pub sets: Vec<String>,
 }
 
-/// Rules of the iptables mode, or of an old version's ipvs mode, in one table.
+/// Rules of iptables mode, or of the ipvs mode of an old version, in one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleLeftovers {
@@ -69,16 +69,16 @@ pub struct RuleLeftovers {
     pub table: String,
     /// Chains that can be deleted.
     pub chains: Vec<String>,
-    /// Number of rules that lead to them.
+    /// Number of rules that jump to these chains.
     pub jumps: usize,
-    /// Chains that have to stay, since chains of other programs lead to them.
+    /// Chains that must stay, because chains of other programs jump to them.
     pub held: Vec<String>,
-    /// These chains of other programs.
+    /// Chains of other programs that jump to `held`.
     pub held_by: Vec<String>,
 }
 
 impl Migration {
-    /// Returns the take-over of the node `node`; `findings` are those about the objects.
+    /// Returns the object for a take-over of `node`, with the `findings` about objects.
     #[must_use]
     pub fn new(
         node: &model::names::Name,

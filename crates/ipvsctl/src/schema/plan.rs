@@ -1,4 +1,4 @@
-//! Plans.
+//! Plan of changes.
 
 use model::{OpEffect, PlannedOp, Reason};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::API_VERSION;
 use super::finding::Finding;
 use crate::output::plan::{Group, groups, line};
 
-/// The changes that would be made.
+/// Changes that `apply` would make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -15,15 +15,16 @@ pub struct Plan {
     pub api_version: &'static str,
     /// `Plan`.
     pub kind: &'static str,
-    /// For which node.
+    /// Name of the node.
     pub node_name: String,
     /// Numbers of changes.
     pub summary: Summary,
-    /// Deletions that wait until the whole input and the whole table can be read.
+    /// Number of deletions that are withheld because the input or the table could not be read
+    /// completely.
     pub withheld_deletions: usize,
-    /// The changes, by Service port.
+    /// Changes by Service port.
     pub services: Vec<ServiceChanges>,
-    /// Findings about the objects, and obstacles on the node.
+    /// Findings about objects, and about entries of other programs on the node.
     pub findings: Vec<Finding>,
 }
 
@@ -32,18 +33,18 @@ pub struct Plan {
 pub struct Summary {
     /// Additions.
     pub add: usize,
-    /// Changes of settings.
+    /// Changes of existing entries.
     pub change: usize,
     /// Deletions.
     pub delete: usize,
 }
 
-/// Changes on behalf of one Service port.
+/// Changes for one Service port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServiceChanges {
-    /// The Service port; null where nobody asks for the entries, or all do.
+    /// Service port; null if the entries belong to no Service or to all of them.
     pub service: Option<ServicePort>,
-    /// The changes, address by address.
+    /// Changes, ordered by address.
     pub changes: Vec<Change>,
 }
 
@@ -51,11 +52,11 @@ pub struct ServiceChanges {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServicePort {
-    /// The Service's namespace.
+    /// Namespace of the Service.
     pub namespace: String,
-    /// The Service's name.
+    /// Name of the Service.
     pub name: String,
-    /// The port's name; empty where it has none.
+    /// Name of the port; empty if it has none.
     pub port: String,
 }
 
@@ -64,21 +65,21 @@ pub struct ServicePort {
 pub struct Change {
     /// `add`, `change` or `delete`.
     pub effect: &'static str,
-    /// The change, in the syntax of ipvsadm or as an address.
+    /// Change in the syntax of ipvsadm, or an address.
     pub line: String,
-    /// The change in words.
+    /// Description of the change.
     pub description: String,
-    /// Why.
+    /// Reason of the change.
     pub reason: String,
-    /// The settings that differ.
+    /// Fields that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
 }
 
-/// One setting that differs.
+/// Field that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The setting.
+    /// Name of the field.
     pub field: &'static str,
     /// The kernel's value.
     pub live: String,
@@ -87,7 +88,7 @@ pub struct Difference {
 }
 
 impl Plan {
-    /// Returns the plan of the node `node`; `findings` are those about the objects.
+    /// Returns the object for `plan` of `node`, with the `findings` about objects.
     #[must_use]
     pub fn new(node: &model::names::Name, findings: &[model::Finding], plan: &model::Plan) -> Self {
         let model::Summary {

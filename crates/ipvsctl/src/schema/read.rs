@@ -1,4 +1,4 @@
-//! From JSON and YAML to tables.
+//! Parses tables from JSON and YAML.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,26 +15,29 @@ use super::API_VERSION;
 use super::filter_state;
 use super::tables::{FLAGS, NodeTables, RealServer, Tunnel, VirtualServer, family, full_prefix};
 
-/// Why an object makes no sense. Prints with the path of the field.
+/// Reason why an object cannot be parsed. Prints with the path of the field.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// Neither JSON nor YAML.
-    #[error("it is neither JSON nor YAML: {0}")]
+    /// The text is neither JSON nor YAML.
+    #[error("neither JSON nor YAML: {0}")]
     Syntax(String),
-    /// Another kind, or a version that this program does not know.
-    #[error("it is of kind {kind} and version {version}, not NodeTables of version {API_VERSION}")]
+    /// The object has another kind or version.
+    #[error(
+        "kind {kind}, apiVersion {version}: expected NodeTables, {API_VERSION}, as ipvsctl get tables \
+         -o json prints it"
+    )]
     Kind {
-        /// Its `kind`.
+        /// Field `kind` of the object.
         kind: String,
-        /// Its `apiVersion`.
+        /// Field `apiVersion` of the object.
         version: String,
     },
-    /// A field makes no sense.
+    /// A field is invalid.
     #[error("{path}: {problem}")]
     Field {
-        /// The path of the field.
+        /// Path of the field.
         path: String,
-        /// The problem.
+        /// Problem of the field.
         problem: String,
     },
 }
@@ -51,15 +54,15 @@ pub fn looks_like(text: &str) -> bool {
 pub struct SavedTables {
     /// The tables.
     pub tables: model::NodeTables,
-    /// True if addresses were saved too; `ipvsadm-save` knows none.
+    /// True if addresses were saved too; `ipvsadm-save` saves none.
     pub has_addresses: bool,
 }
 
-/// Reads an object of kind `NodeTables`.
+/// Parses an object of kind `NodeTables`.
 ///
 /// # Errors
 ///
-/// The first mistake.
+/// The text has a mistake. The error is about the first one.
 pub fn parse(text: &str) -> Result<SavedTables, SchemaError> {
     let value = if text.trim_start().starts_with('{') {
         serde_json::from_str(text).map_err(|error| SchemaError::Syntax(error.to_string()))?
@@ -93,17 +96,20 @@ fn saved_tables(given: NodeTables) -> Result<SavedTables, SchemaError> {
         let key = entry.server.key;
         let entries = &mut saved.tables.virtual_servers;
         if entries.insert(key, Arc::new(entry)).is_some() {
-            return wrong(at, format!("virtual server {key} is there twice"));
+            return wrong(at, format!("duplicate virtual server {key}"));
         }
     }
     for (index, text) in given.addresses.into_iter().flatten().enumerate() {
         let at = format!("addresses[{index}]");
         let network: IpNetwork = text.parse().map_err(|_| SchemaError::Field {
             path: at.clone(),
-            problem: format!("`{text}` is not an address with its length"),
+            problem: format!("`{text}` is not an address such as 10.96.0.1/32"),
         })?;
         if IpNetwork::from(network.ip()) != network {
-            return wrong(at, format!("{text} is a network, not a host's address"));
+            return wrong(
+                at,
+                format!("{text} is a network; expected one address, such as 10.96.0.1/32"),
+            );
         }
         saved.tables.addresses.insert(network.ip());
     }
@@ -124,7 +130,7 @@ fn entry(at: &str, given: VirtualServer) -> Result<VirtualServerEntry, SchemaErr
     for (index, name) in given.flags.iter().enumerate() {
         flags |= flag(name).ok_or_else(|| SchemaError::Field {
             path: format!("{at}.flags[{index}]"),
-            problem: format!("there is no flag {name}"),
+            problem: format!("unknown flag {name}"),
         })?;
     }
     let persistence = given.persistence;
@@ -147,7 +153,7 @@ fn entry(at: &str, given: VirtualServer) -> Result<VirtualServerEntry, SchemaErr
         let at = format!("{at}.realServers[{index}]");
         let real = real_server(&at, &given)?;
         if entry.real_servers.insert(real.key, real).is_some() {
-            return wrong(at, format!("real server {} is there twice", real.key));
+            return wrong(at, format!("duplicate real server {}", real.key));
         }
     }
     Ok(entry)
@@ -177,13 +183,13 @@ fn key(at: &str, given: &VirtualServer) -> Result<VirtualServerKey, SchemaError>
             let family = match given.family.as_deref() {
                 Some("IPv6") => AddressFamily::Ipv6,
                 Some("IPv4") => AddressFamily::Ipv4,
-                _ => return wrong(format!("{at}.family"), "IPv4 or IPv6 is wanted"),
+                _ => return wrong(format!("{at}.family"), "expected IPv4 or IPv6"),
             };
             Ok(VirtualServerKey::Fwmark { family, mark })
         }
         _ => wrong(
             at,
-            "address, port and protocol are wanted, or fwmark and family",
+            "expected address, port and protocol, or fwmark and family",
         ),
     }
 }
@@ -195,9 +201,16 @@ fn real_server(at: &str, given: &RealServer) -> Result<ipvs::RealServer, SchemaE
         ("Route", None) => Forwarding::DirectRoute,
         ("Bypass", None) => Forwarding::Bypass,
         ("Tunnel", Some(given)) => Forwarding::Tunnel(tunnel(at, given)?),
-        ("Tunnel", None) => return wrong(format!("{at}.tunnel"), "it is missing"),
+        ("Tunnel", None) => {
+            return wrong(format!("{at}.tunnel"), "missing, but forwarding is Tunnel");
+        }
         (number, None) => Forwarding::Other(numbered(&format!("{at}.forwarding"), number)?),
-        (_, Some(_)) => return wrong(format!("{at}.tunnel"), "it belongs to forwarding Tunnel"),
+        (_, Some(_)) => {
+            return wrong(
+                format!("{at}.tunnel"),
+                "only allowed with forwarding Tunnel",
+            );
+        }
     };
     Ok(ipvs::RealServer {
         key: RealServerKey {
@@ -235,7 +248,7 @@ fn flag(name: &str) -> Option<ServiceFlags> {
 fn numbered(path: &str, text: &str) -> Result<u8, SchemaError> {
     text.parse().map_err(|_| SchemaError::Field {
         path: path.to_owned(),
-        problem: format!("`{text}` is neither a known name nor a number below 256"),
+        problem: format!("`{text}` is neither a known name nor a number from 0 to 255"),
     })
 }
 

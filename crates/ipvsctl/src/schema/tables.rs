@@ -1,4 +1,4 @@
-//! Tables, both ways.
+//! Tables of a node: encoding of `get` and `render`, and fields for `--live`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use super::finding::Finding;
 use super::plan::ServicePort;
 use crate::output::plan::host_address;
 
-/// The tables of a node.
+/// Tables of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeTables {
@@ -24,32 +24,32 @@ pub struct NodeTables {
     pub api_version: String,
     /// `NodeTables`.
     pub kind: String,
-    /// The node; absent where the tables were read from a kernel.
+    /// Name of the node; absent if the tables were read from a kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
-    /// The IPVS table, ordered by key; absent where it was not asked for.
+    /// IPVS table, ordered by key; absent if not requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_servers: Option<Vec<VirtualServer>>,
-    /// Addresses of the dummy device, `10.96.0.1/32`; absent where they were not asked for.
+    /// Addresses of the dummy device, `10.96.0.1/32`; absent if not requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
-    /// The sets that the rules look into, ordered by name; absent where they were not asked for.
+    /// Sets that rules match, ordered by name; absent if not requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sets: Option<Vec<IpSet>>,
-    /// The packet filter's rules, `IPv4` and `IPv6`, as `iptables-save` prints them.
+    /// Rules of the packet filter by family, `IPv4` and `IPv6`, in the syntax of `iptables-save`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rules: BTreeMap<String, Vec<String>>,
-    /// Kernel settings, `net.ipv4.vs.conntrack` and so on.
+    /// Kernel settings such as `net.ipv4.vs.conntrack`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
-    /// The answers at health-check node ports.
+    /// Health-check node ports.
     #[serde(
         default,
         deserialize_with = "none",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub health_checks: Vec<HealthCheck>,
-    /// Findings about the objects behind them.
+    /// Findings about the objects of the tables.
     #[serde(
         default,
         deserialize_with = "none",
@@ -58,50 +58,50 @@ pub struct NodeTables {
     pub findings: Vec<Finding>,
 }
 
-/// A virtual server: an address, port and protocol, or a firewall mark and a family.
+/// Virtual server with an address, port and protocol, or with a firewall mark and a family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VirtualServer {
-    /// The virtual address.
+    /// Virtual address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// The virtual port, 0 for every port.
+    /// Virtual port, 0 for every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// `TCP`, `UDP`, `SCTP` or a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// The firewall mark.
+    /// Firewall mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fwmark: Option<NonZeroU32>,
-    /// `IPv4` or `IPv6`, with a firewall mark.
+    /// `IPv4` or `IPv6`; only with a firewall mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
-    /// On whose behalf it is there, where that is known.
+    /// Service port of the virtual server, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServicePort>,
-    /// The scheduler, which chooses a real server.
+    /// Scheduler, which chooses a real server.
     pub scheduler: String,
     /// `persistent`, `one-packet`, `flag-1`, `flag-2`, `flag-3`, or a bit in hexadecimal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
-    /// Persistence: clients that stay with their real server.
+    /// Persistence, by which clients stay with their real server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persistence: Option<Persistence>,
-    /// The real servers, ordered by address and port.
+    /// Real servers, ordered by address and port.
     #[serde(default)]
     pub real_servers: Vec<RealServer>,
 }
 
-/// Persistence: clients that stay with their real server.
+/// Persistence, by which clients stay with their real server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Persistence {
     /// Time for which a client stays.
     pub timeout_seconds: u64,
-    /// Length of the prefix of addresses that count as one client.
+    /// Length of the address prefix that identifies a client.
     pub prefix_length: u8,
-    /// The persistence engine, for example `sip`.
+    /// Persistence engine, for example `sip`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
 }
@@ -110,36 +110,36 @@ pub struct Persistence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RealServer {
-    /// Its address.
+    /// Address of the real server.
     pub address: IpAddr,
-    /// Its port.
+    /// Port of the real server.
     pub port: u16,
     /// `Masq`, `Local`, `Tunnel`, `Route`, `Bypass` or a number.
     pub forwarding: String,
-    /// The encapsulation, with `Tunnel`.
+    /// Encapsulation; only with `Tunnel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tunnel: Option<Tunnel>,
-    /// Its share.
+    /// Weight, its share of new connections.
     pub weight: u32,
-    /// Connections above which it gets no new ones, 0 for no limit.
+    /// Number of connections above which it gets no new ones, 0 for no limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub upper_threshold: u32,
-    /// Connections below which it gets new ones again.
+    /// Number of connections below which it gets new ones again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lower_threshold: u32,
-    /// Its connections, where they were read.
+    /// Connections, if they were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Connections>,
 }
 
-/// An encapsulation.
+/// Encapsulation of a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tunnel {
     /// `ipip`, `gue`, `gre` or a number.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The destination port of the outer UDP header.
+    /// Destination port of the outer UDP header.
     #[serde(default)]
     pub port: u16,
     /// Checksum flags as the kernel numbers them.
@@ -151,15 +151,15 @@ pub struct Tunnel {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connections {
-    /// In a state that carries data.
+    /// Connections in a state that carries data.
     pub active: u32,
-    /// In any other state.
+    /// Connections in any other state.
     pub inactive: u32,
     /// Persistence templates.
     pub persistent: u32,
 }
 
-/// The names of flags, in the order of their bits.
+/// Names of flags, in the order of their bits.
 pub(super) const FLAGS: [(ServiceFlags, &str); 5] = [
     (ServiceFlags::PERSISTENT, "persistent"),
     (ServiceFlags::ONE_PACKET, "one-packet"),
@@ -168,7 +168,7 @@ pub(super) const FLAGS: [(ServiceFlags, &str); 5] = [
     (ServiceFlags::SCHED_3, "flag-3"),
 ];
 
-/// The names of `flags`; bits without a name in hexadecimal.
+/// Returns the names of `flags`; bits without a name are hexadecimal.
 #[must_use]
 pub fn flag_names(flags: ServiceFlags) -> Vec<String> {
     let mut names = Vec::new();
@@ -189,7 +189,7 @@ pub fn flag_names(flags: ServiceFlags) -> Vec<String> {
 }
 
 impl NodeTables {
-    /// Neither table yet.
+    /// Returns an object without tables.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -199,7 +199,7 @@ impl NodeTables {
         }
     }
 
-    /// With the IPVS table of `tables`, and whose its entries are.
+    /// Adds the IPVS table of `tables`, with the `owners` of its entries.
     #[must_use]
     pub fn with_servers(
         mut self,
@@ -213,7 +213,7 @@ impl NodeTables {
         self
     }
 
-    /// With the IPVS table and the connections of `snapshot`.
+    /// Adds the IPVS table and the connections of `snapshot`.
     #[must_use]
     pub fn with_live_servers(self, snapshot: &model::Snapshot) -> Self {
         let mut tables = self.with_servers(&snapshot.tables, &BTreeMap::new());
@@ -231,7 +231,7 @@ impl NodeTables {
         tables
     }
 
-    /// With all that stands beside the IPVS table of `desired`.
+    /// Adds sets, rules, settings and health checks of `desired`.
     #[must_use]
     pub fn with_filter_state(mut self, desired: &model::Desired) -> Self {
         let tables = &desired.tables;
@@ -242,7 +242,7 @@ impl NodeTables {
         self
     }
 
-    /// With the addresses of `tables`.
+    /// Adds the addresses of `tables`.
     #[must_use]
     pub fn with_addresses(mut self, tables: &model::NodeTables) -> Self {
         let addresses = tables.addresses.iter().copied();
@@ -253,7 +253,7 @@ impl NodeTables {
 
 impl VirtualServer {
     fn new(entry: &VirtualServerEntry, owner: Option<&ServicePortName>) -> Self {
-        // Taken apart by name: a new setting is not forgotten here.
+        // The fields are listed by name, so that a new one cannot be forgotten here.
         let ipvs::VirtualServer {
             key,
             scheduler,
@@ -385,7 +385,7 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-/// Findings and health checks are not read back: they are about objects, not about tables.
+/// Skips findings and health checks, which are about objects and not about tables.
 fn none<'de, D: Deserializer<'de>, T>(given: D) -> Result<Vec<T>, D::Error> {
     IgnoredAny::deserialize(given)?;
     Ok(Vec::new())

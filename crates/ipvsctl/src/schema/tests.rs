@@ -10,7 +10,7 @@ use model::{NodeTables, VirtualServerEntry};
 use super::{Checkup, looks_like, parse};
 use crate::doctor::{Advice, Diagnosis, Severity};
 
-/// Every protocol, forwarding method, tunnel and flag, known ones and such as only the kernel knows.
+/// Returns tables with every protocol, forwarding method, tunnel and flag, known and unknown ones.
 fn everything() -> NodeTables {
     let protocols = [
         Protocol::Tcp,
@@ -90,7 +90,7 @@ fn object(tables: &NodeTables) -> super::NodeTables {
 }
 
 #[test]
-fn json_is_read_back_to_the_same_tables() {
+fn json_is_parsed_to_the_same_tables() {
     let tables = everything();
     let text = serde_json::to_string(&object(&tables)).expect("JSON");
     assert!(looks_like(&text));
@@ -100,7 +100,7 @@ fn json_is_read_back_to_the_same_tables() {
 }
 
 #[test]
-fn yaml_is_read_back_to_the_same_tables() {
+fn yaml_is_parsed_to_the_same_tables() {
     let tables = everything();
     let text = serde_saphyr::to_string(&object(&tables)).expect("YAML");
     assert!(looks_like(&text), "{text}");
@@ -138,7 +138,7 @@ fn live_servers_have_connections() {
 }
 
 #[test]
-fn mistakes_are_named_by_their_path() {
+fn mistakes_are_reported_with_their_path() {
     let check = |wrong: serde_json::Value, at: &[&str], message: &str| {
         let mut value = serde_json::to_value(object(&everything())).expect("JSON");
         let (last, path) = at.split_last().expect("a path");
@@ -160,50 +160,50 @@ fn mistakes_are_named_by_their_path() {
     check(
         "magic".into(),
         &with(&["protocol"]),
-        "virtualServers[0].protocol: `magic` is neither a known name nor a number below 256",
+        "virtualServers[0].protocol: `magic` is neither a known name nor a number from 0 to 255",
     );
     check(
         "magic".into(),
         &with(&["flags", "1"]),
-        "virtualServers[0].flags[1]: there is no flag magic",
+        "virtualServers[0].flags[1]: unknown flag magic",
     );
     check(
         "Masq".into(),
         &with(&["realServers", "5", "forwarding"]),
-        "virtualServers[0].realServers[5].tunnel: it belongs to forwarding Tunnel",
+        "virtualServers[0].realServers[5].tunnel: only allowed with forwarding Tunnel",
     );
     check(
         "Tunnel".into(),
         &with(&["realServers", "0", "forwarding"]),
-        "virtualServers[0].realServers[0].tunnel: it is missing",
+        "virtualServers[0].realServers[0].tunnel: missing, but forwarding is Tunnel",
     );
     check(
         2.into(),
         &with(&["realServers", "0", "port"]),
-        "virtualServers[0].realServers[1]: real server 10.1.2.3:2 is there twice",
+        "virtualServers[0].realServers[1]: duplicate real server 10.1.2.3:2",
     );
     check(
         "x".into(),
         &["addresses", "0"],
-        "addresses[0]: `x` is not an address with its length",
+        "addresses[0]: `x` is not an address such as 10.96.0.1/32",
     );
     check(
         "Pod".into(),
         &["kind"],
-        "it is of kind Pod and version kube-ipvs.io/v1alpha1, not NodeTables of version \
-         kube-ipvs.io/v1alpha1",
+        "kind Pod, apiVersion kube-ipvs.io/v1alpha1: expected NodeTables, kube-ipvs.io/v1alpha1, as \
+         ipvsctl get tables -o json prints it",
     );
 }
 
 #[test]
-fn an_unknown_field_is_refused() {
+fn unknown_field_is_an_error() {
     let text = r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "bags": []}"#;
     let error = parse(text).expect_err("a mistake").to_string();
     assert!(error.contains("unknown field `bags`"), "{error}");
 }
 
 #[test]
-fn a_checkup_counts_and_says_why() {
+fn checkup_has_counts_and_advice() {
     let found = |severity, advice| Diagnosis {
         check: "idle-tcp",
         severity,
@@ -215,11 +215,11 @@ fn a_checkup_counts_and_says_why() {
         why: "why".to_owned(),
         action: "action".to_owned(),
     };
-    let said = [
+    let diagnoses = [
         found(Severity::Ok, None),
         found(Severity::Warning, Some(advice)),
     ];
-    let checkup = serde_json::to_value(Checkup::new("node1", &said)).expect("JSON");
+    let checkup = serde_json::to_value(Checkup::new("node1", &diagnoses)).expect("JSON");
     let expected = serde_json::json!({
         "apiVersion": "kube-ipvs.io/v1alpha1", "kind": "Checkup", "nodeName": "node1",
         "summary": {"ok": 1, "warning": 1, "problem": 0},

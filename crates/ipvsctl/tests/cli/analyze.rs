@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use serde_json::Value;
 
-/// A load balancer with everything, one of its addresses another node's.
+/// A load balancer with all kinds of addresses, one of which belongs to another node.
 const SHOP: &str = "\
 apiVersion: v1
 kind: Service
@@ -49,7 +49,7 @@ fn desk() -> Desk {
 }
 
 #[test]
-fn findings_are_ordered_and_counted_and_errors_are_the_exit_status() {
+fn findings_are_ordered_and_counted() {
     let ran = desk()
         .run("analyze -f shop.yaml --node-state node.yaml")
         .exits(1);
@@ -67,7 +67,7 @@ KIV0111 info Service shop/web: spec.externalTrafficPolicy: it is Local, and no e
 }
 
 #[test]
-fn findings_below_a_level_are_counted_and_not_shown() {
+fn findings_below_the_level_are_only_counted() {
     let ran = desk()
         .run("analyze -f shop.yaml --node-state node.yaml --level error")
         .exits(1);
@@ -80,7 +80,7 @@ fn findings_below_a_level_are_counted_and_not_shown() {
 }
 
 #[test]
-fn nothing_odd_is_no_error() {
+fn valid_objects_have_no_findings() {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}";
     let slice = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
                  metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}, \
@@ -105,7 +105,7 @@ fn findings_have_a_schema() {
     assert_eq!(value["findings"][1]["level"], "error");
 }
 
-/// The API server's virtual address is in the kubeconfig that the configuration names, and in no object.
+/// A Service at the address of the API server, which is in the kubeconfig and in no object.
 const VIP: &str = "\
 apiVersion: v1
 kind: Service
@@ -155,12 +155,12 @@ fn the_api_servers_address_is_refused_by_each_command() {
 }
 
 #[test]
-fn an_api_server_that_is_not_known_is_reported() {
+fn unknown_address_of_the_api_server_is_reported() {
     let desk = vip_desk("https://api.example:6443");
     let ran = desk
         .run("render -f vip.yaml --node n --config config.yaml")
         .exits(0);
-    let problem = "names are not resolved here, and the server is api.example:6443";
+    let problem = "the server is api.example:6443, and this command does not resolve names";
     assert!(ran.err.contains(problem), "{}", ran.err);
     let desk = desk.with(
         "config.yaml",
@@ -173,14 +173,14 @@ fn an_api_server_that_is_not_known_is_reported() {
 }
 
 #[test]
-fn a_code_is_explained() {
+fn code_is_explained() {
     let ran = desk().run("analyze --explain kiv0108").exits(0);
-    assert!(ran.out.contains("takes a cluster down"), "{}", ran.out);
+    assert!(ran.out.contains("breaks the cluster"), "{}", ran.out);
     desk().run("analyze --explain KIV9999").exits(2);
 }
 
 #[test]
-fn every_section_is_rendered_and_read_back() {
+fn rendered_sections_are_read_back_by_diff() {
     let desk = desk();
     let args = "-f shop.yaml --node-state node.yaml";
     let text = desk.run(&format!("render {args}")).exits(0).out;
@@ -202,7 +202,7 @@ fn every_section_is_rendered_and_read_back() {
     let desk = desk.with("live.txt", &text).with("live.json", &json);
     let plan = |live: &str| {
         let ran = desk.run(&format!("diff {args} --live {live}")).exits(0);
-        // What is at the node's own addresses is known to be ours.
+        // Virtual servers at addresses of the node count as ours.
         assert!(!ran.err.contains("KIV0301"), "{}", ran.err);
         ran.out
     };
@@ -212,7 +212,7 @@ fn every_section_is_rendered_and_read_back() {
 }
 
 #[test]
-fn a_section_is_rendered_alone() {
+fn only_the_selected_sections_are_printed() {
     let ran = desk()
         .run("render -f shop.yaml --node-state node.yaml --section addresses --section health-checks")
         .exits(0);
@@ -223,12 +223,12 @@ fn a_section_is_rendered_alone() {
 }
 
 #[test]
-fn misspelt_fields_are_warnings_unless_strict() {
+fn unknown_fields_are_warnings_unless_strict() {
     let node = "{apiVersion: v1, kind: Node, metadata: {name: n, lables: {}}}";
     let desk = Desk::new().with("node.yaml", node);
     let ran = desk.run("analyze -f node.yaml --node n").exits(0);
     assert!(
-        ran.err.contains("metadata.lables: there is no such field"),
+        ran.err.contains("metadata.lables: unknown field"),
         "{}",
         ran.err
     );

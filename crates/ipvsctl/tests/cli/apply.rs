@@ -1,21 +1,21 @@
-//! `ipvsctl apply` as far as it goes without a kernel.
+//! `ipvsctl apply` up to the point where it needs a kernel.
 
 use crate::desk::{Desk, SHOP};
 
 #[test]
-fn nothing_is_changed_where_nobody_can_be_asked() {
+fn apply_needs_a_terminal_or_yes() {
     let desk = Desk::new().with("shop.yaml", SHOP);
     let ran = desk.run("apply -f shop.yaml --node node1").exits(2);
     assert_eq!(ran.out, "");
     assert_eq!(
         ran.err,
-        "error: nothing was changed: there is no terminal on which to ask; give --yes to apply \
-         without a question\n"
+        "error: nothing was changed: apply needs a terminal to ask for confirmation; give --yes to \
+         apply without asking\n"
     );
 }
 
 #[test]
-fn files_are_needed() {
+fn apply_needs_files() {
     let ran = Desk::new().run("apply --yes").exits(2);
     assert!(ran.err.contains("--filename <PATH>"), "{}", ran.err);
 }

@@ -7,7 +7,7 @@ use std::thread;
 use crate::desk::{Desk, SHOP, SHOP_TABLES};
 use serde_json::{Value, json};
 
-/// An API server that knows a few answers, at a port of its own. It lasts as long as the test.
+/// Starts an API server with the answers of `answer` on a free port. It runs until the test ends.
 fn server(answer: impl Fn(&str) -> (u16, Value) + Send + Sync + Copy + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -58,7 +58,7 @@ fn refusal(code: u16, reason: &str, message: &str) -> (u16, Value) {
     (code, status)
 }
 
-/// The shop's objects as a server lists them.
+/// Lists the objects of [`SHOP`] as an API server does.
 fn shop(path: &str) -> (u16, Value) {
     let objects = |kind: &str| -> Vec<Value> {
         SHOP.split("\n---\n")
@@ -117,7 +117,7 @@ fn desk(server: &str) -> Desk {
 const DIFF: &str = "diff --kubeconfig kubeconfig --node node1 --live";
 
 #[test]
-fn a_cluster_is_compared() {
+fn diff_reads_a_cluster() {
     let desk = desk(&server(shop));
     let ran = desk.run(&format!("{DIFF} live.txt")).exits(0);
     assert_eq!(ran.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
@@ -125,7 +125,7 @@ fn a_cluster_is_compared() {
 }
 
 #[test]
-fn the_environment_names_the_kubeconfig_too() {
+fn kubeconfig_of_the_environment_is_used() {
     let desk = desk(&server(shop));
     let ran = desk.run_with("diff --node node1 --live live.txt", |command| {
         command.env("KUBECONFIG", desk.file("kubeconfig"));
@@ -134,7 +134,7 @@ fn the_environment_names_the_kubeconfig_too() {
 }
 
 #[test]
-fn a_server_that_is_down() {
+fn unreachable_server_is_an_error() {
     // Bound and closed again: no process listens there.
     let address = (TcpListener::bind("127.0.0.1:0")
         .expect("a port")
@@ -156,7 +156,7 @@ fn a_server_that_is_down() {
 }
 
 #[test]
-fn a_server_that_does_not_know_us() {
+fn rejected_credentials_are_an_error() {
     let server = server(|_| refusal(401, "Unauthorized", "Unauthorized"));
     let ran = desk(&server).run(&format!("{DIFF} live.txt")).exits(2);
     assert!(
@@ -170,7 +170,7 @@ fn a_server_that_does_not_know_us() {
 }
 
 #[test]
-fn a_server_that_forbids() {
+fn missing_permission_is_an_error() {
     let server = server(|path| match path {
         "/apis/discovery.k8s.io/v1/endpointslices" => refusal(
             403,
@@ -191,12 +191,11 @@ fn a_server_that_forbids() {
 }
 
 #[test]
-fn without_any_cluster() {
+fn missing_kubeconfig_is_an_error() {
     let desk = Desk::new().with("live.txt", SHOP_TABLES);
     let ran = desk.run("diff --node node1 --live live.txt").exits(2);
     assert!(
-        (ran.err)
-            .starts_with("error: nothing to compare with, give -f PATH or --kubeconfig FILE: "),
+        (ran.err).starts_with("error: no objects to read: give -f PATH or --kubeconfig FILE: "),
         "{}",
         ran.err
     );
@@ -204,7 +203,7 @@ fn without_any_cluster() {
 }
 
 #[test]
-fn a_kubeconfig_that_is_not_there() {
+fn unreadable_kubeconfig_is_an_error() {
     let desk = Desk::new().with("live.txt", SHOP_TABLES);
     let ran = desk
         .run("diff --kubeconfig gone --node node1 --live live.txt")
@@ -214,5 +213,5 @@ fn a_kubeconfig_that_is_not_there() {
         "{}",
         ran.err
     );
-    assert!(!ran.err.contains("nothing to compare with"), "{}", ran.err);
+    assert!(!ran.err.contains("no objects to read"), "{}", ran.err);
 }

@@ -1,4 +1,4 @@
-//! When there are colours.
+//! Colours of the output.
 
 use crate::desk::{Desk, SHOP};
 
@@ -23,19 +23,19 @@ fn check(args: &str, environment: &[(&str, &str)], colored: bool) {
 }
 
 #[test]
-fn none_in_a_pipe() {
+fn no_colours_in_a_pipe() {
     check("", &[], false);
 }
 
 #[test]
-fn on_demand() {
+fn colours_on_demand() {
     check("--color always", &[], true);
     check("--color=always", &[("NO_COLOR", "1")], true);
     check("", &[("CLICOLOR_FORCE", "1")], true);
 }
 
 #[test]
-fn never_where_they_are_not_wanted() {
+fn colours_can_be_disabled() {
     check("--no-color", &[("CLICOLOR_FORCE", "1")], false);
     check("--color never", &[("CLICOLOR_FORCE", "1")], false);
     check("--color always --no-color", &[], false);
@@ -43,7 +43,7 @@ fn never_where_they_are_not_wanted() {
 }
 
 #[test]
-fn help_and_errors_follow() {
+fn help_and_errors_have_colours_too() {
     let desk = Desk::new();
     assert!(
         desk.run("--color always --help")
@@ -67,9 +67,9 @@ fn help_and_errors_follow() {
     );
 }
 
-/// On a terminal, which `script` provides.
+/// `script` provides the terminal.
 #[test]
-fn on_a_terminal() {
+fn colours_on_a_terminal() {
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
         .with("live.txt", "# ipvs\n# addresses\n");

@@ -8,7 +8,7 @@ const GOOD: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfigurati
                     ipvs: {scheduler: wlc, tcpTimeout: 2h}\nconfigSyncPeriod: 5m\n";
 
 #[test]
-fn a_good_file() {
+fn valid_file_is_ok_with_warnings() {
     let desk = Desk::new().with("c.yaml", GOOD);
     let ran = desk.run("config check c.yaml").exits(0);
     assert_eq!(ran.out, "c.yaml: ok\n");
@@ -16,7 +16,7 @@ fn a_good_file() {
 }
 
 #[test]
-fn a_file_with_mistakes() {
+fn all_mistakes_are_reported() {
     let desk = Desk::new().with(
         "c.yaml",
         "drainTimeout: 5m\nmode: no\nipvs: {syncPeriod: soon}\n",
@@ -35,7 +35,7 @@ fn a_file_with_mistakes() {
 }
 
 #[test]
-fn unknown_fields_are_mistakes_where_it_is_to_be_strict() {
+fn unknown_fields_are_mistakes_with_strict_config() {
     let desk = Desk::new()
         .with("c.yaml", "new: 1\nhostnameOverride: node1\n")
         .with("shop.yaml", SHOP);
@@ -55,7 +55,7 @@ fn unknown_fields_are_mistakes_where_it_is_to_be_strict() {
 }
 
 #[test]
-fn a_config_map_is_read_as_it_is() {
+fn configuration_in_a_config_map_is_read() {
     let desk = Desk::new().with(
         "c.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-proxy, namespace: kube-system}\ndata:\n  \
@@ -64,12 +64,12 @@ fn a_config_map_is_read_as_it_is() {
     let ran = desk.run("config check c.yaml").exits(0);
     assert_eq!(
         ran.err,
-        "note: data[\"config.conf\"] of ConfigMap kube-system/kube-proxy is read\n"
+        "note: reading data[\"config.conf\"] of ConfigMap kube-system/kube-proxy\n"
     );
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn missing_file_is_an_error() {
     let desk = Desk::new();
     let ran = desk.run("config check c.yaml").exits(2);
     assert!(
@@ -80,7 +80,7 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
-fn what_holds_and_where_it_comes_from() {
+fn show_prints_values_and_sources() {
     let desk = Desk::new().with("c.yaml", GOOD);
     let ran = desk
         .run("config show --config c.yaml --node Node1 --ipvs-scheduler=rr")
@@ -107,7 +107,7 @@ fn what_holds_and_where_it_comes_from() {
 }
 
 #[test]
-fn flags_without_a_file_for_machines() {
+fn show_reads_flags_without_a_file() {
     let desk = Desk::new();
     let args = "config show --node n --masquerade-all --ipvs-exclude-cidrs=10.0.0.0/8";
     let json_text = desk.run(&format!("{args} -o json")).exits(0).out;
@@ -128,7 +128,7 @@ fn flags_without_a_file_for_machines() {
 }
 
 #[test]
-fn nothing_is_shown_of_a_wrong_configuration() {
+fn show_reports_all_mistakes() {
     let desk = Desk::new();
     let ran = desk
         .run("config show --proxy-mode=iptables --oom-score-adj=5000")
@@ -142,7 +142,7 @@ fn nothing_is_shown_of_a_wrong_configuration() {
 }
 
 #[test]
-fn the_flags_of_a_command_line_of_kube_proxy_are_read() {
+fn spellings_of_kube_proxy_are_accepted() {
     let desk = Desk::new();
     let args = "config show --ipvs_scheduler=lc --cleanup=false --init_only=F --strict_config=true --masquerade_all --v=-1";
     let ran = desk.run(args).exits(0);

@@ -1,4 +1,4 @@
-//! Running the built program.
+//! Runs the built program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -7,10 +7,10 @@ use tempfile::TempDir;
 
 /// Two Services with TCP, UDP and SCTP, IPv4 and IPv6.
 pub(crate) const SHOP: &str = include_str!("../data/shop.yaml");
-/// Its tables.
+/// Tables of [`SHOP`].
 pub(crate) const SHOP_TABLES: &str = include_str!("../data/shop.txt");
 
-/// Result of a run of the program.
+/// Output and exit status of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) status: i32,
@@ -19,18 +19,18 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Checks the exit status, showing what was said if it is another one.
+    /// Checks the exit status.
     #[track_caller]
     pub(crate) fn exits(self, status: i32) -> Self {
         assert_eq!(self.status, status, "{self:#?}");
         self
     }
 
-    /// Checks that standard error has this line among others.
+    /// Checks that standard error contains `line`.
     #[track_caller]
     pub(crate) fn says(self, line: &str) -> Self {
         assert!(
-            self.err.lines().any(|said| said == line),
+            self.err.lines().any(|found| found == line),
             "no line\n{line}\nin\n{}",
             self.err
         );
@@ -38,7 +38,7 @@ impl Ran {
     }
 }
 
-/// A folder with files, and the program run in it.
+/// A folder with files in which the program runs.
 pub(crate) struct Desk(TempDir);
 
 impl Desk {
@@ -59,12 +59,12 @@ impl Desk {
         self.0.path().join(name)
     }
 
-    /// Runs `ipvsctl` with `args`, separated by spaces, on nothing but these files.
+    /// Runs `ipvsctl` with `args`, separated by spaces, in the folder.
     pub(crate) fn run(&self, args: &str) -> Ran {
         self.run_with(args, |_| {})
     }
 
-    /// As [`Self::run`], with a word about the process before it starts.
+    /// As [`Self::run`], after `change` has changed the command.
     pub(crate) fn run_with(&self, args: &str, change: impl FnOnce(&mut Command)) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsctl"));
         command

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 const DIFF: &str = "diff -f shop.yaml --node node1 --live live.txt";
 
-/// Another scheduler, another weight, a real server too many and one too few, a stale Service, a
-/// missing Service, and a virtual server that another program made.
+/// Tables that differ from those of [`SHOP`]: another scheduler, another weight, an additional and
+/// a missing real server, a deleted and a missing Service, and a virtual server of another program.
 const LIVE: &str = "\
 # ipvs
 -A -t 10.96.0.10:80 -s wrr
@@ -82,7 +82,7 @@ fn an_empty_node_needs_the_device() {
 }
 
 #[test]
-fn json_says_the_same() {
+fn plan_as_json() {
     let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", LIVE);
     let ran = desk.run(&format!("{DIFF} -o json")).exits(1);
     let plan: Value = serde_json::from_str(&ran.out).expect("JSON");
@@ -109,7 +109,7 @@ fn json_says_the_same() {
 }
 
 #[test]
-fn excluded_networks_are_left_alone() {
+fn excluded_networks_are_not_changed() {
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
         .with("live.txt", LIVE)
@@ -128,7 +128,7 @@ fn excluded_networks_are_left_alone() {
 }
 
 #[test]
-fn nothing_is_deleted_while_a_part_of_the_input_is_unreadable() {
+fn nothing_is_deleted_if_input_is_unreadable() {
     let broken = format!("{SHOP}---\nkind: [\n");
     let desk = Desk::new()
         .with("shop.yaml", &broken)
@@ -136,7 +136,7 @@ fn nothing_is_deleted_while_a_part_of_the_input_is_unreadable() {
     let ran = desk
         .run(DIFF)
         .exits(2)
-        .says("warning: not all of the input could be read: nothing is deleted, 3 deletions wait");
+        .says("warning: 3 deletions are withheld: a part of the input could not be read: see the errors above");
     assert!(
         ran.out
             .ends_with("Plan: 6 to add, 2 to change, 0 to delete\n"),
@@ -146,14 +146,14 @@ fn nothing_is_deleted_while_a_part_of_the_input_is_unreadable() {
 }
 
 #[test]
-fn a_virtual_server_of_somebody_else_is_in_the_way() {
+fn virtual_server_of_another_program_is_a_finding() {
     let desk = Desk::new().with("shop.yaml", SHOP).with(
         "live.txt",
         &format!("{SHOP_TABLES}\n# ipvs\n-A -t 192.0.2.1:443 -s sh\n"),
     );
     assert_eq!(desk.run(DIFF).exits(0).err, "");
 
-    // Neither the device nor a set has it.
+    // Without the address and the set entry it is not ours.
     let set = "create KUBE-CLUSTER-IP hash:ip,port family inet maxelem 65536";
     let unmarked = SHOP_TABLES.replace("10.96.0.10/32\n", "") + "# ipset\n" + set + "\n";
     let desk = Desk::new()
@@ -169,7 +169,7 @@ fn a_virtual_server_of_somebody_else_is_in_the_way() {
 }
 
 #[test]
-fn what_ipvsadm_saved_is_compared_without_addresses() {
+fn output_of_ipvsadm_save_is_compared_without_addresses() {
     let saved = "\
 -A -t 10.96.0.10:80 -s rr
 -a -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 1
@@ -182,8 +182,8 @@ fn what_ipvsadm_saved_is_compared_without_addresses() {
 ";
     let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", saved);
     let ran = desk.run(DIFF).exits(1).says(
-        "warning: the saved tables have no addresses: these are not compared, and every virtual \
-         server with an address counts as ours",
+        "warning: the saved tables contain no addresses: addresses are not compared, and every virtual \
+         server with an address counts as ours; ipvsctl get tables -o text saves both",
     );
     let expected = "\
 voice/phone:ss7
@@ -199,7 +199,7 @@ Plan: 2 to add, 0 to change, 1 to delete
 }
 
 #[test]
-fn every_format_of_saved_tables_is_read_back() {
+fn saved_tables_of_each_format_are_read() {
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
         .with("live.txt", SHOP_TABLES);
@@ -221,7 +221,7 @@ fn every_format_of_saved_tables_is_read_back() {
 }
 
 #[test]
-fn saved_tables_that_make_no_sense_are_refused() {
+fn invalid_saved_tables_are_an_error() {
     let check = |live: &str, message: &str| {
         let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", live);
         let ran = desk.run(DIFF).exits(2);
@@ -237,20 +237,20 @@ fn saved_tables_that_make_no_sense_are_refused() {
     );
     check(
         r#"{"apiVersion": "kube-ipvs.io/v9", "kind": "NodeTables"}"#,
-        "it is of kind NodeTables and version kube-ipvs.io/v9, not NodeTables of version kube-ipvs.io/v1alpha1",
+        "kind NodeTables, apiVersion kube-ipvs.io/v9: expected NodeTables, kube-ipvs.io/v1alpha1, as ipvsctl get tables -o json prints it",
     );
     check(
         r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "virtualServers": [{"address": "10.0.0.1", "scheduler": "rr"}]}"#,
-        "virtualServers[0]: address, port and protocol are wanted, or fwmark and family",
+        "virtualServers[0]: expected address, port and protocol, or fwmark and family",
     );
     check(
         r#"{"apiVersion": "kube-ipvs.io/v1alpha1", "kind": "NodeTables", "addresses": ["10.0.0.0/8"]}"#,
-        "addresses[0]: 10.0.0.0/8 is a network, not a host's address",
+        "addresses[0]: 10.0.0.0/8 is a network; expected one address, such as 10.96.0.1/32",
     );
 }
 
 #[test]
-fn saved_tables_as_tables() {
+fn get_prints_saved_tables() {
     let desk = Desk::new().with("live.txt", LIVE);
     let ran = desk.run("get servers --live live.txt").exits(0);
     let expected = "\
@@ -273,14 +273,17 @@ fd00:96::10/128  1
     let ran = desk.run("get addresses --live live.txt -o text").exits(0);
     assert_eq!(ran.out, "10.96.0.10/32\n10.96.0.99/32\nfd00:96::10/128\n");
     desk.run("get timeouts --live live.txt").exits(2).says(
-        "error: a file of saved tables holds no timeouts: leave --live out to read the kernel",
+        "error: --live FILE: saved tables contain no timeouts: leave out --live to read the kernel",
     );
 }
 
 #[test]
-fn standard_input_is_read_once() {
+fn standard_input_cannot_be_read_twice() {
     Desk::new()
         .run("diff -f - --node node1 --live -")
         .exits(2)
-        .says("error: standard input can be read once: -f - and --live - exclude each other");
+        .says(
+            "error: -f - and --live - are both standard input, which can be read only once: name a \
+             file for one of them",
+        );
 }

@@ -1,4 +1,4 @@
-//! The page about the command line is the program's own help.
+//! Generated pages of documentation are current.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn check(name: &str, page: &str) {
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == page,
-        "{} is out of date: run BLESS=1 cargo test -p ipvsctl docs_are_current",
+        "{} is outdated: run BLESS=1 cargo test -p ipvsctl docs_are_current",
         path.display()
     );
 }

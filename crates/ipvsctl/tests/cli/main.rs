@@ -1,4 +1,4 @@
-//! The built program, run on files and against an API server of the test's own.
+//! Tests of the built program with files and with an API server of the test.
 
 mod analyze;
 mod apply;

@@ -9,7 +9,8 @@ use crate::desk::{Desk, SHOP, SHOP_TABLES};
 
 const CHECK: &str = "migrate check -f shop.yaml --node node1 --live live.txt";
 
-/// The shop's tables as kube-proxy has them, without our set, and with a kernel setting as nobody set it.
+/// Returns the tables of kube-proxy for [`SHOP`]: without our set, and with a changed kernel
+/// setting.
 fn of_kube_proxy() -> String {
     let desk = Desk::new().with("shop.yaml", SHOP);
     let ours = desk.run("render -f shop.yaml --node node1").exits(0).out;
@@ -22,7 +23,7 @@ fn of_kube_proxy() -> String {
     text.replace(conntrack, "net.ipv4.vs.conntrack = 0")
 }
 
-/// Answers each path of `pages` as a proxy at its metrics address does.
+/// Serves `pages` as a proxy does at its metrics address.
 fn serve(pages: &'static [(&'static str, &'static str)]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
@@ -45,18 +46,18 @@ fn serve(pages: &'static [(&'static str, &'static str)]) -> SocketAddr {
 }
 
 #[test]
-fn a_node_of_kube_proxy_changes_by_deviations_alone() {
+fn tables_of_kube_proxy_change_only_by_deviations() {
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
         .with("live.txt", &of_kube_proxy());
     let ran = desk.run(CHECK).exits(0);
     let causes = "
-Where the changes come from
+Causes of the changes
 - deviation D12, this node reaches Services of policy Local that have no endpoint on it: 2 to add, 0 to \
 change, 0 to delete
-- deviation D20, rules are the same at all times, also while sets are empty; with those of D12, D24 and D25: 0 to add, \
+- deviation D20, rules are the same at all times, even if sets are empty; with the rules of D12, D24 and D25: 0 to add, \
 2 to change, 0 to delete
-- what every node needs: 0 to add, 1 to change, 0 to delete
+- state that every node needs: 0 to add, 1 to change, 0 to delete
 ";
     assert!(ran.out.contains(causes), "{}", ran.out);
     assert!(
@@ -65,53 +66,48 @@ change, 0 to delete
         "{}",
         ran.out
     );
-    assert!(!ran.out.contains("\nIn the way\n"), "{}", ran.out);
+    assert!(!ran.out.contains("\nBlockers\n"), "{}", ran.out);
     assert!(
         ran.out
-            .contains("\nThe way back\n- To kube-proxy in ipvs mode: ")
+            .contains("\nRollback\n- To kube-proxy in ipvs mode: ")
     );
-    assert!(
-        ran.out.ends_with("\nNothing is in the way.\n"),
-        "{}",
-        ran.out
-    );
+    assert!(ran.out.ends_with("\nNo blockers.\n"), "{}", ran.out);
     assert_eq!(ran.err, "");
 }
 
 #[test]
-fn a_node_that_is_ours_does_not_change() {
+fn tables_of_kube_ipvsd_do_not_change() {
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
         .with("live.txt", SHOP_TABLES);
     let ran = desk.run(CHECK).exits(0);
     assert!(
         ran.out
-            .starts_with("Plan: 0 to add, 0 to change, 0 to delete\n\nTo know\n"),
+            .starts_with("Plan: 0 to add, 0 to change, 0 to delete\n\nNotes\n"),
         "{}",
         ran.out
     );
 }
 
 #[test]
-fn kube_proxy_has_to_be_stopped_first() {
+fn running_kube_proxy_is_a_blocker() {
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
         .with("live.txt", SHOP_TABLES);
     let address = serve(&[("/proxyMode", "ipvs")]);
     let check = format!("{CHECK} --metrics-address {address}");
     let ran = desk.run(&check).exits(2);
-    let told =
-        format!("\nIn the way\n- kube-proxy (mode ipvs) answers at {address}: two that write");
-    assert!(ran.out.contains(&told), "{}", ran.out);
-    assert!(ran.out.ends_with("\n1 thing has to be done first.\n"));
+    let blocker = format!("\nBlockers\n- kube-proxy (mode ipvs) answers at {address}: two proxies");
+    assert!(ran.out.contains(&blocker), "{}", ran.out);
+    assert!(ran.out.ends_with("\n1 blocker: resolve it first.\n"));
     let ran = desk.run(&format!("{check} --force")).exits(0);
-    assert!(!ran.out.contains("\nIn the way\n"), "{}", ran.out);
-    assert!(ran.out.contains(": to be stopped\n"), "{}", ran.out);
+    assert!(!ran.out.contains("\nBlockers\n"), "{}", ran.out);
+    assert!(ran.out.contains(": stop it first\n"), "{}", ran.out);
 }
 
 #[test]
-fn a_virtual_server_of_somebody_else_has_to_go_first() {
-    // Neither on the device nor in the sets.
+fn virtual_server_of_another_program_is_a_blocker() {
+    // Its address is not on the device, and it has no set entry.
     let tables = of_kube_proxy();
     let others = (tables.lines()).filter(|line| {
         !line.contains("10.96.0.10") || line.starts_with("-A -t") || line.starts_with("-a -t")
@@ -121,12 +117,12 @@ fn a_virtual_server_of_somebody_else_has_to_go_first() {
         .with("shop.yaml", SHOP)
         .with("live.txt", &foreign);
     let ran = desk.run(CHECK).exits(2);
-    let told = "\nIn the way\n- KIV0301 error Service default/web: spec.ports: ";
-    assert!(ran.out.contains(told), "{}", ran.out);
+    let blocker = "\nBlockers\n- KIV0301 error Service default/web: spec.ports: ";
+    assert!(ran.out.contains(blocker), "{}", ran.out);
 }
 
 #[test]
-fn errors_have_a_status_of_their_own() {
+fn errors_have_exit_status_1() {
     let desk = Desk::new()
         .with("shop.yaml", &format!("{SHOP}---\nkind: [\n"))
         .with("live.txt", SHOP_TABLES)
@@ -140,7 +136,7 @@ fn errors_have_a_status_of_their_own() {
 }
 
 #[test]
-fn a_take_over_as_json() {
+fn take_over_as_json() {
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
         .with("live.txt", &of_kube_proxy());
@@ -168,7 +164,7 @@ fn a_take_over_as_json() {
 }
 
 #[test]
-fn drains_are_the_daemons_and_the_kernels() {
+fn drains_of_daemon_and_kernel_are_merged() {
     let live = SHOP_TABLES.replace("10.244.1.5:8080 -m -w 1", "10.244.1.5:8080 -m -w 0");
     let desk = Desk::new().with("live.txt", &live);
     let ran = desk.run("get drains --live live.txt").exits(0);
@@ -204,7 +200,7 @@ VIRTUAL SERVER     REAL SERVER      SERVICE           SINCE                 ACTI
 }
 
 #[test]
-fn a_proxy_that_knows_no_drains_is_no_daemon() {
+fn proxy_without_drains_is_a_warning() {
     let desk = Desk::new().with("live.txt", SHOP_TABLES);
     let address = serve(&[("/proxyMode", "ipvs")]);
     let ran = desk
@@ -216,8 +212,8 @@ fn a_proxy_that_knows_no_drains_is_no_daemon() {
     assert_eq!(
         ran.err,
         format!(
-            "warning: kube-ipvsd does not tell at {address} what drains, and since when: /drains was \
-             answered by status 404\n"
+            "warning: cannot read drains from kube-ipvsd at {address}: /drains was answered by status \
+             404; Service and times are unknown: name its address by --metrics-address\n"
         )
     );
 }

@@ -3,7 +3,7 @@
 use crate::desk::{Desk, SHOP};
 
 #[test]
-fn every_command_has_help_with_its_exit_status_or_examples() {
+fn help_has_examples_and_exit_status() {
     let desk = Desk::new();
     for command in [
         "render",
@@ -23,7 +23,7 @@ fn every_command_has_help_with_its_exit_status_or_examples() {
 }
 
 #[test]
-fn a_mistake_in_the_arguments_is_an_error() {
+fn wrong_arguments_are_an_error() {
     let desk = Desk::new();
     desk.run("").exits(2);
     desk.run("diff -f a --kubeconfig b").exits(2);
@@ -31,7 +31,7 @@ fn a_mistake_in_the_arguments_is_an_error() {
 }
 
 #[test]
-fn versions() {
+fn versions_are_printed() {
     let desk = Desk::new();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
@@ -46,7 +46,7 @@ fn versions() {
 }
 
 #[test]
-fn completion_scripts() {
+fn completion_scripts_are_printed() {
     let desk = Desk::new();
     for (shell, word) in [
         ("bash", "complete -F _ipvsctl"),
@@ -59,7 +59,7 @@ fn completion_scripts() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_news() {
+fn closed_output_is_not_reported() {
     let desk = Desk::new().with("shop.yaml", SHOP);
     let ran = desk.run_with("render -f shop.yaml --node n", |command| {
         let (reader, writer) = std::io::pipe().expect("a pipe");

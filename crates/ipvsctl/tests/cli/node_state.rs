@@ -1,4 +1,5 @@
-//! `ipvsctl diff --live` of a node that `--node-state` describes: saved tables have no interfaces.
+//! `--node-state`, which describes the interfaces of a node for `diff --live`, `render` and
+//! `analyze`.
 
 use crate::desk::Desk;
 
@@ -30,7 +31,7 @@ const MOVED: &str = "nodeName: node1\nkernel: 6.1.0\nprocessors: 4\n\
                      interfaces:\n  - {name: eth0, addresses: [192.0.2.8/24]}\n";
 const DIFF: &str = "diff -f shop.yaml --node-state node.yaml --live saved.txt";
 
-/// A desk with the node's tables, saved in whole.
+/// Returns a desk with all rendered tables of the node in `saved.txt`.
 fn saved() -> Desk {
     let desk = Desk::new()
         .with("shop.yaml", SHOP)
@@ -46,14 +47,14 @@ fn saved() -> Desk {
 }
 
 #[test]
-fn a_node_port_is_ours_where_the_node_has_its_address() {
+fn node_port_at_an_address_of_the_node_is_ours() {
     let ran = saved().run(DIFF).exits(0);
     let nothing = "Plan: 0 to add, 0 to change, 0 to delete\n";
     assert_eq!((ran.out.as_str(), ran.err.as_str()), (nothing, ""));
 }
 
 #[test]
-fn a_node_port_that_no_set_records_is_somebody_elses() {
+fn node_port_without_set_entry_is_foreign() {
     let desk = saved();
     let tables = std::fs::read_to_string(desk.file("saved.txt")).expect("the tables");
     let unrecorded = tables.replace("add KUBE-NODE-PORT-TCP 30080\n", "");
@@ -68,7 +69,7 @@ fn a_node_port_that_no_set_records_is_somebody_elses() {
 }
 
 #[test]
-fn a_node_port_is_added_at_the_address_that_the_node_has_now() {
+fn node_port_is_added_at_a_new_address() {
     let diff = DIFF.replace("node.yaml", "moved.yaml");
     let ran = saved().run(&diff).exits(1);
     let added = "+ -A -t 192.0.2.8:30080 -s rr";
@@ -80,9 +81,9 @@ fn a_node_port_is_added_at_the_address_that_the_node_has_now() {
     assert_eq!(ran.err, "");
 }
 
-/// Without a description the Node's status has the addresses of the node.
+/// Without `--node-state` the status of the Node has the addresses.
 #[test]
-fn offline_node_ports_are_at_the_addresses_of_the_nodes_status() {
+fn offline_node_ports_use_addresses_of_the_node_status() {
     let node = "---\napiVersion: v1\nkind: Node\nmetadata: {name: node1}\nstatus:\n  addresses:\n  \
                 - {type: Hostname, address: node1}\n  - {type: InternalIP, address: 192.0.2.7}\n";
     let desk = Desk::new()
@@ -105,13 +106,13 @@ fn offline_node_ports_are_at_the_addresses_of_the_nodes_status() {
         .run("analyze -f shop.yaml --node node1 --config none.yaml")
         .exits(0);
     assert!(ran.out.contains("KIV0113"), "{}", ran.out);
-    // Another node, of which nothing is known.
+    // Nothing is known of the other node.
     let ran = desk.run("analyze -f shop.yaml --node node2").exits(0);
     assert!(ran.out.contains("KIV0113"), "{}", ran.out);
 }
 
 #[test]
-fn this_machine_as_a_node_state_is_read_back() {
+fn node_state_of_this_machine_is_read_back() {
     let desk = Desk::new().with("shop.yaml", SHOP);
     for (format, name) in [
         ("", "n.yaml"),

@@ -6,7 +6,7 @@ use crate::desk::{Desk, SHOP, SHOP_TABLES};
 use serde_json::{Value, json};
 
 #[test]
-fn all_protocols_and_families() {
+fn all_protocols_and_families_are_rendered() {
     let desk = Desk::new().with("shop.yaml", SHOP);
     let ran = desk
         .run("render --section ipvs --section addresses -f shop.yaml --node node1")
@@ -16,7 +16,7 @@ fn all_protocols_and_families() {
 }
 
 #[test]
-fn standard_input_directories_and_lists() {
+fn standard_input_directories_and_lists_are_read() {
     let desk = Desk::new().with("shop.yaml", SHOP);
     let from_stdin = desk.run_with(
         "render --section ipvs --section addresses -f - --node node1",
@@ -47,7 +47,7 @@ fn standard_input_directories_and_lists() {
 }
 
 #[test]
-fn several_paths_by_one_option_or_several() {
+fn several_paths_are_read() {
     let (first, second) = SHOP.split_at(
         SHOP.find("---\napiVersion: v1\nkind: Service")
             .expect("a second Service"),
@@ -64,7 +64,7 @@ fn several_paths_by_one_option_or_several() {
 }
 
 #[test]
-fn json_has_a_version_and_says_whose_each_entry_is() {
+fn json_has_version_and_services() {
     let desk = Desk::new().with("shop.yaml", SHOP);
     let ran = desk
         .run("render -f shop.yaml --node Node1 -o json")
@@ -92,7 +92,7 @@ fn json_has_a_version_and_says_whose_each_entry_is() {
 }
 
 #[test]
-fn the_configuration_decides_about_the_scheduler() {
+fn scheduler_of_the_configuration_is_used() {
     let desk = Desk::new().with("shop.yaml", SHOP).with(
         "config.yaml",
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
@@ -105,7 +105,7 @@ fn the_configuration_decides_about_the_scheduler() {
 }
 
 #[test]
-fn an_unknown_scheduler_is_remarked_and_left_to_the_kernel() {
+fn unknown_scheduler_of_the_configuration_is_a_warning() {
     let desk = Desk::new().with("shop.yaml", SHOP).with(
         "config.yaml",
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
@@ -123,7 +123,7 @@ fn an_unknown_scheduler_is_remarked_and_left_to_the_kernel() {
 }
 
 #[test]
-fn a_wrong_configuration_is_refused_with_every_mistake() {
+fn all_mistakes_of_a_configuration_are_reported() {
     let desk = Desk::new().with("shop.yaml", SHOP).with(
         "config.yaml",
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
@@ -149,7 +149,7 @@ fn a_wrong_configuration_is_refused_with_every_mistake() {
 }
 
 #[test]
-fn a_service_without_an_address_is_remarked() {
+fn service_without_cluster_ip_is_a_warning() {
     let desk = Desk::new().with(
         "web.yaml",
         "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n",
@@ -158,14 +158,15 @@ fn a_service_without_an_address_is_remarked() {
         .run("render --section ipvs --section addresses -f web.yaml --node n")
         .exits(0);
     assert!(
-        (ran.err).starts_with("warning: no clusterIP is given") && ran.err.contains("default/web"),
+        (ran.err).starts_with("warning: the Service has no clusterIP")
+            && ran.err.contains("default/web"),
         "{}",
         ran.err
     );
 }
 
 #[test]
-fn the_node_is_named_by_the_node_state_too_and_must_be_named() {
+fn node_name_is_required_and_may_come_from_the_node_state() {
     let desk = Desk::new().with("shop.yaml", SHOP).with(
         "node.yaml",
         "nodeName: node7\ninterfaces: [{name: eth0, addresses: [192.0.2.1/24]}]\n",
@@ -177,13 +178,13 @@ fn the_node_is_named_by_the_node_state_too_and_must_be_named() {
     desk.run("render --section ipvs --section addresses -f shop.yaml")
         .exits(2)
         .says(
-            "error: no node is named: give --node NAME, or nodeName in the --node-state file, or \
-         hostnameOverride in the --config file",
+            "error: the node is not named; nothing was done: give --node NAME, or set nodeName in the \
+             --node-state file or hostnameOverride in the --config file",
         );
 }
 
 #[test]
-fn a_broken_document_is_named_and_the_others_are_rendered() {
+fn broken_document_is_reported_and_the_others_are_rendered() {
     let broken = format!("{SHOP}---\napiVersion: v1\nkind: Service\nmetadata: {{name: [}}\n");
     let line = broken.lines().count();
     let desk = Desk::new().with("shop.yaml", &broken);
@@ -197,7 +198,7 @@ fn a_broken_document_is_named_and_the_others_are_rendered() {
 }
 
 #[test]
-fn a_field_of_the_wrong_type_is_named_and_the_others_are_rendered() {
+fn field_of_wrong_type_is_reported_and_the_others_are_rendered() {
     let broken = format!(
         "{SHOP}---\napiVersion: v1\nkind: Service\nmetadata: {{name: odd}}\nspec:\n  ports:\n  - port: many\n"
     );
@@ -212,7 +213,7 @@ fn a_field_of_the_wrong_type_is_named_and_the_others_are_rendered() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn missing_file_is_reported() {
     let desk = Desk::new().with("shop.yaml", SHOP);
     let ran = desk
         .run("render --section ipvs --section addresses -f shop.yaml -f gone.yaml --node node1")
@@ -227,7 +228,7 @@ fn a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn an_invalid_address_is_a_finding_with_object_and_field() {
+fn invalid_address_is_a_finding() {
     let odd = format!(
         "{SHOP}---\napiVersion: v1\nkind: Service\nmetadata: {{name: odd, namespace: default}}\n\
          spec: {{clusterIP: 10.96.0.300, ports: [{{port: 80}}]}}\n"
@@ -257,7 +258,7 @@ fn an_invalid_address_is_a_finding_with_object_and_field() {
 }
 
 #[test]
-fn files_without_services_are_remarked() {
+fn files_without_services_are_a_warning() {
     let desk = Desk::new().with(
         "map.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
@@ -266,5 +267,5 @@ fn files_without_services_are_remarked() {
         .run("render --section ipvs --section addresses -f map.yaml --node n")
         .exits(0);
     assert_eq!(ran.out, "# ipvs\n# addresses\n");
-    assert_eq!(ran.err, "warning: map.yaml: no Services are in it\n");
+    assert_eq!(ran.err, "warning: map.yaml: no Services found\n");
 }

@@ -1,7 +1,8 @@
-//! Inputs of public bug reports, and files as people have them: folders of `tests/reports`, each with a `transcript.txt`.
+//! Inputs from public bug reports and common files: folders of `tests/reports` with a
+//! `transcript.txt`.
 //!
-//! A line `$ ARGUMENTS` runs ipvsctl in a copy of the folder. Its output, its errors and its exit status follow. `BLESS=1` writes
-//! what they are now.
+//! A line `$ ARGUMENTS` of the transcript runs ipvsctl in a copy of the folder. Output, errors and
+//! exit status follow. `BLESS=1` updates the transcripts.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -25,7 +26,7 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     files
 }
 
-/// Runs the commands of `transcript` again.
+/// Runs the commands of `transcript` and returns the new transcript.
 fn rerun(desk: &Desk, transcript: &str) -> String {
     let mut text = String::new();
     for command in transcript
@@ -44,7 +45,7 @@ fn rerun(desk: &Desk, transcript: &str) -> String {
 }
 
 #[test]
-fn inputs_of_reports_have_their_results() {
+fn transcripts_are_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports");
     let folders = fs::read_dir(&root).expect("the reports");
     let (mut commands, mut wrong) = (0, Vec::new());

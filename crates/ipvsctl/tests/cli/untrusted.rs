@@ -1,4 +1,4 @@
-//! Text that the author of an object, a file or an answer chose, in everything that the program prints.
+//! Hostile text of objects, files and answers in the output of the program.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use crate::desk::{Desk, Ran};
 
-/// Characters that command terminals, end lines, turn text round or have no width, one of each kind and some more.
+/// Characters that control terminals, end lines, reverse text or have no width.
 const HOSTILE: [char; 20] = [
     '\n', '\r', '\t', '\0', '\u{1b}', '\u{7}', '\u{8}', '\u{7f}', '\u{85}', '\u{9b}', '\u{9d}',
     '\u{61c}', '\u{200b}', '\u{200e}', '\u{202a}', '\u{202e}', '\u{2028}', '\u{2029}', '\u{2066}',
     '\u{feff}',
 ];
 
-/// Beginnings of log lines that an attacker would forge.
+/// Beginning of a forged log line.
 const FORGED: &str = "FORGED";
 
-/// A text with `character` in it, which forges a line where it ends one, and goes on for long.
+/// Returns a long text with `character`, which forges a log line if `character` ends a line.
 fn hostile(character: char) -> String {
     let commands = "]0;title\u{7}\u{1b}[2J\u{1b}[31m";
     format!(
@@ -27,7 +27,7 @@ fn hostile(character: char) -> String {
     )
 }
 
-/// Objects of which each text that is read is `text`.
+/// Returns objects with `text` in every text field that is read.
 fn objects(text: &str, number: usize) -> Vec<Value> {
     let object = |kind: &str, api_version: &str, rest: Value| {
         let mut object = json!({"apiVersion": api_version, "kind": kind});
@@ -61,7 +61,7 @@ fn objects(text: &str, number: usize) -> Vec<Value> {
                 "status": {"loadBalancer": {"ingress": [{"ip": text}]}},
             }),
         ),
-        // The same address again: a clash names both.
+        // The same address again, since the finding about it names both Services.
         object(
             "Service",
             "v1",
@@ -110,7 +110,7 @@ fn objects(text: &str, number: usize) -> Vec<Value> {
                 "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.7"}]},
             }),
         ),
-        // Of no use to a proxy, or no object at all.
+        // An unknown kind, and objects that cannot be decoded.
         object(text, "v1", json!({"metadata": {"name": text}})),
         object(
             "Service",
@@ -132,7 +132,7 @@ fn manifest(texts: impl IntoIterator<Item = String>) -> String {
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
 }
 
-/// Text of people without the program's own colours.
+/// Returns `text` without the colours of the program.
 fn without_colors(text: &str) -> String {
     let mut rest = text;
     let mut plain = String::new();
@@ -151,7 +151,7 @@ fn without_colors(text: &str) -> String {
     plain + rest
 }
 
-/// Returns true for what commands terminals, ends lines or turns text round.
+/// Returns true for characters that control terminals, end lines or reverse text.
 fn is_odd(c: char) -> bool {
     let ranges = [
         '\u{200b}'..='\u{200f}',
@@ -186,7 +186,7 @@ fn desk_of(texts: impl IntoIterator<Item = String>) -> Desk {
 }
 
 #[test]
-fn it_is_escaped_and_cut_in_text() {
+fn hostile_text_is_escaped_and_cut_in_text_output() {
     let desk = desk();
     for args in [
         "analyze -f hostile.json --node-state node.yaml",
@@ -200,12 +200,12 @@ fn it_is_escaped_and_cut_in_text() {
         let Ran { out, err, .. } = desk.run(args);
         check(args, &without_colors(&out));
         check(args, &without_colors(&err));
-        assert!(err.contains(r"a\n"), "{args}: the text is there, escaped");
+        assert!(err.contains(r"a\n"), "{args}: the escaped text is missing");
     }
 }
 
 #[test]
-fn it_is_escaped_and_cut_in_json() {
+fn hostile_text_is_escaped_and_cut_in_json() {
     let desk = desk();
     for args in [
         "analyze -f hostile.json --node-state node.yaml -o json",
@@ -218,7 +218,7 @@ fn it_is_escaped_and_cut_in_json() {
     }
 }
 
-/// Checks all that is printed by `args`, whether they succeed or not.
+/// Checks the output of the command `args`, which may fail.
 #[track_caller]
 fn check_ran(desk: &Desk, args: &str) {
     let Ran { out, err, .. } = desk.run(args);
@@ -226,7 +226,7 @@ fn check_ran(desk: &Desk, args: &str) {
     check(args, &without_colors(&err));
 }
 
-/// Text with what commands terminals, ends lines and turns text round, between other characters.
+/// Returns text with hostile characters between other ones.
 fn any_hostile() -> impl Strategy<Value = String> {
     let odd = prop::sample::select(HOSTILE.to_vec());
     let character = prop_oneof![odd, any::<char>(), prop::char::range('a', 'z')];
@@ -240,7 +240,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_text_of_an_object_gets_through(texts in prop::collection::vec(any_hostile(), 12)) {
+    fn text_of_objects_is_escaped(texts in prop::collection::vec(any_hostile(), 12)) {
         let desk = desk_of(texts);
         for args in [
             "-vvv analyze -f hostile.json --node-state node.yaml --level info",
@@ -256,9 +256,9 @@ proptest! {
         }
     }
 
-    /// Files of the administrator: their text is escaped. It is not cut, which is why it is short.
+    /// Text of the administrator's files is escaped but not cut, so the test uses short texts.
     #[test]
-    fn no_text_of_a_file_gets_through(text in any_hostile()) {
+    fn text_of_files_is_escaped(text in any_hostile()) {
         let text: String = text.chars().take(40).collect();
         let word: String = text.chars().filter(|c| !c.is_whitespace()).collect();
         let desk = Desk::new()
@@ -301,7 +301,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_of_an_answer_gets_through(text in any_hostile()) {
+    fn text_of_answers_is_escaped(text in any_hostile()) {
         let text: String = text.chars().take(40).collect();
         let drains = json!([{
             "virtualServer": text, "realServer": text, "service": text, "since": text,
@@ -315,7 +315,7 @@ proptest! {
                 let page = page.clone();
                 let server = std::thread::spawn(move || answer(&listener, &page));
                 check_ran(&desk, &format!("get drains --metrics-address {address} -o {format}"));
-                // In case nobody asked.
+                // Ends the server if ipvsctl did not connect.
                 drop(std::net::TcpStream::connect(address));
                 server.join().expect("a server");
             }
@@ -332,7 +332,7 @@ fn answer(listener: &TcpListener, page: &str) {
 }
 
 #[test]
-fn an_unknown_scheduler_is_reported_and_the_configured_one_is_used() {
+fn unknown_scheduler_of_a_service_is_reported_and_replaced() {
     let service = |number: usize, scheduler: &str| {
         json!({
             "apiVersion": "v1", "kind": "Service",

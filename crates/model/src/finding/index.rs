@@ -1,4 +1,4 @@
-//! Findings by source, and the ones that came or went.
+//! Findings by source, and their changes.
 
 #[cfg(test)]
 mod tests;
@@ -8,22 +8,23 @@ use std::sync::Arc;
 
 use super::Finding;
 
-/// Findings, kept by their sources. A source is any part of the input that is judged on its own, such as one Service.
+/// Findings by their sources. A source is a part of the input that is checked on its own, such as
+/// one Service.
 ///
-/// Replacing the findings of one source costs O(log n) for each finding of that source. The findings of the other sources are
-/// neither compared nor copied. A finding that two sources share exists once.
+/// Replacing the findings of one source costs O(log n) for each of them. Findings of other sources
+/// are neither compared nor copied. A finding of two sources is stored once.
 #[derive(Clone, Debug)]
 pub struct FindingIndex<S> {
     /// Sources with findings.
     by_source: BTreeMap<S, Box<[Arc<Finding>]>>,
     /// Number of times that each finding occurs in `by_source`. Never zero.
     counts: BTreeMap<Arc<Finding>, usize>,
-    /// Findings that exist now and did not at the last [`FindingIndex::take_changes`], or the reverse. The value is true for a
-    /// finding that exists now.
+    /// Changes since the last [`FindingIndex::take_changes`]: true for a finding that exists now
+    /// and did not exist then, false for the reverse.
     changed: BTreeMap<Arc<Finding>, bool>,
 }
 
-/// Findings that came and went between two calls of [`FindingIndex::take_changes`], each list in order.
+/// Findings raised and cleared between two calls of [`FindingIndex::take_changes`], in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FindingChanges {
     /// Findings that did not exist before.
@@ -60,7 +61,8 @@ impl<S: Ord> FindingIndex<S> {
             if known.is_some_and(|known| known.iter().map(AsRef::as_ref).eq(&findings)) {
                 return;
             }
-            // Added before the old ones are removed: a finding that stays is not a change.
+            // New findings are added before old ones are removed, so that a common one is not a
+            // change.
             let added = findings.into_iter().map(|finding| self.add(finding));
             let added = added.collect();
             self.by_source.insert(source, added)
@@ -70,7 +72,7 @@ impl<S: Ord> FindingIndex<S> {
         }
     }
 
-    /// Returns every finding once, in order.
+    /// Returns each finding once, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.counts.keys().map(AsRef::as_ref)
     }
@@ -87,8 +89,8 @@ impl<S: Ord> FindingIndex<S> {
         self.counts.is_empty()
     }
 
-    /// Returns the findings raised and cleared since the last call, or since the index was created. A finding that was raised and
-    /// cleared again in between is in neither list, nor is one that was cleared and raised again.
+    /// Returns the findings raised and cleared since the last call, or since the index was created.
+    /// A finding that was raised and cleared, or cleared and raised, is not a change.
     pub fn take_changes(&mut self) -> FindingChanges {
         let mut changes = FindingChanges::default();
         for (finding, exists) in std::mem::take(&mut self.changed) {
@@ -125,7 +127,7 @@ impl<S: Ord> FindingIndex<S> {
         }
     }
 
-    /// Records that `finding` began or ceased to exist. The second change of two cancels the first.
+    /// Records that `finding` was raised or cleared. A second change cancels the first one.
     fn toggle(&mut self, finding: &Arc<Finding>, exists: bool) {
         if self.changed.remove(finding).is_none() {
             self.changed.insert(Arc::clone(finding), exists);

@@ -28,8 +28,8 @@ pub(super) fn about_kind(api_version: &str, kind: &str) -> Option<String> {
     let versions = versions.join(" or ");
     Some(match (kind == *name, api_version) {
         (false, _) => format!("unknown kind `{kind}` (did you mean {name}?)"),
-        (true, "") => format!("a {name} without apiVersion; use {versions}"),
-        (true, _) => format!("unknown apiVersion `{api_version}` of a {name}; use {versions}"),
+        (true, "") => format!("apiVersion is missing, expected {versions}"),
+        (true, _) => format!("unknown apiVersion `{api_version}`, expected {versions}"),
     })
 }
 

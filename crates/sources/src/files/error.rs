@@ -36,7 +36,7 @@ pub enum FileErrorKind {
         cause: String,
     },
     /// Neither YAML nor JSON. The document is ignored.
-    #[error("{0}")]
+    #[error("invalid YAML or JSON: {0}; the document is ignored")]
     Syntax(SafeText),
     /// More documents than the maximum for one file. This document and all later ones are ignored.
     #[error(
@@ -47,10 +47,10 @@ pub enum FileErrorKind {
         max: usize,
     },
     /// A document that is not a Kubernetes object. It is ignored.
-    #[error("no Kubernetes object: {0}")]
+    #[error("not a Kubernetes object: {0}; it is ignored")]
     NoObject(String),
     /// An object with a field of the wrong type. It is ignored.
-    #[error("{object}: {path}: {what}")]
+    #[error("{object}: {path}: {what}; the object is ignored")]
     Object {
         /// Kind, namespace and name.
         object: SafeText,
@@ -68,7 +68,7 @@ pub enum FileErrorKind {
         what: SafeText,
     },
     /// An object with a field that Kubernetes does not have.
-    #[error("{object}: {path}: there is no such field; it is ignored")]
+    #[error("{object}: {path}: unknown field; it is ignored")]
     UnknownField {
         /// Kind, namespace and name.
         object: SafeText,
@@ -76,7 +76,7 @@ pub enum FileErrorKind {
         path: SafeText,
     },
     /// A second object with the same name. The last one is used.
-    #[error("{object} is also in {}; the last one is used", .first.display())]
+    #[error("{object} is also defined in {}; the last definition is used", .first.display())]
     Twice {
         /// Kind, namespace and name.
         object: String,

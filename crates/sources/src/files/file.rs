@@ -107,7 +107,7 @@ impl Document<'_> {
             map.insert("kind".to_owned(), kind.into());
         }
         let Some(kind) = value.get("kind").and_then(Value::as_str) else {
-            let what = "it has no kind".to_owned();
+            let what = "the field kind is missing".to_owned();
             return self.fail(at, FileErrorKind::NoObject(what));
         };
         let api_version = value.get("apiVersion").and_then(Value::as_str);

@@ -74,7 +74,7 @@ pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
         ("v1", "Service") => decode("Service", value, |given: &objects::Service| {
             let service = convert::service(given);
             if service.cluster_ips.is_empty() && needs_cluster_ip(given) {
-                tracing::warn!(service = %service.name, "no clusterIP is given, and none is invented: nothing is programmed for it");
+                tracing::warn!(service = %service.name, "the Service has no clusterIP and is not served: set spec.clusterIP, which an API server would assign");
             }
             object(Object::Service(service))
         }),
@@ -123,7 +123,7 @@ where
     if meta.name.as_deref().unwrap_or_default().is_empty() {
         return Outcome::Mistake {
             steps: vec![Step::Key("metadata".to_owned())],
-            kind: FileErrorKind::NoObject(format!("a {kind} without metadata.name")),
+            kind: FileErrorKind::NoObject(format!("{kind} without metadata.name")),
         };
     }
     let selected = match kind {

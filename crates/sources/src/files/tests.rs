@@ -116,8 +116,8 @@ fn a_field_of_the_wrong_type_affects_only_its_object() {
         &[("1.yaml", &text), ("2.yaml", list)],
         &["Service default/a", "Service default/ok"],
         &[
-            "DIR/1.yaml:9:11: Service default/bad: spec.ports[0].port: invalid type: string \"eighty\", expected i32",
-            "DIR/2.yaml:8:22: Service ns/x: spec.clusterIPs: invalid type: string \"10.0.0.1\", expected a sequence",
+            "DIR/1.yaml:9:11: Service default/bad: spec.ports[0].port: invalid type: string \"eighty\", expected i32; the object is ignored",
+            "DIR/2.yaml:8:22: Service ns/x: spec.clusterIPs: invalid type: string \"10.0.0.1\", expected a sequence; the object is ignored",
         ],
     );
 }
@@ -131,9 +131,9 @@ fn documents_that_are_not_objects_are_reported() {
         ],
         &[],
         &[
-            "DIR/1.yaml:1:1: no Kubernetes object: it has no kind",
-            "DIR/2.yaml:1:1: no Kubernetes object: it has no kind",
-            "DIR/2.yaml:3:1: no Kubernetes object: a Service without metadata.name",
+            "DIR/1.yaml:1:1: not a Kubernetes object: the field kind is missing; it is ignored",
+            "DIR/2.yaml:1:1: not a Kubernetes object: the field kind is missing; it is ignored",
+            "DIR/2.yaml:3:1: not a Kubernetes object: Service without metadata.name; it is ignored",
         ],
     );
 }
@@ -150,8 +150,8 @@ fn the_last_object_with_a_name_is_used() {
         ],
         &["Service default/a"],
         &[
-            "DIR/2.yaml: Service default/a is also in DIR/2.yaml; the last one is used",
-            "DIR/2.yaml: Service default/a is also in DIR/1.yaml; the last one is used",
+            "DIR/2.yaml: Service default/a is also defined in DIR/2.yaml; the last definition is used",
+            "DIR/2.yaml: Service default/a is also defined in DIR/1.yaml; the last definition is used",
         ],
     );
     let Object::Service(service) = &found.objects[0] else {
@@ -242,7 +242,7 @@ fn misspelt_kinds_and_fields_cause_warnings() {
     let found = parse(Path::new("f"), service);
     assert_eq!(
         found.warnings[0].to_string(),
-        "f:1:1: Service default/a: spec.ports[1].nodeport: there is no such field; it is ignored"
+        "f:1:1: Service default/a: spec.ports[1].nodeport: unknown field; it is ignored"
     );
     assert_eq!(found.objects.len(), 1);
 }

@@ -58,7 +58,7 @@ impl std::fmt::Display for Tried {
 pub enum ConnectError {
     /// No API server is configured.
     #[error(
-        "no API server is configured: no kubeconfig was given, KUBECONFIG is not set, this is no pod \
+        "no API server is configured: no kubeconfig was given, KUBECONFIG is not set, this is not a pod \
          (KUBERNETES_SERVICE_HOST is not set), and {} does not exist",
         home.display()
     )]

@@ -40,7 +40,7 @@ fn a_node_state_is_read() {
 fn errors_have_places() {
     check_error(
         "interfaces:\n- name: lo\n  addresses: [127.0.0.300/8]\n",
-        "n.yaml: interfaces[0].addresses[0]: \"127.0.0.300/8\" is not an address with a prefix length",
+        "n.yaml: interfaces[0].addresses[0]: \"127.0.0.300/8\" is not an address with a prefix length, such as 192.0.2.7/24",
     );
     check_error(
         "interfaces:\n- name: [lo]\n",
@@ -48,7 +48,7 @@ fn errors_have_places() {
     );
     check_error(
         "a: 1\n---\nb: 1\n",
-        "n.yaml: the file has 2 documents; it must have one",
+        "n.yaml: expected one YAML or JSON document, found 2",
     );
 }
 

@@ -1,4 +1,4 @@
-//! The shop.
+//! Services and pods of the demo.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use crate::probe::Probe;
 use crate::socket::Protocol;
 use crate::world::{Family, World};
 
-/// All pods; the fourth is not used at first.
+/// All pods. The fourth is added later.
 pub(super) const PODS: [&str; 12] = [
     "front-1",
     "front-2",
@@ -27,7 +27,7 @@ pub(super) const PODS: [&str; 12] = [
     "orders-2",
 ];
 
-/// All pods of the front.
+/// All pods of the Service `front`.
 pub(super) const FRONT_PODS: [&str; 4] = ["front-1", "front-2", "front-3", "front-4"];
 
 /// A Service of the shop.
@@ -40,7 +40,7 @@ pub(super) struct Shop {
     port: u16,
 }
 
-/// The Service that things happen to.
+/// The Service that the demo changes.
 pub(super) const FRONT: Shop = Shop {
     name: "front",
     pods: &["front-1", "front-2", "front-3"],
@@ -50,7 +50,7 @@ pub(super) const FRONT: Shop = Shop {
     port: 80,
 };
 
-/// All of them.
+/// All Services of the shop.
 pub(super) const SERVICES: [Shop; 5] = [
     FRONT,
     Shop {
@@ -88,7 +88,7 @@ pub(super) const SERVICES: [Shop; 5] = [
 ];
 
 impl Shop {
-    /// The Service and its slices.
+    /// Returns the Service and its slices.
     pub(super) fn objects(&self, world: &World) -> Vec<Value> {
         let addresses: Vec<IpAddr> = self.addresses().collect();
         let mut service = objects::service(self.name, &addresses, &[self.protocol]);
@@ -98,7 +98,7 @@ impl Shop {
         all
     }
 
-    /// The slices with these pods.
+    /// Returns the slices with these pods.
     pub(super) fn slices(&self, world: &World, pods: &[&str]) -> Vec<Value> {
         let slice = |family: &Family| {
             let endpoints: Vec<IpAddr> = world
@@ -112,7 +112,7 @@ impl Shop {
         self.families.iter().map(slice).collect()
     }
 
-    /// Returns the probe by which the client asks it.
+    /// Returns the probe of the client for this Service.
     pub(super) fn probe<'a>(&self, world: &'a World, family: Family) -> Probe<'a> {
         Probe {
             http: self.protocol == Protocol::Tcp,
@@ -121,7 +121,7 @@ impl Shop {
         }
     }
 
-    /// The same in words.
+    /// Returns a description of that probe.
     pub(super) fn question(&self, family: Family) -> String {
         let (tool, target) = (super::tool(self.protocol), self.target(family));
         format!("{tool} {target} ({})", self.name)

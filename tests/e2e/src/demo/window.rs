@@ -1,4 +1,4 @@
-//! The shop seen from outside, and the node without it.
+//! Steps about access from outside, about a Service without endpoints, and about the cleanup.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Stage;
+use super::output::Output;
 use super::shop::{FRONT, PODS};
-use super::tell::Teller;
 use crate::failure::{Failure, Outcome, ensure};
 use crate::objects;
 use crate::probe::Probe;
@@ -17,16 +17,16 @@ use crate::wait::within;
 use crate::world::Family;
 
 const NAME: &str = "window";
-/// The address that a cloud's load balancer would have.
+/// Address of the load balancer.
 const BALANCER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
-/// The node's address towards the client.
+/// Address of the node in the network of the client.
 const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 50, 1));
 const NODE_PORT: u16 = 30_080;
-/// The network of the client, and one that the client is not in.
+/// Network of the client, and another one.
 const RANGES: [&str; 2] = ["192.168.50.0/24", "198.51.100.0/24"];
 const SOON: Duration = Duration::from_secs(5);
 
-/// The load balancer for clients in this network.
+/// Returns the load balancer for clients in the network `range`.
 fn service(range: &str) -> Value {
     let mut service = objects::service(NAME, &[Family::V4.virtual_address(9)], &[Protocol::Tcp]);
     service["spec"]["type"] = json!("LoadBalancer");
@@ -36,9 +36,9 @@ fn service(range: &str) -> Value {
     service
 }
 
-/// A node port, and a load balancer with source ranges.
-pub(super) fn outside(teller: &mut Teller, stage: &Stage) -> Outcome {
-    teller.step("The shop gets a window: a node port, and a load balancer for some clients");
+/// Shows a node port, and a load balancer with source ranges.
+pub(super) fn outside(output: &mut Output, stage: &Stage) -> Outcome {
+    output.step("External access: a node port, and a load balancer with source ranges");
     let world = &stage.world;
     let count = FRONT.pods.len();
     let pods: Vec<IpAddr> = (world.pods.iter().zip(PODS).take(count))
@@ -54,10 +54,10 @@ pub(super) fn outside(teller: &mut Teller, stage: &Stage) -> Outcome {
         let probe = Probe::new(&world.client, Protocol::Tcp, target);
         within(SOON, || probe.ask(count).complete().map(drop))?;
         let tally = probe.ask(5 * count).complete()?;
-        teller.count(&format!("15 connections to the {what} {target}"), &tally);
+        output.count(&format!("15 connections to the {what} {target}"), &tally);
     }
-    teller.say(&format!(
-        "Then the load balancer is for {} alone; the client is not in it.",
+    output.line(&format!(
+        "The source range changes to {}, which does not contain the client.",
         RANGES[1]
     ));
     stage.api.replace(&service(RANGES[1]))?;
@@ -66,20 +66,21 @@ pub(super) fn outside(teller: &mut Teller, stage: &Stage) -> Outcome {
         ensure(tally.answers.is_empty(), || "the load balancer answers")
     };
     within(SOON, refused)?;
-    teller.say("The load balancer answers nobody here any more.");
+    output.line("The load balancer no longer answers this client.");
     let tally = Probe::new(&world.client, Protocol::Tcp, node_port)
         .ask(count)
         .complete()?;
-    teller.count(
-        "The node port goes on: source ranges are not about it",
+    output.count(
+        "The node port still answers: source ranges do not apply to it",
         &tally,
     );
     Ok(())
 }
 
-/// A Service without a slice, then with one whose port has another name, then with the right one.
-pub(super) fn unanswered(teller: &mut Teller, stage: &Stage) -> Outcome {
-    teller.step("A new Service does not answer: why?");
+/// Shows a Service without a slice, then with a slice with a wrong port name, then with a correct
+/// one.
+pub(super) fn unanswered(output: &mut Output, stage: &Stage) -> Outcome {
+    output.step("ipvsctl analyze explains why a new Service does not answer");
     let name = "cafe";
     let mut service = objects::service(name, &[Family::V4.virtual_address(8)], &[Protocol::Tcp]);
     service["spec"]["ports"][0]["name"] = json!("web");
@@ -88,11 +89,11 @@ pub(super) fn unanswered(teller: &mut Teller, stage: &Stage) -> Outcome {
         let ran = stage.ipvsctl("analyze")?;
         let line = ran.out.lines().find(|line| line.contains(code));
         let line = line.ok_or_else(|| Failure::new(format!("no {code}: {}", ran.out)))?;
-        teller.quote(&format!("ipvsctl analyze | grep {code}"), line);
+        output.command(&format!("ipvsctl analyze | grep {code}"), line);
         Ok(())
     };
     finding("KIV0120")?;
-    teller.say("It gets a slice, by hand, with another port name.");
+    output.line("A slice is created, with a wrong port name.");
     let pods = [Family::V4.of(&stage.world.pods[0])];
     let mut slice = objects::slice(name, &pods, &[Protocol::Tcp]);
     slice["ports"][0]["name"] = json!("http");
@@ -104,16 +105,17 @@ pub(super) fn unanswered(teller: &mut Teller, stage: &Stage) -> Outcome {
     let probe = Probe::new(&stage.world.client, Protocol::Tcp, target);
     within(SOON, || probe.ask(3).complete().map(drop))?;
     let tally = probe.ask(3).complete()?;
-    teller.count("With the Service's port name it answers", &tally);
+    output.count("With the correct port name the Service answers", &tally);
     Ok(())
 }
 
-/// The daemon goes, and takes along what it made.
-pub(super) fn cleaned(teller: &mut Teller, stage: &Stage, daemon: &mut Process) -> Outcome {
-    teller.step("kube-ipvsd is stopped; traffic goes on until --cleanup takes all of it away");
+/// Stops the daemon, then deletes all that it created.
+pub(super) fn cleaned(output: &mut Output, stage: &Stage, daemon: &mut Process) -> Outcome {
+    output
+        .step("kube-ipvsd is stopped; connections still work until --cleanup deletes its entries");
     daemon.terminate()?;
     let tally = FRONT.probe(&stage.world, Family::V4).ask(4).complete()?;
-    teller.count("Stopped, and still", &tally);
+    output.count("After the stop", &tally);
     stage.world.run_daemon(&[&"--cleanup"])?.exits(0)?;
     for tool in ["ipvsadm --save --numeric", "ipset save"] {
         let left = stage.world.tool(tool)?;
@@ -125,6 +127,6 @@ pub(super) fn cleaned(teller: &mut Teller, stage: &Stage, daemon: &mut Process) 
     }
     let links = stage.world.tool("ip -oneline link show")?;
     ensure(!links.contains("kube-ipvs0"), || links)?;
-    teller.say("No virtual server, no set, no rule, no device is left.");
+    output.line("No virtual servers, sets, rules or device are left.");
     Ok(())
 }

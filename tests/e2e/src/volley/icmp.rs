@@ -1,4 +1,4 @@
-//! ICMP messages about attempts: seen on raw sockets, so that it is the same for all protocols.
+//! ICMP messages about requests, read from raw sockets, which work for all protocols.
 
 #[cfg(test)]
 mod tests;
@@ -10,35 +10,35 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use crate::socket::set;
 use crate::wire::{receive_from, send_to, socket};
 
-/// The bytes of an echo request's head.
+/// Length of the header of an echo request.
 const ECHO: usize = 8;
-/// The bytes of an IPv6 header; errors quote no extension headers here.
+/// Length of an IPv6 header. Errors quote no extension headers here.
 const IPV6_HEADER: usize = 40;
 
-/// Bytes of messages that may wait: a message of a hundred bytes takes the kernel some thousand.
+/// Size of the receive buffer. A message of a hundred bytes takes about a thousand bytes of it.
 const ROOM: libc::c_int = 8 << 20;
 
-/// The fields by which an attempt is known in a quotation of its packet.
+/// Fields that identify a request in the quotation of its packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
-    /// Its IP protocol.
+    /// IP protocol.
     pub(super) protocol: u8,
-    /// Its source port; of an echo request, its identifier.
+    /// Source port, or the identifier of an echo request.
     pub(super) port: u16,
-    /// Where it went; of an echo request, with its number.
+    /// Target; the port of an echo request is its sequence number.
     pub(super) target: SocketAddr,
 }
 
-/// A message.
+/// ICMP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {
     /// The echo request was answered.
     Echo(Key),
-    /// It is told that the target cannot be reached, and why.
+    /// The target is unreachable, for this reason.
     Unreachable(Key, &'static str),
 }
 
-/// The raw sockets of both families.
+/// Raw sockets of both families.
 #[derive(Debug)]
 pub(super) struct Icmp {
     v4: OwnedFd,
@@ -66,7 +66,7 @@ impl Icmp {
         [self.v4.as_raw_fd(), self.v6.as_raw_fd()]
     }
 
-    /// Sends an echo request with this identifier and, as the target's port, this number.
+    /// Sends an echo request with this identifier. The port of `target` is the sequence number.
     pub(super) fn ping(&self, identifier: u16, target: SocketAddr) -> io::Result<()> {
         let (kind, socket) = match target {
             SocketAddr::V4(_) => (8, &self.v4),
@@ -76,13 +76,13 @@ impl Icmp {
         packet[0] = kind;
         packet[4..6].copy_from_slice(&identifier.to_be_bytes());
         packet[6..8].copy_from_slice(&target.port().to_be_bytes());
-        // The kernel itself puts the sum into ICMPv6.
+        // The kernel computes the checksum of ICMPv6.
         let sum = checksum(&packet);
         packet[2..4].copy_from_slice(&sum.to_be_bytes());
         send_to(socket, &packet, SocketAddr::new(target.ip(), 0))
     }
 
-    /// The next message that is about an attempt, if one has come.
+    /// Returns the next message about a request, if there is one.
     pub(super) fn next(&self) -> Option<Message> {
         let mut buffer = [0; 512];
         while let Ok((length, from)) = receive_from(&self.v4, &mut buffer) {
@@ -99,7 +99,7 @@ impl Icmp {
     }
 }
 
-/// Reads an IPv4 packet.
+/// Parses an IPv4 packet.
 fn v4(packet: &[u8], from: IpAddr) -> Option<Message> {
     let icmp = packet.get(header_length(packet)?..)?;
     let (kind, code, rest) = parts(icmp)?;
@@ -124,7 +124,7 @@ fn v4(packet: &[u8], from: IpAddr) -> Option<Message> {
     }
 }
 
-/// Reads an ICMPv6 packet.
+/// Parses an ICMPv6 packet.
 fn v6(icmp: &[u8], from: IpAddr) -> Option<Message> {
     let (kind, code, rest) = parts(icmp)?;
     match kind {
@@ -150,7 +150,7 @@ fn header_length(packet: &[u8]) -> Option<usize> {
     Some(usize::from(packet.first()? & 0xf) * 4)
 }
 
-/// Type and code, and what follows the eight bytes at the start.
+/// Returns type, code and the bytes after the header of eight bytes.
 fn parts(icmp: &[u8]) -> Option<(u8, u8, &[u8])> {
     Some((*icmp.first()?, *icmp.get(1)?, icmp.get(8..)?))
 }
@@ -163,7 +163,7 @@ fn echo(protocol: libc::c_int, icmp: &[u8], from: IpAddr) -> Option<Key> {
     })
 }
 
-/// The key of a quoted packet, by the first bytes of its transport header.
+/// Returns the key of a quoted packet from the start of its transport header.
 fn quoted_key(protocol: u8, quoted: &[u8], target: IpAddr) -> Option<Key> {
     let is_echo = matches!(
         libc::c_int::from(protocol),
@@ -182,7 +182,7 @@ fn word(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(two))
 }
 
-/// The Internet checksum (RFC 1071).
+/// Returns the Internet checksum (RFC 1071).
 fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|two| match *two {
         [high, low] => u32::from(u16::from_be_bytes([high, low])),

@@ -1,4 +1,4 @@
-//! Changes in the API server, seen by the packets.
+//! Changes of objects in the API server, and their effect on packets.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -45,14 +45,15 @@ fn removed() -> Outcome {
     })
 }
 
-/// Without endpoints nobody answers, and nothing of what was there is in the way afterwards.
+/// A Service loses all endpoints: requests are not answered. When the endpoints return, they serve
+/// again.
 fn gone_and_back() -> Outcome {
     let cluster = Cluster::start(2, &[])?;
     cluster.set_endpoints(&[])?;
     cluster.converges()?;
     let tally = cluster.ask(Family::V4, 1, 2);
     ensure(tally.answers.is_empty(), || {
-        format!("somebody answers: {tally:?}")
+        format!("expected no answers, found {tally:?}")
     })?;
     cluster.set_endpoints(&[0, 1])?;
     cluster.soon_served_by(&[0, 1])
@@ -71,7 +72,8 @@ fn service() -> Outcome {
     within(SOON, || cluster.world.tables()?.are(&before))?;
     cluster.served_by(&["pod1", "pod2"])?;
 
-    // The slices are still there: the Service is whole again at once, under another address.
+    // The slices still exist, so that the Service is served at once when it is created again, at
+    // another address.
     let again = [Family::V4, Family::V6].map(|family| family.virtual_address(3));
     let shop = objects::service("shop", &again, &Protocol::ALL);
     cluster.api.create(&shop)?;
@@ -79,7 +81,8 @@ fn service() -> Outcome {
     cluster.converges()
 }
 
-/// The scheduler in the file changes twice in a row: the tables and `/configz` have the latest one.
+/// The scheduler in the file changes twice in quick succession: the tables and `/configz` show the
+/// last one.
 fn configuration() -> Outcome {
     let cluster = Cluster::start(2, &[])?;
     cluster.world.config(&["scheduler: wrr"])?;

@@ -21,7 +21,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it with lines of the section `ipvs` of the configuration; it has synchronised.
+    /// Starts the cluster with these lines in section `ipvs` of the configuration. Returns once the
+    /// daemon has synchronised.
     pub(crate) fn start(pods: usize, ipvs: &[&str]) -> Outcome<Self> {
         let world = World::build(pods)?;
         let load = world.write_objects("load.json", world.web("web", 1))?;
@@ -38,13 +39,13 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts another daemon in place of the one there was.
+    /// Starts another daemon in place of the previous one.
     pub(crate) fn restart_daemon(&mut self) -> Outcome {
         self.daemon = start_daemon(&self.world, &self.api, &self.config)?;
         Ok(())
     }
 
-    /// Waits until the node's tables are what the API server's objects ask for.
+    /// Waits until the node's tables correspond to the API server's objects.
     pub(crate) fn converges(&self) -> Outcome {
         let path = self.world.path("now.json");
         eventually(|| {
@@ -71,14 +72,15 @@ impl Cluster {
         Ok(())
     }
 
-    /// Asks the virtual server of this number from outside.
+    /// Sends requests from outside to the virtual server of this number.
     pub(crate) fn ask(&self, family: Family, number: u8, count: usize) -> Tally {
         let target = family.virtual_server(number);
         Probe::new(&self.world.client, Protocol::Tcp, target).ask(count)
     }
 
-    /// Waits, not long, until these pods, counted from 0, are the real servers of `web`; then exactly they
-    /// answer. Packets go only then: one on its way to a real server that is deleted is lost with it.
+    /// Waits a short time until these pods, counted from 0, are the real servers of `web`. Fails
+    /// unless exactly they then answer. No packets are sent before: a packet on its way to a real
+    /// server that is deleted would be lost.
     pub(crate) fn soon_served_by(&self, pods: &[usize]) -> Outcome {
         let all = &self.world.pods;
         let pods: Vec<_> = pods.iter().filter_map(|pod| all.get(*pod)).collect();
@@ -92,9 +94,12 @@ impl Cluster {
                         .filter(|line| line.contains(&real) && !Tables::is_drained(line))
                         .count()
                 });
-                // Once for each protocol.
+                // One real server for each protocol.
                 ensure(entries == [if wanted { 3 } else { 0 }; 2], || {
-                    format!("{}: {entries:?} real servers", pod.name)
+                    format!(
+                        "{}: unexpected numbers of real servers: {entries:?}",
+                        pod.name
+                    )
                 })?;
             }
             Ok(())
@@ -112,7 +117,7 @@ impl Cluster {
                 let tally = probe.ask(3 * pods.len()).complete()?;
                 let by_pod = tally.by_pod();
                 ensure(by_pod.keys().eq(pods), || {
-                    format!("{pods:?} are to answer at {target}/{protocol}: {by_pod:?}")
+                    format!("{target}/{protocol}: expected answers of {pods:?}, found {by_pod:?}")
                 })?;
             }
         }

@@ -1,4 +1,4 @@
-//! A daemon that is killed in the middle of its work.
+//! A daemon that is killed during a synchronisation.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 
 use crate::case;
 
-/// Number of times that the killing may come too early or too late before this is a failure.
+/// Maximum number of attempts to kill the daemon neither too early nor too late.
 const ATTEMPTS: usize = 10;
 const SERVICES: u16 = 1000;
 const REALS: u8 = 10;
@@ -36,7 +36,10 @@ fn killed() -> Outcome {
     let large = world.rendered(&manifests, &config)?;
     let whole = usize::from(SERVICES) * (1 + usize::from(REALS));
     ensure(large.ipvs.len() == small.ipvs.len() + whole, || {
-        format!("{} lines are asked for", large.ipvs.len())
+        format!(
+            "the large table has an unexpected number of lines: {}",
+            large.ipvs.len()
+        )
     })?;
 
     let mut caught = None;
@@ -47,7 +50,7 @@ fn killed() -> Outcome {
             caught = Some(now);
             break;
         }
-        // Too late, or too early: all over again from the small table.
+        // Too late, or too early: start again from the small table.
         world.write_objects("manifests/small.json", world.web("web", 1))?;
         let small_file = world.path("manifests/small.json");
         world
@@ -57,7 +60,7 @@ fn killed() -> Outcome {
     }
     ensure(
         caught.is_some(),
-        || "the daemon was never caught in the middle",
+        || "the daemon was never killed during a synchronisation",
     )?;
 
     let lines = connections
@@ -65,21 +68,21 @@ fn killed() -> Outcome {
         .map(|connection| connection.as_ref().map(LongLived::lines).unwrap_or(0))
         .min();
     let _daemon = world.daemon(arguments)?;
-    // Some seconds; a minute where the machine itself is emulated.
+    // This takes some seconds, or up to a minute on an emulated machine.
     within(Duration::from_secs(60), || world.tables()?.are(&large))?;
     for connection in connections {
         let connection = connection?;
         ensure(
             Some(connection.lines()) > lines,
-            || "a connection stands still",
+            || "a connection is stalled",
         )?;
         connection.close()?;
     }
     Ok(())
 }
 
-/// Kills the daemon as soon as the table has grown. The kernel's own text is quick to read, and its hint is
-/// enough here.
+/// Kills the daemon as soon as the table has grown. The kernel's text file is fast to read, and
+/// accurate enough.
 fn kill_when_begun(world: &World, daemon: &mut e2e::Process, small: usize) -> Outcome {
     let begun = world.node.run(|| {
         let end = Instant::now() + Duration::from_secs(15);
@@ -92,5 +95,5 @@ fn kill_when_begun(world: &World, daemon: &mut e2e::Process, small: usize) -> Ou
         false
     });
     daemon.kill()?;
-    ensure(begun, || "the daemon did not begin")
+    ensure(begun, || "the daemon did not begin to add virtual servers")
 }

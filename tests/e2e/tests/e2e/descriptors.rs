@@ -16,22 +16,23 @@ use serde_json::{Value, json};
 
 use crate::case;
 
-/// Environment variable with the addresses that [`flood`] floods. With it this program is that client.
+/// Environment variable with the addresses for [`flood`]. If it is set, this program acts as that
+/// client.
 pub(crate) const FLOOD: &str = "E2E_FLOOD";
 
 /// The daemon's limit of open files, soft and hard.
 const DESCRIPTORS: libc::rlim_t = 1024;
 
-/// Connections that the client wants to hold, over all ports.
+/// Number of connections that the client tries to keep open, over all ports.
 const CONNECTIONS: usize = 1_500;
 
-/// Health-check node ports.
+/// Number of health check node ports.
 const CHECKS: [u16; 2] = [32_001, 32_002];
 
-/// Changes of endpoints, and rounds of questions to the health pages.
+/// Number of rounds, each with a change of endpoints and requests to the health pages.
 const ROUNDS: u8 = 8;
 
-/// Time limit of an answer or a change. How long they take is printed.
+/// Time limit for an answer or a change. The actual times are printed.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The node's address towards the client.
@@ -75,8 +76,8 @@ fn flooded() -> Outcome {
     let client = Process::start("flood", client)?;
     client.wait_for_log(LIMIT, &["all were opened"])?;
     node.observe("with the flood")?;
-    let said = client.log();
-    println!("client: {}", said.lines().last().unwrap_or_default());
+    let log = client.log();
+    println!("client: {}", log.lines().last().unwrap_or_default());
     let metrics = within(LIMIT, || get_text(&world.client, METRICS, "/metrics"))?;
     for line in metrics.lines() {
         if line.starts_with("kubeipvs_http_") && line.contains("common") {
@@ -88,7 +89,7 @@ fn flooded() -> Outcome {
         .lines()
         .find_map(|line| line.strip_prefix(displaced));
     ensure(displaced.is_some_and(|count| count != "0"), || {
-        format!("the client held all that it wanted: {displaced:?} displaced")
+        format!("the daemon closed too few connections: {displaced:?}")
     })?;
     drop(client);
     node.observe("after the flood")?;
@@ -97,11 +98,11 @@ fn flooded() -> Outcome {
     println!("{} lines of log", log.lines().count());
     ensure(
         !log.contains("Too many open files"),
-        || "descriptors ran out",
+        || "the daemon ran out of descriptors",
     )
 }
 
-/// All ports are at every address, so that the client reaches them.
+/// A configuration with all ports at every address, so that the client reaches them.
 const CONFIGURATION: &str = "apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: ipvs
@@ -109,7 +110,8 @@ metricsBindAddress: 0.0.0.0:10249
 conntrack: {maxPerCore: 0}
 ";
 
-/// The node, a Service whose endpoint changes, and one Service for each health check.
+/// Returns the Node, a Service whose endpoint changes, and one Service for each health check node
+/// port.
 fn all(world: &World) -> Vec<Value> {
     let addresses = json!([{"type": "InternalIP", "address": NODE}]);
     let mut all = vec![
@@ -147,7 +149,8 @@ struct Node<'a> {
 }
 
 impl Node<'_> {
-    /// Asks the health pages as the kubelet and a load balancer do, changes endpoints, and prints how long that takes.
+    /// Requests the health pages as the kubelet and a load balancer do, changes endpoints, and
+    /// prints the times.
     fn observe(&self, when: &str) -> Outcome {
         let mut open = 0;
         let (mut healthz, mut livez, mut changes) = (vec![], vec![], vec![]);
@@ -167,12 +170,14 @@ impl Node<'_> {
         Ok(())
     }
 
-    /// Returns the time until the page says that all is well.
+    /// Returns the time until the page has status 200.
     fn answers(&self, page: &str) -> Outcome<Duration> {
         let begin = Instant::now();
         within(LIMIT, || {
             let (status, body) = get(&self.world.client, HEALTH, page)?;
-            ensure(status == 200, || format!("{page}: {status} {body}"))
+            ensure(status == 200, || {
+                format!("{page}: expected status 200, found {status} {body}")
+            })
         })?;
         Ok(begin.elapsed())
     }
@@ -186,13 +191,13 @@ impl Node<'_> {
             let table = self.world.tool(&format!("ipvsadm -L -n -t {at}"))?;
             let wanted = format!("{}:", endpoint(number));
             ensure(table.contains(&wanted), || {
-                format!("no {wanted} in {table}")
+                format!("{wanted} is missing in:\n{table}")
             })
         })?;
         Ok(begin.elapsed())
     }
 
-    /// The number of the daemon's open files.
+    /// Returns the number of the daemon's open files.
     fn descriptors(&self) -> Outcome<usize> {
         let path = format!("/proc/{}/fd", self.daemon.id()?);
         let entries = std::fs::read_dir(&path).context(|| path)?;
@@ -200,7 +205,7 @@ impl Node<'_> {
     }
 }
 
-/// The median and the longest.
+/// Returns the text for the median and the maximum.
 fn times(mut all: Vec<Duration>) -> String {
     all.sort_unstable();
     let longest = all.last().copied().unwrap_or_default();
@@ -208,8 +213,9 @@ fn times(mut all: Vec<Duration>) -> String {
     format!("{median:.0?} (at most {longest:.0?})")
 }
 
-/// The client of the flood: it opens connections to all addresses in turn and sends on each the beginning of a request. It never
-/// stops; for a connection that the server closes it opens another one.
+/// Runs the client of the flood: it opens connections to all addresses in turn, and sends the
+/// beginning of a request on each. It never stops: when the server closes a connection, it opens
+/// another one.
 pub(crate) fn flood(addresses: &str) -> Outcome {
     limit(4 * CONNECTIONS as libc::rlim_t).context(|| "more open files")?;
     let addresses = (addresses.split(','))
@@ -232,7 +238,7 @@ pub(crate) fn flood(addresses: &str) -> Outcome {
                 let open = held.len();
                 println!("all were opened: {opened}, of which {open} are open; {failed} failed");
             }
-            // A connection that is not open any more makes room for another one.
+            // Closed connections make room for new ones; otherwise the oldest does.
             if held.len() >= CONNECTIONS {
                 held.pop_front();
             }
@@ -241,7 +247,7 @@ pub(crate) fn flood(addresses: &str) -> Outcome {
     }
 }
 
-/// A connection on which a request has begun.
+/// Returns a connection on which a request has begun.
 fn slow(target: SocketAddr) -> std::io::Result<TcpStream> {
     let mut stream = TcpStream::connect_timeout(&target, Duration::from_millis(500))?;
     stream.write_all(b"GET / HTTP/1.1\r\n")?;
@@ -249,7 +255,7 @@ fn slow(target: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Returns true if the server has not closed it.
+/// Returns true if the server has not closed the connection.
 fn is_open(stream: &TcpStream) -> bool {
     let mut buffer = [0; 256];
     let mut stream = stream;
@@ -260,7 +266,7 @@ fn is_open(stream: &TcpStream) -> bool {
     }
 }
 
-/// Limits this process' open files, soft and hard.
+/// Sets the soft and hard limits of this process' open files.
 fn limit(files: libc::rlim_t) -> std::io::Result<()> {
     let limit = libc::rlimit {
         rlim_cur: files,

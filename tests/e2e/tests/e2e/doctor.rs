@@ -1,4 +1,4 @@
-//! `ipvsctl doctor` on a good node, and on nodes that are spoilt.
+//! `ipvsctl doctor` on a healthy node, and on nodes with problems.
 
 use e2e::{ApiServer, Failure, Family, LongLived, Outcome, Tables, World, ensure};
 use libtest_mimic::Trial;
@@ -9,18 +9,18 @@ use crate::cluster::Cluster;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        case("doctor::a_good_node_is_ok", good),
+        case("doctor::a_healthy_node_is_ok", healthy),
         case("doctor::settings_and_timeouts_are_told", settings),
-        case("doctor::a_broken_device_is_told", device),
-        case("doctor::what_drains_for_nobody_is_told", drains),
+        case("doctor::a_broken_device_is_reported", device),
+        case("doctor::drains_without_a_daemon_are_reported", drains),
         case(
-            "doctor::leftovers_and_other_virtual_servers_are_told",
+            "doctor::leftovers_and_other_virtual_servers_are_reported",
             others,
         ),
     ]
 }
 
-/// A cluster that knows the node, and timeouts longer than keepalive.
+/// Starts a cluster with a Node object, and with timeouts longer than TCP keepalive.
 fn cluster() -> Outcome<Cluster> {
     let world = World::build(1)?;
     let mut objects = world.web("web", 1);
@@ -41,7 +41,7 @@ fn cluster() -> Outcome<Cluster> {
 }
 
 /// Returns the doctor's JSON and its exit status.
-fn ask(cluster: &Cluster) -> Outcome<(i32, Value)> {
+fn checkup(cluster: &Cluster) -> Outcome<(i32, Value)> {
     let ran = cluster.world.ipvsctl(&[
         &"doctor",
         &"--config",
@@ -51,15 +51,16 @@ fn ask(cluster: &Cluster) -> Outcome<(i32, Value)> {
         &"-o",
         &"json",
     ])?;
-    let said = serde_json::from_str(&ran.out)
+    let report = serde_json::from_str(&ran.out)
         .map_err(|error| Failure::new(format!("{error}: {ran:?}")))?;
-    Ok((ran.status, said))
+    Ok((ran.status, report))
 }
 
-/// Fails unless all that is not ok is `expected`, as `warning bridge`, each of which names its words.
-fn told(cluster: &Cluster, expected: &[(&str, &str)]) -> Outcome {
-    let (status, said) = ask(cluster)?;
-    let checks = said["checks"].as_array().cloned().unwrap_or_default();
+/// Fails unless the checks that are not ok are those of `expected`: pairs such as `warning bridge`
+/// with a part of the check's text.
+fn reports(cluster: &Cluster, expected: &[(&str, &str)]) -> Outcome {
+    let (status, report) = checkup(cluster)?;
+    let checks = report["checks"].as_array().cloned().unwrap_or_default();
     let bad: Vec<&Value> = checks
         .iter()
         .filter(|check| check["severity"] != "ok")
@@ -70,9 +71,11 @@ fn told(cluster: &Cluster, expected: &[(&str, &str)]) -> Outcome {
             let is = format!("{} {}", words(&check["severity"]), words(&check["check"]));
             is == *name && words(&check["found"]).contains(found) && check["action"].is_string()
         });
-    ensure(as_expected, || format!("not {expected:?} but {bad:#?}"))?;
-    ensure(status == 1 && said["kind"] == "Checkup", || {
-        format!("{status}: {said}")
+    ensure(as_expected, || {
+        format!("expected {expected:?}, found {bad:#?}")
+    })?;
+    ensure(status == 1 && report["kind"] == "Checkup", || {
+        format!("unexpected exit status {status} or kind: {report}")
     })
 }
 
@@ -81,23 +84,25 @@ const NO_DAEMON: (&str, &str) = (
     "kube-ipvsd does not answer at 127.0.0.1:10249",
 );
 
-fn good() -> Outcome {
+fn healthy() -> Outcome {
     let cluster = cluster()?;
-    // Until the daemon has heard of the Node it counts as one that leaves.
+    // Until the daemon has read the Node, it treats the node as leaving the cluster.
     e2e::eventually(|| {
-        let (status, said) = ask(&cluster)?;
-        ensure(status == 0 && said["summary"]["ok"] == 23, || {
-            format!("{status}: {said:#}")
+        let (status, report) = checkup(&cluster)?;
+        ensure(status == 0 && report["summary"]["ok"] == 23, || {
+            format!("expected exit status 0 and 23 checks that are ok, found {status}: {report:#}")
         })
     })?;
     let doctor: e2e::Arguments<'_> =
         &[&"doctor", &"--config", &cluster.config, &"--node", &"node1"];
     let ran = cluster.world.ipvsctl(doctor)?.exits(0)?;
-    let told = [
-        "ok       bridge: what goes over cni0 passes by the rules\n",
+    let expected = [
+        "ok       bridge: packets over bridge cni0 pass the rules\n",
         "Node node1: 0 problems, 0 warnings, 23 ok\n",
     ];
-    ensure(told.iter().all(|words| ran.out.contains(words)), || ran.out)
+    ensure(expected.iter().all(|words| ran.out.contains(words)), || {
+        ran.out
+    })
 }
 
 fn settings() -> Outcome {
@@ -112,7 +117,7 @@ fn settings() -> Outcome {
         .tool("sysctl -w net.bridge.bridge-nf-call-iptables=0")?;
     cluster.world.tool("ipvsadm --set 900 120 300")?;
     let before = cluster.world.tables()?;
-    told(
+    reports(
         &cluster,
         &[
             ("problem settings", "net.ipv4.ip_forward is 0, should be 1"),
@@ -122,11 +127,11 @@ fn settings() -> Outcome {
             ),
             (
                 "warning bridge",
-                "there is the bridge cni0: net.bridge.bridge-nf-call-iptables is 0, should be 1",
+                "packets over bridge cni0 bypass the rules: net.bridge.bridge-nf-call-iptables is 0, should be 1",
             ),
             (
                 "warning idle-tcp",
-                "after 900 s, by IPVS (by the connection tracker after 86400 s); this node's keepalive begins after \
+                "after 900 s in IPVS (86400 s in the connection tracker); TCP keepalive of this node starts after \
                  7200 s",
             ),
             NO_DAEMON,
@@ -146,12 +151,12 @@ fn device() -> Outcome {
     cluster
         .world
         .tool("ip address del 10.96.1.1/32 dev kube-ipvs0")?;
-    told(
+    reports(
         &cluster,
         &[
             (
                 "warning addresses",
-                "no virtual server is at 1 address of kube-ipvs0: 10.96.7.7",
+                "1 address of kube-ipvs0 without a virtual server: 10.96.7.7",
             ),
             (
                 "problem addresses",
@@ -161,11 +166,14 @@ fn device() -> Outcome {
         ],
     )?;
     cluster.world.tool("ip link delete kube-ipvs0")?;
-    let gone = ("problem device", "there is no device kube-ipvs0");
-    told(&cluster, &[gone, NO_DAEMON])?;
+    let gone = ("problem device", "device kube-ipvs0 does not exist");
+    reports(&cluster, &[gone, NO_DAEMON])?;
     cluster.world.tool("ip link add kube-ipvs0 type bridge")?;
-    let foreign = ("problem device", "kube-ipvs0 is of kind bridge, not dummy");
-    told(&cluster, &[foreign, NO_DAEMON])
+    let foreign = (
+        "problem device",
+        "kube-ipvs0 is a device of kind bridge, not a dummy device",
+    );
+    reports(&cluster, &[foreign, NO_DAEMON])
 }
 
 fn drains() -> Outcome {
@@ -181,17 +189,21 @@ fn drains() -> Outcome {
     e2e::eventually(|| {
         let ipvs = cluster.world.tables()?.ipvs;
         let drained = ipvs.iter().filter(|line| Tables::is_drained(line)).count();
-        ensure(drained == 1, || format!("{drained} real servers drain"))
+        ensure(drained == 1, || {
+            format!("expected one draining real server, found {drained}")
+        })
     })?;
-    // The daemon ends it in time.
-    let (status, said) = ask(&cluster)?;
-    ensure(status == 0, || format!("{said:#}"))?;
+    // The doctor relies on the running daemon to end the drain.
+    let (status, report) = checkup(&cluster)?;
+    ensure(status == 0, || {
+        format!("expected exit status 0, found {status}: {report:#}")
+    })?;
     cluster.daemon.kill()?;
     let left = (
         "warning drains",
-        "(1 active, 0 inactive connections), and kube-ipvsd does not know of it",
+        "(1 active, 0 inactive connections), not reported by kube-ipvsd",
     );
-    told(&cluster, &[left, NO_DAEMON])?;
+    reports(&cluster, &[left, NO_DAEMON])?;
     connection.close()
 }
 
@@ -204,9 +216,9 @@ fn others() -> Outcome {
     world.tool_with_input("iptables-restore --noflush", IPTABLES_MODE)?;
     world.tool("ipvsadm -A -t 192.168.50.1:8443 -s rr")?;
     let left = ("warning leftovers", "1 chain in the IPv4 rules");
-    told(&cluster, &[left])?;
-    let (_, said) = ask(&cluster)?;
-    let checks = said["checks"].as_array().cloned().unwrap_or_default();
+    reports(&cluster, &[left])?;
+    let (_, report) = checkup(&cluster)?;
+    let checks = report["checks"].as_array().cloned().unwrap_or_default();
     let mut found = checks
         .iter()
         .filter(|check| check["check"] == "other-virtual-servers");
@@ -214,7 +226,6 @@ fn others() -> Outcome {
         .next()
         .map(|check| check["found"].clone())
         .unwrap_or_default();
-    let expected =
-        "1 of other programs, left alone, 0 of them in ipvs.excludeCIDRs: 192.168.50.1:8443/TCP";
+    let expected = "1 virtual server of other programs, not changed by kube-ipvsd, 0 of them in ipvs.excludeCIDRs: 192.168.50.1:8443/TCP";
     ensure(found == expected, || found.to_string())
 }

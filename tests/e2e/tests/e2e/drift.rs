@@ -1,4 +1,4 @@
-//! Changes of others to the node's tables, and the audit that undoes them.
+//! Changes by other programs to the node's tables, and the audit that undoes them.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use crate::case;
 use crate::cluster::Cluster;
 
-/// Changes of others, and a word of the log line about the repair of each.
+/// Changes by other programs: the name, the command, and a part of the log line about the repair.
 const DRIFTS: [(&str, &str, &str); 9] = [
     (
         "virtual_server_deleted",
@@ -33,7 +33,7 @@ const DRIFTS: [(&str, &str, &str); 9] = [
     (
         "real_server_added",
         "ipvsadm -a -t 10.96.1.1:80 -r 10.244.0.99:8080 -m",
-        // It is deleted a second later, once it is known to have no connection.
+        // The daemon deletes it a second later, when it has read that there are no connections.
         "change real server 10.244.0.99:8080 of 10.96.1.1:80/TCP: no endpoint of the Service",
     ),
     (
@@ -73,16 +73,20 @@ fn repaired(line: &str, word: &str) -> Outcome {
     let cluster = Cluster::start(2, &["syncPeriod: 2s"])?;
     let before = cluster.world.tables()?;
     cluster.world.tool(line)?;
-    // What the daemon is told of, as of addresses, may be repaired by now: its log shows that something was changed.
-    // A period, as much again for a machine that is busy, and the waiting for the log.
+    // The kernel notifies the daemon of some changes, as of addresses, which may be repaired
+    // already: the log shows that there was drift. The time is a sync period, as much again for a
+    // busy machine, and a second for the log.
     let time = Duration::from_secs(5);
     within(time, || cluster.world.tables()?.are(&before))?;
     let words = ["WARN", "repairing drift", word, "service="];
     cluster.daemon.wait_for_log(time, &words)?;
-    // Without what `are` does not count: a real server that another program added has weight 0 first, and then it goes.
+    // Unlike `are`, this counts draining real servers: one that another program added first gets
+    // weight 0, and is then deleted.
     within(time, || {
         let there = cluster.world.tables()?;
-        ensure(there == before, || format!("{there}"))
+        ensure(there == before, || {
+            format!("the tables differ from those before: {there}")
+        })
     })?;
     cluster.served_by(&["pod1", "pod2"])
 }

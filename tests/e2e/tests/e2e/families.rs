@@ -1,4 +1,4 @@
-//! IPv6 that is switched off by a setting.
+//! IPv6 disabled by a setting of the node.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -10,10 +10,10 @@ use libtest_mimic::Trial;
 
 use crate::case;
 
-/// Where the daemon tells of its health.
+/// The daemon's address for health pages.
 const HEALTH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10_256);
 
-/// Lines of log of a minute with one family. A storm of attempts had thousands.
+/// Maximum number of log lines in a minute without IPv6. A storm of retries would write thousands.
 const FEW_LINES: usize = 60;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -34,7 +34,7 @@ fn set_ipv6(world: &World, disabled: bool) -> Outcome {
     world.node.sysctl("ipv6/conf/all/disable_ipv6", value)
 }
 
-/// Two dual-stack Services.
+/// Writes two dual-stack Services.
 fn objects(world: &World) -> Outcome<std::path::PathBuf> {
     let mut objects = world.web("web", 1);
     objects.extend(world.web("shop", 2));
@@ -51,7 +51,7 @@ fn of_ipv6(world: &World) -> Outcome<usize> {
     Ok(addresses.count() + servers.count())
 }
 
-/// Fails unless the health pages are well and show these families.
+/// Fails unless the health pages have status 200 and show these families.
 fn shows(world: &World, families: &[&str]) -> Outcome {
     for path in ["/livez", "/healthz"] {
         let (status, page) = get(&world.node, HEALTH, path)?;
@@ -59,7 +59,7 @@ fn shows(world: &World, families: &[&str]) -> Outcome {
             .map(|(family, _)| family.clone())
             .collect();
         ensure(status == 200 && shown == families, || {
-            format!("{path}: {status}, {page}")
+            format!("{path}: expected status 200 and {families:?}, found {status} {page}")
         })?;
     }
     Ok(())
@@ -73,27 +73,27 @@ fn disabled() -> Outcome {
     once_succeeds(&world, &manifests, &config)?;
     let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
     world.serves_ipv4(&manifests, &config)?;
-    // Several audits.
+    // Time for several audits.
     thread::sleep(Duration::from_secs(30));
     shows(&world, &["IPv4"])?;
     get_text(&world.node, HEALTH, "/readyz")?;
-    ensure(of_ipv6(&world)? == 0, || "something of IPv6 is there")?;
+    ensure(of_ipv6(&world)? == 0, || "the tables have IPv6 entries")?;
     let log = daemon.log();
     let warnings = log.matches("KIV0408 warning").count();
     ensure(
         warnings == 1 && log.contains("net.ipv6.conf.all.disable_ipv6 is 1"),
-        || format!("{warnings} warnings: {log}"),
+        || format!("expected one warning KIV0408 with the setting, found {warnings}; log:\n{log}"),
     )?;
     let lines = log.lines().count();
     ensure(lines < FEW_LINES && !log.contains("ERROR"), || {
-        format!("{lines} lines: {log}")
+        format!("the log has {lines} lines, or an error:\n{log}")
     })?;
     world.doctor_misses_ipv6(&config)?;
 
     set_ipv6(&world, false)?;
     within(Duration::from_secs(60), || {
         let there = of_ipv6(&world)?;
-        ensure(there > 0, || "nothing of IPv6 is there yet")?;
+        ensure(there > 0, || "the tables have no IPv6 entries yet")?;
         shows(&world, &["IPv4", "IPv6"])
     })?;
     within(Duration::from_secs(60), || {
@@ -102,7 +102,7 @@ fn disabled() -> Outcome {
     })
 }
 
-/// `--once` succeeds, and a second time changes nothing.
+/// Fails unless `--once` succeeds twice.
 fn once_succeeds(world: &World, manifests: &Path, config: &Path) -> Outcome {
     for _ in 0..2 {
         let ran =
@@ -125,7 +125,10 @@ fn switched() -> Outcome {
 
     set_ipv6(&world, true)?;
     within(Duration::from_secs(20), || {
-        ensure(of_ipv6(&world)? == 0, || "something of IPv6 is there yet")
+        ensure(
+            of_ipv6(&world)? == 0,
+            || "the tables still have IPv6 entries",
+        )
     })?;
     world.serves_ipv4(&manifests, &config)?;
     let before = daemon.log().lines().count();
@@ -135,7 +138,11 @@ fn switched() -> Outcome {
     let lines = log.lines().count() - before;
     ensure(
         lines < FEW_LINES && log.matches("KIV0408 warning").count() == 1,
-        || format!("{lines} more lines: {log}"),
+        || {
+            format!(
+                "expected one warning KIV0408 and fewer than {FEW_LINES} new lines, found {lines} lines; log:\n{log}"
+            )
+        },
     )?;
     let status = daemon.terminate()?;
     ensure(status.success(), || format!("ended with {status}"))?;

@@ -1,4 +1,4 @@
-//! API servers that fail while things change.
+//! API servers that fail during changes.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread;
@@ -23,8 +23,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Changes something each time, while `fault` happens in between.
-fn shaken(cluster: &Cluster, mut fault: impl FnMut(&Cluster) -> Outcome) -> Outcome {
+/// Makes changes in several rounds, with `fault` in the middle of each. Fails unless the daemon
+/// converges.
+fn converges_despite(cluster: &Cluster, mut fault: impl FnMut(&Cluster) -> Outcome) -> Outcome {
     for round in 0..4_u8 {
         cluster.set_endpoints(&[usize::from(round) % 3])?;
         let name = format!("shop-{round}");
@@ -45,7 +46,7 @@ fn shaken(cluster: &Cluster, mut fault: impl FnMut(&Cluster) -> Outcome) -> Outc
 
 fn restarted() -> Outcome {
     let cluster = Cluster::start(3, &[])?;
-    shaken(&cluster, |cluster| {
+    converges_despite(&cluster, |cluster| {
         let settings = json!({"for_ms": 300, "state": "kept"});
         cluster.api.fault("down", &settings)?;
         let answers = || cluster.api.objects().is_ok();
@@ -54,10 +55,10 @@ fn restarted() -> Outcome {
     })
 }
 
-/// The daemon's place in the history is gone each time: 410.
+/// The server forgets the resource version from which the daemon would continue (status 410).
 fn compacted() -> Outcome {
     let cluster = Cluster::start(3, &[])?;
-    shaken(&cluster, |cluster| {
+    converges_despite(&cluster, |cluster| {
         cluster.api.fault("close-watches", &Value::Null)?;
         cluster.api.fault("compact", &Value::Null)
     })
@@ -74,7 +75,7 @@ fn killed() -> Outcome {
     } = cluster;
     api.kill()?;
     thread::sleep(Duration::from_millis(500));
-    // No server is no reason to change anything.
+    // Without a server the daemon changes nothing.
     world.tables()?.are(&before)?;
     let api = ApiServer::start_at(&world, &[&world.path("load.json")], 1_000_000)?;
     let cluster = Cluster {
@@ -91,10 +92,10 @@ fn killed() -> Outcome {
 
 fn cut() -> Outcome {
     let cluster = Cluster::start(3, &[])?;
-    shaken(&cluster, |cluster| {
+    converges_despite(&cluster, |cluster| {
         cluster.api.fault("cut-events", &json!({"count": 2}))?;
         cluster.set_endpoints(&[2])?;
-        // The answers are the daemon's: this test asks for nothing before it has had them.
+        // The daemon gets these answers: the test itself sends no requests until then.
         let fail = json!({"count": 2, "code": 500});
         cluster.api.fault("fail-next", &fail)?;
         cluster.api.fault("close-watches", &Value::Null)?;
@@ -103,7 +104,8 @@ fn cut() -> Outcome {
     })
 }
 
-/// A node that has tables keeps them while the daemon finds no server, and says why.
+/// A node keeps its tables while the daemon cannot reach the server, and the daemon logs the
+/// reason.
 fn down_at_start() -> Outcome {
     let world = World::build(2)?;
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
@@ -148,7 +150,7 @@ fn unauthorized() -> Outcome {
         .wait_for_log(Duration::from_secs(5), &["ERROR", "401"])?;
     cluster.world.tables()?.are(&before)?;
 
-    // The same for one that starts now.
+    // The same applies to a daemon that starts now.
     cluster.daemon.kill()?;
     cluster.restart_daemon()?;
     cluster
@@ -162,12 +164,12 @@ fn unauthorized() -> Outcome {
     cluster.converges()
 }
 
-/// Where the daemon answers in the node.
+/// The daemon's address for health pages, on the node.
 const HEALTH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10256);
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
-/// EndpointSlices are forbidden: nothing is changed while a list is missing, and every page says why. Later the
-/// node stays ready.
+/// EndpointSlices are forbidden: while a list is missing, nothing is changed, and every page shows
+/// the reason. If a list was read before, the node stays ready.
 fn forbidden() -> Outcome {
     let mut cluster = Cluster::start(2, &[])?;
     let before = cluster.world.tables()?;
@@ -195,15 +197,17 @@ fn forbidden() -> Outcome {
     cluster.converges()
 }
 
-/// The body of `/readyz`, which has this status.
+/// Returns the body of `/readyz`. Fails unless it has this status.
 fn readyz(cluster: &Cluster, wanted: u16) -> Outcome<Value> {
     let (status, body) = get(&cluster.world.node, HEALTH, "/readyz")?;
-    ensure(status == wanted, || format!("/readyz: {status} {body}"))?;
+    ensure(status == wanted, || {
+        format!("/readyz: expected status {wanted}, found {status} {body}")
+    })?;
     Ok(body)
 }
 
-/// Fails unless `/readyz` has this status and it, `/statusz` and `/metrics` say that EndpointSlices are refused,
-/// while `/livez` is 200.
+/// Fails unless `/readyz` has this status; `/readyz`, `/statusz` and `/metrics` report that
+/// EndpointSlices are refused; and `/livez` has status 200.
 fn slices_are_refused(cluster: &Cluster, ready: u16) -> Outcome {
     let node = &cluster.world.node;
     let body = readyz(cluster, ready)?;
@@ -211,10 +215,12 @@ fn slices_are_refused(cluster: &Cluster, ready: u16) -> Outcome {
     let message = slices["lastError"]["message"].as_str().unwrap_or_default();
     ensure(
         slices["state"] == "refused" && message.contains("403"),
-        || format!("/readyz: {body}"),
+        || format!("/readyz: expected EndpointSlices to be refused with 403, found {body}"),
     )?;
     let (livez, body) = get(node, HEALTH, "/livez")?;
-    ensure(livez == 200, || format!("/livez: {livez} {body}"))?;
+    ensure(livez == 200, || {
+        format!("/livez: expected status 200, found {livez} {body}")
+    })?;
     let status = get_text(node, METRICS, "/statusz")?;
     ensure(
         status.contains("Source endpointslices: refused since "),

@@ -1,4 +1,4 @@
-//! A directory of manifests that is watched.
+//! A watched directory of manifests.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use libtest_mimic::Trial;
 
 use crate::case;
 
-/// Where kube-ipvsd serves its pages.
+/// The address of kube-ipvsd's pages.
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -39,7 +39,7 @@ fn directory() -> Outcome {
 
     world.write_objects("manifests/shop.json", world.web("shop", 2))?;
     within(Duration::from_secs(3), follows)?;
-    // Fewer endpoints in a file that is there.
+    // An existing file gets fewer endpoints.
     let addresses = [Family::V4.virtual_address(1)];
     let endpoints = &world.endpoints(Family::V4)[1..];
     world.write_objects(
@@ -54,17 +54,17 @@ fn directory() -> Outcome {
     within(Duration::from_secs(3), follows)
 }
 
-/// A volume that goes away looks like a directory without files. Connections live and new ones are answered until a second reading
-/// finds it empty too.
+/// An unmounted volume looks like an empty directory. Connections live, and new ones are answered,
+/// until a second reading also finds it empty.
 fn suddenly_empty() -> Outcome {
     let world = World::build(1)?;
     let config = world.config(&[])?;
     let confirmation = Duration::from_secs(8);
     let text = fs::read_to_string(&config).context(|| "reading the configuration")?;
-    let ours = text
+    let own = text
         .replace("kubeproxy.config.k8s.io/v1alpha1", "kube-ipvs.io/v1alpha1")
         .replace("KubeProxyConfiguration", "KubeIpvsConfiguration");
-    world.write("config.yaml", &format!("{ours}deletionConfirmation: 8s\n"))?;
+    world.write("config.yaml", &format!("{own}deletionConfirmation: 8s\n"))?;
     let directory = world.path("manifests");
     let file = world.write_objects("manifests/web.json", world.web("web", 1))?;
     let _daemon = world.daemon(&[&"--manifests", &directory, &"--config", &config])?;
@@ -83,10 +83,10 @@ fn suddenly_empty() -> Outcome {
         .complete()?;
     let page = get_text(&world.node, METRICS, "/statusz")?;
     ensure(page.contains("KIV0415"), || {
-        format!("no finding about the empty directory: {page}")
+        format!("the page lacks the finding about the empty directory: {page}")
     })?;
 
-    // It comes back: nothing was lost.
+    // The files return: nothing was lost.
     fs::rename(&away, &file).context(|| "putting the manifest back")?;
     eventually(|| {
         let page = get_text(&world.node, METRICS, "/statusz")?;
@@ -95,7 +95,7 @@ fn suddenly_empty() -> Outcome {
     world.tables()?.are(&full)?;
     held.close()?;
 
-    // Empty twice: deleted, and not before.
+    // Two readings find the directory empty: only then entries are deleted.
     let emptied_again = Instant::now();
     fs::remove_file(&file).context(|| "removing the manifest")?;
     let none = world.write_objects("none.json", Vec::new())?;
@@ -103,6 +103,8 @@ fn suddenly_empty() -> Outcome {
     eventually(|| world.tables()?.are(&empty))?;
     let (first, second) = (emptied.elapsed(), emptied_again.elapsed());
     ensure(second >= confirmation, || {
-        format!("deleted after {second:?}, {first:?} after the first time")
+        format!(
+            "the tables were emptied too early: after {second:?} ({first:?} after the first time)"
+        )
     })
 }

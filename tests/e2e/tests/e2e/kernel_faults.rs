@@ -1,4 +1,5 @@
-//! Faults at the kernel's edge: programs that hang, locks that others hold, a module loaded again, IPv6 that is disabled.
+//! Faults at the interface to the kernel: hanging programs, locks of other programs, a reloaded
+//! module, disabled IPv6.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,15 +18,15 @@ use libtest_mimic::Trial;
 use crate::case;
 use crate::cluster::Cluster;
 
-/// Time limit of the end after SIGTERM: a second, and as much again for a machine that is busy.
+/// Time limit for the end after SIGTERM: a second, and as much again for a busy machine.
 const STOP: Duration = Duration::from_secs(2);
-/// After how long a program of iptables is killed.
+/// Time after which the daemon kills an iptables program.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(25);
-/// Time for which the lock of x_tables is held.
+/// Time for which the xtables lock is held.
 const LOCKED: Duration = Duration::from_secs(60);
-/// After how long the next list comes at the latest: a list that took long is followed by a pause of a minute at most.
+/// Time limit for the next list. After a slow list, the daemon pauses for up to a minute.
 const NEXT_LIST: Duration = Duration::from_secs(75);
-/// Time for the daemon to settle once a fault is over, its longest pause included.
+/// Time limit for the daemon to recover after a fault, including its longest pause.
 const SETTLED: Duration = Duration::from_secs(30);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -51,14 +52,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The probe by which the daemon would be killed answers that all is well. (`/healthz` speaks of the Node too, and
+/// Fails unless the liveness probe succeeds. (`/healthz` also depends on the Node, and
 /// these API servers have none.)
 fn is_live(world: &World) -> Outcome {
     let daemon = SocketAddr::from(([127, 0, 0, 1], 10256));
     get_text(&world.node, daemon, "/livez").map(drop)
 }
 
-/// Rules of chains that are ours.
+/// Returns the rules of our chains.
 fn rules(world: &World) -> Outcome<String> {
     let saved = world.tool("iptables-save -t nat")?;
     Ok((saved.lines().filter(|line| line.starts_with("-A KUBE-")))
@@ -66,14 +67,15 @@ fn rules(world: &World) -> Outcome<String> {
         .collect())
 }
 
-/// Programs by the names of iptables, first in the search path. While `hang` exists, those that change rules hang.
+/// Replacements for the iptables programs that change rules, first in the search path. They hang
+/// while the file `hang` exists.
 struct Programs {
     folder: PathBuf,
     hang: PathBuf,
 }
 
 impl Programs {
-    /// The argument of the `sleep` with which they hang, by which it is found.
+    /// The argument of the `sleep` of a hanging program, which identifies it.
     const SLEEP: &str = "98765";
 
     fn new(world: &World) -> Outcome<Self> {
@@ -86,7 +88,7 @@ impl Programs {
                 if !std::path::Path::new(&real).exists() {
                     continue;
                 }
-                // The first `sleep` is a child that holds the outputs open.
+                // The first `sleep` is a child that keeps the outputs open.
                 let script = format!(
                     "#!/bin/sh\nif [ -e {} ]; then sleep {sleep} & sleep {sleep}; fi\nexec {real} \"$@\"\n",
                     hang.display(),
@@ -94,7 +96,7 @@ impl Programs {
                 );
                 let path = world.write(&format!("programs/{name}"), &script)?;
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
-                    .context(|| format!("making {} a program", path.display()))?;
+                    .context(|| format!("making {} executable", path.display()))?;
             }
         }
         Ok(Self { folder, hang })
@@ -115,10 +117,11 @@ impl Programs {
         } else {
             fs::remove_file(&self.hang)
         };
-        done.context(|| "making programs hang")
+        done.context(|| format!("writing or removing {}", self.hang.display()))
     }
 
-    /// States of the processes with which they hang: `S` for one that sleeps, `Z` for a zombie.
+    /// Returns the processes of hanging programs, with their states: `S` for sleeping, `Z` for a
+    /// zombie.
     fn hanging() -> BTreeSet<(u32, char)> {
         let mut found = BTreeSet::new();
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -138,7 +141,7 @@ impl Programs {
     }
 }
 
-/// A cluster whose daemon writes rules by programs that can be made to hang. It has synchronised.
+/// Starts a cluster whose daemon uses [`Programs`]. Returns once the daemon has synchronised.
 fn prepare() -> Outcome<(Cluster, Programs)> {
     let world = World::build(2)?;
     let load = world.write_objects("load.json", world.web("web", 1))?;
@@ -156,12 +159,13 @@ fn prepare() -> Outcome<(Cluster, Programs)> {
     Ok((cluster, programs))
 }
 
-/// The same; one of the programs hangs, and others would. The text is the rules that there were.
+/// Starts the cluster, makes the programs hang, and waits until one does. Also returns the earlier
+/// rules.
 fn hang() -> Outcome<(Cluster, Programs, String)> {
     let (cluster, programs) = prepare()?;
     let before = rules(&cluster.world)?;
-    ensure(!before.is_empty(), || "there are no rules")?;
-    // The next list finds that rules are missing.
+    ensure(!before.is_empty(), || "the daemon wrote no rules")?;
+    // The next list detects missing rules.
     programs.set_hanging(true)?;
     cluster.world.tool("iptables -t nat -F KUBE-SERVICES")?;
     within(NEXT_LIST, one_hangs)?;
@@ -174,11 +178,11 @@ fn one_hangs() -> Outcome {
 
 fn none_is_left() -> Outcome {
     let left = Programs::hanging();
-    ensure(left.is_empty(), || format!("{left:?} are left"))
+    ensure(left.is_empty(), || format!("processes are left: {left:?}"))
 }
 
-/// A program that hangs holds up other changes until it is killed, and not longer. A new IPv4 address alone waits for the IPv4
-/// rules: without them it would be open to everybody.
+/// A hanging program delays other changes only until it is killed. Only a new IPv4 address waits
+/// for the IPv4 rules: without them, all clients could reach it.
 fn changes_while_hanging() -> Outcome {
     let (cluster, programs, before) = hang()?;
     let first = Programs::hanging();
@@ -188,14 +192,16 @@ fn changes_while_hanging() -> Outcome {
     within(2 * PROGRAM_LIMIT, || {
         let ipvs = cluster.world.tables()?.ipvs;
         let serves = (ipvs.iter()).any(|line| line.starts_with(&gone) && !Tables::is_drained(line));
-        ensure(!serves, || "the endpoint that left is served")?;
+        ensure(!serves, || "the removed endpoint is still served")?;
         let is_added = (ipvs.iter()).any(|line| line.starts_with("-A -t [fd00:10:96::102]:80"));
         ensure(is_added, || "the new IPv6 address is not served")
     })?;
     let words = ["did not end within 25 s and was killed"];
     cluster.daemon.wait_for_log(SETTLED, &words)?;
     let left: Vec<_> = first.intersection(&Programs::hanging()).copied().collect();
-    ensure(left.is_empty(), || format!("{left:?} were not killed"))?;
+    ensure(left.is_empty(), || {
+        format!("processes were not killed: {left:?}")
+    })?;
     is_live(&cluster.world)?;
 
     programs.set_hanging(false)?;
@@ -206,7 +212,8 @@ fn changes_while_hanging() -> Outcome {
     cluster.converges()
 }
 
-/// A program that hangs holds up nothing while the rules are as they should be: a new Service needs entries of sets alone.
+/// Programs that would hang delay nothing while the rules are correct: a new Service needs only set
+/// entries.
 fn changes_without_new_rules() -> Outcome {
     let (cluster, programs) = prepare()?;
     programs.set_hanging(true)?;
@@ -216,7 +223,9 @@ fn changes_without_new_rules() -> Outcome {
     cluster.converges()?;
     for family in [Family::V4, Family::V6] {
         let pods = cluster.ask(family, 2, 6).complete()?.by_pod().len();
-        ensure(pods == 2, || format!("{pods} pods answer"))?;
+        ensure(pods == 2, || {
+            format!("expected answers of 2 pods, found {pods}")
+        })?;
     }
     none_is_left()?;
     is_live(&cluster.world)?;
@@ -232,7 +241,7 @@ fn stopped_while_hanging() -> Outcome {
     ensure(took < scaled(STOP), || format!("the stop took {took:?}"))?;
     eventually(none_is_left)?;
 
-    // The program answers again, and a new daemon settles.
+    // The programs work again, and a new daemon repairs the rules.
     programs.set_hanging(false)?;
     cluster.daemon = programs.daemon(&cluster.world, &cluster.api, &cluster.config)?;
     within(SETTLED, || {
@@ -254,7 +263,7 @@ fn locked() -> Outcome {
 
     let mut changes = 0_usize;
     while Instant::now() < end {
-        // Each change may wait for one program, which waits for the lock for 5 s.
+        // Each change may wait for one program, which waits up to 5 s for the lock.
         let pods: &[usize] = if changes.is_multiple_of(2) {
             &[1]
         } else {
@@ -268,7 +277,7 @@ fn locked() -> Outcome {
                 let serves =
                     (ipvs.iter()).any(|line| line.starts_with(&real) && !Tables::is_drained(line));
                 ensure(serves == pods.contains(&number), || {
-                    format!("change {changes}: {} serves: {serves}", pod.name)
+                    format!("change {changes}: {} is a real server: {serves}", pod.name)
                 })?;
             }
             Ok(())
@@ -296,7 +305,7 @@ fn reloaded() -> Outcome {
     ensure(conntrack()? == "1\n", || "connections are not tracked")?;
     cluster.daemon.signal(libc::SIGSTOP)?;
     cluster.world.tool("ipvsadm -C")?;
-    // Other cases may have left schedulers, and connections that are about to end.
+    // Other cases may have left schedulers and connections, which take time to end.
     within(SETTLED, || {
         for module in holders_of_ip_vs() {
             cluster.world.tool(&format!("modprobe -r {module}"))?;
@@ -304,7 +313,7 @@ fn reloaded() -> Outcome {
         cluster.world.tool("modprobe -r ip_vs").map(|_| ())
     })?;
     cluster.world.tool("modprobe ip_vs")?;
-    ensure(conntrack()? == "0\n", || "the module is the old one")?;
+    ensure(conntrack()? == "0\n", || "the module was not reloaded")?;
     cluster.daemon.signal(libc::SIGCONT)?;
     within(SETTLED, || cluster.world.tables()?.are(&before))?;
     within(SETTLED, || {
@@ -317,16 +326,17 @@ fn reloaded() -> Outcome {
     let log = cluster.daemon.log();
     ensure(
         log.contains("the module ip_vs was loaded again"),
-        || "the log does not tell",
+        || "the log does not mention the reloaded module",
     )?;
     ensure(
         !log.contains("has no scheduler"),
-        || "a scheduler was said to be unknown",
+        || "the log reports a missing scheduler",
     )?;
     within(SETTLED, || is_live(&cluster.world))
 }
 
-/// Both families are asked for: IPv4 is served, and one finding, whose line names its code twice, reports the other.
+/// Both families are configured, and IPv6 is disabled: IPv4 is served, and one finding, whose line
+/// has its code twice, reports IPv6.
 fn without_ipv6() -> Outcome {
     let world = World::build(2)?;
     for name in ["all", "default"] {
@@ -338,24 +348,26 @@ fn without_ipv6() -> Outcome {
     let config = world.config(&["syncPeriod: 2s"])?;
     let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
     world.serves_ipv4(&manifests, &config)?;
-    // Several lists and attempts.
+    // Time for several lists and attempts.
     thread::sleep(Duration::from_secs(15));
     is_live(&world)?;
     let log = daemon.log();
-    let told = log.matches("KIV0408").count() / 2;
-    ensure(told == 1, || format!("IPv6 was reported {told} times"))?;
+    let count = log.matches("KIV0408").count() / 2;
+    ensure(count == 1, || {
+        format!("expected one finding about IPv6, found {count}")
+    })?;
     ensure(
         !log.contains("CAP_NET_ADMIN"),
-        || "a capability is said to be missing",
+        || "the log reports a missing capability",
     )?;
 
-    // Once it is allowed, it is served by itself.
+    // When IPv6 is enabled, it is served without a restart.
     world.node.sysctl("ipv6/conf/all/disable_ipv6", "0")?;
     let all = world.rendered(&manifests, &config)?;
     within(SETTLED, || world.tables()?.are(&all))
 }
 
-/// Modules that use `ip_vs`.
+/// Returns the modules that use `ip_vs`.
 fn holders_of_ip_vs() -> Vec<String> {
     let holders = std::fs::read_dir("/sys/module/ip_vs/holders");
     let names = holders.into_iter().flatten().flatten();

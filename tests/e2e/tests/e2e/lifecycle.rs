@@ -1,4 +1,4 @@
-//! Starting, stopping, starting again, cleaning up, and what belongs to others.
+//! Start, stop, restart and cleanup, beside entries of other programs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         case("lifecycle::once_from_the_api_server", once_from_server),
         case("lifecycle::cleanup_leaves_nothing_of_ours", cleanup),
         case("lifecycle::what_others_made_is_left_alone", foreign),
-        case("lifecycle::diff_tells_and_touches_nothing", diff),
+        case("lifecycle::diff_reports_and_changes_nothing", diff),
     ]
 }
 
@@ -41,7 +41,7 @@ fn restart() -> Outcome {
     within(Duration::from_secs(5), || {
         ensure(
             cluster.daemon.log().contains("kube-ipvsd starts"),
-            || "no log",
+            || "the log lacks the start of the daemon",
         )
     })?;
     // Time for the first synchronisation and an audit.
@@ -51,7 +51,7 @@ fn restart() -> Outcome {
     for word in ["ERROR", "drift", "synced"] {
         ensure(!log.contains(word), || format!("the log has {word:?}"))?;
     }
-    // A virtual server that was made anew would have forgotten its connection.
+    // A virtual server that was created again would have lost its connection counter.
     let counters = cluster.world.tool("ipvsadm -Ln --stats")?;
     let tcp = counters
         .lines()
@@ -100,7 +100,7 @@ fn cleanup() -> Outcome {
     cluster.world.tables()?.are(&Tables::default())?;
     let links = cluster.world.tool("ip -oneline link show")?;
     ensure(!links.contains("kube-ipvs0"), || links)?;
-    // Where nothing is left, cleaning up is no error.
+    // A second cleanup finds nothing and succeeds.
     cluster
         .world
         .run_daemon(&[&"--cleanup"])?
@@ -118,26 +118,28 @@ fn foreign() -> Outcome {
     ] {
         world.tool(line)?;
     }
-    let theirs = world.tables()?;
+    let foreign = world.tables()?;
     let config = world.config(&["syncPeriod: 1s"])?;
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
     let mut daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
     let mut all = world.rendered(&manifests, &config)?;
-    all.ipvs.extend(theirs.ipvs.iter().cloned());
+    all.ipvs.extend(foreign.ipvs.iter().cloned());
     e2e::eventually(|| world.tables()?.are(&all))?;
-    // Two audits.
+    // Time for two audits.
     std::thread::sleep(Duration::from_millis(2500));
     world.tables()?.are(&all)?;
     let target: SocketAddr = "192.168.50.1:8443".parse().context(|| "an address")?;
     let probe = Probe::new(&world.client, Protocol::Tcp, target);
     let served = || -> Outcome {
         let tally = probe.ask(5).complete()?;
-        ensure(tally.one_pod()? == "pod1", || format!("{tally:?}"))
+        ensure(tally.one_pod()? == "pod1", || {
+            format!("expected answers of pod1, found {tally:?}")
+        })
     };
     served()?;
     daemon.terminate()?;
     world.run_daemon(&[&"--cleanup"])?.exits(0)?;
-    world.tables()?.are(&theirs)?;
+    world.tables()?.are(&foreign)?;
     served()
 }
 
@@ -154,7 +156,7 @@ fn diff() -> Outcome {
         &"--node",
         &"node1",
     ];
-    // Before anything is there: all is to be added, and nothing comes to be, not even the device.
+    // On a clean node: diff lists additions only, and creates nothing, not even the device.
     let ran = world.ipvsctl(files)?.exits(1)?;
     let sets_and_rules = [
         "+ create KUBE-CLUSTER-IP ",
@@ -162,11 +164,13 @@ fn diff() -> Outcome {
     ];
     for word in sets_and_rules.into_iter().chain(["IPv6 rules: write nat "]) {
         ensure(ran.out.contains(word), || {
-            format!("no {word:?} in\n{}", ran.out)
+            format!("{word:?} is missing in:\n{}", ran.out)
         })?;
     }
     world.tables()?.are(&Tables::default())?;
-    ensure(world.tool("ipset save")?.is_empty(), || "a set".to_owned())?;
+    ensure(world.tool("ipset save")?.is_empty(), || {
+        "diff created a set".to_owned()
+    })?;
     let links = world.tool("ip -oneline link show")?;
     ensure(!links.contains("kube-ipvs0"), || links)?;
 
@@ -194,7 +198,7 @@ fn diff() -> Outcome {
         "Plan: 0 to add, 1 to change, 0 to delete\n",
     ] {
         ensure(ran.out.contains(word), || {
-            format!("no {word:?} in\n{}", ran.out)
+            format!("{word:?} is missing in:\n{}", ran.out)
         })?;
     }
     ensure(dump()? == before, || "diff changed the tables")

@@ -1,4 +1,4 @@
-//! Services that ask for the address by which the node reaches its API server.
+//! Services that claim the address of the API server.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::case;
 
-/// Time limit of a change on a busy machine.
+/// Time limit for a change on a busy machine.
 const LIMIT: Duration = Duration::from_secs(15);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -48,13 +48,14 @@ fn refused() -> Outcome {
     api.replace(&balanced)?;
     daemon.wait_for_log(LIMIT, &["KIV0116", "status.loadBalancer.ingress[].ip"])?;
 
-    // A real API server takes such a cluster IP only if its own address is in the range of cluster IPs.
+    // A real API server accepts such a cluster IP only if its own address is in the range of
+    // cluster IPs.
     let mut inside = objects::service("inside", &[server], &[Protocol::Tcp]);
     inside["spec"]["ports"][0]["port"] = json!(api.address.port());
     api.create(&inside)?;
     daemon.wait_for_log(LIMIT, &["KIV0116", "spec.clusterIPs[0]"])?;
 
-    // The way is open: what comes later is served.
+    // The daemon still reaches the server: later Services are served.
     api.create_all(&world.web("late", 2))?;
     let late = Family::V4.virtual_server(2).to_string();
     let ipvs = within(LIMIT, || {
@@ -65,10 +66,10 @@ fn refused() -> Outcome {
     })?;
     let at_server = format!("{server}:");
     ensure(!ipvs.iter().any(|line| line.contains(&at_server)), || {
-        format!("{server} is served: {ipvs:?}")
+        format!("the API server's address {server} has a virtual server: {ipvs:?}")
     })?;
     let bound = world.tool("ip -oneline address show dev kube-ipvs0")?;
     ensure(!bound.contains(&format!(" {server}/")), || {
-        format!("{server} is bound: {bound}")
+        format!("the API server's address {server} is at kube-ipvs0: {bound}")
     })
 }

@@ -1,4 +1,4 @@
-//! Packets through a real kernel: to be run by `cargo xtask vm`.
+//! Tests with packets and a real kernel. To be run by `cargo xtask vm`.
 //!
 //! The cases run one after the other, each in a world of its own.
 
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     harness::run(trials.into_iter().flatten().collect(), suitable)
 }
 
-/// Root, and IPVS.
+/// Fails unless there are root privileges and IPVS.
 fn suitable() -> Outcome {
     World::build(0)?.tables().map(drop)
 }

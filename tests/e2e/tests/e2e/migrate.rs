@@ -1,4 +1,4 @@
-//! Before, during and after a take-over: leftovers of kube-proxy's other modes, and what drains.
+//! Before, during and after a takeover from kube-proxy: leftovers of its other modes, and drains.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -17,15 +17,13 @@ pub(crate) fn trials() -> Vec<Trial> {
             "migrate::leftovers_of_an_old_ipvs_mode_go_when_asked_and_with_cleanup",
             old_ipvs_mode,
         ),
-        case(
-            "migrate::what_drains_is_listed_by_daemon_and_kernel",
-            drains,
-        ),
+        case("migrate::drains_of_daemon_and_kernel_are_listed", drains),
     ]
 }
 
-/// Rules of kube-proxy's iptables mode for one Service with an endpoint and for one without, beside a chain of the kubelet. The
-/// former is the one that is served here: it has been programmed before.
+/// Rules of kube-proxy's iptables mode for one Service with an endpoint and one without, beside
+/// a chain of the kubelet. The Service with an endpoint is served in these tests, as it was by
+/// kube-proxy.
 const IPTABLES_MODE: &str = r#"*filter
 :KUBE-FIREWALL - [0:0]
 :KUBE-SERVICES - [0:0]
@@ -44,8 +42,8 @@ COMMIT
 COMMIT
 "#;
 
-/// The chains of source ranges of kube-proxy 1.25 in ipvs mode, after a later version has written its own; beside the kubelet's of the
-/// same names.
+/// The chains for source ranges of kube-proxy 1.25 in ipvs mode, left after a later version has
+/// written its own, beside the kubelet's chain of the same name.
 const OLD_IPVS_MODE: &str = r#"*filter
 :KUBE-FIREWALL - [0:0]
 -A INPUT -j KUBE-FIREWALL
@@ -61,7 +59,7 @@ COMMIT
 COMMIT
 "#;
 
-/// A rule of another program that leads there.
+/// A rule of another program that jumps to one of these chains.
 const MINE: &str = "*nat
 :MINE - [0:0]
 -A MINE -s 192.0.2.1/32 -j KUBE-FIREWALL
@@ -70,19 +68,23 @@ COMMIT
 
 fn has(text: &str, words: &[&str]) -> Outcome {
     for word in words {
-        ensure(text.contains(word), || format!("no {word:?} in\n{text}"))?;
+        ensure(text.contains(word), || {
+            format!("{word:?} is missing in:\n{text}")
+        })?;
     }
     Ok(())
 }
 
 fn has_not(text: &str, words: &[&str]) -> Outcome {
     for word in words {
-        ensure(!text.contains(word), || format!("{word:?} in\n{text}"))?;
+        ensure(!text.contains(word), || {
+            format!("{word:?} is unexpected in:\n{text}")
+        })?;
     }
     Ok(())
 }
 
-/// A node with a Service, whose daemon runs once at a time.
+/// A node with a Service. Its daemon runs for one synchronisation at a time.
 struct Node {
     world: World,
     config: PathBuf,
@@ -99,7 +101,7 @@ impl Node {
         })
     }
 
-    /// Returns the output of `ipvsctl migrate check`, where nothing is in the way.
+    /// Returns the output of `ipvsctl migrate check`, which must find no blockers.
     fn check(&self) -> Outcome<String> {
         let (manifests, config) = (&self.manifests, &self.config);
         let ran =
@@ -122,16 +124,17 @@ fn leftovers() -> Outcome {
     let world = &node.world;
     world.tool_with_input("iptables-restore --noflush", IPTABLES_MODE)?;
     let before = world.tool("iptables-save")?;
-    let told = "3 chains and 2 jumps to them in the IPv4 rules";
-    has(&node.check()?, &[told, "Nothing is in the way."])?;
+    let expected = "3 chains and 2 jumps to them in the IPv4 rules";
+    has(&node.check()?, &[expected, "No blockers."])?;
     let after = world.tool("iptables-save")?;
     let rules = |text: &str| text.lines().filter(|line| line.starts_with("-A")).count();
     ensure(rules(&before) == rules(&after), || after)?;
 
-    // The first synchronisation takes the chains that both modes have; the others it only tells of.
+    // The first synchronisation takes over the chains that both modes use. It only reports the
+    // others.
     let log = node.synchronise(&[])?;
-    let told = "3 chains and 1 jump to them in the IPv4 rules";
-    has(&log, &["KIV0405 warning Node node1", told])?;
+    let expected = "3 chains and 1 jump to them in the IPv4 rules";
+    has(&log, &["KIV0405 warning Node node1", expected])?;
     has(&world.tool("iptables-save")?, &[":KUBE-SVC-", "-j REJECT"])?;
 
     let log = node.synchronise(&["--remove-leftovers"])?;
@@ -143,7 +146,10 @@ fn leftovers() -> Outcome {
     has_not(&filter, &["KUBE-SERVICES"])?;
     let rendered = world.rendered(&node.manifests, &node.config)?;
     world.tables()?.are(&rendered)?;
-    has(&node.check()?, &["kube-proxy's other modes left nothing"])
+    has(
+        &node.check()?,
+        &["no leftovers of kube-proxy's other modes"],
+    )
 }
 
 fn old_ipvs_mode() -> Outcome {
@@ -151,20 +157,21 @@ fn old_ipvs_mode() -> Outcome {
     let world = &node.world;
     node.synchronise(&[])?;
     world.tool_with_input("iptables-restore --noflush", OLD_IPVS_MODE)?;
-    let told = "left behind 2 chains in the IPv4 rules";
-    has(&node.check()?, &[told])?;
+    let expected = "left behind 2 chains in the IPv4 rules";
+    has(&node.check()?, &[expected])?;
     node.synchronise(&["--remove-leftovers"])?;
     let nat = world.tool("iptables-save -t nat")?;
     has_not(&nat, &["KUBE-FIREWALL", "KUBE-MARK-DROP"])?;
     let kubelets = ["-A INPUT -j KUBE-FIREWALL"];
     has(&world.tool("iptables-save -t filter")?, &kubelets)?;
 
-    // The chains look into sets, so these stay while another program holds the chains.
+    // The chains refer to sets, which must stay as long as another program's rule keeps the chains.
     world.tool_with_input("iptables-restore --noflush", OLD_IPVS_MODE)?;
     world.tool_with_input("iptables-restore --noflush", MINE)?;
     let ran = world.run_daemon(&[&"--cleanup"])?.exits(1)?;
-    let told = "chain KUBE-FIREWALL of table nat stays: chains of other programs lead to it (MINE)";
-    has(&ran.err, &[told])?;
+    let expected =
+        "chain KUBE-FIREWALL of table nat stays: chains of other programs lead to it (MINE)";
+    has(&ran.err, &[expected])?;
     let nat = world.tool("iptables-save -t nat")?;
     has(&nat, &[":KUBE-FIREWALL", ":KUBE-MARK-DROP"])?;
     world.tool("iptables -t nat -F MINE")?;
@@ -214,9 +221,9 @@ fn drains() -> Outcome {
         &cluster.config,
     ];
     let ran = world.ipvsctl(check)?.exits(2)?;
-    has(&ran.out, &["In the way\n- kube-ipvsd answers at "])?;
+    has(&ran.out, &["Blockers\n- kube-ipvsd answers at "])?;
 
-    // Without the daemon the kernel still knows what, not since when.
+    // Without the daemon, the kernel still shows what drains, but not since when.
     let mut cluster = cluster;
     cluster.daemon.kill()?;
     let ran = cluster.world.ipvsctl(&[&"get", &"drains"])?.exits(0)?;

@@ -1,4 +1,4 @@
-//! Mistakes of users: what they are told, and that all else is programmed.
+//! Mistakes of users: they are reported, and all else is programmed.
 
 use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
@@ -26,8 +26,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A good Service in a file of its own, and another file. `--once` ends with `status`, the daemon's log has `words` in one line, and the
-/// good Service is served.
+/// Writes a good Service and another file `name`. Fails unless `--once` ends with `status`, a line
+/// of the daemon's log has all `words`, and the good Service is served.
 fn beside(name: &str, text: &str, status: i32, words: &[&str]) -> Outcome {
     let world = World::build(2)?;
     let config = world.config(&[])?;
@@ -46,7 +46,7 @@ fn beside(name: &str, text: &str, status: i32, words: &[&str]) -> Outcome {
     told(&ran.err)?;
     world.tables()?.are(&expected)?;
 
-    // The same for the daemon that runs on, and when the mistake is put right.
+    // The same applies to a daemon that keeps running, also when the mistake is corrected.
     world.run_daemon(&[&"--cleanup"])?.exits(0)?;
     let daemon = world.daemon(&[&"--manifests", &directory, &"--config", &config])?;
     eventually(|| world.tables()?.are(&expected))?;
@@ -65,12 +65,13 @@ fn invalid_address() -> Outcome {
     let mut service = objects::service("odd", &[Family::V4.virtual_address(9)], &[Protocol::Tcp]);
     service["spec"]["clusterIP"] = json!("10.96.1.999");
     service["spec"]["clusterIPs"] = json!(["10.96.1.999"]);
-    // Nothing failed: the file says what it says.
+    // The exit status is 0: no operation failed.
     let words = ["ERROR", "default/odd", "spec.clusterIPs[0]", "10.96.1.999"];
     beside("odd.json", &service.to_string(), 0, &words)
 }
 
-/// The kernel has no such scheduler: every virtual server fails, and each message says what is missing.
+/// The kernel lacks the scheduler: every virtual server fails, and each message names the missing
+/// module.
 fn unknown_scheduler() -> Outcome {
     let world = World::build(2)?;
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
@@ -83,7 +84,7 @@ fn unknown_scheduler() -> Outcome {
     let tables = world.tables()?;
     ensure(tables.ipvs.is_empty(), || format!("{tables}"))?;
     drop(daemon);
-    // With one that it has, all is well.
+    // With an existing scheduler, all Services are served.
     let config = world.config(&["scheduler: wrr"])?;
     world
         .run_daemon(&[&"--manifests", &manifests, &"--config", &config, &"--once"])?
@@ -118,7 +119,7 @@ fn drop_net_admin() -> std::io::Result<()> {
     }
 }
 
-/// A configuration that makes no sense is no reason to guess: nothing is done.
+/// An invalid configuration is rejected, and nothing is changed.
 fn broken_configuration() -> Outcome {
     let world = World::build(0)?;
     let manifests = world.write_objects("web.json", world.web("web", 1))?;

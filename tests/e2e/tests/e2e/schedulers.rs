@@ -1,4 +1,5 @@
-//! Every scheduler, protocol and family, from outside and from the node itself: who gets the packets.
+//! Every scheduler, protocol and family, from outside and from the node itself: which pods get the
+//! requests.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +13,7 @@ use crate::case;
 
 const SCHEDULERS: [&str; 5] = ["rr", "wrr", "lc", "sh", "mh"];
 const PODS: usize = 3;
-/// A multiple of the number of pods.
+/// Number of requests, a multiple of the number of pods.
 const REQUESTS: usize = 30;
 
 /// Where requests come from.
@@ -22,14 +23,14 @@ enum Origin {
     Node,
 }
 
-/// A world where one scheduler is at work.
+/// A world with one scheduler.
 struct Setting {
     world: World,
     _daemon: Process,
 }
 
-/// The setting of one scheduler, made by the first of its cases, since it takes longer to make than to ask. It goes with the last
-/// of them: it would keep the scheduler's module in use.
+/// The setting of one scheduler, which its first case creates, because that takes longer than the
+/// requests. It is dropped with the last case: otherwise the scheduler's module would stay in use.
 type Shared = Arc<Mutex<Option<Setting>>>;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -58,7 +59,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// mh: who asks from the same address and port gets the same pod, over every protocol.
+/// mh: requests from the same address and port go to the same pod, over every protocol.
 fn mh_goes_by_address_and_port() -> Outcome {
     let setting = Setting::make("mh")?;
     let world = &setting.world;
@@ -73,14 +74,14 @@ fn mh_goes_by_address_and_port() -> Outcome {
                 pods.insert(ask(world, &probe, 1, None)?.one_pod()?.to_owned());
             }
             ensure(pods.len() == 1, || {
-                format!("{address} was sent to {pods:?}")
+                format!("requests of {address} went to several pods: {pods:?}")
             })?;
         }
     }
     Ok(())
 }
 
-/// lc: while the other pods hold a connection each, a new one goes to the pod that holds none.
+/// lc: while the other pods have a connection each, a new one goes to the pod without.
 fn lc_avoids_busy_pods() -> Outcome {
     let setting = Setting::make("lc")?;
     let target = Family::V4.virtual_server(1);
@@ -94,7 +95,10 @@ fn lc_avoids_busy_pods() -> Outcome {
         std::thread::sleep(Duration::from_millis(50));
         let next = open()?;
         ensure(next.pod == pod, || {
-            format!("{} was sent to, {pod} is idle", next.pod)
+            format!(
+                "the connection went to {}, although {pod} is idle",
+                next.pod
+            )
         })?;
         held.push(next);
     }
@@ -123,10 +127,10 @@ fn check(
     }
     let probe = Probe::new(from, protocol, target);
     let expected_source = match origin {
-        // Masquerading is not asked for: pods see who asks.
+        // Masquerading is off: pods see the client's address.
         Origin::Client => None,
-        // The node holds the virtual address itself and so asks from there: it is masqueraded, or a pod of
-        // another node would answer itself.
+        // The node has the virtual address and uses it as source: it must be masqueraded, or a pod
+        // of another node would answer to its own node.
         Origin::Node => Some(family.bridge_address()),
     };
     match (scheduler, origin) {
@@ -141,15 +145,16 @@ fn check(
     Ok(())
 }
 
-/// Asks; every request is answered, by a pod that says so itself, and which saw who asked.
+/// Sends requests. Fails unless each is answered by the pod that counted it, and the pod saw the
+/// expected source.
 fn ask(world: &World, probe: &Probe<'_>, count: usize, source: Option<IpAddr>) -> Outcome<Tally> {
     let tally = probe.ask(count).complete()?;
-    let said = tally.by_pod();
+    let by_pod = tally.by_pod();
     for pod in &world.pods {
-        let (answered, heard) = (pod.take_answers(), said.get(&*pod.name).copied());
-        ensure(heard.unwrap_or(0) == answered, || {
+        let (answered, received) = (pod.take_answers(), by_pod.get(&*pod.name).copied());
+        ensure(received.unwrap_or(0) == answered, || {
             format!(
-                "{} says that it answered {answered} times: {said:?}",
+                "{} counted {answered} answers, the client received {by_pod:?}",
                 pod.name
             )
         })?;
@@ -163,7 +168,7 @@ fn ask(world: &World, probe: &Probe<'_>, count: usize, source: Option<IpAddr>) -
             },
         };
         ensure(right, || {
-            format!("a pod was asked from {}", answer.seen_from)
+            format!("a pod saw the unexpected source {}", answer.seen_from)
         })?;
     }
     Ok(tally)
@@ -175,21 +180,22 @@ fn in_turns(tally: &Tally) -> Outcome {
     for round in pods.chunks(PODS) {
         let different: BTreeSet<&str> = round.iter().copied().collect();
         ensure(different.len() == round.len(), || {
-            format!("not in turns: {pods:?}")
+            format!("the pods did not answer in turn: {pods:?}")
         })?;
     }
     Ok(())
 }
 
-/// lc with requests one after the other: what is closed still counts a little, so shares are equal.
+/// lc with requests one after the other: closed connections still count a little, so that shares
+/// are equal.
 fn equal_shares(tally: &Tally) -> Outcome {
     let by_pod = tally.by_pod();
     let fair = REQUESTS / PODS;
     let equal = by_pod.len() == PODS && by_pod.values().all(|n| n.abs_diff(fair) <= 2);
-    ensure(equal, || format!("shares are not equal: {by_pod:?}"))
+    ensure(equal, || format!("the shares differ: {by_pod:?}"))
 }
 
-/// sh: each address of the client has its pod, and not all have the same.
+/// sh: requests of one address go to one pod, and the addresses use several pods.
 fn by_address(world: &World, probe: &Probe<'_>, family: Family) -> Outcome {
     let mut used = BTreeSet::new();
     for address in family.client_addresses() {
@@ -201,15 +207,15 @@ fn by_address(world: &World, probe: &Probe<'_>, family: Family) -> Outcome {
         used.insert(tally.one_pod()?.to_owned());
     }
     ensure(used.len() > 1, || {
-        format!("all addresses were sent to {used:?}")
+        format!("requests of all addresses went to {used:?}")
     })
 }
 
-/// mh, which looks at the port too: all pods have a share.
+/// mh also hashes the port: all pods get requests.
 fn by_port(tally: &Tally) -> Outcome {
     let by_pod = tally.by_pod();
     ensure(by_pod.len() == PODS, || {
-        format!("some pod got nothing: {by_pod:?}")
+        format!("a pod got no requests: {by_pod:?}")
     })
 }
 
@@ -220,9 +226,9 @@ impl Setting {
         let config = world.config(&[&format!("scheduler: {scheduler}")])?;
         let daemon = world.daemon(&[&"--manifests", &manifests, &"--config", &config])?;
         let expected = world.rendered(&manifests, &config)?;
-        // Two families, three protocols, three pods and the virtual servers themselves.
+        // Two families and three protocols, each with a virtual server and three real servers.
         ensure(expected.ipvs.len() == 2 * 3 * (1 + PODS), || {
-            format!("rendered: {expected}")
+            format!("unexpected number of rendered entries: {expected}")
         })?;
         eventually(|| world.tables()?.are(&expected))?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! A kube-proxy that starts after the daemon: it is reported, and the Services go on.
+//! A kube-proxy that starts after the daemon: the daemon reports it, and the Services keep working.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -15,20 +15,21 @@ use serde_json::{Value, json};
 
 use crate::case;
 
-/// Environment variable with the address of the health server of [`kube_proxy`]. With it this program is that kube-proxy.
+/// Environment variable with the address of the health server of [`kube_proxy`]. If it is set, this
+/// program acts as that kube-proxy.
 pub(crate) const KUBE_PROXY: &str = "E2E_KUBE_PROXY";
 
-/// Within this time a sign is reported.
+/// Time limit for a sign to be reported.
 const NOTICED: Duration = Duration::from_secs(60);
 
-/// The daemon's metrics.
+/// The daemon's address for metrics.
 const METRICS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 10_249);
 
 /// Time between two writes of the other proxy.
 const WRITES: Duration = Duration::from_millis(500);
 
-/// The lines of the other proxy: what a kube-proxy that knows fewer Services and has other rules does.
+/// The changes of the other proxy, as of a kube-proxy with fewer Services and other rules.
 const LINES: [&str; 3] = [
     "iptables -t nat -F KUBE-NODE-PORT",
     "ipvsadm -D -u 10.96.1.1:80",
@@ -42,7 +43,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     )]
 }
 
-/// A kube-proxy, as far as a second proxy sees it: its health page, and writes without end. The metrics address is the daemon's.
+/// Imitates a kube-proxy: serves a health page, and writes to the tables repeatedly. It has no
+/// metrics server, because the daemon uses the address.
 pub(crate) fn kube_proxy(address: &str) -> ! {
     let listener = TcpListener::bind(address).expect("the health server's address");
     eprintln!("listening");
@@ -65,14 +67,15 @@ pub(crate) fn kube_proxy(address: &str) -> ! {
         for line in LINES {
             let mut words = line.split(' ');
             let program = words.next().unwrap_or_default();
-            // Most find nothing to undo.
+            // Most commands fail, because there is nothing to change.
             let _ = Command::new(program).args(words).output();
         }
         thread::sleep(WRITES);
     }
 }
 
-/// The daemon's health server is elsewhere, so that the other proxy gets its own port.
+/// A configuration with another health port for the daemon, so that the other proxy gets the
+/// default port.
 const CONFIGURATION: &str = "apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 mode: ipvs
@@ -93,7 +96,9 @@ fn noticed() -> Outcome {
     let before = world.tables()?;
     let connection = LongLived::open(&world.client, Family::V4.virtual_server(1))?;
     for sign in ["listener", "process", "table", "writes"] {
-        ensure(shows(&world, sign, 0)?, || format!("{sign} from the start"))?;
+        ensure(shows(&world, sign, 0)?, || {
+            format!("sign {sign} is reported before the other proxy starts")
+        })?;
     }
 
     let program = world.path("kube-proxy");
@@ -105,38 +110,43 @@ fn noticed() -> Outcome {
     other.wait_for_log(NOTICED, &["listening"])?;
     let began = Instant::now();
 
-    // Each by itself, so that none hides that another is missing.
+    // Each sign is checked separately, so that none hides that another is missing.
     for sign in ["listener", "process", "writes"] {
         let left = NOTICED.saturating_sub(began.elapsed());
         within(left, || {
-            ensure(shows(&world, sign, 1)?, || format!("{sign} is not noticed"))
+            ensure(shows(&world, sign, 1)?, || {
+                format!("sign {sign} is not reported")
+            })
         })?;
         println!("{sign} after {:?}", began.elapsed());
     }
     let syncs = audits(&world)?;
     let lasts = Duration::from_secs(65);
     thread::sleep(lasts);
-    // Two periods, one audit that was due, and those that notices of the kernel still ask for early.
+    // The audits of two periods, one that was due, and those that kernel notifications trigger
+    // early.
     let audited = audits(&world)? - syncs;
-    ensure(audited <= 5, || format!("{audited} audits in {lasts:?}"))?;
+    ensure(audited <= 5, || {
+        format!("expected at most 5 audits in {lasts:?}, found {audited}")
+    })?;
     eventually(|| {
         let events = api.events()?;
         let about = |event: &&Value| {
             event["reason"] == "SecondProxy" && event["regarding"]["name"] == "node1"
         };
-        let told = events.iter().filter(about).count();
-        // Equal reasons about one object are one Event with a count.
-        ensure(told == 1, || {
-            format!("{told} Events about the node: {events:#?}")
+        let count = events.iter().filter(about).count();
+        // Events with the same reason and object are one Event with a count.
+        ensure(count == 1, || {
+            format!("expected one Event SecondProxy about the node, found {count}: {events:#?}")
         })
     })?;
-    let told = world.ipvsctl(&[&"doctor", &"--config", &config, &"--node", &"node1"])?;
-    ensure(told.out.contains("KIV0410") && told.status == 1, || {
-        told.out.clone()
+    let doctor = world.ipvsctl(&[&"doctor", &"--config", &config, &"--node", &"node1"])?;
+    ensure(doctor.out.contains("KIV0410") && doctor.status == 1, || {
+        doctor.out.clone()
     })?;
     ensure(
         connection.lines() > 0 && !daemon.has_ended()?,
-        || "the daemon has ended",
+        || "the connection or the daemon has ended",
     )?;
 
     drop(other);
@@ -151,7 +161,7 @@ fn shows(world: &World, sign: &str, value: u8) -> Outcome<bool> {
     Ok(metrics.lines().any(|shown| shown == line))
 }
 
-/// The number of audits so far.
+/// Returns the number of audits so far.
 fn audits(world: &World) -> Outcome<usize> {
     let metrics = get_text(&world.node, METRICS, "/metrics")?;
     let audits = metrics.lines().filter_map(|line| {

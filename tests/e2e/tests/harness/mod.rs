@@ -1,33 +1,35 @@
-//! Shared parts of the test programs: cases that run one after the other.
+//! Shared parts of the test programs: they run their cases one after the other.
 
 use std::process::ExitCode;
 
 use e2e::Outcome;
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// Runs the trials as the command line asks, if this kernel is `suitable`.
+/// Runs the trials as the command line specifies, if `suitable` accepts this kernel.
 pub(crate) fn run(trials: Vec<Trial>, suitable: fn() -> Outcome) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let trials = match std::env::var("VM_SHARD") {
         Ok(shard) => match of_shard(trials, &shard) {
             Some(trials) => trials,
             None => {
-                eprintln!("VM_SHARD={shard}: NUMBER/COUNT is needed, as in 1/3");
+                eprintln!(
+                    "invalid value {shard:?} of VM_SHARD; no test was run: use NUMBER/COUNT, such as 1/3"
+                );
                 return ExitCode::FAILURE;
             }
         },
         Err(_) => trials,
     };
-    // Worlds do not see each other, but one processor is what there is.
+    // Worlds do not affect each other, but the machine has only one processor.
     arguments.test_threads = Some(1);
     if !arguments.list {
         if let Some(missing) = e2e::missing() {
             eprintln!("{missing}");
             return ExitCode::FAILURE;
         }
-        if let Err(why) = suitable() {
+        if let Err(error) = suitable() {
             eprintln!(
-                "{why}\nThese tests need root and a kernel of their own: run `cargo xtask vm`"
+                "{error}\nThis machine cannot run these tests, and none was run: they need root privileges and a kernel of their own. Run them with `cargo xtask vm`"
             );
             return ExitCode::FAILURE;
         }
@@ -37,7 +39,7 @@ pub(crate) fn run(trials: Vec<Trial>, suitable: fn() -> Outcome) -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Every `COUNT`th trial from the `NUMBER`th on, where the shard is `NUMBER/COUNT`.
+/// Returns every `COUNT`th trial from the `NUMBER`th on, for the shard `NUMBER/COUNT`.
 fn of_shard(trials: Vec<Trial>, shard: &str) -> Option<Vec<Trial>> {
     let (number, count) = shard.split_once('/')?;
     let (number, count): (usize, usize) = (number.parse().ok()?, count.parse().ok()?);
@@ -45,7 +47,8 @@ fn of_shard(trials: Vec<Trial>, shard: &str) -> Option<Vec<Trial>> {
     is_shard.then(|| trials.into_iter().skip(number - 1).step_by(count).collect())
 }
 
-/// A case by the name of what it shows. When it fails, the ends of the logs of its processes are shown.
+/// Returns a case; its name states what it shows. If it fails, the ends of the logs of its
+/// processes are printed.
 pub(crate) fn case(
     name: impl Into<String>,
     case: impl FnOnce() -> Outcome + Send + 'static,

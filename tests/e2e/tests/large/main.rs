@@ -1,4 +1,4 @@
-//! Many Services, and many connections: to be run by `cargo xtask vm`.
+//! Many Services and many connections. To be run by `cargo xtask vm`.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     harness::run(trials.into_iter().flatten().collect(), suitable)
 }
 
-/// Root, IPVS, and room for many connections.
+/// Fails unless there are root privileges and IPVS. Makes room for many connections.
 fn suitable() -> Outcome {
     let world = World::build(0)?;
     world.tool("modprobe nf_conntrack")?;

@@ -1,4 +1,4 @@
-//! Other programs' changes to the tables of 10,000 Services.
+//! Repairs after other programs change the tables of 10,000 Services.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -11,12 +11,13 @@ use crate::case;
 
 const SERVICES: u16 = 10_000;
 const REALS: u8 = 1;
-/// The time that the first sync may take.
+/// Time limit for the first synchronisation.
 const FIRST: Duration = Duration::from_secs(120);
-/// The time that the repair of a deleted device may take besides adding its addresses, which is the kernel's own work.
+/// Time limit for the repair of a deleted device, in addition to the time that the kernel needs to
+/// add its addresses.
 const AT_ONCE: Duration = Duration::from_secs(2);
 const SYNC_PERIOD: Duration = Duration::from_secs(10);
-/// The time of a list at this size on a busy machine.
+/// Time limit for a list of this size on a busy machine.
 const BUSY: Duration = Duration::from_secs(10);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -36,7 +37,7 @@ fn repaired() -> Outcome {
     within(FIRST, || has_addresses(&world, count))?;
     daemon.wait_for_log(FIRST, &["synced. Plan"])?;
     println!(
-        "{SERVICES} Services are there after {:.1?}",
+        "{SERVICES} Services are programmed after {:.1?}",
         begin.elapsed()
     );
     let before = State::of(&world)?;
@@ -48,17 +49,18 @@ fn repaired() -> Outcome {
     let took = begin.elapsed();
     has_addresses(&world, count)?;
     println!(
-        "kube-ipvs0 with {SERVICES} addresses is back after {took:.1?}; `ip` alone adds as many in {adding:.1?}"
+        "kube-ipvs0 with {SERVICES} addresses is restored after {took:.1?}; `ip` alone adds as many in {adding:.1?}"
     );
     ensure(took <= scaled(AT_ONCE) + adding, || {
-        format!("it took {took:.1?}")
+        format!("the repair of kube-ipvs0 took {took:.1?}")
     })?;
     within(SYNC_PERIOD + BUSY, || before.is_back(&world))?;
 
     parts(&world, &daemon, &before)
 }
 
-/// Deletions of an address, an entry of a set and a rule, each with the command that succeeds once it is back.
+/// Deletions of an address, a set entry and a rule, each with a command that succeeds once it is
+/// repaired.
 const DELETIONS: [(&str, &str); 3] = [
     (
         "ip address delete 10.96.128.7/32 dev kube-ipvs0",
@@ -80,7 +82,7 @@ fn parts(world: &World, daemon: &Process, before: &State) -> Outcome {
         world.tool(deletion)?;
         within(SYNC_PERIOD + BUSY, || {
             let found = world.tool(look)?;
-            // `ip` prints nothing where there is no such address; the others fail.
+            // If there is no such address, `ip` prints nothing; the other commands fail.
             ensure(
                 !look.starts_with("ip address") || !found.is_empty(),
                 || "the address is missing",
@@ -92,11 +94,11 @@ fn parts(world: &World, daemon: &Process, before: &State) -> Outcome {
     let log = daemon.log();
     ensure(
         log.contains("repairing drift"),
-        || "the log tells of no drift",
+        || "the log does not mention the drift",
     )
 }
 
-/// The node's tables as the operator's tools print them.
+/// The node's tables as standard tools print them.
 struct State {
     tables: Tables,
     sets: String,
@@ -111,7 +113,7 @@ impl State {
             lines.join("\n")
         };
         let rules = world.tool("iptables-save -t nat")?;
-        // Other lines tell the time, and how many packets came.
+        // The other lines are timestamps and packet counters.
         let rules: Vec<&str> = (rules.lines())
             .filter(|line| line.starts_with("-A"))
             .collect();
@@ -125,8 +127,14 @@ impl State {
     fn is_back(&self, world: &World) -> Outcome {
         let now = Self::of(world)?;
         now.tables.are(&self.tables)?;
-        ensure(now.sets == self.sets, || "the sets are not as they were")?;
-        ensure(now.rules == self.rules, || "the rules are not as they were")
+        ensure(
+            now.sets == self.sets,
+            || "the sets differ from those before",
+        )?;
+        ensure(
+            now.rules == self.rules,
+            || "the rules differ from those before",
+        )
     }
 }
 
@@ -135,10 +143,13 @@ fn has_addresses(world: &World, count: usize) -> Outcome {
     let there = (text.lines())
         .filter(|line| line.contains(" kube-ipvs0 "))
         .count();
-    ensure(there == count, || format!("{there} addresses of {count}"))
+    ensure(there == count, || {
+        format!("kube-ipvs0 has {there} of {count} addresses")
+    })
 }
 
-/// Fails if one of some addresses cannot be bound. Unlike `ip`, which lists them all, it leaves the processor to the daemon.
+/// Fails unless a sample of the addresses can be bound. Unlike `ip`, which lists all of them, this
+/// uses little processor time.
 fn are_local(world: &World) -> Outcome {
     let numbers = (0..SERVICES).step_by(500).chain([SERVICES - 1]);
     world.node.run(|| {
@@ -146,13 +157,13 @@ fn are_local(world: &World) -> Outcome {
             let [high, low] = number.to_be_bytes();
             let address = [10, 96, 128 + high, low];
             UdpSocket::bind((Ipv4Addr::from(address), 0))
-                .map_err(|error| Failure::new(format!("{address:?} is not there: {error}")))?;
+                .map_err(|error| Failure::new(format!("cannot bind {address:?}: {error}")))?;
         }
         Ok(())
     })
 }
 
-/// The time that the kernel needs to add as many addresses to another dummy device.
+/// Returns the time that the kernel needs to add as many addresses to another dummy device.
 fn time_to_add(world: &World) -> Outcome<Duration> {
     let mut lines = String::new();
     for number in 0..SERVICES {

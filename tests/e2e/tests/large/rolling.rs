@@ -17,17 +17,18 @@ use crate::case;
 const SERVICES: u8 = 20;
 const PODS: usize = 10;
 const ROUNDS: usize = 50;
-/// Time between the beginnings of two rounds.
+/// Time between the starts of two rounds.
 const ROUND: Duration = Duration::from_millis(2500);
-/// New connections a second.
+/// New connections per second.
 const RATE: u32 = 2_000;
-/// Where the pods answer them.
+/// The port of the pods' servers.
 const PORT: u16 = 8090;
-/// Requests that must be answered; fewer would show nothing.
+/// Minimum number of answers for a meaningful result.
 const LEAST: usize = 50_000;
-/// The time that a change may take to be in the tables of a busy machine.
+/// Time limit for a change to reach the tables on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
-/// The time for which the kernel keeps a connection that was reset, one more poll of the daemon, and a busy machine.
+/// Time limit for the end of drains: the kernel keeps a reset connection for some time, and the
+/// daemon polls; the machine is busy.
 const DRAINED: Duration = Duration::from_secs(45);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -37,8 +38,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     )]
 }
 
-/// Each round every Service gets a new pod, and an old one leaves: in every second Service without a time in which it
-/// terminates.
+/// In each round every Service gets a new pod and loses an old one; in every second Service the old
+/// one does not terminate before it is removed.
 fn updates() -> Outcome {
     let world = World::build(PODS)?;
     let manifests = write_round(&world, 0)?;
@@ -70,7 +71,7 @@ fn updates() -> Outcome {
     let took = begin.elapsed();
     let answers = load.answers();
     println!(
-        "{ROUNDS} rounds in {took:.0?}, {answers} requests, {:.0} each second",
+        "{ROUNDS} rounds in {took:.0?}, {answers} requests, {:.0} per second",
         answers as f64 / took.as_secs_f64()
     );
     within(SOON, || converged(&world, &manifests, &config))?;
@@ -78,13 +79,15 @@ fn updates() -> Outcome {
     println!("the slowest answer took {:.1?}", sum.slowest);
     drop(busy);
     ensure(sum.answers.len() == PODS, || {
-        format!("not all pods answered: {:?}", sum.answers)
+        format!("expected answers of {PODS} pods, found {:?}", sum.answers)
     })?;
-    // All that left are deleted in time.
+    // All removed endpoints are deleted in time.
     within(DRAINED, || {
         let ipvs = world.tables()?.ipvs;
         let drained = ipvs.iter().filter(|line| Tables::is_drained(line)).count();
-        ensure(drained == 0, || format!("{drained} real servers drain"))
+        ensure(drained == 0, || {
+            format!("{drained} real servers still drain")
+        })
     })
 }
 
@@ -92,7 +95,8 @@ fn name(number: u8) -> String {
     format!("web{number}")
 }
 
-/// Half of the Services of each family have pods that terminate, half have pods that are gone at once.
+/// Returns the family of a Service. In each family, half of the Services have pods that terminate,
+/// half have pods that are removed at once.
 fn family(number: u8) -> Family {
     match number {
         ..=10 => Family::V4,
@@ -100,7 +104,8 @@ fn family(number: u8) -> Family {
     }
 }
 
-/// The slice of a Service in this round: two pods are ready, and the one that was ready a round before terminates or is gone.
+/// Returns the slice of a Service in this round: two pods are ready, and the one that was ready in
+/// the previous round terminates or is removed.
 fn slice(world: &World, number: u8, round: usize) -> Value {
     let family = family(number);
     let first = usize::from(number) + round;
@@ -119,7 +124,7 @@ fn slice(world: &World, number: u8, round: usize) -> Value {
     slice
 }
 
-/// Writes the Services and their slices as one file, as one step of a roll-out: all of them change at once.
+/// Writes the Services and their slices as one file, so that all of them change at once.
 fn write_round(world: &World, round: usize) -> Outcome<PathBuf> {
     let mut all = Vec::new();
     for number in 1..=SERVICES {
@@ -135,7 +140,7 @@ fn converged(world: &World, manifests: &Path, config: &Path) -> Outcome {
     world.tables()?.are(&expected)
 }
 
-/// A process that takes all the processor's time that others leave.
+/// Starts a process that uses all idle processor time.
 fn busy(world: &World) -> Outcome<Process> {
     let mut command = world.node.command("busybox");
     command.args(["nice", "-n", "10", "sh", "-c", "while :; do :; done"]);

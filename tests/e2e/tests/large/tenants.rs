@@ -1,4 +1,4 @@
-//! Services that ask for too much, beside one whose endpoints change.
+//! Services with excessive specifications, beside a good Service whose endpoints change.
 
 mod endpoints;
 mod missing_scheduler;
@@ -48,23 +48,27 @@ fn harmless() -> Outcome {
     scene.beside("and 5 more with 300 ports at 100 addresses", &wide)?;
 
     let loaded: BTreeSet<String> = &self::modules()? - &modules;
-    ensure(loaded.is_empty(), || format!("loaded: {loaded:?}"))?;
+    ensure(loaded.is_empty(), || {
+        format!("kernel modules were loaded: {loaded:?}")
+    })?;
     let log = scene.daemon.log();
     let lines = log.lines().count();
     println!("{lines} lines of log, {} bytes", log.len());
-    ensure(lines <= LINES, || format!("{lines} lines of log"))?;
+    ensure(lines <= LINES, || {
+        format!("the log has {lines} lines, more than {LINES}")
+    })?;
     let control = |text: &char| text.is_control() && *text != '\n';
     ensure(
         !log.chars().any(|each| control(&each)),
-        || "a control character in the log",
+        || "the log has a control character",
     )?;
     ensure(
         log.contains("KIV0115") && log.contains("KIV0118"),
-        || "the log names no finding",
+        || "the log lacks KIV0115 or KIV0118",
     )
 }
 
-/// Names of the modules that are loaded.
+/// Returns the names of the loaded kernel modules.
 fn modules() -> Outcome<BTreeSet<String>> {
     let path = "/proc/modules";
     let text = std::fs::read_to_string(path).context(|| path.to_owned())?;
@@ -72,7 +76,7 @@ fn modules() -> Outcome<BTreeSet<String>> {
     Ok(names.map(str::to_owned).collect())
 }
 
-/// A Service with a scheduler that no kernel has, but for some that are modules of another kind.
+/// Returns a Service with an unknown scheduler; some names are those of modules of another kind.
 fn with_unknown_scheduler(number: u16) -> Value {
     let name = match number % 4 {
         0 => "ftp".to_owned(),

@@ -46,7 +46,7 @@ fn stage(service: Value, ipvs: &[&str]) -> Outcome<Stage> {
     })
 }
 
-/// Asks from one of the client's addresses; returns the answers.
+/// Sends requests from one of the client's addresses; returns the answers.
 fn ask(stage: &Stage, protocol: Protocol, target: SocketAddr, count: usize, from: usize) -> Tally {
     let family = match target {
         SocketAddr::V4(_) => e2e::Family::V4,
@@ -72,14 +72,17 @@ fn keeps() -> Outcome {
                 pods.push(tally.one_pod()?.to_owned());
             }
             pods.sort();
-            // Each address by itself, in turns.
-            ensure(pods == PODS, || format!("{target}/{protocol}: {pods:?}"))?;
+            // Round robin assigned the addresses to the pods in turn.
+            ensure(pods == PODS, || {
+                format!("{target}/{protocol}: the addresses are served by {pods:?}")
+            })?;
         }
     }
     Ok(())
 }
 
-/// By UDP, whose connections end soon enough: they hold the affinity as long as they are known.
+/// Affinity expires. Uses UDP, because a connection prolongs the affinity and those of UDP expire
+/// soon.
 fn expires() -> Outcome {
     let stage = stage(sticky(2), &["udpTimeout: 1s"])?;
     for family in FAMILIES {
@@ -90,19 +93,19 @@ fn expires() -> Outcome {
         };
         let first = pod(5)?;
         sleep(Duration::from_millis(700));
-        ensure(pod(5)? == first, || "it expires too early")?;
+        ensure(pod(5)? == first, || "the affinity expires too early")?;
         sleep(Duration::from_secs(5));
         let second = pod(5)?;
         ensure(second != first, || {
-            format!("{first} after five seconds too")
+            format!("{first} still answers after five seconds")
         })?;
     }
     Ok(())
 }
 
-/// The pods that answer connections which are reset at their end, one after the other. The kernel forgets such a
-/// connection after ten seconds, one that was closed well after two minutes (`tcp_timeouts`,
-/// net/netfilter/ipvs/ip_vs_proto_tcp.c, Linux 6.1).
+/// Returns the pods that answer connections, one after the other, each of which ends with a reset.
+/// The kernel forgets such a connection after ten seconds; a connection that is closed normally,
+/// after two minutes (`tcp_timeouts`, net/netfilter/ipvs/ip_vs_proto_tcp.c, Linux 6.1).
 fn ask_by_tcp(stage: &Stage, first_port: u16) -> Outcome<Vec<String>> {
     let mut pods = Vec::new();
     for family in FAMILIES {
@@ -113,32 +116,36 @@ fn ask_by_tcp(stage: &Stage, first_port: u16) -> Outcome<Vec<String>> {
             let (answer, _) = ask_and_reset(&stage.world.client, source, target)?;
             seen.insert(answer.pod);
         }
-        ensure(seen.len() == 1, || format!("{target}: {seen:?} answer"))?;
+        ensure(seen.len() == 1, || {
+            format!("{target}: more than one pod answers: {seen:?}")
+        })?;
         pods.extend(seen);
     }
     Ok(pods)
 }
 
-/// With a timeout that is longer than the kernel knows a connection.
+/// Affinity over TCP expires. Its timeout is longer than the time for which the kernel keeps a
+/// connection.
 fn expires_over_tcp() -> Outcome {
     let stage = stage(sticky(20), &[])?;
     let first = ask_by_tcp(&stage, 40_000)?;
-    // The kernel knows no connection any more, only the affinity.
+    // The kernel has forgotten the connections, and only the affinity remains.
     sleep(Duration::from_secs(12));
     let again = ask_by_tcp(&stage, 40_010)?;
     ensure(again == first, || {
-        format!("{first:?}, and {again:?} too early")
+        format!("{first:?} answered before, {again:?} too early")
     })?;
     sleep(Duration::from_secs(24));
     let second = ask_by_tcp(&stage, 40_020)?;
     let moved = first.iter().zip(&second).all(|(before, now)| before != now);
     ensure(moved, || {
-        format!("{first:?}, and {second:?} after 24 seconds")
+        format!("{first:?} answered before, {second:?} after 24 seconds")
     })
 }
 
-/// Not as the API has it, but as the kernel does it: a template with a connection does not end
-/// (`ip_vs_conn_expire`, net/netfilter/ipvs/ip_vs_conn.c, Linux 6.1).
+/// An open connection prolongs the affinity. Not the API but the kernel defines this: a template
+/// with a connection does not expire (`ip_vs_conn_expire`, net/netfilter/ipvs/ip_vs_conn.c, Linux
+/// 6.1).
 fn held_open() -> Outcome {
     let stage = stage(sticky(2), &[])?;
     let mut open = Vec::new();
@@ -150,7 +157,7 @@ fn held_open() -> Outcome {
         open.push(connection);
     }
     sleep(Duration::from_secs(6));
-    // From the address that the kernel chooses, as before.
+    // From the source address that the kernel selects, as before.
     let now: Vec<String> = FAMILIES
         .into_iter()
         .map(|family| {
@@ -159,7 +166,9 @@ fn held_open() -> Outcome {
             tally.complete()?.one_pod().map(str::to_owned)
         })
         .collect::<Outcome<_>>()?;
-    ensure(now == first, || format!("{first:?} before, {now:?} now"))?;
+    ensure(now == first, || {
+        format!("{first:?} answered before, {now:?} now")
+    })?;
     open.into_iter().try_for_each(LongLived::close)
 }
 
@@ -187,12 +196,15 @@ fn dead_pod() -> Outcome {
             tally.one_pod().map(str::to_owned)
         })?;
         ensure(now != dead, || {
-            format!("{target}/{protocol}: {now} is dead")
+            format!("{target}/{protocol}: clients are sent to the dead pod {now}")
         })?;
-        // Who was at another pod stays there.
+        // The clients of the other pods stay there.
         let stays = pods[place] == dead || pods[place] == now;
         ensure(stays, || {
-            format!("{target}/{protocol}: {} before, {now} now", pods[place])
+            format!(
+                "{target}/{protocol}: {} answered before, {now} now",
+                pods[place]
+            )
         })?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `strictARP`: who on a segment says that it has a load balancer's address.
+//! `strictARP`: which nodes on a segment answer ARP for a load balancer address.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::case;
 use crate::service::node;
 
-/// An address of the segment, as a speaker such as MetalLB in its mode of layer 2 takes it.
+/// A load balancer address of the segment, as a speaker such as MetalLB in layer 2 mode assigns it.
 const VIRTUAL: &str = "192.168.90.200";
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -43,7 +43,7 @@ fn objects(world: &World) -> Vec<Value> {
     objects
 }
 
-/// Both nodes with a daemon each.
+/// Starts two nodes with a daemon each.
 fn start(strict: bool) -> Outcome<(Lan, [Process; 2])> {
     let lan = Lan::build()?;
     let line = format!("strictARP: {strict}");
@@ -59,13 +59,13 @@ fn start(strict: bool) -> Outcome<(Lan, [Process; 2])> {
     Ok((lan, daemons))
 }
 
-/// The hardware addresses that answer for the address.
+/// Returns the hardware addresses that answer for [`VIRTUAL`].
 fn who_has(client: &World) -> Outcome<BTreeSet<String>> {
     let mut command = client.client.command("busybox");
     command.args(["arping", "-c", "3", "-w", "3", "-I", "eth0", VIRTUAL]);
     let output = command
         .output()
-        .map_err(|error| e2e::Failure::new(format!("arping: {error}")))?;
+        .map_err(|error| e2e::Failure::new(format!("cannot run arping: {error}")))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let found = text
         .split('[')
@@ -79,22 +79,24 @@ fn off() -> Outcome {
     let answer = who_has(&lan.nodes[0])?;
     let both = hardware(&lan)?;
     ensure(answer == both.into(), || {
-        format!("these answer: {answer:?}")
+        format!("expected ARP answers of both nodes, found {answer:?}")
     })
 }
 
 fn on() -> Outcome {
     let (lan, _daemons) = start(true)?;
     let answer = who_has(&lan.nodes[0])?;
-    ensure(answer.is_empty(), || format!("these answer: {answer:?}"))?;
-    // The speaker: here the kernel itself, which has the address at the link.
+    ensure(answer.is_empty(), || {
+        format!("unexpected ARP answers: {answer:?}")
+    })?;
+    // The kernel acts as the speaker: the address is at the link.
     let announced = format!("address add {VIRTUAL}/32 dev eth0");
     lan.nodes[1].node.ip(&[announced])?;
     let [_, second] = hardware(&lan)?;
     within(Duration::from_secs(10), || {
         let answer = who_has(&lan.nodes[0])?;
         ensure(answer == [second.clone()].into(), || {
-            format!("these answer: {answer:?}")
+            format!("expected an ARP answer of the second node, found {answer:?}")
         })
     })?;
     let target: SocketAddr = format!("{VIRTUAL}:80")
@@ -102,7 +104,10 @@ fn on() -> Outcome {
         .map_err(|_| e2e::Failure::new(VIRTUAL))?;
     for world in &lan.nodes {
         let tally = Probe::new(&world.client, Protocol::Tcp, target).ask(3);
-        ensure(tally.complete()?.one_pod()? == "pod1", || "not pod1")?;
+        ensure(
+            tally.complete()?.one_pod()? == "pod1",
+            || "another pod than pod1 answered",
+        )?;
     }
     Ok(())
 }

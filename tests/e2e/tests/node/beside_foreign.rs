@@ -1,4 +1,4 @@
-//! Node ports of which another program has a virtual server at one address of the node.
+//! Node ports for which another program has a virtual server at one address of the node.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::stage::{METRICS, Stage, configuration, node_address, with_slices};
 /// Protocols whose node ports are marked without their addresses.
 const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 
-/// Longer than an audit.
+/// Time limit for a change, longer than an audit.
 const SOON: Duration = Duration::from_secs(5);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -33,7 +33,7 @@ fn web() -> Service {
     Service::new("web", 1)
 }
 
-/// A node port at one of the node's addresses.
+/// A node port at an address of the node.
 #[derive(Clone, Copy)]
 struct Target {
     family: Family,
@@ -41,7 +41,7 @@ struct Target {
     at: SocketAddr,
 }
 
-/// The node ports at the node's first or second address.
+/// Returns the node ports at the node's first or second address.
 fn targets(second: bool) -> impl Iterator<Item = Target> {
     FAMILIES.into_iter().flat_map(move |family| {
         let address: IpAddr = match second {
@@ -56,7 +56,8 @@ fn targets(second: bool) -> impl Iterator<Item = Target> {
     })
 }
 
-/// Fails unless this pod alone answers at the node's first or second address. Its client is the node if `masqueraded`.
+/// Fails unless this pod alone answers at the node's first or second address. It sees the node as
+/// its client if `masqueraded`, otherwise the client.
 fn answers(world: &World, second: bool, pod: &str, masqueraded: bool) -> Outcome {
     for Target {
         family,
@@ -71,7 +72,7 @@ fn answers(world: &World, second: bool, pod: &str, masqueraded: bool) -> Outcome
             tally.one_pod()? == pod && from_client != masqueraded,
             || {
                 format!(
-                    "{pod} is to answer at {at}/{protocol}, masqueraded: {masqueraded}: {tally:?}"
+                    "{at}/{protocol}: expected {pod} (masqueraded: {masqueraded}), found {tally:?}"
                 )
             },
         )?;
@@ -79,7 +80,8 @@ fn answers(world: &World, second: bool, pod: &str, masqueraded: bool) -> Outcome
     Ok(())
 }
 
-/// Another program serves the ports at the node's first address with this pod.
+/// Adds virtual servers for the ports at the node's first address, with this pod, as another
+/// program would.
 fn add_foreign(stage: &Stage, pod: &str) -> Outcome {
     let pod = stage.pod(pod)?;
     for Target {
@@ -94,17 +96,17 @@ fn add_foreign(stage: &Stage, pod: &str) -> Outcome {
         tool(format!("ipvsadm -a {flag} {at} -r {real} -m"))?;
     }
     let count = targets(false).count();
-    // Before an audit has seen them the daemon does not know of them.
+    // The daemon notices them at the next audit.
     within(SOON, || {
         let metrics = get_text(&stage.world.node, METRICS, "/metrics")?;
         let line = format!("kubeipvs_foreign_virtual_servers {count}");
         ensure(metrics.lines().any(|of| of == line), || {
-            format!("not {line}")
+            format!("the metrics lack {line}")
         })
     })
 }
 
-/// The option of `ipvsadm` for a virtual server of this protocol.
+/// Returns the `ipvsadm` option for a virtual server of this protocol.
 fn flag(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Udp => "-u",
@@ -112,18 +114,18 @@ fn flag(protocol: Protocol) -> &'static str {
     }
 }
 
-/// Without the daemon, ours and theirs are told apart by the kernel's tables alone: a restart deletes and changes nothing of theirs,
-/// and goes on with ours.
+/// A starting daemon distinguishes its virtual servers from those of other programs by the kernel's
+/// tables alone. A restart leaves the others unchanged, and continues with ours.
 fn beside_foreign(object: fn(Service) -> Value, masqueraded: bool) -> Outcome {
     let text = configuration(&[]).replace("syncPeriod: 30s", "syncPeriod: 1s");
-    let pods = ["pod1", "pod2", "theirs"];
+    let pods = ["pod1", "pod2", "foreign"];
     let mut stage = Stage::configured(&pods, &text, |_| Vec::new())?;
     nodes::add(&stage.world)?;
-    add_foreign(&stage, "theirs")?;
+    add_foreign(&stage, "foreign")?;
     let objects = with_slices(&stage.world, web(), object(web()), &["pod1"]);
     stage.api.create_all(&objects)?;
     let served = |stage: &Stage, pod: &str| {
-        answers(&stage.world, false, "theirs", false)?;
+        answers(&stage.world, false, "foreign", false)?;
         answers(&stage.world, true, pod, masqueraded)
     };
     within(SOON, || served(&stage, "pod1"))?;
@@ -145,5 +147,5 @@ fn beside_foreign(object: fn(Service) -> Value, masqueraded: bool) -> Outcome {
     let left = sets
         .lines()
         .find(|line| line.contains("-EXTERNAL-IP") && line.contains("192.168."));
-    ensure(left.is_none(), || format!("left: {left:?}"))
+    ensure(left.is_none(), || format!("a set entry is left: {left:?}"))
 }

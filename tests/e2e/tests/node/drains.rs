@@ -1,4 +1,4 @@
-//! Connections to endpoints that left: until when they live, and how they end.
+//! Connections to removed endpoints: how long they live, and how they end.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,12 +13,13 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{METRICS, Stage, own_configuration, with_slices};
 
-/// The shortest that leaves room for what is looked at meanwhile.
+/// The drain timeout: just long enough for the checks in between.
 const DEADLINE: Duration = Duration::from_secs(8);
-/// Connections are counted every five seconds, and the machine may be slow.
+/// Tolerance for the end of a drain: connections are counted every five seconds, and the machine
+/// may be slow.
 const LATE: Duration = Duration::from_secs(20);
-/// Time limit of a line there and back.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Time limit for a line and its answer.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -43,7 +44,7 @@ fn web() -> Service {
     Service::new("web", 1)
 }
 
-/// The Service on `pod1`; `pod2` waits for its turn.
+/// Starts the stage with the Service on `pod1`. `pod2` gets endpoints later.
 fn stage(cut: bool) -> Outcome<Stage> {
     let fields = [
         format!("drainTimeout: {}s", DEADLINE.as_secs()),
@@ -57,7 +58,7 @@ fn stage(cut: bool) -> Outcome<Stage> {
     Ok(stage)
 }
 
-/// A TCP connection to a pod, over which nothing goes unasked.
+/// A TCP connection to a pod that sends only on request.
 struct Conversation {
     target: SocketAddr,
     stream: TcpStream,
@@ -65,17 +66,17 @@ struct Conversation {
 
 impl Conversation {
     fn open(from: &Namespace, target: SocketAddr) -> Outcome<Self> {
-        let stream = from.run(|| TcpStream::connect_timeout(&target, scaled(PATIENCE)));
+        let stream = from.run(|| TcpStream::connect_timeout(&target, scaled(TIMEOUT)));
         let stream = stream.context(|| format!("connecting to {target}"))?;
-        let patient = stream.set_read_timeout(Some(scaled(PATIENCE)));
-        patient.context(|| "setting a timeout")?;
+        let set = stream.set_read_timeout(Some(scaled(TIMEOUT)));
+        set.context(|| "setting a timeout")?;
         let conversation = Self { target, stream };
         conversation.is_with("pod1")?;
         Ok(conversation)
     }
 
-    /// One line there, and one back.
-    fn say(&self) -> io::Result<String> {
+    /// Sends a line; returns the answer.
+    fn exchange(&self) -> io::Result<String> {
         (&self.stream).write_all(b"still there?\n")?;
         let mut line = String::new();
         let length = BufReader::new(&self.stream).read_line(&mut line)?;
@@ -86,20 +87,22 @@ impl Conversation {
     }
 
     fn is_with(&self, pod: &str) -> Outcome {
-        let answer = self.say().context(|| self.target.to_string())?;
+        let answer = self.exchange().context(|| self.target.to_string())?;
         let name = answer.split(' ').next().unwrap_or_default();
-        ensure(name == pod, || format!("{}: {answer}", self.target))
+        ensure(name == pod, || {
+            format!("{}: expected {pod}, found {answer}", self.target)
+        })
     }
 
     fn fails_by(&self, expected: io::ErrorKind) -> Outcome {
-        let found = self.say().map_err(|error| error.kind());
+        let found = self.exchange().map_err(|error| error.kind());
         ensure(found == Err(expected), || {
-            format!("{}: {found:?}, not {expected:?}", self.target)
+            format!("{}: expected {expected:?}, found {found:?}", self.target)
         })
     }
 }
 
-/// From the client to the cluster IP and to the load balancer, in both families.
+/// Opens connections from the client to the cluster IP and to the load balancer, in both families.
 fn conversations(stage: &Stage) -> Outcome<Vec<Conversation>> {
     let kinds = [Address::ClusterIp, Address::LoadBalancer];
     let targets = FAMILIES
@@ -114,7 +117,7 @@ fn live(conversations: &[Conversation]) -> Outcome {
     conversations.iter().try_for_each(|one| one.is_with("pod1"))
 }
 
-/// All are reset by what they say next, and nothing of that reaches the pod.
+/// Fails unless the next line on each connection resets it, and no line reaches the pod.
 fn are_reset(stage: &Stage, conversations: &[Conversation]) -> Outcome {
     let pod = stage.pod("pod1")?;
     let _ = pod.take_answers();
@@ -125,38 +128,41 @@ fn are_reset(stage: &Stage, conversations: &[Conversation]) -> Outcome {
     ensure(reached == 0, || format!("{reached} lines reached the pod"))
 }
 
-/// The real servers of weight 0 for TCP: `-a -t VIRTUAL -r REAL -m -w 0`.
+/// Returns the TCP real servers of weight 0: `-a -t VIRTUAL -r REAL -m -w 0`.
 fn drained(stage: &Stage) -> Outcome<Vec<String>> {
     let tables = stage.world.tables()?;
     let lines = tables.ipvs.into_iter();
     Ok(lines.filter(|line| e2e::Tables::is_drained(line)).collect())
 }
 
-/// Returns the reported drains: a list of objects.
-fn told(stage: &Stage) -> Outcome<Vec<Value>> {
+/// Returns the drains that `ipvsctl` lists. Fails unless the daemon's pages list the same drains.
+fn reported(stage: &Stage) -> Outcome<Vec<Value>> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let ran = stage.world.ipvsctl(&[&"get", &"drains", &"-o", &"json"])?;
     let text = ran.exits(0)?.out;
     let by_tool: Value = serde_json::from_str(&text).context(|| text.clone())?;
     let (_, page) = get(&stage.world.node, METRICS, "/drains")?;
     let (_, status) = get(&stage.world.node, METRICS, "/statusz?format=json")?;
-    // All three tell the same.
+    // All three list the same drains.
     let (by_tool, status) = (list(&by_tool["drains"]), list(&status["drains"]));
     let same = list(&page) == status && status.len() == by_tool.len();
-    ensure(same, || format!("{page}\n{status:?}\n{by_tool:?}"))?;
+    ensure(same, || {
+        format!("the lists differ:\n{page}\n{status:?}\n{by_tool:?}")
+    })?;
     for (one, other) in status.iter().zip(&by_tool) {
         let same = one["since"] == other["since"] && one["ends"] == other["deadline"];
         ensure(same && one["ends"].is_string(), || {
-            format!("{one} and {other}")
+            format!("the times differ: {one} and {other}")
         })?;
     }
     Ok(by_tool)
 }
 
-/// Fails unless every conversation has its real server in the list, with the connection and its end.
-fn is_told(stage: &Stage, conversations: &[Conversation]) -> Outcome {
+/// Fails unless the real server of every conversation is listed, with the connection and the
+/// deadline.
+fn are_reported(stage: &Stage, conversations: &[Conversation]) -> Outcome {
     within(Duration::from_secs(8), || {
-        let drains = told(stage)?;
+        let drains = reported(stage)?;
         for conversation in conversations {
             let server = format!("{}/TCP", conversation.target);
             let drain = drains.iter().find(|drain| drain["virtualServer"] == server);
@@ -185,19 +191,25 @@ fn deadline() -> Outcome {
     stage.set_endpoints(web(), &["pod2"])?;
     stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
     live(&conversations)?;
-    is_told(&stage, &conversations)?;
+    are_reported(&stage, &conversations)?;
     is_over(&stage)?;
     let time = begin.elapsed();
-    ensure(time >= DEADLINE, || format!("over after {time:?} already"))?;
+    ensure(time >= DEADLINE, || {
+        format!("the drain ended early, after {time:?}")
+    })?;
     are_reset(&stage, &conversations)?;
     stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
-    // The pages follow the loop within seconds.
+    // The pages are updated within seconds.
     within(LATE, || {
-        ensure(told(&stage)?.is_empty(), || "it is still told")
+        ensure(
+            reported(&stage)?.is_empty(),
+            || "a drain that ended is still listed",
+        )
     })
 }
 
-/// The kernel says that a real server drains, not since when: the time begins anew (deviation D6).
+/// After a restart the daemon reads from the kernel that a real server drains, but not since when:
+/// its time starts again (deviation D6).
 fn restart() -> Outcome {
     let mut stage = stage(false)?;
     let conversations = conversations(&stage)?;
@@ -208,20 +220,23 @@ fn restart() -> Outcome {
     let begin = Instant::now();
     stage.start_daemon(&[])?;
     live(&conversations)?;
-    is_told(&stage, &conversations)?;
+    are_reported(&stage, &conversations)?;
     is_over(&stage)?;
     let time = begin.elapsed();
-    ensure(time >= DEADLINE, || format!("over after {time:?} already"))?;
+    ensure(time >= DEADLINE, || {
+        format!("the drain ended early, after {time:?}")
+    })?;
     are_reset(&stage, &conversations)
 }
 
-/// A node died: its pods say nothing any more, and their endpoints go without having terminated.
+/// A node fails: its pods send nothing any more, and their endpoints are removed without having
+/// terminated.
 fn lost(cut: bool) -> Outcome {
     let stage = stage(cut)?;
     let conversations = conversations(&stage)?;
     stage.pod("pod1")?.namespace.ip(&["link set eth0 down"])?;
     stage.set_endpoints(web(), &["pod2"])?;
-    // Who asked the dead pod meanwhile would wait long.
+    // Requests to the dead pod would wait for long.
     sleep(Duration::from_secs(1));
     stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
     stage.soon_served_by(web(), Address::LoadBalancer, &["pod2"])?;
@@ -230,7 +245,7 @@ fn lost(cut: bool) -> Outcome {
         ensure(drained.is_empty(), || format!("{drained:?}"))?;
         return are_reset(&stage, &conversations);
     }
-    // The client waits for an answer until the drain's end at least.
+    // The client waits for an answer, at least until the end of the drain.
     conversations[0].fails_by(io::ErrorKind::WouldBlock)?;
     let drained = drained(&stage)?;
     ensure(!drained.is_empty(), || "nothing drains")
@@ -242,7 +257,7 @@ fn terminated() -> Outcome {
     stage.set_endpoints(web(), &["-pod1", "pod2"])?;
     stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
     stage.set_endpoints(web(), &["pod2"])?;
-    // Long for what is done at once, and short of the deadline.
+    // Long enough for a cut, and shorter than the deadline.
     sleep(Duration::from_secs(1));
     live(&conversations)
 }

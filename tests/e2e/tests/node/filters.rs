@@ -1,4 +1,4 @@
-//! Beside rules of others: policies of the filter, and ports of the host.
+//! Rules of other programs: policies of the packet filter, and host ports.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             forward,
         ),
         case(
-            "filter::input_policy_drop_lets_in_what_the_operator_lets_in",
+            "filter::input_policy_drop_admits_what_the_operator_accepts",
             input,
         ),
         case(
@@ -31,14 +31,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// One on the node, one on its neighbour.
+/// A pod on the node and one on its neighbour.
 const PODS: [&str; 2] = ["pod1", "pod3"];
 
 fn web() -> Service {
     Service::new("web", 1)
 }
 
-/// With an endpoint on the node and one on its neighbour.
+/// Starts the stage with an endpoint on the node and one on its neighbour.
 fn stage() -> Outcome<(Stage, Neighbour)> {
     let stage = Stage::start(&["pod1", "pod2"], &[], |world| {
         with_slices(world, web(), web().outside(), &["pod1"])
@@ -61,13 +61,13 @@ fn stage() -> Outcome<(Stage, Neighbour)> {
 fn all_served(stage: &Stage) -> Outcome {
     let pod = &stage.pod("pod2")?.namespace;
     let kinds = [Address::ClusterIp, Address::LoadBalancer, Address::External];
-    let askers = [
+    let origins = [
         ("the client", &stage.world.client),
         ("a pod", pod),
         ("the node", &stage.world.node),
     ];
     let mut failures = Vec::new();
-    for (name, from) in askers {
+    for (name, from) in origins {
         for family in FAMILIES {
             let at_kinds = kinds.map(|kind| served_by(from, web().at(kind, family), &PODS));
             let at_node_port = node_port_served(from, family);
@@ -98,20 +98,22 @@ fn forward() -> Outcome {
     for tables in TABLES {
         stage.world.tool(&format!("{tables} -P FORWARD DROP"))?;
     }
-    // Neighbours on the bridge find each other by packets that the filter sees, and ARP is none of them.
+    // Neighbour discovery on the bridge passes the filter, unlike ARP.
     stage
         .world
         .tool("ip6tables-legacy -A FORWARD -p icmpv6 -j ACCEPT")?;
-    // What is no Service's is dropped.
+    // Packets that belong to no Service are dropped.
     let there = SocketAddr::new(Family::V4.of(&neighbour.pods[0]), e2e::PORT);
-    let patience = Duration::from_millis(700);
-    let found = knock(&stage.world.client, None, Protocol::Tcp, there, patience);
-    ensure(found == Knock::Silence, || format!("{there}: {found:?}"))?;
+    let limit = Duration::from_millis(700);
+    let found = knock(&stage.world.client, None, Protocol::Tcp, there, limit);
+    ensure(found == Knock::Silence, || {
+        format!("{there}: expected no answer, found {found:?}")
+    })?;
     all_served(&stage)
 }
 
-/// Packets to virtual addresses pass INPUT. Our chains return what they do not refuse, so that the operator's rules and
-/// policy have the last word.
+/// Packets to virtual addresses pass INPUT. Our chains return the packets that they do not refuse,
+/// so that the operator's rules and policy decide.
 fn input() -> Outcome {
     let (stage, _neighbour) = stage()?;
     for tables in TABLES {
@@ -126,11 +128,13 @@ fn input() -> Outcome {
     stage
         .world
         .tool("ip6tables-legacy -A INPUT -p icmpv6 -j ACCEPT")?;
-    let patience = Duration::from_millis(700);
+    let limit = Duration::from_millis(700);
     for family in FAMILIES {
         let target = web().at(Address::LoadBalancer, family);
-        let found = knock(&stage.world.client, None, Protocol::Tcp, target, patience);
-        ensure(found == Knock::Silence, || format!("{target}: {found:?}"))?;
+        let found = knock(&stage.world.client, None, Protocol::Tcp, target, limit);
+        ensure(found == Knock::Silence, || {
+            format!("{target}: expected no answer, found {found:?}")
+        })?;
     }
     for tables in TABLES {
         for protocol in Protocol::ALL {
@@ -142,7 +146,7 @@ fn input() -> Outcome {
     all_served(&stage)
 }
 
-/// A CNI plug-in's rules for a pod with a host port that is the Service's port too.
+/// Adds the rules of a CNI plug-in for a pod with a host port that equals the Service's port.
 fn host_port() -> Outcome {
     let (stage, _neighbour) = stage()?;
     for (tables, family) in TABLES.into_iter().zip(FAMILIES) {

@@ -1,4 +1,4 @@
-//! Datagrams from one port: what the kernel remembers of a flow must not hold it at a pod that is gone.
+//! Datagrams from one source port: the connection table must not keep a flow at a removed pod.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, node_address, with_slices};
 
-/// Time after which a flow must have left (user problems with clients that keep their source port: DNS, syslog).
+/// Time within which a flow must leave a removed pod. Clients that keep their source port depend on
+/// this, for instance DNS and syslog.
 pub(crate) const LEFT: Duration = Duration::from_secs(1);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -56,7 +57,7 @@ fn leaves(period: Duration, terminating: bool) -> Outcome {
     };
     stage.set_endpoints(dns(), endpoints)?;
     let begin = Instant::now();
-    // A pod that was killed says nothing, not even by ICMP.
+    // A killed pod sends nothing, not even ICMP.
     if !terminating {
         stage.pod("pod1")?.namespace.ip(&["link set eth0 down"])?;
     }
@@ -86,7 +87,7 @@ fn began_before() -> Outcome {
     Ok(())
 }
 
-/// The new daemon is not told of the removal: it finds the flows at its start.
+/// A daemon that starts does not see earlier removals: it must find the flows in the kernel.
 fn missed_removal() -> Outcome {
     let mut stage = Stage::start(&["pod1", "pod2"], &[], |world| {
         with_slices(world, dns(), dns().outside(), &["pod1"])
@@ -95,7 +96,7 @@ fn missed_removal() -> Outcome {
     stage.stop_daemon()?;
     stage.set_endpoints(dns(), &["pod2"])?;
     sleep(Duration::from_secs(1));
-    // The tables serve on as they are, and so do the flows.
+    // The tables keep working without the daemon, and so do the flows.
     flows
         .iter()
         .try_for_each(|flow| answered_by(flow, "pod1"))?;
@@ -107,7 +108,7 @@ fn missed_removal() -> Outcome {
     flows.iter().try_for_each(|flow| answered_by(flow, "pod2"))
 }
 
-/// [`flows`] that `pod1`, the only endpoint, answers.
+/// Starts [`flows`] that `pod1`, the only endpoint, answers.
 pub(crate) fn flows_at_pod1(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
     stage.soon_served_by(dns(), Address::ClusterIp, &["pod1"])?;
     let flows = flows(stage, period)?;
@@ -117,7 +118,8 @@ pub(crate) fn flows_at_pod1(stage: &Stage, period: Duration) -> Outcome<Vec<Flow
     Ok(flows)
 }
 
-/// Flows to every kind of address in both families, from the client and, to the cluster IP, from the node.
+/// Starts flows to every kind of address in both families, from the client and, to the cluster IP,
+/// from the node.
 fn flows(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
     let mut flows = Vec::new();
     let kinds = [Address::ClusterIp, Address::LoadBalancer, Address::External];
@@ -132,7 +134,7 @@ fn flows(stage: &Stage, period: Duration) -> Outcome<Vec<Flow>> {
         let target = dns().at(Address::ClusterIp, family);
         flows.push(Flow::start(&stage.world.node, target, period)?);
         if period < Duration::from_millis(10) && family == Family::V4 {
-            // One processor has no more to give.
+            // A single processor cannot handle more flows.
             break;
         }
     }
@@ -148,7 +150,7 @@ pub(crate) fn answered_by(flow: &Flow, pod: &str) -> Outcome {
         (last.as_ref()).is_some_and(|(name, ago)| name == pod && *ago < Duration::from_millis(400));
     ensure(answered, || {
         format!(
-            "{pod} is to answer: {last:?}, {} datagrams sent",
+            "expected an answer of {pod}, found {last:?} after {} datagrams",
             flow.sent()
         )
     })

@@ -1,4 +1,5 @@
-//! INPUT of the packet filter that drops, and `acceptServedTraffic`; rules that keep packets from connection tracking.
+//! A chain INPUT that drops packets, with and without `acceptServedTraffic`; and rules that exempt
+//! packets from connection tracking.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -13,14 +14,16 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{METRICS, Stage, node_address, own_configuration, served_by, with_slices};
 
-/// TCP's first second is over by then: a repeated packet gets no other answer.
+/// Time without an answer that counts as silence. It includes one retransmission by TCP, after a
+/// second.
 const SILENCE: Duration = Duration::from_millis(1300);
 
-/// Time limit of a finding at the start of the daemon, and of one that waits for an audit.
+/// Time limit for a finding that the daemon reports when it starts.
 const AT_START: Duration = Duration::from_secs(10);
+/// Time limit for a finding that the daemon reports after an audit.
 const AT_AUDIT: Duration = Duration::from_secs(45);
 
-/// A port of a program of the host.
+/// The port of a program that runs on the host.
 const HOST_PORT: u16 = 8443;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -59,7 +62,8 @@ fn objects(world: &World) -> Vec<Value> {
     all
 }
 
-/// INPUT drops what is not of the node itself. Not even packets of known connections are accepted.
+/// Makes chain INPUT drop all packets except those of the node itself and ICMP, even packets of
+/// established connections.
 fn drop_input(world: &World) -> Outcome {
     for (program, icmp) in [("iptables", "icmp"), ("ip6tables", "ipv6-icmp")] {
         world.tool(&format!("{program} -A INPUT -i lo -j ACCEPT"))?;
@@ -69,7 +73,7 @@ fn drop_input(world: &World) -> Outcome {
     Ok(())
 }
 
-/// Codes and texts of the daemon's findings.
+/// Returns the codes and texts of the daemon's findings.
 fn findings(stage: &Stage) -> Outcome<Vec<(String, String)>> {
     let (_, status) = get(&stage.world.node, METRICS, "/statusz?format=json")?;
     let findings = status["findings"].as_array().into_iter().flatten();
@@ -79,7 +83,7 @@ fn findings(stage: &Stage) -> Outcome<Vec<(String, String)>> {
         .collect())
 }
 
-/// Fails unless findings of this code are there, one for each of `words`, within `time`.
+/// Fails unless the daemon reports, within `time`, one finding with this code for each of `words`.
 fn reported(stage: &Stage, time: Duration, code: &str, words: &[&str]) -> Outcome {
     within(time, || {
         let all = findings(stage)?;
@@ -88,7 +92,7 @@ fn reported(stage: &Stage, time: Duration, code: &str, words: &[&str]) -> Outcom
         let named = |word: &&str| found.iter().any(|text| text.contains(word));
         ensure(
             found.len() == words.len() && words.iter().all(named),
-            || format!("{code} of {words:?}: {all:?}"),
+            || format!("expected findings {code} with {words:?}, found {all:?}"),
         )
     })
 }
@@ -97,13 +101,13 @@ fn silent(from: &Namespace, target: SocketAddr, protocols: &[Protocol]) -> Outco
     for protocol in protocols {
         let found = knock(from, None, *protocol, target, SILENCE);
         ensure(found == Knock::Silence, || {
-            format!("{target}/{protocol}: {found:?}, not silence")
+            format!("{target}/{protocol}: expected no answer, found {found:?}")
         })?;
     }
     Ok(())
 }
 
-/// Every way in, with who asks it.
+/// Returns every kind of address except node ports, each with the client that uses it.
 fn ways(stage: &Stage) -> Outcome<Vec<(&Namespace, SocketAddr)>> {
     let pod: &Namespace = &stage.pod("pod2")?.namespace;
     let mut ways = Vec::new();
@@ -126,14 +130,15 @@ fn node_port_ends(stage: &Stage, expected: &Knock) -> Outcome {
             let target = node_port(protocol, family);
             let found = knock(&stage.world.client, None, protocol, target, SILENCE);
             ensure(found == *expected, || {
-                format!("{target}/{protocol}: {found:?}, not {expected:?}")
+                format!("{target}/{protocol}: expected {expected:?}, found {found:?}")
             })?;
         }
     }
     Ok(())
 }
 
-/// The host's own program and a node port outside `nodePortAddresses` are not served, so they stay as INPUT has it.
+/// Fails unless INPUT still drops packets to a program of the host and to a node port at an address
+/// outside `nodePortAddresses`: neither is served.
 fn unserved_is_dropped(stage: &Stage) -> Outcome {
     let listen = |port| {
         let everywhere = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
@@ -156,10 +161,10 @@ fn policy() -> Outcome {
     stage.soon_served_by(web(), Address::LoadBalancer, &["pod1"])?;
     ensure(
         findings(&stage)?.iter().all(|(code, _)| code != "KIV0406"),
-        || "a finding",
+        || "KIV0406 is reported, although INPUT accepts all packets",
     )?;
 
-    // Off: nothing is answered, and the daemon says why.
+    // Without acceptServedTraffic: no request is answered, and the daemon reports why.
     drop_input(&stage.world)?;
     stage.restart_daemon(&[])?;
     let words = [
@@ -183,7 +188,7 @@ fn policy() -> Outcome {
         || doctor.out.clone(),
     )?;
 
-    // On: all that is served is answered, within the source ranges, and nothing else.
+    // With it: all that is served is answered, within the source ranges, and nothing else.
     stage.stop_daemon()?;
     stage.world.write("config.yaml", &configuration(true))?;
     stage.start_daemon(&[])?;
@@ -201,11 +206,13 @@ fn policy() -> Outcome {
             for protocol in Protocol::ALL {
                 let found = knock(&stage.world.client, Some(source), protocol, target, SILENCE);
                 ensure(found == *expected, || {
-                    format!("from {source} to {target}/{protocol}: {found:?}, not {expected:?}")
+                    format!(
+                        "from {source} to {target}/{protocol}: expected {expected:?}, found {found:?}"
+                    )
                 })?;
             }
         }
-        // The node's own connections to a Service: their answers pass INPUT.
+        // The node's own connections to a Service work too: the answers pass INPUT.
         served_by(
             &stage.world.node,
             web().at(Address::ClusterIp, family),
@@ -215,7 +222,7 @@ fn policy() -> Outcome {
     unserved_is_dropped(&stage)
 }
 
-/// As nodelocaldns writes it when it has the address of the cluster DNS.
+/// Adds a rule as nodelocaldns writes it when it uses the address of the cluster DNS.
 fn untracked() -> Outcome {
     let stage = Stage::configured(&["pod1"], &configuration(false), |world| {
         with_slices(world, web(), web().inside(), &["pod1"])

@@ -1,4 +1,4 @@
-//! Leftovers of kube-proxy's iptables mode act on packets until they are deleted.
+//! Leftovers of kube-proxy's iptables mode affect packets until they are deleted.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     )]
 }
 
-/// A Service that was served, and whose external address was refused: it had no endpoints then. Beside them a rule of
-/// the kubelet.
+/// Rules for a Service that was served, and whose external address was refused, because it had no
+/// endpoints then. Also a rule of the kubelet.
 const IPTABLES_MODE: &str = r#"*filter
 :KUBE-EXTERNAL-SERVICES - [0:0]
 :KUBE-FIREWALL - [0:0]
@@ -47,13 +47,17 @@ fn web() -> Service {
     Service::new("web", 1)
 }
 
-/// Checks that each of the chains is there, or, if `there` is false, none of them.
-fn chains(stage: &Stage, there: bool) -> Outcome {
+/// Fails unless all of the chains exist, or none of them if `exist` is false.
+fn chains(stage: &Stage, exist: bool) -> Outcome {
     let saved = stage.world.tool("iptables-save")?;
-    let right = CHAINS.iter().all(|name| saved.contains(name) == there);
-    ensure(right, || format!("to be there: {there}\n{saved}"))?;
+    let right = CHAINS.iter().all(|name| saved.contains(name) == exist);
+    ensure(right, || {
+        format!("expected the chains to exist: {exist}; found:\n{saved}")
+    })?;
     let kubelets = saved.contains("-A INPUT -j KUBE-FIREWALL");
-    ensure(kubelets, || format!("the kubelet's rule is gone\n{saved}"))
+    ensure(kubelets, || {
+        format!("the kubelet's rule is missing in:\n{saved}")
+    })
 }
 
 fn under_load() -> Outcome {
@@ -66,14 +70,16 @@ fn under_load() -> Outcome {
     let target = |kind| web().at(kind, FAMILIES[0]);
     let soon = Duration::from_secs(5);
 
-    // Without being asked the daemon only tells.
-    let told = ["KIV0405", "--remove-leftovers"];
-    stage.daemon.wait_for_log(soon, &told)?;
+    // Without --remove-leftovers the daemon only reports them.
+    let reported = ["KIV0405", "--remove-leftovers"];
+    stage.daemon.wait_for_log(soon, &reported)?;
     let metrics = get_text(&stage.world.node, METRICS, "/metrics")?;
     let counted = "kubeipvs_findings{code=\"KIV0405\"";
-    ensure(metrics.contains(counted), || format!("no {counted}"))?;
+    ensure(metrics.contains(counted), || {
+        format!("the metrics lack {counted}")
+    })?;
     chains(&stage, true)?;
-    // By both pods: the chain by which one alone was reached is not led to any more.
+    // Both pods answer: no rule jumps any more to the chain that selected one pod only.
     stage.soon_served_by(web(), Address::ClusterIp, &PODS)?;
     refused(&stage.world.client, target(Address::External))?;
 

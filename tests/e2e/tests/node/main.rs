@@ -1,14 +1,16 @@
-//! The whole node by packets: the daemon is given objects, and sockets of every protocol say what became of them. To be
-//! run by `cargo xtask vm`.
+//! Tests of the whole node with packets: the daemon gets objects, and clients and servers of every
+//! protocol check the result. To be run by `cargo xtask vm`.
 //!
-//! - [`packets`]: every probe that was sent on a node of a real kube-proxy is sent again, and ends as it did then, or as
-//!   a listed deviation says.
-//! - [`matrix`]: every kind of address, policy, asker, protocol and family, by rules that the test itself states.
-//! - The others change objects, pods, addresses and the daemon itself while clients ask.
+//! - [`packets`]: every probe that was recorded on a node with a real kube-proxy is sent again. It
+//!   must end as recorded, or as a listed deviation defines.
+//! - [`matrix`]: every kind of address, policy, origin, protocol and family, with expectations that
+//!   the test itself states.
+//! - The other modules change objects, pods, addresses and the daemon itself while clients send
+//!   requests.
 //!
-//! `E2E_PROXY=loaded` puts tables that `ipvsctl render` prints into the kernel instead of running the daemon, where
-//! nothing changes. `E2E_IMAGE=DIRECTORY` runs the daemon by `crun` from a bundle of its image, as
-//! `cargo xtask image --unpack DIRECTORY` writes it.
+//! With `E2E_PROXY=loaded`, cases without changes load the tables that `ipvsctl render` prints
+//! instead of running the daemon. With `E2E_IMAGE=DIRECTORY`, `crun` runs the daemon from a bundle
+//! of its image, as `cargo xtask image --unpack DIRECTORY` writes it.
 
 mod affinity;
 mod arp;
@@ -66,14 +68,15 @@ fn main() -> ExitCode {
     code
 }
 
-/// Root, IPVS, bridges whose packets the filter sees, and room for the connections of many probes.
+/// Fails unless there are root privileges, IPVS, and bridge filtering. Makes room for the
+/// connections of many probes.
 fn suitable() -> Outcome {
     let world = World::build(0)?;
     world.tool("modprobe br_netfilter")?;
     world.tool("modprobe nf_conntrack")?;
     if e2e::image().is_some() {
-        // A container has no modprobe, and this is one that the kernel does not load by itself. On a node kubelet, which
-        // writes rules of its own, has done so.
+        // A container has no modprobe, and the kernel does not load these modules by itself. On a
+        // node, kubelet loads them for its own rules.
         world.tool("modprobe -a ip_tables ip6_tables")?;
     }
     let room = "/proc/sys/net/netfilter/nf_conntrack_max";

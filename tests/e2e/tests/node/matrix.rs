@@ -1,8 +1,8 @@
-//! Every kind of address, policy and asker, over every protocol and both families: who answers, and which source the pod
-//! sees.
+//! Every kind of address, policy and origin, over every protocol and both families: which pods
+//! answer, and which source they see.
 //!
-//! The expectations come from [`rules`], which state them in terms of the Kubernetes API and know nothing of the
-//! implementation.
+//! The expectations come from [`rules`], which state them in terms of the Kubernetes API,
+//! independently of the implementation.
 
 mod objects;
 mod rules;
@@ -20,7 +20,7 @@ use crate::proxy::{Proxy, Running, Source, Wanted};
 use crate::service::FAMILIES;
 use rules::{Expect, Seen, expected};
 
-/// A kind of address at which a Service is asked.
+/// A kind of address to which requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     ClusterIp,
@@ -32,36 +32,36 @@ enum Kind {
 /// An address of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum NodeAddress {
-    /// By which Kubernetes knows it.
+    /// The address of the Node object.
     Primary,
-    /// Of a link to nowhere.
+    /// An address of a link without a peer.
     Second,
-    /// Towards the second node.
+    /// The address towards the second node.
     Node2,
-    /// Towards the client.
+    /// The address towards the client.
     Outside,
-    /// Of the bridge.
+    /// The address of the bridge.
     Bridge,
-    /// Of `lo`.
+    /// The address of `lo`.
     Loopback,
 }
 
-/// The traffic policies of a Service, inside and outside.
+/// The internal and external traffic policies of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Policy {
     Cluster,
-    /// Local, and an endpoint is on the node.
+    /// Local, with an endpoint on the node.
     LocalWith,
-    /// Local, and none is.
+    /// Local, without an endpoint on the node.
     LocalWithout,
-    /// The same of a Service that has a cluster IP alone.
+    /// Local, without an endpoint on the node, for a Service with a cluster IP alone.
     LocalWithoutInside,
 }
 
-/// The client.
+/// The place that sends requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Asker {
-    /// A pod of the node that is no endpoint.
+enum Origin {
+    /// A pod of the node that is not an endpoint.
     Pod,
     /// A pod that is an endpoint.
     Itself,
@@ -73,7 +73,7 @@ enum Asker {
 struct Cell {
     kind: Kind,
     policy: Policy,
-    from: Asker,
+    from: Origin,
 }
 
 const KINDS: [Kind; 9] = [
@@ -93,9 +93,9 @@ const POLICIES: [Policy; 4] = [
     Policy::LocalWithout,
     Policy::LocalWithoutInside,
 ];
-const ASKERS: [Asker; 4] = [Asker::Pod, Asker::Itself, Asker::Host, Asker::Outside];
+const ORIGINS: [Origin; 4] = [Origin::Pod, Origin::Itself, Origin::Host, Origin::Outside];
 
-/// Attempts for each question: round robin gets to every endpoint twice.
+/// Number of requests for each case: round robin reaches every endpoint twice.
 const ATTEMPTS: usize = 4;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -106,24 +106,24 @@ pub(crate) fn trials() -> Vec<Trial> {
     cells().map(trial).collect()
 }
 
-/// Returns the cells that exist.
+/// Returns the meaningful cells.
 fn cells() -> impl Iterator<Item = Cell> {
     let all = KINDS.into_iter().flat_map(|kind| {
-        let of_kind = move |policy| ASKERS.map(|from| Cell { kind, policy, from });
+        let of_kind = move |policy| ORIGINS.map(|from| Cell { kind, policy, from });
         POLICIES.into_iter().flat_map(of_kind)
     });
     all.filter(|cell| {
         let loopback = cell.kind == Kind::NodePort(NodeAddress::Loopback);
         let inside = cell.policy == Policy::LocalWithoutInside;
         let without = inside || cell.policy == Policy::LocalWithout;
-        // The loopback address is each place's own. Who is no endpoint cannot ask itself.
-        (!loopback || cell.from == Asker::Host)
+        // Each place has a loopback address of its own. Only an endpoint can reach itself.
+        (!loopback || cell.from == Origin::Host)
             && (!inside || cell.kind == Kind::ClusterIp)
-            && (!without || cell.from != Asker::Itself)
+            && (!without || cell.from != Origin::Itself)
     })
 }
 
-/// The node, and what became of all questions.
+/// The cluster, with the program that writes the node's tables.
 struct Site {
     lab: Lab,
     _running: Running,
@@ -160,13 +160,13 @@ impl Site {
 }
 
 impl Cell {
-    /// Asks over all protocols and families at the same time.
+    /// Sends requests over all protocols and families at the same time.
     fn check(self, site: &Site) -> Outcome {
-        let questions: Vec<(Family, Protocol)> = FAMILIES
+        let combinations: Vec<(Family, Protocol)> = FAMILIES
             .into_iter()
             .flat_map(|family| Protocol::ALL.map(|protocol| (family, protocol)))
             .collect();
-        let asks: Vec<Ask> = questions
+        let asks: Vec<Ask> = combinations
             .iter()
             .map(|(family, protocol)| Ask {
                 over: Over::Transport(*protocol),
@@ -181,13 +181,13 @@ impl Cell {
         let expect = expected(self);
         let mut wrong = Vec::new();
         for ((family, protocol), (ask, replies)) in
-            questions.iter().zip(asks.iter().zip(volley.ask(&asks)?))
+            combinations.iter().zip(asks.iter().zip(volley.ask(&asks)?))
         {
             if let Err(failure) = self.judge(site, expect, *family, ask.target, &replies) {
                 wrong.push(format!("{}/{protocol}: {failure}", ask.target));
             }
         }
-        let all = questions.len();
+        let all = combinations.len();
         let line = format!("{expect} {}/{all}", all - wrong.len());
         let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
         table.insert(self, line);
@@ -216,7 +216,7 @@ impl Cell {
         let mut wanted = BTreeMap::new();
         for (pod, seen) in pods {
             let address = match seen {
-                Seen::Asker => site.lab.address(self.from.place(), family)?,
+                Seen::Origin => site.lab.address(self.from.place(), family)?,
                 Seen::Target => target.ip(),
                 Seen::Node => objects::node_towards(pod, family),
             };
@@ -225,12 +225,12 @@ impl Cell {
         let mut found: BTreeMap<String, IpAddr> = BTreeMap::new();
         for reply in replies {
             let Reply::Answered(answer) = reply else {
-                return Err(Failure::new(format!("{reply:?}")));
+                return Err(Failure::new(format!("expected an answer, found {reply:?}")));
             };
             found.insert(answer.pod.clone(), answer.seen_from);
         }
         ensure(found == wanted, || {
-            format!("these answer, and see: {found:?}; expected: {wanted:?}")
+            format!("expected answers and sources {wanted:?}, found {found:?}")
         })
     }
 
@@ -240,10 +240,12 @@ impl Cell {
 }
 
 fn all_are(replies: &[Reply], is: impl Fn(&Reply) -> bool) -> Outcome {
-    ensure(replies.iter().all(is), || format!("{replies:?}"))
+    ensure(replies.iter().all(is), || {
+        format!("expected refusals, found {replies:?}")
+    })
 }
 
-impl Asker {
+impl Origin {
     fn place(self) -> &'static str {
         match self {
             Self::Pod => "podB",
@@ -281,7 +283,7 @@ impl fmt::Display for Policy {
     }
 }
 
-impl fmt::Display for Asker {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pod => "a_pod",
@@ -292,7 +294,7 @@ impl fmt::Display for Asker {
     }
 }
 
-/// Prints the table, as far as it was asked.
+/// Prints the table of the cases that have run.
 pub(crate) fn print() {
     let table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
     if table.is_empty() {
@@ -304,7 +306,7 @@ pub(crate) fn print() {
     );
     for kind in KINDS {
         for policy in POLICIES {
-            let words = ASKERS.map(|from| {
+            let words = ORIGINS.map(|from| {
                 table
                     .get(&Cell { kind, policy, from })
                     .map_or("", |word| word)

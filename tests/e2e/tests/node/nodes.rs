@@ -1,4 +1,4 @@
-//! The node itself: its addresses, what it says of itself, and how it leaves.
+//! The node itself: its addresses, its health check node ports, and cleanup.
 
 use std::net::{IpAddr, SocketAddr};
 use std::thread::sleep;
@@ -11,7 +11,7 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, node_address, slices, with_slices};
 
-/// Time in which an address or an endpoint is noticed.
+/// Time limit for a new address or endpoint to take effect.
 const SOON: Duration = Duration::from_secs(2);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -20,7 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "node::an_address_that_is_added_has_node_ports_at_once",
             address_added,
         ),
-        case("node::an_address_that_is_removed_has_none", address_removed),
+        case("node::a_removed_address_has_no_node_ports", address_removed),
         case(
             "health_check_node_port::says_whether_endpoints_are_here",
             health_check,
@@ -65,7 +65,7 @@ pub(crate) fn add(world: &World) -> Outcome {
     ])
 }
 
-/// Fails unless the node port is served at the new addresses, or at none.
+/// Fails unless the node port is served at all new addresses (if `expected`), or at none of them.
 fn served(stage: &Stage, expected: bool) -> Outcome {
     for address in FAMILIES.map(second_address) {
         for protocol in Protocol::ALL {
@@ -98,7 +98,7 @@ fn address_removed() -> Outcome {
         "address del fd00:51::1/64 dev outside",
     ])?;
     sleep(Duration::from_secs(1));
-    // Not at the link, but at `lo`: who has the address now must not meet what was left there.
+    // The addresses are now local through `lo`: nothing may be served there any more.
     stage.world.node.ip(&[
         "route add local 192.168.51.1 dev lo",
         "route add local fd00:51::1 dev lo",
@@ -109,9 +109,9 @@ fn address_removed() -> Outcome {
 fn healthy(stage: &Stage, address: SocketAddr, endpoints: u64) -> Outcome {
     let (status, body) = get(&stage.world.client, address, "/")?;
     let wanted = if endpoints > 0 { 200 } else { 503 };
-    let says = (status, body["localEndpoints"].as_u64());
-    ensure(says == (wanted, Some(endpoints)), || {
-        format!("{address}: {status} {body}")
+    let found = (status, body["localEndpoints"].as_u64());
+    ensure(found == (wanted, Some(endpoints)), || {
+        format!("{address}: expected {wanted} with {endpoints} endpoints, found {status} {body}")
     })
 }
 
@@ -131,7 +131,7 @@ fn health_check() -> Outcome {
     within(SOON, || all(1))?;
     stage.set_endpoints(web(), &["pod1", "pod2"])?;
     within(SOON, || all(2))?;
-    // Those that terminate do not count.
+    // Endpoints that terminate do not count.
     stage.set_endpoints(web(), &["-pod1", "-pod2"])?;
     within(SOON, || all(0))?;
     stage.set_endpoints(web(), &["pod2"])?;
@@ -148,7 +148,7 @@ fn health_check_at_virtual_address() -> Outcome {
     Ok(())
 }
 
-/// Returns the state of the kernel, without counters and times of reading.
+/// Returns the state of the kernel, without counters and timestamps.
 fn everything(world: &World) -> Outcome<String> {
     let mut all = String::new();
     for line in [
@@ -162,7 +162,7 @@ fn everything(world: &World) -> Outcome<String> {
         let mut lines: Vec<String> = (world.tool(line)?.lines())
             .filter(|line| !line.starts_with('#'))
             .map(|line| line.split(" [").next().unwrap_or_default().to_owned())
-            // A bridge is up a moment after its first port.
+            // A bridge becomes UP shortly after its first port.
             .map(|line| line.replace(" state UNKNOWN ", " state UP "))
             .collect();
         lines.push(format!("--- {line}"));
@@ -174,7 +174,8 @@ fn everything(world: &World) -> Outcome<String> {
 
 fn cleanup() -> Outcome {
     let world = World::with_pods(&["pod1", "pod2"])?;
-    // What others have: also, saving shows a table only once somebody has used it.
+    // Rules and sets of another program. Besides, `iptables-save` shows a table only after its
+    // first use.
     for tables in ["iptables-legacy", "ip6tables-legacy"] {
         for line in [
             "-t nat -N THEIRS",
@@ -203,7 +204,10 @@ fn cleanup() -> Outcome {
         let tally = Probe::new(&world.client, Protocol::Tcp, target).ask(2);
         tally.complete().map(drop)
     })?;
-    ensure(everything(&world)? != before, || "the daemon made nothing")?;
+    ensure(
+        everything(&world)? != before,
+        || "the daemon changed nothing",
+    )?;
     daemon.terminate()?;
     let arguments: e2e::Arguments<'_> = &[&"--cleanup", &"--config", &config];
     world.run_daemon(arguments)?.exits(0)?;
@@ -215,6 +219,6 @@ fn cleanup() -> Outcome {
         .chain(less.map(|line| format!("- {line}")))
         .collect();
     ensure(after == before, || {
-        format!("not as before:\n{}", differs.join("\n"))
+        format!("the cleanup left differences:\n{}", differs.join("\n"))
     })
 }

@@ -1,7 +1,7 @@
-//! Every probe that was sent on a node of a real kube-proxy, sent again.
+//! Sends every probe again that was recorded on a node with a real kube-proxy.
 //!
-//! Each is eight attempts at the same moment. It must end as recorded; where a listed deviation says that it ends
-//! otherwise, as the oracle says of our own tables.
+//! A probe is eight attempts at the same moment. It must end as recorded; where a listed deviation
+//! applies, it must end as the oracle predicts from our own tables.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use model::NodeTables;
 use crate::case;
 use crate::proxy::{Proxy, Source, Wanted};
 
-/// The table of how it came out, a line for each recording.
+/// The table of results, with a line for each recording.
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -46,12 +46,12 @@ pub(crate) fn print() {
 struct Recording {
     name: &'static str,
     config: &'static str,
-    /// True if packets between ports of a bridge pass iptables.
+    /// True if packets between the ports of a bridge pass iptables.
     bridge: bool,
 }
 
 impl Recording {
-    /// One of them comes by way of an API server.
+    /// The source of the daemon's objects: an API server for one of the recordings.
     fn source(&self) -> Source {
         match self.name {
             "masqall" => Source::Server,
@@ -63,7 +63,7 @@ impl Recording {
         let folder = folder();
         let probes = probes(&folder, self.name).map_err(Failure::new)?;
         let lab = Lab::build()?;
-        // In the world's own directory, which a container sees too.
+        // The directory of the world is visible to containers.
         let copy = |name: &str| -> Outcome<PathBuf> {
             let path = folder.join(name);
             let text = std::fs::read_to_string(&path);
@@ -90,7 +90,7 @@ impl Recording {
         }
         let programmed = begin.elapsed();
         let comparison = self.compare(&lab, &probes)?;
-        self.tell(&comparison, programmed, begin.elapsed());
+        self.add_line(&comparison, programmed, begin.elapsed());
         let wrong = comparison.unlisted;
         ensure(wrong.is_empty(), || {
             format!("{} probes:\n  {}", wrong.len(), wrong.join("\n  "))
@@ -104,7 +104,8 @@ impl Recording {
         let (tables, mut world) = (node.tables, node.world);
         world.bridge_calls_iptables = self.bridge;
         let sources: BTreeSet<&str> = probes.iter().map(|row| &*row.probe.from).collect();
-        // One source after the other: then the eight attempts of a probe meet the scheduler alone.
+        // One source after the other, so that no other probe affects how the scheduler treats the
+        // eight attempts.
         for source in sources {
             let rows: Vec<&Recorded> = probes
                 .iter()
@@ -120,7 +121,7 @@ impl Recording {
         Ok(comparison)
     }
 
-    fn tell(&self, comparison: &Comparison, programmed: Duration, all: Duration) {
+    fn add_line(&self, comparison: &Comparison, programmed: Duration, all: Duration) {
         let listed = |which| comparison.listed.get(which).copied().unwrap_or_default();
         let line = format!(
             "packets: {:<20} equal {:>5}  D11 {:>3}  D12 {:>3}  wrong {:>4}   programmed in {:.1} s, all in {:.0} s",
@@ -145,13 +146,13 @@ fn folder() -> PathBuf {
     own.with_file_name("conformance").join("packets")
 }
 
-/// Sends probes of one source; the replies are in their places.
+/// Sends the probes of one source; returns the replies in the order of `rows`.
 fn send(lab: &Lab, source: &str, rows: &[&Recorded]) -> Outcome<Vec<Vec<Reply>>> {
     let asks: Vec<Ask> = rows.iter().map(|row| ask(row)).collect();
     let volley = Volley::new(lab.place(source)?);
     let mut replies = volley.ask(&asks)?;
-    // As it was recorded: where some attempts were answered and others were not, all are made again. A single packet that a
-    // slow machine lost shows so.
+    // As in the recording: if some attempts were answered and others were not, all are made again.
+    // This excludes single packets that a slow machine lost.
     let again: Vec<usize> = (0..rows.len())
         .filter(|place| is_mixed(&replies[*place]))
         .collect();
@@ -187,8 +188,8 @@ fn ask(row: &Recorded) -> Ask {
     }
 }
 
-/// Returns the difference between the end of a probe and the recorded one; none if there is no difference. The error is one that
-/// no list excuses.
+/// Returns the difference between the result of a probe and the recorded one, or none. An error is
+/// a difference that no listed deviation explains.
 fn judge(
     row: &Recorded,
     replies: &[Reply],
@@ -203,15 +204,13 @@ fn judge(
         return Ok(None);
     }
     let ours = seen(tables, world, row)?;
-    // Whichever pod the client keeps to, it is one.
+    // With affinity one pod answers, and it may be another one than in the recording.
     if row.affinity && found.is_one() && found.is_part_of(&ours) {
         return Ok(None);
     }
     let name = &row.name;
     if comparison.lists(row) && found != ours {
-        return Err(format!(
-            "{name}: {found}; by our own tables it would be {ours}"
-        ));
+        return Err(format!("{name}: {found}; our own tables predict {ours}"));
     }
     Ok(Some(format!("{name}: kube-proxy: {theirs}; here: {found}")))
 }

@@ -1,4 +1,5 @@
-//! Addresses that a Service claims and that are somebody's already (deviation D8), and those that it only mentions.
+//! Service addresses that already belong to a node (deviation D8), and those of a load balancer
+//! with `ipMode: Proxy`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -36,7 +37,7 @@ fn web() -> Service {
     Service::new("web", 1)
 }
 
-/// Something of the host's own at port 22.
+/// Listens at port 22 of the host.
 fn host_listens(namespace: &Namespace) -> Outcome<TcpListener> {
     let everywhere = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 22);
     let listener = namespace.run(|| TcpListener::bind(everywhere));
@@ -45,10 +46,12 @@ fn host_listens(namespace: &Namespace) -> Outcome<TcpListener> {
 
 fn open(from: &Namespace, target: SocketAddr) -> Outcome {
     let found = knock(from, None, Protocol::Tcp, target, Duration::from_secs(1));
-    ensure(found == Knock::Open, || format!("{target}: {found:?}"))
+    ensure(found == Knock::Open, || {
+        format!("{target}: expected an open port, found {found:?}")
+    })
 }
 
-/// The node's own address as load-balancer address: k3s does it on every node.
+/// The node's own address is a load balancer address, as with k3s on every node.
 fn own() -> Outcome {
     let stage = Stage::start(&["pod1", "pod2"], &[], |world| {
         let mut service = web().outside();
@@ -71,16 +74,17 @@ fn own() -> Outcome {
     Ok(())
 }
 
-/// As external address it would cut that node off from this one.
+/// The address of another node is an external address. Served here, it would cut that node off from
+/// this one.
 fn of_another() -> Outcome {
-    let theirs: [IpAddr; 2] = [
+    let other_node: [IpAddr; 2] = [
         Ipv4Addr::new(192, 168, 79, 11).into(),
         Ipv6Addr::new(0xfd00, 0x79, 0, 0, 0, 0, 0, 0x11).into(),
     ];
     let stage = Stage::start(&["pod1", "pod2"], &[], |world| {
         let mut service = web().outside();
-        service["spec"]["externalIPs"] = json!(theirs);
-        let mut all = vec![node("node2", &theirs)];
+        service["spec"]["externalIPs"] = json!(other_node);
+        let mut all = vec![node("node2", &other_node)];
         all.extend(with_slices(world, web(), service, &["pod1"]));
         all
     })?;
@@ -89,19 +93,21 @@ fn of_another() -> Outcome {
     let _ssh = host_listens(&neighbour.node)?;
     let pod = &stage.pod("pod2")?.namespace;
     for from in [pod, &stage.world.node] {
-        for address in theirs {
+        for address in other_node {
             open(from, SocketAddr::new(address, 22))?;
-            // That node itself says that nothing listens there.
+            // That node itself refuses the connection, because nothing listens there.
             let target = SocketAddr::new(address, PORT);
             let found = knock(from, None, Protocol::Tcp, target, Duration::from_secs(1));
             let reset = Knock::Other("Connection refused (os error 111)".to_owned());
-            ensure(found == reset, || format!("{target}: {found:?}"))?;
+            ensure(found == reset, || {
+                format!("{target}: expected {reset:?}, found {found:?}")
+            })?;
         }
     }
     Ok(())
 }
 
-/// `ipMode: Proxy`: the load balancer wants the connections of pods too.
+/// With `ipMode: Proxy`, connections of pods and of the node go to the load balancer.
 fn proxy() -> Outcome {
     let stage = Stage::start(&["pod1", "pod2"], &[], |world| {
         let mut service = web().outside();
@@ -138,7 +144,9 @@ fn proxy() -> Outcome {
     for from in [&stage.pod("pod2")?.namespace, &world.node] {
         for replies in Volley::new(from).ask(&asks)? {
             let by_balancer = |reply: &Reply| matches!(reply, Reply::Answered(answer) if answer.pod == "balancer");
-            ensure(replies.iter().all(by_balancer), || format!("{replies:?}"))?;
+            ensure(replies.iter().all(by_balancer), || {
+                format!("expected answers of the load balancer, found {replies:?}")
+            })?;
         }
     }
     Ok(())

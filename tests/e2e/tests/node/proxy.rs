@@ -1,4 +1,4 @@
-//! Programs that write the node's tables: the daemon in one of its forms, or the operator's own tools.
+//! Programs that write the node's tables: the daemon, or command line tools.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,34 +8,34 @@ use e2e::{ApiServer, Failure, Outcome, Process, Rendered, World};
 /// Time limit of the first synchronisation.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// See the module.
+/// A program that writes the node's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proxy {
-    /// Output of `ipvsctl render`, loaded by tools.
+    /// Tools that load the output of `ipvsctl render`.
     Loaded,
     /// `kube-ipvsd`.
     Daemon,
 }
 
-/// From where the daemon has its objects.
+/// The source of the daemon's objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Files.
+    /// Manifest files.
     Files,
     /// An API server.
     Server,
 }
 
-/// Files that say what the node is to be.
+/// Files that define the state of the node.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) objects: &'a Path,
     pub(crate) config: &'a Path,
-    /// The node as [`Proxy::Loaded`] takes it to be.
+    /// The state of the node that [`Proxy::Loaded`] assumes.
     pub(crate) node_state: &'a Path,
 }
 
-/// The processes that keep the node as it is to be, until this is dropped.
+/// The processes that maintain the state of the node. They end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     _daemon: Option<Process>,
@@ -43,16 +43,18 @@ pub(crate) struct Running {
 }
 
 impl Proxy {
-    /// The one that `E2E_PROXY` names; the daemon, if it names none.
+    /// Returns the program that `E2E_PROXY` selects; by default the daemon.
     pub(crate) fn chosen() -> Outcome<Self> {
         match std::env::var("E2E_PROXY").as_deref() {
             Ok("loaded") => Ok(Self::Loaded),
             Ok("daemon" | "") | Err(_) => Ok(Self::Daemon),
-            Ok(other) => Err(Failure::new(format!("E2E_PROXY={other} is no proxy"))),
+            Ok(other) => Err(Failure::new(format!(
+                "invalid value {other:?} of E2E_PROXY: use \"daemon\" or \"loaded\""
+            ))),
         }
     }
 
-    /// Brings the node to what is wanted; it is by the end.
+    /// Brings the node into the wanted state. Returns when it has that state.
     pub(crate) fn run(self, world: &World, wanted: Wanted<'_>, source: Source) -> Outcome<Running> {
         match self {
             Self::Loaded => {
@@ -91,7 +93,7 @@ fn daemon(world: &World, wanted: Wanted<'_>, source: Source) -> Outcome<Running>
     })
 }
 
-/// Waits until the daemon has synchronised all for the first time.
+/// Waits until the daemon has synchronised for the first time.
 pub(crate) fn has_synced(daemon: &Process) -> Outcome {
     daemon.wait_for_log(FIRST, &["synced. "]).map(drop)
 }

@@ -10,7 +10,8 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, with_slices};
 
-/// TCP's first second is over by then: a repeated packet gets no other answer.
+/// Time without an answer that counts as silence. It includes one retransmission by TCP, after a
+/// second.
 const SILENCE: Duration = Duration::from_millis(1300);
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -43,19 +44,20 @@ fn stage(ranges: &[&str]) -> Outcome<Stage> {
     let stage = Stage::start(&["pod1"], &[], |world| {
         with_slices(world, web(), guarded(ranges), &["pod1"])
     })?;
-    // Nothing guards the cluster IP, so this shows that all is there.
+    // Source ranges do not apply to the cluster IP, so this shows that the Service is programmed.
     stage.soon_served_by(web(), Address::ClusterIp, &["pod1"])?;
     Ok(stage)
 }
 
-/// Fails unless connections from the client's address of this place end so, over all protocols.
+/// Fails unless requests from the client's address of this index end as expected, over all
+/// protocols.
 fn ends(stage: &Stage, family: Family, from: usize, expected: &Knock) -> Outcome {
     let target = web().at(Address::LoadBalancer, family);
     let source = family.client_addresses()[from];
     for protocol in Protocol::ALL {
         let found = knock(&stage.world.client, Some(source), protocol, target, SILENCE);
         ensure(found == *expected, || {
-            format!("from {source} to {target}/{protocol}: {found:?}, not {expected:?}")
+            format!("from {source} to {target}/{protocol}: expected {expected:?}, found {found:?}")
         })?;
     }
     Ok(())
@@ -73,7 +75,7 @@ fn first_client() -> Outcome {
     Ok(())
 }
 
-/// Deviation D11.
+/// Ranges of one family alone deny the other family (deviation D11).
 fn other_family() -> Outcome {
     let stage = stage(&["fd00:50::10/128"])?;
     ends(&stage, Family::V6, 0, &Knock::Open)?;
@@ -81,7 +83,7 @@ fn other_family() -> Outcome {
     ends(&stage, Family::V4, 0, &Knock::Silence)
 }
 
-/// A range of length 0 in one family opens both, as Kubernetes since 1.34.
+/// A range of length 0 in one family opens both families, as in Kubernetes since 1.34.
 fn everybody() -> Outcome {
     let stage = stage(&["0.0.0.0/0"])?;
     for family in FAMILIES {

@@ -1,4 +1,5 @@
-//! Addresses that no Service serves are refused at once: no client waits for a time-out.
+//! Addresses that no Service serves refuse connections at once, so that no client waits for a
+//! timeout.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -35,8 +36,8 @@ fn stage() -> Outcome<Stage> {
     Ok(stage)
 }
 
-/// The client, a pod, and the node.
-fn askers(stage: &Stage) -> Outcome<[&Namespace; 3]> {
+/// Returns the places that send requests: the client, a pod, and the node.
+fn origins(stage: &Stage) -> Outcome<[&Namespace; 3]> {
     let pod = &stage.pod("pod2")?.namespace;
     Ok([&stage.world.client, pod, &stage.world.node])
 }
@@ -44,7 +45,7 @@ fn askers(stage: &Stage) -> Outcome<[&Namespace; 3]> {
 fn no_endpoints() -> Outcome {
     let stage = stage()?;
     stage.set_endpoints(web(), &[])?;
-    for from in askers(&stage)? {
+    for from in origins(&stage)? {
         for family in FAMILIES {
             for kind in KINDS {
                 let target = web().at(kind, family);
@@ -67,7 +68,7 @@ fn port_22() -> Outcome {
     let _ssh = (stage.world.node)
         .run(|| TcpListener::bind(everywhere))
         .context(|| "listening at port 22")?;
-    for from in askers(&stage)? {
+    for from in origins(&stage)? {
         for family in FAMILIES {
             let own = SocketAddr::new(node_address(family), 22);
             let found = knock(from, None, Protocol::Tcp, own, Duration::from_secs(1));
@@ -80,7 +81,7 @@ fn port_22() -> Outcome {
     Ok(())
 }
 
-/// `localhost:nodePort` is not served, as in kube-proxy's ipvs mode, and nobody hangs for it.
+/// `localhost:nodePort` is not served, as in kube-proxy's ipvs mode, and is refused at once.
 fn localhost() -> Outcome {
     let stage = stage()?;
     let hosts: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];

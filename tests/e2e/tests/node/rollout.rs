@@ -1,4 +1,4 @@
-//! Pods that come and go, and a daemon that does, under load.
+//! Pods and daemons that start and stop under load.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,7 +12,8 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, served_by, with_slices};
 
-/// A request for each client and some ten milliseconds: fewer would show nothing.
+/// Minimum number of requests for a meaningful result: one for each client in some ten
+/// milliseconds.
 const LEAST: usize = 100;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -51,7 +52,7 @@ fn web() -> Service {
     Service::new(WEB.0, WEB.1)
 }
 
-/// The Service on the first of these pods; the others wait for their turn.
+/// Starts the stage with the Service on the pods `first`. The other pods get endpoints later.
 fn stage(pods: &[&str], first: &[&str]) -> Outcome<Stage> {
     let stage = Stage::start(pods, &[], |world| {
         with_slices(world, web(), web().outside(), first)
@@ -60,7 +61,8 @@ fn stage(pods: &[&str], first: &[&str]) -> Outcome<Stage> {
     Ok(stage)
 }
 
-/// By TCP alone: what is under way over UDP and SCTP is cut when an endpoint goes, as with kube-proxy.
+/// Starts clients. TCP only: UDP and SCTP requests to a removed endpoint are cut, as with
+/// kube-proxy.
 fn load(stage: &Stage) -> Load {
     let targets = FAMILIES.map(|family| (Protocol::Tcp, web().at(Address::LoadBalancer, family)));
     Load::start(&stage.world.client, &targets, 2)
@@ -79,7 +81,7 @@ fn terminating() -> Outcome {
     stage.set_endpoints(web(), &["-pod1", "pod2"])?;
     stage.soon_served_by(web(), Address::ClusterIp, &["pod2"])?;
     stage.soon_served_by(web(), Address::LoadBalancer, &["pod2"])?;
-    // Gone from the slices, it still has its connections.
+    // The endpoint keeps its connections even when it is removed from the slices.
     stage.set_endpoints(web(), &["pod2"])?;
     sleep(Duration::from_millis(500));
     for connection in connections {
@@ -88,7 +90,7 @@ fn terminating() -> Outcome {
         within(Duration::from_secs(1), || {
             ensure(
                 connection.lines() > lines + 2,
-                || "the connection stands still",
+                || "the connection is stalled",
             )
         })?;
         connection.close()?;
@@ -105,7 +107,8 @@ fn all_terminate() -> Outcome {
     load.complete(LEAST).map(drop)
 }
 
-/// The kernel remembers a connection's pod by its ports, longer than the connection lives.
+/// A source port is used again. The kernel keeps the entry of a connection longer than the
+/// connection lives, with its pod.
 fn port_reuse() -> Outcome {
     let stage = stage(&["pod1", "pod2"], &["pod1", "pod2"])?;
     let again = |pods: &[&str]| -> Outcome {
@@ -117,13 +120,13 @@ fn port_reuse() -> Outcome {
                 let source = SocketAddr::new(source, 40_000 + request % 3);
                 let (answer, time) = ask_and_reset(&stage.world.client, source, target)?;
                 seen.insert(answer.pod);
-                // A first packet that was dropped comes again after a second.
+                // TCP sends a dropped first packet again after a second.
                 ensure(time < Duration::from_millis(500), || {
                     format!("{source}: {time:?}")
                 })?;
             }
             ensure(seen.iter().eq(pods), || {
-                format!("{target}: {seen:?} answer")
+                format!("{target}: expected {pods:?}, found {seen:?}")
             })?;
         }
         Ok(())
@@ -137,8 +140,8 @@ fn port_reuse() -> Outcome {
     again(&["pod2"])
 }
 
-/// As a Deployment does it: a new pod becomes ready, an old one terminates, is served for its grace period by what it
-/// has, and is gone.
+/// Replaces pods as a Deployment does: a new pod becomes ready; an old one terminates, keeps its
+/// connections for its grace period, and is removed.
 fn rolling_update() -> Outcome {
     let mut stage = stage(
         &["old1", "old2", "old3", "new1", "new2", "new3"],
@@ -153,7 +156,7 @@ fn rolling_update() -> Outcome {
     ];
     for (endpoints, old) in steps {
         stage.set_endpoints(web(), endpoints)?;
-        // The grace period: the answer to what was under way.
+        // The grace period: requests in progress are answered.
         sleep(Duration::from_secs(2));
         let left: Vec<&str> = endpoints[1..].to_vec();
         stage.set_endpoints(web(), &left)?;
@@ -193,30 +196,33 @@ fn upgraded() -> Outcome {
     load.complete(LEAST).map(drop)
 }
 
-/// By mistake: two that write the same tables would undo each other's work.
+/// A second daemon, started by mistake, ends: two daemons would undo each other's changes.
 fn second() -> Outcome {
     let stage = stage(&["pod1", "pod2"], &["pod1", "pod2"])?;
     let load = load(&stage);
     let mut second = stage.another_daemon()?;
     let status = second.wait(Duration::from_secs(10))?;
-    ensure(!status.success(), || "the second one ended well")?;
+    ensure(
+        !status.success(),
+        || "the second daemon ended without an error",
+    )?;
     second.wait_for_log(Duration::from_secs(1), &["ERROR", "runs on this node"])?;
     stage.set_endpoints(web(), &["pod1"])?;
     stage.soon_served_by(web(), Address::ClusterIp, &["pod1"])?;
     load.complete(LEAST).map(drop)
 }
 
-/// The new daemon does what the old one did: a change is there soon.
+/// Fails unless the new daemon applies a change soon.
 fn still_works(stage: &Stage, daemon: Process) -> Outcome {
     within(Duration::from_secs(10), || {
         ensure(
             daemon.log().contains("kube-ipvsd starts"),
-            || "the new daemon does not start",
+            || "the log lacks the start of the new daemon",
         )
     })?;
     sleep(Duration::from_secs(1));
     stage.set_endpoints(web(), &["pod2"])?;
-    // One processor has the load too.
+    // The load shares the only processor.
     within(Duration::from_secs(15), || {
         let target = web().at(Address::ClusterIp, FAMILIES[0]);
         served_by(&stage.world.client, target, &["pod2"])

@@ -1,5 +1,6 @@
-//! Objects. Service number N has the cluster IP 10.96.1.N, the load-balancer address 203.0.113.N, the external address
-//! 203.0.113.(100+N), the node ports 30000+10N, +1, +2, the health-check node port 32000+N, and the like in IPv6. Its port is 80.
+//! Objects. Service number N has the cluster IP 10.96.1.N, the load balancer address 203.0.113.N,
+//! the external address 203.0.113.(100+N), the node ports 30000+10N, +1, +2, the health check node
+//! port 32000+N, and corresponding IPv6 addresses. Its port is 80.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -14,7 +15,7 @@ pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 /// The port of a pod's server.
 pub(crate) type ServerPort = fn(Protocol) -> u16;
 
-/// A kind of address that a Service has for itself.
+/// A kind of address that belongs to one Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     ClusterIp,
@@ -22,7 +23,7 @@ pub(crate) enum Address {
     External,
 }
 
-/// A Service and the ports of its pods.
+/// A Service, with the ports of its pods.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service {
     pub(crate) name: &'static str,
@@ -30,7 +31,7 @@ pub(crate) struct Service {
     pub(crate) server_port: ServerPort,
 }
 
-/// An endpoint, ready.
+/// An endpoint of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint<'a> {
     pub(crate) address: IpAddr,
@@ -40,7 +41,7 @@ pub(crate) struct Endpoint<'a> {
 }
 
 impl Service {
-    /// One whose pods are those of a [`World`](e2e::World).
+    /// Returns a Service whose pods are those of a [`World`](e2e::World).
     pub(crate) fn new(name: &'static str, number: u8) -> Self {
         Self {
             name,
@@ -49,7 +50,7 @@ impl Service {
         }
     }
 
-    /// Its address of this kind.
+    /// Returns the address of this kind.
     pub(crate) fn address(self, kind: Address, family: Family) -> IpAddr {
         let (number, wide) = (self.number, u16::from(self.number));
         match (kind, family) {
@@ -65,12 +66,12 @@ impl Service {
         }
     }
 
-    /// Where it is asked at its address of this kind.
+    /// Returns the address of this kind, with the port.
     pub(crate) fn at(self, kind: Address, family: Family) -> SocketAddr {
         SocketAddr::new(self.address(kind, family), PORT)
     }
 
-    /// Its node port.
+    /// Returns the node port of this protocol.
     pub(crate) fn node_port(self, protocol: Protocol) -> u16 {
         let offset = match protocol {
             Protocol::Tcp => 0,
@@ -80,12 +81,12 @@ impl Service {
         30_000 + 10 * u16::from(self.number) + offset
     }
 
-    /// The port at which a node says whether it has endpoints.
+    /// Returns the health check node port.
     pub(crate) fn health_check_port(self) -> u16 {
         32_000 + u16::from(self.number)
     }
 
-    /// With a cluster IP alone.
+    /// Returns the object with only a cluster IP.
     pub(crate) fn inside(self) -> Value {
         let ips = FAMILIES.map(|family| self.address(Address::ClusterIp, family));
         let ports = Protocol::ALL.map(|protocol| {
@@ -104,7 +105,7 @@ impl Service {
         })
     }
 
-    /// With addresses of every kind.
+    /// Returns the object with addresses of every kind.
     pub(crate) fn outside(self) -> Value {
         let both = |kind| FAMILIES.map(|family| self.address(kind, family));
         let mut service = self.inside();
@@ -119,7 +120,7 @@ impl Service {
         service
     }
 
-    /// The same with both policies Local.
+    /// Returns the object with addresses of every kind and both policies Local.
     pub(crate) fn outside_local(self) -> Value {
         let mut service = self.outside();
         let spec = &mut service["spec"];
@@ -129,7 +130,7 @@ impl Service {
         service
     }
 
-    /// Its slice of a family.
+    /// Returns the Service's slice of a family.
     pub(crate) fn slice(self, family: Family, endpoints: &[Endpoint<'_>]) -> Value {
         let endpoints: Vec<Value> = endpoints.iter().map(Endpoint::value).collect();
         let ports = Protocol::ALL.map(|protocol| {
@@ -169,7 +170,7 @@ impl<'a> Endpoint<'a> {
     }
 }
 
-/// A node with its addresses.
+/// Returns a Node with its addresses.
 pub(crate) fn node(name: &str, addresses: &[IpAddr]) -> Value {
     let addresses: Vec<Value> = addresses
         .iter()

@@ -1,4 +1,4 @@
-//! Source ports that masquerading chooses, of which some are node ports of other Services.
+//! Masquerading may select a source port that is a node port of another Service.
 
 use std::ops::RangeInclusive;
 
@@ -10,16 +10,17 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, own_configuration, with_slices};
 
-/// Node ports of the other Service. Masquerading chooses one of them for one connection in 65.
+/// Node ports of the other Service. Masquerading selects one of them for one connection in 65.
 const NODE_PORTS: RangeInclusive<u16> = 31_000..=31_999;
 
 /// The protocols of these node ports.
 const PROTOCOLS: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
 
-/// The networks of the node's addresses towards its pods, which masquerading takes as source addresses.
+/// The networks of the node's addresses towards its pods, which masquerading uses as source
+/// addresses.
 const TOWARDS_PODS: &str = "nodePortAddresses: [10.244.0.0/24, \"fd00:10:244::/64\"]";
 
-/// Number of requests from node ports that end the test.
+/// Number of requests from node ports that are enough to pass.
 const ENOUGH: usize = 2;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -59,27 +60,28 @@ fn objects(world: &World) -> Vec<Value> {
     all
 }
 
-/// The node asks a cluster IP, and a client outside a load balancer; both are masqueraded.
+/// Requests of the node to a cluster IP, and of a client outside to a load balancer. Both are
+/// masqueraded.
 fn answers() -> Outcome {
     let configuration = own_configuration(&[TOWARDS_PODS]);
     let stage = Stage::configured(&["pod1", "pod2"], &configuration, objects)?;
-    let askers = [
+    let origins = [
         (&*stage.world.node, Address::ClusterIp),
         (&stage.world.client, Address::LoadBalancer),
     ];
-    for (from, kind) in askers {
+    for (from, kind) in origins {
         for family in FAMILIES {
             let target = web().at(kind, family);
             for protocol in PROTOCOLS {
-                asked_from_node_ports(&stage, &Probe::new(from, protocol, target))?;
+                answered_at_node_ports(&stage, &Probe::new(from, protocol, target))?;
             }
         }
     }
     Ok(())
 }
 
-/// Fails unless every request is answered, until some came from node ports.
-fn asked_from_node_ports(stage: &Stage, probe: &Probe<'_>) -> Outcome {
+/// Sends requests until some had a node port as source. Fails unless every one is answered.
+fn answered_at_node_ports(stage: &Stage, probe: &Probe<'_>) -> Outcome {
     let pod = stage.pod("pod1")?;
     let mut found = 0;
     for _ in 0..100 {
@@ -91,7 +93,7 @@ fn asked_from_node_ports(stage: &Stage, probe: &Probe<'_>) -> Outcome {
         }
     }
     Err(Failure::new(format!(
-        "{}/{}: masquerading chose {found} node ports in 10,000 requests",
+        "{}/{}: masquerading selected only {found} node ports in 10,000 requests",
         probe.target, probe.protocol
     )))
 }

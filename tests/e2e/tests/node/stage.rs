@@ -1,4 +1,4 @@
-//! A world with an API server and the daemon, whose objects change.
+//! A world with an API server, objects that change, and the daemon.
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,18 +14,20 @@ use serde_json::Value;
 use crate::proxy::has_synced;
 use crate::service::{Address, Endpoint, FAMILIES, Service, node};
 
-/// Time limit for a change to be seen by packets.
+/// Time limit for a change to affect packets.
 const SOON: Duration = Duration::from_secs(2);
-/// Long for what takes some milliseconds; a first packet that is repeated comes later.
+/// Time limit for a refusal, which takes some milliseconds. TCP would send a first packet again
+/// only later.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Time limit of the first synchronisation.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// Where the daemon serves its metrics and its state, on the node.
+/// The daemon's address for metrics and state, on the node.
 pub(crate) const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10_249);
 
-/// See the module. The node has 192.168.50.1 and fd00:50::1 towards the client.
+/// A world with an API server and the daemon. The node has 192.168.50.1 and fd00:50::1 towards the
+/// client.
 pub(crate) struct Stage {
     pub(crate) world: World,
     pub(crate) api: ApiServer,
@@ -34,8 +36,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts it with pods of these names and the objects that are made for them; `ipvs` are lines of that section of
-    /// the configuration. The daemon has synchronised.
+    /// Starts the stage with pods of these names and the objects that `objects` returns; `ipvs` are
+    /// lines of that section of the configuration. Returns once the daemon has synchronised.
     pub(crate) fn start(
         pods: &[&str],
         ipvs: &[&str],
@@ -44,7 +46,7 @@ impl Stage {
         Self::configured(pods, &configuration(ipvs), objects)
     }
 
-    /// The same with this text as the configuration.
+    /// Starts the stage as [`start`](Self::start) does, with this text as the configuration.
     pub(crate) fn configured(
         pods: &[&str],
         configuration: &str,
@@ -69,31 +71,33 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts another daemon, in place of the one that this one is.
+    /// Starts another daemon with the same configuration.
     pub(crate) fn another_daemon(&self) -> Outcome<Process> {
         start_daemon(&self.world, &self.api, &self.config, &[])
     }
 
-    /// Stops the daemon and starts it again with these options besides; the new one has synchronised.
+    /// Stops the daemon and starts it again with additional options. Returns once it has
+    /// synchronised.
     pub(crate) fn restart_daemon(&mut self, options: &[&str]) -> Outcome {
         self.stop_daemon()?;
         self.start_daemon(options)
     }
 
-    /// Ends the daemon as an upgrade does.
+    /// Stops the daemon as an upgrade does.
     pub(crate) fn stop_daemon(&mut self) -> Outcome {
         let status = self.daemon.terminate()?;
         ensure(status.success(), || format!("ended with {status}"))
     }
 
-    /// Starts the daemon after it was stopped, with these options besides; it has synchronised.
+    /// Starts the daemon after it was stopped, with additional options. Returns once it has
+    /// synchronised.
     pub(crate) fn start_daemon(&mut self, options: &[&str]) -> Outcome {
         self.daemon = start_daemon(&self.world, &self.api, &self.config, options)?;
-        // Where there is nothing to do its log does not tell of it.
+        // If there is nothing to do, the log does not mention the synchronisation.
         within(FIRST, || {
             let (_, status) = get(&self.world.node, METRICS, "/statusz?format=json")?;
             ensure(status["lastSync"].is_object(), || {
-                format!("not synchronised yet: {status}")
+                format!("the daemon has not synchronised yet: {status}")
             })
         })
     }
@@ -109,7 +113,8 @@ impl Stage {
         pod.ok_or_else(|| e2e::Failure::new(format!("no pod {name}")))
     }
 
-    /// Fails unless, soon, exactly these pods answer the client, in both families and over all protocols.
+    /// Fails unless exactly these pods soon answer the client, in both families and over all
+    /// protocols.
     pub(crate) fn soon_served_by(&self, service: Service, kind: Address, pods: &[&str]) -> Outcome {
         within(SOON, || {
             for family in FAMILIES {
@@ -121,8 +126,8 @@ impl Stage {
     }
 }
 
-/// A Service's slices on these pods, all on the node; one whose name begins with `-` terminates and still serves, one with `!` terminates
-/// and does not serve.
+/// Returns the slices of a Service with these pods, all on the node. A pod whose name begins with
+/// `-` terminates and still serves, one with `!` terminates and does not serve.
 pub(crate) fn slices(world: &World, service: Service, pods: &[&str]) -> Vec<Value> {
     let of_family = |family: Family| {
         let endpoint = |name: &&str| {
@@ -140,7 +145,7 @@ pub(crate) fn slices(world: &World, service: Service, pods: &[&str]) -> Vec<Valu
     FAMILIES.map(of_family).to_vec()
 }
 
-/// A Service with its slices.
+/// Returns a Service with its slices.
 pub(crate) fn with_slices(
     world: &World,
     service: Service,
@@ -152,7 +157,7 @@ pub(crate) fn with_slices(
     all
 }
 
-/// Fails unless exactly these pods answer over all protocols.
+/// Fails unless exactly these pods answer, over all protocols.
 pub(crate) fn served_by(from: &Namespace, target: SocketAddr, pods: &[&str]) -> Outcome {
     for protocol in Protocol::ALL {
         let tally = Probe::new(from, protocol, target)
@@ -161,7 +166,7 @@ pub(crate) fn served_by(from: &Namespace, target: SocketAddr, pods: &[&str]) -> 
             .context(|| format!("{target}/{protocol}"))?;
         let by_pod = tally.by_pod();
         ensure(by_pod.keys().eq(pods), || {
-            format!("{pods:?} are to answer at {target}/{protocol}: {by_pod:?}")
+            format!("{target}/{protocol}: expected answers of {pods:?}, found {by_pod:?}")
         })?;
     }
     Ok(())
@@ -182,7 +187,7 @@ pub(crate) fn refused(from: &Namespace, target: SocketAddr) -> Outcome {
     Ok(())
 }
 
-/// The node's address towards the client.
+/// Returns the node's address towards the client.
 pub(crate) fn node_address(family: Family) -> IpAddr {
     match family {
         Family::V4 => [192, 168, 50, 1].into(),
@@ -190,7 +195,7 @@ pub(crate) fn node_address(family: Family) -> IpAddr {
     }
 }
 
-/// A configuration with lines of its section `ipvs`.
+/// Returns a configuration with these lines in its section `ipvs`.
 pub(crate) fn configuration(ipvs: &[&str]) -> String {
     // Only the initial network namespace can change the size of the conntrack table.
     let mut text = "\
@@ -211,7 +216,7 @@ ipvs:
     text
 }
 
-/// [`configuration`] in our own kind, with fields that kube-proxy has not.
+/// Returns [`configuration`] in kube-ipvs' own kind, with fields that kube-proxy does not have.
 pub(crate) fn own_configuration(fields: &[&str]) -> String {
     let kube_proxys = configuration(&[]);
     let mut text = kube_proxys

@@ -9,17 +9,14 @@ use crate::case;
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{METRICS, Stage, own_configuration, with_slices};
 
-/// Counters are read every ten seconds.
+/// Time limit for the metrics to be up to date. The daemon reads the counters every ten seconds.
 const SOON: Duration = Duration::from_secs(30);
 const CONNECTIONS: usize = 6;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         case("traffic_metrics::say_what_ipvsadm_says", as_ipvsadm),
-        case(
-            "traffic_metrics::are_not_there_unless_asked_for",
-            not_asked_for,
-        ),
+        case("traffic_metrics::are_absent_if_turned_off", turned_off),
     ]
 }
 
@@ -36,7 +33,7 @@ fn stage(field: &str) -> Outcome<Stage> {
     Ok(stage)
 }
 
-/// The sum of the TCP samples of `name`.
+/// Returns the sum of the TCP samples of `name`.
 fn sum(metrics: &str, name: &str) -> u64 {
     let samples = metrics.lines().filter(|line| {
         line.strip_prefix(name)
@@ -50,7 +47,8 @@ fn sum(metrics: &str, name: &str) -> u64 {
         .sum()
 }
 
-/// Connections to TCP virtual servers and to their real servers.
+/// Returns the numbers of connections that `ipvsadm` counts: to TCP virtual servers and to their
+/// real servers.
 fn connections(stage: &Stage) -> Outcome<[u64; 2]> {
     let listed = stage
         .world
@@ -81,10 +79,10 @@ fn as_ipvsadm() -> Outcome {
     }
     let least = 2 * CONNECTIONS as u64;
     within(SOON, || {
-        // The kernel shows what was counted up to two seconds ago.
+        // The kernel updates the displayed counters every two seconds.
         let counted = connections(&stage)?;
         ensure(counted.iter().all(|sum| *sum >= least), || {
-            format!("ipvsadm counts {counted:?}")
+            format!("expected {least} connections, ipvsadm counts {counted:?}")
         })?;
         let metrics = get_text(&stage.world.node, METRICS, "/metrics")?;
         let names = [
@@ -92,27 +90,33 @@ fn as_ipvsadm() -> Outcome {
             "kubeipvs_endpoint_connections_total",
         ];
         let found = names.map(|name| sum(&metrics, name));
-        ensure(found == counted, || format!("{found:?}, not {counted:?}"))?;
+        ensure(found == counted, || {
+            format!("the metrics count {found:?}, ipvsadm {counted:?}")
+        })?;
         for name in [
             "kubeipvs_service_bytes_total",
             "kubeipvs_endpoint_bytes_total",
         ] {
-            // A request of TCP is more than 40 bytes of headers.
+            // A TCP request has more than 40 bytes of headers.
             let bytes = sum(&metrics, name);
-            ensure(bytes > 40 * least, || format!("{name}: {bytes}"))?;
+            ensure(bytes > 40 * least, || {
+                format!("{name} is too small: {bytes}")
+            })?;
         }
         Ok(())
     })
 }
 
-fn not_asked_for() -> Outcome {
+fn turned_off() -> Outcome {
     let stage = stage("serviceMetrics: \"off\"")?;
     let metrics = get_text(&stage.world.node, METRICS, "/metrics")?;
     for name in [
         "kubeipvs_service_connections_total{",
         "kubeipvs_endpoint_connections_total{",
     ] {
-        ensure(!metrics.contains(name), || format!("{name} is there"))?;
+        ensure(!metrics.contains(name), || {
+            format!("unexpected metric {name}")
+        })?;
     }
     for (name, label) in [
         ("kubernetes_build_info{", "git_version=\"v1."),
@@ -120,7 +124,9 @@ fn not_asked_for() -> Outcome {
         ("kubeproxy_sync_proxy_rules_no_local_endpoints_total{", ""),
     ] {
         let found = |line: &str| line.starts_with(name) && line.contains(label);
-        ensure(metrics.lines().any(found), || format!("no {name}"))?;
+        ensure(metrics.lines().any(found), || {
+            format!("metric {name} is missing")
+        })?;
     }
     Ok(())
 }

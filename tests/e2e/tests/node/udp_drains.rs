@@ -13,13 +13,13 @@ use crate::flows::{LEFT, answered_by, dns, flows_at_pod1};
 use crate::service::{Address, FAMILIES, Service};
 use crate::stage::{Stage, node_address, own_configuration, with_slices};
 
-/// Time to drain, longer than all that is looked at meanwhile.
+/// A drain timeout longer than a case.
 const LONG: &str = "udpDrainTimeout: 60s";
 
-/// Time limit of a datagram there or back.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time limit for a datagram to arrive.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The port of servers that answer when they are told to.
+/// The port of servers that answer only when the test lets them.
 const SLOW: u16 = 5_353;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -57,25 +57,25 @@ fn stage(field: &str, service: Service, object: Value) -> Outcome<Stage> {
     })
 }
 
-/// A socket of a pod for each family.
+/// Opens a socket of a pod for each family.
 fn servers(stage: &Stage, pod: &str) -> Outcome<[UdpSocket; 2]> {
     let pod = stage.pod(pod)?;
     let open = |family: Family| {
         let address = SocketAddr::new(family.of(pod), SLOW);
         let socket = pod.namespace.run(|| UdpSocket::bind(address));
-        patient(socket, &address.to_string())
+        with_timeout(socket, &address.to_string())
     };
     Ok([open(Family::V4)?, open(Family::V6)?])
 }
 
-fn patient(socket: std::io::Result<UdpSocket>, what: &str) -> Outcome<UdpSocket> {
+fn with_timeout(socket: std::io::Result<UdpSocket>, what: &str) -> Outcome<UdpSocket> {
     let socket = socket.context(|| what.to_owned())?;
-    let patient = socket.set_read_timeout(Some(scaled(PATIENCE)));
-    patient.context(|| "setting a timeout")?;
+    let set = socket.set_read_timeout(Some(scaled(TIMEOUT)));
+    set.context(|| "setting a timeout")?;
     Ok(socket)
 }
 
-/// A client that keeps its port, and the place of its server among those of a pod.
+/// A client that keeps its source port, with the index of its server among those of a pod.
 struct Client {
     target: SocketAddr,
     family: usize,
@@ -96,36 +96,41 @@ impl Client {
         Ok(Self {
             target,
             family: usize::from(target.is_ipv6()),
-            socket: patient(from.run(open), &target.to_string())?,
+            socket: with_timeout(from.run(open), &target.to_string())?,
         })
     }
 
-    /// Sends `text` to the pod with these sockets; returns where it came from.
-    fn asks(&self, pod: &[UdpSocket; 2], text: &str) -> Outcome<SocketAddr> {
+    /// Sends `text`, which must arrive at the pod with these sockets; returns the source address
+    /// that the pod sees.
+    fn sends(&self, pod: &[UdpSocket; 2], text: &str) -> Outcome<SocketAddr> {
         let sent = self.socket.send(text.as_bytes());
-        sent.context(|| format!("asking {}", self.target))?;
+        sent.context(|| format!("sending to {}", self.target))?;
         let mut buffer = [0; 64];
         let (length, from) = (pod[self.family].recv_from(&mut buffer))
-            .context(|| format!("{text} from {} does not arrive", self.target))?;
+            .context(|| format!("{text:?} to {} did not arrive at the pod", self.target))?;
         let arrived = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        ensure(arrived == text, || format!("{arrived} for {text}"))?;
+        ensure(arrived == text, || {
+            format!("expected {text:?}, found {arrived:?}")
+        })?;
         Ok(from)
     }
 
-    /// The pod answers the datagram from `from`, and the answer arrives.
+    /// Lets the pod answer the datagram from `from`. Fails unless the answer arrives.
     fn is_answered(&self, pod: &[UdpSocket; 2], from: SocketAddr) -> Outcome {
         let text = format!("answer to {from}");
         let sent = pod[self.family].send_to(text.as_bytes(), from);
         sent.context(|| text.clone())?;
         let mut buffer = [0; 64];
         let length = (self.socket.recv(&mut buffer))
-            .context(|| format!("{text} at {} does not arrive", self.target))?;
+            .context(|| format!("{text:?} from {} did not arrive at the client", self.target))?;
         let arrived = String::from_utf8_lossy(&buffer[..length]).into_owned();
-        ensure(arrived == text, || format!("{arrived} for {text}"))
+        ensure(arrived == text, || {
+            format!("expected {text:?}, found {arrived:?}")
+        })
     }
 }
 
-/// Clients of every kind of address in both families, outside the node and on it.
+/// Returns clients for every kind of address in both families, outside the node and on it.
 fn clients(stage: &Stage, service: Service) -> Outcome<Vec<Client>> {
     let mut clients = Vec::new();
     for family in FAMILIES {
@@ -142,7 +147,7 @@ fn clients(stage: &Stage, service: Service) -> Outcome<Vec<Client>> {
     Ok(clients)
 }
 
-/// The UDP real servers of this weight at the pod, as `ipvsadm -Sn` shows them.
+/// Returns the UDP real servers of this weight at the pod, as `ipvsadm -Sn` shows them.
 fn weighed(stage: &Stage, pod: &str, weight: u32) -> Outcome<Vec<String>> {
     let pod = stage.pod(pod)?;
     let places = FAMILIES.map(|family| SocketAddr::new(family.of(pod), SLOW).to_string());
@@ -155,13 +160,13 @@ fn weighed(stage: &Stage, pod: &str, weight: u32) -> Outcome<Vec<String>> {
     Ok(lines.filter(is_it).collect())
 }
 
-/// Fails unless the pod, soon, drains from every UDP virtual server that it served.
+/// Fails unless the pod soon drains from every UDP virtual server that it served.
 fn soon_drains(stage: &Stage, pod: &str) -> Outcome {
-    within(2 * PATIENCE, || {
+    within(2 * TIMEOUT, || {
         let serving = weighed(stage, pod, 1)?;
         let draining = weighed(stage, pod, 0)?;
         ensure(serving.is_empty() && !draining.is_empty(), || {
-            format!("{serving:?} and {draining:?}")
+            format!("expected drains only; serving: {serving:?}, draining: {draining:?}")
         })
     })
 }
@@ -176,19 +181,19 @@ fn answer_under_way(affinity: bool) -> Outcome {
     let pods = [servers(&stage, "pod1")?, servers(&stage, "pod2")?];
     let [pod1, pod2] = &pods;
     let clients = clients(&stage, slow())?;
-    let ask = |client: &Client| client.asks(pod1, "first");
-    let asked: Vec<SocketAddr> = clients.iter().map(ask).collect::<Outcome<_>>()?;
+    let send = |client: &Client| client.sends(pod1, "first");
+    let sources: Vec<SocketAddr> = clients.iter().map(send).collect::<Outcome<_>>()?;
     stage.set_endpoints(slow(), &["-pod1", "pod2"])?;
     soon_drains(&stage, "pod1")?;
-    // The answers to what was asked before come now, and the flows go on.
-    for (client, from) in clients.iter().zip(asked) {
+    // The answers to the first datagrams arrive now, and the flows continue.
+    for (client, from) in clients.iter().zip(sources) {
         client.is_answered(pod1, from)?;
-        let from = client.asks(pod1, "second")?;
+        let from = client.sends(pod1, "second")?;
         client.is_answered(pod1, from)?;
     }
-    // New flows go elsewhere, also those of a client that affinity held at the pod.
+    // New flows go to the other pod, also those of a client with affinity to the first pod.
     for client in self::clients(&stage, slow())? {
-        let from = client.asks(pod2, "new")?;
+        let from = client.sends(pod2, "new")?;
         client.is_answered(pod2, from)?;
     }
     stage.set_endpoints(slow(), &["!pod1", "pod2"])?;
@@ -200,7 +205,7 @@ fn answer_under_way(affinity: bool) -> Outcome {
             let taken = pod2[client.family].set_read_timeout(Some(Duration::from_millis(50)));
             taken.context(|| "setting a timeout")?;
             let (_, from) = (pod2[client.family].recv_from(&mut buffer))
-                .context(|| format!("{} is not at pod2", client.target))?;
+                .context(|| format!("the flow to {} does not reach pod2", client.target))?;
             Ok(from)
         };
         let from = within(LEFT.saturating_sub(begin.elapsed()), attempt)?;
@@ -212,7 +217,7 @@ fn answer_under_way(affinity: bool) -> Outcome {
     )
 }
 
-/// Flows that `pod1` answered, which has begun to terminate and still serves.
+/// Returns flows that `pod1` answered. It has begun to terminate and still serves.
 fn leaving_pod1(field: &str) -> Outcome<(Stage, Vec<Flow>)> {
     let stage = stage(field, dns(), dns().outside())?;
     let flows = flows_at_pod1(&stage, Duration::from_millis(100))?;
@@ -234,7 +239,7 @@ fn deadline() -> Outcome {
     }
     let time = begin.elapsed();
     ensure(time > Duration::from_secs(4), || {
-        format!("over after {time:?} already")
+        format!("the drain ended early, after {time:?}")
     })?;
     sleep(Duration::from_millis(300));
     flows.iter().try_for_each(|flow| answered_by(flow, "pod2"))

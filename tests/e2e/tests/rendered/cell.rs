@@ -1,4 +1,5 @@
-//! One cell of the table of who asks whom: what comes of it, in both families and over all protocols.
+//! A cell of the table of origins and targets, with its expected result in both families and over
+//! all protocols.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::thread;
@@ -11,31 +12,32 @@ use crate::case;
 use crate::objects::{AddressKind, Kind, SERVICE_PORT, address, node_port};
 use crate::site::{HOST_PORT, Site, site};
 
-/// The client.
+/// The place that sends requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// The client outside, from its first address.
+pub(crate) enum Origin {
+    /// The client outside, with its first address.
     Client,
-    /// The same, from its second address.
+    /// The client outside, with its second address.
     Stranger,
     /// A pod of the node.
     Pod(&'static str),
     /// The node.
     Node,
-    /// The node, from its address towards the client.
+    /// The node, with its address towards the client.
     NodeAddress,
-    /// The node, from its address towards its neighbour, which is not the first of its Node.
+    /// The node, with its address towards its neighbour, which is not the first address of the Node
+    /// object.
     NodeSecondAddress,
 }
 
-/// The address that is asked.
+/// The target of requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum To {
     ClusterIp(Kind),
     /// A cluster IP at another port.
     ClusterIpPort(Kind, u16),
     LoadBalancer(Kind),
-    /// A load-balancer address at another port.
+    /// A load balancer address at another port.
     LoadBalancerPort(Kind, u16),
     External(Kind),
     /// An external address at another port.
@@ -49,45 +51,45 @@ pub(crate) enum To {
 /// The expected result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expect {
-    /// These pods answer, and see that address.
+    /// These pods answer, and see this source.
     Served(&'static [(&'static str, Seen)]),
-    /// Nothing comes back.
+    /// No answer.
     Silence,
-    /// ICMP says at once that the port cannot be reached.
+    /// Refused at once by ICMP "port unreachable".
     Refused,
-    /// Not refused: something listens there.
+    /// Not refused: a socket listens there.
     Listens,
 }
 
 /// The source address that a pod sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// That of who asked: nothing was masqueraded.
-    Asker,
-    /// The Service's own, which is what the node takes as its source where nothing is masqueraded.
+    /// The address of the origin: not masqueraded.
+    Origin,
+    /// The Service's address, which the node uses as its source address when not masqueraded.
     Service,
-    /// The node's, on the way to the pod: masqueraded.
+    /// The node's address on the way to the pod: masqueraded.
     Node,
 }
 
-/// See the module.
+/// A cell of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell {
     name: &'static str,
-    from: Asker,
+    from: Origin,
     to: To,
     expect: Expect,
     families: &'static [Family],
 }
 
-/// Long for what takes a few milliseconds, and TCP's first second is over by then: a repeated packet gets no
-/// other answer.
+/// Time without an answer that counts as silence. It includes one retransmission by TCP, after
+/// a second.
 const SILENCE: Duration = Duration::from_millis(1300);
-/// Time in which a refusal comes.
+/// Time limit for a refusal.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-/// A cell of both families.
-pub(crate) const fn cell(name: &'static str, from: Asker, to: To, expect: Expect) -> Cell {
+/// Returns a cell for both families.
+pub(crate) const fn cell(name: &'static str, from: Origin, to: To, expect: Expect) -> Cell {
     Cell {
         name,
         from,
@@ -98,7 +100,7 @@ pub(crate) const fn cell(name: &'static str, from: Asker, to: To, expect: Expect
 }
 
 impl Cell {
-    /// The same of one family.
+    /// Restricts the cell to these families.
     pub(crate) const fn only(mut self, families: &'static [Family]) -> Self {
         self.families = families;
         self
@@ -108,19 +110,19 @@ impl Cell {
         case(self.name, move || self.check(site()?))
     }
 
-    /// Asks, and fails with everything that is not as expected.
+    /// Sends requests. Fails with all unexpected results.
     pub(crate) fn check(&self, site: &Site) -> Outcome {
         let protocols: &[Protocol] = match self.expect {
             Expect::Served(_) | Expect::Silence => &Protocol::ALL,
-            // SCTP takes an ICMP error for a passing trouble.
+            // SCTP treats an ICMP error as temporary.
             Expect::Refused | Expect::Listens => &[Protocol::Tcp, Protocol::Udp],
         };
-        let asked = self.families.iter().flat_map(|family| {
+        let combinations = self.families.iter().flat_map(|family| {
             let with = |protocol: &Protocol| (*family, *protocol);
             protocols.iter().map(with).collect::<Vec<_>>()
         });
         let failures: Vec<String> = thread::scope(|scope| {
-            let threads: Vec<_> = asked
+            let threads: Vec<_> = combinations
                 .map(|(family, protocol)| {
                     let work = move || self.ask(site, family, protocol);
                     (family, protocol, scope.spawn(work))
@@ -148,39 +150,41 @@ impl Cell {
         let from = self.from.namespace(site)?;
         let target = self.to.address(family, protocol);
         let source = self.from.source(family);
-        let knock = |patience| {
+        let knock = |limit| {
             let begin = Instant::now();
-            let knock = knock(from, source, protocol, target, patience);
+            let knock = knock(from, source, protocol, target, limit);
             (knock, begin.elapsed())
         };
         match self.expect {
             Expect::Served(pods) => self.served(from, source, protocol, target, family, pods),
             Expect::Silence => {
                 let (found, _) = knock(SILENCE);
-                // What leaves the node itself is dropped before it has left.
+                // A packet of the node itself is dropped before it leaves, which the sender sees.
                 let own = matches!(
                     self.from,
-                    Asker::Node | Asker::NodeAddress | Asker::NodeSecondAddress
+                    Origin::Node | Origin::NodeAddress | Origin::NodeSecondAddress
                 );
                 let silent = found == Knock::Silence || own && found == Knock::NotPermitted;
-                ensure(silent, || format!("{target} is not silent: {found:?}"))
+                ensure(silent, || {
+                    format!("{target}: expected no answer, found {found:?}")
+                })
             }
             Expect::Refused => {
                 let (found, time) = knock(SILENCE);
                 let refused = found == Knock::PortUnreachable && time < scaled(AT_ONCE);
                 ensure(refused, || {
-                    format!("{target} does not refuse at once: {found:?} after {time:?}")
+                    format!("{target}: expected a refusal at once, found {found:?} after {time:?}")
                 })
             }
             Expect::Listens => {
                 let (found, _) = knock(AT_ONCE);
-                // Nobody answers a datagram there.
+                // The socket does not answer datagrams.
                 let expected = match protocol {
                     Protocol::Udp => Knock::Silence,
                     Protocol::Tcp | Protocol::Sctp => Knock::Open,
                 };
                 ensure(found == expected, || {
-                    format!("nothing listens at {target}: {found:?}")
+                    format!("{target}: expected a listening socket, found {found:?}")
                 })
             }
         }
@@ -195,40 +199,43 @@ impl Cell {
         family: Family,
         pods: &[(&str, Seen)],
     ) -> Outcome {
-        // SCTP would tell all its addresses to the other end.
-        let asker = match source {
+        // Unless it is bound, an SCTP socket announces all its addresses to the peer.
+        let origin = match source {
             None => routed(from, target)?,
             Some(source) => source,
         };
         let bound = source.is_some() || protocol == Protocol::Sctp;
         let tally = Probe {
-            source: bound.then_some(SocketAddr::new(asker, 0)),
+            source: bound.then_some(SocketAddr::new(origin, 0)),
             ..Probe::new(from, protocol, target)
         }
-        // Round robin gets to every pod.
+        // Round robin reaches every pod.
         .ask(2 * pods.len())
         .complete()?;
         let names = pods.iter().map(|(pod, _)| *pod);
         ensure(tally.by_pod().into_keys().eq(names), || {
-            format!("{target} is served by {:?}", tally.by_pod())
+            format!(
+                "{target}: expected answers of {pods:?}, found {:?}",
+                tally.by_pod()
+            )
         })?;
         for answer in &tally.answers {
             let seen = pods.iter().find(|(pod, _)| *pod == answer.pod);
             let expected = seen.map(|(pod, seen)| match seen {
-                Seen::Asker => asker,
+                Seen::Origin => origin,
                 Seen::Service => target.ip(),
                 Seen::Node => node_towards(pod, family),
             });
             ensure(expected == Some(answer.seen_from), || {
                 let (pod, from) = (&answer.pod, answer.seen_from);
-                format!("{pod} sees {from} and not {expected:?}, asked as {target}")
+                format!("{target}: {pod} sees source {from}, expected {expected:?}")
             })?;
         }
         Ok(())
     }
 }
 
-impl Asker {
+impl Origin {
     fn namespace(self, site: &Site) -> Outcome<&Namespace> {
         match self {
             Self::Client | Self::Stranger => Ok(&site.world.client),
@@ -237,7 +244,7 @@ impl Asker {
         }
     }
 
-    /// The address to bind; none leaves it to routing.
+    /// Returns the address to bind. Without one, routing selects it.
     fn source(self, family: Family) -> Option<IpAddr> {
         match self {
             Self::Client => family.client_addresses().first().copied(),
@@ -271,7 +278,7 @@ impl To {
     }
 }
 
-/// The node's address towards the client, by which Kubernetes knows it.
+/// Returns the node's address towards the client, which is the address of the Node object.
 fn node_address(family: Family) -> IpAddr {
     match family {
         Family::V4 => [192, 168, 50, 1].into(),
@@ -279,7 +286,7 @@ fn node_address(family: Family) -> IpAddr {
     }
 }
 
-/// The node's address towards its neighbour.
+/// Returns the node's address towards its neighbour.
 fn second_node_address(family: Family) -> IpAddr {
     match family {
         Family::V4 => [192, 168, 79, 10].into(),
@@ -287,7 +294,7 @@ fn second_node_address(family: Family) -> IpAddr {
     }
 }
 
-/// Returns the source to which masquerading changes another one on the way to a pod.
+/// Returns the source address that masquerading gives a packet on the way to a pod.
 fn node_towards(pod: &str, family: Family) -> IpAddr {
     match (pod, family) {
         ("pod3", family) => second_node_address(family),
@@ -296,7 +303,7 @@ fn node_towards(pod: &str, family: Family) -> IpAddr {
     }
 }
 
-/// The source address that routing picks.
+/// Returns the source address that routing selects.
 fn routed(from: &Namespace, target: SocketAddr) -> Outcome<IpAddr> {
     let any: IpAddr = match target {
         SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),

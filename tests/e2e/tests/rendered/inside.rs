@@ -1,25 +1,25 @@
 //! Cluster IPs.
 
-use crate::cell::{Asker, Cell, Expect::Refused, Expect::Served, Seen, To, cell};
+use crate::cell::{Cell, Expect::Refused, Expect::Served, Origin, Seen, To, cell};
 use crate::objects::{ALONE, INTERNAL_AWAY, INTERNAL_HERE, ON_HOST, PLAIN, WIDE};
 
 pub(crate) fn cells() -> Vec<Cell> {
     vec![
         cell(
             "cluster_ip::a_pod_is_seen_by_its_own_address",
-            Asker::Pod("pod1"),
+            Origin::Pod("pod1"),
             To::ClusterIp(WIDE),
-            Served(&[("pod2", Seen::Asker), ("pod3", Seen::Asker)]),
+            Served(&[("pod2", Seen::Origin), ("pod3", Seen::Origin)]),
         ),
         cell(
             "cluster_ip::a_pod_reaches_itself_and_sees_the_node",
-            Asker::Pod("pod1"),
+            Origin::Pod("pod1"),
             To::ClusterIp(ALONE),
             Served(&[("pod1", Seen::Node)]),
         ),
         cell(
             "cluster_ip::the_node_is_masqueraded",
-            Asker::Node,
+            Origin::Node,
             To::ClusterIp(PLAIN),
             Served(&[
                 ("pod1", Seen::Node),
@@ -29,7 +29,7 @@ pub(crate) fn cells() -> Vec<Cell> {
         ),
         cell(
             "cluster_ip::a_client_outside_is_masqueraded",
-            Asker::Client,
+            Origin::Client,
             To::ClusterIp(PLAIN),
             Served(&[
                 ("pod1", Seen::Node),
@@ -39,31 +39,31 @@ pub(crate) fn cells() -> Vec<Cell> {
         ),
         cell(
             "cluster_ip::a_host_network_endpoint_sees_the_pod",
-            Asker::Pod("pod1"),
+            Origin::Pod("pod1"),
             To::ClusterIp(ON_HOST),
-            Served(&[("host", Seen::Asker)]),
+            Served(&[("host", Seen::Origin)]),
         ),
         cell(
             "cluster_ip::a_host_network_endpoint_sees_the_client",
-            Asker::Client,
+            Origin::Client,
             To::ClusterIp(ON_HOST),
-            Served(&[("host", Seen::Asker)]),
+            Served(&[("host", Seen::Origin)]),
         ),
         cell(
             "cluster_ip::policy_local_stays_on_the_node",
-            Asker::Pod("pod2"),
+            Origin::Pod("pod2"),
             To::ClusterIp(INTERNAL_HERE),
-            Served(&[("pod1", Seen::Asker)]),
+            Served(&[("pod1", Seen::Origin)]),
         ),
         cell(
             "cluster_ip::policy_local_without_endpoints_here_refuses_pods",
-            Asker::Pod("pod1"),
+            Origin::Pod("pod1"),
             To::ClusterIp(INTERNAL_AWAY),
             Refused,
         ),
         cell(
             "cluster_ip::policy_local_without_endpoints_here_refuses_the_node",
-            Asker::Node,
+            Origin::Node,
             To::ClusterIp(INTERNAL_AWAY),
             Refused,
         ),

@@ -1,4 +1,5 @@
-//! Facts of the kernel that the design relies on: each case takes something away and sees what it was good for.
+//! Kernel behaviour that the design relies on: each case removes something and checks what breaks
+//! without it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use e2e::{Failure, Family, Knock, LongLived, Outcome, Protocol, ensure, eventual
 use libtest_mimic::Trial;
 
 use crate::cell::Expect::{Listens, Refused, Served, Silence};
-use crate::cell::{Asker, Cell, Seen, To, cell};
+use crate::cell::{Cell, Origin, Seen, To, cell};
 use crate::objects::{ALONE, AddressKind, EVERYBODY, GUARDED, LOCAL_AWAY, NODE_ONLY, WIDE};
 use crate::site::{Site, Undo};
 use crate::with_site;
@@ -68,7 +69,7 @@ fn only(cell: Cell, family: Family) -> Cell {
     })
 }
 
-/// Takes an entry of a set away, of each protocol, until what is given back is dropped.
+/// Removes a set entry for each protocol. Dropping the result restores them.
 fn without(site: &Site, entry: impl Fn(Protocol) -> String) -> Outcome<Vec<Undo<'_>>> {
     let entries = Protocol::ALL.into_iter().map(entry);
     let each = |entry: String| {
@@ -77,34 +78,34 @@ fn without(site: &Site, entry: impl Fn(Protocol) -> String) -> Outcome<Vec<Undo<
     entries.map(each).collect()
 }
 
-fn served(from: Asker, to: To) -> Cell {
+fn served(from: Origin, to: To) -> Cell {
     cell("", from, to, Served(&[("pod1", Seen::Node)]))
 }
 
-fn silent(from: Asker, to: To) -> Cell {
+fn silent(from: Origin, to: To) -> Cell {
     cell("", from, to, Silence)
 }
 
-/// ADR 9. Without the DROP the connection is served, so it is the mark that stops it.
+/// ADR 9. Without the DROP rule the connection is served: only the mark blocks it.
 fn mark(site: &Site) -> Outcome {
     let to = To::LoadBalancer(GUARDED);
     for (family, iptables, _) in FAMILIES {
         let rule = "-D KUBE-IPVS-OUT-FILTER -m mark --mark 0x8000/0x8000 -j DROP";
         let before = dropped(site, iptables)?;
-        only(silent(Asker::Node, to), family).check(site)?;
+        only(silent(Origin::Node, to), family).check(site)?;
         let after = dropped(site, iptables)?;
-        // Each protocol once; TCP may have repeated its packet.
+        // One packet for each protocol; TCP may have sent its packet again.
         ensure(after >= before + 3, || {
-            format!("{iptables}: {before} packets were dropped, and {after} then")
+            format!("{iptables}: the rule had dropped {before} packets before and {after} after")
         })?;
         let undo = rule.replace("-D", "-A");
         let _undo = site.meanwhile(&format!("{iptables} {rule}"), &format!("{iptables} {undo}"))?;
-        only(served(Asker::Node, to), family).check(site)?;
+        only(served(Origin::Node, to), family).check(site)?;
     }
-    silent(Asker::Node, to).check(site)
+    silent(Origin::Node, to).check(site)
 }
 
-/// The packets that the rule of `KUBE-IPVS-OUT-FILTER` has dropped.
+/// Returns the number of packets that the rule of `KUBE-IPVS-OUT-FILTER` has dropped.
 fn dropped(site: &Site, iptables: &str) -> Outcome<u64> {
     let list = site
         .world
@@ -115,10 +116,10 @@ fn dropped(site: &Site, iptables: &str) -> Outcome<u64> {
 
 fn packets(line: Option<&str>, list: &str) -> Outcome<u64> {
     line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok())
-        .ok_or_else(|| Failure::new(format!("no such rule in {list}")))
+        .ok_or_else(|| Failure::new(format!("the rule is missing in:\n{list}")))
 }
 
-/// Why the rule of the mark is in `nat`: the filter of OUTPUT sees the real server alone.
+/// Why table `nat` sets the mark: the filter table sees only the real server in chain OUTPUT.
 fn destination(site: &Site) -> Outcome {
     for (family, iptables, _) in FAMILIES {
         let virtual_address = To::LoadBalancer(EVERYBODY)
@@ -134,7 +135,7 @@ fn destination(site: &Site) -> Outcome {
             site.meanwhile(&add, &delete)
         };
         let _undo = (counter(virtual_address)?, counter(real)?);
-        only(served(Asker::Node, To::LoadBalancer(EVERYBODY)), family).check(site)?;
+        only(served(Origin::Node, To::LoadBalancer(EVERYBODY)), family).check(site)?;
         let list = site.world.tool(&format!("{iptables} -nvxL OUTPUT"))?;
         let count = |address: IpAddr| {
             let address = address.to_string();
@@ -143,13 +144,15 @@ fn destination(site: &Site) -> Outcome {
         };
         let counts = (count(virtual_address)?, count(real)?);
         ensure(counts.0 == 0 && counts.1 > 0, || {
-            format!("packets to the virtual address and the real server: {counts:?}")
+            format!(
+                "unexpected numbers of packets to the virtual address and the real server: {counts:?}"
+            )
         })?;
     }
     Ok(())
 }
 
-/// `dst,dst,dst` finds `VIP,proto:port,VIP` for a packet from any of the node's addresses.
+/// `dst,dst,dst` matches `VIP,proto:port,VIP` for a packet from any address of the node.
 fn third_part(site: &Site) -> Outcome {
     for (family, _, prefix) in FAMILIES {
         let address = To::LoadBalancer(NODE_ONLY)
@@ -158,37 +161,38 @@ fn third_part(site: &Site) -> Outcome {
         let _undo = without(site, |protocol| {
             format!("{prefix}LOAD-BALANCER-SOURCE-IP {address},{protocol}:80,{address}")
         })?;
-        only(silent(Asker::Node, To::LoadBalancer(NODE_ONLY)), family).check(site)?;
-        // By the range itself.
+        only(silent(Origin::Node, To::LoadBalancer(NODE_ONLY)), family).check(site)?;
+        // The range itself admits it.
         only(
-            served(Asker::NodeAddress, To::LoadBalancer(NODE_ONLY)),
+            served(Origin::NodeAddress, To::LoadBalancer(NODE_ONLY)),
             family,
         )
         .check(site)?;
     }
-    served(Asker::Node, To::LoadBalancer(NODE_ONLY)).check(site)
+    served(Origin::Node, To::LoadBalancer(NODE_ONLY)).check(site)
 }
 
-/// `nat` sees the first packet of a connection alone.
+/// Table `nat` sees only the first packet of a connection.
 fn open_connection(site: &Site) -> Outcome {
     let target = To::LoadBalancer(NODE_ONLY).address(Family::V4, Protocol::Tcp);
     let connection = LongLived::open(&site.world.node, target)?;
     let entry = format!("KUBE-LOAD-BALANCER-SOURCE-IP {0},tcp:80,{0}", target.ip());
     let _undo = site.meanwhile(&format!("ipset del {entry}"), &format!("ipset add {entry}"))?;
-    let patience = Duration::from_millis(500);
-    let found = knock(&site.world.node, None, Protocol::Tcp, target, patience);
+    let limit = Duration::from_millis(500);
+    let found = knock(&site.world.node, None, Protocol::Tcp, target, limit);
     ensure(found == Knock::Silence, || {
-        format!("a new connection: {found:?}")
+        format!("a new connection to {target}: expected no answer, found {found:?}")
     })?;
     let before = connection.lines();
     eventually(|| {
         let moves = connection.lines() > before + 5;
-        ensure(moves, || "the connection stands still")
+        ensure(moves, || "the connection is stalled")
     })?;
     connection.close()
 }
 
-/// Deviation D12. What the pod elsewhere answers goes to the virtual address, which its own node has too.
+/// Deviation D12. The answer of a pod on another node goes to the virtual address, which that node
+/// has too.
 fn no_local_endpoint(site: &Site) -> Outcome {
     let to = To::LoadBalancer(LOCAL_AWAY);
     for (family, _, prefix) in FAMILIES {
@@ -196,13 +200,13 @@ fn no_local_endpoint(site: &Site) -> Outcome {
         let _undo = without(site, |protocol| {
             format!("{prefix}IPVS-NO-LOCAL-ENDPOINT {address},{protocol}:80")
         })?;
-        only(silent(Asker::Node, to), family).check(site)?;
+        only(silent(Origin::Node, to), family).check(site)?;
     }
-    cell("", Asker::Node, to, Served(&[("pod3", Seen::Node)])).check(site)
+    cell("", Origin::Node, to, Served(&[("pod3", Seen::Node)])).check(site)
 }
 
 fn loop_back(site: &Site) -> Outcome {
-    let (from, to) = (Asker::Pod("pod1"), To::ClusterIp(ALONE));
+    let (from, to) = (Origin::Pod("pod1"), To::ClusterIp(ALONE));
     for (family, _, prefix) in FAMILIES {
         let address = family.of(&site.world.pods[0]);
         let _undo = without(site, |protocol| {
@@ -220,19 +224,20 @@ fn ipvs_filter(site: &Site) -> Outcome {
             .world
             .tool(&format!("{iptables} -S KUBE-IPVS-FILTER"))?;
         let reject = line.lines().find(|line| line.ends_with("port-unreachable"));
-        let reject = reject.ok_or_else(|| Failure::new(format!("no REJECT in {line}")))?;
+        let reject = reject
+            .ok_or_else(|| Failure::new(format!("the REJECT rule is missing in:\n{line}")))?;
         let _undo = site.meanwhile(
             &format!("{iptables} {}", reject.replacen("-A", "-D", 1)),
             &format!("{iptables} {reject}"),
         )?;
-        only(cell("", Asker::Client, to, Listens), family).check(site)?;
+        only(cell("", Origin::Client, to, Listens), family).check(site)?;
     }
-    cell("", Asker::Client, to, Refused).check(site)
+    cell("", Origin::Client, to, Refused).check(site)
 }
 
-/// Otherwise the answer of a pod of the same bridge goes past IPVS.
+/// Without these settings, the answer of a pod on the same bridge bypasses IPVS.
 fn bridge(site: &Site) -> Outcome {
-    let cell = |expect| cell("", Asker::Pod("pod2"), To::ClusterIp(ALONE), expect);
+    let cell = |expect| cell("", Origin::Pod("pod2"), To::ClusterIp(ALONE), expect);
     let off = |tool| {
         let setting = format!("sysctl -w net.bridge.bridge-nf-call-{tool}");
         site.meanwhile(&format!("{setting}=0"), &format!("{setting}=1"))
@@ -240,20 +245,20 @@ fn bridge(site: &Site) -> Outcome {
     let undo = (off("iptables")?, off("ip6tables")?);
     cell(Silence).check(site)?;
     drop(undo);
-    cell(Served(&[("pod1", Seen::Asker)])).check(site)
+    cell(Served(&[("pod1", Seen::Origin)])).check(site)
 }
 
 /// Why `net.ipv4.vs.conntrack` is always set.
 fn conntrack(site: &Site) -> Outcome {
-    let cell = |seen| cell("", Asker::Client, To::ClusterIp(ALONE), Served(seen));
+    let cell = |seen| cell("", Origin::Client, To::ClusterIp(ALONE), Served(seen));
     let setting = "sysctl -w net.ipv4.vs.conntrack";
     let undo = site.meanwhile(&format!("{setting}=0"), &format!("{setting}=1"))?;
-    cell(&[("pod1", Seen::Asker)]).check(site)?;
+    cell(&[("pod1", Seen::Origin)]).check(site)?;
     drop(undo);
     cell(&[("pod1", Seen::Node)]).check(site)
 }
 
-/// A source range of length 0 is in no set: it restricts nothing.
+/// A set cannot hold a source range of length 0, which restricts nothing.
 fn halves(site: &Site) -> Outcome {
     for (set, address, all, half) in [
         (
@@ -272,7 +277,7 @@ fn halves(site: &Site) -> Outcome {
         let entry = |network| format!("{set} {address},tcp:80,{network}");
         match site.world.tool(&format!("ipset add {}", entry(all))) {
             Err(why) => ensure(why.to_string().contains("CIDR"), || why)?,
-            Ok(_) => return Err(Failure::new(format!("{set} takes {all}"))),
+            Ok(_) => return Err(Failure::new(format!("{set} accepts {all}"))),
         }
         let (add, delete) = (
             format!("ipset add {}", entry(half)),

@@ -1,9 +1,9 @@
-//! Output of `ipvsctl render`, put into a real kernel by the operator's own tools, and then packets: who answers, and which
-//! source address the pod sees. To be run by `cargo xtask vm`.
+//! Loads output of `ipvsctl render` into a real kernel with standard tools, and sends packets:
+//! which pods answer, and which source address they see. To be run by `cargo xtask vm`.
 //!
-//! All cases share one [`site::Site`]. Each [`cell`] is asked over IPv4 and IPv6 and over every
-//! protocol at the same time. Cases of [`kernel`] take something away, see what breaks without it, and
-//! put it back.
+//! All cases share one [`site::Site`]. Each [`cell`] gets requests over IPv4 and IPv6 and over
+//! every protocol at the same time. Cases of [`kernel`] remove something, check what breaks without
+//! it, and restore it.
 
 mod cell;
 #[path = "../harness/mod.rs"]
@@ -38,14 +38,14 @@ fn main() -> ExitCode {
     harness::run(trials, suitable)
 }
 
-/// Root, IPVS, and bridges whose packets the filter sees.
+/// Fails unless there are root privileges, IPVS, and bridge filtering.
 fn suitable() -> Outcome {
     let world = World::build(0)?;
     world.tool("modprobe br_netfilter")?;
     world.tables().map(drop)
 }
 
-/// A case with the site.
+/// Returns a case that uses the shared site.
 fn with_site(name: &str, work: fn(&site::Site) -> Outcome) -> Trial {
     case(name, move || work(site::site()?))
 }

@@ -1,5 +1,6 @@
-//! The Services. Number N has the cluster IP 10.96.1.N, the load-balancer address 203.0.113.N, the
-//! external address 203.0.113.(100+N), the node ports 30000+10N, +1, +2, and the like in IPv6.
+//! The Services. Number N has the cluster IP 10.96.1.N, the load balancer address 203.0.113.N, the
+//! external address 203.0.113.(100+N), the node ports 30000+10N, +1, +2, and corresponding IPv6
+//! addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -8,10 +9,10 @@ use serde_json::{Value, json};
 
 /// The port of every Service, of every protocol.
 pub(crate) const SERVICE_PORT: u16 = 80;
-/// The other port at [`GUARDED`]'s load-balancer address.
+/// The other port at [`GUARDED`]'s load balancer address.
 pub(crate) const UNGUARDED_PORT: u16 = 81;
 
-/// Where endpoints are: pods 1 and 2 on the node, pod 3 on its neighbour, and the node itself.
+/// An endpoint: pods 1 and 2 on the node, pod 3 on its neighbour, or the node itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
     Pod1,
@@ -31,7 +32,7 @@ pub(crate) struct Kind {
     external: &'static str,
     internal: &'static str,
     ranges: &'static [&'static str],
-    /// At whose load-balancer address it is, and at which port.
+    /// The Service number whose load balancer address it uses, and its port there.
     shares: Option<u8>,
     pub(crate) port: u16,
 }
@@ -51,37 +52,37 @@ const LOAD_BALANCER: Kind = Kind {
     ..CLUSTER_IP
 };
 
-/// A cluster IP, endpoints everywhere.
+/// A cluster IP; endpoints on both nodes.
 pub(crate) const PLAIN: Kind = Kind {
     number: 1,
     endpoints: &[Pod1, Pod2, Far],
     ..CLUSTER_IP
 };
-/// A cluster IP, pod 1 alone.
+/// A cluster IP; the only endpoint is pod 1.
 pub(crate) const ALONE: Kind = Kind {
     number: 2,
     ..CLUSTER_IP
 };
-/// Every kind of address, no endpoint.
+/// Every kind of address; no endpoints.
 pub(crate) const EMPTY: Kind = Kind {
     number: 3,
     endpoints: &[],
     ..LOAD_BALANCER
 };
-/// A cluster IP, the node itself.
+/// A cluster IP; the endpoint is the node itself.
 pub(crate) const ON_HOST: Kind = Kind {
     number: 4,
     endpoints: &[Host],
     ..CLUSTER_IP
 };
-/// Internal policy Local, with an endpoint here.
+/// Internal policy Local, with an endpoint on the node.
 pub(crate) const INTERNAL_HERE: Kind = Kind {
     number: 5,
     endpoints: &[Pod1, Far],
     internal: "Local",
     ..CLUSTER_IP
 };
-/// Internal policy Local, without.
+/// Internal policy Local, without an endpoint on the node.
 pub(crate) const INTERNAL_AWAY: Kind = Kind {
     number: 6,
     endpoints: &[Far],
@@ -94,65 +95,65 @@ pub(crate) const WIDE: Kind = Kind {
     endpoints: &[Pod2, Far],
     ..LOAD_BALANCER
 };
-/// External policy Local, with an endpoint here.
+/// External policy Local, with an endpoint on the node.
 pub(crate) const LOCAL_HERE: Kind = Kind {
     number: 11,
     endpoints: &[Pod1, Far],
     external: "Local",
     ..LOAD_BALANCER
 };
-/// External policy Local, without.
+/// External policy Local, without an endpoint on the node.
 pub(crate) const LOCAL_AWAY: Kind = Kind {
     number: 12,
     endpoints: &[Far],
     external: "Local",
     ..LOAD_BALANCER
 };
-/// The first of the client's addresses is admitted.
+/// Source ranges admit the client's first address.
 pub(crate) const GUARDED: Kind = Kind {
     number: 20,
     ranges: &["192.168.50.10/32", "fd00:50::10/128"],
     ..LOAD_BALANCER
 };
-/// The node is admitted, and no client.
+/// Source ranges admit the node, and no client.
 pub(crate) const NODE_ONLY: Kind = Kind {
     number: 21,
     ranges: &["192.168.50.1/32", "fd00:50::1/128"],
     ..LOAD_BALANCER
 };
-/// Pods are admitted.
+/// Source ranges admit pods.
 pub(crate) const PODS_ONLY: Kind = Kind {
     number: 22,
     ranges: &["10.244.0.0/16", "fd00:10:244::/56"],
     ..LOAD_BALANCER
 };
-/// A range of length 0 in one family restricts nothing, in neither.
+/// A source range of length 0 in one family, which restricts neither family.
 pub(crate) const EVERYBODY: Kind = Kind {
     number: 23,
     ranges: &["0.0.0.0/0", "192.0.2.0/24"],
     ..LOAD_BALANCER
 };
-/// Ranges of IPv6 alone.
+/// Source ranges of IPv6 alone.
 pub(crate) const OTHER_FAMILY: Kind = Kind {
     number: 24,
     ranges: &["fd00::/8"],
     ..LOAD_BALANCER
 };
-/// The client is admitted, and the node itself serves.
+/// Source ranges admit the client; the endpoint is the node itself.
 pub(crate) const GUARDED_ON_HOST: Kind = Kind {
     number: 25,
     endpoints: &[Host],
     ranges: &["192.168.50.10/32", "fd00:50::10/128"],
     ..LOAD_BALANCER
 };
-/// No ranges, at the load-balancer address of [`GUARDED`].
+/// No source ranges, at the load balancer address of [`GUARDED`].
 pub(crate) const UNGUARDED: Kind = Kind {
     number: 26,
     shares: Some(20),
     port: UNGUARDED_PORT,
     ..LOAD_BALANCER
 };
-/// External policy Local, no endpoint here, the client is admitted.
+/// External policy Local, no endpoint on the node; source ranges admit the client.
 pub(crate) const GUARDED_AWAY: Kind = Kind {
     number: 27,
     endpoints: &[Far],
@@ -160,7 +161,7 @@ pub(crate) const GUARDED_AWAY: Kind = Kind {
     ranges: &["192.168.50.10/32", "fd00:50::10/128"],
     ..LOAD_BALANCER
 };
-/// External policy Local, no endpoint here, the node is admitted.
+/// External policy Local, no endpoint on the node; source ranges admit the node.
 pub(crate) const NODE_ONLY_AWAY: Kind = Kind {
     number: 28,
     endpoints: &[Far],
@@ -169,19 +170,19 @@ pub(crate) const NODE_ONLY_AWAY: Kind = Kind {
     ..LOAD_BALANCER
 };
 
-/// The range holds the load-balancer address, and the node's first address is in none.
+/// The source range contains the load balancer address and not the node's first address.
 pub(crate) const BALANCER_ONLY: Kind = Kind {
     number: 29,
     ranges: &["203.0.113.0/24", "2001:db8:113::/64"],
     ..LOAD_BALANCER
 };
-/// The same, and nothing but that address.
+/// The source range is the load balancer address alone.
 pub(crate) const BALANCER_EXACTLY: Kind = Kind {
     number: 30,
     ranges: &["203.0.113.30/32", "2001:db8:113::1e/128"],
     ..LOAD_BALANCER
 };
-/// The same with policy Local, no endpoint here.
+/// As [`BALANCER_ONLY`], with policy Local and no endpoint on the node.
 pub(crate) const BALANCER_ONLY_AWAY: Kind = Kind {
     number: 31,
     endpoints: &[Far],
@@ -189,7 +190,7 @@ pub(crate) const BALANCER_ONLY_AWAY: Kind = Kind {
     ranges: &["203.0.113.0/24", "2001:db8:113::/64"],
     ..LOAD_BALANCER
 };
-/// Ranges hold the load-balancer address and the node's first address.
+/// The source ranges contain the load balancer address and the node's first address.
 pub(crate) const BALANCER_AND_NODE: Kind = Kind {
     number: 32,
     ranges: &[
@@ -200,20 +201,20 @@ pub(crate) const BALANCER_AND_NODE: Kind = Kind {
     ],
     ..LOAD_BALANCER
 };
-/// Ranges hold another address of the node than its first.
+/// The source ranges contain another address of the node, not the first one.
 pub(crate) const SECOND_ADDRESS_ONLY: Kind = Kind {
     number: 33,
     ranges: &["192.168.79.0/24", "fd00:79::/64"],
     ..LOAD_BALANCER
 };
-/// Policy Local, at a port that is [`WIDE`]'s TCP node port.
+/// Policy Local, at a port that equals [`WIDE`]'s TCP node port.
 pub(crate) const LIKE_A_TCP_NODE_PORT: Kind = Kind {
     number: 34,
     external: "Local",
     port: 30_100,
     ..LOAD_BALANCER
 };
-/// The same with its UDP node port.
+/// Policy Local, at a port that equals [`WIDE`]'s UDP node port.
 pub(crate) const LIKE_A_UDP_NODE_PORT: Kind = Kind {
     number: 35,
     external: "Local",
@@ -257,7 +258,7 @@ pub(crate) enum AddressKind {
     External,
 }
 
-/// An address of Service `number`.
+/// Returns the address of this kind of Service `number`.
 pub(crate) fn address(kind: AddressKind, family: Family, number: u8) -> IpAddr {
     let wide = u16::from(number);
     match (kind, family) {
@@ -273,7 +274,7 @@ pub(crate) fn address(kind: AddressKind, family: Family, number: u8) -> IpAddr {
     }
 }
 
-/// The node port of Service `number`.
+/// Returns the node port of Service `number`.
 pub(crate) fn node_port(number: u8, protocol: Protocol) -> u16 {
     let offset = match protocol {
         Protocol::Tcp => 0,
@@ -285,7 +286,8 @@ pub(crate) fn node_port(number: u8, protocol: Protocol) -> u16 {
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
-/// The node and all Services with their slices; `endpoint` knows the addresses.
+/// Returns the Node and all Services with their slices. `endpoint` returns the addresses of
+/// endpoints.
 pub(crate) fn all(endpoint: impl Fn(At, Family) -> IpAddr) -> Vec<Value> {
     let mut objects = vec![json!({
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"},

@@ -1,13 +1,13 @@
-//! Node ports, load-balancer and external addresses with policy Cluster.
+//! Node ports, load balancer and external addresses with policy Cluster.
 
-use crate::cell::{Asker, Cell, Expect, Expect::Served, Seen, To, cell};
+use crate::cell::{Cell, Expect, Expect::Served, Origin, Seen, To, cell};
 use crate::objects::{GUARDED, WIDE};
 
-/// Both kinds of endpoints, masqueraded.
+/// Endpoints on both nodes answer, and see the node.
 const MASQUERADED: Expect = Served(&[("pod2", Seen::Node), ("pod3", Seen::Node)]);
 
 pub(crate) fn cells() -> Vec<Cell> {
-    use Asker::{Client, Node, NodeAddress, Pod};
+    use Origin::{Client, Node, NodeAddress, Pod};
     use To::{External, LoadBalancer, NodePort};
     let masqueraded = |name, from, to| cell(name, from, to, MASQUERADED);
     vec![
@@ -23,10 +23,10 @@ pub(crate) fn cells() -> Vec<Cell> {
             Pod("pod3"),
             NodePort(WIDE),
         ),
-        // The ranges guard the load balancer's address alone.
+        // Source ranges apply to the load balancer address alone.
         cell(
             "node_port::source_ranges_say_nothing_of_it",
-            Asker::Stranger,
+            Origin::Stranger,
             NodePort(GUARDED),
             Served(&[("pod1", Seen::Node)]),
         ),

@@ -1,15 +1,16 @@
-//! External policy Local: the client is seen as it is, and on a node without endpoints it gets no answer.
+//! External policy Local: endpoints see the client's own address, and a node without endpoints does
+//! not answer.
 
 use crate::cell::Expect::{Served, Silence};
-use crate::cell::{Asker, Cell, Expect, Seen, To, cell};
+use crate::cell::{Cell, Expect, Origin, Seen, To, cell};
 use crate::objects::{
     GUARDED_AWAY, LIKE_A_TCP_NODE_PORT, LIKE_A_UDP_NODE_PORT, LOCAL_AWAY, LOCAL_HERE,
     NODE_ONLY_AWAY,
 };
 
-/// The endpoint of the node, and who asked.
-const KEPT: Expect = Served(&[("pod1", Seen::Asker)]);
-/// Deviation D12: an endpoint elsewhere, which can answer because it sees the node.
+/// The endpoint of the node answers, and sees the origin.
+const KEPT: Expect = Served(&[("pod1", Seen::Origin)]);
+/// Deviation D12: an endpoint on another node answers, which is possible because it sees the node.
 const D12: Expect = Served(&[("pod3", Seen::Node)]);
 
 pub(crate) fn cells() -> Vec<Cell> {
@@ -20,52 +21,52 @@ fn with_endpoint_here() -> Vec<Cell> {
     vec![
         cell(
             "policy_local::load_balancer_keeps_the_client",
-            Asker::Client,
+            Origin::Client,
             To::LoadBalancer(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::external_ip_keeps_the_client",
-            Asker::Client,
+            Origin::Client,
             To::External(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::node_port_keeps_the_client",
-            Asker::Client,
+            Origin::Client,
             To::NodePort(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::load_balancer_keeps_a_pod",
-            Asker::Pod("pod2"),
+            Origin::Pod("pod2"),
             To::LoadBalancer(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::external_ip_keeps_a_pod",
-            Asker::Pod("pod2"),
+            Origin::Pod("pod2"),
             To::External(LOCAL_HERE),
             KEPT,
         ),
         cell(
             "policy_local::the_node_is_seen_by_the_load_balancers_address",
-            Asker::Node,
+            Origin::Node,
             To::LoadBalancer(LOCAL_HERE),
             Served(&[("pod1", Seen::Service)]),
         ),
         cell(
             "policy_local::the_node_is_seen_by_the_external_address",
-            Asker::Node,
+            Origin::Node,
             To::External(LOCAL_HERE),
             Served(&[("pod1", Seen::Service)]),
         ),
-        // No such policy inside.
+        // The external policy does not apply to cluster IPs.
         cell(
             "policy_local::cluster_ip_is_served_by_all",
-            Asker::Pod("pod2"),
+            Origin::Pod("pod2"),
             To::ClusterIp(LOCAL_HERE),
-            Served(&[("pod1", Seen::Asker), ("pod3", Seen::Asker)]),
+            Served(&[("pod1", Seen::Origin), ("pod3", Seen::Origin)]),
         ),
     ]
 }
@@ -74,63 +75,64 @@ fn without() -> Vec<Cell> {
     vec![
         cell(
             "policy_local::without_endpoint_here_a_client_of_the_load_balancer_gets_no_answer",
-            Asker::Client,
+            Origin::Client,
             To::LoadBalancer(LOCAL_AWAY),
             Silence,
         ),
         cell(
             "policy_local::without_endpoint_here_a_client_of_the_external_ip_gets_no_answer",
-            Asker::Client,
+            Origin::Client,
             To::External(LOCAL_AWAY),
             Silence,
         ),
         cell(
             "policy_local::without_endpoint_here_a_client_of_the_node_port_gets_no_answer",
-            Asker::Client,
+            Origin::Client,
             To::NodePort(LOCAL_AWAY),
             Silence,
         ),
         cell(
             "policy_local::without_endpoint_here_the_node_reaches_the_load_balancer",
-            Asker::Node,
+            Origin::Node,
             To::LoadBalancer(LOCAL_AWAY),
             D12,
         ),
         cell(
             "policy_local::without_endpoint_here_the_node_reaches_the_external_ip",
-            Asker::Node,
+            Origin::Node,
             To::External(LOCAL_AWAY),
             D12,
         ),
-        // Its address is its own alone, so that the answer finds back.
+        // Only this node has the address, so that the answer returns to it.
         cell(
             "policy_local::without_endpoint_here_the_node_reaches_the_node_port_as_itself",
-            Asker::Node,
+            Origin::Node,
             To::NodePort(LOCAL_AWAY),
-            Served(&[("pod3", Seen::Asker)]),
+            Served(&[("pod3", Seen::Origin)]),
         ),
         cell(
             "policy_local::without_endpoint_here_pods_reach_the_load_balancer",
-            Asker::Pod("pod1"),
+            Origin::Pod("pod1"),
             To::LoadBalancer(LOCAL_AWAY),
-            Served(&[("pod3", Seen::Asker)]),
+            Served(&[("pod3", Seen::Origin)]),
         ),
         cell(
             "policy_local::without_endpoint_here_ranges_still_keep_the_node_out",
-            Asker::Node,
+            Origin::Node,
             To::LoadBalancer(GUARDED_AWAY),
             Silence,
         ),
         cell(
             "policy_local::without_endpoint_here_ranges_still_let_the_node_in",
-            Asker::Node,
+            Origin::Node,
             To::LoadBalancer(NODE_ONLY_AWAY),
             D12,
         ),
     ]
 }
 
-/// Deviation D24: the number of another Service's node port changes nothing at a Service's own addresses.
+/// Deviation D24: a port that equals another Service's node port has no effect on a Service's own
+/// addresses.
 fn node_port_number() -> Vec<Cell> {
     let kinds = [
         (
@@ -156,17 +158,17 @@ fn node_port_number() -> Vec<Cell> {
         |(kind, [balancer, pod, external, cluster]): (crate::objects::Kind, [&'static str; 4])| {
             let to = To::LoadBalancerPort(kind, kind.port);
             [
-                cell(balancer, Asker::Client, to, KEPT),
-                cell(pod, Asker::Pod("pod2"), to, KEPT),
+                cell(balancer, Origin::Client, to, KEPT),
+                cell(pod, Origin::Pod("pod2"), to, KEPT),
                 cell(
                     external,
-                    Asker::Client,
+                    Origin::Client,
                     To::ExternalPort(kind, kind.port),
                     KEPT,
                 ),
                 cell(
                     cluster,
-                    Asker::Pod("pod2"),
+                    Origin::Pod("pod2"),
                     To::ClusterIpPort(kind, kind.port),
                     KEPT,
                 ),

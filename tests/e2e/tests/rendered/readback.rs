@@ -1,4 +1,4 @@
-//! The kernel gives back what was rendered.
+//! The tables read back from the kernel equal the rendered ones.
 
 use e2e::{Context as _, Failure, Outcome, ensure};
 use libtest_mimic::Trial;
@@ -29,7 +29,7 @@ fn all_rules(tables: &NodeTables) -> Vec<String> {
     tables.rules.values().flat_map(text::rule_lines).collect()
 }
 
-/// Compares a section with what a tool prints, both read by our own parser.
+/// Compares a section with the output of a tool. Our own parser reads both.
 fn same(site: &Site, heading: &str, tool: &str, lines: fn(&NodeTables) -> Vec<String>) -> Outcome {
     let parse = |section: &str| {
         let text = format!("# {heading}\n{section}");
@@ -67,15 +67,15 @@ fn settings(site: &Site) -> Outcome {
 }
 
 fn equal(kept: &[String], rendered: &[String]) -> Outcome {
-    ensure(!rendered.is_empty(), || "nothing was rendered")?;
+    ensure(!rendered.is_empty(), || "the rendered section is empty")?;
     let missing = rendered.iter().filter(|line| !kept.contains(line));
     let excess = kept.iter().filter(|line| !rendered.contains(line));
     let text: Vec<String> = missing
         .map(|line| format!("missing: {line}"))
-        .chain(excess.map(|line| format!("in excess: {line}")))
+        .chain(excess.map(|line| format!("unexpected: {line}")))
         .collect();
     if text.is_empty() && kept != rendered {
-        return Err(Failure::new(format!("another order: {kept:#?}")));
+        return Err(Failure::new(format!("the order differs: {kept:#?}")));
     }
     ensure(text.is_empty(), || text.join("\n"))
 }

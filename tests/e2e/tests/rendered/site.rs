@@ -7,7 +7,7 @@ use e2e::{Context as _, Failure, Family, Namespace, Neighbour, Outcome, Pod, Ren
 
 use crate::objects::{self, At};
 
-/// A port at which something on the node listens at every address.
+/// A port at which a socket of the node listens, at every address.
 pub(crate) const HOST_PORT: u16 = 22;
 
 const NODE_STATE: &str = "\
@@ -25,12 +25,12 @@ mode: ipvs
 clusterCIDR: 10.244.0.0/16,fd00:10:244::/56
 ";
 
-/// Everything there is to ask and to be asked.
+/// The world that all cases share.
 pub(crate) struct Site {
     pub(crate) world: World,
     pub(crate) neighbour: Neighbour,
     host: Pod,
-    /// Output of `ipvsctl render`.
+    /// The output of `ipvsctl render`.
     pub(crate) rendered: Rendered,
     _host_tcp: TcpListener,
     _host_udp: UdpSocket,
@@ -38,7 +38,7 @@ pub(crate) struct Site {
 
 static SITE: OnceLock<Outcome<Site>> = OnceLock::new();
 
-/// The site, built by whoever asks first.
+/// Returns the site. The first caller builds it.
 pub(crate) fn site() -> Outcome<&'static Site> {
     SITE.get_or_init(Site::build)
         .as_ref()
@@ -76,7 +76,7 @@ impl Site {
         })
     }
 
-    /// The namespace of a pod, by its name.
+    /// Returns the namespace of the pod of this name.
     pub(crate) fn pod(&self, name: &str) -> Outcome<&Namespace> {
         let pods = self.world.pods.iter().chain(&self.neighbour.pods);
         pods.chain([&self.host])
@@ -85,12 +85,12 @@ impl Site {
             .ok_or_else(|| Failure::new(format!("no pod {name}")))
     }
 
-    /// The lines of a section of what was rendered.
+    /// Returns the lines of a section of the rendered tables.
     pub(crate) fn section(&self, heading: &str) -> String {
         self.rendered.section(heading)
     }
 
-    /// Runs a tool on the node, until [`Undo`] is dropped, which runs the other.
+    /// Runs a tool on the node. Dropping the result runs the tool that reverses it.
     pub(crate) fn meanwhile(&self, now: &str, then: &str) -> Outcome<Undo<'_>> {
         self.world.tool(now)?;
         Ok(Undo {
@@ -100,7 +100,7 @@ impl Site {
     }
 }
 
-/// Puts back what a case took away.
+/// A change of a case, reversed when this is dropped.
 pub(crate) struct Undo<'a> {
     site: &'a Site,
     line: String,
@@ -109,8 +109,8 @@ pub(crate) struct Undo<'a> {
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
         if let Err(failure) = self.site.world.tool(&self.line) {
-            // The cases that follow will not find the site as it was.
-            eprintln!("not put back: {failure}");
+            // The following cases may fail for this reason.
+            eprintln!("cannot restore the site, so that following cases may fail: {failure}");
         }
     }
 }

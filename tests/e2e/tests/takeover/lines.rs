@@ -1,4 +1,4 @@
-//! Pods that answer line by line, so that a connection can be held.
+//! Pods that answer line by line, for connections that stay open.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,14 +11,14 @@ use e2e::{Context as _, Family, Lab, Outcome};
 /// The port of all recorded endpoints.
 const PORT: u16 = 8080;
 
-/// Answers `NAME ADDRESS` to each line until it is dropped.
+/// A server that answers `NAME ADDRESS` to each line until it is dropped.
 pub(crate) struct Lines {
     ended: Arc<AtomicBool>,
     places: Vec<SocketAddr>,
 }
 
 impl Lines {
-    /// Starts it in the pod `name`, in both families.
+    /// Starts the server in pod `name`, in both families.
     pub(crate) fn start(lab: &Lab, name: &'static str) -> Outcome<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let mut places = Vec::new();
@@ -33,7 +33,7 @@ impl Lines {
                     if ended.load(Ordering::Relaxed) {
                         return;
                     }
-                    // One that breaks is the client's to notice.
+                    // The client detects a broken connection.
                     thread::spawn(move || drop(answer(name, &stream)));
                 }
             });
@@ -45,7 +45,7 @@ impl Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
-        // The next connection ends it; without one it waits until the process ends.
+        // The next connection ends the thread; without one it ends with the process.
         self.places.clear();
     }
 }

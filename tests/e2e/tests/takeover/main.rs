@@ -1,5 +1,6 @@
-//! A node that kube-proxy programmed is taken over, and given back, while clients hold connections. The tables are those
-//! that a real kube-proxy left, put into the kernel by the operator's own tools. To be run by `cargo xtask vm`.
+//! Takes over a node from kube-proxy and gives it back, while clients have open connections. The
+//! tables were recorded on a node of a real kube-proxy, and standard tools load them into the
+//! kernel. To be run by `cargo xtask vm`.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -15,7 +16,8 @@ use harness::case;
 use lines::Lines;
 use recorded::Recorded;
 
-/// The recordings that are taken over: each kind of address, each family, and settings that change rules.
+/// The recordings to take over. They cover each kind of address, each family, and settings that
+/// change rules.
 const RECORDINGS: [&str; 8] = [
     "01-clusterip-tcp",
     "05-dualstack",
@@ -30,7 +32,7 @@ const RECORDINGS: [&str; 8] = [
 /// Time limit of the first synchronisation.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// Time for which connections are watched after something that might have cut them.
+/// Time for which connections are observed after a step that might cut them.
 const WATCHED: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
@@ -53,23 +55,27 @@ fn takeover(name: &str) -> Outcome {
         .collect::<Outcome<Vec<_>>>()?;
     recorded.load(&lab.world)?;
     let targets = recorded.targets();
-    ensure(!targets.is_empty(), || format!("{name} serves nothing"))?;
+    ensure(!targets.is_empty(), || {
+        format!("recording {name} has no Service to connect to")
+    })?;
     let held = hold(&lab, &targets)?;
     let before = counted(&lab.world)?;
 
     let mut daemon = start(&lab.world, &recorded)?;
     let log = daemon.wait_for_log(FIRST, &["synced. "])?;
-    ensure(log.contains(", 0 to delete"), || format!("deletes: {log}"))?;
+    ensure(log.contains(", 0 to delete"), || {
+        format!("the daemon deletes entries; log:\n{log}")
+    })?;
     live(&held)?;
     ensure(lost(&before, &counted(&lab.world)?).is_empty(), || {
         format!(
-            "real servers were made anew: {:?}",
+            "real servers were created again: {:?}",
             lost(&before, &counted(&lab.world).unwrap_or_default())
         )
     })?;
     let fresh = hold(&lab, &targets)?;
 
-    // kube-proxy writes its chains again where it finds ours, and finds all else as it left it.
+    // kube-proxy replaces our chains by its own. All else is as kube-proxy left it.
     daemon.terminate()?;
     recorded.load_rules(&lab.world)?;
     live(&held)?;
@@ -89,7 +95,7 @@ fn start(world: &World, recorded: &Recorded) -> Outcome<Process> {
     world.daemon(&[&"--manifests", &objects, &"--config", &config])
 }
 
-/// A connection from the client, and one from the node, to each of `targets`.
+/// Opens two connections to each of `targets`: one from the client, one from the node.
 fn hold(lab: &Lab, targets: &[SocketAddr]) -> Outcome<Vec<LongLived>> {
     let mut held = Vec::new();
     for target in targets {
@@ -100,21 +106,22 @@ fn hold(lab: &Lab, targets: &[SocketAddr]) -> Outcome<Vec<LongLived>> {
     Ok(held)
 }
 
-/// Fails unless a line goes back and forth over each connection from now on.
+/// Fails unless each connection transfers further lines.
 fn live(held: &[LongLived]) -> Outcome {
     let before: Vec<usize> = held.iter().map(LongLived::lines).collect();
     std::thread::sleep(WATCHED);
     within(Duration::from_secs(5), || {
         for (connection, before) in held.iter().zip(&before) {
             ensure(connection.lines() > *before + 2, || {
-                format!("a connection to {} stands still", connection.pod)
+                format!("a connection to {} is stalled", connection.pod)
             })?;
         }
         Ok(())
     })
 }
 
-/// Returns the number of connections that each real server has had: one that is made anew begins at none.
+/// Returns the number of connections of each real server so far. It restarts at 0 when a real
+/// server is created again.
 fn counted(world: &World) -> Outcome<Vec<(String, u64)>> {
     let stats = world.tool("ipvsadm --list --numeric --stats --exact")?;
     let mut server = String::new();
@@ -133,7 +140,7 @@ fn counted(world: &World) -> Outcome<Vec<(String, u64)>> {
     Ok(counts)
 }
 
-/// Real servers that count fewer connections now, or are gone.
+/// Returns the real servers that now count fewer connections, or are missing.
 fn lost(before: &[(String, u64)], after: &[(String, u64)]) -> Vec<String> {
     (before.iter())
         .filter(|(name, count)| {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use e2e::{Context as _, Outcome, World};
 
-/// One recording.
+/// A recording.
 pub(crate) struct Recorded {
     /// The cluster's objects.
     pub(crate) objects: String,
@@ -33,7 +33,7 @@ impl Recorded {
         })
     }
 
-    /// Puts all of it into the kernel.
+    /// Loads the recorded state into the kernel.
     pub(crate) fn load(&self, world: &World) -> Outcome {
         world.tool("ip link add kube-ipvs0 type dummy")?;
         for address in self.lines("addresses.txt")? {
@@ -41,7 +41,8 @@ impl Recorded {
         }
         for setting in self.lines("sysctl.txt")? {
             let setting = setting.replace(" = ", "=");
-            // The limit is that of the first network namespace; and the recorded node did not forward IPv6.
+            // Only the initial network namespace can change the limit, and the recorded node did
+            // not forward IPv6.
             if !setting.contains("nf_conntrack_max") && !setting.contains("ipv6") {
                 world.tool(&format!("sysctl -q -w {setting}"))?;
             }
@@ -63,7 +64,7 @@ impl Recorded {
         Ok(())
     }
 
-    /// Writes kube-proxy's chains again, as it does where it finds others in their place.
+    /// Writes kube-proxy's chains again, as kube-proxy does if they differ.
     pub(crate) fn load_rules(&self, world: &World) -> Outcome {
         for (program, file) in [
             ("iptables-restore --noflush", "iptables.txt"),
@@ -80,7 +81,7 @@ impl Recorded {
         Ok(())
     }
 
-    /// Where TCP clients are served by pods.
+    /// Returns the TCP addresses that pods serve.
     pub(crate) fn targets(&self) -> Vec<SocketAddr> {
         let lines = self.lines("ipvs.txt").unwrap_or_default();
         let served: BTreeSet<SocketAddr> = (lines.iter())

@@ -1,4 +1,4 @@
-//! Carrying a plan out.
+//! Applies a plan.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ impl fmt::Display for Applied {
         if self.skipped > 0 {
             write!(
                 f,
-                "; {} left out because they build on a failed one",
+                "; {} skipped because they depend on a failed one",
                 self.skipped
             )?;
         }
@@ -48,8 +48,8 @@ impl fmt::Display for Applied {
     }
 }
 
-/// Does all of `plan`. A change that fails is told on standard error, what builds on it is left out, and
-/// all else is done.
+/// Applies `plan`. A failed change is reported on standard error, changes that depend on it are
+/// skipped, all others are applied.
 pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, bar: &ProgressBar) -> Applied {
     let mut applied = Applied::default();
     kernel::carry_out(kernel, plan, |planned, fate| {

@@ -13,23 +13,23 @@ use crate::output::{drains, print, print_json, print_yaml};
 use crate::schema::{self, DaemonDrain, Drains};
 use crate::style;
 
-/// Prints the real servers that drain, by the daemon's word and the kernel's: one of the two is enough.
+/// Prints draining real servers as kube-ipvsd and the kernel report them. One of the two is enough.
 ///
 /// # Errors
 ///
-/// Neither can be read, or the output cannot be written.
+/// The daemon and the kernel cannot be read, or the output cannot be written.
 pub(super) fn run(args: &Get) -> Result<Status, Error> {
     let daemon = match (args.metrics_address, &args.live) {
         (Some(address), _) => ask(address),
         (None, None) => ask(proxy::METRICS),
-        // Saved tables may be another node's.
+        // Saved tables may be from another node.
         (None, Some(_)) => None,
     };
     let kernel = match (observe(args), &daemon) {
         (Ok(snapshot), _) => Some(snapshot),
         (Err(error), Some(_)) if args.live.is_none() => {
             style::warning(&format!(
-                "connections are those that the daemon counted last: {}",
+                "connection counts are the last ones of kube-ipvsd, since the kernel cannot be read: {}",
                 model::chain(&error)
             ));
             None
@@ -52,13 +52,15 @@ fn observe(args: &Get) -> Result<Snapshot, Error> {
     }
 }
 
-/// Returns the drains that the daemon at `address` reports; none where none answers, or kube-proxy does.
+/// Returns the drains that kube-ipvsd at `address` reports, or `None` with a warning if it does not
+/// answer.
 fn ask(address: SocketAddr) -> Option<Vec<DaemonDrain>> {
     match daemon::drains(address) {
         Ok(drains) => Some(drains),
         Err(problem) => {
             style::warning(&format!(
-                "kube-ipvsd does not tell at {address} what drains, and since when: {problem}"
+                "cannot read drains from kube-ipvsd at {address}: {problem}; Service and times are \
+                 unknown: name its address by --metrics-address"
             ));
             None
         }

@@ -14,7 +14,7 @@ fn elsewhere() -> SocketAddr {
 }
 
 #[test]
-fn one_proxy_keeps_a_node() {
+fn exactly_one_kube_ipvsd_must_answer() {
     check(
         "proxies",
         |_| {},
@@ -47,7 +47,7 @@ fn one_proxy_keeps_a_node() {
 }
 
 #[test]
-fn a_proxy_that_started_later_is_told() {
+fn second_proxy_noticed_by_the_daemon_is_a_problem() {
     let noticed = |facts: &mut NodeFacts| {
         let finding = DaemonFinding {
             code: "KIV0410".to_owned(),
@@ -65,17 +65,17 @@ fn a_proxy_that_started_later_is_told() {
     check(
         "findings",
         noticed,
-        &["ok: kube-ipvsd finds nothing wrong with the cluster's objects"],
+        &["ok: kube-ipvsd reports no warnings or errors about objects"],
     );
 }
 
-/// A node where `/healthz` answers 503.
+/// Lets `/healthz` answer with status 503.
 fn leaving(facts: &mut NodeFacts) {
     let health = facts.daemon.health.as_mut().expect("an answer");
     health.healthz = Err("/healthz was answered by status 503".to_owned());
 }
 
-/// A node where `/livez` does, too.
+/// Lets `/healthz` and `/livez` answer with status 503.
 fn sick(facts: &mut NodeFacts) {
     leaving(facts);
     let health = facts.daemon.health.as_mut().expect("an answer");
@@ -83,17 +83,16 @@ fn sick(facts: &mut NodeFacts) {
 }
 
 #[test]
-fn the_daemons_health_is_told() {
-    let well = "ok: /healthz at 127.0.0.1:10256 says that all is well";
-    let ill = "problem: at 127.0.0.1:10256 /livez was answered by status 503";
-    check("healthz", |_| {}, &[well]);
-    check("healthz", sick, &[ill]);
+fn health_of_kube_ipvsd_is_reported() {
+    let healthy = "ok: /healthz at 127.0.0.1:10256 reports healthy";
+    let unhealthy = "problem: at 127.0.0.1:10256 /livez was answered by status 503";
+    check("healthz", |_| {}, &[healthy]);
+    check("healthz", sick, &[unhealthy]);
     let expected = [
-        "warning: at 127.0.0.1:10256 /healthz was answered by status 503, while /livez says that \
-                     kube-ipvsd is well",
+        "warning: at 127.0.0.1:10256 /healthz was answered by status 503, but /livez reports healthy",
     ];
     check("healthz", leaving, &expected);
-    // That of kube-proxy, or that nobody is there, is told as such.
+    // The check `proxies` reports kube-proxy, or that no proxy answers.
     let gone = |facts: &mut NodeFacts| {
         sick(facts);
         facts.proxies.clear();
@@ -103,7 +102,7 @@ fn the_daemons_health_is_told() {
         gone(facts);
         facts.daemon.metrics = None;
     };
-    check("healthz", without_metrics, &[ill]);
+    check("healthz", without_metrics, &[unhealthy]);
     check("proxies", without_metrics, &[]);
 }
 
@@ -113,14 +112,14 @@ fn check_status(change: impl FnOnce(&mut DaemonStatus), expected: &[&str]) {
 }
 
 #[test]
-fn a_synchronisation_that_failed_is_told_with_its_last_failure() {
+fn failed_sync_is_reported_with_its_last_failure() {
     check_status(
         |_| {},
-        &["ok: kube-ipvsd 0.1.0 synchronised at 2026-01-02T03:04:05Z"],
+        &["ok: last sync of kube-ipvsd 0.1.0 at 2026-01-02T03:04:05Z"],
     );
     check_status(
         |status| status.last_sync = None,
-        &["warning: kube-ipvsd 0.1.0 has not synchronised yet"],
+        &["warning: kube-ipvsd 0.1.0 has not completed a sync yet"],
     );
     let failed = |status: &mut DaemonStatus| {
         status.last_sync.as_mut().expect("one").failed = 2;
@@ -130,13 +129,13 @@ fn a_synchronisation_that_failed_is_told_with_its_last_failure() {
     check_status(
         failed,
         &[
-            "problem: 2 changes failed at 2026-01-02T03:04:05Z, the last: failed to add address 10.96.0.10",
+            "problem: 2 changes failed in the sync of 2026-01-02T03:04:05Z; the last failure: failed to add address 10.96.0.10",
         ],
     );
     check(
         "synchronisation",
         |facts| facts.daemon.status = None,
-        &["warning: /statusz of kube-ipvsd is not understood"],
+        &["warning: /statusz of kube-ipvsd cannot be read"],
     );
 }
 
@@ -151,9 +150,9 @@ fn entry(entry: &str, service: Option<&str>, reason: &str) -> FailingEntry {
 }
 
 #[test]
-fn entries_that_fail_are_told_by_reason() {
-    let well = "ok: kube-ipvsd reads and writes all that it needs";
-    check("failing", |_| {}, &[well]);
+fn failing_entries_are_grouped_by_reason() {
+    let ok = "ok: no reading and no write of kube-ipvsd fails";
+    check("failing", |_| {}, &[ok]);
     check("failing", |facts| facts.daemon.status = None, &[]);
     let failing = |facts: &mut NodeFacts| {
         let status = facts.daemon.status.as_mut().expect("a status");
@@ -176,12 +175,12 @@ fn entries_that_fail_are_told_by_reason() {
             "problem: reading of sets: 1 failure since 2026-01-02T03:04:05Z",
             "problem: set KUBE-A, virtual server 10.0.0.1:80/TCP (shop/web): full, since 2026-01-02T03:04:05Z",
             "problem: IPv4 rules: no module, since 2026-01-02T03:04:05Z",
-            "problem: 9 more entries fail, which /statusz does not list",
+            "problem: 9 more failing entries, which /statusz does not list",
         ],
     );
 }
 
-/// Checks a source in this state, with the error that was last.
+/// Checks the diagnosis of a source in `state` with `error` as its last one.
 fn check_source(state: &str, listed: bool, error: Option<&str>, expected: &str) {
     let change = |facts: &mut NodeFacts| {
         let source = DaemonSource {
@@ -199,16 +198,16 @@ fn check_source(state: &str, listed: bool, error: Option<&str>, expected: &str) 
 }
 
 #[test]
-fn a_source_that_fails_is_a_problem() {
-    let well = "ok: kube-ipvsd follows services";
-    check_source("watching", true, None, well);
-    check_source("watching", true, Some("over"), well);
-    check_source("listing", true, None, well);
+fn failing_source_is_a_problem() {
+    let ok = "ok: kube-ipvsd watches services";
+    check_source("watching", true, None, ok);
+    check_source("watching", true, Some("over"), ok);
+    check_source("listing", true, None, ok);
     check_source(
         "listing",
         false,
         None,
-        "warning: services: no full list yet, since 2026-01-02T03:04:05Z",
+        "warning: services: no full list yet, listing since 2026-01-02T03:04:05Z",
     );
     check_source(
         "refused",
@@ -218,10 +217,10 @@ fn a_source_that_fails_is_a_problem() {
     );
 }
 
-/// Checks the diagnoses where kube-ipvsd reports these findings, code and level each.
-fn check_findings(told: &[(&str, &str)], expected: &[&str]) {
+/// Checks the diagnoses if kube-ipvsd reports these findings, each a code and a level.
+fn check_findings(reported: &[(&str, &str)], expected: &[&str]) {
     let change = |facts: &mut NodeFacts| {
-        let findings = told.iter().map(|(code, level)| DaemonFinding {
+        let findings = reported.iter().map(|(code, level)| DaemonFinding {
             code: (*code).to_owned(),
             level: (*level).to_owned(),
             text: format!("{code} {level} Service default/web"),
@@ -232,11 +231,11 @@ fn check_findings(told: &[(&str, &str)], expected: &[&str]) {
 }
 
 #[test]
-fn what_the_daemon_finds_odd_is_told_the_worst_first() {
-    let nothing = ["ok: kube-ipvsd finds nothing wrong with the cluster's objects"];
+fn findings_are_listed_with_the_worst_first() {
+    let nothing = ["ok: kube-ipvsd reports no warnings or errors about objects"];
     check_findings(&[], &nothing);
     check_findings(&[("KIV0111", "info")], &nothing);
-    // A check of its own tells that.
+    // Another check reports this code.
     check_findings(&[("KIV0403", "warning")], &nothing);
     let expected = ["warning: KIV0107 warning Service default/web"];
     check_findings(&[("KIV0107", "warning"), ("KIV0111", "info")], &expected);

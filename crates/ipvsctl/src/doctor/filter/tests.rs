@@ -5,7 +5,7 @@ use crate::doctor::facts::NodeFacts;
 use crate::doctor::tests::{action, check};
 
 #[test]
-fn a_packet_filter_that_cannot_be_read_is_a_problem() {
+fn unreadable_packet_filter_is_a_problem() {
     check("packet-filter", |_| {}, &["ok: iptables-nft 1.8.9"]);
     let unreadable = |facts: &mut NodeFacts| {
         facts.filter.unreadable = Some("iptables-save was not found".to_owned());
@@ -17,7 +17,7 @@ fn a_packet_filter_that_cannot_be_read_is_a_problem() {
     );
 }
 
-/// Says that chains of a proxy are in these variants.
+/// Puts chains of a proxy into `variants`.
 fn held(variants: &'static [Variant]) -> impl Fn(&mut NodeFacts) {
     move |facts| {
         let holders = variants
@@ -28,30 +28,31 @@ fn held(variants: &'static [Variant]) -> impl Fn(&mut NodeFacts) {
 }
 
 #[test]
-fn chains_in_the_other_variant_are_a_problem() {
+fn chains_in_other_variant_are_a_problem() {
     let check = |variants, expected: &str| check("iptables-variants", held(variants), &[expected]);
-    check(&[], "ok: there are no chains of a proxy");
+    check(&[], "ok: no chains of a proxy");
     check(
         &[Variant::Nft],
-        "ok: the chains of the proxy are in iptables-nft alone",
+        "ok: all chains of the proxy are in iptables-nft",
     );
-    let told = "problem: iptables-nft is used, and iptables-legacy holds chains of a proxy";
-    check(&[Variant::Nft, Variant::Legacy], told);
-    check(&[Variant::Legacy], told);
+    let problem =
+        "problem: iptables-nft is in use, but iptables-legacy contains chains of a proxy too";
+    check(&[Variant::Nft, Variant::Legacy], problem);
+    check(&[Variant::Legacy], problem);
 }
 
-/// Leaves the table of nftables mode.
+/// Adds the table of nftables mode as a leftover.
 fn left(facts: &mut NodeFacts) {
     let leftovers = facts.filter.leftovers.get_or_insert_default();
     leftovers.nft_tables.insert(AddressFamily::Ipv4);
 }
 
 #[test]
-fn leftovers_of_other_modes_are_told() {
+fn leftovers_of_other_modes_are_a_warning() {
     check(
         "leftovers",
         |_| {},
-        &["ok: kube-proxy's other modes left nothing"],
+        &["ok: no leftovers of kube-proxy's other modes"],
     );
     let expected = ["warning: kube-proxy left behind table ip kube-proxy of nftables mode"];
     check("leftovers", left, &expected);
@@ -59,7 +60,7 @@ fn leftovers_of_other_modes_are_told() {
     check("leftovers", |facts| facts.filter.leftovers = None, &[]);
 }
 
-/// INPUT of the node has this policy, and these rules stand there.
+/// Gives chain INPUT of the node a policy and a rule.
 fn with_input(facts: &mut NodeFacts, policy: &str, rule: &str) {
     let saved = format!("*filter\n:INPUT {policy} [0:0]\n{rule}\nCOMMIT\n");
     let live = facts.live.as_mut().expect("tables");
@@ -74,7 +75,7 @@ fn with_input(facts: &mut NodeFacts, policy: &str, rule: &str) {
 }
 
 #[test]
-fn rules_that_drop_packets_to_services_are_a_problem() {
+fn rules_dropping_packets_to_services_are_a_problem() {
     let foreign = |policy: &'static str, rule: &'static str, expected: &[&str]| {
         check(
             "foreign-rules",
@@ -101,7 +102,7 @@ fn rules_that_drop_packets_to_services_are_a_problem() {
              that no earlier rule accepts; the first one that accepts some is `-A INPUT -i cni0 -j ACCEPT`",
         ],
     );
-    let told = action("foreign-rules", |facts| with_input(facts, "DROP", ""));
-    assert!(told.contains("acceptServedTraffic: true"), "{told}");
+    let action = action("foreign-rules", |facts| with_input(facts, "DROP", ""));
+    assert!(action.contains("acceptServedTraffic: true"), "{action}");
     check("foreign-rules", |facts| facts.live = None, &[]);
 }

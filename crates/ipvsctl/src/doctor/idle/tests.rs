@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::doctor::facts::NodeFacts;
 use crate::doctor::tests::{action, check, live};
 
-/// A node where IPVS, the connection tracker and keepalive have these seconds for TCP.
+/// Sets the TCP timeouts of IPVS and of the connection tracker, and the keepalive time, in seconds.
 fn tcp(ipvs: u64, tracked: u64, keepalive: u64) -> impl Fn(&mut NodeFacts) {
     move |facts| {
         let tables = &mut live(facts).tables;
@@ -22,36 +22,36 @@ fn tcp(ipvs: u64, tracked: u64, keepalive: u64) -> impl Fn(&mut NodeFacts) {
 }
 
 #[test]
-fn idle_tcp_connections_must_outlive_the_keepalive() {
+fn tcp_timeout_below_keepalive_is_a_warning() {
     check(
         "idle-tcp",
         tcp(7_300, 86_400, 7_200),
         &[
-            "ok: an idle TCP connection is forgotten after 7300 s, by IPVS (by the connection tracker after \
-           86400 s); this node's keepalive begins after 7200 s",
+            "ok: idle TCP connections expire after 7300 s in IPVS (86400 s in the connection tracker); \
+             TCP keepalive of this node starts after 7200 s",
         ],
     );
     check(
         "idle-tcp",
         tcp(900, 86_400, 7_200),
         &[
-            "warning: an idle TCP connection is forgotten after 900 s, by IPVS (by the connection tracker after \
-           86400 s); this node's keepalive begins after 7200 s",
+            "warning: idle TCP connections expire after 900 s in IPVS (86400 s in the connection tracker); \
+             TCP keepalive of this node starts after 7200 s",
         ],
     );
     check(
         "idle-tcp",
         tcp(10_000, 600, 7_200),
         &[
-            "warning: an idle TCP connection is forgotten after 600 s, by the connection tracker (by IPVS after \
-           10000 s); this node's keepalive begins after 7200 s",
+            "warning: idle TCP connections expire after 600 s in the connection tracker (10000 s in IPVS); \
+             TCP keepalive of this node starts after 7200 s",
         ],
     );
 }
 
 #[test]
-fn the_fields_that_are_too_short_are_to_be_raised() {
-    let rest = "above 7200 s, or in the pods net.ipv4.tcp_keepalive_time below";
+fn advice_names_the_timeouts_to_raise() {
+    let rest = "above 7200 s, or net.ipv4.tcp_keepalive_time in the pods below";
     for (ipvs, tracked, expected) in [
         (900, 86_400, format!("set ipvs.tcpTimeout {rest} 900 s")),
         (
@@ -70,21 +70,18 @@ fn the_fields_that_are_too_short_are_to_be_raised() {
 }
 
 #[test]
-fn a_tracker_that_forgets_udp_before_ipvs_is_worth_knowing() {
+fn shorter_udp_timeout_of_the_tracker_is_ok_with_advice() {
     check(
         "idle-udp",
         |_| {},
-        &[
-            "ok: an idle UDP flow is forgotten after 300 s, by IPVS (by the connection tracker after 300 s)",
-        ],
+        &["ok: idle UDP flows expire after 300 s in IPVS (300 s in the connection tracker)"],
     );
     let shorter = |facts: &mut NodeFacts| {
         let name = "net.netfilter.nf_conntrack_udp_timeout_stream".into();
         live(facts).tables.sysctls.insert(name, "120".into());
     };
-    let expected = [
-        "ok: an idle UDP flow is forgotten after 120 s, by the connection tracker (by IPVS after 300 s)",
-    ];
+    let expected =
+        ["ok: idle UDP flows expire after 120 s in the connection tracker (300 s in IPVS)"];
     check("idle-udp", shorter, &expected);
     assert!(action("idle-udp", shorter).contains("conntrack.udpStreamTimeout"));
 }

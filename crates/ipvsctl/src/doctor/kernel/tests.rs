@@ -5,16 +5,16 @@ use crate::doctor::facts::{BRIDGE_V4, BRIDGE_V6, NodeFacts, TRACKED, TRACKED_MAX
 use crate::doctor::tests::{check, live};
 
 #[test]
-fn ipvs_answers_or_not() {
+fn missing_ipvs_is_a_problem() {
     check(
         "ipvs",
         |_| {},
-        &["ok: version 1.2.1 of Linux 6.1.0 answers"],
+        &["ok: IPVS 1.2.1 of Linux 6.1.0 is available"],
     );
     check(
         "ipvs",
         |facts| facts.live = None,
-        &["problem: the kernel has no IPVS, or its module is not loaded"],
+        &["problem: the kernel has no IPVS, or the module ip_vs is not loaded"],
     );
 }
 
@@ -26,17 +26,15 @@ fn check_module(presence: Presence, expected: &[&str]) {
 }
 
 #[test]
-fn modules_that_are_missing_are_named() {
-    check_module(Presence::Missing, &["problem: this kernel has no ip_vs_mh"]);
+fn missing_modules_are_named() {
     check_module(
-        Presence::Loadable,
-        &["ok: 3 modules loaded or to be loaded"],
+        Presence::Missing,
+        &["problem: this kernel lacks the modules ip_vs_mh"],
     );
+    check_module(Presence::Loadable, &["ok: 3 modules loaded or loadable"]);
     check_module(
         Presence::Unknown,
-        &[
-            "ok: 2 modules loaded or to be loaded; whether this kernel has ip_vs_mh is not to be seen here",
-        ],
+        &["ok: 2 modules loaded or loadable; unknown whether this kernel has ip_vs_mh"],
     );
     let unseen = |facts: &mut NodeFacts| {
         let all = facts.modules.values_mut();
@@ -54,11 +52,11 @@ fn check_setting(name: &str, value: &str, expected: &[&str]) {
 }
 
 #[test]
-fn settings_are_told_by_name_with_is_and_should() {
+fn settings_are_reported_with_live_and_wanted_value() {
     check_setting(
         "net.ipv4.ip_forward",
         "1",
-        &["ok: the kernel's settings are what kube-ipvsd wants"],
+        &["ok: kernel settings are as kube-ipvsd needs them"],
     );
     check_setting(
         "net.ipv4.ip_forward",
@@ -78,7 +76,7 @@ fn settings_are_told_by_name_with_is_and_should() {
 }
 
 #[test]
-fn what_conn_reuse_mode_should_be_depends_on_the_kernel() {
+fn wanted_conn_reuse_mode_depends_on_the_kernel() {
     let change = |facts: &mut NodeFacts| {
         live(facts).node.machine.kernel = "4.19".parse().ok();
     };
@@ -87,28 +85,27 @@ fn what_conn_reuse_mode_should_be_depends_on_the_kernel() {
 }
 
 #[test]
-fn strict_arp_wants_two_settings_more() {
+fn strict_arp_needs_two_more_settings() {
     let change = |facts: &mut NodeFacts| facts.config.strict_arp = true;
     let expected = [
-        "warning: net.ipv4.conf.all.arp_announce is not there, should be 2",
-        "warning: net.ipv4.conf.all.arp_ignore is not there, should be 1",
+        "warning: net.ipv4.conf.all.arp_announce is missing, should be 2",
+        "warning: net.ipv4.conf.all.arp_ignore is missing, should be 1",
     ];
     check("settings", change, &expected);
 }
 
 #[test]
-fn a_bridge_wants_its_packets_to_pass_by_the_rules() {
+fn bridged_packets_must_pass_the_rules() {
     let bridged = |facts: &mut NodeFacts| {
         facts.bridges.insert("cni0".into());
     };
-    check("bridge", |_| {}, &["ok: there is no Linux bridge"]);
+    check("bridge", |_| {}, &["ok: no Linux bridge"]);
     check(
         "bridge",
         bridged,
-        &[
-            "warning: there is the bridge cni0: net.bridge.bridge-nf-call-iptables is not there, should be 1, \
-           net.bridge.bridge-nf-call-ip6tables is not there, should be 1",
-        ],
+        &["warning: packets over bridge cni0 bypass the rules: \
+             net.bridge.bridge-nf-call-iptables is missing, should be 1, \
+             net.bridge.bridge-nf-call-ip6tables is missing, should be 1"],
     );
     let half = |facts: &mut NodeFacts| {
         bridged(facts);
@@ -119,7 +116,7 @@ fn a_bridge_wants_its_packets_to_pass_by_the_rules() {
         "bridge",
         half,
         &[
-            "warning: there is the bridge cni0: net.bridge.bridge-nf-call-ip6tables is 0, should be 1",
+            "warning: packets over bridge cni0 bypass the rules: net.bridge.bridge-nf-call-ip6tables is 0, should be 1",
         ],
     );
     let on = |facts: &mut NodeFacts| {
@@ -131,7 +128,7 @@ fn a_bridge_wants_its_packets_to_pass_by_the_rules() {
     check(
         "bridge",
         on,
-        &["ok: what goes over br0 passes by the rules"],
+        &["ok: packets over bridge br0 pass the rules"],
     );
 }
 
@@ -144,27 +141,27 @@ fn check_tracked(tracked: &str, max: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_connection_tracker_that_is_nearly_full_is_told() {
+fn nearly_full_connection_tracker_is_reported() {
     check_tracked(
         "749",
         "1000",
-        &["ok: 749 of at most 1000 connections are tracked, 74 %"],
+        &["ok: 749 of at most 1000 tracked connections, 74 %"],
     );
     check_tracked(
         "750",
         "1000",
-        &["warning: 750 of at most 1000 connections are tracked, 75 %"],
+        &["warning: 750 of at most 1000 tracked connections, 75 %"],
     );
     check_tracked(
         "1000",
         "1000",
-        &["problem: 1000 of at most 1000 connections are tracked, 100 %"],
+        &["problem: 1000 of at most 1000 tracked connections, 100 %"],
     );
-    check_tracked("7", "0", &["ok: 7 connections, no limit"]);
+    check_tracked("7", "0", &["ok: 7 tracked connections, no limit"]);
 }
 
 #[test]
-fn a_family_that_the_node_lacks_is_a_warning() {
+fn missing_family_is_a_warning() {
     check("families", |_| {}, &["ok: IPv4 and IPv6 can be served"]);
     let lacks = |facts: &mut NodeFacts| {
         let live = facts.live.as_mut().expect("tables");

@@ -7,7 +7,7 @@ use crate::doctor::facts::NodeFacts;
 use crate::doctor::tests::{check, live};
 use crate::schema::DaemonDrain;
 
-/// A node with these tables.
+/// Sets the virtual servers and addresses of the node.
 fn tables(text: &'static str) -> impl Fn(&mut NodeFacts) {
     move |facts| {
         let read = text::parse(text).expect("tables");
@@ -18,7 +18,7 @@ fn tables(text: &'static str) -> impl Fn(&mut NodeFacts) {
 }
 
 #[test]
-fn the_device_is_there_and_a_dummy() {
+fn device_must_exist_and_be_a_dummy() {
     check(
         "device",
         |_| {},
@@ -27,29 +27,29 @@ fn the_device_is_there_and_a_dummy() {
     check(
         "device",
         |facts| live(facts).device = false,
-        &["problem: there is no device kube-ipvs0"],
+        &["problem: device kube-ipvs0 does not exist"],
     );
     check(
         "device",
         |facts| facts.foreign_device = Some("bridge".to_owned()),
-        &["problem: kube-ipvs0 is of kind bridge, not dummy"],
+        &["problem: kube-ipvs0 is a device of kind bridge, not a dummy device"],
     );
 }
 
 #[test]
-fn an_address_without_a_virtual_server_is_told() {
+fn address_without_virtual_server_is_a_warning() {
     let idle = tables("# ipvs\n-A -t 10.96.0.10:80 -s rr\n# addresses\n10.96.0.10\n10.96.0.11\n");
-    let expected = ["warning: no virtual server is at 1 address of kube-ipvs0: 10.96.0.11"];
+    let expected = ["warning: 1 address of kube-ipvs0 without a virtual server: 10.96.0.11"];
     check("addresses", &idle, &expected);
     let excluded = |facts: &mut NodeFacts| {
         idle(facts);
         facts.config.exclude_cidrs = vec!["10.96.0.11/32".parse().expect("a network")];
     };
-    let expected = ["ok: 1 virtual server, and those of ours have their addresses"];
+    let expected = ["ok: 1 virtual server; ours have their addresses"];
     check("addresses", excluded, &expected);
 }
 
-/// Records 10.96.0.10:80/TCP as ours, and takes its address away.
+/// Marks 10.96.0.10:80/TCP as ours in a set, and removes its address.
 fn unbound(facts: &mut NodeFacts) {
     let tables = &mut live(facts).tables;
     tables.addresses.clear();
@@ -64,10 +64,10 @@ fn unbound(facts: &mut NodeFacts) {
 }
 
 #[test]
-fn a_virtual_server_of_ours_without_its_address_is_told() {
+fn our_virtual_server_without_its_address_is_a_problem() {
     let expected = ["problem: no interface has the address of 10.96.0.10:80/TCP"];
     check("addresses", unbound, &expected);
-    // Such as a node port, or a load balancer that hands out nodes' addresses.
+    // A node port, or a load balancer that hands out addresses of nodes, has its address on eth0.
     let on_eth0 = |facts: &mut NodeFacts| {
         unbound(facts);
         let interface = &mut live(facts).node.interfaces[0];
@@ -75,16 +75,16 @@ fn a_virtual_server_of_ours_without_its_address_is_told() {
             .addresses
             .push("10.96.0.10/24".parse().expect("a network"));
     };
-    let expected = ["ok: 1 virtual server, and those of ours have their addresses"];
+    let expected = ["ok: 1 virtual server; ours have their addresses"];
     check("addresses", on_eth0, &expected);
 }
 
 #[test]
-fn virtual_servers_of_somebody_else_are_counted() {
+fn virtual_servers_of_other_programs_are_counted() {
     check(
         "other-virtual-servers",
         |_| {},
-        &["ok: there are none of other programs"],
+        &["ok: no virtual servers of other programs"],
     );
     let others = tables("# ipvs\n-A -t 192.0.2.1:80 -s rr\n-A -t 192.0.2.2:80 -s rr\n");
     let excluding = |facts: &mut NodeFacts| {
@@ -95,12 +95,12 @@ fn virtual_servers_of_somebody_else_are_counted() {
         "other-virtual-servers",
         excluding,
         &[
-            "ok: 2 of other programs, left alone, 1 of them in ipvs.excludeCIDRs: 192.0.2.1:80/TCP, 192.0.2.2:80/TCP",
+            "ok: 2 virtual servers of other programs, not changed by kube-ipvsd, 1 of them in ipvs.excludeCIDRs: 192.0.2.1:80/TCP, 192.0.2.2:80/TCP",
         ],
     );
 }
 
-/// One real server of weight 0, with two connections.
+/// Gives the node a real server of weight 0 with two connections.
 fn draining(facts: &mut NodeFacts) {
     tables(
         "# ipvs\n-A -t 10.96.0.10:80 -s rr\n-a -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 0\n\
@@ -118,21 +118,21 @@ fn draining(facts: &mut NodeFacts) {
     live.connections.insert((*server, real), connections);
 }
 
-/// The same, and kube-ipvsd knows of it; its deadline in JSON.
+/// As [`draining`]; kube-ipvsd reports the drain with this deadline in JSON.
 fn known(deadline: &'static str) -> impl Fn(&mut NodeFacts) {
     move |facts| {
         draining(facts);
-        let told = format!(
+        let reported = format!(
             r#"{{"virtualServer": "10.96.0.10:80/TCP", "realServer": "10.244.1.5:8080", "service": null,
                 "since": null, "activeConnections": 1, "inactiveConnections": 0, "ends": {deadline}}}"#
         );
-        let drain: DaemonDrain = serde_json::from_str(&told).expect("a drain");
+        let drain: DaemonDrain = serde_json::from_str(&reported).expect("a drain");
         facts.daemon.drains = Some(vec![drain]);
     }
 }
 
 #[test]
-fn what_drains_and_will_not_end_is_told() {
+fn endless_drains_are_a_warning() {
     let one = "1 real server of weight 0: 10.244.1.5:8080 of 10.96.0.10:80/TCP (2 active, 0 inactive connections)";
     check("drains", |_| {}, &["ok: no real server drains"]);
     check(
@@ -145,7 +145,7 @@ fn what_drains_and_will_not_end_is_told() {
         known("null"),
         &[&format!("warning: {one}, without a deadline")],
     );
-    let forgotten = format!("warning: {one}, and kube-ipvsd does not know of it");
+    let forgotten = format!("warning: {one}, not reported by kube-ipvsd");
     check("drains", draining, &[&forgotten]);
     let alone = |facts: &mut NodeFacts| {
         known("null")(facts);
@@ -154,7 +154,7 @@ fn what_drains_and_will_not_end_is_told() {
     check("drains", alone, &[&forgotten]);
 }
 
-/// A set that takes ten entries and has so many, on a node whose proxies do not answer.
+/// Fills a set of at most ten entries, on a node whose proxies do not answer.
 fn filled(entries: u8) -> impl Fn(&mut NodeFacts) {
     move |facts| {
         facts.proxies.clear();
@@ -174,7 +174,7 @@ fn filled(entries: u8) -> impl Fn(&mut NodeFacts) {
 }
 
 #[test]
-fn sets_that_are_nearly_full_are_told() {
+fn nearly_full_sets_are_reported() {
     check("sets", filled(8), &["ok: 1 set, none nearly full"]);
     check(
         "sets",
@@ -191,7 +191,6 @@ fn sets_that_are_nearly_full_are_told() {
         filled(10)(facts);
         facts.proxies = proxies;
     };
-    let expected =
-        ["ok: KUBE-IPVS-IPS has 10 of 10 entries; kube-ipvsd makes it larger when it has to"];
+    let expected = ["ok: KUBE-IPVS-IPS has 10 of 10 entries; kube-ipvsd enlarges sets as needed"];
     check("sets", kept, &expected);
 }

@@ -9,12 +9,12 @@ fn check(configured: Option<&str>, expected: &[&str]) {
 }
 
 #[test]
-fn proxies_are_asked_where_they_may_listen_each_once() {
-    let untold = "127.0.0.1:10249";
-    check(None, &[untold]);
-    check(Some("127.0.0.1:10249"), &[untold]);
-    check(Some("0.0.0.0:10249"), &[untold]);
+fn each_possible_listener_is_asked_once() {
+    let default = "127.0.0.1:10249";
+    check(None, &[default]);
+    check(Some("127.0.0.1:10249"), &[default]);
+    check(Some("0.0.0.0:10249"), &[default]);
     check(Some("[::]:10249"), &["[::1]:10249"]);
-    check(Some("[::]:20249"), &["[::1]:20249", untold]);
-    check(Some("192.0.2.7:10249"), &["192.0.2.7:10249", untold]);
+    check(Some("[::]:20249"), &["[::1]:20249", default]);
+    check(Some("192.0.2.7:10249"), &["192.0.2.7:10249", default]);
 }

@@ -16,7 +16,7 @@ fn diagnosis(check: &'static str, severity: Severity, advised: bool) -> Diagnosi
 }
 
 #[test]
-fn each_check_has_its_lines_and_the_last_line_counts() {
+fn diagnoses_are_printed_and_counted() {
     let text = text(
         "node1",
         &[

@@ -3,14 +3,14 @@ use model::Code;
 use super::{explain, reference};
 
 #[test]
-fn a_code_is_explained() {
+fn code_is_explained() {
     let text = explain(Code::OtherNodesAddress);
-    assert!(text.starts_with("KIV0108 error: an external address is another node's\n\n"));
+    assert!(text.starts_with("KIV0108 error: an external address belongs to another node\n\n"));
     assert!(text.contains("deviation D8"));
 }
 
 #[test]
-fn the_page_has_every_code_once() {
+fn page_has_every_code_once() {
     let page = reference();
     for code in Code::ALL {
         assert_eq!(page.matches(&format!("## {code}:")).count(), 1, "{code}");
@@ -18,7 +18,7 @@ fn the_page_has_every_code_once() {
 }
 
 #[test]
-fn the_schedulers_to_choose_from_are_named() {
+fn allowed_schedulers_are_listed() {
     let text = explain(Code::InvalidScheduler);
     let list = model::config::SCHEDULERS.join(", ");
     assert!(text.contains(&list), "{text}");

@@ -53,7 +53,7 @@ fn planned(op: Op, owner: Option<(&str, Protocol)>, reason: Reason) -> PlannedOp
 }
 
 #[test]
-fn every_op_is_a_line_that_ipvsadm_would_take() {
+fn ops_are_printed_in_the_syntax_of_the_tools() {
     let address = IpAddr::from([10, 96, 0, 10]);
     let expected = [
         (Op::EnsureDevice, "device kube-ipvs0"),
@@ -82,7 +82,7 @@ fn every_op_is_a_line_that_ipvsadm_would_take() {
 }
 
 #[test]
-fn one_port_name_in_two_protocols_is_one_group() {
+fn one_port_name_with_two_protocols_is_one_group() {
     let plan = Plan {
         stages: vec![Stage {
             ops: vec![
@@ -111,7 +111,7 @@ fn one_port_name_in_two_protocols_is_one_group() {
 }
 
 #[test]
-fn an_overlong_line_does_not_move_the_others() {
+fn long_line_does_not_move_the_reasons() {
     let mut long = server();
     long.persistence_engine =
         Some("a-persistence-engine-with-a-name-that-goes-on-and-on-and-on".into());

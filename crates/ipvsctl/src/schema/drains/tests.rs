@@ -12,7 +12,7 @@ const DAEMON: &str = r#"[
    "since": "2026-01-02T03:04:06Z", "activeConnections": 1, "inactiveConnections": 0, "ends": null}
 ]"#;
 
-/// Two that drain, one that does not, and one of another program's virtual server.
+/// Two draining real servers, one with weight 1, and one of another program's virtual server.
 const KERNEL: &str = "\
 # ipvs
 -A -t 10.96.0.10:80 -s rr
@@ -26,7 +26,7 @@ const KERNEL: &str = "\
 ";
 
 fn daemon() -> Vec<DaemonDrain> {
-    serde_json::from_str(DAEMON).expect("what the daemon says")
+    serde_json::from_str(DAEMON).expect("drains")
 }
 
 fn kernel() -> Snapshot {
@@ -41,7 +41,7 @@ fn check(daemon: &[DaemonDrain], kernel: Option<&Snapshot>, expected: &str) {
 }
 
 #[test]
-fn the_daemon_alone() {
+fn drains_of_the_daemon_without_the_kernel() {
     check(
         &daemon(),
         None,
@@ -54,7 +54,7 @@ VIRTUAL SERVER     REAL SERVER      SERVICE           SINCE                 ACTI
 }
 
 #[test]
-fn the_kernel_alone_knows_no_times() {
+fn drains_of_the_kernel_have_no_times() {
     let mut kernel = kernel();
     let counted = kernel.tables.virtual_servers.iter().next();
     let (key, entry) = counted.expect("a virtual server");
@@ -77,7 +77,7 @@ VIRTUAL SERVER     REAL SERVER      SERVICE  SINCE    ACTIVE   INACTIVE  DEADLIN
 }
 
 #[test]
-fn what_the_kernel_no_longer_has_does_not_drain() {
+fn drains_missing_in_the_kernel_are_left_out() {
     check(
         &daemon(),
         Some(&kernel()),
@@ -90,6 +90,6 @@ VIRTUAL SERVER     REAL SERVER      SERVICE           SINCE                 ACTI
 }
 
 #[test]
-fn nothing_drains() {
+fn no_drains() {
     check(&[], Some(&Snapshot::default()), "No real server drains.\n");
 }

@@ -31,7 +31,7 @@ fn check_changes(index: &mut FindingIndex<u8>, raised: &[&str], cleared: &[&str]
 }
 
 #[test]
-fn replacing_the_findings_of_a_source_reports_the_difference() {
+fn replaced_findings_are_reported_as_difference() {
     let mut index = FindingIndex::default();
     index.set(1, findings(&["b", "a"]));
     check_changes(&mut index, &["a", "b"], &[]);
@@ -43,7 +43,7 @@ fn replacing_the_findings_of_a_source_reports_the_difference() {
 }
 
 #[test]
-fn a_finding_of_two_sources_exists_until_both_drop_it() {
+fn finding_of_two_sources_stays_until_both_clear_it() {
     let mut index = FindingIndex::default();
     index.set(1, findings(&["a"]));
     index.set(2, findings(&["a", "a"]));
@@ -57,7 +57,7 @@ fn a_finding_of_two_sources_exists_until_both_drop_it() {
 }
 
 #[test]
-fn a_finding_that_comes_and_goes_between_two_calls_is_not_a_change() {
+fn finding_raised_and_cleared_between_two_calls_is_no_change() {
     let mut index = FindingIndex::default();
     index.set(1, findings(&["a"]));
     index.set(1, Vec::new());
@@ -75,9 +75,9 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// The index equals the plain union of all sources, its changes the plain difference of two unions.
+    /// The index equals the union of all sources, and its changes the difference of two unions.
     #[test]
-    fn the_index_equals_a_union_of_lists(
+    fn index_equals_union_of_lists(
         steps in vec((0_u8..4, vec(0_usize..5, 0..4), any::<bool>()), 0..40),
     ) {
         let names = ["a", "b", "c", "d", "e"];

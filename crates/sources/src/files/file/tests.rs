@@ -43,6 +43,6 @@ fn the_first_errors_of_a_list_have_places() {
     assert_eq!(file.errors[MAX_PLACES - 1].line, Some(103));
     assert_eq!(
         file.errors[MAX_PLACES].to_string(),
-        "f.yaml: no Kubernetes object: it has no kind"
+        "f.yaml: not a Kubernetes object: the field kind is missing; it is ignored"
     );
 }

@@ -1,4 +1,4 @@
-//! Messages as raw sockets give them.
+//! Messages in the format of raw sockets.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ fn key(protocol: u8, port: u16, target: &str) -> Key {
     }
 }
 
-/// An IPv4 header of this protocol to 10.96.1.1.
+/// Returns an IPv4 header of this protocol to 10.96.1.1.
 fn header4(protocol: u8) -> Vec<u8> {
     let mut header = vec![0; 20];
     header[0] = 0x45;
@@ -23,7 +23,7 @@ fn header4(protocol: u8) -> Vec<u8> {
     header
 }
 
-/// An IPv6 header of this next header to fd00::1.
+/// Returns an IPv6 header with this next header to fd00::1.
 fn header6(next: u8) -> Vec<u8> {
     let mut header = vec![0; 40];
     header[0] = 0x60;
@@ -37,13 +37,13 @@ fn check_v4(icmp: &[u8], expected: Option<Message>) {
     let packet = [header4(1), icmp.to_vec()].concat();
     assert_eq!(v4(&packet, FROM), expected);
     for length in 0..packet.len() {
-        // Whatever is missing, it is not read.
+        // A truncated packet must not panic.
         let _ = v4(&packet[..length], FROM);
     }
 }
 
 #[test]
-fn a_refused_port_of_ipv4() {
+fn unreachable_port_of_ipv4() {
     let quoted = [&header4(6)[..], &[0x9c, 0x40, 0, 80, 0, 0, 0, 0]].concat();
     let icmp = [&[3, 3, 0, 0, 0, 0, 0, 0][..], &quoted].concat();
     let expected = Message::Unreachable(key(6, 40000, "10.96.1.1:80"), "port");
@@ -51,7 +51,7 @@ fn a_refused_port_of_ipv4() {
 }
 
 #[test]
-fn a_refused_echo_request() {
+fn unreachable_host_of_an_echo_request() {
     let quoted = [&header4(1)[..], &[8, 0, 0, 0, 0, 7, 0, 9]].concat();
     let icmp = [&[3, 1, 0, 0, 0, 0, 0, 0][..], &quoted].concat();
     let expected = Message::Unreachable(key(1, 7, "10.96.1.1:9"), "host");
@@ -59,18 +59,18 @@ fn a_refused_echo_request() {
 }
 
 #[test]
-fn an_echo_reply() {
+fn echo_reply_is_parsed() {
     let expected = Message::Echo(key(1, 7, "10.96.1.1:9"));
     check_v4(&[0, 0, 0, 0, 0, 7, 0, 9], Some(expected));
 }
 
 #[test]
-fn an_echo_request_is_nobodys_answer() {
+fn echo_request_is_ignored() {
     check_v4(&[8, 0, 0, 0, 0, 7, 0, 9], None);
 }
 
 #[test]
-fn a_refused_port_of_ipv6() {
+fn unreachable_port_of_ipv6() {
     let quoted = [&header6(132)[..], &[0x9c, 0x40, 0, 99, 0, 0, 0, 0]].concat();
     let icmp = [&[1, 4, 0, 0, 0, 0, 0, 0][..], &quoted].concat();
     let from = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -85,7 +85,7 @@ fn a_refused_port_of_ipv6() {
 }
 
 #[test]
-fn the_sum_of_what_holds_its_sum_is_zero() {
+fn checksum_of_a_packet_with_its_checksum_is_zero() {
     let mut packet = [8, 0, 0, 0, 0x12, 0x34, 0xff, 0xfe];
     let sum = checksum(&packet);
     packet[2..4].copy_from_slice(&sum.to_be_bytes());

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::scene::{LIMIT, Scene, address, endpoint};
 
-/// EndpointSlices of the Service.
+/// Number of EndpointSlices of the Service.
 const SLICES: u8 = 100;
 
-/// Endpoints of each, as Kubernetes' own controller makes them.
+/// Number of endpoints in each, as Kubernetes' own controller creates them.
 const EACH: u8 = 100;
 
 /// Maximum number of lines of the log.
@@ -19,7 +19,7 @@ const LINES: usize = 500;
 
 pub(super) fn harmless() -> Outcome {
     let scene = Scene::start()?;
-    // They lead nowhere before their Service is there: all come with one change.
+    // The slices have no effect without their Service, so that one change adds all endpoints.
     (0..SLICES).try_for_each(|number| scene.api.create(&slice(number, 0)))?;
     let service = objects::service("wide", &[address(4)], &Protocol::ALL);
     let begin = Instant::now();
@@ -39,10 +39,12 @@ pub(super) fn harmless() -> Outcome {
     has(&scene, 0)?;
     scene.is_ready()?;
     let lines = scene.lines();
-    ensure(lines <= LINES, || format!("{lines} lines of log"))
+    ensure(lines <= LINES, || {
+        format!("the log has {lines} lines, more than {LINES}")
+    })
 }
 
-/// The slice of this number, each with other endpoints, and others again in another `turn`.
+/// Returns the slice of this number. Each number and each `turn` has other endpoints.
 fn slice(number: u8, turn: u8) -> Value {
     let pod = |each: u8| IpAddr::from([10, 101 + turn, number, each + 1]);
     let pods: Vec<IpAddr> = (0..EACH).map(pod).collect();
@@ -51,7 +53,7 @@ fn slice(number: u8, turn: u8) -> Value {
     slice
 }
 
-/// Waits until the wide Service has this many real servers; the good one has its own.
+/// Waits until the wide Service has this many real servers. Those of the good Service do not count.
 fn has(scene: &Scene, wanted: usize) -> Outcome {
     within(LIMIT, || {
         let table = scene.world.tool("ipvsadm -S -n")?;
@@ -61,7 +63,7 @@ fn has(scene: &Scene, wanted: usize) -> Outcome {
         let lines = table.lines().filter(|line| line.starts_with("-a"));
         let count = lines.filter(|line| !line.contains(&good)).count();
         ensure(count == wanted, || {
-            format!("{count} real servers, and not {wanted}")
+            format!("expected {wanted} real servers, found {count}")
         })
     })
 }

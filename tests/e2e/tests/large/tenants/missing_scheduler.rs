@@ -1,4 +1,4 @@
-//! Services with a scheduler that may be chosen and that this kernel lacks.
+//! Services with a known scheduler that this kernel lacks.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::scene::{LIMIT, Scene, with_scheduler};
 
-/// A scheduler that many kernels lack; here no `modprobe` finds it.
+/// A scheduler that many kernels lack. Here `modprobe` never finds it.
 const SCHEDULER: &str = "twos";
 
-/// Program that the kernel runs for a module it lacks.
+/// The file with the path of the program that the kernel runs for a missing module.
 const KERNELS_MODPROBE: &str = "/proc/sys/kernel/modprobe";
 
 /// Maximum number of lines of the log.
@@ -48,15 +48,17 @@ pub(super) fn harmless() -> Outcome {
     );
     let most = 1 + usize::try_from(seconds / 60).unwrap_or(usize::MAX);
     ensure((1..=most).contains(&by_daemon) && by_kernel <= most, || {
-        format!("in {seconds} s: {calls:?}")
+        format!("expected at most {most} calls of modprobe in {seconds} s, found {calls:?}")
     })?;
     scene.is_ready()?;
     let lines = scene.lines();
-    ensure(lines <= LINES, || format!("{lines} lines of log"))
+    ensure(lines <= LINES, || {
+        format!("the log has {lines} lines, more than {LINES}")
+    })
 }
 
-/// A `modprobe` in place of the kernel's and the daemon's, until this is dropped. It writes down what it is asked for, and does all else that
-/// the real one does.
+/// A `modprobe` that replaces the real one for the kernel and the daemon until this is dropped. It
+/// records its arguments, rejects [`SCHEDULER`], and otherwise runs the real one.
 struct Modprobe {
     directory: std::path::PathBuf,
     real: String,
@@ -81,7 +83,8 @@ impl Modprobe {
         Ok(Self { directory, real })
     }
 
-    /// The calls for a module, each with its arguments. The kernel's begin with options.
+    /// Returns the calls for a module, each with its arguments. Calls by the kernel begin with
+    /// options.
     fn calls(&self, module: &str) -> Outcome<Vec<String>> {
         let path = log(&self.directory);
         let text = fs::read_to_string(&path).context(|| path.display().to_string())?;
@@ -92,7 +95,7 @@ impl Modprobe {
 
 impl Drop for Modprobe {
     fn drop(&mut self) {
-        // A VM that lacks its modprobe says so in the tests that follow.
+        // If this fails, the following tests fail for lack of modprobe.
         let _ = fs::write(KERNELS_MODPROBE, &self.real);
         let _ = fs::remove_dir_all(&self.directory);
     }

@@ -1,11 +1,11 @@
-//! Objects that no real API server takes and that mean nothing: a newer or a broken server may hold them nevertheless.
+//! Invalid objects, which a real API server rejects, but a newer or a broken server may deliver.
 
 use e2e::{Outcome, Protocol, ensure, objects};
 use serde_json::{Value, json};
 
 use super::scene::{LIMIT, Scene, address, endpoint};
 
-/// Objects that come in one go.
+/// Number of objects of each kind in the last phase.
 const MANY: u16 = 100;
 
 /// Maximum number of lines of the log.
@@ -25,26 +25,28 @@ pub(super) fn harmless() -> Outcome {
         let store = |each| scene.api.replace(each);
         objects.iter().try_for_each(store)
     };
-    told(&scene, "listed")?;
+    reported(&scene, "listed")?;
     scene.phase("3 objects that cannot be decoded, in the lists", || Ok(()))?;
-    // What was known of those that were good stays.
+    // Of objects that were valid before, the last valid version stays in use.
     scene.phase("and 6 more, of which 2 were served", || {
         store(&poisoned("later"))?;
         store(&poisoned("kept"))
     })?;
-    told(&scene, "later")?;
-    told(&scene, "kept")?;
+    reported(&scene, "later")?;
+    reported(&scene, "kept")?;
     scene.phase("and 300 more", || {
         (0..MANY).try_for_each(|number| store(&poisoned(&format!("many-{number}"))))
     })?;
-    told(&scene, &format!("many-{}", MANY - 1))?;
+    reported(&scene, &format!("many-{}", MANY - 1))?;
     scene.serves(address(2), endpoint(2))?;
     scene.is_ready()?;
     let lines = scene.lines();
-    ensure(lines <= LINES, || format!("{lines} lines of log"))
+    ensure(lines <= LINES, || {
+        format!("the log has {lines} lines, more than {LINES}")
+    })
 }
 
-/// A Service, its EndpointSlice and a Node, each with a field of another type than the API's.
+/// Returns a Service, its EndpointSlice and a Node, each with a field of the wrong type.
 fn poisoned(name: &str) -> [Value; 3] {
     let mut service = objects::service(name, &[address(3)], &[]);
     service["spec"]["ports"] = json!("http");
@@ -55,8 +57,8 @@ fn poisoned(name: &str) -> [Value; 3] {
     [service, slice, node]
 }
 
-/// Waits until the log names each of the objects of this name, and their fields.
-fn told(scene: &Scene, name: &str) -> Outcome {
+/// Waits until the log names each of the objects of this name, with the wrong field.
+fn reported(scene: &Scene, name: &str) -> Outcome {
     let slice = objects::slice_name(name, "IPv4");
     let words = [
         ["Service", &format!("default/{name}"), "spec.ports"],

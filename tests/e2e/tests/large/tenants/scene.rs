@@ -1,4 +1,4 @@
-//! A good Service whose endpoints change, whatever else there is.
+//! A good Service whose endpoints change while other Services cause trouble.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-/// Time limit of one change. How long it takes is printed.
+/// Time limit for one change. The actual time is printed.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Changes of the good Service in one phase.
+/// Number of changes of the good Service in one phase.
 const CHANGES: u8 = 10;
 
 /// The daemon's health pages, on the node.
@@ -26,17 +26,18 @@ pub(super) struct Scene {
     pub(super) world: World,
     pub(super) api: ApiServer,
     pub(super) daemon: Process,
-    /// Lines of the log that were there before the phase.
+    /// Number of lines in the log before the phase.
     lines: Cell<usize>,
 }
 
 impl Scene {
-    /// Starts it; the daemon has synchronised.
+    /// Starts the scene. Returns once the daemon has synchronised.
     pub(super) fn start() -> Outcome<Self> {
         Self::start_with(|_, _| Ok(()))
     }
 
-    /// The same where `prepare` gets the API server before the daemon starts, and the daemon's command.
+    /// Starts the scene. Calls `prepare` with the API server and the daemon's command before the
+    /// daemon starts.
     pub(super) fn start_with(
         prepare: impl FnOnce(&ApiServer, &mut Command) -> Outcome,
     ) -> Outcome<Self> {
@@ -63,12 +64,12 @@ impl Scene {
         })
     }
 
-    /// Creates `tenants`, and changes the good Service from then on.
+    /// Creates `tenants`, then changes the good Service several times.
     pub(super) fn beside(&self, what: &str, tenants: &[Value]) -> Outcome {
         self.phase(what, || self.api.create_all(tenants))
     }
 
-    /// Lets `begin` happen, and moves the good Service from endpoint to endpoint from then on.
+    /// Calls `begin`, then moves the good Service from endpoint to endpoint.
     pub(super) fn phase(&self, what: &str, begin: impl FnOnce() -> Outcome) -> Outcome {
         let start = Instant::now();
         begin()?;
@@ -85,7 +86,7 @@ impl Scene {
         took.sort_unstable();
         let mut line = format!("{what}: a change takes {:.0?}", took[took.len() / 2]);
         let _ = write!(line, ", at most {:.0?}", took[took.len() - 1]);
-        let _ = write!(line, "; the daemon had {} at most", self.peak()?);
+        let _ = write!(line, "; the daemon used {} at most", self.peak()?);
         let lines = self.lines();
         let new = lines - self.lines.replace(lines);
         let rate = 60.0 * new as f64 / start.elapsed().as_secs_f64();
@@ -98,26 +99,28 @@ impl Scene {
         self.daemon.log().lines().count()
     }
 
-    /// Fails if the virtual server at port 80 of `address` does not lead to `endpoint`.
+    /// Fails unless `endpoint` is a real server of the virtual server at port 80 of `address`.
     pub(super) fn serves(&self, address: IpAddr, endpoint: IpAddr) -> Outcome {
         let table = self.world.tool(&format!("ipvsadm -L -n -t {address}:80"))?;
         ensure(table.contains(&format!("{endpoint}:")), || {
-            format!("{endpoint} is not served: {table}")
+            format!("endpoint {endpoint} is missing in:\n{table}")
         })
     }
 
-    /// Fails if the daemon does not say that it is ready, and lives.
+    /// Fails unless the daemon reports that it is ready and live.
     pub(super) fn is_ready(&self) -> Outcome {
         for page in ["/readyz", "/livez"] {
             within(LIMIT, || {
                 let (status, body) = get(&self.world.node, HEALTH, page)?;
-                ensure(status == 200, || format!("{page}: {status} {body}"))
+                ensure(status == 200, || {
+                    format!("{page}: expected status 200, found {status} {body}")
+                })
             })?;
         }
         Ok(())
     }
 
-    /// The daemon's largest resident memory so far.
+    /// Returns the daemon's peak resident memory.
     fn peak(&self) -> Outcome<String> {
         let path = format!("/proc/{}/status", self.daemon.id()?);
         let status = std::fs::read_to_string(&path).context(|| path.clone())?;
@@ -127,23 +130,23 @@ impl Scene {
     }
 }
 
-/// The cluster IP of this number; the good Service has 1.
+/// Returns the cluster IP of this number. The good Service has number 1.
 pub(super) fn address(number: u8) -> IpAddr {
     IpAddr::from([10, 96, 0, number])
 }
 
-/// The endpoint of this number. No pod is there.
+/// Returns the endpoint address of this number. It belongs to no pod.
 pub(super) fn endpoint(number: u8) -> IpAddr {
     IpAddr::from([10, 100, 0, number])
 }
 
-/// The cluster IP of the tenant of this number.
+/// Returns the cluster IP of the tenant of this number.
 pub(super) fn tenant_address(number: u16) -> IpAddr {
     let [high, low] = number.to_be_bytes();
     IpAddr::from([10, 96, 128 + high, low])
 }
 
-/// A Service of a tenant, with the scheduler that it asks for.
+/// Returns a Service of a tenant with this scheduler.
 pub(super) fn with_scheduler(number: u16, scheduler: &str) -> Value {
     let at = tenant_address(number);
     let mut service = objects::service(&format!("tenant-{number}"), &[at], &[Protocol::Tcp]);

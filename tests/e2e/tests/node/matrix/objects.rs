@@ -29,7 +29,7 @@ interfaces:
   - {name: cni0, addresses: [10.244.1.1/24, \"fd00:10:244:1::1/64\"]}
 ";
 
-/// The node and the Services with their slices.
+/// Returns the Node and the Services with their slices.
 pub(super) fn all(lab: &Lab) -> Outcome<Vec<Value>> {
     let primary = FAMILIES.map(|family| node_address(NodeAddress::Primary, family));
     let mut objects = vec![node("node1", &primary)];
@@ -59,7 +59,7 @@ pub(super) fn all(lab: &Lab) -> Outcome<Vec<Value>> {
     Ok(objects)
 }
 
-/// Where a Service is asked.
+/// Returns the address to which requests are sent.
 pub(super) fn target(kind: Kind, policy: Policy, family: Family, protocol: Protocol) -> SocketAddr {
     let service = service(policy);
     match kind {
@@ -72,7 +72,7 @@ pub(super) fn target(kind: Kind, policy: Policy, family: Family, protocol: Proto
     }
 }
 
-/// Returns the source to which masquerading changes another one on the way to a pod.
+/// Returns the source address that masquerading gives a packet on the way to a pod.
 pub(super) fn node_towards(pod: &str, family: Family) -> IpAddr {
     let which = match pod {
         "podC" | "podD" => NodeAddress::Node2,

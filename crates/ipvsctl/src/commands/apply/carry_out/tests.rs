@@ -42,7 +42,7 @@ fn plan(kernel: &mut MemoryKernel, wanted: &str) -> Plan {
     planner::diff(&desired, &live, &own)
 }
 
-/// Virtual servers and addresses alone, as these plans change nothing else.
+/// Returns the text of virtual servers and addresses, which are all that these plans change.
 fn served(tables: &NodeTables) -> String {
     text::print(&NodeTables {
         virtual_servers: tables.virtual_servers.clone(),
@@ -51,8 +51,8 @@ fn served(tables: &NodeTables) -> String {
     })
 }
 
-/// Carries out the plan from `before` to `wanted` while its op number `refused` is refused, and says
-/// what became of it and what the kernel holds then.
+/// Applies the plan from `before` to `wanted` while the kernel refuses op number `refused`. Returns
+/// the outcome and the tables afterwards.
 fn check(before: &str, wanted: &str, refused: Option<u64>) -> (Applied, String) {
     let mut kernel = MemoryKernel::with_tables(&tables(before));
     let plan = plan(&mut kernel, wanted);
@@ -64,7 +64,7 @@ fn check(before: &str, wanted: &str, refused: Option<u64>) -> (Applied, String) 
 }
 
 #[test]
-fn everything_is_done() {
+fn whole_plan_is_applied() {
     let (applied, after) = check("", WANTED, None);
     assert_eq!(after, served(&tables(WANTED)));
     assert_eq!(
@@ -76,7 +76,7 @@ fn everything_is_done() {
         applied.to_string(),
         "Applied: 1 added, 1 changed, 2 deleted"
     );
-    // The real server that leaves has weight 0. The next run deletes it, unless it has connections.
+    // The removed real server has weight 0. The next run deletes it, unless it has connections.
     let (applied, after) = check(&after, WANTED, None);
     assert_eq!(after, served(&tables(WANTED)));
     assert_eq!(
@@ -86,17 +86,17 @@ fn everything_is_done() {
 }
 
 #[test]
-fn without_the_device_nothing_is_tried() {
+fn failed_device_skips_everything() {
     let (applied, after) = check("", WANTED, Some(0));
     assert_eq!(after, "# ipvs\n# addresses\n");
     assert_eq!(
         applied.to_string(),
-        "Applied: 0 added, 0 changed, 0 deleted; 1 failed; 6 left out because they build on a failed one"
+        "Applied: 0 added, 0 changed, 0 deleted; 1 failed; 6 skipped because they depend on a failed one"
     );
 }
 
 #[test]
-fn without_its_address_a_virtual_server_is_left_out_and_the_others_are_made() {
+fn failed_address_skips_its_virtual_server_only() {
     let (applied, after) = check("", WANTED, Some(1));
     assert_eq!(
         after,
@@ -107,7 +107,7 @@ fn without_its_address_a_virtual_server_is_left_out_and_the_others_are_made() {
 }
 
 #[test]
-fn the_last_real_server_stays_while_its_successor_fails() {
+fn last_real_server_stays_if_its_replacement_fails() {
     let (applied, after) = check(STALE, WANTED, Some(0));
     assert!(
         after.contains("-a -t 10.96.0.10:80 -r 10.1.2.9:8080"),
@@ -118,7 +118,7 @@ fn the_last_real_server_stays_while_its_successor_fails() {
 }
 
 #[test]
-fn the_address_of_a_virtual_server_that_stays_stays() {
+fn address_stays_if_its_virtual_server_cannot_be_deleted() {
     let (applied, after) = check(STALE, WANTED, Some(2));
     assert!(after.contains("-A -t 10.96.0.30:80 -s rr"), "{after}");
     assert!(after.contains("\n10.96.0.30/32\n"), "{after}");

@@ -1,4 +1,4 @@
-//! Output of the demo.
+//! Text output of the demo.
 
 use std::io::Write as _;
 use std::time::Instant;
@@ -6,15 +6,15 @@ use std::time::Instant;
 use crate::probe::Tally;
 use crate::process::Process;
 
-/// Tells what happens, step by step.
-pub(super) struct Teller {
+/// Prints the steps of the demo.
+pub(super) struct Output {
     began: Instant,
     steps: usize,
     step: usize,
 }
 
-impl Teller {
-    /// A story of so many steps.
+impl Output {
+    /// Returns the output of a demo with this number of steps.
     pub(super) fn new(steps: usize) -> Self {
         Self {
             began: Instant::now(),
@@ -23,26 +23,26 @@ impl Teller {
         }
     }
 
-    /// Begins the next step.
-    pub(super) fn step(&mut self, what: &str) {
+    /// Prints the heading of the next step.
+    pub(super) fn step(&mut self, title: &str) {
         self.step += 1;
-        print(&format!("\n[{}/{}] {what}", self.step, self.steps));
+        print(&format!("\n[{}/{}] {title}", self.step, self.steps));
     }
 
-    /// A sentence.
-    pub(super) fn say(&self, what: &str) {
-        print(&format!("      {what}"));
+    /// Prints a line of text.
+    pub(super) fn line(&self, text: &str) {
+        print(&format!("      {text}"));
     }
 
-    /// A command and what it wrote.
-    pub(super) fn quote(&self, command: &str, text: &str) {
+    /// Prints a command and its output.
+    pub(super) fn command(&self, command: &str, text: &str) {
         print(&format!("      $ {command}"));
         for line in text.lines() {
             print(format!("      | {line}").trim_end());
         }
     }
 
-    /// The last line with this word in a process's log, without the time.
+    /// Prints the last line of a log that contains `word`, without its time.
     pub(super) fn log(&self, process: &Process, word: &str) {
         let log = process.log();
         if let Some(line) = log.lines().rfind(|line| line.contains(word)) {
@@ -62,14 +62,14 @@ impl Teller {
         }
     }
 
-    /// The last word.
-    pub(super) fn end(&self) {
+    /// Prints the last line.
+    pub(super) fn finish(&self) {
         let seconds = self.began.elapsed().as_secs_f64();
-        print(&format!("\nAll of it was checked, in {seconds:.1} s."));
+        print(&format!("\nAll steps were checked, in {seconds:.1} s."));
     }
 }
 
-/// A reader that went away is no reason to stop.
+/// Prints a line. A closed standard output does not stop the demo.
 fn print(line: &str) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -488,7 +488,9 @@ impl Simulation {
         let by_hand = || self.config.sync_period + self.audit_pause + CHANGE + self.round(subject);
         let mut time = match cause {
             Cause::Change => CHANGE + self.config.min_sync_period,
-            Cause::Node | Cause::Anew => NOTICE + self.config.min_sync_period,
+            Cause::Node | Cause::Anew => {
+                NOTICE + self.config.min_sync_period + self.wait_after_slow_reading()
+            }
             Cause::Meddled => by_hand(),
             Cause::Fault => self.recovery(),
         };
@@ -514,6 +516,14 @@ impl Simulation {
             .filter(|ended| ended.fault.excuses(subject, wrong, cause, rules))
             .map(|ended| ended.until);
         Some(suffering.fold(until, Instant::max))
+    }
+
+    /// Returns the longest wait after a failed reading that began while readings were slow: a failed
+    /// reading is not repeated before its duration has passed, notice or not.
+    fn wait_after_slow_reading(&self) -> Duration {
+        let felt = (self.ended.iter()).filter(|ended| ended.is_felt(self.node.now));
+        let slow = felt.filter_map(|ended| ended.fault.slow_reading()).max();
+        slow.unwrap_or_default().min(PAUSE)
     }
 
     /// Returns true while readings fail, and until their recovery deadline.

@@ -1,10 +1,9 @@
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::error::Error as _;
-use std::io;
 use std::rc::Rc;
 
-use netlink::{Connection, Transport};
+use netlink::Connection;
+use support::Script;
+use support::messages::{ack, done, error, message, refusal};
 
 use super::replace::temporary_name;
 use super::{Client, ErrorKind, OpenError, Request};
@@ -12,77 +11,26 @@ use crate::codec::convert::{changes, create, entries_of};
 use crate::codec::{Attribute, Command, Message};
 use crate::types::{Entry, Header, Set, SetName};
 
-/// `NLMSG_ERROR`, `NLMSG_DONE` and `NLM_F_CAPPED`, `include/uapi/linux/netlink.h`.
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-const CAPPED: u16 = 0x100;
-
-/// A kernel that answers as it was told to, and keeps what it was sent.
-#[derive(Debug, Default)]
-struct Script {
-    answers: VecDeque<Result<Vec<u8>, i32>>,
-    sent: Sent,
-}
-
-type Sent = Rc<RefCell<Vec<Vec<u8>>>>;
-
-impl Transport for Script {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.sent.borrow_mut().push(bytes.to_vec());
-        Ok(())
-    }
-
-    fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        buffer.clear();
-        let answer = self.answers.pop_front().unwrap_or(Err(libc::EAGAIN));
-        buffer.extend(answer.map_err(io::Error::from_raw_os_error)?);
-        Ok(buffer.len())
-    }
-}
-
-fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(16 + payload.len()).expect("short");
-    let mut bytes = length.to_ne_bytes().to_vec();
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes.extend(sequence.to_ne_bytes());
-    bytes.extend([0; 4]);
-    bytes.extend(payload);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
-}
-
 fn answer(sequence: u32, message_: &Message) -> Vec<u8> {
     let kind = 0x0600 | u16::from(message_.command.number());
     message(kind, 0, sequence, &message_.encode())
-}
-
-/// The kernel's last word about the request of this number: 0 is success.
-fn end(sequence: u32, errno: i32) -> Vec<u8> {
-    let mut payload = (-errno).to_ne_bytes().to_vec();
-    payload.extend([0; 16]);
-    message(ERROR, CAPPED, sequence, &payload)
 }
 
 /// A refusal of the entry `line` of the request of this number, which is sent back.
 fn refused(sequence: u32, errno: i32, line: u32) -> Vec<u8> {
     let attributes = vec![Attribute::Protocol(7), Attribute::Line(line)];
     let request = answer(sequence, &Message::new(Command::Add, attributes));
-    let payload = [&(-errno).to_ne_bytes()[..], &request].concat();
-    message(ERROR, 0, sequence, &payload)
+    error(0, sequence, errno, &request)
 }
 
 fn protocols(newest: u8, oldest: u8) -> Vec<u8> {
     let attributes = vec![Attribute::Protocol(newest), Attribute::Minimum(oldest)];
     let spoken = Message::new(Command::Protocol, attributes);
-    [answer(1, &spoken), end(1, 0)].concat()
+    [answer(1, &spoken), ack(1)].concat()
 }
 
 fn over(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Connection<Script> {
-    Connection::over(Script {
-        answers: answers.into_iter().collect(),
-        sent: Sent::default(),
-    })
+    Connection::over(Script::new(answers))
 }
 
 /// A client whose requests have numbers from 2.
@@ -114,15 +62,15 @@ fn kinds(outcomes: Vec<Result<(), super::RequestError>>) -> Vec<Option<ErrorKind
 
 #[test]
 fn a_kernel_without_sets_is_told_apart() {
-    let error = open_error(Ok(end(1, libc::EINVAL)));
+    let error = open_error(Ok(refusal(1, libc::EINVAL)));
     assert!(matches!(error, OpenError::NoModule));
     assert_eq!(
         error.to_string(),
         "the kernel has no sets: its module ip_set is not loaded (modprobe ip_set)"
     );
-    let error = open_error(Ok(end(1, libc::EPERM)));
+    let error = open_error(Ok(refusal(1, libc::EPERM)));
     assert!(matches!(error, OpenError::NotPermitted));
-    let error = open_error(Ok(end(1, libc::ENOMEM)));
+    let error = open_error(Ok(refusal(1, libc::ENOMEM)));
     assert!(matches!(error, OpenError::Refused(_)));
     assert!(matches!(open_error(Err(libc::EAGAIN)), OpenError::Ask(_)));
 }
@@ -147,12 +95,7 @@ fn the_newest_protocol_of_both_is_spoken() {
 /// Entries behind a refused one are sent again.
 #[test]
 fn an_entry_is_refused_by_its_line() {
-    let script = Script {
-        answers: [protocols(7, 6), refused(2, 4103, 2), end(3, 0)]
-            .map(Ok)
-            .into(),
-        sent: Sent::default(),
-    };
+    let script = Script::new([protocols(7, 6), refused(2, 4103, 2), ack(3)].map(Ok));
     let sent = Rc::clone(&script.sent);
     let mut client = Client::over(Connection::over(script)).expect("it speaks 7");
     let outcomes = kinds(client.execute(&adds(4)));
@@ -170,10 +113,10 @@ fn an_entry_is_refused_by_its_line() {
 #[test]
 fn a_refusal_without_a_line() {
     let mut client = client([
-        Ok(end(2, libc::ENOMEM)),
-        Ok(end(3, libc::ENOMEM)),
-        Ok(end(4, libc::ENOMEM)),
-        Ok([end(5, libc::ENOMEM), end(6, 0)].concat()),
+        Ok(refusal(2, libc::ENOMEM)),
+        Ok(refusal(3, libc::ENOMEM)),
+        Ok(refusal(4, libc::ENOMEM)),
+        Ok([refusal(5, libc::ENOMEM), ack(6)].concat()),
     ]);
     let outcomes = kinds(client.execute(&adds(2)));
     assert_eq!(outcomes, [Some(ErrorKind::Other), None]);
@@ -182,7 +125,7 @@ fn a_refusal_without_a_line() {
 /// But where there is no set each entry has the same reason.
 #[test]
 fn a_refusal_of_all() {
-    let mut client = client([Ok(end(2, libc::ENOENT))]);
+    let mut client = client([Ok(refusal(2, libc::ENOENT))]);
     let outcomes = kinds(client.execute(&adds(3)));
     assert_eq!(outcomes, [Some(ErrorKind::NoSuchSet); 3]);
 }
@@ -212,7 +155,7 @@ fn lost_answers_are_not_success() {
 /// Older kernels, Linux 5.4 among them, say that it is not there.
 #[test]
 fn destroying_what_is_not_there_is_no_error() {
-    let mut client = client([Ok(end(2, libc::ENOENT)), Ok(end(3, 4100))]);
+    let mut client = client([Ok(refusal(2, libc::ENOENT)), Ok(refusal(3, 4100))]);
     let destroy = Request::Destroy(name());
     let outcomes = kinds(client.execute(&[destroy.clone(), destroy]));
     assert_eq!(outcomes, [None, Some(ErrorKind::InUse)]);
@@ -232,7 +175,7 @@ fn a_list_in_several_messages() {
     first.command = Command::List;
     let parts = [first, entries([1, 2]), entries([3, 4])];
     let mut datagram: Vec<u8> = parts.iter().flat_map(|part| answer(2, part)).collect();
-    datagram.extend(message(DONE, 2, 2, &[0; 4]));
+    datagram.extend(done(2, 0));
     let entries = [1, 2, 3, 4].map(Entry::Port).into();
     let set = Set { header, entries };
     let sets = client([Ok(datagram)]).list().expect("read");

@@ -203,7 +203,7 @@ fn a_set_is_created_as_large_as_what_comes() {
     });
 
     fn size(_: &ipset::client::Client) -> u32 {
-        let text = crate::namespace::run("ipset", "list -t A", "");
+        let text = support::program::run("ipset", "list -t A", "");
         let (_, rest) = text.split_once("hashsize ").expect("a hash");
         let number = rest.split(' ').next().expect("a number");
         number.parse().expect("a number")

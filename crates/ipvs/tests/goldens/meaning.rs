@@ -10,9 +10,10 @@ use ipvs::codec::convert::{
 use ipvs::codec::{Attributes, Command, CommandAttribute, DestinationAttribute, Message};
 use ipvs::text::{Line, parse_line, print_real_server, print_virtual_server};
 use ipvs::{AddressFamily, Timeouts};
+use support::golden::Direction;
 
 use crate::format::explain;
-use crate::{goldens, message};
+use crate::{GOLDENS, message};
 
 /// Returns the line that `ipvsadm -A`, `-E`, `-a` or `-e` was given.
 fn line_of(command: &str) -> Option<Line> {
@@ -74,7 +75,8 @@ pub(crate) fn read_all(message: &Message) {
 #[test]
 fn requests_of_ipvsadm_are_read_as_they_were_told() {
     let mut count = 0;
-    for (name, _, golden) in goldens() {
+    for golden in GOLDENS.all() {
+        let name = &golden.name;
         let Some(line) = line_of(&golden.command) else {
             continue;
         };
@@ -92,7 +94,8 @@ fn requests_of_ipvsadm_are_read_as_they_were_told() {
 /// Each of our attributes is among ipvsadm's, with the same value.
 #[test]
 fn we_ask_for_what_ipvsadm_asks_for() {
-    for (name, _, golden) in goldens() {
+    for golden in GOLDENS.all() {
+        let name = &golden.name;
         let Some(line) = line_of(&golden.command) else {
             continue;
         };
@@ -119,10 +122,9 @@ fn we_ask_for_what_ipvsadm_asks_for() {
 
 #[test]
 fn the_kernel_lists_what_ipvsadm_added() {
-    let goldens = goldens();
     // What was changed comes after what was added, in the order of names too.
     let mut table: BTreeMap<String, String> = BTreeMap::new();
-    for (_, _, golden) in &goldens {
+    for golden in GOLDENS.all() {
         match line_of(&golden.command) {
             Some(Line::VirtualServer(server)) => {
                 table.insert(server.key.to_string(), print_virtual_server(&server));
@@ -137,18 +139,16 @@ fn the_kernel_lists_what_ipvsadm_added() {
     let mut expected: Vec<String> = table.into_values().collect();
     expected.sort();
 
-    let (_, _, golden) = (goldens.iter())
-        .find(|(name, ..)| name == "list")
-        .expect("list.txt");
     let mut listed = Vec::new();
     let mut key = None;
-    for captured in &golden.messages {
+    for captured in &GOLDENS.get("list").messages {
         let message = message(captured);
         let Attributes::Command(attributes) = &message.attributes else {
             panic!("{}", captured.meaning);
         };
         for attribute in attributes {
-            match (attribute, captured.from_kernel) {
+            let from_kernel = captured.direction == Direction::FromKernel;
+            match (attribute, from_kernel) {
                 (CommandAttribute::Service(nested), from_kernel) => {
                     let (server, _) = read_service(&nested.attributes).expect("a virtual server");
                     key = Some(server.key);
@@ -172,11 +172,7 @@ fn the_kernel_lists_what_ipvsadm_added() {
 
 /// One golden's first message to the kernel.
 fn request(name: &str) -> Message {
-    let goldens = goldens();
-    let (_, _, golden) = (goldens.iter())
-        .find(|(of, ..)| of == name)
-        .unwrap_or_else(|| panic!("{name}.txt"));
-    message(&golden.messages[0])
+    message(&GOLDENS.get(name).messages[0])
 }
 
 #[test]
@@ -227,9 +223,6 @@ fn requests_without_a_line() {
         ),
     );
     check("set_timeouts", &set_timeouts(&timeouts));
-    let listed = goldens();
-    let (_, _, golden) = (listed.iter())
-        .find(|(name, ..)| name == "list_timeouts")
-        .expect("list_timeouts.txt");
-    assert_eq!(read_timeouts(&message(&golden.messages[1])), timeouts);
+    let listed = message(&GOLDENS.get("list_timeouts").messages[1]);
+    assert_eq!(read_timeouts(&listed), timeouts);
 }

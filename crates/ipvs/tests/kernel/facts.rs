@@ -2,10 +2,10 @@
 
 use ipvs::RealServer;
 use ipvs::client::{ErrorKind, OpenError, Request};
+use support::namespace::{UnshareFlags, drop_capabilities, unshare};
 
 use crate::namespace::{
-    add, attempt, attempts, drop_capabilities, in_bare_namespace, in_namespace, open, real, server,
-    text,
+    add, attempt, attempts, in_bare_namespace, in_namespace, open, real, server, text,
 };
 
 const SERVER: &str = "-A -t 10.0.0.1:80 -s rr";
@@ -152,8 +152,7 @@ fn each_network_namespace_has_a_table_of_its_own() {
 fn a_socket_stays_in_the_namespace_where_it_was_opened() {
     in_namespace(|client| {
         add(client, SERVER);
-        // SAFETY: this thread is the test's own.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+        unshare(UnshareFlags::NEWNET).expect("a fresh namespace");
         assert_eq!(text(client), [SERVER]);
         assert!(text(&mut open()).is_empty());
     });

@@ -1,6 +1,7 @@
 //! ipvsadm and this library understand each other, in both directions.
+use support::program::run;
 
-use crate::namespace::{add, in_namespace, requests, run, text};
+use crate::namespace::{add, in_namespace, requests, text};
 
 /// Every option that `ipvsadm-save` prints.
 const LINES: &str = "\

@@ -33,7 +33,7 @@ fn a_list_comes_in_several_datagrams() {
     assert_eq!(answer.expect("whole"), Integrity::Whole);
     assert_eq!(parts, [&b"one."[..], b"two.", b"three"]);
     assert_eq!(
-        headers(&connection.transport.sent[0]),
+        headers(&connection.transport.sent.borrow()[0]),
         [(WORD, NLM_F_REQUEST | NLM_F_DUMP, 1)]
     );
 }

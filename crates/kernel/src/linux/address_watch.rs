@@ -6,12 +6,13 @@ mod known;
 mod tests;
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use netlink::{Connection, DumpError, Integrity, Protocol};
 use netlink_packet_core::NetlinkBuffer;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
 use tracing::debug;
 
 use super::{READINGS, messages, poll};
@@ -25,7 +26,7 @@ const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 const BURST: Duration = Duration::from_millis(50);
 
 /// Room for the notices of some ten thousand addresses of our own, which one send may make.
-const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
+const SOCKET_RECEIVE_BYTES: usize = 8 * 1024 * 1024;
 
 /// The longest notice known is that of a link with many virtual functions.
 const RECEIVE_BYTES: usize = 64 * 1024;
@@ -112,8 +113,8 @@ impl AddressWatch {
     /// Waits for one datagram, for so long, and adds to `changes` what it says.
     fn notice(&mut self, limit: Option<Duration>, changes: &mut Changes) -> io::Result<Wait> {
         let polled = [
-            poll::readable(self.stopped.as_raw_fd()),
-            poll::readable(self.socket.as_raw_fd()),
+            Some(poll::readable(self.stopped.as_fd())),
+            Some(poll::readable(self.socket.as_fd())),
         ];
         let [stopped, received] = poll::wait(polled, limit)?;
         if stopped {
@@ -204,29 +205,11 @@ fn failed(
 
 fn subscribe() -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
-    if set_option(&socket, libc::SO_RCVBUFFORCE, SOCKET_RECEIVE_BYTES).is_err() {
-        set_option(&socket, libc::SO_RCVBUF, SOCKET_RECEIVE_BYTES)?;
+    if set_socket_recv_buffer_size_force(&socket, SOCKET_RECEIVE_BYTES).is_err() {
+        set_socket_recv_buffer_size(&socket, SOCKET_RECEIVE_BYTES)?;
     }
     socket.bind(&SocketAddr::new(0, GROUPS))?;
     Ok(socket)
-}
-
-fn set_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(0);
-    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel copies it.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            (&raw const value).cast(),
-            length,
-        )
-    };
-    match answer {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 /// Receiving again may go well.

@@ -50,6 +50,7 @@ const WORLDLY: &[&str] = &[
     "kube",
     "libc",
     "netlink-sys",
+    "rustix",
     "tokio",
     "tracing",
 ];

@@ -5,9 +5,10 @@ mod tests;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use crate::socket::set;
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+
 use crate::wire::{receive_from, send_to, socket};
 
 /// The bytes of an echo request's head.
@@ -16,7 +17,7 @@ const ECHO: usize = 8;
 const IPV6_HEADER: usize = 40;
 
 /// Bytes of messages that may wait: a message of a hundred bytes takes the kernel some thousand.
-const ROOM: libc::c_int = 8 << 20;
+const ROOM: usize = 8 << 20;
 
 /// The fields by which an attempt is known in a quotation of its packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +58,13 @@ impl Icmp {
             v6: socket(v6, libc::SOCK_RAW, libc::IPPROTO_ICMPV6)?,
         };
         for socket in [&icmp.v4, &icmp.v6] {
-            set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &ROOM)?;
+            set_socket_recv_buffer_size_force(socket, ROOM)?;
         }
         Ok(icmp)
     }
 
-    pub(super) fn descriptors(&self) -> [RawFd; 2] {
-        [self.v4.as_raw_fd(), self.v6.as_raw_fd()]
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.v4.as_fd(), self.v6.as_fd()]
     }
 
     /// Sends an echo request with this identifier and, as the target's port, this number.

@@ -11,25 +11,22 @@
 //!
 //! A second run changes a golden only if the kernel or ipset behaves differently.
 
-#[expect(dead_code, reason = "only the tests read goldens")]
 #[path = "../tests/goldens/format.rs"]
 mod format;
 
 use std::error::Error;
-use std::io;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command as Process, Stdio};
 
 use ipset::client::Client;
 use ipset::codec::{Command, Message, SUBSYSTEM};
-use netlink::Monitor;
 use netlink_packet_core::{NLM_F_REQUEST, NLMSG_ERROR};
+use support::Monitor;
+use support::golden::{Captured, Direction, Golden};
+use support::messages;
+use support::namespace::{UnshareFlags, unshare};
+use support::program::{output, run};
 
-use format::{Captured, FROM_KERNEL, Golden, REFUSED, TO_KERNEL, explain};
-
-/// Length of `struct nlmsghdr`.
-const HEADER_BYTES: usize = 16;
+use format::explain;
 
 /// File names and the arguments of `ipset`. The order matters: later commands use entries of
 /// earlier ones. Lines after the first are the input of `ipset restore`. Hashes have a fixed
@@ -148,14 +145,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os()
         .nth(1)
         .ok_or("usage: record_ipset FOLDER")?;
-    // SAFETY: the process has one thread.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        return Err(io::Error::last_os_error().into());
-    }
+    unshare(UnshareFlags::NEWNET)?;
     for arguments in ["link add nlmon0 type nlmon", "link set nlmon0 up"] {
-        if !run("ip", arguments, "")?.0 {
-            return Err(format!("ip {arguments} failed").into());
-        }
+        run("ip", arguments, "");
     }
     // Loads the module before the capture starts.
     drop(Client::open()?);
@@ -164,9 +156,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     monitor.drain(libc::NETLINK_NETFILTER)?;
     for (name, arguments) in CASES {
         let golden = record(&mut monitor, name, arguments, &origin)?;
-        let path = Path::new(&folder).join(format!("{name}.txt"));
-        std::fs::write(&path, golden.print())?;
-        println!("{}: {} messages", path.display(), golden.messages.len());
+        golden.record(Path::new(&folder))?;
     }
     Ok(())
 }
@@ -178,23 +168,24 @@ fn record(
     origin: &str,
 ) -> Result<Golden, Box<dyn Error>> {
     let (arguments, input) = words.split_once('\n').unwrap_or((words, ""));
-    let (success, _) = run("ipset", arguments, input)?;
+    let success = output("ipset", arguments, input).status.success();
     let refused = name.ends_with("refused") || name == "add_unfit";
     if success == refused {
         return Err(format!("ipset {words}: success is {success}").into());
     }
     let mut messages = Vec::new();
     for datagram in monitor.drain(libc::NETLINK_NETFILTER)? {
-        for (direction, command, bytes) in messages_of(&datagram) {
+        for (direction, command, bytes) in messages::parse(&datagram).iter().filter_map(message_of)
+        {
             // ipset requests the protocol first, for every command.
             if command == Command::Protocol && name != "create_bitmap_port" {
                 continue;
             }
-            let message = Message::decode(command, &bytes)?;
+            let message = Message::decode(command, bytes)?;
             messages.push(Captured {
                 direction,
                 meaning: explain(&message),
-                bytes,
+                bytes: bytes.to_vec(),
             });
         }
     }
@@ -203,75 +194,36 @@ fn record(
         return Err(format!("ipset {words}: no netlink message was captured").into());
     }
     Ok(Golden {
+        name: name.to_owned(),
         command: format!("ipset {}", words.trim_end().replace('\n', "; ")),
         origin: origin.to_owned(),
         messages,
     })
 }
 
-fn run(program: &str, arguments: &str, input: &str) -> io::Result<(bool, String)> {
-    let mut child = Process::new(program)
-        .args(arguments.split_ascii_whitespace())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    if let Some(mut pipe) = child.stdin.take() {
-        pipe.write_all(input.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok((output.status.success(), text))
-}
-
 /// Returns the versions of ipset and the kernel.
 fn origin() -> Result<String, Box<dyn Error>> {
-    let (_, version) = run("ipset", "--version", "")?;
+    let version = run("ipset", "--version", "");
     let version = version.split([' ', ',']).nth(1).unwrap_or("?");
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(format!(
-        "ipset {}, Linux {}",
-        version.trim_start_matches('v'),
-        kernel.trim()
-    ))
+    Ok(support::golden::origin("ipset", version)?)
 }
 
-/// Returns the messages of ipset: direction, command and payload.
-fn messages_of(datagram: &[u8]) -> Vec<(String, Command, Vec<u8>)> {
-    let mut messages = Vec::new();
-    let mut rest = datagram;
-    while let Some(length) = length_of(rest) {
-        messages.extend(message_of(&rest[..length]));
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+/// Returns the direction, the command and the payload of a message of ipset.
+fn message_of<'a>(message: &messages::Message<'a>) -> Option<(Direction, Command, &'a [u8])> {
+    if message.kind == NLMSG_ERROR {
+        let (errno, request) = message.payload.split_first_chunk()?;
+        let errno = -i32::from_ne_bytes(*errno);
+        let request = messages::parse(request).into_iter().next()?;
+        let (_, command, payload) = message_of(&request).filter(|_| errno != 0)?;
+        return Some((Direction::Refused(errno), command, payload));
     }
-    messages
-}
-
-fn length_of(bytes: &[u8]) -> Option<usize> {
-    let length = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?);
-    let length = usize::try_from(length).ok()?;
-    (HEADER_BYTES..=bytes.len())
-        .contains(&length)
-        .then_some(length)
-}
-
-fn message_of(message: &[u8]) -> Option<(String, Command, Vec<u8>)> {
-    let kind = |message: &[u8]| u16::from_ne_bytes([message[4], message[5]]);
-    if kind(message) == NLMSG_ERROR {
-        let errno = i32::from_ne_bytes(message.get(16..20)?.try_into().ok()?);
-        let request = message.get(20..)?;
-        let request = request.get(..length_of(request)?)?;
-        let (_, command, payload) = message_of(request).filter(|_| errno != 0)?;
-        return Some((format!("{REFUSED}{}", -errno), command, payload));
-    }
-    let [subsystem, command] = kind(message).to_be_bytes();
+    let [subsystem, command] = message.kind.to_be_bytes();
     let command = Command::try_from(command)
         .ok()
         .filter(|_| subsystem == SUBSYSTEM)?;
-    let is_request = u16::from_ne_bytes([message[6], message[7]]) & NLM_F_REQUEST != 0;
-    let direction = if is_request { TO_KERNEL } else { FROM_KERNEL };
-    Some((
-        direction.to_owned(),
-        command,
-        message[HEADER_BYTES..].to_vec(),
-    ))
+    let direction = match message.flags & NLM_F_REQUEST {
+        0 => Direction::FromKernel,
+        _ => Direction::ToKernel,
+    };
+    Some((direction, command, message.payload))
 }

@@ -12,23 +12,25 @@
 //!
 //! A second run changes a golden only if the kernel or ipvsadm behaves differently.
 
-#[expect(dead_code, reason = "only the tests read goldens")]
 #[path = "../tests/goldens/format.rs"]
 mod format;
 
 use std::error::Error;
-use std::io;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use ipvs::client::Client;
 use ipvs::codec::Message;
-use netlink::{Connection, Monitor, Protocol};
+use netlink::{Connection, Protocol};
 use netlink_packet_core::{NLM_F_REQUEST, ParseableParametrized as _};
 use netlink_packet_generic::GenlHeader;
+use support::Monitor;
+use support::golden::{Captured, Direction, Golden};
+use support::messages;
+use support::namespace::{UnshareFlags, unshare};
+use support::program::run;
 
-use format::{Captured, Golden, explain};
+use format::explain;
 
 /// File names and the arguments of `ipvsadm`. The order matters: later commands use entries of
 /// earlier ones.
@@ -130,10 +132,7 @@ const CASES: &[(&str, &str)] = &[
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).ok_or("usage: record FOLDER")?;
-    // SAFETY: the process has one thread.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        return Err(io::Error::last_os_error().into());
-    }
+    unshare(UnshareFlags::NEWNET)?;
     for arguments in [
         "link set lo up",
         "link add sync0 type dummy",
@@ -143,7 +142,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "link add nlmon0 type nlmon",
         "link set nlmon0 up",
     ] {
-        run("ip", arguments)?;
+        run("ip", arguments, "");
     }
     // Loads the module before the capture starts.
     drop(Client::open()?);
@@ -153,11 +152,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let origin = origin()?;
     monitor.drain(libc::NETLINK_GENERIC)?;
     for (name, arguments) in CASES {
-        run("ipvsadm", arguments)?;
+        run("ipvsadm", arguments, "");
         let mut messages = Vec::new();
         for datagram in monitor.drain(libc::NETLINK_GENERIC)? {
-            for (is_request, bytes) in messages_of(&datagram, family) {
-                let message = captured(!is_request, bytes)?;
+            let parsed = messages::parse(&datagram).into_iter();
+            for message in parsed.filter(|message| message.kind == family) {
+                let message = captured(&message)?;
                 // ipvsadm requests the version first, for every command.
                 if *name == "info" || !message.meaning.lines().any(|line| line.ends_with("Info")) {
                     messages.push(message);
@@ -168,68 +168,35 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("ipvsadm {arguments}: no netlink message was captured").into());
         }
         let golden = Golden {
+            name: (*name).to_owned(),
             command: format!("ipvsadm {arguments}"),
             origin: origin.clone(),
             messages,
         };
-        let path = Path::new(&folder).join(format!("{name}.txt"));
-        std::fs::write(&path, golden.print())?;
-        println!("{}: {} messages", path.display(), golden.messages.len());
+        golden.record(Path::new(&folder))?;
         // A daemon's thread must have run before it is stopped.
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
 }
 
-fn run(program: &str, arguments: &str) -> Result<String, Box<dyn Error>> {
-    let output = Command::new(program)
-        .args(arguments.split_ascii_whitespace())
-        .output()?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        let message = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{program} {arguments}: {message}").into())
-    }
-}
-
 /// Returns the versions of ipvsadm and the kernel.
 fn origin() -> Result<String, Box<dyn Error>> {
-    let version = run("ipvsadm", "--version")?;
+    let version = run("ipvsadm", "--version", "");
     let version = version.split_ascii_whitespace().nth(1).unwrap_or("?");
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    Ok(format!(
-        "ipvsadm {}, Linux {}",
-        version.trim_start_matches('v'),
-        kernel.trim()
-    ))
+    Ok(support::golden::origin("ipvsadm", version)?)
 }
 
-/// Returns the payloads of the messages of this type, each with true for a request.
-fn messages_of(datagram: &[u8], kind: u16) -> Vec<(bool, Vec<u8>)> {
-    let mut messages = Vec::new();
-    let mut rest = datagram;
-    while rest.len() >= 16 {
-        let length = u32::from_ne_bytes([rest[0], rest[1], rest[2], rest[3]]);
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length < 16 || length > rest.len() {
-            break;
-        }
-        if u16::from_ne_bytes([rest[4], rest[5]]) == kind {
-            let is_request = u16::from_ne_bytes([rest[6], rest[7]]) & NLM_F_REQUEST != 0;
-            messages.push((is_request, rest[16..length].to_vec()));
-        }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    messages
-}
-
-fn captured(from_kernel: bool, bytes: Vec<u8>) -> Result<Captured, Box<dyn Error>> {
-    let header = GenlHeader::parse(&bytes)?;
-    let message = Message::parse_with_param(&bytes[4..], header)?;
+fn captured(message: &messages::Message<'_>) -> Result<Captured, Box<dyn Error>> {
+    let header = GenlHeader::parse(message.payload)?;
+    let direction = match message.flags & NLM_F_REQUEST {
+        0 => Direction::FromKernel,
+        _ => Direction::ToKernel,
+    };
+    let decoded = Message::parse_with_param(&message.payload[4..], header)?;
     Ok(Captured {
-        from_kernel,
-        meaning: explain(&message),
-        bytes,
+        direction,
+        meaning: explain(&decoded),
+        bytes: message.payload.to_vec(),
     })
 }

@@ -1,17 +1,16 @@
 //! Tests of the built program on a kernel with IPVS, run by `cargo xtask vm`.
 
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{FromRawFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use support::namespace::{NEEDS_VM, in_namespace};
+use support::program::drop_net_admin;
 use tempfile::TempDir;
 
-const NEEDS_VM: &str = "this test needs root and a kernel with IPVS: run it by `cargo xtask vm`";
 const SHOP: &str = include_str!("data/shop.yaml");
 const SHOP_TABLES: &str = include_str!("data/shop.txt");
-const CAP_NET_ADMIN: libc::c_ulong = 12;
 
 /// A separate network namespace, with a folder of manifests.
 struct Node {
@@ -44,24 +43,14 @@ impl Ran {
 
 /// Runs `test` on a thread in a new network namespace, which its child processes share.
 fn on_node(test: impl FnOnce(&Node) + Send) {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            // SAFETY: only this thread, which ends with the test, changes its namespace.
-            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-                panic!("{NEEDS_VM} ({})", io::Error::last_os_error());
-            }
-            let node = Node {
-                folder: tempfile::tempdir().expect("a temporary folder"),
-            };
-            node.write("shop.yaml", SHOP);
-            node.write("node.yaml", &config(""));
-            node.tool("ip link set lo up");
-            node.tool("ipvsadm --list --numeric");
-            test(&node);
-        });
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
-        }
+    in_namespace(|| {
+        let node = Node {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
+        node.write("shop.yaml", SHOP);
+        node.write("node.yaml", &config(""));
+        node.tool("ipvsadm --list --numeric");
+        test(&node);
     });
 }
 
@@ -277,15 +266,7 @@ fn error_names_the_missing_capability() {
             "apply -f shop.yaml --node node1 --config node.yaml --yes",
         ] {
             let mut command = node.command(args);
-            // SAFETY: prctl with integers is async-signal-safe.
-            unsafe {
-                command.pre_exec(|| {
-                    match libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_ADMIN, 0, 0, 0) {
-                        0 => Ok(()),
-                        _ => Err(io::Error::last_os_error()),
-                    }
-                });
-            }
+            drop_net_admin(&mut command);
             let ran = Ran::from(command.output().expect("ipvsctl runs")).exits(2);
             assert_eq!(ran.out, "", "{args}");
             assert!(
@@ -336,13 +317,10 @@ fn get_prints_live_tables_in_every_format() {
 
 /// Runs `apply` on a terminal with `answer` as input. Returns its output and its exit status.
 fn apply_on_terminal(node: &Node, answer: &str) -> (String, i32) {
-    let (mut master, mut slave) = (0, 0);
-    let none = std::ptr::null_mut();
-    // SAFETY: openpty writes two descriptors; name, settings and size may be null.
-    let opened = unsafe { libc::openpty(&mut master, &mut slave, none, none.cast(), none.cast()) };
-    assert_eq!(opened, 0, "{}", io::Error::last_os_error());
-    // SAFETY: both were just opened and have no other owner.
-    let (master, slave) = unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).expect("a terminal");
+    unlockpt(&master).expect("its other end");
+    let slave = ioctl_tiocgptpeer(&master, flags).expect("its other end");
     let mut terminal = std::fs::File::from(master);
     terminal
         .write_all(answer.as_bytes())

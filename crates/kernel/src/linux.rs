@@ -11,6 +11,7 @@ mod families;
 pub mod leftovers;
 mod messages;
 mod modules;
+mod nfnetlink;
 mod poll;
 mod rules;
 mod schedulers;

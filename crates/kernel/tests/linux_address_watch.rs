@@ -3,14 +3,15 @@
 mod vm;
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use kernel::linux::{AddressWatch, Changes, Lost, LostAddresses, WatchStop, Watched};
 use model::Op;
 
-use vm::{do_all, in_namespace, make_bridge, open};
+use support::namespace::in_namespace;
+use support::program::run;
+use vm::{do_all, make_bridge, open};
 
 /// Longer than any change takes to be reported.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,8 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_millis(300);
 
 fn ip(arguments: &str) {
-    let status = Command::new("ip").args(arguments.split(' ')).status();
-    assert!(status.expect("ip is installed").success(), "ip {arguments}");
+    run("ip", arguments, "");
 }
 
 /// A watch in a separate thread, which forwards what it reports.
@@ -206,7 +206,7 @@ fn an_existing_dummy_device_is_watched() {
 #[test]
 fn a_port_that_leaves_its_bridge_does_not_vanish() {
     in_namespace(|| {
-        make_bridge("br0").expect("a bridge");
+        make_bridge("br0");
         ip("link add eth0 type dummy");
         ip("link set eth0 up");
         ip("link set br0 up");

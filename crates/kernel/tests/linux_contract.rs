@@ -9,6 +9,7 @@ use kernel::contract::{ContractKernel, cases};
 use kernel::{Kernel, LinuxKernel, ObserveError, OpOutcome};
 use libtest_mimic::{Arguments, Trial};
 use model::{Scope, Snapshot, Stage};
+use support::namespace::in_namespace;
 
 struct Linux(LinuxKernel);
 
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = cases().into_iter().map(|(name, case)| {
         Trial::test(name, move || {
-            vm::in_namespace(|| case(&mut Linux(vm::open())));
+            in_namespace(|| case(&mut Linux(vm::open())));
             Ok(())
         })
     });

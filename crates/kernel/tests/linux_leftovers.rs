@@ -3,15 +3,14 @@
 
 mod vm;
 
-use std::process::Command;
-
 use ipvs::AddressFamily::{Ipv4, Ipv6};
 use kernel::linux::IptablesBackend::{Legacy, Nft};
 use kernel::linux::leftovers::Sweeper;
 use model::Leftovers;
-
 use netlink::{Protocol, Socket, Transport as _};
-use vm::in_namespace;
+use support::messages;
+use support::namespace::in_namespace;
+use support::program::run;
 
 /// Rules of kube-proxy 1.30 in iptables mode for one Service with an endpoint and one without, and
 /// a foreign rule and chain.
@@ -86,25 +85,9 @@ fn has_nf_tables() -> bool {
     std::env::var("VM_BACKEND").as_deref() != Ok("uml")
 }
 
-fn run(program: &str, args: &[&str], input: &str) -> String {
-    use std::io::Write as _;
-    let mut child = Command::new(program)
-        .args(args)
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(input.as_bytes()).expect("it reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{program} {args:?}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
 /// Returns the saved rules without counters, with the lines of each table in alphabetical order.
 fn saved(program: &str) -> String {
-    let text = run(program, &[], "");
+    let text = run(program, "", "");
     let mut tables: Vec<Vec<String>> = Vec::new();
     for line in text.lines() {
         if line.starts_with('*') {
@@ -132,7 +115,7 @@ fn rules_of_iptables_mode_are_deleted_and_others_kept() {
         in_namespace(|| {
             let program = |family: &str, tool: &str| format!("{family}-{word}-{tool}");
             for family in ["iptables", "ip6tables"] {
-                run(&program(family, "restore"), &["--noflush"], IPTABLES_MODE);
+                run(&program(family, "restore"), "--noflush", IPTABLES_MODE);
             }
             let mut sweeper = Sweeper::open(*backend);
             let found = sweeper.find().expect("it can be read");
@@ -167,15 +150,15 @@ fn sets_of_old_versions_are_deleted_and_others_kept() {
         ] {
             run(
                 "ipset",
-                &["create", set, "bitmap:port", "range", "0-65535"],
+                &format!("create {set} bitmap:port range 0-65535"),
                 "",
             );
         }
-        run("ipset", &["create", "KUBE-IPVS-IPS", "hash:ip"], "");
+        run("ipset", "create KUBE-IPVS-IPS hash:ip", "");
         let found = Sweeper::open(Legacy).sweep().expect("all goes");
         let sets: Vec<String> = found.sets.iter().map(ToString::to_string).collect();
         assert_eq!(sets, ["KUBE-6-NODE-PORT-LOCAL-SCTP", "KUBE-NODE-PORT-SCTP"]);
-        let mut left: Vec<String> = run("ipset", &["list", "-n"], "")
+        let mut left: Vec<String> = run("ipset", "list -n", "")
             .lines()
             .map(ToOwned::to_owned)
             .collect();
@@ -189,17 +172,11 @@ fn a_set_in_use_stays_and_is_named() {
     in_namespace(|| {
         run(
             "ipset",
-            &[
-                "create",
-                "KUBE-NODE-PORT-SCTP",
-                "bitmap:port",
-                "range",
-                "0-9",
-            ],
+            "create KUBE-NODE-PORT-SCTP bitmap:port range 0-9",
             "",
         );
         let rule = "*nat\n-A OUTPUT -m set --match-set KUBE-NODE-PORT-SCTP dst -j ACCEPT\nCOMMIT\n";
-        run("iptables-legacy-restore", &["--noflush"], rule);
+        run("iptables-legacy-restore", "--noflush", rule);
         let failed = Sweeper::open(Legacy).sweep().expect_err("it is in use");
         let [failed] = &failed[..] else {
             panic!("{failed:?}");
@@ -214,21 +191,11 @@ fn a_set_in_use_stays_and_is_named() {
 fn make_table(family: u8, name: &str) -> bool {
     const NFTABLES: u16 = 10;
     let message = |kind: u16, flags: u16, family: u8, resource: u16, attributes: &[u8]| {
-        let length = u32::try_from(20 + attributes.len()).expect("it is short");
-        let mut bytes = Vec::from(length.to_ne_bytes());
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(flags.to_ne_bytes());
-        bytes.extend([0; 8]);
-        bytes.extend([family, 0]);
-        bytes.extend(resource.to_be_bytes());
-        bytes.extend(attributes);
-        bytes
+        let [high, low] = resource.to_be_bytes();
+        let payload = [&[family, 0, high, low], attributes].concat();
+        messages::message(kind, flags, 0, &payload)
     };
-    let length = 5 + name.len();
-    let mut attribute = Vec::from(u16::try_from(length).expect("short").to_ne_bytes());
-    attribute.extend(1_u16.to_ne_bytes());
-    attribute.extend(name.as_bytes());
-    attribute.resize(length.next_multiple_of(4), 0);
+    let attribute = messages::attribute(1, name.as_bytes());
     let batch = [
         message(0x10, 1, 0, NFTABLES, &[]),
         message(NFTABLES << 8, 0x605, family, 0, &attribute),

@@ -4,10 +4,11 @@
 mod vm;
 
 use kernel::{LinuxKernel, ModulePolicy, OpenError};
+use support::namespace::in_namespace;
 
 #[test]
 fn a_missing_module_is_named_with_its_remedy() {
-    vm::in_namespace(|| {
+    in_namespace(|| {
         for policy in [ModulePolicy::DoNotLoad, ModulePolicy::Load] {
             let error = LinuxKernel::open(policy).expect_err(
                 "this kernel has IPVS: run this test with `cargo xtask vm --without-module ip_vs`",

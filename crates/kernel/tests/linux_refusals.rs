@@ -8,13 +8,14 @@ use std::net::Ipv4Addr;
 use kernel::{Kernel as _, LinuxKernel, ModulePolicy, ObserveError, OpErrorKind, OpenError};
 use model::{DEVICE, Op, Scope};
 
-use vm::{apply, do_all, drop_capabilities, in_namespace, make_bridge, open, server, stage, tcp};
+use support::namespace::{drop_capabilities, in_namespace};
+use vm::{apply, do_all, make_bridge, open, server, stage, tcp};
 
 #[test]
 fn opening_without_cap_net_admin_names_the_capability() {
     in_namespace(|| {
         drop(open());
-        drop_capabilities().expect("capabilities can be dropped");
+        drop_capabilities();
         let error =
             LinuxKernel::open(ModulePolicy::DoNotLoad).expect_err("the capability is missing");
         assert!(matches!(error, OpenError::NotPermitted { .. }), "{error:?}");
@@ -27,7 +28,7 @@ fn changes_and_readings_without_cap_net_admin_are_not_permitted() {
     in_namespace(|| {
         let mut kernel = open();
         do_all(&mut kernel, [Op::EnsureDevice]);
-        drop_capabilities().expect("capabilities can be dropped");
+        drop_capabilities();
         let vip = Ipv4Addr::new(10, 96, 0, 10);
         let ops = [
             Op::AddVirtualServer(server(tcp(vip, 80), "rr")),
@@ -69,7 +70,7 @@ fn an_unknown_scheduler_is_named_with_the_module_to_load() {
 fn a_device_of_another_kind_that_has_the_name_is_refused_and_left_alone() {
     in_namespace(|| {
         let mut kernel = open();
-        make_bridge(DEVICE).expect("a bridge");
+        make_bridge(DEVICE);
         let not_dummy = Some(OpErrorKind::NotDummy);
         let ops = [
             Op::EnsureDevice,

@@ -11,8 +11,9 @@ use ipvs::client::Client;
 use kernel::linux::Counters;
 use kernel::{Kernel as _, LinuxKernel, ModulePolicy, OpErrorKind};
 use model::{Op, Scope, Selection};
+use support::namespace::in_namespace;
 
-use vm::{apply, do_all, in_namespace, open, real, server, stage, tcp};
+use vm::{apply, do_all, open, real, server, stage, tcp};
 
 fn tool(line: &str) {
     let mut words = line.split(' ');

@@ -13,8 +13,9 @@ use kernel::linux::{IptablesBackend, Reason, Variant};
 use kernel::{Kernel as _, LinuxKernel, OpError, OpErrorKind};
 use model::rules::{ChainKey, Rule, Rules, RulesPatch, Table};
 use model::{Op, Scope, Snapshot};
+use support::namespace::in_namespace;
 
-use vm::{do_all, in_namespace, open, stage};
+use vm::{do_all, open, stage};
 
 /// Held for writing by the test that holds the lock of the legacy tables, which all namespaces
 /// share.

@@ -3,8 +3,9 @@
 mod vm;
 
 use model::rules::Table;
+use support::namespace::in_namespace;
 
-use vm::{check_rules_of_ipv4_alone, in_namespace};
+use vm::check_rules_of_ipv4_alone;
 
 #[test]
 fn a_family_that_the_kernel_lacks_does_no_harm_to_the_other() {

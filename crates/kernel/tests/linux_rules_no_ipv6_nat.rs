@@ -3,8 +3,9 @@
 mod vm;
 
 use model::rules::Table;
+use support::namespace::in_namespace;
 
-use vm::{check_rules_of_ipv4_alone, in_namespace};
+use vm::check_rules_of_ipv4_alone;
 
 #[test]
 fn without_the_table_nat_nothing_of_the_family_is_written_and_the_other_one_works() {

@@ -7,8 +7,9 @@ use std::time::Instant;
 use kernel::Kernel as _;
 use kernel::linux::{Counted, Counters};
 use model::{Op, Scope, Snapshot};
+use support::namespace::in_namespace;
 
-use vm::{do_all, in_namespace, open, stage, table};
+use vm::{do_all, open, stage, table};
 
 /// Adds `count` virtual servers with `reals` real servers each, reads them, changes each real
 /// server, reads again, and deletes everything.

@@ -3,16 +3,16 @@
 mod vm;
 
 use std::error::Error as _;
-use std::ffi::CString;
 use std::io;
-use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
 use kernel::{Kernel as _, LinuxKernel, OpErrorKind};
 use model::sysctls::KNOWN;
 use model::{Op, Scope, Snapshot};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
+use support::namespace::{UnshareFlags, in_namespace, unshare};
 
-use vm::{do_all, in_namespace, open, stage};
+use vm::{do_all, open, stage};
 
 /// Held by tests that change settings that all namespaces share.
 static SHARED: Mutex<()> = Mutex::new(());
@@ -193,29 +193,18 @@ fn the_conntrack_size_can_be_set_through_the_module() {
     });
 }
 
-/// Mounts the path read-only as container runtimes do, for this thread, in a separate mount
+/// Mounts `path` read-only as container runtimes do, for this thread, in a separate mount
 /// namespace.
 fn hold_read_only(path: &str) -> io::Result<()> {
-    let target = CString::new(path)?;
-    let mount = |source: Option<&CString>, target: &CString, flags| {
-        let source = source.map_or(ptr::null(), |source| source.as_ptr());
-        // SAFETY: the strings end in a zero and outlive the call; the rest may be null.
-        check(unsafe { libc::mount(source, target.as_ptr(), ptr::null(), flags, ptr::null()) })
-    };
-    // SAFETY: only this thread, which ends with the test, changes its namespace.
-    check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
-    mount(None, &CString::new("/")?, libc::MS_REC | libc::MS_PRIVATE)?;
-    mount(Some(&target), &target, libc::MS_BIND)?;
-    mount(
-        None,
-        &target,
-        libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY,
-    )
-}
-
-fn check(status: libc::c_int) -> io::Result<()> {
-    match status {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    unshare(UnshareFlags::NEWNS)?;
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )?;
+    mount_bind(path, path)?;
+    Ok(mount_remount(
+        path,
+        MountFlags::BIND | MountFlags::RDONLY,
+        "",
+    )?)
 }

@@ -3,10 +3,8 @@
 mod vm;
 
 use std::fs::File;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ipvs::{Protocol, RealServer, VirtualServerKey};
@@ -14,6 +12,8 @@ use kernel::LinuxKernel;
 use kernel::linux::Conntrack;
 use model::Op;
 use model::udp_flows::UdpFlows;
+use support::namespace::{self, NEEDS_VM, bring_up, within};
+use support::program;
 
 use vm::{do_all, real, server};
 
@@ -40,35 +40,17 @@ struct Site {
     servers: [File; 2],
 }
 
-fn within<R: Send>(namespace: &File, work: impl FnOnce() -> R + Send) -> R {
-    let enter = || {
-        // SAFETY: no pointers are involved, and only this thread, which ends with the work, changes
-        // its namespace.
-        let status = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
-        assert_eq!(status, 0, "{}", io::Error::last_os_error());
-        work()
-    };
-    std::thread::scope(|scope| match scope.spawn(enter).join() {
-        Ok(done) => done,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
-}
-
 fn namespace() -> File {
-    vm::in_namespace(|| File::open("/proc/thread-self/ns/net").expect("its namespace"))
+    let namespace = namespace::create().unwrap_or_else(|error| panic!("{NEEDS_VM} ({error})"));
+    within(&namespace, || bring_up("lo"));
+    namespace
 }
 
 fn run(namespace: &File, lines: &[String]) {
     within(namespace, || {
         for line in lines {
-            let words: Vec<&str> = line.split(' ').collect();
-            let (program, arguments) = words.split_first().expect("a program");
-            let status = Command::new(program)
-                .args(arguments)
-                .stdin(Stdio::null())
-                .status()
-                .unwrap_or_else(|error| panic!("{program}: {error}"));
-            assert!(status.success(), "{line}");
+            let (program, arguments) = line.split_once(' ').expect("a program");
+            program::run(program, arguments, "");
         }
     });
 }

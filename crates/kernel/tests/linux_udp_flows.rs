@@ -4,11 +4,13 @@ mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use kernel::linux::Conntrack;
 use libtest_mimic::{Arguments, Trial};
 use model::udp_flows::UdpFlows;
+use support::namespace::in_namespace;
+use support::program::run;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
     ];
     let trials = cases.map(|(name, case)| {
         Trial::test(name, move || {
-            vm::in_namespace(case);
+            in_namespace(case);
             Ok(())
         })
     });
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
 
 /// Sets the maximum number of tracked flows, for all network namespaces together.
 fn room_for(flows: u32) {
-    run("modprobe", "nf_conntrack");
+    run("modprobe", "nf_conntrack", "");
     let limit = "/proc/sys/net/netfilter/nf_conntrack_max";
     if let Err(error) = std::fs::write(limit, flows.to_string()) {
         eprintln!("{limit}: {error}");
@@ -55,19 +57,15 @@ fn prepare() {
         "address add 10.96.0.10/32 dev lo",
         "address add fd00:96::10/128 dev lo nodad",
     ] {
-        run("ip", arguments);
+        run("ip", arguments, "");
     }
     for program in ["iptables", "ip6tables"] {
-        run(program, "-A OUTPUT -m conntrack --ctstate NEW -j ACCEPT");
+        run(
+            program,
+            "-A OUTPUT -m conntrack --ctstate NEW -j ACCEPT",
+            "",
+        );
     }
-}
-
-fn run(program: &str, arguments: &str) {
-    let status = Command::new(program)
-        .args(arguments.split(' '))
-        .status()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(status.success(), "{program} {arguments}");
 }
 
 fn any(of: SocketAddr) -> SocketAddr {

@@ -3,11 +3,12 @@
 mod vm;
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::Command;
 use std::time::Instant;
 
 use kernel::linux::Conntrack;
 use model::udp_flows::UdpFlows;
+use support::namespace::in_namespace;
+use support::program::run;
 
 /// Number of clients, each at a different port.
 const CLIENTS: u16 = 56_000;
@@ -47,19 +48,20 @@ fn flows_to(vips: &[Ipv4Addr], server: Option<SocketAddr>) -> UdpFlows {
     }
 }
 
-fn run(line: &str) {
-    let words: Vec<&str> = line.split(' ').collect();
-    let (program, arguments) = words.split_first().expect("a program");
-    let status = Command::new(program).args(arguments).status();
-    assert!(status.is_ok_and(|status| status.success()), "{line}");
-}
-
 /// Creates flows of every client to each virtual address. No server answers.
 fn fill() {
     // Dropping the datagrams is cheaper than rejecting each of them.
-    run("iptables -A INPUT -p udp -m conntrack --ctstate NEW -j DROP");
+    run(
+        "iptables",
+        "-A INPUT -p udp -m conntrack --ctstate NEW -j DROP",
+        "",
+    );
     // Filling the table takes time, and the flows must not expire meanwhile.
-    run("sysctl -qw net.netfilter.nf_conntrack_udp_timeout=600");
+    run(
+        "sysctl",
+        "-qw net.netfilter.nf_conntrack_udp_timeout=600",
+        "",
+    );
     for port in 1..=CLIENTS {
         let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).expect("a socket");
         for vip in VIPS {
@@ -70,7 +72,7 @@ fn fill() {
 
 #[test]
 fn a_large_table_is_cleared_in_little_memory() {
-    run("modprobe nf_conntrack");
+    run("modprobe", "nf_conntrack", "");
     // The limit applies to all network namespaces together. A flow is refused if its bucket already
     // contains many flows (`nf_conntrack_confirm`, net/netfilter/nf_conntrack_core.c, Linux 6.1).
     for (setting, value) in [
@@ -79,7 +81,7 @@ fn a_large_table_is_cleared_in_little_memory() {
     ] {
         std::fs::write(setting, value).unwrap_or_else(|error| panic!("{setting}: {error}"));
     }
-    vm::in_namespace(|| {
+    in_namespace(|| {
         fill();
         let mut conntrack = Conntrack::open().expect("it opens");
         let server = Some(([10, 1, 0, 1], 53).into());

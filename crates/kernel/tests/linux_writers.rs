@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use kernel::{Kernel as _, OpErrorKind};
 use model::{Op, Scope, Selection, VirtualServerEntry};
+use support::namespace::in_namespace;
 
-use vm::{apply, do_all, in_namespace, open, real, server, table, tcp};
+use vm::{apply, do_all, open, real, server, table, tcp};
 
 fn key(number: u16) -> ipvs::VirtualServerKey {
     let [high, low] = number.to_be_bytes();

@@ -51,12 +51,8 @@
 mod connection;
 mod error;
 pub mod generic;
-#[cfg(feature = "monitor")]
-mod monitor;
 mod transport;
 
 pub use connection::{Connection, Integrity, Request};
 pub use error::{DumpError, Errno, Failure, OpenError};
-#[cfg(feature = "monitor")]
-pub use monitor::Monitor;
 pub use transport::{Protocol, Socket, Transport};

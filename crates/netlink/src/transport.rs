@@ -5,16 +5,17 @@ mod batch;
 mod tests;
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use netlink_sys::{Socket as SysSocket, SocketAddr, protocols};
+use rustix::net::sockopt::{self, Timeout};
 
 use self::batch::RecvBatch;
 use crate::error::OpenError;
 
 /// Size of the receive buffer: space for the answers to a batch in which every request fails.
-const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
+const SOCKET_RECEIVE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Timeout of an answer. The kernel answers during the send or not at all: a request that ends in
 /// `EINTR` has no answer (`netlink_rcv_skb`, `net/netlink/af_netlink.c`, Linux 6.1).
@@ -74,7 +75,8 @@ impl Socket {
         socket.bind_auto().map_err(step("bind"))?;
         (socket.connect(&SocketAddr::new(0, 0))).map_err(step("connect"))?;
         set_receive_buffer(&socket).map_err(step("size the receive buffer of"))?;
-        set_receive_timeout(&socket).map_err(step("set the time limit of"))?;
+        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(RECV_TIMEOUT))
+            .map_err(|error| step("set the time limit of")(error.into()))?;
         // Error answers without the request (since Linux 4.3) and with the kernel's error text
         // (since 4.12). Older kernels refuse the options; nothing depends on them.
         let _ = socket.set_cap_ack(true);
@@ -96,10 +98,8 @@ impl Transport for Socket {
     }
 
     fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        // SAFETY: the socket stays open while it is borrowed here.
-        let socket = unsafe { BorrowedFd::borrow_raw(self.socket.as_raw_fd()) };
         loop {
-            match self.batch.take(socket, buffer) {
+            match self.batch.take(self.socket.as_fd(), buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 answer => return answer,
             }
@@ -110,34 +110,7 @@ impl Transport for Socket {
 /// Sets the size of the receive buffer: beyond the system's limit if privileged, otherwise up to
 /// it.
 fn set_receive_buffer(socket: &SysSocket) -> io::Result<()> {
-    let forced = set_option(socket, libc::SO_RCVBUFFORCE, &SOCKET_RECEIVE_BYTES);
-    forced.or_else(|_| set_option(socket, libc::SO_RCVBUF, &SOCKET_RECEIVE_BYTES))
-}
-
-fn set_receive_timeout(socket: &SysSocket) -> io::Result<()> {
-    let limit = libc::timeval {
-        tv_sec: libc::time_t::try_from(RECV_TIMEOUT.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_usec: 0,
-    };
-    set_option(socket, libc::SO_RCVTIMEO, &limit)
-}
-
-fn set_option<T>(socket: &SysSocket, option: libc::c_int, value: &T) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
-    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel
-    // copies it.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            std::ptr::from_ref(value).cast(),
-            length,
-        )
-    };
-    if answer == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    sockopt::set_socket_recv_buffer_size_force(socket, SOCKET_RECEIVE_BYTES)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(socket, SOCKET_RECEIVE_BYTES))?;
+    Ok(())
 }

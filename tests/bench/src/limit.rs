@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netlink::{Monitor, Protocol, Socket, Transport as _};
+use netlink::{Protocol, Socket, Transport as _};
+use support::Monitor;
 
 use crate::Outcome;
 

@@ -5,14 +5,13 @@ use std::io;
 use std::process::Command;
 use std::thread;
 
+use support::namespace::{UnshareFlags, unshare};
+
 /// Runs `work` on a thread in a new network namespace whose `lo` is up.
 pub(crate) fn within<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            // SAFETY: no pointers; it affects only the calling thread.
-            if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
+            unshare(UnshareFlags::NEWNET)?;
             let status = Command::new("ip")
                 .args(["link", "set", "lo", "up"])
                 .status()?;

@@ -6,9 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{bind, sockopt};
+
 use crate::namespace::Namespace;
-use crate::socket::{Protocol, bind, check, length_of, raw, stream};
+use crate::socket::{Protocol, set, stream};
 use crate::speed::scaled;
+use crate::wire::{connect, send};
 
 /// Result of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +61,7 @@ fn socket(protocol: Protocol, source: Option<IpAddr>, target: SocketAddr) -> io:
         Protocol::Udp => OwnedFd::from(UdpSocket::bind(local)?),
         Protocol::Tcp | Protocol::Sctp => {
             let socket = stream(protocol, target)?;
-            bind(&socket, local)?;
+            bind(&socket, &local)?;
             socket
         }
     };
@@ -65,24 +69,8 @@ fn socket(protocol: Protocol, source: Option<IpAddr>, target: SocketAddr) -> io:
         SocketAddr::V4(_) => (libc::SOL_IP, libc::IP_RECVERR),
         SocketAddr::V6(_) => (libc::SOL_IPV6, libc::IPV6_RECVERR),
     };
-    let yes = 1_i32;
-    // SAFETY: the value outlives the calls; the length is its.
-    unsafe {
-        let length = length_of::<i32>();
-        let value = (&raw const yes).cast();
-        check(libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            option,
-            value,
-            length,
-        ))?;
-        check(libc::ioctl(
-            socket.as_raw_fd(),
-            libc::FIONBIO,
-            &raw const yes,
-        ))?;
-    }
+    set(&socket, level, option, &1_i32)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
     Ok(socket)
 }
 
@@ -92,25 +80,17 @@ fn attempt(
     target: SocketAddr,
     patience: Duration,
 ) -> io::Result<Knock> {
-    let (address, length) = raw(target);
-    // SAFETY: the address is initialized and outlives the call; the length is its.
-    let connected =
-        unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) };
-    match check(connected) {
+    match connect(socket, target) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
         _ => {}
     }
-    let mut events = libc::POLLOUT;
+    let mut events = PollFlags::OUT;
     if protocol == Protocol::Udp {
-        events = libc::POLLIN;
-        let text = b"who?\n";
-        // SAFETY: the text outlives the call; the length is its.
-        let sent = unsafe { libc::send(socket.as_raw_fd(), text.as_ptr().cast(), text.len(), 0) };
-        if sent < 0 {
-            let error = io::Error::last_os_error();
+        events = PollFlags::IN;
+        if let Err(error) = send(socket, b"who?\n") {
             // IPVS drops refused packets of the node itself, and reports the refusal by ICMP as to
             // other clients.
-            let refused = happens(socket, 0, patience)?;
+            let refused = happens(socket, PollFlags::empty(), patience)?;
             let icmp = if refused { icmp_error(socket)? } else { None };
             return icmp.ok_or(error);
         }
@@ -121,40 +101,14 @@ fn attempt(
     if let Some(knock) = icmp_error(socket)? {
         return Ok(knock);
     }
-    match error_of(socket)? {
-        0 => Ok(Knock::Open),
-        number => Err(io::Error::from_raw_os_error(number)),
-    }
+    sockopt::socket_error(socket)??;
+    Ok(Knock::Open)
 }
 
 /// Waits for one of the events or an error. Returns false after `patience`, [`scaled`].
-fn happens(socket: &OwnedFd, events: libc::c_short, patience: Duration) -> io::Result<bool> {
-    let mut poll = libc::pollfd {
-        fd: socket.as_raw_fd(),
-        events,
-        revents: 0,
-    };
-    let time = libc::c_int::try_from(scaled(patience).as_millis()).unwrap_or(libc::c_int::MAX);
-    // SAFETY: one descriptor is passed, and it outlives the call.
-    let count = unsafe { libc::poll(&raw mut poll, 1, time) };
-    check(count.min(0))?;
-    Ok(count > 0)
-}
-
-fn error_of(socket: &OwnedFd) -> io::Result<libc::c_int> {
-    let mut error: libc::c_int = 0;
-    let mut length = length_of::<libc::c_int>();
-    // SAFETY: the value and its length outlive the call.
-    check(unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ERROR,
-            (&raw mut error).cast(),
-            &raw mut length,
-        )
-    })?;
-    Ok(error)
+fn happens(socket: &OwnedFd, events: PollFlags, patience: Duration) -> io::Result<bool> {
+    let patience = Timespec::try_from(scaled(patience)).ok();
+    Ok(poll(&mut [PollFd::new(socket, events)], patience.as_ref())? > 0)
 }
 
 /// Returns the ICMP error in the error queue of the socket, if there is one.

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::net::bind;
+
 use crate::failure::{Failure, Outcome};
 use crate::namespace::Namespace;
 use crate::probe::{Answer, parse, request};
-use crate::socket::{Protocol, bind, reset_at_end};
+use crate::socket::{Protocol, reset_at_end};
 use crate::speed::scaled;
 use crate::wire;
 
@@ -210,7 +212,7 @@ impl Surge {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        bind(&socket, SocketAddr::new(any, port))?;
+        bind(&socket, &SocketAddr::new(any, port))?;
         match wire::connect(&socket, target) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
@@ -224,8 +226,8 @@ impl Surge {
 
     /// Receives answers, and gives up connections that have waited for too long.
     fn take_answers(&self, begin: Instant, waiting: &mut Vec<Waiting>) {
-        let descriptors: Vec<RawFd> =
-            (waiting.iter().map(|each| each.socket.as_raw_fd())).collect();
+        let descriptors: Vec<BorrowedFd<'_>> =
+            (waiting.iter().map(|each| each.socket.as_fd())).collect();
         let ready: BTreeSet<usize> = (wire::readable(&descriptors, Self::TICK).unwrap_or_default())
             .into_iter()
             .collect();

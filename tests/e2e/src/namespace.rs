@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::thread;
+
+use support::namespace;
 
 use crate::failure::{Context as _, Failure, Outcome};
 use crate::process::run_with_input;
@@ -23,15 +23,7 @@ impl Namespace {
     /// # Errors
     /// Where this process is not root, or has no such kernel.
     pub fn create() -> Outcome<Self> {
-        let made = thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                // SAFETY: only this thread, which ends here, changes its namespace.
-                check(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
-                File::open("/proc/thread-self/ns/net")
-            });
-            join(thread)
-        });
-        let file = made.context(|| "making a network namespace (root is needed)")?;
+        let file = namespace::create().context(|| "making a network namespace (root is needed)")?;
         let namespace = Self { file };
         for interfaces in ["all", "default"] {
             namespace.sysctl(&format!("ipv6/conf/{interfaces}/accept_dad"), "0")?;
@@ -45,14 +37,7 @@ impl Namespace {
     /// # Panics
     /// As `work` does, and where the namespace cannot be entered.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                enter(self.file.as_raw_fd())
-                    .unwrap_or_else(|error| panic!("entering a network namespace: {error}"));
-                work()
-            });
-            join(thread)
-        })
+        namespace::within(&self.file, work)
     }
 
     /// A command that will run in this namespace.
@@ -62,7 +47,7 @@ impl Namespace {
         let file = self.file.as_raw_fd();
         // SAFETY: setns is a bare system call, as is allowed between fork and exec; the file is open in
         // the child for as long as it is here, and whoever starts the command holds the namespace.
-        unsafe { command.pre_exec(move || enter(file)) };
+        unsafe { command.pre_exec(move || namespace::enter(BorrowedFd::borrow_raw(file))) };
         command
     }
 
@@ -109,23 +94,4 @@ impl Namespace {
     pub fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
     }
-}
-
-fn enter(namespace: RawFd) -> io::Result<()> {
-    // SAFETY: no pointers are involved.
-    check(unsafe { libc::setns(namespace, libc::CLONE_NEWNET) })
-}
-
-fn check(status: libc::c_int) -> io::Result<()> {
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-fn join<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -62,7 +62,7 @@ impl Responder {
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);
         thread::spawn(move || {
-            let descriptors: Vec<RawFd> = servers.iter().map(Server::descriptor).collect();
+            let descriptors: Vec<BorrowedFd<'_>> = servers.iter().map(Server::descriptor).collect();
             while !end.load(Ordering::Relaxed) {
                 // Only a signal can interrupt the wait.
                 for place in readable(&descriptors, LOOK).unwrap_or_default() {
@@ -98,10 +98,10 @@ impl Server {
         Ok(Self { name, socket })
     }
 
-    fn descriptor(&self) -> RawFd {
+    fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.socket {
-            Socket::Streams(listener) => listener.as_raw_fd(),
-            Socket::Datagrams(socket) => socket.as_raw_fd(),
+            Socket::Streams(listener) => listener.as_fd(),
+            Socket::Datagrams(socket) => socket.as_fd(),
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::io;
-use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{self, SocketFlags, bind};
+
 use crate::speed::scaled;
+use crate::wire;
 
 /// Protocol of a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,16 +63,10 @@ pub(crate) fn listen(
     patience: Duration,
 ) -> io::Result<TcpListener> {
     let socket = stream(protocol, address)?;
-    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32)?;
-    set(
-        &socket,
-        libc::SOL_SOCKET,
-        libc::SO_RCVTIMEO,
-        &timeval(patience),
-    )?;
-    bind(&socket, address)?;
-    // SAFETY: no pointers are involved.
-    check(unsafe { libc::listen(socket.as_raw_fd(), 128) })?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(patience))?;
+    bind(&socket, &address)?;
+    net::listen(&socket, 128)?;
     Ok(TcpListener::from(socket))
 }
 
@@ -77,13 +74,12 @@ pub(crate) fn listen(
 /// with a long queue.
 pub(crate) fn listen_alone(protocol: Protocol, address: SocketAddr) -> io::Result<TcpListener> {
     let socket = stream(protocol, address)?;
-    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
-        set(&socket, libc::SOL_IPV6, libc::IPV6_V6ONLY, &1_i32)?;
+        sockopt::set_ipv6_v6only(&socket, true)?;
     }
-    bind(&socket, address)?;
-    // SAFETY: no pointers are involved.
-    check(unsafe { libc::listen(socket.as_raw_fd(), 1024) })?;
+    bind(&socket, &address)?;
+    net::listen(&socket, 1024)?;
     Ok(TcpListener::from(socket))
 }
 
@@ -96,16 +92,14 @@ pub(crate) fn connect(
     patience: Duration,
 ) -> io::Result<TcpStream> {
     let socket = stream(protocol, target)?;
-    let time = timeval(scaled(patience));
+    let time = Some(scaled(patience));
     // The timeout for sending applies to connecting too.
-    set(&socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &time)?;
-    set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &time)?;
+    sockopt::set_socket_timeout(&socket, Timeout::Send, time)?;
+    sockopt::set_socket_timeout(&socket, Timeout::Recv, time)?;
     // An old connection from this port may still be in TIME_WAIT.
-    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32)?;
-    bind(&socket, fresh(source, target))?;
-    let (address, length) = raw(target);
-    // SAFETY: the address is initialized and outlives the call; the length is its.
-    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) })?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &fresh(source, target))?;
+    net::connect(&socket, &target)?;
     Ok(TcpStream::from(socket))
 }
 
@@ -132,20 +126,12 @@ pub(crate) fn fresh(source: Option<SocketAddr>, target: SocketAddr) -> SocketAdd
 }
 
 pub(crate) fn stream(protocol: Protocol, address: SocketAddr) -> io::Result<OwnedFd> {
-    let domain = match address {
-        SocketAddr::V4(_) => libc::AF_INET,
-        SocketAddr::V6(_) => libc::AF_INET6,
-    };
     let number = match protocol {
         Protocol::Tcp => libc::IPPROTO_TCP,
         Protocol::Sctp => libc::IPPROTO_SCTP,
         Protocol::Udp => return Err(io::Error::other("UDP has no connections")),
     };
-    // SAFETY: no pointers are involved.
-    let socket = unsafe { libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, number) };
-    check(socket.min(0))?;
-    // SAFETY: the socket was just created and has no other owner.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    let socket = wire::open(address, libc::SOCK_STREAM, number, SocketFlags::CLOEXEC)?;
     if protocol == Protocol::Sctp {
         set(&socket, libc::IPPROTO_SCTP, libc::SCTP_RTOINFO, &SOON_AGAIN)?;
     }
@@ -172,89 +158,30 @@ const SOON_AGAIN: RetransmissionTimes = RetransmissionTimes {
     min: 200,
 };
 
-pub(crate) fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
-    let (address, length) = raw(address);
-    // SAFETY: the address is initialized and outlives the call; the length is its.
-    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) })
-}
-
+/// Sets an option for which there is no safe function.
 pub(crate) fn set<T>(
     socket: &impl AsRawFd,
     level: libc::c_int,
     option: libc::c_int,
     value: &T,
 ) -> io::Result<()> {
-    let length = length_of::<T>();
     // SAFETY: the value outlives the call; the length is its.
-    check(unsafe {
+    let status = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             level,
             option,
             (&raw const *value).cast(),
-            length,
+            size_of::<T>() as libc::socklen_t,
         )
-    })
+    };
+    match status {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Lets the connection end with an RST when it is dropped, so that this end keeps no state of it.
-pub(crate) fn reset_at_end(stream: &impl AsRawFd) -> io::Result<()> {
-    let linger = libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    set(stream, libc::SOL_SOCKET, libc::SO_LINGER, &linger)
-}
-
-fn timeval(time: Duration) -> libc::timeval {
-    libc::timeval {
-        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_usec: time.subsec_micros().into(),
-    }
-}
-
-pub(crate) fn raw(address: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
-    // SAFETY: an all-zero `sockaddr_storage` is valid.
-    let mut storage: libc::sockaddr_storage = unsafe { mem::zeroed() };
-    match address {
-        SocketAddr::V4(address) => {
-            let raw = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: address.port().to_be(),
-                sin_addr: libc::in_addr {
-                    s_addr: u32::from(*address.ip()).to_be(),
-                },
-                sin_zero: [0; 8],
-            };
-            // SAFETY: the storage is large enough for every kind of address.
-            unsafe { (&raw mut storage).cast::<libc::sockaddr_in>().write(raw) };
-            (storage, length_of::<libc::sockaddr_in>())
-        }
-        SocketAddr::V6(address) => {
-            let raw = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: address.port().to_be(),
-                sin6_flowinfo: 0,
-                sin6_addr: libc::in6_addr {
-                    s6_addr: address.ip().octets(),
-                },
-                sin6_scope_id: address.scope_id(),
-            };
-            // SAFETY: the storage is large enough for every kind of address.
-            unsafe { (&raw mut storage).cast::<libc::sockaddr_in6>().write(raw) };
-            (storage, length_of::<libc::sockaddr_in6>())
-        }
-    }
-}
-
-pub(crate) fn length_of<T>() -> libc::socklen_t {
-    mem::size_of::<T>() as libc::socklen_t
-}
-
-pub(crate) fn check(status: libc::c_int) -> io::Result<()> {
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+pub(crate) fn reset_at_end(stream: impl AsFd) -> io::Result<()> {
+    Ok(sockopt::set_socket_linger(stream, Some(Duration::ZERO))?)
 }

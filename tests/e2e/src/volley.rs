@@ -6,14 +6,16 @@ mod icmp;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::net::bind;
 
 use crate::failure::{Context as _, Outcome};
 use crate::namespace::Namespace;
 use crate::probe::{Answer, parse};
-use crate::socket::{Protocol, bind};
+use crate::socket::Protocol;
 use crate::speed::scaled;
 use crate::wire::{connect, local_port, readable, receive, routed, send, socket};
 use icmp::{Icmp, Key, Message};
@@ -181,12 +183,15 @@ impl Sky {
         let now = Instant::now();
         let next = self.flights.iter().map(|flight| flight.deadline).min();
         let time = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
-        let mut descriptors: Vec<RawFd> = self.icmp.descriptors().to_vec();
-        let with_socket = |flight: &Flight| flight.socket.as_ref().map(AsRawFd::as_raw_fd);
-        descriptors.extend(self.flights.iter().filter_map(with_socket));
+        let mut descriptors: Vec<BorrowedFd<'_>> = self.icmp.descriptors().to_vec();
+        let sockets = self
+            .flights
+            .iter()
+            .filter_map(|flight| flight.socket.as_ref());
+        descriptors.extend(sockets.map(AsFd::as_fd));
         let ready: Vec<RawFd> = readable(&descriptors, time)?
             .into_iter()
-            .map(|place| descriptors[place])
+            .map(|place| descriptors[place].as_raw_fd())
             .collect();
         // Raw sockets receive a message before the socket that it belongs to.
         while let Some(message) = self.icmp.next() {
@@ -194,9 +199,8 @@ impl Sky {
         }
         let now = Instant::now();
         for flight in std::mem::take(&mut self.flights) {
-            let is_ready = with_socket(&flight).is_some_and(|fd| ready.contains(&fd));
             let reply = match &flight.socket {
-                Some(socket) if is_ready => heard(socket),
+                Some(socket) if ready.contains(&socket.as_raw_fd()) => heard(socket),
                 _ => None,
             };
             match reply {
@@ -243,7 +247,7 @@ fn begin(icmp: &Icmp, ask: &Ask) -> io::Result<(Key, Option<OwnedFd>, Begun)> {
         (None, _) => None,
     };
     if let Some(source) = source {
-        bind(&socket, SocketAddr::new(source, 0))?;
+        bind(&socket, &SocketAddr::new(source, 0))?;
     }
     match connect(&socket, ask.target) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),

@@ -51,6 +51,7 @@ const WORLDLY: &[&str] = &[
     "kube",
     "libc",
     "netlink-sys",
+    "rustix",
     "tokio",
     "tracing",
 ];

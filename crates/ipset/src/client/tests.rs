@@ -1,10 +1,9 @@
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::error::Error as _;
-use std::io;
 use std::rc::Rc;
 
-use netlink::{Connection, Transport};
+use netlink::Connection;
+use support::Script;
+use support::messages::{ack, done, error, message, refusal};
 
 use super::replace::temporary_name;
 use super::{Client, ErrorKind, OpenError, Request};
@@ -12,77 +11,26 @@ use crate::codec::convert::{changes, create, entries_of};
 use crate::codec::{Attribute, Command, Message};
 use crate::types::{Entry, Header, Set, SetName};
 
-/// `NLMSG_ERROR`, `NLMSG_DONE` and `NLM_F_CAPPED`, `include/uapi/linux/netlink.h`.
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-const CAPPED: u16 = 0x100;
-
-/// A transport that returns prepared answers and records the sent datagrams.
-#[derive(Debug, Default)]
-struct Script {
-    answers: VecDeque<Result<Vec<u8>, i32>>,
-    sent: Sent,
-}
-
-type Sent = Rc<RefCell<Vec<Vec<u8>>>>;
-
-impl Transport for Script {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.sent.borrow_mut().push(bytes.to_vec());
-        Ok(())
-    }
-
-    fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        buffer.clear();
-        let answer = self.answers.pop_front().unwrap_or(Err(libc::EAGAIN));
-        buffer.extend(answer.map_err(io::Error::from_raw_os_error)?);
-        Ok(buffer.len())
-    }
-}
-
-fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(16 + payload.len()).expect("short");
-    let mut bytes = length.to_ne_bytes().to_vec();
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes.extend(sequence.to_ne_bytes());
-    bytes.extend([0; 4]);
-    bytes.extend(payload);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
-}
-
 fn answer(sequence: u32, message_: &Message) -> Vec<u8> {
     let kind = 0x0600 | u16::from(message_.command.number());
     message(kind, 0, sequence, &message_.encode())
-}
-
-/// Returns the acknowledgement of the request with this number; `errno` 0 is success.
-fn end(sequence: u32, errno: i32) -> Vec<u8> {
-    let mut payload = (-errno).to_ne_bytes().to_vec();
-    payload.extend([0; 16]);
-    message(ERROR, CAPPED, sequence, &payload)
 }
 
 /// Returns a refusal of the entry `line` of the request with this number, with the request in it.
 fn refused(sequence: u32, errno: i32, line: u32) -> Vec<u8> {
     let attributes = vec![Attribute::Protocol(7), Attribute::Line(line)];
     let request = answer(sequence, &Message::new(Command::Add, attributes));
-    let payload = [&(-errno).to_ne_bytes()[..], &request].concat();
-    message(ERROR, 0, sequence, &payload)
+    error(0, sequence, errno, &request)
 }
 
 fn protocols(newest: u8, oldest: u8) -> Vec<u8> {
     let attributes = vec![Attribute::Protocol(newest), Attribute::Minimum(oldest)];
     let message = Message::new(Command::Protocol, attributes);
-    [answer(1, &message), end(1, 0)].concat()
+    [answer(1, &message), ack(1)].concat()
 }
 
 fn over(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Connection<Script> {
-    Connection::over(Script {
-        answers: answers.into_iter().collect(),
-        sent: Sent::default(),
-    })
+    Connection::over(Script::new(answers))
 }
 
 /// Returns a client whose next request has the sequence number 2.
@@ -114,15 +62,15 @@ fn kinds(outcomes: Vec<Result<(), super::RequestError>>) -> Vec<Option<ErrorKind
 
 #[test]
 fn kernel_without_sets_has_its_own_error() {
-    let error = open_error(Ok(end(1, libc::EINVAL)));
+    let error = open_error(Ok(refusal(1, libc::EINVAL)));
     assert!(matches!(error, OpenError::NoModule));
     assert_eq!(
         error.to_string(),
         "the kernel has no sets: its module ip_set is not loaded (modprobe ip_set)"
     );
-    let error = open_error(Ok(end(1, libc::EPERM)));
+    let error = open_error(Ok(refusal(1, libc::EPERM)));
     assert!(matches!(error, OpenError::NotPermitted));
-    let error = open_error(Ok(end(1, libc::ENOMEM)));
+    let error = open_error(Ok(refusal(1, libc::ENOMEM)));
     assert!(matches!(error, OpenError::Refused(_)));
     assert!(matches!(open_error(Err(libc::EAGAIN)), OpenError::Ask(_)));
 }
@@ -148,12 +96,7 @@ fn newest_common_protocol_is_used() {
 /// Entries after a refused one are sent again.
 #[test]
 fn an_entry_is_refused_by_its_line() {
-    let script = Script {
-        answers: [protocols(7, 6), refused(2, 4103, 2), end(3, 0)]
-            .map(Ok)
-            .into(),
-        sent: Sent::default(),
-    };
+    let script = Script::new([protocols(7, 6), refused(2, 4103, 2), ack(3)].map(Ok));
     let sent = Rc::clone(&script.sent);
     let mut client = Client::over(Connection::over(script)).expect("protocol 7 is supported");
     let outcomes = kinds(client.execute(&adds(4)));
@@ -171,10 +114,10 @@ fn an_entry_is_refused_by_its_line() {
 #[test]
 fn refusal_without_line_sends_entries_separately() {
     let mut client = client([
-        Ok(end(2, libc::ENOMEM)),
-        Ok(end(3, libc::ENOMEM)),
-        Ok(end(4, libc::ENOMEM)),
-        Ok([end(5, libc::ENOMEM), end(6, 0)].concat()),
+        Ok(refusal(2, libc::ENOMEM)),
+        Ok(refusal(3, libc::ENOMEM)),
+        Ok(refusal(4, libc::ENOMEM)),
+        Ok([refusal(5, libc::ENOMEM), ack(6)].concat()),
     ]);
     let outcomes = kinds(client.execute(&adds(2)));
     assert_eq!(outcomes, [Some(ErrorKind::Other), None]);
@@ -183,7 +126,7 @@ fn refusal_without_line_sends_entries_separately() {
 /// If the set does not exist, all entries have the same error.
 #[test]
 fn missing_set_fails_every_entry() {
-    let mut client = client([Ok(end(2, libc::ENOENT))]);
+    let mut client = client([Ok(refusal(2, libc::ENOENT))]);
     let outcomes = kinds(client.execute(&adds(3)));
     assert_eq!(outcomes, [Some(ErrorKind::NoSuchSet); 3]);
 }
@@ -213,7 +156,7 @@ fn lost_answers_are_not_success() {
 /// Older kernels, for example Linux 5.4, report `ENOENT` for a set that does not exist.
 #[test]
 fn destroying_a_missing_set_is_not_an_error() {
-    let mut client = client([Ok(end(2, libc::ENOENT)), Ok(end(3, 4100))]);
+    let mut client = client([Ok(refusal(2, libc::ENOENT)), Ok(refusal(3, 4100))]);
     let destroy = Request::Destroy(name());
     let outcomes = kinds(client.execute(&[destroy.clone(), destroy]));
     assert_eq!(outcomes, [None, Some(ErrorKind::InUse)]);
@@ -233,7 +176,7 @@ fn list_may_have_several_messages() {
     first.command = Command::List;
     let parts = [first, entries([1, 2]), entries([3, 4])];
     let mut datagram: Vec<u8> = parts.iter().flat_map(|part| answer(2, part)).collect();
-    datagram.extend(message(DONE, 2, 2, &[0; 4]));
+    datagram.extend(done(2, 0));
     let entries = [1, 2, 3, 4].map(Entry::Port).into();
     let set = Set { header, entries };
     let sets = client([Ok(datagram)]).list().expect("read");

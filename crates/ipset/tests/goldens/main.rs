@@ -7,68 +7,57 @@ mod format;
 mod meaning;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use ipset::codec::{Attribute, Command, Message};
+use netlink_packet_core::DecodeError;
+use support::golden::{Captured, Direction, Goldens};
 
-use format::{Captured, FROM_KERNEL, Golden, TO_KERNEL, explain};
+use format::explain;
 
-/// Returns every golden with its file's name and text, ordered by name.
-fn goldens() -> Vec<(String, String, Golden)> {
-    let mut goldens = Vec::new();
-    for folder in ["captured", "by_hand"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/goldens")
-            .join(folder);
-        let entries =
-            std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
-        for entry in entries {
-            let path = entry.expect("a file").path();
-            let text =
-                std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-            let name = path.file_stem().expect("a name").to_string_lossy();
-            let golden = Golden::parse(&text);
-            goldens.push((name.into_owned(), text, golden));
-        }
-    }
-    goldens.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-    goldens
+const GOLDENS: Goldens<Message> = Goldens {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens"),
+    decode,
+    explain,
+    read_all: meaning::read_all,
+};
+
+fn decode(captured: &Captured, bytes: &[u8]) -> Result<Message, DecodeError> {
+    Message::decode(command(captured), bytes)
 }
 
-/// Returns the golden `name`.
-fn golden(name: &str) -> Golden {
-    let mut goldens = goldens().into_iter();
-    let found = goldens.find(|(known, ..)| known == name);
-    found.unwrap_or_else(|| panic!("no golden {name}")).2
+/// Returns the command in the first line of the meaning.
+fn command(captured: &Captured) -> Command {
+    let word = captured.meaning.lines().next().unwrap_or_default();
+    (Command::ALL.into_iter())
+        .find(|command| format!("{command:?}") == word)
+        .unwrap_or_else(|| panic!("`{word}` is not a command"))
+}
+
+/// Returns every message in this direction.
+fn messages(direction: Direction) -> Vec<Captured> {
+    let messages = GOLDENS.all().into_iter().flat_map(|golden| golden.messages);
+    let messages: Vec<_> = messages
+        .filter(|captured| captured.direction == direction)
+        .collect();
+    assert!(!messages.is_empty(), "no message {direction}");
+    messages
 }
 
 /// Decodes the message of a golden.
 fn message(captured: &Captured) -> Message {
-    Message::decode(captured.command(), &captured.bytes)
-        .unwrap_or_else(|error| panic!("{}: {error}", captured.meaning))
+    GOLDENS.message(captured)
 }
 
 #[test]
 fn bytes_decode_to_the_recorded_meaning() {
-    for (name, _, golden) in goldens() {
-        assert!(!golden.messages.is_empty(), "{name} has no messages");
-        for captured in &golden.messages {
-            assert_eq!(explain(&message(captured)), captured.meaning, "{name}");
-        }
-    }
+    GOLDENS.check_meanings();
 }
 
 #[test]
 fn messages_of_ipset_encode_to_the_same_bytes() {
-    for (name, _, golden) in goldens() {
-        for captured in golden
-            .messages
-            .iter()
-            .filter(|one| one.direction == TO_KERNEL)
-        {
-            let bytes = message(captured).encode();
-            assert_eq!(bytes, captured.bytes, "{name}: {}", captured.meaning);
-        }
+    for captured in messages(Direction::ToKernel) {
+        let bytes = message(&captured).encode();
+        assert_eq!(bytes, captured.bytes, "{}", captured.meaning);
     }
 }
 
@@ -76,74 +65,42 @@ fn messages_of_ipset_encode_to_the_same_bytes() {
 #[test]
 fn messages_of_the_kernel_encode_to_the_same_bytes_except_flags() {
     const MARK: u8 = 0x40;
-    for (name, _, golden) in goldens() {
-        for captured in (golden.messages.iter()).filter(|one| one.direction == FROM_KERNEL) {
-            let message = message(captured);
-            let mut bytes = message.encode();
-            assert_eq!(bytes.len(), captured.bytes.len(), "{name}");
-            for (written, read) in bytes.iter_mut().zip(&captured.bytes) {
-                if *written == *read | MARK {
-                    *written = *read;
-                }
+    for captured in messages(Direction::FromKernel) {
+        let message = message(&captured);
+        let mut bytes = message.encode();
+        assert_eq!(bytes.len(), captured.bytes.len(), "{}", captured.meaning);
+        for (written, read) in bytes.iter_mut().zip(&captured.bytes) {
+            if *written == *read | MARK {
+                *written = *read;
             }
-            assert_eq!(bytes, captured.bytes, "{name}: {}", captured.meaning);
-            let again = Message::decode(message.command, &message.encode());
-            assert_eq!(again.ok().as_ref(), Some(&message), "{name}");
         }
+        assert_eq!(bytes, captured.bytes, "{}", captured.meaning);
+        let again = Message::decode(message.command, &message.encode());
+        assert_eq!(again.ok().as_ref(), Some(&message), "{}", captured.meaning);
     }
 }
 
 #[test]
 fn files_have_the_canonical_format() {
-    for (name, text, golden) in goldens() {
-        assert_eq!(golden.print(), text, "{name}");
-        assert!(
-            !golden.origin.is_empty() && !golden.command.is_empty(),
-            "{name}"
-        );
-    }
+    GOLDENS.check_texts();
 }
 
 /// A message cut at any length decodes to its first attributes or not at all. Nothing panics.
 #[test]
 fn messages_cut_at_every_length() {
-    for (_, _, golden) in goldens() {
-        for captured in &golden.messages {
-            let whole = explain(&message(captured));
-            for length in 0..captured.bytes.len() {
-                if let Ok(message) = Message::decode(captured.command(), &captured.bytes[..length])
-                {
-                    let part = explain(&message);
-                    assert!(whole.starts_with(&part), "{length}: {part} in {whole}");
-                    meaning::read_all(&message);
-                }
-            }
-        }
-    }
+    GOLDENS.check_cut_messages();
 }
 
 /// A wrong byte results in a wrong value or an error, never a panic.
 #[test]
 fn messages_with_a_wrong_byte() {
-    for (_, _, golden) in goldens() {
-        for captured in &golden.messages {
-            for position in 0..captured.bytes.len() {
-                for value in [0x00, 0x01, 0x7f, 0x80, 0xff] {
-                    let mut bytes = captured.bytes.clone();
-                    bytes[position] = value;
-                    if let Ok(message) = Message::decode(captured.command(), &bytes) {
-                        meaning::read_all(&message);
-                    }
-                }
-            }
-        }
-    }
+    GOLDENS.check_wrong_bytes();
 }
 
 #[test]
 fn every_command_has_a_golden() {
-    let seen: BTreeSet<Command> = (goldens().iter())
-        .flat_map(|(_, _, golden)| golden.messages.iter().map(Captured::command))
+    let seen: BTreeSet<Command> = (GOLDENS.all().iter())
+        .flat_map(|golden| golden.messages.iter().map(command))
         .collect();
     for command in Command::ALL {
         assert!(seen.contains(&command), "{command:?} has no golden");
@@ -154,7 +111,7 @@ fn every_command_has_a_golden() {
 #[test]
 fn every_attribute_has_a_golden() {
     let mut seen = BTreeSet::new();
-    for (_, _, golden) in goldens() {
+    for golden in GOLDENS.all() {
         for line in golden.messages.iter().flat_map(|one| one.meaning.lines()) {
             let word = line.trim().split('(').next().unwrap_or_default();
             seen.insert(word.to_owned());
@@ -189,8 +146,8 @@ fn every_attribute_has_a_golden() {
     ] {
         assert!(seen.contains(word), "{word} has no golden");
     }
-    let unknown = (goldens().iter())
-        .flat_map(|(_, _, golden)| golden.messages.iter().map(message))
+    let unknown = (GOLDENS.all().iter())
+        .flat_map(|golden| golden.messages.iter().map(message))
         .flat_map(|message| message.attributes)
         .any(|attribute| matches!(attribute, Attribute::Other(_)));
     assert!(unknown, "an unknown attribute of a command has no golden");

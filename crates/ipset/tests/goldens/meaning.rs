@@ -10,9 +10,9 @@ use ipset::codec::convert::{
 use ipset::codec::{Attribute, Command, EntryAttribute, HeaderAttribute, Message, PROTOCOL};
 use ipset::text::{self, Line, parse_line};
 use ipset::{Entry, Family, HashType, Header, Set, SetName};
+use support::golden::Direction;
 
-use crate::format::{REFUSED, TO_KERNEL};
-use crate::{golden, goldens, message};
+use crate::{GOLDENS, message};
 
 /// `NFPROTO_IPV4` and `NFPROTO_IPV6`.
 const INET: u8 = 2;
@@ -47,8 +47,8 @@ pub(crate) fn read_all(message: &Message) {
 
 /// Returns the requests of this command in the golden `name`.
 fn requests(name: &str, command: Command) -> Vec<Message> {
-    let golden = golden(name);
-    let requests = (golden.messages.iter()).filter(|one| one.direction == TO_KERNEL);
+    let golden = GOLDENS.get(name);
+    let requests = (golden.messages.iter()).filter(|one| one.direction == Direction::ToKernel);
     requests
         .map(message)
         .filter(|message| message.command == command)
@@ -58,7 +58,8 @@ fn requests(name: &str, command: Command) -> Vec<Message> {
 #[test]
 fn sets_are_created_as_the_program_does() {
     let mut count = 0;
-    for (name, _, golden) in goldens() {
+    for golden in GOLDENS.all() {
+        let name = &golden.name;
         let Some(line) = golden.command.strip_prefix("ipset ") else {
             continue;
         };
@@ -66,7 +67,7 @@ fn sets_are_created_as_the_program_does() {
             continue;
         };
         count += 1;
-        let theirs = requests(&name, Command::Create).remove(0).attributes;
+        let theirs = requests(name, Command::Create).remove(0).attributes;
         let revision = theirs.iter().find_map(|attribute| match attribute {
             Attribute::Revision(revision) => Some(*revision),
             _ => None,
@@ -79,7 +80,7 @@ fn sets_are_created_as_the_program_does() {
         // The program requests the type before it has parsed the family.
         let family = if family == INET6 { INET } else { family };
         let ours = type_request(PROTOCOL, type_name, family);
-        assert_eq!(requests(&name, Command::Type), [ours], "{name}");
+        assert_eq!(requests(name, Command::Type), [ours], "{name}");
     }
     assert_eq!(count, 11);
 }
@@ -106,7 +107,8 @@ fn limits(attributes: &[Attribute]) -> Vec<HeaderAttribute> {
 #[test]
 fn entries_are_written_as_the_program_does() {
     let mut count = 0;
-    for (name, _, golden) in goldens() {
+    for golden in GOLDENS.all() {
+        let name = &golden.name;
         let Some(line) = golden.command.strip_prefix("ipset ") else {
             continue;
         };
@@ -115,7 +117,7 @@ fn entries_are_written_as_the_program_does() {
             continue;
         };
         count += 1;
-        let [message] = &requests(&name, Command::Add)[..] else {
+        let [message] = &requests(name, Command::Add)[..] else {
             panic!("{name}");
         };
         let Some(Attribute::Entry(theirs)) = message.attributes.last() else {
@@ -131,7 +133,7 @@ fn entries_are_written_as_the_program_does() {
 /// Returns the entries in the `restore` input of a golden.
 fn entries(name: &str, word: &str) -> (SetName, Vec<Entry>) {
     let mut set = None;
-    let command = golden(name).command;
+    let command = GOLDENS.get(name).command;
     let entries = command.split("; ").filter_map(|line| {
         let rest = line.strip_prefix(word)?;
         match parse_line(&format!("add{rest}")) {
@@ -162,9 +164,9 @@ fn many_entries_are_written_as_the_program_does() {
 
 #[test]
 fn the_kernel_names_the_entry_that_it_refuses() {
-    let golden = golden("add_many_refused");
+    let golden = GOLDENS.get("add_many_refused");
     let refused = golden.messages.last().expect("messages");
-    assert_eq!(refused.direction, format!("{REFUSED}4103"));
+    assert_eq!(refused.direction, Direction::Refused(4103));
     assert_eq!(refused_line(&message(refused)), Some(2));
 }
 
@@ -197,7 +199,7 @@ add PORTS 30480
 
 fn sets(name: &str) -> BTreeMap<SetName, Set> {
     let mut sets = BTreeMap::new();
-    for captured in &golden(name).messages {
+    for captured in &GOLDENS.get(name).messages {
         let message = message(captured);
         let (Some(name), Some(header)) = (set_name_of(&message), header_of(&message)) else {
             continue;

@@ -204,7 +204,7 @@ fn initial_size_suits_the_added_entries() {
     });
 
     fn size(_: &ipset::client::Client) -> u32 {
-        let text = crate::namespace::run("ipset", "list -t A", "");
+        let text = support::program::run("ipset", "list -t A", "");
         let (_, rest) = text.split_once("hashsize ").expect("a hash");
         let number = rest.split(' ').next().expect("a number");
         number.parse().expect("a number")

@@ -1,74 +1,21 @@
 //! A network namespace for each test, and what the tests share.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 
 use ipset::client::{Client, ErrorKind, Request};
 use ipset::{Header, Set, SetName, text};
-
-const NEEDS_VM: &str = "this test needs root and a kernel with ip_set: run it by `cargo xtask vm`";
+use support::namespace::{NEEDS_VM, in_bare_namespace};
 
 /// Runs `test` on a client in a fresh network namespace.
 ///
 /// # Panics
 ///
-/// Panics as `test` does, and where there is no such namespace or no ip_set.
+/// Panics as `test` does, and if the namespace cannot be created or the kernel has no ip_set.
 pub(crate) fn in_namespace<R: Send>(test: impl FnOnce(&mut Client) -> R + Send) -> R {
-    let in_thread = || {
-        // SAFETY: only this thread, which ends with the test, changes its namespace.
-        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            panic!("{NEEDS_VM} ({})", io::Error::last_os_error());
-        }
+    in_bare_namespace(|| {
         let client = Client::open();
         test(&mut client.unwrap_or_else(|error| panic!("{NEEDS_VM} ({error})")))
-    };
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(in_thread);
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-/// Takes every capability from this thread.
-pub(crate) fn drop_capabilities() {
-    /// `_LINUX_CAPABILITY_VERSION_3`, `include/uapi/linux/capability.h`.
-    const VERSION_3: u32 = 0x2008_0522;
-    let header: [u32; 2] = [VERSION_3, 0];
-    let none: [u32; 6] = [0; 6];
-    // SAFETY: capset reads a header of two words and data of six, which outlive the call.
-    let status = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
-    assert_eq!(status, 0, "capset: {}", io::Error::last_os_error());
-}
-
-/// Runs `program` in this thread's namespace, gives it `input`, and returns what it printed.
-///
-/// # Panics
-///
-/// Panics where it cannot be run or fails.
-pub(crate) fn run(program: &str, arguments: &str, input: &str) -> String {
-    let mut child = Command::new(program)
-        .args(arguments.split_ascii_whitespace())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    if let Some(mut pipe) = child.stdin.take() {
-        pipe.write_all(input.as_bytes())
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
-    }
-    let output = child
-        .wait_with_output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 pub(crate) fn name(name: &str) -> SetName {

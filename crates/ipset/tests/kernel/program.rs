@@ -2,8 +2,9 @@
 
 use ipset::client::Request;
 use ipset::text;
+use support::program::run;
 
-use crate::namespace::{in_namespace, kernel, make, name, one, parse, run};
+use crate::namespace::{in_namespace, kernel, make, name, one, parse};
 
 /// Sets of every type and family, sorted.
 const SETS: &str = "\

@@ -4,10 +4,10 @@ use std::error::Error as _;
 
 use ipset::client::{Client, ErrorKind, OpenError, Request};
 use ipset::{Entry, Header, Protocol};
+use support::namespace::drop_capabilities;
+use support::program::run;
 
-use crate::namespace::{
-    attempts, do_all, drop_capabilities, in_namespace, ip_port, make, name, one, run,
-};
+use crate::namespace::{attempts, do_all, in_namespace, ip_port, make, name, one};
 
 const SETS: &str = "create A hash:ip,port maxelem 1\nadd A 10.0.0.1,tcp:80\n\
                     create B bitmap:port range 80-90\ncreate N hash:ip,port,net\n";

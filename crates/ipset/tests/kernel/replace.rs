@@ -2,8 +2,9 @@
 
 use ipset::SetName;
 use ipset::client::{Client, ErrorKind, Request};
+use support::program::run;
 
-use crate::namespace::{attempts, do_all, in_namespace, kernel, make, name, one, run};
+use crate::namespace::{attempts, do_all, in_namespace, kernel, make, name, one};
 
 const OLD: &str = "create A hash:ip,port family inet maxelem 10\nadd A 10.0.0.1,tcp:80\n";
 const NEW: &str = "create A hash:ip,port family inet maxelem 20\nadd A 10.0.0.2,tcp:80\n\

@@ -1,12 +1,11 @@
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::error::Error as _;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use netlink::{Connection, Transport};
+use netlink::Connection;
+use support::messages::{ack, attribute, message, parse, refusal};
+use support::{Script, Sent};
 
 use super::{Client, ErrorKind, OpenError, Request};
 use crate::text::{Line, parse_line};
@@ -14,74 +13,19 @@ use crate::types::{RealServer, VirtualServer, VirtualServerKey};
 
 const FAMILY: u16 = 0x21;
 
-/// A transport that returns prepared answers.
-#[derive(Debug, Default)]
-struct Script {
-    answers: VecDeque<Result<Vec<u8>, i32>>,
-    /// Type of each message that was sent.
-    sent: Rc<RefCell<Vec<u16>>>,
-}
-
-impl Transport for Script {
-    fn send(&mut self, mut datagram: &[u8]) -> io::Result<()> {
-        while let [a, b, c, d, low, high, ..] = *datagram {
-            self.sent.borrow_mut().push(u16::from_ne_bytes([low, high]));
-            let length = u32::from_ne_bytes([a, b, c, d]).next_multiple_of(4);
-            datagram = &datagram[usize::try_from(length).expect("short")..];
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
-        buffer.clear();
-        let answer = self.answers.pop_front().unwrap_or(Err(libc::EAGAIN));
-        buffer.extend(answer.map_err(io::Error::from_raw_os_error)?);
-        Ok(buffer.len())
-    }
-}
-
-fn message(kind: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(16 + payload.len()).expect("short");
-    let mut bytes = length.to_ne_bytes().to_vec();
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend([0, 0]);
-    bytes.extend(sequence.to_ne_bytes());
-    bytes.extend([0; 4]);
-    bytes.extend(payload);
-    bytes
-}
-
-/// Returns the acknowledgement of the request with this number; `errno` 0 is success.
-fn end(sequence: u32, errno: i32) -> Vec<u8> {
-    let mut payload = (-errno).to_ne_bytes().to_vec();
-    payload.extend([0; 16]);
-    message(2, sequence, &payload)
-}
-
 /// Returns the answer to the request for the family: `CTRL_CMD_NEWFAMILY` with
 /// `CTRL_ATTR_FAMILY_ID`.
 fn family(sequence: u32, id: u16) -> Vec<u8> {
-    let mut payload = vec![1, 2, 0, 0, 6, 0, 1, 0];
-    payload.extend(id.to_ne_bytes());
-    payload.extend([0, 0]);
-    let mut answer = message(16, sequence, &payload);
-    answer.extend(end(sequence, 0));
-    answer
+    let payload = [vec![1, 2, 0, 0], attribute(1, &id.to_ne_bytes())].concat();
+    [message(16, 0, sequence, &payload), ack(sequence)].concat()
 }
 
 fn client(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> Client<Script> {
-    let mut script = Script::default();
-    script.answers.push_back(Ok(family(1, FAMILY)));
-    script.answers.extend(answers);
-    Client::over(Connection::over(script)).expect("the family exists")
+    watched(answers).0
 }
 
 fn open_error(answer: Result<Vec<u8>, i32>) -> OpenError {
-    let script = Script {
-        answers: [answer].into(),
-        ..Script::default()
-    };
-    Client::over(Connection::over(script)).expect_err("no family")
+    Client::over(Connection::over(Script::new([answer]))).expect_err("no family")
 }
 
 fn server() -> VirtualServer {
@@ -100,21 +44,21 @@ fn real() -> (VirtualServerKey, RealServer) {
 
 #[test]
 fn kernel_without_ipvs_has_its_own_error() {
-    let error = open_error(Ok(end(1, libc::ENOENT)));
+    let error = open_error(Ok(refusal(1, libc::ENOENT)));
     assert!(matches!(error, OpenError::NoFamily));
     assert_eq!(
         error.to_string(),
         "the kernel has no IPVS: its module ip_vs is not loaded"
     );
-    let error = open_error(Ok(end(1, libc::ENOMEM)));
+    let error = open_error(Ok(refusal(1, libc::ENOMEM)));
     assert!(matches!(error, OpenError::Resolve(_)));
     // An answer without a family.
-    assert!(matches!(open_error(Ok(end(1, 0))), OpenError::NoFamily));
+    assert!(matches!(open_error(Ok(ack(1))), OpenError::NoFamily));
 }
 
 /// Checks the error of `request` if the kernel refuses it with `errno`.
 fn check(request: &Request, errno: i32, kind: ErrorKind, text: &str) {
-    let mut client = client([Ok(end(2, errno))]);
+    let mut client = client([Ok(refusal(2, errno))]);
     let error = client.execute(std::slice::from_ref(request)).remove(0);
     let error = error.expect_err("refused");
     assert_eq!(error.kind(), kind);
@@ -188,7 +132,7 @@ fn lost_answer_is_not_success() {
 #[test]
 fn errors_of_readings_name_the_part() {
     let (key, _) = real();
-    let refused = |errno| client([Ok(end(2, errno))]);
+    let refused = |errno| client([Ok(refusal(2, errno))]);
     let check = |error: super::ReadError, kind, text: &str| {
         assert_eq!(error.kind(), kind);
         assert_eq!(error.to_string(), text);
@@ -226,18 +170,21 @@ const OTHER: u16 = 0x22;
 /// `GENL_ID_CTRL`: the family that resolves names of families.
 const CONTROL: u16 = 0x10;
 
-/// Returns a client whose next request has the sequence number 2, and the types of all messages
-/// that it will send.
-fn watched(
-    answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>,
-) -> (Client<Script>, Rc<RefCell<Vec<u16>>>) {
-    let mut script = Script::default();
-    script.answers.push_back(Ok(family(1, FAMILY)));
-    script.answers.extend(answers);
+/// Returns a client whose next request has the sequence number 2, and the datagrams that it will
+/// send.
+fn watched(answers: impl IntoIterator<Item = Result<Vec<u8>, i32>>) -> (Client<Script>, Sent) {
+    let script = Script::new(std::iter::once(Ok(family(1, FAMILY))).chain(answers));
     let sent = Rc::clone(&script.sent);
     let client = Client::over(Connection::over(script)).expect("the family exists");
     sent.borrow_mut().clear();
     (client, sent)
+}
+
+/// Returns the type of each message that was sent.
+fn types(sent: &Sent) -> Vec<u16> {
+    let sent = sent.borrow();
+    let messages = sent.iter().flat_map(|datagram| parse(datagram));
+    messages.map(|message| message.kind).collect()
 }
 
 #[test]
@@ -249,11 +196,11 @@ fn refused_requests_are_repeated_after_a_reload() {
         Request::NewDest(key, real),
     ];
     let (mut client, sent) = watched([
-        Ok(end(2, libc::ESRCH)),
-        Ok(end(3, libc::ENOENT)),
-        Ok(end(4, libc::ENOENT)),
+        Ok(refusal(2, libc::ESRCH)),
+        Ok(refusal(3, libc::ENOENT)),
+        Ok(refusal(4, libc::ENOENT)),
         Ok(family(5, OTHER)),
-        Ok(end(7, 0)),
+        Ok(ack(7)),
     ]);
     let outcomes = client.execute(&requests);
     let kinds: Vec<_> = (outcomes.iter())
@@ -262,7 +209,7 @@ fn refused_requests_are_repeated_after_a_reload() {
     // A request that was refused for another reason is not repeated.
     assert_eq!(kinds, [Some(ErrorKind::NoSuchService), None, None]);
     assert_eq!(
-        *sent.borrow(),
+        types(&sent),
         [FAMILY, FAMILY, FAMILY, CONTROL, OTHER, OTHER]
     );
     assert_eq!(client.family_id(), OTHER);
@@ -270,18 +217,18 @@ fn refused_requests_are_repeated_after_a_reload() {
 
 #[test]
 fn unknown_scheduler_is_not_a_reload() {
-    let (mut client, sent) = watched([Ok(end(2, libc::ENOENT)), Ok(family(3, FAMILY))]);
+    let (mut client, sent) = watched([Ok(refusal(2, libc::ENOENT)), Ok(family(3, FAMILY))]);
     let error = client.execute(&[Request::NewService(server())]).remove(0);
     assert_eq!(
         error.expect_err("refused").kind(),
         ErrorKind::UnknownScheduler
     );
-    assert_eq!(*sent.borrow(), [FAMILY, CONTROL]);
+    assert_eq!(types(&sent), [FAMILY, CONTROL]);
 }
 
 #[test]
 fn change_without_the_module_reports_no_family() {
-    let (mut client, _) = watched([Ok(end(2, libc::ENOENT)), Ok(end(3, libc::ENOENT))]);
+    let (mut client, _) = watched([Ok(refusal(2, libc::ENOENT)), Ok(refusal(3, libc::ENOENT))]);
     let error = client.execute(&[Request::NewService(server())]).remove(0);
     let error = error.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::NoFamily);
@@ -298,30 +245,30 @@ fn reading_follows_a_reload() {
     let (key, _) = real();
     let reloaded = || {
         [
-            Ok(end(2, libc::ENOENT)),
+            Ok(refusal(2, libc::ENOENT)),
             Ok(family(3, OTHER)),
-            Ok(end(4, 0)),
+            Ok(ack(4)),
         ]
     };
     let (mut client, sent) = watched(reloaded());
     assert_eq!(client.virtual_servers().expect("an empty list"), []);
-    assert_eq!(*sent.borrow(), [FAMILY, CONTROL, OTHER]);
+    assert_eq!(types(&sent), [FAMILY, CONTROL, OTHER]);
     let (mut client, _) = watched(reloaded());
     assert_eq!(client.real_servers(&key).expect("an empty list"), []);
     let gone = [
-        Ok(end(2, libc::ENOENT)),
+        Ok(refusal(2, libc::ENOENT)),
         Ok(family(3, OTHER)),
-        Ok(end(4, libc::ESRCH)),
+        Ok(refusal(4, libc::ESRCH)),
     ];
     let (mut client, sent) = watched(gone);
     assert_eq!(client.virtual_server(&key).expect("an answer"), None);
-    assert_eq!(*sent.borrow(), [FAMILY, CONTROL, OTHER]);
+    assert_eq!(types(&sent), [FAMILY, CONTROL, OTHER]);
 }
 
 #[test]
 fn reading_without_the_module_reports_no_family() {
     let (key, _) = real();
-    let gone = || watched([Ok(end(2, libc::ENOENT)), Ok(end(3, libc::ENOENT))]).0;
+    let gone = || watched([Ok(refusal(2, libc::ENOENT)), Ok(refusal(3, libc::ENOENT))]).0;
     let errors = [
         gone().virtual_servers().map(drop),
         gone().virtual_server(&key).map(drop),
@@ -337,7 +284,7 @@ fn reading_without_the_module_reports_no_family() {
 fn interrupted_reading_ends_before_its_next_list() {
     let (key, _) = real();
     let interrupt: Arc<AtomicBool> = Arc::default();
-    let mut client = client([Ok(end(2, 0))]);
+    let mut client = client([Ok(ack(2))]);
     client.set_interrupt(Arc::clone(&interrupt));
     assert_eq!(client.virtual_servers().expect("an empty list"), []);
     interrupt.store(true, Ordering::Relaxed);
@@ -372,12 +319,13 @@ fn many_virtual_servers_are_requested_in_few_sends() {
         if sequence % 3 == 0 {
             answers.push(Ok(message(
                 FAMILY,
+                0,
                 sequence,
                 &payload(&Request::NewService(found)),
             )));
-            answers.extend(last.then(|| Ok(end(sequence, 0))));
+            answers.extend(last.then(|| Ok(ack(sequence))));
         } else {
-            answers.push(Ok(end(sequence, libc::ESRCH)));
+            answers.push(Ok(refusal(sequence, libc::ESRCH)));
         }
     }
     let mut client = client(answers);
@@ -402,7 +350,7 @@ fn error_names_the_virtual_server_that_could_not_be_read() {
         Ok(Line::VirtualServer(server)) => server.key,
         other => panic!("{other:?}"),
     };
-    let mut client = client([Ok(end(2, libc::ESRCH)), Ok(end(3, libc::EPERM))]);
+    let mut client = client([Ok(refusal(2, libc::ESRCH)), Ok(refusal(3, libc::EPERM))]);
     let error = client.virtual_servers_of(&[other, key]);
     let error = error.expect_err("refused");
     assert_eq!(

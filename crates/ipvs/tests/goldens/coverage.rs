@@ -8,7 +8,7 @@ use ipvs::codec::{
 };
 use netlink_packet_core::{NLA_TYPE_MASK, Nla};
 
-use crate::{goldens, message};
+use crate::{GOLDENS, message};
 
 /// Numbers of attributes, each with its table.
 type Seen = BTreeSet<(&'static str, u16)>;
@@ -46,8 +46,8 @@ fn see_command(seen: &mut Seen, attribute: &CommandAttribute) {
 
 #[test]
 fn every_command_has_a_golden() {
-    let seen: BTreeSet<Command> = (goldens().iter())
-        .flat_map(|(_, _, golden)| golden.messages.iter().map(message))
+    let seen: BTreeSet<Command> = (GOLDENS.all().iter())
+        .flat_map(|golden| golden.messages.iter().map(message))
         .map(|message| message.command)
         .collect();
     for command in Command::ALL {
@@ -63,7 +63,7 @@ fn every_command_has_a_golden() {
 #[test]
 fn every_attribute_has_a_golden() {
     let mut seen = Seen::new();
-    for (_, _, golden) in goldens() {
+    for golden in GOLDENS.all() {
         for message in golden.messages.iter().map(message) {
             match &message.attributes {
                 Attributes::Info(attributes) => see(&mut seen, "info", attributes),

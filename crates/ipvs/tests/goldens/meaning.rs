@@ -11,9 +11,10 @@ use ipvs::codec::convert::{
 use ipvs::codec::{Attributes, Command, CommandAttribute, DestinationAttribute, Message};
 use ipvs::text::{Line, parse_line, print_real_server, print_virtual_server};
 use ipvs::{AddressFamily, Timeouts};
+use support::golden::Direction;
 
 use crate::format::explain;
-use crate::{goldens, message};
+use crate::{GOLDENS, message};
 
 /// Returns the line for the arguments of `ipvsadm -A`, `-E`, `-a` or `-e`.
 fn line_of(command: &str) -> Option<Line> {
@@ -75,7 +76,8 @@ pub(crate) fn read_all(message: &Message) {
 #[test]
 fn requests_of_ipvsadm_decode_to_their_arguments() {
     let mut count = 0;
-    for (name, _, golden) in goldens() {
+    for golden in GOLDENS.all() {
+        let name = &golden.name;
         let Some(line) = line_of(&golden.command) else {
             continue;
         };
@@ -93,7 +95,8 @@ fn requests_of_ipvsadm_decode_to_their_arguments() {
 /// Every attribute that this crate sends is among those that ipvsadm sends, with the same value.
 #[test]
 fn requests_have_the_attributes_of_ipvsadm() {
-    for (name, _, golden) in goldens() {
+    for golden in GOLDENS.all() {
+        let name = &golden.name;
         let Some(line) = line_of(&golden.command) else {
             continue;
         };
@@ -120,10 +123,9 @@ fn requests_have_the_attributes_of_ipvsadm() {
 
 #[test]
 fn the_kernel_lists_what_ipvsadm_added() {
-    let goldens = goldens();
     // In the order of names, changes come after additions.
     let mut table: BTreeMap<String, String> = BTreeMap::new();
-    for (_, _, golden) in &goldens {
+    for golden in GOLDENS.all() {
         match line_of(&golden.command) {
             Some(Line::VirtualServer(server)) => {
                 table.insert(server.key.to_string(), print_virtual_server(&server));
@@ -138,18 +140,16 @@ fn the_kernel_lists_what_ipvsadm_added() {
     let mut expected: Vec<String> = table.into_values().collect();
     expected.sort();
 
-    let (_, _, golden) = (goldens.iter())
-        .find(|(name, ..)| name == "list")
-        .expect("list.txt");
     let mut listed = Vec::new();
     let mut key = None;
-    for captured in &golden.messages {
+    for captured in &GOLDENS.get("list").messages {
         let message = message(captured);
         let Attributes::Command(attributes) = &message.attributes else {
             panic!("{}", captured.meaning);
         };
         for attribute in attributes {
-            match (attribute, captured.from_kernel) {
+            let from_kernel = captured.direction == Direction::FromKernel;
+            match (attribute, from_kernel) {
                 (CommandAttribute::Service(nested), from_kernel) => {
                     let (server, _) = read_service(&nested.attributes).expect("a virtual server");
                     key = Some(server.key);
@@ -173,11 +173,7 @@ fn the_kernel_lists_what_ipvsadm_added() {
 
 /// Returns the first message to the kernel of the golden `name`.
 fn request(name: &str) -> Message {
-    let goldens = goldens();
-    let (_, _, golden) = (goldens.iter())
-        .find(|(of, ..)| of == name)
-        .unwrap_or_else(|| panic!("{name}.txt"));
-    message(&golden.messages[0])
+    message(&GOLDENS.get(name).messages[0])
 }
 
 #[test]
@@ -228,9 +224,6 @@ fn requests_without_a_line() {
         ),
     );
     check("set_timeouts", &set_timeouts(&timeouts));
-    let listed = goldens();
-    let (_, _, golden) = (listed.iter())
-        .find(|(name, ..)| name == "list_timeouts")
-        .expect("list_timeouts.txt");
-    assert_eq!(read_timeouts(&message(&golden.messages[1])), timeouts);
+    let listed = message(&GOLDENS.get("list_timeouts").messages[1]);
+    assert_eq!(read_timeouts(&listed), timeouts);
 }

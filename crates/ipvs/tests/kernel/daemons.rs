@@ -4,8 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipvs::client::{ErrorKind, Request};
 use ipvs::{SyncDaemon, SyncRole};
+use support::namespace::bring_up;
+use support::program::run;
 
-use crate::namespace::{attempt, bring_up, in_namespace, run};
+use crate::namespace::{attempt, in_namespace};
 
 fn plain(role: SyncRole) -> SyncDaemon {
     SyncDaemon {
@@ -21,7 +23,7 @@ fn plain(role: SyncRole) -> SyncDaemon {
 
 fn add_interface() {
     run("ip", "link add sync0 type dummy", "");
-    bring_up("sync0").expect("bring up sync0");
+    bring_up("sync0");
     run("ip", "address add 192.0.2.1/24 dev sync0", "");
     run("ip", "address add fd00:9::1/64 dev sync0 nodad", "");
 }

@@ -3,10 +3,10 @@
 
 use ipvs::RealServer;
 use ipvs::client::{ErrorKind, OpenError, Request};
+use support::namespace::{UnshareFlags, drop_capabilities, unshare};
 
 use crate::namespace::{
-    add, attempt, attempts, drop_capabilities, in_bare_namespace, in_namespace, open, real, server,
-    text,
+    add, attempt, attempts, in_bare_namespace, in_namespace, open, real, server, text,
 };
 
 const SERVER: &str = "-A -t 10.0.0.1:80 -s rr";
@@ -153,8 +153,7 @@ fn each_network_namespace_has_its_own_table() {
 fn socket_stays_in_its_network_namespace() {
     in_namespace(|client| {
         add(client, SERVER);
-        // SAFETY: the test runs in a thread of its own.
-        assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+        unshare(UnshareFlags::NEWNET).expect("a fresh namespace");
         assert_eq!(text(client), [SERVER]);
         assert!(text(&mut open()).is_empty());
     });

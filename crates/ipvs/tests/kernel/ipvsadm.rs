@@ -1,6 +1,8 @@
 //! Tests that ipvsadm and this crate understand each other's entries.
 
-use crate::namespace::{add, in_namespace, requests, run, text};
+use support::program::run;
+
+use crate::namespace::{add, in_namespace, requests, text};
 
 /// Lines with every option that `ipvsadm-save` prints.
 const LINES: &str = "\

@@ -1,118 +1,27 @@
 //! A network namespace for each test, and what the tests share.
 
-use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
-
 use ipvs::client::{Client, ErrorKind, Request};
 use ipvs::text::{Line, parse_line, parse_lines};
 use ipvs::{RealServer, VirtualServer, VirtualServerKey};
-
-const NEEDS_VM: &str = "this test needs root and a kernel with IPVS: run it by `cargo xtask vm`";
+use support::namespace::{self, NEEDS_VM};
 
 /// Runs `test` on a client in a fresh network namespace whose `lo` is up.
 ///
 /// # Panics
 ///
-/// Panics as `test` does, and where there is no such namespace or no IPVS.
+/// Panics as `test` does, and if the namespace cannot be created or the kernel has no IPVS.
 pub(crate) fn in_namespace<R: Send>(test: impl FnOnce(&mut Client) -> R + Send) -> R {
-    in_bare_namespace(|client| {
-        bring_up("lo").unwrap_or_else(|error| panic!("failed to bring up lo: {error}"));
-        test(client)
-    })
+    namespace::in_namespace(|| test(&mut open()))
 }
 
-/// The same with `lo` down, as the kernel makes namespaces.
+/// Runs `test` like [`in_namespace`], but with `lo` down.
 pub(crate) fn in_bare_namespace<R: Send>(test: impl FnOnce(&mut Client) -> R + Send) -> R {
-    let in_thread = || {
-        // SAFETY: only this thread, which ends with the test, changes its namespace.
-        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            panic!("{NEEDS_VM} ({})", io::Error::last_os_error());
-        }
-        test(&mut open())
-    };
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(in_thread);
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
+    namespace::in_bare_namespace(|| test(&mut open()))
 }
 
 /// A client in this thread's namespace.
 pub(crate) fn open() -> Client {
     Client::open().unwrap_or_else(|error| panic!("{NEEDS_VM} ({error})"))
-}
-
-/// Brings the interface `name` up.
-pub(crate) fn bring_up(name: &str) -> io::Result<()> {
-    // SAFETY: no pointers are involved.
-    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-    if socket < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the socket was just made and is owned by nobody else.
-    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-    // SAFETY: an all-zero `ifreq` is valid.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = libc::c_char::from_ne_bytes([from]);
-    }
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
-    // SAFETY: SIOCSIFFLAGS reads one `ifreq`, which outlives the call.
-    let status = unsafe {
-        libc::ioctl(
-            socket.as_raw_fd(),
-            libc::SIOCSIFFLAGS as _,
-            &raw const request,
-        )
-    };
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-/// Takes every capability from this thread.
-pub(crate) fn drop_capabilities() {
-    /// `_LINUX_CAPABILITY_VERSION_3`, `include/uapi/linux/capability.h`.
-    const VERSION_3: u32 = 0x2008_0522;
-    let header: [u32; 2] = [VERSION_3, 0];
-    let none: [u32; 6] = [0; 6];
-    // SAFETY: capset reads a header of two words and data of six, which outlive the call.
-    let status = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
-    assert_eq!(status, 0, "capset: {}", io::Error::last_os_error());
-}
-
-/// Runs `program` in this thread's namespace, gives it `input`, and returns what it printed.
-///
-/// # Panics
-///
-/// Panics where it cannot be run or fails.
-pub(crate) fn run(program: &str, arguments: &str, input: &str) -> String {
-    use std::io::Write as _;
-    use std::process::{Command, Stdio};
-
-    let mut child = Command::new(program)
-        .args(arguments.split_ascii_whitespace())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    if let Some(mut pipe) = child.stdin.take() {
-        pipe.write_all(input.as_bytes())
-            .unwrap_or_else(|error| panic!("{program}: {error}"));
-    }
-    let output = child
-        .wait_with_output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The virtual server of a line of `ipvsadm-save`.

@@ -6,12 +6,13 @@ mod known;
 mod tests;
 
 use std::io::{self, ErrorKind, PipeReader, PipeWriter};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use netlink::{Connection, DumpError, Integrity, Protocol};
 use netlink_packet_core::NetlinkBuffer;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
 use tracing::debug;
 
 use super::{READINGS, messages, poll};
@@ -27,7 +28,7 @@ const BURST: Duration = Duration::from_millis(50);
 
 /// Receive buffer for the notices of about ten thousand addresses of our own, which one send may
 /// cause.
-const SOCKET_RECEIVE_BYTES: libc::c_int = 8 * 1024 * 1024;
+const SOCKET_RECEIVE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Size of the receive buffer for one datagram. The longest known notice is that of a link with
 /// many virtual functions.
@@ -120,8 +121,8 @@ impl AddressWatch {
     /// Waits up to `limit` for one datagram, and adds its changes to `changes`.
     fn notice(&mut self, limit: Option<Duration>, changes: &mut Changes) -> io::Result<Wait> {
         let polled = [
-            poll::readable(self.stopped.as_raw_fd()),
-            poll::readable(self.socket.as_raw_fd()),
+            Some(poll::readable(self.stopped.as_fd())),
+            Some(poll::readable(self.socket.as_fd())),
         ];
         let [stopped, received] = poll::wait(polled, limit)?;
         if stopped {
@@ -217,29 +218,11 @@ fn failed(
 
 fn subscribe() -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
-    if set_option(&socket, libc::SO_RCVBUFFORCE, SOCKET_RECEIVE_BYTES).is_err() {
-        set_option(&socket, libc::SO_RCVBUF, SOCKET_RECEIVE_BYTES)?;
+    if set_socket_recv_buffer_size_force(&socket, SOCKET_RECEIVE_BYTES).is_err() {
+        set_socket_recv_buffer_size(&socket, SOCKET_RECEIVE_BYTES)?;
     }
     socket.bind(&SocketAddr::new(0, GROUPS))?;
     Ok(socket)
-}
-
-fn set_option(socket: &Socket, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap_or(0);
-    // SAFETY: the pointer and the length describe `value`, which outlives the call; the kernel copies it.
-    let answer = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            option,
-            (&raw const value).cast(),
-            length,
-        )
-    };
-    match answer {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 /// Returns true if another receive may succeed.

@@ -4,11 +4,15 @@
 mod tests;
 
 use std::io::{self, ErrorKind, Read, Write as _};
-use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpgid,
+};
 
 use super::poll;
 use super::stop::StopSignal;
@@ -33,7 +37,7 @@ const MAX_UNENDING: usize = 16;
 
 /// Killed process groups that have not ended yet. Each run of another child reaps those that have
 /// ended since.
-static UNENDING: Mutex<Vec<libc::pid_t>> = Mutex::new(Vec::new());
+static UNENDING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// Reason why a child process gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -90,13 +94,14 @@ pub(super) fn run(
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(ChildError::Start)?;
     // The id belongs to the child and its group until the child is reaped.
-    let group = child.id().cast_signed();
-    let ended = match open_process(group) {
+    let group = Pid::from_child(&child);
+    // Becomes readable when the process ends (`pidfd_open(2)`, since Linux 5.3).
+    let ended = match pidfd_open(group, PidfdFlags::empty()) {
         Ok(ended) => ended,
         Err(error) => {
             kill_group(group);
             unending().push(group);
-            return Err(ChildError::Io(error));
+            return Err(ChildError::Io(error.into()));
         }
     };
     let outputs = talk(&mut child, &ended, input, deadline, stop);
@@ -140,11 +145,11 @@ fn talk(
         }
         let limit = if has_ended { Duration::ZERO } else { left };
         let polled = [
-            poll::readable(stop.descriptor()),
-            poll::readable(if has_ended { -1 } else { ended.as_raw_fd() }),
-            poll::writable(stdin.as_ref().map_or(-1, AsRawFd::as_raw_fd)),
-            poll::readable(stdout.descriptor()),
-            poll::readable(stderr.descriptor()),
+            stop.descriptor().map(poll::readable),
+            (!has_ended).then(|| poll::readable(ended.as_fd())),
+            stdin.as_ref().map(|pipe| poll::writable(pipe.as_fd())),
+            stdout.descriptor().map(poll::readable),
+            stderr.descriptor().map(poll::readable),
         ];
         let [stopped, ends, takes, out, err] =
             poll::wait(polled, Some(limit)).map_err(ChildError::Io)?;
@@ -183,14 +188,14 @@ struct Reader<R> {
     bytes: Vec<u8>,
 }
 
-impl<R: Read + AsRawFd> Reader<R> {
+impl<R: Read + AsFd> Reader<R> {
     fn new(pipe: Option<R>) -> Self {
         let bytes = Vec::new();
         Self { pipe, bytes }
     }
 
-    fn descriptor(&self) -> i32 {
-        self.pipe.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
     }
 
     /// Reads the available bytes, or the end.
@@ -212,23 +217,11 @@ impl<R: Read + AsRawFd> Reader<R> {
     }
 }
 
-/// Opens a descriptor of the process `id` that becomes readable when the process ends
-/// (`pidfd_open(2)`, since Linux 5.3).
-fn open_process(id: libc::pid_t) -> io::Result<OwnedFd> {
-    // SAFETY: no pointers are involved.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) };
-    match libc::c_int::try_from(fd) {
-        // SAFETY: the kernel has just made the descriptor, and nothing else owns it.
-        Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// Kills every process of the group. Its leader is a child that has not been reaped, so no other
 /// group has this id.
-fn kill_group(group: libc::pid_t) {
-    // SAFETY: no pointers are involved.
-    unsafe { libc::kill(-group, libc::SIGKILL) };
+fn kill_group(group: Pid) {
+    // An error means that every process of the group has ended.
+    let _ = kill_process_group(group, Signal::KILL);
 }
 
 /// Waits for the end of a killed process.
@@ -236,7 +229,7 @@ fn wait_for_end(process: &OwnedFd) {
     let end = Instant::now() + KILL_WAIT;
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        match poll::wait([poll::readable(process.as_raw_fd())], Some(left)) {
+        match poll::wait([Some(poll::readable(process.as_fd()))], Some(left)) {
             Ok([false]) if !left.is_zero() => {}
             _ => return,
         }
@@ -246,17 +239,17 @@ fn wait_for_end(process: &OwnedFd) {
 /// Reaps the ended processes of the group that are our children: the leader and, if we are process
 /// 1 of a container, the processes that the leader left. Returns the status of the leader if it was
 /// reaped, and true if no child of the group is left.
-fn reap_group(group: libc::pid_t) -> (Option<ExitStatus>, bool) {
+fn reap_group(group: Pid) -> (Option<ExitStatus>, bool) {
     let mut leader = None;
     loop {
-        let mut status = 0;
-        // SAFETY: the pointer is to a status, which outlives the call.
-        match unsafe { libc::waitpid(-group, &raw mut status, libc::WNOHANG) } {
-            0 => return (leader, false),
-            id if id == group => leader = Some(ExitStatus::from_raw(status)),
-            id if id > 0 => {}
+        match waitpgid(group, WaitOptions::NOHANG) {
+            Ok(None) => return (leader, false),
+            Ok(Some((id, status))) if id == group => {
+                leader = Some(ExitStatus::from_raw(status.as_raw()));
+            }
+            Ok(Some(_)) => {}
             // ECHILD: no child is left.
-            _ => return (leader, true),
+            Err(_) => return (leader, true),
         }
     }
 }
@@ -268,6 +261,6 @@ fn reap_unending() -> usize {
     groups.len()
 }
 
-fn unending() -> MutexGuard<'static, Vec<libc::pid_t>> {
+fn unending() -> MutexGuard<'static, Vec<Pid>> {
     UNENDING.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,48 +1,37 @@
-//! Waiting for several descriptors at once.
+//! Waits for several descriptors at once.
 
-use std::io::{self, ErrorKind};
-use std::os::fd::RawFd;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// A descriptor to wait for; -1 is ignored.
-pub(super) fn readable(fd: RawFd) -> libc::pollfd {
-    let events = libc::POLLIN;
-    libc::pollfd {
-        fd,
-        events,
-        revents: 0,
-    }
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+/// Polls a descriptor until it can be read.
+pub(super) fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, PollFlags::IN)
 }
 
-/// The same, until it can be written to.
-pub(super) fn writable(fd: RawFd) -> libc::pollfd {
-    let events = libc::POLLOUT;
-    libc::pollfd {
-        fd,
-        events,
-        revents: 0,
-    }
+/// Polls a descriptor until it can be written to.
+pub(super) fn writable(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, PollFlags::OUT)
 }
 
-/// Waits until one of `polled` is ready, was closed or failed, or until `limit` is over; returns which of them are.
-/// After an interruption by a signal none of them is ready.
+/// Waits until a descriptor is ready, closed or failed, or until `limit` has passed. Returns true
+/// for each descriptor in such a state. `None` is never ready. After an interruption by a signal,
+/// all are false.
 pub(super) fn wait<const N: usize>(
-    mut polled: [libc::pollfd; N],
+    polled: [Option<PollFd<'_>>; N],
     limit: Option<Duration>,
 ) -> io::Result<[bool; N]> {
-    // Rounded up: a wait of less than 1 ms would be none.
-    let limit = limit.map_or(-1, |limit| {
-        let milliseconds = limit.as_nanos().div_ceil(1_000_000);
-        libc::c_int::try_from(milliseconds).unwrap_or(libc::c_int::MAX)
-    });
-    let count = libc::nfds_t::try_from(N).unwrap_or(0);
-    // SAFETY: the pointer is to `count` `pollfd`, which outlive the call.
-    let ready = unsafe { libc::poll(polled.as_mut_ptr(), count, limit) };
-    if ready >= 0 {
-        return Ok(polled.map(|polled| polled.revents != 0));
+    // A limit beyond the range of the kernel's clock counts as no limit.
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    let mut open: Vec<PollFd<'_>> = polled.iter().flatten().cloned().collect();
+    match rustix::event::poll(&mut open, limit.as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok([false; N]),
+        Err(error) => return Err(error.into()),
     }
-    match io::Error::last_os_error() {
-        error if error.kind() == ErrorKind::Interrupted => Ok([false; N]),
-        error => Err(error),
-    }
+    let mut ready = open.iter().map(|polled| !polled.revents().is_empty());
+    Ok(polled.map(|polled| polled.is_some() && ready.next() == Some(true)))
 }

@@ -1,7 +1,7 @@
 //! A stop signal that wakes waiting threads.
 
 use std::io::{self, PipeReader, PipeWriter, Write as _};
-use std::os::fd::{AsRawFd as _, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -54,11 +54,9 @@ impl StopSignal {
         (self.0.as_ref()).map_or_else(Arc::default, |shared| Arc::clone(&shared.flag))
     }
 
-    /// Returns the descriptor that becomes readable, or -1, which `poll` ignores, for a signal that
-    /// is never set.
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.0
-            .as_ref()
-            .map_or(-1, |shared| shared.reader.as_raw_fd())
+    /// Returns the descriptor that becomes readable, or `None` for a signal that is never
+    /// set.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref().map(|shared| shared.reader.as_fd())
     }
 }

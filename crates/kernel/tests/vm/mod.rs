@@ -6,9 +6,7 @@
 )]
 
 use std::error::Error as _;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::Duration;
 
 use ipvs::AddressFamily::{Ipv4, Ipv6};
@@ -21,30 +19,8 @@ use kernel::{Kernel as _, LinuxKernel, ModulePolicy, OpErrorKind};
 use model::missing_family::MissingFamily;
 use model::rules::{ChainKey, Rule, Rules, RulesPatch, Table};
 use model::{Op, PlannedOp, Reason, Scope, Stage};
-
-const NEEDS_VM: &str = "this test needs root and a kernel with IPVS: run it by `cargo xtask vm`";
-
-/// Runs `test` in a fresh network namespace whose `lo` is up.
-///
-/// # Panics
-///
-/// Panics as `test` does, and if the namespace cannot be created.
-pub(crate) fn in_namespace<R: Send>(test: impl FnOnce() -> R + Send) -> R {
-    let in_thread = || {
-        // SAFETY: only this thread, which ends with the test, changes its namespace.
-        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            panic!("{NEEDS_VM} ({})", io::Error::last_os_error());
-        }
-        bring_up("lo").unwrap_or_else(|error| panic!("failed to bring up lo: {error}"));
-        test()
-    };
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(in_thread);
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
+use support::namespace::NEEDS_VM;
+use support::program::run;
 
 /// Opens the kernel of this thread's network namespace.
 pub(crate) fn open() -> LinuxKernel {
@@ -54,85 +30,9 @@ pub(crate) fn open() -> LinuxKernel {
     }
 }
 
-/// Sets the interface `name` up.
-pub(crate) fn bring_up(name: &str) -> io::Result<()> {
-    let socket = control_socket()?;
-    // SAFETY: an all-zero `ifreq` is valid.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    set_name(&mut request, name);
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
-    // SAFETY: SIOCSIFFLAGS reads one `ifreq`, which outlives the call.
-    check(unsafe {
-        libc::ioctl(
-            socket.as_raw_fd(),
-            libc::SIOCSIFFLAGS as _,
-            &raw const request,
-        )
-    })
-}
-
-/// Returns true if `name` is up.
-pub(crate) fn is_up(name: &str) -> io::Result<bool> {
-    let socket = control_socket()?;
-    // SAFETY: an all-zero `ifreq` is valid.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    set_name(&mut request, name);
-    // SAFETY: SIOCGIFFLAGS reads and writes one `ifreq`, which outlives the call.
-    check(unsafe {
-        libc::ioctl(
-            socket.as_raw_fd(),
-            libc::SIOCGIFFLAGS as _,
-            &raw mut request,
-        )
-    })?;
-    // SAFETY: SIOCGIFFLAGS has set the flags.
-    let flags = unsafe { request.ifr_ifru.ifru_flags };
-    Ok(libc::c_int::from(flags) & libc::IFF_UP != 0)
-}
-
 /// Creates a bridge.
-pub(crate) fn make_bridge(name: &str) -> io::Result<()> {
-    /// `include/uapi/linux/sockios.h`.
-    const SIOCBRADDBR: libc::c_ulong = 0x89a0;
-    let socket = control_socket()?;
-    let name = std::ffi::CString::new(name)?;
-    // SAFETY: SIOCBRADDBR reads a name of at most 16 bytes that ends in a zero and outlives the
-    // call.
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCBRADDBR as _, name.as_ptr()) })
-}
-
-fn control_socket() -> io::Result<OwnedFd> {
-    // SAFETY: no pointers are involved.
-    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-    check(socket.min(0))?;
-    // SAFETY: the socket was just made and is owned by nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
-}
-
-fn set_name(request: &mut libc::ifreq, name: &str) {
-    assert!(name.len() < request.ifr_name.len());
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-}
-
-fn check(status: libc::c_int) -> io::Result<()> {
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-/// Drops all capabilities of this thread.
-pub(crate) fn drop_capabilities() -> io::Result<()> {
-    /// `_LINUX_CAPABILITY_VERSION_3`, `include/uapi/linux/capability.h`.
-    const VERSION_3: u32 = 0x2008_0522;
-    let header: [u32; 2] = [VERSION_3, 0];
-    let none: [u32; 6] = [0; 6];
-    // SAFETY: capset reads a header of two words and data of six, which outlive the call.
-    let status = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
-    check(status as libc::c_int)
+pub(crate) fn make_bridge(name: &str) {
+    run("ip", &format!("link add {name} type bridge"), "");
 }
 
 pub(crate) fn tcp(address: impl Into<IpAddr>, port: u16) -> VirtualServerKey {

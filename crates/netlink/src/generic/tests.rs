@@ -1,20 +1,20 @@
 use netlink_packet_generic::constants::{
     CTRL_ATTR_FAMILY_NAME, CTRL_ATTR_OP_POLICY, CTRL_ATTR_POLICY,
 };
+use support::messages::attribute;
 
 use super::*;
 
 /// Encodes an answer of `command` with these attributes.
 fn answer(command: GenlCtrlCmd, attributes: &[(u16, &[u8])]) -> Vec<u8> {
-    let mut bytes = vec![command.into(), 2, 0, 0];
-    for (kind, value) in attributes {
-        let length = u16::try_from(4 + value.len()).expect("a short value");
-        bytes.extend(length.to_ne_bytes());
-        bytes.extend(kind.to_ne_bytes());
-        bytes.extend(*value);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-    }
-    bytes
+    let header = vec![command.into(), 2, 0, 0];
+    let attributes = attributes
+        .iter()
+        .map(|(kind, value)| attribute(*kind, value));
+    std::iter::once(header)
+        .chain(attributes)
+        .flatten()
+        .collect()
 }
 
 /// Checks the family's number in an answer with these attributes. `None` stands for a rejected

@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
-use tokio::io::unix::AsyncFd;
+use futures::StreamExt as _;
+use inotify::{EventMask, EventOwned, EventStream, Inotify, WatchDescriptor, WatchMask};
+
+/// Size of the read buffer: space for about a hundred events.
+const BUFFER_BYTES: usize = 4096;
 
 /// Detects changes at a set of paths. Links are resolved once, when it is created.
 pub(super) struct Notify {
-    inotify: AsyncFd<Fd>,
+    events: EventStream<[u8; BUFFER_BYTES]>,
     watches: Vec<(WatchDescriptor, Names)>,
 }
 
@@ -28,14 +30,6 @@ pub(super) struct NotifyError {
 enum Names {
     All,
     Only(BTreeSet<OsString>),
-}
-
-struct Fd(Inotify);
-
-impl AsRawFd for Fd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
 }
 
 impl Notify {
@@ -59,35 +53,32 @@ impl Notify {
                 Err(cause) => return Err(failed(&directory)(cause)),
             }
         }
-        // SAFETY: the descriptor is owned by the value that is registered: it is the same one, and
-        // open, until that value is dropped, which deregisters it first.
-        let inotify = unsafe { AsyncFd::register(Fd(inotify)) }
-            .map_err(|error| failed(Path::new("."))(error.into()))?;
-        Ok(Self { inotify, watches })
+        let events = inotify
+            .into_event_stream([0; BUFFER_BYTES])
+            .map_err(failed(Path::new(".")))?;
+        Ok(Self { events, watches })
     }
 
     /// Waits for a relevant change.
     pub(super) async fn changed(&mut self) {
         loop {
-            // The descriptor is open, so an error means that the runtime is shutting down.
-            let Ok(mut ready) = self.inotify.readable_mut().await else {
-                return std::future::pending().await;
-            };
-            let mut buffer = [0; 4096];
-            let mut matters = false;
-            let read = ready.try_io(|fd| {
-                for event in fd.get_mut().0.read_events(&mut buffer)? {
-                    matters |= event.mask.contains(EventMask::Q_OVERFLOW)
-                        || (self.watches.iter())
-                            .filter(|(watch, _)| *watch == event.wd)
-                            .any(|(_, names)| names.matter(event.name));
+            match self.events.next().await {
+                Some(Ok(event)) if !self.matters(&event) => {}
+                // An error without a number means that the runtime is shutting down, which ends
+                // this wait. A failed read has an error number.
+                Some(Err(error)) if error.raw_os_error().is_none() => {
+                    return std::future::pending().await;
                 }
-                Ok(())
-            });
-            if matters || matches!(read, Ok(Err(_))) {
-                return;
+                _ => return,
             }
         }
+    }
+
+    fn matters(&self, event: &EventOwned) -> bool {
+        let mut watches = self.watches.iter();
+        event.mask.contains(EventMask::Q_OVERFLOW)
+            || watches
+                .any(|(watch, names)| *watch == event.wd && names.matter(event.name.as_deref()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use netlink::Monitor;
+use support::Monitor;
 
 use super::{Files, OURS, Scene, mebibytes};
 use crate::Outcome;

@@ -5,9 +5,10 @@ mod tests;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use crate::socket::set;
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+
 use crate::wire::{receive_from, send_to, socket};
 
 /// Length of the header of an echo request.
@@ -15,8 +16,8 @@ const ECHO: usize = 8;
 /// Length of an IPv6 header. Errors quote no extension headers here.
 const IPV6_HEADER: usize = 40;
 
-/// Size of the receive buffer. A message of a hundred bytes takes about a thousand bytes of it.
-const ROOM: libc::c_int = 8 << 20;
+/// Bytes of messages that may wait: a message of a hundred bytes takes the kernel some thousand.
+const ROOM: usize = 8 << 20;
 
 /// Fields that identify a request in the quotation of its packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +58,13 @@ impl Icmp {
             v6: socket(v6, libc::SOCK_RAW, libc::IPPROTO_ICMPV6)?,
         };
         for socket in [&icmp.v4, &icmp.v6] {
-            set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &ROOM)?;
+            set_socket_recv_buffer_size_force(socket, ROOM)?;
         }
         Ok(icmp)
     }
 
-    pub(super) fn descriptors(&self) -> [RawFd; 2] {
-        [self.v4.as_raw_fd(), self.v6.as_raw_fd()]
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.v4.as_fd(), self.v6.as_fd()]
     }
 
     /// Sends an echo request with this identifier. The port of `target` is the sequence number.

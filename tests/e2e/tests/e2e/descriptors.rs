@@ -12,6 +12,7 @@ use e2e::{
     get_text, objects, within,
 };
 use libtest_mimic::Trial;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::{Value, json};
 
 use crate::case;
@@ -21,7 +22,7 @@ use crate::case;
 pub(crate) const FLOOD: &str = "E2E_FLOOD";
 
 /// The daemon's limit of open files, soft and hard.
-const DESCRIPTORS: libc::rlim_t = 1024;
+const DESCRIPTORS: u64 = 1024;
 
 /// Number of connections that the client tries to keep open, over all ports.
 const CONNECTIONS: usize = 1_500;
@@ -217,7 +218,7 @@ fn times(mut all: Vec<Duration>) -> String {
 /// beginning of a request on each. It never stops: when the server closes a connection, it opens
 /// another one.
 pub(crate) fn flood(addresses: &str) -> Outcome {
-    limit(4 * CONNECTIONS as libc::rlim_t).context(|| "more open files")?;
+    limit(4 * CONNECTIONS as u64).context(|| "more open files")?;
     let addresses = (addresses.split(','))
         .map(|address| address.parse().context(|| address.to_owned()))
         .collect::<Outcome<Vec<SocketAddr>>>()?;
@@ -267,16 +268,10 @@ fn is_open(stream: &TcpStream) -> bool {
 }
 
 /// Sets the soft and hard limits of this process' open files.
-fn limit(files: libc::rlim_t) -> std::io::Result<()> {
-    let limit = libc::rlimit {
-        rlim_cur: files,
-        rlim_max: files,
+fn limit(files: u64) -> std::io::Result<()> {
+    let limit = Rlimit {
+        current: Some(files),
+        maximum: Some(files),
     };
-    // SAFETY: the pointer is to a local value, which is only read.
-    let status = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(std::io::Error::last_os_error())
-    }
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }

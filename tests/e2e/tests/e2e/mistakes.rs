@@ -1,6 +1,5 @@
 //! Mistakes of users: they are reported, and all else is programmed.
 
-use std::os::unix::process::CommandExt as _;
 use std::time::Duration;
 
 use e2e::{
@@ -98,25 +97,12 @@ fn no_capability() -> Outcome {
     let manifests = world.write_objects("web.json", world.web("web", 1))?;
     let mut command = world.daemon_command();
     command.arg("--manifests").arg(&manifests);
-    // SAFETY: prctl is a bare system call, as is allowed between fork and exec.
-    unsafe { command.pre_exec(drop_net_admin) };
+    support::program::drop_net_admin(&mut command);
     let mut process = Process::start("kube-ipvsd", command)?;
     let status = process.wait(SOON)?;
     ensure(!status.success(), || "it ended as if all were well")?;
     let log = process.log();
     ensure(log.contains("CAP_NET_ADMIN"), || log)
-}
-
-/// The programs that are executed from here on never get CAP_NET_ADMIN.
-fn drop_net_admin() -> std::io::Result<()> {
-    const CAP_NET_ADMIN: libc::c_ulong = 12;
-    // SAFETY: no pointers are involved.
-    let status = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_ADMIN, 0, 0, 0) };
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(std::io::Error::last_os_error())
-    }
 }
 
 /// An invalid configuration is rejected, and nothing is changed.

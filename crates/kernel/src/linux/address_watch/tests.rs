@@ -1,17 +1,11 @@
+use support::messages::{self, attribute};
+
 use super::changes::{Changes, Lost, LostAddresses};
 use super::known::{DEL_ADDRESS, DEL_LINK, Known, NEW_ADDRESS, NEW_LINK};
 
 const UNSPEC: u8 = 0;
 const BRIDGE: u8 = 7;
 const INET: u8 = 2;
-
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(4 + value.len()).expect("it is short");
-    let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
-    bytes.extend(value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
-}
 
 /// Encodes a `struct ifinfomsg` with a name.
 fn link(family: u8, index: u32, name: &str) -> Vec<u8> {
@@ -208,12 +202,7 @@ fn other_notices_are_not_changes() {
 }
 
 fn message(kind: u16, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(16 + payload.len()).expect("it is short");
-    let mut bytes = Vec::from(length.to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend([0; 10]);
-    bytes.extend(payload);
-    bytes
+    messages::message(kind, 0, 0, payload)
 }
 
 fn take_all(known: &mut Known, datagram: &[u8]) -> Changes {

@@ -6,6 +6,8 @@ use std::io;
 use ipvs::AddressFamily;
 use netlink::{Protocol, Socket, Transport};
 
+use crate::linux::nfnetlink::{attribute, protocol};
+
 /// `NFNL_MSG_BATCH_BEGIN` and `NFNL_MSG_BATCH_END`, `include/uapi/linux/netfilter/nfnetlink.h`.
 pub(super) const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
@@ -16,9 +18,6 @@ pub(super) const NEW_TABLE: u16 = 0;
 const GET_TABLE: u16 = 1;
 const DEL_TABLE: u16 = 2;
 const NFTA_TABLE_NAME: u16 = 1;
-/// `NFPROTO_IPV4` and `NFPROTO_IPV6`, `include/uapi/linux/netfilter.h`.
-pub(super) const IPV4: u8 = 2;
-const IPV6: u8 = 10;
 /// Message type of the answer, `include/uapi/linux/netlink.h`.
 const NLMSG_ERROR: u16 = 2;
 pub(super) const REQUEST: u16 = 1;
@@ -84,26 +83,9 @@ impl NftTables {
     }
 }
 
-pub(super) fn protocol(family: AddressFamily) -> u8 {
-    match family {
-        AddressFamily::Ipv4 => IPV4,
-        AddressFamily::Ipv6 => IPV6,
-    }
-}
-
 /// Encodes the attribute with the name of a table, padded.
 pub(super) fn table_name(name: &str) -> Vec<u8> {
     attribute(NFTA_TABLE_NAME, &[name.as_bytes(), &[0]].concat())
-}
-
-/// Encodes an attribute with its header of four bytes, padded.
-pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = 4 + value.len();
-    let mut bytes = Vec::from(u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(length.next_multiple_of(4), 0);
-    bytes
 }
 
 /// Encodes a netlink message with a `struct nfgenmsg` before its attributes.

@@ -5,9 +5,9 @@ use ipvs::AddressFamily;
 use netlink::{Protocol, Socket, Transport};
 
 use super::nft_tables::{
-    ACK, BATCH_BEGIN, CREATE, IPV4, NEW_TABLE, NFTABLES, REQUEST, attribute, message, protocol,
-    read_errno, table_name,
+    ACK, BATCH_BEGIN, CREATE, NEW_TABLE, NFTABLES, REQUEST, message, read_errno, table_name,
 };
+use crate::linux::nfnetlink::{IPV4, attribute, protocol};
 
 /// The name of the table that is asked for.
 const TABLE: &str = "kube-ipvs-probe";

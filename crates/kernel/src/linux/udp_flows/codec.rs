@@ -11,6 +11,8 @@ use netlink_packet_core::{
     DecodeError, NLA_F_NESTED, NetlinkSerializable, NlaBuffer, NlasIterator,
 };
 
+use crate::linux::nfnetlink::{attribute, protocol};
+
 const SUBSYSTEM: u16 = 1;
 /// `IPCTNL_MSG_CT_GET` and `_DELETE`.
 const GET: u16 = 1;
@@ -90,21 +92,7 @@ impl NetlinkSerializable for Message {
 
 /// Encodes a `struct nfgenmsg`.
 fn header(family: AddressFamily) -> Vec<u8> {
-    // `AF_INET` and `AF_INET6`.
-    let number = match family {
-        AddressFamily::Ipv4 => 2,
-        AddressFamily::Ipv6 => 10,
-    };
-    vec![number, 0, 0, 0]
-}
-
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-    let mut bytes = length.to_ne_bytes().to_vec();
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(value);
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
+    vec![protocol(family), 0, 0, 0]
 }
 
 fn nested(kind: u16, value: &[u8]) -> Vec<u8> {

@@ -40,14 +40,14 @@ fn check(receives: impl IntoIterator<Item = Receive>, outcomes: &[Short]) {
 fn empty_batch_sends_nothing() {
     let mut connection = connection([]);
     assert_eq!(execute(&mut connection, 0), []);
-    assert!(connection.transport.sent.is_empty());
+    assert!(connection.transport.sent.borrow().is_empty());
 }
 
 #[test]
 fn only_the_last_request_is_acknowledged() {
     let mut connection = connection([datagram([ack(3)])]);
     assert_eq!(execute(&mut connection, 3), [Done, Done, Done]);
-    let sent = &connection.transport.sent;
+    let sent = connection.transport.sent.borrow();
     assert_eq!(sent.len(), 1);
     assert_eq!(
         headers(&sent[0]),
@@ -67,7 +67,7 @@ fn flags_and_payloads_are_sent_as_given() {
         flags: 0x400,
     };
     assert!(connection.execute([request])[0].is_ok());
-    let sent = &connection.transport.sent[0];
+    let sent = &connection.transport.sent.borrow()[0];
     assert_eq!(headers(sent)[0].1, NLM_F_REQUEST | NLM_F_ACK | 0x400);
     assert_eq!(sent[..4], 19_u32.to_ne_bytes(), "without the padding");
     assert_eq!(sent[16..], *b"odd\0");
@@ -101,7 +101,7 @@ fn long_batch_is_split_into_sends() {
     assert_eq!(outcomes.len(), 600);
     assert_eq!(outcomes[255..258], [Errno(1), Errno(2), Done]);
     assert!(outcomes[258..].iter().all(|outcome| *outcome == Done));
-    let counts: Vec<usize> = (connection.transport.sent.iter())
+    let counts: Vec<usize> = (connection.transport.sent.borrow().iter())
         .map(|sent| headers(sent).len())
         .collect();
     assert_eq!(counts, [256, 256, 88]);
@@ -116,7 +116,7 @@ fn large_requests_are_sent_in_smaller_batches() {
     let mut connection = connection([datagram([ack(3)]), datagram([ack(4)])]);
     let outcomes = connection.execute(vec![large; 4]);
     assert!(outcomes.iter().all(Result::is_ok));
-    assert_eq!(connection.transport.sent.len(), 2);
+    assert_eq!(connection.transport.sent.borrow().len(), 2);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn dropped_answers_are_lost_and_received_ones_count() {
         execute(&mut connection, 4),
         [Errno(17), Lost, Errno(2), Done]
     );
-    let sent = &connection.transport.sent;
+    let sent = connection.transport.sent.borrow();
     assert_eq!(
         headers(&sent[1]),
         [(NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, 5)]
@@ -180,7 +180,7 @@ fn second_overrun_sends_another_barrier() {
         datagram([ack(4)]),
     ]);
     assert_eq!(execute(&mut connection, 2), [Lost, Lost]);
-    assert_eq!(connection.transport.sent.len(), 3);
+    assert_eq!(connection.transport.sent.borrow().len(), 3);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn many_gets_are_sent_at_once() {
     let outcomes = connection.get_each(questions, |index, payload| {
         answers.push((index, payload.to_vec()));
     });
-    assert_eq!(connection.transport.sent.len(), 1);
+    assert_eq!(connection.transport.sent.borrow().len(), 1);
     assert!(matches!(
         outcomes[..],
         [Ok(()), Err(Failure::Refused { .. }), Ok(())]

@@ -34,7 +34,7 @@ fn list_may_have_several_datagrams() {
     assert_eq!(answer.expect("whole"), Integrity::Whole);
     assert_eq!(parts, [&b"one."[..], b"two.", b"three"]);
     assert_eq!(
-        headers(&connection.transport.sent[0]),
+        headers(&connection.transport.sent.borrow()[0]),
         [(TEST_TYPE, NLM_F_REQUEST | NLM_F_DUMP, 1)]
     );
 }

@@ -1,12 +1,14 @@
-//! Captures the netlink messages of other programs.
+//! Captures every netlink message of a network namespace.
 
-use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::num::NonZeroU32;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, netdevice, sockopt};
 
 /// Size of the receive buffer: space for all messages between a program and the kernel during one
 /// command. The kernel allocates 32 KiB for each datagram of a list.
-static RECEIVE_BUFFER_BYTES: libc::c_int = 64 * 1024 * 1024;
+const SOCKET_RECEIVE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Size of the buffer for one datagram, larger than any netlink datagram.
 const DATAGRAM_BYTES: usize = 256 * 1024;
@@ -27,42 +29,27 @@ impl Monitor {
     /// The device does not exist, or `CAP_NET_RAW` or `CAP_NET_ADMIN` is missing.
     pub fn open(name: &str) -> io::Result<Self> {
         let every = (libc::ETH_P_ALL as u16).to_be();
-        // SAFETY: no pointers are involved.
-        let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_DGRAM, every.into()) };
-        if socket < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the socket was just created and has no other owner.
-        let socket = unsafe { OwnedFd::from_raw_fd(socket) };
-        // SAFETY: the pointer and the length describe a static, which outlives the call.
-        check(unsafe {
-            libc::setsockopt(
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_RCVBUFFORCE,
-                (&raw const RECEIVE_BUFFER_BYTES).cast(),
-                size_of_val(&RECEIVE_BUFFER_BYTES) as libc::socklen_t,
-            )
-        })?;
-        let name = CString::new(name)?;
-        // SAFETY: the name ends with a zero and outlives the call.
-        let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-        if index == 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: an all-zero `sockaddr_ll` is valid.
-        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        address.sll_family = libc::AF_PACKET as u16;
-        address.sll_protocol = every;
-        address.sll_ifindex = index.cast_signed();
+        let protocol = NonZeroU32::new(every.into()).map(Protocol::from_raw);
+        let socket = rustix::net::socket_with(
+            AddressFamily::PACKET,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            protocol,
+        )?;
+        sockopt::set_socket_recv_buffer_size_force(&socket, SOCKET_RECEIVE_BYTES)?;
+        let index = netdevice::name_to_index(&socket, name)?;
+        let address = device(every, index);
         // SAFETY: the pointer and the length describe `address`, which outlives the call.
-        check(unsafe {
+        let status = unsafe {
             libc::bind(
                 socket.as_raw_fd(),
                 (&raw const address).cast(),
                 size_of_val(&address) as libc::socklen_t,
             )
-        })?;
+        };
+        if status != 0 {
+            return Err(io::Error::last_os_error());
+        }
         Ok(Self {
             socket,
             buffer: vec![0; DATAGRAM_BYTES],
@@ -70,7 +57,7 @@ impl Monitor {
     }
 
     /// Returns every datagram of this netlink protocol, such as `NETLINK_GENERIC`, captured since
-    /// the last call. Does not wait.
+    /// the last call. Drops datagrams of other protocols. Does not wait.
     ///
     /// # Errors
     ///
@@ -92,8 +79,7 @@ impl Monitor {
     ///
     /// The socket failed; `ENOBUFS` if the receive buffer was too small.
     pub fn receive(&mut self) -> io::Result<Option<(libc::c_int, Vec<u8>)>> {
-        // SAFETY: an all-zero `sockaddr_ll` is valid.
-        let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+        let mut from = device(0, 0);
         let mut length = size_of_val(&from) as libc::socklen_t;
         // SAFETY: the pointers and lengths describe `buffer` and `from`, which outlive the call.
         let count = unsafe {
@@ -119,9 +105,14 @@ impl Monitor {
     }
 }
 
-fn check(status: libc::c_int) -> io::Result<()> {
-    match status {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+fn device(protocol: u16, index: u32) -> libc::sockaddr_ll {
+    libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: protocol,
+        sll_ifindex: index.cast_signed(),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
     }
 }

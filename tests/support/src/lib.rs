@@ -9,8 +9,8 @@
 //! | [`Monitor`] | every netlink message of a network namespace |
 //! | [`Script`] | a kernel that answers from a script |
 //!
-//! The crate is for tests, examples and test programs. `cargo xtask tidy` rejects it as a dependency
-//! of a crate's library or binary.
+//! The crate is for tests, examples and test programs. `cargo xtask tidy` rejects it as a
+//! dependency of a crate's library or binary.
 
 pub mod golden;
 pub mod messages;

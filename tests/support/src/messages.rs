@@ -91,7 +91,8 @@ pub fn ack(sequence: u32) -> Vec<u8> {
     refusal(sequence, 0)
 }
 
-/// Encodes the refusal of a request, which has the request's header alone; an acknowledgement if `errno` is 0.
+/// Encodes the refusal of a request, which has the request's header alone; an acknowledgement if
+/// `errno` is 0.
 #[must_use]
 pub fn refusal(sequence: u32, errno: i32) -> Vec<u8> {
     error(NLM_F_CAPPED, sequence, errno, &message(0, 0, sequence, &[]))

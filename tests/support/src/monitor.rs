@@ -6,14 +6,15 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, netdevice, sockopt};
 
-/// Room for all datagrams that one command causes: the kernel allots 32 KiB to each datagram of a list.
+/// Room for all datagrams that one command causes: the kernel allots 32 KiB to each datagram of a
+/// list.
 const SOCKET_RECEIVE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Larger than any datagram of netlink.
 const DATAGRAM: usize = 256 * 1024;
 
-/// A packet socket on a device of type `nlmon`, which shows every datagram of netlink in its network
-/// namespace (drivers/net/nlmon.c, Linux 6.1).
+/// A packet socket on a device of type `nlmon`, which shows every datagram of netlink in its
+/// network namespace (drivers/net/nlmon.c, Linux 6.1).
 #[derive(Debug)]
 pub struct Monitor {
     socket: OwnedFd,
@@ -55,8 +56,8 @@ impl Monitor {
         })
     }
 
-    /// Returns every datagram of this netlink protocol, such as `NETLINK_GENERIC`, that was seen since the last call, and
-    /// drops those of other protocols. Does not wait.
+    /// Returns every datagram of this netlink protocol, such as `NETLINK_GENERIC`, that was seen
+    /// since the last call, and drops those of other protocols. Does not wait.
     ///
     /// # Errors
     ///
@@ -71,7 +72,8 @@ impl Monitor {
         Ok(datagrams)
     }
 
-    /// Returns the next datagram and its netlink protocol, or `None` if there was no further one. Does not wait.
+    /// Returns the next datagram and its netlink protocol, or `None` if there was no further one.
+    /// Does not wait.
     ///
     /// # Errors
     ///

@@ -67,8 +67,8 @@ pub fn within<R: Send>(namespace: &File, work: impl FnOnce() -> R + Send) -> R {
     })
 }
 
-/// Moves the calling thread to the network namespace `namespace`. A bare system call, which is allowed between `fork` and
-/// `exec`.
+/// Moves the calling thread to the network namespace `namespace`. A bare system call, which is
+/// allowed between `fork` and `exec`.
 ///
 /// # Errors
 ///
@@ -95,8 +95,8 @@ pub fn unshare(namespaces: UnshareFlags) -> io::Result<()> {
     Ok(unsafe { rustix::thread::unshare_unsafe(namespaces) }?)
 }
 
-/// Brings the interface `name` up. A program would take so long that tests in other namespaces hold up the kernel's work
-/// on the addresses of this one.
+/// Brings the interface `name` up. A program would take so long that tests in other namespaces hold
+/// up the kernel's work on the addresses of this one.
 ///
 /// # Panics
 ///

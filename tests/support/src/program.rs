@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
-/// Runs `program` in this thread's namespaces, gives it `input`, and returns its output. Arguments end at white space.
+/// Runs `program` in this thread's namespaces, gives it `input`, and returns its output. Arguments
+/// end at white space.
 ///
 /// # Panics
 ///

@@ -64,7 +64,8 @@ impl Script {
         Ok(())
     }
 
-    /// Replaces the content of `buffer` by the next answer; returns the whole length of the datagram.
+    /// Replaces the content of `buffer` by the next answer; returns the whole length of the
+    /// datagram.
     ///
     /// # Errors
     ///

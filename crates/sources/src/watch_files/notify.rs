@@ -62,7 +62,8 @@ impl Notify {
         loop {
             match self.events.next().await {
                 Some(Ok(event)) if !self.matters(&event) => {}
-                // The runtime is being shut down, which ends this wait: a read that fails has an error number.
+                // The runtime is being shut down, which ends this wait: a read that fails has an
+                // error number.
                 Some(Err(error)) if error.raw_os_error().is_none() => {
                     return std::future::pending().await;
                 }

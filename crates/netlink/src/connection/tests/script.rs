@@ -63,7 +63,8 @@ pub(super) fn headers(datagram: &[u8]) -> Vec<(u16, u16, u32)> {
         .collect()
 }
 
-/// Encodes a refusal with the kernel's text, behind the request or, if `capped`, behind its header alone.
+/// Encodes a refusal with the kernel's text, behind the request or, if `capped`, behind its header
+/// alone.
 pub(super) fn refusal_in_words(sequence: u32, errno: i32, words: &str, capped: bool) -> Vec<u8> {
     let mut rest = message(WORD, 0, sequence, b"a request of 23 bytes..");
     if capped {

@@ -9,50 +9,55 @@ use ipvs::{Scheduler, ServiceFlags, Timeouts};
 
 use crate::names::Name;
 
-/// The settings that decide, besides the cluster and the node itself, what a node's tables hold and how they are kept.
+/// Settings that decide, besides the cluster and the node itself, about the content of a node's tables and
+/// their upkeep. `sources::config` has a row for each field, which documents its values; the defaults are
+/// those of [`NodeConfig::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
     /// The node's name in Kubernetes, lower case.
     pub node_name: Name,
-    /// Replaces the node's primary address in its family; none where it is unspecified.
+    /// Replaces the node's primary address in its family; `None` if it is unspecified.
     pub bind_address: Option<std::net::IpAddr>,
-    /// The scheduler of every virtual server whose Service names no other.
+    /// Scheduler of every virtual server whose Service names no other.
     pub scheduler: Scheduler,
     /// Flags of that scheduler, [`ServiceFlags::SCHED_1`] and [`ServiceFlags::SCHED_2`] alone.
     pub scheduler_flags: ServiceFlags,
     /// Virtual servers and addresses inside these are never deleted.
     pub exclude_cidrs: Vec<IpNetwork>,
-    /// Interval between comparisons of the whole table with the wanted one, even when nothing changed.
+    /// Interval between comparisons of all tables with the kernel's, even if nothing changed.
     pub sync_period: Duration,
     /// Time for which changes are gathered before they are applied; zero applies at once.
     pub min_sync_period: Duration,
-    /// The packets that get an address of this node as their source.
+    /// Packets that get an address of this node as their source.
     pub masquerade: Masquerade,
-    /// The way traffic from this node's pods is recognised.
+    /// Way in which traffic from this node's pods is recognised.
     pub detect_local: DetectLocal,
-    /// The addresses of this node at which node ports are served.
+    /// Addresses of this node at which node ports are served.
     pub node_port_addresses: NodePortAddresses,
-    /// The external addresses of a Service that are served (deviation D9).
+    /// External addresses of a Service that are served (deviation D9).
     pub external_ips: ExternalIpPolicy,
     /// External and load-balancer addresses inside these are not served (deviation D8).
     pub protected_cidrs: Vec<IpNetwork>,
-    /// Addresses of the API server as the daemon's connection names them; no field holds them. Only `default/kubernetes` is served
-    /// there (deviation D22).
+    /// Addresses of the API server in the daemon's connection; no field holds them. Only
+    /// `default/kubernetes` is served there (deviation D22).
     pub api_server: BTreeSet<SocketAddr>,
-    /// Ports on which the daemon serves health and metrics. No Service is served at them on the node's own addresses (deviation D22).
+    /// Ports on which the daemon serves health and metrics. No Service is served at them on the node's own
+    /// addresses (deviation D22).
     pub listener_ports: BTreeSet<u16>,
     /// Ports of other programs on the node, protected in the same way (deviation D22).
     pub protected_host_ports: BTreeSet<u16>,
     /// Limits of one Service (deviation D23).
     pub service_limits: ServiceLimits,
-    /// True if the rules accept packets that are served, once source ranges admitted them, whatever other rules of INPUT say.
+    /// True if the rules accept packets that are served, once source ranges admitted them, so that other
+    /// rules of INPUT do not drop them.
     pub accept_served_traffic: bool,
     /// Time for which a real server that left may keep its connections; zero is without end (deviation D6).
     pub drain_timeout: Duration,
-    /// Time for which a UDP real server keeps its flows while its endpoint terminates and still serves; zero deletes it at once
-    /// (deviation D26).
+    /// Time for which a UDP real server keeps its flows while its endpoint terminates and still serves;
+    /// zero deletes it at once (deviation D26).
     pub udp_drain_timeout: Duration,
-    /// True if an endpoint that is gone without having been terminating is cut off at once (deviation D6).
+    /// True if an endpoint that disappears without having been terminating is cut off at once (deviation
+    /// D6).
     pub cut_lost_endpoints: bool,
     /// True if the node answers ARP for an address only at the interface that has it.
     pub strict_arp: bool,
@@ -61,7 +66,7 @@ pub struct NodeConfig {
 }
 
 impl NodeConfig {
-    /// The defaults of kube-proxy's ipvs mode for the node `node_name`.
+    /// Returns the defaults of kube-proxy's ipvs mode for the node `node_name`.
     #[must_use]
     pub fn new(node_name: impl Into<Name>) -> Self {
         Self {
@@ -78,7 +83,7 @@ impl NodeConfig {
             external_ips: ExternalIpPolicy::Allow,
             protected_cidrs: Vec::new(),
             api_server: BTreeSet::new(),
-            listener_ports: [10249, 10256].into(),
+            listener_ports: [METRICS_PORT, HEALTHZ_PORT].into(),
             protected_host_ports: [22].into(),
             service_limits: ServiceLimits::default(),
             accept_served_traffic: false,
@@ -91,8 +96,15 @@ impl NodeConfig {
     }
 }
 
-/// Schedulers of Linux up to 6.12, `net/netfilter/ipvs/Kconfig`. A Service may choose one of these; another one is the
-/// administrator's choice alone ([`NodeConfig::scheduler`]), because its name becomes that of a kernel module to load.
+/// The default port of the daemon's health, as of kube-proxy's (`pkg/cluster/ports/ports.go`, Kubernetes
+/// 1.30).
+pub const HEALTHZ_PORT: u16 = 10256;
+/// The default port of the daemon's metrics, as of kube-proxy's.
+pub const METRICS_PORT: u16 = 10249;
+
+/// Schedulers of Linux up to 6.12, `net/netfilter/ipvs/Kconfig`. A Service may choose one of these. Only
+/// the administrator may choose another one ([`NodeConfig::scheduler`]), because its name becomes that of a
+/// kernel module to load.
 pub const SCHEDULERS: [&str; 14] = [
     "dh", "fo", "lblc", "lblcr", "lc", "mh", "nq", "ovf", "rr", "sed", "sh", "twos", "wlc", "wrr",
 ];
@@ -121,8 +133,8 @@ impl Default for ServiceLimits {
     }
 }
 
-/// The flags of a scheduler about which nothing is said: `mh` hashes the source port too, or one client
-/// would never leave its first real server (k/k#115527); the others have none.
+/// Returns the default flags of a scheduler: `mh` hashes the source port too, or one client would never
+/// leave its first real server (k/k#115527); the others have none.
 #[must_use]
 pub fn default_scheduler_flags(scheduler: &str) -> ServiceFlags {
     match scheduler {
@@ -131,7 +143,7 @@ pub fn default_scheduler_flags(scheduler: &str) -> ServiceFlags {
     }
 }
 
-/// Timeouts and limits of the kernel that the node sets. Zero leaves what there is.
+/// Timeouts and limits of the kernel that the node sets. Zero leaves the kernel's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSettings {
     /// Times for which connections in the IPVS table may be idle.
@@ -140,22 +152,22 @@ pub struct KernelSettings {
     pub conntrack: ConntrackSettings,
 }
 
-/// Settings of the connection tracker that kube-proxy's `conntrack` section asks for. Zero leaves what there is.
+/// Settings of the connection tracker in kube-proxy's section `conntrack`. Zero leaves the kernel's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConntrackSettings {
     /// Connections for each processor.
     pub max_per_core: u32,
-    /// The least number of connections; without meaning while `max_per_core` is zero.
+    /// Minimum number of connections; without meaning while `max_per_core` is zero.
     pub min: u32,
     /// Time for which an established TCP connection may be idle.
     pub tcp_established_timeout: Duration,
-    /// The same of a TCP connection that one side has closed.
+    /// Time for which a TCP connection that one side has closed may be idle.
     pub tcp_close_wait_timeout: Duration,
     /// True if packets outside the TCP window are valid.
     pub tcp_be_liberal: bool,
     /// Time for which a UDP flow without an answer may be idle.
     pub udp_timeout: Duration,
-    /// The same of a UDP flow with answers.
+    /// Time for which a UDP flow with answers may be idle.
     pub udp_stream_timeout: Duration,
 }
 
@@ -177,15 +189,15 @@ impl Default for KernelSettings {
     }
 }
 
-/// The packets that get an address of this node as their source, and the marks that say so.
+/// Packets that get an address of this node as their source, and the bits that mark them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Masquerade {
     /// Every packet to a cluster address, not only those from outside.
     pub all: bool,
     /// The bit of the packet mark for packets to be masqueraded, 0 to 31.
     pub mark_bit: u8,
-    /// The bit for packets of this node to be dropped, since a Service's source ranges leave the node
-    /// out; 0 to 31, another one than `mark_bit`.
+    /// The bit for packets of this node to be dropped, where a Service's source ranges leave the node out;
+    /// 0 to 31, another one than `mark_bit`.
     pub drop_bit: u8,
 }
 
@@ -199,24 +211,25 @@ impl Default for Masquerade {
     }
 }
 
-/// The way traffic from this node's pods is recognised: `detectLocalMode` with what belongs to it.
+/// Way in which traffic from this node's pods is recognised: `detectLocalMode` and its parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DetectLocal {
-    /// By source: the first of these networks in each family. None of a family means unknown.
+    /// By source: the first of these networks in each family. Without a network of a family its pods are
+    /// unknown.
     ClusterCidr(Vec<IpNetwork>),
     /// By source: the first of the Node's `podCIDRs` in each family.
     NodeCidr,
     /// By this bridge, at which the pods are.
     BridgeInterface(Name),
-    /// By the beginning of the name of the interfaces to the pods.
+    /// By the beginning of the names of the interfaces to the pods.
     InterfaceNamePrefix(Name),
 }
 
-/// The addresses of this node at which node ports are served.
+/// Addresses of this node at which node ports are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodePortAddresses {
-    /// Addresses inside these networks. In a family without a network, or with one of length 0: every address but loopback and
-    /// link-local ones. At loopback addresses there are none.
+    /// Addresses inside these networks. In a family without a network, or with one of length 0: every
+    /// address except loopback and link-local ones. Loopback addresses are never served.
     Within(Vec<IpNetwork>),
     /// The Node's first address of each family, and addresses inside these networks.
     PrimaryAnd(Vec<IpNetwork>),
@@ -228,7 +241,7 @@ impl Default for NodePortAddresses {
     }
 }
 
-/// The `externalIPs` of a Service that are served.
+/// `externalIPs` of a Service that are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExternalIpPolicy {
     /// All, as in kube-proxy.

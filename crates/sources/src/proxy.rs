@@ -9,10 +9,12 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use model::config::METRICS_PORT;
+
 pub use self::listeners::{Listener, listeners};
 
 /// Where both serve metrics unless they are told otherwise.
-pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), METRICS_PORT);
 
 /// The modes that kube-proxy has had. kube-ipvsd answers `ipvs`.
 const MODES: [&str; 5] = ["iptables", "ipvs", "nftables", "kernelspace", "userspace"];

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sources::ConfigErrors;
 use sources::NodeOverrides;
-use sources::config::{self, ConfigError, Document, EffectiveValue};
+use sources::config::{self, ConfigProblem, Document, EffectiveValue};
 
 use crate::cli::{Config, ConfigCheck, ConfigCommand, ConfigFormat, ConfigShow};
 use crate::error::{Error, Status};
@@ -22,7 +22,7 @@ use crate::style;
 ///
 /// # Errors
 ///
-/// The file cannot be read, what is to be shown has mistakes, or the output cannot be written.
+/// The file cannot be read, the configuration to show has mistakes, or the output cannot be written.
 pub fn run(args: &Config) -> Result<Status, Error> {
     match &args.command {
         ConfigCommand::Check(args) => check(args),
@@ -41,7 +41,7 @@ fn check(args: &ConfigCheck) -> Result<Status, Error> {
         ..NodeOverrides::default()
     };
     let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
-    // A file is good or bad whatever the name of this host.
+    // The result does not depend on the name of this host.
     let resolve = |document: Document| document.resolve(&overrides, "host");
     let name = file.display().to_string();
     match config::parse(&name, &text).and_then(resolve) {
@@ -60,7 +60,7 @@ fn check(args: &ConfigCheck) -> Result<Status, Error> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::Config(ConfigErrors(vec![ConfigError {
+    Error::Config(ConfigErrors(vec![ConfigProblem {
         path: path.display().to_string(),
         message: format!("cannot be read: {error}"),
     }]))
@@ -98,7 +98,7 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
     Ok(Status::Done)
 }
 
-/// The configuration that holds.
+/// The configuration in force.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Effective {

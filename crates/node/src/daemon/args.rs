@@ -15,22 +15,22 @@ mod shown;
 #[cfg(test)]
 mod tests;
 
-/// Keeps this node's IPVS table as the cluster's Services ask.
+/// Keeps this node's IPVS table in line with the cluster's Services.
 ///
-/// Reads Services, EndpointSlices and the own Node from a Kubernetes API server or from files, compares
-/// what they ask for with the kernel's tables, and applies the difference. Entries of others are left
-/// alone. When it stops, the tables stay: traffic goes on.
+/// Reads Services, EndpointSlices and its own Node from a Kubernetes API server or from files, compares
+/// the tables that follow from them with the kernel's tables, and applies the difference. It never
+/// changes entries of other programs. When it stops, the tables stay and traffic continues.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "kube-ipvsd", version, after_help = EXAMPLES)]
 pub struct Args {
-    /// A kubeconfig file; without it $KUBECONFIG, then the pod's service account, then ~/.kube/config
+    /// Kubeconfig file; without it $KUBECONFIG, then the pod's service account, then ~/.kube/config
     #[arg(long, value_name = "FILE", conflicts_with = "manifests")]
     pub kubeconfig: Option<PathBuf>,
     /// Files or directories with Services and EndpointSlices instead of an API server; read again
     /// whenever they change. `-` is standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub manifests: Vec<PathBuf>,
-    /// The node's name in Kubernetes, if it is not the host's
+    /// Name of the node in Kubernetes, if it is not the host's name
     #[arg(
         long,
         value_name = "NAME",
@@ -39,45 +39,45 @@ pub struct Args {
         hide_env_values = true
     )]
     pub node_name: Option<String>,
-    /// The configuration: kube-proxy's file, KubeProxyConfiguration v1alpha1, or ours,
-    /// KubeIpvsConfiguration; it decides alone, whatever kube-proxy's flags below say
+    /// Configuration file: kube-proxy's, KubeProxyConfiguration v1alpha1, or ours,
+    /// KubeIpvsConfiguration; kube-proxy's flags below are ignored then
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// End at fields of kube-proxy's file that it does not know or has no longer, instead of a warning
+    /// Reject fields that kube-proxy does not know or no longer has, instead of a warning
     #[arg(long)]
     pub strict_config: bool,
-    /// Without meaning: kube-proxy's file is read leniently
+    /// Without effect: kube-proxy's file is read leniently anyway
     #[arg(long, hide = true)]
     pub lenient: bool,
-    /// Write the configuration that holds, with all defaults, to this file, and exit
+    /// Write the configuration in force, with all defaults, to this file, and exit
     #[arg(long, value_name = "FILE", conflicts_with_all = ["once", "cleanup"])]
     pub write_config_to: Option<PathBuf>,
     /// Synchronise once and exit; status 1 if anything failed
     #[arg(long, conflicts_with = "cleanup")]
     pub once: bool,
-    /// Delete what this program made on this node, and exit
+    /// Delete all entries of this program on this node, and exit
     #[arg(long)]
     pub cleanup: bool,
-    /// Write the kernel settings that differ, and exit: what takes privileges, so that the daemon itself
+    /// Write the kernel settings that differ, and exit. This needs privileges; the daemon itself then
     /// runs with CAP_NET_ADMIN alone
     #[arg(long, conflicts_with_all = ["once", "cleanup"])]
     pub init_only: bool,
-    /// Delete, once, what kube-proxy's iptables and nftables modes and old versions left on this node:
-    /// after the first synchronisation, since until then it may be what serves
+    /// Delete the rules that kube-proxy's iptables and nftables modes and old versions left on this node,
+    /// once, after the first synchronisation: until then they may serve
     #[arg(long, conflicts_with_all = ["cleanup", "init_only", "force"])]
     pub remove_leftovers: bool,
-    /// Start though kube-proxy, or another kube-ipvsd, runs on this node
+    /// Start even if kube-proxy, or another kube-ipvsd, runs on this node
     #[arg(long)]
     pub force: bool,
-    /// Do not run `modprobe` for IPVS and its scheduler; load `ip_vs` and `ip_vs_NAME` before
+    /// Do not run `modprobe` for IPVS and its scheduler; `ip_vs` and `ip_vs_NAME` must be loaded
     #[arg(long)]
     pub no_modprobe: bool,
-    /// Format of log lines on standard error; without it --logging-format, then the file's logging.format,
-    /// then text
+    /// Format of log lines on standard error; without it --logging-format, then logging.format of the
+    /// file, then text
     #[arg(long, value_enum)]
     pub log_format: Option<LogFormat>,
-    /// Log lines to write: error, warn, info, debug, trace, or a filter such as `info,sources=debug`; without
-    /// it as -v or the file's logging.verbosity says, then info
+    /// Log lines to write: error, warn, info, debug, trace, or a filter such as `info,sources=debug`;
+    /// without it -v, then logging.verbosity of the file, then info
     #[arg(
         long,
         value_name = "LEVEL",
@@ -85,7 +85,7 @@ pub struct Args {
         hide_env_values = true
     )]
     pub log_level: Option<String>,
-    /// The short form of --v
+    /// Short form of --v
     #[arg(short = 'v', value_name = "NUMBER", hide = true)]
     pub verbosity: Option<String>,
     /// kube-proxy's flags.
@@ -97,7 +97,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// Reads the command line of this process. Ends the process where it is wrong, and where it asks for the help or the version.
+    /// Reads the command line of this process. Ends the process if the command line is wrong, or asks for
+    /// the help or the version.
     #[must_use]
     pub fn of_process() -> Self {
         Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
@@ -112,7 +113,7 @@ impl Args {
         Ok(args)
     }
 
-    /// Returns the settings of the command line, which are added to the configuration file.
+    /// Returns the settings of the command line, which are applied to the configuration.
     #[must_use]
     pub fn overrides(&self) -> NodeOverrides {
         let flags = self.flags.clone();

@@ -1,4 +1,4 @@
-//! `--init-only`, and what the daemon asks for itself.
+//! `--init-only`, and settings of the process itself.
 
 use std::fs;
 use std::process::ExitCode;
@@ -13,9 +13,8 @@ use tracing::{error, info, warn};
 use super::Args;
 use crate::logging::LogFormat;
 
-/// The kernel's word for a packet filter.
-/// Returns the format of log lines and the filter for them: by the daemon's own flags, then by `settings`, then text from the level
-/// info on.
+/// Returns the format of log lines and the filter for them: by the daemon's own flags, then by
+/// `settings`, then text from the level info on.
 pub(super) fn log<'a>(args: &'a Args, settings: Option<&DaemonSettings>) -> (LogFormat, &'a str) {
     let format = match settings.map(|settings| settings.log_format) {
         Some(config::LogFormat::Json) => LogFormat::Json,
@@ -30,6 +29,7 @@ pub(super) fn log<'a>(args: &'a Args, settings: Option<&DaemonSettings>) -> (Log
     (args.log_format.unwrap_or(format), filter)
 }
 
+/// Converts the packet filter of the configuration to that of the kernel crate.
 pub(super) fn iptables_backend(backend: config::IptablesBackend) -> IptablesBackend {
     match backend {
         config::IptablesBackend::Auto => IptablesBackend::Auto,
@@ -38,8 +38,8 @@ pub(super) fn iptables_backend(backend: config::IptablesBackend) -> IptablesBack
     }
 }
 
-/// Writes the kernel settings that differ, and nothing else: what takes privileges. Status 1 if one could
-/// not be written.
+/// Writes the kernel settings that differ, which needs privileges, and nothing else. Status 1 if one
+/// could not be written.
 pub(super) fn write(
     kernel: &mut dyn Kernel,
     config: &NodeConfig,
@@ -88,7 +88,7 @@ pub(super) fn write(
     })
 }
 
-/// `oomScoreAdj`: how the kernel ranks this process when memory is short.
+/// Sets the rank of this process for the kernel when memory is short: `oomScoreAdj`.
 pub(super) fn rank_for_memory(score: i32) {
     if let Err(problem) = fs::write("/proc/self/oom_score_adj", score.to_string()) {
         warn!(score, "oomScoreAdj could not be set: {problem}");

@@ -10,7 +10,8 @@ use ipvs::{Scheduler, ServiceFlags, Timeouts};
 use crate::names::Name;
 
 /// Settings that decide, together with the cluster and the node, the node's tables and how they are
-/// maintained.
+/// maintained. `sources::config` has a row for each field, which documents its values; the defaults
+/// are those of [`NodeConfig::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeConfig {
     /// The node's name in Kubernetes, lower case.
@@ -85,7 +86,7 @@ impl NodeConfig {
             external_ips: ExternalIpPolicy::Allow,
             protected_cidrs: Vec::new(),
             api_server: BTreeSet::new(),
-            listener_ports: [10249, 10256].into(),
+            listener_ports: [METRICS_PORT, HEALTHZ_PORT].into(),
             protected_host_ports: [22].into(),
             service_limits: ServiceLimits::default(),
             accept_served_traffic: false,
@@ -97,6 +98,12 @@ impl NodeConfig {
         }
     }
 }
+
+/// Default port of the health pages, as in kube-proxy (`pkg/cluster/ports/ports.go`, Kubernetes
+/// 1.30).
+pub const HEALTHZ_PORT: u16 = 10256;
+/// Default port of the metrics, as in kube-proxy.
+pub const METRICS_PORT: u16 = 10249;
 
 /// Schedulers of Linux up to 6.12, `net/netfilter/ipvs/Kconfig`. A Service may choose one of these.
 /// Only the administrator may choose another one ([`NodeConfig::scheduler`]), because its name

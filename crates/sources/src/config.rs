@@ -1,31 +1,39 @@
-//! Configuration: a file, or flags, and what wins over both.
+//! Configuration: a file, or flags, and the flags that win over a file.
 //!
 //! A file is kube-proxy's `KubeProxyConfiguration` (`kubeproxy.config.k8s.io/v1alpha1`), unchanged, or
 //! our own `KubeIpvsConfiguration` (`kube-ipvs.io/v1alpha1`), which has the same fields and some more.
-//! Without a file kube-proxy's flags say the same. All fields are in one table, [`table::FIELDS`]: the
-//! flags, the checks, the warnings, [`Resolved::values`] and the page `docs/reference/config.md` are
-//! made from it.
+//! Without a file kube-proxy's flags set the same fields. Each field is one row of [`table::FIELDS`],
+//! from which all else follows (ADR 24).
 //!
 //! ```text
-//! file ──┐                 ┌─ errors: all at once, with the fields' paths
-//!        ├─ check ─ resolve┤
-//! flags ─┘  (one field)    └─ Resolved { NodeConfig, DaemonSettings, … }
+//! file ──▶ extract ──┐
+//!                    ├─▶ reader: row by row ──▶ Resolved { NodeConfig, DaemonSettings, … }
+//! flags ─────────────┘   (kind, place, relations)     or all errors, with the fields' paths
 //! ```
+//!
+//! | module | content |
+//! |---|---|
+//! | [`table`] | one row for each field |
+//! | `kind`, `field` | kinds of values; a row and its place in the configuration |
+//! | `relations` | fields that depend on other fields |
+//! | `extract`, `flags`, `spelling` | the configuration in a file, and on a command line |
+//! | `reader` | from values to a configuration, errors and warnings |
+//! | `show`, [`reference`] | the configuration in force, and the page of all fields |
 
-mod check;
 mod duration;
 mod extract;
-mod file;
+mod field;
 mod flags;
+mod kind;
+mod reader;
 pub mod reference;
-mod resolve;
+mod relations;
 mod settings;
 mod show;
 mod spelling;
 pub mod table;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,43 +46,57 @@ use serde_json::{Map, Value};
 
 pub use self::duration::{format_duration, parse_duration};
 pub use self::flags::{ConfigFlags, parse_boolean};
-pub use self::settings::{DaemonSettings, IptablesBackend, LogFormat, ServiceMetrics};
+pub use self::settings::{IptablesBackend, LogFormat, ServiceMetrics};
 pub use self::show::EffectiveValue;
 pub use self::spelling::as_declared;
+pub use self::table::DaemonSettings;
 
-use self::table::{Effect, FieldInfo};
-
-/// The settings of the command line, besides the file.
+/// Settings of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeOverrides {
-    /// The node's name; wins over the file.
+    /// Name of the node; wins over the file.
     pub node_name: Option<String>,
     /// Connection to the API server; wins over the file.
     pub kubeconfig: Option<PathBuf>,
-    /// kube-proxy's flags. Where there is a file they are ignored, each with a warning, but for those of logging.
+    /// kube-proxy's flags. Beside a file they are ignored, each with a warning, except for those of
+    /// logging.
     pub flags: ConfigFlags,
-    /// True if fields that kube-proxy does not know are an error in its file too, instead of a warning.
+    /// True if fields that kube-proxy does not know are errors in its file too, not warnings.
     pub strict: bool,
 }
 
-/// A configuration that makes sense.
+/// A complete, checked configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
-    /// The settings that decide about the node's tables.
+    /// Settings that decide about the node's tables.
     pub node: NodeConfig,
-    /// The settings of the daemon itself.
+    /// Settings of the daemon itself.
     pub settings: DaemonSettings,
-    /// The way to the API server, if it is named.
+    /// Kubeconfig of the API server, if one is named.
     pub kubeconfig: Option<PathBuf>,
     /// Warnings: fields without effect, flags beside a file. Ordered by path.
-    pub warnings: Vec<ConfigWarning>,
-    /// The part of the file that was read, where it holds other things too.
+    pub warnings: Vec<ConfigProblem>,
+    /// The part of the file that was read, if the file holds other things too.
     pub taken_from: Option<String>,
-    /// Where the fields that say something come from, by path.
+    /// Origins of the fields that have a value, by path.
     pub origins: BTreeMap<&'static str, Origin>,
 }
 
-/// Where a value comes from.
+impl Default for Resolved {
+    /// Returns the defaults, for a node without a name.
+    fn default() -> Self {
+        Self {
+            node: NodeConfig::new(""),
+            settings: DaemonSettings::default(),
+            kubeconfig: None,
+            warnings: Vec::new(),
+            taken_from: None,
+            origins: BTreeMap::new(),
+        }
+    }
+}
+
+/// Origin of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
     /// The default: neither a file nor a flag sets it.
@@ -102,25 +124,25 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing that is wrong with a configuration. Prints as `path: message`.
+/// A mistake in a configuration, or a warning about something that is accepted and does not do what it
+/// seems to. Prints as `path: message`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConfigError {
-    /// The field, as in `ipvs.excludeCIDRs[0]`, or its flag; the file where no field is meant.
+pub struct ConfigProblem {
+    /// The field, as in `ipvs.excludeCIDRs[0]`, or its flag; the file if no field is meant.
     pub path: String,
     /// The problem.
     pub message: String,
 }
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.message)
     }
 }
 
-/// Everything that is wrong with a configuration, never empty, ordered by path. Prints one mistake a
-/// line.
+/// All mistakes in a configuration, never empty, ordered by path. Prints one mistake a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<ConfigError>);
+pub struct ConfigErrors(pub Vec<ConfigProblem>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,45 +158,22 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// Something that is accepted and does not do what one might think. Prints as `path: message`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConfigWarning {
-    /// The field or the flag.
-    pub path: String,
-    /// Why it is mentioned.
-    pub message: String,
-}
-
-impl fmt::Display for ConfigWarning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
-    }
-}
-
 /// Reads the file at `path`, if one is given, or else the flags, and resolves it. `hostname` is the
-/// name of this host, for a node that is named nowhere.
+/// name of this host, for a node without a configured name.
 ///
 /// # Errors
 ///
-/// Everything that is wrong, at once.
+/// All mistakes at once.
 pub fn load(
     path: Option<&Path>,
     overrides: &NodeOverrides,
     hostname: &str,
 ) -> Result<Resolved, ConfigErrors> {
-    let document = match path {
-        Some(path) => read(path)?,
-        None => Document {
-            layer: Layer::Flags,
-            fields: overrides.flags.document(),
-            taken_from: None,
-            repeated: Vec::new(),
-        },
-    };
+    let document = path.map(read).transpose()?.unwrap_or_default();
     document.resolve(overrides, hostname)
 }
 
-/// Reads the file at `path` without judging its fields.
+/// Reads the file at `path` without checking its fields.
 ///
 /// # Errors
 ///
@@ -186,62 +185,41 @@ pub fn read(path: &Path) -> Result<Document, ConfigErrors> {
     }
 }
 
-/// Reads a text that came from `origin`, which the messages name. An empty one holds no fields. Among several documents, and in
-/// a ConfigMap, the one configuration is found.
+/// Reads a text of the file `origin`, which the messages name. An empty text holds no fields. Among
+/// several documents, and in a ConfigMap, the one configuration is found.
 ///
 /// # Errors
 ///
-/// The text is no YAML or JSON, holds something else than a mapping, or several documents without one that is a configuration.
+/// The text is no YAML or JSON, holds something else than a mapping, or several documents without one
+/// that is a configuration.
 pub fn parse(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
-    let extract::Found {
-        fields,
-        taken_from,
-        repeated,
-    } = extract::find(origin, text)?;
-    Ok(Document {
-        layer: Layer::File(origin.to_owned()),
-        fields,
-        taken_from,
-        repeated,
-    })
+    extract::find(origin, text)
 }
 
-/// A configuration as it was found: nothing is judged yet.
-#[derive(Clone, Debug, PartialEq)]
+/// A configuration whose fields are not checked yet.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Document {
-    layer: Layer,
+    /// The file; without one the flags count.
+    file: Option<String>,
     fields: Map<String, Value>,
-    /// The part of the file that it is, where the file holds other things too.
+    /// The part of the file that was read, if the file holds other things too.
     taken_from: Option<String>,
-    /// A key that is given twice, with its place.
-    repeated: Vec<ConfigError>,
+    /// Keys that are given twice, with their places.
+    repeated: Vec<ConfigProblem>,
 }
 
-/// Where a document comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Layer {
-    /// This file.
-    File(String),
-    /// The command line.
-    Flags,
-}
-
-impl Layer {
-    fn origin(&self, field: &FieldInfo) -> Origin {
-        match (self, field.flag) {
-            (Self::File(name), _) => Origin::File(name.clone()),
-            (Self::Flags, Some(flag)) => Origin::Flag(flag),
-            (Self::Flags, None) => Origin::Default,
-        }
-    }
-
-    /// Returns the path of a field as it is shown.
-    fn path(&self, path: String) -> String {
-        let field = table::FIELDS.iter().find(|field| is_in(&path, field.path));
-        match (self, field.and_then(|field| field.flag)) {
-            (Self::Flags, Some(flag)) => format!("--{flag}"),
-            _ => path,
-        }
+impl Document {
+    /// Checks all fields, fills in defaults, and applies `overrides`.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes at once.
+    pub fn resolve(
+        self,
+        overrides: &NodeOverrides,
+        hostname: &str,
+    ) -> Result<Resolved, ConfigErrors> {
+        reader::resolve(self, overrides, hostname)
     }
 }
 
@@ -270,142 +248,10 @@ impl Dialect {
     }
 }
 
-impl Document {
-    /// Judges all fields, fills in defaults, and puts `overrides` over it.
-    ///
-    /// # Errors
-    ///
-    /// Everything that is wrong, at once.
-    pub fn resolve(
-        self,
-        overrides: &NodeOverrides,
-        hostname: &str,
-    ) -> Result<Resolved, ConfigErrors> {
-        let NodeOverrides {
-            node_name,
-            kubeconfig,
-            flags,
-            strict,
-        } = overrides;
-        let layer = self.layer;
-        let mut fields = self.fields;
-        let over_file = flags.over_file();
-        let over_file: Vec<_> = over_file
-            .filter(|_| matches!(layer, Layer::File(_)))
-            .collect();
-        for (field, value) in &over_file {
-            put(&mut fields, field.path, value.clone());
-        }
-        let checked = check::check(fields, self.repeated, &layer, *strict);
-        let (mut errors, mut warnings) = (checked.errors, checked.warnings);
-        let mut origins = checked.origins;
-        for (field, _) in &over_file {
-            if let Some(flag) = field.flag
-                && origins.contains_key(field.path)
-            {
-                origins.insert(field.path, Origin::Override(flag));
-            }
-        }
-        let file: file::ConfigFile = serde_json::from_value(Value::Object(checked.tree))
-            .map_err(|error| file_error("configuration", error.to_string()))?;
-
-        let named = [
-            (node_name.as_deref(), Origin::Override("hostname-override")),
-            (file.hostname_override.as_deref(), named_in(&origins)),
-            (Some(hostname), Origin::Host),
-        ];
-        let named = (named.into_iter())
-            .map(|(name, origin)| (self::node_name(name.unwrap_or_default()), origin))
-            .find(|(name, _)| !name.is_empty());
-        let (name, origin) = named.unwrap_or_default();
-        if name.is_empty() {
-            errors.push(ConfigError {
-                path: HOSTNAME_OVERRIDE.to_owned(),
-                message: "the host has no name, and none is given".to_owned(),
-            });
-        }
-        origins.insert(HOSTNAME_OVERRIDE, origin);
-        if kubeconfig.is_some() {
-            origins.insert(KUBECONFIG, Origin::Override("kubeconfig"));
-        }
-
-        let outcome = resolve::resolve(file, name, &mut errors, &mut warnings);
-        if !errors.is_empty() {
-            for error in &mut errors {
-                error.path = layer.path(std::mem::take(&mut error.path));
-            }
-            errors.sort();
-            return Err(ConfigErrors(errors));
-        }
-        let mut resolved = Resolved {
-            node: outcome.node,
-            settings: outcome.settings,
-            kubeconfig: kubeconfig.clone().or(outcome.kubeconfig.map(PathBuf::from)),
-            warnings,
-            taken_from: self.taken_from,
-            origins,
-        };
-        let later = resolved.values();
-        let later = later.iter().filter_map(without_effect);
-        let mut warnings: Vec<_> = later.chain(resolved.warnings).collect();
-        for warning in &mut warnings {
-            warning.path = layer.path(std::mem::take(&mut warning.path));
-        }
-        warnings.extend(flags.warnings(matches!(layer, Layer::File(_))));
-        warnings.sort();
-        resolved.warnings = warnings;
-        Ok(resolved)
-    }
-}
-
-const HOSTNAME_OVERRIDE: &str = "hostnameOverride";
-const KUBECONFIG: &str = "clientConnection.kubeconfig";
-
-fn named_in(origins: &BTreeMap<&'static str, Origin>) -> Origin {
-    origins.get(HOSTNAME_OVERRIDE).cloned().unwrap_or_default()
-}
-
-/// The warning about a field that will act later, if it asks for something that does not happen.
-fn without_effect(value: &EffectiveValue) -> Option<ConfigWarning> {
-    let field = table::field(value.path)?;
-    let asks = field.effect == Effect::Later
-        && value.origin != Origin::Default
-        && value.text() != field.default
-        && check::says_something(&value.value);
-    asks.then(|| ConfigWarning {
-        path: value.path.to_owned(),
-        message: "has no effect yet".to_owned(),
-    })
-}
-
-/// The name under which a node is known: without space around it, in lower case.
+/// Returns a node's name without space around it, in lower case.
 #[must_use]
 pub fn node_name(text: &str) -> Name {
     text.trim().to_lowercase().into()
-}
-
-/// Returns true if `path` is `field` or a place inside its value.
-fn is_in(path: &str, field: &str) -> bool {
-    let rest = path.strip_prefix(field);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
-}
-
-/// Puts `value` at a dotted path.
-fn put(map: &mut Map<String, Value>, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => {
-            map.insert(path.to_owned(), value);
-        }
-        Some((section, rest)) => {
-            let below = map.entry(section).or_insert(Value::Null);
-            if below.is_null() {
-                *below = Value::Object(Map::new());
-            }
-            if let Value::Object(below) = below {
-                put(below, rest, value);
-            }
-        }
-    }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
@@ -413,7 +259,7 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
 }
 
 fn file_error(path: impl fmt::Display, message: String) -> ConfigErrors {
-    ConfigErrors(vec![ConfigError {
+    ConfigErrors(vec![ConfigProblem {
         path: path.to_string(),
         message,
     }])

@@ -10,10 +10,12 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use model::config::METRICS_PORT;
+
 pub use self::listeners::{Listener, listeners};
 
 /// Default metrics address of kube-proxy and kube-ipvsd.
-pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+pub const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), METRICS_PORT);
 
 /// Modes of all versions of kube-proxy. kube-ipvsd answers `ipvs`.
 const MODES: [&str; 5] = ["iptables", "ipvs", "nftables", "kernelspace", "userspace"];

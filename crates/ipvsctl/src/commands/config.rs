@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sources::ConfigErrors;
 use sources::NodeOverrides;
-use sources::config::{self, ConfigError, Document, EffectiveValue};
+use sources::config::{self, ConfigProblem, Document, EffectiveValue};
 
 use crate::cli::{Config, ConfigCheck, ConfigCommand, ConfigFormat, ConfigShow};
 use crate::error::{Error, Status};
@@ -61,7 +61,7 @@ fn check(args: &ConfigCheck) -> Result<Status, Error> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::Config(ConfigErrors(vec![ConfigError {
+    Error::Config(ConfigErrors(vec![ConfigProblem {
         path: path.display().to_string(),
         message: format!("cannot be read: {error}"),
     }]))

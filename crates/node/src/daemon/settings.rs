@@ -29,6 +29,7 @@ pub(super) fn log<'a>(args: &'a Args, settings: Option<&DaemonSettings>) -> (Log
     (args.log_format.unwrap_or(format), filter)
 }
 
+/// Converts the packet filter of the configuration to that of the kernel crate.
 pub(super) fn iptables_backend(backend: config::IptablesBackend) -> IptablesBackend {
     match backend {
         config::IptablesBackend::Auto => IptablesBackend::Auto,

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 use ipvs::AddressFamily;
 use kernel::linux::leftovers::nft_tables;
+use model::config::{HEALTHZ_PORT, METRICS_PORT};
 use model::leftovers::{NFT_TABLE, nft_family};
 use procfs::process::{FDTarget, Process, all_processes};
 use sources::config::DaemonSettings;
@@ -15,8 +16,8 @@ use sources::proxy::{self, Identity};
 
 use super::Sign;
 
-/// kube-proxy's ports for metrics and health (`pkg/cluster/ports/ports.go`, Kubernetes 1.30).
-const PORTS: [u16; 2] = [10249, 10256];
+/// kube-proxy's ports for metrics and health.
+const PORTS: [u16; 2] = [METRICS_PORT, HEALTHZ_PORT];
 
 /// Name of kube-proxy's process.
 const KUBE_PROXY: &str = "kube-proxy";

@@ -1,4 +1,4 @@
-//! Spellings of flags that kube-proxy takes.
+//! Spellings of flags that kube-proxy accepts.
 
 use std::ffi::OsString;
 
@@ -7,9 +7,10 @@ use super::parse_boolean;
 /// A switch with other values than booleans.
 const VERSION: &str = "version";
 
-/// Writes the flags of a command line as they are declared: kube-proxy reads `_` as `-` in their names, and a value `true` or `false` of
-/// each boolean (`WordSepNormalizeFunc` of its flag library, pflag). `is_switch` returns true for flags without a value: `--NAME=true` becomes
-/// `--NAME`, and `--NAME=false` is left out.
+/// Writes the flags of a command line as they are declared: kube-proxy reads `_` as `-` in their names,
+/// and a value `true` or `false` of each boolean (`WordSepNormalizeFunc` of its flag library, pflag).
+/// `is_switch` returns true for flags without a value: `--NAME=true` becomes `--NAME`, and `--NAME=false`
+/// is left out.
 pub fn as_declared(
     args: impl Iterator<Item = OsString>,
     is_switch: impl Fn(&str) -> bool,
@@ -26,7 +27,7 @@ pub fn as_declared(
             None => (flag, None),
         };
         let name = name.replace('_', "-");
-        let said = match value {
+        let written = match value {
             None => format!("--{name}"),
             Some(value) if is_switch(&name) => match parse_boolean(value) {
                 Some(true) => format!("--{name}"),
@@ -36,7 +37,7 @@ pub fn as_declared(
             },
             Some(value) => format!("--{name}={value}"),
         };
-        Some(said.into())
+        Some(written.into())
     };
     args.filter_map(read).collect()
 }

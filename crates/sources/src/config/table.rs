@@ -1,211 +1,416 @@
-//! The one table of all fields and flags. It drives the flags, the checks, the warnings, what
-//! `ipvsctl config show` prints and the page `docs/reference/config.md`.
+//! The table of all fields and flags. A row declares a field once: its meaning, path, flag, kind, place
+//! and default. The flags, the checks, the warnings, the daemon's settings, the output of
+//! `ipvsctl config show` and the page `docs/reference/config.md` follow from it.
+//!
+//! | place | meaning |
+//! |---|---|
+//! | `node(a.b)` | the field `a.b` of [`NodeConfig`](model::NodeConfig), which has the default |
+//! | `daemon(name: Type = default)` | a field of [`DaemonSettings`], which this declares |
+//! | `by(get, set)` | functions, for a field that depends on others |
+//! | `unused(default)` | nowhere: kube-proxy's default |
+//!
+//! Behaviour and defaults of kube-proxy's fields are those of its release 1.30.
 
 mod extra;
-mod fields;
 
-use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use model::config::{HEALTHZ_PORT, METRICS_PORT};
+use serde_json::Value;
 
 pub use self::extra::{EXTRA_FLAGS, ExtraFlag};
-pub use self::fields::FIELDS;
+pub use super::field::{Effect, Field};
 
-/// The kind of value that a field holds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// Any text.
-    Text,
-    /// The name of a scheduler, at most 15 characters.
-    Scheduler,
-    /// The name of an interface or its beginning, at most 15 characters.
-    Interface,
-    /// `true` or `false`.
-    Bool,
-    /// A whole number within these bounds.
-    Whole(i64, i64),
-    /// A number.
-    Number,
-    /// A duration in Go's form.
-    Duration,
-    /// A duration that the kernel counts in whole seconds and up to a limit, which both kube-proxy accepts without a word.
-    KernelSeconds,
-    /// An address.
-    Address,
-    /// An address and a port, this one if none is written; `0` alone is none.
-    AddressPort(u16),
-    /// Networks.
-    Networks,
-    /// Networks, and words for addresses of the node.
-    NodePorts,
-    /// Ports, 1 to 65535.
-    Ports,
-    /// One network, or one of each family with a comma between.
-    NetworkPair,
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// Some of these words, each once.
-    Words(&'static [&'static str]),
-    /// Names with `true` or `false` each.
-    Gates,
-    /// Anything: it is not looked at.
-    Any,
-}
+use super::field::{At, Precedence};
+use super::kind::{
+    ADDRESS, ANY, BOOL, DURATION, INTERFACE, KERNEL_SECONDS, NETWORK_PAIR, NETWORKS, NODE_PORTS,
+    NUMBER, PORTS, SCHEDULER, TEXT, VERBOSITY, address_port, at_least, choice, whole,
+};
+use super::relations::{self, BRIDGE, GATES, PREFIX, ProxyMode, SCHEDULER_FLAGS};
+use super::{IptablesBackend, LogFormat, ServiceMetrics};
+use crate::kube::Nodes;
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text | Self::Scheduler | Self::Interface => f.write_str("text"),
-            Self::Bool => f.write_str("true or false"),
-            Self::Whole(low, high) if is_open(*high) => write!(f, "whole number from {low}"),
-            Self::Whole(low, high) => write!(f, "whole number from {low} to {high}"),
-            Self::Number => f.write_str("number"),
-            Self::Duration => f.write_str("duration"),
-            Self::KernelSeconds => f.write_str("duration, whole seconds"),
-            Self::Address => f.write_str("address"),
-            Self::AddressPort(_) => f.write_str("address:port"),
-            Self::Networks => f.write_str("networks"),
-            Self::NodePorts => f.write_str("networks, `all`, `primary`, `localhost`"),
-            Self::Ports => f.write_str("list of ports"),
-            Self::NetworkPair => f.write_str("network, or one of each family, `,` between"),
-            Self::Choice(words) => write!(f, "`{}`", words.join("`, `")),
-            Self::Words(words) => write!(f, "list of `{}`", words.join("`, `")),
-            Self::Gates => f.write_str("names with true or false"),
-            Self::Any => f.write_str("any"),
+macro_rules! fields {
+    ($(
+        $(#[doc = $meaning:literal])+
+        $path:literal $([$($mark:ident $(($argument:literal))?),+])?: $kind:expr =>
+            $(node($($node:ident).+))?
+            $(daemon($name:ident: $type:ty = $default:expr))?
+            $(by($get:expr, $set:expr))?
+            $(unused($value:expr))?;
+    )+) => {
+        /// Settings of the daemon itself, besides those that decide about the tables.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct DaemonSettings {
+            $($(#[doc = concat!("`", $path, "`.")] pub $name: $type,)?)+
         }
-    }
-}
 
-/// Returns true if a bound is there only because kube-proxy's numbers have 32 bits.
-pub(super) fn is_open(high: i64) -> bool {
-    high == i64::from(i32::MAX)
-}
+        impl Default for DaemonSettings {
+            fn default() -> Self {
+                Self { $($($name: $default,)?)+ }
+            }
+        }
 
-/// The effect of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It decides something.
-    Acts,
-    /// It is checked and shown, and will act once the daemon has the part that it is for.
-    Later,
-    /// It belongs to another mode, another system or another program.
-    Nothing,
-}
-
-/// One field of the configuration.
-#[derive(Clone, Copy, Debug)]
-pub struct FieldInfo {
-    /// Where it is in the file: `ipvs.scheduler`.
-    pub path: &'static str,
-    /// kube-proxy's flag for it, without the dashes.
-    pub flag: Option<&'static str>,
-    /// The kind of its value.
-    pub kind: Kind,
-    /// Its default, as `config show` prints it; kube-proxy's default but for our own fields.
-    pub default: &'static str,
-    /// True if zero means the default, as in kube-proxy.
-    pub zero_is_default: bool,
-    /// Its effect.
-    pub effect: Effect,
-    /// True if it is in our own kind of configuration alone.
-    pub ours: bool,
-    /// Its purpose, with its unit and the meaning of 0. Markdown.
-    pub meaning: &'static str,
-}
-
-impl FieldInfo {
-    const fn new(
-        path: &'static str,
-        kind: Kind,
-        default: &'static str,
-        meaning: &'static str,
-    ) -> Self {
-        Self {
-            path,
+        /// All fields but `apiVersion` and `kind`, in the order in which they are read and shown.
+        pub static FIELDS: &[Field] = &[$(Field {
+            path: $path,
             flag: None,
-            kind,
-            default,
-            zero_is_default: false,
+            precedence: Precedence::BelowFile,
             effect: Effect::Acts,
             ours: false,
-            meaning,
-        }
-    }
-
-    const fn flag(self, flag: &'static str) -> Self {
-        Self {
-            flag: Some(flag),
-            ..self
-        }
-    }
-
-    const fn later(self) -> Self {
-        Self {
-            effect: Effect::Later,
-            ..self
-        }
-    }
-
-    const fn nothing(self) -> Self {
-        Self {
-            effect: Effect::Nothing,
-            ..self
-        }
-    }
-
-    const fn ours(self) -> Self {
-        Self { ours: true, ..self }
-    }
-
-    const fn zero_is_default(self) -> Self {
-        Self {
-            zero_is_default: true,
-            ..self
-        }
-    }
-
-    /// Returns true if its flag wins over a file and is given to the program by itself: it says who and where, not what.
-    #[must_use]
-    pub fn flag_wins(&self) -> bool {
-        matches!(
-            self.path,
-            "hostnameOverride" | "clientConnection.kubeconfig"
-        )
-    }
-
-    /// Returns true if its flag comes before the file, as kube-proxy's flags of logging do.
-    #[must_use]
-    pub fn flag_over_file(&self) -> bool {
-        matches!(self.path, "logging.format" | "logging.verbosity")
-    }
+            zero_is_default: false,
+            meaning: concat!($($meaning),+),
+            place: &At {
+                kind: $kind,
+                $(
+                    get: |config| Clone::clone(&config.node.$($node).+),
+                    set: |reader, value| reader.config.node.$($node).+ = value,
+                )?
+                $(
+                    get: |config| Clone::clone(&config.settings.$name),
+                    set: |reader, value| reader.config.settings.$name = value,
+                )?
+                $(get: $get, set: $set,)?
+                $(get: |_| $value, set: |_, _| (),)?
+            },
+        }$($(.$mark($($argument)?))+)?),+];
+    };
 }
 
-/// The field at `path`.
-#[must_use]
-pub fn field(path: &str) -> Option<&'static FieldInfo> {
+fields! {
+    /// Empty is `ipvs` too; another mode is an error.
+    "mode" [flag("proxy-mode")]: choice() => unused(ProxyMode::Ipvs);
+
+    /// Name of the node in Kubernetes; empty is the host's name.
+    "hostnameOverride" [flag("hostname-override"), of_program]: TEXT => by(
+        |config| config.node.node_name.to_string(),
+        |reader, name| relations::set_node_name(reader, &name)
+    );
+
+    /// Replaces the node's primary address in its family, unless it is unspecified. No socket is bound
+    /// to it.
+    "bindAddress" [flag("bind-address")]: ADDRESS
+        => by(relations::bind_address, relations::set_bind_address);
+
+    /// Connection to the API server; empty is `$KUBECONFIG`, then the pod's service account, then
+    /// `~/.kube/config`.
+    "clientConnection.kubeconfig" [flag("kubeconfig"), of_program]: TEXT
+        => by(relations::kubeconfig, |reader, path| reader.config.kubeconfig = Some(path.into()));
+
+    // The node's tables.
+
+    /// Scheduler of every virtual server; the kernel must have it.
+    "ipvs.scheduler" [flag("ipvs-scheduler")]: SCHEDULER
+        => by(|config| config.node.scheduler.0.to_string(), relations::set_scheduler);
+
+    /// Flags of the scheduler `sh` or `mh`. `*-port`: the client's port decides too; `*-fallback`: another
+    /// real server instead of none while the chosen one has weight 0. Default for `mh`: `[mh-port]`, as
+    /// in kube-proxy.
+    "ipvs.schedulerFlags" [ours]: SCHEDULER_FLAGS
+        => by(relations::scheduler_flags, relations::set_scheduler_flags);
+
+    /// Interval between comparisons of everything with the kernel, even if nothing changed.
+    "ipvs.syncPeriod" [flag("ipvs-sync-period"), zero_is_default]: DURATION => node(sync_period);
+
+    /// Time for which changes are gathered before they are applied; 0 applies at once. At most
+    /// `ipvs.syncPeriod`.
+    "ipvs.minSyncPeriod" [flag("ipvs-min-sync-period")]: DURATION => node(min_sync_period);
+
+    /// Virtual servers and addresses inside these are never deleted.
+    "ipvs.excludeCIDRs" [flag("ipvs-exclude-cidrs")]: NETWORKS => node(exclude_cidrs);
+
+    /// The node answers ARP for an address only at the interface that has it: `arp_ignore` 1 and
+    /// `arp_announce` 2.
+    "ipvs.strictARP" [flag("ipvs-strict-arp")]: BOOL => node(strict_arp);
+
+    /// Every packet to a cluster address gets an address of the node as its source.
+    "iptables.masqueradeAll" [flag("masquerade-all")]: BOOL => node(masquerade.all);
+
+    /// Bit of the packet mark for packets to be masqueraded.
+    "iptables.masqueradeBit" [flag("iptables-masquerade-bit")]: whole::<0, 31, _>()
+        => by(|config| config.node.masquerade.mark_bit, relations::set_masquerade_bit);
+
+    /// Bit for packets of the node itself to be dropped, where a Service's source ranges leave the node
+    /// out; another one than `iptables.masqueradeBit`. Default: 14 if that one is 15.
+    "iptables.dropBit" [ours]: whole::<0, 31, _>() => node(masquerade.drop_bit);
+
+    /// Way in which traffic from pods is recognised, so that other traffic to a cluster address is
+    /// masqueraded.
+    "detectLocalMode" [flag("detect-local-mode")]: choice()
+        => by(relations::detect_local_mode, relations::set_detect_local_mode);
+
+    /// Network of the pods, for `ClusterCIDR`; empty is unknown: nothing is masqueraded for its source.
+    "clusterCIDR" [flag("cluster-cidr")]: NETWORK_PAIR
+        => by(relations::cluster_cidr, relations::set_cluster_cidr);
+
+    /// Bridge of the pods; required with `BridgeInterface`.
+    "detectLocal.bridgeInterface" [flag("pod-bridge-interface")]: INTERFACE => by(
+        |config| relations::interface_text(config, BRIDGE),
+        |reader, name| relations::set_interface(reader, BRIDGE, name)
+    );
+
+    /// Beginning of the names of the interfaces to pods; required with `InterfaceNamePrefix`.
+    "detectLocal.interfaceNamePrefix" [flag("pod-interface-name-prefix")]: INTERFACE => by(
+        |config| relations::interface_text(config, PREFIX),
+        |reader, name| relations::set_interface(reader, PREFIX, name)
+    );
+
+    /// Addresses of the node at which node ports are served: those inside these networks, with `primary`
+    /// the first one of each family, with `all` every one. A family without a network has all, unless
+    /// `primary` is given. `localhost` adds nothing: node ports are never served at loopback addresses.
+    "nodePortAddresses" [flag("nodeport-addresses")]: NODE_PORTS => node(node_port_addresses);
+
+    /// kube-proxy's own, but for `AllowServiceExternalIPs: false`: it is `externalIPPolicy: Deny`, unless
+    /// that field has a value.
+    "featureGates" [flag("feature-gates"), nothing]: GATES
+        => by(|_| [].into(), |reader, gates| relations::set_gates(reader, &gates));
+
+    /// `externalIPs` of Services that are served: all, those inside `allowedExternalCIDRs`, or none.
+    "externalIPPolicy" [ours]: choice()
+        => by(relations::external_ips, relations::set_external_ips);
+
+    /// For `externalIPPolicy: AllowList`, and required there.
+    "allowedExternalCIDRs" [ours]: NETWORKS
+        => by(relations::allowed_external, relations::set_allowed_external);
+
+    /// External and load-balancer addresses inside these are not served.
+    "protectedCIDRs" [ours]: NETWORKS => node(protected_cidrs);
+
+    /// Ports of the node's own programs: no Service is served at them on the node's addresses, whatever
+    /// the protocol. The kubelet's 10250, the ports of `healthzBindAddress` and `metricsBindAddress`, and
+    /// the API server's on this node are protected besides.
+    "protectedHostPorts" [ours]: PORTS => by(
+        |config| config.node.protected_host_ports.iter().copied().collect(),
+        |reader, ports| reader.config.node.protected_host_ports = ports.into_iter().collect()
+    );
+
+    /// External and load-balancer addresses of one Service at most; those that follow in its lists are
+    /// not served.
+    "serviceLimits.addresses" [ours]: whole::<1, 1_000_000, _>() => node(service_limits.addresses);
+
+    /// Source ranges of one Service at most; those that follow in its list admit no client.
+    "serviceLimits.sourceRanges" [ours]: whole::<1, 1_000_000, _>() => node(service_limits.source_ranges);
+
+    /// Virtual servers of one Service and entries for their source ranges at most, together; cluster IPs
+    /// come first. Virtual servers that do not fit are not served.
+    "serviceLimits.entries" [ours]: whole::<1, 1_000_000, _>() => node(service_limits.entries);
+
+    /// Real servers of all virtual servers of one Service at most, together; cluster IPs come first.
+    /// Virtual servers whose real servers do not fit are not served.
+    "serviceLimits.realServers" [ours]: whole::<1, 10_000_000, _>() => node(service_limits.real_servers);
+
+    /// Accept packets to Services in INPUT of the packet filter, once source ranges admitted them, so that
+    /// a policy DROP or rules that stand behind ours do not drop them.
+    "acceptServedTraffic" [ours]: BOOL => node(accept_served_traffic);
+
+    /// Time for which a real server that left may keep its connections; 0 is without end.
+    "drainTimeout" [ours]: DURATION => node(drain_timeout);
+
+    /// Time for which a UDP real server keeps its flows while its endpoint terminates and still serves;
+    /// 0 deletes it at once. Times below 1 s count as 1 s.
+    "udpDrainTimeout" [ours]: DURATION => node(udp_drain_timeout);
+
+    /// An endpoint that disappears without having been terminating is cut off at once, so that its
+    /// clients are reset.
+    "cutLostEndpoints" [ours]: BOOL => node(cut_lost_endpoints);
+
+    /// Time between a list that lacks more than half of the known objects and the list that must lack
+    /// them too before they are deleted (deviation D27); 0 deletes at once.
+    "deletionConfirmation" [ours]: DURATION
+        => daemon(deletion_confirmation: Duration = Duration::from_secs(10));
+
+    /// Packet filter that holds the rules: nf_tables, x_tables, or the one that the node uses.
+    "iptablesBackend" [ours]: choice()
+        => daemon(iptables_backend: IptablesBackend = IptablesBackend::Auto);
+
+    /// Traffic that `/metrics` shows: none, that of each Service port, or that of each endpoint too.
+    "serviceMetrics" [ours]: choice()
+        => daemon(service_metrics: ServiceMetrics = ServiceMetrics::Off);
+
+    /// Label sets at most, of Service ports and of endpoints each; 0 shows none.
+    "serviceMetricsLimit" [ours]: whole::<0, 1_000_000, _>() => daemon(service_metrics_limit: u32 = 10_000);
+
+    /// Nodes that the API server is asked for. With `own` other nodes' addresses are not known: name their
+    /// networks in `protectedCIDRs`. For clusters of thousands of nodes.
+    "watchedNodes" [ours]: choice() => daemon(watched_nodes: Nodes = Nodes::All);
+
+    // The kernel.
+
+    /// Time after which the kernel forgets an idle TCP connection; 0 leaves its setting.
+    "ipvs.tcpTimeout" [flag("ipvs-tcp-timeout")]: KERNEL_SECONDS => node(kernel_settings.timeouts.tcp);
+
+    /// Time after which it forgets a TCP connection after a FIN; 0 leaves its setting.
+    "ipvs.tcpFinTimeout" [flag("ipvs-tcpfin-timeout")]: KERNEL_SECONDS
+        => node(kernel_settings.timeouts.tcp_fin);
+
+    /// Time after which it forgets an idle UDP flow; 0 leaves its setting.
+    "ipvs.udpTimeout" [flag("ipvs-udp-timeout")]: KERNEL_SECONDS => node(kernel_settings.timeouts.udp);
+
+    /// `nf_conntrack_max` for each CPU, 1048576 in all at most; 0 leaves the kernel's setting, whatever
+    /// `conntrack.min` says. A larger setting of the kernel stays.
+    "conntrack.maxPerCore" [flag("conntrack-max-per-core")]: at_least::<0, _>()
+        => node(kernel_settings.conntrack.max_per_core);
+
+    /// The least `nf_conntrack_max`, which may be above 1048576; 0 is no least one.
+    "conntrack.min" [flag("conntrack-min")]: at_least::<0, _>() => node(kernel_settings.conntrack.min);
+
+    /// `nf_conntrack_tcp_timeout_established`; 0 leaves the kernel's setting.
+    "conntrack.tcpEstablishedTimeout" [flag("conntrack-tcp-timeout-established")]: KERNEL_SECONDS
+        => node(kernel_settings.conntrack.tcp_established_timeout);
+
+    /// `nf_conntrack_tcp_timeout_close_wait`; 0 leaves the kernel's setting.
+    "conntrack.tcpCloseWaitTimeout" [flag("conntrack-tcp-timeout-close-wait")]: KERNEL_SECONDS
+        => node(kernel_settings.conntrack.tcp_close_wait_timeout);
+
+    /// `nf_conntrack_tcp_be_liberal`: packets outside the TCP window are not invalid.
+    "conntrack.tcpBeLiberal" [flag("conntrack-tcp-be-liberal")]: BOOL
+        => node(kernel_settings.conntrack.tcp_be_liberal);
+
+    /// `nf_conntrack_udp_timeout`; 0 leaves the kernel's setting.
+    "conntrack.udpTimeout" [flag("conntrack-udp-timeout")]: KERNEL_SECONDS
+        => node(kernel_settings.conntrack.udp_timeout);
+
+    /// `nf_conntrack_udp_timeout_stream`; 0 leaves the kernel's setting.
+    "conntrack.udpStreamTimeout" [flag("conntrack-udp-timeout-stream")]: KERNEL_SECONDS
+        => node(kernel_settings.conntrack.udp_stream_timeout);
+
+    // The daemon.
+
+    /// Address at which the daemon's health is served (`/livez`, `/readyz`, `/healthz`), on `[::]` if
+    /// `bindAddress` is IPv6; `0` is nowhere, as is an empty flag.
+    "healthzBindAddress" [flag("healthz-bind-address")]: address_port::<HEALTHZ_PORT>()
+        => daemon(healthz_bind_address: Option<SocketAddr> = Some((Ipv4Addr::UNSPECIFIED, HEALTHZ_PORT).into()));
+
+    /// Address at which metrics are served, on `[::1]` if `bindAddress` is IPv6; `0` is nowhere, as is an
+    /// empty flag.
+    "metricsBindAddress" [flag("metrics-bind-address")]: address_port::<METRICS_PORT>()
+        => daemon(metrics_bind_address: Option<SocketAddr> = Some((Ipv4Addr::LOCALHOST, METRICS_PORT).into()));
+
+    /// The daemon ends if one of these addresses is taken.
+    "bindAddressHardFail" [flag("bind-address-hard-fail")]: BOOL
+        => daemon(bind_address_hard_fail: bool = false);
+
+    /// Profiles are served beside the metrics.
+    "enableProfiling" [flag("profiling"), later]: BOOL => daemon(profiling: bool = false);
+
+    /// Interval at which everything is read again from the API server.
+    "configSyncPeriod" [flag("config-sync-period"), zero_is_default, later]: DURATION
+        => daemon(config_sync_period: Duration = Duration::from_secs(15 * 60));
+
+    /// Requests to the API server a second; below 0 is without limit.
+    "clientConnection.qps" [flag("kube-api-qps"), zero_is_default, later]: NUMBER
+        => daemon(qps: f64 = 5.0);
+
+    /// Number of requests at once.
+    "clientConnection.burst" [flag("kube-api-burst"), zero_is_default, later]: at_least::<0, _>()
+        => daemon(burst: i32 = 10);
+
+    /// Rank of the daemon for the kernel when memory is short: -1000 is never killed.
+    "oomScoreAdj" [flag("oom-score-adj")]: whole::<-1000, 1000, _>() => daemon(oom_score_adj: i32 = -999);
+
+    /// Format of log lines. `--log-format` of kube-ipvsd comes first, then the flag, then the file.
+    "logging.format" [flag("logging-format"), above_file]: choice()
+        => daemon(log_format: LogFormat = LogFormat::Text);
+
+    /// Log lines that are written: up to 3 is the level `info`, 4 and 5 are `debug`, from 6 it is `trace`.
+    /// `--log-level` of kube-ipvsd comes first, then the flag, then the file.
+    "logging.verbosity" [flag("v"), above_file]: VERBOSITY => daemon(log_verbosity: u32 = 0);
+
+    // Fields without meaning here.
+
+    /// JSON is the only format that is asked for.
+    "clientConnection.contentType" [flag("kube-api-content-type"), nothing]: TEXT
+        => unused("application/vnd.kubernetes.protobuf".to_owned());
+
+    /// JSON is the only format that is asked for.
+    "clientConnection.acceptContentTypes" [nothing]: TEXT => unused(String::new());
+
+    /// Of the iptables mode.
+    "iptables.localhostNodePorts" [flag("iptables-localhost-nodeports"), nothing]: BOOL => unused(true);
+
+    /// Of the iptables mode.
+    "iptables.snatNodeInternalIP" [nothing]: BOOL => unused(false);
+
+    /// Of the iptables mode.
+    "iptables.syncPeriod" [flag("iptables-sync-period"), nothing]: DURATION
+        => unused(Duration::from_secs(30));
+
+    /// Of the iptables mode.
+    "iptables.minSyncPeriod" [flag("iptables-min-sync-period"), nothing]: DURATION
+        => unused(Duration::from_secs(1));
+
+    /// Of the nftables mode.
+    "nftables" [nothing]: ANY => unused(Value::from(""));
+
+    /// Every line is written at once.
+    "logging.flushFrequency" [flag("log-flush-frequency"), nothing]: ANY => unused(Value::from("5s"));
+
+    /// kube-proxy's own.
+    "logging.options" [nothing]: ANY => unused(Value::from(""));
+
+    /// By parts of kube-proxy's code; see `--log-level` of kube-ipvsd.
+    "logging.vmodule" [flag("vmodule"), nothing]: ANY => unused(Value::from(""));
+
+    /// kube-proxy's own.
+    "showHiddenMetricsForVersion" [flag("show-hidden-metrics-for-version"), nothing]: TEXT
+        => unused(String::new());
+
+    /// Unused in kube-proxy.
+    "portRange" [nothing]: TEXT => unused(String::new());
+
+    /// Of Windows.
+    "winkernel" [nothing]: ANY => unused(Value::from(""));
+
+    /// Of Windows.
+    "windowsRunAsService" [nothing]: BOOL => unused(false);
+}
+
+/// Fields that kube-proxy had and has no longer, with advice.
+const RETIRED: [(&str, &str); 3] = [
+    (
+        "conntrack.max",
+        "conntrack.maxPerCore and conntrack.min decide",
+    ),
+    (
+        "resourceContainer",
+        "the cgroup is left to what starts the daemon",
+    ),
+    ("udpIdleTimeout", "it was for the userspace mode"),
+];
+
+/// Returns the field at `path`.
+pub(super) fn field(path: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.path == path)
 }
 
-/// Returns the advice for a field that kube-proxy had and has no longer.
-pub(super) fn retired(path: &str) -> Option<&'static str> {
-    let (_, instead) = fields::RETIRED
-        .iter()
-        .find(|(retired, _)| *retired == path)?;
-    Some(instead)
+/// Returns the field whose value holds `path`.
+pub(super) fn field_around(path: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| is_in(path, field.path))
 }
 
-/// Returns true if fields are below `path`.
+/// Returns true if `path` is `field` or a place inside its value.
+pub(super) fn is_in(path: &str, field: &str) -> bool {
+    let rest = path.strip_prefix(field);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
+}
+
+/// Returns true if `path` is a section: fields are below it.
 pub(super) fn is_section(path: &str) -> bool {
-    FIELDS.iter().any(|field| {
-        let rest = field.path.strip_prefix(path);
-        rest.is_some_and(|rest| rest.starts_with('.'))
-    })
+    let is_below = |field: &Field| field.path != path && is_in(field.path, path);
+    FIELDS.iter().any(is_below)
 }
 
-/// A field or section that is `path` but for upper and lower case.
-pub(super) fn nearly(path: &str) -> Option<&'static str> {
-    (FIELDS.iter()).find_map(|field| {
+/// Describes a path that is neither a field nor a section in a `kind`.
+pub(super) fn unknown(path: &str, kind: &str) -> String {
+    let retired = RETIRED.iter().find(|(retired, _)| *retired == path);
+    if let Some((_, instead)) = retired {
+        return format!("is no field of kube-proxy any more: {instead}");
+    }
+    let meant = FIELDS.iter().find_map(|field| {
         let head = field.path.get(..path.len())?;
-        let rest = &field.path[path.len()..];
-        let whole = rest.is_empty() || rest.starts_with('.');
-        (whole && head.eq_ignore_ascii_case(path)).then_some(head)
-    })
+        (head.eq_ignore_ascii_case(path) && is_in(field.path, head)).then_some(head)
+    });
+    let meant = meant.map_or_else(String::new, |meant| format!(", is {meant} meant?"));
+    format!("is no field of a {kind}{meant}")
 }

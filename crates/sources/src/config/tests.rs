@@ -1,15 +1,13 @@
-//! One `check` for each question: what is wrong, what is odd, what holds.
+//! Cases are a file, or flags, with the lines that follow: `error: PATH: MESSAGE`, or else
+//! `warning: PATH: MESSAGE` and `PATH = VALUE`, perhaps with `(ORIGIN)`.
 
 mod extract;
 mod fields;
 mod files;
 mod flags;
-mod meanings;
 mod page;
 
 use std::time::Duration;
-
-use ipnetwork::IpNetwork;
 
 use super::*;
 
@@ -22,12 +20,9 @@ fn resolve(text: &str) -> Result<Resolved, ConfigErrors> {
     parse("c.yaml", text)?.resolve(&NodeOverrides::default(), "Host ")
 }
 
-fn by_flags(flags: ConfigFlags) -> Result<Resolved, ConfigErrors> {
-    let overrides = NodeOverrides {
-        flags,
-        ..NodeOverrides::default()
-    };
-    load(None, &overrides, "host")
+#[track_caller]
+fn resolved(text: &str) -> Resolved {
+    resolve(text).expect("a configuration")
 }
 
 /// The flags of a command line.
@@ -39,37 +34,52 @@ fn command_line(args: &[&str]) -> ConfigFlags {
     ConfigFlags::from_arg_matches(&matches).expect("flags")
 }
 
-#[track_caller]
-fn check_errors(text: &str, expected: &[&str]) {
-    let errors = resolve(text).expect_err("mistakes");
-    let found: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
-    assert_eq!(found, expected);
+fn by_flags(args: &[&str]) -> Result<Resolved, ConfigErrors> {
+    let overrides = NodeOverrides {
+        flags: command_line(args),
+        ..NodeOverrides::default()
+    };
+    load(None, &overrides, "host")
 }
 
+/// Checks a file: all errors, or else all warnings and these values.
 #[track_caller]
-fn check_warnings(text: &str, expected: &[&str]) {
-    let resolved = resolve(text).expect("a configuration");
-    check_lines(&resolved.warnings, expected);
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(lines(resolve(text), expected), expected, "{text}");
 }
 
+/// Checks a file of our own kind with these fields.
 #[track_caller]
-fn check_lines(found: &[ConfigWarning], expected: &[&str]) {
-    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-    assert_eq!(found, expected);
+fn check_ours(fields: &str, expected: &[&str]) {
+    check(&ours(fields), expected);
 }
 
-/// Checks the values at these paths, as `path value (origin)`.
+/// Checks flags without a file.
 #[track_caller]
-fn check_values(resolved: &Resolved, expected: &[&str]) {
-    let path = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
-    let paths: Vec<_> = expected.iter().map(|line| path(line)).collect();
-    let found: Vec<_> = (resolved.values().iter())
-        .filter(|value| paths.iter().any(|path| path == value.path))
-        .map(|value| format!("{} {} ({})", value.path, value.text(), value.origin))
-        .collect();
-    assert_eq!(found, expected);
+fn check_flags(args: &[&str], expected: &[&str]) {
+    assert_eq!(lines(by_flags(args), expected), expected, "{args:?}");
 }
 
-fn network(text: &str) -> IpNetwork {
-    text.parse().expect("a network")
+fn lines(found: Result<Resolved, ConfigErrors>, expected: &[&str]) -> Vec<String> {
+    let resolved = match found {
+        Ok(resolved) => resolved,
+        Err(ConfigErrors(errors)) => {
+            return errors
+                .iter()
+                .map(|error| format!("error: {error}"))
+                .collect();
+        }
+    };
+    let warnings = (resolved.warnings.iter()).map(|warning| format!("warning: {warning}"));
+    let values = resolved.values();
+    let values = values.iter().filter_map(|value| {
+        let start = format!("{} = ", value.path);
+        let wanted = expected.iter().find(|line| line.starts_with(&start))?;
+        let line = format!("{start}{}", value.text());
+        match wanted.ends_with(')') {
+            true => Some(format!("{line} ({})", value.origin)),
+            false => Some(line),
+        }
+    });
+    warnings.chain(values).collect()
 }

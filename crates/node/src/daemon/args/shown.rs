@@ -1,7 +1,7 @@
 //! The command line as `/flagz` shows it.
 
 use clap::{ArgMatches, Command};
-use sources::config::table::{EXTRA_FLAGS, FIELDS};
+use sources::config::table::{EXTRA_FLAGS, FIELDS, Field};
 
 use crate::http::flagz::Flags;
 
@@ -15,7 +15,7 @@ pub(super) fn flags(command: &Command, matches: &ArgMatches) -> Flags {
     let mut flags: Flags = (command.get_arguments())
         .filter_map(|arg| {
             let name = arg.get_long()?;
-            let shown = value(arg.get_id().as_str()).unwrap_or_else(|| default(name).to_owned());
+            let shown = value(arg.get_id().as_str()).unwrap_or_else(|| default(name));
             Some((name.to_owned(), shown))
         })
         .collect();
@@ -26,11 +26,12 @@ pub(super) fn flags(command: &Command, matches: &ArgMatches) -> Flags {
 }
 
 /// Returns the default of a flag of kube-proxy, or an empty text for other flags.
-fn default(flag: &str) -> &'static str {
+fn default(flag: &str) -> String {
     let field = FIELDS.iter().find(|field| field.flag == Some(flag));
     let extra = EXTRA_FLAGS.iter().find(|extra| extra.flag == flag);
-    let default = (field.map(|field| field.default)).or(extra.map(|extra| extra.default));
+    let default = field.map(Field::default);
+    let default = default.or(extra.map(|extra| extra.default.to_owned()));
     default
-        .filter(|default| *default != "[]")
+        .filter(|default| default != "[]")
         .unwrap_or_default()
 }

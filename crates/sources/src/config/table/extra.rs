@@ -1,68 +1,35 @@
 //! kube-proxy's flags without a field, of releases 1.20 to 1.37.
 
-use super::{Effect, Kind};
+use super::Effect;
+use crate::config::parse_boolean;
 
 /// A flag of kube-proxy without a field.
 #[derive(Clone, Copy, Debug)]
 pub struct ExtraFlag {
-    /// Its name, without the dashes.
+    /// Name, without the dashes.
     pub flag: &'static str,
-    /// The kind of its value: [`Kind::Bool`] may be left out.
-    pub kind: Kind,
-    /// The value that asks for nothing that is not so here.
+    /// Value that asks for what is so here anyway.
     pub default: &'static str,
-    /// The field that it says something about.
-    pub about: Option<&'static str>,
-    /// Its effect.
-    pub effect: Effect,
-    /// Its purpose.
-    pub meaning: &'static str,
+    /// Field that the flag is about.
+    pub(crate) about: Option<&'static str>,
+    pub(crate) effect: Effect,
+    pub(crate) meaning: &'static str,
 }
 
 impl ExtraFlag {
-    const fn later(flag: &'static str, about: Option<&'static str>, meaning: &'static str) -> Self {
-        Self {
-            flag,
-            kind: Kind::Text,
-            default: "",
-            about,
-            effect: Effect::Later,
-            meaning,
-        }
+    /// Returns true if the value may be left out.
+    pub(crate) fn is_switch(&self) -> bool {
+        parse_boolean(self.default).is_some() && self.default.len() > 1
     }
 
-    const fn nothing(
-        flag: &'static str,
-        kind: Kind,
-        default: &'static str,
-        meaning: &'static str,
-    ) -> Self {
-        Self {
-            flag,
-            kind,
-            default,
-            about: None,
-            effect: Effect::Nothing,
-            meaning,
+    /// Returns true if the last value asks for what is so here anyway.
+    pub(crate) fn asks_for_nothing(&self, texts: &[String]) -> bool {
+        let last = texts.last().map_or("", String::as_str);
+        match parse_boolean(last) {
+            Some(boolean) if self.is_switch() => parse_boolean(self.default) == Some(boolean),
+            _ => last == self.default || last.is_empty() && !self.is_switch(),
         }
     }
-
-    /// Returns true if `value` asks for nothing that is not so here.
-    pub(in super::super) fn asks_for_nothing(&self, value: &str) -> bool {
-        let boolean = |text| super::super::parse_boolean(text);
-        match self.kind {
-            Kind::Bool => boolean(value).is_some() && boolean(value) == boolean(self.default),
-            _ => value.is_empty() || value == self.default,
-        }
-    }
-}
-
-const fn text(flag: &'static str, default: &'static str, meaning: &'static str) -> ExtraFlag {
-    ExtraFlag::nothing(flag, Kind::Text, default, meaning)
-}
-
-const fn boolean(flag: &'static str, default: &'static str, meaning: &'static str) -> ExtraFlag {
-    ExtraFlag::nothing(flag, Kind::Bool, default, meaning)
 }
 
 const FILES: &str = "Log files: lines go to standard error alone";
@@ -73,56 +40,50 @@ const USERSPACE: &str = "Of the userspace mode";
 const WINDOWS: &str = "Of Windows";
 const CADVISOR: &str = "Of a library in kube-proxy";
 
-/// kube-proxy's flags without a field.
-pub const EXTRA_FLAGS: &[ExtraFlag] = &[
-    ExtraFlag::later(
-        "healthz-port",
-        Some("healthzBindAddress"),
-        "Deprecated: the port for a --healthz-bind-address without one; 0 is no server",
-    ),
-    ExtraFlag::later(
-        "metrics-port",
-        Some("metricsBindAddress"),
-        "Deprecated: the port for a --metrics-bind-address without one; 0 is no server",
-    ),
-    ExtraFlag::later(
-        "master",
-        None,
-        "The API server's URL; name it in a kubeconfig instead",
-    ),
-    boolean("logtostderr", "true", FILES),
-    boolean("alsologtostderr", "true", FILES),
-    text("stderrthreshold", "INFO", FILES),
-    text("log-dir", "", FILES),
-    text("log-file", "", FILES),
-    text("log-file-max-size", "1800", FILES),
-    boolean("one-output", "false", FILES),
-    boolean("add-dir-header", "false", HEADERS),
-    boolean("skip-headers", "false", HEADERS),
-    boolean("skip-log-headers", "false", HEADERS),
-    text("log-backtrace-at", ":0", HEADERS),
-    text("log-json-info-buffer-size", "0", STREAMS),
-    boolean("log-json-split-stream", "false", STREAMS),
-    text("log-text-info-buffer-size", "0", STREAMS),
-    boolean("log-text-split-stream", "false", STREAMS),
-    text("proxy-port-range", "", USERSPACE),
-    text("udp-timeout", "250ms", USERSPACE),
-    boolean(
-        "cleanup-ipvs",
-        "true",
-        "Deprecated: --cleanup deletes IPVS entries always",
-    ),
-    text("boot-id-file", "/proc/sys/kernel/random/boot_id", CADVISOR),
-    text(
-        "machine-id-file",
-        "/etc/machine-id,/var/lib/dbus/machine-id",
-        CADVISOR,
-    ),
-    text("azure-container-registry-config", "", CADVISOR),
-    boolean("windows-service", "false", WINDOWS),
-    boolean("enable-dsr", "false", WINDOWS),
-    boolean("forward-healthcheck-vip", "false", WINDOWS),
-    text("network-name", "", WINDOWS),
-    text("root-hnsendpoint-name", "cbr0", WINDOWS),
-    text("source-vip", "", WINDOWS),
-];
+macro_rules! flags {
+    ($($flag:literal = $default:literal, $effect:ident $(($about:literal))?: $meaning:expr;)+) => {
+        /// kube-proxy's flags without a field.
+        pub const EXTRA_FLAGS: &[ExtraFlag] = &[$(ExtraFlag {
+            flag: $flag,
+            default: $default,
+            about: [$(Some($about),)? None][0],
+            effect: Effect::$effect,
+            meaning: $meaning,
+        }),+];
+    };
+}
+
+flags! {
+    "healthz-port" = "", Later("healthzBindAddress"):
+        "Deprecated: the port for a --healthz-bind-address without one; 0 is no server";
+    "metrics-port" = "", Later("metricsBindAddress"):
+        "Deprecated: the port for a --metrics-bind-address without one; 0 is no server";
+    "master" = "", Later: "The API server's URL; name it in a kubeconfig instead";
+    "logtostderr" = "true", Nothing: FILES;
+    "alsologtostderr" = "true", Nothing: FILES;
+    "stderrthreshold" = "INFO", Nothing: FILES;
+    "log-dir" = "", Nothing: FILES;
+    "log-file" = "", Nothing: FILES;
+    "log-file-max-size" = "1800", Nothing: FILES;
+    "one-output" = "false", Nothing: FILES;
+    "add-dir-header" = "false", Nothing: HEADERS;
+    "skip-headers" = "false", Nothing: HEADERS;
+    "skip-log-headers" = "false", Nothing: HEADERS;
+    "log-backtrace-at" = ":0", Nothing: HEADERS;
+    "log-json-info-buffer-size" = "0", Nothing: STREAMS;
+    "log-json-split-stream" = "false", Nothing: STREAMS;
+    "log-text-info-buffer-size" = "0", Nothing: STREAMS;
+    "log-text-split-stream" = "false", Nothing: STREAMS;
+    "proxy-port-range" = "", Nothing: USERSPACE;
+    "udp-timeout" = "250ms", Nothing: USERSPACE;
+    "cleanup-ipvs" = "true", Nothing: "Deprecated: --cleanup deletes IPVS entries always";
+    "boot-id-file" = "/proc/sys/kernel/random/boot_id", Nothing: CADVISOR;
+    "machine-id-file" = "/etc/machine-id,/var/lib/dbus/machine-id", Nothing: CADVISOR;
+    "azure-container-registry-config" = "", Nothing: CADVISOR;
+    "windows-service" = "false", Nothing: WINDOWS;
+    "enable-dsr" = "false", Nothing: WINDOWS;
+    "forward-healthcheck-vip" = "false", Nothing: WINDOWS;
+    "network-name" = "", Nothing: WINDOWS;
+    "root-hnsendpoint-name" = "cbr0", Nothing: WINDOWS;
+    "source-vip" = "", Nothing: WINDOWS;
+}

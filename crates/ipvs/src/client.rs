@@ -40,7 +40,7 @@ use netlink_packet_core::{DecodeError, ParseableParametrized as _};
 use netlink_packet_generic::{GenlHeader, GenlMessage};
 
 use crate::codec::convert::{
-    about_service, read_daemon, read_destination, read_info, read_service, read_timeouts,
+    read_daemon, read_destination, read_info, read_service, read_timeouts, service_request,
 };
 use crate::codec::{Attributes, Command, CommandAttribute, FAMILY_NAME, Message};
 use crate::types::{
@@ -254,7 +254,7 @@ impl<T: Transport> Client<T> {
     fn request_chunk(&mut self, keys: &[VirtualServerKey]) -> Vec<Answer> {
         let family = self.family;
         let questions =
-            (keys.iter()).map(|key| envelope(family, about_service(Command::GetService, key)));
+            (keys.iter()).map(|key| envelope(family, service_request(Command::GetService, key)));
         let mut answers: Vec<Answer> = keys.iter().map(|_| (None, Ok(()))).collect();
         let outcomes = self.connection.get_each(questions, |index, payload| {
             match decode(payload).and_then(|message| service_of(&message)) {
@@ -282,7 +282,7 @@ impl<T: Transport> Client<T> {
         &mut self,
         key: &VirtualServerKey,
     ) -> Result<Vec<RealServerStatus>, ReadError> {
-        let request = about_service(Command::GetDestination, key);
+        let request = service_request(Command::GetDestination, key);
         let family = key.family();
         let mut servers = Vec::new();
         self.dump(request, |message| {

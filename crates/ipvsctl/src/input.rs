@@ -52,7 +52,7 @@ impl Input {
 
     /// Prints the findings on standard error.
     #[must_use]
-    pub fn tell(self) -> Self {
+    pub fn report(self) -> Self {
         self.findings.iter().for_each(style::finding);
         self
     }

@@ -135,7 +135,7 @@ fn existing_interfaces_are_not_changes() {
 }
 
 #[test]
-fn what_the_dummy_device_gains_is_not_told_and_what_it_loses_is() {
+fn only_losses_of_the_dummy_device_are_reported() {
     in_namespace(|| {
         let watch = Watch::new();
         let mut kernel = open();

@@ -77,7 +77,7 @@ fn a_deleted_address_is_not_served() {
 
 /// Shows why one route to the network of all Services cannot replace their addresses.
 #[test]
-fn a_local_route_makes_addresses_that_nobody_has_the_nodes_own() {
+fn a_local_route_captures_unassigned_addresses() {
     const UNASSIGNED: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 200, 200));
     let source_to = |destination: IpAddr| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
@@ -153,7 +153,7 @@ fn other_interfaces_are_read_with_their_prefixes() {
 }
 
 #[test]
-fn a_device_deleted_in_between_fails_the_addresses_that_come_after() {
+fn a_deleted_device_fails_later_addresses() {
     in_namespace(|| {
         let mut kernel = open();
         let all = addresses(2000);
@@ -206,7 +206,7 @@ fn ten_thousand_addresses_are_added_and_read_back() {
 /// Simulates `net.ipv6.conf.default.disable_ipv6 = 1` for a device that is created later. Other
 /// uses of IPv6 work.
 #[test]
-fn a_device_on_which_ipv6_is_disabled_takes_no_address_of_ipv6() {
+fn a_device_with_disabled_ipv6_rejects_ipv6_addresses() {
     in_namespace(|| {
         for name in ["all", "default"] {
             let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");

@@ -67,7 +67,7 @@ fn an_unknown_scheduler_is_named_with_the_module_to_load() {
 }
 
 #[test]
-fn a_device_of_another_kind_that_has_the_name_is_refused_and_left_alone() {
+fn a_foreign_device_with_the_name_is_refused_and_unchanged() {
     in_namespace(|| {
         let mut kernel = open();
         make_bridge(DEVICE);

@@ -188,7 +188,7 @@ fn a_packet_filter_without_rules_of_ours_reads_as_empty() {
 }
 
 #[test]
-fn a_change_leaves_all_else_as_it_is() {
+fn a_change_keeps_other_rules() {
     in_each(|kernel, variant| {
         run(&format!("{variant} -A INPUT -i lo -j ACCEPT"));
         let mut wanted = rules(Ipv4);
@@ -217,7 +217,7 @@ fn a_change_leaves_all_else_as_it_is() {
 }
 
 #[test]
-fn chains_to_which_others_go_are_held() {
+fn chains_with_foreign_jumps_are_held() {
     in_each(|kernel, variant| {
         do_all(kernel, [change(Ipv4, all(&rules(Ipv4)))]);
         assert_eq!(read(kernel).held_chains, [].into());
@@ -282,7 +282,7 @@ fn a_missing_jump_cannot_be_deleted() {
 
 /// nf_tables has no lock.
 #[test]
-fn the_lock_is_waited_for_but_not_for_ever() {
+fn the_wait_for_the_lock_is_limited() {
     let _alone = LOCK.write().unwrap_or_else(PoisonError::into_inner);
     in_namespace(|| {
         let mut kernel = open().with_iptables(IptablesBackend::Legacy);
@@ -328,7 +328,7 @@ fn check_choice(command: &str, wanted: (Variant, Reason)) {
 }
 
 #[test]
-fn the_packet_filter_that_the_kubelet_uses_is_chosen() {
+fn the_packet_filter_of_the_kubelet_is_chosen() {
     let _shared = LOCK.read().unwrap_or_else(PoisonError::into_inner);
     for (variant, _) in variants() {
         let hint = format!(
@@ -340,7 +340,7 @@ fn the_packet_filter_that_the_kubelet_uses_is_chosen() {
 }
 
 #[test]
-fn the_families_of_this_kernel_are_all_there() {
+fn this_kernel_serves_all_families() {
     in_each(|kernel, variant| {
         // Before rules are written, and after.
         assert_eq!(vm::missing_family(kernel), None, "{variant}");
@@ -355,7 +355,7 @@ fn the_families_of_this_kernel_are_all_there() {
 }
 
 #[test]
-fn else_the_one_with_more_rules() {
+fn the_packet_filter_with_more_rules_is_chosen() {
     let _shared = LOCK.read().unwrap_or_else(PoisonError::into_inner);
     let more = |nft, legacy| Reason::MoreRules { nft, legacy };
     let legacy = "iptables-legacy -A INPUT -j ACCEPT; ip6tables-legacy -A INPUT -j ACCEPT";
@@ -368,7 +368,7 @@ fn else_the_one_with_more_rules() {
 }
 
 #[test]
-fn else_nf_tables_where_this_kernel_has_it() {
+fn nf_tables_are_chosen_if_available() {
     let _shared = LOCK.read().unwrap_or_else(PoisonError::into_inner);
     check_choice("true", (Variant::Nft, Reason::NftWorks));
 }

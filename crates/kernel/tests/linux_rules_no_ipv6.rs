@@ -8,7 +8,7 @@ use support::namespace::in_namespace;
 use vm::check_rules_of_ipv4_alone;
 
 #[test]
-fn a_family_that_the_kernel_lacks_does_no_harm_to_the_other() {
+fn a_missing_family_does_not_affect_the_other() {
     in_namespace(|| {
         let chains = [(Table::Nat, "KUBE-SERVICES")];
         check_rules_of_ipv4_alone(&chains, &["this kernel has no packet filter for IPv6"]);

@@ -8,7 +8,7 @@ use support::namespace::in_namespace;
 use vm::check_rules_of_ipv4_alone;
 
 #[test]
-fn without_the_table_nat_nothing_of_the_family_is_written_and_the_other_one_works() {
+fn without_the_table_nat_only_the_other_family_is_written() {
     in_namespace(|| {
         let chains = [
             (Table::Nat, "KUBE-SERVICES"),

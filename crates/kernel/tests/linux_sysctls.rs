@@ -102,7 +102,7 @@ fn settings_are_those_of_the_network_namespace() {
 
 /// Runs in the initial namespace. No other namespace may change these settings.
 #[test]
-fn the_connection_trackers_size_is_set_in_the_nodes_own_namespace() {
+fn the_conntrack_size_is_set_in_the_initial_namespace() {
     let _alone = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     let mut kernel = open();
     do_all(
@@ -158,7 +158,7 @@ fn a_missing_setting_is_reported() {
 }
 
 #[test]
-fn where_settings_are_held_read_only_the_way_out_is_named() {
+fn read_only_settings_are_reported_with_a_remedy() {
     in_namespace(|| {
         let mut kernel = open();
         hold_read_only("/proc/sys").expect("the mount succeeds");

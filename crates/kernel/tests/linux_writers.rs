@@ -80,17 +80,17 @@ fn a_reading_during_many_changes_is_complete_or_torn() {
 }
 
 #[test]
-fn a_reading_while_one_virtual_server_flaps_is_whole_or_says_that_it_is_torn() {
+fn a_reading_while_one_virtual_server_flaps_is_complete_or_torn() {
     check(&[77], Duration::ZERO, 20);
 }
 
 #[test]
-fn a_reading_beside_a_writer_that_rests_at_times_comes_to_be_whole() {
+fn a_reading_beside_a_pausing_writer_becomes_complete() {
     assert!(check(&[1, 3, 5], Duration::from_millis(700), 20) < 20);
 }
 
 #[test]
-fn a_virtual_server_that_nobody_touches_is_read_whole_while_others_are_written() {
+fn an_untouched_virtual_server_is_read_completely() {
     in_namespace(|| {
         let mut reader = open();
         do_all(&mut reader, table(100, 2));
@@ -124,7 +124,7 @@ fn a_virtual_server_that_nobody_touches_is_read_whole_while_others_are_written()
 }
 
 #[test]
-fn each_network_namespace_has_tables_of_its_own() {
+fn each_network_namespace_has_separate_tables() {
     in_namespace(|| {
         let mut first = open();
         do_all(&mut first, table(3, 1));

@@ -110,7 +110,7 @@ pub struct Rule {
 impl Rule {
     /// Returns true if a condition uses the set `name`.
     #[must_use]
-    pub fn looks_into(&self, name: &SetName) -> bool {
+    pub fn uses_set(&self, name: &SetName) -> bool {
         (self.matches.iter())
             .any(|condition| matches!(condition, Match::Set { name: set, .. } if set == name))
     }

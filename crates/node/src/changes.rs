@@ -187,11 +187,11 @@ impl ProgrammingLatency {
     pub fn counts(&mut self) -> (Changes, Changes) {
         let pending = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum();
         let services = Changes {
-            came: self.services,
+            received: self.services,
             pending: pending(|batch| batch.services),
         };
         let endpoints = Changes {
-            came: self.endpoints,
+            received: self.endpoints,
             pending: pending(|batch| batch.endpoints),
         };
         (self.services, self.endpoints) = (0, 0);

@@ -370,7 +370,7 @@ impl EventRecorder {
     /// Sends the event about the start of `node`.
     #[must_use]
     pub fn start(events: Events, node: Name) -> Self {
-        events.tell(starting(&node));
+        events.record(starting(&node));
         Self {
             events,
             node,
@@ -386,7 +386,7 @@ impl EventRecorder {
         if self.pending.len() < MOST_PENDING {
             self.pending.push(event);
         } else {
-            self.events.tell(event);
+            self.events.record(event);
         }
     }
 }
@@ -415,7 +415,7 @@ impl Observer for EventRecorder {
 
     fn idle(&mut self, reconciler: &Reconciler, now: Moment) {
         for event in std::mem::take(&mut self.pending) {
-            self.events.tell(with_uid(event, reconciler.cluster()));
+            self.events.record(with_uid(event, reconciler.cluster()));
         }
         let failures = || {
             let readings = reconciler.failing_readings();
@@ -423,7 +423,7 @@ impl Observer for EventRecorder {
         };
         let event = (self.failures).take_unread(&self.node, failures, now.instant);
         if let Some(event) = event {
-            self.events.tell(event);
+            self.events.record(event);
         }
     }
 }

@@ -100,7 +100,7 @@ impl HealthPage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Changes since the last report.
-    pub came: u64,
+    pub received: u64,
     /// Changes that are not applied yet.
     pub pending: usize,
 }
@@ -214,7 +214,7 @@ impl Metrics {
 
     /// Sets the version in `kubernetes_build_info` to that of the API server (`v1.34.2`). Any other
     /// version would trigger alerts about clusters with mixed versions.
-    pub fn stands_for(&self, major: &str, minor: &str, git_version: &str) {
+    pub fn set_kubernetes_version(&self, major: &str, minor: &str, git_version: &str) {
         let platform = format!("linux/{}", std::env::consts::ARCH);
         let info = &self.handles.kubernetes_build_info;
         info.reset();
@@ -315,7 +315,7 @@ impl Metrics {
                 &handles.endpoint_changes_pending,
             ),
         ] {
-            came.with_label_values(&none).inc_by(changes.came);
+            came.with_label_values(&none).inc_by(changes.received);
             set(pending, &[], changes.pending as f64);
         }
     }

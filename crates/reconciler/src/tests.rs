@@ -156,7 +156,7 @@ fn complete_lists_lead_to_one_sync() {
 }
 
 #[test]
-fn changes_are_gathered_for_a_moment() {
+fn changes_are_debounced() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let writes = node.kernel.counts().ops;
     node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
@@ -207,7 +207,7 @@ fn an_unchanged_object_causes_no_sync() {
 }
 
 #[test]
-fn what_failed_is_read_again_and_tried_again() {
+fn a_failed_entry_is_read_and_retried() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
     node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
@@ -230,7 +230,7 @@ fn what_failed_is_read_again_and_tried_again() {
 }
 
 #[test]
-fn a_failure_holds_up_nothing_else() {
+fn a_failure_delays_no_other_entry() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
     node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2], [10, 1, 0, 3]]));
@@ -423,7 +423,7 @@ fn deleted_set_entries_and_rules_are_restored() {
 
 /// Without rules a virtual server would be open to every client.
 #[test]
-fn nothing_new_is_served_while_the_rules_cannot_be_written() {
+fn no_new_virtual_server_while_rules_cannot_be_written() {
     let mut node = Node::new(config());
     let rules = Node::rules_op();
     node.kernel
@@ -454,7 +454,7 @@ fn no_new_virtual_server_during_repeated_rule_failures() {
 
 /// A container without privileges, or another network namespace, refuses writes of settings.
 #[test]
-fn a_setting_that_cannot_be_written_is_told_once() {
+fn a_setting_that_cannot_be_written_is_reported_once() {
     let mut node = Node::new(config());
     node.kernel
         .inject(0, Fault::Refuse(OpErrorKind::ReadOnlySetting));

@@ -19,10 +19,10 @@
 //! - A syntax error affects only its document, and a field with a wrong type only its object.
 //! - Of several objects with the same name the last one is used, and the duplicate is reported.
 
-mod doubts;
 mod error;
 mod file;
 mod given;
+mod misspelt;
 mod object;
 mod paths;
 #[cfg(test)]

@@ -113,7 +113,7 @@ async fn every_field_of_an_event_is_sent() {
     let scene = Scene::start().await;
     scene
         .events
-        .tell(about_service("web", "InvalidServiceAddress"));
+        .record(about_service("web", "InvalidServiceAddress"));
     let [event] = &scene.until(|events| events.len() == 1).await[..] else {
         unreachable!("one event");
     };
@@ -148,7 +148,7 @@ async fn every_field_of_an_event_is_sent() {
 #[tokio::test]
 async fn an_event_about_a_node_is_in_the_default_namespace() {
     let scene = Scene::start().await;
-    scene.events.tell(about_node());
+    scene.events.record(about_node());
     let events = scene.until(|events| events.len() == 1).await;
     assert_eq!(events[0].metadata.namespace.as_deref(), Some("default"));
     let regarding = events[0].regarding.clone().unwrap_or_default();
@@ -159,9 +159,9 @@ async fn an_event_about_a_node_is_in_the_default_namespace() {
 async fn equal_events_are_merged_with_a_count() {
     let scene = Scene::start().await;
     for _ in 0..3 {
-        scene.events.tell(about_service("web", "ServiceClash"));
+        scene.events.record(about_service("web", "ServiceClash"));
     }
-    scene.events.tell(about_service("web", "NoHealthCheck"));
+    scene.events.record(about_service("web", "NoHealthCheck"));
     let counts = |events: &[Event]| {
         let mut counts: Vec<_> = events.iter().map(count).collect();
         counts.sort_unstable();
@@ -174,9 +174,9 @@ async fn equal_events_are_merged_with_a_count() {
 async fn one_object_cannot_flood_the_server() {
     let scene = Scene::start().await;
     for _ in 0..40 {
-        scene.events.tell(about_service("web", "ServiceClash"));
+        scene.events.record(about_service("web", "ServiceClash"));
     }
-    scene.events.tell(about_service("other", "ServiceClash"));
+    scene.events.record(about_service("other", "ServiceClash"));
     scene.until(|events| events.len() == 2).await;
     scene
         .until(|events| events.iter().any(|event| count(event) == 25))
@@ -191,10 +191,10 @@ async fn refused_events_are_counted_and_later_ones_are_sent() {
         resource: "events".to_owned(),
         verb: "*".to_owned(),
     }]);
-    scene.events.tell(about_service("web", "ServiceClash"));
+    scene.events.record(about_service("web", "ServiceClash"));
     scene.until_dropped(1).await;
     scene.server.faults().clear();
-    scene.events.tell(about_service("web", "ServiceClash"));
+    scene.events.record(about_service("web", "ServiceClash"));
     scene.until(|events| events.len() == 1).await;
 }
 
@@ -205,7 +205,7 @@ async fn a_full_queue_drops_and_never_waits() {
     for number in 0..300 {
         scene
             .events
-            .tell(about_service(&format!("s{number}"), "ServiceClash"));
+            .record(about_service(&format!("s{number}"), "ServiceClash"));
     }
     assert_eq!(scene.dropped.load(Ordering::Relaxed), 44);
     scene.until(|events| events.len() == 256).await;

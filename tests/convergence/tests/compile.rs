@@ -343,7 +343,7 @@ proptest! {
     }
 
     #[test]
-    fn equal_tables_need_nothing(objects in objects(), node in node_state(), config in configs()) {
+    fn equal_tables_give_an_empty_plan(objects in objects(), node in node_state(), config in configs()) {
         let (desired, _) = compile(&cluster(objects), &node, &config);
         let live = model::Snapshot {
             tables: desired.tables.clone(),

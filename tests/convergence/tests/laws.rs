@@ -114,7 +114,7 @@ proptest! {
     })]
 
     #[test]
-    fn equal_tables_need_nothing(objects in objects()) {
+    fn equal_tables_give_an_empty_plan(objects in objects()) {
         let desired = desired(objects);
         prop_assert_eq!(diff(&desired, &snapshot(&desired.tables), &own()), Plan::default());
     }
@@ -352,7 +352,7 @@ proptest! {
     }
 
     #[test]
-    fn a_torn_or_incomplete_view_deletes_nothing(objects in objects(), live in tables()) {
+    fn torn_or_incomplete_tables_cause_no_deletion(objects in objects(), live in tables()) {
         let desired = desired(objects);
         let torn = Snapshot { torn: true, ..snapshot(&live) };
         let incomplete = Ownership { deletions: false, ..own() };

@@ -199,7 +199,7 @@ fn temporary_names() {
 }
 
 #[test]
-fn the_cause_is_said_once() {
+fn the_cause_is_printed_once() {
     let mut client = client([Ok(refused(2, 4352, 1))]);
     let error = client.execute(&adds(1)).remove(0).expect_err("refused");
     assert_eq!(error.to_string(), "failed to add 0 to set A");

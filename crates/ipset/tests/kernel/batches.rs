@@ -122,7 +122,7 @@ fn two_thousand_failures_have_two_thousand_outcomes() {
 }
 
 #[test]
-fn a_set_takes_as_many_as_it_may() {
+fn a_set_takes_entries_up_to_its_maximum() {
     in_namespace(|client| {
         do_all(client, &[Request::Create(name("A"), ip_port(1_000))]);
         let requests: Vec<Request> = (0..1_500).map(|number| add(at(number))).collect();

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::codec::attributes::Nested;
 use crate::codec::convert::{
-    about_service, daemon_attributes, destination_attributes, destination_key_attributes,
-    key_attributes, service_attributes, set_timeouts,
+    daemon_attributes, destination_attributes, destination_key_attributes, key_attributes,
+    service_attributes, service_request, set_timeouts,
 };
 use crate::codec::{Command, CommandAttribute, DestinationAttribute, Message};
 use crate::types::{
@@ -50,7 +50,7 @@ impl Request {
         match self {
             Self::NewService(server) => with_service(Command::NewService, server),
             Self::SetService(server) => with_service(Command::SetService, server),
-            Self::DelService(key) => about_service(Command::DelService, key),
+            Self::DelService(key) => service_request(Command::DelService, key),
             Self::NewDest(key, real) => {
                 with_destination(Command::NewDestination, key, destination_attributes(real))
             }
@@ -62,7 +62,7 @@ impl Request {
                 key,
                 destination_key_attributes(real),
             ),
-            Self::Zero(Some(key)) => about_service(Command::Zero, key),
+            Self::Zero(Some(key)) => service_request(Command::Zero, key),
             Self::Zero(None) => Message::new(Command::Zero, Vec::new()),
             Self::Flush => Message::new(Command::Flush, Vec::new()),
             Self::SetTimeouts(timeouts) => set_timeouts(timeouts),

@@ -21,7 +21,7 @@ pub use statistics::read_statistics;
 
 /// Returns a request `command` for the virtual server `key`.
 #[must_use]
-pub fn about_service(command: Command, key: &VirtualServerKey) -> Message {
+pub fn service_request(command: Command, key: &VirtualServerKey) -> Message {
     let service = Nested::new(key_attributes(key));
     Message::new(command, vec![CommandAttribute::Service(service)])
 }

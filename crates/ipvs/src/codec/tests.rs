@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::attributes::{MaskedFlags, Nested, NetworkOrder};
 use super::convert::{
-    about_service, daemon_attributes, destination_attributes, read_daemon, read_destination,
-    read_info, read_service, read_timeouts, service_attributes, set_timeouts,
+    daemon_attributes, destination_attributes, read_daemon, read_destination, read_info,
+    read_service, read_timeouts, service_attributes, service_request, set_timeouts,
 };
 use super::{
     Attributes, Command, CommandAttribute, DaemonAttribute, DestinationAttribute, Message,
@@ -53,7 +53,7 @@ proptest! {
 
     #[test]
     fn keys_of_virtual_servers(key in key()) {
-        let [CommandAttribute::Service(nested)] = &again(&about_service(Command::Zero, &key))[..]
+        let [CommandAttribute::Service(nested)] = &again(&service_request(Command::Zero, &key))[..]
         else {
             panic!("one attribute");
         };

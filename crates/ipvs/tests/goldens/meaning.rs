@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use ipvs::codec::attributes::Nested;
 use ipvs::codec::convert::{
-    about_service, destination_attributes, destination_key_attributes, key_attributes, read_daemon,
-    read_destination, read_info, read_service, read_timeouts, service_attributes, set_timeouts,
+    destination_attributes, destination_key_attributes, key_attributes, read_daemon,
+    read_destination, read_info, read_service, read_timeouts, service_attributes, service_request,
+    set_timeouts,
 };
 use ipvs::codec::{Attributes, Command, CommandAttribute, DestinationAttribute, Message};
 use ipvs::text::{Line, parse_line, print_real_server, print_virtual_server};
@@ -204,14 +205,14 @@ fn requests_without_a_line() {
     let destination: Vec<DestinationAttribute> = destination_key_attributes(&real.key);
     check("flush", &Message::new(Command::Flush, Vec::new()));
     check("zero_all", &Message::new(Command::Zero, Vec::new()));
-    check("zero_one", &about_service(Command::Zero, &key));
+    check("zero_one", &service_request(Command::Zero, &key));
     check(
         "delete_virtual_server",
-        &about_service(Command::DelService, &key),
+        &service_request(Command::DelService, &key),
     );
     check(
         "delete_virtual_server_fwmark",
-        &about_service(Command::DelService, &marked.key),
+        &service_request(Command::DelService, &marked.key),
     );
     check(
         "delete_real_server",

@@ -29,7 +29,7 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     let cluster = cluster::from_files(&args.files.paths, args.files.strict);
     let mut kernel = LinuxKernel::open(ModulePolicy::Load).map_err(Error::Open)?;
     let live = live::of_kernel(&mut kernel, &mut node)?;
-    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
+    let input = Input::compile(&cluster.state, cluster.whole, node).report();
     let plan = super::diff::compare(&input, &live, BTreeSet::new());
     print(&plan::text(&plan))?;
     let read = match input.whole {

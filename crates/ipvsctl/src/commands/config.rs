@@ -47,7 +47,7 @@ fn check(args: &ConfigCheck) -> Result<Status, Error> {
     let name = file.display().to_string();
     match config::parse(&name, &text).and_then(resolve) {
         Ok(resolved) => {
-            node::tell(&resolved);
+            node::report(&resolved);
             print(&format!("{name}: ok\n"))?;
             Ok(Status::Done)
         }
@@ -89,7 +89,7 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
         &sources::node_state::hostname(),
     );
     let resolved = resolved.map_err(Error::Config)?;
-    node::tell(&resolved);
+    node::report(&resolved);
     let values = resolved.values();
     match output {
         ConfigFormat::Text => print(&columns(&values))?,

@@ -26,7 +26,7 @@ pub fn run(args: &Diff) -> Result<Status, Error> {
     }
     let mut node = node::read(&args.node, Fallback::Host)?;
     let cluster = cluster::from_source(&args.source, &node)?;
-    let compile = |node| Input::compile(&cluster.state, cluster.whole, node).tell();
+    let compile = |node| Input::compile(&cluster.state, cluster.whole, node).report();
     let (input, live, ours) = match &args.live {
         Some(path) => {
             let input = compile(node);

@@ -56,7 +56,7 @@ fn check(args: &MigrateCheck) -> Result<Status, Error> {
     let backend = node.backend();
     let metrics = metrics(args, settings.metrics_bind_address);
     let cluster = cluster::from_source(&args.source, &node)?;
-    let compile = |node| Input::compile(&cluster.state, cluster.whole, node).tell();
+    let compile = |node| Input::compile(&cluster.state, cluster.whole, node).report();
     let (input, found) = match &args.live {
         Some(path) => {
             let input = compile(node);

@@ -19,7 +19,7 @@ use crate::schema;
 pub fn run(args: &Render) -> Result<Status, Error> {
     let node = node::read(&args.node, Fallback::Nothing)?;
     let cluster = cluster::from_files(&args.files.paths, args.files.strict);
-    let input = Input::compile(&cluster.state, cluster.whole, node).tell();
+    let input = Input::compile(&cluster.state, cluster.whole, node).report();
     match args.output {
         PlanFormat::Text => print(&sections(&input.desired, &args.sections))?,
         PlanFormat::Json => {

@@ -91,7 +91,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
     if let Some(path) = config.kubeconfig.as_deref() {
         config.node.api_server = api_server(path, fallback);
     }
-    tell(&config);
+    report(&config);
     Ok(Node {
         config,
         state: state.map(|state| state.state),
@@ -100,7 +100,7 @@ pub fn read(args: &NodeArgs, fallback: Fallback) -> Result<Node, Error> {
 
 /// Prints the warnings about a configuration on standard error, and the part of its file that was
 /// read.
-pub fn tell(config: &Resolved) {
+pub fn report(config: &Resolved) {
     if let Some(place) = &config.taken_from {
         style::note(&format!("reading {place}"));
     }

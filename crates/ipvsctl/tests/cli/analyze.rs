@@ -132,7 +132,7 @@ fn vip_desk(server: &str) -> Desk {
 }
 
 #[test]
-fn the_api_servers_address_is_refused_by_each_command() {
+fn every_command_refuses_the_api_servers_address() {
     let desk = vip_desk("https://192.0.2.100:6443");
     let ran = desk
         .run("analyze -f vip.yaml --node n --config config.yaml")

@@ -32,7 +32,7 @@ fn check(op: Op, errno: i32, kind: &OpErrorKind, text: [&str; 2]) {
 }
 
 #[test]
-fn an_errno_means_something_only_with_its_op() {
+fn the_meaning_of_an_errno_depends_on_its_op() {
     check(
         del_real(),
         libc::ENOENT,

@@ -105,7 +105,7 @@ impl Rules {
             let rules = rules.map_err(|error| unreadable(family, IptablesError::Unread(error)))?;
             let rules = self.as_wanted(family, rules);
             snapshot.tables.rules.insert(family, rules);
-            let held = rules::Rules::held_by_others(&text);
+            let held = rules::Rules::held_by_other_programs(&text);
             if held.is_empty() {
                 snapshot.held_chains.remove(&family);
             } else {

@@ -108,7 +108,7 @@ impl FilterState {
             add(&mut new, *entry)?;
         }
         let other_type = (self.sets.get(name)).is_some_and(|old| !old.header.is_like(set.header));
-        if other_type && self.rules.values().any(|rules| looks_into(rules, name)) {
+        if other_type && self.rules.values().any(|rules| uses_set(rules, name)) {
             return Err(OpErrorKind::SetInUse);
         }
         self.sets.insert(name.clone(), new);
@@ -131,7 +131,7 @@ impl FilterState {
     }
 
     pub(super) fn destroy_set(&mut self, name: &SetName) -> Result<(), OpErrorKind> {
-        if self.rules.values().any(|rules| looks_into(rules, name)) {
+        if self.rules.values().any(|rules| uses_set(rules, name)) {
             return Err(OpErrorKind::SetInUse);
         }
         self.sets.remove(name);
@@ -195,8 +195,8 @@ fn rules_of(rules: &Rules) -> impl Iterator<Item = (model::rules::Table, &Rule)>
     chains.flat_map(|(key, rules)| rules.iter().map(|rule| (key.table, rule)))
 }
 
-fn looks_into(rules: &Rules, name: &SetName) -> bool {
-    rules_of(rules).any(|(_, rule)| rule.looks_into(name))
+fn uses_set(rules: &Rules, name: &SetName) -> bool {
+    rules_of(rules).any(|(_, rule)| rule.uses_set(name))
 }
 
 fn sets_of(rule: &Rule) -> impl Iterator<Item = &SetName> {

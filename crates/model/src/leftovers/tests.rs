@@ -128,7 +128,7 @@ COMMIT
 "#;
 
 #[test]
-fn what_an_old_ipvs_mode_left_goes_and_the_kubelets_chains_stay() {
+fn leftovers_of_an_old_ipvs_mode_are_deleted_and_kubelet_chains_stay() {
     let restore = "*nat\n:KUBE-FIREWALL - [0:0]\n:KUBE-MARK-DROP - [0:0]\n\
          -D KUBE-LOAD-BALANCER -m set --match-set KUBE-LOAD-BALANCER-FW dst,dst -j KUBE-FIREWALL\n\
          -X KUBE-FIREWALL\n-X KUBE-MARK-DROP\nCOMMIT\n";
@@ -140,7 +140,7 @@ fn what_an_old_ipvs_mode_left_goes_and_the_kubelets_chains_stay() {
 }
 
 #[test]
-fn a_chain_that_others_use_stays_and_they_are_named() {
+fn a_chain_in_use_stays_and_its_users_are_named() {
     let text = OLD_IPVS_MODE.replace(
         ":KUBE-MARK-DROP - [0:0]\n",
         ":KUBE-MARK-DROP - [0:0]\n:MINE - [0:0]\n-A MINE -s 192.0.2.1/32 -j KUBE-MARK-DROP\n",

@@ -59,7 +59,7 @@ impl Rules {
     /// Returns our chains to which chains of other programs jump, according to the output of
     /// `iptables-save`. These chains cannot be deleted.
     #[must_use]
-    pub fn held_by_others(text: &str) -> BTreeSet<ChainKey> {
+    pub fn held_by_other_programs(text: &str) -> BTreeSet<ChainKey> {
         let mut table = None;
         let mut held = BTreeSet::new();
         for line in text.lines().map(str::trim) {

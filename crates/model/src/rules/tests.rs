@@ -382,7 +382,7 @@ fn chains_used_by_other_programs_are_found() {
     let text = "*nat\n:KUBE-MARK-MASQ - [0:0]\n:CNI-HOSTPORT - [0:0]\n-A OUTPUT -j KUBE-SERVICES\n\
                 [1:60] -A CNI-HOSTPORT -p tcp -j KUBE-MARK-MASQ\n\
                 -A KUBE-SERVICES -j KUBE-NODE-PORT\nCOMMIT\n";
-    let held = Rules::held_by_others(text);
+    let held = Rules::held_by_other_programs(text);
     assert_eq!(held, [ChainKey::new(Table::Nat, "KUBE-MARK-MASQ")].into());
 }
 

@@ -61,7 +61,7 @@ const FORMATS: [(u32, u32); 20] = [
 ];
 
 #[test]
-fn no_control_and_no_format_character_prints() {
+fn control_and_format_characters_are_escaped() {
     let is_format = |character: char| {
         let number = u32::from(character);
         (FORMATS.iter()).any(|(first, last)| (*first..=*last).contains(&number))

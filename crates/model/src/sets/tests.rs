@@ -15,7 +15,7 @@ fn check(kind: SetKind, family: AddressFamily, entries: usize, expected: &str) {
 }
 
 #[test]
-fn a_set_is_sized_to_what_it_holds() {
+fn a_set_is_sized_to_its_entries() {
     let cluster_ips = |entries, maxelem: u32| {
         let expected = format!("KUBE-CLUSTER-IP hash:ip,port family inet maxelem {maxelem}");
         check(SetKind::ClusterIp, AddressFamily::Ipv4, entries, &expected);

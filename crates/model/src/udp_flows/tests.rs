@@ -42,7 +42,7 @@ fn flows_older_than_the_service_are_stale() {
 }
 
 #[test]
-fn flows_to_other_ports_and_addresses_are_none_of_ours() {
+fn flows_to_other_ports_and_addresses_are_kept() {
     check("10.96.0.10:54", "10.1.0.2:5353", false);
     check("10.96.0.11:53", "10.1.0.2:5353", false);
 }

@@ -43,7 +43,7 @@ fn check(events: &[ClusterEvent], failed: usize, expected: &[(AddressFamily, u64
 }
 
 #[test]
-fn each_change_is_timed_from_when_it_was_made() {
+fn each_change_is_timed_from_its_trigger() {
     let both = [slice("a", Ipv4, Some(103)), slice("b", Ipv6, Some(109))];
     check(&both, 0, &[(Ipv4, 7), (Ipv6, 1)]);
 }
@@ -91,8 +91,8 @@ fn only_applied_events_are_measured() {
     assert_eq!(latency.applied(2, 0, at(120)), second);
 }
 
-fn changes(came: u64, pending: usize) -> Changes {
-    Changes { came, pending }
+fn changes(received: u64, pending: usize) -> Changes {
+    Changes { received, pending }
 }
 
 #[test]

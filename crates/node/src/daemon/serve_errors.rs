@@ -36,7 +36,7 @@ pub(super) async fn follow(
 ) {
     let send = |event| {
         if let Some(events) = &events {
-            events.tell(event);
+            events.record(event);
         }
     };
     loop {

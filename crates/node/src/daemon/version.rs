@@ -20,7 +20,11 @@ pub(super) async fn follow(connection: Connection, metrics: Arc<Metrics>) {
         let answer = connection.client.apiserver_version().await;
         let pause = match answer {
             Ok(version) => {
-                metrics.stands_for(&version.major, &version.minor, &version.git_version);
+                metrics.set_kubernetes_version(
+                    &version.major,
+                    &version.minor,
+                    &version.git_version,
+                );
                 KNOWN
             }
             Err(error) => {

@@ -61,14 +61,14 @@ fn an_event_is_one_line_with_its_fields() {
 }
 
 #[test]
-fn no_text_ends_a_line_or_commands_a_terminal() {
+fn text_cannot_break_lines_or_control_a_terminal() {
     let line = forged(LogFormat::Text);
     let escaped = r"x\n ERROR node: forged\r\u{1b}]0;title\u{7}";
     assert_eq!(line.matches(escaped).count(), 4, "{line}");
 }
 
 #[test]
-fn json_holds_the_text_and_no_character_that_does_not_print() {
+fn json_escapes_unprintable_characters() {
     let line = forged(LogFormat::Json);
     let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     assert_eq!(event["message"], FORGED);

@@ -68,7 +68,7 @@ fn full() -> Metrics {
     };
     let metrics = metrics_of(options, traffic, sources::watching());
     metrics.health(&sources::health(), Instant::now());
-    metrics.stands_for("1", "34", "v1.34.2");
+    metrics.set_kubernetes_version("1", "34", "v1.34.2");
     metrics.features(true);
     metrics.queued(at(10));
     metrics.synced("change", Duration::from_millis(3), 0);
@@ -76,7 +76,7 @@ fn full() -> Metrics {
     metrics.audited(Instant::now());
     metrics.programmed(Ipv4, Duration::from_secs(1));
     let changes = Changes {
-        came: 1,
+        received: 1,
         pending: 1,
     };
     metrics.changes(changes, changes);
@@ -294,8 +294,8 @@ fn a_refused_configuration_is_shown() {
 #[test]
 fn only_the_latest_kubernetes_version_is_shown() {
     let metrics = metrics();
-    metrics.stands_for("1", "33", "v1.33.1");
-    metrics.stands_for("1", "34", "v1.34.2");
+    metrics.set_kubernetes_version("1", "33", "v1.33.1");
+    metrics.set_kubernetes_version("1", "34", "v1.34.2");
     let exposition = scrape(&metrics);
     let versions: Vec<_> = exposition
         .series_of("kubernetes_build_info")

@@ -229,7 +229,7 @@ fn a_proxy_is_detected_by_its_metrics_server_and_by_its_health_server() {
 }
 
 #[test]
-fn this_process_is_no_other_proxy() {
+fn this_process_is_not_a_second_proxy() {
     let own = serve(|path| (path == "/proxyMode").then_some("ipvs"));
     let found = look::Look::default().look(&BTreeSet::from([own.port()]));
     let listeners = (found.iter()).filter(|(sign, _)| *sign == Sign::Listener);

@@ -15,7 +15,7 @@ fn flows(port: u16) -> UdpFlows {
 }
 
 #[test]
-fn what_is_asked_for_meanwhile_is_done_once_and_last() {
+fn requests_during_a_pass_run_once_after_it() {
     let (started, begun) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     let cleaner = Cleaner::start(move |flows| {
@@ -186,7 +186,7 @@ fn check_servers(live: &[u8], udp_drains: bool, stale: [bool; 3]) {
 }
 
 #[test]
-fn udp_flows_may_go_to_real_servers_and_to_those_that_drain() {
+fn udp_flows_may_use_draining_real_servers() {
     // Server 2 drains, and is then deleted.
     check_servers(&[1, 2], true, [false, false, true]);
     check_servers(&[1], true, [false, true, true]);

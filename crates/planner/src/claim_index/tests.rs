@@ -65,7 +65,7 @@ fn a_service_without_age_is_the_youngest() {
 }
 
 #[test]
-fn the_loser_takes_over_when_the_winner_goes() {
+fn the_loser_replaces_a_deleted_winner() {
     use model::{ClusterEvent, ObjectKind, ObjectName};
 
     let mut state = cluster(

@@ -17,7 +17,7 @@ use crate::Compiler;
 use crate::testing::{cluster, compile, compiler, config, endpoint, is_mistake, service, slice};
 
 #[test]
-fn a_change_touches_the_entries_of_its_service_alone() {
+fn a_change_affects_only_the_entries_of_its_service() {
     let mut state = cluster(
         vec![service("a", &["10.96.0.1"]), service("b", &["10.96.0.2"])],
         vec![

@@ -282,7 +282,7 @@ impl Differ<'_> {
     fn empty_chains_of(&self, name: &SetName, plan: &mut PlanBuilder) {
         for (family, rules) in &self.live.tables.rules {
             let emptied: BTreeMap<_, _> = (rules.chains.iter())
-                .filter(|(_, rules)| rules.iter().any(|rule| rule.looks_into(name)))
+                .filter(|(_, rules)| rules.iter().any(|rule| rule.uses_set(name)))
                 .map(|(key, _)| (key.clone(), Vec::new()))
                 .collect();
             if !emptied.is_empty() {

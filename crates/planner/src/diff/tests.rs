@@ -87,7 +87,7 @@ fn is_filter_state(op: &Op) -> bool {
 }
 
 #[test]
-fn equal_tables_need_nothing() {
+fn equal_tables_give_an_empty_plan() {
     let desired = web(&["10.1.0.1", "10.1.0.2"]);
     assert_eq!(diff(&desired, &live(&desired), &own()), Plan::default());
 }
@@ -134,7 +134,7 @@ fn additions_come_before_deletions() {
 }
 
 #[test]
-fn the_api_server_comes_before_all_others() {
+fn the_api_server_precedes_other_services() {
     let state = cluster(
         vec![
             service("aaa", &["10.96.0.9"]),
@@ -206,7 +206,7 @@ fn a_foreign_virtual_server_is_left_alone() {
 }
 
 #[test]
-fn a_service_that_needs_a_foreign_key_is_left_out() {
+fn a_service_at_a_foreign_key_is_skipped() {
     let desired = web(&["10.1.0.2"]);
     let mut snapshot = live(&web(&["10.1.0.1"]));
     snapshot.tables.addresses.clear();
@@ -263,7 +263,7 @@ fn excluded_entries_are_not_deleted() {
 }
 
 #[test]
-fn a_torn_or_incomplete_view_deletes_nothing() {
+fn torn_or_incomplete_tables_cause_no_deletion() {
     let whole = diff(&Desired::default(), &live(&web(&["10.1.0.1"])), &own());
     let deletions = whole.summary().delete;
     assert!(deletions > 2);
@@ -301,7 +301,7 @@ fn cleanup_ends_with_the_device() {
 /// The sets mark virtual servers that this process has not recorded: after a restart, and after
 /// kube-proxy.
 #[test]
-fn what_the_sets_hold_is_ours_without_its_address() {
+fn set_entries_mark_virtual_servers_without_their_address() {
     let desired = web(&["10.1.0.1"]);
     let mut snapshot = live(&desired);
     snapshot.tables.addresses.clear();
@@ -312,7 +312,7 @@ fn what_the_sets_hold_is_ours_without_its_address() {
 }
 
 #[test]
-fn every_node_adds_real_servers_in_an_order_of_its_own() {
+fn each_node_adds_real_servers_in_a_different_order() {
     let endpoints: Vec<String> = (1..=9).map(|n| format!("10.1.0.{n}")).collect();
     let desired = web(&endpoints.iter().map(String::as_str).collect::<Vec<_>>());
     let order = |node: &str| -> Vec<String> {
@@ -356,7 +356,7 @@ fn check_drain(weight: u32, connections: (u32, u32), expected: &[&str]) {
 }
 
 #[test]
-fn a_real_server_that_leaves_drains_while_it_has_connections() {
+fn a_leaving_real_server_drains_while_it_has_connections() {
     let drains = "change real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service, its connections drain";
     check_drain(1, (1, 0), &[drains]);
     check_drain(1, (0, 1), &[drains]);
@@ -464,7 +464,7 @@ fn an_endpoint_that_stops_serving_touches_its_udp_virtual_servers() {
 }
 
 #[test]
-fn the_daemon_names_the_drains_that_have_ended() {
+fn the_caller_decides_which_drains_have_ended() {
     let desired = web(&["10.1.0.1"]);
     let mut live = live(&web(&["10.1.0.1", "10.1.0.2"]));
     let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
@@ -489,7 +489,7 @@ fn the_daemon_names_the_drains_that_have_ended() {
 }
 
 #[test]
-fn an_endpoint_that_comes_back_has_its_weight_again() {
+fn a_returning_endpoint_gets_its_weight_back() {
     let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     let entry = live

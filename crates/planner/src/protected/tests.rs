@@ -90,7 +90,7 @@ fn check_served(state: &ClusterState, address: &str) {
 }
 
 #[test]
-fn an_address_of_the_connection_is_served_by_no_service() {
+fn a_configured_api_server_address_is_served_by_no_service() {
     let objects = kubernetes(&[]);
     for (socket, address) in [
         ("192.0.2.100:6443", "192.0.2.100"),
@@ -135,7 +135,7 @@ fn a_cluster_ip_of_the_api_server_is_served_only_by_its_service() {
 /// Each change of endpoints gives the tables of a full compilation, and affects only Services at
 /// the address.
 #[test]
-fn a_change_of_endpoints_concerns_the_services_at_the_address_alone() {
+fn an_endpoint_change_affects_only_services_at_the_address() {
     for (_, greedy) in greedy("greedy", "192.0.2.21") {
         let (kubernetes, slices) = kubernetes(&["192.0.2.21"]);
         let bystander = service("bystander", &["10.96.0.8"]);
@@ -209,7 +209,7 @@ fn check_ports(state: &ClusterState, config: &NodeConfig, served: &[&str], findi
 }
 
 #[test]
-fn ports_that_the_node_needs_are_refused_at_its_addresses_alone() {
+fn protected_ports_are_refused_only_at_addresses_of_the_node() {
     let greedy = at_the_node(&[22, 80, 10249, 10250, 10256], &[]);
     let state = cluster(vec![greedy], Vec::new());
     check_ports(
@@ -320,7 +320,7 @@ fn check_health_port(state: &ClusterState, config: &NodeConfig, port: u16, user:
 }
 
 #[test]
-fn a_health_check_port_that_the_node_needs_is_refused() {
+fn a_protected_health_check_port_is_refused() {
     for (port, user) in [
         (10250, Some("the kubelet")),
         (22, Some("a host program (protectedHostPorts)")),
@@ -364,7 +364,7 @@ fn a_health_check_port_follows_the_protected_ports() {
 /// A version without protection bound the address. The first sync after the restart removes it
 /// completely.
 #[test]
-fn a_restart_takes_off_what_an_older_version_bound() {
+fn a_restart_removes_addresses_that_an_older_version_bound() {
     let (_, greedy) = greedy("greedy", "192.0.2.100")[1].clone();
     let mut state = with(&kubernetes(&["192.0.2.21"]), &[greedy]);
     let live = model::Snapshot {

@@ -463,7 +463,7 @@ fn a_service_chooses_a_scheduler_of_linux() {
 
 /// Names of modules that are not schedulers, and invalid names. None of them may reach the kernel.
 #[test]
-fn no_other_scheduler_is_for_a_service_to_choose() {
+fn other_schedulers_are_rejected() {
     let long = "r".repeat(250_000);
     let cut = format!("`{}…`", "r".repeat(255));
     for (asked, problem) in [

@@ -188,7 +188,7 @@ fn marks_are_configurable() {
 
 /// Deviation D24.
 #[test]
-fn addresses_of_services_come_before_node_ports() {
+fn service_addresses_precede_node_ports() {
     for (family, prefix) in [(Ipv4, "KUBE-"), (Ipv6, "KUBE-6-")] {
         let services = chain(&usual(family), Table::Nat, "KUBE-SERVICES");
         let accept = |set: &str| format!("-m set --match-set {prefix}{set} dst,dst -j ACCEPT");
@@ -205,7 +205,7 @@ fn addresses_of_services_come_before_node_ports() {
 
 /// Deviations D20 and D25.
 #[test]
-fn the_node_itself_is_held_to_source_ranges() {
+fn source_ranges_restrict_the_node_itself() {
     assert_eq!(
         chain(&usual(Ipv4), Table::Nat, "KUBE-LOAD-BALANCER")[..2],
         [
@@ -225,7 +225,7 @@ fn the_node_itself_is_held_to_source_ranges() {
 }
 
 #[test]
-fn the_node_itself_is_masqueraded_where_no_endpoint_is_local() {
+fn the_node_is_masqueraded_without_local_endpoints() {
     let services = |family| chain(&usual(family), Table::Nat, "KUBE-SERVICES");
     assert_eq!(
         services(Ipv4)[..2],

@@ -19,7 +19,7 @@ fn check(release: &str, setting: &str, expected: Option<&str>) {
 }
 
 #[test]
-fn connections_are_reused_as_the_kernel_does_it_well() {
+fn conn_reuse_mode_follows_the_kernel_version() {
     let setting = "net.ipv4.vs.conn_reuse_mode";
     for (release, expected) in [
         ("4.0.9", None),
@@ -45,7 +45,7 @@ fn strict_arp_is_set_if_configured() {
 }
 
 #[test]
-fn connections_to_real_servers_that_are_gone_expire() {
+fn connections_to_deleted_real_servers_expire() {
     check("6.1", "net.ipv4.vs.expire_nodest_conn", Some("1"));
     check("6.1", "net.ipv4.vs.expire_quiescent_template", Some("1"));
 }
@@ -157,7 +157,7 @@ fn check_idle(ipvs: [u64; 2], tracked: [u64; 2], keepalive: u64, expected: &[&st
 }
 
 #[test]
-fn idle_timeouts_below_the_keepalive_are_told() {
+fn idle_timeouts_below_the_keepalive_have_a_finding() {
     check_idle([900, 300], [86_400, 300], 7_200, &["KIV0403"]);
     check_idle([10_000, 300], [3_600, 300], 7_200, &["KIV0403"]);
     check_idle([10_000, 300], [86_400, 300], 7_200, &[]);

@@ -46,7 +46,7 @@ fn a_leaving_real_server_gets_weight_0_and_is_deleted_after_a_later_reading() {
 
 /// A reading less than a second after the weight may miss a connection that is being created.
 #[test]
-fn a_reading_too_soon_after_the_weight_ends_no_drain() {
+fn a_reading_within_the_grace_time_ends_no_drain() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1], [10, 1, 0, 2]]);
     node.pass(Duration::from_millis(500));
     node.cluster(slice(&[[10, 1, 0, 1]]));
@@ -100,7 +100,7 @@ fn a_drain_without_deadline_ends_with_its_connections() {
 }
 
 #[test]
-fn connections_are_counted_only_while_something_drains() {
+fn connections_are_counted_only_during_drains() {
     let mut node = leaving(config(), 0, true);
     node.pass(Duration::from_secs(1));
     assert_eq!(deletions(&node), 1);
@@ -110,7 +110,7 @@ fn connections_are_counted_only_while_something_drains() {
 }
 
 #[test]
-fn an_endpoint_that_comes_back_ends_its_drain_and_keeps_its_connections() {
+fn a_returning_endpoint_ends_its_drain_and_keeps_its_connections() {
     let mut node = leaving(config(), 3, true);
     node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
     node.pass(Duration::from_millis(10));
@@ -124,7 +124,7 @@ fn an_endpoint_that_comes_back_ends_its_drain_and_keeps_its_connections() {
 }
 
 #[test]
-fn lost_endpoints_are_cut_where_that_is_asked_for() {
+fn lost_endpoints_are_cut_if_configured() {
     for (cut, terminates, expected) in [
         (false, false, 0),
         (true, false, 1),
@@ -168,7 +168,7 @@ fn only_lost_endpoints_among_leaving_ones_are_cut() {
 }
 
 #[test]
-fn a_drain_goes_on_after_a_restart() {
+fn a_drain_continues_after_a_restart() {
     let before = leaving(config(), 3, true);
     let mut node = Node::new(config());
     node.kernel = before.kernel.clone();

@@ -98,7 +98,7 @@ fn refuse(node: &Node, part: Part, effect: OpEffect) -> Held {
 }
 
 #[test]
-fn a_drain_waits_while_the_kernel_cannot_be_read() {
+fn a_drain_backs_off_while_the_kernel_cannot_be_read() {
     let mut node = leaving(short_drains(), 3, true);
     assert_eq!(node.reconciler.drains().len(), 1);
     let readings = node.kernel.counts().observations;
@@ -267,7 +267,7 @@ fn with_refused_rules() -> Node {
 
 /// Each attempt may wait for the lock of iptables.
 #[test]
-fn rules_that_fail_are_not_tried_with_every_change() {
+fn failing_rules_are_not_tried_with_every_change() {
     let mut node = with_refused_rules();
     node.reports.clear();
     for number in 0..100 {
@@ -286,7 +286,7 @@ fn rules_that_fail_are_not_tried_with_every_change() {
 
 /// New virtual servers would be open to every client.
 #[test]
-fn a_change_adds_no_virtual_server_while_rules_fail() {
+fn no_virtual_server_is_added_while_rules_fail() {
     let mut node = with_refused_rules();
     node.cluster(ClusterEvent::Upsert(new_service()));
     node.run(Duration::from_secs(120));
@@ -296,7 +296,7 @@ fn a_change_adds_no_virtual_server_while_rules_fail() {
 }
 
 #[test]
-fn a_column_that_cannot_be_read_holds_up_no_other() {
+fn a_failing_column_delays_no_other() {
     let rules = Part::Rules(AddressFamily::Ipv4);
     for part in [Part::Addresses, Part::Sets, rules, Part::Settings] {
         let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
@@ -315,7 +315,7 @@ fn a_column_that_cannot_be_read_holds_up_no_other() {
 /// Simulates an iptables-save that hangs from the start. Existing virtual servers are updated, and
 /// no new one is opened to every client.
 #[test]
-fn a_restart_without_rules_follows_endpoints_and_adds_nothing() {
+fn a_restart_without_rules_updates_endpoints_only() {
     let before = Node::with_web(config(), &[[10, 1, 0, 1]]);
     let mut node = Node::new(config());
     node.kernel = before.kernel.clone();
@@ -349,7 +349,7 @@ fn a_lost_answer_survives_the_next_change() {
 }
 
 #[test]
-fn a_deleted_device_comes_back_at_once() {
+fn a_deleted_device_is_restored_at_once() {
     for event in [
         Event::NodeChanged,
         Event::Lost(Lost {
@@ -383,7 +383,7 @@ fn own_deletions_start_no_audit() {
 }
 
 #[test]
-fn taken_entries_are_back_within_a_period_in_a_large_table() {
+fn deleted_entries_of_a_large_table_are_restored_within_a_period() {
     let mut node = many(2_000);
     node.reading = Duration::from_millis(15);
     node.pass(Duration::from_secs(2));
@@ -406,7 +406,7 @@ fn taken_entries_are_back_within_a_period_in_a_large_table() {
 /// Changes keep coming, with a pause between syncs, while the real servers of a large table are
 /// read in slices.
 #[test]
-fn slices_do_not_starve_changes_nor_changes_the_slices() {
+fn slices_and_changes_do_not_starve_each_other() {
     let config = NodeConfig {
         min_sync_period: Duration::from_secs(1),
         ..config()

@@ -72,7 +72,7 @@ fn assert_no_drift(node: &Node) {
 }
 
 #[test]
-fn one_that_terminates_and_serves_keeps_its_flows_until_the_deadline() {
+fn a_terminating_serving_endpoint_keeps_its_flows_until_the_deadline() {
     let mut node = node(config());
     follow(&mut node, Some(terminating(true)));
     for _ in 0..4 {
@@ -114,7 +114,7 @@ fn check_change_during_drain(second: Option<Endpoint>, expected: &[&str]) {
 }
 
 #[test]
-fn one_that_stops_serving_or_disappears_while_it_drains_is_deleted_at_once() {
+fn an_endpoint_that_stops_serving_during_its_drain_is_deleted_at_once() {
     check_change_during_drain(Some(terminating(false)), &[STAYS]);
     check_change_during_drain(None, &[STAYS]);
 }
@@ -169,7 +169,7 @@ fn a_new_drain_timeout_counts_from_the_start_of_the_drain() {
 
 /// The kernel does not store the start of a drain.
 #[test]
-fn after_a_restart_its_time_begins_anew() {
+fn a_restart_restarts_the_drain() {
     for (second, kept) in [(Some(terminating(true)), true), (None, false)] {
         let mut before = node(config());
         follow(&mut before, Some(terminating(true)));

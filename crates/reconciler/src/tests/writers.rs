@@ -37,7 +37,7 @@ fn addresses(node: &Node) -> Vec<Op> {
 }
 
 #[test]
-fn a_program_that_keeps_deleting_is_answered_at_the_rate_of_audits() {
+fn continuous_deletions_are_repaired_at_the_rate_of_audits() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.pass(Duration::from_secs(2));
     let mut ops = addresses(&node);

@@ -224,7 +224,7 @@ fn every_field_of_a_slice_is_converted() {
 }
 
 #[test]
-fn of_a_slice_of_no_service_the_name_alone_counts() {
+fn only_the_name_of_an_unlabelled_slice_is_read() {
     let of = |labels| {
         slice(&typed(json!({
             "metadata": {"name": "x", "labels": labels, "uid": "0a1b2c3d-0000-4000-8000-00000000001f",

@@ -61,7 +61,7 @@ pub enum FileErrorKind {
     },
     /// An object with a misspelt kind or API version, such as `kind: Sevice`. It is ignored.
     #[error("{object}: {what}; the object is ignored")]
-    PassedOver {
+    Misspelt {
         /// Kind, namespace and name.
         object: SafeText,
         /// Problem of the object.

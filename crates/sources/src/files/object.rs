@@ -3,9 +3,9 @@
 use model::Object;
 use serde_json::Value;
 
-use super::doubts;
 use super::error::FileErrorKind;
 use super::given::{Given, GivenKey};
+use super::misspelt;
 use crate::objects::{self, Kubernetes};
 use crate::yaml::{Step, steps};
 use crate::{convert, filter};
@@ -30,12 +30,12 @@ pub(super) enum Outcome {
 pub(super) fn doubt(api_version: &str, kind: &str, value: &Value) -> Option<FileErrorKind> {
     if is_ours(api_version, kind) {
         let object = describe(kind, value).into();
-        let path = doubts::unknown_field(kind, value)?.into();
+        let path = misspelt::unknown_field(kind, value)?.into();
         return Some(FileErrorKind::UnknownField { object, path });
     }
-    let what = doubts::about_kind(api_version, kind)?.into();
+    let what = misspelt::about_kind(api_version, kind)?.into();
     let object = describe(kind, value).into();
-    Some(FileErrorKind::PassedOver { object, what })
+    Some(FileErrorKind::Misspelt { object, what })
 }
 
 fn is_ours(api_version: &str, kind: &str) -> bool {

@@ -4,7 +4,7 @@
 //! not fit, exceeds the rate limit or is refused is dropped and counted. Equal Events within six
 //! minutes are merged into one with a count.
 
-mod spam;
+mod rate_limit;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +18,7 @@ use model::Name;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::timeout;
 
-use self::spam::SpamFilter;
+use self::rate_limit::EventRateLimit;
 use super::Connection;
 
 /// Controller name in the Events of all nodes.
@@ -104,14 +104,14 @@ impl Events {
         let publisher = Publisher {
             recorder: Recorder::new(connection.client.clone(), reporter),
             waiting,
-            filter: SpamFilter::default(),
+            filter: EventRateLimit::default(),
             dropped: Arc::clone(&dropped),
         };
         (Self { queue, dropped }, publisher)
     }
 
     /// Queues `event`, or drops it if the queue is full. Never waits.
-    pub fn tell(&self, event: ObjectEvent) {
+    pub fn record(&self, event: ObjectEvent) {
         if self.queue.try_send(event).is_err() {
             (self.dropped)(1);
         }
@@ -122,7 +122,7 @@ impl Events {
 pub struct Publisher {
     recorder: Recorder,
     waiting: Receiver<ObjectEvent>,
-    filter: SpamFilter,
+    filter: EventRateLimit,
     dropped: OnDropped,
 }
 

@@ -34,7 +34,7 @@ fn list(
 }
 
 #[test]
-fn a_list_that_lacks_most_objects_needs_a_second_one() {
+fn a_shrunken_list_needs_a_second_list() {
     let now = Instant::now();
     for (before, after, is_held) in [
         (0..0, 0..0, false),

@@ -236,7 +236,7 @@ async fn a_missing_path_has_not_listed() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_suddenly_empty_deletes_only_what_stays_away() {
+async fn a_suddenly_empty_directory_deletes_only_lasting_absences() {
     let folder = folder();
     let file = folder.path().join("all.yaml");
     let all: Vec<_> = ["a", "b", "c"].map(service).into();

@@ -10,7 +10,7 @@ use crate::cluster::Cluster;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         case("doctor::a_healthy_node_is_ok", healthy),
-        case("doctor::settings_and_timeouts_are_told", settings),
+        case("doctor::settings_and_timeouts_are_reported", settings),
         case("doctor::a_broken_device_is_reported", device),
         case("doctor::drains_without_a_daemon_are_reported", drains),
         case(

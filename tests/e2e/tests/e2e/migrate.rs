@@ -12,7 +12,10 @@ use crate::cluster::Cluster;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        case("migrate::leftovers_are_told_and_go_when_asked", leftovers),
+        case(
+            "migrate::leftovers_are_reported_and_deleted_on_request",
+            leftovers,
+        ),
         case(
             "migrate::leftovers_of_an_old_ipvs_mode_go_when_asked_and_with_cleanup",
             old_ipvs_mode,

@@ -24,7 +24,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "ranges::of_the_other_family_alone_let_nobody_in",
             other_family,
         ),
-        case("ranges::of_all_addresses_let_everybody_in", everybody),
+        case(
+            "ranges::a_range_of_all_addresses_admits_every_client",
+            everybody,
+        ),
         case("ranges::guard_the_load_balancers_address_alone", alone),
         case("ranges::a_change_holds_at_once", change),
     ]

@@ -8,7 +8,7 @@ use super::{equal, rejected};
 /// Parses `iptables-save`.
 pub(super) fn iptables(input: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(input);
-    let _ = Rules::held_by_others(&text);
+    let _ = Rules::held_by_other_programs(&text);
     let Ok(rules) = Rules::parse(&text) else {
         return Ok(());
     };

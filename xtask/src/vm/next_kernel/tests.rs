@@ -27,6 +27,6 @@ fn the_current_kernel_of_a_suite_is_found() {
 }
 
 #[test]
-fn a_suite_without_kernel_is_told() {
+fn a_suite_without_kernel_is_an_error() {
     assert_eq!(find("Package: bash\nSHA256: 00\n"), None);
 }

@@ -115,7 +115,7 @@ impl Node {
 }
 
 #[test]
-fn a_missing_scheduler_costs_one_modprobe_and_one_request_however_many_need_it() {
+fn a_missing_scheduler_costs_one_modprobe_and_one_request() {
     for (policy, modprobes) in [(ModulePolicy::Load, 1), (ModulePolicy::DoNotLoad, 0)] {
         let mut node = node(policy, &["rr"]);
         let requests = vec![add("mh"); 200];

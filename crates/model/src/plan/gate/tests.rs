@@ -71,7 +71,7 @@ impl Naive {
             Op::AddEntry(set, _) | Op::CreateSet(set, _) => self.sets.contains(set),
             Op::EnsureDevice => self.device,
             Op::PatchRules(_, patch) => (patch.chains.values().flatten())
-                .any(|rule| self.sets.iter().any(|name| rule.looks_into(name))),
+                .any(|rule| self.sets.iter().any(|name| rule.uses_set(name))),
             Op::AddAddress(at) => {
                 let needs = |op: &Op| matches!(op, Op::AddEntry(_, Entry::Ip(of)) if of == at);
                 self.device || family(*at) || any(&needs)

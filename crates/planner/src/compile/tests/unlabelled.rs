@@ -75,7 +75,7 @@ fn an_unlabelled_slice_is_reported_until_it_is_labelled_or_deleted() {
 }
 
 #[test]
-fn one_namespace_cannot_fill_the_findings_nor_hide_those_of_others() {
+fn unlabelled_slices_are_limited_per_namespace() {
     let mut scene = Scene::new();
     for number in 0..150 {
         scene.put("greedy", &format!("s{number:03}"), "");

@@ -79,7 +79,7 @@ pub(super) fn order(plan: &Plan) -> Vec<&'static str> {
 }
 
 #[test]
-fn everything_that_a_virtual_server_needs_comes_before_it() {
+fn filter_state_precedes_virtual_servers() {
     let plan = diff(&web(), &Snapshot::default(), &own());
     assert_eq!(
         order(&plan),
@@ -97,7 +97,7 @@ fn everything_that_a_virtual_server_needs_comes_before_it() {
 }
 
 #[test]
-fn cleanup_goes_the_other_way_round() {
+fn cleanup_uses_the_reverse_order() {
     let plan = cleanup(&live(&web()), &own());
     assert_eq!(
         order(&plan),
@@ -128,7 +128,7 @@ fn only_a_differing_setting_is_written() {
 }
 
 #[test]
-fn timeouts_that_are_asked_for_are_set() {
+fn configured_timeouts_are_set() {
     let mut desired = web();
     desired.tables.timeouts.udp = Duration::from_secs(60);
     let mut live = live(&desired);
@@ -188,7 +188,7 @@ fn of_ports() -> Set {
 }
 
 #[test]
-fn a_set_of_another_type_is_replaced_with_all_it_should_hold() {
+fn a_set_of_another_type_is_replaced_with_all_entries() {
     let desired = web();
     let mut live = live(&desired);
     live.tables.sets.insert(set(SetKind::IpvsIps), of_ports());
@@ -214,7 +214,7 @@ fn a_set_of_another_type_is_replaced_with_all_it_should_hold() {
 }
 
 #[test]
-fn a_set_that_is_too_small_is_replaced_and_a_larger_one_is_kept() {
+fn only_a_set_that_is_too_small_is_replaced() {
     for (max_elements, replaced) in [(1_024, true), (65_536, false), (131_072, false)] {
         let desired = web();
         let mut live = live(&desired);
@@ -316,7 +316,7 @@ fn rules_in_an_old_order_are_rewritten_by_chain() {
 
 /// Rules of other programs in our chains are foreign and keep the chains from being deleted.
 #[test]
-fn cleanup_leaves_chains_that_others_use() {
+fn cleanup_keeps_chains_that_foreign_rules_use() {
     let desired = web();
     let mut live = live(&desired);
     let mark = ChainKey::new(Table::Nat, "KUBE-MARK-MASQ");
@@ -369,7 +369,7 @@ fn a_foreign_virtual_server_gets_no_entries() {
 
 /// The kernel does not swap sets of different types while rules refer to them.
 #[test]
-fn rules_let_go_of_a_set_that_changes_its_type_and_come_back() {
+fn rules_are_emptied_while_a_set_changes_its_type() {
     let desired = web();
     let mut live = live(&desired);
     live.tables.sets.insert(set(SetKind::ClusterIp), of_ports());

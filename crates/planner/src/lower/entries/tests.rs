@@ -141,6 +141,6 @@ fn source_ranges_are_in_the_firewall_sets() {
 }
 
 #[test]
-fn no_range_admits_nobody() {
+fn an_empty_range_list_admits_no_client() {
     check_ranges(&[], false, &[]);
 }

@@ -107,7 +107,7 @@ fn admitted(service: &Service, limits: [usize; 3]) -> Vec<String> {
 
 /// Ranges over the limit admit no client. A limit never opens a Service.
 #[test]
-fn the_first_source_ranges_admit_clients_and_no_other_does() {
+fn only_the_first_source_ranges_admit_clients() {
     let mut service = greedy(1, 0, 1, 3);
     check(
         &service,
@@ -125,7 +125,7 @@ fn the_first_source_ranges_admit_clients_and_no_other_does() {
 }
 
 #[test]
-fn cluster_ips_come_before_all_other_virtual_servers() {
+fn cluster_ips_precede_other_virtual_servers() {
     check(
         &greedy(4, 3, 0, 0),
         [9, 9, 9],
@@ -146,7 +146,7 @@ fn cluster_ips_come_before_all_other_virtual_servers() {
 
 /// A virtual server is served with all of its ranges or not at all.
 #[test]
-fn source_ranges_of_each_virtual_server_count() {
+fn source_ranges_count_per_virtual_server() {
     check(
         &greedy(3, 0, 1, 4),
         [9, 9, 14],
@@ -207,7 +207,7 @@ fn real_servers(resolved: &Resolved) -> usize {
 }
 
 #[test]
-fn real_servers_of_all_virtual_servers_count() {
+fn real_servers_count_per_virtual_server() {
     let greedy = named(greedy(3, 2, 0, 0));
     let resolved = |limit| with_real_servers(&greedy, endpoints(&greedy, 4), limit);
     check_resolved(&resolved(36), [3, 6, 0], &[]);
@@ -260,7 +260,7 @@ fn ten_thousand_endpoints_of_one_port_are_served_at_every_kind_of_address() {
 
 /// The Service requests 80 million real servers. The test must not build a list of that length.
 #[test]
-fn ten_thousand_endpoints_at_a_hundred_ports_and_eighty_addresses_are_served_in_part() {
+fn ten_thousand_endpoints_at_a_hundred_ports_are_served_in_part() {
     let greedy = named(greedy(100, 79, 0, 0));
     let resolved = with_real_servers(&greedy, endpoints(&greedy, 10_000), 131_072);
     check_resolved(
@@ -276,7 +276,7 @@ fn ten_thousand_endpoints_at_a_hundred_ports_and_eighty_addresses_are_served_in_
 /// A slice may name this node for any endpoint. Each such endpoint is an entry of a set, even if it
 /// is not served.
 #[test]
-fn endpoints_on_this_node_count_too() {
+fn endpoints_on_this_node_are_limited() {
     let mut greedy = named(greedy(2, 0, 0, 0));
     greedy.internal_policy = TrafficPolicy::Local;
     let mut slice = endpoints(&greedy, 5);

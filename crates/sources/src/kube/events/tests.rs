@@ -15,7 +15,7 @@ fn object(name: &str) -> Regarding {
 
 /// Checks the number of `asked` events about `name` that are admitted `after` seconds.
 fn check(
-    filter: &mut SpamFilter,
+    filter: &mut EventRateLimit,
     start: Instant,
     name: &str,
     after: u64,
@@ -29,7 +29,7 @@ fn check(
 
 #[test]
 fn an_object_has_a_burst_of_25_events_and_one_more_every_five_minutes() {
-    let (mut filter, start) = (SpamFilter::default(), Instant::now());
+    let (mut filter, start) = (EventRateLimit::default(), Instant::now());
     check(&mut filter, start, "a", 0, 30, 25);
     check(&mut filter, start, "a", 299, 5, 0);
     check(&mut filter, start, "a", 300, 5, 1);
@@ -40,14 +40,14 @@ fn an_object_has_a_burst_of_25_events_and_one_more_every_five_minutes() {
 
 #[test]
 fn each_object_has_its_own_limit() {
-    let (mut filter, start) = (SpamFilter::default(), Instant::now());
+    let (mut filter, start) = (EventRateLimit::default(), Instant::now());
     check(&mut filter, start, "a", 0, 30, 25);
     check(&mut filter, start, "b", 0, 30, 25);
 }
 
 #[test]
 fn at_most_4096_objects_are_kept_and_the_quietest_is_removed_first() {
-    let (mut filter, start) = (SpamFilter::default(), Instant::now());
+    let (mut filter, start) = (EventRateLimit::default(), Instant::now());
     check(&mut filter, start, "first", 0, 25, 25);
     for number in 1..4096 {
         check(&mut filter, start, &format!("o{number}"), 1, 1, 1);

@@ -42,7 +42,7 @@ fn undecodable(scene: &Scene) -> Vec<String> {
 const POISON: &str = "poison spec.ports[0].port";
 
 #[tokio::test]
-async fn an_object_that_cannot_be_decoded_spoils_no_page() {
+async fn an_undecodable_object_does_not_fail_its_page() {
     let script = script(|path, _| match path {
         path if path.contains("watch=true") => Reply::Open(vec![]),
         path if path.contains("continue=next") => {
@@ -61,7 +61,7 @@ async fn an_object_that_cannot_be_decoded_spoils_no_page() {
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_decoded_stays_as_it_was() {
+async fn an_undecodable_object_keeps_its_last_version() {
     let script = script(
         |path, before| match (path.contains("sendInitialEvents"), before) {
             (true, 0) => Reply::Watch(vec![
@@ -167,7 +167,7 @@ fn nameless(name: serde_json::Value, version: u32) -> serde_json::Value {
 
 /// All nameless objects of a namespace are one finding. They can be deleted.
 #[tokio::test]
-async fn objects_without_a_name_are_one_finding_and_harm_no_other() {
+async fn objects_without_a_name_are_one_finding() {
     let script = script(|path, before| match (path.contains("watch=true"), before) {
         (false, _) => list(
             7,
@@ -225,7 +225,7 @@ async fn slices_and_nodes_without_a_name_are_findings() {
 
 /// kube-apiserver answers 500 if its etcd is too old for consistent reads from the cache.
 #[tokio::test]
-async fn a_server_that_refuses_to_stream_is_listed_by_pages_whatever_its_reason() {
+async fn a_server_that_refuses_to_stream_is_listed_by_pages() {
     for code in [400, 401, 403, 404, 405, 422, 429, 500, 501, 503, 504] {
         let script = script(move |path, _| match path {
             path if path.contains("sendInitialEvents") => refuse(code, "Whatever"),
@@ -256,7 +256,7 @@ async fn a_stream_that_ends_in_an_error_is_listed_by_pages() {
 
 /// After the restore of an etcd backup the server continues from an earlier version.
 #[tokio::test]
-async fn a_version_that_goes_backwards_leads_to_a_list() {
+async fn a_version_that_goes_backwards_causes_a_relist() {
     let backwards = [
         bookmark(5),
         event("MODIFIED", &service("a", 5)),
@@ -299,7 +299,7 @@ async fn the_version_is_checked_after_an_outage() {
 }
 
 #[tokio::test]
-async fn an_endless_line_is_given_up() {
+async fn an_endless_line_is_rejected() {
     let endless = "x".repeat(17 << 20);
     let script = script(
         move |path, before| match (path.contains("watch=true"), before) {
@@ -320,7 +320,7 @@ async fn an_endless_line_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_too_long_is_asked_for_in_parts() {
+async fn a_page_that_is_too_long_is_requested_in_parts() {
     let long = " ".repeat(65 << 20);
     let script = script(move |path, _| {
         if path.contains("watch=true") {
@@ -343,7 +343,7 @@ async fn a_page_that_is_too_long_is_asked_for_in_parts() {
 }
 
 #[tokio::test]
-async fn answers_that_are_none_are_troubles_and_no_end() {
+async fn invalid_answers_are_problems_and_the_watch_continues() {
     let html = || "<html><body>login</body></html>".to_owned();
     let answers: [fn() -> Reply; 6] = [
         || Reply::Body(200, "<html><body>login</body></html>".to_owned()),

@@ -34,7 +34,7 @@ async fn scene(listed: impl Fn(usize) -> usize + Send + Sync + 'static) -> Scene
 }
 
 #[tokio::test]
-async fn a_server_that_lost_its_objects_for_a_moment_deletes_nothing() {
+async fn a_briefly_empty_server_deletes_nothing() {
     let mut scene = scene(|number| if number == 1 { 0 } else { 30 }).await;
     scene
         .until("three lists", |scene| {
@@ -52,7 +52,7 @@ async fn a_server_that_lost_its_objects_for_a_moment_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn a_second_list_that_says_the_same_deletes() {
+async fn a_second_equal_list_deletes() {
     let start = Instant::now();
     let mut scene = scene(|number| if number == 0 { 30 } else { 2 }).await;
     scene

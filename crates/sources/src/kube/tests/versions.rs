@@ -48,7 +48,7 @@ async fn check(
 const NO_VERSION: &str = "the answer has no resourceVersion";
 
 #[tokio::test]
-async fn an_end_of_a_streamed_list_without_a_version_is_a_trouble() {
+async fn a_streamed_list_that_ends_without_a_version_is_a_problem() {
     for version in NONE {
         let trouble = check(streaming(), move |path, before| {
             match (path.contains("sendInitialEvents"), before) {
@@ -71,7 +71,7 @@ async fn an_end_of_a_streamed_list_without_a_version_is_a_trouble() {
 }
 
 #[tokio::test]
-async fn a_list_without_a_version_is_a_trouble() {
+async fn a_list_without_a_version_is_a_problem() {
     for version in NONE {
         let page = json!({"items": [service("stale", 3)], "metadata": {}});
         let page = with_version(page, version).to_string();

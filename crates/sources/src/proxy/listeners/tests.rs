@@ -27,7 +27,7 @@ fn found(table: &str) -> Vec<(String, u32, u64)> {
 /// The tables are from a little-endian processor.
 #[cfg(target_endian = "little")]
 #[test]
-fn a_listener_is_known_by_its_address_and_user() {
+fn a_listener_is_identified_by_address_and_user() {
     let expected = [("127.0.0.1:10249", 1000, 30712), ("0.0.0.0:22", 0, 30714)];
     let expected = expected.map(|(address, user, inode)| (address.to_owned(), user, inode));
     assert_eq!(

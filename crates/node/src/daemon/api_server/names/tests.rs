@@ -109,7 +109,7 @@ fn set(texts: &[&str]) -> BTreeSet<SocketAddr> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_of_a_names_addresses_is_followed() {
+async fn changed_addresses_of_a_name_are_used() {
     let found = follow("https://api.example:6443", &[OLD, OLD, None, NEW], 2).await;
     let expected: [&[&str]; 3] = [&BOTH[..1], BOTH, &BOTH[1..]];
     assert_eq!(found, expected.map(set));

@@ -21,7 +21,7 @@ fn a_flood_is_cut_and_counted() {
 }
 
 #[test]
-fn a_lasting_flood_is_a_line_a_second() {
+fn a_lasting_flood_logs_one_line_per_second() {
     let start = Instant::now();
     let mut budget = LineBudget::new(start);
     let written = (0..600_000)

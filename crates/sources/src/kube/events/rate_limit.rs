@@ -17,7 +17,7 @@ const OBJECTS: usize = 4096;
 /// Source: `EventSourceObjectSpamFilter` in `client-go/tools/record/events_cache.go`, Kubernetes
 /// 1.34, with its numbers.
 #[derive(Debug, Default)]
-pub(super) struct SpamFilter(BTreeMap<Regarding, Bucket>);
+pub(super) struct EventRateLimit(BTreeMap<Regarding, Bucket>);
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -26,7 +26,7 @@ struct Bucket {
     since: Instant,
 }
 
-impl SpamFilter {
+impl EventRateLimit {
     /// Returns true, and takes a token, if an event about `object` may be sent at `now`.
     pub(super) fn admits(&mut self, object: &Regarding, now: Instant) -> bool {
         if !self.0.contains_key(object) {

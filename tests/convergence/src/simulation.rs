@@ -185,6 +185,8 @@ struct Simulation {
     ended: Vec<Ended>,
     /// Longest pause of audits beyond `syncPeriod` since readings were slow.
     audit_pause: Duration,
+    /// Latest end of the wait after a slow reading that failed.
+    slow_until: Option<Instant>,
     /// True while the process may not have read all tables.
     fresh: bool,
     /// Entries that other programs changed recently.
@@ -238,6 +240,7 @@ impl Simulation {
             deadlines: Deadlines::default(),
             ended: Vec::new(),
             audit_pause: Duration::ZERO,
+            slow_until: None,
             fresh: true,
             tampered: BTreeMap::new(),
             added: BTreeSet::new(),
@@ -445,7 +448,7 @@ impl Simulation {
             self.trouble_since = None;
             // A column may wait for its first reading after the fault has ended.
             self.fresh &= self.are_readings_disturbed();
-            let long_ago = self.config.sync_period + CHANGE;
+            let long_ago = self.config.sync_period + self.audit_pause + CHANGE;
             let (now, large) = (self.node.now, self.large);
             (self.tampered).retain(|_, at| large || now.saturating_duration_since(*at) < long_ago);
         }
@@ -518,12 +521,11 @@ impl Simulation {
         Some(suffering.fold(until, Instant::max))
     }
 
-    /// Returns the longest wait after a failed reading that began while readings were slow: a failed
-    /// reading is not repeated before its duration has passed, notice or not.
+    /// Returns the rest of the wait after a slow reading that failed. Nothing shortens this wait.
     fn wait_after_slow_reading(&self) -> Duration {
-        let felt = (self.ended.iter()).filter(|ended| ended.is_felt(self.node.now));
-        let slow = felt.filter_map(|ended| ended.fault.slow_reading()).max();
-        slow.unwrap_or_default().min(PAUSE)
+        (self.slow_until).map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(self.node.now)
+        })
     }
 
     /// Returns true while readings fail, and until their recovery deadline.
@@ -585,6 +587,7 @@ impl Simulation {
         let wait = (2 * lasted + Duration::from_millis(500)).min(self.config.sync_period);
         // A failed reading is not repeated before the duration of the reading has passed.
         let wait = wait.max(self.node.reading.min(PAUSE));
+        let wait = wait.max(self.wait_after_slow_reading());
         2 * wait + Duration::from_secs(2)
     }
 

@@ -332,6 +332,9 @@ impl Simulation {
         if self.node.reading.is_zero() {
             self.node.reading = self.reading;
         }
+        if let Trouble::Slow(reading, _) = active.trouble {
+            self.slow_until = Some(self.node.now + reading.min(PAUSE));
+        }
         self.forget_ended();
         let until = self.node.now + self.recovery();
         let unreadable = self.troubles.iter().any(Active::disturbs_readings);

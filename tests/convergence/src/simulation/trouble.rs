@@ -156,14 +156,6 @@ impl Active {
             )
     }
 
-    /// Returns the duration of readings during this fault, if it makes them slow.
-    pub(super) fn slow_reading(&self) -> Option<Duration> {
-        match self.trouble {
-            Trouble::Slow(reading, _) => Some(reading),
-            _ => None,
-        }
-    }
-
     /// Returns true if this fault excuses a wrong entry.
     pub(super) fn excuses(
         &self,

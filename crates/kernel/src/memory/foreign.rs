@@ -63,6 +63,11 @@ impl MemoryKernel {
             .set_connections((key, real), connections);
     }
 
+    /// Ends every connection, including those of deleted real servers.
+    pub fn end_connections(&self) {
+        self.state().virtual_servers.end_connections();
+    }
+
     /// Returns a real server and its connections. This does not count as a reading.
     #[must_use]
     pub fn real_server(

@@ -183,6 +183,12 @@ impl VirtualServers {
         }
     }
 
+    /// Ends the connections of all real servers, existing or in the trash.
+    pub(super) fn end_connections(&mut self) {
+        self.connections.clear();
+        self.trash.clear();
+    }
+
     /// Returns a real server with its connections.
     pub(super) fn real_server(&self, key: FullKey) -> Option<(RealServer, Connections)> {
         let real = *self.entries.get(&key.0)?.real_servers.get(&key.1)?;

@@ -514,10 +514,7 @@ impl Simulation {
         while !self.troubles.is_empty() {
             self.end_fault(0);
         }
-        let live = self.node.kernel.snapshot();
-        for (key, real) in live.connections.keys() {
-            (self.node.kernel).set_connections(*key, *real, Connections::default());
-        }
+        self.node.kernel.end_connections();
         self.note(|| "all faults end, and all connections".to_owned());
         self.review(Cause::Change, false);
         let period = self.config.sync_period;

@@ -172,8 +172,7 @@ fn old_ipvs_mode() -> Outcome {
     world.tool_with_input("iptables-restore --noflush", OLD_IPVS_MODE)?;
     world.tool_with_input("iptables-restore --noflush", MINE)?;
     let ran = world.run_daemon(&[&"--cleanup"])?.exits(1)?;
-    let expected =
-        "chain KUBE-FIREWALL of table nat stays: chains of other programs lead to it (MINE)";
+    let expected = "chain KUBE-FIREWALL of table nat was not deleted: chains of other programs jump to it (MINE)";
     has(&ran.err, &[expected])?;
     let nat = world.tool("iptables-save -t nat")?;
     has(&nat, &[":KUBE-FIREWALL", ":KUBE-MARK-DROP"])?;

@@ -16,7 +16,8 @@ pub struct BackoffSettings {
 
 /// Exponential back-off: waits double with each failure in a row.
 ///
-/// Each wait is shortened by up to half at random, so that tasks or nodes that failed together do not retry together.
+/// Each wait is shortened by up to half at random, so that tasks or nodes that failed together do
+/// not retry together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     settings: BackoffSettings,

@@ -1,9 +1,9 @@
 //! Configuration: a file, or flags, and the flags that win over a file.
 //!
-//! A file is kube-proxy's `KubeProxyConfiguration` (`kubeproxy.config.k8s.io/v1alpha1`), unchanged, or
-//! our own `KubeIpvsConfiguration` (`kube-ipvs.io/v1alpha1`), which has the same fields and some more.
-//! Without a file kube-proxy's flags set the same fields. Each field is one row of [`table::FIELDS`],
-//! from which all else follows (ADR 24).
+//! A file is kube-proxy's `KubeProxyConfiguration` (`kubeproxy.config.k8s.io/v1alpha1`), unchanged,
+//! or our own `KubeIpvsConfiguration` (`kube-ipvs.io/v1alpha1`), which has the same fields and more.
+//! Without a file, kube-proxy's flags set the same fields. Each field is one row of
+//! [`table::FIELDS`], from which everything else follows (ADR 24).
 //!
 //! ```text
 //! file ──▶ extract ──┐

@@ -21,7 +21,7 @@ impl Namespace {
     /// A new one whose `lo` is up and which needs no time to take an IPv6 address.
     ///
     /// # Errors
-    /// Where this process is not root, or has no such kernel.
+    /// If this process is not root, or the kernel has no network namespaces.
     pub fn create() -> Outcome<Self> {
         let file = namespace::create().context(|| "making a network namespace (root is needed)")?;
         let namespace = Self { file };
@@ -45,8 +45,9 @@ impl Namespace {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         let file = self.file.as_raw_fd();
-        // SAFETY: setns is a bare system call, as is allowed between fork and exec; the file is open in
-        // the child for as long as it is here, and whoever starts the command holds the namespace.
+        // SAFETY: setns is only a system call, which is allowed between fork and exec. The file is
+        // open in the child as long as it is open here, and the caller that starts the command
+        // holds the namespace.
         unsafe { command.pre_exec(move || namespace::enter(BorrowedFd::borrow_raw(file))) };
         command
     }
@@ -70,7 +71,7 @@ impl Namespace {
     /// Sets `/proc/sys/net/NAME`.
     ///
     /// # Errors
-    /// Where the kernel has no such setting, or refuses the value.
+    /// If the kernel lacks the setting or rejects the value.
     pub fn sysctl(&self, name: &str, value: &str) -> Outcome {
         let path = format!("/proc/sys/net/{name}");
         self.run(|| std::fs::write(&path, value))
@@ -80,7 +81,7 @@ impl Namespace {
     /// Takes the limits off ICMP: what a refusal is must not depend on how many there were before.
     ///
     /// # Errors
-    /// Where the kernel has no such settings.
+    /// If the kernel lacks one of the settings.
     pub fn unlimited_icmp(&self) -> Outcome {
         self.sysctl("ipv4/icmp_ratelimit", "0")?;
         self.sysctl("ipv4/icmp_ratemask", "0")?;

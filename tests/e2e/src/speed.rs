@@ -1,8 +1,9 @@
 //! The speed of this guest, by which the time limits of tests scale.
 //!
 //! A time limit for an idle machine is too short on a busy one. [`measure`] does what takes these
-//! tests most time: it starts programs. The ratio of its time to the time in an idle guest
-//! stretches every limit.
+//! tests most time: it starts programs. The ratio of its time to a fixed reference stretches every
+//! limit. Work that the guest still does for the previous case counts too, so limits are longer
+//! than necessary then, never shorter.
 
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Number of programs that a measurement starts.
 const STARTS: u32 = 8;
-/// Time to start that many programs in an idle User-Mode Linux guest on a virtual machine of 2024.
+/// Reference for the time to start that many programs. Five milliseconds each are at the lower end
+/// for a User-Mode Linux guest, where limits are not stretched.
 const IDLE: Duration = Duration::from_millis(40);
 /// Largest factor, in percent. A slower guest is considered broken.
 const MOST: u32 = 2000;

@@ -10,8 +10,11 @@ use crate::project::Project;
 use crate::say::say;
 use crate::vm::{self, VmSpec};
 
-/// Runs each test program in its VM, as many VMs at a time as there are processors, those with the longest time limits first.
-/// Prints the output of a program when it has ended; that of a single program as it comes.
+/// Runs each test program in its VM and returns the sum of their counts. As many VMs run at a time
+/// as there are processors. Programs with the longest time limits start first.
+///
+/// Prints the output of a program when the program has ended. The output of a single program is
+/// printed as it arrives.
 pub(crate) fn run(project: &Project, mut specs: Vec<VmSpec>) -> Counts {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let lanes = processors.min(specs.len());
@@ -35,6 +38,7 @@ pub(crate) fn run(project: &Project, mut specs: Vec<VmSpec>) -> Counts {
     sum.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Runs one test program in its VM and prints its result.
 fn one(project: &Project, spec: &VmSpec) -> Counts {
     let started = Instant::now();
     say(format_args!("VM {}: started", spec.name));
@@ -42,7 +46,7 @@ fn one(project: &Project, spec: &VmSpec) -> Counts {
         None => vm::run(project, spec),
         Some(_) => {
             let (run, output) = vm::run_collected(project, spec);
-            // A closed standard output is no reason to stop.
+            // A closed standard output is ignored.
             let _ = std::io::stdout().lock().write_all(&output);
             run
         }

@@ -114,7 +114,8 @@ pub(crate) fn vm(
     Ok(lanes::run(project, specs))
 }
 
-/// The VMs among which the tests of one program are divided. Chosen tests run in one.
+/// Returns the VMs among which the tests of one program are divided. Tests that the command line
+/// selects run in one VM.
 fn shards(whole: VmSpec, count: Option<u64>, arguments: &[String]) -> Vec<VmSpec> {
     match count {
         Some(count) if count > 1 && arguments.is_empty() => (1..=count)

@@ -158,17 +158,17 @@ pub(crate) fn host_tests<'a>(
         for target in package["targets"].as_array().into_iter().flatten() {
             let name = target["name"].as_str().unwrap_or_default().to_owned();
             let required = &target["required-features"];
-            if !contains(&target["kind"], "test") {
-            } else if contains(required, FEATURE) {
+            let is_test = contains(&target["kind"], "test");
+            if is_test && contains(required, FEATURE) {
                 vm.insert(name);
-            } else if required.as_array().is_none_or(Vec::is_empty) {
+            } else if is_test && required.as_array().is_none_or(Vec::is_empty) {
                 host.insert(name);
             }
         }
     }
     match host.intersection(&vm).next() {
         Some(name) => Err(Error::new(format!(
-            "two test targets are named {name}, of which one needs the VM: rename one"
+            "two test targets are named {name}, and only one of them needs the VM; no test was run: rename one"
         ))),
         None => Ok(host),
     }

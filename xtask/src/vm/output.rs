@@ -14,12 +14,13 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// An empty buffer.
+    /// Returns an output with an empty buffer.
     pub(crate) fn collected() -> Self {
         Output::Collected(Arc::default())
     }
 
-    /// A writer to this destination; `own` is the stream of this process that corresponds to it.
+    /// Returns a writer to this destination. [`Output::Streamed`] writes to `own`, a stream of this
+    /// process.
     pub(crate) fn writer(&self, own: impl Write + Send + 'static) -> Box<dyn Write + Send> {
         match self {
             Output::Streamed => Box::new(own),

@@ -84,7 +84,7 @@ pub(crate) fn text(client: &mut Client) -> Vec<String> {
     use ipvs::text::{print_real_server, print_virtual_server};
 
     let table = client.table().unwrap_or_else(|error| panic!("{error}"));
-    assert!(!table.torn, "nobody else writes here");
+    assert!(!table.torn, "no other program writes here");
     let mut lines = Vec::new();
     for entry in table.entries.values() {
         lines.push(print_virtual_server(&entry.server));

@@ -79,7 +79,7 @@ impl Reconciler {
     }
 
     /// Compiles the Services that changed, or all Services after a change of the configuration.
-    /// Nothing is read, since the cache holds the kernel's tables.
+    /// Reads nothing, since the cache holds the kernel's tables.
     fn begin_changes(&mut self, now: Instant) -> SyncRun {
         let mut run = SyncRun::new(Trigger::Change, vec![Task::Changes], now);
         if !self.compiled {

@@ -59,7 +59,7 @@ pub enum Directive {
 pub enum Busy {
     /// All of them.
     All,
-    /// These, in any virtual server.
+    /// The listed real servers, in any virtual server.
     Only(Vec<RealServerKey>),
 }
 

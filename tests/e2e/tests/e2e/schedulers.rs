@@ -16,7 +16,7 @@ const PODS: usize = 3;
 /// Number of requests, a multiple of the number of pods.
 const REQUESTS: usize = 30;
 
-/// Where requests come from.
+/// Origin of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Client,

@@ -51,7 +51,7 @@ pub(crate) enum To {
 /// The expected result.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expect {
-    /// These pods answer, and see this source.
+    /// The listed pods answer and see this source.
     Served(&'static [(&'static str, Seen)]),
     /// No answer.
     Silence,

@@ -119,7 +119,7 @@ fn packets(line: Option<&str>, list: &str) -> Outcome<u64> {
         .ok_or_else(|| Failure::new(format!("the rule is missing in:\n{list}")))
 }
 
-/// Why table `nat` sets the mark: the filter table sees only the real server in chain OUTPUT.
+/// Shows why table `nat` sets the mark: the filter table sees only the real server in chain OUTPUT.
 fn destination(site: &Site) -> Outcome {
     for (family, iptables, _) in FAMILIES {
         let virtual_address = To::LoadBalancer(EVERYBODY)
@@ -248,7 +248,7 @@ fn bridge(site: &Site) -> Outcome {
     cell(Served(&[("pod1", Seen::Origin)])).check(site)
 }
 
-/// Why `net.ipv4.vs.conntrack` is always set.
+/// Shows why `net.ipv4.vs.conntrack` is always set.
 fn conntrack(site: &Site) -> Outcome {
     let cell = |seen| cell("", Origin::Client, To::ClusterIp(ALONE), Served(seen));
     let setting = "sysctl -w net.ipv4.vs.conntrack";

@@ -8,7 +8,7 @@ use Seen::{Node, Origin as Its, Target};
 /// The expected result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
-    /// These pods answer, and each sees this source.
+    /// The listed pods answer, and each sees this source.
     Served(&'static [(&'static str, Seen)]),
     /// Refused at once by ICMP, because no endpoint can serve the request.
     Refused,

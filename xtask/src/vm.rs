@@ -56,8 +56,9 @@ pub(crate) struct VmSpec {
     pub(crate) directory: PathBuf,
     /// The command and its arguments, found by the guest's PATH or relative to its directory.
     pub(crate) command: Vec<String>,
-    /// Number of the guest among those that this process runs at the same time. UML guests of two
-    /// lanes run on two processors; a guest without a lane runs on the current processor.
+    /// Number of the guest among those that this process runs at the same time. UML guests of
+    /// consecutive lanes run on different processors; one without a lane runs on the current
+    /// processor.
     pub(crate) lane: Option<usize>,
 }
 

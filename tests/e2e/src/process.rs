@@ -29,8 +29,8 @@ struct Log {
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    /// File with the process id, if a container runtime starts the process.
-    process_id: Option<PathBuf>,
+    /// Id of the process in the container that `child` runs.
+    contained: Option<libc::pid_t>,
     log: Arc<Log>,
 }
 
@@ -71,18 +71,25 @@ impl Process {
             .push(Arc::clone(&log));
         Ok(Self {
             child,
-            process_id: None,
+            contained: None,
             log,
         })
     }
 
-    /// Starts a container. Signals are sent to the process in it.
+    /// Starts a container and waits until it runs. Signals are sent to the process in it.
     ///
     /// # Errors
     /// If it cannot be started.
     pub(crate) fn start_container(name: &str, container: Container) -> Outcome<Self> {
         let mut process = Self::start(name, container.command)?;
-        process.process_id = Some(container.process_id);
+        let path = container.process_id;
+        // The container runtime writes the file when the process runs.
+        let id = within(Duration::from_secs(5), || {
+            let text =
+                fs::read_to_string(&path).context(|| format!("reading {}", path.display()))?;
+            text.trim().parse().context(|| "a process id")
+        })?;
+        process.contained = Some(id);
         Ok(process)
     }
 
@@ -137,17 +144,12 @@ impl Process {
     /// Returns the id of the process, even if a container runtime started it.
     ///
     /// # Errors
-    /// If the container runtime does not write it in time.
+    /// If the id is out of range.
     pub fn id(&self) -> Outcome<libc::pid_t> {
-        let Some(path) = &self.process_id else {
-            return libc::pid_t::try_from(self.child.id()).context(|| "a process id");
-        };
-        // The container runtime writes the file when the process runs.
-        within(Duration::from_secs(5), || {
-            let text =
-                fs::read_to_string(path).context(|| format!("reading {}", path.display()))?;
-            text.trim().parse().context(|| "a process id")
-        })
+        match self.contained {
+            Some(id) => Ok(id),
+            None => libc::pid_t::try_from(self.child.id()).context(|| "a process id"),
+        }
     }
 
     /// Kills the process with SIGKILL and waits for its end.
@@ -187,7 +189,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
-        if self.process_id.is_some() && matches!(self.child.try_wait(), Ok(None)) {
+        if self.contained.is_some() && matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.signal(libc::SIGKILL);
         }
         let _ = self.child.kill();

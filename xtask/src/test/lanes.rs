@@ -10,14 +10,17 @@ use crate::project::Project;
 use crate::say::say;
 use crate::vm::{self, VmSpec};
 
-/// Runs each test program in its VM and returns the sum of their counts. As many VMs run at a time
-/// as there are processors. Programs with the longest time limits start first.
+/// Number of VMs that share a processor. The tests in a VM wait most of the time.
+const PER_PROCESSOR: usize = 2;
+
+/// Runs each test program in its VM and returns the sum of their counts. [`PER_PROCESSOR`] VMs run
+/// at a time for each processor. Programs with the longest time limits start first.
 ///
 /// Prints the output of a program when the program has ended. The output of a single program is
 /// printed as it arrives.
 pub(crate) fn run(project: &Project, mut specs: Vec<VmSpec>) -> Counts {
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    let lanes = processors.min(specs.len());
+    let lanes = (PER_PROCESSOR * processors).min(specs.len());
     specs.sort_by_key(|spec| spec.timeout);
     let (queue, sum) = (Mutex::new(specs), Mutex::new(Counts::default()));
     thread::scope(|scope| {

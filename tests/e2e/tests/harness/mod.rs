@@ -9,12 +9,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 pub(crate) fn run(trials: Vec<Trial>, suitable: fn() -> Outcome) -> ExitCode {
     let mut arguments = Arguments::from_args();
     let trials = match std::env::var("VM_SHARD") {
-        Ok(shard) => match of_shard(trials, &shard) {
-            Some(trials) => trials,
-            None => {
-                eprintln!(
-                    "invalid value {shard:?} of VM_SHARD; no test was run: use NUMBER/COUNT, such as 1/3"
-                );
+        Ok(shard) => match e2e::of_shard(trials, &shard) {
+            Ok(trials) => trials,
+            Err(error) => {
+                eprintln!("{error}");
                 return ExitCode::FAILURE;
             }
         },
@@ -37,14 +35,6 @@ pub(crate) fn run(trials: Vec<Trial>, suitable: fn() -> Outcome) -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     println!("time limits were stretched to {} % at most", e2e::slowest());
     conclusion.exit_code()
-}
-
-/// Returns every `COUNT`th trial from the `NUMBER`th on, for the shard `NUMBER/COUNT`.
-fn of_shard(trials: Vec<Trial>, shard: &str) -> Option<Vec<Trial>> {
-    let (number, count) = shard.split_once('/')?;
-    let (number, count): (usize, usize) = (number.parse().ok()?, count.parse().ok()?);
-    let is_shard = (1..=count).contains(&number);
-    is_shard.then(|| trials.into_iter().skip(number - 1).step_by(count).collect())
 }
 
 /// Returns a case; its name states what it shows. If it fails, the ends of the logs of its

@@ -14,7 +14,7 @@ use support::program::run;
 use vm::{do_all, make_bridge, open};
 
 /// Longer than any change takes to be reported.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a change would take to be reported.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -52,7 +52,7 @@ impl Watch {
     /// that nothing is lost.
     fn check(&self, what: &str, change: impl FnOnce(), is_change: bool) {
         change();
-        let seen = self.seen(if is_change { PATIENCE } else { QUIET });
+        let seen = self.seen(if is_change { TIMEOUT } else { QUIET });
         let wanted = Changes {
             interfaces: is_change,
             ..Changes::default()
@@ -68,7 +68,7 @@ impl Watch {
     /// change.
     fn loses(&self, change: impl FnOnce()) -> (Lost, bool) {
         change();
-        let seen = self.seen(PATIENCE);
+        let seen = self.seen(TIMEOUT);
         (seen.lost, seen.interfaces)
     }
 
@@ -260,7 +260,7 @@ fn dropped_notices_are_a_change_and_later_ones_are_reported() {
             }
         }
         let watch = Watch::of(opened);
-        let seen = watch.seen(PATIENCE);
+        let seen = watch.seen(TIMEOUT);
         assert!(seen.interfaces);
         assert_eq!(seen.lost.addresses, LostAddresses::Many);
         watch.runs("address add 192.0.2.1/24 dev lo", true);
@@ -272,6 +272,6 @@ fn the_watch_ends_when_it_is_stopped() {
     in_namespace(|| {
         let mut watch = Watch::new();
         drop(watch.stop.take());
-        assert_eq!(watch.seen.recv_timeout(PATIENCE), Ok(Watched::Stopped));
+        assert_eq!(watch.seen.recv_timeout(TIMEOUT), Ok(Watched::Stopped));
     });
 }

@@ -22,7 +22,7 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
 const SECOND: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
 
 /// Time limit of one answer over a virtual cable.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Route of the answers to the client.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Site {
             .connect(SocketAddr::from((VIP, 53)))
             .expect("a way to the node");
         socket
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(TIMEOUT))
             .expect("a time limit");
         socket
     }

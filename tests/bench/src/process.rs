@@ -55,8 +55,8 @@ impl Daemon {
     }
 
     /// Waits until the daemon logs that it has synced and returns that line.
-    pub(crate) fn synced(&self, patience: Duration) -> Outcome<String> {
-        let deadline = Instant::now() + patience;
+    pub(crate) fn synced(&self, timeout: Duration) -> Outcome<String> {
+        let deadline = Instant::now() + timeout;
         let mut log = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -12,7 +12,7 @@ use crate::namespace::Namespace;
 use crate::probe::parse;
 use crate::socket::{Protocol, connect};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A TCP connection over which lines are exchanged all the time.
@@ -35,7 +35,7 @@ impl LongLived {
         let lines = Arc::new(AtomicUsize::new(0));
         let action = || format!("connecting to {target}");
         from.run(|| {
-            let stream = connect(Protocol::Tcp, None, target, PATIENCE).context(action)?;
+            let stream = connect(Protocol::Tcp, None, target, TIMEOUT).context(action)?;
             let pod = exchange(&stream).context(action)?;
             let (name, end, count) = (pod.clone(), Arc::clone(&ended), Arc::clone(&lines));
             let thread = thread::spawn(move || talk(&stream, &name, &end, &count));

@@ -204,7 +204,7 @@ fn removed(output: &mut Output, stage: &Stage) -> Outcome {
     // Packets to a real server that is being deleted are lost, so that a long wait for an answer is
     // useless.
     let hasty = Probe {
-        patience: Duration::from_millis(300),
+        timeout: Duration::from_millis(300),
         ..probe
     };
     within(Duration::from_secs(5), || {

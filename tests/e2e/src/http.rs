@@ -14,14 +14,14 @@ const JSON: &str = "application/json";
 const TEXT: &str = "text/plain";
 
 /// Time limit of a page.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Gets a page of JSON. Returns the status and the body, null if empty.
 ///
 /// # Errors
 /// If there is no answer in two seconds.
 pub fn get(from: &Namespace, server: SocketAddr, path: &str) -> Outcome<(u16, Value)> {
-    let (status, body) = from.run(|| exchange(server, "GET", path, JSON, None, PATIENCE))?;
+    let (status, body) = from.run(|| exchange(server, "GET", path, JSON, None, TIMEOUT))?;
     Ok((status, json(path, &body)?))
 }
 
@@ -30,7 +30,7 @@ pub fn get(from: &Namespace, server: SocketAddr, path: &str) -> Outcome<(u16, Va
 /// # Errors
 /// If there is no answer in two seconds, or its status is not 200.
 pub fn get_text(from: &Namespace, server: SocketAddr, path: &str) -> Outcome<String> {
-    let (status, body) = from.run(|| exchange(server, "GET", path, TEXT, None, PATIENCE))?;
+    let (status, body) = from.run(|| exchange(server, "GET", path, TEXT, None, TIMEOUT))?;
     ensure(status == 200, || format!("{path}: {status}"))?;
     Ok(body)
 }
@@ -44,8 +44,8 @@ pub(crate) fn request(
     content_type: &str,
     body: Option<&Value>,
 ) -> Outcome<(u16, Value)> {
-    let patience = Duration::from_secs(20);
-    let (status, body) = exchange(server, method, path, content_type, body, patience)?;
+    let timeout = Duration::from_secs(20);
+    let (status, body) = exchange(server, method, path, content_type, body, timeout)?;
     Ok((status, json(path, &body)?))
 }
 
@@ -55,7 +55,7 @@ fn exchange(
     path: &str,
     content_type: &str,
     body: Option<&Value>,
-    patience: Duration,
+    timeout: Duration,
 ) -> Outcome<(u16, String)> {
     let what = || format!("{method} {path}");
     let body = body.map(Value::to_string).unwrap_or_default();
@@ -64,7 +64,7 @@ fn exchange(
         "{method} {path} HTTP/1.0\r\nHost: {server}\r\nAccept: */*\r\n\
          Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}"
     );
-    let mut stream = connect(Protocol::Tcp, None, server, patience).context(what)?;
+    let mut stream = connect(Protocol::Tcp, None, server, timeout).context(what)?;
     stream.write_all(text.as_bytes()).context(what)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).context(what)?;

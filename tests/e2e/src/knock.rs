@@ -37,11 +37,11 @@ pub fn knock(
     source: Option<IpAddr>,
     protocol: Protocol,
     target: SocketAddr,
-    patience: Duration,
+    timeout: Duration,
 ) -> Knock {
     let outcome = from.run(|| {
         let socket = socket(protocol, source, target)?;
-        attempt(&socket, protocol, target, patience)
+        attempt(&socket, protocol, target, timeout)
     });
     match outcome {
         Ok(knock) => knock,
@@ -78,7 +78,7 @@ fn attempt(
     socket: &OwnedFd,
     protocol: Protocol,
     target: SocketAddr,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<Knock> {
     match connect(socket, target) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
@@ -90,12 +90,12 @@ fn attempt(
         if let Err(error) = send(socket, b"who?\n") {
             // IPVS drops refused packets of the node itself, and reports the refusal by ICMP as to
             // other clients.
-            let refused = happens(socket, PollFlags::empty(), patience)?;
+            let refused = happens(socket, PollFlags::empty(), timeout)?;
             let icmp = if refused { icmp_error(socket)? } else { None };
             return icmp.ok_or(error);
         }
     }
-    if !happens(socket, events, patience)? {
+    if !happens(socket, events, timeout)? {
         return Ok(Knock::Silence);
     }
     if let Some(knock) = icmp_error(socket)? {
@@ -105,10 +105,10 @@ fn attempt(
     Ok(Knock::Open)
 }
 
-/// Waits for one of the events or an error. Returns false after `patience`, [`scaled`].
-fn happens(socket: &OwnedFd, events: PollFlags, patience: Duration) -> io::Result<bool> {
-    let patience = Timespec::try_from(scaled(patience)).ok();
-    Ok(poll(&mut [PollFd::new(socket, events)], patience.as_ref())? > 0)
+/// Waits for one of the events or an error. Returns false after `timeout`, [`scaled`].
+fn happens(socket: &OwnedFd, events: PollFlags, timeout: Duration) -> io::Result<bool> {
+    let timeout = Timespec::try_from(scaled(timeout)).ok();
+    Ok(poll(&mut [PollFd::new(socket, events)], timeout.as_ref())? > 0)
 }
 
 /// Returns the ICMP error in the error queue of the socket, if there is one.

@@ -20,7 +20,7 @@ use crate::speed::scaled;
 use crate::wire;
 
 /// Time limit of an answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Time limit for the required number of answers.
 const ENOUGH: Duration = Duration::from_secs(60);
 /// Number of failures in an error message.
@@ -62,7 +62,7 @@ impl Load {
                 thread::spawn(move || {
                     while !ended.load(Ordering::Relaxed) {
                         let started = Instant::now();
-                        let answer = request(protocol, None, target, PATIENCE);
+                        let answer = request(protocol, None, target, TIMEOUT);
                         let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
                         sum.slowest = sum.slowest.max(started.elapsed());
                         match answer {
@@ -238,7 +238,7 @@ impl Surge {
             let took = connection.since.elapsed();
             let answer = match is_ready {
                 true => self.answer(connection),
-                false if took > scaled(3 * PATIENCE) => Err(self.gives_up(connection)),
+                false if took > scaled(3 * TIMEOUT) => Err(self.gives_up(connection)),
                 false => return true,
             };
             match answer {
@@ -262,7 +262,7 @@ impl Surge {
         };
         io::Error::other(format!(
             "{came} from port {port} in {:?}",
-            scaled(3 * PATIENCE)
+            scaled(3 * TIMEOUT)
         ))
     }
 

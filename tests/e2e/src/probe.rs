@@ -25,7 +25,7 @@ pub struct Probe<'a> {
     /// True for HTTP requests over TCP.
     pub http: bool,
     /// Time limit of an answer.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// Answer of a pod.
@@ -56,7 +56,7 @@ impl<'a> Probe<'a> {
             protocol,
             target,
             http: false,
-            patience: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
         }
     }
 
@@ -77,10 +77,10 @@ impl<'a> Probe<'a> {
 
     fn once(&self) -> io::Result<Answer> {
         if self.http {
-            let stream = connect(self.protocol, self.source, self.target, self.patience)?;
+            let stream = connect(self.protocol, self.source, self.target, self.timeout)?;
             return parse(&page(&stream, self.target)?);
         }
-        request(self.protocol, self.source, self.target, self.patience)
+        request(self.protocol, self.source, self.target, self.timeout)
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn request(
     protocol: Protocol,
     source: Option<SocketAddr>,
     target: SocketAddr,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<Answer> {
     // SCTP would announce all its addresses to the other end, each of which would count as a
     // client.
@@ -99,13 +99,13 @@ pub(crate) fn request(
     };
     let text = match protocol {
         Protocol::Tcp | Protocol::Sctp => {
-            let stream = connect(protocol, source, target, patience)?;
+            let stream = connect(protocol, source, target, timeout)?;
             (&stream).write_all(b"who?\n")?;
             let mut line = String::new();
             BufReader::new(&stream).read_line(&mut line)?;
             line
         }
-        Protocol::Udp => datagram(source, target, patience)?,
+        Protocol::Udp => datagram(source, target, timeout)?,
     };
     parse(&text)
 }
@@ -113,11 +113,11 @@ pub(crate) fn request(
 fn datagram(
     source: Option<SocketAddr>,
     target: SocketAddr,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<String> {
     let socket = UdpSocket::bind(fresh(source, target))?;
     socket.connect(target)?;
-    socket.set_read_timeout(Some(scaled(patience)))?;
+    socket.set_read_timeout(Some(scaled(timeout)))?;
     socket.send(b"who?\n")?;
     let mut buffer = [0; 512];
     let length = socket.recv(&mut buffer)?;
@@ -146,9 +146,9 @@ pub fn ask_and_reset(
 pub(crate) fn request_and_reset(
     source: Option<SocketAddr>,
     target: SocketAddr,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<Answer> {
-    let stream = connect(Protocol::Tcp, source, target, patience)?;
+    let stream = connect(Protocol::Tcp, source, target, timeout)?;
     (&stream).write_all(b"who?\n")?;
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line)?;

@@ -56,15 +56,15 @@ impl fmt::Display for Protocol {
 }
 
 /// Returns a listening socket of TCP or SCTP. Both use the same system calls, so that
-/// [`TcpListener`] serves both. Waiting for a connection or for data takes at most `patience`.
+/// [`TcpListener`] serves both. Waiting for a connection or for data takes at most `timeout`.
 pub(crate) fn listen(
     protocol: Protocol,
     address: SocketAddr,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<TcpListener> {
     let socket = stream(protocol, address)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
-    sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(patience))?;
+    sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(timeout))?;
     bind(&socket, &address)?;
     net::listen(&socket, 128)?;
     Ok(TcpListener::from(socket))
@@ -83,16 +83,16 @@ pub(crate) fn listen_alone(protocol: Protocol, address: SocketAddr) -> io::Resul
     Ok(TcpListener::from(socket))
 }
 
-/// Connects over TCP or SCTP, from `source` if given. Every call takes at most `patience`,
+/// Connects over TCP or SCTP, from `source` if given. Every call takes at most `timeout`,
 /// [`scaled`]. Port 0 means a fresh port.
 pub(crate) fn connect(
     protocol: Protocol,
     source: Option<SocketAddr>,
     target: SocketAddr,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<TcpStream> {
     let socket = stream(protocol, target)?;
-    let time = Some(scaled(patience));
+    let time = Some(scaled(timeout));
     // The timeout for sending applies to connecting too.
     sockopt::set_socket_timeout(&socket, Timeout::Send, time)?;
     sockopt::set_socket_timeout(&socket, Timeout::Recv, time)?;

@@ -71,7 +71,7 @@ pub struct Volley<'a> {
     /// Number of attempts for each request, all at the same time.
     pub attempts: usize,
     /// Time limit of an answer.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// Maximum number of concurrent requests.
     pub width: usize,
 }
@@ -83,7 +83,7 @@ impl<'a> Volley<'a> {
         Self {
             from,
             attempts: 8,
-            patience: Duration::from_millis(1500),
+            timeout: Duration::from_millis(1500),
             width: 32,
         }
     }
@@ -110,7 +110,7 @@ impl<'a> Volley<'a> {
                     break;
                 };
                 for _ in 0..self.attempts {
-                    sky.launch(place, ask, self.patience);
+                    sky.launch(place, ask, self.timeout);
                 }
             }
             if sky.flights.is_empty() && waiting.is_empty() {
@@ -139,12 +139,12 @@ struct Flight {
 }
 
 impl Sky {
-    fn launch(&mut self, place: usize, ask: &Ask, patience: Duration) {
+    fn launch(&mut self, place: usize, ask: &Ask, timeout: Duration) {
         let now = Instant::now();
         match begin(&self.icmp, ask) {
             Ok((key, socket, begun)) => {
                 let (time, then) = match begun {
-                    Begun::Sent => (patience, Reply::Timeout),
+                    Begun::Sent => (timeout, Reply::Timeout),
                     Begun::Denied => (GRACE, Reply::NotPermitted),
                 };
                 self.flights.push(Flight {

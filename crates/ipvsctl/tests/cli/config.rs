@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::desk::{Desk, SHOP};
 
-const GOOD: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
+const VALID: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
                     ipvs: {scheduler: wlc, tcpTimeout: 2h}\nconfigSyncPeriod: 5m\n";
 
 #[test]
 fn valid_file_is_ok_with_warnings() {
-    let desk = Desk::new().with("c.yaml", GOOD);
+    let desk = Desk::new().with("c.yaml", VALID);
     let ran = desk.run("config check c.yaml").exits(0);
     assert_eq!(ran.out, "c.yaml: ok\n");
     assert_eq!(ran.err, "warning: configSyncPeriod: has no effect yet\n");
@@ -81,7 +81,7 @@ fn missing_file_is_an_error() {
 
 #[test]
 fn show_prints_values_and_sources() {
-    let desk = Desk::new().with("c.yaml", GOOD);
+    let desk = Desk::new().with("c.yaml", VALID);
     let ran = desk
         .run("config show --config c.yaml --node Node1 --ipvs-scheduler=rr")
         .exits(0)

@@ -45,7 +45,7 @@ impl Listener {
         let (stop, stopped) = watch::channel(false);
         let accepting = tokio::spawn(async move {
             let connections = accept(listener, handler, limits, &pool, stopped).await;
-            tokio::spawn(connections.finish(limits.farewell));
+            tokio::spawn(connections.finish(limits.grace_period));
         });
         Ok(Self { stop, accepting })
     }

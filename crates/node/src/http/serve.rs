@@ -28,7 +28,7 @@ pub struct Limits {
     /// Maximum number of bytes of the head, at least 8192.
     pub head_bytes: usize,
     /// Time until open connections are cut when the server stops.
-    pub farewell: Duration,
+    pub grace_period: Duration,
 }
 
 impl Default for Limits {
@@ -37,7 +37,7 @@ impl Default for Limits {
             head: Duration::from_secs(5),
             whole: Duration::from_secs(30),
             head_bytes: 16 * 1024,
-            farewell: Duration::from_secs(2),
+            grace_period: Duration::from_secs(2),
         }
     }
 }
@@ -56,7 +56,7 @@ pub async fn serve(
 ) {
     accept(listener, handler, limits, pool, stop)
         .await
-        .finish(limits.farewell)
+        .finish(limits.grace_period)
         .await;
 }
 
@@ -119,10 +119,10 @@ impl Connections {
         self.lane.spawn(&mut self.tasks, connection).await;
     }
 
-    /// Waits for at most `farewell` until all connections have ended, then cuts the remaining ones.
-    pub async fn finish(mut self, farewell: Duration) {
+    /// Waits for at most `grace_period` until all connections have ended, then cuts the remaining ones.
+    pub async fn finish(mut self, grace_period: Duration) {
         let ended = async { while self.tasks.join_next().await.is_some() {} };
-        if timeout(farewell, ended).await.is_err() {
+        if timeout(grace_period, ended).await.is_err() {
             debug!("cut connections that were open after the stop");
         }
     }

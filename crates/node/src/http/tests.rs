@@ -260,13 +260,13 @@ fn a_stop_lets_an_open_connection_end() {
     });
     let took = server.stop();
     assert_eq!(late.join().expect("an answer"), answer("200 OK", "/ \n"));
-    assert!(took < Limits::default().farewell);
+    assert!(took < Limits::default().grace_period);
 }
 
 #[test]
 fn a_stop_cuts_slow_connections() {
     let limits = Limits {
-        farewell: Duration::from_millis(100),
+        grace_period: Duration::from_millis(100),
         ..Limits::default()
     };
     let server = Running::of(echo(), limits);

@@ -1,5 +1,5 @@
 use crate::{
-    PATIENCE, eventually, next, next_raw, refused, server, service, services, until, watch_services,
+    TIMEOUT, eventually, next, next_raw, refused, server, service, services, until, watch_services,
 };
 use apiserver::{FailNext, Forbid, Server};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -22,7 +22,7 @@ async fn event_is_cut_in_the_middle() {
     server.faults().cut_events(1);
     server.put(service("one", 80)).unwrap();
     let mut bytes = Vec::new();
-    tokio::time::timeout(PATIENCE, raw.read_to_end(&mut bytes))
+    tokio::time::timeout(TIMEOUT, raw.read_to_end(&mut bytes))
         .await
         .expect("the connection is cut")
         .ok();

@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 /// Longer than any step takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 type Watcher = Pin<Box<dyn Stream<Item = Result<watcher::Event<Service>, watcher::Error>> + Send>>;
 
@@ -57,7 +57,7 @@ fn watch_services(api: Api<Service>, config: watcher::Config) -> Watcher {
 
 /// Returns the next event of a stream as text. An error is text too.
 async fn next(stream: &mut Watcher) -> String {
-    let event = tokio::time::timeout(PATIENCE, stream.next())
+    let event = tokio::time::timeout(TIMEOUT, stream.next())
         .await
         .expect("no event arrived")
         .expect("the stream ended");
@@ -88,7 +88,7 @@ async fn until(stream: &mut Watcher, last: &str) -> Vec<String> {
 async fn next_raw(
     stream: &mut (impl Stream<Item = Result<WatchEvent<Service>, kube::Error>> + Unpin),
 ) -> String {
-    let event = tokio::time::timeout(PATIENCE, stream.next())
+    let event = tokio::time::timeout(TIMEOUT, stream.next())
         .await
         .expect("no event arrived");
     let name = |service: Service| service.metadata.name.unwrap_or_default();
@@ -105,7 +105,7 @@ async fn next_raw(
 
 /// Waits until a condition holds.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !holds() {
         assert!(tokio::time::Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -116,7 +116,7 @@ impl Shop {
     pub(super) fn probe<'a>(&self, world: &'a World, family: Family) -> Probe<'a> {
         Probe {
             http: self.protocol == Protocol::Tcp,
-            patience: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
             ..Probe::new(&world.client, self.protocol, self.target(family))
         }
     }

@@ -55,7 +55,7 @@ fn ask(stage: &Stage, protocol: Protocol, target: SocketAddr, count: usize, from
     let source = family.client_addresses()[from];
     let probe = Probe {
         source: Some(SocketAddr::new(source, 0)),
-        patience: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
         ..Probe::new(&stage.world.client, protocol, target)
     };
     probe.ask(count)

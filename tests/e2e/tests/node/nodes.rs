@@ -71,7 +71,7 @@ fn served(stage: &Stage, expected: bool) -> Outcome {
         for protocol in Protocol::ALL {
             let target = SocketAddr::new(address, web().node_port(protocol));
             let probe = Probe {
-                patience: Duration::from_millis(500),
+                timeout: Duration::from_millis(500),
                 ..Probe::new(&stage.world.client, protocol, target)
             };
             let tally = probe.ask(1);

@@ -157,7 +157,7 @@ fn send(lab: &Lab, source: &str, rows: &[&Recorded]) -> Outcome<Vec<Vec<Reply>>>
         .filter(|place| is_mixed(&replies[*place]))
         .collect();
     let patient = Volley {
-        patience: Duration::from_secs(2),
+        timeout: Duration::from_secs(2),
         width: 8,
         ..volley
     };

@@ -1,7 +1,6 @@
 mod unlabelled;
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU16;
 
 use ipvs::{AddressFamily, VirtualServerKey};
 use model::cluster::{Changed, EndpointSlice, Node, Parsed, Service};
@@ -9,36 +8,31 @@ use model::config::NodePortAddresses;
 use model::finding::Code;
 use model::missing_family::{FamilyGap, MissingFamily};
 use model::sets::SetKind;
-use model::snapshot::Interface;
 use model::tables::Desired;
-use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind, ObjectName};
+use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind};
 
 use crate::Compiler;
-use crate::testing::{cluster, compile, compiler, config, endpoint, is_mistake, service, slice};
+use crate::testing::{
+    Scene, cluster, compile, compiler, config, deleted, endpoint, eth0, is_mistake, key, node,
+    parsed, service, slice, texts,
+};
 
 #[test]
 fn a_change_affects_only_the_entries_of_its_service() {
-    let mut state = cluster(
+    let state = cluster(
         vec![service("a", &["10.96.0.1"]), service("b", &["10.96.0.2"])],
         vec![
             slice("a", "a", vec![endpoint("10.1.0.1")]),
             slice("b", "b", vec![endpoint("10.1.0.2")]),
         ],
     );
-    let mut compiler = compiler();
-    compiler.update_all(&state, &NodeState::default());
+    let mut scene = Scene::new(state, compiler(), &NodeState::default());
 
     let more = slice("b", "b", vec![endpoint("10.1.0.2"), endpoint("10.1.0.3")]);
-    let changed = state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(more)));
-    let keys = compiler.update(&state, &changed);
-    let touched: Vec<String> = keys
-        .virtual_servers
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(touched, ["10.96.0.2:80/TCP"]);
+    let keys = scene.apply(ClusterEvent::Upsert(Object::EndpointSlice(more)));
+    assert_eq!(texts(&keys.virtual_servers), ["10.96.0.2:80/TCP"]);
     assert_eq!(keys.addresses, BTreeSet::new());
-    assert_eq!(*compiler.desired(), compile(&state).0);
+    assert_eq!(*scene.compiler.desired(), compile(&scene.state).0);
 }
 
 #[test]
@@ -47,25 +41,20 @@ fn the_zone_of_the_own_node_affects_every_service() {
     near.zone_hints = Box::new(["zone-a".into()]);
     let mut far = endpoint("10.1.0.2");
     far.zone_hints = Box::new(["zone-b".into()]);
-    let mut state = cluster(
+    let state = cluster(
         vec![service("a", &["10.96.0.1"])],
         vec![slice("a", "a", vec![near, far])],
     );
-    let mut compiler = compiler();
-    compiler.update_all(&state, &NodeState::default());
+    let mut scene = Scene::new(state, compiler(), &NodeState::default());
 
-    let node = model::cluster::Node {
-        name: "node1".into(),
+    let node = Node {
         zone: Some("zone-a".into()),
-        addresses: Vec::new(),
-        pod_cidrs: Vec::new(),
-        deleting: false,
-        leaving: false,
+        ..node("node1", &[])
     };
-    let changed = state.absorb(ClusterEvent::Upsert(Object::Node(node)));
-    let keys = compiler.update(&state, &changed);
+    let keys = scene.apply(ClusterEvent::Upsert(Object::Node(node)));
     assert_eq!(keys.virtual_servers.len(), 1);
-    let entry = compiler.desired().tables.virtual_servers.values().next();
+    let tables = &scene.compiler.desired().tables;
+    let entry = tables.virtual_servers.values().next();
     assert_eq!(entry.map(|entry| entry.real_servers.len()), Some(1));
 }
 
@@ -86,34 +75,17 @@ fn an_empty_change_affects_no_entry() {
     assert!(compiler.update(&state, &Changed::default()).is_empty());
 }
 
-fn interfaces(addresses: &[&str]) -> NodeState {
-    let addresses = addresses
-        .iter()
-        .map(|text| text.parse().expect("a network"));
-    NodeState {
-        interfaces: vec![Interface {
-            name: "eth0".into(),
-            addresses: addresses.collect(),
-        }],
-        ..NodeState::default()
-    }
-}
-
-fn ip(text: &str) -> Parsed<std::net::IpAddr> {
-    Parsed::Valid(text.parse().expect("an address"))
-}
-
 /// Returns one Service of each kind. `own` requests an address of the node, `protected` an address
 /// that is refused.
 fn services() -> Vec<Service> {
     let mut port = service("port", &["10.96.0.2"]);
-    port.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
+    port.ports[0].node_port = Some(parsed("30080"));
     let external = |name, cluster_ip, address| Service {
-        external_ips: vec![ip(address)],
+        external_ips: vec![parsed(address)],
         ..service(name, &[cluster_ip])
     };
     let balanced = Service {
-        load_balancer_ips: vec![ip("203.0.113.5")],
+        load_balancer_ips: vec![parsed("203.0.113.5")],
         ..service("balanced", &["10.96.0.6"])
     };
     vec![
@@ -126,9 +98,9 @@ fn services() -> Vec<Service> {
     ]
 }
 
-/// Returns a compiler of [`services`] and a cluster in which each Service lost its endpoint
-/// afterwards. The changed keys then show which Services were compiled again.
-fn unseen(node: &NodeState) -> (ClusterState, Compiler) {
+/// Compiles [`services`], and removes the endpoint of each Service from the cluster afterwards. The
+/// changed keys then show which Services were compiled again.
+fn unseen(node: &NodeState) -> Scene {
     let services = services();
     let slices = (services.iter()).map(|service| {
         slice(
@@ -137,23 +109,20 @@ fn unseen(node: &NodeState) -> (ClusterState, Compiler) {
             vec![endpoint("10.1.0.1")],
         )
     });
-    let mut state = cluster(services.clone(), slices.collect());
+    let state = cluster(services.clone(), slices.collect());
     let mut config = config();
     config.node_port_addresses = NodePortAddresses::Within(Vec::new());
     config.protected_cidrs = vec!["198.51.100.0/24".parse().expect("a network")];
-    let mut compiler = Compiler::new(config);
-    compiler.update_all(&state, node);
+    let mut scene = Scene::new(state, Compiler::new(config), node);
     for service in services {
-        state.absorb(ClusterEvent::Delete(
-            ObjectKind::EndpointSlice,
-            service.name,
-        ));
+        let gone = deleted(ObjectKind::EndpointSlice, &service.name.name);
+        scene.state.absorb(gone);
     }
-    (state, compiler)
+    scene
 }
 
 /// Returns the names of the Services whose entries are in `keys`, because they were compiled again.
-fn compiled(keys: &model::TableKeys, state: &ClusterState) -> BTreeSet<String> {
+fn compiled(keys: &model::TableKeys, state: &ClusterState) -> Vec<String> {
     let at = |key: &VirtualServerKey| match key {
         VirtualServerKey::Address { address, .. } => Parsed::Valid(*address),
         VirtualServerKey::Fwmark { .. } => panic!("no Service has a firewall mark"),
@@ -175,10 +144,9 @@ fn check_compiled_by_address(address: &str, expected: &[&str]) {
     let before = ["192.0.2.1/24"];
     let after = ["192.0.2.1/24", address];
     for (before, after) in [(&before[..], &after[..]), (&after[..], &before[..])] {
-        let (state, mut compiler) = unseen(&interfaces(before));
-        let keys = compiler.look_at_node(&state, &interfaces(after));
-        let expected: BTreeSet<String> = expected.iter().map(ToString::to_string).collect();
-        assert_eq!(compiled(&keys, &state), expected, "{address}");
+        let mut scene = unseen(&eth0(before));
+        let keys = scene.look_at_node(&eth0(after));
+        assert_eq!(compiled(&keys, &scene.state), expected, "{address}");
     }
 }
 
@@ -194,43 +162,36 @@ fn an_interface_address_affects_its_dependent_services() {
 /// Deviation D10.
 #[test]
 fn a_cluster_ip_on_an_interface_has_no_node_ports() {
-    let served = |compiler: &Compiler| -> Vec<String> {
-        let keys = compiler.desired().tables.virtual_servers.keys();
-        let keys = keys.map(ToString::to_string);
-        keys.filter(|key| key.contains(":30080/")).collect()
+    let served = |scene: &Scene| -> Vec<String> {
+        let mut keys = texts(scene.compiler.desired().tables.virtual_servers.keys());
+        keys.retain(|key| key.contains(":30080/"));
+        keys
     };
     let elsewhere = ["192.0.2.1:30080/TCP"];
     let everywhere = ["10.96.0.1:30080/TCP", "192.0.2.1:30080/TCP"];
-    let plain = ObjectName::new("default", "plain");
-    let node = interfaces(&["192.0.2.1/24", "10.96.0.1/32"]);
-    let (mut state, mut compiler) = unseen(&node);
-    assert_eq!(served(&compiler), elsewhere);
+    let node = eth0(&["192.0.2.1/24", "10.96.0.1/32"]);
+    let mut scene = unseen(&node);
+    assert_eq!(served(&scene), elsewhere);
 
     // The address stops being a cluster IP and becomes one again. Only the Services with node ports
     // are compiled again.
-    let changed = state.absorb(ClusterEvent::Delete(ObjectKind::Service, plain));
-    let keys = compiler.update(&state, &changed);
-    assert_eq!(served(&compiler), everywhere);
-    assert_eq!(compiled(&keys, &state), ["port".to_owned()].into());
-    let again = Object::Service(service("plain", &["10.96.0.1"]));
-    let changed = state.absorb(ClusterEvent::Upsert(again));
-    compiler.update(&state, &changed);
-    assert_eq!(served(&compiler), elsewhere);
+    let keys = scene.apply(deleted(ObjectKind::Service, "plain"));
+    assert_eq!(served(&scene), everywhere);
+    assert_eq!(compiled(&keys, &scene.state), ["port"]);
+    let upsert = |name: &str| ClusterEvent::Upsert(Object::Service(service(name, &["10.96.0.1"])));
+    scene.apply(upsert("plain"));
+    assert_eq!(served(&scene), elsewhere);
 
     // Adding and deleting a second Service at the address changes nothing for other Services.
-    let second = service("second", &["10.96.0.1"]);
-    let name = second.name.clone();
-    let come = ClusterEvent::Upsert(Object::Service(second));
-    for event in [come, ClusterEvent::Delete(ObjectKind::Service, name)] {
-        let changed = state.absorb(event);
-        compiler.update(&state, &changed);
-        assert_eq!(served(&compiler), elsewhere);
+    for event in [upsert("second"), deleted(ObjectKind::Service, "second")] {
+        scene.apply(event);
+        assert_eq!(served(&scene), elsewhere);
     }
 
-    compiler.look_at_node(&state, &interfaces(&["192.0.2.1/24"]));
-    assert_eq!(served(&compiler), elsewhere);
-    compiler.look_at_node(&state, &node);
-    assert_eq!(served(&compiler), elsewhere);
+    scene.look_at_node(&eth0(&["192.0.2.1/24"]));
+    assert_eq!(served(&scene), elsewhere);
+    scene.look_at_node(&node);
+    assert_eq!(served(&scene), elsewhere);
 }
 
 /// Deviation D8: such an address is the node's own, and a Service with it must not disable the node
@@ -238,32 +199,17 @@ fn a_cluster_ip_on_an_interface_has_no_node_ports() {
 #[test]
 fn an_external_address_on_an_interface_keeps_its_node_ports() {
     for address in ["192.0.2.1", "203.0.113.3", "203.0.113.5"] {
-        let (_, compiler) = unseen(&interfaces(&[&format!("{address}/24")]));
-        let mut keys = compiler.desired().tables.virtual_servers.keys();
-        let node_port = format!("{address}:30080/TCP");
-        assert!(keys.any(|key| key.to_string() == node_port), "{address}");
-    }
-}
-
-fn node(name: &str, addresses: &[&str]) -> Node {
-    Node {
-        name: name.into(),
-        zone: None,
-        addresses: (addresses.iter())
-            .map(|text| text.parse().expect("an address"))
-            .collect(),
-        pod_cidrs: vec!["10.244.0.0/24".parse().expect("a network")],
-        deleting: false,
-        leaving: false,
+        let scene = unseen(&eth0(&[&format!("{address}/24")]));
+        let node_port = key(&format!("{address}:30080"));
+        let servers = &scene.compiler.desired().tables.virtual_servers;
+        assert!(servers.contains_key(&node_port), "{address}");
     }
 }
 
 fn check_compiled_by_node(node: Node, expected: &[&str]) {
-    let (mut state, mut compiler) = unseen(&interfaces(&["192.0.2.1/24"]));
-    let changed = state.absorb(ClusterEvent::Upsert(Object::Node(node)));
-    let keys = compiler.update(&state, &changed);
-    let expected: BTreeSet<String> = expected.iter().map(ToString::to_string).collect();
-    assert_eq!(compiled(&keys, &state), expected);
+    let mut scene = unseen(&eth0(&["192.0.2.1/24"]));
+    let keys = scene.apply(ClusterEvent::Upsert(Object::Node(node)));
+    assert_eq!(compiled(&keys, &scene.state), expected);
 }
 
 #[test]
@@ -277,13 +223,11 @@ fn a_node_affects_its_dependent_services() {
 
 #[test]
 fn a_deleted_service_depends_on_nothing() {
-    let (mut state, mut compiler) = unseen(&interfaces(&[]));
+    let mut scene = unseen(&eth0(&[]));
     for name in ["external", "port"] {
-        let name = ObjectName::new("default", name);
-        let changed = state.absorb(ClusterEvent::Delete(ObjectKind::Service, name));
-        compiler.update(&state, &changed);
+        scene.apply(deleted(ObjectKind::Service, name));
     }
-    let keys = compiler.look_at_node(&state, &interfaces(&["203.0.113.3/24"]));
+    let keys = scene.look_at_node(&eth0(&["203.0.113.3/24"]));
     assert!(keys.is_empty());
 }
 
@@ -296,13 +240,11 @@ fn finding_changes_follow_their_sources() {
         ..service(name, &["10.96.0.1"])
     };
     let upsert = |service: Service| ClusterEvent::Upsert(Object::Service(service));
-    let mut state = cluster(vec![odd("a", 2)], Vec::new());
-    let mut compiler = compiler();
-    compiler.update_all(&state, &NodeState::default());
+    let state = cluster(vec![odd("a", 2)], Vec::new());
+    let mut scene = Scene::new(state, compiler(), &NodeState::default());
     let mut step = |event: ClusterEvent| {
-        let changed = state.absorb(event);
-        compiler.update(&state, &changed);
-        let changes = compiler.take_finding_changes();
+        scene.apply(event);
+        let changes = scene.compiler.take_finding_changes();
         let text = |findings: Vec<model::Finding>| -> Vec<String> {
             let name = |finding: model::Finding| format!("{} {}", finding.code, finding.object);
             (findings.into_iter().filter(is_mistake))
@@ -329,9 +271,8 @@ fn finding_changes_follow_their_sources() {
         &["KIV0201 default/a", "KIV0201 default/c"],
         &["KIV0201 default/c"],
     );
-    let b = ObjectName::new("default", "b");
     check(
-        step(ClusterEvent::Delete(ObjectKind::Service, b)),
+        step(deleted(ObjectKind::Service, "b")),
         &["KIV0201 default/c"],
         &["KIV0201 default/a", "KIV0201 default/c"],
     );
@@ -353,15 +294,13 @@ fn finding_changes_follow_their_sources() {
 /// addresses and source ranges.
 fn in_families() -> (ClusterState, Vec<EndpointSlice>) {
     let ranged = |name, cluster_ip, ranges: &[&str]| Service {
-        load_balancer_ips: vec![ip("203.0.113.9"), ip("2001:db8::9")],
-        external_ips: vec![ip("2001:db8::1")],
-        source_ranges: (ranges.iter())
-            .map(|range| Parsed::Valid(range.parse().expect("a network")))
-            .collect(),
+        load_balancer_ips: vec![parsed("203.0.113.9"), parsed("2001:db8::9")],
+        external_ips: vec![parsed("2001:db8::1")],
+        source_ranges: (ranges.iter()).map(|range| parsed(range)).collect(),
         ..service(name, cluster_ip)
     };
     let mut dual = service("dual", &["10.96.0.1", "fd00::1"]);
-    dual.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
+    dual.ports[0].node_port = Some(parsed("30080"));
     let services = vec![
         dual,
         service("four", &["10.96.0.2"]),
@@ -383,7 +322,7 @@ fn lacking(family: Option<AddressFamily>) -> NodeState {
             family,
             gap: FamilyGap::NoNat,
         }),
-        ..interfaces(&["192.0.2.1/24", "fd77::1/64"])
+        ..eth0(&["192.0.2.1/24", "fd77::1/64"])
     }
 }
 
@@ -445,9 +384,8 @@ fn source_ranges_of_a_missing_family_still_restrict() {
 /// every difference.
 #[test]
 fn a_removed_family_leaves_no_entries() {
-    let (mut state, slices) = in_families();
-    let mut compiler = Compiler::new(config());
-    compiler.update_all(&state, &lacking(None));
+    let (state, slices) = in_families();
+    let mut scene = Scene::new(state, compiler(), &lacking(None));
     let mut steps = vec![
         Some(AddressFamily::Ipv6),
         None,
@@ -457,16 +395,16 @@ fn a_removed_family_leaves_no_entries() {
     ];
     for slice in slices {
         steps.push(Some(AddressFamily::Ipv6));
-        let changed = state.absorb(ClusterEvent::Delete(ObjectKind::EndpointSlice, slice.name));
-        compiler.update(&state, &changed);
+        scene.apply(deleted(ObjectKind::EndpointSlice, &slice.name.name));
         steps.push(None);
         for missing in std::mem::take(&mut steps) {
-            let before = compiler.desired().tables.clone();
-            let keys = compiler.look_at_node(&state, &lacking(missing));
-            let (expected, findings) = crate::compile(&state, &lacking(missing), &config());
-            let found = &compiler.desired().tables;
+            let before = scene.compiler.desired().tables.clone();
+            let keys = scene.look_at_node(&lacking(missing));
+            let (expected, findings) = crate::compile(&scene.state, &lacking(missing), &config());
+            let found = &scene.compiler.desired().tables;
             assert_eq!(*found, expected.tables);
-            assert_eq!(compiler.findings().cloned().collect::<Vec<_>>(), findings);
+            let found_findings: Vec<_> = scene.compiler.findings().cloned().collect();
+            assert_eq!(found_findings, findings);
             for (name, set) in &found.sets {
                 let same = before.sets.get(name) == Some(set);
                 let named =

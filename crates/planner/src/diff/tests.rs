@@ -1,49 +1,17 @@
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipvs::{Connections, Protocol, VirtualServerKey};
+use ipvs::{Connections, Protocol};
 use model::cluster::{Changed, Endpoint, Parsed};
 use model::plan::{Plan, Reason};
 use model::tables::TableKeys;
 use model::{Desired, NodeState, ObjectName, Op, OpEffect, Snapshot};
 
 use super::{Ownership, Retire, cleanup, diff, diff_keys};
-use crate::Compiler;
-use crate::testing::{cluster, compile, endpoint, port, service, slice};
-
-fn own() -> Ownership {
-    Ownership::new(&model::NodeConfig::new("node1"))
-}
-
-/// Returns the tables of Service `web` at 10.96.0.1 with endpoints 10.1.0.N.
-fn web(endpoints: &[&str]) -> Desired {
-    let state = cluster(
-        vec![service("web", &["10.96.0.1"])],
-        vec![slice(
-            "web",
-            "web",
-            endpoints.iter().map(|text| endpoint(text)).collect(),
-        )],
-    );
-    compile(&state).0
-}
-
-fn live(desired: &Desired) -> Snapshot {
-    Snapshot {
-        tables: desired.tables.clone(),
-        device: true,
-        ..Snapshot::default()
-    }
-}
-
-fn key(address: [u8; 4], port: u16) -> VirtualServerKey {
-    VirtualServerKey::Address {
-        address: address.into(),
-        port,
-        protocol: Protocol::Tcp,
-    }
-}
+use crate::testing::{
+    cluster, compile, compiler, endpoint, key, live, own, parsed, port, service, slice, texts,
+    unready, web,
+};
 
 /// Checks the ops for the device, addresses and the IPVS table. Other ops have their own tests.
 ///
@@ -133,6 +101,15 @@ fn additions_come_before_deletions() {
     );
 }
 
+fn check_precedes(plan: &Plan, first: &str, second: &str) {
+    let position = |text: &str| {
+        let mut ops = plan.ops();
+        let place = ops.position(|planned| planned.op.to_string() == text);
+        place.unwrap_or_else(|| panic!("the plan does not {text}"))
+    };
+    assert!(position(first) < position(second), "{first}, {second}");
+}
+
 #[test]
 fn the_api_server_precedes_other_services() {
     let state = cluster(
@@ -146,10 +123,10 @@ fn the_api_server_precedes_other_services() {
         ],
     );
     let plan = diff(&compile(&state).0, &Snapshot::default(), &own());
-    let position = |op: &str| plan.ops().position(|planned| planned.op.to_string() == op);
-    assert!(
-        position("add real server 10.1.0.1:8080 to 10.96.0.1:80/TCP")
-            < position("add address 10.96.0.9 to kube-ipvs0")
+    check_precedes(
+        &plan,
+        "add real server 10.1.0.1:8080 to 10.96.0.1:80/TCP",
+        "add address 10.96.0.9 to kube-ipvs0",
     );
 }
 
@@ -158,7 +135,7 @@ fn the_api_server_precedes_other_services() {
 fn addresses_precede_the_api_servers_virtual_servers() {
     let mut kubernetes = service("kubernetes", &["10.96.0.1"]);
     kubernetes.kind = model::cluster::ServiceKind::LoadBalancer;
-    kubernetes.load_balancer_ips = vec![model::cluster::Parsed::Valid([10, 96, 0, 9].into())];
+    kubernetes.load_balancer_ips = vec![parsed("10.96.0.9")];
     let state = cluster(
         vec![service("aaa", &["10.96.0.9"]), kubernetes],
         vec![slice(
@@ -168,9 +145,11 @@ fn addresses_precede_the_api_servers_virtual_servers() {
         )],
     );
     let plan = diff(&compile(&state).0, &Snapshot::default(), &own());
-    let position = |text: &str| (plan.ops()).position(|planned| planned.op.to_string() == text);
-    let address = position("add address 10.96.0.9 to kube-ipvs0");
-    assert!(address.is_some() && address < position("add virtual server 10.96.0.9:80/TCP"));
+    check_precedes(
+        &plan,
+        "add address 10.96.0.9 to kube-ipvs0",
+        "add virtual server 10.96.0.9:80/TCP",
+    );
 }
 
 #[test]
@@ -197,25 +176,28 @@ fn differing_fields_are_named() {
     );
 }
 
-#[test]
-fn a_foreign_virtual_server_is_left_alone() {
+/// Returns a node with the virtual server of `web`, which nothing marks as ours.
+fn foreign() -> Snapshot {
     let mut snapshot = live(&web(&["10.1.0.1"]));
     snapshot.tables.addresses.clear();
     snapshot.tables.sets.clear();
+    snapshot
+}
+
+#[test]
+fn a_foreign_virtual_server_is_left_alone() {
+    let snapshot = foreign();
     check(&diff(&Desired::default(), &snapshot, &own()), &[]);
 }
 
 #[test]
 fn a_service_at_a_foreign_key_is_skipped() {
     let desired = web(&["10.1.0.2"]);
-    let mut snapshot = live(&web(&["10.1.0.1"]));
-    snapshot.tables.addresses.clear();
-    snapshot.tables.sets.clear();
+    let snapshot = foreign();
     let plan = diff(&desired, &snapshot, &own());
     check(&plan, &[]);
-    let findings: Vec<String> = plan.findings.values().map(ToString::to_string).collect();
     assert_eq!(
-        findings,
+        texts(plan.findings.values()),
         [
             "KIV0301 error Service default/web: spec.ports: another program made the virtual server 10.96.0.1:80/TCP: its address is not on kube-ipvs0, nor is it in our sets; 10.96.0.1:80/TCP is not served until it is gone"
         ]
@@ -229,26 +211,30 @@ fn a_foreign_server_at_another_port_keeps_the_address_unbound() {
     let desired = web(&["10.1.0.1"]);
     let mut snapshot = Snapshot::default();
     let mut entry = (**desired.tables.virtual_servers.values().next().expect("one")).clone();
-    entry.server.key = key([10, 96, 0, 1], 9999);
+    entry.server.key = key("10.96.0.1:9999");
     (snapshot.tables.virtual_servers).insert(entry.server.key, entry.into());
     let plan = diff(&desired, &snapshot, &own());
     check(&plan, &[]);
     assert_eq!(plan.findings.len(), 1, "{:?}", plan.findings);
 }
 
+/// The sets mark virtual servers that this process has not recorded: after a restart, and after
+/// kube-proxy.
 #[test]
-fn recorded_virtual_servers_are_ours_without_their_address() {
+fn recorded_or_marked_virtual_servers_are_ours_without_their_address() {
     let desired = web(&["10.1.0.1"]);
-    let mut snapshot = live(&desired);
-    snapshot.tables.addresses.clear();
-    let own = Ownership {
-        recorded: [key([10, 96, 0, 1], 80)].into(),
+    let mut marked = live(&desired);
+    marked.tables.addresses.clear();
+    let recorded = Ownership {
+        recorded: [key("10.96.0.1:80")].into(),
         ..own()
     };
-    check(
-        &diff(&desired, &snapshot, &own),
-        &["+ add address 10.96.0.1 to kube-ipvs0: missing in the kernel"],
-    );
+    for (live, own) in [(foreign(), recorded), (marked, own())] {
+        check(
+            &diff(&desired, &live, &own),
+            &["+ add address 10.96.0.1 to kube-ipvs0: missing in the kernel"],
+        );
+    }
 }
 
 #[test]
@@ -298,19 +284,6 @@ fn cleanup_ends_with_the_device() {
     );
 }
 
-/// The sets mark virtual servers that this process has not recorded: after a restart, and after
-/// kube-proxy.
-#[test]
-fn set_entries_mark_virtual_servers_without_their_address() {
-    let desired = web(&["10.1.0.1"]);
-    let mut snapshot = live(&desired);
-    snapshot.tables.addresses.clear();
-    check(
-        &diff(&desired, &snapshot, &own()),
-        &["+ add address 10.96.0.1 to kube-ipvs0: missing in the kernel"],
-    );
-}
-
 #[test]
 fn each_node_adds_real_servers_in_a_different_order() {
     let endpoints: Vec<String> = (1..=9).map(|n| format!("10.1.0.{n}")).collect();
@@ -333,43 +306,46 @@ fn each_node_adds_real_servers_in_a_different_order() {
     assert!(distinct.len() > 15, "only {} orders", distinct.len());
 }
 
-/// Checks the plan for the real server 10.1.0.2 that leaves `web` with this weight and these
-/// connections.
-fn check_drain(weight: u32, connections: (u32, u32), expected: &[&str]) {
-    let mut live = live(&web(&["10.1.0.1", "10.1.0.2"]));
+/// Returns the ops that turn `before` into `after` with their reasons. The last real server of
+/// `before` has this weight and these active and inactive connections.
+fn drain(
+    [before, after]: [&Desired; 2],
+    weight: u32,
+    [active, inactive]: [u32; 2],
+    own: &Ownership,
+) -> Vec<String> {
+    let mut live = live(before);
     let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
-    let (_, real) = (Arc::make_mut(entry).real_servers.iter_mut())
-        .find(|(key, _)| key.address == IpAddr::from([10, 1, 0, 2]))
-        .expect("the real server exists");
+    let last = Arc::make_mut(entry).real_servers.iter_mut().next_back();
+    let (_, real) = last.expect("a real server");
     real.weight = weight;
     let connections = Connections {
-        active: connections.0,
-        inactive: connections.1,
+        active,
+        inactive,
         ..Connections::default()
     };
     live.connections.insert((*key, real.key), connections);
-    let plan = diff(&web(&["10.1.0.1"]), &live, &own());
-    let lines: Vec<String> = (plan.ops())
+    (diff(after, &live, own).ops())
         .map(|planned| format!("{}: {}", planned.op, planned.reason))
-        .collect();
-    assert_eq!(lines, expected);
+        .collect()
 }
 
 #[test]
 fn a_leaving_real_server_drains_while_it_has_connections() {
     let drains = "change real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service, its connections drain";
-    check_drain(1, (1, 0), &[drains]);
-    check_drain(1, (0, 1), &[drains]);
-    check_drain(0, (0, 1), &[]);
-    check_drain(
-        0,
-        (0, 0),
-        &[
-            "delete real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service, its connections are gone",
-        ],
-    );
-    // A connection may start between a reading and a deletion.
-    check_drain(1, (0, 0), &[drains]);
+    let idle = "delete real server 10.1.0.2:8080 of 10.96.0.1:80/TCP: no endpoint of the Service, its connections are gone";
+    let (before, after) = (web(&["10.1.0.1", "10.1.0.2"]), web(&["10.1.0.1"]));
+    for (weight, connections, expected) in [
+        (1, [1, 0], Some(drains)),
+        (1, [0, 1], Some(drains)),
+        (0, [0, 1], None),
+        (0, [0, 0], Some(idle)),
+        // A connection may start between a reading and a deletion.
+        (1, [0, 0], Some(drains)),
+    ] {
+        let found = drain([&before, &after], weight, connections, &own());
+        assert_eq!(found, Vec::from_iter(expected), "{weight} {connections:?}");
+    }
 }
 
 /// Returns the tables of Service `web` with UDP. The endpoint 10.1.0.1 is ready; `second`, if
@@ -384,12 +360,7 @@ fn udp(second: Option<Endpoint>) -> Desired {
 }
 
 fn terminating(serving: bool) -> Option<Endpoint> {
-    Some(Endpoint {
-        ready: false,
-        serving,
-        terminating: true,
-        ..endpoint("10.1.0.2")
-    })
+    Some(unready("10.1.0.2", serving, true))
 }
 
 #[test]
@@ -398,36 +369,26 @@ fn a_udp_server_drains_while_its_endpoint_terminates_and_serves() {
     let deleted =
         "delete real server 10.1.0.2:8080 of 10.96.0.1:80/UDP: no endpoint of the Service";
     let idle = "delete real server 10.1.0.2:8080 of 10.96.0.1:80/UDP: no endpoint of the Service, its connections are gone";
-    let check = |second: Option<Endpoint>, weight: u32, flows: u32, drain, expected: &[&str]| {
-        let mut live = live(&udp(Some(endpoint("10.1.0.2"))));
-        let (key, entry) = live.tables.virtual_servers.iter_mut().next().expect("one");
-        let (_, real) = (Arc::make_mut(entry).real_servers.iter_mut())
-            .next_back()
-            .expect("two real servers");
-        real.weight = weight;
-        let connections = Connections {
-            inactive: flows,
-            ..Connections::default()
-        };
-        live.connections.insert((*key, real.key), connections);
+    let before = udp(Some(endpoint("10.1.0.2")));
+    for (second, weight, flows, udp_drains, expected) in [
+        (terminating(true), 1, 1, true, Some(drains)),
+        (terminating(true), 1, 0, true, Some(drains)),
+        (terminating(true), 0, 1, true, None),
+        (terminating(true), 0, 0, true, Some(idle)),
+        (terminating(false), 0, 1, true, Some(deleted)),
+        (terminating(false), 1, 1, true, Some(deleted)),
+        (None, 0, 1, true, Some(deleted)),
+        (None, 1, 1, true, Some(deleted)),
+        (terminating(true), 0, 1, false, Some(deleted)),
+        (terminating(true), 1, 1, false, Some(deleted)),
+    ] {
         let own = Ownership {
-            udp_drains: drain,
+            udp_drains,
             ..own()
         };
-        let plan = diff(&udp(second), &live, &own);
-        let lines: Vec<String> = (plan.ops())
-            .map(|planned| format!("{}: {}", planned.op, planned.reason))
-            .collect();
-        assert_eq!(lines, expected);
-    };
-    check(terminating(true), 1, 1, true, &[drains]);
-    check(terminating(true), 1, 0, true, &[drains]);
-    check(terminating(true), 0, 1, true, &[]);
-    check(terminating(true), 0, 0, true, &[idle]);
-    for weight in [0, 1] {
-        check(terminating(false), weight, 1, true, &[deleted]);
-        check(None, weight, 1, true, &[deleted]);
-        check(terminating(true), weight, 1, false, &[deleted]);
+        let case = format!("{second:?} {weight} {flows} {udp_drains}");
+        let found = drain([&before, &udp(second)], weight, [0, flows], &own);
+        assert_eq!(found, Vec::from_iter(expected), "{case}");
     }
 }
 
@@ -445,14 +406,10 @@ fn an_endpoint_that_stops_serving_touches_its_udp_virtual_servers() {
         slice.ports.push(dns);
         cluster(vec![service], vec![slice])
     };
-    let mut compiler = Compiler::new(crate::testing::config());
+    let mut compiler = compiler();
     compiler.compile(&state(terminating(true)), &NodeState::default(), drop);
-    let dns = VirtualServerKey::Address {
-        address: [10, 96, 0, 1].into(),
-        port: 53,
-        protocol: Protocol::Udp,
-    };
-    let all = |compiler: &Compiler| compiler.desired().finishing.clone();
+    let dns = fixtures::server_key([10, 96, 0, 1], 53, Protocol::Udp);
+    let all = |compiler: &crate::Compiler| compiler.desired().finishing.clone();
     assert_eq!(all(&compiler).keys().collect::<Vec<_>>(), [&dns]);
     let changed = Changed {
         services: [ObjectName::new("default", "web")].into(),
@@ -491,22 +448,8 @@ fn the_caller_decides_which_drains_have_ended() {
 #[test]
 fn a_returning_endpoint_gets_its_weight_back() {
     let desired = web(&["10.1.0.1"]);
-    let mut live = live(&desired);
-    let entry = live
-        .tables
-        .virtual_servers
-        .values_mut()
-        .next()
-        .expect("one real server");
-    for (_, real) in Arc::make_mut(entry).real_servers.iter_mut() {
-        real.weight = 0;
-    }
-    let plan = diff(&desired, &live, &own());
-    let lines: Vec<String> = (plan.ops())
-        .map(|planned| format!("{}: {}", planned.op, planned.reason))
-        .collect();
     assert_eq!(
-        lines,
+        drain([&desired, &desired], 0, [0, 0], &own()),
         ["change real server 10.1.0.1:8080 of 10.96.0.1:80/TCP: weight 0 -> 1"]
     );
 }
@@ -515,8 +458,8 @@ fn a_returning_endpoint_gets_its_weight_back() {
 #[test]
 fn an_address_is_deleted_with_the_last_virtual_server_that_it_marks() {
     let mut live = live(&web(&[]));
-    let first = key([10, 96, 0, 1], 80);
-    let last = key([10, 96, 0, 1], 81);
+    let first = key("10.96.0.1:80");
+    let last = key("10.96.0.1:81");
     let mut entry = (*live.tables.virtual_servers[&first]).clone();
     entry.server.key = last;
     live.tables.virtual_servers.insert(last, Arc::new(entry));

@@ -10,7 +10,7 @@ use model::text;
 
 use super::harmful_rules;
 use crate::rules::{LocalTraffic, NodePortPlaces, rules};
-use crate::testing::config;
+use crate::testing::{config, texts};
 
 /// A cluster IP, a load balancer, a node port and a foreign virtual server.
 const TABLES: &str = "# ipvs\n-A -t 10.96.0.30:80 -s rr\n-A -u 10.96.0.10:53 -s rr\n-A -t 192.0.2.11:30080 -s rr\n\
@@ -52,10 +52,7 @@ fn check(saved: &str, accepts: bool, expected: &[&str]) {
     let mut config = config();
     config.accept_served_traffic = accepts;
     let accepted = accepts.then_some(&NodePortPlaces::Everywhere);
-    let found: Vec<String> = harmful_rules(&live(saved, accepted), &config)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let found = texts(harmful_rules(&live(saved, accepted), &config));
     assert_eq!(found, expected, "{saved}");
 }
 

@@ -4,26 +4,18 @@ use std::net::IpAddr;
 use ipvs::AddressFamily;
 use model::cluster::{ClusterEvent, ClusterState, Node, Object};
 use model::config::{DetectLocal, NodeConfig, NodePortAddresses};
-use model::snapshot::{Interface, NodeState};
+use model::snapshot::NodeState;
 
 use super::{NodeChange, NodeContext};
 use crate::rules::{LocalTraffic, NodePortPlaces};
-use crate::testing::config;
+use crate::testing::{self, config, interface, texts};
 
 /// Returns lo, and eth0 with two addresses of each family, one of them link-local.
 fn interfaces() -> NodeState {
-    let interface = |name: &str, addresses: &[&str]| Interface {
-        name: name.into(),
-        addresses: (addresses.iter())
-            .map(|text| text.parse().expect("a network"))
-            .collect(),
-    };
+    let eth0 = ["192.0.2.1/24", "169.254.1.1/16", "fd00::1/64", "fe80::1/64"];
     NodeState {
         interfaces: vec![
-            interface(
-                "eth0",
-                &["192.0.2.1/24", "169.254.1.1/16", "fd00::1/64", "fe80::1/64"],
-            ),
+            interface("eth0", &eth0),
             interface("lo", &["127.0.0.1/8", "::1/128"]),
         ],
         ..NodeState::default()
@@ -32,34 +24,25 @@ fn interfaces() -> NodeState {
 
 fn node(name: &str, addresses: &[&str]) -> Node {
     Node {
-        name: name.into(),
         zone: Some("zone-a".into()),
-        addresses: (addresses.iter())
-            .map(|text| text.parse().expect("an address"))
-            .collect(),
-        pod_cidrs: vec!["10.244.1.0/24".parse().expect("a network")],
-        deleting: false,
-        leaving: false,
+        ..testing::node(name, addresses)
     }
 }
 
-fn view(config: &NodeConfig, nodes: Vec<Node>) -> NodeContext {
+/// Returns a cluster without Services.
+fn cluster(nodes: Vec<Node>) -> ClusterState {
     let mut cluster = ClusterState::default();
     for node in nodes {
         cluster.absorb(ClusterEvent::Upsert(Object::Node(node)));
     }
-    let mut view = NodeContext::default();
-    view.update_node(&interfaces(), config);
-    view.update_nodes(&cluster, config);
-    view
+    cluster
 }
 
-fn check_node_ports(addresses: NodePortAddresses, expected: &[&str]) {
-    let mut config = config();
-    config.node_port_addresses = addresses;
-    let view = view(&config, vec![node("node1", &["192.0.2.1"])]);
-    let found: Vec<String> = view.node_ports.iter().map(ToString::to_string).collect();
-    assert_eq!(found, expected);
+fn view(config: &NodeConfig, nodes: Vec<Node>) -> NodeContext {
+    let mut view = NodeContext::default();
+    view.update_node(&interfaces(), config);
+    view.update_nodes(&cluster(nodes), config);
+    view
 }
 
 fn within(networks: &[&str]) -> NodePortAddresses {
@@ -75,35 +58,33 @@ fn parsed(networks: &[&str]) -> Vec<ipnetwork::IpNetwork> {
     parsed.collect()
 }
 
+/// Without networks, node ports are at all addresses except loopback and IPv6 link-local ones.
 #[test]
-fn node_ports_are_everywhere_but_on_loopback_and_ipv6_link_local_addresses() {
-    let everywhere = ["169.254.1.1", "192.0.2.1", "fd00::1"];
-    check_node_ports(within(&[]), &everywhere);
-    check_node_ports(within(&["0.0.0.0/0", "10.0.0.0/8"]), &everywhere);
-}
-
-#[test]
-fn node_ports_are_within_the_networks_of_each_family() {
-    check_node_ports(within(&["192.0.2.0/24"]), &["192.0.2.1", "fd00::1"]);
-    check_node_ports(within(&["10.0.0.0/8", "fe80::/10"]), &["fe80::1"]);
-    check_node_ports(within(&["127.0.0.0/8", "::1/128"]), &[]);
-}
-
-#[test]
-fn node_ports_are_at_the_primary_address_alone() {
-    check_node_ports(primary_and(&[]), &["192.0.2.1"]);
-}
-
-#[test]
-fn node_ports_are_at_the_primary_address_and_within_networks() {
-    check_node_ports(primary_and(&["127.0.0.0/8", "::1/128"]), &["192.0.2.1"]);
-    check_node_ports(
-        primary_and(&["169.254.0.0/16"]),
-        &["169.254.1.1", "192.0.2.1"],
-    );
-    check_node_ports(primary_and(&["fd00::/8"]), &["192.0.2.1", "fd00::1"]);
-    let everywhere = ["169.254.1.1", "192.0.2.1", "fd00::1"];
-    check_node_ports(primary_and(&["0.0.0.0/0", "::/0"]), &everywhere);
+fn node_ports_are_at_the_configured_addresses() {
+    let everywhere = &["169.254.1.1", "192.0.2.1", "fd00::1"][..];
+    let primary = &["192.0.2.1"][..];
+    for (addresses, expected) in [
+        (within(&[]), everywhere),
+        (within(&["0.0.0.0/0", "10.0.0.0/8"]), everywhere),
+        // Networks of one family do not restrict the other one.
+        (within(&["192.0.2.0/24"]), &["192.0.2.1", "fd00::1"]),
+        (within(&["10.0.0.0/8", "fe80::/10"]), &["fe80::1"]),
+        (within(&["127.0.0.0/8", "::1/128"]), &[]),
+        (primary_and(&[]), primary),
+        (primary_and(&["127.0.0.0/8", "::1/128"]), primary),
+        (
+            primary_and(&["169.254.0.0/16"]),
+            &["169.254.1.1", "192.0.2.1"],
+        ),
+        (primary_and(&["fd00::/8"]), &["192.0.2.1", "fd00::1"]),
+        (primary_and(&["0.0.0.0/0", "::/0"]), everywhere),
+    ] {
+        let case = format!("{addresses:?}");
+        let mut config = config();
+        config.node_port_addresses = addresses;
+        let view = view(&config, vec![node("node1", &["192.0.2.1"])]);
+        assert_eq!(texts(&view.node_ports), expected, "{case}");
+    }
 }
 
 fn check_primary(change: impl FnOnce(&mut NodeConfig), nodes: Vec<Node>, expected: [&str; 2]) {
@@ -144,10 +125,7 @@ fn at(texts: &[&str]) -> BTreeSet<IpAddr> {
 fn check_node_change(nodes: Vec<Node>, expected: &NodeChange) {
     let config = config();
     let mut context = view(&config, vec![node("node1", &["192.0.2.1"])]);
-    let mut cluster = ClusterState::default();
-    for node in nodes {
-        cluster.absorb(ClusterEvent::Upsert(Object::Node(node)));
-    }
+    let cluster = cluster(nodes);
     assert_eq!(context.update_nodes(&cluster, &config), *expected);
     let again = context.update_nodes(&cluster, &config);
     assert_eq!(again, NodeChange::default());
@@ -178,10 +156,7 @@ fn check_interface_change(address: &str, node_ports: NodePortAddresses, moves_no
     config.node_port_addresses = node_ports;
     let mut context = view(&config, vec![node("node1", &["192.0.2.1"])]);
     let mut state = interfaces();
-    state.interfaces.push(Interface {
-        name: "veth1".into(),
-        addresses: vec![address.parse().expect("a network")],
-    });
+    state.interfaces.push(interface("veth1", &[address]));
     let expected = NodeChange {
         all_services: false,
         node_ports: moves_node_ports,
@@ -231,14 +206,10 @@ fn local_traffic_is_known_by_each_mode() {
 
 #[test]
 fn an_unknown_node_has_a_finding() {
-    let config = config();
-    let mut cluster = ClusterState::default();
-    assert_eq!(NodeContext::default().findings(&cluster, &config), []);
-    cluster.absorb(ClusterEvent::Upsert(Object::Node(node("node2", &[]))));
-    let findings = NodeContext::default().findings(&cluster, &config);
-    let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    let findings = |nodes| NodeContext::default().findings(&cluster(nodes), &config());
+    assert_eq!(findings(vec![]), []);
     assert_eq!(
-        text,
+        texts(findings(vec![node("node2", &[])])),
         [
             "KIV0401 warning Node node1: metadata.name: no Node has this name; no endpoint counts as on this node"
         ]

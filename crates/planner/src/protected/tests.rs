@@ -1,16 +1,17 @@
 //! Protection of addresses and ports, from the cluster to the tables. A refused address does not
 //! appear in the tables.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 use ipvs::Protocol;
 use model::cluster::{EndpointSlice, Parsed, Service, ServiceKind, TrafficPolicy};
-use model::snapshot::Interface;
-use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectKind, ObjectName};
+use model::{ClusterEvent, ClusterState, NodeConfig, NodeState, Object, ObjectKind};
 
-use crate::testing::{cluster, compile, config, endpoint, is_mistake, port, service, slice};
-use crate::{Compiler, Ownership, diff};
+use crate::testing::{
+    Scene, cluster, compile, compiler, config, deleted, endpoint, eth0, is_mistake, key, live,
+    parsed, port, service, slice, texts,
+};
+use crate::{Ownership, diff};
 
 /// Returns `default/kubernetes` with endpoints that listen on 6443.
 fn kubernetes(endpoints: &[&str]) -> (Service, Vec<EndpointSlice>) {
@@ -24,10 +25,6 @@ fn kubernetes(endpoints: &[&str]) -> (Service, Vec<EndpointSlice>) {
     (kubernetes, slices.collect())
 }
 
-fn ip(text: &str) -> Parsed<std::net::IpAddr> {
-    Parsed::Valid(text.parse().expect("an address"))
-}
-
 /// Returns load balancers `NAME` that request `address`, one for each kind of address.
 fn greedy(name: &str, address: &str) -> [(&'static str, Service); 3] {
     let plain = || Service {
@@ -35,13 +32,13 @@ fn greedy(name: &str, address: &str) -> [(&'static str, Service); 3] {
         ..service(name, &["10.96.0.9", "fd00:96::9"])
     };
     let mut by_cluster_ip = plain();
-    by_cluster_ip.cluster_ips.push(ip(address));
+    by_cluster_ip.cluster_ips.push(parsed(address));
     let by_external_ip = Service {
-        external_ips: vec![ip(address)],
+        external_ips: vec![parsed(address)],
         ..plain()
     };
     let by_load_balancer_ip = Service {
-        load_balancer_ips: vec![ip(address)],
+        load_balancer_ips: vec![parsed(address)],
         ..plain()
     };
     [
@@ -72,12 +69,11 @@ fn check_refused(state: &ClusterState, config: &NodeConfig, address: &str, field
         .collect();
     assert_eq!(lines, [""; 0], "{field}");
     let mistakes = findings.iter().filter(|finding| is_mistake(finding));
-    let texts: Vec<String> = mistakes.map(ToString::to_string).collect();
     let expected = format!(
         "KIV0116 error Service default/greedy: {field}: {address} is an address of the API server; \
          this address is not served; choose another one"
     );
-    assert_eq!(texts, [expected]);
+    assert_eq!(texts(mistakes), [expected]);
 }
 
 /// Checks that the Service `greedy` is served at `address`.
@@ -139,52 +135,37 @@ fn an_endpoint_change_affects_only_services_at_the_address() {
     for (_, greedy) in greedy("greedy", "192.0.2.21") {
         let (kubernetes, slices) = kubernetes(&["192.0.2.21"]);
         let bystander = service("bystander", &["10.96.0.8"]);
-        let mut state = cluster(vec![kubernetes, greedy, bystander], Vec::new());
-        let mut compiler = Compiler::new(config());
-        compiler.update_all(&state, &NodeState::default());
+        let state = cluster(vec![kubernetes, greedy, bystander], Vec::new());
+        let mut scene = Scene::new(state, compiler(), &NodeState::default());
         let added = ClusterEvent::Upsert(Object::EndpointSlice(slices[0].clone()));
-        let gone = ClusterEvent::Delete(ObjectKind::EndpointSlice, slices[0].name.clone());
+        let gone = deleted(ObjectKind::EndpointSlice, "192.0.2.21");
         for (event, findings) in [(added, 1), (gone, 0)] {
-            let changed = state.absorb(event);
-            let keys = compiler.update(&state, &changed);
-            assert_eq!(*compiler.desired(), compile(&state).0);
-            let found = compiler.findings().filter(|one| is_mistake(one));
-            assert_eq!(found.count(), findings);
+            let keys = scene.apply(event);
+            assert_eq!(*scene.compiler.desired(), compile(&scene.state).0);
+            assert_eq!(scene.mistakes(), findings);
             assert_eq!(keys.addresses, [[192, 0, 2, 21].into()].into());
-            let touched: BTreeSet<String> = keys
-                .virtual_servers
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            let expected = ["10.96.0.1:443/TCP", "192.0.2.21:80/TCP"].map(str::to_owned);
-            assert_eq!(touched, expected.into());
+            let touched = [key("10.96.0.1:443"), key("192.0.2.21:80")];
+            assert_eq!(keys.virtual_servers, touched.into());
         }
     }
 }
 
 /// Returns a node with the address 192.0.2.1 on an interface.
 fn node() -> NodeState {
-    NodeState {
-        interfaces: vec![Interface {
-            name: "eth0".into(),
-            addresses: vec!["192.0.2.1/24".parse().expect("a network")],
-        }],
-        ..NodeState::default()
-    }
+    eth0(&["192.0.2.1/24"])
 }
 
 /// Returns a Service with these ports and node ports at the node's address 192.0.2.1 and at
 /// 203.0.113.9.
 fn at_the_node(ports: &[u16], node_ports: &[u16]) -> Service {
     let mut greedy = service("greedy", &["10.96.0.9"]);
-    greedy.external_ips = vec![ip("192.0.2.1"), ip("203.0.113.9")];
-    let number = |port: u16| NonZeroU16::new(port).map(Parsed::Valid);
+    greedy.external_ips = vec![parsed("192.0.2.1"), parsed("203.0.113.9")];
     let plain = ports
         .iter()
         .map(|number| port("http", *number, Protocol::Tcp));
     let with_node_port = node_ports.iter().zip(1..).map(|(node_port, at)| {
         let mut port = port("http", at, Protocol::Udp);
-        port.node_port = number(*node_port);
+        port.node_port = NonZeroU16::new(*node_port).map(Parsed::Valid);
         port
     });
     greedy.ports = plain.chain(with_node_port).collect();
@@ -196,11 +177,8 @@ fn at_the_node(ports: &[u16], node_ports: &[u16]) -> Service {
 #[track_caller]
 fn check_ports(state: &ClusterState, config: &NodeConfig, served: &[&str], findings: &[&str]) {
     let (desired, found) = crate::compile(state, &node(), config);
-    let at_node: Vec<String> = (desired.tables)
-        .virtual_servers_at([192, 0, 2, 1].into())
-        .map(|(key, _)| key.to_string())
-        .collect();
-    assert_eq!(at_node, served);
+    let at_node = (desired.tables).virtual_servers_at([192, 0, 2, 1].into());
+    assert_eq!(texts(at_node.map(|(key, _)| key)), served);
     let found: Vec<String> = (found.iter())
         .filter(|finding| finding.code == model::Code::HostPort)
         .map(|finding| format!("{}: {}", finding.field, finding.problem))
@@ -257,33 +235,27 @@ fn protected_node_ports_are_refused() {
 #[test]
 fn the_api_server_on_this_node_keeps_its_port() {
     let (kubernetes, slices) = kubernetes(&["192.0.2.1"]);
-    let mut state = cluster(
+    let state = cluster(
         vec![kubernetes, at_the_node(&[80, 6443], &[6443])],
         Vec::new(),
     );
-    let mut compiler = Compiler::new(config());
-    compiler.update_all(&state, &node());
-    let both = ["192.0.2.1:1/UDP", "192.0.2.1:80/TCP"];
-    for slice in slices.iter().cloned() {
-        let changed = state.absorb(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
-        compiler.update(&state, &changed);
-    }
+    let mut scene = Scene::new(state, compiler(), &node());
+    let come = ClusterEvent::Upsert(Object::EndpointSlice(slices[0].clone()));
+    scene.apply(come);
     check_ports(
-        &state,
+        &scene.state,
         &config(),
-        &both,
+        &["192.0.2.1:1/UDP", "192.0.2.1:80/TCP"],
         &[
             "spec.ports[1].port: port 6443 at this node's addresses belongs to the API server",
             "spec.ports[2].nodePort: port 6443 at this node's addresses belongs to the API server",
         ],
     );
     let full = |state: &ClusterState| crate::compile(state, &node(), &config()).0;
-    assert_eq!(*compiler.desired(), full(&state));
-    let gone = ClusterEvent::Delete(ObjectKind::EndpointSlice, slices[0].name.clone());
-    let changed = state.absorb(gone);
-    compiler.update(&state, &changed);
-    assert_eq!(*compiler.desired(), full(&state));
-    assert!(!full(&state).tables.virtual_servers.is_empty());
+    assert_eq!(*scene.compiler.desired(), full(&scene.state));
+    scene.apply(deleted(ObjectKind::EndpointSlice, "192.0.2.1"));
+    assert_eq!(*scene.compiler.desired(), full(&scene.state));
+    assert!(!full(&scene.state).tables.virtual_servers.is_empty());
 }
 
 /// Returns a load balancer with the health-check node port `port`.
@@ -306,39 +278,32 @@ fn check_health_port(state: &ClusterState, config: &NodeConfig, port: u16, user:
         .collect();
     let expected: Vec<u16> = user.is_none().then_some(port).into_iter().collect();
     assert_eq!(answered, expected, "{port}");
-    let found: Vec<String> = (found.iter())
-        .filter(|finding| finding.code == model::Code::HostPort)
-        .map(ToString::to_string)
-        .collect();
+    let found = (found.iter()).filter(|finding| finding.code == model::Code::HostPort);
     let refused = user.map(|user| {
         format!(
             "KIV0117 error Service default/web: spec.healthCheckNodePort: port {port} at this node's addresses belongs to {user}; \
              load balancers cannot ask this node for endpoints; choose another port"
         )
     });
-    assert_eq!(found, Vec::from_iter(refused));
+    assert_eq!(texts(found), Vec::from_iter(refused));
 }
 
 #[test]
 fn a_protected_health_check_port_is_refused() {
-    for (port, user) in [
-        (10250, Some("the kubelet")),
-        (22, Some("a host program (protectedHostPorts)")),
-        (10256, Some("kube-ipvsd")),
-        (10249, Some("kube-ipvsd")),
-        (31000, None),
+    let program = Some("a host program (protectedHostPorts)");
+    let mut changed = config();
+    changed.protected_host_ports = [31000].into();
+    for (config, port, user) in [
+        (&config(), 10250, Some("the kubelet")),
+        (&config(), 22, program),
+        (&config(), 10256, Some("kube-ipvsd")),
+        (&config(), 10249, Some("kube-ipvsd")),
+        (&config(), 31000, None),
+        (&changed, 31000, program),
+        (&changed, 22, None),
     ] {
         let state = cluster(vec![with_health_check(port)], Vec::new());
-        check_health_port(&state, &config(), port, user);
-    }
-    let mut config = config();
-    config.protected_host_ports = [31000].into();
-    for (port, user) in [
-        (31000, Some("a host program (protectedHostPorts)")),
-        (22, None),
-    ] {
-        let state = cluster(vec![with_health_check(port)], Vec::new());
-        check_health_port(&state, &config, port, user);
+        check_health_port(&state, config, port, user);
     }
 }
 
@@ -346,18 +311,16 @@ fn a_protected_health_check_port_is_refused() {
 #[test]
 fn a_health_check_port_follows_the_protected_ports() {
     let (kubernetes, slices) = kubernetes(&["192.0.2.1"]);
-    let mut state = cluster(vec![kubernetes, with_health_check(6443)], Vec::new());
-    let mut compiler = Compiler::new(config());
-    compiler.update_all(&state, &node());
-    check_health_port(&state, &config(), 6443, None);
+    let state = cluster(vec![kubernetes, with_health_check(6443)], Vec::new());
+    let mut scene = Scene::new(state, compiler(), &node());
+    check_health_port(&scene.state, &config(), 6443, None);
     let come = ClusterEvent::Upsert(Object::EndpointSlice(slices[0].clone()));
-    let gone = ClusterEvent::Delete(ObjectKind::EndpointSlice, slices[0].name.clone());
+    let gone = deleted(ObjectKind::EndpointSlice, "192.0.2.1");
     for (event, user) in [(come, Some("the API server")), (gone, None)] {
-        let changed = state.absorb(event);
-        compiler.update(&state, &changed);
-        check_health_port(&state, &config(), 6443, user);
-        let full = crate::compile(&state, &node(), &config()).0;
-        assert_eq!(*compiler.desired(), full);
+        scene.apply(event);
+        check_health_port(&scene.state, &config(), 6443, user);
+        let full = crate::compile(&scene.state, &node(), &config()).0;
+        assert_eq!(*scene.compiler.desired(), full);
     }
 }
 
@@ -367,11 +330,7 @@ fn a_health_check_port_follows_the_protected_ports() {
 fn a_restart_removes_addresses_that_an_older_version_bound() {
     let (_, greedy) = greedy("greedy", "192.0.2.100")[1].clone();
     let mut state = with(&kubernetes(&["192.0.2.21"]), &[greedy]);
-    let live = model::Snapshot {
-        tables: compile(&state).0.tables,
-        device: true,
-        ..model::Snapshot::default()
-    };
+    let live = live(&compile(&state).0);
     let mut config = config();
     config.api_server = ["192.0.2.100:6443".parse().expect("a socket")].into();
     let expected = [
@@ -383,12 +342,11 @@ fn a_restart_removes_addresses_that_an_older_version_bound() {
     let ops = |state: &ClusterState| -> Vec<String> {
         let (desired, _) = crate::compile(state, &NodeState::default(), &config);
         let plan = diff(&desired, &live, &Ownership::new(&config));
-        plan.ops().map(|planned| planned.op.to_string()).collect()
+        texts(plan.ops().map(|planned| &planned.op))
     };
     assert_eq!(ops(&state), expected);
     // The Service still exists, or it was deleted.
-    let name = ObjectName::new("default", "greedy");
-    state.absorb(ClusterEvent::Delete(ObjectKind::Service, name));
+    state.absorb(deleted(ObjectKind::Service, "greedy"));
     let gone = ops(&state);
     assert!(
         expected

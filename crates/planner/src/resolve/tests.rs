@@ -2,23 +2,17 @@ mod answers;
 mod choice;
 mod ranges;
 
-use std::num::NonZeroU16;
-
 use ipvs::AddressFamily::Ipv4;
 use ipvs::Protocol;
-use model::cluster::{EndpointSlice, Parsed, PolicyScope, Service, ServiceKind, TrafficPolicy};
+use model::cluster::{Endpoint, EndpointSlice, PolicyScope, Service, ServiceKind, TrafficPolicy};
 
 use super::{NodeContext, resolve};
-use crate::testing::{config, endpoint, is_mistake, port, service, slice};
+use crate::testing::{config, endpoint, is_mistake, parsed, port, service, slice, texts, unready};
 
 /// Checks the frontends. `expected` contains a line `address:port/protocol backend backend…` for
 /// each.
 fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
-    let node = NodeContext {
-        zone: Some("zone-a".into()),
-        ..NodeContext::default()
-    };
-    let frontends = resolve(service, slices, &node, &config()).frontends;
+    let frontends = resolve(service, slices, &NodeContext::default(), &config()).frontends;
     let lines: Vec<String> = (frontends.iter())
         .map(|frontend| {
             let backends = (frontend.backends.iter())
@@ -37,14 +31,9 @@ fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
 
 /// Checks the text of each finding.
 fn check_findings(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
-    let node = NodeContext {
-        zone: None,
-        ..NodeContext::default()
-    };
-    let findings = resolve(service, slices, &node, &config()).findings;
+    let findings = resolve(service, slices, &NodeContext::default(), &config()).findings;
     let mistakes = findings.iter().filter(|finding| is_mistake(finding));
-    let lines: Vec<String> = mistakes.map(ToString::to_string).collect();
-    assert_eq!(lines, expected);
+    assert_eq!(texts(mistakes), expected);
 }
 
 #[test]
@@ -65,11 +54,6 @@ fn each_family_gets_its_own_endpoints() {
             "fd00:96::1:80/TCP fd00::1:8080",
         ],
     );
-}
-
-#[test]
-fn a_service_without_endpoints_has_no_backends() {
-    check(&service("web", &["10.96.0.1"]), &[], &["10.96.0.1:80/TCP"]);
 }
 
 #[test]
@@ -96,97 +80,6 @@ fn ports_are_matched_by_name_and_protocol() {
             "10.96.0.1:80/UDP",
             "10.96.0.1:90/TCP",
         ],
-    );
-}
-
-#[test]
-fn several_slices_add_up_and_duplicates_count_once() {
-    let slices = [
-        slice("web", "a", vec![endpoint("10.1.0.2"), endpoint("10.1.0.1")]),
-        slice("web", "b", vec![endpoint("10.1.0.1"), endpoint("10.1.0.3")]),
-    ];
-    check(
-        &service("web", &["10.96.0.1"]),
-        &slices,
-        &["10.96.0.1:80/TCP 10.1.0.1:8080 10.1.0.2:8080 10.1.0.3:8080"],
-    );
-}
-
-#[test]
-fn terminating_endpoints_serve_as_a_last_resort() {
-    let mut leaving = endpoint("10.1.0.1");
-    (leaving.ready, leaving.terminating) = (false, true);
-    let mut gone = endpoint("10.1.0.2");
-    (gone.ready, gone.serving, gone.terminating) = (false, false, true);
-    check(
-        &service("web", &["10.96.0.1"]),
-        &[slice("web", "a", vec![leaving.clone(), gone.clone()])],
-        &["10.96.0.1:80/TCP 10.1.0.1:8080"],
-    );
-    check(
-        &service("web", &["10.96.0.1"]),
-        &[slice("web", "a", vec![leaving, gone, endpoint("10.1.0.3")])],
-        &["10.96.0.1:80/TCP 10.1.0.3:8080"],
-    );
-}
-
-#[test]
-fn internal_traffic_policy_local_stays_on_the_node() {
-    let mut web = service("web", &["10.96.0.1"]);
-    web.internal_policy = TrafficPolicy::Local;
-    let mut here = endpoint("10.1.0.1");
-    here.node = Some("node1".into());
-    check(
-        &web,
-        &[slice("web", "a", vec![here, endpoint("10.1.0.2")])],
-        &["10.96.0.1:80/TCP 10.1.0.1:8080"],
-    );
-    check(
-        &web,
-        &[slice("web", "a", vec![endpoint("10.1.0.2")])],
-        &["10.96.0.1:80/TCP"],
-    );
-}
-
-#[test]
-fn zone_hints_apply_only_if_every_ready_endpoint_has_them() {
-    let hinted = |text: &str, zone: &str| {
-        let mut endpoint = endpoint(text);
-        endpoint.zone_hints = Box::new([zone.into()]);
-        endpoint
-    };
-    let near = || hinted("10.1.0.1", "zone-a");
-    let far = || hinted("10.1.0.2", "zone-b");
-    let web = service("web", &["10.96.0.1"]);
-    check(
-        &web,
-        &[slice("web", "a", vec![near(), far()])],
-        &["10.96.0.1:80/TCP 10.1.0.1:8080"],
-    );
-    check(
-        &web,
-        &[slice("web", "a", vec![near(), far(), endpoint("10.1.0.3")])],
-        &["10.96.0.1:80/TCP 10.1.0.1:8080 10.1.0.2:8080 10.1.0.3:8080"],
-    );
-    check(
-        &web,
-        &[slice("web", "a", vec![far()])],
-        &["10.96.0.1:80/TCP 10.1.0.2:8080"],
-    );
-}
-
-#[test]
-fn node_hints_precede_zone_hints() {
-    let mut here = endpoint("10.1.0.1");
-    here.node_hints = Box::new(["node1".into()]);
-    here.zone_hints = Box::new(["zone-a".into()]);
-    let mut there = endpoint("10.1.0.2");
-    there.node_hints = Box::new(["node2".into()]);
-    there.zone_hints = Box::new(["zone-a".into()]);
-    check(
-        &service("web", &["10.96.0.1"]),
-        &[slice("web", "a", vec![here, there])],
-        &["10.96.0.1:80/TCP 10.1.0.1:8080"],
     );
 }
 
@@ -252,9 +145,9 @@ fn an_invalid_endpoint_affects_only_itself() {
 fn balancer() -> Service {
     let mut web = service("web", &["10.96.0.1"]);
     web.kind = ServiceKind::LoadBalancer;
-    web.ports[0].node_port = Some(Parsed::Valid(NonZeroU16::new(30080).expect("a port")));
-    web.load_balancer_ips = vec![Parsed::Valid([203, 0, 113, 1].into())];
-    web.external_ips = vec![Parsed::Valid([203, 0, 113, 2].into())];
+    web.ports[0].node_port = Some(parsed("30080"));
+    web.load_balancer_ips = vec![parsed("203.0.113.1")];
+    web.external_ips = vec![parsed("203.0.113.2")];
     web
 }
 
@@ -288,10 +181,11 @@ fn check_kinds(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
     assert_eq!(lines, expected);
 }
 
-fn here(text: &str) -> model::cluster::Endpoint {
-    let mut endpoint = endpoint(text);
-    endpoint.node = Some("node1".into());
-    endpoint
+fn here(text: &str) -> Endpoint {
+    Endpoint {
+        node: Some("node1".into()),
+        ..endpoint(text)
+    }
 }
 
 #[test]
@@ -344,7 +238,7 @@ fn internal_traffic_policy_local_falls_back_only_if_reached_from_outside() {
     let mut plain = service("web", &["10.96.0.1"]);
     plain.internal_policy = TrafficPolicy::Local;
     check_kinds(&plain, &slices, &["ClusterIp 10.96.0.1:80 lacks local"]);
-    plain.external_ips = vec![Parsed::Valid([203, 0, 113, 2].into())];
+    plain.external_ips = vec![parsed("203.0.113.2")];
     check_kinds(
         &plain,
         &slices,
@@ -358,10 +252,7 @@ fn internal_traffic_policy_local_falls_back_only_if_reached_from_outside() {
 #[test]
 fn addresses_of_nodes_are_not_bound() {
     let mut web = service("web", &["10.96.0.1"]);
-    web.external_ips = vec![
-        Parsed::Valid([192, 0, 2, 1].into()),
-        Parsed::Valid([192, 0, 2, 2].into()),
-    ];
+    web.external_ips = vec![parsed("192.0.2.1"), parsed("192.0.2.2")];
     check_kinds(
         &web,
         &[],
@@ -396,11 +287,12 @@ fn check_health(service: &Service, slices: &[EndpointSlice], expected: Option<(u
 #[test]
 fn health_checks_count_ready_endpoints_on_this_node() {
     let mut web = balancer();
-    web.cluster_ips
-        .push(Parsed::Valid("fd00::96".parse().expect("an address")));
-    web.health_check_node_port = Some(Parsed::Valid(NonZeroU16::new(31000).expect("a port")));
-    let mut leaving = here("10.1.0.3");
-    (leaving.ready, leaving.terminating) = (false, true);
+    web.cluster_ips.push(parsed("fd00::96"));
+    web.health_check_node_port = Some(parsed("31000"));
+    let leaving = Endpoint {
+        node: Some("node1".into()),
+        ..unready("10.1.0.3", true, true)
+    };
     let slices = [
         slice(
             "web",

@@ -1,5 +1,3 @@
-mod recorded;
-
 use std::collections::BTreeSet;
 
 use ipvs::AddressFamily::{self, Ipv4, Ipv6};
@@ -20,6 +18,24 @@ fn usual(family: AddressFamily) -> Rules {
     };
     rules(family, Masquerade::default(), &local, None)
 }
+
+/// Returns the rules of kube-proxy in a recording of the conformance tests.
+macro_rules! recorded {
+    ($path:literal) => {
+        include_str!(concat!("../../../../tests/conformance/recordings/", $path))
+    };
+}
+
+/// Recordings of IPv4, with pods in 10.244.0.0/16.
+const RECORDED_IPV4: [&str; 4] = [
+    recorded!("13-nodeport-local/recorded/iptables.txt"),
+    recorded!("17-lb-sourceranges/recorded/iptables.txt"),
+    recorded!("19-lb-local-healthcheck/recorded/iptables.txt"),
+    recorded!("20-externalips/recorded/iptables.txt"),
+];
+
+/// Recording of IPv6, with pods in fd00:10:244::/56.
+const RECORDED_IPV6: &str = recorded!("05-dualstack/recorded/ip6tables.txt");
 
 /// Checks that recorded rules of kube-proxy are a subsequence of ours.
 ///
@@ -55,21 +71,12 @@ fn chain(rules: &Rules, table: Table, chain: &str) -> Vec<String> {
     rules.map(Rule::to_string).collect()
 }
 
-/// Returns the rule that masquerades traffic to cluster IPs.
-fn cluster_ip(masquerade: Masquerade, local: &LocalTraffic) -> String {
-    let rules = rules(Ipv4, masquerade, local, None);
-    chain(&rules, Table::Nat, "KUBE-SERVICES").swap_remove(3)
-}
-
-const CLUSTER_IP: &str = "-m comment --comment \"Kubernetes service cluster ip + port for masquerade \
-     purpose\" -m set --match-set KUBE-CLUSTER-IP";
-
 #[test]
 fn our_rules_include_those_of_kube_proxy() {
-    for recorded in recorded::IPV4 {
+    for recorded in RECORDED_IPV4 {
         check(&usual(Ipv4), recorded);
     }
-    check(&usual(Ipv6), recorded::IPV6);
+    check(&usual(Ipv6), RECORDED_IPV6);
 }
 
 #[test]
@@ -118,38 +125,30 @@ fn rules_parse_as_printed() {
 }
 
 #[test]
-fn traffic_from_outside_the_pods_is_masqueraded() {
-    let to_cluster_ip = format!("{CLUSTER_IP} dst,dst -j KUBE-MARK-MASQ");
-    for (local, not_local) in [
-        (from("10.244.0.0/16"), "! -s 10.244.0.0/16"),
-        (from("10.244.1.5/24"), "! -s 10.244.1.0/24"),
-        (LocalTraffic::Through("cbr0".into()), "! -i cbr0"),
-        (LocalTraffic::Through("veth+".into()), "! -i veth+"),
+fn traffic_to_cluster_ips_is_masqueraded_unless_it_is_from_pods() {
+    let through = |name: &str| LocalTraffic::Through(name.into());
+    let about = "-m comment --comment \"Kubernetes service cluster ip + port for masquerade \
+         purpose\" -m set --match-set KUBE-CLUSTER-IP";
+    for (all, local, not_local, first) in [
+        (false, from("10.244.0.0/16"), "! -s 10.244.0.0/16", "dst"),
+        (false, from("10.244.1.5/24"), "! -s 10.244.1.0/24", "dst"),
+        (false, through("cbr0"), "! -i cbr0", "dst"),
+        (false, through("veth+"), "! -i veth+", "dst"),
+        // Without local detection only traffic of the node is masqueraded.
+        (false, LocalTraffic::Unknown, "", "src"),
+        // masqueradeAll ignores local detection.
+        (true, LocalTraffic::Unknown, "", "dst"),
+        (true, from("10.244.0.0/16"), "", "dst"),
+        (true, through("cbr0"), "", "dst"),
     ] {
-        let rule = cluster_ip(Masquerade::default(), &local);
-        assert_eq!(rule, format!("{not_local} {to_cluster_ip}"));
-    }
-}
-
-#[test]
-fn without_local_detection_only_the_node_is_masqueraded() {
-    let rule = cluster_ip(Masquerade::default(), &LocalTraffic::Unknown);
-    assert_eq!(rule, format!("{CLUSTER_IP} src,dst -j KUBE-MARK-MASQ"));
-}
-
-#[test]
-fn masquerade_all_ignores_local_detection() {
-    let masquerade = Masquerade {
-        all: true,
-        ..Masquerade::default()
-    };
-    for local in [
-        LocalTraffic::Unknown,
-        from("10.244.0.0/16"),
-        LocalTraffic::Through("cbr0".into()),
-    ] {
-        let rule = cluster_ip(masquerade, &local);
-        assert_eq!(rule, format!("{CLUSTER_IP} dst,dst -j KUBE-MARK-MASQ"));
+        let masquerade = Masquerade {
+            all,
+            ..Masquerade::default()
+        };
+        let rules = rules(Ipv4, masquerade, &local, None);
+        let expected = format!("{not_local} {about} {first},dst -j KUBE-MARK-MASQ");
+        let services = chain(&rules, Table::Nat, "KUBE-SERVICES");
+        assert_eq!(services[3], expected.trim_start(), "all: {all}, {local:?}");
     }
 }
 

@@ -2,29 +2,17 @@
 
 use model::cluster::EndpointSlice;
 use model::finding::{Code, FindingChanges};
-use model::names::ObjectName;
-use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind};
+use model::{ClusterEvent, ClusterState, NodeState, Object, ObjectKind, ObjectName};
 
-use crate::Compiler;
-use crate::testing::{compiler, endpoint, slice};
+use crate::testing::{Scene, compiler, deleted, endpoint, slice, texts};
 
-/// A compiler and its cluster.
-struct Scene {
-    state: ClusterState,
-    compiler: Compiler,
+fn empty() -> Scene {
+    Scene::new(ClusterState::default(), compiler(), &NodeState::default())
 }
 
 impl Scene {
-    fn new() -> Self {
-        Self {
-            state: ClusterState::default(),
-            compiler: compiler(),
-        }
-    }
-
-    fn apply(&mut self, event: ClusterEvent) -> FindingChanges {
-        let changed = self.state.absorb(event);
-        let keys = self.compiler.update(&self.state, &changed);
+    fn changes(&mut self, event: ClusterEvent) -> FindingChanges {
+        let keys = self.apply(event);
         assert!(keys.is_empty(), "{keys:?}");
         self.compiler.take_finding_changes()
     }
@@ -34,30 +22,36 @@ impl Scene {
             name: ObjectName::new(namespace, name),
             ..slice(service, name, vec![endpoint("10.1.0.1")])
         };
-        self.apply(ClusterEvent::Upsert(Object::EndpointSlice(slice)))
+        self.changes(ClusterEvent::Upsert(Object::EndpointSlice(slice)))
     }
 
     fn delete(&mut self, namespace: &str, name: &str) -> FindingChanges {
         let name = ObjectName::new(namespace, name);
-        self.apply(ClusterEvent::Delete(ObjectKind::EndpointSlice, name))
+        self.changes(ClusterEvent::Delete(ObjectKind::EndpointSlice, name))
+    }
+
+    /// Changes the cluster by `events` and compiles everything.
+    fn compile_all(&mut self, events: impl IntoIterator<Item = ClusterEvent>) {
+        for event in events {
+            self.state.absorb(event);
+        }
+        (self.compiler).update_all(&self.state, &NodeState::default());
     }
 
     /// Returns the namespaces and names of the reported slices.
     fn reported(&self) -> Vec<String> {
-        (self.compiler.findings())
-            .filter(|finding| finding.code == Code::UnlabelledSlice)
-            .map(|finding| finding.object.to_string())
-            .collect()
+        let findings = self.compiler.findings();
+        let unlabelled = findings.filter(|finding| finding.code == Code::UnlabelledSlice);
+        texts(unlabelled.map(|finding| &finding.object))
     }
 }
 
 #[test]
 fn an_unlabelled_slice_is_reported_until_it_is_labelled_or_deleted() {
-    let mut scene = Scene::new();
+    let mut scene = empty();
     let raised = scene.put("default", "web-x2b", "").raised;
-    let texts: Vec<String> = raised.iter().map(ToString::to_string).collect();
     assert_eq!(
-        texts,
+        texts(&raised),
         [
             "KIV0127 info EndpointSlice default/web-x2b: metadata.labels: without the label kubernetes.io/service-name it belongs to \
              no Service (is `web` meant?); its endpoints get no traffic"
@@ -76,7 +70,7 @@ fn an_unlabelled_slice_is_reported_until_it_is_labelled_or_deleted() {
 
 #[test]
 fn unlabelled_slices_are_limited_per_namespace() {
-    let mut scene = Scene::new();
+    let mut scene = empty();
     for number in 0..150 {
         scene.put("greedy", &format!("s{number:03}"), "");
     }
@@ -86,38 +80,23 @@ fn unlabelled_slices_are_limited_per_namespace() {
     assert_eq!(reported[99..], ["greedy/s099", "shop/web-1"]);
 
     let changes = scene.delete("greedy", "s000");
-    let next: Vec<String> = (changes.raised.iter())
-        .map(|finding| finding.object.to_string())
-        .collect();
-    assert_eq!(
-        (changes.cleared.len(), next),
-        (1, vec!["greedy/s100".into()])
-    );
+    let next = texts(changes.raised.iter().map(|finding| &finding.object));
+    assert_eq!(next, ["greedy/s100"]);
+    assert_eq!(changes.cleared.len(), 1);
 }
 
 /// Changes are reported only when everything is compiled again.
 #[test]
 fn a_full_compilation_reports_and_clears_unlabelled_slices() {
-    let mut scene = Scene::new();
+    let mut scene = empty();
     scene.put("default", "gone", "");
-    let event = ClusterEvent::Delete(
-        ObjectKind::EndpointSlice,
-        ObjectName::new("default", "gone"),
-    );
-    scene.state.absorb(event);
     let came = slice("", "came", vec![endpoint("10.1.0.1")]);
-    let event = ClusterEvent::Upsert(Object::EndpointSlice(came));
-    scene.state.absorb(event);
-    scene
-        .compiler
-        .update_all(&scene.state, &NodeState::default());
+    scene.compile_all([
+        deleted(ObjectKind::EndpointSlice, "gone"),
+        ClusterEvent::Upsert(Object::EndpointSlice(came)),
+    ]);
     assert_eq!(scene.reported(), ["default/came"]);
 
-    let name = ObjectName::new("default", "came");
-    let event = ClusterEvent::Delete(ObjectKind::EndpointSlice, name);
-    scene.state.absorb(event);
-    scene
-        .compiler
-        .update_all(&scene.state, &NodeState::default());
+    scene.compile_all([deleted(ObjectKind::EndpointSlice, "came")]);
     assert_eq!(scene.reported(), [""; 0]);
 }

@@ -5,31 +5,10 @@ use ipvs::{AddressFamily, Timeouts};
 use model::plan::Plan;
 use model::rules::{ChainKey, Rule, Table, Target};
 use model::sets::SetKind;
-use model::{Desired, NodeConfig, Op, Snapshot, TableKeys};
+use model::{Desired, Op, Snapshot, TableKeys};
 
-use crate::testing::{cluster, compile, endpoint, service, slice};
+use crate::testing::{after, live, own, web};
 use crate::{Ownership, cleanup, diff, diff_keys};
-
-pub(super) fn own() -> Ownership {
-    Ownership::new(&NodeConfig::new("node1"))
-}
-
-/// Returns the tables of Service `web` at 10.96.0.1 with the endpoint 10.1.0.1.
-pub(super) fn web() -> Desired {
-    let state = cluster(
-        vec![service("web", &["10.96.0.1"])],
-        vec![slice("web", "web", vec![endpoint("10.1.0.1")])],
-    );
-    compile(&state).0
-}
-
-pub(super) fn live(desired: &Desired) -> Snapshot {
-    Snapshot {
-        tables: desired.tables.clone(),
-        device: true,
-        ..Snapshot::default()
-    }
-}
 
 /// Returns all ops except those for virtual servers and addresses, with their reasons, in order.
 fn filter_state_ops(plan: &Plan) -> Vec<String> {
@@ -80,7 +59,7 @@ pub(super) fn order(plan: &Plan) -> Vec<&'static str> {
 
 #[test]
 fn filter_state_precedes_virtual_servers() {
-    let plan = diff(&web(), &Snapshot::default(), &own());
+    let plan = diff(&web(&["10.1.0.1"]), &Snapshot::default(), &own());
     assert_eq!(
         order(&plan),
         [
@@ -98,7 +77,7 @@ fn filter_state_precedes_virtual_servers() {
 
 #[test]
 fn cleanup_uses_the_reverse_order() {
-    let plan = cleanup(&live(&web()), &own());
+    let plan = cleanup(&live(&web(&["10.1.0.1"])), &own());
     assert_eq!(
         order(&plan),
         [
@@ -113,7 +92,7 @@ fn cleanup_uses_the_reverse_order() {
 
 #[test]
 fn only_a_differing_setting_is_written() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     let forward = "net.ipv4.ip_forward";
     live.tables.sysctls.insert(forward.into(), "0".into());
@@ -129,7 +108,7 @@ fn only_a_differing_setting_is_written() {
 
 #[test]
 fn configured_timeouts_are_set() {
-    let mut desired = web();
+    let mut desired = web(&["10.1.0.1"]);
     desired.tables.timeouts.udp = Duration::from_secs(60);
     let mut live = live(&desired);
     live.tables.timeouts = Timeouts {
@@ -146,7 +125,7 @@ fn configured_timeouts_are_set() {
 
 #[test]
 fn entries_are_added_and_deleted() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     let entries = &mut (live.tables.sets.get_mut(&set(SetKind::IpvsIps)))
         .expect("the set exists")
@@ -165,7 +144,7 @@ fn entries_are_added_and_deleted() {
 
 #[test]
 fn only_given_entries_are_compared() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     for set in live.tables.sets.values_mut() {
         set.entries.clear();
@@ -189,7 +168,7 @@ fn of_ports() -> Set {
 
 #[test]
 fn a_set_of_another_type_is_replaced_with_all_entries() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     live.tables.sets.insert(set(SetKind::IpvsIps), of_ports());
     let plan = diff(&desired, &live, &own());
@@ -216,7 +195,7 @@ fn a_set_of_another_type_is_replaced_with_all_entries() {
 #[test]
 fn only_a_set_that_is_too_small_is_replaced() {
     for (max_elements, replaced) in [(1_024, true), (65_536, false), (131_072, false)] {
-        let desired = web();
+        let desired = web(&["10.1.0.1"]);
         let mut live = live(&desired);
         let there = live.tables.sets.get_mut(&set(SetKind::IpvsIps));
         there.expect("the set exists").header = Header::Hash {
@@ -232,7 +211,7 @@ fn only_a_set_that_is_too_small_is_replaced() {
 /// While a list is incomplete, the entries of the old set may still be desired.
 #[test]
 fn a_set_replaced_before_deletions_keeps_old_entries() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     let there = (live.tables.sets.get_mut(&set(SetKind::IpvsIps))).expect("the set exists");
     there.entries.insert(Entry::Ip([10, 96, 0, 9].into()));
@@ -254,7 +233,7 @@ fn a_set_replaced_before_deletions_keeps_old_entries() {
 
 #[test]
 fn only_a_differing_chain_is_rewritten() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     let rules = live.tables.rules.get_mut(&AddressFamily::Ipv4);
     let chain = ChainKey::new(Table::Nat, "KUBE-MARK-MASQ");
@@ -269,24 +248,20 @@ fn only_a_differing_chain_is_rewritten() {
 
 #[test]
 fn missing_jumps_are_inserted_in_the_order_of_kube_proxy() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     let input = ChainKey::new(Table::Filter, "INPUT");
     let rules = live.tables.rules.get_mut(&AddressFamily::Ipv4);
     rules.expect("rules").jumps.remove(&input);
     let plan = diff(&desired, &live, &own());
-    let mut after = live.clone();
-    for planned in plan.ops() {
-        after.apply(&planned.op);
-    }
-    assert_eq!(after.tables, desired.tables);
+    assert_eq!(after(&live, &plan).tables, desired.tables);
 }
 
 /// A node of an older version or of kube-proxy: both chains are rewritten at the same time, and
 /// nothing is deleted.
 #[test]
 fn rules_in_an_old_order_are_rewritten_by_chain() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     let chains =
         ["KUBE-LOAD-BALANCER", "KUBE-SERVICES"].map(|name| ChainKey::new(Table::Nat, name));
@@ -317,7 +292,7 @@ fn rules_in_an_old_order_are_rewritten_by_chain() {
 /// Rules of other programs in our chains are foreign and keep the chains from being deleted.
 #[test]
 fn cleanup_keeps_chains_that_foreign_rules_use() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     let mark = ChainKey::new(Table::Nat, "KUBE-MARK-MASQ");
     let theirs = Rule {
@@ -330,10 +305,7 @@ fn cleanup_keeps_chains_that_foreign_rules_use() {
     let prerouting = ChainKey::new(Table::Nat, "PREROUTING");
     let jumps = &mut rules.expect("rules").jumps;
     jumps.entry(prerouting).or_default().push(theirs.clone());
-    let plan = cleanup(&live, &own());
-    for planned in plan.ops() {
-        live.apply(&planned.op);
-    }
+    let live = after(&live, &cleanup(&live, &own()));
     let left = |family| -> Vec<String> {
         let rules = live.tables.rules[&family].chains.keys();
         rules.map(ToString::to_string).collect()
@@ -352,16 +324,13 @@ fn cleanup_keeps_chains_that_foreign_rules_use() {
 /// would reject its clients.
 #[test]
 fn a_foreign_virtual_server_gets_no_entries() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&Desired::default());
     let key = *desired.tables.virtual_servers.keys().next().expect("one");
     let entry = desired.tables.virtual_servers[&key].clone();
     live.tables.virtual_servers.insert(key, entry);
     let plan = diff(&desired, &live, &own());
-    let mut after = live.clone();
-    for planned in plan.ops() {
-        after.apply(&planned.op);
-    }
+    let after = after(&live, &plan);
     let entries = (after.tables.sets.values()).map(|set| set.entries.len());
     assert_eq!(entries.sum::<usize>(), 0);
     assert_eq!(plan.findings.len(), 1);
@@ -370,14 +339,10 @@ fn a_foreign_virtual_server_gets_no_entries() {
 /// The kernel does not swap sets of different types while rules refer to them.
 #[test]
 fn rules_are_emptied_while_a_set_changes_its_type() {
-    let desired = web();
+    let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);
     live.tables.sets.insert(set(SetKind::ClusterIp), of_ports());
     let plan = diff(&desired, &live, &own());
     assert_eq!(order(&plan), ["rules", "sets", "rules"]);
-    let mut after = live.clone();
-    for planned in plan.ops() {
-        after.apply(&planned.op);
-    }
-    assert_eq!(after.tables, desired.tables);
+    assert_eq!(after(&live, &plan).tables, desired.tables);
 }

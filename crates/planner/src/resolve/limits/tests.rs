@@ -9,7 +9,7 @@ use model::cluster::{
 use model::frontend::{FrontendKind, Sources};
 
 use super::super::{NodeContext, Resolved, resolve};
-use crate::testing::{config, port, service, slice};
+use crate::testing::{config, is_mistake, port, service, slice, texts};
 
 /// Returns a load balancer with this number of ports, external and load-balancer addresses and
 /// source ranges.
@@ -46,14 +46,9 @@ fn resolved(service: &Service, limits: [usize; 3]) -> Resolved {
 }
 
 /// Checks the number of virtual servers at cluster, external and load-balancer addresses, and the
-/// text of each finding.
+/// field, problem and first consequence of the finding.
 #[track_caller]
-fn check(service: &Service, limits: [usize; 3], served: [usize; 3], findings: &[&str]) {
-    check_resolved(&resolved(service, limits), served, findings);
-}
-
-#[track_caller]
-fn check_resolved(resolved: &Resolved, served: [usize; 3], findings: &[&str]) {
+fn check(resolved: &Resolved, served: [usize; 3], finding: Option<&str>) {
     let count = |kind| {
         let frontends = resolved.frontends.iter();
         frontends.filter(|frontend| frontend.kind == kind).count()
@@ -63,35 +58,65 @@ fn check_resolved(resolved: &Resolved, served: [usize; 3], findings: &[&str]) {
         FrontendKind::ExternalIp,
         FrontendKind::LoadBalancerIp,
     ];
-    assert_eq!(found.map(count), served);
-    let mistakes = (resolved.findings.iter()).filter(|finding| crate::testing::is_mistake(finding));
-    let texts: Vec<String> = mistakes.map(ToString::to_string).collect();
-    assert_eq!(texts, findings);
+    assert_eq!(found.map(count), served, "{finding:?}");
+    let expected = finding.map(|finding| {
+        format!(
+            "KIV0118 error Service default/greedy: {finding}; split the Service, or raise the limit"
+        )
+    });
+    let mistakes = (resolved.findings.iter()).filter(|finding| is_mistake(finding));
+    assert_eq!(texts(mistakes), Vec::from_iter(expected));
 }
 
+/// A virtual server is served with all of its ranges or not at all.
 #[test]
-fn a_service_within_its_limits_is_served_completely() {
-    check(&greedy(2, 3, 2, 4), [5, 4, 28], [2, 6, 4], &[]);
-}
-
-#[test]
-fn the_first_addresses_are_served() {
-    check(
-        &greedy(1, 3, 2, 0),
-        [4, 9, 99],
-        [1, 3, 1],
-        &[
-            "KIV0118 error Service default/greedy: status.loadBalancer.ingress[].ip: there are 5 external and load-balancer addresses, and serviceLimits.addresses is 4; the first 4 are served, external ones before the others; split the Service, or raise the limit",
-        ],
-    );
-    check(
-        &greedy(1, 3, 2, 0),
-        [2, 9, 99],
-        [1, 2, 0],
-        &[
-            "KIV0118 error Service default/greedy: spec.externalIPs: there are 5 external and load-balancer addresses, and serviceLimits.addresses is 2; the first 2 are served, external ones before the others; split the Service, or raise the limit",
-        ],
-    );
+fn a_service_is_served_up_to_its_limits() {
+    for (service, limits, served, finding) in [
+        (greedy(2, 3, 2, 4), [5, 4, 28], [2, 6, 4], None),
+        (
+            greedy(1, 3, 2, 0),
+            [4, 9, 99],
+            [1, 3, 1],
+            Some(
+                "status.loadBalancer.ingress[].ip: there are 5 external and load-balancer addresses, and serviceLimits.addresses is 4; the first 4 are served, external ones before the others",
+            ),
+        ),
+        (
+            greedy(1, 3, 2, 0),
+            [2, 9, 99],
+            [1, 2, 0],
+            Some(
+                "spec.externalIPs: there are 5 external and load-balancer addresses, and serviceLimits.addresses is 2; the first 2 are served, external ones before the others",
+            ),
+        ),
+        (
+            greedy(4, 3, 0, 0),
+            [9, 9, 9],
+            [4, 5, 0],
+            Some(
+                "spec.ports: its 16 virtual servers and their source ranges are 16 entries, and serviceLimits.entries is 9; 9 virtual servers are served: at cluster IPs first, then in the order of the ports",
+            ),
+        ),
+        (
+            greedy(4, 1, 0, 0),
+            [9, 9, 3],
+            [3, 0, 0],
+            Some(
+                "spec.ports: its 8 virtual servers and their source ranges are 8 entries, and serviceLimits.entries is 3; 3 virtual servers are served: at cluster IPs first, then in the order of the ports",
+            ),
+        ),
+        (
+            greedy(3, 0, 1, 4),
+            [9, 9, 14],
+            [3, 0, 2],
+            Some(
+                "spec.ports: its 6 virtual servers and their source ranges are 18 entries, and serviceLimits.entries is 14; 5 virtual servers are served: at cluster IPs first, then in the order of the ports",
+            ),
+        ),
+    ] {
+        check(&resolved(&service, limits), served, finding);
+    }
+    assert_eq!(admitted(&greedy(3, 0, 1, 4), [9, 9, 14]).len(), 4);
 }
 
 /// Returns the networks that may connect to the load-balancer address.
@@ -110,52 +135,17 @@ fn admitted(service: &Service, limits: [usize; 3]) -> Vec<String> {
 fn only_the_first_source_ranges_admit_clients() {
     let mut service = greedy(1, 0, 1, 3);
     check(
-        &service,
-        [9, 2, 99],
+        &resolved(&service, [9, 2, 99]),
         [1, 0, 1],
-        &[
-            "KIV0118 error Service default/greedy: spec.loadBalancerSourceRanges: there are 3 ranges, and serviceLimits.sourceRanges is 2; the first 2 admit clients, the others none; split the Service, or raise the limit",
-        ],
+        Some(
+            "spec.loadBalancerSourceRanges: there are 3 ranges, and serviceLimits.sourceRanges is 2; the first 2 admit clients, the others none",
+        ),
     );
     let first = ["10.0.0.0/24", "10.0.1.0/24"];
     assert_eq!(admitted(&service, [9, 2, 99]), first);
     service.source_ranges[0] = Parsed::Invalid("everybody".into());
     service.source_ranges[1] = Parsed::Invalid("nobody".into());
     assert_eq!(admitted(&service, [9, 2, 99]), [""; 0]);
-}
-
-#[test]
-fn cluster_ips_precede_other_virtual_servers() {
-    check(
-        &greedy(4, 3, 0, 0),
-        [9, 9, 9],
-        [4, 5, 0],
-        &[
-            "KIV0118 error Service default/greedy: spec.ports: its 16 virtual servers and their source ranges are 16 entries, and serviceLimits.entries is 9; 9 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
-        ],
-    );
-    check(
-        &greedy(4, 1, 0, 0),
-        [9, 9, 3],
-        [3, 0, 0],
-        &[
-            "KIV0118 error Service default/greedy: spec.ports: its 8 virtual servers and their source ranges are 8 entries, and serviceLimits.entries is 3; 3 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
-        ],
-    );
-}
-
-/// A virtual server is served with all of its ranges or not at all.
-#[test]
-fn source_ranges_count_per_virtual_server() {
-    check(
-        &greedy(3, 0, 1, 4),
-        [9, 9, 14],
-        [3, 0, 2],
-        &[
-            "KIV0118 error Service default/greedy: spec.ports: its 6 virtual servers and their source ranges are 18 entries, and serviceLimits.entries is 14; 5 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
-        ],
-    );
-    assert_eq!(admitted(&greedy(3, 0, 1, 4), [9, 9, 14]).len(), 4);
 }
 
 /// An external address without room for any port is not bound.
@@ -210,23 +200,23 @@ fn real_servers(resolved: &Resolved) -> usize {
 fn real_servers_count_per_virtual_server() {
     let greedy = named(greedy(3, 2, 0, 0));
     let resolved = |limit| with_real_servers(&greedy, endpoints(&greedy, 4), limit);
-    check_resolved(&resolved(36), [3, 6, 0], &[]);
+    check(&resolved(36), [3, 6, 0], None);
     let over = resolved(30);
-    check_resolved(
+    check(
         &over,
         [3, 4, 0],
-        &[
-            "KIV0118 error Service default/greedy: spec.ports: its 9 virtual servers have 36 real servers, and serviceLimits.realServers is 30; 7 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
-        ],
+        Some(
+            "spec.ports: its 9 virtual servers have 36 real servers, and serviceLimits.realServers is 30; 7 virtual servers are served: at cluster IPs first, then in the order of the ports",
+        ),
     );
     assert_eq!(real_servers(&over), 28);
     // A virtual server is served with all of its real servers or not at all.
-    check_resolved(
+    check(
         &resolved(3),
         [0, 0, 0],
-        &[
-            "KIV0118 error Service default/greedy: spec.ports: its 9 virtual servers have 36 real servers, and serviceLimits.realServers is 3; 0 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
-        ],
+        Some(
+            "spec.ports: its 9 virtual servers have 36 real servers, and serviceLimits.realServers is 3; 0 virtual servers are served: at cluster IPs first, then in the order of the ports",
+        ),
     );
 }
 
@@ -240,7 +230,7 @@ fn unused_endpoints_do_not_count() {
         endpoint.serving = false;
     }
     let resolved = with_real_servers(&greedy, slice, 4);
-    check_resolved(&resolved, [2, 2, 0], &[]);
+    check(&resolved, [2, 2, 0], None);
     assert_eq!(real_servers(&resolved), 4);
 }
 
@@ -254,7 +244,7 @@ fn ten_thousand_endpoints_of_one_port_are_served_at_every_kind_of_address() {
         ..NodeContext::default()
     };
     let resolved = resolve(&greedy, &[slice], &node, &config());
-    check_resolved(&resolved, [1, 1, 2], &[]);
+    check(&resolved, [1, 1, 2], None);
     assert_eq!(real_servers(&resolved), 50_000);
 }
 
@@ -263,12 +253,12 @@ fn ten_thousand_endpoints_of_one_port_are_served_at_every_kind_of_address() {
 fn ten_thousand_endpoints_at_a_hundred_ports_are_served_in_part() {
     let greedy = named(greedy(100, 79, 0, 0));
     let resolved = with_real_servers(&greedy, endpoints(&greedy, 10_000), 131_072);
-    check_resolved(
+    check(
         &resolved,
         [13, 0, 0],
-        &[
-            "KIV0118 error Service default/greedy: spec.ports: its 8000 virtual servers have 80000000 real servers, and serviceLimits.realServers is 131072; 13 virtual servers are served: at cluster IPs first, then in the order of the ports; split the Service, or raise the limit",
-        ],
+        Some(
+            "spec.ports: its 8000 virtual servers have 80000000 real servers, and serviceLimits.realServers is 131072; 13 virtual servers are served: at cluster IPs first, then in the order of the ports",
+        ),
     );
     assert_eq!(real_servers(&resolved), 130_000);
 }
@@ -287,13 +277,13 @@ fn endpoints_on_this_node_are_limited() {
     }
     let resolved = |limit| with_real_servers(&greedy, slice.clone(), limit);
     assert_eq!(resolved(10).local_endpoints.len(), 10);
-    check_resolved(&resolved(10), [2, 0, 0], &[]);
+    check(&resolved(10), [2, 0, 0], None);
     assert_eq!(resolved(9).local_endpoints.len(), 9);
-    check_resolved(
+    check(
         &resolved(9),
         [2, 0, 0],
-        &[
-            "KIV0118 error Service default/greedy: spec.ports: more than 9 endpoints are on this node, and serviceLimits.realServers is 9; 9 of them reach themselves through the Service; split the Service, or raise the limit",
-        ],
+        Some(
+            "spec.ports: more than 9 endpoints are on this node, and serviceLimits.realServers is 9; 9 of them reach themselves through the Service",
+        ),
     );
 }

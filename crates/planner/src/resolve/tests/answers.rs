@@ -1,10 +1,10 @@
 //! Findings that explain why a Service does not answer.
 
 use ipvs::Protocol;
-use model::cluster::{Endpoint, EndpointSlice, Service};
+use model::cluster::{EndpointSlice, Service};
 
 use super::super::{NodeContext, resolve};
-use crate::testing::{config, endpoint, port, service, slice};
+use crate::testing::{config, endpoint, port, service, slice, unready};
 
 /// Checks the code, problem and consequence of each finding.
 fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
@@ -18,15 +18,6 @@ fn check(service: &Service, slices: &[EndpointSlice], expected: &[&str]) {
         })
         .collect();
     assert_eq!(texts, expected);
-}
-
-fn unready(text: &str, serving: bool, terminating: bool) -> Endpoint {
-    Endpoint {
-        ready: false,
-        serving,
-        terminating,
-        ..endpoint(text)
-    }
 }
 
 #[test]

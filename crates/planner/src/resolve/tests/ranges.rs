@@ -4,16 +4,11 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use ipvs::AddressFamily;
-use model::cluster::{Parsed, Service, ServiceKind};
+use model::cluster::{Service, ServiceKind};
 use model::frontend::{FrontendKind, Sources};
 
 use super::super::{NodeContext, resolve};
-use crate::testing::{config, service};
-
-fn parsed<T: std::str::FromStr>(text: &str) -> Parsed<T> {
-    text.parse()
-        .map_or_else(|_| Parsed::Invalid(text.into()), Parsed::Valid)
-}
+use crate::testing::{config, parsed, service};
 
 /// Returns the sources at the IPv4 and the IPv6 address of a load balancer: `any`, or the ranges.
 fn sources(ranges: &[&str], limit: usize) -> [String; 2] {

@@ -1,58 +1,37 @@
-use std::num::NonZeroU16;
-
 use ipset::Entry;
-use ipvs::VirtualServerKey;
-use model::cluster::{ClusterState, Parsed};
+use model::cluster::ClusterState;
 use model::config::NodePortAddresses;
 use model::plan::{DependencyGate, Plan};
 use model::sets::SetKind;
-use model::snapshot::Interface;
 use model::{Desired, NodeConfig, NodeState, Op, Snapshot, TableKeys};
 
-use super::super::tests::{live, order, own, set, web};
-use crate::testing::{cluster, endpoint, service, slice};
+use super::super::tests::{order, set};
+use crate::testing::{
+    after, cluster, endpoint, eth0, key, live, own, parsed, service, slice, texts, web,
+};
 use crate::{Ownership, diff};
 
 #[test]
 fn the_set_marks_node_ports_at_addresses_of_the_node() {
-    let node_port = |address: [u8; 4]| VirtualServerKey::Address {
-        address: address.into(),
-        port: 30080,
-        protocol: ipvs::Protocol::Tcp,
-    };
-    let mut live = live(&web());
-    live.node.interfaces = vec![Interface {
-        name: "eth0".into(),
-        addresses: vec!["192.0.2.1/24".parse().expect("a network")],
-    }];
+    let mut live = live(&web(&["10.1.0.1"]));
+    live.node = eth0(&["192.0.2.1/24"]);
     let ports = live.tables.sets.get_mut(&set(SetKind::NodePortTcp));
     ports
         .expect("the set exists")
         .entries
         .insert(Entry::Port(30080));
-    assert!(crate::is_marked(&live, node_port([192, 0, 2, 1])));
-    assert!(!crate::is_marked(&live, node_port([192, 0, 2, 2])));
+    assert!(crate::is_marked(&live, key("192.0.2.1:30080")));
+    assert!(!crate::is_marked(&live, key("192.0.2.2:30080")));
 }
 
-/// Returns interfaces with the addresses 192.0.2.1 and 198.51.100.1.
 fn two_addresses() -> NodeState {
-    let interface = |name: &str, address: &str| Interface {
-        name: name.into(),
-        addresses: vec![address.parse().expect("a network")],
-    };
-    NodeState {
-        interfaces: vec![
-            interface("eth0", "192.0.2.1/24"),
-            interface("eth1", "198.51.100.1/24"),
-        ],
-        ..NodeState::default()
-    }
+    eth0(&["192.0.2.1/24", "198.51.100.1/24"])
 }
 
 /// Returns the tables of Service `web` with the node port 30080 and one endpoint.
 fn node_port(endpoint_address: &str) -> Desired {
     let mut service = service("web", &["10.96.0.1"]);
-    service.ports[0].node_port = NonZeroU16::new(30_080).map(Parsed::Valid);
+    service.ports[0].node_port = Some(parsed("30080"));
     let state = cluster(
         vec![service],
         vec![slice("web", "web", vec![endpoint(endpoint_address)])],
@@ -73,49 +52,48 @@ fn after_start(mut live: Snapshot, desired: &Desired) -> (Snapshot, Plan) {
     let first = diff(desired, &live, &own());
     let mut plan = first.clone();
     for _ in 0..2 {
-        for planned in plan.ops() {
-            live.apply(&planned.op);
-        }
+        live = after(&live, &plan);
         plan = diff(desired, &live, &own());
     }
     assert!(plan.is_empty(), "{plan:#?}");
     (live, first)
 }
 
-/// Adds the foreign virtual server `line` to a node without tables. Checks the virtual servers at
-/// node port 30080 after a start, and after a restart with another endpoint. `findings` is the
-/// number of reported foreign virtual servers.
-fn check_beside_foreign(line: &str, expected: [&[&str]; 2], findings: usize) {
-    let (live, plan) = after_start(beside_foreign(line), &node_port("10.1.0.1"));
-    assert_eq!(lines_at_node_port(&live), expected[0]);
-    assert_eq!(plan.findings.len(), findings);
-    let (live, plan) = after_start(live, &node_port("10.1.0.7"));
-    assert_eq!(lines_at_node_port(&live), expected[1]);
-    assert_eq!(plan.findings.len(), findings);
-}
-
-/// The set of node ports contains only the port. Its entry would make the foreign virtual server
-/// look like ours.
+/// The set of node ports contains only the port. Its entry would make a foreign virtual server look
+/// like ours. One of another protocol does not contest the node port.
 #[test]
 fn a_node_port_beside_a_foreign_server_is_served_and_stays_ours() {
-    let foreign = "-A -t 192.0.2.1:30080 -s rr";
-    let server = "-A -t 198.51.100.1:30080 -s rr";
-    check_beside_foreign(
-        foreign,
-        [
-            &[
-                foreign,
-                server,
-                "-a -t 198.51.100.1:30080 -r 10.1.0.1:8080 -m -w 1",
-            ],
-            &[
-                foreign,
-                server,
-                "-a -t 198.51.100.1:30080 -r 10.1.0.7:8080 -m -w 1",
-            ],
-        ],
-        1,
-    );
+    let at_first = "-A -t 192.0.2.1:30080 -s rr";
+    let at_second = "-A -t 198.51.100.1:30080 -s rr";
+    let udp = "-A -u 192.0.2.1:30080 -s rr";
+    for (foreign, servers, real_servers_at, findings) in [
+        (
+            at_first,
+            &[at_first, at_second][..],
+            &["198.51.100.1"][..],
+            1,
+        ),
+        (
+            udp,
+            &[at_first, at_second, udp],
+            &["192.0.2.1", "198.51.100.1"],
+            0,
+        ),
+    ] {
+        let mut live = beside_foreign(foreign);
+        // A start, and a restart with another endpoint.
+        for endpoint in ["10.1.0.1", "10.1.0.7"] {
+            let plan;
+            (live, plan) = after_start(live, &node_port(endpoint));
+            let mut expected: Vec<String> = texts(servers);
+            expected.extend(
+                (real_servers_at.iter())
+                    .map(|at| format!("-a -t {at}:30080 -r {endpoint}:8080 -m -w 1")),
+            );
+            assert_eq!(lines_at_node_port(&live), expected, "{foreign}");
+            assert_eq!(plan.findings.len(), findings, "{foreign}");
+        }
+    }
 }
 
 /// The node may get the address later. The entry of the port would then mark the foreign virtual
@@ -134,15 +112,6 @@ fn a_foreign_server_stays_foreign_when_the_node_gets_its_address() {
     assert!(!crate::is_marked(&live, foreign));
 }
 
-fn key(text: &str) -> VirtualServerKey {
-    let at: std::net::SocketAddr = text.parse().expect("valid address and port");
-    VirtualServerKey::Address {
-        address: at.ip(),
-        port: at.port(),
-        protocol: ipvs::Protocol::Tcp,
-    }
-}
-
 fn beside_foreign(line: &str) -> Snapshot {
     Snapshot {
         tables: model::text::parse(line).expect("it parses"),
@@ -153,8 +122,7 @@ fn beside_foreign(line: &str) -> Snapshot {
 
 /// Returns the entries of the set of this kind as text.
 fn entries(live: &Snapshot, kind: SetKind) -> Vec<String> {
-    let entries = &live.tables.sets[&set(kind)].entries;
-    entries.iter().map(ToString::to_string).collect()
+    texts(&live.tables.sets[&set(kind)].entries)
 }
 
 /// The entry of the port and its stand-ins replace each other. The new mark of a virtual server is
@@ -199,9 +167,7 @@ fn marks_of_a_node_port_follow_the_foreign_virtual_server() {
     };
     let plan = diff(&desired, &live, &own);
     assert_eq!(order(&plan), ["entries", "del entries"]);
-    for planned in plan.ops() {
-        live.apply(&planned.op);
-    }
+    live = after(&live, &plan);
     assert_eq!(entries(&live, SetKind::ExternalIp), stand_in);
     assert_eq!(entries(&live, SetKind::NodePortTcp), [""; 0]);
     assert!(!crate::is_marked(&live, foreign));
@@ -228,37 +194,11 @@ fn a_sync_of_one_service_keeps_the_last_mark() {
         &NodeConfig::new("node1"),
     );
     let plan = crate::diff_keys(&gone, &live, &own(), &keys);
-    let ops: Vec<String> = plan.ops().map(|planned| planned.op.to_string()).collect();
     assert_eq!(
-        ops,
+        texts(plan.ops().map(|planned| &planned.op)),
         [
             "delete virtual server 198.51.100.1:30080/TCP",
             "delete 198.51.100.1,tcp:30080 from set KUBE-EXTERNAL-IP"
         ]
-    );
-}
-
-#[test]
-fn a_foreign_server_of_another_protocol_does_not_contest_the_node_port() {
-    let foreign = "-A -u 192.0.2.1:30080 -s rr";
-    check_beside_foreign(
-        foreign,
-        [
-            &[
-                "-A -t 192.0.2.1:30080 -s rr",
-                "-A -t 198.51.100.1:30080 -s rr",
-                foreign,
-                "-a -t 192.0.2.1:30080 -r 10.1.0.1:8080 -m -w 1",
-                "-a -t 198.51.100.1:30080 -r 10.1.0.1:8080 -m -w 1",
-            ],
-            &[
-                "-A -t 192.0.2.1:30080 -s rr",
-                "-A -t 198.51.100.1:30080 -s rr",
-                foreign,
-                "-a -t 192.0.2.1:30080 -r 10.1.0.7:8080 -m -w 1",
-                "-a -t 198.51.100.1:30080 -r 10.1.0.7:8080 -m -w 1",
-            ],
-        ],
-        0,
     );
 }

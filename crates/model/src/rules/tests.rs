@@ -6,19 +6,17 @@ use proptest::prelude::*;
 
 use super::{ChainKey, ConnectionState, Match, Rule, Rules, Table, Target};
 
+/// Checks that `text` parses as this rule and is printed from it.
+#[track_caller]
 fn check(text: &str, matches: Vec<Match>, target: Target) {
     let rule = Rule { matches, target };
-    assert_eq!(Rule::parse(text), rule);
+    assert_eq!(Rule::parse(text), rule, "{text}");
     assert_eq!(rule.to_string(), text);
 }
 
 /// Checks that no part of `text` parses as a known condition.
 fn check_other(text: &str) {
     check(text, vec![Match::Other(text.into())], Target::Nothing);
-}
-
-fn check_other_target(text: &str) {
-    check(text, Vec::new(), Target::Other(text.into()));
 }
 
 fn source(negated: bool, network: &str) -> Match {
@@ -34,29 +32,96 @@ fn set(negated: bool, name: &str, dimensions: &[Dimension]) -> Match {
     }
 }
 
-#[test]
-fn sources() {
-    check(
-        "-s 127.0.0.0/8 -j RETURN",
-        vec![source(false, "127.0.0.0/8")],
-        Target::Return,
-    );
-    check("! -s ::/0", vec![source(true, "::/0")], Target::Nothing);
+fn not_through(name: &str) -> Match {
+    Match::InInterface {
+        negated: true,
+        name: name.into(),
+    }
 }
 
 #[test]
-fn interfaces_and_protocols() {
-    check(
-        "! -i veth+ -p tcp -j DROP",
-        vec![
-            Match::InInterface {
-                negated: true,
-                name: "veth+".into(),
+fn conditions_are_separated_and_printed_in_their_order() {
+    use ConnectionState::{Established, New, Related};
+    use Dimension::{Dst, Src};
+    let ipvs = "-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80";
+    let mark = |negated, value, mask| Match::Mark {
+        negated,
+        value,
+        mask,
+    };
+    let local = |negated, end| Match::Local { negated, end };
+    for (text, matches, target) in [
+        ("", vec![], Target::Nothing),
+        (
+            "-s 127.0.0.0/8 -j RETURN",
+            vec![source(false, "127.0.0.0/8")],
+            Target::Return,
+        ),
+        ("! -s ::/0", vec![source(true, "::/0")], Target::Nothing),
+        (
+            "! -i veth+ -p tcp -j DROP",
+            vec![not_through("veth+"), Match::Protocol(Protocol::Tcp)],
+            Target::Drop,
+        ),
+        (
+            "-m set --match-set KUBE-LOOP-BACK dst,dst,src -m set ! --match-set B dst",
+            vec![
+                set(false, "KUBE-LOOP-BACK", &[Dst, Dst, Src]),
+                set(true, "B", &[Dst]),
+            ],
+            Target::Nothing,
+        ),
+        (
+            "-m mark ! --mark 0x4000/0x4000 -j MARK --set-xmark 0x4000/0x0",
+            vec![mark(true, 0x4000, 0x4000)],
+            Target::Mark {
+                value: 0x4000,
+                mask: 0,
             },
-            Match::Protocol(Protocol::Tcp),
-        ],
-        Target::Drop,
-    );
+        ),
+        (
+            "-m mark --mark 0x80000000 -j MARK --set-xmark 0x5/0xffffffff",
+            vec![mark(false, 1 << 31, u32::MAX)],
+            Target::Mark {
+                value: 5,
+                mask: u32::MAX,
+            },
+        ),
+        (
+            "-m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT",
+            vec![Match::PhysdevIsIn { negated: true }, local(true, Src)],
+            Target::Accept,
+        ),
+        (
+            "-m addrtype --dst-type LOCAL -j KUBE-NODE-PORT",
+            vec![local(false, Dst)],
+            Target::Jump("KUBE-NODE-PORT".into()),
+        ),
+        (
+            "-m conntrack --ctstate NEW,RELATED,ESTABLISHED -j REJECT --reject-with icmp6-port-unreachable",
+            vec![Match::ConnectionState(vec![New, Related, Established])],
+            Target::Reject("icmp6-port-unreachable".into()),
+        ),
+        (
+            &format!(
+                "-s 203.0.113.16/32 -m tcp ! --dport 80 ! -i lo {ipvs} -m comment --comment x -j DROP"
+            ),
+            vec![
+                source(false, "203.0.113.16/32"),
+                Match::Other("-m tcp ! --dport 80".into()),
+                not_through("lo"),
+                Match::Other(ipvs.into()),
+                Match::Comment("x".into()),
+            ],
+            Target::Drop,
+        ),
+    ] {
+        check(text, matches, target);
+    }
+}
+
+#[test]
+fn protocols_are_printed_by_name() {
     for (text, protocol) in [
         ("-p udp", Protocol::Udp),
         ("-p sctp", Protocol::Sctp),
@@ -91,77 +156,6 @@ fn comments_are_quoted_as_iptables_quotes_them() {
 }
 
 #[test]
-fn sets() {
-    use Dimension::{Dst, Src};
-    check(
-        "-m set --match-set KUBE-LOOP-BACK dst,dst,src -m set ! --match-set B dst",
-        vec![
-            set(false, "KUBE-LOOP-BACK", &[Dst, Dst, Src]),
-            set(true, "B", &[Dst]),
-        ],
-        Target::Nothing,
-    );
-}
-
-#[test]
-fn marks() {
-    let mark = |negated, value, mask| Match::Mark {
-        negated,
-        value,
-        mask,
-    };
-    check(
-        "-m mark ! --mark 0x4000/0x4000 -j MARK --set-xmark 0x4000/0x0",
-        vec![mark(true, 0x4000, 0x4000)],
-        Target::Mark {
-            value: 0x4000,
-            mask: 0,
-        },
-    );
-    check(
-        "-m mark --mark 0x80000000 -j MARK --set-xmark 0x5/0xffffffff",
-        vec![mark(false, 1 << 31, u32::MAX)],
-        Target::Mark {
-            value: 5,
-            mask: u32::MAX,
-        },
-    );
-}
-
-#[test]
-fn addresses_of_this_node_and_ports_of_bridges() {
-    check(
-        "-m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT",
-        vec![
-            Match::PhysdevIsIn { negated: true },
-            Match::Local {
-                negated: true,
-                end: Dimension::Src,
-            },
-        ],
-        Target::Accept,
-    );
-    check(
-        "-m addrtype --dst-type LOCAL -j KUBE-NODE-PORT",
-        vec![Match::Local {
-            negated: false,
-            end: Dimension::Dst,
-        }],
-        Target::Jump("KUBE-NODE-PORT".into()),
-    );
-}
-
-#[test]
-fn states_of_connections() {
-    use ConnectionState::{Established, New, Related};
-    check(
-        "-m conntrack --ctstate NEW,RELATED,ESTABLISHED -j REJECT --reject-with icmp6-port-unreachable",
-        vec![Match::ConnectionState(vec![New, Related, Established])],
-        Target::Reject("icmp6-port-unreachable".into()),
-    );
-}
-
-#[test]
 fn masquerading() {
     for (text, random_fully) in [
         ("-j MASQUERADE", false),
@@ -191,6 +185,11 @@ fn unknown_conditions_are_kept_as_text() {
         "-m string --string \"-j\" --algo bm --to 65535",
         "nonsense",
         "!",
+        // Without its quotes, such a word would print as two words or none.
+        "-i \"eth0 -p\"",
+        "-i \"\"",
+        // iptables prints line breaks in comments as they are.
+        "-m comment --comment \"two",
     ] {
         check_other(text);
     }
@@ -206,41 +205,12 @@ fn unknown_targets_are_kept_as_text() {
         "-j REJECT",
         "-j ACCEPT --for \"a while\"",
         "-j",
+        "-j \"\"",
+        "-j \"A B\"",
+        "-j REJECT --reject-with \"a b\"",
     ] {
-        check_other_target(text);
+        check(text, Vec::new(), Target::Other(text.into()));
     }
-}
-
-#[test]
-fn conditions_are_separated() {
-    let ipvs = "-m ipvs --vproto 6 --vaddr 203.0.113.16 --vport 80";
-    check(
-        &format!(
-            "-s 203.0.113.16/32 -m tcp ! --dport 80 ! -i lo {ipvs} -m comment --comment x -j DROP"
-        ),
-        vec![
-            source(false, "203.0.113.16/32"),
-            Match::Other("-m tcp ! --dport 80".into()),
-            Match::InInterface {
-                negated: true,
-                name: "lo".into(),
-            },
-            Match::Other(ipvs.into()),
-            Match::Comment("x".into()),
-        ],
-        Target::Drop,
-    );
-}
-
-#[test]
-fn a_rule_may_be_empty() {
-    check("", Vec::new(), Target::Nothing);
-}
-
-/// iptables prints line breaks in comments as they are.
-#[test]
-fn unterminated_quote_is_kept_as_text() {
-    check_other("-m comment --comment \"two");
 }
 
 const SAVED: &str = "\
@@ -384,14 +354,4 @@ fn chains_used_by_other_programs_are_found() {
                 -A KUBE-SERVICES -j KUBE-NODE-PORT\nCOMMIT\n";
     let held = Rules::held_by_other_programs(text);
     assert_eq!(held, [ChainKey::new(Table::Nat, "KUBE-MARK-MASQ")].into());
-}
-
-/// Without its quotes, such a word would print as two words or none.
-#[test]
-fn quoted_words_are_kept_as_text() {
-    check_other("-i \"eth0 -p\"");
-    check_other("-i \"\"");
-    check_other_target("-j \"\"");
-    check_other_target("-j \"A B\"");
-    check_other_target("-j REJECT --reject-with \"a b\"");
 }

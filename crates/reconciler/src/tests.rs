@@ -13,7 +13,7 @@ use ipvs::{AddressFamily, Connections, Protocol, RealServerKey, VirtualServerKey
 use kernel::memory::{Fault, FaultRule, Part};
 use kernel::{Kernel as _, MemoryKernel, OpErrorKind};
 use model::cluster::{EndpointSlice, Parsed, Service};
-use model::{ClusterEvent, NodeConfig, Object, ObjectKind, ObjectName, text};
+use model::{ClusterEvent, NodeConfig, NodeState, Object, ObjectKind, ObjectName, Op, text};
 
 use crate::{Column, Effect, Event, Reconciler, Report, Trigger};
 
@@ -68,20 +68,22 @@ impl Node {
         }
     }
 
-    /// Returns the number of the op that first writes IPv4 rules on an empty node.
-    fn rules_op() -> u64 {
-        let node = Self::with_web(config(), &[[10, 1, 0, 1]]);
-        let desired = node.reconciler.desired();
-        let own = planner::Ownership::new(&config());
-        let plan = planner::diff(desired, &MemoryKernel::new().snapshot(), &own);
-        let place = plan
-            .ops()
-            .position(|planned| matches!(planned.op, model::Op::PatchRules(..)));
-        place.expect("the plan writes IPv4 rules") as u64
-    }
-
     fn cluster(&mut self, event: ClusterEvent) {
         self.handle(Event::Cluster(event));
+    }
+
+    fn upsert(&mut self, object: Object) {
+        self.cluster(ClusterEvent::Upsert(object));
+    }
+
+    fn delete_service(&mut self, name: &str) {
+        let name = ObjectName::new("default", name);
+        self.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
+    }
+
+    /// Changes the kernel as another program does.
+    fn foreign(&self, op: &Op) {
+        self.kernel.foreign(op).expect("it is done");
     }
 
     /// Advances the clock, then runs all tasks that are due, one after the other.
@@ -122,6 +124,35 @@ impl Node {
             .filter(|line| line.starts_with("-a"))
             .collect()
     }
+
+    fn virtual_servers(&self) -> usize {
+        self.kernel.tables().virtual_servers.len()
+    }
+
+    /// Returns the number of reports that `like` selects.
+    fn count(&self, like: impl Fn(&Report) -> bool) -> usize {
+        self.reports.iter().filter(|report| like(report)).count()
+    }
+
+    /// Returns the number of failed ops.
+    fn failures(&self) -> usize {
+        self.count(|report| matches!(report, Report::OpFailed(..)))
+    }
+
+    /// Returns the number of differences that another program caused.
+    fn drifts(&self) -> usize {
+        self.count(|report| matches!(report, Report::Drift(_)))
+    }
+
+    /// Panics if a task is left, or if the kernel differs from the desired tables.
+    fn assert_desired(&self) {
+        assert!(self.reconciler.is_settled());
+        let (live, desired) = (self.kernel.tables(), &self.reconciler.desired().tables);
+        assert_eq!(live.virtual_servers, desired.virtual_servers);
+        assert_eq!(live.addresses, desired.addresses);
+        assert_eq!(live.sets, desired.sets);
+        assert_eq!(live.rules, desired.rules);
+    }
 }
 
 fn web() -> Service {
@@ -138,6 +169,24 @@ fn web_slice(endpoints: &[[u8; 4]]) -> EndpointSlice {
     fixtures::slice(name, "web", endpoints)
 }
 
+/// Returns Service `web` with the node port 30080.
+fn node_port() -> Object {
+    let mut service = web();
+    service.kind = model::cluster::ServiceKind::NodePort;
+    service.ports[0].node_port = NonZeroU16::new(30080).map(Parsed::Valid);
+    Object::Service(service)
+}
+
+/// Returns the state of `node` with the address 192.0.2.1 on an interface.
+fn with_eth0(node: &Node) -> NodeState {
+    let mut state = node.kernel.snapshot().node;
+    state.interfaces.push(model::snapshot::Interface {
+        name: "eth0".into(),
+        addresses: vec!["192.0.2.1/24".parse().expect("a network")],
+    });
+    state
+}
+
 fn config() -> NodeConfig {
     NodeConfig::new("node1")
 }
@@ -145,13 +194,7 @@ fn config() -> NodeConfig {
 #[test]
 fn complete_lists_lead_to_one_sync() {
     let node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    assert!(node.reconciler.is_settled());
-    let live = node.kernel.tables();
-    let desired = &node.reconciler.desired().tables;
-    assert_eq!(live.virtual_servers, desired.virtual_servers);
-    assert_eq!(live.addresses, desired.addresses);
-    assert_eq!(live.sets, desired.sets);
-    assert_eq!(live.rules, desired.rules);
+    node.assert_desired();
     assert_eq!(node.real_servers().len(), 1);
 }
 
@@ -207,10 +250,10 @@ fn an_unchanged_object_causes_no_sync() {
 }
 
 #[test]
-fn a_failed_entry_is_read_and_retried() {
+fn a_failed_entry_delays_no_other_and_is_retried() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
-    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
+    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2], [10, 1, 0, 3]]));
     node.pass(Duration::from_millis(10));
     assert!(matches!(
         node.reports[..],
@@ -223,19 +266,10 @@ fn a_failed_entry_is_read_and_retried() {
             }
         ]
     ));
-    assert_eq!(node.real_servers().len(), 1);
+    assert_eq!(node.real_servers().len(), 2);
     node.pass(Duration::from_millis(100));
-    assert_eq!(node.real_servers().len(), 2);
+    assert_eq!(node.real_servers().len(), 3);
     assert!(node.reconciler.is_settled());
-}
-
-#[test]
-fn a_failure_delays_no_other_entry() {
-    let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
-    node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2], [10, 1, 0, 3]]));
-    node.pass(Duration::from_millis(10));
-    assert_eq!(node.real_servers().len(), 2);
 }
 
 /// Deleting the old endpoint would leave the Service without endpoints.
@@ -245,7 +279,6 @@ fn an_old_real_server_stays_while_the_new_one_cannot_be_added() {
     node.kernel.inject(0, Fault::Refuse(OpErrorKind::Invalid));
     node.cluster(slice(&[[10, 1, 0, 2]]));
     node.pass(Duration::from_millis(10));
-    assert_eq!(node.real_servers().len(), 1);
     assert_eq!(
         node.real_servers(),
         ["-a -t 10.96.0.1:80 -r 10.1.0.1:8080 -m -w 1"],
@@ -308,11 +341,7 @@ const LEAVING: RealServerKey = RealServerKey {
 };
 
 fn web_key() -> VirtualServerKey {
-    VirtualServerKey::Address {
-        address: [10, 96, 0, 1].into(),
-        port: 80,
-        protocol: Protocol::Tcp,
-    }
+    fixtures::server_key([10, 96, 0, 1], 80, Protocol::Tcp)
 }
 
 /// Returns a node whose endpoint 10.1.0.2 has `connections` and leaves. If `terminates` is true,
@@ -328,7 +357,7 @@ fn leaving(config: NodeConfig, connections: u32, terminates: bool) -> Node {
         let mut slice = web_slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]);
         slice.endpoints[1].ready = false;
         slice.endpoints[1].terminating = true;
-        node.cluster(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
+        node.upsert(Object::EndpointSlice(slice));
         node.pass(Duration::from_millis(10));
     }
     node.cluster(slice(&[[10, 1, 0, 1]]));
@@ -357,29 +386,20 @@ fn a_new_configuration_is_applied_at_once_and_is_not_drift() {
             .all(|entry| &*entry.server.scheduler.0 == "wrr")
     );
     assert_eq!(&*tables.sysctls["net.ipv4.conf.all.arp_ignore"], "1");
-    assert!(!(node.reports.iter()).any(|report| matches!(report, Report::Drift(_))));
+    assert_eq!(node.drifts(), 0);
 }
 
 #[test]
 fn a_new_node_address_is_served_at_once() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    let mut service = web();
-    service.kind = model::cluster::ServiceKind::NodePort;
-    service.ports[0].node_port = NonZeroU16::new(30080).map(Parsed::Valid);
-    node.cluster(ClusterEvent::Upsert(Object::Service(service)));
+    node.upsert(node_port());
     node.pass(Duration::from_millis(10));
-    let servers = |node: &Node| node.kernel.tables().virtual_servers.len();
-    assert_eq!(servers(&node), 1);
-    let mut state = node.kernel.snapshot().node;
-    state.interfaces.push(model::snapshot::Interface {
-        name: "eth0".into(),
-        addresses: vec!["192.0.2.1/24".parse().expect("a network")],
-    });
-    node.kernel.set_node(state);
+    assert_eq!(node.virtual_servers(), 1);
+    node.kernel.set_node(with_eth0(&node));
     node.handle(Event::NodeChanged);
     node.pass(Duration::from_millis(1));
-    assert_eq!(servers(&node), 2);
-    assert!(!(node.reports.iter()).any(|report| matches!(report, Report::Drift(_))));
+    assert_eq!(node.virtual_servers(), 2);
+    assert_eq!(node.drifts(), 0);
 }
 
 #[test]
@@ -396,15 +416,14 @@ fn an_external_finding_is_reported_once_and_stays() {
     node.handle(Event::Found(finding.clone()));
     node.handle(Event::Found(finding.clone()));
     node.pass(Duration::from_secs(60));
-    let told = (node.reports.iter())
-        .filter(|report| matches!(report, Report::FindingRaised(told) if *told == finding))
-        .count();
-    assert_eq!(told, 1);
+    let raised =
+        |report: &Report| matches!(report, Report::FindingRaised(raised) if *raised == finding);
+    assert_eq!(node.count(raised), 1);
     assert!(node.reconciler.findings().contains(&finding));
     node.handle(Event::Gone(finding.clone()));
     let cleared =
         |report: &Report| matches!(report, Report::FindingCleared(cleared) if *cleared == finding);
-    assert!(node.reports.iter().any(cleared));
+    assert_eq!(node.count(cleared), 1);
     assert!(!node.reconciler.findings().contains(&finding));
 }
 
@@ -414,42 +433,35 @@ fn deleted_set_entries_and_rules_are_restored() {
     let tables = node.kernel.tables();
     let set = model::sets::SetKind::ClusterIp.name(AddressFamily::Ipv4);
     let entry = *tables.sets[&set].entries.first().expect("an entry");
-    let op = model::Op::DelEntry(set, entry);
-    node.kernel.foreign(&op).expect("it is there");
+    node.foreign(&Op::DelEntry(set, entry));
     node.pass(Duration::from_secs(30));
     assert_eq!(node.kernel.tables(), tables);
-    assert!((node.reports.iter()).any(|report| matches!(report, Report::Drift(_))));
+    assert_eq!(node.drifts(), 1);
 }
 
-/// Without rules a virtual server would be open to every client.
+/// Without rules a virtual server would be open to every client. The retries of the virtual server
+/// and of the rules run at different times.
 #[test]
 fn no_new_virtual_server_while_rules_cannot_be_written() {
-    let mut node = Node::new(config());
-    let rules = Node::rules_op();
-    node.kernel
-        .inject(rules, Fault::Refuse(OpErrorKind::FilterRefused));
-    node.start(&[[10, 1, 0, 1]]);
-    assert!(node.kernel.tables().virtual_servers.is_empty());
-    node.pass(Duration::from_millis(200));
-    node.pass(Duration::from_millis(1));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
-}
-
-/// The retries of the virtual server and of the rules run at different times.
-#[test]
-fn no_new_virtual_server_during_repeated_rule_failures() {
-    let mut node = Node::new(config());
-    let rules = Part::Rules(AddressFamily::Ipv4);
-    let held = (node.kernel).hold(FaultRule::refuse(rules, OpErrorKind::FilterRefused));
-    node.start(&[[10, 1, 0, 1]]);
-    for _ in 0..200 {
-        node.pass(Duration::from_millis(50));
-        assert!(node.kernel.tables().virtual_servers.is_empty());
+    for (failing, recovery) in [
+        (Duration::ZERO, Duration::from_millis(200)),
+        (Duration::from_secs(10), Duration::from_secs(30)),
+    ] {
+        let mut node = Node::new(config());
+        let rules = Part::Rules(AddressFamily::Ipv4);
+        let held = (node.kernel).hold(FaultRule::refuse(rules, OpErrorKind::FilterRefused));
+        node.start(&[[10, 1, 0, 1]]);
+        assert_eq!(node.virtual_servers(), 0);
+        let end = node.now + failing;
+        while node.now < end {
+            node.pass(Duration::from_millis(50));
+            assert_eq!(node.virtual_servers(), 0);
+        }
+        node.kernel.release(held);
+        node.pass(recovery);
+        node.pass(Duration::from_millis(1));
+        assert_eq!(node.virtual_servers(), 1, "{failing:?}");
     }
-    node.kernel.release(held);
-    node.pass(Duration::from_secs(30));
-    node.pass(Duration::from_millis(1));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
 }
 
 /// A container without privileges, or another network namespace, refuses writes of settings.
@@ -461,13 +473,9 @@ fn a_setting_that_cannot_be_written_is_reported_once() {
     node.start(&[[10, 1, 0, 1]]);
     assert!(node.reconciler.is_settled());
     assert_eq!(node.real_servers().len(), 1);
-    let failures = |node: &Node| {
-        let failed = |report: &&Report| matches!(report, Report::OpFailed(..));
-        node.reports.iter().filter(failed).count()
-    };
-    assert_eq!(failures(&node), 1);
+    assert_eq!(node.failures(), 1);
     node.pass(Duration::from_secs(90));
-    assert_eq!(failures(&node), 1);
+    assert_eq!(node.failures(), 1);
 }
 
 /// The name of a scheduler in a Service must not load a kernel module. Each Service gets the
@@ -487,11 +495,7 @@ fn services_with_unknown_schedulers_are_served_with_the_configured_one() {
     let tables = node.kernel.tables();
     assert_eq!(tables.virtual_servers.len(), 200);
     assert!((tables.virtual_servers.values()).all(|entry| &*entry.server.scheduler.0 == "rr"));
-    let count =
-        |like: fn(&Report) -> bool| node.reports.iter().filter(|report| like(report)).count();
-    assert_eq!(count(|report| matches!(report, Report::OpFailed(..))), 0);
-    let found = count(
-        |report| matches!(report, Report::FindingRaised(finding) if finding.code == model::Code::InvalidScheduler),
-    );
-    assert_eq!(found, 200);
+    assert_eq!(node.failures(), 0);
+    let found = |report: &Report| matches!(report, Report::FindingRaised(finding) if finding.code == model::Code::InvalidScheduler);
+    assert_eq!(node.count(found), 200);
 }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use ipvs::{Protocol, VirtualServerKey};
+use ipvs::Protocol;
 use model::kernel::OpErrorKind;
 
 use super::{Agenda, Failure, GAP, Task};
@@ -14,11 +14,8 @@ fn agenda() -> (Agenda, Instant) {
 }
 
 fn retry(number: u16) -> Task {
-    Task::Retry(EntryKey::VirtualServer(VirtualServerKey::Address {
-        address: [10, 96, 0, 1].into(),
-        port: number,
-        protocol: Protocol::Tcp,
-    }))
+    let key = fixtures::server_key([10, 96, 0, 1], number, Protocol::Tcp);
+    Task::Retry(EntryKey::VirtualServer(key))
 }
 
 fn refused() -> Failure {

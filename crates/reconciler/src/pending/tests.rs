@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use ipvs::{Protocol, VirtualServerKey};
 use model::cluster::Changed;
@@ -23,11 +22,7 @@ fn changed(of: &[&str]) -> Changed {
 }
 
 fn servers(count: u16) -> TableKeys {
-    let key = |port| VirtualServerKey::Address {
-        address: IpAddr::from([10, 96, 0, 1]),
-        port,
-        protocol: Protocol::Tcp,
-    };
+    let key = |port| fixtures::server_key([10, 96, 0, 1], port, Protocol::Tcp);
     TableKeys {
         virtual_servers: (1..=count).map(key).collect(),
         ..TableKeys::default()

@@ -1,7 +1,6 @@
 //! Audits of tables that are read in slices.
 
 use ipvs::{RealServer, Scheduler, VirtualServer};
-use model::Op;
 
 use super::*;
 use crate::slices::SLICE;
@@ -32,11 +31,7 @@ fn large_node() -> Node {
 
 fn key(number: u16) -> VirtualServerKey {
     let [high, low] = number.to_be_bytes();
-    VirtualServerKey::Address {
-        address: [10, 96, high, low].into(),
-        port: 80,
-        protocol: Protocol::Tcp,
-    }
+    fixtures::server_key([10, 96, high, low], 80, Protocol::Tcp)
 }
 
 fn real(node: &Node, key: VirtualServerKey) -> RealServer {
@@ -79,7 +74,7 @@ impl Node {
         self.reports.len() < before
     }
 
-    fn drifts(&self) -> Vec<String> {
+    fn repairs(&self) -> Vec<String> {
         let drift = |report: &Report| match report {
             Report::Drift(planned) => Some(planned.op.to_string()),
             _ => None,
@@ -87,14 +82,9 @@ impl Node {
         self.reports.iter().filter_map(drift).collect()
     }
 
-    fn foreign(&self, op: &Op) {
-        self.kernel.foreign(op).expect("it is done");
-    }
-
     fn check_is_repaired(&self, drifts: &[&str]) {
-        assert_eq!(self.drifts(), drifts);
-        let failed = |report: &Report| matches!(report, Report::OpFailed(..));
-        assert!(!self.reports.iter().any(failed), "{:?}", self.reports);
+        assert_eq!(self.repairs(), drifts);
+        assert_eq!(self.failures(), 0, "{:?}", self.reports);
         let desired = &self.reconciler.desired().tables;
         assert_eq!(
             self.kernel.tables().virtual_servers,
@@ -182,7 +172,7 @@ fn a_slice_finds_foreign_changes_of_real_servers() {
     };
     node.foreign(&Op::SetRealServer(last, changed));
     node.until(Trigger::AuditSlice);
-    assert_eq!(node.drifts(), [""; 0], "the third slice has not run yet");
+    assert_eq!(node.drifts(), 0, "the third slice has not run yet");
     node.until(Trigger::AuditSlice);
     let address = changed.key.address;
     node.check_is_repaired(&[&format!("change real server {address}:8080 of {last}")]);
@@ -199,11 +189,7 @@ fn the_list_finds_foreign_changes_of_virtual_servers() {
     node.foreign(&Op::SetVirtualServer(changed));
     node.foreign(&Op::DelVirtualServer(key(500)));
     // An undesired virtual server at an address that is ours.
-    let strange = VirtualServerKey::Address {
-        address: [10, 96, 0, 9].into(),
-        port: 81,
-        protocol: Protocol::Tcp,
-    };
+    let strange = fixtures::server_key([10, 96, 0, 9], 81, Protocol::Tcp);
     let server = VirtualServer {
         key: strange,
         ..tables.virtual_servers[&key(9)].server.clone()
@@ -223,10 +209,7 @@ fn the_list_finds_foreign_changes_of_virtual_servers() {
 fn cluster_changes_are_applied_between_slices() {
     let mut node = large_node();
     node.until(Trigger::AuditSlice);
-    node.cluster(ClusterEvent::Delete(
-        ObjectKind::Service,
-        ObjectName::new("default", "web-599"),
-    ));
+    node.delete_service("web-599");
     assert!(node.rest() < Duration::from_millis(20));
     assert!(!node.kernel.tables().virtual_servers.contains_key(&key(599)));
     node.until(Trigger::AuditSlice);

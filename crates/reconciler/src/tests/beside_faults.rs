@@ -3,44 +3,23 @@
 use ipset::Entry;
 use model::missing_family::{FamilyGap, MissingFamily};
 use model::sets::SetKind;
-use model::snapshot::Interface;
-use model::{NodeState, Op};
 
 use super::*;
 
-/// Service `web` with the node port 30000.
-fn web_at_node_port() -> Object {
-    let mut service = web();
-    service.kind = model::cluster::ServiceKind::NodePort;
-    service.ports[0].node_port = NonZeroU16::new(30_000).map(Parsed::Valid);
-    Object::Service(service)
-}
-
 fn lists(node: &mut Node) {
     let slice = Object::EndpointSlice(web_slice(&[[10, 1, 0, 1]]));
-    node.list([web_at_node_port(), slice]);
-}
-
-fn delete_web(node: &mut Node) {
-    let name = ObjectName::new("default", "web");
-    node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
+    node.list([node_port(), slice]);
 }
 
 #[test]
 fn node_ports_keep_their_marks_while_addresses_cannot_be_read_after_a_restart() {
     let mut node = Node::new(config());
-    node.kernel.set_node(NodeState {
-        interfaces: vec![Interface {
-            name: "eth0".into(),
-            addresses: vec!["192.0.2.1/24".parse().expect("a network")],
-        }],
-        ..NodeState::default()
-    });
+    node.kernel.set_node(with_eth0(&node));
     lists(&mut node);
     node.settles_within(Duration::from_secs(1));
     let before = node.kernel.tables();
     let set = SetKind::NodePortTcp.name(AddressFamily::Ipv4);
-    assert!(before.sets[&set].entries.contains(&Entry::Port(30_000)));
+    assert!(before.sets[&set].entries.contains(&Entry::Port(30_080)));
 
     node.reconciler = Reconciler::new(config(), 2, node.now);
     let held = (node.kernel).hold(FaultRule::Unreadable(Part::Addresses));
@@ -49,7 +28,7 @@ fn node_ports_keep_their_marks_while_addresses_cannot_be_read_after_a_restart() 
     assert_eq!(node.kernel.tables(), before);
     node.kernel.release(held);
     node.settles_within(Duration::from_secs(60));
-    delete_web(&mut node);
+    node.delete_service("web");
     node.settles_within(Duration::from_secs(1));
     assert!(node.kernel.tables().virtual_servers.is_empty());
 }
@@ -57,14 +36,14 @@ fn node_ports_keep_their_marks_while_addresses_cannot_be_read_after_a_restart() 
 #[test]
 fn blocked_entries_are_written_without_a_reading() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    delete_web(&mut node);
+    node.delete_service("web");
     node.settles_within(Duration::from_secs(1));
     let refused = node
         .kernel
         .hold(FaultRule::refuse(Part::Sets, OpErrorKind::NotPermitted));
     let servers = FaultRule::Unreadable(Part::VirtualServers);
     let unread = node.kernel.hold(servers);
-    node.cluster(ClusterEvent::Upsert(Object::Service(web())));
+    node.upsert(Object::Service(web()));
     node.run(Duration::from_secs(1));
     assert!(node.kernel.tables().virtual_servers.is_empty());
     node.kernel.release(refused);
@@ -79,13 +58,11 @@ fn blocked_entries_are_written_without_a_reading() {
 #[test]
 fn deleting_a_missing_entry_is_not_a_failure() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    let key = *(node.kernel.tables().virtual_servers.keys().next()).expect("web is served");
-    (node.kernel.foreign(&Op::DelVirtualServer(key))).expect("another program deletes it");
-    (node.kernel.foreign(&Op::DelAddress([10, 96, 0, 1].into()))).expect("and the address");
-    delete_web(&mut node);
+    node.foreign(&Op::DelVirtualServer(web_key()));
+    node.foreign(&Op::DelAddress([10, 96, 0, 1].into()));
+    node.delete_service("web");
     node.settles_within(Duration::from_millis(50));
-    let failed = |report: &Report| matches!(report, Report::OpFailed(..));
-    assert!(!node.reports.iter().any(failed), "{:?}", node.reports);
+    assert_eq!(node.failures(), 0, "{:?}", node.reports);
 }
 
 #[test]
@@ -101,12 +78,12 @@ fn rules_of_the_other_family_are_repaired_when_a_retry_sees_them() {
         };
         Op::PatchRules(family, std::sync::Arc::new(patch))
     };
-    (node.kernel.foreign(&empty(AddressFamily::Ipv6))).expect("another program writes");
+    node.foreign(&empty(AddressFamily::Ipv6));
     let refused = FaultRule::refuse(Part::Rules(AddressFamily::Ipv6), OpErrorKind::FilterRefused);
     let held = node.kernel.hold(refused);
     // The next audit finds the first difference, but its repair fails.
     node.run(Duration::from_secs(31));
-    (node.kernel.foreign(&empty(AddressFamily::Ipv4))).expect("another program writes again");
+    node.foreign(&empty(AddressFamily::Ipv4));
     node.run(Duration::from_secs(5));
     assert_eq!(
         node.kernel.tables().rules[&AddressFamily::Ipv4],
@@ -154,15 +131,13 @@ fn a_missing_family_is_skipped_until_an_audit_finds_it() {
             .map(|missing| missing.family)
     };
     assert_eq!(missing(&node), Some(AddressFamily::Ipv6));
-    let raised = (node.reports.iter())
-        .filter(|report| matches!(report, Report::FindingRaised(finding) if finding.code == model::Code::MissingFamily));
-    assert_eq!(raised.count(), 1);
+    let raised = |report: &Report| matches!(report, Report::FindingRaised(finding) if finding.code == model::Code::MissingFamily);
+    assert_eq!(node.count(raised), 1);
     node.reports.clear();
     node.run(Duration::from_secs(300));
     let failed =
-        |report: &&Report| matches!(report, Report::OpFailed(..) | Report::FindingRaised(_));
-    let failed = node.reports.iter().find(failed);
-    assert!(failed.is_none(), "{failed:?}");
+        |report: &Report| matches!(report, Report::OpFailed(..) | Report::FindingRaised(_));
+    assert_eq!(node.count(failed), 0, "{:?}", node.reports);
 
     node.kernel.set_node(lacking(None));
     node.run(config().sync_period + Duration::from_secs(2));

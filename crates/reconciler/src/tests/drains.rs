@@ -30,10 +30,7 @@ fn check_drain(connections: u32, expected: [&str; 3]) {
     node.kernel.set_connections(web_key(), LEAVING, count(0));
     node.pass(Duration::from_secs(30));
     assert_eq!(last(&node), expected[2]);
-    assert!(
-        !(node.reports.iter()).any(|report| matches!(report, Report::Drift(_))),
-        "the end of a drain is not drift"
-    );
+    assert_eq!(node.drifts(), 0, "the end of a drain is not drift");
 }
 
 #[test]
@@ -153,7 +150,7 @@ fn only_lost_endpoints_among_leaving_ones_are_cut() {
         endpoint.ready = false;
         endpoint.terminating = true;
     }
-    node.cluster(ClusterEvent::Upsert(Object::EndpointSlice(slice)));
+    node.upsert(Object::EndpointSlice(slice));
     node.pass(Duration::from_millis(10));
     // All but the first three endpoints are removed. Three of the removed ones never terminated.
     node.cluster(super::slice(&all[..3]));
@@ -191,13 +188,11 @@ fn a_repair_during_a_drain_is_reported_as_drift() {
         address: [10, 1, 0, 1].into(),
         port: 8080,
     };
-    let op = model::Op::DelRealServer(web_key(), stays);
-    node.kernel.foreign(&op).expect("it is there");
+    node.foreign(&Op::DelRealServer(web_key(), stays));
     node.pass(Duration::from_secs(1));
     assert_eq!(
         node.real_servers(),
         ["-a -t 10.96.0.1:80 -r 10.1.0.1:8080 -m -w 1"]
     );
-    let drift = (node.reports.iter()).filter(|report| matches!(report, Report::Drift(_)));
-    assert_eq!(drift.count(), 1);
+    assert_eq!(node.drifts(), 1);
 }

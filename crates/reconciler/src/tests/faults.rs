@@ -4,7 +4,7 @@
 mod combined;
 
 use kernel::memory::{FaultRule, Held, Part, Tear};
-use model::{Op, OpEffect};
+use model::OpEffect;
 
 use super::*;
 use crate::Lost;
@@ -56,18 +56,13 @@ impl Node {
     /// Runs for `time`, then checks that the node is in the desired state.
     pub(super) fn settles_within(&mut self, time: Duration) {
         self.run(time);
-        assert!(self.reconciler.is_settled());
-        let (live, desired) = (self.kernel.tables(), &self.reconciler.desired().tables);
-        assert_eq!(live.virtual_servers, desired.virtual_servers);
-        assert_eq!(live.addresses, desired.addresses);
-        assert_eq!(live.sets, desired.sets);
-        assert_eq!(live.rules, desired.rules);
+        self.assert_desired();
     }
 
     /// Runs as [`Self::settles_within`] and checks the number of virtual servers.
     fn serves_within(&mut self, time: Duration, virtual_servers: usize) {
         self.settles_within(time);
-        assert_eq!(self.kernel.tables().virtual_servers.len(), virtual_servers);
+        assert_eq!(self.virtual_servers(), virtual_servers);
     }
 
     /// Lists objects as [`Node::list`] does, with the checks of [`Node::handle_bounded`].
@@ -142,10 +137,9 @@ fn a_foreign_real_server_with_weight_0_does_not_drain() {
     );
     let mut theirs = theirs.expect("tables").virtual_servers;
     let server = theirs.pop_first().expect("one").1;
-    let foreign = |op: &Op| node.kernel.foreign(op).expect("it is done");
-    foreign(&Op::AddVirtualServer(server.server.clone()));
+    node.foreign(&Op::AddVirtualServer(server.server.clone()));
     for real in server.real_servers.values() {
-        foreign(&Op::AddRealServer(server.server.key, *real));
+        node.foreign(&Op::AddRealServer(server.server.key, *real));
     }
     node.start(&[[10, 1, 0, 1]]);
     assert!(node.reconciler.drains().is_empty());
@@ -188,20 +182,20 @@ fn an_expired_drain_waits_while_lists_are_torn() {
 #[test]
 fn an_interface_change_survives_a_failed_reading() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    node.cluster(ClusterEvent::Upsert(Object::Service(node_port())));
+    node.upsert(node_port());
     node.run(Duration::from_millis(20));
     node.kernel.set_node(with_eth0(&node));
     node.kernel.fail_observations(1);
     node.handle(Event::NodeChanged);
     node.run(Duration::from_secs(1));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+    assert_eq!(node.virtual_servers(), 2);
 }
 
 /// Handles `first`, whose sync reads the addresses, and adds an address right after the kernel
 /// answered.
 fn add_an_address_during_the_reading(first: Event) {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    node.cluster(ClusterEvent::Upsert(Object::Service(node_port())));
+    node.upsert(node_port());
     node.run(Duration::from_millis(20));
     node.now += config().sync_period;
     let mut next = first;
@@ -221,7 +215,7 @@ fn add_an_address_during_the_reading(first: Event) {
         next = answered;
     }
     node.run(Duration::from_secs(1));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 2);
+    assert_eq!(node.virtual_servers(), 2);
 }
 
 #[test]
@@ -232,22 +226,6 @@ fn an_interface_change_during_its_reading_is_not_lost() {
 #[test]
 fn an_interface_change_during_an_audit_is_not_lost() {
     add_an_address_during_the_reading(Event::Timeout);
-}
-
-fn node_port() -> Service {
-    let mut service = web();
-    service.kind = model::cluster::ServiceKind::NodePort;
-    service.ports[0].node_port = NonZeroU16::new(30080).map(Parsed::Valid);
-    service
-}
-
-fn with_eth0(node: &Node) -> model::NodeState {
-    let mut state = node.kernel.snapshot().node;
-    state.interfaces.push(model::snapshot::Interface {
-        name: "eth0".into(),
-        addresses: vec!["192.0.2.1/24".parse().expect("a network")],
-    });
-    state
 }
 
 /// Returns a node with Service `web` whose new configuration needs other rules, which the kernel
@@ -275,8 +253,8 @@ fn failing_rules_are_not_tried_with_every_change() {
         node.run(Duration::from_millis(10));
         // Two families with attempts after 100, 200 and 400 ms.
     }
-    let is_rules = |report: &&Report| matches!(report, Report::OpFailed(planned, _) if matches!(planned.op, Op::PatchRules(..)));
-    let tries = node.reports.iter().filter(is_rules).count();
+    let is_rules = |report: &Report| matches!(report, Report::OpFailed(planned, _) if matches!(planned.op, Op::PatchRules(..)));
+    let tries = node.count(is_rules);
     assert!(tries <= 10, "{tries} attempts in one second");
     let last = "-a -t 10.96.0.1:80 -r 10.1.1.100:8080 -m -w 1";
     assert!(node.real_servers().iter().any(|line| line == last));
@@ -288,9 +266,9 @@ fn failing_rules_are_not_tried_with_every_change() {
 #[test]
 fn no_virtual_server_is_added_while_rules_fail() {
     let mut node = with_refused_rules();
-    node.cluster(ClusterEvent::Upsert(new_service()));
+    node.upsert(new_service());
     node.run(Duration::from_secs(120));
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
+    assert_eq!(node.virtual_servers(), 1);
     node.kernel.clear_faults();
     node.serves_within(Duration::from_secs(60), 2);
 }
@@ -302,8 +280,7 @@ fn a_failing_column_delays_no_other() {
         let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
         let held = node.kernel.hold(FaultRule::Unreadable(part.clone()));
         node.run(Duration::from_secs(120));
-        let op = Op::DelVirtualServer(web_key());
-        node.kernel.foreign(&op).expect("it is there");
+        node.foreign(&Op::DelVirtualServer(web_key()));
         node.cluster(slice(&[[10, 1, 0, 1], [10, 1, 0, 2]]));
         node.run(Duration::from_secs(31));
         assert_eq!(node.real_servers().len(), 2, "{part:?}");
@@ -329,7 +306,7 @@ fn a_restart_without_rules_updates_endpoints_only() {
         node.real_servers(),
         ["-a -t 10.96.0.1:80 -r 10.1.0.7:8080 -m -w 1"]
     );
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
+    assert_eq!(node.virtual_servers(), 1);
     node.kernel.release(held);
     node.serves_within(Duration::from_secs(60), 2);
 }
@@ -360,7 +337,7 @@ fn a_deleted_device_is_restored_at_once() {
         let mut node = many(2_000);
         node.reading = Duration::from_millis(5);
         node.pass(Duration::from_secs(2));
-        node.kernel.foreign(&Op::DelDevice).expect("it is there");
+        node.foreign(&Op::DelDevice);
         node.handle(event);
         node.pass(Duration::from_millis(100));
         assert_eq!(node.kernel.tables().addresses.len(), 2_001);
@@ -371,8 +348,7 @@ fn a_deleted_device_is_restored_at_once() {
 fn own_deletions_start_no_audit() {
     let mut node = many(300);
     node.pass(Duration::from_secs(2));
-    let name = ObjectName::new("default", "s7");
-    node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
+    node.delete_service("s7");
     node.pass(Duration::from_millis(20));
     let readings = node.kernel.counts().observations;
     node.handle(Event::Lost(Lost {
@@ -395,7 +371,7 @@ fn deleted_entries_of_a_large_table_are_restored_within_a_period() {
         Op::DelEntry(set, entry),
         Op::DelVirtualServer(web_key()),
     ] {
-        node.kernel.foreign(&op).expect("it is there");
+        node.foreign(&op);
     }
     for _ in 0..31 {
         node.pass(Duration::from_secs(1));
@@ -510,16 +486,13 @@ fn missing_sets_cause_no_retry_storm() {
 #[test]
 fn swaps_and_reloads_are_applied() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    let upsert = |node: &mut Node, name: &str, at, port, protocol| {
-        node.cluster(ClusterEvent::Upsert(named(name, at, port, protocol)));
-    };
-    upsert(&mut node, "a", [10, 96, 0, 2], 80, Protocol::Tcp);
-    upsert(&mut node, "b", [10, 96, 0, 3], 80, Protocol::Tcp);
+    node.upsert(named("a", [10, 96, 0, 2], 80, Protocol::Tcp));
+    node.upsert(named("b", [10, 96, 0, 3], 80, Protocol::Tcp));
     node.settles_within(Duration::from_millis(20));
-    upsert(&mut node, "a", [10, 96, 0, 3], 80, Protocol::Tcp);
-    upsert(&mut node, "b", [10, 96, 0, 2], 80, Protocol::Tcp);
+    node.upsert(named("a", [10, 96, 0, 3], 80, Protocol::Tcp));
+    node.upsert(named("b", [10, 96, 0, 2], 80, Protocol::Tcp));
     node.settles_within(Duration::from_millis(20));
-    upsert(&mut node, "a", [10, 96, 0, 3], 81, Protocol::Udp);
+    node.upsert(named("a", [10, 96, 0, 3], 81, Protocol::Udp));
     node.settles_within(Duration::from_millis(20));
     let mut config = config();
     config.masquerade.all = !config.masquerade.all;
@@ -535,7 +508,7 @@ fn a_full_set_is_replaced_by_a_larger_one() {
     let mut node = Node::new(config());
     node.list((0..65_535).map(numbered));
     for number in 65_535..65_540 {
-        node.cluster(ClusterEvent::Upsert(numbered(number)));
+        node.upsert(numbered(number));
     }
     node.pass(Duration::from_millis(100));
     assert!(node.reconciler.is_settled());

@@ -44,32 +44,35 @@ impl Node {
         self.reports.iter().filter_map(ops).collect()
     }
 
-    /// Panics if the kernel differs from the desired tables.
-    fn assert_desired(&self) {
+    /// Panics if the kernel differs from the desired tables. Does not print them, since they are too
+    /// long.
+    fn assert_large_desired(&self) {
         assert!(self.reconciler.is_settled());
         let live = self.kernel.tables();
         let desired = &self.reconciler.desired().tables;
-        // `assert_eq` would print too much.
         assert!(live.virtual_servers == desired.virtual_servers);
         assert!(live.addresses == desired.addresses);
         assert!(live.sets == desired.sets);
     }
+
+    /// Panics if a sync had too many ops. Returns the number of syncs.
+    fn assert_limited(&self) -> usize {
+        let syncs = self.syncs();
+        assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
+        syncs.len()
+    }
 }
 
 /// Returns a Service with 8,000 virtual servers.
-fn large(name: &str, third: u8) -> Service {
+fn large(name: &str, third: u8) -> Object {
     let address = |last: u8| Parsed::Valid(IpAddr::from([198, 51, third, last]));
-    Service {
+    Object::Service(Service {
         external_ips: (1..80).map(address).collect(),
         ports: (1..=100)
             .map(|number| fixtures::service_port(&format!("p{number}"), number, Protocol::Tcp))
             .collect(),
         ..fixtures::service(ObjectName::new("default", name), [10, 96, 1, third])
-    }
-}
-
-fn upsert(service: Service) -> ClusterEvent {
-    ClusterEvent::Upsert(Object::Service(service))
+    })
 }
 
 fn endpoints(count: u16) -> Vec<[u8; 4]> {
@@ -84,7 +87,7 @@ fn endpoints(count: u16) -> Vec<[u8; 4]> {
 fn large_services_are_written_in_parts_beside_other_changes() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     for number in 0..3 {
-        node.cluster(upsert(large(&format!("large-{number}"), number)));
+        node.upsert(large(&format!("large-{number}"), number));
     }
     assert_eq!(
         node.reconciler.large_services(),
@@ -106,19 +109,18 @@ fn large_services_are_written_in_parts_beside_other_changes() {
     while !(node.reconciler.is_settled() && node.reconciler.drains().is_empty()) {
         node.sync();
     }
-    node.assert_desired();
-    assert!(node.kernel.tables().virtual_servers.len() > 24_000);
-    let syncs = node.syncs();
-    assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
-    assert!(syncs.len() > 24_000 / OPS, "{syncs:?}");
+    node.assert_large_desired();
+    assert!(node.virtual_servers() > 24_000);
+    let syncs = node.assert_limited();
+    assert!(syncs > 24_000 / OPS, "{syncs}");
 }
 
 #[test]
 fn continuous_changes_do_not_starve_a_large_service() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    node.cluster(upsert(large("large", 1)));
+    node.upsert(large("large", 1));
     let mut number = 0;
-    while node.kernel.tables().virtual_servers.len() < 8_000 {
+    while node.virtual_servers() < 8_000 {
         // Another Service changes continuously.
         number += 1;
         assert!(number < 200, "the large Service is never compiled");
@@ -130,11 +132,10 @@ fn continuous_changes_do_not_starve_a_large_service() {
 #[test]
 fn deleting_a_large_service_leaves_no_unmarked_server() {
     let mut node = Node::new(config());
-    node.list([Object::Service(web()), Object::Service(large("large", 1))]);
-    node.assert_desired();
+    node.list([Object::Service(web()), large("large", 1)]);
+    node.assert_large_desired();
     node.reports.clear();
-    let name = ObjectName::new("default", "large");
-    node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
+    node.delete_service("large");
     node.sync();
     while !node.reconciler.is_settled() {
         let live = node.kernel.snapshot();
@@ -143,10 +144,9 @@ fn deleting_a_large_service_leaves_no_unmarked_server() {
         assert_eq!(unmarked, None);
         node.sync();
     }
-    node.assert_desired();
-    assert_eq!(node.kernel.tables().virtual_servers.len(), 1);
-    let syncs = node.syncs();
-    assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
+    node.assert_large_desired();
+    assert_eq!(node.virtual_servers(), 1);
+    node.assert_limited();
 }
 
 #[test]
@@ -162,8 +162,7 @@ fn ten_thousand_endpoints_are_added_and_deleted_in_parts() {
         let serve = real_servers.iter().filter(|line| line.ends_with("-w 1"));
         assert_eq!(serve.count(), usize::from(count));
     }
-    let syncs = node.syncs();
-    assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
+    node.assert_limited();
 }
 
 /// An audit compares everything, including pending entries. Their differences are not drift, and
@@ -171,27 +170,21 @@ fn ten_thousand_endpoints_are_added_and_deleted_in_parts() {
 #[test]
 fn pending_entries_are_not_drift() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
-    node.cluster(upsert(large("large", 1)));
+    node.upsert(large("large", 1));
     node.pass(Duration::from_millis(9));
     node.sync();
     node.sync();
     assert!(node.reconciler.pending_entries() > OPS);
     // A foreign address on the dummy device is a reason to read.
-    node.kernel
-        .foreign(&model::Op::AddAddress([192, 0, 2, 1].into()))
-        .expect("the address is added");
+    node.foreign(&Op::AddAddress([192, 0, 2, 1].into()));
     let config = Box::new(config());
     node.handle(Event::Configured(config));
     while !node.reconciler.is_settled() {
         node.sync();
     }
-    node.assert_desired();
-    let drift: Vec<&Report> = (node.reports.iter())
-        .filter(|report| matches!(report, Report::Drift(_)))
-        .collect();
-    assert_eq!(drift.len(), 1, "{drift:?}");
-    let syncs = node.syncs();
-    assert!(syncs.iter().all(|ops| *ops <= OPS), "{syncs:?}");
+    node.assert_large_desired();
+    assert_eq!(node.drifts(), 1);
+    node.assert_limited();
 }
 
 /// A failed entry is retried by its own task, however much of it is still pending.
@@ -213,5 +206,5 @@ fn a_failure_within_a_part_waits_for_its_retry() {
     while !(node.reconciler.is_settled() && node.reconciler.drains().is_empty()) {
         node.sync();
     }
-    node.assert_desired();
+    node.assert_large_desired();
 }

@@ -11,11 +11,7 @@ const SERVES: &str = "-a -u 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 1";
 const DRAINS: &str = "-a -u 10.96.0.1:80 -r 10.1.0.2:8080 -m -w 0";
 
 fn dns_key() -> VirtualServerKey {
-    VirtualServerKey::Address {
-        address: [10, 96, 0, 1].into(),
-        port: 80,
-        protocol: Protocol::Udp,
-    }
+    fixtures::server_key([10, 96, 0, 1], 80, Protocol::Udp)
 }
 
 /// Returns a UDP Service and its slice with the ready endpoint 10.1.0.1 and, if present, `second`.
@@ -44,7 +40,7 @@ fn terminating(serving: bool) -> Endpoint {
 
 fn follow(node: &mut Node, second: Option<Endpoint>) {
     let [_, slice] = dns(Protocol::Udp, second);
-    node.cluster(ClusterEvent::Upsert(slice));
+    node.upsert(slice);
     node.pass(Duration::from_millis(10));
 }
 
@@ -66,11 +62,6 @@ fn set_flows(node: &mut Node, inactive: u32) {
     node.kernel.set_connections(dns_key(), LEAVING, flows);
 }
 
-fn assert_no_drift(node: &Node) {
-    let drift = (node.reports.iter()).find(|report| matches!(report, Report::Drift(_)));
-    assert!(drift.is_none(), "{drift:?}");
-}
-
 #[test]
 fn a_terminating_serving_endpoint_keeps_its_flows_until_the_deadline() {
     let mut node = node(config());
@@ -87,7 +78,7 @@ fn a_terminating_serving_endpoint_keeps_its_flows_until_the_deadline() {
     // The endpoint still terminates and is not added again.
     node.pass(60 * SECOND);
     assert_eq!(node.real_servers(), [STAYS]);
-    assert_no_drift(&node);
+    assert_eq!(node.drifts(), 0);
 }
 
 #[test]
@@ -110,7 +101,7 @@ fn check_change_during_drain(second: Option<Endpoint>, expected: &[&str]) {
     assert_eq!(node.real_servers(), expected);
     assert_eq!(node.kernel.counts().observations, readings, "no reading");
     assert!(node.reconciler.drains().is_empty());
-    assert_no_drift(&node);
+    assert_eq!(node.drifts(), 0);
 }
 
 #[test]
@@ -207,7 +198,7 @@ fn sctp_servers_are_deleted_at_once() {
     node.list(dns(sctp, Some(ready())));
     assert_eq!(node.real_servers().len(), 2);
     let [_, slice] = dns(sctp, Some(terminating(true)));
-    node.cluster(ClusterEvent::Upsert(slice));
+    node.upsert(slice);
     node.pass(Duration::from_millis(10));
     assert_eq!(node.real_servers().len(), 1);
 }

@@ -1,15 +1,7 @@
 //! Another program that continuously writes the node's tables.
 
-use model::Op;
-
 use super::*;
 use crate::Lost;
-
-/// Returns the number of syncs that wrote or read since the reports were cleared.
-fn syncs(node: &Node) -> usize {
-    let synced = |report: &&Report| matches!(report, Report::Synced { .. });
-    node.reports.iter().filter(synced).count()
-}
 
 /// Undoes `ops` as another program would, every 100 ms for `time`. The kernel reports each loss if
 /// `notices` is true.
@@ -41,15 +33,14 @@ fn continuous_deletions_are_repaired_at_the_rate_of_audits() {
     let mut node = Node::with_web(config(), &[[10, 1, 0, 1]]);
     node.pass(Duration::from_secs(2));
     let mut ops = addresses(&node);
-    ops.extend([Op::DelVirtualServer(web_server())]);
+    ops.extend([Op::DelVirtualServer(web_key())]);
     let period = config().sync_period;
     node.reports.clear();
     undo_continuously(&mut node, 20 * period, &ops, true);
     // Audits after 1, 2, 4, 8 and 16 s, and then once per period.
-    let syncs = syncs(&node);
+    let syncs = node.count(|report| matches!(report, Report::Synced { .. }));
     assert!((20..=26).contains(&syncs), "{syncs} syncs in 20 periods");
-    let failed = |report: &Report| matches!(report, Report::OpFailed(..));
-    assert!(!node.reports.iter().any(failed), "{:?}", node.reports);
+    assert_eq!(node.failures(), 0, "{:?}", node.reports);
 }
 
 #[test]
@@ -78,12 +69,4 @@ fn changes_are_written_beside_another_program() {
     node.cluster(slice(&[[10, 1, 0, 2]]));
     node.pass(Duration::from_millis(20));
     assert!((node.real_servers().iter()).any(|line| line.contains("10.1.0.2:8080")));
-}
-
-fn web_server() -> VirtualServerKey {
-    VirtualServerKey::Address {
-        address: [10, 96, 0, 1].into(),
-        port: 80,
-        protocol: Protocol::Tcp,
-    }
 }

@@ -27,8 +27,7 @@ fn a_foreign_server_missing_from_a_torn_list_gets_no_marks() {
     let mut node = Node::new(config());
     let theirs = text::parse("-A -t 10.96.0.1:80 -s wlc\n").expect("tables");
     let server = theirs.virtual_servers[&web_key()].server.clone();
-    let add = Op::AddVirtualServer(server);
-    node.kernel.foreign(&add).expect("it is done");
+    node.foreign(&Op::AddVirtualServer(server));
     let held = node.kernel.hold(FaultRule::Torn(Tear {
         virtual_servers: [web_key()].into(),
         flagged: true,
@@ -61,16 +60,11 @@ fn an_unconfirmed_virtual_server_is_deleted_with_its_service() {
         effect: Some(OpEffect::Add),
         fault: Fault::LoseAnswer,
     });
-    node.cluster(ClusterEvent::Upsert(new_service()));
+    node.upsert(new_service());
     node.run(Duration::from_millis(20));
-    assert_eq!(
-        node.kernel.tables().virtual_servers.len(),
-        2,
-        "the op took effect"
-    );
+    assert_eq!(node.virtual_servers(), 2, "the op took effect");
     node.kernel.release(lost);
-    let name = ObjectName::new("default", "new");
-    node.cluster(ClusterEvent::Delete(ObjectKind::Service, name));
+    node.delete_service("new");
     node.run(Duration::from_secs(120));
     let marks = node.kernel.tables().addresses;
     assert!(marks.contains(&[10, 96, 0, 9].into()), "{marks:?}");
@@ -84,7 +78,7 @@ fn changes_at_a_failing_set_do_not_delay_its_retry() {
     let set = model::sets::SetKind::ClusterIp.name(AddressFamily::Ipv4);
     let held = refuse(&node, Part::Set(set), OpEffect::Add);
     for number in 0..200 {
-        node.cluster(ClusterEvent::Upsert(numbered(number)));
+        node.upsert(numbered(number));
         node.run(Duration::from_millis(50));
     }
     let entries = node.reports.iter().filter_map(|report| match report {

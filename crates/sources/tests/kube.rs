@@ -1,30 +1,32 @@
 //! Tests of the Kubernetes source against a whole API server: whatever fails at the server or in
 //! the network, in the end the events of the source add up to the objects of the server.
 
+mod objects;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use apiserver::{FailNext, Faults, Forbid, Resource, Server, ServerConfig, State};
 use model::{ClusterEvent, ClusterState, Name, ObjectKind, ObjectName};
-use serde_json::{Value, json};
+use serde_json::json;
 use sources::kube::{BackoffSettings, Connection, KubeSettings, Nodes, list_once};
 use sources::{EventSink, ProblemKind, SourceConfig, SourceEvent, SourceProblem};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use self::objects::{endpoints, node, service, slice};
+
 const SILENCE: Duration = Duration::from_millis(400);
 
 fn settings() -> KubeSettings {
+    let backoff = BackoffSettings {
+        base: Duration::from_millis(10),
+        max: Duration::from_millis(100),
+    };
     KubeSettings {
         page_size: 3,
-        backoff: BackoffSettings {
-            base: Duration::from_millis(10),
-            max: Duration::from_millis(100),
-        },
-        relist: BackoffSettings {
-            base: Duration::from_millis(10),
-            max: Duration::from_millis(100),
-        },
+        backoff,
+        relist: backoff,
         silence: SILENCE,
         request_timeout: Duration::from_secs(2),
         ..KubeSettings::new("node1")
@@ -35,28 +37,6 @@ async fn server() -> Server {
     Server::start(ServerConfig::default())
         .await
         .expect("a server")
-}
-
-fn service(name: &str, address: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-        "spec": {"clusterIP": address, "ports": [{"port": 80}]}})
-}
-
-fn slice(name: &str, service: &str, address: &str) -> Value {
-    json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
-        "endpoints": [{"addresses": [address]}], "ports": [{"name": "", "port": 8080}]})
-}
-
-fn endpoints(name: &str, addresses: &[&str]) -> Value {
-    let addresses: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
-    json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name},
-        "subsets": [{"addresses": addresses, "ports": [{"port": 8080}]}]})
-}
-
-fn node(name: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
-        "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.10"}]}})
 }
 
 /// Creates ten Services with slices, and two Nodes.

@@ -2,6 +2,8 @@
 //! `etcd` of the folder `KUBEBUILDER_ASSETS`. A server without `discovery.k8s.io/v1` (before
 //! Kubernetes 1.21) gets Endpoints instead of slices.
 
+mod objects;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -14,26 +16,23 @@ use sources::{EventSink, SourceConfig, SourceEvent};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::timeout;
 
+use self::objects::{endpoints, node, service, slice};
+
 /// Limit of every wait, longer than the restart of a real server takes.
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 fn settings(streaming_lists: bool) -> KubeSettings {
-    let backoff = || BackoffSettings {
+    let backoff = BackoffSettings {
         base: Duration::from_millis(10),
         max: Duration::from_secs(1),
     };
     KubeSettings {
         page_size: 3,
-        backoff: backoff(),
-        relist: backoff(),
+        backoff,
+        relist: backoff,
         streaming_lists,
         ..KubeSettings::new("node1")
     }
-}
-
-fn service(name: &str, address: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-        "spec": {"clusterIP": address, "ports": [{"port": 80}]}})
 }
 
 /// Kind of objects with endpoints.
@@ -58,15 +57,8 @@ impl Endpoints {
     /// Returns an object with an endpoint of the Service `name` at `address`.
     fn object(self, name: &str, address: &str) -> Value {
         match self {
-            Self::Slices => {
-                json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-                "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
-                "endpoints": [{"addresses": [address]}], "ports": [{"name": "", "port": 8080}]})
-            }
-            Self::Old => {
-                json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name},
-                "subsets": [{"addresses": [{"ip": address}], "ports": [{"port": 8080}]}]})
-            }
+            Self::Slices => slice(name, name, address),
+            Self::Old => endpoints(name, &[address]),
         }
     }
 
@@ -131,9 +123,7 @@ impl Scene {
             let address = format!("10.244.1.{number}");
             self.create(self.endpoints.object(&name, &address)).await;
         }
-        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"},
-            "status": {"addresses": [{"type": "InternalIP", "address": "192.0.2.10"}]}});
-        self.create(node).await;
+        self.create(node("node1")).await;
     }
 
     /// Changes objects of every kind.

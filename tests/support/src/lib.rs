@@ -5,6 +5,7 @@
 //! | [`golden`] | files with recorded netlink messages and their meaning |
 //! | [`messages`] | encoder and parser of netlink messages, independent of the code under test |
 //! | [`namespace`] | network namespaces, one for each test |
+//! | [`pages`] | an HTTP server with fixed pages |
 //! | [`program`] | runs programs and returns their output |
 //! | [`Monitor`] | captures every netlink message of a network namespace |
 //! | [`Script`] | a netlink transport that returns prepared answers |
@@ -16,6 +17,7 @@ pub mod golden;
 pub mod messages;
 mod monitor;
 pub mod namespace;
+pub mod pages;
 pub mod program;
 mod script;
 

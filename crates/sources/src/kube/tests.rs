@@ -24,20 +24,25 @@ const NODES: &str = "/api/v1/nodes?";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices?";
 
 fn settings() -> KubeSettings {
+    let backoff = BackoffSettings {
+        base: Duration::from_millis(20),
+        max: Duration::from_millis(200),
+    };
     KubeSettings {
         streaming_lists: false,
-        backoff: BackoffSettings {
-            base: Duration::from_millis(20),
-            max: Duration::from_millis(200),
-        },
-        relist: BackoffSettings {
-            base: Duration::from_millis(20),
-            max: Duration::from_millis(200),
-        },
+        backoff,
+        relist: backoff,
         silence: Duration::from_millis(400),
         list_silence: Duration::from_millis(300),
         request_timeout: Duration::from_millis(600),
         ..KubeSettings::new("node1")
+    }
+}
+
+fn streaming() -> KubeSettings {
+    KubeSettings {
+        streaming_lists: true,
+        ..settings()
     }
 }
 
@@ -52,8 +57,33 @@ fn list(version: u32, items: &[serde_json::Value]) -> Reply {
     Reply::Body(200, list.to_string())
 }
 
+/// Returns the first page of a list at version 7.
+fn first_page(items: &[serde_json::Value]) -> Reply {
+    let metadata = json!({"resourceVersion": "7", "continue": "next"});
+    let page = json!({"kind": "List", "apiVersion": "v1", "items": items, "metadata": metadata});
+    Reply::Body(200, page.to_string())
+}
+
 fn event(kind: &str, object: &serde_json::Value) -> String {
     json!({"type": kind, "object": object}).to_string()
+}
+
+fn bookmark(version: impl Into<serde_json::Value>) -> String {
+    annotated_bookmark(version.into(), &json!({}))
+}
+
+/// Returns the bookmark that ends a streamed list.
+fn end_of_list(version: impl Into<serde_json::Value>) -> String {
+    annotated_bookmark(
+        version.into(),
+        &json!({"k8s.io/initial-events-end": "true"}),
+    )
+}
+
+fn annotated_bookmark(version: serde_json::Value, annotations: &serde_json::Value) -> String {
+    let metadata = json!({"resourceVersion": version, "annotations": annotations});
+    let object = json!({"kind": "Service", "apiVersion": "v1", "metadata": metadata});
+    event("BOOKMARK", &object)
 }
 
 fn status(code: u16, reason: &str, message: &str) -> serde_json::Value {
@@ -86,6 +116,22 @@ fn script(
             list(1, &[])
         }
     }
+}
+
+/// Returns the script of an ordinary server that answers the lists and watches of Services in this
+/// order. The last list repeats; further watches are open and silent.
+fn answers(
+    lists: impl Into<Vec<Reply>>,
+    watches: impl Into<Vec<Reply>>,
+) -> impl Fn(&str, usize) -> Reply + Send + Sync + 'static {
+    let (lists, watches) = (lists.into(), watches.into());
+    script(move |path, before| {
+        let watch = || watches.get(before).cloned();
+        match path.contains("watch=true") {
+            true => watch().unwrap_or(Reply::Open(vec![])),
+            false => lists[before.min(lists.len() - 1)].clone(),
+        }
+    })
 }
 
 struct Scene {
@@ -149,18 +195,21 @@ impl Scene {
             let event = timeout_at(deadline, self.events.recv()).await;
             let event =
                 event.unwrap_or_else(|_| panic!("not in time: {what}; {:?}", self.troubles));
-            match event.expect("a running source") {
-                SourceEvent::Cluster(event) => {
-                    self.lists +=
-                        usize::from(event == ClusterEvent::ListStarted(ObjectKind::Service));
-                    self.state.absorb(event);
-                    if self.state.is_complete() {
-                        self.fewest = self.fewest.min(self.services().len());
-                    }
+            self.handle(event.expect("a running source"));
+        }
+    }
+
+    fn handle(&mut self, event: SourceEvent) {
+        match event {
+            SourceEvent::Cluster(event) => {
+                self.lists += usize::from(event == ClusterEvent::ListStarted(ObjectKind::Service));
+                self.state.absorb(event);
+                if self.state.is_complete() {
+                    self.fewest = self.fewest.min(self.services().len());
                 }
-                SourceEvent::Trouble(problem) => self.troubles.push(problem),
-                SourceEvent::Recovered { .. } => self.recovered += 1,
             }
+            SourceEvent::Trouble(problem) => self.troubles.push(problem),
+            SourceEvent::Recovered { .. } => self.recovered += 1,
         }
     }
 
@@ -175,11 +224,7 @@ impl Scene {
     async fn linger(&mut self, duration: Duration) {
         let end = Instant::now() + duration;
         while let Ok(Some(event)) = timeout_at(end, self.events.recv()).await {
-            match event {
-                SourceEvent::Cluster(event) => drop(self.state.absorb(event)),
-                SourceEvent::Trouble(problem) => self.troubles.push(problem),
-                SourceEvent::Recovered { .. } => self.recovered += 1,
-            }
+            self.handle(event);
         }
     }
 
@@ -196,12 +241,7 @@ async fn lists_are_read_in_pages() {
         } else if path.contains("continue=next") {
             list(7, &[service("b", 4)])
         } else {
-            Reply::Body(
-                200,
-                json!({"kind": "List", "apiVersion": "v1", "items": [service("a", 3)],
-                "metadata": {"resourceVersion": "7", "continue": "next"}})
-                .to_string(),
-            )
+            first_page(&[service("a", 3)])
         }
     });
     let mut scene = Scene::start(
@@ -224,12 +264,7 @@ async fn a_list_that_expires_between_pages_is_restarted() {
         } else if path.contains("continue=next") {
             refuse(410, "Expired")
         } else if before == 0 {
-            Reply::Body(
-                200,
-                json!({"kind": "List", "apiVersion": "v1", "items": [service("gone", 3)],
-                "metadata": {"resourceVersion": "7", "continue": "next"}})
-                .to_string(),
-            )
+            first_page(&[service("gone", 3)])
         } else {
             list(9, &[service("a", 8)])
         }
@@ -241,30 +276,17 @@ async fn a_list_that_expires_between_pages_is_restarted() {
 
 #[tokio::test]
 async fn a_streamed_list_becomes_a_watch() {
-    let script = |path: &str, before: usize| {
-        let end = |version: u32| {
-            event(
-                "BOOKMARK",
-                &json!({"kind": "Service", "apiVersion": "v1",
-            "metadata": {"resourceVersion": version.to_string(), "annotations": {"k8s.io/initial-events-end": "true"}}}),
-            )
-        };
-        match (path.contains("sendInitialEvents=true"), before) {
-            (true, _) if path.starts_with(SERVICES) => Reply::Open(vec![
-                event("ADDED", &service("a", 3)),
-                end(7),
-                event("ADDED", &service("b", 8)),
-                event("DELETED", &service("a", 9)),
-            ]),
-            (true, _) => Reply::Open(vec![end(7)]),
-            _ => Reply::Open(vec![]),
-        }
+    let script = |path: &str, _| match path.contains("sendInitialEvents=true") {
+        true if path.starts_with(SERVICES) => Reply::Open(vec![
+            event("ADDED", &service("a", 3)),
+            end_of_list("7"),
+            event("ADDED", &service("b", 8)),
+            event("DELETED", &service("a", 9)),
+        ]),
+        true => Reply::Open(vec![end_of_list("7")]),
+        false => Reply::Open(vec![]),
     };
-    let settings = KubeSettings {
-        streaming_lists: true,
-        ..settings()
-    };
-    let mut scene = Scene::start(settings, script_with_discovery(script)).await;
+    let mut scene = Scene::start(streaming(), script_with_discovery(script)).await;
     scene.until_services(&["b"]).await;
     let asked = scene.server.asked(SERVICES);
     assert!(
@@ -292,37 +314,6 @@ fn script_with_discovery(
     move |path, before| match path.contains('?') {
         true => all(path, before),
         false => ordinary(path, before),
-    }
-}
-
-#[tokio::test]
-async fn servers_without_streamed_lists_are_listed_by_pages() {
-    // One server refuses; the other treats the request as an ordinary watch.
-    let replies: [fn(&str) -> Reply; 2] = [
-        |_| refuse(422, "Invalid"),
-        |path| match path.starts_with(SERVICES) {
-            true => Reply::Open(vec![event("ADDED", &service("a", 3))]),
-            false => Reply::Open(vec![]),
-        },
-    ];
-    for reply in replies {
-        let script = move |path: &str, _: usize| match (
-            path.contains("sendInitialEvents"),
-            path.contains("watch=true"),
-        ) {
-            (true, _) => reply(path),
-            (false, true) => Reply::Open(vec![]),
-            (false, false) if path.starts_with(SERVICES) => list(7, &[service("a", 3)]),
-            (false, false) => list(7, &[]),
-        };
-        let settings = KubeSettings {
-            streaming_lists: true,
-            ..settings()
-        };
-        let mut scene = Scene::start(settings, script_with_discovery(script)).await;
-        scene.until_services(&["a"]).await;
-        assert_eq!(scene.troubles, []);
-        assert_eq!(scene.server.asked("sendInitialEvents").len(), 3);
     }
 }
 
@@ -363,15 +354,11 @@ async fn a_forgotten_version_causes_a_relist() {
 
 #[tokio::test]
 async fn a_silent_watch_is_resumed_where_it_stopped() {
-    let script = script(|path, _| {
-        if !path.contains("watch=true") {
-            list(7, &[service("a", 3)])
-        } else if path.contains("resourceVersion=7") {
-            Reply::Open(vec![event("ADDED", &service("b", 8))])
-        } else {
-            Reply::Open(vec![event("ADDED", &service("c", 9))])
-        }
-    });
+    let added = |name, version| Reply::Open(vec![event("ADDED", &service(name, version))]);
+    let script = answers(
+        [list(7, &[service("a", 3)])],
+        [added("b", 8), added("c", 9)],
+    );
     let mut scene = Scene::start(settings(), script).await;
     scene.until_services(&["a", "b", "c"]).await;
     assert!(scene.server.asked("services?&watch=true")[1].contains("resourceVersion=8"));
@@ -394,15 +381,11 @@ async fn watches_that_end_at_once_are_reopened_with_backoff() {
 
 #[tokio::test]
 async fn an_invalid_event_causes_a_relist() {
-    let script = script(|path, before| match (path.contains("watch=true"), before) {
-        (true, 0) => Reply::Open(vec![event(
-            "MODIFIED",
-            &json!({"metadata": {"name": "a"}, "spec": 5}),
-        )]),
-        (true, _) => Reply::Open(vec![]),
-        (false, 0) => list(7, &[service("a", 3)]),
-        (false, _) => list(9, &[service("b", 8)]),
-    });
+    let invalid = json!({"metadata": {"name": "a"}, "spec": 5});
+    let script = answers(
+        [list(7, &[service("a", 3)]), list(9, &[service("b", 8)])],
+        [Reply::Open(vec![event("MODIFIED", &invalid)])],
+    );
     let mut scene = Scene::start(settings(), script).await;
     scene
         .until("a recovery", |scene| scene.recovered == 1)
@@ -431,14 +414,9 @@ async fn refusals_are_reported_once_and_recover() {
         (500, "InternalError", ProblemKind::ServerFailed, ": 500 no"),
     ];
     for (code, reason, kind, text) in cases {
-        let script = script(
-            move |path, before| match (path.contains("watch=true"), before < 3) {
-                (false, true) => refuse(code, reason),
-                (false, false) => list(7, &[service("a", 3)]),
-                (true, true) => refuse(code, reason),
-                (true, false) => Reply::Open(vec![]),
-            },
-        );
+        let refusals = vec![refuse(code, reason); 3];
+        let lists = [&refusals[..], &[list(7, &[service("a", 3)])]].concat();
+        let script = answers(lists, refusals);
         let mut scene = Scene::start(settings(), script).await;
         scene
             .until("the second recovery", |scene| scene.recovered == 2)
@@ -508,51 +486,4 @@ async fn a_server_without_tls_is_reported() {
         .await
         .expect_err("no TLS");
     assert_eq!(problem.kind, ProblemKind::Tls, "{problem}");
-}
-
-#[tokio::test]
-async fn one_list_is_complete() {
-    let server = Server::start(script(|_, _| list(7, &[service("a", 3)]))).await;
-    let mut state = ClusterState::default();
-    for event in list_once(&server.connection, &settings())
-        .await
-        .expect("a list")
-    {
-        state.absorb(event);
-    }
-    assert!(state.is_complete());
-    assert_eq!(state.service_names().count(), 1);
-}
-
-#[test]
-fn an_endpoints_object_may_shrink() {
-    let mut memory = Memory::default();
-    let endpoints = |addresses: serde_json::Value| -> Endpoints {
-        serde_json::from_value(json!({"metadata": {"name": "a", "namespace": "default"},
-            "subsets": [{"addresses": addresses, "ports": [{"port": 1}]}]}))
-        .expect("Endpoints")
-    };
-    let mut state = ClusterState::default();
-    let mut check = |events: Vec<ClusterEvent>, expected: &[&str]| {
-        for event in events {
-            state.absorb(event);
-        }
-        let name = model::ObjectName::new("default", "a");
-        let slices: Vec<_> = state
-            .slices(&name)
-            .map(|slice| slice.name.name.to_string())
-            .collect();
-        assert_eq!(slices, expected);
-    };
-    let both = json!([{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]);
-    check(
-        endpoints(both).upsert(&mut memory),
-        &["a:ipv4:0", "a:ipv6:0"],
-    );
-    check(
-        endpoints(json!([{"ip": "10.0.0.1"}])).upsert(&mut memory),
-        &["a:ipv4:0"],
-    );
-    let name = model::ObjectName::new("default", "a");
-    check(Endpoints::delete(name, &mut memory), &[]);
 }

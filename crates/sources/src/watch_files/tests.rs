@@ -62,6 +62,12 @@ impl Scene {
         }
     }
 
+    async fn until_troubles(&mut self, count: usize) {
+        while self.troubles.len() < count {
+            self.receive().await;
+        }
+    }
+
     async fn until_state(&self, state: SourceState) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while self.statuses.all()[SOURCE].state != state {
@@ -131,19 +137,23 @@ async fn an_invalid_file_keeps_its_objects_and_recovers() {
     write(&file, &service("a"));
     let mut scene = Scene::watch(folder.path());
     scene.until(&["a"]).await;
+    scene.until_state(SourceState::Watching).await;
+    assert!(scene.statuses.have_listed());
     write(&file, "kind: [\n");
-    while scene.troubles.is_empty() {
-        scene.receive().await;
-    }
+    scene.until_troubles(1).await;
     assert!(
         scene.troubles[0].contains("a.yaml:1:7:"),
         "{:?}",
         scene.troubles
     );
     assert_eq!(scene.services(), ["a"]);
+    scene.until_state(SourceState::Failing).await;
+    let error = scene.statuses.all()[SOURCE].last_error.clone();
+    assert!(error.expect("one").message.contains("a.yaml"));
     write(&file, &service("b"));
     scene.until(&["b"]).await;
     assert_eq!(scene.recovered, [file.display().to_string()]);
+    scene.until_state(SourceState::Watching).await;
 }
 
 #[tokio::test]
@@ -154,6 +164,8 @@ async fn lists_are_incomplete_until_the_path_exists() {
     scene.receive().await;
     assert_eq!(scene.troubles.len(), 1);
     assert!(!scene.state.is_complete());
+    scene.until_state(SourceState::Failing).await;
+    assert!(!scene.statuses.have_listed());
     let staged = folder.path().join("staged");
     fs::create_dir(&staged).expect("to create");
     write(staged.join("a.yaml"), &service("a"));
@@ -162,9 +174,7 @@ async fn lists_are_incomplete_until_the_path_exists() {
     assert_eq!(scene.recovered.len(), 1);
     // The directory disappears, its objects are kept, and another directory replaces it.
     fs::rename(&path, &staged).expect("to rename");
-    while scene.troubles.len() < 2 {
-        scene.receive().await;
-    }
+    scene.until_troubles(2).await;
     assert_eq!(scene.services(), ["a"]);
     write(staged.join("a.yaml"), &service("b"));
     fs::rename(&staged, &path).expect("to rename");
@@ -204,38 +214,6 @@ async fn the_source_ends_when_the_receiver_is_dropped() {
 }
 
 #[tokio::test]
-async fn the_state_is_failing_while_files_are_invalid() {
-    let folder = folder();
-    let file = folder.path().join("a.yaml");
-    std::fs::write(&file, service("a")).expect("a file");
-    let mut scene = Scene::watch(folder.path());
-    scene.until(&["a"]).await;
-    scene.until_state(SourceState::Watching).await;
-    assert!(scene.statuses.have_listed());
-    std::fs::write(&file, "{kind: [").expect("a file");
-    while scene.troubles.is_empty() {
-        scene.receive().await;
-    }
-    scene.until_state(SourceState::Failing).await;
-    let error = scene.statuses.all()[SOURCE].last_error.clone();
-    assert!(error.expect("one").message.contains("a.yaml"));
-    std::fs::write(&file, service("b")).expect("a file");
-    scene.until(&["b"]).await;
-    scene.until_state(SourceState::Watching).await;
-}
-
-#[tokio::test]
-async fn a_missing_path_has_not_listed() {
-    let folder = folder();
-    let mut scene = Scene::watch(&folder.path().join("missing"));
-    while scene.troubles.is_empty() {
-        scene.receive().await;
-    }
-    scene.until_state(SourceState::Failing).await;
-    assert!(!scene.statuses.have_listed());
-}
-
-#[tokio::test]
 async fn a_suddenly_empty_directory_deletes_only_lasting_absences() {
     let folder = folder();
     let file = folder.path().join("all.yaml");
@@ -252,9 +230,7 @@ async fn a_suddenly_empty_directory_deletes_only_lasting_absences() {
     scene.until(&["a", "b", "c"]).await;
 
     fs::remove_file(&file).expect("to remove");
-    while scene.troubles.is_empty() {
-        scene.receive().await;
-    }
+    scene.until_troubles(1).await;
     assert!(
         scene.troubles[0].contains("the list lacks 3 of 3 known objects"),
         "{:?}",
@@ -282,9 +258,7 @@ async fn a_first_reading_without_services_needs_confirmation_on_a_node_with_entr
         of_first: true,
     };
     let mut scene = Scene::confirming(folder.path(), confirmation);
-    while scene.troubles.is_empty() {
-        scene.receive().await;
-    }
+    scene.until_troubles(1).await;
     assert!(!scene.state.is_complete(), "complete without confirmation");
     scene.until(&[]).await;
 }

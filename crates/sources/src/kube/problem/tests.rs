@@ -9,47 +9,35 @@ fn refused(code: u16, message: &str) -> RequestError {
     RequestError::Server(Status::failure(message, "").with_code(code).boxed())
 }
 
-fn check(error: &RequestError, kind: ProblemKind, text: &str) {
-    let problem = error.problem::<EndpointSlice>("list", SERVER);
-    assert_eq!((problem.kind, problem.to_string().as_str()), (kind, text));
-}
-
 #[test]
-fn forbidden_names_the_missing_rule() {
-    check(
-        &refused(403, "endpointslices is forbidden"),
-        ProblemKind::Forbidden,
-        "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: 403 endpointslices \
-         is forbidden; a ClusterRole bound to this user must allow the verbs list and watch on \
-         endpointslices of apiGroup discovery.k8s.io",
-    );
-    let problem = refused(403, "no").problem::<Service>("watch", SERVER);
-    assert!(
-        problem
-            .to_string()
-            .ends_with("on services of apiGroup \"\"")
-    );
-}
-
-#[test]
-fn unauthorized_names_the_credentials() {
-    check(
-        &refused(401, "Unauthorized"),
-        ProblemKind::Unauthorized,
-        "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: 401 Unauthorized; \
-         check the credentials: the token or client certificate is missing, has expired, or belongs to \
-         another cluster",
-    );
-}
-
-#[test]
-fn silence_is_unreachable() {
-    check(
-        &RequestError::Silent(Duration::from_secs(60)),
-        ProblemKind::Unreachable,
-        "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443: no answer in 60 s; \
-         check that the API server runs and is reachable from this node",
-    );
+fn problems_name_their_remedy() {
+    for (error, kind, text) in [
+        (
+            refused(403, "endpointslices is forbidden"),
+            ProblemKind::Forbidden,
+            "403 endpointslices is forbidden; a ClusterRole bound to this user must allow the verbs list \
+             and watch on endpointslices of apiGroup discovery.k8s.io",
+        ),
+        (
+            refused(401, "Unauthorized"),
+            ProblemKind::Unauthorized,
+            "401 Unauthorized; check the credentials: the token or client certificate is missing, has \
+             expired, or belongs to another cluster",
+        ),
+        (
+            RequestError::Silent(Duration::from_secs(60)),
+            ProblemKind::Unreachable,
+            "no answer in 60 s; check that the API server runs and is reachable from this node",
+        ),
+    ] {
+        let problem = error.problem::<EndpointSlice>("list", SERVER);
+        let start = "failed to list endpointslices.discovery.k8s.io at https://10.0.0.1:6443";
+        assert_eq!(problem.kind, kind);
+        assert_eq!(problem.to_string(), format!("{start}: {text}"));
+    }
+    let of_core = refused(403, "no").problem::<Service>("watch", SERVER);
+    let end = "on services of apiGroup \"\"";
+    assert!(of_core.to_string().ends_with(end), "{of_core}");
 }
 
 #[test]

@@ -11,27 +11,6 @@ fn poisoned(name: &str, version: u32) -> serde_json::Value {
     service
 }
 
-pub(super) fn streaming() -> KubeSettings {
-    KubeSettings {
-        streaming_lists: true,
-        ..settings()
-    }
-}
-
-fn end_of_list(version: u32) -> String {
-    event(
-        "BOOKMARK",
-        &json!({"kind": "Service", "apiVersion": "v1", "metadata": {"resourceVersion": version.to_string(),
-            "annotations": {"k8s.io/initial-events-end": "true"}}}),
-    )
-}
-
-fn bookmark(version: u32) -> String {
-    let object = json!({"kind": "Service", "apiVersion": "v1",
-        "metadata": {"resourceVersion": version.to_string()}});
-    event("BOOKMARK", &object)
-}
-
 /// Returns the names of the objects that cannot be decoded, with the field.
 fn undecodable(scene: &Scene) -> Vec<String> {
     (scene.state.undecodable().iter())
@@ -48,11 +27,7 @@ async fn an_undecodable_object_does_not_fail_its_page() {
         path if path.contains("continue=next") => {
             list(7, &[service("b", 4), poisoned("poison", 5)])
         }
-        _ => {
-            let page = json!({"items": [poisoned("first", 2), service("a", 3)],
-                "metadata": {"resourceVersion": "7", "continue": "next"}});
-            Reply::Body(200, page.to_string())
-        }
+        _ => first_page(&[poisoned("first", 2), service("a", 3)]),
     });
     let mut scene = Scene::start(settings(), script).await;
     scene.until_services(&["a", "b"]).await;
@@ -67,7 +42,7 @@ async fn an_undecodable_object_keeps_its_last_version() {
             (true, 0) => Reply::Watch(vec![
                 event("ADDED", &service("a", 3)),
                 event("ADDED", &service("poison", 4)),
-                end_of_list(7),
+                end_of_list("7"),
                 event("MODIFIED", &poisoned("poison", 8)),
                 event("ADDED", &service("b", 9)),
             ]),
@@ -93,7 +68,7 @@ async fn an_undecodable_object_can_be_repaired_and_deleted() {
                 event("ADDED", &poisoned("mended", 3)),
                 event("ADDED", &poisoned("deleted", 4)),
                 event("ADDED", &poisoned("poison", 5)),
-                end_of_list(7),
+                end_of_list("7"),
                 event("MODIFIED", &service("mended", 8)),
                 event("DELETED", &poisoned("deleted", 9)),
             ]),
@@ -109,12 +84,11 @@ async fn an_undecodable_object_can_be_repaired_and_deleted() {
 
 #[tokio::test]
 async fn a_list_without_an_undecodable_object_deletes_it() {
-    let script = script(|path, before| match (path.contains("watch=true"), before) {
-        (false, 0) => list(7, &[poisoned("poison", 5)]),
-        (false, _) => list(9, &[service("a", 8)]),
-        (true, 0) => refuse(410, "Expired"),
-        (true, _) => Reply::Open(vec![]),
-    });
+    let lists = [
+        list(7, &[poisoned("poison", 5)]),
+        list(9, &[service("a", 8)]),
+    ];
+    let script = answers(lists, [refuse(410, "Expired")]);
     let mut scene = Scene::start(settings(), script).await;
     scene.until_services(&["a"]).await;
     scene
@@ -168,22 +142,19 @@ fn nameless(name: serde_json::Value, version: u32) -> serde_json::Value {
 /// All nameless objects of a namespace are one finding. They can be deleted.
 #[tokio::test]
 async fn objects_without_a_name_are_one_finding() {
-    let script = script(|path, before| match (path.contains("watch=true"), before) {
-        (false, _) => list(
-            7,
-            &[
-                nameless(json!(null), 3),
-                service("a", 4),
-                nameless(json!(""), 5),
-            ],
-        ),
-        (true, 0) => Reply::Watch(vec![
+    let listed = [
+        nameless(json!(null), 3),
+        service("a", 4),
+        nameless(json!(""), 5),
+    ];
+    let watches = [
+        Reply::Watch(vec![
             event("MODIFIED", &nameless(json!(""), 8)),
             event("ADDED", &service("b", 9)),
         ]),
-        (true, 1) => Reply::Open(vec![event("DELETED", &nameless(json!(""), 10))]),
-        (true, _) => Reply::Open(vec![]),
-    });
+        Reply::Open(vec![event("DELETED", &nameless(json!(""), 10))]),
+    ];
+    let script = answers([list(7, &listed)], watches);
     let mut scene = Scene::start(settings(), script).await;
     let finding = |scene: &Scene| undecodable(scene) == [" metadata.name"];
     scene.until("a finding", finding).await;
@@ -223,54 +194,49 @@ async fn slices_and_nodes_without_a_name_are_findings() {
     assert!(scene.state.node("node1").is_some() && scene.state.nodes().count() == 1);
 }
 
-/// kube-apiserver answers 500 if its etcd is too old for consistent reads from the cache.
+/// kube-apiserver answers 500 if its etcd is too old for consistent reads from the cache. An old
+/// server answers with an ordinary watch.
 #[tokio::test]
 async fn a_server_that_refuses_to_stream_is_listed_by_pages() {
-    for code in [400, 401, 403, 404, 405, 422, 429, 500, 501, 503, 504] {
+    let codes = [400, 401, 403, 404, 405, 422, 429, 500, 501, 503, 504];
+    let refusals = codes.map(|code| (code.to_string(), refuse(code, "Whatever")));
+    let error = status(500, "InternalError", "etcdserver: no leader");
+    let streams = [
+        (
+            "an error in the stream",
+            vec![event("ADDED", &service("gone", 2)), event("ERROR", &error)],
+        ),
+        ("an ordinary watch", vec![event("ADDED", &service("a", 3))]),
+    ];
+    let streams = streams.map(|(name, lines)| (name.to_owned(), Reply::Open(lines)));
+    for (name, reply) in refusals.into_iter().chain(streams) {
         let script = script(move |path, _| match path {
-            path if path.contains("sendInitialEvents") => refuse(code, "Whatever"),
+            path if path.contains("sendInitialEvents") => reply.clone(),
             path if path.contains("watch=true") => Reply::Open(vec![]),
             _ => list(7, &[service("a", 3)]),
         });
         let mut scene = Scene::start(streaming(), script).await;
         scene.until_services(&["a"]).await;
-        assert_eq!(scene.troubles, [], "{code}");
+        assert_eq!(scene.troubles, [], "{name}");
+        let asked = scene.server.asked("sendInitialEvents");
+        assert_eq!(asked.len(), 3, "{name}");
     }
-}
-
-#[tokio::test]
-async fn a_stream_that_ends_in_an_error_is_listed_by_pages() {
-    let error = status(500, "InternalError", "etcdserver: no leader");
-    let script = script(move |path, _| match path {
-        path if path.contains("sendInitialEvents") => Reply::Open(vec![
-            event("ADDED", &service("gone", 2)),
-            event("ERROR", &error),
-        ]),
-        path if path.contains("watch=true") => Reply::Open(vec![]),
-        _ => list(7, &[service("a", 3)]),
-    });
-    let mut scene = Scene::start(streaming(), script).await;
-    scene.until_services(&["a"]).await;
-    assert_eq!(scene.troubles, []);
 }
 
 /// After the restore of an etcd backup the server continues from an earlier version.
 #[tokio::test]
 async fn a_version_that_goes_backwards_causes_a_relist() {
     let backwards = [
-        bookmark(5),
+        bookmark("5"),
         event("MODIFIED", &service("a", 5)),
         event("DELETED", &service("a", 5)),
     ];
     for line in backwards {
-        let script = script(
-            move |path, before| match (path.contains("watch=true"), before) {
-                (false, 0) => list(7, &[service("a", 3), service("stale", 6)]),
-                (false, _) => list(5, &[service("a", 3)]),
-                (true, 0) => Reply::Open(vec![bookmark(8), line.clone()]),
-                (true, _) => Reply::Open(vec![]),
-            },
-        );
+        let lists = [
+            list(7, &[service("a", 3), service("stale", 6)]),
+            list(5, &[service("a", 3)]),
+        ];
+        let script = answers(lists, [Reply::Open(vec![bookmark("8"), line])]);
         let mut settings = settings();
         settings.silence = Duration::from_secs(60);
         let mut scene = Scene::start(settings, script).await;
@@ -301,14 +267,8 @@ async fn the_version_is_checked_after_an_outage() {
 #[tokio::test]
 async fn an_endless_line_is_rejected() {
     let endless = "x".repeat(17 << 20);
-    let script = script(
-        move |path, before| match (path.contains("watch=true"), before) {
-            (false, 0) => list(7, &[]),
-            (false, _) => list(9, &[service("a", 8)]),
-            (true, 0) => Reply::Open(vec![endless.clone()]),
-            (true, _) => Reply::Open(vec![]),
-        },
-    );
+    let lists = [list(7, &[]), list(9, &[service("a", 8)])];
+    let script = answers(lists, [Reply::Open(vec![endless])]);
     let mut settings = settings();
     settings.silence = Duration::from_secs(60);
     let mut scene = Scene::start(settings, script).await;

@@ -28,16 +28,13 @@ async fn waits_before_consecutive_relists_grow() {
 #[tokio::test]
 async fn a_streamed_list_has_a_longer_timeout_than_a_watch() {
     let settings = KubeSettings {
-        streaming_lists: true,
         watch_timeout: Duration::from_secs(100),
         list_timeout: Duration::from_secs(1000),
-        ..settings()
+        ..streaming()
     };
     // The stream ends right after the list, so that a watch follows.
-    let end = json!({"kind": "Service", "apiVersion": "v1", "metadata": {"resourceVersion": "7",
-        "annotations": {"k8s.io/initial-events-end": "true"}}});
-    let script = script(move |path, _| match path.contains("sendInitialEvents") {
-        true => Reply::Watch(vec![event("BOOKMARK", &end)]),
+    let script = script(|path, _| match path.contains("sendInitialEvents") {
+        true => Reply::Watch(vec![end_of_list("7")]),
         false => Reply::Open(vec![event("ADDED", &service("a", 8))]),
     });
     let mut scene = Scene::start(settings, script).await;

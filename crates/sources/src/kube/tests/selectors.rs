@@ -1,6 +1,5 @@
 //! Tests of the selectors in requests.
 
-use super::hostile::streaming;
 use super::*;
 
 #[tokio::test]

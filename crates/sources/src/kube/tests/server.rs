@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::super::Connection;
 
 /// Answer of the script to a request.
+#[derive(Clone)]
 pub(super) enum Reply {
     /// A status and a JSON body.
     Body(u16, String),

@@ -1,6 +1,5 @@
 //! Tests of answers without a resource version, from which no watch can continue.
 
-use super::hostile::streaming;
 use super::*;
 
 /// Missing and invalid resource versions.
@@ -11,23 +10,13 @@ fn with_version(mut object: serde_json::Value, version: Option<&str>) -> serde_j
     object
 }
 
-fn bookmark(version: Option<&str>, ends_list: bool) -> String {
-    let annotations = match ends_list {
-        true => json!({"k8s.io/initial-events-end": "true"}),
-        false => json!({}),
-    };
-    let bookmark =
-        json!({"kind": "Service", "apiVersion": "v1", "metadata": {"annotations": annotations}});
-    event("BOOKMARK", &with_version(bookmark, version))
-}
-
 /// Follows `script` until the Service `a` is known, and returns the text of the only problem.
 /// Checks that every watch had a version.
 async fn check(
     settings: KubeSettings,
     script: impl Fn(&str, usize) -> Reply + Send + Sync + 'static,
 ) -> String {
-    let mut scene = Scene::start(settings, super::script(script)).await;
+    let mut scene = Scene::start(settings, script).await;
     scene.until_services(&["a"]).await;
     let asked = scene.server.asked(SERVICES);
     let at_any = |path: &String| {
@@ -50,21 +39,21 @@ const NO_VERSION: &str = "the answer has no resourceVersion";
 #[tokio::test]
 async fn a_streamed_list_that_ends_without_a_version_is_a_problem() {
     for version in NONE {
-        let trouble = check(streaming(), move |path, before| {
-            match (path.contains("sendInitialEvents"), before) {
-                (true, 0) => Reply::Open(vec![
-                    event("ADDED", &service("stale", 3)),
-                    bookmark(version, true),
-                    event("ADDED", &service("later", 4)),
-                ]),
-                (true, _) => Reply::Open(vec![
-                    event("ADDED", &service("a", 3)),
-                    bookmark(Some("7"), true),
-                ]),
-                (false, _) => Reply::Open(vec![]),
-            }
-        })
-        .await;
+        let script =
+            script(
+                move |path, before| match (path.contains("sendInitialEvents"), before) {
+                    (true, 0) => Reply::Open(vec![
+                        event("ADDED", &service("stale", 3)),
+                        end_of_list(version),
+                        event("ADDED", &service("later", 4)),
+                    ]),
+                    (true, _) => {
+                        Reply::Open(vec![event("ADDED", &service("a", 3)), end_of_list("7")])
+                    }
+                    (false, _) => Reply::Open(vec![]),
+                },
+            );
+        let trouble = check(streaming(), script).await;
         assert!(trouble.starts_with("failed to list services"), "{trouble}");
         assert!(trouble.ends_with(NO_VERSION), "{trouble}");
     }
@@ -75,14 +64,8 @@ async fn a_list_without_a_version_is_a_problem() {
     for version in NONE {
         let page = json!({"items": [service("stale", 3)], "metadata": {}});
         let page = with_version(page, version).to_string();
-        let trouble = check(settings(), move |path, before| {
-            match (path.contains("watch=true"), before) {
-                (true, _) => Reply::Open(vec![]),
-                (false, 0) => Reply::Body(200, page.clone()),
-                (false, _) => list(7, &[service("a", 3)]),
-            }
-        })
-        .await;
+        let lists = [Reply::Body(200, page), list(7, &[service("a", 3)])];
+        let trouble = check(settings(), answers(lists, [])).await;
         assert!(trouble.ends_with(NO_VERSION), "{trouble}");
     }
 }
@@ -93,15 +76,9 @@ async fn a_changed_object_without_a_version_causes_a_relist() {
     for kind in ["ADDED", "MODIFIED", "DELETED"] {
         for version in NONE {
             let change = event(kind, &with_version(service("stale", 5), version));
-            let trouble = check(settings(), move |path, before| {
-                match (path.contains("watch=true"), before) {
-                    (false, 0) => list(7, &[service("stale", 3)]),
-                    (false, _) => list(9, &[service("a", 8)]),
-                    (true, 0) => Reply::Open(vec![change.clone()]),
-                    (true, _) => Reply::Open(vec![]),
-                }
-            })
-            .await;
+            let lists = [list(7, &[service("stale", 3)]), list(9, &[service("a", 8)])];
+            let script = answers(lists, [Reply::Open(vec![change])]);
+            let trouble = check(settings(), script).await;
             assert!(trouble.starts_with("failed to watch services"), "{trouble}");
             assert!(trouble.ends_with(NO_VERSION), "{trouble}");
         }
@@ -111,15 +88,11 @@ async fn a_changed_object_without_a_version_causes_a_relist() {
 #[tokio::test]
 async fn a_bookmark_without_a_version_is_ignored() {
     for version in NONE {
-        let script = script(
-            move |path, before| match (path.contains("watch=true"), before) {
-                (false, _) => list(7, &[]),
-                (true, 0) => {
-                    Reply::Watch(vec![bookmark(Some("8"), false), bookmark(version, false)])
-                }
-                (true, _) => Reply::Open(vec![event("ADDED", &service("a", 9))]),
-            },
-        );
+        let watches = [
+            Reply::Watch(vec![bookmark("8"), bookmark(version)]),
+            Reply::Open(vec![event("ADDED", &service("a", 9))]),
+        ];
+        let script = answers([list(7, &[])], watches);
         let mut scene = Scene::start(settings(), script).await;
         scene.until_services(&["a"]).await;
         assert!(!scene.server.asked("resourceVersion=8").is_empty());

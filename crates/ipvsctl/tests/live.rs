@@ -12,6 +12,10 @@ use tempfile::TempDir;
 const SHOP: &str = include_str!("data/shop.yaml");
 const SHOP_TABLES: &str = include_str!("data/shop.txt");
 
+const APPLY: &str = "apply -f shop.yaml --node node1 --config node.yaml --yes";
+const DIFF: &str = "diff -f shop.yaml --node node1 --config node.yaml";
+const NO_CHANGE: &str = "Plan: 0 to add, 0 to change, 0 to delete\n";
+
 /// A separate network namespace, with a folder of manifests.
 struct Node {
     folder: TempDir,
@@ -122,9 +126,7 @@ fn server_lines(tables: &str) -> Vec<&str> {
 #[test]
 fn apply_leaves_no_difference() {
     on_node(|node| {
-        let ran = node
-            .run("apply -f shop.yaml --node node1 --config node.yaml --yes")
-            .exits(0);
+        let ran = node.run(APPLY).exits(0);
         assert!(
             ran.out.ends_with(
                 "\nPlan: 60 to add, 8 to change, 0 to delete\n\
@@ -141,14 +143,10 @@ fn apply_leaves_no_difference() {
         }
         let tables = node.run("get tables -o text").exits(0);
         assert!(tables.out.starts_with(SHOP_TABLES), "{}", tables.out);
-        let diff = node
-            .run("diff -f shop.yaml --node node1 --config node.yaml")
-            .exits(0);
-        assert_eq!(diff.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
-        let again = node
-            .run("apply -f shop.yaml --node node1 --config node.yaml --yes")
-            .exits(0);
-        assert_eq!(again.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
+        let diff = node.run(DIFF).exits(0);
+        assert_eq!(diff.out, NO_CHANGE);
+        let again = node.run(APPLY).exits(0);
+        assert_eq!(again.out, NO_CHANGE);
     });
 }
 
@@ -178,7 +176,7 @@ fn node_ports_are_served_at_addresses_of_the_node() {
         let diff = node
             .run("diff -f window.yaml --node node1 --config node.yaml")
             .exits(0);
-        assert_eq!(diff.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
+        assert_eq!(diff.out, NO_CHANGE);
         node.tool("ip address add 192.0.2.2/24 dev eth0");
         let diff = node
             .run("diff -f window.yaml --node node1 --config node.yaml")
@@ -191,8 +189,7 @@ fn node_ports_are_served_at_addresses_of_the_node() {
 #[test]
 fn diff_shows_drift_and_apply_repairs_it() {
     on_node(|node| {
-        node.run("apply -f shop.yaml --node node1 --config node.yaml --yes")
-            .exits(0);
+        node.run(APPLY).exits(0);
         node.tool("ipvsadm -d -t 10.96.0.10:80 -r 10.244.2.5:8080");
         node.tool("ipvsadm -e -t 10.96.0.10:80 -r 10.244.1.5:8080 -m -w 7");
         node.tool("ipvsadm -A -t 10.96.0.10:81 -s rr");
@@ -200,9 +197,7 @@ fn diff_shows_drift_and_apply_repairs_it() {
         node.tool("ip address del fd00:96::10/128 dev kube-ipvs0");
         node.tool("ipvsadm -D -t [fd00:96::10]:80");
         let before = node.saved();
-        let diff = node
-            .run("diff -f shop.yaml --node node1 --config node.yaml")
-            .exits(1);
+        let diff = node.run(DIFF).exits(1);
         let expected = "\
 default/web:http
 + -a -t 10.96.0.10:80 -r 10.244.2.5:8080 -m -w 1            missing in the kernel
@@ -219,9 +214,7 @@ Plan: 4 to add, 1 to change, 1 to delete
         assert_eq!(diff.out, expected);
         assert_eq!(node.saved(), before);
 
-        let applied = node
-            .run("apply -f shop.yaml --node node1 --config node.yaml --yes")
-            .exits(0);
+        let applied = node.run(APPLY).exits(0);
         assert!(
             applied
                 .out
@@ -260,11 +253,7 @@ fn failed_changes_do_not_stop_the_others() {
 #[test]
 fn error_names_the_missing_capability() {
     on_node(|node| {
-        for args in [
-            "get servers",
-            "diff -f shop.yaml --node node1 --config node.yaml",
-            "apply -f shop.yaml --node node1 --config node.yaml --yes",
-        ] {
+        for args in ["get servers", DIFF, APPLY] {
             let mut command = node.command(args);
             drop_net_admin(&mut command);
             let ran = Ran::from(command.output().expect("ipvsctl runs")).exits(2);
@@ -283,8 +272,7 @@ fn error_names_the_missing_capability() {
 #[test]
 fn get_prints_live_tables_in_every_format() {
     on_node(|node| {
-        node.run("apply -f shop.yaml --node node1 --config node.yaml --yes")
-            .exits(0);
+        node.run(APPLY).exits(0);
         let table = node.run("get servers").exits(0).out;
         assert!(
             table.starts_with("VIRTUAL SERVER        SCHEDULER  REAL SERVER"),

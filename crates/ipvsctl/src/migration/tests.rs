@@ -32,11 +32,6 @@ fn plan(ops: Vec<PlannedOp>) -> Plan {
     }
 }
 
-fn check(op: Op, reason: Reason, expected: &str) {
-    let cause = Cause::of(&planned(op, reason));
-    assert_eq!(cause.deviation().unwrap_or("none"), expected, "{cause}");
-}
-
 fn set(name: &str) -> SetName {
     SetName::new(name).expect("a name")
 }
@@ -85,51 +80,40 @@ fn migration() -> Migration {
 
 #[test]
 fn changes_name_their_deviation() {
+    let live = live();
+    let (key, entry) = live.tables.virtual_servers.iter().next().expect("one");
+    let real = *entry.real_servers.values().next().expect("one");
     let header = Header::BitmapPort { first: 0, last: 1 };
     let create = |name| Op::CreateSet(set(name), header);
-    check(
-        create("KUBE-IPVS-NO-LOCAL-ENDPOINT"),
-        Reason::Missing,
-        "D12",
-    );
-    check(
-        create("KUBE-6-IPVS-NO-LOCAL-ENDPOINT"),
-        Reason::Missing,
-        "D12",
-    );
-    check(create("KUBE-CLUSTER-IP"), Reason::Missing, "none");
     let replaced = ipset::Set {
         header,
         entries: [].into(),
     };
     let replace = Op::ReplaceSet(set("KUBE-CLUSTER-IP"), replaced.into());
-    check(replace, Reason::Missing, "D16");
     let sysctl = |name: &str| Op::SetSysctl(name.into(), "1".into());
-    check(
-        sysctl("net.ipv4.vs.conn_reuse_mode"),
-        Reason::Missing,
-        "D15",
-    );
-    check(sysctl("net.ipv4.vs.conntrack"), Reason::Missing, "none");
-    let rules = Op::PatchRules(
-        AddressFamily::Ipv4,
-        model::rules::RulesPatch::default().into(),
-    );
-    check(rules, Reason::Missing, "D20");
-    check(Op::EnsureDevice, Reason::Missing, "none");
-}
-
-#[test]
-fn weight_changes_name_their_deviation() {
-    let live = live();
-    let (key, entry) = live.tables.virtual_servers.iter().next().expect("one");
-    let real = entry.real_servers.values().next().expect("one");
-    let op = || Op::SetRealServer(*key, *real);
-    check(op(), weight("7", "1"), "D4");
-    check(op(), weight("0", "1"), "D5");
-    check(op(), Reason::Drains, "D6");
-    let gone = Op::DelRealServer(*key, real.key);
-    check(gone, Reason::NoEndpoint, "none");
+    let rules = model::rules::RulesPatch::default();
+    let rules = Op::PatchRules(AddressFamily::Ipv4, rules.into());
+    let reweigh = || Op::SetRealServer(*key, real);
+    let delete = Op::DelRealServer(*key, real.key);
+    let missing = || Reason::Missing;
+    for (op, reason, expected) in [
+        (create("KUBE-IPVS-NO-LOCAL-ENDPOINT"), missing(), "D12"),
+        (create("KUBE-6-IPVS-NO-LOCAL-ENDPOINT"), missing(), "D12"),
+        (create("KUBE-CLUSTER-IP"), missing(), "none"),
+        (replace, missing(), "D16"),
+        (sysctl("net.ipv4.vs.conn_reuse_mode"), missing(), "D15"),
+        (sysctl("net.ipv4.vs.conntrack"), missing(), "none"),
+        (rules, missing(), "D20"),
+        (Op::EnsureDevice, missing(), "none"),
+        (reweigh(), weight("7", "1"), "D4"),
+        (reweigh(), weight("0", "1"), "D5"),
+        (reweigh(), Reason::Drains, "D6"),
+        (delete, Reason::NoEndpoint, "none"),
+    ] {
+        let planned = planned(op, reason);
+        let cause = Cause::of(&planned);
+        assert_eq!(cause.deviation().unwrap_or("none"), expected, "{planned:?}");
+    }
 }
 
 #[test]

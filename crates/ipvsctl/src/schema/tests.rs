@@ -90,21 +90,16 @@ fn object(tables: &NodeTables) -> super::NodeTables {
 }
 
 #[test]
-fn json_is_parsed_to_the_same_tables() {
+fn json_and_yaml_are_parsed_to_the_same_tables() {
     let tables = everything();
-    let text = serde_json::to_string(&object(&tables)).expect("JSON");
-    assert!(looks_like(&text));
-    let saved = parse(&text).expect("readable");
-    assert_eq!(saved.tables, tables);
-    assert!(saved.has_addresses);
-}
-
-#[test]
-fn yaml_is_parsed_to_the_same_tables() {
-    let tables = everything();
-    let text = serde_saphyr::to_string(&object(&tables)).expect("YAML");
-    assert!(looks_like(&text), "{text}");
-    assert_eq!(parse(&text).expect("readable").tables, tables);
+    let json = serde_json::to_string(&object(&tables)).expect("JSON");
+    let yaml = serde_saphyr::to_string(&object(&tables)).expect("YAML");
+    for text in [json, yaml] {
+        assert!(looks_like(&text), "{text}");
+        let saved = parse(&text).expect("readable");
+        assert_eq!(saved.tables, tables, "{text}");
+        assert!(saved.has_addresses, "{text}");
+    }
 }
 
 #[test]

@@ -95,10 +95,10 @@ fn valid_objects_have_no_findings() {
 
 #[test]
 fn findings_have_a_schema() {
-    let ran = desk()
+    let value = desk()
         .run("analyze -f shop.yaml --node-state node.yaml -o json")
-        .exits(1);
-    let value: Value = serde_json::from_str(&ran.out).expect("JSON");
+        .exits(1)
+        .json();
     assert_eq!(value["kind"], "Findings");
     assert_eq!(value["services"], 1);
     assert_eq!(value["findings"][1]["code"], "KIV0108");

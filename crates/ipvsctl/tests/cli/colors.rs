@@ -1,78 +1,53 @@
 //! Colours of the output.
 
-use crate::desk::{Desk, SHOP};
+use crate::desk::Desk;
 
 const ESCAPE: char = '\u{1b}';
 
-fn check(args: &str, environment: &[(&str, &str)], colored: bool) {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", "# ipvs\n# addresses\n");
-    let args = format!("{args} diff -f shop.yaml --node node1 --live live.txt");
-    let ran = desk
-        .run_with(&args, |command| {
-            command.envs(environment.iter().copied());
-        })
-        .exits(1);
-    assert_eq!(
-        ran.out.contains(ESCAPE),
-        colored,
-        "{args} {environment:?}:\n{}",
-        ran.out
-    );
-}
-
 #[test]
-fn no_colours_in_a_pipe() {
-    check("", &[], false);
-}
-
-#[test]
-fn colours_on_demand() {
-    check("--color always", &[], true);
-    check("--color=always", &[("NO_COLOR", "1")], true);
-    check("", &[("CLICOLOR_FORCE", "1")], true);
-}
-
-#[test]
-fn colours_can_be_disabled() {
-    check("--no-color", &[("CLICOLOR_FORCE", "1")], false);
-    check("--color never", &[("CLICOLOR_FORCE", "1")], false);
-    check("--color always --no-color", &[], false);
-    check("", &[("NO_COLOR", "1")], false);
+fn flags_and_environment_choose_colours() {
+    let desk = Desk::with_live("# ipvs\n# addresses\n");
+    let (force, forbid) = (Some(("CLICOLOR_FORCE", "1")), Some(("NO_COLOR", "1")));
+    for (args, environment, colored) in [
+        // The output is a pipe.
+        ("", None, false),
+        ("--color always", None, true),
+        ("--color=always", forbid, true),
+        ("", force, true),
+        ("--no-color", force, false),
+        ("--color never", force, false),
+        ("--color always --no-color", None, false),
+        ("", forbid, false),
+    ] {
+        let args = format!("{args} diff -f shop.yaml --node node1 --live live.txt");
+        let ran = desk.run_with(&args, |command| {
+            command.envs(environment);
+        });
+        let out = ran.exits(1).out;
+        assert_eq!(
+            out.contains(ESCAPE),
+            colored,
+            "{args} {environment:?}:\n{out}"
+        );
+    }
 }
 
 #[test]
 fn help_and_errors_have_colours_too() {
     let desk = Desk::new();
-    assert!(
-        desk.run("--color always --help")
-            .exits(0)
-            .out
-            .contains(ESCAPE)
-    );
-    assert!(!desk.run("--help").exits(0).out.contains(ESCAPE));
-    assert!(
-        desk.run("--color always render -f a --node n")
-            .exits(2)
-            .err
-            .contains(ESCAPE)
-    );
-    assert!(
-        !desk
-            .run("render -f a --node n")
-            .exits(2)
-            .err
-            .contains(ESCAPE)
-    );
+    for (color, colored) in [("--color always ", true), ("", false)] {
+        let help = desk.run(&format!("{color}--help")).exits(0).out;
+        assert_eq!(help.contains(ESCAPE), colored, "{help}");
+        let error = desk.run(&format!("{color}render -f a --node n"));
+        let error = error.exits(2).err;
+        assert_eq!(error.contains(ESCAPE), colored, "{error}");
+    }
 }
 
 /// `script` provides the terminal.
 #[test]
 fn colours_on_a_terminal() {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", "# ipvs\n# addresses\n");
+    let desk = Desk::with_live("# ipvs\n# addresses\n");
     let terminal = |no_color: Option<&str>| {
         let ipvsctl = env!("CARGO_BIN_EXE_ipvsctl");
         let line = format!("{ipvsctl} diff -f shop.yaml --node node1 --live live.txt");

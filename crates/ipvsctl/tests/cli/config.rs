@@ -110,8 +110,7 @@ fn show_prints_values_and_sources() {
 fn show_reads_flags_without_a_file() {
     let desk = Desk::new();
     let args = "config show --node n --masquerade-all --ipvs-exclude-cidrs=10.0.0.0/8";
-    let json_text = desk.run(&format!("{args} -o json")).exits(0).out;
-    let shown: Value = serde_json::from_str(&json_text).expect("JSON");
+    let shown = desk.run(&format!("{args} -o json")).exits(0).json();
     assert_eq!(shown["apiVersion"], "kube-ipvs.io/v1alpha1");
     assert_eq!(shown["kind"], "EffectiveConfiguration");
     let values = shown["values"].as_array().expect("values");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Two Services with TCP, UDP and SCTP, IPv4 and IPv6.
@@ -36,6 +37,12 @@ impl Ran {
         );
         self
     }
+
+    /// Returns standard output as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).expect("JSON")
+    }
 }
 
 /// A folder with files in which the program runs.
@@ -44,6 +51,11 @@ pub(crate) struct Desk(TempDir);
 impl Desk {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    /// Returns a desk with [`SHOP`] in `shop.yaml` and the saved tables `live` in `live.txt`.
+    pub(crate) fn with_live(live: &str) -> Self {
+        Self::new().with("shop.yaml", SHOP).with("live.txt", live)
     }
 
     pub(crate) fn with(self, name: &str, text: &str) -> Self {

@@ -25,9 +25,7 @@ fd00:96::10/128
 
 #[test]
 fn no_difference() {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", SHOP_TABLES);
+    let desk = Desk::with_live(SHOP_TABLES);
     let ran = desk.run(DIFF).exits(0);
     assert_eq!(ran.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
     assert_eq!(ran.err, "");
@@ -35,7 +33,7 @@ fn no_difference() {
 
 #[test]
 fn differences_are_grouped_by_service_with_their_reasons() {
-    let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", LIVE);
+    let desk = Desk::with_live(LIVE);
     let ran = desk.run(DIFF).exits(1);
     let expected = "\
 default/web:http
@@ -64,9 +62,7 @@ Plan: 6 to add, 3 to change, 2 to delete
 
 #[test]
 fn an_empty_node_needs_the_device() {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", "# ipvs\n# addresses\n");
+    let desk = Desk::with_live("# ipvs\n# addresses\n");
     let ran = desk.run(DIFF).exits(1);
     assert!(
         ran.out.starts_with("(node)\n+ device kube-ipvs0 "),
@@ -83,9 +79,8 @@ fn an_empty_node_needs_the_device() {
 
 #[test]
 fn plan_as_json() {
-    let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", LIVE);
-    let ran = desk.run(&format!("{DIFF} -o json")).exits(1);
-    let plan: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let desk = Desk::with_live(LIVE);
+    let plan = desk.run(&format!("{DIFF} -o json")).exits(1).json();
     assert_eq!(plan["apiVersion"], "kube-ipvs.io/v1alpha1");
     assert_eq!(plan["kind"], "Plan");
     assert_eq!(plan["summary"], json!({"add": 6, "change": 3, "delete": 2}));
@@ -147,18 +142,15 @@ fn nothing_is_deleted_if_input_is_unreadable() {
 
 #[test]
 fn virtual_server_of_another_program_is_a_finding() {
-    let desk = Desk::new().with("shop.yaml", SHOP).with(
-        "live.txt",
-        &format!("{SHOP_TABLES}\n# ipvs\n-A -t 192.0.2.1:443 -s sh\n"),
-    );
+    let desk = Desk::with_live(&format!(
+        "{SHOP_TABLES}\n# ipvs\n-A -t 192.0.2.1:443 -s sh\n"
+    ));
     assert_eq!(desk.run(DIFF).exits(0).err, "");
 
     // Without the address and the set entry it is not ours.
     let set = "create KUBE-CLUSTER-IP hash:ip,port family inet maxelem 65536";
     let unmarked = SHOP_TABLES.replace("10.96.0.10/32\n", "") + "# ipset\n" + set + "\n";
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", &unmarked);
+    let desk = Desk::with_live(&unmarked);
     let ran = desk.run(DIFF).exits(1);
     assert!(
         ran.err
@@ -180,7 +172,7 @@ fn output_of_ipvsadm_save_is_compared_without_addresses() {
 -a -u 10.96.0.20:5060 -r 10.244.1.6:15060 -m -w 1
 -A -u 10.96.0.99:53 -s rr
 ";
-    let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", saved);
+    let desk = Desk::with_live(saved);
     let ran = desk.run(DIFF).exits(1).says(
         "warning: the saved tables contain no addresses: addresses are not compared, and every virtual \
          server with an address counts as ours; ipvsctl get tables -o text saves both",
@@ -200,9 +192,7 @@ Plan: 2 to add, 0 to change, 1 to delete
 
 #[test]
 fn saved_tables_of_each_format_are_read() {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", SHOP_TABLES);
+    let desk = Desk::with_live(SHOP_TABLES);
     for (format, name) in [("text", "a"), ("json", "b"), ("yaml", "c")] {
         let saved = desk
             .run(&format!("get tables --live live.txt -o {format}"))
@@ -223,7 +213,7 @@ fn saved_tables_of_each_format_are_read() {
 #[test]
 fn invalid_saved_tables_are_an_error() {
     let check = |live: &str, message: &str| {
-        let desk = Desk::new().with("shop.yaml", SHOP).with("live.txt", live);
+        let desk = Desk::with_live(live);
         let ran = desk.run(DIFF).exits(2);
         assert_eq!(ran.out, "");
         assert_eq!(

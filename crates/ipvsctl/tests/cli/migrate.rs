@@ -1,9 +1,7 @@
 //! `ipvsctl migrate check` and `ipvsctl get drains` on saved tables.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener};
-
 use serde_json::{Value, json};
+use support::pages::serve;
 
 use crate::desk::{Desk, SHOP, SHOP_TABLES};
 
@@ -23,33 +21,9 @@ fn of_kube_proxy() -> String {
     text.replace(conntrack, "net.ipv4.vs.conntrack = 0")
 }
 
-/// Serves `pages` as a proxy does at its metrics address.
-fn serve(pages: &'static [(&'static str, &'static str)]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("its address");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a client");
-            let mut line = String::new();
-            let mut reader = BufReader::new(&stream);
-            reader.read_line(&mut line).expect("a request");
-            let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-            let page = pages.iter().find(|(known, _)| *known == path);
-            let answer = match page {
-                Some((_, body)) => format!("HTTP/1.0 200 OK\r\n\r\n{body}"),
-                None => "HTTP/1.0 404 Not Found\r\n\r\nno".to_owned(),
-            };
-            stream.write_all(answer.as_bytes()).expect("an answer");
-        }
-    });
-    address
-}
-
 #[test]
 fn tables_of_kube_proxy_change_only_by_deviations() {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", &of_kube_proxy());
+    let desk = Desk::with_live(&of_kube_proxy());
     let ran = desk.run(CHECK).exits(0);
     let causes = "
 Causes of the changes
@@ -77,9 +51,7 @@ change, 0 to delete
 
 #[test]
 fn tables_of_kube_ipvsd_do_not_change() {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", SHOP_TABLES);
+    let desk = Desk::with_live(SHOP_TABLES);
     let ran = desk.run(CHECK).exits(0);
     assert!(
         ran.out
@@ -91,9 +63,7 @@ fn tables_of_kube_ipvsd_do_not_change() {
 
 #[test]
 fn running_kube_proxy_is_a_blocker() {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", SHOP_TABLES);
+    let desk = Desk::with_live(SHOP_TABLES);
     let address = serve(&[("/proxyMode", "ipvs")]);
     let check = format!("{CHECK} --metrics-address {address}");
     let ran = desk.run(&check).exits(2);
@@ -113,9 +83,7 @@ fn virtual_server_of_another_program_is_a_blocker() {
         !line.contains("10.96.0.10") || line.starts_with("-A -t") || line.starts_with("-a -t")
     });
     let foreign: String = others.map(|line| format!("{line}\n")).collect();
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", &foreign);
+    let desk = Desk::with_live(&foreign);
     let ran = desk.run(CHECK).exits(2);
     let blocker = "\nBlockers\n- KIV0301 error Service default/web: spec.ports: ";
     assert!(ran.out.contains(blocker), "{}", ran.out);
@@ -137,14 +105,12 @@ fn errors_have_exit_status_1() {
 
 #[test]
 fn take_over_as_json() {
-    let desk = Desk::new()
-        .with("shop.yaml", SHOP)
-        .with("live.txt", &of_kube_proxy());
+    let desk = Desk::with_live(&of_kube_proxy());
     let address = serve(&[("/proxyMode", "iptables")]);
-    let ran = desk
+    let object = desk
         .run(&format!("{CHECK} --metrics-address {address} -o json"))
-        .exits(2);
-    let object: Value = serde_json::from_str(&ran.out).expect("JSON");
+        .exits(2)
+        .json();
     assert_eq!(object["kind"], "Migration");
     assert_eq!(object["nodeName"], "node1");
     assert_eq!(object["runningProxy"], "kube-proxy (mode iptables)");
@@ -186,8 +152,7 @@ VIRTUAL SERVER     REAL SERVER      SERVICE           SINCE                 ACTI
 ";
     let ran = desk.run(&get).exits(0);
     assert_eq!((ran.out.as_str(), ran.err.as_str()), (expected, ""));
-    let ran = desk.run(&format!("{get} -o json")).exits(0);
-    let object: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let object = desk.run(&format!("{get} -o json")).exits(0).json();
     assert_eq!(object["kind"], "Drains");
     assert_eq!(
         object["drains"],

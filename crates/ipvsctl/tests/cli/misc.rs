@@ -38,8 +38,7 @@ fn versions_are_printed() {
         desk.run("version --client").exits(0).out,
         format!("ipvsctl  {version}\n")
     );
-    let ran = desk.run("version -o json").exits(0);
-    let versions: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+    let versions = desk.run("version -o json").exits(0).json();
     assert_eq!(versions["client"], version);
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux");
     assert_eq!(versions["kernel"], release.trim());

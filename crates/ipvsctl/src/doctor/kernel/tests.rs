@@ -18,24 +18,24 @@ fn missing_ipvs_is_a_problem() {
     );
 }
 
-fn check_module(presence: Presence, expected: &[&str]) {
-    let change = |facts: &mut NodeFacts| {
-        facts.modules.insert("ip_vs_mh".to_owned(), presence);
-    };
-    check("modules", change, expected);
-}
-
 #[test]
 fn missing_modules_are_named() {
-    check_module(
-        Presence::Missing,
-        &["problem: this kernel lacks the modules ip_vs_mh"],
-    );
-    check_module(Presence::Loadable, &["ok: 3 modules loaded or loadable"]);
-    check_module(
-        Presence::Unknown,
-        &["ok: 2 modules loaded or loadable; unknown whether this kernel has ip_vs_mh"],
-    );
+    for (presence, expected) in [
+        (
+            Presence::Missing,
+            "problem: this kernel lacks the modules ip_vs_mh",
+        ),
+        (Presence::Loadable, "ok: 3 modules loaded or loadable"),
+        (
+            Presence::Unknown,
+            "ok: 2 modules loaded or loadable; unknown whether this kernel has ip_vs_mh",
+        ),
+    ] {
+        let change = |facts: &mut NodeFacts| {
+            facts.modules.insert("ip_vs_mh".to_owned(), presence);
+        };
+        check("modules", change, &[expected]);
+    }
     let unseen = |facts: &mut NodeFacts| {
         let all = facts.modules.values_mut();
         all.for_each(|presence| *presence = Presence::Unknown);
@@ -43,36 +43,37 @@ fn missing_modules_are_named() {
     check("modules", unseen, &[]);
 }
 
-fn check_setting(name: &str, value: &str, expected: &[&str]) {
-    let change = |facts: &mut NodeFacts| {
-        let sysctls = &mut live(facts).tables.sysctls;
-        sysctls.insert(name.into(), value.into());
-    };
-    check("settings", change, expected);
-}
-
 #[test]
 fn settings_are_reported_with_live_and_wanted_value() {
-    check_setting(
-        "net.ipv4.ip_forward",
-        "1",
-        &["ok: kernel settings are as kube-ipvsd needs them"],
-    );
-    check_setting(
-        "net.ipv4.ip_forward",
-        "0",
-        &["problem: net.ipv4.ip_forward is 0, should be 1"],
-    );
-    check_setting(
-        "net.ipv4.vs.conn_reuse_mode",
-        "0",
-        &["warning: net.ipv4.vs.conn_reuse_mode is 0, should be 1"],
-    );
-    check_setting(
-        "net.netfilter.nf_conntrack_tcp_timeout_close_wait",
-        "60",
-        &["warning: net.netfilter.nf_conntrack_tcp_timeout_close_wait is 60, should be 3600"],
-    );
+    let close_wait = "net.netfilter.nf_conntrack_tcp_timeout_close_wait";
+    for (name, value, expected) in [
+        (
+            "net.ipv4.ip_forward",
+            "1",
+            "ok: kernel settings are as kube-ipvsd needs them",
+        ),
+        (
+            "net.ipv4.ip_forward",
+            "0",
+            "problem: net.ipv4.ip_forward is 0, should be 1",
+        ),
+        (
+            "net.ipv4.vs.conn_reuse_mode",
+            "0",
+            "warning: net.ipv4.vs.conn_reuse_mode is 0, should be 1",
+        ),
+        (
+            close_wait,
+            "60",
+            &*format!("warning: {close_wait} is 60, should be 3600"),
+        ),
+    ] {
+        let change = |facts: &mut NodeFacts| {
+            let sysctls = &mut live(facts).tables.sysctls;
+            sysctls.insert(name.into(), value.into());
+        };
+        check("settings", change, &[expected]);
+    }
 }
 
 #[test]
@@ -132,32 +133,32 @@ fn bridged_packets_must_pass_the_rules() {
     );
 }
 
-fn check_tracked(tracked: &str, max: &str, expected: &[&str]) {
-    let change = |facts: &mut NodeFacts| {
-        facts.settings.insert(TRACKED, tracked.to_owned());
-        facts.settings.insert(TRACKED_MAX, max.to_owned());
-    };
-    check("conntrack", change, expected);
-}
-
 #[test]
 fn nearly_full_connection_tracker_is_reported() {
-    check_tracked(
-        "749",
-        "1000",
-        &["ok: 749 of at most 1000 tracked connections, 74 %"],
-    );
-    check_tracked(
-        "750",
-        "1000",
-        &["warning: 750 of at most 1000 tracked connections, 75 %"],
-    );
-    check_tracked(
-        "1000",
-        "1000",
-        &["problem: 1000 of at most 1000 tracked connections, 100 %"],
-    );
-    check_tracked("7", "0", &["ok: 7 tracked connections, no limit"]);
+    for (tracked, max, expected) in [
+        (
+            "749",
+            "1000",
+            "ok: 749 of at most 1000 tracked connections, 74 %",
+        ),
+        (
+            "750",
+            "1000",
+            "warning: 750 of at most 1000 tracked connections, 75 %",
+        ),
+        (
+            "1000",
+            "1000",
+            "problem: 1000 of at most 1000 tracked connections, 100 %",
+        ),
+        ("7", "0", "ok: 7 tracked connections, no limit"),
+    ] {
+        let change = |facts: &mut NodeFacts| {
+            facts.settings.insert(TRACKED, tracked.to_owned());
+            facts.settings.insert(TRACKED_MAX, max.to_owned());
+        };
+        check("conntrack", change, &[expected]);
+    }
 }
 
 #[test]

@@ -175,17 +175,13 @@ fn filled(entries: u8) -> impl Fn(&mut NodeFacts) {
 
 #[test]
 fn nearly_full_sets_are_reported() {
-    check("sets", filled(8), &["ok: 1 set, none nearly full"]);
-    check(
-        "sets",
-        filled(9),
-        &["warning: KUBE-IPVS-IPS has 9 of 10 entries"],
-    );
-    check(
-        "sets",
-        filled(10),
-        &["problem: KUBE-IPVS-IPS has 10 of 10 entries"],
-    );
+    for (entries, expected) in [
+        (8, "ok: 1 set, none nearly full"),
+        (9, "warning: KUBE-IPVS-IPS has 9 of 10 entries"),
+        (10, "problem: KUBE-IPVS-IPS has 10 of 10 entries"),
+    ] {
+        check("sets", filled(entries), &[expected]);
+    }
     let kept = |facts: &mut NodeFacts| {
         let proxies = facts.proxies.clone();
         filled(10)(facts);

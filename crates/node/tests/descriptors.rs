@@ -247,6 +247,17 @@ fn a_flood_of_every_other_port_leaves_descriptors_for_the_health_pages() {
         .read_exact(&mut flooded)
         .expect("the client connects");
     assert_eq!(&flooded, b"flooded");
+    for (share, limit) in [("health", 16.0), ("common", 32.0)] {
+        let series = format!("kubeipvs_http_connections_limit{{share=\"{share}\"}}");
+        assert_eq!(node.metric(&series), limit, "{series}");
+    }
+    // The flood has four addresses, and the last connections may still wait to be accepted.
+    let displaced = r#"kubeipvs_http_connections_displaced_total{share="common"}"#;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while node.metric(displaced) < (4 * EACH - 32) as f64 {
+        assert!(Instant::now() < deadline, "{}", node.metric(displaced));
+        std::thread::sleep(Duration::from_millis(5));
+    }
     for path in ["/livez", "/healthz"] {
         let mut stream = TcpStream::connect(node.health).expect("a connection");
         assert_eq!(status(&mut stream, path), "HTTP/1.1 200 OK");

@@ -28,54 +28,36 @@ fn service(name: &str) -> ClusterEvent {
     ClusterEvent::Upsert(Object::Service(Service::new(ObjectName::new("shop", name))))
 }
 
-/// Checks the seconds that `events` took in a daemon that started after 100 s and applied them
-/// after 110 s.
-fn check(events: &[ClusterEvent], failed: usize, expected: &[(AddressFamily, u64)]) {
-    let mut latency = ProgrammingLatency::new(at(100));
-    (events.iter()).for_each(|event| latency.received(&Arrival::of(event), true));
-    let took: Vec<_> = (latency
-        .applied(events.len() as u64, failed, at(110))
-        .into_iter())
-    .map(|(family, took)| (family, took.as_secs()))
-    .collect();
-    assert_eq!(took, expected);
-    assert_eq!(latency.applied(u64::MAX, 0, at(120)), [], "reported once");
-}
-
+/// The daemon started after 100 s. It received the events of each row and applied them after 110 s.
 #[test]
 fn each_change_is_timed_from_its_trigger() {
-    let both = [slice("a", Ipv4, Some(103)), slice("b", Ipv6, Some(109))];
-    check(&both, 0, &[(Ipv4, 7), (Ipv6, 1)]);
-}
-
-#[test]
-fn changes_before_the_start_are_not_measured() {
-    check(
-        &[slice("a", Ipv4, Some(99)), slice("a", Ipv4, None)],
-        0,
-        &[],
-    );
-}
-
-#[test]
-fn deleted_slices_are_not_measured() {
     let gone = ClusterEvent::Delete(ObjectKind::EndpointSlice, ObjectName::new("shop", "a"));
-    let events = [
-        slice("a", Ipv4, Some(103)),
-        slice("b", Ipv4, Some(104)),
-        gone,
-    ];
-    check(&events, 0, &[(Ipv4, 6)]);
-}
-
-#[test]
-fn nothing_is_measured_after_a_failed_op() {
-    check(&[slice("a", Ipv4, Some(103))], 1, &[]);
-}
-
-#[test]
-fn negative_latency_counts_as_zero() {
-    check(&[slice("a", Ipv4, Some(115))], 0, &[(Ipv4, 0)]);
+    let first = || slice("a", Ipv4, Some(103));
+    let before_the_start = vec![slice("a", Ipv4, Some(99)), slice("a", Ipv4, None)];
+    let deleted = vec![first(), slice("b", Ipv4, Some(104)), gone];
+    let both = vec![first(), slice("b", Ipv6, Some(109))];
+    for (name, events, failed, expected) in [
+        ("two families", both, 0, &[(Ipv4, 7), (Ipv6, 1)][..]),
+        ("changes before the start", before_the_start, 0, &[]),
+        ("a deleted slice", deleted, 0, &[(Ipv4, 6)]),
+        ("a failed op", vec![first()], 1, &[]),
+        (
+            "a trigger in the future",
+            vec![slice("a", Ipv4, Some(115))],
+            0,
+            &[(Ipv4, 0)],
+        ),
+    ] {
+        let mut latency = ProgrammingLatency::new(at(100));
+        (events.iter()).for_each(|event| latency.received(&Arrival::of(event), true));
+        let took = latency.applied(events.len() as u64, failed, at(110));
+        let seconds = took
+            .into_iter()
+            .map(|(family, took)| (family, took.as_secs()));
+        assert_eq!(seconds.collect::<Vec<_>>(), expected, "{name}");
+        let again = latency.applied(u64::MAX, 0, at(120));
+        assert_eq!(again, [], "{name}: reported once");
+    }
 }
 
 /// A change ends when its event is applied, not when any sync ends.

@@ -95,10 +95,19 @@ const OK: &str = "200 OK";
 const UNAVAILABLE: &str = "503 Service Unavailable";
 
 #[test]
-fn the_answer_has_the_number_of_endpoints() {
+fn a_node_without_endpoints_or_with_an_unhealthy_proxy_is_unavailable() {
     let (mut node, port) = (Node::new(), free_port());
-    node.update_well(&everywhere(&[("web", port, 3)]));
-    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), answer(OK, "web", 3, true));
+    for (status, endpoints, healthy) in [
+        (OK, 3, true),
+        (UNAVAILABLE, 0, true),
+        (UNAVAILABLE, 2, false),
+    ] {
+        node.healthy.store(healthy, Ordering::Relaxed);
+        node.update_well(&everywhere(&[("web", port, endpoints)]));
+        let expected = answer(status, "web", endpoints, healthy);
+        let got = ask(Ipv4Addr::LOCALHOST, port);
+        assert_eq!(got, expected, "{endpoints} endpoints, healthy: {healthy}");
+    }
 }
 
 #[test]
@@ -108,23 +117,6 @@ fn one_port_serves_both_families() {
     node.update_well(&everywhere(&[("web", port, 1)]));
     assert_eq!(ask(Ipv4Addr::LOCALHOST, port), answer(OK, "web", 1, true));
     assert_eq!(ask(Ipv6Addr::LOCALHOST, port), answer(OK, "web", 1, true));
-}
-
-#[test]
-fn a_node_without_endpoints_is_unavailable() {
-    let (mut node, port) = (Node::new(), free_port());
-    node.update_well(&everywhere(&[("web", port, 0)]));
-    let expected = answer(UNAVAILABLE, "web", 0, true);
-    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), expected);
-}
-
-#[test]
-fn an_unhealthy_proxy_is_unavailable() {
-    let (mut node, port) = (Node::new(), free_port());
-    node.update_well(&everywhere(&[("web", port, 2)]));
-    node.healthy.store(false, Ordering::Relaxed);
-    let expected = answer(UNAVAILABLE, "web", 2, false);
-    assert_eq!(ask(Ipv4Addr::LOCALHOST, port), expected);
 }
 
 #[test]

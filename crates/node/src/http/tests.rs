@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
+use ipvs::AddressFamily::Ipv4;
+use sources::NodeOverrides;
+use sources::config::Resolved;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -56,10 +59,18 @@ pub(crate) fn pool(limit: usize) -> ConnectionPool {
 }
 
 pub(crate) fn metrics() -> Arc<Metrics> {
-    let options = TrafficOptions::default();
-    let sources = SourceMetrics::default();
-    let metrics = Metrics::new(BTreeSet::new(), options, Traffic::default(), sources);
+    let families = BTreeSet::from([Ipv4]);
+    let (options, traffic) = (TrafficOptions::default(), Traffic::default());
+    let metrics = Metrics::new(families, options, traffic, SourceMetrics::default());
     Arc::new(metrics.expect("a valid table"))
+}
+
+/// Returns the configuration of a file of our own kind with these fields.
+pub(crate) fn resolved(fields: &str) -> Resolved {
+    let kind = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
+    let file = sources::config::parse("file", &format!("{kind}{fields}")).expect("a valid file");
+    let resolved = file.resolve(&NodeOverrides::default(), "host");
+    resolved.expect("a valid file")
 }
 
 /// A server that runs beside the test.
@@ -118,8 +129,14 @@ fn read(stream: &mut TcpStream) -> String {
 
 /// Sends a request for `path` and returns the answer without its date.
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: node\r\n\r\n");
+    ask(address, &request)
+}
+
+/// Sends `request` and returns the answer without its date.
+fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = connect(address);
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\n\r\n").expect("it is sent");
+    stream.write_all(request.as_bytes()).expect("it is sent");
     without_date(&read(&mut stream))
 }
 
@@ -154,23 +171,14 @@ fn an_answer_has_type_and_length() {
 }
 
 #[test]
-fn every_method_and_body_gets_the_answer() {
+fn every_method_and_body_gets_the_answer_and_head_its_headers_alone() {
     let server = Running::of(echo(), Limits::default());
-    let request = "POST /x HTTP/1.1\r\nHost: node\r\nContent-Length: 3\r\n\r\nabc";
-    let mut stream = connect(server.address);
-    stream.write_all(request.as_bytes()).expect("it is sent");
-    assert_eq!(without_date(&read(&mut stream)), answer("200 OK", "/x \n"));
-}
-
-#[test]
-fn head_gets_the_headers_alone() {
-    let server = Running::of(echo(), Limits::default());
-    let mut stream = connect(server.address);
-    let request = "HEAD / HTTP/1.1\r\nHost: node\r\n\r\n";
-    stream.write_all(request.as_bytes()).expect("it is sent");
+    let post = "POST /x HTTP/1.1\r\nHost: node\r\nContent-Length: 3\r\n\r\nabc";
+    assert_eq!(ask(server.address, post), answer("200 OK", "/x \n"));
     let whole = answer("200 OK", "/ \n");
     let head = whole.strip_suffix("/ \n").expect("a body");
-    assert_eq!(without_date(&read(&mut stream)), head);
+    let request = "HEAD / HTTP/1.1\r\nHost: node\r\n\r\n";
+    assert_eq!(ask(server.address, request), head);
 }
 
 #[test]
@@ -317,11 +325,7 @@ fn a_taken_address_is_tried_again() {
     assert_eq!(failure.address, server.address);
     assert!(reported.try_recv().is_err(), "reported twice");
     drop(other);
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while TcpStream::connect(server.address).is_err() {
-        assert!(Instant::now() < deadline, "it never listened");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for(server.address);
     assert_eq!(get(server.address, "/"), answer("200 OK", "/ \n"));
     stop.send_replace(true);
     let ended = runtime.block_on(running).expect("it ends");

@@ -1,6 +1,5 @@
 //! Tests of changes that take effect at once, need a restart, or are refused.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -11,7 +10,7 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::metrics::{SourceMetrics, Traffic, TrafficOptions};
+use crate::http::tests::metrics;
 
 const HEAD: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
 
@@ -21,6 +20,7 @@ fn resolve(fields: &str) -> Result<Resolved, ConfigErrors> {
 
 /// Checks the fields that take effect at once, and the fields that need a restart, when `new`
 /// replaces `old` in the file.
+#[track_caller]
 fn check(old: &str, new: &str, applied: &[&str], restart: &[&str]) {
     let old = resolve(old).expect("a valid file");
     let (now, later, holds) = match compare(&old, resolve(new)) {
@@ -41,12 +41,8 @@ fn check(old: &str, new: &str, applied: &[&str], restart: &[&str]) {
 }
 
 #[test]
-fn an_equal_file_changes_nothing() {
+fn fields_of_the_tables_take_effect_at_once_and_others_need_a_restart() {
     check("ipvs: {scheduler: rr}\n", "", &[], &[]);
-}
-
-#[test]
-fn fields_that_affect_the_tables_take_effect_at_once() {
     check(
         "",
         "ipvs: {scheduler: wrr, excludeCIDRs: [10.0.0.0/8]}\nconntrack: {min: 7}\n",
@@ -57,10 +53,6 @@ fn fields_that_affect_the_tables_take_effect_at_once() {
         ],
         &[],
     );
-}
-
-#[test]
-fn fields_used_at_the_start_need_a_restart() {
     check(
         "",
         "hostnameOverride: other\nclientConnection: {kubeconfig: /k}\noomScoreAdj: -5\n",
@@ -70,6 +62,12 @@ fn fields_used_at_the_start_need_a_restart() {
             r#"clientConnection.kubeconfig: "" is now "/k""#,
             r#"oomScoreAdj: "-999" is now "-5""#,
         ],
+    );
+    check(
+        "ipvs: {scheduler: sh}\n",
+        "metricsBindAddress: 0.0.0.0:10250\n",
+        &[r#"ipvs.scheduler: "sh" is now "rr""#],
+        &[r#"metricsBindAddress: "127.0.0.1:10249" is now "0.0.0.0:10250""#],
     );
 }
 
@@ -85,16 +83,6 @@ fn own_ports_and_the_api_server_stay_protected_until_a_restart() {
     assert_eq!(holds.node.api_server, old.node.api_server);
     assert_eq!(holds.node.listener_ports, [10249, 10256].into());
     assert_eq!(holds.node.protected_host_ports, [2222].into());
-}
-
-#[test]
-fn some_fields_take_effect_while_others_need_a_restart() {
-    check(
-        "ipvs: {scheduler: sh}\n",
-        "metricsBindAddress: 0.0.0.0:10250\n",
-        &[r#"ipvs.scheduler: "sh" is now "rr""#],
-        &[r#"metricsBindAddress: "127.0.0.1:10249" is now "0.0.0.0:10250""#],
-    );
 }
 
 #[test]
@@ -154,10 +142,7 @@ struct Scene {
 impl Scene {
     fn start(fields: &str) -> Self {
         let mount = Mount::new(fields);
-        let options = TrafficOptions::default();
-        let sources = SourceMetrics::default();
-        let metrics = Metrics::new(BTreeSet::new(), options, Traffic::default(), sources);
-        let metrics = Arc::new(metrics.expect("a valid table"));
+        let metrics = metrics();
         let overrides = NodeOverrides::default();
         let read = load(Some(&mount.file()), &overrides, "host").expect("a valid file");
         let (sender, config) = watch::channel(Arc::new(read));
@@ -186,6 +171,13 @@ impl Scene {
         self.config.borrow_and_update().node.scheduler.0.to_string()
     }
 
+    /// Checks that no new configuration has come.
+    #[track_caller]
+    fn unchanged(&self) {
+        let changed = self.config.has_changed().expect("a watcher");
+        assert!(!changed, "an unexpected change");
+    }
+
     async fn exposed(&self, line: &str) {
         for _ in 0..200 {
             let text = self.metrics.text(Instant::now()).expect("text");
@@ -210,10 +202,7 @@ async fn a_config_map_is_followed_and_a_broken_one_ignored() {
     scene
         .exposed(r#"kubeipvs_config_reloads_total{result="failed"} 1"#)
         .await;
-    assert!(
-        !scene.config.has_changed().expect("a watcher"),
-        "an unexpected change"
-    );
+    scene.unchanged();
     scene.mount.swap("ipvs: {scheduler: sh}\n");
     assert_eq!(scene.scheduler().await, "sh");
     scene
@@ -240,10 +229,7 @@ async fn a_file_that_is_valid_again_is_counted() {
     scene
         .exposed("kubeipvs_config_last_reload_successful 1")
         .await;
-    assert!(
-        !scene.config.has_changed().expect("a watcher"),
-        "an unexpected change"
-    );
+    scene.unchanged();
 }
 
 /// A busy receiver gets the latest configuration, not a queue.
@@ -258,7 +244,7 @@ async fn only_the_latest_configuration_is_kept() {
         scene.exposed(&line).await;
     }
     assert_eq!(scene.scheduler().await, "sh");
-    assert!(!scene.config.has_changed().expect("a watcher"));
+    scene.unchanged();
 }
 
 /// A requested reading is counted even if the file, or its errors, are the same as before.
@@ -270,10 +256,7 @@ async fn each_requested_reading_is_counted() {
         let line = format!(r#"kubeipvs_config_reloads_total{{result="ok"}} {count}"#);
         scene.exposed(&line).await;
     }
-    assert!(
-        !scene.config.has_changed().expect("a watcher"),
-        "an unexpected change"
-    );
+    scene.unchanged();
     scene.mount.swap("ipvs: 7\n");
     for count in 1..3 {
         let line = format!(r#"kubeipvs_config_reloads_total{{result="failed"}} {count}"#);

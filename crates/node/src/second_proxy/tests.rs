@@ -1,17 +1,16 @@
 //! Tests of the signs of a second proxy.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener};
 
 use ipvs::AddressFamily::{Ipv4, Ipv6};
 use ipvs::VirtualServerKey;
 use model::plan::{Op, PlannedOp, Reason, Summary};
 use reconciler::Event;
+use support::pages::serve;
 
 use super::*;
+use crate::http::tests::metrics;
 use crate::mailbox::{NodeInbox, mailbox};
-use crate::metrics::{SourceMetrics, Traffic, TrafficOptions};
 
 const AUDIT: Duration = Duration::from_secs(30);
 
@@ -25,10 +24,7 @@ struct Watched {
 impl Watched {
     fn new(sync_period: Duration) -> Self {
         let (events, inbox) = mailbox();
-        let sources = SourceMetrics::default();
-        let (options, traffic) = (TrafficOptions::default(), Traffic::default());
-        let metrics = Metrics::new(BTreeSet::from([Ipv4]), options, traffic, sources);
-        let metrics = Arc::new(metrics.expect("a valid table"));
+        let metrics = metrics();
         let watch = SecondProxyWatch::new("node1".into(), sync_period, events, metrics.clone());
         Self {
             watch,
@@ -193,44 +189,25 @@ fn tables_that_existed_at_the_start_are_no_sign() {
     assert_eq!(look.new_tables(&both), both);
 }
 
-/// Starts a server that answers each path with the result of `page`.
-fn serve(page: fn(&str) -> Option<&'static str>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("its address");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a client");
-            let lines = BufReader::new(&stream).lines().map_while(Result::ok);
-            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-            let path = head[0].split(' ').nth(1).unwrap_or_default();
-            let answer = match page(path) {
-                Some(body) => format!("HTTP/1.0 200 OK\r\n\r\n{body}"),
-                None => "HTTP/1.0 404 Not Found\r\n\r\n".to_owned(),
-            };
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-    address
-}
-
 #[test]
 fn a_proxy_is_detected_by_its_metrics_server_and_by_its_health_server() {
-    let metrics = serve(|path| (path == "/proxyMode").then_some("ipvs"));
+    let metrics = serve(&[("/proxyMode", "ipvs")]);
     let found = look::answer(metrics).expect("a proxy");
     assert_eq!(
         found,
         format!("kube-proxy (mode ipvs) answers at {metrics}")
     );
-    let health =
-        serve(|path| (path == "/healthz").then_some(r#"{"lastUpdated": "x", "currentTime": "y"}"#));
+    let page = r#"{"lastUpdated": "x", "currentTime": "y"}"#;
+    let health = serve(&[("/healthz", page)]);
     let found = look::answer(health).expect("a proxy");
     assert!(found.starts_with("a service proxy answers at"), "{found}");
-    assert_eq!(look::answer(serve(|_| Some("ok"))), None);
+    let other = serve(&[("/proxyMode", "ok"), ("/healthz", "ok")]);
+    assert_eq!(look::answer(other), None);
 }
 
 #[test]
 fn this_process_is_not_a_second_proxy() {
-    let own = serve(|path| (path == "/proxyMode").then_some("ipvs"));
+    let own = serve(&[("/proxyMode", "ipvs")]);
     let found = look::Look::default().look(&BTreeSet::from([own.port()]));
     let listeners = (found.iter()).filter(|(sign, _)| *sign == Sign::Listener);
     assert_eq!(listeners.count(), 0, "{found:?}");

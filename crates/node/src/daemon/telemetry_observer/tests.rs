@@ -12,15 +12,15 @@ use kernel::{MemoryKernel, OpErrorKind};
 use model::NodeConfig;
 use reconciler::Reconciler;
 use serde_json::{Value, json};
-use sources::config::{Resolved, parse};
+use sources::config::Resolved;
 use sources::kube::{BackoffSettings, Connection, KubeSettings};
-use sources::{EventSink, NodeOverrides, SourceConfig, SourceState};
+use sources::{EventSink, SourceConfig, SourceState};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use super::{Sources, TelemetryObserver};
 use crate::http::flagz::Flags;
-use crate::http::tests::{free_port, get, wait_for};
+use crate::http::tests::{free_port, get, resolved, wait_for};
 use crate::run::{Inputs, Until, run};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -35,16 +35,6 @@ struct Node {
     runtime: Runtime,
     _config: watch::Sender<Arc<Resolved>>,
     events: crate::mailbox::NodeEvents,
-}
-
-fn resolved(health: SocketAddr, metrics: SocketAddr) -> Resolved {
-    let text = format!(
-        "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
-         healthzBindAddress: {health}\nmetricsBindAddress: {metrics}\n"
-    );
-    let file = parse("file", &text).expect("a valid file");
-    let resolved = file.resolve(&NodeOverrides::default(), "node1");
-    resolved.expect("a valid file")
 }
 
 impl Node {
@@ -63,7 +53,9 @@ impl Node {
         });
         let [health, metrics] =
             [free_port(), free_port()].map(|port| (Ipv4Addr::LOCALHOST, port).into());
-        let resolved = resolved(health, metrics);
+        let resolved = resolved(&format!(
+            "hostnameOverride: node1\nhealthzBindAddress: {health}\nmetricsBindAddress: {metrics}\n"
+        ));
         let url = server.url().parse().expect("a URL");
         let connection = Connection::without_credentials(url).expect("a client");
         let backoff = BackoffSettings {

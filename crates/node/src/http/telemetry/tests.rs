@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use ipvs::AddressFamily::{Ipv4, Ipv6};
 use model::frontend::HealthCheck;
 use model::names::ObjectName;
 use model::plan::Summary;
 use model::{ClusterEvent, ObjectKind};
+use sources::Progress;
 use sources::config::Resolved;
-use sources::{NodeOverrides, Progress};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -20,7 +20,7 @@ use super::{ServeErrors, Settings, Telemetry};
 use crate::health::Moment;
 use crate::health_checks::ListenOn;
 use crate::http::flagz::Flags;
-use crate::http::tests::{free_port, get, taken_port, wait_for};
+use crate::http::tests::{free_port, get, resolved, taken_port, wait_for};
 use crate::metrics::{TableCounts, TrafficOptions};
 use reconciler::{Report, Trigger};
 
@@ -40,20 +40,11 @@ fn free() -> SocketAddr {
 }
 
 fn start(sync_period: Duration, health: SocketAddr, hard_fail: bool) -> Node {
-    start_with(sync_period, health, hard_fail, 1024)
-}
-
-fn start_with(
-    sync_period: Duration,
-    health: SocketAddr,
-    hard_fail: bool,
-    descriptors: u64,
-) -> Node {
     let runtime = Runtime::new().expect("a runtime");
     let (stop, stopped) = watch::channel(false);
     let metrics = free();
     let progress = Progress::default();
-    let (config, in_force) = watch::channel(Arc::new(resolved("rr")));
+    let (config, in_force) = watch::channel(Arc::new(resolved("")));
     let settings = Settings {
         health: Some(health),
         metrics: Some(metrics),
@@ -66,7 +57,7 @@ fn start_with(
         flags: Flags::new(),
         traffic: TrafficOptions::default(),
         config: in_force,
-        descriptors,
+        descriptors: 1024,
     };
     let (telemetry, errors) =
         Telemetry::start(settings, runtime.handle(), &stopped, Moment::now()).expect("it starts");
@@ -105,15 +96,6 @@ fn synced(took: Duration) -> Report {
     }
 }
 
-fn resolved(scheduler: &str) -> Resolved {
-    let text = format!(
-        "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\nipvs: {{scheduler: {scheduler}}}\n"
-    );
-    let file = sources::config::parse("file", &text).expect("a valid file");
-    let resolved = file.resolve(&NodeOverrides::default(), "host");
-    resolved.expect("a valid file")
-}
-
 #[test]
 fn a_late_change_is_unhealthy() {
     // With a period of zero every change is late.
@@ -125,32 +107,6 @@ fn a_late_change_is_unhealthy() {
     node.check("503", "503");
     node.telemetry.settled(3, Moment::now());
     node.check("200", "200");
-}
-
-/// The heartbeat reveals a hung loop even if no change waits.
-#[test]
-fn a_hung_loop_is_unhealthy() {
-    let node = start(Duration::from_secs(30), free(), false);
-    let start = Instant::now();
-    let health = node.telemetry.health_mut();
-    assert!(health.is_healthy(start + Duration::from_secs(55)));
-    assert!(!health.is_healthy(start + Duration::from_secs(61)));
-}
-
-#[test]
-fn readiness_is_on_every_page() {
-    let node = start(Duration::from_secs(30), free(), false);
-    assert_eq!(node.status("/readyz"), "503");
-    (node.progress.statuses).list_done("services", SystemTime::now());
-    node.telemetry.synced();
-    assert_eq!(node.status("/readyz"), "200");
-    let status = get(node.metrics, "/statusz");
-    assert!(
-        status.contains("\nSource services: watching since "),
-        "{status}"
-    );
-    let metrics = get(node.metrics, "/metrics");
-    assert!(metrics.contains("\nkubeipvs_ready 1\n"));
 }
 
 #[test]
@@ -166,7 +122,7 @@ fn reports_are_in_metrics_and_status() {
     node.telemetry
         .observe(&synced(Duration::from_secs(1)), Moment::now());
     node.telemetry.counted(&TableCounts::default(), 4);
-    let other = Arc::new(resolved("wrr"));
+    let other = Arc::new(resolved("ipvs: {scheduler: wrr}"));
     node.config.send_replace(Arc::clone(&other));
     let metrics = get(node.metrics, "/metrics");
     assert!(metrics.contains("kubeipvs_syncs_total{cause=\"change\",result=\"ok\"} 1\n"));
@@ -218,60 +174,5 @@ fn a_taken_address_is_a_fatal_error_with_hard_fail() {
     assert_eq!(
         (fatal.name, fatal.address),
         ("proxy health server", address)
-    );
-}
-
-/// The flood: silent connections to the metrics and health-check node ports, more than the limit of
-/// descriptors.
-#[test]
-fn a_flood_elsewhere_leaves_the_health_pages_reachable() {
-    // The limits are 8 connections for the health pages and 16 for the other pages.
-    let node = start_with(Duration::from_secs(30), free(), false, 64);
-    let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
-    let check = |port: &u16| {
-        let check = HealthCheck {
-            port: NonZeroU16::new(*port).expect("a port"),
-            local_endpoints: 1,
-            families: BTreeSet::new(),
-        };
-        (ObjectName::new("shop", format!("web{port}")), check)
-    };
-    let checks = ports.iter().map(check).collect();
-    (node.telemetry).health_checks(&ListenOn::Everywhere, &checks, false);
-    let mut flooded: Vec<SocketAddr> = vec![node.metrics];
-    flooded.extend(
-        ports
-            .iter()
-            .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, *port))),
-    );
-    for address in &flooded {
-        wait_for(*address);
-    }
-    let mut slow = Vec::new();
-    for _ in 0..50 {
-        for address in &flooded {
-            slow.push(TcpStream::connect(*address).expect("a connection"));
-        }
-        node.check("200", "200");
-    }
-    let page = get(node.metrics, "/metrics");
-    let value = |series: &str| -> f64 {
-        let line = page.lines().find_map(|line| line.strip_prefix(series));
-        line.expect(series).trim().parse().expect("a number")
-    };
-    assert_eq!(
-        value("kubeipvs_http_connections_limit{share=\"health\"}"),
-        8.0
-    );
-    assert_eq!(
-        value("kubeipvs_http_connections_limit{share=\"common\"}"),
-        16.0
-    );
-    assert!(value("kubeipvs_http_connections{share=\"common\"}") <= 16.0);
-    let displaced = value("kubeipvs_http_connections_displaced_total{share=\"common\"}");
-    assert!(displaced >= 184.0, "{displaced} of 200 were displaced");
-    assert_eq!(
-        value("kubeipvs_http_connections_displaced_total{share=\"health\"}"),
-        0.0
     );
 }

@@ -1,35 +1,28 @@
 //! Tests of the pages of both servers.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use ipvs::AddressFamily::Ipv4;
 use model::{ClusterEvent, ObjectKind};
-use sources::config::Resolved;
-use sources::{NodeOverrides, ProblemKind, Progress, SourceProblem, SourceStatuses};
+use sources::{ProblemKind, Progress, SourceProblem, SourceStatuses};
 use tokio::sync::watch;
 
-use super::{Running, get};
+use super::{Running, get, metrics, resolved};
 use crate::health::Health;
 use crate::http::flagz::Flags;
 use crate::http::status::{DrainStatus, Status};
 use crate::http::{Limits, Request, health_pages, metrics_pages};
-use crate::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions};
 
-fn metrics() -> Arc<Metrics> {
-    let families = BTreeSet::from([Ipv4]);
-    let sources = SourceMetrics::default();
-    let (options, traffic) = (TrafficOptions::default(), Traffic::default());
-    let metrics = Metrics::new(families, options, traffic, sources);
-    Arc::new(metrics.expect("a valid table"))
-}
-
-fn config() -> Resolved {
-    let text = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n";
-    let file = sources::config::parse("file", text).expect("a valid file");
-    let resolved = file.resolve(&NodeOverrides::default(), "host");
-    resolved.expect("a valid file")
+/// Returns the content of the pages of a node that has just started.
+fn pages() -> metrics_pages::Pages {
+    metrics_pages::Pages {
+        metrics: metrics(),
+        status: Arc::default(),
+        health: Arc::new(Mutex::new(fresh())),
+        config: watch::channel(Arc::new(resolved(""))).1,
+        flags: Arc::default(),
+    }
 }
 
 fn metrics_server() -> Running {
@@ -48,54 +41,67 @@ fn metrics_server() -> Running {
         drains: vec![drain],
         ..Status::default()
     };
+    let flags = [("a", "1"), ("b", "")].map(|(flag, value)| (flag.to_owned(), value.to_owned()));
     let pages = metrics_pages::Pages {
-        metrics: metrics(),
         status: Arc::new(RwLock::new(status)),
-        health: Arc::new(Mutex::new(fresh())),
-        config: watch::channel(Arc::new(config())).1,
-        flags: Arc::new(Flags::from([
-            ("a".to_owned(), "1".to_owned()),
-            ("b".to_owned(), "".to_owned()),
-        ])),
+        flags: Arc::new(Flags::from(flags)),
+        ..pages()
     };
     Running::of(metrics_pages::handler(pages), Limits::default())
 }
 
-/// Checks status, content type and body of an answer of the metrics server.
-fn check(path: &str, status: &str, kind: &str, body: &str) {
+const FLAGZ: &str = "
+kube-ipvsd flagz
+Warning: this page is for people who debug. No program should read it, and its format may change.
+
+a=1
+b=
+";
+
+const DRAINS: &str = r#"[
+  {
+    "virtualServer": "10.96.0.10:80/TCP",
+    "realServer": "10.1.2.3:8080",
+    "service": null,
+    "since": "2026-01-02T03:05:05Z",
+    "activeConnections": 2,
+    "inactiveConnections": 1,
+    "ends": null
+  }
+]
+"#;
+
+#[test]
+fn each_page_of_the_metrics_server_has_its_type_and_body() {
+    let (text, json) = ("text/plain; charset=utf-8", "application/json");
+    let (ok, not_found) = ("200 OK", "404 Not Found");
+    let configz = resolved("").configz().to_string();
+    let nothing = "404 page not found\n";
     let server = metrics_server();
-    assert_eq!(
-        get(server.address, path),
-        format!(
+    for (path, status, kind, body) in [
+        ("/healthz", ok, text, "ok"),
+        ("/livez", ok, text, "ok"),
+        ("/proxyMode", ok, text, "ipvs"),
+        ("/configz", ok, json, &*configz),
+        ("/flagz", ok, text, FLAGZ),
+        ("/drains", ok, json, DRAINS),
+        ("/", not_found, text, nothing),
+        ("/metric", not_found, text, nothing),
+        ("/metrics/", not_found, text, nothing),
+        ("/debug/pprof/", not_found, text, nothing),
+    ] {
+        let expected = format!(
             "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nx-content-type-options: nosniff\r\n\
              connection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
-        )
-    );
-}
-
-const TEXT: &str = "text/plain; charset=utf-8";
-
-#[test]
-fn the_metrics_server_answers_ok() {
-    check("/healthz", "200 OK", TEXT, "ok");
-    check("/livez", "200 OK", TEXT, "ok");
-}
-
-#[test]
-fn proxy_mode_is_ipvs() {
-    check("/proxyMode", "200 OK", TEXT, "ipvs");
+        );
+        assert_eq!(get(server.address, path), expected, "{path}");
+    }
 }
 
 #[test]
 fn configz_is_the_configuration() {
-    check(
-        "/configz",
-        "200 OK",
-        "application/json",
-        &config().configz().to_string(),
-    );
-    let page = config().configz();
+    let page = resolved("").configz();
     let of_kube_proxy = &page["kubeproxy.config.k8s.io"];
     assert_eq!(of_kube_proxy["kind"], "KubeProxyConfiguration");
     assert_eq!(of_kube_proxy["ipvs"]["syncPeriod"], "30s");
@@ -104,25 +110,11 @@ fn configz_is_the_configuration() {
 }
 
 #[test]
-fn flagz_is_the_command_line() {
-    let head = "\nkube-ipvsd flagz\nWarning: this page is for people who debug. No program should read it, and its format may change.\n\n";
-    check("/flagz", "200 OK", TEXT, &format!("{head}a=1\nb=\n"));
-}
-
-#[test]
 fn slis_show_the_current_health() {
-    let metrics = metrics();
-    let health = Arc::new(Mutex::new(fresh()));
-    let pages = metrics_pages::Pages {
-        metrics: metrics.clone(),
-        status: Arc::default(),
-        health: health.clone(),
-        config: watch::channel(Arc::new(config())).1,
-        flags: Arc::default(),
-    };
+    let pages = pages();
+    let proxy = health_pages::handler(pages.health.clone(), pages.metrics.clone());
     let pages = metrics_pages::handler(pages);
     let ask = |path| pages(&Request { path, query: "" });
-    let proxy = health_pages::handler(health, metrics);
     for path in ["/healthz", "/livez", "/readyz"] {
         proxy(&Request { path, query: "" });
     }
@@ -150,13 +142,10 @@ fn slis_show_the_current_health() {
 
 #[test]
 fn features_follow_the_configuration_in_force() {
-    let (sender, in_force) = watch::channel(Arc::new(config()));
+    let (sender, in_force) = watch::channel(Arc::new(resolved("")));
     let pages = metrics_pages::handler(metrics_pages::Pages {
-        metrics: metrics(),
-        status: Arc::default(),
-        health: Arc::new(Mutex::new(fresh())),
         config: in_force,
-        flags: Arc::default(),
+        ..pages()
     });
     let shows = |value: u8| {
         let page = pages(&Request {
@@ -170,38 +159,10 @@ fn features_follow_the_configuration_in_force() {
         page.lines().any(|shown| shown == line)
     };
     assert!(shows(1));
-    let mut denies = config();
+    let mut denies = resolved("");
     denies.node.external_ips = model::config::ExternalIpPolicy::Deny;
     sender.send_replace(Arc::new(denies));
     assert!(shows(0));
-}
-
-#[test]
-fn unknown_paths_are_not_found() {
-    for path in ["/", "/metric", "/metrics/", "/debug/pprof/"] {
-        check(path, "404 Not Found", TEXT, "404 page not found\n");
-    }
-}
-
-#[test]
-fn drains_are_json() {
-    check(
-        "/drains",
-        "200 OK",
-        "application/json",
-        r#"[
-  {
-    "virtualServer": "10.96.0.10:80/TCP",
-    "realServer": "10.1.2.3:8080",
-    "service": null,
-    "since": "2026-01-02T03:05:05Z",
-    "activeConnections": 2,
-    "inactiveConnections": 1,
-    "ends": null
-  }
-]
-"#,
-    );
 }
 
 #[test]

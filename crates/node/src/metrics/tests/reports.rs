@@ -173,17 +173,19 @@ fn synced(trigger: Trigger, failed: usize) -> Report {
 }
 
 #[test]
-fn syncs_are_counted_by_cause() {
+fn syncs_are_counted_by_cause_and_result() {
     let metrics = metrics();
     metrics.observe(&synced(Trigger::Audit, 0), moment(100));
+    metrics.observe(&synced(Trigger::Change, 0), moment(200));
     metrics.observe(&synced(Trigger::Change, 3), moment(200));
     metrics.observe(&Report::Audited, moment(200));
     check(
         &metrics,
         &[
             r#"kubeipvs_syncs_total{cause="audit",result="ok"} 1"#,
+            r#"kubeipvs_syncs_total{cause="change",result="ok"} 1"#,
             r#"kubeipvs_syncs_total{cause="change",result="partial"} 1"#,
-            r#"kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"} 2"#,
+            r#"kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"} 3"#,
         ],
     );
     let text = metrics.text(Instant::now()).expect("text");

@@ -1,6 +1,6 @@
 //! Tests of the metrics of sources and requests.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ipvs::AddressFamily::Ipv4;
 use model::{ClusterEvent, ObjectKind};
@@ -8,13 +8,9 @@ use sources::kube::{Connection, SOURCES};
 use sources::{ProblemKind, Progress, SourceProblem, SourceStatuses};
 use tokio::runtime::Runtime;
 
-use super::{check, metrics_of};
+use super::{at, check, metrics_of};
 use crate::health::Health;
 use crate::metrics::{Metrics, SourceMetrics, Traffic, TrafficOptions};
-
-fn at(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
-}
 
 /// Returns a watching source and an API server without requests.
 pub(super) fn watching() -> SourceMetrics {

@@ -100,7 +100,9 @@ fn traffic_is_not_shown_by_default() {
 }
 
 #[test]
-fn services_have_connections_packets_and_bytes() {
+fn traffic_is_summed_by_the_labels() {
+    use TrafficLabel::{Endpoint, IpFamily, Namespace, Service};
+
     check(
         &metrics(&TrafficOptions::SERVICE_LABELS, &[], 10, reading(1, 2)),
         &[
@@ -111,13 +113,8 @@ fn services_have_connections_packets_and_bytes() {
             r#"kubeipvs_traffic_series_omitted{of="service"} 0"#,
         ],
     );
-}
-
-#[test]
-fn endpoints_have_connections_packets_and_bytes() {
-    let labels = [TrafficLabel::Service, TrafficLabel::Endpoint];
     check(
-        &metrics(&[], &labels, 10, reading(1, 2)),
+        &metrics(&[], &[Service, Endpoint], 10, reading(1, 2)),
         &[
             r#"kubeipvs_endpoint_connections_total{service_name="web1",endpoint_address="10.1.1.2:8080"} 1"#,
             r#"kubeipvs_endpoint_bytes_total{service_name="web1",endpoint_address="10.1.1.2:8080",direction="in"} 1000"#,
@@ -125,29 +122,16 @@ fn endpoints_have_connections_packets_and_bytes() {
             r#"kubeipvs_endpoint_inactive_connections{service_name="web1",endpoint_address="10.1.1.1:8080"} 4"#,
         ],
     );
-}
-
-#[test]
-fn traffic_with_equal_labels_is_summed() {
     check(
-        &metrics(
-            &[TrafficLabel::Namespace],
-            &[TrafficLabel::IpFamily],
-            10,
-            reading(3, 2),
-        ),
+        &metrics(&[Namespace], &[IpFamily], 10, reading(3, 2)),
         &[
             r#"kubeipvs_service_connections_total{service_namespace="shop"} 6"#,
             r#"kubeipvs_endpoint_active_connections{ip_family="IPv4"} 18"#,
         ],
     );
-}
-
-#[test]
-fn services_have_no_endpoint_label() {
-    let labels = [TrafficLabel::Service, TrafficLabel::Endpoint];
+    // Services have no endpoint label.
     check(
-        &metrics(&labels, &[], 10, reading(1, 2)),
+        &metrics(&[Service, Endpoint], &[], 10, reading(1, 2)),
         &[r#"kubeipvs_service_connections_total{service_name="web1"} 2"#],
     );
 }

@@ -69,18 +69,18 @@ fn event(kind: &str, object: &serde_json::Value) -> String {
 }
 
 fn bookmark(version: impl Into<serde_json::Value>) -> String {
-    annotated_bookmark(version.into(), &json!({}))
+    annotated_bookmark(&version.into(), &json!({}))
 }
 
 /// Returns the bookmark that ends a streamed list.
 fn end_of_list(version: impl Into<serde_json::Value>) -> String {
     annotated_bookmark(
-        version.into(),
+        &version.into(),
         &json!({"k8s.io/initial-events-end": "true"}),
     )
 }
 
-fn annotated_bookmark(version: serde_json::Value, annotations: &serde_json::Value) -> String {
+fn annotated_bookmark(version: &serde_json::Value, annotations: &serde_json::Value) -> String {
     let metadata = json!({"resourceVersion": version, "annotations": annotations});
     let object = json!({"kind": "Service", "apiVersion": "v1", "metadata": metadata});
     event("BOOKMARK", &object)

@@ -18,6 +18,8 @@ mod schedulers;
 mod sets;
 mod stop;
 mod sysctls;
+#[cfg(test)]
+mod testing;
 mod udp_flows;
 mod virtual_servers;
 

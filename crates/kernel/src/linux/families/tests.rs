@@ -1,44 +1,21 @@
-use std::fs;
-use std::path::PathBuf;
-
 use model::missing_family::FamilyGap;
 
 use super::Families;
+use crate::linux::testing::root;
 
-/// A root directory with these files below `/proc`.
-struct Root(PathBuf);
-
-impl Root {
-    fn new(name: &str, files: &[(&str, &str)]) -> Self {
-        let root = std::env::temp_dir().join(format!("families-{name}-{}", std::process::id()));
-        for (path, text) in files {
-            let path = root.join("proc").join(path);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("it is made");
-            fs::write(path, text).expect("it is written");
-        }
-        Self(root)
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-const DEV: (&str, &str) = ("net/dev", "");
-const INET6: (&str, &str) = ("net/if_inet6", "");
+const DEV: (&str, &str) = ("proc/net/dev", "");
+const INET6: (&str, &str) = ("proc/net/if_inet6", "");
 
 fn check(name: &str, files: &[(&str, &str)], expected: Option<&FamilyGap>) {
-    let root = Root::new(name, files);
+    let root = root(files);
     let families = Families {
-        root: root.0.clone(),
+        root: root.path().to_owned(),
     };
     assert_eq!(families.ipv6_gap().as_ref(), expected, "{name}");
 }
 
 fn setting(place: &str) -> String {
-    format!("sys/net/ipv6/conf/{place}/disable_ipv6")
+    format!("proc/sys/net/ipv6/conf/{place}/disable_ipv6")
 }
 
 #[test]

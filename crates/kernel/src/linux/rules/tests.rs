@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::error::Error as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use model::rules::Table;
+use tempfile::TempDir;
 
 use super::choice::decide;
 use super::programs::read_version;
@@ -16,23 +17,24 @@ use AddressFamily::{Ipv4, Ipv6};
 use Variant::{Legacy, Nft};
 
 /// A folder with the programs of one test.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn new(test: &str) -> Self {
-        let name = format!("kube-ipvs-rules-{}-{test}", std::process::id());
-        let folder = Self(std::env::temp_dir().join(name));
-        fs::create_dir_all(&folder.0).expect("a directory");
-        folder
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
     }
 
     fn with(self, name: &str, script: &str) -> Self {
-        let text = format!("#!/bin/sh\nhere={}\n{script}\n", self.0.display());
+        let text = format!("#!/bin/sh\nhere={}\n{script}\n", self.path().display());
         // A separate process writes the file. Otherwise a child that another test starts meanwhile
         // would inherit the open file, and the program could not be run.
         let made = Command::new("sh")
             .args(["-c", "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh"])
-            .args([self.0.join(name).as_os_str(), text.as_ref()])
+            .args([self.path().join(name).as_os_str(), text.as_ref()])
             .status();
         assert!(made.expect("sh is installed").success());
         self
@@ -50,7 +52,7 @@ impl Folder {
 
     fn search(&self) -> Search {
         Search {
-            folders: vec![self.0.clone()],
+            folders: vec![self.path().to_owned()],
         }
     }
 
@@ -59,13 +61,7 @@ impl Folder {
     }
 
     fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.0.join(name)).expect("the file exists")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        fs::read_to_string(self.path().join(name)).expect("the file exists")
     }
 }
 
@@ -179,7 +175,7 @@ fn legacy_tables_are_not_named() {
 
 #[test]
 fn a_multi_call_binary_provides_all_programs() {
-    let folder = Folder::new("multi").with(
+    let folder = Folder::new().with(
         "xtables-nft-multi",
         "case \"$2\" in --version) echo 'x v1.8.7 (nf_tables)';; *) echo \"$@\" >>$here/ran;; esac",
     );
@@ -196,14 +192,14 @@ fn a_multi_call_binary_provides_all_programs() {
         .to_string();
     let wanted = format!(
         "iptables-nft 1.8.7 ({}/xtables-nft-multi iptables-restore): the other one is not installed",
-        folder.0.display()
+        folder.path().display()
     );
     assert_eq!(chosen, wanted);
 }
 
 #[test]
 fn plain_programs_print_their_variant() {
-    let folder = Folder::new("plain").with_plain("iptables v1.8.9 (nf_tables)");
+    let folder = Folder::new().with_plain("iptables v1.8.9 (nf_tables)");
     let of = |variant| (folder.search()).suite(variant, &StopSignal::default());
     assert!(matches!(of(Nft), Ok(Some(_))));
     assert!(matches!(of(Legacy), Ok(None)));
@@ -211,8 +207,8 @@ fn plain_programs_print_their_variant() {
 
 #[test]
 fn missing_programs_are_named_with_their_package() {
-    let folder = Folder::new("none");
-    let here = folder.0.display();
+    let folder = Folder::new();
+    let here = folder.path().display();
     for (backend, wanted) in [
         (
             IptablesBackend::Auto,
@@ -244,7 +240,7 @@ fn missing_programs_are_named_with_their_package() {
 /// They are usually installed with those of IPv4, but not everywhere.
 #[test]
 fn missing_ipv6_programs_do_not_affect_ipv4() {
-    let folder = Folder::new("no-ipv6").with_plain("iptables v1.8.9 (legacy)");
+    let folder = Folder::new().with_plain("iptables v1.8.9 (legacy)");
     let mut rules = folder.rules(IptablesBackend::Auto);
     let Op::PatchRules(_, change) = patch("-j RETURN") else {
         unreachable!("it is one");
@@ -261,7 +257,7 @@ fn missing_ipv6_programs_do_not_affect_ipv4() {
 
 #[test]
 fn an_old_version_gets_no_unknown_options() {
-    let folder = Folder::new("old").with_plain("iptables v1.6.1");
+    let folder = Folder::new().with_plain("iptables v1.6.1");
     let mut rules = folder.rules(IptablesBackend::Auto);
     let wanted = Rule::parse("-m comment --comment SNAT -j MASQUERADE --random-fully");
     assert_eq!(apply(&mut rules, &patch(&wanted.to_string())), Ok(()));
@@ -286,14 +282,12 @@ fn an_old_version_gets_no_unknown_options() {
 
 #[test]
 fn a_refusal_names_the_program_and_the_rule() {
-    let folder = Folder::new("refuses")
-        .with_plain("iptables v1.8.9 (legacy)")
-        .with(
-            "iptables-restore",
-            "cat >/dev/null; echo \"iptables-restore v1.8.9 (legacy): Set X doesn't exist.\" >&2
+    let folder = Folder::new().with_plain("iptables v1.8.9 (legacy)").with(
+        "iptables-restore",
+        "cat >/dev/null; echo \"iptables-restore v1.8.9 (legacy): Set X doesn't exist.\" >&2
              echo >&2; echo 'Error occurred at line: 3' >&2
              echo \"Try \\`iptables-restore -h' for more information.\" >&2; exit 2",
-        );
+    );
     let mut rules = folder.rules(IptablesBackend::Auto);
     let (kind, cause) = failure(&mut rules, &patch("-m set --match-set X dst -j RETURN"));
     assert_eq!(kind, OpErrorKind::FilterRefused);
@@ -301,19 +295,17 @@ fn a_refusal_names_the_program_and_the_rule() {
         "the packet filter refused the rules ({}/iptables-restore: exit status: 2: \
          iptables-restore v1.8.9 (legacy): Set X doesn't exist.; Error occurred at line: 3; that \
          line is `-A KUBE-POSTROUTING -m set --match-set X dst -j RETURN`)",
-        folder.0.display()
+        folder.path().display()
     );
     assert_eq!(cause, wanted);
 }
 
 #[test]
 fn the_message_of_a_program_that_reads_nothing_is_kept() {
-    let folder = Folder::new("deaf")
-        .with_plain("iptables v1.8.9 (legacy)")
-        .with(
-            "iptables-restore",
-            "exec <&-; echo 'out of order' >&2; exit 3",
-        );
+    let folder = Folder::new().with_plain("iptables v1.8.9 (legacy)").with(
+        "iptables-restore",
+        "exec <&-; echo 'out of order' >&2; exit 3",
+    );
     let mut rules = folder.rules(IptablesBackend::Auto);
     let rule = format!("-m comment --comment {} -j RETURN", "x".repeat(200_000));
     let (kind, cause) = failure(&mut rules, &patch(&rule));
@@ -324,7 +316,7 @@ fn the_message_of_a_program_that_reads_nothing_is_kept() {
 /// Without its answer the wrong packet filter might be chosen. The next change runs it again.
 #[test]
 fn a_hanging_program_is_killed_without_a_choice() {
-    let folder = Folder::new("hangs")
+    let folder = Folder::new()
         .with_plain("iptables v1.8.9 (nf_tables)")
         .with("iptables", "exec sleep 1000");
     let mut rules = folder.rules(IptablesBackend::Auto);
@@ -333,7 +325,7 @@ fn a_hanging_program_is_killed_without_a_choice() {
     let wanted = format!(
         "the program that changes the packet filter was killed ({}/iptables: it did not end within 5 s \
          and was killed: run it by hand to see what it waits for)",
-        folder.0.display()
+        folder.path().display()
     );
     assert_eq!(cause, wanted);
     assert_eq!(rules.chosen(), None);
@@ -344,7 +336,7 @@ fn a_hanging_program_is_killed_without_a_choice() {
 
 #[test]
 fn a_stop_kills_the_program_and_is_named() {
-    let folder = Folder::new("stopped")
+    let folder = Folder::new()
         .with_plain("iptables v1.8.9 (legacy)")
         .with("iptables-restore", "exec sleep 1000")
         .with("iptables-save", "exec sleep 1000");

@@ -1,38 +1,17 @@
 use std::fs;
-use std::path::PathBuf;
+
+use tempfile::TempDir;
 
 use super::*;
+use crate::linux::testing::root;
 
-/// A directory of one test, used in place of `/`.
-struct Root(PathBuf);
-
-impl Root {
-    fn new(test: &str, files: &[(&str, &str)]) -> Self {
-        let name = format!("kube-ipvs-sysctls-{}-{test}", std::process::id());
-        let root = Self(std::env::temp_dir().join(name));
-        for (path, text) in files {
-            let path = root.0.join(path);
-            fs::create_dir_all(path.parent().expect("the path has a folder"))
-                .expect("the folder is created");
-            fs::write(path, text).expect("a file");
-        }
-        root
-    }
-
-    fn settings(&self) -> Sysctls {
-        let root = self.0.clone();
-        Sysctls { root }
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.0.join(path)).expect("the file exists")
-    }
+fn settings(root: &TempDir) -> Sysctls {
+    let root = root.path().to_owned();
+    Sysctls { root }
 }
 
-impl Drop for Root {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn read(root: &TempDir, path: &str) -> String {
+    fs::read_to_string(root.path().join(path)).expect("the file exists")
 }
 
 /// Sets a setting to a value.
@@ -44,16 +23,13 @@ fn set(settings: &Sysctls, name: &str, value: &str) -> OpOutcome {
 
 #[test]
 fn settings_that_exist_are_read_without_their_line_ends() {
-    let root = Root::new(
-        "read",
-        &[
-            ("proc/sys/net/ipv4/ip_forward", "1\n"),
-            ("proc/sys/net/netfilter/nf_conntrack_max", "262144\n"),
-            ("proc/sys/net/ipv4/tcp_mem", "1 2 3\n"),
-        ],
-    );
+    let root = root(&[
+        ("proc/sys/net/ipv4/ip_forward", "1\n"),
+        ("proc/sys/net/netfilter/nf_conntrack_max", "262144\n"),
+        ("proc/sys/net/ipv4/tcp_mem", "1 2 3\n"),
+    ]);
     let mut snapshot = Snapshot::default();
-    root.settings().observe(&mut snapshot).expect("it is read");
+    settings(&root).observe(&mut snapshot).expect("it is read");
     let settings: Vec<(&str, &str)> = (snapshot.tables.sysctls.iter())
         .map(|(name, value)| (&**name, &**value))
         .collect();
@@ -68,14 +44,11 @@ fn settings_that_exist_are_read_without_their_line_ends() {
 
 #[test]
 fn the_machine_has_a_kernel_and_processors() {
-    let root = Root::new(
-        "machine",
-        &[
-            ("proc/sys/kernel/osrelease", "6.1.0-42-cloud-amd64\n"),
-            ("sys/devices/system/cpu/online", "0-3,6,8-9\n"),
-        ],
-    );
-    let machine = root.settings().machine();
+    let root = root(&[
+        ("proc/sys/kernel/osrelease", "6.1.0-42-cloud-amd64\n"),
+        ("sys/devices/system/cpu/online", "0-3,6,8-9\n"),
+    ]);
+    let machine = settings(&root).machine();
     assert_eq!(machine.processors, Some(7));
     let kernel = machine.kernel.expect("it is known");
     assert_eq!((kernel.major, kernel.minor), (6, 1));
@@ -96,46 +69,43 @@ fn processors_are_counted() {
 
 #[test]
 fn only_the_file_of_the_setting_is_written() {
-    let root = Root::new(
-        "write",
-        &[
-            ("proc/sys/net/ipv4/ip_forward", "0\n"),
-            ("sys/module/nf_conntrack/parameters/hashsize", "5\n"),
-            ("proc/sys/net/netfilter/nf_conntrack_buckets", "5\n"),
-        ],
-    );
-    let settings = root.settings();
+    let root = root(&[
+        ("proc/sys/net/ipv4/ip_forward", "0\n"),
+        ("sys/module/nf_conntrack/parameters/hashsize", "5\n"),
+        ("proc/sys/net/netfilter/nf_conntrack_buckets", "5\n"),
+    ]);
+    let settings = settings(&root);
     assert_eq!(set(&settings, "net.ipv4.ip_forward", "1"), Ok(()));
     assert_eq!(set(&settings, BUCKETS, "7"), Ok(()));
-    assert_eq!(root.read("proc/sys/net/ipv4/ip_forward"), "1\n");
+    assert_eq!(read(&root, "proc/sys/net/ipv4/ip_forward"), "1\n");
     assert_eq!(
-        root.read("proc/sys/net/netfilter/nf_conntrack_buckets"),
+        read(&root, "proc/sys/net/netfilter/nf_conntrack_buckets"),
         "7\n"
     );
     assert_eq!(
-        root.read("sys/module/nf_conntrack/parameters/hashsize"),
+        read(&root, "sys/module/nf_conntrack/parameters/hashsize"),
         "5\n"
     );
 }
 
 #[test]
 fn names_with_other_paths_are_rejected() {
-    let root = Root::new("elsewhere", &[("etc/hosts", "x"), ("proc/sys/a", "x")]);
+    let root = root(&[("etc/hosts", "x"), ("proc/sys/a", "x")]);
     for name in ["", ".", "...etc.hosts", "../etc.hosts", "a.", "a b"] {
-        let error = set(&root.settings(), name, "y").expect_err(name);
+        let error = set(&settings(&root), name, "y").expect_err(name);
         assert_eq!(error.kind(), &OpErrorKind::NoSuchSetting, "{name}");
     }
-    assert_eq!(root.read("etc/hosts"), "x");
+    assert_eq!(read(&root, "etc/hosts"), "x");
 }
 
 #[test]
 fn a_setting_that_is_missing_names_its_module() {
-    let root = Root::new("missing", &[("proc/sys/net/ipv4/ip_forward", "0\n")]);
+    let root = root(&[("proc/sys/net/ipv4/ip_forward", "0\n")]);
     for (name, module) in [
         ("net.ipv4.vs.conntrack", "ip_vs"),
         ("net.netfilter.nf_conntrack_max", "nf_conntrack"),
     ] {
-        let error = set(&root.settings(), name, "1").expect_err(name);
+        let error = set(&settings(&root), name, "1").expect_err(name);
         assert_eq!(error.kind(), &OpErrorKind::NoSuchSetting);
         assert_eq!(error.to_string(), format!("failed to set {name} = 1"));
         let cause = std::error::Error::source(&error)

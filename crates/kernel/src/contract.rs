@@ -5,7 +5,7 @@
 //! the kernel violates the contract.
 
 mod addresses;
-mod builders;
+pub mod builders;
 mod filter_state;
 mod readings;
 mod real_servers;
@@ -14,12 +14,22 @@ mod virtual_servers;
 
 use std::net::SocketAddr;
 
+use ipvs::Protocol;
 use model::kernel::Kernel;
+
+use crate::memory::MemoryKernel;
 
 /// A kernel with the additional actions that cases need.
 pub trait ContractKernel: Kernel {
     /// Sends one datagram from a client on this node, with its own port, to `to`.
     fn send_datagram(&mut self, to: SocketAddr);
+}
+
+impl ContractKernel for MemoryKernel {
+    fn send_datagram(&mut self, to: SocketAddr) {
+        let key = builders::key(to.ip(), to.port(), Protocol::Udp);
+        assert!(self.connect(key).is_some(), "{to} is not served");
+    }
 }
 
 /// A case: its name and its check.

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use ipvs::{RealServer, RealServerKey};
 use kernel::{Kernel as _, LinuxKernel, OpErrorKind};
 use model::{DEVICE, Op, Scope, Snapshot};
 
@@ -215,23 +214,15 @@ fn a_device_with_disabled_ipv6_rejects_ipv6_addresses() {
         let mut kernel = open();
         let v6: IpAddr = "fd00::10".parse().expect("an address");
         let key = tcp(v6, 80);
-        let mut server = server(key, "rr");
-        server.persistence_prefix = 128;
-        let backend = RealServer {
-            key: RealServerKey {
-                address: "fd00::20".parse().expect("an address"),
-                port: 8080,
-            },
-            ..real(Ipv4Addr::new(10, 1, 0, 1), 1)
-        };
+        let backend: IpAddr = "fd00::20".parse().expect("an address");
         let outcomes = apply(
             &mut kernel,
             [
                 Op::EnsureDevice,
                 Op::AddAddress(v6),
                 Op::AddAddress(Ipv4Addr::new(10, 96, 0, 10).into()),
-                Op::AddVirtualServer(server),
-                Op::AddRealServer(key, backend),
+                Op::AddVirtualServer(server(key, "rr")),
+                Op::AddRealServer(key, real(backend, 1)),
             ],
         );
         let refused = Some(OpErrorKind::Ipv6Disabled);

@@ -5,32 +5,21 @@ mod vm;
 
 use std::error::Error as _;
 use std::net::Ipv4Addr;
-use std::process::Command;
 
 use ipvs::client::Client;
 use kernel::linux::Counters;
 use kernel::{Kernel as _, LinuxKernel, ModulePolicy, OpErrorKind};
 use model::{Op, Scope, Selection};
 use support::namespace::in_namespace;
+use support::program::run;
 
 use vm::{apply, do_all, open, real, server, stage, tcp};
 
-fn tool(line: &str) {
-    let mut words = line.split(' ');
-    let status = Command::new(words.next().expect("a program"))
-        .args(words)
-        .status();
-    assert!(
-        status.expect("the program is installed").success(),
-        "{line}"
-    );
-}
-
 /// Empties the table and unloads IPVS.
 fn unload() {
-    tool("ipvsadm -C");
-    tool("modprobe -r ip_vs_rr");
-    tool("modprobe -r ip_vs");
+    run("ipvsadm", "-C", "");
+    run("modprobe", "-r ip_vs_rr", "");
+    run("modprobe", "-r ip_vs", "");
 }
 
 fn family() -> u16 {
@@ -70,7 +59,7 @@ fn a_reloaded_module_is_used_without_opening_the_kernel_again() {
         // The first access is a write.
         let before = family();
         unload();
-        tool("modprobe ip_vs");
+        run("modprobe", "ip_vs", "");
         assert_ne!(family(), before, "each load assigns another family number");
         do_all(&mut kernel, ops());
         assert_eq!(servers(&mut kernel), 1);
@@ -84,7 +73,7 @@ fn a_reloaded_module_is_used_without_opening_the_kernel_again() {
 
         // The first access is a reading. A previously known key must not make it look torn.
         unload();
-        tool("modprobe ip_vs");
+        run("modprobe", "ip_vs", "");
         assert_eq!(servers(&mut kernel), 0);
 
         // An unknown scheduler is still reported as such.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kernel::{Kernel as _, OpErrorKind};
 use model::{Op, Scope, Selection, VirtualServerEntry};
 use support::namespace::in_namespace;
+use support::program::run;
 
 use vm::{apply, do_all, open, real, server, table, tcp};
 
@@ -162,26 +163,17 @@ fn foreign_deletions_and_additions_are_reported() {
     });
 }
 
-fn ipset(arguments: &str) -> String {
-    let output = (std::process::Command::new("ipset"))
-        .args(arguments.split(' '))
-        .output()
-        .expect("ipset runs");
-    assert!(output.status.success(), "ipset {arguments}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 #[test]
 fn temporary_sets_of_a_killed_process_are_deleted() {
     in_namespace(|| {
         for set in ["~KUBE-CLUSTER-IP", "~CALICO", "KUBE-CLUSTER-IP"] {
-            ipset(&format!("create {set} hash:ip,port"));
+            run("ipset", &format!("create {set} hash:ip,port"), "");
         }
         let mut kernel = open();
         let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
         assert_eq!(live.tables.sets.len(), 1, "{:?}", live.tables.sets);
         let there = || {
-            let listed = ipset("list -n");
+            let listed = run("ipset", "list -n", "");
             let mut names: Vec<String> = listed.lines().map(str::to_owned).collect();
             names.sort();
             names

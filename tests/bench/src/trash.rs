@@ -5,8 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use kernel::contract::builders::stage;
 use kernel::{Kernel as _, LinuxKernel, ModulePolicy};
-use model::plan::{Op, PlannedOp, Reason, Stage};
+use model::Op;
 
 use crate::Outcome;
 use crate::node::Node;
@@ -47,14 +48,7 @@ pub(crate) fn all(shape: Shape) -> Outcome {
 
 /// Applies `ops`, all of which must succeed.
 fn apply(kernel: &mut LinuxKernel, ops: Vec<Op>) -> Outcome<Duration> {
-    let planned = |op| PlannedOp {
-        op,
-        owner: None,
-        reason: Reason::Missing,
-    };
-    let stage = Stage {
-        ops: ops.into_iter().map(planned).collect(),
-    };
+    let stage = stage(ops);
     let began = Instant::now();
     let outcomes = kernel.apply(&stage);
     let took = began.elapsed();

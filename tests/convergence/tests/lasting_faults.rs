@@ -7,8 +7,9 @@ use std::time::Duration;
 use convergence::cluster::{config, lists, object, objects};
 use convergence::faults::lasting;
 use convergence::node::Node;
-use ipvs::{Connections, Protocol, RealServerKey, VirtualServerKey};
+use ipvs::{Connections, RealServerKey, VirtualServerKey};
 use kernel::MemoryKernel;
+use kernel::contract::builders::tcp;
 use kernel::memory::FaultRule;
 use model::{ClusterEvent, NodeConfig, Object, ObjectName, Op};
 use proptest::collection::vec;
@@ -26,11 +27,7 @@ const DRAINING: Probe = Probe("draining", 2);
 
 impl Probe {
     fn key(self) -> VirtualServerKey {
-        VirtualServerKey::Address {
-            address: [10, 97, 0, self.1].into(),
-            port: 80,
-            protocol: Protocol::Tcp,
-        }
+        tcp([10, 97, 0, self.1], 80)
     }
 
     fn real(self, host: u8) -> RealServerKey {

@@ -1,19 +1,9 @@
-use model::plan::Reason;
-use model::{Op, Plan, PlannedOp, Stage, text};
+use model::{Op, Plan, text};
 
 use super::{Fate, carry_out};
 use crate::OpErrorKind;
+use crate::contract::builders::stage;
 use crate::memory::{Fault, MemoryKernel};
-
-fn stage(op: Op) -> Stage {
-    Stage {
-        ops: vec![PlannedOp {
-            op,
-            owner: None,
-            reason: Reason::Unwanted,
-        }],
-    }
-}
 
 /// Without its address, a virtual server of ours would look foreign.
 #[test]
@@ -23,9 +13,9 @@ fn an_address_stays_while_its_virtual_server_cannot_be_deleted() {
     let key = *tables.virtual_servers.keys().next().expect("one");
     let plan = Plan {
         stages: vec![
-            stage(Op::DelVirtualServer(key)),
-            stage(Op::DelAddress([10, 96, 0, 1].into())),
-            stage(Op::DelDevice),
+            stage([Op::DelVirtualServer(key)]),
+            stage([Op::DelAddress([10, 96, 0, 1].into())]),
+            stage([Op::DelDevice]),
         ],
         ..Plan::default()
     };

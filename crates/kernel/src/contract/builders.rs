@@ -1,4 +1,4 @@
-//! Helpers that build the ops and readings of the cases.
+//! Helpers that build the ops and readings of the cases, and those of other tests of kernels.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -16,19 +16,23 @@ use model::kernel::OpOutcome;
 pub(super) const VIP4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 pub(super) const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0x10));
 
-pub(super) fn tcp(address: IpAddr, port: u16) -> VirtualServerKey {
+/// Returns the key of a virtual server of TCP.
+pub fn tcp(address: impl Into<IpAddr>, port: u16) -> VirtualServerKey {
     key(address, port, Protocol::Tcp)
 }
 
-pub(super) fn key(address: IpAddr, port: u16, protocol: Protocol) -> VirtualServerKey {
+/// Returns the key of a virtual server.
+pub fn key(address: impl Into<IpAddr>, port: u16, protocol: Protocol) -> VirtualServerKey {
     VirtualServerKey::Address {
-        address,
+        address: address.into(),
         port,
         protocol,
     }
 }
 
-pub(super) fn server(key: VirtualServerKey, scheduler: &str) -> VirtualServer {
+/// Returns a virtual server with this scheduler and nothing else.
+#[must_use]
+pub fn server(key: VirtualServerKey, scheduler: &str) -> VirtualServer {
     let family = match key {
         VirtualServerKey::Address { address, .. } => AddressFamily::of(address),
         VirtualServerKey::Fwmark { family, .. } => family,
@@ -47,13 +51,14 @@ pub(super) fn server(key: VirtualServerKey, scheduler: &str) -> VirtualServer {
 }
 
 pub(super) fn real(number: u8, weight: u32) -> RealServer {
-    real_at(IpAddr::V4(Ipv4Addr::new(10, 1, 0, number)), weight)
+    real_at([10, 1, 0, number], weight)
 }
 
-pub(super) fn real_at(address: IpAddr, weight: u32) -> RealServer {
+/// Returns a real server at port 8080 that is reached by masquerading.
+pub fn real_at(address: impl Into<IpAddr>, weight: u32) -> RealServer {
     RealServer {
         key: RealServerKey {
-            address,
+            address: address.into(),
             port: 8080,
         },
         forwarding: Forwarding::Masquerade,
@@ -63,7 +68,8 @@ pub(super) fn real_at(address: IpAddr, weight: u32) -> RealServer {
     }
 }
 
-pub(super) fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
+/// Returns `ops` as one stage.
+pub fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
     let ops = ops.into_iter().map(|op| PlannedOp {
         op,
         owner: None,

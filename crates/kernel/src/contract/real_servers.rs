@@ -1,6 +1,6 @@
 //! Cases about real servers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipvs::{
     Connections, Forwarding, Protocol, RealServer, Tunnel, TunnelFlags, TunnelKind,
@@ -53,7 +53,7 @@ fn real_servers_read_back_as_added(kernel: &mut dyn ContractKernel) {
     for real in [real(1, 1), real(2, 0), limited] {
         assert_eq!(add(kernel, v4, real), real);
     }
-    let pod = "fd00:1::1".parse().expect("an address");
+    let pod: IpAddr = "fd00:1::1".parse().expect("an address");
     assert_eq!(add(kernel, v6, real_at(pod, 1)), real_at(pod, 1));
     assert_eq!(entry(kernel, v4).real_servers.len(), 3);
 }
@@ -169,7 +169,7 @@ fn a_lower_threshold_above_the_upper_one_is_refused(kernel: &mut dyn ContractKer
 
 fn a_real_server_of_another_family_needs_a_tunnel(kernel: &mut dyn ContractKernel) {
     let key = ready(kernel);
-    let pod = "fd00:1::1".parse().expect("an address");
+    let pod: IpAddr = "fd00:1::1".parse().expect("an address");
     for forwarding in [Forwarding::Masquerade, Forwarding::DirectRoute] {
         let real = RealServer {
             forwarding,
@@ -217,7 +217,8 @@ fn an_address_that_no_host_can_have_is_refused(kernel: &mut dyn ContractKernel) 
         (v6, "ff02::1"),
         (v6, "fe80::1"),
     ] {
-        let real = real_at(address.parse().expect("an address"), 1);
+        let address: IpAddr = address.parse().expect("an address");
+        let real = real_at(address, 1);
         let kind = refused(kernel, Op::AddRealServer(key, real));
         assert_eq!(kind, OpErrorKind::Invalid, "{address}");
     }
@@ -225,7 +226,7 @@ fn an_address_that_no_host_can_have_is_refused(kernel: &mut dyn ContractKernel) 
 
 fn a_real_server_that_is_added_again_has_its_connections_back(kernel: &mut dyn ContractKernel) {
     let key = key(VIP4, 53, Protocol::Udp);
-    let pod = "10.96.0.11".parse().expect("an address");
+    let pod: IpAddr = "10.96.0.11".parse().expect("an address");
     let real = real_at(pod, 1);
     let create = || {
         [

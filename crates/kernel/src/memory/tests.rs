@@ -1,54 +1,25 @@
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipvs::{Connections, ServiceFlags, VirtualServer};
-use ipvs::{Forwarding, Protocol, RealServer, RealServerKey, Scheduler, VirtualServerKey};
-use model::{Op, PlannedOp, Reason, Scope, Stage};
+use ipvs::{Connections, RealServer, Scheduler, VirtualServerKey};
+use model::{Op, Scope};
 
 use super::{Counts, Fault, FaultRule, MemoryKernel, Part, Tear};
+use crate::contract::builders::{real_at, server, stage, tcp};
 use model::kernel::Kernel;
 use model::kernel::{ObserveError, OpErrorKind};
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 
 fn key(port: u16) -> VirtualServerKey {
-    VirtualServerKey::Address {
-        address: VIP,
-        port,
-        protocol: Protocol::Tcp,
-    }
+    tcp(VIP, port)
 }
 
 fn add(port: u16) -> Op {
-    Op::AddVirtualServer(VirtualServer {
-        key: key(port),
-        scheduler: Scheduler("rr".into()),
-        flags: ServiceFlags::empty(),
-        persistence_timeout: std::time::Duration::ZERO,
-        persistence_prefix: 32,
-        persistence_engine: None,
-    })
+    Op::AddVirtualServer(server(key(port), "rr"))
 }
 
 fn real() -> RealServer {
-    RealServer {
-        key: RealServerKey {
-            address: Ipv4Addr::new(10, 1, 0, 1).into(),
-            port: 8080,
-        },
-        forwarding: Forwarding::Masquerade,
-        weight: 1,
-        upper_threshold: 0,
-        lower_threshold: 0,
-    }
-}
-
-fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
-    let ops = ops.into_iter().map(|op| PlannedOp {
-        op,
-        owner: None,
-        reason: Reason::Missing,
-    });
-    Stage { ops: ops.collect() }
+    real_at([10, 1, 0, 1], 1)
 }
 
 /// Applies `ops` and returns the error of each.

@@ -1,8 +1,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
-use model::{NodeTables, Op, PlannedOp, Reason, Scope, Stage};
+use model::{NodeTables, Op, Scope, Stage};
 
 use super::{ReadOnly, Saved};
+use crate::contract::builders::stage;
 use crate::memory::{Counts, MemoryKernel};
 use model::kernel::Kernel;
 use model::kernel::OpErrorKind;
@@ -10,13 +11,7 @@ use model::kernel::OpErrorKind;
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 10));
 
 fn two_changes() -> Stage {
-    let ops = [Op::EnsureDevice, Op::AddAddress(VIP)];
-    let ops = ops.map(|op| PlannedOp {
-        op,
-        owner: None,
-        reason: Reason::Missing,
-    });
-    Stage { ops: ops.into() }
+    stage([Op::EnsureDevice, Op::AddAddress(VIP)])
 }
 
 fn check_refuses(kernel: &mut dyn Kernel) {

@@ -2,23 +2,20 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     reason = "each test target uses another part of this module"
 )]
 
 use std::error::Error as _;
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::net::Ipv4Addr;
 
 use ipvs::AddressFamily::{Ipv4, Ipv6};
-use ipvs::{
-    Forwarding, Protocol, RealServer, RealServerKey, Scheduler, ServiceFlags, VirtualServer,
-    VirtualServerKey,
-};
+pub(crate) use kernel::contract::builders::{real_at as real, server, stage, tcp};
 use kernel::linux::IptablesBackend;
 use kernel::{Kernel as _, LinuxKernel, ModulePolicy, OpErrorKind};
 use model::missing_family::MissingFamily;
 use model::rules::{ChainKey, Rule, Rules, RulesPatch, Table};
-use model::{Op, PlannedOp, Reason, Scope, Stage};
+use model::{Op, Scope};
 use support::namespace::NEEDS_VM;
 use support::program::run;
 
@@ -33,47 +30,6 @@ pub(crate) fn open() -> LinuxKernel {
 /// Creates a bridge.
 pub(crate) fn make_bridge(name: &str) {
     run("ip", &format!("link add {name} type bridge"), "");
-}
-
-pub(crate) fn tcp(address: impl Into<IpAddr>, port: u16) -> VirtualServerKey {
-    VirtualServerKey::Address {
-        address: address.into(),
-        port,
-        protocol: Protocol::Tcp,
-    }
-}
-
-pub(crate) fn server(key: VirtualServerKey, scheduler: &str) -> VirtualServer {
-    VirtualServer {
-        key,
-        scheduler: Scheduler(scheduler.into()),
-        flags: ServiceFlags::empty(),
-        persistence_timeout: Duration::ZERO,
-        persistence_prefix: 32,
-        persistence_engine: None,
-    }
-}
-
-pub(crate) fn real(address: Ipv4Addr, weight: u32) -> RealServer {
-    RealServer {
-        key: RealServerKey {
-            address: address.into(),
-            port: 8080,
-        },
-        forwarding: Forwarding::Masquerade,
-        weight,
-        upper_threshold: 0,
-        lower_threshold: 0,
-    }
-}
-
-pub(crate) fn stage(ops: impl IntoIterator<Item = Op>) -> Stage {
-    let ops = ops.into_iter().map(|op| PlannedOp {
-        op,
-        owner: None,
-        reason: Reason::Missing,
-    });
-    Stage { ops: ops.collect() }
 }
 
 /// Applies `ops` as one stage and returns the error of each.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ipset::Entry;
-use ipvs::{Connections, Forwarding, RealServer, RealServerKey, Scheduler, VirtualServerKey};
+use ipvs::{Connections, RealServer, RealServerKey, Scheduler, VirtualServerKey};
+use kernel::contract::builders::real_at;
 use model::rules::RulesPatch;
 use model::{NodeTables, Op, Snapshot};
 
@@ -73,16 +74,7 @@ pub(super) fn meddle(
 
 fn intruder(key: VirtualServerKey, byte: u8) -> Option<RealServer> {
     address_of(key).filter(std::net::IpAddr::is_ipv4)?;
-    Some(RealServer {
-        key: RealServerKey {
-            address: [10, 200, 0, byte.max(1)].into(),
-            port: 8080,
-        },
-        forwarding: Forwarding::Masquerade,
-        weight: 1,
-        upper_threshold: 0,
-        lower_threshold: 0,
-    })
+    Some(real_at([10, 200, 0, byte.max(1)], 1))
 }
 
 /// Returns a real server that gets connections. It has a weight, because others get none.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use ipvs::{AddressFamily, Protocol, RealServerKey, Scheduler, VirtualServer, VirtualServerKey};
+use ipvs::{AddressFamily, RealServerKey, Scheduler, VirtualServer, VirtualServerKey};
 use kernel::OpErrorKind;
+use kernel::contract::builders::{server, tcp};
 use kernel::memory::{Fault, FaultRule, Held, Part, Tear};
 use model::NodeTables;
 use model::plan::OpEffect;
@@ -293,18 +294,7 @@ fn tear(random: &mut Random, tables: &NodeTables, foreign: &BTreeSet<VirtualServ
 
 /// Returns a virtual server at an address that no Service has.
 pub(super) fn foreign_server(address: [u8; 4], port: u16) -> VirtualServer {
-    VirtualServer {
-        key: VirtualServerKey::Address {
-            address: address.into(),
-            port,
-            protocol: Protocol::Tcp,
-        },
-        scheduler: Scheduler("wlc".into()),
-        flags: ipvs::ServiceFlags::empty(),
-        persistence_timeout: Duration::ZERO,
-        persistence_prefix: 32,
-        persistence_engine: None,
-    }
+    server(tcp(address, port), "wlc")
 }
 
 fn writers_server() -> VirtualServer {

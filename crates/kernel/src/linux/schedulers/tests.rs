@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use ipvs::VirtualServer;
 use ipvs::client::Request;
-use ipvs::{Protocol, Scheduler, ServiceFlags, VirtualServer, VirtualServerKey};
 
 use super::{ASK_AGAIN, ModulePolicy, Modules, Refusal, Schedulers};
+use crate::contract::builders;
 
 /// A node with the modules of some schedulers, which records its calls.
 struct Node {
@@ -56,18 +56,7 @@ fn node(policy: ModulePolicy, present: &[&'static str]) -> Node {
 }
 
 fn server(scheduler: &str, port: u16) -> VirtualServer {
-    VirtualServer {
-        key: VirtualServerKey::Address {
-            address: IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1)),
-            port,
-            protocol: Protocol::Tcp,
-        },
-        scheduler: Scheduler(scheduler.into()),
-        flags: ServiceFlags::empty(),
-        persistence_timeout: Duration::ZERO,
-        persistence_prefix: 32,
-        persistence_engine: None,
-    }
+    builders::server(builders::tcp([10, 96, 0, 1], port), scheduler)
 }
 
 fn add(scheduler: &str) -> Request {

@@ -8,7 +8,7 @@ use super::convert::{
 };
 use super::{Attribute, Command, EntryAttribute, HeaderAttribute, Message};
 use crate::testing::{entry, header, name, set};
-use crate::types::{Entry, Header, Protocol, SetName};
+use crate::types::{Entry, Family, HashType, Header, Protocol, SetName};
 
 fn command() -> impl Strategy<Value = Command> {
     prop::sample::select(Command::ALL.to_vec())
@@ -140,18 +140,10 @@ fn commands_have_their_numbers() {
 
 /// Checks the initial size of a hash.
 fn check_size(expected: usize, max_elements: u32, size: u32) {
-    let header = match crate::text::parse_line("create A hash:ip") {
-        Ok(crate::text::Line::Create(
-            _,
-            Header::Hash {
-                hash_type, family, ..
-            },
-        )) => Header::Hash {
-            hash_type,
-            family,
-            max_elements,
-        },
-        other => panic!("{other:?}"),
+    let header = Header::Hash {
+        hash_type: HashType::Ip,
+        family: Family::Inet,
+        max_elements,
     };
     let message = create(7, &SetName::cut("A"), header, 5, expected).expect("a known type");
     let attributes = match message.attributes.last() {
@@ -175,13 +167,12 @@ fn initial_hash_size_fits_the_entries() {
 /// No entry is decoded for an unsupported set, and all or none for a supported one.
 #[test]
 fn unsupported_entry_rejects_the_message() {
-    let (name, entry) = match crate::text::parse_line("add A 10.0.0.1,tcp:80") {
-        Ok(crate::text::Line::Add(name, entry)) => (name, entry),
-        other => panic!("{other:?}"),
-    };
-    let header = match crate::text::parse_line("create A hash:ip,port") {
-        Ok(crate::text::Line::Create(_, header)) => header,
-        other => panic!("{other:?}"),
+    let name = SetName::cut("A");
+    let entry = Entry::IpPort([10, 0, 0, 1].into(), Protocol::TCP, 80);
+    let header = Header::Hash {
+        hash_type: HashType::IpPort,
+        family: Family::Inet,
+        max_elements: 65_536,
     };
     let check = |attributes: Vec<EntryAttribute>, expected: Option<Vec<Entry>>| {
         let mut message = changes(7, Command::Add, &name, [entry].into_iter());

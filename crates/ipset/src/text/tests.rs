@@ -7,22 +7,13 @@ use super::{Line, parse, parse_line, print, print_create, print_entry};
 use crate::testing::{name, set};
 use crate::{Entry, Protocol};
 
-/// Checks that the line parses and prints as `expected`.
-fn check_becomes(line: &str, expected: &str) {
-    let printed = match parse_line(line) {
+/// Parses a line and prints it.
+fn printed(line: &str) -> String {
+    match parse_line(line) {
         Ok(Line::Create(name, header)) => print_create(&name, &header),
         Ok(Line::Add(name, entry)) => print_entry(&name, &entry),
         Err(problem) => panic!("{line}: {problem}"),
-    };
-    assert_eq!(printed, expected);
-}
-
-fn check(line: &str) {
-    check_becomes(line, line);
-}
-
-fn check_error(line: &str, problem: &str) {
-    assert_eq!(parse_line(line), Err(problem.to_owned()));
+    }
 }
 
 #[test]
@@ -35,7 +26,7 @@ fn sets() {
         "create KUBE-NODE-PORT-TCP bitmap:port range 0-65535",
         "create B bitmap:port range 80-100",
     ] {
-        check(line);
+        assert_eq!(printed(line), line);
     }
 }
 
@@ -56,72 +47,53 @@ fn entries() {
         "add X 10.0.0.1,udplite:80",
         "add X 10.0.0.1,253:0",
     ] {
-        check(line);
+        assert_eq!(printed(line), line);
     }
 }
 
 #[test]
-fn options_chosen_by_the_kernel_are_skipped() {
-    check_becomes(
-        "create N hash:ip,port,net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0xdf1a4c84",
-        "create N hash:ip,port,net family inet maxelem 65536",
-    );
-}
-
-#[test]
-fn defaults_of_ipset_are_added() {
-    check_becomes(
-        "create N hash:ip",
-        "create N hash:ip family inet maxelem 65536",
-    );
-}
-
-#[test]
-fn host_bits_of_networks_are_cleared() {
-    check_becomes(
-        "add N 10.0.0.1,tcp:80,10.2.3.4/25",
-        "add N 10.0.0.1,tcp:80,10.2.3.0/25",
-    );
-}
-
-/// ipset 7.17 prints such networks in the same way.
-#[test]
-fn network_of_one_host_prints_without_length() {
-    check_becomes(
-        "add N 10.0.0.1,tcp:80,10.2.3.4/32",
-        "add N 10.0.0.1,tcp:80,10.2.3.4",
-    );
-    check_becomes(
-        "add N6 fd00::1,tcp:80,fd00::2/128",
-        "add N6 fd00::1,tcp:80,fd00::2",
-    );
+fn lines_are_printed_in_the_form_of_ipset() {
+    for (what, line, expected) in [
+        (
+            "options chosen by the kernel are skipped",
+            "create N hash:ip,port,net family inet hashsize 1024 maxelem 65536 bucketsize 12 initval 0xdf1a4c84",
+            "create N hash:ip,port,net family inet maxelem 65536",
+        ),
+        (
+            "defaults are added",
+            "create N hash:ip",
+            "create N hash:ip family inet maxelem 65536",
+        ),
+        (
+            "host bits of networks are cleared",
+            "add N 10.0.0.1,tcp:80,10.2.3.4/25",
+            "add N 10.0.0.1,tcp:80,10.2.3.0/25",
+        ),
+        // As ipset 7.17 does.
+        (
+            "a network of one host has no length",
+            "add N 10.0.0.1,tcp:80,10.2.3.4/32",
+            "add N 10.0.0.1,tcp:80,10.2.3.4",
+        ),
+        (
+            "nor has one of IPv6",
+            "add N6 fd00::1,tcp:80,fd00::2/128",
+            "add N6 fd00::1,tcp:80,fd00::2",
+        ),
+    ] {
+        assert_eq!(printed(line), expected, "{what}");
+    }
 }
 
 #[test]
 fn last_address_is_converted_to_the_type_of_the_set() {
     let add = "add S 10.0.0.1,tcp:80,10.2.3.4";
-    let host = "10.2.3.4".parse().expect("an address");
-    let cases = [
-        (
-            "net",
-            Entry::IpPortNet(
-                "10.0.0.1".parse().expect("an address"),
-                Protocol::TCP,
-                80,
-                IpNetwork::from(host),
-            ),
-        ),
-        (
-            "ip",
-            Entry::IpPortIp(
-                "10.0.0.1".parse().expect("an address"),
-                Protocol::TCP,
-                80,
-                host,
-            ),
-        ),
-    ];
-    for (last, expected) in cases {
+    let (address, host) = ([10, 0, 0, 1].into(), [10, 2, 3, 4].into());
+    let network = IpNetwork::from(host);
+    for (last, expected) in [
+        ("net", Entry::IpPortNet(address, Protocol::TCP, 80, network)),
+        ("ip", Entry::IpPortIp(address, Protocol::TCP, 80, host)),
+    ] {
         for length in ["", "/32"] {
             let text = format!("{add}{length}\ncreate S hash:ip,port,{last}\n");
             let sets = parse(&text).expect("it parses");
@@ -216,7 +188,7 @@ fn errors_in_a_line_name_the_problem() {
         ),
     ];
     for (line, problem) in cases {
-        check_error(line, problem);
+        assert_eq!(parse_line(line), Err(problem.to_owned()));
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     ServiceAttribute,
 };
 use crate::testing::{key, real_server, sync_daemon, virtual_server};
-use crate::types::{AddressFamily, Forwarding, Timeouts};
+use crate::types::{AddressFamily, Forwarding, Statistics, Timeouts, VirtualServer};
 
 /// Returns the bytes of `message` after the generic-netlink header.
 fn bytes(message: &Message) -> Vec<u8> {
@@ -121,12 +121,10 @@ fn timeouts() {
 
 #[test]
 fn kernels_own_flag_is_removed() {
-    let mut attributes = key_of_port_80();
-    attributes.push(ServiceAttribute::Flags(MaskedFlags {
+    let (server, _) = read_with([ServiceAttribute::Flags(MaskedFlags {
         flags: 0xffff_ffff,
         mask: u32::MAX,
-    }));
-    let (server, _) = read_service(&attributes).expect("complete");
+    })]);
     assert_eq!(server.flags.bits(), 0xffff_fffd);
 }
 
@@ -137,6 +135,13 @@ fn key_of_port_80() -> Vec<ServiceAttribute> {
         ServiceAttribute::Address([10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
         ServiceAttribute::Port(NetworkOrder(80)),
     ]
+}
+
+/// Reads a virtual server with its key and these attributes.
+fn read_with(others: impl IntoIterator<Item = ServiceAttribute>) -> (VirtualServer, Statistics) {
+    let mut attributes = key_of_port_80();
+    attributes.extend(others);
+    read_service(&attributes).expect("complete")
 }
 
 #[test]
@@ -165,18 +170,14 @@ fn attributes_of_the_key_are_required() {
 /// For a virtual server without mark, the kernel sends a mark of 0 and an address.
 #[test]
 fn mark_of_zero_means_no_mark() {
-    let mut attributes = key_of_port_80();
-    attributes.push(ServiceAttribute::Fwmark(0));
-    let (server, _) = read_service(&attributes).expect("complete");
+    let (server, _) = read_with([ServiceAttribute::Fwmark(0)]);
     assert_eq!(server.key.to_string(), "10.0.0.1:80/TCP");
 }
 
 /// ipvsadm does not send an empty engine; the kernel's empty name means no engine.
 #[test]
 fn empty_engine_means_no_engine() {
-    let mut attributes = key_of_port_80();
-    attributes.push(ServiceAttribute::PersistenceEngine(String::new()));
-    let (server, _) = read_service(&attributes).expect("complete");
+    let (server, _) = read_with([ServiceAttribute::PersistenceEngine(String::new())]);
     assert_eq!(server.persistence_engine, None);
 }
 
@@ -207,14 +208,10 @@ fn counters_of_64_bits_are_preferred_in_any_order() {
     let narrow = ServiceAttribute::Statistics(nested(Counter::Narrow(1)));
     let wide = ServiceAttribute::Statistics64(nested(Counter::Wide(1 << 40)));
     for pair in [[narrow.clone(), wide.clone()], [wide, narrow.clone()]] {
-        let mut attributes = key_of_port_80();
-        attributes.extend(pair);
-        let (_, statistics) = read_service(&attributes).expect("complete");
+        let (_, statistics) = read_with(pair);
         assert_eq!(statistics.connections, 1 << 40);
     }
-    let mut attributes = key_of_port_80();
-    attributes.push(narrow);
-    let (_, statistics) = read_service(&attributes).expect("complete");
+    let (_, statistics) = read_with([narrow]);
     assert_eq!(statistics.connections, 1);
 }
 

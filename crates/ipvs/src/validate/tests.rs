@@ -14,7 +14,8 @@ fn check_virtual(line: &str, change: impl FnOnce(&mut VirtualServer), problems: 
         panic!("{line} is not a virtual server");
     };
     change(&mut server);
-    assert_eq!(server.validate().err().unwrap_or_default(), problems);
+    let found = server.validate().err().unwrap_or_default();
+    assert_eq!(found, problems, "{line}");
 }
 
 fn check_real(line: &str, change: impl FnOnce(&mut RealServer), problems: &[Invalid]) {
@@ -22,7 +23,16 @@ fn check_real(line: &str, change: impl FnOnce(&mut RealServer), problems: &[Inva
         panic!("{line} is not a real server");
     };
     change(&mut real);
-    assert_eq!(real.validate(&key).err().unwrap_or_default(), problems);
+    let found = real.validate(&key).err().unwrap_or_default();
+    assert_eq!(found, problems, "{line}");
+}
+
+/// Checks the problems of a line.
+fn check_line(line: &str, problems: &[Invalid]) {
+    match parse_line(line) {
+        Ok(Line::VirtualServer(_)) => check_virtual(line, |_| {}, problems),
+        _ => check_real(line, |_| {}, problems),
+    }
 }
 
 const PLAIN: &str = "-A -t 10.0.0.1:80 -s rr";
@@ -42,16 +52,12 @@ fn output_of_ipvsadm_is_valid() {
         "-A -u 10.0.0.1:5060 -s rr -p 60 --pe sip -o",
         "-A -f 7 -6 -s mh -b mh-fallback,mh-port",
         "-A -f 7 -s rr -o",
-    ] {
-        check_virtual(line, |_| {}, &[]);
-    }
-    for line in [
         REAL,
         TUNNEL,
         "-a -t 10.0.0.1:80 -r [fd00::5]:80 -i -w 1 -x 9 -y 9",
         "-a -f 7 -r 10.1.0.1:0 -g -w 0",
     ] {
-        check_real(line, |_| {}, &[]);
+        check_line(line, &[]);
     }
 }
 
@@ -97,14 +103,9 @@ fn flags() {
 
 #[test]
 fn keys() {
-    check_virtual(
-        "-A -t 10.0.0.1:0 -s rr",
-        |_| {},
-        &[Invalid::PortWithoutPersistence],
-    );
-    check_virtual(
+    check_line("-A -t 10.0.0.1:0 -s rr", &[Invalid::PortWithoutPersistence]);
+    check_line(
         "-A --protocol-50 10.0.0.1:80 -s rr",
-        |_| {},
         &[Invalid::Protocol {
             protocol: Protocol::Other(50),
         }],
@@ -183,7 +184,7 @@ fn real_servers() {
         let Ok(Line::RealServer(_, real)) = parse_line(line) else {
             panic!("{line} is not a real server");
         };
-        check_real(line, |_| {}, &[Invalid::Address(real.key.address)]);
+        check_line(line, &[Invalid::Address(real.key.address)]);
     }
 }
 
@@ -193,18 +194,10 @@ fn only_tunnels_connect_two_families() {
         real: AddressFamily::Ipv6,
         virtual_server: AddressFamily::Ipv4,
     };
-    check_real(
-        "-a -t 10.0.0.1:80 -r [fd00::5]:80 -m -w 1",
-        |_| {},
-        &[mixed],
-    );
-    check_real(
-        "-a -t 10.0.0.1:80 -r [fd00::5]:80 -g -w 1",
-        |_| {},
-        &[mixed],
-    );
-    check_real("-a -t 10.0.0.1:80 -r [fd00::5]:80 -i -w 1", |_| {}, &[]);
-    check_real("-a -f 7 -r [fd00::5]:80 -m -w 1", |_| {}, &[mixed]);
+    check_line("-a -t 10.0.0.1:80 -r [fd00::5]:80 -m -w 1", &[mixed]);
+    check_line("-a -t 10.0.0.1:80 -r [fd00::5]:80 -g -w 1", &[mixed]);
+    check_line("-a -t 10.0.0.1:80 -r [fd00::5]:80 -i -w 1", &[]);
+    check_line("-a -f 7 -r [fd00::5]:80 -m -w 1", &[mixed]);
 }
 
 #[test]
@@ -213,16 +206,8 @@ fn only_masquerading_changes_the_port() {
         port: 8080,
         virtual_port: 80,
     };
-    check_real(
-        "-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -g -w 1",
-        |_| {},
-        &[problem],
-    );
-    check_real(
-        "-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -i -w 1",
-        |_| {},
-        &[problem],
-    );
+    check_line("-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -g -w 1", &[problem]);
+    check_line("-a -t 10.0.0.1:80 -r 10.1.0.1:8080 -i -w 1", &[problem]);
 }
 
 #[test]

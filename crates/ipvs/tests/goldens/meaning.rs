@@ -112,13 +112,18 @@ fn requests_have_the_attributes_of_ipvsadm() {
             ],
         };
         let ours = Message::new(theirs.command, attributes);
-        let theirs = explain(&theirs).replace(", flagged", "");
-        for attribute in explain(&ours).lines() {
-            assert!(
-                theirs.lines().any(|their| their == attribute),
-                "{name}: {attribute} is not in {theirs}"
-            );
-        }
+        check_attributes(name, &ours, &theirs);
+    }
+}
+
+/// Checks that every attribute of our request is in that of ipvsadm.
+fn check_attributes(name: &str, ours: &Message, theirs: &Message) {
+    let theirs = explain(theirs).replace(", flagged", "");
+    for attribute in explain(ours).lines() {
+        assert!(
+            theirs.lines().any(|their| their == attribute),
+            "{name}: {attribute} is not in {theirs}"
+        );
     }
 }
 
@@ -172,21 +177,10 @@ fn the_kernel_lists_what_ipvsadm_added() {
     assert_eq!(listed, expected);
 }
 
-/// Returns the first message to the kernel of the golden `name`.
-fn request(name: &str) -> Message {
-    message(&GOLDENS.get(name).messages[0])
-}
-
 #[test]
 fn requests_without_a_line() {
     let check = |name: &str, ours: &Message| {
-        let theirs = explain(&request(name)).replace(", flagged", "");
-        for attribute in explain(ours).lines() {
-            assert!(
-                theirs.lines().any(|their| their == attribute),
-                "{name}: {attribute} is not in {theirs}"
-            );
-        }
+        check_attributes(name, ours, &message(&GOLDENS.get(name).messages[0]));
     };
     let Some(Line::RealServer(key, real)) =
         line_of("ipvsadm -a -t 10.0.0.1:80 -r 10.1.0.1:8080 -m -w 1")

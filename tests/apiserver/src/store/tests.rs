@@ -15,6 +15,14 @@ fn store() -> Store {
     store
 }
 
+/// Returns the range of everything at an old revision.
+fn at(revision: u64) -> Range<'static> {
+    Range {
+        at: Some(revision),
+        ..Range::default()
+    }
+}
+
 fn names(store: &Store, range: &Range<'_>) -> Vec<String> {
     let page = store.list(Services, range, |_| true).unwrap();
     page.items
@@ -66,26 +74,8 @@ fn old_revision_can_be_listed() {
     store.put(Services, service("a", "one", 9));
     store.put(Services, service("a", "new", 9));
     store.remove(Services, &Key::new("b", "one"));
-    assert_eq!(
-        names(
-            &store,
-            &Range {
-                at: Some(4),
-                ..Range::default()
-            }
-        ),
-        ["a/one@2", "a/two@4", "b/one@3"]
-    );
-    assert_eq!(
-        names(
-            &store,
-            &Range {
-                at: Some(3),
-                ..Range::default()
-            }
-        ),
-        ["a/one@2", "b/one@3"]
-    );
+    assert_eq!(names(&store, &at(4)), ["a/one@2", "a/two@4", "b/one@3"]);
+    assert_eq!(names(&store, &at(3)), ["a/one@2", "b/one@3"]);
     assert_eq!(
         names(&store, &Range::default()),
         ["a/new@6", "a/one@5", "a/two@4"]
@@ -146,28 +136,8 @@ fn compaction_forgets() {
         Compacted { oldest: 3 }
     );
     assert_eq!(store.events_after(Services, 3, 9).unwrap().len(), 1);
-    assert!(
-        store
-            .list(
-                Services,
-                &Range {
-                    at: Some(2),
-                    ..Range::default()
-                },
-                |_| true
-            )
-            .is_err()
-    );
-    assert_eq!(
-        names(
-            &store,
-            &Range {
-                at: Some(3),
-                ..Range::default()
-            }
-        ),
-        ["a/one@2", "b/one@3"]
-    );
+    assert!(store.list(Services, &at(2), |_| true).is_err());
+    assert_eq!(names(&store, &at(3)), ["a/one@2", "b/one@3"]);
 }
 
 #[test]
@@ -198,14 +168,5 @@ fn restart_keeps_objects_and_revisions_but_no_history() {
     store.restart();
     assert!(store.events_after(Services, 3, 9).is_err());
     assert!(store.events_after(Services, 4, 9).unwrap().is_empty());
-    assert_eq!(
-        names(
-            &store,
-            &Range {
-                at: Some(3),
-                ..Range::default()
-            }
-        ),
-        ["a/one@2", "b/one@3"]
-    );
+    assert_eq!(names(&store, &at(3)), ["a/one@2", "b/one@3"]);
 }

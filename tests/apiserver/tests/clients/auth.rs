@@ -18,24 +18,13 @@ async fn token_is_required() {
     let server = Server::start(config).await.unwrap();
     let right = server.kubeconfig();
     assert_eq!(list(&right).await.unwrap(), 0);
-    refused(
-        list(&Kubeconfig {
-            token: Some("wrong".into()),
+    for token in [Some("wrong".into()), None] {
+        let wrong = Kubeconfig {
+            token,
             ..right.clone()
-        })
-        .await,
-        401,
-        "Unauthorized",
-    );
-    refused(
-        list(&Kubeconfig {
-            token: None,
-            ..right
-        })
-        .await,
-        401,
-        "Unauthorized",
-    );
+        };
+        refused(list(&wrong).await, 401, "Unauthorized");
+    }
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ struct Scene<'a> {
 
 /// Runs all measurements, in the empty network namespace of this thread.
 pub(crate) fn all(shape: Shape, measure: Measure, folder: &Path) -> Outcome {
-    limit::prepare()?;
+    limit::prepare();
     let runtime = Runtime::new()?;
     let cluster = runtime.block_on(Cluster::start(shape))?;
     let files = Files {

@@ -5,7 +5,6 @@
 mod cluster;
 mod daemon;
 mod limit;
-mod namespace;
 mod node;
 mod parts;
 mod peers;
@@ -19,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use support::namespace::in_namespace;
 
 use shape::Shape;
 
@@ -63,7 +63,7 @@ pub fn parts(args: &Args) -> Outcome {
         let recorded = parts::record(*shape)?;
         for number in 1..=args.runs {
             eprintln!("bench: {shape}, run {number} of {}", args.runs);
-            namespace::within(|| steps::all(*shape, args.changes))??;
+            in_namespace(|| steps::all(*shape, args.changes))?;
             parts::limits(*shape, &recorded)?;
             if shape.entries() <= args.peers_up_to {
                 parts::peers(*shape, &recorded.desired, &args.folder)?;
@@ -73,7 +73,7 @@ pub fn parts(args: &Args) -> Outcome {
     for shape in &args.sizes {
         if args.runs > 0 && shape.endpoints_of_all() <= trash::AT_MOST {
             eprintln!("bench: {shape}, real servers deleted before");
-            namespace::within(|| trash::all(*shape))??;
+            in_namespace(|| trash::all(*shape))?;
         }
     }
     Ok(())
@@ -91,7 +91,7 @@ pub fn daemon(args: &Args) -> Outcome {
             churn: Duration::from_secs(args.churn),
         };
         eprintln!("bench: {shape}, the daemon");
-        namespace::within(|| daemon::all(*shape, measure, &args.folder))??;
+        in_namespace(|| daemon::all(*shape, measure, &args.folder))?;
     }
     Ok(())
 }

@@ -2,21 +2,20 @@
 //! without any computation. Each datagram has many messages, the last of which requests an
 //! acknowledgement.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use netlink::{Protocol, Socket, Transport as _};
 use support::Monitor;
+use support::messages::parse;
+use support::program::run;
 
 use crate::Outcome;
 
 /// Device that records netlink.
 pub(crate) const DEVICE: &str = "nlmon0";
 
-/// Header of a message: length, type, flags, sequence number, port (`struct nlmsghdr`).
-const HEADER: usize = 16;
 const REQUEST: u16 = 0x1;
 const DUMP: u16 = 0x300;
 
@@ -57,15 +56,9 @@ pub(crate) fn record<T: Send>(work: impl FnOnce() -> Outcome<T> + Send) -> Outco
 
 /// Creates the device that records netlink. A namespace in which datagrams are sent again has the
 /// device too, because messages refer to interfaces by number.
-pub(crate) fn prepare() -> Outcome {
-    for arguments in [["add", DEVICE, "type", "nlmon"], ["set", DEVICE, "up", ""]] {
-        let arguments = arguments.iter().filter(|word| !word.is_empty());
-        let status = Command::new("ip").arg("link").args(arguments).status()?;
-        if !status.success() {
-            return Err(format!("ip link … {DEVICE}: {status}").into());
-        }
-    }
-    Ok(())
+pub(crate) fn prepare() {
+    run("ip", &format!("link add {DEVICE} type nlmon"), "");
+    run("ip", &format!("link set {DEVICE} up"), "");
 }
 
 impl Sent {
@@ -95,13 +88,12 @@ pub(crate) enum Direction {
 
 /// Returns the purpose of a datagram of IPVS, ipset or addresses, from its first message.
 pub(crate) fn direction(protocol: libc::c_int, datagram: &[u8]) -> Direction {
-    let (Some(kind), Some(flags)) = (number(datagram, 4), number(datagram, 6)) else {
+    let first = parse(datagram).into_iter().next();
+    let Some(request) = first.filter(|message| message.flags & REQUEST != 0) else {
         return Direction::Answer;
     };
-    if flags & REQUEST == 0 {
-        return Direction::Answer;
-    }
-    let command = datagram.get(HEADER).copied().unwrap_or_default();
+    let (kind, flags) = (request.kind, request.flags);
+    let command = request.payload.first().copied().unwrap_or_default();
     let writes = match protocol {
         // IPVS_CMD_NEW_SERVICE to SET_CONFIG without the GETs; the family's number is above the
         // controller's.
@@ -141,24 +133,8 @@ pub(crate) fn replay(protocol: Protocol, datagrams: &[Vec<u8>]) -> Outcome<Durat
     Ok(began.elapsed())
 }
 
-fn number(datagram: &[u8], at: usize) -> Option<u16> {
-    let bytes = datagram.get(at..at + 2)?;
-    Some(u16::from_ne_bytes([bytes[0], bytes[1]]))
-}
-
 /// Returns the sequence number of a datagram's last message.
-fn last_sequence(mut datagram: &[u8]) -> u32 {
-    let word = |bytes: &[u8], at: usize| {
-        let bytes = bytes.get(at..at + 4)?;
-        Some(u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    };
-    let mut sequence = 0;
-    while let (Some(length), Some(number)) = (word(datagram, 0), word(datagram, 8)) {
-        sequence = number;
-        let length = usize::try_from(length).unwrap_or(usize::MAX).max(HEADER);
-        datagram = datagram
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
-    }
-    sequence
+fn last_sequence(datagram: &[u8]) -> u32 {
+    let last = parse(datagram).pop();
+    last.map_or(0, |message| message.sequence)
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use ipvs::client::Client;
 use ipvs::{AddressFamily, VirtualServerKey};
-use model::{Desired, text};
+use model::{DEVICE, Desired, text};
+use support::program::run;
 
 use crate::Outcome;
 use crate::shape::Shape;
@@ -63,15 +64,9 @@ pub(crate) fn iptables_restore(desired: &Desired) -> Outcome<Duration> {
 
 /// Measures `ip -batch` with an `address add` for each address.
 pub(crate) fn ip_batch(desired: &Desired) -> Outcome<Duration> {
-    run(Command::new("ip").args(["link", "add", model::DEVICE, "type", "dummy"]))?;
+    run("ip", &format!("link add {DEVICE} type dummy"), "");
     let lines: Vec<String> = (desired.tables.addresses.iter())
-        .map(|address| {
-            format!(
-                "address add {address}/{} dev {}",
-                bits(*address),
-                model::DEVICE
-            )
-        })
+        .map(|address| format!("address add {address}/{} dev {DEVICE}", bits(*address)))
         .collect();
     timed("ip", &["-batch", "-"], &lines)
 }
@@ -79,16 +74,10 @@ pub(crate) fn ip_batch(desired: &Desired) -> Outcome<Duration> {
 /// Measures one local route to the networks of all Services, which makes the same addresses the
 /// node's own, and others too.
 pub(crate) fn local_routes(shape: Shape) -> Outcome<Duration> {
-    run(Command::new("ip").args(["link", "add", model::DEVICE, "type", "dummy"]))?;
-    run(Command::new("ip").args(["link", "set", model::DEVICE, "up"]))?;
+    run("ip", &format!("link add {DEVICE} type dummy"), "");
+    run("ip", &format!("link set {DEVICE} up"), "");
     let lines: Vec<String> = (shape.cluster_ips(0).iter())
-        .map(|address| {
-            format!(
-                "route add local {} dev {}",
-                network(*address),
-                model::DEVICE
-            )
-        })
+        .map(|address| format!("route add local {} dev {DEVICE}", network(*address)))
         .collect();
     timed("ip", &["-batch", "-"], &lines)
 }
@@ -190,13 +179,5 @@ fn timed(program: &str, arguments: &[&str], lines: &[String]) -> Outcome<Duratio
     match status.success() {
         true => Ok(began.elapsed()),
         false => Err(format!("{program} {}: {status}", arguments.join(" ")).into()),
-    }
-}
-
-fn run(command: &mut Command) -> Outcome {
-    let status = command.status()?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(format!("{command:?}: {status}").into()),
     }
 }

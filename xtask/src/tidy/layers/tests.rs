@@ -34,26 +34,15 @@ fn down_is_allowed() {
 
 #[test]
 fn upward_and_sideways_dependencies_are_forbidden() {
-    check(
-        "model",
-        &uses("planner"),
-        &["crate model must not use crate planner: arrows point down only"],
-    );
-    check(
-        "planner",
-        &uses("kernel"),
-        &["crate planner must not use crate kernel: arrows point down only"],
-    );
-    check(
-        "sources",
-        &uses("kernel"),
-        &["crate sources must not use crate kernel: arrows point down only"],
-    );
-    check(
-        "node",
-        &uses("apiserver"),
-        &["crate node must not use crate apiserver: arrows point down only"],
-    );
+    for (name, to) in [
+        ("model", "planner"),
+        ("planner", "kernel"),
+        ("sources", "kernel"),
+        ("node", "apiserver"),
+    ] {
+        let expected = format!("crate {name} must not use crate {to}: arrows point down only");
+        check(name, &uses(to), &[&expected]);
+    }
 }
 
 #[test]

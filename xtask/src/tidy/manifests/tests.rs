@@ -28,11 +28,6 @@ fn more(given: &Given) -> Vec<String> {
     said
 }
 
-/// Checks that a change causes exactly the complaint `want`.
-fn said(path: &str, from: &str, to: &str, want: &str) {
-    assert_eq!(broken(path, from, to), [want]);
-}
-
 const DAEMON_SET: &str = "base/daemonset.yaml";
 const RULES: &str = "components/monitoring/rules.yaml";
 
@@ -73,66 +68,176 @@ fn kube_proxy_job_patches_the_monitors_list() {
     assert_eq!(patch["value"], value);
 }
 
-#[test]
-fn queries_must_not_select_by_job() {
-    said(
-        RULES,
-        "up{container=",
-        "up{job=",
-        "manifests/components/monitoring/rules.yaml: no metric has the label job in `up{job=\"kube-ipvs\"} == 0`",
-    );
-}
+/// A change of a file of `manifests/`: the file, its text, the replacement, and the complaint.
+type Change = (&'static str, &'static str, &'static str, &'static str);
 
-#[test]
-fn missing_file() {
-    said(
+const CHANGES: &[Change] = &[
+    (
         "components/monitoring/kustomization.yaml",
         "  - rules.yaml\n",
         "  - rules.yaml\n  - alerts.yaml\n",
         "manifests/components/monitoring/kustomization.yaml names alerts.yaml, which is not there",
-    );
-    said(
+    ),
+    (
         "overlays/kube-proxy-config/kustomization.yaml",
         "../../base",
         "../base",
         "manifests/overlays/kube-proxy-config/kustomization.yaml names ../base, which is not there",
-    );
-}
-
-#[test]
-fn unreferenced_file() {
-    said(
+    ),
+    (
         "base/kustomization.yaml",
         "  - rbac.yaml\n",
         "",
         "manifests/base/rbac.yaml is named by no kustomization",
-    );
-    said(
+    ),
+    (
         "components/monitoring/kustomization.yaml",
         "kube-ipvs.json=dashboard.json",
         "kube-ipvs.json=rules.yaml",
         "manifests/components/monitoring/dashboard.json is named by no kustomization",
-    );
-}
-
-#[test]
-fn superfluous_right() {
-    said(
+    ),
+    (
         "base/rbac.yaml",
         "resources: [endpointslices]\n    verbs: [list, watch]",
         "resources: [endpointslices]\n    verbs: [list, watch, delete]",
         "manifests: the ClusterRole allows to delete endpointslices.discovery.k8s.io, which the code does not",
-    );
+    ),
+    (
+        DAEMON_SET,
+        "--no-modprobe",
+        "--no-modprobes",
+        "manifests/base/daemonset.yaml: kube-ipvsd has no argument --no-modprobes",
+    ),
+    (
+        DAEMON_SET,
+        "--config=/etc/kube-ipvs/config.yaml",
+        "--config=/etc/config.yaml",
+        "manifests/base/daemonset.yaml: no volume is mounted at /etc for --config=/etc/config.yaml",
+    ),
+    (
+        DAEMON_SET,
+        "containerPort: 10249",
+        "containerPort: 10248",
+        "manifests/base/daemonset.yaml: the port metrics is Some(10248), and metricsBindAddress has Some(10249)",
+    ),
+    (
+        DAEMON_SET,
+        "add: [NET_ADMIN, NET_RAW]",
+        "add: [NET_ADMIN, NET_RAW, SYS_ADMIN]",
+        "manifests/base/daemonset.yaml: the daemon's capabilities are \
+         {\"NET_ADMIN\", \"NET_RAW\", \"SYS_ADMIN\"}, not {\"NET_ADMIN\", \"NET_RAW\"}",
+    ),
+    (
+        DAEMON_SET,
+        "              drop: [ALL]\n",
+        "",
+        "manifests/base/daemonset.yaml: the daemon keeps capabilities that it does not need",
+    ),
+    (
+        "components/monitoring/podmonitor.yaml",
+        "port: metrics",
+        "port: healthz",
+        "manifests/components/monitoring/podmonitor.yaml: no metrics are at the port \"healthz\"",
+    ),
+    (
+        "components/monitoring/podmonitor.yaml",
+        "app.kubernetes.io/name: kube-ipvs",
+        "app: kube-ipvs",
+        "manifests/components/monitoring/podmonitor.yaml: no pods have the labels of its selector",
+    ),
+    (
+        RULES,
+        "up{container=",
+        "up{job=",
+        "manifests/components/monitoring/rules.yaml: no metric has the label job in `up{job=\"kube-ipvs\"} == 0`",
+    ),
+    (
+        "base/config.yaml",
+        "  scheduler: rr",
+        "  schedule: rr",
+        "manifests/base/config.yaml: the configuration has no field ipvs.schedule",
+    ),
+    (
+        RULES,
+        "kubeipvs_findings{level=\"error\"}",
+        "kubeipvs_findings{severity=\"error\"}",
+        "manifests/components/monitoring/rules.yaml: no metric has the label severity in \
+         `sum by (node, code) (kubeipvs_findings{severity=\"error\"}) > 0`",
+    ),
+    (
+        RULES,
+        "kubeipvs_audit_age_seconds",
+        "kubeipvs_audit_age",
+        "manifests/components/monitoring/rules.yaml: no metric is called kubeipvs_audit_age in `kubeipvs_audit_age > 1800`",
+    ),
+    (
+        "base/rbac.yaml",
+        "[create, patch]\n",
+        "[create]\n",
+        "manifests: the ClusterRole does not allow to patch events.events.k8s.io, which the code does",
+    ),
+    (
+        DAEMON_SET,
+        concat!("kube-ipvs:", env!("CARGO_PKG_VERSION")),
+        "kube-ipvs:latest",
+        concat!(
+            "manifests/base/daemonset.yaml: the image is ghcr.io/kube-ipvs/kube-ipvs:latest, not \
+             ghcr.io/kube-ipvs/kube-ipvs:",
+            env!("CARGO_PKG_VERSION")
+        ),
+    ),
+];
+
+#[test]
+fn each_change_causes_exactly_its_complaint() {
+    for (path, from, to, complaint) in CHANGES {
+        assert_eq!(
+            broken(path, from, to),
+            [*complaint],
+            "{path}: {from} -> {to}"
+        );
+    }
 }
 
 #[test]
-fn missing_right() {
-    assert_eq!(
-        broken("base/rbac.yaml", "[create, patch]\n", "[create]\n"),
-        [
-            "manifests: the ClusterRole does not allow to patch events.events.k8s.io, which the code does",
-        ]
-    );
+fn complaints_name_the_probe_the_metric_or_the_label() {
+    for (path, from, to, part) in [
+        (
+            DAEMON_SET,
+            "path: /livez",
+            "path: /live",
+            "the livenessProbe asks for",
+        ),
+        (
+            DAEMON_SET,
+            "path: /readyz",
+            "path: /healthz",
+            "the readinessProbe asks for",
+        ),
+        (
+            "components/monitoring/dashboard.json",
+            "kubeipvs_observe_failures_total",
+            "kubeipvs_failures_total",
+            "no metric is called kubeipvs_failures_total",
+        ),
+        // A histogram's name needs a suffix.
+        (
+            RULES,
+            "duration_seconds_bucket",
+            "duration_seconds",
+            "no metric is called kubeproxy_network_programming_duration_seconds in",
+        ),
+        (
+            RULES,
+            "by (node, code)",
+            "by (node, errno)",
+            "no metric has the label errno",
+        ),
+    ] {
+        let said = broken(path, from, to);
+        assert_eq!(said.len(), 1, "{path}: {from} -> {to}");
+        assert!(said[0].contains(part), "{said:?}");
+    }
 }
 
 #[test]
@@ -155,153 +260,5 @@ fn new_watched_resource() {
         check(&given)
             .iter()
             .any(|said| said.ends_with("allows to watch services, which the code does not"))
-    );
-}
-
-#[test]
-fn unknown_argument() {
-    said(
-        DAEMON_SET,
-        "--no-modprobe",
-        "--no-modprobes",
-        "manifests/base/daemonset.yaml: kube-ipvsd has no argument --no-modprobes",
-    );
-}
-
-#[test]
-fn unmounted_configuration() {
-    said(
-        DAEMON_SET,
-        "--config=/etc/kube-ipvs/config.yaml",
-        "--config=/etc/config.yaml",
-        "manifests/base/daemonset.yaml: no volume is mounted at /etc for --config=/etc/config.yaml",
-    );
-}
-
-#[test]
-fn image_of_another_version() {
-    let image = format!("kube-ipvs:{}", env!("CARGO_PKG_VERSION"));
-    let said = broken(DAEMON_SET, &image, "kube-ipvs:latest");
-    assert_eq!(said.len(), 1);
-    assert!(
-        said[0].contains("the image is ghcr.io/kube-ipvs/kube-ipvs:latest, not"),
-        "{said:?}"
-    );
-}
-
-#[test]
-fn port_that_differs_from_the_default() {
-    said(
-        DAEMON_SET,
-        "containerPort: 10249",
-        "containerPort: 10248",
-        "manifests/base/daemonset.yaml: the port metrics is Some(10248), and metricsBindAddress has Some(10249)",
-    );
-}
-
-#[test]
-fn probe_of_another_page() {
-    for (probe, from, to) in [
-        ("livenessProbe", "path: /livez", "path: /live"),
-        ("readinessProbe", "path: /readyz", "path: /healthz"),
-    ] {
-        let said = broken(DAEMON_SET, from, to);
-        assert_eq!(said.len(), 1);
-        assert!(
-            said[0].contains(&format!("the {probe} asks for")),
-            "{said:?}"
-        );
-    }
-}
-
-#[test]
-fn superfluous_capability() {
-    said(
-        DAEMON_SET,
-        "add: [NET_ADMIN, NET_RAW]",
-        "add: [NET_ADMIN, NET_RAW, SYS_ADMIN]",
-        "manifests/base/daemonset.yaml: the daemon's capabilities are \
-         {\"NET_ADMIN\", \"NET_RAW\", \"SYS_ADMIN\"}, not {\"NET_ADMIN\", \"NET_RAW\"}",
-    );
-    said(
-        DAEMON_SET,
-        "              drop: [ALL]\n",
-        "",
-        "manifests/base/daemonset.yaml: the daemon keeps capabilities that it does not need",
-    );
-}
-
-#[test]
-fn monitor_that_selects_nothing() {
-    let path = "components/monitoring/podmonitor.yaml";
-    said(
-        path,
-        "port: metrics",
-        "port: healthz",
-        "manifests/components/monitoring/podmonitor.yaml: no metrics are at the port \"healthz\"",
-    );
-    said(
-        path,
-        "app.kubernetes.io/name: kube-ipvs",
-        "app: kube-ipvs",
-        "manifests/components/monitoring/podmonitor.yaml: no pods have the labels of its selector",
-    );
-}
-
-#[test]
-fn unknown_metric() {
-    let said = broken(RULES, "kubeipvs_audit_age_seconds", "kubeipvs_audit_age");
-    assert_eq!(
-        said,
-        [
-            "manifests/components/monitoring/rules.yaml: no metric is called kubeipvs_audit_age in `kubeipvs_audit_age > 1800`"
-        ]
-    );
-    let dashboard = "components/monitoring/dashboard.json";
-    let said = broken(
-        dashboard,
-        "kubeipvs_observe_failures_total",
-        "kubeipvs_failures_total",
-    );
-    assert_eq!(said.len(), 1);
-    assert!(
-        said[0].contains("no metric is called kubeipvs_failures_total"),
-        "{said:?}"
-    );
-}
-
-#[test]
-fn histogram_needs_a_suffix() {
-    let said = broken(RULES, "duration_seconds_bucket", "duration_seconds");
-    assert_eq!(said.len(), 1);
-    assert!(
-        said[0].contains("no metric is called kubeproxy_network_programming_duration_seconds in"),
-        "{said:?}"
-    );
-}
-
-#[test]
-fn unknown_label() {
-    said(
-        RULES,
-        "kubeipvs_findings{level=\"error\"}",
-        "kubeipvs_findings{severity=\"error\"}",
-        "manifests/components/monitoring/rules.yaml: no metric has the label severity in \
-         `sum by (node, code) (kubeipvs_findings{severity=\"error\"}) > 0`",
-    );
-    let said = broken(RULES, "by (node, code)", "by (node, errno)");
-    assert!(
-        said[0].contains("no metric has the label errno"),
-        "{said:?}"
-    );
-}
-
-#[test]
-fn unknown_field() {
-    said(
-        "base/config.yaml",
-        "  scheduler: rr",
-        "  schedule: rr",
-        "manifests/base/config.yaml: the configuration has no field ipvs.schedule",
     );
 }

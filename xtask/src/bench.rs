@@ -5,14 +5,14 @@ mod measured;
 mod table;
 
 use clap::Args;
-use std::fs;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::error::{Context, Error, Result};
-use crate::project::{Project, cargo};
+use crate::files;
+use crate::project::{self, Project};
 use crate::say::say;
 use crate::vm::{self, Backend, VmSpec, shell};
 use measured::Measured;
@@ -131,10 +131,9 @@ pub(crate) fn quick(project: &Project) -> Result<usize> {
 /// Writes the results, the table and the plot, and returns the table.
 fn report(project: &Project, measured: &Measured) -> Result<String> {
     let folder = project.target.join("bench");
-    fs::create_dir_all(&folder).context(|| format!("creating {}", folder.display()))?;
     let table = table::print(measured);
-    write(&folder.join("results.json"), &measured.to_json())?;
-    write(&folder.join("table.md"), &table)?;
+    files::write(&folder.join("results.json"), measured.to_json())?;
+    files::write(&folder.join("table.md"), &table)?;
     vm::packages::ensure(&["fonts-dejavu-core"])?;
     let status = Command::new(program(project, "plot"))
         .arg(&folder)
@@ -153,15 +152,11 @@ fn program(project: &Project, name: &str) -> PathBuf {
 
 /// Runs the benchmark in the VM.
 pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measured> {
-    let status = cargo()
+    let mut command = project.cargo();
+    command
         .args(["build", "--release", "--bins"])
-        .args(["-p", "bench", "-p", "node", "-p", "ipvsctl"])
-        .current_dir(&project.root)
-        .status()
-        .context(|| "starting cargo")?;
-    if !status.success() {
-        return Err(Error::new("the programs cannot be built"));
-    }
+        .args(["-p", "bench", "-p", "node", "-p", "ipvsctl"]);
+    project::build(&mut command, "the programs")?;
     let script = arguments.script(project);
     let mut spec = VmSpec::new("bench", ["sh", "-ec", &script].map(str::to_owned).to_vec());
     spec.backend = arguments.backend;
@@ -179,8 +174,4 @@ pub(crate) fn measure(project: &Project, arguments: &Arguments) -> Result<Measur
         )));
     }
     Measured::read(&String::from_utf8_lossy(&run.stdout))
-}
-
-fn write(path: &Path, text: &str) -> Result {
-    fs::write(path, text).context(|| format!("writing {}", path.display()))
 }

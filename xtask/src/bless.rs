@@ -2,11 +2,10 @@
 //! or the counted instructions of the workloads.
 
 use clap::Args;
-use std::process::Stdio;
 
 use crate::error::{Context, Result};
 use crate::instructions;
-use crate::project::{Project, cargo};
+use crate::project::Project;
 
 /// `cargo xtask bless …`
 #[derive(Args)]
@@ -32,7 +31,7 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     if arguments.instructions {
         return instructions::bless(project).map(|()| 0);
     }
-    let mut test = cargo();
+    let mut test = project.cargo();
     test.args([
         "test",
         "--quiet",
@@ -45,9 +44,7 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
         "--",
     ])
     .args(&arguments.filter)
-    .env("BLESS", "1")
-    .current_dir(&project.root)
-    .stdin(Stdio::null());
+    .env("BLESS", "1");
     let status = test.status().context(|| "starting cargo")?;
     Ok(u8::from(!status.success()))
 }

@@ -2,12 +2,11 @@
 
 use clap::Args;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::error::{Context, Error, Result};
+use crate::error::Result;
 use crate::image;
-use crate::project::{Project, cargo};
+use crate::project::{self, Project};
 use crate::say::say;
 use crate::vm::{self, Backend, VmSpec};
 
@@ -76,16 +75,7 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
 
 fn build(project: &Project) -> Result {
     let packages = PROGRAMS.iter().flat_map(|(_, package)| ["-p", package]);
-    let status = cargo()
-        .args(["build", "--quiet", "--bins"])
-        .args(packages)
-        .current_dir(&project.root)
-        .stdin(Stdio::null())
-        .status()
-        .context(|| "starting cargo")?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Error::new("the programs cannot be built"))
-    }
+    let mut command = project.cargo();
+    command.args(["build", "--quiet", "--bins"]).args(packages);
+    project::build(&mut command, "the programs")
 }

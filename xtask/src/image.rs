@@ -21,13 +21,12 @@ mod programs;
 mod tree;
 
 use clap::Args;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::project::Project;
 use crate::say::say;
-use crate::vm::cache;
 
 pub(crate) use self::bundle::{BundleSpec, CAPABILITIES, Mount, Rights, bundle};
 use self::layer::Layer;
@@ -89,7 +88,6 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
             },
             network_namespace: arguments.network_namespace.clone(),
             mounts: arguments.mount.clone(),
-            environment: Vec::new(),
         };
         bundle(project, profile, directory, &spec)?;
         println!("{}", directory.display());
@@ -110,18 +108,9 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
 /// Unpacks the image for the tests in the VM, with all rights and the node's network.
 pub(crate) fn test_bundle(project: &Project) -> Result<PathBuf> {
     let directory = project.root.join("target/vm/image");
-    if directory.exists() {
-        let removing = || format!("removing {}", directory.display());
-        fs::remove_dir_all(&directory).context(removing)?;
-    }
-    let spec = BundleSpec {
-        arguments: Vec::new(),
-        rights: Rights::All,
-        network_namespace: None,
-        mounts: Vec::new(),
-        environment: Vec::new(),
-    };
+    files::remove(&directory)?;
     say("the container image for the VM");
+    let spec = BundleSpec::default();
     bundle(project, Profile::Release, &directory, &spec)?;
     Ok(directory)
 }
@@ -165,35 +154,18 @@ fn check_reproducible(first: &[Layer], second: &[Layer]) -> Result {
 
 fn write(project: &Project, layers: &[Layer], time: u64) -> Result {
     let about = About {
-        version: of_package(project, "version")?,
-        repository: of_package(project, "repository")?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        repository: env!("CARGO_PKG_REPOSITORY").to_owned(),
         time,
     };
-    let files = oci::files(layers, &about)?;
+    let image = oci::files(layers, &about)?;
     let place = project.target.join("image");
     let directory = place.join("oci");
-    cache::remove(&directory)?;
-    for (name, bytes) in &files {
-        put(&directory.join(name), bytes)?;
+    files::remove(&directory)?;
+    for (name, bytes) in &image {
+        files::write(&directory.join(name), bytes)?;
     }
-    put(&place.join("kube-ipvs.tar"), &oci::archive(&files, time)?)
-}
-
-/// Returns the field `key` of this package's cargo metadata, which is the same for all packages.
-fn of_package(project: &Project, key: &str) -> Result<String> {
-    let mut packages = project.packages();
-    packages
-        .find(|package| package["name"] == env!("CARGO_PKG_NAME"))
-        .and_then(|package| package[key].as_str())
-        .map(str::to_owned)
-        .ok_or_else(|| Error::new(format!("`cargo metadata` gave no {key}")))
-}
-
-fn put(path: &Path, bytes: &[u8]) -> Result {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).context(|| format!("creating {}", parent.display()))?;
-    }
-    fs::write(path, bytes).context(|| format!("writing {}", path.display()))
+    files::write(&place.join("kube-ipvs.tar"), oci::archive(&image, time)?)
 }
 
 /// Returns a line for each layer, and the total.

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use self::baseline::{Baseline, percent};
 use self::callgrind::Callgrind;
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::libtest::Counts;
 use crate::project::Project;
 use crate::say::say;
@@ -66,7 +67,6 @@ pub(crate) fn check(project: &Project, filters: &[String]) -> Result<Counts> {
 /// # Errors
 /// As [`check`], and when a workload cannot be counted or the baseline cannot be written.
 pub(crate) fn bless(project: &Project) -> Result {
-    let path = path(project);
     // A missing or invalid baseline is written from scratch.
     let known = read(project).unwrap_or_default();
     let callgrind = Callgrind::prepare(project)?;
@@ -83,7 +83,7 @@ pub(crate) fn bless(project: &Project) -> Result {
         say(format_args!("{name}: {counted} instructions ({change})"));
         baseline.instructions.insert(name, counted);
     }
-    fs::write(&path, baseline.print()).context(|| format!("writing {}", path.display()))
+    files::write(&path(project), baseline.print())
 }
 
 fn path(project: &Project) -> PathBuf {

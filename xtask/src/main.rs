@@ -5,6 +5,7 @@ mod bless;
 mod demo;
 mod e2e;
 mod error;
+mod files;
 mod image;
 mod instructions;
 mod libtest;
@@ -74,7 +75,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Vm(arguments) => {
             let spec = arguments.spec();
             match spec.command.is_empty() {
-                true => test::vm_only(&project, &spec),
+                true => test::vm_targets(&project, &spec, &[], &[]),
                 false => Ok(vm::run(&project, &spec)?.status),
             }
         }

@@ -3,10 +3,9 @@
 
 use clap::Args;
 use std::ffi::OsString;
-use std::process::Stdio;
 
 use crate::error::{Context, Result};
-use crate::project::{Project, cargo};
+use crate::project::Project;
 
 /// Fuzzes decoders and parsers (`tests/fuzz`), with optimization.
 pub(crate) const FUZZ: &[&str] = &["--profile", "fuzz", "-p", "fuzz"];
@@ -26,13 +25,11 @@ pub(crate) struct Arguments {
 /// Builds the program that `selection` names to cargo and runs it; the exit status is the
 /// program's.
 pub(crate) fn command(project: &Project, selection: &[&str], arguments: &Arguments) -> Result<u8> {
-    let mut run = cargo();
+    let mut run = project.cargo();
     run.args(["run", "--quiet"])
         .args(selection)
         .arg("--")
-        .args(&arguments.arguments)
-        .current_dir(&project.root)
-        .stdin(Stdio::null());
+        .args(&arguments.arguments);
     let status = run.status().context(|| "starting cargo")?;
     // `None` if a signal killed it.
     let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -125,11 +125,6 @@ pub(crate) fn command(project: &Project, arguments: &Arguments) -> Result<u8> {
     Ok(u8::from(sum.failed > 0))
 }
 
-/// Runs `cargo xtask vm` without a command: the VM tests in VMs as `spec` describes.
-pub(crate) fn vm_only(project: &Project, spec: &VmSpec) -> Result<u8> {
-    vm_targets(project, spec, &[], &[])
-}
-
 /// Runs the VM tests of these names, or all without names, in VMs as `spec` describes.
 pub(crate) fn vm_targets(
     project: &Project,

@@ -8,9 +8,8 @@ mod semantics;
 mod sizes;
 
 use std::fs;
-use std::process::Command;
 
-use crate::error::{Context, Error, Result};
+use crate::error::Result;
 use crate::project::Project;
 use crate::say::say;
 
@@ -28,8 +27,8 @@ pub(crate) fn command(project: &Project) -> Result<u8> {
 
 /// Returns the complaints, one sentence each.
 pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
-    let mut all = layers::complaints(project);
     let files = source_files(project)?;
+    let mut all = layers::complaints(project, &files);
     all.extend(sizes::complaints(&files));
     all.extend(doc_comments::complaints(&files));
     all.extend(semantics::complaints(project)?);
@@ -46,31 +45,12 @@ struct SourceFile {
 
 /// Returns the Rust files and shell scripts that git tracks or would add.
 fn source_files(project: &Project) -> Result<Vec<SourceFile>> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(&project.root)
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
-        .args(["--", "*.rs", "*.sh"])
-        .output()
-        .context(|| "starting git")?;
-    if !output.status.success() {
-        return Err(Error::new("`git ls-files` failed"));
-    }
-    let names = String::from_utf8_lossy(&output.stdout);
-    let names = names.split('\0').filter(|name| !name.is_empty());
+    let names = project.files(&["*.rs", "*.sh"])?.into_iter();
     // A deleted file that is still in the index cannot be read.
     let files = names.filter_map(|name| {
-        let bytes = fs::read(project.root.join(name)).ok()?;
-        Some(SourceFile {
-            name: name.to_owned(),
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-        })
+        let bytes = fs::read(project.root.join(&name)).ok()?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Some(SourceFile { name, text })
     });
     Ok(files.collect())
 }

@@ -3,14 +3,14 @@
 //! Other project commands call [`run`].
 
 mod arguments;
-pub(crate) mod cache;
+mod cache;
 pub(crate) mod closure;
 mod cpio;
 mod guard;
 mod job;
 mod modules;
 pub(crate) mod next_kernel;
-mod output;
+pub(crate) mod output;
 pub(crate) mod packages;
 mod qemu;
 mod root;

@@ -107,8 +107,6 @@ pub(crate) fn parse_mount(text: &str) -> std::result::Result<Mount, String> {
 pub(crate) struct BundleSpec {
     /// Arguments of the entrypoint.
     pub(crate) arguments: Vec<String>,
-    /// Additional environment variables, `NAME=VALUE`.
-    pub(crate) environment: Vec<String>,
     /// Rights of the container.
     pub(crate) rights: Rights,
     /// Network namespace; `None` is the host's.
@@ -156,8 +154,6 @@ fn unpack(archive: &[u8], root: &Path) -> Result {
 fn configuration(spec: &BundleSpec) -> Value {
     let mut arguments = vec![oci::ENTRYPOINT.to_owned()];
     arguments.extend(spec.arguments.iter().cloned());
-    let mut environment = vec![format!("PATH={}", oci::PATH)];
-    environment.extend(spec.environment.iter().cloned());
     let mut linux = json!({ "namespaces": namespaces(spec) });
     if spec.rights == Rights::DaemonSet {
         linux["maskedPaths"] = json!([
@@ -180,7 +176,7 @@ fn configuration(spec: &BundleSpec) -> Value {
             "terminal": false,
             "user": { "uid": 0, "gid": 0 },
             "args": arguments,
-            "env": environment,
+            "env": [format!("PATH={}", oci::PATH)],
             "cwd": "/",
             "capabilities": capabilities(spec.rights),
             "noNewPrivileges": spec.rights == Rights::DaemonSet,

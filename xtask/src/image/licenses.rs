@@ -8,18 +8,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 
 use super::programs::PROGRAMS;
-use crate::error::{Context, Error, Result};
-use crate::project::{Project, cargo};
+use crate::error::{Context, Result};
+use crate::files;
+use crate::project::{self, Project, list};
 
 /// Prefixes of the file names of notices.
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "COPYRIGHT"];
 
 /// Returns all notices as one text. Each text occurs once, below the crates that have it.
 pub(super) fn of_dependencies(project: &Project, target: &str) -> Result<String> {
-    let metadata = metadata(project, target)?;
+    let mut command = project.cargo();
+    command.args(["metadata", "--filter-platform", target]);
+    let metadata = project::metadata(&mut command)?;
     let roots: Vec<&str> = PROGRAMS.iter().map(|(package, _)| *package).collect();
     let mut crates_by_text: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for package in linked(&metadata, &roots) {
@@ -31,24 +33,6 @@ pub(super) fn of_dependencies(project: &Project, target: &str) -> Result<String>
         }
     }
     Ok(page(&crates_by_text))
-}
-
-fn metadata(project: &Project, target: &str) -> Result<Value> {
-    let output = cargo()
-        .current_dir(&project.root)
-        .args([
-            "metadata",
-            "--format-version=1",
-            "--filter-platform",
-            target,
-        ])
-        .stderr(Stdio::inherit())
-        .output()
-        .context(|| "starting `cargo metadata`")?;
-    if !output.status.success() {
-        return Err(Error::new("`cargo metadata` failed"));
-    }
-    serde_json::from_slice(&output.stdout).context(|| "reading the answer of `cargo metadata`")
 }
 
 /// Returns the external packages that the packages `roots` use at run time.
@@ -82,19 +66,14 @@ fn linked<'a>(metadata: &'a Value, roots: &[&str]) -> Vec<&'a Value> {
         .collect()
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
 /// Returns the notices in a crate's folder.
 fn texts(folder: &Path) -> Result<Vec<String>> {
-    let reading = || format!("reading {}", folder.display());
     let mut texts = Vec::new();
-    for entry in fs::read_dir(folder).context(reading)? {
-        let entry = entry.context(reading)?;
-        let name = entry.file_name().to_string_lossy().to_uppercase();
-        if NAMES.iter().any(|start| name.starts_with(start)) && entry.path().is_file() {
-            let text = fs::read(entry.path()).context(reading)?;
+    for path in files::entries(folder)? {
+        let name = path.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().to_uppercase();
+        if NAMES.iter().any(|start| name.starts_with(start)) && path.is_file() {
+            let text = fs::read(&path).context(|| format!("reading {}", path.display()))?;
             texts.push(String::from_utf8_lossy(&text).trim().to_owned());
         }
     }

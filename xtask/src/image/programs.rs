@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::licenses;
 use super::tree::Tree;
 use crate::error::{Context, Error, Result};
-use crate::project::{Project, cargo};
+use crate::project::{self, Project};
 use crate::say::say;
 use crate::vm::closure;
 
@@ -72,9 +72,8 @@ pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
         profile.name()
     ));
     let directory = project.target.join("image/build");
-    let mut command = cargo();
+    let mut command = project.cargo();
     command
-        .current_dir(&project.root)
         .args(["build", "--quiet", "--target", &target()])
         .args(["--profile", profile.name()])
         .arg("--target-dir")
@@ -88,10 +87,7 @@ pub(super) fn build(project: &Project, profile: Profile) -> Result<Vec<Built>> {
     for (package, program) in PROGRAMS {
         command.args(["--package", package, "--bin", program]);
     }
-    let status = command.status().context(|| "starting cargo")?;
-    if !status.success() {
-        return Err(Error::new("the static programs cannot be built"));
-    }
+    project::build(&mut command, "the static programs")?;
     let folder = directory.join(target()).join(profile.folder());
     let programs: Vec<_> = PROGRAMS
         .iter()

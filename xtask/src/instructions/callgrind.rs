@@ -5,13 +5,13 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::image;
-use crate::project::{Project, cargo};
+use crate::project::{self, Project};
 use crate::say::say;
 use crate::vm::{packages, shell};
 
@@ -74,9 +74,7 @@ impl Callgrind {
                 String::from_utf8_lossy(&output.stderr).trim()
             )));
         }
-        let reading = || format!("reading {}", out.display());
-        let text = fs::read_to_string(&out).context(reading)?;
-        total(&text).ok_or_else(|| {
+        total(&files::read(&out)?).ok_or_else(|| {
             Error::new(format!(
                 "callgrind counted nothing of workload {name}: does the program still have {COUNTED}?"
             ))
@@ -126,8 +124,8 @@ impl Callgrind {
 fn build(project: &Project, directory: &Path) -> Result<PathBuf> {
     say("building the program whose instructions are counted");
     let target = image::target();
-    let status = cargo()
-        .current_dir(&project.root)
+    let mut command = project.cargo();
+    command
         .args(["build", "--quiet", "--release", "--target", &target])
         .args(["--package", "workloads", "--bin", "hot", "--target-dir"])
         .arg(directory)
@@ -135,13 +133,8 @@ fn build(project: &Project, directory: &Path) -> Result<PathBuf> {
             "CARGO_ENCODED_RUSTFLAGS",
             image::static_flags(project).join("\x1f"),
         )
-        .env("CARGO_PROFILE_RELEASE_STRIP", "none")
-        .stdin(Stdio::null())
-        .status()
-        .context(|| "starting cargo")?;
-    if !status.success() {
-        return Err(Error::new("the program `hot` of workloads cannot be built"));
-    }
+        .env("CARGO_PROFILE_RELEASE_STRIP", "none");
+    project::build(&mut command, "the program `hot` of workloads")?;
     Ok(directory.join(target).join("release/hot"))
 }
 

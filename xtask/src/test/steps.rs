@@ -1,6 +1,5 @@
 //! The steps of `cargo xtask test`.
 
-use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,10 +12,10 @@ use crate::error::{Context, Error, Result};
 use crate::image;
 use crate::instructions;
 use crate::libtest::Counts;
-use crate::project::{Project, cargo};
+use crate::project::Project;
 use crate::say::say;
 use crate::tidy;
-use crate::vm::{self, Backend, VmSpec};
+use crate::vm::{self, Backend, VmSpec, output};
 
 /// Runs one step.
 pub(crate) fn run(project: &Project, arguments: &Arguments, step: Step) -> Result<Outcome> {
@@ -154,11 +153,8 @@ fn spec_of(spec: &VmSpec, built: &Built, test: &VmTest, arguments: &[String]) ->
 }
 
 fn check(project: &Project, arguments: &[&str]) -> Result<Outcome> {
-    let status = cargo()
-        .args(arguments)
-        .current_dir(&project.root)
-        .stdin(Stdio::null())
-        .status()
+    let mut command = project.cargo();
+    let status = (command.args(arguments).status())
         .context(|| format!("starting `cargo {}`", arguments.join(" ")))?;
     Ok(if status.success() {
         Outcome::Clean
@@ -179,9 +175,9 @@ fn tidy_up(project: &Project) -> Result<Outcome> {
 }
 
 fn deny(project: &Project) -> Result<Outcome> {
-    let installed = cargo()
+    let installed = project
+        .cargo()
         .args(["deny", "--version"])
-        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -225,32 +221,19 @@ fn unit(project: &Project, arguments: &[String]) -> Result<Outcome> {
 
 /// Runs `cargo test` for some targets of the workspace.
 fn cargo_test(project: &Project, which: &[String], arguments: &[String]) -> Result<Counts> {
-    let mut child = cargo()
+    let mut child = project
+        .cargo()
         .args(["test", "--workspace", "--no-fail-fast", "--features"])
         .arg(targets::features(project))
         .args(which)
         .arg("--")
         .args(arguments)
-        .current_dir(&project.root)
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .context(|| "starting `cargo test`")?;
-    let mut all = Vec::new();
-    if let Some(mut stdout) = child.stdout.take() {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let length = stdout
-                .read(&mut buffer)
-                .context(|| "reading from `cargo test`")?;
-            if length == 0 {
-                break;
-            }
-            // A closed output is ignored.
-            let _ = std::io::stdout().write_all(&buffer[..length]);
-            all.extend_from_slice(&buffer[..length]);
-        }
-    }
+    let stdout = child.stdout.take();
+    let all = stdout.map(|stdout| output::copy(stdout, std::io::stdout()));
+    let all = all.unwrap_or_default();
     let status = child.wait().context(|| "waiting for `cargo test`")?;
     Ok(Counts::of_program(
         &String::from_utf8_lossy(&all),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::error::{Context, Error, Result};
-use crate::project::{Project, cargo};
+use crate::project::{Project, list};
 use crate::say::say;
 
 /// Feature that marks a test target for the VM.
@@ -155,7 +155,7 @@ pub(crate) fn host_tests<'a>(
 ) -> Result<BTreeSet<String>> {
     let (mut host, mut vm) = (BTreeSet::new(), BTreeSet::new());
     for package in packages {
-        for target in package["targets"].as_array().into_iter().flatten() {
+        for target in list(&package["targets"]) {
             let name = target["name"].as_str().unwrap_or_default().to_owned();
             let required = &target["required-features"];
             let is_test = contains(&target["kind"], "test");
@@ -179,7 +179,7 @@ fn wanted<'a>(packages: impl Iterator<Item = &'a Value>) -> Result<Vec<Wanted>> 
     let mut all = Vec::new();
     for package in packages {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        for target in package["targets"].as_array().into_iter().flatten() {
+        for target in list(&package["targets"]) {
             let needs_vm = contains(&target["required-features"], FEATURE);
             if needs_vm && contains(&target["kind"], "test") {
                 let name = text(&target["name"]);
@@ -244,17 +244,15 @@ fn is_of(artifact: &Value, package: &str) -> bool {
     directory.is_some_and(|directory| directory.ends_with(package))
 }
 
-fn contains(list: &Value, word: &str) -> bool {
-    list.as_array()
-        .is_some_and(|list| list.iter().any(|item| item == word))
+fn contains(words: &Value, word: &str) -> bool {
+    list(words).any(|item| item == word)
 }
 
 fn cargo_json(project: &Project, arguments: &[&str]) -> Result<Vec<Value>> {
-    let output = cargo()
+    let output = project
+        .cargo()
         .args(arguments)
         .arg("--message-format=json-render-diagnostics")
-        .current_dir(&project.root)
-        .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .context(|| "starting cargo")?;

@@ -5,10 +5,10 @@ mod tests;
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::project::Project;
+use super::SourceFile;
+use crate::project::{Project, list};
 
 /// A crate of `crates/` and the crates of the workspace that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -73,55 +73,36 @@ const IMPURE_CALLS: &[&str] = &[
 const GENERAL: &[&str] = &["netlink", "ipvs", "ipset"];
 const KUBERNETES: &[&str] = &["kube", "k8s-openapi"];
 
-/// Returns a complaint for every forbidden dependency.
-pub(crate) fn complaints(project: &Project) -> Vec<String> {
+/// Returns a complaint for every forbidden dependency and call.
+pub(crate) fn complaints(project: &Project, files: &[SourceFile]) -> Vec<String> {
     let packages: Vec<&Value> = project.packages().collect();
     let members: BTreeSet<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
     packages
         .iter()
         .filter(|package| is_layer(project, package))
         .flat_map(|package| of_package(package, &members))
-        .chain(PURE.iter().flat_map(|name| impure_calls(project, name)))
+        .chain(files.iter().flat_map(impure_calls))
         .collect()
 }
 
 /// Returns calls in a pure crate that depend on the environment. Tests may make them.
-fn impure_calls(project: &Project, name: &str) -> Vec<String> {
-    let folder = project.root.join("crates").join(name).join("src");
-    let mut all = Vec::new();
-    for file in sources(&folder) {
-        let Ok(text) = fs::read_to_string(&file) else {
-            continue;
-        };
-        let calls = IMPURE_CALLS.iter().filter(|call| text.contains(*call));
-        all.extend(calls.map(|call| {
-            let file = file.strip_prefix(&project.root).unwrap_or(&file);
-            format!(
-                "{}: crate {name} is pure and must not use {call}",
-                file.display()
-            )
-        }));
+fn impure_calls(file: &SourceFile) -> Vec<String> {
+    let path = file.name.strip_prefix("crates/");
+    let Some((name, path)) = path.and_then(|path| path.split_once("/src/")) else {
+        return Vec::new();
+    };
+    let is_test = (path.split('/')).any(|part| matches!(part, "tests" | "tests.rs" | "testing.rs"));
+    if is_test || !PURE.contains(&name) {
+        return Vec::new();
     }
-    all
-}
-
-/// Returns the Rust files below `folder` that are not tests.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files = Vec::new();
-    for path in entries.map(|entry| entry.path()) {
-        let name = path.file_name().and_then(|name| name.to_str());
-        if matches!(name, Some("tests" | "tests.rs" | "testing.rs")) {
-            continue;
-        }
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
+    let calls = IMPURE_CALLS.iter().filter(|call| file.text.contains(*call));
+    let complaint = |call| {
+        format!(
+            "{}: crate {name} is pure and must not use {call}",
+            file.name
+        )
+    };
+    calls.map(complaint).collect()
 }
 
 /// Returns true for the crates in `crates/`. Tests and tools may use everything.
@@ -137,7 +118,7 @@ fn of_package(package: &Value, members: &BTreeSet<&str>) -> Vec<String> {
             "crate {name} has no place in the layers (xtask/src/tidy/layers.rs)"
         )];
     };
-    let dependencies = package["dependencies"].as_array().into_iter().flatten();
+    let dependencies = list(&package["dependencies"]);
     let mut all = Vec::new();
     for dependency in dependencies {
         let to = dependency["name"].as_str().unwrap_or_default();
@@ -152,7 +133,7 @@ fn of_package(package: &Value, members: &BTreeSet<&str>) -> Vec<String> {
         if for_tests {
             continue;
         }
-        let features = dependency["features"].as_array().into_iter().flatten();
+        let features = list(&dependency["features"]);
         if members.contains(to)
             && !SOCKETS.contains(&name)
             && features.clone().any(|f| f == "client")

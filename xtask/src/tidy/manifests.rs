@@ -18,11 +18,11 @@ mod workload;
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use crate::error::{Context, Error, Result};
-use crate::project::Project;
+use crate::files;
+use crate::project::{Project, list};
 
 /// Input of all comparisons.
 pub(super) struct Given {
@@ -60,11 +60,8 @@ fn check(given: &Given) -> Vec<String> {
 
 impl Given {
     fn read(root: &Path) -> Result<Self> {
-        let read = |name: &str| {
-            let path = root.join("docs/reference").join(name);
-            fs::read_to_string(&path).context(|| format!("reading {}", path.display()))
-        };
-        let files = files(&root.join("manifests"), &|_| true)?;
+        let read = |name: &str| files::read(&root.join("docs/reference").join(name));
+        let files = texts_below(&root.join("manifests"), &|_| true)?;
         let sources = files_of_crates(root)?;
         Ok(Given {
             documents: documents(&files)?,
@@ -93,16 +90,15 @@ impl Given {
 fn files_of_crates(root: &Path) -> Result<BTreeMap<String, String>> {
     let wanted =
         |path: &str| path.ends_with(".rs") && path.contains("/src/") && !path.contains("test");
-    files(&root.join("crates"), &wanted)
+    texts_below(&root.join("crates"), &wanted)
 }
 
-fn files(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
+/// Returns the wanted files below a folder, by their path in it.
+fn texts_below(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(next) = folders.pop() {
-        let reading = || format!("reading {}", next.display());
-        for entry in fs::read_dir(&next).context(reading)? {
-            let path = entry.context(reading)?.path();
+        for path in files::entries(&next)? {
             if path.is_dir() {
                 folders.push(path);
                 continue;
@@ -110,8 +106,7 @@ fn files(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<BTreeMap<String
             let name = path.strip_prefix(folder).unwrap_or(&path);
             let name = name.to_string_lossy().into_owned();
             if wanted(&name) {
-                let text = fs::read_to_string(&path).context(|| format!("reading {name}"))?;
-                all.insert(name, text);
+                all.insert(name, files::read(&path)?);
             }
         }
     }
@@ -131,11 +126,6 @@ fn documents(files: &BTreeMap<String, String>) -> Result<BTreeMap<String, Vec<Va
             Ok((path.clone(), values))
         })
         .collect()
-}
-
-/// Returns the elements of a list; empty if the value is not a list.
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 /// Returns the strings of a list.

@@ -10,7 +10,8 @@ use std::fs;
 use std::path::Path;
 
 use self::table::{Row, rows};
-use crate::error::{Context, Result};
+use crate::error::Result;
+use crate::files;
 use crate::project::Project;
 
 const PAGE: &str = "docs/semantics.md";
@@ -36,9 +37,7 @@ const RECORDING: &str = "recording ";
 
 /// Returns complaints about missing and wrong rows of the page.
 pub(crate) fn complaints(project: &Project) -> Result<Vec<String>> {
-    let read = |name: &str| {
-        fs::read_to_string(project.root.join(name)).context(|| format!("reading {name}"))
-    };
+    let read = |name: &str| files::read(&project.root.join(name));
     let shown = |path: &str| text_of(&project.root.join(path));
     Ok(check(&read(PAGE)?, &read(FIELDS)?, &shown))
 }

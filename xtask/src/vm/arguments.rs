@@ -63,35 +63,18 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Returns the VM that the arguments describe.
     pub(crate) fn spec(&self) -> VmSpec {
-        let Arguments {
-            backend,
-            memory,
-            timeout,
-            env,
-            without_module,
-            file,
-            kernel,
-            name,
-            command,
-        } = self;
+        let name = self.name.clone();
+        let name = name.unwrap_or_else(|| format!("vm-{}", std::process::id()));
+        let modules = self.without_module.iter();
         VmSpec {
-            name: name
-                .clone()
-                .unwrap_or_else(|| format!("vm-{}", std::process::id())),
-            backend: *backend,
-            memory_mib: *memory,
-            timeout: Duration::from_secs(*timeout),
-            env: env.clone(),
-            packages: Vec::new(),
-            without_modules: without_module
-                .iter()
-                .map(|module| module.replace('-', "_"))
-                .collect(),
-            kernel: kernel.clone(),
-            files: file.clone(),
-            directory: PathBuf::new(),
-            command: command.clone(),
-            lane: None,
+            backend: self.backend,
+            memory_mib: self.memory,
+            timeout: Duration::from_secs(self.timeout),
+            env: self.env.clone(),
+            without_modules: modules.map(|module| module.replace('-', "_")).collect(),
+            kernel: self.kernel.clone(),
+            files: self.file.clone(),
+            ..VmSpec::new(name, self.command.clone())
         }
     }
 }

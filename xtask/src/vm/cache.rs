@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Result};
+use crate::files;
 use crate::project::Project;
 use crate::say::say;
 
@@ -25,24 +26,14 @@ pub(crate) fn directory(
     }
     say(format_args!("making {kind} (kept for the next time)"));
     let working = project.vm(format!("tmp-{kind}-{}", std::process::id()));
-    remove(&working)?;
-    fs::create_dir_all(&working).context(|| format!("creating {}", working.display()))?;
+    files::remove(&working)?;
+    files::create(&working)?;
     let built = build(&working).and_then(|()| match fs::rename(&working, &done) {
         Err(_) if done.is_dir() => Ok(()),
         other => other.context(|| format!("renaming to {}", done.display())),
     });
-    remove(&working)?;
+    files::remove(&working)?;
     built.map(|()| done)
-}
-
-/// Removes a directory tree. A missing one is not an error.
-pub(crate) fn remove(path: &Path) -> Result {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).context(|| format!("removing {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Computes FNV-1a, 64 bits: the same on every machine and in every version of this tool.

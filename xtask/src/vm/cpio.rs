@@ -7,12 +7,13 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
+use crate::files;
 
 const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
@@ -41,16 +42,8 @@ impl<W: Write> Archive<W> {
     /// root).
     pub(crate) fn tree(&mut self, host: &Path, guest: &Path) -> Result {
         self.parents(&guest.join("x"))?;
-        let mut entries = fs::read_dir(host)
-            .and_then(|entries| {
-                entries
-                    .map(|entry| Ok(entry?.file_name()))
-                    .collect::<io::Result<Vec<_>>>()
-            })
-            .context(|| format!("reading {}", host.display()))?;
-        entries.sort();
-        for name in entries {
-            let (from, to) = (host.join(&name), guest.join(&name));
+        for from in files::entries(host)? {
+            let to = guest.join(from.file_name().unwrap_or_default());
             if from.is_dir() && !from.is_symlink() {
                 self.tree(&from, &to)?;
             } else {

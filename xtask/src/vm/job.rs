@@ -5,11 +5,12 @@ mod tests;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::shell::quote;
-use super::{Backend, VmSpec, cache};
+use super::{Backend, VmSpec};
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::project::Project;
 use crate::say::say;
 
@@ -49,25 +50,25 @@ impl Job {
                 )));
             }
         }
-        cache::remove(&job.uml)?;
+        files::remove(&job.uml)?;
         for directory in [&job.directory, &job.out] {
-            cache::remove(directory)?;
-            create(directory)?;
+            files::remove(directory)?;
+            files::create(directory)?;
         }
-        create(&project.vm("log"))?;
-        write(&job.directory.join("command"), &command(project, spec))?;
+        files::create(&project.vm("log"))?;
+        files::write(&job.directory.join("command"), command(project, spec))?;
         Ok(job)
     }
 
     /// Writes the settings that `init` reads.
     pub(crate) fn settings(&self, text: &str) -> Result {
-        write(&self.directory.join("settings"), text)
+        files::write(&self.directory.join("settings"), text)
     }
 
     /// Removes the files of a run except the command's output and, if it failed, the log.
     pub(crate) fn finish(&self, good: bool) -> Result {
-        cache::remove(&self.uml)?;
-        cache::remove(&self.directory)?;
+        files::remove(&self.uml)?;
+        files::remove(&self.directory)?;
         // Fails, as intended, if the directory is not empty.
         if fs::remove_dir(&self.out).is_err() {
             say(format_args!("the VM's files are in {}", self.out.display()));
@@ -98,12 +99,4 @@ fn command(project: &Project, spec: &VmSpec) -> String {
     let words: Vec<String> = spec.command.iter().map(|word| quote(word)).collect();
     let _ = writeln!(text, "exec {}", words.join(" "));
     text
-}
-
-fn create(path: &Path) -> Result {
-    fs::create_dir_all(path).context(|| format!("creating {}", path.display()))
-}
-
-fn write(path: &Path, text: &str) -> Result {
-    fs::write(path, text).context(|| format!("writing {}", path.display()))
 }

@@ -6,10 +6,10 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use super::cache;
+use super::{cache, shell};
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::project::Project;
 
 /// Modules that a network guest may need. Disks, sound and real network cards are left out.
@@ -66,8 +66,7 @@ pub(crate) fn tree(project: &Project, source: &Path, without: &[String]) -> Resu
             "modules.order",
         ] {
             if source.join(list).exists() {
-                fs::copy(source.join(list), target.join(list))
-                    .context(|| format!("copying {list}"))?;
+                files::copy(&source.join(list), &target.join(list))?;
             }
         }
         depmod(directory, release)?;
@@ -76,7 +75,7 @@ pub(crate) fn tree(project: &Project, source: &Path, without: &[String]) -> Resu
             directory.join(release),
         );
         fs::rename(&from, &to).context(|| format!("moving {}", from.display()))?;
-        cache::remove(&directory.join("lib"))
+        files::remove(&directory.join("lib"))
     })
 }
 
@@ -96,23 +95,12 @@ fn wanted(path: &Path) -> bool {
 }
 
 fn copy(from: &Path, inside: &Path, to: &Path, keep: &mut dyn FnMut(&Path) -> bool) -> Result {
-    let here = from.join(inside);
-    let entries = fs::read_dir(&here).context(|| format!("reading {}", here.display()))?;
-    for entry in entries {
-        let entry = entry.context(|| format!("reading {}", here.display()))?;
-        let path = inside.join(entry.file_name());
-        let is_directory = entry
-            .file_type()
-            .context(|| format!("reading {}", entry.path().display()))?
-            .is_dir();
-        if is_directory {
+    for entry in files::entries(&from.join(inside))? {
+        let path = inside.join(entry.file_name().unwrap_or_default());
+        if entry.is_dir() && !entry.is_symlink() {
             copy(from, &path, to, keep)?;
         } else if keep(&path) {
-            let target = to.join(&path);
-            let parent = target.parent().unwrap_or(to);
-            fs::create_dir_all(parent).context(|| format!("creating {}", parent.display()))?;
-            fs::copy(entry.path(), &target)
-                .context(|| format!("copying {}", entry.path().display()))?;
+            files::copy(&entry, &to.join(&path))?;
         }
     }
     Ok(())
@@ -120,19 +108,8 @@ fn copy(from: &Path, inside: &Path, to: &Path, keep: &mut dyn FnMut(&Path) -> bo
 
 fn depmod(base: &Path, release: &str) -> Result {
     // Warnings about a module that is left out on purpose are ignored.
-    let status = Command::new(program("depmod"))
-        .arg("-b")
-        .arg(base)
-        .arg(release)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .context(|| "starting depmod (Debian package kmod)")?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Error::new(format!("depmod failed ({status})")))
-    }
+    let (program, base) = (program("depmod"), base.to_string_lossy());
+    shell::output(&program.to_string_lossy(), &["-b", &base, release]).map(|_| ())
 }
 
 /// Returns the path of a system program, which may not be in a user's `PATH`.

@@ -22,8 +22,8 @@ const ARCHIVE: &str = "http://deb.debian.org/debian";
 /// The suite after the one whose kernel is the current one.
 const SUITE: &str = "trixie";
 
-/// The package that always depends on the suite's current kernel.
-const CURRENT: &str = "linux-image-cloud-amd64";
+/// The package that always depends on a suite's current kernel.
+pub(super) const CURRENT: &str = "linux-image-cloud-amd64";
 
 /// apt's own downloader, which uses the system's proxies.
 const HELPER: &str = "/usr/lib/apt/apt-helper";

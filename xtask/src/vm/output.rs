@@ -1,6 +1,6 @@
 //! Destination of a guest's output.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,6 +34,22 @@ impl Output {
             Output::Streamed => Vec::new(),
             Output::Collected(buffer) => {
                 mem::take(&mut buffer.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+}
+
+/// Copies a stream to an output as data arrives, and returns all of it. A closed output does not
+/// stop the program that writes the stream.
+pub(crate) fn copy(mut stream: impl Read, mut output: impl Write) -> Vec<u8> {
+    let (mut all, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return all,
+            Ok(length) => {
+                let _ = output.write_all(&buffer[..length]);
+                let _ = output.flush();
+                all.extend_from_slice(&buffer[..length]);
             }
         }
     }

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use super::{cache, shell};
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::project::Project;
 use crate::say::say;
 
@@ -152,10 +153,8 @@ fn download(name: &str, directory: &Path) -> Result<PathBuf> {
         .stderr(Stdio::null())
         .status()
         .context(|| "starting apt-get")?;
-    let found = fs::read_dir(directory)
-        .context(|| format!("reading {}", directory.display()))?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .find(|path| path.extension().is_some_and(|end| end == "deb"));
+    let mut entries = files::entries(directory)?.into_iter();
+    let found = entries.find(|path| path.extension().is_some_and(|end| end == "deb"));
     found.ok_or_else(|| {
         Error::new(format!(
             "`apt-get download {name}` fetched nothing ({status})"

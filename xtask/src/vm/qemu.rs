@@ -11,13 +11,12 @@ use std::process::Command;
 
 use super::cpio::Archive;
 use super::job::Job;
+use super::next_kernel::CURRENT;
 use super::session::{CONTROL, Machine, STDERR, STDOUT};
 use super::{VmSpec, cache, modules, packages, root, shell};
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::project::Project;
-
-/// The package that always depends on the current kernel.
-const CURRENT: &str = "linux-image-cloud-amd64";
 
 /// Settings that `init` reads: the ports of the virtio console, in the order of the command line.
 const SETTINGS: &str = "\
@@ -135,10 +134,8 @@ fn modules_of(kernel: &Path) -> Result<PathBuf> {
 }
 
 fn first(directory: &Path, want: impl Fn(&Path) -> bool) -> Result<Option<PathBuf>> {
-    Ok(fs::read_dir(directory)
-        .context(|| format!("reading {}", directory.display()))?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .find(|path| want(path)))
+    let entries = files::entries(directory)?;
+    Ok(entries.into_iter().find(|path| want(path)))
 }
 
 /// Returns the compressed archive of root and modules, built once.
@@ -162,7 +159,7 @@ fn write_initrd(project: &Project, spec: &VmSpec, job: &Job, kept: &Path, path: 
     for name in ["command", "settings"] {
         archive.file(&job.directory.join(name), &Path::new("vm/job").join(name))?;
     }
-    for file in files(project, spec)? {
+    for file in files_of(project, spec)? {
         let inside = file.strip_prefix("/").unwrap_or(&file);
         archive.file(&file, inside)?;
     }
@@ -174,24 +171,8 @@ fn write_initrd(project: &Project, spec: &VmSpec, job: &Job, kept: &Path, path: 
 }
 
 /// Returns the project's sources, the files that the command names, and the requested ones.
-fn files(project: &Project, spec: &VmSpec) -> Result<BTreeSet<PathBuf>> {
-    let root = project.root.to_string_lossy();
-    let sources = shell::output(
-        "git",
-        &[
-            "-C",
-            &*root,
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ],
-    )?;
-    let sources = sources
-        .split('\0')
-        .filter(|name| !name.is_empty())
-        .map(PathBuf::from);
+fn files_of(project: &Project, spec: &VmSpec) -> Result<BTreeSet<PathBuf>> {
+    let sources = project.files(&[])?.into_iter().map(PathBuf::from);
     let named = spec.command.iter().map(PathBuf::from);
     // Other files, such as /bin/sh, are the guest's own.
     let ours = |path: &Path| path.starts_with(&project.root) || path.starts_with(&project.target);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{cache, closure, packages, shell};
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::project::Project;
 
 /// The guest's first process, the same for both backends.
@@ -77,7 +78,7 @@ fn build(root: &Path, names: &[&str]) -> Result {
         "var",
         "vm",
     ] {
-        create(&root.join(directory))?;
+        files::create(&root.join(directory))?;
     }
     for name in ["bin", "lib", "lib64", "sbin"] {
         link(&format!("usr/{name}"), &root.join(name))?;
@@ -114,12 +115,12 @@ fn copy_packages(root: &Path, names: &[&str]) -> Result<Vec<PathBuf>> {
         let guest = root.join(inside);
         // /bin and similar directories are links on the host.
         if host.is_dir() {
-            create(&guest)?;
+            files::create(&guest)?;
         } else if about.is_symlink() {
             let to = fs::read_link(host).context(|| format!("reading the link {file}"))?;
             link(&to.to_string_lossy(), &guest)?;
         } else {
-            copy(host, &guest)?;
+            files::copy(host, &guest)?;
             programs.insert(guest, host.to_path_buf());
         }
     }
@@ -133,7 +134,7 @@ fn copy_packages(root: &Path, names: &[&str]) -> Result<Vec<PathBuf>> {
 fn copy_libraries(root: &Path, libraries: &BTreeSet<PathBuf>) -> Result {
     for library in libraries {
         if let Some(guest) = closure::guest_path(library) {
-            copy(library, &root.join(guest))?;
+            files::copy(library, &root.join(guest))?;
         }
     }
     let libc = libraries
@@ -147,7 +148,7 @@ fn copy_libraries(root: &Path, libraries: &BTreeSet<PathBuf>) -> Result {
             continue;
         };
         if host.exists() && !root.join(&guest).exists() {
-            copy(&host, &root.join(guest))?;
+            files::copy(&host, &root.join(guest))?;
         }
     }
     Ok(())
@@ -179,14 +180,8 @@ fn legacy_iptables(root: &Path) -> Result {
     Ok(())
 }
 
-fn create(path: &Path) -> Result {
-    fs::create_dir_all(path).context(|| format!("creating {}", path.display()))
-}
-
 fn link(to: &str, path: &Path) -> Result {
-    if let Some(parent) = path.parent() {
-        create(parent)?;
-    }
+    files::create_parent(path)?;
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).context(|| format!("replacing {}", path.display()));
@@ -196,17 +191,8 @@ fn link(to: &str, path: &Path) -> Result {
     symlink(to, path).context(|| format!("linking {}", path.display()))
 }
 
-fn copy(from: &Path, to: &Path) -> Result {
-    if let Some(parent) = to.parent() {
-        create(parent)?;
-    }
-    fs::copy(from, to)
-        .map(|_| ())
-        .context(|| format!("copying {} to {}", from.display(), to.display()))
-}
-
 fn write(path: &Path, text: &str, mode: u32) -> Result {
-    fs::write(path, text).context(|| format!("writing {}", path.display()))?;
+    files::write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
         .context(|| format!("setting the mode of {}", path.display()))
 }

@@ -4,18 +4,17 @@
 mod tests;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, PipeReader, Read, Write};
+use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::guard::Guard;
 use super::job::Job;
-use super::output::Output;
+use super::output::{self, Output};
 use super::{VmRun, VmSpec};
 use crate::error::{Context, Error, Result};
 
@@ -55,7 +54,10 @@ pub(crate) fn run(machine: Machine, spec: &VmSpec, job: &Job, output: &Output) -
     let id = i32::try_from(child.id()).unwrap_or(0);
     let guard = Guard::new(id);
     let [stdout, stderr, control, console] = pipes;
-    let console = copy(console, log);
+    let copy = |pipe: PipeReader, to: Box<dyn Write + Send>| {
+        std::thread::spawn(move || output::copy(pipe, to))
+    };
+    let console = copy(console, Box::new(log));
     let stdout = copy(stdout, output.writer(std::io::stdout()));
     let stderr = copy(stderr, output.writer(std::io::stderr()));
     let (sender, events) = channel();
@@ -110,24 +112,6 @@ fn start(mut command: Command) -> Result<(Child, [PipeReader; 4])> {
         .spawn()
         .context(|| format!("starting {}", program.display()))?;
     Ok((child, [first.0, second.0, third.0, console.0]))
-}
-
-/// Copies a pipe to an output as data arrives, and returns all of it.
-fn copy(mut pipe: PipeReader, mut output: impl Write + Send + 'static) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let (mut all, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
-        loop {
-            match pipe.read(&mut buffer) {
-                Ok(0) | Err(_) => return all,
-                Ok(length) => {
-                    // A closed output must not stop the guest.
-                    let _ = output.write_all(&buffer[..length]);
-                    let _ = output.flush();
-                    all.extend_from_slice(&buffer[..length]);
-                }
-            }
-        }
-    })
 }
 
 fn listen(control: PipeReader, events: Sender<Event>) {

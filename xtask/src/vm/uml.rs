@@ -2,7 +2,6 @@
 //! disk.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,8 @@ use std::process::Command;
 use super::job::Job;
 use super::session::{CONTROL, Machine, STDERR, STDOUT};
 use super::{VmSpec, cache, modules, packages, root, shell};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::files;
 use crate::project::Project;
 
 const MODULES: &str = "/usr/lib/uml/modules";
@@ -85,9 +85,8 @@ fn stay_on_one_processor(lane: Option<usize>) -> io::Result<()> {
 
 /// Returns the directory of the installed kernel's modules.
 fn release() -> Result<PathBuf> {
-    fs::read_dir(MODULES)
-        .context(|| format!("reading {MODULES}"))?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+    files::entries(Path::new(MODULES))?
+        .into_iter()
         .filter(|path| path.join("modules.builtin").exists())
         .max()
         .ok_or_else(|| Error::new(format!("no kernel modules in {MODULES}")))
@@ -132,7 +131,7 @@ fn processor_state() -> u32 {
 fn xstate(project: &Project) -> Result<PathBuf> {
     let directory = cache::directory(project, "xstate", XSTATE, |directory| {
         let source = directory.join("xstate.rs");
-        fs::write(&source, XSTATE).context(|| format!("writing {}", source.display()))?;
+        files::write(&source, XSTATE)?;
         let library = directory.join("libxstate.so");
         let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
         let arguments = [

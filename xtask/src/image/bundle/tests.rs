@@ -17,7 +17,6 @@ fn mount<'a>(configuration: &'a Value, to: &str) -> &'a Value {
 fn the_entrypoint_gets_the_arguments() {
     let spec = BundleSpec {
         arguments: vec!["--once".to_owned()],
-        environment: vec!["NODE_NAME=a".to_owned()],
         ..BundleSpec::default()
     };
     let process = &configuration(&spec)["process"];
@@ -25,7 +24,10 @@ fn the_entrypoint_gets_the_arguments() {
         process["args"],
         json!(["/usr/local/bin/kube-ipvsd", "--once"])
     );
-    assert_eq!(process["env"][1], "NODE_NAME=a");
+    assert_eq!(
+        process["env"],
+        json!(["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+    );
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-use super::{Given, list, texts};
+use super::{Given, texts};
+use crate::project::list;
 
 const NAME: &str = "kustomization.yaml";
 

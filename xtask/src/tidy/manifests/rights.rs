@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Given, texts};
+use crate::project::list;
 
 /// API group of each resource that the code may name.
 const GROUPS: [(&str, &str); 4] = [
@@ -28,7 +29,7 @@ type Right = (String, String, String);
 pub(super) fn check(given: &Given) -> Vec<String> {
     let (used, mut all) = used(given);
     let granted: BTreeSet<Right> = (given.of_kind("ClusterRole"))
-        .flat_map(|(_, role)| super::list(&role["rules"]).flat_map(rights))
+        .flat_map(|(_, role)| list(&role["rules"]).flat_map(rights))
         .collect();
     let say = |(group, resource, verb): &Right| match group.as_str() {
         "" => format!("{verb} {resource}"),

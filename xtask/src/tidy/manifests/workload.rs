@@ -3,8 +3,9 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-use super::{Given, code, list, rows, texts};
+use super::{Given, code, rows, texts};
 use crate::image::{CAPABILITIES, NAME};
+use crate::project::list;
 
 /// Ports of the container by name, with the field that determines the number.
 const PORTS: [(&str, &str); 2] = [

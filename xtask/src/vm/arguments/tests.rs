@@ -30,18 +30,14 @@ fn every_option_reaches_the_spec() {
     assert_eq!(
         spec,
         VmSpec {
-            name: "n".into(),
             backend: Backend::Qemu,
             memory_mib: 1536,
             timeout: Duration::from_secs(7),
             env: vec![("A".into(), "b=c".into())],
-            packages: Vec::new(),
             without_modules: vec!["ip_vs".into()],
             kernel: Some(PathBuf::from("k.deb")),
             files: vec![PathBuf::from("target/debug/x")],
-            directory: PathBuf::new(),
-            command: vec!["sh".into(), "-c".into(), "true".into()],
-            lane: None,
+            ..VmSpec::new("n", ["sh", "-c", "true"].map(str::to_owned).to_vec())
         }
     );
 }

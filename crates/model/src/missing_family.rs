@@ -104,3 +104,25 @@ impl fmt::Display for MissingFamily {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_family_is_missing_unless_both_are() {
+        let gap = || Some(FamilyGap::NoNat);
+        let missing = |family| {
+            let gap = FamilyGap::NoNat;
+            Some(MissingFamily { family, gap })
+        };
+        for (gaps, expected) in [
+            ([None, None], None),
+            ([gap(), None], missing(AddressFamily::Ipv4)),
+            ([None, gap()], missing(AddressFamily::Ipv6)),
+            ([gap(), gap()], None),
+        ] {
+            assert_eq!(FamilyGap::decide(gaps), expected);
+        }
+    }
+}

@@ -1,5 +1,8 @@
 //! The tables of a node's kernel. Desired and live tables have the same type.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -61,3 +61,36 @@ fn summary_counts_ops_by_effect() {
     );
     assert_eq!(OpEffect::Change.mark(), '~');
 }
+
+#[test]
+fn a_divided_plan_has_the_same_ops_in_the_same_stages() {
+    let address = |last| PlannedOp {
+        op: Op::AddAddress([10, 96, 0, last].into()),
+        owner: None,
+        reason: Reason::Missing,
+    };
+    let ops = |stage: &Stage| stage.ops.clone();
+    let stage = |range: std::ops::RangeInclusive<u8>| Stage {
+        ops: range.map(address).collect(),
+    };
+    let whole = Plan {
+        stages: vec![stage(1..=2), stage(3..=3), stage(4..=6)],
+        ..Plan::default()
+    };
+    let boundaries = [2, 3];
+    for at in 0..=7 {
+        let mut first = whole.clone();
+        let rest = first.split_off(at);
+        assert_eq!(first.ops().count(), at.min(6), "{at}");
+        let joined: Vec<_> = first.ops().chain(rest.ops()).cloned().collect();
+        assert!(joined.iter().eq(whole.ops()), "{at}");
+        // A stage is divided only if the cut is inside it.
+        let divided = usize::from(at > 0 && at < 6 && !boundaries.contains(&at));
+        let stages = first.stages.iter().chain(&rest.stages);
+        assert_eq!(
+            stages.map(ops).filter(|ops| !ops.is_empty()).count(),
+            3 + divided,
+            "{at}"
+        );
+    }
+}

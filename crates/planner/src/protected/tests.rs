@@ -146,6 +146,12 @@ fn an_endpoint_change_affects_only_services_at_the_address() {
             assert_eq!(keys.addresses, [[192, 0, 2, 21].into()].into());
             let touched = [key("10.96.0.1:443"), key("192.0.2.21:80")];
             assert_eq!(keys.virtual_servers, touched.into());
+            let entries = texts(keys.entries.iter().map(|(_, entry)| entry));
+            assert!(!entries.is_empty());
+            assert!(
+                entries.iter().all(|entry| entry.contains("192.0.2.21")),
+                "{entries:?}"
+            );
         }
     }
 }

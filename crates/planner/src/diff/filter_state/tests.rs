@@ -247,6 +247,27 @@ fn only_a_differing_chain_is_rewritten() {
 }
 
 #[test]
+fn the_reason_of_a_chain_is_its_first_rule_that_differs() {
+    let desired = web(&["10.1.0.1"]);
+    let key = ChainKey::new(Table::Nat, "KUBE-POSTROUTING");
+    let chain = desired.tables.rules[&AddressFamily::Ipv4].chains[&key].clone();
+    for place in 0..chain.len() {
+        let mut live = live(&desired);
+        let rules = live.tables.rules.get_mut(&AddressFamily::Ipv4);
+        rules
+            .expect("rules")
+            .chains
+            .insert(key.clone(), chain[..place].to_vec());
+        let (shown, wanted) = ("~ IPv4 rules: write nat KUBE-POSTROUTING", &chain[place]);
+        check(
+            &live,
+            &desired,
+            &[&format!("{shown}: KUBE-POSTROUTING none -> {wanted}")],
+        );
+    }
+}
+
+#[test]
 fn missing_jumps_are_inserted_in_the_order_of_kube_proxy() {
     let desired = web(&["10.1.0.1"]);
     let mut live = live(&desired);

@@ -1,9 +1,12 @@
+use std::collections::BTreeSet;
+
 use ipset::Entry;
+use ipvs::Protocol;
 use model::cluster::ClusterState;
 use model::config::NodePortAddresses;
 use model::plan::{DependencyGate, Plan};
 use model::sets::SetKind;
-use model::{Desired, NodeConfig, NodeState, Op, Snapshot, TableKeys};
+use model::{Desired, NodeConfig, NodeState, Op, Parsed, Snapshot, TableKeys};
 
 use super::super::tests::{order, set};
 use crate::testing::{
@@ -28,14 +31,18 @@ fn two_addresses() -> NodeState {
     eth0(&["192.0.2.1/24", "198.51.100.1/24"])
 }
 
-/// Returns the tables of Service `web` with the node port 30080 and one endpoint.
+/// Returns the tables of Service `web` with the TCP node port 30080 and one endpoint.
 fn node_port(endpoint_address: &str) -> Desired {
+    node_port_over(Protocol::Tcp, endpoint_address)
+}
+
+fn node_port_over(protocol: Protocol, endpoint_address: &str) -> Desired {
     let mut service = service("web", &["10.96.0.1"]);
+    service.ports[0].protocol = Parsed::Valid(protocol);
     service.ports[0].node_port = Some(parsed("30080"));
-    let state = cluster(
-        vec![service],
-        vec![slice("web", "web", vec![endpoint(endpoint_address)])],
-    );
+    let mut slice = slice("web", "web", vec![endpoint(endpoint_address)]);
+    slice.ports[0].protocol = Parsed::Valid(protocol);
+    let state = cluster(vec![service], vec![slice]);
     let mut config = NodeConfig::new("node1");
     config.node_port_addresses = NodePortAddresses::Within(Vec::new());
     crate::compile(&state, &two_addresses(), &config).0
@@ -63,35 +70,27 @@ fn after_start(mut live: Snapshot, desired: &Desired) -> (Snapshot, Plan) {
 /// like ours. One of another protocol does not contest the node port.
 #[test]
 fn a_node_port_beside_a_foreign_server_is_served_and_stays_ours() {
-    let at_first = "-A -t 192.0.2.1:30080 -s rr";
-    let at_second = "-A -t 198.51.100.1:30080 -s rr";
-    let udp = "-A -u 192.0.2.1:30080 -s rr";
-    for (foreign, servers, real_servers_at, findings) in [
-        (
-            at_first,
-            &[at_first, at_second][..],
-            &["198.51.100.1"][..],
-            1,
-        ),
-        (
-            udp,
-            &[at_first, at_second, udp],
-            &["192.0.2.1", "198.51.100.1"],
-            0,
-        ),
-    ] {
-        let mut live = beside_foreign(foreign);
-        // A start, and a restart with another endpoint.
-        for endpoint in ["10.1.0.1", "10.1.0.7"] {
-            let plan;
-            (live, plan) = after_start(live, &node_port(endpoint));
-            let mut expected: Vec<String> = texts(servers);
-            expected.extend(
-                (real_servers_at.iter())
-                    .map(|at| format!("-a -t {at}:30080 -r {endpoint}:8080 -m -w 1")),
-            );
-            assert_eq!(lines_at_node_port(&live), expected, "{foreign}");
-            assert_eq!(plan.findings.len(), findings, "{foreign}");
+    let (first, second) = ("192.0.2.1:30080", "198.51.100.1:30080");
+    for (protocol, ours, other) in [(Protocol::Tcp, "-t", "-u"), (Protocol::Udp, "-u", "-t")] {
+        for (foreign, served, findings) in [(ours, &[second][..], 1), (other, &[first, second], 0)]
+        {
+            let foreign = format!("-A {foreign} {first} -s rr");
+            let mut live = beside_foreign(&foreign);
+            // A start, and a restart with another endpoint.
+            for endpoint in ["10.1.0.1", "10.1.0.7"] {
+                let plan;
+                (live, plan) = after_start(live, &node_port_over(protocol, endpoint));
+                let servers = [first, second].map(|at| format!("-A {ours} {at} -s rr"));
+                let real_servers =
+                    (served.iter()).map(|at| format!("-a {ours} {at} -r {endpoint}:8080 -m -w 1"));
+                let expected: BTreeSet<String> = (servers.into_iter())
+                    .chain(real_servers)
+                    .chain([foreign.clone()])
+                    .collect();
+                let found: BTreeSet<_> = lines_at_node_port(&live).into_iter().collect();
+                assert_eq!(found, expected, "{protocol:?} {foreign}");
+                assert_eq!(plan.findings.len(), findings, "{protocol:?} {foreign}");
+            }
         }
     }
 }

@@ -93,42 +93,42 @@ impl<'a> Volley<'a> {
     /// # Errors
     /// If the raw sockets cannot be opened or read.
     pub fn ask(&self, asks: &[Ask]) -> Outcome<Vec<Vec<Reply>>> {
-        let replies = self.from.run(|| self.fly(asks));
+        let replies = self.from.run(|| self.send_all(asks));
         replies.context(|| "asking")
     }
 
-    fn fly(&self, asks: &[Ask]) -> io::Result<Vec<Vec<Reply>>> {
-        let mut sky = Sky {
+    fn send_all(&self, asks: &[Ask]) -> io::Result<Vec<Vec<Reply>>> {
+        let mut pending = Pending {
             icmp: Icmp::open()?,
-            flights: Vec::new(),
+            attempts: Vec::new(),
             replies: vec![Vec::new(); asks.len()],
         };
         let mut waiting: VecDeque<(usize, &Ask)> = asks.iter().enumerate().collect();
         loop {
-            while sky.flights.len() + self.attempts <= self.width * self.attempts {
+            while pending.attempts.len() + self.attempts <= self.width * self.attempts {
                 let Some((place, ask)) = waiting.pop_front() else {
                     break;
                 };
                 for _ in 0..self.attempts {
-                    sky.launch(place, ask, self.timeout);
+                    pending.start(place, ask, self.timeout);
                 }
             }
-            if sky.flights.is_empty() && waiting.is_empty() {
-                return Ok(sky.replies);
+            if pending.attempts.is_empty() && waiting.is_empty() {
+                return Ok(pending.replies);
             }
-            sky.wait()?;
+            pending.wait()?;
         }
     }
 }
 
 /// Requests in progress.
-struct Sky {
+struct Pending {
     icmp: Icmp,
-    flights: Vec<Flight>,
+    attempts: Vec<Attempt>,
     replies: Vec<Vec<Reply>>,
 }
 
-struct Flight {
+struct Attempt {
     place: usize,
     key: Key,
     /// `None` for an echo request.
@@ -138,16 +138,16 @@ struct Flight {
     then: Reply,
 }
 
-impl Sky {
-    fn launch(&mut self, place: usize, ask: &Ask, timeout: Duration) {
+impl Pending {
+    fn start(&mut self, place: usize, ask: &Ask, timeout: Duration) {
         let now = Instant::now();
         match begin(&self.icmp, ask) {
-            Ok((key, socket, begun)) => {
-                let (time, then) = match begun {
-                    Begun::Sent => (timeout, Reply::Timeout),
-                    Begun::Denied => (GRACE, Reply::NotPermitted),
+            Ok((key, socket, started)) => {
+                let (time, then) = match started {
+                    Started::Sent => (timeout, Reply::Timeout),
+                    Started::Denied => (GRACE, Reply::NotPermitted),
                 };
-                self.flights.push(Flight {
+                self.attempts.push(Attempt {
                     place,
                     key,
                     socket,
@@ -181,13 +181,13 @@ impl Sky {
     /// Waits for replies or a deadline, and records the results.
     fn wait(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        let next = self.flights.iter().map(|flight| flight.deadline).min();
+        let next = self.attempts.iter().map(|attempt| attempt.deadline).min();
         let time = next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
         let mut descriptors: Vec<BorrowedFd<'_>> = self.icmp.descriptors().to_vec();
         let sockets = self
-            .flights
+            .attempts
             .iter()
-            .filter_map(|flight| flight.socket.as_ref());
+            .filter_map(|attempt| attempt.socket.as_ref());
         descriptors.extend(sockets.map(AsFd::as_fd));
         let ready: Vec<RawFd> = readable(&descriptors, time)?
             .into_iter()
@@ -198,15 +198,15 @@ impl Sky {
             let _ = self.record(message);
         }
         let now = Instant::now();
-        for flight in std::mem::take(&mut self.flights) {
-            let reply = match &flight.socket {
-                Some(socket) if ready.contains(&socket.as_raw_fd()) => heard(socket),
+        for attempt in std::mem::take(&mut self.attempts) {
+            let reply = match &attempt.socket {
+                Some(socket) if ready.contains(&socket.as_raw_fd()) => reply_at(socket),
                 _ => None,
             };
             match reply {
-                Some(reply) => self.replies[flight.place].push(reply),
-                None if now >= flight.deadline => self.replies[flight.place].push(flight.then),
-                None => self.flights.push(flight),
+                Some(reply) => self.replies[attempt.place].push(reply),
+                None if now >= attempt.deadline => self.replies[attempt.place].push(attempt.then),
+                None => self.attempts.push(attempt),
             }
         }
         Ok(())
@@ -218,21 +218,21 @@ impl Sky {
             Message::Echo(key) => (key, Reply::Echo),
             Message::Unreachable(key, why) => (key, Reply::Unreachable(why)),
         };
-        let Some(at) = self.flights.iter().position(|flight| flight.key == key) else {
+        let Some(at) = self.attempts.iter().position(|attempt| attempt.key == key) else {
             return false;
         };
-        let flight = self.flights.swap_remove(at);
-        self.replies[flight.place].push(reply);
+        let attempt = self.attempts.swap_remove(at);
+        self.replies[attempt.place].push(reply);
         true
     }
 }
 
-enum Begun {
+enum Started {
     Sent,
     Denied,
 }
 
-fn begin(icmp: &Icmp, ask: &Ask) -> io::Result<(Key, Option<OwnedFd>, Begun)> {
+fn begin(icmp: &Icmp, ask: &Ask) -> io::Result<(Key, Option<OwnedFd>, Started)> {
     let (kind, number) = match ask.over {
         Over::Ping => return ping(icmp, ask.target),
         Over::Transport(Protocol::Tcp) => (libc::SOCK_STREAM, libc::IPPROTO_TCP),
@@ -258,15 +258,15 @@ fn begin(icmp: &Icmp, ask: &Ask) -> io::Result<(Key, Option<OwnedFd>, Begun)> {
         port: local_port(&socket)?,
         target: ask.target,
     };
-    let begun = if kind == libc::SOCK_DGRAM {
+    let started = if kind == libc::SOCK_DGRAM {
         sent(send(&socket, b"who?\n"))?
     } else {
-        Begun::Sent
+        Started::Sent
     };
-    Ok((key, Some(socket), begun))
+    Ok((key, Some(socket), started))
 }
 
-fn ping(icmp: &Icmp, target: SocketAddr) -> io::Result<(Key, Option<OwnedFd>, Begun)> {
+fn ping(icmp: &Icmp, target: SocketAddr) -> io::Result<(Key, Option<OwnedFd>, Started)> {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let protocol = match target {
@@ -278,20 +278,20 @@ fn ping(icmp: &Icmp, target: SocketAddr) -> io::Result<(Key, Option<OwnedFd>, Be
         port: number,
         target: SocketAddr::new(target.ip(), number),
     };
-    let begun = sent(icmp.ping(number, key.target))?;
-    Ok((key, None, begun))
+    let started = sent(icmp.ping(number, key.target))?;
+    Ok((key, None, started))
 }
 
-fn sent(result: io::Result<()>) -> io::Result<Begun> {
+fn sent(result: io::Result<()>) -> io::Result<Started> {
     match result {
-        Ok(()) => Ok(Begun::Sent),
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(Begun::Denied),
+        Ok(()) => Ok(Started::Sent),
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(Started::Denied),
         Err(error) => Err(error),
     }
 }
 
 /// Returns the reply on a socket, if it is complete.
-fn heard(socket: &OwnedFd) -> Option<Reply> {
+fn reply_at(socket: &OwnedFd) -> Option<Reply> {
     let mut buffer = [0; 128];
     match receive(socket, &mut buffer) {
         Ok(0) => Some(Reply::Other("closed without an answer".to_owned())),

@@ -1,6 +1,6 @@
 //! `ipvsctl analyze`, and all sections of `ipvsctl render`.
 
-use crate::desk::Desk;
+use crate::folder::Folder;
 use serde_json::Value;
 
 /// A load balancer with all kinds of addresses, one of which belongs to another node.
@@ -44,13 +44,15 @@ interfaces:
   - {name: eth0, addresses: [192.168.77.10/24]}
 ";
 
-fn desk() -> Desk {
-    Desk::new().with("shop.yaml", SHOP).with("node.yaml", NODE)
+fn folder() -> Folder {
+    Folder::new()
+        .with("shop.yaml", SHOP)
+        .with("node.yaml", NODE)
 }
 
 #[test]
 fn findings_are_ordered_and_counted() {
-    let ran = desk()
+    let ran = folder()
         .run("analyze -f shop.yaml --node-state node.yaml")
         .exits(1);
     assert_eq!(
@@ -68,7 +70,7 @@ KIV0111 info Service shop/web: spec.externalTrafficPolicy: it is Local, and no e
 
 #[test]
 fn findings_below_the_level_are_only_counted() {
-    let ran = desk()
+    let ran = folder()
         .run("analyze -f shop.yaml --node-state node.yaml --level error")
         .exits(1);
     assert!(!ran.out.contains("KIV0111"), "{}", ran.out);
@@ -85,8 +87,8 @@ fn valid_objects_have_no_findings() {
     let slice = "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, \
                  metadata: {name: web-1, labels: {kubernetes.io/service-name: web}}, \
                  endpoints: [{addresses: [10.1.0.5]}], ports: [{port: 80}]}";
-    let desk = Desk::new().with("web.yaml", &format!("{service}\n---\n{slice}"));
-    let ran = desk.run("analyze -f web.yaml --node n").exits(0);
+    let folder = Folder::new().with("web.yaml", &format!("{service}\n---\n{slice}"));
+    let ran = folder.run("analyze -f web.yaml --node n").exits(0);
     assert_eq!(
         ran.out,
         "0 errors, 0 warnings, 0 infos in 1 Service for node n\n"
@@ -95,7 +97,7 @@ fn valid_objects_have_no_findings() {
 
 #[test]
 fn findings_have_a_schema() {
-    let value = desk()
+    let value = folder()
         .run("analyze -f shop.yaml --node-state node.yaml -o json")
         .exits(1)
         .json();
@@ -116,37 +118,37 @@ spec:
   ports: [{port: 443}]
 ";
 
-fn vip_desk(server: &str) -> Desk {
+fn vip_folder(server: &str) -> Folder {
     let kubeconfig = format!(
         "current-context: c\nclusters: [{{name: c, cluster: {{server: '{server}'}}}}]\n\
          contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
     );
-    let desk = Desk::new()
+    let folder = Folder::new()
         .with("vip.yaml", VIP)
         .with("kubeconfig", &kubeconfig);
     let config = format!(
         "clientConnection: {{kubeconfig: {}}}\n",
-        desk.file("kubeconfig").display()
+        folder.file("kubeconfig").display()
     );
-    desk.with("config.yaml", &config)
+    folder.with("config.yaml", &config)
 }
 
 #[test]
 fn every_command_refuses_the_api_servers_address() {
-    let desk = vip_desk("https://192.0.2.100:6443");
-    let ran = desk
+    let folder = vip_folder("https://192.0.2.100:6443");
+    let ran = folder
         .run("analyze -f vip.yaml --node n --config config.yaml")
         .exits(1);
     let finding = "KIV0116 error Service shop/dashboard: spec.externalIPs[0]: 192.0.2.100 is an address of the API server; \
         this address is not served; choose another one\n";
     assert!(ran.out.starts_with(finding), "{}", ran.out);
     assert_eq!(ran.err, "");
-    let ran = desk
+    let ran = folder
         .run("render -f vip.yaml --node n --config config.yaml --section addresses")
         .exits(0);
     assert_eq!(ran.out, "# addresses\n10.96.0.90/32\n203.0.113.9/32\n");
     let live = "-A -t 192.0.2.100:443 -s rr\n# addresses\n192.0.2.100/32\n";
-    let ran = desk
+    let ran = folder
         .with("live.txt", live)
         .run("diff -f vip.yaml --node n --config config.yaml --live live.txt")
         .exits(1);
@@ -156,17 +158,17 @@ fn every_command_refuses_the_api_servers_address() {
 
 #[test]
 fn unknown_address_of_the_api_server_is_reported() {
-    let desk = vip_desk("https://api.example:6443");
-    let ran = desk
+    let folder = vip_folder("https://api.example:6443");
+    let ran = folder
         .run("render -f vip.yaml --node n --config config.yaml")
         .exits(0);
     let problem = "the server is api.example:6443, and this command does not resolve names";
     assert!(ran.err.contains(problem), "{}", ran.err);
-    let desk = desk.with(
+    let folder = folder.with(
         "config.yaml",
         "clientConnection: {kubeconfig: /nonexistent/k}\n",
     );
-    let ran = desk
+    let ran = folder
         .run("render -f vip.yaml --node n --config config.yaml")
         .exits(0);
     assert!(ran.err.contains("/nonexistent/k: "), "{}", ran.err);
@@ -174,16 +176,16 @@ fn unknown_address_of_the_api_server_is_reported() {
 
 #[test]
 fn code_is_explained() {
-    let ran = desk().run("analyze --explain kiv0108").exits(0);
+    let ran = folder().run("analyze --explain kiv0108").exits(0);
     assert!(ran.out.contains("breaks the cluster"), "{}", ran.out);
-    desk().run("analyze --explain KIV9999").exits(2);
+    folder().run("analyze --explain KIV9999").exits(2);
 }
 
 #[test]
 fn rendered_sections_are_read_back_by_diff() {
-    let desk = desk();
+    let folder = folder();
     let args = "-f shop.yaml --node-state node.yaml";
-    let text = desk.run(&format!("render {args}")).exits(0).out;
+    let text = folder.run(&format!("render {args}")).exits(0).out;
     for line in [
         "-A -t 192.168.77.10:30080 -s rr",
         "203.0.113.9/32",
@@ -195,13 +197,13 @@ fn rendered_sections_are_read_back_by_diff() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}");
     }
-    let json = desk.run(&format!("render {args} -o json")).exits(0).out;
+    let json = folder.run(&format!("render {args} -o json")).exits(0).out;
     let value: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(value["healthChecks"][0]["port"], 31000);
     assert_eq!(value["sysctls"]["net.ipv4.vs.conntrack"], "1");
-    let desk = desk.with("live.txt", &text).with("live.json", &json);
+    let folder = folder.with("live.txt", &text).with("live.json", &json);
     let plan = |live: &str| {
-        let ran = desk.run(&format!("diff {args} --live {live}")).exits(0);
+        let ran = folder.run(&format!("diff {args} --live {live}")).exits(0);
         // Virtual servers at addresses of the node count as ours.
         assert!(!ran.err.contains("KIV0301"), "{}", ran.err);
         ran.out
@@ -213,7 +215,7 @@ fn rendered_sections_are_read_back_by_diff() {
 
 #[test]
 fn only_the_selected_sections_are_printed() {
-    let ran = desk()
+    let ran = folder()
         .run("render -f shop.yaml --node-state node.yaml --section addresses --section health-checks")
         .exits(0);
     assert_eq!(
@@ -225,12 +227,14 @@ fn only_the_selected_sections_are_printed() {
 #[test]
 fn unknown_fields_are_warnings_unless_strict() {
     let node = "{apiVersion: v1, kind: Node, metadata: {name: n, lables: {}}}";
-    let desk = Desk::new().with("node.yaml", node);
-    let ran = desk.run("analyze -f node.yaml --node n").exits(0);
+    let folder = Folder::new().with("node.yaml", node);
+    let ran = folder.run("analyze -f node.yaml --node n").exits(0);
     assert!(
         ran.err.contains("metadata.lables: unknown field"),
         "{}",
         ran.err
     );
-    desk.run("analyze -f node.yaml --node n --strict").exits(2);
+    folder
+        .run("analyze -f node.yaml --node n --strict")
+        .exits(2);
 }

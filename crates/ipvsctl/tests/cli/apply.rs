@@ -1,11 +1,11 @@
 //! `ipvsctl apply` up to the point where it needs a kernel.
 
-use crate::desk::{Desk, SHOP};
+use crate::folder::{Folder, SHOP};
 
 #[test]
 fn apply_needs_a_terminal_or_yes() {
-    let desk = Desk::new().with("shop.yaml", SHOP);
-    let ran = desk.run("apply -f shop.yaml --node node1").exits(2);
+    let folder = Folder::new().with("shop.yaml", SHOP);
+    let ran = folder.run("apply -f shop.yaml --node node1").exits(2);
     assert_eq!(ran.out, "");
     assert_eq!(
         ran.err,
@@ -16,6 +16,6 @@ fn apply_needs_a_terminal_or_yes() {
 
 #[test]
 fn apply_needs_files() {
-    let ran = Desk::new().run("apply --yes").exits(2);
+    let ran = Folder::new().run("apply --yes").exits(2);
     assert!(ran.err.contains("--filename <PATH>"), "{}", ran.err);
 }

@@ -6,7 +6,7 @@ use apiserver::{Forbid, Kubeconfig, Server, ServerConfig};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::desk::{Desk, SHOP, SHOP_TABLES};
+use crate::folder::{Folder, SHOP, SHOP_TABLES};
 
 /// An API server with the objects of [`SHOP`].
 struct Api {
@@ -29,18 +29,18 @@ impl Api {
         }
     }
 
-    fn desk(&self) -> Desk {
-        desk(&self.server.kubeconfig())
+    fn folder(&self) -> Folder {
+        folder(&self.server.kubeconfig())
     }
 }
 
-fn desk(kubeconfig: &Kubeconfig) -> Desk {
-    let desk = Desk::new()
+fn folder(kubeconfig: &Kubeconfig) -> Folder {
+    let folder = Folder::new()
         .with("live.txt", SHOP_TABLES)
         .with("empty.txt", "# ipvs\n# addresses\n");
-    let written = kubeconfig.write(&desk.file("kubeconfig"));
+    let written = kubeconfig.write(&folder.file("kubeconfig"));
     written.expect("a kubeconfig");
-    desk
+    folder
 }
 
 const DIFF: &str = "diff --kubeconfig kubeconfig --node node1 --live";
@@ -48,18 +48,18 @@ const DIFF: &str = "diff --kubeconfig kubeconfig --node node1 --live";
 #[test]
 fn diff_reads_a_cluster() {
     let api = Api::start();
-    let desk = api.desk();
-    let ran = desk.run(&format!("{DIFF} live.txt")).exits(0);
+    let folder = api.folder();
+    let ran = folder.run(&format!("{DIFF} live.txt")).exits(0);
     assert_eq!(ran.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
-    desk.run(&format!("{DIFF} empty.txt")).exits(1);
+    folder.run(&format!("{DIFF} empty.txt")).exits(1);
 }
 
 #[test]
 fn kubeconfig_of_the_environment_is_used() {
     let api = Api::start();
-    let desk = api.desk();
-    let ran = desk.run_with("diff --node node1 --live live.txt", |command| {
-        command.env("KUBECONFIG", desk.file("kubeconfig"));
+    let folder = api.folder();
+    let ran = folder.run_with("diff --node node1 --live live.txt", |command| {
+        command.env("KUBECONFIG", folder.file("kubeconfig"));
     });
     ran.exits(0);
 }
@@ -102,7 +102,7 @@ fn errors_of_the_server_are_reported_with_advice() {
             "a ClusterRole",
         ),
     ] {
-        let run = desk(&kubeconfig).run(&format!("{DIFF} live.txt"));
+        let run = folder(&kubeconfig).run(&format!("{DIFF} live.txt"));
         let ran = run.exits(2);
         assert_eq!(ran.out, "", "{problem}");
         let start = format!("error: failed to list {resource} at {}: ", kubeconfig.url);
@@ -115,8 +115,8 @@ fn errors_of_the_server_are_reported_with_advice() {
 
 #[test]
 fn missing_kubeconfig_is_an_error() {
-    let desk = Desk::new().with("live.txt", SHOP_TABLES);
-    let ran = desk.run("diff --node node1 --live live.txt").exits(2);
+    let folder = Folder::new().with("live.txt", SHOP_TABLES);
+    let ran = folder.run("diff --node node1 --live live.txt").exits(2);
     assert!(
         (ran.err).starts_with("error: no objects to read: give -f PATH or --kubeconfig FILE: "),
         "{}",
@@ -127,8 +127,8 @@ fn missing_kubeconfig_is_an_error() {
 
 #[test]
 fn unreadable_kubeconfig_is_an_error() {
-    let desk = Desk::new().with("live.txt", SHOP_TABLES);
-    let ran = desk
+    let folder = Folder::new().with("live.txt", SHOP_TABLES);
+    let ran = folder
         .run("diff --kubeconfig gone --node node1 --live live.txt")
         .exits(2);
     assert!(

@@ -1,12 +1,12 @@
 //! Colours of the output.
 
-use crate::desk::Desk;
+use crate::folder::Folder;
 
 const ESCAPE: char = '\u{1b}';
 
 #[test]
 fn flags_and_environment_choose_colours() {
-    let desk = Desk::with_live("# ipvs\n# addresses\n");
+    let folder = Folder::with_live("# ipvs\n# addresses\n");
     let (force, forbid) = (Some(("CLICOLOR_FORCE", "1")), Some(("NO_COLOR", "1")));
     for (args, environment, colored) in [
         // The output is a pipe.
@@ -20,7 +20,7 @@ fn flags_and_environment_choose_colours() {
         ("", forbid, false),
     ] {
         let args = format!("{args} diff -f shop.yaml --node node1 --live live.txt");
-        let ran = desk.run_with(&args, |command| {
+        let ran = folder.run_with(&args, |command| {
             command.envs(environment);
         });
         let out = ran.exits(1).out;
@@ -34,11 +34,11 @@ fn flags_and_environment_choose_colours() {
 
 #[test]
 fn help_and_errors_have_colours_too() {
-    let desk = Desk::new();
+    let folder = Folder::new();
     for (color, colored) in [("--color always ", true), ("", false)] {
-        let help = desk.run(&format!("{color}--help")).exits(0).out;
+        let help = folder.run(&format!("{color}--help")).exits(0).out;
         assert_eq!(help.contains(ESCAPE), colored, "{help}");
-        let error = desk.run(&format!("{color}render -f a --node n"));
+        let error = folder.run(&format!("{color}render -f a --node n"));
         let error = error.exits(2).err;
         assert_eq!(error.contains(ESCAPE), colored, "{error}");
     }
@@ -47,14 +47,14 @@ fn help_and_errors_have_colours_too() {
 /// `script` provides the terminal.
 #[test]
 fn colours_on_a_terminal() {
-    let desk = Desk::with_live("# ipvs\n# addresses\n");
+    let folder = Folder::with_live("# ipvs\n# addresses\n");
     let terminal = |no_color: Option<&str>| {
         let ipvsctl = env!("CARGO_BIN_EXE_ipvsctl");
         let line = format!("{ipvsctl} diff -f shop.yaml --node node1 --live live.txt");
         let mut command = std::process::Command::new("script");
         command
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
-            .current_dir(desk.path())
+            .current_dir(folder.path())
             .env("TERM", "xterm")
             .env_remove("NO_COLOR")
             .stdin(std::process::Stdio::null());

@@ -2,26 +2,26 @@
 
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, SHOP};
+use crate::folder::{Folder, SHOP};
 
 const VALID: &str = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
                     ipvs: {scheduler: wlc, tcpTimeout: 2h}\nconfigSyncPeriod: 5m\n";
 
 #[test]
 fn valid_file_is_ok_with_warnings() {
-    let desk = Desk::new().with("c.yaml", VALID);
-    let ran = desk.run("config check c.yaml").exits(0);
+    let folder = Folder::new().with("c.yaml", VALID);
+    let ran = folder.run("config check c.yaml").exits(0);
     assert_eq!(ran.out, "c.yaml: ok\n");
     assert_eq!(ran.err, "warning: configSyncPeriod: has no effect yet\n");
 }
 
 #[test]
 fn all_mistakes_are_reported() {
-    let desk = Desk::new().with(
+    let folder = Folder::new().with(
         "c.yaml",
         "drainTimeout: 5m\nmode: no\nipvs: {syncPeriod: soon}\n",
     );
-    let ran = desk.run("config check c.yaml").exits(1);
+    let ran = folder.run("config check c.yaml").exits(1);
     assert_eq!(ran.out, "");
     let paths: Vec<_> = (ran.err.lines())
         .map(|line| line.split(": ").nth(1).unwrap_or_default())
@@ -36,7 +36,7 @@ fn all_mistakes_are_reported() {
 
 #[test]
 fn unknown_fields_are_mistakes_with_strict_config() {
-    let desk = Desk::new()
+    let folder = Folder::new()
         .with("c.yaml", "new: 1\nhostnameOverride: node1\n")
         .with("shop.yaml", SHOP);
     let warning = "warning: new: is no field of a KubeProxyConfiguration";
@@ -46,22 +46,22 @@ fn unknown_fields_are_mistakes_with_strict_config() {
         "render -f shop.yaml --config c.yaml",
     ] {
         for lenient in ["", " --lenient"] {
-            let ran = desk.run(&format!("{args}{lenient}")).exits(0);
+            let ran = folder.run(&format!("{args}{lenient}")).exits(0);
             ran.says(warning);
         }
-        let ran = desk.run(&format!("{args} --strict-config"));
+        let ran = folder.run(&format!("{args} --strict-config"));
         assert_ne!(ran.status, 0, "{args}");
     }
 }
 
 #[test]
 fn configuration_in_a_config_map_is_read() {
-    let desk = Desk::new().with(
+    let folder = Folder::new().with(
         "c.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kube-proxy, namespace: kube-system}\ndata:\n  \
          config.conf: |\n    kind: KubeProxyConfiguration\n    mode: ipvs\n",
     );
-    let ran = desk.run("config check c.yaml").exits(0);
+    let ran = folder.run("config check c.yaml").exits(0);
     assert_eq!(
         ran.err,
         "note: reading data[\"config.conf\"] of ConfigMap kube-system/kube-proxy\n"
@@ -70,8 +70,8 @@ fn configuration_in_a_config_map_is_read() {
 
 #[test]
 fn missing_file_is_an_error() {
-    let desk = Desk::new();
-    let ran = desk.run("config check c.yaml").exits(2);
+    let folder = Folder::new();
+    let ran = folder.run("config check c.yaml").exits(2);
     assert!(
         ran.err.starts_with("error: c.yaml: cannot be read: "),
         "{}",
@@ -81,8 +81,8 @@ fn missing_file_is_an_error() {
 
 #[test]
 fn show_prints_values_and_sources() {
-    let desk = Desk::new().with("c.yaml", VALID);
-    let ran = desk
+    let folder = Folder::new().with("c.yaml", VALID);
+    let ran = folder
         .run("config show --config c.yaml --node Node1 --ipvs-scheduler=rr")
         .exits(0)
         .says("warning: --ipvs-scheduler: is ignored: the configuration file decides");
@@ -108,9 +108,9 @@ fn show_prints_values_and_sources() {
 
 #[test]
 fn show_reads_flags_without_a_file() {
-    let desk = Desk::new();
+    let folder = Folder::new();
     let args = "config show --node n --masquerade-all --ipvs-exclude-cidrs=10.0.0.0/8";
-    let shown = desk.run(&format!("{args} -o json")).exits(0).json();
+    let shown = folder.run(&format!("{args} -o json")).exits(0).json();
     assert_eq!(shown["apiVersion"], "kube-ipvs.io/v1alpha1");
     assert_eq!(shown["kind"], "EffectiveConfiguration");
     let values = shown["values"].as_array().expect("values");
@@ -121,15 +121,15 @@ fn show_reads_flags_without_a_file() {
     ] {
         assert!(values.contains(&expected), "no {expected} in {shown}");
     }
-    let yaml_text = desk.run(&format!("{args} -o yaml")).exits(0).out;
+    let yaml_text = folder.run(&format!("{args} -o yaml")).exits(0).out;
     let yaml: Value = serde_saphyr::from_str(&yaml_text).expect("YAML");
     assert_eq!(yaml, shown);
 }
 
 #[test]
 fn show_reports_all_mistakes() {
-    let desk = Desk::new();
-    let ran = desk
+    let folder = Folder::new();
+    let ran = folder
         .run("config show --proxy-mode=iptables --oom-score-adj=5000")
         .exits(2);
     assert_eq!(ran.out, "");
@@ -142,9 +142,9 @@ fn show_reports_all_mistakes() {
 
 #[test]
 fn spellings_of_kube_proxy_are_accepted() {
-    let desk = Desk::new();
+    let folder = Folder::new();
     let args = "config show --ipvs_scheduler=lc --cleanup=false --init_only=F --strict_config=true --masquerade_all --v=-1";
-    let ran = desk.run(args).exits(0);
+    let ran = folder.run(args).exits(0);
     assert_eq!(ran.err, "warning: --v: is negative: 0 is used\n");
     let has = |path: &str, value: &str| {
         let mut lines = ran
@@ -158,6 +158,6 @@ fn spellings_of_kube_proxy_are_accepted() {
         "{}",
         ran.out
     );
-    let ran = desk.run("config show --cleanup=true");
+    let ran = folder.run("config show --cleanup=true");
     assert_ne!(ran.status, 0);
 }

@@ -1,6 +1,6 @@
 //! `ipvsctl diff` and `ipvsctl get` on saved tables.
 
-use crate::desk::{Desk, SHOP, SHOP_TABLES};
+use crate::folder::{Folder, SHOP, SHOP_TABLES};
 use serde_json::{Value, json};
 
 const DIFF: &str = "diff -f shop.yaml --node node1 --live live.txt";
@@ -25,16 +25,16 @@ fd00:96::10/128
 
 #[test]
 fn no_difference() {
-    let desk = Desk::with_live(SHOP_TABLES);
-    let ran = desk.run(DIFF).exits(0);
+    let folder = Folder::with_live(SHOP_TABLES);
+    let ran = folder.run(DIFF).exits(0);
     assert_eq!(ran.out, "Plan: 0 to add, 0 to change, 0 to delete\n");
     assert_eq!(ran.err, "");
 }
 
 #[test]
 fn differences_are_grouped_by_service_with_their_reasons() {
-    let desk = Desk::with_live(LIVE);
-    let ran = desk.run(DIFF).exits(1);
+    let folder = Folder::with_live(LIVE);
+    let ran = folder.run(DIFF).exits(1);
     let expected = "\
 default/web:http
 ~ -E -t 10.96.0.10:80 -s rr                                        scheduler wrr -> rr
@@ -62,8 +62,8 @@ Plan: 6 to add, 3 to change, 2 to delete
 
 #[test]
 fn an_empty_node_needs_the_device() {
-    let desk = Desk::with_live("# ipvs\n# addresses\n");
-    let ran = desk.run(DIFF).exits(1);
+    let folder = Folder::with_live("# ipvs\n# addresses\n");
+    let ran = folder.run(DIFF).exits(1);
     assert!(
         ran.out.starts_with("(node)\n+ device kube-ipvs0 "),
         "{}",
@@ -79,8 +79,8 @@ fn an_empty_node_needs_the_device() {
 
 #[test]
 fn plan_as_json() {
-    let desk = Desk::with_live(LIVE);
-    let plan = desk.run(&format!("{DIFF} -o json")).exits(1).json();
+    let folder = Folder::with_live(LIVE);
+    let plan = folder.run(&format!("{DIFF} -o json")).exits(1).json();
     assert_eq!(plan["apiVersion"], "kube-ipvs.io/v1alpha1");
     assert_eq!(plan["kind"], "Plan");
     assert_eq!(plan["summary"], json!({"add": 6, "change": 3, "delete": 2}));
@@ -105,7 +105,7 @@ fn plan_as_json() {
 
 #[test]
 fn excluded_networks_are_not_changed() {
-    let desk = Desk::new()
+    let folder = Folder::new()
         .with("shop.yaml", SHOP)
         .with("live.txt", LIVE)
         .with(
@@ -113,7 +113,7 @@ fn excluded_networks_are_not_changed() {
             "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
          ipvs: {excludeCIDRs: [10.96.0.99/32]}\n",
         );
-    let ran = desk.run(&format!("{DIFF} --config config.yaml")).exits(1);
+    let ran = folder.run(&format!("{DIFF} --config config.yaml")).exits(1);
     assert!(
         ran.out
             .ends_with("Plan: 6 to add, 3 to change, 0 to delete\n"),
@@ -125,10 +125,10 @@ fn excluded_networks_are_not_changed() {
 #[test]
 fn nothing_is_deleted_if_input_is_unreadable() {
     let broken = format!("{SHOP}---\nkind: [\n");
-    let desk = Desk::new()
+    let folder = Folder::new()
         .with("shop.yaml", &broken)
         .with("live.txt", LIVE);
-    let ran = desk
+    let ran = folder
         .run(DIFF)
         .exits(2)
         .says("warning: 3 deletions are withheld: a part of the input could not be read: see the errors above");
@@ -142,16 +142,16 @@ fn nothing_is_deleted_if_input_is_unreadable() {
 
 #[test]
 fn virtual_server_of_another_program_is_a_finding() {
-    let desk = Desk::with_live(&format!(
+    let folder = Folder::with_live(&format!(
         "{SHOP_TABLES}\n# ipvs\n-A -t 192.0.2.1:443 -s sh\n"
     ));
-    assert_eq!(desk.run(DIFF).exits(0).err, "");
+    assert_eq!(folder.run(DIFF).exits(0).err, "");
 
     // Without the address and the set entry it is not ours.
     let set = "create KUBE-CLUSTER-IP hash:ip,port family inet maxelem 65536";
     let unmarked = SHOP_TABLES.replace("10.96.0.10/32\n", "") + "# ipset\n" + set + "\n";
-    let desk = Desk::with_live(&unmarked);
-    let ran = desk.run(DIFF).exits(1);
+    let folder = Folder::with_live(&unmarked);
+    let ran = folder.run(DIFF).exits(1);
     assert!(
         ran.err
             .starts_with("error: KIV0301 Service default/web: spec.ports: "),
@@ -172,8 +172,8 @@ fn output_of_ipvsadm_save_is_compared_without_addresses() {
 -a -u 10.96.0.20:5060 -r 10.244.1.6:15060 -m -w 1
 -A -u 10.96.0.99:53 -s rr
 ";
-    let desk = Desk::with_live(saved);
-    let ran = desk.run(DIFF).exits(1).says(
+    let folder = Folder::with_live(saved);
+    let ran = folder.run(DIFF).exits(1).says(
         "warning: the saved tables contain no addresses: addresses are not compared, and every virtual \
          server with an address counts as ours; ipvsctl get tables -o text saves both",
     );
@@ -192,29 +192,31 @@ Plan: 2 to add, 0 to change, 1 to delete
 
 #[test]
 fn saved_tables_of_each_format_are_read() {
-    let desk = Desk::with_live(SHOP_TABLES);
+    let folder = Folder::with_live(SHOP_TABLES);
     for (format, name) in [("text", "a"), ("json", "b"), ("yaml", "c")] {
-        let saved = desk
+        let saved = folder
             .run(&format!("get tables --live live.txt -o {format}"))
             .exits(0);
-        std::fs::write(desk.file(name), &saved.out).expect("a file is written");
-        let ran = desk
+        std::fs::write(folder.file(name), &saved.out).expect("a file is written");
+        let ran = folder
             .run(&format!("diff -f shop.yaml --node node1 --live {name}"))
             .exits(0);
         assert_eq!(ran.err, "", "{format}");
     }
-    let rendered = desk
+    let rendered = folder
         .run("render -f shop.yaml --node node1 -o json")
         .exits(0);
-    std::fs::write(desk.file("d"), &rendered.out).expect("a file is written");
-    desk.run("diff -f shop.yaml --node node1 --live d").exits(0);
+    std::fs::write(folder.file("d"), &rendered.out).expect("a file is written");
+    folder
+        .run("diff -f shop.yaml --node node1 --live d")
+        .exits(0);
 }
 
 #[test]
 fn invalid_saved_tables_are_an_error() {
     let check = |live: &str, message: &str| {
-        let desk = Desk::with_live(live);
-        let ran = desk.run(DIFF).exits(2);
+        let folder = Folder::with_live(live);
+        let ran = folder.run(DIFF).exits(2);
         assert_eq!(ran.out, "");
         assert_eq!(
             ran.err,
@@ -241,8 +243,8 @@ fn invalid_saved_tables_are_an_error() {
 
 #[test]
 fn get_prints_saved_tables() {
-    let desk = Desk::new().with("live.txt", LIVE);
-    let ran = desk.run("get servers --live live.txt").exits(0);
+    let folder = Folder::new().with("live.txt", LIVE);
+    let ran = folder.run("get servers --live live.txt").exits(0);
     let expected = "\
 VIRTUAL SERVER        SCHEDULER  REAL SERVER           FORWARDING  WEIGHT
 10.96.0.10:80/TCP     wrr        10.244.1.5:8080       Masq        0
@@ -252,7 +254,7 @@ VIRTUAL SERVER        SCHEDULER  REAL SERVER           FORWARDING  WEIGHT
 [fd00:96::10]:80/TCP  rr         [fd00:244:1::5]:8080  Masq        1
 ";
     assert_eq!(ran.out, expected);
-    let ran = desk.run("get addresses --live live.txt -o wide").exits(0);
+    let ran = folder.run("get addresses --live live.txt -o wide").exits(0);
     let expected = "\
 ADDRESS          VIRTUAL SERVERS
 10.96.0.10/32    1
@@ -260,16 +262,16 @@ ADDRESS          VIRTUAL SERVERS
 fd00:96::10/128  1
 ";
     assert_eq!(ran.out, expected);
-    let ran = desk.run("get addresses --live live.txt -o text").exits(0);
+    let ran = folder.run("get addresses --live live.txt -o text").exits(0);
     assert_eq!(ran.out, "10.96.0.10/32\n10.96.0.99/32\nfd00:96::10/128\n");
-    desk.run("get timeouts --live live.txt").exits(2).says(
+    folder.run("get timeouts --live live.txt").exits(2).says(
         "error: --live FILE: saved tables contain no timeouts: leave out --live to read the kernel",
     );
 }
 
 #[test]
 fn standard_input_cannot_be_read_twice() {
-    Desk::new()
+    Folder::new()
         .run("diff -f - --node node1 --live -")
         .exits(2)
         .says(

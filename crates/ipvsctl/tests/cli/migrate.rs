@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 use support::pages::serve;
 
-use crate::desk::{Desk, SHOP, SHOP_TABLES};
+use crate::folder::{Folder, SHOP, SHOP_TABLES};
 
 const CHECK: &str = "migrate check -f shop.yaml --node node1 --live live.txt";
 
 /// Returns the tables of kube-proxy for [`SHOP`]: without our set, and with a changed kernel
 /// setting.
 fn of_kube_proxy() -> String {
-    let desk = Desk::new().with("shop.yaml", SHOP);
-    let ours = desk.run("render -f shop.yaml --node node1").exits(0).out;
+    let folder = Folder::new().with("shop.yaml", SHOP);
+    let ours = folder.run("render -f shop.yaml --node node1").exits(0).out;
     let others = ours
         .lines()
         .filter(|line| !line.contains("NO-LOCAL-ENDPOINT"));
@@ -23,8 +23,8 @@ fn of_kube_proxy() -> String {
 
 #[test]
 fn tables_of_kube_proxy_change_only_by_deviations() {
-    let desk = Desk::with_live(&of_kube_proxy());
-    let ran = desk.run(CHECK).exits(0);
+    let folder = Folder::with_live(&of_kube_proxy());
+    let ran = folder.run(CHECK).exits(0);
     let causes = "
 Causes of the changes
 - deviation D12, this node reaches Services of policy Local that have no endpoint on it: 2 to add, 0 to \
@@ -51,8 +51,8 @@ change, 0 to delete
 
 #[test]
 fn tables_of_kube_ipvsd_do_not_change() {
-    let desk = Desk::with_live(SHOP_TABLES);
-    let ran = desk.run(CHECK).exits(0);
+    let folder = Folder::with_live(SHOP_TABLES);
+    let ran = folder.run(CHECK).exits(0);
     assert!(
         ran.out
             .starts_with("Plan: 0 to add, 0 to change, 0 to delete\n\nNotes\n"),
@@ -63,14 +63,14 @@ fn tables_of_kube_ipvsd_do_not_change() {
 
 #[test]
 fn running_kube_proxy_is_a_blocker() {
-    let desk = Desk::with_live(SHOP_TABLES);
+    let folder = Folder::with_live(SHOP_TABLES);
     let address = serve(&[("/proxyMode", "ipvs")]);
     let check = format!("{CHECK} --metrics-address {address}");
-    let ran = desk.run(&check).exits(2);
+    let ran = folder.run(&check).exits(2);
     let blocker = format!("\nBlockers\n- kube-proxy (mode ipvs) answers at {address}: two proxies");
     assert!(ran.out.contains(&blocker), "{}", ran.out);
     assert!(ran.out.ends_with("\n1 blocker: resolve it first.\n"));
-    let ran = desk.run(&format!("{check} --force")).exits(0);
+    let ran = folder.run(&format!("{check} --force")).exits(0);
     assert!(!ran.out.contains("\nBlockers\n"), "{}", ran.out);
     assert!(ran.out.contains(": stop it first\n"), "{}", ran.out);
 }
@@ -83,20 +83,20 @@ fn virtual_server_of_another_program_is_a_blocker() {
         !line.contains("10.96.0.10") || line.starts_with("-A -t") || line.starts_with("-a -t")
     });
     let foreign: String = others.map(|line| format!("{line}\n")).collect();
-    let desk = Desk::with_live(&foreign);
-    let ran = desk.run(CHECK).exits(2);
+    let folder = Folder::with_live(&foreign);
+    let ran = folder.run(CHECK).exits(2);
     let blocker = "\nBlockers\n- KIV0301 error Service default/web: spec.ports: ";
     assert!(ran.out.contains(blocker), "{}", ran.out);
 }
 
 #[test]
 fn errors_have_exit_status_1() {
-    let desk = Desk::new()
+    let folder = Folder::new()
         .with("shop.yaml", &format!("{SHOP}---\nkind: [\n"))
         .with("live.txt", SHOP_TABLES)
         .with("wrong.txt", "-A -t 10.96.0.10 -s rr\n");
-    desk.run(CHECK).exits(1);
-    let ran = desk
+    folder.run(CHECK).exits(1);
+    let ran = folder
         .run("migrate check -f shop.yaml --node node1 --live wrong.txt")
         .exits(1);
     assert_eq!(ran.out, "");
@@ -105,9 +105,9 @@ fn errors_have_exit_status_1() {
 
 #[test]
 fn take_over_as_json() {
-    let desk = Desk::with_live(&of_kube_proxy());
+    let folder = Folder::with_live(&of_kube_proxy());
     let address = serve(&[("/proxyMode", "iptables")]);
-    let object = desk
+    let object = folder
         .run(&format!("{CHECK} --metrics-address {address} -o json"))
         .exits(2)
         .json();
@@ -132,8 +132,8 @@ fn take_over_as_json() {
 #[test]
 fn drains_of_daemon_and_kernel_are_merged() {
     let live = SHOP_TABLES.replace("10.244.1.5:8080 -m -w 1", "10.244.1.5:8080 -m -w 0");
-    let desk = Desk::new().with("live.txt", &live);
-    let ran = desk.run("get drains --live live.txt").exits(0);
+    let folder = Folder::new().with("live.txt", &live);
+    let ran = folder.run("get drains --live live.txt").exits(0);
     let expected = "\
 VIRTUAL SERVER     REAL SERVER      SERVICE  SINCE    ACTIVE   INACTIVE  DEADLINE
 10.96.0.10:80/TCP  10.244.1.5:8080  unknown  unknown  unknown  unknown   unknown
@@ -150,9 +150,9 @@ VIRTUAL SERVER     REAL SERVER      SERVICE  SINCE    ACTIVE   INACTIVE  DEADLIN
 VIRTUAL SERVER     REAL SERVER      SERVICE           SINCE                 ACTIVE  INACTIVE  DEADLINE
 10.96.0.10:80/TCP  10.244.1.5:8080  default/web:http  2026-01-02T03:04:05Z  7       1         none
 ";
-    let ran = desk.run(&get).exits(0);
+    let ran = folder.run(&get).exits(0);
     assert_eq!((ran.out.as_str(), ran.err.as_str()), (expected, ""));
-    let object = desk.run(&format!("{get} -o json")).exits(0).json();
+    let object = folder.run(&format!("{get} -o json")).exits(0).json();
     assert_eq!(object["kind"], "Drains");
     assert_eq!(
         object["drains"],
@@ -166,9 +166,9 @@ VIRTUAL SERVER     REAL SERVER      SERVICE           SINCE                 ACTI
 
 #[test]
 fn proxy_without_drains_is_a_warning() {
-    let desk = Desk::new().with("live.txt", SHOP_TABLES);
+    let folder = Folder::new().with("live.txt", SHOP_TABLES);
     let address = serve(&[("/proxyMode", "ipvs")]);
-    let ran = desk
+    let ran = folder
         .run(&format!(
             "get drains --live live.txt --metrics-address {address}"
         ))

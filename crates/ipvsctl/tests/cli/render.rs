@@ -2,14 +2,14 @@
 
 use std::fs::File;
 
-use crate::desk::{Desk, Ran, SHOP, SHOP_TABLES};
+use crate::folder::{Folder, Ran, SHOP, SHOP_TABLES};
 use serde_json::{Value, json};
 
 const RENDER: &str = "render --section ipvs --section addresses";
 
 /// Renders virtual servers and addresses.
-fn render(desk: &Desk, args: &str) -> Ran {
-    desk.run(&format!("{RENDER} {args}"))
+fn render(folder: &Folder, args: &str) -> Ran {
+    folder.run(&format!("{RENDER} {args}"))
 }
 
 #[test]
@@ -21,10 +21,10 @@ fn all_protocols_and_families_are_rendered_from_any_input() {
         .map(|text| serde_saphyr::from_str(text).expect("YAML"))
         .collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-    let one = Desk::new().with("shop.yaml", SHOP);
-    let two = Desk::new().with("a.yaml", first).with("b.yaml", second);
-    let of_list = Desk::new().with("list.json", &list);
-    for (desk, args) in [
+    let one = Folder::new().with("shop.yaml", SHOP);
+    let two = Folder::new().with("a.yaml", first).with("b.yaml", second);
+    let of_list = Folder::new().with("list.json", &list);
+    for (folder, args) in [
         (&one, "-f shop.yaml"),
         (&one, "-f ."),
         (&one, "-f -"),
@@ -32,9 +32,9 @@ fn all_protocols_and_families_are_rendered_from_any_input() {
         (&two, "-f a.yaml -f b.yaml"),
         (&of_list, "-f list.json"),
     ] {
-        let ran = desk.run_with(&format!("{RENDER} {args} --node node1"), |command| {
+        let ran = folder.run_with(&format!("{RENDER} {args} --node node1"), |command| {
             if args == "-f -" {
-                command.stdin(File::open(desk.file("shop.yaml")).expect("the file"));
+                command.stdin(File::open(folder.file("shop.yaml")).expect("the file"));
             }
         });
         let ran = ran.exits(0);
@@ -44,8 +44,8 @@ fn all_protocols_and_families_are_rendered_from_any_input() {
 
 #[test]
 fn json_has_version_and_services() {
-    let desk = Desk::new().with("shop.yaml", SHOP);
-    let tables = desk
+    let folder = Folder::new().with("shop.yaml", SHOP);
+    let tables = folder
         .run("render -f shop.yaml --node Node1 -o json")
         .exits(0)
         .json();
@@ -70,13 +70,13 @@ fn json_has_version_and_services() {
     );
 }
 
-/// Returns a desk with [`SHOP`] and a configuration with `fields`.
-fn configured(fields: &str) -> Desk {
+/// Returns a folder with [`SHOP`] and a configuration with `fields`.
+fn configured(fields: &str) -> Folder {
     let config = format!(
         "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
          hostnameOverride: node1\n{fields}\n"
     );
-    Desk::new()
+    Folder::new()
         .with("shop.yaml", SHOP)
         .with("config.yaml", &config)
 }
@@ -84,8 +84,8 @@ fn configured(fields: &str) -> Desk {
 #[test]
 fn scheduler_of_the_configuration_is_used() {
     for (scheduler, warning) in [("lc", ""), ("fastest", "warning: ipvs.scheduler: fastest ")] {
-        let desk = configured(&format!("ipvs: {{scheduler: {scheduler}}}"));
-        let ran = render(&desk, "-f shop.yaml --config config.yaml").exits(0);
+        let folder = configured(&format!("ipvs: {{scheduler: {scheduler}}}"));
+        let ran = render(&folder, "-f shop.yaml --config config.yaml").exits(0);
         let expected = SHOP_TABLES.replace("-s rr", &format!("-s {scheduler}"));
         assert_eq!(ran.out, expected);
         assert!(ran.err.starts_with(warning), "{scheduler}: {}", ran.err);
@@ -94,8 +94,8 @@ fn scheduler_of_the_configuration_is_used() {
 
 #[test]
 fn all_mistakes_of_a_configuration_are_reported() {
-    let desk = configured("ipvs: {syncPeriod: soon, excludeCIDRs: [10.0.0.0/99]}");
-    let ran = render(&desk, "-f shop.yaml --config config.yaml").exits(2);
+    let folder = configured("ipvs: {syncPeriod: soon, excludeCIDRs: [10.0.0.0/99]}");
+    let ran = render(&folder, "-f shop.yaml --config config.yaml").exits(2);
     assert_eq!(ran.out, "");
     let mut lines: Vec<&str> = ran.err.lines().collect();
     lines.sort_unstable();
@@ -108,11 +108,11 @@ fn all_mistakes_of_a_configuration_are_reported() {
 
 #[test]
 fn service_without_cluster_ip_is_a_warning() {
-    let desk = Desk::new().with(
+    let folder = Folder::new().with(
         "web.yaml",
         "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n",
     );
-    let ran = render(&desk, "-f web.yaml --node n").exits(0);
+    let ran = render(&folder, "-f web.yaml --node n").exits(0);
     assert!(
         (ran.err).starts_with("warning: the Service has no clusterIP")
             && ran.err.contains("default/web"),
@@ -123,15 +123,15 @@ fn service_without_cluster_ip_is_a_warning() {
 
 #[test]
 fn node_name_is_required_and_may_come_from_the_node_state() {
-    let desk = Desk::new().with("shop.yaml", SHOP).with(
+    let folder = Folder::new().with("shop.yaml", SHOP).with(
         "node.yaml",
         "nodeName: node7\ninterfaces: [{name: eth0, addresses: [192.0.2.1/24]}]\n",
     );
-    let ran = desk
+    let ran = folder
         .run("render -f shop.yaml --node-state node.yaml -o json")
         .exits(0);
     assert!(ran.out.contains("\"nodeName\": \"node7\""), "{}", ran.out);
-    render(&desk, "-f shop.yaml").exits(2).says(
+    render(&folder, "-f shop.yaml").exits(2).says(
         "error: the node is not named; nothing was done: give --node NAME, or set nodeName in the \
          --node-state file or hostnameOverride in the --config file",
     );
@@ -169,8 +169,8 @@ fn input_that_cannot_be_used_is_reported_and_the_rest_is_rendered() {
         ),
     ] {
         let text = format!("{SHOP}---\n{document}");
-        let desk = Desk::new().with("shop.yaml", &text);
-        let ran = render(&desk, &format!("-f shop.yaml{args} --node node1")).exits(status);
+        let folder = Folder::new().with("shop.yaml", &text);
+        let ran = render(&folder, &format!("-f shop.yaml{args} --node node1")).exits(status);
         assert_eq!(ran.out, SHOP_TABLES, "{error}");
         let line = text.lines().count().to_string();
         let start = format!("error: {}", error.replace("LINE", &line));
@@ -182,7 +182,7 @@ fn input_that_cannot_be_used_is_reported_and_the_rest_is_rendered() {
 #[test]
 fn invalid_address_is_a_finding() {
     let odd = format!("{ODD}spec: {{clusterIP: 10.96.0.300, ports: [{{port: 80}}]}}\n");
-    let ran = Desk::new()
+    let ran = Folder::new()
         .with("odd.yaml", &odd)
         .run("render -f odd.yaml --node node1 -o json")
         .exits(0);
@@ -197,11 +197,11 @@ fn invalid_address_is_a_finding() {
 
 #[test]
 fn files_without_services_are_a_warning() {
-    let desk = Desk::new().with(
+    let folder = Folder::new().with(
         "map.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
     );
-    let ran = render(&desk, "-f map.yaml --node n").exits(0);
+    let ran = render(&folder, "-f map.yaml --node n").exits(0);
     assert_eq!(ran.out, "# ipvs\n# addresses\n");
     assert_eq!(ran.err, "warning: map.yaml: no Services found\n");
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-use crate::desk::Desk;
+use crate::folder::Folder;
 
 const TRANSCRIPT: &str = "transcript.txt";
 
@@ -27,13 +27,13 @@ fn files(folder: &Path) -> Vec<(String, String)> {
 }
 
 /// Runs the commands of `transcript` and returns the new transcript.
-fn rerun(desk: &Desk, transcript: &str) -> String {
+fn rerun(folder: &Folder, transcript: &str) -> String {
     let mut text = String::new();
     for command in transcript
         .lines()
         .filter_map(|line| line.strip_prefix("$ "))
     {
-        let ran = desk.run(command);
+        let ran = folder.run(command);
         let _ = writeln!(text, "$ {command}");
         text.push_str(&ran.out);
         for line in ran.err.lines() {
@@ -47,24 +47,24 @@ fn rerun(desk: &Desk, transcript: &str) -> String {
 #[test]
 fn transcripts_are_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports");
-    let folders = fs::read_dir(&root).expect("the reports");
+    let reports = fs::read_dir(&root).expect("the reports");
     let (mut commands, mut wrong) = (0, Vec::new());
-    for folder in folders {
-        let folder = folder.expect("an entry").path();
-        let mut desk = Desk::new();
+    for report in reports {
+        let report = report.expect("an entry").path();
+        let mut folder = Folder::new();
         let mut transcript = String::new();
-        for (name, text) in files(&folder) {
+        for (name, text) in files(&report) {
             match name.as_str() {
                 TRANSCRIPT => transcript = text,
-                _ => desk = desk.with(&name, &text),
+                _ => folder = folder.with(&name, &text),
             }
         }
         commands += transcript.matches("$ ").count();
-        let now = rerun(&desk, &transcript);
+        let now = rerun(&folder, &transcript);
         if env::var_os("BLESS").is_some() {
-            fs::write(folder.join(TRANSCRIPT), &now).expect("to write");
+            fs::write(report.join(TRANSCRIPT), &now).expect("to write");
         } else if now != transcript {
-            wrong.push(format!("{}:\n{now}", folder.display()));
+            wrong.push(format!("{}:\n{now}", report.display()));
         }
     }
     assert!(commands >= 35, "{commands} commands");

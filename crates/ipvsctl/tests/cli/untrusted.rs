@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, Ran};
+use crate::folder::{Folder, Ran};
 
 /// Characters that control terminals, end lines, reverse text or have no width.
 const HOSTILE: [char; 20] = [
@@ -174,12 +174,12 @@ fn check(args: &str, text: &str) {
     }
 }
 
-fn desk() -> Desk {
-    desk_of(HOSTILE.map(hostile))
+fn folder() -> Folder {
+    folder_of(HOSTILE.map(hostile))
 }
 
-fn desk_of(texts: impl IntoIterator<Item = String>) -> Desk {
-    Desk::new()
+fn folder_of(texts: impl IntoIterator<Item = String>) -> Folder {
+    Folder::new()
         .with("hostile.json", &manifest(texts))
         .with("node.yaml", "nodeName: node1\nkernel: 6.1.176\ninterfaces:\n  - {name: eth0, addresses: [192.168.77.10/24]}\n")
         .with("live.txt", "# ipvs\n-A -t 10.96.0.200:80 -s rr\n# addresses\n")
@@ -187,7 +187,7 @@ fn desk_of(texts: impl IntoIterator<Item = String>) -> Desk {
 
 #[test]
 fn hostile_text_is_escaped_and_cut_in_text_output() {
-    let desk = desk();
+    let folder = folder();
     for args in [
         "analyze -f hostile.json --node-state node.yaml",
         "-vvv analyze -f hostile.json --node-state node.yaml --level info",
@@ -197,7 +197,7 @@ fn hostile_text_is_escaped_and_cut_in_text_output() {
         "--color always diff -f hostile.json --node-state node.yaml --live live.txt",
         "--color always analyze -f hostile.json --node-state node.yaml",
     ] {
-        let Ran { out, err, .. } = desk.run(args);
+        let Ran { out, err, .. } = folder.run(args);
         check(args, &without_colors(&out));
         check(args, &without_colors(&err));
         assert!(err.contains(r"a\n"), "{args}: the escaped text is missing");
@@ -206,13 +206,13 @@ fn hostile_text_is_escaped_and_cut_in_text_output() {
 
 #[test]
 fn hostile_text_is_escaped_and_cut_in_json() {
-    let desk = desk();
+    let folder = folder();
     for args in [
         "analyze -f hostile.json --node-state node.yaml -o json",
         "render -f hostile.json --node-state node.yaml -o json",
         "diff -f hostile.json --node-state node.yaml --live live.txt -o json",
     ] {
-        let ran = desk.run(args);
+        let ran = folder.run(args);
         ran.json();
         check(args, &ran.out);
     }
@@ -220,8 +220,8 @@ fn hostile_text_is_escaped_and_cut_in_json() {
 
 /// Checks the output of the command `args`, which may fail.
 #[track_caller]
-fn check_ran(desk: &Desk, args: &str) {
-    let Ran { out, err, .. } = desk.run(args);
+fn check_ran(folder: &Folder, args: &str) {
+    let Ran { out, err, .. } = folder.run(args);
     check(args, &without_colors(&out));
     check(args, &without_colors(&err));
 }
@@ -241,7 +241,7 @@ proptest! {
 
     #[test]
     fn text_of_objects_is_escaped(texts in prop::collection::vec(any_hostile(), 12)) {
-        let desk = desk_of(texts);
+        let folder = folder_of(texts);
         for args in [
             "-vvv analyze -f hostile.json --node-state node.yaml --level info",
             "analyze -f hostile.json --node-state node.yaml -o json",
@@ -252,7 +252,7 @@ proptest! {
             "diff -f hostile.json --node-state node.yaml --live live.txt -o json",
             "diff -f hostile.json --node-state node.yaml --live live.txt -o yaml",
         ] {
-            check_ran(&desk, args);
+            check_ran(&folder, args);
         }
     }
 
@@ -261,7 +261,7 @@ proptest! {
     fn text_of_files_is_escaped(text in any_hostile()) {
         let text: String = text.chars().take(40).collect();
         let word: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let desk = Desk::new()
+        let folder = Folder::new()
             .with("objects.json", &text)
             .with("tables.txt", &format!("# ipvs\n-A -t 10.96.0.200:80 -s {word}\n-a {word}\n{text}\n# addresses\n{text}\n"))
             .with("scheduler.txt", &format!("# ipvs\n-A -t 10.96.0.200:80 -s {word}\n# addresses\n"))
@@ -296,7 +296,7 @@ proptest! {
             "config show --config config.json -o yaml",
             "config show --config odd-config.json",
         ] {
-            check_ran(&desk, args);
+            check_ran(&folder, args);
         }
     }
 
@@ -307,14 +307,14 @@ proptest! {
             "virtualServer": text, "realServer": text, "service": text, "since": text,
             "activeConnections": 1, "inactiveConnections": 2, "ends": text,
         }]);
-        let desk = Desk::new();
+        let folder = Folder::new();
         for page in [drains.to_string(), text] {
             for format in ["table", "wide", "json", "yaml"] {
                 let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
                 let address = listener.local_addr().expect("an address");
                 let page = page.clone();
                 let server = std::thread::spawn(move || answer(&listener, &page));
-                check_ran(&desk, &format!("get drains --metrics-address {address} -o {format}"));
+                check_ran(&folder, &format!("get drains --metrics-address {address} -o {format}"));
                 // Ends the server if ipvsctl did not connect.
                 drop(std::net::TcpStream::connect(address));
                 server.join().expect("a server");
@@ -357,18 +357,18 @@ fn unknown_scheduler_of_a_service_is_reported_and_replaced() {
         .map(|(number, name)| service(number, name))
         .collect();
     items.push(service(100, " mh\n"));
-    let desk = Desk::new()
+    let folder = Folder::new()
         .with(
             "s.json",
             &json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string(),
         )
         .with("live.txt", "# ipvs\n# addresses\n");
-    let found = desk.run("analyze -f s.json --node node1").exits(1);
+    let found = folder.run("analyze -f s.json --node node1").exits(1);
     assert_eq!(
         found.out.matches("KIV0115 error Service default/s").count(),
         unknown.len()
     );
-    let rendered = desk
+    let rendered = folder
         .run("render -f s.json --node node1 --section ipvs")
         .exits(0);
     let servers = |scheduler: &str| {
@@ -382,7 +382,7 @@ fn unknown_scheduler_of_a_service_is_reported_and_replaced() {
     assert_eq!(servers("rr"), unknown.len(), "{}", rendered.out);
     assert_eq!(servers("mh"), 1, "{}", rendered.out);
     assert_eq!(rendered.err.matches("KIV0115").count(), unknown.len());
-    let plan = desk
+    let plan = folder
         .run("diff -f s.json --node node1 --live live.txt")
         .exits(1);
     assert_eq!(

@@ -46,14 +46,14 @@ impl Ran {
 }
 
 /// A folder with files in which the program runs.
-pub(crate) struct Desk(TempDir);
+pub(crate) struct Folder(TempDir);
 
-impl Desk {
+impl Folder {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary folder"))
     }
 
-    /// Returns a desk with [`SHOP`] in `shop.yaml` and the saved tables `live` in `live.txt`.
+    /// Returns a folder with [`SHOP`] in `shop.yaml` and the saved tables `live` in `live.txt`.
     pub(crate) fn with_live(live: &str) -> Self {
         Self::new().with("shop.yaml", SHOP).with("live.txt", live)
     }

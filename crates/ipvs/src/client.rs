@@ -114,14 +114,14 @@ impl<T: Transport> Client<T> {
             .collect();
         if !refused.is_empty() {
             match self.renew() {
-                Renewed::Same => {}
-                Renewed::Other => {
+                FamilyLookup::Same => {}
+                FamilyLookup::Other => {
                     let again = self.send(refused.iter().map(|index| &requests[*index]));
                     for (index, outcome) in refused.into_iter().zip(again) {
                         outcomes[index] = outcome;
                     }
                 }
-                Renewed::Gone => {
+                FamilyLookup::Gone => {
                     for index in refused {
                         outcomes[index] = Err(RequestCause::NoFamily);
                     }
@@ -151,15 +151,15 @@ impl<T: Transport> Client<T> {
     }
 
     /// Resolves the family again.
-    fn renew(&mut self) -> Renewed {
+    fn renew(&mut self) -> FamilyLookup {
         match resolve(&mut self.connection, FAMILY_NAME) {
             Ok(family) if family != self.family => {
                 self.family = family;
-                Renewed::Other
+                FamilyLookup::Other
             }
-            Err(ResolveError::NoFamily { .. }) => Renewed::Gone,
+            Err(ResolveError::NoFamily { .. }) => FamilyLookup::Gone,
             // If the kernel does not answer, its first answer stands.
-            Ok(_) | Err(ResolveError::Ask { .. }) => Renewed::Same,
+            Ok(_) | Err(ResolveError::Ask { .. }) => FamilyLookup::Same,
         }
     }
 
@@ -236,9 +236,9 @@ impl<T: Transport> Client<T> {
             let is_unknown = |(_, outcome): &Answer| outcome.as_ref().is_err_and(is_unknown_family);
             if answers.iter().any(is_unknown) {
                 match self.renew() {
-                    Renewed::Same => {}
-                    Renewed::Other => answers = self.request_chunk(keys),
-                    Renewed::Gone => return Err(failed(ReadCause::NoFamily)),
+                    FamilyLookup::Same => {}
+                    FamilyLookup::Other => answers = self.request_chunk(keys),
+                    FamilyLookup::Gone => return Err(failed(ReadCause::NoFamily)),
                 }
             }
             for (key, (server, outcome)) in keys.iter().zip(answers) {
@@ -381,12 +381,12 @@ impl<T: Transport> Client<T> {
         let mut question = envelope(self.family, request);
         match ask(&mut self.connection, &question) {
             Err(error) if is_unknown_family(&error) => match self.renew() {
-                Renewed::Same => Err(error.into()),
-                Renewed::Other => {
+                FamilyLookup::Same => Err(error.into()),
+                FamilyLookup::Other => {
                     question.set_resolved_family_id(self.family);
                     Ok(ask(&mut self.connection, &question)?)
                 }
-                Renewed::Gone => Err(ReadCause::NoFamily),
+                FamilyLookup::Gone => Err(ReadCause::NoFamily),
             },
             answer => Ok(answer?),
         }
@@ -405,7 +405,7 @@ impl<T: Transport> Client<T> {
 type Answer = (Option<(VirtualServer, Statistics)>, Result<(), DumpError>);
 
 /// Result of resolving the family again.
-enum Renewed {
+enum FamilyLookup {
     /// The number is unchanged, or the kernel did not answer.
     Same,
     /// The module was loaded again: the family has another number.

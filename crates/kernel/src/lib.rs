@@ -5,7 +5,7 @@
 //! - [`read_only`] contains kernels that reject every change.
 //! - [`contract`] is the test suite that [`linux`] and [`memory`] pass.
 
-mod carry_out;
+mod apply_plan;
 pub mod contract;
 mod errno;
 mod error;
@@ -13,7 +13,7 @@ pub mod linux;
 pub mod memory;
 pub mod read_only;
 
-pub use carry_out::{Fate, carry_out};
+pub use apply_plan::{OpStatus, apply_plan};
 pub use errno::{errno_of, kind_of, op_error};
 pub use error::{ModprobeError, OpenError};
 pub use linux::{LinuxKernel, ModulePolicy};

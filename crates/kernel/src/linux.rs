@@ -32,7 +32,7 @@ use crate::error::OpenError;
 use model::kernel::{Kernel, ObserveError, OpError, OpErrorKind, OpOutcome};
 
 pub use address_watch::{
-    AddressWatch, Changes, Lost, LostAddresses, WatchError, WatchStop, Watched,
+    AddressWatch, Changes, DeviceLosses, LostAddresses, WatchError, WatchStop, Watched,
 };
 use addresses::Addresses;
 pub use addresses::{bridges, node_state};

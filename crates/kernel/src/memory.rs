@@ -21,7 +21,7 @@ use model::kernel::{Kernel, OpOutcome};
 use model::kernel::{ObserveError, OpError, OpErrorKind};
 
 use addresses::Addresses;
-pub use faults::{Fault, FaultRule, Held, Part, Tear};
+pub use faults::{Fault, FaultRule, Held, Part, TornReading};
 use filter_state::FilterState;
 use virtual_servers::VirtualServers;
 
@@ -49,7 +49,7 @@ struct State {
     faults: BTreeMap<u64, Fault>,
     held: BTreeMap<Held, FaultRule>,
     next_held: u64,
-    tears: VecDeque<Tear>,
+    tears: VecDeque<TornReading>,
     failing_observations: u32,
     killed: bool,
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use kernel::linux::{AddressWatch, Changes, Lost, LostAddresses, WatchStop, Watched};
+use kernel::linux::{AddressWatch, Changes, DeviceLosses, LostAddresses, WatchStop, Watched};
 use model::Op;
 
 use support::namespace::in_namespace;
@@ -66,7 +66,7 @@ impl Watch {
 
     /// Returns the losses of the dummy device that `change` causes, and true if other interfaces
     /// change.
-    fn loses(&self, change: impl FnOnce()) -> (Lost, bool) {
+    fn loses(&self, change: impl FnOnce()) -> (DeviceLosses, bool) {
         change();
         let seen = self.seen(TIMEOUT);
         (seen.lost, seen.interfaces)

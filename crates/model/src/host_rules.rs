@@ -19,7 +19,7 @@ use ipvs::Protocol;
 use crate::names::Name;
 use crate::rules::{ChainKey, Rules, Table};
 
-use self::condition::{Condition, Holds};
+use self::condition::{Condition, MatchResult};
 
 /// Rules of one family that could drop packets of Services or exempt them from connection tracking.
 /// Empty on most nodes: the chains of a hook are kept only if the hook has such a rule or policy,
@@ -228,9 +228,9 @@ impl Walk<'_> {
             };
             *self.steps = left;
             let sure = match self.holds(rule) {
-                Holds::No => continue,
-                Holds::Yes => certain,
-                Holds::Maybe => false,
+                MatchResult::No => continue,
+                MatchResult::Yes => certain,
+                MatchResult::Maybe => false,
             };
             match &rule.action {
                 action if self.hook.is_harm(action) => {
@@ -260,13 +260,13 @@ impl Walk<'_> {
         Flow::Next
     }
 
-    fn holds(&self, rule: &HostRule) -> Holds {
-        let mut all = Holds::Yes;
+    fn holds(&self, rule: &HostRule) -> MatchResult {
+        let mut all = MatchResult::Yes;
         for condition in &rule.conditions {
             match condition.holds(self.packet, self.sets) {
-                Holds::No => return Holds::No,
-                Holds::Maybe => all = Holds::Maybe,
-                Holds::Yes => {}
+                MatchResult::No => return MatchResult::No,
+                MatchResult::Maybe => all = MatchResult::Maybe,
+                MatchResult::Yes => {}
             }
         }
         all

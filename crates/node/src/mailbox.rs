@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Finding, NodeConfig};
-use reconciler::{Event, Lost};
+use reconciler::{Event, LostEntries};
 use tokio::sync::Notify;
 
 /// Maximum number of lost addresses that are listed. Above it the device counts as lost, which
@@ -50,7 +50,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Pending {
     interfaces: bool,
-    lost: Option<Lost>,
+    lost: Option<LostEntries>,
     config: Option<Box<NodeConfig>>,
     /// Changed findings: true if raised, false if withdrawn.
     found: BTreeMap<Finding, bool>,

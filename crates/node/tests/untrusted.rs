@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use reconciler::Report;
 use serde_json::{Map, Value, json};
 use sources::config::Resolved;
-use sources::objects::{Service, Unread, decode};
+use sources::objects::{MetadataOnly, Service, decode};
 use sources::{NodeOverrides, ProblemKind, Progress, SourceProblem, SourceStatuses};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -108,7 +108,7 @@ fn in_a_file(objects: &[Value]) -> Vec<ClusterEvent> {
 fn undecodable(object: &Value) -> Option<ClusterEvent> {
     let text = object.to_string();
     let why = decode::<Service>(&text).err()?;
-    let metadata = decode::<Unread>(&text).expect("an object").metadata;
+    let metadata = decode::<MetadataOnly>(&text).expect("an object").metadata;
     let name = metadata.object_name();
     Some(ClusterEvent::Undecodable(ObjectKind::Service, name, why))
 }

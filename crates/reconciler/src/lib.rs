@@ -29,6 +29,6 @@ pub use self::agenda::{Due, Failure, Task};
 pub use self::column::Column;
 pub use self::drains::{Drain, DrainKey};
 pub use self::entry::EntryKey;
-pub use self::messages::{Effect, Event, Lost, Report, Trigger};
+pub use self::messages::{Effect, Event, LostEntries, Report, Trigger};
 pub use self::reconciler::Reconciler;
 pub use self::rows::{Draining, EntryState, Row};

@@ -23,7 +23,7 @@ pub enum Event {
     /// An interface of the node changed.
     NodeChanged,
     /// The kernel reported that entries left the dummy device.
-    Lost(Lost),
+    Lost(LostEntries),
     /// A check outside the loop reports a finding. It stays until [`Event::Gone`].
     Found(Finding),
     /// A finding of a check outside the loop is resolved.
@@ -36,7 +36,7 @@ pub enum Event {
 
 /// Entries that left the dummy device, deleted by this process or by another program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostEntries {
     /// True if the device itself was deleted, or if more addresses were lost than are named.
     pub device: bool,
     /// Addresses that were deleted.

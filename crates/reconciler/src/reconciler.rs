@@ -25,7 +25,7 @@ use planner::Compiler;
 use crate::agenda::{Agenda, Task};
 use crate::column::Column;
 use crate::drains::Drains;
-use crate::messages::{Effect, Event, Lost, Report};
+use crate::messages::{Effect, Event, LostEntries, Report};
 use crate::ownership::Owned;
 use crate::pending::Pending;
 use crate::slices::Slices;
@@ -227,7 +227,7 @@ impl Reconciler {
     }
 
     /// Schedules an audit if entries left the dummy device that this process did not delete.
-    fn lost(&mut self, lost: &Lost, now: Instant) {
+    fn lost(&mut self, lost: &LostEntries, now: Instant) {
         let addresses = &self.cache.tables.addresses;
         let unexpected = (lost.device && self.cache.device)
             || (lost.addresses.iter()).any(|address| addresses.contains(address));

@@ -19,9 +19,9 @@
 //! - A syntax error affects only its document, and a field with a wrong type only its object.
 //! - Of several objects with the same name the last one is used, and the duplicate is reported.
 
+mod converted;
 mod error;
 mod file;
-mod given;
 mod misspelt;
 mod object;
 mod paths;
@@ -33,9 +33,9 @@ use std::path::{Path, PathBuf};
 
 use model::{ClusterEvent, Object, ObjectKind, ObjectName, SafeText};
 
+use self::converted::{Converted, ConvertedKey};
 pub use self::error::{FileError, FileErrorKind};
 use self::file::File;
-use self::given::{Given, GivenKey};
 
 /// Contents of a set of files.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -93,7 +93,7 @@ pub fn parse(path: &Path, text: &str) -> FileObjects {
 #[derive(Debug)]
 pub struct FileSet {
     paths: Vec<PathBuf>,
-    known: BTreeMap<PathBuf, BTreeMap<GivenKey, Given>>,
+    known: BTreeMap<PathBuf, BTreeMap<ConvertedKey, Converted>>,
 }
 
 impl FileSet {
@@ -152,14 +152,14 @@ impl FileSet {
             *found.other_kinds.entry(kind).or_default() += count;
         }
         let mut now = BTreeMap::new();
-        for (key, given) in file.objects {
-            if now.insert(key.clone(), given).is_some() {
+        for (key, converted) in file.objects {
+            if now.insert(key.clone(), converted).is_some() {
                 found.errors.push(FileError::twice(path, path, &key));
             }
         }
         if broken && let Some(before) = self.known.remove(path) {
-            for (key, given) in before {
-                now.entry(key).or_insert(given);
+            for (key, converted) in before {
+                now.entry(key).or_insert(converted);
             }
         }
         self.known.insert(path.to_owned(), now.clone());
@@ -170,18 +170,18 @@ impl FileSet {
 /// Objects of all files.
 #[derive(Default)]
 struct Merged {
-    objects: BTreeMap<GivenKey, (PathBuf, Given)>,
+    objects: BTreeMap<ConvertedKey, (PathBuf, Converted)>,
 }
 
 impl Merged {
     fn add_all(
         &mut self,
         path: &Path,
-        objects: BTreeMap<GivenKey, Given>,
+        objects: BTreeMap<ConvertedKey, Converted>,
         errors: &mut Vec<FileError>,
     ) {
-        for (key, given) in objects {
-            let before = (self.objects).insert(key.clone(), (path.to_owned(), given));
+        for (key, converted) in objects {
+            let before = (self.objects).insert(key.clone(), (path.to_owned(), converted));
             if let Some((first, _)) = before {
                 errors.push(FileError::twice(path, &first, &key));
             }
@@ -190,19 +190,19 @@ impl Merged {
 
     fn into_objects(self) -> Vec<Object> {
         let with_slices: BTreeSet<ObjectName> = (self.objects.values())
-            .filter_map(|(_, given)| match given {
-                Given::Object(object) => service_of(object),
-                Given::Endpoints(_) => None,
+            .filter_map(|(_, converted)| match converted {
+                Converted::Object(object) => service_of(object),
+                Converted::Endpoints(_) => None,
             })
             .collect();
         let mut objects = Vec::new();
-        for (key, (_, given)) in self.objects {
-            match given {
-                Given::Object(object) => objects.push(*object),
-                Given::Endpoints(_) if with_slices.contains(&key.name) => {
+        for (key, (_, converted)) in self.objects {
+            match converted {
+                Converted::Object(object) => objects.push(*object),
+                Converted::Endpoints(_) if with_slices.contains(&key.name) => {
                     tracing::debug!(endpoints = %key.name, "ignored Endpoints: the Service has EndpointSlices");
                 }
-                Given::Endpoints(slices) => {
+                Converted::Endpoints(slices) => {
                     objects.extend(slices.into_iter().map(Object::EndpointSlice));
                 }
             }

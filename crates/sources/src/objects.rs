@@ -122,12 +122,12 @@ macro_rules! kubernetes {
     };
 }
 
-kubernetes!(Service, EndpointSlice, Endpoints, Node, Unread);
+kubernetes!(Service, EndpointSlice, Endpoints, Node, MetadataOnly);
 
 /// An object of any kind with only its metadata.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Unread {
+pub struct MetadataOnly {
     /// Metadata.
     #[serde(deserialize_with = "map")]
     pub metadata: Metadata,

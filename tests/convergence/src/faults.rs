@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipvs::{AddressFamily, Scheduler, VirtualServerKey};
 use kernel::OpErrorKind;
-use kernel::memory::{Fault, FaultRule, Part, Tear};
+use kernel::memory::{Fault, FaultRule, Part, TornReading};
 use model::plan::{Op, OpEffect};
 use model::tables::NodeTables;
 use proptest::collection::vec;
@@ -115,7 +115,7 @@ pub fn lasting() -> impl Strategy<Value = FaultRule> {
     ];
     prop_oneof![
         2 => parts().prop_map(FaultRule::Unreadable),
-        1 => Just(FaultRule::Torn(Tear { flagged: true, ..Tear::default() })),
+        1 => Just(FaultRule::Torn(TornReading { flagged: true, ..TornReading::default() })),
         5 => (parts(), select(effects), select(outcomes))
             .prop_map(|(part, effect, fault)| FaultRule::Ops { part, effect, fault }),
     ]
@@ -123,14 +123,14 @@ pub fn lasting() -> impl Strategy<Value = FaultRule> {
 
 /// Returns a reading of `tables` that misses some entries.
 #[must_use]
-pub fn tear(tables: &NodeTables, index: Index) -> Tear {
+pub fn tear(tables: &NodeTables, index: Index) -> TornReading {
     let keys: Vec<_> = tables.virtual_servers.keys().copied().collect();
     let virtual_servers = if keys.is_empty() {
         BTreeSet::new()
     } else {
         BTreeSet::from([*index.get(&keys)])
     };
-    Tear {
+    TornReading {
         virtual_servers,
         real_servers: BTreeSet::new(),
         flagged: true,

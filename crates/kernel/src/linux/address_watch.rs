@@ -16,7 +16,7 @@ use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_s
 use tracing::debug;
 
 use super::{READINGS, messages, poll};
-pub use changes::{Changes, Lost, LostAddresses};
+pub use changes::{Changes, DeviceLosses, LostAddresses};
 use known::Known;
 
 /// `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`, `include/uapi/linux/rtnetlink.h`.

@@ -29,7 +29,7 @@ pub enum Fault {
 
 /// Entries that one reading misses although they exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tear {
+pub struct TornReading {
     /// Missing virtual servers.
     pub virtual_servers: BTreeSet<VirtualServerKey>,
     /// Missing real servers of virtual servers that the reading contains.
@@ -39,7 +39,7 @@ pub struct Tear {
     pub flagged: bool,
 }
 
-impl Tear {
+impl TornReading {
     /// Removes the entries that a reading of `selection` misses from `snapshot`. A reading by key
     /// misses no virtual server, since the kernel looks up the key.
     pub(super) fn apply(&self, selection: &Selection, snapshot: &mut Snapshot) {
@@ -157,7 +157,7 @@ pub enum FaultRule {
     /// Readings that cover this part fail.
     Unreadable(Part),
     /// Readings of virtual servers miss these entries.
-    Torn(Tear),
+    Torn(TornReading),
     /// Changes of `part` with this effect have this fault.
     Ops {
         /// The part whose changes are affected.
@@ -234,7 +234,7 @@ impl MemoryKernel {
     }
 
     /// Tears the next reading. Several tears apply to one reading each.
-    pub fn tear(&self, tear: Tear) {
+    pub fn tear(&self, tear: TornReading) {
         self.state().tears.push_back(tear);
     }
 

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipvs::{Connections, RealServer, Scheduler, VirtualServerKey};
 use model::{Op, Scope};
 
-use super::{Counts, Fault, FaultRule, MemoryKernel, Part, Tear};
+use super::{Counts, Fault, FaultRule, MemoryKernel, Part, TornReading};
 use crate::contract::builders::{real_at, server, stage, tcp};
 use model::kernel::Kernel;
 use model::kernel::{ObserveError, OpErrorKind};
@@ -88,7 +88,7 @@ fn a_torn_reading_misses_entries_and_the_next_one_has_them() {
         ..Connections::default()
     };
     kernel.set_connections(key(2), real().key, busy);
-    kernel.tear(Tear {
+    kernel.tear(TornReading {
         virtual_servers: [key(1)].into(),
         real_servers: [(key(2), real().key)].into(),
         flagged: true,
@@ -178,9 +178,9 @@ fn readings_fail_where_they_cover_the_unreadable_part() {
 fn a_held_tear_affects_every_reading() {
     let mut kernel = MemoryKernel::new();
     kinds(&mut kernel, [add(1), add(2)]);
-    let held = kernel.hold(FaultRule::Torn(Tear {
+    let held = kernel.hold(FaultRule::Torn(TornReading {
         virtual_servers: [key(1)].into(),
-        ..Tear::default()
+        ..TornReading::default()
     }));
     for _ in 0..2 {
         let torn = kernel.observe(&Scope::EVERYTHING).expect("a reading");

@@ -11,13 +11,13 @@ use crate::rules::{ConnectionState, Match};
 
 /// Result of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holds {
+pub(super) enum MatchResult {
     Yes,
     No,
     Maybe,
 }
 
-impl Holds {
+impl MatchResult {
     fn of(holds: bool) -> Self {
         match holds {
             true => Self::Yes,
@@ -145,19 +145,19 @@ impl Condition {
     }
 
     /// Evaluates the condition for `packet`. `sets` has the contents of our sets.
-    pub(super) fn holds(&self, packet: HostPacket, sets: &BTreeMap<SetName, Set>) -> Holds {
+    pub(super) fn holds(&self, packet: HostPacket, sets: &BTreeMap<SetName, Set>) -> MatchResult {
         match self {
-            Self::Constant(holds) => Holds::of(*holds),
+            Self::Constant(holds) => MatchResult::of(*holds),
             Self::Destination { negated, network } => {
-                Holds::of(network.contains(packet.address) != *negated)
+                MatchResult::of(network.contains(packet.address) != *negated)
             }
             Self::Protocol { negated, protocol } => {
-                Holds::of((packet.protocol == *protocol) != *negated)
+                MatchResult::of((packet.protocol == *protocol) != *negated)
             }
             Self::Ports { negated, ranges } => {
                 let mut ranges = ranges.iter();
                 let inside = ranges.any(|(first, last)| (*first..=*last).contains(&packet.port));
-                Holds::of(inside != *negated)
+                MatchResult::of(inside != *negated)
             }
             Self::Set {
                 negated,
@@ -165,7 +165,7 @@ impl Condition {
                 dimensions,
             } => {
                 let Some(set) = sets.get(name) else {
-                    return Holds::Maybe;
+                    return MatchResult::Maybe;
                 };
                 let has = |entry| set.entries.contains(&entry);
                 let HostPacket {
@@ -179,11 +179,11 @@ impl Condition {
                         let protocol = ipset::Protocol(protocol.number());
                         has(Entry::IpPort(address, protocol, port))
                     }
-                    _ => return Holds::Maybe,
+                    _ => return MatchResult::Maybe,
                 };
-                Holds::of(inside != *negated)
+                MatchResult::of(inside != *negated)
             }
-            Self::Unknown => Holds::Maybe,
+            Self::Unknown => MatchResult::Maybe,
         }
     }
 }

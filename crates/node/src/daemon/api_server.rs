@@ -6,7 +6,7 @@ mod tests;
 
 use std::path::Path;
 
-use kernel::{Fate, Kernel, ObserveError, carry_out};
+use kernel::{Kernel, ObserveError, OpStatus, apply_plan};
 use model::{NodeConfig, Scope, chain};
 use planner::Ownership;
 use sources::SourceConfig;
@@ -60,13 +60,13 @@ pub(super) fn release(kernel: &mut dyn Kernel, config: &NodeConfig) -> Result<()
     }
     let live = kernel.observe(&Scope::EVERYTHING)?;
     let plan = planner::release(&live, &Ownership::new(config), config);
-    carry_out(kernel, &plan, |planned, fate| match fate {
-        Fate::Done => info!(
+    apply_plan(kernel, &plan, |planned, status| match status {
+        OpStatus::Done => info!(
             "{}: the address belongs to the API server, which the node could not reach",
             planned.op
         ),
-        Fate::Failed(problem) => error!("{}", chain(&problem)),
-        Fate::LeftOut => error!(
+        OpStatus::Failed(problem) => error!("{}", chain(&problem)),
+        OpStatus::Skipped => error!(
             "skipped, since an operation before it failed: {}",
             planned.op
         ),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use kernel::linux::leftovers::Sweeper;
-use kernel::{Fate, Kernel, ObserveError, carry_out};
+use kernel::{Kernel, ObserveError, OpStatus, apply_plan};
 use model::{Leftovers, NodeConfig, Op, Scope, chain};
 use planner::Ownership;
 use tracing::{error, info};
@@ -25,14 +25,14 @@ pub(super) fn clean(
     if before_sets == 0 {
         failed += sweep(&mut sweeper);
     }
-    carry_out(kernel, &plan, |planned, fate| {
-        match fate {
-            Fate::Done => {}
-            Fate::Failed(problem) => {
+    apply_plan(kernel, &plan, |planned, status| {
+        match status {
+            OpStatus::Done => {}
+            OpStatus::Failed(problem) => {
                 failed += 1;
                 error!("{}", chain(&problem));
             }
-            Fate::LeftOut => {
+            OpStatus::Skipped => {
                 failed += 1;
                 error!(
                     "skipped, since an operation before it failed: {}",

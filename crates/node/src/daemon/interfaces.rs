@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use kernel::linux::{AddressWatch, Changes, Lost, LostAddresses, WatchStop, Watched};
+use kernel::linux::{AddressWatch, Changes, DeviceLosses, LostAddresses, WatchStop, Watched};
 use model::chain;
 use tracing::warn;
 
@@ -61,9 +61,9 @@ fn report(events: &NodeEvents, Changes { interfaces, lost }: Changes) {
 fn anything() -> Changes {
     Changes {
         interfaces: true,
-        lost: Lost {
+        lost: DeviceLosses {
             addresses: LostAddresses::Many,
-            ..Lost::default()
+            ..DeviceLosses::default()
         },
     }
 }

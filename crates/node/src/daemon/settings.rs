@@ -4,7 +4,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use kernel::linux::IptablesBackend;
-use kernel::{Fate, Kernel, ObserveError, carry_out};
+use kernel::{Kernel, ObserveError, OpStatus, apply_plan};
 use model::{ClusterState, NodeConfig, Plan, Scope, Stage, chain};
 use planner::{Compiler, Ownership};
 use sources::config::{self, DaemonSettings};
@@ -68,13 +68,13 @@ pub(super) fn write(
         ..Plan::default()
     };
     let mut failed = 0;
-    carry_out(kernel, &plan, |planned, fate| match fate {
-        Fate::Done => info!("{}: {}", planned.op, planned.reason),
-        Fate::Failed(problem) => {
+    apply_plan(kernel, &plan, |planned, status| match status {
+        OpStatus::Done => info!("{}: {}", planned.op, planned.reason),
+        OpStatus::Failed(problem) => {
             failed += 1;
             error!("{}", chain(&problem));
         }
-        Fate::LeftOut => failed += 1,
+        OpStatus::Skipped => failed += 1,
     });
     info!(
         failed,

@@ -7,21 +7,21 @@ use std::fmt::Write as _;
 
 /// Counterpart of a metric of kube-proxy.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Here {
+pub(super) enum Counterpart {
     /// The same metric, with equal name, type, labels and buckets.
     Same,
     /// No counterpart. The text gives the reason or an alternative.
     NotApplicable(&'static str),
 }
 
-use Here::{NotApplicable, Same};
+use Counterpart::{NotApplicable, Same};
 
 const RUNTIME: &str = "metrics of the Go runtime; the nearest are `process_threads`, `process_resident_memory_bytes` and `kubeipvs_heartbeat_age_seconds`";
 const OTHER_MODE: &str = "belongs to another mode";
 const CLIENT: &str = "belongs to parts of client-go without a counterpart";
 
 /// Every metric of kube-proxy 1.37. Metrics of its libraries are grouped by their common prefix.
-pub(super) const KUBE_PROXY: &[(&str, Here)] = &[
+pub(super) const KUBE_PROXY: &[(&str, Counterpart)] = &[
     ("kubeproxy_sync_proxy_rules_duration_seconds", Same),
     (
         "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",

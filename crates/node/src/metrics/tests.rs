@@ -16,7 +16,7 @@ use model::names::ObjectName;
 use model::tables::WithoutLocal;
 
 use self::exposition::Exposition;
-use super::comparison::{Here, KUBE_PROXY};
+use super::comparison::{Counterpart, KUBE_PROXY};
 use super::{
     Buckets, Changes, Kind, Metrics, SourceMetrics, TableCounts, Traffic, TrafficOptions, all,
     errno_name, names, page,
@@ -302,7 +302,7 @@ fn metrics_compared_as_same_exist() {
     let here: BTreeSet<&str> = names().collect();
     let slis = super::slis::DESCRIPTORS.iter();
     let here = &here | &slis.map(|descriptor| descriptor.name).collect();
-    let same = |here: &Here| matches!(here, Here::Same);
+    let same = |counterpart: &Counterpart| matches!(counterpart, Counterpart::Same);
     for (name, stands) in KUBE_PROXY {
         assert_eq!(here.contains(name), same(stands), "{name}");
     }

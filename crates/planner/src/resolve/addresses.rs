@@ -31,7 +31,7 @@ impl Addresses {
         config: &NodeConfig,
         findings: &mut Vec<Finding>,
     ) -> Self {
-        let mut gather = Gather {
+        let mut collector = AddressCollector {
             service,
             node,
             config,
@@ -41,13 +41,13 @@ impl Addresses {
             refused: BTreeSet::new(),
         };
         let [external_ips, load_balancer_ips] = outside_addresses(service, config.service_limits);
-        gather.cluster_ips();
-        gather.external_ips(external_ips);
-        gather.load_balancer_ips(load_balancer_ips);
+        collector.cluster_ips();
+        collector.external_ips(external_ips);
+        collector.load_balancer_ips(load_balancer_ips);
         Self {
-            families: gather.families,
-            sites: gather.sites,
-            refused: gather.refused,
+            families: collector.families,
+            sites: collector.sites,
+            refused: collector.refused,
         }
     }
 
@@ -114,7 +114,7 @@ fn families(service: &Service) -> BTreeSet<AddressFamily> {
     valid.map(|address| AddressFamily::of(*address)).collect()
 }
 
-struct Gather<'a> {
+struct AddressCollector<'a> {
     service: &'a Service,
     node: &'a NodeContext,
     config: &'a NodeConfig,
@@ -124,7 +124,7 @@ struct Gather<'a> {
     refused: BTreeSet<NodeResource>,
 }
 
-impl Gather<'_> {
+impl AddressCollector<'_> {
     fn cluster_ips(&mut self) {
         let path = |index| format!("spec.clusterIPs[{index}]");
         for (path, address) in self.usable(path, &self.service.cluster_ips) {

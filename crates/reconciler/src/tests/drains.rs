@@ -1,7 +1,7 @@
 //! Drains of real servers.
 
 use super::*;
-use crate::Lost;
+use crate::LostEntries;
 
 /// Checks the last real server of `web` after 10.1.0.2 left with this many connections: at once,
 /// after one second, and after the connections ended.
@@ -50,9 +50,9 @@ fn a_reading_within_the_grace_time_ends_no_drain() {
     node.pass(Duration::from_millis(10));
     node.pass(Duration::from_millis(800));
     // The device lost its addresses, so everything is read again at once.
-    let lost = Lost {
+    let lost = LostEntries {
         device: true,
-        ..Lost::default()
+        ..LostEntries::default()
     };
     let readings = node.kernel.counts().observations;
     node.handle(Event::Lost(lost));

@@ -3,11 +3,11 @@
 
 mod combined;
 
-use kernel::memory::{FaultRule, Held, Part, Tear};
+use kernel::memory::{FaultRule, Held, Part, TornReading};
 use model::OpEffect;
 
 use super::*;
-use crate::Lost;
+use crate::LostEntries;
 
 /// Maximum number of effects of one event. A sync of these small clusters has a dozen.
 const LIMIT: usize = 40;
@@ -168,9 +168,9 @@ fn a_refused_addition_beside_an_expired_drain_waits() {
 #[test]
 fn an_expired_drain_waits_while_lists_are_torn() {
     let mut node = leaving(short_drains(), 3, true);
-    let torn = Tear {
+    let torn = TornReading {
         flagged: true,
-        ..Tear::default()
+        ..TornReading::default()
     };
     let held = node.kernel.hold(FaultRule::Torn(torn));
     node.run(Duration::from_secs(600));
@@ -329,9 +329,9 @@ fn a_lost_answer_survives_the_next_change() {
 fn a_deleted_device_is_restored_at_once() {
     for event in [
         Event::NodeChanged,
-        Event::Lost(Lost {
+        Event::Lost(LostEntries {
             device: true,
-            ..Lost::default()
+            ..LostEntries::default()
         }),
     ] {
         let mut node = many(2_000);
@@ -351,7 +351,7 @@ fn own_deletions_start_no_audit() {
     node.delete_service("s7");
     node.pass(Duration::from_millis(20));
     let readings = node.kernel.counts().observations;
-    node.handle(Event::Lost(Lost {
+    node.handle(Event::Lost(LostEntries {
         addresses: [[10, 97, 0, 7].into()].into(),
         device: false,
     }));

@@ -1,7 +1,7 @@
 //! Another program that continuously writes the node's tables.
 
 use super::*;
-use crate::Lost;
+use crate::LostEntries;
 
 /// Undoes `ops` as another program would, every 100 ms for `time`. The kernel reports each loss if
 /// `notices` is true.
@@ -12,7 +12,7 @@ fn undo_continuously(node: &mut Node, time: Duration, ops: &[Op], notices: bool)
             if node.kernel.foreign(op).is_ok()
                 && let (Op::DelAddress(address), true) = (op, notices)
             {
-                node.handle(Event::Lost(Lost {
+                node.handle(Event::Lost(LostEntries {
                     addresses: [*address].into(),
                     device: false,
                 }));

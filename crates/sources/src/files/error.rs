@@ -8,7 +8,7 @@ use model::SafeText;
 
 use crate::yaml::Place;
 
-use super::given::GivenKey;
+use super::converted::ConvertedKey;
 
 /// An error of a file or of its contents. Prints as one line that begins with `FILE:LINE:COLUMN:`,
 /// as far as known.
@@ -106,7 +106,7 @@ impl FileError {
         }
     }
 
-    pub(super) fn twice(file: &Path, first: &Path, key: &GivenKey) -> Self {
+    pub(super) fn twice(file: &Path, first: &Path, key: &ConvertedKey) -> Self {
         Self::new(
             file,
             None,

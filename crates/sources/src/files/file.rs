@@ -11,8 +11,8 @@ use std::{fs, io};
 use model::SafeText;
 use serde_json::Value;
 
+use super::converted::{Converted, ConvertedKey};
 use super::error::{FileError, FileErrorKind};
-use super::given::{Given, GivenKey};
 use super::object::{self, Outcome};
 use super::paths::STDIN;
 use crate::yaml::{self, Part, Place, Step};
@@ -30,7 +30,7 @@ const MAX_PLACES: usize = 100;
 /// Contents of a file, in the order of the file.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    pub(super) objects: Vec<(GivenKey, Given)>,
+    pub(super) objects: Vec<(ConvertedKey, Converted)>,
     pub(super) errors: Vec<FileError>,
     pub(super) warnings: Vec<FileError>,
     pub(super) other_kinds: BTreeMap<SafeText, usize>,
@@ -132,7 +132,7 @@ impl Document<'_> {
             self.file.warnings.push(doubt);
         }
         match object::read(&api_version, &kind, value) {
-            Outcome::Object(key, given) => self.file.objects.push((key, given)),
+            Outcome::Object(key, converted) => self.file.objects.push((key, converted)),
             Outcome::OtherKind => {
                 *self.file.other_kinds.entry(kind.into()).or_default() += 1;
             }

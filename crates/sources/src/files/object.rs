@@ -3,19 +3,19 @@
 use model::Object;
 use serde_json::Value;
 
+use super::converted::{Converted, ConvertedKey};
 use super::error::FileErrorKind;
-use super::given::{Given, GivenKey};
 use super::misspelt;
 use crate::objects::{self, Kubernetes};
 use crate::yaml::{Step, steps};
 use crate::{convert, filter};
 
-fn object(object: Object) -> Given {
-    Given::Object(Box::new(object))
+fn converted(object: Object) -> Converted {
+    Converted::Object(Box::new(object))
 }
 
 pub(super) enum Outcome {
-    Object(GivenKey, Given),
+    Object(ConvertedKey, Converted),
     /// An object of another kind.
     OtherKind,
     /// An object that the label selector excludes.
@@ -71,22 +71,22 @@ fn from_beta(mut value: Value) -> Value {
 pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
     match (api_version, kind) {
         (BETA, "EndpointSlice") => read("discovery.k8s.io/v1", kind, from_beta(value)),
-        ("v1", "Service") => decode("Service", value, |given: &objects::Service| {
-            let service = convert::service(given);
-            if service.cluster_ips.is_empty() && needs_cluster_ip(given) {
+        ("v1", "Service") => decode("Service", value, |object: &objects::Service| {
+            let service = convert::service(object);
+            if service.cluster_ips.is_empty() && needs_cluster_ip(object) {
                 tracing::warn!(service = %service.name, "the Service has no clusterIP and is not served: set spec.clusterIP, which an API server would assign");
             }
-            object(Object::Service(service))
+            converted(Object::Service(service))
         }),
-        ("v1", "Endpoints") => decode("Endpoints", value, |given: &objects::Endpoints| {
-            Given::Endpoints(convert::endpoints(given))
+        ("v1", "Endpoints") => decode("Endpoints", value, |object: &objects::Endpoints| {
+            Converted::Endpoints(convert::endpoints(object))
         }),
-        ("v1", "Node") => decode("Node", value, |given: &objects::Node| {
-            object(Object::Node(convert::node(given)))
+        ("v1", "Node") => decode("Node", value, |object: &objects::Node| {
+            converted(Object::Node(convert::node(object)))
         }),
         ("discovery.k8s.io/v1", "EndpointSlice") => {
-            decode("EndpointSlice", value, |given: &objects::EndpointSlice| {
-                object(Object::EndpointSlice(convert::slice(given)))
+            decode("EndpointSlice", value, |object: &objects::EndpointSlice| {
+                converted(Object::EndpointSlice(convert::slice(object)))
             })
         }
         _ => Outcome::OtherKind,
@@ -94,32 +94,32 @@ pub(super) fn read(api_version: &str, kind: &str, value: Value) -> Outcome {
 }
 
 /// Returns true if an API server would assign an address to this Service.
-fn needs_cluster_ip(given: &objects::Service) -> bool {
-    let spec = &given.spec;
+fn needs_cluster_ip(service: &objects::Service) -> bool {
+    let spec = &service.spec;
     spec.cluster_ip.as_deref() != Some("None")
         && (spec.cluster_ips.iter().flatten()).all(|text| text != "None")
         && spec.type_.as_deref() != Some("ExternalName")
 }
 
-fn decode<K>(kind: &'static str, value: Value, convert: impl Fn(&K) -> Given) -> Outcome
+fn decode<K>(kind: &'static str, value: Value, convert: impl Fn(&K) -> Converted) -> Outcome
 where
     K: Kubernetes,
 {
-    let object = describe(kind, &value);
-    let given: K = match serde_path_to_error::deserialize(value) {
-        Ok(given) => given,
+    let name = describe(kind, &value);
+    let object: K = match serde_path_to_error::deserialize(value) {
+        Ok(object) => object,
         Err(error) => {
             return Outcome::Mistake {
                 steps: steps(error.path()),
                 kind: FileErrorKind::Object {
-                    object: object.into(),
+                    object: name.into(),
                     path: error.path().to_string().into(),
                     what: error.inner().to_string().into(),
                 },
             };
         }
     };
-    let meta = given.metadata();
+    let meta = object.metadata();
     if meta.name.as_deref().unwrap_or_default().is_empty() {
         return Outcome::Mistake {
             steps: vec![Step::Key("metadata".to_owned())],
@@ -138,7 +138,7 @@ where
         "Node" => meta.node_name(),
         _ => meta.object_name(),
     };
-    Outcome::Object(GivenKey { kind, name }, convert(&given))
+    Outcome::Object(ConvertedKey { kind, name }, convert(&object))
 }
 
 fn describe(kind: &str, value: &Value) -> String {

@@ -26,7 +26,7 @@ pub struct Connection {
 
 /// Origin of a connection's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tried {
+pub enum ConfigOrigin {
     /// The given kubeconfig.
     Asked(PathBuf),
     /// The environment variable KUBECONFIG, with its value.
@@ -39,7 +39,7 @@ pub enum Tried {
     Url,
 }
 
-impl std::fmt::Display for Tried {
+impl std::fmt::Display for ConfigOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Asked(path) => write!(f, "the kubeconfig {}", path.display()),
@@ -67,10 +67,10 @@ pub enum ConnectError {
         home: PathBuf,
     },
     /// A kubeconfig cannot be used.
-    #[error("failed to use {tried}")]
+    #[error("failed to use {origin}")]
     Kubeconfig {
         /// Origin of the kubeconfig.
-        tried: Tried,
+        origin: ConfigOrigin,
         /// Reason of the failure.
         #[source]
         cause: Box<KubeconfigError>,
@@ -89,15 +89,15 @@ pub enum ConnectError {
         cause: http::uri::InvalidUri,
     },
     /// The service account of the pod cannot be used.
-    #[error("failed to use {}", Tried::InCluster)]
+    #[error("failed to use {}", ConfigOrigin::InCluster)]
     InCluster(#[source] Box<kube::config::InClusterError>),
     /// The credentials or certificates cannot be used.
-    #[error("failed to prepare the connection to {server} by {tried}")]
+    #[error("failed to prepare the connection to {server} by {origin}")]
     Client {
         /// URL of the server.
         server: String,
         /// Origin of the configuration.
-        tried: Tried,
+        origin: ConfigOrigin,
         /// Reason of the failure.
         #[source]
         cause: Box<kube::Error>,
@@ -121,19 +121,19 @@ pub async fn connect(
     context: Option<&str>,
 ) -> Result<Connection, ConnectError> {
     let environment = std::env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
-    let (tried, config) = if let Some(path) = kubeconfig {
-        let tried = Tried::Asked(path.to_owned());
-        let config = from_kubeconfig(&tried, Kubeconfig::read_from(path), context)?;
-        (tried, config)
+    let (origin, config) = if let Some(path) = kubeconfig {
+        let origin = ConfigOrigin::Asked(path.to_owned());
+        let config = from_kubeconfig(&origin, Kubeconfig::read_from(path), context)?;
+        (origin, config)
     } else if let Some(paths) = environment {
-        let tried = Tried::Environment(paths.into());
+        let origin = ConfigOrigin::Environment(paths.into());
         let read = Kubeconfig::from_env().map(Option::unwrap_or_default);
-        let config = from_kubeconfig(&tried, read, context)?;
-        (tried, config)
+        let config = from_kubeconfig(&origin, read, context)?;
+        (origin, config)
     } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         let config =
             Config::incluster().map_err(|cause| ConnectError::InCluster(Box::new(cause)))?;
-        (Tried::InCluster, config)
+        (ConfigOrigin::InCluster, config)
     } else {
         let home = std::env::home_dir()
             .unwrap_or_default()
@@ -142,11 +142,11 @@ pub async fn connect(
             return Err(ConnectError::NotConfigured { home });
         }
         let read = Kubeconfig::read_from(&home);
-        let tried = Tried::Home(home);
-        let config = from_kubeconfig(&tried, read, context)?;
-        (tried, config)
+        let origin = ConfigOrigin::Home(home);
+        let config = from_kubeconfig(&origin, read, context)?;
+        (origin, config)
     };
-    prepare(tried, config)
+    prepare(origin, config)
 }
 
 impl Connection {
@@ -157,17 +157,17 @@ impl Connection {
     ///
     /// The client cannot be built.
     pub fn without_credentials(server: http::Uri) -> Result<Self, ConnectError> {
-        prepare(Tried::Url, Config::new(server))
+        prepare(ConfigOrigin::Url, Config::new(server))
     }
 }
 
 fn from_kubeconfig(
-    tried: &Tried,
+    origin: &ConfigOrigin,
     read: Result<Kubeconfig, KubeconfigError>,
     context: Option<&str>,
 ) -> Result<Config, ConnectError> {
     let refused = |cause| ConnectError::Kubeconfig {
-        tried: tried.clone(),
+        origin: origin.clone(),
         cause: Box::new(cause),
     };
     let kubeconfig = read.map_err(refused)?;
@@ -190,7 +190,7 @@ fn use_proxy(config: &mut Config, proxy: String) -> Result<(), ConnectError> {
     Ok(())
 }
 
-fn prepare(tried: Tried, mut config: Config) -> Result<Connection, ConnectError> {
+fn prepare(origin: ConfigOrigin, mut config: Config) -> Result<Connection, ConnectError> {
     // The sources implement retries and timeouts themselves, and report them.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
@@ -217,7 +217,7 @@ fn prepare(tried: Tried, mut config: Config) -> Result<Connection, ConnectError>
         }),
         Err(cause) => Err(ConnectError::Client {
             server,
-            tried,
+            origin,
             cause: Box::new(cause),
         }),
     }

@@ -7,7 +7,9 @@ use model::{ClusterEvent, Object, ObjectKind, ObjectName};
 use serde_json::value::RawValue;
 
 use super::settings::{KubeSettings, Nodes};
-use crate::objects::{self, EndpointSlice, Endpoints, Kubernetes, Metadata, Node, Service, Unread};
+use crate::objects::{
+    self, EndpointSlice, Endpoints, Kubernetes, Metadata, MetadataOnly, Node, Service,
+};
 use crate::{convert, filter};
 
 /// Selection of the objects of a resource.
@@ -92,7 +94,7 @@ pub(super) trait Watched: Kubernetes + Send + 'static {
 }
 
 /// Events for an object's text.
-pub(super) struct Meaning {
+pub(super) struct Decoded {
     pub(super) events: Vec<ClusterEvent>,
     /// Resource version of the object.
     pub(super) version: Option<String>,
@@ -100,12 +102,12 @@ pub(super) struct Meaning {
 
 /// Decodes the text of an existing object. An object that cannot be decoded keeps its last known
 /// state.
-pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meaning {
+pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Decoded {
     match decode_named::<K>(text) {
         Ok(object) => {
             let version = object.metadata().resource_version.clone();
             let events = object.upsert(memory);
-            Meaning { events, version }
+            Decoded { events, version }
         }
         Err(error) => {
             let metadata = metadata(text);
@@ -115,7 +117,7 @@ pub(super) fn upsert<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meanin
                 .map(|name| ClusterEvent::Undecodable(K::KIND, name, error.clone()))
                 .collect();
             let version = metadata.resource_version;
-            Meaning { events, version }
+            Decoded { events, version }
         }
     }
 }
@@ -135,9 +137,9 @@ fn decode_named<K: Watched>(text: &RawValue) -> Result<K, Undecodable> {
 }
 
 /// Decodes the text of a deleted object.
-pub(super) fn delete<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meaning {
+pub(super) fn delete<K: Watched>(text: &RawValue, memory: &mut Memory) -> Decoded {
     let metadata = metadata(text);
-    Meaning {
+    Decoded {
         events: K::delete(K::name(&metadata), memory),
         version: metadata.resource_version,
     }
@@ -145,8 +147,8 @@ pub(super) fn delete<K: Watched>(text: &RawValue, memory: &mut Memory) -> Meanin
 
 /// Returns the metadata of any object, as far as it can be decoded.
 pub(super) fn metadata(text: &RawValue) -> Metadata {
-    let unread: Unread = objects::decode(text.get()).unwrap_or_default();
-    unread.metadata
+    let object: MetadataOnly = objects::decode(text.get()).unwrap_or_default();
+    object.metadata
 }
 
 impl Watched for Service {

@@ -12,7 +12,7 @@ use super::answer::{self, EventKind, Incoming, WatchEvent};
 use super::backoff::{Retries, random};
 use super::list::Pages;
 use super::problem::RequestError;
-use super::resource::{self, Meaning, Memory, Selection, Watched};
+use super::resource::{self, Decoded, Memory, Selection, Watched};
 use super::resource_sink::ResourceSink;
 use super::settings::KubeSettings;
 use crate::sink::ReceiverGone;
@@ -399,10 +399,10 @@ impl<'a, K: Watched> Watcher<'a, K> {
     async fn send(
         &mut self,
         object: &RawValue,
-        meaning: fn(&RawValue, &mut Memory) -> Meaning,
+        decode: fn(&RawValue, &mut Memory) -> Decoded,
         arrived: Instant,
     ) -> Result<Option<String>, ReceiverGone> {
-        let Meaning { events, version } = meaning(object, &mut self.memory);
+        let Decoded { events, version } = decode(object, &mut self.memory);
         for event in events {
             self.sink.cluster(event, arrived).await?;
         }

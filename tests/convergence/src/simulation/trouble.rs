@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ipvs::{AddressFamily, RealServerKey, Scheduler, VirtualServer, VirtualServerKey};
 use kernel::OpErrorKind;
 use kernel::contract::builders::{server, tcp};
-use kernel::memory::{Fault, FaultRule, Held, Part, Tear};
+use kernel::memory::{Fault, FaultRule, Held, Part, TornReading};
 use model::NodeTables;
 use model::plan::OpEffect;
 
@@ -86,9 +86,9 @@ impl Trouble {
                 let server = writers_server();
                 node.guard.foreign.insert(server.key);
                 node.writer = Some(server);
-                Some(FaultRule::Torn(Tear {
+                Some(FaultRule::Torn(TornReading {
                     flagged: true,
-                    ..Tear::default()
+                    ..TornReading::default()
                 }))
             }
         };
@@ -209,7 +209,7 @@ fn is_silent(rule: &FaultRule) -> bool {
     matches!(rule, FaultRule::Torn(tear) if !tear.flagged)
 }
 
-fn hidden_by(tear: &Tear) -> BTreeSet<VirtualServerKey> {
+fn hidden_by(tear: &TornReading) -> BTreeSet<VirtualServerKey> {
     let with_real = tear.real_servers.iter().map(|(key, _)| *key);
     (tear.virtual_servers.iter().copied())
         .chain(with_real)
@@ -267,7 +267,11 @@ fn part(random: &mut Random, tables: &NodeTables) -> Part {
     }
 }
 
-fn tear(random: &mut Random, tables: &NodeTables, foreign: &BTreeSet<VirtualServerKey>) -> Tear {
+fn tear(
+    random: &mut Random,
+    tables: &NodeTables,
+    foreign: &BTreeSet<VirtualServerKey>,
+) -> TornReading {
     let flagged = random.percent(60);
     let servers = tables.virtual_servers.iter();
     let mut virtual_servers = BTreeSet::new();
@@ -285,7 +289,7 @@ fn tear(random: &mut Random, tables: &NodeTables, foreign: &BTreeSet<VirtualServ
             }
         }
     }
-    Tear {
+    TornReading {
         virtual_servers,
         real_servers,
         flagged,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use indicatif::ProgressBar;
-use kernel::{Fate, Kernel};
+use kernel::{Kernel, OpStatus};
 use model::chain;
 use model::{OpEffect, Plan, PlannedOp, Summary};
 
@@ -52,20 +52,20 @@ impl fmt::Display for Applied {
 /// skipped, all others are applied.
 pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, bar: &ProgressBar) -> Applied {
     let mut applied = Applied::default();
-    kernel::carry_out(kernel, plan, |planned, fate| {
-        match fate {
-            Fate::Done => {
+    kernel::apply_plan(kernel, plan, |planned, status| {
+        match status {
+            OpStatus::Done => {
                 *match planned.op.effect() {
                     OpEffect::Add => &mut applied.done.add,
                     OpEffect::Change => &mut applied.done.change,
                     OpEffect::Delete => &mut applied.done.delete,
                 } += 1;
             }
-            Fate::Failed(error) => {
+            OpStatus::Failed(error) => {
                 bar.suspend(|| style::error(&described(planned, &error)));
                 applied.failed += 1;
             }
-            Fate::LeftOut => applied.skipped += 1,
+            OpStatus::Skipped => applied.skipped += 1,
         }
         bar.inc(1);
     });

@@ -13,12 +13,12 @@ pub struct Changes {
     /// gained or lost an address.
     pub interfaces: bool,
     /// Losses of the dummy device `kube-ipvs0`.
-    pub lost: Lost,
+    pub lost: DeviceLosses,
 }
 
 /// Losses of the dummy device `kube-ipvs0`, including deletions by this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lost {
+pub struct DeviceLosses {
     /// True if the device disappeared or was renamed, or if the device with its name is not a dummy
     /// device. All its addresses are then lost, whether named or not.
     pub device: bool,
@@ -46,7 +46,7 @@ impl Changes {
     pub(super) fn unknown() -> Self {
         Self {
             interfaces: true,
-            lost: Lost {
+            lost: DeviceLosses {
                 device: false,
                 addresses: LostAddresses::Many,
             },
@@ -58,7 +58,7 @@ impl Changes {
     }
 }
 
-impl Lost {
+impl DeviceLosses {
     /// Returns true if nothing was lost.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,6 +1,6 @@
 use support::messages::{self, attribute};
 
-use super::changes::{Changes, Lost, LostAddresses};
+use super::changes::{Changes, DeviceLosses, LostAddresses};
 use super::known::{DEL_ADDRESS, DEL_LINK, Known, NEW_ADDRESS, NEW_LINK};
 
 const UNSPEC: u8 = 0;
@@ -61,7 +61,7 @@ fn take(known: &mut Known, kind: u16, payload: &[u8]) -> Changes {
 }
 
 /// Returns the losses of the dummy device 5 by these messages, in one burst.
-fn lost(messages: &[(u16, Vec<u8>)]) -> Lost {
+fn lost(messages: &[(u16, Vec<u8>)]) -> DeviceLosses {
     let mut known = Known::default();
     assert!(take(&mut known, NEW_LINK, &device(5, "dummy")).is_empty());
     let mut changes = Changes::default();

@@ -1,6 +1,6 @@
 use std::fs;
 
-use kernel::{Kernel as _, MemoryKernel, carry_out};
+use kernel::{Kernel as _, MemoryKernel, apply_plan};
 use model::{NodeConfig, NodeState, Object, ObjectName, Scope};
 use planner::{Ownership, compile, diff};
 use sources::SourceConfig;
@@ -24,7 +24,7 @@ fn captured() -> MemoryKernel {
     let (desired, _) = compile(&cluster, &NodeState::default(), &config);
     let live = kernel.observe(&Scope::EVERYTHING).expect("a reading");
     let plan = diff(&desired, &live, &Ownership::new(&config));
-    carry_out(&mut kernel, &plan, |_, _| ());
+    apply_plan(&mut kernel, &plan, |_, _| ());
     kernel
 }
 

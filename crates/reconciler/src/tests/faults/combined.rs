@@ -28,10 +28,10 @@ fn a_foreign_server_missing_from_a_torn_list_gets_no_marks() {
     let theirs = text::parse("-A -t 10.96.0.1:80 -s wlc\n").expect("tables");
     let server = theirs.virtual_servers[&web_key()].server.clone();
     node.foreign(&Op::AddVirtualServer(server));
-    let held = node.kernel.hold(FaultRule::Torn(Tear {
+    let held = node.kernel.hold(FaultRule::Torn(TornReading {
         virtual_servers: [web_key()].into(),
         flagged: true,
-        ..Tear::default()
+        ..TornReading::default()
     }));
     node.start(&[[10, 1, 0, 1]]);
     let check = |node: &Node| {

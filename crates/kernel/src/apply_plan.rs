@@ -14,35 +14,39 @@ const CHUNK: usize = 1024;
 
 /// Outcome of one op of a plan.
 #[derive(Debug)]
-pub enum Fate {
+pub enum OpStatus {
     /// The op succeeded.
     Done,
     /// The op failed.
     Failed(OpError),
     /// The op was skipped, because it depends on an op that failed ([`DependencyGate`]).
-    LeftOut,
+    Skipped,
 }
 
-/// Applies `plan` stage by stage and reports the outcome of each op. A failed op blocks only the
+/// Applies `plan` stage by stage and reports the status of each op. A failed op blocks only the
 /// ops that depend on it.
-pub fn carry_out(kernel: &mut dyn Kernel, plan: &Plan, mut report: impl FnMut(&PlannedOp, Fate)) {
+pub fn apply_plan(
+    kernel: &mut dyn Kernel,
+    plan: &Plan,
+    mut report: impl FnMut(&PlannedOp, OpStatus),
+) {
     let mut gate = DependencyGate::default();
     for stage in &plan.stages {
         for chunk in stage.ops.chunks(CHUNK) {
-            let (ops, left_out) = gate.admit(chunk.to_vec());
-            for planned in &left_out {
-                report(planned, Fate::LeftOut);
+            let (ops, skipped) = gate.admit(chunk.to_vec());
+            for planned in &skipped {
+                report(planned, OpStatus::Skipped);
             }
             let stage = Stage { ops };
-            for (planned, outcome) in stage.ops.iter().zip(kernel.apply(&stage)) {
-                match outcome {
+            for (planned, status) in stage.ops.iter().zip(kernel.apply(&stage)) {
+                match status {
                     Ok(()) => {
                         gate.done(&planned.op);
-                        report(planned, Fate::Done);
+                        report(planned, OpStatus::Done);
                     }
                     Err(error) => {
                         gate.not_done(&planned.op);
-                        report(planned, Fate::Failed(error));
+                        report(planned, OpStatus::Failed(error));
                     }
                 }
             }

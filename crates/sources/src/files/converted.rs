@@ -7,12 +7,12 @@ use model::{Object, ObjectName};
 
 /// Key of an object among all files. Prints as `Service default/web`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct GivenKey {
+pub(super) struct ConvertedKey {
     pub(super) kind: &'static str,
     pub(super) name: ObjectName,
 }
 
-impl fmt::Display for GivenKey {
+impl fmt::Display for ConvertedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
@@ -20,7 +20,7 @@ impl fmt::Display for GivenKey {
 
 /// An object converted to types of the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Given {
+pub(super) enum Converted {
     Object(Box<Object>),
     /// Slices of an Endpoints object.
     Endpoints(Vec<EndpointSlice>),

@@ -8,19 +8,22 @@ use std::time::Instant;
 use crate::libtest::Counts;
 use crate::project::Project;
 use crate::say::say;
-use crate::vm::{self, VmSpec};
+use crate::vm::{self, Backend, VmSpec};
 
-/// Number of VMs that share a processor. The tests in a VM wait most of the time.
+/// Number of User-Mode Linux guests that share a processor. Their tests wait most of the time. A
+/// guest of QEMU is emulated and has a processor for itself.
 const PER_PROCESSOR: usize = 2;
 
-/// Runs each test program in its VM and returns the sum of their counts. [`PER_PROCESSOR`] VMs run
-/// at a time for each processor. Programs with the longest time limits start first.
+/// Runs each test program in its VM and returns the sum of their counts. As many VMs run at a time
+/// as fit on the processors. Programs with the longest time limits start first.
 ///
 /// Prints the output of a program when the program has ended. The output of a single program is
 /// printed as it arrives.
 pub(crate) fn run(project: &Project, mut specs: Vec<VmSpec>) -> Counts {
     let processors = thread::available_parallelism().map_or(1, usize::from);
-    let lanes = (PER_PROCESSOR * processors).min(specs.len());
+    let emulated = specs.iter().any(|spec| spec.backend == Backend::Qemu);
+    let share = if emulated { 1 } else { PER_PROCESSOR };
+    let lanes = (share * processors).min(specs.len());
     specs.sort_by_key(|spec| spec.timeout);
     let (queue, sum) = (Mutex::new(specs), Mutex::new(Counts::default()));
     thread::scope(|scope| {

@@ -64,17 +64,23 @@ const SMOKE: [(&str, &[&str]); 4] = [
 
 /// Runs [`SMOKE`] on the cloud kernel of this suite and on that of the next one.
 fn smoke(project: &Project) -> Result<Counts> {
-    let mut sum = Counts::default();
+    let built = targets::build(project)?;
+    let mut specs = Vec::new();
     for kernel in [None, Some(vm::next_kernel::package(project)?)] {
+        let suffix = if kernel.is_some() { "-next" } else { "" };
         let mut spec = VmSpec::new("", Vec::new());
         spec.backend = Backend::Qemu;
         spec.kernel = kernel;
         for (name, tests) in SMOKE {
             let tests: Vec<String> = tests.iter().map(|test| (*test).to_owned()).collect();
-            sum += self::vm(project, &spec, &[name.to_owned()], &tests)?;
+            let mut found = specs_of(project, &built, &spec, &[name.to_owned()], &tests)?;
+            for spec in &mut found {
+                spec.name.push_str(suffix);
+            }
+            specs.extend(found);
         }
     }
-    Ok(sum)
+    Ok(lanes::run(project, specs))
 }
 
 /// Builds the VM test programs and runs each in its own VM, as `spec` describes.
@@ -88,6 +94,19 @@ pub(crate) fn vm(
     arguments: &[String],
 ) -> Result<Counts> {
     let built = targets::build(project)?;
+    let specs = specs_of(project, &built, spec, names, arguments)?;
+    Ok(lanes::run(project, specs))
+}
+
+/// Returns a VM for each test program with one of these names, or for all programs if there is no
+/// name.
+fn specs_of(
+    project: &Project,
+    built: &Built,
+    spec: &VmSpec,
+    names: &[String],
+    arguments: &[String],
+) -> Result<Vec<VmSpec>> {
     let chosen: Vec<&VmTest> = built
         .tests
         .iter()
@@ -103,14 +122,14 @@ pub(crate) fn vm(
     };
     let mut specs = Vec::new();
     for test in chosen {
-        let mut whole = spec_of(spec, &built, test, arguments);
+        let mut whole = spec_of(spec, built, test, arguments);
         if let Some(bundle) = bundle.as_ref().filter(|_| needs_image(&test)) {
             let name = bundle.to_string_lossy().into_owned();
             whole.env.push(("E2E_IMAGE".to_owned(), name));
         }
         specs.extend(shards(whole, test.needs.shards, arguments));
     }
-    Ok(lanes::run(project, specs))
+    Ok(specs)
 }
 
 /// Returns the VMs among which the tests of one program are divided. Tests that the command line

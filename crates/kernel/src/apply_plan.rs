@@ -3,11 +3,9 @@
 #[cfg(test)]
 mod tests;
 
+use model::kernel::{Kernel, OpError};
 use model::plan::DependencyGate;
 use model::{Plan, PlannedOp, Stage};
-
-use model::kernel::Kernel;
-use model::kernel::OpError;
 
 /// Maximum number of ops passed to the kernel at once, so that an observer sees progress.
 const CHUNK: usize = 1024;
@@ -38,8 +36,8 @@ pub fn apply_plan(
                 report(planned, OpStatus::Skipped);
             }
             let stage = Stage { ops };
-            for (planned, status) in stage.ops.iter().zip(kernel.apply(&stage)) {
-                match status {
+            for (planned, outcome) in stage.ops.iter().zip(kernel.apply(&stage)) {
+                match outcome {
                     Ok(()) => {
                         gate.done(&planned.op);
                         report(planned, OpStatus::Done);

@@ -32,7 +32,8 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Does `work` in this namespace, on a thread of its own. Threads that `work` starts stay inside.
+    /// Runs `work` in this namespace, on a new thread. Threads that `work` starts stay in the
+    /// namespace.
     ///
     /// # Panics
     /// As `work` does, and where the namespace cannot be entered.

@@ -119,7 +119,8 @@ impl Connections {
         self.lane.spawn(&mut self.tasks, connection).await;
     }
 
-    /// Waits for at most `grace_period` until all connections have ended, then cuts the remaining ones.
+    /// Waits for at most `grace_period` until all connections have ended, then cuts the remaining
+    /// ones.
     pub async fn finish(mut self, grace_period: Duration) {
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(grace_period, ended).await.is_err() {

@@ -251,6 +251,7 @@ fn the_reason_of_a_chain_is_its_first_rule_that_differs() {
     let desired = web(&["10.1.0.1"]);
     let key = ChainKey::new(Table::Nat, "KUBE-POSTROUTING");
     let chain = desired.tables.rules[&AddressFamily::Ipv4].chains[&key].clone();
+    assert!(chain.len() > 1);
     for place in 0..chain.len() {
         let mut live = live(&desired);
         let rules = live.tables.rules.get_mut(&AddressFamily::Ipv4);

@@ -94,8 +94,8 @@ pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> + Clone {
 /// `cargo run` gave this tool.
 ///
 /// Cargo runs a build script again if a variable that it watches has changed. That of `ring`
-/// watches `CARGO_PKG_NAME`: without this, a plain cargo and this tool would rebuild everything that
-/// depends on it in turn.
+/// watches `CARGO_PKG_NAME`: without this, a plain cargo and this tool would rebuild everything
+/// that depends on it in turn.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {

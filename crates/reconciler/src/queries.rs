@@ -49,8 +49,8 @@ impl Reconciler {
         self.applied
     }
 
-    /// Returns true if the last cluster event changed an object. A relisted, unchanged object is not
-    /// a change.
+    /// Returns true if the last cluster event changed an object. A relisted, unchanged object is
+    /// not a change.
     #[must_use]
     pub fn changed_last(&self) -> bool {
         self.changed_last

@@ -1,8 +1,8 @@
 //! Configuration: a file, or flags, and the flags that win over a file.
 //!
 //! A file is kube-proxy's `KubeProxyConfiguration` (`kubeproxy.config.k8s.io/v1alpha1`), unchanged,
-//! or our own `KubeIpvsConfiguration` (`kube-ipvs.io/v1alpha1`), which has the same fields and more.
-//! Without a file, kube-proxy's flags set the same fields. Each field is one row of
+//! or our own `KubeIpvsConfiguration` (`kube-ipvs.io/v1alpha1`), which has the same fields and
+//! more. Without a file, kube-proxy's flags set the same fields. Each field is one row of
 //! [`table::FIELDS`], from which everything else follows (ADR 24).
 //!
 //! ```text
@@ -124,8 +124,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A mistake in a configuration, or a warning about something that is accepted and does not do what it
-/// seems to. Prints as `path: message`.
+/// A mistake in a configuration, or a warning about a setting that is accepted but does not have the
+/// effect that its name suggests. Prints as `path: message`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigProblem {
     /// The field, as in `ipvs.excludeCIDRs[0]`, or its flag; the file if no field is meant.
@@ -190,8 +190,8 @@ pub fn read(path: &Path) -> Result<Document, ConfigErrors> {
 ///
 /// # Errors
 ///
-/// The text is no YAML or JSON, holds something else than a mapping, or several documents without one
-/// that is a configuration.
+/// If the text is not YAML or JSON, is not a mapping, or has several documents and none of them is a
+/// configuration.
 pub fn parse(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
     extract::find(origin, text)
 }

@@ -134,8 +134,8 @@ pub(crate) fn build(project: &Project) -> Result<Built> {
     })
 }
 
-/// Returns the members' `vm` features, for cargo. Every step that builds tests enables them, so that
-/// shared crates are built once.
+/// Returns the members' `vm` features, for cargo. Every step that builds tests enables them, so
+/// that shared crates are built once.
 pub(crate) fn features(project: &Project) -> String {
     let features: Vec<String> = project
         .packages()

@@ -44,8 +44,8 @@ impl Node {
         self.reports.iter().filter_map(ops).collect()
     }
 
-    /// Panics if the kernel differs from the desired tables. Does not print them, since they are too
-    /// long.
+    /// Panics if the kernel differs from the desired tables. Does not print them, since they are
+    /// too long.
     fn assert_large_desired(&self) {
         assert!(self.reconciler.is_settled());
         let live = self.kernel.tables();

@@ -14,8 +14,8 @@ const UNITS: [(&str, f64); 8] = [
     ("h", 3600e9),
 ];
 
-/// Parses a duration as Kubernetes writes it: numbers with units, as in `30s`, `1m0s`, `1.5h`, `100ms`; or
-/// `0`. Returns `None` if the text is no duration, or a negative one.
+/// Parses a duration as Kubernetes writes it: numbers with units, such as `30s`, `1m0s`, `1.5h`,
+/// `100ms`, or `0`. Returns `None` if the text is not a duration or is negative.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);

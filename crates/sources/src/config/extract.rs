@@ -1,5 +1,5 @@
-//! Finds the configuration in a text that may hold other things too: kubeadm's documents, a ConfigMap, a
-//! list of these.
+//! Finds the configuration in a text with other documents: those of kubeadm, a ConfigMap, or a list
+//! of these.
 
 use serde_json::{Map, Value};
 
@@ -9,8 +9,9 @@ use crate::yaml;
 
 type Fields = Map<String, Value>;
 
-/// Finds the one configuration in `text`, which came from `origin`. An empty text is one without fields.
-/// A single mapping is one whatever its kind is, except for a ConfigMap or a list.
+/// Finds the one configuration in `text`, which came from `origin`. An empty text is a
+/// configuration without fields. A single mapping is a configuration of any kind, unless it is a
+/// ConfigMap or a list.
 pub(super) fn find(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
     let mut search = Search {
         origin,
@@ -47,7 +48,7 @@ pub(super) fn find(origin: &str, text: &str) -> Result<Document, ConfigErrors> {
     })
 }
 
-/// Reads all documents. Of a key that is given twice the last one counts, and a problem is returned.
+/// Reads all documents. If a key occurs twice, the last value counts and a problem is returned.
 fn documents(
     origin: &str,
     text: &str,

@@ -43,7 +43,8 @@ pub(super) enum Precedence {
     BelowFile,
     /// The flag wins over the file, as kube-proxy's flags of logging do.
     AboveFile,
-    /// The flag wins over the file and belongs to the program: [`NodeOverrides`](super::NodeOverrides).
+    /// The flag wins over the file and belongs to the program:
+    /// [`NodeOverrides`](super::NodeOverrides).
     OfProgram,
 }
 
@@ -54,7 +55,7 @@ impl Field {
         self.meaning.trim_start()
     }
 
-    /// Returns the default as `config show` prints it; kube-proxy's default unless the field is ours.
+    /// Returns the default as `config show` prints it. It is kube-proxy's unless the field is ours.
     #[must_use]
     pub fn default(&self) -> String {
         text(&self.place.show(&Resolved::default()))

@@ -30,8 +30,8 @@ impl ConfigFlags {
         self
     }
 
-    /// Returns the values that count, as a file holds them. Beside a file these are the values of the
-    /// flags that win over it.
+    /// Returns the values in force, in the form of a file. If there is a file, these are only the
+    /// values of flags that override it.
     pub(super) fn values(
         &self,
         has_file: bool,
@@ -46,7 +46,8 @@ impl ConfigFlags {
         })
     }
 
-    /// Returns warnings about the flags themselves; `has_file` is true if a configuration file decides.
+    /// Returns warnings about the flags themselves. `has_file` is true if there is a configuration
+    /// file.
     pub(super) fn warnings(&self, has_file: bool) -> Vec<ConfigProblem> {
         let warning = |(flag, texts): (&&str, &Vec<String>)| {
             let extra = EXTRA_FLAGS.iter().find(|extra| extra.flag == *flag);

@@ -143,7 +143,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds the problems of a value. Returns true if it is right all the same.
+    /// Adds the problems of a value. Returns true if the value is valid nevertheless.
     pub(super) fn report(&mut self, field: &Field, problems: Vec<Problem>) -> bool {
         let mut is_right = true;
         for problem in problems {
@@ -158,7 +158,7 @@ impl Reader<'_> {
         is_right
     }
 
-    /// Notes the origin of a right value, and warns if it asks for something that does not happen.
+    /// Records the origin of a valid value, and warns if the value has no effect.
     pub(super) fn accept(&mut self, field: &'static Field, value: &Value, origin: &Origin) {
         self.set_origin(field.path, origin.clone());
         let message = match field.effect {
@@ -223,8 +223,8 @@ impl Reader<'_> {
         self.config.origins.insert(path, origin);
     }
 
-    /// Adds an error about fields that do not fit each other, unless one of `others` is wrong in itself:
-    /// it has its default then.
+    /// Adds an error about fields that contradict each other, unless one of `others` is invalid
+    /// itself and has its default.
     pub(super) fn conflict(
         &mut self,
         path: impl Into<String>,
@@ -240,7 +240,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds a problem that kube-proxy ignores in its own file: a warning there, unless reading is strict.
+    /// Adds a problem that kube-proxy ignores in its own file. It is a warning there, unless
+    /// reading is strict.
     fn tolerate(&mut self, path: String, message: String) {
         match self.dialect {
             Dialect::KubeProxy if !self.overrides.strict => self.warn(path, message),

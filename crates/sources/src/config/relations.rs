@@ -1,5 +1,5 @@
-//! Fields that depend on other fields: their places, and the checks once all fields are read. A field
-//! is read after those that stand before it in the table.
+//! Fields that depend on other fields: their places, and the checks after all fields are read.
+//! Fields are read in the order of the table.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -33,8 +33,8 @@ pub(super) fn bind_address(config: &Resolved) -> IpAddr {
     config.node.bind_address.unwrap_or(unspecified)
 }
 
-/// Stores an address that is not unspecified. An IPv6 address changes the defaults of the daemon's own
-/// addresses.
+/// Stores an address that is not unspecified. An IPv6 address changes the defaults of the daemon's
+/// own addresses.
 pub(super) fn set_bind_address(reader: &mut Reader<'_>, address: IpAddr) {
     let Resolved { node, settings, .. } = &mut reader.config;
     node.bind_address = Some(address).filter(|address| !address.is_unspecified());
@@ -107,7 +107,7 @@ pub(super) fn set_scheduler_flags(reader: &mut Reader<'_>, given: Vec<SchedulerF
     reader.config.node.scheduler_flags = flags;
 }
 
-/// Stores the bit, and moves the default of the other one out of its way.
+/// Stores the bit. Changes the default of the other bit if it would be the same.
 pub(super) fn set_masquerade_bit(reader: &mut Reader<'_>, bit: u8) {
     let masquerade = &mut reader.config.node.masquerade;
     if masquerade.drop_bit == bit {
@@ -203,13 +203,13 @@ const EXTERNAL_IPS: &str = "AllowServiceExternalIPs";
 const POLICY: &str = "externalIPPolicy";
 const ALLOWED: &str = "allowedExternalCIDRs";
 
-/// Feature gates. Those that are written are kube-proxy's own.
+/// Feature gates. `config show` omits [`EXTERNAL_IPS`], which it shows as `externalIPPolicy`.
 pub(super) const GATES: Kind<BTreeMap<String, bool>> = gates(|value| {
     let gates = value.iter().filter(|(name, _)| *name != EXTERNAL_IPS);
     gates.map(|(name, gate)| (name.clone(), *gate)).collect()
 });
 
-/// Applies the gate that says the same as a field of ours. The others are kube-proxy's own.
+/// Applies the gate that has a field of ours as its equivalent. The others have no effect.
 pub(super) fn set_gates(reader: &mut Reader<'_>, gates: &BTreeMap<String, bool>) {
     if gates.get(EXTERNAL_IPS) == Some(&false) {
         reader.config.node.external_ips = ExternalIpPolicy::Deny;

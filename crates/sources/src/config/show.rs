@@ -36,7 +36,8 @@ impl Resolved {
         values.collect()
     }
 
-    /// Returns the configuration as a file of our own kind, which resolves to the same configuration.
+    /// Returns the configuration as a file of our own kind, which resolves to the same
+    /// configuration.
     #[must_use]
     pub fn document(&self) -> Value {
         self.document_of(Dialect::Ours)
@@ -51,8 +52,8 @@ impl Resolved {
         serde_saphyr::to_string(&self.document())
     }
 
-    /// Returns the page `/configz`: the configuration by the name of its API group, once as kube-proxy
-    /// shows its own, without the fields that only our kind has, and once in full.
+    /// Returns the page `/configz`: the configuration below the name of its API group, once as
+    /// kube-proxy shows its own, without the fields of our own kind, and once in full.
     ///
     /// Source: `k8s.io/component-base/configz` and `cmd/kube-proxy/app/server.go`, Kubernetes 1.36.
     #[must_use]

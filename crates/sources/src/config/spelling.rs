@@ -7,10 +7,10 @@ use super::parse_boolean;
 /// A switch with other values than booleans.
 const VERSION: &str = "version";
 
-/// Writes the flags of a command line as they are declared: kube-proxy reads `_` as `-` in their names,
-/// and a value `true` or `false` of each boolean (`WordSepNormalizeFunc` of its flag library, pflag).
-/// `is_switch` returns true for flags without a value: `--NAME=true` becomes `--NAME`, and `--NAME=false`
-/// is left out.
+/// Converts the flags of a command line to the declared spelling. kube-proxy accepts `_` for `-` in
+/// names, and a value `true` or `false` for each boolean (`WordSepNormalizeFunc` of its flag
+/// library, pflag). `is_switch` returns true for flags without a value: `--NAME=true` becomes
+/// `--NAME`, and `--NAME=false` is dropped.
 pub fn as_declared(
     args: impl Iterator<Item = OsString>,
     is_switch: impl Fn(&str) -> bool,

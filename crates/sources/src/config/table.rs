@@ -1,5 +1,5 @@
-//! The table of all fields and flags. A row declares a field once: its meaning, path, flag, kind, place
-//! and default. The flags, the checks, the warnings, the daemon's settings, the output of
+//! The table of all fields and flags. A row declares a field once: its meaning, path, flag, kind,
+//! place and default. The flags, the checks, the warnings, the daemon's settings, the output of
 //! `ipvsctl config show` and the page `docs/reference/config.md` follow from it.
 //!
 //! | place | meaning |
@@ -79,45 +79,45 @@ macro_rules! fields {
 }
 
 fields! {
-    /// Empty is `ipvs` too; another mode is an error.
+    /// `ipvs`, the default. Any other mode is an error.
     "mode" [flag("proxy-mode")]: choice() => unused(ProxyMode::Ipvs);
 
-    /// Name of the node in Kubernetes; empty is the host's name.
+    /// Name of the node in Kubernetes. If empty, the host's name.
     "hostnameOverride" [flag("hostname-override"), of_program]: TEXT => by(
         |config| config.node.node_name.to_string(),
         |reader, name| relations::set_node_name(reader, &name)
     );
 
-    /// Replaces the node's primary address in its family, unless it is unspecified. No socket is bound
-    /// to it.
+    /// Replaces the node's primary address in its family, unless it is unspecified. No socket is
+    /// bound to it.
     "bindAddress" [flag("bind-address")]: ADDRESS
         => by(relations::bind_address, relations::set_bind_address);
 
-    /// Connection to the API server; empty is `$KUBECONFIG`, then the pod's service account, then
+    /// Path of the kubeconfig. If empty: `$KUBECONFIG`, then the pod's service account, then
     /// `~/.kube/config`.
     "clientConnection.kubeconfig" [flag("kubeconfig"), of_program]: TEXT
         => by(relations::kubeconfig, |reader, path| reader.config.kubeconfig = Some(path.into()));
 
     // The node's tables.
 
-    /// Scheduler of every virtual server; the kernel must have it.
+    /// Scheduler of every virtual server. The kernel must have it.
     "ipvs.scheduler" [flag("ipvs-scheduler")]: SCHEDULER
         => by(|config| config.node.scheduler.0.to_string(), relations::set_scheduler);
 
-    /// Flags of the scheduler `sh` or `mh`. `*-port`: the client's port decides too; `*-fallback`: another
-    /// real server instead of none while the chosen one has weight 0. Default for `mh`: `[mh-port]`, as
-    /// in kube-proxy.
+    /// Flags of the scheduler `sh` or `mh`. `*-port` also hashes the client's port. `*-fallback`
+    /// chooses another real server while the selected one has weight 0. Default for `mh`:
+    /// `[mh-port]`, as in kube-proxy.
     "ipvs.schedulerFlags" [ours]: SCHEDULER_FLAGS
         => by(relations::scheduler_flags, relations::set_scheduler_flags);
 
-    /// Interval between comparisons of everything with the kernel, even if nothing changed.
+    /// Interval between full comparisons with the kernel, even if nothing changed.
     "ipvs.syncPeriod" [flag("ipvs-sync-period"), zero_is_default]: DURATION => node(sync_period);
 
     /// Time for which changes are gathered before they are applied; 0 applies at once. At most
     /// `ipvs.syncPeriod`.
     "ipvs.minSyncPeriod" [flag("ipvs-min-sync-period")]: DURATION => node(min_sync_period);
 
-    /// Virtual servers and addresses inside these are never deleted.
+    /// Virtual servers and addresses in these networks are never deleted.
     "ipvs.excludeCIDRs" [flag("ipvs-exclude-cidrs")]: NETWORKS => node(exclude_cidrs);
 
     /// The node answers ARP for an address only at the interface that has it: `arp_ignore` 1 and
@@ -127,20 +127,21 @@ fields! {
     /// Every packet to a cluster address gets an address of the node as its source.
     "iptables.masqueradeAll" [flag("masquerade-all")]: BOOL => node(masquerade.all);
 
-    /// Bit of the packet mark for packets to be masqueraded.
+    /// Bit of the packet mark that selects packets for masquerading.
     "iptables.masqueradeBit" [flag("iptables-masquerade-bit")]: whole::<0, 31, _>()
         => by(|config| config.node.masquerade.mark_bit, relations::set_masquerade_bit);
 
-    /// Bit for packets of the node itself to be dropped, where a Service's source ranges leave the node
-    /// out; another one than `iptables.masqueradeBit`. Default: 14 if that one is 15.
+    /// Bit of the packet mark that selects the node's own packets for dropping, if a Service's
+    /// source ranges exclude the node. Must differ from `iptables.masqueradeBit`. The default is 14
+    /// if that one is 15.
     "iptables.dropBit" [ours]: whole::<0, 31, _>() => node(masquerade.drop_bit);
 
-    /// Way in which traffic from pods is recognised, so that other traffic to a cluster address is
-    /// masqueraded.
+    /// How traffic from pods is recognised. All other traffic to a cluster address is masqueraded.
     "detectLocalMode" [flag("detect-local-mode")]: choice()
         => by(relations::detect_local_mode, relations::set_detect_local_mode);
 
-    /// Network of the pods, for `ClusterCIDR`; empty is unknown: nothing is masqueraded for its source.
+    /// Network of the pods, for `ClusterCIDR`. If empty, no traffic is masqueraded because of its
+    /// source.
     "clusterCIDR" [flag("cluster-cidr")]: NETWORK_PAIR
         => by(relations::cluster_cidr, relations::set_cluster_cidr);
 
@@ -156,67 +157,68 @@ fields! {
         |reader, name| relations::set_interface(reader, PREFIX, name)
     );
 
-    /// Addresses of the node at which node ports are served: those inside these networks, with `primary`
-    /// the first one of each family, with `all` every one. A family without a network has all, unless
-    /// `primary` is given. `localhost` adds nothing: node ports are never served at loopback addresses.
+    /// Addresses of the node at which node ports are served: addresses in these networks, the first
+    /// address of each family (`primary`), or every address (`all`). A family without a network
+    /// uses all its addresses, unless `primary` is given. `localhost` has no effect: node ports are
+    /// never served at loopback addresses.
     "nodePortAddresses" [flag("nodeport-addresses")]: NODE_PORTS => node(node_port_addresses);
 
-    /// kube-proxy's own, but for `AllowServiceExternalIPs: false`: it is `externalIPPolicy: Deny`, unless
-    /// that field has a value.
+    /// kube-proxy's own gates, without effect, except `AllowServiceExternalIPs: false`, which means
+    /// `externalIPPolicy: Deny` unless that field is set.
     "featureGates" [flag("feature-gates"), nothing]: GATES
         => by(|_| [].into(), |reader, gates| relations::set_gates(reader, &gates));
 
-    /// `externalIPs` of Services that are served: all, those inside `allowedExternalCIDRs`, or none.
+    /// Which `externalIPs` of Services are served: all, those in `allowedExternalCIDRs`, or none.
     "externalIPPolicy" [ours]: choice()
         => by(relations::external_ips, relations::set_external_ips);
 
-    /// For `externalIPPolicy: AllowList`, and required there.
+    /// Networks for `externalIPPolicy: AllowList`, which requires them.
     "allowedExternalCIDRs" [ours]: NETWORKS
         => by(relations::allowed_external, relations::set_allowed_external);
 
-    /// External and load-balancer addresses inside these are not served.
+    /// External and load-balancer addresses in these networks are not served.
     "protectedCIDRs" [ours]: NETWORKS => node(protected_cidrs);
 
-    /// Ports of the node's own programs: no Service is served at them on the node's addresses, whatever
-    /// the protocol. The kubelet's 10250, the ports of `healthzBindAddress` and `metricsBindAddress`, and
-    /// the API server's on this node are protected besides.
+    /// Ports of the node's own programs. No Service is served at them on the node's addresses, over
+    /// any protocol. The kubelet's port 10250, the ports of `healthzBindAddress` and
+    /// `metricsBindAddress`, and the port of an API server on this node are always protected.
     "protectedHostPorts" [ours]: PORTS => by(
         |config| config.node.protected_host_ports.iter().copied().collect(),
         |reader, ports| reader.config.node.protected_host_ports = ports.into_iter().collect()
     );
 
-    /// External and load-balancer addresses of one Service at most; those that follow in its lists are
-    /// not served.
+    /// Maximum number of external and load-balancer addresses of one Service. Further addresses in
+    /// its lists are not served.
     "serviceLimits.addresses" [ours]: whole::<1, 1_000_000, _>() => node(service_limits.addresses);
 
-    /// Source ranges of one Service at most; those that follow in its list admit no client.
+    /// Maximum number of source ranges of one Service. Further ranges in its list admit no client.
     "serviceLimits.sourceRanges" [ours]: whole::<1, 1_000_000, _>() => node(service_limits.source_ranges);
 
-    /// Virtual servers of one Service and entries for their source ranges at most, together; cluster IPs
-    /// come first. Virtual servers that do not fit are not served.
+    /// Maximum number of virtual servers of one Service plus set entries for their source ranges.
+    /// Cluster IPs come first. Virtual servers beyond the limit are not served.
     "serviceLimits.entries" [ours]: whole::<1, 1_000_000, _>() => node(service_limits.entries);
 
-    /// Real servers of all virtual servers of one Service at most, together; cluster IPs come first.
-    /// Virtual servers whose real servers do not fit are not served.
+    /// Maximum number of real servers in all virtual servers of one Service. Cluster IPs come
+    /// first. Virtual servers whose real servers exceed the limit are not served.
     "serviceLimits.realServers" [ours]: whole::<1, 10_000_000, _>() => node(service_limits.real_servers);
 
-    /// Accept packets to Services in INPUT of the packet filter, once source ranges admitted them, so that
-    /// a policy DROP or rules that stand behind ours do not drop them.
+    /// Accept packets to Services in the INPUT chain after source ranges admitted them, so that a
+    /// policy DROP or later rules do not drop them.
     "acceptServedTraffic" [ours]: BOOL => node(accept_served_traffic);
 
-    /// Time for which a real server that left may keep its connections; 0 is without end.
+    /// Maximum time for which a removed real server keeps its connections. 0 is unlimited.
     "drainTimeout" [ours]: DURATION => node(drain_timeout);
 
-    /// Time for which a UDP real server keeps its flows while its endpoint terminates and still serves;
-    /// 0 deletes it at once. Times below 1 s count as 1 s.
+    /// Maximum time for which a UDP real server keeps its flows while its endpoint terminates and
+    /// still serves. 0 deletes it at once. Times below 1 s count as 1 s.
     "udpDrainTimeout" [ours]: DURATION => node(udp_drain_timeout);
 
-    /// An endpoint that disappears without having been terminating is cut off at once, so that its
-    /// clients are reset.
+    /// Delete the real server of an endpoint that disappears without having been terminating at
+    /// once, so that its clients are reset.
     "cutLostEndpoints" [ours]: BOOL => node(cut_lost_endpoints);
 
-    /// Time between a list that lacks more than half of the known objects and the list that must lack
-    /// them too before they are deleted (deviation D27); 0 deletes at once.
+    /// Delay before a second list must confirm that more than half of the known objects are gone
+    /// (deviation D27). Only then are they deleted. 0 deletes at once.
     "deletionConfirmation" [ours]: DURATION
         => daemon(deletion_confirmation: Duration = Duration::from_secs(10));
 
@@ -224,35 +226,36 @@ fields! {
     "iptablesBackend" [ours]: choice()
         => daemon(iptables_backend: IptablesBackend = IptablesBackend::Auto);
 
-    /// Traffic that `/metrics` shows: none, that of each Service port, or that of each endpoint too.
+    /// Traffic counters in `/metrics`: none, for each Service port, or for each endpoint too.
     "serviceMetrics" [ours]: choice()
         => daemon(service_metrics: ServiceMetrics = ServiceMetrics::Off);
 
-    /// Label sets at most, of Service ports and of endpoints each; 0 shows none.
+    /// Maximum number of label sets, for Service ports and for endpoints each. 0 shows none.
     "serviceMetricsLimit" [ours]: whole::<0, 1_000_000, _>() => daemon(service_metrics_limit: u32 = 10_000);
 
-    /// Nodes that the API server is asked for. With `own` other nodes' addresses are not known: name their
-    /// networks in `protectedCIDRs`. For clusters of thousands of nodes.
+    /// Nodes to watch. With `own`, for clusters of thousands of nodes, the addresses of other nodes
+    /// are unknown: list their networks in `protectedCIDRs`.
     "watchedNodes" [ours]: choice() => daemon(watched_nodes: Nodes = Nodes::All);
 
     // The kernel.
 
-    /// Time after which the kernel forgets an idle TCP connection; 0 leaves its setting.
+    /// Time after which the kernel forgets an idle TCP connection. 0 leaves the kernel's setting.
     "ipvs.tcpTimeout" [flag("ipvs-tcp-timeout")]: KERNEL_SECONDS => node(kernel_settings.timeouts.tcp);
 
-    /// Time after which it forgets a TCP connection after a FIN; 0 leaves its setting.
+    /// Time after which the kernel forgets a TCP connection after a FIN. 0 leaves the kernel's
+    /// setting.
     "ipvs.tcpFinTimeout" [flag("ipvs-tcpfin-timeout")]: KERNEL_SECONDS
         => node(kernel_settings.timeouts.tcp_fin);
 
-    /// Time after which it forgets an idle UDP flow; 0 leaves its setting.
+    /// Time after which the kernel forgets an idle UDP flow. 0 leaves the kernel's setting.
     "ipvs.udpTimeout" [flag("ipvs-udp-timeout")]: KERNEL_SECONDS => node(kernel_settings.timeouts.udp);
 
-    /// `nf_conntrack_max` for each CPU, 1048576 in all at most; 0 leaves the kernel's setting, whatever
-    /// `conntrack.min` says. A larger setting of the kernel stays.
+    /// `nf_conntrack_max` for each CPU, with a total of at most 1048576. 0 leaves the kernel's
+    /// setting and ignores `conntrack.min`. A larger setting of the kernel stays.
     "conntrack.maxPerCore" [flag("conntrack-max-per-core")]: at_least::<0, _>()
         => node(kernel_settings.conntrack.max_per_core);
 
-    /// The least `nf_conntrack_max`, which may be above 1048576; 0 is no least one.
+    /// Minimum of `nf_conntrack_max`, which may exceed 1048576. 0 means no minimum.
     "conntrack.min" [flag("conntrack-min")]: at_least::<0, _>() => node(kernel_settings.conntrack.min);
 
     /// `nf_conntrack_tcp_timeout_established`; 0 leaves the kernel's setting.
@@ -277,53 +280,53 @@ fields! {
 
     // The daemon.
 
-    /// Address at which the daemon's health is served (`/livez`, `/readyz`, `/healthz`), on `[::]` if
-    /// `bindAddress` is IPv6; `0` is nowhere, as is an empty flag.
+    /// Address of the health pages (`/livez`, `/readyz`, `/healthz`), by default on `[::]` if
+    /// `bindAddress` is IPv6. `0`, or an empty flag, disables them.
     "healthzBindAddress" [flag("healthz-bind-address")]: address_port::<HEALTHZ_PORT>()
         => daemon(healthz_bind_address: Option<SocketAddr> = Some((Ipv4Addr::UNSPECIFIED, HEALTHZ_PORT).into()));
 
-    /// Address at which metrics are served, on `[::1]` if `bindAddress` is IPv6; `0` is nowhere, as is an
-    /// empty flag.
+    /// Address of the metrics pages, by default on `[::1]` if `bindAddress` is IPv6. `0`, or an
+    /// empty flag, disables them.
     "metricsBindAddress" [flag("metrics-bind-address")]: address_port::<METRICS_PORT>()
         => daemon(metrics_bind_address: Option<SocketAddr> = Some((Ipv4Addr::LOCALHOST, METRICS_PORT).into()));
 
-    /// The daemon ends if one of these addresses is taken.
+    /// Exit if one of these addresses is in use.
     "bindAddressHardFail" [flag("bind-address-hard-fail")]: BOOL
         => daemon(bind_address_hard_fail: bool = false);
 
-    /// Profiles are served beside the metrics.
+    /// Serve profiles at the metrics address.
     "enableProfiling" [flag("profiling"), later]: BOOL => daemon(profiling: bool = false);
 
-    /// Interval at which everything is read again from the API server.
+    /// Interval at which all objects are read again from the API server.
     "configSyncPeriod" [flag("config-sync-period"), zero_is_default, later]: DURATION
         => daemon(config_sync_period: Duration = Duration::from_secs(15 * 60));
 
-    /// Requests to the API server a second; below 0 is without limit.
+    /// Maximum number of requests to the API server per second. A negative number means no limit.
     "clientConnection.qps" [flag("kube-api-qps"), zero_is_default, later]: NUMBER
         => daemon(qps: f64 = 5.0);
 
-    /// Number of requests at once.
+    /// Maximum number of requests in a burst.
     "clientConnection.burst" [flag("kube-api-burst"), zero_is_default, later]: at_least::<0, _>()
         => daemon(burst: i32 = 10);
 
-    /// Rank of the daemon for the kernel when memory is short: -1000 is never killed.
+    /// `oom_score_adj` of the daemon: with -1000 the kernel never kills it when memory runs out.
     "oomScoreAdj" [flag("oom-score-adj")]: whole::<-1000, 1000, _>() => daemon(oom_score_adj: i32 = -999);
 
     /// Format of log lines. `--log-format` of kube-ipvsd comes first, then the flag, then the file.
     "logging.format" [flag("logging-format"), above_file]: choice()
         => daemon(log_format: LogFormat = LogFormat::Text);
 
-    /// Log lines that are written: up to 3 is the level `info`, 4 and 5 are `debug`, from 6 it is `trace`.
-    /// `--log-level` of kube-ipvsd comes first, then the flag, then the file.
+    /// Log level: `info` up to 3, `debug` for 4 and 5, `trace` from 6. `--log-level` of kube-ipvsd
+    /// comes first, then the flag, then the file.
     "logging.verbosity" [flag("v"), above_file]: VERBOSITY => daemon(log_verbosity: u32 = 0);
 
     // Fields without meaning here.
 
-    /// JSON is the only format that is asked for.
+    /// The daemon always requests JSON.
     "clientConnection.contentType" [flag("kube-api-content-type"), nothing]: TEXT
         => unused("application/vnd.kubernetes.protobuf".to_owned());
 
-    /// JSON is the only format that is asked for.
+    /// The daemon always requests JSON.
     "clientConnection.acceptContentTypes" [nothing]: TEXT => unused(String::new());
 
     /// Of the iptables mode.

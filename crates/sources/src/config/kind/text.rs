@@ -47,8 +47,8 @@ pub(crate) const INTERFACE: Kind<String> = Kind {
     ..TEXT
 };
 
-/// Parses a name in the kernel and on the command lines of tools. The kernel's names have 15 bytes and a
-/// closing zero.
+/// Parses a name that the kernel and the command lines of tools accept. The kernel's names have at
+/// most 15 bytes and a closing zero.
 fn name(text: &str, wrong: &[char], what: &str) -> Result<String, String> {
     let is_printed = text.bytes().all(|byte| byte.is_ascii_graphic());
     match is_printed && text.len() <= 15 && !text.contains(wrong) {

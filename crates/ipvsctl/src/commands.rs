@@ -26,7 +26,7 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Diff(args) => diff::run(&args),
         Command::Apply(args) => apply::run(&args),
         Command::Analyze(args) => analyze::run(&args),
-        Command::Migrate(args) => Ok(migrate::run(&args)),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Version(args) => version::run(&args),

@@ -13,34 +13,23 @@ use sources::{ConfigErrors, SourceProblem};
 use crate::schema::SchemaError;
 use crate::style;
 
-/// Outcome of a command.
+/// Outcome of a command, the same for every command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Success; for `diff`, no difference.
+    /// Success; nothing to report.
     Done,
-    /// `diff`: there are differences.
-    Differences,
-    /// `config check`: the file has mistakes; `analyze`: there are findings of level error.
-    Mistakes,
-    /// `doctor`: there are warnings or problems.
-    Unwell,
-    /// There was an error, or a part of the input could not be read.
-    Error,
-    /// `apply`: some of the changes failed.
-    PartlyApplied,
-    /// `migrate check`: there are blockers.
-    InTheWay,
-    /// `migrate check`: there was an error, or a part of the input could not be read.
-    NotChecked,
+    /// A difference, a problem or a mistake was found.
+    Found,
+    /// The command could not do its work, or a part of its input could not be read.
+    Failed,
 }
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         Self::from(match status {
             Status::Done => 0,
-            Status::Differences | Status::Mistakes | Status::Unwell | Status::NotChecked => 1,
-            Status::Error | Status::InTheWay => 2,
-            Status::PartlyApplied => 3,
+            Status::Found => 1,
+            Status::Failed => 2,
         })
     }
 }
@@ -119,11 +108,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Prints one line for each mistake on standard error. A closed pipe at standard output is not
-    /// reported.
-    pub fn report(&self) {
+    /// Prints one line for each mistake on standard error, and returns the status of the command. A
+    /// closed pipe at standard output is success, since its reader wants no more.
+    pub fn report(&self) -> Status {
         match self {
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Status::Done;
+            }
             Self::Config(ConfigErrors(errors)) => {
                 for error in errors {
                     style::error(&error.to_string());
@@ -131,6 +122,7 @@ impl Error {
             }
             error => style::error(&chain(error)),
         }
+        Status::Failed
     }
 }
 

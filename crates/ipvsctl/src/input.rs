@@ -7,16 +7,20 @@ pub mod daemon;
 pub mod facts;
 pub mod live;
 pub mod node;
+pub mod view;
 
 use model::{ClusterState, Desired, NodeConfig, NodeState};
 
+use self::cluster::Cluster;
 use self::node::Node;
-
+use crate::error::Status;
 use crate::style;
 
 /// Input of a command: a cluster and its desired tables for a node.
 #[derive(Debug)]
 pub struct Input {
+    /// Objects of the cluster.
+    pub cluster: ClusterState,
     /// Configuration of the node.
     pub config: NodeConfig,
     /// Interfaces and machine of the node, as far as they are known.
@@ -35,11 +39,15 @@ pub struct Input {
 impl Input {
     /// Compiles the desired tables.
     #[must_use]
-    pub fn compile(cluster: &ClusterState, whole: bool, node: Node) -> Self {
+    pub fn compile(cluster: Cluster, node: Node) -> Self {
+        let Cluster {
+            state: cluster,
+            whole,
+        } = cluster;
         let config = node.config.node;
         let of_status = || cluster.node(&config.node_name).map(NodeState::of_status);
         let node = node.state.or_else(of_status).unwrap_or_default();
-        let (desired, findings) = planner::compile(cluster, &node, &config);
+        let (desired, findings) = planner::compile(&cluster, &node, &config);
         Self {
             config,
             node,
@@ -47,6 +55,18 @@ impl Input {
             findings,
             services: cluster.service_names().count(),
             whole,
+            cluster,
+        }
+    }
+
+    /// Returns the status of a command that found something or not. A part of the input that could
+    /// not be read is a failure.
+    #[must_use]
+    pub fn status(&self, found: bool) -> Status {
+        match (self.whole, found) {
+            (false, _) => Status::Failed,
+            (true, true) => Status::Found,
+            (true, false) => Status::Done,
         }
     }
 

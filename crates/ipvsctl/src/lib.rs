@@ -43,11 +43,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     style::choose(cli.colors.when());
     output::log::start(cli.verbose);
-    match commands::run(cli.command) {
-        Ok(status) => status.into(),
-        Err(error) => {
-            error.report();
-            error::Status::Error.into()
-        }
-    }
+    commands::run(cli.command)
+        .unwrap_or_else(|error| error.report())
+        .into()
 }

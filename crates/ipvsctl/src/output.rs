@@ -16,6 +16,7 @@ use std::io::Write as _;
 use model::{escaped, escaped_json};
 use serde::Serialize;
 
+use crate::cli::Format;
 use crate::error::Error;
 use crate::style;
 
@@ -23,6 +24,19 @@ use crate::style;
 /// all other characters that do not print, since objects, files and answers may contain them.
 pub(crate) fn print(text: &str) -> Result<(), Error> {
     write(&printable(text))
+}
+
+/// Prints what a command reports: `object` as JSON or YAML, else `text`.
+pub(crate) fn show<T: Serialize>(
+    format: Format,
+    object: impl FnOnce() -> T,
+    text: impl FnOnce() -> String,
+) -> Result<(), Error> {
+    match format {
+        Format::Json => print_json(&object()),
+        Format::Yaml => print_yaml(&object()),
+        Format::Table | Format::Wide | Format::Text => print(&text()),
+    }
 }
 
 /// Prints `value` as JSON.

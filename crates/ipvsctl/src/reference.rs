@@ -41,7 +41,7 @@ fn describe(page: &mut String, command: &mut Command, name: &str) {
     page.push_str("```\n");
     for child in command
         .get_subcommands_mut()
-        .filter(|child| !child.is_hide_set())
+        .filter(|child| !child.is_hide_set() && child.get_name() != "help")
     {
         let name = format!("{name} {}", child.get_name());
         describe(page, child, &name);

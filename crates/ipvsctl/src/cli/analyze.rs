@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use model::{Code, Level};
 
-use super::{NodeArgs, PlanFormat, Source};
+use super::{Format, NodeArgs, Source};
 
 /// Arguments of `analyze`.
 #[derive(Args, Debug)]
@@ -33,7 +33,7 @@ pub struct Analyze {
     pub explain: Option<Code>,
     /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: PlanFormat,
+    pub output: Format,
 }
 
 /// Lowest level of findings to show.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::{LineFormat, NODE, NodeArgs, socket_address};
+use super::{Format, NODE, NodeArgs, socket_address};
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
@@ -32,5 +32,5 @@ pub struct Doctor {
     pub metrics_address: Option<SocketAddr>,
     /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: LineFormat,
+    pub output: Format,
 }

@@ -1,11 +1,10 @@
 //! Arguments of `migrate`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{INPUT, NODE, NodeArgs, PlanFormat, Source, socket_address};
+use super::{Compared, Format, NODE, socket_address};
 
 /// Arguments of `migrate`.
 #[derive(Args, Debug)]
@@ -40,19 +39,11 @@ Examples:
   kubectl get svc,endpointslices,nodes -A -o yaml | sudo ipvsctl migrate check -f - --force
   ipvsctl migrate check -f manifests/ --node node1 --live saved.txt   # saved by ipvsctl get tables -o text
 
-Exit status: 0 no blockers, 1 an error or input that could not be read completely, 2 blockers or wrong \
-arguments.")]
+Exit status: 0 no blockers, 1 blockers, 2 an error or input that could not be read completely.")]
 pub struct MigrateCheck {
-    /// Source of the objects.
+    /// What is compared. Leftovers and connections are unknown for saved tables.
     #[command(flatten)]
-    pub source: Source,
-    /// The node.
-    #[command(flatten)]
-    pub node: NodeArgs,
-    /// Check the saved tables in this file instead of the kernel: output of get tables; - for
-    /// standard input. Leftovers and connections are unknown then.
-    #[arg(long, value_name = "FILE", help_heading = INPUT)]
-    pub live: Option<PathBuf>,
+    pub compared: Compared,
     /// Metrics address of the node's proxy [default: metricsBindAddress of --config, else
     /// 127.0.0.1:10249; with --live: no proxy is asked].
     #[arg(long, value_name = "ADDRESS", value_parser = socket_address, help_heading = NODE)]
@@ -62,5 +53,5 @@ pub struct MigrateCheck {
     pub force: bool,
     /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    pub output: PlanFormat,
+    pub output: Format,
 }

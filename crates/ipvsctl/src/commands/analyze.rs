@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use model::{Finding, Level};
 
-use crate::cli::{Analyze, PlanFormat};
+use crate::cli::Analyze;
 use crate::error::{Error, Status};
 use crate::input::node::{self, Fallback};
 use crate::input::{Input, cluster};
-use crate::output::{findings, print, print_json};
+use crate::output::{findings, print, show};
 use crate::schema;
 
 /// Prints the findings about the objects of a cluster.
@@ -24,28 +24,25 @@ pub fn run(args: &Analyze) -> Result<Status, Error> {
     }
     let node = node::read(&args.node, Fallback::Host)?;
     let cluster = cluster::from_source(&args.source, &node)?;
-    let input = Input::compile(&cluster.state, cluster.whole, node);
+    let input = Input::compile(cluster, node);
     let least = args.level.level();
     let mut found: Vec<&Finding> = (input.findings.iter())
         .filter(|finding| finding.code.level() >= least)
         .collect();
     found.sort_by_key(|finding| (Reverse(finding.code.level()), *finding));
-    match args.output {
-        PlanFormat::Text => print(&text(&found, &input))?,
-        PlanFormat::Json => print_json(&schema::Findings {
+    show(
+        args.output,
+        || schema::Findings {
             api_version: schema::API_VERSION,
             kind: "Findings",
             node_name: input.config.node_name.to_string(),
             services: input.services,
             findings: found.iter().copied().map(Into::into).collect(),
-        })?,
-    }
-    let errors = (input.findings.iter()).any(|finding| finding.code.level() == Level::Error);
-    Ok(match (input.whole, errors) {
-        (false, _) => Status::Error,
-        (true, true) => Status::Mistakes,
-        (true, false) => Status::Done,
-    })
+        },
+        || text(&found, &input),
+    )?;
+    let is_error = |finding: &Finding| finding.code.level() == Level::Error;
+    Ok(input.status(input.findings.iter().any(is_error)))
 }
 
 /// Returns a line for each finding and one with their numbers.

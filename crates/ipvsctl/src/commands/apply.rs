@@ -10,6 +10,7 @@ use kernel::{LinuxKernel, ModulePolicy};
 use crate::cli::Apply;
 use crate::error::{Error, Status};
 use crate::input::node::{self, Fallback};
+use crate::input::view::View;
 use crate::input::{Input, cluster, live};
 use crate::output::{plan, print, progress};
 
@@ -29,13 +30,10 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     let cluster = cluster::from_files(&args.files.paths, args.files.strict);
     let mut kernel = LinuxKernel::open(ModulePolicy::Load).map_err(Error::Open)?;
     let live = live::of_kernel(&mut kernel, &mut node)?;
-    let input = Input::compile(&cluster.state, cluster.whole, node).report();
-    let plan = super::diff::compare(&input, &live, BTreeSet::new());
+    let input = Input::compile(cluster, node).report();
+    let View { input, plan, .. } = View::compare(input, live, BTreeSet::new());
     print(&plan::text(&plan))?;
-    let read = match input.whole {
-        true => Status::Done,
-        false => Status::Error,
-    };
+    let read = input.status(false);
     if plan.is_empty() {
         return Ok(read);
     }
@@ -47,7 +45,7 @@ pub fn run(args: &Apply) -> Result<Status, Error> {
     print(&format!("{applied}\n"))?;
     Ok(match applied.failed + applied.skipped {
         0 => read,
-        _ => Status::PartlyApplied,
+        _ => Status::Failed,
     })
 }
 

@@ -11,10 +11,10 @@ use sources::ConfigErrors;
 use sources::NodeOverrides;
 use sources::config::{self, ConfigProblem, Document, EffectiveValue};
 
-use crate::cli::{Config, ConfigCheck, ConfigCommand, ConfigFormat, ConfigShow};
+use crate::cli::{Config, ConfigCheck, ConfigCommand, ConfigShow};
 use crate::error::{Error, Status};
 use crate::input::node;
-use crate::output::{print, print_json, print_yaml};
+use crate::output::{self, print};
 use crate::schema::API_VERSION;
 use crate::style;
 
@@ -55,7 +55,7 @@ fn check(args: &ConfigCheck) -> Result<Status, Error> {
             for error in errors {
                 style::error(&error.to_string());
             }
-            Ok(Status::Mistakes)
+            Ok(Status::Found)
         }
     }
 }
@@ -74,7 +74,7 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
         lenient: _,
         node,
         kubeconfig,
-        output,
+        output: format,
         flags,
     } = args;
     let overrides = NodeOverrides {
@@ -91,11 +91,11 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
     let resolved = resolved.map_err(Error::Config)?;
     node::report(&resolved);
     let values = resolved.values();
-    match output {
-        ConfigFormat::Text => print(&columns(&values))?,
-        ConfigFormat::Json => print_json(&Effective::from(values))?,
-        ConfigFormat::Yaml => print_yaml(&Effective::from(values))?,
-    }
+    output::show(
+        *format,
+        || Effective::from(values.as_slice()),
+        || columns(&values),
+    )?;
     Ok(Status::Done)
 }
 
@@ -116,11 +116,11 @@ struct Shown {
     source: String,
 }
 
-impl From<Vec<EffectiveValue>> for Effective {
-    fn from(values: Vec<EffectiveValue>) -> Self {
-        let shown = values.into_iter().map(|value| Shown {
+impl From<&[EffectiveValue]> for Effective {
+    fn from(values: &[EffectiveValue]) -> Self {
+        let shown = values.iter().map(|value| Shown {
             path: value.path,
-            value: value.value,
+            value: value.value.clone(),
             source: value.origin.to_string(),
         });
         Self {

@@ -7,7 +7,7 @@ use model::text::{address_lines, print as print_tables, virtual_server_lines};
 use model::{Scope, Snapshot};
 use sources::node_state::NodeStateFile;
 
-use crate::cli::{Get, GetFormat, What};
+use crate::cli::{Format, Get, What};
 use crate::error::{Error, Status};
 use crate::input::live;
 use crate::output::servers::{self, Width};
@@ -27,16 +27,16 @@ pub fn run(args: &Get) -> Result<Status, Error> {
     }
     let snapshot = read(args)?;
     let width = match args.output {
-        GetFormat::Wide => Width::Wide,
+        Format::Wide => Width::Wide,
         _ => Width::Narrow,
     };
     match (args.what, args.output) {
-        (What::Timeouts, GetFormat::Json) => print_json(&Timeouts::from(snapshot.tables.timeouts))?,
-        (What::Timeouts, GetFormat::Yaml) => print_yaml(&Timeouts::from(snapshot.tables.timeouts))?,
-        (what, GetFormat::Json) => print_json(&object(what, &snapshot, args))?,
-        (what, GetFormat::Yaml) => print_yaml(&object(what, &snapshot, args))?,
-        (what, GetFormat::Text) => print(&text(what, &snapshot))?,
-        (what, GetFormat::Table | GetFormat::Wide) => print(&table(what, &snapshot, width))?,
+        (What::Timeouts, Format::Json) => print_json(&Timeouts::from(snapshot.tables.timeouts))?,
+        (What::Timeouts, Format::Yaml) => print_yaml(&Timeouts::from(snapshot.tables.timeouts))?,
+        (what, Format::Json) => print_json(&object(what, &snapshot, args))?,
+        (what, Format::Yaml) => print_yaml(&object(what, &snapshot, args))?,
+        (what, Format::Text) => print(&text(what, &snapshot))?,
+        (what, Format::Table | Format::Wide) => print(&table(what, &snapshot, width))?,
     }
     Ok(Status::Done)
 }
@@ -51,7 +51,7 @@ fn node_state(args: &Get) -> Result<Status, Error> {
         state: linux::node_state().map_err(Error::Observe)?,
     };
     match args.output {
-        GetFormat::Json => print_json(&file)?,
+        Format::Json => print_json(&file)?,
         _ => print_yaml(&file)?,
     }
     Ok(Status::Done)

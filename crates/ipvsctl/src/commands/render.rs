@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use model::{Desired, text};
 
-use crate::cli::{PlanFormat, Render, Section};
+use crate::cli::{Render, Section};
 use crate::error::{Error, Status};
 use crate::input::node::{self, Fallback};
 use crate::input::{Input, cluster};
-use crate::output::{print, print_json};
+use crate::output::show;
 use crate::schema;
 
 /// Prints the desired tables for the objects in files.
@@ -19,25 +19,26 @@ use crate::schema;
 pub fn run(args: &Render) -> Result<Status, Error> {
     let node = node::read(&args.node, Fallback::Nothing)?;
     let cluster = cluster::from_files(&args.files.paths, args.files.strict);
-    let input = Input::compile(&cluster.state, cluster.whole, node).report();
-    match args.output {
-        PlanFormat::Text => print(&sections(&input.desired, &args.sections))?,
-        PlanFormat::Json => {
-            let owners = &input.desired.owners.virtual_servers;
-            let tables = &input.desired.tables;
-            let mut object = schema::NodeTables::empty()
-                .with_servers(tables, owners)
-                .with_addresses(tables)
-                .with_filter_state(&input.desired);
-            object.node_name = Some(input.config.node_name.to_string());
-            object.findings = input.findings.iter().map(Into::into).collect();
-            print_json(&object)?;
-        }
+    let input = Input::compile(cluster, node).report();
+    show(
+        args.output,
+        || object(&input),
+        || sections(&input.desired, &args.sections),
+    )?;
+    Ok(input.status(false))
+}
+
+fn object(input: &Input) -> schema::NodeTables {
+    let owners = &input.desired.owners.virtual_servers;
+    let tables = &input.desired.tables;
+    schema::NodeTables {
+        node_name: Some(input.config.node_name.to_string()),
+        findings: input.findings.iter().map(Into::into).collect(),
+        ..schema::NodeTables::empty()
+            .with_servers(tables, owners)
+            .with_addresses(tables)
+            .with_filter_state(&input.desired)
     }
-    Ok(match input.whole {
-        true => Status::Done,
-        false => Status::Error,
-    })
 }
 
 /// Returns the text of the `wanted` sections; of all sections if `wanted` is empty.

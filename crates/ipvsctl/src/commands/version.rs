@@ -4,9 +4,9 @@ use std::fs;
 
 use serde::Serialize;
 
-use crate::cli::{LineFormat, Version};
+use crate::cli::Version;
 use crate::error::{Error, Status};
-use crate::output::{print, print_json};
+use crate::output::show;
 use crate::schema::API_VERSION;
 
 /// File with the IPVS table as text. Reading its first line needs no privileges and no netlink.
@@ -50,10 +50,7 @@ pub fn run(args: &Version) -> Result<Status, Error> {
         versions.kernel = (fs::read_to_string(RELEASE).ok()).map(|text| text.trim().to_owned());
         versions.ipvs = of_ipvs();
     }
-    match args.output {
-        LineFormat::Json => print_json(&versions)?,
-        LineFormat::Text => print(&text(&versions, args.client))?,
-    }
+    show(args.output, || &versions, || text(&versions, args.client))?;
     Ok(Status::Done)
 }
 

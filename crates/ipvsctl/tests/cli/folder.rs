@@ -71,13 +71,8 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Runs `ipvsctl` with `args`, separated by spaces, in the folder.
-    pub(crate) fn run(&self, args: &str) -> Ran {
-        self.run_with(args, |_| {})
-    }
-
-    /// As [`Self::run`], after `change` has changed the command.
-    pub(crate) fn run_with(&self, args: &str, change: impl FnOnce(&mut Command)) -> Ran {
+    /// Returns a command that runs `ipvsctl` with `args`, separated by spaces, in the folder.
+    pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsctl"));
         command
             .args(args.split_ascii_whitespace())
@@ -85,6 +80,17 @@ impl Folder {
             .env_clear()
             .env("HOME", self.path())
             .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `ipvsctl` with `args`, separated by spaces, in the folder.
+    pub(crate) fn run(&self, args: &str) -> Ran {
+        self.run_with(args, |_| {})
+    }
+
+    /// As [`Self::run`], after `change` has changed the command.
+    pub(crate) fn run_with(&self, args: &str, change: impl FnOnce(&mut Command)) -> Ran {
+        let mut command = self.command(args);
         change(&mut command);
         let Output {
             status,

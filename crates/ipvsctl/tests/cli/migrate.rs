@@ -66,7 +66,7 @@ fn running_kube_proxy_is_a_blocker() {
     let folder = Folder::with_live(SHOP_TABLES);
     let address = serve(&[("/proxyMode", "ipvs")]);
     let check = format!("{CHECK} --metrics-address {address}");
-    let ran = folder.run(&check).exits(2);
+    let ran = folder.run(&check).exits(1);
     let blocker = format!("\nBlockers\n- kube-proxy (mode ipvs) answers at {address}: two proxies");
     assert!(ran.out.contains(&blocker), "{}", ran.out);
     assert!(ran.out.ends_with("\n1 blocker: resolve it first.\n"));
@@ -84,21 +84,21 @@ fn virtual_server_of_another_program_is_a_blocker() {
     });
     let foreign: String = others.map(|line| format!("{line}\n")).collect();
     let folder = Folder::with_live(&foreign);
-    let ran = folder.run(CHECK).exits(2);
+    let ran = folder.run(CHECK).exits(1);
     let blocker = "\nBlockers\n- KIV0301 error Service default/web: spec.ports: ";
     assert!(ran.out.contains(blocker), "{}", ran.out);
 }
 
 #[test]
-fn errors_have_exit_status_1() {
+fn errors_have_exit_status_2() {
     let folder = Folder::new()
         .with("shop.yaml", &format!("{SHOP}---\nkind: [\n"))
         .with("live.txt", SHOP_TABLES)
         .with("wrong.txt", "-A -t 10.96.0.10 -s rr\n");
-    folder.run(CHECK).exits(1);
+    folder.run(CHECK).exits(2);
     let ran = folder
         .run("migrate check -f shop.yaml --node node1 --live wrong.txt")
-        .exits(1);
+        .exits(2);
     assert_eq!(ran.out, "");
     assert!(ran.err.contains("failed to use the saved tables wrong.txt"));
 }
@@ -109,7 +109,7 @@ fn take_over_as_json() {
     let address = serve(&[("/proxyMode", "iptables")]);
     let object = folder
         .run(&format!("{CHECK} --metrics-address {address} -o json"))
-        .exits(2)
+        .exits(1)
         .json();
     assert_eq!(object["kind"], "Migration");
     assert_eq!(object["nodeName"], "node1");

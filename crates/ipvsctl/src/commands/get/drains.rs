@@ -6,10 +6,10 @@ use kernel::Saved;
 use model::Snapshot;
 use sources::proxy;
 
-use crate::cli::{Get, GetFormat};
+use crate::cli::Get;
 use crate::error::{Error, Status};
 use crate::input::{daemon, live};
-use crate::output::{drains, print, print_json, print_yaml};
+use crate::output::{drains, show};
 use crate::schema::{self, DaemonDrain, Drains};
 use crate::style;
 
@@ -37,11 +37,11 @@ pub(super) fn run(args: &Get) -> Result<Status, Error> {
         (Err(error), _) => return Err(error),
     };
     let found = schema::drains(&daemon.unwrap_or_default(), kernel.as_ref());
-    match args.output {
-        GetFormat::Json => print_json(&Drains::new(found))?,
-        GetFormat::Yaml => print_yaml(&Drains::new(found))?,
-        GetFormat::Table | GetFormat::Wide | GetFormat::Text => print(&drains::text(&found))?,
-    }
+    show(
+        args.output,
+        || Drains::new(found.clone()),
+        || drains::text(&found),
+    )?;
     Ok(Status::Done)
 }
 

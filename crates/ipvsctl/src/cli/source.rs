@@ -1,0 +1,97 @@
+//! Arguments that several commands share: objects, node, output format.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{INPUT, NODE};
+
+/// Parses an address with a port.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address with a port, such as 127.0.0.1:10249".to_owned())
+}
+
+/// Objects in files.
+#[derive(Args, Debug)]
+pub struct Files {
+    /// File or directory with Services, EndpointSlices and Nodes in YAML or JSON; - for standard
+    /// input; may be given several times.
+    #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., required = true, help_heading = INPUT)]
+    pub paths: Vec<PathBuf>,
+    /// Treat unknown kinds and fields in the files as errors, not as warnings.
+    #[arg(long, help_heading = INPUT)]
+    pub strict: bool,
+}
+
+/// Objects in files or in a cluster.
+#[derive(Args, Debug)]
+pub struct Source {
+    /// File or directory with Services, EndpointSlices and Nodes in YAML or JSON; - for standard
+    /// input; may be given several times.
+    #[arg(short = 'f', long = "filename", value_name = "PATH", num_args = 1.., help_heading = INPUT)]
+    pub paths: Vec<PathBuf>,
+    /// Treat unknown kinds and fields in the files as errors, not as warnings.
+    #[arg(long, help_heading = INPUT)]
+    pub strict: bool,
+    /// Kubeconfig of a cluster to read instead of files.
+    #[arg(long, value_name = "FILE", conflicts_with = "paths", help_heading = INPUT)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig, instead of its current one.
+    #[arg(long, value_name = "NAME", conflicts_with = "paths", help_heading = INPUT)]
+    pub context: Option<String>,
+}
+
+/// The node and its configuration.
+#[derive(Args, Debug)]
+pub struct NodeArgs {
+    /// Name of the node in Kubernetes. Default: hostnameOverride of --config, else nodeName of
+    /// --node-state, else (but not for render) the name of this host.
+    #[arg(long, value_name = "NAME", help_heading = NODE)]
+    pub node: Option<String>,
+    /// Configuration file: kube-proxy's (KubeProxyConfiguration) or kube-ipvsd's
+    /// (KubeIpvsConfiguration).
+    #[arg(long, value_name = "FILE", help_heading = NODE)]
+    pub config: Option<PathBuf>,
+    /// Treat unknown and removed fields of kube-proxy's --config as mistakes, not as warnings.
+    #[arg(long, help_heading = NODE)]
+    pub strict_config: bool,
+    /// Has no effect: kube-proxy's file is read leniently by default.
+    #[arg(long, hide = true)]
+    pub lenient: bool,
+    /// Description of the node, as get node-state prints it: name, interfaces with their addresses,
+    /// families. Default: this node if the kernel is read, else status.addresses of its Node.
+    #[arg(long, value_name = "FILE", help_heading = NODE)]
+    pub node_state: Option<PathBuf>,
+}
+
+/// The desired tables of a node, and the live ones to compare them with.
+#[derive(Args, Debug)]
+pub struct Compared {
+    /// Source of the objects.
+    #[command(flatten)]
+    pub source: Source,
+    /// The node.
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Read the saved tables in this file instead of the kernel: output of get tables or of
+    /// ipvsadm-save -n; - for standard input.
+    #[arg(long, value_name = "FILE", help_heading = INPUT)]
+    pub live: Option<PathBuf>,
+}
+
+/// Output format, the same for every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns; the same as text if the output has none.
+    Table,
+    /// All columns, nothing shortened.
+    Wide,
+    /// Lines, in the syntax of ipvsadm, ipset, iptables, ip and sysctl where they describe tables.
+    Text,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}

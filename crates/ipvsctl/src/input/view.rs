@@ -1,0 +1,101 @@
+//! The desired tables of a node beside the live ones: what most commands look at.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ipvs::VirtualServerKey;
+use model::{Plan, Snapshot};
+use planner::Ownership;
+
+use super::node::{self, Fallback, Node};
+use super::{Input, cluster, live};
+use crate::cli::Compared;
+use crate::error::{Error, Status};
+use crate::style;
+
+/// Desired and live tables of a node, and their difference.
+#[derive(Debug)]
+pub struct View {
+    /// The cluster and the desired tables of the node.
+    pub input: Input,
+    /// Live tables.
+    pub live: Snapshot,
+    /// Changes that turn the live tables into the desired ones.
+    pub plan: Plan,
+}
+
+impl View {
+    /// Reads the objects and the live tables of `args`, and compares them.
+    ///
+    /// # Errors
+    ///
+    /// The node, the cluster or the live tables cannot be read.
+    pub fn read(args: &Compared) -> Result<Self, Error> {
+        Self::read_with(args, |node| {
+            live::of_kernel(&mut live::read_only_kernel()?, node)
+        })
+    }
+
+    /// Does the same as [`View::read`], with the kernel's tables from `kernel`.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::read`], and those of `kernel`.
+    pub fn read_with(
+        args: &Compared,
+        kernel: impl FnOnce(&mut Node) -> Result<Snapshot, Error>,
+    ) -> Result<Self, Error> {
+        let Compared {
+            source,
+            node,
+            live: saved,
+        } = args;
+        let stdin = Path::new("-");
+        if saved.as_deref() == Some(stdin) && source.paths.iter().any(|path| path == stdin) {
+            return Err(Error::StandardInputTwice);
+        }
+        let mut node = node::read(node, Fallback::Host)?;
+        let cluster = cluster::from_source(source, &node)?;
+        let compile = |node| Input::compile(cluster, node).report();
+        Ok(match saved {
+            Some(path) => {
+                let input = compile(node);
+                let (live, ours) = live::of_file(path, &input)?;
+                Self::compare(input, live, ours)
+            }
+            None => {
+                let live = kernel(&mut node)?;
+                Self::compare(compile(node), live, BTreeSet::new())
+            }
+        })
+    }
+
+    /// Compares the desired tables of `input` with `live`. Prints findings and withheld deletions
+    /// on standard error. `ours` are virtual servers that are ours whatever their address.
+    #[must_use]
+    pub fn compare(input: Input, live: Snapshot, ours: BTreeSet<VirtualServerKey>) -> Self {
+        let own = Ownership {
+            recorded: ours,
+            deletions: input.whole,
+            ..Ownership::new(&input.config)
+        };
+        let plan = planner::diff(&input.desired, &live, &own);
+        plan.findings.values().for_each(style::finding);
+        if plan.withheld > 0 {
+            let why = if input.whole {
+                "another program changed the IPVS table while it was read: run the command again"
+            } else {
+                "a part of the input could not be read: see the errors above"
+            };
+            style::warning(&format!("{} deletions are withheld: {why}", plan.withheld));
+        }
+        Self { input, live, plan }
+    }
+
+    /// Returns the status of a command that found something or not. A part of the input that could
+    /// not be read is a failure.
+    #[must_use]
+    pub fn status(&self, found: bool) -> Status {
+        self.input.status(found)
+    }
+}

@@ -20,7 +20,7 @@ Examples:
 
 Exit status: 0 no difference, 1 differences, 2 an error or input that could not be read completely.")]
 pub struct Diff {
-    /// What is compared.
+    /// The tables to compare.
     #[command(flatten)]
     pub compared: Compared,
     /// Output format.

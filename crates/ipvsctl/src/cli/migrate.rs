@@ -41,7 +41,7 @@ Examples:
 
 Exit status: 0 no blockers, 1 blockers, 2 an error or input that could not be read completely.")]
 pub struct MigrateCheck {
-    /// What is compared. Leftovers and connections are unknown for saved tables.
+    /// The tables to compare. Leftovers and connections are unknown for saved tables.
     #[command(flatten)]
     pub compared: Compared,
     /// Metrics address of the node's proxy [default: metricsBindAddress of --config, else

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::cli::Format;
 use crate::error::Error;
+use crate::schema::Document;
 use crate::style;
 
 /// Prints `text` on standard output. Keeps its line ends and the styles of [`style`], and escapes
@@ -27,7 +28,7 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
 }
 
 /// Prints what a command reports: `object` as JSON or YAML, else `text`.
-pub(crate) fn show<T: Serialize>(
+pub(crate) fn show<T: Document>(
     format: Format,
     object: impl FnOnce() -> T,
     text: impl FnOnce() -> String,

@@ -15,6 +15,7 @@
 
 mod checkup;
 mod daemon;
+mod document;
 mod drains;
 mod filter_state;
 mod finding;
@@ -25,6 +26,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use self::checkup::{Check, Checkup, CheckupSummary};
@@ -32,6 +34,7 @@ pub use self::daemon::{
     DaemonFailure, DaemonFinding, DaemonSource, DaemonSourceError, DaemonStatus, DaemonSync,
     FailingEntry, FailingReading,
 };
+pub use self::document::{Document, schemas};
 pub use self::drains::{DaemonDrain, Drain, Drains, drains};
 pub use self::filter_state::{HealthCheck, IpSet};
 pub use self::finding::{Finding, Findings};
@@ -46,7 +49,7 @@ pub use self::tables::{
 pub const API_VERSION: &str = "kube-ipvs.io/v1alpha1";
 
 /// Idle timeouts of connections in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeouts {
     /// [`API_VERSION`].

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use sources::ConfigErrors;
@@ -93,30 +94,36 @@ fn show(args: &ConfigShow) -> Result<Status, Error> {
     let values = resolved.values();
     output::show(
         *format,
-        || Effective::from(values.as_slice()),
+        || EffectiveConfiguration::from(values.as_slice()),
         || columns(&values),
     )?;
     Ok(Status::Done)
 }
 
 /// The effective configuration.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Effective {
+pub struct EffectiveConfiguration {
+    /// Version of the format.
     api_version: &'static str,
+    /// `EffectiveConfiguration`.
     kind: &'static str,
+    /// Every field with its value.
     values: Vec<Shown>,
 }
 
 /// One field of the effective configuration.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Shown {
+    /// Path of the field in the configuration file.
     path: &'static str,
+    /// The value in use.
     value: Value,
+    /// Where the value comes from: the file, a flag, or the default.
     source: String,
 }
 
-impl From<&[EffectiveValue]> for Effective {
+impl From<&[EffectiveValue]> for EffectiveConfiguration {
     fn from(values: &[EffectiveValue]) -> Self {
         let shown = values.iter().map(|value| Shown {
             path: value.path,

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::Version;
@@ -16,7 +17,7 @@ const TABLE: &str = "/proc/net/ip_vs";
 const RELEASE: &str = "/proc/sys/kernel/osrelease";
 
 /// Versions of the program and the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Versions {
     /// Version of the format.

@@ -1,12 +1,13 @@
 //! Report of the doctor on a node.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::API_VERSION;
 use crate::doctor::{Diagnosis, Severity};
 
 /// Results of all checks of a node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Checkup {
     /// [`API_VERSION`].
@@ -22,7 +23,7 @@ pub struct Checkup {
 }
 
 /// Numbers of results by severity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckupSummary {
     /// Results without anything to report.
@@ -50,7 +51,7 @@ impl CheckupSummary {
 }
 
 /// The result of one check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// Name of the check, `idle-tcp`.

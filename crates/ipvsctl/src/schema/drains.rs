@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ipvs::Connections;
 use model::Snapshot;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
@@ -12,7 +13,7 @@ use super::API_VERSION;
 mod tests;
 
 /// List of draining real servers, which get no new connections and keep their open ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drains {
     /// [`API_VERSION`].
@@ -36,7 +37,7 @@ impl Drains {
 }
 
 /// Draining real server. Null means unknown; for the deadline see its description.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Drain {
     /// The virtual server, `10.96.0.10:80/TCP`.

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use ipset::text::{print_create, print_entry};
 use ipvs::AddressFamily;
 use model::text;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IpSet {
     /// The name.
@@ -21,7 +22,7 @@ pub struct IpSet {
 }
 
 /// Health-check node port of a Service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheck {
     /// Port on the node.

@@ -1,9 +1,10 @@
 //! Findings about objects.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A finding about an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// Stable code, `KIV0101`.
@@ -25,7 +26,7 @@ pub struct Finding {
 }
 
 /// Findings about a cluster's objects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Findings {
     /// [`API_VERSION`](super::API_VERSION).

@@ -2,13 +2,14 @@
 
 use ipvs::AddressFamily;
 use model::leftovers::{NFT_TABLE, nft_family};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{API_VERSION, Connections, Plan, Summary};
 use crate::migration::{self, WAY_BACK};
 
 /// Effects of a take-over of a node by kube-ipvsd.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Migration {
     /// [`API_VERSION`].
@@ -37,7 +38,7 @@ pub struct Migration {
 }
 
 /// Changes of one cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Cause {
     /// Deviation from kube-proxy, `D12`; null if the cause is none.
     pub deviation: Option<&'static str>,
@@ -48,7 +49,7 @@ pub struct Cause {
 }
 
 /// Leftovers of kube-proxy's other modes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Leftovers {
     /// Rules of iptables mode.
@@ -60,7 +61,7 @@ pub struct Leftovers {
 }
 
 /// Rules of iptables mode, or of the ipvs mode of an old version, in one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleLeftovers {
     /// `IPv4` or `IPv6`.

@@ -1,6 +1,7 @@
 //! Plan of changes.
 
 use model::{OpEffect, PlannedOp, Reason};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::API_VERSION;
@@ -8,7 +9,7 @@ use super::finding::Finding;
 use crate::output::plan::{Group, groups, line};
 
 /// Changes that `apply` would make.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`API_VERSION`].
@@ -29,7 +30,7 @@ pub struct Plan {
 }
 
 /// Numbers of changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Summary {
     /// Additions.
     pub add: usize,
@@ -40,7 +41,7 @@ pub struct Summary {
 }
 
 /// Changes for one Service port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct ServiceChanges {
     /// Service port; null if the entries belong to no Service or to all of them.
     pub service: Option<ServicePort>,
@@ -49,7 +50,7 @@ pub struct ServiceChanges {
 }
 
 /// A port of a Service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServicePort {
     /// Namespace of the Service.
@@ -61,7 +62,7 @@ pub struct ServicePort {
 }
 
 /// One change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Change {
     /// `add`, `change` or `delete`.
     pub effect: &'static str,
@@ -77,7 +78,7 @@ pub struct Change {
 }
 
 /// Field that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct Difference {
     /// Name of the field.
     pub field: &'static str,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ipvs::{AddressFamily, Forwarding, Protocol, ServiceFlags, TunnelKind, VirtualServerKey};
 use model::{ServicePortName, VirtualServerEntry};
+use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -17,7 +18,7 @@ use super::plan::ServicePort;
 use crate::output::plan::host_address;
 
 /// Tables of a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeTables {
     /// [`API_VERSION`].
@@ -59,7 +60,7 @@ pub struct NodeTables {
 }
 
 /// Virtual server with an address, port and protocol, or with a firewall mark and a family.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VirtualServer {
     /// Virtual address.
@@ -94,7 +95,7 @@ pub struct VirtualServer {
 }
 
 /// Persistence, by which clients stay with their real server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Persistence {
     /// Time for which a client stays.
@@ -107,7 +108,7 @@ pub struct Persistence {
 }
 
 /// A real server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RealServer {
     /// Address of the real server.
@@ -133,7 +134,7 @@ pub struct RealServer {
 }
 
 /// Encapsulation of a tunnel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tunnel {
     /// `ipip`, `gue`, `gre` or a number.
@@ -148,7 +149,7 @@ pub struct Tunnel {
 }
 
 /// Connections of a real server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connections {
     /// Connections in a state that carries data.

@@ -7,6 +7,10 @@ use std::path::Path;
 fn docs_are_current() {
     check("cli.md", &ipvsctl::reference::markdown());
     check("findings.md", &ipvsctl::output::findings::reference());
+    for (kind, schema) in ipvsctl::schema::schemas() {
+        let page = serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n";
+        check(&format!("schemas/{kind}.json"), &page);
+    }
 }
 
 fn check(name: &str, page: &str) {

@@ -38,10 +38,19 @@ impl Ran {
         self
     }
 
-    /// Returns standard output as JSON.
+    /// Returns standard output as JSON, which the JSON Schema of its kind describes.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).expect("JSON")
+        let document: Value = serde_json::from_str(&self.out).expect("JSON");
+        let kind = document["kind"].as_str().expect("a field `kind`");
+        let schemas = ipvsctl::schema::schemas();
+        let (_, schema) = (schemas.iter().find(|(known, _)| *known == kind)).expect("a schema");
+        let validator = jsonschema::validator_for(schema).expect("a valid schema");
+        let problems: Vec<String> = (validator.iter_errors(&document))
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(problems.is_empty(), "{kind}: {problems:#?}");
+        document
     }
 }
 

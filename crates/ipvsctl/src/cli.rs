@@ -7,6 +7,7 @@ mod config;
 mod diff;
 mod doctor;
 mod get;
+mod man;
 mod migrate;
 mod render;
 mod source;
@@ -22,6 +23,7 @@ pub use self::config::{Config, ConfigCheck, ConfigCommand, ConfigShow};
 pub use self::diff::Diff;
 pub use self::doctor::Doctor;
 pub use self::get::{Get, What};
+pub use self::man::Man;
 pub use self::migrate::{Migrate, MigrateCheck, MigrateCommand};
 pub use self::render::{Render, Section};
 use self::source::socket_address;
@@ -159,4 +161,6 @@ pub enum Command {
     Version(Version),
     /// Print a completion script for a shell.
     Completion(Completion),
+    /// Print a manual page, or write the pages of all commands.
+    Man(Man),
 }

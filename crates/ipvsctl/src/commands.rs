@@ -7,6 +7,7 @@ pub mod config;
 pub mod diff;
 pub mod doctor;
 pub mod get;
+pub mod man;
 pub mod migrate;
 pub mod render;
 pub mod version;
@@ -32,5 +33,6 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Version(args) => version::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }

@@ -81,6 +81,17 @@ pub enum Error {
     /// The file of saved tables does not contain this part.
     #[error("--live FILE: saved tables contain no {0}: leave out --live to read the kernel")]
     NotSaved(&'static str),
+    /// The manual pages could not be written.
+    #[error("failed to write the manual pages to {}: the directory must exist", path.display())]
+    Pages {
+        /// The directory.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+    /// No command has this name.
+    #[error("ipvsctl has no command `{0}`: see ipvsctl help")]
+    NoCommand(String),
     /// Two inputs are standard input.
     #[error(
         "-f - and --live - are both standard input, which can be read only once: name a file for one of them"

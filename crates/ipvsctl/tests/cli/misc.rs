@@ -52,6 +52,19 @@ fn help_of_a_command_is_printed_by_help_too() {
 }
 
 #[test]
+fn manual_pages_are_printed_and_written() {
+    let folder = Folder::new();
+    let page = folder.run("man migrate check").exits(0).out;
+    assert!(page.contains(".TH ipvsctl-migrate-check 1"), "{page}");
+    folder.run("man --directory .").exits(0);
+    let written = std::fs::read_to_string(folder.file("ipvsctl-migrate-check.1")).expect("a page");
+    assert_eq!(written, page);
+    let ran = folder.run("man mirgate").exits(2);
+    ran.says("error: ipvsctl has no command `mirgate`: see ipvsctl help");
+    folder.run("man --directory nowhere").exits(2);
+}
+
+#[test]
 fn versions_are_printed() {
     let folder = Folder::new();
     let version = env!("CARGO_PKG_VERSION");

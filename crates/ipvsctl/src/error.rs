@@ -89,6 +89,14 @@ pub enum Error {
         /// Cause.
         source: io::Error,
     },
+    /// The shell has no completion.
+    #[error("no completion for the shell {given}: choose one of {known}")]
+    NoShell {
+        /// Name of the shell.
+        given: String,
+        /// Names of the known shells.
+        known: String,
+    },
     /// No command has this name.
     #[error("ipvsctl has no command `{0}`: see ipvsctl help")]
     NoCommand(String),

@@ -32,6 +32,7 @@ use crate::cli::Cli;
 
 /// Runs the program with `args`, the first of which is its name, and returns the exit status.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    commands::completion::answer();
     let args = cli::as_declared(args.collect());
     let command = Cli::command().color(style::of_help(&args));
     let cli = match command

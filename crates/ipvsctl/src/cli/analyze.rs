@@ -1,7 +1,10 @@
 //! Arguments of `analyze`.
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use model::{Code, Level};
+
+use crate::output::findings;
 
 use super::{Format, NodeArgs, Source};
 
@@ -29,7 +32,7 @@ pub struct Analyze {
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub level: LeastLevel,
     /// Only explain this code and what to do about it.
-    #[arg(long, value_name = "CODE", value_parser = code)]
+    #[arg(long, value_name = "CODE", value_parser = codes(), hide_possible_values = true, ignore_case = true)]
     pub explain: Option<Code>,
     /// Output format.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -59,13 +62,13 @@ impl LeastLevel {
     }
 }
 
-fn code(text: &str) -> Result<Code, String> {
-    let known = |code: &&Code| code.as_str().eq_ignore_ascii_case(text);
-    let unknown = || {
-        format!(
-            "unknown code; codes are from KIV0101 to {}, as ipvsctl analyze prints them",
-            Code::ALL[Code::ALL.len() - 1]
-        )
-    };
-    Code::ALL.iter().find(known).copied().ok_or_else(unknown)
+/// Returns a parser of codes that also completes them, each with its title.
+fn codes() -> impl TypedValueParser<Value = Code> {
+    let known = Code::ALL
+        .iter()
+        .map(|code| PossibleValue::new(code.as_str()).help(findings::title(*code)));
+    PossibleValuesParser::new(known).try_map(|text| {
+        let found = |code: &&Code| code.as_str().eq_ignore_ascii_case(&text);
+        Code::ALL.iter().find(found).copied().ok_or("no such code")
+    })
 }

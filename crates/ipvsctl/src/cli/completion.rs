@@ -1,7 +1,6 @@
 //! Arguments of `completion`.
 
 use clap::Args;
-use clap_complete::Shell;
 
 /// Arguments of `completion`.
 #[derive(Args, Debug)]
@@ -12,5 +11,6 @@ Examples:
   ipvsctl completion fish > ~/.config/fish/completions/ipvsctl.fish")]
 pub struct Completion {
     /// The shell.
-    pub shell: Shell,
+    #[arg(value_parser = ["bash", "elvish", "fish", "powershell", "zsh"])]
+    pub shell: String,
 }

@@ -43,7 +43,9 @@ pub fn reference() -> String {
     page
 }
 
-fn title(code: Code) -> &'static str {
+/// Returns what a code means, in a few words.
+#[must_use]
+pub fn title(code: Code) -> &'static str {
     match code {
         Code::InvalidServiceAddress => "an address of a Service cannot be served",
         Code::InvalidServicePort => "a port of a Service cannot be served",

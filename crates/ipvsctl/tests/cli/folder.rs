@@ -80,18 +80,6 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// Returns a command that runs `ipvsctl` with `args`, separated by spaces, in the folder.
-    pub(crate) fn command(&self, args: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsctl"));
-        command
-            .args(args.split_ascii_whitespace())
-            .current_dir(self.path())
-            .env_clear()
-            .env("HOME", self.path())
-            .stdin(Stdio::null());
-        command
-    }
-
     /// Runs `ipvsctl` with `args`, separated by spaces, in the folder.
     pub(crate) fn run(&self, args: &str) -> Ran {
         self.run_with(args, |_| {})
@@ -99,7 +87,13 @@ impl Folder {
 
     /// As [`Self::run`], after `change` has changed the command.
     pub(crate) fn run_with(&self, args: &str, change: impl FnOnce(&mut Command)) -> Ran {
-        let mut command = self.command(args);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ipvsctl"));
+        command
+            .args(args.split_ascii_whitespace())
+            .current_dir(self.path())
+            .env_clear()
+            .env("HOME", self.path())
+            .stdin(Stdio::null());
         change(&mut command);
         let Output {
             status,

@@ -31,20 +31,6 @@ fn wrong_arguments_are_an_error() {
 }
 
 #[test]
-fn a_closed_pipe_is_success() {
-    let folder = Folder::new().with("shop.yaml", SHOP);
-    let mut ipvsctl = (folder.command("render -f shop.yaml --node node1"))
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("ipvsctl starts");
-    drop(ipvsctl.stdout.take());
-    let ended = ipvsctl.wait_with_output().expect("ipvsctl ends");
-    assert_eq!(ended.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
-}
-
-#[test]
 fn help_of_a_command_is_printed_by_help_too() {
     let folder = Folder::new();
     let help = folder.run("help diff").exits(0).out;
@@ -81,23 +67,46 @@ fn versions_are_printed() {
 #[test]
 fn completion_scripts_are_printed() {
     let folder = Folder::new();
-    for (shell, word) in [
-        ("bash", "complete -F _ipvsctl"),
-        ("zsh", "#compdef ipvsctl"),
-        ("fish", "complete -c ipvsctl"),
-    ] {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = folder.run(&format!("completion {shell}")).exits(0).out;
-        assert!(script.contains(word), "{shell}:\n{script}");
+        assert!(script.contains("ipvsctl"), "{shell}:\n{script}");
     }
 }
 
 #[test]
-fn closed_output_is_not_reported() {
+fn words_of_a_command_line_are_completed() {
+    let folder = Folder::new();
+    let completed = |words: &str| {
+        let number = words.split(' ').count() - 1;
+        let mut out = Vec::new();
+        let ran = folder.run_with("", |command| {
+            command.arg("--").args(words.split(' '));
+            command.env("COMPLETE", "bash");
+            command.env("_CLAP_COMPLETE_INDEX", number.to_string());
+            command.env("_CLAP_COMPLETE_COMP_TYPE", "9");
+            command.env("_CLAP_COMPLETE_SPACE", "true");
+            command.env("_CLAP_IFS", "\n");
+        });
+        out.extend(ran.exits(0).out.lines().map(ToOwned::to_owned));
+        out
+    };
+    assert_eq!(completed("ipvsctl ana"), ["analyze"]);
+    assert_eq!(
+        completed("ipvsctl analyze --explain KIV012"),
+        [
+            "KIV0120", "KIV0121", "KIV0122", "KIV0123", "KIV0124", "KIV0125", "KIV0126", "KIV0127"
+        ]
+    );
+    assert_eq!(completed("ipvsctl get servers -o y"), ["yaml"]);
+}
+
+#[test]
+fn closed_output_is_success() {
     let folder = Folder::new().with("shop.yaml", SHOP);
     let ran = folder.run_with("render -f shop.yaml --node n", |command| {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         command.stdout(writer);
     });
-    assert_eq!(ran.err, "");
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
 }

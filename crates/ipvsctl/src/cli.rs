@@ -2,6 +2,7 @@
 
 mod analyze;
 mod apply;
+mod bundle;
 mod completion;
 mod config;
 mod diff;
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::analyze::{Analyze, LeastLevel};
 pub use self::apply::Apply;
+pub use self::bundle::Bundle;
 pub use self::completion::Completion;
 pub use self::config::{Config, ConfigCheck, ConfigCommand, ConfigShow};
 pub use self::diff::Diff;
@@ -157,6 +159,11 @@ pub enum Command {
     Get(Get),
     /// Check a configuration file, or show the effective configuration.
     Config(Config),
+    /// Collect what a bug report needs into one archive.
+    ///
+    /// The archive has versions, the configuration, the tables, the difference, the findings, the
+    /// checks of doctor, status and metrics of kube-ipvsd, and its logs. Changes nothing.
+    Bundle(Bundle),
     /// Print the versions of ipvsctl and of the kernel's IPVS.
     Version(Version),
     /// Print a completion script for a shell.

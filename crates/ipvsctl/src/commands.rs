@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod apply;
+pub mod bundle;
 pub mod completion;
 pub mod config;
 pub mod diff;
@@ -30,6 +31,7 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Migrate(args) => migrate::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Get(args) => get::run(&args),
+        Command::Bundle(args) => bundle::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),

@@ -89,6 +89,14 @@ pub enum Error {
         /// Cause.
         source: io::Error,
     },
+    /// The archive could not be written.
+    #[error("failed to write the archive {}", path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
     /// The shell has no completion.
     #[error("no completion for the shell {given}: choose one of {known}")]
     NoShell {

@@ -6,12 +6,14 @@
 //! | [`input`] | inputs of a command: the cluster, the node, the live tables |
 //! | [`migration`] | effects of a take-over from kube-proxy |
 //! | [`doctor`] | checks of a node |
+//! | [`bundle`] | parts of an archive for a bug report |
 //! | [`commands`] | one file for each command |
 //! | [`output`] | text output |
 //! | [`schema`] | JSON and YAML output |
 //! | [`error`] | errors and exit status |
 //! | [`mod@reference`] | the command line as a page of documentation |
 
+pub mod bundle;
 pub mod cli;
 pub mod commands;
 pub mod doctor;

@@ -1,5 +1,7 @@
 //! Help, versions, completion.
 
+use std::io::Read as _;
+
 use crate::folder::{Folder, SHOP};
 
 #[test]
@@ -48,6 +50,43 @@ fn manual_pages_are_printed_and_written() {
     let ran = folder.run("man mirgate").exits(2);
     ran.says("error: ipvsctl has no command `mirgate`: see ipvsctl help");
     folder.run("man --directory nowhere").exits(2);
+}
+
+#[test]
+fn a_bundle_lists_its_content_first_and_has_no_secrets() {
+    let config = "apiVersion: kube-ipvs.io/v1alpha1\nkind: KubeIpvsConfiguration\n\
+                  # token: hunter2\nmetricsBindAddress: 127.0.0.1:1\n";
+    let folder = (Folder::new().with("shop.yaml", SHOP)).with("config.yaml", config);
+    let bundle = "bundle -f shop.yaml --node node1 --config config.yaml --file b.tar";
+    let ran = folder.run(bundle).exits(0);
+    let file = std::fs::File::open(folder.file("b.tar")).expect("an archive");
+    let mut archive = tar::Archive::new(file);
+    let mut files = Vec::new();
+    for entry in archive.entries().expect("entries") {
+        let mut entry = entry.expect("an entry");
+        let path = entry.path().expect("a path").display().to_string();
+        let mut text = String::new();
+        entry.read_to_string(&mut text).expect("text");
+        files.push((path, text));
+    }
+    let (first, contents) = &files[0];
+    assert!(first.ends_with("/CONTENTS.txt"), "{first}");
+    assert_eq!(*contents, ran.out);
+    let missing = |line: &&str| line.starts_with("daemon/statusz.json") && line.contains("missing");
+    assert_eq!(contents.lines().filter(missing).count(), 1, "{contents}");
+    let of = |name: &str| {
+        files
+            .iter()
+            .find(|(path, _)| path.ends_with(name))
+            .expect(name)
+    };
+    assert!(of("/versions.json").1.contains("\"Versions\""));
+    let (_, config) = of("/configuration-file.yaml");
+    assert!(
+        config.contains("# token: (removed)\nmetricsBindAddress"),
+        "{config}"
+    );
+    folder.run(bundle).exits(2);
 }
 
 #[test]

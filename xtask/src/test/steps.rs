@@ -160,6 +160,7 @@ fn spec_of(spec: &VmSpec, built: &Built, test: &VmTest, arguments: &[String]) ->
     spec.timeout = spec.timeout.max(timeout);
     spec.without_modules
         .extend(test.needs.without_modules.iter().cloned());
+    spec.packages.extend(test.needs.packages.iter().cloned());
     spec.files.push(test.executable.clone());
     spec.files.extend(built.programs.iter().cloned());
     spec.env.extend([

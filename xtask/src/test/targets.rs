@@ -39,6 +39,8 @@ pub(crate) struct VmTest {
 pub(crate) struct Needs {
     /// `without-modules`: modules that the kernel must not have.
     pub(crate) without_modules: Vec<String>,
+    /// `packages`: Debian packages beside those of every guest.
+    pub(crate) packages: Vec<String>,
     /// `memory-mib`: more memory than usual.
     pub(crate) memory_mib: Option<u64>,
     /// `timeout-seconds`: more time than usual.
@@ -61,14 +63,17 @@ impl Needs {
                     package["name"]
                 ))
             };
+            let names = || {
+                let names = value.as_array().ok_or_else(wrong)?.iter();
+                let names = names.map(|name| name.as_str().ok_or_else(wrong).map(str::to_owned));
+                names.collect::<Result<Vec<String>>>()
+            };
             match key.as_str() {
                 "without-modules" => {
-                    let list = value.as_array().ok_or_else(wrong)?;
-                    for name in list {
-                        let name = name.as_str().ok_or_else(wrong)?;
-                        needs.without_modules.push(name.replace('-', "_"));
-                    }
+                    let modules = names()?.into_iter().map(|name| name.replace('-', "_"));
+                    needs.without_modules = modules.collect();
                 }
+                "packages" => needs.packages = names()?,
                 "memory-mib" => needs.memory_mib = Some(value.as_u64().ok_or_else(wrong)?),
                 "timeout-seconds" => {
                     needs.timeout_seconds = Some(value.as_u64().ok_or_else(wrong)?);

@@ -48,19 +48,20 @@ fn a_special_vm_is_asked_for_in_the_manifest() {
     let mut package = package();
     package["metadata"] = json!({"vm": {"contract": {
         "without-modules": ["ip-vs"], "memory-mib": 2048, "timeout-seconds": 900,
-        "image": true, "shards": 3,
+        "image": true, "shards": 3, "packages": ["tmux"],
     }}});
     assert_eq!(
         the_wanted(&package).expect("valid")[0].needs,
         Needs {
             without_modules: vec!["ip_vs".into()],
+            packages: vec!["tmux".into()],
             memory_mib: Some(2048),
             timeout_seconds: Some(900),
             image: true,
             shards: Some(3),
         }
     );
-    for wrong in [json!({"without-module": []}), json!({"shards": 0})] {
+    for wrong in [json!({"without-module": []}), json!({"shards": 0}), json!({"packages": [1]})] {
         package["metadata"] = json!({"vm": {"contract": wrong}});
         let error = the_wanted(&package).expect_err("a wrong key or value");
         let message = error.to_string();

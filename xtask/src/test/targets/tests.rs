@@ -61,7 +61,11 @@ fn a_special_vm_is_asked_for_in_the_manifest() {
             shards: Some(3),
         }
     );
-    for wrong in [json!({"without-module": []}), json!({"shards": 0}), json!({"packages": [1]})] {
+    for wrong in [
+        json!({"without-module": []}),
+        json!({"shards": 0}),
+        json!({"packages": [1]}),
+    ] {
         package["metadata"] = json!({"vm": {"contract": wrong}});
         let error = the_wanted(&package).expect_err("a wrong key or value");
         let message = error.to_string();

@@ -13,6 +13,7 @@ mod messages;
 mod modules;
 mod nfnetlink;
 mod poll;
+mod routes;
 mod rules;
 mod schedulers;
 mod sets;
@@ -40,8 +41,11 @@ use batch::{Batch, Change};
 pub use counters::{Counted, Counters};
 use families::Families;
 pub use modules::{ModulePolicy, Presence, presence};
+pub use routes::{Route, Routes, routes};
 use rules::Rules;
-pub use rules::{Choice, IptablesBackend, Reason, Variant, Version, holders_of_our_chains};
+pub use rules::{
+    Choice, IptablesBackend, Reason, Variant, Version, holders_of_our_chains, host_rules,
+};
 use sets::Sets;
 pub use stop::StopSignal;
 use sysctls::Sysctls;

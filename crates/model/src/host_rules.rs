@@ -1,9 +1,9 @@
 //! Rules of other programs that packets to Services traverse: `filter` INPUT, and `raw` PREROUTING
-//! and OUTPUT.
+//! and OUTPUT; on request also `filter` FORWARD and OUTPUT.
 //!
 //! The rules are evaluated for one packet: the first one of a connection. Its destination is known;
-//! its source and interface are not. A condition on an unknown property, or one that is not
-//! understood, may hold or not.
+//! its path may be. A condition on an unknown property, or one that is not understood, may hold
+//! or not.
 
 mod condition;
 mod read;
@@ -11,6 +11,7 @@ mod read;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use ipset::{Set, SetName};
@@ -37,6 +38,10 @@ const ACCEPTING: &str = "KUBE-NODE-PORT";
 pub enum Hook {
     /// `filter` INPUT: a packet dropped here never reaches IPVS.
     Input,
+    /// `filter` FORWARD.
+    Forward,
+    /// `filter` OUTPUT: packets of the node itself, and packets that IPVS sends.
+    Output,
     /// `raw` PREROUTING: packets from pods and from other machines.
     RawPrerouting,
     /// `raw` OUTPUT: packets of the node itself.
@@ -45,29 +50,47 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook.
-    pub const ALL: [Self; 3] = [Self::Input, Self::RawPrerouting, Self::RawOutput];
+    pub const ALL: [Self; 5] = [
+        Self::Input,
+        Self::Forward,
+        Self::Output,
+        Self::RawPrerouting,
+        Self::RawOutput,
+    ];
+
+    /// Hooks that [`HostRules::parse`] reads, and findings report.
+    pub const REPORTED: [Self; 3] = [Self::Input, Self::RawPrerouting, Self::RawOutput];
+
+    fn is_filter(self) -> bool {
+        matches!(self, Self::Input | Self::Forward | Self::Output)
+    }
 
     fn table(self) -> &'static str {
-        match self {
-            Self::Input => "filter",
-            Self::RawPrerouting | Self::RawOutput => "raw",
-        }
+        if self.is_filter() { "filter" } else { "raw" }
     }
 
     fn chain(self) -> &'static str {
         match self {
             Self::Input => "INPUT",
+            Self::Forward => "FORWARD",
             Self::RawPrerouting => "PREROUTING",
-            Self::RawOutput => "OUTPUT",
+            Self::Output | Self::RawOutput => "OUTPUT",
         }
     }
 
     /// Returns true if `action` is harmful at this hook: a drop in `filter`, no tracking in `raw`.
     fn is_harm(self, action: &Action) -> bool {
-        match self {
-            Self::Input => *action == Action::Drop,
-            Self::RawPrerouting | Self::RawOutput => *action == Action::NoTrack,
+        match self.is_filter() {
+            true => *action == Action::Drop,
+            false => *action == Action::NoTrack,
         }
+    }
+}
+
+/// Prints as `filter INPUT`.
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.table(), self.chain())
     }
 }
 
@@ -114,6 +137,28 @@ pub struct HostPacket {
     pub protocol: Protocol,
 }
 
+/// The path of a packet, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostPath {
+    /// Source address.
+    pub source: Option<IpAddr>,
+    /// Interface by which the packet enters the node. Unknown is any interface except `lo`.
+    pub entry: Option<Name>,
+    /// Interface by which the packet leaves the node.
+    pub exit: Option<Name>,
+}
+
+/// Result of the rules of other programs for a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostVerdict {
+    /// No rule or policy is harmful for the packet.
+    Unharmed,
+    /// This rule in backquotes, or this policy, is.
+    Harmed(String),
+    /// The result depends on this rule, which cannot be evaluated.
+    Unknown(String),
+}
+
 /// A rule or policy that drops a packet or exempts it from connection tracking.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Harm {
@@ -124,6 +169,12 @@ pub struct Harm {
 }
 
 impl HostRules {
+    /// Returns true if a rule or policy of `hook` may be harmful.
+    #[must_use]
+    pub fn may_harm(&self, hook: Hook) -> bool {
+        self.hooks.contains_key(&hook)
+    }
+
     /// Returns true if no rule or policy can be harmful.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -170,24 +221,56 @@ impl HostRules {
         sets: &BTreeMap<SetName, Set>,
         steps: &mut usize,
     ) -> Option<Harm> {
-        let rules = self.hooks.get(&hook)?;
         let mut walk = Walk {
             hook,
-            rules,
+            rules: self.hooks.get(&hook)?,
             packet,
+            path: &HostPath::default(),
             sets,
             steps,
             unless: None,
+            doubt: None,
+            threat: None,
         };
-        let by = match walk.chain(hook.chain(), true, 0) {
-            Flow::Next if rules.drops => format!("policy DROP of chain {}", hook.chain()),
-            Flow::Harmed(rule) => format!("rule `{rule}`"),
-            Flow::Next | Flow::Safe => return None,
-        };
+        let by = walk.harm()?;
         Some(Harm {
             by,
             unless: walk.unless,
         })
+    }
+
+    /// Evaluates `packet` on `path` at `hook`. Unlike [`Self::judge`] it reports every doubt.
+    ///
+    /// `sets` and `steps` are those of `judge`.
+    #[must_use]
+    pub fn verdict(
+        &self,
+        hook: Hook,
+        packet: HostPacket,
+        path: &HostPath,
+        sets: &BTreeMap<SetName, Set>,
+        steps: &mut usize,
+    ) -> HostVerdict {
+        let Some(rules) = self.hooks.get(&hook) else {
+            return HostVerdict::Unharmed;
+        };
+        let mut walk = Walk {
+            hook,
+            rules,
+            packet,
+            path,
+            sets,
+            steps,
+            unless: None,
+            doubt: None,
+            threat: None,
+        };
+        let harm = walk.harm();
+        match (harm, walk.doubt, walk.threat) {
+            (_, Some(rule), _) | (None, None, Some(rule)) => HostVerdict::Unknown(rule),
+            (Some(by), None, _) => HostVerdict::Harmed(by),
+            (None, None, None) => HostVerdict::Unharmed,
+        }
     }
 }
 
@@ -199,9 +282,15 @@ struct Walk<'a> {
     hook: Hook,
     rules: &'a HookRules,
     packet: HostPacket,
+    path: &'a HostPath,
     sets: &'a BTreeMap<SetName, Set>,
     steps: &'a mut usize,
     unless: Option<Name>,
+    /// The first rule in backquotes that may save the packet and cannot be evaluated, or the limit
+    /// that ended the evaluation.
+    doubt: Option<String>,
+    /// The first rule in backquotes that may harm the packet and cannot be evaluated.
+    threat: Option<String>,
 }
 
 /// State of a packet at the end of a chain.
@@ -215,15 +304,44 @@ enum Flow {
 }
 
 impl Walk<'_> {
+    /// Evaluates the hook, and returns the rule in backquotes, or the policy, that is harmful.
+    fn harm(&mut self) -> Option<String> {
+        let chain = self.hook.chain();
+        match self.chain(chain, true, 0) {
+            Flow::Next if self.rules.drops => Some(format!("policy DROP of chain {chain}")),
+            Flow::Harmed(rule) => Some(format!("rule `{rule}`")),
+            Flow::Next | Flow::Safe => None,
+        }
+    }
+
+    /// Notes a rule whose effect is not certain.
+    fn note(&mut self, rule: &HostRule, sure: bool) {
+        let note = match &rule.action {
+            action if self.hook.is_harm(action) => (!sure).then_some(&mut self.threat),
+            Action::Leave => Some(&mut self.doubt),
+            Action::Pass | Action::NoTrack | Action::Jump(_) => None,
+            Action::Accept | Action::Drop | Action::Return | Action::Goto(_) => {
+                (!sure).then_some(&mut self.doubt)
+            }
+        };
+        if let Some(note) = note {
+            note.get_or_insert_with(|| format!("`{}`", rule.text));
+        }
+    }
+
     /// Evaluates `chain`. If `certain` is false, the packet may not reach the chain, and nothing
     /// found there is certain.
     fn chain(&mut self, chain: &str, mut certain: bool, depth: usize) -> Flow {
         if depth > MAX_DEPTH {
+            let limit = || format!("more than {MAX_DEPTH} nested jumps");
+            self.doubt.get_or_insert_with(limit);
             return Flow::Safe;
         }
         let rules = self.rules;
         for rule in rules.chains.get(chain).into_iter().flatten() {
             let Some(left) = self.steps.checked_sub(1) else {
+                self.doubt
+                    .get_or_insert_with(|| "too many rules".to_owned());
                 return Flow::Safe;
             };
             *self.steps = left;
@@ -232,6 +350,7 @@ impl Walk<'_> {
                 MatchResult::Yes => certain,
                 MatchResult::Maybe => false,
             };
+            self.note(rule, sure);
             match &rule.action {
                 action if self.hook.is_harm(action) => {
                     if sure {
@@ -263,7 +382,7 @@ impl Walk<'_> {
     fn holds(&self, rule: &HostRule) -> MatchResult {
         let mut all = MatchResult::Yes;
         for condition in &rule.conditions {
-            match condition.holds(self.packet, self.sets) {
+            match condition.holds(self.packet, self.path, self.sets) {
                 MatchResult::No => return MatchResult::No,
                 MatchResult::Maybe => all = MatchResult::Maybe,
                 MatchResult::Yes => {}

@@ -50,7 +50,7 @@ fn harms(live: &Snapshot, family: AddressFamily) -> BTreeMap<(Hook, String), (Ho
     };
     let mut steps = STEPS;
     for packet in packets(live, family) {
-        for hook in Hook::ALL {
+        for hook in Hook::REPORTED {
             let harm = rules.judge(hook, packet, &live.tables.sets, &mut steps);
             let Some(harm) = harm else {
                 continue;
@@ -121,7 +121,7 @@ fn finding(hook: Hook, by: &str, packet: HostPacket, harm: &Harm, config: &NodeC
         protocol,
     };
     let (code, field, problem, consequence) = match (hook, &harm.unless) {
-        (Hook::Input, None) => (
+        (Hook::Input | Hook::Forward | Hook::Output, None) => (
             Code::InputDrops,
             "acceptServedTraffic",
             format!("{by} drops packets to Services, such as {key}"),
@@ -136,7 +136,7 @@ fn finding(hook: Hook, by: &str, packet: HostPacket, harm: &Harm, config: &NodeC
                 }
             },
         ),
-        (Hook::Input, Some(unless)) => (
+        (Hook::Input | Hook::Forward | Hook::Output, Some(unless)) => (
             Code::InputMayDrop,
             "acceptServedTraffic",
             format!(

@@ -1,10 +1,15 @@
 //! Decoders of kernel messages as functions of bytes, for fuzzing. They never panic.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use ipnetwork::IpNetwork;
+use model::Name;
 use model::udp_flows::Flow;
 use netlink_packet_core::DecodeError;
 
 use super::messages::{Link, LinkAddress};
+use super::routes;
 use super::udp_flows;
 
 /// Decodes the payload of a message of the connection tracker. Returns `None` for a flow that is
@@ -33,4 +38,15 @@ pub fn link_name(payload: &[u8]) -> Result<String, DecodeError> {
 /// Fails if an attribute is truncated or has the wrong length, or if the address is missing.
 pub fn link_address(payload: &[u8]) -> Result<Option<IpNetwork>, DecodeError> {
     Ok(LinkAddress::decode(payload)?.map(|address| address.network))
+}
+
+/// Decodes the payload of an `RTM_NEWROUTE` and returns the preferred source. Its interface has
+/// the index 1.
+///
+/// # Errors
+///
+/// Fails if an attribute is truncated or has the wrong length.
+pub fn route_source(payload: &[u8]) -> Result<Option<IpAddr>, DecodeError> {
+    let links = BTreeMap::from([(1, Name::from("lo"))]);
+    Ok(routes::decode(payload, &links)?.and_then(|route| route.source))
 }

@@ -15,6 +15,7 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkExtentMask, LinkInfo, LinkMessage};
+use netlink_packet_route::route::{RouteAttribute, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 #[cfg(test)]
@@ -116,12 +117,14 @@ impl LinkAddress {
     }
 }
 
-fn header(payload: &[u8], length: usize) -> Result<&[u8], DecodeError> {
+pub(super) fn header(payload: &[u8], length: usize) -> Result<&[u8], DecodeError> {
     let header = payload.get(..length);
     header.ok_or_else(|| DecodeError::from("a message shorter than its header"))
 }
 
-fn attributes(bytes: &[u8]) -> impl Iterator<Item = Result<NlaBuffer<&[u8]>, DecodeError>> {
+pub(super) fn attributes(
+    bytes: &[u8],
+) -> impl Iterator<Item = Result<NlaBuffer<&[u8]>, DecodeError>> {
     NlasIterator::new(bytes)
 }
 
@@ -180,12 +183,25 @@ pub(super) fn delete_address(index: u32, address: IpAddr) -> RouteNetlinkMessage
     RouteNetlinkMessage::DelAddress(host_address(index, address))
 }
 
-fn host_address(index: u32, address: IpAddr) -> AddressMessage {
-    let mut message = AddressMessage::default();
-    message.header.family = match address {
+/// Requests the route to `address`.
+pub(super) fn route_to(address: IpAddr) -> RouteNetlinkMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(address);
+    message.header.destination_prefix_length = full_prefix(address);
+    message.attributes = vec![RouteAttribute::Destination(address.into())];
+    RouteNetlinkMessage::GetRoute(message)
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
-    };
+    }
+}
+
+fn host_address(index: u32, address: IpAddr) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(address);
     message.header.prefix_len = full_prefix(address);
     message.header.scope = AddressScope::Universe;
     message.header.index = index;

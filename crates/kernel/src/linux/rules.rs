@@ -13,10 +13,11 @@ mod run;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipvs::AddressFamily;
-use model::host_rules::HostRules;
+use model::host_rules::{Hook, HostRules};
 use model::kernel::Errno;
 use model::missing_family::FamilyGap;
 use model::rules::{self, ChainKey, Rule, RulesPatch, Target};
@@ -231,6 +232,23 @@ impl Rules {
         self.chosen = Some((Arc::clone(&suite), choice));
         Ok(suite)
     }
+}
+
+/// Returns the rules of other programs at every hook, in the packet filter that `backend` selects.
+///
+/// # Errors
+///
+/// Fails if the rules cannot be read.
+pub fn host_rules(
+    backend: IptablesBackend,
+) -> Result<BTreeMap<AddressFamily, HostRules>, ObserveError> {
+    let mut rules = Rules::open_quietly(backend, StopSignal::default());
+    let mut found = BTreeMap::new();
+    for family in AddressFamily::ALL {
+        let text = rules.save(family).map_err(|why| unreadable(family, why))?;
+        found.insert(family, HostRules::parse_hooks(&text, &Hook::ALL));
+    }
+    Ok(found)
 }
 
 /// Returns the patch for an old iptables, and the rules that it changes.

@@ -1,4 +1,4 @@
-//! Conditions of rules, evaluated for a packet of which only the destination is known.
+//! Conditions of rules, evaluated for a packet whose path may be unknown.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use ipnetwork::IpNetwork;
 use ipset::{Dimension, Entry, Set, SetName};
 use ipvs::Protocol;
 
-use super::HostPacket;
+use super::{HostPacket, HostPath};
+use crate::names::Name;
 use crate::rules::{ConnectionState, Match};
 
 /// Result of a condition.
@@ -31,9 +32,21 @@ impl MatchResult {
 pub(super) enum Condition {
     /// The result does not depend on the packet.
     Constant(bool),
+    Source {
+        negated: bool,
+        network: IpNetwork,
+    },
     Destination {
         negated: bool,
         network: IpNetwork,
+    },
+    Entry {
+        negated: bool,
+        name: Name,
+    },
+    Exit {
+        negated: bool,
+        name: Name,
     },
     Protocol {
         negated: bool,
@@ -65,8 +78,14 @@ impl Condition {
                 negated: false,
                 protocol: *protocol,
             },
-            // Connections of the node to itself pass IPVS before they arrive at `lo`.
-            Match::InInterface { negated, name } if &**name == "lo" => Self::Constant(*negated),
+            Match::Source { negated, network } => Self::Source {
+                negated: *negated,
+                network: *network,
+            },
+            Match::InInterface { negated, name } => Self::Entry {
+                negated: *negated,
+                name: name.clone(),
+            },
             Match::Local {
                 negated,
                 end: Dimension::Dst,
@@ -84,9 +103,7 @@ impl Condition {
                 dimensions: dimensions.len(),
             },
             Match::Other(text) => Self::of_text(text),
-            Match::Source { .. }
-            | Match::InInterface { .. }
-            | Match::Set { .. }
+            Match::Set { .. }
             | Match::Mark { .. }
             | Match::Local { .. }
             | Match::PhysdevIsIn { .. } => Self::Unknown,
@@ -107,6 +124,10 @@ impl Condition {
             ["-p", "tcp"] => Self::protocol(negated, Protocol::Tcp),
             ["-p", "udp"] => Self::protocol(negated, Protocol::Udp),
             ["-p", "sctp"] => Self::protocol(negated, Protocol::Sctp),
+            ["-o", name] => Self::Exit {
+                negated,
+                name: (*name).into(),
+            },
             // No Service has another protocol than those above.
             ["-p", _] | ["-f"] => Self::Constant(negated),
             ["-m", "tcp" | "udp" | "sctp", "--dport", ports] => {
@@ -145,9 +166,23 @@ impl Condition {
     }
 
     /// Evaluates the condition for `packet`. `sets` has the contents of our sets.
-    pub(super) fn holds(&self, packet: HostPacket, sets: &BTreeMap<SetName, Set>) -> MatchResult {
+    pub(super) fn holds(
+        &self,
+        packet: HostPacket,
+        path: &HostPath,
+        sets: &BTreeMap<SetName, Set>,
+    ) -> MatchResult {
         match self {
             Self::Constant(holds) => MatchResult::of(*holds),
+            Self::Source { negated, network } => match path.source {
+                Some(source) => MatchResult::of(network.contains(source) != *negated),
+                None => MatchResult::Maybe,
+            },
+            Self::Entry { negated, name } => entered_by(name, path, *negated),
+            Self::Exit { negated, name } => match &path.exit {
+                Some(exit) => MatchResult::of(is_named(exit, name) != *negated),
+                None => MatchResult::Maybe,
+            },
             Self::Destination { negated, network } => {
                 MatchResult::of(network.contains(packet.address) != *negated)
             }
@@ -185,5 +220,24 @@ impl Condition {
             }
             Self::Unknown => MatchResult::Maybe,
         }
+    }
+}
+
+/// Evaluates `-i NAME`. An unknown interface is not `lo`: connections of the node to itself pass
+/// IPVS before they arrive there.
+fn entered_by(name: &str, path: &HostPath, negated: bool) -> MatchResult {
+    let inside = match &path.entry {
+        Some(entry) => is_named(entry, name),
+        None if name == "lo" => false,
+        None => return MatchResult::Maybe,
+    };
+    MatchResult::of(inside != negated)
+}
+
+/// Returns true if an interface has the name of a rule, in which a last `+` stands for any suffix.
+fn is_named(interface: &str, name: &str) -> bool {
+    match name.strip_suffix('+') {
+        Some(prefix) => interface.starts_with(prefix),
+        None => interface == name,
     }
 }

@@ -13,12 +13,19 @@ const MAX_RULES: usize = 4096;
 const MAX_TEXT: usize = 300;
 
 impl HostRules {
-    /// Parses the output of `iptables-save` or `ip6tables-save`. Lines that do not parse are
-    /// skipped.
+    /// Parses the output of `iptables-save` or `ip6tables-save`, for the hooks that findings report.
+    /// Lines that do not parse are skipped.
     #[must_use]
     pub fn parse(saved: &str) -> Self {
+        Self::parse_hooks(saved, &Hook::REPORTED)
+    }
+
+    /// Parses the rules of `hooks` in the output of `iptables-save` or `ip6tables-save`. Lines that
+    /// do not parse are skipped.
+    #[must_use]
+    pub fn parse_hooks(saved: &str, hooks: &[Hook]) -> Self {
         let lines: Vec<(&str, &str)> = lines_of_tables(saved).collect();
-        let hooks = Hook::ALL.into_iter();
+        let hooks = hooks.iter().copied();
         Self {
             hooks: hooks
                 .filter_map(|hook| Some((hook, read(hook, &lines)?)))
@@ -45,7 +52,7 @@ fn read(hook: Hook, lines: &[(&str, &str)]) -> Option<HookRules> {
     let lines = || (lines.iter()).filter(|(table, _)| *table == hook.table());
     let texts = lines().map(|(_, line)| *line);
     let policy = format!(":{} DROP", hook.chain());
-    let drops = hook == Hook::Input && texts.clone().any(|line| line.starts_with(&policy));
+    let drops = hook.is_filter() && texts.clone().any(|line| line.starts_with(&policy));
     if !drops && !texts.clone().any(|line| may_harm(hook, line)) {
         return None;
     }
@@ -99,11 +106,9 @@ fn may_harm(hook: Hook, line: &str) -> bool {
     if is_exempt(hook, chain) {
         return false;
     }
-    match hook {
-        Hook::Input => rule.contains("-j DROP") || rule.contains("-j REJECT"),
-        Hook::RawPrerouting | Hook::RawOutput => {
-            rule.contains("-j NOTRACK") || rule.contains("--notrack")
-        }
+    match hook.is_filter() {
+        true => rule.contains("-j DROP") || rule.contains("-j REJECT"),
+        false => rule.contains("-j NOTRACK") || rule.contains("--notrack"),
     }
 }
 
@@ -120,7 +125,7 @@ fn rule_of(line: &str) -> Option<(&str, &str)> {
 /// Returns true if `chain` is ours and not evaluated: packets that our own chains drop are dropped
 /// on purpose.
 fn is_exempt(hook: Hook, chain: &str) -> bool {
-    hook == Hook::Input && ChainKey::new(Table::Filter, chain).is_ours()
+    hook.is_filter() && ChainKey::new(Table::Filter, chain).is_ours()
 }
 
 impl HostRule {

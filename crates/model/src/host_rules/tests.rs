@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipset::{Entry, Set};
 use ipvs::{AddressFamily, Protocol};
 
-use super::{Hook, HostPacket, HostRules};
+use super::{Hook, HostPacket, HostPath, HostRules, HostVerdict};
 use crate::rules::Rules;
 use crate::sets::SetKind;
 
@@ -258,4 +258,76 @@ fn malformed_lines_are_skipped() {
     ] {
         let _ = HostRules::parse(text);
     }
+}
+
+/// Checks the verdict of INPUT with policy DROP and these rules, for a packet of 10.244.1.5 that
+/// enters by cni0.
+fn check_verdict(rules: &[&str], expected: &HostVerdict) {
+    let path = HostPath {
+        source: "10.244.1.5".parse().ok(),
+        entry: Some("cni0".into()),
+        exit: None,
+    };
+    let saved = filter("DROP", rules);
+    let rules = HostRules::parse(&saved);
+    let verdict = rules.verdict(Hook::Input, WEB, &path, &BTreeMap::new(), &mut 10_000);
+    assert_eq!(verdict, *expected, "{saved}");
+}
+
+#[test]
+fn known_sender_decides_conditions_on_it() {
+    let policy = HostVerdict::Harmed("policy DROP of chain INPUT".to_owned());
+    for rule in [
+        "-A INPUT -s 10.244.0.0/16 -j ACCEPT",
+        "-A INPUT ! -s 10.245.0.0/16 -j ACCEPT",
+        "-A INPUT -i cni0 -j ACCEPT",
+        "-A INPUT -i cni+ -j ACCEPT",
+        "-A INPUT ! -i lo -j ACCEPT",
+    ] {
+        check_verdict(&[rule], &HostVerdict::Unharmed);
+    }
+    for rule in [
+        "-A INPUT -s 10.245.0.0/16 -j ACCEPT",
+        "-A INPUT -i eth0 -j ACCEPT",
+        "-A INPUT -i lo -j ACCEPT",
+    ] {
+        check_verdict(&[rule], &policy);
+    }
+}
+
+#[test]
+fn verdict_names_the_rule_that_it_depends_on() {
+    let unknown = |rule: &str| HostVerdict::Unknown(format!("`{rule}`"));
+    let accepts = "-A INPUT -m mark --mark 0x1 -j ACCEPT";
+    check_verdict(&[accepts], &unknown(accepts));
+    let drops = "-A INPUT -m mark --mark 0x1 -j DROP";
+    check_verdict(&[drops, "-A INPUT -j ACCEPT"], &unknown(drops));
+    // The packet is dropped in either case.
+    let policy = HostVerdict::Harmed("policy DROP of chain INPUT".to_owned());
+    check_verdict(&[drops], &policy);
+    let queue = "-A INPUT -j NFQUEUE --queue-num 1";
+    check_verdict(&[queue], &unknown(queue));
+    let returns = "-A own -m mark --mark 0x1 -j RETURN";
+    let rules = ["-A INPUT -j own", returns, "-A own -j ACCEPT"];
+    check_verdict(&rules, &unknown(returns));
+}
+
+#[test]
+fn other_hooks_are_read_on_request() {
+    let saved = "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -o docker+ -j ACCEPT\nCOMMIT\n";
+    assert!(HostRules::parse(saved).is_empty());
+    let rules = HostRules::parse_hooks(saved, &Hook::ALL);
+    assert!(rules.may_harm(Hook::Forward) && !rules.may_harm(Hook::Output));
+    let verdict = |exit: Option<&str>| {
+        let path = HostPath {
+            exit: exit.map(Into::into),
+            ..HostPath::default()
+        };
+        rules.verdict(Hook::Forward, WEB, &path, &BTreeMap::new(), &mut 100)
+    };
+    assert_eq!(verdict(Some("docker0")), HostVerdict::Unharmed);
+    let policy = HostVerdict::Harmed("policy DROP of chain FORWARD".to_owned());
+    assert_eq!(verdict(Some("eth0")), policy);
+    let rule = "`-A FORWARD -o docker+ -j ACCEPT`".to_owned();
+    assert_eq!(verdict(None), HostVerdict::Unknown(rule));
 }

@@ -111,10 +111,11 @@ pub(super) fn conntrack(input: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// Decodes a link and an address.
+/// Decodes a link, an address and a route.
 pub(super) fn rtnetlink(input: &[u8]) -> Result<(), String> {
     let _ = decode::link_name(input);
     let _ = decode::link_address(input);
+    let _ = decode::route_source(input);
     Ok(())
 }
 

@@ -6,10 +6,10 @@
 
 pub mod deviations;
 pub mod difference;
-pub mod oracle;
 pub mod outcome;
 pub mod packets;
 pub mod recording;
 pub mod scenario;
 pub mod section;
 pub mod steps;
+pub mod world;

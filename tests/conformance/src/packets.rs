@@ -1,6 +1,7 @@
 //! Probes that were sent on a node of a real kube-proxy, and their results.
 
 mod comparison;
+mod explanation;
 mod kube_proxy;
 
 use std::collections::BTreeSet;
@@ -12,11 +13,13 @@ use model::{ClusterState, NodeTables};
 use regex::Regex;
 use serde::Deserialize;
 use sources::NodeOverrides;
+use trace::{Outcome, Probe, Verdict, World, trace};
 
 use crate::deviations::glob;
-use crate::oracle::{Outcome, Probe, Verdict, World, trace};
+use crate::world;
 
 pub use comparison::Comparison;
+pub use explanation::check as check_explanation;
 pub use kube_proxy::tables_of_kube_proxy;
 
 /// The recordings: a file of probes, the configuration, and whether packets between ports of a
@@ -119,7 +122,10 @@ impl From<Verdict> for Seen {
         let mut seen = Self::default();
         for outcome in verdict.0 {
             match outcome {
-                Outcome::Answered { by, seeing } => {
+                Outcome::Answered {
+                    by,
+                    seeing: Some(seeing),
+                } => {
                     seen.by.insert(by);
                     seen.sources.insert(seeing);
                 }
@@ -209,7 +215,7 @@ pub fn recorded_node(folder: &Path, config: &str) -> Result<RecordedNode, String
     Ok(RecordedNode {
         cluster,
         tables: desired.tables,
-        world: World::parse(&read(&folder.join("world.toml"))?, node.state)?,
+        world: world::parse(&read(&folder.join("world.toml"))?, node.state)?,
     })
 }
 
@@ -236,9 +242,9 @@ pub fn difference(tables: &NodeTables, world: &World, recorded: &Recorded) -> Op
 ///
 /// # Errors
 ///
-/// The tables have a part that the oracle does not support.
+/// The tables have a part that cannot be judged.
 pub fn seen(tables: &NodeTables, world: &World, recorded: &Recorded) -> Result<Seen, String> {
-    match trace(tables, world, &recorded.probe) {
+    match trace(tables, world, &recorded.probe).verdict() {
         Ok(verdict) => Ok(verdict.into()),
         Err(error) => Err(format!("{}: {error}", recorded.name)),
     }

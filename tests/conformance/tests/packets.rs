@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use conformance::packets::{
-    Comparison, RECORDINGS, difference, probes, recorded_node, tables_of_kube_proxy,
+    Comparison, RECORDINGS, check_explanation, difference, probes, recorded_node,
+    tables_of_kube_proxy,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
                 "by_kube_proxys_tables_every_probe_ends_as_recorded",
                 by_their_tables,
             ),
+            Trial::test("steps_explain_every_verdict", explained),
         ])
         .collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -59,7 +61,7 @@ fn all_apply() -> Result<(), Failed> {
     Err(format!("listed, but no probe differs: {}", stale.join(", ")).into())
 }
 
-/// Checks the oracle itself with the recordings: only our deviations change a result.
+/// Checks traces themselves with the recordings: only our deviations change a result.
 fn by_their_tables() -> Result<(), Failed> {
     let mut wrong = Vec::new();
     for (name, config, bridge) in RECORDINGS {
@@ -75,6 +77,28 @@ fn by_their_tables() -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{} probes:\n  {}", wrong.len(), wrong.join("\n  ")).into())
+}
+
+/// Checks that the steps of every probe lead to its verdict.
+fn explained() -> Result<(), Failed> {
+    let mut wrong = Vec::new();
+    for (name, config, bridge) in RECORDINGS {
+        let node = recorded_node(&folder(), config)?;
+        let mut world = node.world;
+        world.bridge_calls_iptables = bridge;
+        let ours = &node.tables;
+        let theirs = tables_of_kube_proxy(ours, &node.cluster);
+        for recorded in probes(&folder(), name)? {
+            for tables in [ours, &theirs] {
+                let trace = trace::trace(tables, &world, &recorded.probe);
+                wrong.extend(check_explanation(&trace).err());
+            }
+        }
+    }
+    match wrong.first() {
+        None => Ok(()),
+        Some(first) => Err(format!("{} probes, the first: {first}", wrong.len()).into()),
+    }
 }
 
 fn compare(name: &str, config: &str, bridge: bool) -> Result<Comparison, Failed> {

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ipset", &["netlink"]),
     ("model", &["ipvs", "ipset"]),
     ("planner", &["model", "ipvs", "ipset"]),
+    ("trace", &["model", "ipvs", "ipset"]),
     ("reconciler", &["model", "planner", "ipvs", "ipset"]),
     ("kernel", &["model", "ipvs", "ipset", "netlink"]),
     ("sources", &["model", "ipvs", "ipset"]),
@@ -34,7 +35,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "ipvsctl",
-        &["model", "planner", "kernel", "sources", "ipvs", "ipset"],
+        &[
+            "model", "planner", "trace", "kernel", "sources", "ipvs", "ipset",
+        ],
     ),
 ];
 
@@ -43,7 +46,7 @@ const SOCKETS: &[&str] = &["kernel"];
 
 /// Pure crates, and libraries that would give them a clock, a socket, a file or types of
 /// Kubernetes.
-const PURE: &[&str] = &["model", "planner", "reconciler"];
+const PURE: &[&str] = &["model", "planner", "trace", "reconciler"];
 const WORLDLY: &[&str] = &[
     "futures",
     "inotify",

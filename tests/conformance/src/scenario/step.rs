@@ -50,7 +50,7 @@ pub enum Directive {
     Health,
     /// Compares the tables with those printed last.
     Same,
-    /// Path of a packet, in the syntax of the packet oracle.
+    /// Path of a packet, in the syntax of `trace::Probe`.
     Trace(String),
 }
 

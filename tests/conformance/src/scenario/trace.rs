@@ -1,7 +1,8 @@
 //! Traces packets through the tables of a scenario.
 
 use super::world::World;
-use crate::oracle::{self, Probe};
+use crate::world as places;
+use trace::Probe;
 
 const PLACES: &str = include_str!("../../scenarios/places.toml");
 
@@ -11,8 +12,10 @@ pub(super) fn check(world: &World, text: &str) -> Result<(), String> {
     let (probe, expected) =
         (text.split_once(" : ")).ok_or("no ` : ` between the packet and its outcome")?;
     let probe: Probe = probe.parse()?;
-    let around = oracle::World::parse(PLACES, world.node().clone())?;
-    let verdict = oracle::trace(&world.desired().0.tables, &around, &probe)
+    let around = places::parse(PLACES, world.node().clone())?;
+    let desired = world.desired();
+    let verdict = trace::trace(&desired.0.tables, &around, &probe)
+        .verdict()
         .map_err(|error| error.to_string())?;
     if verdict.to_string() == expected.trim() {
         Ok(())

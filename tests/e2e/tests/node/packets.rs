@@ -1,18 +1,18 @@
 //! Sends every probe again that was recorded on a node with a real kube-proxy.
 //!
 //! A probe is eight attempts at the same moment. It must end as recorded; where a listed deviation
-//! applies, it must end as the oracle predicts from our own tables.
+//! applies, it must end as a trace predicts from our own tables.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use conformance::oracle::{self, Verdict};
 use conformance::packets::{Comparison, RECORDINGS, Recorded, Seen, probes, recorded_node, seen};
 use e2e::{Ask, Context as _, Failure, Lab, Outcome, Over, Protocol, Reply, Volley, ensure};
 use libtest_mimic::Trial;
 use model::NodeTables;
+use trace::{Verdict, World};
 
 use crate::case;
 use crate::proxy::{Proxy, Source, Wanted};
@@ -195,7 +195,7 @@ fn judge(
     replies: &[Reply],
     comparison: &Comparison,
     tables: &NodeTables,
-    world: &oracle::World,
+    world: &World,
 ) -> Result<Option<String>, String> {
     let found = outcomes(replies).map_err(|text| format!("{}: {text}", row.name))?;
     let found = Seen::from(found);
@@ -218,15 +218,15 @@ fn judge(
 fn outcomes(replies: &[Reply]) -> Result<Verdict, String> {
     let outcome = |reply: &Reply| {
         Ok(match reply {
-            Reply::Answered(answer) => oracle::Outcome::Answered {
+            Reply::Answered(answer) => trace::Outcome::Answered {
                 by: answer.pod.clone(),
-                seeing: answer.seen_from,
+                seeing: Some(answer.seen_from),
             },
-            Reply::Echo => oracle::Outcome::Echo,
-            Reply::Refused => oracle::Outcome::Refused,
-            Reply::Unreachable(what) => oracle::Outcome::Unreachable((*what).to_owned()),
-            Reply::Timeout => oracle::Outcome::Lost,
-            Reply::NotPermitted => oracle::Outcome::NotPermitted,
+            Reply::Echo => trace::Outcome::Echo,
+            Reply::Refused => trace::Outcome::Refused,
+            Reply::Unreachable(what) => trace::Outcome::Unreachable((*what).to_owned()),
+            Reply::Timeout => trace::Outcome::Lost,
+            Reply::NotPermitted => trace::Outcome::NotPermitted,
             Reply::Other(text) => return Err(text.clone()),
         })
     };

@@ -1,11 +1,12 @@
 //! The surroundings of the tables: the node's interfaces, pods, clients, and listening sockets.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use ipvs::Protocol;
-use model::{NodeState, Parsed};
-use serde::Deserialize;
+use ipvs::{AddressFamily, Protocol};
+use model::NodeState;
+use model::host_rules::HostRules;
 
 /// A node and the places that it can reach.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +15,7 @@ pub struct World {
     pub node: NodeState,
     /// The places.
     pub places: Vec<Place>,
-    /// Networks without a place, and their location.
+    /// Networks without a place, and their location. The first network with the address applies.
     pub networks: Vec<(IpNetwork, At)>,
     /// True if packets between ports of a bridge pass iptables
     /// (`net.bridge.bridge-nf-call-iptables`).
@@ -22,69 +23,73 @@ pub struct World {
     /// The oldest interface except `lo`, see [`World::address_by_loopback`]. `None`: the interface
     /// that has the address in question.
     pub first_interface: Option<String>,
+    /// Sources that routing chooses for packets of the node itself, by destination. For others see
+    /// [`World::address_at`].
+    pub sources: BTreeMap<IpAddr, IpAddr>,
+    /// Rules of other programs, by family.
+    pub host_rules: BTreeMap<AddressFamily, HostRules>,
+    /// True if `places` contains every host, and every socket of the node. Otherwise the result of
+    /// a packet to another one is [`Outcome::Delivered`](crate::Outcome::Delivered).
+    pub complete: bool,
+    /// True if `places` contains every TCP and UDP socket of the node.
+    pub sockets_known: bool,
+    /// True if answers of pods on other nodes to clients outside pass this node. In a cluster they
+    /// do not: the other node answers the client directly.
+    pub answers_pass_node: bool,
 }
 
 /// A host or pod with addresses.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Place {
     /// Name of the place.
     pub name: String,
     /// One or more addresses.
-    #[serde(deserialize_with = "addresses")]
     pub addresses: Vec<IpAddr>,
     /// Location of the place.
     pub at: At,
-    /// The ports at which it listens, with their protocol: `tcp/8080`.
-    #[serde(default, deserialize_with = "ports")]
+    /// The ports at which it listens, with their protocol.
     pub listens: Vec<(Protocol, u16)>,
 }
 
 /// Location of a place, relative to the node.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum At {
     /// On a bridge of the node.
     Bridge(String),
-    /// Behind another node, which is behind this interface.
-    Node(String),
-    /// Behind this interface.
-    Link(String),
+    /// Behind another node.
+    Node {
+        /// The other node.
+        name: String,
+        /// The interface towards it, if known.
+        interface: Option<String>,
+    },
+    /// Outside the cluster, behind this interface, if known.
+    Link(Option<String>),
+    /// A pod of the node behind this interface, if known, and on no bridge.
+    Pod(Option<String>),
+    /// Behind this interface, if known. It is not known whether the place is a pod of the node, on
+    /// another node, or outside the cluster.
+    Unknown(Option<String>),
     /// On the node itself. A place without addresses listens at all of them.
     Host,
 }
 
 impl At {
-    /// Returns the node's interface towards this location.
+    /// Returns the node's interface towards this location, if known.
     #[must_use]
-    pub fn interface(&self) -> &str {
+    pub fn interface(&self) -> Option<&str> {
         match self {
-            Self::Bridge(name) | Self::Node(name) | Self::Link(name) => name,
-            Self::Host => "lo",
+            Self::Bridge(name) => Some(name),
+            Self::Node { interface, .. }
+            | Self::Link(interface)
+            | Self::Pod(interface)
+            | Self::Unknown(interface) => interface.as_deref(),
+            Self::Host => Some("lo"),
         }
     }
 }
 
 impl World {
-    /// Parses a world: `places`, `networks`, `bridgeCallsIptables` and `firstInterface`.
-    ///
-    /// # Errors
-    ///
-    /// A mistake in the text.
-    pub fn parse(text: &str, node: NodeState) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-        let networks = (file.networks.into_iter())
-            .map(|network| (network.network, network.at))
-            .collect();
-        Ok(Self {
-            node,
-            places: file.places,
-            networks,
-            bridge_calls_iptables: file.bridge_calls_iptables,
-            first_interface: file.first_interface,
-        })
-    }
-
     /// Returns the place called `name`.
     #[must_use]
     pub fn place(&self, name: &str) -> Option<&Place> {
@@ -108,7 +113,7 @@ impl World {
                     .iter()
                     .any(|network| network.contains(address))
             })?;
-            Some(At::Link(link.name.to_string()))
+            Some(At::Link(Some(link.name.to_string())))
         };
         if self.is_own(address) {
             return Some(At::Host);
@@ -131,8 +136,8 @@ impl World {
     /// (`inet_select_addr`, net/ipv4/devinet.c, Linux 6.1). Returns none if this does not determine
     /// it.
     #[must_use]
-    pub fn address_at(&self, interface: &str, to: IpAddr) -> Option<IpAddr> {
-        let networks = self.global_networks(interface, to.is_ipv4());
+    pub fn address_at(&self, interface: Option<&str>, to: IpAddr) -> Option<IpAddr> {
+        let networks = self.global_networks(interface?, to.is_ipv4());
         match networks.as_slice() {
             [only] => Some(only.ip()),
             several => {
@@ -168,58 +173,4 @@ impl World {
             .filter(|at| at.is_ipv4() == ipv4 && !link_local(at.ip()))
             .collect()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    places: Vec<Place>,
-    #[serde(default)]
-    networks: Vec<Network>,
-    #[serde(default)]
-    bridge_calls_iptables: bool,
-    first_interface: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Network {
-    #[serde(deserialize_with = "network")]
-    network: IpNetwork,
-    at: At,
-}
-
-fn addresses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    (texts.iter())
-        .map(|text| match sources::convert::ip(text) {
-            Parsed::Valid(address) => Ok(address),
-            Parsed::Invalid(text) => Err(serde::de::Error::custom(format!("no address: {text}"))),
-        })
-        .collect()
-}
-
-fn network<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<IpNetwork, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map_err(serde::de::Error::custom)
-}
-
-fn ports<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<(Protocol, u16)>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
-    let wrong = |text: &str| serde::de::Error::custom(format!("not PROTOCOL/PORT: {text}"));
-    (texts.iter())
-        .map(|text| {
-            let (protocol, port) = text.split_once('/').ok_or_else(|| wrong(text))?;
-            let protocol = match protocol {
-                "tcp" => Protocol::Tcp,
-                "udp" => Protocol::Udp,
-                "sctp" => Protocol::Sctp,
-                _ => return Err(wrong(text)),
-            };
-            Ok((protocol, port.parse().map_err(|_| wrong(text))?))
-        })
-        .collect()
 }

@@ -39,30 +39,6 @@ fn a_real_server_without_a_route_is_lost() {
 }
 
 #[test]
-fn only_translation_is_supported() {
-    let servers = SERVICE.replace(" -m -w", " -g -w");
-    let expected = "cannot judge the real server 10.244.1.5:8080 by DirectRoute";
-    check(&servers, "", "podB -> 10.96.0.1:80/tcp", expected);
-}
-
-#[test]
-fn wildcard_and_mark_virtual_servers_are_errors() {
-    let any = "-A -t 10.96.0.1:0 -s rr -p 60\n# addresses\n10.96.0.1/32\n";
-    let expected = "cannot judge the virtual server of every port at 10.96.0.1";
-    check(any, "", "podB -> 10.96.0.1:80/tcp", expected);
-    let both = format!("-A -f 16384 -s rr\n{SERVICE}");
-    let mark = rules("-A KUBE-SERVICES -j MARK --set-xmark 0x4000/0x4000", "");
-    let expected = "cannot judge the virtual server of mark 16384";
-    check(&both, &mark, "podB -> 10.96.0.1:80/tcp", expected);
-    check(
-        &both,
-        "",
-        "podB -> 10.96.0.1:80/tcp",
-        "podA seeing 10.244.1.6",
-    );
-}
-
-#[test]
 fn foreign_address_is_served_only_to_the_node() {
     let servers = SERVICE
         .replace("10.96.0.1/32", "")

@@ -1,4 +1,4 @@
-//! Probes: the packets that the oracle evaluates.
+//! Probes: the packets that are traced.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use ipvs::Protocol;
 
-/// ICMP's protocol number; an echo request has no port.
-pub(super) const ICMP: Protocol = Protocol::Other(1);
+/// Protocol of an echo request of either family, which has no port.
+pub const ICMP: Protocol = Protocol::Other(1);
 
 /// The first packet of a connection. Parsed from `podA -> 10.96.0.1:80/tcp`,
 /// `host -> [fd00::1]:53/udp`, `client -> 10.96.0.1:0/icmp`.

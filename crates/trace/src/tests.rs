@@ -1,12 +1,17 @@
+mod forwarding;
 mod hooks;
 mod matches;
 mod places;
 mod servers;
 mod small;
+mod steps;
+mod unknown;
 
+use ipvs::Protocol;
 use model::{NodeState, NodeTables, text};
 
-use super::{Probe, World, trace};
+use super::{At, Probe, World, trace};
+use small::{place, remote};
 
 /// kube-proxy's own rules that protect a load balancer's address from the node itself.
 const TABLES: &str = "\
@@ -50,29 +55,6 @@ COMMIT
 COMMIT
 ";
 
-const PLACES: &str = r#"
-bridgeCallsIptables = true
-[[places]]
-name = "podA"
-addresses = ["10.244.1.5"]
-at = { bridge = "cni0" }
-listens = ["tcp/8080"]
-[[places]]
-name = "podB"
-addresses = ["10.244.1.6"]
-at = { bridge = "cni0" }
-[[places]]
-name = "podC"
-addresses = ["10.244.2.5"]
-at = { node = "eth0" }
-listens = ["tcp/8080"]
-[[places]]
-name = "sshd"
-addresses = []
-at = "host"
-listens = ["tcp/22"]
-"#;
-
 fn world() -> World {
     let link = |name: &str, address: &str| model::snapshot::Interface {
         name: name.into(),
@@ -82,7 +64,21 @@ fn world() -> World {
         interfaces: vec![link("cni0", "10.244.1.1/24"), link("eth0", "192.0.2.1/24")],
         ..NodeState::default()
     };
-    World::parse(PLACES, node).expect("a world")
+    let bridge = || At::Bridge("cni0".to_owned());
+    let web = [(Protocol::Tcp, 8080)];
+    World {
+        node,
+        places: vec![
+            place("podA", &["10.244.1.5"], bridge(), &web),
+            place("podB", &["10.244.1.6"], bridge(), &[]),
+            place("podC", &["10.244.2.5"], remote(), &web),
+            place("sshd", &[], At::Host, &[(Protocol::Tcp, 22)]),
+        ],
+        bridge_calls_iptables: true,
+        complete: true,
+        answers_pass_node: true,
+        ..World::default()
+    }
 }
 
 fn tables(rules: &str) -> NodeTables {
@@ -91,8 +87,8 @@ fn tables(rules: &str) -> NodeTables {
 
 fn check(rules: &str, probe: &str, expected: &str) {
     let probe: Probe = probe.parse().expect("a probe");
-    let verdict = trace(&tables(rules), &world(), &probe);
-    let said = match verdict {
+    let (tables, world) = (tables(rules), world());
+    let said = match trace(&tables, &world, &probe).verdict() {
         Ok(verdict) => verdict.to_string(),
         Err(error) => error.to_string(),
     };
@@ -139,7 +135,8 @@ fn an_answer_within_a_bridge_is_lost_unless_iptables_sees_it() {
     let probe: Probe = "podB -> 10.96.0.1:80/tcp".parse().expect("a probe");
     let mut world = world();
     world.bridge_calls_iptables = false;
-    let verdict = trace(&tables(RULES), &world, &probe).expect("a verdict");
+    let tables = tables(RULES);
+    let verdict = (trace(&tables, &world, &probe).verdict()).expect("a verdict");
     assert_eq!(verdict.to_string(), "lost");
 }
 

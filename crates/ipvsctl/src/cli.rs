@@ -13,6 +13,7 @@ mod migrate;
 mod render;
 mod source;
 mod spelling;
+mod trace;
 mod version;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -31,6 +32,7 @@ pub use self::render::{Render, Section};
 use self::source::socket_address;
 pub use self::source::{Compared, Files, Format, NodeArgs, Source};
 pub(crate) use self::spelling::as_declared;
+pub use self::trace::{Destination, Sender, Trace};
 pub use self::version::Version;
 
 const INPUT: &str = "Input";
@@ -155,6 +157,9 @@ pub enum Command {
     /// Checks the kernel, the tables, the packet filter and the running proxies. Each check is ok,
     /// a warning or a problem. Changes nothing and does not load IPVS.
     Doctor(Doctor),
+    /// Show the path of a packet: each hook, the rules that match, the real servers, the source they
+    /// see.
+    Trace(Trace),
     /// Print the kernel's tables.
     Get(Get),
     /// Check a configuration file, or show the effective configuration.

@@ -11,6 +11,7 @@ pub mod get;
 pub mod man;
 pub mod migrate;
 pub mod render;
+pub mod trace;
 pub mod version;
 
 use crate::cli::Command;
@@ -30,6 +31,7 @@ pub fn run(command: Command) -> Result<Status, Error> {
         Command::Analyze(args) => analyze::run(&args),
         Command::Migrate(args) => migrate::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Get(args) => get::run(&args),
         Command::Bundle(args) => bundle::run(&args),
         Command::Version(args) => version::run(&args),

@@ -10,6 +10,7 @@ use sources::kube::ConnectError;
 use sources::node_state::NodeStateError;
 use sources::{ConfigErrors, SourceProblem};
 
+use crate::input::surroundings::PacketError;
 use crate::schema::SchemaError;
 use crate::style;
 
@@ -108,6 +109,9 @@ pub enum Error {
     /// No command has this name.
     #[error("ipvsctl has no command `{0}`: see ipvsctl help")]
     NoCommand(String),
+    /// The packet of a trace cannot be built.
+    #[error(transparent)]
+    Packet(PacketError),
     /// Two inputs are standard input.
     #[error(
         "-f - and --live - are both standard input, which can be read only once: name a file for one of them"

@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod facts;
 pub mod live;
 pub mod node;
+pub mod surroundings;
 pub mod view;
 
 use model::{ClusterState, Desired, NodeConfig, NodeState};

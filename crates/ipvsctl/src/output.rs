@@ -10,6 +10,7 @@ pub mod progress;
 pub mod servers;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 use std::io::Write as _;
 

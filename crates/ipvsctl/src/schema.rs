@@ -11,6 +11,7 @@
 //! | [`Migration`] | `migrate check` |
 //! | [`Plan`] | `diff` |
 //! | [`Timeouts`] | `get timeouts` |
+//! | [`Trace`] | `trace` |
 //! | [`Versions`](crate::commands::version::Versions) | `version` |
 
 mod checkup;
@@ -25,6 +26,7 @@ mod read;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,6 +45,10 @@ pub use self::plan::{Change, Difference, Plan, ServiceChanges, ServicePort, Summ
 pub use self::read::{SavedTables, SchemaError, looks_like, parse};
 pub use self::tables::{
     Connections, NodeTables, Persistence, RealServer, Tunnel, VirtualServer, flag_names,
+};
+pub use self::trace::{
+    Subject, Trace, TraceOutcome, TraceStep, TraceVerdict, TracedPacket, TracedRealServer,
+    TracedRule, TracedSet, TracedVirtualServer,
 };
 
 /// Version of the format. It changes if the meaning of a field changes.

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{API_VERSION, Checkup, Drains, Findings, Migration, NodeTables, Plan, Timeouts};
+use super::{API_VERSION, Checkup, Drains, Findings, Migration, NodeTables, Plan, Timeouts, Trace};
 use crate::commands::config::EffectiveConfiguration;
 use crate::commands::version::Versions;
 
@@ -42,6 +42,7 @@ documents![
     NodeTables,
     Plan,
     Timeouts,
+    Trace,
     Versions,
 ];
 

@@ -1,0 +1,157 @@
+//! `ipvsctl trace`.
+
+use std::path::Path;
+
+use kernel::linux::IptablesBackend;
+use model::{ClusterState, Desired, NodeTables, Snapshot};
+use trace::{End, trace as path_of};
+
+use crate::cli::{Format, Sender, Trace};
+use crate::error::{Error, Status};
+use crate::input::cluster::{self, Cluster};
+use crate::input::node::{self, Fallback, Node};
+use crate::input::surroundings::{self, Machine, Packet, Scene, destination, health_port, sender};
+use crate::input::{Input, live};
+use crate::output::{self, show};
+use crate::schema;
+use crate::style;
+
+/// Prints the path of a packet.
+///
+/// # Errors
+///
+/// The node, the cluster or the live tables cannot be read, the packet cannot be built, or the
+/// output cannot be written.
+pub fn run(args: &Trace) -> Result<Status, Error> {
+    let View {
+        input,
+        snapshot,
+        tables,
+        health_port,
+        backend,
+    } = read(args)?;
+    let known = match args.from {
+        Sender::Pod(address) => Some(address),
+        _ => args.source_address,
+    };
+    let to = destination(&args.to, known, &input.cluster).map_err(Error::Packet)?;
+    let from = sender(
+        &args.from,
+        to.0.ip(),
+        &input.cluster,
+        &input.config.node_name,
+    );
+    let packet = Packet::new(from.map_err(Error::Packet)?, args.source_address, to)
+        .map_err(Error::Packet)?;
+    let machine = match tables {
+        "kernel" => {
+            let addresses = packet.addresses(&snapshot.tables);
+            Some(Machine::read(&addresses, backend)?)
+        }
+        _ => None,
+    };
+    let tables_of = &snapshot.tables;
+    let scene = surroundings::scene(&packet, &input, tables_of, health_port, machine.as_ref());
+    let document = document(&input, tables_of, tables, &scene);
+    let status = match document.verdict.result {
+        "answered" => input.status(false),
+        "failed" => input.status(true),
+        _ => Status::Failed,
+    };
+    let all = args.output == Format::Wide;
+    show(
+        args.output,
+        || &document,
+        || output::trace::text(&document, all),
+    )?;
+    Ok(status)
+}
+
+fn document(
+    input: &Input,
+    tables_of: &NodeTables,
+    tables: &'static str,
+    scene: &Scene,
+) -> schema::Trace {
+    let path = path_of(tables_of, &scene.world, &scene.probe);
+    let owner = match &path.end {
+        End::Balanced(balance) => input
+            .desired
+            .owners
+            .virtual_servers
+            .get(&balance.server.key),
+        _ => None,
+    };
+    let subject = schema::Subject {
+        node_name: &input.config.node_name,
+        tables,
+        from: scene.sender.clone(),
+        service: owner.map(ToString::to_string),
+        endpoints: &scene.endpoints,
+        assumptions: &scene.assumptions,
+    };
+    schema::Trace::new(&subject, &path)
+}
+
+/// The objects, and the tables to trace through.
+struct View {
+    input: Input,
+    snapshot: Snapshot,
+    /// Origin of the tables: `kernel`, `saved` or `desired`.
+    tables: &'static str,
+    health_port: Option<u16>,
+    backend: IptablesBackend,
+}
+
+fn read(args: &Trace) -> Result<View, Error> {
+    let stdin = Path::new("-");
+    if args.live.as_deref() == Some(stdin) && args.source.paths.iter().any(|path| path == stdin) {
+        return Err(Error::StandardInputTwice);
+    }
+    let mut node = node::read(&args.node, Fallback::Host)?;
+    let (health_port, backend) = (health_port(&node.config), node.backend());
+    let cluster = objects(args, &node)?;
+    let (input, snapshot, tables) = if args.desired {
+        let input = Input::compile(cluster, node);
+        let snapshot = of_desired(&input.desired);
+        (input, snapshot, "desired")
+    } else if let Some(path) = &args.live {
+        let input = Input::compile(cluster, node);
+        let (snapshot, _) = live::of_file(path, &input)?;
+        (input, snapshot, "saved")
+    } else {
+        let snapshot = live::of_kernel(&mut live::read_only_kernel()?, &mut node)?;
+        (Input::compile(cluster, node), snapshot, "kernel")
+    };
+    Ok(View {
+        input,
+        snapshot,
+        tables,
+        health_port,
+        backend,
+    })
+}
+
+/// Reads the objects. Live and saved tables can be traced without them.
+fn objects(args: &Trace, node: &Node) -> Result<Cluster, Error> {
+    match cluster::from_source(&args.source, node) {
+        Err(Error::NoCluster(_)) if !args.desired => {
+            style::warning(
+                "no objects: names of Services and the nodes of endpoints are not known; give -f \
+                 PATH or --kubeconfig FILE",
+            );
+            Ok(Cluster {
+                state: ClusterState::default(),
+                whole: true,
+            })
+        }
+        other => other,
+    }
+}
+
+fn of_desired(desired: &Desired) -> Snapshot {
+    Snapshot {
+        tables: desired.tables.clone(),
+        ..Snapshot::default()
+    }
+}

@@ -10,14 +10,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use ipvs::{AddressFamily, Protocol};
+use ipset::{Entry, SetName};
+use ipvs::{AddressFamily, Protocol, VirtualServer};
 use model::cluster::{ClusterState, EndpointSlice, Parsed, Service};
 use model::finding::{Code, Finding};
 use model::frontend::{Frontend, FrontendKind, HealthCheck};
 use model::names::{Name, ObjectName};
 
 use crate::compile::Compiler;
-use crate::lower::lower;
+use crate::lower::{bound, lower};
 use crate::resolve::resolve_explained;
 
 /// One Service as this node serves it, with the reasons.
@@ -75,13 +76,24 @@ pub struct SiteExplanation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SiteOutcome {
     /// The node serves the frontend.
-    Served(Frontend),
+    Served(Box<ServedSite>),
     /// The node itself needs the port.
     HostPort,
     /// The Service exceeds a limit of `serviceLimits`.
     OverLimit,
     /// Another Service port is served there.
     Clash(ObjectName),
+}
+
+/// A served frontend and the entries that it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedSite {
+    /// The frontend.
+    pub frontend: Frontend,
+    /// Desired virtual server.
+    pub virtual_server: VirtualServer,
+    /// Desired set entries, by which the rules match the frontend.
+    pub set_entries: Vec<(SetName, Entry)>,
 }
 
 impl SiteOutcome {
@@ -259,8 +271,10 @@ impl Compiler {
 
     /// Returns the site of `frontend`, which another Service may have won.
     fn served(&self, frontend: Frontend) -> SiteExplanation {
-        let key = lower(frontend.clone(), self.config()).entry.server.key;
-        let winner = self.desired().owners.virtual_servers.get(&key);
+        let claim = lower(frontend.clone(), self.config());
+        let virtual_server = claim.entry.server.clone();
+        let owners = &self.desired().owners;
+        let winner = owners.virtual_servers.get(&virtual_server.key);
         let other = winner.filter(|winner| ***winner != *frontend.owner);
         SiteExplanation {
             kind: frontend.kind,
@@ -270,7 +284,14 @@ impl Compiler {
             port_name: frontend.owner.port.clone(),
             outcome: match other {
                 Some(winner) => SiteOutcome::Clash(winner.service.clone()),
-                None => SiteOutcome::Served(frontend),
+                None => SiteOutcome::Served(Box::new(ServedSite {
+                    set_entries: (claim.set_entries.iter().copied())
+                        .chain(claim.bound.map(bound))
+                        .map(|place| (place.kind.name(place.family), place.entry))
+                        .collect(),
+                    virtual_server,
+                    frontend,
+                })),
             },
         }
     }

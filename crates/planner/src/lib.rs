@@ -27,8 +27,8 @@ pub use diff::{
     release,
 };
 pub use explain::{
-    EndpointExplanation, EndpointVerdict, PortExplanation, RefusedAddress, ServiceExplanation,
-    SiteExplanation, SiteOutcome,
+    EndpointExplanation, EndpointVerdict, PortExplanation, RefusedAddress, ServedSite,
+    ServiceExplanation, SiteExplanation, SiteOutcome,
 };
 pub use host_rules::harmful_rules;
 pub use settings::{IdleTimes, UnmetSetting, idle_timeouts, unmet_settings};

@@ -201,7 +201,7 @@ struct Notes {
     ready: LocalReady,
     refusals: Refusals,
     budget: Budget,
-    /// Decisions for an explanation; `None` if nobody asks for one.
+    /// Decisions for an explanation; `None` if no explanation is requested.
     decisions: Option<Decisions>,
 }
 

@@ -251,6 +251,8 @@ proptest! {
             "--color always diff -f hostile.json --node-state node.yaml --live live.txt",
             "diff -f hostile.json --node-state node.yaml --live live.txt -o json",
             "diff -f hostile.json --node-state node.yaml --live live.txt -o yaml",
+            "explain ip 10.96.0.1 -f hostile.json --node-state node.yaml --live live.txt",
+            "explain ip 192.0.2.7 -f hostile.json --node-state node.yaml --live live.txt -o json",
         ] {
             check_ran(&folder, args);
         }

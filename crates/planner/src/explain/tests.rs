@@ -55,7 +55,9 @@ fn check(explained: &ServiceExplanation, expected: &[&str]) {
         .map(|endpoint| (endpoint.address.clone(), endpoint.port))
         .collect();
     let cluster_ip = (explained.sites.iter()).find_map(|site| match &site.outcome {
-        SiteOutcome::Served(frontend) if frontend.kind == FrontendKind::ClusterIp => Some(frontend),
+        SiteOutcome::Served(site) if site.frontend.kind == FrontendKind::ClusterIp => {
+            Some(&site.frontend)
+        }
         _ => None,
     });
     let backends: Vec<_> = (cluster_ip.expect("a cluster IP").backends.iter())
@@ -223,7 +225,7 @@ fn sites(explained: &ServiceExplanation) -> Vec<String> {
     (explained.sites.iter())
         .map(|site| {
             let outcome = match &site.outcome {
-                SiteOutcome::Served(frontend) => format!("served, bound: {}", frontend.bind),
+                SiteOutcome::Served(site) => format!("served, bound: {}", site.frontend.bind),
                 SiteOutcome::Clash(winner) => format!("taken by {winner}"),
                 other => other.code().expect("a code").to_string(),
             };
@@ -258,6 +260,25 @@ fn every_requested_address_is_listed() {
             (FrontendKind::ExternalIp, Code::InvalidServiceAddress),
             (FrontendKind::ExternalIp, Code::OtherNodesAddress),
             (FrontendKind::LoadBalancerIp, Code::OtherFamilyAddress),
+        ]
+    );
+}
+
+#[test]
+fn a_served_site_names_its_entries() {
+    let explained = explained(web(), Vec::new());
+    let SiteOutcome::Served(site) = &explained.sites[0].outcome else {
+        panic!("not served");
+    };
+    assert_eq!(site.virtual_server.key.to_string(), "10.96.0.1:80/TCP");
+    let entries: Vec<String> = (site.set_entries.iter())
+        .map(|(set, entry)| format!("{set} {entry}"))
+        .collect();
+    assert_eq!(
+        entries,
+        [
+            "KUBE-CLUSTER-IP 10.96.0.1,tcp:80",
+            "KUBE-IPVS-IPS 10.96.0.1"
         ]
     );
 }
